@@ -1,0 +1,169 @@
+"""What TAO can do, as frozen values. ``Network`` is one YAML file; ``Contract`` is one answer of it.
+
+A ``Contract`` is everything the rest of the program knows about *network × action × release*:
+how it is called, what it reads, what it writes, and how it lies. No other module asks
+"which framework is this?" to decide what to do: it reads the contract.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Framework(str, Enum):
+    """The code base inside the container."""
+
+    TF1 = "tf1"
+    TF2 = "tf2"
+    PYT = "pyt"
+    DEPLOY = "deploy"
+    DATA_SERVICES = "data_services"
+    EMBEDDED = "embedded"
+
+
+class GpuUse(str, Enum):
+    """How many GPUs an action can use. ``ONE`` also stands for actions that only call nvidia-smi."""
+
+    NONE = "none"
+    ONE = "one"
+    MANY = "many"
+
+
+class EpochMark(str, Enum):
+    """When status.json writes an epoch's record: as it begins, or once it is complete."""
+
+    START = "start"
+    END = "end"
+
+
+class ResumeRule(str, Enum):
+    """How training goes on from a checkpoint. ``AUTO``: silently, when the results folder has one."""
+
+    NONE = "none"
+    AUTO = "auto"
+    ARGUMENT = "argument"
+    SPEC_KEY = "spec_key"
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One piece of a command line: its tokens with ``{value}`` placeholders.
+
+    ``("-e", "{spec}")``, ``("--gpu_index", "{gpu_ids*}")`` (``*`` spreads a list into tokens of its own),
+    ``("train.gpu_ids=[{gpu_ids}]",)`` (without the star a list is joined by commas, no spaces).
+    The piece is left out when one of its values is unknown, unless ``required``.
+    Names of values: ``planning.argv.VALUES``.
+    """
+
+    tokens: tuple[str, ...]
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SpecContract:
+    """The spec file of an action.
+
+    ``stems`` are the file names (without suffix) that serve, best first: evaluate of TF1 reads train's spec.
+    ``keys`` maps a role to its dotted key: epochs, batch_size, checkpoint_interval, num_gpus, gpu_ids,
+    results_dir, pretrained, resume, encryption_key, … Only roles the format really has are present.
+    """
+
+    format: str  # "prototxt" or "yaml"
+    stems: tuple[str, ...]
+    required: bool = True
+    keys: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressContract:
+    """How the run tells where it is.
+
+    ``console`` names a line family of ``progress.console_lines``. ``status_files`` are templates of the paths
+    where status.json may lie, relative to the results folder (``train/status.json``).
+    ``first_epoch`` is the number TAO gives to the first epoch (0 or 1); ``max_epoch_is_last`` is True when
+    max_epoch is the last epoch's number rather than the count. ``metric_scale`` multiplies metrics whose
+    name matches ``percent_metrics`` so that all are on 0..1.
+    """
+
+    console: str
+    status_files: tuple[str, ...] = ()
+    first_epoch: int = 1
+    epoch_mark: EpochMark = EpochMark.END
+    max_epoch_is_last: bool = False
+    epoch_is_iteration: bool = False
+    percent_metrics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictContract:
+    """What success looks like, because the exit code alone is not to be believed.
+
+    ``exit_zero_means_success`` is False for generations that drop the failure. ``success_statuses`` are the
+    status words of which one must be new in status.json (``SUCCESS``), ``success_suffix`` the end of the
+    message that does the same for generations that write RUNNING. ``status_required`` is False where a good
+    run may leave no record. ``failure_is_final`` is False in 7.x, where each logged ERROR becomes a FAILURE line.
+    ``artifacts`` are globs relative to the results folder: when given, one match must be newer than the start.
+    ``betrayals`` are texts on the console that mean failure although the exit code is 0.
+    """
+
+    exit_zero_means_success: bool = True
+    success_statuses: tuple[str, ...] = ()
+    success_suffix: str | None = None
+    status_required: bool = False
+    failure_is_final: bool = True
+    footer: bool = True
+    artifacts: tuple[str, ...] = ()
+    betrayals: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointContract:
+    """Where training leaves its weights, relative to the results folder.
+
+    ``globs`` match full checkpoints only (never teacher, EMA or pretrained files); ``epoch_pattern`` has one
+    group, the epoch as written; ``first_epoch`` the number of the first one in that name.
+    """
+
+    globs: tuple[str, ...] = ()
+    latest: str | None = None
+    epoch_pattern: str | None = None
+    first_epoch: int = 1
+    is_directory: bool = False
+    resume: ResumeRule = ResumeRule.NONE
+    suffixes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """All that is known of one network × action × release. ``image`` is None where nothing is known.
+
+    ``command`` is the fixed start of argv, ``arguments`` the rest in order. ``needs`` are the keys of
+    experiments.yml that must be there. ``results_subdir`` is where below ``models/<experiment>/`` the action
+    writes when told the experiment's folder (empty: the folder itself). ``value_forms`` overrides how a value
+    is named for this action (``{"export_file": "export/{model}.onnx"}``). ``shell_reads_arguments``: a shell
+    inside the container reads every argument again, so blanks, quotes, ``$ ; & * ` `` must not occur.
+    """
+
+    network: str
+    action: str
+    group: str  # "model", "deploy", "dataset" or "embedded"
+    framework: Framework
+    release: str
+    image: str | None
+    command: tuple[str, ...]
+    arguments: tuple[Argument, ...]
+    spec: SpecContract | None
+    progress: ProgressContract
+    verdict: VerdictContract
+    checkpoints: CheckpointContract
+    gpu_use: GpuUse
+    needs: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    results_subdir: str = ""
+    value_forms: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    shell_reads_arguments: bool = False
+    extra_arguments: bool = True
+    traps: tuple[str, ...] = ()

@@ -1,0 +1,128 @@
+"""What can go wrong, as types: the exception tree with its exit codes, and ``Finding``.
+
+    TaorunnerError                  70  (only its subclasses are raised)
+    ├── UsageError                   2  the command line asks for something that cannot be
+    ├── UserFilesError               3  experiments.yml, specs, data, weights
+    ├── MachineError                 4  engine, driver, disk or credentials of this machine
+    ├── EngineRefusedError           5  the engine answered no
+    └── RunStateError                6  no such run, or it is in the wrong state
+
+A subclass exists only where the exit code differs or where someone catches it.
+Nothing here prints or exits: ``cli`` is the one place where errors become text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from pathlib import Path
+
+
+class ExitCode(IntEnum):
+    """What the shell sees. Part of the interface: scripts are written against it."""
+
+    DONE = 0
+    RUN_FAILED = 1
+    USAGE = 2
+    USER_FILES = 3
+    MACHINE = 4
+    ENGINE_REFUSED = 5
+    NO_SUCH_RUN = 6
+    BUG = 70
+    INTERRUPTED = 130
+
+
+class Severity(str, Enum):
+    """How much a finding matters. Only ``ERROR`` stops an action."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+    OK = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One problem or all-clear. Validation, preflight, dataset checks and the doctor all speak it.
+
+    ``message`` says what is wrong with the offending value in quotes; ``hint`` is the next step.
+    ``line`` and ``column`` are 1-based; None where there is none.
+    ``code`` is a stable kebab-case name such as ``unknown-key``.
+    """
+
+    severity: Severity
+    code: str
+    message: str
+    hint: str | None = None
+    file: Path | None = None
+    line: int | None = None
+    column: int | None = None
+
+    @property
+    def is_error(self) -> bool:
+        return self.severity is Severity.ERROR
+
+    @property
+    def place(self) -> str:
+        """``file:line:column`` with the parts that are known, or an empty string."""
+        if self.file is None:
+            return ""
+        parts = [str(self.file)]
+        if self.line is not None:
+            parts.append(str(self.line))
+            if self.column is not None:
+                parts.append(str(self.column))
+        return ":".join(parts)
+
+    def to_json(self) -> dict[str, str | int | None]:
+        """The stable shape that ``--json`` prints."""
+        return {
+            "severity": self.severity.value,
+            "code": self.code,
+            "message": self.message,
+            "hint": self.hint,
+            "file": str(self.file) if self.file is not None else None,
+            "line": self.line,
+            "column": self.column,
+        }
+
+
+def has_errors(findings: Iterable[Finding]) -> bool:
+    return any(finding.is_error for finding in findings)
+
+
+class TaorunnerError(Exception):
+    """Root of everything a user can be told about.
+
+    ``message`` is one lower-case line without a full stop, ``hint`` the next step,
+    ``findings`` every problem that was seen, not only the first.
+    """
+
+    exit_code: ExitCode = ExitCode.BUG
+
+    def __init__(self, message: str, *, hint: str | None = None, findings: Iterable[Finding] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.findings: tuple[Finding, ...] = tuple(findings)
+
+
+class UsageError(TaorunnerError):
+    exit_code = ExitCode.USAGE
+
+
+class UserFilesError(TaorunnerError):
+    exit_code = ExitCode.USER_FILES
+
+
+class MachineError(TaorunnerError):
+    exit_code = ExitCode.MACHINE
+
+
+class EngineRefusedError(TaorunnerError):
+    exit_code = ExitCode.ENGINE_REFUSED
+
+
+class RunStateError(TaorunnerError):
+    exit_code = ExitCode.NO_SUCH_RUN

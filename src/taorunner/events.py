@@ -1,0 +1,186 @@
+"""What happens to a run, as frozen values, to and from one JSON line each.
+
+Everything that is shown, recorded or reported is derived from these; nothing else is.
+Epochs are 1-based everywhere here, whatever TAO writes. Times are aware UTC.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timezone
+from enum import Enum
+
+
+class RunState(str, Enum):
+    """Where a run stands. The reason is a field of its own."""
+
+    QUEUED = "QUEUED"
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    STOPPED = "STOPPED"
+    LOST = "LOST"
+
+    @property
+    def is_final(self) -> bool:
+        """The only place that knows what finished means."""
+        return self in (RunState.SUCCEEDED, RunState.FAILED, RunState.STOPPED, RunState.LOST)
+
+
+def now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """``run`` is the run id, ``at`` an aware UTC time."""
+
+    run: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunQueued(Event):
+    project: str
+    experiment: str
+    action: str
+    backend: str
+    epochs: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagePulling(Event):
+    """Progress of a pull. ``bytes_total`` grows while layers announce themselves; None while unknown."""
+
+    image: str
+    layers_done: int
+    layers: int
+    bytes_done: int
+    bytes_total: int | None = None
+    eta_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagePulled(Event):
+    """The image is present. ``digest`` is ``sha256:…`` of the registry's manifest, None for a local build."""
+
+    image: str
+    digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted(Event):
+    """The process is running. ``gpus`` are host ids as in nvidia-smi (indices or UUIDs)."""
+
+    image: str | None = None
+    image_digest: str | None = None
+    gpus: tuple[str, ...] = ()
+    handle: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine(Event):
+    """One line of console output. Never stored in events.jsonl: console.log has it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochProgress(Event):
+    """``epoch`` is the 1-based epoch being worked on, or just finished if ``completed``.
+
+    ``step`` of ``steps`` within the epoch; ``eta_s`` is what TAO itself claims for the whole run.
+    """
+
+    epoch: int
+    epochs: int | None = None
+    step: int | None = None
+    steps: int | None = None
+    completed: bool = False
+    epoch_s: float | None = None
+    eta_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricReported(Event):
+    """``value`` may be NaN or infinite (written as strings in JSON). ``epoch`` 1-based, None outside training."""
+
+    name: str
+    value: float
+    epoch: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointSaved(Event):
+    path: str
+    epoch: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice(Event):
+    """Something a person should know: ``level`` is info, warning or error; ``code`` is stable."""
+
+    level: str
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished(Event):
+    """``state`` is a final one; ``reason`` is one human line; ``hint`` the next step where known."""
+
+    state: RunState
+    reason: str
+    exit_code: int | None = None
+    hint: str | None = None
+
+
+_TYPES: dict[str, type[Event]] = {
+    cls.__name__: cls
+    for cls in (
+        RunQueued, ImagePulling, ImagePulled, RunStarted, LogLine, EpochProgress,
+        MetricReported, CheckpointSaved, Notice, RunFinished,
+    )
+}  # fmt: skip
+
+
+def to_json_line(event: Event) -> str:
+    """One line without its newline: ``{"event": "EpochProgress", "run": …, "at": …, …}``, strict JSON."""
+    body = {key: _plain(value) for key, value in asdict(event).items()}
+    return json.dumps({"event": type(event).__name__, **body}, ensure_ascii=False, allow_nan=False)
+
+
+def from_json_line(line: str) -> Event | None:
+    """The event of one line. None for a torn line, an unknown event or one with missing fields.
+
+    Unknown keys are ignored: an older program reads a newer record.
+    """
+    try:
+        body = json.loads(line)
+        cls = _TYPES[body.pop("event")]
+        known = {f.name for f in fields(cls)}
+        body = {key: value for key, value in body.items() if key in known}
+        body["at"] = datetime.fromisoformat(body["at"])
+        if "state" in body:
+            body["state"] = RunState(body["state"])
+        if "value" in body:
+            body["value"] = float(body["value"])
+        if "gpus" in body:
+            body["gpus"] = tuple(body["gpus"])
+        return cls(**body)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, tuple):
+        return list(value)
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return str(value)
+    return value

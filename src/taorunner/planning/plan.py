@@ -1,0 +1,118 @@
+"""RunPlan: all that is needed to start one experiment × action. Pure data, no secret in it.
+
+A plan is made by ``planner``, printed by a dry run, stored in the run's record and turned into an
+engine request by a backend. It goes to and from plain JSON without loss (``to_json``, ``from_json``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from taorunner.catalog.models import Contract
+
+SECRET_MARK = "@TAORUNNER_SECRET_{name}@"
+"""Stands in argv where a secret goes. The secret itself lies in a file with mode 0600 in the run's folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """``source`` on this host, ``target`` an absolute POSIX path inside."""
+
+    source: Path
+    target: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GpuRequest:
+    """How many GPUs, and which: host ids as in nvidia-smi (index or UUID), or None for any free ones."""
+
+    count: int = 0
+    ids: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedSpec:
+    """``text`` as the container will read it, from ``source``; ``inside`` is the path argv names."""
+
+    source: Path
+    file_name: str
+    text: str
+    inside: str
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSource:
+    """Where a secret comes from, never the secret: ``literal`` (experiments.yml), ``env:NAME`` or ``file:PATH``.
+
+    ``variable`` is the environment variable to set inside; None when it is only put into argv.
+    """
+
+    name: str
+    origin: str
+    variable: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerOptions:
+    """What .tao_mounts.json, tao_config and the experiment say about the container itself."""
+
+    user: str | None = None
+    groups: tuple[int, ...] = ()
+    shm_bytes: int | None = None
+    ulimits: Mapping[str, int] = field(default_factory=dict)
+    ports: Mapping[int, int] = field(default_factory=dict)  # container port -> host port
+    network: str | None = None
+    privileged: bool = False
+    tty: bool = False
+    workdir: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """One experiment × action.
+
+    ``argv`` holds secret marks instead of secrets and dense GPU ids ``0..n-1``. ``results_dir`` is the host
+    folder of the experiment's results, ``results_inside`` the same folder as the process sees it.
+    ``epochs`` is what the spec asks for, None when unknown or when the action has none.
+    ``run_inside`` is where the run's input folder (spec, secrets) is seen by the process.
+    """
+
+    project: str
+    experiment: str
+    action: str
+    backend: str
+    contract: Contract
+    argv: tuple[str, ...]
+    workspace: Path
+    results_dir: Path
+    results_inside: str
+    run_inside: str
+    image: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
+    gpus: GpuRequest = GpuRequest()
+    spec: RenderedSpec | None = None
+    secrets: tuple[SecretSource, ...] = ()
+    options: ContainerOptions = ContainerOptions()
+    epochs: int | None = None
+    overwrite: bool = False
+    set_aside: tuple[Path, ...] = ()  # what --overwrite moves to <name>.<timestamp> before the start
+    make_dirs: tuple[Path, ...] = ()  # folders the action expects to exist
+
+    def to_json(self) -> dict[str, Any]:
+        body: dict[str, Any] = _ADAPTER.dump_python(self, mode="json")
+        return body
+
+    @staticmethod
+    def from_json(body: dict[str, Any]) -> RunPlan:
+        """Raises ``pydantic.ValidationError`` for a body that is not a plan."""
+        return _ADAPTER.validate_python(body)
+
+
+_ADAPTER: TypeAdapter[RunPlan] = TypeAdapter(RunPlan)

@@ -1,0 +1,82 @@
+"""Small pure functions on text: nearest names, durations, sizes, redaction of secrets."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+
+MASK = "***"
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
+
+
+def is_plain_name(name: str) -> bool:
+    """True for a name that survives TAO's shell: projects, experiments, datasets, runs.
+
+    Source: tao/tensorflow.md section 2.2: arguments are re-split by a shell inside the container.
+    """
+    return bool(_NAME.match(name))
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known name that ``word`` most likely meant, or None when nothing is close.
+
+    >>> nearest("backbome", ["head", "backbone"])
+    'backbone'
+    """
+    by_lower = {name.lower(): name for name in known}
+    if word.lower() in by_lower:
+        return by_lower[word.lower()]
+    close = difflib.get_close_matches(word.lower()[:200], list(by_lower), n=1, cutoff=0.6)
+    return by_lower[close[0]] if close else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """``did you mean "x"?``, or the short list of what there is, or None for an empty list."""
+    names = list(known)
+    best = nearest(word, names)
+    if best is not None:
+        return f'did you mean "{best}"?'
+    if not names:
+        return None
+    shown = ", ".join(names[:12])
+    return f"known: {shown}, …" if len(names) > 12 else f"known: {shown}"
+
+
+def duration(seconds: float) -> str:
+    """``42s``, ``3m 05s``, ``2h 07m``, ``1d 04h``: at most two units, never negative."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes}m {rest:02d}s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours}h {minutes:02d}m"
+    days, hours = divmod(hours, 24)
+    return f"{days}d {hours:02d}h"
+
+
+def size(count_bytes: float) -> str:
+    """``512 B``, ``1.5 KiB``, ``20.3 GiB``."""
+    value = float(max(0, count_bytes))
+    for unit in _UNITS:
+        if value < 1024 or unit == _UNITS[-1]:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    raise AssertionError("unreachable")
+
+
+def redact(text: str, secrets: Sequence[str]) -> str:
+    """``text`` with every secret replaced by ``***``; longer secrets first, empty ones ignored."""
+    for secret in sorted({s for s in secrets if s}, key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    return text
+
+
+def printable(text: str) -> str:
+    """``text`` without control characters, so that a file's content cannot drive the terminal."""
+    return "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in text)
