@@ -1,0 +1,271 @@
+"""YAML files as plain values plus the place of everything in them. The one YAML reader of the program.
+
+Built on libyaml's events (``ruamel.yaml.clib``), because a round-trip loader takes minutes for what this reads in
+a fraction of a second. Scalars follow YAML 1.2 (``1e-4`` is a number, ``yes`` is a string, ``012`` is twelve).
+Duplicate keys are reported, aliases and nesting are bounded: no input makes this slow or deep.
+Files that are edited go through ruamel's round-trip loader elsewhere; this module never writes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+MAX_BYTES = 8 * 1024 * 1024
+MAX_DEPTH = 60
+MAX_ALIAS_NODES = 200_000
+"""How many values aliases and merges may stand for in all (a "billion laughs" file stands for 10^9)."""
+
+_INT = re.compile(r"[-+]?[0-9]+\Z|0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
+_WORDS: dict[str, object] = {
+    "": None, "~": None, "null": None, "Null": None, "NULL": None,
+    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
+    ".inf": float("inf"), ".Inf": float("inf"), ".INF": float("inf"), "+.inf": float("inf"),
+    "-.inf": float("-inf"), "-.Inf": float("-inf"), "-.INF": float("-inf"),
+    ".nan": float("nan"), ".NaN": float("nan"), ".NAN": float("nan"),
+}  # fmt: skip
+_NUMERIC_START = frozenset("0123456789+-.")
+_MAX_DIGITS = 1000  # int() of a longer text is refused by newer Pythons, and no spec needs it
+
+Place = tuple[int, int]
+"""(line, column), both 1-based."""
+
+
+@dataclass(frozen=True, slots=True)
+class YamlProblem:
+    code: str
+    message: str
+    line: int
+    column: int
+    hint: str | None = None
+
+
+@dataclass(slots=True)
+class YamlDocument:
+    """``value`` is made of dict, list, str, int, float, bool and None; None when the text could not be read.
+
+    ``problems`` holds everything wrong with the text itself; with a syntax error ``value`` is None.
+    """
+
+    value: Any = None
+    problems: list[YamlProblem] = field(default_factory=list)
+    _places: dict[int, dict[Hashable, tuple[Place, Place]]] = field(default_factory=dict)
+    _root: Place = (1, 1)
+
+    def place(self, path: Sequence[str | int], *, of_key: bool = False) -> Place:
+        """Where the value at ``path`` stands (or its key). A path that leads nowhere gives its deepest known part."""
+        current, best = self.value, self._root
+        for step in path:
+            known = self._places.get(id(current), {}).get(step)
+            if known is None:
+                break
+            best = known[0] if of_key else known[1]
+            current = current[step]
+        return best
+
+
+def read_yaml(text: str) -> YamlDocument:
+    """Reads one document. Never raises for any text; see ``problems``."""
+    if len(text) > MAX_BYTES:
+        return _failed("too-large", f"the file has {len(text)} characters, more than {MAX_BYTES}")
+    bad = _unreadable_character(text)
+    if bad is not None:
+        return bad
+    import _ruamel_yaml
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        return _Builder(_ruamel_yaml.CParser(text)).document()
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        message = " ".join(part for part in (error.context, error.problem) if part)
+        hint = "indent with blanks, not tabs" if "cannot start any token" in message else None
+        return _failed("yaml-syntax", f"not valid YAML: {message}", line, column, hint)
+    except YAMLError as error:
+        return _failed("yaml-syntax", f"not valid YAML: {str(error).splitlines()[0]}")
+    except _TooMuchError as error:
+        return _failed(error.code, error.message, error.line, error.column, error.hint)
+
+
+def resolve_scalar(text: str) -> Any:
+    """The value of a plain scalar by the core schema of YAML 1.2."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if text[0] in _NUMERIC_START and len(text) < _MAX_DIGITS:
+        if _INT.match(text):
+            return int(text, 0) if text[:2] in ("0o", "0x") else int(text, 10)
+        if _FLOAT.match(text):
+            return float(text)
+    return text
+
+
+def _unreadable_character(text: str) -> YamlDocument | None:
+    if text.isprintable():
+        return None
+    match = re.search(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", text)
+    if match is None:
+        return None
+    line = text.count("\n", 0, match.start()) + 1
+    column = match.start() - text.rfind("\n", 0, match.start())
+    code = f"U+{ord(match.group()):04X}"
+    return _failed("not-text", f"the character {code} is not allowed in YAML", line, column, "is this a text file?")
+
+
+def _failed(code: str, message: str, line: int = 1, column: int = 1, hint: str | None = None) -> YamlDocument:
+    return YamlDocument(problems=[YamlProblem(code, message, line, column, hint)])
+
+
+class _TooMuchError(Exception):
+    def __init__(self, code: str, message: str, place: Place, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.code, self.message, self.hint = code, message, hint
+        self.line, self.column = place
+
+
+@dataclass(slots=True)
+class _Open:
+    """A mapping or sequence whose end has not come yet."""
+
+    value: Any
+    place: Place
+    anchor: str | None
+    nodes: int = 1
+    key: Hashable = None
+    key_place: Place = (1, 1)
+    has_key: bool = False
+    merges: list[Any] | None = None
+
+
+class _Builder:
+    """Turns events into values without recursion."""
+
+    def __init__(self, parser: Any) -> None:
+        self._parser = parser
+        self._document = YamlDocument()
+        self._stack: list[_Open] = []
+        self._anchors: dict[str, tuple[Any, int]] = {}
+        self._alias_nodes = 0
+        self._done = False
+
+    def document(self) -> YamlDocument:
+        get = self._parser.get_event
+        while (event := get()) is not None:
+            kind = type(event).__name__
+            if kind == "ScalarEvent":
+                self._scalar(event)
+            elif kind == "MappingStartEvent":
+                self._open({}, event)
+            elif kind == "SequenceStartEvent":
+                self._open([], event)
+            elif kind in ("MappingEndEvent", "SequenceEndEvent"):
+                self._close()
+            elif kind == "AliasEvent":
+                self._alias(event)
+            elif kind == "DocumentStartEvent" and self._done:
+                mark = event.start_mark
+                raise _TooMuchError(
+                    "several-documents", "a second document starts here (---)", (mark.line + 1, mark.column + 1)
+                )
+            elif kind == "DocumentEndEvent":
+                self._done = True
+            elif kind == "StreamEndEvent":
+                break
+        return self._document
+
+    def _scalar(self, event: Any) -> None:
+        mark = event.start_mark
+        text = event.value
+        value = resolve_scalar(text) if event.implicit[0] else text
+        if event.anchor:
+            self._anchors[event.anchor] = (value, 1)
+        self._put(value, (mark.line + 1, mark.column + 1), 1, plain=event.implicit[0])
+
+    def _open(self, value: Any, event: Any) -> None:
+        mark = event.start_mark
+        place = (mark.line + 1, mark.column + 1)
+        if len(self._stack) >= MAX_DEPTH:
+            raise _TooMuchError("too-deep", f"nested deeper than {MAX_DEPTH} levels", place)
+        self._stack.append(_Open(value, place, event.anchor))
+        self._document._places[id(value)] = {}
+
+    def _close(self) -> None:
+        done = self._stack.pop()
+        if done.merges:
+            self._merge(done)
+        if done.anchor:
+            self._anchors[done.anchor] = (done.value, done.nodes)
+        self._put(done.value, done.place, done.nodes)
+
+    def _alias(self, event: Any) -> None:
+        mark = event.start_mark
+        place = (mark.line + 1, mark.column + 1)
+        if event.anchor not in self._anchors:
+            raise _TooMuchError("unknown-alias", f'alias "*{event.anchor}" has no anchor before it', place)
+        value, nodes = self._anchors[event.anchor]
+        self._count_alias(nodes, place)
+        self._put(value, place, nodes)
+
+    def _count_alias(self, nodes: int, place: Place) -> None:
+        self._alias_nodes += nodes
+        if self._alias_nodes > MAX_ALIAS_NODES:
+            raise _TooMuchError(
+                "too-many-aliases", f"aliases stand for more than {MAX_ALIAS_NODES} values", place,
+                "write the values out, or use extends",
+            )  # fmt: skip
+
+    def _put(self, value: Any, place: Place, nodes: int, *, plain: bool = False) -> None:
+        if not self._stack:
+            self._document.value, self._document._root = value, place
+            return
+        top = self._stack[-1]
+        top.nodes += nodes
+        if isinstance(top.value, list):
+            self._document._places[id(top.value)][len(top.value)] = (place, place)
+            top.value.append(value)
+        elif not top.has_key:
+            self._key(top, value, place, plain)
+        else:
+            self._value(top, value, place)
+
+    def _key(self, top: _Open, value: Any, place: Place, plain: bool) -> None:
+        if isinstance(value, (dict, list)):
+            raise _TooMuchError("not-a-name", "a mapping or list is used as a key", place)
+        top.key, top.key_place, top.has_key = value, place, True
+        if plain and value == "<<":
+            top.key = _MERGE
+
+    def _value(self, top: _Open, value: Any, place: Place) -> None:
+        top.has_key = False
+        if top.key is _MERGE:
+            sources = value if isinstance(value, list) else [value]
+            if not all(isinstance(source, dict) for source in sources):
+                raise _TooMuchError("not-a-mapping", '"<<" takes a mapping or a list of mappings', place)
+            top.merges = [*(top.merges or ()), *sources]
+            return
+        if top.key in top.value:
+            first = self._document._places[id(top.value)][top.key][0]
+            self._document.problems.append(
+                YamlProblem(
+                    "duplicate-key", f'"{top.key}" is given twice', *top.key_place,
+                    hint=f"the first one is at line {first[0]}; remove one of them",
+                )  # fmt: skip
+            )
+            return
+        top.value[top.key] = value
+        self._document._places[id(top.value)][top.key] = (top.key_place, place)
+
+    def _merge(self, done: _Open) -> None:
+        places = self._document._places
+        for source in done.merges or ():
+            self._count_alias(len(source), done.place)
+            for key, value in source.items():
+                if key not in done.value:
+                    done.value[key] = value
+                    places[id(done.value)][key] = places[id(source)][key]
+
+
+_MERGE = object()
