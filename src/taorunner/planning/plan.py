@@ -48,13 +48,14 @@ class RenderedSpec:
 
 @dataclass(frozen=True, slots=True)
 class SecretSource:
-    """Where a secret comes from, never the secret: ``literal`` (experiments.yml), ``env:NAME`` or ``file:PATH``.
+    """Where a secret comes from: ``env:NAME``, ``file:PATH`` or ``literal:VALUE`` (written out in experiments.yml).
 
+    A literal lives in memory only: the stored plan says ``literal:`` and nothing behind it.
     ``variable`` is the environment variable to set inside; None when it is only put into argv.
     """
 
     name: str
-    origin: str
+    origin: str = field(repr=False)
     variable: str | None = None
 
 
@@ -106,7 +107,11 @@ class RunPlan:
     make_dirs: tuple[Path, ...] = ()  # folders the action expects to exist
 
     def to_json(self) -> dict[str, Any]:
+        """Without secrets: what is written to disk."""
         body: dict[str, Any] = _ADAPTER.dump_python(self, mode="json")
+        for secret in body["secrets"]:
+            if secret["origin"].startswith("literal:"):
+                secret["origin"] = "literal:"
         return body
 
     @staticmethod

@@ -1,0 +1,140 @@
+"""The Typer app and the one boundary where errors become text and exit codes.
+
+Modules of this package import at the top only typer, typing, pathlib and our own errors, so that help is instant;
+everything else is imported inside the command that needs it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from taorunner import __version__
+from taorunner.cli import actions, networks, projects, quickstart, runs
+from taorunner.cli.options import Invocation, ProjectOption, WorkspaceOption
+from taorunner.errors import ExitCode, TaorunnerError
+
+_HELP = """Train computer-vision models with NVIDIA TAO Toolkit.
+
+A workspace holds projects; a project's experiments.yml says which experiments exist;
+every action of every network runs in its own container, watched live and recorded.
+
+  taorunner quickstart            the whole way on this machine's CPU
+  taorunner init-project NAME     a project to start from
+  taorunner train EXPERIMENT…     train, and watch
+"""
+
+app = typer.Typer(
+    help=_HELP, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)  # fmt: skip
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"taorunner {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    project: ProjectOption = None,
+    workspace: WorkspaceOption = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    invocation: Invocation = context.obj
+    invocation.project, invocation.workspace = project, workspace
+
+
+projects.register(app)
+actions.register(app)
+runs.register(app)
+networks.register(app)
+quickstart.register(app)
+
+
+@dataclass(frozen=True)
+class _Split:
+    """``head`` is what taorunner reads, ``extra`` what goes to TAO as it is (behind the first ``--``)."""
+
+    head: list[str]
+    extra: tuple[str, ...]
+
+
+def run(argv: list[str]) -> int:
+    """Runs one command line; returns its exit code. No exception leaves this function."""
+    split = _split(argv)
+    invocation = Invocation(extra=split.extra, has_extra="--" in argv)
+    try:
+        code = app(args=split.head, prog_name="taorunner", standalone_mode=False, obj=invocation)
+        sys.stdout.flush()
+        return int(code or 0)
+    except TaorunnerError as error:
+        return _tell(error)
+    except (KeyboardInterrupt, typer.Abort):
+        print("interrupted", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: no message at exit
+        return 128 + 13
+    except typer.Exit as ending:
+        return ending.exit_code
+    except Exception as error:  # the boundary: a bug of ours becomes a file and one line
+        shown = _usage_error(error)
+        return shown if shown is not None else _crash(error)
+
+
+def _split(argv: list[str]) -> _Split:
+    if "--" not in argv:
+        return _Split(argv, ())
+    at = argv.index("--")
+    return _Split(argv[:at], tuple(argv[at + 1 :]))
+
+
+def _usage_error(error: Any) -> int | None:
+    """The exit code if Typer's parser raised this; it shows itself. Its classes are Typer's private copy of Click's."""
+    if not (hasattr(error, "show") and hasattr(error, "format_message") and hasattr(error, "exit_code")):
+        return None
+    error.show()
+    return int(error.exit_code)
+
+
+def _tell(error: TaorunnerError) -> int:
+    from taorunner.console.error_text import print_error
+
+    print_error(error)
+    return error.exit_code
+
+
+def _crash(error: Exception) -> int:
+    at = datetime.now(timezone.utc)
+    text = "".join(traceback.format_exception(error))
+    path = _crash_file(f"crash-{at:%Y%m%d-%H%M%S}-{os.getpid()}.log")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"taorunner {__version__}\n{text}", encoding="utf-8")
+        where = f"the traceback is in {path}"
+    except OSError:
+        where = text
+    print(f"taorunner: a bug of ours: {type(error).__name__}: {error}; {where}", file=sys.stderr)
+    return ExitCode.BUG
+
+
+def _crash_file(name: str) -> Path:
+    """In the workspace's state folder where there is one, else in the temporary folder."""
+    import tempfile
+
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        if (folder / ".taorunner").is_dir():
+            return folder / ".taorunner" / name
+    return Path(tempfile.gettempdir()) / f"taorunner-{name}"

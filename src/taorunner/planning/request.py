@@ -1,0 +1,61 @@
+"""What the caller asks for: one action on some experiments, with what the command line overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ACTION_OF_COMMAND = {"convert": "dataset_convert"}
+"""Commands whose name is not the action's: TAO calls it dataset_convert (or convert) in every network."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRequest:
+    """``action`` as typed (``convert``, ``train``, ``deploy.evaluate``). None means: not said on the command line.
+
+    ``gpu_ids`` are host ids; an empty tuple stands for "auto". ``overrides`` are dotted spec keys with their text.
+    ``extra`` goes to TAO as it is. ``checkpoint`` is a path on this host or a name in the results.
+    """
+
+    action: str
+    experiments: tuple[str, ...]
+    backend: str | None = None
+    gpus: int | None = None
+    gpu_ids: tuple[str, ...] | None = None
+    release: str | None = None
+    image: str | None = None
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    extra: tuple[str, ...] = ()
+    checkpoint: str | None = None
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who runs the command. ``groups`` are supplementary group ids."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    name: str
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+    @staticmethod
+    def current(environ: Mapping[str, str]) -> Caller:
+        import os
+        import pwd
+
+        try:
+            name = pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:  # a uid without an entry, as in many containers
+            name = environ.get("USER") or f"uid{os.getuid()}"
+        return Caller(os.getuid(), os.getgid(), tuple(sorted(os.getgroups())), name, environ)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a run's own folder will be: decided before planning, so that a plan is complete."""
+
+    run_id: str
+    run_dir: Path

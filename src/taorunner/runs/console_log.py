@@ -1,0 +1,58 @@
+"""ConsoleLog: writes what a process prints to ``console.log``, whole lines only, secrets masked.
+
+Two streams come in arbitrary pieces; in the file no line of one is torn by the other. Lines end with LF or CR
+exactly as they were printed. The file is append-only and has every byte once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from taorunner.text import MASK
+
+_MAX_CARRY = 64 * 1024
+
+
+class ConsoleLog:
+    """Not thread-safe: one thread records. ``received`` counts the raw bytes of each stream, masked or not."""
+
+    def __init__(self, path: Path, secrets: Sequence[str] = ()) -> None:
+        self._file: IO[bytes] = path.open("ab", buffering=0)
+        self._carry: dict[str, bytes] = {}
+        self._secrets = [secret.encode() for secret in sorted(secrets, key=len, reverse=True) if secret]
+        self._mask = MASK.encode()
+        self.received: dict[str, int] = {"stdout": 0, "stderr": 0}
+
+    def write(self, stream: str, data: bytes) -> bytes:
+        """Takes a piece; gives the whole lines that were written now (masked), perhaps none."""
+        self.received[stream] = self.received.get(stream, 0) + len(data)
+        carry = self._carry.get(stream, b"")
+        if carry:
+            data = carry + data
+        end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+        if end == 0 and len(data) > _MAX_CARRY:
+            end = len(data)
+        self._carry[stream] = data[end:]
+        return self._put(data[:end])
+
+    def flush(self) -> bytes:
+        """Writes unfinished last lines, each closed with LF so that the streams stay apart."""
+        rest = [carry for carry in self._carry.values() if carry]
+        self._carry.clear()
+        return self._put(b"".join(carry + b"\n" for carry in rest))
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _put(self, data: bytes) -> bytes:
+        if not data:
+            return data
+        for secret in self._secrets:
+            if secret in data:
+                data = data.replace(secret, self._mask)
+        view = memoryview(data)
+        while view:  # an unbuffered file may take less than it is given
+            view = view[self._file.write(view) :]
+        return data

@@ -1,0 +1,85 @@
+"""RunRecord: what is durably known of one run, in ``record.json`` of its folder.
+
+Written beside and renamed, so a reader never sees half of it. Read with unknown keys ignored and missing ones
+defaulted: an older program reads a newer record. There is no secret in it. Plain dataclasses, because listing
+ten thousand of them must not wait for a validator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
+from typing import Any
+
+from taorunner.events import RunFinished, RunQueued, RunState
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """``handle`` is the engine's own id once there is one. ``status_sizes`` holds the size that each status.json had
+    at launch: only what comes after belongs to this run. ``error_code`` is the exit code (``errors.ExitCode``) of the
+    refusal that kept the run from starting, None for a run whose own process ended. ``queued_at`` and the others are aware UTC."""
+
+    id: str
+    batch: str
+    project: str
+    experiment: str
+    action: str
+    backend: str
+    state: RunState
+    queued_at: datetime
+    reason: str | None = None
+    hint: str | None = None
+    exit_code: int | None = None
+    image: str | None = None
+    image_digest: str | None = None
+    gpus: tuple[str, ...] = ()
+    epochs: int | None = None
+    handle: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    stop_requested_at: datetime | None = None
+    results_dir: str | None = None
+    error_code: int | None = None
+    status_sizes: dict[str, int] = field(default_factory=dict)
+    version: int = 1
+
+    def queued_event(self) -> RunQueued:
+        return RunQueued(
+            run=self.id, at=self.queued_at, project=self.project, experiment=self.experiment,
+            action=self.action, backend=self.backend, epochs=self.epochs,
+        )  # fmt: skip
+
+    def finished(self, event: RunFinished) -> RunRecord:
+        """The record after its end. A final state is never overwritten by another one."""
+        if self.state.is_final:
+            return self
+        return replace(
+            self, state=event.state, reason=event.reason, hint=event.hint,
+            exit_code=event.exit_code, finished_at=event.at,
+        )  # fmt: skip
+
+    def to_json(self) -> dict[str, Any]:
+        body: dict[str, Any] = {}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, datetime):
+                value = value.isoformat()
+            elif isinstance(value, RunState):
+                value = value.value
+            elif isinstance(value, tuple):
+                value = list(value)
+            body[item.name] = value
+        return body
+
+    @staticmethod
+    def from_json(body: dict[str, Any]) -> RunRecord:
+        """Raises ValueError, KeyError or TypeError for something that is not a record."""
+        known = {item.name for item in fields(RunRecord)}
+        values = {key: value for key, value in body.items() if key in known}
+        for key in ("queued_at", "started_at", "finished_at", "stop_requested_at"):
+            if values.get(key) is not None:
+                values[key] = datetime.fromisoformat(values[key])
+        values["state"] = RunState(values["state"])
+        values["gpus"] = tuple(values.get("gpus") or ())
+        return RunRecord(**values)

@@ -1,0 +1,222 @@
+"""Runs and batches on disk: ``.taorunner/runs/<id>/`` and ``.taorunner/batches/<id>/``.
+
+A run is a directory. Whoever has the directory has the run: its record, its plan, its events, its log.
+Every file has one named property. Records are written beside and renamed; events are appended line by line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from taorunner.errors import RunStateError, UsageError
+from taorunner.events import Event, RunState, from_json_line, to_json_line
+from taorunner.runs.record import RunRecord
+from taorunner.text import did_you_mean
+
+if TYPE_CHECKING:
+    from taorunner.planning.plan import RunPlan
+
+_NAME_LIMIT = 80
+
+
+@dataclass(frozen=True, slots=True)
+class RunPaths:
+    """Every file of one run."""
+
+    directory: Path
+
+    @property
+    def record(self) -> Path:
+        return self.directory / "record.json"
+
+    @property
+    def plan(self) -> Path:
+        return self.directory / "plan.json"
+
+    @property
+    def events(self) -> Path:
+        return self.directory / "events.jsonl"
+
+    @property
+    def console(self) -> Path:
+        return self.directory / "console.log"
+
+    @property
+    def request(self) -> Path:
+        return self.directory / "request.txt"
+
+    @property
+    def input_dir(self) -> Path:
+        """What the process is given: the rendered spec, and secrets while it runs."""
+        return self.directory / "input"
+
+    @property
+    def stop_request(self) -> Path:
+        return self.directory / "stop.json"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPaths:
+    """Every file of one batch."""
+
+    directory: Path
+
+    @property
+    def batch(self) -> Path:
+        return self.directory / "batch.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the supervisor as long as it lives."""
+        return self.directory / "supervisor.lock"
+
+    @property
+    def supervisor_log(self) -> Path:
+        return self.directory / "supervisor.log"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Runs that were asked for together, in their order. ``parallel`` bounds how many run at once."""
+
+    id: str
+    runs: tuple[str, ...]
+    parallel: int | None = None
+    grace_s: float = 30.0
+
+
+def new_run_id(experiment: str, action: str, at: datetime) -> str:
+    """Sortable by time, readable, unique, and a valid container name."""
+    name = f"{experiment}-{action}"[:_NAME_LIMIT]
+    return f"{at:%Y%m%d-%H%M%S}-{name}-{secrets.token_hex(3)}"
+
+
+class RunStore:
+    """Reads and writes the state folder of one workspace. Creates folders only when something is written."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.runs_dir = state_dir / "runs"
+        self.batches_dir = state_dir / "batches"
+
+    def paths(self, run_id: str) -> RunPaths:
+        return RunPaths(self.runs_dir / run_id)
+
+    def batch_paths(self, batch_id: str) -> BatchPaths:
+        return BatchPaths(self.batches_dir / batch_id)
+
+    def create_batch(
+        self, plans: Sequence[tuple[str, RunPlan]], at: datetime, *, parallel: int | None = None, grace_s: float = 30.0
+    ) -> Batch:
+        """The first side effect of an action: records in state QUEUED, one per ``(run id, plan)``."""
+        batch = Batch(f"{at:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}", tuple(run for run, _ in plans), parallel, grace_s)
+        for run_id, plan in plans:
+            record = RunRecord(
+                id=run_id, batch=batch.id, project=plan.project, experiment=plan.experiment, action=plan.action,
+                backend=plan.backend, state=RunState.QUEUED, queued_at=at, image=plan.image, epochs=plan.epochs,
+                results_dir=str(plan.results_dir),
+            )  # fmt: skip
+            paths = self.paths(run_id)
+            paths.input_dir.mkdir(parents=True)
+            _write_json(paths.plan, plan.to_json())
+            self.append_events(run_id, [record.queued_event()])
+            self.save(record)
+        paths = self.batch_paths(batch.id)
+        paths.directory.mkdir(parents=True)
+        body = {"id": batch.id, "runs": list(batch.runs), "parallel": parallel, "grace_s": grace_s}
+        _write_json(paths.batch, body)
+        return batch
+
+    def load_batch(self, batch_id: str) -> Batch:
+        body = json.loads(self.batch_paths(batch_id).batch.read_text(encoding="utf-8"))
+        return Batch(body["id"], tuple(body["runs"]), body.get("parallel"), body.get("grace_s", 30.0))
+
+    def load_plan(self, run_id: str) -> RunPlan:
+        from taorunner.planning.plan import RunPlan
+
+        return RunPlan.from_json(json.loads(self.paths(run_id).plan.read_text(encoding="utf-8")))
+
+    def save(self, record: RunRecord) -> None:
+        _write_json(self.paths(record.id).record, record.to_json())
+
+    def load(self, run_id: str) -> RunRecord:
+        """Raises RunStateError when there is no such run or its record cannot be read."""
+        try:
+            body = json.loads(self.paths(run_id).record.read_text(encoding="utf-8"))
+            return RunRecord.from_json(body)
+        except FileNotFoundError:
+            raise RunStateError(
+                f'no run "{run_id}"', hint=did_you_mean(run_id, self.run_ids()) or "taorunner runs list shows the runs"
+            ) from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunStateError(f'the record of run "{run_id}" cannot be read: {error}') from error
+
+    def run_ids(self) -> list[str]:
+        """Newest first. Only names of folders: cheap for thousands of runs."""
+        try:
+            with os.scandir(self.runs_dir) as entries:
+                return sorted((entry.name for entry in entries if not entry.name.startswith(".")), reverse=True)
+        except OSError:
+            return []
+
+    def records(self) -> Iterator[RunRecord]:
+        """Newest first; folders without a readable record are passed over."""
+        for run_id in self.run_ids():
+            try:
+                yield self.load(run_id)
+            except RunStateError:
+                continue
+
+    def find(self, name: str) -> RunRecord:
+        """The run with this id, or a unique part of it, or the newest run of an experiment of this name."""
+        if "/" in name or name in ("", ".", ".."):
+            raise UsageError(f'"{name}" is not a run id')
+        if self.paths(name).record.exists():
+            return self.load(name)
+        records = list(self.records())
+        for record in records:
+            if record.experiment == name:
+                return record
+        matching = [record for record in records if name in record.id]
+        if len(matching) == 1:
+            return matching[0]
+        if matching:
+            shown = ", ".join(record.id for record in matching[:5])
+            raise UsageError(f'"{name}" fits {len(matching)} runs', hint=f"say which: {shown}")
+        known = [record.id for record in records] + [record.experiment for record in records]
+        raise RunStateError(f'no run "{name}"', hint=did_you_mean(name, known) or "taorunner runs list shows the runs")
+
+    def append_events(self, run_id: str, events: Iterable[Event]) -> None:
+        """One write for all of them, so that a torn line can only be the last one."""
+        text = "".join(to_json_line(event) + "\n" for event in events)
+        with self.paths(run_id).events.open("a", encoding="utf-8") as file:
+            file.write(text)
+
+    def read_events(self, run_id: str, offset: int = 0) -> tuple[list[Event], int]:
+        """Whole lines from byte ``offset`` on, and the offset behind them. Unknown and torn lines are passed over."""
+        try:
+            with self.paths(run_id).events.open("rb") as file:
+                file.seek(offset)
+                data = file.read()
+        except OSError:
+            return [], offset
+        whole = data[: data.rfind(b"\n") + 1]
+        events = [from_json_line(line.decode("utf-8", "replace")) for line in whole.splitlines()]
+        return [event for event in events if event is not None], offset + len(whole)
+
+    def request_stop(self, run_id: str, at: datetime) -> None:
+        """Asks whoever owns the run to stop it. Idempotent."""
+        _write_json(self.paths(run_id).stop_request, {"at": at.isoformat()})
+
+
+def _write_json(path: Path, body: dict[str, Any]) -> None:
+    """Written beside, then renamed: a reader never sees half a file."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside.write_text(json.dumps(body, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    beside.replace(path)
