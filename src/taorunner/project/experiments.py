@@ -1,0 +1,247 @@
+"""From checked entries to experiments: ``tao_config`` lowest, then what ``extends`` brings, then the own word.
+
+Scalars replace, ``vars``, ``overrides`` and ``env`` merge name by name, ``tags`` and ``description`` stay
+with the experiment that says them. Without recursion, and bounded in depth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from taorunner.project.models import size_bytes
+from taorunner.project.wording import FindingList, shown
+from taorunner.project.workspace import ProjectPaths
+
+MAX_CHAIN = 32
+_MERGED = ("vars", "overrides", "env")
+_OWN = ("extends", "tags", "description")
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """One usable experiment with everything that it has from ``tao_config`` and ``extends``.
+
+    ``gpus`` is None when nothing says how many. ``gpu_ids`` are host ids (index or UUID), None for any free
+    ones. ``model_key`` and the values of ``env`` are what the file says: ``env:NAME``, ``file:PATH`` or the
+    secret itself.
+    ``spec_dirs`` are where to look for a spec file, best first; they need not exist.
+    """
+
+    name: str
+    head: str
+    dataset: str
+    backbone: str | None = None
+    repository: str | None = None
+    model_key: str | None = field(default=None, repr=False)
+    export_model: str | None = None
+    export_type: str | None = None
+    gpus: int | None = None
+    gpu_ids: tuple[str, ...] | None = None
+    release: str | None = None
+    image: str | None = None
+    backend: str | None = None
+    shm_bytes: int | None = None
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    user: str | None = None
+    spec_dirs: tuple[Path, ...] = ()
+    vars: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    description: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+def resolve_experiments(
+    tao_config: dict[str, Any],
+    entries: Mapping[str, dict[str, Any]],
+    good: Set[str],
+    known: Iterable[object],
+    paths: ProjectPaths,
+    to: FindingList,
+) -> dict[str, Experiment]:
+    """The usable ones among ``entries``, in their order.
+
+    ``good`` are those whose own keys and values are in order; the others are still checked for what they
+    extend and lack, but no value of theirs is used. ``known`` are all names in the file.
+    """
+    base = _with_gpus({}, tao_config, ("tao_config",), to) or {}
+    chains = _chains(entries, known, to)
+    merged: dict[str, dict[str, Any] | None] = {}
+    found: dict[str, Experiment] = {}
+    for name in entries:
+        chain = chains[name]
+        if chain is None or _lacks_keys(name, chain, entries, to):
+            continue
+        values = _merge(chain, base, entries, good, merged, to)
+        if values is not None:
+            found[name] = _built(chain, values, paths)
+    return found
+
+
+def _chains(
+    entries: Mapping[str, dict[str, Any]], known: Iterable[object], to: FindingList
+) -> dict[str, tuple[str, ...] | None]:
+    """For each name: itself, its parent, grandparent and so on; None after a finding on that way."""
+    names = [one for one in known if isinstance(one, str)]
+    done: dict[str, tuple[str, ...] | None] = {}
+    for name in entries:
+        if name in done:
+            continue
+        waiting: dict[str, None] = {}
+        current = name
+        above: tuple[str, ...] | None = ()
+        while current not in done:
+            waiting[current] = None
+            parent = entries[current].get("extends")
+            if not isinstance(parent, str):
+                break
+            if parent in waiting or parent not in entries:
+                if parent in waiting:
+                    order = list(waiting)
+                    _report_circle(order[order.index(parent) :], to)
+                elif parent not in names:
+                    _report_unknown(current, parent, names, to)
+                above = None
+                break
+            current = parent
+        else:
+            above = done[current]
+        for each in reversed(waiting):
+            if above is not None and len(above) > MAX_CHAIN:
+                message = f'experiment "{shown(each)}" extends a chain of more than {MAX_CHAIN} experiments'
+                path = ("experiments", each, "extends")
+                to.error("extends-too-deep", message, path, hint="extend an earlier one of them")
+                above = None
+            above = None if above is None else (each, *above)
+            done[each] = above
+    return done
+
+
+def _report_unknown(name: str, parent: str, names: list[str], to: FindingList) -> None:
+    message = f'experiment "{shown(name)}" extends "{shown(parent)}", which does not exist'
+    hint = to.suggestion(parent, (one for one in names if one != name))
+    to.error("unknown-experiment", message, ("experiments", name, "extends"), hint=hint)
+
+
+def _report_circle(circle: list[str], to: FindingList) -> None:
+    start = circle[0]
+    message = f'experiment "{shown(start)}" extends itself'
+    if len(circle) > 1:
+        names = [shown(name) for name in (*circle[:8], *(["…"] if len(circle) > 8 else []), start)]
+        message += f": {' → '.join(names)}"
+    to.error("extends-itself", message, ("experiments", start, "extends"), hint='remove one "extends" of it')
+
+
+def _lacks_keys(
+    name: str, chain: tuple[str, ...], entries: Mapping[str, dict[str, Any]], to: FindingList
+) -> bool:
+    missing = [key for key in ("head", "dataset") if not any(key in entries[each] for each in chain)]
+    for key in missing:
+        message = f'experiment "{shown(name)}" has no "{key}"'
+        hint = 'the network: "taorunner networks" lists them' if key == "head" else "the folder below data/"
+        to.error("missing-key", message, ("experiments", name), hint=f'write "{key}:", {hint}', of_key=True)
+    return bool(missing)
+
+
+def _merge(
+    chain: tuple[str, ...],
+    base: dict[str, Any],
+    entries: Mapping[str, dict[str, Any]],
+    good: Set[str],
+    merged: dict[str, dict[str, Any] | None],
+    to: FindingList,
+) -> dict[str, Any] | None:
+    """All values of ``chain[0]``; None when it, or one that it extends, is not usable."""
+    below: dict[str, Any] | None = base
+    for name in reversed(chain):
+        if name not in merged:
+            usable = below is not None and name in good
+            path = ("experiments", name)
+            merged[name] = _with_gpus(below or {}, entries[name], path, to) if usable else None
+        below = merged[name]
+    return below
+
+
+def _with_gpus(
+    below: Mapping[str, Any], entry: Mapping[str, Any], path: tuple[str, ...], to: FindingList
+) -> dict[str, Any] | None:
+    """``entry`` over ``below``, where ``gpus`` and ``gpu_indices`` are one statement. None after a finding.
+
+    A list of its own decides the count. A count of its own must fit a list from below, because dropping the
+    list would let the run take GPUs that somebody kept it away from; only 0 needs no list.
+    """
+    values = {**below, **entry}
+    for key in _OWN:
+        if key not in entry:
+            values.pop(key, None)
+    for key in _MERGED:
+        if key in entry and key in below:
+            values[key] = {**below[key], **entry[key]}
+    if "gpus" not in entry and "gpu_indices" not in entry:
+        return values
+    ids = values.get("gpu_indices")
+    if not isinstance(ids, list):
+        return values
+    if "gpu_indices" in entry and _names_one_twice(ids, path, to):
+        return None
+    if "gpus" not in entry:
+        values["gpus"] = len(ids)
+    elif "gpu_indices" not in entry and entry["gpus"] == 0:
+        values["gpu_indices"] = "auto"
+    elif entry["gpus"] != len(ids):
+        where = "" if "gpu_indices" in entry else ' (inherited: see "tao_config" or "extends")'
+        message = f'"gpus" is {entry["gpus"]}, but "gpu_indices" names {len(ids)}{where}'
+        hint = (
+            "make both say the same, or leave one of them out"
+            if "gpu_indices" in entry
+            else 'write "gpu_indices" here too'
+        )
+        to.error("gpus-disagree", message, (*path, "gpus"), hint=hint)
+        return None
+    return values
+
+
+def _names_one_twice(ids: list[int | str], path: tuple[str, ...], to: FindingList) -> bool:
+    seen: set[str] = set()
+    for position, gpu in enumerate(ids):
+        if _gpu_id(gpu) in seen:
+            message = f'"gpu_indices" names GPU "{shown(gpu)}" twice'
+            to.error("gpu-twice", message, (*path, "gpu_indices", position), hint="name each GPU once")
+        seen.add(_gpu_id(gpu))
+    return len(seen) < len(ids)
+
+
+def _gpu_id(gpu: int | str) -> str:
+    """One spelling for one GPU: 1, "1" and "01" are the same."""
+    text = str(gpu)
+    return str(int(text)) if text.isdigit() else text
+
+
+def _built(chain: tuple[str, ...], values: Mapping[str, Any], paths: ProjectPaths) -> Experiment:
+    ids = values.get("gpu_indices")
+    shm = values.get("shm_size")
+    return Experiment(
+        name=chain[0],
+        head=values["head"],
+        dataset=values["dataset"],
+        backbone=values.get("backbone"),
+        repository=values.get("repository"),
+        model_key=values.get("model_key"),
+        export_model=values.get("export_model"),
+        export_type=values.get("export_type"),
+        gpus=values.get("gpus"),
+        gpu_ids=tuple(map(_gpu_id, ids)) if isinstance(ids, list) else None,
+        release=values.get("release"),
+        image=values.get("image"),
+        backend=values.get("backend"),
+        shm_bytes=None if shm is None else size_bytes(shm),
+        env=values.get("env", {}),
+        user=values.get("user"),
+        spec_dirs=tuple(map(paths.spec_dir, chain)),
+        vars=values.get("vars", {}),
+        overrides=values.get("overrides", {}),
+        description=values.get("description"),
+        tags=tuple(values.get("tags", ())),
+    )

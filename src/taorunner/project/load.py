@@ -1,0 +1,267 @@
+"""What experiments.yml says, with everything wrong in it at once.
+
+``load_project`` never raises for what a user wrote: the findings say what is wrong, where, and what to do. It
+does not know networks: whether a head exists and what it needs is checked where the catalog is known, with
+``Project.place``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from taorunner.errors import Finding, Severity, has_errors
+from taorunner.project import models
+from taorunner.project.experiments import Experiment, resolve_experiments
+from taorunner.project.text_file import read_text_file
+from taorunner.project.wording import FindingList, Vocabulary, described, report, shown
+from taorunner.project.workspace import NAME_RULE, ProjectPaths, Workspace, is_name
+from taorunner.yaml_nodes import MAX_BYTES, Place, YamlDocument, read_yaml
+
+__all__ = ["Experiment", "Project", "load_project"]
+
+MAX_EXPERIMENTS = 20_000
+_ONE_EXAMPLE = 'write "experiments:" and below it a name with "head" and "dataset"'
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """``experiments`` holds the usable ones, ``findings`` every problem, both in the order of the file."""
+
+    paths: ProjectPaths
+    experiments: Mapping[str, Experiment]
+    findings: tuple[Finding, ...]
+    _document: YamlDocument = field(default_factory=YamlDocument, repr=False, compare=False)
+    _data: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        return self.paths.name
+
+    @property
+    def has_errors(self) -> bool:
+        return has_errors(self.findings)
+
+    def place(self, path: Sequence[str | int], *, of_key: bool = False) -> Place:
+        """(line, column) in experiments.yml of the value at ``path`` (or of its key).
+
+        A key that an experiment has from ``extends`` or ``tao_config`` is found where it is written; one that
+        is written nowhere gives the experiment's own key.
+        """
+        if len(path) >= 3 and path[0] == "experiments":
+            key, rest = path[2], path[3:]
+            origin = self._origin(path[1], key)
+            if origin is None:
+                return self._document.place(path[:2], of_key=True)
+            path = (*origin, key, *rest)
+        return self._document.place(path, of_key=of_key)
+
+    def finding(
+        self,
+        severity: Severity,
+        code: str,
+        message: str,
+        path: Sequence[str | int],
+        *,
+        hint: str | None = None,
+        of_key: bool = False,
+    ) -> Finding:
+        """A finding about what stands at ``path``; see ``place``."""
+        return Finding(
+            severity, code, message, hint, self.paths.experiments_file, *self.place(path, of_key=of_key)
+        )
+
+    def _origin(self, name: str | int, key: str | int) -> tuple[str, ...] | None:
+        entries = _mapping(self._data.get("experiments"))
+        seen: set[Any] = set()
+        current: Any = name
+        while isinstance(current, str) and current not in seen:
+            entry = _mapping(entries.get(current))
+            if key in entry:
+                return ("experiments", current)
+            seen.add(current)
+            current = entry.get("extends")
+        return ("tao_config",) if key in _mapping(self._data.get("tao_config")) else None
+
+
+def load_project(workspace: Workspace, name: str) -> Project:
+    """Reads and checks ``projects/<name>/experiments.yml``. Never raises for bad content, never writes."""
+    paths = workspace.project(name)
+    file = paths.experiments_file
+    if not is_name(name):
+        message = f'"{shown(name)}" cannot be the name of a project'
+        finding = Finding(
+            Severity.ERROR, "wrong-name", message, f"a name is made of {NAME_RULE}", workspace.projects_dir
+        )
+        return Project(paths, {}, (finding,))
+    read = read_text_file(file, max_bytes=MAX_BYTES)
+    if read.text is None:
+        return Project(paths, {}, read.findings)
+    document = read_yaml(read.text)
+    to = FindingList(file, document.place)
+    for problem in document.problems:
+        place = (problem.line, problem.column)
+        to.findings.append(Finding(Severity.ERROR, problem.code, problem.message, problem.hint, file, *place))
+    data = document.value
+    if not isinstance(data, dict):
+        if not document.problems:
+            _report_top(data, to)
+        return Project(paths, {}, to.sorted(), document)
+    experiments = _checked(data, paths, to)
+    return Project(paths, experiments, to.sorted(), document, data)
+
+
+def _report_top(data: Any, to: FindingList) -> None:
+    if data is None:
+        to.error("empty-file", f'"{to.file.name}" is empty', hint=_ONE_EXAMPLE)
+    else:
+        to.error("wrong-type", f"the file must be a mapping, not {described(data)}", hint=_ONE_EXAMPLE)
+
+
+def _checked(data: dict[Any, Any], paths: ProjectPaths, to: FindingList) -> dict[str, Experiment]:
+    for key in data:
+        if key not in models.FILE_KEYS:
+            hint = _top_key_hint(key, data[key]) or to.suggestion(key, models.FILE_KEYS)
+            to.error("unknown-key", f'unknown key "{shown(key)}"', (key,), hint=hint, of_key=True)
+    tao_config = _checked_tao_config(data.get("tao_config"), to)
+    entries = data.get("experiments")
+    if "experiments" not in data:
+        to.error("missing-key", '"experiments" is missing', hint=_ONE_EXAMPLE)
+    elif entries is None or entries == {}:
+        to.error(
+            "no-experiments",
+            '"experiments" names no experiment',
+            ("experiments",),
+            hint=_ONE_EXAMPLE,
+            of_key=True,
+        )
+    elif not isinstance(entries, dict):
+        message = f'"experiments" must be a mapping of names to experiments, not {described(entries)}'
+        to.error("wrong-type", message, ("experiments",), hint='write "name:" instead of "- name"')
+    elif len(entries) > MAX_EXPERIMENTS:
+        message = f"{len(entries)} experiments are more than {MAX_EXPERIMENTS}"
+        to.error(
+            "too-many-experiments", message, ("experiments",), hint="split them into projects", of_key=True
+        )
+    else:
+        good = {name for name, entry in entries.items() if _is_good(name, entry, to)}
+        named = {
+            name: entry
+            for name, entry in entries.items()
+            if isinstance(name, str) and isinstance(entry, dict)
+        }
+        return resolve_experiments(tao_config, named, good, entries, paths, to)
+    return {}
+
+
+def _checked_tao_config(value: Any, to: FindingList) -> dict[str, Any]:
+    """What of ``tao_config`` can be used: all of it or, after a finding, nothing."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        to.error("wrong-type", f'"tao_config" must be a mapping, not {described(value)}', ("tao_config",))
+        return {}
+    try:
+        models.check_tao_config(value)
+    except ValidationError as error:
+        report(error, value, ("tao_config",), _TAO_CONFIG_WORDS, to)
+        return {}
+    return value
+
+
+def _is_good(name: Any, entry: Any, to: FindingList) -> bool:
+    path = ("experiments", name)
+    good = True
+    if not isinstance(name, str):
+        message = f"the name of an experiment must be a text, not {described(name)}"
+        to.error("wrong-name", message, path, hint="put it in quotes", of_key=True)
+        good = False
+    elif not is_name(name):
+        message = (
+            f'"{shown(name)}" cannot be the name of an experiment: TAO\'s shell would split or change it'
+        )
+        to.error("wrong-name", message, path, hint=f"use {NAME_RULE}", of_key=True)
+        good = False
+    if not isinstance(entry, dict):
+        hint = 'write "head" and "dataset" below it' if entry is None else None
+        message = f'experiment "{shown(name)}" must be a mapping, not {described(entry)}'
+        to.error("wrong-type", message, path, hint=hint, of_key=entry is None)
+        return False
+    try:
+        models.check_experiment(entry)
+    except ValidationError as error:
+        report(error, entry, path, _EXPERIMENT_WORDS, to)
+        return False
+    return good
+
+
+def _top_key_hint(key: Any, value: Any) -> str | None:
+    if key in models.TAO_CONFIG_KEYS:
+        return f'"{key}" belongs below "tao_config"'
+    if isinstance(value, dict) and ("head" in value or "extends" in value):
+        return 'is it an experiment? move it below "experiments:"'
+    return None
+
+
+def _tao_config_key_hint(key: str) -> str | None:
+    return f'"{key}" belongs to an experiment' if key in models.EXPERIMENT_KEYS else None
+
+
+def _experiment_key_hint(key: str) -> str | None:
+    return (
+        f'"{key}" belongs to the top of the file, not to an experiment' if key in models.FILE_KEYS else None
+    )
+
+
+def _value_hint(key: str, value: object) -> str | None:
+    """The next step where it is known what was meant."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if key in ("gpus", "gpu_indices") and isinstance(value, str) and value.isdigit():
+        return f"without quotes: {shown(value)}" if key == "gpus" else f"a list: [{shown(value)}]"
+    if key == "gpu_indices" and number:
+        return f"a list: [{value}]" if isinstance(value, int) and 0 <= value < 1024 else None
+    if key == "shm_size":
+        return (
+            f'did you mean "{value}G"?' if str(value).isdigit() and 0 < int(str(value)[:9]) < 1024 else None
+        )
+    if key in ("release", "user", "image", "description", "tags", "backbone", "export_model") and number:
+        return f'put it in quotes: "{shown(value)}"'
+    if key == "tags" and isinstance(value, str):
+        return f"a list: [{shown(value)}]"
+    if key == "dataset" and isinstance(value, str):
+        return _dataset_hint(value)
+    return None
+
+
+def _dataset_hint(value: str) -> str | None:
+    parts = [part for part in value.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+    if parts and parts[0] == "data":
+        parts = parts[1:]
+    meant = "/".join(parts)
+    if ".." in value.split("/") or not meant or not all(is_name(part) for part in parts):
+        return f"it is looked for below data/; a folder's name is made of {NAME_RULE}"
+    if Path(value).is_absolute():
+        return "it is looked for below data/: put the dataset, or a link to it, there and write its name"
+    return f'did you mean "{shown(meant)}"?'
+
+
+_TAO_CONFIG_WORDS = Vocabulary(
+    {key: models.EXPECTED[key] for key in models.TAO_CONFIG_KEYS},
+    models.SECRET_KEYS,
+    _tao_config_key_hint,
+    _value_hint,
+)
+_EXPERIMENT_WORDS = Vocabulary(
+    {key: models.EXPECTED[key] for key in models.EXPERIMENT_KEYS},
+    models.SECRET_KEYS,
+    _experiment_key_hint,
+    _value_hint,
+)
+
+
+def _mapping(value: Any) -> Mapping[Any, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,286 @@
+"""What may stand in experiments.yml: every key, its type, its bounds and what it means.
+
+The one list of keys. ``load`` checks files against it, ``schema`` prints it for editors, findings take their
+words from ``EXPECTED``. The types are strict: no text for a number, no true for 1. Rules that need more than
+one value (counts that disagree, ``extends``) live in ``experiments``; what a head needs is the catalog's word.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AfterValidator, Field, JsonValue, TypeAdapter, with_config
+from pydantic.config import ConfigDict
+from typing_extensions import NotRequired, TypedDict
+
+from taorunner.project.workspace import MAX_NAME_LENGTH
+
+MAX_GPUS = 64
+MAX_ENTRIES = 500
+"""How many env, vars, overrides or tags one experiment may have."""
+MIN_SHM_BYTES = 1024 * 1024
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
+_SIZE_PATTERN = r"^[0-9]+(\.[0-9]+)? ?([kKmMgGtT]([iI]?[bB])?|[bB])?$"
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kmgt]?)(?:i?b)?\Z", re.IGNORECASE)
+_SHIFTS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
+
+
+def size_bytes(size: str | int) -> int | None:
+    """``16G`` is 17179869184, as docker reads it; None for what is no size.
+
+    Source: Docker CLI reference, docker run --shm-size: b, k, m or g, bytes when left out.
+    """
+    if isinstance(size, int):
+        return size
+    match = _SIZE.match(size)
+    return int(float(match[1]) * (1 << _SHIFTS[match[2].lower()])) if match and len(size) < 40 else None
+
+
+def _shm_is_enough(text: str) -> str:
+    if (size_bytes(text) or 0) < MIN_SHM_BYTES:
+        raise ValueError("less than 1 MiB")
+    return text
+
+
+_STRICT: ConfigDict = ConfigDict(extra="forbid", strict=True)
+
+Name: TypeAlias = Annotated[str, Field(pattern=NAME_PATTERN, max_length=MAX_NAME_LENGTH)]
+_Variable: TypeAlias = Annotated[str, Field(pattern=VARIABLE_PATTERN, max_length=200)]
+_Scalar: TypeAlias = str | int | float | bool
+_GpuId: TypeAlias = (
+    Annotated[int, Field(ge=0, le=1023)]
+    | Annotated[str, Field(pattern=r"^([0-9]{1,4}|(GPU|MIG)-[A-Za-z0-9/-]+)$")]
+)
+
+Gpus: TypeAlias = Annotated[
+    int, Field(ge=0, le=MAX_GPUS, description="How many GPUs a run takes; 0 for none.", examples=[1, 4])
+]
+GpuIndices: TypeAlias = Annotated[
+    Literal["auto"] | Annotated[list[_GpuId], Field(min_length=1, max_length=MAX_GPUS)],
+    Field(
+        description='Which GPUs: numbers as in nvidia-smi, or UUIDs, or "auto" for any free ones.',
+        examples=[[0, 1], "auto"],
+    ),
+]
+Release: TypeAlias = Annotated[
+    str,
+    Field(
+        pattern=r"^[0-9]+(\.[0-9]+){1,3}$",
+        description="TAO release; picks the container image. In quotes where it looks like a number.",
+        examples=["5.0.0", "7.1.0"],
+    ),
+]
+Image: TypeAlias = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9][^\s]*$",
+        max_length=500,
+        description="Container image to use instead of the catalog's.",
+        examples=["nvcr.io/nvidia/tao/tao-toolkit:5.0.0-tf1.15.5"],
+    ),
+]
+Backend: TypeAlias = Annotated[
+    Literal["docker", "local", "embedded"],
+    Field(
+        description="Where it runs: a container, a program on the PATH, or the built-in CPU network.",
+        examples=["docker"],
+    ),
+]
+ShmSize: TypeAlias = Annotated[
+    Annotated[str, Field(pattern=_SIZE_PATTERN), AfterValidator(_shm_is_enough)]
+    | Annotated[int, Field(ge=MIN_SHM_BYTES)],
+    Field(description="Size of /dev/shm in the container, as docker writes sizes.", examples=["16G", "512m"]),
+]
+Env: TypeAlias = Annotated[
+    dict[_Variable, str],
+    Field(
+        max_length=MAX_ENTRIES,
+        description="Environment variables of the run. A secret is written env:NAME or file:PATH.",
+        examples=[{"WANDB_API_KEY": "env:WANDB_API_KEY"}],
+    ),
+]
+User: TypeAlias = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?$",
+        description='User of the container, "UID" or "UID:GID". Left out: you, so results are yours.',
+        examples=["1000:1000"],
+    ),
+]
+_Vars: TypeAlias = Annotated[
+    dict[_Variable, _Scalar | list[_Scalar]],
+    Field(
+        max_length=MAX_ENTRIES,
+        description="Template variables of your own: $name in the spec files becomes this value.",
+        examples=[{"batch_size": 16, "learning_rate": 1e-4}],
+    ),
+]
+_Overrides: TypeAlias = Annotated[
+    dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\[\]/@+~-]*$", max_length=300)], JsonValue],
+    Field(
+        max_length=MAX_ENTRIES,
+        description="Spec keys to set in the rendered spec, written with dots.",
+        examples=[{"train.num_epochs": 12}],
+    ),
+]
+
+
+@with_config(_STRICT)
+class TaoConfig(TypedDict):
+    """Defaults of all experiments of the project. An experiment's own value goes before."""
+
+    gpus: NotRequired[Gpus]
+    gpu_indices: NotRequired[GpuIndices]
+    release: NotRequired[Release]
+    image: NotRequired[Image]
+    backend: NotRequired[Backend]
+    shm_size: NotRequired[ShmSize]
+    env: NotRequired[Env]
+    user: NotRequired[User]
+
+
+@with_config(_STRICT)
+class ExperimentEntry(TypedDict):
+    """One experiment: a network, its data, and what is different from the defaults."""
+
+    head: NotRequired[
+        Annotated[Name, Field(description='The network. "taorunner networks" lists them.', examples=["dssd"])]
+    ]
+    backbone: NotRequired[
+        Annotated[
+            Name,
+            Field(description="Backbone of the network; part of the weights' folder.", examples=["resnet18"]),
+        ]
+    ]
+    repository: NotRequired[
+        Annotated[
+            Name,
+            Field(
+                description="Folder of pretrained weights below repositories/.",
+                examples=["pretrained_object_detection"],
+            ),
+        ]
+    ]
+    model_key: NotRequired[
+        Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=1000,
+                pattern=r"^[^\x00-\x1f\x7f]+$",
+                description="Key that TAO encrypts models with; env:NAME or file:PATH keep it secret.",
+                examples=["env:TAO_MODEL_KEY", "file:~/.tao_model_key"],
+            ),
+        ]
+    ]
+    dataset: NotRequired[
+        Annotated[
+            str,
+            Field(
+                pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$",
+                max_length=500,
+                description="Folder below data/ with the raw dataset.",
+                examples=["kitti_detection/train"],
+            ),
+        ]
+    ]
+    export_model: NotRequired[
+        Annotated[
+            str,
+            Field(
+                pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.=+@-]*(/[A-Za-z0-9_][A-Za-z0-9_.=+@-]*)*$",
+                max_length=300,
+                description="Checkpoint that evaluate, export and inference take, among the results.",
+                examples=["dssd_resnet18_epoch_080"],
+            ),
+        ]
+    ]
+    export_type: NotRequired[
+        Annotated[
+            Literal["fp32", "fp16", "int8"],
+            Field(description="Precision of the exported model.", examples=["fp16"]),
+        ]
+    ]
+    gpus: NotRequired[Gpus]
+    gpu_indices: NotRequired[GpuIndices]
+    release: NotRequired[Release]
+    image: NotRequired[Image]
+    backend: NotRequired[Backend]
+    shm_size: NotRequired[ShmSize]
+    env: NotRequired[Env]
+    user: NotRequired[User]
+    extends: NotRequired[
+        Annotated[
+            Name,
+            Field(description="Another experiment: what is not said here is taken from it, its specs too."),
+        ]
+    ]
+    vars: NotRequired[_Vars]
+    overrides: NotRequired[_Overrides]
+    description: NotRequired[Annotated[str, Field(max_length=10_000, description="A sentence for people.")]]
+    tags: NotRequired[
+        Annotated[
+            list[Name],
+            Field(max_length=MAX_ENTRIES, description="Words to find it by.", examples=[["baseline"]]),
+        ]
+    ]
+
+
+@with_config(_STRICT)
+class ExperimentsFile(TypedDict):
+    """Experiments of one taorunner project."""
+
+    tao_config: NotRequired[
+        Annotated[
+            TaoConfig | None,
+            Field(description="Defaults of all experiments; an experiment's own value goes before."),
+        ]
+    ]
+    experiments: Annotated[
+        dict[Name, ExperimentEntry], Field(min_length=1, description="The experiments by name.")
+    ]
+
+
+TAO_CONFIG_KEYS = tuple(TaoConfig.__annotations__)
+EXPERIMENT_KEYS = tuple(ExperimentEntry.__annotations__)
+FILE_KEYS = tuple(ExperimentsFile.__annotations__)
+SECRET_KEYS = frozenset({"model_key", "env"})
+"""Keys whose values are never shown."""
+
+EXPECTED: dict[str, str] = {
+    "head": "the name of a network",
+    "backbone": "a plain name such as resnet18",
+    "repository": "the name of a folder below repositories/",
+    "model_key": "a text, env:NAME or file:PATH",
+    "dataset": "a folder below data/, such as kitti_detection/train",
+    "export_model": "the name of a checkpoint",
+    "export_type": "fp32, fp16 or int8",
+    "gpus": f"a whole number from 0 to {MAX_GPUS}",
+    "gpu_indices": 'a list of GPU numbers or UUIDs, such as [0, 1], or "auto"',
+    "release": 'a TAO release in text, such as "5.0.0"',
+    "image": "the name of a container image, without blanks",
+    "backend": "docker, local or embedded",
+    "shm_size": "a size of at least 1 MiB, such as 16G",
+    "env": "a mapping of variable names to texts",
+    "user": 'a text such as "1000:1000"',
+    "extends": "the name of another experiment",
+    "vars": "a mapping of names to texts, numbers, true, false or lists of these",
+    "overrides": "a mapping of dotted spec keys to values",
+    "description": "a text",
+    "tags": "a list of plain words",
+}
+"""What each key takes, to stand behind "must be"."""
+
+_TAO_CONFIG: TypeAdapter[TaoConfig] = TypeAdapter(TaoConfig)
+_ENTRY: TypeAdapter[ExperimentEntry] = TypeAdapter(ExperimentEntry)
+check_tao_config = _TAO_CONFIG.validator.validate_python
+check_experiment = _ENTRY.validator.validate_python
+"""Both raise ``pydantic.ValidationError`` with every problem; what they accept is used as it was read."""
+
+
+def file_schema() -> dict[str, Any]:
+    """The JSON Schema that the types above stand for."""
+    return TypeAdapter(ExperimentsFile).json_schema()

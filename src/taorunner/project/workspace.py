@@ -1,0 +1,245 @@
+"""Where is the workspace, which projects are in it, and what is every path called?
+
+The one place that names paths. Reads folder names and nothing else, and loads only the standard library,
+because completion asks it on every press of Tab.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from taorunner.errors import UsageError, UserFilesError
+from taorunner.text import did_you_mean, is_plain_name, printable
+
+PROJECTS = "projects"
+STATE = ".taorunner"
+EXPERIMENTS_FILE = "experiments.yml"
+WORKSPACE_VARIABLE = "TAORUNNER_WORKSPACE"
+PROJECT_VARIABLE = "TAORUNNER_PROJECT"
+NAME_RULE = "letters, digits, dots, dashes and underscores, the first a letter or digit"
+MAX_NAME_LENGTH = 100
+"""Names become folder names with a prefix or a time behind them; file systems end at 255 bytes."""
+
+_MAKE_ONE = 'make one with "taorunner init-project NAME", or name it with --workspace DIR'
+
+
+def is_name(name: str) -> bool:
+    """True for what may name a project, an experiment or one segment of a dataset."""
+    return len(name) <= MAX_NAME_LENGTH and is_plain_name(name)
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectPaths:
+    """Every path of one project. Nothing is promised to exist."""
+
+    root: Path
+
+    @property
+    def name(self) -> str:
+        return self.root.name
+
+    @property
+    def data_dir(self) -> Path:
+        return self.root / "data"
+
+    @property
+    def models_dir(self) -> Path:
+        return self.root / "models"
+
+    @property
+    def specs_dir(self) -> Path:
+        return self.root / "specs"
+
+    @property
+    def experiments_file(self) -> Path:
+        return self.root / EXPERIMENTS_FILE
+
+    def dataset_dir(self, dataset: str) -> Path:
+        """``dataset`` as in experiments.yml: one or more segments joined by ``/``."""
+        return self.data_dir / dataset
+
+    def tfrecords_dir(self, experiment: str) -> Path:
+        return self.data_dir / f"tfrecords_{experiment}"
+
+    def results_dir(self, experiment: str) -> Path:
+        return self.models_dir / experiment
+
+    def spec_dir(self, experiment: str) -> Path:
+        return self.specs_dir / experiment
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The folder with ``projects/``, ``repositories/`` and ``.taorunner/``. ``root`` is absolute."""
+
+    root: Path
+
+    @property
+    def projects_dir(self) -> Path:
+        return self.root / PROJECTS
+
+    @property
+    def repositories_dir(self) -> Path:
+        return self.root / "repositories"
+
+    @property
+    def mounts_file(self) -> Path:
+        return self.root / ".tao_mounts.json"
+
+    @property
+    def state_dir(self) -> Path:
+        return self.root / STATE
+
+    @property
+    def runs_dir(self) -> Path:
+        return self.state_dir / "runs"
+
+    @property
+    def batches_dir(self) -> Path:
+        return self.state_dir / "batches"
+
+    @property
+    def home_dir(self) -> Path:
+        """HOME of the processes inside, so that their caches can be written and are found again."""
+        return self.state_dir / "home"
+
+    @property
+    def dry_run_dir(self) -> Path:
+        return self.state_dir / "dry-run"
+
+    @property
+    def schema_file(self) -> Path:
+        """The JSON Schema that an editor completes experiments.yml with."""
+        return self.state_dir / "experiments.schema.json"
+
+    def project(self, name: str) -> ProjectPaths:
+        return ProjectPaths(self.projects_dir / name)
+
+    def project_names(self) -> tuple[str, ...]:
+        """Folders below ``projects/`` that can be projects, sorted. Empty when it cannot be read."""
+        try:
+            with os.scandir(self.projects_dir) as entries:
+                return tuple(
+                    sorted(entry.name for entry in entries if is_name(entry.name) and entry.is_dir())
+                )
+        except OSError:
+            return ()
+
+
+def find_workspace(start: Path, explicit: Path | None, environ: Mapping[str, str]) -> Workspace:
+    """The one that ``explicit`` (``--workspace``) or TAORUNNER_WORKSPACE names, else the nearest around ``start``.
+
+    Raises:
+        UsageError: a folder was named that is not there or is no workspace.
+        UserFilesError: none was named and none is found.
+    """
+    if explicit is not None:
+        return _named_workspace(start, explicit, "--workspace")
+    from_environ = environ.get(WORKSPACE_VARIABLE, "")
+    if from_environ:
+        return _named_workspace(start, Path(from_environ), WORKSPACE_VARIABLE)
+    here = _absolute(start)
+    for folder in (here, *here.parents):
+        if _is_workspace(folder):
+            return Workspace(folder)
+    raise UserFilesError(
+        f'no workspace here or above: no folder "{PROJECTS}" from "{here}" up', hint=_MAKE_ONE
+    )
+
+
+def find_project(workspace: Workspace, start: Path, explicit: str | None, environ: Mapping[str, str]) -> str:
+    """Its name: ``explicit`` (``-p``), else the one around ``start``, TAORUNNER_PROJECT, or the only one.
+
+    Raises:
+        UsageError: the name is not a name, there is no such project, or there are several to choose from.
+        UserFilesError: the workspace has no project at all.
+    """
+    if explicit is not None:
+        return _known_project(workspace, explicit, "--project")
+    here = _project_around(workspace, start)
+    if here is not None:
+        return _known_project(workspace, here, "the current folder")
+    from_environ = environ.get(PROJECT_VARIABLE, "")
+    if from_environ:
+        return _known_project(workspace, from_environ, PROJECT_VARIABLE)
+    names = workspace.project_names()
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise UserFilesError(
+            f'no project in "{workspace.projects_dir}"', hint='make one with "taorunner init-project NAME"'
+        )
+    shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+    raise UsageError(f"which project? there are {len(names)}: {shown}", hint="name one with -p PROJECT")
+
+
+def _named_workspace(start: Path, named: Path, origin: str) -> Workspace:
+    folder = _absolute(start / _expand_home(named))
+    if not os.path.lexists(folder):
+        raise UsageError(f'{origin}: no folder "{_shown(folder)}"', hint=_MAKE_ONE)
+    if not _is_dir(folder):
+        raise UsageError(f'{origin}: "{_shown(folder)}" is not a folder that can be read')
+    if not _is_dir(folder / PROJECTS) and not _is_dir(folder / STATE):
+        raise UsageError(
+            f'{origin}: "{_shown(folder)}" is no workspace: it has no folder "{PROJECTS}"',
+            hint=f'make one with "taorunner --workspace {_shown(folder)} init-project NAME"',
+        )
+    return Workspace(folder)
+
+
+def _is_workspace(folder: Path) -> bool:
+    """A folder called ``projects`` is one only with ``.taorunner/``: a project may have that name too."""
+    return _is_dir(folder / STATE) or (folder.name != PROJECTS and _is_dir(folder / PROJECTS))
+
+
+def _known_project(workspace: Workspace, name: str, origin: str) -> str:
+    if not is_name(name):
+        last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
+        known = workspace.project_names()
+        hint = f'did you mean "{last}"?' if last in known else f"a project's name is made of {NAME_RULE}"
+        raise UsageError(f'{origin}: "{_shown(name)}" cannot be the name of a project', hint=hint)
+    if not _is_dir(workspace.project(name).root):
+        nearest_name = did_you_mean(name, workspace.project_names())
+        raise UsageError(
+            f'{origin}: no project "{name}" in "{workspace.projects_dir}"',
+            hint=nearest_name or f'make it with "taorunner init-project {name}"',
+        )
+    return name
+
+
+def _project_around(workspace: Workspace, start: Path) -> str | None:
+    here = _absolute(start)
+    for folder, projects in (
+        (here, workspace.projects_dir),
+        (Path(os.path.realpath(here)), Path(os.path.realpath(workspace.projects_dir))),
+    ):
+        if folder != projects and folder.is_relative_to(projects):
+            return folder.relative_to(projects).parts[0]
+    return None
+
+
+def _absolute(path: Path) -> Path:
+    """Absolute and without ``..``, but with links kept: a path is shown as the user knows it."""
+    try:
+        return Path(os.path.abspath(path))  # noqa: PTH100 (Path.absolute keeps "..")
+    except FileNotFoundError:
+        raise UsageError("the current folder no longer exists", hint="cd to a folder that exists") from None
+
+
+def _expand_home(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
+def _is_dir(path: Path) -> bool:
+    """False also for loops of links and unreadable folders, where Path.is_dir raises on old Pythons."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def _shown(path: Path | str) -> str:
+    return printable(str(path)[:200])
