@@ -47,18 +47,31 @@ class ResumeRule(str, Enum):
     SPEC_KEY = "spec_key"
 
 
+class OverrideSyntax(str, Enum):
+    """Whether ``key=value`` tokens are understood, and by whom.
+
+    ``HYDRA`` splits on blanks, eats quotes and has a grammar of its own; ``PLAIN`` takes a token as it is.
+    """
+
+    NONE = "none"
+    HYDRA = "hydra"
+    PLAIN = "plain"
+
+
 @dataclass(frozen=True, slots=True)
 class Argument:
     """One piece of a command line: its tokens with ``{value}`` placeholders.
 
     ``("-e", "{spec}")``, ``("--gpu_index", "{gpu_ids*}")`` (``*`` spreads a list into tokens of its own),
     ``("train.gpu_ids=[{gpu_ids}]",)`` (without the star a list is joined by commas, no spaces).
-    The piece is left out when one of its values is unknown, unless ``required``.
+    The piece is left out when one of its values is unknown, unless ``required``, and when an earlier piece gave
+    the same option. ``aliases`` are other spellings of its option (``--experiment_spec`` for ``-e``).
     Names of values: ``planning.argv.VALUES``.
     """
 
     tokens: tuple[str, ...]
     required: bool = False
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +155,9 @@ class Contract:
     ``command`` is the fixed start of argv, ``arguments`` the rest in order. ``needs`` are the keys of
     experiments.yml that must be there. ``results_subdir`` is where below ``models/<experiment>/`` the action
     writes when told the experiment's folder (empty: the folder itself). ``value_forms`` overrides how a value
-    is named for this action (``{"export_file": "export/{model}.onnx"}``). ``shell_reads_arguments``: a shell
-    inside the container reads every argument again, so blanks, quotes, ``$ ; & * ` `` must not occur.
+    is named for this action (``{"export_file": "export/{model}.onnx"}``, relative to the results folder).
+    ``shell_reads_arguments``: a shell inside the container reads every argument again, so blanks, quotes,
+    ``$ ; & * ` `` must not occur. ``refused_arguments`` maps an option that must not be passed to the reason.
     """
 
     network: str
@@ -165,5 +179,7 @@ class Contract:
     value_forms: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     shell_reads_arguments: bool = False
+    override_syntax: OverrideSyntax = OverrideSyntax.NONE
+    refused_arguments: Mapping[str, str] = field(default_factory=dict)
     extra_arguments: bool = True
     traps: tuple[str, ...] = ()

@@ -1,0 +1,196 @@
+"""Turns layers of facts (plain YAML values) into one ``Contract``. Pure; knows nothing of files.
+
+A *layer* is a mapping whose keys are the fields of ``Contract`` (``catalog/data/README.md`` describes them).
+A *block* is ``{base: layer, actions: {name: layer}, versions: [{when: ">=5.5 <6.0", base: …, actions: …}]}``.
+Later layers win: mappings are merged, everything else is replaced, null takes a value away; traps add up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
+from typing import Any
+
+from taorunner.catalog.models import (
+    Argument,
+    CheckpointContract,
+    Contract,
+    EpochMark,
+    Framework,
+    GpuUse,
+    OverrideSyntax,
+    ProgressContract,
+    ResumeRule,
+    SpecContract,
+    VerdictContract,
+)
+
+Layer = Mapping[str, Any]
+Block = Mapping[str, Any]
+Version = tuple[int, ...]
+
+_COMPARISON = re.compile(r"(>=|<=|<|>|=)(\d+(?:\.\d+)*)\Z")
+_OPTION = re.compile(r"(--?[A-Za-z][\w-]*)((?:/--?[A-Za-z][\w-]*)+)\Z")
+_WORD = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
+_ENUMS: dict[str, type[Any]] = {
+    "gpu_use": GpuUse,
+    "override_syntax": OverrideSyntax,
+    "epoch_mark": EpochMark,
+    "resume": ResumeRule,
+}
+
+
+def parse_version(text: str) -> Version:
+    """``5.5`` and ``5.5.0`` are the same. Raises ValueError for anything but numbers and dots."""
+    numbers = [int(part) for part in text.split(".")]
+    return tuple(numbers + [0] * (3 - len(numbers)))
+
+
+def version_matches(condition: str, version: Version) -> bool:
+    """Whether every comparison in ``condition`` (``">=5.5 <6.0"``) holds. Raises ValueError for another form."""
+    return all(_compare(part, version) for part in condition.split())
+
+
+def _compare(text: str, version: Version) -> bool:
+    match = _COMPARISON.match(text)
+    if match is None:
+        raise ValueError(f'"{text}" is not a comparison of versions such as ">=5.5"')
+    other = parse_version(match[2])
+    return {
+        ">=": version >= other,
+        "<=": version <= other,
+        "<": version < other,
+        ">": version > other,
+        "=": version == other,
+    }[match[1]]
+
+
+def layers_of(
+    blocks: Iterable[Block], action_tables: Iterable[Block], action: str, version: Version
+) -> Iterator[Layer]:
+    """The layers of one action, general before specific: every base first, then what is said of this action."""
+    blocks = list(blocks)
+    for block in blocks:
+        for part in _with_versions(block, version):
+            yield part.get("base") or {}
+    for table in action_tables:
+        for part in _with_versions(table, version):
+            yield part.get("base") or {}
+    for block in blocks:
+        for part in _with_versions(block, version):
+            yield (part.get("actions") or {}).get(action) or {}
+
+
+def _with_versions(block: Block, version: Version) -> Iterator[Block]:
+    yield block
+    for part in block.get("versions") or ():
+        if version_matches(part["when"], version):
+            yield part
+
+
+def merge(layers: Iterable[Layer]) -> dict[str, Any]:
+    """One mapping out of many. A name keeps the place where it first occurred: that is the order of arguments."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        _merge_into(merged, layer)
+    return merged
+
+
+def _merge_into(target: dict[str, Any], layer: Layer) -> None:
+    for key, value in layer.items():
+        present = target.get(key)
+        if key == "traps":
+            target[key] = [*(present or ()), *(value or ())]
+        elif isinstance(value, Mapping):
+            inner = dict(present) if isinstance(present, Mapping) else {}
+            _merge_into(inner, value)
+            target[key] = inner
+        else:
+            target[key] = value
+
+
+def build_contract(
+    facts: Mapping[str, Any],
+    *,
+    network: str,
+    action: str,
+    group: str,
+    framework: Framework,
+    release: str,
+    image: str | None,
+    words: Mapping[str, str],
+) -> Contract:
+    """``words`` are replaced in every text (``{task}``, ``{action}``); other ``{names}`` stay for ``planning.argv``."""
+    filled = _fill(facts, words)
+    spec = filled.get("spec")
+    plain = {key: filled[key] for key in _PLAIN if filled.get(key) is not None}
+    return Contract(
+        network=network,
+        action=action,
+        group=group,
+        framework=framework,
+        release=release,
+        image=image,
+        command=tuple(filled["command"].split()),
+        arguments=tuple(
+            parse_argument(text) for text in (filled.get("arguments") or {}).values() if text is not None
+        ),
+        spec=None if spec is None else SpecContract(**_typed(spec, SpecContract)),
+        progress=ProgressContract(**_typed(filled.get("progress") or {}, ProgressContract)),
+        verdict=VerdictContract(**_typed(filled.get("verdict") or {}, VerdictContract)),
+        checkpoints=CheckpointContract(**_typed(filled.get("checkpoints") or {}, CheckpointContract)),
+        **_typed(plain, Contract),
+    )
+
+
+_PLAIN = (
+    "gpu_use", "needs", "optional", "results_subdir", "value_forms", "env", "shell_reads_arguments",
+    "override_syntax", "refused_arguments", "extra_arguments", "traps",
+)  # fmt: skip
+LAYER_KEYS = frozenset(
+    {*_PLAIN, "command", "arguments", "spec", "progress", "verdict", "checkpoints", "source", "uses"}
+)
+"""What a layer may hold. ``source`` says where a fact comes from, ``uses`` names tables of the family."""
+
+
+def parse_argument(text: str) -> Argument:
+    """One piece: ``-m/--model_path {checkpoint}``; a ``?`` in one of its names makes the piece optional."""
+    tokens = text.split()
+    aliases: tuple[str, ...] = ()
+    option = _OPTION.match(tokens[0])
+    if option is not None:
+        tokens[0], aliases = option[1], tuple(option[2][1:].split("/"))
+    optional = any("?}" in token for token in tokens)
+    return Argument(
+        tuple(token.replace("?}", "}") for token in tokens), required=not optional, aliases=aliases
+    )
+
+
+def _typed(values: Mapping[str, Any], cls: type[Any]) -> dict[str, Any]:
+    """The values as the dataclass wants them; a name it does not have is a TypeError of its constructor."""
+    known = {f.name for f in fields(cls)}
+    typed: dict[str, Any] = {}
+    for key, value in values.items():
+        if value is None:
+            continue
+        if isinstance(value, list):
+            value = tuple(value)
+        elif isinstance(value, dict):
+            value = {k: v for k, v in value.items() if v is not None}
+        elif key in _ENUMS and key in known:
+            value = _ENUMS[key](value)
+        typed[key] = value
+    return typed
+
+
+def _fill(value: Any, words: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        if "{" not in value:
+            return value
+        return _WORD.sub(lambda match: words.get(match[1], match[0]), value)
+    if isinstance(value, Mapping):
+        return {key: _fill(inner, words) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_fill(inner, words) for inner in value]
+    return value

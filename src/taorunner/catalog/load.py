@@ -1,0 +1,122 @@
+"""Reads the catalog's files. ``network_names`` only lists a folder: completion asks it for every key press.
+
+The files are ours and are checked strictly by ``tests/catalog``; here they are believed, so that reading is fast.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from taorunner.catalog.layers import Block
+from taorunner.catalog.models import Framework
+from taorunner.catalog.network import Group, Network, Release
+from taorunner.errors import TaorunnerError, UserFilesError
+from taorunner.text import did_you_mean
+from taorunner.yaml_nodes import read_yaml
+
+DATA = Path(__file__).parent / "data"
+
+
+def network_names() -> tuple[str, ...]:
+    """Every head that experiments.yml may name, sorted. Reads no file."""
+    return tuple(sorted(name[:-4] for name in os.listdir(DATA / "networks") if name.endswith(".yml")))
+
+
+@lru_cache(maxsize=None)
+def load_network(name: str) -> Network:
+    """The network of that name. Raises UserFilesError with the nearest name."""
+    if name not in network_names():
+        raise UserFilesError(
+            f'"{name}" is not a network of the catalog', hint=did_you_mean(name, network_names())
+        )
+    return network_from(_network_body(name), name)
+
+
+def network_from(body: Mapping[str, Any], name: str) -> Network:
+    """A network from what its file holds (after ``like`` was followed)."""
+    groups = tuple(_group(group, facts) for group, facts in body["groups"].items())
+    releases = _read("releases.yml")
+    return Network(
+        name=name,
+        title=body["title"],
+        purpose=body["purpose"],
+        framework=groups[0].framework,
+        trainable=bool(body.get("trainable", True)),
+        needs=tuple(body.get("needs") or ()),
+        optional=tuple(body.get("optional") or ()),
+        groups=groups,
+        traps=tuple(body.get("traps") or ()),
+        sources=tuple(body.get("sources") or ()),
+        words=body.get("words") or {},
+        all_releases=_releases(),
+        registry=releases["registry"],
+    )
+
+
+def _group(name: str, facts: Mapping[str, Any]) -> Group:
+    family = _read(f"families/{facts['family']}.yml")
+    tables: Mapping[str, Block] = family.get("tables") or {}
+    blocks = (family, *(tables[table] for table in facts.get("uses") or ()), facts)
+    limits = {
+        action: {
+            key: value
+            for layer in ((family.get("actions") or {}).get(action), own)
+            for key, value in (layer or {}).items()
+            if key in ("since", "until")
+        }
+        for action, own in facts["actions"].items()
+    }
+    return Group(
+        name=name,
+        framework=Framework(family["framework"]),
+        image=facts.get("image", family.get("image")),
+        blocks=blocks,
+        tables=tables,
+        actions=limits,
+        since=facts.get("since"),
+        until=facts.get("until"),
+    )
+
+
+def _network_body(name: str) -> dict[str, Any]:
+    """The file's content; ``like`` names another network whose facts hold unless said otherwise."""
+    body = _read(f"networks/{name}.yml")
+    model = body.get("like")
+    return body if model is None else _joined(_network_body(model), body)
+
+
+def _joined(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    joined = dict(below)
+    for key, value in above.items():
+        present = joined.get(key)
+        both = isinstance(value, dict) and isinstance(present, dict)
+        joined[key] = _joined(present, value) if both and isinstance(present, dict) else value
+    return joined
+
+
+@lru_cache(maxsize=None)
+def _releases() -> tuple[Release, ...]:
+    body = _read("releases.yml")
+    return tuple(
+        Release(
+            name=str(name),
+            tags=facts["tags"],
+            exceptions=facts.get("exceptions") or {},
+            public=facts.get("public", True),
+        )
+        for name, facts in body["releases"].items()
+    )
+
+
+@lru_cache(maxsize=None)
+def _read(path: str) -> dict[str, Any]:
+    document = read_yaml((DATA / path).read_text(encoding="utf-8"))
+    if document.problems:
+        problem = document.problems[0]
+        raise TaorunnerError(f"catalog/data/{path}:{problem.line}:{problem.column}: {problem.message}")
+    value: dict[str, Any] = document.value
+    return value

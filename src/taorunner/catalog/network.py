@@ -1,0 +1,222 @@
+"""``Network``: what one file of ``data/networks`` says, and the contracts that follow from it.
+
+Which rules hold follows from the version of the code in the image, not from the release that names the image:
+release 5.5.0 ships TF2 as 5.0.0-tf2.11.0, and its bevfusion stayed at 5.5.0 for years.
+Source: tao/pytorch.md section 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from taorunner.catalog.layers import (
+    Block,
+    Version,
+    build_contract,
+    layers_of,
+    merge,
+    parse_version,
+    version_matches,
+)
+from taorunner.catalog.models import Contract, Framework
+from taorunner.errors import UserFilesError
+from taorunner.text import did_you_mean
+
+OWN_RELEASE = "embedded"
+"""The release of networks that come with taorunner itself and need no image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One TAO release: which image tag it has for each family of images (``pyt``, ``tf1``, ``deploy``, …).
+
+    ``tags`` holds None where the release exists but its tag is not documented. ``exceptions`` are the networks
+    that have an image of their own: ``{"bevfusion": {"model": "5.5.0-pyt"}}``. ``public`` is False where the tags
+    were not in the registry when the facts were gathered.
+    """
+
+    name: str
+    tags: Mapping[str, str | None]
+    exceptions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    public: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A network's actions in one kind of container. ``image`` is None for what runs without a container."""
+
+    name: str
+    framework: Framework
+    image: str | None
+    blocks: tuple[Block, ...]
+    tables: Mapping[str, Block]
+    actions: Mapping[str, Mapping[str, Any]]
+    since: str | None = None
+    until: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What the catalog knows of one head. ``needs`` and ``optional`` are keys of an experiment in experiments.yml."""
+
+    name: str
+    title: str
+    purpose: str
+    framework: Framework
+    trainable: bool
+    needs: tuple[str, ...]
+    optional: tuple[str, ...]
+    groups: tuple[Group, ...]
+    traps: tuple[str, ...]
+    sources: tuple[str, ...]
+    words: Mapping[str, str]
+    all_releases: tuple[Release, ...]
+    registry: str
+
+    @property
+    def releases(self) -> tuple[str, ...]:
+        """The releases that have its main group, oldest first. Empty for a network that needs no image."""
+        main = self.groups[0]
+        if main.image is None:
+            return ()
+        return tuple(
+            release.name for release in self.all_releases if self._version(main, release) is not None
+        )
+
+    @property
+    def default_release(self) -> str:
+        """The newest release with public images."""
+        known = self.releases
+        if not known:
+            return OWN_RELEASE
+        public = [
+            r.name
+            for r in self.all_releases
+            if r.name in known and r.public and self._image(self.groups[0], r)
+        ]
+        return (public or list(known))[-1]
+
+    def actions(self, release: str | None = None) -> dict[str, str]:
+        """Action → group, in the order of the file. What two groups have is the first one's; the other's is
+        written ``deploy.evaluate``. Raises UserFilesError for an unknown release."""
+        found = self._release(release)
+        known: dict[str, str] = {}
+        for group in self.groups:
+            for action in self._actions_of(group, found):
+                known[f"{group.name}.{action}" if action in known else action] = group.name
+        return known
+
+    def contract(self, action: str, release: str | None = None, group: str | None = None) -> Contract:
+        """Everything about one action. ``action`` may be written ``deploy.evaluate``, which is ``group="deploy"``.
+
+        Raises UserFilesError naming the nearest action, or the releases that have it.
+        """
+        found = self._release(release)
+        if group is None and "." in action:
+            group, _, action = action.partition(".")
+        for candidate in self.groups:
+            if group not in (None, candidate.name) or action not in self._actions_of(candidate, found):
+                continue
+            return self._contract(candidate, action, found)
+        raise self._unknown_action(action, group, found)
+
+    def _contract(self, group: Group, action: str, release: Release) -> Contract:
+        version = self._version(group, release) or (0, 0, 0)
+        facts = merge(layers_of(group.blocks, self._action_tables(group, action), action, version))
+        words = {"task": self.name, **self.words, "network": self.name, "action": action}
+        return build_contract(
+            {"needs": list(self.needs), "optional": list(self.optional), **facts},
+            network=self.name,
+            action=action,
+            group=group.name,
+            framework=group.framework,
+            release=release.name,
+            image=self._image(group, release),
+            words=words,
+        )
+
+    @staticmethod
+    def _action_tables(group: Group, action: str) -> list[Block]:
+        names: list[str] = []
+        for block in group.blocks:
+            names += ((block.get("actions") or {}).get(action) or {}).get("uses") or ()
+        return [group.tables[name] for name in names]
+
+    def _actions_of(self, group: Group, release: Release) -> list[str]:
+        version = self._version(group, release)
+        if version is None:
+            return []
+        return [name for name, when in group.actions.items() if _is_within(when, version)]
+
+    def _tag(self, group: Group, release: Release) -> str | None:
+        own = release.exceptions.get(self.name, {}).get(group.name)
+        return own if own is not None or group.image is None else release.tags.get(group.image)
+
+    def _image(self, group: Group, release: Release) -> str | None:
+        tag = self._tag(group, release)
+        return None if tag is None else f"{self.registry}:{tag}"
+
+    def _version(self, group: Group, release: Release) -> Version | None:
+        """The version of the code in the group's image; None when the release does not have the group."""
+        if group.image is None:
+            return (0, 0, 0)
+        if group.image not in release.tags:
+            return None
+        tag = self._tag(group, release)
+        version = parse_version(release.name if tag is None else tag.partition("-")[0])
+        return version if _is_within({"since": group.since, "until": group.until}, version) else None
+
+    def _release(self, name: str | None) -> Release:
+        if self.groups[0].image is None:
+            return Release(OWN_RELEASE, {})
+        wanted = self.default_release if name is None else name.strip().removeprefix("v")
+        for release in self.all_releases:
+            if release.name in (wanted, f"{wanted}.0"):
+                if release.name in self.releases:
+                    return release
+                raise UserFilesError(
+                    f'"{self.name}" is not in TAO release "{name}"',
+                    hint=f"releases that have it: {', '.join(self.releases)}; set release for this experiment",
+                )
+        raise UserFilesError(
+            f'TAO release "{name}" is not known',
+            hint=f'releases of "{self.name}": {", ".join(self.releases)}',
+        )
+
+    def _unknown_action(self, action: str, group: str | None, release: Release) -> UserFilesError:
+        groups = [candidate.name for candidate in self.groups]
+        if group is not None and group not in groups:
+            return UserFilesError(
+                f'"{self.name}" has no group "{group}"',
+                hint=did_you_mean(group, groups) or "it has no groups",
+            )
+        elsewhere = self._releases_with(action, group)
+        if elsewhere:
+            return UserFilesError(
+                f'"{self.name}" has no action "{action}" in TAO release {release.name}',
+                hint=f"releases that have it: {', '.join(elsewhere)}",
+            )
+        known = [name for name, owner in self.actions(release.name).items() if group in (None, owner)]
+        return UserFilesError(f'"{self.name}" has no action "{action}"', hint=did_you_mean(action, known))
+
+    def _releases_with(self, action: str, group: str | None) -> list[str]:
+        return [
+            release.name
+            for release in self.all_releases
+            if any(
+                action in self._actions_of(candidate, release)
+                for candidate in self.groups
+                if group in (None, candidate.name) and candidate.image is not None
+            )
+            and release.name in self.releases
+        ]
+
+
+def _is_within(limits: Mapping[str, Any], version: Version) -> bool:
+    """``since`` is the first version that has it, ``until`` the first that no longer has it."""
+    since, until = limits.get("since"), limits.get("until")
+    if since is not None and not version_matches(f">={since}", version):
+        return False
+    return until is None or version_matches(f"<{until}", version)
