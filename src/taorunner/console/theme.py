@@ -1,0 +1,151 @@
+"""What does this terminal understand? Consoles, the few styles, and symbols with ASCII stand-ins.
+
+Colour only on a terminal; ``NO_COLOR``, ``FORCE_COLOR`` and ``TERM=dumb`` are respected. The colours are the
+sixteen of the user's own palette, so that light and dark terminals both stay readable.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TextIO
+
+from rich.console import Console
+from rich.theme import Theme
+
+from taorunner.errors import Severity
+from taorunner.events import RunState
+
+PIPE_WIDTH = 200
+"""Columns where nobody has a window: files and pipes get every column of a table."""
+
+_STYLES = {
+    "label": "dim",
+    "quiet": "dim",
+    "name": "bold",
+    "title": "bold",
+    "border": "dim",
+    "hint": "cyan",
+    "place": "bold",
+    "bar.done": "cyan",
+    "bar.rest": "dim",
+    "best": "green",
+    "state.queued": "dim",
+    "state.starting": "cyan",
+    "state.running": "cyan",
+    "state.succeeded": "green",
+    "state.failed": "bold red",
+    "state.stopped": "yellow",
+    "state.lost": "yellow",
+    "severity.error": "bold red",
+    "severity.warning": "yellow",
+    "severity.info": "cyan",
+    "severity.ok": "green",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Symbols:
+    """Single cells, but for the ellipsis in ASCII. ``corners`` go clockwise from the top left."""
+
+    ellipsis: str
+    dot: str
+    bar_done: str
+    bar_half: str
+    bar_rest: str
+    corners: str
+    edge: str
+    side: str
+    states: Mapping[RunState, str]
+    severities: Mapping[Severity, str]
+
+    def shown(self, text: str) -> str:
+        """``text`` as far as the encoding has it; each other character is one ``?``: widths stay true."""
+        return text if self.ellipsis == "…" else text.encode("ascii", "replace").decode("ascii")
+
+
+UNICODE = Symbols(
+    ellipsis="…",
+    dot="·",
+    bar_done="━",
+    bar_half="╸",
+    bar_rest="─",
+    corners="╭╮╯╰",
+    edge="─",
+    side="│",
+    states={
+        RunState.QUEUED: "○",
+        RunState.STARTING: "◌",
+        RunState.RUNNING: "●",
+        RunState.SUCCEEDED: "✓",
+        RunState.FAILED: "✗",
+        RunState.STOPPED: "■",
+        RunState.LOST: "?",
+    },
+    severities={Severity.ERROR: "✗", Severity.WARNING: "!", Severity.INFO: "·", Severity.OK: "✓"},
+)
+ASCII = Symbols(
+    ellipsis="..",
+    dot="-",
+    bar_done="=",
+    bar_half=">",
+    bar_rest="-",
+    corners="++++",
+    edge="-",
+    side="|",
+    states={
+        RunState.QUEUED: ".",
+        RunState.STARTING: "o",
+        RunState.RUNNING: "*",
+        RunState.SUCCEEDED: "+",
+        RunState.FAILED: "x",
+        RunState.STOPPED: "#",
+        RunState.LOST: "?",
+    },
+    severities={Severity.ERROR: "x", Severity.WARNING: "!", Severity.INFO: "-", Severity.OK: "+"},
+)
+
+
+def make_console(stream: TextIO, environ: Mapping[str, str]) -> Console:
+    """A console on ``stream``: no markup, no emoji codes, no guessing at what looks like a number.
+
+    A character that the stream's encoding lacks becomes ``?`` instead of a UnicodeEncodeError.
+    """
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")
+    return Console(
+        file=stream,
+        theme=Theme(_STYLES),
+        width=None if _is_terminal(stream) else _columns(environ),
+        markup=False,
+        emoji=False,
+        highlight=False,
+        _environ=dict(environ),
+    )
+
+
+def can_draw(console: Console) -> bool:
+    """True when a picture can be redrawn in place: a real terminal that knows how to move its cursor."""
+    return _is_terminal(console.file) and not console.is_dumb_terminal
+
+
+def symbols_of(console: Console) -> Symbols:
+    return UNICODE if console.encoding.lower().startswith("utf") else ASCII
+
+
+def state_style(state: RunState) -> str:
+    return f"state.{state.value.lower()}"
+
+
+def _is_terminal(stream: object) -> bool:
+    isatty = getattr(stream, "isatty", None)
+    try:
+        return bool(isatty and isatty())
+    except ValueError:  # a closed stream
+        return False
+
+
+def _columns(environ: Mapping[str, str]) -> int:
+    text = environ.get("COLUMNS", "")
+    return int(text) if text.isdecimal() and 0 < int(text) < 10_000 else PIPE_WIDTH
