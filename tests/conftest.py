@@ -1,0 +1,292 @@
+"""Fixtures every room may use: a real Docker engine, TAO's stand-in, a registry with a password, a fake NVML.
+
+The engine is private and shared by all workers of one test run; it starts when the first test asks and ends with the run,
+also when the run is killed. Where none can be had (no root, no dockerd) its tests are skipped with the
+reason; with ``CI=true`` such a skip is a failure. ``TAORUNNER_TEST_DOCKER_HOST`` names an engine to use instead.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import images
+import pytest
+import rig
+
+HERE = Path(__file__).resolve().parent
+RIG_VARIABLE = "TAORUNNER_TEST_RIG"  # set by the process that was started, read by its xdist workers
+ENGINE_FIXTURES = {"engine", "own_engine", "noop_image", "tao_image", "registry"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        os.environ[RIG_VARIABLE] = f"{os.getpid()}:/tmp/taor-{secrets.token_hex(4)}"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput") and RIG_VARIABLE in os.environ:
+        rig.down(rig_place()[1])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if ENGINE_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.engine)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """In CI nothing of the engine may be skipped."""
+    report: Any = yield
+    if (
+        report.skipped
+        and not hasattr(report, "wasxfail")
+        and os.environ.get("CI") == "true"
+        and item.get_closest_marker("engine")
+    ):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"an engine test may not be skipped in CI: {reason}"
+    return report
+
+
+def unavailable(reason: str) -> NoReturn:
+    """Skips the test; in CI fails it."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"may not be skipped in CI: {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+def rig_place() -> tuple[int, Path]:
+    """The process the engine of this test run belongs to, and the engine's home."""
+    owner, _, home = os.environ[RIG_VARIABLE].partition(":")
+    return int(owner), Path(home)
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> rig.Engine:
+    """A Docker engine to do anything with: ``.url``, ``.environment()``, ``.docker(*args)``."""
+    given = os.environ.get("TAORUNNER_TEST_DOCKER_HOST")
+    if given:
+        found = rig.Engine(given, tmp_path_factory.mktemp("engine"), is_private=False)
+        answer = found.docker("version", timeout_s=20)
+        if answer.returncode:
+            unavailable(f"TAORUNNER_TEST_DOCKER_HOST={given}: {answer.stderr.strip()}")
+        return found
+    owner, home = rig_place()
+    try:
+        return rig.up(home, owner)
+    except rig.RigError as error:
+        unavailable(str(error))
+
+
+@pytest.fixture
+def own_engine() -> Iterator[rig.Engine]:
+    """An engine of this test alone, whose containers outlive the daemon: to kill and restart it."""
+    home = Path(f"/tmp/taor-{secrets.token_hex(4)}")
+    try:
+        yield rig.up(home, os.getpid(), live_restore=True)
+    except rig.RigError as error:
+        unavailable(str(error))
+    finally:
+        rig.down(home)
+
+
+@pytest.fixture(scope="session")
+def noop_image(engine: rig.Engine) -> str:
+    """Tag of an image with busybox, ``noop`` (does nothing) and ``emit N`` (N numbered lines of 88 bytes)."""
+    return images.noop_image(engine)
+
+
+@pytest.fixture(scope="session")
+def tao_image(engine: rig.Engine) -> Callable[..., str]:
+    """``tao_image("pyt7")`` gives the tag of TAO's stand-in of that generation (``images.GENERATIONS``)."""
+
+    def build(kind: str = "pyt7") -> str:
+        return images.tao_image(engine, kind)
+
+    return build
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A registry on loopback that wants a password for everything."""
+
+    engine: rig.Engine
+    address: str
+    user: str
+    password: str
+
+    def push(self, tag: str, name: str) -> str:
+        """Puts a local image into the registry as ``name`` (``nvidia/tao/tao-toolkit:7.0.1-pyt``) and forgets the
+        local tag. Gives the reference to pull."""
+        reference = f"{self.address}/{name}"
+        config = self.credentials(self.engine.home / f"push-{secrets.token_hex(4)}")
+        images.checked(self.engine, "tag", tag, reference)
+        images.checked(self.engine, "--config", str(config), "push", "--quiet", reference)
+        images.checked(self.engine, "rmi", reference)
+        return reference
+
+    def credentials(self, folder: Path) -> Path:
+        """A DOCKER_CONFIG folder that is logged in here."""
+        folder.mkdir(parents=True, exist_ok=True)
+        token = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+        (folder / "config.json").write_text(json.dumps({"auths": {self.address: {"auth": token}}}))
+        return folder
+
+
+@pytest.fixture(scope="session")
+def docker_compose_file() -> str:
+    return str(HERE / "engine" / "registry" / "docker-compose.yml")
+
+
+@pytest.fixture(scope="session")
+def compose_version(engine: rig.Engine) -> int:
+    """2 for ``docker compose``, 1 for Debian's older docker-compose."""
+    if engine.docker("compose", "version").returncode == 0:
+        return 2
+    try:
+        shown = subprocess.run(
+            ["docker-compose", "version", "--short"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        unavailable(f"docker-compose: {error}")
+    return int(shown.stdout.strip().lstrip("v").split(".")[0])
+
+
+@pytest.fixture(scope="session")
+def docker_compose_command(engine: rig.Engine) -> str:
+    """Compose on the engine of this test run, with the image of the registry."""
+    environment = {**engine.environment(), "REGISTRY_IMAGE": images.registry_image(engine)}
+    program = "docker compose" if engine.docker("compose", "version").returncode == 0 else "docker-compose"
+    return " ".join(["env", *(f"'{key}={value}'" for key, value in environment.items()), program])
+
+
+@pytest.fixture(scope="session")
+def docker_setup(compose_version: int) -> list[str]:
+    return ["up --build --wait"] if compose_version > 1 else ["up --build -d"]
+
+
+@pytest.fixture(scope="session")
+def docker_ip() -> str:
+    return "127.0.0.1"
+
+
+@pytest.fixture(scope="session")
+def registry(engine: rig.Engine, docker_services: Any) -> Registry:
+    """A registry the engine can pull from, with ``.address``, ``.user``, ``.password``, ``.push(tag, name)``."""
+    address = f"127.0.0.1:{docker_services.port_for('registry', 5000)}"
+    docker_services.wait_until_responsive(lambda: wants_password(address), timeout=20, pause=0.05)
+    return Registry(engine, address, images.REGISTRY_USER, images.REGISTRY_PASSWORD)
+
+
+def wants_password(address: str) -> bool:
+    try:
+        urllib.request.urlopen(f"http://{address}/v2/", timeout=2).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code == 401
+    except OSError:
+        return False
+    return False
+
+
+@pytest.fixture(scope="session")
+def fake_nvml(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, str]]:
+    """``fake_nvml(2)`` gives the environment in which a process sees two GPUs through NVML.
+
+    ``fake_nvml(2, used_mib=[70000, 0], load=[98, 0])`` makes the first busy; ``init_rc=9`` is a driver not loaded.
+    """
+    folder = tmp_path_factory.mktemp("nvml")
+    command = ["gcc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-Wl,-soname,libnvidia-ml.so.1"]
+    try:
+        built = subprocess.run(
+            [*command, "-o", str(folder / "libnvidia-ml.so.1"), str(HERE / "engine" / "fake_nvml.c")],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        unavailable("no gcc to build the fake NVML")
+    if built.returncode:
+        unavailable(f"gcc cannot build the fake NVML: {built.stderr.strip()}")
+
+    def environment(
+        count: int = 1,
+        *,
+        name: str = "NVIDIA H100 80GB HBM3",
+        total_mib: int = 81559,
+        used_mib: Sequence[int] = (),
+        load: Sequence[int] = (),
+        driver: str | None = None,
+        init_rc: int | None = None,
+    ) -> dict[str, str]:
+        used = [*used_mib, *[0] * count]
+        loads = [*load, *[0] * count]
+        gpus = [f"{name}:{total_mib}:{used[i]}:{loads[i]}" for i in range(count)]
+        result = {"LD_LIBRARY_PATH": str(folder), "FAKE_NVML": ";".join(gpus)}
+        if driver is not None:
+            result["FAKE_NVML_DRIVER"] = driver
+        if init_rc is not None:
+            result["FAKE_NVML_INIT_RC"] = str(init_rc)
+        return result
+
+    return environment
+
+
+@pytest.fixture
+def workspace_factory(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a workspace with one project and gives its root; a second call adds a project to it.
+
+    ``workspace_factory("experiments: …", specs={"e1/train.txt": "…"}, data={"kitti/labels/0.txt": "…", "empty/": ""},
+    models={"e1/weights/m.hdf5": ""}, repositories={"r/r_vresnet18/w.hdf5": ""}, files={".tao_mounts.json": "…"})``.
+    ``experiments`` may be a dict, written as JSON, which YAML is. A path that ends with ``/`` is a folder.
+    """
+    root = tmp_path / "workspace"
+
+    def write(
+        experiments: str | Mapping[str, Any],
+        *,
+        project: str = "example_01",
+        specs: Mapping[str, str] | None = None,
+        data: Mapping[str, str] | None = None,
+        models: Mapping[str, str] | None = None,
+        repositories: Mapping[str, str] | None = None,
+        files: Mapping[str, str] | None = None,
+    ) -> Path:
+        home = root / "projects" / project
+        for folder in (home / "data", home / "models", home / "specs", root / "repositories"):
+            folder.mkdir(parents=True, exist_ok=True)
+        text = experiments if isinstance(experiments, str) else json.dumps(experiments, indent=2)
+        (home / "experiments.yml").write_text(text)
+        groups = {"data": data, "models": models, "specs": specs}
+        for place, group in [
+            *((home / name, group) for name, group in groups.items()),
+            (root / "repositories", repositories),
+        ]:
+            write_files(place, group or {})
+        write_files(root, files or {})
+        return root
+
+    return write
+
+
+def write_files(folder: Path, texts: Mapping[str, str]) -> None:
+    for name, text in texts.items():
+        path = folder / name
+        if name.endswith("/"):
+            path.mkdir(parents=True, exist_ok=True)
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
