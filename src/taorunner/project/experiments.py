@@ -1,4 +1,4 @@
-"""From checked entries to experiments: ``tao_config`` lowest, then what ``extends`` brings, then the own word.
+"""From checked entries to experiments: ``tao_config`` lowest, then what ``extends`` brings, then their own.
 
 Scalars replace, ``vars``, ``overrides`` and ``env`` merge name by name, ``tags`` and ``description`` stay
 with the experiment that says them. Without recursion, and bounded in depth.

@@ -1,8 +1,9 @@
 """What may stand in experiments.yml: every key, its type, its bounds and what it means.
 
-The one list of keys. ``load`` checks files against it, ``schema`` prints it for editors, findings take their
-words from ``EXPECTED``. The types are strict: no text for a number, no true for 1. Rules that need more than
-one value (counts that disagree, ``extends``) live in ``experiments``; what a head needs is the catalog's word.
+The one list of keys. ``load`` checks files against it, ``schema`` prints it for editors, findings take
+their words from ``EXPECTED``. The types are strict: no text for a number, no true for 1. Rules that need
+more than one value (counts that disagree, ``extends``) live in ``experiments``; what a head needs is the
+catalog's word.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ class Workspace:
 
 
 def find_workspace(start: Path, explicit: Path | None, environ: Mapping[str, str]) -> Workspace:
-    """The one that ``explicit`` (``--workspace``) or TAORUNNER_WORKSPACE names, else the nearest around ``start``.
+    """The one named by ``explicit`` (--workspace) or TAORUNNER_WORKSPACE, else the nearest around ``start``.
 
     Raises:
         UsageError: a folder was named that is not there or is no workspace.

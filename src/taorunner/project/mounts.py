@@ -1,0 +1,209 @@
+"""Which host path is which path inside, and what else does ``.tao_mounts.json`` ask of the container?
+
+The file is the TAO launcher's: it is looked for in the workspace, then where LAUNCHER_MOUNTS says, then in
+the home folder; without one the workspace's own folders are mounted. Differences to the launcher, all on
+purpose: ``$VAR`` is expanded, a relative source is meant from the file's folder (not from where the command
+was typed), and the same source at two places keeps both.
+
+Source: tao/tensorflow.md section 9, nvidia_tao_cli docker_handler.py and local_instance.py (5.1, 6.26.3).
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from taorunner.errors import Finding, Severity, UserFilesError
+from taorunner.project.workspace import Workspace
+
+LAUNCHER_VARIABLE = "LAUNCHER_MOUNTS"
+INSIDE = "/workspace"
+_MAX_DEPTH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class MountEntry:
+    """``source`` on this host (absolute, links kept), ``destination`` an absolute POSIX path inside."""
+
+    source: Path
+    destination: str
+
+
+@dataclass(frozen=True, slots=True)
+class DockerOptions:
+    """What the file asks of Docker. ``ports``: container port to host port; ``ulimits``: soft and hard alike."""
+
+    user: str | None = None
+    ports: Mapping[int, int] = field(default_factory=dict)
+    shm_bytes: int | None = None
+    ulimits: Mapping[str, int] = field(default_factory=dict)
+    privileged: bool = False
+    network: str | None = None
+    tty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mounts:
+    """The way between host paths and container paths.
+
+    ``entries`` are to be mounted, in the order of the file. ``absent`` are default folders that do not
+    exist: nothing is mounted for them, but paths in them already have a name inside. ``file`` is None for
+    the default mounts.
+    """
+
+    entries: tuple[MountEntry, ...]
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    options: DockerOptions = DockerOptions()
+    findings: tuple[Finding, ...] = ()
+    file: Path | None = None
+    absent: tuple[MountEntry, ...] = ()
+    is_identity: bool = False
+    _resolved: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @classmethod
+    def identity(cls, env: Mapping[str, str] | None = None, options: DockerOptions | None = None) -> Mounts:
+        """For backends without containers: every path is the same inside."""
+        return cls((), env or {}, options or DockerOptions(), is_identity=True)
+
+    def to_inside(self, path: Path) -> str:
+        """The path inside of ``path``, which need not exist.
+
+        Links are followed, because a link that leads out of its mount leads nowhere inside. The longest
+        source wins, among equals the one that the path itself goes through, then the first.
+
+        Raises:
+            UserFilesError: no mount covers the path, or a mount over it hides it.
+        """
+        literal = os.path.abspath(path)  # noqa: PTH100 (Path.absolute keeps "..")
+        if self.is_identity:
+            return literal
+        resolved = self._resolve(literal)
+        best: tuple[tuple[int, bool], str] | None = None
+        for entry in (*self.entries, *self.absent):
+            source = self._resolve(str(entry.source))
+            rest = _below(resolved, source)
+            if rest is None:
+                continue
+            inside = posixpath.join(entry.destination, rest) if rest else entry.destination
+            rank = (len(source), _below(literal, str(entry.source)) is not None)
+            if (best is None or rank > best[0]) and self._entry_at(inside) == entry:
+                best = (rank, inside)
+        if best is None:
+            raise self._not_covered(literal, resolved)
+        return best[1]
+
+    def to_host(self, inside: str) -> Path | None:
+        """The host path of a path inside; None when it is the container's own."""
+        if not inside.startswith("/"):
+            return None
+        path = _normal(inside)
+        if self.is_identity:
+            return Path(path)
+        entry = self._entry_at(path)
+        if entry is None:
+            return None
+        rest = _below(path, entry.destination)
+        return entry.source / rest if rest else entry.source
+
+    def _entry_at(self, inside: str) -> MountEntry | None:
+        """What is really seen at a path inside: the deepest destination above it."""
+        covering = [
+            one for one in (*self.entries, *self.absent) if _below(inside, one.destination) is not None
+        ]
+        return max(covering, key=lambda one: len(one.destination), default=None)
+
+    def _not_covered(self, literal: str, resolved: str) -> UserFilesError:
+        way = f'no mount covers "{literal}"'
+        if resolved != literal:
+            way += f', which leads to "{resolved}"'
+        shown = (
+            "; ".join(f'"{entry.source}" at {entry.destination}' for entry in self.entries[:8]) or "nothing"
+        )
+        where = f'"{self.file}"' if self.file else ".tao_mounts.json"
+        return UserFilesError(way, hint=f"mounted: {shown}; move it there, or add a mount to {where}")
+
+    def _resolve(self, path: str) -> str:
+        """``os.path.realpath``, remembered per folder on the way: thousands of paths share their folders."""
+        known = self._resolved.get(path)
+        if known is None and path.count("/") > _MAX_DEPTH:
+            return os.path.realpath(path)
+        if known is None:
+            parent, name = os.path.split(path)
+            if not name:
+                known = path
+            elif os.path.islink(path):  # noqa: PTH114 (a str)
+                known = os.path.realpath(path)
+            else:
+                known = os.path.join(self._resolve(parent), name)  # noqa: PTH118 (a str)
+            self._resolved[path] = known
+        return known
+
+
+def load_mounts(workspace: Workspace, environ: Mapping[str, str]) -> Mounts:
+    """The mounts of this workspace; what is wrong with the file is in ``findings``. Never raises for content."""
+    home = Path(environ.get("HOME") or Path.home())
+    if os.path.lexists(workspace.mounts_file):
+        return _from_file(workspace.mounts_file, environ, home)
+    named = environ.get(LAUNCHER_VARIABLE)
+    if named:
+        file = Path(os.path.abspath(_with_home(named, home)))  # noqa: PTH100 (Path.absolute keeps "..")
+        if not os.path.lexists(file):
+            message = f'{LAUNCHER_VARIABLE} names "{file}", which does not exist'
+            hint = f"make the file, or unset {LAUNCHER_VARIABLE}"
+            return Mounts(
+                (), findings=(Finding(Severity.ERROR, "missing-file", message, hint, file),), file=file
+            )
+        return _from_file(file, environ, home)
+    if os.path.lexists(home / ".tao_mounts.json"):
+        return _from_file(home / ".tao_mounts.json", environ, home)
+    return default_mounts(workspace)
+
+
+def default_mounts(workspace: Workspace) -> Mounts:
+    """``projects/`` under two names (older specs say "experiments"), ``repositories/`` under one."""
+    all_of_them = (
+        MountEntry(workspace.projects_dir, f"{INSIDE}/projects"),
+        MountEntry(workspace.projects_dir, f"{INSIDE}/experiments"),
+        MountEntry(workspace.repositories_dir, f"{INSIDE}/repositories"),
+    )
+    entries = tuple(entry for entry in all_of_them if os.path.isdir(entry.source))  # noqa: PTH112
+    absent = tuple(entry for entry in all_of_them if entry not in entries)
+    return Mounts(entries, absent=absent)
+
+
+def _from_file(file: Path, environ: Mapping[str, str], home: Path) -> Mounts:
+    # Only here, because most workspaces have no such file and checking one needs pydantic.
+    from taorunner.project.mounts_file import read_mounts_file
+
+    content = read_mounts_file(file, environ, home)
+    entries = tuple(MountEntry(source, destination) for source, destination in content.mounts)
+    options = DockerOptions(
+        content.user,
+        content.ports,
+        content.shm_bytes,
+        content.ulimits,
+        content.privileged,
+        content.network,
+        content.tty,
+    )
+    return Mounts(entries, content.env, options, content.findings, file)
+
+
+def _with_home(text: str, home: Path) -> str:
+    return str(home) + text[1:] if text == "~" or text.startswith("~/") else text
+
+
+def _below(path: str, folder: str) -> str | None:
+    """What of ``path`` lies below ``folder``: empty for the folder itself, None when it is elsewhere."""
+    if path == folder:
+        return ""
+    start = folder if folder.endswith("/") else folder + "/"
+    return path[len(start) :] if path.startswith(start) else None
+
+
+def _normal(inside: str) -> str:
+    """Without ``.``, ``..`` and doubled slashes, the two leading ones that POSIX keeps too."""
+    return "/" + posixpath.normpath(inside).lstrip("/")
