@@ -1,0 +1,259 @@
+"""Spec files for everybody else: load, check, render, override, read. Answers with findings, never with a traceback.
+
+``check_template`` is for ``validate`` and is kept per distinct text, because a thousand experiments share
+few specs. ``prepare_spec`` makes the text that a container will read; the user's file is never changed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+from bisect import bisect_right
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from taorunner.errors import Finding, Severity, has_errors
+from taorunner.specs import prototxt, yaml_spec
+from taorunner.specs.places import Lines, SpecProblemError
+from taorunner.specs.prototxt_nodes import parse_prototxt
+from taorunner.specs.template import SpecTemplate, Value, parse_template, render
+from taorunner.text import printable
+from taorunner.yaml_nodes import read_yaml
+
+MAX_SPEC_BYTES = 4 * 1024 * 1024
+
+_PLACEHOLDERS = (
+    "YOUR_PRETRAINED_MODEL", "EXPERIMENT_DIR", "EXPERIMENTDIR", "RESULTS_DIR", "RESULTSDIR", "DATA_DIR", "DATADIR",
+    "EVALMODEL", "EXPORTDIR", "EXPORT_DIR", "SPECS_DIR", "USER_EXPERIMENT_DIR", "DATA_DOWNLOAD_DIR",
+)  # fmt: skip
+_PLACEHOLDER = re.compile(
+    rf"(?<![A-Za-z0-9_$])(?<!\$\{{)(?:{'|'.join(_PLACEHOLDERS)})(?![A-Za-z0-9_])|/path/to/|/PATH_TO_"
+)
+_HOST_PATH = re.compile(r"(?<![A-Za-z0-9_./$}])(?:/home/[^/\s\"']+/|/Users/[^/\s\"']+/|[A-Za-z]:\\)")
+_SHOWN_PER_KIND = 5
+
+
+@dataclass(frozen=True, slots=True)
+class SpecFile:
+    path: Path
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedSpec:
+    """``text`` is what the process will read; None when a finding is an error."""
+
+    path: Path
+    format: str
+    text: str | None
+    findings: tuple[Finding, ...]
+
+
+def load_spec(path: Path) -> SpecFile | tuple[Finding, ...]:
+    """The text of a spec file, or what is wrong with the file. Follows links; reads regular files only."""
+    try:
+        data = _read_bytes(path)
+    except ValueError:
+        return (_file_problem(path, "unreadable-spec", "the path of the spec is no path", None),)
+    except OSError as error:
+        return (_file_problem(path, _os_code(error), _os_message(error), _os_hint(error)),)
+    if isinstance(data, str):
+        return (_file_problem(path, "not-a-file", data, "put a text file there"),)
+    if len(data) > MAX_SPEC_BYTES:
+        return (
+            _file_problem(path, "too-large", f"the spec is larger than {MAX_SPEC_BYTES >> 20} MiB", None),
+        )
+    text = _decoded(data)
+    if isinstance(text, Finding):
+        return (replace(text, file=path),)
+    return SpecFile(path, text)
+
+
+def check_template(path: Path, spec_format: str, known_names: Collection[str]) -> tuple[Finding, ...]:
+    """Everything that can be said of a spec file before its values are known: the file, its syntax, its variables.
+
+    Costs one read and one look-up when the same text has been seen with the same names.
+    """
+    loaded = load_spec(path)
+    if not isinstance(loaded, SpecFile):
+        return loaded
+    names = known_names if isinstance(known_names, frozenset) else frozenset(known_names)
+    findings = _template_findings(loaded.text, spec_format, names)
+    return tuple(replace(finding, file=path) for finding in findings)
+
+
+def prepare_spec(
+    path: Path,
+    spec_format: str,
+    values: Mapping[str, Value],
+    overrides: Mapping[str, object] | None = None,
+    keys: Mapping[str, object] | None = None,
+) -> PreparedSpec:
+    """The spec with its variables replaced, then ``overrides`` (the user's), then ``keys`` (ours, such as GPU ids) set.
+
+    ``overrides`` may be nested or dotted. All findings point into the template at ``path``.
+    """
+    loaded = load_spec(path)
+    if not isinstance(loaded, SpecFile):
+        return PreparedSpec(path, spec_format, None, loaded)
+    template = parse_template(loaded.text, spec_format)
+    rendered = render(template, values)
+    findings = [*rendered.findings, *_habits(template)]
+    text = rendered.text
+    if not has_errors(findings):
+        problem = _syntax_problem(text, spec_format)
+        if problem is not None:
+            line, column = rendered.locate(problem.offset or 0)
+            findings.append(replace(problem.to_finding(), line=line, column=column))
+    if not has_errors(findings):
+        for dotted, value in [*flattened(overrides or {}), *flattened(keys or {})]:
+            try:
+                text = _module(spec_format).set_value(text, dotted, value)
+            except SpecProblemError as refused:
+                findings.append(refused.to_finding())
+    placed = tuple(replace(finding, file=path) for finding in findings)
+    return PreparedSpec(path, spec_format, None if has_errors(placed) else text, placed)
+
+
+def read_value(prepared: PreparedSpec, dotted: str) -> Any:
+    """The value at ``dotted``; None when it is absent or the spec has errors."""
+    if prepared.text is None:
+        return None
+    try:
+        return _module(prepared.format).read_value(prepared.text, dotted)
+    except SpecProblemError:
+        return None
+
+
+def read_number(prepared: PreparedSpec, dotted: str) -> int | float | None:
+    """The number at ``dotted``. ``"7"`` in quotes is seven, as OmegaConf reads it; anything else is None."""
+    value = read_value(prepared, dotted)
+    if isinstance(value, str):
+        try:
+            value = float(value) if not re.fullmatch(r"\s*[-+]?[0-9]{1,18}\s*", value) else int(value)
+        except ValueError:
+            return None
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def flattened(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Dotted keys of a mapping that may be nested; an empty section is a value of its own."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from flattened(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _read_bytes(path: Path) -> bytes | str:
+    """The file's bytes, one more than allowed at most; a text says why it is no file to read."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    with os.fdopen(descriptor, "rb") as stream:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            return "the spec is a folder" if stat.S_ISDIR(mode) else "the spec is not a regular file"
+        return stream.read(MAX_SPEC_BYTES + 1)
+
+
+def _decoded(data: bytes) -> str | Finding:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        line = before.count(b"\n") + 1
+        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
+        hint = "save the file as UTF-8 text"
+        message = f"the byte 0x{data[error.start]:02x} is not UTF-8"
+        return Finding(Severity.ERROR, "not-text", message, hint, None, line, column)
+    if "\0" in text:
+        line, column = Lines(text).place(text.index("\0"))
+        return Finding(Severity.ERROR, "not-text", "this is not a text file", None, None, line, column)
+    if not text.strip():
+        return Finding(
+            Severity.ERROR, "empty-spec", "the spec is empty", "taorunner init-project writes an example"
+        )
+    return text
+
+
+def _syntax_problem(text: str, spec_format: str) -> SpecProblemError | None:
+    if spec_format == "prototxt":
+        try:
+            parse_prototxt(text)
+        except SpecProblemError as problem:
+            return problem
+        return None
+    problems = read_yaml(text).problems
+    if not problems:
+        return None
+    first = problems[0]
+    offset = Lines(text).offset(first.line, first.column)
+    return SpecProblemError(first.code, first.message, offset=offset, hint=first.hint)
+
+
+def _module(spec_format: str) -> Any:
+    return prototxt if spec_format == "prototxt" else yaml_spec
+
+
+def _findings(text: str, spec_format: str, names: frozenset[str]) -> tuple[Finding, ...]:
+    template = parse_template(text, spec_format)
+    return (*template.problems, *template.unknown_names(names), *_habits(template))
+
+
+_template_findings = lru_cache(maxsize=512)(_findings)
+
+
+def _habits(template: SpecTemplate) -> tuple[Finding, ...]:
+    """Warnings about what is legal but will hardly work inside a container."""
+    findings: list[Finding] = []
+    lines = Lines(template.text)
+    findings += _matches(
+        template, lines, _PLACEHOLDER, "placeholder", '"{}" is a placeholder of an example',
+        "replace it, for example by $results_dir, $dataset_raw or $pretrained_model",
+    )  # fmt: skip
+    findings += _matches(
+        template, lines, _HOST_PATH, "host-path", '"{}" looks like a path of this machine',
+        "paths in a spec are those inside the container: use $dataset_raw, $results_dir or $pretrained_model",
+    )  # fmt: skip
+    return tuple(findings)
+
+
+def _matches(
+    template: SpecTemplate, lines: Lines, pattern: re.Pattern[str], code: str, message: str, hint: str
+) -> Iterator[Finding]:
+    shown = 0
+    for match in pattern.finditer(template.text):
+        if shown == _SHOWN_PER_KIND:
+            return
+        if not _in_comment(template.comments, match.start()):
+            shown += 1
+            line, column = lines.place(match.start())
+            found = message.format(printable(match.group()))
+            yield Finding(Severity.WARNING, code, found, hint, None, line, column)
+
+
+def _in_comment(comments: Sequence[tuple[int, int]], offset: int) -> bool:
+    index = bisect_right(comments, (offset, sys.maxsize)) - 1
+    return index >= 0 and offset < comments[index][1]
+
+
+def _file_problem(path: Path, code: str, message: str, hint: str | None) -> Finding:
+    return Finding(Severity.ERROR, code, message, hint, path)
+
+
+def _os_code(error: OSError) -> str:
+    return "missing-spec" if isinstance(error, FileNotFoundError) else "unreadable-spec"
+
+
+def _os_message(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such spec file"
+    return f"the spec cannot be read: {(error.strerror or 'unknown error').lower()}"
+
+
+def _os_hint(error: OSError) -> str | None:
+    return "give yourself read permission (chmod u+r)" if isinstance(error, PermissionError) else None
