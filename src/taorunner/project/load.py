@@ -7,6 +7,7 @@ does not know networks: whether a head exists and what it needs is checked where
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,10 +38,16 @@ class Project:
     findings: tuple[Finding, ...]
     _document: YamlDocument = field(default_factory=YamlDocument, repr=False, compare=False)
     _data: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    _starts: list[tuple[int, str | None]] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def name(self) -> str:
         return self.paths.name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All experiments that the file names, usable or not."""
+        return tuple(name for name in _mapping(self._data.get("experiments")) if isinstance(name, str))
 
     @property
     def has_errors(self) -> bool:
@@ -75,16 +82,41 @@ class Project:
             severity, code, message, hint, self.paths.experiments_file, *self.place(path, of_key=of_key)
         )
 
+    def ancestors(self, name: str) -> tuple[str, ...]:
+        """What ``name`` extends, nearest first, as far as it goes: also of experiments that are not usable."""
+        return self._family(name)[1:]
+
+    def owner_of_line(self, line: int) -> str | None:
+        """The experiment that stands at a line of the file; None outside of all, and where several stand."""
+        starts = self._starts
+        if not starts:
+            starts.extend(self._owned_lines())
+        last = bisect_right(starts, line, key=lambda one: one[0]) - 1
+        return starts[last][1] if last >= 0 else None
+
+    def _owned_lines(self) -> list[tuple[int, str | None]]:
+        """(first line, experiment) in the order of lines; None where none or several experiments stand."""
+        owners: dict[int, str | None] = {}
+        for name in self.names:
+            line = self._document.place(("experiments", name), of_key=True)[0]
+            owners[line] = None if line in owners else name
+        owners.update((self._document.place((key,), of_key=True)[0], None) for key in self._data)
+        return sorted(owners.items(), key=lambda one: one[0])
+
+    def _family(self, name: str | int) -> tuple[str, ...]:
+        entries = _mapping(self._data.get("experiments"))
+        seen: dict[str, None] = {}
+        current: Any = name
+        while isinstance(current, str) and current in entries and current not in seen:
+            seen[current] = None
+            current = _mapping(entries[current]).get("extends")
+        return tuple(seen)
+
     def _origin(self, name: str | int, key: str | int) -> tuple[str, ...] | None:
         entries = _mapping(self._data.get("experiments"))
-        seen: set[Any] = set()
-        current: Any = name
-        while isinstance(current, str) and current not in seen:
-            entry = _mapping(entries.get(current))
-            if key in entry:
-                return ("experiments", current)
-            seen.add(current)
-            current = entry.get("extends")
+        for each in self._family(name):
+            if key in _mapping(entries[each]):
+                return ("experiments", each)
         return ("tao_config",) if key in _mapping(self._data.get("tao_config")) else None
 
 

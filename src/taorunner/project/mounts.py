@@ -34,7 +34,7 @@ class MountEntry:
 
 @dataclass(frozen=True, slots=True)
 class DockerOptions:
-    """What the file asks of Docker. ``ports``: container port to host port; ``ulimits``: soft and hard alike."""
+    """Asked of Docker. ``ports``: container port to host port; ``ulimits``: soft and hard limit alike."""
 
     user: str | None = None
     ports: Mapping[int, int] = field(default_factory=dict)
@@ -143,7 +143,7 @@ class Mounts:
 
 
 def load_mounts(workspace: Workspace, environ: Mapping[str, str]) -> Mounts:
-    """The mounts of this workspace; what is wrong with the file is in ``findings``. Never raises for content."""
+    """The mounts of this workspace; what is wrong with the file is in ``findings``. Never raises for it."""
     home = Path(environ.get("HOME") or Path.home())
     if os.path.lexists(workspace.mounts_file):
         return _from_file(workspace.mounts_file, environ, home)
