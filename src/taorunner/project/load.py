@@ -87,7 +87,7 @@ class Project:
         return self._family(name)[1:]
 
     def owner_of_line(self, line: int) -> str | None:
-        """The experiment that stands at a line of the file; None outside of all, and where several stand."""
+        """The experiment that stands at a line of the file; None outside of all and where several stand."""
         starts = self._starts
         if not starts:
             starts.extend(self._owned_lines())
