@@ -1,0 +1,189 @@
+"""The keeper: starts one process in a session of its own, waits for it, and writes down how it ended.
+
+Started by ``local_process`` as a script (``python -I -S keeper.py PROCESS_DIR WORKDIR RUN_ID COMMAND…``), so it imports the
+standard library only. It outlives whoever started it, and the process outlives the keeper. In PROCESS_DIR:
+
+    lock          held (flock) as long as the keeper lives
+    started.json  pid, its start time and the boot it belongs to: together they name one process, ever
+    exit.json     exit code (128 + n for signal n), when, and whether memory ran out; written whole or not at all
+    stdout, stderr
+
+The one line on its own standard output tells the caller what became of the start.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from typing import Any
+
+RUN_VARIABLE = "TAORUNNER_RUN"
+"""Set in the process, so that children that left its session are known as its own."""
+
+_IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGTSTP)
+
+
+def main(argv: list[str]) -> None:
+    directory, workdir, run_id, *command = argv
+    if os.fork():
+        os._exit(0)  # the caller has nothing to reap later
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    lock = os.open(f"{directory}/lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        _answer({"busy": True})
+        return
+    if os.path.exists(f"{directory}/started.json"):  # noqa: PTH110 - pathlib takes longer to load than all of this
+        _answer({"busy": True})
+        return
+    kills_before = memory_kills()
+    pid, go, failure = _fork(directory, workdir, run_id, command)
+    write_json(
+        f"{directory}/started.json",
+        {"pid": pid, "start": start_time(pid), "boot": boot_id(), "at": time.time()},
+    )
+    os.write(go, b"g")
+    os.close(go)
+    error = os.read(failure, 64)
+    if error:
+        os.waitpid(pid, 0)
+        os.unlink(f"{directory}/started.json")  # noqa: PTH108
+        _answer({"errno": int(error)})
+        return
+    _answer({"pid": pid})
+    os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    with suppress(OSError):
+        os.killpg(pid, signal.SIGKILL)  # what the process leaves behind, while its id is still taken
+    kill_marked(run_id, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
+    code = os.waitstatus_to_exitcode(status)
+    body: dict[str, Any] = {
+        "exit_code": code if code >= 0 else 128 - code,
+        "oom_killed": code != 0 and memory_kills() > kills_before,
+        "at": time.time(),
+    }
+    write_json(f"{directory}/exit.json", body)
+
+
+def write_json(path: str, body: dict[str, Any]) -> None:
+    """Durable, and never half there."""
+    handle = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.write(handle, json.dumps(body).encode())
+    os.fsync(handle)
+    os.close(handle)
+    os.rename(f"{path}.new", path)  # noqa: PTH104
+    with suppress(OSError):
+        folder = os.open(os.path.dirname(path), os.O_RDONLY)  # noqa: PTH120
+        os.fsync(folder)
+        os.close(folder)
+
+
+def start_time(pid: int) -> int | None:
+    """Clock ticks since boot when the process started; None when there is none, or only its corpse."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def boot_id() -> str:
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:  # noqa: PTH123
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def kill_marked(run_id: str, number: int) -> int:
+    """Signals every process of the run that can be found by its environment; how many there were."""
+    mark = f"{RUN_VARIABLE}={run_id}\0".encode()
+    found = 0
+    for name in os.listdir("/proc"):  # noqa: PTH208
+        if not name.isdigit() or int(name) == os.getpid():
+            continue
+        try:
+            with open(f"/proc/{name}/environ", "rb") as file:  # noqa: PTH123
+                environ = file.read()
+            if environ.startswith(mark) or b"\0" + mark in environ:
+                if start_time(int(name)) is None:
+                    continue
+                os.kill(int(name), number)
+                found += 1
+        except OSError:
+            continue  # not ours, or gone meanwhile
+    return found
+
+
+def memory_kills() -> int:
+    """How often the kernel has killed for want of memory in this control group."""
+    total = 0
+    try:
+        with open("/proc/self/cgroup") as file:  # noqa: PTH123
+            groups = [line.rstrip("\n").split(":", 2) for line in file]
+    except OSError:
+        return 0
+    for number, controllers, path in groups:
+        if number == "0" and not controllers:
+            files = [f"/sys/fs/cgroup{path}/memory.events", "/sys/fs/cgroup/memory.events"]
+        elif "memory" in controllers.split(","):
+            files = [
+                f"/sys/fs/cgroup/memory{path}/memory.oom_control",
+                "/sys/fs/cgroup/memory/memory.oom_control",
+            ]
+        else:
+            continue
+        for name in files:
+            with suppress(OSError), open(name) as file:  # noqa: PTH123
+                total += sum(int(line.split()[1]) for line in file if line.startswith("oom_kill "))
+                break
+    return total
+
+
+def _fork(directory: str, workdir: str, run_id: str, command: list[str]) -> tuple[int, int, int]:
+    """The pid of a child that waits for one byte before it becomes the command; where to write that
+    byte; where to read the error number, or nothing once it has become the command."""
+    go_read, go_write = os.pipe()
+    failure_read, failure_write = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(go_read)
+        os.close(failure_write)
+        return pid, go_write, failure_read
+    try:
+        os.setsid()
+        os.close(go_write)
+        for number in (*_IGNORED, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_DFL)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        os.dup2(os.open(f"{directory}/stdout", flags, 0o644), 1)
+        os.dup2(os.open(f"{directory}/stderr", flags, 0o644), 2)
+        os.chdir(workdir)
+        if os.read(go_read, 1) != b"g":
+            os._exit(127)  # the keeper died before the process was on record: it must not run unknown
+        os.environ[RUN_VARIABLE] = run_id
+        os.execvp(command[0], command)
+    except OSError as error:
+        os.write(failure_write, str(error.errno or errno.EINVAL).encode())
+    finally:
+        os._exit(127)
+
+
+def _answer(body: dict[str, Any]) -> None:
+    with suppress(OSError):  # the caller may be gone: no reason to stop
+        os.write(1, json.dumps(body).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,86 @@
+"""Run a program of this machine: argv, a time limit, a typed result. The only door to ``git``, ``sbatch``, ``nvidia-smi``."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from taorunner.errors import MachineError
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """How a program ended. ``code`` is 128 + n where signal n ended it; text is UTF-8, bad bytes replaced."""
+
+    argv: tuple[str, ...]
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def succeeded(self) -> bool:
+        return self.code == 0
+
+    @property
+    def last_words(self) -> str:
+        """The last line that is not blank, of stderr or else of stdout: what a person would quote."""
+        for text in (self.stderr, self.stdout):
+            lines = [line.strip() for line in text.splitlines() if line.strip()]
+            if lines:
+                return lines[-1]
+        return f"ended with code {self.code}"
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    timeout_s: float,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+) -> CommandResult:
+    """Runs it to its end and gives what it printed; a failure is a result, not an exception.
+
+    The program gets a session of its own: Ctrl-C does not reach it, and at the time limit all of its children end too.
+
+    Raises:
+        MachineError: there is no such program, it cannot be started, or it took longer than ``timeout_s``.
+    """
+    words = tuple(str(word) for word in argv)
+    try:
+        process = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=cwd,
+            env=None if env is None else dict(env),
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        if cwd is not None and not cwd.is_dir():
+            raise MachineError(f'there is no folder "{cwd}"') from error
+        raise MachineError(f'there is no command "{words[0]}" on PATH', hint=f"install {words[0]}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise MachineError(f'"{words[0]}" cannot be started: {reason.lower()}') from error
+    with process:
+        try:
+            out, err = process.communicate(
+                None if stdin is None else stdin.encode("utf-8"), timeout=timeout_s
+            )
+        except BaseException as error:
+            with suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise MachineError(f'"{shlex.join(words)}" took longer than {timeout_s:g} s') from error
+            raise
+    code = process.returncode if process.returncode >= 0 else 128 - process.returncode
+    return CommandResult(words, code, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))

@@ -1,0 +1,173 @@
+"""Which docker engine is ours, and how is it reached? Connecting, and nothing else.
+
+The engine is found as the docker command finds it: ``DOCKER_HOST``, then ``DOCKER_CONTEXT``, then the current context
+of ``~/.docker/config.json``, then the local socket. Unlike docker-py, an unknown context is an error here, and ``ssh://``
+goes through the ssh program with all of its configuration. One round trip (a ping) settles the API version.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+from docker.api.client import APIClient
+from docker.context import ContextAPI
+from docker.errors import DockerException
+from docker.utils import kwargs_from_env
+
+from taorunner.engine.refusals import Asked, translate
+from taorunner.errors import MachineError, TaorunnerError
+from taorunner.text import did_you_mean
+
+LOCAL_SOCKET = "unix:///var/run/docker.sock"
+CONNECT_TIMEOUT_S = 10
+"""For a connection and for the first answer. An engine that is silent for longer is stuck."""
+CALL_TIMEOUT_S = 120
+"""For one ordinary call. Starting a container on a cold disk or with a cold driver takes long."""
+
+ENGINE_ERRORS = (DockerException, requests.exceptions.RequestException, OSError)
+"""All that a call to the engine may raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the engine is, and what said so (for error texts)."""
+
+    url: str
+    said_by: str
+    tls: Any = None
+
+    @property
+    def is_ssh(self) -> bool:
+        return self.url.startswith("ssh://")
+
+    @property
+    def is_remote(self) -> bool:
+        """True where bind sources are folders of another machine."""
+        return not self.url.startswith(("unix://", "http+unix://", "npipe://"))
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A connected engine. ``api`` is docker-py's low-level client; it is thread-safe for what we do with it."""
+
+    api: Any
+    address: Address
+    product: str
+    """``Docker/20.10.24`` or ``Libpod/4.3.1``, as the engine says of itself."""
+
+    @property
+    def is_podman(self) -> bool:
+        return self.product.startswith("Libpod")
+
+    def asked(self, image: str | None = None, gpus: tuple[str, ...] = ()) -> Asked:
+        return Asked(address=self.address.url, image=image, gpus=gpus)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    product: str
+    has_nvidia_runtime: bool
+
+
+def connect(environ: Mapping[str, str] | None = None) -> Engine:
+    """A connection to the engine that the docker command would use. Takes one round trip.
+
+    Raises:
+        MachineError: no engine, no permission, unknown context, unusable certificates.
+    """
+    environ = os.environ if environ is None else environ
+    address = find_address(environ)
+    with translated(Asked(address=address.url)):
+        api = _client(address, environ)
+        answer = api.get(f"{api.base_url}/_ping", timeout=CONNECT_TIMEOUT_S)
+        answer.raise_for_status()
+        version = answer.headers.get("Api-Version")
+        if version is None:
+            raise MachineError(
+                f'what answers at "{address.url}" is not a docker engine',
+                hint=f"the address comes from {address.said_by}",
+            )
+        api._version = version
+        api.timeout = CALL_TIMEOUT_S
+    return Engine(api, address, answer.headers.get("Server", ""))
+
+
+def find_address(environ: Mapping[str, str]) -> Address:
+    """Where the docker command would look, without connecting.
+
+    Raises:
+        MachineError: an unknown or broken context, certificates that are not there.
+    """
+    if environ.get("DOCKER_HOST"):
+        with translated(Asked(address=environ["DOCKER_HOST"])):
+            found = kwargs_from_env(environment=dict(environ))
+        url = environ["DOCKER_HOST"]
+        if not url.startswith("ssh://"):
+            url = str(found.get("base_url", url))
+        return Address(url, "DOCKER_HOST", found.get("tls"))
+    name = environ.get("DOCKER_CONTEXT") or ""
+    said_by = "DOCKER_CONTEXT" if name else "the current context of the docker command"
+    try:
+        context = ContextAPI.get_context(name or None)
+    except Exception as error:  # docker-py raises bare Exception for a context file that it cannot read
+        raise MachineError(f"the docker context cannot be read: {error}", hint="docker context ls") from error
+    if context is None:
+        name = name or _current_context()
+        raise MachineError(
+            f'there is no docker context "{name}" (named by {said_by})',
+            hint=did_you_mean(name, _context_names()) or "docker context ls",
+        )
+    return Address(
+        str(context.Host or LOCAL_SOCKET).replace("http+unix://", "unix://"), said_by, context.TLSConfig
+    )
+
+
+def describe(engine: Engine) -> EngineInfo:
+    """Which engine it is and what it can do. Slower than a ping: for checks only."""
+    with translated(engine.asked()):
+        body = engine.api.info()
+    product = f"{'podman' if engine.is_podman else 'docker'} engine {body.get('ServerVersion') or ''}".strip()
+    devices = body.get("DiscoveredDevices") or []
+    has_cdi = any(str(device.get("ID", "")).startswith("nvidia.com/gpu") for device in devices)
+    return EngineInfo(product, "nvidia" in (body.get("Runtimes") or {}) or has_cdi)
+
+
+@contextmanager
+def translated(asked: Asked) -> Iterator[None]:
+    """Turns whatever the engine or the way to it raises into a ``TaorunnerError``."""
+    try:
+        yield
+    except TaorunnerError:
+        raise
+    except ENGINE_ERRORS as error:
+        raise translate(error, asked) from error
+
+
+def _client(address: Address, environ: Mapping[str, str]) -> Any:
+    # Any version will do for the ping, which carries none; docker-py would ask /version, which takes 50 ms.
+    settings: dict[str, Any] = {"version": "1.44", "timeout": CONNECT_TIMEOUT_S}
+    if address.is_ssh:
+        from taorunner.engine.ssh import SshAdapter  # rarely needed
+
+        api = APIClient(base_url=LOCAL_SOCKET, **settings)
+        api.mount("http+docker://", SshAdapter(address.url, environ))
+        return api
+    return APIClient(base_url=address.url, tls=address.tls or False, **settings)
+
+
+def _current_context() -> str:
+    from docker.context.config import get_current_context_name
+
+    return str(get_current_context_name())
+
+
+def _context_names() -> list[str]:
+    try:
+        return [context.Name for context in ContextAPI.contexts()]
+    except Exception:  # a broken context file beside the one that was asked for
+        return []

@@ -1,0 +1,269 @@
+"""What is done with containers: create, attach, start, look, stop, remove, read the log.
+
+Every function raises ``TaorunnerError`` only; what the engine said is turned into a sentence on the way.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
+
+from taorunner.engine.client import ENGINE_ERRORS, Engine, translated
+from taorunner.engine.frames import READ_BYTES, FrameStream
+from taorunner.engine.refusals import is_going, is_missing, is_name_conflict
+from taorunner.errors import MachineError
+
+START_TIMEOUT_S = 600
+_OVER = ("exited", "dead")
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    source: str
+    target: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSettings:
+    """All that a container is made from. ``gpus`` are ids of the engine's machine, never a count."""
+
+    name: str
+    image: str
+    command: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    binds: tuple[Bind, ...] = ()
+    gpus: tuple[str, ...] = ()
+    user: str | None = None
+    groups: tuple[int, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    workdir: str | None = None
+    shm_bytes: int | None = None
+    ulimits: Mapping[str, int] = field(default_factory=dict)
+    ports: Mapping[int, int] = field(default_factory=dict)
+    network: str | None = None
+    privileged: bool = False
+    tty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerState:
+    """``status`` in Docker's words: created, running, paused, restarting, removing, exited, dead."""
+
+    id: str
+    status: str
+    labels: Mapping[str, str]
+    tty: bool = False
+    exit_code: int | None = None
+    oom_killed: bool = False
+    error: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in _OVER
+
+
+def create(engine: Engine, settings: ContainerSettings) -> str | None:
+    """The new container's id, or None when one of that name exists already. Nothing is started.
+
+    Raises:
+        MachineError, EngineRefusedError: nothing was created.
+    """
+    if settings.gpus and engine.is_podman:
+        raise MachineError(
+            "podman leaves out GPUs that are asked for through Docker's API, without a word",
+            hint="use a docker engine for runs with GPUs: DOCKER_HOST or docker context use",
+        )
+    api = engine.api
+    with translated(engine.asked(settings.image, settings.gpus)):
+        try:
+            answer = api.create_container(
+                settings.image,
+                command=list(settings.command),
+                name=settings.name,
+                environment=dict(settings.env),
+                user=settings.user,
+                working_dir=settings.workdir,
+                labels=dict(settings.labels),
+                ports=list(settings.ports) or None,
+                tty=settings.tty,
+                host_config=_host_config(api, settings),
+            )
+        except ENGINE_ERRORS as error:
+            if is_name_conflict(error):
+                return None
+            raise
+    return str(answer["Id"])
+
+
+def start(engine: Engine, container: str, image: str | None = None, gpus: tuple[str, ...] = ()) -> None:
+    """Starts it; one that runs already stays as it is.
+
+    Raises:
+        MachineError, EngineRefusedError: it did not start; it is still there, in state ``created``.
+    """
+    with translated(engine.asked(image, gpus)):
+        api = engine.api
+        answer = api.post(api._url("/containers/{0}/start", container), timeout=START_TIMEOUT_S)
+        api._raise_for_status(answer)
+
+
+def attach(engine: Engine, container: str, *, tty: bool = False) -> FrameStream:
+    """The output from now on, as it is written: begun before the start it holds everything.
+
+    On a container that is over this would block for ever (testing.md section 4): use ``read_log`` there.
+    """
+    with translated(engine.asked()):
+        raw = engine.api.attach_socket(container, {"stdout": 1, "stderr": 1, "stream": 1})
+    sock = getattr(raw, "_sock", raw)
+    sock.settimeout(None)
+
+    def read() -> bytes:
+        return bytes(sock.recv(READ_BYTES))
+
+    def wake() -> None:
+        with suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+
+    def release() -> None:
+        with suppress(OSError, ValueError):
+            (getattr(raw, "_response", None) or raw).close()
+
+    return FrameStream(read, wake, release, framed=not tty)
+
+
+def read_log(engine: Engine, container: str, *, follow: bool, tty: bool = False) -> FrameStream:
+    """The stored output from the beginning, and what comes after it when ``follow``.
+
+    Lines without their end are held back by the engine until it comes. Works on containers that are over.
+    """
+    api = engine.api
+    with translated(engine.asked()):
+        response = api.get(
+            api._url("/containers/{0}/logs", container),
+            params={"stdout": 1, "stderr": 1, "follow": int(follow)},
+            stream=True,
+            timeout=START_TIMEOUT_S,
+        )
+        api._raise_for_status(response)
+    body = response.raw._fp  # http.client's response: urllib3 has no way to read what is there
+    if body.fp is None:
+        return FrameStream(lambda: b"", lambda: None, response.close, framed=True)
+    body.fp.raw._sock.settimeout(None)
+    waker = socket.socket(fileno=os.dup(body.fp.fileno()))
+
+    def wake() -> None:
+        with suppress(OSError):
+            waker.shutdown(socket.SHUT_RDWR)
+
+    def release() -> None:
+        waker.close()
+        response.close()
+
+    return FrameStream(lambda: bytes(body.read1(READ_BYTES)), wake, release, framed=not tty)
+
+
+def look(engine: Engine, container: str) -> ContainerState | None:
+    """Where one container stands, by id or name; None when there is none."""
+    with translated(engine.asked()):
+        try:
+            body = engine.api.inspect_container(container)
+        except ENGINE_ERRORS as error:
+            if is_missing(error):
+                return None
+            raise
+    state = body["State"]
+    return ContainerState(
+        id=body["Id"],
+        status=state["Status"],
+        labels=body["Config"].get("Labels") or {},
+        tty=bool(body["Config"].get("Tty")),
+        exit_code=state.get("ExitCode") if state["Status"] in _OVER else None,
+        oom_killed=bool(state.get("OOMKilled")),
+        error=state.get("Error") or None,
+        started_at=parse_time(state.get("StartedAt")),
+        finished_at=parse_time(state.get("FinishedAt")),
+    )
+
+
+def list_labelled(engine: Engine, label: str) -> Iterator[ContainerState]:
+    """All containers with that label (``key`` or ``key=value``), without exit codes and times."""
+    with translated(engine.asked()):
+        found: Sequence[Mapping[str, Any]] = engine.api.containers(all=True, filters={"label": label})
+    for body in found:
+        yield ContainerState(id=body["Id"], status=body["State"], labels=body.get("Labels") or {})
+
+
+def stop(engine: Engine, container: str, grace_s: float) -> None:
+    """SIGTERM, then SIGKILL after ``grace_s``. Blocks until it is over; gone or over already is no error."""
+    whole = max(0, round(grace_s))
+    with translated(engine.asked()):
+        try:
+            api = engine.api
+            answer = api.post(
+                api._url("/containers/{0}/stop", container),
+                params={"t": whole},
+                timeout=whole + START_TIMEOUT_S,
+            )
+            api._raise_for_status(answer)
+        except ENGINE_ERRORS as error:
+            if not is_missing(error):
+                raise
+
+
+def remove(engine: Engine, container: str) -> None:
+    """Kills it if it runs and removes it with its anonymous volumes; gone already is no error."""
+    with translated(engine.asked()):
+        try:
+            engine.api.remove_container(container, force=True, v=True)
+        except ENGINE_ERRORS as error:
+            if not (is_missing(error) or is_going(error)):
+                raise
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """Docker's ``2024-01-31T10:00:00.123456789Z`` as aware UTC; None for its zero time."""
+    if not text or text.startswith("0001-"):
+        return None
+    head, _, fraction = text.rstrip("Z").partition(".")
+    zone = ""
+    for sign in "+-":
+        if sign in fraction:
+            fraction, _, rest = fraction.partition(sign)
+            zone = sign + rest
+    micros = (fraction + "000000")[:6]
+    try:
+        moment = datetime.fromisoformat(f"{head}.{micros}{zone or '+00:00'}")
+    except ValueError:
+        return None
+    return moment.astimezone(timezone.utc)
+
+
+def _host_config(api: Any, settings: ContainerSettings) -> Any:
+    return api.create_host_config(
+        init=True,  # without it SIGTERM does not reach the process and every stop takes the whole grace
+        log_config=LogConfig(type=LogConfig.types.JSON, config={}),  # no rotation: it would outrun a reader
+        mounts=[
+            Mount(target=bind.target, source=bind.source, type="bind", read_only=bind.read_only)
+            for bind in settings.binds
+        ],
+        device_requests=[DeviceRequest(device_ids=list(settings.gpus), capabilities=[["gpu"]])]
+        if settings.gpus
+        else None,
+        group_add=[str(group) for group in settings.groups] or None,
+        shm_size=settings.shm_bytes,
+        ulimits=[Ulimit(name=name, soft=limit, hard=limit) for name, limit in settings.ulimits.items()]
+        or None,
+        port_bindings=dict(settings.ports) or None,
+        network_mode=settings.network,
+        privileged=settings.privileged,
+    )

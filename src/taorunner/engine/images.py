@@ -1,0 +1,167 @@
+"""Images on the engine: is it there, what is its digest, and the pull with its progress."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from taorunner.engine.client import ENGINE_ERRORS, Engine, translated
+from taorunner.engine.refusals import is_missing, is_missing_image, translate
+
+_ETA_AFTER_S = 3.0
+_REPORT_EVERY_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """``digest`` is ``sha256:…`` of the registry's manifest; None for an image that was built here."""
+
+    id: str
+    digest: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PullState:
+    """How far a pull is. Bytes are those of the download; layers that were there already do not count."""
+
+    layers_done: int = 0
+    layers: int = 0
+    bytes_done: int = 0
+    bytes_total: int | None = None
+    eta_s: float | None = None
+
+
+def find_image(engine: Engine, reference: str) -> Image | None:
+    """The image if the engine has it, without asking any registry."""
+    with translated(engine.asked(reference)):
+        try:
+            body = engine.api.inspect_image(reference)
+        except ENGINE_ERRORS as error:
+            if is_missing(error) or is_missing_image(error):
+                return None
+            raise
+    return Image(str(body["Id"]), digest_of(reference, body.get("RepoDigests") or ()))
+
+
+def digest_of(reference: str, repo_digests: list[str] | tuple[str, ...]) -> str | None:
+    """The digest that belongs to the reference's own repository, else any, else None.
+
+    >>> digest_of("nvcr.io/nvidia/tao:5.5", ["mirror/tao@sha256:aa", "nvcr.io/nvidia/tao@sha256:bb"])
+    'sha256:bb'
+    """
+    repository = split_reference(reference)[0]
+    pairs = [entry.partition("@") for entry in repo_digests]
+    for name, _, digest in pairs:
+        if name == repository:
+            return digest
+    return pairs[0][2] if pairs else None
+
+
+def split_reference(reference: str) -> tuple[str, str]:
+    """Repository, and tag or digest (``latest`` when there is none). A port is no tag.
+
+    >>> split_reference("localhost:5000/tao/toolkit:5.5.0-pyt")
+    ('localhost:5000/tao/toolkit', '5.5.0-pyt')
+    """
+    name, at, digest = reference.partition("@")
+    if at:
+        head, _, tail = name.rpartition(":")
+        return (head if head and "/" not in tail else name), digest
+    head, _, tag = reference.rpartition(":")
+    if head and "/" not in tag:
+        return head, tag
+    return reference, "latest"
+
+
+def pull(engine: Engine, reference: str, report: Callable[[PullState], None]) -> Image:
+    """Fetches the image; blocks, and calls ``report`` often.
+
+    Raises:
+        MachineError: no login, no space, no engine. EngineRefusedError: no such image, registry out of reach.
+    """
+    repository, tag = split_reference(reference)
+    asked = engine.asked(reference)
+    progress = PullProgressFold(time.monotonic())
+    last = 0.0
+    with translated(asked):
+        api = engine.api
+        # Without a read timeout: a slow disk extracts a layer of 10 GiB in silence.
+        response = api.post(
+            api._url("/images/create"),
+            params={"fromImage": repository, "tag": tag},
+            headers=_login(api, repository),
+            stream=True,
+            timeout=None,
+        )
+        with response:
+            api._raise_for_status(response)
+            for line in response.iter_lines(chunk_size=None):
+                if not line.strip():
+                    continue
+                body = json.loads(line)
+                if "error" in body:
+                    raise translate(str(body["error"]), asked)
+                progress.take(body)
+                now = time.monotonic()
+                if now - last >= _REPORT_EVERY_S:
+                    last = now
+                    report(progress.state(now))
+    report(progress.state(time.monotonic()))
+    image = find_image(engine, reference)
+    if image is None:
+        raise translate(f"No such image: {reference}", asked)
+    return image
+
+
+class PullProgressFold:
+    """Folds the engine's pull events into one ``PullState``. Pure but for the times it is given."""
+
+    def __init__(self, started_s: float) -> None:
+        self._started_s = started_s
+        self._layers: dict[str, bool] = {}  # id -> complete
+        self._done: dict[str, int] = {}
+        self._total: dict[str, int] = {}
+
+    def take(self, event: Mapping[str, Any]) -> None:
+        layer, status = event.get("id"), str(event.get("status", ""))
+        if not layer or status.startswith("Pulling from"):
+            return
+        layer = str(layer)
+        self._layers.setdefault(layer, False)
+        detail = event.get("progressDetail") or {}
+        if status == "Downloading":
+            current, total = detail.get("current"), detail.get("total")
+            if isinstance(current, int):
+                self._done[layer] = max(current, self._done.get(layer, 0))
+            if isinstance(total, int) and total > 0:
+                self._total[layer] = total
+        elif status in ("Download complete", "Verifying Checksum", "Extracting", "Pull complete"):
+            self._done[layer] = self._total.get(layer, self._done.get(layer, 0))
+        if status in ("Pull complete", "Already exists"):
+            self._layers[layer] = True
+
+    def state(self, now_s: float) -> PullState:
+        done, total = sum(self._done.values()), sum(self._total.values())
+        elapsed = now_s - self._started_s
+        eta: float | None = None
+        if done and total >= done and elapsed >= _ETA_AFTER_S:
+            eta = (total - done) * elapsed / done
+        return PullState(
+            layers_done=sum(self._layers.values()),
+            layers=len(self._layers),
+            bytes_done=done,
+            bytes_total=total or None,
+            eta_s=eta,
+        )
+
+
+def _login(api: Any, repository: str) -> dict[str, str]:
+    """The stored login of the registry, as docker-py's own pull sends it."""
+    from docker import auth
+
+    registry, _ = auth.resolve_repository_name(repository)
+    header = auth.get_config_header(api, registry)
+    return {"X-Registry-Auth": header} if header else {}

@@ -1,0 +1,352 @@
+"""What does the engine's answer mean? The one place that matches engine text.
+
+Status codes do not help: dockerd answers 500 for a wrong password, a missing driver and an unknown host alike.
+So a refusal is recognised by its text, and becomes a sentence with a repair. ``translate`` never raises.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from taorunner.errors import EngineRefusedError, MachineError, TaorunnerError
+
+_RLIMITS = {"4": "core", "6": "nproc", "7": "nofile", "8": "memlock", "12": "msgqueue", "14": "rtprio"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked for, as far as it helps the sentence: the engine's address, the image, the GPUs."""
+
+    address: str | None = None
+    image: str | None = None
+    gpus: tuple[str, ...] = ()
+
+
+def translate(error: BaseException | str, asked: Asked | None = None) -> TaorunnerError:
+    """The error as a person should read it: ``MachineError`` for what this machine lacks, else ``EngineRefusedError``.
+
+    ``error`` is an exception of docker-py, requests or the operating system, or the text of a pull stream.
+    """
+    if isinstance(error, TaorunnerError):
+        return error
+    asked = asked or Asked()
+    text = text_of(error)
+    for pattern, make in _TABLE:
+        match = pattern.search(text)
+        if match is not None:
+            return make(match, asked)
+    if _is_unanswered(error):
+        return _no_engine(None, asked)
+    return EngineRefusedError(f"the docker engine refused: {_one_line(text)}")
+
+
+def text_of(error: BaseException | str) -> str:
+    """The engine's own words: docker-py puts them into ``explanation`` and adds the URL only to ``str()``."""
+    if isinstance(error, str):
+        return error.strip()
+    explanation = getattr(error, "explanation", None)
+    if isinstance(explanation, bytes):
+        explanation = explanation.decode("utf-8", "replace")
+    return str(explanation or error or type(error).__name__).strip()
+
+
+def is_name_conflict(error: BaseException) -> bool:
+    """True when a container of that name exists already."""
+    return "is already in use by container" in text_of(error)
+
+
+def is_missing(error: BaseException) -> bool:
+    """True when the engine says that there is no such container."""
+    return getattr(error, "status_code", None) == 404 or "No such container" in text_of(error)
+
+
+def is_missing_image(error: BaseException) -> bool:
+    """True when the engine says that the image is not on it (which is no error before a pull)."""
+    return "no such image" in text_of(error).lower()
+
+
+def is_going(error: BaseException) -> bool:
+    """True when a container is being removed already."""
+    return "is already in progress" in text_of(error)
+
+
+# ---- sentences ------------------------------------------------------------------------------------------------
+
+_Make = Callable[[re.Match[str], Asked], TaorunnerError]
+
+
+def _no_engine(_: re.Match[str] | None, asked: Asked) -> TaorunnerError:
+    return MachineError(
+        f'no docker engine answers at "{asked.address or "the docker socket"}"',
+        hint="start it (sudo systemctl start docker), or name another one with DOCKER_HOST or docker context use",
+    )
+
+
+def _no_permission(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    return MachineError(
+        f'no permission on the docker engine at "{asked.address or "the docker socket"}"',
+        hint="sudo usermod -aG docker $USER, then log in again",
+    )
+
+
+def _slow_engine(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    return MachineError(
+        f'the docker engine at "{asked.address or "the docker socket"}" does not answer in time',
+        hint="docker info tells whether it is stuck; sudo systemctl restart docker",
+    )
+
+
+def _ssh(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    return MachineError(
+        f'cannot reach the docker engine at "{asked.address}": {match[1].strip()}',
+        hint="the same ssh login must work by itself: ssh HOST docker version",
+    )
+
+
+def _api_version(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    return MachineError(
+        f"the docker engine speaks another API version: {match[0]}",
+        hint="update the docker engine, or pip install -U docker",
+    )
+
+
+def _no_gpu_runtime(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    return MachineError(
+        "the docker engine cannot give GPUs to a container: it knows no NVIDIA runtime",
+        hint="install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker "
+        "&& sudo systemctl restart docker",
+    )
+
+
+def _unknown_gpu(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    return EngineRefusedError(
+        f'there is no GPU "{match[1].strip()}" on the engine\'s machine',
+        hint="nvidia-smi -L lists them; see gpu_indices in experiments.yml",
+    )
+
+
+def _driver(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    return MachineError(
+        f"the NVIDIA driver does not work: {_one_line(match[1])}",
+        hint="nvidia-smi must work on the engine's machine; after a driver update, reboot",
+    )
+
+
+def _image_not_found(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    image = asked.image or match[1]
+    return EngineRefusedError(f'the image "{image}" does not exist', hint=_image_hint(image))
+
+
+def _no_access(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    image = asked.image or match[1]
+    return EngineRefusedError(
+        f'the image "{image}" does not exist, or it needs a login', hint=_login_hint(image)
+    )
+
+
+def _no_login(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    image = asked.image or "the image"
+    return MachineError(f'the registry of "{image}" asks for a login', hint=_login_hint(image))
+
+
+def _bad_login(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    image = asked.image or "the image"
+    return MachineError(
+        f'the registry of "{image}" does not accept the stored login', hint=_login_hint(image)
+    )
+
+
+def _registry(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    image = asked.image or "the image"
+    return EngineRefusedError(
+        f'the registry of "{image}" cannot be reached: {match[1]}',
+        hint="check the network of the engine's machine; an image that is already there needs no registry",
+    )
+
+
+def _rate_limit(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    image = asked.image or "the image"
+    return EngineRefusedError(
+        f'the registry of "{image}" allows no more pulls for now',
+        hint=f"wait, or {_login_hint(image)}",
+    )
+
+
+def _platform(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    return EngineRefusedError(
+        f'the image "{asked.image or "asked for"}" is not made for this machine: {match[0]}',
+        hint="TAO images are made for x86-64 (some also for arm64): see taorunner networks",
+    )
+
+
+def _bad_reference(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    detail = f": {match[1].strip()}" if match[1] else ""
+    return EngineRefusedError(
+        f'"{asked.image or ""}" is not the name of an image{detail}',
+        hint="repository:tag in lower case, for example nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt",
+    )
+
+
+def _no_source(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    return EngineRefusedError(
+        f'the folder "{match[1].strip()}" that is to be mounted does not exist on the engine\'s machine',
+        hint="create it, or correct Mounts in .tao_mounts.json",
+    )
+
+
+def _ulimit(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    name = _RLIMITS.get(match[1], f"number {match[1]}")
+    return EngineRefusedError(
+        f'the engine may not raise the limit "{name}"',
+        hint=f'name other limits, without "{name}", under DockerOptions ulimits in .tao_mounts.json',
+    )
+
+
+def _privileged(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    return EngineRefusedError(
+        "the engine may not give a container these privileges",
+        hint='remove "privileged" from DockerOptions in .tao_mounts.json, or use an engine that runs as root',
+    )
+
+
+def _name_taken(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    return EngineRefusedError(
+        f'there is another container named "{match[1].lstrip("/")}"',
+        hint=f"docker rm -f {match[1].lstrip('/')}",
+    )
+
+
+def _no_space(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    return MachineError(
+        "no space left on the disk of the docker engine",
+        hint="docker system df shows what takes it; docker image prune frees some",
+    )
+
+
+def _no_command(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    where = f'the image "{asked.image}"' if asked.image else "the image"
+    return EngineRefusedError(
+        f'{where} has no command "{match[1]}"',
+        hint="is it the image of another framework or release? see taorunner networks and image in experiments.yml",
+    )
+
+
+def _not_executable(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    return EngineRefusedError(f'"{match[1]}" in the image cannot be run: {match[2]}')
+
+
+def _port(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    return EngineRefusedError(
+        f'the port "{match[1]}" is in use on the engine\'s machine',
+        hint="choose another one under DockerOptions ports in .tao_mounts.json",
+    )
+
+
+def _resources(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    return EngineRefusedError(f"the engine cannot give that much or that little: {_lower(match[0])}")
+
+
+def _helper(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    return MachineError(
+        f"the docker login cannot be read: {match[1]}",
+        hint="install the credential helper, or remove credsStore and credHelpers from ~/.docker/config.json",
+    )
+
+
+def _user(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    return EngineRefusedError(
+        f'the image has no user "{match[1]}"',
+        hint="write the user as numbers, uid:gid, for example 1000:1000",
+    )
+
+
+def _network(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    return EngineRefusedError(
+        f'the engine has no network "{match[1]}"',
+        hint="docker network ls lists them; host and bridge are always there",
+    )
+
+
+def _tls(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    return MachineError(
+        f"the certificates for the docker engine cannot be used: {_one_line(match[0])}",
+        hint="DOCKER_CERT_PATH must hold ca.pem, cert.pem and key.pem",
+    )
+
+
+_TABLE: tuple[tuple[re.Pattern[str], _Make], ...] = tuple(
+    (re.compile(pattern, re.DOTALL), make)
+    for pattern, make in (
+        # the driver and its runtime
+        (r"could not select device driver|[Uu]nknown (?:or invalid )?runtime (?:name|specified)|unknown runtime", _no_gpu_runtime),
+        (r"nvidia-container-cli: device error: ([^:]+): unknown device", _unknown_gpu),
+        (r"unresolvable CDI devices nvidia\.com/gpu=(\S+)", _unknown_gpu),
+        (r"nvidia-container-cli: ([^\n]+)", _driver),
+        # images and registries
+        (r"Credentials store error: StoreError\('([^']+)'\)|error getting credentials - err: (?:[^\n]+)", _helper),
+        (r"toomanyrequests", _rate_limit),
+        (r"invalid reference format(?:: ([^\n]+))?", _bad_reference),
+        (r"pull access denied for ([^\s,]+)", _no_access),
+        (r"no basic auth credentials|authorization failed: no basic auth", _no_login),
+        (r"unauthorized|401 Unauthorized|authentication required|incorrect username or password|denied: ", _bad_login),
+        (r"manifest for (\S+) not found|[Nn]o such image: (?:\S+)|(?:\S+): not found: manifest unknown", _image_not_found),
+        (r"no matching manifest for \S+", _platform),
+        (r"(lookup \S+(?: on \S+)?: [^\n\"]+|dial tcp [^\n\"]+|TLS handshake timeout|x509: [^\n\"]+|"
+         r"http: server gave HTTP response to HTTPS client|net/http: request canceled[^\n\"]*)", _registry),
+        # what a container asks for
+        (r"bind source path does not exist: ([^\n]+)", _no_source),
+        (r"error mounting \"([^\"]+)\".*no such file or directory", _no_source),
+        (r"error setting rlimit type (\d+)", _ulimit),
+        (r"unable to apply caps|operation not permitted", _privileged),
+        (r"container name \"([^\"]+)\" is already in use", _name_taken),
+        (r"no space left on device|disk quota exceeded", _no_space),
+        (r"exec: \"([^\"]*)\": (?:executable file not found|stat \S+ no such file)", _no_command),
+        (r"exec: \"?([^\":]*)\"?: ((?:permission denied|is a directory|exec format error)[^\n:]*)", _not_executable),
+        (r"(?:Bind for |listen tcp4? |failed to bind host port )[^\s]*:(\d+)[^\n]*(?:allocated|in use)", _port),
+        (r"Range of CPUs is [^\n]+|Minimum memory limit [^\n]+|Invalid value [^\n]+Minimum memory[^\n]+", _resources),
+        (r"unable to find (?:user|group) ([^:\s]+)", _user),
+        (r"network (\S+) not found", _network),
+        # the engine itself
+        (r"client version \S+ is too (?:old|new)[^\n]*", _api_version),
+        (r"Path to a certificate|TLS configuration|[Cc]ertificate[^\n]*(?:verify|invalid)|SSLError[^\n]*", _tls),
+        (r"PermissionError\(13|permission denied while trying to connect|\[Errno 13\]", _no_permission),
+        (r"(?:^|\n)ssh: ([^\n]+)", _ssh),
+        (r"timed out|Timeout", _slow_engine),
+        (r"Connection aborted|Connection refused|No such file or directory|Name or service not known|"
+         r"Temporary failure in name resolution|Max retries exceeded|Connection reset|Broken pipe|"
+         r"Error while fetching server API version", _no_engine),
+    )
+)  # fmt: skip
+
+
+def _is_unanswered(error: BaseException | str) -> bool:
+    """requests' ConnectionError and the built-in one say the same, and neither is imported here."""
+    names = {cls.__name__ for cls in type(error).__mro__}
+    return bool(names & {"ConnectionError", "ChunkedEncodingError", "ProtocolError"})
+
+
+def _image_hint(image: str) -> str:
+    if image.startswith("nvcr.io/"):
+        return f"check the tag with taorunner networks; {_login_hint(image)}"
+    return f"docker pull {image} says more; image in experiments.yml names another one"
+
+
+def _login_hint(image: str) -> str:
+    registry = image.split("/", 1)[0] if "/" in image else ""
+    if not ("." in registry or ":" in registry or registry == "localhost"):
+        return "docker login"
+    if registry == "nvcr.io":
+        return "docker login nvcr.io  (user name $oauthtoken, password: your NGC API key)"
+    return f"docker login {registry}"
+
+
+def _one_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return _lower(lines[0])[:400] if lines else "no reason given"
+
+
+def _lower(text: str) -> str:
+    text = text.strip().rstrip(".")
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text

@@ -1,0 +1,119 @@
+"""Which GPUs does this machine have, and how busy are they? Through NVML; never an exception."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class GpuProcess:
+    pid: int
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One GPU, numbered as nvidia-smi does. None where an old driver does not say."""
+
+    index: int
+    uuid: str
+    name: str
+    memory_total_bytes: int | None = None
+    memory_used_bytes: int | None = None
+    load_percent: int | None = None
+    processes: tuple[GpuProcess, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """The GPUs in order of index, or the ``reason`` why there are none to see."""
+
+    gpus: tuple[Gpu, ...] = ()
+    reason: str | None = None
+    driver: str | None = None
+
+    def find(self, gpu_id: str) -> Gpu | None:
+        """The GPU of an index (``"1"``) or of a UUID, also one that is cut short as nvidia-smi allows (``"GPU-3f2a"``)."""
+        for gpu in self.gpus:
+            if gpu_id in (str(gpu.index), gpu.uuid):
+                return gpu
+        if not gpu_id.startswith("GPU-") or len(gpu_id) <= len("GPU-"):
+            return None
+        close = [gpu for gpu in self.gpus if gpu.uuid.startswith(gpu_id)]
+        return close[0] if len(close) == 1 else None
+
+
+def inventory() -> Inventory:
+    """Asks the driver. About a millisecond; no library or no driver is a ``reason``."""
+    try:
+        import pynvml
+    except ImportError:
+        return Inventory(reason="the Python package nvidia-ml-py is not installed")
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        return Inventory(reason=_reason(pynvml, error))
+    try:
+        count = pynvml.nvmlDeviceGetCount()
+        found = tuple(gpu for index in range(count) if (gpu := _gpu(pynvml, index)) is not None)
+        driver = _ask(pynvml, lambda: _text(pynvml.nvmlSystemGetDriverVersion()))
+        reason = None if found else "the NVIDIA driver works, and shows no GPU"
+        return Inventory(found, reason, driver)
+    except pynvml.NVMLError as error:
+        return Inventory(reason=_reason(pynvml, error))
+    finally:
+        _ask(pynvml, pynvml.nvmlShutdown)
+
+
+def _gpu(nvml: Any, index: int) -> Gpu | None:
+    """None for a GPU that the driver lost (fallen off the bus): the others are still there."""
+    handle = _ask(nvml, lambda: nvml.nvmlDeviceGetHandleByIndex(index))
+    if handle is None:
+        return None
+    memory = _ask(nvml, lambda: nvml.nvmlDeviceGetMemoryInfo(handle))
+    load = _ask(nvml, lambda: nvml.nvmlDeviceGetUtilizationRates(handle))
+    return Gpu(
+        index=index,
+        uuid=_ask(nvml, lambda: _text(nvml.nvmlDeviceGetUUID(handle))) or "",
+        name=_ask(nvml, lambda: _text(nvml.nvmlDeviceGetName(handle))) or "NVIDIA GPU",
+        memory_total_bytes=None if memory is None else int(memory.total),
+        memory_used_bytes=None if memory is None else int(memory.used),
+        load_percent=None if load is None else int(load.gpu),
+        processes=_processes(_ask(nvml, lambda: nvml.nvmlDeviceGetComputeRunningProcesses(handle)) or ()),
+    )
+
+
+def _processes(found: Sequence[Any]) -> tuple[GpuProcess, ...]:
+    return tuple(
+        GpuProcess(int(process.pid), None if process.usedGpuMemory is None else int(process.usedGpuMemory))
+        for process in found
+    )
+
+
+def _ask(nvml: Any, question: Callable[[], _T]) -> _T | None:
+    """None for what this driver or this GPU does not know."""
+    try:
+        return question()
+    except nvml.NVMLError:
+        return None
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _reason(nvml: Any, error: Any) -> str:
+    code = getattr(error, "value", None)
+    if code == nvml.NVML_ERROR_LIBRARY_NOT_FOUND:
+        return "there is no NVIDIA driver on this machine (libnvidia-ml.so.1 is not found)"
+    if code == nvml.NVML_ERROR_DRIVER_NOT_LOADED:
+        return "the NVIDIA driver is installed and not loaded"
+    if code == nvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH:
+        return "the NVIDIA driver and its library have different versions: reboot after a driver update"
+    if code == nvml.NVML_ERROR_NO_PERMISSION:
+        return "the NVIDIA driver may not be used by this user"
+    return f"the NVIDIA driver does not answer: {str(error).lower()}"
