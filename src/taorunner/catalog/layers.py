@@ -123,6 +123,7 @@ def build_contract(
 ) -> Contract:
     """``words`` are replaced in every text (``{task}``, ``{action}``); other ``{names}`` stay for ``planning.argv``."""
     filled = _fill(facts, words)
+    _name_checkpoints(filled)
     spec = filled.get("spec")
     plain = {key: filled[key] for key in _PLAIN if filled.get(key) is not None}
     return Contract(
@@ -142,6 +143,16 @@ def build_contract(
         checkpoints=CheckpointContract(**_typed(filled.get("checkpoints") or {}, CheckpointContract)),
         **_typed(plain, Contract),
     )
+
+
+def _name_checkpoints(facts: dict[str, Any]) -> None:
+    """``{checkpoints}`` among the artifacts stands for the checkpoint globs, whichever generation they are of."""
+    verdict = facts.get("verdict") or {}
+    globs = (facts.get("checkpoints") or {}).get("globs") or []
+    if "{checkpoints}" in (verdict.get("artifacts") or ()):
+        verdict["artifacts"] = [
+            glob for name in verdict["artifacts"] for glob in (globs if name == "{checkpoints}" else [name])
+        ]
 
 
 _PLAIN = (
