@@ -111,8 +111,9 @@ def _usage_error(error: Any) -> int | None:
 
 def _tell(error: TaorunnerError) -> int:
     from taorunner.console.error_text import print_error
+    from taorunner.console.theme import make_console
 
-    print_error(error)
+    print_error(make_console(sys.stderr, os.environ), error)
     return error.exit_code
 
 

@@ -2,7 +2,8 @@
 
 The contract says which pieces there are (``catalog``); this module fills them in, leaves out what is unknown and
 optional, and says what is missing, reserved or unsafe. It never quotes: a value that a shell inside the container
-would change is refused, because no quoting survives all of TAO's entry points.
+would change is refused, because no quoting survives all of TAO's entry points. The one escape is that of ``=`` in
+a Hydra value (``dino_model_epoch=011.pth``), which comes out right of each of them.
 Source: tao/tensorflow.md section 2.2, tao/pytorch.md section 2 ("quoting trap").
 """
 
@@ -136,7 +137,7 @@ def build_argv(contract: Contract, values: ArgumentValues) -> Argv:
         given.add(_option(argument.tokens[0]))
         filled = [filled for token in argument.tokens for filled in _filled(token, known)]
         findings += _unsafe_findings(contract, filled, names=_names(argument))
-        tokens += filled
+        tokens += [_escaped(contract, token) for token in filled]
     findings += _unsafe_findings(contract, (*overrides, *values.extra), by_hand=True)
     tokens += [*overrides, *values.extra]
     return Argv(tuple(tokens), tuple(findings), known)
@@ -184,7 +185,10 @@ def fill(template: str, values: Mapping[str, Value]) -> str | None:
 
 
 def unsafe_character(contract: Contract, value: str) -> str | None:
-    """The first character of ``value`` that would not arrive as it is, or None. For secrets, which argv never holds."""
+    """The first character of ``value`` that would not arrive as it is, or None.
+
+    For secrets, which argv never holds: whoever puts them in does so as they are.
+    """
     if contract.override_syntax is OverrideSyntax.HYDRA:
         match = _HYDRA_VALUE_UNSAFE.search(value) or (
             contract.shell_reads_arguments and _SHELL_UNSAFE.search(value)
@@ -213,6 +217,14 @@ def _filled(token: str, values: Mapping[str, Value]) -> Iterator[str]:
         yield from (value,) if isinstance(value, str) else value
     else:
         yield _NAME.sub(lambda match: _joined(values[match[1]]), token)
+
+
+def _escaped(contract: Contract, token: str) -> str:
+    """Two backslashes: the entry point's splitting takes one, Hydra the other."""
+    option, equals, value = token.partition("=")
+    if contract.override_syntax is not OverrideSyntax.HYDRA or option.startswith("-") or not equals:
+        return token
+    return option + equals + value.replace("=", r"\\=")
 
 
 def _joined(value: Value) -> str:
@@ -306,7 +318,7 @@ def _unsafe_findings(
         option, equals, value = token.partition("=")
         if match is None and equals and not by_hand and contract.override_syntax is OverrideSyntax.HYDRA:
             plain = value[1:-1].replace(",", "") if value.startswith("[") and value.endswith("]") else value
-            match = _HYDRA_VALUE_UNSAFE.search(plain)
+            match = _HYDRA_VALUE_UNSAFE.search(plain.replace("=", ""))
         if match is None and "\x00" in token:
             match = re.search("\x00", token)
         if match is not None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from taorunner.backends.secrets import write_secrets
 from taorunner.errors import RunStateError, UsageError
 from taorunner.events import Event, RunState, from_json_line, to_json_line
 from taorunner.runs.record import RunRecord
@@ -22,8 +23,6 @@ from taorunner.text import did_you_mean
 
 if TYPE_CHECKING:
     from taorunner.planning.plan import RunPlan
-
-_NAME_LIMIT = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +91,6 @@ class Batch:
     grace_s: float = 30.0
 
 
-def new_run_id(experiment: str, action: str, at: datetime) -> str:
-    """Sortable by time, readable, unique, and a valid container name."""
-    name = f"{experiment}-{action}"[:_NAME_LIMIT]
-    return f"{at:%Y%m%d-%H%M%S}-{name}-{secrets.token_hex(3)}"
-
-
 class RunStore:
     """Reads and writes the state folder of one workspace. Creates folders only when something is written."""
 
@@ -112,9 +105,13 @@ class RunStore:
         return BatchPaths(self.batches_dir / batch_id)
 
     def create_batch(
-        self, plans: Sequence[tuple[str, RunPlan]], at: datetime, *, parallel: int | None = None, grace_s: float = 30.0
-    ) -> Batch:
-        """The first side effect of an action: records in state QUEUED, one per ``(run id, plan)``."""
+        self, plans: Sequence[tuple[str, RunPlan]], at: datetime, *, parallel: int | None = None, grace_s: float = 30.0,
+        environ: Mapping[str, str],
+    ) -> Batch:  # fmt: skip
+        """The first side effect of an action: records in state QUEUED, one per ``(run id, plan)``.
+
+        Secrets are taken now, from the caller's ``environ``, into files that only the caller can read.
+        """
         batch = Batch(f"{at:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}", tuple(run for run, _ in plans), parallel, grace_s)
         for run_id, plan in plans:
             record = RunRecord(
@@ -124,6 +121,7 @@ class RunStore:
             )  # fmt: skip
             paths = self.paths(run_id)
             paths.input_dir.mkdir(parents=True)
+            write_secrets(plan, paths.directory, environ)
             _write_json(paths.plan, plan.to_json())
             self.append_events(run_id, [record.queued_event()])
             self.save(record)

@@ -1,0 +1,74 @@
+"""A rehearsal: the exact request of a plan, with its rendered spec on disk, and nothing started.
+
+The spec is written below ``.taorunner/dry-run`` so that it can be looked at and the printed line can be pasted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from taorunner.backends.base import EngineRequest, Launch
+from taorunner.backends.registry import load_backend
+from taorunner.planning.plan import RunPlan
+from taorunner.planning.request import Site
+from taorunner.text import MASK
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """``command_line`` is a line for the shell that does the same; secrets are ``***`` in it."""
+
+    plan: RunPlan
+    request: EngineRequest
+    spec: Path | None
+    command_line: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The stable shape of ``--dry-run --json``."""
+        request = self.request
+        return {
+            "project": self.plan.project,
+            "experiment": self.plan.experiment,
+            "action": self.plan.action,
+            "backend": request.backend,
+            "image": request.image,
+            "argv": list(request.argv),
+            "env": dict(sorted(request.env.items())),
+            "mounts": [
+                {"source": str(mount.source), "target": mount.target, "read_only": mount.read_only}
+                for mount in request.mounts
+            ],
+            "gpus": list(request.gpus),
+            "user": request.user,
+            "spec": str(self.spec) if self.spec is not None else None,
+            "docker_run": self.command_line if request.backend == "docker" else None,
+        }
+
+
+def rehearsal_sites(dry_run_dir: Path, project: str) -> Callable[[str, str], Site]:
+    """One folder per project, experiment and action, written over by the next rehearsal."""
+
+    def make(experiment: str, action: str) -> Site:
+        name = f"{project}-{experiment}-{action}"
+        return Site(f"dry-run-{name}", dry_run_dir / name)
+
+    return make
+
+
+def rehearse(plan: RunPlan, site: Site) -> Rehearsal:
+    """Writes the rendered spec, makes the request, sends nothing. Any GPUs are shown as the first ones."""
+    input_dir = site.run_dir / "input"
+    input_dir.mkdir(parents=True, exist_ok=True)
+    spec = None
+    if plan.spec is not None:
+        spec = input_dir / plan.spec.file_name
+        spec.write_text(plan.spec.text, encoding="utf-8")
+    gpus = plan.gpus.ids or tuple(str(index) for index in range(plan.gpus.count))
+    backend = load_backend(plan.backend)
+    request = backend.request(plan, Launch(site.run_id, site.run_dir, gpus))
+    variables = {secret.variable: MASK for secret in plan.secrets if secret.variable is not None}
+    shown = replace(request, command=request.argv, env={**request.env, **variables})
+    return Rehearsal(plan, shown, spec, backend.command_line(shown))

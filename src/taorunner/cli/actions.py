@@ -1,0 +1,236 @@
+"""``train``, ``evaluate``, ``export`` and the other actions; ``run`` for those without a command of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from taorunner.cli.options import (
+    ExperimentsArgument, Invocation, JsonOption, PlainOption, ProjectOption, WorkspaceOption, split_pairs,
+)  # fmt: skip
+from taorunner.errors import UsageError
+
+if TYPE_CHECKING:
+    from taorunner.planning.planner import Planned
+    from taorunner.planning.request import ActionRequest
+    from taorunner.project.workspace import Workspace
+
+COMMANDS = {
+    "convert": "Convert the dataset (dataset_convert).",
+    "train": "Train.",
+    "evaluate": "Evaluate a checkpoint.",
+    "prune": "Prune a trained model.",
+    "export": "Export a checkpoint.",
+    "inference": "Run a checkpoint on pictures.",
+}
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the exact request and the rendered spec; start nothing.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Move earlier results aside (never deletes), then start afresh.")
+]
+Detach = Annotated[bool, typer.Option("--detach", "-d", help="Return once the runs are handed over.")]
+BackendOption = Annotated[
+    Optional[str], typer.Option("--backend", help="docker, local or embedded.", show_default=False)  # noqa: UP045
+]
+Gpus = Annotated[
+    Optional[int], typer.Option("--gpus", min=0, max=64, help="How many GPUs.", show_default=False)  # noqa: UP045
+]
+GpuIndices = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--gpu-indices", help="Host ids as in nvidia-smi, 0,1 or auto.", show_default=False),
+]
+Release = Annotated[
+    Optional[str], typer.Option("--release", help="TAO release, such as 5.0.0.", show_default=False)  # noqa: UP045
+]
+Image = Annotated[
+    Optional[str], typer.Option("--image", help="Container image to use instead.", show_default=False)  # noqa: UP045
+]
+Sets = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the rendered spec.", show_default=False),
+]
+Checkpoint = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--checkpoint", help="Weights to read: a path, or a name in the results.", show_default=False),
+]
+Parallel = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option("--parallel", min=1, help="At most so many runs at once.", show_default=False),
+]
+Grace = Annotated[float, typer.Option("--grace", min=0, help="Seconds between asking a run to stop and killing it.")]
+
+
+def register(app: typer.Typer) -> None:
+    for name, text in COMMANDS.items():
+        app.command(name, help=text)(_command(name))
+    app.command("run", help="Run any other action of the network, such as gen_trt_engine or deploy.evaluate.")(_run)
+
+
+@dataclass(frozen=True)
+class _Wishes:
+    """How the runs are started and shown, as opposed to what they are."""
+
+    dry_run: bool
+    detach: bool
+    json: bool
+    plain: bool
+    parallel: int | None
+    grace_s: float
+
+
+def _command(action: str) -> Callable[..., int]:
+    def command(
+        context: typer.Context,
+        experiments: ExperimentsArgument,
+        project: ProjectOption = None,
+        workspace: WorkspaceOption = None,
+        dry_run: DryRun = False,
+        overwrite: Overwrite = False,
+        detach: Detach = False,
+        backend: BackendOption = None,
+        gpus: Gpus = None,
+        gpu_indices: GpuIndices = None,
+        release: Release = None,
+        image: Image = None,
+        sets: Sets = None,
+        checkpoint: Checkpoint = None,
+        parallel: Parallel = None,
+        grace: Grace = 30.0,
+        json: JsonOption = False,
+        plain: PlainOption = False,
+    ) -> int:
+        from taorunner.planning.request import ActionRequest
+
+        request = ActionRequest(
+            action=action, experiments=_distinct(experiments), backend=backend, gpus=gpus,
+            gpu_ids=_gpu_ids(gpu_indices), release=release, image=image, overrides=split_pairs(sets or ()),
+            extra=context.obj.extra, checkpoint=checkpoint, overwrite=overwrite,
+        )  # fmt: skip
+        return _act(
+            context.obj, request, project, workspace, _Wishes(dry_run, detach, json, plain, parallel, grace)
+        )
+
+    return command
+
+
+def _run(
+    context: typer.Context,
+    action: Annotated[str, typer.Argument(help="Name of the action, see taorunner networks HEAD.", show_default=False)],
+    experiments: ExperimentsArgument,
+    project: ProjectOption = None,
+    workspace: WorkspaceOption = None,
+    dry_run: DryRun = False,
+    overwrite: Overwrite = False,
+    detach: Detach = False,
+    backend: BackendOption = None,
+    gpus: Gpus = None,
+    gpu_indices: GpuIndices = None,
+    release: Release = None,
+    image: Image = None,
+    sets: Sets = None,
+    checkpoint: Checkpoint = None,
+    parallel: Parallel = None,
+    grace: Grace = 30.0,
+    json: JsonOption = False,
+    plain: PlainOption = False,
+) -> int:
+    return _command(action)(
+        context, experiments, project, workspace, dry_run, overwrite, detach, backend, gpus, gpu_indices,
+        release, image, sets, checkpoint, parallel, grace, json, plain,
+    )  # fmt: skip
+
+
+def _act(
+    invocation: Invocation, request: ActionRequest, project: str | None, given: Path | None, wishes: _Wishes
+) -> int:
+    """One command on its way: check everything, record, hand over to the supervisor, watch."""
+    import os
+
+    from taorunner.console.watch import watch_batch
+    from taorunner.events import now
+    from taorunner.runs.store import RunStore
+    from taorunner.runs.supervise import Supervisor
+
+    workspace = invocation.open_workspace(given)
+    name = invocation.project_name(workspace, project)
+    if wishes.dry_run:
+        return _show_dry_run(workspace, name, request, wishes)
+    store = RunStore(workspace.state_dir)
+    with Supervisor(workspace.state_dir) as supervisor:
+        planned = _plan(workspace, name, request)
+        plans = [(item.site.run_id, item.plan) for item in planned.items]
+        batch = store.create_batch(
+            plans, now(), parallel=wishes.parallel, grace_s=wishes.grace_s, environ=os.environ
+        )
+        supervisor.give(batch.id)
+        if wishes.detach:
+            return _tell_detached(batch.runs, wishes)
+        return watch_batch(store, batch, json=wishes.json, plain=wishes.plain, is_owned=supervisor.is_alive)
+
+
+def _plan(workspace: Workspace, project: str, request: ActionRequest, *, dry_run: bool = False) -> Planned:
+    """Raises UserFilesError with every error; prints warnings."""
+    import os
+    import sys
+
+    from taorunner.backends.dry_run import rehearsal_sites
+    from taorunner.console.error_text import print_findings
+    from taorunner.console.theme import make_console
+    from taorunner.planning.planner import plan_action
+    from taorunner.planning.request import Caller
+
+    sites = rehearsal_sites(workspace.dry_run_dir, project) if dry_run else None
+    planned = plan_action(workspace, project, request, Caller.current(os.environ), sites)
+    planned.raise_for_errors()
+    if planned.findings:
+        print_findings(make_console(sys.stderr, os.environ), planned.findings)
+    return planned
+
+
+def _show_dry_run(workspace: Workspace, project: str, request: ActionRequest, wishes: _Wishes) -> int:
+    import os
+    import sys
+
+    from taorunner.backends.dry_run import rehearse
+    from taorunner.console.dry_run_view import print_rehearsals
+    from taorunner.console.theme import make_console
+
+    planned = _plan(workspace, project, request, dry_run=True)
+    rehearsals = [rehearse(item.plan, item.site) for item in planned.items]
+    print_rehearsals(make_console(sys.stdout, os.environ), rehearsals, json=wishes.json)
+    return 0
+
+
+def _tell_detached(runs: tuple[str, ...], wishes: _Wishes) -> int:
+    if wishes.json:
+        import json
+
+        typer.echo(json.dumps([{"run": run} for run in runs]))
+        return 0
+    for run in runs:
+        typer.echo(run)
+    typer.echo("taorunner attach shows them, taorunner stop RUN ends one", err=True)
+    return 0
+
+
+def _distinct(names: list[str]) -> tuple[str, ...]:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UsageError(f'experiment "{twice[0]}" is named twice')
+    return tuple(names)
+
+
+def _gpu_ids(text: str | None) -> tuple[str, ...] | None:
+    """``0,1`` to ids, ``auto`` to an empty tuple, None when nothing was said."""
+    if text is None:
+        return None
+    if text == "auto":
+        return ()
+    ids = tuple(part.strip() for part in text.split(","))
+    if not all(part.isdigit() or part.startswith(("GPU-", "MIG-")) for part in ids) or len(set(ids)) != len(ids):
+        raise UsageError(f'--gpu-indices takes distinct ids such as 0,1, or auto, not "{text}"')
+    return ids

@@ -1,0 +1,87 @@
+"""``init-project``, ``validate``, ``schema``: what the user writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from taorunner.cli.options import JsonOption, ProjectOption, WorkspaceOption
+from taorunner.errors import ExitCode
+
+
+def register(app: typer.Typer) -> None:
+    app.command("init-project", help="Make a project that validates.")(_init_project)
+    app.command("validate", help="Check everything that can be known without a GPU.")(_validate)
+    app.command("schema", help="Print the JSON Schema of experiments.yml.")(_schema)
+
+
+def _init_project(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Name of the project.", show_default=False)],
+    head: Annotated[str, typer.Option("--head", help="Network of the first experiment.")] = "tinydet",
+    backbone: Annotated[
+        Optional[str], typer.Option("--backbone", help="Backbone of the first experiment.", show_default=False)  # noqa: UP045
+    ] = None,
+    experiment: Annotated[
+        Optional[str], typer.Option("--experiment", help="Name of the first experiment.", show_default=False)  # noqa: UP045
+    ] = None,
+    dataset: Annotated[str, typer.Option("--dataset", help="Folder below data/ to train on.")] = "train",
+    workspace: WorkspaceOption = None,
+) -> int:
+    from taorunner.planning.new_project import new_project
+
+    context.obj.refuse_extra()
+    root = workspace or context.obj.workspace
+    made = new_project(Path.cwd(), root, name, head=head, backbone=backbone, experiment=experiment, dataset=dataset)
+    for path in made.files:
+        typer.echo(f"made {path}")
+    typer.echo(f"next: {made.next_step}", err=True)
+    return 0
+
+
+def _validate(
+    context: typer.Context,
+    projects: Annotated[
+        Optional[list[str]], typer.Argument(help="Projects; all of them by default.", metavar="[PROJECT...]", show_default=False)  # noqa: UP045, E501
+    ] = None,
+    project: ProjectOption = None,
+    workspace: WorkspaceOption = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")] = False,
+    json: JsonOption = False,
+) -> int:
+    import os
+    import sys
+
+    from taorunner.console.error_text import count_text, findings_json, print_findings
+    from taorunner.console.json_view import write_json
+    from taorunner.console.theme import make_console
+    from taorunner.errors import has_errors
+    from taorunner.planning.validate import validate_projects
+
+    context.obj.refuse_extra()
+    root = context.obj.open_workspace(workspace)
+    one = project or context.obj.project
+    names = [*(projects or ()), *([one] if one else ())]
+    names = [context.obj.project_name(root, name) for name in names]
+    findings = validate_projects(root, names or root.project_names(), os.environ, strict=strict)
+    if json:
+        write_json(findings_json(findings), sys.stdout.buffer)
+    elif findings:
+        print_findings(make_console(sys.stdout, os.environ), findings)
+    else:
+        checked = ", ".join(names or root.project_names()) or "no project yet"
+        typer.echo(f"{count_text(findings)} in {checked}")
+    return ExitCode.USER_FILES if has_errors(findings) else ExitCode.DONE
+
+
+def _schema(context: typer.Context) -> int:
+    import json
+
+    from taorunner.catalog.load import network_names
+    from taorunner.project.schema import experiments_schema
+
+    context.obj.refuse_extra()
+    typer.echo(json.dumps(experiments_schema(network_names()), indent=2, ensure_ascii=False))
+    return 0

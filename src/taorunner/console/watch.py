@@ -1,0 +1,208 @@
+"""Watching runs: the loop behind ``train``, ``attach`` and the rest. Reads, shows, and asks for a stop if told to.
+
+Nothing here owns a run. Closing the terminal, Ctrl-Z or ``kill -9`` of this process change nothing but the view.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from taorunner.console.json_view import JsonView
+from taorunner.console.live_view import LiveScreen, LiveView
+from taorunner.console.outcome import print_outcome
+from taorunner.console.plain_view import PlainView
+from taorunner.console.run_panel import GpuReading
+from taorunner.console.theme import can_draw, make_console
+from taorunner.errors import ExitCode, MachineError
+from taorunner.events import RunState, now
+from taorunner.gpus import inventory
+from taorunner.runs.feed import RunFeed
+from taorunner.runs.store import Batch, RunStore
+from taorunner.runs.supervise import is_supervised
+
+_FAST_S, _SLOW_S, _FAST_FOR_S = 0.02, 0.1, 5.0
+_GPUS_EVERY_S = 1.0
+_QUESTION = "The runs belong to the machine, not to this terminal."
+_CHOICES = {"stop": "end them now, gracefully", "detach": "leave, they go on", "go on": "keep watching"}
+
+
+def watch_batch(store: RunStore, batch: Batch, *, json: bool, plain: bool, is_owned: Callable[[], bool]) -> int:
+    """Watches a batch that was just handed over; the exit code is its worst outcome."""
+    return _Watch(store, batch.runs, json=json, plain=plain, is_owned=is_owned, stops=True).run()
+
+
+def watch_runs(store: RunStore, run_ids: Sequence[str], *, json: bool, plain: bool) -> int:
+    """Watches runs that somebody started earlier. A signal only ends the watching."""
+
+    def is_owned() -> bool:
+        batches = {store.load(run_id).batch for run_id in run_ids if not store.load(run_id).state.is_final}
+        return all(is_supervised(store.batch_paths(batch)) for batch in batches)
+
+    return _Watch(store, run_ids, json=json, plain=plain, is_owned=is_owned, stops=False).run()
+
+
+class _InterruptedError(Exception):
+    """A signal asked this process to end."""
+
+
+class _Watch:
+    def __init__(
+        self, store: RunStore, run_ids: Sequence[str], *, json: bool, plain: bool, is_owned: Callable[[], bool], stops: bool
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._feed = RunFeed(store, run_ids)
+        self._json, self._plain = json, plain
+        self._is_owned = is_owned
+        self._stops = stops
+        self._began_s = time.monotonic()
+        self._signals = 0
+        self._asked_to_stop = False
+        self._gpus: dict[str, GpuReading] = {}
+        self._gpus_at_s = -_GPUS_EVERY_S
+
+    def run(self) -> int:
+        console = make_console(sys.stdout, os.environ)
+        with self._noting_signals():
+            if self._json:
+                detached = self._follow_json()
+            elif self._plain or not can_draw(console):
+                detached = self._follow_plain()
+            else:
+                with LiveScreen(console, LiveView(console, now)) as screen:
+                    detached = self._follow_live(screen)
+        if detached:
+            if not self._json:
+                print("detached; the runs go on. taorunner attach shows them again", file=sys.stderr)
+            return ExitCode.DONE
+        if not self._json:
+            directories = {run_id: self._store.paths(run_id).directory for run_id in self._feed.run_ids}
+            print_outcome(console, self._feed.snapshots(), self._feed.tails(), directories)
+        return self._exit_code()
+
+    # three ways of showing; each returns True when the viewer left before the runs were over
+
+    def _follow_json(self) -> bool:
+        view = JsonView(sys.stdout.buffer)
+        while True:
+            events = [*self._feed.poll(), *self._feed.log_lines()]
+            for event in sorted(events, key=lambda event: event.at):
+                view.show(event)
+            if self._is_over():
+                return False
+            if self._obey_signals(None):
+                return True
+            self._pause()
+
+    def _follow_plain(self) -> bool:
+        view = PlainView(sys.stdout)
+        while True:
+            for event in self._feed.poll():
+                view.show(event)
+            if self._is_over():
+                view.flush()
+                return False
+            if self._obey_signals(None):
+                return True
+            self._pause()
+
+    def _follow_live(self, screen: LiveScreen) -> bool:
+        while True:
+            self._feed.poll()
+            is_over = self._is_over()
+            screen.show(self._feed.snapshots(), self._feed.tails(), self._readings())
+            if is_over:
+                return False
+            if self._obey_signals(screen):
+                return True
+            self._pause()
+
+    def _is_over(self) -> bool:
+        """Also when nobody owns the runs any more: then nothing will ever come."""
+        if self._feed.is_over():
+            return True
+        if time.monotonic() - self._began_s > 2.0 and not self._is_owned():
+            self._feed.poll()
+            if self._feed.is_over():
+                return True
+            raise MachineError(
+                "the process that followed these runs is gone; the runs themselves may go on",
+                hint="taorunner ps shows them, taorunner stop RUN ends one",
+            )
+        return False
+
+    def _pause(self) -> None:
+        time.sleep(_FAST_S if time.monotonic() - self._began_s < _FAST_FOR_S else _SLOW_S)
+
+    def _readings(self) -> dict[str, GpuReading]:
+        if time.monotonic() - self._gpus_at_s >= _GPUS_EVERY_S and any(s.gpus for s in self._feed.snapshots()):
+            self._gpus_at_s = time.monotonic()
+            found = [
+                GpuReading(
+                    str(gpu.index), gpu.name, gpu.memory_used_bytes, gpu.memory_total_bytes, gpu.load_percent
+                )
+                for gpu in inventory().gpus
+            ]
+            self._gpus = {reading.index: reading for reading in found}
+        return self._gpus
+
+    # signals
+
+    @contextmanager
+    def _noting_signals(self) -> Iterator[None]:
+        def note(_number: int, _frame: FrameType | None) -> None:
+            self._signals += 1
+
+        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _obey_signals(self, screen: LiveScreen | None) -> bool:
+        """True to leave. On a terminal the first Ctrl-C asks; without one, a signal stops the runs gracefully."""
+        if self._signals == 0:
+            return False
+        if screen is None or self._asked_to_stop:
+            self._signals = 0
+            return self._stop_all() if self._stops or screen is not None else True
+        answer = self._ask(screen)
+        self._signals = 0
+        if answer == "stop":
+            return self._stop_all()
+        return answer == "detach"
+
+    def _ask(self, screen: LiveScreen) -> str:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return screen.prompt(_QUESTION, _CHOICES, default="go on")
+        except KeyboardInterrupt:
+            return "stop"
+        finally:
+            signal.signal(signal.SIGINT, self._note_again)
+
+    def _note_again(self, _number: int, _frame: FrameType | None) -> None:
+        self._signals += 1
+
+    def _stop_all(self) -> bool:
+        self._asked_to_stop = True
+        for snapshot in self._feed.snapshots():
+            if not snapshot.state.is_final:
+                self._store.request_stop(snapshot.id, now())
+        return False
+
+    def _exit_code(self) -> int:
+        """The worst outcome: an engine's or machine's refusal says more than "a run failed"."""
+        if self._asked_to_stop:
+            return ExitCode.INTERRUPTED
+        records = [self._store.load(run_id) for run_id in self._feed.run_ids]
+        if all(record.state is RunState.SUCCEEDED for record in records):
+            return ExitCode.DONE
+        refusals = [record.error_code for record in records if record.error_code is not None]
+        return max(refusals) if refusals else ExitCode.RUN_FAILED

@@ -1,0 +1,363 @@
+"""plan_action: project × catalog × request → RunPlans. Reads files, changes nothing, collects every finding."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from taorunner.catalog.load import load_network
+from taorunner.catalog.models import Contract, Framework, GpuUse, OverrideSyntax
+from taorunner.catalog.network import Network
+from taorunner.errors import Finding, Severity, UserFilesError, has_errors
+from taorunner.events import now
+from taorunner.planning.argv import Argv, ArgumentValues, artifact_globs, build_argv, unsafe_character
+from taorunner.planning.environment import (
+    HOME_INSIDE, MODEL_KEY, RUN_INSIDE, base_environment, split_secrets,
+)  # fmt: skip
+from taorunner.planning.plan import ContainerOptions, GpuRequest, Mount, RenderedSpec, RunPlan, SecretSource
+from taorunner.planning.preflight import earlier_results
+from taorunner.planning.request import ACTION_OF_COMMAND, ActionRequest, Caller, Site
+from taorunner.planning.run_ids import new_run_id
+from taorunner.planning.spec_files import find_spec
+from taorunner.planning.values import RunValues, ValueFinder
+from taorunner.project.experiments import Experiment
+from taorunner.project.load import Project, load_project
+from taorunner.project.mounts import Mounts, load_mounts
+from taorunner.project.workspace import Workspace
+from taorunner.specs.check import PreparedSpec, prepare_spec, read_number
+from taorunner.text import did_you_mean
+
+DEFAULT_SHM_BYTES = 16 * 1024**3
+"""Docker's own 64 MiB break every loader with workers. Source: tao/tensorflow.md section 9, tao/pytorch.md section 7."""
+DEFAULT_ULIMITS = {"stack": 67108864}
+"""As NVIDIA's notebooks set it. memlock is left to the engine: many engines may not raise it."""
+HOST_BACKENDS = frozenset({"local", "embedded"})
+"""Backends whose processes see this host's own paths."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    site: Site
+    plan: RunPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One item per experiment that could be planned, in the order asked for; all findings."""
+
+    items: tuple[PlannedRun, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    def raise_for_errors(self) -> None:
+        """Raises UserFilesError with all findings when one of them is an error."""
+        if has_errors(self.findings):
+            errors = [finding for finding in self.findings if finding.is_error]
+            first = errors[0].message if len(errors) == 1 else f"{len(errors)} problems"
+            raise UserFilesError(f"nothing was started: {first}", findings=self.findings)
+
+
+@dataclass(slots=True)
+class _Planning:
+    workspace: Workspace
+    project: Project
+    mounts: Mounts
+    request: ActionRequest
+    caller: Caller
+    make_site: Callable[[str, str], Site]
+    findings: list[Finding] = field(default_factory=list)
+
+
+def plan_action(
+    workspace: Workspace,
+    project_name: str,
+    request: ActionRequest,
+    caller: Caller,
+    make_site: Callable[[str, str], Site] | None = None,
+) -> Planned:
+    """Everything checked that can be checked before a container starts. Never raises for what the user wrote.
+
+    ``make_site`` decides a run's id and folder from experiment and action; by default a new run of the workspace.
+    """
+    project = load_project(workspace, project_name)
+    mounts = load_mounts(workspace, caller.environ)
+    planning = _Planning(workspace, project, mounts, request, caller, make_site or _new_runs(workspace))
+    planning.findings += [f for f in project.findings if _concerns(f, project, request.experiments)]
+    items: list[PlannedRun] = []
+    for name in request.experiments:
+        experiment = project.experiments.get(name)
+        if experiment is None:
+            if name not in project.names:
+                planning.findings.append(_unknown_experiment(name, project))
+            continue
+        item = _plan_one(planning, experiment)
+        if item is not None:
+            items.append(item)
+    return Planned(tuple(items), tuple(dict.fromkeys(planning.findings)))
+
+
+def _new_runs(workspace: Workspace) -> Callable[[str, str], Site]:
+    def make(experiment: str, action: str) -> Site:
+        run_id = new_run_id(experiment, action, now())
+        return Site(run_id, workspace.runs_dir / run_id)
+
+    return make
+
+
+def _concerns(finding: Finding, project: Project, names: Sequence[str]) -> bool:
+    """Errors in other experiments do not stop these; errors in the file as a whole do."""
+    if finding.line is None or finding.file != project.paths.experiments_file:
+        return True
+    owner = project.owner_of_line(finding.line)
+    return owner is None or owner in names or any(owner in project.ancestors(name) for name in names)
+
+
+def _plan_one(planning: _Planning, experiment: Experiment) -> PlannedRun | None:
+    """The plan of one experiment, or None after an error of its own."""
+    request, findings = planning.request, planning.findings
+    try:
+        network = load_network(experiment.head)
+        contract = _contract(network, experiment, request)
+    except UserFilesError as error:
+        findings.append(_at(planning, experiment, ("head",), "unknown-action", error.message, error.hint))
+        return None
+    backend = request.backend or experiment.backend or _default_backend(contract)
+    trouble = _backend_finding(planning, experiment, contract, backend)
+    if trouble is not None:
+        findings.append(trouble)
+        return None
+    on_host = backend in HOST_BACKENDS
+    mounts = Mounts.identity() if on_host else planning.mounts
+    if not on_host:
+        findings += [f for f in planning.mounts.findings if f not in findings]
+    gpus = _gpus(experiment, request, contract)
+    site = planning.make_site(experiment.name, contract.action)
+    finder = ValueFinder(planning.workspace, planning.project.paths, experiment, network, mounts)
+    values = finder.find(contract, gpus, request.checkpoint)
+    here = [_placed(planning, experiment, finding) for finding in values.findings]
+    here += list(_need_findings(planning, experiment, contract))
+    prepared, spec_path, more = _spec(planning, experiment, contract, values, gpus)
+    here += more
+    run_inside = str(site.run_dir / "input") if on_host else RUN_INSIDE
+    if prepared is not None and prepared.text is not None and spec_path is not None:
+        values.arguments["spec"] = f"{run_inside}/{spec_path.name}"
+    argv = build_argv(contract, ArgumentValues(values.arguments, _override_tokens(contract, request), request.extra))
+    here += [_placed(planning, experiment, f) for f in argv.findings if not _follows(f, here)]
+    here += _key_findings(planning, experiment, contract)
+    results = planning.project.paths.results_dir(experiment.name)
+    kept = earlier_results(contract, results, argv.values, mounts, overwrite=request.overwrite)
+    here += [_placed(planning, experiment, finding) for finding in kept.findings]
+    findings += [finding for finding in here if finding not in findings]
+    if has_errors(here):
+        return None
+    plan = _assemble(planning, experiment, contract, backend, site, values, argv, gpus, prepared, spec_path, mounts)
+    return PlannedRun(site, replace(plan, set_aside=kept.set_aside, make_dirs=kept.make_dirs))
+
+
+def _contract(network: Network, experiment: Experiment, request: ActionRequest) -> Contract:
+    release = request.release or experiment.release
+    action = ACTION_OF_COMMAND.get(request.action, request.action)
+    if request.action == "convert" and action not in network.actions(release):
+        action = "convert"  # some networks have an action of that very name
+    contract = network.contract(action, release)
+    image = request.image or (experiment.image if contract.group != "deploy" else None)
+    return replace(contract, image=image) if image is not None else contract
+
+
+def _default_backend(contract: Contract) -> str:
+    return "embedded" if contract.framework is Framework.EMBEDDED else "docker"
+
+
+def _backend_finding(
+    planning: _Planning, experiment: Experiment, contract: Contract, backend: str
+) -> Finding | None:
+    is_embedded = contract.framework is Framework.EMBEDDED
+    if is_embedded != (backend == "embedded"):
+        what = "runs only on the embedded backend" if is_embedded else "is not an embedded network"
+        hint = "leave backend out" if is_embedded else 'only "tinydet" runs on it; use docker or local'
+        return _at(planning, experiment, ("backend",), "wrong-backend", f'"{contract.network}" {what}', hint)
+    if backend == "docker" and contract.image is None:
+        message = f'no image is known for "{contract.network}" {contract.action} in release {contract.release}'
+        return _at(planning, experiment, ("release",), "no-image", message, "name one with image or --image")
+    return None
+
+
+def _gpus(experiment: Experiment, request: ActionRequest, contract: Contract) -> GpuRequest:
+    """The command line beats the file. An action for one GPU takes the first of those named."""
+    if contract.gpu_use is GpuUse.NONE:
+        return GpuRequest()
+    ids = experiment.gpu_ids
+    count = experiment.gpus
+    if request.gpu_ids is not None:
+        ids = request.gpu_ids or None
+        count = len(request.gpu_ids) or count
+    if request.gpus is not None:
+        count = request.gpus
+        ids = ids if ids is not None and len(ids) == count else None
+    count = 1 if count is None else count
+    if contract.gpu_use is GpuUse.ONE and count > 1:
+        count, ids = 1, ids[:1] if ids else None
+    return GpuRequest(count, ids if count else None)
+
+
+def _need_findings(planning: _Planning, experiment: Experiment, contract: Contract) -> Iterator[Finding]:
+    for key in contract.needs:
+        if getattr(experiment, key, None) is None:
+            message = f'"{contract.network}" {contract.action} needs "{key}", and "{experiment.name}" has none'
+            yield _at(planning, experiment, (), "missing-key", message, f'write "{key}:" below it')
+    dataset = planning.project.paths.dataset_dir(experiment.dataset)
+    if not dataset.is_dir():
+        message = f'the dataset "{experiment.dataset}" does not exist ({dataset})'
+        yield _at(planning, experiment, ("dataset",), "missing-dataset", message, "put it there, or correct dataset")
+
+
+def _spec(
+    planning: _Planning, experiment: Experiment, contract: Contract, values: RunValues, gpus: GpuRequest
+) -> tuple[PreparedSpec | None, Path | None, list[Finding]]:
+    spec = contract.spec
+    if spec is None:
+        return None, None, []
+    path = find_spec(experiment.spec_dirs, spec)
+    if path is None:
+        if not spec.required:
+            return None, None, []
+        suffix = "yaml" if spec.format == "yaml" else "txt"
+        message = f'"{experiment.name}" has no spec for {contract.action}: {spec.stems[0]}.{suffix}'
+        hint = f"write {experiment.spec_dirs[0] / spec.stems[0]}.{suffix}"
+        return None, None, [_at(planning, experiment, (), "missing-spec", message, hint)]
+    keys: dict[str, Any] = {}
+    if spec.format == "yaml" and gpus.count:
+        if "num_gpus" in spec.keys:
+            keys[spec.keys["num_gpus"]] = gpus.count
+        if "gpu_ids" in spec.keys:
+            keys[spec.keys["gpu_ids"]] = list(range(gpus.count))
+    overrides: dict[str, object] = dict(experiment.overrides)
+    if contract.override_syntax is OverrideSyntax.NONE:
+        overrides.update(planning.request.overrides)
+    prepared = prepare_spec(path, spec.format, values.variables, overrides, keys)
+    return prepared, path, list(prepared.findings)
+
+
+def _override_tokens(contract: Contract, request: ActionRequest) -> tuple[str, ...]:
+    """``--set`` goes to argv where the program reads ``key=value``, else into the rendered spec."""
+    if contract.override_syntax is OverrideSyntax.NONE:
+        return ()
+    return tuple(f"{key}={value}" for key, value in request.overrides.items())
+
+
+def _key_findings(planning: _Planning, experiment: Experiment, contract: Contract) -> list[Finding]:
+    """The key passes through TAO's shell too; a literal one can be looked at."""
+    key = experiment.model_key
+    if key is None or key.startswith(("env:", "file:")):
+        return []
+    bad = unsafe_character(contract, key)
+    if bad is None:
+        return []
+    message = f'the model key has the character {bad!r}, which TAO\'s entry point would change'
+    return [_at(planning, experiment, ("model_key",), "argument-unsafe", message, "use letters, digits, _ and -")]
+
+
+def _assemble(
+    planning: _Planning, experiment: Experiment, contract: Contract, backend: str, site: Site, values: RunValues,
+    argv: Argv, gpus: GpuRequest, prepared: PreparedSpec | None, spec_path: Path | None, mounts: Mounts,
+) -> RunPlan:  # fmt: skip
+    workspace, caller = planning.workspace, planning.caller
+    on_host = backend in HOST_BACKENDS
+    env = {} if on_host else base_environment(caller.name)
+    env |= {**contract.env, **mounts.env, **experiment.env}
+    plain, secrets = split_secrets(env)
+    if any("@TAORUNNER_SECRET_" in token for token in argv.tokens) and experiment.model_key is not None:
+        origin = experiment.model_key
+        if not origin.startswith(("env:", "file:")):
+            origin = f"literal:{origin}"
+        secrets = (SecretSource(MODEL_KEY, origin), *secrets)
+    run_inside = str(site.run_dir / "input") if on_host else RUN_INSIDE
+    bound: tuple[Mount, ...] = ()
+    if not on_host:
+        bound = tuple(Mount(entry.source, entry.destination) for entry in mounts.entries)
+        bound += (Mount(workspace.home_dir, HOME_INSIDE), Mount(site.run_dir / "input", RUN_INSIDE))
+    spec = None
+    if prepared is not None and prepared.text is not None and spec_path is not None:
+        spec = RenderedSpec(spec_path, spec_path.name, prepared.text, f"{run_inside}/{spec_path.name}")
+    return RunPlan(
+        project=planning.project.paths.name,
+        experiment=experiment.name,
+        action=contract.action,
+        backend=backend,
+        contract=replace(
+            contract, verdict=replace(contract.verdict, artifacts=artifact_globs(contract, argv.values))
+        ),
+        argv=argv.tokens,
+        workspace=workspace.root,
+        results_dir=planning.project.paths.results_dir(experiment.name),
+        results_inside=str(values.arguments["results_dir"]),
+        run_inside=run_inside,
+        image=contract.image if backend == "docker" else None,
+        env=plain,
+        mounts=bound,
+        gpus=gpus,
+        spec=spec,
+        secrets=secrets,
+        options=ContainerOptions() if on_host else _options(experiment, mounts, caller),
+        epochs=_epochs(contract, prepared, planning.request.overrides),
+        overwrite=planning.request.overwrite,
+    )
+
+
+def _options(experiment: Experiment, mounts: Mounts, caller: Caller) -> ContainerOptions:
+    given = mounts.options
+    return ContainerOptions(
+        user=experiment.user or given.user or f"{caller.uid}:{caller.gid}",
+        groups=caller.groups,
+        shm_bytes=experiment.shm_bytes or given.shm_bytes or DEFAULT_SHM_BYTES,
+        ulimits=given.ulimits or DEFAULT_ULIMITS,
+        ports=given.ports,
+        network=given.network,
+        privileged=given.privileged,
+        tty=given.tty,
+    )
+
+
+def _epochs(contract: Contract, prepared: PreparedSpec | None, overrides: Mapping[str, str]) -> int | None:
+    if contract.action != "train" or contract.spec is None or prepared is None:
+        return None
+    key = contract.spec.keys.get("epochs")
+    if key is None:
+        return None
+    told = overrides.get(key, "")
+    number = float(told) if re.fullmatch(r"[0-9]{1,9}", told) else read_number(prepared, key)
+    return int(number) if number is not None and number >= 1 else None
+
+
+def _unknown_experiment(name: str, project: Project) -> Finding:
+    hint = did_you_mean(name, project.names) or f"write it into {project.paths.experiments_file}"
+    return Finding(
+        Severity.ERROR, "unknown-experiment", f'there is no experiment "{name}" in project "{project.paths.name}"',
+        hint, project.paths.experiments_file,
+    )  # fmt: skip
+
+
+def _at(
+    planning: _Planning, experiment: Experiment, keys: tuple[str, ...], code: str, message: str, hint: str | None
+) -> Finding:
+    """An error at the experiment's key, or at its name where it does not have that key itself."""
+    line, column = planning.project.place(("experiments", experiment.name, *keys), of_key=not keys)
+    return Finding(Severity.ERROR, code, message, hint, planning.project.paths.experiments_file, line, column)
+
+
+def _placed(planning: _Planning, experiment: Experiment, finding: Finding) -> Finding:
+    if finding.file is not None:
+        return finding
+    line, column = planning.project.place(("experiments", experiment.name), of_key=True)
+    return replace(finding, file=planning.project.paths.experiments_file, line=line, column=column)
+
+
+def _follows(finding: Finding, known: Sequence[Finding]) -> bool:
+    """A missing argument that another finding already explains is not told twice."""
+    if finding.code != "argument-missing":
+        return False
+    told = {other.code for other in known if other.is_error}
+    causes = {"missing-spec", "checkpoint-missing", "pretrained-missing", "not-mounted", "missing-key", "missing-dataset"}
+    return bool(told & causes) or any(other.file is not None and other.file.suffix != ".yml" for other in known if other.is_error)

@@ -1,0 +1,77 @@
+"""What lies in the way of a run: earlier results that TAO would continue, overwrite or stumble over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from taorunner.catalog.models import Contract
+from taorunner.errors import Finding, Severity
+from taorunner.planning.argv import Value
+from taorunner.planning.weights import find_checkpoints
+from taorunner.project.mounts import Mounts
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierResults:
+    """``set_aside`` is what ``--overwrite`` moves away, ``make_dirs`` what the action expects to exist."""
+
+    findings: tuple[Finding, ...] = ()
+    set_aside: tuple[Path, ...] = ()
+    make_dirs: tuple[Path, ...] = ()
+
+
+def earlier_results(
+    contract: Contract, results: Path, values: Mapping[str, Value], mounts: Mounts, *, overwrite: bool
+) -> EarlierResults:
+    """Training: checkpoints that are there. Export and pruning: the file to be written. Conversion: the records."""
+    if contract.action == "train":
+        return _training(contract, results, overwrite=overwrite)
+    written = [_host(values.get(name), mounts) for name in ("export_file", "pruned_file", "engine_file")]
+    written = [path for path in written if path is not None] if contract.action != "evaluate" else []
+    if contract.action in ("inference", "evaluate"):
+        written = []
+    folders = tuple(path.parent for path in written if path is not None)
+    records = _host(values.get("tfrecords_prefix"), mounts)
+    if contract.action in ("dataset_convert", "convert") and records is not None:
+        return _conversion(records.parent, overwrite=overwrite)
+    there = tuple(path for path in written if path is not None and path.exists())
+    if there and not overwrite:
+        message = f"{there[0]} exists, and {contract.network} {contract.action} does not write over it"
+        return EarlierResults((_error("output-exists", message),), make_dirs=folders)
+    return EarlierResults(set_aside=there, make_dirs=folders)
+
+
+def _training(contract: Contract, results: Path, *, overwrite: bool) -> EarlierResults:
+    try:
+        checkpoints = find_checkpoints(results, contract.checkpoints) if results.is_dir() else []
+        is_used = results.is_dir() and any(results.iterdir())
+    except OSError as error:
+        return EarlierResults((_error("results-unreadable", f"{results} cannot be read: {error.strerror}"),))
+    if overwrite:
+        return EarlierResults(set_aside=(results,) if is_used else ())
+    if checkpoints:
+        message = f"{results} already holds {len(checkpoints)} checkpoints of an earlier training"
+        return EarlierResults((_error("results-exist", message),))
+    return EarlierResults()
+
+
+def _conversion(folder: Path, *, overwrite: bool) -> EarlierResults:
+    """Old records beside new ones would be read as well, and stale index files are not built again.
+
+    Source: tao/tensorflow.md section 7.
+    """
+    is_used = folder.is_dir() and any(folder.iterdir())
+    if is_used and not overwrite:
+        return EarlierResults((_error("output-exists", f"{folder} already holds converted records"),))
+    return EarlierResults(set_aside=(folder,) if is_used else (), make_dirs=(folder,))
+
+
+def _error(code: str, message: str) -> Finding:
+    hint = "--overwrite moves the earlier ones aside (nothing is deleted) and starts afresh"
+    return Finding(Severity.ERROR, code, message, hint)
+
+
+def _host(value: Value | None, mounts: Mounts) -> Path | None:
+    return mounts.to_host(value) if isinstance(value, str) else None

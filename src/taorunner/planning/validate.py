@@ -1,0 +1,191 @@
+"""validate: everything that can be known of projects without a GPU, an engine or a container.
+
+What ``project`` finds in the files by themselves, and what only the catalog knows: heads, releases, needed keys, spec files
+of every action with the variables they use. Fast: a network's contracts are made once, a spec text is parsed once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from taorunner.catalog.load import load_network
+from taorunner.catalog.models import Contract, Framework, SpecContract
+from taorunner.catalog.network import Network
+from taorunner.errors import Finding, Severity, UserFilesError
+from taorunner.planning.planner import HOST_BACKENDS
+from taorunner.planning.spec_files import SUFFIXES
+from taorunner.planning.values import VARIABLES
+from taorunner.planning.weights import find_pretrained, pretrained_dir
+from taorunner.project.experiments import Experiment
+from taorunner.project.layout import check_layout
+from taorunner.project.load import Project, load_project
+from taorunner.project.mounts import Mounts, load_mounts
+from taorunner.project.workspace import Workspace
+from taorunner.specs.check import check_template, prepare_spec
+
+
+@dataclass(slots=True)
+class _Checks:
+    """What is made once for many experiments."""
+
+    workspace: Workspace
+    contracts: dict[tuple[str, str | None], dict[str, Contract]] = field(default_factory=dict)
+    folders: dict[Path, frozenset[str]] = field(default_factory=dict)
+    weights: dict[tuple[str, str, Framework], str | None] = field(default_factory=dict)
+
+    def contracts_of(self, network: Network, release: str | None) -> dict[str, Contract]:
+        """By action. Raises UserFilesError for an unknown release."""
+        key = (network.name, release)
+        if key not in self.contracts:
+            self.contracts[key] = {action: network.contract(action, release) for action in network.actions(release)}
+        return self.contracts[key]
+
+    def names_in(self, folder: Path) -> frozenset[str]:
+        if folder not in self.folders:
+            try:
+                self.folders[folder] = frozenset(os.listdir(folder))
+            except OSError:
+                self.folders[folder] = frozenset()
+        return self.folders[folder]
+
+    def missing_weights(self, repository: str, backbone: str, framework: Framework) -> str | None:
+        key = (repository, backbone, framework)
+        if key not in self.weights:
+            folder = pretrained_dir(self.workspace.repositories_dir, repository, backbone)
+            path, problem = find_pretrained(folder, framework)
+            self.weights[key] = f"{problem} ({folder})" if path is None else None
+        return self.weights[key]
+
+
+def validate_projects(
+    workspace: Workspace, names: Sequence[str], environ: Mapping[str, str], *, strict: bool = False
+) -> list[Finding]:
+    """All findings of all projects. ``strict`` turns warnings into errors."""
+    checks = _Checks(workspace)
+    mounts = load_mounts(workspace, environ)
+    findings = list(mounts.findings)
+    for name in names:
+        findings += _validate(checks, load_project(workspace, name), mounts)
+    if strict:
+        findings = [_strict(finding) for finding in findings]
+    return list(dict.fromkeys(findings))
+
+
+def _strict(finding: Finding) -> Finding:
+    return replace(finding, severity=Severity.ERROR) if finding.severity is Severity.WARNING else finding
+
+
+def _validate(checks: _Checks, project: Project, mounts: Mounts) -> Iterator[Finding]:
+    yield from project.findings
+    spec_names: dict[str, frozenset[str]] = {}
+    for experiment in project.experiments.values():
+        try:
+            network = load_network(experiment.head)
+        except UserFilesError as error:
+            yield project.finding(
+                Severity.ERROR, "unknown-head", error.message, ("experiments", experiment.name, "head"), hint=error.hint
+            )
+            continue
+        try:
+            contracts = checks.contracts_of(network, experiment.release)
+        except UserFilesError as error:
+            path = ("experiments", experiment.name, "release")
+            yield project.finding(Severity.ERROR, "unknown-release", error.message, path, hint=error.hint)
+            continue
+        spec_names[experiment.name] = _spec_names(contracts)
+        yield from _experiment(checks, project, experiment, network, contracts)
+    if project.experiments or project.paths.experiments_file.exists():
+        yield from check_layout(project, spec_names)
+    if any(experiment.backend not in HOST_BACKENDS for experiment in project.experiments.values()):
+        yield from _covered(project, mounts)
+
+
+def _experiment(
+    checks: _Checks, project: Project, experiment: Experiment, network: Network, contracts: Mapping[str, Contract]
+) -> Iterator[Finding]:
+    yield from _needs(project, experiment, network)
+    if experiment.repository is not None and experiment.backbone is not None:
+        missing = checks.missing_weights(experiment.repository, experiment.backbone, network.framework)
+        if missing is not None:
+            path = ("experiments", experiment.name, "repository")
+            message = f'the pretrained weights of "{experiment.name}" are missing: {missing}'
+            hint = "they are needed to train: download them from NGC, or correct repository and backbone"
+            yield project.finding(Severity.WARNING, "pretrained-missing", message, path, hint=hint)
+    if network.framework is Framework.EMBEDDED and experiment.backend not in (None, "embedded"):
+        path = ("experiments", experiment.name, "backend")
+        message = f'"{network.name}" runs only on the embedded backend, not on "{experiment.backend}"'
+        yield project.finding(Severity.ERROR, "wrong-backend", message, path, hint="leave backend out")
+    known = frozenset((*VARIABLES, *experiment.vars))
+    seen: set[Path] = set()
+    for action, contract in contracts.items():
+        if contract.spec is None:
+            continue
+        path_found = _find(checks, experiment, contract.spec)
+        if path_found is None:
+            if action == "train" and contract.spec.required and _has_folder(experiment):
+                suffix = "yaml" if contract.spec.format == "yaml" else "txt"
+                message = f'"{experiment.name}" has no spec for train'
+                hint = f"write {experiment.spec_dirs[0]}/train.{suffix}"
+                path = ("experiments", experiment.name)
+                yield project.finding(Severity.ERROR, "missing-spec", message, path, hint=hint, of_key=True)
+        elif path_found not in seen:
+            seen.add(path_found)
+            yield from _spec(path_found, contract.spec, experiment, known, is_train=action == "train")
+
+
+def _spec(
+    path: Path, spec: SpecContract, experiment: Experiment, known: frozenset[str], *, is_train: bool
+) -> Iterator[Finding]:
+    findings = check_template(path, spec.format, known)
+    yield from findings
+    if is_train and experiment.overrides and not any(finding.is_error for finding in findings):
+        stand_ins = {name: 1 if name == "num_gpus" else [0] if name == "gpu_ids" else f"/{name}" for name in VARIABLES}
+        prepared = prepare_spec(path, spec.format, {**stand_ins, **experiment.vars}, experiment.overrides)
+        yield from (finding for finding in prepared.findings if finding not in findings)
+
+
+def _needs(project: Project, experiment: Experiment, network: Network) -> Iterator[Finding]:
+    for key in network.needs:
+        if getattr(experiment, key, None) is None:
+            message = f'"{network.name}" needs "{key}", and "{experiment.name}" has none'
+            path = ("experiments", experiment.name)
+            yield project.finding(
+                Severity.ERROR, "missing-key", message, path, hint=f'write "{key}:" below it', of_key=True
+            )
+
+
+def _find(checks: _Checks, experiment: Experiment, spec: SpecContract) -> Path | None:
+    for folder in experiment.spec_dirs:
+        names = checks.names_in(folder)
+        if names:
+            for stem in spec.stems:
+                for suffix in SUFFIXES[spec.format]:
+                    if f"{stem}{suffix}" in names:
+                        return folder / f"{stem}{suffix}"
+    return None
+
+
+def _has_folder(experiment: Experiment) -> bool:
+    """A missing spec folder is told by the layout; a missing file in one that exists is told here."""
+    return any(folder.is_dir() for folder in experiment.spec_dirs)
+
+
+def _spec_names(contracts: Mapping[str, Contract]) -> frozenset[str]:
+    return frozenset(
+        f"{stem}{suffix}"
+        for contract in contracts.values()
+        if contract.spec is not None
+        for stem in contract.spec.stems
+        for suffix in SUFFIXES[contract.spec.format]
+    )
+
+
+def _covered(project: Project, mounts: Mounts) -> Iterator[Finding]:
+    """Containers must be able to see the project."""
+    try:
+        mounts.to_inside(project.paths.root)
+    except UserFilesError as error:
+        yield Finding(Severity.ERROR, "not-mounted", error.message, error.hint, project.paths.root)

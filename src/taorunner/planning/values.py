@@ -1,0 +1,167 @@
+"""What a run is told: template variables and argument values, as the process will see them.
+
+Paths on this host become paths inside; ids of GPUs become ``0..n-1``. Looks at the file system, changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from taorunner.catalog.models import Contract, Framework
+from taorunner.catalog.network import Network
+from taorunner.errors import Finding, Severity, UserFilesError
+from taorunner.planning.argv import VALUES, Value
+from taorunner.planning.environment import model_key_mark
+from taorunner.planning.plan import GpuRequest
+from taorunner.planning.weights import choose_checkpoint, find_pretrained, pretrained_dir
+from taorunner.project.experiments import Experiment
+from taorunner.project.mounts import Mounts
+from taorunner.project.workspace import ProjectPaths, Workspace
+
+VARIABLES = (
+    "experiment", "project", "dataset_raw", "dataset", "dataset_tfrecord", "tfrecords",
+    "pretrained_model", "results_dir", "num_gpus", "gpu_ids",
+)  # fmt: skip
+"""Names a spec template may use besides the experiment's own ``vars``. Part of the interface."""
+
+_RECORD_PREFIX = "tfrecord"
+_ONNX_SUFFIXES = (".onnx", ".etlt", ".uff")
+
+
+@dataclass(slots=True)
+class RunValues:
+    """``variables`` for the template, ``arguments`` for argv, ``missing`` pretrained weights' problem if any."""
+
+    variables: dict[str, Any] = field(default_factory=dict)
+    arguments: dict[str, Value] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+
+class ValueFinder:
+    """Finds the values of one experiment. ``mounts`` is the identity where the process runs on this host."""
+
+    def __init__(
+        self, workspace: Workspace, paths: ProjectPaths, experiment: Experiment, network: Network, mounts: Mounts
+    ) -> None:
+        self._workspace, self._paths, self._experiment = workspace, paths, experiment
+        self._network, self._mounts = network, mounts
+
+    def find(self, contract: Contract, gpus: GpuRequest, checkpoint: str | None) -> RunValues:
+        values = RunValues()
+        experiment = self._experiment
+        results = self._paths.results_dir(experiment.name)
+        dataset = self._inside(self._paths.dataset_dir(experiment.dataset), values)
+        records = self._inside(self._paths.tfrecords_dir(experiment.name), values)
+        results_inside = self._inside(results, values)
+        dense = tuple(str(index) for index in range(gpus.count))
+        values.variables = {
+            "experiment": experiment.name, "project": self._paths.name, "dataset_raw": dataset, "dataset": dataset,
+            "dataset_tfrecord": records, "tfrecords": records, "results_dir": results_inside,
+            "num_gpus": gpus.count, "gpu_ids": [int(index) for index in dense],
+        }  # fmt: skip
+        values.arguments = {
+            "results_dir": results_inside, "dataset_raw": dataset, "tfrecords_prefix": f"{records}/{_RECORD_PREFIX}",
+            "num_gpus": str(gpus.count), "gpu_ids": dense,
+        }  # fmt: skip
+        if gpus.count == 0:
+            del values.arguments["num_gpus"], values.arguments["gpu_ids"]
+        if experiment.export_type is not None:
+            values.arguments["export_type"] = experiment.export_type
+        if experiment.model_key is not None:
+            values.arguments["key"] = model_key_mark()
+        self._pretrained(contract, values)
+        self._weights(contract, results, checkpoint, values)
+        self._from_vars(values)
+        return values
+
+    def _inside(self, path: Path, values: RunValues) -> str:
+        try:
+            return self._mounts.to_inside(path)
+        except UserFilesError as error:
+            values.findings.append(Finding(Severity.ERROR, "not-mounted", error.message, error.hint))
+            return str(path)
+
+    def _pretrained(self, contract: Contract, values: RunValues) -> None:
+        """A missing file is told where it is used; the variable exists all the same, so a template stays valid."""
+        experiment = self._experiment
+        if experiment.repository is None or experiment.backbone is None:
+            return
+        folder = pretrained_dir(self._workspace.repositories_dir, experiment.repository, experiment.backbone)
+        framework = self._network.framework
+        path, problem = find_pretrained(folder, framework)
+        if path is None:
+            path = folder
+            trains = contract.action == "train"
+            values.findings.append(
+                Finding(
+                    Severity.ERROR if trains else Severity.INFO, "pretrained-missing",
+                    f'the pretrained weights of "{experiment.name}" are missing: {problem} ({folder})',
+                    "download them from NGC, or correct repository and backbone",
+                )  # fmt: skip
+            )
+        inside = self._inside(path, values)
+        values.variables["pretrained_model"] = inside
+        values.arguments["pretrained"] = inside
+
+    def _weights(self, contract: Contract, results: Path, named: str | None, values: RunValues) -> None:
+        wanted = {name for argument in contract.arguments for name in _names_in(argument.tokens)}
+        wanted |= {name for form in contract.value_forms.values() for name in _names_in((form,))}
+        training = self._train_contract(contract)
+        if "checkpoint" in wanted or "model" in wanted:
+            path, problem, names = choose_checkpoint(
+                results, training.checkpoints, named or self._experiment.export_model
+            )
+            if path is not None:
+                values.arguments["checkpoint"] = self._inside(path, values)
+            else:
+                hint = f"there are: {', '.join(names[-5:])}" if names else f"taorunner train {self._experiment.name}"
+                values.findings.append(Finding(Severity.ERROR, "checkpoint-missing", problem or "no checkpoint", hint))
+        if "onnx_file" in wanted:
+            self._file(results / "export", _ONNX_SUFFIXES, "onnx_file", values)
+        if "engine_file" in wanted and contract.action != "gen_trt_engine":
+            self._file(results / "gen_trt_engine", (".engine", ".trt", ".plan"), "engine_file", values)
+
+    def _file(self, folder: Path, suffixes: tuple[str, ...], name: str, values: RunValues) -> None:
+        """The newest file of that kind; export_model chooses by its name."""
+        found = sorted(
+            (path for path in folder.glob("**/*") if path.name.endswith(suffixes)), key=lambda path: path.stat().st_mtime
+        )
+        model = self._experiment.export_model
+        named = [path for path in found if model is not None and path.name.startswith(model)]
+        if named or found:
+            values.arguments[name] = self._inside((named or found)[-1], values)
+
+    def _train_contract(self, contract: Contract) -> Contract:
+        """Where this network's training leaves its checkpoints, whichever action reads them."""
+        if contract.framework in (Framework.DEPLOY, Framework.DATA_SERVICES) or contract.action != "train":
+            try:
+                return self._network.contract("train", contract.release if contract.group != "deploy" else None)
+            except UserFilesError:
+                return contract
+        return contract
+
+    def _from_vars(self, values: RunValues) -> None:
+        known: Mapping[str, Any] = self._experiment.vars
+        values.variables.update(known)
+        for name, meaning in VALUES.items():
+            if meaning.from_vars and name in known:
+                values.arguments[name] = str(known[name])
+        if "image_dir" in VALUES and "image_dir" not in values.arguments:
+            self._default_pictures(values)
+
+    def _default_pictures(self, values: RunValues) -> None:
+        """Pictures for inference: the folder of a KITTI dataset, or the dataset's own."""
+        dataset = self._paths.dataset_dir(self._experiment.dataset)
+        for name, folder in (("image_dir", "image_2"), ("label_dir", "label_2")):
+            path = dataset / folder
+            if path.is_dir():
+                values.arguments.setdefault(name, self._inside(path, values))
+
+
+def _names_in(tokens: tuple[str, ...]) -> set[str]:
+    import re
+
+    return {name for token in tokens for name in re.findall(r"\{([a-z_]+)\*?\??\}", token)}
