@@ -1,0 +1,37 @@
+"""How is it told to programs? Events as JSON lines and values as one JSON document, always UTF-8.
+
+Bytes are written, so that neither the locale nor a path with undecodable bytes can break a line: such a byte
+is written as the JSON escape of its surrogate.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import BinaryIO
+
+from taorunner.events import Event, to_json_line
+
+
+class JsonView:
+    """One JSON object a line, each written at once."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def show(self, event: Event) -> None:
+        self._stream.write(_encoded(to_json_line(event)))
+        self._stream.flush()
+
+
+def write_json(value: object, stream: BinaryIO) -> None:
+    """``value`` (lists, dicts, strings, finite numbers) as one indented document with a line end.
+
+    Raises ValueError for not-a-number: what is printed is strict JSON.
+    """
+    stream.write(_encoded(json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2)))
+    stream.flush()
+
+
+def _encoded(text: str) -> bytes:
+    # For a lone surrogate "backslashreplace" gives \udcXX, which is exactly its escape in JSON.
+    return (text + "\n").encode("utf-8", "backslashreplace")
