@@ -1,4 +1,4 @@
-"""Spec files for everybody else: load, check, render, override, read. Answers with findings, never with a traceback.
+"""Spec files for everybody else: load, check, render, override, read. Answers with findings, never raises.
 
 ``check_template`` is for ``validate`` and is kept per distinct text, because a thousand experiments share
 few specs. ``prepare_spec`` makes the text that a container will read; the user's file is never changed.
@@ -26,10 +26,12 @@ from taorunner.text import printable
 from taorunner.yaml_nodes import read_yaml
 
 MAX_SPEC_BYTES = 4 * 1024 * 1024
+_LARGE = 256 * 1024  # texts above this many characters are not kept
 
 _PLACEHOLDERS = (
-    "YOUR_PRETRAINED_MODEL", "EXPERIMENT_DIR", "EXPERIMENTDIR", "RESULTS_DIR", "RESULTSDIR", "DATA_DIR", "DATADIR",
-    "EVALMODEL", "EXPORTDIR", "EXPORT_DIR", "SPECS_DIR", "USER_EXPERIMENT_DIR", "DATA_DOWNLOAD_DIR",
+    "YOUR_PRETRAINED_MODEL", "EXPERIMENT_DIR", "EXPERIMENTDIR", "RESULTS_DIR", "RESULTSDIR",
+    "DATA_DIR", "DATADIR", "EVALMODEL", "EXPORTDIR", "EXPORT_DIR", "SPECS_DIR",
+    "USER_EXPERIMENT_DIR", "DATA_DOWNLOAD_DIR",
 )  # fmt: skip
 _PLACEHOLDER = re.compile(
     rf"(?<![A-Za-z0-9_$])(?<!\$\{{)(?:{'|'.join(_PLACEHOLDERS)})(?![A-Za-z0-9_])|/path/to/|/PATH_TO_"
@@ -75,7 +77,7 @@ def load_spec(path: Path) -> SpecFile | tuple[Finding, ...]:
 
 
 def check_template(path: Path, spec_format: str, known_names: Collection[str]) -> tuple[Finding, ...]:
-    """Everything that can be said of a spec file before its values are known: the file, its syntax, its variables.
+    """What can be said of a spec file before its values are known: the file, its syntax, its variables.
 
     Costs one read and one look-up when the same text has been seen with the same names.
     """
@@ -83,7 +85,8 @@ def check_template(path: Path, spec_format: str, known_names: Collection[str]) -
     if not isinstance(loaded, SpecFile):
         return loaded
     names = known_names if isinstance(known_names, frozenset) else frozenset(known_names)
-    findings = _template_findings(loaded.text, spec_format, names)
+    look = _kept_findings if len(loaded.text) <= _LARGE else _findings
+    findings = look(loaded.text, spec_format, names)
     return tuple(replace(finding, file=path) for finding in findings)
 
 
@@ -94,7 +97,7 @@ def prepare_spec(
     overrides: Mapping[str, object] | None = None,
     keys: Mapping[str, object] | None = None,
 ) -> PreparedSpec:
-    """The spec with its variables replaced, then ``overrides`` (the user's), then ``keys`` (ours, such as GPU ids) set.
+    """The spec with its variables replaced, then ``overrides`` (the user's) and ``keys`` (ours) set.
 
     ``overrides`` may be nested or dotted. All findings point into the template at ``path``.
     """
@@ -204,7 +207,7 @@ def _findings(text: str, spec_format: str, names: frozenset[str]) -> tuple[Findi
     return (*template.problems, *template.unknown_names(names), *_habits(template))
 
 
-_template_findings = lru_cache(maxsize=512)(_findings)
+_kept_findings = lru_cache(maxsize=512)(_findings)
 
 
 def _habits(template: SpecTemplate) -> tuple[Finding, ...]:

@@ -48,8 +48,8 @@ def is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def yaml_value(value: object, *, flow: bool = True) -> str:
-    """``value`` on one line: a scalar, ``[a, b]`` or ``{a: b}``. ``flow`` False allows nothing more, only plainer text."""
+def yaml_value(value: object) -> str:
+    """``value`` on one line: a scalar, ``[a, b]`` or ``{a: b}``."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -73,7 +73,7 @@ def yaml_string(text: str) -> str:
 
 
 def yaml_double_quoted(text: str) -> str:
-    """The inside of a double-quoted scalar. Blanks at the ends are escaped, because folding would eat them."""
+    """The inside of a double-quoted scalar. Blanks at its ends are escaped: folding would eat them."""
     body = re.sub(r'["\\]', lambda match: _YAML_NAMED[match.group()], text)
     body = _YAML_UNPRINTABLE.sub(_yaml_escape, body)
     if body.startswith(" "):

@@ -8,7 +8,7 @@ from taorunner.errors import Finding, Severity
 
 
 class SpecProblemError(Exception):
-    """A text that cannot be read, or an edit that cannot be made. Never leaves ``specs``: it becomes a finding.
+    """A text that cannot be read, or an edit that cannot be made. Outside ``specs`` it is a finding.
 
     ``offset`` counts characters from the start of the text, None where no place is to blame.
     """

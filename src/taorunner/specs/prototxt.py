@@ -25,6 +25,7 @@ from taorunner.specs.prototxt_nodes import (
 )
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_Node = ProtoScalar | ProtoMessage | ProtoList
 _INDEX = re.compile(r"[0-9]{1,6}\Z")
 
 
@@ -76,9 +77,9 @@ def set_value(text: str, dotted: str, value: object) -> str:
 
 @dataclass(slots=True)
 class _Found:
-    """``values`` at the path, in one block; or, if none, the deepest ``block`` and the ``missing`` steps below it."""
+    """``values`` at the path, in one block; if none, the deepest ``block`` and the ``missing`` steps."""
 
-    values: list[ProtoScalar | ProtoMessage | ProtoList]
+    values: list[_Node]
     fields: list[ProtoField]
     block: ProtoMessage
     missing: list[str]
@@ -127,9 +128,9 @@ def _find(root: ProtoMessage, steps: list[str], *, strict: bool) -> _Found:
 
 
 def _picked(
-    values: list[ProtoScalar | ProtoMessage | ProtoList], fields: list[ProtoField], pick: int, path: list[str]
-) -> tuple[list[ProtoScalar | ProtoMessage | ProtoList], list[ProtoField]]:
-    items: list[ProtoScalar | ProtoMessage | ProtoList] = []
+    values: list[_Node], fields: list[ProtoField], pick: int, path: list[str]
+) -> tuple[list[_Node], list[ProtoField]]:
+    items: list[_Node] = []
     owners: list[ProtoField] = []
     for value, owner in zip(values, fields, strict=True):
         elements = value.items if isinstance(value, ProtoList) else [value]
@@ -144,7 +145,7 @@ def _picked(
 
 
 def _leaf(
-    values: list[ProtoScalar | ProtoMessage | ProtoList],
+    values: list[_Node],
     fields: list[ProtoField],
     blocks: list[ProtoMessage],
     steps: list[str],
@@ -166,7 +167,7 @@ def _leaf(
 
 
 def _is_merged(index: int, messages: list[ProtoMessage]) -> bool:
-    """True where several blocks are surely one message: at the top of the file, unless they are entries of a map."""
+    """True where several blocks are surely one message: at the top of the file, unless entries of a map."""
     return index == 1 and not any(field.name == "key" for message in messages for field in message.fields)
 
 
@@ -203,7 +204,7 @@ def _without_field(text: str, field: ProtoField) -> str:
     return text[:start] + text[end:]
 
 
-def _like(old: ProtoScalar | ProtoMessage | ProtoList, value: object) -> str:
+def _like(old: _Node, value: object) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         kind = old.items[0] if isinstance(old, ProtoList) and old.items else old
         return "[" + ", ".join(_like(kind, item) for item in value) + "]"

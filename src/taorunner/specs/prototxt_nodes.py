@@ -25,7 +25,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _ESCAPE = re.compile(
-    r"\\(?:([abfnrtv?'\"\\])|([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|)",
+    r"\\(?:([abfnrtv?'\"\\])|([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))",
     re.DOTALL,
 )
 _NAMED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
@@ -39,7 +39,7 @@ Scalar = str | int | float | bool
 
 @dataclass(slots=True)
 class ProtoScalar:
-    """``kind`` is string, number or word (an enum name, true, inf). ``start`` and ``end`` are offsets in the text."""
+    """``kind`` is string, number or word (an enum name, true, inf). ``start`` and ``end`` are offsets."""
 
     value: Scalar
     kind: str
@@ -77,7 +77,7 @@ class ProtoField:
 
 
 def parse_prototxt(text: str, *, shown: str | None = None) -> ProtoMessage:
-    """The whole file as one message. ``shown`` is a text of the same length that error messages quote instead.
+    """The whole file as one message. ``shown`` is a text of the same length that messages quote instead.
 
     Raises:
         SpecProblemError: the text is not protobuf text; ``offset`` is the place.
@@ -85,20 +85,22 @@ def parse_prototxt(text: str, *, shown: str | None = None) -> ProtoMessage:
     return _Parser(text, text if shown is None else shown).message()
 
 
+_Level = tuple[ProtoMessage, str, ProtoList | None]
+"""An open message, what closes it, and the list it is an item of."""
+
+
 class _Parser:
     def __init__(self, text: str, shown: str) -> None:
         self._text = text
         self._shown = shown
-        self._position = 1 if text.startswith("\ufeff") else 0
         self.kind = ""
         self.token = ""
-        self.start = self._position
-        self._end = self._position
+        self.start = self._end = 1 if text.startswith("\ufeff") else 0
         self._next()
 
     def message(self) -> ProtoMessage:
         root = ProtoMessage(0)
-        stack: list[tuple[ProtoMessage, str, ProtoList | None]] = [(root, "", None)]
+        stack: list[_Level] = [(root, "", None)]
         while True:
             message, closer, owner = stack[-1]
             if self.token == closer or self.kind == "end":
@@ -126,7 +128,7 @@ class _Parser:
 
     def _push(
         self,
-        stack: list[tuple[ProtoMessage, str, ProtoList | None]],
+        stack: list[_Level],
         opened: ProtoMessage,
         owner: ProtoList | None,
     ) -> None:
@@ -135,7 +137,7 @@ class _Parser:
         stack.append((opened, _CLOSERS[self._text[opened.start]], owner))
 
     def _field(self, message: ProtoMessage) -> tuple[ProtoMessage | None, ProtoList | None]:
-        """Reads one field. A message is returned opened, with the list it belongs to: its fields come next."""
+        """Reads one field. A message is returned opened, with its list if any: its fields come next."""
         start = self.start
         name = self._name()
         colon = self.token == ":"
@@ -252,7 +254,7 @@ class _Parser:
         return SpecProblemError("prototxt-syntax", f"expected {wanted}, found {seen}", offset=self.start)
 
     def _next(self) -> None:
-        text, position = self._text, self._end if self._end > self._position else self._position
+        text, position = self._text, self._end
         while True:
             match = _TOKEN.match(text, position)
             if match is None:
@@ -290,9 +292,11 @@ def _unescape(body: str, offset: int) -> str:
         return body
 
     def replace(match: re.Match[str]) -> str:
-        named, octal, hexadecimal, short, long = match.groups()
+        named, octal, hexadecimal, short, long, other = match.groups()
         if named:
             return _NAMED.get(named, named)
+        if other and other not in "xXuU":
+            return match.group()  # Python's reader, which TAO uses, keeps an escape that it does not know
         if octal or hexadecimal:
             code = (int(octal, 8) if octal else int(hexadecimal, 16)) & 0xFF
             return chr(code) if code < 0x80 else chr(0xDC00 + code)

@@ -11,6 +11,7 @@ from taorunner.specs.places import Lines, SpecProblemError
 from taorunner.specs.prototxt_nodes import parse_prototxt
 from taorunner.specs.template_parts import (
     DOLLAR,
+    MAX_PROBLEMS,
     Context,
     Piece,
     RawUse,
@@ -58,8 +59,10 @@ def read_prototxt_template(text: str) -> SpecTemplate:
             raw = raw_uses[index]
             index += 1
             if raw.name is not None and raw.end <= end and kind in _CONTEXTS:
+                if kind in ("double", "single") and _is_escaped(text, raw.start):
+                    problems.append(_not_a_variable(text, raw, lines, after="\\"))
                 uses.append(raw.at(_CONTEXTS[kind], lines))
-            elif kind != "comment":
+            elif kind != "comment" and len(problems) < MAX_PROBLEMS:
                 problems.append(_not_a_variable(text, raw, lines))
         variables += uses
         if not uses or kind == "comment":
@@ -106,6 +109,7 @@ def _alone(value: Value, piece: Piece) -> str:
 def _inside_quotes(text: str, piece: Piece, values: Mapping[str, Value]) -> str:
     out: list[str] = []
     position = piece.start
+    quote = "'" if piece.style == "single" else '"'
     for use in piece.uses:
         before = text[position : use.start]
         out.append(before)
@@ -113,10 +117,9 @@ def _inside_quotes(text: str, piece: Piece, values: Mapping[str, Value]) -> str:
         if use.name == DOLLAR:
             out.append("$")
         elif use.name in values:
-            value = proto_escaped(inside_text(values[use.name]))
-            if value[:1].isalnum() and _OPEN_ESCAPE.search(before):
-                value = f"\\{ord(value[0]):03o}{value[1:]}" if value[0].isascii() else value
-            out.append(value)
+            if _OPEN_ESCAPE.search(before):
+                out.append(f"{quote} {quote}")  # strings beside each other are one; the escape must not go on
+            out.append(proto_escaped(inside_text(values[use.name])))
         else:
             out.append(text[use.start : use.end])
     out.append(text[position : piece.end])
@@ -160,9 +163,17 @@ def _follow_brackets(brackets: list[str], mark: str) -> None:
         brackets.pop()
 
 
-def _not_a_variable(text: str, raw: RawUse, lines: Lines) -> Finding:
+def _is_escaped(text: str, offset: int) -> bool:
+    """True when an odd number of backslashes stands before the offset."""
+    start = offset
+    while start and text[start - 1] == "\\":
+        start -= 1
+    return (offset - start) % 2 == 1
+
+
+def _not_a_variable(text: str, raw: RawUse, lines: Lines, after: str = "") -> Finding:
     line, column = lines.place(raw.start)
-    shown = text[raw.start : raw.start + 20].split("\n")[0]
+    shown = after + text[raw.start : raw.start + 20].split("\n")[0]
     return Finding(
         Severity.ERROR, "bad-variable", f'"{shown}" is not a variable',
         "write ${name}, or $$ for a dollar", None, line, column,

@@ -41,7 +41,7 @@ class Rendered:
     origins: tuple[tuple[int, bool], ...]
 
     def locate(self, offset: int) -> tuple[int, int]:
-        """Line and column in the template of an offset in ``text``; inside a value, the place of its variable."""
+        """Line and column in the template of an offset in ``text``; in a value, those of its variable."""
         index = max(0, bisect_right(self.starts, offset) - 1)
         origin, is_copied = self.origins[index]
         return Lines(self.template.text).place(origin + (offset - self.starts[index] if is_copied else 0))

@@ -6,12 +6,16 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from itertools import islice
 
 from taorunner.errors import Finding, Severity
 from taorunner.specs.places import Lines
 from taorunner.text import did_you_mean, printable
 
 DOLLAR = "$"
+MAX_PROBLEMS = 100
+"""How many findings of one kind one file gives at most."""
+
 _USE = re.compile(
     r"\$(?:(?P<dollar>\$)|(?P<bare>[A-Za-z_][A-Za-z0-9_]*)|\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)\}|(?P<other>\{))"
 )
@@ -77,14 +81,15 @@ class SpecTemplate:
     def unknown_names(self, known: Iterable[str]) -> tuple[Finding, ...]:
         """A finding for each variable that is neither known nor OmegaConf's."""
         names = frozenset(known)
-        return tuple(
-            _unknown(use, names)
+        unknown = (
+            use
             for use in self.variables
             if use.name != "$"
             and use.context is not Context.COMMENT
             and use.name not in names
             and not self.is_foreign(use, names)
         )
+        return tuple(_unknown(use, names) for use in islice(unknown, MAX_PROBLEMS))
 
 
 def find_uses(text: str) -> list[RawUse]:
@@ -99,7 +104,7 @@ def find_uses(text: str) -> list[RawUse]:
 
 @dataclass(frozen=True, slots=True)
 class RawUse:
-    """A variable as found, before it is known where it stands. ``name`` is None for a ``${`` that is no variable."""
+    """A variable as found, before it is known where it stands. ``name`` None: a ``${`` that is none."""
 
     name: str | None
     start: int

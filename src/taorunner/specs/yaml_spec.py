@@ -22,7 +22,7 @@ _ABSENT = object()
 
 
 def read_value(text: str, dotted: str) -> Any:
-    """The value at ``dotted`` (None when it is absent): scalar, list or dict. OmegaConf's ``${…}`` stays a text.
+    """The value at ``dotted`` (None when absent): scalar, list or dict. OmegaConf's ``${…}`` stays text.
 
     Raises:
         SpecProblemError: the text cannot be read.

@@ -23,6 +23,7 @@ from taorunner.specs.placement import (
 from taorunner.specs.places import Lines
 from taorunner.specs.template_parts import (
     DOLLAR,
+    MAX_PROBLEMS,
     Context,
     Piece,
     RawUse,
@@ -48,7 +49,7 @@ def read_yaml_template(text: str) -> SpecTemplate:
     mask = _unused_character(text)
     masked = _masked(text, raw_uses, mask)
     document = read_yaml(masked)
-    problems = tuple(_finding(problem, mask) for problem in document.problems)
+    problems = tuple(_finding(problem, mask, text) for problem in document.problems[:MAX_PROBLEMS])
     if not problems and not isinstance(document.value, dict):
         problems = (_not_a_mapping(document),)
     root = read_tree(masked) if document.value is not None else None
@@ -165,7 +166,7 @@ def _masked(text: str, uses: list[RawUse], mask: str) -> str:
 
 
 def _body(text: str, node: YamlNode) -> int:
-    """Where the scalar's own text begins: of a block scalar the line below its header, which may hold a comment."""
+    """Where the scalar's own text begins: in a block scalar below its header, which may hold a comment."""
     if node.style not in ("|", ">"):
         return node.start
     newline = text.find("\n", node.start, node.end)
@@ -196,11 +197,15 @@ def _only_items(root: YamlNode | None) -> set[int]:
     return found
 
 
-def _finding(problem: YamlProblem, mask: str) -> Finding:
+def _finding(problem: YamlProblem, mask: str, text: str) -> Finding:
     message = problem.message
     if mask in message:
         message = message.replace(mask, "").replace('""', "a variable")
-    return Finding(Severity.ERROR, problem.code, message, problem.hint, None, problem.line, problem.column)
+    line, column = problem.line, problem.column
+    last = text.count("\n") + 1
+    if line > last:  # libyaml ends a last line that has no newline
+        line, column = last, len(text) - text.rfind("\n")
+    return Finding(Severity.ERROR, problem.code, message, problem.hint, None, line, column)
 
 
 def _not_a_mapping(document: YamlDocument) -> Finding:

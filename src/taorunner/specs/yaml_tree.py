@@ -1,4 +1,4 @@
-"""A YAML text as nodes with their exact extents, for templates and for edits that leave the rest of the text alone.
+"""A YAML text as nodes with their exact extents, for templates and for edits that leave the rest alone.
 
 Values are ``yaml_nodes``' business; this module knows only what stands where. It is used on texts that
 ``yaml_nodes.read_yaml`` has accepted, so depth is bounded.
