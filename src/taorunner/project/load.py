@@ -83,7 +83,7 @@ class Project:
         )
 
     def ancestors(self, name: str) -> tuple[str, ...]:
-        """What ``name`` extends, nearest first, as far as it goes: also of experiments that are not usable."""
+        """What ``name`` extends, nearest first, as far as it goes; also of those that are not usable."""
         return self._family(name)[1:]
 
     def owner_of_line(self, line: int) -> str | None:

@@ -57,13 +57,21 @@ _GpuId: TypeAlias = (
 )
 
 Gpus: TypeAlias = Annotated[
-    int, Field(ge=0, le=MAX_GPUS, description="How many GPUs a run takes; 0 for none.", examples=[1, 4])
+    int,
+    Field(
+        ge=0,
+        le=MAX_GPUS,
+        description="How many GPUs a run takes; 0 for none.",
+        examples=[1, 4],
+        json_schema_extra={"default": 1},
+    ),
 ]
 GpuIndices: TypeAlias = Annotated[
     Literal["auto"] | Annotated[list[_GpuId], Field(min_length=1, max_length=MAX_GPUS)],
     Field(
         description='Which GPUs: numbers as in nvidia-smi, or UUIDs, or "auto" for any free ones.',
         examples=[[0, 1], "auto"],
+        json_schema_extra={"default": "auto"},
     ),
 ]
 Release: TypeAlias = Annotated[
@@ -93,7 +101,11 @@ Backend: TypeAlias = Annotated[
 ShmSize: TypeAlias = Annotated[
     Annotated[str, Field(pattern=_SIZE_PATTERN), AfterValidator(_shm_is_enough)]
     | Annotated[int, Field(ge=MIN_SHM_BYTES)],
-    Field(description="Size of /dev/shm in the container, as docker writes sizes.", examples=["16G", "512m"]),
+    Field(
+        description="Size of /dev/shm in the container, as docker writes sizes.",
+        examples=["16G", "512m"],
+        json_schema_extra={"default": "16G"},
+    ),
 ]
 Env: TypeAlias = Annotated[
     dict[_Variable, str],

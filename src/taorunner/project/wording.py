@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from pydantic import ValidationError
 
 from taorunner.errors import Finding, Severity
-from taorunner.text import MASK, did_you_mean, printable
+from taorunner.text import MASK, did_you_mean, nearest, printable
 
 MAX_FINDINGS = 500
 _MAX_SHOWN = 60
@@ -28,6 +28,27 @@ PlaceOf: TypeAlias = Callable[..., tuple[int, int]]
 
 
 @dataclass(slots=True)
+class Suggestions:
+    """Nearest names for as long as the time for them lasts."""
+
+    _comparisons: int = 0
+
+    def find(self, word: object, known: Iterable[str]) -> str | None:
+        """See ``text.did_you_mean``."""
+        names = self._affordable(known)
+        return did_you_mean(word, names) if isinstance(word, str) else None
+
+    def nearest(self, word: str, known: Iterable[str]) -> str | None:
+        """See ``text.nearest``."""
+        return nearest(word, self._affordable(known))
+
+    def _affordable(self, known: Iterable[str]) -> list[str]:
+        names = list(known)
+        self._comparisons += len(names)
+        return names if self._comparisons <= _MAX_COMPARISONS else []
+
+
+@dataclass(slots=True)
 class FindingList:
     """Collects the findings of one file. ``place_of`` gives a path's line and column."""
 
@@ -35,7 +56,7 @@ class FindingList:
     place_of: PlaceOf
     findings: list[Finding] = field(default_factory=list)
     left_out: int = 0
-    _comparisons: int = 0
+    suggestions: Suggestions = field(default_factory=Suggestions)
 
     def error(
         self,
@@ -65,12 +86,7 @@ class FindingList:
         self.findings.append(Finding(severity, code, message, hint, self.file, line, column))
 
     def suggestion(self, word: object, known: Iterable[str]) -> str | None:
-        """``did_you_mean`` as long as the time for it lasts."""
-        names = list(known)
-        self._comparisons += len(names)
-        if not isinstance(word, str) or self._comparisons > _MAX_COMPARISONS:
-            return None
-        return did_you_mean(word, names)
+        return self.suggestions.find(word, known)
 
     def sorted(self) -> tuple[Finding, ...]:
         """In the order of the file, each once; the last one says how many were left out."""

@@ -1,0 +1,226 @@
+"""Makes a new project that validates at once. The only module here that writes, and never over anything.
+
+What a network needs is told by the caller; the spec files come from ``scaffolds/<head>/``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from taorunner.errors import MachineError, UsageError, UserFilesError
+from taorunner.project import models
+from taorunner.project.schema import experiments_schema
+from taorunner.project.wording import shown
+from taorunner.project.workspace import NAME_RULE, ProjectPaths, Workspace, is_name
+from taorunner.text import did_you_mean
+from taorunner.yaml_nodes import resolve_scalar
+
+if TYPE_CHECKING:
+    from importlib.abc import Traversable
+
+_PLAIN = re.compile(r"[A-Za-z0-9_./-]+\Z")
+_GIVEN = {
+    "backbone": "resnet18",
+    "model_key": "tlt_encode",
+    "export_model": "model",
+    "export_type": "fp16",
+}
+"""For what a network needs and the caller does not say. Source of the key: tao/tensorflow.md section 9."""
+
+_REMARKS = {
+    "head": 'the network; "taorunner networks" lists them',
+    "backbone": "part of the folder of the pretrained weights",
+    "repository": "pretrained weights: repositories/<repository>/<repository>_v<backbone>/",
+    "model_key": "the key of NVIDIA's public weights; keep your own secret with env:NAME or file:PATH",
+    "dataset": "the folder below data/",
+    "export_model": "the checkpoint to evaluate and export, once there is one",
+    "export_type": "fp32, fp16 or int8",
+}
+_ORDER = ("head", "backbone", "repository", "model_key", "dataset", "export_model", "export_type")
+_COLUMN = 36
+
+
+def create_project(
+    workspace_root: Path,
+    name: str,
+    head: str,
+    backbone: str | None = None,
+    *,
+    experiment: str | None = None,
+    dataset: str = "train",
+    needs: Sequence[str] = (),
+    values: Mapping[str, str] | None = None,
+    gpus: int = 1,
+    heads: Sequence[str] = (),
+) -> list[Path]:
+    """Makes ``projects/<name>``, and the workspace around it where there is none. Returns what was made.
+
+    ``needs`` are the keys that the network wants in experiments.yml, ``values`` what is known for them;
+    ``heads`` are all networks, for the editor's schema. The project appears whole or not at all.
+
+    Raises:
+        UsageError: a name cannot be one.
+        UserFilesError: the project exists, or there are no spec files for the head.
+        MachineError: the disk refuses.
+    """
+    if not is_name(name):
+        raise UsageError(f'"{shown(name)}" cannot be the name of a project', hint=f"use {NAME_RULE}")
+    known = {**_GIVEN, "repository": f"pretrained_{head}", **(values or {})}
+    known |= {"head": head, "dataset": dataset, **({"backbone": backbone} if backbone else {})}
+    wanted = {"head", "dataset", *needs, *({"backbone"} if backbone else ()), *(values or ())}
+    entry = {key: known[key] for key in _ORDER if key in wanted and key in known}
+    experiment = experiment or "_".join(part for part in (head, backbone, "01") if part)
+    _check_words(experiment, entry)
+    specs = _spec_files(head)
+    workspace = Workspace(Path(os.path.abspath(workspace_root)))  # noqa: PTH100 (Path.absolute keeps "..")
+    paths = workspace.project(name)
+    if os.path.lexists(paths.root):
+        hint = f'choose another name, or check it with "taorunner validate {name}"'
+        raise UserFilesError(f'there is already a project "{name}" ({paths.root})', hint=hint)
+    text = _experiments_text(name, experiment, entry, gpus)
+    try:
+        made = _make_workspace(workspace, experiments_schema(heads))
+        return [*made, *_make_project(paths, experiment, dataset, text, specs)]
+    except OSError as error:
+        problem = (error.strerror or str(error)).lower()
+        where = error.filename or workspace.root
+        raise MachineError(
+            f'cannot write "{where}": {problem}', hint="is it your folder, and has the disk room?"
+        ) from error
+
+
+def scaffold_heads() -> tuple[str, ...]:
+    """The heads that there are spec files for."""
+    folder = _scaffolds()
+    return tuple(sorted(each.name for each in folder.iterdir() if each.is_dir())) if folder.is_dir() else ()
+
+
+def _scaffolds() -> Traversable:
+    return resources.files("taorunner.project").joinpath("scaffolds")
+
+
+def _spec_files(head: str) -> dict[str, str]:
+    folder = _scaffolds().joinpath(head)
+    files = sorted(folder.iterdir(), key=lambda each: each.name) if is_name(head) and folder.is_dir() else []
+    texts = {each.name: each.read_text(encoding="utf-8") for each in files if each.is_file()}
+    if not texts:
+        hint = did_you_mean(head, scaffold_heads())
+        raise UserFilesError(f'there are no spec files to start "{shown(head)}" with', hint=hint)
+    return texts
+
+
+def _check_words(experiment: str, entry: Mapping[str, str]) -> None:
+    if not is_name(experiment):
+        raise UsageError(
+            f'"{shown(experiment)}" cannot be the name of an experiment', hint=f"use {NAME_RULE}"
+        )
+    try:
+        models.check_experiment(dict(entry))
+    except ValidationError as error:
+        key = str(error.errors()[0]["loc"][0])
+        value = "" if key in models.SECRET_KEYS else f', not "{shown(entry[key])}"'
+        raise UsageError(f'"{key}" must be {models.EXPECTED[key]}{value}') from None
+
+
+def _make_workspace(workspace: Workspace, schema: Mapping[str, object]) -> list[Path]:
+    made: list[Path] = []
+    for folder in (workspace.projects_dir, workspace.repositories_dir, workspace.state_dir):
+        if not os.path.lexists(folder):
+            folder.mkdir(parents=True)
+            made.append(folder)
+    ignore = workspace.state_dir / ".gitignore"
+    if not os.path.lexists(ignore):
+        ignore.write_text("*\n", encoding="utf-8")
+    # Not the user's file: it follows the program, and nobody edits it.
+    beside = workspace.schema_file.with_suffix(f".{os.getpid()}")
+    beside.write_text(json.dumps(schema, indent=2) + "\n", encoding="utf-8")
+    beside.replace(workspace.schema_file)
+    return made
+
+
+def _make_project(
+    paths: ProjectPaths, experiment: str, dataset: str, text: str, specs: Mapping[str, str]
+) -> list[Path]:
+    """Built beside its place and renamed, so that nobody ever sees half a project."""
+    beside = ProjectPaths(Path(tempfile.mkdtemp(prefix=".new-", dir=paths.root.parent)))
+    try:
+        beside.root.chmod(0o777 & ~_umask())
+        beside.models_dir.mkdir()
+        beside.dataset_dir(dataset).mkdir(parents=True)
+        beside.spec_dir(experiment).mkdir(parents=True)
+        for file_name, spec in specs.items():
+            (beside.spec_dir(experiment) / file_name).write_text(spec, encoding="utf-8")
+        beside.experiments_file.write_text(text, encoding="utf-8")
+        beside.root.rename(paths.root)
+    except OSError:
+        shutil.rmtree(beside.root, ignore_errors=True)
+        raise
+    folder = paths.spec_dir(experiment)
+    return [
+        paths.experiments_file,
+        paths.dataset_dir(dataset),
+        paths.models_dir,
+        *(folder / one for one in specs),
+    ]
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def _experiments_text(project: str, experiment: str, entry: Mapping[str, str], gpus: int) -> str:
+    lines = [
+        "# yaml-language-server: $schema=../../.taorunner/experiments.schema.json",
+        f'# Experiments of the project "{project}". After a change: taorunner validate {project}',
+        "",
+        "# Defaults of all experiments; each of them may say otherwise.",
+        "tao_config:",
+        _line("  gpus", str(gpus), "how many GPUs a run takes; 0 for none"),
+        _line("  # gpu_indices", "[0]", "which ones, as in nvidia-smi; left out: any free ones"),
+        _line("  # shm_size", "16G", "shared memory of the container"),
+        "",
+        "experiments:",
+        f"  {_scalar(experiment)}:",
+    ]
+    lines += [_line(f"    {key}", _scalar(value), _REMARKS[key]) for key, value in entry.items()]
+    lines += [
+        _line("    # description", "first try", "a sentence for people"),
+        "    # vars:                         # your own $variables in the spec files",
+        "    #   batch_size: 8",
+        "    # overrides:                    # keys set in the rendered spec, in place of what the file says",
+        "    #   some.dotted.key: 12",
+        "",
+        "  # A variation: everything from the first one, its spec files too, except what is said here.",
+        f"  # {experiment.removesuffix('_01')}_02:",
+        f"  #   extends: {_scalar(experiment)}",
+        "  #   description: more GPUs",
+        "  #   gpus: 2",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _line(key: str, value: str, remark: str) -> str:
+    return (
+        f"{f'{key}: {value}':<{_COLUMN}}# {remark}"
+        if len(key) + len(value) + 4 <= _COLUMN
+        else f"{key}: {value}  # {remark}"
+    )
+
+
+def _scalar(text: str) -> str:
+    """``text`` so that YAML reads back exactly it: ``01`` and ``true`` need quotes."""
+    is_plain = _PLAIN.match(text) is not None and resolve_scalar(text) == text
+    return text if is_plain else json.dumps(text, ensure_ascii=False)

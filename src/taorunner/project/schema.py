@@ -1,0 +1,37 @@
+"""The JSON Schema of experiments.yml, for ``taorunner schema`` and for the completion of editors.
+
+Made from the types that ``load`` checks with, so the two cannot drift apart. What a schema cannot say
+(nearest names, circles of ``extends``, counts that disagree) only ``validate`` tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from taorunner.project.models import file_schema
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def experiments_schema(heads: Sequence[str]) -> dict[str, Any]:
+    """Draft 2020-12. ``heads`` are the networks that can be named; without any, every name is accepted."""
+    schema: dict[str, Any] = _tidy(file_schema())
+    entry = schema["$defs"]["ExperimentEntry"]
+    if heads:
+        head = entry["properties"]["head"]
+        entry["properties"]["head"] = {**head, "enum": sorted(heads), "examples": sorted(heads)[:1]}
+    entry["anyOf"] = [{"required": ["head", "dataset"]}, {"required": ["extends"]}]
+    return {"$schema": DIALECT, "title": "experiments.yml of taorunner", **schema}
+
+
+def _tidy(part: Any) -> Any:
+    """Closed for odd names, and without the titles made from key names that hide descriptions in editors."""
+    if isinstance(part, list):
+        return [_tidy(each) for each in part]
+    if not isinstance(part, dict):
+        return part
+    tidy = {key: _tidy(value) for key, value in part.items() if key != "title" or not isinstance(value, str)}
+    if "patternProperties" in tidy:
+        tidy["additionalProperties"] = False
+    return tidy
