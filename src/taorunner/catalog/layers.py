@@ -48,7 +48,7 @@ def parse_version(text: str) -> Version:
 
 
 def version_matches(condition: str, version: Version) -> bool:
-    """Whether every comparison in ``condition`` (``">=5.5 <6.0"``) holds. Raises ValueError for another form."""
+    """Whether each comparison in ``condition`` (``">=5.5 <6.0"``) holds. Raises ValueError for other text."""
     return all(_compare(part, version) for part in condition.split())
 
 
@@ -69,7 +69,7 @@ def _compare(text: str, version: Version) -> bool:
 def layers_of(
     blocks: Iterable[Block], action_tables: Iterable[Block], action: str, version: Version
 ) -> Iterator[Layer]:
-    """The layers of one action, general before specific: every base first, then what is said of this action."""
+    """The layers of one action, general before specific: each base, then what is said of this action."""
     blocks = list(blocks)
     for block in blocks:
         for part in _with_versions(block, version):
@@ -90,7 +90,7 @@ def _with_versions(block: Block, version: Version) -> Iterator[Block]:
 
 
 def merge(layers: Iterable[Layer]) -> dict[str, Any]:
-    """One mapping out of many. A name keeps the place where it first occurred: that is the order of arguments."""
+    """One mapping out of many. A name keeps the place where it first occurred, so arguments are ordered."""
     merged: dict[str, Any] = {}
     for layer in layers:
         _merge_into(merged, layer)
@@ -121,7 +121,7 @@ def build_contract(
     image: str | None,
     words: Mapping[str, str],
 ) -> Contract:
-    """``words`` are replaced in every text (``{task}``, ``{action}``); other ``{names}`` stay for ``planning.argv``."""
+    """``words`` are replaced in each text (``{task}``, ``{action}``); other names are ``planning.argv``'s."""
     filled = _fill(facts, words)
     _name_checkpoints(filled)
     spec = filled.get("spec")
@@ -146,7 +146,7 @@ def build_contract(
 
 
 def _name_checkpoints(facts: dict[str, Any]) -> None:
-    """``{checkpoints}`` among the artifacts stands for the checkpoint globs, whichever generation they are of."""
+    """``{checkpoints}`` among the artifacts stands for the checkpoint globs of the same generation."""
     verdict = facts.get("verdict") or {}
     globs = (facts.get("checkpoints") or {}).get("globs") or []
     if "{checkpoints}" in (verdict.get("artifacts") or ()):
@@ -159,9 +159,8 @@ _PLAIN = (
     "gpu_use", "needs", "optional", "results_subdir", "value_forms", "env", "shell_reads_arguments",
     "override_syntax", "refused_arguments", "extra_arguments", "traps",
 )  # fmt: skip
-LAYER_KEYS = frozenset(
-    {*_PLAIN, "command", "arguments", "spec", "progress", "verdict", "checkpoints", "source", "uses"}
-)
+_PARTS = ("command", "arguments", "spec", "progress", "verdict", "checkpoints")
+LAYER_KEYS = frozenset({*_PLAIN, *_PARTS, "source", "uses", "since", "until"})
 """What a layer may hold. ``source`` says where a fact comes from, ``uses`` names tables of the family."""
 
 

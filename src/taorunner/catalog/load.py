@@ -1,13 +1,12 @@
 """Reads the catalog's files. ``network_names`` only lists a folder: completion asks it for every key press.
 
-The files are ours and are checked strictly by ``tests/catalog``; here they are believed, so that reading is fast.
+The files are ours and are checked strictly by ``tests/catalog``; here they are believed, so reading is fast.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +22,10 @@ DATA = Path(__file__).parent / "data"
 
 def network_names() -> tuple[str, ...]:
     """Every head that experiments.yml may name, sorted. Reads no file."""
-    return tuple(sorted(name[:-4] for name in os.listdir(DATA / "networks") if name.endswith(".yml")))
+    return tuple(sorted(path.stem for path in (DATA / "networks").iterdir() if path.suffix == ".yml"))
 
 
-@lru_cache(maxsize=None)
+@cache
 def load_network(name: str) -> Network:
     """The network of that name. Raises UserFilesError with the nearest name."""
     if name not in network_names():
@@ -98,7 +97,7 @@ def _joined(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
     return joined
 
 
-@lru_cache(maxsize=None)
+@cache
 def _releases() -> tuple[Release, ...]:
     body = _read("releases.yml")
     return tuple(
@@ -112,7 +111,7 @@ def _releases() -> tuple[Release, ...]:
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def _read(path: str) -> dict[str, Any]:
     document = read_yaml((DATA / path).read_text(encoding="utf-8"))
     if document.problems:

@@ -64,8 +64,8 @@ class Argument:
 
     ``("-e", "{spec}")``, ``("--gpu_index", "{gpu_ids*}")`` (``*`` spreads a list into tokens of its own),
     ``("train.gpu_ids=[{gpu_ids}]",)`` (without the star a list is joined by commas, no spaces).
-    The piece is left out when one of its values is unknown, unless ``required``, and when an earlier piece gave
-    the same option. ``aliases`` are other spellings of its option (``--experiment_spec`` for ``-e``).
+    The piece is left out when one of its values is unknown, unless ``required``, and when an earlier piece
+    gave the same option. ``aliases`` are other spellings of its option (``--experiment_spec`` for ``-e``).
     Names of values: ``planning.argv.VALUES``.
     """
 
@@ -116,8 +116,9 @@ class VerdictContract:
     ``exit_zero_means_success`` is False for generations that drop the failure. ``success_statuses`` are the
     status words of which one must be new in status.json (``SUCCESS``), ``success_suffix`` the end of the
     message that does the same for generations that write RUNNING. ``status_required`` is False where a good
-    run may leave no record. ``failure_is_final`` is False in 7.x, where each logged ERROR becomes a FAILURE line.
-    ``artifacts`` are globs relative to the results folder: when given, one match must be newer than the start.
+    run may leave no record. ``failure_is_final`` is False in 7.x, where each logged ERROR becomes a FAILURE
+    line. ``artifacts`` are globs relative to the results folder, with names of ``planning.argv.VALUES``: when
+    given, one match must be newer than the start.
     ``betrayals`` are texts on the console that mean failure although the exit code is 0.
     """
 

@@ -32,9 +32,9 @@ OWN_RELEASE = "embedded"
 class Release:
     """One TAO release: which image tag it has for each family of images (``pyt``, ``tf1``, ``deploy``, …).
 
-    ``tags`` holds None where the release exists but its tag is not documented. ``exceptions`` are the networks
-    that have an image of their own: ``{"bevfusion": {"model": "5.5.0-pyt"}}``. ``public`` is False where the tags
-    were not in the registry when the facts were gathered.
+    ``tags`` holds None where the release exists but its tag is not documented. ``exceptions`` are the
+    networks that have an image of their own: ``{"bevfusion": {"model": "5.5.0-pyt"}}``. ``public`` is False
+    where the tags were not in the registry when the facts were gathered.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What the catalog knows of one head. ``needs`` and ``optional`` are keys of an experiment in experiments.yml."""
+    """What the catalog knows of one head. ``needs`` and ``optional`` are keys of an experiment."""
 
     name: str
     title: str
@@ -109,7 +109,7 @@ class Network:
         return known
 
     def contract(self, action: str, release: str | None = None, group: str | None = None) -> Contract:
-        """Everything about one action. ``action`` may be written ``deploy.evaluate``, which is ``group="deploy"``.
+        """Everything about one action. ``deploy.evaluate`` is ``evaluate`` of the group deploy.
 
         Raises UserFilesError naming the nearest action, or the releases that have it.
         """
@@ -178,7 +178,7 @@ class Network:
                     return release
                 raise UserFilesError(
                     f'"{self.name}" is not in TAO release "{name}"',
-                    hint=f"releases that have it: {', '.join(self.releases)}; set release for this experiment",
+                    hint=f"releases that have it: {', '.join(self.releases)}; set release here",
                 )
         raise UserFilesError(
             f'TAO release "{name}" is not known',

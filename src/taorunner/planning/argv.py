@@ -1,9 +1,9 @@
 """Which argument list starts an action? Pure: a contract and values in, tokens and findings out.
 
-The contract says which pieces there are (``catalog``); this module fills them in, leaves out what is unknown and
-optional, and says what is missing, reserved or unsafe. It never quotes: a value that a shell inside the container
-would change is refused, because no quoting survives all of TAO's entry points. The one escape is that of ``=`` in
-a Hydra value (``dino_model_epoch=011.pth``), which comes out right of each of them.
+The contract says which pieces there are (``catalog``); this module fills them in, leaves out what is unknown
+and optional, and says what is missing, reserved or unsafe. It never quotes: a value that a shell inside the
+container would change is refused, because no quoting survives all of TAO's entry points. The one escape is
+that of ``=`` in a Hydra value (``dino_model_epoch=011.pth``), which comes out right of each of them.
 Source: tao/tensorflow.md section 2.2, tao/pytorch.md section 2 ("quoting trap").
 """
 
@@ -87,8 +87,10 @@ VALUES: Mapping[str, ValueMeaning] = {
 
 @dataclass(frozen=True, slots=True)
 class ArgumentValues:
-    """``values`` by names of ``VALUES``, paths as the process sees them. ``overrides`` come from ``--set``, ``extra``
-    is what follows ``--``."""
+    """``values`` by names of ``VALUES``, paths as the process sees them.
+
+    ``overrides`` come from ``--set``, ``extra`` is what follows ``--``.
+    """
 
     values: Mapping[str, Value] = field(default_factory=dict)
     overrides: tuple[str, ...] = ()
@@ -97,8 +99,10 @@ class ArgumentValues:
 
 @dataclass(frozen=True, slots=True)
 class Argv:
-    """``tokens`` are complete when no finding is an error. ``values`` are those given plus those derived from them
-    (``model`` from ``checkpoint``, ``export_file`` from its form)."""
+    """``tokens`` are complete when no finding is an error.
+
+    ``values`` are those given plus those derived: ``model`` from ``checkpoint``, ``export_file`` from its form.
+    """
 
     tokens: tuple[str, ...]
     findings: tuple[Finding, ...]

@@ -1,0 +1,223 @@
+"""Networks are found by name, releases and actions by what the user wrote, and mistakes name the nearest."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from taorunner.catalog import load
+from taorunner.catalog.load import load_network, network_from, network_names
+from taorunner.catalog.models import Framework, GpuUse, OverrideSyntax
+from taorunner.errors import UserFilesError
+from taorunner.yaml_nodes import read_yaml
+
+PREFIX = "nvcr.io/nvidia/tao/tao-toolkit"
+
+
+def test_the_networks_of_the_first_release_are_there() -> None:
+    wanted = {
+        "detectnet_v2", "ssd", "dssd", "retinanet", "yolo_v3", "yolo_v4", "faster_rcnn", "classification_tf1", "unet",
+        "efficientdet_tf2", "dino", "rtdetr", "deformable_detr", "classification_pyt", "segformer", "ocrnet", "tinydet",
+        "annotations", "augmentation", "auto_label", "analytics",
+    }  # fmt: skip
+    assert wanted <= set(network_names())
+    assert list(network_names()) == sorted(network_names())
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("dsdd", 'did you mean "dssd"?'),
+        ("DINO", 'did you mean "dino"?'),
+        ("yolo_v5", 'did you mean "yolo_v4"?'),
+        ("../networks/dssd", None),
+        ("", None),
+    ],
+)
+def test_an_unknown_network_names_the_nearest(name: str, hint: str | None) -> None:
+    with pytest.raises(UserFilesError) as caught:
+        load_network(name)
+    assert caught.value.message == f'"{name}" is not a network of the catalog'
+    if hint is not None:
+        assert caught.value.hint == hint
+
+
+def test_the_default_release_is_the_newest_with_public_images() -> None:
+    defaults = {name: load_network(name).default_release for name in ("dssd", "efficientdet_tf2", "dino", "tinydet")}
+    assert defaults == {"dssd": "6.26.3", "efficientdet_tf2": "6.26.3", "dino": "7.0.1", "tinydet": "embedded"}
+
+
+@pytest.mark.parametrize(
+    ("network", "action", "release", "image"),
+    [
+        ("dssd", "train", None, "5.0.0-tf1.15.5"),
+        ("dssd", "train", "5.2.0", "5.0.0-tf1.15.5"),
+        ("dssd", "gen_trt_engine", None, "6.26.3-deploy"),
+        ("dssd", "deploy.evaluate", "5.5.0", "5.5.0-deploy"),
+        ("efficientdet_tf2", "train", None, "6.0.0-tf2"),
+        ("efficientdet_tf2", "train", "5.5.0", "5.0.0-tf2.11.0"),
+        ("dino", "train", None, "7.0.1-pyt"),
+        ("dino", "train", "7.1.0", "7.1.0-pyt"),
+        ("dino", "train", "5.1.0", "5.0.0-pyt"),
+        ("classification_pyt", "train", "5.1.0", "5.1.0-pyt"),
+        ("classification_pyt", "gen_trt_engine", "5.1.0", "5.1.0-deploy"),
+        ("dino", "train", "5.2.0", None),
+        ("annotations", "convert", "6.25.11", "6.25.11-data-services"),
+        ("tinydet", "train", "7.0.1", None),
+    ],
+)
+def test_each_release_has_the_image_of_the_table(
+    network: str, action: str, release: str | None, image: str | None
+) -> None:
+    found = load_network(network).contract(action, release).image
+    assert found == (None if image is None else f"{PREFIX}:{image}")
+
+
+def test_the_rules_follow_the_code_in_the_image_not_the_release() -> None:
+    old = load_network("efficientdet_tf2").contract("train", "5.5.0")  # the image is 5.0.0-tf2.11.0
+    assert old.verdict.exit_zero_means_success
+    assert old.arguments[0].tokens == ("--gpus", "{num_gpus}", "--gpu_index", "{gpu_ids*}")
+    new = load_network("efficientdet_tf2").contract("train", "6.0.0")
+    assert not new.verdict.exit_zero_means_success
+    assert new.verdict.success_suffix == "finished successfully."
+
+
+@pytest.mark.parametrize("release", ["5.5", "v5.5.0", " 5.5.0 "])
+def test_a_release_may_be_written_short(release: str) -> None:
+    assert load_network("dino").contract("train", release).release == "5.5.0"
+
+
+@pytest.mark.parametrize("release", ["9.9", "", "latest", "5.5.0-pyt", "5.50"])
+def test_an_unknown_release_lists_those_there_are(release: str) -> None:
+    with pytest.raises(UserFilesError) as caught:
+        load_network("rtdetr").contract("train", release)
+    assert caught.value.message == f'TAO release "{release}" is not known'
+    assert caught.value.hint == (
+        'releases of "rtdetr": 6.0.0, 6.25.7, 6.25.9, 6.25.10, 6.25.11, 6.26.3, 7.0.0, 7.0.1, 7.1.0'
+    )
+
+
+def test_a_release_without_the_network_lists_those_that_have_it() -> None:
+    with pytest.raises(UserFilesError) as caught:
+        load_network("dssd").contract("train", "7.0.1")
+    assert caught.value.message == '"dssd" is not in TAO release "7.0.1"'
+    assert caught.value.hint is not None
+    assert "5.0.0, 5.1.0, 5.2.0, 5.3.0, 5.5.0, 6.0.0, 6.26.3" in caught.value.hint
+
+
+def test_actions_of_two_groups_are_told_apart() -> None:
+    assert load_network("dssd").actions() == {
+        "dataset_convert": "model",
+        "train": "model",
+        "evaluate": "model",
+        "inference": "model",
+        "export": "model",
+        "prune": "model",
+        "gen_trt_engine": "deploy",
+        "deploy.evaluate": "deploy",
+        "deploy.inference": "deploy",
+    }
+    dssd = load_network("dssd")
+    assert dssd.contract("evaluate").framework is Framework.TF1
+    assert dssd.contract("evaluate", group="deploy").framework is Framework.DEPLOY
+    assert dssd.contract("deploy.evaluate") == dssd.contract("evaluate", group="deploy")
+
+
+@pytest.mark.parametrize(
+    ("network", "action", "release", "message", "hint"),
+    [
+        ("dssd", "trian", None, '"dssd" has no action "trian"', 'did you mean "train"?'),
+        ("dssd", "deploy.train", None, '"dssd" has no action "train"', None),
+        ("dssd", "modl.train", None, '"dssd" has no group "modl"', 'did you mean "model"?'),
+        (
+            "dino", "quantize", "5.5.0", '"dino" has no action "quantize" in TAO release 5.5.0',
+            "releases that have it: 7.0.0, 7.0.1, 7.1.0",
+        ),
+        ("tinydet", "prune", None, '"tinydet" has no action "prune"', None),
+        ("dssd", "", None, '"dssd" has no action ""', None),
+        ("dssd", ".", None, '"dssd" has no group ""', None),
+    ],
+)  # fmt: skip
+def test_an_unknown_action_names_the_next_step(
+    network: str, action: str, release: str | None, message: str, hint: str | None
+) -> None:
+    with pytest.raises(UserFilesError) as caught:
+        load_network(network).contract(action, release)
+    assert caught.value.message == message
+    assert caught.value.hint is not None
+    if hint is not None:
+        assert caught.value.hint == hint
+
+
+def test_tinydet_needs_no_gpu_no_image_and_no_weights() -> None:
+    network = load_network("tinydet")
+    train = network.contract("train", "7.0.1")
+    assert (network.needs, network.releases) == (("dataset",), ())
+    assert (train.group, train.image, train.release) == ("embedded", None, "embedded")
+    assert (train.gpu_use, train.override_syntax) == (GpuUse.NONE, OverrideSyntax.PLAIN)
+    assert (train.progress.status_files, train.progress.first_epoch) == (("train/status.json",), 0)
+    assert train.progress.max_epoch_is_last and train.verdict.exit_zero_means_success
+    assert train.verdict.success_suffix == "finished successfully."
+    assert train.checkpoints.latest == "train/tinydet_model_latest.npz"
+
+
+def test_a_network_of_ones_own_needs_no_code() -> None:
+    """The shape carries networks that are not in the catalog: here one with a UFF export and a plain trainer."""
+    body = read_yaml(
+        """
+        title: My network
+        purpose: object detection
+        sources: [my own head]
+        needs: [dataset]
+        words: {latest: my_model, key_name: key}
+        groups:
+          model:
+            family: pyt
+            since: 6.0.0
+            image: pyt
+            actions:
+              train: {arguments: {amp: train.precision=fp16}, progress: {console: plain}}
+              evaluate:
+              sleep: {gpu_use: none, arguments: {spec: null, key: null}, spec: null, command: my_tool rest}
+        """
+    ).value
+    network = network_from(body, "mine")
+    assert network.actions() == {"train": "model", "evaluate": "model", "sleep": "model"}
+    train = network.contract("train")
+    assert train.command == ("mine", "train")
+    assert train.arguments[-1].tokens == ("train.precision=fp16",)
+    assert train.checkpoints.latest == "train/my_model_latest.pth"
+    assert [a.tokens for a in train.arguments if a.tokens[0].startswith("key=")] == [("key={key}",)]
+    sleep = network.contract("sleep")
+    assert (sleep.command, sleep.spec, len(sleep.arguments)) == (("my_tool", "rest"), None, 1)
+
+
+def test_reading_one_network_is_fast() -> None:
+    network_names()
+    load_network("dssd")  # imports the YAML parser
+    best = 1.0
+    for _ in range(5):
+        load.load_network.cache_clear()
+        load._read.cache_clear()
+        load._releases.cache_clear()
+        start = time.process_time()
+        load_network("dssd").contract("train")
+        best = min(best, time.process_time() - start)
+    assert best < 0.015
+
+
+def test_names_load_no_yaml() -> None:
+    script = (
+        "import sys; from taorunner.catalog.load import network_names; assert 'dssd' in network_names();"
+        "print(sorted({'ruamel', '_ruamel_yaml', 'pydantic'} & {m.partition('.')[0] for m in sys.modules}))"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert result.stdout.strip() == "[]"
+
+
+def test_the_data_is_part_of_the_package() -> None:
+    assert Path(load.__file__).parent in load.DATA.parents
