@@ -1,0 +1,253 @@
+"""What does the console say? Raw chunks in, hints out, at the speed of a log and not of a line.
+
+Chunks are cut at CR and LF, ANSI sequences and backspaces are dropped. Most lines of a log say nothing:
+they are never looked at in Python. A block is searched for a few needles at memory speed, and only lines
+with one of them become text. (Measured: one ``bytes.find`` per needle is three times faster than one
+regular expression with all.)
+
+The same bytes give the same hints however they are cut into chunks.
+Source: tao/tensorflow.md section 6, tao/pytorch.md section 4.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from taorunner.catalog.models import ProgressContract
+from taorunner.progress.causes import find_cause
+from taorunner.progress.console_family import Follower, Plain
+from taorunner.progress.console_pyt import Lightning, MmEngine, PointPillars
+from taorunner.progress.console_tf import Keras, SessionHook, TfStep, Unet
+from taorunner.progress.hints import (
+    BetrayalHint,
+    CauseHint,
+    CheckpointHint,
+    FooterHint,
+    Hint,
+    MetricHint,
+    ProgressHint,
+    TracebackHint,
+)
+from taorunner.text import printable
+
+FAMILIES: dict[str, type[Plain]] = {
+    "keras": Keras,
+    "session_hook": SessionHook,
+    "tf_step": TfStep,
+    "unet": Unet,
+    "lightning": Lightning,
+    "mmengine": MmEngine,
+    "pointpillars": PointPillars,
+    "plain": Plain,
+}
+
+LINE_LIMIT = 64 * 2**10
+"""A longer line is cut; what follows up to its end is dropped."""
+
+_PIECE = 32 * 2**10
+_PATTERN_LIMIT = 4096
+_TAIL_BYTES = 256 * 2**10
+_TABLE_LIMIT = 500
+_TRACEBACK_LIMIT = 2000
+
+_LIVE = (b"rror", b"emory", b"illed", b"was interrupted", b"Invalid loss")
+"""Lines with one of these are compared with the table of causes at once, wherever they stand in the log.
+The other causes are found in the tail, once a run has ended: see ``Tracker.facts``."""
+
+_FOOTER = re.compile(rb"Execution status: (PASS|FAIL)")
+_TRACEBACK = b"Traceback (most recent call last)"
+_ANSI = re.compile(
+    rb"\x1b(?:\[[0-?]{0,64}[ -/]{0,8}[@-~]|\][^\x07\x1b\r\n]{0,512}(?:\x07|\x1b\\)?"
+    rb"|[()][A-Z0-9]|[@-Z\\^_=>78])?"
+)
+_PREFIX = re.compile(
+    r"(?:\[rank\d{1,5}\]: ?)?(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[,.]\d{1,9} \[[^\]\n]{1,40}\]"
+    r" (?:\[[A-Z]{3,10}\] )?[^\s:]{1,200}(?: \d{1,9})?: "
+    r"|(?:INFO|WARNING|ERROR):[\w.]{1,80}:)?",
+    re.ASCII,
+)
+_EXCEPTION = re.compile(
+    r"(?:[a-z_]\w{0,80}\.){0,8}[A-Z_]\w{0,80}"
+    r"(?:: |(?:(?<=Error)|(?<=Exception)|(?<=Interrupt)|(?<=Exit)|(?<=Iteration)|(?<=Empty)|(?<=Timeout))\Z)",
+    re.ASCII,
+)
+_BAR = re.compile(r"\d%\||\d/(?:\d{1,12}|Unknown) (?:\[[=>.]{1,200}\] )?- |━━")
+
+
+class ConsoleParser:
+    """Reads one run's console. Feed it every chunk of each stream in order; not thread-safe.
+
+    ``betrayals`` are texts that mean failure (see ``VerdictContract``). ``trains`` is False for actions
+    without epochs: their bars become steps of one epoch.
+    """
+
+    def __init__(
+        self, progress: ProgressContract, betrayals: Iterable[str] = (), *, trains: bool = True
+    ) -> None:
+        self._family = FAMILIES.get(progress.console, FAMILIES["plain"])(trains)
+        self._betrayals = tuple((text.encode(), text) for text in betrayals if text)
+        self._family_needles = self._family.needles
+        common = {b"Execution status: ", _TRACEBACK, *(needle for needle, _ in self._betrayals)}
+        self._needles = _without_covered({*common, *_LIVE, *self._family_needles})
+        self._streams: dict[str, _Stream] = {}
+        self._tail = bytearray()
+
+    def feed(self, data: bytes, stream: str = "stdout") -> list[Hint]:
+        """The hints of all lines that are complete now. ``stream`` keeps stdout and stderr apart."""
+        found: list[Hint] = []
+        state = self._streams.setdefault(stream, _Stream())
+        for start in range(0, len(data), _PIECE):
+            block = state.complete(data[start : start + _PIECE] if len(data) > _PIECE else data)
+            if block:
+                self._scan(state, block, found)
+        return found
+
+    def flush(self) -> list[Hint]:
+        """The hints of lines that were never finished. To be called once, at the end of the streams."""
+        found: list[Hint] = []
+        for state in self._streams.values():
+            if state.carry:
+                self._scan(state, state.complete(b"\n"), found)
+        return found
+
+    def tail(self, lines: int = 200) -> tuple[str, ...]:
+        """The last lines, without blank ones; of a progress bar only its latest state."""
+        raw = bytes(self._tail) + b"\n".join(
+            _clean(bytes(state.carry) + b"\n") for state in self._streams.values() if state.carry
+        )
+        kept: list[str] = []
+        was_bar = False
+        for line in reversed(raw.split(b"\n")):
+            text = printable(line[:_PATTERN_LIMIT].decode("utf-8", "replace").expandtabs().rstrip())
+            is_bar = bool(_BAR.search(text))
+            if not text or (is_bar and was_bar):
+                continue
+            was_bar = is_bar
+            kept.append(text)
+            if len(kept) >= lines:
+                break
+        return tuple(reversed(kept))
+
+    def _scan(self, state: _Stream, raw: bytes, found: list[Hint]) -> None:
+        block = _clean(raw)
+        self._tail += block[-_TAIL_BYTES:]
+        if len(self._tail) > 2 * _TAIL_BYTES:
+            del self._tail[:-_TAIL_BYTES]
+        starts = _line_starts(block, self._needles)
+        place = index = 0
+        while place < len(block):
+            if state.follower is None and not state.in_traceback:
+                while index < len(starts) and starts[index] < place:
+                    index += 1
+                if index == len(starts):
+                    return
+                place = starts[index]
+            end = block.find(b"\n", place)
+            if end > place:
+                self._read_line(state, block[place:end], found)
+            place = end + 1
+
+    def _read_line(self, state: _Stream, line: bytes, found: list[Hint]) -> None:
+        short = line[:_PATTERN_LIMIT].decode("utf-8", "replace")
+        text = short[match.end() :] if (match := _PREFIX.match(short)) else short
+        count = len(found)
+        if state.in_traceback:
+            self._read_traceback(state, text, found)
+            count = len(found)
+        elif state.follower is not None:
+            state.follow_left -= 1
+            if not state.follower(text, found) or state.follow_left <= 0:
+                state.follower = None
+        if any(needle in line for needle in self._family_needles):
+            follower = self._family.read(text, found)
+            if follower is not None:
+                state.follower, state.follow_left = follower, _TABLE_LIMIT
+        if footer := _FOOTER.search(line):
+            found.append(FooterHint(footer.group(1) == b"PASS"))
+        for needle, betrayal in self._betrayals:
+            if needle in line:
+                found.append(BetrayalHint(betrayal))
+        if _TRACEBACK in line:
+            state.in_traceback = _TRACEBACK_LIMIT
+        elif (
+            len(found) == count
+            and not (state.in_traceback and text[:1].isspace())
+            and any(needle in line for needle in _LIVE)
+            and (seen := find_cause(short, self._family.current_epoch))
+        ):
+            found.append(CauseHint(seen))
+
+    def _read_traceback(self, state: _Stream, text: str, found: list[Hint]) -> None:
+        """Frames are indented; the first line that is not, and reads like an exception, ends it."""
+        state.in_traceback -= 1
+        if not text[:1].isspace() and _EXCEPTION.match(text.rstrip()):
+            state.in_traceback = 0
+            found.append(TracebackHint(printable(text.strip())))
+
+
+class _Stream:
+    """What one stream has left over: the unfinished line, and whether a table or traceback goes on."""
+
+    def __init__(self) -> None:
+        self.carry = bytearray()
+        self.follower: Follower | None = None
+        self.follow_left = 0
+        self.in_traceback = 0
+
+    def complete(self, piece: bytes) -> bytes:
+        """The bytes up to the last end of a line, none longer than the limit; the rest is kept."""
+        cut = max(piece.rfind(b"\n"), piece.rfind(b"\r")) + 1
+        if not cut:
+            self.carry += piece[: LINE_LIMIT - len(self.carry)]
+            return b""
+        if not self.carry:
+            self.carry += piece[cut:]
+            return piece if cut == len(piece) else piece[:cut]
+        first = re.search(rb"[\r\n]", piece)
+        head = first.start() if first else 0
+        self.carry += piece[: min(head, LINE_LIMIT - len(self.carry))]
+        block = bytes(self.carry) + piece[head:cut]
+        self.carry = bytearray(piece[cut:])
+        return block
+
+
+def _without_covered(needles: set[bytes]) -> tuple[bytes, ...]:
+    """Without those that contain another one."""
+    return tuple(sorted(n for n in needles if not any(other != n and other in n for other in needles)))
+
+
+def _clean(block: bytes) -> bytes:
+    """Without ANSI sequences and backspaces, lines ended by LF only."""
+    if b"\x1b" in block:
+        block = _ANSI.sub(b"", block)
+    if b"\b" in block:
+        block = block.replace(b"\b", b"")
+    if b"\r" in block:
+        block = block.replace(b"\r", b"\n")
+    return block
+
+
+def _line_starts(block: bytes, needles: tuple[bytes, ...]) -> list[int]:
+    """Where the lines begin that hold a needle, in order. ``block`` ends with a line end."""
+    starts: set[int] = set()
+    for needle in needles:
+        place = block.find(needle)
+        while place >= 0:
+            starts.add(block.rfind(b"\n", 0, place) + 1)
+            place = block.find(needle, block.find(b"\n", place))
+    return sorted(starts)
+
+
+__all__ = [
+    "LINE_LIMIT",
+    "BetrayalHint",
+    "CauseHint",
+    "CheckpointHint",
+    "ConsoleParser",
+    "FooterHint",
+    "Hint",
+    "MetricHint",
+    "ProgressHint",
+    "TracebackHint",
+]

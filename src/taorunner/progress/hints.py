@@ -1,0 +1,66 @@
+"""What one console line can tell, as frozen values. Epochs are 1-based here already."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from taorunner.progress.causes import SeenCause
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressHint:
+    """``epoch`` is being worked on, or done if ``completed``; ``step`` of ``steps`` within it."""
+
+    epoch: int
+    epochs: int | None = None
+    step: int | None = None
+    steps: int | None = None
+    completed: bool = False
+    epoch_s: float | None = None
+    eta_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricHint:
+    """``running``: a value in the middle of an epoch, one of very many."""
+
+    name: str
+    value: float
+    epoch: int | None = None
+    running: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointHint:
+    """``path`` is None where TAO does not say it."""
+
+    path: str | None = None
+    epoch: int | None = None
+    step: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FooterHint:
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BetrayalHint:
+    """A text that means failure whatever the exit code says."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TracebackHint:
+    """The last line of a Python traceback: ``RuntimeError: …``."""
+
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class CauseHint:
+    seen: SeenCause
+
+
+Hint = ProgressHint | MetricHint | CheckpointHint | FooterHint | BetrayalHint | TracebackHint | CauseHint

@@ -1,0 +1,140 @@
+"""What has been reported already: a place that only moves forward, and metrics that are told once."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+
+from taorunner.progress.hints import ProgressHint
+
+STEP_INTERVAL = timedelta(seconds=0.5)
+"""The shortest time between two step events. Each may bring a running loss: at most four events a second."""
+
+_SAME = 2e-3
+_NAMES = {
+    "mean average precision": "mAP",
+    "mean_average_precision": "mAP",
+    "average_precision": "AP",
+    "validation_loss": "val_loss",
+    "training_accuracy": "train_acc",
+    "acc": "train_acc",
+    "validation_accuracy": "val_acc",
+    "val_accuracy": "val_acc",
+    "lr": "learning_rate",
+    "learning rate": "learning_rate",
+}
+
+
+class Position:
+    """A place that only moves forward: in epoch e, then e completed, then in epoch e + 1."""
+
+    def __init__(self, epochs: int | None) -> None:
+        self.epochs = epochs
+        self.epoch: int | None = None
+        self.first: int | None = None
+        self.done = 0
+        self._step: int | None = None
+        self._steps: int | None = None
+        self._eta_s: float | None = None
+        self._held: ProgressHint | None = None
+        self._last_step_at: datetime | None = None
+
+    def advance(self, hint: ProgressHint) -> list[ProgressHint]:
+        """What to report at once; steps are held back for ``take_step``."""
+        if hint.epochs:
+            self.epochs = hint.epochs
+        self._eta_s = hint.eta_s if hint.eta_s is not None else self._eta_s
+        epoch = max(1, min(hint.epoch, self.epochs) if self.epochs else hint.epoch)
+        if epoch <= self.done or (self.epoch is not None and epoch < self.epoch):
+            return []
+        self.first = self.first or epoch
+        found: list[ProgressHint] = []
+        if self.epoch is not None and epoch > self.epoch and self.done < epoch - 1:
+            found.append(self._complete(epoch - 1, None))
+        if hint.completed:
+            self.epoch = epoch
+            found.append(self._complete(epoch, hint.epoch_s))
+            return found
+        if self.epoch != epoch:
+            self.epoch, self._step, self._steps, self._held = epoch, hint.step, hint.steps, None
+            found.append(ProgressHint(epoch, self.epochs, hint.step, hint.steps, eta_s=self._eta_s))
+        elif hint.step is not None and (self._step is None or hint.step > self._step):
+            self._step, self._steps = hint.step, hint.steps or self._steps
+            self._held = ProgressHint(epoch, self.epochs, self._step, self._steps)
+        return found
+
+    def finish(self, marks_start: bool) -> list[ProgressHint]:
+        """A good end completes the last epoch where TAO writes only beginnings."""
+        if marks_start and self.epoch is not None and self.epoch == self.epochs and self.done < self.epoch:
+            return [self._complete(self.epoch, None)]
+        return []
+
+    def take_step(self, at: datetime, force: bool) -> ProgressHint | None:
+        if self._held is None:
+            return None
+        if (
+            not force
+            and self._last_step_at is not None
+            and timedelta(0) <= at - self._last_step_at < STEP_INTERVAL
+        ):
+            return None
+        held, self._held, self._last_step_at = self._held, None, at
+        return ProgressHint(held.epoch, self.epochs, held.step, held.steps, eta_s=self._eta_s)
+
+    def epoch_of_step(self, step: int) -> int | None:
+        """The epoch that ends with a step counted over the whole training."""
+        if self._steps and step % self._steps == 0:
+            return step // self._steps or None
+        return None
+
+    def _complete(self, epoch: int, epoch_s: float | None) -> ProgressHint:
+        self.done, self._held = epoch, None
+        steps = self._steps if epoch == self.epoch else None
+        return ProgressHint(epoch, self.epochs, steps, steps, True, epoch_s, self._eta_s)
+
+
+class ReportedMetrics:
+    """Which values were reported already, by either source."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[float, int | None, str]] = {}
+        self._running: dict[str, float] = {}
+        self._running_sent: dict[str, float] = {}
+
+    def is_new(self, name: str, value: float, epoch: int | None, source: str, *, repeats: bool) -> bool:
+        """``repeats``: the source says older values again, so only a changed one is new."""
+        before = self._last.get(name)
+        if before is not None:
+            old, old_epoch, old_source = before
+            same = _same(old, value)
+            if same and (repeats or old_epoch == epoch):
+                return False
+            if (
+                same
+                and old_source != source
+                and (old_epoch is None or epoch is None or abs(old_epoch - epoch) <= 1)
+            ):
+                return False
+        self._last[name] = (value, epoch, source)
+        return True
+
+    def keep_running(self, name: str, value: float) -> None:
+        self._running[name] = value
+
+    def take_running(self) -> list[tuple[str, float]]:
+        new = [
+            (name, value) for name, value in self._running.items() if self._running_sent.get(name) != value
+        ]
+        self._running_sent.update(new)
+        self._running.clear()
+        return new[:1]
+
+
+def canonical_name(name: str) -> str:
+    """One name for what the families call differently: ``mAP``, ``val_loss``, ``AP/car``."""
+    head, slash, rest = name.partition("/")
+    return _NAMES.get(head, head) + slash + rest
+
+
+def _same(a: float, b: float) -> bool:
+    return a == b or (a != a and b != b) or math.isclose(a, b, rel_tol=_SAME, abs_tol=1e-9)

@@ -1,0 +1,232 @@
+"""What has TAO written to status.json since we last looked?
+
+The file is JSON lines, appended to by train, truncated and rewritten by dataset_convert, torn when its
+writer is killed, shared with earlier attempts. This reader survives all of that in bounded memory and
+believes nothing it reads.
+Source: tao/pytorch.md section 3, tao/tensorflow.md section 5.2.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from taorunner.progress.quantities import read_float, read_int, read_seconds
+from taorunner.text import printable
+
+_LINE_LIMIT = 4 * 2**20
+_BLOCK = 256 * 2**10
+_GUARD = 256
+_METRIC_LIMIT = 512
+_NAME_LIMIT = 200
+_MESSAGE_LIMIT = 4000
+_STICKY_KEYS = ("graphical", "categorical", "kpi")
+_OWN_KEYS = (
+    "loss",
+    "learning_rate",
+    "lr",
+    "mini_batch_loss",
+    "running_average_loss",
+    "val_loss",
+    "validation_loss",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRecord:
+    """One line of status.json. Numbers are as TAO counts them: see ``ProgressContract`` for what they mean.
+
+    ``metrics`` come from kpi, categorical and graphical, which TAO repeats on every later line (sticky);
+    ``own_metrics`` stand at the top level and belong to this line alone. A nested value is named
+    ``average_precision/car``. ``written_at`` is the container's local clock, without a zone.
+    """
+
+    status: str
+    verbosity: str = ""
+    message: str = ""
+    epoch: int | None = None
+    max_epoch: int | None = None
+    step: int | None = None
+    max_step: int | None = None
+    time_per_epoch_s: float | None = None
+    eta_s: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    own_metrics: Mapping[str, float] = field(default_factory=dict)
+    written_at: datetime | None = None
+
+    @property
+    def generates_metrics(self) -> bool:
+        """True when this very line reports its metrics, rather than repeating older ones."""
+        return self.message.rstrip(" .").lower().endswith("metrics generated")
+
+
+class StatusReader:
+    """Reads what is new, by byte offset. Not thread-safe; opens the file anew for each reading.
+
+    ``start_offset`` is the size the file had at launch (0 when it was absent). When the bytes before the
+    offset are no longer those that were there, the file was rewritten and is read from its beginning.
+    """
+
+    def __init__(self, path: Path, start_offset: int = 0) -> None:
+        self._path = path
+        self._offset = max(0, start_offset)
+        self._guard: bytes | None = None
+        self._skipping = False
+        self.at_end = True
+        """False when a reading stopped at its limit: read again at once."""
+        try:
+            if path.is_file():
+                with path.open("rb") as file:
+                    self._check_rewritten(file)
+        except OSError:
+            return
+
+    @property
+    def offset(self) -> int:
+        """How many bytes have been read for good (up to the end of a line)."""
+        return self._offset
+
+    def read_new(self, *, last: bool = False, max_bytes: int = 16 * 2**20) -> list[StatusRecord]:
+        """The complete records written since the last call; empty when there is no file.
+
+        ``last``: nothing will be written any more, so a line without its newline counts as well.
+        """
+        records: list[StatusRecord] = []
+        self.at_end = True
+        try:
+            if not self._path.is_file():
+                return records
+            with self._path.open("rb") as file:
+                self._check_rewritten(file)
+                file.seek(self._offset)
+                self._read(file, records, last, max_bytes)
+                self._remember(file)
+        except OSError:
+            return records
+        return records
+
+    def _read(self, file: BinaryIO, records: list[StatusRecord], last: bool, max_bytes: int) -> None:
+        rest = bytearray()
+        first = self._offset
+        while block := file.read(_BLOCK):
+            cut = block.rfind(b"\n") + 1
+            rest += block[: cut or len(block)]
+            if cut:
+                self._offset += len(rest)
+                for line in bytes(rest).splitlines():
+                    if self._skipping:
+                        self._skipping = False
+                    elif record := parse_line(line):
+                        records.append(record)
+                rest = bytearray(block[cut:])
+            elif len(rest) > _LINE_LIMIT:
+                self._skipping = True
+                self._offset += len(rest)
+                rest.clear()
+            if self._offset - first >= max_bytes:
+                self.at_end = False
+                return
+        if self._skipping:
+            self._offset += len(rest)
+        elif last and rest:
+            record = parse_line(bytes(rest))
+            if record is not None:
+                self._offset += len(rest)
+                records.append(record)
+
+    def _check_rewritten(self, file: BinaryIO) -> None:
+        size = os.fstat(file.fileno()).st_size
+        if size < self._offset or (self._guard is not None and self._before_offset(file) != self._guard):
+            self._offset = 0
+            self._skipping = False
+        self._remember(file)
+
+    def _remember(self, file: BinaryIO) -> None:
+        self._guard = self._before_offset(file)
+
+    def _before_offset(self, file: BinaryIO) -> bytes:
+        start = max(0, self._offset - _GUARD)
+        file.seek(start)
+        return file.read(self._offset - start)
+
+
+def parse_line(line: bytes) -> StatusRecord | None:
+    """The record of one line, or None for rubbish. A record glued to a torn older one is found too."""
+    body = _load(line)
+    if body is None:
+        again = line.rfind(b'{"date"')
+        body = _load(line[again:]) if again > 0 else None
+    if body is None:
+        return None
+    status = body.get("status")
+    budget = [_METRIC_LIMIT]
+    metrics: dict[str, float] = {}
+    for key in _STICKY_KEYS:
+        _collect(metrics, body.get(key), "", budget)
+    own: dict[str, float] = {}
+    for key in _OWN_KEYS:
+        value = read_float(body.get(key))
+        if value is not None:
+            own[key] = value
+    return StatusRecord(
+        status=_text(status, 32).strip().upper(),
+        verbosity=_text(body.get("verbosity"), 32).strip().upper(),
+        message=_text(body.get("message"), _MESSAGE_LIMIT),
+        epoch=read_int(body.get("epoch")),
+        max_epoch=read_int(body.get("max_epoch")),
+        step=read_int(body.get("step")),
+        max_step=read_int(body.get("max_step")),
+        time_per_epoch_s=read_seconds(body.get("time_per_epoch")),
+        eta_s=read_seconds(body.get("eta", body.get("ETA"))),
+        metrics=metrics,
+        own_metrics=own,
+        written_at=_written_at(body.get("date"), body.get("time")),
+    )
+
+
+def _load(line: bytes) -> dict[str, object] | None:
+    if not line.strip(b" \t\r\0"):
+        return None
+    try:
+        body = json.loads(line.strip(b" \t\r\0").decode("utf-8", "replace"), parse_int=float)
+    except (ValueError, RecursionError):
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _collect(found: dict[str, float], value: object, name: str, budget: list[int]) -> None:
+    """Numbers of a dict, nested ones named by their path. At most three levels and ``budget`` numbers."""
+    if isinstance(value, dict):
+        if name.count("/") >= 2:
+            return
+        for key, inner in value.items():
+            if budget[0] <= 0:
+                return
+            part = printable(key)[:_NAME_LIMIT]
+            _collect(found, inner, f"{name}/{part}" if name else part, budget)
+        return
+    number = read_float(value)
+    if number is not None and name:
+        found[name] = number
+        budget[0] -= 1
+
+
+def _text(value: object, limit: int) -> str:
+    return printable(" ".join(value[:limit].split())) if isinstance(value, str) else ""
+
+
+def _written_at(date: object, time: object) -> datetime | None:
+    """Source: tao/pytorch.md section 3: ``M/D/YYYY`` and ``H:M:S``, not zero-padded."""
+    if not isinstance(date, str) or not isinstance(time, str):
+        return None
+    try:
+        month, day, year = (int(part) for part in date[:32].split("/"))
+        hour, minute, second = (int(float(part)) for part in time[:32].split(":"))
+        return datetime(year, month, day, hour, minute, second)
+    except (ValueError, OverflowError):
+        return None

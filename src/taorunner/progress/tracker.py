@@ -1,0 +1,334 @@
+"""Where is the run? Merges console and status.json into events, each thing once, never backwards.
+
+Epochs are 1-based here and after, whatever TAO writes. Time is a parameter; nothing is read or written.
+Source: tao/pytorch.md sections 3 and 4, tao/tensorflow.md sections 5.2 and 6.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from taorunner.catalog.models import Contract, EpochMark
+from taorunner.events import CheckpointSaved, EpochProgress, Event, MetricReported, Notice
+from taorunner.progress.causes import SeenCause, find_cause
+from taorunner.progress.console_lines import (
+    BetrayalHint,
+    CauseHint,
+    CheckpointHint,
+    ConsoleParser,
+    FooterHint,
+    Hint,
+    MetricHint,
+    ProgressHint,
+    TracebackHint,
+)
+from taorunner.progress.position import Position, ReportedMetrics, canonical_name
+from taorunner.progress.status_json import StatusRecord
+from taorunner.progress.verdict import Facts
+
+TRAINING_ACTIONS = frozenset({"train", "distill"})
+
+_NOTICE_LIMIT = 20
+_CAUSE_LIMIT = 200
+
+
+class Tracker:
+    """Follows one attempt of one run. Not thread-safe.
+
+    ``feed_console`` and ``feed_status`` may be called in any order and at any rate. ``at`` is an aware UTC
+    time, and also the clock that limits the rate of step events.
+    """
+
+    def __init__(self, contract: Contract, run_id: str, epochs_planned: int | None = None) -> None:
+        self._contract = contract
+        self._run = run_id
+        self._trains = epochs_planned is not None or contract.action in TRAINING_ACTIONS
+        self._parser = ConsoleParser(contract.progress, contract.verdict.betrayals, trains=self._trains)
+        self._planned = epochs_planned
+        self._progress = Position(epochs_planned)
+        self._status_epoch: int | None = None
+        self._metrics = ReportedMetrics()
+        self._generated: set[str] = set()
+        self._checkpoints: set[str] = set()
+        self._notices: set[str] = set()
+        self._footers: list[bool] = []
+        self._betrayals: list[str] = []
+        self._traceback: str | None = None
+        self._causes: list[SeenCause] = []
+        self._records = 0
+        self._success: str | None = None
+        self._failure: str | None = None
+        self._success_is_last = False
+        self._nan_epoch: int | None = None
+        self._nan_seen = False
+        self._resumed = False
+        self._events: list[Event] = []
+        self._at = datetime.min
+
+    def feed_console(self, data: bytes, at: datetime, stream: str = "stdout") -> list[Event]:
+        """``stream`` tells stdout and stderr apart, so that one does not cut the other's lines."""
+        self._at = at
+        self._read_hints(self._parser.feed(data, stream))
+        self._emit_step(force=False)
+        return self._taken()
+
+    def feed_status(self, records: Iterable[StatusRecord], at: datetime) -> list[Event]:
+        """Records that are new in this attempt, in order."""
+        self._at = at
+        for record in records:
+            self._read_record(record)
+        self._emit_step(force=False)
+        return self._taken()
+
+    def flush(self, at: datetime) -> list[Event]:
+        """To be called once both sources have ended: unfinished lines and what the rate limit held back."""
+        self._at = at
+        self._read_hints(self._parser.flush())
+        self._emit_step(force=True)
+        return self._taken()
+
+    @property
+    def tail(self) -> tuple[str, ...]:
+        """The last 200 console lines."""
+        return self._parser.tail()
+
+    @property
+    def facts(self) -> Facts:
+        """What the verdict needs of all that was said. The caller adds exit code, artifacts and the like."""
+        last_lines = self._parser.tail()
+        causes = [*self._causes]
+        for line in last_lines:
+            if (seen := find_cause(line, self._progress.epoch)) is not None:
+                causes.append(seen)
+        return Facts(
+            action=self._contract.action,
+            footer_passed=all(self._footers) if self._footers else None,
+            betrayals=tuple(dict.fromkeys(self._betrayals)),
+            status_records=self._records,
+            success_message=self._success,
+            failure_message=self._failure,
+            success_is_last=self._success_is_last,
+            traceback=self._traceback,
+            causes=_distinct(causes),
+            last_lines=last_lines,
+            epochs_planned=self._planned if self._planned is not None else self._progress.epochs,
+            epochs_done=self._progress.done,
+            epoch=self._progress.epoch,
+            nan_epoch=self._nan_epoch,
+            nan_seen=self._nan_seen,
+            resumed=self._resumed,
+            batch_key=self._contract.spec.keys.get("batch_size") if self._contract.spec else None,
+        )
+
+    def _read_hints(self, hints: Sequence[Hint]) -> None:
+        for hint in hints:
+            if isinstance(hint, ProgressHint):
+                self._advance(hint)
+            elif isinstance(hint, MetricHint):
+                self._console_metric(hint)
+            elif isinstance(hint, CheckpointHint):
+                self._checkpoint(hint)
+            elif isinstance(hint, FooterHint):
+                self._footers.append(hint.passed)
+                del self._footers[:-_NOTICE_LIMIT]
+            elif isinstance(hint, BetrayalHint):
+                self._betray(hint.text)
+            elif isinstance(hint, TracebackHint):
+                self._traceback = self._traceback or hint.line
+                if seen := find_cause(hint.line, self._progress.epoch):
+                    self._remember(seen)
+            elif isinstance(hint, CauseHint):
+                self._remember(hint.seen)
+
+    def _advance(self, hint: ProgressHint) -> None:
+        before = self._progress.epoch
+        for progress in self._progress.advance(hint):
+            self._emit_progress(progress)
+        if self._progress.epoch != before:
+            # Training went on after it: what was said before did not end the run.
+            self._traceback = None
+            self._causes.clear()
+
+    def _emit_progress(self, hint: ProgressHint) -> None:
+        self._events.append(
+            EpochProgress(
+                run=self._run, at=self._at, epoch=hint.epoch, epochs=hint.epochs,
+                step=hint.step, steps=hint.steps, completed=hint.completed, epoch_s=hint.epoch_s,
+                eta_s=hint.eta_s,
+            )
+        )  # fmt: skip
+
+    def _emit_step(self, *, force: bool) -> None:
+        step = self._progress.take_step(self._at, force)
+        if step is None:
+            return
+        self._emit_progress(step)
+        for name, value in self._metrics.take_running():
+            self._emit_metric(name, value, step.epoch)
+
+    def _console_metric(self, hint: MetricHint) -> None:
+        name = canonical_name(hint.name)
+        if hint.running:
+            if "loss" in name:
+                self._watch_nan(name, hint.value, hint.epoch)
+                if name == "loss" or name == "train_loss":
+                    self._metrics.keep_running(name, hint.value)
+            return
+        if self._metrics.is_new(name, hint.value, hint.epoch, "console", repeats=False):
+            self._emit_metric(name, hint.value, hint.epoch)
+
+    def _emit_metric(self, name: str, value: float, epoch: int | None) -> None:
+        self._watch_nan(name, value, epoch)
+        self._events.append(MetricReported(run=self._run, at=self._at, name=name, value=value, epoch=epoch))
+
+    def _watch_nan(self, name: str, value: float, epoch: int | None) -> None:
+        if math.isfinite(value) or "loss" not in name or self._nan_seen:
+            return
+        self._nan_seen, self._nan_epoch = True, epoch or self._progress.epoch
+        at = f" at epoch {self._nan_epoch}" if self._nan_epoch else ""
+        self._notice("warning", "nan-loss", f"{name} became {value}{at}")
+
+    def _checkpoint(self, hint: CheckpointHint) -> None:
+        epoch = hint.epoch
+        if epoch is None and hint.step:
+            epoch = self._progress.epoch_of_step(hint.step)
+        path = (
+            hint.path
+            or self._checkpoint_name(epoch)
+            or (f"step {hint.step}" if hint.step is not None else "")
+        )
+        if path and path not in self._checkpoints:
+            self._checkpoints.add(path)
+            at_epoch = epoch if epoch is not None else self._progress.epoch
+            self._events.append(CheckpointSaved(run=self._run, at=self._at, path=path, epoch=at_epoch))
+
+    def _checkpoint_name(self, epoch: int | None) -> str | None:
+        """The file of an epoch for families that write its plain number in the name."""
+        for glob in self._contract.checkpoints.globs:
+            if epoch is not None and glob.count("*") == 1 and not set("?[") & set(glob):
+                return glob.replace("*", str(epoch))
+        return None
+
+    def _betray(self, text: str) -> None:
+        if len(self._betrayals) < _NOTICE_LIMIT:
+            self._betrayals.append(text)
+
+    def _remember(self, seen: SeenCause) -> None:
+        if len(self._causes) < _CAUSE_LIMIT:
+            self._causes.append(seen)
+
+    def _notice(self, level: str, code: str, text: str) -> None:
+        if text not in self._notices and len(self._notices) < _NOTICE_LIMIT:
+            self._notices.add(text)
+            self._events.append(Notice(run=self._run, at=self._at, level=level, code=code, text=text))
+
+    def _read_record(self, record: StatusRecord) -> None:
+        self._records += 1
+        self._read_outcome(record)
+        self._read_status_progress(record)
+        self._read_status_metrics(record)
+
+    def _read_outcome(self, record: StatusRecord) -> None:
+        verdict = self._contract.verdict
+        message = record.message
+        for text in verdict.betrayals:
+            if text in message:
+                self._betray(text)
+        if "was interrupted" in message and (seen := find_cause(message, self._progress.epoch)):
+            self._remember(seen)
+        if record.status == "FAILURE":
+            self._failure, self._success_is_last = message or "FAILURE", False
+            if verdict.failure_is_final or record.verbosity in ("ERROR", "CRITICAL"):
+                self._notice("error", "tao-failure", f"TAO: {message or 'FAILURE'}")
+            if seen := find_cause(message, self._progress.epoch):
+                self._remember(seen)
+        elif record.status in verdict.success_statuses or (
+            verdict.success_suffix is not None and message.rstrip().endswith(verdict.success_suffix)
+        ):
+            self._success, self._success_is_last = message or record.status, True
+            for progress in self._progress.finish(self._contract.progress.epoch_mark is EpochMark.START):
+                self._emit_progress(progress)
+        elif record.status == "STARTED":
+            self._success, self._success_is_last = None, False
+        if message.startswith("Resuming training from"):
+            self._resumed = True
+            self._notice("info", "resumed", message[0].lower() + message[1:])
+
+    def _read_status_progress(self, record: StatusRecord) -> None:
+        contract = self._contract.progress
+        if record.epoch is None or not self._trains:
+            return
+        epoch_s, eta_s = record.time_per_epoch_s or None, record.eta_s
+        if contract.epoch_is_iteration:
+            epoch = self._progress.epoch or 1
+            self._advance(ProgressHint(epoch, None, record.epoch, record.max_epoch, eta_s=record.eta_s))
+            return
+        epoch = max(1, record.epoch - contract.first_epoch + 1)
+        epochs = record.max_epoch
+        if epochs is not None and contract.max_epoch_is_last:
+            epochs = epochs - contract.first_epoch + 1
+        self._status_epoch = epoch
+        if contract.epoch_mark is EpochMark.END:
+            self._advance(ProgressHint(epoch, epochs or None, completed=True, epoch_s=epoch_s, eta_s=eta_s))
+            return
+        if epoch > 1:
+            self._advance(
+                ProgressHint(epoch - 1, epochs or None, completed=True, epoch_s=epoch_s, eta_s=eta_s)
+            )
+        self._advance(ProgressHint(epoch, epochs or None, eta_s=record.eta_s))
+
+    def _read_status_metrics(self, record: StatusRecord) -> None:
+        epoch = self._metric_epoch(record)
+        is_epoch_record = record.epoch is not None
+        for raw, value in record.metrics.items():
+            name, value = self._named(raw, value)
+            if record.generates_metrics:
+                self._generated.add(name)
+            fresh = record.generates_metrics or (is_epoch_record and name not in self._generated)
+            self._status_metric(name, value, epoch, repeats=not fresh)
+        for raw, value in record.own_metrics.items():
+            name, value = self._named(raw, value)
+            self._status_metric(name, value, epoch, repeats=not is_epoch_record)
+
+    def _status_metric(self, name: str, value: float, epoch: int | None, *, repeats: bool) -> None:
+        if self._metrics.is_new(name, value, epoch, "status", repeats=repeats):
+            self._emit_metric(name, value, epoch)
+
+    def _named(self, raw: str, value: float) -> tuple[str, float]:
+        name = canonical_name(raw)
+        for pattern in self._contract.progress.percent_metrics:
+            if fnmatch.fnmatchcase(raw, pattern) or fnmatch.fnmatchcase(name, pattern):
+                return name, round(value / 100, 9)
+        return name, value
+
+    def _metric_epoch(self, record: StatusRecord) -> int | None:
+        """Which epoch a record's metrics belong to.
+
+        Source: tao/pytorch.md section 3, the sequence of a Lightning train.
+        """
+        if not self._trains:
+            return None
+        contract = self._contract.progress
+        if record.epoch is not None and not contract.epoch_is_iteration:
+            return self._status_epoch
+        if contract.epoch_is_iteration:
+            return self._progress.epoch
+        done = self._status_epoch
+        evaluates = record.message.lower().startswith(("eval", "valid"))
+        if contract.epoch_mark is EpochMark.END and evaluates and contract.console != "tf_step":
+            # Written before the record of its epoch.
+            if done is None:
+                return self._progress.first or (None if self._resumed else 1)
+            return min(done + 1, self._progress.epochs or done + 1)
+        return done if done is not None else self._progress.epoch
+
+    def _taken(self) -> list[Event]:
+        events, self._events = self._events, []
+        return events
+
+
+def _distinct(causes: list[SeenCause]) -> tuple[SeenCause, ...]:
+    return tuple(dict.fromkeys(causes))
