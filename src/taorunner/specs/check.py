@@ -156,10 +156,11 @@ def flattened(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[
 def _read_bytes(path: Path) -> bytes | str:
     """The file's bytes, one more than allowed at most; a text says why it is no file to read."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        return "the spec is a folder" if stat.S_ISDIR(mode) else "the spec is not a regular file"
     with os.fdopen(descriptor, "rb") as stream:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            return "the spec is a folder" if stat.S_ISDIR(mode) else "the spec is not a regular file"
         return stream.read(MAX_SPEC_BYTES + 1)
 
 
