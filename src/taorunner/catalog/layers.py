@@ -69,17 +69,26 @@ def _compare(text: str, version: Version) -> bool:
 def layers_of(
     blocks: Iterable[Block], action_tables: Iterable[Block], action: str, version: Version
 ) -> Iterator[Layer]:
-    """The layers of one action, general before specific: each base, then what is said of this action."""
-    blocks = list(blocks)
+    """The layers of one action, general before specific: each base, then what is said of this action.
+
+    ``blocks`` are the family, its tables and, last, the network's own group.
+    """
+    *shared, own = blocks
+    blocks = (*shared, own)
     for block in blocks:
         for part in _with_versions(block, version):
             yield part.get("base") or {}
+    for block in shared:
+        yield from _said_of(block, action, version)
     for table in action_tables:
         for part in _with_versions(table, version):
             yield part.get("base") or {}
-    for block in blocks:
-        for part in _with_versions(block, version):
-            yield (part.get("actions") or {}).get(action) or {}
+    yield from _said_of(own, action, version)
+
+
+def _said_of(block: Block, action: str, version: Version) -> Iterator[Layer]:
+    for part in _with_versions(block, version):
+        yield (part.get("actions") or {}).get(action) or {}
 
 
 def _with_versions(block: Block, version: Version) -> Iterator[Block]:

@@ -273,6 +273,7 @@ def _reserved_findings(argument: Argument, token: str) -> Iterator[Finding]:
                 f'"{shown}" is set by taorunner ({meaning.text})',
                 meaning.hint if name not in ("spec", "results_dir") else f"leave it out: {meaning.hint}",
             )
+            return
 
 
 def _extra_findings(contract: Contract, extra: tuple[str, ...]) -> Iterator[Finding]:
