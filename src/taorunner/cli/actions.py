@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from taorunner.cli.options import (
-    ExperimentsArgument, Invocation, JsonOption, PlainOption, ProjectOption, WorkspaceOption, split_pairs,
+    ExperimentsArgument,
+    Invocation,
+    JsonOption,
+    PlainOption,
+    ProjectOption,
+    WorkspaceOption,
+    split_pairs,
 )  # fmt: skip
 from taorunner.errors import UsageError
 
@@ -28,46 +34,54 @@ COMMANDS = {
     "inference": "Run a checkpoint on pictures.",
 }
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the exact request and the rendered spec; start nothing.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show the exact request and the rendered spec; start nothing.")
+]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Move earlier results aside (never deletes), then start afresh.")
 ]
 Detach = Annotated[bool, typer.Option("--detach", "-d", help="Return once the runs are handed over.")]
 BackendOption = Annotated[
-    Optional[str], typer.Option("--backend", help="docker, local or embedded.", show_default=False)  # noqa: UP045
+    Optional[str], typer.Option("--backend", help="docker, local or embedded.", show_default=False)
 ]
 Gpus = Annotated[
-    Optional[int], typer.Option("--gpus", min=0, max=64, help="How many GPUs.", show_default=False)  # noqa: UP045
+    Optional[int], typer.Option("--gpus", min=0, max=64, help="How many GPUs.", show_default=False)
 ]
 GpuIndices = Annotated[
-    Optional[str],  # noqa: UP045
+    Optional[str],
     typer.Option("--gpu-indices", help="Host ids as in nvidia-smi, 0,1 or auto.", show_default=False),
 ]
 Release = Annotated[
-    Optional[str], typer.Option("--release", help="TAO release, such as 5.0.0.", show_default=False)  # noqa: UP045
+    Optional[str], typer.Option("--release", help="TAO release, such as 5.0.0.", show_default=False)
 ]
 Image = Annotated[
-    Optional[str], typer.Option("--image", help="Container image to use instead.", show_default=False)  # noqa: UP045
+    Optional[str], typer.Option("--image", help="Container image to use instead.", show_default=False)
 ]
 Sets = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    Optional[list[str]],
     typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the rendered spec.", show_default=False),
 ]
 Checkpoint = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option("--checkpoint", help="Weights to read: a path, or a name in the results.", show_default=False),
+    Optional[str],
+    typer.Option(
+        "--checkpoint", help="Weights to read: a path, or a name in the results.", show_default=False
+    ),
 ]
 Parallel = Annotated[
-    Optional[int],  # noqa: UP045
+    Optional[int],
     typer.Option("--parallel", min=1, help="At most so many runs at once.", show_default=False),
 ]
-Grace = Annotated[float, typer.Option("--grace", min=0, help="Seconds between asking a run to stop and killing it.")]
+Grace = Annotated[
+    float, typer.Option("--grace", min=0, help="Seconds between asking a run to stop and killing it.")
+]
 
 
 def register(app: typer.Typer) -> None:
     for name, text in COMMANDS.items():
         app.command(name, help=text)(_command(name))
-    app.command("run", help="Run any other action of the network, such as gen_trt_engine or deploy.evaluate.")(_run)
+    app.command(
+        "run", help="Run any other action of the network, such as gen_trt_engine or deploy.evaluate."
+    )(_run)
 
 
 @dataclass(frozen=True)
@@ -119,7 +133,9 @@ def _command(action: str) -> Callable[..., int]:
 
 def _run(
     context: typer.Context,
-    action: Annotated[str, typer.Argument(help="Name of the action, see taorunner networks HEAD.", show_default=False)],
+    action: Annotated[
+        str, typer.Argument(help="Name of the action, see taorunner networks HEAD.", show_default=False)
+    ],
     experiments: ExperimentsArgument,
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
@@ -231,6 +247,8 @@ def _gpu_ids(text: str | None) -> tuple[str, ...] | None:
     if text == "auto":
         return ()
     ids = tuple(part.strip() for part in text.split(","))
-    if not all(part.isdigit() or part.startswith(("GPU-", "MIG-")) for part in ids) or len(set(ids)) != len(ids):
+    if not all(part.isdigit() or part.startswith(("GPU-", "MIG-")) for part in ids) or len(set(ids)) != len(
+        ids
+    ):
         raise UsageError(f'--gpu-indices takes distinct ids such as 0,1, or auto, not "{text}"')
     return ids

@@ -21,7 +21,12 @@ _ACTION_OPTIONS: dict[str, str] = {
     "--overwrite": "", "--parallel": "any", "--plain": "", "--project": "project", "-p": "project", "--release": "any",
     "--set": "any", "--workspace": "folder",
 }  # fmt: skip
-_PLACE_OPTIONS: dict[str, str] = {"--help": "", "--project": "project", "-p": "project", "--workspace": "folder"}
+_PLACE_OPTIONS: dict[str, str] = {
+    "--help": "",
+    "--project": "project",
+    "-p": "project",
+    "--workspace": "folder",
+}
 _RUN_OPTIONS: dict[str, str] = {"--help": "", "--workspace": "folder"}
 
 
@@ -64,7 +69,8 @@ TABLE: dict[str, Command] = {
     "ps": Command("Show the runs that are not over.", {**_RUN_OPTIONS, "--json": ""}, ("none",)),
     "runs list": Command(
         "Show all runs, newest first.",
-        {**_RUN_OPTIONS, "--json": "", "--limit": "any", "-n": "any", "--project": "project", "-p": "project"}, ("none",),
+        {**_RUN_OPTIONS, "--json": "", "--limit": "any", "-n": "any", "--project": "project", "-p": "project"},
+        ("none",),
     ),
     "runs show": Command("Show one run in full.", {**_RUN_OPTIONS, "--json": ""}, ("run",)),
     "logs": Command(
@@ -127,7 +133,9 @@ def complete(args: list[str], incomplete: str, environ: Mapping[str, str]) -> li
 
 def _subcommands(name: str) -> list[tuple[str, str]]:
     if name:
-        return [(key.split()[1], command.help) for key, command in TABLE.items() if key.startswith(name + " ")]
+        return [
+            (key.split()[1], command.help) for key, command in TABLE.items() if key.startswith(name + " ")
+        ]
     plain = [(key, command.help) for key, command in TABLE.items() if " " not in key]
     return plain + list(GROUPS.items())
 
@@ -245,9 +253,13 @@ def _actions(_context: _Context) -> list[str]:
     folder = Path(__file__).parent.parent / "catalog" / "data"
     for file in folder.rglob("*.yml"):
         text = file.read_text(encoding="utf-8")
-        for block in re.finditer(r"^( *)actions:[ \t]*\n((?:\1 +.*\n|[ \t]*\n|[ \t]*#.*\n)+)", text, re.MULTILINE):
+        for block in re.finditer(
+            r"^( *)actions:[ \t]*\n((?:\1 +.*\n|[ \t]*\n|[ \t]*#.*\n)+)", text, re.MULTILINE
+        ):
             lines = block[2].splitlines()
-            depths = [len(line) - len(line.lstrip()) for line in lines if line.strip() and line.lstrip()[0] != "#"]
+            depths = [
+                len(line) - len(line.lstrip()) for line in lines if line.strip() and line.lstrip()[0] != "#"
+            ]
             if depths:
                 pattern = re.compile(rf" {{{min(depths)}}}([a-z][a-z_]*):")
                 found.update(match[1] for line in lines if (match := pattern.match(line)))
@@ -262,7 +274,9 @@ def _runs(context: _Context) -> list[str]:
 def _folders(path: Path) -> list[str]:
     try:
         with os.scandir(path) as entries:
-            return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+            return sorted(
+                entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()
+            )
     except OSError:
         return []
 
@@ -311,7 +325,9 @@ def _plain(found: list[tuple[str, str]]) -> str:
 def _zsh(found: list[tuple[str, str]]) -> str:
     if not found:
         return "_files"
-    lines = [f'"{_zsh_word(word)}":"{_zsh_word(text)}"' if text else f'"{_zsh_word(word)}"' for word, text in found]
+    lines = [
+        f'"{_zsh_word(word)}":"{_zsh_word(text)}"' if text else f'"{_zsh_word(word)}"' for word, text in found
+    ]
     return "_arguments '*: :((" + "\n".join(lines) + "))'"
 
 

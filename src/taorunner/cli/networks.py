@@ -15,9 +15,9 @@ def register(app: typer.Typer) -> None:
 
 def _networks(
     context: typer.Context,
-    name: Annotated[Optional[str], typer.Argument(help="One network.", show_default=False)] = None,  # noqa: UP045
+    name: Annotated[Optional[str], typer.Argument(help="One network.", show_default=False)] = None,
     release: Annotated[
-        Optional[str], typer.Option("--release", help="As in this TAO release.", show_default=False)  # noqa: UP045
+        Optional[str], typer.Option("--release", help="As in this TAO release.", show_default=False)
     ] = None,
     json: JsonOption = False,
 ) -> int:

@@ -48,10 +48,10 @@ class Invocation:
 
 # Typer reads these at run time; `X | None` inside Annotated needs a newer Typer on Python 3.10.
 ProjectOption = Annotated[
-    Optional[str], typer.Option("--project", "-p", help="Name of the project.", show_default=False)  # noqa: UP045
+    Optional[str], typer.Option("--project", "-p", help="Name of the project.", show_default=False)
 ]
 WorkspaceOption = Annotated[
-    Optional[Path],  # noqa: UP045
+    Optional[Path],
     typer.Option("--workspace", help="Folder of the workspace.", show_default=False, envvar=None),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
@@ -67,6 +67,8 @@ def split_pairs(pairs: Sequence[str]) -> dict[str, str]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
-            raise UsageError(f'--set takes key=value, not "{pair}"', hint="for example --set train.num_epochs=5")
+            raise UsageError(
+                f'--set takes key=value, not "{pair}"', hint="for example --set train.num_epochs=5"
+            )
         result[key.strip()] = value
     return result

@@ -22,10 +22,11 @@ def _init_project(
     name: Annotated[str, typer.Argument(help="Name of the project.", show_default=False)],
     head: Annotated[str, typer.Option("--head", help="Network of the first experiment.")] = "tinydet",
     backbone: Annotated[
-        Optional[str], typer.Option("--backbone", help="Backbone of the first experiment.", show_default=False)  # noqa: UP045
+        Optional[str],
+        typer.Option("--backbone", help="Backbone of the first experiment.", show_default=False),
     ] = None,
     experiment: Annotated[
-        Optional[str], typer.Option("--experiment", help="Name of the first experiment.", show_default=False)  # noqa: UP045
+        Optional[str], typer.Option("--experiment", help="Name of the first experiment.", show_default=False)
     ] = None,
     dataset: Annotated[str, typer.Option("--dataset", help="Folder below data/ to train on.")] = "train",
     workspace: WorkspaceOption = None,
@@ -34,7 +35,9 @@ def _init_project(
 
     context.obj.refuse_extra()
     root = workspace or context.obj.workspace
-    made = new_project(Path.cwd(), root, name, head=head, backbone=backbone, experiment=experiment, dataset=dataset)
+    made = new_project(
+        Path.cwd(), root, name, head=head, backbone=backbone, experiment=experiment, dataset=dataset
+    )
     for path in made.files:
         typer.echo(f"made {path}")
     typer.echo(f"next: {made.next_step}", err=True)
@@ -44,7 +47,8 @@ def _init_project(
 def _validate(
     context: typer.Context,
     projects: Annotated[
-        Optional[list[str]], typer.Argument(help="Projects; all of them by default.", metavar="[PROJECT...]", show_default=False)  # noqa: UP045, E501
+        Optional[list[str]],
+        typer.Argument(help="Projects; all of them by default.", metavar="[PROJECT...]", show_default=False),
     ] = None,
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,

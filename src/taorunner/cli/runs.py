@@ -13,7 +13,7 @@ RunArgument = Annotated[
     str, typer.Argument(help="A run id, a unique part of one, or an experiment's name.", metavar="RUN")
 ]
 RunsArgument = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    Optional[list[str]],
     typer.Argument(help="Run ids, or names of experiments.", metavar="[RUN...]", show_default=False),
 ]
 
@@ -35,7 +35,9 @@ def _ps(context: typer.Context, workspace: WorkspaceOption = None, json: JsonOpt
 
     context.obj.refuse_extra()
     store = RunStore(context.obj.open_workspace(workspace).state_dir)
-    print_runs(store, [r for r in store.records() if not r.state.is_final], json=json, empty="nothing is running")
+    print_runs(
+        store, [r for r in store.records() if not r.state.is_final], json=json, empty="nothing is running"
+    )
     return 0
 
 
@@ -59,7 +61,9 @@ def _list(
     return 0
 
 
-def _show(context: typer.Context, run: RunArgument, workspace: WorkspaceOption = None, json: JsonOption = False) -> int:
+def _show(
+    context: typer.Context, run: RunArgument, workspace: WorkspaceOption = None, json: JsonOption = False
+) -> int:
     from taorunner.console.runs_view import print_run
     from taorunner.runs.store import RunStore
 
@@ -74,7 +78,7 @@ def _logs(
     run: RunArgument,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run is over.")] = False,
     tail: Annotated[
-        Optional[int], typer.Option("--tail", "-n", min=0, help="Only the last lines.", show_default=False)  # noqa: UP045
+        Optional[int], typer.Option("--tail", "-n", min=0, help="Only the last lines.", show_default=False)
     ] = None,
     workspace: WorkspaceOption = None,
 ) -> int:

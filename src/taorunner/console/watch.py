@@ -32,7 +32,9 @@ _QUESTION = "The runs belong to the machine, not to this terminal."
 _CHOICES = {"stop": "end them now, gracefully", "detach": "leave, they go on", "go on": "keep watching"}
 
 
-def watch_batch(store: RunStore, batch: Batch, *, json: bool, plain: bool, is_owned: Callable[[], bool]) -> int:
+def watch_batch(
+    store: RunStore, batch: Batch, *, json: bool, plain: bool, is_owned: Callable[[], bool]
+) -> int:
     """Watches a batch that was just handed over; the exit code is its worst outcome."""
     return _Watch(store, batch.runs, json=json, plain=plain, is_owned=is_owned, stops=True).run()
 
@@ -53,7 +55,8 @@ class _InterruptedError(Exception):
 
 class _Watch:
     def __init__(
-        self, store: RunStore, run_ids: Sequence[str], *, json: bool, plain: bool, is_owned: Callable[[], bool], stops: bool
+        self, store: RunStore, run_ids: Sequence[str], *,
+        json: bool, plain: bool, is_owned: Callable[[], bool], stops: bool,
     ) -> None:  # fmt: skip
         self._store = store
         self._feed = RunFeed(store, run_ids)
@@ -78,7 +81,7 @@ class _Watch:
                     detached = self._follow_live(screen)
         if detached:
             if not self._json:
-                print("detached; the runs go on. taorunner attach shows them again", file=sys.stderr)
+                sys.stderr.write("detached; the runs go on. taorunner attach shows them again\n")
             return ExitCode.DONE
         if not self._json:
             directories = {run_id: self._store.paths(run_id).directory for run_id in self._feed.run_ids}
@@ -140,7 +143,9 @@ class _Watch:
         time.sleep(_FAST_S if time.monotonic() - self._began_s < _FAST_FOR_S else _SLOW_S)
 
     def _readings(self) -> dict[str, GpuReading]:
-        if time.monotonic() - self._gpus_at_s >= _GPUS_EVERY_S and any(s.gpus for s in self._feed.snapshots()):
+        if time.monotonic() - self._gpus_at_s >= _GPUS_EVERY_S and any(
+            s.gpus for s in self._feed.snapshots()
+        ):
             self._gpus_at_s = time.monotonic()
             found = [
                 GpuReading(

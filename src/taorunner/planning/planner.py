@@ -13,9 +13,13 @@ from taorunner.catalog.models import Contract, Framework, GpuUse, OverrideSyntax
 from taorunner.catalog.network import Network
 from taorunner.errors import Finding, Severity, UserFilesError, has_errors
 from taorunner.events import now
-from taorunner.planning.argv import Argv, ArgumentValues, artifact_globs, build_argv, unsafe_character
+from taorunner.planning.argv import ArgumentValues, Argv, artifact_globs, build_argv, unsafe_character
 from taorunner.planning.environment import (
-    HOME_INSIDE, MODEL_KEY, RUN_INSIDE, base_environment, split_secrets,
+    HOME_INSIDE,
+    MODEL_KEY,
+    RUN_INSIDE,
+    base_environment,
+    split_secrets,
 )  # fmt: skip
 from taorunner.planning.plan import ContainerOptions, GpuRequest, Mount, RenderedSpec, RunPlan, SecretSource
 from taorunner.planning.preflight import earlier_results
@@ -31,7 +35,7 @@ from taorunner.specs.check import PreparedSpec, prepare_spec, read_number
 from taorunner.text import did_you_mean
 
 DEFAULT_SHM_BYTES = 16 * 1024**3
-"""Docker's own 64 MiB break every loader with workers. Source: tao/tensorflow.md section 9, tao/pytorch.md section 7."""
+"""Docker's own 64 MiB break every loader with workers. Source: tao/tensorflow.md 9, tao/pytorch.md 7."""
 DEFAULT_ULIMITS = {"stack": 67108864}
 """As NVIDIA's notebooks set it. memlock is left to the engine: many engines may not raise it."""
 HOST_BACKENDS = frozenset({"local", "embedded"})
@@ -143,7 +147,9 @@ def _plan_one(planning: _Planning, experiment: Experiment) -> PlannedRun | None:
     run_inside = str(site.run_dir / "input") if on_host else RUN_INSIDE
     if prepared is not None and prepared.text is not None and spec_path is not None:
         values.arguments["spec"] = f"{run_inside}/{spec_path.name}"
-    argv = build_argv(contract, ArgumentValues(values.arguments, _override_tokens(contract, request), request.extra))
+    argv = build_argv(
+        contract, ArgumentValues(values.arguments, _override_tokens(contract, request), request.extra)
+    )
     here += [_placed(planning, experiment, f) for f in argv.findings if not _follows(f, here)]
     here += _key_findings(planning, experiment, contract)
     results = planning.project.paths.results_dir(experiment.name)
@@ -152,8 +158,11 @@ def _plan_one(planning: _Planning, experiment: Experiment) -> PlannedRun | None:
     findings += [finding for finding in here if finding not in findings]
     if has_errors(here):
         return None
-    plan = _assemble(planning, experiment, contract, backend, site, values, argv, gpus, prepared, spec_path, mounts)
-    return PlannedRun(site, replace(plan, set_aside=kept.set_aside, make_dirs=kept.make_dirs))
+    plan = _assemble(
+        planning, experiment, contract, backend, site, values, argv, gpus, prepared, spec_path, mounts
+    )
+    home = () if on_host else (planning.workspace.home_dir,)
+    return PlannedRun(site, replace(plan, set_aside=kept.set_aside, make_dirs=(*kept.make_dirs, *home)))
 
 
 def _contract(network: Network, experiment: Experiment, request: ActionRequest) -> Contract:
@@ -179,7 +188,9 @@ def _backend_finding(
         hint = "leave backend out" if is_embedded else 'only "tinydet" runs on it; use docker or local'
         return _at(planning, experiment, ("backend",), "wrong-backend", f'"{contract.network}" {what}', hint)
     if backend == "docker" and contract.image is None:
-        message = f'no image is known for "{contract.network}" {contract.action} in release {contract.release}'
+        message = (
+            f'no image is known for "{contract.network}" {contract.action} in release {contract.release}'
+        )
         return _at(planning, experiment, ("release",), "no-image", message, "name one with image or --image")
     return None
 
@@ -205,12 +216,16 @@ def _gpus(experiment: Experiment, request: ActionRequest, contract: Contract) ->
 def _need_findings(planning: _Planning, experiment: Experiment, contract: Contract) -> Iterator[Finding]:
     for key in contract.needs:
         if getattr(experiment, key, None) is None:
-            message = f'"{contract.network}" {contract.action} needs "{key}", and "{experiment.name}" has none'
+            message = (
+                f'"{contract.network}" {contract.action} needs "{key}", and "{experiment.name}" has none'
+            )
             yield _at(planning, experiment, (), "missing-key", message, f'write "{key}:" below it')
     dataset = planning.project.paths.dataset_dir(experiment.dataset)
     if not dataset.is_dir():
         message = f'the dataset "{experiment.dataset}" does not exist ({dataset})'
-        yield _at(planning, experiment, ("dataset",), "missing-dataset", message, "put it there, or correct dataset")
+        yield _at(
+            planning, experiment, ("dataset",), "missing-dataset", message, "put it there, or correct dataset"
+        )
 
 
 def _spec(
@@ -255,8 +270,10 @@ def _key_findings(planning: _Planning, experiment: Experiment, contract: Contrac
     bad = unsafe_character(contract, key)
     if bad is None:
         return []
-    message = f'the model key has the character {bad!r}, which TAO\'s entry point would change'
-    return [_at(planning, experiment, ("model_key",), "argument-unsafe", message, "use letters, digits, _ and -")]
+    message = f"the model key has the character {bad!r}, which TAO's entry point would change"
+    return [
+        _at(planning, experiment, ("model_key",), "argument-unsafe", message, "use letters, digits, _ and -")
+    ]
 
 
 def _assemble(
@@ -340,7 +357,12 @@ def _unknown_experiment(name: str, project: Project) -> Finding:
 
 
 def _at(
-    planning: _Planning, experiment: Experiment, keys: tuple[str, ...], code: str, message: str, hint: str | None
+    planning: _Planning,
+    experiment: Experiment,
+    keys: tuple[str, ...],
+    code: str,
+    message: str,
+    hint: str | None,
 ) -> Finding:
     """An error at the experiment's key, or at its name where it does not have that key itself."""
     line, column = planning.project.place(("experiments", experiment.name, *keys), of_key=not keys)
@@ -359,5 +381,14 @@ def _follows(finding: Finding, known: Sequence[Finding]) -> bool:
     if finding.code != "argument-missing":
         return False
     told = {other.code for other in known if other.is_error}
-    causes = {"missing-spec", "checkpoint-missing", "pretrained-missing", "not-mounted", "missing-key", "missing-dataset"}
-    return bool(told & causes) or any(other.file is not None and other.file.suffix != ".yml" for other in known if other.is_error)
+    causes = {
+        "missing-spec",
+        "checkpoint-missing",
+        "pretrained-missing",
+        "not-mounted",
+        "missing-key",
+        "missing-dataset",
+    }
+    return bool(told & causes) or any(
+        other.file is not None and other.file.suffix != ".yml" for other in known if other.is_error
+    )

@@ -1,7 +1,7 @@
 """validate: everything that can be known of projects without a GPU, an engine or a container.
 
-What ``project`` finds in the files by themselves, and what only the catalog knows: heads, releases, needed keys, spec files
-of every action with the variables they use. Fast: a network's contracts are made once, a spec text is parsed once.
+What ``project`` finds in the files by themselves, and what only the catalog knows: heads, releases, needed keys,
+spec files of every action with the variables they use. Fast: a network's contracts are made once, a spec text is parsed once.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ class _Checks:
         """By action. Raises UserFilesError for an unknown release."""
         key = (network.name, release)
         if key not in self.contracts:
-            self.contracts[key] = {action: network.contract(action, release) for action in network.actions(release)}
+            self.contracts[key] = {
+                action: network.contract(action, release) for action in network.actions(release)
+            }
         return self.contracts[key]
 
     def names_in(self, folder: Path) -> frozenset[str]:
@@ -86,7 +88,11 @@ def _validate(checks: _Checks, project: Project, mounts: Mounts) -> Iterator[Fin
             network = load_network(experiment.head)
         except UserFilesError as error:
             yield project.finding(
-                Severity.ERROR, "unknown-head", error.message, ("experiments", experiment.name, "head"), hint=error.hint
+                Severity.ERROR,
+                "unknown-head",
+                error.message,
+                ("experiments", experiment.name, "head"),
+                hint=error.hint,
             )
             continue
         try:
@@ -104,20 +110,24 @@ def _validate(checks: _Checks, project: Project, mounts: Mounts) -> Iterator[Fin
 
 
 def _experiment(
-    checks: _Checks, project: Project, experiment: Experiment, network: Network, contracts: Mapping[str, Contract]
+    checks: _Checks,
+    project: Project,
+    experiment: Experiment,
+    network: Network,
+    contracts: Mapping[str, Contract],
 ) -> Iterator[Finding]:
     yield from _needs(project, experiment, network)
     if experiment.repository is not None and experiment.backbone is not None:
         missing = checks.missing_weights(experiment.repository, experiment.backbone, network.framework)
         if missing is not None:
-            path = ("experiments", experiment.name, "repository")
+            place = ("experiments", experiment.name, "repository")
             message = f'the pretrained weights of "{experiment.name}" are missing: {missing}'
             hint = "they are needed to train: download them from NGC, or correct repository and backbone"
-            yield project.finding(Severity.WARNING, "pretrained-missing", message, path, hint=hint)
+            yield project.finding(Severity.WARNING, "pretrained-missing", message, place, hint=hint)
     if network.framework is Framework.EMBEDDED and experiment.backend not in (None, "embedded"):
-        path = ("experiments", experiment.name, "backend")
+        place = ("experiments", experiment.name, "backend")
         message = f'"{network.name}" runs only on the embedded backend, not on "{experiment.backend}"'
-        yield project.finding(Severity.ERROR, "wrong-backend", message, path, hint="leave backend out")
+        yield project.finding(Severity.ERROR, "wrong-backend", message, place, hint="leave backend out")
     known = frozenset((*VARIABLES, *experiment.vars))
     seen: set[Path] = set()
     for action, contract in contracts.items():
@@ -129,8 +139,8 @@ def _experiment(
                 suffix = "yaml" if contract.spec.format == "yaml" else "txt"
                 message = f'"{experiment.name}" has no spec for train'
                 hint = f"write {experiment.spec_dirs[0]}/train.{suffix}"
-                path = ("experiments", experiment.name)
-                yield project.finding(Severity.ERROR, "missing-spec", message, path, hint=hint, of_key=True)
+                owner = ("experiments", experiment.name)
+                yield project.finding(Severity.ERROR, "missing-spec", message, owner, hint=hint, of_key=True)
         elif path_found not in seen:
             seen.add(path_found)
             yield from _spec(path_found, contract.spec, experiment, known, is_train=action == "train")
@@ -142,7 +152,9 @@ def _spec(
     findings = check_template(path, spec.format, known)
     yield from findings
     if is_train and experiment.overrides and not any(finding.is_error for finding in findings):
-        stand_ins = {name: 1 if name == "num_gpus" else [0] if name == "gpu_ids" else f"/{name}" for name in VARIABLES}
+        stand_ins = {
+            name: 1 if name == "num_gpus" else [0] if name == "gpu_ids" else f"/{name}" for name in VARIABLES
+        }
         prepared = prepare_spec(path, spec.format, {**stand_ins, **experiment.vars}, experiment.overrides)
         yield from (finding for finding in prepared.findings if finding not in findings)
 

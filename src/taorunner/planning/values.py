@@ -44,7 +44,12 @@ class ValueFinder:
     """Finds the values of one experiment. ``mounts`` is the identity where the process runs on this host."""
 
     def __init__(
-        self, workspace: Workspace, paths: ProjectPaths, experiment: Experiment, network: Network, mounts: Mounts
+        self,
+        workspace: Workspace,
+        paths: ProjectPaths,
+        experiment: Experiment,
+        network: Network,
+        mounts: Mounts,
     ) -> None:
         self._workspace, self._paths, self._experiment = workspace, paths, experiment
         self._network, self._mounts = network, mounts
@@ -97,10 +102,11 @@ class ValueFinder:
             trains = contract.action == "train"
             values.findings.append(
                 Finding(
-                    Severity.ERROR if trains else Severity.INFO, "pretrained-missing",
+                    Severity.ERROR if trains else Severity.INFO,
+                    "pretrained-missing",
                     f'the pretrained weights of "{experiment.name}" are missing: {problem} ({folder})',
                     "download them from NGC, or correct repository and backbone",
-                )  # fmt: skip
+                )
             )
         inside = self._inside(path, values)
         values.variables["pretrained_model"] = inside
@@ -117,8 +123,14 @@ class ValueFinder:
             if path is not None:
                 values.arguments["checkpoint"] = self._inside(path, values)
             else:
-                hint = f"there are: {', '.join(names[-5:])}" if names else f"taorunner train {self._experiment.name}"
-                values.findings.append(Finding(Severity.ERROR, "checkpoint-missing", problem or "no checkpoint", hint))
+                hint = (
+                    f"there are: {', '.join(names[-5:])}"
+                    if names
+                    else f"taorunner train {self._experiment.name}"
+                )
+                values.findings.append(
+                    Finding(Severity.ERROR, "checkpoint-missing", problem or "no checkpoint", hint)
+                )
         if "onnx_file" in wanted:
             self._file(results / "export", _ONNX_SUFFIXES, "onnx_file", values)
         if "engine_file" in wanted and contract.action != "gen_trt_engine":
@@ -127,7 +139,8 @@ class ValueFinder:
     def _file(self, folder: Path, suffixes: tuple[str, ...], name: str, values: RunValues) -> None:
         """The newest file of that kind; export_model chooses by its name."""
         found = sorted(
-            (path for path in folder.glob("**/*") if path.name.endswith(suffixes)), key=lambda path: path.stat().st_mtime
+            (path for path in folder.glob("**/*") if path.name.endswith(suffixes)),
+            key=lambda path: path.stat().st_mtime,
         )
         model = self._experiment.export_model
         named = [path for path in found if model is not None and path.name.startswith(model)]
@@ -138,7 +151,9 @@ class ValueFinder:
         """Where this network's training leaves its checkpoints, whichever action reads them."""
         if contract.framework in (Framework.DEPLOY, Framework.DATA_SERVICES) or contract.action != "train":
             try:
-                return self._network.contract("train", contract.release if contract.group != "deploy" else None)
+                return self._network.contract(
+                    "train", contract.release if contract.group != "deploy" else None
+                )
             except UserFilesError:
                 return contract
         return contract

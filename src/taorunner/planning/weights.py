@@ -63,8 +63,8 @@ def epoch_of(path: Path, contract: CheckpointContract) -> int | None:
 def choose_checkpoint(
     results: Path, contract: CheckpointContract, named: str | None
 ) -> tuple[Path | None, str | None, Sequence[str]]:
-    """``(path, what is wrong, names there are)``. ``named`` is export_model or ``--checkpoint``: a path, a file name, or
-    a name without its suffix; without it the newest epoch is taken."""
+    """``(path, what is wrong, names there are)``. ``named`` is export_model or ``--checkpoint``: a path, a file
+    name, or a name without its suffix; without it the newest epoch is taken."""
     checkpoints = find_checkpoints(results, contract)
     names = [path.name for path in checkpoints]
     if named is None:

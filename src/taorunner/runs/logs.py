@@ -17,7 +17,7 @@ def copy_log(
     store: RunStore, run_id: str, out: IO[bytes], *, follow: bool, tail: int | None,
     wait: Callable[[float], None] = time.sleep,
 ) -> None:  # fmt: skip
-    """Bytes as the process printed them. ``tail`` starts that many lines before the end. ``follow`` ends with the run."""
+    """Bytes as the process printed them. ``tail``: only so many lines from the end. ``follow`` ends with the run."""
     path = store.paths(run_id).console
     offset = 0 if tail is None else tail_offset(path, tail)
     while True:

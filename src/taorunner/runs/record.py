@@ -18,7 +18,9 @@ from taorunner.events import RunFinished, RunQueued, RunState
 class RunRecord:
     """``handle`` is the engine's own id once there is one. ``status_sizes`` holds the size that each status.json had
     at launch: only what comes after belongs to this run. ``error_code`` is the exit code (``errors.ExitCode``) of the
-    refusal that kept the run from starting, None for a run whose own process ended. ``queued_at`` and the others are aware UTC."""
+    refusal that kept the run from starting, None for a run whose own process ended.
+    Times are aware UTC.
+    """
 
     id: str
     batch: str

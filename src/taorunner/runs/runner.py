@@ -18,7 +18,14 @@ from taorunner.backends.base import Backend, EngineState, EngineStatus, Handle, 
 from taorunner.backends.secrets import remove_secrets, write_secrets
 from taorunner.errors import ExitCode, TaorunnerError
 from taorunner.events import (
-    Event, ImagePulled, ImagePulling, Notice, RunFinished, RunStarted, RunState, now,
+    Event,
+    ImagePulled,
+    ImagePulling,
+    Notice,
+    RunFinished,
+    RunStarted,
+    RunState,
+    now,
 )  # fmt: skip
 from taorunner.planning.plan import RunPlan
 from taorunner.runs.console_log import ConsoleLog
@@ -133,7 +140,12 @@ class BatchRunner:
             self._finish(run_id, RunState.FAILED, error.message, hint=error.hint, error_code=error.exit_code)
             return
         except OSError as error:
-            self._finish(run_id, RunState.FAILED, f"the results cannot be prepared: {error}", error_code=ExitCode.MACHINE)
+            self._finish(
+                run_id,
+                RunState.FAILED,
+                f"the results cannot be prepared: {error}",
+                error_code=ExitCode.MACHINE,
+            )
             return
         evidence = Evidence(plan, run_id, now())
         worker = Worker(backend, plan, launch, self._inbox, lambda: _write_spec(plan, launch))
@@ -141,8 +153,11 @@ class BatchRunner:
         self._active[run_id] = _Active(plan, launch, worker, backend, evidence, log=log, secrets=secrets)
         self._save(
             replace(
-                self._records[run_id], state=RunState.STARTING, gpus=gpu_ids, status_sizes=evidence.status_sizes
-            )  # fmt: skip
+                self._records[run_id],
+                state=RunState.STARTING,
+                gpus=gpu_ids,
+                status_sizes=evidence.status_sizes,
+            )
         )
         worker.start()
 
@@ -168,7 +183,9 @@ class BatchRunner:
     def _take_messages(self) -> None:
         try:
             self._take(self._inbox.get(timeout=TICK_S))
-            for _ in range(_MESSAGES_A_TURN):  # bounded: a loud run must not starve stop requests and statuses
+            for _ in range(
+                _MESSAGES_A_TURN
+            ):  # bounded: a loud run must not starve stop requests and statuses
                 self._take(self._inbox.get_nowait())
         except queue.Empty:
             return
@@ -186,9 +203,15 @@ class BatchRunner:
                 run_id,
                 [
                     ImagePulling(
-                        run=run_id, at=at, image=p.image, layers_done=p.layers_done, layers=p.layers,
-                        bytes_done=p.bytes_done, bytes_total=p.bytes_total, eta_s=p.eta_s,
-                    )  # fmt: skip
+                        run=run_id,
+                        at=at,
+                        image=p.image,
+                        layers_done=p.layers_done,
+                        layers=p.layers,
+                        bytes_done=p.bytes_done,
+                        bytes_total=p.bytes_total,
+                        eta_s=p.eta_s,
+                    )
                 ],
             )
         elif isinstance(message, Requested):
@@ -216,9 +239,13 @@ class BatchRunner:
             events.append(ImagePulled(run=run_id, at=at, image=plan.image, digest=started.image_digest))
         events.append(
             RunStarted(
-                run=run_id, at=at, image=plan.image, image_digest=started.image_digest,
-                gpus=active.launch.gpu_ids, handle=started.handle.id,
-            )  # fmt: skip
+                run=run_id,
+                at=at,
+                image=plan.image,
+                image_digest=started.image_digest,
+                gpus=active.launch.gpu_ids,
+                handle=started.handle.id,
+            )
         )
         self._emit(run_id, events)
 
@@ -277,7 +304,9 @@ class BatchRunner:
                 active.backend.remove(active.handle)
             except TaorunnerError as error:
                 text = f"the finished run could not be removed from the engine: {error.message}"
-                self._emit(run_id, [Notice(run=run_id, at=now(), level="warning", code="not-removed", text=text)])
+                self._emit(
+                    run_id, [Notice(run=run_id, at=now(), level="warning", code="not-removed", text=text)]
+                )
 
     # stopping
 
@@ -326,8 +355,6 @@ def _write_spec(plan: RunPlan, launch: Launch) -> None:
         return
     path = launch.run_dir / "input" / plan.spec.file_name
     path.write_text(plan.spec.text, encoding="utf-8")
-
-
 
 
 def _asked(run: Waiting) -> str:

@@ -112,7 +112,9 @@ class RunStore:
 
         Secrets are taken now, from the caller's ``environ``, into files that only the caller can read.
         """
-        batch = Batch(f"{at:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}", tuple(run for run, _ in plans), parallel, grace_s)
+        batch = Batch(
+            f"{at:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}", tuple(run for run, _ in plans), parallel, grace_s
+        )
         for run_id, plan in plans:
             record = RunRecord(
                 id=run_id, batch=batch.id, project=plan.project, experiment=plan.experiment, action=plan.action,
@@ -125,10 +127,10 @@ class RunStore:
             _write_json(paths.plan, plan.to_json())
             self.append_events(run_id, [record.queued_event()])
             self.save(record)
-        paths = self.batch_paths(batch.id)
-        paths.directory.mkdir(parents=True)
+        own = self.batch_paths(batch.id)
+        own.directory.mkdir(parents=True)
         body = {"id": batch.id, "runs": list(batch.runs), "parallel": parallel, "grace_s": grace_s}
-        _write_json(paths.batch, body)
+        _write_json(own.batch, body)
         return batch
 
     def load_batch(self, batch_id: str) -> Batch:
@@ -150,7 +152,8 @@ class RunStore:
             return RunRecord.from_json(body)
         except FileNotFoundError:
             raise RunStateError(
-                f'no run "{run_id}"', hint=did_you_mean(run_id, self.run_ids()) or "taorunner runs list shows the runs"
+                f'no run "{run_id}"',
+                hint=did_you_mean(run_id, self.run_ids()) or "taorunner runs list shows the runs",
             ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunStateError(f'the record of run "{run_id}" cannot be read: {error}') from error
@@ -159,7 +162,9 @@ class RunStore:
         """Newest first. Only names of folders: cheap for thousands of runs."""
         try:
             with os.scandir(self.runs_dir) as entries:
-                return sorted((entry.name for entry in entries if not entry.name.startswith(".")), reverse=True)
+                return sorted(
+                    (entry.name for entry in entries if not entry.name.startswith(".")), reverse=True
+                )
         except OSError:
             return []
 
@@ -188,7 +193,9 @@ class RunStore:
             shown = ", ".join(record.id for record in matching[:5])
             raise UsageError(f'"{name}" fits {len(matching)} runs', hint=f"say which: {shown}")
         known = [record.id for record in records] + [record.experiment for record in records]
-        raise RunStateError(f'no run "{name}"', hint=did_you_mean(name, known) or "taorunner runs list shows the runs")
+        raise RunStateError(
+            f'no run "{name}"', hint=did_you_mean(name, known) or "taorunner runs list shows the runs"
+        )
 
     def append_events(self, run_id: str, events: Iterable[Event]) -> None:
         """One write for all of them, so that a torn line can only be the last one."""

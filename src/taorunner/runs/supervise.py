@@ -54,7 +54,9 @@ class Supervisor:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._close_pipe()
-        self._process.returncode = self._process.poll() or 0  # it outlives us on purpose: no warning about that
+        self._process.returncode = (
+            self._process.poll() or 0
+        )  # it outlives us on purpose: no warning about that
 
     def _close_pipe(self) -> None:
         if self._process.stdin is not None:

@@ -13,7 +13,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from taorunner.backends.base import (
-    Backend, EngineRequest, EngineState, EngineStatus, Handle, Launch, LogPosition, LogStream, PullProgress, Started,
+    Backend,
+    EngineRequest,
+    EngineState,
+    EngineStatus,
+    Handle,
+    Launch,
+    LogPosition,
+    LogStream,
+    PullProgress,
+    Started,
 )  # fmt: skip
 from taorunner.errors import TaorunnerError
 from taorunner.planning.plan import RunPlan

@@ -1,0 +1,113 @@
+"""Evidence: all that can be seen of one run from outside, gathered until it can be judged.
+
+Console lines and status.json go through the tracker and become events; files in the results tell the rest. The sizes
+that status.json files have at launch are remembered: what stood there before belongs to an earlier run.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from taorunner.backends.base import EngineState, EngineStatus
+from taorunner.events import Event, Notice
+from taorunner.planning.plan import RunPlan
+from taorunner.progress.status_json import StatusReader
+from taorunner.progress.tracker import Tracker
+from taorunner.progress.verdict import Verdict, judge
+
+_CLOCK_SLACK_S = 2.0
+"""File systems round times, and a file server's clock may be a little behind ours."""
+
+
+class Evidence:
+    """Belongs to one attempt, made right before its launch. ``status_sizes``: what the run must not be told."""
+
+    def __init__(
+        self, plan: RunPlan, run_id: str, launched_at: datetime, status_sizes: dict[str, int] | None = None
+    ) -> None:
+        self._plan, self._run = plan, run_id
+        self._launched_s = launched_at.timestamp()
+        self._tracker = Tracker(plan.contract, run_id, plan.epochs)
+        paths = [plan.results_dir / name for name in plan.contract.progress.status_files]
+        self.status_sizes = status_sizes if status_sizes is not None else {str(p): _size(p) for p in paths}
+        self._readers = [StatusReader(path, self.status_sizes.get(str(path), 0)) for path in paths]
+
+    def printed(self, lines: bytes, at: datetime) -> list[Event]:
+        """Whole console lines, as they were recorded."""
+        return self._tracker.feed_console(lines, at)
+
+    def read_status(self, at: datetime) -> list[Event]:
+        """What status.json says since the last look."""
+        records = [record for reader in self._readers for record in reader.read_new()]
+        return self._tracker.feed_status(records, at)
+
+    def judge(
+        self, status: EngineStatus, *, stop_requested: bool, at: datetime
+    ) -> tuple[Verdict, list[Event]]:
+        """To be called once, after the last console line: the verdict, and the last events before it."""
+        records = [record for reader in self._readers for record in reader.read_new(last=True)]
+        events = self._tracker.feed_status(records, at) + self._tracker.flush(at)
+        facts = replace(
+            self._tracker.facts,
+            exit_code=status.exit_code,
+            oom_killed=status.oom_killed,
+            missing=status.state is EngineState.MISSING,
+            engine_error=status.error,
+            stop_requested=stop_requested,
+            artifact_fresh=self._artifact_is_fresh(),
+            host_path=self.host_path,
+        )
+        verdict = judge(self._plan.contract.verdict, facts)
+        events += [
+            Notice(run=self._run, at=at, level="warning", code=caution.code, text=caution.text)
+            for caution in verdict.cautions
+        ]
+        return verdict, events
+
+    def host_path(self, inside: str) -> Path | None:
+        """Where a path inside the container lies on this host; None where no mount covers it."""
+        if not self._plan.mounts:
+            return Path(inside)
+        inside = posixpath.normpath(inside)
+        best: Path | None = None
+        best_length = -1
+        for mount in self._plan.mounts:
+            target = mount.target.rstrip("/")
+            if (inside == target or inside.startswith(target + "/")) and len(target) > best_length:
+                best, best_length = mount.source / inside[len(target) :].lstrip("/"), len(target)
+        return best
+
+    def _artifact_is_fresh(self) -> bool | None:
+        """None where the contract promises no artifact."""
+        globs = self._plan.contract.verdict.artifacts
+        if not globs:
+            return None
+        return any(self._is_fresh(path) for pattern in globs for path in self._matches(pattern))
+
+    def _matches(self, pattern: str) -> list[Path]:
+        root = self._plan.results_dir
+        if pattern.startswith("/"):
+            found = self.host_path(pattern)
+            if found is None:
+                return []
+            root, pattern = found.parent, found.name
+        try:
+            return list(root.glob(pattern))
+        except (OSError, ValueError):
+            return []
+
+    def _is_fresh(self, path: Path) -> bool:
+        try:
+            return path.stat().st_mtime >= self._launched_s - _CLOCK_SLACK_S
+        except OSError:
+            return False
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
