@@ -12,7 +12,6 @@ import json
 import os
 import secrets
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -117,6 +116,21 @@ def tao_image(engine: rig.Engine) -> Callable[..., str]:
         return images.tao_image(engine, kind)
 
     return build
+
+
+@pytest.fixture(scope="session")
+def tao_commands(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, str]]:
+    """``tao_commands("pyt7", gpus=2)`` gives PATH and more with which TAO's commands are programs of this host."""
+    folder = images.host_commands(tmp_path_factory.mktemp("tao") / "bin")
+
+    def environment(kind: str = "pyt7", gpus: int = 1) -> dict[str, str]:
+        return {
+            "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
+            "TAO_FAKE_GENERATION": images.generation_of(kind),
+            "FAKE_GPUS": str(gpus),
+        }
+
+    return environment
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,18 @@ REGISTRY_USER = "$oauthtoken"  # NGC's
 REGISTRY_PASSWORD = "nvapi-test-key"
 
 NOOP = "#!/bin/sh\nexit 0\n"
+BANNER = """#!/bin/sh
+# what NVIDIA's entrypoint does before the command: a banner
+printf '\\n=============================\\n=== TAO Toolkit, stand-in ===\\n=============================\\n\\n'
+printf 'No NVIDIA software in here. By using it nothing is agreed to.\\n\\n'
+exec "$@"
+"""
+LAUNCHER = """#!{python}
+import sys
+sys.path.insert(0, {modules!r})
+from entry import main
+sys.exit(main(sys.argv))
+"""
 EMIT = """#!/bin/sh
 # emit N: N numbered lines of 88 bytes, as fast as the pipe takes them
 exec awk -v n="$1" 'BEGIN {
@@ -66,20 +78,17 @@ def tao_base(engine: Engine) -> str:
     """Python, a shell, the stand-in's modules and one link for each of TAO's tasks."""
     sources = sorted((HERE / "stand_in").glob("*.*"))
     content = [path.name + path.read_text() for path in sources]
-    tag = f"taorunner-test/tao-base:{digest(sys.version, base_source(), EMIT, *content)}"
+    tag = f"taorunner-test/tao-base:{digest(sys.version, base_source(), EMIT, BANNER, LAUNCHER, *content)}"
     with engine.locked("tao-base"):
         if not has_image(engine, tag):
             tree = Tree(texts={"usr/bin/noop": NOOP, "usr/bin/emit": EMIT})
             tree.add_busybox()
             tree.add_python()
             tree.files.update({f"opt/tao/stand_in/{path.name}": path for path in sources})
-            tree.texts["usr/local/bin/taofake"] = (
-                "#!/usr/bin/python3\n"
-                "import sys\n"
-                "sys.path.insert(0, '/opt/tao')\n"
-                "from stand_in.entry import main\n"
-                "sys.exit(main(sys.argv))\n"
+            tree.texts["usr/local/bin/taofake"] = LAUNCHER.format(
+                python="/usr/bin/python3", modules="/opt/tao/stand_in"
             )
+            tree.texts["opt/nvidia/nvidia_entrypoint.sh"] = BANNER
             for name in [*task_names(), "nvidia-smi"]:
                 tree.links[f"usr/local/bin/{name}"] = "taofake"
             environment = {
@@ -89,8 +98,23 @@ def tao_base(engine: Engine) -> str:
                 "PYTHONUNBUFFERED": "1",
                 "PYTHONDONTWRITEBYTECODE": "1",
             }
-            import_tree(engine, tree, tag, environment, ['CMD ["/bin/bash"]', "WORKDIR /workspace"])
+            entrypoint = 'ENTRYPOINT ["/opt/nvidia/nvidia_entrypoint.sh"]'
+            import_tree(engine, tree, tag, environment, [entrypoint, 'CMD ["/bin/bash"]', "WORKDIR /workspace"])
     return tag
+
+
+def host_commands(folder: Path) -> Path:
+    """TAO's commands as programs of this host, in a folder to put on PATH: what a native install would be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    launcher = folder / "taofake"
+    launcher.write_text(LAUNCHER.format(python=sys.executable, modules=str(HERE / "stand_in")))
+    launcher.chmod(0o755)
+    for name in [*task_names(), "nvidia-smi"]:
+        (folder / name).symlink_to("taofake")
+    interpreter = folder / "python3"
+    interpreter.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    interpreter.chmod(0o755)
+    return folder
 
 
 def task_names() -> list[str]:

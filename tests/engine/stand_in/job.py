@@ -1,0 +1,80 @@
+"""One action of one task, as the script behind TAO's entrypoint: ``job.py TASK ACTION OPTIONS…``.
+
+Writes what that generation writes, prints what it prints, and fails as ``FAKE_FAIL`` says.
+Source: tao/pytorch.md sections 3 and 4, tao/tensorflow.md sections 2.3, 5 and 6.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+import actions
+import entry
+import generations
+import seen
+import train_keras
+import train_lightning
+import train_session
+from context import Job, from_hydra, from_options
+
+SESSION_TASKS = {"detectnet_v2", "bpnet", "fpenet", "unet", "mask_rcnn", "efficientdet_tf1"}
+
+
+def main(task: str, action: str, words: list[str]) -> int:
+    """Gives the job's exit code. An interrupt ends a job well; in TF1 so does SystemExit."""
+    generation = generations.current()
+    about = entry.tasks()
+    if generation.family == "tf1":
+        job = from_options(generation, task, action, about["tf"][task]["actions"], words)
+    elif about["hydra"].get(task, {}).get("style") == "proto_argparse" and generation.family == "deploy":
+        job = from_options(generation, task, action, None, words)
+    else:
+        job = from_hydra(generation, task, action, words)
+    try:
+        seen.write(job.top_dir, task, action, job.spec_path)
+        work(job)
+    except (KeyboardInterrupt, SystemExit) as reason:
+        if isinstance(reason, SystemExit) and generation.family != "tf1":
+            raise
+        old = generation.records_every_failure
+        job.status.write("FAILURE", f"{job.title} was interrupted" if old else "User/System interruption: Ctrl-C")
+        return 0
+    except Exception as error:
+        traceback.print_exc()
+        record_failure(job, error)
+        return 1
+    return 0
+
+
+def work(job: Job) -> None:
+    if job.action not in ("train", "distill"):
+        actions.run(job)
+    elif job.generation.family == "pyt":
+        train_lightning.train(job)
+    elif job.task in SESSION_TASKS:
+        train_session.train(job)
+    else:
+        train_keras.train(job)
+
+
+def record_failure(job: Job, error: Exception) -> None:
+    """The FAILURE line, where this generation writes one for this kind of exception."""
+    if job.generation.records_every_failure:
+        job.status.write("FAILURE", str(error))
+        return
+    prefixes = {
+        NotImplementedError: "Feature not implemented",
+        (ValueError, TypeError): "Parameter validation error",
+        OSError: "File system error",
+    }
+    if isinstance(error, RuntimeError) and not isinstance(error, NotImplementedError):
+        return
+    for kind, prefix in prefixes.items():
+        if isinstance(error, kind):
+            job.status.write("FAILURE", f"{prefix}: {error}")
+            return
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2], sys.argv[3:]))
