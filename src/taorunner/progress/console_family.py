@@ -24,7 +24,7 @@ def line_pattern(pattern: str) -> re.Pattern[str]:
 
 
 _COCO = line_pattern(
-    r"Average (Precision|Recall) {1,10}\(A[PR]\) {0,4}@\[ {0,2}IoU=([\d.:]{1,12}) {0,4}\|"
+    r"Average (Precision|Recall) {1,10}\(A[PR]\) {0,4}@\[ {0,2}IoU=([\d.:]{1,12}) {0,12}\|"
     r" {0,4}area= {0,12}(\w{1,12})"
     r" {0,4}\| {0,4}maxDets= {0,12}(\d{1,5}) {0,4}\] {0,4}= {0,4}(NUM)"
 )
@@ -34,8 +34,15 @@ _PRUNING = line_pattern(r"Pruning ratio \(pruned model / original model\): (NUM)
 class Plain:
     """Evaluation summaries only: what every family shares."""
 
-    needles: tuple[bytes, ...] = (b"Average Precision ", b"Average Recall ", b"Pruning ratio")
+    needles: tuple[bytes, ...] = (
+        b"Average Precision ",
+        b"Average Recall ",
+        b"Pruning ratio",
+        b"annotation type",
+    )
     """Only lines with one of these are read."""
+
+    reads_coco = True
 
     def __init__(self, trains: bool) -> None:
         self.trains = trains
@@ -46,8 +53,15 @@ class Plain:
 
     def read(self, text: str, found: list[Hint]) -> Follower | None:
         """Appends what the line tells; returns a follower when the next lines belong to a table."""
-        if match := _COCO.search(text):
+        return self.read_metric(text, found)
+
+    def read_metric(self, text: str, found: list[Hint]) -> Follower | None:
+        """``read`` for lines that tell results, not progress."""
+        if self.reads_coco and (match := _COCO.search(text)):
             self._coco(match, found)
+        elif "annotation type" in text:
+            # pycocotools announces which of the two summaries comes next: boxes or masks.
+            self.reads_masks = "segm" in text
         elif match := _PRUNING.search(text):
             self.add_metric("pruning_ratio", match.group(1), found)
         return None

@@ -18,6 +18,7 @@ from taorunner.catalog.models import ProgressContract
 from taorunner.progress.causes import find_cause
 from taorunner.progress.console_family import Follower, Plain
 from taorunner.progress.console_pyt import Lightning, MmEngine, PointPillars
+from taorunner.progress.console_summaries import Summaries
 from taorunner.progress.console_tf import Keras, SessionHook, TfStep, Unet
 from taorunner.progress.hints import (
     BetrayalHint,
@@ -39,7 +40,7 @@ FAMILIES: dict[str, type[Plain]] = {
     "lightning": Lightning,
     "mmengine": MmEngine,
     "pointpillars": PointPillars,
-    "plain": Plain,
+    "plain": Summaries,
 }
 
 LINE_LIMIT = 64 * 2**10

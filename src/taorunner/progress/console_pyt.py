@@ -18,10 +18,11 @@ _COLON_PAIR = line_pattern(r"(?:^|[\s])([A-Za-z_][\w./@-]{0,120}): {1,4}(NUM)(?!
 class Lightning(Plain):
     """tqdm bars of PyTorch Lightning, epochs counted from 0; Rich's bars where rich is installed."""
 
-    needles = (
-        *Plain.needles, b"%|", b"/? [", "━".encode(), b"saving model to '", "│".encode(), b"test_",
-        b"Test metric", b"annotation type",
-    )  # fmt: skip
+    metric_needles = ("│".encode(), b"test_")
+    needles = (*Plain.needles, *metric_needles, b"%|", b"/? [", "━".encode(), b"saving model to '")
+
+    reads_coco = False
+    """pycocotools also sums up the sanity check; status.json has the real figures under their own names."""
 
     _rich = line_pattern(
         r"(Epoch (\d{1,9})/(\d{1,9})|Testing|Predicting) {1,8}[━╸╺╴╶ ]{1,200}(\d{1,12})/(\d{1,12})"
@@ -45,13 +46,14 @@ class Lightning(Plain):
             return None
         if match := self._best.search(text):
             found.append(CheckpointHint(match.group(2), int(match.group(1)) + 1))
-        elif "annotation type" in text:
-            self.reads_masks = "segm" in text
-        elif cell := self._cell.search(text) or self._bare.match(text):
+            return None
+        return self.read_metric(text, found)
+
+    def read_metric(self, text: str, found: list[Hint]) -> Follower | None:
+        if cell := self._cell.search(text) or self._bare.match(text):
             self.add_metric(cell.group(1), cell.group(2), found)
-        else:
-            super().read(text, found)
-        return None
+            return None
+        return super().read_metric(text, found)
 
     def _bar(
         self,
@@ -72,24 +74,19 @@ class Lightning(Plain):
             found, ProgressHint(int(epoch) + 1, int(last) + 1 if last else None, int(step), total)
         )
         for name, value in (_POSTFIX if sign == "=" else _COLON_PAIR).findall(rest):
-            if name == "v_num" or name.startswith("v_num"):
-                continue
-            self.add_metric(
-                name.removesuffix("_step").removesuffix("_epoch"),
-                value,
-                found,
-                running=not name.endswith("_epoch"),
-            )
+            # A value of the whole epoch is the epoch before's: status.json says it in time.
+            if name != "v_num" and not name.endswith("_epoch"):
+                self.add_metric(name.removesuffix("_step"), value, found, running=True)
 
 
 class MmEngine(Plain):
-    """bevfusion: ``Epoch(train) [e][i/n] lr: … eta: … loss: …``."""
+    """bevfusion: ``Epoch(train) [e][i/n] lr: … eta: … loss: …``; mmcls of 5.0 to 5.5: ``Epoch [e][i/n]``."""
 
-    needles = (*Plain.needles, b"Epoch(", b"Saving checkpoint at")
+    needles = (*Plain.needles, b"Epoch(", b"Epoch [", b"Saving checkpoint at")
 
     _line = line_pattern(
-        r"Epoch\((train|val|test)\)\s{1,8}(?:\[\s{0,8}(\d{1,9})\s{0,8}\])?"
-        r"\[\s{0,12}(\d{1,12})/\s{0,12}(\d{1,12})\]\s{0,8}([^\n]{0,4000})"
+        r"Epoch(?:\((train|val|test)\))?\s{1,8}(?:\[\s{0,8}(\d{1,9})\s{0,8}\])?"
+        r"\[\s{0,12}(\d{1,12})(?:/\s{0,12}(\d{1,12}))?\]\s{0,8}([^\n]{0,4000})"
     )
     _eta = line_pattern(r"\beta: ((?:\d{1,5} days?, )?\d{1,9}:\d\d:\d\d)")
     _save = line_pattern(r"Saving checkpoint at (\d{1,9}) (epochs|iterations)")
@@ -99,7 +96,9 @@ class MmEngine(Plain):
         if match := self._line.search(text):
             kind, epoch, step, steps, rest = match.groups()
             pairs = [(name, value) for name, value in _COLON_PAIR.findall(rest) if name not in self._noise]
-            if kind == "train" and epoch:
+            if kind in ("train", None):
+                if not epoch or not steps:
+                    return None
                 eta = self._eta.search(rest)
                 eta_s = read_seconds(eta.group(1)) if eta else None
                 self.add_progress(
@@ -107,8 +106,8 @@ class MmEngine(Plain):
                 )
                 for name, value in pairs:
                     self.add_metric(name, value, found, running=True)
-            elif kind != "train":
-                if not self.trains:
+            else:
+                if not self.trains and steps:
                     found.append(ProgressHint(1, 1, int(step), int(steps)))
                 for name, value in pairs:
                     self.add_metric(name, value, found)
@@ -122,8 +121,7 @@ class MmEngine(Plain):
 
 
 class PointPillars(Plain):
-    """Nested tqdm bars: ``epochs:`` counts completed epochs, ``train:`` the steps of the one being worked
-    on."""
+    """Nested tqdm bars: ``epochs:`` counts completed epochs, ``train:`` the steps of the current one."""
 
     needles = (*Plain.needles, b"epochs:", b"train:")
 

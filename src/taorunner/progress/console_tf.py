@@ -37,10 +37,10 @@ _COCO_NAMES = {
 class Keras(Plain):
     """``Epoch 12/80``, then bars; used by the Keras family of TF1 and by TF2."""
 
-    needles = (
-        *Plain.needles, b"Epoch ", b"] - ", b"/Unknown - ", b"AP ", b"mAP@", b"RPN_recall",
-        b"Validation loss:", b"Accuracy:", b"Evaluation ", b"Total Val Loss:",
+    metric_needles = (
+        b"AP ", b"mAP@", b"RPN_recall", b"Validation loss:", b"Accuracy:", b"Evaluation ", b"Total Val Loss:",
     )  # fmt: skip
+    needles = (*Plain.needles, *metric_needles, b"Epoch ", b"] - ", b"/Unknown - ")
 
     _bar = line_pattern(r"(\d{1,12})/(?:(\d{1,12}) \[[=>.]{1,200}\]|Unknown) - ")
     _done = line_pattern(r"(\d{1,9})s(?: |\Z|(?=Epoch))")
@@ -69,10 +69,8 @@ class Keras(Plain):
             self.add_progress(found, ProgressHint(max(1, int(match.group(1))), self._epochs))
         elif match := self._saved.search(text):
             found.append(CheckpointHint(match.group(2).strip(), int(match.group(1))))
-        elif "RPN_recall" in text:
-            return self._frcnn_table
         elif "- ETA" not in text:
-            self._read_metric(text, found)
+            return self.read_metric(text, found)
         return None
 
     def _read_bar(self, match: re.Match[str], rest: str, found: list[Hint]) -> None:
@@ -98,7 +96,9 @@ class Keras(Plain):
         for name, value in self._pair.findall(rest):
             self.add_metric(name.strip(), value, found, running=not completed)
 
-    def _read_metric(self, text: str, found: list[Hint]) -> None:
+    def read_metric(self, text: str, found: list[Hint]) -> Follower | None:
+        if "RPN_recall" in text:
+            return self._frcnn_table
         if match := self._frcnn_map.search(text):
             self.add_metric(match.group(1), match.group(2), found)
         elif match := self._named.search(text):
@@ -110,7 +110,8 @@ class Keras(Plain):
             label = glued or name
             self.add_metric(f"AP/{label}" if label else (kind or "AP"), value or glued_value, found)
         else:
-            super().read(text, found)
+            return super().read_metric(text, found)
+        return None
 
     def _frcnn_table(self, text: str, found: list[Hint]) -> bool:
         if match := self._frcnn_row.match(text):
@@ -121,9 +122,9 @@ class Keras(Plain):
 class SessionHook(Plain):
     """detectnet_v2, bpnet, fpenet: one line per epoch at its first step, tensors every few seconds."""
 
+    metric_needles = (b"Mean average_precision", b"Validation cost")
     needles = (
-        *Plain.needles, b"Epoch ", b"step = ", b"epoch = ", b"Mean average_precision", b"Validation cost",
-        b"Saving checkpoints for",
+        *Plain.needles, *metric_needles, b"Epoch ", b"step = ", b"epoch = ", b"Saving checkpoints for",
     )  # fmt: skip
 
     _map = line_pattern(r"Mean average_precision \(in %\): (NUM)")
@@ -140,18 +141,22 @@ class SessionHook(Plain):
         elif match := _EPOCH_LINE.search(text):
             # Not progress: validation announces like this which epoch it looks at.
             self.metric_epoch = int(match.group(1)) or None
-        elif match := self._map.search(text):
-            self.add_metric("mAP", match.group(1), found, 0.01)
-            return self._table
-        elif match := self._cost.search(text):
-            self.add_metric("validation_cost", match.group(1), found)
         elif match := _SAVING.search(text):
             found.append(CheckpointHint(match.group(2), None, int(match.group(1))))
         elif "step = " in text or "epoch = " in text:
             self._read_tensors(dict(_TENSOR.findall(text)), found)
         else:
-            super().read(text, found)
+            return self.read_metric(text, found)
         return None
+
+    def read_metric(self, text: str, found: list[Hint]) -> Follower | None:
+        if match := self._map.search(text):
+            self.add_metric("mAP", match.group(1), found, 0.01)
+            return self._table
+        if match := self._cost.search(text):
+            self.add_metric("validation_cost", match.group(1), found)
+            return None
+        return super().read_metric(text, found)
 
     def _read_hook(self, match: re.Match[str], found: list[Hint]) -> None:
         self.metric_epoch = None
@@ -180,19 +185,10 @@ class SessionHook(Plain):
 
 
 class TfStep(Plain):
-    """mask_rcnn and efficientdet_tf1: ``Global step 120 (epoch 1/10)``; steps count over the whole
-    training."""
+    """mask_rcnn and efficientdet_tf1: ``Global step 120 (epoch 1/10)``, counted over the whole training."""
 
-    needles = (
-        *Plain.needles,
-        b"Global step ",
-        b"Epoch ",
-        b"Saving checkpoints for",
-        b"annotation type",
-        b"AP: ",
-        b"AP50: ",
-        b"AP75: ",
-    )
+    metric_needles = (b"AP: ", b"AP50: ", b"AP75: ")
+    needles = (*Plain.needles, *metric_needles, b"Global step ", b"Epoch ", b"Saving checkpoints for")
 
     _step = line_pattern(r"Global step (\d{1,12}) \(epoch (\d{1,9})/(\d{1,9})\): (?:total )?loss: (NUM)")
     _logged = line_pattern(r"(?:^|[\s:])((?:mask_)?A[PR]\w{0,10}): {0,4}(NUM)\s{0,8}\Z")
@@ -215,21 +211,24 @@ class TfStep(Plain):
             found.append(
                 CheckpointHint(match.group(2), number if numbered else None, None if numbered else number)
             )
-        elif "annotation type" in text:
-            self.reads_masks = "segm" in text
-        elif match := self._logged.search(text):
-            self.add_metric(_COCO_NAMES.get(match.group(1), match.group(1)), match.group(2), found)
         else:
-            super().read(text, found)
+            return self.read_metric(text, found)
         return None
+
+    def read_metric(self, text: str, found: list[Hint]) -> Follower | None:
+        if match := self._logged.search(text):
+            self.add_metric(_COCO_NAMES.get(match.group(1), match.group(1)), match.group(2), found)
+            return None
+        return super().read_metric(text, found)
 
 
 class Unet(Plain):
     """``Epoch: 1.250000/50:, Cur-Step: 100, …``: a fraction counted from 0, seconds as plain numbers."""
 
+    metric_needles = (b"Recall", b"Precision", b"F1 score", b"Mean IOU")
     needles = (
-        *Plain.needles, b"Cur-Step: ", b"Saving checkpoints for", b"Saving the final step model to ",
-        b"Recall", b"Precision", b"F1 score", b"Mean IOU",
+        *Plain.needles, *metric_needles, b"Cur-Step: ", b"Saving checkpoints for",
+        b"Saving the final step model to ",
     )  # fmt: skip
 
     _step = line_pattern(
@@ -253,18 +252,21 @@ class Unet(Plain):
             found.append(CheckpointHint(match.group(2), None, int(match.group(1))))
         elif match := self._final.search(text):
             found.append(CheckpointHint(match.group(1).strip().rstrip("."), None))
-        elif match := self._named.search(text):
-            self.add_metric(match.group(1).lower().replace(" ", "_"), match.group(2), found)
         else:
-            super().read(text, found)
+            return self.read_metric(text, found)
         return None
+
+    def read_metric(self, text: str, found: list[Hint]) -> Follower | None:
+        if match := self._named.search(text):
+            self.add_metric(match.group(1).lower().replace(" ", "_"), match.group(2), found)
+            return None
+        return super().read_metric(text, found)
 
 
 def _in_epochs(
     whole: float, step: int | None, epochs: int | None, eta_s: float | None = None
 ) -> ProgressHint:
-    """Progress after ``whole`` epochs (1.25: a quarter of the second), with the step inside it where it can
-    be known."""
+    """Progress after ``whole`` epochs (1.25: a quarter of the second), the step inside it where it can be known."""
     base = int(whole)
     per_epoch = round(step / whole) if step and whole > 0 else None
     inside = max(0, min(step - base * per_epoch, per_epoch)) if step is not None and per_epoch else None

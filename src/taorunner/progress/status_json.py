@@ -19,6 +19,7 @@ from typing import BinaryIO
 from taorunner.progress.quantities import read_float, read_int, read_seconds
 from taorunner.text import printable
 
+_RECORD_LIMIT = 100_000
 _LINE_LIMIT = 4 * 2**20
 _BLOCK = 256 * 2**10
 _GUARD = 256
@@ -94,7 +95,8 @@ class StatusReader:
     def read_new(self, *, last: bool = False, max_bytes: int = 16 * 2**20) -> list[StatusRecord]:
         """The complete records written since the last call; empty when there is no file.
 
-        ``last``: nothing will be written any more, so a line without its newline counts as well.
+        ``last``: nothing will be written any more. Everything is read, a line without its newline as well.
+        Of very many records only the latest are given.
         """
         records: list[StatusRecord] = []
         self.at_end = True
@@ -123,12 +125,13 @@ class StatusReader:
                         self._skipping = False
                     elif record := parse_line(line):
                         records.append(record)
+                del records[:-_RECORD_LIMIT]
                 rest = bytearray(block[cut:])
             elif len(rest) > _LINE_LIMIT:
                 self._skipping = True
                 self._offset += len(rest)
                 rest.clear()
-            if self._offset - first >= max_bytes:
+            if not last and self._offset - first >= max_bytes:
                 self.at_end = False
                 return
         if self._skipping:

@@ -193,6 +193,8 @@ class Tracker:
 
     def _checkpoint(self, hint: CheckpointHint) -> None:
         epoch = hint.epoch
+        if hint.path is None and hint.step == 0:
+            return  # written before training begins
         if epoch is None and hint.step:
             epoch = self._progress.epoch_of_step(hint.step)
         path = (
