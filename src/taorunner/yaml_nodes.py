@@ -18,6 +18,9 @@ MAX_DEPTH = 60
 MAX_ALIAS_NODES = 200_000
 """How many values aliases and merges may stand for in all (a "billion laughs" file stands for 10^9)."""
 
+MAX_SLOW_CHARACTERS = 200_000
+_COLON_IN_FLOW = "found unexpected ':'"
+
 _INT = re.compile(r"[-+]?[0-9]+\Z|0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
 _WORDS: dict[str, object] = {
@@ -80,13 +83,35 @@ def read_yaml(text: str) -> YamlDocument:
     try:
         return _Builder(_ruamel_yaml.CParser(text)).document()
     except MarkedYAMLError as error:
+        is_colon = error.problem == _COLON_IN_FLOW
+        again = _read_slowly(text) if is_colon and len(text) <= MAX_SLOW_CHARACTERS else None
+        if again is not None:
+            return again
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         message = " ".join(part for part in (error.context, error.problem) if part)
         hint = "indent with blanks, not tabs" if "cannot start any token" in message else None
+        hint = 'put the text with the ":" in quotes' if is_colon else hint
         return _failed("yaml-syntax", f"not valid YAML: {message}", line, column, hint)
     except YAMLError as error:
         return _failed("yaml-syntax", f"not valid YAML: {str(error).splitlines()[0]}")
+    except _TooMuchError as error:
+        return _failed(error.code, error.message, error.line, error.column, error.hint)
+
+
+def _read_slowly(text: str) -> YamlDocument | None:
+    """By ruamel's own parser, a hundred times slower; None when that cannot read it either.
+
+    The libyaml that ruamel.yaml.clib carries refuses ``{key: env:NAME}``, which is good YAML 1.2.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        _, parser = YAML(typ="safe", pure=True).get_constructor_parser(text)
+        return _Builder(parser).document()
+    except YAMLError:
+        return None
     except _TooMuchError as error:
         return _failed(error.code, error.message, error.line, error.column, error.hint)
 
@@ -112,7 +137,9 @@ def _unreadable_character(text: str) -> YamlDocument | None:
     line = text.count("\n", 0, match.start()) + 1
     column = match.start() - text.rfind("\n", 0, match.start())
     code = f"U+{ord(match.group()):04X}"
-    return _failed("not-text", f"the character {code} is not allowed in YAML", line, column, "is this a text file?")
+    return _failed(
+        "not-text", f"the character {code} is not allowed in YAML", line, column, "is this a text file?"
+    )
 
 
 def _failed(code: str, message: str, line: int = 1, column: int = 1, hint: str | None = None) -> YamlDocument:
@@ -168,7 +195,9 @@ class _Builder:
             elif kind == "DocumentStartEvent" and self._done:
                 mark = event.start_mark
                 raise _TooMuchError(
-                    "several-documents", "a second document starts here (---)", (mark.line + 1, mark.column + 1)
+                    "several-documents",
+                    "a second document starts here (---)",
+                    (mark.line + 1, mark.column + 1),
                 )
             elif kind == "DocumentEndEvent":
                 self._done = True
@@ -250,9 +279,11 @@ class _Builder:
             first = self._document._places[id(top.value)][top.key][0]
             self._document.problems.append(
                 YamlProblem(
-                    "duplicate-key", f'"{top.key}" is given twice', *top.key_place,
+                    "duplicate-key",
+                    f'"{top.key}" is given twice',
+                    *top.key_place,
                     hint=f"the first one is at line {first[0]}; remove one of them",
-                )  # fmt: skip
+                )
             )
             return
         top.value[top.key] = value

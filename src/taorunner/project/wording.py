@@ -186,7 +186,7 @@ def _report_value(
     expected = words.expected.get(key, "something else")
     secret = key in words.secret_keys
     name = ".".join(shown(step) for step in path if isinstance(step, str))
-    hint = words.value_hint(key, value) or _value_hint(value, secret)
+    hint = (words.value_hint(key, value) if len(path) == 1 else None) or _value_hint(value, secret)
     if len(path) > 1 and not isinstance(value, dict | list):
         message = f'"{name}" cannot hold {described(value, secret=secret)}: "{key}" must be {expected}'
     else:

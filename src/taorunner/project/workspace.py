@@ -123,7 +123,7 @@ class Workspace:
         try:
             with os.scandir(self.projects_dir) as entries:
                 return tuple(
-                    sorted(entry.name for entry in entries if is_name(entry.name) and entry.is_dir())
+                    sorted(entry.name for entry in entries if is_name(entry.name) and _is_dir(entry.path))
                 )
         except OSError:
             return ()
@@ -236,7 +236,7 @@ def _expand_home(path: Path) -> Path:
         return path
 
 
-def _is_dir(path: Path) -> bool:
+def _is_dir(path: Path | str) -> bool:
     """False also for loops of links and unreadable folders, where Path.is_dir raises on old Pythons."""
     return os.path.isdir(path)  # noqa: PTH112
 
