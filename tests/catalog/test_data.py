@@ -12,14 +12,32 @@ import pytest
 
 from taorunner.catalog.layers import LAYER_KEYS, parse_argument, parse_version, version_matches
 from taorunner.catalog.load import DATA, load_network, network_names
-from taorunner.catalog.models import CheckpointContract, Contract, Framework, ProgressContract, SpecContract, VerdictContract
+from taorunner.catalog.models import (
+    CheckpointContract,
+    Contract,
+    Framework,
+    ProgressContract,
+    SpecContract,
+    VerdictContract,
+)
 from taorunner.planning.argv import VALUES
-
+from taorunner.progress.console_lines import FAMILIES
 from taorunner.yaml_nodes import read_yaml
 
 NETWORK_FILES = sorted((DATA / "networks").iterdir())
 FAMILY_FILES = sorted((DATA / "families").iterdir())
-NETWORK_KEYS = {"like", "title", "purpose", "sources", "trainable", "needs", "optional", "words", "groups", "traps"}
+NETWORK_KEYS = {
+    "like",
+    "title",
+    "purpose",
+    "sources",
+    "trainable",
+    "needs",
+    "optional",
+    "words",
+    "groups",
+    "traps",
+}
 BLOCK_KEYS = {"base", "actions", "versions"}
 GROUP_KEYS = {*BLOCK_KEYS, "family", "uses", "image", "since", "until"}
 FAMILY_KEYS = {*BLOCK_KEYS, "framework", "image", "tables"}
@@ -32,7 +50,6 @@ ROLES = {
     "results_dir", "pretrained", "pretrained_backbone", "resume", "pruned", "encryption_key", "checkpoint", "onnx_file",
     "trt_engine", "export_type", "tfrecords", "image_dir", "label_dir", "annotations_file",
 }  # fmt: skip
-CONSOLE_FAMILIES = {"keras", "session_hook", "tf_step", "unet", "lightning", "mmengine", "pointpillars", "plain"}
 NAME = re.compile(r"\{([^}*]*)\*?\}")
 
 
@@ -88,7 +105,10 @@ def test_a_network_has_only_known_keys(path: Path) -> None:
         assert "base" not in group.get("actions", {}) and group["actions"]
         check_block(group, f"{path.stem}.{name}")
         tables = read(DATA / "families" / f"{group['family']}.yml").get("tables") or {}
-        used = {*(group.get("uses") or ()), *(u for a in group["actions"].values() for u in (a or {}).get("uses", ()))}
+        used = {
+            *(group.get("uses") or ()),
+            *(u for a in group["actions"].values() for u in (a or {}).get("uses", ())),
+        }
         assert used <= set(tables)
 
 
@@ -98,7 +118,10 @@ def test_every_table_is_used_and_every_family_too() -> None:
     for path in NETWORK_FILES:
         for group in (read(path).get("groups") or {}).values():
             families.add(group["family"])
-            used = [*(group.get("uses") or ()), *(u for a in group["actions"].values() for u in (a or {}).get("uses", ()))]
+            used = [
+                *(group.get("uses") or ()),
+                *(u for a in group["actions"].values() for u in (a or {}).get("uses", ())),
+            ]
             tables |= {(group["family"], name) for name in used}
     assert families == {path.stem for path in FAMILY_FILES}
     assert tables == {(path.stem, name) for path in FAMILY_FILES for name in read(path).get("tables") or ()}
@@ -136,8 +159,10 @@ def test_every_contract_is_sound(name: str) -> None:
             names = {match[1] for match in NAME.finditer(text)}
             assert names <= (set(VALUES) if kind == "value" else set()), (where, text)
         assert contract.command and all(re.fullmatch(r"[\w.-]+", word) for word in contract.command)
-        assert contract.progress.console in CONSOLE_FAMILIES, where
-        options = [option for a in contract.arguments for option in (a.tokens[0].partition("=")[0], *a.aliases)]
+        assert contract.progress.console in FAMILIES, where
+        options = [
+            option for a in contract.arguments for option in (a.tokens[0].partition("=")[0], *a.aliases)
+        ]
         repeated = {option for option in options if options.count(option) > 1}
         assert repeated <= {"-m", "--resume_model_weights"}, (where, repeated)
         if contract.checkpoints.epoch_pattern is not None:
@@ -146,14 +171,18 @@ def test_every_contract_is_sound(name: str) -> None:
         for path in (*contract.progress.status_files, *contract.checkpoints.globs):
             assert not path.startswith("/") and ".." not in path, where
         if contract.spec is not None:
-            assert contract.spec.format in ("yaml", "prototxt") and len(set(contract.spec.stems)) == len(contract.spec.stems)
+            assert contract.spec.format in ("yaml", "prototxt") and len(set(contract.spec.stems)) == len(
+                contract.spec.stems
+            )
             assert any("{spec}" in a.tokens for a in contract.arguments), where
         else:
             assert not any("{spec}" in a.tokens for a in contract.arguments), where
         if contract.action == "train":
             assert network.trainable and contract.spec is not None
             assert {"epochs", "iterations"} & set(contract.spec.keys), where
-            assert contract.checkpoints.globs and contract.checkpoints.suffixes and contract.verdict.artifacts, where
+            assert (
+                contract.checkpoints.globs and contract.checkpoints.suffixes and contract.verdict.artifacts
+            ), where
             assert contract.progress.status_files and contract.verdict.status_required, where
     assert seen >= 1
 

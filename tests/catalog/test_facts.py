@@ -16,7 +16,13 @@ from taorunner.catalog.models import EpochMark, Framework, GpuUse, ResumeRule
 FACTS: dict[str, Any] = json.loads((Path(__file__).parent / "tao_facts.json").read_text(encoding="utf-8"))
 TF, PYT = FACTS["tf"], FACTS["pyt"]
 PREFIX = "nvcr.io/nvidia/tao/tao-toolkit"
-GROUP_OF_IMAGE = {"pyt": "model", "deploy": "deploy", "data-services": "dataset", "tf1": "model", "tf2": "model"}
+GROUP_OF_IMAGE = {
+    "pyt": "model",
+    "deploy": "deploy",
+    "data-services": "dataset",
+    "tf1": "model",
+    "tf2": "model",
+}
 SAMPLE_NAMES = {
     "ssd": "weights/ssd_resnet18_epoch_080.hdf5",
     "dssd": "weights/dssd_resnet18_epoch_080.hdf5",
@@ -60,7 +66,9 @@ def test_tensorflow_spec_keys(name: str) -> None:
         "pretrained": "pretrained_path", "resume": "resume_path", "tfrecords": "tfrecords_path",
         "image_dir": "image_dir_path", "label_dir": "label_dir_path", "pruned": "pruned_path",
     }  # fmt: skip
-    assert {role: spec.keys.get(role) for role in roles} == {role: dotted(facts[key]) for role, key in roles.items()}
+    assert {role: spec.keys.get(role) for role in roles} == {
+        role: dotted(facts[key]) for role, key in roles.items()
+    }
 
 
 @pytest.mark.parametrize("name", TF)
@@ -175,7 +183,10 @@ def test_which_exit_codes_are_believed() -> None:
         "5.5.0 deploy": [("dino", "gen_trt_engine", "5.5.0")],
         "6.0-7.x deploy": [("dino", "gen_trt_engine", "6.0.0"), ("dino", "deploy.evaluate", "7.0.1")],
         "5.0-5.2 data-services": [("annotations", "convert", "5.0.0"), ("annotations", "convert", "5.2.0")],
-        "5.5-6.25.11 data-services": [("annotations", "convert", "5.5.0"), ("annotations", "convert", "6.25.11")],
+        "5.5-6.25.11 data-services": [
+            ("annotations", "convert", "5.5.0"),
+            ("annotations", "convert", "6.25.11"),
+        ],
     }
     assert set(rows) == set(FACTS["exit_code_trust"])
     for row, cases in rows.items():
@@ -217,6 +228,12 @@ def test_a_logged_error_is_not_the_end_in_7() -> None:
 
 def test_epoch_numbers_per_generation() -> None:
     """tao/pytorch.md section 3: from 1 until 5.5, from 0 with the last number as maximum from 6.0 on."""
-    rows = {"5.0.0": (1, False), "5.3.0": (1, False), "5.5.0": (1, False), "6.0.0": (0, True), "7.0.1": (0, True)}
+    rows = {
+        "5.0.0": (1, False),
+        "5.3.0": (1, False),
+        "5.5.0": (1, False),
+        "6.0.0": (0, True),
+        "7.0.1": (0, True),
+    }
     progress = {release: load_network("dino").contract("train", release).progress for release in rows}
     assert {release: (p.first_epoch, p.max_epoch_is_last) for release, p in progress.items()} == rows

@@ -47,8 +47,15 @@ def test_an_unknown_network_names_the_nearest(name: str, hint: str | None) -> No
 
 
 def test_the_default_release_is_the_newest_with_public_images() -> None:
-    defaults = {name: load_network(name).default_release for name in ("dssd", "efficientdet_tf2", "dino", "tinydet")}
-    assert defaults == {"dssd": "6.26.3", "efficientdet_tf2": "6.26.3", "dino": "7.0.1", "tinydet": "embedded"}
+    defaults = {
+        name: load_network(name).default_release for name in ("dssd", "efficientdet_tf2", "dino", "tinydet")
+    }
+    assert defaults == {
+        "dssd": "6.26.3",
+        "efficientdet_tf2": "6.26.3",
+        "dino": "7.0.1",
+        "tinydet": "embedded",
+    }
 
 
 @pytest.mark.parametrize(
@@ -215,7 +222,9 @@ def test_names_load_no_yaml() -> None:
         "import sys; from taorunner.catalog.load import network_names; assert 'dssd' in network_names();"
         "print(sorted({'ruamel', '_ruamel_yaml', 'pydantic'} & {m.partition('.')[0] for m in sys.modules}))"
     )
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
     assert result.stdout.strip() == "[]"
 
 

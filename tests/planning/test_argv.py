@@ -30,7 +30,9 @@ from taorunner.planning.argv import (
 )
 
 GOLDEN = Path(__file__).parent / "argv_golden.txt"
-FACTS: dict[str, Any] = json.loads((Path(__file__).parents[1] / "catalog" / "tao_facts.json").read_text("utf-8"))
+FACTS: dict[str, Any] = json.loads(
+    (Path(__file__).parents[1] / "catalog" / "tao_facts.json").read_text("utf-8")
+)
 RESULTS = "/workspace/projects/p/models/e"
 KEY = "@TAORUNNER_SECRET_model_key@"
 
@@ -121,7 +123,9 @@ def test_mask_rcnn_takes_a_model_dir_and_no_results_dir() -> None:
     ],
 )
 def test_dino_trains_as_its_generation_wants(release: str, tokens: tuple[str, ...]) -> None:
-    argv = argv_of("dino", "train", release, spec="/s/t.yaml", results_dir=RESULTS, key=KEY, gpu_ids=("0", "1"))
+    argv = argv_of(
+        "dino", "train", release, spec="/s/t.yaml", results_dir=RESULTS, key=KEY, gpu_ids=("0", "1")
+    )
     assert argv.tokens == ("dino", "train", "-e", "/s/t.yaml", *tokens)
 
 
@@ -146,14 +150,18 @@ def test_prune_output_ends_in_hdf5() -> None:
 
 
 def test_classification_tf1_evaluates_without_a_model_argument() -> None:
-    argv = argv_of("classification_tf1", "evaluate", spec="/s", results_dir=RESULTS, key=KEY, checkpoint="/c.hdf5")
+    argv = argv_of(
+        "classification_tf1", "evaluate", spec="/s", results_dir=RESULTS, key=KEY, checkpoint="/c.hdf5"
+    )
     assert argv.tokens == (
         "classification_tf1", "evaluate", "-e", "/s", "-k", KEY, "--results_dir", f"{RESULTS}/evaluate",
     )  # fmt: skip
 
 
 def test_unet_writes_its_results_with_o() -> None:
-    argv = argv_of("unet", "evaluate", spec="/s", results_dir=RESULTS, checkpoint=f"{RESULTS}/weights/model.tlt")
+    argv = argv_of(
+        "unet", "evaluate", spec="/s", results_dir=RESULTS, checkpoint=f"{RESULTS}/weights/model.tlt"
+    )
     assert argv.tokens == (
         "unet", "evaluate", "-e", "/s", "-m", f"{RESULTS}/weights/model.tlt", "-o", f"{RESULTS}/evaluate",
     )  # fmt: skip
@@ -166,7 +174,9 @@ def test_faster_rcnn_calls_its_key_enc_key() -> None:
 
 def test_tinydet_paths_may_hold_blanks() -> None:
     root = "/home/josé/my work"
-    argv = argv_of("tinydet", "evaluate", spec=f"{root}/e.yaml", results_dir=root, checkpoint=f"{root}/a=b.npz")
+    argv = argv_of(
+        "tinydet", "evaluate", spec=f"{root}/e.yaml", results_dir=root, checkpoint=f"{root}/a=b.npz"
+    )
     assert argv.findings == ()
     assert argv.tokens == (
         "tinydet", "evaluate", "-e", f"{root}/e.yaml", f"results_dir={root}", f"evaluate.checkpoint={root}/a=b.npz",
@@ -175,7 +185,9 @@ def test_tinydet_paths_may_hold_blanks() -> None:
 
 def test_an_equals_sign_in_a_hydra_value_is_escaped() -> None:
     """Checked with hydra-core 1.3.2 behind a shell, behind shlex and behind ``bash -c``."""
-    argv = argv_of("dino", "evaluate", "5.2.0", spec="/s", results_dir=RESULTS, checkpoint="/r/dino_model_epoch=011.pth")
+    argv = argv_of(
+        "dino", "evaluate", "5.2.0", spec="/s", results_dir=RESULTS, checkpoint="/r/dino_model_epoch=011.pth"
+    )
     assert argv.findings == ()
     assert argv.tokens[-1] == r"evaluate.checkpoint=/r/dino_model_epoch\\=011.pth"
 
@@ -199,7 +211,9 @@ def test_what_is_missing_is_named_with_the_next_step() -> None:
 
 def with_extra(network: str, action: str, *extra: str, release: str | None = None) -> Argv:
     contract = load_network(network).contract(action, release)
-    return build_argv(contract, ArgumentValues({"spec": "/s", "results_dir": RESULTS, "checkpoint": "/c.pth"}, extra=extra))
+    return build_argv(
+        contract, ArgumentValues({"spec": "/s", "results_dir": RESULTS, "checkpoint": "/c.pth"}, extra=extra)
+    )
 
 
 @pytest.mark.parametrize("option", ["-i", "--image_dir", "--image_d"])
@@ -280,10 +294,15 @@ def test_overrides_that_would_not_arrive_are_refused(network: str, token: str, s
     assert [code for code, _ in messages(argv.findings)] == ([] if safe else ["argument-unsafe"])
 
 
-@pytest.mark.parametrize("character", [" ", "\t", "\n", "'", '"', "$", "`", ";", "&", "|", "<", ">", "(", ")", "*", "?", "\\", "{", "\x00"])
+@pytest.mark.parametrize(
+    "character",
+    [" ", "\t", "\n", "'", '"', "$", "`", ";", "&", "|", "<", ">", "(", ")", "*", "?", "\\", "{", "\x00"],
+)
 def test_a_shell_in_the_container_never_sees_a_special_character(character: str) -> None:
     argv = argv_of("dssd", "train", spec=f"/in/a{character}b.txt", results_dir=RESULTS)
-    assert [(f.code, '"-e"' in f.message or "/in/a" in f.message) for f in argv.findings] == [("argument-unsafe", True)]
+    assert [(f.code, '"-e"' in f.message or "/in/a" in f.message) for f in argv.findings] == [
+        ("argument-unsafe", True)
+    ]
 
 
 def test_keys_are_checked_by_whoever_puts_them_in() -> None:
@@ -341,7 +360,9 @@ def test_a_deploy_parser_accepts_every_list(name: str) -> None:
     for action, table in FACTS["deploy_options"][name].items():
         contract = network.contract(action, group="deploy")
         argv = build_argv(contract, ArgumentValues(values_for(contract)))
-        parsed = parser_of(FACTS["option_tables"][table], "--gpu_index", "--log_file").parse_args(list(argv.tokens[2:]))
+        parsed = parser_of(FACTS["option_tables"][table], "--gpu_index", "--log_file").parse_args(
+            list(argv.tokens[2:])
+        )
         engine = parsed.engine_file if action == "gen_trt_engine" else parsed.model_path
         assert engine == f"{RESULTS}/gen_trt_engine/best.engine", action
         assert parsed.results_dir == f"{RESULTS}/{contract.results_subdir}"
@@ -353,14 +374,21 @@ def test_hydra_lists_are_e_and_overrides_only(name: str) -> None:
     for release in [r for r in network.releases if r not in ("5.0.0", "5.1.0", "5.2.0", "5.3.0")]:
         for action in network.actions(release):
             contract = network.contract(action, release)
-            if contract.override_syntax is not OverrideSyntax.HYDRA or contract.arguments[0].tokens[0] == "--gpus":
+            if (
+                contract.override_syntax is not OverrideSyntax.HYDRA
+                or contract.arguments[0].tokens[0] == "--gpus"
+            ):
                 continue
             old = contract.image is not None and ":5.0.0-" in contract.image
             tokens = list(build_argv(contract, ArgumentValues(values_for(contract))).tokens[2:])
             if contract.spec is not None:
                 assert tokens[:2] == ["-e", "/run/spec.yaml"]
                 tokens = tokens[2:]
-            assert old or all("=" in token and " " not in token for token in tokens), (action, release, tokens)
+            assert old or all("=" in token and " " not in token for token in tokens), (
+                action,
+                release,
+                tokens,
+            )
 
 
 @pytest.mark.parametrize("name", network_names())
@@ -391,7 +419,12 @@ def test_no_text_breaks_the_builder(
     network = load_network(name)
     action = data.draw(st.sampled_from(sorted(network.actions())))
     contract = network.contract(action)
-    given_values: dict[str, Value] = {"spec": path, "results_dir": RESULTS, "checkpoint": f"/c/{path}", "gpu_ids": ("0",)}
+    given_values: dict[str, Value] = {
+        "spec": path,
+        "results_dir": RESULTS,
+        "checkpoint": f"/c/{path}",
+        "gpu_ids": ("0",),
+    }
     argv = build_argv(contract, ArgumentValues(given_values, tuple(overrides), tuple(extra)))
     assert argv.tokens[: len(contract.command)] == contract.command
     for finding in argv.findings:
