@@ -305,6 +305,29 @@ def test_a_shell_in_the_container_never_sees_a_special_character(character: str)
     ]
 
 
+def test_a_value_typed_by_hand_is_never_repeated() -> None:
+    """It may be a secret."""
+    argv = with_extra("dssd", "evaluate", "--password", "top secret")
+    assert messages(argv.findings) == [("argument-unsafe", "' ' in the argument \"--password\"")]
+
+
+def test_int8_needs_calibration_pictures() -> None:
+    contract = load_network("dssd").contract("gen_trt_engine")
+    values: dict[str, Value] = {
+        "spec": "/s", "results_dir": RESULTS, "onnx_file": f"{RESULTS}/export/m.onnx", "export_type": "int8",
+    }  # fmt: skip
+    argv = build_argv(contract, ArgumentValues(values))
+    assert messages(argv.findings) == [
+        ("argument-missing", 'export_type "int8" needs the folder of pictures for int8 calibration')
+    ]
+    for complete in (
+        ArgumentValues({**values, "calibration_images": "/pictures"}),
+        ArgumentValues(values, extra=("--cal_cache_file", "/c.bin")),
+        ArgumentValues({**values, "export_type": "fp16"}),
+    ):
+        assert build_argv(contract, complete).findings == ()
+
+
 def test_keys_are_checked_by_whoever_puts_them_in() -> None:
     tf1, hydra, own = (load_network(name).contract("train") for name in ("dssd", "dino", "tinydet"))
     assert [unsafe_character(c, "tlt_encode-1.2") for c in (tf1, hydra, own)] == [None, None, None]

@@ -124,6 +124,7 @@ def build_argv(contract: Contract, values: ArgumentValues) -> Argv:
         findings += [_no_overrides(contract, override) for override in overrides]
         overrides = ()
     findings += _extra_findings(contract, values.extra)
+    findings += _calibration_findings(contract, known, values.extra)
     tokens = list(contract.command)
     given: set[str] = set()
     for argument in contract.arguments:
@@ -140,7 +141,7 @@ def build_argv(contract: Contract, values: ArgumentValues) -> Argv:
             continue
         given.add(_option(argument.tokens[0]))
         filled = [filled for token in argument.tokens for filled in _filled(token, known)]
-        findings += _unsafe_findings(contract, filled, names=_names(argument))
+        findings += _unsafe_findings(contract, filled)
         tokens += [_escaped(contract, token) for token in filled]
     findings += _unsafe_findings(contract, (*overrides, *values.extra), by_hand=True)
     tokens += [*overrides, *values.extra]
@@ -204,6 +205,7 @@ def unsafe_character(contract: Contract, value: str) -> str | None:
 
 _NAME = re.compile(r"\{([a-z_][a-z0-9_]*)\*?\}")
 _SPREAD = re.compile(r"\{([a-z_][a-z0-9_]*)\*\}\Z")
+_NUL = re.compile(r"\x00")
 _SHELL_UNSAFE = re.compile(r"""[\s'"`$;&|<>()*?{}\\\x00-\x1f]|\A#|\A~""")
 _SPLIT_UNSAFE = re.compile(r"""[\s'"\\\x00-\x1f]""")
 _HYDRA_VALUE_UNSAFE = re.compile(r"[^A-Za-z0-9_/\-+.%@|:$*?]")
@@ -304,33 +306,51 @@ def _no_overrides(contract: Contract, override: str) -> Finding:
 
 
 def _unsafe_findings(
-    contract: Contract,
-    tokens: tuple[str, ...] | list[str],
-    *,
-    names: list[str] | None = None,
-    by_hand: bool = False,
+    contract: Contract, tokens: tuple[str, ...] | list[str], *, by_hand: bool = False
 ) -> Iterator[Finding]:
-    if by_hand or "key" in (names or ()):
-        hint = "put the value into the spec file"
-    else:
-        hint = "rename the file or folder; TAO's entry point cannot be given this character"
+    """Names the option, and the value only where it is a path of ours: what is typed by hand may be a secret."""
+    hint = (
+        "put the value into the spec file"
+        if by_hand
+        else "rename the file or folder; TAO's entry point cannot be given this character"
+    )
+    option = ""
     for token in tokens:
-        match = None
-        if contract.shell_reads_arguments:
-            match = _SHELL_UNSAFE.search(token)
-        elif contract.override_syntax is OverrideSyntax.HYDRA:
-            match = _SPLIT_UNSAFE.search(token)
-        option, equals, value = token.partition("=")
-        if match is None and equals and not by_hand and contract.override_syntax is OverrideSyntax.HYDRA:
-            plain = value[1:-1].replace(",", "") if value.startswith("[") and value.endswith("]") else value
-            match = _HYDRA_VALUE_UNSAFE.search(plain.replace("=", ""))
-        if match is None and "\x00" in token:
-            match = re.search("\x00", token)
+        name, equals, _ = token.partition("=")
+        is_option = bool(equals) or token.startswith("-")
+        match = _unsafe_match(contract, token, by_hand=by_hand)
         if match is not None:
-            shown = repr(match[0]) if not match[0].isprintable() or match[0] == " " else f'"{match[0]}"'
-            yield Finding(
-                Severity.ERROR,
-                "argument-unsafe",
-                f'{shown} in the argument "{option if equals else token}"',
-                hint,
-            )
+            shown = f'"{match[0]}"' if match[0].isprintable() and match[0] != " " else repr(match[0])
+            place = name if is_option else option
+            where = f'the argument "{place}"' if place else "the arguments"
+            value = "" if by_hand or is_option else f': "{token}"'
+            yield Finding(Severity.ERROR, "argument-unsafe", f"{shown} in {where}{value}", hint)
+        if is_option:
+            option = name
+
+
+def _unsafe_match(contract: Contract, token: str, *, by_hand: bool) -> re.Match[str] | None:
+    is_hydra = contract.override_syntax is OverrideSyntax.HYDRA
+    match = _NUL.search(token)
+    if match is None and contract.shell_reads_arguments:
+        match = _SHELL_UNSAFE.search(token)
+    if match is None and is_hydra:
+        match = _SPLIT_UNSAFE.search(token)
+    _, equals, value = token.partition("=")
+    if match is None and is_hydra and equals and not by_hand:
+        plain = value[1:-1].replace(",", "") if value.startswith("[") and value.endswith("]") else value
+        match = _HYDRA_VALUE_UNSAFE.search(plain.replace("=", ""))
+    return match
+
+
+def _calibration_findings(
+    contract: Contract, values: Mapping[str, Value], extra: tuple[str, ...]
+) -> Iterator[Finding]:
+    """TensorRT calibrates int8 on pictures; without them the build fails after minutes."""
+    wants = any("calibration_images" in _names(argument) for argument in contract.arguments)
+    given = "calibration_images" in values or any(token.startswith("--cal_") for token in extra)
+    if wants and values.get("export_type") == "int8" and not given:
+        meaning = VALUES["calibration_images"]
+        yield Finding(
+            Severity.ERROR, "argument-missing", f'export_type "int8" needs {meaning.text}', meaning.hint
+        )
