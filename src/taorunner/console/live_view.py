@@ -25,6 +25,8 @@ from taorunner.events import RunState
 from taorunner.runs.snapshot import RunSnapshot
 
 PANEL_WIDTH_MIN = 78
+"""Panels stand side by side when each has so many columns."""
+_PANEL_WIDTH_LEAST = 40
 _HINT = "Ctrl-C: stop or detach"
 _LIST_SHARE = 4
 """Finished and queued runs always get one line in so many."""
@@ -77,7 +79,10 @@ class LiveView:
             *_running(running, room - done_room - queue_room, width, columns, name_width),
             *_listed(queued, queue_room, "queued", lambda v: run_panel.queued_row(v, width, name_width)),
         ]
-        return [self._header(views, width), *body][: max(1, height)]
+        lines = [self._header(views, width), *body][: max(1, height)]
+        for line in lines:
+            line.truncate(width)
+        return lines
 
     def _header(self, views: Sequence[RunView], width: int) -> Text:
         counts = {
@@ -144,10 +149,11 @@ class LiveScreen:
         """
         height = self._stop()
         width = self._console.width
+        wide = max(map(len, choices))
         asked = [Text(question, style="title")]
         for answer, effect in choices.items():
             mark = " (default)" if answer == default else ""
-            asked.append(Text.assemble("  ", (answer, "hint"), f"  {effect}", (mark, "quiet")))
+            asked.append(Text.assemble("  ", (f"{answer:<{wide}}", "hint"), f"  {effect}", (mark, "quiet")))
         while True:
             for line in asked:
                 self._console.print(line)
@@ -210,7 +216,7 @@ def _running(views: Sequence[RunView], room: int, width: int, columns: int, name
         return []
     grid = [views[i : i + columns] for i in range(0, len(views), columns)]
     each = room // len(grid)
-    if each >= PANEL_MIN + 1:
+    if each >= PANEL_MIN + 1 and width >= _PANEL_WIDTH_LEAST:
         wanted = [max(run_panel.panel_height(view) for view in members) for members in grid]
         heights = _shared_out(room, wanted)
         return [
@@ -245,14 +251,15 @@ def _listed(views: Sequence[RunView], room: int, word: str, draw: Callable[[RunV
         return [draw(view) for view in views]
     if word == "finished":  # the newest are the interesting ones
         rest = views[: len(views) - room + 1]
-        return [_and_more(rest, word), *(draw(view) for view in views[len(rest) :])]
-    return [*(draw(view) for view in views[: room - 1]), _and_more(views[room - 1 :], word)]
+        return [_and_more(rest, word, len(views)), *(draw(view) for view in views[len(rest) :])]
+    return [*(draw(view) for view in views[: room - 1]), _and_more(views[room - 1 :], word, len(views))]
 
 
-def _and_more(views: Sequence[RunView], word: str) -> Text:
+def _and_more(views: Sequence[RunView], word: str, total: int) -> Text:
     symbols = views[0].symbols
     failed = sum(view.run.state in (RunState.FAILED, RunState.LOST) for view in views)
-    text = Text(f"{symbols.ellipsis} {len(views)} more {word}", style="quiet")
+    more = " more" if len(views) < total else ""
+    text = Text(f"{symbols.ellipsis} {len(views)}{more} {word}", style="quiet")
     if failed:
         text.append(f", {failed} failed", style="state.failed")
     return text

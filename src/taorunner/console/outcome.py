@@ -59,11 +59,11 @@ def outcome_lines(
     commands = _next_commands(snapshots)
     if commands:
         lines.append(Text())
-        wide = max(len(command) for command, _ in commands)
-        lines += [
-            Text.assemble("  ", (pad(command, wide), "hint"), ("   " + what, "quiet"))
-            for command, what in commands
-        ]
+    wide = max((len(command) for command, _ in commands), default=0)
+    are_explained = all(wide + len(what) + 5 <= width for _, what in commands)
+    for command, what in commands:
+        line = Text.assemble("  ", (pad(command, wide) if are_explained else command, "hint"))
+        lines.append(line.append(f"   {what}", style="quiet") if are_explained else line)
     return lines
 
 
@@ -186,7 +186,7 @@ def _compared(run: RunSnapshot, name: str, is_winner: bool) -> Text:
     best = run.best.get(name)
     if best is None:
         return Text()
-    return Text(number(best.value) + (" *" if is_winner else "  "), style="best" if is_winner else "")
+    return Text(("* " if is_winner else "") + number(best.value), style="best" if is_winner else "")
 
 
 def _winner(name: str, runs: Sequence[RunSnapshot]) -> str | None:

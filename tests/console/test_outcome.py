@@ -1,0 +1,64 @@
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from taorunner.console.outcome import outcome_lines, print_outcome
+from taorunner.console.theme import UNICODE, make_console
+from taorunner.events import RunState
+
+
+def printed(scene, runs, width):
+    stream = io.StringIO()
+    folders = {run.id: Path("/ws/.taorunner/runs") / run.id for run in runs}
+    print_outcome(
+        make_console(stream, {"COLUMNS": str(width)}), runs, scene.tails(runs), folders, now=scene.at
+    )
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_a_failure_among_successes(scene, golden, width):
+    runs = [
+        scene.finished("first_run"),
+        scene.finished("second_run", mean_ap=0.6),
+        scene.finished("bad_run", RunState.FAILED, mean_ap=0.01),
+        scene.finished("ended", RunState.STOPPED, mean_ap=0.02),
+    ]
+    golden.check(f"outcome_{width}", printed(scene, runs, width))
+
+
+def test_two_runs_are_compared_and_the_better_one_marked(scene):
+    runs = [scene.finished("one", mean_ap=0.5), scene.finished("two", mean_ap=0.6)]
+    lines = [line.plain for line in outcome_lines(runs, {}, {}, 80, UNICODE, now=scene.at)]
+    at = lines.index("best values     one       two")
+    assert lines[at : at + 3] == [
+        "best values     one       two",
+        "val_mAP      0.5000  * 0.6000",
+        "loss         0.5000  * 0.4000",
+    ]
+
+
+def test_one_run_is_not_compared(scene):
+    lines = [line.plain for line in outcome_lines([scene.finished("one")], {}, {}, 80, UNICODE, now=scene.at)]
+    assert not any("best values" in line for line in lines)
+
+
+def test_a_run_without_reason_log_or_folder_is_still_told(scene):
+    run = replace(
+        scene.finished("e", RunState.LOST), reason=None, hint=None, exit_code=None, metrics={}, best={}
+    )
+    lines = [line.plain for line in outcome_lines([run], {}, {}, 80, UNICODE, now=scene.at)]
+    assert "? e lost: no reason is known" in lines
+
+
+def test_nothing_at_all_can_be_told(scene):
+    assert outcome_lines([], {}, {}, 80, UNICODE, now=scene.at)
+
+
+@pytest.mark.parametrize("width", [1, 10, 20, 40])
+def test_tables_fit_narrow_terminals(scene, width):
+    runs = [scene.finished("a_long_name_of_an_experiment"), scene.finished("b")]
+    table = outcome_lines(runs, {}, {}, width, UNICODE, now=scene.at)[1:4]
+    assert all(line.cell_len <= width for line in table)
