@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -18,11 +18,11 @@ from taorunner.cli.options import (
     WorkspaceOption,
     split_pairs,
 )  # fmt: skip
-from taorunner.errors import UsageError
+from taorunner.errors import Finding, UsageError
 
 if TYPE_CHECKING:
     from taorunner.planning.planner import Planned
-    from taorunner.planning.request import ActionRequest
+    from taorunner.planning.request import ActionRequest, Site
     from taorunner.project.workspace import Workspace
 
 COMMANDS = {
@@ -166,56 +166,67 @@ def _act(
     """One command on its way: check everything, record, hand over to the supervisor, watch."""
     import os
 
-    from taorunner.console.watch import watch_batch
     from taorunner.events import now
+    from taorunner.runs.handover import Supervisor
     from taorunner.runs.store import RunStore
-    from taorunner.runs.supervise import Supervisor
 
     workspace = invocation.open_workspace(given)
     name = invocation.project_name(workspace, project)
     if wishes.dry_run:
         return _show_dry_run(workspace, name, request, wishes)
     store = RunStore(workspace.state_dir)
-    with Supervisor(workspace.state_dir) as supervisor:
-        planned = _plan(workspace, name, request)
-        plans = [(item.site.run_id, item.plan) for item in planned.items]
-        batch = store.create_batch(
-            plans, now(), parallel=wishes.parallel, grace_s=wishes.grace_s, environ=os.environ
-        )
-        supervisor.give(batch.id)
-        if wishes.detach:
-            return _tell_detached(batch.runs, wishes)
-        return watch_batch(store, batch, json=wishes.json, plain=wishes.plain, is_owned=supervisor.is_alive)
+    supervisor = invocation.supervisor or Supervisor()
+    planned = _plan(workspace, name, request)
+    plans = [(item.site.run_id, item.plan) for item in planned.items]
+    batch = store.create_batch(
+        plans, now(), parallel=wishes.parallel, grace_s=wishes.grace_s, environ=os.environ
+    )
+    supervisor.give(batch.id, str(workspace.state_dir))
+    if wishes.detach:
+        return _tell_detached(batch.runs, wishes)
+    from taorunner.console.watch import watch_batch  # after the handover: it is needed only from here on
+
+    return watch_batch(store, batch, json=wishes.json, plain=wishes.plain, is_owned=supervisor.is_alive)
 
 
-def _plan(workspace: Workspace, project: str, request: ActionRequest, *, dry_run: bool = False) -> Planned:
+def _plan(
+    workspace: Workspace,
+    project: str,
+    request: ActionRequest,
+    sites: Callable[[str, str], Site] | None = None,
+) -> Planned:
     """Raises UserFilesError with every error; prints warnings."""
     import os
-    import sys
 
-    from taorunner.backends.dry_run import rehearsal_sites
-    from taorunner.console.error_text import print_findings
-    from taorunner.console.theme import make_console
     from taorunner.planning.planner import plan_action
     from taorunner.planning.request import Caller
 
-    sites = rehearsal_sites(workspace.dry_run_dir, project) if dry_run else None
     planned = plan_action(workspace, project, request, Caller.current(os.environ), sites)
     planned.raise_for_errors()
     if planned.findings:
-        print_findings(make_console(sys.stderr, os.environ), planned.findings)
+        _print_findings(planned.findings)
     return planned
+
+
+def _print_findings(findings: Sequence[Finding]) -> None:
+    import os
+    import sys
+
+    from taorunner.console.error_text import print_findings
+    from taorunner.console.theme import make_console
+
+    print_findings(make_console(sys.stderr, os.environ), findings)
 
 
 def _show_dry_run(workspace: Workspace, project: str, request: ActionRequest, wishes: _Wishes) -> int:
     import os
     import sys
 
-    from taorunner.backends.dry_run import rehearse
+    from taorunner.backends.dry_run import rehearsal_sites, rehearse
     from taorunner.console.dry_run_view import print_rehearsals
     from taorunner.console.theme import make_console
 
-    planned = _plan(workspace, project, request, dry_run=True)
+    planned = _plan(workspace, project, request, rehearsal_sites(workspace.dry_run_dir, project))
     rehearsals = [rehearse(item.plan, item.site) for item in planned.items]
     print_rehearsals(make_console(sys.stdout, os.environ), rehearsals, json=wishes.json)
     return 0

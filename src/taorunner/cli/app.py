@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +18,9 @@ from taorunner import __version__
 from taorunner.cli import actions, networks, projects, quickstart, runs
 from taorunner.cli.options import Invocation, ProjectOption, WorkspaceOption
 from taorunner.errors import ExitCode, TaorunnerError
+
+if TYPE_CHECKING:
+    from taorunner.runs.handover import Supervisor
 
 _HELP = """Train computer-vision models with NVIDIA TAO Toolkit.
 
@@ -71,10 +72,13 @@ class _Split:
     extra: tuple[str, ...]
 
 
-def run(argv: list[str]) -> int:
-    """Runs one command line; returns its exit code. No exception leaves this function."""
+def run(argv: list[str], supervisor: Supervisor | None = None) -> int:
+    """Runs one command line; returns its exit code. No exception leaves this function.
+
+    ``supervisor`` was started ahead for an action; it is dismissed if nothing is handed to it.
+    """
     split = _split(argv)
-    invocation = Invocation(extra=split.extra, has_extra="--" in argv)
+    invocation = Invocation(extra=split.extra, has_extra="--" in argv, supervisor=supervisor)
     try:
         code = app(args=split.head, prog_name="taorunner", standalone_mode=False, obj=invocation)
         sys.stdout.flush()
@@ -92,6 +96,9 @@ def run(argv: list[str]) -> int:
     except Exception as error:  # the boundary: a bug of ours becomes a file and one line
         shown = _usage_error(error)
         return shown if shown is not None else _crash(error)
+    finally:
+        if supervisor is not None:
+            supervisor.dismiss()
 
 
 def _split(argv: list[str]) -> _Split:
@@ -118,6 +125,9 @@ def _tell(error: TaorunnerError) -> int:
 
 
 def _crash(error: Exception) -> int:
+    import traceback
+    from datetime import datetime, timezone
+
     at = datetime.now(timezone.utc)
     text = "".join(traceback.format_exception(error))
     path = _crash_file(f"crash-{at:%Y%m%d-%H%M%S}-{os.getpid()}.log")

@@ -13,16 +13,21 @@ from taorunner.errors import UsageError
 
 if TYPE_CHECKING:
     from taorunner.project.workspace import Workspace
+    from taorunner.runs.handover import Supervisor
 
 
 @dataclass
 class Invocation:
-    """``project`` and ``workspace`` as given before the command; ``extra`` is what stood behind ``--``."""
+    """``project`` and ``workspace`` as given before the command; ``extra`` is what stood behind ``--``.
+
+    ``supervisor`` waits for a batch already, when one was started ahead.
+    """
 
     extra: tuple[str, ...] = ()
     has_extra: bool = False
     project: str | None = None
     workspace: Path | None = None
+    supervisor: Supervisor | None = None
 
     def open_workspace(self, given: Path | None = None) -> Workspace:
         import os

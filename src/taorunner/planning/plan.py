@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from taorunner.catalog.models import Contract
+from taorunner.planning.plan_json import decoded, encoded
 
 SECRET_MARK = "@TAORUNNER_SECRET_{name}@"
 """Stands in argv where a secret goes. The secret itself lies in a file with mode 0600 in the run's folder."""
@@ -108,7 +107,7 @@ class RunPlan:
 
     def to_json(self) -> dict[str, Any]:
         """Without secrets: what is written to disk."""
-        body: dict[str, Any] = _ADAPTER.dump_python(self, mode="json")
+        body: dict[str, Any] = encoded(self)
         for secret in body["secrets"]:
             if secret["origin"].startswith("literal:"):
                 secret["origin"] = "literal:"
@@ -116,8 +115,5 @@ class RunPlan:
 
     @staticmethod
     def from_json(body: dict[str, Any]) -> RunPlan:
-        """Raises ``pydantic.ValidationError`` for a body that is not a plan."""
-        return _ADAPTER.validate_python(body)
-
-
-_ADAPTER: TypeAdapter[RunPlan] = TypeAdapter(RunPlan)
+        """Unknown keys are ignored, missing ones take their defaults. Raises ValueError for what is no plan."""
+        return decoded(RunPlan, body)

@@ -1,0 +1,71 @@
+"""Plans to and from plain JSON. By hand, because a supervisor must be ready sooner than a validator is imported.
+
+Knows exactly what plans are made of: dataclasses, enums, paths, tuples, mappings, and plain values. Records are our own,
+so this does not check types; it rebuilds them.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
+
+
+def encoded(value: Any) -> Any:
+    """``value`` as dict, list, str, number, bool and None."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {item.name: encoded(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): encoded(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [encoded(item) for item in value]
+    return value
+
+
+def decoded(kind: type[_T], body: Any) -> _T:
+    """The value of type ``kind`` that ``body`` stands for.
+
+    Raises ValueError where it stands for none.
+    """
+    try:
+        result: _T = _decoded(kind, body)
+        return result
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"not a stored {kind.__name__}: {error}") from error
+
+
+def _decoded(kind: Any, body: Any) -> Any:
+    origin = typing.get_origin(kind)
+    if origin in (typing.Union, types.UnionType):
+        if body is None:
+            return None
+        (kind,) = (part for part in typing.get_args(kind) if part is not type(None))
+        return _decoded(kind, body)
+    if origin is tuple:
+        return tuple(_decoded(typing.get_args(kind)[0], item) for item in body)
+    if origin is not None and issubclass(origin, Mapping):
+        of_key, of_value = typing.get_args(kind)
+        return {_decoded(of_key, key): _decoded(of_value, item) for key, item in body.items()}
+    if isinstance(kind, type):
+        if is_dataclass(kind):
+            hints = _hints(kind)
+            return kind(**{name: _decoded(hints[name], item) for name, item in body.items() if name in hints})
+        if issubclass(kind, (Enum, Path)) or (kind is int and isinstance(body, str)):
+            return kind(body)
+    return body
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)

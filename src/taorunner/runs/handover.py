@@ -1,0 +1,53 @@
+"""Handing a batch to a supervisor of its own: the viewer's end. Imports next to nothing, to be called first thing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+
+_CODE = """import sys
+sys.path[:] = [*filter(None, sys.path), sys.argv[1]]
+from taorunner.runs.supervise import main
+main()"""
+"""Not ``-m``, which would put the current folder, whatever is in it, in front of every import."""
+
+
+class Supervisor:
+    """A process that imports what it will need and waits for its batch. It ends by itself when none comes."""
+
+    def __init__(self) -> None:
+        read_end, self._write_end = os.pipe()
+        silence = os.open(os.devnull, os.O_RDWR)
+        package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120
+        self._pid = os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-c", _CODE, package],
+            os.environ,
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, read_end, 0),
+                (os.POSIX_SPAWN_DUP2, silence, 1),
+                (os.POSIX_SPAWN_DUP2, silence, 2),
+            ],
+        )
+        os.close(read_end)
+        os.close(silence)
+        self._is_over = False
+
+    def give(self, batch_id: str, state_dir: str) -> None:
+        """Hands the batch over. From here on the supervisor owns it, whatever happens to this process."""
+        with contextlib.suppress(BrokenPipeError):  # it is dead: is_alive tells
+            os.write(self._write_end, os.fsencode(f"{batch_id}\t{state_dir}\n"))
+        self.dismiss()
+
+    def dismiss(self) -> None:
+        """Closes the pipe: a supervisor without a batch ends. Idempotent."""
+        if self._write_end >= 0:
+            os.close(self._write_end)
+            self._write_end = -1
+
+    def is_alive(self) -> bool:
+        if not self._is_over:
+            with contextlib.suppress(ChildProcessError):
+                self._is_over = os.waitpid(self._pid, os.WNOHANG)[0] != 0
+        return not self._is_over
