@@ -1,4 +1,4 @@
-"""Reads the catalog's files. ``network_names`` only lists a folder: completion asks it for every key press.
+"""Reads the catalog's files.
 
 The files are ours and are checked strictly by ``tests/catalog``; here they are believed, so reading is fast.
 """
@@ -12,17 +12,15 @@ from typing import Any
 
 from taorunner.catalog.layers import Block
 from taorunner.catalog.models import Framework
+from taorunner.catalog.names import network_names
 from taorunner.catalog.network import Group, Network, Release
 from taorunner.errors import TaorunnerError, UserFilesError
 from taorunner.text import did_you_mean
 from taorunner.yaml_nodes import read_yaml
 
+__all__ = ["DATA", "load_network", "network_from", "network_names"]
+
 DATA = Path(__file__).parent / "data"
-
-
-def network_names() -> tuple[str, ...]:
-    """Every head that experiments.yml may name, sorted. Reads no file."""
-    return tuple(sorted(path.stem for path in (DATA / "networks").iterdir() if path.suffix == ".yml"))
 
 
 @cache
