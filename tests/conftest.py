@@ -1,7 +1,7 @@
 """Fixtures every room may use: a real Docker engine, TAO's stand-in, a registry with a password, a fake NVML.
 
-The engine is private and shared by all workers of one test run; it starts when the first test asks and ends with the run,
-also when the run is killed. Where none can be had (no root, no dockerd) its tests are skipped with the
+The engine is private and shared by all workers of one test run; it starts when the first test asks and ends with
+the run, also when the run is killed. Where none can be had (no root, no dockerd) its tests are skipped with the
 reason; with ``CI=true`` such a skip is a failure. ``TAORUNNER_TEST_DOCKER_HOST`` names an engine to use instead.
 """
 

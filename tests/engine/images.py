@@ -1,7 +1,7 @@
 """The images tests run, made once per engine: nothing (``noop``), the TAO stand-in, a registry.
 
-A tag carries a digest of what the image is made from, so an engine that lives longer than one test session never serves a
-stale one.
+A tag carries a digest of what the image is made from, so an engine that lives longer than one test session never
+serves a stale one.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ sys.exit(main(sys.argv))
 EMIT = """#!/bin/sh
 # emit N: N numbered lines of 88 bytes, as fast as the pipe takes them
 exec awk -v n="$1" 'BEGIN {
-  for (i = 1; i <= n; i++) printf "%07d INFO step log: loss: 0.12345 learning rate: 0.00050 step 100 of 200 and so on..\\n", i
+  text = "INFO step log: loss: 0.12345 learning rate: 0.00050 step 100 of 200 and so on.."
+  for (i = 1; i <= n; i++) printf "%07d %s\\n", i, text
 }'
 """
 
@@ -99,7 +100,9 @@ def tao_base(engine: Engine) -> str:
                 "PYTHONDONTWRITEBYTECODE": "1",
             }
             entrypoint = 'ENTRYPOINT ["/opt/nvidia/nvidia_entrypoint.sh"]'
-            import_tree(engine, tree, tag, environment, [entrypoint, 'CMD ["/bin/bash"]', "WORKDIR /workspace"])
+            import_tree(
+                engine, tree, tag, environment, [entrypoint, 'CMD ["/bin/bash"]', "WORKDIR /workspace"]
+            )
     return tag
 
 

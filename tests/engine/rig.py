@@ -7,9 +7,9 @@ Used by ``tests/conftest.py`` and from a shell::
     python tests/engine/rig.py up          # prints the URL; stays until down, or until --owner PID has ended
     python tests/engine/rig.py down
 
-The engine has its own data, sockets, bridge, containerd namespace and runtimes below one short folder, its *home*, and is
-stopped by its own pid. An engine that is already on the machine is neither used nor touched. ``--gpus`` is a real
-request here: a stub of NVIDIA's hook stands first on the engine's PATH, and the OCI runtime ``nvidia`` is runc
+The engine has its own data, sockets, bridge, containerd namespace and runtimes below one short folder, its *home*,
+and is stopped by its own pid. An engine that is already on the machine is neither used nor touched. ``--gpus`` is a
+real request here: a stub of NVIDIA's hook stands first on the engine's PATH, and the OCI runtime ``nvidia`` is runc
 behind ``clamp_runtime.py``. Standard library only, because ``install`` runs before anything else is there.
 """
 
@@ -161,6 +161,22 @@ def down(home: Path = DEFAULT_HOME) -> None:
     home.with_name(home.name + ".lock").unlink(missing_ok=True)
 
 
+def restart(home: Path) -> None:
+    """Ends the dockerd of ``home`` and starts it again; returns when the new one answers.
+
+    Raises: RigError when there is no engine or the new one does not come up.
+    """
+    state = read_state(home)
+    if state is None:
+        raise RigError(f"no engine in '{home}'")
+    os.kill(int(state["guard"]), signal.SIGUSR1)
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while (now := read_state(home)) is None or now["dockerd"] == state["dockerd"]:
+        if time.monotonic() > deadline:
+            raise RigError(f"the engine in '{home}' did not come back")
+        time.sleep(0.05)
+
+
 def read_state(home: Path) -> dict[str, Any] | None:
     """What the guard of a running engine wrote, None when there is no such engine."""
     try:
@@ -247,15 +263,21 @@ def guard(home: Path, owner: int | None, live_restore: bool) -> int:
         watched.clear()
         os._exit(1)
     os.close(writing)
-    requests: list[int] = []
+    requests: list[int] = []  # signal numbers, the oldest first
 
     def note(number: int, frame: FrameType | None) -> None:
         requests.append(number)
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, note)
-    while not requests and (owner is None or started_at(owner) == owner_started):
-        time.sleep(0.1)  # ends early when a signal comes
+    while owner is None or started_at(owner) == owner_started:
+        if not requests:
+            time.sleep(0.1)
+        elif requests.pop(0) != signal.SIGUSR1:
+            break
+        else:
+            watched.end()
+            watched.start()
     watched.clear()
     os._exit(0)
 
@@ -327,24 +349,31 @@ class Daemon:
             "guard": os.getpid(),
             "guard_started": started_at(os.getpid()),
             "dockerd": self.process.pid,
+            "bridge": self.bridge,
         }
         beside = self.home / "state.new"
         beside.write_text(json.dumps(state))
         beside.replace(self.home / "state.json")
+
+    def end(self) -> None:
+        """Asks dockerd to end, and makes it."""
+        if self.process is not None:
+            self.process.terminate()
+            try:
+                self.process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
 
     def clear(self) -> None:
         """Ends every container and process of this engine and leaves nothing of it behind."""
         if self.process is not None and self.process.poll() is None:
             with contextlib.suppress(subprocess.SubprocessError):
                 remove_containers(f"unix://{self.socket}")
-            self.process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(STOP_TIMEOUT_S)
+            self.end()
         for pid in processes_of(self.home):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        if self.process is not None:
-            self.process.wait()
         for target in mounts_below(self.home):
             subprocess.run(["umount", "-l", target], capture_output=True, check=False)
         subprocess.run(

@@ -16,20 +16,22 @@ from generations import Generation
 from status import StatusFile
 
 TOP_KEYS = {
-    "results_dir", "encryption_key", "key", "model_name", "num_gpus", "gpu_ids", "gpu_id", "num_nodes", "wandb", "task",
-    "train", "evaluate", "inference", "export", "prune", "quantize", "distill", "dataset", "model", "gen_trt_engine",
-    "dataset_convert", "convert", "augment", "generate", "hydra", "data", "seed", "clearml", "verbose", "class_names",
+    "results_dir", "encryption_key", "key", "model_name", "num_gpus", "gpu_ids", "gpu_id", "num_nodes", "wandb",
+    "task", "train", "evaluate", "inference", "export", "prune", "quantize", "distill", "dataset", "model",
+    "gen_trt_engine", "dataset_convert", "convert", "augment", "generate", "hydra", "data", "seed", "clearml",
+    "verbose", "class_names",
 }  # fmt: skip
 TRAIN_KEYS = {
-    "num_gpus", "gpu_ids", "num_nodes", "seed", "cudnn", "num_epochs", "checkpoint_interval", "validation_interval",
-    "checkpoint_interval_unit", "resume_training_checkpoint_path", "results_dir", "freeze", "pretrained_model_path",
-    "pretrained_checkpoint", "pretrained_model", "clip_grad_norm", "is_dry_run", "optim", "precision", "activation_checkpoint",
-    "distributed_strategy", "verbose", "enable_ema", "ema", "optimizer", "optim_config", "loss", "tensorboard",
-    "sync_batchnorm", "accum_grad_batches", "batch_size", "batch_size_per_gpu", "segment", "classify", "early_stopping",
-    "checkpoint", "num_examples_per_epoch", "lr_config", "lr_schedule", "reg_config", "bn_config", "qat", "trainer",
-    "n_workers", "random_seed", "image_mean", "loss_config", "moving_average_decay", "amp", "enable_qat", "label_smoothing",
-    "train_config", "model_ema", "init_epoch", "optim_momentum", "iters_per_epoch", "num_worker", "post_processing",
-    "metric", "exp_config", "manual_seed",
+    "num_gpus", "gpu_ids", "num_nodes", "seed", "cudnn", "num_epochs", "checkpoint_interval",
+    "validation_interval", "checkpoint_interval_unit", "resume_training_checkpoint_path", "results_dir",
+    "freeze", "pretrained_model_path", "pretrained_checkpoint", "pretrained_model", "clip_grad_norm",
+    "is_dry_run", "optim", "precision", "activation_checkpoint", "distributed_strategy", "verbose",
+    "enable_ema", "ema", "optimizer", "optim_config", "loss", "tensorboard", "sync_batchnorm",
+    "accum_grad_batches", "batch_size", "batch_size_per_gpu", "segment", "classify", "early_stopping",
+    "checkpoint", "num_examples_per_epoch", "lr_config", "lr_schedule", "reg_config", "bn_config", "qat",
+    "trainer", "n_workers", "random_seed", "image_mean", "loss_config", "moving_average_decay", "amp",
+    "enable_qat", "label_smoothing", "train_config", "model_ema", "init_epoch", "optim_momentum",
+    "iters_per_epoch", "num_worker", "post_processing", "metric", "exp_config", "manual_seed",
 }  # fmt: skip
 DEPLOY_FOLDERS = {"evaluate": "trt_evaluate", "inference": "trt_inference"}
 

@@ -65,13 +65,15 @@ def in_the_middle(job: Job) -> None:
 
 def run_out_of_gpu_memory(job: Job) -> None:
     if job.generation.family == "tf1":
-        message = "Ran out of GPU memory, please lower the batch size, use a smaller input resolution, use a smaller backbone"
-        job.log(message, "ERROR")
+        job.log(
+            "Ran out of GPU memory, please lower the batch size, use a smaller input resolution, …", "ERROR"
+        )
         raise RuntimeError(
             "OOM when allocating tensor with shape[16,512,38,38] and type float on /device:GPU:0"
         )
     raise OutOfMemoryError(
-        "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity of 79.11 GiB of which 1.02 GiB is free."
+        "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity of 79.11 GiB "
+        "of which 1.02 GiB is free."
     )
 
 

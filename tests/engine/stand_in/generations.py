@@ -14,8 +14,9 @@ class Generation:
     """``exit_on_failure`` is the entrypoint's code when the job failed; 0 where main() drops the failure.
 
     ``is_piped``: the entrypoint reads the job through a pipe and prints bracketed lines as CR + text, without LF.
-    ``first_epoch``/``last_is_max``: how status.json counts. ``records_every_failure``: each exception leaves a FAILURE line;
-    else RuntimeError, AssertionError and KeyError leave none. ``mirrors_log``: each log record becomes a status line.
+    ``first_epoch``/``last_is_max``: how status.json counts. ``records_every_failure``: each exception leaves a
+    FAILURE line; else RuntimeError, AssertionError and KeyError leave none. ``mirrors_log``: each log record
+    becomes a status line.
     """
 
     name: str

@@ -38,7 +38,9 @@ def main(task: str, action: str, words: list[str]) -> int:
         if isinstance(reason, SystemExit) and generation.family != "tf1":
             raise
         old = generation.records_every_failure
-        job.status.write("FAILURE", f"{job.title} was interrupted" if old else "User/System interruption: Ctrl-C")
+        job.status.write(
+            "FAILURE", f"{job.title} was interrupted" if old else "User/System interruption: Ctrl-C"
+        )
         return 0
     except Exception as error:
         traceback.print_exc()

@@ -96,7 +96,7 @@ def outcome(generation: Generation, fail: str, code: int) -> int:
 def reprint(job: subprocess.Popen[bytes]) -> None:
     """The job's lines as the piping entrypoints print them: CR + text and no LF for those with brackets."""
     assert job.stdout is not None
-    with open(job.stdout.fileno(), encoding="utf-8", errors="replace", closefd=False) as lines:  # noqa: PTH123
+    with open(job.stdout.fileno(), encoding="utf-8", errors="replace", closefd=False) as lines:
         for line in lines:
             sys.stdout.write("\r" + line.strip() if REPRINTED.search(line) else line)
             sys.stdout.flush()

@@ -1,8 +1,8 @@
 """How a test steers the stand-in: variables ``FAKE_…`` in the environment, or ``FAKE_…=value`` in a spec's comment.
 
-``FAKE_EPOCHS``, ``FAKE_STEPS`` (4), ``FAKE_EPOCH_S`` (0), ``FAKE_LINES`` (log lines more per epoch), ``FAKE_GPUS`` (how many
-NVIDIA_VISIBLE_DEVICES=all means, 2), ``FAKE_STOP_S`` (3, for slow_stop), ``FAKE_MEMORY_MIB`` (for oom_killed)
-and ``FAKE_FAIL``, one of ``FAILURES``.
+``FAKE_EPOCHS``, ``FAKE_STEPS`` (4), ``FAKE_EPOCH_S`` (0), ``FAKE_LINES`` (log lines more per epoch), ``FAKE_GPUS``
+(how many NVIDIA_VISIBLE_DEVICES=all means, 2; without that variable: how many there are, none), ``FAKE_STOP_S`` (3, for
+slow_stop), ``FAKE_MEMORY_MIB`` (for oom_killed) and ``FAKE_FAIL``, one of ``FAILURES``.
 """
 
 from __future__ import annotations

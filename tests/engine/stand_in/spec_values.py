@@ -6,7 +6,7 @@ import re
 
 
 def flat_yaml(text: str) -> dict[str, str]:
-    """Dotted keys to scalars of a block-style YAML file. Lists and flow mappings stay text; ``- `` items are left out."""
+    """Dotted keys to scalars of a block-style YAML file. Flow lists stay text; ``- `` items are left out."""
     found: dict[str, str] = {}
     path: list[tuple[int, str]] = []
     for line in text.splitlines():

@@ -23,7 +23,7 @@ NAMES = {
 }
 
 
-class MisconfigurationException(Exception):
+class MisconfigurationException(Exception):  # noqa: N818
     """Lightning's, by name."""
 
 

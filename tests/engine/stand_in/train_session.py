@@ -77,8 +77,9 @@ def end_epoch(job: Job, epoch: int, epochs: int, value: float, taken_s: float) -
         fields = {"epoch": epoch - 1, "max_epoch": epochs, **times, "ETA": left, "mini_batch_loss": value}
         job.status.write("RUNNING", fields={**fields, "running_average_loss": value})
     elif job.task in STEP_LOGS:
+        taken = times["time_per_epoch"]
         job.log(
-            f"Epoch {epoch}/{epochs}: loss: {value:.5f} learning rate: 0.01 Time taken: {times['time_per_epoch']} ETA: {left}"
+            f"Epoch {epoch}/{epochs}: loss: {value:.5f} learning rate: 0.01 Time taken: {taken} ETA: {left}"
         )
         fields = {"epoch": epoch, "max_epoch": epochs, **times, "eta": left}
         job.status.write("RUNNING", fields=fields, graphical={"loss": value})
