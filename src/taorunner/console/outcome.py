@@ -206,7 +206,7 @@ def _by_weight(runs: Sequence[RunSnapshot]) -> list[str]:
 def _next_commands(snapshots: Sequence[RunSnapshot]) -> list[tuple[str, str]]:
     """What a person types next, for the most telling run of each kind; not a line per run."""
     failed = [run for run in snapshots if run.state in (RunState.FAILED, RunState.LOST)]
-    stopped = [run for run in snapshots if run.state is RunState.STOPPED]
+    stopped = [run for run in snapshots if run.state is RunState.STOPPED and run.action == "train"]
     trained = [run for run in snapshots if run.state is RunState.SUCCEEDED and run.action == "train"]
     running = [run for run in snapshots if not run.state.is_final]
     commands: list[tuple[str, str]] = []
@@ -215,7 +215,7 @@ def _next_commands(snapshots: Sequence[RunSnapshot]) -> list[tuple[str, str]]:
     if failed:
         commands.append((f"taorunner logs {failed[0].id}", "the whole log"))
     if stopped:
-        commands.append((_action_command("resume", stopped), "go on from the last checkpoint"))
+        commands.append((_action_command("train", stopped), "start again"))
     if trained:
         commands.append((_action_command("evaluate", trained), "measure on the held-out data"))
         commands.append((_action_command("export", trained), "write the model for deployment"))
