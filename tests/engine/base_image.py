@@ -55,7 +55,8 @@ class Tree:
         applets = subprocess.run(
             [busybox, "--list"], capture_output=True, text=True, check=True
         ).stdout.split()
-        self.links.update({f"bin/{name}": "busybox" for name in [*applets, "bash"] if name != "busybox"})
+        self.links.update({f"bin/{name}": "busybox" for name in applets if name not in ("busybox", "bash")})
+        self.texts["bin/bash"] = '#!/bin/sh\nexec /bin/sh "$@"\n'
 
     def add_python(self) -> None:
         """This interpreter below /opt/py, as python3 on PATH."""
