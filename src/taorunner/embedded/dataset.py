@@ -1,0 +1,126 @@
+"""The pictures of a run in memory: read from TFRecord files or a KITTI folder, resized, classes numbered."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .arrays import Floats, Pictures
+from .conversion import example_of
+from .example_proto import Value, decode_example
+from .failures import RunFailedError
+from .kitti import read_kitti
+from .loss import Objects
+from .network import Architecture
+from .pictures import open_picture, to_input
+from .run import Run
+from .tfrecord import read_records
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """``objects`` and their boxes are in pixels of the network's input, ``scales`` ``(picture, 2)`` lead back:
+    original x = x * scale. ``ignored`` counts objects of classes that the spec does not name."""
+
+    pictures: Pictures
+    objects: tuple[Objects, ...]
+    scales: Floats
+    ignored: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.objects)
+
+
+def load_tfrecords(pattern: str, architecture: Architecture, run: Run) -> Dataset:
+    """Raises: RunFailedError when no file matches, or one is broken."""
+    paths = [Path(path) for path in sorted(glob.glob(pattern)) if Path(path).is_file()]  # noqa: PTH207 (an absolute pattern)
+    if not paths:
+        raise RunFailedError(
+            "File system error", f'no tfrecord file matches "{pattern}"; run dataset_convert first'
+        )
+    payloads = (
+        (f'record {number} of "{path}"', payload)
+        for path in paths
+        for number, payload in enumerate(read_records(path))
+    )
+    return _load(payloads, architecture, run, f'"{pattern}"')
+
+
+def load_kitti(root: Path, image_extension: str, architecture: Architecture, run: Run) -> Dataset:
+    """The same pictures as if converted. Raises: RunFailedError."""
+    pictures = read_kitti(root, "image_2", "label_2", image_extension)
+    payloads = ((f'"{picture.image}"', example_of(picture)) for picture in pictures)
+    return _load(payloads, architecture, run, f'"{root}"')
+
+
+def describe(dataset: Dataset, architecture: Architecture) -> str:
+    """``216 pictures, 668 objects (circle 220, square 221, triangle 227; ignored: dontcare 3)``."""
+    numbers = np.concatenate([objects.classes for objects in dataset.objects])
+    counts = [
+        f"{name} {int((numbers == index).sum())}" for index, name in enumerate(architecture.class_names)
+    ]
+    ignored = ", ".join(f"{name} {count}" for name, count in sorted(dataset.ignored.items()))
+    return (
+        f"{len(dataset)} pictures, {len(numbers)} objects ({', '.join(counts)}"
+        + (f"; ignored: {ignored}" if ignored else "")
+        + ")"
+    )
+
+
+def _load(
+    payloads: Iterable[tuple[str, bytes]], architecture: Architecture, run: Run, source: str
+) -> Dataset:
+    numbers = {name.lower(): number for number, name in enumerate(architecture.class_names)}
+    pictures: list[Pictures] = []
+    objects: list[Objects] = []
+    scales: list[tuple[float, float]] = []
+    ignored: dict[str, int] = {}
+    for where, payload in payloads:
+        run.stop_if_asked()
+        try:
+            example = decode_example(payload)
+            names, boxes = _objects_of(example)
+            encoded = next(_texts(example, "frame/encoded"))
+        except (ValueError, StopIteration) as error:
+            raise RunFailedError(
+                "Parameter validation error", f"{where} is not an example of this network: {error}"
+            ) from error
+        picture = open_picture(encoded, where)
+        scale = picture.width / architecture.input_width, picture.height / architecture.input_height
+        kept = [index for index, name in enumerate(names) if name in numbers]
+        for name in names:
+            if name not in numbers:
+                ignored[name] = ignored.get(name, 0) + 1
+        fitted = (boxes[kept] / np.array(scale * 2, np.float32)).astype(np.float32)
+        objects.append(Objects(fitted, np.array([numbers[names[i]] for i in kept], np.int64)))
+        pictures.append(to_input(picture, architecture.input_width, architecture.input_height))
+        scales.append(scale)
+    if not pictures:
+        raise RunFailedError("Parameter validation error", f"there is no picture in {source}")
+    return Dataset(np.stack(pictures), tuple(objects), np.array(scales, np.float32), ignored)
+
+
+def _objects_of(example: dict[str, Value]) -> tuple[list[str], Floats]:
+    names = [text.decode().lower() for text in _texts(example, "target/object_class")]
+    edges = [list(_numbers(example, f"target/coordinates_{edge}")) for edge in ("x1", "y1", "x2", "y2")]
+    if any(len(edge) != len(names) for edge in edges):
+        raise ValueError("as many classes as boxes are needed")
+    return names, np.array(edges, np.float32).reshape(4, -1).T
+
+
+def _numbers(example: dict[str, Value], name: str) -> Iterator[float]:
+    for value in example.get(name, []):
+        if isinstance(value, bytes):
+            raise ValueError(f'"{name}" is not a number')
+        yield float(value)
+
+
+def _texts(example: dict[str, Value], name: str) -> Iterator[bytes]:
+    for value in example.get(name, []):
+        if not isinstance(value, bytes):
+            raise ValueError(f'"{name}" is not text')
+        yield value

@@ -1,0 +1,46 @@
+"""What every action is given: console, results folder, status log, and whether somebody asked it to stop."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from .console import Console
+from .failures import RunInterruptedError
+from .status_log import StatusLog
+
+
+class StopRequest:
+    """SIGTERM and SIGINT as a flag that loops ask for. A second Ctrl-C ends the process at once."""
+
+    def __init__(self) -> None:
+        self.signal_number: int | None = None
+
+    def install(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.signal_number is not None and number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGINT)
+        self.signal_number = number
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution of one action."""
+
+    action: str
+    folder: Path
+    console: Console
+    status: StatusLog
+    stop_request: StopRequest
+
+    def stop_if_asked(self) -> None:
+        """Raises: RunInterruptedError."""
+        number = self.stop_request.signal_number
+        if number is not None:
+            raise RunInterruptedError(number, signal.Signals(number).name)

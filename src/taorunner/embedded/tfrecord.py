@@ -1,0 +1,146 @@
+"""TFRecord files: a row of records, each with its length and two checksums.
+
+    uint64 length | uint32 masked crc32c of the length | payload | uint32 masked crc32c of the payload
+
+All little-endian. Source: https://www.tensorflow.org/tutorials/load_data/tfrecord ("TFRecords format details").
+Reading verifies both checksums.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from .failures import RunFailedError
+
+_POLYNOMIAL = 0x82F63B78  # CRC-32C (Castagnoli), bits reversed
+_LANE_BYTES = 64
+_Words = npt.NDArray[np.uint32]
+
+
+def write_records(path: Path, payloads: Iterable[bytes]) -> int:
+    """Writes beside and renames, so that ``path`` is whole or absent. Gives the number of records."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    count = 0
+    try:
+        with beside.open("wb") as file:
+            for payload in payloads:
+                length = struct.pack("<Q", len(payload))
+                file.write(length + struct.pack("<I", masked_crc32c(length)))
+                file.write(payload)
+                file.write(struct.pack("<I", masked_crc32c(payload)))
+                count += 1
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    return count
+
+
+def read_records(path: Path) -> Iterator[bytes]:
+    """Every payload of the file. Raises: RunFailedError when it is cut off or a checksum does not fit."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        number = 0
+        while header := file.read(12):
+            if len(header) < 12:
+                raise _broken(path, number, "is cut off")
+            length, length_crc = struct.unpack("<QI", header)
+            if masked_crc32c(header[:8]) != length_crc:
+                raise _broken(path, number, "has a wrong checksum of its length")
+            if length > size:
+                raise _broken(path, number, "is cut off")
+            payload, trailer = file.read(length), file.read(4)
+            if len(payload) < length or len(trailer) < 4:
+                raise _broken(path, number, "is cut off")
+            if struct.unpack("<I", trailer)[0] != masked_crc32c(payload):
+                raise _broken(path, number, "has a wrong checksum of its payload")
+            yield payload
+            number += 1
+
+
+def masked_crc32c(data: bytes) -> int:
+    crc = crc32c(data)
+    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def crc32c(data: bytes) -> int:
+    """The CRC of RFC 3720, appendix B.4.
+
+    Long data are cut into lanes of 64 bytes whose checksums are computed side by side and then joined in pairs:
+    a checksum followed by n zero bytes is a linear function of the checksum, kept as a table for each n.
+    """
+    if len(data) < 4 * _LANE_BYTES:
+        return _crc32c_by_byte(data)
+    lanes = 1 << ((len(data) - 1) // _LANE_BYTES).bit_length()
+    padded = np.zeros(
+        lanes * _LANE_BYTES, np.uint8
+    )  # zeros in front do not change a checksum that starts with 0
+    padded[-len(data) :] = np.frombuffer(data, np.uint8)
+    padded[len(padded) - len(data) : len(padded) - len(data) + 4] ^= (
+        0xFF  # the same as to start with all ones
+    )
+    words = padded.view("<u4").reshape(lanes, _LANE_BYTES // 4)
+    after_word = _tables_for_zero_bytes(4)
+    crcs = np.zeros(lanes, np.uint32)
+    for column in range(words.shape[1]):
+        crcs = _follow(after_word, crcs ^ words[:, column])
+    width = _LANE_BYTES
+    while len(crcs) > 1:
+        crcs = _follow(_tables_for_zero_bytes(width), crcs[0::2]) ^ crcs[1::2]
+        width *= 2
+    return int(crcs[0]) ^ 0xFFFFFFFF
+
+
+def _broken(path: Path, number: int, what: str) -> RunFailedError:
+    return RunFailedError(
+        "File system error", f'record {number} of "{path}" {what}; run dataset_convert again'
+    )
+
+
+def _crc32c_by_byte(data: bytes) -> int:
+    table = _byte_table_list()
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = table[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+    return crc ^ 0xFFFFFFFF
+
+
+@cache
+def _byte_table() -> _Words:
+    crcs = np.arange(256, dtype=np.uint32)
+    for _ in range(8):
+        crcs = np.where(crcs & 1, (crcs >> np.uint32(1)) ^ np.uint32(_POLYNOMIAL), crcs >> np.uint32(1))
+    return crcs
+
+
+@cache
+def _byte_table_list() -> list[int]:
+    return [int(value) for value in _byte_table()]
+
+
+@cache
+def _tables_for_zero_bytes(count: int) -> _Words:
+    """``(4, 256)``: what each byte of a checksum becomes when ``count`` zero bytes follow. A power of two."""
+    if count > 1:
+        half = _tables_for_zero_bytes(count // 2)
+        return _follow(half, half)
+    single = np.arange(256, dtype=np.uint32)
+    basis = np.stack([single << np.uint32(8 * place) for place in range(4)])
+    tables: _Words = _byte_table()[basis & np.uint32(0xFF)] ^ (basis >> np.uint32(8))
+    return tables
+
+
+def _follow(tables: _Words, crcs: _Words) -> _Words:
+    followed: _Words = (
+        tables[0][crcs & np.uint32(0xFF)]
+        ^ tables[1][(crcs >> np.uint32(8)) & np.uint32(0xFF)]
+        ^ tables[2][(crcs >> np.uint32(16)) & np.uint32(0xFF)]
+        ^ tables[3][crcs >> np.uint32(24)]
+    )
+    return followed
