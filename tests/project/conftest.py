@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
+
 from taorunner.errors import Finding
 from taorunner.project.load import Project, load_project
 from taorunner.project.workspace import Workspace

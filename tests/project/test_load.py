@@ -4,10 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from taorunner.errors import Finding, Severity
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project, load_project
-from taorunner.project.models import EXPERIMENT_KEYS, EXPECTED, TAO_CONFIG_KEYS
+from taorunner.project.models import EXPECTED, EXPERIMENT_KEYS, TAO_CONFIG_KEYS
 from taorunner.project.workspace import Workspace
 
 Load = Callable[[str | bytes], Project]
@@ -115,15 +116,24 @@ def test_defaults_of_tao_config_lie_below(load: Load) -> None:
 
 
 def test_secret_origins_and_images_may_stand_in_braces(load: Load) -> None:
-    project = load('tao_config: {user: 1000:1000}\n' + GOOD + "    env: {A: env:B, C: file:/c}\n    gpus: true\n")
+    project = load(
+        "tao_config: {user: 1000:1000}\n" + GOOD + "    env: {A: env:B, C: file:/c}\n    gpus: true\n"
+    )
     assert [(one.line, one.column, one.code) for one in project.findings] == [(7, 11, "wrong-type")]
-    project = load('tao_config: {user: 1000:1000}\n' + GOOD + "    env: {A: env:B, C: file:/c}\n")
-    assert (project.experiments["e"].env, project.experiments["e"].user) == ({"A": "env:B", "C": "file:/c"}, "1000:1000")
+    project = load("tao_config: {user: 1000:1000}\n" + GOOD + "    env: {A: env:B, C: file:/c}\n")
+    assert (project.experiments["e"].env, project.experiments["e"].user) == (
+        {"A": "env:B", "C": "file:/c"},
+        "1000:1000",
+    )
 
 
 def test_colon_in_braces_of_a_long_file_wants_quotes(load: Load) -> None:
     finding = only(load(GOOD + "    env: {A: env:B}\n" + "#" * 200_000))
-    assert (finding.line, finding.code, finding.hint) == (5, "yaml-syntax", 'put the text with the ":" in quotes')
+    assert (finding.line, finding.code, finding.hint) == (
+        5,
+        "yaml-syntax",
+        'put the text with the ":" in quotes',
+    )
 
 
 def test_tao_config_may_hold_nothing_but_comments(load: Load) -> None:
@@ -137,7 +147,8 @@ def test_secrets_are_not_in_the_repr(load: Load) -> None:
 
 
 def test_secrets_are_not_in_findings(load: Load) -> None:
-    text = "tao_config: {env: {T: 1234567}}\nexperiments:\n  e: {head: d, dataset: k, model_key: 7654321, env: [s3cret]}\n"
+    entry = "{head: d, dataset: k, model_key: 7654321, env: [s3cret]}"
+    text = f"tao_config: {{env: {{T: 1234567}}}}\nexperiments:\n  e: {entry}\n"
     shown = repr(load(text).findings) + repr(load(GOOD + '    model_key: "s3cret\\n"\n').findings)
     assert not [secret for secret in ("1234567", "7654321", "s3cret") if secret in shown]
 
@@ -167,7 +178,8 @@ gpu_indices: [1]
         (2, 9, "wrong-type", '"gpus" must be a whole number from 0 to 64, not "1"', "without quotes: 1"),
         (3, 3, "unknown-key", 'unknown key "head"', '"head" belongs to an experiment'),
         (
-            7, 14, "wrong-value", '"dataset" must be a folder below data/, such as kitti_detection/train, not "../kitti"',
+            7, 14, "wrong-value",
+            '"dataset" must be a folder below data/, such as kitti_detection/train, not "../kitti"',
             f"it is looked for below data/; a folder's name is made of {name_rule}",
         ),
         (8, 11, "wrong-type", '"gpus" must be a whole number from 0 to 64, not true', None),
@@ -183,7 +195,8 @@ gpu_indices: [1]
         (11, 5, "unknown-key", 'unknown key "modelkey"', 'did you mean "model_key"?'),
         (
             12, 3, "wrong-name",
-            '"two words" cannot be the name of an experiment: TAO\'s shell would split or change it', f"use {name_rule}",
+            '"two words" cannot be the name of an experiment: TAO\'s shell would split or change it',
+            f"use {name_rule}",
         ),
         (12, 3, "missing-key", 'experiment "two words" has no "dataset"', 'write "dataset:", the folder below data/'),
         (13, 11, "wrong-type", '"head" must be the name of a network, not the number 3', None),
@@ -216,7 +229,8 @@ gpu_indices: [1]
         ("gpu_indices: []", '"gpu_indices" must be {gpu_indices}, not a list', None),
         ("export_type: FP16", '"export_type" must be fp32, fp16 or int8, not "FP16"', None),
         ("backend: slurm", '"backend" must be docker, local or embedded, not "slurm"', None),
-        ("shm_size: 16", '"shm_size" must be a size of at least 1 MiB, such as 16G, not the number 16', 'did you mean "16G"?'),
+        ("shm_size: 16", '"shm_size" must be a size of at least 1 MiB, such as 16G, not the number 16',
+         'did you mean "16G"?'),
         ('shm_size: "64k"', '"shm_size" must be a size of at least 1 MiB, such as 16G, not "64k"', None),
         ("shm_size: 16 gigs", '"shm_size" must be a size of at least 1 MiB, such as 16G, not "16 gigs"', None),
         ("user: 1000", '"user" must be a text such as "1000:1000", not the number 1000', 'put it in quotes: "1000"'),
@@ -229,7 +243,8 @@ gpu_indices: [1]
         ("export_model: ../x", '"export_model" must be the name of a checkpoint, not "../x"', None),
         ("model_key: 12", '"model_key" must be a text, env:NAME or file:PATH, not the number ***', "put it in quotes"),
         ("env: [A]", '"env" must be a mapping of variable names to texts, not a list', None),
-        ("env: {A: 1}", '"env.A" cannot hold the number ***: "env" must be a mapping of variable names to texts', "put it in quotes"),
+        ("env: {A: 1}", '"env.A" cannot hold the number ***: "env" must be a mapping of variable names to texts',
+         "put it in quotes"),
         ("env: {A-B: x}", '"A-B" cannot be a name in "env"', None),
         ("vars: {a: {b: 1}}", '"vars.a" must be {vars}, not a mapping', None),
         ("vars: {a: [[1]]}", '"vars.a" must be {vars}, not a list', None),

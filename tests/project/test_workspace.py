@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from taorunner.errors import UsageError, UserFilesError
 from taorunner.project.workspace import Workspace, find_project, find_workspace
 
@@ -170,7 +171,10 @@ def test_empty_workspace_has_no_project(tmp_path: Path) -> None:
 
 
 def test_completion_may_import_it_without_pydantic_or_yaml() -> None:
-    code = "import sys, taorunner.project.workspace; print([m for m in ('pydantic', 'ruamel', 'yaml') if m in sys.modules])"
+    code = (
+        "import sys, taorunner.project.workspace\n"
+        "print([name for name in ('pydantic', 'ruamel', 'yaml') if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -179,7 +183,8 @@ def test_current_folder_that_was_removed_is_told(tmp_path: Path) -> None:
     code = (
         "import os, sys\nfrom pathlib import Path\nfrom taorunner.project.workspace import find_workspace\n"
         "os.rmdir(os.getcwd())\n"
-        "try:\n    find_workspace(Path('.'), None, {})\nexcept Exception as error:\n    print(type(error).__name__, error)"
+        "try:\n    find_workspace(Path('.'), None, {})\n"
+        "except Exception as error:\n    print(type(error).__name__, error)"
     )
     folder = tmp_path / "gone"
     folder.mkdir()

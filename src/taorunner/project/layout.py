@@ -243,7 +243,7 @@ class _Check:
         for entry in self._entries(f"specs/{experiment}"):
             if entry.is_folder or entry.suffix not in SPEC_SUFFIXES or entry.stem in known:
                 continue
-            meant = difflib.get_close_matches(entry.stem[:100], list(known), n=1, cutoff=0.8)
+            meant = difflib.get_close_matches(entry.stem[:100], sorted(known), n=1, cutoff=0.8)
             if meant:
                 message = f'no action reads the spec "{shown(entry.name)}"'
                 hint = f'did you mean "{meant[0]}{entry.suffix}"?'
@@ -259,7 +259,7 @@ class _Check:
             return True
         if self.names:
             message = f'"{folder}/{shown(entry.name)}" belongs to no experiment of {EXPERIMENTS_FILE}'
-            hint = self.suggestions.find(name, self.names) or "rename or remove it"
+            hint = self.suggestions.find(name, self.project.names) or "rename or remove it"
             self._warning("unknown-experiment", message, hint, folder, entry.name)
         return False
 
@@ -300,7 +300,7 @@ class _Check:
 
     def _missing_specs(self, there: list[str]) -> None:
         folders = set(there)
-        unused = folders - self.names
+        unused = [folder for folder in there if folder not in self.names]
         for name, experiment in self.project.experiments.items():
             if folders.isdisjoint(folder.name for folder in experiment.spec_dirs):
                 message = f'the folder "specs/{name}" is missing: experiment "{name}" has no specs'

@@ -99,6 +99,27 @@ def create_project(
         ) from error
 
 
+def create_example(workspace_root: Path, name: str, *, heads: Sequence[str] = ()) -> Path:
+    """Makes a workspace with the project that ``quickstart`` runs. Returns the project's folder.
+
+    Raises UserFilesError when there is such a project already, MachineError when the disk refuses.
+    """
+    workspace = Workspace(Path(os.path.abspath(workspace_root)))  # noqa: PTH100 (Path.absolute keeps "..")
+    target = workspace.project(name).root
+    if os.path.lexists(target):
+        raise UserFilesError(f'there is already a project "{name}" ({target})', hint="choose another folder")
+    try:
+        _make_workspace(workspace, experiments_schema(heads))
+        with resources.as_file(resources.files("taorunner.project").joinpath("quickstart")) as source:
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        for folder in ("data", "models"):
+            (target / folder).mkdir()
+    except OSError as error:
+        problem = (error.strerror or str(error)).lower()
+        raise MachineError(f'cannot write "{error.filename or target}": {problem}') from error
+    return target
+
+
 def scaffold_heads() -> tuple[str, ...]:
     """The heads that there are spec files for."""
     folder = _scaffolds()

@@ -41,7 +41,9 @@ def read_text_file(path: Path, *, max_bytes: int) -> TextFile:
         if isinstance(error, PermissionError):
             hint = f'make it readable: chmod u+r "{path}"'
             return _bad(path, "unreadable", f'"{path.name}" cannot be read: permission denied', hint)
-        return _bad(path, "unreadable", f'"{path.name}" cannot be read: {error.strerror}')
+        return _bad(
+            path, "unreadable", f'"{path.name}" cannot be read: {(error.strerror or "unknown").lower()}'
+        )
 
 
 def _read(path: Path, max_bytes: int) -> TextFile:
