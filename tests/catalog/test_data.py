@@ -12,7 +12,7 @@ import pytest
 
 from taorunner.catalog.layers import LAYER_KEYS, parse_argument, parse_version, version_matches
 from taorunner.catalog.load import DATA, load_network, network_names
-from taorunner.catalog.models import (
+from taorunner.contracts import (
     CheckpointContract,
     Contract,
     Framework,

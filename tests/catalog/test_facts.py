@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from taorunner.catalog.load import load_network
-from taorunner.catalog.models import EpochMark, Framework, GpuUse, ResumeRule
+from taorunner.contracts import EpochMark, Framework, GpuUse, ResumeRule
 
 FACTS: dict[str, Any] = json.loads((Path(__file__).parent / "tao_facts.json").read_text(encoding="utf-8"))
 TF, PYT = FACTS["tf"], FACTS["pyt"]

@@ -11,7 +11,7 @@ import pytest
 
 from taorunner.catalog import load
 from taorunner.catalog.load import load_network, network_from, network_names
-from taorunner.catalog.models import Framework, GpuUse, OverrideSyntax
+from taorunner.contracts import Framework, GpuUse, OverrideSyntax
 from taorunner.errors import UserFilesError
 from taorunner.yaml_nodes import read_yaml
 

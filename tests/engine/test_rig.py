@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import images
+import private_daemon
 import pytest
 import rig
 from rig import Engine
@@ -124,8 +125,8 @@ def test_engine_ends_with_its_owner_and_leaves_nothing(tmp_path: Path) -> None:
     assert (
         home.exists(),
         rig.started_at(state["dockerd"]),
-        rig.processes_of(home),
-        rig.mounts_below(home),
+        private_daemon.processes_of(home),
+        private_daemon.mounts_below(home),
     ) == (
         False,
         None,

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taorunner.catalog.load import load_network, network_names
-from taorunner.catalog.models import Contract, Framework, GpuUse, OverrideSyntax
+from taorunner.contracts import Contract, Framework, GpuUse, OverrideSyntax
 from taorunner.errors import Finding
 from taorunner.planning.argv import (
     VALUES,

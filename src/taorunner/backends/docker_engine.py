@@ -46,8 +46,7 @@ class DockerBackend:
 
     name = "docker"
 
-    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
-        self._environ = environ
+    def __init__(self) -> None:
         self._engine: Engine | None = None
         self._connecting = threading.Lock()
         self._kept: dict[
@@ -131,6 +130,7 @@ class DockerBackend:
         )
 
     def submit(self, request: EngineRequest) -> Started:
+        """Keeps the live output for the first ``logs``: unread for long, it would hold the process up."""
         from taorunner.engine import containers
 
         engine = self._connected()
@@ -218,7 +218,7 @@ class DockerBackend:
 
             with self._connecting:
                 if self._engine is None:
-                    self._engine = connect(self._environ)
+                    self._engine = connect()
         return self._engine
 
     def _ours(self, request: EngineRequest) -> ContainerState:

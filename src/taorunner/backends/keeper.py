@@ -109,7 +109,7 @@ def kill_marked(run_id: str, number: int) -> int:
     """Signals every process of the run that can be found by its environment; how many there were."""
     mark = f"{RUN_VARIABLE}={run_id}\0".encode()
     found = 0
-    for name in os.listdir("/proc"):  # noqa: PTH208
+    for name in os.listdir("/proc"):
         if not name.isdigit() or int(name) == os.getpid():
             continue
         try:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
-from taorunner.catalog.models import (
+from taorunner.contracts import (
     Argument,
     CheckpointContract,
     Contract,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.catalog.layers import Block
-from taorunner.catalog.models import Framework
+from taorunner.contracts import Framework
 from taorunner.catalog.names import network_names
 from taorunner.catalog.network import Group, Network, Release
 from taorunner.errors import TaorunnerError, UserFilesError

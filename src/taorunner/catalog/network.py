@@ -20,7 +20,7 @@ from taorunner.catalog.layers import (
     parse_version,
     version_matches,
 )
-from taorunner.catalog.models import Contract, Framework
+from taorunner.contracts import Contract, Framework
 from taorunner.errors import UserFilesError
 from taorunner.text import did_you_mean
 

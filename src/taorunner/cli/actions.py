@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from taorunner.planning.planner import Planned
     from taorunner.planning.request import ActionRequest, Site
     from taorunner.project.workspace import Workspace
+    from taorunner.runs.handover import Supervisor
 
 COMMANDS = {
     "convert": "Convert the dataset (dataset_convert).",
@@ -85,15 +86,15 @@ def register(app: typer.Typer) -> None:
 
 
 @dataclass(frozen=True)
-class _Wishes:
+class Wishes:
     """How the runs are started and shown, as opposed to what they are."""
 
-    dry_run: bool
-    detach: bool
-    json: bool
-    plain: bool
-    parallel: int | None
-    grace_s: float
+    dry_run: bool = False
+    detach: bool = False
+    json: bool = False
+    plain: bool = False
+    parallel: int | None = None
+    grace_s: float = 30.0
 
 
 def _command(action: str) -> Callable[..., int]:
@@ -125,7 +126,7 @@ def _command(action: str) -> Callable[..., int]:
             extra=context.obj.extra, checkpoint=checkpoint, overwrite=overwrite,
         )  # fmt: skip
         return _act(
-            context.obj, request, project, workspace, _Wishes(dry_run, detach, json, plain, parallel, grace)
+            context.obj, request, project, workspace, Wishes(dry_run, detach, json, plain, parallel, grace)
         )
 
     return command
@@ -161,22 +162,32 @@ def _run(
 
 
 def _act(
-    invocation: Invocation, request: ActionRequest, project: str | None, given: Path | None, wishes: _Wishes
+    invocation: Invocation, request: ActionRequest, project: str | None, given: Path | None, wishes: Wishes
 ) -> int:
-    """One command on its way: check everything, record, hand over to the supervisor, watch."""
+    workspace = invocation.open_workspace(given)
+    name = invocation.project_name(workspace, project)
+    if wishes.dry_run:
+        return _show_dry_run(workspace, name, request, wishes)
+    return start_and_watch(workspace, name, request, wishes, invocation.supervisor)
+
+
+def start_and_watch(
+    workspace: Workspace,
+    project: str,
+    request: ActionRequest,
+    wishes: Wishes,
+    supervisor: Supervisor | None = None,
+) -> int:
+    """One action on its way: check everything, record, hand over to a supervisor, watch. Returns the exit code."""
     import os
 
     from taorunner.events import now
     from taorunner.runs.handover import Supervisor
     from taorunner.runs.store import RunStore
 
-    workspace = invocation.open_workspace(given)
-    name = invocation.project_name(workspace, project)
-    if wishes.dry_run:
-        return _show_dry_run(workspace, name, request, wishes)
+    supervisor = supervisor or Supervisor()
     store = RunStore(workspace.state_dir)
-    supervisor = invocation.supervisor or Supervisor()
-    planned = _plan(workspace, name, request)
+    planned = _plan(workspace, project, request)
     plans = [(item.site.run_id, item.plan) for item in planned.items]
     batch = store.create_batch(
         plans, now(), parallel=wishes.parallel, grace_s=wishes.grace_s, environ=os.environ
@@ -218,7 +229,7 @@ def _print_findings(findings: Sequence[Finding]) -> None:
     print_findings(make_console(sys.stderr, os.environ), findings)
 
 
-def _show_dry_run(workspace: Workspace, project: str, request: ActionRequest, wishes: _Wishes) -> int:
+def _show_dry_run(workspace: Workspace, project: str, request: ActionRequest, wishes: Wishes) -> int:
     import os
     import sys
 
@@ -232,7 +243,7 @@ def _show_dry_run(workspace: Workspace, project: str, request: ActionRequest, wi
     return 0
 
 
-def _tell_detached(runs: tuple[str, ...], wishes: _Wishes) -> int:
+def _tell_detached(runs: tuple[str, ...], wishes: Wishes) -> int:
     if wishes.json:
         import json
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from taorunner.catalog.models import Contract, ResumeRule
+from taorunner.contracts import Contract, ResumeRule
 from taorunner.catalog.network import Network
 from taorunner.console.cells import bar, clean, metric_label, number, of, pad, percent
 from taorunner.console.columns import Column, Row, laid_out

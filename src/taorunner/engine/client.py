@@ -8,8 +8,8 @@ goes through the ssh program with all of its configuration. One round trip (a pi
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,16 +74,16 @@ class EngineInfo:
     has_nvidia_runtime: bool
 
 
-def connect(environ: Mapping[str, str] | None = None) -> Engine:
+def connect() -> Engine:
     """A connection to the engine that the docker command would use. Takes one round trip.
 
     Raises:
         MachineError: no engine, no permission, unknown context, unusable certificates.
     """
-    environ = os.environ if environ is None else environ
-    address = find_address(environ)
-    with translated(Asked(address=address.url)):
-        api = _client(address, environ)
+    address = find_address()
+    with translated(Asked(address=address.url)), ExitStack() as opened:
+        api = _client(address)
+        opened.callback(api.close)
         answer = api.get(f"{api.base_url}/_ping", timeout=CONNECT_TIMEOUT_S)
         answer.raise_for_status()
         version = answer.headers.get("Api-Version")
@@ -94,23 +94,24 @@ def connect(environ: Mapping[str, str] | None = None) -> Engine:
             )
         api._version = version
         api.timeout = CALL_TIMEOUT_S
+        opened.pop_all()
     return Engine(api, address, answer.headers.get("Server", ""))
 
 
-def find_address(environ: Mapping[str, str]) -> Address:
+def find_address() -> Address:
     """Where the docker command would look, without connecting.
 
     Raises:
         MachineError: an unknown or broken context, certificates that are not there.
     """
-    if environ.get("DOCKER_HOST"):
-        with translated(Asked(address=environ["DOCKER_HOST"])):
-            found = kwargs_from_env(environment=dict(environ))
-        url = environ["DOCKER_HOST"]
-        if not url.startswith("ssh://"):
+    url = os.environ.get("DOCKER_HOST")
+    if url:
+        with translated(Asked(address=url)):
+            found = kwargs_from_env()
+        if not url.startswith("ssh://"):  # docker-py writes :22 behind an alias
             url = str(found.get("base_url", url))
         return Address(url, "DOCKER_HOST", found.get("tls"))
-    name = environ.get("DOCKER_CONTEXT") or ""
+    name = os.environ.get("DOCKER_CONTEXT") or ""
     said_by = "DOCKER_CONTEXT" if name else "the current context of the docker command"
     try:
         context = ContextAPI.get_context(name or None)
@@ -148,14 +149,14 @@ def translated(asked: Asked) -> Iterator[None]:
         raise translate(error, asked) from error
 
 
-def _client(address: Address, environ: Mapping[str, str]) -> Any:
+def _client(address: Address) -> Any:
     # Any version will do for the ping, which carries none; docker-py would ask /version, which takes 50 ms.
     settings: dict[str, Any] = {"version": "1.44", "timeout": CONNECT_TIMEOUT_S}
     if address.is_ssh:
         from taorunner.engine.ssh import SshAdapter  # rarely needed
 
         api = APIClient(base_url=LOCAL_SOCKET, **settings)
-        api.mount("http+docker://", SshAdapter(address.url, environ))
+        api.mount("http+docker://", SshAdapter(address.url))
         return api
     return APIClient(base_url=address.url, tls=address.tls or False, **settings)
 

@@ -155,7 +155,7 @@ def read_log(engine: Engine, container: str, *, follow: bool, tty: bool = False)
             timeout=START_TIMEOUT_S,
         )
         api._raise_for_status(response)
-    body = response.raw._fp  # http.client's response: urllib3 has no way to read what is there
+    body = response.raw._fp  # http.client's answer: nothing public reads "what is there" from a chunked one
     if body.fp is None:
         return FrameStream(lambda: b"", lambda: None, response.close, framed=True)
     body.fp.raw._sock.settimeout(None)
@@ -167,9 +167,15 @@ def read_log(engine: Engine, container: str, *, follow: bool, tty: bool = False)
 
     def release() -> None:
         waker.close()
-        response.close()
+        with suppress(OSError, ValueError):
+            response.raw.connection.close()  # half read: it may not be used again
+        with suppress(OSError, ValueError):
+            response.close()
 
-    return FrameStream(lambda: bytes(body.read1(READ_BYTES)), wake, release, framed=not tty)
+    def read() -> bytes:
+        return bytes(body.fp.read1(READ_BYTES))
+
+    return FrameStream(read, wake, release, framed=not tty, chunked=bool(body.chunked))
 
 
 def look(engine: Engine, container: str) -> ContainerState | None:

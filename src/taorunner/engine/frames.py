@@ -33,11 +33,13 @@ class FrameStream:
         release: Callable[[], None],
         *,
         framed: bool,
+        chunked: bool = False,
     ) -> None:
         self._read = read
         self._wake = wake
         self._release = release
         self._framed = framed
+        self._chunked = chunked
         self._lock = threading.Lock()
         self._closed = False
         self._reading = False
@@ -48,7 +50,8 @@ class FrameStream:
                 return
             self._reading = True
         try:
-            yield from demultiplex(self._pieces()) if self._framed else map(_as_stdout, self._pieces())
+            pieces = unchunk(self._pieces()) if self._chunked else self._pieces()
+            yield from demultiplex(pieces) if self._framed else map(_as_stdout, pieces)
         finally:
             with self._lock:
                 self._reading = False
@@ -66,6 +69,9 @@ class FrameStream:
         self._wake()
         if not reading:
             self._release()
+
+    def __del__(self) -> None:
+        self.close()  # started and never read: its connection would stay open
 
     def _pieces(self) -> Iterator[bytes]:
         while not self._closed:
@@ -113,6 +119,45 @@ def demultiplex(pieces: Iterator[bytes]) -> Iterator[tuple[str, bytes]]:
         rest = data[at:]
         if gathered:
             yield name, b"".join(gathered)
+
+
+def unchunk(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The body of an HTTP answer in chunked coding; ends behind the last chunk.
+
+    The engine makes a chunk of each line, and http.client reads them one at a time.
+    """
+    rest = b""
+    owed = 0
+    for piece in pieces:
+        data = rest + piece if rest else piece
+        size, at = len(data), 0
+        gathered: list[bytes] = []
+        while at < size:
+            if owed > 2:
+                end = min(at + owed - 2, size)
+                gathered.append(data[at:end])
+                owed -= end - at
+                at = end
+            elif owed:  # the line end behind the chunk's data
+                step = min(owed, size - at)
+                owed -= step
+                at += step
+            else:
+                end = data.find(b"\r\n", at)
+                if end < 0:
+                    break
+                try:
+                    owed = int(data[at:end].partition(b";")[0], 16) + 2
+                except ValueError:
+                    return  # whatever this is, it is not the engine's log any more
+                at = end + 2
+                if owed == 2:
+                    if gathered:
+                        yield b"".join(gathered)
+                    return
+        rest = data[at:]
+        if gathered:
+            yield b"".join(gathered)
 
 
 class AsStored:

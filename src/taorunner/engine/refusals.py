@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from taorunner.errors import EngineRefusedError, MachineError, TaorunnerError
 
+_WRAPPING = re.compile(
+    r"^(?:failed to create (?:shim )?task(?: for container)?: |OCI runtime create failed: |runc create failed: )+"
+)
 _RLIMITS = {"4": "core", "6": "nproc", "7": "nofile", "8": "memlock", "12": "msgqueue", "14": "rtprio"}
 
 
@@ -98,10 +101,10 @@ def _slow_engine(match: re.Match[str], asked: Asked) -> TaorunnerError:
     )
 
 
-def _ssh(match: re.Match[str], asked: Asked) -> TaorunnerError:
+def _bad_address(match: re.Match[str], asked: Asked) -> TaorunnerError:
     return MachineError(
-        f'cannot reach the docker engine at "{asked.address}": {match[1].strip()}',
-        hint="the same ssh login must work by itself: ssh HOST docker version",
+        f'"{asked.address}" is not an address of a docker engine',
+        hint="unix://PATH, tcp://HOST:PORT or ssh://HOST",
     )
 
 
@@ -135,12 +138,12 @@ def _driver(match: re.Match[str], asked: Asked) -> TaorunnerError:
 
 
 def _image_not_found(match: re.Match[str], asked: Asked) -> TaorunnerError:
-    image = asked.image or match[1]
+    image = asked.image or match[1] or "asked for"
     return EngineRefusedError(f'the image "{image}" does not exist', hint=_image_hint(image))
 
 
 def _no_access(match: re.Match[str], asked: Asked) -> TaorunnerError:
-    image = asked.image or match[1]
+    image = asked.image or match[1] or "asked for"
     return EngineRefusedError(
         f'the image "{image}" does not exist, or it needs a login', hint=_login_hint(image)
     )
@@ -161,7 +164,7 @@ def _bad_login(match: re.Match[str], asked: Asked) -> TaorunnerError:
 def _registry(match: re.Match[str], asked: Asked) -> TaorunnerError:
     image = asked.image or "the image"
     return EngineRefusedError(
-        f'the registry of "{image}" cannot be reached: {match[1]}',
+        f'the registry of "{image}" cannot be reached: {_without_server(match[1])}',
         hint="check the network of the engine's machine; an image that is already there needs no registry",
     )
 
@@ -201,6 +204,20 @@ def _ulimit(match: re.Match[str], asked: Asked) -> TaorunnerError:
     return EngineRefusedError(
         f'the engine may not raise the limit "{name}"',
         hint=f'name other limits, without "{name}", under DockerOptions ulimits in .tao_mounts.json',
+    )
+
+
+def _unknown_ulimit(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    return EngineRefusedError(
+        f'there is no limit "{match[1].lower()}"',
+        hint="memlock, stack, nofile, nproc, core, … under DockerOptions ulimits",
+    )
+
+
+def _two_mounts(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    return EngineRefusedError(
+        f'two folders are to be mounted at "{match[1]}"',
+        hint="each destination once under Mounts in .tao_mounts.json",
     )
 
 
@@ -290,16 +307,18 @@ _TABLE: tuple[tuple[re.Pattern[str], _Make], ...] = tuple(
         (r"invalid reference format(?:: ([^\n]+))?", _bad_reference),
         (r"pull access denied for ([^\s,]+)", _no_access),
         (r"no basic auth credentials|authorization failed: no basic auth", _no_login),
-        (r"unauthorized|401 Unauthorized|authentication required|incorrect username or password|denied: ", _bad_login),
+        (r"unauthorized|401 Unauthorized|authentication required|incorrect username or password|(?<!permission )denied: ", _bad_login),
         (r"manifest for (\S+) not found|[Nn]o such image: (?:\S+)|(?:\S+): not found: manifest unknown", _image_not_found),
         (r"no matching manifest for \S+", _platform),
         (r"(lookup \S+(?: on \S+)?: [^\n\"]+|dial tcp [^\n\"]+|TLS handshake timeout|x509: [^\n\"]+|"
          r"http: server gave HTTP response to HTTPS client|net/http: request canceled[^\n\"]*)", _registry),
         # what a container asks for
+        (r"wrong rlimit value: RLIMIT_(\w+)", _unknown_ulimit),
+        (r"Duplicate mount point: (\S+)", _two_mounts),
         (r"bind source path does not exist: ([^\n]+)", _no_source),
         (r"error mounting \"([^\"]+)\".*no such file or directory", _no_source),
         (r"error setting rlimit type (\d+)", _ulimit),
-        (r"unable to apply caps|operation not permitted", _privileged),
+        (r"unable to apply caps|error applying caps", _privileged),
         (r"container name \"([^\"]+)\" is already in use", _name_taken),
         (r"no space left on device|disk quota exceeded", _no_space),
         (r"exec: \"([^\"]*)\": (?:executable file not found|stat \S+ no such file)", _no_command),
@@ -309,10 +328,10 @@ _TABLE: tuple[tuple[re.Pattern[str], _Make], ...] = tuple(
         (r"unable to find (?:user|group) ([^:\s]+)", _user),
         (r"network (\S+) not found", _network),
         # the engine itself
+        (r"Invalid bind address|npipe:// protocol|Invalid host|not a valid port", _bad_address),
         (r"client version \S+ is too (?:old|new)[^\n]*", _api_version),
         (r"Path to a certificate|TLS configuration|[Cc]ertificate[^\n]*(?:verify|invalid)|SSLError[^\n]*", _tls),
         (r"PermissionError\(13|permission denied while trying to connect|\[Errno 13\]", _no_permission),
-        (r"(?:^|\n)ssh: ([^\n]+)", _ssh),
         (r"timed out|Timeout", _slow_engine),
         (r"Connection aborted|Connection refused|No such file or directory|Name or service not known|"
          r"Temporary failure in name resolution|Max retries exceeded|Connection reset|Broken pipe|"
@@ -325,6 +344,11 @@ def _is_unanswered(error: BaseException | str) -> bool:
     """requests' ConnectionError and the built-in one say the same, and neither is imported here."""
     names = {cls.__name__ for cls in type(error).__mro__}
     return bool(names & {"ConnectionError", "ChunkedEncodingError", "ProtocolError"})
+
+
+def _without_server(text: str) -> str:
+    """A name that is not found is not the name server's address."""
+    return re.sub(r"(lookup \S+) on \S+:", r"\1:", text)
 
 
 def _image_hint(image: str) -> str:
@@ -344,7 +368,8 @@ def _login_hint(image: str) -> str:
 
 def _one_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return _lower(lines[0])[:400] if lines else "no reason given"
+    line = _WRAPPING.sub("", lines[0]).removesuffix(": unknown") if lines else ""
+    return _lower(line)[:400] or "no reason given"
 
 
 def _lower(text: str) -> str:

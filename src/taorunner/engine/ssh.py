@@ -7,11 +7,10 @@ process stands for a connection that is kept and used again, and what ssh says o
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import IO
 from urllib.parse import urlsplit
 
@@ -20,6 +19,9 @@ import urllib3.connection
 from docker.transport.unixconn import UnixHTTPAdapter
 
 from taorunner.errors import MachineError
+
+CONNECT_TIMEOUT_S = 20
+"""Until the first answer: a login over a slow line, and the engine behind it."""
 
 
 def ssh_command(url: str) -> list[str]:
@@ -51,43 +53,45 @@ def ssh_command(url: str) -> list[str]:
 class SshConnection(urllib3.connection.HTTPConnection):
     """An HTTP connection whose other end is the ssh process."""
 
-    def __init__(self, argv: list[str], environ: Mapping[str, str], timeout_s: float) -> None:
-        super().__init__("localhost", timeout=timeout_s)
-        self._argv = argv
-        self._environ = environ
+    def __init__(self, url: str) -> None:
+        super().__init__("localhost", timeout=CONNECT_TIMEOUT_S)
+        self._url = url
+        self._argv = ssh_command(url)
+        self._last_words = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._said: IO[bytes] | None = None
 
     def connect(self) -> None:
         ours, theirs = socket.socketpair()
-        self._said = tempfile.TemporaryFile()
-        with theirs:
+        with theirs, ExitStack() as opened:
+            opened.enter_context(ours)
+            said = opened.enter_context(tempfile.TemporaryFile())
             try:
                 self._process = subprocess.Popen(
                     self._argv,
                     stdin=theirs.fileno(),
                     stdout=theirs.fileno(),
-                    stderr=self._said,
-                    env=dict(self._environ),
+                    stderr=said,
                     start_new_session=True,  # Ctrl-C is for us, not for the connection
                 )
             except OSError as error:
-                ours.close()
-                self._said.close()
                 raise MachineError(
-                    f"ssh cannot be started: {error.strerror}", hint="install openssh-client"
+                    f"ssh cannot be started: {(error.strerror or str(error)).lower()}",
+                    hint="install openssh-client",
                 ) from error
-        ours.settimeout(60)
-        self.sock = ours
+            opened.pop_all()
+        ours.settimeout(CONNECT_TIMEOUT_S)
+        self.sock, self._said = ours, said
 
     def getresponse(self) -> urllib3.response.HTTPResponse:  # type: ignore[override]
         try:
             return super().getresponse()
-        except (OSError, urllib3.exceptions.HTTPError) as error:
-            reason = self._reason()
-            if reason:
-                raise OSError(f"ssh: {reason}") from error
-            raise
+        except ConnectionError as error:
+            self.close()
+            raise MachineError(
+                f'cannot reach the docker engine at "{self._url}": {self._last_words}',
+                hint="the same login must work by itself: ssh HOST docker version",
+            ) from error
 
     def close(self) -> None:
         super().close()
@@ -99,41 +103,31 @@ class SshConnection(urllib3.connection.HTTPConnection):
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        if self._said is not None:
-            self._said.close()
-            self._said = None
-
-    def _reason(self) -> str:
-        if self._process is None or self._said is None:
-            return ""
-        try:
-            self._process.wait(timeout=1)
-        except subprocess.TimeoutExpired:
-            return ""
-        self._said.seek(0)
-        lines = self._said.read(4096).decode("utf-8", "replace").splitlines()
-        lines = [line.removeprefix("ssh: ").strip() for line in lines if line.strip()]
-        return lines[-1] if lines else f"ended with code {self._process.returncode}"
+        said, self._said = self._said, None
+        if said is not None:
+            with said:
+                said.seek(0)
+                lines = [line.strip() for line in said.read(4096).decode("utf-8", "replace").splitlines()]
+            lines = [line.removeprefix("ssh: ").rstrip(".") for line in lines if line]
+            self._last_words = lines[-1] if lines else "the connection was closed"
 
 
 class SshConnectionPool(urllib3.connectionpool.HTTPConnectionPool):
-    def __init__(self, argv: list[str], environ: Mapping[str, str], timeout_s: float) -> None:
-        super().__init__("localhost", timeout=timeout_s, maxsize=10)
-        self._argv = argv
-        self._environ = environ
-        self._timeout_s = timeout_s
+    def __init__(self, url: str) -> None:
+        super().__init__("localhost", timeout=CONNECT_TIMEOUT_S, maxsize=10)
+        self._url = url
 
     def _new_conn(self) -> SshConnection:
-        return SshConnection(self._argv, self._environ, self._timeout_s)
+        return SshConnection(self._url)
 
 
 class SshAdapter(UnixHTTPAdapter):  # type: ignore[misc]
     """Mounted in place of docker-py's adapter for the local socket."""
 
-    def __init__(self, url: str, environ: Mapping[str, str] | None = None) -> None:
-        super().__init__("http+unix:///ssh", timeout=60)
-        environ = os.environ if environ is None else environ
-        self._ssh_pool = SshConnectionPool(ssh_command(url), environ, 60)
+    def __init__(self, url: str) -> None:
+        super().__init__("http+unix:///ssh", timeout=CONNECT_TIMEOUT_S)
+        ssh_command(url)  # an address that makes no sense is told now
+        self._ssh_pool = SshConnectionPool(url)
 
     def get_connection(self, url: str, proxies: object = None) -> SshConnectionPool:
         return self._ssh_pool

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from taorunner.catalog.models import Argument, Contract, OverrideSyntax
+from taorunner.contracts import Argument, Contract, OverrideSyntax
 from taorunner.errors import Finding, Severity
 
 Value = str | tuple[str, ...]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from taorunner.catalog.models import Contract
+from taorunner.contracts import Contract
 from taorunner.planning.plan_json import decoded, encoded
 
 SECRET_MARK = "@TAORUNNER_SECRET_{name}@"

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.catalog.load import load_network
-from taorunner.catalog.models import Contract, Framework, GpuUse, OverrideSyntax
 from taorunner.catalog.network import Network
+from taorunner.contracts import Contract, Framework, GpuUse, OverrideSyntax
 from taorunner.errors import Finding, Severity, UserFilesError, has_errors
 from taorunner.events import now
 from taorunner.planning.argv import ArgumentValues, Argv, artifact_globs, build_argv, unsafe_character

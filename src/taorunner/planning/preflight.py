@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from taorunner.catalog.models import Contract
+from taorunner.contracts import Contract
 from taorunner.errors import Finding, Severity
 from taorunner.planning.argv import Value
 from taorunner.planning.weights import find_checkpoints

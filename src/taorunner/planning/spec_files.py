@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from taorunner.catalog.models import SpecContract
+from taorunner.contracts import SpecContract
 
 SUFFIXES = {"prototxt": (".txt", ".cfg", ".prototxt", ".pbtxt"), "yaml": (".yaml", ".yml")}
 """Protobuf text has no fixed suffix. Source: tao/tensorflow.md section 4.1."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from taorunner.catalog.load import load_network
-from taorunner.catalog.models import Contract, Framework, SpecContract
 from taorunner.catalog.network import Network
+from taorunner.contracts import Contract, Framework, SpecContract
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.planner import HOST_BACKENDS
 from taorunner.planning.spec_files import SUFFIXES

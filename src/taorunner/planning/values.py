@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from taorunner.catalog.models import Contract, Framework
 from taorunner.catalog.network import Network
+from taorunner.contracts import Contract, Framework
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.argv import VALUES, Value
 from taorunner.planning.environment import model_key_mark

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from taorunner.catalog.models import CheckpointContract, Framework
+from taorunner.contracts import CheckpointContract, Framework
 
 PRETRAINED_SUFFIXES = (".hdf5", ".tlt", ".pth", ".pth.tar", ".pt", ".ckpt", ".safetensors", ".bin", ".npz")
 """In order of preference. Source: tao/tensorflow.md section 8, tao/pretrained.md."""

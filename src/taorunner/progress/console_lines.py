@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from taorunner.catalog.models import ProgressContract
+from taorunner.contracts import ProgressContract
 from taorunner.progress.causes import find_cause
 from taorunner.progress.console_family import Follower, Plain
 from taorunner.progress.console_pyt import Lightning, MmEngine, PointPillars

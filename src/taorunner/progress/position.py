@@ -11,6 +11,8 @@ STEP_INTERVAL = timedelta(seconds=0.5)
 """The shortest time between two step events. Each may bring a running loss: at most four events a second."""
 
 _SAME = 2e-3
+_HISTORY = 4
+_NAMES_LIMIT = 2000
 _NAMES = {
     "mean average precision": "mAP",
     "mean_average_precision": "mAP",
@@ -50,10 +52,10 @@ class Position:
         self.first = self.first or epoch
         found: list[ProgressHint] = []
         if self.epoch is not None and epoch > self.epoch and self.done < epoch - 1:
-            found.append(self._complete(epoch - 1, None))
+            found.append(self._complete(epoch - 1, None, None))
         if hint.completed:
             self.epoch = epoch
-            found.append(self._complete(epoch, hint.epoch_s))
+            found.append(self._complete(epoch, hint.epoch_s, hint.steps))
             return found
         if self.epoch != epoch:
             self.epoch, self._step, self._steps, self._held = epoch, hint.step, hint.steps, None
@@ -66,7 +68,7 @@ class Position:
     def finish(self, marks_start: bool) -> list[ProgressHint]:
         """A good end completes the last epoch where TAO writes only beginnings."""
         if marks_start and self.epoch is not None and self.epoch == self.epochs and self.done < self.epoch:
-            return [self._complete(self.epoch, None)]
+            return [self._complete(self.epoch, None, None)]
         return []
 
     def take_step(self, at: datetime, force: bool) -> ProgressHint | None:
@@ -87,9 +89,9 @@ class Position:
             return step // self._steps or None
         return None
 
-    def _complete(self, epoch: int, epoch_s: float | None) -> ProgressHint:
+    def _complete(self, epoch: int, epoch_s: float | None, steps: int | None) -> ProgressHint:
         self.done, self._held = epoch, None
-        steps = self._steps if epoch == self.epoch else None
+        steps = steps or self._steps
         return ProgressHint(epoch, self.epochs, steps, steps, True, epoch_s, self._eta_s)
 
 
@@ -97,26 +99,40 @@ class ReportedMetrics:
     """Which values were reported already, by either source."""
 
     def __init__(self) -> None:
-        self._last: dict[str, tuple[float, int | None, str]] = {}
+        self._said: dict[tuple[str, str], float] = {}
+        self._history: dict[str, dict[int | None, tuple[float, str]]] = {}
         self._running: dict[str, float] = {}
         self._running_sent: dict[str, float] = {}
 
     def is_new(self, name: str, value: float, epoch: int | None, source: str, *, repeats: bool) -> bool:
-        """``repeats``: the source says older values again, so only a changed one is new."""
-        before = self._last.get(name)
-        if before is not None:
-            old, old_epoch, old_source = before
-            same = _same(old, value)
-            if same and (repeats or old_epoch == epoch):
-                return False
-            if (
-                same
-                and old_source != source
-                and (old_epoch is None or epoch is None or abs(old_epoch - epoch) <= 1)
-            ):
-                return False
-        self._last[name] = (value, epoch, source)
+        """``repeats``: the source says older values again, so only one that it changed is new.
+
+        The two sources may tell the same value some time apart, and differ by one about its epoch.
+        """
+        if name not in self._history and len(self._history) >= _NAMES_LIMIT:
+            return False
+        before = self._said.get((source, name))
+        self._said[source, name] = value
+        if repeats and before is not None and _same(before, value):
+            return False
+        history = self._history.setdefault(name, {})
+        if any(self._is_told(other, epoch, told, source, value) for other, told in history.items()):
+            return False
+        if epoch is not None and any(other is not None and other > epoch for other in history):
+            return False
+        history[epoch] = (value, source)
+        if len(history) > _HISTORY:
+            del history[next(iter(history))]
         return True
+
+    def _is_told(
+        self, other: int | None, epoch: int | None, told: tuple[float, str], source: str, value: float
+    ) -> bool:
+        if not _same(told[0], value):
+            return False
+        if other == epoch:
+            return True
+        return told[1] != source and (other is None or epoch is None or abs(other - epoch) <= 1)
 
     def keep_running(self, name: str, value: float) -> None:
         self._running[name] = value

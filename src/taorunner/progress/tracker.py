@@ -9,9 +9,10 @@ from __future__ import annotations
 import fnmatch
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
-from taorunner.catalog.models import Contract, EpochMark
+from taorunner.contracts import Contract, EpochMark
 from taorunner.events import CheckpointSaved, EpochProgress, Event, MetricReported, Notice
 from taorunner.progress.causes import SeenCause, find_cause
 from taorunner.progress.console_lines import (
@@ -284,6 +285,10 @@ class Tracker:
 
     def _read_status_metrics(self, record: StatusRecord) -> None:
         epoch = self._metric_epoch(record)
+        if self._contract.progress.epoch_is_iteration:
+            for raw, value in record.own_metrics.items():
+                self._console_metric(MetricHint(raw, value, epoch, running=True))
+            record = replace(record, own_metrics={})
         is_epoch_record = record.epoch is not None
         for raw, value in record.metrics.items():
             name, value = self._named(raw, value)

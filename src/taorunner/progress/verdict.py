@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from taorunner.catalog.models import VerdictContract
+from taorunner.contracts import VerdictContract
 from taorunner.events import RunState
 from taorunner.progress.causes import SeenCause, find_cause
 

@@ -1,2 +1,0 @@
-"""tmp"""
-def run_quickstart(folder, images, epochs, plain): return 0

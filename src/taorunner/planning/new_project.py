@@ -1,0 +1,68 @@
+"""A new project: the scaffold's files with what the catalog knows of the head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from taorunner.catalog.load import load_network, network_names
+from taorunner.contracts import Framework
+from taorunner.errors import UserFilesError
+from taorunner.project.scaffold import create_project, scaffold_heads
+from taorunner.project.workspace import find_workspace
+from taorunner.text import did_you_mean
+
+
+@dataclass(frozen=True, slots=True)
+class NewProject:
+    """``files`` is what was made; ``next_step`` says what to do with it."""
+
+    files: tuple[Path, ...]
+    next_step: str
+
+
+def new_project(
+    start: Path,
+    root: Path | None,
+    name: str,
+    *,
+    head: str,
+    backbone: str | None,
+    experiment: str | None,
+    dataset: str,
+) -> NewProject:
+    """Makes ``projects/<name>`` in the workspace around ``start``, or in a new one there.
+
+    Raises UserFilesError, UsageError or MachineError; then nothing was made.
+    """
+    if head not in network_names():
+        raise UserFilesError(
+            f'"{head}" is not a network of the catalog', hint=did_you_mean(head, network_names())
+        )
+    network = load_network(head)
+    if head not in scaffold_heads():
+        hint = f"heads with spec files: {', '.join(scaffold_heads())}"
+        raise UserFilesError(f'there are no spec files to start "{head}" with', hint=hint)
+    workspace_root = root or _around(start)
+    needs = [key for key in network.needs if key not in ("head", "dataset")]
+    files = create_project(
+        workspace_root,
+        name,
+        head,
+        backbone,
+        experiment=experiment,
+        dataset=dataset,
+        needs=needs,
+        gpus=0 if network.framework is Framework.EMBEDDED else 1,
+        heads=network_names(),
+    )
+    data = workspace_root / "projects" / name / "data" / dataset
+    return NewProject(tuple(files), f"put pictures and labels into {data}, then: taorunner validate {name}")
+
+
+def _around(start: Path) -> Path:
+    """The workspace that ``start`` lies in; ``start`` itself where there is none."""
+    try:
+        return find_workspace(start, None, {}).root
+    except UserFilesError:
+        return start
