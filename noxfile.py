@@ -1,0 +1,42 @@
+"""The checks of this project. ``nox`` alone runs what CI runs."""
+
+from __future__ import annotations
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.sessions = ["lint", "types", "tests", "engine"]
+nox.options.reuse_existing_virtualenvs = True
+nox.options.error_on_missing_interpreters = False
+
+PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, and the floors of the house."""
+    session.install(".[dev]")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy --strict over the package."""
+    session.install(".[dev]")
+    session.run("mypy", *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Everything that needs no container engine, on each Python that is installed."""
+    session.install(".[test]")
+    session.run("pytest", "-q", "-m", "not engine", *session.posargs)
+
+
+@nox.session
+def engine(session: nox.Session) -> None:
+    """What needs a real Docker engine; nothing may be skipped. First ``python tests/engine/rig.py install``, once."""
+    session.install(".[test]")
+    session.run("pytest", "-q", "-m", "engine", *session.posargs, env={"CI": "true"})
