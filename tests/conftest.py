@@ -220,7 +220,8 @@ def wants_password(address: str) -> bool:
 def fake_nvml(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, str]]:
     """``fake_nvml(2)`` gives the environment in which a process sees two GPUs through NVML.
 
-    ``fake_nvml(2, used_mib=[70000, 0], load=[98, 0])`` makes the first busy; ``init_rc=9`` is a driver not loaded.
+    ``fake_nvml(2, used_mib=[70000, 0], load=[98, 0])`` makes the first busy, ``processes={0: {4711: 512}}`` says by
+    whom (pid: MiB); ``lacks=["load"]`` is a query that is not supported, ``init_rc=9`` a driver that is not loaded.
     """
     folder = tmp_path_factory.mktemp("nvml")
     command = ["gcc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-Wl,-soname,libnvidia-ml.so.1"]
@@ -243,13 +244,19 @@ def fake_nvml(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[st
         total_mib: int = 81559,
         used_mib: Sequence[int] = (),
         load: Sequence[int] = (),
+        processes: Mapping[int, Mapping[int, int]] | None = None,
+        lacks: Sequence[str] = (),
         driver: str | None = None,
         init_rc: int | None = None,
     ) -> dict[str, str]:
         used = [*used_mib, *[0] * count]
         loads = [*load, *[0] * count]
         gpus = [f"{name}:{total_mib}:{used[i]}:{loads[i]}" for i in range(count)]
+        for index, owners in (processes or {}).items():
+            gpus[index] += ":" + ",".join(f"{pid}={mib}" for pid, mib in owners.items())
         result = {"LD_LIBRARY_PATH": str(folder), "FAKE_NVML": ";".join(gpus)}
+        if lacks:
+            result["FAKE_NVML_LACKS"] = ",".join(lacks)
         if driver is not None:
             result["FAKE_NVML_DRIVER"] = driver
         if init_rc is not None:

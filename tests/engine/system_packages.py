@@ -21,7 +21,6 @@ PROGRAMS = {  # program -> its Debian package; of several names the first that t
     "busybox": ("busybox-static",),
     "ip": ("iproute2",),
     "sshd": ("openssh-server",),
-    "tmux": ("tmux",),
     "gcc": ("gcc",),
 }
 

@@ -171,6 +171,21 @@ def test_fake_nvml_shows_the_gpus_it_was_told(fake_nvml: Callable[..., dict[str,
     ]
 
 
+def test_fake_nvml_shows_processes_and_can_lack_a_query(fake_nvml: Callable[..., dict[str, str]]) -> None:
+    script = (
+        "import pynvml as n\n"
+        "n.nvmlInit()\n"
+        "h = n.nvmlDeviceGetHandleByIndex(1)\n"
+        "print([(p.pid, p.usedGpuMemory >> 20) for p in n.nvmlDeviceGetComputeRunningProcesses(h)])\n"
+        "try:\n    n.nvmlDeviceGetUtilizationRates(h)\nexcept n.NVMLError as error:\n    print(error)\n"
+    )
+    environment = {**os.environ, **fake_nvml(2, processes={1: {4711: 512, 4712: 16}}, lacks=["load"])}
+    shown = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert shown.stdout.splitlines() == ["[(4711, 512), (4712, 16)]", "Not Supported"], shown.stderr
+
+
 def test_fake_nvml_can_lack_its_driver(fake_nvml: Callable[..., dict[str, str]]) -> None:
     environment = {**os.environ, **fake_nvml(1, init_rc=9)}
     script = "import pynvml\ntry:\n    pynvml.nvmlInit()\nexcept pynvml.NVMLError as error:\n    print(error)"
