@@ -148,6 +148,26 @@ def test_a_second_up_finds_the_engine_of_the_first(engine: Engine) -> None:
     assert (shown.returncode, shown.stdout.strip()) == (0, engine.url)
 
 
+@pytest.mark.parametrize(("ci", "code", "outcome"), [("", 0, "1 skipped"), ("true", 1, "1 error")])
+def test_without_an_engine_a_test_is_skipped_with_the_reason_and_fails_in_ci(
+    ci: str, code: int, outcome: str
+) -> None:
+    environment = {**os.environ, "TAORUNNER_TEST_DOCKER_HOST": "unix:///nonexistent/docker.sock", "CI": ci}
+    inner = [
+        f"{__file__}::test_emit_prints_numbered_lines_of_88_bytes",
+        "-p",
+        "no:cacheprovider",
+        "-q",
+        "-p",
+        "no:xdist",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *inner], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, outcome in done.stdout) == (code, True), done.stdout + done.stderr
+    assert "TAORUNNER_TEST_DOCKER_HOST=unix:///nonexistent/docker.sock: " in done.stdout
+
+
 def test_down_without_an_engine_is_no_error(tmp_path: Path) -> None:
     rig.down(tmp_path / "none")
 

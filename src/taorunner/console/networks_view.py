@@ -67,4 +67,9 @@ def _facts(network: Network, release: str | None) -> dict[str, Any]:
 def _spec(spec: Any) -> dict[str, Any] | None:
     if spec is None:
         return None
-    return {"format": spec.format, "names": list(spec.stems), "required": spec.required, "keys": dict(spec.keys)}
+    return {
+        "format": spec.format,
+        "names": list(spec.stems),
+        "required": spec.required,
+        "keys": dict(spec.keys),
+    }

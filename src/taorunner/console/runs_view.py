@@ -43,6 +43,10 @@ def print_run(store: RunStore, record: RunRecord, *, json: bool) -> None:
 
 
 def _snapshots(store: RunStore, records: Sequence[RunRecord]) -> list[RunSnapshot]:
+    """A record that is final without the event (a crash between the two) is believed."""
     feed = RunFeed(store, [record.id for record in records])
     feed.poll()
+    for record in records:
+        if record.state.is_final:
+            feed.conclude(record)
     return feed.snapshots()

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from rich.text import Text
 
-from taorunner.contracts import Contract, ResumeRule
 from taorunner.catalog.network import Network
 from taorunner.console.cells import bar, clean, metric_label, number, of, pad, percent
 from taorunner.console.columns import Column, Row, laid_out
 from taorunner.console.theme import Symbols, state_style
+from taorunner.contracts import Contract, ResumeRule
 from taorunner.runs.snapshot import RunSnapshot, kpi_name, loss_name
 from taorunner.text import duration
 

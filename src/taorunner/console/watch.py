@@ -147,13 +147,15 @@ class _Watch:
             s.gpus for s in self._feed.snapshots()
         ):
             self._gpus_at_s = time.monotonic()
+            gpus = inventory().gpus
             found = [
                 GpuReading(
                     str(gpu.index), gpu.name, gpu.memory_used_bytes, gpu.memory_total_bytes, gpu.load_percent
                 )
-                for gpu in inventory().gpus
+                for gpu in gpus
             ]
             self._gpus = {reading.index: reading for reading in found}
+            self._gpus |= {gpu.uuid: self._gpus[str(gpu.index)] for gpu in gpus}
         return self._gpus
 
     # signals

@@ -29,23 +29,32 @@ if TYPE_CHECKING:
     from importlib.abc import Traversable
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./-]+\Z")
-_GIVEN = {
-    "backbone": "resnet18",
-    "model_key": "tlt_encode",
-    "export_model": "model",
-    "export_type": "fp16",
-}
+_GIVEN = {"model_key": "tlt_encode", "export_model": "model", "export_type": "fp16"}
 """For what a network needs and the caller does not say. Source of the key: tao/tensorflow.md section 9."""
+
+_WEIGHTS = {
+    "classification_tf1": ("pretrained_classification", "resnet18"),
+    "classification_tf2": ("pretrained_classification_tf2", "efficientnet_b0"),
+    "detectnet_v2": ("pretrained_detectnet_v2", "resnet18"),
+    "efficientdet_tf2": ("pretrained_efficientdet_tf2", "efficientnet_b0"),
+    "mask_rcnn": ("pretrained_instance_segmentation", "resnet50"),
+    "unet": ("pretrained_semantic_segmentation", "resnet18"),
+    "yolo_v4_tiny": ("pretrained_object_detection", "cspdarknet_tiny"),
+}
+"""Repository and backbone to start with where they are needed. Source: tao/pretrained.md section 2."""
+
+_MOST_WEIGHTS = ("pretrained_object_detection", "resnet18")
 
 _REMARKS = {
     "head": 'the network; "taorunner networks" lists them',
     "backbone": "part of the folder of the pretrained weights",
     "repository": "pretrained weights: repositories/<repository>/<repository>_v<backbone>/",
-    "model_key": "the key of NVIDIA's public weights; keep your own secret with env:NAME or file:PATH",
+    "model_key": "a key for the models, if they have one: itself, env:NAME or file:PATH",
     "dataset": "the folder below data/",
     "export_model": "the checkpoint to evaluate and export, once there is one",
     "export_type": "fp32, fp16 or int8",
 }
+_LATER = {"model_key": "env:TAO_MODEL_KEY", "export_model": "name", "export_type": "fp16"}
 _ORDER = ("head", "backbone", "repository", "model_key", "dataset", "export_model", "export_type")
 _COLUMN = 36
 
@@ -75,11 +84,12 @@ def create_project(
     """
     if not is_name(name):
         raise UsageError(f'"{shown(name)}" cannot be the name of a project', hint=f"use {NAME_RULE}")
-    known = {**_GIVEN, "repository": f"pretrained_{head}", **(values or {})}
+    repository, usual_backbone = _WEIGHTS.get(head, _MOST_WEIGHTS)
+    known = {**_GIVEN, "repository": repository, "backbone": usual_backbone, **(values or {})}
     known |= {"head": head, "dataset": dataset, **({"backbone": backbone} if backbone else {})}
     wanted = {"head", "dataset", *needs, *({"backbone"} if backbone else ()), *(values or ())}
     entry = {key: known[key] for key in _ORDER if key in wanted and key in known}
-    experiment = experiment or "_".join(part for part in (head, backbone, "01") if part)
+    experiment = experiment or "_".join(part for part in (head, entry.get("backbone"), "01") if part)
     _check_words(experiment, entry)
     specs = _spec_files(head)
     workspace = Workspace(Path(os.path.abspath(workspace_root)))  # noqa: PTH100 (Path.absolute keeps "..")
@@ -216,6 +226,9 @@ def _experiments_text(project: str, experiment: str, entry: Mapping[str, str], g
         f"  {_scalar(experiment)}:",
     ]
     lines += [_line(f"    {key}", _scalar(value), _REMARKS[key]) for key, value in entry.items()]
+    lines += [
+        _line(f"    # {key}", value, _REMARKS[key]) for key, value in _LATER.items() if key not in entry
+    ]
     lines += [
         _line("    # description", "first try", "a sentence for people"),
         "    # vars:                         # your own $variables in the spec files",

@@ -12,8 +12,9 @@ from datetime import datetime
 from pathlib import Path
 
 from taorunner.backends.base import EngineState, EngineStatus
-from taorunner.events import Event, Notice
+from taorunner.events import CheckpointSaved, EpochProgress, Event, Notice
 from taorunner.planning.plan import RunPlan
+from taorunner.planning.weights import epoch_of, find_checkpoints
 from taorunner.progress.status_json import StatusReader
 from taorunner.progress.tracker import Tracker
 from taorunner.progress.verdict import Verdict, judge
@@ -30,6 +31,7 @@ class Evidence:
     ) -> None:
         self._plan, self._run = plan, run_id
         self._launched_s = launched_at.timestamp()
+        self._checkpoints: set[str] = set()
         self._tracker = Tracker(plan.contract, run_id, plan.epochs)
         paths = [plan.results_dir / name for name in plan.contract.progress.status_files]
         self.status_sizes = status_sizes if status_sizes is not None else {str(p): _size(p) for p in paths}
@@ -37,12 +39,15 @@ class Evidence:
 
     def printed(self, lines: bytes, at: datetime) -> list[Event]:
         """Whole console lines, as they were recorded."""
-        return self._tracker.feed_console(lines, at)
+        return self._new_ones(self._tracker.feed_console(lines, at))
 
     def read_status(self, at: datetime) -> list[Event]:
-        """What status.json says since the last look."""
+        """What status.json says since the last look, and which checkpoints lie in the results by now."""
         records = [record for reader in self._readers for record in reader.read_new()]
-        return self._tracker.feed_status(records, at)
+        events = self._tracker.feed_status(records, at)
+        if any(isinstance(event, EpochProgress) and event.completed for event in events):
+            events += self._new_checkpoints(at)
+        return self._new_ones(events)
 
     def judge(
         self, status: EngineStatus, *, stop_requested: bool, at: datetime
@@ -50,6 +55,7 @@ class Evidence:
         """To be called once, after the last console line: the verdict, and the last events before it."""
         records = [record for reader in self._readers for record in reader.read_new(last=True)]
         events = self._tracker.feed_status(records, at) + self._tracker.flush(at)
+        events = self._new_ones(events + self._new_checkpoints(at))
         facts = replace(
             self._tracker.facts,
             exit_code=status.exit_code,
@@ -79,6 +85,33 @@ class Evidence:
             if (inside == target or inside.startswith(target + "/")) and len(target) > best_length:
                 best, best_length = mount.source / inside[len(target) :].lstrip("/"), len(target)
         return best
+
+    def _new_checkpoints(self, at: datetime) -> list[Event]:
+        """Files that training wrote; most frameworks do not say on the console that they did."""
+        if self._plan.contract.action != "train":
+            return []
+        contract = self._plan.contract.checkpoints
+        try:
+            found = find_checkpoints(self._plan.results_dir, contract)
+        except OSError:
+            return []
+        return [
+            CheckpointSaved(run=self._run, at=at, path=str(path), epoch=epoch_of(path, contract))
+            for path in found
+            if path.name not in self._checkpoints and self._is_fresh(path)
+        ]
+
+    def _new_ones(self, events: list[Event]) -> list[Event]:
+        """Console and results tell of the same checkpoint: the first word counts."""
+        kept: list[Event] = []
+        for event in events:
+            if isinstance(event, CheckpointSaved):
+                name = posixpath.basename(event.path)
+                if name in self._checkpoints:
+                    continue
+                self._checkpoints.add(name)
+            kept.append(event)
+        return kept
 
     def _artifact_is_fresh(self) -> bool | None:
         """None where the contract promises no artifact."""

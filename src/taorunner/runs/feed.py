@@ -9,7 +9,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from taorunner.events import Event, LogLine, now
+from taorunner.events import Event, LogLine, RunFinished, now
+from taorunner.runs.record import RunRecord
 from taorunner.runs.snapshot import Fold, RunSnapshot
 from taorunner.runs.store import RunStore
 
@@ -67,6 +68,16 @@ class RunFeed:
 
     def snapshots(self) -> list[RunSnapshot]:
         return [fold.snapshot for fold in self._folds.values()]
+
+    def conclude(self, record: RunRecord) -> None:
+        """Takes the record's word for its end; the end that events told of stands."""
+        at = record.finished_at or record.queued_at
+        self._folds[record.id].apply(
+            RunFinished(
+                run=record.id, at=at, state=record.state, reason=record.reason or "", exit_code=record.exit_code,
+                hint=record.hint,
+            )
+        )  # fmt: skip
 
     def is_over(self) -> bool:
         return all(snapshot.state.is_final for snapshot in self.snapshots())
