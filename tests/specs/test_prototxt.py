@@ -158,6 +158,8 @@ def assert_agrees(message: Any, ours: ProtoMessage) -> None:
         "many [{ number: 1 }, { deep { number: 2 } }]",
         "deep { deep { deep: { } } }",
         "deep{};random_seed:1,",
+        "training_config { enable_qat: True }",
+        "training_config { enable_qat: False }",
         "# only a comment",
         "",
     ],

@@ -67,12 +67,11 @@ def set_value(text: str, dotted: str, value: object) -> str:
             "cannot-set", f'"{dotted}" cannot be set to {"nothing" if value is None else "a block"}'
         )
     found = _find(parse_prototxt(text), _steps(dotted), strict=True)
-    if found.values:
-        changed = _replace(text, found, value, dotted)
-    else:
-        changed = _insert(text, found, proto_value(value))
-    parse_prototxt(changed)
-    return changed
+    written = (
+        _replace(text, found, value, dotted) if found.values else _insert(text, found, proto_value(value))
+    )
+    parse_prototxt(written)
+    return written
 
 
 @dataclass(slots=True)

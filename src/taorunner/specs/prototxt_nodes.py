@@ -30,7 +30,7 @@ _ESCAPE = re.compile(
 )
 _NAMED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _CLOSERS = {"{": "}", "<": ">"}
-_WORDS: dict[str, bool | float] = {"true": True, "false": False}
+_WORDS: dict[str, bool | float] = {"true": True, "True": True, "false": False, "False": False}
 _FLOAT_WORDS = {"inf": float("inf"), "infinity": float("inf"), "nan": float("nan")}
 _MAX_DIGITS = 1000
 

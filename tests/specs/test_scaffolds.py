@@ -1,0 +1,148 @@
+"""The spec files a new project starts with: readable, complete, and what the catalog asks of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import taorunner.project
+from taorunner.catalog.load import load_network
+from taorunner.specs.check import check_template, prepare_spec, read_number, read_value
+
+SCAFFOLDS = Path(taorunner.project.__file__).parent / "scaffolds"
+HEADS = (
+    "classification_pyt",
+    "classification_tf1",
+    "deformable_detr",
+    "detectnet_v2",
+    "dino",
+    "dssd",
+    "efficientdet_tf2",
+    "faster_rcnn",
+    "ocrnet",
+    "retinanet",
+    "rtdetr",
+    "segformer",
+    "ssd",
+    "tinydet",
+    "unet",
+    "yolo_v3",
+    "yolo_v4",
+)
+FILES = sorted(path for path in SCAFFOLDS.rglob("*") if path.is_file())
+FORMATS = {".txt": "prototxt", ".yaml": "yaml"}
+VALUES = {
+    "experiment": "experiment_01",
+    "project": "example_01",
+    "dataset_raw": "/workspace/projects/example_01/data/train",
+    "dataset": "/workspace/projects/example_01/data/train",
+    "dataset_tfrecord": "/workspace/projects/example_01/data/tfrecords_experiment_01",
+    "tfrecords": "/workspace/projects/example_01/data/tfrecords_experiment_01",
+    "results_dir": "/workspace/projects/example_01/models/experiment_01",
+    "num_gpus": 2,
+    "gpu_ids": [0, 1],
+}
+
+
+def values_for(head: str) -> dict[str, str | int | list[int]]:
+    """The variables an experiment of that head has: weights only where the head needs a repository."""
+    weights = "/workspace/repositories/pretrained/pretrained_vresnet18/resnet_18.hdf5"
+    has_weights = "repository" in load_network(head).needs
+    return {**VALUES, **({"pretrained_model": weights} if has_weights else {})}  # type: ignore[dict-item]
+
+
+def test_there_is_one_for_every_head() -> None:
+    assert tuple(sorted(path.name for path in SCAFFOLDS.iterdir())) == HEADS
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_every_file_is_sound(path: Path) -> None:
+    values = values_for(path.parent.name)
+    assert check_template(path, FORMATS[path.suffix], frozenset(values)) == ()
+    prepared = prepare_spec(path, FORMATS[path.suffix], values)
+    assert prepared.findings == ()
+    assert prepared.text is not None
+    without_comments = re.sub(r"(?m)#.*$", "", prepared.text)
+    assert "$" not in without_comments
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("# ") and text.endswith(
+        "}\n" if path.suffix == ".txt" and "}" in text[-3:] else "\n"
+    )
+    assert max(map(len, text.splitlines())) <= 120 and "\t" not in text
+
+
+def contracts(head: str) -> Iterator[tuple[str, tuple[str, ...], dict[str, str]]]:
+    network = load_network(head)
+    for action, group in network.actions().items():
+        spec = network.contract(action, group=group if group in ("model", "embedded") else None).spec
+        if group in ("model", "embedded") and spec is not None and action not in ("distill", "quantize"):
+            yield action, spec.stems, dict(spec.keys)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_every_action_of_the_network_finds_its_file(head: str) -> None:
+    names = {path.stem for path in (SCAFFOLDS / head).iterdir()}
+    missing = {action for action, stems, _ in contracts(head) if not names & set(stems)}
+    assert missing == set()
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_the_keys_the_catalog_names_are_there_and_can_be_set(head: str) -> None:
+    (path,) = (SCAFFOLDS / head).glob("train.*")
+    spec_format = FORMATS[path.suffix]
+    values = values_for(head)
+    keys = {
+        role: key for action, _, roles in contracts(head) if action == "train" for role, key in roles.items()
+    }
+    prepared = prepare_spec(path, spec_format, values)
+    assert (read_number(prepared, keys["epochs"]) or 0) >= 10
+    interval = read_number(prepared, keys["checkpoint_interval"]) if "checkpoint_interval" in keys else 1
+    assert (read_number(prepared, keys["epochs"]) or 0) % (interval or 1) == 0
+    changed = prepare_spec(path, spec_format, values, keys={keys["epochs"]: 1})
+    assert changed.findings == ()
+    assert read_number(changed, keys["epochs"]) == 1
+    for role in ("num_gpus", "gpu_ids"):
+        if role in keys and head != "tinydet":
+            assert read_value(prepared, keys[role]) == VALUES[role]
+
+
+@pytest.mark.parametrize("head", ["detectnet_v2", "faster_rcnn", "yolo_v3", "yolo_v4"])
+def test_a_validation_fold_goes_with_a_split_that_makes_it(head: str) -> None:
+    values = values_for(head)
+    convert = prepare_spec(SCAFFOLDS / head / "convert.txt", "prototxt", values)
+    train = prepare_spec(SCAFFOLDS / head / "train.txt", "prototxt", values)
+    assert 0 < (read_number(convert, "kitti_config.val_split") or 0) < 100
+    assert read_number(train, "dataset_config.validation_fold") == 0
+
+
+@pytest.mark.parametrize("head", ["ssd", "dssd", "retinanet"])
+def test_pictures_to_validate_on_are_not_those_of_the_training(head: str) -> None:
+    values = values_for(head)
+    convert = prepare_spec(SCAFFOLDS / head / "convert.txt", "prototxt", values)
+    train = prepare_spec(SCAFFOLDS / head / "train.txt", "prototxt", values)
+    assert read_number(convert, "kitti_config.val_split") == 0
+    assert read_value(train, "dataset_config.validation_data_sources.image_directory_path") == (
+        "/workspace/projects/example_01/data/train/../val/image_2"
+    )
+
+
+def test_records_are_matched_and_nothing_beside_them() -> None:
+    """The converter also writes ``tfrecord_warning.json`` and ``idx-tfrecord-fold-…``."""
+    for path in FILES:
+        for pattern in re.findall(r"\$dataset_tfrecord/(\S*\*)", path.read_text(encoding="utf-8")):
+            assert pattern.startswith("tfrecord-fold"), path
+
+
+def test_the_embedded_network_reads_its_files(tmp_path: Path) -> None:
+    spec_module = pytest.importorskip("taorunner.embedded.spec")
+    for name in ("train", "convert"):
+        prepared = prepare_spec(SCAFFOLDS / "tinydet" / f"{name}.yaml", "yaml", values_for("tinydet"))
+        assert prepared.text is not None
+        file = tmp_path / f"{name}.yaml"
+        file.write_text(prepared.text, encoding="utf-8")
+        spec = spec_module.load_spec(file, [])
+        assert spec.results_dir == VALUES["results_dir"]
+    assert spec.dataset_convert.output_filename == f"{VALUES['tfrecords']}/tfrecord"
