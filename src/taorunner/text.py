@@ -29,7 +29,8 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     by_lower = {name.lower(): name for name in known}
     if word.lower() in by_lower:
         return by_lower[word.lower()]
-    close = difflib.get_close_matches(word.lower()[:200], list(by_lower), n=1, cutoff=0.6)
+    cutoff = 0.6 if len(word) > 3 else 0.5  # in a short name one wrong letter is half of it
+    close = difflib.get_close_matches(word.lower()[:200], list(by_lower), n=1, cutoff=cutoff)
     return by_lower[close[0]] if close else None
 
 

@@ -88,7 +88,7 @@ def read_yaml(text: str) -> YamlDocument:
         if again is not None:
             return again
         mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        line, column = _within(text, mark.line + 1, mark.column + 1) if mark else (1, 1)
         message = " ".join(part for part in (error.context, error.problem) if part)
         hint = "indent with blanks, not tabs" if "cannot start any token" in message else None
         hint = 'put the text with the ":" in quotes' if is_colon else hint
@@ -126,6 +126,12 @@ def resolve_scalar(text: str) -> Any:
         if _FLOAT.match(text):
             return float(text)
     return text
+
+
+def _within(text: str, line: int, column: int) -> Place:
+    """libyaml puts what is missing at the end onto a line behind the last one."""
+    lines = text.splitlines() or [""]
+    return (line, column) if line <= len(lines) else (len(lines), len(lines[-1]) + 1)
 
 
 def _unreadable_character(text: str) -> YamlDocument | None:

@@ -77,6 +77,8 @@ class RunRecord:
     @staticmethod
     def from_json(body: dict[str, Any]) -> RunRecord:
         """Raises ValueError, KeyError or TypeError for something that is not a record."""
+        if not isinstance(body, dict):
+            raise ValueError("not an object")
         known = {item.name for item in fields(RunRecord)}
         values = {key: value for key, value in body.items() if key in known}
         for key in ("queued_at", "started_at", "finished_at", "stop_requested_at"):

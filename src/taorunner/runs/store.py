@@ -192,7 +192,7 @@ class RunStore:
         if matching:
             shown = ", ".join(record.id for record in matching[:5])
             raise UsageError(f'"{name}" fits {len(matching)} runs', hint=f"say which: {shown}")
-        known = [record.id for record in records] + [record.experiment for record in records]
+        known = dict.fromkeys([record.experiment for record in records] + [record.id for record in records])
         raise RunStateError(
             f'no run "{name}"', hint=did_you_mean(name, known) or "taorunner runs list shows the runs"
         )

@@ -1,0 +1,60 @@
+"""Names, durations, sizes, redaction."""
+
+from __future__ import annotations
+
+import pytest
+
+from taorunner.text import did_you_mean, duration, is_plain_name, nearest, printable, redact, size
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "meant"),
+    [
+        ("backbome", ["head", "backbone"], "backbone"),
+        ("TRAIN", ["train"], "train"),
+        ("e2", ["e1"], "e1"),
+        ("zzz", ["head"], None),
+        ("x" * 100_000, ["head"], None),
+    ],
+)
+def test_nearest(word: str, known: list[str], meant: str | None) -> None:
+    assert nearest(word, known) == meant
+
+
+def test_without_a_near_name_the_known_ones_are_listed() -> None:
+    assert did_you_mean("zzz", ["a", "b"]) == "known: a, b"
+    assert did_you_mean("zzz", []) is None
+    assert did_you_mean("?", [f"name{i}" for i in range(20)]).endswith("name11, …")  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-3, "0s"), (0.4, "0s"), (59.6, "1m 00s"), (125, "2m 05s"), (7620, "2h 07m"), (100_800, "1d 04h")],
+)
+def test_duration(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(512, "512 B"), (1536, "1.5 KiB"), (21_800_000_000, "20.3 GiB"), (-1, "0 B")]
+)
+def test_size(count: int, text: str) -> None:
+    assert size(count) == text
+
+
+def test_longer_secrets_are_masked_first() -> None:
+    assert redact("key abcdef abc", ["abc", "abcdef", ""]) == "key *** ***"
+
+
+@pytest.mark.parametrize("name", ["a", "dssd_resnet18_01", "v1.0-x", "0"])
+def test_plain_names(name: str) -> None:
+    assert is_plain_name(name)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "-a", ".a", "a/b", "a$", "ä", "a\n"])
+def test_names_that_a_shell_would_change(name: str) -> None:
+    assert not is_plain_name(name)
+
+
+def test_control_characters_do_not_reach_the_terminal() -> None:
+    assert printable("a\x1b[31mb\tc") == "a\ufffd[31mb\tc"
