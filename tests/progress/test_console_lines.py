@@ -369,10 +369,11 @@ def test_the_tail_shows_the_last_lines_and_each_bar_once() -> None:
 
 def test_the_tail_is_bounded() -> None:
     parser = ConsoleParser(ProgressContract(console="plain"))
-    for number in range(200_000):
-        parser.feed(b"a line of log number %d\n" % number)
+    for number in range(20_000):
+        parser.feed(b"a line of log%s number %d\n" % (b"." * 60, number))
     assert len(parser._tail) <= 512 * 2**10
-    assert parser.tail() == tuple(f"a line of log number {number}" for number in range(199_800, 200_000))
+    assert parser.tail(2) == tuple(f"a line of log{'.' * 60} number {number}" for number in (19_998, 19_999))
+    assert len(parser.tail()) == 200
 
 
 _PIECES = [
@@ -471,4 +472,4 @@ def test_a_quiet_log_is_read_fast() -> None:
             for start in range(0, len(quiet), 2**16):
                 parser.feed(quiet[start : start + 2**16])
             best = min(best, time.perf_counter() - began)
-        assert 100_000 / best > 100_000, family
+        assert 40_000 / best > 100_000, family

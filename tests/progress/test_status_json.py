@@ -248,14 +248,14 @@ def test_an_endless_line_over_several_readings(tmp_path: Path) -> None:
 
 def test_a_reading_stops_at_its_limit_and_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "status.json"
-    path.write_bytes(b"".join(line(number) for number in range(30_000)))
+    path.write_bytes(b"".join(line(number) for number in range(10_000)))
     reader = StatusReader(path)
     seen: list[StatusRecord] = []
     rounds = 0
     while not rounds or not reader.at_end:
-        seen += reader.read_new(max_bytes=500_000)
+        seen += reader.read_new(max_bytes=200_000)
         rounds += 1
-    assert messages(seen) == [f"record {number}" for number in range(30_000)]
+    assert messages(seen) == [f"record {number}" for number in range(10_000)]
     assert rounds > 3
 
 
@@ -312,9 +312,9 @@ def test_any_growth_of_the_file_gives_the_same_records(
     assert seen + reader.read_new(last=True) == StatusReader(path).read_new(last=True)
 
 
-def test_a_hundred_thousand_records_take_seconds(tmp_path: Path) -> None:
+def test_twenty_thousand_records_take_a_moment(tmp_path: Path) -> None:
     path = tmp_path / "status.json"
-    path.write_bytes(line(1, kpi={"val_mAP": "0.4"}) * 50_000)
+    path.write_bytes(line(1, kpi={"val_mAP": "0.4"}) * 20_000)
     began = time.perf_counter()
-    assert len(StatusReader(path).read_new(last=True)) == 50_000
-    assert time.perf_counter() - began < 10
+    assert len(StatusReader(path).read_new(last=True)) == 20_000
+    assert time.perf_counter() - began < 5

@@ -46,14 +46,15 @@ class SeenCause:
         return self._fill(self.cause.hint, batch_key)
 
     def _fill(self, template: str, batch_key: str | None = None) -> str:
-        return template.format(
+        filled = template.format(
             path=self.path or "",
             what=self.what or "",
             at_line=f" (line {self.line})" if self.line else "",
             on_path=f' on "{self.path}"' if self.path else "",
             at_epoch=f" at epoch {self.epoch}" if self.epoch else "",
             batch_key=f' ("{batch_key}")' if batch_key else "",
-        ).strip(" :.")
+        )
+        return " ".join(filled.split()).strip(" :.")
 
 
 def _row(code: str, needles: str, pattern: str, reason: str, hint: str) -> Cause:
@@ -196,7 +197,7 @@ CAUSES: tuple[Cause, ...] = (
         "weights-do-not-fit",
         "size mismatch for|Missing key(s) in state_dict|Unexpected key(s) in state_dict",
         r"size mismatch for (?P<what>[\w.]{1,200})|(?:Missing|Unexpected) key\(s\) in state_dict",
-        "the weights do not fit this model {what}",
+        "the weights do not fit this model: {what}",
         "check that backbone and number of classes are those the weights were trained with",
     ),
     _row(
@@ -304,7 +305,7 @@ CAUSES: tuple[Cause, ...] = (
         "spec-validation",
         "Spec file validation failed|avoid NaN loss|Schema validation error|arameter validation error",
         r"Spec file validation failed|(?:Schema|Parameter) validation error(?:: (?P<what>[^\n]{1,200}))?",
-        "TAO rejected the spec {what}",
+        "TAO rejected the spec: {what}",
         "the lines before say which field; `taorunner validate` checks the rest",
     ),
     _row(

@@ -22,12 +22,6 @@ _ARGPARSE = re.compile(r"[\w.-]{1,80}(?: [\w-]{1,80}){0,3}: error: (\S.{0,400})"
 _ERROR_LINE = re.compile(
     r"\[(?:ERROR|CRITICAL|FATAL)\]|^(?:ERROR|CRITICAL|FATAL|E)\b|^Error(?: |:)|: error: "
 )
-_ARTIFACTS = {
-    "{checkpoints}": "checkpoint",
-    "{export_file}": "exported model",
-    "{engine_file}": "engine",
-    "{pruned_file}": "pruned model",
-}
 _UNSAID = ("ChildFailedError", "SystemExit", "CalledProcessError")
 """Exceptions that only say that another process failed."""
 
@@ -212,10 +206,8 @@ def _no_artifact(contract: VerdictContract, facts: Facts) -> Verdict:
             "nothing was trained: the results folder already holds a finished training",
             "use --overwrite, or ask for more epochs",
         )
-    wanted = " or ".join(
-        _ARTIFACTS.get(glob, f'file that matches "{glob}"') for glob in contract.artifacts[:3]
-    )
-    return _failed(facts, f"TAO exited with 0, but wrote no new {wanted}", None)
+    wanted = " or ".join(f'"{glob}"' for glob in contract.artifacts[:3])
+    return _failed(facts, f"TAO exited with 0, but wrote no new file that matches {wanted}", None)
 
 
 def _failed(facts: Facts, fallback: str, hint: str | None) -> Verdict:
