@@ -79,18 +79,18 @@ def test_tabs_are_told_what_to_do(load: Load) -> None:
 def test_bomb_of_aliases_is_refused_quickly(load: Load) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
-    start = time.perf_counter()
+    start = time.process_time()
     finding = load("\n".join(lines)).findings[0]
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 10
     assert (finding.code, finding.hint) == ("too-many-aliases", "write the values out, or use extends")
 
 
 def test_bomb_of_aliased_experiments_is_bounded(load: Load) -> None:
     base = "head: dssd, dataset: k, vars: {" + ", ".join(f"v{i}: 1" for i in range(90)) + "}"
     many = "\n".join(f"  e{i}: *base" for i in range(10_000))
-    start = time.perf_counter()
+    start = time.process_time()
     project = load(f"experiments:\n  base: &base {{{base}}}\n{many}")
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
     assert [one.code for one in project.findings] == ["too-many-aliases"]
 
 
@@ -101,9 +101,9 @@ def test_deep_nesting_is_refused(load: Load) -> None:
 def test_huge_file_is_refused_by_its_size_without_being_read(workspace: Workspace, file: Path) -> None:
     with file.open("wb") as handle:
         handle.truncate(50 * 1024**2)
-    start = time.perf_counter()
+    start = time.process_time()
     finding = only(load_project(workspace, "p"))
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
     assert (finding.code, finding.message) == (
         "too-large",
         '"experiments.yml" has 50.0 MiB, more than 8.0 MiB',

@@ -150,9 +150,9 @@ def test_chain_has_an_end(load: Load) -> None:
 
 def test_long_chain_takes_no_longer_than_its_lines(load: Load) -> None:
     lines = [f"  e{i}: {{extends: e{i + 1}, vars: {{v{i}: 1}}}}" for i in range(15_000)]
-    start = time.perf_counter()
+    start = time.process_time()
     project = load("experiments:\n" + "\n".join(lines))
-    assert time.perf_counter() - start < 8
+    assert time.process_time() - start < 10
     assert [one.code for one in project.findings] == ["unknown-experiment"]
 
 

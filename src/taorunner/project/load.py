@@ -135,9 +135,7 @@ def load_project(workspace: Workspace, name: str) -> Project:
         return Project(paths, {}, read.findings)
     document = read_yaml(read.text)
     to = FindingList(file, document.place)
-    for problem in document.problems:
-        place = (problem.line, problem.column)
-        to.findings.append(Finding(Severity.ERROR, problem.code, problem.message, problem.hint, file, *place))
+    to.take(document.problems)
     data = document.value
     if not isinstance(data, dict):
         if not document.problems:

@@ -109,11 +109,7 @@ def read_mounts_file(file: Path, environ: Mapping[str, str], home: Path) -> Moun
     # JSON is YAML, so the YAML reader knows where everything stands; what it cannot read has no place.
     document = read_yaml(read.text)
     to = FindingList(file, document.place)
-    for each in document.problems:
-        if each.code == "duplicate-key":
-            to.findings.append(
-                Finding(Severity.ERROR, each.code, each.message, each.hint, file, each.line, each.column)
-            )
+    to.take(problem for problem in document.problems if problem.code == "duplicate-key")
     if not isinstance(data, dict):
         to.error(
             "wrong-type", f"the file must be an object, not {described(data)}", hint='write {"Mounts": […]}'

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -41,14 +40,14 @@ _WEIGHTS = {
     "unet": ("pretrained_semantic_segmentation", "resnet18"),
     "yolo_v4_tiny": ("pretrained_object_detection", "cspdarknet_tiny"),
 }
-"""Repository and backbone to start with where they are needed. Source: tao/pretrained.md section 2."""
+"""Repository and backbone to start with where they are needed. Source: tao/pretrained.md section B6."""
 
 _MOST_WEIGHTS = ("pretrained_object_detection", "resnet18")
 
 _REMARKS = {
     "head": 'the network; "taorunner networks" lists them',
     "backbone": "part of the folder of the pretrained weights",
-    "repository": "pretrained weights: repositories/<repository>/<repository>_v<backbone>/",
+    "repository": "folder of pretrained weights below repositories/",
     "model_key": "a key for the models, if they have one: itself, env:NAME or file:PATH",
     "dataset": "the folder below data/",
     "export_model": "the checkpoint to evaluate and export, once there is one",
@@ -183,9 +182,9 @@ def _make_project(
     paths: ProjectPaths, experiment: str, dataset: str, text: str, specs: Mapping[str, str]
 ) -> list[Path]:
     """Built beside its place and renamed, so that nobody ever sees half a project."""
-    beside = ProjectPaths(Path(tempfile.mkdtemp(prefix=".new-", dir=paths.root.parent)))
+    beside = ProjectPaths(paths.root.with_name(f".new-{paths.name}-{os.getpid()}"))
     try:
-        beside.root.chmod(0o777 & ~_umask())
+        beside.root.mkdir()
         beside.models_dir.mkdir()
         beside.dataset_dir(dataset).mkdir(parents=True)
         beside.spec_dir(experiment).mkdir(parents=True)
@@ -203,12 +202,6 @@ def _make_project(
         paths.models_dir,
         *(folder / one for one in specs),
     ]
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
 
 
 def _experiments_text(project: str, experiment: str, entry: Mapping[str, str], gpus: int) -> str:
@@ -239,8 +232,8 @@ def _experiments_text(project: str, experiment: str, entry: Mapping[str, str], g
         "  # A variation: everything from the first one, its spec files too, except what is said here.",
         f"  # {experiment.removesuffix('_01')}_02:",
         f"  #   extends: {_scalar(experiment)}",
-        "  #   description: more GPUs",
-        "  #   gpus: 2",
+        "  #   description: what is different",
+        "  #   overrides: {}",
         "",
     ]
     return "\n".join(lines)

@@ -16,11 +16,12 @@ from pydantic import ValidationError
 
 from taorunner.errors import Finding, Severity
 from taorunner.text import MASK, did_you_mean, nearest, printable
+from taorunner.yaml_nodes import YamlProblem
 
 MAX_FINDINGS = 500
 _MAX_SHOWN = 60
-_MAX_COMPARISONS = 30_000
-"""How many pairs of names are compared for nearest names in one file: about half a second."""
+_MAX_COMPARISONS = 10_000
+"""How many pairs of names are compared for nearest names in one file: well under a second."""
 
 Step: TypeAlias = str | int
 PlaceOf: TypeAlias = Callable[..., tuple[int, int]]
@@ -58,6 +59,14 @@ class FindingList:
     left_out: int = 0
     suggestions: Suggestions = field(default_factory=Suggestions)
 
+    def take(self, problems: Iterable[YamlProblem]) -> None:
+        """What the YAML reader found; its words quote the file, so they are made fit to be shown."""
+        for one in problems:
+            message = printable(one.message if len(one.message) <= 300 else one.message[:300] + "…")
+            self._append(
+                Finding(Severity.ERROR, one.code, message, one.hint, self.file, one.line, one.column)
+            )
+
     def error(
         self,
         code: str,
@@ -79,11 +88,15 @@ class FindingList:
         hint: str | None = None,
         of_key: bool = False,
     ) -> None:
-        if len(self.findings) >= MAX_FINDINGS:
+        full = len(self.findings) >= MAX_FINDINGS
+        line, column = (None, None) if full else self.place_of(path, of_key=of_key)
+        self._append(Finding(severity, code, message, hint, self.file, line, column))
+
+    def _append(self, finding: Finding) -> None:
+        if len(self.findings) < MAX_FINDINGS:
+            self.findings.append(finding)
+        else:
             self.left_out += 1
-            return
-        line, column = self.place_of(path, of_key=of_key)
-        self.findings.append(Finding(severity, code, message, hint, self.file, line, column))
 
     def suggestion(self, word: object, known: Iterable[str]) -> str | None:
         return self.suggestions.find(word, known)
@@ -154,7 +167,7 @@ def report(
 
 def shown(text: object) -> str:
     """``text`` short enough for a sentence and without anything that drives a terminal."""
-    line = printable(str(text)[: _MAX_SHOWN + 1])
+    line = printable(str(text)[: _MAX_SHOWN + 1]).replace("\t", "\\t")
     return line if len(line) <= _MAX_SHOWN else line[:_MAX_SHOWN] + "…"
 
 
