@@ -1,25 +1,31 @@
 """What happens, as one plain line each: for pipes, log files and CI, where nothing can be redrawn.
 
-No control characters, every line written at once. Epochs, not steps; metrics that come together share a line;
-a pull speaks every few seconds. Log lines are not repeated here: ``taorunner logs`` has them.
+No control characters, every line written at once. Epochs, not steps: one line per epoch, written when its
+metrics are there too. A pull speaks every few seconds. Log lines are not repeated here: ``taorunner logs`` has them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import TextIO
 
 from taorunner import events as ev
 from taorunner.console.cells import clean, metric_label, number, of
 from taorunner.events import Event, RunState
-from taorunner.runs.snapshot import Fold, RunSnapshot
+from taorunner.runs.snapshot import Fold, RunSnapshot, is_lower_better, kpi_name
 from taorunner.text import duration, size
 
 PULL_EVERY_S = 5.0
+_COMPANY_S = 1.0
+"""How long a complete epoch waits for its metrics (TAO writes them right after), and metrics for more of them."""
+_SIGN_OF_LIFE_S = 60.0
+"""An epoch that takes longer tells in between how far it is."""
 _METRICS_ON_A_LINE = 8
-_TOGETHER_S = 2.0
-"""Metrics of one record have one time; what comes later is another record's."""
+_EPOCHS_KEPT = 4
+"""Of so many it is known what their lines said: a metric that comes again is not told again."""
 
 
 class PlainView:
@@ -32,30 +38,124 @@ class PlainView:
         self._zone = zone
         self._pull_every_s = pull_every_s
         self._runs: dict[str, _Run] = {}
+        self._lines: deque[_Line] = deque()
 
     def show(self, event: Event) -> None:
-        """Writes the line of ``event``, if it deserves one; the metrics that waited go first."""
+        """Writes the line of ``event``, if it deserves one, behind those that still wait for metrics."""
+        self.tick(event.at)
         run = self._runs.setdefault(event.run, _Run(event.run))
-        for other in self._runs.values():
-            if other.metrics and not _belongs(event, other.metrics):
-                self._write_metrics(other)
+        known_s = run.fold.snapshot.timing.epoch_durations_s
         run.fold.apply(event)
         if isinstance(event, ev.MetricReported):
-            run.metrics.append(event)
-            return
-        text = self._text(run, event)
-        if text is not None:
-            self._write(run, event.at, text)
+            self._metric(run, event)
+        elif isinstance(event, ev.EpochProgress):
+            durations_s = run.fold.snapshot.timing.epoch_durations_s
+            self._progress(run, event, durations_s[-1] if durations_s != known_s else None)
+        else:
+            if isinstance(event, ev.RunFinished):
+                self._close(run)
+            text = self._text(run, event)
+            if text is not None:
+                self._lines.append(_Line(run, event.at, text=text))
+        self._write_ready()
+
+    def tick(self, at: datetime) -> None:
+        """It is ``at`` now: writes what has waited long enough. For quiet moments."""
+        for line in self._lines:
+            if line.waits and (at - line.at).total_seconds() > _COMPANY_S:
+                line.waits = False
+        self._write_ready()
 
     def flush(self) -> None:
-        """Writes the metrics that wait for company. For quiet moments, and for the end."""
+        """Writes all that waits, for the end."""
         for run in self._runs.values():
-            if run.metrics:
-                self._write_metrics(run)
+            self._close(run)
+        for line in self._lines:
+            line.waits = False
+        self._write_ready()
+
+    def _progress(self, run: _Run, event: ev.EpochProgress, took_s: float | None) -> None:
+        self._end_epochs_before(run, event.epoch, event.at)
+        if event.epoch <= run.last_epoch:
+            return
+        epoch = run.open.setdefault(event.epoch, _Epoch(event.epoch, event.at))
+        if event.completed:
+            self._end(run, epoch, event.at, took_s)
+            return
+        if event.step is not None:
+            epoch.step = f"step {of(event.step, event.steps)}"
+        self._sign_of_life(run, epoch, event.at)
+
+    def _metric(self, run: _Run, event: ev.MetricReported) -> None:
+        if event.epoch is None:
+            self._loose(run, event)
+            return
+        self._end_epochs_before(run, event.epoch, event.at)
+        line = run.told.get(event.epoch)
+        if line is not None and line.waits:
+            line.metrics[event.name] = event.value
+        elif event.epoch > run.last_epoch:
+            epoch = run.open.setdefault(event.epoch, _Epoch(event.epoch, event.at))
+            epoch.metrics[event.name] = event.value
+            self._sign_of_life(run, epoch, event.at)
+        elif line is None or event.name not in line.metrics:  # too late for the epoch's own line
+            self._loose(run, event)
+
+    def _loose(self, run: _Run, event: ev.MetricReported) -> None:
+        """Metrics of no epoch, such as those of an evaluation: together on a line."""
+        line = run.loose
+        full = line is not None and (event.epoch != line.epoch or len(line.metrics) >= _METRICS_ON_A_LINE)
+        if line is None or full or not line.waits:
+            if line is not None:
+                line.waits = False
+            run.loose = line = _Line(run, event.at, epoch=event.epoch, waits=True)
+            self._lines.append(line)
+        line.metrics[event.name] = event.value
+
+    def _end_epochs_before(self, run: _Run, number: int, at: datetime) -> None:
+        """A later epoch's sign of life ends the earlier ones, also where TAO does not say so."""
+        for epoch in sorted(run.open):
+            if epoch < number:
+                ended = run.open[epoch]
+                self._end(run, ended, at, (at - ended.began_at).total_seconds())
+        for epoch, line in run.told.items():
+            if epoch < number and line.metrics:
+                line.waits = False
+
+    def _end(self, run: _Run, epoch: _Epoch, at: datetime, took_s: float | None) -> None:
+        snapshot = run.fold.snapshot
+        eta_s = snapshot.eta_s(at)
+        times = [duration(took_s)] if took_s is not None else []
+        times += [f"{duration(eta_s)} left"] if eta_s else []
+        line = _Line(run, at, ", ".join(times), epoch=epoch.number, metrics=epoch.metrics, waits=True)
+        self._lines.append(line)
+        run.told[epoch.number] = line
+        while len(run.told) > _EPOCHS_KEPT:
+            del run.told[min(run.told)]
+        run.last_epoch = max(run.last_epoch, epoch.number)
+        run.open.pop(epoch.number, None)
+        run.spoke_at = at
+
+    def _sign_of_life(self, run: _Run, epoch: _Epoch, at: datetime) -> None:
+        since = run.spoke_at or run.fold.snapshot.started_at or epoch.began_at
+        if (at - since).total_seconds() >= _SIGN_OF_LIFE_S:
+            run.spoke_at = at
+            self._lines.append(_Line(run, at, epoch.step, epoch=epoch.number, metrics=dict(epoch.metrics)))
+
+    def _close(self, run: _Run) -> None:
+        """Nothing more will come: epochs that nobody ended are told if there is anything to tell."""
+        for epoch in list(run.open.values()):
+            if epoch.metrics:
+                self._lines.append(
+                    _Line(run, run.fold.snapshot.last_event_at or epoch.began_at, epoch.step,
+                          epoch=epoch.number, metrics=epoch.metrics)
+                )  # fmt: skip
+        run.open.clear()
+        for line in self._lines:
+            if line.run is run:
+                line.waits = False
 
     def _text(self, run: _Run, event: Event) -> str | None:
-        if isinstance(event, ev.EpochProgress):
-            return _epoch_text(run, event)
         if isinstance(event, ev.ImagePulling):
             if run.pull_at is not None and 0 <= (event.at - run.pull_at).total_seconds() < self._pull_every_s:
                 return None
@@ -76,58 +176,74 @@ class PlainView:
             return _end_text(event, run.fold.snapshot)
         return None
 
-    def _write_metrics(self, run: _Run) -> None:
-        waiting, run.metrics = run.metrics, []
-        values = "  ".join(f"{metric_label(m.name)} {number(m.value)}" for m in waiting)
-        epoch = f"epoch {of(waiting[-1].epoch, run.fold.snapshot.epochs)}  " if waiting[-1].epoch else ""
-        self._write(run, waiting[-1].at, epoch + values)
-
-    def _write(self, run: _Run, at: datetime, text: str) -> None:
-        snapshot = run.fold.snapshot
-        name = f"{snapshot.experiment} {snapshot.action}" if snapshot.experiment else snapshot.id
-        line = clean(f"{at.astimezone(self._zone):%H:%M:%S} {name}: {text}")
-        encoding = self._stream.encoding or "utf-8"
-        self._stream.write(line.encode(encoding, "replace").decode(encoding) + "\n")
-        self._stream.flush()
+    def _write_ready(self) -> None:
+        """In order: a line that waits holds back those behind it."""
+        while self._lines and not self._lines[0].waits:
+            line = self._lines.popleft()
+            snapshot = line.run.fold.snapshot
+            name = f"{snapshot.experiment} {snapshot.action}" if snapshot.experiment else snapshot.id
+            text = clean(f"{line.at.astimezone(self._zone):%H:%M:%S} {name}: {line.shown(snapshot.epochs)}")
+            encoding = self._stream.encoding or "utf-8"
+            self._stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+            self._stream.flush()
 
 
-def _belongs(event: Event, waiting: Sequence[ev.MetricReported]) -> bool:
-    """True when waiting metrics may wait on: ``event`` is one more of them, or another run's soon after."""
-    last = waiting[-1]
-    if abs((event.at - last.at).total_seconds()) > _TOGETHER_S:
-        return False
-    if event.run != last.run:
-        return True
-    alike = isinstance(event, ev.MetricReported) and event.epoch == last.epoch
-    return alike and len(waiting) < _METRICS_ON_A_LINE
+@dataclass(slots=True)
+class _Line:
+    """A line with its place in the order of time. ``waits`` until its metrics are there."""
+
+    run: _Run
+    at: datetime
+    text: str = ""
+    epoch: int | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    waits: bool = False
+
+    def shown(self, epochs: int | None) -> str:
+        where = f"epoch {of(self.epoch, epochs)}" if self.epoch is not None else ""
+        return "  ".join(part for part in (where, self.text, *_metric_texts(self.metrics)) if part)
+
+
+@dataclass(slots=True)
+class _Epoch:
+    """An epoch that nobody has ended yet."""
+
+    number: int
+    began_at: datetime
+    step: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
 
 
 class _Run:
     def __init__(self, run: str) -> None:
         self.fold = Fold(run)
-        self.metrics: list[ev.MetricReported] = []
+        self.open: dict[int, _Epoch] = {}
+        self.told: dict[int, _Line] = {}
+        self.last_epoch = 0
+        self.loose: _Line | None = None
         self.pull_at: datetime | None = None
-        self.epoch_begun = 0
-        self.epoch_told = 0
+        self.spoke_at: datetime | None = None
 
 
-def _epoch_text(run: _Run, event: ev.EpochProgress) -> str | None:
-    """A line when an epoch is complete; when one begins only if its end will not be told."""
-    snapshot = run.fold.snapshot
-    where = f"epoch {of(event.epoch, snapshot.epochs)}"
-    if event.completed:
-        if event.epoch <= run.epoch_told:
-            return None
-        run.epoch_told = run.epoch_begun = event.epoch
-        took = snapshot.timing.epoch_durations_s[-1:]
-        eta_s = snapshot.eta_s(event.at)
-        spent = f" in {duration(took[0])}" if took else ""
-        return f"{where} complete{spent}" + (f", {duration(eta_s)} left" if eta_s else "")
-    if event.epoch <= run.epoch_begun:
-        return None
-    ends_are_told = run.epoch_told == event.epoch - 1 and run.epoch_told > 0
-    run.epoch_begun = event.epoch
-    return None if ends_are_told else f"{where} begins"
+def _metric_texts(metrics: Mapping[str, float]) -> Iterable[str]:
+    """How good it is first, then the losses, held-out before training; learning rates and counts last."""
+    kpi = kpi_name(metrics)
+
+    def rank(name: str) -> tuple[bool, bool, bool, bool]:
+        lower = name.lower()
+        is_loss = "loss" in lower
+        return (
+            name != kpi,
+            is_lower_better(name) is None,
+            is_loss,
+            is_loss and not lower.startswith(("val", "test")),
+        )
+
+    names = sorted(metrics, key=rank)
+    for name in names[:_METRICS_ON_A_LINE]:
+        yield f"{metric_label(name)} {number(metrics[name])}"
+    if len(names) > _METRICS_ON_A_LINE:
+        yield f"and {len(names) - _METRICS_ON_A_LINE} more"
 
 
 def _pull_text(event: ev.ImagePulling) -> str:

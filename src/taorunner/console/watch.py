@@ -105,8 +105,9 @@ class _Watch:
     def _follow_plain(self) -> bool:
         view = PlainView(sys.stdout)
         while True:
-            for event in self._feed.poll():
+            for event in sorted(self._feed.poll(), key=lambda event: event.at):
                 view.show(event)
+            view.tick(now())
             if self._is_over():
                 view.flush()
                 return False
