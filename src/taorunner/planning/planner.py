@@ -33,6 +33,7 @@ from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.workspace import Workspace
 from taorunner.specs.check import PreparedSpec, prepare_spec, read_number
 from taorunner.text import did_you_mean
+from taorunner.yaml_nodes import read_yaml
 
 DEFAULT_SHM_BYTES = 16 * 1024**3
 """Docker's own 64 MiB break every loader with workers. Source: tao/tensorflow.md 9, tao/pytorch.md 7."""
@@ -250,9 +251,15 @@ def _spec(
             keys[spec.keys["gpu_ids"]] = list(range(gpus.count))
     overrides: dict[str, object] = dict(experiment.overrides)
     if contract.override_syntax is OverrideSyntax.NONE:
-        overrides.update(planning.request.overrides)
+        overrides.update({key: _typed(text) for key, text in planning.request.overrides.items()})
     prepared = prepare_spec(path, spec.format, values.variables, overrides, keys)
     return prepared, path, list(prepared.findings)
+
+
+def _typed(text: str) -> object:
+    """What was typed behind ``--set key=``, as YAML reads it: ``3`` is a number, ``[0, 1]`` a list."""
+    document = read_yaml(text)
+    return text if document.problems or not text.strip() else document.value
 
 
 def _override_tokens(contract: Contract, request: ActionRequest) -> tuple[str, ...]:

@@ -1,0 +1,308 @@
+"""From what the user wrote to a complete plan: paths, GPUs, secrets, specs, and every finding at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from taorunner.errors import Finding
+from taorunner.planning.plan import GpuRequest, Mount, RunPlan, SecretSource
+from taorunner.planning.planner import Planned, plan_action
+from taorunner.planning.request import ActionRequest, Caller, Site
+from taorunner.project.workspace import Workspace
+
+Factory = Callable[..., Path]
+
+TRAIN_TXT = """\
+training_config { num_epochs: 80 batch_size_per_gpu: 16 }
+dataset_config { data_sources { tfrecords_path: "$dataset_tfrecord/tfrecord*" image_directory_path: "$dataset_raw" } }
+# $nothing is fine in a comment
+"""
+TRAIN_YAML = """\
+results_dir: $results_dir
+train:
+  num_epochs: 12
+  gpu_ids: $gpu_ids
+dataset:
+  root: ${dataset_raw}/images
+  other: ${results_dir}
+"""
+DSSD = {
+    "head": "dssd", "backbone": "resnet18", "repository": "pretrained_object_detection", "model_key": "secret_key",
+    "dataset": "kitti/train",
+}  # fmt: skip
+WEIGHTS = {"pretrained_object_detection/pretrained_object_detection_vresnet18/resnet_18.hdf5": "w"}
+
+
+@pytest.fixture
+def workspace(workspace_factory: Factory) -> Callable[..., Workspace]:
+    def make(experiments: dict[str, Any], **files: Any) -> Workspace:
+        given = {"data": {"kitti/train/": ""}, "repositories": WEIGHTS, **files}
+        return Workspace(workspace_factory({"experiments": experiments, **given.pop("top", {})}, **given))
+
+    return make
+
+
+def plan(
+    workspace: Workspace, action: str, *names: str, environ: dict[str, str] | None = None, **wishes: Any
+) -> Planned:
+    caller = Caller(1000, 1000, (4, 27), "ada", {"HOME": "/nowhere", **(environ or {})})
+    request = ActionRequest(action, names, **wishes)
+    return plan_action(
+        workspace,
+        "example_01",
+        request,
+        caller,
+        lambda name, act: Site(f"run-{name}", workspace.runs_dir / f"run-{name}"),
+    )
+
+
+def only(planned: Planned) -> RunPlan:
+    assert [f for f in planned.findings if f.is_error] == []
+    (item,) = planned.items
+    return item.plan
+
+
+def errors(planned: Planned) -> list[tuple[str, str]]:
+    return [(finding.code, finding.message) for finding in planned.findings if finding.is_error]
+
+
+def test_a_tf1_training_is_planned_whole(workspace: Callable[..., Workspace]) -> None:
+    ws = workspace({"e1": {**DSSD, "gpus": 2, "gpu_indices": [3, 1]}}, specs={"e1/train.txt": TRAIN_TXT})
+    made = only(plan(ws, "train", "e1"))
+    assert made.argv == (
+        *("dssd", "train", "--gpus", "2", "--gpu_index", "0", "1", "-e", "/taorunner/run/train.txt"),
+        *("-k", "@TAORUNNER_SECRET_model_key@", "-r", "/workspace/projects/example_01/models/e1", "-m"),
+        "/workspace/repositories/pretrained_object_detection/pretrained_object_detection_vresnet18/resnet_18.hdf5",
+    )
+    assert made.gpus == GpuRequest(2, ("3", "1"))
+    assert made.epochs == 80
+    assert made.options.user == "1000:1000" and made.options.groups == (4, 27)
+    assert made.env["HOME"] == "/taorunner/home" and made.env["USER"] == made.env["LOGNAME"] == "ada"
+    projects = ws.projects_dir
+    assert made.mounts == (
+        Mount(projects, "/workspace/projects"),
+        Mount(projects, "/workspace/experiments"),
+        Mount(ws.repositories_dir, "/workspace/repositories"),
+        Mount(ws.home_dir, "/taorunner/home"),
+        Mount(ws.runs_dir / "run-e1" / "input", "/taorunner/run"),
+    )
+    assert made.spec is not None
+    assert '"/workspace/projects/example_01/data/tfrecords_e1/tfrecord*"' in made.spec.text
+    assert '"/workspace/projects/example_01/data/kitti/train"' in made.spec.text
+    assert "# $nothing" in made.spec.text
+
+
+def test_the_key_is_in_no_plan(workspace: Callable[..., Workspace]) -> None:
+    ws = workspace({"e1": DSSD}, specs={"e1/train.txt": TRAIN_TXT})
+    made = only(plan(ws, "train", "e1"))
+    assert made.secrets == (SecretSource("model_key", "literal:secret_key"),)
+    assert "secret_key" not in json.dumps(made.to_json())
+    assert "secret_key" not in repr(made)
+
+
+def test_a_plan_survives_its_record(workspace: Callable[..., Workspace]) -> None:
+    ws = workspace({"e1": {**DSSD, "model_key": "env:KEY"}}, specs={"e1/train.txt": TRAIN_TXT})
+    made = only(plan(ws, "train", "e1"))
+    assert RunPlan.from_json(json.loads(json.dumps(made.to_json()))) == made
+
+
+def test_a_pytorch_training_gets_overrides_without_blanks_and_dense_ids_in_the_spec(
+    workspace: Callable[..., Workspace],
+) -> None:
+    entry = {"head": "dino", "dataset": "kitti/train", "gpu_indices": [2, 5]}
+    ws = workspace({"e1": entry}, specs={"e1/train.yaml": TRAIN_YAML})
+    made = only(plan(ws, "train", "e1"))
+    assert made.argv[:4] == ("dino", "train", "-e", "/taorunner/run/train.yaml")
+    assert "train.num_gpus=2" in made.argv and "train.gpu_ids=[0,1]" in made.argv
+    assert made.gpus == GpuRequest(2, ("2", "5"))
+    assert made.epochs == 12
+    assert made.spec is not None
+    assert "gpu_ids: [0, 1]" in made.spec.text
+    assert "num_gpus: 2" in made.spec.text
+    assert "root: /workspace/projects/example_01/data/kitti/train/images" in made.spec.text
+
+
+def test_only_training_takes_several_gpus_in_tf1(workspace: Callable[..., Workspace]) -> None:
+    ws = workspace(
+        {"e1": {**DSSD, "gpu_indices": [3, 1]}},
+        specs={"e1/train.txt": TRAIN_TXT},
+        models={"e1/weights/dssd_resnet18_epoch_010.hdf5": "", "e1/weights/dssd_resnet18_epoch_009.hdf5": ""},
+    )
+    made = only(plan(ws, "evaluate", "e1"))
+    assert made.gpus == GpuRequest(1, ("3",))
+    assert made.argv[made.argv.index("-m") + 1].endswith("/models/e1/weights/dssd_resnet18_epoch_010.hdf5")
+    assert "--gpus" not in made.argv
+
+
+def test_the_command_line_beats_the_file(workspace: Callable[..., Workspace]) -> None:
+    ws = workspace({"e1": {**DSSD, "gpu_indices": [3]}}, specs={"e1/train.txt": TRAIN_TXT})
+    assert only(plan(ws, "train", "e1", gpu_ids=("0", "7"))).gpus == GpuRequest(2, ("0", "7"))
+    assert only(plan(ws, "train", "e1", gpus=2)).gpus == GpuRequest(2, None)
+    assert only(plan(ws, "train", "e1", gpu_ids=())).gpus == GpuRequest(1, None)
+    assert only(plan(ws, "train", "e1", image="mine:1")).image == "mine:1"
+    assert only(plan(ws, "train", "e1", gpus=0)).gpus == GpuRequest(0, None)
+
+
+def test_overrides_of_prototxt_go_into_the_rendered_spec(workspace: Callable[..., Workspace]) -> None:
+    entry = {**DSSD, "overrides": {"training_config.batch_size_per_gpu": 4}}
+    ws = workspace({"e1": entry}, specs={"e1/train.txt": TRAIN_TXT})
+    made = only(plan(ws, "train", "e1", overrides={"training_config.num_epochs": "3"}))
+    assert made.spec is not None
+    assert "num_epochs: 3" in made.spec.text and "batch_size_per_gpu: 4" in made.spec.text
+    assert made.epochs == 3
+
+
+def test_overrides_of_hydra_go_to_the_command_line(workspace: Callable[..., Workspace]) -> None:
+    ws = workspace({"e1": {"head": "dino", "dataset": "kitti/train"}}, specs={"e1/train.yaml": TRAIN_YAML})
+    made = only(plan(ws, "train", "e1", overrides={"train.num_epochs": "3"}, extra=("train.optim.lr=1e-4",)))
+    assert made.argv[-2:] == ("train.num_epochs=3", "train.optim.lr=1e-4")
+    assert made.epochs == 3
+
+
+def test_own_variables_and_inherited_specs(workspace: Callable[..., Workspace]) -> None:
+    text = "results_dir: $results_dir\ntrain:\n  num_epochs: $epochs\n"
+    base = {"head": "dino", "dataset": "kitti/train", "vars": {"epochs": 5}}
+    ws = workspace(
+        {"base": base, "e1": {"extends": "base", "vars": {"epochs": 7}}}, specs={"base/train.yaml": text}
+    )
+    made = only(plan(ws, "train", "e1"))
+    assert made.epochs == 7
+    assert made.results_dir == ws.project("example_01").results_dir("e1")
+
+
+def test_all_findings_come_at_once_with_their_places(workspace: Callable[..., Workspace]) -> None:
+    entry = {"head": "dino", "dataset": "nowhere"}
+    ws = workspace(
+        {"e1": entry, "e2": {**entry, "head": "dinno"}}, specs={"e1/train.yaml": "a: $resluts_dir\n"}
+    )
+    planned = plan(ws, "train", "e1", "e2", "e3")
+    codes = {finding.code for finding in planned.findings if finding.is_error}
+    assert {"missing-dataset", "unknown-variable", "unknown-action", "unknown-experiment"} <= codes | {
+        "unknown-head"
+    }
+    assert planned.items == ()
+    assert all(finding.file is not None for finding in planned.findings if finding.is_error)
+
+
+def test_another_experiments_mistake_does_not_stop_this_one(workspace: Callable[..., Workspace]) -> None:
+    good = {"head": "dino", "dataset": "kitti/train"}
+    ws = workspace({"e1": good, "e2": {**good, "colour": "blue"}}, specs={"e1/train.yaml": TRAIN_YAML})
+    assert only(plan(ws, "train", "e1")).experiment == "e1"
+    assert plan(ws, "train", "e2").items == ()
+
+
+def test_missing_weights_stop_training_and_say_where_they_should_be(
+    workspace: Callable[..., Workspace],
+) -> None:
+    ws = workspace({"e1": DSSD}, specs={"e1/train.txt": TRAIN_TXT}, repositories={})
+    (finding,) = [f for f in plan(ws, "train", "e1").findings if f.is_error]
+    assert finding.code == "pretrained-missing"
+    assert "pretrained_object_detection_vresnet18" in finding.message
+
+
+def test_several_weights_in_one_folder_are_not_guessed(workspace: Callable[..., Workspace]) -> None:
+    name, _ = next(iter(WEIGHTS.items()))
+    ws = workspace(
+        {"e1": DSSD},
+        specs={"e1/train.txt": TRAIN_TXT},
+        repositories={name: "", name.replace("_18.", "18."): ""},
+    )
+    (finding,) = [f for f in plan(ws, "train", "e1").findings if f.is_error]
+    assert "holds 2 .hdf5 files" in finding.message
+
+
+def test_earlier_results_are_not_silently_continued(workspace: Callable[..., Workspace]) -> None:
+    ws = workspace(
+        {"e1": {"head": "dino", "dataset": "kitti/train"}},
+        specs={"e1/train.yaml": TRAIN_YAML},
+        models={"e1/train/model_epoch_003_step_00016.pth": ""},
+    )
+    (finding,) = [f for f in plan(ws, "train", "e1").findings if f.is_error]
+    assert finding.code == "results-exist" and "--overwrite" in (finding.hint or "")
+    assert only(plan(ws, "train", "e1", overwrite=True)).set_aside == (
+        ws.project("example_01").results_dir("e1"),
+    )
+
+
+def test_a_failed_attempt_without_checkpoints_may_be_repeated(workspace: Callable[..., Workspace]) -> None:
+    ws = workspace(
+        {"e1": {"head": "dino", "dataset": "kitti/train"}},
+        specs={"e1/train.yaml": TRAIN_YAML},
+        models={"e1/train/status.json": "{}"},
+    )
+    assert only(plan(ws, "train", "e1")).set_aside == ()
+
+
+def test_export_takes_the_named_checkpoint_and_does_not_write_over(
+    workspace: Callable[..., Workspace],
+) -> None:
+    models = {f"e1/weights/dssd_resnet18_epoch_{n:03}.hdf5": "" for n in (10, 80)}
+    entry = {**DSSD, "export_model": "dssd_resnet18_epoch_010", "export_type": "fp16"}
+    ws = workspace({"e1": entry}, specs={"e1/train.txt": TRAIN_TXT}, models=models)
+    made = only(plan(ws, "export", "e1"))
+    assert made.argv[made.argv.index("-m") + 1].endswith("weights/dssd_resnet18_epoch_010.hdf5")
+    written = ws.project("example_01").results_dir("e1") / "export" / "dssd_resnet18_epoch_010.onnx"
+    assert written.parent in made.make_dirs
+    written.parent.mkdir()
+    written.write_text("")
+    assert [code for code, _ in errors(plan(ws, "export", "e1"))] == ["output-exists"]
+    assert only(plan(ws, "export", "e1", overwrite=True)).set_aside == (written,)
+
+
+def test_an_unknown_checkpoint_names_those_there_are(workspace: Callable[..., Workspace]) -> None:
+    models = {"e1/weights/dssd_resnet18_epoch_010.hdf5": ""}
+    ws = workspace(
+        {"e1": {**DSSD, "export_model": "other"}}, specs={"e1/train.txt": TRAIN_TXT}, models=models
+    )
+    (finding,) = [f for f in plan(ws, "export", "e1").findings if f.is_error]
+    assert finding.code == "checkpoint-missing" and "dssd_resnet18_epoch_010.hdf5" in (finding.hint or "")
+
+
+def test_embedded_runs_see_this_hosts_own_paths(workspace: Callable[..., Workspace]) -> None:
+    ws = workspace(
+        {"e1": {"head": "tinydet", "dataset": "kitti/train"}},
+        specs={"e1/train.yaml": "results_dir: $results_dir\n"},
+    )
+    made = only(plan(ws, "train", "e1"))
+    results = ws.project("example_01").results_dir("e1")
+    assert (made.backend, made.image, made.mounts, made.gpus) == ("embedded", None, (), GpuRequest())
+    assert made.spec is not None and made.spec.text == f"results_dir: {results}\n"
+    assert made.results_inside == str(results)
+
+
+@pytest.mark.parametrize(("head", "backend"), [("tinydet", "docker"), ("dino", "embedded")])
+def test_a_network_and_a_backend_that_do_not_fit(
+    workspace: Callable[..., Workspace], head: str, backend: str
+) -> None:
+    ws = workspace({"e1": {"head": head, "dataset": "kitti/train"}}, specs={"e1/train.yaml": "a: 1\n"})
+    assert [code for code, _ in errors(plan(ws, "train", "e1", backend=backend))] == ["wrong-backend"]
+
+
+def test_an_action_the_network_lacks_names_the_nearest(workspace: Callable[..., Workspace]) -> None:
+    ws = workspace({"e1": {"head": "dino", "dataset": "kitti/train"}}, specs={"e1/train.yaml": TRAIN_YAML})
+    (finding,) = [f for f in plan(ws, "evalute", "e1").findings if f.is_error]
+    assert finding.hint == 'did you mean "evaluate"?'
+
+
+def test_secrets_among_variables_are_kept_out_of_the_environment(workspace: Callable[..., Workspace]) -> None:
+    env = {"WANDB_API_KEY": "abc", "MODE": "fast", "TOKEN_FILE": "file:/x", "HF": "env:HF_TOKEN"}
+    ws = workspace(
+        {"e1": {"head": "dino", "dataset": "kitti/train", "env": env}}, specs={"e1/train.yaml": TRAIN_YAML}
+    )
+    made = only(plan(ws, "train", "e1"))
+    assert made.env["MODE"] == "fast"
+    assert not {"WANDB_API_KEY", "TOKEN_FILE", "HF"} & set(made.env)
+    assert {secret.variable for secret in made.secrets} == {"WANDB_API_KEY", "TOKEN_FILE", "HF"}
+
+
+@pytest.mark.parametrize("key", ["two words", "a'b", "$HOME", "a;b", "`x`"])
+def test_a_key_that_taos_shell_would_change(workspace: Callable[..., Workspace], key: str) -> None:
+    ws = workspace({"e1": {**DSSD, "model_key": key}}, specs={"e1/train.txt": TRAIN_TXT})
+    findings: list[Finding] = [f for f in plan(ws, "train", "e1").findings if f.is_error]
+    assert [f.code for f in findings] == ["argument-unsafe"]
+    assert key not in findings[0].message
