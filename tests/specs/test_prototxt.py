@@ -305,6 +305,9 @@ def test_setting_changes_one_place() -> None:
         (5, '    tfrecords_path: "a\\"b"  # records')
     ]
     assert _changed_lines(SPEC, "aspect_ratios_global", 5) == [(22, 'aspect_ratios_global: "5"')]
+    assert _changed_lines(SPEC, "aspect_ratios_global", [1.5, 2]) == [
+        (22, 'aspect_ratios_global: "[1.5, 2]"')
+    ]
     assert _changed_lines(SPEC, "aspect_ratios", [3, 4]) == [(21, "aspect_ratios: [3, 4] ")]
     assert _changed_lines(SPEC, "aspect_ratios.1", 7) == [(21, "aspect_ratios: 1 aspect_ratios: 7")]
 

@@ -232,6 +232,13 @@ def test_a_backslash_before_a_variable_is_a_mistake() -> None:
     assert (finding.code, finding.message) == ("bad-variable", '"\\$v"" is not a variable')
 
 
+def test_a_colon_in_braces_is_no_obstacle() -> None:
+    text = '# top\na: {b: $v:, c: "$v", d: [$v]}  # end\ne: |\n  $v\n'
+    rendered = render(parse_template(text, "yaml"), {"v": "x"})
+    assert rendered.findings == ()
+    assert rendered.text == '# top\na: {b: "x:", c: "x", d: [x]}  # end\ne: |\n  x\n'
+
+
 def test_lists() -> None:
     values = {"gpu_ids": [0, 1], "names": ["a b", "7"]}
     text = 'a: $gpu_ids\nb: [$gpu_ids]\nc: "$gpu_ids"\nd: [$gpu_ids, $names]\ne:\n  - $gpu_ids\n'

@@ -44,6 +44,11 @@ def inside_text(value: Value) -> str:
     return ",".join(inside_text(item) for item in value)
 
 
+def inside_brackets(values: Sequence[object]) -> str:
+    """A list as text, as TF1 specs hold some: ``"[1.0, 0.5]"``."""
+    return "[" + ", ".join(repr(value) for value in values) + "]"
+
+
 def is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from taorunner.specs.placement import proto_value
+from taorunner.specs.placement import inside_brackets, proto_value
 from taorunner.specs.places import SpecProblemError
 from taorunner.specs.prototxt_nodes import (
     ProtoField,
@@ -205,6 +205,8 @@ def _without_field(text: str, field: ProtoField) -> str:
 
 def _like(old: _Node, value: object) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
+        if isinstance(old, ProtoScalar) and str(old.value).lstrip().startswith("["):
+            return proto_value(inside_brackets(value))  # a text that TAO reads as a Python list
         kind = old.items[0] if isinstance(old, ProtoList) and old.items else old
         return "[" + ", ".join(_like(kind, item) for item in value) + "]"
     if isinstance(old, ProtoScalar):

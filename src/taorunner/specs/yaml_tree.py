@@ -47,9 +47,18 @@ class YamlNode:
 def read_tree(text: str) -> YamlNode | None:
     """The root node, None for an empty document. ``text`` is known to be readable YAML."""
     import _ruamel_yaml
+    from ruamel.yaml.error import MarkedYAMLError
 
     shift = 1 if text.startswith("\ufeff") else 0
-    parser = _ruamel_yaml.CParser(text[shift:])
+    try:
+        return _tree(text, _ruamel_yaml.CParser(text[shift:]), shift)
+    except MarkedYAMLError:
+        from ruamel.yaml import YAML  # what libyaml refuses and read_yaml accepts: a colon in braces
+
+        return _tree(text, YAML(typ="safe", pure=True).get_constructor_parser(text[shift:])[1], shift)
+
+
+def _tree(text: str, parser: Any, shift: int) -> YamlNode | None:
     stack: list[YamlNode] = []
     pending_key: list[YamlNode | None] = []
     root: YamlNode | None = None
