@@ -468,8 +468,8 @@ def test_a_quiet_log_is_read_fast() -> None:
         parser = ConsoleParser(ProgressContract(console=family), BETRAYALS)
         best = 9.0
         for _ in range(3):
-            began = time.perf_counter()
+            began = time.process_time()
             for start in range(0, len(quiet), 2**16):
                 parser.feed(quiet[start : start + 2**16])
-            best = min(best, time.perf_counter() - began)
+            best = min(best, time.process_time() - began)
         assert 40_000 / best > 100_000, family

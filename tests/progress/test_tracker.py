@@ -270,6 +270,18 @@ def test_what_training_survived_is_no_reason_for_its_end() -> None:
     assert (facts.traceback, facts.batch_key) == (None, "training_config.batch_size_per_gpu")
 
 
+def test_an_epoch_that_status_json_tells_late_does_not_hide_the_error() -> None:
+    """Without live bars, status.json is read just after the console has told of the end."""
+    tracker = make(LIGHTNING)
+    error = b"Traceback (most recent call last):\n  File x\nKeyError: 'boxes'\n"
+    record = StatusRecord("RUNNING", epoch=3, max_epoch=11)
+    tracker.feed_console(error, T0)
+    tracker.feed_status([record], T0 + timedelta(seconds=1))
+    assert tracker.facts.traceback == "KeyError: 'boxes'"
+    tracker.feed_status([replace(record, epoch=4)], T0 + timedelta(minutes=5))
+    assert tracker.facts.traceback is None
+
+
 def test_facts_find_causes_in_the_last_lines_too() -> None:
     tracker = make(ProgressContract("plain"))
     tracker.feed_console((DATA / "hydra_unknown_key.log").read_bytes(), T0)

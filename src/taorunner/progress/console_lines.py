@@ -88,9 +88,8 @@ class ConsoleParser:
     ) -> None:
         self._family = FAMILIES.get(progress.console, FAMILIES["plain"])(trains)
         self._betrayals = tuple((text.encode(), text) for text in betrayals if text)
-        self._family_needles = self._family.needles
         common = {b"Execution status: ", _TRACEBACK, *(needle for needle, _ in self._betrayals)}
-        self._needles = _without_covered({*common, *_LIVE, *self._family_needles})
+        self._needles = _without_covered({*common, *_LIVE, *self._family.needles})
         self._streams: dict[str, _Stream] = {}
         self._tail = bytearray()
 
@@ -160,10 +159,9 @@ class ConsoleParser:
             state.follow_left -= 1
             if not state.follower(text, found) or state.follow_left <= 0:
                 state.follower = None
-        if any(needle in line for needle in self._family_needles):
-            follower = self._family.read(text, found)
-            if follower is not None:
-                state.follower, state.follow_left = follower, _TABLE_LIMIT
+        follower = self._family.read(text, found)
+        if follower is not None:
+            state.follower, state.follow_left = follower, _TABLE_LIMIT
         if footer := _FOOTER.search(line):
             found.append(FooterHint(footer.group(1) == b"PASS"))
         for needle, betrayal in self._betrayals:

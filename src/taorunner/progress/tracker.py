@@ -10,7 +10,7 @@ import fnmatch
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from taorunner.contracts import Contract, EpochMark
 from taorunner.events import CheckpointSaved, EpochProgress, Event, MetricReported, Notice
@@ -31,6 +31,9 @@ from taorunner.progress.status_json import StatusRecord
 from taorunner.progress.verdict import Facts
 
 TRAINING_ACTIONS = frozenset({"train", "distill"})
+
+SURVIVED_AFTER = timedelta(minutes=1)
+"""status.json is read a moment after the console: an epoch that it tells may be older than an error just printed."""
 
 _NOTICE_LIMIT = 20
 _CAUSE_LIMIT = 200
@@ -59,6 +62,7 @@ class Tracker:
         self._betrayals: list[str] = []
         self._traceback: str | None = None
         self._causes: list[SeenCause] = []
+        self._trouble_at: datetime | None = None
         self._records = 0
         self._success: str | None = None
         self._failure: str | None = None
@@ -127,7 +131,7 @@ class Tracker:
     def _read_hints(self, hints: Sequence[Hint]) -> None:
         for hint in hints:
             if isinstance(hint, ProgressHint):
-                self._advance(hint)
+                self._advance(hint, told_in_order=True)
             elif isinstance(hint, MetricHint):
                 self._console_metric(hint)
             elif isinstance(hint, CheckpointHint):
@@ -139,19 +143,24 @@ class Tracker:
                 self._betray(hint.text)
             elif isinstance(hint, TracebackHint):
                 self._traceback = self._traceback or hint.line
+                self._trouble_at = self._at
                 if seen := find_cause(hint.line, self._progress.epoch):
                     self._remember(seen)
             elif isinstance(hint, CauseHint):
                 self._remember(hint.seen)
 
-    def _advance(self, hint: ProgressHint) -> None:
+    def _advance(self, hint: ProgressHint, *, told_in_order: bool = False) -> None:
+        """``told_in_order``: the hint stands behind everything that the console has said so far."""
         before = self._progress.epoch
         for progress in self._progress.advance(hint):
             self._emit_progress(progress)
-        if self._progress.epoch != before:
+        if self._progress.epoch == before or self._trouble_at is None:
+            return
+        if told_in_order or self._at - self._trouble_at > SURVIVED_AFTER:
             # Training went on after it: what was said before did not end the run.
             self._traceback = None
             self._causes.clear()
+            self._trouble_at = None
 
     def _emit_progress(self, hint: ProgressHint) -> None:
         self._events.append(
@@ -220,6 +229,7 @@ class Tracker:
             self._betrayals.append(text)
 
     def _remember(self, seen: SeenCause) -> None:
+        self._trouble_at = self._at
         if len(self._causes) < _CAUSE_LIMIT:
             self._causes.append(seen)
 
