@@ -14,12 +14,13 @@ import secrets
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 import images
+import private_daemon
 import pytest
 import rig
 
@@ -45,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     """In CI nothing of the engine may be skipped."""
     report: Any = yield
     if (
@@ -86,7 +87,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> rig.Engine:
     owner, home = rig_place()
     try:
         return rig.up(home, owner)
-    except rig.RigError as error:
+    except private_daemon.RigError as error:
         unavailable(str(error))
 
 
@@ -96,7 +97,7 @@ def own_engine() -> Iterator[rig.Engine]:
     home = Path(f"/tmp/taor-{secrets.token_hex(4)}")
     try:
         yield rig.up(home, os.getpid(), live_restore=True)
-    except rig.RigError as error:
+    except private_daemon.RigError as error:
         unavailable(str(error))
     finally:
         rig.down(home)

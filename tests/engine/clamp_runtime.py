@@ -7,13 +7,19 @@ that leaves all other calls to runc itself. Runs once for each container, so it 
 """
 # ruff: noqa: PTH118, PTH123
 
+from __future__ import annotations
+
 import json
 import os
 import resource
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-def lower(config: dict, available: set[str]) -> None:
+
+def lower(config: dict[str, Any], available: set[str]) -> None:
     """Limits not above the hard limits of this process, capabilities not beyond its own."""
     process = config["process"]
     for limit in process.get("rlimits") or []:
@@ -26,7 +32,7 @@ def lower(config: dict, available: set[str]) -> None:
         names[:] = [name for name in names if name in available]
 
 
-def own_capabilities(wanted: dict) -> set[str]:
+def own_capabilities(wanted: dict[str, Any]) -> set[str]:
     """The capabilities of ``wanted`` that this process holds; only CAP_SYS_RESOURCE (bit 24) is known to be missing."""
     with open("/proc/self/status") as status:
         held = next(int(line.split()[1], 16) for line in status if line.startswith("CapEff:"))

@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 
 from base_image import Tree, import_tree, programs_on_path
-from rig import Engine, RigError
+from private_daemon import RigError
+from rig import Engine
 
 HERE = Path(__file__).resolve().parent
 GENERATIONS = (
@@ -77,7 +78,7 @@ def generation_of(kind: str) -> str:
 
 def tao_base(engine: Engine) -> str:
     """Python, a shell, the stand-in's modules and one link for each of TAO's tasks."""
-    sources = sorted((HERE / "stand_in").glob("*.*"))
+    sources = sorted(path for path in (HERE / "stand_in").iterdir() if path.suffix in (".py", ".json"))
     content = [path.name + path.read_text() for path in sources]
     tag = f"taorunner-test/tao-base:{digest(sys.version, base_source(), EMIT, BANNER, LAUNCHER, *content)}"
     with engine.locked("tao-base"):

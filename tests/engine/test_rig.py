@@ -118,13 +118,13 @@ def test_engine_ends_with_its_owner_and_leaves_nothing(tmp_path: Path) -> None:
     owner.kill()
     owner.communicate()
     deadline = time.monotonic() + 30
-    while (home.exists() or rig.started_at(state["guard"])) and time.monotonic() < deadline:
+    while (home.exists() or private_daemon.started_at(state["guard"])) and time.monotonic() < deadline:
         time.sleep(0.05)
     rig.down(home)
     bridges = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
     assert (
         home.exists(),
-        rig.started_at(state["dockerd"]),
+        private_daemon.started_at(state["dockerd"]),
         private_daemon.processes_of(home),
         private_daemon.mounts_below(home),
     ) == (

@@ -65,17 +65,12 @@ def record_failure(job: Job, error: Exception) -> None:
     if job.generation.records_every_failure:
         job.status.write("FAILURE", str(error))
         return
-    prefixes = {
-        NotImplementedError: "Feature not implemented",
-        (ValueError, TypeError): "Parameter validation error",
-        OSError: "File system error",
-    }
-    if isinstance(error, RuntimeError) and not isinstance(error, NotImplementedError):
-        return
-    for kind, prefix in prefixes.items():
-        if isinstance(error, kind):
-            job.status.write("FAILURE", f"{prefix}: {error}")
-            return
+    if isinstance(error, NotImplementedError):
+        job.status.write("FAILURE", f"Feature not implemented: {error}")
+    elif isinstance(error, (ValueError, TypeError)):
+        job.status.write("FAILURE", f"Parameter validation error: {error}")
+    elif isinstance(error, OSError):
+        job.status.write("FAILURE", f"File system error: {error}")
 
 
 if __name__ == "__main__":
