@@ -110,7 +110,8 @@ def _read_slowly(text: str) -> YamlDocument | None:
     try:
         _, parser = YAML(typ="safe", pure=True).get_constructor_parser(text)
         return _Builder(parser).document()
-    except YAMLError:
+    except (YAMLError, LookupError, ValueError, TypeError, AttributeError, AssertionError):
+        # On broken text that parser also fails in ways of its own (a %YAML line in the middle: IndexError).
         return None
     except _TooMuchError as error:
         return _failed(error.code, error.message, error.line, error.column, error.hint)

@@ -60,6 +60,7 @@ def test_what_editors_on_windows_write_is_read(load: Load, content: bytes) -> No
         (b"\x7fELF\x02\x01\x01\0\0", "not-text", "the character U+007F is not allowed in YAML", (1, 1)),
         (b"experiments:\n\te:\n", "yaml-syntax", None, (2, 1)),
         (b"experiments:\n  e: {head: dssd\n  f: 1\n", "yaml-syntax", None, (3, 4)),
+        (b"a: {b: env:X}\n%YAML 1.2", "yaml-syntax", None, (1, 11)),
         (b"a: *nothing\n", "unknown-alias", 'alias "*nothing" has no anchor before it', (1, 4)),
         (b"{a: [}", "yaml-syntax", None, (1, 6)),
     ],
