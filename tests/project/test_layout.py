@@ -110,6 +110,10 @@ def test_what_may_lie_there(told: Callable[[], list[Told]], root: Path, name: st
             'move a dataset to "data/kitti", spec files to "specs/<experiment>"',
         ),
         (
+            "modles/", "error", "misplaced-folder", 'the folder "modles" has no place in a project',
+            'did you mean "models"? that is there too: move the content into it',
+        ),
+        (
             "dssd_01/", "error", "misplaced-folder", 'the folder "dssd_01" has no place in a project',
             'specs belong in "specs/dssd_01", results in "models/dssd_01"',
         ),

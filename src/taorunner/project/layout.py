@@ -180,6 +180,9 @@ class _Check:
             return f'specs belong in "specs/{name}", results in "models/{name}"'
         if entry.name.lower() in _RESULT_FOLDERS:
             return _RESULTS_HINT
+        taken = nearest(entry.name, _FOLDERS)
+        if taken is not None:
+            return f'did you mean "{taken}"? that is there too: move the content into it'
         return f'move a dataset to "data/{name}", spec files to "specs/{self._only_experiment}"'
 
     def _file_hint(self, entry: _Entry) -> str:
