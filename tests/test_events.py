@@ -76,7 +76,8 @@ def test_values_that_json_has_no_word_for(value: float) -> None:
 @pytest.mark.parametrize(
     "line",
     ["", "{", "[]", "null", "7", '{"event": "Unknown", "run": "r", "at": "2026-11-20T09:05:07+00:00"}',
-     '{"event": "LogLine", "run": "r"}', '{"event": ["x"]}', '{"event": "LogLine", "run": "r", "at": "never", "text": ""}'],
+     '{"event": "LogLine", "run": "r"}', '{"event": ["x"]}',
+     '{"event": "LogLine", "run": "r", "at": "never", "text": ""}'],
 )  # fmt: skip
 def test_what_is_no_event_is_none(line: str) -> None:
     assert from_json_line(line) is None

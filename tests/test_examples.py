@@ -35,7 +35,7 @@ def test_the_example_mounts_file_is_accepted(tmp_path: Path) -> None:
         (tmp_path / "tao" / name).mkdir(parents=True)
     read = read_mounts_file(file, {"HOME": str(tmp_path)}, tmp_path)
     assert read.findings == ()
-    assert [entry.destination for entry in read.mounts] == [
+    assert [target for _, target in read.mounts] == [
         "/workspace/projects",
         "/workspace/experiments",
         "/workspace/repositories",
