@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 
@@ -26,6 +25,8 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     >>> nearest("backbome", ["head", "backbone"])
     'backbone'
     """
+    import difflib  # only where something is misspelt
+
     by_lower = {name.lower(): name for name in known}
     if word.lower() in by_lower:
         return by_lower[word.lower()]

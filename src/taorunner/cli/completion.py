@@ -12,8 +12,8 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 _ACTION_OPTIONS: dict[str, str] = {
     "--backend": "backend", "--checkpoint": "file", "--detach": "", "-d": "", "--dry-run": "", "--gpu-indices": "any",
@@ -30,8 +30,7 @@ _PLACE_OPTIONS: dict[str, str] = {
 _RUN_OPTIONS: dict[str, str] = {"--help": "", "--workspace": "folder"}
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):  # no dataclass: importing dataclasses takes as long as everything else here
     """``help`` as the app says it; ``options`` map a flag to the kind of its value, empty for a switch;
     ``words`` are the kinds of its positional words, the last one repeated."""
 
@@ -161,8 +160,7 @@ def _read(args: list[str]) -> tuple[str, Command | None, list[str], str | None]:
     return name, command, words, pending
 
 
-@dataclass(frozen=True)
-class _Context:
+class _Context(NamedTuple):
     args: list[str]
     command: str
     words: list[str]

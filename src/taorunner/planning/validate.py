@@ -186,12 +186,9 @@ def _has_folder(experiment: Experiment) -> bool:
 
 
 def _spec_names(contracts: Mapping[str, Contract]) -> frozenset[str]:
+    """Without suffix: which suffix fits is told where the spec is read."""
     return frozenset(
-        f"{stem}{suffix}"
-        for contract in contracts.values()
-        if contract.spec is not None
-        for stem in contract.spec.stems
-        for suffix in SUFFIXES[contract.spec.format]
+        stem for contract in contracts.values() if contract.spec is not None for stem in contract.spec.stems
     )
 
 
