@@ -30,7 +30,10 @@ def docker_cli(tmp_path: Path, engine: Any, tao_image: Callable[..., str]) -> It
     if os.geteuid() == 0 and shutil.which("setpriv") and engine.url.startswith("unix://"):
         group = Path(engine.url.removeprefix("unix://")).stat().st_gid
         prefix = ("setpriv", f"--reuid={CALLER}", f"--regid={CALLER}", f"--groups={group}")
-        prefix += ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")  # Python may lie in /root
+        prefix += (
+            "--inh-caps=+dac_read_search",
+            "--ambient-caps=+dac_read_search",
+        )  # Python may lie in /root
         for folder in (tmp_path, home):
             os.chown(folder, CALLER, CALLER)
         for folder in tmp_path.parents:

@@ -116,7 +116,12 @@ class ValueFinder:
         wanted = {name for argument in contract.arguments for name in _names_in(argument.tokens)}
         wanted |= {name for form in contract.value_forms.values() for name in _names_in((form,))}
         training = self._train_contract(contract)
-        if "checkpoint" in wanted or "model" in wanted:
+        if "onnx_file" in wanted:
+            self._file(results / "export", _ONNX_SUFFIXES, "onnx_file", values)
+        if "engine_file" in wanted and contract.action != "gen_trt_engine":
+            self._file(results / "gen_trt_engine", (".engine", ".trt", ".plan"), "engine_file", values)
+        is_named_by_file = "onnx_file" in values.arguments or "engine_file" in values.arguments
+        if "checkpoint" in wanted or ("model" in wanted and not is_named_by_file):
             path, problem, names = choose_checkpoint(
                 results, training.checkpoints, named or self._experiment.export_model
             )
@@ -131,10 +136,6 @@ class ValueFinder:
                 values.findings.append(
                     Finding(Severity.ERROR, "checkpoint-missing", problem or "no checkpoint", hint)
                 )
-        if "onnx_file" in wanted:
-            self._file(results / "export", _ONNX_SUFFIXES, "onnx_file", values)
-        if "engine_file" in wanted and contract.action != "gen_trt_engine":
-            self._file(results / "gen_trt_engine", (".engine", ".trt", ".plan"), "engine_file", values)
 
     def _file(self, folder: Path, suffixes: tuple[str, ...], name: str, values: RunValues) -> None:
         """The newest file of that kind; export_model chooses by its name."""
