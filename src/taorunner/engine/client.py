@@ -8,6 +8,7 @@ goes through the ssh program with all of its configuration. One round trip (a pi
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -82,6 +83,7 @@ def connect() -> Engine:
     """
     address = find_address()
     with translated(Asked(address=address.url)), ExitStack() as opened:
+        _knock(address)
         api = _client(address)
         opened.callback(api.close)
         answer = api.get(f"{api.base_url}/_ping", timeout=CONNECT_TIMEOUT_S)
@@ -147,6 +149,15 @@ def translated(asked: Asked) -> Iterator[None]:
         raise
     except ENGINE_ERRORS as error:
         raise translate(error, asked) from error
+
+
+def _knock(address: Address) -> None:
+    """Raises what the operating system says of a local socket; docker-py would leave it open when it fails."""
+    scheme, _, path = address.url.partition("://")
+    if scheme in ("unix", "http+unix"):
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(CONNECT_TIMEOUT_S)
+            probe.connect("/" + path.lstrip("/"))
 
 
 def _client(address: Address) -> Any:

@@ -1,0 +1,127 @@
+"""What is sent to the engine, as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from taorunner.backends.base import EngineRequest, Launch
+from taorunner.backends.docker_engine import DockerBackend, docker_run
+from taorunner.errors import EngineRefusedError
+from taorunner.planning.plan import ContainerOptions, Mount, RunPlan, SecretSource
+
+
+def test_everything_of_the_plan_is_in_the_request(make_plan: Callable[..., RunPlan], tmp_path: Path) -> None:
+    plan = make_plan(
+        "dino", "train", "-e", "/taorunner/run/train.yaml",
+        image="nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt",
+        env={"HOME": "/taorunner/home"},
+        mounts=(Mount(Path("/w/projects"), "/workspace/projects"), Mount(Path("/w/input"), "/taorunner/run", True)),
+        options=ContainerOptions(
+            user="1000:1000", groups=(4, 27), shm_bytes=1 << 30, ulimits={"stack": 1}, ports={8888: 80}, network="host",
+            privileged=True, tty=True, workdir="/results",
+        ),
+    )  # fmt: skip
+    launch = Launch("r1", tmp_path / "r1", ("3", "1"))
+    assert DockerBackend().request(plan, launch) == EngineRequest(
+        run_id="r1",
+        backend="docker",
+        name="taorunner-r1",
+        argv=("dino", "train", "-e", "/taorunner/run/train.yaml"),
+        command=("dino", "train", "-e", "/taorunner/run/train.yaml"),
+        run_dir=tmp_path / "r1",
+        image="nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt",
+        env={"HOME": "/taorunner/home"},
+        mounts=(
+            Mount(Path("/w/projects"), "/workspace/projects"),
+            Mount(Path("/w/input"), "/taorunner/run", True),
+        ),
+        gpus=("3", "1"),
+        user="1000:1000",
+        groups=(4, 27),
+        labels={
+            "com.taorunner.run": "r1",
+            "com.taorunner.project": "example_01",
+            "com.taorunner.experiment": "dino_01",
+            "com.taorunner.action": "train",
+            "com.taorunner.workspace": str(tmp_path),
+        },
+        workdir="/results",
+        shm_bytes=1 << 30,
+        ulimits={"stack": 1},
+        ports={8888: 80},
+        network="host",
+        privileged=True,
+        tty=True,
+    )
+
+
+def test_defaults_are_those_of_taos_own_runners(make_plan: Callable[..., RunPlan], tmp_path: Path) -> None:
+    request = DockerBackend().request(make_plan("dino", image="x:1"), Launch("r1", tmp_path / "r1"))
+    assert (request.shm_bytes, request.ulimits) == (16 * 1024**3, {"memlock": -1, "stack": 67108864})
+    assert request.mounts == (Mount(tmp_path / "r1" / "input", "/taorunner/run", True),)
+    assert (request.gpus, request.user, request.tty, request.privileged) == ((), None, False, False)
+
+
+def test_a_secret_is_masked_for_the_eyes_and_marked_for_the_wrapper(
+    make_plan: Callable[..., RunPlan], tmp_path: Path
+) -> None:
+    plan = make_plan(
+        "detectnet_v2", "train", "-k", "@TAORUNNER_SECRET_model_key@", "key=@TAORUNNER_SECRET_model_key@",
+        image="x:1", secrets=(SecretSource("model_key", "literal:tlt_encode"),),
+    )  # fmt: skip
+    request = DockerBackend().request(plan, Launch("r1", tmp_path / "r1"))
+    assert request.argv == ("detectnet_v2", "train", "-k", "***", "key=***")
+    assert request.command == (
+        "/bin/sh", "/taorunner/run/with-secrets",
+        "detectnet_v2", "train", "-k", "@TAORUNNER_SECRET_model_key@", "key=@TAORUNNER_SECRET_model_key@",
+    )  # fmt: skip
+    assert "tlt_encode" not in repr(request)
+
+
+def test_secret_variables_alone_need_the_wrapper(make_plan: Callable[..., RunPlan], tmp_path: Path) -> None:
+    plan = make_plan("dino", image="x:1", secrets=(SecretSource("env_NGC_KEY", "env:NGC_KEY", "NGC_KEY"),))
+    request = DockerBackend().request(plan, Launch("r1", tmp_path / "r1"))
+    assert request.command == ("/bin/sh", "/taorunner/run/with-secrets", "dino")
+    assert "NGC_KEY" not in request.env
+
+
+def test_an_action_without_an_image_names_the_way_out(
+    make_plan: Callable[..., RunPlan], tmp_path: Path
+) -> None:
+    with pytest.raises(EngineRefusedError) as caught:
+        DockerBackend().request(make_plan("dino"), Launch("r1", tmp_path))
+    assert caught.value.message == 'no container image is known for "dino train"'
+    assert caught.value.hint == "name one: image: in experiments.yml, or --image"
+
+
+def test_the_docker_command_says_the_same(make_plan: Callable[..., RunPlan], tmp_path: Path) -> None:
+    plan = make_plan(
+        "dino", "train", "it's",
+        image="x:1",
+        env={"A": "b c"},
+        mounts=(Mount(Path("/data, raw"), "/data", True), Mount(Path("/in"), "/taorunner/run")),
+        options=ContainerOptions(
+            user="1:2", groups=(4,), shm_bytes=64, ulimits={"memlock": -1}, ports={8888: 80}, network="host",
+            privileged=True, tty=True, workdir="/w",
+        ),
+    )  # fmt: skip
+    request = DockerBackend().request(plan, Launch("r1", tmp_path / "r1", ("0", "1")))
+    assert docker_run(request) == [
+        "docker", "run", "--name", "taorunner-r1", "--init", "--log-driver", "json-file",
+        "--label", "com.taorunner.run=r1",
+        "--label", "com.taorunner.project=example_01",
+        "--label", "com.taorunner.experiment=dino_01",
+        "--label", "com.taorunner.action=train",
+        "--label", f"com.taorunner.workspace={tmp_path}",
+        "--mount", 'type=bind,"source=/data, raw",target=/data,readonly',
+        "--mount", "type=bind,source=/in,target=/taorunner/run",
+        "--gpus", '"device=0,1"',
+        "--user", "1:2", "--group-add", "4",
+        "--env", "A=b c", "--workdir", "/w", "--shm-size", "64", "--ulimit", "memlock=-1:-1",
+        "--publish", "80:8888", "--network", "host", "--privileged", "--tty",
+        "x:1", "dino", "train", "it's",
+    ]  # fmt: skip
+    assert DockerBackend().command_line(request).endswith("""x:1 dino train 'it'"'"'s'""")
