@@ -155,7 +155,8 @@ def run_yaml(job: Job) -> None:
         or job.value(f"{job.action}.trt_engine")
         or job.value("quantize.model_path")
     )
-    if checkpoint and checkpoint not in ("null", "???"):
+    is_output = job.action == "gen_trt_engine"  # its trt_engine is what it writes
+    if checkpoint and checkpoint not in ("null", "???") and not is_output:
         job.status.write("RUNNING", f"Loading checkpoint: {checkpoint}")
         Path(checkpoint).stat()
     time.sleep(job.settings.epoch_s)
