@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from datetime import datetime
 
 _NAME_LIMIT = 80
@@ -11,4 +11,4 @@ _NAME_LIMIT = 80
 def new_run_id(experiment: str, action: str, at: datetime) -> str:
     """Sortable by time, readable, unique, and a valid container name."""
     name = f"{experiment}-{action}"[:_NAME_LIMIT]
-    return f"{at:%Y%m%d-%H%M%S}-{name}-{secrets.token_hex(3)}"
+    return f"{at:%Y%m%d-%H%M%S}-{name}-{os.urandom(3).hex()}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -113,7 +112,7 @@ class RunStore:
         Secrets are taken now, from the caller's ``environ``, into files that only the caller can read.
         """
         batch = Batch(
-            f"{at:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}", tuple(run for run, _ in plans), parallel, grace_s
+            f"{at:%Y%m%d-%H%M%S}-{os.urandom(3).hex()}", tuple(run for run, _ in plans), parallel, grace_s
         )
         for run_id, plan in plans:
             record = RunRecord(
