@@ -135,7 +135,10 @@ def _command(action: str) -> Callable[..., int]:
 def _run(
     context: typer.Context,
     action: Annotated[
-        str, typer.Argument(help="Name of the action, see taorunner networks HEAD.", show_default=False)
+        str,
+        typer.Argument(
+            help="Name of the action, see taorunner networks HEAD.", metavar="ACTION", show_default=False
+        ),
     ],
     experiments: ExperimentsArgument,
     project: ProjectOption = None,

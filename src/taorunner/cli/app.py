@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 
 _HELP = """Train computer-vision models with NVIDIA TAO Toolkit.
 
-A workspace holds projects; a project's experiments.yml says which experiments exist;
-every action of every network runs in its own container, watched live and recorded.
+\b
+A workspace holds projects; a project's experiments.yml names its experiments;
+each action of each runs in a container of its own, watched live and recorded.
 
+\b
   taorunner quickstart            the whole way on this machine's CPU
   taorunner init-project NAME     a project to start from
   taorunner train EXPERIMENT…     train, and watch
@@ -81,7 +83,9 @@ def run(argv: list[str], supervisor: Supervisor | None = None) -> int:
     split = _split(argv)
     invocation = Invocation(extra=split.extra, has_extra="--" in argv, supervisor=supervisor)
     try:
-        code = _needed(split.head)(args=split.head, prog_name="taorunner", standalone_mode=False, obj=invocation)
+        code = _needed(split.head)(
+            args=split.head, prog_name="taorunner", standalone_mode=False, obj=invocation
+        )
         sys.stdout.flush()
         return int(code or 0)
     except TaorunnerError as error:
@@ -95,7 +99,7 @@ def run(argv: list[str], supervisor: Supervisor | None = None) -> int:
     except typer.Exit as ending:
         return ending.exit_code
     except Exception as error:  # the boundary: a bug of ours becomes a file and one line
-        shown = _usage_error(error)
+        shown = _usage_error(error, split.head)
         return shown if shown is not None else _crash(error)
     finally:
         if supervisor is not None:
@@ -134,12 +138,16 @@ def _split(argv: list[str]) -> _Split:
     return _Split(argv[:at], tuple(argv[at + 1 :]))
 
 
-def _usage_error(error: Any) -> int | None:
-    """The exit code if Typer's parser raised this; it shows itself. Its classes are Typer's private copy of Click's."""
+def _usage_error(error: Any, words: list[str]) -> int | None:
+    """The exit code if Typer's parser raised this. Its classes are Typer's private copy of Click's."""
     if not (hasattr(error, "show") and hasattr(error, "format_message") and hasattr(error, "exit_code")):
         return None
-    error.show()
-    return int(error.exit_code)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return int(error.exit_code)
+    from taorunner.cli.usage import usage_error
+
+    return _tell(usage_error(error, words))
 
 
 def _tell(error: TaorunnerError) -> int:

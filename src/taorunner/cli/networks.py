@@ -15,7 +15,9 @@ def register(app: typer.Typer) -> None:
 
 def _networks(
     context: typer.Context,
-    name: Annotated[Optional[str], typer.Argument(help="One network.", show_default=False)] = None,
+    name: Annotated[
+        Optional[str], typer.Argument(help="One network.", metavar="NETWORK", show_default=False)
+    ] = None,
     release: Annotated[
         Optional[str], typer.Option("--release", help="As in this TAO release.", show_default=False)
     ] = None,

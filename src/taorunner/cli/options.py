@@ -62,7 +62,7 @@ WorkspaceOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
 PlainOption = Annotated[bool, typer.Option("--plain", help="One line per event, also on a terminal.")]
 ExperimentsArgument = Annotated[
-    list[str], typer.Argument(help="Names from experiments.yml.", metavar="EXPERIMENT...", show_default=False)
+    list[str], typer.Argument(help="Names from experiments.yml.", metavar="EXPERIMENT", show_default=False)
 ]
 
 

@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 def _init_project(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="Name of the project.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="Name of the project.", metavar="NAME", show_default=False)],
     head: Annotated[str, typer.Option("--head", help="Network of the first experiment.")] = "tinydet",
     backbone: Annotated[
         Optional[str],
@@ -48,7 +48,7 @@ def _validate(
     context: typer.Context,
     projects: Annotated[
         Optional[list[str]],
-        typer.Argument(help="Projects; all of them by default.", metavar="[PROJECT...]", show_default=False),
+        typer.Argument(help="Projects; all of them by default.", metavar="PROJECT", show_default=False),
     ] = None,
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
@@ -61,14 +61,20 @@ def _validate(
     from taorunner.console.error_text import count_text, findings_json, print_findings
     from taorunner.console.json_view import write_json
     from taorunner.console.theme import make_console
-    from taorunner.errors import has_errors
+    from taorunner.errors import UsageError, has_errors
     from taorunner.planning.validate import validate_projects
+    from taorunner.text import did_you_mean, printable
 
     context.obj.refuse_extra()
     root = context.obj.open_workspace(workspace)
     one = project or context.obj.project
-    names = [*(projects or ()), *([one] if one else ())]
-    names = [context.obj.project_name(root, name) for name in names]
+    if one:
+        context.obj.project_name(root, one)
+    names = list(dict.fromkeys([*(projects or ()), *([one] if one else ())]))
+    for name in projects or ():
+        if name not in root.project_names():
+            hint = did_you_mean(name, root.project_names()) or f"projects are folders of {root.projects_dir}"
+            raise UsageError(f'there is no project "{printable(name)}"', hint=hint)
     findings = validate_projects(root, names or root.project_names(), os.environ, strict=strict)
     if json:
         write_json(findings_json(findings), sys.stdout.buffer)

@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 def _quickstart(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(help="Folder of the workspace to make.")] = Path(
+    folder: Annotated[Path, typer.Argument(help="Folder of the workspace to make.", metavar="FOLDER")] = Path(
         "taorunner-quickstart"
     ),
     images: Annotated[

@@ -14,7 +14,7 @@ RunArgument = Annotated[
 ]
 RunsArgument = Annotated[
     Optional[list[str]],
-    typer.Argument(help="Run ids, or names of experiments.", metavar="[RUN...]", show_default=False),
+    typer.Argument(help="Run ids, or names of experiments.", metavar="RUN", show_default=False),
 ]
 
 

@@ -1,6 +1,6 @@
 """Plans to and from plain JSON. By hand, because a supervisor must be ready sooner than a validator is imported.
 
-Knows exactly what plans are made of: dataclasses, enums, paths, tuples, mappings, and plain values. Records are our own,
+Knows exactly what plans are made of: dataclasses, enums, paths, tuples, mappings, plain values. Records are our own,
 so this does not check types; it rebuilds them.
 """
 

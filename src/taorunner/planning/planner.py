@@ -60,8 +60,8 @@ class Planned:
         """Raises UserFilesError with all findings when one of them is an error."""
         if has_errors(self.findings):
             errors = [finding for finding in self.findings if finding.is_error]
-            first = errors[0].message if len(errors) == 1 else f"{len(errors)} problems"
-            raise UserFilesError(f"nothing was started: {first}", findings=self.findings)
+            count = "a problem" if len(errors) == 1 else f"{len(errors)} problems"
+            raise UserFilesError(f"nothing was started, because of {count}", findings=self.findings)
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """validate: everything that can be known of projects without a GPU, an engine or a container.
 
 What ``project`` finds in the files by themselves, and what only the catalog knows: heads, releases, needed keys,
-spec files of every action with the variables they use. Fast: a network's contracts are made once, a spec text is parsed once.
+spec files of every action with the variables they use. Fast: a network's contracts are made once, and so on.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from taorunner.catalog.load import load_network
+from taorunner.catalog.load import load_network, network_names
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework, SpecContract
 from taorunner.errors import Finding, Severity, UserFilesError
@@ -25,6 +25,7 @@ from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.workspace import Workspace
 from taorunner.specs.check import check_template, prepare_spec
+from taorunner.text import did_you_mean, printable
 
 
 @dataclass(slots=True)
@@ -32,6 +33,7 @@ class _Checks:
     """What is made once for many experiments."""
 
     workspace: Workspace
+    heads: frozenset[str] = field(default_factory=lambda: frozenset(network_names()))
     contracts: dict[tuple[str, str | None], dict[str, Contract]] = field(default_factory=dict)
     folders: dict[Path, frozenset[str]] = field(default_factory=dict)
     weights: dict[tuple[str, str, Framework], str | None] = field(default_factory=dict)
@@ -82,19 +84,16 @@ def _strict(finding: Finding) -> Finding:
 
 def _validate(checks: _Checks, project: Project, mounts: Mounts) -> Iterator[Finding]:
     yield from project.findings
+    for name in project.names:
+        head = project.head_of(name)
+        if name not in project.experiments and head is not None and head not in checks.heads:
+            yield _unknown_head(project, name, head)
     spec_names: dict[str, frozenset[str]] = {}
     for experiment in project.experiments.values():
-        try:
-            network = load_network(experiment.head)
-        except UserFilesError as error:
-            yield project.finding(
-                Severity.ERROR,
-                "unknown-head",
-                error.message,
-                ("experiments", experiment.name, "head"),
-                hint=error.hint,
-            )
+        if experiment.head not in checks.heads:
+            yield _unknown_head(project, experiment.name, experiment.head)
             continue
+        network = load_network(experiment.head)
         try:
             contracts = checks.contracts_of(network, experiment.release)
         except UserFilesError as error:
@@ -107,6 +106,13 @@ def _validate(checks: _Checks, project: Project, mounts: Mounts) -> Iterator[Fin
         yield from check_layout(project, spec_names)
     if any(experiment.backend not in HOST_BACKENDS for experiment in project.experiments.values()):
         yield from _covered(project, mounts)
+
+
+def _unknown_head(project: Project, name: str, head: str) -> Finding:
+    path = ("experiments", name, "head")
+    message = f'"{printable(head)}" is not a network of the catalog'
+    hint = did_you_mean(head, network_names()) or "taorunner networks lists them"
+    return project.finding(Severity.ERROR, "unknown-head", message, path, hint=hint)
 
 
 def _experiment(

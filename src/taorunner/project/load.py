@@ -82,6 +82,14 @@ class Project:
             severity, code, message, hint, self.paths.experiments_file, *self.place(path, of_key=of_key)
         )
 
+    def head_of(self, name: str) -> str | None:
+        """The head that the file gives an experiment, also one that is not usable."""
+        origin = self._origin(name, "head")
+        value = (
+            _mapping(_mapping(self._data.get("experiments")).get(origin[-1])).get("head") if origin else None
+        )
+        return value if isinstance(value, str) else None
+
     def ancestors(self, name: str) -> tuple[str, ...]:
         """What ``name`` extends, nearest first, as far as it goes; also of those that are not usable."""
         return self._family(name)[1:]

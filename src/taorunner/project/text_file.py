@@ -32,7 +32,12 @@ def read_text_file(path: Path, *, max_bytes: int) -> TextFile:
     except FileNotFoundError:
         return _missing(path)
     except IsADirectoryError:
-        return _bad(path, "is-a-directory", f'"{path.name}" is a folder, but a file belongs there')
+        return _bad(
+            path,
+            "is-a-directory",
+            f'"{path.name}" is a folder, but a file belongs there',
+            "move the folder away",
+        )
     except OSError as error:
         if error.errno == errno.ELOOP:
             return _bad(
@@ -96,7 +101,11 @@ def _missing(path: Path) -> TextFile:
         message = f'"{path.name}" is a link to "{target}", which does not exist'
         return _bad(path, "dangling-link", message, "make the target or remove the link")
     twin = path.with_suffix(".yaml" if path.suffix == ".yml" else ".yml")
-    hint = f'rename "{twin.name}" to "{path.name}"' if os.path.lexists(twin) else None
+    hint = (
+        f'rename "{twin.name}" to "{path.name}"'
+        if os.path.lexists(twin)
+        else "write it, or move the folder away"
+    )
     return _bad(path, "missing-file", f'no file "{path.name}" in "{path.parent}"', hint)
 
 

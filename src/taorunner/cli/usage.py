@@ -1,0 +1,48 @@
+"""Usage errors of Typer's parser in our own words: what, and the command that shows what there is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from taorunner.errors import UsageError
+
+_SUGGESTION = re.compile(r"[.]?\s+\(?((?:Did you mean|Possible options:).*?)\)?\Z", re.DOTALL)
+
+
+def usage_error(error: Any, words: Sequence[str]) -> UsageError:
+    """``error`` is one of Typer's usage errors, ``words`` the command line it was found in."""
+    text = str(error.format_message()).strip()
+    suggestion = _SUGGESTION.search(text)
+    if suggestion is not None:
+        text = text[: suggestion.start()]
+    value = re.match(r"Invalid value for (.*?): (.*)\Z", text, re.DOTALL)
+    if value is not None:
+        text = f"{_option(value[1])} {_given(error, words)}{_reason(value[2])}"
+    text = text.strip().rstrip(".").replace("'", '"')
+    path = getattr(getattr(error, "ctx", None), "command_path", None) or "taorunner"
+    hint = suggestion[1].replace("'", '"') if suggestion is not None else f"{path} --help shows what it takes"
+    return UsageError(text[:1].lower() + text[1:], hint=hint[:1].lower() + hint[1:])
+
+
+def _option(quoted: str) -> str:
+    """``'-n' / '--tail'`` to ``--tail``."""
+    return quoted.split("/")[-1].strip(" '\"")
+
+
+def _given(error: Any, words: Sequence[str]) -> str:
+    """The value as it was typed, where it can be found again."""
+    flags = tuple(getattr(getattr(error, "param", None), "opts", ()))
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word in flags:
+            return f'cannot be "{following}": '
+        flag, equals, value = word.partition("=")
+        if equals and flag in flags:
+            return f'cannot be "{value}": '
+    return "is wrong: "
+
+
+def _reason(text: str) -> str:
+    first = text.split(", unable to parse")[0]
+    return first[:1].lower() + first[1:]

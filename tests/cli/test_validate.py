@@ -1,0 +1,273 @@
+"""``validate`` and ``init-project`` as a new user and an enemy meet them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command_line import Cli
+
+from taorunner.catalog.load import load_network, network_names
+from taorunner.project.scaffold import scaffold_heads
+
+INTERFACE_PAGE = """\
+tao_config:
+  gpus: 1
+  gpu_indices: [1]            # host ids as in nvidia-smi, or "auto"
+experiments:
+  dssd_resnet18_01:
+    head: dssd                # a network of the catalog
+    backbone: resnet18
+    repository: pretrained_object_detection
+    model_key: secret_key     # or env:NAME, or file:path
+    dataset: kitti_detection/train
+    export_model: dssd_resnet18_epoch_080
+    export_type: fp16         # fp32, fp16, int8
+"""
+SSD = 'dssd_config { arch: "resnet" nlayers: 18 }\ntraining_config { num_epochs: 2 }\n'
+
+
+@pytest.fixture
+def project(workspace_factory: Callable[..., Path]) -> Path:
+    """The interface page's project, with the folders it names."""
+    return workspace_factory(
+        INTERFACE_PAGE,
+        specs={"dssd_resnet18_01/train.txt": SSD},
+        data={"kitti_detection/train/": ""},
+        repositories={"pretrained_object_detection/pretrained_object_detection_vresnet18/resnet_18.hdf5": ""},
+    )
+
+
+def experiments_file(root: Path) -> Path:
+    return root / "projects" / "example_01" / "experiments.yml"
+
+
+def test_the_interface_page_validates_unchanged(cli: Cli, project: Path) -> None:
+    done = cli("validate", "--strict", cwd=project)
+    assert (done.code, done.out, done.err) == (0, "no problems in example_01\n", "")
+    assert cli("validate", "--json", cwd=project).json == []
+
+
+def test_all_findings_at_once_with_their_places(cli: Cli, project: Path) -> None:
+    text = (
+        INTERFACE_PAGE.replace("head: dssd", "head: dsssd")
+        .replace("fp16 ", "fp61 ")
+        .replace("gpus: 1", "gpu: 1")
+    )
+    experiments_file(project).write_text(text)
+    done = cli("validate", "--json", cwd=project)
+    assert done.code == 3
+    found = [(item["line"], item["column"], item["code"], item["hint"]) for item in done.json]
+    assert [place[:3] for place in found] == [
+        (2, 3, "unknown-key"),
+        (6, 11, "unknown-head"),
+        (12, 18, "wrong-value"),
+    ]
+    assert [hint for *_, hint in found[:2]] == ['did you mean "gpus"?', 'did you mean "dssd"?']
+    for item in done.json:
+        assert list(item) == ["severity", "code", "message", "hint", "file", "line", "column"]
+        assert item["severity"] == "error"
+    plain = cli("validate", cwd=project).out
+    assert re.search(r"experiments\.yml:6:11: error: .*dsssd.*\[unknown-head\]", plain)
+    assert plain.splitlines()[-1] == "3 errors"
+
+
+def test_strict_makes_warnings_errors(cli: Cli, project: Path) -> None:
+    (
+        project
+        / "repositories/pretrained_object_detection/pretrained_object_detection_vresnet18/resnet_18.hdf5"
+    ).unlink()
+    done = cli("validate", "--json", cwd=project)
+    assert (done.code, [item["severity"] for item in done.json]) == (0, ["warning"])
+    strict = cli("validate", "--strict", "--json", cwd=project)
+    assert (strict.code, [item["severity"] for item in strict.json]) == (3, ["error"])
+
+
+def bomb(path: Path) -> None:
+    names = "abcdefghij"
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]" for old, new in itertools.pairwise(names)]
+    path.write_text("\n".join(lines) + "\nexperiments: *j\n")
+
+
+def loop(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+def folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+WRONG: dict[str, Callable[[Path], object]] = {
+    "empty": lambda path: path.write_text(""),
+    "only a comment": lambda path: path.write_text("# nothing\n"),
+    "a list": lambda path: path.write_text("- a\n- b\n"),
+    "a number": lambda path: path.write_text("42\n"),
+    "tabs": lambda path: path.write_text("experiments:\n\te1:\n\t\thead: ssd\n"),
+    "not closed": lambda path: path.write_text("experiments: {a: [1, 2\n"),
+    "50 MB": lambda path: path.write_text("# x\n" * 13_000_000),
+    "50 MB in a line": lambda path: path.write_text("a: " + "x" * 50_000_000),
+    "alias bomb": bomb,
+    "deep": lambda path: path.write_text("[" * 100_000),
+    "binary": lambda path: path.write_bytes(bytes(range(256)) * 40),
+    "nul": lambda path: path.write_bytes(b"experiments:\n  a\0b: {}\n"),
+    "latin-1": lambda path: path.write_bytes(b"experiments:\n  e1: {head: ssd, description: gr\xfc\xdfe}\n"),
+    "utf-16": lambda path: path.write_text("experiments: {}\n", encoding="utf-16"),
+    "a directory": folder,
+    "missing": lambda path: path.unlink(),
+    "a symlink to itself": loop,
+    "experiments a list": lambda path: path.write_text("experiments: [a, b]\n"),
+    "experiments nothing": lambda path: path.write_text("experiments:\n"),
+    "an experiment nothing": lambda path: path.write_text("experiments:\n  e1:\n"),
+    "a name with dots": lambda path: path.write_text("experiments:\n  ../e1: {head: ssd, dataset: a}\n"),
+    "a name with blanks": lambda path: path.write_text('experiments:\n  "e 1": {head: ssd, dataset: a}\n'),
+    "a dataset outside": lambda path: path.write_text(
+        "experiments:\n  e1: {head: dino, dataset: ../../etc}\n"
+    ),
+    "extends itself": lambda path: path.write_text("experiments:\n  e1: {extends: e1}\n"),
+    "a key twice": lambda path: path.write_text("experiments:\n  e1: {head: dino, head: ssd, dataset: a}\n"),
+    "a python object": lambda path: path.write_text("experiments: !!python/object/apply:os.system [id]\n"),
+    "two documents": lambda path: path.write_text("experiments: {}\n---\nexperiments: {}\n"),
+    "a key that is a map": lambda path: path.write_text("? {a: b}\n: c\n"),
+    "a huge number": lambda path: path.write_text(
+        "tao_config: {gpus: 1" + "0" * 5000 + "}\nexperiments: {}\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_files_give_findings_with_their_place(name: str, cli: Cli, project: Path) -> None:
+    path = experiments_file(project)
+    WRONG[name](path)
+    began_s = time.monotonic()
+    done = cli("validate", "--json", cwd=project)
+    assert time.monotonic() - began_s < 20
+    assert done.code == 3, done.out
+    assert done.err == ""
+    found = [item for item in done.json if item["severity"] == "error"]
+    assert found
+    for item in found:
+        assert item["file"].endswith(str(Path(item["file"]).name))
+        assert (
+            item["message"][0].islower()
+            or item["message"][0] in "\"'[0123456789"
+            or item["message"].startswith("YAML")
+        )
+        assert "Traceback" not in item["message"]
+        assert len(item["message"]) < 400
+        assert item["hint"] or item["line"]
+    plain = cli("validate", cwd=project)
+    assert (plain.code, "Traceback" in plain.out + plain.err) == (3, False)
+    assert len(plain.out) < 8000
+    action = cli("-p", "example_01", "train", "dssd_resnet18_01", cwd=project)
+    assert (action.code, "Traceback" in action.out + action.err) == (3, False)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_an_unreadable_file_is_a_finding(cli: Cli, project: Path) -> None:
+    experiments_file(project).chmod(0)
+    done = cli("validate", cwd=project)
+    assert (done.code, "permission" in done.out.lower()) == (3, True)
+
+
+def test_misplaced_things_are_found_with_the_place_where_they_belong(cli: Cli, project: Path) -> None:
+    home = project / "projects" / "example_01"
+    (home / "train.txt").write_text("")
+    (home / "notes").mkdir()
+    (home / "specs" / "nobody").mkdir()
+    done = cli("validate", "--json", cwd=project)
+    named = {Path(item["file"]).name for item in done.json}
+    assert {"train.txt", "notes", "nobody"} <= named
+    assert all(item["hint"] for item in done.json)
+
+
+def test_a_loop_of_links_in_the_tree_ends(cli: Cli, project: Path) -> None:
+    data = project / "projects" / "example_01" / "data"
+    (data / "loop").symlink_to(data)
+    (project / "projects" / "around").symlink_to(project / "projects")
+    assert cli("validate", cwd=project).code in (0, 3)
+
+
+def test_names_that_cannot_be_are_refused(cli: Cli, project: Path) -> None:
+    for name in ("../x", "a b", "ä", "a/b", "-x", ".", "..", "", "a\nb", "x" * 300):
+        done = (
+            cli("init-project", "--", name, cwd=project)
+            if name == "-x"
+            else cli("init-project", name, cwd=project)
+        )
+        assert done.code == 2, (name, done)
+        assert done.err.startswith("error: ")
+        assert "Traceback" not in done.err
+        assert cli("validate", "--", name, cwd=project).code == 2 if name == "-x" else True
+    assert sorted(path.name for path in (project / "projects").iterdir()) == ["example_01"]
+
+
+WITHOUT_SCAFFOLDS = {
+    "classification_tf2",
+    "lprnet",
+    "mask2former",
+    "mask_rcnn",
+    "pointpillars",
+    "yolo_v4_tiny",
+}
+"""Networks that the catalog knows beyond those that init-project starts."""
+
+
+def test_every_trainable_network_can_be_started_with(cli: Cli) -> None:
+    trainable = {name for name in network_names() if load_network(name).trainable}
+    assert set(scaffold_heads()) == trainable - WITHOUT_SCAFFOLDS
+    done = cli("init-project", "new", "--head", "lprnet")
+    assert (done.code, done.out) == (3, "")
+    assert done.err.startswith(
+        'error: there are no spec files to start "lprnet" with\nhint: heads with spec files: '
+    )
+
+
+@pytest.mark.parametrize("head", scaffold_heads())
+def test_a_new_project_of_every_trainable_network_validates_and_can_be_planned(
+    head: str, cli: Cli, tmp_path: Path
+) -> None:
+    made = cli("init-project", "new", "--head", head, "--workspace", tmp_path / "ws", cwd=tmp_path)
+    assert made.code == 0, made.err
+    root = tmp_path / "ws"
+    assert made.err.startswith("next: put ")
+    checked = cli("validate", "new", "--json", cwd=root)
+    assert checked.code == 0, checked.out
+    assert [item for item in checked.json if item["code"] != "pretrained-missing"] == []
+    for item in checked.json:
+        missing = Path(re.findall(r"\((/.*?)\)", item["message"])[0])
+        missing.mkdir(parents=True)
+        (missing / "weights.hdf5").write_text("")
+    assert cli("validate", "--strict", cwd=root).code == 0
+    (experiment,) = (path.name for path in (root / "projects/new/specs").iterdir())
+    planned = cli("train", experiment, "--dry-run", "--json", cwd=root)
+    assert planned.code == 0, planned.err
+    spec = Path(planned.json[0]["spec"]).read_text() if planned.json[0]["spec"] else ""
+    assert not re.search(r"(?<!\$)\$(dataset|results|pretrained|num_gpus|gpu_ids)", re.sub(r"#.*", "", spec))
+
+
+def test_the_schema_knows_every_network(cli: Cli) -> None:
+    done = cli("schema")
+    assert done.code == 0
+    assert set(network_names()) <= set(re.findall(r'"([a-z0-9_]+)"', done.out))
+    assert json.loads(done.out)["type"] == "object"
+
+
+def test_a_workspace_by_option_and_by_variable(cli: Cli, project: Path, tmp_path: Path) -> None:
+    for done in (
+        cli("validate", "--workspace", project),
+        cli("--workspace", project, "validate"),
+        cli("validate", env={"TAORUNNER_WORKSPACE": str(project)}),
+    ):
+        assert (done.code, done.out) == (0, "no problems in example_01\n")
+    gone = cli("validate", "--workspace", tmp_path / "gone")
+    assert gone.code in (2, 3)
+    assert str(tmp_path / "gone") in gone.err
