@@ -1,7 +1,7 @@
 """What training makes small, and its gradient.
 
 For each picture the cells around an object's centre answer for it. The loss is, per answering cell,
-``5 * (1 - GIoU)`` of its box and the cross entropy of its class, plus the binary cross entropy of every cell's
+``2 * (1 - GIoU)`` of its box and the cross entropy of its class, plus the binary cross entropy of every cell's
 objectness, all divided by the number of answering cells in the batch.
 GIoU: Rezatofighi et al., "Generalized Intersection over Union", CVPR 2019.
 """
@@ -16,7 +16,7 @@ import numpy as np
 from .arrays import Floats, Ints
 from .network import LOG_SIZE_RANGE, STRIDE, cell_centres, sigmoid, softmax
 
-BOX_WEIGHT = 5.0
+BOX_WEIGHT = 2.0
 #: Cells whose centre lies at most this far (in cells) from the object's centre and within its box answer for it.
 CENTRE_RADIUS = 1.0
 

@@ -136,11 +136,12 @@ def cell_centres(rows: int, columns: int) -> Floats:
 
 
 def decode(raw: Floats, rows: int, columns: int) -> tuple[Floats, Floats]:
-    """``(boxes, scores)``: boxes ``(picture, cell, 4)`` as ``(x_min, y_min, x_max, y_max)`` in input pixels,
-    scores ``(picture, cell, classes)`` as objectness times class probability."""
+    """``(boxes, scores)``: boxes ``(picture, cell, 4)`` as ``(x_min, y_min, x_max, y_max)`` in input pixels, cut at
+    the picture's border as labels are, scores ``(picture, cell, classes)`` as objectness times class probability."""
     centre = raw[..., 0:2] + cell_centres(rows, columns)
     half = np.exp(np.clip(raw[..., 2:4], *LOG_SIZE_RANGE)) / 2
-    boxes = np.concatenate([centre - half, centre + half], axis=-1) * STRIDE
+    border = np.array([columns, rows, columns, rows], raw.dtype) * STRIDE
+    boxes = np.clip(np.concatenate([centre - half, centre + half], axis=-1) * STRIDE, 0, border)
     scores = sigmoid(raw[..., 4:5]) * softmax(raw[..., 5:])
     return boxes, scores
 

@@ -1,8 +1,9 @@
 """``export``: the trained network as an ONNX graph, checked, with the same outputs as here.
 
 Input ``pictures``: float32 ``(N, 3, height, width)``, RGB, 0..255. Outputs ``boxes``: ``(N, cells, 4)`` as
-``(x_min, y_min, x_max, y_max)`` in input pixels, and ``scores``: ``(N, cells, classes)``. Overlapping detections are
-not suppressed in the graph. Normalisation layers are folded into the convolutions before them.
+``(x_min, y_min, x_max, y_max)`` in input pixels cut at the border, and ``scores``: ``(N, cells, classes)``.
+Overlapping detections are not suppressed in the graph. Normalisation layers are folded into the convolutions
+before them. Both sides compute in float32, so boxes agree to about one part in a million of their size.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from .arrays import Floats
 from .checkpoint import load_network
 from .failures import RunFailedError
 from .layers import BatchNormalisation, Convolution
-from .network import LOG_SIZE_RANGE, STRIDE, Network, cell_centres
+from .network import LOG_SIZE_RANGE, STRIDE, Architecture, Network, cell_centres
 from .run import Run
 from .spec import Spec, required
 from .status_log import RUNNING
@@ -76,7 +77,7 @@ def build_model(network: Network) -> onnx.ModelProto:
     value = graph.add("Transpose", [value], perm=[0, 2, 3, 1])
     shape = graph.constant("cell_shape", np.array([-1, cells, outputs], np.int64))
     value = graph.add("Reshape", [value, shape])
-    graph.decode(value, cell_centres(size.rows, size.columns), len(size.class_names))
+    graph.decode(value, size)
     boxes = helper.make_tensor_value_info("boxes", TensorProto.FLOAT, ["N", cells, 4])
     scores = helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", cells, len(size.class_names)])
     pictures = helper.make_tensor_value_info(
@@ -130,20 +131,23 @@ class _Graph:
             pads=[border] * 4,
         )
 
-    def decode(self, raw: str, centres: Floats, classes: int) -> None:
+    def decode(self, raw: str, size: Architecture) -> None:
         """``network.decode`` as nodes."""
         parts = ["offset", "log_size", "objectness", "classes"]
-        sizes = self.constant("parts", np.array([2, 2, 1, classes], np.int64))
+        sizes = self.constant("parts", np.array([2, 2, 1, len(size.class_names)], np.int64))
         self.nodes.append(helper.make_node("Split", [raw, sizes], parts, name="split", axis=2))
-        middle = self.add("Add", ["offset", self.constant("centres", centres)])
+        middle = self.add("Add", ["offset", self.constant("centres", cell_centres(size.rows, size.columns))])
         bounds = [
             self.constant(name, np.array(value, np.float32))
             for name, value in zip(("lowest", "highest"), LOG_SIZE_RANGE, strict=True)
         ]
-        size = self.add("Exp", [self.add("Clip", ["log_size", *bounds])])
-        half = self.add("Mul", [size, self.constant("one_half", np.array(0.5, np.float32))])
+        whole = self.add("Exp", [self.add("Clip", ["log_size", *bounds])])
+        half = self.add("Mul", [whole, self.constant("one_half", np.array(0.5, np.float32))])
         edges = [self.add("Sub", [middle, half]), self.add("Add", [middle, half])]
         stride = self.constant("stride", np.array(STRIDE, np.float32))
-        self.add("Mul", [self.add("Concat", edges, axis=2), stride], "boxes")
+        boxes = self.add("Mul", [self.add("Concat", edges, axis=2), stride])
+        border = np.array([size.input_width, size.input_height] * 2, np.float32)
+        below = self.add("Min", [boxes, self.constant("border", border)])
+        self.add("Max", [below, self.constant("zero", np.array(0, np.float32))], "boxes")
         objectness = self.add("Sigmoid", ["objectness"])
         self.add("Mul", [objectness, self.add("Softmax", ["classes"], axis=2)], "scores")

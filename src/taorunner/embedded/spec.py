@@ -47,9 +47,9 @@ class DatasetSpec:
 
 @dataclass(frozen=True, slots=True)
 class TrainSpec:
-    num_epochs: int = 30
+    num_epochs: int = 24
     batch_size: int = 8
-    learning_rate: float = 0.004
+    learning_rate: float = 0.008
     checkpoint_interval: int = 1
     validation_interval: int = 1
     seed: int = 1234

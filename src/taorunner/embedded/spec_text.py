@@ -20,9 +20,9 @@ train.yaml (train):
 
     results_dir: /workspace/projects/shapes/models/experiment_01
     train:
-      num_epochs: 30
+      num_epochs: 24
       batch_size: 8
-      learning_rate: 0.004
+      learning_rate: 0.008
       checkpoint_interval: 1          # epochs; the last epoch is always saved
       validation_interval: 1          # epochs
       seed: 1234
