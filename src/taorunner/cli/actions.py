@@ -80,9 +80,7 @@ Grace = Annotated[
 def register(app: typer.Typer) -> None:
     for name, text in COMMANDS.items():
         app.command(name, help=text)(_command(name))
-    app.command(
-        "run", help="Run any other action of the network, such as gen_trt_engine or deploy.evaluate."
-    )(_run)
+    app.command("run", help="Run any other action of the network.")(_run)
 
 
 @dataclass(frozen=True)
@@ -137,7 +135,9 @@ def _run(
     action: Annotated[
         str,
         typer.Argument(
-            help="Name of the action, see taorunner networks HEAD.", metavar="ACTION", show_default=False
+            help="Such as gen_trt_engine or deploy.evaluate: see taorunner networks NETWORK.",
+            metavar="ACTION",
+            show_default=False,
         ),
     ],
     experiments: ExperimentsArgument,

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 _ACTION_OPTIONS: dict[str, str] = {
     "--backend": "backend", "--checkpoint": "file", "--detach": "", "-d": "", "--dry-run": "", "--gpu-indices": "any",
-    "--gpus": "any", "--grace": "any", "--group": "group", "--help": "", "--image": "any", "--json": "",
+    "--gpus": "any", "--grace": "any", "--help": "", "--image": "any", "--json": "",
     "--overwrite": "", "--parallel": "any", "--plain": "", "--project": "project", "-p": "project", "--release": "any",
     "--set": "any", "--workspace": "folder",
 }  # fmt: skip
@@ -169,8 +169,6 @@ class _Context(NamedTuple):
     def values(self, kind: str) -> Iterable[tuple[str, str]]:
         if kind == "backend":
             return [("docker", ""), ("local", ""), ("embedded", "")]
-        if kind == "group":
-            return [("model", ""), ("deploy", ""), ("dataset", "")]
         names = _NAMES.get(kind)
         return [(name, "") for name in names(self)] if names is not None else []
 

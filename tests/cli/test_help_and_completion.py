@@ -1,0 +1,277 @@
+"""Help of every command, what it loads, and completion in real shells."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from command_line import Cli, Done
+
+from taorunner.cli.app import app
+from taorunner.cli.completion import GROUPS, ROOT_OPTIONS, TABLE
+
+HEAVY = ("docker", "rich", "pydantic", "httpx", "numpy", "ruamel", "pynvml", "requests", "asyncio")
+COMMANDS = [[], *([*name.split()] for name in TABLE), ["runs"]]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda words: "-".join(words) or "root")
+def test_help_fits_a_narrow_terminal(command: list[str], cli: Cli) -> None:
+    done = cli(*command, "--help", env={"COLUMNS": "80"})
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("Usage: taorunner")
+    assert max(map(len, done.out.splitlines())) <= 80
+    assert "\x1b" not in done.out
+    commands = done.out.partition("Commands:")[2]
+    assert "..." not in commands  # no help text is cut off
+
+
+def test_every_command_says_what_it_is_for(cli: Cli) -> None:
+    shown = cli("--help", env={"COLUMNS": "80"}).out
+    for name, command in TABLE.items():
+        if " " not in name:
+            assert re.search(rf"^  {name} +{re.escape(command.help[:30])}", shown, re.MULTILINE), name
+
+
+def loaded_by(script: str, **environment: str) -> set[str]:
+    """Which of the heavy packages a fresh interpreter has loaded after ``script``."""
+    code = f"{script}\nimport sys, json; print('LOADED', json.dumps(sorted(sys.modules)))"
+    base = {key: value for key, value in os.environ.items() if not key.startswith(("_TAORUNNER", "COMP_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**base, **environment}, capture_output=True, text=True, check=True
+    )
+    names = json.loads(done.stdout.rpartition("LOADED ")[2])
+    return {name.partition(".")[0] for name in names} & {*HEAVY, "typer"}
+
+
+@pytest.mark.parametrize(
+    ("words", "loaded"),
+    [
+        ("'--help'", {"typer"}),
+        ("'train', '--help'", {"typer", "pydantic"}),  # Typer itself loads pydantic for each command
+        ("'runs', 'list', '--help'", {"typer", "pydantic"}),
+    ],
+)
+def test_help_loads_only_the_parser(words: str, loaded: set[str]) -> None:
+    assert loaded_by(f"from taorunner.cli.app import run\nrun([{words}])") <= loaded
+
+
+@pytest.mark.parametrize("line", ["taorunner ", "taorunner -p a train ", "taorunner init-project x --head "])
+def test_completion_loads_nothing(line: str) -> None:
+    script = """
+import taorunner.__main__, contextlib
+with contextlib.suppress(SystemExit):
+    taorunner.__main__.main()
+"""
+    words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split())), "_TAORUNNER_COMPLETE": "complete_bash"}
+    assert loaded_by(script, **words) == set()
+
+
+def command_tree(command: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    for name, inner in getattr(command, "commands", {}).items():
+        if getattr(inner, "commands", None) is not None:
+            yield from command_tree(inner, f"{path}{name} ")
+        else:
+            yield f"{path}{name}", inner
+
+
+def flags_of(command: Any) -> dict[str, bool]:
+    """Flag to whether it takes a value, help counted."""
+    options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
+    flags = {flag: not parameter.is_flag for parameter in options for flag in parameter.opts}
+    return {**flags, "--help": False}
+
+
+def test_the_table_of_completion_is_the_app() -> None:
+    root: Any = typer.main.get_command(app)
+    tree = dict(command_tree(root))
+    assert set(TABLE) == set(tree)
+    for name, command in tree.items():
+        known = {flag: bool(kind) for flag, kind in TABLE[name].options.items()}
+        assert known == flags_of(command), name
+        assert TABLE[name].help == command.help, name
+    groups = {name: inner.help for name, inner in root.commands.items() if hasattr(inner, "commands")}
+    assert groups == GROUPS
+    told = {flag: bool(kind) for flag, kind in ROOT_OPTIONS.items()}
+    assert told == flags_of(root)
+
+
+@pytest.fixture
+def workspace(workspace_factory: Callable[..., Path]) -> Path:
+    root = workspace_factory(
+        "experiments:\n  cats_01: {head: dino, dataset: d}\n  cats_02: {head: dino, dataset: d}\n  dogs: {head: ssd}\n"
+    )
+    (root / "projects" / "other").mkdir()
+    (root / ".taorunner" / "runs" / "20260101-000000-cats_01-train-abc123").mkdir(parents=True)
+    return root
+
+
+CASES: list[tuple[str, set[str]]] = [
+    ("taorunner tra", {"train"}),
+    ("taorunner run", {"run", "runs"}),
+    ("taorunner runs ", {"list", "show"}),
+    ("taorunner -p ", {"example_01", "other"}),
+    ("taorunner -p example_01 train ", {"cats_01", "cats_02", "dogs"}),
+    ("taorunner -p example_01 train cats_01 cat", {"cats_02"}),
+    ("taorunner train --project example_01 d", {"dogs"}),
+    ("taorunner train -p example_01 --over", {"--overwrite"}),
+    ("taorunner -p example_01 train dogs --backend ", {"docker", "local", "embedded"}),
+    ("taorunner init-project new --head yolo_v4", {"yolo_v4", "yolo_v4_tiny"}),
+    ("taorunner networks dssd", {"dssd"}),
+    ("taorunner run gen_trt", {"gen_trt_engine"}),
+    ("taorunner logs 2026", {"20260101-000000-cats_01-train-abc123"}),
+    ("taorunner runs show 2026", {"20260101-000000-cats_01-train-abc123"}),
+    ("taorunner validate o", {"other"}),
+    ("taorunner train nosuchthing_", set()),
+    ("taorunner frobnicate x", set()),
+]
+
+
+def ask(shell: str, workspace: Path, script: str, home: Path) -> Done:
+    program = shutil.which(shell)
+    if program is None:
+        if shell == "bash":
+            pytest.fail("bash is not installed")
+        pytest.skip(f"{shell} is not installed")
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "HOME": str(home),
+        "TERM": "dumb",
+        "LANG": "C.UTF-8",
+    }
+    flags = {"bash": ["--norc", "--noprofile"], "zsh": ["-f"], "fish": ["--no-config"]}[shell]
+    done = subprocess.run(
+        [program, *flags, "-c", script],
+        cwd=workspace,
+        env=environment,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def shell_script(shell: str) -> str:
+    """What ``taorunner --show-completion`` gives in that shell."""
+    from typer._completion_shared import get_completion_script
+
+    return get_completion_script(prog_name="taorunner", complete_var="_TAORUNNER_COMPLETE", shell=shell)
+
+
+def test_show_completion_prints_the_script_of_the_shell(cli: Cli, tmp_path: Path) -> None:
+    for shell in ("bash", "zsh", "fish"):
+        program = shutil.which(shell)
+        if program is None:
+            continue
+        code = f"{sys.executable} -m taorunner --show-completion; true"
+        done = cli("-c", code, program=[program], env={"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": ""})
+        assert "_TAORUNNER_COMPLETE" in done.out, (shell, done)
+
+
+def test_bash_completes(workspace: Path, tmp_path: Path) -> None:
+    lines = [shell_script("bash")]
+    for line, _ in CASES:
+        words = line.split(" ")
+        lines.append(f"COMP_WORDS=({' '.join(words[:-1])} '{words[-1]}'); COMP_CWORD={len(words) - 1}")
+        lines.append('COMPREPLY=(); _taorunner_completion taorunner; echo "> ${COMPREPLY[*]}"')
+    done = ask("bash", workspace, "\n".join(lines), tmp_path)
+    assert done.err == ""
+    answers = [set(line[2:].split()) for line in done.out.splitlines() if line.startswith(">")]
+    assert dict(zip([line for line, _ in CASES], answers, strict=True)) == dict(CASES)
+
+
+def test_fish_completes(workspace: Path, tmp_path: Path) -> None:
+    lines = [shell_script("fish")]
+    for line, _ in CASES:
+        lines.append(f"set words (complete --do-complete '{line}' | string split -f1 \\t); echo \"> $words\"")
+    done = ask("fish", workspace, "\n".join(lines), tmp_path)
+    assert done.err == ""
+    answers = [set(line[2:].split()) for line in done.out.splitlines() if line.startswith(">")]
+    found = dict(zip([line for line, _ in CASES], answers, strict=True))
+    for line, words in CASES:
+        assert found[line] == words, line
+
+
+ZPTY = r"""
+zmodload zsh/zpty
+zpty z zsh -f -i
+zpty -w z 'PROMPT=; PS2=; unsetopt zle_bracketed_paste 2>/dev/null; bindkey -e; stty -echo'
+zpty -w z 'autoload -Uz compinit && compinit -u -D; zstyle ":completion:*" verbose no; LISTMAX=1000'
+zpty -w z "source $SCRIPT"
+zpty -w z "bindkey '^I' complete-word; echo READY"
+for i in {1..100}; do zpty -r -t z out 2>/dev/null && [[ $out == *READY* ]] && break; sleep 0.05; done
+zpty -n -w z "$LINE"$'\t'
+text=
+for i in {1..100}; do
+  zpty -r -t z out 2>/dev/null && text+=$out
+  [[ $text == *$EXPECTED* ]] && break
+  sleep 0.05
+done
+print -r -- "$text"
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("taorunner tra", "train"),
+        ("taorunner -p example_01 train dog", "dogs"),
+        ("taorunner -p example_01 train ca", "cats_0"),
+    ],
+)
+def test_zsh_completes(line: str, expected: str, workspace: Path, tmp_path: Path) -> None:
+    script = tmp_path / "_taorunner.zsh"
+    script.write_text(shell_script("zsh"))
+    done = ask("zsh", workspace, f"SCRIPT={script}; LINE='{line}'; EXPECTED={expected}\n{ZPTY}", tmp_path)
+    assert expected in done.out, done
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
+def test_a_key_press_never_shows_an_error(shell: str, cli: Cli, tmp_path: Path) -> None:
+    broken = tmp_path / "ws" / "projects" / "p"
+    broken.mkdir(parents=True)
+    (broken / "experiments.yml").write_bytes(b"\xff\xfe experiments: [\n")
+    for line in (
+        "taorunner -p p train ",
+        'taorunner -p "p train ',
+        "taorunner -p ../.. train ",
+        "taorunner \0",
+        "",
+    ):
+        words = line.replace("\0", "?")
+        environment = {
+            "_TAORUNNER_COMPLETE": f"complete_{shell}",
+            "COMP_WORDS": words,
+            "COMP_CWORD": "99",
+            "_TYPER_COMPLETE_ARGS": words,
+            "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        }
+        done = cli(cwd=tmp_path / "ws", env=environment)
+        assert (done.code, done.err) == (0, ""), line
+    gone = cli(cwd=tmp_path, env={"_TAORUNNER_COMPLETE": f"complete_{shell}", "COMP_CWORD": "x"})
+    assert (gone.code, gone.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        [sys.executable, "-m", "taorunner"],
+        [sys.executable, "-m", "tao-runner"],
+        [str(Path(sys.executable).parent / "taorunner")],
+        [str(Path(sys.executable).parent / "tao-runner")],
+    ],
+    ids=lambda words: " ".join(words[1:]) or Path(words[0]).name,
+)
+def test_every_name_of_the_program_works(program: list[str], cli: Cli) -> None:
+    done = cli("--version", program=program)
+    assert (done.code, done.err) == (0, "")
+    assert re.fullmatch(r"taorunner \d+\.\d+\.\d+\S*\n", done.out)
+    assert cli("train", program=program).code == 2
