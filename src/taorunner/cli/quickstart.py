@@ -81,7 +81,7 @@ def _make_workspace(folder: Path, images: int) -> Workspace:
         "sample-dataset",
         str(data),
         "--images",
-        str(images),
+        str(images + HELD_OUT),
         "--held-out",
         str(HELD_OUT),
         "--seed",
