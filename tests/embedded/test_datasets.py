@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ from taorunner.embedded.network import normalise
 from taorunner.embedded.sample_dataset import draw_sample
 from taorunner.embedded.tfrecord import read_records
 
-from .conftest import Start
+from .conftest import Start, command
 
 LINE = "Car 0.00 1.0 -1.57 1.5 2.5 30 40 1.65 1.67 3.64 -0.65 1.71 46.70 -1.59"
 
@@ -210,6 +212,28 @@ def test_generated_dataset_never_goes_over_files(tmp_path: Path, start: Start) -
     assert result.returncode == 1
     assert result.stderr == f'error: "{tmp_path}" exists and is not an empty folder; choose a new one\n'
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_stopped_generation_leaves_nothing(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command("sample-dataset", tmp_path / "d", "--images", 100000), stderr=subprocess.PIPE
+    )
+    while not list(tmp_path.rglob("*.txt")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.terminate()
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors, list(tmp_path.iterdir())) == (
+        143,
+        b"error: interrupted: SIGTERM\n",
+        [],
+    )
+
+
+def test_held_out_must_leave_pictures_to_train_on(tmp_path: Path, start: Start) -> None:
+    result = start("sample-dataset", tmp_path / "d", "--images", 5, "--held-out", 5)
+    assert (result.returncode, (tmp_path / "d").exists()) == (2, False)
+    assert "--held-out 5 leaves none of --images 5 to train on" in result.stderr
 
 
 def test_boxes_follow_the_changed_picture() -> None:

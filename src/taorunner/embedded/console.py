@@ -1,7 +1,7 @@
 """What the run prints: plain lines, and progress bars in the shape of Lightning's tqdm.
 
 Source: tao/pytorch.md section 4. Bars are rewritten with a carriage return, at most ten times a second. A reader
-who went away does not end the run: after a broken pipe the console is silent.
+who went away, or a full disk below the log, does not end the run: the console is silent from then on.
 """
 
 from __future__ import annotations
@@ -38,9 +38,11 @@ class Console:
         try:
             self._stream.write(text)
             self._stream.flush()
-        except BrokenPipeError:
+        except OSError:
             # Everything that is still buffered, and all that follows, goes nowhere.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
 
 
 class Progress:

@@ -35,11 +35,15 @@ def main(arguments: Sequence[str], stop_request: StopRequest) -> int:
         if parsed.command == "sample-dataset":
             if overrides:
                 parser.error(f"unrecognized arguments: {' '.join(overrides)}")
-            return _sample_dataset(parsed, console)
+            if parsed.held_out >= parsed.images:
+                parser.error(
+                    f"--held-out {parsed.held_out} leaves none of --images {parsed.images} to train on"
+                )
+            return _sample_dataset(parsed, console, stop_request)
         code = _run_action(parsed.action, parsed.experiment_spec_file, overrides, console, stop_request)
     finally:
         console.close()
-    print(f"Execution status: {'PASS' if code == 0 else 'FAIL'}", file=sys.stderr, flush=True)
+    Console(sys.stderr).line(f"Execution status: {'PASS' if code == 0 else 'FAIL'}")
     return code
 
 
@@ -77,7 +81,7 @@ def _run_action(
     except Exception as error:
         # Whatever it is: status.json and the footer must say that the run failed, and the log must say where.
         console.close()
-        traceback.print_exc()
+        Console(sys.stderr).line(traceback.format_exc().rstrip())
         return _fail(run, f"{type(error).__name__}: {error}")
     return 0
 
@@ -114,7 +118,7 @@ def _implementation(action: str) -> Action:
 
 
 def _say(message: str) -> int:
-    print(f"error: {message}", file=sys.stderr, flush=True)
+    Console(sys.stderr).line(f"error: {message}")
     return 1
 
 
@@ -127,12 +131,17 @@ def _fail(run: Run, message: str, code: int = 1) -> int:
     return code
 
 
-def _sample_dataset(parsed: argparse.Namespace, console: Console) -> int:
+def _sample_dataset(parsed: argparse.Namespace, console: Console, stop_request: StopRequest) -> int:
     from .sample_dataset import write_sample_dataset
 
     directory = Path(parsed.directory)
     try:
-        write_sample_dataset(directory, parsed.images, parsed.held_out, parsed.size, parsed.seed)
+        write_sample_dataset(
+            directory, parsed.images, parsed.held_out, parsed.size, parsed.seed, stop_request
+        )
+    except RunInterruptedError as error:
+        _say(f"interrupted: {error}")
+        return 128 + error.signal_number
     except RunFailedError as error:
         return _say(str(error))
     except OSError as error:

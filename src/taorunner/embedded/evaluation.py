@@ -10,7 +10,7 @@ import numpy as np
 from .checkpoint import load_network
 from .console import Progress
 from .dataset import Dataset, describe, load_kitti, load_tfrecords
-from .failures import SpecError
+from .failures import RunFailedError, SpecError
 from .loss import assign, detection_loss
 from .metrics import ClassResult, Detections, mean_average_precision, results_by_class, select
 from .network import Architecture, Network, decode, normalise
@@ -67,6 +67,10 @@ def measure(
         raw = network.forward(normalise(dataset.pictures[start : start + batch_size]))
         truth = dataset.objects[start : start + batch_size]
         losses.append(detection_loss(raw, assign(truth, rows, columns), rows, columns)[0])
+        if not np.isfinite(losses[-1]):
+            raise RunFailedError(
+                "Parameter validation error", f"the network's loss is {losses[-1]}: its weights are unusable"
+            )
         boxes, scores = decode(raw, rows, columns)
         found += [select(*pair, _LOWEST_SCORE) for pair in zip(boxes, scores, strict=True)]
         if progress:

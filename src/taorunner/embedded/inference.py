@@ -7,6 +7,7 @@ boxes in pixels of the original picture, cut at its border.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +32,16 @@ def infer(spec: Spec, run: Run) -> None:
     image_dir = Path(required(spec.inference.image_dir, "inference.image_dir"))
     if not image_dir.is_dir():
         raise RunFailedError("File system error", f'there is no folder "{image_dir}"')
-    paths = sorted(path for path in image_dir.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    images = (path for path in image_dir.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    paths = sorted(images, key=lambda path: (path.stem, path.suffix))
     if not paths:
         raise RunFailedError("File system error", f'no picture in "{image_dir}" ({", ".join(SUFFIXES)})')
+    for one, other in pairwise(paths):
+        if one.stem == other.stem:
+            raise RunFailedError(
+                "Parameter validation error",
+                f'"{one.name}" and "{other.name}" would share the label file "{one.stem}.txt"',
+            )
     run.status.write(RUNNING, f"Loading checkpoint: {checkpoint}")
     network = load_network(checkpoint)
     labels, annotated = run.folder / "labels", run.folder / "images_annotated"

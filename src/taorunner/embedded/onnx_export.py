@@ -45,10 +45,7 @@ def export(spec: Spec, run: Run) -> None:
     beside = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         beside.write_bytes(model.SerializeToString())
-        # Unlike a rename, a link does not replace a file that came in the meantime.
-        os.link(beside, target)
-    except FileExistsError as error:
-        raise RunFailedError("File system error", f'"{target}" exists already') from error
+        beside.replace(target)
     finally:
         beside.unlink(missing_ok=True)
     run.console.line(f'{target.stat().st_size:,} bytes: "{target}"')

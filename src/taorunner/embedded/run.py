@@ -28,6 +28,11 @@ class StopRequest:
             signal.raise_signal(signal.SIGINT)
         self.signal_number = number
 
+    def stop_if_asked(self) -> None:
+        """Raises: RunInterruptedError."""
+        if self.signal_number is not None:
+            raise RunInterruptedError(self.signal_number, signal.Signals(self.signal_number).name)
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -41,6 +46,4 @@ class Run:
 
     def stop_if_asked(self) -> None:
         """Raises: RunInterruptedError."""
-        number = self.stop_request.signal_number
-        if number is not None:
-            raise RunInterruptedError(number, signal.Signals(number).name)
+        self.stop_request.stop_if_asked()

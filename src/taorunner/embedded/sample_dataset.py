@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from .failures import RunFailedError
+from .run import StopRequest
 
 CLASSES = ("circle", "square", "triangle")
 SUPERSAMPLING = 3
@@ -24,10 +25,13 @@ Box = tuple[float, float, float, float]
 Points = list[tuple[float, float]]
 
 
-def write_sample_dataset(directory: Path, images: int, held_out: int, size: int, seed: int) -> None:
+def write_sample_dataset(
+    directory: Path, images: int, held_out: int, size: int, seed: int, stop_request: StopRequest
+) -> None:
     """``directory/{image_2,label_2}``, or with ``held_out`` pictures in ``test`` ``directory/{train,test}/...``.
 
-    The folder appears complete or not at all. Raises: RunFailedError when it holds files already.
+    The folder appears complete or not at all. Raises: RunFailedError when it holds files already,
+    RunInterruptedError.
     """
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise RunFailedError(
@@ -35,17 +39,21 @@ def write_sample_dataset(directory: Path, images: int, held_out: int, size: int,
         )
     unfinished = directory.with_name(directory.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
-    for number in range(images):
-        part = "" if not held_out else "test" if number >= images - held_out else "train"
-        images_dir, labels_dir = unfinished / part / "image_2", unfinished / part / "label_2"
-        images_dir.mkdir(parents=True, exist_ok=True)
-        labels_dir.mkdir(parents=True, exist_ok=True)
-        picture, labels = draw_sample(seed, number, size)
-        picture.save(images_dir / f"{number:06d}.png", compress_level=1)
-        (labels_dir / f"{number:06d}.txt").write_text("".join(label + "\n" for label in labels))
-    if directory.exists():
-        directory.rmdir()
-    unfinished.rename(directory)
+    try:
+        for number in range(images):
+            stop_request.stop_if_asked()
+            part = "" if not held_out else "test" if number >= images - held_out else "train"
+            images_dir, labels_dir = unfinished / part / "image_2", unfinished / part / "label_2"
+            images_dir.mkdir(parents=True, exist_ok=True)
+            labels_dir.mkdir(parents=True, exist_ok=True)
+            picture, labels = draw_sample(seed, number, size)
+            picture.save(images_dir / f"{number:06d}.png", compress_level=1)
+            (labels_dir / f"{number:06d}.txt").write_text("".join(label + "\n" for label in labels))
+        if directory.exists():
+            directory.rmdir()
+        unfinished.rename(directory)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def draw_sample(seed: int, number: int, size: int) -> tuple[Image.Image, list[str]]:

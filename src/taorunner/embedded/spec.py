@@ -23,6 +23,8 @@ from ruamel.yaml.error import YAMLError
 from .failures import SpecError
 
 _MAXIMAL_SPEC_BYTES = 1 << 20
+#: More values than any spec has: aliases of aliases would otherwise unfold without end.
+_MAXIMAL_VALUES = 10_000
 _INTERPOLATION = re.compile(r"\$\{(?:oc\.env:(?P<env>\w+)(?:,(?P<default>[^}]*))?|(?P<key>[\w.]+))\}")
 
 
@@ -122,7 +124,11 @@ def load_spec(path: Path, overrides: Sequence[str]) -> Spec:
     tree = _read_yaml(path)
     for override in overrides:
         _apply_override(tree, override)
-    spec: Spec = _build(Spec, _interpolated(tree, tree, depth=0), "", str(path))
+    try:
+        _bound(tree, _MAXIMAL_VALUES)
+        spec: Spec = _build(Spec, _interpolated(tree, tree, depth=0), "", str(path))
+    except RecursionError as error:
+        raise SpecError(f'spec file "{path}" is nested too deeply') from error
     return spec
 
 
@@ -210,6 +216,17 @@ def _index(part: str, items: list[Any], key: str) -> int:
     if not part.isdigit() or int(part) >= len(items):
         raise SpecError(f'"{part}" in "{key}" is not an index of a list of {len(items)}')
     return int(part)
+
+
+def _bound(value: Any, left: int) -> int:
+    """How many more values may follow. Raises: SpecError."""
+    if left <= 0:
+        raise SpecError(f"the spec holds more than {_MAXIMAL_VALUES} values")
+    left -= 1
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            left = _bound(item, left)
+    return left
 
 
 def _interpolated(value: Any, tree: dict[str, Any], depth: int) -> Any:
