@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 PROJECT = "shapes"
 EXPERIMENTS = ("small", "tiny")
 HELD_OUT = 80
+CHECKPOINT_INTERVAL = 4
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +44,7 @@ def _quickstart(
     wishes = Wishes(plain=plain, parallel=2)
     for action in ("convert", "train", "evaluate"):
         _say(f"taorunner -p {PROJECT} {action} {' '.join(EXPERIMENTS)}")
-        overrides = {"train.num_epochs": str(epochs)} if action == "train" else {}
+        overrides = _training(epochs) if action == "train" else {}
         request = ActionRequest(action, EXPERIMENTS, overrides=overrides)
         code = start_and_watch(workspace, PROJECT, request, wishes)
         if code != ExitCode.DONE:
@@ -93,6 +94,14 @@ def _make_workspace(folder: Path, images: int) -> Workspace:
     if made.returncode:
         raise MachineError(f"the pictures could not be made: {made.stderr.strip() or made.stdout.strip()}")
     return workspace
+
+
+def _training(epochs: int) -> dict[str, str]:
+    """Spec keys for a training of that length: checkpoints may not be further apart than its end."""
+    return {
+        "train.num_epochs": str(epochs),
+        "train.checkpoint_interval": str(min(epochs, CHECKPOINT_INTERVAL)),
+    }
 
 
 def _scores(workspace: Workspace) -> dict[str, float]:

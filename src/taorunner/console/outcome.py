@@ -112,6 +112,8 @@ def _failure(
     run: RunSnapshot, name: str, tail: Sequence[str], directory: Path | None, width: int, symbols: Symbols
 ) -> list[Text]:
     code = f" (exit code {run.exit_code})" if run.exit_code is not None else ""
+    if "exit code" in (run.reason or ""):
+        code = ""
     style = state_style(run.state)
     reason = clean(run.reason or "no reason is known")
     lines = [

@@ -264,7 +264,7 @@ def _end_text(event: ev.RunFinished, snapshot: RunSnapshot) -> str:
     took = f" after {duration(elapsed_s)}" if elapsed_s is not None else ""
     code = (
         f" (exit code {event.exit_code})"
-        if event.state is RunState.FAILED and event.exit_code is not None
+        if event.state is RunState.FAILED and event.exit_code is not None and "exit code" not in event.reason
         else ""
     )
     hint = f"; {event.hint}" if event.hint else ""

@@ -163,7 +163,7 @@ CAUSES: tuple[Cause, ...] = (
         r" file or directory: ['\"]nvidia-smi"
         r"|libcuda\.so[.\d]{0,8}: cannot open|could not select device driver|[Nn]o CUDA devices",
         "no GPU is visible inside the container",
-        "`taorunner doctor` checks the driver and the container toolkit",
+        "`nvidia-smi` shows whether the driver works, `docker info` whether the container toolkit is set up",
     ),
     _row(
         "gpu-index",

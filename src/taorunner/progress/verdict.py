@@ -20,7 +20,7 @@ HostPath = Callable[[str], object | None]
 _REASON_LIMIT = 300
 _ARGPARSE = re.compile(r"[\w.-]{1,80}(?: [\w-]{1,80}){0,3}: error: (\S.{0,400})")
 _ERROR_LINE = re.compile(
-    r"\[(?:ERROR|CRITICAL|FATAL)\]|^(?:ERROR|CRITICAL|FATAL|E)\b|^Error(?: |:)|: error: "
+    r"\[(?:ERROR|CRITICAL|FATAL)\]|^(?:ERROR|CRITICAL|FATAL|E)\b|^[Ee]rror(?: |:)|: error: "
 )
 _UNSAID = ("ChildFailedError", "SystemExit", "CalledProcessError")
 """Exceptions that only say that another process failed."""
@@ -130,7 +130,7 @@ def _judge_exit_code(code: int, facts: Facts) -> Verdict:
 
 
 _SIGNALS: dict[int, tuple[str, str | None]] = {
-    125: ("the engine could not run the container", "look at the log; `taorunner doctor` checks the engine"),
+    125: ("the engine could not run the container", "look at the log; `docker info` tells whether the engine is well"),
     126: ("the task's command cannot be executed in this image", 'check "image" and "release"'),
     127: ("the task's command does not exist in this image", 'check "image" and "release"'),
     129: ("ended by SIGHUP, which did not come from taorunner", None),
@@ -146,7 +146,7 @@ _SIGNALS: dict[int, tuple[str, str | None]] = {
         "perhaps the host ran out of memory, `dmesg` tells; use fewer loader workers or a "
         "smaller batch size{batch}",
     ),
-    139: ("crashed (segmentation fault)", "often driver and image do not fit: `taorunner doctor`"),
+    139: ("crashed (segmentation fault)", "often driver and image do not fit: compare `nvidia-smi` with what the release needs"),
     143: (
         "ended by SIGTERM, which did not come from taorunner",
         "perhaps the engine or this machine was shut down",
@@ -238,7 +238,9 @@ def _said(facts: Facts) -> str | None:
         return usage.group(1)
     for line in reversed(facts.last_lines):
         if _ERROR_LINE.search(line) and "elemetry" not in line:
-            return re.sub(r"^.{0,80}\[(?:ERROR|CRITICAL|FATAL)\] (?:[\w.]{1,80} \d{1,6}: )?", "", line)
+            return re.sub(
+                r"^(?:error: |.{0,80}\[(?:ERROR|CRITICAL|FATAL)\] (?:[\w.]{1,80} \d{1,6}: )?)", "", line
+            )
     return facts.traceback
 
 
