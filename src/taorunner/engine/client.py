@@ -16,13 +16,13 @@ from typing import Any
 
 import requests
 from docker.api.client import APIClient
-from docker.context import ContextAPI
 from docker.errors import DockerException
+from docker.tls import TLSConfig
 from docker.utils import kwargs_from_env
 
+from taorunner.engine.contexts import current_context, read_context
 from taorunner.engine.refusals import Asked, translate
 from taorunner.errors import MachineError, TaorunnerError
-from taorunner.text import did_you_mean
 
 LOCAL_SOCKET = "unix:///var/run/docker.sock"
 CONNECT_TIMEOUT_S = 10
@@ -87,13 +87,13 @@ def connect() -> Engine:
         api = _client(address)
         opened.callback(api.close)
         answer = api.get(f"{api.base_url}/_ping", timeout=CONNECT_TIMEOUT_S)
-        answer.raise_for_status()
         version = answer.headers.get("Api-Version")
         if version is None:
             raise MachineError(
                 f'what answers at "{address.url}" is not a docker engine',
                 hint=f"the address comes from {address.said_by}",
             )
+        answer.raise_for_status()
         api._version = version
         api.timeout = CALL_TIMEOUT_S
         opened.pop_all()
@@ -113,21 +113,18 @@ def find_address() -> Address:
         if not url.startswith("ssh://"):  # docker-py writes :22 behind an alias
             url = str(found.get("base_url", url))
         return Address(url, "DOCKER_HOST", found.get("tls"))
-    name = os.environ.get("DOCKER_CONTEXT") or ""
-    said_by = "DOCKER_CONTEXT" if name else "the current context of the docker command"
-    try:
-        context = ContextAPI.get_context(name or None)
-    except Exception as error:  # docker-py raises bare Exception for a context file that it cannot read
-        raise MachineError(f"the docker context cannot be read: {error}", hint="docker context ls") from error
-    if context is None:
-        name = name or _current_context()
-        raise MachineError(
-            f'there is no docker context "{name}" (named by {said_by})',
-            hint=did_you_mean(name, _context_names()) or "docker context ls",
-        )
-    return Address(
-        str(context.Host or LOCAL_SOCKET).replace("http+unix://", "unix://"), said_by, context.TLSConfig
-    )
+    name, said_by = current_context()
+    context = read_context(name, said_by)
+    tls = None
+    if context.certificates is not None:
+        with translated(Asked(address=context.host)):
+            folder = context.certificates
+            tls = TLSConfig(
+                client_cert=(str(folder / "cert.pem"), str(folder / "key.pem")),
+                ca_cert=str(folder / "ca.pem") if (folder / "ca.pem").exists() else None,
+                verify=not context.skip_verify,
+            )
+    return Address(context.host or LOCAL_SOCKET, said_by, tls)
 
 
 def describe(engine: Engine) -> EngineInfo:
@@ -170,16 +167,3 @@ def _client(address: Address) -> Any:
         api.mount("http+docker://", SshAdapter(address.url))
         return api
     return APIClient(base_url=address.url, tls=address.tls or False, **settings)
-
-
-def _current_context() -> str:
-    from docker.context.config import get_current_context_name
-
-    return str(get_current_context_name())
-
-
-def _context_names() -> list[str]:
-    try:
-        return [context.Name for context in ContextAPI.contexts()]
-    except Exception:  # a broken context file beside the one that was asked for
-        return []

@@ -188,6 +188,9 @@ def look(engine: Engine, container: str) -> ContainerState | None:
                 return None
             raise
     state = body["State"]
+    started_at, finished_at = parse_time(state.get("StartedAt")), parse_time(state.get("FinishedAt"))
+    if started_at is not None and finished_at is not None:
+        started_at = min(started_at, finished_at)  # stamped by two programs: a moment's run may look reversed
     return ContainerState(
         id=body["Id"],
         status=state["Status"],
@@ -196,8 +199,8 @@ def look(engine: Engine, container: str) -> ContainerState | None:
         exit_code=state.get("ExitCode") if state["Status"] in _OVER else None,
         oom_killed=bool(state.get("OOMKilled")),
         error=state.get("Error") or None,
-        started_at=parse_time(state.get("StartedAt")),
-        finished_at=parse_time(state.get("FinishedAt")),
+        started_at=started_at,
+        finished_at=finished_at,
     )
 
 

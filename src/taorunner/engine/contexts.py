@@ -1,0 +1,86 @@
+"""Docker contexts: named engines of the docker command, read as it writes them.
+
+docker-py looks for them beside ``config.json`` only, and in the working directory where there is none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from taorunner.errors import MachineError
+from taorunner.text import did_you_mean
+
+DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """``host`` is empty for the local socket. ``certificates`` is a folder with ca.pem, cert.pem and key.pem."""
+
+    name: str
+    host: str
+    certificates: Path | None = None
+    skip_verify: bool = False
+
+
+def config_dir() -> Path:
+    """Where the docker command keeps its configuration."""
+    given = os.environ.get("DOCKER_CONFIG")
+    return Path(given) if given else Path("~/.docker").expanduser()
+
+
+def current_context() -> tuple[str, str]:
+    """The name in force and what says so: ``DOCKER_CONTEXT``, else ``docker context use``."""
+    name = os.environ.get("DOCKER_CONTEXT")
+    if name:
+        return name, "DOCKER_CONTEXT"
+    path = config_dir() / "config.json"
+    try:
+        body = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return DEFAULT, "the docker command"
+    except (OSError, ValueError) as error:
+        raise MachineError(f'"{path}" cannot be read: {error}', hint="docker refuses it too") from error
+    name = body.get("currentContext") if isinstance(body, dict) else None
+    return (name, "docker context use") if isinstance(name, str) and name else (DEFAULT, "the docker command")
+
+
+def read_context(name: str, said_by: str) -> Context:
+    """Raises MachineError when there is no such context, or its file makes no sense."""
+    if name == DEFAULT:
+        return Context(DEFAULT, "")
+    key = sha256(name.encode()).hexdigest()
+    root = config_dir() / "contexts"
+    path = root / "meta" / key / "meta.json"
+    try:
+        body = json.loads(path.read_bytes())
+        endpoint = body["Endpoints"]["docker"]
+        host, skip_verify = str(endpoint.get("Host") or ""), bool(endpoint.get("SkipTLSVerify"))
+    except FileNotFoundError as error:
+        raise MachineError(
+            f'there is no docker context "{name}" (named by {said_by})',
+            hint=did_you_mean(name, _names(root / "meta")),
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise MachineError(
+            f'the docker context "{name}" cannot be read: "{path}"', hint="docker context ls"
+        ) from error
+    certificates = root / "tls" / key / "docker"
+    return Context(name, host, certificates if (certificates / "cert.pem").exists() else None, skip_verify)
+
+
+def _names(folder: Path) -> list[str]:
+    names = [DEFAULT]
+    for path in sorted(folder.glob("*/meta.json")):
+        try:
+            body: Any = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            continue
+        if isinstance(body, dict) and isinstance(body.get("Name"), str):
+            names.append(body["Name"])
+    return names

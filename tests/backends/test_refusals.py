@@ -1,0 +1,239 @@
+"""The engine's words as sentences with a repair."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from taorunner.engine import client, containers, images
+from taorunner.engine.containers import Bind, ContainerSettings
+from taorunner.engine.refusals import Asked, translate
+from taorunner.errors import EngineRefusedError, MachineError, TaorunnerError
+
+TAO = "nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt"
+NGC_LOGIN = "docker login nvcr.io  (user name $oauthtoken, password: your NGC API key)"
+GPU_REPAIR = (
+    "install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker "
+    "&& sudo systemctl restart docker"
+)
+
+# Texts that the engines of the test machines cannot be made to say, as seen on others.
+SEEN = [
+    (
+        'could not select device driver "" with capabilities: [[gpu]]',
+        MachineError, "the docker engine cannot give GPUs to a container: it knows no NVIDIA runtime", GPU_REPAIR,
+    ),
+    (
+        "Unknown runtime specified nvidia",
+        MachineError, "the docker engine cannot give GPUs to a container: it knows no NVIDIA runtime", GPU_REPAIR,
+    ),
+    (
+        "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: "
+        "unable to start container process: error during container init: error running hook #0: error running hook: exit "
+        "status 1, stdout: , stderr: Auto-detected mode as 'legacy'\nnvidia-container-cli: device error: 7: unknown device: "
+        "unknown",
+        EngineRefusedError, 'there is no GPU "7" on the engine\'s machine',
+        "nvidia-smi -L lists them; see gpu_indices in experiments.yml",
+    ),
+    (
+        "nvidia-container-cli: initialization error: nvml error: driver not loaded: unknown",
+        MachineError, "the NVIDIA driver does not work: initialization error: nvml error: driver not loaded",
+        "nvidia-smi must work on the engine's machine; after a driver update, reboot",
+    ),
+    (
+        'Head "https://nvcr.io/v2/nvidia/tao/manifests/5.5.0": no basic auth credentials',
+        MachineError, f'the registry of "{TAO}" asks for a login', NGC_LOGIN,
+    ),
+    (
+        "unauthorized: authentication required",
+        MachineError, f'the registry of "{TAO}" does not accept the stored login', NGC_LOGIN,
+    ),
+    (
+        f"manifest for {TAO} not found: manifest unknown: manifest unknown",
+        EngineRefusedError, f'the image "{TAO}" does not exist', f"check the tag with taorunner networks; {NGC_LOGIN}",
+    ),
+    (
+        "pull access denied for tao, repository does not exist or may require 'docker login': denied: requested access",
+        EngineRefusedError, f'the image "{TAO}" does not exist, or it needs a login', NGC_LOGIN,
+    ),
+    (
+        'Get "https://nvcr.io/v2/": dial tcp: lookup nvcr.io on 127.0.0.53:53: no such host',
+        EngineRefusedError, f'the registry of "{TAO}" cannot be reached: lookup nvcr.io: no such host',
+        "check the network of the engine's machine; an image that is already there needs no registry",
+    ),
+    (
+        "toomanyrequests: You have reached your pull rate limit.",
+        EngineRefusedError, f'the registry of "{TAO}" allows no more pulls for now', f"wait, or {NGC_LOGIN}",
+    ),
+    (
+        "no matching manifest for linux/arm64/v8 in the manifest list entries",
+        EngineRefusedError, f'the image "{TAO}" is not made for this machine: no matching manifest for linux/arm64/v8',
+        "TAO images are made for x86-64 (some also for arm64): see taorunner networks",
+    ),
+    (
+        "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error "
+        "during container init: error setting rlimits for ready process: error setting rlimit type 8: operation not "
+        "permitted: unknown",
+        EngineRefusedError, 'the engine may not raise the limit "memlock"',
+        'name other limits, without "memlock", under DockerOptions ulimits in .tao_mounts.json',
+    ),
+    (
+        "failed to register layer: write /usr/lib/libtorch.so: no space left on device",
+        MachineError, "no space left on the disk of the docker engine",
+        "docker system df shows what takes it; docker image prune frees some",
+    ),
+    (
+        'failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: '
+        '"dino": executable file not found in $PATH: unknown',
+        EngineRefusedError, f'the image "{TAO}" has no command "dino"',
+        "is it the image of another framework or release? see taorunner networks and image in experiments.yml",
+    ),
+    (
+        'OCI runtime create failed: runc create failed: unable to start container process: exec: "/etc/hosts": permission '
+        "denied: unknown",
+        EngineRefusedError, '"/etc/hosts" in the image cannot be run: permission denied', None,
+    ),
+    (
+        "Range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available",
+        EngineRefusedError,
+        "the engine cannot give that much or that little: range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs "
+        "available", None,
+    ),
+    (
+        "Minimum memory limit allowed is 6MB",
+        EngineRefusedError, "the engine cannot give that much or that little: minimum memory limit allowed is 6MB", None,
+    ),
+    (
+        "driver failed programming external connectivity on endpoint x: Bind for 0.0.0.0:8888 failed: port is already "
+        "allocated",
+        EngineRefusedError, 'the port "8888" is in use on the engine\'s machine',
+        "choose another one under DockerOptions ports in .tao_mounts.json",
+    ),
+    (
+        "Credentials store error: StoreError('docker-credential-desktop not installed or not available in PATH')",
+        MachineError, "the docker login cannot be read: docker-credential-desktop not installed or not available in PATH",
+        "install the credential helper, or remove credsStore and credHelpers from ~/.docker/config.json",
+    ),
+    (
+        "client version 1.41 is too old. Minimum supported API version is 1.44, please upgrade your client to a newer version",
+        MachineError,
+        "the docker engine speaks another API version: client version 1.41 is too old. Minimum supported API version is "
+        "1.44, please upgrade your client to a newer version",
+        "update the docker engine, or pip install -U docker",
+    ),
+    ("failed to create shim task: something new: unknown", EngineRefusedError, "the docker engine refused: something new", None),
+    ("", EngineRefusedError, "the docker engine refused: no reason given", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "kind", "message", "hint"), SEEN)
+def test_texts_seen_elsewhere(text: str, kind: type[TaorunnerError], message: str, hint: str | None) -> None:
+    error = translate(text, Asked("unix:///var/run/docker.sock", TAO))
+    assert (type(error), error.message, error.hint) == (kind, message, hint)
+
+
+@pytest.fixture
+def connected(docker_environment: None) -> client.Engine:
+    return client.connect()
+
+
+@pytest.fixture
+def refusal(
+    connected: client.Engine, noop_image: str, tmp_path: Path
+) -> Iterator[Callable[..., TaorunnerError]]:
+    """What creating and starting a container with these settings raises."""
+    name = f"refused-{tmp_path.parent.name}-{tmp_path.name}"[:120]
+
+    def provoke(**settings: Any) -> TaorunnerError:
+        whole = ContainerSettings(**{"name": name, "image": noop_image, "command": ("true",), **settings})
+        with pytest.raises(TaorunnerError) as caught:
+            container = containers.create(connected, whole)
+            assert container is not None
+            containers.start(connected, container, whole.image)
+        return caught.value
+
+    yield provoke
+    containers.remove(connected, name)
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"image": "nosuch:1"}, 'the image "nosuch:1" does not exist'),
+        ({"image": "Nosuch:1"}, '"Nosuch:1" is not the name of an image: repository name must be lowercase'),
+        (
+            {"binds": (Bind("/not/there", "/x"),)},
+            'the folder "/not/there" that is to be mounted does not exist on the engine\'s machine',
+        ),
+        ({"binds": (Bind("/tmp", "/x"), Bind("/usr", "/x"))}, 'two folders are to be mounted at "/x"'),
+        ({"user": "somebody"}, 'the image has no user "somebody"'),
+        ({"network": "nowhere"}, 'the engine has no network "nowhere"'),
+        ({"ulimits": {"speed": 1}}, 'there is no limit "speed"'),
+        ({"shm_bytes": -1}, "the docker engine refused: SHM size can not be less than 0"),
+    ],
+)
+def test_refusals_of_a_real_engine(
+    refusal: Callable[..., TaorunnerError], settings: dict[str, Any], message: str
+) -> None:
+    error = refusal(**settings)
+    assert (type(error), error.message) == (EngineRefusedError, message)
+
+
+@pytest.mark.engine
+def test_a_port_in_use(refusal: Callable[..., TaorunnerError]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))
+        taken.listen(1)
+        port = taken.getsockname()[1]
+        error = refusal(ports={80: port})
+    assert (type(error), error.message) == (
+        EngineRefusedError,
+        f'the port "{port}" is in use on the engine\'s machine',
+    )
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize(
+    ("image", "kind", "message"),
+    [
+        ("127.0.0.1:9/x:1", EngineRefusedError, 'the registry of "127.0.0.1:9/x:1" cannot be reached: dial tcp 127.0.0.1:9: '),
+        ("nosuch.invalid/x:1", EngineRefusedError, 'the registry of "nosuch.invalid/x:1" cannot be reached: lookup nosuch.inv'),
+        ("No Name", EngineRefusedError, '"No Name" is not the name of an image'),
+    ],
+)  # fmt: skip
+def test_pulls_that_cannot_be(connected: client.Engine, image: str, kind: type, message: str) -> None:
+    with pytest.raises(kind) as caught:
+        images.pull(connected, image, lambda state: None)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.engine
+def test_a_credential_helper_that_is_not_there(
+    connected: client.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.json").write_text('{"credsStore": "desktop-not-there"}')
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    with pytest.raises(MachineError) as caught:
+        images.pull(client.connect(), "127.0.0.1:9/x:1", lambda state: None)
+    assert caught.value.message.startswith(
+        "the docker login cannot be read: docker-credential-desktop-not-there "
+    )
+
+
+@pytest.mark.engine
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_no_permission_on_the_socket(docker_environment: None, engine: Any) -> None:
+    os.seteuid(65534)
+    try:
+        with pytest.raises(MachineError) as caught:
+            client.connect()
+    finally:
+        os.seteuid(0)
+    assert caught.value.message == f'no permission on the docker engine at "{engine.url}"'
+    assert caught.value.hint == "sudo usermod -aG docker $USER, then log in again"
