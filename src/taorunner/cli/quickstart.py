@@ -34,7 +34,7 @@ def _quickstart(
     images: Annotated[
         int, typer.Option("--images", min=40, max=5000, help="How many pictures to train on.")
     ] = 320,
-    epochs: Annotated[int, typer.Option("--epochs", min=1, max=500, help="How long to train.")] = 12,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, max=500, help="How long to train.")] = 16,
     plain: PlainOption = False,
 ) -> int:
     from taorunner.planning.request import ActionRequest
