@@ -1,4 +1,4 @@
-"""Run a program of this machine: argv, a time limit, a typed result. The only door to ``git``, ``sbatch``, ``nvidia-smi``."""
+"""Run a program of this machine: argv, a time limit, a typed result. The only door to ``git`` or ``sbatch``."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Inventory:
     driver: str | None = None
 
     def find(self, gpu_id: str) -> Gpu | None:
-        """The GPU of an index (``"1"``) or of a UUID, also one that is cut short as nvidia-smi allows (``"GPU-3f2a"``)."""
+        """The GPU of an index (``"1"``) or of a UUID, also cut short as nvidia-smi allows (``"GPU-3f2a"``)."""
         for gpu in self.gpus:
             if gpu_id in (str(gpu.index), gpu.uuid):
                 return gpu
@@ -83,7 +83,11 @@ def _gpu(nvml: Any, index: int) -> Gpu | None:
         memory_total_bytes=None if memory is None else int(memory.total),
         memory_used_bytes=None if memory is None else int(memory.used),
         load_percent=None if load is None else int(load.gpu),
-        processes=_processes(_ask(nvml, lambda: nvml.nvmlDeviceGetComputeRunningProcesses(handle)) or ()),
+        processes=_processes(
+            _ask(nvml, lambda: nvml.nvmlDeviceGetComputeRunningProcesses(handle))
+            or _ask(nvml, lambda: nvml.nvmlDeviceGetComputeRunningProcesses_v2(handle))
+            or ()
+        ),
     )
 
 
@@ -96,9 +100,11 @@ def _processes(found: Sequence[Any]) -> tuple[GpuProcess, ...]:
 
 def _ask(nvml: Any, question: Callable[[], _T]) -> _T | None:
     """None for what this driver or this GPU does not know."""
+    # An old driver: some newer functions raise this one, which is no NVMLError.
+    mismatch = getattr(nvml, "NVMLLibraryMismatchError", nvml.NVMLError)
     try:
         return question()
-    except nvml.NVMLError:
+    except (nvml.NVMLError, mismatch, AttributeError):
         return None
 
 

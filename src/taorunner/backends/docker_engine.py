@@ -89,8 +89,8 @@ class DockerBackend:
             def tell(state: images.PullState) -> None:
                 report(
                     PullProgress(
-                        image=reference, layers_done=state.layers_done, layers=state.layers, bytes_done=state.bytes_done,
-                        bytes_total=state.bytes_total, eta_s=state.eta_s,
+                        image=reference, layers_done=state.layers_done, layers=state.layers,
+                        bytes_done=state.bytes_done, bytes_total=state.bytes_total, eta_s=state.eta_s,
                     )
                 )  # fmt: skip
 

@@ -63,7 +63,9 @@ def rehearse(plan: RunPlan, site: Site) -> Rehearsal:
     input_dir = site.run_dir / "input"
     input_dir.mkdir(parents=True, exist_ok=True)
     for mount in plan.mounts:
-        if site.run_dir.parent.parent in mount.source.parents:  # ours, below .taorunner: the line must be pasteable
+        if (
+            site.run_dir.parent.parent in mount.source.parents
+        ):  # ours, below .taorunner: the line must be pasteable
             mount.source.mkdir(parents=True, exist_ok=True)
     spec = None
     if plan.spec is not None:

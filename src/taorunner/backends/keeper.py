@@ -1,7 +1,7 @@
 """The keeper: starts one process in a session of its own, waits for it, and writes down how it ended.
 
-Started by ``local_process`` as a script (``python -I -S keeper.py PROCESS_DIR WORKDIR RUN_ID COMMAND…``), so it imports the
-standard library only. It outlives whoever started it, and the process outlives the keeper. In PROCESS_DIR:
+Started by ``local_process`` as a script (``python -I -S keeper.py PROCESS_DIR WORKDIR RUN_ID COMMAND…``), so it
+imports the standard library only. It outlives whoever started it, and the process outlives the keeper. In PROCESS_DIR:
 
     lock          held (flock) as long as the keeper lives
     started.json  pid, its start time and the boot it belongs to: together they name one process, ever

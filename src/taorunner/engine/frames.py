@@ -146,15 +146,13 @@ def unchunk(pieces: Iterator[bytes]) -> Iterator[bytes]:
                 end = data.find(b"\r\n", at)
                 if end < 0:
                     break
-                try:
-                    owed = int(data[at:end].partition(b";")[0], 16) + 2
-                except ValueError:
-                    return  # whatever this is, it is not the engine's log any more
+                length = _chunk_bytes(data[at:end])
                 at = end + 2
-                if owed == 2:
+                if length <= 0:  # the last chunk, or whatever this is, it is not the engine's log any more
                     if gathered:
                         yield b"".join(gathered)
                     return
+                owed = length + 2
         rest = data[at:]
         if gathered:
             yield b"".join(gathered)
@@ -183,6 +181,13 @@ class AsStored:
     def flush(self) -> bytes:
         held, self._held = self._held, b""
         return _replaced(held)
+
+
+def _chunk_bytes(line: bytes) -> int:
+    try:
+        return int(line.partition(b";")[0], 16)
+    except ValueError:
+        return -1
 
 
 def _unfinished(data: bytes) -> int:

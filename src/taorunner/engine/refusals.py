@@ -267,7 +267,7 @@ def _resources(match: re.Match[str], asked: Asked) -> TaorunnerError:
 
 def _helper(match: re.Match[str], asked: Asked) -> TaorunnerError:
     return MachineError(
-        f"the docker login cannot be read: {match[1]}",
+        f"the docker login cannot be read: {match[1] or match[2]}",
         hint="install the credential helper, or remove credsStore and credHelpers from ~/.docker/config.json",
     )
 
@@ -297,18 +297,18 @@ _TABLE: tuple[tuple[re.Pattern[str], _Make], ...] = tuple(
     (re.compile(pattern, re.DOTALL), make)
     for pattern, make in (
         # the driver and its runtime
-        (r"could not select device driver|[Uu]nknown (?:or invalid )?runtime (?:name|specified)|unknown runtime", _no_gpu_runtime),
+        (r"could not select device driver|[Uu]nknown (?:or invalid )?runtime", _no_gpu_runtime),
         (r"nvidia-container-cli: device error: ([^:]+): unknown device", _unknown_gpu),
         (r"unresolvable CDI devices nvidia\.com/gpu=(\S+)", _unknown_gpu),
         (r"nvidia-container-cli: ([^\n]+)", _driver),
         # images and registries
-        (r"Credentials store error: StoreError\('([^']+)'\)|error getting credentials - err: (?:[^\n]+)", _helper),
+        (r"Credentials store error: StoreError\('([^']+)'\)|error getting credentials - err: ([^\n]+)", _helper),
         (r"toomanyrequests", _rate_limit),
         (r"invalid reference format(?:: ([^\n]+))?", _bad_reference),
         (r"pull access denied for ([^\s,]+)", _no_access),
         (r"no basic auth credentials|authorization failed: no basic auth", _no_login),
-        (r"unauthorized|401 Unauthorized|authentication required|incorrect username or password|(?<!permission )denied: ", _bad_login),
-        (r"manifest for (\S+) not found|[Nn]o such image: (?:\S+)|(?:\S+): not found: manifest unknown", _image_not_found),
+        (r"unauthorized|Unauthorized|authentication required|incorrect username|(?<!permission )denied: ", _bad_login),
+        (r"manifest for (\S+) not found|[Nn]o such image: |not found: manifest unknown", _image_not_found),
         (r"no matching manifest for \S+", _platform),
         (r"(lookup \S+(?: on \S+)?: [^\n\"]+|dial tcp [^\n\"]+|TLS handshake timeout|x509: [^\n\"]+|"
          r"http: server gave HTTP response to HTTPS client|net/http: request canceled[^\n\"]*)", _registry),

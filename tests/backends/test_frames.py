@@ -1,0 +1,124 @@
+"""The engine's log format, whatever pieces it comes in."""
+
+from __future__ import annotations
+
+import struct
+import threading
+from collections.abc import Iterable, Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from taorunner.engine.frames import AsStored, FrameStream, demultiplex, unchunk
+
+frames = st.lists(st.tuples(st.sampled_from(["stdout", "stderr"]), st.binary(max_size=40)), max_size=12)
+cuts = st.lists(st.integers(1, 30), min_size=1, max_size=8)
+
+
+def framed(parts: Iterable[tuple[str, bytes]]) -> bytes:
+    return b"".join(
+        struct.pack(">BxxxL", 1 if name == "stdout" else 2, len(data)) + data for name, data in parts
+    )
+
+
+def cut(data: bytes, sizes: list[int]) -> Iterator[bytes]:
+    at = number = 0
+    while at < len(data):
+        size = sizes[number % len(sizes)]
+        yield data[at : at + size]
+        at += size
+        number += 1
+
+
+def joined(parts: Iterable[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    """Neighbours of one stream as one, empty ones left out."""
+    found: list[tuple[str, bytes]] = []
+    for name, data in parts:
+        if found and found[-1][0] == name:
+            found[-1] = (name, found[-1][1] + data)
+        elif data:
+            found.append((name, data))
+    return found
+
+
+@given(frames, cuts)
+@settings(max_examples=150)
+def test_frames_come_out_as_they_went_in(parts: list[tuple[str, bytes]], sizes: list[int]) -> None:
+    assert joined(demultiplex(cut(framed(parts), sizes))) == joined(parts)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=40), max_size=12), cuts)
+@settings(max_examples=150)
+def test_chunks_come_out_as_they_went_in(bodies: list[bytes], sizes: list[int]) -> None:
+    coded = b"".join(b"%x\r\n%b\r\n" % (len(body), body) for body in bodies) + b"0\r\n\r\nnot of this answer"
+    assert b"".join(unchunk(cut(coded, sizes))) == b"".join(bodies)
+
+
+@given(st.binary(max_size=200), cuts)
+@settings(max_examples=150)
+def test_any_bytes_end_without_a_crash(data: bytes, sizes: list[int]) -> None:
+    for _ in demultiplex(cut(data, sizes)):
+        pass
+    for _ in unchunk(cut(data, sizes)):
+        pass
+
+
+@given(st.binary(max_size=60) | st.text(max_size=40).map(str.encode), cuts)
+@settings(max_examples=200)
+def test_stored_bytes_do_not_depend_on_the_pieces(data: bytes, sizes: list[int]) -> None:
+    stored = AsStored()
+    out = b"".join(stored.feed(piece) for piece in cut(data, sizes)) + stored.flush()
+    assert out == go_sanitized(data)
+
+
+def go_sanitized(data: bytes) -> bytes:
+    """What Go's JSON writer keeps of bytes: each one that begins no character is U+FFFD."""
+    out, at = b"", 0
+    while at < len(data):
+        for length in (1, 2, 3, 4):
+            try:
+                data[at : at + length].decode()
+            except UnicodeDecodeError:
+                continue
+            out += data[at : at + length]
+            at += length
+            break
+        else:
+            out += "\ufffd".encode()
+            at += 1
+    return out
+
+
+def test_a_long_frame_is_given_as_it_comes() -> None:
+    whole = framed([("stdout", b"x" * 100)])
+    pieces = iter([whole[:20], whole[20:50], whole[50:]])
+    assert [len(data) for _, data in demultiplex(pieces)] == [12, 30, 58]
+
+
+def test_a_connection_that_breaks_is_an_end() -> None:
+    released = []
+
+    def read() -> bytes:
+        raise ConnectionResetError
+
+    stream = FrameStream(read, lambda: None, lambda: released.append(1), framed=True)
+    assert (list(stream), released) == ([], [1])
+    stream.close()
+    assert released == [1]
+
+
+def test_a_stream_that_was_closed_unread_is_released_once() -> None:
+    released = []
+    stream = FrameStream(lambda: b"", lambda: None, lambda: released.append(1), framed=True)
+    threads = [threading.Thread(target=stream.close) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (list(stream), released) == ([], [1])
+
+
+@pytest.mark.parametrize("bad", [b"zz\r\nabc\r\n", b"-5\r\nabc\r\n", b"\r\n\r\n"])
+def test_a_broken_chunk_is_an_end(bad: bytes) -> None:
+    assert list(unchunk(iter([b"1\r\na\r\n" + bad, b"more"]))) == [b"a"]
