@@ -6,7 +6,7 @@ import csv
 import io
 import shlex
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,13 +16,13 @@ from taorunner.backends.base import (
     EngineStatus,
     Handle,
     Launch,
-    LogChunk,
     LogPosition,
     LogStream,
     PullProgress,
     Report,
     Started,
 )  # fmt: skip
+from taorunner.backends.container_log import ContainerLog, NoLog
 from taorunner.backends.secrets import INPUT_DIR, masked, wrapped
 from taorunner.errors import EngineRefusedError, Finding, Severity, TaorunnerError
 from taorunner.planning.plan import Mount, RunPlan
@@ -257,53 +257,6 @@ class DockerBackend:
         if state.status == "running":
             self._started_at[handle.id] = status
         return status
-
-
-class ContainerLog:
-    """The output of a container behind a position: the first ``position`` bytes of each stream are left out."""
-
-    def __init__(self, frames: FrameStream, position: LogPosition, *, live: bool) -> None:
-        self._frames = frames
-        self._skip = {"stdout": position.stdout, "stderr": position.stderr}
-        self._live = live
-
-    def __iter__(self) -> Iterator[LogChunk]:
-        if self._live:
-            yield from self._as_stored()
-            return
-        for stream, data in self._frames:
-            skip = self._skip[stream]
-            if skip >= len(data):
-                self._skip[stream] = skip - len(data)
-                continue
-            self._skip[stream] = 0
-            yield LogChunk(stream, data[skip:])
-
-    def close(self) -> None:
-        self._frames.close()
-
-    def _as_stored(self) -> Iterator[LogChunk]:
-        from taorunner.engine.frames import AsStored
-
-        filters = {"stdout": AsStored(), "stderr": AsStored()}
-        for stream, data in self._frames:
-            data = filters[stream].feed(data)
-            if data:
-                yield LogChunk(stream, data)
-        for stream, held in filters.items():
-            data = held.flush()
-            if data:
-                yield LogChunk(stream, data)
-
-
-class NoLog:
-    """The output of a container that is gone."""
-
-    def __iter__(self) -> Iterator[LogChunk]:
-        return iter(())
-
-    def close(self) -> None:
-        return
 
 
 def container_name(run_id: str) -> str:

@@ -50,7 +50,8 @@ def main(argv: list[str]) -> None:
         f"{directory}/started.json",
         {"pid": pid, "start": start_time(pid), "boot": boot_id(), "at": time.time()},
     )
-    os.write(go, b"g")
+    with suppress(OSError):  # it may have failed already
+        os.write(go, b"g")
     os.close(go)
     error = os.read(failure, 64)
     if error:
