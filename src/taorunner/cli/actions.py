@@ -169,6 +169,8 @@ def _act(
 ) -> int:
     workspace = invocation.open_workspace(given)
     name = invocation.project_name(workspace, project)
+    if request.backend is not None:
+        _check_backend(request.backend)
     if wishes.dry_run:
         return _show_dry_run(workspace, name, request, wishes)
     return start_and_watch(workspace, name, request, wishes, invocation.supervisor)
@@ -258,10 +260,18 @@ def _tell_detached(runs: tuple[str, ...], wishes: Wishes) -> int:
     return 0
 
 
+def _check_backend(name: str) -> None:
+    from taorunner.backends.registry import backend_names
+    from taorunner.text import did_you_mean
+
+    if name not in ("docker", "local", "embedded") and name not in backend_names():
+        raise UsageError(f'there is no backend "{name}"', hint=did_you_mean(name, backend_names()))
+
+
 def _distinct(names: list[str]) -> tuple[str, ...]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise UsageError(f'experiment "{twice[0]}" is named twice')
+        raise UsageError(f'experiment "{twice[0]}" is named twice', hint="name each one once")
     return tuple(names)
 
 
@@ -275,5 +285,8 @@ def _gpu_ids(text: str | None) -> tuple[str, ...] | None:
     if not all(part.isdigit() or part.startswith(("GPU-", "MIG-")) for part in ids) or len(set(ids)) != len(
         ids
     ):
-        raise UsageError(f'--gpu-indices takes distinct ids such as 0,1, or auto, not "{text}"')
+        raise UsageError(
+            f'--gpu-indices takes distinct ids such as 0,1, or auto, not "{text}"',
+            hint="nvidia-smi -L lists the GPUs",
+        )
     return ids

@@ -98,6 +98,8 @@ def run(argv: list[str], supervisor: Supervisor | None = None) -> int:
         return 128 + 13
     except typer.Exit as ending:
         return ending.exit_code
+    except OSError as error:
+        return _refused(error)
     except Exception as error:  # the boundary: a bug of ours becomes a file and one line
         shown = _usage_error(error, split.head)
         return shown if shown is not None else _crash(error)
@@ -148,6 +150,17 @@ def _usage_error(error: Any, words: list[str]) -> int | None:
     from taorunner.cli.usage import usage_error
 
     return _tell(usage_error(error, words))
+
+
+def _refused(error: OSError) -> int:
+    from taorunner.cli.machine import machine_error
+
+    told = machine_error(error)
+    if told is None:
+        return _crash(error)
+    if error.filename is None:  # what could not be printed must not be tried again at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return _tell(told)
 
 
 def _tell(error: TaorunnerError) -> int:

@@ -19,16 +19,17 @@ def usage_error(error: Any, words: Sequence[str]) -> UsageError:
         text = text[: suggestion.start()]
     value = re.match(r"Invalid value for (.*?): (.*)\Z", text, re.DOTALL)
     if value is not None:
-        text = f"{_option(value[1])} {_given(error, words)}{_reason(value[2])}"
+        text = f"{_option(error, value[1])} {_given(error, words)}{_reason(value[2])}"
     text = text.strip().rstrip(".").replace("'", '"')
     path = getattr(getattr(error, "ctx", None), "command_path", None) or "taorunner"
     hint = suggestion[1].replace("'", '"') if suggestion is not None else f"{path} --help shows what it takes"
     return UsageError(text[:1].lower() + text[1:], hint=hint[:1].lower() + hint[1:])
 
 
-def _option(quoted: str) -> str:
-    """``'-n' / '--tail'`` to ``--tail``."""
-    return quoted.split("/")[-1].strip(" '\"")
+def _option(error: Any, quoted: str) -> str:
+    """The option's long name."""
+    flags = tuple(getattr(getattr(error, "param", None), "opts", ()))
+    return next((flag for flag in flags if flag.startswith("--")), quoted.split("/")[-1].strip(" '\""))
 
 
 def _given(error: Any, words: Sequence[str]) -> str:

@@ -178,7 +178,7 @@ class RunStore:
     def find(self, name: str) -> RunRecord:
         """The run with this id, or a unique part of it, or the newest run of an experiment of this name."""
         if "/" in name or name in ("", ".", ".."):
-            raise UsageError(f'"{name}" is not a run id')
+            raise UsageError(f'"{name}" is not a run id', hint="taorunner runs list shows the runs")
         if self.paths(name).record.exists():
             return self.load(name)
         records = list(self.records())
