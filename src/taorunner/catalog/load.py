@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.catalog.layers import Block
-from taorunner.contracts import Framework
 from taorunner.catalog.names import network_names
 from taorunner.catalog.network import Group, Network, Release
+from taorunner.contracts import Framework
 from taorunner.errors import TaorunnerError, UserFilesError
 from taorunner.text import did_you_mean
 from taorunner.yaml_nodes import read_yaml

@@ -146,7 +146,10 @@ _SIGNALS: dict[int, tuple[str, str | None]] = {
         "perhaps the host ran out of memory, `dmesg` tells; use fewer loader workers or a "
         "smaller batch size{batch}",
     ),
-    139: ("crashed (segmentation fault)", "often driver and image do not fit: compare `nvidia-smi` with what the release needs"),
+    139: (
+        "crashed (segmentation fault)",
+        "often driver and image do not fit: compare `nvidia-smi` with what the release needs",
+    ),
     143: (
         "ended by SIGTERM, which did not come from taorunner",
         "perhaps the engine or this machine was shut down",
