@@ -5,6 +5,7 @@ Nothing here owns a run. Closing the terminal, Ctrl-Z or ``kill -9`` of this pro
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -12,19 +13,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from taorunner.console.json_view import JsonView
-from taorunner.console.live_view import LiveScreen, LiveView
 from taorunner.console.outcome import print_outcome
-from taorunner.console.plain_view import PlainView
-from taorunner.console.run_panel import GpuReading
 from taorunner.console.theme import can_draw, make_console
 from taorunner.errors import ExitCode, MachineError
 from taorunner.events import RunState, now
-from taorunner.gpus import inventory
 from taorunner.runs.feed import RunFeed
 from taorunner.runs.store import Batch, RunStore
 from taorunner.runs.supervise import is_supervised
+
+if TYPE_CHECKING:
+    from taorunner.console.live_view import LiveScreen
+    from taorunner.console.run_panel import GpuReading
 
 _FAST_S, _SLOW_S, _FAST_FOR_S = 0.02, 0.1, 5.0
 _GPUS_EVERY_S = 1.0
@@ -70,6 +71,7 @@ class _Watch:
         self._gpus_at_s = -_GPUS_EVERY_S
 
     def run(self) -> int:
+        gc.enable()  # off until here; this may take days
         console = make_console(sys.stdout, os.environ)
         with self._noting_signals():
             if self._json:
@@ -77,6 +79,8 @@ class _Watch:
             elif self._plain or not can_draw(console):
                 detached = self._follow_plain()
             else:
+                from taorunner.console.live_view import LiveScreen, LiveView  # only a terminal needs it
+
                 with LiveScreen(console, LiveView(console, now)) as screen:
                     detached = self._follow_live(screen)
         if detached:
@@ -91,6 +95,8 @@ class _Watch:
     # three ways of showing; each returns True when the viewer left before the runs were over
 
     def _follow_json(self) -> bool:
+        from taorunner.console.json_view import JsonView
+
         view = JsonView(sys.stdout.buffer)
         while True:
             events = [*self._feed.poll(), *self._feed.log_lines()]
@@ -103,6 +109,8 @@ class _Watch:
             self._pause()
 
     def _follow_plain(self) -> bool:
+        from taorunner.console.plain_view import PlainView
+
         view = PlainView(sys.stdout)
         while True:
             for event in sorted(self._feed.poll(), key=lambda event: event.at):
@@ -147,6 +155,9 @@ class _Watch:
         if time.monotonic() - self._gpus_at_s >= _GPUS_EVERY_S and any(
             s.gpus for s in self._feed.snapshots()
         ):
+            from taorunner.console.run_panel import GpuReading
+            from taorunner.gpus import inventory
+
             self._gpus_at_s = time.monotonic()
             gpus = inventory().gpus
             found = [

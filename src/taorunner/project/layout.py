@@ -8,6 +8,7 @@ in ``specs/`` a stray thing is an error, because it was meant to be read and is 
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Collection, Mapping
@@ -245,8 +246,6 @@ class _Check:
         for entry in self._entries(f"specs/{experiment}"):
             if entry.is_folder or entry.suffix not in SPEC_SUFFIXES or entry.stem in known:
                 continue
-            import difflib  # only where a name is misspelt
-
             meant = difflib.get_close_matches(entry.stem[:100], sorted(known), n=1, cutoff=0.8)
             if meant:
                 message = f'no action reads the spec "{shown(entry.name)}"'

@@ -8,7 +8,10 @@ catalog's word.
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, JsonValue, TypeAdapter, with_config
@@ -287,8 +290,25 @@ EXPECTED: dict[str, str] = {
 }
 """What each key takes, to stand behind "must be"."""
 
-_TAO_CONFIG: TypeAdapter[TaoConfig] = TypeAdapter(TaoConfig)
-_ENTRY: TypeAdapter[ExperimentEntry] = TypeAdapter(ExperimentEntry)
+
+@contextmanager
+def _without_plugins() -> Iterator[None]:
+    """pydantic would read the metadata of every installed package in search of plugins, which takes 10 ms."""
+    name = "PYDANTIC_DISABLE_PLUGINS"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+with _without_plugins():
+    _TAO_CONFIG: TypeAdapter[TaoConfig] = TypeAdapter(TaoConfig)
+    _ENTRY: TypeAdapter[ExperimentEntry] = TypeAdapter(ExperimentEntry)
 check_tao_config = _TAO_CONFIG.validator.validate_python
 check_experiment = _ENTRY.validator.validate_python
 """Both raise ``pydantic.ValidationError`` with every problem; what they accept is used as it was read."""

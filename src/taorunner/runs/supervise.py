@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import os
 import signal
 import sys
@@ -36,20 +37,29 @@ def main() -> None:
     os.setsid()
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTSTP):
         signal.signal(number, signal.SIG_IGN)
-    _import_what_will_be_needed()
+    gc.disable()
+    known_gpus = _get_ready()
+    gc.freeze()  # modules are no garbage, now or ever
+    gc.enable()
     batch_id, _, state_dir = os.fsdecode(sys.stdin.buffer.readline()).rstrip("\n").partition("\t")
     if state_dir:
-        _own(RunStore(Path(state_dir)), batch_id)
+        _own(RunStore(Path(state_dir)), batch_id, known_gpus)
 
 
-def _import_what_will_be_needed() -> None:
+def _get_ready() -> list[str] | None:
+    """All that takes time and needs no batch: imports, and a look at this machine's GPUs. Gives their ids."""
     import taorunner.backends.docker_engine
     import taorunner.engine.client
+    import taorunner.engine.containers
+    import taorunner.engine.images
     import taorunner.runs.runner  # noqa: F401
-
-
-def _own(store: RunStore, batch_id: str) -> None:
     from taorunner import gpus
+
+    found = gpus.inventory().gpus
+    return [str(gpu.index) for gpu in found] if found else None
+
+
+def _own(store: RunStore, batch_id: str, known_gpus: list[str] | None) -> None:
     from taorunner.backends.registry import load_backend
     from taorunner.runs.runner import BatchRunner
 
@@ -61,7 +71,7 @@ def _own(store: RunStore, batch_id: str) -> None:
                 store,
                 store.load_batch(batch_id),
                 make_backend=load_backend,
-                known_gpus=_known_gpus(gpus.inventory()),
+                known_gpus=known_gpus,
                 environ=os.environ,
             )
             signal.signal(signal.SIGTERM, lambda *_: runner.stop_all())
@@ -69,11 +79,6 @@ def _own(store: RunStore, batch_id: str) -> None:
         except BaseException:
             traceback.print_exc()
             raise
-
-
-def _known_gpus(inventory: object) -> list[str] | None:
-    found = getattr(inventory, "gpus", None)
-    return [str(gpu.index) for gpu in found] if found else None
 
 
 @contextlib.contextmanager
