@@ -58,9 +58,6 @@ def _validate(
     import os
     import sys
 
-    from taorunner.console.error_text import count_text, findings_json, print_findings
-    from taorunner.console.json_view import write_json
-    from taorunner.console.theme import make_console
     from taorunner.errors import UsageError, has_errors
     from taorunner.planning.validate import validate_projects
     from taorunner.text import did_you_mean, printable
@@ -77,12 +74,18 @@ def _validate(
             raise UsageError(f'there is no project "{printable(name)}"', hint=hint)
     findings = validate_projects(root, names or root.project_names(), os.environ, strict=strict)
     if json:
+        from taorunner.console.error_text import findings_json
+        from taorunner.console.json_view import write_json
+
         write_json(findings_json(findings), sys.stdout.buffer)
     elif findings:
+        from taorunner.console.error_text import print_findings
+        from taorunner.console.theme import make_console
+
         print_findings(make_console(sys.stdout, os.environ), findings)
     else:
         checked = ", ".join(names or root.project_names()) or "no project yet"
-        typer.echo(f"{count_text(findings)} in {checked}")
+        typer.echo(f"no problems in {checked}")
     return ExitCode.USER_FILES if has_errors(findings) else ExitCode.DONE
 
 

@@ -14,6 +14,8 @@ from typing import Any
 from taorunner.contracts import Contract
 from taorunner.planning.plan_json import decoded, encoded
 
+HOST_BACKENDS = frozenset({"local", "embedded"})
+"""Backends whose processes see this host's own paths."""
 SECRET_MARK = "@TAORUNNER_SECRET_{name}@"
 """Stands in argv where a secret goes. The secret itself lies in a file with mode 0600 in the run's folder."""
 

@@ -21,7 +21,15 @@ from taorunner.planning.environment import (
     base_environment,
     split_secrets,
 )  # fmt: skip
-from taorunner.planning.plan import ContainerOptions, GpuRequest, Mount, RenderedSpec, RunPlan, SecretSource
+from taorunner.planning.plan import (
+    HOST_BACKENDS,
+    ContainerOptions,
+    GpuRequest,
+    Mount,
+    RenderedSpec,
+    RunPlan,
+    SecretSource,
+)  # fmt: skip
 from taorunner.planning.preflight import earlier_results
 from taorunner.planning.request import ACTION_OF_COMMAND, ActionRequest, Caller, Site
 from taorunner.planning.run_ids import new_run_id
@@ -39,8 +47,6 @@ DEFAULT_SHM_BYTES = 16 * 1024**3
 """Docker's own 64 MiB break every loader with workers. Source: tao/tensorflow.md 9, tao/pytorch.md 7."""
 DEFAULT_ULIMITS = {"stack": 67108864}
 """As NVIDIA's notebooks set it. memlock is left to the engine: many engines may not raise it."""
-HOST_BACKENDS = frozenset({"local", "embedded"})
-"""Backends whose processes see this host's own paths."""
 
 
 @dataclass(frozen=True, slots=True)

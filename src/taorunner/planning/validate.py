@@ -15,7 +15,7 @@ from taorunner.catalog.load import load_network, network_names
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework, SpecContract
 from taorunner.errors import Finding, Severity, UserFilesError
-from taorunner.planning.planner import HOST_BACKENDS
+from taorunner.planning.plan import HOST_BACKENDS
 from taorunner.planning.spec_files import SUFFIXES
 from taorunner.planning.values import VARIABLES
 from taorunner.planning.weights import find_pretrained, pretrained_dir
@@ -136,10 +136,11 @@ def _experiment(
         yield project.finding(Severity.ERROR, "wrong-backend", message, place, hint="leave backend out")
     known = frozenset((*VARIABLES, *experiment.vars))
     seen: set[Path] = set()
+    folders = [(folder, checks.names_in(folder)) for folder in experiment.spec_dirs]
     for action, contract in contracts.items():
         if contract.spec is None:
             continue
-        path_found = _find(checks, experiment, contract.spec)
+        path_found = _find(folders, contract.spec)
         if path_found is None:
             if action == "train" and contract.spec.required and _has_folder(experiment):
                 suffix = "yaml" if contract.spec.format == "yaml" else "txt"
@@ -175,9 +176,9 @@ def _needs(project: Project, experiment: Experiment, network: Network) -> Iterat
             )
 
 
-def _find(checks: _Checks, experiment: Experiment, spec: SpecContract) -> Path | None:
-    for folder in experiment.spec_dirs:
-        names = checks.names_in(folder)
+def _find(folders: Sequence[tuple[Path, frozenset[str]]], spec: SpecContract) -> Path | None:
+    """``folders`` with the names of what is in them."""
+    for folder, names in folders:
         if names:
             for stem in spec.stems:
                 for suffix in SUFFIXES[spec.format]:

@@ -26,6 +26,7 @@ from taorunner.text import printable
 from taorunner.yaml_nodes import read_yaml
 
 MAX_SPEC_BYTES = 4 * 1024 * 1024
+_READ_BYTES = 64 * 1024
 _LARGE = 256 * 1024  # texts above this many characters are not kept
 
 _PLACEHOLDERS = (
@@ -38,6 +39,13 @@ _PLACEHOLDER = re.compile(
 )
 _HOST_PATH = re.compile(r"(?<![A-Za-z0-9_./$}])(?:/home/[^/\s\"']+/|/Users/[^/\s\"']+/|[A-Za-z]:\\)")
 _SHOWN_PER_KIND = 5
+
+_NUMBER = re.compile(
+    r"(:[ \t]*)-?(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,12})?(?:[eE][-+]?[0-9]{1,2})?(?=[ \t\r]*(?:#|$))",
+    re.MULTILINE,
+)
+"""A plain number that is the whole value, at the end of a line."""
+_COMMENT_LINE = re.compile(r"^[ \t]*#[^\n]*", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +87,8 @@ def load_spec(path: Path) -> SpecFile | tuple[Finding, ...]:
 def check_template(path: Path, spec_format: str, known_names: Collection[str]) -> tuple[Finding, ...]:
     """What can be said of a spec file before its values are known: the file, its syntax, its variables.
 
-    Costs one read and one look-up when the same text has been seen with the same names.
+    Costs one read and one look-up when the same text has been seen with the same names, and hardly more when
+    it differs from one only in numbers.
     """
     loaded = load_spec(path)
     if not isinstance(loaded, SpecFile):
@@ -156,12 +165,16 @@ def flattened(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[
 def _read_bytes(path: Path) -> bytes | str:
     """The file's bytes, one more than allowed at most; a text says why it is no file to read."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
-    mode = os.fstat(descriptor).st_mode
-    if not stat.S_ISREG(mode):
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            return "the spec is a folder" if stat.S_ISDIR(mode) else "the spec is not a regular file"
+        data = b""
+        while len(data) <= MAX_SPEC_BYTES and (piece := os.read(descriptor, _READ_BYTES)):
+            data += piece
+        return data
+    finally:
         os.close(descriptor)
-        return "the spec is a folder" if stat.S_ISDIR(mode) else "the spec is not a regular file"
-    with os.fdopen(descriptor, "rb") as stream:
-        return stream.read(MAX_SPEC_BYTES + 1)
 
 
 def _decoded(data: bytes) -> str | Finding:
@@ -208,7 +221,17 @@ def _findings(text: str, spec_format: str, names: frozenset[str]) -> tuple[Findi
     return (*template.problems, *template.unknown_names(names), *_habits(template))
 
 
-_kept_findings = lru_cache(maxsize=512)(_findings)
+@lru_cache(maxsize=512)
+def _kept_findings(text: str, spec_format: str, names: frozenset[str]) -> tuple[Finding, ...]:
+    """The specs of a sweep are one text with other numbers and comments. No finding is about these, so what is fine
+    without them is fine; else the text itself is read, for the places in it."""
+    shape = _NUMBER.sub(r"\g<1>0", text)
+    if spec_format == "prototxt":  # in YAML such a line may belong to a text, which may hold variables
+        shape = _COMMENT_LINE.sub("#", shape)
+    return _findings(text, spec_format, names) if _findings_of_shape(shape, spec_format, names) else ()
+
+
+_findings_of_shape = lru_cache(maxsize=512)(_findings)
 
 
 def _habits(template: SpecTemplate) -> tuple[Finding, ...]:
