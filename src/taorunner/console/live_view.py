@@ -18,7 +18,7 @@ from rich.segment import ControlType
 from rich.text import Text
 
 from taorunner.console import run_panel
-from taorunner.console.cells import labels
+from taorunner.console.cells import clean, labels
 from taorunner.console.run_panel import PANEL_MIN, GpuReading, RunView
 from taorunner.console.theme import symbols_of
 from taorunner.events import RunState
@@ -102,7 +102,7 @@ class LiveView:
 class LiveScreen:
     """Draws a ``LiveView`` several times a second, from a thread, until the block is left.
 
-    The last picture stays on the terminal; the cursor is restored whatever happens.
+    The last picture stays on the terminal, unless it is cleared; the cursor is restored whatever happens.
     """
 
     def __init__(self, console: Console, view: LiveView, refresh_per_s: float = 5) -> None:
@@ -140,6 +140,11 @@ class LiveScreen:
             )
             self._live.start(refresh=True)
 
+    def clear(self) -> None:
+        """Takes the picture away: what comes next says it better."""
+        if self._live is not None:
+            self._erase(self._stop())
+
     def prompt(self, question: str, choices: Mapping[str, str], *, default: str) -> str:
         """Asks below the standing picture; the next ``show`` draws it anew in the place of both.
 
@@ -167,6 +172,7 @@ class LiveScreen:
             if not said or len(matching) == 1:
                 self._erase(height)
                 return matching[0] if said else default
+            asked = [Text(f'"{clean(said)}" is none of these: {", ".join(choices)}')]
 
     def _draw(self) -> RenderableType:
         if (

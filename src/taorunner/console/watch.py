@@ -127,9 +127,10 @@ class _Watch:
         while True:
             self._feed.poll()
             is_over = self._is_over()
-            screen.show(self._feed.snapshots(), self._feed.tails(), self._readings())
             if is_over:
+                screen.clear()
                 return False
+            screen.show(self._feed.snapshots(), self._feed.tails(), self._readings())
             if self._obey_signals(screen):
                 return True
             self._pause()

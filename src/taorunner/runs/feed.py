@@ -62,7 +62,7 @@ class RunFeed:
             if size != self._log_sizes[run_id]:
                 self._log_sizes[run_id] = size
                 start = max(0, size - _TAIL_BYTES)
-                lines = _lines(self._read(run_id, start))
+                lines = _settled(self._read(run_id, start))
                 self._tails[run_id] = lines[1 if start else 0 :][-_TAIL_LINES:]
         return self._tails
 
@@ -96,6 +96,14 @@ class RunFeed:
             return path.stat().st_size
         except OSError:
             return 0
+
+
+def _settled(data: bytes) -> list[str]:
+    """As a terminal would leave the lines: of what was written over with CR only the last state is there."""
+    settled: list[str] = []
+    for physical in data.split(b"\n"):
+        settled += _lines(physical)[-1:]
+    return settled
 
 
 def _lines(data: bytes) -> list[str]:

@@ -1,0 +1,186 @@
+"""What a person sees on a real terminal: panels while runs train, the question at Ctrl-C, the table at the end."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from command_line import Cli, wait_for
+
+pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+
+SPEC = "results_dir: $results_dir\ntrain:\n  num_epochs: 4\n"
+LEFT, RIGHT = "│╭╰", "│╮╯"
+
+
+class Terminal:
+    """A tmux window of a given size with a shell in it."""
+
+    def __init__(self, folder: Path, environment: dict[str, str], columns: int, rows: int) -> None:
+        self._server = f"taor-{secrets.token_hex(4)}"
+        self._environment = {**environment, "TMUX_TMPDIR": "/tmp"}
+        self._columns = columns
+        for name in ("COLUMNS", "LINES"):
+            self._environment.pop(name, None)
+        self._tmux(
+            "-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(rows), "-c", str(folder),
+            "env PS1='$ ' bash --norc --noprofile",
+        )  # fmt: skip
+
+    def _tmux(self, *words: str) -> str:
+        done = subprocess.run(
+            ["tmux", "-L", self._server, *words],
+            env=self._environment, capture_output=True, text=True, timeout=20, check=True,
+        )  # fmt: skip
+        return done.stdout
+
+    def type(self, text: str, *keys: str) -> None:
+        if text:
+            self._tmux("send-keys", "-l", text)
+        if keys:
+            self._tmux("send-keys", *keys)
+
+    @property
+    def screen(self) -> str:
+        return self._tmux("capture-pane", "-p")
+
+    def wait_for(self, pattern: str, timeout_s: float = 30) -> str:
+        try:
+            wait_for(lambda: re.search(pattern, self.screen, re.MULTILINE) is not None, timeout_s)
+        except AssertionError:
+            pytest.fail(f"no {pattern!r} on the screen:\n{self.screen}")
+        return self.screen
+
+    def close(self) -> None:
+        subprocess.run(["tmux", "-L", self._server, "kill-server"], env=self._environment, check=False)
+
+
+@pytest.fixture
+def workspace(workspace_factory: Callable[..., Path]) -> Path:
+    """Two experiments of dino that TAO's stand-in trains on this host, an epoch a second."""
+    experiment = (
+        "{head: dino, dataset: d, backend: local, gpus: 0, env: {FAKE_EPOCH_S: '1', FAKE_STEPS: '8'}}"
+    )
+    return workspace_factory(
+        f"experiments:\n  first: {experiment}\n  second: {experiment}\n",
+        specs={"first/train.yaml": SPEC, "second/train.yaml": SPEC},
+        data={"d/": ""},
+    )
+
+
+@pytest.fixture
+def open_terminal(
+    cli: Cli, workspace: Path, tao_commands: Callable[..., dict[str, str]]
+) -> Iterator[Callable[[int, int], Terminal]]:
+    opened: list[Terminal] = []
+
+    def make(columns: int, rows: int) -> Terminal:
+        environment = {**cli.environment(tao_commands("pyt_7")), "NO_COLOR": "1"}
+        opened.append(Terminal(workspace, environment, columns, rows))
+        return opened[-1]
+
+    yield make
+    for terminal in opened:
+        terminal.close()
+
+
+TRAIN = f"{sys.executable} -m taorunner train first second --parallel 2"
+
+
+def is_whole(screen: str, columns: int) -> bool:
+    """Every line of a panel has both of its borders, near the terminal's edges."""
+    framed = [line for line in screen.splitlines() if line[:1] in set(LEFT)]
+    return bool(framed) and all(columns - 2 <= len(line) <= columns and line[-1] in RIGHT for line in framed)
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(80, 24), (200, 50)])
+def test_live_panels_then_the_table(
+    columns: int, rows: int, open_terminal: Callable[[int, int], Terminal], workspace: Path
+) -> None:
+    terminal = open_terminal(columns, rows)
+    terminal.type(f"clear; {TRAIN}; echo code=$?", "Enter")
+    screen = terminal.wait_for(r"(?s)epoch +[23]/4.*epoch +[1234]/4")
+    assert is_whole(screen, columns), screen
+    assert len(re.findall(r"● running", screen)) == 2
+    assert re.search(r"2 running +Ctrl-C: stop or detach$", screen, re.MULTILINE), screen
+    assert re.search(r"train_loss +\d\.\d+", screen)
+
+    screen = terminal.wait_for(r"^code=0$")
+    assert re.search(
+        r"^✓ +first +train +succeeded +4/4 +val_mAP \S+ at epoch 4 +\ds$", screen, re.MULTILINE
+    ), screen
+    assert re.search(r"^✓ +second +train +succeeded", screen, re.MULTILINE)
+    assert "taorunner -p example_01 evaluate first second" in screen
+    assert all(len(line) <= columns for line in screen.splitlines())
+    assert not set(screen) & set("╭╰"), screen  # the panels are gone
+    assert "Ctrl-C" not in screen
+
+
+def test_ctrl_c_asks_and_detaching_leaves_the_runs_alone(
+    open_terminal: Callable[[int, int], Terminal], workspace: Path, cli: Cli
+) -> None:
+    terminal = open_terminal(100, 40)
+    terminal.type(f"clear; {TRAIN}; echo code=$?", "Enter")
+    terminal.wait_for("2 running")
+    terminal.wait_for(r"epoch +1/4")
+    terminal.type("", "C-c")
+    terminal.wait_for("The runs belong to the machine, not to this terminal")
+    terminal.type("leave me alone", "Enter")
+    terminal.wait_for('"leave me alone" is none of these: stop, detach, go on')
+    terminal.type("", "Enter")  # go on, the default
+    terminal.wait_for(r"epoch +[234]/4")
+    terminal.type("", "C-c")
+    terminal.wait_for(r"(?s)not to this terminal.*^>")
+    terminal.type("detach", "Enter")
+    screen = terminal.wait_for(r"^code=0$")
+    assert "detached; the runs go on. taorunner attach shows them again" in screen
+    assert {run["state"] for run in cli("ps", "--json", cwd=workspace).json} <= {"RUNNING"}
+
+    terminal.type(f"clear; {sys.executable} -m taorunner attach; echo attached=$?", "Enter")
+    terminal.wait_for(r"^attached=0$")
+    states = [run["state"] for run in cli("runs", "list", "--json", cwd=workspace).json]
+    assert states == ["SUCCEEDED", "SUCCEEDED"]
+
+
+@pytest.mark.parametrize("answer", ["stop", "another Ctrl-C"])
+def test_ctrl_c_and_stop(
+    answer: str, open_terminal: Callable[[int, int], Terminal], workspace: Path, cli: Cli
+) -> None:
+    terminal = open_terminal(100, 40)
+    terminal.type(f"clear; {TRAIN}; echo code=$?", "Enter")
+    terminal.wait_for(r"epoch +1/4")
+    terminal.type("", "C-c")
+    terminal.wait_for("not to this terminal")
+    terminal.type("stop", "Enter") if answer == "stop" else terminal.type("", "C-c")
+    screen = terminal.wait_for(r"^code=130$")
+    assert len(re.findall(r"(first|second) +train +stopped", screen)) == 2, screen
+    states = [run["state"] for run in cli("runs", "list", "--json", cwd=workspace).json]
+    assert states == ["STOPPED", "STOPPED"]
+
+
+def test_a_terminal_that_is_closed_leaves_the_runs_alone(
+    open_terminal: Callable[[int, int], Terminal], workspace: Path, cli: Cli
+) -> None:
+    terminal = open_terminal(80, 24)
+    terminal.type(TRAIN, "Enter")
+    terminal.wait_for(r"epoch +1/4")
+    terminal.close()
+    done = cli("attach", "--json", cwd=workspace)
+    assert done.code == 0
+    finished = [event["state"] for event in done.events if event["event"] == "RunFinished"]
+    assert finished == ["SUCCEEDED", "SUCCEEDED"]
+
+
+def test_a_terminal_that_cannot_draw_gets_plain_lines(
+    open_terminal: Callable[[int, int], Terminal], workspace: Path
+) -> None:
+    terminal = open_terminal(200, 50)
+    terminal.type(f"clear; TERM=dumb {TRAIN}; echo code=$?", "Enter")
+    screen = terminal.wait_for(r"^code=0$")
+    assert len(re.findall(r"first train: epoch \d/4  ", screen)) == 4, screen
