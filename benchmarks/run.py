@@ -1,0 +1,44 @@
+#!/usr/bin/env python3
+"""Measures what the project promises about speed: ``python benchmarks/run.py [FIGURE…]``, all of them by default.
+
+Nothing here passes or fails. Run it on a quiet machine, with the Python that taorunner is installed in.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from pathlib import Path
+
+FIGURES = {
+    "help": ("startup", "measure_help", 21),
+    "completion": ("startup", "measure_completion", 21),
+    "validate": ("validate", "measure", 7),
+    "launch": ("launch", "measure", 11),
+    "follow": ("follow", "measure", 3),
+    "lists": ("lists", "measure", 7),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "figures", nargs="*", metavar="FIGURE", help=f"of {', '.join(FIGURES)}; all by default"
+    )
+    parser.add_argument("--times", type=int, help="repetitions of each side of a ratio")
+    options = parser.parse_args()
+    unknown = [name for name in options.figures if name not in FIGURES]
+    if unknown:
+        parser.error(f'no figure "{unknown[0]}" (known: {", ".join(FIGURES)})')
+    sys.path.insert(0, str(Path(__file__).resolve().parent))
+    version = ".".join(map(str, sys.version_info[:3]))
+    print(f"Python {version}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n", flush=True)
+    for name in options.figures or FIGURES:
+        module, function, times = FIGURES[name]
+        getattr(importlib.import_module(module), function)(options.times or times)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Medians of processes that take turns, so that a busy moment of the machine hits both sides of a ratio alike."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds of wall time, one for each repetition."""
+
+    name: str
+    seconds: tuple[float, ...]
+
+    @property
+    def median_s(self) -> float:
+        return statistics.median(self.seconds)
+
+    @property
+    def least_s(self) -> float:
+        return min(self.seconds)
+
+
+def taking_turns(actions: Mapping[str, Callable[[], object]], times: int) -> list[Measured]:
+    """Each action once without a clock (caches, ``.pyc`` files), then all of them in turn, ``times`` over."""
+    seconds: dict[str, list[float]] = {name: [] for name in actions}
+    for action in actions.values():
+        action()
+    for _ in range(times):
+        for name, action in actions.items():
+            started = time.perf_counter()
+            action()
+            seconds[name].append(time.perf_counter() - started)
+    return [Measured(name, tuple(taken)) for name, taken in seconds.items()]
+
+
+def process(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: str | None = None,
+    codes: Sequence[int] = (0,),
+) -> Callable[[], object]:
+    """Runs ``argv`` to its end with nothing to see. Raises RuntimeError when it ends with another exit code."""
+
+    def run() -> None:
+        done = subprocess.run(
+            argv,
+            env={**os.environ, **(env or {})},
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode not in codes:
+            raise RuntimeError(
+                f"{' '.join(argv)} ended with {done.returncode}: {done.stderr.decode(errors='replace')}"
+            )
+
+    return run
+
+
+BARE_PYTHON = "python -c pass"
+
+
+def bare_python() -> Callable[[], object]:
+    return process([sys.executable, "-c", "pass"])
+
+
+def print_ratio(figure: str, measured: Measured, baseline: Measured, bound: float | None = None) -> None:
+    """The two medians, their ratio, and the load of the machine that they were measured under."""
+    for one in (measured, baseline):
+        print(f"  {one.name:<44} {one.median_s * 1000:9.1f} ms   (least {one.least_s * 1000:.1f} ms)")
+    ratio = measured.median_s / baseline.median_s
+    least = measured.least_s / baseline.least_s
+    wanted = f", wanted ≤ {bound:g}" if bound is not None else ""
+    print(
+        f"  {figure}: {ratio:.2f}{wanted}   (least ÷ least {least:.2f}; load {os.getloadavg()[0]:.1f})\n",
+        flush=True,
+    )

@@ -1,0 +1,80 @@
+"""Workspaces to measure in: small ones that train, and big ones that are only validated."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+TAORUNNER = [sys.executable, "-m", "taorunner"]
+PROJECT = "bench"
+_WEIGHTS = "repositories/pretrained_object_detection/pretrained_object_detection_vresnet18/resnet_18.hdf5"
+
+
+def small(root: Path, *, image: str) -> Path:
+    """One project with one dssd experiment, ``noop``, that runs in ``image`` without a GPU."""
+    made = [*TAORUNNER, "init-project", PROJECT, "--head", "dssd", "--backbone", "resnet18"]
+    root.mkdir(parents=True)
+    (root / "projects").mkdir()
+    subprocess.run(
+        [*made, "--experiment", "noop", "--dataset", "kitti/train"], cwd=root, check=True, capture_output=True
+    )
+    (root / "projects" / PROJECT / "data/kitti/train").mkdir(parents=True, exist_ok=True)
+    (root / _WEIGHTS).parent.mkdir(parents=True)
+    (root / _WEIGHTS).write_bytes(b"weights")
+    file = root / "projects" / PROJECT / "experiments.yml"
+    text = file.read_text(encoding="utf-8")
+    text = text.replace("gpus: 1  ", f"image: {image}\n  # ulimits are the engine's\n  gpus: 0  ", 1)
+    file.write_text(text, encoding="utf-8")
+    return root
+
+
+def many(root: Path, count: int, kind: str) -> Path:
+    """One project with ``count`` dssd experiments of ten keys each. Returns its experiments.yml.
+
+    ``kind`` says what their spec files are. ``same``: a folder for each, with the same texts. ``different``: a sweep,
+    each with numbers and a comment of its own. ``unlike``: each with another text besides. ``extends``: only the first
+    one has a folder, and all others extend it.
+    """
+    small(root, image="taorunner-test/none:1")
+    project = root / "projects" / PROJECT
+    first = project / "specs" / "noop"
+    lines = ["tao_config:", "  gpus: 1", "experiments:"]
+    for number in range(count):
+        name = f"dssd_resnet18_{number:04}"
+        lines += [f"  {name}:"]
+        if kind == "extends" and number:
+            lines += ["    extends: dssd_resnet18_0000"]
+        else:
+            lines += [
+                "    head: dssd",
+                "    backbone: resnet18",
+                "    repository: pretrained_object_detection",
+                "    dataset: kitti/train",
+            ]
+            folder = project / "specs" / name
+            shutil.copytree(first, folder)
+            if kind in ("different", "unlike"):
+                for file in folder.iterdir():
+                    changed = file.read_text(encoding="utf-8").replace("80", str(number + 1))
+                    changed = f"# variation {number}\n{changed}"
+                    if kind == "unlike":
+                        changed += (
+                            f'# no field of DSSD, but as good as any\nextra_{number} {{ name: "{name}" }}\n'
+                        )
+                    file.write_text(changed, encoding="utf-8")
+        lines += [
+            "    model_key: env:TAO_MODEL_KEY",
+            f"    export_model: {name}_epoch_080",
+            "    export_type: fp16",
+            "    gpu_indices: [0]",
+            f"    description: variation {number} of the first one",
+            "    tags: [sweep, resnet18]",
+        ]
+        if kind in ("same", "extends"):
+            lines += ["    vars:", f"      batch_size: {number % 32 + 1}"]
+    shutil.rmtree(first)
+    file = project / "experiments.yml"
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return file
