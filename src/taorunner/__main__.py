@@ -8,9 +8,11 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from typing import TYPE_CHECKING, NoReturn
 
+TYPE_CHECKING = False  # typing would take as long to import as Python to start
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from taorunner.runs.handover import Supervisor
 
 

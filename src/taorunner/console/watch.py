@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from taorunner.console.live_view import LiveScreen
     from taorunner.console.run_panel import GpuReading
 
-_FAST_S, _SLOW_S, _FAST_FOR_S = 0.02, 0.1, 5.0
+_FAST_S, _SLOW_S, _FAST_FOR_S = 0.005, 0.1, 5.0
 _GPUS_EVERY_S = 1.0
 _QUESTION = "The runs belong to the machine, not to this terminal."
 _CHOICES = {"stop": "end them now, gracefully", "detach": "leave, they go on", "go on": "keep watching"}

@@ -37,7 +37,7 @@ def translate(error: BaseException | str, asked: Asked | None = None) -> Taorunn
     asked = asked or Asked()
     text = text_of(error)
     for pattern, make in _TABLE:
-        match = pattern.search(text)
+        match = re.search(pattern, text, re.DOTALL)  # compiled only when something went wrong
         if match is not None:
             return make(match, asked)
     if _is_unanswered(error):
@@ -293,50 +293,47 @@ def _tls(match: re.Match[str], asked: Asked) -> TaorunnerError:
     )
 
 
-_TABLE: tuple[tuple[re.Pattern[str], _Make], ...] = tuple(
-    (re.compile(pattern, re.DOTALL), make)
-    for pattern, make in (
-        # the driver and its runtime
-        (r"could not select device driver|[Uu]nknown (?:or invalid )?runtime", _no_gpu_runtime),
-        (r"nvidia-container-cli: device error: ([^:]+): unknown device", _unknown_gpu),
-        (r"unresolvable CDI devices nvidia\.com/gpu=(\S+)", _unknown_gpu),
-        (r"nvidia-container-cli: ([^\n]+)", _driver),
-        # images and registries
-        (r"Credentials store error: StoreError\('([^']+)'\)|error getting credentials - err: ([^\n]+)", _helper),
-        (r"toomanyrequests", _rate_limit),
-        (r"invalid reference format(?:: ([^\n]+))?", _bad_reference),
-        (r"pull access denied for ([^\s,]+)", _no_access),
-        (r"no basic auth credentials|authorization failed: no basic auth", _no_login),
-        (r"unauthorized|Unauthorized|authentication required|incorrect username|(?<!permission )denied: ", _bad_login),
-        (r"manifest for (\S+) not found|[Nn]o such image: |not found: manifest unknown", _image_not_found),
-        (r"no matching manifest for \S+", _platform),
-        (r"(lookup \S+(?: on \S+)?: [^\n\"]+|dial tcp [^\n\"]+|TLS handshake timeout|x509: [^\n\"]+|"
-         r"http: server gave HTTP response to HTTPS client|net/http: request canceled[^\n\"]*)", _registry),
-        # what a container asks for
-        (r"wrong rlimit value: RLIMIT_(\w+)", _unknown_ulimit),
-        (r"Duplicate mount point: (\S+)", _two_mounts),
-        (r"bind source path does not exist: ([^\n]+)", _no_source),
-        (r"error mounting \"([^\"]+)\".*no such file or directory", _no_source),
-        (r"error setting rlimit type (\d+)", _ulimit),
-        (r"unable to apply caps|error applying caps", _privileged),
-        (r"container name \"([^\"]+)\" is already in use", _name_taken),
-        (r"no space left on device|disk quota exceeded", _no_space),
-        (r"exec: \"([^\"]*)\": (?:executable file not found|stat \S+ no such file)", _no_command),
-        (r"exec: \"?([^\":]*)\"?: ((?:permission denied|is a directory|exec format error)[^\n:]*)", _not_executable),
-        (r"(?:Bind for |listen tcp4? |failed to bind host port )[^\s]*:(\d+)[^\n]*(?:allocated|in use)", _port),
-        (r"Range of CPUs is [^\n]+|Minimum memory limit [^\n]+|Invalid value [^\n]+Minimum memory[^\n]+", _resources),
-        (r"unable to find (?:user|group) ([^:\s]+)", _user),
-        (r"network (\S+) not found", _network),
-        # the engine itself
-        (r"Invalid bind address|npipe:// protocol|Invalid host|not a valid port", _bad_address),
-        (r"client version \S+ is too (?:old|new)[^\n]*", _api_version),
-        (r"Path to a certificate|TLS configuration|[Cc]ertificate[^\n]*(?:verify|invalid)|SSLError[^\n]*", _tls),
-        (r"PermissionError\(13|permission denied while trying to connect|\[Errno 13\]", _no_permission),
-        (r"timed out|Timeout", _slow_engine),
-        (r"Connection aborted|Connection refused|No such file or directory|Name or service not known|"
-         r"Temporary failure in name resolution|Max retries exceeded|Connection reset|Broken pipe|"
-         r"Error while fetching server API version", _no_engine),
-    )
+_TABLE: tuple[tuple[str, _Make], ...] = (
+    # the driver and its runtime
+    (r"could not select device driver|[Uu]nknown (?:or invalid )?runtime", _no_gpu_runtime),
+    (r"nvidia-container-cli: device error: ([^:]+): unknown device", _unknown_gpu),
+    (r"unresolvable CDI devices nvidia\.com/gpu=(\S+)", _unknown_gpu),
+    (r"nvidia-container-cli: ([^\n]+)", _driver),
+    # images and registries
+    (r"Credentials store error: StoreError\('([^']+)'\)|error getting credentials - err: ([^\n]+)", _helper),
+    (r"toomanyrequests", _rate_limit),
+    (r"invalid reference format(?:: ([^\n]+))?", _bad_reference),
+    (r"pull access denied for ([^\s,]+)", _no_access),
+    (r"no basic auth credentials|authorization failed: no basic auth", _no_login),
+    (r"unauthorized|Unauthorized|authentication required|incorrect username|(?<!permission )denied: ", _bad_login),
+    (r"manifest for (\S+) not found|[Nn]o such image: |not found: manifest unknown", _image_not_found),
+    (r"no matching manifest for \S+", _platform),
+    (r"(lookup \S+(?: on \S+)?: [^\n\"]+|dial tcp [^\n\"]+|TLS handshake timeout|x509: [^\n\"]+|"
+     r"http: server gave HTTP response to HTTPS client|net/http: request canceled[^\n\"]*)", _registry),
+    # what a container asks for
+    (r"wrong rlimit value: RLIMIT_(\w+)", _unknown_ulimit),
+    (r"Duplicate mount point: (\S+)", _two_mounts),
+    (r"bind source path does not exist: ([^\n]+)", _no_source),
+    (r"error mounting \"([^\"]+)\".*no such file or directory", _no_source),
+    (r"error setting rlimit type (\d+)", _ulimit),
+    (r"unable to apply caps|error applying caps", _privileged),
+    (r"container name \"([^\"]+)\" is already in use", _name_taken),
+    (r"no space left on device|disk quota exceeded", _no_space),
+    (r"exec: \"([^\"]*)\": (?:executable file not found|stat \S+ no such file)", _no_command),
+    (r"exec: \"?([^\":]*)\"?: ((?:permission denied|is a directory|exec format error)[^\n:]*)", _not_executable),
+    (r"(?:Bind for |listen tcp4? |failed to bind host port )[^\s]*:(\d+)[^\n]*(?:allocated|in use)", _port),
+    (r"Range of CPUs is [^\n]+|Minimum memory limit [^\n]+|Invalid value [^\n]+Minimum memory[^\n]+", _resources),
+    (r"unable to find (?:user|group) ([^:\s]+)", _user),
+    (r"network (\S+) not found", _network),
+    # the engine itself
+    (r"Invalid bind address|npipe:// protocol|Invalid host|not a valid port", _bad_address),
+    (r"client version \S+ is too (?:old|new)[^\n]*", _api_version),
+    (r"Path to a certificate|TLS configuration|[Cc]ertificate[^\n]*(?:verify|invalid)|SSLError[^\n]*", _tls),
+    (r"PermissionError\(13|permission denied while trying to connect|\[Errno 13\]", _no_permission),
+    (r"timed out|Timeout", _slow_engine),
+    (r"Connection aborted|Connection refused|No such file or directory|Name or service not known|"
+     r"Temporary failure in name resolution|Max retries exceeded|Connection reset|Broken pipe|"
+     r"Error while fetching server API version", _no_engine),
 )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ class Cause:
 
     code: str
     needles: tuple[str, ...]
-    pattern: re.Pattern[str]
+    pattern: str
     reason: str
     hint: str
 
@@ -58,7 +58,7 @@ class SeenCause:
 
 
 def _row(code: str, needles: str, pattern: str, reason: str, hint: str) -> Cause:
-    return Cause(code, tuple(needles.split("|")), re.compile(pattern, re.ASCII), reason, hint)
+    return Cause(code, tuple(needles.split("|")), pattern, reason, hint)
 
 
 _QUOTED_PATH = r"['\"](?P<path>/?[^'\"\n]{1,300})['\"]"
@@ -349,7 +349,7 @@ def find_cause(text: str, epoch: int | None = None) -> SeenCause | None:
     for rank, cause in enumerate(CAUSES):
         if not any(needle in text for needle in cause.needles):
             continue
-        if match := cause.pattern.search(text):
+        if match := re.search(cause.pattern, text, re.ASCII):  # compiled when one of its needles is there
             groups = match.groupdict()
             path = groups.get("path") or groups.get("bare")
             return SeenCause(cause, rank, path, groups.get("what"), groups.get("line"), epoch)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 
@@ -36,7 +35,9 @@ class Supervisor:
 
     def give(self, batch_id: str, state_dir: str) -> None:
         """Hands the batch over. From here on the supervisor owns it, whatever happens to this process."""
-        with contextlib.suppress(BrokenPipeError):  # it is dead: is_alive tells
+        from contextlib import suppress  # not at the top: first the process starts
+
+        with suppress(BrokenPipeError):  # it is dead: is_alive tells
             os.write(self._write_end, os.fsencode(f"{batch_id}\t{state_dir}\n"))
         self.dismiss()
 
@@ -48,6 +49,8 @@ class Supervisor:
 
     def is_alive(self) -> bool:
         if not self._is_over:
-            with contextlib.suppress(ChildProcessError):
+            from contextlib import suppress
+
+            with suppress(ChildProcessError):
                 self._is_over = os.waitpid(self._pid, os.WNOHANG)[0] != 0
         return not self._is_over

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.errors import Finding, Severity, has_errors
-from taorunner.specs import prototxt, yaml_spec
 from taorunner.specs.places import Lines, SpecProblemError
 from taorunner.specs.prototxt_nodes import parse_prototxt
 from taorunner.specs.template import SpecTemplate, Value, parse_template, render
@@ -213,7 +212,13 @@ def _syntax_problem(text: str, spec_format: str) -> SpecProblemError | None:
 
 
 def _module(spec_format: str) -> Any:
-    return prototxt if spec_format == "prototxt" else yaml_spec
+    if spec_format == "prototxt":
+        from taorunner.specs import prototxt
+
+        return prototxt
+    from taorunner.specs import yaml_spec
+
+    return yaml_spec
 
 
 def _findings(text: str, spec_format: str, names: frozenset[str]) -> tuple[Finding, ...]:
