@@ -88,6 +88,11 @@ def containers(engine: Any, root: Path) -> str:
     return shown
 
 
+def assert_gone(engine: Any, root: Path) -> None:
+    """A container is removed when everything is on disk, a moment after the run is told to be over."""
+    wait_for(lambda: containers(engine, root) == "")
+
+
 def test_two_experiments_in_real_containers(
     docker_cli: Cli, workspace: Callable[..., Path], tao_image: Callable[..., str], engine: Any
 ) -> None:
@@ -114,7 +119,7 @@ def test_two_experiments_in_real_containers(
     assert re.findall(r"e[12] train: epoch \d/2", done.out).count("e1 train: epoch 2/2") == 1
     assert done.out.count("succeeded after") == 2
 
-    assert containers(engine, root) == ""
+    assert_gone(engine, root)
     for directory in runs_of(root):
         names = {path.name for path in directory.iterdir()}
         assert names == {"record.json", "plan.json", "events.jsonl", "console.log", "request.txt", "input"}
@@ -207,7 +212,7 @@ def test_every_generation(
     assert record(root)["state"] == "SUCCEEDED"
     if kind != "data_services":  # which has nowhere to put it
         assert seen(root, "e1")["action"] == action
-    assert containers(engine, root) == ""
+    assert_gone(engine, root)
 
 
 FAILURES = [
@@ -234,7 +239,7 @@ def test_a_container_that_lies_is_found_out(
     assert reason.lower() in kept["reason"].lower()
     assert kept["reason"] in done.out
     assert "console.log" in done.out
-    assert containers(engine, root) == ""
+    assert_gone(engine, root)
 
 
 def test_detach_attach_logs_and_stop(
@@ -261,7 +266,7 @@ def test_detach_attach_logs_and_stop(
     assert watching.returncode == 1
     events = [json.loads(line) for line in out.decode().splitlines()]
     assert [event["state"] for event in events if event["event"] == "RunFinished"] == ["STOPPED"]
-    assert containers(engine, root) == ""
+    assert_gone(engine, root)
     assert docker_cli("ps", cwd=root).err == "nothing is running\n"
     again = docker_cli("stop", "e1", cwd=root)
     assert (again.code, again.err) == (
@@ -282,7 +287,7 @@ def test_a_signal_without_a_terminal_stops_gracefully(
     assert process.returncode == 130, err
     assert record(root)["state"] == "STOPPED"
     assert b"stopped after" in out
-    assert containers(engine, root) == ""
+    assert_gone(engine, root)
 
 
 def test_the_run_outlives_its_viewer(
@@ -297,7 +302,7 @@ def test_the_run_outlives_its_viewer(
     assert attached.code == 0
     assert "e1 train: succeeded" in attached.out
     assert record(root)["state"] == "SUCCEEDED"
-    assert containers(engine, root) == ""
+    assert_gone(engine, root)
 
 
 def test_overwrite_set_and_extra_arguments(
