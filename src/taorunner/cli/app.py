@@ -18,6 +18,7 @@ import typer
 from taorunner import __version__
 from taorunner.cli import actions, networks, projects, quickstart, runs
 from taorunner.cli.options import Invocation, ProjectOption, WorkspaceOption
+from taorunner.cli.parsing import light_command
 from taorunner.errors import ExitCode, TaorunnerError
 
 if TYPE_CHECKING:
@@ -83,9 +84,8 @@ def run(argv: list[str], supervisor: Supervisor | None = None) -> int:
     split = _split(argv)
     invocation = Invocation(extra=split.extra, has_extra="--" in argv, supervisor=supervisor)
     try:
-        code = _needed(split.head)(
-            args=split.head, prog_name="taorunner", standalone_mode=False, obj=invocation
-        )
+        command = light_command(_needed(split.head))
+        code = command(args=split.head, prog_name="taorunner", standalone_mode=False, obj=invocation)
         sys.stdout.flush()
         return int(code or 0)
     except TaorunnerError as error:
