@@ -182,9 +182,7 @@ def test_all_findings_come_at_once_with_their_places(workspace: Callable[..., Wo
     )
     planned = plan(ws, "train", "e1", "e2", "e3")
     codes = {finding.code for finding in planned.findings if finding.is_error}
-    assert {"missing-dataset", "unknown-variable", "unknown-action", "unknown-experiment"} <= codes | {
-        "unknown-head"
-    }
+    assert codes == {"missing-dataset", "unknown-variable", "unknown-head", "unknown-experiment"}
     assert planned.items == ()
     assert all(finding.file is not None for finding in planned.findings if finding.is_error)
 
@@ -306,3 +304,10 @@ def test_a_key_that_taos_shell_would_change(workspace: Callable[..., Workspace],
     findings: list[Finding] = [f for f in plan(ws, "train", "e1").findings if f.is_error]
     assert [f.code for f in findings] == ["argument-unsafe"]
     assert key not in findings[0].message
+
+
+def test_an_unknown_release_is_told_at_its_key(workspace: Callable[..., Workspace]) -> None:
+    entry = {"head": "dino", "dataset": "kitti/train", "release": "9.9.9"}
+    ws = workspace({"e1": entry}, specs={"e1/train.yaml": TRAIN_YAML})
+    (finding,) = [f for f in plan(ws, "train", "e1").findings if f.is_error]
+    assert (finding.code, finding.line) == ("unknown-release", 6)

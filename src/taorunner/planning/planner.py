@@ -128,11 +128,15 @@ def _concerns(finding: Finding, project: Project, names: Sequence[str]) -> bool:
 def _plan_one(planning: _Planning, experiment: Experiment) -> PlannedRun | None:
     """The plan of one experiment, or None after an error of its own."""
     request, findings = planning.request, planning.findings
+    keys, code = ("head",), "unknown-head"
     try:
         network = load_network(experiment.head)
+        keys, code = ("release",), "unknown-release"
+        network.actions(request.release or experiment.release)
+        keys, code = ("head",), "unknown-action"
         contract = _contract(network, experiment, request)
     except UserFilesError as error:
-        findings.append(_at(planning, experiment, ("head",), "unknown-action", error.message, error.hint))
+        findings.append(_at(planning, experiment, keys, code, error.message, error.hint))
         return None
     backend = request.backend or experiment.backend or _default_backend(contract)
     trouble = _backend_finding(planning, experiment, contract, backend)
