@@ -7,8 +7,8 @@ import pytest
 
 from taorunner.errors import Finding, Severity
 from taorunner.project.experiments import Experiment
+from taorunner.project.keys import EXPECTED, EXPERIMENT_KEYS, TAO_CONFIG_KEYS
 from taorunner.project.load import Project, load_project
-from taorunner.project.models import EXPECTED, EXPERIMENT_KEYS, TAO_CONFIG_KEYS
 from taorunner.project.workspace import Workspace
 
 Load = Callable[[str | bytes], Project]

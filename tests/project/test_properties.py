@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from taorunner.errors import UserFilesError
+from taorunner.project.keys import EXPERIMENT_KEYS, FILE_KEYS, TAO_CONFIG_KEYS
 from taorunner.project.layout import check_layout
 from taorunner.project.load import Project, load_project
-from taorunner.project.models import EXPERIMENT_KEYS, FILE_KEYS, TAO_CONFIG_KEYS
 from taorunner.project.mounts import MountEntry, Mounts, load_mounts
 from taorunner.project.workspace import Workspace
 

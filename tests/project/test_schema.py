@@ -8,8 +8,8 @@ from typing import Any
 import jsonschema
 import pytest
 
+from taorunner.project.keys import EXPERIMENT_KEYS, TAO_CONFIG_KEYS
 from taorunner.project.load import Project
-from taorunner.project.models import EXPERIMENT_KEYS, TAO_CONFIG_KEYS
 from taorunner.project.schema import experiments_schema
 from taorunner.yaml_nodes import read_yaml
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from taorunner.project.models import size_bytes
+from taorunner.project.keys import size_bytes
 from taorunner.project.wording import FindingList, shown
 from taorunner.project.workspace import ProjectPaths
 

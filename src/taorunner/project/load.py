@@ -13,10 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from taorunner.errors import Finding, Severity, has_errors
-from taorunner.project import models
+from taorunner.project import keys
 from taorunner.project.experiments import Experiment, resolve_experiments
 from taorunner.project.text_file import read_text_file
 from taorunner.project.wording import FindingList, Vocabulary, described, report, shown
@@ -162,8 +160,8 @@ def _report_top(data: Any, to: FindingList) -> None:
 
 def _checked(data: dict[Any, Any], paths: ProjectPaths, to: FindingList) -> dict[str, Experiment]:
     for key in data:
-        if key not in models.FILE_KEYS:
-            hint = _top_key_hint(key, data[key]) or to.suggestion(key, models.FILE_KEYS)
+        if key not in keys.FILE_KEYS:
+            hint = _top_key_hint(key, data[key]) or to.suggestion(key, keys.FILE_KEYS)
             to.error("unknown-key", f'unknown key "{shown(key)}"', (key,), hint=hint, of_key=True)
     tao_config = _checked_tao_config(data.get("tao_config"), to)
     entries = data.get("experiments")
@@ -203,8 +201,14 @@ def _checked_tao_config(value: Any, to: FindingList) -> dict[str, Any]:
     if not isinstance(value, dict):
         to.error("wrong-type", f'"tao_config" must be a mapping, not {described(value)}', ("tao_config",))
         return {}
+    if keys.are_plain(value, keys.TAO_CONFIG_KEYS):
+        return value
+    from pydantic import ValidationError
+
+    from taorunner.project.models import check_tao_config
+
     try:
-        models.check_tao_config(value)
+        check_tao_config(value)
     except ValidationError as error:
         report(error, value, ("tao_config",), _TAO_CONFIG_WORDS, to)
         return {}
@@ -229,8 +233,14 @@ def _is_good(name: Any, entry: Any, to: FindingList) -> bool:
         message = f'experiment "{shown(name)}" must be a mapping, not {described(entry)}'
         to.error("wrong-type", message, path, hint=hint, of_key=entry is None)
         return False
+    if keys.are_plain(entry, keys.EXPERIMENT_KEYS):
+        return good
+    from pydantic import ValidationError
+
+    from taorunner.project.models import check_experiment
+
     try:
-        models.check_experiment(entry)
+        check_experiment(entry)
     except ValidationError as error:
         report(error, entry, path, _EXPERIMENT_WORDS, to)
         return False
@@ -238,7 +248,7 @@ def _is_good(name: Any, entry: Any, to: FindingList) -> bool:
 
 
 def _top_key_hint(key: Any, value: Any) -> str | None:
-    if key in models.TAO_CONFIG_KEYS:
+    if key in keys.TAO_CONFIG_KEYS:
         return f'"{key}" belongs below "tao_config"'
     if isinstance(value, dict) and ("head" in value or "extends" in value):
         return 'is it an experiment? move it below "experiments:"'
@@ -246,13 +256,11 @@ def _top_key_hint(key: Any, value: Any) -> str | None:
 
 
 def _tao_config_key_hint(key: str) -> str | None:
-    return f'"{key}" belongs to an experiment' if key in models.EXPERIMENT_KEYS else None
+    return f'"{key}" belongs to an experiment' if key in keys.EXPERIMENT_KEYS else None
 
 
 def _experiment_key_hint(key: str) -> str | None:
-    return (
-        f'"{key}" belongs to the top of the file, not to an experiment' if key in models.FILE_KEYS else None
-    )
+    return f'"{key}" belongs to the top of the file, not to an experiment' if key in keys.FILE_KEYS else None
 
 
 def _value_hint(key: str, value: object) -> str | None:
@@ -288,14 +296,14 @@ def _dataset_hint(value: str) -> str | None:
 
 
 _TAO_CONFIG_WORDS = Vocabulary(
-    {key: models.EXPECTED[key] for key in models.TAO_CONFIG_KEYS},
-    models.SECRET_KEYS,
+    {key: keys.EXPECTED[key] for key in keys.TAO_CONFIG_KEYS},
+    keys.SECRET_KEYS,
     _tao_config_key_hint,
     _value_hint,
 )
 _EXPERIMENT_WORDS = Vocabulary(
-    {key: models.EXPECTED[key] for key in models.EXPERIMENT_KEYS},
-    models.SECRET_KEYS,
+    {key: keys.EXPECTED[key] for key in keys.EXPERIMENT_KEYS},
+    keys.SECRET_KEYS,
     _experiment_key_hint,
     _value_hint,
 )

@@ -1,7 +1,7 @@
 """What may stand in experiments.yml: every key, its type, its bounds and what it means.
 
-The one list of keys. ``load`` checks files against it, ``schema`` prints it for editors, findings take
-their words from ``EXPECTED``. The types are strict: no text for a number, no true for 1. Rules that need
+``load`` checks files against it, ``schema`` prints it for editors; patterns and bounds are those of ``keys``, which
+lets plain values pass without loading this. The types are strict: no text for a number, no true for 1. Rules that need
 more than one value (counts that disagree, ``extends``) live in ``experiments``; what a head needs is the
 catalog's word.
 """
@@ -9,7 +9,6 @@ catalog's word.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal, TypeAlias
@@ -18,29 +17,21 @@ from pydantic import AfterValidator, Field, JsonValue, TypeAdapter, with_config
 from pydantic.config import ConfigDict
 from typing_extensions import NotRequired, TypedDict
 
+from taorunner.project.keys import (
+    DATASET_PATTERN,
+    EXPORT_MODEL_PATTERN,
+    MAX_ENTRIES,
+    MAX_GPU_INDEX,
+    MAX_GPUS,
+    MIN_SHM_BYTES,
+    NAME_PATTERN,
+    OVERRIDE_PATTERN,
+    RELEASE_PATTERN,
+    SIZE_PATTERN,
+    VARIABLE_PATTERN,
+    size_bytes,
+)
 from taorunner.project.workspace import MAX_NAME_LENGTH
-
-MAX_GPUS = 64
-MAX_ENTRIES = 500
-"""How many env, vars, overrides or tags one experiment may have."""
-MIN_SHM_BYTES = 1024 * 1024
-
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
-_SIZE_PATTERN = r"^[0-9]+(\.[0-9]+)? ?([kKmMgGtT]([iI]?[bB])?|[bB])?$"
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kmgt]?)(?:i?b)?\Z", re.IGNORECASE)
-_SHIFTS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
-
-
-def size_bytes(size: str | int) -> int | None:
-    """``16G`` is 17179869184, as docker reads it; None for what is no size.
-
-    Source: Docker CLI reference, docker run --shm-size: b, k, m or g, bytes when left out.
-    """
-    if isinstance(size, int):
-        return size
-    match = _SIZE.match(size)
-    return int(float(match[1]) * (1 << _SHIFTS[match[2].lower()])) if match and len(size) < 40 else None
 
 
 def _shm_is_enough(text: str) -> str:
@@ -55,7 +46,7 @@ Name: TypeAlias = Annotated[str, Field(pattern=NAME_PATTERN, max_length=MAX_NAME
 _Variable: TypeAlias = Annotated[str, Field(pattern=VARIABLE_PATTERN, max_length=200)]
 _Scalar: TypeAlias = str | int | float | bool
 _GpuId: TypeAlias = (
-    Annotated[int, Field(ge=0, le=1023)]
+    Annotated[int, Field(ge=0, le=MAX_GPU_INDEX)]
     | Annotated[str, Field(pattern=r"^([0-9]{1,4}|(GPU|MIG)-[A-Za-z0-9/-]+)$")]
 )
 
@@ -80,7 +71,7 @@ GpuIndices: TypeAlias = Annotated[
 Release: TypeAlias = Annotated[
     str,
     Field(
-        pattern=r"^[0-9]+(\.[0-9]+){1,3}$",
+        pattern=RELEASE_PATTERN,
         description="TAO release; picks the container image. In quotes where it looks like a number.",
         examples=["5.0.0", "7.1.0"],
     ),
@@ -102,7 +93,7 @@ Backend: TypeAlias = Annotated[
     ),
 ]
 ShmSize: TypeAlias = Annotated[
-    Annotated[str, Field(pattern=_SIZE_PATTERN), AfterValidator(_shm_is_enough)]
+    Annotated[str, Field(pattern=SIZE_PATTERN), AfterValidator(_shm_is_enough)]
     | Annotated[int, Field(ge=MIN_SHM_BYTES)],
     Field(
         description="Size of /dev/shm in the container, as docker writes sizes.",
@@ -135,7 +126,7 @@ _Vars: TypeAlias = Annotated[
     ),
 ]
 _Overrides: TypeAlias = Annotated[
-    dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\[\]/@+~-]*$", max_length=300)], JsonValue],
+    dict[Annotated[str, Field(pattern=OVERRIDE_PATTERN, max_length=300)], JsonValue],
     Field(
         max_length=MAX_ENTRIES,
         description="Spec keys to set in the rendered spec, written with dots.",
@@ -196,7 +187,7 @@ class ExperimentEntry(TypedDict):
         Annotated[
             str,
             Field(
-                pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$",
+                pattern=DATASET_PATTERN,
                 max_length=500,
                 description="Folder below data/ with the raw dataset.",
                 examples=["kitti_detection/train"],
@@ -207,7 +198,7 @@ class ExperimentEntry(TypedDict):
         Annotated[
             str,
             Field(
-                pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.=+@-]*(/[A-Za-z0-9_][A-Za-z0-9_.=+@-]*)*$",
+                pattern=EXPORT_MODEL_PATTERN,
                 max_length=300,
                 description="Checkpoint that evaluate, export and inference take, among the results.",
                 examples=["dssd_resnet18_epoch_080"],
@@ -258,37 +249,6 @@ class ExperimentsFile(TypedDict):
     experiments: Annotated[
         dict[Name, ExperimentEntry], Field(min_length=1, description="The experiments by name.")
     ]
-
-
-TAO_CONFIG_KEYS = tuple(TaoConfig.__annotations__)
-EXPERIMENT_KEYS = tuple(ExperimentEntry.__annotations__)
-FILE_KEYS = tuple(ExperimentsFile.__annotations__)
-SECRET_KEYS = frozenset({"model_key", "env"})
-"""Keys whose values are never shown."""
-
-EXPECTED: dict[str, str] = {
-    "head": "the name of a network",
-    "backbone": "a plain name such as resnet18",
-    "repository": "the name of a folder below repositories/",
-    "model_key": "a text, env:NAME or file:PATH",
-    "dataset": "a folder below data/, such as kitti_detection/train",
-    "export_model": "the name of a checkpoint",
-    "export_type": "fp32, fp16 or int8",
-    "gpus": f"a whole number from 0 to {MAX_GPUS}",
-    "gpu_indices": 'a list of GPU numbers or UUIDs, such as [0, 1], or "auto"',
-    "release": 'a TAO release in text, such as "5.0.0"',
-    "image": "the name of a container image, without blanks",
-    "backend": "docker, local or embedded",
-    "shm_size": "a size of at least 1 MiB, such as 16G",
-    "env": "a mapping of variable names to texts",
-    "user": 'a text such as "1000:1000"',
-    "extends": "the name of another experiment",
-    "vars": "a mapping of names to texts, numbers, true, false or lists of these",
-    "overrides": "a mapping of dotted spec keys to values",
-    "description": "a text",
-    "tags": "a list of plain words",
-}
-"""What each key takes, to stand behind "must be"."""
 
 
 @contextmanager

@@ -19,7 +19,8 @@ from pydantic.config import ConfigDict
 from typing_extensions import NotRequired, TypedDict
 
 from taorunner.errors import Finding, Severity
-from taorunner.project.models import ShmSize, size_bytes
+from taorunner.project.keys import size_bytes
+from taorunner.project.models import ShmSize
 from taorunner.project.text_file import read_text_file
 from taorunner.project.wording import FindingList, Vocabulary, described, report, shown
 from taorunner.yaml_nodes import read_yaml

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from taorunner.errors import MachineError, UsageError, UserFilesError
-from taorunner.project import models
+from taorunner.project import keys, models
 from taorunner.project.schema import experiments_schema
 from taorunner.project.wording import shown
 from taorunner.project.workspace import NAME_RULE, ProjectPaths, Workspace, is_name
@@ -158,8 +158,8 @@ def _check_words(experiment: str, entry: Mapping[str, str]) -> None:
         models.check_experiment(dict(entry))
     except ValidationError as error:
         key = str(error.errors()[0]["loc"][0])
-        value = "" if key in models.SECRET_KEYS else f', not "{shown(entry[key])}"'
-        raise UsageError(f'"{key}" must be {models.EXPECTED[key]}{value}') from None
+        value = "" if key in keys.SECRET_KEYS else f', not "{shown(entry[key])}"'
+        raise UsageError(f'"{key}" must be {keys.EXPECTED[key]}{value}') from None
 
 
 def _make_workspace(workspace: Workspace, schema: Mapping[str, object]) -> list[Path]:

@@ -10,13 +10,14 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from taorunner.errors import Finding, Severity
 from taorunner.text import MASK, did_you_mean, nearest, printable
 from taorunner.yaml_nodes import YamlProblem
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 MAX_FINDINGS = 500
 _MAX_SHOWN = 60

@@ -1,0 +1,161 @@
+"""The keys of experiments.yml and what is plainly right for them, without a validator.
+
+``models`` says the same to pydantic, exactly and for every value; importing it takes 0.1 s, as long as all else that
+a launch imports here. So ``are_plain`` lets the values pass that every person writes, and leaves the rest,
+right or wrong, to ``models``: what is accepted here, that accepts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from taorunner.project.workspace import is_name
+
+MAX_GPUS = 64
+MAX_ENTRIES = 500
+"""How many env, vars, overrides or tags one experiment may have."""
+MIN_SHM_BYTES = 1024 * 1024
+MAX_GPU_INDEX = 1023
+BACKENDS = ("docker", "local", "embedded")
+PRECISIONS = ("fp32", "fp16", "int8")
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
+DATASET_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$"
+EXPORT_MODEL_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.=+@-]*(/[A-Za-z0-9_][A-Za-z0-9_.=+@-]*)*$"
+RELEASE_PATTERN = r"^[0-9]+(\.[0-9]+){1,3}$"
+SIZE_PATTERN = r"^[0-9]+(\.[0-9]+)? ?([kKmMgGtT]([iI]?[bB])?|[bB])?$"
+OVERRIDE_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.\[\]/@+~-]*$"
+
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kmgt]?)(?:i?b)?\Z", re.IGNORECASE)
+_SHIFTS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
+
+EXPECTED: dict[str, str] = {
+    "head": "the name of a network",
+    "backbone": "a plain name such as resnet18",
+    "repository": "the name of a folder below repositories/",
+    "model_key": "a text, env:NAME or file:PATH",
+    "dataset": "a folder below data/, such as kitti_detection/train",
+    "export_model": "the name of a checkpoint",
+    "export_type": "fp32, fp16 or int8",
+    "gpus": f"a whole number from 0 to {MAX_GPUS}",
+    "gpu_indices": 'a list of GPU numbers or UUIDs, such as [0, 1], or "auto"',
+    "release": 'a TAO release in text, such as "5.0.0"',
+    "image": "the name of a container image, without blanks",
+    "backend": "docker, local or embedded",
+    "shm_size": "a size of at least 1 MiB, such as 16G",
+    "env": "a mapping of variable names to texts",
+    "user": 'a text such as "1000:1000"',
+    "extends": "the name of another experiment",
+    "vars": "a mapping of names to texts, numbers, true, false or lists of these",
+    "overrides": "a mapping of dotted spec keys to values",
+    "description": "a text",
+    "tags": "a list of plain words",
+}
+"""What each key takes, to stand behind "must be"."""
+
+FILE_KEYS = ("tao_config", "experiments")
+EXPERIMENT_KEYS = tuple(EXPECTED)
+TAO_CONFIG_KEYS = ("gpus", "gpu_indices", "release", "image", "backend", "shm_size", "env", "user")
+SECRET_KEYS = frozenset({"model_key", "env"})
+"""Keys whose values are never shown."""
+
+
+def size_bytes(size: str | int) -> int | None:
+    """``16G`` is 17179869184, as docker reads it; None for what is no size.
+
+    Source: Docker CLI reference, docker run --shm-size: b, k, m or g, bytes when left out.
+    """
+    if isinstance(size, int):
+        return size
+    match = _SIZE.match(size)
+    return int(float(match[1]) * (1 << _SHIFTS[match[2].lower()])) if match and len(size) < 40 else None
+
+
+def are_plain(entry: Mapping[Any, Any], keys: tuple[str, ...]) -> bool:
+    """True where every key is one of ``keys`` and every value plainly right. False says nothing."""
+    return all(key in keys and _PLAIN[key](value) for key, value in entry.items())
+
+
+def _is_plain_name(value: object) -> bool:
+    return type(value) is str and is_name(value)
+
+
+def _fits(pattern: str, limit: int = 100) -> Callable[[object], bool]:
+    def fits(value: object) -> bool:
+        return type(value) is str and len(value) <= limit and re.fullmatch(pattern, value) is not None
+
+    return fits
+
+
+def _is_short_text(value: object) -> bool:
+    return type(value) is str and 0 < len(value) <= 500 and value.isascii() and value.isprintable()
+
+
+def _is_scalar(value: object) -> bool:
+    if type(value) is float or type(value) is int:
+        return -1e15 < value < 1e15  # neither infinite nor NaN nor huge
+    return type(value) is bool or value == "" or _is_short_text(value)
+
+
+def _is_gpu_count(value: object) -> bool:
+    return type(value) is int and 0 <= value <= MAX_GPUS
+
+
+def _are_gpu_indices(value: object) -> bool:
+    if type(value) is not list:
+        return value == "auto" and type(value) is str
+    return 0 < len(value) <= MAX_GPUS and all(type(i) is int and 0 <= i <= MAX_GPU_INDEX for i in value)
+
+
+def _is_shm_size(value: object) -> bool:
+    is_size = _fits(SIZE_PATTERN, 30)(value)
+    return is_size and type(value) is str and (size_bytes(value) or 0) >= MIN_SHM_BYTES
+
+
+def _one_of(words: tuple[str, ...]) -> Callable[[object], bool]:
+    return lambda value: type(value) is str and value in words
+
+
+def _mapping(
+    is_key: Callable[[object], bool], is_value: Callable[[object], bool]
+) -> Callable[[object], bool]:
+    def fits(value: object) -> bool:
+        return (
+            type(value) is dict
+            and len(value) <= MAX_ENTRIES
+            and all(is_key(key) and is_value(item) for key, item in value.items())
+        )
+
+    return fits
+
+
+def _are_tags(value: object) -> bool:
+    return type(value) is list and len(value) <= MAX_ENTRIES and all(_is_plain_name(tag) for tag in value)
+
+
+_IS_VARIABLE = _fits(VARIABLE_PATTERN)
+_PLAIN: dict[str, Callable[[Any], bool]] = {
+    "head": _is_plain_name,
+    "backbone": _is_plain_name,
+    "repository": _is_plain_name,
+    "model_key": _is_short_text,
+    "dataset": _fits(DATASET_PATTERN),
+    "export_model": _fits(EXPORT_MODEL_PATTERN),
+    "export_type": _one_of(PRECISIONS),
+    "gpus": _is_gpu_count,
+    "gpu_indices": _are_gpu_indices,
+    "release": _fits(RELEASE_PATTERN),
+    "image": _fits(r"[A-Za-z0-9][A-Za-z0-9./:@_-]*", 200),
+    "backend": _one_of(BACKENDS),
+    "shm_size": _is_shm_size,
+    "env": _mapping(_IS_VARIABLE, lambda value: value == "" or _is_short_text(value)),
+    "user": _fits(r"[A-Za-z0-9_]+(:[A-Za-z0-9_]+)?"),
+    "extends": _is_plain_name,
+    "vars": _mapping(_IS_VARIABLE, _is_scalar),
+    "overrides": _mapping(_fits(OVERRIDE_PATTERN), _is_scalar),
+    "description": _is_short_text,
+    "tags": _are_tags,
+}
