@@ -31,8 +31,28 @@ def main() -> None:
         theme=Theme(theme._STYLES), markup=False, emoji=False, highlight=False,
     )  # fmt: skip
     runs = [
-        _run("dssd_resnet18_01", "dssd", ("1",), epoch=57, epochs=80, step=61, steps=85, epoch_s=18.4, best=0.742),
-        _run("dino_resnet50_02", "dino", ("2", "3"), epoch=5, epochs=12, step=830, steps=1200, epoch_s=611.0, best=0.486),
+        _run(
+            "dssd_resnet18_01",
+            "dssd",
+            ("1",),
+            epoch=57,
+            epochs=80,
+            step=61,
+            steps=85,
+            epoch_s=18.4,
+            best=0.742,
+        ),
+        _run(
+            "dino_r50_02",
+            "dino",
+            ("2", "3"),
+            epoch=5,
+            epochs=12,
+            step=830,
+            steps=1200,
+            epoch_s=611.0,
+            best=0.486,
+        ),
         _run("segformer_b2_01", "segformer", (), epoch=0, epochs=40, step=0, steps=0, epoch_s=0, best=0),
     ]
     tails = {
@@ -40,7 +60,7 @@ def main() -> None:
             "Epoch 57/80",
             "61/85 [====================>.........] - ETA: 5s - loss: 1.7293",
         ],
-        "dino_resnet50_02": [
+        "dino_r50_02": [
             "Train and Val metrics generated.",
             "Epoch 4:  69%|██████████▍    | 830/1200 [07:02<03:08, 1.96it/s, v_num=1, train_loss_step=7.21]",
         ],
@@ -66,18 +86,28 @@ def _run(
     began = NOW - timedelta(seconds=epoch_s * (epoch - 1 + step / (steps or 1)))
     events: list[Event] = [
         RunQueued(
-            run=name, at=began, project="example_01", experiment=name, action="train", backend="docker", epochs=epochs
+            run=name,
+            at=began,
+            project="example_01",
+            experiment=name,
+            action="train",
+            backend="docker",
+            epochs=epochs,
         )
     ]
     if gpus:
         events.append(RunStarted(run=name, at=began, image=f"tao-toolkit:{head}", gpus=gpus, handle="1"))
     for number in range(1, epoch):
         at = began + timedelta(seconds=epoch_s * number)
-        events.append(EpochProgress(run=name, at=at, epoch=number, epochs=epochs, completed=True, epoch_s=epoch_s))
+        events.append(
+            EpochProgress(run=name, at=at, epoch=number, epochs=epochs, completed=True, epoch_s=epoch_s)
+        )
         share = number / epochs
         value = best if number == epoch - 3 else best * (0.5 + 0.45 * share)
         events.append(MetricReported(run=name, at=at, name="mAP", value=value, epoch=number))
-        events.append(MetricReported(run=name, at=at, name="loss", value=9.0 * (1 - 0.8 * share), epoch=number))
+        events.append(
+            MetricReported(run=name, at=at, name="loss", value=9.0 * (1 - 0.8 * share), epoch=number)
+        )
     if epoch:
         for seen in (0, step):
             at = NOW - timedelta(seconds=epoch_s * (step - seen) / steps)

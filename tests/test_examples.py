@@ -24,7 +24,9 @@ def examples() -> Path:
 def test_the_example_workspace_lacks_nothing_but_weights(examples: Path) -> None:
     workspace = Workspace(examples)
     findings = validate_projects(workspace, workspace.project_names(), {})
-    assert {(finding.severity.value, finding.code) for finding in findings} == {("warning", "pretrained-missing")}
+    assert {(finding.severity.value, finding.code) for finding in findings} == {
+        ("warning", "pretrained-missing")
+    }
 
 
 def test_the_example_mounts_file_is_accepted(tmp_path: Path) -> None:
