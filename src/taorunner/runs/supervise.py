@@ -2,34 +2,20 @@
 
 The terminal only watches. A closed terminal, a dropped connection or ``kill -9`` of the viewer does not reach it.
 It is started before anything is checked (importing takes as long as checking the user's files) and waits on its
-standard input for one line, ``BATCH<tab>STATE_DIR``. An end of input before that means that nothing is to be done.
+standard input for one line, ``BATCH<tab>STATE_DIR<tab>PURPOSE``. An end of input before that means that nothing is
+to be done. Another one for the same batch ends at once while the first lives.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 
-from taorunner.runs.store import BatchPaths, RunStore
-
-
-def is_supervised(paths: BatchPaths) -> bool:
-    """True while a supervisor of this batch lives: it holds the lock, and the kernel frees it with the process."""
-    try:
-        with paths.lock.open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except OSError:
-                return True
-            return False
-    except OSError:
-        return False
+from taorunner.runs.ownership import owning, say_ready
+from taorunner.runs.store import RunStore
 
 
 def main() -> None:
@@ -37,9 +23,10 @@ def main() -> None:
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTSTP):
         signal.signal(number, signal.SIG_IGN)
     _import_what_will_be_needed()
-    batch_id, _, state_dir = os.fsdecode(sys.stdin.buffer.readline()).rstrip("\n").partition("\t")
+    batch_id, _, rest = os.fsdecode(sys.stdin.buffer.readline()).rstrip("\n").partition("\t")
+    state_dir, _, purpose = rest.rpartition("\t")
     if state_dir:
-        _own(RunStore(Path(state_dir)), batch_id)
+        _own(RunStore(Path(state_dir)), batch_id, is_recovery=purpose == "recovery")
 
 
 def _import_what_will_be_needed() -> None:
@@ -48,14 +35,24 @@ def _import_what_will_be_needed() -> None:
     import taorunner.runs.runner  # noqa: F401
 
 
-def _own(store: RunStore, batch_id: str) -> None:
+def _own(store: RunStore, batch_id: str, *, is_recovery: bool) -> None:
     from taorunner import gpus
     from taorunner.backends.registry import load_backend
+    from taorunner.runs.recovery import look_after
     from taorunner.runs.runner import BatchRunner
 
-    with _locked(store.batch_paths(batch_id)) as log:
-        os.dup2(log, sys.stdout.fileno())
-        os.dup2(log, sys.stderr.fileno())
+    paths = store.batch_paths(batch_id)
+
+    def ready() -> None:
+        say_ready(paths)
+        if not is_recovery:
+            look_after(store, wait_s=0)
+
+    with owning(paths) as is_owner, paths.supervisor_log.open("ab") as log:
+        if not is_owner:
+            return
+        os.dup2(log.fileno(), sys.stdout.fileno())
+        os.dup2(log.fileno(), sys.stderr.fileno())
         try:
             runner = BatchRunner(
                 store,
@@ -63,9 +60,11 @@ def _own(store: RunStore, batch_id: str) -> None:
                 make_backend=load_backend,
                 known_gpus=_known_gpus(gpus.inventory()),
                 environ=os.environ,
+                ready=ready,
             )
             signal.signal(signal.SIGTERM, lambda *_: runner.stop_all())
-            runner.run()
+            if runner.run():
+                store.open_batches.end(batch_id)
         except BaseException:
             traceback.print_exc()
             raise
@@ -74,14 +73,3 @@ def _own(store: RunStore, batch_id: str) -> None:
 def _known_gpus(inventory: object) -> list[str] | None:
     found = getattr(inventory, "gpus", None)
     return [str(gpu.index) for gpu in found] if found else None
-
-
-@contextlib.contextmanager
-def _locked(paths: BatchPaths) -> Iterator[int]:
-    """Holds the batch's lock; gives the descriptor of the supervisor's own log. Ends at once if another one has it."""
-    with paths.lock.open("ab") as lock, paths.supervisor_log.open("ab") as log:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise SystemExit(0) from None
-        yield log.fileno()
