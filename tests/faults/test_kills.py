@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from command_line import wait_for
 
-ROUNDS = int(os.environ.get("TAORUNNER_FAULT_ROUNDS", "6"))
+ROUNDS = int(os.environ.get("TAORUNNER_FAULT_ROUNDS", "4"))
 SEED = int(os.environ.get("TAORUNNER_FAULT_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 30)
 LONGEST_S = 4.0
 
