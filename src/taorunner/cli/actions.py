@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from taorunner.project.workspace import Workspace
     from taorunner.runs.handover import Supervisor
     from taorunner.runs.record import Orders
-    from taorunner.runs.store import RunStore
+    from taorunner.runs.store import Batch, RunStore
 
 COMMANDS = {
     "convert": "Convert the dataset (dataset_convert).",
@@ -249,10 +249,7 @@ def start_and_watch(
     supervisor.give(batch.id, str(workspace.state_dir))
     store.open_batches.handed_over(batch.id)
     if wishes.detach:
-        from taorunner.runs.starting import wait_for_start
-
-        _tell_detached(batch.runs, wishes)
-        return wait_for_start(store, batch.id, batch.runs)
+        return _detach(store, batch, wishes)
     from taorunner.console.watch import watch_batch  # after the handover: it is needed only from here on
 
     return watch_batch(store, batch, json=wishes.json, plain=wishes.plain, is_owned=supervisor.is_alive)
@@ -318,15 +315,23 @@ def _show_dry_run(workspace: Workspace, project: str, request: ActionRequest, wi
     return 0
 
 
-def _tell_detached(runs: tuple[str, ...], wishes: Wishes) -> None:
+def _detach(store: RunStore, batch: Batch, wishes: Wishes) -> int:
+    """Tells the ids at once, and returns when what can start has started or has failed to."""
+    from taorunner.runs.starting import wait_for_start
+
     if wishes.json:
         import json
 
-        typer.echo(json.dumps([{"run": run} for run in runs]))
-        return
-    for run in runs:
-        typer.echo(run)
-    typer.echo("taorunner attach shows them, taorunner stop RUN ends one", err=True)
+        typer.echo(json.dumps([{"run": run} for run in batch.runs]))
+    else:
+        typer.echo("\n".join(batch.runs))
+    refused = wait_for_start(store, batch.id, batch.runs)
+    for record in refused:
+        hint = f" ({record.hint})" if record.hint else ""
+        typer.echo(f"{record.id} could not be started: {record.reason}{hint}", err=True)
+    if not wishes.json and len(refused) < len(batch.runs):
+        typer.echo("taorunner attach shows them, taorunner stop RUN ends one", err=True)
+    return max((record.error_code or 0 for record in refused), default=0)
 
 
 def distinct(names: list[str]) -> tuple[str, ...]:
