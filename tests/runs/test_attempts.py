@@ -17,10 +17,13 @@ from taorunner.backends.local_process import LocalBackend
 from taorunner.catalog.load import load_network
 from taorunner.errors import MachineError, UserFilesError
 from taorunner.events import Notice, RunStarted, RunState, now
+from taorunner.gpus import Inventory
+from taorunner.leases import Leases
 from taorunner.planning.argv import ArgumentValues, build_argv
 from taorunner.planning.plan import RunPlan
 from taorunner.progress.verdict import Verdict
 from taorunner.runs.attempts import next_attempt
+from taorunner.runs.free_gpus import FreeGpus
 from taorunner.runs.record import Orders, RunRecord
 from taorunner.runs.runner import BatchRunner
 from taorunner.runs.stopping import stop_runs
@@ -66,7 +69,7 @@ class World:
     def runner(self, batch: Batch) -> BatchRunner:
         path = f"{self.root / 'bin'}{os.pathsep}{os.environ['PATH']}"
         return BatchRunner(
-            self.store, batch, make_backend=lambda _name: LocalBackend({"PATH": path}), known_gpus=None,
+            self.store, batch, make_backend=lambda _name: LocalBackend({"PATH": path}), gpus=FreeGpus(Leases(self.store.runs_dir / ".leases"), Inventory),
             environ={"PATH": path}, retry_waits_s=(0.0,),
         )  # fmt: skip
 

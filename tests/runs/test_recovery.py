@@ -37,9 +37,12 @@ from taorunner.events import (
     RunState,
     now,
 )
+from taorunner.gpus import Inventory
+from taorunner.leases import Leases
 from taorunner.planning.plan import RunPlan, SecretSource
 from taorunner.runs import worker
 from taorunner.runs.console_log import ConsoleLog
+from taorunner.runs.free_gpus import FreeGpus
 from taorunner.runs.log_position import RecordedLog
 from taorunner.runs.ownership import is_supervised, owning
 from taorunner.runs.recovery import adopt, mark_lost, orphans
@@ -130,7 +133,7 @@ class Begun:
 
     def go_on(self, engine: Engine) -> bool:
         return BatchRunner(
-            self.store, self.batch, make_backend=lambda _name: engine, known_gpus=None, environ={}
+            self.store, self.batch, make_backend=lambda _name: engine, gpus=FreeGpus(Leases(self.store.runs_dir / ".leases"), Inventory), environ={}
         ).run()
 
     @property

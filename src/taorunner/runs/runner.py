@@ -34,9 +34,9 @@ from taorunner.runs.attempts import RETRY_WAITS_S, clear_earlier, next_attempt
 from taorunner.runs.caretaker import Caretaker
 from taorunner.runs.console_log import ConsoleLog
 from taorunner.runs.evidence import Evidence
+from taorunner.runs.free_gpus import FreeGpus, Queued
 from taorunner.runs.record import RunRecord
 from taorunner.runs.recovery import mend, pick_up
-from taorunner.runs.scheduler import Waiting, choose
 from taorunner.runs.store import Batch, RunStore
 from taorunner.runs.worker import (
     Ended,
@@ -74,7 +74,7 @@ class _Active:
 
 
 class BatchRunner:
-    """Runs one batch to its end. ``known_gpus`` are host ids, None when nobody can tell.
+    """Runs one batch to its end, on GPUs that ``gpus`` finds free and holds.
 
     ``environ`` is where ``env:NAME`` secrets are looked up. ``make_backend`` gives one instance per name.
     """
@@ -85,7 +85,7 @@ class BatchRunner:
         batch: Batch,
         *,
         make_backend: Callable[[str], Backend],
-        known_gpus: Sequence[str] | None,
+        gpus: FreeGpus,
         environ: Mapping[str, str],
         parallel_without_gpu: int = 1,
         ready: Callable[[], None] = lambda: None,
@@ -93,7 +93,7 @@ class BatchRunner:
     ) -> None:
         self._store, self._batch = store, batch
         self._make_backend = make_backend
-        self._known_gpus = known_gpus
+        self._gpus = gpus
         self._environ = environ
         self._parallel_without_gpu = parallel_without_gpu
         self._ready: Callable[[], None] | None = ready
@@ -149,6 +149,7 @@ class BatchRunner:
             self._clear(record)
             return
         launch = Launch(run_id, self._store.paths(run_id).directory, record.gpus)
+        self._gpus.adopt(run_id, plan.backend, record.gpus)
         try:
             backend = self._backend(plan.backend)
         except TaorunnerError as error:
@@ -193,33 +194,42 @@ class BatchRunner:
 
     def _start_what_fits(self) -> None:
         waiting = [
-            Waiting(run_id, self._plans[run_id].gpus.count, self._plans[run_id].gpus.ids)
+            Queued(run_id, plan.backend, plan.gpus.count, plan.gpus.ids)
             for run_id, record in self._records.items()
             if record.state is RunState.QUEUED and self._not_before_s.get(run_id, 0.0) <= time.monotonic()
+            for plan in [self._plans[run_id]]
         ]
         if not waiting:
             return
-        busy = frozenset(gpu for active in self._active.values() for gpu in active.launch.gpu_ids)
-        starts = choose(
-            waiting,
-            busy_gpus=busy,
-            known_gpus=self._known_gpus,
-            running=len(self._active),
-            running_without_gpu=sum(not active.launch.gpu_ids for active in self._active.values()),
-            parallel=self._batch.parallel,
-            parallel_without_gpu=self._batch.parallel or self._parallel_without_gpu,
-        )
-        for start in starts:
+        try:
+            decision = self._gpus.decide(
+                waiting,
+                {run_id: active.launch.gpu_ids for run_id, active in self._active.items()},
+                self._backend,
+                parallel=self._batch.parallel,
+                parallel_without_gpu=self._batch.parallel or self._parallel_without_gpu,
+            )
+        except TaorunnerError as error:  # no leases, no GPUs: two runs on one would be worse
+            for queued in waiting:
+                if queued.gpu_count:
+                    self._finish(
+                        queued.run_id, RunState.FAILED, error.message, hint=error.hint, error_code=error.exit_code
+                    )  # fmt: skip
+            return
+        for run_id, code, text in decision.notices:
+            level = "info" if code == "gpu-wait" else "warning"
+            self._emit(run_id, [Notice(run=run_id, at=now(), level=level, code=code, text=text)])
+        for start in decision.starts:
             self._begin(start.run_id, start.gpu_ids)
-        if not starts and not self._active:
-            for run in waiting:
-                reason = f"the run asks for {_asked(run)}, this machine has {len(self._known_gpus or ())}"
-                hint = "lower gpus: or correct gpu_indices:; nvidia-smi lists the GPUs"
-                self._finish(run.run_id, RunState.FAILED, reason, hint=hint, error_code=ExitCode.MACHINE)
+        for queued in decision.impossible:
+            asked = "1 GPU" if queued.gpu_count == 1 else f"{queued.gpu_count} GPUs"
+            reason = f"the run asks for {asked}, this machine has {decision.known}"
+            hint = "lower gpus: or correct gpu_indices:; nvidia-smi lists the GPUs"
+            self._finish(queued.run_id, RunState.FAILED, reason, hint=hint, error_code=ExitCode.MACHINE)
 
     def _begin(self, run_id: str, gpu_ids: tuple[str, ...]) -> None:
         plan = self._plans[run_id]
-        launch = Launch(run_id, self._store.paths(run_id).directory, gpu_ids)
+        launch = Launch(run_id, self._store.paths(run_id).directory, gpu_ids, self._gpus.lease(run_id))
         try:
             backend = self._backend(plan.backend)
             self._set_aside(run_id, plan)
@@ -239,7 +249,9 @@ class BatchRunner:
             return
         launched_at = now()
         evidence = Evidence(plan, run_id, launched_at)
-        worker = Worker(backend, plan, launch, self._inbox, lambda: self._prepare_files(backend, plan, launch))
+        worker = Worker(
+            backend, plan, launch, self._inbox, lambda: self._prepare_files(backend, plan, launch)
+        )
         log = ConsoleLog(self._store.paths(run_id).console, secrets)
         log.recorded.save(self._store.paths(run_id).position)
         self._active[run_id] = _Active(plan, launch, worker, backend, evidence, log, secrets=secrets)
@@ -397,9 +409,7 @@ class BatchRunner:
         if not self._tries_again(run_id, verdict, message.status):
             self._finish(run_id, verdict.state, verdict.reason, hint=verdict.hint, status=message.status)
 
-    def _tries_again(
-        self, run_id: str, ended: Verdict | TaorunnerError, status: EngineStatus | None
-    ) -> bool:
+    def _tries_again(self, run_id: str, ended: Verdict | TaorunnerError, status: EngineStatus | None) -> bool:
         """``--retries``: back into the queue, to go on from the newest checkpoint."""
         coming = next_attempt(self._records[run_id], self._plans[run_id], ended, self._retry_waits_s)
         if coming is None:
@@ -417,6 +427,7 @@ class BatchRunner:
         if active.handle is not None and status is not None and status.state is not EngineState.MISSING:
             with suppress(TaorunnerError):  # tried again right before the next attempt
                 active.backend.remove(active.handle)
+        self._gpus.release(run_id)
         return True
 
     def _finish(
@@ -446,6 +457,7 @@ class BatchRunner:
                 self._emit(
                     run_id, [Notice(run=run_id, at=now(), level="warning", code="not-removed", text=text)]
                 )
+        self._gpus.release(run_id)
         self._emit(run_id, [event])  # last: who sees it may expect that nothing is left to do
 
     # stopping
@@ -503,9 +515,3 @@ def _write_spec(plan: RunPlan, launch: Launch) -> None:
         return
     path = launch.run_dir / "input" / plan.spec.file_name
     path.write_text(plan.spec.text, encoding="utf-8")
-
-
-def _asked(run: Waiting) -> str:
-    if run.gpu_ids is not None:
-        return f"GPU {', '.join(run.gpu_ids)}"
-    return "1 GPU" if run.gpu_count == 1 else f"{run.gpu_count} GPUs"

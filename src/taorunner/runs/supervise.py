@@ -36,8 +36,9 @@ def _import_what_will_be_needed() -> None:
 
 
 def _own(store: RunStore, batch_id: str, *, is_recovery: bool) -> None:
-    from taorunner import gpus
     from taorunner.backends.registry import load_backend
+    from taorunner.leases import Leases
+    from taorunner.runs.free_gpus import FreeGpus
     from taorunner.runs.recovery import look_after
     from taorunner.runs.runner import BatchRunner
 
@@ -58,7 +59,7 @@ def _own(store: RunStore, batch_id: str, *, is_recovery: bool) -> None:
                 store,
                 store.load_batch(batch_id),
                 make_backend=load_backend,
-                known_gpus=_known_gpus(gpus.inventory()),
+                gpus=FreeGpus(Leases()),
                 environ=os.environ,
                 ready=ready,
             )
@@ -68,8 +69,3 @@ def _own(store: RunStore, batch_id: str, *, is_recovery: bool) -> None:
         except BaseException:
             traceback.print_exc()
             raise
-
-
-def _known_gpus(inventory: object) -> list[str] | None:
-    found = getattr(inventory, "gpus", None)
-    return [str(gpu.index) for gpu in found] if found else None
