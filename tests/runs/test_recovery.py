@@ -133,7 +133,11 @@ class Begun:
 
     def go_on(self, engine: Engine) -> bool:
         return BatchRunner(
-            self.store, self.batch, make_backend=lambda _name: engine, gpus=FreeGpus(Leases(self.store.runs_dir / ".leases"), Inventory), environ={}
+            self.store,
+            self.batch,
+            make_backend=lambda _name: engine,
+            gpus=FreeGpus(Leases(self.store.runs_dir / ".leases"), Inventory),
+            environ={},
         ).run()
 
     @property
@@ -198,18 +202,11 @@ def test_a_run_that_was_being_started_is_adopted_or_started_once(
 ) -> None:
     begun.die_as(state=RunState.STARTING, launched_at=now())
     engine = Engine(has=has)
-    if has is EngineState.CREATED:
-        engine.submit = lambda request: _start(engine, request)  # type: ignore[method-assign]
     assert begun.go_on(engine)
     assert begun.log == OUTPUT
     assert begun.ends() == [(RunState.SUCCEEDED, "finished")]
     assert len([event for event in begun.events() if isinstance(event, RunStarted)]) == 1
-    assert engine.removed == [RUN]
-
-
-def _start(engine: Engine, request: EngineRequest) -> Started:
-    engine.has = EngineState.EXITED
-    return Started(Handle(engine.name, request.run_id, "c1", request.run_dir))
+    assert engine.removed == [RUN] * (2 if has is EngineState.CREATED else 1)
 
 
 def test_a_stop_that_was_asked_for_reaches_a_run_that_was_being_started(begun: Begun) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from taorunner.backends.base import EngineState, Handle
 from taorunner.backends.secrets import remove_secrets, stored_secrets
-from taorunner.errors import RunStateError, TaorunnerError
+from taorunner.errors import MachineError, RunStateError, TaorunnerError
 from taorunner.events import Event, RunFinished, RunState, now
 from taorunner.runs.console_log import ConsoleLog
 from taorunner.runs.log_position import RecordedLog
@@ -28,11 +28,17 @@ from taorunner.runs.store import RunStore
 from taorunner.runs.told import Told
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from taorunner.backends.base import Backend
     from taorunner.planning.plan import RunPlan
     from taorunner.runs.evidence import Evidence
 
 READY_WITHIN_S = 3.0
 """A supervisor needs half a second to start and a moment to ask the engine."""
+ENGINE_WITHIN_S = 10.0
+"""An engine that is just being restarted is waited for."""
+_ASK_AGAIN_S = 0.2
 _POLL_S = 0.02
 _NEVER_STARTED = "taorunner was ended while it recorded this run; it was never started"
 
@@ -60,6 +66,28 @@ def pick_up(store: RunStore, record: RunRecord, plan: RunPlan) -> PickedUp:
     evidence = Evidence(plan, record.id, launched_at, record.status_sizes)
     events = evidence.catch_up(paths.console, recorded, told, now())
     return PickedUp(evidence, ConsoleLog(paths.console, secrets, recorded), secrets, events)
+
+
+def has_started(backend: Backend, run_id: str, directory: Path) -> bool:
+    """Whether the engine has a run of which there is no handle; one that it only created is removed.
+
+    Raises:
+        MachineError: the engine does not answer, also after a while.
+    """
+    deadline = time.monotonic() + ENGINE_WITHIN_S
+    while True:
+        try:
+            found = backend.find(run_id, directory)
+            if found is None:
+                return False
+            if backend.inspect([found])[run_id].state in (EngineState.RUNNING, EngineState.EXITED):
+                return True
+            backend.remove(found)
+            return False
+        except MachineError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_ASK_AGAIN_S)
 
 
 def mend(store: RunStore, record: RunRecord) -> None:

@@ -36,7 +36,7 @@ from taorunner.runs.console_log import ConsoleLog
 from taorunner.runs.evidence import Evidence
 from taorunner.runs.free_gpus import FreeGpus, Queued
 from taorunner.runs.record import RunRecord
-from taorunner.runs.recovery import mend, pick_up
+from taorunner.runs.recovery import has_started, mend, pick_up
 from taorunner.runs.store import Batch, RunStore
 from taorunner.runs.worker import (
     Ended,
@@ -148,10 +148,17 @@ class BatchRunner:
             mend(self._store, record)
             self._clear(record)
             return
-        launch = Launch(run_id, self._store.paths(run_id).directory, record.gpus)
         self._gpus.adopt(run_id, plan.backend, record.gpus)
+        directory = self._store.paths(run_id).directory
+        launch = Launch(run_id, directory, record.gpus, self._gpus.lease(run_id))
         try:
             backend = self._backend(plan.backend)
+            if record.handle is None and not has_started(backend, run_id, directory):
+                self._gpus.release(run_id)  # its GPUs may be another's by now: it waits for its turn again
+                self._plans[run_id] = replace(plan, set_aside=())  # that has been done
+                self._store.save_plan(run_id, self._plans[run_id])
+                self._save(replace(record, state=RunState.QUEUED, gpus=(), launched_at=None))
+                return
         except TaorunnerError as error:
             self._leave_undecided(run_id, error.message)
             return
