@@ -64,8 +64,7 @@ class Lease:
         """Idempotent. Never unlocks: a process that inherited the lease keeps it."""
         for descriptor in self.descriptors:
             if self._is_signed and descriptor in self._alone:
-                with suppress(OSError):
-                    os.ftruncate(descriptor, 0)
+                _write(descriptor, None)
             os.close(descriptor)
         self.descriptors = self._alone = ()
 
@@ -219,12 +218,12 @@ class Leases:
             raise NotADirectoryError(errno.ENOTDIR, "it is not a folder")
 
 
-def _write(descriptor: int, holder: Holder) -> None:
+def _write(descriptor: int, holder: Holder | None) -> None:
     """Only into a file that everybody may write: what is linked here by a prankster must not be harmed."""
     if os.fstat(descriptor).st_mode & 0o666 == 0o666:
         with suppress(OSError):
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps(asdict(holder)).encode(), 0)
+            os.pwrite(descriptor, b"" if holder is None else json.dumps(asdict(holder)).encode(), 0)
 
 
 def _read(descriptor: int) -> Holder | None:
