@@ -183,6 +183,7 @@ def test_a_running_run_is_followed_from_the_position_of_its_log(begun: Begun) ->
     assert begun.log == OUTPUT
     assert engine.positions[0] == LogPosition(stdout=4)
     assert begun.ends() == [(RunState.SUCCEEDED, "finished")]
+    assert [event.handle for event in begun.events() if isinstance(event, RunStarted)] == ["c1"]
     assert (engine.submitted, engine.removed) == ([], [RUN])
     assert not paths.position.exists()
 

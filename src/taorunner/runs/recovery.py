@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from taorunner.backends.base import EngineState, Handle
 from taorunner.backends.secrets import remove_secrets, stored_secrets
 from taorunner.errors import MachineError, RunStateError, TaorunnerError
-from taorunner.events import Event, RunFinished, RunState, now
+from taorunner.events import Event, RunFinished, RunStarted, RunState, now
 from taorunner.runs.console_log import ConsoleLog
 from taorunner.runs.log_position import RecordedLog
 from taorunner.runs.open_batches import restored_environ
@@ -65,6 +65,12 @@ def pick_up(store: RunStore, record: RunRecord, plan: RunPlan) -> PickedUp:
     launched_at = record.launched_at or record.started_at or record.queued_at
     evidence = Evidence(plan, record.id, launched_at, record.status_sizes)
     events = evidence.catch_up(paths.console, recorded, told, now())
+    if record.handle is not None and not told.has_started(record.handle):
+        started = RunStarted(
+            run=record.id, at=record.started_at or launched_at, image=record.image, image_digest=record.image_digest,
+            gpus=record.gpus, handle=record.handle,
+        )  # fmt: skip
+        events = [started, *events]
     return PickedUp(evidence, ConsoleLog(paths.console, secrets, recorded), secrets, events)
 
 

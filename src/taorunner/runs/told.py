@@ -18,14 +18,19 @@ class Told:
     def __init__(self, events: Iterable[Event]) -> None:
         self._keys: set[tuple[object, ...]] = set()
         self.checkpoints: set[str] = set()
+        self._handle: str | None = None
         for event in events:
             if isinstance(event, RunStarted):
                 self._keys.clear()
+                self._handle = event.handle
             key = _key(event)
             if key is not None:
                 self._keys.add(key)
             if isinstance(event, CheckpointSaved):
                 self.checkpoints.add(posixpath.basename(event.path))
+
+    def has_started(self, handle: str) -> bool:
+        return self._handle == handle
 
     def new_ones(self, events: Sequence[Event]) -> list[Event]:
         return [event for event in events if _key(event) not in self._keys]
