@@ -72,9 +72,7 @@ def inventory() -> Inventory:
 
 def parent_of(mig_uuid: str) -> str | None:
     """The UUID of the GPU that a MIG device is a part of; None when nobody can tell."""
-    if mig_uuid.startswith(
-        "MIG-GPU-"
-    ):  # as drivers before 470 name them: MIG-<GPU's UUID>/<instance>/<instance>
+    if mig_uuid.startswith("MIG-GPU-"):  # as drivers before 470 name them: "MIG-<UUID>/1/0"
         return mig_uuid[len("MIG-") :].partition("/")[0]
     try:
         import pynvml

@@ -110,7 +110,13 @@ def place(tmp_path: Path, workspace_factory: Callable[..., Path]) -> Iterator[Ma
             specs={f"{name}/train.yaml": SPEC for name in experiments},
             data={"coco/annotations.json": "{}"},
         )
-        made.append(Place(root, Cli(home, engine.environment()), engine))
+        made.append(
+            Place(
+                root,
+                Cli(home, {**engine.environment(), "TAORUNNER_LEASES": str(tmp_path / "leases")}),
+                engine,
+            )
+        )
         return made[-1]
 
     yield make

@@ -66,9 +66,7 @@ class EngineRequest:
     network: str | None = None
     privileged: bool = False
     tty: bool = False
-    lease: tuple[int, ...] = field(
-        default=(), compare=False, repr=False
-    )  # see Launch; means nothing elsewhere
+    lease: tuple[int, ...] = field(default=(), compare=False, repr=False)  # as in Launch
 
 
 @dataclass(frozen=True, slots=True)
