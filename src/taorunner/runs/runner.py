@@ -52,7 +52,8 @@ from taorunner.runs.worker import (
 
 TICK_S = 0.1
 STATUS_EVERY_S = 0.5
-_INBOX_SIZE = 256
+_INBOX_SIZE = 32
+"""Messages; a piece of output is 256 KiB at most. A log that is faster than we are waits in the pipe, not in memory."""
 _MESSAGES_A_TURN = 64
 
 
