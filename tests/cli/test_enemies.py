@@ -323,14 +323,14 @@ def test_records_that_somebody_spoilt(cli: Cli, workspace: Path) -> None:
     for name, text in {"a": "", "b": "{", "c": "[]", "d": '{"id": 1}', "e": "\0\0"}.items():
         (runs / name).mkdir()
         (runs / name / "record.json").write_text(text)
-    (runs / "f").write_text("a file")
+    (runs / "zz").write_text("a file")  # not a part of any run id, which ends in hexadecimal digits
     (good / "events.jsonl").write_bytes(
         b"\xff\xfe\n{}\n[]\n" + (good / "events.jsonl").read_bytes() + b'{"event": "Run'
     )
     listed = cli("runs", "list", "--json", cwd=workspace)
     assert [run["state"] for run in listed.json] == ["SUCCEEDED"]
     assert cli("runs", "show", "e1", "--json", cwd=workspace).json[0]["state"] == "SUCCEEDED"
-    for name in ("a", "b", "c", "d", "e", "f"):
+    for name in ("a", "b", "c", "d", "e", "zz"):
         done = cli("runs", "show", name, cwd=workspace)
         no_traceback(done.out, done.err)
         assert done.code in (2, 6), done

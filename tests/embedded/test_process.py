@@ -570,10 +570,10 @@ def test_unknown_action_is_a_usage_error(start: Start) -> None:
 
 def test_missing_extra_is_one_line_that_names_it(tmp_path: Path) -> None:
     """An interpreter without site packages, which still finds the network."""
-    source = Path(sys.modules["taorunner"].__path__[0]).parent
+    (tmp_path / "taorunner").symlink_to(sys.modules["taorunner"].__path__[0])
     result = subprocess.run(
         [sys.executable, "-S", "-m", "taorunner.embedded", "--help"],
-        env={**os.environ, "PYTHONPATH": str(source)},
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=60,
