@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ _KILL_PATIENCE_S = 10.0
 _READ_BYTES = 256 * 1024
 
 
-class HostBackend:
+class HostBackend(ABC):
     """See ``backends.base`` for the promises. A subclass says what is run."""
 
     name = "host"
@@ -54,11 +55,11 @@ class HostBackend:
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         self._environ = dict(os.environ if environ is None else environ)
 
-    def check(self) -> list[Finding]:
-        raise NotImplementedError
+    @abstractmethod
+    def check(self) -> list[Finding]: ...
 
-    def prepare(self, plan: RunPlan, report: Report) -> str | None:
-        raise NotImplementedError
+    @abstractmethod
+    def prepare(self, plan: RunPlan, report: Report) -> str | None: ...
 
     def host_command(self, plan: RunPlan) -> tuple[str, ...]:
         """The argv on this machine, marks in it."""
