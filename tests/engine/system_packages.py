@@ -22,6 +22,9 @@ PROGRAMS = {  # program -> its Debian package; of several names the first that t
     "ip": ("iproute2",),
     "sshd": ("openssh-server",),
     "gcc": ("gcc",),
+    "zsh": ("zsh",),  # completion is tried in the shells themselves, screens in tmux
+    "fish": ("fish",),
+    "tmux": ("tmux",),
 }
 
 
