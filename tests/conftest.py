@@ -11,6 +11,7 @@ import base64
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import urllib.error
 import urllib.request
@@ -32,11 +33,15 @@ ENGINE_FIXTURES = {"engine", "own_engine", "noop_image", "tao_image", "registry"
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         os.environ[RIG_VARIABLE] = f"{os.getpid()}:/tmp/taor-{secrets.token_hex(4)}"
+        os.environ["TAORUNNER_LEASES"] = (
+            f"/tmp/taor-leases-{secrets.token_hex(4)}"  # not those of this machine
+        )
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput") and RIG_VARIABLE in os.environ:
         rig.down(rig_place()[1])
+        shutil.rmtree(os.environ["TAORUNNER_LEASES"], ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

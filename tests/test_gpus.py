@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 
-from taorunner.gpus import Gpu, GpuProcess, Inventory, inventory
+from taorunner.gpus import Gpu, GpuProcess, Inventory, inventory, parent_of
 
 GiB = 1024**3
 TWO = Inventory((Gpu(0, "GPU-11aa", "A"), Gpu(1, "GPU-11ab", "B"), Gpu(2, "GPU-22cc", "C")))
@@ -107,3 +107,11 @@ def test_a_gpu_is_found_by_index_and_by_uuid() -> None:
         TWO.gpus[2],
     ]
     assert [TWO.find(gpu_id) for gpu_id in ("3", "GPU-11", "GPU-", "", "-1", "01", "MIG-1")] == [None] * 7
+
+
+def test_an_old_name_of_a_part_says_whose_part_it_is() -> None:
+    assert parent_of("MIG-GPU-3f2a/1/0") == "GPU-3f2a"
+
+
+def test_without_a_driver_nobody_knows_whose_part_it_is() -> None:
+    assert parent_of("MIG-3f2a0000-0000-4000-8000-000000000000") is None

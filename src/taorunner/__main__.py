@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from taorunner.runs.handover import Supervisor
 
 
-_ACTIONS = frozenset({"convert", "train", "evaluate", "prune", "export", "inference", "run"})
+_ACTIONS = frozenset({"convert", "train", "evaluate", "prune", "export", "inference", "run", "resume"})
 _NO_RUN = frozenset(
     {"--help", "-h", "--dry-run", "--version", "validate", "init-project", "networks", "runs", "logs"}
 )

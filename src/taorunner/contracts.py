@@ -137,7 +137,8 @@ class CheckpointContract:
     """Where training leaves its weights, relative to the results folder.
 
     ``globs`` match full checkpoints only (never teacher, EMA or pretrained files); ``epoch_pattern`` has one
-    group, the epoch as written; ``first_epoch`` the number of the first one in that name.
+    group, the epoch as written; ``first_epoch`` the number of the first one in that name. ``resume_globs`` match what
+    training goes on from where that is not the weights themselves.
     """
 
     globs: tuple[str, ...] = ()
@@ -147,6 +148,7 @@ class CheckpointContract:
     is_directory: bool = False
     resume: ResumeRule = ResumeRule.NONE
     suffixes: tuple[str, ...] = ()
+    resume_globs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ class Gpu:
     memory_used_bytes: int | None = None
     load_percent: int | None = None
     processes: tuple[GpuProcess, ...] = ()
+    is_split: bool = False  # into MIG devices: nobody can use it as a whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,25 @@ def inventory() -> Inventory:
         _ask(pynvml, pynvml.nvmlShutdown)
 
 
+def parent_of(mig_uuid: str) -> str | None:
+    """The UUID of the GPU that a MIG device is a part of; None when nobody can tell."""
+    if mig_uuid.startswith("MIG-GPU-"):  # as drivers before 470 name them: "MIG-<UUID>/1/0"
+        return mig_uuid[len("MIG-") :].partition("/")[0]
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+    except Exception:  # no package, no library, no driver
+        return None
+    try:
+        part = pynvml.nvmlDeviceGetHandleByUUID(mig_uuid)
+        return _text(pynvml.nvmlDeviceGetUUID(pynvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(part)))
+    except pynvml.NVMLError:
+        return None
+    finally:
+        _ask(pynvml, pynvml.nvmlShutdown)
+
+
 def _gpu(nvml: Any, index: int) -> Gpu | None:
     """None for a GPU that the driver lost (fallen off the bus): the others are still there."""
     handle = _ask(nvml, lambda: nvml.nvmlDeviceGetHandleByIndex(index))
@@ -76,6 +96,7 @@ def _gpu(nvml: Any, index: int) -> Gpu | None:
         return None
     memory = _ask(nvml, lambda: nvml.nvmlDeviceGetMemoryInfo(handle))
     load = _ask(nvml, lambda: nvml.nvmlDeviceGetUtilizationRates(handle))
+    mig = _ask(nvml, lambda: nvml.nvmlDeviceGetMigMode(handle))
     return Gpu(
         index=index,
         uuid=_ask(nvml, lambda: _text(nvml.nvmlDeviceGetUUID(handle))) or "",
@@ -88,6 +109,7 @@ def _gpu(nvml: Any, index: int) -> Gpu | None:
             or _ask(nvml, lambda: nvml.nvmlDeviceGetComputeRunningProcesses_v2(handle))
             or ()
         ),
+        is_split=mig is not None and bool(mig[0]),
     )
 
 

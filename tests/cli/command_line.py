@@ -82,6 +82,7 @@ class Cli:
             "LANG": "C.UTF-8",
             "COLUMNS": "100",
             "TERM": "xterm-256color",
+            "TAORUNNER_LEASES": os.environ["TAORUNNER_LEASES"],  # set for the whole of the test run
             # an engine is reached only by a test that names one
             "DOCKER_HOST": f"unix://{self.home}/no-engine.sock",
         }

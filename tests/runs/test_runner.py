@@ -34,7 +34,10 @@ from taorunner.events import (
     RunState,
     now,
 )
+from taorunner.gpus import Gpu, Inventory
+from taorunner.leases import Leases
 from taorunner.planning.plan import GpuRequest, RenderedSpec, RunPlan, SecretSource
+from taorunner.runs.free_gpus import FreeGpus
 from taorunner.runs.runner import BatchRunner
 from taorunner.runs.store import RunStore
 
@@ -163,7 +166,12 @@ class World:
         named = [(f"20261120-000000-{name}-x", plan) for name, plan in plans.items()]
         batch = self.store.create_batch(named, now(), parallel=options.pop("parallel", None), environ={})
         backend = ScriptedBackend(scripts)
-        settings = {"known_gpus": ["0", "1"], "environ": {}, "parallel_without_gpu": 9, **options}
+        settings = {
+            "gpus": FreeGpus(Leases(self.root / "leases"), two_gpus),
+            "environ": {},
+            "parallel_without_gpu": 9,
+            **options,
+        }
         runner = BatchRunner(self.store, batch, make_backend=lambda _name: backend, **settings)
         runner.run()
         return Outcome(
@@ -186,6 +194,10 @@ class Outcome:
 
     def log(self, name: str) -> bytes:
         return self.store.paths(self.ids[name]).console.read_bytes()
+
+
+def two_gpus() -> Inventory:
+    return Inventory(tuple(Gpu(index, f"GPU-{index}", "H100") for index in range(2)))
 
 
 @pytest.fixture
@@ -236,7 +248,8 @@ def test_the_end_of_the_stream_is_not_the_end_of_the_run(world: World) -> None:
     outcome = world.run({"e1": script})
     assert outcome.state("e1")[0] is RunState.SUCCEEDED
     assert outcome.log("e1") == b"first\nsecond\n" + GOOD
-    assert outcome.backend.positions == [LogPosition(), LogPosition(stdout=6)]
+    whole = LogPosition(stdout=6 + 7 + len(GOOD))  # what was followed anew is read again once it is over
+    assert outcome.backend.positions == [LogPosition(), LogPosition(stdout=6), whole]
 
 
 def test_an_engine_that_is_away_for_a_while_is_noticed_and_waited_for(world: World) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taorunner.runs.scheduler import Start, Waiting, choose
+from taorunner.runs.scheduler import PATIENCE, Fairness, Start, Waiting, choose
 
 
 def start(waiting: list[Waiting], **changes: object) -> list[Start]:
@@ -35,9 +35,51 @@ def test_any_free_gpus_are_taken_in_order() -> None:
     assert start([Waiting("a", 1), Waiting("b", 1)]) == [Start("a", ("0",)), Start("b", ("1",))]
 
 
-def test_nobody_overtakes_on_the_gpus_that_an_earlier_run_waits_for() -> None:
+def test_a_small_run_fills_the_gap_while_a_large_one_waits() -> None:
     waiting = [Waiting("both", 2, ("0", "1")), Waiting("small", 1, ("1",))]
-    assert start(waiting, busy_gpus=frozenset({"0"})) == []
+    assert start(waiting, busy_gpus=frozenset({"0"})) == [Start("small", ("1",))]
+
+
+def test_nobody_passes_a_run_whose_patience_is_over() -> None:
+    waiting = [Waiting("both", 2, ("0", "1")), Waiting("small", 1, ("1",)), Waiting("cpu", 0)]
+    due = Fairness({"both": PATIENCE})
+    assert start(waiting, busy_gpus=frozenset({"0"}), fairness=due) == [Start("cpu", ())]
+
+
+def test_nothing_is_kept_for_a_run_that_waits_for_others_than_this_batch() -> None:
+    waiting = [Waiting("both", 2), Waiting("small", 1)]
+    due = Fairness({"both": PATIENCE})
+    assert start(waiting, held_outside={"0"}, fairness=due) == [Start("small", ("1",))]
+
+
+def test_gpus_that_others_compute_on_are_for_those_who_name_them() -> None:
+    waiting = [Waiting("any", 1), Waiting("named", 1, ("0",))]
+    assert start(waiting, avoided={"0"}) == [Start("any", ("1",)), Start("named", ("0",))]
+
+
+def test_any_gpu_is_rather_one_that_nobody_names() -> None:
+    assert start([Waiting("any", 1), Waiting("named", 1, ("0",))]) == [
+        Start("any", ("1",)),
+        Start("named", ("0",)),
+    ]
+
+
+def test_who_is_passed_is_counted_only_for_gpus_it_could_have_used() -> None:
+    fairness = Fairness()
+    waiting = [Waiting("a", 1, ("0",)), Waiting("b", 2), Waiting("c", 1, ("1",)), Waiting("cpu", 0)]
+    fairness.note(waiting, [Start("c", ("1",)), Start("cpu", ())])
+    assert fairness.overtaken == {"b": 1}
+
+
+def test_gathered_gpus_go_to_the_next_run_of_that_size() -> None:
+    fairness = Fairness({"large": PATIENCE})
+    waiting = [Waiting("large", 2), Waiting("small", 1), Waiting("large too", 2)]
+    first = start(waiting, fairness=fairness)
+    fairness.note(waiting, first)
+    assert first == [Start("large", ("0", "1"))]
+    assert start(waiting[1:], fairness=fairness) == [Start("large too", ("0", "1"))]
+    fairness.overtaken["small"] = PATIENCE
+    assert start(waiting[1:], fairness=fairness) == [Start("small", ("0",))]
 
 
 def test_a_run_without_gpu_does_not_wait_for_gpus() -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from taorunner.errors import Finding
 from taorunner.planning.plan import Mount, RunPlan
@@ -25,11 +25,16 @@ from taorunner.planning.plan import Mount, RunPlan
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What is decided at the last moment: which run, which folder, which GPUs (host ids)."""
+    """What is decided at the last moment: which run, which folder, which GPUs (host ids).
+
+    ``lease`` are open descriptors that hold the GPUs: a backend whose runs are processes of this machine passes
+    them on.
+    """
 
     run_id: str
     run_dir: Path
     gpu_ids: tuple[str, ...] = ()
+    lease: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,7 @@ class EngineRequest:
     network: str | None = None
     privileged: bool = False
     tty: bool = False
+    lease: tuple[int, ...] = field(default=(), compare=False, repr=False)  # as in Launch
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +145,15 @@ class PullProgress:
 
 
 Report = Callable[[PullProgress], None]
+
+
+@runtime_checkable
+class KnowsGpusInUse(Protocol):
+    """A backend whose runs go on using their GPUs when everything of ours has died, and that can list them."""
+
+    def gpus_in_use(self) -> Mapping[str, str]:
+        """The run that uses it, by GPU (host id), for all workspaces and users. Raises MachineError."""
+        ...
 
 
 class Backend(Protocol):

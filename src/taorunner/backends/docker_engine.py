@@ -39,6 +39,8 @@ DEFAULT_ULIMITS: Mapping[str, int] = {"memlock": -1, "stack": 67108864}
 
 LABEL = "com.taorunner"
 RUN_LABEL = f"{LABEL}.run"
+GPUS_LABEL = f"{LABEL}.gpus"
+"""The host ids, separated by commas: the engine's list of containers does not tell which GPUs they were given."""
 
 
 class DockerBackend:
@@ -119,6 +121,7 @@ class DockerBackend:
                 f"{LABEL}.experiment": plan.experiment,
                 f"{LABEL}.action": plan.action,
                 f"{LABEL}.workspace": str(plan.workspace),
+                **({GPUS_LABEL: ",".join(launch.gpu_ids)} if launch.gpu_ids else {}),
             },
             workdir=options.workdir,
             shm_bytes=DEFAULT_SHM_BYTES if options.shm_bytes is None else options.shm_bytes,
@@ -208,6 +211,16 @@ class DockerBackend:
         kept = self._kept.pop(handle.run_id, None)
         if kept is not None:
             kept[1].close()
+
+    def gpus_in_use(self) -> dict[str, str]:
+        from taorunner.engine import containers
+
+        return {
+            gpu: state.labels.get(RUN_LABEL, "?")
+            for state in containers.list_labelled(self._connected(), GPUS_LABEL)
+            if state.status in ("running", "paused", "restarting")
+            for gpu in state.labels[GPUS_LABEL].split(",")
+        }
 
     def command_line(self, request: EngineRequest) -> str:
         return shlex.join(docker_run(request))

@@ -83,6 +83,7 @@ class HostBackend(ABC):
                 "CUDA_VISIBLE_DEVICES": ",".join(launch.gpu_ids),
             },
             gpus=launch.gpu_ids,
+            lease=launch.lease,
             workdir=self.workdir(plan, launch),
         )
 
@@ -280,6 +281,7 @@ def _start_keeper(request: EngineRequest, directory: Path, environ: Mapping[str,
                 stderr=log,
                 env=dict(environ),
                 start_new_session=True,
+                pass_fds=request.lease,  # the keeper holds the GPUs too, for as long as the process lives
                 timeout=60,
                 check=False,
             )

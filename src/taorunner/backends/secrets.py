@@ -124,6 +124,16 @@ def write_secrets(plan: RunPlan, run_dir: Path, environ: Mapping[str, str]) -> t
     return tuple(dict.fromkeys(value for value in values.values() if value))
 
 
+def stored_secrets(plan: RunPlan, run_dir: Path) -> tuple[str, ...] | None:
+    """The values that ``write_secrets`` wrote, for whoever goes on with the run; None when one of them is gone."""
+    folder = run_dir / INPUT_DIR / SECRETS_DIR
+    try:
+        values = [os.fsdecode((folder / source.name).read_bytes()) for source in plan.secrets]
+    except OSError:
+        return None
+    return tuple(dict.fromkeys(value for value in values if value))
+
+
 def remove_secrets(run_dir: Path) -> None:
     """Deletes the secrets of a run that is over. Idempotent; the rendered spec stays."""
     shutil.rmtree(run_dir / INPUT_DIR / SECRETS_DIR, ignore_errors=True)

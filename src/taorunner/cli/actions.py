@@ -18,13 +18,15 @@ from taorunner.cli.options import (
     WorkspaceOption,
     split_pairs,
 )  # fmt: skip
-from taorunner.errors import Finding, UsageError
+from taorunner.errors import Finding, RunStateError, UsageError
 
 if TYPE_CHECKING:
     from taorunner.planning.planner import Planned
     from taorunner.planning.request import ActionRequest, Site
     from taorunner.project.workspace import Workspace
     from taorunner.runs.handover import Supervisor
+    from taorunner.runs.record import Orders
+    from taorunner.runs.store import Batch, RunStore
 
 COMMANDS = {
     "convert": "Convert the dataset (dataset_convert).",
@@ -41,7 +43,7 @@ DryRun = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Move earlier results aside (never deletes), then start afresh.")
 ]
-Detach = Annotated[bool, typer.Option("--detach", "-d", help="Return once the runs are handed over.")]
+Detach = Annotated[bool, typer.Option("--detach", "-d", help="Return once what can start now has started.")]
 BackendOption = Annotated[
     Optional[str], typer.Option("--backend", help="docker, local or embedded.", show_default=False)
 ]
@@ -76,6 +78,25 @@ Grace = Annotated[
     float, typer.Option("--grace", min=0, help="Seconds between asking a run to stop and killing it.")
 ]
 
+Retries = Annotated[
+    int,
+    typer.Option(
+        "--retries", min=0, max=100, help="Start again so often after an end that came from outside."
+    ),
+]
+StopOnNan = Annotated[
+    bool, typer.Option("--stop-on-nan", help="Stop a run whose loss is no longer a number.")
+]
+OnFinish = Annotated[
+    Optional[str],
+    typer.Option(
+        "--on-finish",
+        metavar="CMD",
+        help="Started at each run's end, the run as JSON on its standard input.",
+        show_default=False,
+    ),
+]
+
 
 def register(app: typer.Typer) -> None:
     for name, text in COMMANDS.items():
@@ -93,6 +114,19 @@ class Wishes:
     plain: bool = False
     parallel: int | None = None
     grace_s: float = 30.0
+    retries: int = 0
+    stop_on_nan: bool = False
+    on_finish: str | None = None
+
+    def orders(self) -> Orders:
+        from taorunner.runs.record import Orders
+
+        hook: tuple[str, ...] = ()
+        if self.on_finish is not None:
+            from taorunner.runs.hooks import parse_hook
+
+            hook = parse_hook(self.on_finish)
+        return Orders(self.retries, self.stop_on_nan, hook)
 
 
 def _command(action: str) -> Callable[..., int]:
@@ -115,16 +149,23 @@ def _command(action: str) -> Callable[..., int]:
         grace: Grace = 30.0,
         json: JsonOption = False,
         plain: PlainOption = False,
+        retries: Retries = 0,
+        stop_on_nan: StopOnNan = False,
+        on_finish: OnFinish = None,
     ) -> int:
         from taorunner.planning.request import ActionRequest
 
         request = ActionRequest(
-            action=action, experiments=_distinct(experiments), backend=backend, gpus=gpus,
-            gpu_ids=_gpu_ids(gpu_indices), release=release, image=image, overrides=split_pairs(sets or ()),
+            action=action, experiments=distinct(experiments), backend=backend, gpus=gpus,
+            gpu_ids=gpu_ids(gpu_indices), release=release, image=image, overrides=split_pairs(sets or ()),
             extra=context.obj.extra, checkpoint=checkpoint, overwrite=overwrite,
         )  # fmt: skip
-        return _act(
-            context.obj, request, project, workspace, Wishes(dry_run, detach, json, plain, parallel, grace)
+        return act(
+            context.obj,
+            request,
+            project,
+            workspace,
+            Wishes(dry_run, detach, json, plain, parallel, grace, retries, stop_on_nan, on_finish),
         )
 
     return command
@@ -157,14 +198,17 @@ def _run(
     grace: Grace = 30.0,
     json: JsonOption = False,
     plain: PlainOption = False,
+    retries: Retries = 0,
+    stop_on_nan: StopOnNan = False,
+    on_finish: OnFinish = None,
 ) -> int:
     return _command(action)(
         context, experiments, project, workspace, dry_run, overwrite, detach, backend, gpus, gpu_indices,
-        release, image, sets, checkpoint, parallel, grace, json, plain,
+        release, image, sets, checkpoint, parallel, grace, json, plain, retries, stop_on_nan, on_finish,
     )  # fmt: skip
 
 
-def _act(
+def act(
     invocation: Invocation, request: ActionRequest, project: str | None, given: Path | None, wishes: Wishes
 ) -> int:
     workspace = invocation.open_workspace(given)
@@ -192,14 +236,22 @@ def start_and_watch(
 
     supervisor = supervisor or Supervisor()
     store = RunStore(workspace.state_dir)
+    orders = wishes.orders()
+    _refuse_trained_now(store, project, request)
     planned = _plan(workspace, project, request)
     plans = [(item.site.run_id, item.plan) for item in planned.items]
     batch = store.create_batch(
-        plans, now(), parallel=wishes.parallel, grace_s=wishes.grace_s, environ=os.environ
+        plans,
+        now(),
+        parallel=wishes.parallel,
+        grace_s=wishes.grace_s,
+        environ=os.environ,
+        orders=orders,
     )
     supervisor.give(batch.id, str(workspace.state_dir))
+    store.open_batches.handed_over(batch.id)
     if wishes.detach:
-        return _tell_detached(batch.runs, wishes)
+        return _detach(store, batch, wishes)
     from taorunner.console.watch import watch_batch  # after the handover: it is needed only from here on
 
     return watch_batch(store, batch, json=wishes.json, plain=wishes.plain, is_owned=supervisor.is_alive)
@@ -221,7 +273,24 @@ def _plan(
     planned.raise_for_errors()
     if planned.findings:
         _print_findings(planned.findings)
+    for item in planned.items:
+        if item.plan.resume is not None:
+            typer.echo(f'"{item.plan.experiment}" {item.plan.resume.text}', err=True)
     return planned
+
+
+def _refuse_trained_now(store: RunStore, project: str, request: ActionRequest) -> None:
+    """Two trainings must not write into the same results, nor may they be moved away below one.
+
+    Raises RunStateError naming the run.
+    """
+    for record in store.unfinished() if request.action == "train" else ():
+        same = record.project == project and record.experiment in request.experiments
+        if same and record.action == "train":
+            raise RunStateError(
+                f'run "{record.id}" is training "{record.experiment}" and is not over ({record.state.value})',
+                hint=f"taorunner attach {record.id} shows it, taorunner stop {record.id} ends it",
+            )
 
 
 def _print_findings(findings: Sequence[Finding]) -> None:
@@ -248,16 +317,23 @@ def _show_dry_run(workspace: Workspace, project: str, request: ActionRequest, wi
     return 0
 
 
-def _tell_detached(runs: tuple[str, ...], wishes: Wishes) -> int:
+def _detach(store: RunStore, batch: Batch, wishes: Wishes) -> int:
+    """Tells the ids at once, and returns when what can start has started or has failed to."""
+    from taorunner.runs.starting import wait_for_start
+
     if wishes.json:
         import json
 
-        typer.echo(json.dumps([{"run": run} for run in runs]))
-        return 0
-    for run in runs:
-        typer.echo(run)
-    typer.echo("taorunner attach shows them, taorunner stop RUN ends one", err=True)
-    return 0
+        typer.echo(json.dumps([{"run": run} for run in batch.runs]))
+    else:
+        typer.echo("\n".join(batch.runs))
+    refused = wait_for_start(store, batch.id, batch.runs)
+    for record in refused:
+        hint = f" ({record.hint})" if record.hint else ""
+        typer.echo(f"{record.id} could not be started: {record.reason}{hint}", err=True)
+    if not wishes.json and len(refused) < len(batch.runs):
+        typer.echo("taorunner attach shows them, taorunner stop RUN ends one", err=True)
+    return max((record.error_code or 0 for record in refused), default=0)
 
 
 def _check_backend(name: str) -> None:
@@ -268,14 +344,14 @@ def _check_backend(name: str) -> None:
         raise UsageError(f'there is no backend "{name}"', hint=did_you_mean(name, backend_names()))
 
 
-def _distinct(names: list[str]) -> tuple[str, ...]:
+def distinct(names: list[str]) -> tuple[str, ...]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UsageError(f'experiment "{twice[0]}" is named twice', hint="name each one once")
     return tuple(names)
 
 
-def _gpu_ids(text: str | None) -> tuple[str, ...] | None:
+def gpu_ids(text: str | None) -> tuple[str, ...] | None:
     """``0,1`` to ids, ``auto`` to an empty tuple, None when nothing was said."""
     if text is None:
         return None

@@ -19,8 +19,11 @@ _ACTION_OPTIONS: dict[str, str] = {
     "--backend": "backend", "--checkpoint": "file", "--detach": "", "-d": "", "--dry-run": "", "--gpu-indices": "any",
     "--gpus": "any", "--grace": "any", "--help": "", "--image": "any", "--json": "",
     "--overwrite": "", "--parallel": "any", "--plain": "", "--project": "project", "-p": "project", "--release": "any",
-    "--set": "any", "--workspace": "folder",
+    "--on-finish": "any", "--retries": "any", "--set": "any", "--stop-on-nan": "", "--workspace": "folder",
 }  # fmt: skip
+_RESUME_OPTIONS = {
+    flag: kind for flag, kind in _ACTION_OPTIONS.items() if flag not in ("--checkpoint", "--overwrite")
+}
 _PLACE_OPTIONS: dict[str, str] = {
     "--help": "",
     "--project": "project",
@@ -64,6 +67,7 @@ TABLE: dict[str, Command] = {
     "prune": _action("Prune a trained model."),
     "export": _action("Export a checkpoint."),
     "inference": _action("Run a checkpoint on pictures."),
+    "resume": Command("Train on from the newest checkpoint.", _RESUME_OPTIONS, ("experiment",)),
     "run": Command("Run any other action of the network.", _ACTION_OPTIONS, ("action", "experiment")),
     "ps": Command("Show the runs that are not over.", {**_RUN_OPTIONS, "--json": ""}, ("none",)),
     "runs list": Command(
@@ -72,12 +76,22 @@ TABLE: dict[str, Command] = {
         ("none",),
     ),
     "runs show": Command("Show one run in full.", {**_RUN_OPTIONS, "--json": ""}, ("run",)),
+    "runs mark-lost": Command(
+        "End the record of a run that nobody can decide any more.", _RUN_OPTIONS, ("run", "none")
+    ),
+    "runs rm": Command("Remove records of runs that are over, never results.", _RUN_OPTIONS, ("run",)),
+    "runs prune": Command(
+        "Remove records of old runs: shows which, then with --yes.",
+        {**_RUN_OPTIONS, "--json": "", "--keep": "any", "--older": "any", "--project": "project", "-p": "project",
+         "--yes": "", "-y": ""},
+        ("none",),
+    ),
     "logs": Command(
         "Print the console log of a run.", {**_RUN_OPTIONS, "--follow": "", "-f": "", "--tail": "any", "-n": "any"},
         ("run", "none"),
     ),
     "attach": Command("Watch runs that are not over.", {**_RUN_OPTIONS, "--json": "", "--plain": ""}, ("run",)),
-    "stop": Command("Stop runs.", _RUN_OPTIONS, ("run",)),
+    "stop": Command("Stop runs.", {**_RUN_OPTIONS, "--all": "", "--queued": ""}, ("run",)),
     "quickstart": Command(
         "The whole way on the CPU: no GPU, no Docker.",
         {"--epochs": "any", "--help": "", "--images": "any", "--plain": ""}, ("folder", "none"),

@@ -1,4 +1,7 @@
-"""``ps``, ``runs``, ``logs``, ``attach``, ``stop``: what ran and what runs."""
+"""``ps``, ``runs``, ``logs``, ``attach``, ``stop``: what ran and what runs.
+
+Whoever looks at runs also sees to it that each that is not over is followed by a supervisor.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from taorunner.cli import housekeeping
 from taorunner.cli.options import JsonOption, PlainOption, ProjectOption, WorkspaceOption
 from taorunner.errors import ExitCode
 
@@ -23,6 +27,8 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Look at what ran.", rich_markup_mode=None, no_args_is_help=True)
     group.command("list", help="Show all runs, newest first.")(_list)
     group.command("show", help="Show one run in full.")(_show)
+    group.command("mark-lost", help="End the record of a run that nobody can decide any more.")(_mark_lost)
+    housekeeping.register(group)
     app.add_typer(group, name="runs")
     app.command("logs", help="Print the console log of a run.")(_logs)
     app.command("attach", help="Watch runs that are not over.")(_attach)
@@ -31,13 +37,13 @@ def register(app: typer.Typer) -> None:
 
 def _ps(context: typer.Context, workspace: WorkspaceOption = None, json: JsonOption = False) -> int:
     from taorunner.console.runs_view import print_runs
+    from taorunner.runs.recovery import look_after
     from taorunner.runs.store import RunStore
 
     context.obj.refuse_extra()
     store = RunStore(context.obj.open_workspace(workspace).state_dir)
-    print_runs(
-        store, [r for r in store.records() if not r.state.is_final], json=json, empty="nothing is running"
-    )
+    look_after(store)
+    print_runs(store, store.unfinished(), json=json, empty="nothing is running")
     return 0
 
 
@@ -51,10 +57,12 @@ def _list(
     from itertools import islice
 
     from taorunner.console.runs_view import print_runs
+    from taorunner.runs.recovery import look_after
     from taorunner.runs.store import RunStore
 
     context.obj.refuse_extra()
     store = RunStore(context.obj.open_workspace(workspace).state_dir)
+    look_after(store)
     wanted = project or context.obj.project
     records = (record for record in store.records() if wanted is None or record.project == wanted)
     print_runs(store, list(islice(records, limit)), json=json, empty="no runs yet")
@@ -65,12 +73,25 @@ def _show(
     context: typer.Context, run: RunArgument, workspace: WorkspaceOption = None, json: JsonOption = False
 ) -> int:
     from taorunner.console.runs_view import print_run
+    from taorunner.runs.recovery import look_after
     from taorunner.runs.store import RunStore
 
     context.obj.refuse_extra()
     store = RunStore(context.obj.open_workspace(workspace).state_dir)
+    look_after(store)
     print_run(store, store.find(run), json=json)
     return 0
+
+
+def _mark_lost(context: typer.Context, run: RunArgument, workspace: WorkspaceOption = None) -> int:
+    from taorunner.runs.recovery import mark_lost
+    from taorunner.runs.store import RunStore
+
+    context.obj.refuse_extra()
+    store = RunStore(context.obj.open_workspace(workspace).state_dir)
+    record = mark_lost(store, store.find(run))
+    typer.echo(f"{record.id}  {record.state.value}  {record.reason or ''}".rstrip())
+    return ExitCode.DONE
 
 
 def _logs(
@@ -101,33 +122,49 @@ def _attach(
     plain: PlainOption = False,
 ) -> int:
     from taorunner.console.watch import watch_runs
+    from taorunner.runs.recovery import look_after
     from taorunner.runs.store import RunStore
 
     context.obj.refuse_extra()
     store = RunStore(context.obj.open_workspace(workspace).state_dir)
-    if runs:
-        wanted = [store.find(name) for name in runs]
-    else:
-        wanted = [record for record in store.records() if not record.state.is_final][::-1]
+    look_after(store, wait_s=0)
+    wanted = [store.find(name) for name in runs] if runs else store.unfinished()[::-1]
     if not wanted:
         typer.echo("nothing is running", err=True)
         return 0
     return watch_runs(store, [record.id for record in wanted], json=json, plain=plain)
 
 
-def _stop(context: typer.Context, runs: RunsArgument = None, workspace: WorkspaceOption = None) -> int:
+def _stop(
+    context: typer.Context,
+    runs: RunsArgument = None,
+    everything: Annotated[bool, typer.Option("--all", help="All runs that are not over.")] = False,
+    queued: Annotated[bool, typer.Option("--queued", help="Only what has not started yet.")] = False,
+    workspace: WorkspaceOption = None,
+) -> int:
     from taorunner.errors import RunStateError, UsageError
+    from taorunner.events import RunState
     from taorunner.runs.stopping import stop_runs
     from taorunner.runs.store import RunStore
 
     context.obj.refuse_extra()
-    if not runs:
-        raise UsageError("stop which run?", hint="taorunner ps shows what runs; taorunner stop RUN ends one")
+    if not runs and not everything and not queued:
+        raise UsageError(
+            "stop which run?",
+            hint="taorunner ps shows what runs; taorunner stop RUN ends one, --all every one",
+        )
+    if runs and everything:
+        raise UsageError(f'--all and "{runs[0]}" exclude each other', hint="leave one of the two out")
     store = RunStore(context.obj.open_workspace(workspace).state_dir)
-    records = [store.find(name) for name in runs]
+    records = [store.find(name) for name in runs] if runs else store.unfinished()
+    if queued:
+        records = [record for record in records if record.state is RunState.QUEUED]
+    if not records:
+        typer.echo("nothing is queued" if queued else "nothing is running", err=True)
+        return ExitCode.DONE
     over = [record.id for record in records if record.state.is_final]
     if over:
         raise RunStateError(f'run "{over[0]}" is already over', hint="taorunner ps shows what runs")
-    for record in stop_runs(store, [record.id for record in records]):
+    for record in stop_runs(store, [record.id for record in records], only_queued=queued):
         typer.echo(f"{record.id}  {record.state.value}  {record.reason or ''}".rstrip())
     return ExitCode.DONE

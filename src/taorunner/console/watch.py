@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 from taorunner.console.outcome import print_outcome
 from taorunner.console.theme import can_draw, make_console
-from taorunner.errors import ExitCode, MachineError
+from taorunner.errors import ExitCode
 from taorunner.events import RunState, now
+from taorunner.runs.adoption import Adoption
 from taorunner.runs.feed import RunFeed
 from taorunner.runs.store import Batch, RunStore
-from taorunner.runs.supervise import is_supervised
 
 if TYPE_CHECKING:
     from taorunner.console.live_view import LiveScreen
@@ -42,12 +42,7 @@ def watch_batch(
 
 def watch_runs(store: RunStore, run_ids: Sequence[str], *, json: bool, plain: bool) -> int:
     """Watches runs that somebody started earlier. A signal only ends the watching."""
-
-    def is_owned() -> bool:
-        batches = {store.load(run_id).batch for run_id in run_ids if not store.load(run_id).state.is_final}
-        return all(is_supervised(store.batch_paths(batch)) for batch in batches)
-
-    return _Watch(store, run_ids, json=json, plain=plain, is_owned=is_owned, stops=False).run()
+    return _Watch(store, run_ids, json=json, plain=plain, is_owned=lambda: False, stops=False).run()
 
 
 class _InterruptedError(Exception):
@@ -62,7 +57,7 @@ class _Watch:
         self._store = store
         self._feed = RunFeed(store, run_ids)
         self._json, self._plain = json, plain
-        self._is_owned = is_owned
+        self._adoption = Adoption(store, run_ids, is_owned)
         self._stops = stops
         self._began_s = time.monotonic()
         self._signals = 0
@@ -136,17 +131,9 @@ class _Watch:
             self._pause()
 
     def _is_over(self) -> bool:
-        """Also when nobody owns the runs any more: then nothing will ever come."""
         if self._feed.is_over():
             return True
-        if time.monotonic() - self._began_s > 2.0 and not self._is_owned():
-            self._feed.poll()
-            if self._feed.is_over():
-                return True
-            raise MachineError(
-                "the process that followed these runs is gone; the runs themselves may go on",
-                hint="taorunner ps shows them, taorunner stop RUN ends one",
-            )
+        self._adoption.keep(time.monotonic())
         return False
 
     def _pause(self) -> None:

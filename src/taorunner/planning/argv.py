@@ -134,7 +134,7 @@ def build_argv(contract: Contract, values: ArgumentValues) -> Argv:
             continue
         if _option(argument.tokens[0]) in given:
             continue
-        missing = [name for name in _names(argument) if not known.get(name)]
+        missing = [name for name in argument_names(argument) if not known.get(name)]
         if missing:
             if argument.required:
                 findings += [_missing(contract, argument, name) for name in missing]
@@ -182,6 +182,11 @@ def artifact_globs(contract: Contract, values: Mapping[str, Value]) -> tuple[str
     return tuple(globs)
 
 
+def argument_names(argument: Argument) -> list[str]:
+    """The names of ``VALUES`` that its tokens hold."""
+    return [match[1] for token in argument.tokens for match in _NAME.finditer(token)]
+
+
 def fill(template: str, values: Mapping[str, Value]) -> str | None:
     """``template`` with its ``{names}``, lists joined by commas; None when one of them is unknown."""
     if any(not values.get(match[1]) for match in _NAME.finditer(template)):
@@ -210,10 +215,6 @@ _SHELL_UNSAFE = re.compile(r"""[\s'"`$;&|<>()*?{}\\\x00-\x1f]|\A#|\A~""")
 _SPLIT_UNSAFE = re.compile(r"""[\s'"\\\x00-\x1f]""")
 _HYDRA_VALUE_UNSAFE = re.compile(r"[^A-Za-z0-9_/\-+.%@|:$*?]")
 """What Hydra's grammar refuses in a value without quotes. Source: hydra OverrideLexer, UNQUOTED_CHAR."""
-
-
-def _names(argument: Argument) -> list[str]:
-    return [match[1] for token in argument.tokens for match in _NAME.finditer(token)]
 
 
 def _filled(token: str, values: Mapping[str, Value]) -> Iterator[str]:
@@ -265,7 +266,7 @@ def _missing(contract: Contract, argument: Argument, name: str) -> Finding:
 
 
 def _reserved_findings(argument: Argument, token: str) -> Iterator[Finding]:
-    for name in _names(argument):
+    for name in argument_names(argument):
         meaning = VALUES[name]
         if meaning.reserved:
             shown = _option(token)
@@ -347,7 +348,7 @@ def _calibration_findings(
     contract: Contract, values: Mapping[str, Value], extra: tuple[str, ...]
 ) -> Iterator[Finding]:
     """TensorRT calibrates int8 on pictures; without them the build fails after minutes."""
-    wants = any("calibration_images" in _names(argument) for argument in contract.arguments)
+    wants = any("calibration_images" in argument_names(argument) for argument in contract.arguments)
     given = "calibration_images" in values or any(token.startswith("--cal_") for token in extra)
     if wants and values.get("export_type") == "int8" and not given:
         meaning = VALUES["calibration_images"]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.contracts import Contract
+from taorunner.planning.argv import ArgumentValues
 from taorunner.planning.plan_json import decoded, encoded
 
 HOST_BACKENDS = frozenset({"local", "embedded"})
@@ -76,13 +77,29 @@ class ContainerOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class ResumePoint:
+    """Where a training goes on. ``epoch`` is the checkpoint's, 1-based; ``is_partial``: written within that epoch."""
+
+    checkpoint: Path
+    epoch: int
+    is_partial: bool = False
+
+    @property
+    def text(self) -> str:
+        """``goes on after epoch 5, from model_epoch_004_step_00100.pth``"""
+        where = f"within epoch {self.epoch}" if self.is_partial else f"after epoch {self.epoch}"
+        return f"goes on {where}, from {self.checkpoint.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class RunPlan:
     """One experiment × action.
 
     ``argv`` holds secret marks instead of secrets and dense GPU ids ``0..n-1``. ``results_dir`` is the host
     folder of the experiment's results, ``results_inside`` the same folder as the process sees it.
     ``epochs`` is what the spec asks for, None when unknown or when the action has none.
-    ``run_inside`` is where the run's input folder (spec, secrets) is seen by the process.
+    ``run_inside`` is where the run's input folder (spec, secrets) is seen by the process. ``arguments`` are the values
+    that ``argv`` was made of, ``resume`` is where the training goes on, None for one that begins.
     """
 
     project: str
@@ -106,6 +123,8 @@ class RunPlan:
     overwrite: bool = False
     set_aside: tuple[Path, ...] = ()  # what --overwrite moves to <name>.<timestamp> before the start
     make_dirs: tuple[Path, ...] = ()  # folders the action expects to exist
+    arguments: ArgumentValues = field(default_factory=ArgumentValues)
+    resume: ResumePoint | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Without secrets: what is written to disk."""

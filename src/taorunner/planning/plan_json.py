@@ -50,8 +50,10 @@ def _decoded(kind: Any, body: Any) -> Any:
     if origin in (typing.Union, types.UnionType):
         if body is None:
             return None
-        (kind,) = (part for part in typing.get_args(kind) if part is not type(None))
-        return _decoded(kind, body)
+        kinds = [part for part in typing.get_args(kind) if part is not type(None)]
+        if len(kinds) > 1:  # one text or several
+            return tuple(body) if isinstance(body, list) else body
+        return _decoded(kinds[0], body)
     if origin is tuple:
         return tuple(_decoded(typing.get_args(kind)[0], item) for item in body)
     if origin is not None and issubclass(origin, Mapping):

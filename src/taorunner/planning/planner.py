@@ -30,8 +30,9 @@ from taorunner.planning.plan import (
     RunPlan,
     SecretSource,
 )  # fmt: skip
-from taorunner.planning.preflight import earlier_results
+from taorunner.planning.preflight import EarlierResults, earlier_results
 from taorunner.planning.request import ACTION_OF_COMMAND, ActionRequest, Caller, Site
+from taorunner.planning.resume import NoResume, resumed
 from taorunner.planning.run_ids import new_run_id
 from taorunner.planning.spec_files import find_spec
 from taorunner.planning.values import RunValues, ValueFinder
@@ -158,13 +159,16 @@ def _plan_one(planning: _Planning, experiment: Experiment) -> PlannedRun | None:
     run_inside = str(site.run_dir / "input") if on_host else RUN_INSIDE
     if prepared is not None and prepared.text is not None and spec_path is not None:
         values.arguments["spec"] = f"{run_inside}/{spec_path.name}"
-    argv = build_argv(
-        contract, ArgumentValues(values.arguments, _override_tokens(contract, request), request.extra)
-    )
+    arguments = ArgumentValues(values.arguments, _override_tokens(contract, request), request.extra)
+    argv = build_argv(contract, arguments)
     here += [_placed(planning, experiment, f) for f in argv.findings if not _follows(f, here)]
     here += _key_findings(planning, experiment, contract)
     results = planning.project.paths.results_dir(experiment.name)
-    kept = earlier_results(contract, results, argv.values, mounts, overwrite=request.overwrite)
+    kept = EarlierResults()
+    if not request.resume:
+        kept = earlier_results(
+            contract, results, argv.values, mounts, experiment=experiment.name, overwrite=request.overwrite
+        )
     here += [_placed(planning, experiment, finding) for finding in kept.findings]
     findings += [finding for finding in here if finding not in findings]
     if has_errors(here):
@@ -173,7 +177,17 @@ def _plan_one(planning: _Planning, experiment: Experiment) -> PlannedRun | None:
         planning, experiment, contract, backend, site, values, argv, gpus, prepared, spec_path, mounts
     )
     home = () if on_host else (planning.workspace.home_dir,)
-    return PlannedRun(site, replace(plan, set_aside=kept.set_aside, make_dirs=(*kept.make_dirs, *home)))
+    plan = replace(plan, arguments=arguments, set_aside=kept.set_aside, make_dirs=(*kept.make_dirs, *home))
+    return PlannedRun(site, plan) if not request.resume else _going_on(planning, experiment, site, plan)
+
+
+def _going_on(planning: _Planning, experiment: Experiment, site: Site, plan: RunPlan) -> PlannedRun | None:
+    """The same training, from its newest checkpoint on."""
+    continued = resumed(plan)
+    if isinstance(continued, NoResume):
+        planning.findings.append(_placed(planning, experiment, continued.finding))
+        return None
+    return PlannedRun(site, continued)
 
 
 def _contract(network: Network, experiment: Experiment, request: ActionRequest) -> Contract:

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from taorunner.contracts import Contract
+from taorunner.contracts import Contract, ResumeRule
 from taorunner.errors import Finding, Severity
 from taorunner.planning.argv import Value
+from taorunner.planning.resume import resumable_files
 from taorunner.planning.weights import find_checkpoints
 from taorunner.project.mounts import Mounts
+
+_AFRESH = "--overwrite moves the earlier ones aside (nothing is deleted) and starts afresh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +26,11 @@ class EarlierResults:
 
 
 def earlier_results(
-    contract: Contract, results: Path, values: Mapping[str, Value], mounts: Mounts, *, overwrite: bool
-) -> EarlierResults:
+    contract: Contract, results: Path, values: Mapping[str, Value], mounts: Mounts, *, experiment: str, overwrite: bool
+) -> EarlierResults:  # fmt: skip
     """Training: checkpoints that are there. Export and pruning: the file to be written. Conversion: the records."""
     if contract.action == "train":
-        return _training(contract, results, overwrite=overwrite)
+        return _training(contract, results, experiment, overwrite=overwrite)
     written = [_host(values.get(name), mounts) for name in ("export_file", "pruned_file", "engine_file")]
     written = [path for path in written if path is not None] if contract.action != "evaluate" else []
     if contract.action in ("inference", "evaluate"):
@@ -43,18 +46,34 @@ def earlier_results(
     return EarlierResults(set_aside=there, make_dirs=folders)
 
 
-def _training(contract: Contract, results: Path, *, overwrite: bool) -> EarlierResults:
+def _training(contract: Contract, results: Path, experiment: str, *, overwrite: bool) -> EarlierResults:
     try:
-        checkpoints = find_checkpoints(results, contract.checkpoints) if results.is_dir() else []
+        checkpoints = _earlier_checkpoints(contract, results) if results.is_dir() else []
         is_used = results.is_dir() and any(results.iterdir())
     except OSError as error:
         return EarlierResults((_error("results-unreadable", f"{results} cannot be read: {error.strerror}"),))
     if overwrite:
         return EarlierResults(set_aside=(results,) if is_used else ())
     if checkpoints:
-        message = f"{results} already holds {len(checkpoints)} checkpoints of an earlier training"
-        return EarlierResults((_error("results-exist", message),))
+        count = "a checkpoint" if len(checkpoints) == 1 else f"{len(checkpoints)} checkpoints"
+        message = f"{results} already holds {count} of an earlier training"
+        hint = _AFRESH
+        if contract.checkpoints.resume is not ResumeRule.NONE:
+            hint = f"taorunner resume {experiment} goes on from the newest one; {_AFRESH}"
+        return EarlierResults((Finding(Severity.ERROR, "results-exist", message, hint),))
     return EarlierResults()
+
+
+def _earlier_checkpoints(contract: Contract, results: Path) -> set[Path]:
+    """Also what TAO would silently go on from although no whole checkpoint is there."""
+    found = {
+        *find_checkpoints(results, contract.checkpoints),
+        *resumable_files(results, contract.checkpoints),
+    }
+    latest = contract.checkpoints.latest
+    return found | (
+        {results / latest} if latest is not None and not found and (results / latest).exists() else set()
+    )
 
 
 def _conversion(folder: Path, *, overwrite: bool) -> EarlierResults:
@@ -69,8 +88,7 @@ def _conversion(folder: Path, *, overwrite: bool) -> EarlierResults:
 
 
 def _error(code: str, message: str) -> Finding:
-    hint = "--overwrite moves the earlier ones aside (nothing is deleted) and starts afresh"
-    return Finding(Severity.ERROR, code, message, hint)
+    return Finding(Severity.ERROR, code, message, _AFRESH)
 
 
 def _host(value: Value | None, mounts: Mounts) -> Path | None:

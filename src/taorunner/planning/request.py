@@ -15,7 +15,8 @@ class ActionRequest:
     """``action`` as typed (``convert``, ``train``, ``deploy.evaluate``). None means: not said on the command line.
 
     ``gpu_ids`` are host ids; an empty tuple stands for "auto". ``overrides`` are dotted spec keys with their text.
-    ``extra`` goes to TAO as it is. ``checkpoint`` is a path on this host or a name in the results.
+    ``extra`` goes to TAO as it is. ``checkpoint`` is a path on this host or a name in the results. ``resume``: training
+    goes on from its newest checkpoint.
     """
 
     action: str
@@ -29,6 +30,7 @@ class ActionRequest:
     extra: tuple[str, ...] = ()
     checkpoint: str | None = None
     overwrite: bool = False
+    resume: bool = False
 
 
 @dataclass(frozen=True, slots=True)

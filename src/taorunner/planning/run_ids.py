@@ -10,5 +10,9 @@ _NAME_LIMIT = 80
 
 def new_run_id(experiment: str, action: str, at: datetime) -> str:
     """Sortable by time, readable, unique, and a valid container name."""
-    name = f"{experiment}-{action}"[:_NAME_LIMIT]
-    return f"{at:%Y%m%d-%H%M%S}-{name}-{os.urandom(3).hex()}"
+    return f"{at:%Y%m%d-%H%M%S}-{name_in_run_id(experiment, action)}-{os.urandom(3).hex()}"
+
+
+def name_in_run_id(experiment: str, action: str) -> str:
+    """The part of a run's id that says what it is; cut off where it would be too long for a name."""
+    return f"{experiment}-{action}"[:_NAME_LIMIT]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from taorunner.contracts import VerdictContract
 from taorunner.events import RunState
@@ -74,12 +74,16 @@ class Caution:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``reason`` is one line, lower case, without a full stop; ``hint`` the next step where it is known."""
+    """``reason`` is one line, lower case, without a full stop; ``hint`` the next step where it is known.
+
+    ``is_transient``: it ended by something from outside, so the same run may well succeed.
+    """
 
     state: RunState
     reason: str
     hint: str | None = None
     cautions: tuple[Caution, ...] = ()
+    is_transient: bool = False
 
 
 def judge(contract: VerdictContract, facts: Facts) -> Verdict:
@@ -89,6 +93,7 @@ def judge(contract: VerdictContract, facts: Facts) -> Verdict:
             RunState.LOST,
             "the engine no longer knows this run",
             "look at its results folder, then start it again",
+            is_transient=True,
         )
     if facts.stop_requested:
         return Verdict(RunState.STOPPED, "stopped on request")
@@ -96,8 +101,9 @@ def judge(contract: VerdictContract, facts: Facts) -> Verdict:
         return _failed(facts, _one_line(facts.engine_error), None)
     if facts.exit_code is None:
         return Verdict(
-            RunState.LOST, "the run ended without leaving an exit code", "look at its log and results folder"
-        )
+            RunState.LOST, "the run ended without leaving an exit code", "look at its log and results folder",
+            is_transient=True,
+        )  # fmt: skip
     code = facts.exit_code if facts.exit_code >= 0 else 128 - facts.exit_code
     if code:
         return _judge_exit_code(code, facts)
@@ -125,10 +131,13 @@ def _judge_exit_code(code: int, facts: Facts) -> Verdict:
     fallback = _SIGNALS.get(code)
     if fallback is not None and (cause is None or cause.cause.code in ("assertion", "nccl")):
         reason, hint = fallback
-        return Verdict(RunState.FAILED, reason, hint.format(batch=_batch(facts)) if hint else None)
+        hint = hint.format(batch=_batch(facts)) if hint else None
+        return Verdict(RunState.FAILED, reason, hint, is_transient=code in _FROM_OUTSIDE)
     return _failed(facts, f"TAO ended with exit code {code}", None)
 
 
+_FROM_OUTSIDE = frozenset({129, 130, 137, 143})
+"""Signals that a machine sends which is shut down or wanted by somebody else."""
 _SIGNALS: dict[int, tuple[str, str | None]] = {
     125: ("the engine could not run the container", "look at the log; `docker info` tells whether the engine is well"),
     126: ("the task's command cannot be executed in this image", 'check "image" and "release"'),
@@ -162,11 +171,12 @@ def _doubt(contract: VerdictContract, facts: Facts) -> Verdict | None:
     if contract.footer and facts.footer_passed is False:
         return _failed(facts, "TAO reports FAIL although it exited with 0", None)
     if any("interrupt" in text for text in facts.betrayals) or _interrupted(facts):
-        return _failed(facts, "interrupted inside the container, not by taorunner", "start it again")
+        return replace(
+            _failed(facts, "interrupted inside the container, not by taorunner", "start it again"),
+            is_transient=True,
+        )
     if facts.betrayals:
         return _failed(facts, f'TAO exited with 0, but its log says "{facts.betrayals[0]}"', None)
-    if _interrupted(facts):
-        return _failed(facts, "interrupted inside the container, not by taorunner", "start it again")
     if (
         facts.failure_message is not None
         and not facts.success_is_last

@@ -1,29 +1,46 @@
 """ConsoleLog: writes what a process prints to ``console.log``, whole lines only, secrets masked.
 
 Two streams come in arbitrary pieces; in the file no line of one is torn by the other. Lines end with LF or CR
-exactly as they were printed. The file is append-only and has every byte once.
+exactly as they were printed. The file is append-only and has every byte once, also when another process goes on
+with it: ``recorded`` says how far it is.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
+from taorunner.runs.log_position import RecordedLog
 from taorunner.text import MASK
 
 _MAX_CARRY = 64 * 1024
 
 
 class ConsoleLog:
-    """Not thread-safe: one thread records. ``received`` counts the raw bytes of each stream, masked or not."""
+    """Not thread-safe: one thread records. ``received`` counts the raw bytes of each stream, masked or not.
 
-    def __init__(self, path: Path, secrets: Sequence[str] = ()) -> None:
+    ``recorded`` is where an earlier writer stopped: what it wrote behind that is cut off when the first new piece comes
+    (a process that is gone cannot be asked again, then its last lines stay).
+    """
+
+    def __init__(self, path: Path, secrets: Sequence[str] = (), recorded: RecordedLog | None = None) -> None:
         self._file: IO[bytes] = path.open("ab", buffering=0)
         self._carry: dict[str, bytes] = {}
         self._secrets = [secret.encode() for secret in sorted(secrets, key=len, reverse=True) if secret]
         self._mask = MASK.encode()
-        self.received: dict[str, int] = {"stdout": 0, "stderr": 0}
+        size = self._file.tell()
+        recorded = recorded or RecordedLog(size=size, start=size)
+        self._size, self._start = recorded.size, recorded.start
+        self.received: dict[str, int] = {"stdout": recorded.stdout, "stderr": recorded.stderr}
+
+    @property
+    def recorded(self) -> RecordedLog:
+        """Size and position that belong together: all that is in the file came from before the position."""
+        held = {stream: len(self._carry.get(stream, b"")) for stream in self.received}
+        stdout, stderr = (self.received[stream] - held[stream] for stream in ("stdout", "stderr"))
+        return RecordedLog(self._size, stdout, stderr, self._start)
 
     def write(self, stream: str, data: bytes) -> bytes:
         """Takes a piece; gives the whole lines that were written now (masked), perhaps none."""
@@ -52,7 +69,11 @@ class ConsoleLog:
         for secret in self._secrets:
             if secret in data:
                 data = data.replace(secret, self._mask)
+        if self._file.tell() != self._size:
+            os.ftruncate(self._file.fileno(), self._size)
+            self._file.seek(self._size)
         view = memoryview(data)
         while view:  # an unbuffered file may take less than it is given
             view = view[self._file.write(view) :]
+        self._size += len(data)
         return data

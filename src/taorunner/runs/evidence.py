@@ -18,7 +18,10 @@ from taorunner.planning.weights import epoch_of, find_checkpoints
 from taorunner.progress.status_json import StatusReader
 from taorunner.progress.tracker import Tracker
 from taorunner.progress.verdict import Verdict, judge
+from taorunner.runs.log_position import RecordedLog
+from taorunner.runs.told import Told
 
+_REPLAY_BYTES = 1 << 20
 _CLOCK_SLACK_S = 2.0
 """File systems round times, and a file server's clock may be a little behind ours."""
 
@@ -32,10 +35,27 @@ class Evidence:
         self._plan, self._run = plan, run_id
         self._launched_s = launched_at.timestamp()
         self._checkpoints: set[str] = set()
+        self._told: Told | None = None
         self._tracker = Tracker(plan.contract, run_id, plan.epochs)
         paths = [plan.results_dir / name for name in plan.contract.progress.status_files]
         self.status_sizes = status_sizes if status_sizes is not None else {str(p): _size(p) for p in paths}
         self._readers = [StatusReader(path, self.status_sizes.get(str(path), 0)) for path in paths]
+
+    def catch_up(self, console: Path, recorded: RecordedLog, told: Told, at: datetime) -> list[Event]:
+        """For a run that another supervisor began: reads what it printed so far; gives what was not told yet."""
+        self._told = told
+        self._checkpoints |= told.checkpoints
+        found: list[Event] = []
+        try:
+            with console.open("rb") as file:
+                file.seek(recorded.start)
+                left = recorded.size - recorded.start
+                while left > 0 and (block := file.read(min(left, _REPLAY_BYTES))):
+                    left -= len(block)
+                    found += told.missed(self._tracker.feed_console(block, at))
+        except OSError:
+            return []
+        return self._new_ones(found)
 
     def printed(self, lines: bytes, at: datetime) -> list[Event]:
         """Whole console lines, as they were recorded."""
@@ -111,7 +131,7 @@ class Evidence:
                     continue
                 self._checkpoints.add(name)
             kept.append(event)
-        return kept
+        return kept if self._told is None else self._told.new_ones(kept)
 
     def _artifact_is_fresh(self) -> bool | None:
         """None where the contract promises no artifact."""

@@ -15,10 +15,25 @@ from taorunner.events import RunFinished, RunQueued, RunState
 
 
 @dataclass(frozen=True, slots=True)
+class Orders:
+    """How runs are to be looked after, as opposed to what they do. ``on_finish`` is an argument list."""
+
+    retries: int = 0
+    stop_on_nan: bool = False
+    on_finish: tuple[str, ...] = ()
+
+
+NO_ORDERS = Orders()
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
-    """``handle`` is the engine's own id once there is one. ``status_sizes`` holds the size that each status.json had
-    at launch: only what comes after belongs to this run. ``error_code`` is the exit code (``errors.ExitCode``) of the
-    refusal that kept the run from starting, None for a run whose own process ended.
+    """``handle`` is the engine's own id once there is one; ``launched_at`` is right before it was asked
+    to start. ``status_sizes`` holds the size that each status.json had at launch: only what comes after belongs to this
+    run. ``error_code`` is the exit code (``errors.ExitCode``) of the refusal that kept the run from starting, None for
+    a run whose own process ended.
+    ``attempt`` counts from 1 over retries and resumed runs; ``resumed_from`` is the run that this one goes on from.
+    ``stop_reason`` says why it was stopped when that was not a person's wish.
     Times are aware UTC.
     """
 
@@ -38,12 +53,20 @@ class RunRecord:
     gpus: tuple[str, ...] = ()
     epochs: int | None = None
     handle: str | None = None
+    launched_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
     stop_requested_at: datetime | None = None
     results_dir: str | None = None
     error_code: int | None = None
     status_sizes: dict[str, int] = field(default_factory=dict)
+    attempt: int = 1
+    resumed_from: str | None = None
+    retries_left: int = 0
+    retries_made: int = 0
+    stop_on_nan: bool = False
+    stop_reason: str | None = None
+    on_finish: tuple[str, ...] = ()
     version: int = 1
 
     def queued_event(self) -> RunQueued:
@@ -59,6 +82,13 @@ class RunRecord:
         return replace(
             self, state=event.state, reason=event.reason, hint=event.hint,
             exit_code=event.exit_code, finished_at=event.at,
+        )  # fmt: skip
+
+    def tried_again(self) -> RunRecord:
+        """Waiting for its next attempt; nothing of the last one is left but what came of it on disk."""
+        return replace(
+            self, state=RunState.QUEUED, attempt=self.attempt + 1, retries_left=self.retries_left - 1,
+            retries_made=self.retries_made + 1, handle=None, gpus=(), launched_at=None, status_sizes={},
         )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
@@ -81,9 +111,10 @@ class RunRecord:
             raise ValueError("not an object")
         known = {item.name for item in fields(RunRecord)}
         values = {key: value for key, value in body.items() if key in known}
-        for key in ("queued_at", "started_at", "finished_at", "stop_requested_at"):
+        for key in ("queued_at", "launched_at", "started_at", "finished_at", "stop_requested_at"):
             if values.get(key) is not None:
                 values[key] = datetime.fromisoformat(values[key])
         values["state"] = RunState(values["state"])
         values["gpus"] = tuple(values.get("gpus") or ())
+        values["on_finish"] = tuple(values.get("on_finish") or ())
         return RunRecord(**values)

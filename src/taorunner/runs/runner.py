@@ -12,10 +12,11 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from taorunner.backends.base import Backend, EngineState, EngineStatus, Handle, Launch
-from taorunner.backends.secrets import remove_secrets, write_secrets
+from taorunner.backends.secrets import remove_secrets, stored_secrets, write_secrets
 from taorunner.errors import ExitCode, TaorunnerError
 from taorunner.events import (
     Event,
@@ -28,12 +29,26 @@ from taorunner.events import (
     now,
 )  # fmt: skip
 from taorunner.planning.plan import RunPlan
+from taorunner.progress.verdict import Verdict
+from taorunner.runs.attempts import RETRY_WAITS_S, clear_earlier, next_attempt
+from taorunner.runs.caretaker import Caretaker
 from taorunner.runs.console_log import ConsoleLog
 from taorunner.runs.evidence import Evidence
+from taorunner.runs.free_gpus import FreeGpus, Queued
 from taorunner.runs.record import RunRecord
-from taorunner.runs.scheduler import Waiting, choose
+from taorunner.runs.recovery import has_started, mend, pick_up
 from taorunner.runs.store import Batch, RunStore
-from taorunner.runs.worker import Ended, Launched, Message, Printed, Pulling, Requested, Trouble, Worker
+from taorunner.runs.worker import (
+    Ended,
+    Launched,
+    Message,
+    Printed,
+    Pulling,
+    Requested,
+    Trouble,
+    Undecided,
+    Worker,
+)  # fmt: skip
 
 TICK_S = 0.1
 STATUS_EVERY_S = 0.5
@@ -51,15 +66,16 @@ class _Active:
     worker: Worker
     backend: Backend
     evidence: Evidence
-    log: ConsoleLog | None = None
+    log: ConsoleLog
     handle: Handle | None = None
     stop_sent: bool = False
+    printed: bool = False
     secrets: tuple[str, ...] = ()
     stoppers: list[threading.Thread] = field(default_factory=list)
 
 
 class BatchRunner:
-    """Runs one batch to its end. ``known_gpus`` are host ids, None when nobody can tell.
+    """Runs one batch to its end, on GPUs that ``gpus`` finds free and holds.
 
     ``environ`` is where ``env:NAME`` secrets are looked up. ``make_backend`` gives one instance per name.
     """
@@ -70,73 +86,164 @@ class BatchRunner:
         batch: Batch,
         *,
         make_backend: Callable[[str], Backend],
-        known_gpus: Sequence[str] | None,
+        gpus: FreeGpus,
         environ: Mapping[str, str],
         parallel_without_gpu: int = 1,
+        ready: Callable[[], None] = lambda: None,
+        retry_waits_s: tuple[float, ...] = RETRY_WAITS_S,
     ) -> None:
         self._store, self._batch = store, batch
         self._make_backend = make_backend
-        self._known_gpus = known_gpus
+        self._gpus = gpus
         self._environ = environ
         self._parallel_without_gpu = parallel_without_gpu
+        self._ready: Callable[[], None] | None = ready
         self._backends: dict[str, Backend] = {}
         self._inbox: queue.Queue[Message] = queue.Queue(_INBOX_SIZE)
         self._records: dict[str, RunRecord] = {}
         self._plans: dict[str, RunPlan] = {}
         self._active: dict[str, _Active] = {}
+        self._undecided: set[str] = set()
+        self._uncleared: set[str] = set()
         self._stop_all = threading.Event()
         self._last_status_s = 0.0
+        self._care = Caretaker(store, environ)
+        self._retry_waits_s = retry_waits_s
+        self._not_before_s: dict[str, float] = {}
 
     def stop_all(self) -> None:
         """Asks every run of the batch to stop. Safe in a signal handler."""
         self._stop_all.set()
 
-    def run(self) -> None:
-        """Blocks until every run of the batch is final."""
+    def run(self) -> bool:
+        """Blocks until every run of the batch is final, or is one that nobody can decide because its engine is gone.
+
+        True when nothing of the batch is left: no run that is not over, nothing in the engine.
+        """
         for run_id in self._batch.runs:
             self._records[run_id] = self._store.load(run_id)
             self._plans[run_id] = self._store.load_plan(run_id)
-        while not all(record.state.is_final for record in self._records.values()):
+        for run_id in self._batch.runs:
+            self._go_on_with(run_id)
+        while not all(
+            record.state.is_final or run_id in self._undecided for run_id, record in self._records.items()
+        ):
             self._obey_stop_requests()
             self._start_what_fits()
+            if self._ready is not None:
+                self._ready()
+                self._ready = None
             self._take_messages()
             self._read_statuses()
+            self._emit_each(self._care.look())
+        self._emit_each(self._care.wait())
+        return not self._undecided and not self._uncleared
+
+    # going on with what another supervisor began
+
+    def _go_on_with(self, run_id: str) -> None:
+        record, plan = self._records[run_id], self._plans[run_id]
+        if record.state is RunState.QUEUED:
+            return
+        if record.state.is_final:
+            mend(self._store, record)
+            self._clear(record)
+            return
+        self._gpus.adopt(run_id, plan.backend, record.gpus)
+        directory = self._store.paths(run_id).directory
+        launch = Launch(run_id, directory, record.gpus, self._gpus.lease(run_id))
+        try:
+            backend = self._backend(plan.backend)
+            if record.handle is None and not has_started(backend, run_id, directory):
+                self._gpus.release(run_id)  # its GPUs may be another's by now: it waits for its turn again
+                self._plans[run_id] = replace(plan, set_aside=())  # that has been done
+                self._store.save_plan(run_id, self._plans[run_id])
+                self._save(replace(record, state=RunState.QUEUED, gpus=(), launched_at=None))
+                return
+        except TaorunnerError as error:
+            self._leave_undecided(run_id, error.message)
+            return
+        found = pick_up(self._store, record, plan)
+        self._emit(run_id, found.events)
+        handle = (
+            None if record.handle is None else Handle(backend.name, run_id, record.handle, launch.run_dir)
+        )
+        worker = Worker(
+            backend, plan, launch, self._inbox, lambda: _write_spec(plan, launch),
+            handle=handle, position=found.log.recorded.position, may_exist=True,
+        )  # fmt: skip
+        self._active[run_id] = _Active(
+            plan, launch, worker, backend, found.evidence, found.log, handle, secrets=found.secrets
+        )
+        self._care.begin(run_id, plan)
+        worker.start()
+
+    def _clear(self, record: RunRecord) -> None:
+        """A run that was recorded as over right before a crash may still be in the engine."""
+        if record.handle is None:
+            return
+        try:
+            backend = self._backend(record.backend)
+            left = backend.find(record.id, self._store.paths(record.id).directory)
+            if left is not None:
+                backend.remove(left)
+        except TaorunnerError:
+            self._uncleared.add(record.id)
+
+    def _leave_undecided(self, run_id: str, why: str) -> None:
+        active = self._active.pop(run_id, None)
+        if active is not None:
+            active.log.close()
+        self._undecided.add(run_id)
+        text = f"nobody can say what became of this run: {why}; taorunner ps looks again"
+        self._emit(run_id, [Notice(run=run_id, at=now(), level="warning", code="undecided", text=text)])
 
     # starting
 
     def _start_what_fits(self) -> None:
         waiting = [
-            Waiting(run_id, self._plans[run_id].gpus.count, self._plans[run_id].gpus.ids)
+            Queued(run_id, plan.backend, plan.gpus.count, plan.gpus.ids)
             for run_id, record in self._records.items()
-            if record.state is RunState.QUEUED
+            if record.state is RunState.QUEUED and self._not_before_s.get(run_id, 0.0) <= time.monotonic()
+            for plan in [self._plans[run_id]]
         ]
         if not waiting:
             return
-        busy = frozenset(gpu for active in self._active.values() for gpu in active.launch.gpu_ids)
-        starts = choose(
-            waiting,
-            busy_gpus=busy,
-            known_gpus=self._known_gpus,
-            running=len(self._active),
-            running_without_gpu=sum(not active.launch.gpu_ids for active in self._active.values()),
-            parallel=self._batch.parallel,
-            parallel_without_gpu=self._batch.parallel or self._parallel_without_gpu,
-        )
-        for start in starts:
+        try:
+            decision = self._gpus.decide(
+                waiting,
+                {run_id: active.launch.gpu_ids for run_id, active in self._active.items()},
+                self._backend,
+                parallel=self._batch.parallel,
+                parallel_without_gpu=self._batch.parallel or self._parallel_without_gpu,
+            )
+        except TaorunnerError as error:  # no leases, no GPUs: two runs on one would be worse
+            for queued in waiting:
+                if queued.gpu_count:
+                    self._finish(
+                        queued.run_id, RunState.FAILED, error.message, hint=error.hint, error_code=error.exit_code
+                    )  # fmt: skip
+            return
+        for run_id, code, text in decision.notices:
+            level = "info" if code == "gpu-wait" else "warning"
+            self._emit(run_id, [Notice(run=run_id, at=now(), level=level, code=code, text=text)])
+        for start in decision.starts:
             self._begin(start.run_id, start.gpu_ids)
-        if not starts and not self._active:
-            for run in waiting:
-                reason = f"the run asks for {_asked(run)}, this machine has {len(self._known_gpus or ())}"
-                hint = "lower gpus: or correct gpu_indices:; nvidia-smi lists the GPUs"
-                self._finish(run.run_id, RunState.FAILED, reason, hint=hint, error_code=ExitCode.MACHINE)
+        for queued in decision.impossible:
+            asked = "1 GPU" if queued.gpu_count == 1 else f"{queued.gpu_count} GPUs"
+            reason = f"the run asks for {asked}, this machine has {decision.known}"
+            hint = "lower gpus: or correct gpu_indices:; nvidia-smi lists the GPUs"
+            self._finish(queued.run_id, RunState.FAILED, reason, hint=hint, error_code=ExitCode.MACHINE)
 
     def _begin(self, run_id: str, gpu_ids: tuple[str, ...]) -> None:
         plan = self._plans[run_id]
-        launch = Launch(run_id, self._store.paths(run_id).directory, gpu_ids)
+        launch = Launch(run_id, self._store.paths(run_id).directory, gpu_ids, self._gpus.lease(run_id))
         try:
             backend = self._backend(plan.backend)
             self._set_aside(run_id, plan)
-            secrets = write_secrets(plan, launch.run_dir, self._environ)
+            secrets = stored_secrets(plan, launch.run_dir) or write_secrets(
+                plan, launch.run_dir, self._environ
+            )
         except TaorunnerError as error:
             self._finish(run_id, RunState.FAILED, error.message, hint=error.hint, error_code=error.exit_code)
             return
@@ -148,19 +255,30 @@ class BatchRunner:
                 error_code=ExitCode.MACHINE,
             )
             return
-        evidence = Evidence(plan, run_id, now())
-        worker = Worker(backend, plan, launch, self._inbox, lambda: _write_spec(plan, launch))
+        launched_at = now()
+        evidence = Evidence(plan, run_id, launched_at)
+        worker = Worker(
+            backend, plan, launch, self._inbox, lambda: self._prepare_files(backend, plan, launch)
+        )
         log = ConsoleLog(self._store.paths(run_id).console, secrets)
-        self._active[run_id] = _Active(plan, launch, worker, backend, evidence, log=log, secrets=secrets)
+        log.recorded.save(self._store.paths(run_id).position)
+        self._active[run_id] = _Active(plan, launch, worker, backend, evidence, log, secrets=secrets)
         self._save(
             replace(
                 self._records[run_id],
                 state=RunState.STARTING,
                 gpus=gpu_ids,
+                launched_at=launched_at,
                 status_sizes=evidence.status_sizes,
             )
         )
+        self._emit(run_id, self._care.begin(run_id, plan))
         worker.start()
+
+    def _prepare_files(self, backend: Backend, plan: RunPlan, launch: Launch) -> None:
+        if self._records[launch.run_id].retries_made:
+            clear_earlier(backend, launch.run_id, self._store.paths(launch.run_id))
+        _write_spec(plan, launch)
 
     def _backend(self, name: str) -> Backend:
         if name not in self._backends:
@@ -182,6 +300,15 @@ class BatchRunner:
     # what workers say
 
     def _take_messages(self) -> None:
+        try:
+            self._take_some()
+        finally:
+            for run_id, active in self._active.items():
+                if active.printed:
+                    active.printed = False
+                    active.log.recorded.save(self._store.paths(run_id).position)
+
+    def _take_some(self) -> None:
         try:
             self._take(self._inbox.get(timeout=TICK_S))
             for _ in range(
@@ -222,6 +349,8 @@ class BatchRunner:
             self._launched(active, message)
         elif isinstance(message, Trouble):
             self._emit(run_id, [Notice(run=run_id, at=at, level="warning", code="engine", text=message.text)])
+        elif isinstance(message, Undecided):
+            self._leave_undecided(run_id, message.text)
         else:
             self._ended(active, message)
 
@@ -251,10 +380,10 @@ class BatchRunner:
         self._emit(run_id, events)
 
     def _printed(self, active: _Active, message: Printed) -> None:
-        if active.log is None:
-            return
+        self._care.printed(message.run_id)
         lines = active.log.write(message.stream, message.data)
         if lines:
+            active.printed = True
             self._emit(message.run_id, active.evidence.printed(lines, now()))
 
     def _read_statuses(self) -> None:
@@ -272,51 +401,82 @@ class BatchRunner:
         run_id, at = message.run_id, now()
         if message.error is not None:
             error = message.error
+            if self._tries_again(run_id, error, None):
+                return
             self._finish(run_id, RunState.FAILED, error.message, hint=error.hint, error_code=error.exit_code)
             return
         if message.status is None:
             self._finish(run_id, RunState.STOPPED, "stopped before it started")
             return
-        if active.log is not None:
-            self._emit(run_id, active.evidence.printed(active.log.flush(), at))
+        self._emit(run_id, active.evidence.printed(active.log.flush(), at))
+        active.log.recorded.save(self._store.paths(run_id).position)
         self._emit(run_id, active.evidence.read_status(at))
         stop_requested = self._records[run_id].stop_requested_at is not None
         verdict, events = active.evidence.judge(message.status, stop_requested=stop_requested, at=at)
         self._emit(run_id, events)
-        self._finish(run_id, verdict.state, verdict.reason, hint=verdict.hint, status=message.status)
+        if not self._tries_again(run_id, verdict, message.status):
+            self._finish(run_id, verdict.state, verdict.reason, hint=verdict.hint, status=message.status)
+
+    def _tries_again(self, run_id: str, ended: Verdict | TaorunnerError, status: EngineStatus | None) -> bool:
+        """``--retries``: back into the queue, to go on from the newest checkpoint."""
+        coming = next_attempt(self._records[run_id], self._plans[run_id], ended, self._retry_waits_s)
+        if coming is None:
+            return False
+        active = self._active.pop(run_id)
+        active.log.close()
+        self._store.paths(run_id).position.unlink(missing_ok=True)
+        self._plans[run_id] = coming.plan
+        self._store.save_plan(run_id, coming.plan)
+        self._not_before_s[run_id] = time.monotonic() + coming.wait_s
+        self._save(coming.record)
+        notice = Notice(run=run_id, at=now(), level="warning", code="retry", text=coming.text)
+        self._emit(run_id, [notice, replace(coming.record.queued_event(), at=notice.at)])
+        self._care.end(coming.record, coming.plan.workspace)
+        if active.handle is not None and status is not None and status.state is not EngineState.MISSING:
+            with suppress(TaorunnerError):  # tried again right before the next attempt
+                active.backend.remove(active.handle)
+        self._gpus.release(run_id)
+        return True
 
     def _finish(
         self, run_id: str, state: RunState, reason: str, *,
         hint: str | None = None, status: EngineStatus | None = None, error_code: ExitCode | None = None,
     ) -> None:  # fmt: skip
-        """Makes a run final: first everything on disk, then the container goes."""
+        """Makes a run final: first everything is on disk, then the container goes, then it is told."""
         exit_code = status.exit_code if status is not None else None
+        if state is RunState.STOPPED:
+            reason = self._records[run_id].stop_reason or reason
         event = RunFinished(run=run_id, at=now(), state=state, reason=reason, exit_code=exit_code, hint=hint)
         active = self._active.pop(run_id, None)
-        if active is not None and active.log is not None:
+        if active is not None:
             active.log.close()
         remove_secrets(self._store.paths(run_id).directory)
         record = self._records[run_id].finished(event)
         self._save(replace(record, error_code=int(error_code) if error_code is not None else None))
-        self._emit(run_id, [event])
+        self._store.paths(run_id).position.unlink(missing_ok=True)
+        self._care.end(self._records[run_id], self._plans[run_id].workspace)
         gone = status is None or status.state is EngineState.MISSING
         if active is not None and active.handle is not None and not gone:
             try:
                 active.backend.remove(active.handle)
             except TaorunnerError as error:
+                self._uncleared.add(run_id)
                 text = f"the finished run could not be removed from the engine: {error.message}"
                 self._emit(
                     run_id, [Notice(run=run_id, at=now(), level="warning", code="not-removed", text=text)]
                 )
+        self._gpus.release(run_id)
+        self._emit(run_id, [event])  # last: who sees it may expect that nothing is left to do
 
     # stopping
 
     def _obey_stop_requests(self) -> None:
         for run_id, record in list(self._records.items()):
-            if record.state.is_final:
+            if record.state.is_final or run_id in self._undecided:
                 continue
             if record.stop_requested_at is None:
-                if not (self._stop_all.is_set() or self._store.paths(run_id).stop_request.exists()):
+                asked = self._store.stop_requested(run_id, is_queued=run_id not in self._active)
+                if not (self._stop_all.is_set() or asked):
                     continue
                 self._save(replace(record, stop_requested_at=now()))
             active = self._active.get(run_id)
@@ -348,6 +508,13 @@ class BatchRunner:
     def _emit(self, run_id: str, events: Sequence[Event]) -> None:
         if events:
             self._store.append_events(run_id, events)
+            to_stop = self._care.saw(self._records[run_id], events)
+            if to_stop is not None:
+                self._save(to_stop)
+
+    def _emit_each(self, events: Sequence[Event]) -> None:
+        for event in events:
+            self._emit(event.run, [event])
 
 
 def _write_spec(plan: RunPlan, launch: Launch) -> None:
@@ -356,9 +523,3 @@ def _write_spec(plan: RunPlan, launch: Launch) -> None:
         return
     path = launch.run_dir / "input" / plan.spec.file_name
     path.write_text(plan.spec.text, encoding="utf-8")
-
-
-def _asked(run: Waiting) -> str:
-    if run.gpu_ids is not None:
-        return f"GPU {', '.join(run.gpu_ids)}"
-    return "1 GPU" if run.gpu_count == 1 else f"{run.gpu_count} GPUs"

@@ -1,12 +1,19 @@
 """Which waiting runs start now, and on which GPUs. Pure: no clock, no disk, no engine.
 
-First come, first served; a later run may start before an earlier one only when they need different GPUs.
+First come, first served, and small ones fill the gaps: a run that does not fit yet lets later ones pass, ``PATIENCE``
+of them. Then the GPUs it waits for are kept for it, so that nobody waits for ever. GPUs that stood idle until a large
+run had them together are used for others of that size first, while those who are passed have patience: gathering
+costs idle time, and is worth more than one run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+
+PATIENCE = 32
+"""So many later runs may take GPUs that an earlier one waits for. Fewer leave GPUs idle more often while a large run
+gathers its own, more let it wait longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,45 +31,120 @@ class Start:
     gpu_ids: tuple[str, ...]
 
 
+@dataclass(slots=True)
+class Fairness:
+    """What must be remembered between two choices: ``overtaken`` says by how many later runs each run was passed on
+    GPUs that it could have used, ``gathered`` which GPUs stood idle until a large run had them together."""
+
+    overtaken: dict[str, int] = field(default_factory=dict)
+    gathered: frozenset[frozenset[str]] = frozenset()
+
+    def is_due(self, run: Waiting) -> bool:
+        """Whether nobody may pass this run any more."""
+        return self.overtaken.get(run.run_id, 0) >= PATIENCE
+
+    def note(self, waiting: Sequence[Waiting], starts: Iterable[Start]) -> None:
+        """To be called with those of ``choose``'s answers that were really started."""
+        started = {start.run_id: start for start in starts}
+        later: list[set[str]] = []
+        for run in reversed(waiting):
+            if run.run_id in started:
+                later.append(set(started[run.run_id].gpu_ids))
+            elif passed := sum(_competes(run, gpus) for gpus in later):
+                self.overtaken[run.run_id] = self.overtaken.get(run.run_id, 0) + passed
+        for run in waiting:
+            if run.run_id in started:
+                gpus = frozenset(started[run.run_id].gpu_ids)
+                kept = {old for old in self.gathered if old == gpus or not old & gpus}
+                self.gathered = frozenset(kept | {gpus} if self.is_due(run) and len(gpus) > 1 else kept)
+                self.overtaken.pop(run.run_id, None)
+
+
 def choose(
     waiting: Sequence[Waiting],
     *,
-    busy_gpus: frozenset[str],
+    busy_gpus: Collection[str],
     known_gpus: Sequence[str] | None,
     running: int,
     running_without_gpu: int,
     parallel: int | None,
     parallel_without_gpu: int,
+    held_outside: Collection[str] = (),
+    avoided: Collection[str] = (),
+    fairness: Fairness | None = None,
 ) -> list[Start]:
     """What starts now.
 
     ``known_gpus`` are the host ids of this machine in order of preference, None when nobody can tell: then
-    ids named by the user are believed and "any n" means the lowest n numbers. ``parallel`` bounds all runs,
-    ``parallel_without_gpu`` those that use no GPU. A run that asks for GPUs that do not exist is never chosen.
+    ids named by the user are believed and "any n" means the lowest n numbers. ``busy_gpus`` are used by runs of this
+    batch, ``held_outside`` by somebody else's: nothing is kept for a run that waits for those, because what comes free
+    here would not help it. ``avoided`` are given to nobody who did not name them. ``parallel`` bounds all runs,
+    ``parallel_without_gpu`` those that use no GPU. A run that asks for more GPUs than there are is never chosen.
     """
-    starts: list[Start] = []
-    taken = set(busy_gpus)
+    fairness = fairness or Fairness()
+    taken = {*busy_gpus, *held_outside}
+    room = len(waiting) if parallel is None else max(0, parallel - running)
+    starts = _continued(waiting, taken, avoided, fairness)[:room]
+    taken |= {gpu for start in starts for gpu in start.gpu_ids}
+    started = {start.run_id for start in starts}
+    wanted = {gpu for run in waiting for gpu in run.gpu_ids or ()}
     for run in waiting:
-        if parallel is not None and running + len(starts) >= parallel:
+        if len(starts) >= room:
             break
+        if run.run_id in started:
+            continue
         if run.gpu_count == 0:
-            if running_without_gpu >= parallel_without_gpu:
-                continue
-            running_without_gpu += 1
-            starts.append(Start(run.run_id, ()))
+            if running_without_gpu < parallel_without_gpu:
+                running_without_gpu += 1
+                starts.append(Start(run.run_id, ()))
             continue
-        gpu_ids = _pick(run, taken, known_gpus)
-        if gpu_ids is None:
-            taken |= set(run.gpu_ids or known_gpus or ())  # nobody behind may take what it waits for
-            continue
-        taken |= set(gpu_ids)
-        starts.append(Start(run.run_id, gpu_ids))
+        usable = _usable(run, known_gpus, avoided)
+        free = [gpu for gpu in usable if gpu not in taken]
+        if len(free) >= run.gpu_count:
+            if run.gpu_ids is None:
+                free.sort(key=lambda gpu: gpu in wanted)  # stable: those that others name come last
+            picked = tuple(free[: run.gpu_count])
+            taken |= set(picked)
+            starts.append(Start(run.run_id, picked))
+        elif fairness.is_due(run) and _would_fit(run, usable, held_outside):
+            taken |= set(usable)
     return starts
 
 
-def _pick(run: Waiting, taken: set[str], known_gpus: Sequence[str] | None) -> tuple[str, ...] | None:
+def _continued(
+    waiting: Sequence[Waiting], taken: set[str], avoided: Collection[str], fairness: Fairness
+) -> list[Start]:
+    """Runs that take over GPUs which were gathered for another one of their size and have just come free."""
+    starts: list[Start] = []
+    for gpus in fairness.gathered:
+        if gpus & taken:
+            continue
+        for run in waiting:
+            if run.gpu_count == len(gpus) and all(run.run_id != start.run_id for start in starts):
+                if run.gpu_ids is None and not gpus & set(avoided):
+                    starts.append(Start(run.run_id, tuple(sorted(gpus))))
+                    break
+                if run.gpu_ids is not None and gpus == set(run.gpu_ids):
+                    starts.append(Start(run.run_id, run.gpu_ids))
+                    break
+            elif fairness.is_due(run) and _competes(run, gpus):
+                break
+    return starts
+
+
+def _competes(run: Waiting, gpus: Collection[str]) -> bool:
+    """Whether the run could have used one of those GPUs."""
+    return bool(gpus) and run.gpu_count > 0 and (run.gpu_ids is None or not set(run.gpu_ids).isdisjoint(gpus))
+
+
+def _usable(run: Waiting, known_gpus: Sequence[str] | None, avoided: Collection[str]) -> Sequence[str]:
     if run.gpu_ids is not None:
-        return None if taken & set(run.gpu_ids) else run.gpu_ids
-    candidates = known_gpus if known_gpus is not None else [str(index) for index in range(run.gpu_count)]
-    free = [gpu for gpu in candidates if gpu not in taken]
-    return tuple(free[: run.gpu_count]) if len(free) >= run.gpu_count else None
+        return run.gpu_ids
+    if known_gpus is None:
+        return [str(index) for index in range(run.gpu_count)]
+    return [gpu for gpu in known_gpus if gpu not in avoided]
+
+
+def _would_fit(run: Waiting, usable: Sequence[str], held_outside: Collection[str]) -> bool:
+    """Whether it could start once the runs of this batch are over."""
+    return sum(gpu not in held_outside for gpu in usable) >= run.gpu_count

@@ -254,6 +254,8 @@ class Fold:
             s.project, s.experiment, s.action, s.backend = (
                 event.project, event.experiment, event.action, event.backend
             )  # fmt: skip
+            if s.queued_at is not None and at > s.queued_at and not s.state.is_final:
+                s.state = RunState.QUEUED  # it waits for another attempt
             s.queued_at = s.queued_at or at
             s.epochs = s.epochs or _count(event.epochs)
         elif isinstance(event, ev.RunStarted):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 from taorunner.backends.secrets import write_secrets
 from taorunner.errors import RunStateError, UsageError
 from taorunner.events import Event, RunState, from_json_line, to_json_line
-from taorunner.runs.record import RunRecord
+from taorunner.runs.lineage import lineage
+from taorunner.runs.open_batches import OpenBatches, kept_environ
+from taorunner.runs.record import NO_ORDERS, Orders, RunRecord
 from taorunner.text import did_you_mean
 
 if TYPE_CHECKING:
@@ -51,6 +53,11 @@ class RunPaths:
         return self.directory / "request.txt"
 
     @property
+    def position(self) -> Path:
+        """How much of the output is safely in ``console``; only while the run is not over."""
+        return self.directory / "position.json"
+
+    @property
     def input_dir(self) -> Path:
         """What the process is given: the rendered spec, and secrets while it runs."""
         return self.directory / "input"
@@ -72,7 +79,7 @@ class BatchPaths:
 
     @property
     def lock(self) -> Path:
-        """Held by the supervisor as long as it lives."""
+        """Held by the supervisor as long as it lives; its pid stands in it once it has looked after every run."""
         return self.directory / "supervisor.lock"
 
     @property
@@ -82,12 +89,16 @@ class BatchPaths:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Runs that were asked for together, in their order. ``parallel`` bounds how many run at once."""
+    """Runs that were asked for together, in their order. ``parallel`` bounds how many run at once.
+
+    ``environ`` is what a supervisor started from another terminal needs to go on with them: the same engine and PATH.
+    """
 
     id: str
     runs: tuple[str, ...]
     parallel: int | None = None
     grace_s: float = 30.0
+    environ: Mapping[str, str] = field(default_factory=dict)
 
 
 class RunStore:
@@ -96,6 +107,8 @@ class RunStore:
     def __init__(self, state_dir: Path) -> None:
         self.runs_dir = state_dir / "runs"
         self.batches_dir = state_dir / "batches"
+        self.state_dir = state_dir
+        self.open_batches = OpenBatches(state_dir / "open")
 
     def paths(self, run_id: str) -> RunPaths:
         return RunPaths(self.runs_dir / run_id)
@@ -105,41 +118,54 @@ class RunStore:
 
     def create_batch(
         self, plans: Sequence[tuple[str, RunPlan]], at: datetime, *, parallel: int | None = None, grace_s: float = 30.0,
-        environ: Mapping[str, str],
+        environ: Mapping[str, str], orders: Orders = NO_ORDERS,
     ) -> Batch:  # fmt: skip
         """The first side effect of an action: records in state QUEUED, one per ``(run id, plan)``.
 
         Secrets are taken now, from the caller's ``environ``, into files that only the caller can read.
         """
         batch = Batch(
-            f"{at:%Y%m%d-%H%M%S}-{os.urandom(3).hex()}", tuple(run for run, _ in plans), parallel, grace_s
-        )
+            f"{at:%Y%m%d-%H%M%S}-{os.urandom(3).hex()}", tuple(run for run, _ in plans), parallel, grace_s,
+            kept_environ(environ),
+        )  # fmt: skip
+        self.open_batches.begin(batch.id, batch.runs)
         for run_id, plan in plans:
+            resumed_from, attempt = lineage(self, plan)
             record = RunRecord(
                 id=run_id, batch=batch.id, project=plan.project, experiment=plan.experiment, action=plan.action,
                 backend=plan.backend, state=RunState.QUEUED, queued_at=at, image=plan.image, epochs=plan.epochs,
-                results_dir=str(plan.results_dir),
+                results_dir=str(plan.results_dir), attempt=attempt, resumed_from=resumed_from,
+                retries_left=orders.retries, stop_on_nan=orders.stop_on_nan, on_finish=orders.on_finish,
             )  # fmt: skip
             paths = self.paths(run_id)
             paths.input_dir.mkdir(parents=True)
             write_secrets(plan, paths.directory, environ)
-            _write_json(paths.plan, plan.to_json())
+            self.save_plan(run_id, plan)
             self.append_events(run_id, [record.queued_event()])
             self.save(record)
         own = self.batch_paths(batch.id)
         own.directory.mkdir(parents=True)
         body = {"id": batch.id, "runs": list(batch.runs), "parallel": parallel, "grace_s": grace_s}
-        _write_json(own.batch, body)
+        _write_json(own.batch, {**body, "environ": dict(batch.environ)})
         return batch
 
     def load_batch(self, batch_id: str) -> Batch:
         body = json.loads(self.batch_paths(batch_id).batch.read_text(encoding="utf-8"))
-        return Batch(body["id"], tuple(body["runs"]), body.get("parallel"), body.get("grace_s", 30.0))
+        return Batch(
+            body["id"],
+            tuple(body["runs"]),
+            body.get("parallel"),
+            body.get("grace_s", 30.0),
+            body.get("environ") or {},
+        )
 
     def load_plan(self, run_id: str) -> RunPlan:
         from taorunner.planning.plan import RunPlan
 
         return RunPlan.from_json(json.loads(self.paths(run_id).plan.read_text(encoding="utf-8")))
+
+    def save_plan(self, run_id: str, plan: RunPlan) -> None:
+        _write_json(self.paths(run_id).plan, plan.to_json())
 
     def save(self, record: RunRecord) -> None:
         _write_json(self.paths(record.id).record, record.to_json())
@@ -214,9 +240,50 @@ class RunStore:
         events = [from_json_line(line.decode("utf-8", "replace")) for line in whole.splitlines()]
         return [event for event in events if event is not None], offset + len(whole)
 
-    def request_stop(self, run_id: str, at: datetime) -> None:
-        """Asks whoever owns the run to stop it. Idempotent."""
-        _write_json(self.paths(run_id).stop_request, {"at": at.isoformat()})
+    def mend_events(self, run_id: str) -> None:
+        """Cuts off a last line that a crash tore, so that the next event begins a line of its own."""
+        try:
+            with self.paths(run_id).events.open("r+b") as file:
+                data = file.read()
+                if not data.endswith(b"\n"):
+                    file.truncate(data.rfind(b"\n") + 1)
+        except OSError:
+            return
+
+    def unfinished(self) -> list[RunRecord]:
+        """Runs that are not over, newest first; their number, not that of all runs, is what it costs."""
+        found: list[RunRecord] = []
+        for batch_id in self.open_batches.ids():
+            try:
+                runs: Sequence[str] = self.load_batch(batch_id).runs
+            except (OSError, ValueError, KeyError):
+                runs = self.open_batches.runs(batch_id)
+            for run_id in runs:
+                try:
+                    record = self.load(run_id)
+                except RunStateError:
+                    continue
+                if not record.state.is_final:
+                    found.append(record)
+        return sorted(found, key=lambda record: record.id, reverse=True)
+
+    def request_stop(self, run_id: str, at: datetime, *, only_queued: bool = False) -> None:
+        """Asks whoever owns the run to stop it; ``only_queued``: unless it has started by then. Idempotent."""
+        _write_json(self.paths(run_id).stop_request, {"at": at.isoformat(), "only_queued": only_queued})
+
+    def stop_requested(self, run_id: str, *, is_queued: bool) -> bool:
+        """Whether the run is to be stopped. A request that came too late for a queued run is withdrawn."""
+        path = self.paths(run_id).stop_request
+        try:
+            body = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return False
+        except (OSError, ValueError):
+            return True  # somebody asked, whatever is left of how
+        if isinstance(body, dict) and body.get("only_queued") and not is_queued:
+            path.unlink(missing_ok=True)
+            return False
+        return True
 
 
 def _write_json(path: Path, body: dict[str, Any]) -> None:

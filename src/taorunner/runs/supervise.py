@@ -2,35 +2,21 @@
 
 The terminal only watches. A closed terminal, a dropped connection or ``kill -9`` of the viewer does not reach it.
 It is started before anything is checked (importing takes as long as checking the user's files) and waits on its
-standard input for one line, ``BATCH<tab>STATE_DIR``. An end of input before that means that nothing is to be done.
+standard input for one line, ``BATCH<tab>STATE_DIR<tab>PURPOSE``. An end of input before that means that nothing is
+to be done. Another one for the same batch ends at once while the first lives.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import gc
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 
-from taorunner.runs.store import BatchPaths, RunStore
-
-
-def is_supervised(paths: BatchPaths) -> bool:
-    """True while a supervisor of this batch lives: it holds the lock, and the kernel frees it with the process."""
-    try:
-        with paths.lock.open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except OSError:
-                return True
-            return False
-    except OSError:
-        return False
+from taorunner.runs.ownership import owning, say_ready
+from taorunner.runs.store import RunStore
 
 
 def main() -> None:
@@ -38,55 +24,55 @@ def main() -> None:
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTSTP):
         signal.signal(number, signal.SIG_IGN)
     gc.disable()
-    known_gpus = _get_ready()
+    _get_ready()
     gc.freeze()  # modules are no garbage, now or ever
     gc.enable()
-    batch_id, _, state_dir = os.fsdecode(sys.stdin.buffer.readline()).rstrip("\n").partition("\t")
+    batch_id, _, rest = os.fsdecode(sys.stdin.buffer.readline()).rstrip("\n").partition("\t")
+    state_dir, _, purpose = rest.rpartition("\t")
     if state_dir:
-        _own(RunStore(Path(state_dir)), batch_id, known_gpus)
+        _own(RunStore(Path(state_dir)), batch_id, is_recovery=purpose == "recovery")
 
 
-def _get_ready() -> list[str] | None:
-    """All that takes time and needs no batch: imports, and a look at this machine's GPUs. Gives their ids."""
+def _get_ready() -> None:
+    """All that takes time and needs no batch: imports."""
     import taorunner.backends.docker_engine
     import taorunner.engine.client
     import taorunner.engine.containers
     import taorunner.engine.images
     import taorunner.runs.runner  # noqa: F401
-    from taorunner import gpus
-
-    found = gpus.inventory().gpus
-    return [str(gpu.index) for gpu in found] if found else None
 
 
-def _own(store: RunStore, batch_id: str, known_gpus: list[str] | None) -> None:
+def _own(store: RunStore, batch_id: str, *, is_recovery: bool) -> None:
     from taorunner.backends.registry import load_backend
+    from taorunner.leases import Leases
+    from taorunner.runs.free_gpus import FreeGpus
+    from taorunner.runs.recovery import look_after
     from taorunner.runs.runner import BatchRunner
 
-    with _locked(store.batch_paths(batch_id)) as log:
-        os.dup2(log, sys.stdout.fileno())
-        os.dup2(log, sys.stderr.fileno())
+    paths = store.batch_paths(batch_id)
+
+    def ready() -> None:
+        say_ready(paths)
+        if not is_recovery:
+            look_after(store, wait_s=0)
+
+    with owning(paths) as is_owner, paths.supervisor_log.open("ab") as log:
+        if not is_owner:
+            return
+        os.dup2(log.fileno(), sys.stdout.fileno())
+        os.dup2(log.fileno(), sys.stderr.fileno())
         try:
             runner = BatchRunner(
                 store,
                 store.load_batch(batch_id),
                 make_backend=load_backend,
-                known_gpus=known_gpus,
+                gpus=FreeGpus(Leases()),
                 environ=os.environ,
+                ready=ready,
             )
             signal.signal(signal.SIGTERM, lambda *_: runner.stop_all())
-            runner.run()
+            if runner.run():
+                store.open_batches.end(batch_id)
         except BaseException:
             traceback.print_exc()
             raise
-
-
-@contextlib.contextmanager
-def _locked(paths: BatchPaths) -> Iterator[int]:
-    """Holds the batch's lock; gives the descriptor of the supervisor's own log. Ends at once if another one has it."""
-    with paths.lock.open("ab") as lock, paths.supervisor_log.open("ab") as log:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise SystemExit(0) from None
-        yield log.fileno()

@@ -24,7 +24,7 @@ from taorunner.backends.base import (
     PullProgress,
     Started,
 )  # fmt: skip
-from taorunner.errors import TaorunnerError
+from taorunner.errors import MachineError, TaorunnerError
 from taorunner.planning.plan import RunPlan
 
 SETTLE_WAITS_S = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
@@ -32,7 +32,7 @@ SETTLE_WAITS_S = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
 RECONNECT_WAITS_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """How long to wait between asking an engine that does not answer; the last one is repeated."""
 ENGINE_PATIENCE_S = 600.0
-"""An engine that does not answer for this long is given up: the run is LOST until somebody looks again."""
+"""An engine that does not answer for this long is given up: the run stays as it is until somebody looks again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +80,40 @@ class Ended:
     error: TaorunnerError | None = None
 
 
-Message = Pulling | Requested | Launched | Printed | Trouble | Ended
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """The other last message: the engine could not be asked for so long that nobody can say what became of the run."""
+
+    run_id: str
+    text: str
+
+
+Message = Undecided | Pulling | Requested | Launched | Printed | Trouble | Ended
 
 
 class _AbandonedError(Exception):
     """The runner no longer wants this run to start."""
 
 
+class _UndecidedError(Exception):
+    """The engine could not be asked for too long."""
+
+
 class Worker:
-    """``prepare_files`` writes spec and secrets into the run's folder right before the launch."""
+    """``prepare_files`` writes spec and secrets into the run's folder right before the launch.
+
+    For a run that another supervisor began: ``handle`` is what it got from the engine, and ``position`` how much of the
+    output it recorded; ``may_exist`` when it died before it had a handle.
+    """
 
     def __init__(
         self, backend: Backend, plan: RunPlan, launch: Launch, inbox: queue.Queue[Message],
-        prepare_files: Callable[[], None],
+        prepare_files: Callable[[], None], *,
+        handle: Handle | None = None, position: LogPosition = LogPosition(), may_exist: bool = False,  # noqa: B008
     ) -> None:  # fmt: skip
         self._backend, self._plan, self._launch, self._inbox = backend, plan, launch, inbox
         self._prepare_files = prepare_files
+        self._handle, self._position, self._may_exist = handle, position, may_exist
         self._abandoned = threading.Event()
         self._stream: LogStream | None = None
         self._thread = threading.Thread(target=self._run, name=f"run-{launch.run_id}", daemon=True)
@@ -113,10 +131,12 @@ class Worker:
     def _run(self) -> None:
         run_id = self._launch.run_id
         try:
-            status = self._follow(self._begin())
+            status = self._follow(self._handle or self._begin())
             self._inbox.put(Ended(run_id, status))
         except _AbandonedError:
             self._inbox.put(Ended(run_id, None))
+        except _UndecidedError as error:
+            self._inbox.put(Undecided(run_id, str(error)))
         except TaorunnerError as error:
             self._inbox.put(Ended(run_id, None, error))
         except Exception as error:  # a broken worker must not leave its run RUNNING for ever
@@ -125,13 +145,21 @@ class Worker:
 
     def _begin(self) -> Handle:
         run_id = self._launch.run_id
+        if self._may_exist and self._find() is None:
+            self._may_exist = False
         self._backend.prepare(self._plan, self._report)
         self._check_abandoned()
         self._prepare_files()
         request = self._backend.request(self._plan, self._launch)
         self._inbox.put(Requested(run_id, request, self._backend.command_line(request)))
         self._check_abandoned()
-        started = self._backend.submit(request)
+        try:
+            started = self._backend.submit(request)
+        except MachineError:
+            found = self._find(clear=True)  # it broke off in the middle: what runs must not run unknown
+            if found is None:
+                raise
+            started = Started(found)
         self._inbox.put(Launched(run_id, started))
         return started.handle
 
@@ -140,14 +168,48 @@ class Worker:
         self._inbox.put(Pulling(self._launch.run_id, progress))
 
     def _check_abandoned(self) -> None:
-        if self._abandoned.is_set():
+        """A run that may be there already is not left alone: it is followed, and stopped like any other."""
+        if self._abandoned.is_set() and not self._may_exist:
             raise _AbandonedError
 
+    def _find(self, *, clear: bool = False) -> Handle | None:
+        """What the engine has of this run and was started. ``clear``: what never was is removed."""
+        asked_since = time.monotonic()
+        attempt = 0
+        while True:
+            try:
+                found = self._backend.find(self._launch.run_id, self._launch.run_dir)
+                if found is None:
+                    return None
+                status = self._backend.inspect([found])[found.run_id]
+                if status.state in (EngineState.RUNNING, EngineState.EXITED):
+                    return found
+                if clear:
+                    self._backend.remove(found)
+                return None
+            except TaorunnerError as error:
+                attempt = self._wait_for_engine(asked_since, attempt, error)
+
+    def _wait_for_engine(self, silent_since: float, attempt: int, error: TaorunnerError) -> int:
+        """The number of the next attempt. Raises _UndecidedError when this has gone on for too long."""
+        if attempt == 0:
+            text = f"the engine does not answer: {error.message}"
+            self._inbox.put(Trouble(self._launch.run_id, text))
+        if time.monotonic() - silent_since > ENGINE_PATIENCE_S:
+            raise _UndecidedError(error.message)
+        time.sleep(RECONNECT_WAITS_S[min(attempt, len(RECONNECT_WAITS_S) - 1)])
+        return attempt + 1
+
     def _follow(self, handle: Handle) -> EngineStatus:
-        """Reads until the engine says that the run is over. The end of a stream alone says nothing."""
-        seen = {"stdout": 0, "stderr": 0}
+        """Reads until the engine says that the run is over. The end of a stream alone says nothing.
+
+        A log that was followed may end before a last line without its end is stored: it is read again when the run is
+        over. Only the live output that was begun before the process is whole by itself.
+        """
+        seen = {"stdout": self._position.stdout, "stderr": self._position.stderr}
         silent_since: float | None = None
         attempt = 0
+        is_whole = self._handle is None and not self._may_exist
         while True:
             try:
                 self._stream = self._backend.logs(handle, LogPosition(seen["stdout"], seen["stderr"]))
@@ -158,14 +220,19 @@ class Worker:
                 if silent_since is not None:
                     self._inbox.put(Trouble(handle.run_id, "the engine answers again"))
                 silent_since, attempt = None, min(attempt, 3)
-                if status.state in (EngineState.EXITED, EngineState.MISSING):
+                is_over = status.state is EngineState.EXITED
+                if status.state is EngineState.MISSING or (is_over and is_whole):
                     return status
+                is_whole = is_over
+                if is_over:
+                    continue
             except TaorunnerError as error:
+                is_whole = False
                 if silent_since is None:
                     silent_since = time.monotonic()
                     self._inbox.put(Trouble(handle.run_id, f"the engine does not answer: {error.message}"))
                 elif time.monotonic() - silent_since > ENGINE_PATIENCE_S:
-                    return EngineStatus(EngineState.MISSING, error=error.message)
+                    raise _UndecidedError(error.message) from None
             time.sleep(RECONNECT_WAITS_S[min(attempt, len(RECONNECT_WAITS_S) - 1)])
             attempt += 1
 

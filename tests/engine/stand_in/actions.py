@@ -8,10 +8,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import faults
 import measures
 import train_lightning
 from context import Job
+
+import faults
 
 
 def run(job: Job) -> None:

@@ -9,9 +9,10 @@ import re
 import time
 from pathlib import Path
 
-import faults
 import measures
 from context import Job
+
+import faults
 
 STARS = "*" * 30
 NUMBERED = {"resnet", "darknet", "vgg"}

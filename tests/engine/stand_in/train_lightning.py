@@ -8,10 +8,11 @@ import time
 from pathlib import Path
 
 import entry
-import faults
 import gpus
 import measures
 from context import Job
+
+import faults
 
 WITHOUT_STEP = {"rtdetr", "classification_pyt", "radio"}
 NAMES = {

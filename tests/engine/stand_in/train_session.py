@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 import time
 
-import faults
 import measures
 from context import Job
+
+import faults
 
 STEP_LOGS = {"mask_rcnn", "efficientdet_tf1"}
 

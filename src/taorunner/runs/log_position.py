@@ -1,0 +1,52 @@
+"""How much of a run's output is safely in ``console.log``: what a later supervisor goes on from.
+
+Written beside and renamed after the log itself. A crash between the two leaves a log that is longer than it says;
+the rest is cut off and asked for again, so each line is there once. Bytes of a line that is not whole yet do not
+count: they may hold half a secret and are asked for again as well.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from taorunner.backends.base import LogPosition
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedLog:
+    """``size`` of console.log in bytes, how much of each stream it holds, and where in it this process began: before
+    ``start`` stands what an earlier attempt printed."""
+
+    size: int = 0
+    stdout: int = 0
+    stderr: int = 0
+    start: int = 0
+
+    @property
+    def position(self) -> LogPosition:
+        return LogPosition(self.stdout, self.stderr)
+
+    def save(self, path: Path) -> None:
+        beside = path.with_name(f".{path.name}.tmp")
+        beside.write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
+        os.replace(beside, path)  # noqa: PTH105 - a few microseconds, many times a second
+
+    @staticmethod
+    def load(path: Path, console: Path) -> RecordedLog:
+        """The beginning when there is none, or when ``console`` is shorter than it says (the machine lost power)."""
+        try:
+            body = json.loads(path.read_text(encoding="utf-8"))
+            found = RecordedLog(
+                int(body["size"]), int(body["stdout"]), int(body["stderr"]), int(body["start"])
+            )
+            size = console.stat().st_size
+        except (OSError, ValueError, KeyError, TypeError):
+            return RecordedLog()
+        return (
+            found
+            if found.size <= size
+            else RecordedLog(size=min(found.start, size), start=min(found.start, size))
+        )

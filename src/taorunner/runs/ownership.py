@@ -1,0 +1,66 @@
+"""Who owns a batch: the process that holds the lock on ``supervisor.lock``. The kernel frees it with the process."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+
+from taorunner.runs.store import BatchPaths
+
+_TRIES, _TRY_EVERY_S = 20, 0.005
+
+
+def is_supervised(paths: BatchPaths) -> bool:
+    """True while a supervisor of this batch lives."""
+    try:
+        with paths.lock.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return True
+            return False
+    except OSError:
+        return False
+
+
+def is_ready(paths: BatchPaths) -> bool:
+    """True once the batch's supervisor has started what fits and gone on with what ran."""
+    return supervisor_pid(paths) is not None and is_supervised(paths)
+
+
+def supervisor_pid(paths: BatchPaths) -> int | None:
+    """Of the supervisor that has, or had, the batch."""
+    try:
+        return int(paths.lock.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def say_ready(paths: BatchPaths) -> None:
+    """Only by the owner."""
+    paths.lock.write_text(f"{os.getpid()}\n")
+
+
+@contextlib.contextmanager
+def owning(paths: BatchPaths) -> Iterator[bool]:
+    """Holds the batch's lock where nobody has it; False where somebody does."""
+    with paths.lock.open("ab") as lock:
+        is_owner = _take(lock.fileno())
+        if is_owner:
+            lock.truncate(0)
+        yield is_owner
+
+
+def _take(handle: int) -> bool:
+    """Tries for a moment: whoever asks ``is_supervised`` holds the lock for a few microseconds."""
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            time.sleep(_TRY_EVERY_S)
+        else:
+            return True
+    return False

@@ -1,0 +1,59 @@
+"""What the events of a run have told already: a supervisor that goes on with it reads its log and status.json from
+their beginnings to know where it stands, and must not tell any of it twice."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Sequence
+
+from taorunner.events import CheckpointSaved, EpochProgress, Event, MetricReported, Notice, RunStarted
+
+_RUNNING = frozenset({"loss", "train_loss"})
+"""Metrics that come with steps, at a rate that the clock limits: read again they would be others."""
+
+
+class Told:
+    """``events`` are those of events.jsonl; only what came since the last start belongs to this attempt."""
+
+    def __init__(self, events: Iterable[Event]) -> None:
+        self._keys: set[tuple[object, ...]] = set()
+        self.checkpoints: set[str] = set()
+        self._handle: str | None = None
+        for event in events:
+            if isinstance(event, RunStarted):
+                self._keys.clear()
+                self._handle = event.handle
+            key = _key(event)
+            if key is not None:
+                self._keys.add(key)
+            if isinstance(event, CheckpointSaved):
+                self.checkpoints.add(posixpath.basename(event.path))
+
+    def has_started(self, handle: str) -> bool:
+        return self._handle == handle
+
+    def new_ones(self, events: Sequence[Event]) -> list[Event]:
+        return [event for event in events if _key(event) not in self._keys]
+
+    def missed(self, events: Sequence[Event]) -> list[Event]:
+        """Of events that come from reading an old log again: what should have been told and was not."""
+        kept: list[Event] = []
+        after_step = False
+        for event in self.new_ones(events):
+            if isinstance(event, EpochProgress) and not event.completed:
+                after_step = True
+            elif not (after_step and isinstance(event, MetricReported) and event.name in _RUNNING):
+                after_step = False
+                kept.append(event)
+        return kept
+
+
+def _key(event: Event) -> tuple[object, ...] | None:
+    """None for what may be told again."""
+    if isinstance(event, EpochProgress):
+        return ("epoch", event.epoch) if event.completed else None
+    if isinstance(event, MetricReported):
+        return ("metric", event.name, event.epoch, repr(event.value))
+    if isinstance(event, Notice):
+        return ("notice", event.code, event.text)
+    return None

@@ -1,0 +1,121 @@
+"""kill -9 at random moments: whoever dies, each run comes to its right end, each line is there once, nothing is left.
+
+``TAORUNNER_FAULT_ROUNDS`` says how often, ``TAORUNNER_FAULT_SEED`` goes on with a seed that was printed.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import wait_for
+
+ROUNDS = int(os.environ.get("TAORUNNER_FAULT_ROUNDS", "4"))
+SEED = int(os.environ.get("TAORUNNER_FAULT_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 30)
+LONGEST_S = 4.0
+
+
+def child_of(process: subprocess.Popen[bytes]) -> int | None:
+    """The supervisor that a viewer started."""
+    try:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    except OSError:
+        return None
+    return int(children[0]) if children else None
+
+
+def kill(pid: int | None) -> None:
+    if pid is not None:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60 + 30 * ROUNDS)
+def test_random_kills_of_viewer_and_supervisor(
+    place: Callable[..., Any], engine: Any, tao_image: Callable[..., str]
+) -> None:
+    chance = random.Random(SEED)
+    print(f"seed {SEED}, {ROUNDS} rounds")
+    gpus = {"e1": [0], "e2": [1], "e3": [0]}
+    here = place(engine, tao_image("pyt_7"), {name: {"gpu_indices": ids} for name, ids in gpus.items()})
+    for number in range(ROUNDS):
+        victims = chance.choice([("viewer",), ("supervisor",), ("viewer", "supervisor")])
+        moment_s = chance.uniform(0.05, LONGEST_S)
+        shutil.rmtree(here.root / ".taorunner", ignore_errors=True)
+        shutil.rmtree(here.root / "projects/example_01/models", ignore_errors=True)
+        (here.root / "projects/example_01/models").mkdir()
+        viewer = here.cli.start(
+            "train", *gpus, cwd=here.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        time.sleep(moment_s)
+        supervisor = child_of(viewer)
+        if "supervisor" in victims:
+            kill(supervisor)
+        if "viewer" in victims:
+            kill(viewer.pid)
+        try:
+            print(f"round {number}: {'+'.join(victims)} after {moment_s:.2f} s: {here.states()}")
+            again = here.cli("attach", cwd=here.root)
+            viewer.wait(60)
+            assert again.code == 0, again.out + again.err
+            states = here.states()
+            if states and set(states.values()) != {
+                "STOPPED"
+            }:  # killed before it was handed over: never started
+                assert states == dict.fromkeys(gpus, "SUCCEEDED")
+                for name in gpus:
+                    here.checks_whole(name)
+            wait_for(lambda: here.open_batches() == [], 10)
+            assert here.containers() == []
+        finally:
+            kill(viewer.pid)
+            viewer.wait()
+
+
+def test_a_viewer_that_is_hung_up_or_halted_changes_nothing(
+    place: Callable[..., Any], engine: Any, tao_image: Callable[..., str]
+) -> None:
+    here = place(engine, tao_image("pyt_7"), {"e1": {}})
+    for number in (signal.SIGSTOP, signal.SIGHUP):
+        viewer = here.cli.start("train", "e1", "--overwrite", cwd=here.root, stdout=subprocess.DEVNULL)
+        wait_for(lambda: "RUNNING" in here.states().values())
+        viewer.send_signal(number)
+        attached = here.cli("attach", cwd=here.root)
+        assert attached.code == 0, attached.err
+        assert here.states() == {"e1": "SUCCEEDED"}
+        here.checks_whole("e1")
+        kill(viewer.pid)
+        viewer.communicate()
+        assert here.open_batches() == here.containers() == []
+
+
+def test_two_supervisors_race_for_one_batch(
+    place: Callable[..., Any], engine: Any, tao_image: Callable[..., str]
+) -> None:
+    """Ten people look at once right after the supervisor died: one of them starts the one that goes on."""
+    here = place(engine, tao_image("pyt_7"), {"e1": {}})
+    viewer = here.cli.start("train", "e1", cwd=here.root, stdout=subprocess.DEVNULL)
+    wait_for(lambda: "RUNNING" in here.states().values())
+    kill(child_of(viewer))
+    kill(viewer.pid)
+    viewer.communicate()
+    lookers = [here.cli.start("attach", "--json", cwd=here.root) for _ in range(10)]
+    for looker in lookers:
+        looker.communicate(timeout=60)
+        assert looker.returncode == 0
+    assert here.states() == {"e1": "SUCCEEDED"}
+    here.checks_whole("e1")
+    assert len(here.events("e1", "RunStarted")) == 1
+    wait_for(lambda: here.open_batches() == [], 10)
+    assert here.containers() == []
