@@ -49,7 +49,6 @@ class PickedUp:
 
     evidence: Evidence
     log: ConsoleLog
-    secrets: tuple[str, ...]
     events: list[Event]
 
 
@@ -71,7 +70,7 @@ def pick_up(store: RunStore, record: RunRecord, plan: RunPlan) -> PickedUp:
             gpus=record.gpus, handle=record.handle,
         )  # fmt: skip
         events = [started, *events]
-    return PickedUp(evidence, ConsoleLog(paths.console, secrets, recorded), secrets, events)
+    return PickedUp(evidence, ConsoleLog(paths.console, secrets, recorded), events)
 
 
 def has_started(backend: Backend, run_id: str, directory: Path) -> bool:

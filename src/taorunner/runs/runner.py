@@ -8,18 +8,16 @@ the whole life of a run: QUEUED → STARTING → RUNNING → judged.
 from __future__ import annotations
 
 import queue
-import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from taorunner.backends.base import Backend, EngineState, EngineStatus, Handle, Launch
+from taorunner.backends.base import Backend, EngineState, EngineStatus, Handle, Launch, PullProgress
 from taorunner.backends.secrets import remove_secrets, stored_secrets, write_secrets
 from taorunner.errors import ExitCode, TaorunnerError
 from taorunner.events import (
-    Event,
     ImagePulled,
     ImagePulling,
     Notice,
@@ -30,11 +28,14 @@ from taorunner.events import (
 )  # fmt: skip
 from taorunner.planning.plan import RunPlan
 from taorunner.progress.verdict import Verdict
+from taorunner.runs.active import Active
 from taorunner.runs.attempts import RETRY_WAITS_S, clear_earlier, next_attempt
 from taorunner.runs.caretaker import Caretaker
 from taorunner.runs.console_log import ConsoleLog
 from taorunner.runs.evidence import Evidence
 from taorunner.runs.free_gpus import FreeGpus, Queued
+from taorunner.runs.journal import Journal
+from taorunner.runs.preparation import make_room, write_spec
 from taorunner.runs.record import RunRecord
 from taorunner.runs.recovery import has_started, mend, pick_up
 from taorunner.runs.store import Batch, RunStore
@@ -55,23 +56,6 @@ STATUS_EVERY_S = 0.5
 _INBOX_SIZE = 32
 """Messages; a piece of output is 256 KiB at most. A log that is faster than we are waits in the pipe, not in memory."""
 _MESSAGES_A_TURN = 64
-
-
-@dataclass(slots=True)
-class _Active:
-    """A run between its start and its end."""
-
-    plan: RunPlan
-    launch: Launch
-    worker: Worker
-    backend: Backend
-    evidence: Evidence
-    log: ConsoleLog
-    handle: Handle | None = None
-    stop_sent: bool = False
-    printed: bool = False
-    secrets: tuple[str, ...] = ()
-    stoppers: list[threading.Thread] = field(default_factory=list)
 
 
 class BatchRunner:
@@ -100,14 +84,13 @@ class BatchRunner:
         self._ready: Callable[[], None] | None = ready
         self._backends: dict[str, Backend] = {}
         self._inbox: queue.Queue[Message] = queue.Queue(_INBOX_SIZE)
-        self._records: dict[str, RunRecord] = {}
-        self._plans: dict[str, RunPlan] = {}
-        self._active: dict[str, _Active] = {}
+        self._active: dict[str, Active] = {}
         self._undecided: set[str] = set()
         self._uncleared: set[str] = set()
         self._stop_all = threading.Event()
         self._last_status_s = 0.0
         self._care = Caretaker(store, environ)
+        self._journal = Journal(store, batch, self._care)
         self._retry_waits_s = retry_waits_s
         self._not_before_s: dict[str, float] = {}
 
@@ -120,13 +103,12 @@ class BatchRunner:
 
         True when nothing of the batch is left: no run that is not over, nothing in the engine.
         """
-        for run_id in self._batch.runs:
-            self._records[run_id] = self._store.load(run_id)
-            self._plans[run_id] = self._store.load_plan(run_id)
+        self._journal.open()
         for run_id in self._batch.runs:
             self._go_on_with(run_id)
         while not all(
-            record.state.is_final or run_id in self._undecided for run_id, record in self._records.items()
+            record.state.is_final or run_id in self._undecided
+            for run_id, record in self._journal.records.items()
         ):
             self._obey_stop_requests()
             self._start_what_fits()
@@ -135,14 +117,14 @@ class BatchRunner:
                 self._ready = None
             self._take_messages()
             self._read_statuses()
-            self._emit_each(self._care.look())
-        self._emit_each(self._care.wait())
+            self._journal.emit_each(self._care.look())
+        self._journal.emit_each(self._care.wait())
         return not self._undecided and not self._uncleared
 
     # going on with what another supervisor began
 
     def _go_on_with(self, run_id: str) -> None:
-        record, plan = self._records[run_id], self._plans[run_id]
+        record, plan = self._journal.records[run_id], self._journal.plans[run_id]
         if record.state is RunState.QUEUED:
             return
         if record.state.is_final:
@@ -156,25 +138,22 @@ class BatchRunner:
             backend = self._backend(plan.backend)
             if record.handle is None and not has_started(backend, run_id, directory):
                 self._gpus.release(run_id)  # its GPUs may be another's by now: it waits for its turn again
-                self._plans[run_id] = replace(plan, set_aside=())  # that has been done
-                self._store.save_plan(run_id, self._plans[run_id])
-                self._save(replace(record, state=RunState.QUEUED, gpus=(), launched_at=None))
+                self._journal.save_plan(run_id, replace(plan, set_aside=()))
+                self._journal.save(replace(record, state=RunState.QUEUED, gpus=(), launched_at=None))
                 return
         except TaorunnerError as error:
             self._leave_undecided(run_id, error.message)
             return
         found = pick_up(self._store, record, plan)
-        self._emit(run_id, found.events)
+        self._journal.emit(run_id, found.events)
         handle = (
             None if record.handle is None else Handle(backend.name, run_id, record.handle, launch.run_dir)
         )
         worker = Worker(
-            backend, plan, launch, self._inbox, lambda: _write_spec(plan, launch),
+            backend, plan, launch, self._inbox, lambda: write_spec(plan, launch),
             handle=handle, position=found.log.recorded.position, may_exist=True,
         )  # fmt: skip
-        self._active[run_id] = _Active(
-            plan, launch, worker, backend, found.evidence, found.log, handle, secrets=found.secrets
-        )
+        self._active[run_id] = Active(plan, launch, worker, backend, found.evidence, found.log, handle)
         self._care.begin(run_id, plan)
         worker.start()
 
@@ -196,16 +175,16 @@ class BatchRunner:
             active.log.close()
         self._undecided.add(run_id)
         text = f"nobody can say what became of this run: {why}; taorunner ps looks again"
-        self._emit(run_id, [Notice(run=run_id, at=now(), level="warning", code="undecided", text=text)])
+        self._journal.notice(run_id, "undecided", text)
 
     # starting
 
     def _start_what_fits(self) -> None:
         waiting = [
             Queued(run_id, plan.backend, plan.gpus.count, plan.gpus.ids)
-            for run_id, record in self._records.items()
+            for run_id, record in self._journal.records.items()
             if record.state is RunState.QUEUED and self._not_before_s.get(run_id, 0.0) <= time.monotonic()
-            for plan in [self._plans[run_id]]
+            for plan in [self._journal.plans[run_id]]
         ]
         if not waiting:
             return
@@ -220,13 +199,10 @@ class BatchRunner:
         except TaorunnerError as error:  # no leases, no GPUs: two runs on one would be worse
             for queued in waiting:
                 if queued.gpu_count:
-                    self._finish(
-                        queued.run_id, RunState.FAILED, error.message, hint=error.hint, error_code=error.exit_code
-                    )  # fmt: skip
+                    self._fail(queued.run_id, error)
             return
         for run_id, code, text in decision.notices:
-            level = "info" if code == "gpu-wait" else "warning"
-            self._emit(run_id, [Notice(run=run_id, at=now(), level=level, code=code, text=text)])
+            self._journal.notice(run_id, code, text, level="info" if code == "gpu-wait" else "warning")
         for start in decision.starts:
             self._begin(start.run_id, start.gpu_ids)
         for queued in decision.impossible:
@@ -236,24 +212,21 @@ class BatchRunner:
             self._finish(queued.run_id, RunState.FAILED, reason, hint=hint, error_code=ExitCode.MACHINE)
 
     def _begin(self, run_id: str, gpu_ids: tuple[str, ...]) -> None:
-        plan = self._plans[run_id]
+        plan = self._journal.plans[run_id]
         launch = Launch(run_id, self._store.paths(run_id).directory, gpu_ids, self._gpus.lease(run_id))
         try:
             backend = self._backend(plan.backend)
-            self._set_aside(run_id, plan)
+            for text in make_room(plan, now()):
+                self._journal.notice(run_id, "set-aside", text, level="info")
             secrets = stored_secrets(plan, launch.run_dir) or write_secrets(
                 plan, launch.run_dir, self._environ
             )
         except TaorunnerError as error:
-            self._finish(run_id, RunState.FAILED, error.message, hint=error.hint, error_code=error.exit_code)
+            self._fail(run_id, error)
             return
         except OSError as error:
-            self._finish(
-                run_id,
-                RunState.FAILED,
-                f"the results cannot be prepared: {error}",
-                error_code=ExitCode.MACHINE,
-            )
+            reason = f"the results cannot be prepared: {error}"
+            self._finish(run_id, RunState.FAILED, reason, error_code=ExitCode.MACHINE)
             return
         launched_at = now()
         evidence = Evidence(plan, run_id, launched_at)
@@ -262,40 +235,24 @@ class BatchRunner:
         )
         log = ConsoleLog(self._store.paths(run_id).console, secrets)
         log.recorded.save(self._store.paths(run_id).position)
-        self._active[run_id] = _Active(plan, launch, worker, backend, evidence, log, secrets=secrets)
-        self._save(
-            replace(
-                self._records[run_id],
-                state=RunState.STARTING,
-                gpus=gpu_ids,
-                launched_at=launched_at,
-                status_sizes=evidence.status_sizes,
-            )
-        )
-        self._emit(run_id, self._care.begin(run_id, plan))
+        self._active[run_id] = Active(plan, launch, worker, backend, evidence, log)
+        record = replace(
+            self._journal.records[run_id], state=RunState.STARTING, gpus=gpu_ids, launched_at=launched_at,
+            status_sizes=evidence.status_sizes,
+        )  # fmt: skip
+        self._journal.save(record)
+        self._journal.emit(run_id, self._care.begin(run_id, plan))
         worker.start()
 
     def _prepare_files(self, backend: Backend, plan: RunPlan, launch: Launch) -> None:
-        if self._records[launch.run_id].retries_made:
+        if self._journal.records[launch.run_id].retries_made:
             clear_earlier(backend, launch.run_id, self._store.paths(launch.run_id))
-        _write_spec(plan, launch)
+        write_spec(plan, launch)
 
     def _backend(self, name: str) -> Backend:
         if name not in self._backends:
             self._backends[name] = self._make_backend(name)
         return self._backends[name]
-
-    def _set_aside(self, run_id: str, plan: RunPlan) -> None:
-        """``--overwrite`` moves, it never deletes; folders that the action expects are made."""
-        at = now()
-        for path in plan.set_aside:
-            if path.exists():
-                aside = path.with_name(f"{path.name}.{at:%Y%m%d-%H%M%S}")
-                shutil.move(path, aside)
-                text = f"moved {path} aside to {aside.name}"
-                self._emit(run_id, [Notice(run=run_id, at=at, level="info", code="set-aside", text=text)])
-        for folder in (plan.results_dir, *plan.make_dirs):
-            folder.mkdir(parents=True, exist_ok=True)
 
     # what workers say
 
@@ -311,9 +268,8 @@ class BatchRunner:
     def _take_some(self) -> None:
         try:
             self._take(self._inbox.get(timeout=TICK_S))
-            for _ in range(
-                _MESSAGES_A_TURN
-            ):  # bounded: a loud run must not starve stop requests and statuses
+            # Bounded: a loud run must not starve stop requests and statuses.
+            for _ in range(_MESSAGES_A_TURN):
                 self._take(self._inbox.get_nowait())
         except queue.Empty:
             return
@@ -322,69 +278,48 @@ class BatchRunner:
         active = self._active.get(message.run_id)
         if active is None:
             return
-        at, run_id = now(), message.run_id
+        run_id = message.run_id
         if isinstance(message, Printed):
             self._printed(active, message)
         elif isinstance(message, Pulling):
-            p = message.progress
-            self._emit(
-                run_id,
-                [
-                    ImagePulling(
-                        run=run_id,
-                        at=at,
-                        image=p.image,
-                        layers_done=p.layers_done,
-                        layers=p.layers,
-                        bytes_done=p.bytes_done,
-                        bytes_total=p.bytes_total,
-                        eta_s=p.eta_s,
-                    )
-                ],
-            )
+            self._journal.emit(run_id, [_pulling_event(run_id, message.progress)])
         elif isinstance(message, Requested):
             text = message.command_line + "\n"
             self._store.paths(run_id).request.write_text(text, encoding="utf-8")
         elif isinstance(message, Launched):
             self._launched(active, message)
         elif isinstance(message, Trouble):
-            self._emit(run_id, [Notice(run=run_id, at=at, level="warning", code="engine", text=message.text)])
+            self._journal.notice(run_id, "engine", message.text)
         elif isinstance(message, Undecided):
             self._leave_undecided(run_id, message.text)
         else:
             self._ended(active, message)
 
-    def _launched(self, active: _Active, message: Launched) -> None:
+    def _launched(self, active: Active, message: Launched) -> None:
         run_id, at = message.run_id, now()
         started = message.started
         active.handle = started.handle
         plan = active.plan
         record = replace(
-            self._records[run_id], state=RunState.RUNNING, handle=started.handle.id, started_at=at,
+            self._journal.records[run_id], state=RunState.RUNNING, handle=started.handle.id, started_at=at,
             image=plan.image, image_digest=started.image_digest,
         )  # fmt: skip
-        self._save(record)
-        events: list[Event] = []
+        self._journal.save(record)
         if plan.image is not None:
-            events.append(ImagePulled(run=run_id, at=at, image=plan.image, digest=started.image_digest))
-        events.append(
-            RunStarted(
-                run=run_id,
-                at=at,
-                image=plan.image,
-                image_digest=started.image_digest,
-                gpus=active.launch.gpu_ids,
-                handle=started.handle.id,
-            )
-        )
-        self._emit(run_id, events)
+            pulled = ImagePulled(run=run_id, at=at, image=plan.image, digest=started.image_digest)
+            self._journal.emit(run_id, [pulled])
+        begun = RunStarted(
+            run=run_id, at=at, image=plan.image, image_digest=started.image_digest, gpus=active.launch.gpu_ids,
+            handle=started.handle.id,
+        )  # fmt: skip
+        self._journal.emit(run_id, [begun])
 
-    def _printed(self, active: _Active, message: Printed) -> None:
+    def _printed(self, active: Active, message: Printed) -> None:
         self._care.printed(message.run_id)
         lines = active.log.write(message.stream, message.data)
         if lines:
             active.printed = True
-            self._emit(message.run_id, active.evidence.printed(lines, now()))
+            self._journal.emit(message.run_id, active.evidence.printed(lines, now()))
 
     def _read_statuses(self) -> None:
         moment = time.monotonic()
@@ -393,50 +328,53 @@ class BatchRunner:
         self._last_status_s = moment
         for run_id, active in self._active.items():
             if active.handle is not None:
-                self._emit(run_id, active.evidence.read_status(now()))
+                self._journal.emit(run_id, active.evidence.read_status(now()))
 
     # ending
 
-    def _ended(self, active: _Active, message: Ended) -> None:
+    def _ended(self, active: Active, message: Ended) -> None:
         run_id, at = message.run_id, now()
-        if message.error is not None:
-            error = message.error
-            if self._tries_again(run_id, error, None):
-                return
-            self._finish(run_id, RunState.FAILED, error.message, hint=error.hint, error_code=error.exit_code)
+        error = message.error
+        if error is not None:
+            if not self._tries_again(run_id, error, None):
+                self._fail(run_id, error)
             return
         if message.status is None:
             self._finish(run_id, RunState.STOPPED, "stopped before it started")
             return
-        self._emit(run_id, active.evidence.printed(active.log.flush(), at))
+        self._journal.emit(run_id, active.evidence.printed(active.log.flush(), at))
         active.log.recorded.save(self._store.paths(run_id).position)
-        self._emit(run_id, active.evidence.read_status(at))
-        stop_requested = self._records[run_id].stop_requested_at is not None
+        self._journal.emit(run_id, active.evidence.read_status(at))
+        stop_requested = self._journal.records[run_id].stop_requested_at is not None
         verdict, events = active.evidence.judge(message.status, stop_requested=stop_requested, at=at)
-        self._emit(run_id, events)
+        self._journal.emit(run_id, events)
         if not self._tries_again(run_id, verdict, message.status):
             self._finish(run_id, verdict.state, verdict.reason, hint=verdict.hint, status=message.status)
 
     def _tries_again(self, run_id: str, ended: Verdict | TaorunnerError, status: EngineStatus | None) -> bool:
         """``--retries``: back into the queue, to go on from the newest checkpoint."""
-        coming = next_attempt(self._records[run_id], self._plans[run_id], ended, self._retry_waits_s)
+        coming = next_attempt(
+            self._journal.records[run_id], self._journal.plans[run_id], ended, self._retry_waits_s
+        )
         if coming is None:
             return False
         active = self._active.pop(run_id)
         active.log.close()
         self._store.paths(run_id).position.unlink(missing_ok=True)
-        self._plans[run_id] = coming.plan
-        self._store.save_plan(run_id, coming.plan)
+        self._journal.save_plan(run_id, coming.plan)
         self._not_before_s[run_id] = time.monotonic() + coming.wait_s
-        self._save(coming.record)
+        self._journal.save(coming.record)
         notice = Notice(run=run_id, at=now(), level="warning", code="retry", text=coming.text)
-        self._emit(run_id, [notice, replace(coming.record.queued_event(), at=notice.at)])
+        self._journal.emit(run_id, [notice, replace(coming.record.queued_event(), at=notice.at)])
         self._care.end(coming.record, coming.plan.workspace)
         if active.handle is not None and status is not None and status.state is not EngineState.MISSING:
             with suppress(TaorunnerError):  # tried again right before the next attempt
                 active.backend.remove(active.handle)
         self._gpus.release(run_id)
         return True
+
+    def _fail(self, run_id: str, error: TaorunnerError) -> None:
+        self._finish(run_id, RunState.FAILED, error.message, hint=error.hint, error_code=error.exit_code)
 
     def _finish(
         self, run_id: str, state: RunState, reason: str, *,
@@ -445,16 +383,16 @@ class BatchRunner:
         """Makes a run final: first everything is on disk, then the container goes, then it is told."""
         exit_code = status.exit_code if status is not None else None
         if state is RunState.STOPPED:
-            reason = self._records[run_id].stop_reason or reason
+            reason = self._journal.records[run_id].stop_reason or reason
         event = RunFinished(run=run_id, at=now(), state=state, reason=reason, exit_code=exit_code, hint=hint)
         active = self._active.pop(run_id, None)
         if active is not None:
             active.log.close()
         remove_secrets(self._store.paths(run_id).directory)
-        record = self._records[run_id].finished(event)
-        self._save(replace(record, error_code=int(error_code) if error_code is not None else None))
+        record = self._journal.records[run_id].finished(event)
+        self._journal.save(replace(record, error_code=int(error_code) if error_code is not None else None))
         self._store.paths(run_id).position.unlink(missing_ok=True)
-        self._care.end(self._records[run_id], self._plans[run_id].workspace)
+        self._care.end(self._journal.records[run_id], self._journal.plans[run_id].workspace)
         gone = status is None or status.state is EngineState.MISSING
         if active is not None and active.handle is not None and not gone:
             try:
@@ -462,64 +400,30 @@ class BatchRunner:
             except TaorunnerError as error:
                 self._uncleared.add(run_id)
                 text = f"the finished run could not be removed from the engine: {error.message}"
-                self._emit(
-                    run_id, [Notice(run=run_id, at=now(), level="warning", code="not-removed", text=text)]
-                )
+                self._journal.notice(run_id, "not-removed", text)
         self._gpus.release(run_id)
-        self._emit(run_id, [event])  # last: who sees it may expect that nothing is left to do
+        self._journal.emit(run_id, [event])  # last: who sees it may expect that nothing is left to do
 
     # stopping
 
     def _obey_stop_requests(self) -> None:
-        for run_id, record in list(self._records.items()):
+        for run_id, record in list(self._journal.records.items()):
             if record.state.is_final or run_id in self._undecided:
                 continue
             if record.stop_requested_at is None:
                 asked = self._store.stop_requested(run_id, is_queued=run_id not in self._active)
                 if not (self._stop_all.is_set() or asked):
                     continue
-                self._save(replace(record, stop_requested_at=now()))
+                self._journal.save(replace(record, stop_requested_at=now()))
             active = self._active.get(run_id)
             if active is None:
                 self._finish(run_id, RunState.STOPPED, "stopped while it was queued")
-            elif active.handle is None:
-                active.worker.abandon()
-            elif not active.stop_sent:
-                active.stop_sent = True
-                self._stop_in_background(active, active.handle)
-
-    def _stop_in_background(self, active: _Active, handle: Handle) -> None:
-        def stop() -> None:
-            try:
-                active.backend.stop(handle, self._batch.grace_s)
-            except TaorunnerError:
-                active.stop_sent = False  # asked again at the next tick
-
-        thread = threading.Thread(target=stop, name=f"stop-{handle.run_id}", daemon=True)
-        active.stoppers.append(thread)
-        thread.start()
-
-    # recording
-
-    def _save(self, record: RunRecord) -> None:
-        self._records[record.id] = record
-        self._store.save(record)
-
-    def _emit(self, run_id: str, events: Sequence[Event]) -> None:
-        if events:
-            self._store.append_events(run_id, events)
-            to_stop = self._care.saw(self._records[run_id], events)
-            if to_stop is not None:
-                self._save(to_stop)
-
-    def _emit_each(self, events: Sequence[Event]) -> None:
-        for event in events:
-            self._emit(event.run, [event])
+            else:
+                active.stop(self._batch.grace_s)
 
 
-def _write_spec(plan: RunPlan, launch: Launch) -> None:
-    """The rendered spec in the run's own folder. Not secret: secrets are put in beside it."""
-    if plan.spec is None:
-        return
-    path = launch.run_dir / "input" / plan.spec.file_name
-    path.write_text(plan.spec.text, encoding="utf-8")
+def _pulling_event(run_id: str, progress: PullProgress) -> ImagePulling:
+    return ImagePulling(
+        run=run_id, at=now(), image=progress.image, layers_done=progress.layers_done, layers=progress.layers,
+        bytes_done=progress.bytes_done, bytes_total=progress.bytes_total, eta_s=progress.eta_s,
+    )  # fmt: skip
