@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -129,3 +130,27 @@ def test_two_supervisors_race_for_one_batch(
     assert len(here.events("e1", "RunStarted")) == 1
     wait_for(lambda: here.open_batches() == [], 10)
     assert here.containers() == []
+
+
+@pytest.mark.slow
+def test_fifty_viewers_see_the_same_and_the_run_does_not_mind(
+    place: Callable[..., Any], engine: Any, tao_image: Callable[..., str]
+) -> None:
+    here = place(engine, tao_image("pyt_7"), {"e1": {}}, epoch_s=6.0)
+    started = here.cli("train", "e1", "--detach", cwd=here.root)
+    assert started.code == 0, started.err
+    viewers = [here.cli.start("attach", "--json", cwd=here.root) for _ in range(50)]
+    written = [viewer.communicate(timeout=120)[0] for viewer in viewers]
+    assert [viewer.returncode for viewer in viewers] == [0] * 50
+    assert here.states() == {"e1": "SUCCEEDED"}
+    here.checks_whole("e1")
+    assert len(here.events("e1", "RunStarted")) == 1
+
+    def told(output: bytes) -> list[tuple[Any, ...]]:
+        events = [json.loads(line) for line in output.splitlines()]
+        said = [{key: value for key, value in event.items() if key != "at"} for event in events]
+        return sorted(tuple(sorted(map(str, each.items()))) for each in said)  # a line's time is its reader's
+
+    first = told(written[0])
+    assert first == told(here.cli("attach", "--json", here.records()["e1"]["id"], cwd=here.root).out.encode())
+    assert all(told(each) == first for each in written[1:])
