@@ -47,8 +47,7 @@ def ends(tmp_path: Path) -> Callable[..., RunState]:
             "date": "1/1/2027",
             "time": "0:0:0",
             "status": "SUCCESS",
-            "verbosity": "INFO",
-            "message": "done",
+            "message": "Train finished successfully.",
         }
         (model.parent / "status.json").write_text(json.dumps(told) + "\n")
         evidence.printed(b"Execution status: PASS\n", at)
