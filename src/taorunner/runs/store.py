@@ -14,10 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taorunner.backends.secrets import write_secrets
 from taorunner.errors import RunStateError, UsageError
 from taorunner.events import Event, RunState, from_json_line, to_json_line
-from taorunner.runs.lineage import lineage
 from taorunner.runs.open_batches import OpenBatches, kept_environ
 from taorunner.runs.record import NO_ORDERS, Orders, RunRecord
 from taorunner.text import did_you_mean
@@ -124,6 +122,9 @@ class RunStore:
 
         Secrets are taken now, from the caller's ``environ``, into files that only the caller can read.
         """
+        from taorunner.backends.secrets import write_secrets  # here: who only reads records needs no plans
+        from taorunner.runs.lineage import lineage
+
         batch = Batch(
             f"{at:%Y%m%d-%H%M%S}-{os.urandom(3).hex()}", tuple(run for run, _ in plans), parallel, grace_s,
             kept_environ(environ),
