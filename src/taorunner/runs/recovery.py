@@ -22,7 +22,7 @@ from taorunner.events import Event, RunFinished, RunStarted, RunState, now
 from taorunner.runs.console_log import ConsoleLog
 from taorunner.runs.log_position import RecordedLog
 from taorunner.runs.open_batches import restored_environ
-from taorunner.runs.ownership import is_ready, is_supervised, owning
+from taorunner.runs.ownership import is_ready, orphans, owning
 from taorunner.runs.record import RunRecord
 from taorunner.runs.store import RunStore
 from taorunner.runs.told import Told
@@ -109,20 +109,6 @@ def mend(store: RunStore, record: RunRecord) -> None:
         hint=record.hint,
     )  # fmt: skip
     store.append_events(record.id, [event])
-
-
-def orphans(store: RunStore) -> list[str]:
-    """Batches that are not over and that nobody makes or supervises. Costs next to nothing where there is none."""
-    return [batch_id for batch_id in store.open_batches.ids() if is_orphan(store, batch_id)]
-
-
-def is_orphan(store: RunStore, batch_id: str) -> bool:
-    """Only batches of this user: files that we wrote into another one's folders he could not change."""
-    return (
-        store.open_batches.is_ours(batch_id)
-        and not store.open_batches.is_being_made(batch_id)
-        and not is_supervised(store.batch_paths(batch_id))
-    )
 
 
 def look_after(store: RunStore, *, wait_s: float = READY_WITHIN_S) -> list[str]:
