@@ -40,9 +40,11 @@ def print_runs(store: RunStore, records: Sequence[RunRecord], *, json: bool, emp
             stream.write("".join(f"{line}\n" for line in plain))
             stream.flush()
             return
+    from rich.text import Text
+
     console = make_console(sys.stdout, os.environ)
-    for line in run_lines(snapshots, console.width, symbols_of(console), now()):
-        console.print(line, soft_wrap=True)
+    lines = run_lines(snapshots, console.width, symbols_of(console), now())
+    console.print(Text("\n").join(lines), soft_wrap=True)  # printed one by one they take three times as long
 
 
 def print_run(store: RunStore, record: RunRecord, *, json: bool) -> None:

@@ -187,6 +187,7 @@ class BatchRunner:
             for plan in [self._journal.plans[run_id]]
         ]
         if not waiting:
+            self._gpus.leave_queue()
             return
         try:
             decision = self._gpus.decide(

@@ -50,7 +50,7 @@ class Fairness:
         for run in reversed(waiting):
             if run.run_id in started:
                 later.append(set(started[run.run_id].gpu_ids))
-            elif passed := sum(_competes(run, gpus) for gpus in later):
+            elif passed := sum(competes(run, gpus) for gpus in later):
                 self.overtaken[run.run_id] = self.overtaken.get(run.run_id, 0) + passed
         for run in waiting:
             if run.run_id in started:
@@ -72,6 +72,7 @@ def choose(
     held_outside: Collection[str] = (),
     avoided: Collection[str] = (),
     fairness: Fairness | None = None,
+    others: Collection[str] = (),
 ) -> list[Start]:
     """What starts now.
 
@@ -79,23 +80,26 @@ def choose(
     ids named by the user are believed and "any n" means the lowest n numbers. ``busy_gpus`` are used by runs of this
     batch, ``held_outside`` by somebody else's: nothing is kept for a run that waits for those, because what comes free
     here would not help it. ``avoided`` are given to nobody who did not name them. ``parallel`` bounds all runs,
-    ``parallel_without_gpu`` those that use no GPU. A run that asks for more GPUs than there are is never chosen.
+    ``parallel_without_gpu`` those that use no GPU. ``others`` are the ids of runs of other batches, which stand in the
+    same queue: what they could start with is left to them, and told with the rest. A run that asks for more GPUs than
+    there are is never chosen.
     """
     fairness = fairness or Fairness()
     taken = {*busy_gpus, *held_outside}
     room = len(waiting) if parallel is None else max(0, parallel - running)
-    starts = _continued(waiting, taken, avoided, fairness)[:room]
+    starts = _continued(waiting, taken, avoided, fairness, others)[:room]
+    room -= len(starts)
     taken |= {gpu for start in starts for gpu in start.gpu_ids}
     started = {start.run_id for start in starts}
     wanted = {gpu for run in waiting for gpu in run.gpu_ids or ()}
     for run in waiting:
-        if len(starts) >= room:
-            break
-        if run.run_id in started:
+        is_own = run.run_id not in others
+        if run.run_id in started or (is_own and room <= 0):
             continue
         if run.gpu_count == 0:
             if running_without_gpu < parallel_without_gpu:
                 running_without_gpu += 1
+                room -= 1
                 starts.append(Start(run.run_id, ()))
             continue
         usable = _usable(run, known_gpus, avoided)
@@ -105,6 +109,7 @@ def choose(
                 free.sort(key=lambda gpu: gpu in wanted)  # stable: those that others name come last
             picked = tuple(free[: run.gpu_count])
             taken |= set(picked)
+            room -= is_own
             starts.append(Start(run.run_id, picked))
         elif fairness.is_due(run) and _would_fit(run, usable, held_outside):
             taken |= set(usable)
@@ -112,7 +117,11 @@ def choose(
 
 
 def _continued(
-    waiting: Sequence[Waiting], taken: set[str], avoided: Collection[str], fairness: Fairness
+    waiting: Sequence[Waiting],
+    taken: set[str],
+    avoided: Collection[str],
+    fairness: Fairness,
+    others: Collection[str],
 ) -> list[Start]:
     """Runs that take over GPUs which were gathered for another one of their size and have just come free."""
     starts: list[Start] = []
@@ -120,19 +129,20 @@ def _continued(
         if gpus & taken:
             continue
         for run in waiting:
-            if run.gpu_count == len(gpus) and all(run.run_id != start.run_id for start in starts):
+            is_ours = run.run_id not in others
+            if is_ours and run.gpu_count == len(gpus) and all(run.run_id != start.run_id for start in starts):
                 if run.gpu_ids is None and not gpus & set(avoided):
                     starts.append(Start(run.run_id, tuple(sorted(gpus))))
                     break
                 if run.gpu_ids is not None and gpus == set(run.gpu_ids):
                     starts.append(Start(run.run_id, run.gpu_ids))
                     break
-            elif fairness.is_due(run) and _competes(run, gpus):
+            elif fairness.is_due(run) and competes(run, gpus):
                 break
     return starts
 
 
-def _competes(run: Waiting, gpus: Collection[str]) -> bool:
+def competes(run: Waiting, gpus: Collection[str]) -> bool:
     """Whether the run could have used one of those GPUs."""
     return bool(gpus) and run.gpu_count > 0 and (run.gpu_ids is None or not set(run.gpu_ids).isdisjoint(gpus))
 
