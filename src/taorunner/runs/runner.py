@@ -51,7 +51,9 @@ from taorunner.runs.worker import (
     Worker,
 )  # fmt: skip
 
-TICK_S = 0.1
+TICK_S = 0.25
+TICK_WAITING_S = 0.08
+"""While runs wait for GPUs: what comes free stands idle no longer than this."""
 STATUS_EVERY_S = 0.5
 _INBOX_SIZE = 32
 """Messages; a piece of output is 256 KiB at most. A log that is faster than we are waits in the pipe, not in memory."""
@@ -89,6 +91,7 @@ class BatchRunner:
         self._uncleared: set[str] = set()
         self._stop_all = threading.Event()
         self._last_status_s = 0.0
+        self._tick_s = TICK_S
         self._care = Caretaker(store, environ)
         self._journal = Journal(store, batch, self._care)
         self._retry_waits_s = retry_waits_s
@@ -186,6 +189,7 @@ class BatchRunner:
             if record.state is RunState.QUEUED and self._not_before_s.get(run_id, 0.0) <= time.monotonic()
             for plan in [self._journal.plans[run_id]]
         ]
+        self._tick_s = TICK_WAITING_S if waiting else TICK_S
         if not waiting:
             self._gpus.leave_queue()
             return
@@ -268,7 +272,7 @@ class BatchRunner:
 
     def _take_some(self) -> None:
         try:
-            self._take(self._inbox.get(timeout=TICK_S))
+            self._take(self._inbox.get(timeout=self._tick_s))
             # Bounded: a loud run must not starve stop requests and statuses.
             for _ in range(_MESSAGES_A_TURN):
                 self._take(self._inbox.get_nowait())

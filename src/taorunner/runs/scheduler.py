@@ -1,13 +1,15 @@
 """Which waiting runs start now, and on which GPUs. Pure: no clock, no disk, no engine.
 
 First come, first served, and small ones fill the gaps: a run that does not fit yet lets later ones pass, ``PATIENCE``
-of them. Then the GPUs it waits for are kept for it, so that nobody waits for ever. GPUs that stood idle until a large
-run had them together are used for others of that size first, while those who are passed have patience: gathering
-costs idle time, and is worth more than one run.
+of them. Then the GPUs it waits for are kept for it, so that nobody waits for ever; where several of those want the same
+GPU, only for the first: what the next one wants besides would stand idle for longer than it takes to gather.
+GPUs that stood idle until a large run had them together are used for others of that size first, while those who are
+passed have patience: gathering costs idle time, and is worth more than one run.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -91,7 +93,8 @@ def choose(
     room -= len(starts)
     taken |= {gpu for start in starts for gpu in start.gpu_ids}
     started = {start.run_id for start in starts}
-    wanted = {gpu for run in waiting for gpu in run.gpu_ids or ()}
+    kept: set[str] = set()
+    wanted = Counter(gpu for run in waiting for gpu in run.gpu_ids or ())
     for run in waiting:
         is_own = run.run_id not in others
         if run.run_id in started or (is_own and room <= 0):
@@ -106,13 +109,16 @@ def choose(
         free = [gpu for gpu in usable if gpu not in taken]
         if len(free) >= run.gpu_count:
             if run.gpu_ids is None:
-                free.sort(key=lambda gpu: gpu in wanted)  # stable: those that others name come last
+                free.sort(
+                    key=lambda gpu: wanted[gpu]
+                )  # stable: those that others name come last, the most wanted at the end
             picked = tuple(free[: run.gpu_count])
             taken |= set(picked)
             room -= is_own
             starts.append(Start(run.run_id, picked))
-        elif fairness.is_due(run) and _would_fit(run, usable, held_outside):
-            taken |= set(usable)
+        elif fairness.is_due(run) and _would_fit(run, usable, held_outside) and not kept & set(usable):
+            kept |= set(usable)
+            taken |= kept
     return starts
 
 
