@@ -103,18 +103,28 @@ class EngineStatus:
 
 @dataclass(frozen=True, slots=True)
 class LogPosition:
-    """How much of each stream has been read and recorded, in bytes. All zero: from the beginning."""
+    """How much of each stream was read and recorded, as the engine keeps it, in bytes. All zero: from the beginning.
+
+    ``tails`` are the last bytes of each stream before the position, where whoever asks still knows them. An engine
+    that is restarted may have given out more than it kept; they show where its log goes on. See ``kept_log.Tail``.
+    """
 
     stdout: int = 0
     stderr: int = 0
+    tails: Mapping[str, bytes] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class LogChunk:
-    """Raw bytes of one stream as they came: neither whole lines nor whole characters are promised."""
+    """Raw bytes of one stream as they came: neither whole lines nor whole characters are promised.
+
+    ``unkept``: so many bytes right before them were given out earlier and are not in the engine's log. Positions count
+    without them from here on.
+    """
 
     stream: str  # "stdout" or "stderr"
     data: bytes
+    unkept: int = 0
 
 
 class LogStream(Protocol):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from taorunner.backends.base import LogChunk, LogPosition
+from taorunner.backends.kept_log import KeptLog
 
 if TYPE_CHECKING:
     from taorunner.engine.frames import FrameStream
@@ -16,7 +17,10 @@ class ContainerLog:
 
     def __init__(self, frames: FrameStream, position: LogPosition, *, live: bool) -> None:
         self._frames = frames
-        self._skip = {"stdout": position.stdout, "stderr": position.stderr}
+        self._places = {
+            "stdout": KeptLog(position.stdout, position.tails.get("stdout", b"")),
+            "stderr": KeptLog(position.stderr, position.tails.get("stderr", b"")),
+        }
         self._live = live
 
     def __iter__(self) -> Iterator[LogChunk]:
@@ -24,12 +28,9 @@ class ContainerLog:
             yield from self._as_stored()
             return
         for stream, data in self._frames:
-            skip = self._skip[stream]
-            if skip >= len(data):
-                self._skip[stream] = skip - len(data)
-                continue
-            self._skip[stream] = 0
-            yield LogChunk(stream, data[skip:])
+            unkept, data = self._places[stream].feed(data)
+            if data:
+                yield LogChunk(stream, data, unkept)
 
     def close(self) -> None:
         self._frames.close()

@@ -42,9 +42,12 @@ class ConsoleLog:
         stdout, stderr = (self.received[stream] - held[stream] for stream in ("stdout", "stderr"))
         return RecordedLog(self._size, stdout, stderr, self._start)
 
-    def write(self, stream: str, data: bytes) -> bytes:
-        """Takes a piece; gives the whole lines that were written now (masked), perhaps none."""
-        self.received[stream] = self.received.get(stream, 0) + len(data)
+    def write(self, stream: str, data: bytes, unkept: int = 0) -> bytes:
+        """Takes a piece; gives the whole lines that were written now (masked), perhaps none.
+
+        ``unkept``: so many of the bytes before are not in the engine's log, by which positions count.
+        """
+        self.received[stream] = self.received.get(stream, 0) + len(data) - unkept
         carry = self._carry.get(stream, b"")
         if carry:
             data = carry + data

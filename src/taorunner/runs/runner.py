@@ -321,7 +321,7 @@ class BatchRunner:
 
     def _printed(self, active: Active, message: Printed) -> None:
         self._care.printed(message.run_id)
-        lines = active.log.write(message.stream, message.data)
+        lines = active.log.write(message.stream, message.data, message.unkept)
         if lines:
             active.printed = True
             self._journal.emit(message.run_id, active.evidence.printed(lines, now()))

@@ -19,11 +19,13 @@ from taorunner.backends.base import (
     EngineStatus,
     Handle,
     Launch,
+    LogChunk,
     LogPosition,
     LogStream,
     PullProgress,
     Started,
 )  # fmt: skip
+from taorunner.backends.kept_log import Tail
 from taorunner.errors import MachineError, TaorunnerError
 from taorunner.planning.plan import RunPlan
 
@@ -58,9 +60,12 @@ class Launched:
 
 @dataclass(frozen=True, slots=True)
 class Printed:
+    """``unkept`` as in LogChunk."""
+
     run_id: str
     stream: str
     data: bytes
+    unkept: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,23 @@ class Undecided:
 
 
 Message = Undecided | Pulling | Requested | Launched | Printed | Trouble | Ended
+
+
+class _Seen:
+    """How much of each stream was read, as the engine keeps it, and the last bytes of it."""
+
+    def __init__(self, position: LogPosition) -> None:
+        self._bytes = {"stdout": position.stdout, "stderr": position.stderr}
+        self._tails = {stream: Tail(begins=not count) for stream, count in self._bytes.items()}
+
+    @property
+    def position(self) -> LogPosition:
+        tails = {stream: tail.data for stream, tail in self._tails.items()}
+        return LogPosition(self._bytes["stdout"], self._bytes["stderr"], tails)
+
+    def add(self, chunk: LogChunk) -> None:
+        self._tails[chunk.stream].add(chunk.data, chunk.unkept)
+        self._bytes[chunk.stream] += len(chunk.data) - chunk.unkept
 
 
 class _AbandonedError(Exception):
@@ -206,16 +228,16 @@ class Worker:
         A log that was followed may end before a last line without its end is stored: it is read again when the run is
         over. Only the live output that was begun before the process is whole by itself.
         """
-        seen = {"stdout": self._position.stdout, "stderr": self._position.stderr}
+        seen = _Seen(self._position)
         silent_since: float | None = None
         attempt = 0
         is_whole = self._handle is None and not self._may_exist
         while True:
             try:
-                self._stream = self._backend.logs(handle, LogPosition(seen["stdout"], seen["stderr"]))
+                self._stream = self._backend.logs(handle, seen.position)
                 for chunk in self._stream:
-                    seen[chunk.stream] += len(chunk.data)
-                    self._inbox.put(Printed(handle.run_id, chunk.stream, chunk.data))
+                    seen.add(chunk)
+                    self._inbox.put(Printed(handle.run_id, chunk.stream, chunk.data, chunk.unkept))
                 status = self._settle(handle)
                 if silent_since is not None:
                     self._inbox.put(Trouble(handle.run_id, "the engine answers again"))
