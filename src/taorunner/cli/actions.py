@@ -21,6 +21,7 @@ from taorunner.cli.options import (
 from taorunner.errors import Finding, RunStateError, UsageError
 
 if TYPE_CHECKING:
+    from taorunner.planning.plan import RunPlan
     from taorunner.planning.planner import Planned
     from taorunner.planning.request import ActionRequest, Site
     from taorunner.project.workspace import Workspace
@@ -78,6 +79,15 @@ Grace = Annotated[
     float, typer.Option("--grace", min=0, help="Seconds between asking a run to stop and killing it.")
 ]
 
+Join = Annotated[
+    Optional[str],
+    typer.Option(
+        "--join",
+        metavar="RUN",
+        help="Add to the batch of this run, which is not over: one attach, one --parallel.",
+        show_default=False,
+    ),
+]
 Retries = Annotated[
     int,
     typer.Option(
@@ -117,6 +127,7 @@ class Wishes:
     retries: int = 0
     stop_on_nan: bool = False
     on_finish: str | None = None
+    join: str | None = None
 
     def orders(self) -> Orders:
         from taorunner.runs.record import Orders
@@ -152,6 +163,7 @@ def _command(action: str) -> Callable[..., int]:
         retries: Retries = 0,
         stop_on_nan: StopOnNan = False,
         on_finish: OnFinish = None,
+        join: Join = None,
     ) -> int:
         from taorunner.planning.request import ActionRequest
 
@@ -165,7 +177,7 @@ def _command(action: str) -> Callable[..., int]:
             request,
             project,
             workspace,
-            Wishes(dry_run, detach, json, plain, parallel, grace, retries, stop_on_nan, on_finish),
+            Wishes(dry_run, detach, json, plain, parallel, grace, retries, stop_on_nan, on_finish, join),
         )
 
     return command
@@ -201,10 +213,11 @@ def _run(
     retries: Retries = 0,
     stop_on_nan: StopOnNan = False,
     on_finish: OnFinish = None,
+    join: Join = None,
 ) -> int:
     return _command(action)(
         context, experiments, project, workspace, dry_run, overwrite, detach, backend, gpus, gpu_indices,
-        release, image, sets, checkpoint, parallel, grace, json, plain, retries, stop_on_nan, on_finish,
+        release, image, sets, checkpoint, parallel, grace, json, plain, retries, stop_on_nan, on_finish, join,
     )  # fmt: skip
 
 
@@ -237,9 +250,13 @@ def start_and_watch(
     supervisor = supervisor or Supervisor()
     store = RunStore(workspace.state_dir)
     orders = wishes.orders()
+    joined = _joined(store, wishes)
     _refuse_trained_now(store, project, request)
     planned = _plan(workspace, project, request)
     plans = [(item.site.run_id, item.plan) for item in planned.items]
+    if joined is not None:
+        supervisor.dismiss()  # the batch has one
+        return _join(store, joined, plans, wishes)
     batch = store.create_batch(
         plans,
         now(),
@@ -255,6 +272,38 @@ def start_and_watch(
     from taorunner.console.watch import watch_batch  # after the handover: it is needed only from here on
 
     return watch_batch(store, batch, json=wishes.json, plain=wishes.plain, is_owned=supervisor.is_alive)
+
+
+def _joined(store: RunStore, wishes: Wishes) -> str | None:
+    """The id of the batch that the runs are added to."""
+    if wishes.join is None:
+        return None
+    if wishes.parallel is not None:
+        raise UsageError(
+            "--join and --parallel exclude each other: the batch has its own", hint="leave one of the two out"
+        )
+    from taorunner.runs.joining import joinable
+
+    return joinable(store, wishes.join)
+
+
+def _join(store: RunStore, batch_id: str, plans: list[tuple[str, RunPlan]], wishes: Wishes) -> int:
+    """Adds the runs to a batch that is under way, and watches them."""
+    import os
+    from dataclasses import replace
+
+    from taorunner.events import now
+    from taorunner.runs.joining import join
+    from taorunner.runs.recovery import look_after
+
+    join(store, batch_id, plans, now(), environ=os.environ, orders=wishes.orders())
+    look_after(store, wait_s=0)
+    batch = replace(store.load_batch(batch_id), runs=tuple(run_id for run_id, _ in plans))
+    if wishes.detach:
+        return _detach(store, batch, wishes)
+    from taorunner.console.watch import watch_batch
+
+    return watch_batch(store, batch, json=wishes.json, plain=wishes.plain, is_owned=lambda: False)
 
 
 def _plan(
@@ -327,7 +376,7 @@ def _detach(store: RunStore, batch: Batch, wishes: Wishes) -> int:
         typer.echo(json.dumps([{"run": run} for run in batch.runs]))
     else:
         typer.echo("\n".join(batch.runs))
-    refused = wait_for_start(store, batch.id, batch.runs)
+    refused = wait_for_start(store, batch.id, batch.runs, joins=wishes.join is not None)
     for record in refused:
         hint = f" ({record.hint})" if record.hint else ""
         typer.echo(f"{record.id} could not be started: {record.reason}{hint}", err=True)

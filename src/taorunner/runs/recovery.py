@@ -186,15 +186,28 @@ def _engine_state(store: RunStore, record: RunRecord) -> EngineState | None:
 
 
 def _undo(store: RunStore, batch_id: str) -> None:
-    """A batch whose making was interrupted: what is recorded of it never started, and half a record is removed."""
+    """A batch whose making was interrupted."""
     for run_id in store.open_batches.runs(batch_id):
-        if not store.paths(run_id).record.exists():
-            shutil.rmtree(store.paths(run_id).directory, ignore_errors=True)
-            continue
-        record = store.load(run_id)
-        if not record.state.is_final:
-            _finish(store, record, RunState.STOPPED, _NEVER_STARTED)
+        _undo_run(store, run_id)
     store.open_batches.end(batch_id)
+
+
+def undo_half_joined(store: RunStore, batch_id: str) -> None:
+    """Runs whose adding to the batch was interrupted. To be called while nobody adds any."""
+    known = set(store.load_batch(batch_id).runs)
+    for run_id in store.open_batches.runs(batch_id):
+        if run_id not in known:
+            _undo_run(store, run_id)
+
+
+def _undo_run(store: RunStore, run_id: str) -> None:
+    """What is recorded of it never started, and half a record is removed."""
+    if not store.paths(run_id).record.exists():
+        shutil.rmtree(store.paths(run_id).directory, ignore_errors=True)
+        return
+    record = store.load(run_id)
+    if not record.state.is_final:
+        _finish(store, record, RunState.STOPPED, _NEVER_STARTED)
 
 
 def _finish(store: RunStore, record: RunRecord, state: RunState, reason: str) -> None:

@@ -92,8 +92,9 @@ class BatchRunner:
         self._stop_all = threading.Event()
         self._last_status_s = 0.0
         self._tick_s = TICK_S
+        self._batch_stamp: tuple[int, int] | None = None
         self._care = Caretaker(store, environ)
-        self._journal = Journal(store, batch, self._care)
+        self._journal = Journal(store, self._care)
         self._retry_waits_s = retry_waits_s
         self._not_before_s: dict[str, float] = {}
 
@@ -106,13 +107,12 @@ class BatchRunner:
 
         True when nothing of the batch is left: no run that is not over, nothing in the engine.
         """
-        self._journal.open()
-        for run_id in self._batch.runs:
-            self._go_on_with(run_id)
+        self.take_in()
         while not all(
             record.state.is_final or run_id in self._undecided
             for run_id, record in self._journal.records.items()
         ):
+            self.take_in()
             self._obey_stop_requests()
             self._start_what_fits()
             if self._ready is not None:
@@ -123,6 +123,25 @@ class BatchRunner:
             self._journal.emit_each(self._care.look())
         self._journal.emit_each(self._care.wait())
         return not self._undecided and not self._uncleared
+
+    def take_in(self) -> bool:
+        """Runs of the batch that are not known yet: all of them at first, later those that were added to it. Whether
+        there were any; then ``run`` has more to do."""
+        found = self._store.batch_paths(self._batch.id).batch.stat()
+        stamp = found.st_ino, found.st_mtime_ns
+        if stamp == self._batch_stamp:
+            return False
+        self._batch_stamp = stamp
+        new = [
+            run_id
+            for run_id in self._store.load_batch(self._batch.id).runs
+            if run_id not in self._journal.records
+        ]
+        for run_id in new:
+            self._journal.open(run_id)
+        for run_id in new:
+            self._go_on_with(run_id)
+        return bool(new)
 
     # going on with what another supervisor began
 
