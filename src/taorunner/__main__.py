@@ -1,6 +1,6 @@
 """``python -m taorunner``, ``taorunner``, ``tao-runner`` and ``python -m tao-runner``: all come here.
 
-A completion request is answered before anything heavy is imported.
+A completion request and the lists of runs are answered before anything heavy is imported.
 """
 
 from __future__ import annotations
@@ -31,6 +31,12 @@ def main() -> None:
 
         sys.exit(answer(request.removeprefix("complete_"), os.environ))
     gc.disable()  # what imports and plans make stays: looking for garbage among it takes 5 % of the time
+    if sys.argv[1:2] in (["ps"], ["runs"]):
+        from taorunner.cli.lists import quick
+
+        answered = quick(sys.argv[1:])
+        if answered is not None:
+            _leave(answered)
     supervisor = _early_supervisor(sys.argv[1:])
     from taorunner.cli.app import run
 

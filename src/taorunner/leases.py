@@ -85,7 +85,7 @@ class Leases:
     """The leases of this machine. Touches nothing until one is asked for."""
 
     def __init__(self, directory: Path | None = None) -> None:
-        self._directory = default_directory(os.environ) if directory is None else directory
+        self.directory = default_directory(os.environ) if directory is None else directory
 
     def take(self, names: Collection[str], shared: Collection[str] = ()) -> Lease | None:
         """All of ``names``, or None when somebody else has one of them. ``shared`` may be held by several at once, and
@@ -154,7 +154,7 @@ class Leases:
             return False
 
     def _path(self, name: str) -> Path:
-        return self._directory / (re.sub(r"[^A-Za-z0-9.-]", "_", name).lstrip(".") + ".lock")
+        return self.directory / (re.sub(r"[^A-Za-z0-9.-]", "_", name).lstrip(".") + ".lock")
 
     def _opened(self, name: str) -> int:
         path = self._path(name)
@@ -185,8 +185,8 @@ class Leases:
         Linked, not opened with O_CREAT: kernels with fs.protected_regular refuse that for another user's file.
         """
         try:
-            self._make_directory()
-            beside = self._directory / f".{os.getpid()}-{secrets.token_hex(6)}.new"
+            make_shared_directory(self.directory)
+            beside = self.directory / f".{os.getpid()}-{secrets.token_hex(6)}.new"
             descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | _OPEN, 0o666)
             try:
                 os.fchmod(descriptor, 0o666)
@@ -197,25 +197,30 @@ class Leases:
                 beside.unlink()
         except OSError as error:
             raise MachineError(
-                f'GPUs cannot be leased: "{self._directory}": {(error.strerror or str(error)).lower()}',
+                f'GPUs cannot be leased: "{self.directory}": {(error.strerror or str(error)).lower()}',
                 hint=f"every user needs to write there: mode 1777; or name another folder in {DIRECTORY_VARIABLE}",
             ) from error
 
-    def _make_directory(self) -> None:
-        """A folder that everybody may write into and nobody may tidy up for others (mode 1777). Never a link."""
+
+def make_shared_directory(directory: Path) -> None:
+    """A folder that everybody may write into and nobody may tidy up for others (mode 1777). Never a link.
+
+    Raises:
+        OSError: it cannot be made, or something else stands in its place.
+    """
+    try:
+        found = os.lstat(directory)
+    except FileNotFoundError:
+        beside = directory.with_name(f".{directory.name}-{os.getpid()}-{secrets.token_hex(6)}")
+        beside.mkdir(parents=True)
+        beside.chmod(0o1777)
         try:
-            found = os.lstat(self._directory)
-        except FileNotFoundError:
-            beside = self._directory.with_name(f".{_NAME}-{os.getpid()}-{secrets.token_hex(6)}")
-            beside.mkdir(parents=True)
-            beside.chmod(0o1777)
-            try:
-                beside.rename(self._directory)  # takes the place of an empty folder at most
-            except OSError:
-                beside.rmdir()
-            found = os.lstat(self._directory)
-        if not stat.S_ISDIR(found.st_mode):
-            raise NotADirectoryError(errno.ENOTDIR, "it is not a folder")
+            beside.rename(directory)  # takes the place of an empty folder at most
+        except OSError:
+            beside.rmdir()
+        found = os.lstat(directory)
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, "it is not a folder")
 
 
 def _write(descriptor: int, holder: Holder | None) -> None:

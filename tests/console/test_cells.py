@@ -3,8 +3,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from taorunner.console.cells import bar, clean, fit, fit_path, number, pad, percent
+from taorunner.console.cells import bar, fit, fit_path, pad, percent
 from taorunner.console.theme import ASCII, UNICODE
+from taorunner.console.words import clean, number
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from rich.text import Text
 
 from taorunner.catalog.load import load_network, network_names
 from taorunner.console.columns import Column, Row, laid_out
-from taorunner.console.tables import network_lines, network_table_lines, run_detail_lines, run_lines
+from taorunner.console.run_table import plain_run_lines, run_lines
+from taorunner.console.tables import network_lines, network_table_lines, run_detail_lines
 from taorunner.console.theme import ASCII, UNICODE
 from taorunner.errors import UserFilesError
 from taorunner.events import RunState
@@ -26,6 +27,19 @@ def with_ids(runs):
 @pytest.mark.parametrize("width", [80, 200])
 def test_runs_in_every_state(scene, golden, width):
     golden.check(f"runs_{width}", text_of(run_lines(with_ids(scene.mixed()), width, UNICODE, scene.at)))
+
+
+@pytest.mark.parametrize("width", [30, 60, 80, 120, 200])
+@pytest.mark.parametrize("symbols", [UNICODE, ASCII], ids=["unicode", "ascii"])
+def test_a_table_without_a_terminal_has_the_same_lines(scene, width, symbols):
+    runs = with_ids(scene.mixed())
+    styled = [line.plain for line in run_lines(runs, width, symbols, scene.at)]
+    assert plain_run_lines(runs, width, symbols, scene.at) == styled
+
+
+def test_characters_of_unknown_width_are_left_to_those_who_know(scene):
+    run = replace(scene.finished("a"), project="検出")
+    assert plain_run_lines([run, scene.finished("b")], 80, UNICODE, scene.at) is None
 
 
 def test_runs_of_several_projects_name_the_project(scene):

@@ -52,7 +52,7 @@ def ends(tmp_path: Path) -> Callable[..., RunState]:
         (model.parent / "status.json").write_text(json.dumps(told) + "\n")
         evidence.printed(b"Execution status: PASS\n", at)
         verdict, _ = evidence.judge(EngineStatus(EngineState.EXITED, 0), stop_requested=False, at=at)
-        assert verdict.state is RunState.SUCCEEDED or "wrote no new file" in verdict.reason, verdict
+        assert verdict.state is RunState.SUCCEEDED or "nothing was trained" in verdict.reason, verdict
         return verdict.state
 
     return run

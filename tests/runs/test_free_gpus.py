@@ -13,7 +13,8 @@ from taorunner.errors import MachineError
 from taorunner.gpus import Gpu, GpuProcess, Inventory
 from taorunner.leases import Holder, Lease, Leases
 from taorunner.runs.free_gpus import Decision, FreeGpus, Queued
-from taorunner.runs.scheduler import Start
+from taorunner.runs.host_queue import LEFT_FOR_S
+from taorunner.runs.scheduler import PATIENCE, Start
 
 OTHER = Holder("r-other", "bert", "docker")
 
@@ -54,10 +55,18 @@ class Machine:
         lease.sign(OTHER)
         return lease
 
-    def decide(self, *waiting: Queued, active: Mapping[str, tuple[str, ...]] | None = None) -> Decision:
+    def decide(
+        self,
+        *waiting: Queued,
+        active: Mapping[str, tuple[str, ...]] | None = None,
+        by: FreeGpus | None = None,
+        parallel: int | None = None,
+    ) -> Decision:
         self.now_s += 1
         backend: Any = lambda _name: self.engine  # noqa: E731
-        return self.free.decide(waiting, active or {}, backend, parallel=None, parallel_without_gpu=1)
+        return (by or self.free).decide(
+            waiting, active or {}, backend, parallel=parallel, parallel_without_gpu=1
+        )
 
 
 @pytest.fixture
@@ -204,14 +213,98 @@ def test_a_run_that_is_gone_on_with_has_its_gpus_again(machine: Machine) -> None
     assert machine.decide(run("c"), run("d")).starts == [Start("c", ("0",))]
 
 
-def test_leases_are_looked_at_four_times_a_second_and_runs_without_gpu_do_not_wait_for_that(
+def test_leases_are_looked_at_ten_times_a_second_by_who_is_in_front_and_runs_without_gpu_do_not_wait_for_that(
     machine: Machine,
 ) -> None:
     lease = machine.hold("GPU-0", "GPU-1")
     machine.decide(run("a"))
     lease.release()
-    machine.now_s -= 0.8
+    machine.now_s -= 0.95
     decision = machine.decide(run("a"), run("cpu", 0))
     assert decision.starts == [Start("cpu", ())]
-    machine.now_s -= 0.9
+    machine.now_s -= 0.95
     assert machine.decide(run("a")).starts == [Start("a", ("0",))]
+
+
+# between batches
+
+
+def test_what_comes_free_is_for_the_batch_that_asked_first(machine: Machine) -> None:
+    lease = machine.hold("GPU-0", "GPU-1")
+    first, second = machine.supervisor(), machine.supervisor()
+    assert machine.decide(run("a", 2), by=first).starts == []
+    assert machine.decide(run("b"), by=second).starts == []
+    lease.release()
+    assert machine.decide(run("b"), by=second).starts == []
+    assert machine.decide(run("a", 2), by=first).starts == [Start("a", ("0", "1"))]
+    first.release("a")
+    assert machine.decide(run("b"), by=second).starts == [Start("b", ("0",))]
+
+
+def test_a_batch_that_asks_now_comes_after_those_that_wait(machine: Machine) -> None:
+    lease = machine.hold("GPU-0", "GPU-1")
+    first = machine.supervisor()
+    machine.decide(run("a", 1, ("GPU-1",)), by=first)
+    lease.release()
+    assert machine.decide(run("b", 1, ("1",))).starts == []
+    assert machine.decide(run("b", 1, ("1",)), run("c")).starts == [Start("c", ("0",))]
+    assert machine.decide(run("a", 1, ("GPU-1",)), by=first).starts == [Start("a", ("GPU-1",))]
+
+
+def test_another_batchs_large_run_is_passed_until_its_patience_is_over(machine: Machine) -> None:
+    """Two batches have a new small run whenever one of theirs ends; one or the other always runs."""
+    large, odd, even = machine.supervisor(), machine.supervisor(), machine.supervisor()
+    assert machine.decide(run("s0"), by=even).starts == [Start("s0", ("0",))]
+    assert machine.decide(run("large", 2), by=large).starts == []
+    started = 0
+    for number in range(1, 100):
+        now, before = (odd, even) if number % 2 else (even, odd)
+        if not machine.decide(run(f"s{number}"), by=now).starts:
+            break
+        started += 1
+        before.release(f"s{number - 1}")
+        assert machine.decide(run("large", 2), by=large).starts == []
+    assert started == PATIENCE
+    before.release(f"s{started}")
+    assert machine.decide(run(f"s{started + 1}"), by=now).starts == []
+    assert machine.decide(run("large", 2), by=large).starts == [Start("large", ("0", "1"))]
+
+
+def test_who_does_not_take_what_is_left_to_it_loses_its_place(machine: Machine) -> None:
+    lease = machine.hold("GPU-0", "GPU-1")
+    stuck = machine.supervisor()
+    machine.decide(run("stuck", 2), by=stuck)
+    lease.release()
+    waited = 0
+    while not machine.decide(run("b")).starts:
+        waited += 1
+    assert LEFT_FOR_S <= waited <= LEFT_FOR_S + 2
+
+
+def test_who_is_gone_keeps_nobody_waiting(machine: Machine) -> None:
+    lease = machine.hold("GPU-0", "GPU-1")
+    gone = machine.supervisor()
+    machine.decide(run("a", 2), by=gone)
+    gone.leave_queue()
+    lease.release()
+    assert machine.decide(run("b")).starts == [Start("b", ("0",))]
+
+
+def test_a_batch_waits_in_the_queue_with_as_many_runs_as_it_may_start(machine: Machine) -> None:
+    lease = machine.hold("GPU-0", "GPU-1")
+    bounded = machine.supervisor()
+    machine.decide(run("a"), run("b"), by=bounded, parallel=1)
+    lease.release()
+    assert machine.decide(run("c"), run("d")).starts == [Start("c", ("1",))]
+    assert machine.decide(run("a"), run("b"), by=bounded, parallel=1).starts == [Start("a", ("0",))]
+
+
+def test_a_gpu_that_the_first_will_not_take_because_of_a_foreign_process_is_for_the_next(
+    machine: Machine,
+) -> None:
+    lease = machine.hold("GPU-0", "GPU-1")
+    first = machine.supervisor()
+    machine.decide(run("any", 2), by=first)
+    machine.uses(0, 99999999)
+    lease.release()
+    assert machine.decide(run("named", 1, ("0",))).starts == [Start("named", ("0",))]

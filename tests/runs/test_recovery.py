@@ -44,8 +44,8 @@ from taorunner.runs import worker
 from taorunner.runs.console_log import ConsoleLog
 from taorunner.runs.free_gpus import FreeGpus
 from taorunner.runs.log_position import RecordedLog
-from taorunner.runs.ownership import is_supervised, owning
-from taorunner.runs.recovery import adopt, mark_lost, orphans
+from taorunner.runs.ownership import is_supervised, orphans, owning
+from taorunner.runs.recovery import adopt, mark_lost
 from taorunner.runs.runner import BatchRunner
 from taorunner.runs.store import Batch, RunStore
 from taorunner.runs.told import Told

@@ -46,6 +46,28 @@ def test_nobody_passes_a_run_whose_patience_is_over() -> None:
     assert start(waiting, busy_gpus=frozenset({"0"}), fairness=due) == [Start("cpu", ())]
 
 
+def test_gpus_are_kept_for_the_first_of_two_that_want_the_same_one() -> None:
+    waiting = [Waiting("a", 2, ("0", "1")), Waiting("b", 2, ("1", "2")), Waiting("any", 1)]
+    due = Fairness({"a": PATIENCE, "b": PATIENCE})
+    starts = start(waiting, busy_gpus={"0"}, known_gpus=["0", "1", "2"], fairness=due)
+    assert starts == [Start("any", ("2",))]
+
+
+def test_runs_of_other_batches_are_told_what_is_left_to_them_and_do_not_count_as_ours() -> None:
+    waiting = [Waiting("theirs", 1), Waiting("mine", 1), Waiting("mine too", 1)]
+    starts = start(waiting, known_gpus=["0", "1", "2"], parallel=1, others={"theirs"})
+    assert starts == [Start("theirs", ("0",)), Start("mine", ("1",))]
+
+
+def test_any_gpu_is_rather_the_least_wanted_one() -> None:
+    waiting = [
+        Waiting("any", 1),
+        *(Waiting(f"n{number}", 1, ("0",)) for number in range(2)),
+        Waiting("n", 1, ("1",)),
+    ]
+    assert start(waiting)[0] == Start("any", ("1",))
+
+
 def test_nothing_is_kept_for_a_run_that_waits_for_others_than_this_batch() -> None:
     waiting = [Waiting("both", 2), Waiting("small", 1)]
     due = Fairness({"both": PATIENCE})

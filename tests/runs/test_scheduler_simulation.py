@@ -31,6 +31,17 @@ def mixed(seed: int) -> list[Work]:
     return works
 
 
+def picky(seed: int) -> list[Work]:
+    """Half of the runs name a random set of GPUs, as nobody would who has ``auto``."""
+    rng = random.Random(seed)
+    works = []
+    for index in range(RUNS):
+        count = rng.choices([1, 2, 4, 8], [50, 25, 15, 10])[0]
+        named = tuple(rng.sample(GPUS, count)) if rng.random() < 0.5 else None
+        works.append(Work(Waiting(f"r{index}", count, named), rng.lognormvariate(4, 1)))
+    return works
+
+
 def lower_bound_s(works: list[Work]) -> float:
     """No schedule is shorter: all GPUs busy all the time, or one run, or those that want one certain GPU."""
     area = sum(work.run.gpu_count * work.seconds for work in works) / len(GPUS)
@@ -72,3 +83,15 @@ def test_a_thousand_mixed_runs_take_hardly_longer_than_possible_and_nobody_starv
     print(f"seed {seed}: makespan {ratio:.3f} × lower bound, most overtaken: {most} times")
     assert ratio <= 1.10
     assert most <= PATIENCE + 2 * len(GPUS)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_random_sets_of_gpus_cost_idle_time_and_still_nobody_starves(seed: int) -> None:
+    """The bound is how much is asked of the most wanted GPU. Nobody can reach it: two overlapping sets exclude each
+    other, and what a set leaves over often fits nobody."""
+    works = picky(seed)
+    makespan_s, most = simulate(works)
+    ratio = makespan_s / lower_bound_s(works)
+    print(f"seed {seed}: makespan {ratio:.3f} × lower bound, most overtaken: {most} times")
+    assert ratio <= 1.35
+    assert most <= 8 * PATIENCE

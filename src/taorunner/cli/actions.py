@@ -21,6 +21,7 @@ from taorunner.cli.options import (
 from taorunner.errors import Finding, RunStateError, UsageError
 
 if TYPE_CHECKING:
+    from taorunner.planning.plan import RunPlan
     from taorunner.planning.planner import Planned
     from taorunner.planning.request import ActionRequest, Site
     from taorunner.project.workspace import Workspace
@@ -79,6 +80,15 @@ Grace = Annotated[
     float, typer.Option("--grace", min=0, help="Seconds between asking a run to stop and killing it.")
 ]
 
+Join = Annotated[
+    Optional[str],
+    typer.Option(
+        "--join",
+        metavar="RUN",
+        help="Add to the batch of this run, which is not over: one attach, one --parallel.",
+        show_default=False,
+    ),
+]
 Retries = Annotated[
     int,
     typer.Option(
@@ -118,6 +128,7 @@ class Wishes:
     retries: int = 0
     stop_on_nan: bool = False
     on_finish: str | None = None
+    join: str | None = None
 
     def orders(self) -> Orders:
         from taorunner.runs.record import Orders
@@ -154,6 +165,7 @@ def _command(action: str) -> Callable[..., int]:
         stop_on_nan: StopOnNan = False,
         on_finish: OnFinish = None,
         resume: Resume = False,
+        join: Join = None,
     ) -> int:
         from taorunner.planning.request import ActionRequest
 
@@ -173,7 +185,7 @@ def _command(action: str) -> Callable[..., int]:
             request,
             project,
             workspace,
-            Wishes(dry_run, detach, json, plain, parallel, grace, retries, stop_on_nan, on_finish),
+            Wishes(dry_run, detach, json, plain, parallel, grace, retries, stop_on_nan, on_finish, join),
         )
 
     return command
@@ -210,11 +222,12 @@ def _run(
     stop_on_nan: StopOnNan = False,
     on_finish: OnFinish = None,
     resume: Resume = False,
+    join: Join = None,
 ) -> int:
     return _command(action)(
         context, experiments, project, workspace, dry_run, overwrite, detach, backend, gpus, gpu_indices,
         release, image, sets, checkpoint, parallel, grace, json, plain, retries, stop_on_nan, on_finish,
-        resume,
+        resume, join,
     )  # fmt: skip
 
 
@@ -247,9 +260,13 @@ def start_and_watch(
     supervisor = supervisor or Supervisor()
     store = RunStore(workspace.state_dir)
     orders = wishes.orders()
+    joined = _joined(store, wishes)
     _refuse_trained_now(store, project, request)
     planned = _plan(workspace, project, request)
     plans = [(item.site.run_id, item.plan) for item in planned.items]
+    if joined is not None:
+        supervisor.dismiss()  # the batch has one
+        return _join(store, joined, plans, wishes)
     batch = store.create_batch(
         plans,
         now(),
@@ -265,6 +282,38 @@ def start_and_watch(
     from taorunner.console.watch import watch_batch  # after the handover: it is needed only from here on
 
     return watch_batch(store, batch, json=wishes.json, plain=wishes.plain, is_owned=supervisor.is_alive)
+
+
+def _joined(store: RunStore, wishes: Wishes) -> str | None:
+    """The id of the batch that the runs are added to."""
+    if wishes.join is None:
+        return None
+    if wishes.parallel is not None:
+        raise UsageError(
+            "--join and --parallel exclude each other: the batch has its own", hint="leave one of the two out"
+        )
+    from taorunner.runs.joining import joinable
+
+    return joinable(store, wishes.join)
+
+
+def _join(store: RunStore, batch_id: str, plans: list[tuple[str, RunPlan]], wishes: Wishes) -> int:
+    """Adds the runs to a batch that is under way, and watches them."""
+    import os
+    from dataclasses import replace
+
+    from taorunner.events import now
+    from taorunner.runs.joining import join
+    from taorunner.runs.recovery import look_after
+
+    join(store, batch_id, plans, now(), environ=os.environ, orders=wishes.orders())
+    look_after(store, wait_s=0)
+    batch = replace(store.load_batch(batch_id), runs=tuple(run_id for run_id, _ in plans))
+    if wishes.detach:
+        return _detach(store, batch, wishes)
+    from taorunner.console.watch import watch_batch
+
+    return watch_batch(store, batch, json=wishes.json, plain=wishes.plain, is_owned=lambda: False)
 
 
 def _plan(
@@ -337,7 +386,7 @@ def _detach(store: RunStore, batch: Batch, wishes: Wishes) -> int:
         typer.echo(json.dumps([{"run": run} for run in batch.runs]))
     else:
         typer.echo("\n".join(batch.runs))
-    refused = wait_for_start(store, batch.id, batch.runs)
+    refused = wait_for_start(store, batch.id, batch.runs, joins=wishes.join is not None)
     for record in refused:
         hint = f" ({record.hint})" if record.hint else ""
         typer.echo(f"{record.id} could not be started: {record.reason}{hint}", err=True)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 _ACTION_OPTIONS: dict[str, str] = {
     "--backend": "backend", "--checkpoint": "file", "--detach": "", "-d": "", "--dry-run": "", "--gpu-indices": "any",
-    "--gpus": "any", "--grace": "any", "--help": "", "--image": "any", "--json": "",
+    "--join": "run", "--gpus": "any", "--grace": "any", "--help": "", "--image": "any", "--json": "",
     "--overwrite": "", "--parallel": "any", "--plain": "", "--project": "project", "-p": "project", "--release": "any",
     "--on-finish": "any", "--resume": "", "--retries": "any", "--set": "any", "--stop-on-nan": "",
     "--workspace": "folder",

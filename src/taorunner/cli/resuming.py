@@ -12,6 +12,7 @@ from taorunner.cli.actions import (
     Gpus,
     Grace,
     Image,
+    Join,
     OnFinish,
     Parallel,
     Release,
@@ -57,6 +58,7 @@ def _resume(
     retries: Retries = 0,
     stop_on_nan: StopOnNan = False,
     on_finish: OnFinish = None,
+    join: Join = None,
 ) -> int:
     from taorunner.planning.request import ActionRequest
 
@@ -65,5 +67,5 @@ def _resume(
         gpu_ids=gpu_ids(gpu_indices), release=release, image=image, overrides=split_pairs(sets or ()),
         extra=context.obj.extra, resume=True,
     )  # fmt: skip
-    wishes = Wishes(dry_run, detach, json, plain, parallel, grace, retries, stop_on_nan, on_finish)
+    wishes = Wishes(dry_run, detach, json, plain, parallel, grace, retries, stop_on_nan, on_finish, join)
     return act(context.obj, request, project, workspace, wishes)

@@ -36,15 +36,10 @@ def register(app: typer.Typer) -> None:
 
 
 def _ps(context: typer.Context, workspace: WorkspaceOption = None, json: JsonOption = False) -> int:
-    from taorunner.console.runs_view import print_runs
-    from taorunner.runs.recovery import look_after
-    from taorunner.runs.store import RunStore
+    from taorunner.cli.lists import ps
 
     context.obj.refuse_extra()
-    store = RunStore(context.obj.open_workspace(workspace).state_dir)
-    look_after(store)
-    print_runs(store, store.unfinished(), json=json, empty="nothing is running")
-    return 0
+    return ps(workspace or context.obj.workspace, json=json)
 
 
 def _list(
@@ -54,19 +49,12 @@ def _list(
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:
-    from itertools import islice
-
-    from taorunner.console.runs_view import print_runs
-    from taorunner.runs.recovery import look_after
-    from taorunner.runs.store import RunStore
+    from taorunner.cli.lists import runs_list
 
     context.obj.refuse_extra()
-    store = RunStore(context.obj.open_workspace(workspace).state_dir)
-    look_after(store)
-    wanted = project or context.obj.project
-    records = (record for record in store.records() if wanted is None or record.project == wanted)
-    print_runs(store, list(islice(records, limit)), json=json, empty="no runs yet")
-    return 0
+    return runs_list(
+        workspace or context.obj.workspace, project or context.obj.project, limit=limit, json=json
+    )
 
 
 def _show(

@@ -1,13 +1,7 @@
-"""How does foreign text fit into a terminal? Cleaning, cutting and padding by cells; numbers and bars.
-
-Everything that comes from a log, a file or a name goes through ``clean`` before it is shown: it can neither
-drive the terminal nor be read as markup, and its width on the screen is known.
-"""
+"""How does foreign text fit into a terminal? Cutting and padding by cells; bars and labels."""
 
 from __future__ import annotations
 
-import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
@@ -15,20 +9,8 @@ from rich.cells import cell_len, chop_cells, set_cell_size
 from rich.text import Text
 
 from taorunner.console.theme import Symbols
+from taorunner.console.words import clean
 from taorunner.runs.snapshot import RunSnapshot
-from taorunner.text import printable
-
-_ESCAPES = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|.)", re.DOTALL
-)
-_CONSIDERED = 2000
-"""Characters of a line that are looked at: more than any terminal shows, less than a line can have."""
-
-
-def clean(text: str) -> str:
-    """One line without escape sequences and control characters; tabs and line ends become blanks."""
-    text = _ESCAPES.sub("", text[:_CONSIDERED])
-    return printable(" ".join(text.expandtabs(4).splitlines()))
 
 
 def fit(text: str, width: int, symbols: Symbols) -> str:
@@ -58,23 +40,6 @@ def pad(text: str, width: int, *, right: bool = False) -> str:
     return " " * missing + text if right else set_cell_size(text, max(width, cell_len(text)))
 
 
-def number(value: float) -> str:
-    """Four digits that matter: ``0.4312``, ``12.35``, ``1.2e-05``, ``nan``."""
-    if not math.isfinite(value):
-        return str(value)
-    if value == int(value) and abs(value) < 1e6:
-        return str(int(value)) if abs(value) >= 10 else f"{value:.1f}"
-    size = abs(value)
-    if size < 1e-3 or size >= 1e6:
-        return f"{value:.2e}"
-    return f"{value:.4f}" if size < 1 else f"{value:#.4g}".rstrip(".")
-
-
-def metric_label(name: str) -> str:
-    """The metric's own name; only the long one that everybody knows short is shortened."""
-    return name.replace("mean average precision", "mAP")
-
-
 def percent(fraction: float | None) -> str:
     """``  7%``, `` 99%``, ``100%`` only when it is complete; four cells."""
     if fraction is None:
@@ -90,13 +55,6 @@ def bar(fraction: float | None, width: int, symbols: Symbols, style: str = "bar.
     halves = int(min(1.0, max(0.0, fraction)) * width * 2)
     done = symbols.bar_done * (halves // 2) + (symbols.bar_half if halves % 2 else "")
     return Text.assemble((done, style), (symbols.bar_rest * (width - len(done)), "bar.rest"))
-
-
-def of(done: int | None, total: int | None) -> str:
-    """``12/80``, ``12`` when the total is unknown, an empty string when nothing is."""
-    if done is None:
-        return ""
-    return f"{done}/{total}" if total is not None else str(done)
 
 
 def labels(snapshots: Iterable[RunSnapshot]) -> Mapping[str, str]:

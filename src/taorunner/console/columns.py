@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from rich.text import Text
+from typing import TYPE_CHECKING
 
 from taorunner.console.theme import Symbols
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 _GAP = "  "
 
@@ -37,17 +39,37 @@ class Row:
 
 def laid_out(columns: Sequence[Column], rows: Sequence[Row], width: int, symbols: Symbols) -> list[Text]:
     """Title line and rows, none wider than ``width``. Columns that are empty in every row are left out."""
-    shown = [i for i, column in enumerate(columns) if not column.title or any(r.cells[i].plain for r in rows)]
-    while True:
-        widths = {i: max([len(columns[i].title), *(row.cells[i].cell_len for row in rows)]) for i in shown}
-        _shrink(columns, widths, width)
-        leaving = [i for i in shown if columns[i].drop is not None]
-        if _total(widths) <= width or not leaving:
-            break
-        shown.remove(min(leaving, key=lambda i: columns[i].drop or 0))
+    from rich.text import Text
+
+    lengths = [[cell.cell_len for cell in row.cells] for row in rows]
+    shown, widths = _fitted(columns, lengths, width)
     title = Row(tuple(Text(column.title, style="label") for column in columns))
     with_title = [title, *rows] if any(columns[i].title for i in shown) else list(rows)
     return [_line(columns, row, shown, widths, width, symbols) for row in with_title]
+
+
+def laid_out_plainly(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int, symbols: Symbols
+) -> list[str]:
+    """The same lines without styles, for cells in which each character is one cell wide."""
+    shown, widths = _fitted(columns, [[len(cell) for cell in row] for row in rows], width)
+    title = [column.title for column in columns]
+    with_title = [title, *rows] if any(columns[i].title for i in shown) else list(rows)
+    return [_plain_line(columns, row, shown, widths, width, symbols) for row in with_title]
+
+
+def _fitted(
+    columns: Sequence[Column], lengths: Sequence[Sequence[int]], width: int
+) -> tuple[list[int], dict[int, int]]:
+    """Which columns are shown, and how wide each is."""
+    shown = [i for i, column in enumerate(columns) if not column.title or any(row[i] for row in lengths)]
+    while True:
+        widths = {i: max([len(columns[i].title), *(row[i] for row in lengths)]) for i in shown}
+        _shrink(columns, widths, width)
+        leaving = [i for i in shown if columns[i].drop is not None]
+        if _total(widths) <= width or not leaving:
+            return shown, widths
+        shown.remove(min(leaving, key=lambda i: columns[i].drop or 0))
 
 
 def _shrink(columns: Sequence[Column], widths: dict[int, int], width: int) -> None:
@@ -72,6 +94,8 @@ def _line(
     width: int,
     symbols: Symbols,
 ) -> Text:
+    from rich.text import Text
+
     line = Text()
     for i in shown:
         cell = row.cells[i].copy()
@@ -86,3 +110,21 @@ def _line(
     line.rstrip()
     line.truncate(width)
     return line
+
+
+def _plain_line(
+    columns: Sequence[Column],
+    row: Sequence[str],
+    shown: Sequence[int],
+    widths: dict[int, int],
+    width: int,
+    symbols: Symbols,
+) -> str:
+    cells = []
+    for i in shown:
+        cell = row[i]
+        if len(cell) > widths[i]:
+            mark = symbols.ellipsis if widths[i] > len(symbols.ellipsis) else ""
+            cell = cell[: widths[i] - len(mark)] + mark
+        cells.append(cell.rjust(widths[i]) if columns[i].right else cell.ljust(widths[i]))
+    return _GAP.join(cells).rstrip()[:width]

@@ -13,8 +13,9 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from taorunner.console.cells import clean, fit
+from taorunner.console.cells import fit
 from taorunner.console.theme import Symbols, symbols_of
+from taorunner.console.words import clean
 from taorunner.errors import Finding, Severity, TaorunnerError
 
 SOURCE_WIDTH = 100

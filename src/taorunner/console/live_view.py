@@ -18,9 +18,10 @@ from rich.segment import ControlType
 from rich.text import Text
 
 from taorunner.console import run_panel
-from taorunner.console.cells import clean, labels
+from taorunner.console.cells import labels
 from taorunner.console.run_panel import PANEL_MIN, GpuReading, RunView
 from taorunner.console.theme import symbols_of
+from taorunner.console.words import clean
 from taorunner.events import RunState
 from taorunner.runs.snapshot import RunSnapshot
 

@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.text import Text
 
 from taorunner import events
-from taorunner.console.cells import clean, fit, labels, metric_label, number, of, pad
+from taorunner.console.cells import fit, labels, pad
 from taorunner.console.columns import Column, Row, laid_out
 from taorunner.console.theme import Symbols, state_style, symbols_of
+from taorunner.console.words import clean, metric_label, number, of
 from taorunner.events import RunState
 from taorunner.runs.snapshot import RunSnapshot, is_lower_better, kpi_name, loss_name
 from taorunner.text import duration

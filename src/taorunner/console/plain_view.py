@@ -13,7 +13,7 @@ from datetime import datetime, tzinfo
 from typing import TextIO
 
 from taorunner import events as ev
-from taorunner.console.cells import clean, metric_label, number, of
+from taorunner.console.words import clean, metric_label, number, of
 from taorunner.events import Event, RunState
 from taorunner.runs.snapshot import Fold, RunSnapshot, is_lower_better, kpi_name
 from taorunner.text import duration, size

@@ -12,8 +12,9 @@ from datetime import datetime
 
 from rich.text import Text
 
-from taorunner.console.cells import bar, fit, fit_path, metric_label, number, of, pad, percent
+from taorunner.console.cells import bar, fit, fit_path, pad, percent
 from taorunner.console.theme import Symbols, state_style
+from taorunner.console.words import metric_label, number, of
 from taorunner.events import RunState
 from taorunner.runs.snapshot import RunSnapshot, kpi_name, loss_name
 from taorunner.text import duration, size

@@ -7,8 +7,15 @@ import sys
 from collections.abc import Sequence
 
 from taorunner.console.json_view import write_json
-from taorunner.console.tables import run_detail_lines, run_lines
-from taorunner.console.theme import make_console, symbols_of
+from taorunner.console.run_table import plain_run_lines, run_lines
+from taorunner.console.theme import (
+    columns_without_terminal,
+    is_plain,
+    lenient,
+    make_console,
+    symbols_for,
+    symbols_of,
+)  # fmt: skip
 from taorunner.events import now
 from taorunner.runs.feed import RunFeed
 from taorunner.runs.record import RunRecord
@@ -22,16 +29,28 @@ def print_runs(store: RunStore, records: Sequence[RunRecord], *, json: bool, emp
     if json:
         write_json([s.to_json(store.paths(s.id).directory, now()) for s in snapshots], sys.stdout.buffer)
         return
-    console = make_console(sys.stdout, os.environ)
     if not snapshots:
         sys.stderr.write(empty + "\n")
         return
-    for line in run_lines(snapshots, console.width, symbols_of(console), now()):
-        console.print(line, soft_wrap=True)
+    if is_plain(sys.stdout, os.environ):
+        stream = lenient(sys.stdout)
+        width, symbols = columns_without_terminal(os.environ), symbols_for(stream.encoding)
+        plain = plain_run_lines(snapshots, width, symbols, now())
+        if plain is not None:
+            stream.write("".join(f"{line}\n" for line in plain))
+            stream.flush()
+            return
+    from rich.text import Text
+
+    console = make_console(sys.stdout, os.environ)
+    lines = run_lines(snapshots, console.width, symbols_of(console), now())
+    console.print(Text("\n").join(lines), soft_wrap=True)  # printed one by one they take three times as long
 
 
 def print_run(store: RunStore, record: RunRecord, *, json: bool) -> None:
     """Everything known of one run. JSON is a list of one, the shape of the other lists."""
+    from taorunner.console.tables import run_detail_lines
+
     (snapshot,) = _snapshots(store, [record])
     directory = store.paths(record.id).directory
     if json:

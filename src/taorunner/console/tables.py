@@ -1,4 +1,4 @@
-"""What is there? Runs as a table, one run in full, the networks of the catalog, one network's page.
+"""What is there? One run in full, the networks of the catalog, one network's page.
 
 Lines that fit ``width``; facts that a person copies (paths, digests, reasons) are whole and may be longer.
 """
@@ -13,11 +13,12 @@ from pathlib import Path
 from rich.text import Text
 
 from taorunner.catalog.network import Network
-from taorunner.console.cells import bar, clean, metric_label, number, of, pad, percent
+from taorunner.console.cells import bar, pad, percent
 from taorunner.console.columns import Column, Row, laid_out
 from taorunner.console.theme import Symbols, state_style
+from taorunner.console.words import clean, number, of
 from taorunner.contracts import Contract, ResumeRule
-from taorunner.runs.snapshot import RunSnapshot, kpi_name, loss_name
+from taorunner.runs.snapshot import RunSnapshot
 from taorunner.text import duration
 
 _BAR = 30
@@ -27,44 +28,6 @@ _RESUMES = {
     ResumeRule.ARGUMENT: "from a checkpoint that is named on the command line",
     ResumeRule.SPEC_KEY: "from a checkpoint that is named in the spec",
 }
-
-
-def run_lines(snapshots: Sequence[RunSnapshot], width: int, symbols: Symbols, now: datetime) -> list[Text]:
-    """One line a run, in the order given. The id stays whole: it is what the other commands take, and it
-    says experiment and action, so that their columns go first."""
-    several = len({run.project for run in snapshots}) > 1
-    columns = [
-        Column(""),
-        Column("run"),
-        Column("project", drop=1),
-        Column("experiment", drop=2, shrinks_to=20),
-        Column("action", drop=3),
-        Column("state", drop=9),
-        Column("epochs", drop=8, right=True),
-        Column("best", drop=7),
-        Column("left", drop=6, right=True),
-        Column("gpus", drop=4),
-        Column("duration", drop=5, right=True),
-    ]
-    rows = [
-        Row(
-            (
-                Text(symbols.states[run.state], style=state_style(run.state)),
-                Text(clean(run.id)),
-                Text(clean(run.project) if several else ""),
-                Text(clean(run.experiment), style="name"),
-                Text(clean(run.action)),
-                Text(run.state.value.lower(), style=state_style(run.state)),
-                Text(of(run.epoch, run.epochs)),
-                _best(run),
-                Text(_duration(run.eta_s(now))),
-                Text(clean(",".join(run.gpus))),
-                Text(_duration(run.elapsed_s(now))),
-            )
-        )
-        for run in snapshots
-    ]
-    return laid_out(columns, rows, width, symbols)
 
 
 def run_detail_lines(
@@ -200,13 +163,6 @@ def network_lines(network: Network, release: str | None, width: int, symbols: Sy
     if network.sources:
         lines += [Text(), *_folded_fact("sources", ", ".join(network.sources), width)]
     return lines
-
-
-def _best(run: RunSnapshot) -> Text:
-    name = kpi_name(run.best) or loss_name(run.best)
-    if name is None:
-        return Text()
-    return Text.assemble(f"{clean(metric_label(name))} ", (number(run.best[name].value), "best"))
 
 
 def _metric_lines(run: RunSnapshot, width: int, symbols: Symbols) -> list[Text]:

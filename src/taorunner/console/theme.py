@@ -9,13 +9,13 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TextIO
-
-from rich.console import Console
-from rich.theme import Theme
+from typing import TYPE_CHECKING, TextIO
 
 from taorunner.errors import Severity
 from taorunner.events import RunState
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 PIPE_WIDTH = 200
 """Columns where nobody has a window: files and pipes get every column of a table."""
@@ -112,17 +112,32 @@ def make_console(stream: TextIO, environ: Mapping[str, str]) -> Console:
 
     A character that the stream's encoding lacks becomes ``?`` instead of a UnicodeEncodeError.
     """
-    if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(errors="replace")
+    from rich.console import Console  # here: a table that goes into a pipe wants symbols and no rich
+    from rich.theme import Theme
+
+    lenient(stream)
     return Console(
         file=stream,
         theme=Theme(_STYLES),
-        width=None if _is_terminal(stream) else _columns(environ),
+        width=None if _is_terminal(stream) else columns_without_terminal(environ),
         markup=False,
         emoji=False,
         highlight=False,
         _environ=dict(environ),
     )
+
+
+def lenient(stream: TextIO) -> TextIO:
+    """A character that the stream's encoding lacks becomes ``?`` from now on."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")
+    return stream
+
+
+def is_plain(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """True where a console would print text and nothing else; nobody asked for colours in a pipe."""
+    forced = environ.get("FORCE_COLOR") or environ.get("TTY_COMPATIBLE")
+    return not forced and not _is_terminal(stream)
 
 
 def can_draw(console: Console) -> bool:
@@ -131,7 +146,11 @@ def can_draw(console: Console) -> bool:
 
 
 def symbols_of(console: Console) -> Symbols:
-    return UNICODE if console.encoding.lower().startswith("utf") else ASCII
+    return symbols_for(console.encoding)
+
+
+def symbols_for(encoding: str | None) -> Symbols:
+    return UNICODE if (encoding or "utf-8").lower().startswith("utf") else ASCII
 
 
 def state_style(state: RunState) -> str:
@@ -146,6 +165,6 @@ def _is_terminal(stream: object) -> bool:
         return False
 
 
-def _columns(environ: Mapping[str, str]) -> int:
+def columns_without_terminal(environ: Mapping[str, str]) -> int:
     text = environ.get("COLUMNS", "")
     return int(text) if text.isdecimal() and 0 < int(text) < 10_000 else PIPE_WIDTH

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from taorunner.errors import MachineError
-from taorunner.runs.recovery import adopt, batches_of, is_orphan
+from taorunner.runs.ownership import is_orphan
+from taorunner.runs.recovery import adopt, batches_of
 from taorunner.runs.store import RunStore
 
 _LOOK_EVERY_S = 1.0

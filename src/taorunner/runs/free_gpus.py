@@ -20,9 +20,11 @@ from taorunner.backends.base import Backend, KnowsGpusInUse
 from taorunner.errors import TaorunnerError
 from taorunner.gpus import GpuProcess, Inventory
 from taorunner.leases import Holder, Lease, Leases
+from taorunner.runs.host_queue import HostQueue
 from taorunner.runs.scheduler import Fairness, Start, Waiting, choose
+from taorunner.runs.tickets import Tickets
 
-LOOK_EVERY_S = 0.25
+LOOK_MOST_EVERY_S, LOOK_EVERY_S, LOOK_LEAST_EVERY_S = 0.08, 0.25, 0.75
 TELL_EVERY_S = 60.0
 
 
@@ -48,9 +50,11 @@ class Decision:
 
 @dataclass(slots=True)
 class _Seen:
-    """What others use, by the one name each GPU has here: why it is not to be had."""
+    """What others use, by the one name each GPU has here: why it is not to be had. ``holders`` are runs that have a
+    lease and a supervisor: they end some day, and then what they have is for whoever waits longest."""
 
     held: dict[str, str] = field(default_factory=dict)
+    holders: dict[str, str] = field(default_factory=dict)
     foreign: dict[str, str] = field(default_factory=dict)
 
 
@@ -74,7 +78,13 @@ class FreeGpus:
         self._parents: dict[str, str | None] = {}
         self._fairness = Fairness()
         self._look_at_s = 0.0
+        self._foreign_seen: Mapping[str, str] = {}
+        self._foreign_until_s = 0.0
         self._told: dict[str, tuple[str, float]] = {}
+        self._names_by_key = {gpu.uuid: str(gpu.index) for gpu in self._first.gpus if gpu.uuid}
+        self._queue = HostQueue(
+            Tickets(leases.directory / "queue"), key=self._key, name=self._name_of_key, clock=clock
+        )
 
     def decide(
         self, waiting: Sequence[Queued], active: Mapping[str, tuple[str, ...]], backend: Callable[[str], Backend], *,
@@ -92,32 +102,47 @@ class FreeGpus:
             (possible if fits else decision.impossible).append(run)
         look = any(run.gpu_count for run in possible) and self._clock() >= self._look_at_s
         asked = [run for run in possible if look or not run.gpu_count]
+        if not any(run.gpu_count for run in possible):
+            self.leave_queue()
         if not asked:
             return decision
-        seen = self._look(asked, active) if look else _Seen()
-        queue = [Waiting(run.run_id, run.gpu_count, self._names(run.gpu_ids)) for run in asked]
+        own = [Waiting(run.run_id, run.gpu_count, self._names(run.gpu_ids)) for run in asked]
+        seen = self._look(asked, own, active) if look else _Seen()
         while True:
             starts = choose(
-                queue,
-                busy_gpus={self._name(gpu) for ids in active.values() for gpu in ids},
+                self._queue.merged(own) if look else own,
+                busy_gpus={*seen.holders, *(self._name(gpu) for ids in active.values() for gpu in ids)},
                 known_gpus=self._known,
                 running=len(active),
                 running_without_gpu=sum(not ids for ids in active.values()),
                 parallel=parallel,
                 parallel_without_gpu=parallel_without_gpu,
-                held_outside=seen.held,
+                held_outside=seen.held.keys() - seen.holders.keys(),
                 avoided=seen.foreign,
-                fairness=self._fairness,
+                fairness=self._queue.fairness(self._fairness),
+                others=self._queue.others if look else (),
             )
+            theirs = [start.run_id for start in starts if start.run_id in self._queue.others]
+            starts = [start for start in starts if start.run_id not in self._queue.others]
+            if look and not self._queue.leave_to(theirs):
+                continue
             if self._take(starts, {run.run_id: run for run in asked}, active, backend, seen, decision):
                 break
-        self._fairness.note(queue, starts)
+        self._fairness.note(own, starts)
+        if look:
+            started = {start.run_id for start in starts}
+            room = None if parallel is None else max(0, parallel - len(active) - len(started))
+            left = [run for run in own if run.gpu_count and run.run_id not in started]
+            self._queue.wait(left[:room], self._fairness)
         written = {run.run_id: run.gpu_ids for run in asked}
         decision.starts = [Start(one.run_id, written[one.run_id] or one.gpu_ids) for one in starts]
         if look:
-            started = {start.run_id for start in starts}
             decision.notices += self._waits([run for run in asked if run.run_id not in started], seen)
         return decision
+
+    def leave_queue(self) -> None:
+        """No run of this batch waits for GPUs. Idempotent."""
+        self._queue.wait((), self._fairness)
 
     def adopt(self, run_id: str, backend: str, gpu_ids: Sequence[str]) -> None:
         """Leases the GPUs of a run that goes on after its supervisor died. What cannot be had is held by the run's own
@@ -142,14 +167,20 @@ class FreeGpus:
 
     # looking
 
-    def _look(self, waiting: Sequence[Queued], active: Mapping[str, tuple[str, ...]]) -> _Seen:
-        self._look_at_s = self._clock() + LOOK_EVERY_S
+    def _look(
+        self, waiting: Sequence[Queued], own_queue: Sequence[Waiting], active: Mapping[str, tuple[str, ...]]
+    ) -> _Seen:
         own = {self._name(gpu) for ids in active.values() for gpu in ids}
         wanted = dict.fromkeys(name for run in waiting for name in self._names(run.gpu_ids) or ())
         seen = _Seen()
         for name in dict.fromkeys([*self._candidates(waiting), *wanted]):
             if name not in own and (holder := self._leases.holder(self._key(name))) is not None:
-                seen.held[name] = str(holder)
+                seen.held[name], seen.holders[name] = str(holder), holder.run
+        self._queue.look(own_queue, seen.holders, self._fairness)
+        self._look_at_s = self._clock() + look_every_s(self._queue.ahead, len(self._known or ()))
+        if self._queue.others:  # what they will not take must not be left to them
+            used = {*seen.held, *own}
+            seen.foreign |= {gpu: why for gpu, why in self._foreign_lately().items() if gpu not in used}
         return seen
 
     def _candidates(self, waiting: Sequence[Queued]) -> Sequence[str]:
@@ -173,7 +204,9 @@ class FreeGpus:
             for start in with_gpus:
                 lease = self._leased(start.gpu_ids)
                 if lease is None:
-                    seen.held |= dict.fromkeys(start.gpu_ids, "just taken by somebody else")
+                    taken_by = dict.fromkeys(map(self._name, start.gpu_ids), "just taken by somebody else")
+                    seen.held |= taken_by
+                    seen.holders |= taken_by
                     return False
                 taken[start.run_id] = lease
             names = {runs[start.run_id].backend for start in with_gpus}
@@ -195,7 +228,9 @@ class FreeGpus:
                         clear = False
                     elif gpu in foreign:
                         notices.append((start.run_id, "gpu-shared", f"GPU {gpu} is also {foreign[gpu]}"))
-            if clear:
+            if not clear:  # engine and driver are asked again and again, but not ten times a second
+                self._look_at_s = self._clock() + LOOK_LEAST_EVERY_S
+            else:
                 for run_id, lease in taken.items():
                     lease.sign(self._holder(run_id, runs[run_id].backend))
                 self._held |= taken
@@ -220,6 +255,12 @@ class FreeGpus:
             for gpu in self._inventory().gpus
             if gpu.processes
         }
+
+    def _foreign_lately(self) -> Mapping[str, str]:
+        if self._clock() >= self._foreign_until_s:
+            self._foreign_seen = self._foreign()
+            self._foreign_until_s = self._clock() + LOOK_LEAST_EVERY_S
+        return self._foreign_seen
 
     # telling
 
@@ -272,12 +313,23 @@ class FreeGpus:
             return gpu.uuid
         return f"index-{name}" if name.isdigit() else name
 
+    def _name_of_key(self, key: str) -> str:
+        return self._names_by_key.get(key) or key.removeprefix("index-")
+
     def _parent(self, gpu_id: str) -> str | None:
         if not gpu_id.startswith("MIG-"):
             return None
         if gpu_id not in self._parents:
             self._parents[gpu_id] = nvml.parent_of(gpu_id)
         return self._parents[gpu_id]
+
+
+def look_every_s(ahead: int, gpu_count: int) -> float:
+    """What comes free is left to those in front: the less they sleep, the less it stands idle. In a long queue, those
+    at the end would look for nothing most of the time."""
+    if ahead < max(1, gpu_count):
+        return LOOK_MOST_EVERY_S
+    return min(LOOK_LEAST_EVERY_S, LOOK_EVERY_S * (1 + ahead / (4 * max(1, gpu_count))))
 
 
 def _in_use(names: Sequence[str], backend: Callable[[str], Backend]) -> dict[str, str]:

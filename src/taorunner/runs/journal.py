@@ -12,22 +12,21 @@ from taorunner.events import Event, Notice, now
 from taorunner.planning.plan import RunPlan
 from taorunner.runs.caretaker import Caretaker
 from taorunner.runs.record import RunRecord
-from taorunner.runs.store import Batch, RunStore
+from taorunner.runs.store import RunStore
 
 
 class Journal:
     """``records`` and ``plans`` by run id, as they stand on disk."""
 
-    def __init__(self, store: RunStore, batch: Batch, care: Caretaker) -> None:
-        self._store, self._batch, self._care = store, batch, care
+    def __init__(self, store: RunStore, care: Caretaker) -> None:
+        self._store, self._care = store, care
         self.records: dict[str, RunRecord] = {}
         self.plans: dict[str, RunPlan] = {}
 
-    def open(self) -> None:
-        """Reads every run of the batch."""
-        for run_id in self._batch.runs:
-            self.records[run_id] = self._store.load(run_id)
-            self.plans[run_id] = self._store.load_plan(run_id)
+    def open(self, run_id: str) -> None:
+        """Reads a run of the batch."""
+        self.records[run_id] = self._store.load(run_id)
+        self.plans[run_id] = self._store.load_plan(run_id)
 
     def save(self, record: RunRecord) -> None:
         self.records[record.id] = record

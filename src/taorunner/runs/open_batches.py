@@ -38,6 +38,12 @@ class OpenBatches:
         os.write(handle, json.dumps(list(runs)).encode())
         self._making[batch_id] = handle
 
+    def rename_runs(self, batch_id: str, runs: Sequence[str]) -> None:
+        """The batch has been handed over, and has other runs from now on."""
+        beside = self._folder / f".{batch_id}.{os.getpid()}"
+        beside.write_text(json.dumps(list(runs)), encoding="utf-8")
+        beside.replace(self._path(batch_id))
+
     def handed_over(self, batch_id: str) -> None:
         handle = self._making.pop(batch_id, None)
         if handle is not None:

@@ -22,7 +22,7 @@ from taorunner.events import Event, RunFinished, RunStarted, RunState, now
 from taorunner.runs.console_log import ConsoleLog
 from taorunner.runs.log_position import RecordedLog
 from taorunner.runs.open_batches import restored_environ
-from taorunner.runs.ownership import is_ready, is_supervised, owning
+from taorunner.runs.ownership import is_ready, orphans, owning
 from taorunner.runs.record import RunRecord
 from taorunner.runs.store import RunStore
 from taorunner.runs.told import Told
@@ -111,20 +111,6 @@ def mend(store: RunStore, record: RunRecord) -> None:
     store.append_events(record.id, [event])
 
 
-def orphans(store: RunStore) -> list[str]:
-    """Batches that are not over and that nobody makes or supervises. Costs next to nothing where there is none."""
-    return [batch_id for batch_id in store.open_batches.ids() if is_orphan(store, batch_id)]
-
-
-def is_orphan(store: RunStore, batch_id: str) -> bool:
-    """Only batches of this user: files that we wrote into another one's folders he could not change."""
-    return (
-        store.open_batches.is_ours(batch_id)
-        and not store.open_batches.is_being_made(batch_id)
-        and not is_supervised(store.batch_paths(batch_id))
-    )
-
-
 def look_after(store: RunStore, *, wait_s: float = READY_WITHIN_S) -> list[str]:
     """Starts a supervisor for each orphan, and waits a little until it knows how its runs stand. Gives their ids."""
     found = [batch_id for batch_id in orphans(store) if adopt(store, batch_id)]
@@ -200,15 +186,28 @@ def _engine_state(store: RunStore, record: RunRecord) -> EngineState | None:
 
 
 def _undo(store: RunStore, batch_id: str) -> None:
-    """A batch whose making was interrupted: what is recorded of it never started, and half a record is removed."""
+    """A batch whose making was interrupted."""
     for run_id in store.open_batches.runs(batch_id):
-        if not store.paths(run_id).record.exists():
-            shutil.rmtree(store.paths(run_id).directory, ignore_errors=True)
-            continue
-        record = store.load(run_id)
-        if not record.state.is_final:
-            _finish(store, record, RunState.STOPPED, _NEVER_STARTED)
+        _undo_run(store, run_id)
     store.open_batches.end(batch_id)
+
+
+def undo_half_joined(store: RunStore, batch_id: str) -> None:
+    """Runs whose adding to the batch was interrupted. To be called while nobody adds any."""
+    known = set(store.load_batch(batch_id).runs)
+    for run_id in store.open_batches.runs(batch_id):
+        if run_id not in known:
+            _undo_run(store, run_id)
+
+
+def _undo_run(store: RunStore, run_id: str) -> None:
+    """What is recorded of it never started, and half a record is removed."""
+    if not store.paths(run_id).record.exists():
+        shutil.rmtree(store.paths(run_id).directory, ignore_errors=True)
+        return
+    record = store.load(run_id)
+    if not record.state.is_final:
+        _finish(store, record, RunState.STOPPED, _NEVER_STARTED)
 
 
 def _finish(store: RunStore, record: RunRecord, state: RunState, reason: str) -> None:

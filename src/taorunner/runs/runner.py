@@ -51,7 +51,9 @@ from taorunner.runs.worker import (
     Worker,
 )  # fmt: skip
 
-TICK_S = 0.1
+TICK_S = 0.25
+TICK_WAITING_S = 0.08
+"""While runs wait for GPUs: what comes free stands idle no longer than this."""
 STATUS_EVERY_S = 0.5
 _INBOX_SIZE = 32
 """Messages; a piece of output is 256 KiB at most. A log that is faster than we are waits in the pipe, not in memory."""
@@ -89,8 +91,10 @@ class BatchRunner:
         self._uncleared: set[str] = set()
         self._stop_all = threading.Event()
         self._last_status_s = 0.0
+        self._tick_s = TICK_S
+        self._batch_stamp: tuple[int, int] | None = None
         self._care = Caretaker(store, environ)
-        self._journal = Journal(store, batch, self._care)
+        self._journal = Journal(store, self._care)
         self._retry_waits_s = retry_waits_s
         self._not_before_s: dict[str, float] = {}
 
@@ -103,13 +107,12 @@ class BatchRunner:
 
         True when nothing of the batch is left: no run that is not over, nothing in the engine.
         """
-        self._journal.open()
-        for run_id in self._batch.runs:
-            self._go_on_with(run_id)
+        self.take_in()
         while not all(
             record.state.is_final or run_id in self._undecided
             for run_id, record in self._journal.records.items()
         ):
+            self.take_in()
             self._obey_stop_requests()
             self._start_what_fits()
             if self._ready is not None:
@@ -120,6 +123,25 @@ class BatchRunner:
             self._journal.emit_each(self._care.look())
         self._journal.emit_each(self._care.wait())
         return not self._undecided and not self._uncleared
+
+    def take_in(self) -> bool:
+        """Runs of the batch that are not known yet: all of them at first, later those that were added to it. Whether
+        there were any; then ``run`` has more to do."""
+        found = self._store.batch_paths(self._batch.id).batch.stat()
+        stamp = found.st_ino, found.st_mtime_ns
+        if stamp == self._batch_stamp:
+            return False
+        self._batch_stamp = stamp
+        new = [
+            run_id
+            for run_id in self._store.load_batch(self._batch.id).runs
+            if run_id not in self._journal.records
+        ]
+        for run_id in new:
+            self._journal.open(run_id)
+        for run_id in new:
+            self._go_on_with(run_id)
+        return bool(new)
 
     # going on with what another supervisor began
 
@@ -186,7 +208,9 @@ class BatchRunner:
             if record.state is RunState.QUEUED and self._not_before_s.get(run_id, 0.0) <= time.monotonic()
             for plan in [self._journal.plans[run_id]]
         ]
+        self._tick_s = TICK_WAITING_S if waiting else TICK_S
         if not waiting:
+            self._gpus.leave_queue()
             return
         try:
             decision = self._gpus.decide(
@@ -267,7 +291,7 @@ class BatchRunner:
 
     def _take_some(self) -> None:
         try:
-            self._take(self._inbox.get(timeout=TICK_S))
+            self._take(self._inbox.get(timeout=self._tick_s))
             # Bounded: a loud run must not starve stop requests and statuses.
             for _ in range(_MESSAGES_A_TURN):
                 self._take(self._inbox.get_nowait())

@@ -9,15 +9,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taorunner.backends.secrets import write_secrets
 from taorunner.errors import RunStateError, UsageError
 from taorunner.events import Event, RunState, from_json_line, to_json_line
-from taorunner.runs.lineage import lineage
 from taorunner.runs.open_batches import OpenBatches, kept_environ
 from taorunner.runs.record import NO_ORDERS, Orders, RunRecord
 from taorunner.text import did_you_mean
@@ -130,24 +128,46 @@ class RunStore:
         )  # fmt: skip
         self.open_batches.begin(batch.id, batch.runs)
         for run_id, plan in plans:
-            resumed_from, attempt = lineage(self, plan)
-            record = RunRecord(
-                id=run_id, batch=batch.id, project=plan.project, experiment=plan.experiment, action=plan.action,
-                backend=plan.backend, state=RunState.QUEUED, queued_at=at, image=plan.image, epochs=plan.epochs,
-                results_dir=str(plan.results_dir), attempt=attempt, resumed_from=resumed_from,
-                retries_left=orders.retries, stop_on_nan=orders.stop_on_nan, on_finish=orders.on_finish,
-            )  # fmt: skip
-            paths = self.paths(run_id)
-            paths.input_dir.mkdir(parents=True)
-            write_secrets(plan, paths.directory, environ)
-            self.save_plan(run_id, plan)
-            self.append_events(run_id, [record.queued_event()])
-            self.save(record)
-        own = self.batch_paths(batch.id)
-        own.directory.mkdir(parents=True)
-        body = {"id": batch.id, "runs": list(batch.runs), "parallel": parallel, "grace_s": grace_s}
-        _write_json(own.batch, {**body, "environ": dict(batch.environ)})
+            self.record(run_id, plan, batch.id, at, environ, orders)
+        self.batch_paths(batch.id).directory.mkdir(parents=True)
+        self._save_batch(batch)
         return batch
+
+    def record(
+        self, run_id: str, plan: RunPlan, batch_id: str, at: datetime, environ: Mapping[str, str], orders: Orders
+    ) -> None:  # fmt: skip
+        """A run's folder as it is while the run is queued, whole only with its record."""
+        from taorunner.backends.secrets import write_secrets  # here: who only reads records needs no plans
+        from taorunner.runs.lineage import lineage
+
+        resumed_from, attempt = lineage(self, plan)
+        record = RunRecord(
+            id=run_id, batch=batch_id, project=plan.project, experiment=plan.experiment, action=plan.action,
+            backend=plan.backend, state=RunState.QUEUED, queued_at=at, image=plan.image, epochs=plan.epochs,
+            results_dir=str(plan.results_dir), attempt=attempt, resumed_from=resumed_from,
+            retries_left=orders.retries, stop_on_nan=orders.stop_on_nan, on_finish=orders.on_finish,
+        )  # fmt: skip
+        paths = self.paths(run_id)
+        paths.input_dir.mkdir(parents=True)
+        write_secrets(plan, paths.directory, environ)
+        self.save_plan(run_id, plan)
+        self.append_events(run_id, [record.queued_event()])
+        self.save(record)
+
+    def extend_batch(self, batch: Batch, runs: Sequence[str]) -> Batch:
+        """The batch with more runs, which are recorded already."""
+        longer = replace(batch, runs=(*batch.runs, *runs))
+        self._save_batch(longer)
+        return longer
+
+    def _save_batch(self, batch: Batch) -> None:
+        body = {
+            "id": batch.id,
+            "runs": list(batch.runs),
+            "parallel": batch.parallel,
+            "grace_s": batch.grace_s,
+        }
+        _write_json(self.batch_paths(batch.id).batch, {**body, "environ": dict(batch.environ)})
 
     def load_batch(self, batch_id: str) -> Batch:
         body = json.loads(self.batch_paths(batch_id).batch.read_text(encoding="utf-8"))

@@ -14,9 +14,13 @@ import signal
 import sys
 import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from taorunner.runs.ownership import owning, say_ready
 from taorunner.runs.store import RunStore
+
+if TYPE_CHECKING:
+    from taorunner.runs.runner import BatchRunner
 
 
 def main() -> None:
@@ -47,7 +51,7 @@ def _own(store: RunStore, batch_id: str, *, is_recovery: bool) -> None:
     from taorunner.leases import Leases
     from taorunner.runs.free_gpus import FreeGpus
     from taorunner.runs.recovery import look_after
-    from taorunner.runs.runner import BatchRunner
+    from taorunner.runs.runner import BatchRunner  # what takes long was imported before there was a batch
 
     paths = store.batch_paths(batch_id)
 
@@ -71,8 +75,23 @@ def _own(store: RunStore, batch_id: str, *, is_recovery: bool) -> None:
                 ready=ready,
             )
             signal.signal(signal.SIGTERM, lambda *_: runner.stop_all())
-            if runner.run():
-                store.open_batches.end(batch_id)
+            while not _is_over(store, batch_id, runner):
+                pass
         except BaseException:
             traceback.print_exc()
             raise
+
+
+def _is_over(store: RunStore, batch_id: str, runner: BatchRunner) -> bool:
+    """Runs what there is to run. False if more was added at the last moment."""
+    from taorunner.runs.joining import alone
+    from taorunner.runs.recovery import undo_half_joined
+
+    is_done = runner.run()
+    with alone(store, batch_id):
+        if runner.take_in():
+            return False
+        undo_half_joined(store, batch_id)
+        if is_done:
+            store.open_batches.end(batch_id)
+        return True

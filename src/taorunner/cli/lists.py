@@ -1,0 +1,107 @@
+"""``ps`` and ``runs list``, as often as people and scripts ask for them: answered before Typer is even imported.
+
+``quick`` understands the plain command lines of these two and leaves every other one, each mistake and each error to
+the whole command line, which calls the same two functions. Loads only what a list needs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from taorunner.errors import ExitCode
+
+if TYPE_CHECKING:
+    from taorunner.runs.store import RunStore
+
+LIMIT = 50
+_SWITCHES = {"--json": "json"}
+_VALUES = {"--workspace": "workspace"}
+_LIST_VALUES = {**_VALUES, "--project": "project", "-p": "project", "--limit": "limit", "-n": "limit"}
+
+
+class _Line(NamedTuple):
+    """A command line that is understood."""
+
+    is_list: bool
+    workspace: Path | None
+    project: str | None
+    limit: int
+    json: bool
+
+
+def ps(workspace: Path | None, *, json: bool) -> int:
+    """The runs that are not over. Raises TaorunnerError."""
+    from taorunner.console.runs_view import print_runs
+
+    store = _store(workspace)
+    print_runs(store, store.unfinished(), json=json, empty="nothing is running")
+    return 0
+
+
+def runs_list(workspace: Path | None, project: str | None, *, limit: int, json: bool) -> int:
+    """All runs, newest first, at most ``limit``. Raises TaorunnerError."""
+    from itertools import islice
+
+    from taorunner.console.runs_view import print_runs
+
+    store = _store(workspace)
+    records = (record for record in store.records() if project is None or record.project == project)
+    print_runs(store, list(islice(records, limit)), json=json, empty="no runs yet")
+    return 0
+
+
+def quick(argv: Sequence[str]) -> int | None:
+    """The exit code, or None for whatever has to go the long way."""
+    line = _understood(argv)
+    if line is None:
+        return None
+    try:
+        if line.is_list:
+            return runs_list(line.workspace, line.project, limit=line.limit, json=line.json)
+        return ps(line.workspace, json=line.json)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+    except Exception:  # the long way meets it again, and is the one that tells it
+        return None
+
+
+def _store(workspace: Path | None) -> RunStore:
+    """Of the workspace, with a supervisor for each run that is not over."""
+    from taorunner.project.workspace import find_workspace
+    from taorunner.runs.ownership import orphans
+    from taorunner.runs.store import RunStore
+
+    store = RunStore(find_workspace(Path.cwd(), workspace, os.environ).state_dir)
+    if orphans(store):
+        from taorunner.runs.recovery import look_after
+
+        look_after(store)
+    return store
+
+
+def _understood(argv: Sequence[str]) -> _Line | None:
+    """Options behind the command, each once and as a word of its own."""
+    is_list = list(argv[:2]) == ["runs", "list"]
+    if not is_list and list(argv[:1]) != ["ps"]:
+        return None
+    takes = _LIST_VALUES if is_list else _VALUES
+    given: dict[str, str] = {}
+    words = iter(argv[2 if is_list else 1 :])
+    for word in words:
+        name = _SWITCHES.get(word) or takes.get(word)
+        value = "yes" if word in _SWITCHES else next(words, "")
+        if name is None or name in given or not value or value.startswith("-"):
+            return None
+        given[name] = value
+    limit = given.get("limit", str(LIMIT))
+    if not (limit.isascii() and limit.isdecimal() and 0 < len(limit) < 10 and int(limit)):
+        return None
+    workspace = given.get("workspace")
+    return _Line(
+        is_list, Path(workspace) if workspace else None, given.get("project"), int(limit), "json" in given
+    )

@@ -1,0 +1,125 @@
+"""The short way of ``ps`` and ``runs list`` gives what the whole command line gives, and leaves it all that is odd."""
+
+from __future__ import annotations
+
+import re
+import sys
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from command_line import Cli
+
+from taorunner.events import EpochProgress, MetricReported, RunFinished, RunStarted, RunState
+from taorunner.runs.record import RunRecord
+from taorunner.runs.store import RunStore
+
+AT = datetime(2026, 11, 20, 9, 5, 7, tzinfo=timezone.utc)
+LONG_WAY = (
+    sys.executable,
+    "-c",
+    "import sys; from taorunner.cli.app import run; code = run(sys.argv[1:]); sys.stdout.flush(); sys.exit(code)",
+)
+UNDERSTOOD: list[tuple[str, ...]] = [
+    ("ps",),
+    ("ps", "--json"),
+    ("runs", "list"),
+    ("runs", "list", "--json"),
+    ("runs", "list", "-n", "3"),
+    ("runs", "list", "--limit", "2", "--json", "-p", "other"),
+    ("runs", "list", "--project", "nothing"),
+]
+NOT_UNDERSTOOD: list[tuple[str, ...]] = [
+    ("ps", "--help"),
+    ("ps", "extra"),
+    ("ps", "--jsno"),
+    ("ps", "--", "x"),
+    ("runs",),
+    ("runs", "list", "--limit", "0"),
+    ("runs", "list", "--limit", "many"),
+    ("runs", "list", "--limit"),
+    ("runs", "list", "--limit=2"),
+    ("runs", "list", "-n2"),
+    ("runs", "list", "-p", "other", "-p", "p"),
+    ("runs", "show"),
+]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """Eight runs in different states, the names of two with letters that only a terminal library can measure."""
+    (tmp_path / "w" / "projects").mkdir(parents=True)
+    store = RunStore(tmp_path / "w" / ".taorunner")
+    open_ones = []
+    for number, state in enumerate([*RunState, RunState.SUCCEEDED]):
+        at = AT + timedelta(minutes=number)
+        record = RunRecord(
+            id=f"{at:%Y%m%d-%H%M%S}-e{number}-train-abc{number:03}", batch="b", project="other" if number % 3 else "p",
+            experiment=f"e{number}", action="train", backend="docker", state=state, queued_at=at, epochs=8,
+        )  # fmt: skip
+        store.paths(record.id).directory.mkdir(parents=True)
+        store.append_events(record.id, [record.queued_event()])
+        if state is not RunState.QUEUED:
+            events = [
+                RunStarted(run=record.id, at=at, gpus=("0", "3"), handle="c"),
+                EpochProgress(run=record.id, at=at, epoch=3, epochs=8),
+                MetricReported(run=record.id, at=at, name="val_mAP", value=0.4312, epoch=2),
+                MetricReported(run=record.id, at=at, name="loss", value=float("nan"), epoch=2),
+            ]
+            store.append_events(record.id, events)
+        if state.is_final and number % 2:
+            end = RunFinished(run=record.id, at=at + timedelta(hours=2), state=state, reason="so it ended")
+            store.append_events(record.id, [end])
+        store.save(record)
+        if not state.is_final:
+            open_ones.append(record.id)
+    store.open_batches.begin("b", open_ones)
+    return tmp_path / "w"
+
+
+@pytest.mark.parametrize("words", UNDERSTOOD, ids=" ".join)
+@pytest.mark.parametrize("env", [{}, {"LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"FORCE_COLOR": "1"}],
+                         ids=["utf-8", "ascii", "colours"])  # fmt: skip
+def test_both_ways_print_the_same(
+    cli: Cli, workspace: Path, words: tuple[str, ...], env: dict[str, str]
+) -> None:
+    short, long = (cli(*words, cwd=workspace, env=env, program=way) for way in (PROGRAM_TRACED, LONG_WAY))
+    short_err, imported = untraced(short.err)
+    assert (short.code, without_eta(short.out), short_err) == (long.code, without_eta(long.out), long.err)
+    assert "typer" not in imported
+    assert ("rich" in imported) == ("FORCE_COLOR" in env and "--json" not in words and short.out != "")
+
+
+@pytest.mark.parametrize("words", NOT_UNDERSTOOD, ids=" ".join)
+def test_anything_odd_goes_the_long_way(cli: Cli, workspace: Path, words: tuple[str, ...]) -> None:
+    short, long = (cli(*words, cwd=workspace, program=way) for way in (PROGRAM_TRACED, LONG_WAY))
+    short_err, imported = untraced(short.err)
+    assert (short.code, without_eta(short.out), short_err) == (long.code, without_eta(long.out), long.err)
+    assert "typer" in imported
+
+
+def test_an_error_is_told_once_and_as_ever(cli: Cli, tmp_path: Path) -> None:
+    done = cli("runs", "list", "--workspace", tmp_path / "nowhere")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == cli("runs", "list", "--workspace", tmp_path / "nowhere", program=LONG_WAY).err
+
+
+def test_a_workspace_is_named_as_ever(cli: Cli, workspace: Path) -> None:
+    beside = cli("runs", "list", "-n", "1", "--workspace", workspace)
+    assert (beside.code, beside.out) == (0, cli("runs", "list", "-n", "1", cwd=workspace).out)
+
+
+PROGRAM_TRACED = (sys.executable, "-X", "importtime", "-m", "taorunner")
+
+
+def untraced(err: str) -> tuple[str, set[str]]:
+    """What was told on stderr, and the packages that were imported."""
+    lines = err.splitlines(keepends=True)
+    traced = [line for line in lines if line.startswith("import time:")]
+    packages = {line.rpartition("|")[2].strip().partition(".")[0] for line in traced}
+    return "".join(line for line in lines if line not in traced), packages
+
+
+def without_eta(out: str) -> str:
+    """The clock went on between the two."""
+    return re.sub(r"\b\d+d \d\dh\b|\"eta_s\": [\d.]+", "…", out)
