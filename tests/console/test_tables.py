@@ -9,7 +9,8 @@ from rich.text import Text
 
 from taorunner.catalog.load import load_network, network_names
 from taorunner.console.columns import Column, Row, laid_out
-from taorunner.console.tables import network_lines, network_table_lines, run_detail_lines, run_lines
+from taorunner.console.network_page import network_lines, network_table_lines
+from taorunner.console.tables import run_detail_lines, run_lines
 from taorunner.console.theme import ASCII, UNICODE
 from taorunner.errors import UserFilesError
 from taorunner.events import RunState

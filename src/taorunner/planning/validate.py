@@ -39,12 +39,13 @@ class _Checks:
     weights: dict[tuple[str, str, Framework], str | None] = field(default_factory=dict)
 
     def contracts_of(self, network: Network, release: str | None) -> dict[str, Contract]:
-        """By action. Raises UserFilesError for an unknown release."""
+        """By action. Raises UserFilesError for an unknown release, and for one of which nothing is known."""
         key = (network.name, release)
         if key not in self.contracts:
-            self.contracts[key] = {
-                action: network.contract(action, release) for action in network.actions(release)
-            }
+            found = network.contracts(release)
+            if not found:
+                network.contract(next(iter(network.actions(release))), release)
+            self.contracts[key] = found
         return self.contracts[key]
 
     def names_in(self, folder: Path) -> frozenset[str]:
