@@ -29,13 +29,17 @@ _RESUMES = {
 
 
 def network_table_lines(networks: Iterable[Network], width: int, symbols: Symbols) -> list[Text]:
-    """One line a network: what it is for, and what can be done with it in its newest release."""
+    """One line a network: what it is for, and what can be done with it in its newest release.
+
+    The last column is there only when a network comes from the workspace's own file.
+    """
     columns = [
         Column("network"),
         Column("framework", drop=1),
         Column("release", drop=2),
         Column("purpose", drop=4, shrinks_to=30),
         Column("actions", drop=3, shrinks_to=24),
+        Column("from", drop=5),
     ]
     rows = [
         Row(
@@ -45,6 +49,7 @@ def network_table_lines(networks: Iterable[Network], width: int, symbols: Symbol
                 Text(network.default_release, style="quiet"),
                 Text(clean(network.purpose)),
                 Text(" ".join(network.actions()), style="quiet"),
+                Text("workspace" if network.file else ""),
             )
         )
         for network in networks
@@ -58,6 +63,7 @@ def network_lines(network: Network, release: str | None, width: int, symbols: Sy
     shown = network.release_name(release)
     resume = contracts["train"].checkpoints.resume if "train" in contracts else ResumeRule.NONE
     facts = {
+        "file": str(network.file or ""),
         "images": network.registry if network.releases else "",
         "resumes": _RESUMES[resume],
         "needs": ", ".join(network.needs),
