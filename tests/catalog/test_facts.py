@@ -67,6 +67,13 @@ UNKNOWN_ACTIONS = {
     ("model_agnostic", "inference"): "as above",
 }
 """Actions of the newest release that the catalog names but refuses to run."""
+NO_IMAGE = {
+    (
+        "sparse4d",
+        "deploy",
+    ): "came with nvidia-tao-deploy 7.3.0, after the last release of which images are known"
+}
+"""Groups that were gathered and are in no release of the catalog."""
 OTHER_ROLES = {
     "results_dir": "tao/pytorch.md section 2, tao/tensorflow.md section 4.2",
     "checkpoint_interval": "tao/pytorch.md section 3 (Resume)",
@@ -93,8 +100,6 @@ OTHER_KEYS = {
         "gen_trt_engine",
         "trt_engine",
     ): "save_engine: NVIDIA/tao_deploy cv/pointpillars/scripts",
-    ("sparse4d", "gen_trt_engine", "trt_engine"): "save_engine: nvidia_tao_deploy 7.3.0 config/sparse4d",
-    ("sparse4d", "gen_trt_engine", "onnx_file"): "onnx_file: nvidia_tao_deploy 7.3.0 config/sparse4d",
     ("video_clip", "gen_trt_engine", "trt_engine"): "nvidia_tao_deploy 7.3.0 config/multimodal/video_clip",
     ("video_clip", "gen_trt_engine", "onnx_file"): "nvidia_tao_deploy 7.3.0 config/multimodal/video_clip",
     ("video_clip", "deploy.evaluate", "trt_engine"): "nvidia_tao_deploy 7.3.0 config/multimodal/video_clip",
@@ -218,6 +223,8 @@ def test_hydra_and_deploy_actions(name: str) -> None:
     network = load_network(name)
     release = None if network.framework not in (Framework.TF1, Framework.TF2) else "6.26.3"
     for group, actions in facts.items():
+        if (name, group) in NO_IMAGE:
+            continue
         if actions is None:  # model_agnostic: unknown, and so says the catalog
             assert set(network.unknown_actions()) == set(network.actions())
             continue
@@ -226,7 +233,8 @@ def test_hydra_and_deploy_actions(name: str) -> None:
             actions = [action for action in actions if action != "default_specs"]
         assert ours == set(actions)
     if network.framework not in (Framework.TF1, Framework.TF2):
-        assert set(facts) == {group.name for group in network.groups}
+        missing = {group for known, group in NO_IMAGE if known == name}
+        assert set(facts) - missing == {group.name for group in network.groups}
 
 
 @pytest.mark.parametrize("name", [name for name in PYT if "actions_6_25_10_model" in PYT[name]])

@@ -421,7 +421,7 @@ def test_only_actions_that_can_use_several_gpus_are_told_of_them(name: str) -> N
     for release in network.releases or (None,):
         for action, contract in network.contracts(release).items():
             names = {token for argument in contract.arguments for token in argument.tokens}
-            told = any("num_gpus}" in token for token in names)
+            told = any("num_gpus}" in token or "gpu_ids}" in token for token in names)
             assert told == (contract.gpu_use is GpuUse.MANY), (action, release)
 
 
