@@ -229,8 +229,6 @@ def test_hydra_and_deploy_actions(name: str) -> None:
             assert set(network.unknown_actions()) == set(network.actions())
             continue
         ours = {a.rpartition(".")[2] for a, owner in network.actions(release).items() if owner == group}
-        if release is not None:  # default_specs came with 7.x, which has no TensorFlow images
-            actions = [action for action in actions if action != "default_specs"]
         assert ours == set(actions)
     if network.framework not in (Framework.TF1, Framework.TF2):
         missing = {group for known, group in NO_IMAGE if known == name}
