@@ -83,6 +83,22 @@ def test_a_file_of_the_same_name_changes_what_it_says_of_ours(tmp_path: Path) ->
     assert original.title == "DSSD"
 
 
+def test_a_whole_file_of_the_same_name_takes_the_place_of_ours(tmp_path: Path) -> None:
+    networks = write(tmp_path, dssd=MINE)
+    assert networks.check() == [] and networks.names == network_names()
+    assert networks.load("dssd").actions() == {"train": "model", "evaluate": "model"}
+
+
+def test_the_example_of_the_page_works(tmp_path: Path) -> None:
+    page = (DATA / "README.md").read_text(encoding="utf-8")
+    example = page.partition("## Networks of your own")[2].partition("```yaml\n")[2].partition("```")[0]
+    networks = write(tmp_path, dssd=example)
+    assert networks.check() == []
+    assert networks.load("dssd").contract("train", "3.21.11").checkpoints.globs == (
+        "weights/dssd_*_epoch_*.tlt",
+    )
+
+
 def test_what_the_catalog_does_not_know_can_be_told(tmp_path: Path) -> None:
     text = 'like: dssd\ngroups: {model: {versions: [{when: "<5.0", base: {unknown: {contract: null}}}]}}\n'
     networks = write(tmp_path, dssd=text)
