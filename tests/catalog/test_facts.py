@@ -466,3 +466,44 @@ def test_epoch_numbers_per_generation() -> None:
     }
     progress = {release: load_network("dino").contract("train", release).progress for release in rows}
     assert {release: (p.first_epoch, p.max_epoch_is_last) for release, p in progress.items()} == rows
+
+
+def test_the_networks_whose_first_releases_were_read_in_their_sources() -> None:
+    """NVIDIA/tao_pytorch_backend v5.0.0 and v5.2.0: cv/<network>/config, entrypoint and scripts."""
+    names = (
+        "action_recognition",
+        "ml_recog",
+        "optical_inspection",
+        "pose_classification",
+        "re_identification",
+    )
+    found = {}
+    for name in names:
+        train = load_network(name).contract("train", "5.0.0")
+        evaluate = load_network(name).contract("evaluate", "5.0.0")
+        assert train.spec is not None and evaluate.spec is not None
+        assert "num_gpus" not in train.spec.keys and train.spec.keys["gpu_ids"] == "train.gpu_ids"
+        assert (evaluate.gpu_use, evaluate.spec.keys["gpu_id"]) == (GpuUse.ONE, "evaluate.gpu_id")
+        newer = load_network(name).contract("train", "5.2.0").spec
+        assert newer is not None
+        found[name] = (
+            train.checkpoints.globs[0].rpartition(".")[2],
+            train.checkpoints.resume.value,
+            train.spec.keys.get("encryption_key"),
+            train.spec.keys.get("validation_interval"),
+            newer.keys.get("num_gpus"),
+        )
+    plain = ("tlt", "argument", "encryption_key", None, "train.num_gpus")
+    assert found == {
+        "action_recognition": plain,
+        "pose_classification": plain,
+        "re_identification": plain,
+        "ml_recog": ("pth", "auto", None, None, None),
+        "optical_inspection": (
+            "pth",
+            "auto",
+            "encryption_key",
+            "train.validation_interval",
+            "train.num_gpus",
+        ),
+    }
