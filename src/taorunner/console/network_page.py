@@ -111,23 +111,30 @@ def _role(pair: tuple[str, str]) -> str:
 def _action_lines(
     network: Network, release: str | None, contracts: dict[str, Contract], width: int, symbols: Symbols
 ) -> list[Text]:
-    """Every action that some release has, those of the shown release first."""
-    by_release = {known: network.actions(known) for known in network.releases}
-    refused = {known: network.unknown_actions(known) for known in network.releases}
+    """Every action that some release has, those of the shown release first.
+
+    What is ``evaluate`` of one group can be called ``deploy.evaluate`` in a release where two groups have it.
+    """
     shown = network.actions(release)
-    names = dict.fromkeys([*shown, *(action for actions in by_release.values() for action in actions)])
+    known = {_own_name(name, group): name for name, group in shown.items()}
+    has: dict[tuple[str, str], list[str]] = {action: [] for action in known}
+    for r in network.releases:
+        refused = network.unknown_actions(r)
+        for name, group in network.actions(r).items():
+            known.setdefault(_own_name(name, group), name)
+            has.setdefault(_own_name(name, group), []).extend([] if name in refused else [r])
     rows = []
-    for name in names:
-        contract = contracts.get(name)
-        spec, gpus, tag = "", "", "" if name in shown else f"not in {network.release_name(release)}"
+    for action, name in known.items():
+        is_shown = _own_name(name, shown.get(name, "")) == action
+        contract = contracts.get(name) if is_shown else None
+        spec, gpus, tag = "", "", "" if is_shown else f"not in {network.release_name(release)}"
         if contract is not None:
             spec = f"{contract.spec.stems[0]}.{_SUFFIXES[contract.spec.format]}" if contract.spec else ""
             gpus = contract.gpu_use.value
             tag = _tag(contract.image, network) if network.releases else ""
-        elif name in shown:
+        elif is_shown:
             spec = NOT_KNOWN
-        has = [r for r, actions in by_release.items() if name in actions and name not in refused[r]]
-        cells = (name, spec, gpus, tag, _span(has, network.releases))
+        cells = (name, spec, gpus, tag, _span(has[action], network.releases))
         rows.append(Row(tuple(Text(clean(cell), style="name" if cell is name else "") for cell in cells)))
     columns = [
         Column("action"),
@@ -137,6 +144,10 @@ def _action_lines(
         Column("releases" if network.releases else "", drop=4),
     ]
     return laid_out(columns, rows, width, symbols)
+
+
+def _own_name(name: str, group: str) -> tuple[str, str]:
+    return group, name.rpartition(".")[2]
 
 
 _SUFFIXES = {"yaml": "yaml", "prototxt": "txt"}
