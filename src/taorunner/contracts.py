@@ -161,6 +161,7 @@ class Contract:
     is named for this action (``{"export_file": "export/{model}.onnx"}``, relative to the results folder).
     ``shell_reads_arguments``: a shell inside the container reads every argument again, so blanks, quotes,
     ``$ ; & * ` `` must not occur. ``refused_arguments`` maps an option that must not be passed to the reason.
+    ``unknown`` maps what is not known (``checkpoints``) to the reason; nothing is guessed in its place.
     """
 
     network: str
@@ -186,3 +187,4 @@ class Contract:
     refused_arguments: Mapping[str, str] = field(default_factory=dict)
     extra_arguments: bool = True
     traps: tuple[str, ...] = ()
+    unknown: Mapping[str, str] = field(default_factory=dict)

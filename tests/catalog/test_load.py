@@ -231,3 +231,29 @@ def test_names_load_next_to_nothing() -> None:
 
 def test_the_data_is_part_of_the_package() -> None:
     assert Path(load.__file__).parent in load.DATA.parents
+
+
+def test_what_nobody_knows_is_refused_with_the_reason_and_the_next_step() -> None:
+    with pytest.raises(UserFilesError) as caught:
+        load_network("dssd").contract("train", "3.21.11")
+    assert caught.value.message == (
+        'what "dssd train" takes in TAO release 3.21.11 is not known: '
+        "the containers before 5.0 are closed and their options were not verified"
+    )
+    assert caught.value.hint == (
+        "known for 5.0.0, 5.1.0, 5.2.0, 5.3.0, 5.5.0, 6.0.0, 6.26.3; "
+        "or describe it in networks/dssd.yml of the workspace"
+    )
+    with pytest.raises(UserFilesError) as caught:
+        load_network("bpnet").contract("evaluate")
+    assert caught.value.hint == "describe it in networks/bpnet.yml of the workspace"
+    bpnet = load_network("bpnet")
+    assert set(bpnet.contracts()) == {"dataset_convert", "train", "inference", "export", "prune"}
+    assert set(bpnet.unknown_actions()) == set(bpnet.actions()) - set(bpnet.contracts())
+
+
+def test_what_else_is_not_known_is_said_in_the_contract() -> None:
+    train = load_network("bevfusion").contract("train")
+    assert train.unknown == {"checkpoints": "their names were not verified"}
+    assert (train.checkpoints.globs, train.checkpoints.latest, train.verdict.artifacts) == ((), None, ())
+    assert load_network("dino").contract("train").unknown == {}

@@ -110,6 +110,8 @@ def workspace(workspace_factory: Callable[..., Path]) -> Path:
         "experiments:\n  cats_01: {head: dino, dataset: d}\n  cats_02: {head: dino, dataset: d}\n  dogs: {head: ssd}\n"
     )
     (root / "projects" / "other").mkdir()
+    (root / "networks").mkdir()
+    (root / "networks" / "our_head.yml").write_text("not read for this")
     (root / ".taorunner" / "runs" / "20260101-000000-cats_01-train-abc123").mkdir(parents=True)
     return root
 
@@ -126,6 +128,7 @@ CASES: list[tuple[str, set[str]]] = [
     ("taorunner -p example_01 train dogs --backend ", {"docker", "local", "embedded"}),
     ("taorunner init-project new --head yolo_v4", {"yolo_v4", "yolo_v4_tiny"}),
     ("taorunner networks dssd", {"dssd"}),
+    ("taorunner networks our_", {"our_head"}),
     ("taorunner run gen_trt", {"gen_trt_engine"}),
     ("taorunner logs 2026", {"20260101-000000-cats_01-train-abc123"}),
     ("taorunner runs show 2026", {"20260101-000000-cats_01-train-abc123"}),

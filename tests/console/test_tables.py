@@ -9,8 +9,9 @@ from rich.text import Text
 
 from taorunner.catalog.load import load_network, network_names
 from taorunner.console.columns import Column, Row, laid_out
+from taorunner.console.network_page import network_lines, network_table_lines
 from taorunner.console.run_table import plain_run_lines, run_lines
-from taorunner.console.tables import network_lines, network_table_lines, run_detail_lines
+from taorunner.console.tables import run_detail_lines
 from taorunner.console.theme import ASCII, UNICODE
 from taorunner.errors import UserFilesError
 from taorunner.events import RunState
@@ -76,6 +77,23 @@ def test_every_network_of_every_release_has_a_page():
             assert all(
                 f"\n{action} " in text or f"\n{action}\n" in text for action in network.actions(release)
             )
+
+
+def test_an_action_is_told_with_the_releases_that_have_it():
+    def spans(name, release=None):
+        lines = [line.plain.split() for line in network_lines(load_network(name), release, 100, ASCII)]
+        start = next(place for place, words in enumerate(lines) if words[:1] == ["action"]) + 1
+        table = lines[start : lines.index([], start)]
+        return {words[0]: " ".join(words[-3:]) for words in table}
+
+    dino = spans("dino")
+    assert dino["train"].endswith("7.0.1-pyt all") and dino["distill"].endswith("from 5.5.0")
+    assert dino["default_specs"].endswith("from 7.0.0")
+    assert dino["deploy.default_specs"].endswith("from 6.25.11")
+    assert spans("efficientdet_tf2")["download_specs"].endswith("5.0.0 to 5.5.0")
+    assert spans("bevfusion")["convert"] == "6.26.3, from 7.1.0"
+    dssd = spans("dssd", "3.21.08")
+    assert dssd["train"] == "known from 5.0.0" and dssd["gen_trt_engine"].endswith("from 5.0.0")
 
 
 def test_an_unknown_release_is_an_error():

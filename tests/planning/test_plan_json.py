@@ -14,8 +14,7 @@ from taorunner.planning.plan_json import decoded, encoded
 @pytest.mark.parametrize("name", network_names())
 def test_every_contract_of_the_catalog_survives(name: str) -> None:
     network = load_network(name)
-    for action in network.actions():
-        contract = network.contract(action)
+    for contract in network.contracts().values():
         assert decoded(Contract, json.loads(json.dumps(encoded(contract)))) == contract
 
 

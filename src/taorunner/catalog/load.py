@@ -18,7 +18,9 @@ from taorunner.errors import TaorunnerError, UserFilesError
 from taorunner.text import did_you_mean
 from taorunner.yaml_nodes import read_yaml
 
-__all__ = ["DATA", "load_network", "network_from", "network_names"]
+__all__ = [
+    "DATA", "families", "image_kinds", "joined", "load_network", "network_body", "network_from", "network_names",
+]  # fmt: skip
 
 DATA = Path(__file__).parent / "data"
 
@@ -30,11 +32,22 @@ def load_network(name: str) -> Network:
         raise UserFilesError(
             f'"{name}" is not a network of the catalog', hint=did_you_mean(name, network_names())
         )
-    return network_from(_network_body(name), name)
+    return network_from(network_body(name), name)
 
 
-def network_from(body: Mapping[str, Any], name: str) -> Network:
-    """A network from what its file holds (after ``like`` was followed)."""
+def families() -> dict[str, tuple[str, ...]]:
+    """Every family with the names of its tables."""
+    names = sorted(path.stem for path in (DATA / "families").glob("*.yml"))
+    return {name: tuple(_read(f"families/{name}.yml").get("tables") or ()) for name in names}
+
+
+def image_kinds() -> tuple[str, ...]:
+    """The kinds of images that releases have tags for: pyt, tf1, deploy, …"""
+    return tuple(dict.fromkeys(kind for release in _releases() for kind in release.tags))
+
+
+def network_from(body: Mapping[str, Any], name: str, file: Path | None = None) -> Network:
+    """A network from what its file holds (after ``like`` was followed). Believes it: see ``planning.networks``."""
     groups = tuple(_group(group, facts) for group, facts in body["groups"].items())
     releases = _read("releases.yml")
     return Network(
@@ -51,6 +64,7 @@ def network_from(body: Mapping[str, Any], name: str) -> Network:
         words=body.get("words") or {},
         all_releases=_releases(),
         registry=releases["registry"],
+        file=file,
     )
 
 
@@ -79,20 +93,22 @@ def _group(name: str, facts: Mapping[str, Any]) -> Group:
     )
 
 
-def _network_body(name: str) -> dict[str, Any]:
+def network_body(name: str) -> dict[str, Any]:
     """The file's content; ``like`` names another network whose facts hold unless said otherwise."""
     body = _read(f"networks/{name}.yml")
     model = body.get("like")
-    return body if model is None else _joined(_network_body(model), body)
+    return body if model is None else joined(network_body(model), body)
 
 
-def _joined(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    joined = dict(below)
+def joined(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """``above`` wins; mappings are joined, everything else is replaced."""
+    result = dict(below)
     for key, value in above.items():
-        present = joined.get(key)
-        both = isinstance(value, dict) and isinstance(present, dict)
-        joined[key] = _joined(present, value) if both and isinstance(present, dict) else value
-    return joined
+        present = result.get(key)
+        if isinstance(value, dict) and isinstance(present, dict):
+            value = joined(present, value)
+        result[key] = value
+    return result
 
 
 @cache

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from taorunner.catalog.layers import (
@@ -23,6 +24,9 @@ from taorunner.catalog.layers import (
 from taorunner.contracts import Contract, Framework
 from taorunner.errors import UserFilesError
 from taorunner.text import did_you_mean
+
+WHOLE_CONTRACT = "contract"
+"""The entry of ``unknown`` that says: of this action nothing is known that one could run it with."""
 
 OWN_RELEASE = "embedded"
 """The release of networks that come with taorunner itself and need no image."""
@@ -59,7 +63,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What the catalog knows of one head. ``needs`` and ``optional`` are keys of an experiment."""
+    """What the catalog knows of one head. ``needs`` and ``optional`` are keys of an experiment.
+
+    ``file`` is the workspace's own file it was read from, None for those of the catalog.
+    """
 
     name: str
     title: str
@@ -74,6 +81,7 @@ class Network:
     words: Mapping[str, str]
     all_releases: tuple[Release, ...]
     registry: str
+    file: Path | None = None
 
     @property
     def releases(self) -> tuple[str, ...]:
@@ -111,7 +119,8 @@ class Network:
     def contract(self, action: str, release: str | None = None, group: str | None = None) -> Contract:
         """Everything about one action. ``deploy.evaluate`` is ``evaluate`` of the group deploy.
 
-        Raises UserFilesError naming the nearest action, or the releases that have it.
+        Raises UserFilesError naming the nearest action, the releases that have it, or why nobody knows what
+        it takes: what is not known is refused and never guessed.
         """
         found = self._release(release)
         if group is None and "." in action:
@@ -122,9 +131,53 @@ class Network:
             return self._contract(candidate, action, found)
         raise self._unknown_action(action, group, found)
 
-    def _contract(self, group: Group, action: str, release: Release) -> Contract:
+    def contracts(self, release: str | None = None) -> dict[str, Contract]:
+        """By action, as ``actions`` names them; those of which nobody knows what they take are left out."""
+        unknown = self.unknown_actions(release)
+        return {
+            action: self.contract(action, release)
+            for action in self.actions(release)
+            if action not in unknown
+        }
+
+    def unknown_actions(self, release: str | None = None) -> dict[str, str]:
+        """Actions that ``contract`` refuses, with the reason."""
+        found = self._release(release)
+        reasons: dict[str, str] = {}
+        for action, owner in self.actions(release).items():
+            group = next(group for group in self.groups if group.name == owner)
+            reason = self._reason(self._facts(group, action.rpartition(".")[2], found))
+            if reason is not None:
+                reasons[action] = reason
+        return reasons
+
+    def release_name(self, release: str | None = None) -> str:
+        """As the catalog writes it: ``5.5.0`` of ``v5.5``. Raises UserFilesError for an unknown release."""
+        return self._release(release).name
+
+    def image(self, group: str, release: str) -> str | None:
+        """The image of that group; None where it needs none or none is known. Raises UserFilesError."""
+        return next(
+            (self._image(known, self._release(release)) for known in self.groups if known.name == group), None
+        )
+
+    @staticmethod
+    def _reason(facts: Mapping[str, Any]) -> str | None:
+        reason = (facts.get("unknown") or {}).get(WHOLE_CONTRACT)
+        return None if reason is None else str(reason)
+
+    def _facts(self, group: Group, action: str, release: Release) -> dict[str, Any]:
         version = self._version(group, release) or (0, 0, 0)
-        facts = merge(layers_of(group.blocks, self._action_tables(group, action), action, version))
+        return merge(layers_of(group.blocks, self._action_tables(group, action), action, version))
+
+    def _contract(self, group: Group, action: str, release: Release) -> Contract:
+        facts = self._facts(group, action, release)
+        reason = self._reason(facts)
+        if reason is not None:
+            raise UserFilesError(
+                f'what "{self.name} {action}" takes in TAO release {release.name} is not known: {reason}',
+                hint=self._where_known(action, group.name),
+            )
         words = {"task": self.name, **self.words, "network": self.name, "action": action}
         return build_contract(
             {"needs": list(self.needs), "optional": list(self.optional), **facts},
@@ -156,7 +209,9 @@ class Network:
 
     def _image(self, group: Group, release: Release) -> str | None:
         tag = self._tag(group, release)
-        return None if tag is None else f"{self.registry}:{tag}"
+        if tag is None:
+            return None
+        return f"{self.registry.rpartition('/')[0]}/{tag}" if ":" in tag else f"{self.registry}:{tag}"
 
     def _version(self, group: Group, release: Release) -> Version | None:
         """The version of the code in the group's image; None when the release does not have the group."""
@@ -165,7 +220,7 @@ class Network:
         if group.image not in release.tags:
             return None
         tag = self._tag(group, release)
-        version = parse_version(release.name if tag is None else tag.partition("-")[0])
+        version = parse_version(release.name if tag is None else _version_in(tag))
         return version if _is_within({"since": group.since, "until": group.until}, version) else None
 
     def _release(self, name: str | None) -> Release:
@@ -184,6 +239,20 @@ class Network:
             f'TAO release "{name}" is not known',
             hint=f'releases of "{self.name}": {", ".join(self.releases)}',
         )
+
+    def _where_known(self, action: str, group: str) -> str:
+        describe = f"describe it in networks/{self.name}.yml of the workspace"
+        known = [
+            name for name in self._releases_with(action, group) if action not in self._unknown_in(group, name)
+        ]
+        return f"known for {', '.join(known)}; or {describe}" if known else describe
+
+    def _unknown_in(self, group: str, release: str) -> set[str]:
+        return {
+            action.rpartition(".")[2]
+            for action in self.unknown_actions(release)
+            if self.actions(release)[action] == group
+        }
 
     def _unknown_action(self, action: str, group: str | None, release: Release) -> UserFilesError:
         groups = [candidate.name for candidate in self.groups]
@@ -212,6 +281,11 @@ class Network:
             )
             and release.name in self.releases
         ]
+
+
+def _version_in(tag: str) -> str:
+    """``5.0.0`` of ``5.0.0-pyt``, ``3.21.08`` of ``tao-toolkit-tf:v3.21.08-py3``."""
+    return tag.rpartition(":")[2].partition("-")[0].removeprefix("v")
 
 
 def _is_within(limits: Mapping[str, Any], version: Version) -> bool:

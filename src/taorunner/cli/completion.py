@@ -255,9 +255,12 @@ def _experiment_keys(text: str) -> list[str]:
     return names
 
 
-def _heads(_context: _Context) -> list[str]:
-    folder = Path(__file__).parent.parent / "catalog" / "data" / "networks"
-    return sorted(name.removesuffix(".yml") for name in os.listdir(folder) if name.endswith(".yml"))
+def _heads(context: _Context) -> list[str]:
+    from taorunner.catalog.names import network_names, own_network_names
+
+    root = context.root()
+    own = own_network_names(str(root / "networks")) if root else ()
+    return sorted({*network_names(), *own})
 
 
 def _actions(_context: _Context) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Annotated, Optional
 import typer
 
 from taorunner.cli.options import JsonOption
+from taorunner.errors import UserFilesError
 
 
 def register(app: typer.Typer) -> None:
@@ -23,12 +24,15 @@ def _networks(
     ] = None,
     json: JsonOption = False,
 ) -> int:
-    from taorunner.catalog.load import load_network, network_names
     from taorunner.console.networks_view import print_network, print_networks
 
     context.obj.refuse_extra()
+    networks = context.obj.networks()
     if name is not None:
-        print_network(load_network(name), release, json=json)
-    else:
-        print_networks([load_network(known) for known in network_names()], json=json)
+        print_network(networks.load(name), release, json=json)
+        return 0
+    findings = networks.check()
+    if findings:
+        raise UserFilesError("the workspace's own networks have problems", findings=findings)
+    print_networks([networks.load(known) for known in networks.names], json=json)
     return 0

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from taorunner.errors import UsageError
+from taorunner.errors import UsageError, UserFilesError
 
 if TYPE_CHECKING:
+    from taorunner.planning.networks import Networks
     from taorunner.project.workspace import Workspace
     from taorunner.runs.handover import Supervisor
 
@@ -35,6 +36,15 @@ class Invocation:
         from taorunner.project.workspace import find_workspace
 
         return find_workspace(Path.cwd(), given or self.workspace, os.environ)
+
+    def networks(self) -> Networks:
+        """The catalog, with the workspace's own files where there is a workspace."""
+        from taorunner.planning.networks import Networks
+
+        try:
+            return Networks(self.open_workspace().networks_dir)
+        except UserFilesError:
+            return Networks()
 
     def project_name(self, workspace: Workspace, given: str | None) -> str:
         import os

@@ -92,9 +92,8 @@ def _validate(
 def _schema(context: typer.Context) -> int:
     import json
 
-    from taorunner.catalog.load import network_names
     from taorunner.project.schema import experiments_schema
 
     context.obj.refuse_extra()
-    typer.echo(json.dumps(experiments_schema(network_names()), indent=2, ensure_ascii=False))
+    typer.echo(json.dumps(experiments_schema(context.obj.networks().names), indent=2, ensure_ascii=False))
     return 0

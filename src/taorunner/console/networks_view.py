@@ -7,10 +7,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from taorunner.catalog.network import Network
+from taorunner.catalog.network import WHOLE_CONTRACT, Network
 from taorunner.console.json_view import write_json
-from taorunner.console.tables import network_lines, network_table_lines
+from taorunner.console.network_page import network_lines, network_table_lines
 from taorunner.console.theme import make_console, symbols_of
+from taorunner.contracts import Contract
 
 
 def print_networks(networks: Sequence[Network], *, json: bool) -> None:
@@ -33,7 +34,9 @@ def print_network(network: Network, release: str | None, *, json: bool) -> None:
 
 
 def _facts(network: Network, release: str | None) -> dict[str, Any]:
-    contracts = {action: network.contract(action, release) for action in network.actions(release)}
+    contracts = network.contracts(release)
+    unknown = network.unknown_actions(release)
+    shown = network.release_name(release)
     return {
         "name": network.name,
         "title": network.title,
@@ -46,22 +49,54 @@ def _facts(network: Network, release: str | None) -> dict[str, Any]:
         "releases": list(network.releases),
         "traps": list(network.traps),
         "sources": list(network.sources),
+        "file": None if network.file is None else str(network.file),
         "actions": {
-            action: {
-                "group": contract.group,
-                "image": contract.image,
-                "release": contract.release,
-                "command": list(contract.command),
-                "spec": _spec(contract.spec),
-                "gpus": contract.gpu_use.value,
-                "status_files": list(contract.progress.status_files),
-                "checkpoints": list(contract.checkpoints.globs),
-                "exit_code_lies": not contract.verdict.exit_zero_means_success,
-                "traps": list(contract.traps),
+            action: _action(contracts[action])
+            if action in contracts
+            else {
+                **dict.fromkeys(_NAMES_OF_ACTION),
+                "group": group,
+                "image": network.image(group, shown),
+                "release": shown,
+                "unknown": {WHOLE_CONTRACT: unknown[action]},
             }
-            for action, contract in contracts.items()
+            for action, group in network.actions(release).items()
+        },
+        "by_release": {
+            name: {
+                "images": {
+                    group: network.image(group, name)
+                    for group in dict.fromkeys(network.actions(name).values())
+                },
+                "actions": list(network.actions(name)),
+                "unknown_actions": network.unknown_actions(name),
+            }
+            for name in network.releases
         },
     }
+
+
+_NAMES_OF_ACTION = (
+    "group", "image", "release", "command", "spec", "gpus", "status_files", "checkpoints", "exit_code_lies", "traps",
+    "unknown",
+)  # fmt: skip
+
+
+def _action(contract: Contract) -> dict[str, Any]:
+    values = (
+        contract.group,
+        contract.image,
+        contract.release,
+        list(contract.command),
+        _spec(contract.spec),
+        contract.gpu_use.value,
+        list(contract.progress.status_files),
+        list(contract.checkpoints.globs),
+        not contract.verdict.exit_zero_means_success,
+        list(contract.traps),
+        dict(contract.unknown),
+    )
+    return dict(zip(_NAMES_OF_ACTION, values, strict=True))
 
 
 def _spec(spec: Any) -> dict[str, Any] | None:

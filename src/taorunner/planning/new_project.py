@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from taorunner.catalog.load import load_network, network_names
 from taorunner.contracts import Framework
 from taorunner.errors import UserFilesError
+from taorunner.planning.networks import Networks
 from taorunner.project.scaffold import create_project, scaffold_heads
-from taorunner.project.workspace import find_workspace
-from taorunner.text import did_you_mean
+from taorunner.project.workspace import Workspace, find_workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +34,12 @@ def new_project(
 
     Raises UserFilesError, UsageError or MachineError; then nothing was made.
     """
-    if head not in network_names():
-        raise UserFilesError(
-            f'"{head}" is not a network of the catalog', hint=did_you_mean(head, network_names())
-        )
-    network = load_network(head)
+    workspace_root = root or _around(start)
+    networks = Networks(Workspace(workspace_root).networks_dir)
+    network = networks.load(head)
     if head not in scaffold_heads():
         hint = f"heads with spec files: {', '.join(scaffold_heads())}"
         raise UserFilesError(f'there are no spec files to start "{head}" with', hint=hint)
-    workspace_root = root or _around(start)
     needs = [key for key in network.needs if key not in ("head", "dataset")]
     files = create_project(
         workspace_root,
@@ -54,7 +50,7 @@ def new_project(
         dataset=dataset,
         needs=needs,
         gpus=0 if network.framework is Framework.EMBEDDED else 1,
-        heads=network_names(),
+        heads=networks.names,
     )
     data = workspace_root / "projects" / name / "data" / dataset
     return NewProject(tuple(files), f"put pictures and labels into {data}, then: taorunner validate {name}")

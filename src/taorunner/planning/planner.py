@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from taorunner.catalog.load import load_network
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework, GpuUse, OverrideSyntax
 from taorunner.errors import Finding, Severity, UserFilesError, has_errors
@@ -21,6 +20,7 @@ from taorunner.planning.environment import (
     base_environment,
     split_secrets,
 )  # fmt: skip
+from taorunner.planning.networks import Networks
 from taorunner.planning.plan import (
     HOST_BACKENDS,
     ContainerOptions,
@@ -79,6 +79,7 @@ class _Planning:
     request: ActionRequest
     caller: Caller
     make_site: Callable[[str, str], Site]
+    networks: Networks
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -95,7 +96,9 @@ def plan_action(
     """
     project = load_project(workspace, project_name)
     mounts = load_mounts(workspace, caller.environ)
-    planning = _Planning(workspace, project, mounts, request, caller, make_site or _new_runs(workspace))
+    networks = Networks(workspace.networks_dir)
+    site_maker = make_site or _new_runs(workspace)
+    planning = _Planning(workspace, project, mounts, request, caller, site_maker, networks)
     planning.findings += [f for f in project.findings if _concerns(f, project, request.experiments)]
     items: list[PlannedRun] = []
     for name in request.experiments:
@@ -131,13 +134,14 @@ def _plan_one(planning: _Planning, experiment: Experiment) -> PlannedRun | None:
     request, findings = planning.request, planning.findings
     keys, code = ("head",), "unknown-head"
     try:
-        network = load_network(experiment.head)
+        network = planning.networks.load(experiment.head)
         keys, code = ("release",), "unknown-release"
         network.actions(request.release or experiment.release)
         keys, code = ("head",), "unknown-action"
         contract = _contract(network, experiment, request)
     except UserFilesError as error:
-        findings.append(_at(planning, experiment, keys, code, error.message, error.hint))
+        told = error.findings or (_at(planning, experiment, keys, code, error.message, error.hint),)
+        findings += [finding for finding in told if finding not in findings]
         return None
     backend = request.backend or experiment.backend or _default_backend(contract)
     trouble = _backend_finding(planning, experiment, contract, backend)

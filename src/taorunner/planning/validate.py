@@ -7,14 +7,14 @@ spec files of every action with the variables they use. Fast: a network's contra
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from taorunner.catalog.load import load_network, network_names
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework, SpecContract
 from taorunner.errors import Finding, Severity, UserFilesError
+from taorunner.planning.networks import Networks
 from taorunner.planning.plan import HOST_BACKENDS
 from taorunner.planning.spec_files import SUFFIXES
 from taorunner.planning.values import VARIABLES
@@ -33,18 +33,23 @@ class _Checks:
     """What is made once for many experiments."""
 
     workspace: Workspace
-    heads: frozenset[str] = field(default_factory=lambda: frozenset(network_names()))
+    networks: Networks
+    heads: frozenset[str] = field(init=False)
     contracts: dict[tuple[str, str | None], dict[str, Contract]] = field(default_factory=dict)
     folders: dict[Path, frozenset[str]] = field(default_factory=dict)
     weights: dict[tuple[str, str, Framework], str | None] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.heads = frozenset(self.networks.names)
+
     def contracts_of(self, network: Network, release: str | None) -> dict[str, Contract]:
-        """By action. Raises UserFilesError for an unknown release."""
+        """By action. Raises UserFilesError for an unknown release, and for one of which nothing is known."""
         key = (network.name, release)
         if key not in self.contracts:
-            self.contracts[key] = {
-                action: network.contract(action, release) for action in network.actions(release)
-            }
+            found = network.contracts(release)
+            if not found:
+                network.contract(next(iter(network.actions(release))), release)
+            self.contracts[key] = found
         return self.contracts[key]
 
     def names_in(self, folder: Path) -> frozenset[str]:
@@ -68,9 +73,9 @@ def validate_projects(
     workspace: Workspace, names: Sequence[str], environ: Mapping[str, str], *, strict: bool = False
 ) -> list[Finding]:
     """All findings of all projects. ``strict`` turns warnings into errors."""
-    checks = _Checks(workspace)
+    checks = _Checks(workspace, Networks(workspace.networks_dir))
     mounts = load_mounts(workspace, environ)
-    findings = list(mounts.findings)
+    findings = [*mounts.findings, *checks.networks.check()]
     for name in names:
         findings += _validate(checks, load_project(workspace, name), mounts)
     if strict:
@@ -87,13 +92,16 @@ def _validate(checks: _Checks, project: Project, mounts: Mounts) -> Iterator[Fin
     for name in project.names:
         head = project.head_of(name)
         if name not in project.experiments and head is not None and head not in checks.heads:
-            yield _unknown_head(project, name, head)
+            yield _unknown_head(project, name, head, checks.heads)
     spec_names: dict[str, frozenset[str]] = {}
     for experiment in project.experiments.values():
         if experiment.head not in checks.heads:
-            yield _unknown_head(project, experiment.name, experiment.head)
+            yield _unknown_head(project, experiment.name, experiment.head, checks.heads)
             continue
-        network = load_network(experiment.head)
+        try:
+            network = checks.networks.load(experiment.head)
+        except UserFilesError:
+            continue  # its file's findings are told already
         try:
             contracts = checks.contracts_of(network, experiment.release)
         except UserFilesError as error:
@@ -108,10 +116,10 @@ def _validate(checks: _Checks, project: Project, mounts: Mounts) -> Iterator[Fin
         yield from _covered(project, mounts)
 
 
-def _unknown_head(project: Project, name: str, head: str) -> Finding:
+def _unknown_head(project: Project, name: str, head: str, heads: Iterable[str]) -> Finding:
     path = ("experiments", name, "head")
     message = f'"{printable(head)}" is not a network of the catalog'
-    hint = did_you_mean(head, network_names()) or "taorunner networks lists them"
+    hint = did_you_mean(head, sorted(heads)) or "taorunner networks lists them"
     return project.finding(Severity.ERROR, "unknown-head", message, path, hint=hint)
 
 

@@ -86,6 +86,11 @@ class Workspace:
         return self.root / "repositories"
 
     @property
+    def networks_dir(self) -> Path:
+        """The workspace's own networks, see ``planning.networks``."""
+        return self.root / "networks"
+
+    @property
     def mounts_file(self) -> Path:
         return self.root / ".tao_mounts.json"
 
