@@ -94,7 +94,7 @@ def place(tmp_path: Path, workspace_factory: Callable[..., Path]) -> Iterator[Ma
 
     def make(
         engine: Any, image: str, experiments: Mapping[str, Mapping[str, Any]], epoch_s: float = 0.3,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, str] | None = None, specs: Mapping[str, str] | None = None, **folders: Any,
     ) -> Place:  # fmt: skip
         steered = {"FAKE_LINES": str(LINES), "FAKE_EPOCH_S": str(epoch_s), **(env or {})}
         plain = {
@@ -107,8 +107,9 @@ def place(tmp_path: Path, workspace_factory: Callable[..., Path]) -> Iterator[Ma
         }
         root = workspace_factory(
             {"experiments": {name: {**plain, **body} for name, body in experiments.items()}},
-            specs={f"{name}/train.yaml": SPEC for name in experiments},
+            specs=specs or {f"{name}/train.yaml": SPEC for name in experiments},
             data={"coco/annotations.json": "{}"},
+            **folders,
         )
         made.append(
             Place(

@@ -223,7 +223,7 @@ def test_train_names_both_choices(
     ((code, message, hint),) = errors(plan(head, spec, files, resume=False))
     assert code == "results-exist" and message.endswith("already holds a checkpoint of an earlier training")
     assert hint == (
-        "taorunner resume e1 goes on from the newest one; "
+        "--resume (or taorunner resume e1) goes on from the newest one; "
         "--overwrite moves the earlier ones aside (nothing is deleted) and starts afresh"
     )
 

@@ -44,6 +44,7 @@ DryRun = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Move earlier results aside (never deletes), then start afresh.")
 ]
+Resume = Annotated[bool, typer.Option("--resume", help="Train on from the newest checkpoint (train only).")]
 Detach = Annotated[bool, typer.Option("--detach", "-d", help="Return once what can start now has started.")]
 BackendOption = Annotated[
     Optional[str], typer.Option("--backend", help="docker, local or embedded.", show_default=False)
@@ -163,14 +164,21 @@ def _command(action: str) -> Callable[..., int]:
         retries: Retries = 0,
         stop_on_nan: StopOnNan = False,
         on_finish: OnFinish = None,
+        resume: Resume = False,
         join: Join = None,
     ) -> int:
         from taorunner.planning.request import ActionRequest
 
+        if resume and action != "train":
+            raise UsageError(f'"{action}" has nothing to resume: --resume is for train')
+        if resume and overwrite:
+            raise UsageError(
+                "--resume goes on with what --overwrite moves aside", hint="leave out one of them"
+            )
         request = ActionRequest(
             action=action, experiments=distinct(experiments), backend=backend, gpus=gpus,
             gpu_ids=gpu_ids(gpu_indices), release=release, image=image, overrides=split_pairs(sets or ()),
-            extra=context.obj.extra, checkpoint=checkpoint, overwrite=overwrite,
+            extra=context.obj.extra, checkpoint=checkpoint, overwrite=overwrite, resume=resume,
         )  # fmt: skip
         return act(
             context.obj,
@@ -213,11 +221,13 @@ def _run(
     retries: Retries = 0,
     stop_on_nan: StopOnNan = False,
     on_finish: OnFinish = None,
+    resume: Resume = False,
     join: Join = None,
 ) -> int:
     return _command(action)(
         context, experiments, project, workspace, dry_run, overwrite, detach, backend, gpus, gpu_indices,
-        release, image, sets, checkpoint, parallel, grace, json, plain, retries, stop_on_nan, on_finish, join,
+        release, image, sets, checkpoint, parallel, grace, json, plain, retries, stop_on_nan, on_finish,
+        resume, join,
     )  # fmt: skip
 
 

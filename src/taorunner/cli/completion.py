@@ -19,10 +19,13 @@ _ACTION_OPTIONS: dict[str, str] = {
     "--backend": "backend", "--checkpoint": "file", "--detach": "", "-d": "", "--dry-run": "", "--gpu-indices": "any",
     "--join": "run", "--gpus": "any", "--grace": "any", "--help": "", "--image": "any", "--json": "",
     "--overwrite": "", "--parallel": "any", "--plain": "", "--project": "project", "-p": "project", "--release": "any",
-    "--on-finish": "any", "--retries": "any", "--set": "any", "--stop-on-nan": "", "--workspace": "folder",
+    "--on-finish": "any", "--resume": "", "--retries": "any", "--set": "any", "--stop-on-nan": "",
+    "--workspace": "folder",
 }  # fmt: skip
 _RESUME_OPTIONS = {
-    flag: kind for flag, kind in _ACTION_OPTIONS.items() if flag not in ("--checkpoint", "--overwrite")
+    flag: kind
+    for flag, kind in _ACTION_OPTIONS.items()
+    if flag not in ("--checkpoint", "--overwrite", "--resume")
 }
 _PLACE_OPTIONS: dict[str, str] = {
     "--help": "",

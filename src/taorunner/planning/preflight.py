@@ -59,7 +59,7 @@ def _training(contract: Contract, results: Path, experiment: str, *, overwrite: 
         message = f"{results} already holds {count} of an earlier training"
         hint = _AFRESH
         if contract.checkpoints.resume is not ResumeRule.NONE:
-            hint = f"taorunner resume {experiment} goes on from the newest one; {_AFRESH}"
+            hint = f"--resume (or taorunner resume {experiment}) goes on from the newest one; {_AFRESH}"
         return EarlierResults((Finding(Severity.ERROR, "results-exist", message, hint),))
     return EarlierResults()
 

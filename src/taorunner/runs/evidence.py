@@ -7,6 +7,8 @@ that status.json files have at launch are remembered: what stood there before be
 from __future__ import annotations
 
 import posixpath
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -27,13 +29,19 @@ _CLOCK_SLACK_S = 2.0
 
 
 class Evidence:
-    """Belongs to one attempt, made right before its launch. ``status_sizes``: what the run must not be told."""
+    """Belongs to one attempt, made right before its launch. ``status_sizes``: what the run must not be told.
+
+    ``wall_clock`` may be set while the run goes on, ``steady_clock`` only goes forward; both in seconds.
+    """
 
     def __init__(
-        self, plan: RunPlan, run_id: str, launched_at: datetime, status_sizes: dict[str, int] | None = None
-    ) -> None:
+        self, plan: RunPlan, run_id: str, launched_at: datetime, status_sizes: dict[str, int] | None = None, *,
+        wall_clock: Callable[[], float] = time.time, steady_clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
         self._plan, self._run = plan, run_id
         self._launched_s = launched_at.timestamp()
+        self._wall_clock, self._steady_clock = wall_clock, steady_clock
+        self._clocks_apart_s = wall_clock() - steady_clock()
         self._checkpoints: set[str] = set()
         self._told: Told | None = None
         self._tracker = Tracker(plan.contract, run_id, plan.epochs)
@@ -154,9 +162,13 @@ class Evidence:
 
     def _is_fresh(self, path: Path) -> bool:
         try:
-            return path.stat().st_mtime >= self._launched_s - _CLOCK_SLACK_S
+            return path.stat().st_mtime >= self._launched_s - _CLOCK_SLACK_S - self._set_back_s()
         except OSError:
             return False
+
+    def _set_back_s(self) -> float:
+        """By how much the machine's clock was set back since the launch: new files are stamped older by that."""
+        return max(0.0, self._clocks_apart_s - (self._wall_clock() - self._steady_clock()))
 
 
 def _size(path: Path) -> int:
