@@ -20,6 +20,7 @@ FIGURES = {
     "follow": ("follow", "measure", 3),
     "lists": ("lists", "measure", 7),
     "idle": ("idle", "measure", 1),
+    "handover": ("handover", "measure", 7),
 }
 
 

@@ -22,11 +22,15 @@ from taorunner.runs.store import RunStore
 if TYPE_CHECKING:
     from taorunner.runs.runner import BatchRunner
 
+_M_ARENA_MAX = -8
+"""Source: malloc.h of glibc."""
+
 
 def main() -> None:
     os.setsid()
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTSTP):
         signal.signal(number, signal.SIG_IGN)
+    _share_one_heap()
     gc.disable()
     _get_ready()
     gc.freeze()  # modules are no garbage, now or ever
@@ -35,6 +39,16 @@ def main() -> None:
     state_dir, _, purpose = rest.rpartition("\t")
     if state_dir:
         _own(RunStore(Path(state_dir)), batch_id, is_recovery=purpose == "recovery")
+
+
+def _share_one_heap() -> None:
+    """All threads allocate from one heap: what the thread of a run takes and the runner's gives back would leave holes
+    in a heap for each of them, and memory would grow for days. Other C libraries than glibc have only one."""
+    import ctypes
+    from contextlib import suppress
+
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def _get_ready() -> None:
