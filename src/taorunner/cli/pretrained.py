@@ -96,7 +96,11 @@ def _pull(
     else:
         wanted = _needed(root, context.obj.project_name(root, project), quiet=json)
     with _watcher(plain=plain, quiet=json) as watcher:
-        done = _copied(wanted, source, watcher) if source is not None else _fetched(wanted, jobs, watcher)
+        try:
+            done = _copied(wanted, source, watcher) if source is not None else _fetched(wanted, jobs, watcher)
+        except KeyboardInterrupt:
+            typer.echo("interrupted: the same command goes on where it stopped", err=True)
+            return ExitCode.INTERRUPTED
         for pulled in done:
             watcher.tells(f"{pulled.model} is in {pulled.folder}")
     if json:

@@ -1,7 +1,8 @@
 """How does one file arrive whole? Fetched into a partial file, resumed where it stopped, verified, then named.
 
 A partial file is written without buffers, so that every byte that came counts after a cut, a Ctrl-C or a kill. Beside
-it a note says what it will be; a note that does not fit the server's word any more makes it start over.
+it a note says what it will be; a note that does not fit the server's word any more makes it start over. Nothing is
+forced to the disk, which would halve the rate: after a power cut, pulling the model by its name verifies all of it.
 """
 
 from __future__ import annotations
@@ -87,7 +88,6 @@ class Transfer:
         hasher = _Follower(self.part)
         try:
             self._fetch_rest(descriptor, hasher)
-            os.fsync(descriptor)
             return hasher.finish()
         finally:
             hasher.close()
