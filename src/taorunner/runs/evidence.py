@@ -7,6 +7,7 @@ that status.json files have at launch are remembered: what stood there before be
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from taorunner.planning.weights import epoch_of, find_checkpoints
 from taorunner.progress.status_json import StatusReader
 from taorunner.progress.tracker import Tracker
 from taorunner.progress.verdict import Verdict, judge
+from taorunner.runs.converted import with_records_checked
 
 _CLOCK_SLACK_S = 2.0
 """File systems round times, and a file server's clock may be a little behind ours."""
@@ -67,6 +69,7 @@ class Evidence:
             host_path=self.host_path,
         )
         verdict = judge(self._plan.contract.verdict, facts)
+        verdict = with_records_checked(self._plan, verdict, self._artifacts())
         events += [
             Notice(run=self._run, at=at, level="warning", code=caution.code, text=caution.text)
             for caution in verdict.cautions
@@ -118,7 +121,10 @@ class Evidence:
         globs = self._plan.contract.verdict.artifacts
         if not globs:
             return None
-        return any(self._is_fresh(path) for pattern in globs for path in self._matches(pattern))
+        return any(self._is_fresh(path) for path in self._artifacts())
+
+    def _artifacts(self) -> Iterator[Path]:
+        return (path for pattern in self._plan.contract.verdict.artifacts for path in self._matches(pattern))
 
     def _matches(self, pattern: str) -> list[Path]:
         root = self._plan.results_dir
