@@ -21,6 +21,7 @@ FIGURES = {
     "lists": ("lists", "measure", 7),
     "idle": ("idle", "measure", 1),
     "handover": ("handover", "measure", 7),
+    "pull": ("pull", "measure", 3),
 }
 
 

@@ -64,6 +64,15 @@ TABLE: dict[str, Command] = {
     "networks": Command(
         "Show what the catalog knows.", {"--help": "", "--json": "", "--release": "any"}, ("head", "none")
     ),
+    "pretrained list": Command(
+        "Show models, the versions of one, or the files of a version.",
+        {"--help": "", "--json": "", "--offline": ""}, ("head", "none"),
+    ),
+    "pretrained pull": Command(
+        "Fetch models, by default those that a project's experiments need.",
+        {"--from": "folder", "--help": "", "--jobs": "any", "-j": "any", "--json": "", "--plain": "",
+         "--project": "project", "-p": "project", "--workspace": "folder"}, ("any",),
+    ),
     "convert": _action("Convert the dataset (dataset_convert)."),
     "train": _action("Train."),
     "evaluate": _action("Evaluate a checkpoint."),
@@ -105,7 +114,7 @@ ROOT_OPTIONS: dict[str, str] = {
     "--help": "", "--install-completion": "", "--project": "project", "-p": "project", "--show-completion": "",
     "--version": "", "--workspace": "folder",
 }  # fmt: skip
-GROUPS: dict[str, str] = {"runs": "Look at what ran."}
+GROUPS: dict[str, str] = {"pretrained": "Find and fetch pretrained models.", "runs": "Look at what ran."}
 
 
 def answer(shell: str, environ: Mapping[str, str]) -> int:

@@ -136,7 +136,8 @@ def _experiment(
         if missing is not None:
             place = ("experiments", experiment.name, "repository")
             message = f'the pretrained weights of "{experiment.name}" are missing: {missing}'
-            hint = "they are needed to train: download them from NGC, or correct repository and backbone"
+            fetch = f"taorunner pretrained pull -p {project.paths.name}"
+            hint = f"they are needed to train: {fetch}, or correct repository and backbone"
             yield project.finding(Severity.WARNING, "pretrained-missing", message, place, hint=hint)
     if network.framework is Framework.EMBEDDED and experiment.backend not in (None, "embedded"):
         place = ("experiments", experiment.name, "backend")

@@ -105,7 +105,7 @@ class ValueFinder:
                     Severity.ERROR if trains else Severity.INFO,
                     "pretrained-missing",
                     f'the pretrained weights of "{experiment.name}" are missing: {problem} ({folder})',
-                    "download them from NGC, or correct repository and backbone",
+                    f"taorunner pretrained pull -p {self._paths.name}, or correct repository and backbone",
                 )
             )
         inside = self._inside(path, values)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from taorunner.planning.weights import epoch_of, find_checkpoints
 from taorunner.progress.status_json import StatusReader
 from taorunner.progress.tracker import Tracker
 from taorunner.progress.verdict import Verdict, judge
+from taorunner.runs.converted import with_records_checked
 from taorunner.runs.log_position import RecordedLog
 from taorunner.runs.told import Told
 
@@ -95,6 +96,7 @@ class Evidence:
             host_path=self.host_path,
         )
         verdict = judge(self._plan.contract.verdict, facts)
+        verdict = with_records_checked(self._plan, verdict, self._artifacts())
         events += [
             Notice(run=self._run, at=at, level="warning", code=caution.code, text=caution.text)
             for caution in verdict.cautions
@@ -146,7 +148,10 @@ class Evidence:
         globs = self._plan.contract.verdict.artifacts
         if not globs:
             return None
-        return any(self._is_fresh(path) for pattern in globs for path in self._matches(pattern))
+        return any(self._is_fresh(path) for path in self._artifacts())
+
+    def _artifacts(self) -> Iterator[Path]:
+        return (path for pattern in self._plan.contract.verdict.artifacts for path in self._matches(pattern))
 
     def _matches(self, pattern: str) -> list[Path]:
         root = self._plan.results_dir

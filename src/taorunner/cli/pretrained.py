@@ -1,0 +1,222 @@
+"""``pretrained list`` and ``pull``: pretrained models from NGC and Hugging Face."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from taorunner.cli.options import JsonOption, PlainOption, ProjectOption, WorkspaceOption
+from taorunner.errors import ExitCode, TaorunnerError, UsageError, UserFilesError
+
+if TYPE_CHECKING:
+    from taorunner.console.pull_view import PullView
+    from taorunner.pretrained.api_key import ApiKey
+    from taorunner.pretrained.names import HubModel, NgcModel
+    from taorunner.pretrained.ngc import Ngc
+    from taorunner.project.workspace import Workspace
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(help="Find and fetch pretrained models.", no_args_is_help=True, rich_markup_mode=None)
+    group.command("list", help="Show models, the versions of one, or the files of a version.")(_list)
+    group.command("pull", help="Fetch models, by default those that a project's experiments need.")(_pull)
+    app.add_typer(group, name="pretrained")
+
+
+def _list(
+    context: typer.Context,
+    name: Annotated[
+        Optional[str],
+        typer.Argument(help="A network, or a model on NGC.", metavar="NETWORK|MODEL", show_default=False),
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Only what taorunner knows without a network.")
+    ] = False,
+    json: JsonOption = False,
+) -> int:
+    from taorunner.console.pretrained_view import print_files, print_known, print_versions
+    from taorunner.pretrained.known import known_models, known_networks, models_for
+
+    context.obj.refuse_extra()
+    if name is None or name in known_networks():
+        print_known(models_for(name) if name else known_models(), json=json)
+        return ExitCode.DONE
+    from taorunner.pretrained.names import HubModel, parse_model
+    from taorunner.text import did_you_mean
+
+    model = parse_model(name)
+    if offline or isinstance(model, HubModel):
+        named = name if isinstance(model, HubModel) else str(model)
+        found = [
+            known for known in known_models() if known.name == named or known.name.startswith(f"{named}:")
+        ]
+        if not found:
+            names = [*known_networks(), *(known.name for known in known_models())]
+            raise UsageError(
+                f'the list that comes with taorunner has no "{name}"', hint=did_you_mean(name, names)
+            )
+        print_known(found, json=json)
+        return ExitCode.DONE
+    with _connected(_watcher(plain=True, quiet=True), jobs=1) as ngc:
+        if model.version:
+            print_files(ngc.files(model), json=json)
+        else:
+            print_versions(ngc.versions(model), json=json)
+    return ExitCode.DONE
+
+
+def _pull(
+    context: typer.Context,
+    models: Annotated[
+        Optional[list[str]],
+        typer.Argument(
+            help="nvidia/tao/NAME:VERSION, or hf://ORG/REPOSITORY.", metavar="MODEL", show_default=False
+        ),
+    ] = None,
+    project: ProjectOption = None,
+    workspace: WorkspaceOption = None,
+    source: Annotated[
+        Optional[Path],
+        typer.Option("--from", help="Copy from this folder, without a network.", show_default=False),
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Files at the same time.", min=1, max=32)] = 4,
+    json: JsonOption = False,
+    plain: PlainOption = False,
+) -> int:
+    import sys
+
+    from taorunner.console.json_view import write_json
+
+    context.obj.refuse_extra()
+    root = context.obj.open_workspace(workspace)
+    if models:
+        wanted = [_named(root, text) for text in dict.fromkeys(models)]
+    else:
+        wanted = _needed(root, context.obj.project_name(root, project), quiet=json)
+    with _watcher(plain=plain, quiet=json) as watcher:
+        try:
+            done = _copied(wanted, source, watcher) if source is not None else _fetched(wanted, jobs, watcher)
+        except KeyboardInterrupt:
+            typer.echo("interrupted: the same command goes on where it stopped", err=True)
+            return ExitCode.INTERRUPTED
+        for pulled in done:
+            watcher.tells(f"{pulled.model} is in {pulled.folder}")
+    if json:
+        write_json([pulled.to_json() for pulled in done], sys.stdout.buffer)
+    return ExitCode.DONE
+
+
+def _named(root: Workspace, text: str) -> tuple[NgcModel | HubModel, Path]:
+    from taorunner.planning.weights import pretrained_dir
+    from taorunner.pretrained.known import known_networks, models_for
+    from taorunner.pretrained.names import parse_model
+
+    if text in known_networks():
+        names = ", ".join(known.name for known in models_for(text)[:4])
+        hint = f"for example {names}; taorunner pretrained list {text}"
+        raise UsageError(f'"{text}" is a network: which of its models?', hint=hint)
+    model = parse_model(text)
+    if model.version is None:
+        raise UsageError(f'which version of "{model}"?', hint=f"taorunner pretrained list {model} shows them")
+    return model, pretrained_dir(root.repositories_dir, model.name, model.version)
+
+
+def _needed(root: Workspace, project: str, *, quiet: bool) -> list[tuple[NgcModel | HubModel, Path]]:
+    from taorunner.planning.needed_weights import needed_weights
+    from taorunner.pretrained.known import model_of
+
+    needed = needed_weights(root, project)
+    if not quiet:
+        for each in needed:
+            if each.problem is None:
+                typer.echo(f"{each.folder} is there", err=True)
+        if not needed:
+            typer.echo(f'no experiment of "{project}" starts from pretrained weights', err=True)
+    return [(model_of(each.repository, each.backbone), each.folder) for each in needed if each.problem]
+
+
+def _copied(wanted: list[tuple[NgcModel | HubModel, Path]], source: Path, watcher: PullView) -> list[Any]:
+    from taorunner.pretrained.pull import copy_from
+
+    return [
+        copy_from(str(model), source.expanduser().absolute(), folder, watcher) for model, folder in wanted
+    ]
+
+
+def _fetched(wanted: list[tuple[NgcModel | HubModel, Path]], jobs: int, watcher: PullView) -> list[Any]:
+    """All lists of files first, so that every wrong name is told at once; then the files."""
+    import os
+
+    from taorunner.errors import Finding, Severity
+    from taorunner.pretrained.huggingface import pull_hub_model
+    from taorunner.pretrained.names import HubModel
+    from taorunner.pretrained.pull import pull_files
+
+    if not wanted:
+        return []
+    done: list[Any] = []
+    errors: list[TaorunnerError] = []
+    lists = {}
+    with _connected(watcher, jobs) as ngc:
+        for model, _ in wanted:
+            try:
+                if not isinstance(model, HubModel):
+                    lists[model] = ngc.files(model)
+            except UserFilesError as error:
+                errors.append(error)
+        if len(errors) == 1:
+            raise errors[0]
+        if errors:
+            findings = [
+                Finding(Severity.ERROR, "no-such-model", error.message, error.hint) for error in errors
+            ]
+            raise UserFilesError(f"{len(errors)} models cannot be pulled", findings=findings)
+        for model, folder in wanted:
+            if isinstance(model, HubModel):
+                done.append(pull_hub_model(model, folder, watcher, os.environ))
+            else:
+                done.append(
+                    pull_files(
+                        str(model), lists[model], folder, ngc.addresses(model), ngc.wire, watcher, jobs
+                    )
+                )
+    return done
+
+
+def _connected(watcher: PullView, jobs: int) -> Ngc:
+    import os
+
+    from taorunner.pretrained.ngc import Ngc
+    from taorunner.pretrained.wire import Patience, Wire
+
+    return Ngc(Wire(Patience(tell=watcher.tells), connections=jobs), os.environ, lambda: _key(watcher))
+
+
+def _watcher(*, plain: bool, quiet: bool) -> PullView:
+    import os
+    import sys
+
+    from taorunner.console.pull_view import PullView
+
+    return PullView(sys.stderr, os.environ, plain=plain, quiet=quiet)
+
+
+def _key(watcher: PullView) -> ApiKey | None:
+    """From the environment or NGC's own file; a person at a terminal is asked. Nothing keeps the answer."""
+    import getpass
+    import os
+    import sys
+
+    from taorunner.pretrained.api_key import ApiKey, find_key
+
+    found = find_key(os.environ, Path.home())
+    if found is not None or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return found
+    with watcher.paused():
+        try:
+            key = ApiKey(getpass.getpass("NGC API key (not shown, not kept): ", stream=sys.stderr))
+        except EOFError:
+            return None
+    return key if key.is_usable else None

@@ -1,0 +1,69 @@
+"""Models of Hugging Face, through its own library where it is installed (the extra ``huggingface``).
+
+That library resumes, verifies and knows gated models itself; ours is only where the result goes, and that it appears
+whole. It reads HF_TOKEN and HF_ENDPOINT by itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from taorunner.errors import MachineError, UserFilesError
+from taorunner.pretrained.names import HubModel
+from taorunner.pretrained.ngc import RemoteFile
+from taorunner.pretrained.pull import Pulled, Watcher, staged
+
+
+def pull_hub_model(model: HubModel, folder: Path, watcher: Watcher, environ: Mapping[str, str]) -> Pulled:
+    """Raises MachineError or UserFilesError with the library's word, without its traceback."""
+    hub = _library()
+    endpoint = environ.get("HF_ENDPOINT") or None
+    with staged(folder, watcher) as staging:
+        try:
+            hub.snapshot_download(
+                model.repo_id, revision=model.revision, local_dir=staging, endpoint=endpoint, max_workers=4
+            )
+        except KeyboardInterrupt:
+            raise
+        except Exception as error:  # its errors have several roots: requests, httpx, OSError, ValueError
+            raise _told(model, error) from None
+        shutil.rmtree(staging / ".cache", ignore_errors=True)
+        files = tuple(
+            RemoteFile(path.relative_to(staging).as_posix(), path.stat().st_size, None)
+            for path in sorted(staging.rglob("*"))
+            if path.is_file()
+        )
+        if folder.exists():
+            shutil.rmtree(folder)
+        staging.rename(folder)
+        staging.mkdir()
+    return Pulled(str(model), folder, files, sum(file.size for file in files))
+
+
+def _library() -> Any:
+    try:
+        return importlib.import_module("huggingface_hub")
+    except ImportError:
+        raise MachineError(
+            "models of Hugging Face need the package huggingface_hub, which is not installed",
+            hint='pip install "taorunner[huggingface]"',
+        ) from None
+
+
+def _told(model: HubModel, error: Exception) -> MachineError | UserFilesError:
+    kind = type(error).__name__
+    if kind in ("RepositoryNotFoundError", "RevisionNotFoundError"):
+        return UserFilesError(
+            f'Hugging Face has no "{model}", or shows it only to those who are signed in',
+            hint="correct the name, or set HF_TOKEN",
+        )
+    if kind == "GatedRepoError":
+        return MachineError(
+            f'"{model}" is given only to those who accepted its terms',
+            hint=f"accept them at https://huggingface.co/{model.repo_id}, then set HF_TOKEN",
+        )
+    return MachineError(f'"{model}" could not be fetched: {kind}', hint="check network, proxy, HF_ENDPOINT")

@@ -1,0 +1,65 @@
+"""Which pretrained models are known without asking anybody? The list that comes with taorunner."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from taorunner.pretrained.names import NgcModel, parse_model
+
+
+@dataclass(frozen=True, slots=True)
+class KnownModel:
+    """``files`` only where NVIDIA's notebooks, specs or scripts name them: empty means not known."""
+
+    name: str
+    networks: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    role: str | None = None
+    note: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "model": self.name, "networks": list(self.networks), "files": list(self.files), "role": self.role,
+            "note": self.note,
+        }  # fmt: skip
+
+
+@cache
+def known_models() -> tuple[KnownModel, ...]:
+    """Sorted by name. Source: tao/pretrained.json."""
+    rows = json.loads((Path(__file__).parent / "data" / "models.json").read_text(encoding="utf-8"))
+    return tuple(
+        KnownModel(
+            row["model"],
+            tuple(row["networks"]),
+            tuple(row.get("files", ())),
+            row.get("role"),
+            row.get("note"),
+        )
+        for row in rows
+    )
+
+
+def models_for(network: str) -> tuple[KnownModel, ...]:
+    return tuple(model for model in known_models() if network in model.networks)
+
+
+def known_networks() -> tuple[str, ...]:
+    return tuple(sorted({network for model in known_models() for network in model.networks}))
+
+
+def model_of(repository: str, backbone: str) -> NgcModel:
+    """The NGC model that an experiment's repository and backbone stand for: nvidia/tao unless it is known elsewhere."""
+    paths = [model.name for model in known_models() if not model.name.startswith("hf://")]
+    wanted = f"/{repository}:{backbone}"
+    exact = [path for path in paths if path.endswith(wanted)]
+    near = [path for path in paths if path.partition(":")[0].endswith(f"/{repository}")]
+    for path in [*exact, *near]:
+        found = parse_model(path)
+        if isinstance(found, NgcModel):
+            return replace(found, version=backbone)
+    return NgcModel("nvidia", "tao", repository, backbone)

@@ -1,0 +1,289 @@
+"""What does NGC have? Versions, files and signed addresses of models, as a guest or with a key.
+
+Source: tao/pretrained.md section B5. Guest first: the models of nvidia/tao are public, and a key of another
+organisation is refused for them; the key is used when a guest is refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+from urllib.parse import quote, urlencode, urljoin, urlsplit
+
+from taorunner.errors import MachineError, UserFilesError
+from taorunner.pretrained.api_key import KEY_PAGE, ApiKey
+from taorunner.pretrained.known import known_models
+from taorunner.pretrained.names import NgcModel, inner_path
+from taorunner.pretrained.wire import HttpRefusalError, Wire
+from taorunner.text import did_you_mean
+
+API_VARIABLE, AUTH_VARIABLE = "TAORUNNER_NGC_URL", "TAORUNNER_NGC_AUTH_URL"
+"""For mirrors and tests."""
+_API, _AUTH = "https://api.ngc.nvidia.com", "https://authn.nvidia.com"
+_PAGE = 1000
+_RENEW_BEFORE_S = 300.0
+_MAX_REDIRECTS = 5
+_OTHER = "choose another version"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """``sha256`` is in hexadecimal, None where the server has none."""
+
+    path: str
+    size: int
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteVersion:
+    name: str
+    size: int | None
+    files: int | None
+    created: str | None
+    is_complete: bool
+
+
+class Ngc:
+    """``find_key`` is asked at most once, when a guest was refused; it may ask the person."""
+
+    def __init__(self, wire: Wire, environ: Mapping[str, str], find_key: Callable[[], ApiKey | None]) -> None:
+        self.wire = wire
+        self._api = environ.get(API_VARIABLE, "").rstrip("/") or _API
+        self._auth = environ.get(AUTH_VARIABLE, "").rstrip("/") or _AUTH
+        self._find_key = find_key
+        self._key: ApiKey | None = None
+        self._asked = False
+        self._lock = threading.Lock()
+        self._with_key: set[tuple[str, str | None, str]] = set()
+        self._tokens: dict[tuple[str, str | None], tuple[str, float]] = {}
+
+    def __enter__(self) -> Ngc:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.wire.close()
+
+    def addresses(self, model: NgcModel) -> Callable[[str], str]:
+        """``signed_url`` of one model."""
+        return partial(self.signed_url, model)
+
+    def versions(self, model: NgcModel) -> list[RemoteVersion]:
+        """Newest first, as NGC sorts them. Raises UserFilesError when there is no such model."""
+        rows = self._pages(model, "/versions", {"sort-order": "SEMVER_DESC"}, "modelVersions")
+        return [
+            RemoteVersion(
+                str(row.get("versionId", "")), _int(row.get("totalSizeInBytes")), _int(row.get("totalFileCount")),
+                row.get("createdDate"), row.get("status") == "UPLOAD_COMPLETE",
+            )
+            for row in rows
+        ]  # fmt: skip
+
+    def files(self, model: NgcModel) -> list[RemoteFile]:
+        """Of one version, sorted. Raises UserFilesError for a model, version or file list that is not usable."""
+        version = quote(model.version or "", safe="")
+        facts = _object(self._get(model, f"/versions/{version}"), "modelVersion")
+        status = facts.get("status")
+        if status not in (None, "UPLOAD_COMPLETE"):
+            raise UserFilesError(f'"{model}" is not whole on NGC: its status is {status}', hint=_OTHER)
+        rows = self._pages(model, f"/versions/{version}/files", {}, "modelFiles")
+        files = [
+            RemoteFile(
+                inner_path(str(row.get("path", ""))), _size(row, model), _hex(row.get("sha256_base64"))
+            )
+            for row in rows
+        ]
+        if len({file.path for file in files}) != len(files) or not files:
+            raise UserFilesError(f'the list of files of "{model}" is empty or names one twice', hint=_OTHER)
+        return sorted(files, key=lambda file: file.path)
+
+    def signed_url(self, model: NgcModel, path: str) -> str:
+        """A short-lived address of one file. It is a secret; no key is ever sent to it."""
+        answer = self._get(model, f"/{quote(model.version or '', safe='')}/files", {"path": path}, signs=True)
+        url = answer if isinstance(answer, str) else (_list(answer, "urls") or [""])[0]
+        if not isinstance(url, str) or urlsplit(url).scheme not in ("http", "https"):
+            raise MachineError(f'NGC gave no address for "{path}" of "{model}"', hint="try again later")
+        return url
+
+    def _pages(
+        self, model: NgcModel, suffix: str, query: Mapping[str, str], key: str
+    ) -> list[Mapping[str, Any]]:
+        """All pages; the first is asked for without a number, the others count from 1."""
+        rows: list[Mapping[str, Any]] = []
+        page, pages = 0, 1
+        while page < pages:
+            number = {"page-number": str(page)} if page else {}
+            answer = self._get(model, suffix, {"page-size": str(_PAGE), **query, **number})
+            rows += [row for row in _list(answer, key) if isinstance(row, dict)]
+            pages = min(_int(_object(answer, "paginationInfo").get("totalPages")) or 1, 1000)
+            page += 1
+        return rows
+
+    def _get(
+        self, model: NgcModel, suffix: str, query: Mapping[str, str] | None = None, *, signs: bool = False
+    ) -> Any:
+        """The JSON of an answer, or where it redirects to. As a guest, then with the key if a guest is refused."""
+        place = (model.org, model.team, model.name)
+        while True:
+            key = self._key if place in self._with_key else None
+            url = self._api + _path(model, suffix, signs, key is not None)
+            url += f"?{urlencode(query, quote_via=quote)}" if query else ""
+            try:
+                return self._follow(url, self._headers(model, key))
+            except HttpRefusalError as error:
+                if error.status == 404:
+                    raise self._unknown(model, signs or suffix != "/versions") from None
+                if error.status == 412:
+                    raise MachineError(
+                        f'the licence terms of "{model}" are not accepted yet',
+                        hint=f"accept them at {model.catalog_url}, then pull again",
+                    ) from None
+                if error.status == 401 and key is not None and self._tokens.pop(place[:2], ("", 0.0))[0]:
+                    continue
+                if error.status not in (401, 403):
+                    raise
+                if key is not None:
+                    raise MachineError(
+                        f'NGC refuses "{model}" to your API key ({error.status})',
+                        hint=f"use a key of an organisation that has this model; keys are made at {KEY_PAGE}",
+                    ) from None
+                if self._needed_key() is None:
+                    raise MachineError(
+                        f'NGC refuses "{model}" to guests ({error.status})',
+                        hint=f"set NGC_API_KEY; keys are made at {KEY_PAGE}",
+                    ) from None
+                self._with_key.add(place)
+
+    def _follow(self, url: str, headers: Mapping[str, str]) -> Any:
+        """Redirects inside NGC are followed with the key; one that leaves NGC is the answer itself."""
+        for _ in range(_MAX_REDIRECTS):
+            response = self.wire.get(url, headers)
+            if response.status_code < 300:
+                try:
+                    return response.json()
+                except ValueError:
+                    break
+            target = urljoin(url, response.headers.get("Location", ""))
+            if _origin(target) != _origin(url):
+                return target
+            url = target
+        raise MachineError("NGC gave an answer that cannot be read", hint="check proxy and " + API_VARIABLE)
+
+    def _headers(self, model: NgcModel, key: ApiKey | None) -> dict[str, str]:
+        if key is None:
+            return {}
+        return {"Authorization": f"Bearer {key.reveal() if key.is_bearer else self._token(model, key)}"}
+
+    def _token(self, model: NgcModel, key: ApiKey) -> str:
+        """A key of the old kind is exchanged for a token, which is kept in memory until shortly before its end."""
+        place = (model.org, model.team)
+        token, ends = self._tokens.get(place, ("", 0.0))
+        if time.monotonic() < ends:
+            return token
+        _must_be_private(self._auth)
+        scopes = [f"group/ngc:{model.org}"] + ([f"group/ngc:{model.org}/{model.team}"] if model.team else [])
+        query = urlencode([("service", "ngc"), *(("scope", scope) for scope in scopes)], safe="/:")
+        basic = base64.b64encode(f"$oauthtoken:{key.reveal()}".encode()).decode()
+        try:
+            response = self.wire.get(f"{self._auth}/token?{query}", {"Authorization": f"Basic {basic}"})
+            facts = response.json()
+        except HttpRefusalError as error:
+            if error.status not in (400, 401, 403):
+                raise
+            raise MachineError(
+                f"NGC does not accept your API key ({error.status})",
+                hint=f"set NGC_API_KEY to a valid key; keys are made at {KEY_PAGE}",
+            ) from None
+        except ValueError:
+            facts = None
+        bought = facts.get("token") if isinstance(facts, dict) else None
+        token = bought if isinstance(bought, str) else ""
+        if not ApiKey(token).is_usable:
+            raise MachineError("NGC gave no token for your API key", hint="try again later") from None
+        lifetime = _int(facts.get("expires_in")) or 0
+        self._tokens[place] = (token, time.monotonic() + lifetime - _RENEW_BEFORE_S)
+        return token
+
+    def _needed_key(self) -> ApiKey | None:
+        with self._lock:
+            if not self._asked:
+                _must_be_private(self._api)
+                self._key, self._asked = self._find_key(), True
+            return self._key
+
+    def _unknown(self, model: NgcModel, is_version: bool) -> UserFilesError:
+        """Which model or version there is instead."""
+        bare = replace(model, version=None)
+        if is_version and model.version:
+            try:
+                names = [version.name for version in self.versions(bare)]
+            except UserFilesError:
+                pass
+            else:
+                hint = did_you_mean(model.version, names)
+                return UserFilesError(f'"{bare}" has no version "{model.version}"', hint=hint)
+        known = sorted({known.name.partition(":")[0] for known in known_models()})
+        return UserFilesError(f'NGC has no model "{bare}"', hint=did_you_mean(str(bare), known))
+
+
+def _path(model: NgcModel, suffix: str, signs: bool, has_key: bool) -> str:
+    """Guests and keys go different ways, and a guest's way to signed addresses is a third."""
+    if has_key:
+        team = f"/team/{model.team}" if model.team else ""
+        return f"/v2/org/{model.org}{team}/models/{model.name}{suffix}"
+    if signs:
+        team = f"/team/{model.team}" if model.team else ""
+        return f"/v2/models/org/{model.org}{team}/{model.name}{suffix}"
+    team = f"/{model.team}" if model.team else ""
+    return f"/v2/models/{model.org}{team}/{model.name}{suffix}"
+
+
+def _must_be_private(url: str) -> None:
+    """A key goes over TLS, or stays on this machine."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        raise MachineError(
+            f"the API key is not sent to {parts.hostname or 'a server'} without encryption",
+            hint=f"give an https address in {API_VARIABLE} and {AUTH_VARIABLE}",
+        )
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.lower()
+
+
+def _object(answer: Any, key: str) -> Mapping[str, Any]:
+    found = answer.get(key) if isinstance(answer, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _list(answer: Any, key: str) -> list[Any]:
+    found = answer.get(key) if isinstance(answer, dict) else None
+    return found if isinstance(found, list) else []
+
+
+def _int(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _size(row: Mapping[str, Any], model: NgcModel) -> int:
+    size = _int(row.get("sizeInBytes"))
+    if size is None:
+        raise UserFilesError(f'NGC does not say how large "{row.get("path")}" of "{model}" is')
+    return size
+
+
+def _hex(text: Any) -> str | None:
+    """A base64 SHA-256 in hexadecimal; None for what is none."""
+    try:
+        raw = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
+    except (binascii.Error, ValueError):
+        return None
+    return raw.hex() if len(raw) == 32 else None

@@ -1,0 +1,277 @@
+"""How does a whole version arrive in its folder? Locked, staged beside it, fetched in parallel, moved at the end.
+
+repositories/<repository>/.<repository>_v<version>.lock       one pull at a time
+repositories/<repository>/.<repository>_v<version>.partial/   what is not whole yet; a later pull goes on here
+repositories/<repository>/<repository>_v<version>/            appears when everything is verified
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import queue
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from taorunner.errors import MachineError, TaorunnerError, UserFilesError
+from taorunner.pretrained.names import inner_path
+from taorunner.pretrained.ngc import RemoteFile
+from taorunner.pretrained.transfer import PART, Transfer, is_whole, sha256_of
+from taorunner.pretrained.wire import Interrupted, Wire
+from taorunner.text import size as shown_size
+
+MANIFEST = ".taorunner.json"
+"""What was verified and where it came from; ``--from`` compares copies with it."""
+_SPARE_BYTES = 64 * 1024 * 1024
+
+
+class Watcher(Protocol):
+    """Told what happens, from several threads."""
+
+    def begins(self, model: str, files: Sequence[RemoteFile]) -> None: ...
+
+    def advanced(self, path: str, have: int) -> None: ...
+
+    def tells(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """``fetched`` is how many bytes had to be moved: 0 when everything was there already."""
+
+    model: str
+    folder: Path
+    files: tuple[RemoteFile, ...]
+    fetched: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "folder": str(self.folder),
+            "fetched_bytes": self.fetched,
+            "files": [{"path": f.path, "size": f.size, "sha256": f.sha256} for f in self.files],
+        }
+
+
+def pull_files(
+    model: str,
+    files: Sequence[RemoteFile],
+    folder: Path,
+    address: Callable[[str], str],
+    wire: Wire,
+    watcher: Watcher,
+    jobs: int,
+) -> Pulled:
+    """Brings ``files`` into ``folder``. Raises TaorunnerError, OSError or KeyboardInterrupt; what came stays."""
+    with _locked(folder, watcher, wire.patience.stop), _staging(folder) as staging:
+        watcher.begins(model, files)
+        missing = []
+        for file in files:
+            if is_whole(folder / file.path, file):
+                watcher.advanced(file.path, file.size)
+            else:
+                missing.append(file)
+        if missing:
+            _check_space(staging, missing)
+            transfers = [
+                Transfer(
+                    wire, file, staging, lambda path=file.path: address(path),  # type: ignore[misc]
+                    lambda have, path=file.path: watcher.advanced(path, have),  # type: ignore[misc]
+                )
+                for file in missing
+            ]  # fmt: skip
+            _run_all(transfers, jobs, wire.patience.stop)
+            _put_in_place(staging, folder, missing)
+        _write_manifest(folder, model, files)
+    return Pulled(model, folder, tuple(files), sum(file.size for file in missing))
+
+
+def copy_from(model: str, source: Path, folder: Path, watcher: Watcher) -> Pulled:
+    """The same from a folder on this machine, checked against the manifest that a pull left in it.
+
+    Raises UserFilesError where the folder is missing, empty, or differs from its manifest.
+    """
+    found = _source_folder(source, folder)
+    known = {file.path: file for file in _read_manifest(found)}
+    files = []
+    for path in sorted(found.rglob("*")):
+        name = path.relative_to(found).as_posix()
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(found).parts):
+            files.append(known.get(name) or RemoteFile(name, path.stat().st_size, None))
+    lost = sorted(known.keys() - {file.path for file in files})
+    if lost or not files:
+        what = f'lacks "{lost[0]}", which its manifest names' if lost else "holds no files"
+        raise UserFilesError(f"{found} {what}", hint="copy the whole folder again")
+    with staged(folder, watcher) as staging:
+        watcher.begins(model, files)
+        missing = [file for file in files if not _is_copied(found / file.path, folder / file.path, file)]
+        _check_space(staging, missing)
+        for file in missing:
+            _copy(found / file.path, staging / file.path, file)
+            watcher.advanced(file.path, file.size)
+        _put_in_place(staging, folder, missing)
+        verified = [RemoteFile(f.path, f.size, f.sha256 or sha256_of(folder / f.path)) for f in files]
+        _write_manifest(folder, model, verified)
+    return Pulled(model, folder, tuple(verified), sum(file.size for file in missing))
+
+
+def _is_copied(source: Path, target: Path, file: RemoteFile) -> bool:
+    wanted = file if file.sha256 else RemoteFile(file.path, file.size, sha256_of(source))
+    return is_whole(target, wanted)
+
+
+def _copy(source: Path, target: Path, file: RemoteFile) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+    if not is_whole(target, file):
+        target.unlink()
+        raise UserFilesError(f"{source} is not what its manifest says", hint="copy the whole folder again")
+
+
+def _source_folder(source: Path, folder: Path) -> Path:
+    """``source`` may hold the repositories, one repository, or be the model's folder itself."""
+    for found in (source / folder.parent.name / folder.name, source / folder.name, source):
+        if found.is_dir() and (found != source or found.name == folder.name):
+            return found
+    raise UserFilesError(
+        f'{source} holds no folder "{folder.name}"',
+        hint=f'on a machine with a network pull the model, then copy "{folder.parent.name}/{folder.name}"',
+    )
+
+
+@contextmanager
+def _locked(folder: Path, watcher: Watcher, stop: threading.Event) -> Iterator[None]:
+    """Waits for another pull of the same folder; the lock ends with the process, however that ends."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
+        told = False
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not told:
+                    watcher.tells(f"another pull of {folder.name} is running: waiting for it")
+                told = True
+            if stop.wait(0.2):
+                raise KeyboardInterrupt
+        yield
+
+
+@contextmanager
+def staged(folder: Path, watcher: Watcher) -> Iterator[Path]:
+    """Locked, and with a folder to fetch into: for those who fetch by other means."""
+    with _locked(folder, watcher, threading.Event()), _staging(folder) as staging:
+        yield staging
+
+
+@contextmanager
+def _staging(folder: Path) -> Iterator[Path]:
+    """Kept when something goes wrong, for a later pull; gone when all is well."""
+    staging = folder.parent / f".{folder.name}.partial"
+    staging.mkdir(exist_ok=True)
+    yield staging
+    shutil.rmtree(staging)
+
+
+def _check_space(staging: Path, files: Sequence[RemoteFile]) -> None:
+    have = sum(_size(staging / (file.path + PART)) or _size(staging / file.path) for file in files)
+    need = max(0, sum(file.size for file in files) - have)
+    free = shutil.disk_usage(staging).free
+    if need and need + _SPARE_BYTES > free:
+        raise MachineError(
+            f"{shown_size(need)} are to come, but only {shown_size(free)} are free at {staging.parent}",
+            hint="free some space there, or move repositories/ to a larger disk and link it",
+        )
+
+
+def _run_all(transfers: Sequence[Transfer], jobs: int, stop: threading.Event) -> None:
+    """Large files first. The first failure ends all; threads are daemons, so that Ctrl-C waits for no server."""
+    waiting: queue.SimpleQueue[Transfer] = queue.SimpleQueue()
+    for transfer in sorted(transfers, key=lambda each: -each.file.size):
+        waiting.put(transfer)
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        while not stop.is_set():
+            try:
+                transfer = waiting.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                transfer.run()
+            except Interrupted:
+                return
+            except BaseException as error:
+                failures.append(error)
+                stop.set()
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(max(1, min(jobs, len(transfers))))]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            while thread.is_alive() and not failures:
+                thread.join(0.2)
+    except BaseException:
+        stop.set()
+        _join(threads)
+        raise
+    _join(threads)
+    if failures:
+        raise failures[0]
+    if stop.is_set():
+        raise KeyboardInterrupt
+
+
+def _join(threads: Sequence[threading.Thread]) -> None:
+    for thread in threads:
+        thread.join(2.0)
+
+
+def _put_in_place(staging: Path, folder: Path, files: Sequence[RemoteFile]) -> None:
+    """One rename where the folder is new; else file by file, each of them whole."""
+    if not folder.exists():
+        wanted = {file.path for file in files}
+        for path in [path for path in staging.rglob("*") if path.is_file()]:
+            if path.relative_to(staging).as_posix() not in wanted:
+                path.unlink()  # of an earlier pull, when the version had other files
+        staging.rename(folder)
+        staging.mkdir()
+        return
+    for file in files:
+        target = folder / file.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (staging / file.path).replace(target)
+
+
+def _write_manifest(folder: Path, model: str, files: Sequence[RemoteFile]) -> None:
+    rows = [{"path": file.path, "size": file.size, "sha256": file.sha256} for file in files]
+    written = folder / f"{MANIFEST}.part"
+    written.write_text(json.dumps({"model": model, "files": rows}, indent=2) + "\n", encoding="utf-8")
+    written.replace(folder / MANIFEST)
+
+
+def _read_manifest(folder: Path) -> list[RemoteFile]:
+    """Empty where there is none, as in a folder that NGC's own downloader made."""
+    try:
+        rows = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+        return [RemoteFile(inner_path(row["path"]), int(row["size"]), row["sha256"]) for row in rows]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, KeyError, TypeError, TaorunnerError):
+        raise UserFilesError(
+            f"{folder / MANIFEST} cannot be read", hint="copy the whole folder again"
+        ) from None
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,169 @@
+"""``pretrained`` at a command line, against a server that plays NGC."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from command_line import Cli, files_holding
+from ngc_server import FakeNgc, noise, slow
+
+CONTENT = noise(2_000_000, 3)
+DETECTNET = "nvidia/tao/pretrained_detectnet_v2"
+KEY = "nvapi-new-2"
+
+
+@pytest.fixture
+def server() -> Iterator[FakeNgc]:
+    models = {
+        DETECTNET: {"resnet18": {"resnet18.hdf5": CONTENT}},
+        "nvaie/lab/private": {"v1": {"a.pth": b"1"}},
+    }
+    with FakeNgc(models, private={"nvaie/lab/private"}) as ngc:
+        yield ngc
+
+
+@pytest.fixture
+def person(cli: Cli, server: FakeNgc) -> Cli:
+    """In a workspace with a project of detectnet_v2, which starts from weights."""
+    assert cli("init-project", "p1", "--head", "detectnet_v2").code == 0
+    return Cli(cli.home, server.environ)
+
+
+def weights(cli: Cli) -> Path:
+    return cli.home / "repositories" / "pretrained_detectnet_v2" / "pretrained_detectnet_v2_vresnet18"
+
+
+def test_what_a_project_needs_is_pulled_and_pulled_once(person: Cli, server: FakeNgc) -> None:
+    done = person("pretrained", "pull", "-p", "p1")
+    assert (done.code, done.out) == (0, "")
+    assert (weights(person) / "resnet18.hdf5").read_bytes() == CONTENT
+    assert f"{DETECTNET}:resnet18 is in {weights(person)}" in done.err
+    server.seen.clear()
+    again = person("pretrained", "pull", "-p", "p1")
+    assert (again.code, again.err) == (0, f"{weights(person)} is there\n")
+    assert server.seen == []
+    assert "pretrained-missing" not in person("validate", "p1", "--json").out
+
+
+def test_json_is_alone_on_stdout(person: Cli) -> None:
+    done = person("pretrained", "pull", f"{DETECTNET}:resnet18", "--json")
+    assert (done.code, done.err) == (0, "")
+    [row] = done.json
+    assert (row["model"], row["folder"], row["fetched_bytes"]) == (
+        f"{DETECTNET}:resnet18", str(weights(person)), len(CONTENT),
+    )  # fmt: skip
+    assert [(file["path"], file["size"]) for file in row["files"]] == [("resnet18.hdf5", len(CONTENT))]
+
+
+def test_ctrl_c_leaves_what_the_next_pull_goes_on_with(person: Cli, server: FakeNgc) -> None:
+    server.store_faults = [slow(0.05)]
+    process = person.start("pretrained", "pull", "-p", "p1")
+    part = weights(person).parent / f".{weights(person).name}.partial" / "resnet18.hdf5.part"
+    deadline = time.monotonic() + 20
+    while not (part.exists() and part.stat().st_size > 200_000):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=10)
+    said = "interrupted: the same command goes on where it stopped"
+    assert (process.returncode, err.decode().splitlines()[-1]) == (130, said)
+    assert not weights(person).exists()
+    have = part.stat().st_size
+    server.seen.clear()
+    assert person("pretrained", "pull", "-p", "p1").code == 0
+    assert (weights(person) / "resnet18.hdf5").read_bytes() == CONTENT
+    assert [seen.headers["range"] for seen in server.at("store")] == [f"bytes={have}-"]
+
+
+def test_the_key_is_used_and_kept_nowhere(person: Cli, server: FakeNgc) -> None:
+    pulled = person("pretrained", "pull", "nvaie/lab/private:v1", env={"NGC_API_KEY": KEY})
+    assert pulled.code == 0
+    wrong = "nvapi-not-mine"
+    refused = person("pretrained", "pull", "nvaie/lab/private:v2", "--json", env={"NGC_API_KEY": wrong})
+    assert refused.code == 4
+    assert 'NGC refuses "nvaie/lab/private:v2" to your API key (401)' in refused.err
+    assert [
+        text for text in (KEY, wrong) if text in pulled.out + pulled.err + refused.out + refused.err
+    ] == []
+    assert files_holding(person.home, KEY) + files_holding(person.home, wrong) == []
+
+
+def test_on_a_terminal_the_key_is_asked_without_echo(person: Cli, server: FakeNgc) -> None:
+    ours, theirs = pty.openpty()
+    process = person.start(
+        "pretrained", "pull", "nvaie/lab/private:v1", stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    shown = b""
+    while b"not kept): " not in shown:
+        shown += os.read(ours, 4096)
+    os.write(ours, KEY.encode() + b"\n")
+    try:
+        while more := os.read(ours, 4096):
+            shown += more
+    except OSError:
+        pass
+    os.close(ours)
+    assert process.wait(20) == 0, shown.decode()
+    assert KEY.encode() not in shown
+    assert (person.home / "repositories/private/private_vv1/a.pth").read_bytes() == b"1"
+
+
+def test_weights_are_copied_where_no_network_is(person: Cli, server: FakeNgc, tmp_path: Path) -> None:
+    there = tmp_path / "stick" / "pretrained_detectnet_v2_vresnet18"
+    there.mkdir(parents=True)
+    (there / "resnet18.hdf5").write_bytes(CONTENT)
+    done = person("pretrained", "pull", "-p", "p1", "--from", tmp_path / "stick")
+    assert done.code == 0, done.err
+    assert (weights(person) / "resnet18.hdf5").read_bytes() == CONTENT
+    assert server.seen == []
+
+
+def test_lists_with_and_without_a_network(person: Cli, server: FakeNgc) -> None:
+    assert [row["model"] for row in person("pretrained", "list", "detectnet_v2", "--json").json] == [
+        "nvidia/tao/facenet:unpruned_v2.0",
+        f"{DETECTNET}:resnet18",
+    ]
+    assert [row["model"] for row in person("pretrained", "list", DETECTNET, "--offline", "--json").json] == [
+        f"{DETECTNET}:resnet18"
+    ]
+    assert server.seen == []
+    assert person("pretrained", "list", DETECTNET, "--json").json == [
+        {
+            "version": "resnet18",
+            "size": len(CONTENT),
+            "files": 1,
+            "created": "2024-05-06T07:08:09Z",
+            "complete": True,
+        }
+    ]
+    files = person("pretrained", "list", f"{DETECTNET}:resnet18").out.splitlines()
+    assert files[1].split()[:3] == ["resnet18.hdf5", "1.9", "MiB"]
+
+
+def test_wrong_names_are_told_all_at_once(person: Cli) -> None:
+    done = person(
+        "pretrained", "pull", f"{DETECTNET}:resnet19", "nvidia/tao/pretrained_detectnet_v3:resnet18"
+    )
+    assert done.code == 3
+    assert f'"{DETECTNET}" has no version "resnet19"' in done.err
+    assert 'did you mean "resnet18"?' in done.err
+    assert 'NGC has no model "nvidia/tao/pretrained_detectnet_v3"' in done.err
+    assert person("pretrained", "pull", "detectnet_v2").code == 2
+    assert person("pretrained", "pull", DETECTNET).code == 2
+
+
+def test_without_a_network_a_list_needs_no_http_library(person: Cli) -> None:
+    code = "import sys; from taorunner.cli.app import run; run(['pretrained', 'list', '--json']); print('httpx' in sys.modules, file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=person.environment(), capture_output=True, text=True, check=True
+    )
+    assert done.stderr == "False\n"
