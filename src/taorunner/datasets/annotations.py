@@ -84,7 +84,7 @@ class DetectionDataset:
         return tuple(dict.fromkeys(image.subset for image in self.images))
 
     def boxes_per_class(self) -> Counter[str]:
-        counts = Counter({name: 0 for name in self.classes})
+        counts = Counter(dict.fromkeys(self.classes, 0))
         counts.update(box.name for image in self.images for box in image.boxes)
         return counts
 
