@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from taorunner import __version__
-from taorunner.cli import actions, networks, projects, quickstart, runs
+from taorunner.cli import actions, dataset, networks, projects, quickstart, runs
 from taorunner.cli.options import Invocation, ProjectOption, WorkspaceOption
 from taorunner.cli.parsing import light_command
 from taorunner.errors import ExitCode, TaorunnerError
@@ -65,6 +65,7 @@ projects.register(app)
 actions.register(app)
 runs.register(app)
 networks.register(app)
+dataset.register(app)
 quickstart.register(app)
 
 

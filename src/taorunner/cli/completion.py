@@ -78,6 +78,11 @@ TABLE: dict[str, Command] = {
     ),
     "attach": Command("Watch runs that are not over.", {**_RUN_OPTIONS, "--json": "", "--plain": ""}, ("run",)),
     "stop": Command("Stop runs.", _RUN_OPTIONS, ("run",)),
+    "dataset convert": Command(
+        "Write a dataset as TAO reads it.",
+        {**_PLACE_OPTIONS, "--from": "any", "--json": "", "--output": "folder", "-o": "folder", "--overwrite": "",
+         "--skip-bad": "", "--to": "any"}, ("folder", "none"),
+    ),
     "quickstart": Command(
         "The whole way on the CPU: no GPU, no Docker.",
         {"--epochs": "any", "--help": "", "--images": "any", "--plain": ""}, ("folder", "none"),
@@ -88,7 +93,7 @@ ROOT_OPTIONS: dict[str, str] = {
     "--help": "", "--install-completion": "", "--project": "project", "-p": "project", "--show-completion": "",
     "--version": "", "--workspace": "folder",
 }  # fmt: skip
-GROUPS: dict[str, str] = {"runs": "Look at what ran."}
+GROUPS: dict[str, str] = {"runs": "Look at what ran.", "dataset": "Make datasets ready to train."}
 
 
 def answer(shell: str, environ: Mapping[str, str]) -> int:
