@@ -19,6 +19,7 @@ FIGURES = {
     "launch": ("launch", "measure", 11),
     "follow": ("follow", "measure", 3),
     "lists": ("lists", "measure", 7),
+    "conversion": ("conversion", "measure", 5),
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -110,4 +109,4 @@ def test_pictures_are_linked_not_copied(tmp_path: Path) -> None:
     SHAPES["vott"][1](tmp_path / "source")
     done: Conversion = convert(tmp_path / "source", tmp_path / "made", to="kitti")
     assert dict(done.placed) == {"hard links": 6}
-    assert os.path.samefile(tmp_path / "source/three.a.JPG", tmp_path / "made/images/three.a.jpg")
+    assert (tmp_path / "made/images/three.a.jpg").samefile(tmp_path / "source/three.a.JPG")
