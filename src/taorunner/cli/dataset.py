@@ -25,7 +25,9 @@ def _convert(
             help="Folder, or name below the project's data/.", metavar="DATASET", show_default=False
         ),
     ],
-    to: Annotated[str, typer.Option("--to", help="kitti, coco or odvg.")] = "kitti",
+    to: Annotated[
+        str, typer.Option("--to", help="kitti, coco, odvg, classification or segmentation.")
+    ] = "kitti",
     from_: Annotated[
         Optional[str],
         typer.Option("--from", help="Format of the source; found out by default.", show_default=False),
@@ -45,10 +47,12 @@ def _convert(
     from taorunner.console.dataset_view import Progress, print_conversion
     from taorunner.datasets.convert import convert
     from taorunner.datasets.formats.recognise import FORMATS
+    from taorunner.datasets.picture_folders import TARGETS as FOLDER_TARGETS
+    from taorunner.datasets.picture_folders import lay_out
     from taorunner.datasets.writers import TARGETS
 
     context.obj.refuse_extra()
-    _known("--to", to, TARGETS)
+    _known("--to", to, (*TARGETS, *FOLDER_TARGETS))
     if from_ is not None:
         _known("--from", from_, FORMATS)
     source, data = dataset_folder(context.obj, dataset, project, workspace)
@@ -59,6 +63,10 @@ def _convert(
             )
         name = source.relative_to(data).as_posix() if source.is_relative_to(data) else source.name
         output = data / f"{name}_{to}"
+    if to in FOLDER_TARGETS:
+        laid = lay_out(source, output.absolute(), to=to, overwrite=overwrite, skip_bad=skip_bad)
+        print_conversion(laid, json=json)
+        return 0
     with Progress() as progress:
         done = convert(
             source, output.absolute(), to=to, from_=from_, overwrite=overwrite, skip_bad=skip_bad,
