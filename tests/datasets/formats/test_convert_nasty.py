@@ -153,3 +153,17 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     with whole_folder(tmp_path / "made", overwrite=False) as folder:
         (folder / "whole").write_text("x")
     assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["made", "made/whole"]
+
+
+def test_ids_that_are_no_ids_are_told_not_stumbled_over(tmp_path: Path) -> None:
+    root = tmp_path / "source"
+    picture(root / "a.jpg", 40, 30)
+    document = {
+        "images": [{"id": 1, "file_name": "a.jpg"}, {"id": [2], "file_name": "a.jpg"}, None],
+        "annotations": [{"image_id": [1], "category_id": 1, "bbox": [1, 1, 2, 2]},
+                        {"image_id": 1, "category_id": {}, "bbox": [1, 1, 2, 2]}, 7],
+        "categories": [{"id": 1, "name": "car", "supercategory": []}, {"id": {}, "name": "bus"}],
+    }  # fmt: skip
+    (root / "a.json").write_text(json.dumps(document))
+    codes = [finding.code for finding in read_dataset(root).findings]
+    assert sorted(codes) == ["coco-annotation"] * 3 + ["coco-category"] + ["coco-image"] * 2

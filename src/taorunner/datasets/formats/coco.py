@@ -69,7 +69,7 @@ class _Document:
         seen: set[Any] = set()
         for index, image in enumerate(self._value["images"]):
             said = image.get("file_name") if isinstance(image, Mapping) else None
-            if not isinstance(said, str) or image.get("id") is None:
+            if not isinstance(said, str) or not _is_id(image.get("id")):
                 self._error("coco-image", 'an image needs "id" and "file_name"', ("images", index))
                 continue
             if image["id"] in seen:
@@ -101,7 +101,7 @@ class _Document:
         categories = listed if isinstance(listed, list) else []
         for index, category in enumerate(categories):
             name = category.get("name") if isinstance(category, Mapping) else None
-            if not isinstance(name, str) or not name.strip() or category.get("id") is None:
+            if not isinstance(name, str) or not name.strip() or not _is_id(category.get("id")):
                 self._error("coco-category", 'a category needs "id" and "name"', ("categories", index))
             else:
                 names[category["id"]] = name
@@ -109,14 +109,16 @@ class _Document:
 
     def _without_umbrella(self, names: dict[Any, str], categories: list[Any]) -> dict[Any, str]:
         """Roboflow lists the name of the project as category 0, the parent of all others, with no box."""
-        parents = {c.get("supercategory") for c in categories if isinstance(c, Mapping) and c.get("id") != 0}
+        parents = {
+            str(c.get("supercategory")) for c in categories if isinstance(c, Mapping) and c.get("id") != 0
+        }
         listed = self._value.get("annotations")
         used = (
-            {a.get("category_id") for a in listed if isinstance(a, Mapping)}
+            {str(a.get("category_id")) for a in listed if isinstance(a, Mapping)}
             if isinstance(listed, list)
             else set()
         )
-        if len(names) > 1 and parents == {names.get(0)} and 0 not in used:
+        if len(names) > 1 and parents == {names.get(0)} and "0" not in used:
             return {key: name for key, name in names.items() if key != 0}
         return names
 
@@ -128,6 +130,7 @@ class _Document:
                 x, y, width, height = annotation["bbox"]
                 x, y, right, bottom = float(x), float(y), float(x) + float(width), float(y) + float(height)
                 image_id = annotation["image_id"]
+                hash(image_id)
             except (KeyError, TypeError, ValueError, AttributeError):
                 self._read_odd(index, annotation)
                 continue
@@ -140,7 +143,7 @@ class _Document:
     def _read_odd(self, index: int, annotation: Any) -> None:
         """What has no whole box: one around the polygon is taken, everything else is told."""
         steps = ("annotations", index)
-        if not isinstance(annotation, Mapping) or annotation.get("image_id") is None:
+        if not isinstance(annotation, Mapping) or not _is_id(annotation.get("image_id")):
             self._error("coco-annotation", 'an annotation needs "image_id", "category_id" and "bbox"', steps)
             return
         category = annotation.get("category_id")
@@ -162,3 +165,7 @@ class _Document:
 
     def _error(self, code: str, message: str, steps: tuple[str | int, ...]) -> None:
         self._folder.error(code, message, self._file, *self._folder.json_place(self._path, steps))
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int | str)
