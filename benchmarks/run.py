@@ -22,6 +22,7 @@ FIGURES = {
     "idle": ("idle", "measure", 1),
     "handover": ("handover", "measure", 7),
     "pull": ("pull", "measure", 3),
+    "conversion": ("conversion", "measure", 5),
 }
 
 

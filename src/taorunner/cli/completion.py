@@ -104,6 +104,11 @@ TABLE: dict[str, Command] = {
     ),
     "attach": Command("Watch runs that are not over.", {**_RUN_OPTIONS, "--json": "", "--plain": ""}, ("run",)),
     "stop": Command("Stop runs.", {**_RUN_OPTIONS, "--all": "", "--queued": ""}, ("run",)),
+    "dataset convert": Command(
+        "Write a dataset as TAO reads it.",
+        {**_PLACE_OPTIONS, "--from": "any", "--json": "", "--output": "folder", "-o": "folder", "--overwrite": "",
+         "--skip-bad": "", "--to": "any"}, ("folder", "none"),
+    ),
     "quickstart": Command(
         "The whole way on the CPU: no GPU, no Docker.",
         {"--epochs": "any", "--help": "", "--images": "any", "--plain": ""}, ("folder", "none"),
@@ -114,7 +119,11 @@ ROOT_OPTIONS: dict[str, str] = {
     "--help": "", "--install-completion": "", "--project": "project", "-p": "project", "--show-completion": "",
     "--version": "", "--workspace": "folder",
 }  # fmt: skip
-GROUPS: dict[str, str] = {"pretrained": "Find and fetch pretrained models.", "runs": "Look at what ran."}
+GROUPS: dict[str, str] = {
+    "dataset": "Make datasets ready to train.",
+    "pretrained": "Find and fetch pretrained models.",
+    "runs": "Look at what ran.",
+}
 
 
 def answer(shell: str, environ: Mapping[str, str]) -> int:

@@ -1,0 +1,76 @@
+"""How long does it take to convert 5,000 pictures from COCO to KITTI, pictures included?
+
+The other side is datumaro, in an environment of its own: ``DATUMARO_PYTHON=…/bin/python`` names its interpreter.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import tempfile
+from pathlib import Path
+
+from timing import print_ratio, process, taking_turns
+from workspaces import TAORUNNER
+
+PICTURES = 5000
+_DATUMARO = """
+import sys, shutil
+import datumaro as dm
+shutil.rmtree(sys.argv[2], ignore_errors=True)
+dm.Dataset.import_from(sys.argv[1], "coco").export(sys.argv[2], "kitti_detection", save_media=True)
+"""
+
+
+def measure(times: int) -> None:
+    python = os.environ.get("DATUMARO_PYTHON")
+    if not python:
+        print("conversion: left out, DATUMARO_PYTHON names no interpreter with datumaro\n")
+        return
+    with tempfile.TemporaryDirectory(prefix="taorunner-bench-") as folder:
+        source, made, theirs = (Path(folder) / name for name in ("source", "made", "theirs"))
+        _make(source)
+        ours = [*TAORUNNER, "dataset", "convert", str(source), "-o", str(made), "--overwrite", "--json"]
+        measured, baseline = taking_turns(
+            {
+                "dataset convert": process(ours, cwd=folder),
+                "datumaro": process([python, "-c", _DATUMARO, str(source), str(theirs)], cwd=folder),
+            },
+            times,
+        )
+        links = {path.stat().st_nlink for path in (made / "train/images").iterdir()}
+        print(f"COCO to KITTI with pictures, {PICTURES:,} of 640x480 (hard links of each: {links})")
+        print_ratio("dataset convert ÷ datumaro", measured, baseline, 0.5)
+
+
+def _make(root: Path) -> None:
+    """Real JPEGs of about 100 KB: noise of few distinct pictures, each file with bytes of its own."""
+    from PIL import Image
+
+    chance = random.Random(5)
+    originals = []
+    for number in range(8):
+        original = root.parent / f"{number}.jpg"
+        noise = Image.frombytes("RGB", (640, 480), chance.randbytes(640 * 480 * 3))
+        noise.resize((320, 240)).resize((640, 480)).save(original, quality=80)
+        originals.append(original)
+    folder = root / "images" / "train"
+    folder.mkdir(parents=True)
+    (root / "annotations").mkdir()
+    images, annotations = [], []
+    for number in range(1, PICTURES + 1):
+        name = f"frame_{number:05}.jpg"
+        shutil.copyfile(originals[number % 8], folder / name)
+        images.append({"id": number, "file_name": name, "width": 640, "height": 480})
+        for _ in range(0 if number % 10 == 0 else chance.randint(1, 9)):
+            x, y = chance.uniform(0, 500), chance.uniform(0, 400)
+            width, height = chance.uniform(5, 140), chance.uniform(5, 80)
+            annotations.append(
+                {"id": len(annotations) + 1, "image_id": number, "category_id": chance.randint(1, 3),
+                 "bbox": [x, y, width, height], "area": width * height, "iscrowd": 0}
+            )  # fmt: skip
+    categories = [{"id": i, "name": name} for i, name in enumerate(("car", "bus", "person"), start=1)]
+    document = {"images": images, "annotations": annotations, "categories": categories}
+    (root / "annotations/instances_train.json").write_text(json.dumps(document))

@@ -1,0 +1,114 @@
+"""``dataset``: what an annotation tool wrote becomes what TAO reads. Everything here happens on the host."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from taorunner.cli.options import JsonOption, ProjectOption, WorkspaceOption
+from taorunner.errors import UsageError
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(help="Make datasets ready to train.", rich_markup_mode=None, no_args_is_help=True)
+    group.command("convert", help="Write a dataset as TAO reads it.")(_convert)
+    app.add_typer(group, name="dataset")
+
+
+def _convert(
+    context: typer.Context,
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            help="Folder, or name below the project's data/.", metavar="DATASET", show_default=False
+        ),
+    ],
+    to: Annotated[
+        str, typer.Option("--to", help="kitti, coco, odvg, classification or segmentation.")
+    ] = "kitti",
+    from_: Annotated[
+        Optional[str],
+        typer.Option("--from", help="Format of the source; found out by default.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--output", "-o", help="New folder; data/DATASET_FORMAT by default.", show_default=False
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the new folder.")] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out what is wrong.")] = False,
+    project: ProjectOption = None,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> int:
+    from taorunner.console.dataset_view import Progress, print_conversion
+    from taorunner.datasets.convert import convert
+    from taorunner.datasets.formats.recognise import FORMATS
+    from taorunner.datasets.picture_folders import TARGETS as FOLDER_TARGETS
+    from taorunner.datasets.picture_folders import lay_out
+    from taorunner.datasets.writers import TARGETS
+
+    context.obj.refuse_extra()
+    _known("--to", to, (*TARGETS, *FOLDER_TARGETS))
+    if from_ is not None:
+        _known("--from", from_, FORMATS)
+    source, data = dataset_folder(context.obj, dataset, project, workspace)
+    if output is None:
+        if data is None:
+            raise UsageError(
+                "--output is missing: the dataset is in no project", hint="give the new folder's path"
+            )
+        name = source.relative_to(data).as_posix() if source.is_relative_to(data) else source.name
+        output = data / f"{name}_{to}"
+    if to in FOLDER_TARGETS:
+        laid = lay_out(source, output.absolute(), to=to, overwrite=overwrite, skip_bad=skip_bad)
+        print_conversion(laid, json=json)
+        return 0
+    with Progress() as progress:
+        done = convert(
+            source, output.absolute(), to=to, from_=from_, overwrite=overwrite, skip_bad=skip_bad,
+            progress=progress,
+        )  # fmt: skip
+    print_conversion(done, json=json)
+    return 0
+
+
+def dataset_folder(
+    invocation: Any, dataset: str, project: str | None, workspace: Path | None
+) -> tuple[Path, Path | None]:
+    """The folder that is meant and the ``data`` folder of its project, if there is one.
+
+    Without a project, a folder that exists is that folder; everything else is a name below ``data/``.
+    """
+    given = Path(dataset).expanduser().absolute()
+    if not (project or invocation.project) and given.is_dir():
+        return given, next((above for above in given.parents if _is_data(above)), None)
+    root = invocation.open_workspace(workspace)
+    paths = root.project(invocation.project_name(root, project))
+    named = paths.dataset_dir(dataset)
+    if named.is_dir():
+        return named, paths.data_dir
+    if given.is_dir():
+        return given, paths.data_dir
+    from taorunner.text import did_you_mean, printable
+
+    names = sorted(entry.name for entry in paths.data_dir.iterdir()) if paths.data_dir.is_dir() else []
+    raise UsageError(
+        f'there is no dataset "{printable(dataset)}" in "{printable(str(paths.data_dir))}"',
+        hint=did_you_mean(dataset, names) or "put its folder there, or give a path",
+    )
+
+
+def _is_data(folder: Path) -> bool:
+    return folder.name == "data" and folder.parent.parent.name == "projects"
+
+
+def _known(option: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        from taorunner.text import did_you_mean, printable
+
+        hint = did_you_mean(value, known)
+        raise UsageError(f'{option} cannot be "{printable(value)}"', hint=hint)

@@ -1,0 +1,171 @@
+"""COCO: one JSON of images, annotations and categories, under any file name, for each subset.
+
+Source: tao/datasets.md A2: TAO takes ``category_id`` as the label's index, wants ``area`` in each annotation, and turns
+pictures by EXIF; other tools begin their ids at 0 or leave gaps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry
+from taorunner.datasets.formats.folder import Folder, around, number, subset_of
+from taorunner.text import printable
+
+_OTHER_TASKS = ("captions", "person_keypoints", "stuff", "panoptic")
+
+
+def recognise(folder: Folder) -> bool:
+    return bool(_documents(folder))
+
+
+def read(folder: Folder) -> DetectionDataset:
+    images: list[ImageEntry] = []
+    classes: dict[str, None] = {}
+    documents = _documents(folder)
+    for path in documents:
+        part = _Document(
+            folder, path, subset_of(path) if len(documents) > 1 or "/" in path else _of_stem(path)
+        )
+        images += part.entries()
+        classes.update(dict.fromkeys(part.classes))
+    return DetectionDataset("coco", folder.root, tuple(images), tuple(classes), tuple(folder.findings))
+
+
+def _of_stem(path: str) -> str:
+    return subset_of(path.rpartition("/")[2])
+
+
+def _documents(folder: Folder) -> list[str]:
+    found = []
+    for path in folder.with_suffix(".json"):
+        text = folder.text(path)
+        if text and '"images"' in text and '"categories"' in text:
+            value = folder.json(path)
+            if isinstance(value, dict) and isinstance(value.get("images"), list):
+                found.append(path)
+    instances = [path for path in found if not path.rpartition("/")[2].startswith(_OTHER_TASKS)]
+    return instances or found
+
+
+class _Document:
+    """One JSON file: its categories, then its annotations sorted to their images."""
+
+    def __init__(self, folder: Folder, path: str, subset: str) -> None:
+        self._folder, self._path, self._subset = folder, path, subset
+        self._file = folder.root / path
+        self._value: dict[str, Any] = folder.json(path)
+        self._names = self._categories()
+        self._boxes: dict[Any, list[Box]] = {}
+        self._read_annotations()
+
+    @property
+    def classes(self) -> list[str]:
+        return list(self._names.values())
+
+    def entries(self) -> list[ImageEntry]:
+        found = []
+        seen: set[Any] = set()
+        for index, image in enumerate(self._value["images"]):
+            said = image.get("file_name") if isinstance(image, Mapping) else None
+            if not isinstance(said, str) or not _is_id(image.get("id")):
+                self._error("coco-image", 'an image needs "id" and "file_name"', ("images", index))
+                continue
+            if image["id"] in seen:
+                self._error("coco-image", f"the image id {image['id']} is there twice", ("images", index))
+                continue
+            seen.add(image["id"])
+            picture = self._folder.picture(said, self._path)
+            if picture is None:
+                place = self._folder.json_place(self._path, ("images", index, "file_name"))
+                self._folder.missing_picture(said, self._file, *place)
+                continue
+            said_size = (number(image.get("width")) or 0.0, number(image.get("height")) or 0.0)
+            boxes = self._boxes.get(image["id"], ())
+            entry = self._folder.entry(
+                picture, boxes, subset=self._subset, source=self._file, said_size=said_size
+            )
+            if entry is not None:
+                found.append(entry)
+        for image_id in self._boxes.keys() - seen:
+            message = (
+                f'{len(self._boxes[image_id])} annotations are of image id "{image_id}", which is not listed'
+            )
+            self._folder.error("coco-annotation", message, self._file)
+        return found
+
+    def _categories(self) -> dict[Any, str]:
+        names: dict[Any, str] = {}
+        listed = self._value.get("categories")
+        categories = listed if isinstance(listed, list) else []
+        for index, category in enumerate(categories):
+            name = category.get("name") if isinstance(category, Mapping) else None
+            if not isinstance(name, str) or not name.strip() or not _is_id(category.get("id")):
+                self._error("coco-category", 'a category needs "id" and "name"', ("categories", index))
+            else:
+                names[category["id"]] = name
+        return self._without_umbrella(names, categories)
+
+    def _without_umbrella(self, names: dict[Any, str], categories: list[Any]) -> dict[Any, str]:
+        """Roboflow lists the name of the project as category 0, the parent of all others, with no box."""
+        parents = {
+            str(c.get("supercategory")) for c in categories if isinstance(c, Mapping) and c.get("id") != 0
+        }
+        listed = self._value.get("annotations")
+        used = (
+            {str(a.get("category_id")) for a in listed if isinstance(a, Mapping)}
+            if isinstance(listed, list)
+            else set()
+        )
+        if len(names) > 1 and parents == {names.get(0)} and "0" not in used:
+            return {key: name for key, name in names.items() if key != 0}
+        return names
+
+    def _read_annotations(self) -> None:
+        annotations = self._value.get("annotations")
+        for index, annotation in enumerate(annotations if isinstance(annotations, list) else ()):
+            try:
+                name = self._names[annotation["category_id"]]
+                x, y, width, height = annotation["bbox"]
+                x, y, right, bottom = float(x), float(y), float(x) + float(width), float(y) + float(height)
+                image_id = annotation["image_id"]
+                hash(image_id)
+            except (KeyError, TypeError, ValueError, AttributeError):
+                self._read_odd(index, annotation)
+                continue
+            score = annotation.get("score")
+            self._boxes.setdefault(image_id, []).append(
+                Box(name, x, y, right, bottom, None, number(score) if score is not None else None,
+                    bool(annotation.get("iscrowd")), annotation.get("segmentation") or None)
+            )  # fmt: skip
+
+    def _read_odd(self, index: int, annotation: Any) -> None:
+        """What has no whole box: one around the polygon is taken, everything else is told."""
+        steps = ("annotations", index)
+        if not isinstance(annotation, Mapping) or not _is_id(annotation.get("image_id")):
+            self._error("coco-annotation", 'an annotation needs "image_id", "category_id" and "bbox"', steps)
+            return
+        category = annotation.get("category_id")
+        if isinstance(category, list | dict) or category not in self._names:
+            message = f'the category id "{printable(str(category))}" is not among the categories'
+            self._error("coco-annotation", message, (*steps, "category_id"))
+            return
+        polygons = annotation.get("segmentation")
+        if "bbox" not in annotation and isinstance(polygons, list):
+            flat = [number(value) for polygon in polygons if isinstance(polygon, list) for value in polygon]
+            values = [value for value in flat if value is not None]
+            if len(values) >= 6 and len(values) == len(flat):
+                corners = around(list(zip(values[::2], values[1::2], strict=False)))
+                box = Box(self._names[category], *corners, None, None, False, polygons)
+                self._boxes.setdefault(annotation["image_id"], []).append(box)
+                return
+        message = f'"bbox" is {printable(str(annotation.get("bbox")))[:60]}, not [x, y, width, height]'
+        self._error("coco-annotation", message, (*steps, "bbox"))
+
+    def _error(self, code: str, message: str, steps: tuple[str | int, ...]) -> None:
+        self._folder.error(code, message, self._file, *self._folder.json_place(self._path, steps))
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int | str)

@@ -1,0 +1,113 @@
+"""CVAT for images 1.1: one ``annotations.xml`` of a task or a project."""
+
+from __future__ import annotations
+
+import math
+
+from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry
+from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder, around, number
+from taorunner.datasets.formats.xml_nodes import Node, XmlError, read_xml
+from taorunner.text import printable
+
+_CORNERS = ("xtl", "ytl", "xbr", "ybr")
+_SHAPES = ("polygon", "polyline", "points", "mask", "cuboid", "ellipse", "skeleton")
+
+
+def recognise(folder: Folder) -> bool:
+    return bool(_documents(folder))
+
+
+def _documents(folder: Folder) -> list[str]:
+    first = ((path, (folder.text(path) or "")[:2000]) for path in folder.with_suffix(".xml"))
+    return [path for path, text in first if "<annotations>" in text]
+
+
+def read(folder: Folder) -> DetectionDataset:
+    images: list[ImageEntry] = []
+    classes: dict[str, None] = {}
+    for path in _documents(folder):
+        file = folder.root / path
+        try:
+            root = read_xml(folder.text(path) or "")
+        except XmlError as error:
+            folder.error("xml-syntax", f"this is no XML: {error}", file, error.line, error.column)
+            continue
+        for label in (one for labels in root.all("labels") for one in labels.children):
+            classes[label.text_of("name")] = None
+        if any(root.all("track")):
+            track = next(root.all("track"))
+            folder.error("cvat-video", "these are tracks of a video, not pictures", file, track.line, track.column,
+                         'export the task as "CVAT for images 1.1"')  # fmt: skip
+        for node in (child for child in root.children if child.tag == "image"):
+            entry = _image(folder, path, node)
+            if entry is not None:
+                images.append(entry)
+                classes.update(dict.fromkeys(box.name for box in entry.boxes))
+    classes.pop("", None)
+    return DetectionDataset("cvat", folder.root, tuple(images), tuple(classes), tuple(folder.findings))
+
+
+def _image(folder: Folder, path: str, node: Node) -> ImageEntry | None:
+    file = folder.root / path
+    said = node.attributes.get("name", "")
+    subset = node.attributes.get("subset", "").lower()
+    picture = folder.picture(f"{subset}/{said}", path) if subset else None
+    picture = picture or folder.picture(said, path)
+    if picture is None:
+        folder.missing_picture(said, file, node.line, node.column)
+        return None
+    boxes = []
+    for shape in node.children:
+        if shape.tag == "box" or shape.tag in ("polygon", "ellipse"):
+            box = _box(folder, path, shape)
+            if box is not None:
+                boxes.append(box)
+        elif shape.tag in _SHAPES:
+            message = f"a {shape.tag} has no box and is left out"
+            folder.warning("shape-left-out", message, file, shape.line, shape.column)
+    size = (number(node.attributes.get("width")) or 0.0, number(node.attributes.get("height")) or 0.0)
+    return folder.entry(picture, boxes, subset=SPLIT_NAMES.get(subset, subset), source=file, said_size=size)
+
+
+def _box(folder: Folder, path: str, node: Node) -> Box | None:
+    """A rotated box and a polygon become the box around them."""
+    file = folder.root / path
+    label = node.attributes.get("label", "")
+    segmentation = None
+    if node.tag == "polygon":
+        pairs = [point.split(",") for point in node.attributes.get("points", "").split(";")]
+        points = [(number(pair[0]), number(pair[-1])) for pair in pairs]
+        known = [(x, y) for x, y in points if x is not None and y is not None]
+        corners = around(known) if len(known) == len(points) >= 3 else None
+        segmentation = [[value for point in known for value in point]]
+    elif node.tag == "ellipse":
+        cx, cy, rx, ry = (number(node.attributes.get(key)) for key in ("cx", "cy", "rx", "ry"))
+        corners = None
+        if cx is not None and cy is not None and rx is not None and ry is not None:
+            corners = (cx - rx, cy - ry, cx + rx, cy + ry)
+    else:
+        values = [number(node.attributes.get(key)) for key in _CORNERS]
+        left, top, right, bottom = values
+        corners = None
+        if left is not None and top is not None and right is not None and bottom is not None:
+            corners = (left, top, right, bottom)
+            angle = number(node.attributes.get("rotation")) or 0.0
+            if angle % 360:
+                corners = rotated(corners, angle)
+                message = f"the box is rotated by {angle:g} degrees: the upright box around it is taken"
+                folder.warning("box-rotated", message, file, node.line, node.column)
+    if corners is None or not label:
+        message = f"a {node.tag} needs a label and numbers as coordinates"
+        folder.error("cvat-shape", printable(message), file, node.line, node.column)
+        return None
+    return Box(label, *corners, segmentation=segmentation, line=node.line)
+
+
+def rotated(corners: tuple[float, float, float, float], degrees: float) -> tuple[float, float, float, float]:
+    """The upright box around ``corners`` turned clockwise about its centre."""
+    left, top, right, bottom = corners
+    x, y = (left + right) / 2, (top + bottom) / 2
+    cosine, sine = abs(math.cos(math.radians(degrees))), abs(math.sin(math.radians(degrees)))
+    half_width = ((right - left) * cosine + (bottom - top) * sine) / 2
+    half_height = ((right - left) * sine + (bottom - top) * cosine) / 2
+    return x - half_width, y - half_height, x + half_width, y + half_height

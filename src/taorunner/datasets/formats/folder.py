@@ -1,0 +1,339 @@
+"""What lies in a dataset's folder? Listed once, texts and JSON read once, problems collected with their place.
+
+Every reader gets a ``Folder``. Reading never stops at a bad file: what is wrong becomes a finding, what is right is
+kept.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+from taorunner.datasets.annotations import Box, ImageEntry
+from taorunner.datasets.picture_header import PICTURE_SUFFIXES, PictureError, PictureHeader, read_header
+from taorunner.errors import Finding, Severity
+from taorunner.text import did_you_mean, printable
+
+_MAX_DEPTH = 12
+_SPACE = re.compile(r"[ \t\n\r]*")
+SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
+               "test": "test", "testing": "test", "trainval": "trainval", "default": ""}  # fmt: skip
+"""What tools call their subsets, and what it is called here."""
+
+
+class Folder:
+    """The files below ``root`` as paths relative to it with ``/``, sorted; hidden files and folders are left out."""
+
+    def __init__(self, root: Path, progress: Any = None) -> None:
+        self.root = root
+        self.findings: list[Finding] = []
+        self.progress = progress or (lambda what, done, total: None)
+        self._texts: dict[str, str | None] = {}
+        self._json: dict[str, Any] = {}
+        self._headers: dict[Path, PictureHeader | None] = {}
+        self._turned: list[Path] = []
+
+    @cached_property
+    def files(self) -> tuple[str, ...]:
+        found: list[str] = []
+        pending = [("", 0)]
+        while pending:
+            below, depth = pending.pop()
+            try:
+                entries = list(os.scandir(self.root / below))
+            except OSError as error:
+                self.error("unreadable", f"cannot be listed: {_reason(error)}", self.root / below)
+                continue
+            for entry in entries:
+                if entry.name.startswith(".") or entry.name == "__MACOSX":
+                    continue
+                path = f"{below}/{entry.name}" if below else entry.name
+                if entry.is_dir():
+                    if depth < _MAX_DEPTH:
+                        pending.append((path, depth + 1))
+                else:
+                    found.append(path)
+        return tuple(sorted(found))
+
+    @cached_property
+    def pictures(self) -> tuple[str, ...]:
+        return tuple(path for path in self.files if is_picture(path))
+
+    @cached_property
+    def _pictures_by_name(self) -> dict[str, list[str]]:
+        by_name: dict[str, list[str]] = {}
+        for path in self.pictures:
+            by_name.setdefault(path.rpartition("/")[2], []).append(path)
+        return by_name
+
+    def with_suffix(self, *suffixes: str) -> list[str]:
+        return [path for path in self.files if path.lower().endswith(suffixes)]
+
+    def folders_named(self, names: Iterable[str]) -> list[str]:
+        """Folders with a file in them whose own name is one of ``names``, compared in lower case."""
+        wanted = set(names)
+        folders = {part for path in self.files for part in _parents(path)}
+        return sorted(folder for folder in folders if folder.rpartition("/")[2].lower() in wanted)
+
+    def text(self, path: str) -> str | None:
+        """UTF-8 with or without a mark, any line end; None (and a finding) when it cannot be read."""
+        if path not in self._texts:
+            self._texts[path] = self._read(path)
+        return self._texts[path]
+
+    def _read(self, path: str) -> str | None:
+        try:
+            with open(f"{self.root}/{path}", "rb") as file:  # noqa: PTH123 (thousands of small files)
+                data = file.read()
+            return data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            self.error(
+                "not-utf8", f"byte {error.start} is no UTF-8", self.root / path, line, hint="save it as UTF-8"
+            )
+        except OSError as error:
+            self.error("unreadable", f"cannot be read: {_reason(error)}", self.root / path)
+        return None
+
+    def json(self, path: str) -> Any:
+        """None (and a finding) when the text is no JSON."""
+        if path not in self._json:
+            self._json[path] = None
+            text = self.text(path)
+            if text is not None:
+                try:
+                    self._json[path] = json.loads(text)
+                except json.JSONDecodeError as error:
+                    place = (error.lineno, error.colno)
+                    self.error(
+                        "json-syntax", f"this is no JSON: {error.msg.lower()}", self.root / path, *place
+                    )
+                except RecursionError:
+                    self.error("json-syntax", "this JSON is nested too deep", self.root / path)
+        return self._json[path]
+
+    def json_place(self, path: str, steps: Sequence[str | int]) -> tuple[int, int]:
+        """Line and column of the value at ``steps``; looked up only where there is something to say."""
+        return _place_in_json(self._texts.get(path) or "", steps)
+
+    def error(self, code: str, message: str, file: Path, line: int | None = None, column: int | None = None,
+              hint: str | None = None) -> None:  # fmt: skip
+        self._tell(Severity.ERROR, code, message, file, line, column, hint)
+
+    def warning(self, code: str, message: str, file: Path, line: int | None = None, column: int | None = None,
+                hint: str | None = None) -> None:  # fmt: skip
+        self._tell(Severity.WARNING, code, message, file, line, column, hint)
+
+    def _tell(self, severity: Severity, code: str, message: str, file: Path, line: int | None, column: int | None,
+              hint: str | None) -> None:  # fmt: skip
+        self.findings.append(Finding(severity, code, message, hint, file, line, column))
+
+    def picture(self, said: str, beside: str = "") -> Path | None:
+        """The picture that an annotation calls ``said``: a path, a ``file:`` address, or only a name.
+
+        ``beside`` is the annotation file. A path that does not exist here is looked for by the longest tail of it
+        that does, then by its name alone if that is unique. A picture outside the folder counts only when it is
+        given by an absolute path.
+        """
+        path = _as_path(said)
+        if not path:
+            return None
+        base = beside.rpartition("/")[0]
+        listed = self._picture_set
+        for candidate in (os.path.normpath(f"{base}/{path}" if base else path), os.path.normpath(path)):
+            if candidate in listed:
+                return self.root / candidate
+        if path.startswith("/") and is_picture(path) and os.path.isfile(path):  # noqa: PTH113
+            return Path(path)
+        name = path.rpartition("/")[2]
+        found = self._pictures_by_name.get(name, [])
+        if len(found) > 1:
+            parts = path.split("/")
+            for count in range(len(parts), 1, -1):
+                tail = "/" + "/".join(parts[-count:])
+                closer = [one for one in found if f"/{one}".endswith(tail)]
+                if len(closer) == 1:
+                    return self.root / closer[0]
+            near = [one for one in found if base and one.startswith(base + "/")]
+            return self.root / near[0] if len(near) == 1 else None
+        return self.root / found[0] if found else None
+
+    @cached_property
+    def _picture_set(self) -> frozenset[str]:
+        return frozenset(self.pictures)
+
+    def missing_picture(
+        self, said: str, file: Path, line: int | None = None, column: int | None = None
+    ) -> None:
+        name = _as_path(said).rpartition("/")[2]
+        found = self._pictures_by_name.get(name, [])
+        if len(found) > 1:
+            message = (
+                f'"{printable(said)}" could be {len(found)} pictures, among them "{printable(found[0])}"'
+            )
+            self.error(
+                "picture-ambiguous", message, file, line, column, "give their folders in the annotations"
+            )
+        else:
+            hint = (
+                did_you_mean(name, list(self._pictures_by_name)[:2000]) if len(self.pictures) < 2000 else None
+            )
+            self.error(
+                "picture-missing", f'there is no picture "{printable(said)}"', file, line, column, hint
+            )
+
+    def header(self, path: Path) -> PictureHeader | None:
+        """None (and a finding, once) when it is no picture."""
+        if path not in self._headers:
+            header: PictureHeader | None = None
+            try:
+                header = read_header(path)
+            except PictureError as error:
+                self.error("picture-unreadable", f"this is no picture: {error}", path)
+            except OSError as error:
+                self.error("picture-unreadable", f"cannot be read: {_reason(error)}", path)
+            self._headers[path] = header
+            if header is not None and header.orientation != 1:
+                self._turned.append(path)
+            if len(self._headers) % 100 == 0:
+                self.progress("reading", len(self._headers), len(self.pictures))
+        return self._headers[path]
+
+    def tell_turned(self) -> None:
+        """One warning for all pictures that EXIF turns."""
+        if self._turned:
+            first = self._turned[0]
+            message = f'EXIF turns {len(self._turned)} pictures, among them "{printable(first.name)}"'
+            hint = "boxes are for the turned picture; a network that ignores EXIF needs it saved anew"
+            self.warning("picture-turned", message, first, hint=hint)
+
+    def entry(self, path: Path, boxes: Iterable[Box], *, subset: str = "", source: Path | None = None,
+              said_size: tuple[float, float] | None = None) -> ImageEntry | None:  # fmt: skip
+        """``boxes`` on the picture as it is seen. ``said_size`` is what the annotations call width and height.
+
+        A tool that knows nothing of EXIF states the stored size; its boxes are turned with the picture.
+        """
+        header = self.header(path)
+        if header is None:
+            return None
+        listed = tuple(boxes)
+        if said_size and all(said_size):
+            stored = (header.stored_width, header.stored_height)
+            seen = (header.width, header.height)
+            said = (round(said_size[0]), round(said_size[1]))
+            if header.orientation != 1 and said == stored != seen:
+                listed = tuple(turned(box, header) for box in listed)
+            elif said != seen:
+                message = (
+                    f"the annotations say {said[0]}x{said[1]} pixels, the picture has {seen[0]}x{seen[1]}"
+                )
+                self.warning("size-differs", message, path, hint="were the boxes drawn on a resized copy?")
+        return ImageEntry(path, header.width, header.height, listed, subset, source)
+
+
+def turned(box: Box, header: PictureHeader) -> Box:
+    """``box`` on the stored pixels, moved to where EXIF's orientation shows it."""
+    from dataclasses import replace
+
+    width, height = header.stored_width, header.stored_height
+    left, top, right, bottom = box.x_min, box.y_min, box.x_max, box.y_max
+    if header.orientation in (5, 6, 7, 8):
+        left, top, right, bottom = top, left, bottom, right
+        width, height = height, width
+    mirrored = header.orientation in (2, 3, 6, 7)
+    flipped = header.orientation in (3, 4, 7, 8)
+    if mirrored:
+        left, right = width - right, width - left
+    if flipped:
+        top, bottom = height - bottom, height - top
+    return replace(box, x_min=left, y_min=top, x_max=right, y_max=bottom, segmentation=None)
+
+
+def is_picture(path: str) -> bool:
+    return "." + path.rpartition(".")[2].lower() in PICTURE_SUFFIXES
+
+
+def subset_of(path: str) -> str:
+    """The subset that a file's folders or name speak of: ``instances_val.json``, ``valid/x.json``; else ""."""
+    parts = path.lower().split("/")
+    stem = parts[-1].partition(".")[0]
+    words = [*reversed(re.split(r"[_\-\d]+", stem)), *reversed(parts[:-1])]
+    return next((SPLIT_NAMES[word] for word in words if SPLIT_NAMES.get(word)), "")
+
+
+def number(value: Any) -> float | None:
+    """A finite number, also from text; None for anything else."""
+    if isinstance(value, bool) or value is None:
+        return None
+    try:
+        result = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return result if math.isfinite(result) else None
+
+
+def around(points: Sequence[tuple[float, float]]) -> tuple[float, float, float, float]:
+    """The smallest box around ``points``, of which there is at least one."""
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def _parents(path: str) -> list[str]:
+    parts = path.split("/")[:-1]
+    return ["/".join(parts[: count + 1]) for count in range(len(parts))]
+
+
+def _as_path(said: str) -> str:
+    if said.startswith("file:"):
+        said = unquote(urlparse(said).path)
+        said = said[1:] if re.match(r"/[A-Za-z]:", said) else said
+    elif "://" in said:
+        said = unquote(urlparse(said).path)
+    return said.replace("\\", "/")
+
+
+def _place_in_json(text: str, steps: Sequence[str | int]) -> tuple[int, int]:
+    decoder = json.JSONDecoder()
+    at = _blank(text, 0)
+    try:
+        for step in steps:
+            at = _inner(decoder, text, at, step)
+    except (ValueError, IndexError, StopIteration):
+        pass
+    return text.count("\n", 0, at) + 1, at - (text.rfind("\n", 0, at) + 1) + 1
+
+
+def _inner(decoder: json.JSONDecoder, text: str, at: int, step: str | int) -> int:
+    """Where the value called ``step`` begins, in the list or object that begins at ``at``."""
+    is_list = text[at] == "["
+    at = _blank(text, at + 1)
+    index = 0
+    while text[at] not in "]}":
+        key: str | int = index
+        if not is_list:
+            key, at = decoder.raw_decode(text, at)
+            at = _blank(text, _blank(text, at) + 1)
+        if key == step:
+            return at
+        _, at = decoder.raw_decode(text, at)
+        at = _blank(text, at)
+        if text[at] == ",":
+            at = _blank(text, at + 1)
+        index += 1
+    raise IndexError(step)
+
+
+def _blank(text: str, at: int) -> int:
+    match = _SPACE.match(text, at)
+    return match.end() if match else at
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or "unknown").lower()

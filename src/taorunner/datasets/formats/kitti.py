@@ -1,0 +1,190 @@
+"""KITTI: one text file a picture, one object a line, 15 columns (a detector writes 16).
+
+Source: tao/tensorflow.md section 7: exactly 15 columns separated by blanks, an integer as occlusion, a label file for
+each picture, also for an empty one; images and labels pair by base name.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry, KittiFields
+from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder
+from taorunner.text import printable
+
+_PICTURES = ("image_2", "images", "image")
+_LABELS = ("label_2", "labels", "label")
+_PLAIN = KittiFields()
+_FIELDS = ("truncation", "occlusion", "alpha", "x_min", "y_min", "x_max", "y_max", "height", "width", "length",
+           "x", "y", "z", "rotation_y")  # fmt: skip
+
+
+def recognise(folder: Folder) -> bool:
+    """True when a pair of folders has labels of 15 or 16 columns, or such a file lies beside a picture."""
+    return any(
+        len(line.split()) >= 15 and _is_number(line.split()[-1])
+        for _, labels, _ in _pairs(folder)
+        for line in _first_lines(folder, labels)
+    )
+
+
+def read(folder: Folder) -> DetectionDataset:
+    images: list[ImageEntry] = []
+    classes: dict[str, None] = {}
+    for pictures, labels, subset in _pairs(folder):
+        by_stem = {_stem(path): path for path in _directly_in(folder, labels, ".txt")}
+        used: set[str] = set()
+        for picture in (p for p in folder.pictures if _parent(p) == pictures):
+            stem = _stem(picture)
+            label = by_stem.get(stem)
+            boxes: list[Box] = []
+            source: Path | None = None
+            if label is None:
+                message = f'"{printable(picture)}" has no label file: it is taken as a background picture'
+                folder.warning("label-missing", message, folder.root / picture)
+            else:
+                used.add(stem)
+                source = folder.root / label
+                boxes = list(_boxes(folder, label))
+            classes.update(dict.fromkeys(box.name for box in boxes))
+            entry = folder.entry(folder.root / picture, boxes, subset=subset, source=source)
+            if entry is not None:
+                images.append(entry)
+        for stem in sorted(set(by_stem) - used):
+            message = f'there is no picture for "{printable(by_stem[stem])}"'
+            folder.error("picture-missing", message, folder.root / by_stem[stem])
+    return DetectionDataset("kitti", folder.root, tuple(images), tuple(classes), tuple(folder.findings))
+
+
+def line_of(box: Box, name: str) -> str:
+    """One line of 15 columns, coordinates with at most four decimals: no noise, and 0.01 px kept."""
+    k = box.kitti
+    where = f"{_short(box.x_min)} {_short(box.y_min)} {_short(box.x_max)} {_short(box.y_max)}"
+    if k is None:
+        return f"{name} 0 0 0 {where} 0 0 0 0 0 0 0\n"
+    rest = " ".join(_short(value) for value in (*k.dimensions, *k.location, k.rotation_y))
+    return f"{name} {_short(k.truncation)} {k.occlusion} {_short(k.alpha)} {where} {rest}\n"
+
+
+def _short(value: float) -> str:
+    text = f"{value:.4f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def _boxes(folder: Folder, label: str) -> Iterator[Box]:
+    text = folder.text(label)
+    for number, line in enumerate((text or "").splitlines(), start=1):
+        columns = line.split()
+        if not columns:
+            continue
+        box = _box(folder, folder.root / label, number, line, columns)
+        if box is not None:
+            yield box
+
+
+def _box(folder: Folder, file: Path, number: int, line: str, columns: list[str]) -> Box | None:
+    name, values = _name_and_values(columns)
+    if len(values) not in (14, 15):
+        message = f"{len(columns)} columns, but a line of KITTI has 15 (16 with a score)"
+        folder.error("kitti-columns", message, file, number, 1)
+        return None
+    numbers: list[float] = []
+    for title, value in zip((*_FIELDS, "score"), values, strict=False):
+        parsed = _finite(value)
+        if parsed is None:
+            column = _column_of(line, columns, len(columns) - len(values) + len(numbers))
+            message = f'{title} is "{printable(value)}", which is no number'
+            folder.error("kitti-number", message, file, number, column)
+            return None
+        numbers.append(parsed)
+    truncation, occlusion, alpha, x_min, y_min, x_max, y_max, *rest = numbers
+    fields = KittiFields(
+        truncation, int(occlusion), alpha, (rest[0], rest[1], rest[2]), (rest[3], rest[4], rest[5]), rest[6]
+    )
+    score = rest[7] if len(rest) > 7 else None
+    kitti = None if fields == _PLAIN else fields
+    return Box(name, x_min, y_min, x_max, y_max, kitti, score, line=number)
+
+
+def _name_and_values(columns: list[str]) -> tuple[str, list[str]]:
+    """Other writers leave blanks in class names: "traffic light" gives 16 or 17 columns."""
+    if len(columns) > 15:
+        first = next((i for i, text in enumerate(columns[1:], start=1) if _is_number(text)), 1)
+        if len(columns) - first in (14, 15):
+            return " ".join(columns[:first]), columns[first:]
+    return columns[0], columns[1:]
+
+
+def _pairs(folder: Folder) -> list[tuple[str, str, str]]:
+    """(folder of pictures, folder of labels, subset) of each part of the dataset."""
+    parents = {_parent(path) for path in folder.pictures}
+    pairs = []
+    for pictures in sorted(parents):
+        above, _, own = pictures.rpartition("/")
+        below = ""
+        if own.lower() not in _PICTURES:  # images/train beside labels/train
+            upper, _, middle = above.rpartition("/")
+            if middle.lower() in _PICTURES:
+                above, own, below = upper, middle, own
+        if own.lower() in _PICTURES:
+            for labels in _LABELS:
+                candidate = "/".join(part for part in (above, labels, below) if part)
+                if any(path.startswith(candidate + "/") for path in folder.with_suffix(".txt")):
+                    name = below or above.rpartition("/")[2]
+                    pairs.append((pictures, candidate, _subset(name)))
+                    break
+        else:
+            stems = {_stem(path) for path in folder.pictures if _parent(path) == pictures}
+            if any(_stem(path) in stems for path in _directly_in(folder, pictures, ".txt")):
+                pairs.append((pictures, pictures, _subset(own)))
+    return pairs
+
+
+def _subset(name: str) -> str:
+    return SPLIT_NAMES.get(name.lower(), name)
+
+
+def _directly_in(folder: Folder, parent: str, suffix: str) -> list[str]:
+    return [path for path in folder.with_suffix(suffix) if _parent(path) == parent]
+
+
+def _first_lines(folder: Folder, labels: str) -> Iterator[str]:
+    """The first lines with something on them, of at most 50 files."""
+    for path in _directly_in(folder, labels, ".txt")[:50]:
+        for line in (folder.text(path) or "").splitlines():
+            if line.strip():
+                yield line
+                break
+
+
+def _finite(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _column_of(line: str, columns: list[str], index: int) -> int:
+    at = 0
+    for text in columns[: index + 1]:
+        at = line.index(text, at) + len(text)
+    return at - len(columns[index]) + 1
+
+
+def _parent(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _stem(path: str) -> str:
+    return path.rpartition("/")[2].rpartition(".")[0]

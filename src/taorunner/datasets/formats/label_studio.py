@@ -1,0 +1,157 @@
+"""Label Studio: JSON and JSON-MIN exports, coordinates in percent of the picture."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qs, urlparse
+
+from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry
+from taorunner.datasets.formats.folder import Folder, around, number, subset_of
+from taorunner.text import printable
+
+_UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")
+Steps = tuple[str | int, ...]
+
+
+def recognise(folder: Folder) -> bool:
+    return bool(_documents(folder))
+
+
+def _documents(folder: Folder) -> list[str]:
+    found = []
+    for path in folder.with_suffix(".json"):
+        text = folder.text(path) or ""
+        if text.lstrip().startswith("[") and (
+            '"annotations"' in text or '"label"' in text or '"image"' in text
+        ):
+            value = folder.json(path)
+            if isinstance(value, list) and value and isinstance(value[0], Mapping) and _said(value[0]):
+                found.append(path)
+    return found
+
+
+def read(folder: Folder) -> DetectionDataset:
+    images: list[ImageEntry] = []
+    classes: dict[str, None] = {}
+    for path in _documents(folder):
+        for index, task in enumerate(folder.json(path)):
+            entry = _image(folder, path, index, task)
+            if entry is not None:
+                images.append(entry)
+                classes.update(dict.fromkeys(box.name for box in entry.boxes))
+    return DetectionDataset(
+        "label-studio", folder.root, tuple(images), tuple(classes), tuple(folder.findings)
+    )
+
+
+def _said(task: Mapping[str, Any]) -> str:
+    data = task.get("data") if isinstance(task.get("data"), Mapping) else task
+    texts = [data.get("image"), *data.values()] if isinstance(data, Mapping) else []
+    return next((text for text in texts if isinstance(text, str) and _picture_name(text)), "")
+
+
+def _picture_name(address: str) -> str:
+    """The path inside an address; ``/data/local-files/?d=…`` hides it in the query."""
+    parsed = urlparse(address)
+    hidden = parse_qs(parsed.query).get("d")
+    path = hidden[0] if hidden else parsed.path
+    return path if re.search(r"\.(jpe?g|png|bmp|gif)\Z", path, re.IGNORECASE) else ""
+
+
+def _image(folder: Folder, path: str, index: int, task: Any) -> ImageEntry | None:
+    file = folder.root / path
+    said = _picture_name(_said(task)) if isinstance(task, Mapping) else ""
+    name = said.rpartition("/")[2]
+    candidates = [said.lstrip("/"), said, name, _UPLOAD.sub("", name, count=1)] if said else []
+    picture = next((found for text in candidates if (found := folder.picture(text, path)) is not None), None)
+    if picture is None:
+        folder.missing_picture(said, file, *folder.json_place(path, (index,)))
+        return None
+    header = folder.header(picture)
+    if header is None:
+        return None
+    boxes = [
+        box
+        for steps, result in _results(index, task)
+        for box in _boxes(folder, path, steps, result, header.width, header.height)
+    ]
+    inside = picture.relative_to(folder.root).as_posix() if picture.is_relative_to(folder.root) else ""
+    return folder.entry(picture, boxes, subset=subset_of(inside.rpartition("/")[0] + "/x"), source=file)
+
+
+def _results(index: int, task: Mapping[str, Any]) -> Iterator[tuple[Steps, Any]]:
+    """The first annotation that was not cancelled: several are several people's views of one picture."""
+    annotations = task.get("annotations")
+    if isinstance(annotations, list):
+        for number_, annotation in enumerate(annotations):
+            if isinstance(annotation, Mapping) and not annotation.get("was_cancelled"):
+                results = annotation.get("result")
+                for at, result in enumerate(results if isinstance(results, list) else ()):
+                    yield (index, "annotations", number_, "result", at), result
+                return
+        return
+    for key, value in task.items():
+        if isinstance(value, list) and value and isinstance(value[0], Mapping) and _labels(value[0]):
+            for at, result in enumerate(value):
+                yield (index, key, at), result
+
+
+def _labels(value: Mapping[str, Any]) -> list[str]:
+    for key in ("rectanglelabels", "polygonlabels", "labels"):
+        if isinstance(value.get(key), list):
+            return [str(label) for label in value[key]]
+    return []
+
+
+def _boxes(folder: Folder, path: str, steps: Steps, result: Any, width: int, height: int) -> list[Box]:
+    value = result.get("value", result) if isinstance(result, Mapping) else {}
+    if not isinstance(value, Mapping):
+        value = {}
+    labels = _labels(value)
+    if not labels:
+        if isinstance(result, Mapping) and result.get("type") in (
+            "rectangle",
+            "choices",
+            "textarea",
+            "rating",
+        ):
+            return []  # the same rectangle is there once more with its label
+        kind = printable(str(result.get("type"))) if isinstance(result, Mapping) else "a result"
+        message = f'"{kind}" has no box and is left out'
+        folder.warning("shape-left-out", message, folder.root / path, *folder.json_place(path, steps))
+        return []
+    corners = _corners(value, width, height)
+    if corners is None:
+        message = "x, y, width and height must be numbers in percent"
+        folder.error("label-studio-box", message, folder.root / path, *folder.json_place(path, steps))
+        return []
+    return [Box(label, *corners) for label in labels]
+
+
+def _corners(value: Mapping[str, Any], width: int, height: int) -> tuple[float, float, float, float] | None:
+    points = value.get("points")
+    if isinstance(points, list) and points:
+        pairs = [(number(p[0]), number(p[1])) for p in points if isinstance(p, list) and len(p) == 2]
+        known = [(x * width / 100, y * height / 100) for x, y in pairs if x is not None and y is not None]
+        return around(known) if len(known) == len(points) else None
+    x, y, w, h = (number(value.get(key)) for key in ("x", "y", "width", "height"))
+    if x is None or y is None or w is None or h is None:
+        return None
+    left, top, wide, high = x * width / 100, y * height / 100, w * width / 100, h * height / 100
+    angle = number(value.get("rotation")) or 0.0
+    if angle % 360 == 0:
+        return left, top, left + wide, top + high
+    return _turned_about_corner(left, top, wide, high, angle)
+
+
+def _turned_about_corner(
+    left: float, top: float, wide: float, high: float, angle: float
+) -> tuple[float, float, float, float]:
+    """Label Studio turns about the top left corner."""
+    import math
+
+    cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    corners = [(0.0, 0.0), (wide, 0.0), (wide, high), (0.0, high)]
+    return around([(left + x * cosine - y * sine, top + x * sine + y * cosine) for x, y in corners])

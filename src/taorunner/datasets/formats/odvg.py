@@ -1,0 +1,122 @@
+"""ODVG: JSON lines, one picture each, and a label map from index to name.
+
+Source: tao/datasets.md A2: grounding_dino and mask_grounding_dino train on it; its indices begin at 0.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry
+from taorunner.datasets.formats.folder import Folder, number, subset_of
+from taorunner.text import printable
+
+
+def recognise(folder: Folder) -> bool:
+    return bool(_documents(folder))
+
+
+def _documents(folder: Folder) -> list[str]:
+    return [
+        path
+        for path in folder.with_suffix(".jsonl")
+        if '"filename"' in (folder.text(path) or "").partition("\n")[0]
+    ]
+
+
+def read(folder: Folder) -> DetectionDataset:
+    images: list[ImageEntry] = []
+    classes: dict[str, None] = {}
+    for path in _documents(folder):
+        names = _label_map(folder, path)
+        classes.update(dict.fromkeys(names.values()))
+        for line_number, line in enumerate((folder.text(path) or "").splitlines(), start=1):
+            if not line.strip():
+                continue
+            entry = _image(folder, path, line_number, line, names)
+            if entry is not None:
+                images.append(entry)
+                classes.update(dict.fromkeys(box.name for box in entry.boxes))
+    return DetectionDataset("odvg", folder.root, tuple(images), tuple(classes), tuple(folder.findings))
+
+
+def document(images: Iterable[tuple[str, ImageEntry]], classes: Mapping[str, int]) -> str:
+    """The lines for ``(file name, image)``, indices as ``classes`` says; background pictures have no instances."""
+    lines = []
+    for name, image in images:
+        instances = [
+            {
+                "bbox": [_short(box.x_min), _short(box.y_min), _short(box.x_max), _short(box.y_max)],
+                "label": classes[box.name],
+                "category": box.name,
+            }
+            for box in image.boxes
+        ]
+        value = {"filename": name, "height": image.height, "width": image.width}
+        lines.append(json.dumps({**value, "detection": {"instances": instances}}, ensure_ascii=False))
+    return "".join(line + "\n" for line in lines)
+
+
+def _short(value: float) -> float:
+    return round(value, 4)
+
+
+def _label_map(folder: Folder, path: str) -> dict[int, str]:
+    """The JSON beside the lines that maps digits to names."""
+    here = path.rpartition("/")[0]
+    for candidate in folder.with_suffix(".json"):
+        if candidate.rpartition("/")[0] == here:
+            value = folder.json(candidate)
+            if isinstance(value, dict) and value and all(key.isdigit() for key in value):
+                return {
+                    int(key): str(name) for key, name in sorted(value.items(), key=lambda item: int(item[0]))
+                }
+    return {}
+
+
+def _image(
+    folder: Folder, path: str, line_number: int, line: str, names: Mapping[int, str]
+) -> ImageEntry | None:
+    file = folder.root / path
+    try:
+        value = json.loads(line)
+    except json.JSONDecodeError as error:
+        folder.error(
+            "json-syntax", f"this line is no JSON: {error.msg.lower()}", file, line_number, error.colno
+        )
+        return None
+    said = value.get("filename") if isinstance(value, dict) else None
+    if not isinstance(said, str):
+        folder.error("odvg-line", 'a line needs "filename"', file, line_number, 1)
+        return None
+    picture = folder.picture(said, path)
+    if picture is None:
+        folder.missing_picture(said, file, line_number, 1)
+        return None
+    detection = value.get("detection")
+    instances = detection.get("instances") if isinstance(detection, dict) else None
+    boxes = []
+    for instance in instances if isinstance(instances, list) else ():
+        box = _box(instance, names, line_number)
+        if box is None:
+            message = f'an instance needs "bbox" of four numbers and a known label ({printable(str(instance))[:60]})'
+            folder.error("odvg-instance", message, file, line_number, 1)
+        else:
+            boxes.append(box)
+    said_size = (number(value.get("width")) or 0.0, number(value.get("height")) or 0.0)
+    return folder.entry(picture, boxes, subset=subset_of(path), source=file, said_size=said_size)
+
+
+def _box(instance: Any, names: Mapping[int, str], line_number: int) -> Box | None:
+    corners = instance.get("bbox") if isinstance(instance, dict) else None
+    values = [number(value) for value in corners] if isinstance(corners, list) else []
+    known = [value for value in values if value is not None]
+    if len(known) != 4 or len(values) != 4:
+        return None
+    label = instance.get("label")
+    name = instance.get("category") or (names.get(label) if isinstance(label, int) else None)
+    if not isinstance(name, str):
+        return None
+    return Box(name, known[0], known[1], known[2], known[3], line=line_number)

@@ -1,0 +1,66 @@
+"""Which format is this? Readers by name, and the one that knows a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from taorunner.datasets.annotations import DetectionDataset
+from taorunner.datasets.formats import coco, cvat, kitti, label_studio, odvg, voc, vott, yolo
+from taorunner.datasets.formats.folder import Folder
+from taorunner.errors import UserFilesError
+from taorunner.text import printable
+
+_MODULES: Mapping[str, Any] = {
+    "coco": coco, "odvg": odvg, "vott": vott, "cvat": cvat, "label-studio": label_studio, "voc": voc,
+    "kitti": kitti, "yolo": yolo,
+}  # fmt: skip
+"""In the order in which they are asked: the surest first, YOLO's loose numbers last."""
+
+FORMATS = tuple(sorted(_MODULES))
+
+
+def read_dataset(
+    root: Path, format_name: str | None = None, progress: Callable[[str, int, int], None] | None = None
+) -> DetectionDataset:
+    """Everything that could be read; what could not is among ``findings``.
+
+    ``format_name`` is one of ``FORMATS``; None finds it out. Raises UserFilesError when it cannot be found out, or
+    when nothing at all could be read.
+    """
+    folder = Folder(root, progress)
+    if format_name is None:
+        format_name = recognised(folder)
+    read: Callable[[Folder], DetectionDataset] = _MODULES[format_name].read
+    dataset = read(folder)
+    folder.tell_turned()
+    dataset = replace(dataset, findings=tuple(folder.findings))
+    if not dataset.images:
+        raise UserFilesError(
+            f'no picture could be read from "{printable(str(root))}" as {format_name}',
+            hint=f"is it another format? --from takes {', '.join(FORMATS)}",
+            findings=dataset.findings,
+        )
+    return dataset
+
+
+def recognised(folder: Folder) -> str:
+    """Raises UserFilesError when no format, or more than one, fits."""
+    known = [name for name, module in _MODULES.items() if module.recognise(folder)]
+    if "kitti" in known and "yolo" in known:
+        known.remove("yolo")  # a classes.txt beside labels of 15 columns
+    if len(known) == 1:
+        return known[0]
+    if known:
+        raise UserFilesError(
+            f'"{printable(str(folder.root))}" has annotations of several formats: {", ".join(known)}',
+            hint=f"say which one with --from {known[0]}",
+        )
+    raise UserFilesError(
+        f'"{printable(str(folder.root))}" has no annotations that are known here '
+        f"({len(folder.files)} files, {len(folder.pictures)} pictures)",
+        hint=f"known formats: {', '.join(FORMATS)}; name one with --from to see what is wrong with it",
+        findings=folder.findings,
+    )

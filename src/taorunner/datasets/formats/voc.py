@@ -1,0 +1,141 @@
+"""Pascal VOC: one XML a picture, with or without ``ImageSets`` and ``labelmap.txt``.
+
+Coordinates are taken as they are written, as every other reader does: of the tools that write VOC today most count
+pixels from 0, the original counted from 1.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry
+from taorunner.datasets.formats.folder import Folder, number, subset_of
+from taorunner.datasets.formats.xml_nodes import Node, XmlError, read_xml
+from taorunner.text import printable
+
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+
+def recognise(folder: Folder) -> bool:
+    first = [folder.text(path) or "" for path in folder.with_suffix(".xml")[:20]]
+    return any("<annotation>" in text and "<filename>" in text + "<filename>" for text in first)
+
+
+def read(folder: Folder) -> DetectionDataset:
+    subsets = _image_sets(folder)
+    classes = _label_map(folder)
+    images: list[ImageEntry] = []
+    used = set()
+    with_xml = {path.rpartition("/")[0] for path in folder.with_suffix(".xml")}
+    for path in folder.with_suffix(".xml"):
+        root = _root(folder, path)
+        if root is None:
+            continue
+        said = _said(folder, path, root)
+        file = folder.root / path
+        picture = folder.picture(said, path)
+        if picture is None:
+            node = root.child("filename") or root
+            folder.missing_picture(said, file, node.line, node.column)
+            continue
+        used.add(picture)
+        boxes = [box for node in root.all("object") if (box := _box(folder, path, node)) is not None]
+        classes.update(dict.fromkeys(box.name for box in boxes))
+        stem = path.rpartition("/")[2].rpartition(".")[0]
+        subset = subsets.get(stem, "") if subsets else subset_of(path.rpartition("/")[0] + "/x")
+        size = root.child("size")
+        said_size = None
+        if size is not None:
+            said_size = (number(size.text_of("width")) or 0.0, number(size.text_of("height")) or 0.0)
+        entry = folder.entry(picture, boxes, subset=subset, source=file, said_size=said_size)
+        if entry is not None:
+            images.append(entry)
+    images += _backgrounds(folder, used, subsets, with_xml)
+    return DetectionDataset("voc", folder.root, tuple(images), tuple(classes), tuple(folder.findings))
+
+
+def _backgrounds(
+    folder: Folder, used: set[Path], subsets: dict[str, str], with_xml: set[str]
+) -> list[ImageEntry]:
+    """Pictures beside the annotated ones: labelImg writes no XML for a picture without boxes."""
+    places = {*(str(one).rpartition("/")[0] for one in used), *(f"{folder.root}/{one}" for one in with_xml)}
+    found = []
+    for path in folder.pictures:
+        picture = folder.root / path
+        if picture in used or str(picture).rpartition("/")[0] not in places:
+            continue
+        message = f'"{printable(path)}" has no XML file: it is taken as a background picture'
+        folder.warning("label-missing", message, picture)
+        subset = subsets.get(picture.stem, "") if subsets else subset_of(path.rpartition("/")[0] + "/x")
+        entry = folder.entry(picture, (), subset=subset)
+        if entry is not None:
+            found.append(entry)
+    return found
+
+
+def _root(folder: Folder, path: str) -> Node | None:
+    text = folder.text(path)
+    if text is None:
+        return None
+    try:
+        root = read_xml(text)
+    except XmlError as error:
+        folder.error("xml-syntax", f"this is no XML: {error}", folder.root / path, error.line, error.column)
+        return None
+    return root if root.tag == "annotation" else None
+
+
+def _said(folder: Folder, path: str, root: Node) -> str:
+    """The picture's name. Tools that rename files leave the old name inside, so the XML's own stem counts first."""
+    stem = path.rpartition("/")[2].rpartition(".")[0]
+    named = root.text_of("filename")
+    if named.rpartition(".")[0] != stem:
+        for suffix in (".jpg", ".jpeg", ".png", ".JPG", ".bmp", ".JPEG", ".PNG"):
+            if folder.picture(stem + suffix, path) is not None:
+                return stem + suffix
+    return named or stem
+
+
+def _box(folder: Folder, path: str, node: Node) -> Box | None:
+    name = node.text_of("name")
+    bounds = node.child("bndbox")
+    if not name or bounds is None:
+        folder.error(
+            "voc-object", 'an object needs "name" and "bndbox"', folder.root / path, node.line, node.column
+        )
+        return None
+    values = []
+    for corner in _CORNERS:
+        value = number(bounds.text_of(corner))
+        if value is None:
+            place = bounds.child(corner) or bounds
+            message = f'{corner} is "{printable(bounds.text_of(corner))}", which is no number'
+            folder.error("voc-number", message, folder.root / path, place.line, place.column)
+            return None
+        values.append(value)
+    return Box(name, values[0], values[1], values[2], values[3], line=node.line)
+
+
+def _image_sets(folder: Folder) -> dict[str, str]:
+    """Stem to subset. ``trainval`` and the per-class lists (``car_train``) repeat what the others say."""
+    subsets: dict[str, str] = {}
+    for path in folder.with_suffix(".txt"):
+        parts = path.split("/")
+        name = parts[-1].rpartition(".")[0]
+        if "ImageSets" not in parts or name == "trainval" or "_" in name:
+            continue
+        for line in (folder.text(path) or "").splitlines():
+            if line.strip():
+                stem = line.strip().rpartition("/")[2]
+                subsets.setdefault(stem, subset_of(name + ".txt"))
+    return subsets
+
+
+def _label_map(folder: Folder) -> dict[str, None]:
+    classes: dict[str, None] = {}
+    if "labelmap.txt" in folder.files:
+        for line in (folder.text("labelmap.txt") or "").splitlines():
+            name = line.partition(":")[0].strip()
+            if name and not line.lstrip().startswith("#") and name != "background":
+                classes[name] = None
+    return classes

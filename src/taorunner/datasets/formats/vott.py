@@ -1,0 +1,97 @@
+"""VoTT: one export JSON of all assets, or one ``*-asset.json`` a picture; paths relative, or ``file:`` addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry
+from taorunner.datasets.formats.folder import Folder, around, number, subset_of
+from taorunner.text import printable
+
+Steps = tuple[str | int, ...]
+
+
+def recognise(folder: Folder) -> bool:
+    return any(True for _ in _assets(folder))
+
+
+def read(folder: Folder) -> DetectionDataset:
+    images: list[ImageEntry] = []
+    classes: dict[str, None] = {}
+    for path in _documents(folder):
+        value = folder.json(path)
+        for tag in value.get("tags") or () if isinstance(value, dict) else ():
+            if isinstance(tag, Mapping) and isinstance(tag.get("name"), str):
+                classes[tag["name"]] = None
+    for path, steps, entry in _assets(folder):
+        image = _image(folder, path, steps, entry)
+        if image is not None:
+            images.append(image)
+            classes.update(dict.fromkeys(box.name for box in image.boxes))
+    return DetectionDataset("vott", folder.root, tuple(images), tuple(classes), tuple(folder.findings))
+
+
+def _documents(folder: Folder) -> list[str]:
+    """The export alone where there is one: it holds what the asset files hold."""
+    candidates = [path for path in folder.with_suffix(".json") if '"asset' in (folder.text(path) or "")]
+    exports = [path for path in candidates if not path.endswith("-asset.json")]
+    exports = [path for path in exports if isinstance(_value(folder, path).get("assets"), Mapping)]
+    return exports or [path for path in candidates if isinstance(_value(folder, path).get("asset"), Mapping)]
+
+
+def _value(folder: Folder, path: str) -> Mapping[str, Any]:
+    value = folder.json(path)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _assets(folder: Folder) -> Iterator[tuple[str, Steps, Mapping[str, Any]]]:
+    for path in _documents(folder):
+        value = _value(folder, path)
+        if isinstance(value.get("asset"), Mapping):
+            yield path, (), value
+            continue
+        for key, entry in value["assets"].items():
+            if isinstance(entry, Mapping) and isinstance(entry.get("asset"), Mapping):
+                yield path, ("assets", key), entry
+
+
+def _image(folder: Folder, path: str, steps: Steps, entry: Mapping[str, Any]) -> ImageEntry | None:
+    file, asset = folder.root / path, entry["asset"]
+    said = [text for text in (asset.get("path"), asset.get("name")) if isinstance(text, str) and text]
+    picture = next((found for text in said if (found := folder.picture(text, path)) is not None), None)
+    if picture is None:
+        place = folder.json_place(path, (*steps, "asset"))
+        folder.missing_picture(said[0] if said else "", file, *place)
+        return None
+    boxes: list[Box] = []
+    regions = entry.get("regions")
+    for index, region in enumerate(regions if isinstance(regions, list) else ()):
+        boxes += _boxes(folder, path, (*steps, "regions", index), region)
+    size = asset.get("size") if isinstance(asset.get("size"), Mapping) else {}
+    said_size = (number(size.get("width")) or 0.0, number(size.get("height")) or 0.0)
+    inside = picture.relative_to(folder.root).as_posix() if picture.is_relative_to(folder.root) else ""
+    return folder.entry(
+        picture, boxes, subset=subset_of(inside.rpartition("/")[0] + "/x"), source=file, said_size=said_size
+    )
+
+
+def _boxes(folder: Folder, path: str, steps: Steps, region: Any) -> list[Box]:
+    """A region with two tags is two objects at one place."""
+    tags = region.get("tags") if isinstance(region, Mapping) else None
+    bounds = region.get("boundingBox") if isinstance(region, Mapping) else None
+    corners = None
+    if isinstance(bounds, Mapping):
+        left, top, width, height = (number(bounds.get(key)) for key in ("left", "top", "width", "height"))
+        if left is not None and top is not None and width is not None and height is not None:
+            corners = (left, top, left + width, top + height)
+    points = region.get("points") if isinstance(region, Mapping) else None
+    if corners is None and isinstance(points, list) and points:
+        pairs = [(number(p.get("x")), number(p.get("y"))) for p in points if isinstance(p, Mapping)]
+        known = [(x, y) for x, y in pairs if x is not None and y is not None]
+        corners = around(known) if len(known) == len(points) else None
+    if corners is None or not isinstance(tags, list) or not tags:
+        message = f'a region needs "tags" and "boundingBox" ({printable(str(tags))[:60]})'
+        folder.error("vott-region", message, folder.root / path, *folder.json_place(path, steps))
+        return []
+    return [Box(str(tag), *corners) for tag in tags]

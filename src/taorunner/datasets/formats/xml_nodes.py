@@ -1,0 +1,76 @@
+"""XML as plain nodes that know their line and column; the standard library's tree forgets them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from xml.parsers import expat
+
+
+@dataclass(slots=True)
+class Node:
+    tag: str
+    attributes: dict[str, str]
+    line: int
+    column: int
+    text: str = ""
+    children: list[Node] = field(default_factory=list)
+
+    def child(self, tag: str) -> Node | None:
+        return next((child for child in self.children if child.tag == tag), None)
+
+    def text_of(self, tag: str) -> str:
+        """The text of the child ``tag`` without blanks around it; empty when there is none."""
+        child = self.child(tag)
+        return child.text.strip() if child is not None else ""
+
+    def all(self, tag: str) -> Iterator[Node]:
+        """Every node called ``tag`` below this one, in the order of the file."""
+        for child in self.children:
+            if child.tag == tag:
+                yield child
+            yield from child.all(tag)
+
+
+class XmlError(ValueError):
+    def __init__(self, message: str, line: int, column: int) -> None:
+        super().__init__(message)
+        self.line, self.column = line, column
+
+
+_MAX_DEPTH = 100
+
+
+def read_xml(text: str) -> Node:
+    """The root. Raises XmlError for bad syntax, and for declared entities, which no annotation tool writes."""
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    top = Node("", {}, 1, 1)
+    stack = [top]
+
+    def fail(message: str) -> None:
+        raise XmlError(message, parser.CurrentLineNumber, parser.CurrentColumnNumber + 1)
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        if len(stack) > _MAX_DEPTH:
+            fail(f"nested deeper than {_MAX_DEPTH} levels")
+        node = Node(tag, attributes, parser.CurrentLineNumber, parser.CurrentColumnNumber + 1)
+        stack[-1].children.append(node)
+        stack.append(node)
+
+    def end(tag: str) -> None:
+        stack.pop()
+
+    def data(text: str) -> None:
+        stack[-1].text += text
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.CharacterDataHandler = data
+    parser.EntityDeclHandler = lambda *_: fail("it declares an entity")
+    try:
+        parser.Parse(text.encode("utf-8", "replace"), True)
+    except expat.ExpatError as error:
+        message = expat.ErrorString(error.code)
+        raise XmlError(message, error.lineno, error.offset + 1) from None
+    return top.children[0]

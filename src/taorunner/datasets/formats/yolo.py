@@ -1,0 +1,245 @@
+"""YOLO: numbers relative to the picture, one text file each. Ultralytics, Roboflow (``data.yaml``) and Darknet.
+
+The pictures lead, not the label files: a picture without one is a background picture.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry
+from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder, around, number
+from taorunner.text import printable
+from taorunner.yaml_nodes import read_yaml
+
+_SUBSETS = ("train", "val", "valid", "test")
+
+
+def recognise(folder: Folder) -> bool:
+    return bool(_data_yaml(folder) or _darknet(folder) or _class_list(folder))
+
+
+def read(folder: Folder) -> DetectionDataset:
+    names, parts = _described(folder)
+    images: list[ImageEntry] = []
+    taken: set[str] = set()
+    for subset, pictures in parts:
+        for picture in pictures:
+            if picture in taken:
+                continue
+            taken.add(picture)
+            entry = _entry(folder, picture, subset, names)
+            if entry is not None:
+                images.append(entry)
+    left = [path for path in folder.pictures if path not in taken]
+    if left:
+        message = f'{len(left)} pictures are in no subset, among them "{printable(left[0])}"'
+        folder.warning(
+            "picture-unlisted", message, folder.root / left[0], hint="name their folder in data.yaml"
+        )
+    return DetectionDataset(
+        "yolo", folder.root, tuple(images), tuple(dict.fromkeys(names)), tuple(folder.findings)
+    )
+
+
+def _entry(folder: Folder, picture: str, subset: str, names: list[str]) -> ImageEntry | None:
+    path = folder.root / picture
+    header = folder.header(path)
+    if header is None:
+        return None
+    label = _label_of(folder, picture)
+    if label is None:
+        return ImageEntry(path, header.width, header.height, (), subset)
+    boxes = tuple(_boxes(folder, label, names, header.width, header.height))
+    return ImageEntry(path, header.width, header.height, boxes, subset, folder.root / label)
+
+
+def _boxes(folder: Folder, label: str, names: list[str], width: int, height: int) -> Iterator[Box]:
+    file = folder.root / label
+    for line_number, line in enumerate((folder.text(label) or "").splitlines(), start=1):
+        columns = line.split()
+        if not columns:
+            continue
+        values = [number(text) for text in columns]
+        known = [value for value in values if value is not None]
+        if len(known) < len(values):
+            word = columns[values.index(None)]
+            message = f'"{printable(word)}" is no number'
+            folder.error("yolo-number", message, file, line_number, line.index(word) + 1)
+            continue
+        index, *rest = known
+        if index != int(index) or not 0 <= index < len(names):
+            message = f'the class is "{columns[0]}", but there are {len(names)} names'
+            folder.error("yolo-class", message, file, line_number, line.index(columns[0]) + 1)
+            continue
+        name = names[int(index)]
+        if len(rest) in (4, 5):
+            x, y, w, h = rest[0] * width, rest[1] * height, rest[2] * width, rest[3] * height
+            score = rest[4] if len(rest) == 5 else None
+            yield Box(name, x - w / 2, y - h / 2, x + w / 2, y + h / 2, None, score, line=line_number)
+        elif len(rest) >= 6 and len(rest) % 2 == 0:
+            points = [(x * width, y * height) for x, y in zip(rest[::2], rest[1::2], strict=True)]
+            flat = [[value for point in points for value in point]]
+            yield Box(name, *around(points), segmentation=flat, line=line_number)
+        else:
+            message = f"{len(columns)} columns, but a line of YOLO has 5 (6 with a score), or a polygon"
+            folder.error("yolo-columns", message, file, line_number, 1)
+
+
+def _label_of(folder: Folder, picture: str) -> str | None:
+    """``images/`` becomes ``labels/``, the last one of the path, as Ultralytics does; else beside the picture."""
+    stem = picture.rpartition(".")[0]
+    parts = stem.split("/")
+    candidates = [stem + ".txt"]
+    for at in range(len(parts) - 2, -1, -1):
+        if parts[at] == "images":
+            candidates.insert(0, "/".join([*parts[:at], "labels", *parts[at + 1 :]]) + ".txt")
+            break
+    return next((path for path in candidates if path in _files(folder)), None)
+
+
+def _files(folder: Folder) -> frozenset[str]:
+    known: frozenset[str] | None = folder.__dict__.get("_file_set")
+    if known is None:
+        known = folder.__dict__["_file_set"] = frozenset(folder.files)
+    return known
+
+
+def _described(folder: Folder) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """The class names and, for each subset, its pictures."""
+    path = _data_yaml(folder)
+    if path is not None:
+        return _from_yaml(folder, path)
+    path = _darknet(folder)
+    if path is not None:
+        return _from_darknet(folder, path)
+    names = (folder.text(_class_list(folder) or "") or "").splitlines()
+    by_subset: dict[str, list[str]] = {}
+    for picture in folder.pictures:
+        words = [SPLIT_NAMES[part] for part in picture.lower().split("/")[:-1] if SPLIT_NAMES.get(part)]
+        by_subset.setdefault(words[0] if words else "", []).append(picture)
+    return [name.strip() for name in names if name.strip()], list(by_subset.items())
+
+
+def _from_yaml(folder: Folder, path: str) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    document = read_yaml(folder.text(path) or "")
+    file = folder.root / path
+    for problem in document.problems:
+        folder.error(problem.code, problem.message, file, problem.line, problem.column, problem.hint)
+    value: Any = document.value if isinstance(document.value, dict) else {}
+    names = _names(value.get("names"))
+    if not names:
+        folder.error("yolo-names", '"names" must list the classes', file, *document.place(("names",)))
+    parts = []
+    for subset in _SUBSETS:
+        places = value.get(subset)
+        pictures: list[str] = []
+        for said in places if isinstance(places, list) else [places] if places else []:
+            found = _pictures_at(folder, path, str(value.get("path") or ""), str(said))
+            if not found and subset != "test":
+                message = f'"{subset}" names "{printable(str(said))}", where no picture is'
+                folder.error("yolo-subset", message, file, *document.place((subset,)))
+            pictures += found
+        if pictures:
+            parts.append((SPLIT_NAMES[subset], pictures))
+    return names, parts
+
+
+def _names(value: Any) -> list[str]:
+    if isinstance(value, dict) and all(isinstance(key, int) and key >= 0 for key in value):
+        top = max(value, default=-1)
+        return [str(value.get(i, f"class_{i}")) for i in range(top + 1)] if top < 100_000 else []
+    return [str(name) for name in value] if isinstance(value, list) else []
+
+
+def _pictures_at(folder: Folder, description: str, base: str, said: str) -> list[str]:
+    """``said`` as people write it: below ``path``, below the description, with ``../`` too many, or elsewhere once."""
+    here = description.rpartition("/")[0]
+    inside = os.path.relpath(base, folder.root) if os.path.isabs(base) else ""  # noqa: PTH117
+    plain = said.replace("\\", "/")
+    if plain.startswith("/"):
+        plain = os.path.relpath(plain, folder.root)
+    for start in dict.fromkeys((f"{here}/{base}", inside, here, "")):
+        place = os.path.normpath(f"{start}/{plain}" if start else plain).lstrip("/")
+        found = _below(folder, place)
+        if found:
+            return found
+    parts = [part for part in plain.split("/") if part not in ("..", ".", "")]
+    for count in range(len(parts)):
+        found = _below(folder, "/".join(([here] if here else []) + parts[count:]))
+        if found:
+            return found
+    return []
+
+
+def _below(folder: Folder, place: str) -> list[str]:
+    if place.endswith(".txt"):
+        return list(_listed(folder, place)) if place in _files(folder) else []
+    return [path for path in folder.pictures if path.startswith(place + "/")]
+
+
+def _listed(folder: Folder, listing: str) -> Iterator[str]:
+    """The pictures that a list file names, one a line."""
+    for line_number, line in enumerate((folder.text(listing) or "").splitlines(), start=1):
+        said = line.strip()
+        if not said:
+            continue
+        picture = folder.picture(said, listing)
+        if picture is None or not picture.is_relative_to(folder.root):
+            folder.missing_picture(said, folder.root / listing, line_number, 1)
+        else:
+            yield picture.relative_to(folder.root).as_posix()
+
+
+def _from_darknet(folder: Folder, path: str) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    keys: dict[str, str] = {}
+    for line in (folder.text(path) or "").splitlines():
+        key, equals, value = line.partition("=")
+        if equals:
+            keys[key.strip()] = value.strip()
+    names = _find(folder, path, keys.get("names", "obj.names"))
+    if names is None:
+        folder.error(
+            "yolo-names",
+            f'there is no file "{printable(keys.get("names", "obj.names"))}"',
+            folder.root / path,
+        )
+    parts = []
+    for key in _SUBSETS:
+        listing = _find(folder, path, keys.get(key, ""))
+        if listing is not None:
+            parts.append((SPLIT_NAMES[key], list(_listed(folder, listing))))
+    listed = (folder.text(names) or "").splitlines() if names else []
+    return [name.strip() for name in listed if name.strip()], parts
+
+
+def _find(folder: Folder, beside: str, said: str) -> str | None:
+    """The file that ``obj.data`` means; its paths often begin at another folder than this one."""
+    parts = [part for part in said.split("/") if part not in ("", ".", "..")]
+    here = beside.rpartition("/")[0]
+    for count in range(len(parts)):
+        tail = "/".join(parts[count:])
+        for place in ([f"{here}/{tail}"] if here else []) + [tail]:
+            if place in _files(folder):
+                return place
+    return None
+
+
+def _data_yaml(folder: Folder) -> str | None:
+    for path in folder.with_suffix(".yaml", ".yml"):
+        text = folder.text(path) or ""
+        if "names:" in text and ("train:" in text or "val:" in text):
+            return path
+    return None
+
+
+def _darknet(folder: Folder) -> str | None:
+    return next((path for path in folder.with_suffix(".data") if "names" in (folder.text(path) or "")), None)
+
+
+def _class_list(folder: Folder) -> str | None:
+    """``classes.txt``, as labelImg and Label Studio write it."""
+    names = ("classes.txt", "obj.names")
+    return next((path for path in folder.files if path.rpartition("/")[2] in names), None)

@@ -1,0 +1,124 @@
+"""How does a result reach its place? Pictures without a copy of their bytes, folders whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from taorunner.errors import UsageError
+from taorunner.text import printable
+
+_FICLONE = 0x40049409
+_NO_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.EACCES, errno.ENOSYS})
+
+
+class Placer:
+    """Places files by hard link, else by reflink, else by copy; ``counts`` says how often each was done."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self._links = True
+        self._clones = True
+
+    def place(self, source: Path | str, target: Path | str) -> None:
+        """Raises OSError as the last way tried does; ``target`` must not exist."""
+        if self._links:
+            try:
+                os.link(source, target, follow_symlinks=True)
+                self.counts["hard links"] += 1
+                return
+            except OSError as error:
+                if error.errno not in _NO_LINK:
+                    raise
+                self._links = error.errno not in (errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS)
+        if self._clones and self._clone(source, target):
+            self.counts["reflinks"] += 1
+            return
+        shutil.copy2(source, target)
+        self.counts["copies"] += 1
+
+    def _clone(self, source: Path | str, target: Path | str) -> bool:
+        with open(source, "rb") as read, open(target, "xb") as written:  # noqa: PTH123 (str or Path)
+            try:
+                fcntl.ioctl(written.fileno(), _FICLONE, read.fileno())
+            except OSError:
+                self._clones = False
+            else:
+                shutil.copystat(source, target)
+                return True
+        os.unlink(target)  # noqa: PTH108 (str or Path)
+        return False
+
+
+@contextlib.contextmanager
+def whole_folder(target: Path, *, overwrite: bool) -> Iterator[Path]:
+    """A new folder to write into; it takes the name ``target`` when the block ends well and is gone when it does not.
+
+    It lies beside ``target`` under a hidden name. What a killed process left there is removed first. Raises
+    UsageError when ``target`` exists and must not be replaced.
+    """
+    if os.path.lexists(target) and not overwrite:
+        raise UsageError(
+            f'"{printable(str(target))}" exists already',
+            hint="give another folder with --output, or replace it with --overwrite",
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(target)
+    partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    partial.mkdir()
+    try:
+        yield partial
+        _take_name(partial, target)
+    finally:
+        if partial.exists():
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _take_name(partial: Path, target: Path) -> None:
+    """Between the two renames there is nothing at ``target``; an interruption there is undone."""
+    if not os.path.lexists(target):
+        partial.rename(target)
+        return
+    old = target.with_name(f".{target.name}.replaced-{os.getpid()}")
+    target.rename(old)
+    try:
+        partial.rename(target)
+    except BaseException:
+        if not os.path.lexists(target):
+            old.rename(target)
+        raise
+    if old.is_dir() and not old.is_symlink():
+        shutil.rmtree(old)
+    else:
+        old.unlink()
+
+
+def _remove_leftovers(target: Path) -> None:
+    for kind in ("partial", "replaced"):
+        prefix = f".{target.name}.{kind}-"
+        for entry in target.parent.iterdir():
+            pid = entry.name.removeprefix(prefix)
+            if not (entry.name.startswith(prefix) and pid.isdigit()) or _is_alive(int(pid)):
+                continue
+            if kind == "replaced" and not os.path.lexists(target):
+                entry.rename(target)  # killed between the two renames: the old result is the result
+            else:
+                shutil.rmtree(entry, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    if pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

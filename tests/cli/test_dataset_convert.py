@@ -1,0 +1,44 @@
+"""``dataset convert`` as a person types it, in a project and outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from command_line import Cli
+from shapes import SHAPES
+
+
+def test_a_dataset_of_a_project_is_converted_beside_itself(
+    cli: Cli, workspace_factory: Callable[..., Path]
+) -> None:
+    root = workspace_factory("experiments:\n  e: {head: dino, dataset: d}\n")
+    (project,) = (root / "projects").iterdir()
+    SHAPES["yolo-ultralytics"][1](project / "data/raw")
+    done = cli("dataset", "convert", "raw", "-p", project.name, "--json", cwd=root)
+    assert done.code == 0, done.err
+    value = done.json
+    assert (value["from"], value["to"], value["output"]) == ("yolo", "kitti", str(project / "data/raw_kitti"))
+    assert value["images"] == {"before": 6, "after": 6, "backgrounds": 2}
+    assert value["classes"][1] == {
+        "name": "traffic light", "written": "traffic_light", "before": 2, "left_out": 0, "after": 2,
+    }  # fmt: skip
+    assert value["subsets"] == {"train": 4, "val": 2}
+    again = cli("dataset", "convert", "raw", "-p", project.name, cwd=root)
+    assert (again.code, "--overwrite" in again.err) == (2, True)
+
+
+def test_a_folder_needs_an_output(cli: Cli) -> None:
+    SHAPES["vott"][1](cli.home / "drawn")
+    assert cli("dataset", "convert", "drawn").code == 2
+    done = cli("dataset", "convert", "drawn", "-o", "made", "--to", "coco")
+    assert done.code == 0, done.err
+    assert "2 background pictures; 6 hard links" in done.out
+    assert (cli.home / "made/annotations.json").is_file()
+
+
+def test_an_unknown_dataset_or_format_is_told(cli: Cli) -> None:
+    (cli.home / "empty").mkdir()
+    done = cli("dataset", "convert", "empty", "-o", "made")
+    assert (done.code, "has no annotations that are known here" in done.err) == (3, True)
+    assert 'did you mean "kitti"?' in cli("dataset", "convert", "empty", "-o", "made", "--to", "kiti").err

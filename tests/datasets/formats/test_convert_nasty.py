@@ -1,0 +1,169 @@
+"""What is wrong in a source is told whole and with its place; a result is there whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from shapes import SHAPES, picture
+
+from taorunner.datasets.convert import convert
+from taorunner.datasets.formats.recognise import read_dataset
+from taorunner.datasets.placing import whole_folder
+from taorunner.errors import UsageError, UserFilesError
+
+
+def broken_kitti(root: Path) -> None:
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        picture(root / "images" / name, 40, 30)
+    (root / "images/d.jpg").write_bytes(b"no picture")
+    (root / "labels").mkdir()
+    good = "car 0 0 0 1 2 11 12 0 0 0 0 0 0 0\n"
+    (root / "labels/a.txt").write_text(good + "car 0 0 0 1 2 x 12 0 0 0 0 0 0 0\ncar 1 2 3\n")
+    (root / "labels/b.txt").write_text("traffic light 0 0.0 0 1 2 nan 12 0 0 0 0 0 0 0\n" + good)
+    (root / "labels/c.txt").write_text("Car 0 0.0 0 5 5 5 9 0 0 0 0 0 0 0\n" + good)
+    (root / "labels/d.txt").write_text(good)
+    (root / "labels/z.txt").write_text(good)
+
+
+def test_every_bad_line_is_told_with_its_place_and_nothing_is_written(tmp_path: Path) -> None:
+    broken_kitti(tmp_path / "source")
+    with pytest.raises(UserFilesError) as caught:
+        convert(tmp_path / "source", tmp_path / "made", to="kitti")
+    told = {
+        (f.severity.value, f.code, f.file.name if f.file else "", f.line, f.column)
+        for f in caught.value.findings
+    }
+    assert told == {
+        ("error", "kitti-number", "a.txt", 2, 15),
+        ("error", "kitti-columns", "a.txt", 3, 1),
+        ("error", "kitti-number", "b.txt", 1, 27),
+        ("error", "picture-unreadable", "d.jpg", None, None),
+        ("error", "picture-missing", "z.txt", None, None),
+        ("warning", "box-flat", "c.txt", 1, None),
+        ("warning", "classes-merged", "source", None, None),
+    }
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+def test_the_bad_parts_can_be_left_out(tmp_path: Path) -> None:
+    broken_kitti(tmp_path / "source")
+    done = convert(tmp_path / "source", tmp_path / "made", to="kitti", skip_bad=True)
+    assert (done.images_after, dict(done.after)) == (3, {"car": 3})
+    assert {(c.name, c.before, c.left_out) for c in done.classes} == {("Car", 1, 1), ("car", 3, 0)}
+
+
+def test_json_problems_have_line_and_column(tmp_path: Path) -> None:
+    root = tmp_path / "source"
+    picture(root / "a.jpg", 40, 30)
+    document = {
+        "images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "gone.jpg"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 9, "bbox": [1, 1, 2, 2]},
+                        {"id": 2, "image_id": 1, "category_id": 0, "bbox": [1, 1, 2]}],
+        "categories": [{"id": 0, "name": "car"}],
+    }  # fmt: skip
+    lines = json.dumps(document, indent=1)
+    (root / "labels.json").write_text(lines)
+    with pytest.raises(UserFilesError) as caught:
+        convert(root, tmp_path / "made", to="kitti")
+    told = {(f.code, f.line, f.column) for f in caught.value.findings}
+    rows = lines.splitlines()
+
+    def line(start: str, nth: int = 1) -> int:
+        return [number for number, row in enumerate(rows, start=1) if row.strip().startswith(start)][nth - 1]
+
+    assert told == {
+        ("coco-annotation", line('"category_id": 9'), 19),
+        ("coco-annotation", line('"bbox"', 2), 12),
+        ("picture-missing", line('"file_name": "gone'), 17),
+    }
+
+
+@pytest.mark.parametrize(
+    ("orientation", "box"),
+    [(1, (2, 3, 12, 8)), (3, (2, 3, 12, 8)), (6, (22, 2, 27, 12)), (8, (3, 28, 8, 38))],
+)
+def test_boxes_turn_with_the_picture(orientation: int, box: tuple[int, ...], tmp_path: Path) -> None:
+    """After half a turn the size does not tell what was annotated: the boxes are taken as seen, the turn is told."""
+    root = tmp_path / "source"
+    picture(root / "a.jpg", 40, 30, orientation)
+    document = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 40, "height": 30}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [2, 3, 10, 5]}],
+        "categories": [{"id": 1, "name": "car"}],
+    }
+    (root / "a.json").write_text(json.dumps(document))
+    (image,) = read_dataset(root).images
+    seen = (30, 40) if orientation in (6, 8) else (40, 30)
+    assert (image.width, image.height) == seen
+    only = image.boxes[0]
+    assert (only.x_min, only.y_min, only.x_max, only.y_max) == box
+    assert [f.code for f in read_dataset(root).findings] == (["picture-turned"] if orientation != 1 else [])
+
+
+def test_pictures_with_one_stem_all_survive(tmp_path: Path) -> None:
+    root = tmp_path / "source"
+    for name in ("images/x/a.jpg", "images/y/a.jpg", "images/x/a.png", "images/x/A.jpeg"):
+        picture(root / name, 40, 30)
+    images = [
+        {"id": i, "file_name": name} for i, name in enumerate(("x/a.jpg", "y/a.jpg", "x/a.png", "x/A.jpeg"))
+    ]
+    (root / "all.json").write_text(json.dumps({"images": images, "annotations": [], "categories": []}))
+    done = convert(root, tmp_path / "made", to="kitti")
+    assert done.images_after == 4
+    names = sorted(path.name for path in (tmp_path / "made/images").iterdir())
+    assert len({name.rpartition(".")[0].lower() for name in names}) == 4
+    assert len(list((tmp_path / "made/labels").iterdir())) == 4
+
+
+def test_an_old_result_is_replaced_only_when_asked(tmp_path: Path) -> None:
+    SHAPES["coco"][1](tmp_path / "source")
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made/mine").write_text("x")
+    with pytest.raises(UsageError):
+        convert(tmp_path / "source", tmp_path / "made", to="kitti")
+    assert (tmp_path / "made/mine").read_text() == "x"
+    convert(tmp_path / "source", tmp_path / "made", to="kitti", overwrite=True)
+    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["train", "val"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "source"]
+
+
+def test_a_source_is_never_replaced(tmp_path: Path) -> None:
+    SHAPES["coco"][1](tmp_path / "data/source")
+    for output in ("data/source", "data", "data/source/made"):
+        with pytest.raises(UsageError):
+            convert(tmp_path / "data/source", tmp_path / output, to="kitti", overwrite=True)
+    assert read_dataset(tmp_path / "data/source").images
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    script = (
+        "import os, pathlib, signal\nfrom taorunner.datasets.placing import whole_folder\n"
+        f"with whole_folder(pathlib.Path({str(tmp_path / 'made')!r}), overwrite=False) as folder:\n"
+        "    (folder / 'half').write_text('x')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGKILL
+    (left,) = os.listdir(tmp_path)
+    assert left.startswith(".made.partial-")
+    with whole_folder(tmp_path / "made", overwrite=False) as folder:
+        (folder / "whole").write_text("x")
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["made", "made/whole"]
+
+
+def test_ids_that_are_no_ids_are_told_not_stumbled_over(tmp_path: Path) -> None:
+    root = tmp_path / "source"
+    picture(root / "a.jpg", 40, 30)
+    document = {
+        "images": [{"id": 1, "file_name": "a.jpg"}, {"id": [2], "file_name": "a.jpg"}, None],
+        "annotations": [{"image_id": [1], "category_id": 1, "bbox": [1, 1, 2, 2]},
+                        {"image_id": 1, "category_id": {}, "bbox": [1, 1, 2, 2]}, 7],
+        "categories": [{"id": 1, "name": "car", "supercategory": []}, {"id": {}, "name": "bus"}],
+    }  # fmt: skip
+    (root / "a.json").write_text(json.dumps(document))
+    codes = [finding.code for finding in read_dataset(root).findings]
+    assert sorted(codes) == ["coco-annotation"] * 3 + ["coco-category"] + ["coco-image"] * 2

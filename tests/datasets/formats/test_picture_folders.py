@@ -1,0 +1,76 @@
+"""Class folders and pictures with masks: laid out as TAO reads them, or told what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from shapes import picture
+
+from taorunner.datasets.picture_folders import lay_out
+from taorunner.errors import UserFilesError
+
+
+def files_of(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_class_folders_are_laid_out_with_their_list(tmp_path: Path) -> None:
+    for name in ("train/cat/a.jpg", "train/dog/b.jpg", "valid/cat/c.jpg", "valid/dog/d.png"):
+        picture(tmp_path / "source" / name, 20, 20)
+    done = lay_out(tmp_path / "source", tmp_path / "made", to="classification")
+    wanted = ["classes.txt", "train/cat/a.jpg", "train/dog/b.jpg", "val/cat/c.jpg", "val/dog/d.png"]
+    assert files_of(tmp_path / "made") == wanted
+    assert (tmp_path / "made/classes.txt").read_text() == "cat\ndog\n"
+    assert (done.images_before, done.images_after, done.subsets) == (4, 4, {"train": 2, "val": 2})
+    assert dict(done.after) == {"cat": 2, "dog": 2}
+
+
+def test_a_class_that_a_split_lacks_is_told(tmp_path: Path) -> None:
+    for name in ("train/cat/a.jpg", "train/dog/b.jpg", "val/cat/c.jpg"):
+        picture(tmp_path / "source" / name, 20, 20)
+    with pytest.raises(UserFilesError) as caught:
+        lay_out(tmp_path / "source", tmp_path / "made", to="classification")
+    assert [finding.code for finding in caught.value.findings] == ["class-set-differs"]
+    assert not (tmp_path / "made").exists()
+
+
+def test_two_files_for_one_place_are_told(tmp_path: Path) -> None:
+    for name in ("train/x/cat/a.jpg", "train/y/cat/a.jpg"):
+        picture(tmp_path / "source" / name, 20, 20)
+    with pytest.raises(UserFilesError) as caught:
+        lay_out(tmp_path / "source", tmp_path / "made", to="classification")
+    assert [finding.code for finding in caught.value.findings] == ["name-twice"]
+
+
+def mask(path: Path, width: int, height: int, mode: str = "L") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, (width, height)).save(path)
+
+
+def test_pictures_and_masks_are_paired_by_name(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for split in ("train", "valid"):
+        picture(source / split / "images/a.jpg", 20, 10)
+        mask(source / split / "masks/a.png", 20, 10, "P")
+    done = lay_out(source, tmp_path / "made", to="segmentation")
+    wanted = ["images/train/a.jpg", "images/val/a.jpg", "masks/train/a.png", "masks/val/a.png"]
+    assert files_of(tmp_path / "made") == wanted
+    assert (done.images_after, done.subsets) == (2, {"train": 1, "val": 1})
+
+
+def test_masks_that_do_not_fit_are_all_told(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for name in ("good", "small", "colour", "alone"):
+        picture(source / f"images/{name}.jpg", 20, 10)
+    mask(source / "masks/good.png", 20, 10)
+    mask(source / "masks/small.png", 10, 10)
+    mask(source / "masks/colour.png", 20, 10, "RGB")
+    mask(source / "masks/other.png", 20, 10)
+    with pytest.raises(UserFilesError) as caught:
+        lay_out(source, tmp_path / "made", to="segmentation")
+    assert sorted((f.code, f.file.name if f.file else "") for f in caught.value.findings) == [
+        ("mask-kind", "colour.png"), ("mask-missing", "alone.jpg"), ("mask-size", "small.png"),
+        ("picture-missing", "other.png"),
+    ]  # fmt: skip

@@ -1,0 +1,112 @@
+"""Every format as a tool writes it, to KITTI, to COCO, to KITTI: nothing is lost and nothing moves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from shapes import CLASSES, PICTURES, SHAPES
+
+from taorunner.datasets.convert import Conversion, convert
+from taorunner.datasets.formats.recognise import read_dataset
+
+Facts = dict[tuple[str, str], tuple[int, int, list[tuple[str, tuple[float, ...]]]]]
+
+
+def facts_of(folder: Path, names: dict[str, str]) -> Facts:
+    """(subset, stem) to size and boxes, read back."""
+    return {
+        (image.subset, image.path.stem): (
+            image.width,
+            image.height,
+            sorted((names.get(b.name, b.name), (b.x_min, b.y_min, b.x_max, b.y_max)) for b in image.boxes),
+        )
+        for image in read_dataset(folder).images
+    }
+
+
+def wanted(subsets: bool) -> Facts:
+    return {
+        (subset if subsets else "", Path(name).stem): (
+            width,
+            height,
+            sorted((n.lower().replace(" ", "_"), tuple(corners)) for n, *corners in boxes),
+        )
+        for name, (subset, width, height, boxes) in PICTURES.items()
+    }
+
+
+def assert_same(found: Facts, meant: Facts) -> None:
+    assert found.keys() == meant.keys()
+    for key, (width, height, boxes) in meant.items():
+        assert found[key][:2] == (width, height), key
+        assert [name for name, _ in found[key][2]] == [name for name, _ in boxes], key
+        for (_, corners), (_, meant_corners) in zip(found[key][2], boxes, strict=True):
+            assert corners == pytest.approx(meant_corners, abs=0.01), key
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_dataset_goes_to_kitti_to_coco_and_back(shape: str, tmp_path: Path) -> None:
+    format_name, write, subsets = SHAPES[shape]
+    source = tmp_path / "source"
+    write(source)
+    first = convert(source, tmp_path / "kitti", to="kitti")
+    second = convert(tmp_path / "kitti", tmp_path / "coco", to="coco")
+    third = convert(tmp_path / "coco", tmp_path / "again", to="kitti")
+    assert first.format == format_name
+    assert [one.format for one in (second, third)] == ["kitti", "coco"]
+    assert [(one.images_before, one.images_after, one.backgrounds) for one in (first, second, third)] == [
+        (6, 6, 2)
+    ] * 3
+    assert [dict(+one.after) for one in (first, second, third)] == [
+        {"car": 2, "traffic_light": 2, "person": 2}
+    ] * 3
+    for folder in ("kitti", "coco", "again"):
+        assert_same(facts_of(tmp_path / folder, {}), wanted(subsets))
+    again = {
+        path.relative_to(tmp_path / "again") for path in (tmp_path / "again").rglob("*") if path.is_file()
+    }
+    assert again == {
+        path.relative_to(tmp_path / "kitti") for path in (tmp_path / "kitti").rglob("*") if path.is_file()
+    }
+    errors = [finding for finding in (*first.findings, *second.findings, *third.findings) if finding.is_error]
+    assert errors == []
+
+
+@pytest.mark.parametrize("to", ["coco", "odvg"])
+def test_class_names_stay_as_they_are_where_tao_reads_them(to: str, tmp_path: Path) -> None:
+    SHAPES["cvat"][1](tmp_path / "source")
+    done = convert(tmp_path / "source", tmp_path / "made", to=to)
+    assert [(c.name, c.written, c.before) for c in done.classes] == [(name, name, 2) for name in CLASSES]
+    assert read_dataset(tmp_path / "made").classes == CLASSES
+
+
+def test_kitti_keeps_its_own_columns_and_loses_the_sixteenth(tmp_path: Path) -> None:
+    SHAPES["kitti-16"][1](tmp_path / "source")
+    convert(tmp_path / "source", tmp_path / "made", to="kitti")
+    text = (tmp_path / "made/train/labels/one.txt").read_text()
+    assert (
+        text
+        == "car 0.5 1 -1.57 10 8 30.5 28.25 1 2 3 4 5 6 0.1\nperson 0.5 1 -1.57 1 2 9 40 1 2 3 4 5 6 0.1\n"
+    )
+    assert (tmp_path / "made/train/labels/empty.txt").read_text() == ""
+
+
+def test_coco_is_written_with_all_that_tao_wants(tmp_path: Path) -> None:
+    SHAPES["coco-flat-id-0"][1](tmp_path / "source")
+    convert(tmp_path / "source", tmp_path / "made", to="coco")
+    document = json.loads((tmp_path / "made/annotations.json").read_text())
+    assert document["categories"] == [{"id": i, "name": name} for i, name in enumerate(CLASSES, start=1)]
+    assert document["images"][0] == {"id": 1, "file_name": "one.jpg", "width": 64, "height": 48}
+    assert document["annotations"][0] == {
+        "id": 1, "image_id": 1, "category_id": 1, "bbox": [10.0, 8.0, 20.5, 20.25], "area": 415.125, "iscrowd": 0,
+    }  # fmt: skip
+    assert (tmp_path / "made/label_map.txt").read_text().splitlines() == list(CLASSES)
+
+
+def test_pictures_are_linked_not_copied(tmp_path: Path) -> None:
+    SHAPES["vott"][1](tmp_path / "source")
+    done: Conversion = convert(tmp_path / "source", tmp_path / "made", to="kitti")
+    assert dict(done.placed) == {"hard links": 6}
+    assert (tmp_path / "made/images/three.a.jpg").samefile(tmp_path / "source/three.a.JPG")
