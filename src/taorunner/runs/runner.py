@@ -55,6 +55,7 @@ TICK_S = 0.25
 TICK_WAITING_S = 0.08
 """While runs wait for GPUs: what comes free stands idle no longer than this."""
 STATUS_EVERY_S = 0.5
+STOPS_EVERY_S = 0.2
 _INBOX_SIZE = 32
 """Messages; a piece of output is 256 KiB at most. A log that is faster than we are waits in the pipe, not in memory."""
 _MESSAGES_A_TURN = 64
@@ -90,7 +91,7 @@ class BatchRunner:
         self._undecided: set[str] = set()
         self._uncleared: set[str] = set()
         self._stop_all = threading.Event()
-        self._last_status_s = 0.0
+        self._last_status_s = self._last_stops_s = 0.0
         self._tick_s = TICK_S
         self._batch_stamp: tuple[int, int] | None = None
         self._care = Caretaker(store, environ)
@@ -431,6 +432,10 @@ class BatchRunner:
     # stopping
 
     def _obey_stop_requests(self) -> None:
+        moment = time.monotonic()
+        if moment - self._last_stops_s < STOPS_EVERY_S and not self._stop_all.is_set():
+            return
+        self._last_stops_s = moment
         for run_id, record in list(self._journal.records.items()):
             if record.state.is_final or run_id in self._undecided:
                 continue
