@@ -139,6 +139,8 @@ def proto_misfit(key: Key, scalar: ProtoScalar, name: str) -> Misfit | None:
 def _beyond(key: Key, value: Any, name: str) -> Misfit | None:
     if key.kind in ("int", "float") and isinstance(value, (int, float, str)):
         number = float(value)
+        if number == -1 and name.endswith("batch_size"):
+            return None  # any size, in export and gen_trt_engine; NVIDIA's own specs have it
         if (key.least is not None and number < key.least) or (key.most is not None and number > key.most):
             return _out_of_range(key, value, name, Severity.WARNING)
     if (
