@@ -36,7 +36,21 @@ def shape_of(text: str, spec_format: str) -> str:
 
     In YAML a line that begins with # may belong to a text, which may hold variables.
     """
-    return NUMBER.sub(r"\g<1>0", _without_comments(text, spec_format))
+    return _parts(text, spec_format)[0]
+
+
+@lru_cache(maxsize=8)
+def _parts(text: str, spec_format: str) -> tuple[str, list[str]]:
+    """The shape and the numbers that it lacks. Kept for a moment: a text is asked for twice in a row."""
+    parts = NUMBER.split(COMMENT_LINE.sub("#", text) if spec_format == "prototxt" else text)
+    numbers = parts[2::3]
+    parts[2::3] = ["0"] * len(numbers)
+    return "".join(parts), numbers
+
+
+@lru_cache(maxsize=512)
+def _names(shape: str) -> tuple[str, ...]:
+    return tuple(sorted({str(use.name) for use in find_uses(shape)}))
 
 
 def check_schema(text: str, against: Against, values: Mapping[str, Value]) -> tuple[Finding, ...]:
@@ -44,8 +58,8 @@ def check_schema(text: str, against: Against, values: Mapping[str, Value]) -> tu
 
     A text that cannot be read, or has variables without a value, gives nothing: that is told elsewhere.
     """
-    names = {use.name for use in find_uses(text)} if "$" in text else ()
-    used = tuple((name, _frozen(values[name])) for name in sorted(str(n) for n in names) if name in values)
+    names = _names(shape_of(text, against.schema.format))
+    used = tuple((name, _frozen(values[name])) for name in names if name in values)
     look = _kept_findings if len(text) <= _LARGE else _quick_findings
     return look(text, against, used)
 
@@ -64,12 +78,10 @@ def check_rendered(rendered: Rendered, against: Against) -> tuple[Finding, ...]:
 
 
 def _quick_findings(text: str, against: Against, used: _Used) -> tuple[Finding, ...]:
-    spec_format = against.schema.format
-    limits = _limits(shape_of(text, spec_format), against, used)
-    if limits is not None:
-        numbers = NUMBER.findall(_without_comments(text, spec_format))
-        if all(limit is None or limit.allows(n) for limit, (_, n) in zip(limits, numbers, strict=True)):
-            return ()
+    shape, numbers = _parts(text, against.schema.format)
+    limits = _limits(shape, against, used)
+    if limits is not None and all(limit.allows(numbers[place]) for place, limit in limits):
+        return ()
     rendered = _render(text, against, used)
     return () if rendered is None else check_rendered(rendered, against)
 
@@ -78,8 +90,8 @@ _kept_findings = lru_cache(maxsize=512)(_quick_findings)
 
 
 @lru_cache(maxsize=512)
-def _limits(shape: str, against: Against, used: _Used) -> tuple[Limit | None, ...] | None:
-    """For each number of the shape what it has to be; None when there is something else to tell, too."""
+def _limits(shape: str, against: Against, used: _Used) -> tuple[tuple[int, Limit], ...] | None:
+    """For the numbers of the shape that are not free what they have to be; None when there is more to tell."""
     rendered = _render(shape, against, used)
     walk = _walk(rendered.text, against) if rendered is not None else None
     if rendered is None or walk is None:
@@ -89,7 +101,7 @@ def _limits(shape: str, against: Against, used: _Used) -> tuple[Limit | None, ..
     judged = limits.keys() & set(places)
     if any(rendered.origin(problem.offset) not in judged for problem in walk.problems):
         return None
-    return tuple(limits.get(place) for place in places)
+    return tuple((index, limits[place]) for index, place in enumerate(places) if place in limits)
 
 
 def _render(text: str, against: Against, used: _Used) -> Rendered | None:
@@ -108,10 +120,6 @@ def _walk(text: str, against: Against) -> Walk | None:
     if document.problems or not isinstance(document.value, dict):
         return None
     return walk_yaml(text, document, against)
-
-
-def _without_comments(text: str, spec_format: str) -> str:
-    return COMMENT_LINE.sub("#", text) if spec_format == "prototxt" else text
 
 
 def _frozen(value: Value) -> Value:
