@@ -43,12 +43,20 @@ def _measure_inside(root: Path, file: Path, times: int) -> None:
 
     from taorunner.planning.validate import validate_projects
     from taorunner.project.workspace import find_workspace
-    from taorunner.specs import check, template
+    from taorunner.specs import check, schema_text, template
 
     workspace = find_workspace(root, None, os.environ)
 
     def validate() -> None:
-        for kept in (check._kept_findings, check._findings_of_shape, template._parse_kept):
+        for kept in (
+            check._kept_findings,
+            check._findings_of_shape,
+            template._parse_kept,
+            schema_text._kept_findings,
+            schema_text._limits,
+            schema_text._names,
+            schema_text._parts,
+        ):
             kept.cache_clear()
         found = validate_projects(workspace, [PROJECT], os.environ)
         if found:

@@ -9,7 +9,7 @@ Files that are edited go through ruamel's round-trip loader elsewhere; this modu
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +57,10 @@ class YamlDocument:
     problems: list[YamlProblem] = field(default_factory=list)
     _places: dict[int, dict[Hashable, tuple[Place, Place]]] = field(default_factory=dict)
     _root: Place = (1, 1)
+
+    def places_in(self, container: Any) -> Mapping[Hashable, tuple[Place, Place]]:
+        """Where each key and each value of a mapping or list of this document stands; in a list both are the item's."""
+        return self._places[id(container)]
 
     def place(self, path: Sequence[str | int], *, of_key: bool = False) -> Place:
         """Where the value at ``path`` stands (or its key). A path that leads nowhere gives its deepest known part."""

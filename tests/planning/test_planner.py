@@ -28,8 +28,9 @@ train:
   num_epochs: 12
   gpu_ids: $gpu_ids
 dataset:
-  root: ${dataset_raw}/images
-  other: ${results_dir}
+  quant_calibration_data_sources:
+    image_dir: ${dataset_raw}/images
+    other: ${results_dir}
 """
 DSSD = {
     "head": "dssd", "backbone": "resnet18", "repository": "pretrained_object_detection", "model_key": "secret_key",
@@ -124,7 +125,7 @@ def test_a_pytorch_training_gets_overrides_without_blanks_and_dense_ids_in_the_s
     assert made.spec is not None
     assert "gpu_ids: [0, 1]" in made.spec.text
     assert "num_gpus: 2" in made.spec.text
-    assert "root: /workspace/projects/example_01/data/kitti/train/images" in made.spec.text
+    assert "image_dir: /workspace/projects/example_01/data/kitti/train/images" in made.spec.text
 
 
 def test_only_training_takes_several_gpus_in_tf1(workspace: Callable[..., Workspace]) -> None:

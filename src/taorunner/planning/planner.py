@@ -35,12 +35,14 @@ from taorunner.planning.request import ACTION_OF_COMMAND, ActionRequest, Caller,
 from taorunner.planning.resume import NoResume, resumed
 from taorunner.planning.run_ids import new_run_id
 from taorunner.planning.spec_files import find_spec
+from taorunner.planning.spec_schemas import override_misfits, schema_for
 from taorunner.planning.values import RunValues, ValueFinder
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.workspace import Workspace
-from taorunner.specs.check import PreparedSpec, prepare_spec, read_number
+from taorunner.specs.check import PreparedSpec, flattened, prepare_spec, read_number
+from taorunner.specs.schema_check import Against
 from taorunner.text import did_you_mean
 from taorunner.yaml_nodes import read_yaml
 
@@ -280,8 +282,25 @@ def _spec(
     overrides: dict[str, object] = dict(experiment.overrides)
     if contract.override_syntax is OverrideSyntax.NONE:
         overrides.update({key: _typed(text) for key, text in planning.request.overrides.items()})
-    prepared = prepare_spec(path, spec.format, values.variables, overrides, keys)
-    return prepared, path, list(prepared.findings)
+    against = schema_for(contract, [*(key for key, _ in flattened(overrides)), *planning.request.overrides])
+    prepared = prepare_spec(path, spec.format, values.variables, overrides, keys, against)
+    findings = [*prepared.findings, *_override_findings(planning, experiment, against)]
+    return replace(prepared, text=None) if has_errors(findings) else prepared, path, findings
+
+
+def _override_findings(
+    planning: _Planning, experiment: Experiment, against: Against | None
+) -> Iterator[Finding]:
+    """Overrides that do not agree with the schema: those of the file at their key, those typed without a place."""
+    if against is None:
+        return
+    typed = {key: _typed(text) for key, text in planning.request.overrides.items()}
+    for key, misfit in override_misfits(experiment.overrides, against):
+        if key not in typed:
+            at = _at(planning, experiment, ("overrides", key), misfit.code, misfit.message, misfit.hint)
+            yield replace(at, severity=misfit.severity)
+    for key, misfit in override_misfits(typed, against):
+        yield Finding(misfit.severity, misfit.code, f"--set {key}: {misfit.message}", misfit.hint)
 
 
 def _typed(text: str) -> object:

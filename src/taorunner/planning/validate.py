@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework, SpecContract
@@ -17,6 +18,7 @@ from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.networks import Networks
 from taorunner.planning.plan import HOST_BACKENDS
 from taorunner.planning.spec_files import SUFFIXES
+from taorunner.planning.spec_schemas import override_misfits, schema_for
 from taorunner.planning.values import VARIABLES
 from taorunner.planning.weights import find_pretrained, pretrained_dir
 from taorunner.project.experiments import Experiment
@@ -24,8 +26,14 @@ from taorunner.project.layout import check_layout
 from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.workspace import Workspace
-from taorunner.specs.check import check_template, prepare_spec
+from taorunner.specs.check import check_template, flattened, prepare_spec
+from taorunner.specs.schema_check import Against
 from taorunner.text import did_you_mean, printable
+
+_STAND_INS: Mapping[str, Any] = {
+    name: 1 if name == "num_gpus" else [0] if name == "gpu_ids" else f"/{name}" for name in VARIABLES
+}
+"""What the variables of a template are taken for while no run gives them values."""
 
 
 @dataclass(slots=True)
@@ -38,6 +46,14 @@ class _Checks:
     contracts: dict[tuple[str, str | None], dict[str, Contract]] = field(default_factory=dict)
     folders: dict[Path, frozenset[str]] = field(default_factory=dict)
     weights: dict[tuple[str, str, Framework], str | None] = field(default_factory=dict)
+    schemas: dict[tuple[int, bool], Against | None] = field(default_factory=dict)
+
+    def against(self, contract: Contract, *, missing: bool) -> Against | None:
+        """The schema of a contract that ``contracts_of`` gave, which are made once."""
+        key = (id(contract), missing)
+        if key not in self.schemas:
+            self.schemas[key] = schema_for(contract, missing=missing)
+        return self.schemas[key]
 
     def __post_init__(self) -> None:
         self.heads = frozenset(self.networks.names)
@@ -159,20 +175,40 @@ def _experiment(
                 yield project.finding(Severity.ERROR, "missing-spec", message, owner, hint=hint, of_key=True)
         elif path_found not in seen:
             seen.add(path_found)
-            yield from _spec(path_found, contract.spec, experiment, known, is_train=action == "train")
+            # a spec found under the name of another action need not have what this one reads
+            own_name = path_found.stem == contract.spec.stems[0]
+            against = checks.against(contract, missing=own_name) if not experiment.overrides else None
+            if experiment.overrides:
+                given = [key for key, _ in flattened(experiment.overrides)]
+                against = schema_for(contract, given, missing=own_name)
+                if action == "train" and against is not None:
+                    yield from _overrides(project, experiment, against)
+            yield from _spec(
+                path_found, contract.spec, experiment, known, against, is_train=action == "train"
+            )
 
 
 def _spec(
-    path: Path, spec: SpecContract, experiment: Experiment, known: frozenset[str], *, is_train: bool
+    path: Path,
+    spec: SpecContract,
+    experiment: Experiment,
+    known: frozenset[str],
+    against: Against | None,
+    *,
+    is_train: bool,
 ) -> Iterator[Finding]:
-    findings = check_template(path, spec.format, known)
+    values = {**_STAND_INS, **experiment.vars}
+    findings = check_template(path, spec.format, known, against, values)
     yield from findings
     if is_train and experiment.overrides and not any(finding.is_error for finding in findings):
-        stand_ins = {
-            name: 1 if name == "num_gpus" else [0] if name == "gpu_ids" else f"/{name}" for name in VARIABLES
-        }
-        prepared = prepare_spec(path, spec.format, {**stand_ins, **experiment.vars}, experiment.overrides)
+        prepared = prepare_spec(path, spec.format, values, experiment.overrides)
         yield from (finding for finding in prepared.findings if finding not in findings)
+
+
+def _overrides(project: Project, experiment: Experiment, against: Against) -> Iterator[Finding]:
+    for key, misfit in override_misfits(experiment.overrides, against):
+        place = ("experiments", experiment.name, "overrides", key)
+        yield project.finding(misfit.severity, misfit.code, misfit.message, place, hint=misfit.hint)
 
 
 def _needs(project: Project, experiment: Experiment, network: Network) -> Iterator[Finding]:

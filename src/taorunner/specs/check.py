@@ -20,6 +20,8 @@ from typing import Any
 from taorunner.errors import Finding, Severity, has_errors
 from taorunner.specs.places import Lines, SpecProblemError
 from taorunner.specs.prototxt_nodes import parse_prototxt
+from taorunner.specs.schema_check import Against
+from taorunner.specs.schema_text import check_rendered, check_schema, shape_of
 from taorunner.specs.template import SpecTemplate, Value, parse_template, render
 from taorunner.text import printable
 from taorunner.yaml_nodes import read_yaml
@@ -38,13 +40,6 @@ _PLACEHOLDER = re.compile(
 )
 _HOST_PATH = re.compile(r"(?<![A-Za-z0-9_./$}])(?:/home/[^/\s\"']+/|/Users/[^/\s\"']+/|[A-Za-z]:\\)")
 _SHOWN_PER_KIND = 5
-
-_NUMBER = re.compile(
-    r"(:[ \t]*)-?(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,12})?(?:[eE][-+]?[0-9]{1,2})?(?=[ \t\r]*(?:#|$))",
-    re.MULTILINE,
-)
-"""A plain number that is the whole value, at the end of a line."""
-_COMMENT_LINE = re.compile(r"^[ \t]*#[^\n]*", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +78,15 @@ def load_spec(path: Path) -> SpecFile | tuple[Finding, ...]:
     return SpecFile(path, text)
 
 
-def check_template(path: Path, spec_format: str, known_names: Collection[str]) -> tuple[Finding, ...]:
-    """What can be said of a spec file before its values are known: the file, its syntax, its variables.
+def check_template(
+    path: Path,
+    spec_format: str,
+    known_names: Collection[str],
+    against: Against | None = None,
+    values: Mapping[str, Value] | None = None,
+) -> tuple[Finding, ...]:
+    """What can be said of a spec file before a run: the file, its syntax, its variables, and whether it agrees with
+    the schema once ``values``, known or stand-ins, are put in.
 
     Costs one read and one look-up when the same text has been seen with the same names, and hardly more when
     it differs from one only in numbers.
@@ -95,6 +97,8 @@ def check_template(path: Path, spec_format: str, known_names: Collection[str]) -
     names = known_names if isinstance(known_names, frozenset) else frozenset(known_names)
     look = _kept_findings if len(loaded.text) <= _LARGE else _findings
     findings = look(loaded.text, spec_format, names)
+    if against is not None and not has_errors(findings):
+        findings = (*findings, *check_schema(loaded.text, against, values or {}))
     return tuple(replace(finding, file=path) for finding in findings)
 
 
@@ -104,10 +108,12 @@ def prepare_spec(
     values: Mapping[str, Value],
     overrides: Mapping[str, object] | None = None,
     keys: Mapping[str, object] | None = None,
+    against: Against | None = None,
 ) -> PreparedSpec:
     """The spec with its variables replaced, then ``overrides`` (the user's) and ``keys`` (ours) set.
 
-    ``overrides`` may be nested or dotted. All findings point into the template at ``path``.
+    ``overrides`` may be nested or dotted. All findings point into the template at ``path``. ``against`` is the schema
+    that the rendered text has to agree with; what is overridden should be among what it knows as given.
     """
     loaded = load_spec(path)
     if not isinstance(loaded, SpecFile):
@@ -121,6 +127,8 @@ def prepare_spec(
         if problem is not None:
             line, column = rendered.locate(problem.offset or 0)
             findings.append(replace(problem.to_finding(), line=line, column=column))
+        elif against is not None:
+            findings += check_rendered(rendered, against)
     if not has_errors(findings):
         for dotted, value in [*flattened(overrides or {}), *flattened(keys or {})]:
             try:
@@ -230,9 +238,7 @@ def _findings(text: str, spec_format: str, names: frozenset[str]) -> tuple[Findi
 def _kept_findings(text: str, spec_format: str, names: frozenset[str]) -> tuple[Finding, ...]:
     """The specs of a sweep are one text with other numbers and comments. No finding is about these, so what is fine
     without them is fine; else the text itself is read, for the places in it."""
-    shape = _NUMBER.sub(r"\g<1>0", text)
-    if spec_format == "prototxt":  # in YAML such a line may belong to a text, which may hold variables
-        shape = _COMMENT_LINE.sub("#", shape)
+    shape = shape_of(text, spec_format)
     return _findings(text, spec_format, names) if _findings_of_shape(shape, spec_format, names) else ()
 
 

@@ -40,11 +40,15 @@ class Rendered:
     starts: tuple[int, ...]
     origins: tuple[tuple[int, bool], ...]
 
-    def locate(self, offset: int) -> tuple[int, int]:
-        """Line and column in the template of an offset in ``text``; in a value, those of its variable."""
+    def origin(self, offset: int) -> int:
+        """The offset in the template of an offset in ``text``; in a value, that of its variable."""
         index = max(0, bisect_right(self.starts, offset) - 1)
         origin, is_copied = self.origins[index]
-        return Lines(self.template.text).place(origin + (offset - self.starts[index] if is_copied else 0))
+        return origin + (offset - self.starts[index] if is_copied else 0)
+
+    def locate(self, offset: int) -> tuple[int, int]:
+        """Line and column in the template of an offset in ``text``; in a value, those of its variable."""
+        return Lines(self.template.text).place(self.origin(offset))
 
 
 def parse_template(text: str, spec_format: str) -> SpecTemplate:

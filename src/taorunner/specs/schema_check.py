@@ -1,0 +1,239 @@
+"""What in this text does not agree with the schema? Places are offsets in the text that was given.
+
+One walk finds everything: it goes on after each problem, where TAO's own check stops at the first one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from taorunner.errors import Severity
+from taorunner.specs.places import Lines
+from taorunner.specs.prototxt_nodes import ProtoField, ProtoList, ProtoMessage, ProtoScalar
+from taorunner.specs.schema import MISSING, Key, Schema
+from taorunner.specs.schema_values import Limit, Misfit, limit_of, proto_misfit, yaml_misfit
+from taorunner.text import did_you_mean, printable
+from taorunner.yaml_nodes import Place, YamlDocument
+
+ACTION_SECTIONS = frozenset([
+    "train", "evaluate", "inference", "export", "gen_trt_engine", "prune", "quantize", "distill",
+    "dataset_convert", "convert", "calibration", "calibration_tensorfile", "auto_label",
+])  # fmt: skip
+"""Top-level sections that only the action of that name reads. Source: tao/pytorch.md section 5."""
+
+_OTHER_GROUPS = {"deploy": frozenset(["checkpoint"]), "model": frozenset(["trt_engine"])}
+"""Keys of an action's section that belong to the action of that name in the other container."""
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """What a spec is held against. ``given``: dotted keys that get their value elsewhere, on the command line or by
+    an override; they may be missing. Without an ``action`` nothing is said of missing values."""
+
+    schema: Schema
+    action: str | None = None
+    group: str = "model"
+    given: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaProblem:
+    offset: int
+    misfit: Misfit
+
+
+@dataclass(slots=True)
+class Walk:
+    """``limits``: offset of each value that was looked at → what a plain number has to be there."""
+
+    problems: list[SchemaProblem] = field(default_factory=list)
+    limits: dict[int, Limit] = field(default_factory=dict)
+
+
+def walk_yaml(text: str, document: YamlDocument, against: Against) -> Walk:
+    """``text`` was read without problems and is a mapping."""
+    walker = _YamlWalker(Lines(text), document, against)
+    walker.section(document.value, None, ())
+    if against.action is not None:
+        walker.missing(against.action)
+    return walker.walk
+
+
+def walk_prototxt(message: ProtoMessage, against: Against) -> Walk:
+    walker = _ProtoWalker(against)
+    walker.section(message, None, ())
+    return walker.walk
+
+
+def check_override(dotted: str, value: Any, against: Against) -> Misfit | None:
+    """What is wrong with setting ``dotted`` to ``value``, apart from where it is written."""
+    names = tuple(name for name in dotted.split(".") if not name.isdigit())
+    key = against.schema.find(names)
+    if key is None:
+        for depth in range(1, len(names) + 1):
+            if against.schema.find(names[:depth]) is None:
+                above = against.schema.find(names[: depth - 1])
+                if above is not None and above.kind != "section":
+                    return None  # below a list or a map: said by nobody
+                keys = against.schema.keys(None if above is None else above.section)
+                return _unknown(against.schema, names[:depth], keys)
+    if key is None or not isinstance(value, (str, int, float, bool)) or _is_open(value):
+        return None
+    if against.schema.format == "prototxt":
+        kind = "string" if isinstance(value, str) and key.kind == "str" else "number"
+        if isinstance(value, (str, bool)) and kind != "string":
+            kind = "word"
+        return proto_misfit(key, ProtoScalar(value, kind, 0, 0), dotted)
+    return yaml_misfit(key, value, dotted)
+
+
+def _is_open(value: Any) -> bool:
+    """True for what OmegaConf will replace or demand later."""
+    return isinstance(value, str) and (value == MISSING or "${" in value)
+
+
+def _unknown(schema: Schema, path: tuple[str, ...], keys: Collection[str]) -> Misfit:
+    where = f"section {'.'.join(path[:-1])}" if len(path) > 1 else "spec"
+    message = f'the {where} of "{schema.name}" has no key "{printable(path[-1])[:80]}" in {schema.release}'
+    other = schema.elsewhere(path)
+    if other is not None:
+        return Misfit(Severity.ERROR, "other-release", f"{message} ({other})", "remove it, or set release")
+    return Misfit(Severity.ERROR, "unknown-key", message, did_you_mean(path[-1], list(keys)))
+
+
+class _YamlWalker:
+    def __init__(self, lines: Lines, document: YamlDocument, against: Against) -> None:
+        self._lines, self._document, self._against = lines, document, against
+        self._seen: set[tuple[int, Hashable]] = set()
+        self.walk = Walk()
+
+    def section(self, value: Mapping[Any, Any], number: int | None, path: tuple[str, ...]) -> None:
+        if (id(value), number) in self._seen:
+            return  # an alias: told where it was first met
+        self._seen.add((id(value), number))
+        schema = self._against.schema
+        keys = schema.keys(number)
+        places = self._document.places_in(value)
+        for name, inner in value.items():
+            key_place, place = places[name]
+            key = keys.get(name)
+            inner_path = (*path, str(name))
+            if key is None:
+                self._tell(key_place, _unknown(schema, inner_path, keys))
+            else:
+                self.value(key, inner, place, inner_path)
+
+    def value(self, key: Key, value: Any, place: Place, path: tuple[str, ...]) -> None:
+        dotted = ".".join(path)
+        if dotted in self._against.given:
+            return
+        if value == MISSING:
+            self._demanded(place, path)
+            return
+        if _is_open(value):
+            return
+        misfit = yaml_misfit(key, value, dotted)
+        if misfit is not None:
+            self._tell(place, misfit)
+        if key.kind == "section" and isinstance(value, dict):
+            self.section(value, key.section, path)
+        elif key.of is not None and misfit is None and isinstance(value, (dict, list)):
+            places = self._document.places_in(value)
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            for name, item in items:
+                if key.of.kind == "section" and isinstance(item, dict):
+                    self.section(item, key.of.section, path)
+                elif not isinstance(item, (dict, list)):  # OmegaConf takes any collection where it merges
+                    self.value(key.of, item, places[name][1], path)
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            self._limit(key, place)
+
+    def missing(self, action: str) -> None:
+        """Values that the action's own section must have, and neither the spec nor the command line gives."""
+        schema, root = self._against.schema, self._document.value
+        path: tuple[str, ...] = (action,) if schema.has_own_sections else ()
+        above = schema.find(path) if path else None
+        if path and (above is None or above.kind != "section"):
+            return
+        section = root.get(action) if path else root
+        written = section if isinstance(section, dict) else {}
+        for name, key in schema.keys(above.section if above is not None else None).items():
+            dotted = ".".join((*path, name))
+            if key.default != MISSING or name in written or dotted in self._against.given:
+                continue
+            if path and name in _OTHER_GROUPS.get(self._against.group, ()):
+                continue
+            place = self._document.place(path, of_key=True)
+            message = f"{action} has no {dotted}, which TAO has no default for"
+            hint = f"write {name}: below {action}" if path else f"write {name}:"
+            self._tell(place, Misfit(Severity.WARNING, "missing-value", message, hint))
+
+    def _demanded(self, place: Place, path: tuple[str, ...]) -> None:
+        action = self._against.action
+        if action is None or (path[0] in ACTION_SECTIONS and path[0] != action):
+            return
+        if path[0] == action and path[-1] in _OTHER_GROUPS.get(self._against.group, ()):
+            return
+        is_own = path[0] == action or not self._against.schema.has_own_sections
+        severity = Severity.ERROR if is_own else Severity.WARNING
+        message = f'{".".join(path)} still is "{MISSING}", a value that has to be given'
+        self._tell(
+            place, Misfit(severity, "missing-value", message, "write the value, or give it with --set")
+        )
+
+    def _limit(self, key: Key, place: Place) -> None:
+        limit = limit_of(key, "yaml")
+        if limit is not None:
+            self.walk.limits[self._lines.offset(*place)] = limit
+
+    def _tell(self, place: Place, misfit: Misfit) -> None:
+        self.walk.problems.append(SchemaProblem(self._lines.offset(*place), misfit))
+
+
+class _ProtoWalker:
+    def __init__(self, against: Against) -> None:
+        self._against = against
+        self.walk = Walk()
+
+    def section(self, message: ProtoMessage, number: int | None, path: tuple[str, ...]) -> None:
+        schema = self._against.schema
+        keys = schema.keys(number)
+        for item in message.fields:
+            key = keys.get(item.name)
+            if key is None:
+                self._tell(item.start, _unknown(schema, (*path, item.name), keys))
+            else:
+                self._field(key, item, (*path, item.name))
+
+    def _field(self, key: Key, item: ProtoField, path: tuple[str, ...]) -> None:
+        values: Sequence[ProtoScalar | ProtoMessage]
+        if not isinstance(item.value, ProtoList):
+            values = [item.value]
+        elif key.is_repeated:
+            values = item.value.items
+        else:
+            message = f"{'.'.join(path)} takes one value, this is a list"
+            self._tell(
+                item.value.start, Misfit(Severity.ERROR, "wrong-type", message, "leave the brackets out")
+            )
+            return
+        dotted = ".".join(path)
+        for value in values:
+            if isinstance(value, ProtoScalar):
+                misfit = proto_misfit(key, value, dotted)
+                if misfit is not None:
+                    self._tell(value.start, misfit)
+                if value.kind == "number":
+                    limit = limit_of(key, "prototxt")
+                    if limit is not None:
+                        self.walk.limits[value.start] = limit
+            elif key.kind == "section":
+                self.section(value, key.section, path)
+            else:
+                message = f"{dotted} takes a single value, this is a section"
+                self._tell(value.start, Misfit(Severity.ERROR, "wrong-type", message, f"write {path[-1]}: …"))
+
+    def _tell(self, offset: int, misfit: Misfit) -> None:
+        self.walk.problems.append(SchemaProblem(offset, misfit))

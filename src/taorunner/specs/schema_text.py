@@ -1,0 +1,126 @@
+"""Does a spec as the user wrote it, with its variables, agree with the schema? Findings point into that text.
+
+The specs of a sweep are one text with other numbers. Such a text is walked once, with each number replaced by 0, which
+tells what every number has to be; the others only have their numbers looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+from taorunner.errors import Finding, has_errors
+from taorunner.specs.places import SpecProblemError
+from taorunner.specs.prototxt_nodes import parse_prototxt
+from taorunner.specs.schema_check import Against, Walk, walk_prototxt, walk_yaml
+from taorunner.specs.schema_values import Limit
+from taorunner.specs.template import Rendered, Value, parse_template, render
+from taorunner.specs.template_parts import MAX_PROBLEMS, find_uses
+from taorunner.yaml_nodes import read_yaml
+
+NUMBER = re.compile(
+    r"(:[ \t]*)(-?(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,12})?(?:[eE][-+]?[0-9]{1,2})?)(?=[ \t\r]*(?:#|$))",
+    re.MULTILINE,
+)
+"""A plain number that is the whole value, at the end of a line."""
+COMMENT_LINE = re.compile(r"^[ \t]*#[^\n]*", re.MULTILINE)
+
+_LARGE = 256 * 1024  # texts above this many characters are not kept
+
+_Used = tuple[tuple[str, Value], ...]
+
+
+def shape_of(text: str, spec_format: str) -> str:
+    """The text without its numbers and, where that is safe, its comments.
+
+    In YAML a line that begins with # may belong to a text, which may hold variables.
+    """
+    return _parts(text, spec_format)[0]
+
+
+@lru_cache(maxsize=8)
+def _parts(text: str, spec_format: str) -> tuple[str, list[str]]:
+    """The shape and the numbers that it lacks. Kept for a moment: a text is asked for twice in a row."""
+    parts = NUMBER.split(COMMENT_LINE.sub("#", text) if spec_format == "prototxt" else text)
+    numbers = parts[2::3]
+    parts[2::3] = ["0"] * len(numbers)
+    return "".join(parts), numbers
+
+
+@lru_cache(maxsize=512)
+def _names(shape: str) -> tuple[str, ...]:
+    return tuple(sorted({str(use.name) for use in find_uses(shape)}))
+
+
+def check_schema(text: str, against: Against, values: Mapping[str, Value]) -> tuple[Finding, ...]:
+    """What of the template ``text`` does not agree with the schema, once ``values`` are put in. Carries no file.
+
+    A text that cannot be read, or has variables without a value, gives nothing: that is told elsewhere.
+    """
+    names = _names(shape_of(text, against.schema.format))
+    used = tuple((name, _frozen(values[name])) for name in names if name in values)
+    look = _kept_findings if len(text) <= _LARGE else _quick_findings
+    return look(text, against, used)
+
+
+def check_rendered(rendered: Rendered, against: Against) -> tuple[Finding, ...]:
+    """The same for a text that has been rendered and can be read."""
+    walk = _walk(rendered.text, against)
+    if walk is None:
+        return ()
+    findings = []
+    for problem in walk.problems[:MAX_PROBLEMS]:
+        line, column = rendered.locate(problem.offset)
+        told = problem.misfit
+        findings.append(Finding(told.severity, told.code, told.message, told.hint, None, line, column))
+    return tuple(findings)
+
+
+def _quick_findings(text: str, against: Against, used: _Used) -> tuple[Finding, ...]:
+    shape, numbers = _parts(text, against.schema.format)
+    limits = _limits(shape, against, used)
+    if limits is not None and all(limit.allows(numbers[place]) for place, limit in limits):
+        return ()
+    rendered = _render(text, against, used)
+    return () if rendered is None else check_rendered(rendered, against)
+
+
+_kept_findings = lru_cache(maxsize=512)(_quick_findings)
+
+
+@lru_cache(maxsize=512)
+def _limits(shape: str, against: Against, used: _Used) -> tuple[tuple[int, Limit], ...] | None:
+    """For the numbers of the shape that are not free what they have to be; None when there is more to tell."""
+    rendered = _render(shape, against, used)
+    walk = _walk(rendered.text, against) if rendered is not None else None
+    if rendered is None or walk is None:
+        return None
+    limits = {rendered.origin(offset): limit for offset, limit in walk.limits.items()}
+    places = [match.start(2) for match in NUMBER.finditer(shape)]
+    judged = limits.keys() & set(places)
+    if any(rendered.origin(problem.offset) not in judged for problem in walk.problems):
+        return None
+    return tuple((index, limits[place]) for index, place in enumerate(places) if place in limits)
+
+
+def _render(text: str, against: Against, used: _Used) -> Rendered | None:
+    template = parse_template(text, against.schema.format)
+    rendered = render(template, dict(used))
+    return None if has_errors(rendered.findings) else rendered
+
+
+def _walk(text: str, against: Against) -> Walk | None:
+    if against.schema.format == "prototxt":
+        try:
+            return walk_prototxt(parse_prototxt(text), against)
+        except SpecProblemError:
+            return None
+    document = read_yaml(text)
+    if document.problems or not isinstance(document.value, dict):
+        return None
+    return walk_yaml(text, document, against)
+
+
+def _frozen(value: Value) -> Value:
+    return tuple(value) if isinstance(value, list) else value

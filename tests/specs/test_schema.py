@@ -1,0 +1,110 @@
+"""A spec against the schema of its network: what is found, and where in the file that the user wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from taorunner.specs.check import check_template, prepare_spec
+from taorunner.specs.schema import find_schema
+from taorunner.specs.schema_check import Against, check_override
+
+
+def against(network: str, action: str = "train", version: str = "6.26.3", *given: str) -> Against:
+    schema = find_schema(network, action, version)
+    assert schema is not None
+    return Against(schema, action, "model", frozenset(given))
+
+
+def found(tmp_path: Path, text: str, held: Against, **values: str | int) -> list[tuple[str, str, int | None]]:
+    path = tmp_path / "spec"
+    path.write_text(text, encoding="utf-8")
+    findings = check_template(path, held.schema.format, list(values), held, values)
+    return [(finding.severity.value, finding.code, finding.line) for finding in findings]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("  num_epochs: 12", []),
+        ("  num_epochs: $epochs", []),
+        ("  num_epoch: 12", [("error", "unknown-key", 3)]),
+        ("  num_epochs: 1.5", [("error", "wrong-type", 3)]),
+        ("  num_epochs: many", [("error", "wrong-type", 3)]),
+        ('  num_epochs: "7"', []),
+        ("  num_epochs: -5", [("warning", "out-of-range", 3)]),
+        ("  num_epochs: ${train.other}", []),
+        ("  num_epochs: ???", [("error", "missing-value", 3)]),
+        ("  optim: [1]", [("error", "wrong-type", 3)]),
+        ("  optim: {lr_scheduler: Sometimes}", [("warning", "not-an-option", 3)]),
+    ],
+)
+def test_yaml(tmp_path: Path, line: str, expected: list[tuple[str, str, int]]) -> None:
+    text = f"# twelve epochs\ntrain:\n{line}\n"
+    assert found(tmp_path, text, against("dino"), epochs=12) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("  num_epochs: 80", []),
+        ("  num_epoch: 80", [("error", "unknown-key", 3)]),
+        ("  num_epochs: 1.5", [("error", "wrong-type", 3)]),
+        ('  num_epochs: "80"', [("error", "wrong-type", 3)]),
+        ("  num_epochs: -1", [("error", "out-of-range", 3)]),
+        ("  regularizer { type: L3 }", [("error", "not-an-option", 3)]),
+        ("  num_epochs { }", [("error", "wrong-type", 3)]),
+        ("  num_epochs: [1, 2]", [("error", "wrong-type", 3)]),
+    ],
+)
+def test_protobuf_text(tmp_path: Path, line: str, expected: list[tuple[str, str, int]]) -> None:
+    text = f"random_seed: 42\ntraining_config {{\n{line}\n}}\n"
+    assert found(tmp_path, text, against("dssd", version="5.0.0")) == expected
+
+
+def test_a_number_is_judged_in_each_text_of_a_sweep(tmp_path: Path) -> None:
+    text = "train:\n  num_epochs: {}\n"
+    seen = [found(tmp_path, text.format(number), against("dino")) for number in ("3", "0", "2.5", "4")]
+    assert seen == [[], [("warning", "out-of-range", 2)], [("error", "wrong-type", 2)], []]
+
+
+def test_a_place_behind_a_variable_is_the_templates(tmp_path: Path) -> None:
+    path = tmp_path / "train.yaml"
+    path.write_text("train: {results_dir: $results_dir, num_epoch: 3}\n", encoding="utf-8")
+    prepared = prepare_spec(
+        path, "yaml", {"results_dir": "/a/long/folder/of/results"}, against=against("dino")
+    )
+    assert [(f.code, f.line, f.column) for f in prepared.findings] == [("unknown-key", 1, 36)]
+
+
+def test_a_key_of_another_release_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "train.yaml"
+    path.write_text("quantize:\n  layers: []\n", encoding="utf-8")
+    findings = check_template(path, "yaml", [], against("dino", version="6.0.0"), {})
+    assert [(f.code, f.line) for f in findings] == [("other-release", 1)]
+    assert "(since " in findings[0].message
+
+
+def test_a_value_from_the_command_line_is_not_missing(tmp_path: Path) -> None:
+    text = "evaluate:\n  checkpoint: ???\n"
+    assert found(tmp_path, text, against("dino", "evaluate")) == [("error", "missing-value", 2)]
+    assert found(tmp_path, text, against("dino", "evaluate", "6.26.3", "evaluate.checkpoint")) == []
+
+
+def test_a_release_without_schema_is_not_checked() -> None:
+    assert find_schema("dino", "train", "5.5.0") is None
+    assert find_schema("tinydet", "train", "embedded") is None
+
+
+def test_an_override_is_held_against_the_same_schema() -> None:
+    held = against("dino")
+    told = {
+        key: misfit.code if (misfit := check_override(key, value, held)) else None
+        for key, value in {"train.num_epochs": 3, "train.num_epoch": 3, "train.optim.lr": "fast"}.items()
+    }
+    assert told == {
+        "train.num_epochs": None,
+        "train.num_epoch": "unknown-key",
+        "train.optim.lr": "wrong-type",
+    }
