@@ -22,7 +22,7 @@ from taorunner.runs.store import RunStore
 if TYPE_CHECKING:
     from taorunner.runs.runner import BatchRunner
 
-_M_ARENA_MAX = -8
+_M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3
 """Source: malloc.h of glibc."""
 
 
@@ -30,7 +30,7 @@ def main() -> None:
     os.setsid()
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTSTP):
         signal.signal(number, signal.SIG_IGN)
-    _share_one_heap()
+    _keep_memory_flat()
     gc.disable()
     _get_ready()
     gc.freeze()  # modules are no garbage, now or ever
@@ -41,14 +41,17 @@ def main() -> None:
         _own(RunStore(Path(state_dir)), batch_id, is_recovery=purpose == "recovery")
 
 
-def _share_one_heap() -> None:
-    """All threads allocate from one heap: what the thread of a run takes and the runner's gives back would leave holes
-    in a heap for each of them, and memory would grow for days. Other C libraries than glibc have only one."""
+def _keep_memory_flat() -> None:
+    """Each read takes 256 KiB and keeps the few bytes that came. Among what other threads allocate that would leave
+    holes, and memory would grow for days: so one heap for all threads, and large pieces outside of it. Only glibc
+    can be told."""
     import ctypes
     from contextlib import suppress
 
     with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_ARENA_MAX, 1)
+        libc.mallopt(_M_MMAP_THRESHOLD, 64 * 1024)
 
 
 def _get_ready() -> None:
