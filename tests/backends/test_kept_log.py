@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taorunner.backends.kept_log import BLOCK_BYTES, TAIL_BYTES, KeptLog, Tail
@@ -42,6 +42,7 @@ def steps(count: int, end: bytes, start: int = 0) -> bytes:
     return b"".join(b"step %d of many, loss 0.5%s" % (number, end) for number in range(start, start + count))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 3000), st.integers(1, 800), st.sampled_from([b"\r", b"\n"]), st.booleans(), SIZES)
 def test_every_byte_is_there_once_whatever_the_engine_forgot(
     before: int, after: int, end: bytes, forgets: bool, sizes: list[int]

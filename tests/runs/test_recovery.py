@@ -24,6 +24,7 @@ from taorunner.backends.base import (
     Report,
     Started,
 )  # fmt: skip
+from taorunner.backends.kept_log import KeptLog
 from taorunner.catalog.load import load_network
 from taorunner.errors import Finding, MachineError, RunStateError
 from taorunner.events import (
@@ -392,3 +393,28 @@ def test_a_position_does_not_count_lines_that_are_not_whole(tmp_path: Path) -> N
     again.close()
     assert (tmp_path / "console.log").read_bytes() == b"a ***\nerror\nhalf a ***\n"
     assert os.stat(tmp_path / "console.log").st_size == again.recorded.size  # noqa: PTH116
+
+
+def test_a_supervisor_after_a_restart_of_the_engine_misses_nothing_that_was_shown_and_not_kept(
+    tmp_path: Path,
+) -> None:
+    """An engine keeps a line when its LF comes: progress that ends with CR was shown, and its restart forgot it."""
+    log = ConsoleLog(tmp_path / "console.log", ["secret"])
+    log.write("stdout", b"kept\n1 of 3\r2 of 3\rhalf")
+    log.recorded.save(tmp_path / "position.json")
+    log.close()
+    found = RecordedLog.load(tmp_path / "position.json", tmp_path / "console.log")
+    again = ConsoleLog(tmp_path / "console.log", ["secret"], found)
+    kept = KeptLog(found.position.stdout, found.position.tails["stdout"])
+    unkept, new = kept.feed(b"kept\n3 of 3\nthe end\n")
+    again.write("stdout", new, unkept)
+    assert (tmp_path / "console.log").read_bytes() == b"kept\n1 of 3\r2 of 3\r3 of 3\nthe end\n"
+    assert again.recorded == RecordedLog(size=34, stdout=20, stderr=0)
+    again.close()
+
+
+def test_a_secret_is_not_written_beside_the_log(tmp_path: Path) -> None:
+    log = ConsoleLog(tmp_path / "console.log", ["secret"])
+    log.write("stdout", b"a secret\r")
+    assert log.recorded.tails == {"stdout": b"", "stderr": b""}
+    log.close()

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
+from taorunner.backends.kept_log import BLOCK_BYTES, Tail
 from taorunner.runs.log_position import RecordedLog
 from taorunner.text import MASK
 
@@ -34,13 +35,27 @@ class ConsoleLog:
         recorded = recorded or RecordedLog(size=size, start=size)
         self._size, self._start = recorded.size, recorded.start
         self.received: dict[str, int] = {"stdout": recorded.stdout, "stderr": recorded.stderr}
+        self._tails = {stream: Tail(begins=not count) for stream, count in self.received.items()}
+        for stream, tail in recorded.tails.items():
+            self._tails[stream] = Tail(begins=True)
+            self._tails[stream].add(tail)
 
     @property
     def recorded(self) -> RecordedLog:
         """Size and position that belong together: all that is in the file came from before the position."""
         held = {stream: len(self._carry.get(stream, b"")) for stream in self.received}
         stdout, stderr = (self.received[stream] - held[stream] for stream in ("stdout", "stderr"))
-        return RecordedLog(self._size, stdout, stderr, self._start)
+        tails = {stream: self._tail(stream, count) for stream, count in held.items()}
+        return RecordedLog(self._size, stdout, stderr, self._start, tails)
+
+    def _tail(self, stream: str, held: int) -> bytes:
+        """What stands behind the last LF: the engine may forget it. Nothing that is, or may be a piece of, a secret."""
+        data = self._tails[stream].data
+        data = data[: max(0, len(data) - held)]
+        data = data[data.rfind(b"\n") + 1 :]
+        may_be_cut = len(data) >= 2 * BLOCK_BYTES
+        is_secret = self._secrets and (may_be_cut or any(secret in data for secret in self._secrets))
+        return b"" if is_secret else data
 
     def write(self, stream: str, data: bytes, unkept: int = 0) -> bytes:
         """Takes a piece; gives the whole lines that were written now (masked), perhaps none.
@@ -48,6 +63,7 @@ class ConsoleLog:
         ``unkept``: so many of the bytes before are not in the engine's log, by which positions count.
         """
         self.received[stream] = self.received.get(stream, 0) + len(data) - unkept
+        self._tails[stream].add(data, unkept)
         carry = self._carry.get(stream, b"")
         if carry:
             data = carry + data

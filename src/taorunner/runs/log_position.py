@@ -7,9 +7,11 @@ count: they may hold half a secret and are asked for again as well.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from taorunner.backends.base import LogPosition
@@ -18,20 +20,26 @@ from taorunner.backends.base import LogPosition
 @dataclass(frozen=True, slots=True)
 class RecordedLog:
     """``size`` of console.log in bytes, how much of each stream it holds, and where in it this process began: before
-    ``start`` stands what an earlier attempt printed."""
+    ``start`` stands what an earlier attempt printed. ``tails``: see ``LogPosition``; also a supervisor that comes after
+    a restart of the engine must know what was shown and not kept."""
 
     size: int = 0
     stdout: int = 0
     stderr: int = 0
     start: int = 0
+    tails: Mapping[str, bytes] = field(default_factory=dict, compare=False)
 
     @property
     def position(self) -> LogPosition:
-        return LogPosition(self.stdout, self.stderr)
+        return LogPosition(self.stdout, self.stderr, self.tails)
 
     def save(self, path: Path) -> None:
         beside = path.with_name(f".{path.name}.tmp")
-        beside.write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
+        body = {
+            "size": self.size, "stdout": self.stdout, "stderr": self.stderr, "start": self.start,
+            "tails": {stream: base64.b64encode(tail).decode() for stream, tail in self.tails.items()},
+        }  # fmt: skip
+        beside.write_text(json.dumps(body) + "\n", encoding="utf-8")
         os.replace(beside, path)  # noqa: PTH105 - a few microseconds, many times a second
 
     @staticmethod
@@ -40,10 +48,11 @@ class RecordedLog:
         try:
             body = json.loads(path.read_text(encoding="utf-8"))
             found = RecordedLog(
-                int(body["size"]), int(body["stdout"]), int(body["stderr"]), int(body["start"])
-            )
+                int(body["size"]), int(body["stdout"]), int(body["stderr"]), int(body["start"]),
+                {stream: base64.b64decode(tail) for stream, tail in body.get("tails", {}).items()},
+            )  # fmt: skip
             size = console.stat().st_size
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return RecordedLog()
         return (
             found

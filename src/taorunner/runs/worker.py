@@ -102,6 +102,9 @@ class _Seen:
     def __init__(self, position: LogPosition) -> None:
         self._bytes = {"stdout": position.stdout, "stderr": position.stderr}
         self._tails = {stream: Tail(begins=not count) for stream, count in self._bytes.items()}
+        for stream, tail in position.tails.items():
+            self._tails[stream] = Tail(begins=True)
+            self._tails[stream].add(tail)
 
     @property
     def position(self) -> LogPosition:
