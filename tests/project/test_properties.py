@@ -132,4 +132,4 @@ def test_way_in_and_out_ends_where_it_began(table: dict[str, str], path: str) ->
 
 
 def _clean(path: Path) -> Path:
-    return Path(os.path.normpath(path))
+    return Path("/" + os.path.normpath(path).lstrip("/"))  # POSIX leaves two slashes at the front alone
