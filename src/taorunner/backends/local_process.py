@@ -6,7 +6,6 @@ For a shell inside a TAO container, or a native install. ``HostBackend`` is what
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import shlex
@@ -39,6 +38,7 @@ from taorunner.backends.base import (
 )
 from taorunner.backends.secrets import INPUT_DIR, masked, wrapped
 from taorunner.errors import EngineRefusedError, Finding, MachineError, Severity
+from taorunner.locks import is_locked
 from taorunner.planning.plan import RunPlan
 
 PROCESS_DIR = "process"
@@ -314,17 +314,7 @@ def _no_command(command: str) -> MachineError:
 
 def _is_kept(directory: Path) -> bool:
     """True while the keeper lives: it holds the lock."""
-    try:
-        handle = os.open(directory / "lock", os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return False
-    except OSError:
-        return True
-    finally:
-        os.close(handle)
+    return is_locked(directory / "lock")
 
 
 def _until(claim: Any, seconds: float) -> bool:

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from taorunner.locks import is_locked
+
 _ENGINE = (
     "DOCKER_HOST",
     "DOCKER_CONTEXT",
@@ -69,17 +71,7 @@ class OpenBatches:
         return []
 
     def is_being_made(self, batch_id: str) -> bool:
-        try:
-            handle = os.open(self._path(batch_id), os.O_RDONLY)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return False
-        except OSError:
-            return True
-        finally:
-            os.close(handle)
+        return is_locked(self._path(batch_id))
 
     def is_ours(self, batch_id: str) -> bool:
         """Another user's runs are another user's: what we wrote into their folders they could not change."""

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Iterator
 
+from taorunner.locks import is_locked
 from taorunner.runs.store import BatchPaths, RunStore
 
 _TRIES, _TRY_EVERY_S = 20, 0.005
@@ -15,15 +16,7 @@ _TRIES, _TRY_EVERY_S = 20, 0.005
 
 def is_supervised(paths: BatchPaths) -> bool:
     """True while a supervisor of this batch lives."""
-    try:
-        with paths.lock.open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except OSError:
-                return True
-            return False
-    except OSError:
-        return False
+    return is_locked(paths.lock)
 
 
 def is_ready(paths: BatchPaths) -> bool:

@@ -11,7 +11,6 @@ import fcntl
 import json
 import os
 import secrets
-import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -21,6 +20,7 @@ from typing import Any
 
 from taorunner.errors import MachineError
 from taorunner.leases import DIRECTORY_VARIABLE, make_shared_directory
+from taorunner.locks import is_locked, open_regular
 
 SAID_AGAIN_S = 5.0
 BELIEVED_S = 15.0
@@ -124,7 +124,7 @@ class Tickets:
     def is_alive(self, run_id: str) -> bool:
         """Whether a process holds the ticket with this run, as ``others`` found it."""
         name = self._places.get(run_id)
-        return name is not None and _is_held(self._directory / name)
+        return name is not None and is_locked(self._directory / name)
 
     def _found(self) -> Iterator[tuple[str, int]]:
         own = None if self._own is None else self._own.name
@@ -141,7 +141,7 @@ class Tickets:
 
     def _ticket(self, name: str, changed_ns: int) -> _Ticket | None:
         """None while it is being written, and for whatever is no ticket."""
-        descriptor = _opened(self._directory / name)
+        descriptor = open_regular(self._directory / name)
         if descriptor is None:
             return None
         try:
@@ -178,7 +178,7 @@ class Tickets:
         for name, _ in self._found():
             path = self._directory / name
             with suppress(OSError):
-                if path.lstat().st_uid == os.geteuid() and not _is_held(path):
+                if path.lstat().st_uid == os.geteuid() and not is_locked(path):
                     path.unlink()
 
     def _unusable(self, error: OSError) -> MachineError:
@@ -186,31 +186,6 @@ class Tickets:
             f'GPUs cannot be queued for: "{self._directory}": {(error.strerror or str(error)).lower()}',
             hint=f"every user needs to write there: mode 1777; or name another folder in {DIRECTORY_VARIABLE}",
         )
-
-
-def _opened(path: Path) -> int | None:
-    """For reading; None for what is gone, unreadable, a link or no file."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return descriptor
-    os.close(descriptor)
-    return None
-
-
-def _is_held(path: Path) -> bool:
-    descriptor = _opened(path)
-    if descriptor is None:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return False
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
 
 
 def _rewrite(descriptor: int, text: bytes) -> None:
