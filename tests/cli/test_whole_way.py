@@ -30,6 +30,11 @@ dataset:
   train_data_sources:
     - image_dir: $dataset_raw/train
 """
+ANNOTATIONS = """\
+results_dir: $results_dir
+data: {input_format: KITTI, output_format: COCO}
+kitti: {image_dir: $dataset_raw/images, label_dir: $dataset_raw/labels}
+"""
 SSD = 'dssd_config { arch: "resnet" nlayers: 18 }\ntraining_config { num_epochs: 2 checkpoint_interval: 1 }\n'
 KEY = "nvidia_secret_key_17"
 TOKEN = "wandb_secret_token_18"
@@ -185,7 +190,7 @@ GENERATIONS = [
     ("pyt_5.5", "dino", "5.5.0", "train", {"train.yaml": SPEC}),
     ("pyt_7", "rtdetr", "7.0.1", "train", {"train.yaml": SPEC}),
     ("deploy_7", "dino", "7.0.1", "gen_trt_engine", {"gen_trt_engine.yaml": SPEC}),
-    ("data_services", "annotations", "7.0.1", "convert", {"convert.yaml": SPEC}),
+    ("data_services", "annotations", "7.0.1", "convert", {"convert.yaml": ANNOTATIONS}),
 ]
 
 
@@ -316,7 +321,7 @@ def test_overwrite_set_and_extra_arguments(
     assert "epoch 1/1" in first.out
     refused = docker_cli("train", "e1", cwd=root)
     assert refused.code == 3
-    assert "already holds 1 checkpoint" in refused.err
+    assert "already holds a checkpoint" in refused.err
     assert "--overwrite" in refused.err
     again = docker_cli("train", "e1", "--overwrite", cwd=root)
     assert again.code == 0, again.out + again.err
