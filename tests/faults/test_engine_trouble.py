@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ import private_daemon
 import pytest
 import rig
 from command_line import wait_for
+
+LINES = 150
+"""Of an epoch, as in ``place``."""
 
 
 @pytest.fixture
@@ -45,6 +49,29 @@ def test_training_goes_on_while_the_engine_is_restarted(place: Callable[..., Any
     here.checks_whole(
         "e1"
     )  # its lines end with CR, as TAO's do: the engine had shown but not kept some of them
+    assert here.containers() == here.open_batches() == []
+
+
+@pytest.mark.slow
+def test_a_supervisor_that_died_before_the_engine_was_restarted_leaves_a_whole_log(
+    place: Callable[..., Any], own_engine: Any
+) -> None:
+    """Its successor knows what was shown of the line that the engine then forgot. Nothing is printed meanwhile: what
+    an engine forgets and nobody had read cannot be had back.
+    """
+    here = place(own_engine, images.tao_image(own_engine, "pyt_7"), {"e1": {}}, epoch_s=10.0)
+    viewer = start(here, "e1")
+    wait_for(lambda: len(here.numbered("e1")) >= LINES - 1)
+    time.sleep(0.5)  # the last line of an epoch has no end yet
+    children = Path(f"/proc/{viewer.pid}/task/{viewer.pid}/children").read_text().split()
+    for pid in (str(viewer.pid), *children):
+        os.kill(int(pid), 9)
+    viewer.communicate()
+    rig.restart(own_engine.home)
+    attached = here.cli("attach", cwd=here.root, timeout_s=120)
+    assert attached.code == 0, attached.err
+    assert here.states() == {"e1": "SUCCEEDED"}
+    here.checks_whole("e1")
     assert here.containers() == here.open_batches() == []
 
 

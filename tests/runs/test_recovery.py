@@ -408,8 +408,8 @@ def test_a_supervisor_after_a_restart_of_the_engine_misses_nothing_that_was_show
     kept = KeptLog(found.position.stdout, found.position.tails["stdout"])
     unkept, new = kept.feed(b"kept\n3 of 3\nthe end\n")
     again.write("stdout", new, unkept)
-    assert (tmp_path / "console.log").read_bytes() == b"kept\n1 of 3\r2 of 3\r3 of 3\nthe end\n"
-    assert again.recorded == RecordedLog(size=34, stdout=20, stderr=0)
+    assert (tmp_path / "console.log").read_bytes() == b"kept\n1 of 3\r2 of 3\rhalf3 of 3\nthe end\n"
+    assert again.recorded == RecordedLog(size=38, stdout=20, stderr=0)
     again.close()
 
 

@@ -28,12 +28,12 @@ class ConsoleLog:
 
     def __init__(self, path: Path, secrets: Sequence[str] = (), recorded: RecordedLog | None = None) -> None:
         self._file: IO[bytes] = path.open("ab", buffering=0)
-        self._carry: dict[str, bytes] = {}
         self._secrets = [secret.encode() for secret in sorted(secrets, key=len, reverse=True) if secret]
         self._mask = MASK.encode()
         size = self._file.tell()
         recorded = recorded or RecordedLog(size=size, start=size)
         self._size, self._start = recorded.size, recorded.start
+        self._carry: dict[str, bytes] = dict(recorded.begun)
         self.received: dict[str, int] = {"stdout": recorded.stdout, "stderr": recorded.stderr}
         self._tails = {stream: Tail(begins=not count) for stream, count in self.received.items()}
         for stream, tail in recorded.tails.items():
@@ -43,10 +43,22 @@ class ConsoleLog:
     @property
     def recorded(self) -> RecordedLog:
         """Size and position that belong together: all that is in the file came from before the position."""
-        held = {stream: len(self._carry.get(stream, b"")) for stream in self.received}
+        begun = {
+            stream: carry
+            for stream, carry in self._carry.items()
+            if carry and not self._may_hold_secret(carry)
+        }
+        held = {stream: len(self._carry.get(stream, b"")) * (stream not in begun) for stream in self.received}
         stdout, stderr = (self.received[stream] - held[stream] for stream in ("stdout", "stderr"))
         tails = {stream: self._tail(stream, count) for stream, count in held.items()}
-        return RecordedLog(self._size, stdout, stderr, self._start, tails)
+        return RecordedLog(self._size, stdout, stderr, self._start, tails, begun)
+
+    def _may_hold_secret(self, data: bytes) -> bool:
+        """A whole secret, or at the end the beginning of one."""
+        return any(
+            secret in data or any(data.endswith(secret[:length]) for length in range(1, len(secret)))
+            for secret in self._secrets
+        )
 
     def _tail(self, stream: str, held: int) -> bytes:
         """What stands behind the last LF: the engine may forget it. Nothing that is, or may be a piece of, a secret."""

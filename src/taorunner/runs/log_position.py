@@ -1,8 +1,9 @@
 """How much of a run's output is safely in ``console.log``: what a later supervisor goes on from.
 
 Written beside and renamed after the log itself. A crash between the two leaves a log that is longer than it says;
-the rest is cut off and asked for again, so each line is there once. Bytes of a line that is not whole yet do not
-count: they may hold half a secret and are asked for again as well.
+the rest is cut off and asked for again, so each line is there once. The beginning of a line that is not whole yet is
+recorded here, because a restarted engine may have forgotten it; where it may hold a piece of a secret it does not count
+and is asked for again.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ from taorunner.backends.base import LogPosition
 class RecordedLog:
     """``size`` of console.log in bytes, how much of each stream it holds, and where in it this process began: before
     ``start`` stands what an earlier attempt printed. ``tails``: see ``LogPosition``; also a supervisor that comes after
-    a restart of the engine must know what was shown and not kept."""
+    a restart of the engine must know what was shown and not kept. ``begun`` are lines that are not whole yet: they
+    count as held, and are not in console.log."""
 
     size: int = 0
     stdout: int = 0
     stderr: int = 0
     start: int = 0
     tails: Mapping[str, bytes] = field(default_factory=dict, compare=False)
+    begun: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def position(self) -> LogPosition:
@@ -37,7 +40,7 @@ class RecordedLog:
         beside = path.with_name(f".{path.name}.tmp")
         body = {
             "size": self.size, "stdout": self.stdout, "stderr": self.stderr, "start": self.start,
-            "tails": {stream: base64.b64encode(tail).decode() for stream, tail in self.tails.items()},
+            "tails": _coded(self.tails), "begun": _coded(self.begun),
         }  # fmt: skip
         beside.write_text(json.dumps(body) + "\n", encoding="utf-8")
         os.replace(beside, path)  # noqa: PTH105 - a few microseconds, many times a second
@@ -49,7 +52,7 @@ class RecordedLog:
             body = json.loads(path.read_text(encoding="utf-8"))
             found = RecordedLog(
                 int(body["size"]), int(body["stdout"]), int(body["stderr"]), int(body["start"]),
-                {stream: base64.b64decode(tail) for stream, tail in body.get("tails", {}).items()},
+                _decoded(body.get("tails", {})), _decoded(body.get("begun", {})),
             )  # fmt: skip
             size = console.stat().st_size
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -59,3 +62,11 @@ class RecordedLog:
             if found.size <= size
             else RecordedLog(size=min(found.start, size), start=min(found.start, size))
         )
+
+
+def _coded(data: Mapping[str, bytes]) -> dict[str, str]:
+    return {stream: base64.b64encode(each).decode() for stream, each in data.items() if each}
+
+
+def _decoded(data: Mapping[str, str]) -> dict[str, bytes]:
+    return {stream: base64.b64decode(each) for stream, each in data.items()}
