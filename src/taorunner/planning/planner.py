@@ -13,6 +13,7 @@ from taorunner.contracts import Contract, Framework, GpuUse, OverrideSyntax
 from taorunner.errors import Finding, Severity, UserFilesError, has_errors
 from taorunner.events import now
 from taorunner.planning.argv import ArgumentValues, Argv, artifact_globs, build_argv, unsafe_character
+from taorunner.planning.cross_checks import CrossChecks, FoundSpec
 from taorunner.planning.environment import (
     HOME_INSIDE,
     MODEL_KEY,
@@ -41,7 +42,7 @@ from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.workspace import Workspace
-from taorunner.specs.check import PreparedSpec, flattened, prepare_spec, read_number
+from taorunner.specs.check import PreparedSpec, SpecFile, flattened, load_spec, prepare_spec, read_number
 from taorunner.specs.schema_check import Against
 from taorunner.text import did_you_mean
 from taorunner.yaml_nodes import read_yaml
@@ -82,6 +83,7 @@ class _Planning:
     caller: Caller
     make_site: Callable[[str, str], Site]
     networks: Networks
+    cross: CrossChecks
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -100,7 +102,9 @@ def plan_action(
     mounts = load_mounts(workspace, caller.environ)
     networks = Networks(workspace.networks_dir)
     site_maker = make_site or _new_runs(workspace)
-    planning = _Planning(workspace, project, mounts, request, caller, site_maker, networks)
+    planning = _Planning(
+        workspace, project, mounts, request, caller, site_maker, networks, CrossChecks(mounts)
+    )
     planning.findings += [f for f in project.findings if _concerns(f, project, request.experiments)]
     items: list[PlannedRun] = []
     for name in request.experiments:
@@ -162,6 +166,9 @@ def _plan_one(planning: _Planning, experiment: Experiment) -> PlannedRun | None:
     here += list(_need_findings(planning, experiment, contract))
     prepared, spec_path, more = _spec(planning, experiment, contract, values, gpus)
     here += more
+    if prepared is not None and prepared.text is not None and spec_path is not None:
+        crossed = _cross_findings(planning, experiment, network, contract, spec_path, backend, gpus)
+        here += [_placed(planning, experiment, finding) for finding in crossed]
     run_inside = str(site.run_dir / "input") if on_host else RUN_INSIDE
     if prepared is not None and prepared.text is not None and spec_path is not None:
         values.arguments["spec"] = f"{run_inside}/{spec_path.name}"
@@ -301,6 +308,29 @@ def _override_findings(
             yield replace(at, severity=misfit.severity)
     for key, misfit in override_misfits(typed, against):
         yield Finding(misfit.severity, misfit.code, f"--set {key}: {misfit.message}", misfit.hint)
+
+
+def _cross_findings(
+    planning: _Planning, experiment: Experiment, network: Network, contract: Contract, path: Path, backend: str,
+    gpus: GpuRequest,
+) -> Iterator[Finding]:  # fmt: skip
+    """What does not go together in the specs of a training or conversion, and with the dataset."""
+    if contract.action not in ("train", "dataset_convert"):
+        return
+    found: dict[str, FoundSpec] = {}
+    for action in ("train", "dataset_convert") if contract.action == "train" else (contract.action,):
+        try:
+            other = contract if action == contract.action else network.contract(action, contract.release)
+        except UserFilesError:
+            continue
+        place = path if other is contract else other.spec and find_spec(experiment.spec_dirs, other.spec)
+        loaded = load_spec(place) if place else None
+        if isinstance(loaded, SpecFile):
+            found[action] = FoundSpec(other, loaded)
+    typed = {key: _typed(text) for key, text in planning.request.overrides.items()}
+    yield from planning.cross.check(
+        planning.project, experiment, found, gpus=gpus.count, backend=backend, typed=typed
+    )
 
 
 def _typed(text: str) -> object:

@@ -15,6 +15,7 @@ from typing import Any
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework, SpecContract
 from taorunner.errors import Finding, Severity, UserFilesError
+from taorunner.planning.cross_checks import CrossChecks, FoundSpec
 from taorunner.planning.networks import Networks
 from taorunner.planning.plan import HOST_BACKENDS
 from taorunner.planning.spec_files import SUFFIXES
@@ -26,7 +27,7 @@ from taorunner.project.layout import check_layout
 from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.workspace import Workspace
-from taorunner.specs.check import check_template, flattened, prepare_spec
+from taorunner.specs.check import SpecFile, check_loaded, flattened, load_spec, prepare_spec
 from taorunner.specs.schema_check import Against
 from taorunner.text import did_you_mean, printable
 
@@ -42,6 +43,7 @@ class _Checks:
 
     workspace: Workspace
     networks: Networks
+    cross: CrossChecks
     heads: frozenset[str] = field(init=False)
     contracts: dict[tuple[str, str | None], dict[str, Contract]] = field(default_factory=dict)
     folders: dict[Path, frozenset[str]] = field(default_factory=dict)
@@ -89,8 +91,8 @@ def validate_projects(
     workspace: Workspace, names: Sequence[str], environ: Mapping[str, str], *, strict: bool = False
 ) -> list[Finding]:
     """All findings of all projects. ``strict`` turns warnings into errors."""
-    checks = _Checks(workspace, Networks(workspace.networks_dir))
     mounts = load_mounts(workspace, environ)
+    checks = _Checks(workspace, Networks(workspace.networks_dir), CrossChecks(mounts))
     findings = [*mounts.findings, *checks.networks.check()]
     for name in names:
         findings += _validate(checks, load_project(workspace, name), mounts)
@@ -161,6 +163,7 @@ def _experiment(
         yield project.finding(Severity.ERROR, "wrong-backend", message, place, hint="leave backend out")
     known = frozenset((*VARIABLES, *experiment.vars))
     seen: set[Path] = set()
+    read: dict[str, FoundSpec] = {}
     folders = [(folder, checks.names_in(folder)) for folder in experiment.spec_dirs]
     for action, contract in contracts.items():
         if contract.spec is None:
@@ -183,13 +186,15 @@ def _experiment(
                 against = schema_for(contract, given, missing=own_name)
                 if action == "train" and against is not None:
                     yield from _overrides(project, experiment, against)
-            yield from _spec(
-                path_found, contract.spec, experiment, known, against, is_train=action == "train"
-            )
+            loaded = load_spec(path_found)
+            if isinstance(loaded, SpecFile) and action in ("train", "dataset_convert"):
+                read[action] = FoundSpec(contract, loaded)
+            yield from _spec(loaded, contract.spec, experiment, known, against, is_train=action == "train")
+    yield from checks.cross.check(project, experiment, read)
 
 
 def _spec(
-    path: Path,
+    loaded: SpecFile | tuple[Finding, ...],
     spec: SpecContract,
     experiment: Experiment,
     known: frozenset[str],
@@ -198,10 +203,11 @@ def _spec(
     is_train: bool,
 ) -> Iterator[Finding]:
     values = {**_STAND_INS, **experiment.vars}
-    findings = check_template(path, spec.format, known, against, values)
+    findings = check_loaded(loaded, spec.format, known, against, values)
     yield from findings
-    if is_train and experiment.overrides and not any(finding.is_error for finding in findings):
-        prepared = prepare_spec(path, spec.format, values, experiment.overrides)
+    is_sound = not any(finding.is_error for finding in findings)
+    if is_train and experiment.overrides and is_sound and isinstance(loaded, SpecFile):
+        prepared = prepare_spec(loaded.path, spec.format, values, experiment.overrides)
         yield from (finding for finding in prepared.findings if finding not in findings)
 
 

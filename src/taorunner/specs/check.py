@@ -91,7 +91,17 @@ def check_template(
     Costs one read and one look-up when the same text has been seen with the same names, and hardly more when
     it differs from one only in numbers.
     """
-    loaded = load_spec(path)
+    return check_loaded(load_spec(path), spec_format, known_names, against, values)
+
+
+def check_loaded(
+    loaded: SpecFile | tuple[Finding, ...],
+    spec_format: str,
+    known_names: Collection[str],
+    against: Against | None = None,
+    values: Mapping[str, Value] | None = None,
+) -> tuple[Finding, ...]:
+    """The same for what ``load_spec`` gave."""
     if not isinstance(loaded, SpecFile):
         return loaded
     names = known_names if isinstance(known_names, frozenset) else frozenset(known_names)
@@ -99,7 +109,7 @@ def check_template(
     findings = look(loaded.text, spec_format, names)
     if against is not None and not has_errors(findings):
         findings = (*findings, *check_schema(loaded.text, against, values or {}))
-    return tuple(replace(finding, file=path) for finding in findings)
+    return tuple(replace(finding, file=loaded.path) for finding in findings)
 
 
 def prepare_spec(
