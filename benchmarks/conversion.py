@@ -31,7 +31,7 @@ def measure(times: int) -> None:
         return
     with tempfile.TemporaryDirectory(prefix="taorunner-bench-") as folder:
         source, made, theirs = (Path(folder) / name for name in ("source", "made", "theirs"))
-        _make(source)
+        make_coco(source)
         ours = [*TAORUNNER, "dataset", "convert", str(source), "-o", str(made), "--overwrite", "--json"]
         measured, baseline = taking_turns(
             {
@@ -45,7 +45,7 @@ def measure(times: int) -> None:
         print_ratio("dataset convert ÷ datumaro", measured, baseline, 0.5)
 
 
-def _make(root: Path) -> None:
+def make_coco(root: Path) -> None:
     """Real JPEGs of about 100 KB: noise of few distinct pictures, each file with bytes of its own."""
     from PIL import Image
 

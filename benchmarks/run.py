@@ -23,6 +23,7 @@ FIGURES = {
     "handover": ("handover", "measure", 7),
     "pull": ("pull", "measure", 3),
     "conversion": ("conversion", "measure", 5),
+    "check": ("dataset_check", "measure", 5),
 }
 
 

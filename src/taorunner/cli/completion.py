@@ -109,6 +109,11 @@ TABLE: dict[str, Command] = {
         {**_PLACE_OPTIONS, "--from": "any", "--json": "", "--output": "folder", "-o": "folder", "--overwrite": "",
          "--skip-bad": "", "--to": "any"}, ("folder", "none"),
     ),
+    "dataset check": Command(
+        "Find what TAO would stumble over.",
+        {**_PLACE_OPTIONS, "--deep": "", "--fix": "", "--full": "", "--json": "", "--output": "folder",
+         "-o": "folder", "--overwrite": ""}, ("folder", "none"),
+    ),
     "quickstart": Command(
         "The whole way on the CPU: no GPU, no Docker.",
         {"--epochs": "any", "--help": "", "--images": "any", "--plain": ""}, ("folder", "none"),

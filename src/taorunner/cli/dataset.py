@@ -14,17 +14,20 @@ from taorunner.errors import UsageError
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Make datasets ready to train.", rich_markup_mode=None, no_args_is_help=True)
     group.command("convert", help="Write a dataset as TAO reads it.")(_convert)
+    group.command("check", help="Find what TAO would stumble over.")(_check)
     app.add_typer(group, name="dataset")
+
+
+DatasetArgument = Annotated[
+    str,
+    typer.Argument(help="Folder, or name below the project's data/.", metavar="DATASET", show_default=False),
+]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace the new folder.")]
 
 
 def _convert(
     context: typer.Context,
-    dataset: Annotated[
-        str,
-        typer.Argument(
-            help="Folder, or name below the project's data/.", metavar="DATASET", show_default=False
-        ),
-    ],
+    dataset: DatasetArgument,
     to: Annotated[
         str, typer.Option("--to", help="kitti, coco, odvg, classification or segmentation.")
     ] = "kitti",
@@ -38,7 +41,7 @@ def _convert(
             "--output", "-o", help="New folder; data/DATASET_FORMAT by default.", show_default=False
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the new folder.")] = False,
+    overwrite: OverwriteOption = False,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out what is wrong.")] = False,
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
@@ -74,6 +77,63 @@ def _convert(
         )  # fmt: skip
     print_conversion(done, json=json)
     return 0
+
+
+def _check(
+    context: typer.Context,
+    dataset: DatasetArgument,
+    deep: Annotated[bool, typer.Option("--deep", help="Decode every picture.")] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Repair what is safe; the dataset as it was is kept.")
+    ] = False,
+    output: Annotated[
+        Optional[Path],
+        typer.Option("--output", "-o", help="New folder for --fix.", show_default=False),
+    ] = None,
+    overwrite: OverwriteOption = False,
+    full: Annotated[bool, typer.Option("--full", help="Every finding, not the first of each kind.")] = False,
+    project: ProjectOption = None,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> int:
+    from taorunner.console.dataset_check_view import print_check, print_repair
+    from taorunner.console.dataset_view import Progress
+    from taorunner.datasets.check import check_dataset
+    from taorunner.datasets.convert import refuse_overlap
+    from taorunner.datasets.fix import fix_dataset
+    from taorunner.errors import ExitCode, has_errors
+
+    context.obj.refuse_extra()
+    if not fix and (output is not None or overwrite):
+        raise UsageError("--output and --overwrite are for --fix", hint="add --fix")
+    source, data = dataset_folder(context.obj, dataset, project, workspace)
+    needs = _needs_of(data, source)
+    with Progress() as progress:
+        if fix:
+            if output is not None:
+                refuse_overlap(source, output.absolute())
+            repair = fix_dataset(
+                source, output.absolute() if output else None, overwrite=overwrite,
+                progress=lambda done, total: progress("repairing", done, total),
+            )  # fmt: skip
+            source = repair.output
+        report = check_dataset(
+            source, deep=deep, needs=needs, progress=lambda done, total: progress("checked", done, total)
+        )
+    if fix:
+        print_repair(repair)
+    print_check(report, json=json, full=full)
+    return ExitCode.USER_FILES if has_errors(report.findings) else ExitCode.DONE
+
+
+def _needs_of(data: Path | None, source: Path) -> Any:
+    """What the specs of the project around ``data`` ask of the dataset; nothing without a project."""
+    from taorunner.planning.dataset_needs import dataset_needs
+    from taorunner.project.workspace import Workspace
+
+    if data is None or not _is_data(data):
+        return ()
+    return dataset_needs(Workspace(data.parent.parent.parent), data.parent.name, source)
 
 
 def dataset_folder(

@@ -1,0 +1,75 @@
+"""What did the check of a dataset find? Findings by place, shortened where one kind fills the screen, and counts."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from taorunner.console.columns import Column, Row, laid_out
+from taorunner.console.error_text import count_text, findings_json, print_findings
+from taorunner.console.json_view import write_json
+from taorunner.console.theme import make_console, symbols_of
+from taorunner.console.words import clean
+from taorunner.datasets.check import CheckReport
+from taorunner.datasets.fix import Repair
+from taorunner.errors import Finding, Severity
+
+MANY = 10
+"""Findings of one kind that are shown; the others are counted. ``--json`` has all of them."""
+
+
+def print_check(report: CheckReport, *, json: bool, full: bool) -> None:
+    if json:
+        write_json(findings_json(report.findings), sys.stdout.buffer)
+        return
+    console = make_console(sys.stdout, os.environ)
+    told = [finding for finding in report.findings if finding.severity is not Severity.INFO]
+    shown, left = (told, Counter[tuple[Severity, str]]()) if full else _first_of_each(told)
+    print_findings(console, shown, counts=False)
+    for (severity, code), count in left.items():
+        console.print(
+            Text(f"and {count} more {severity.value}s [{code}] (--full shows them)"), soft_wrap=True
+        )
+    rows = [_row(part.name or ".", part.images, part.backgrounds, part.classes) for part in report.subsets]
+    columns = [
+        Column("subset"),
+        Column("images", right=True),
+        Column("background", right=True, drop=1),
+        Column("boxes" if report.kind == "kitti" else "in classes", right=True, drop=2),
+        Column("classes", shrinks_to=12, drop=3),
+    ]
+    for line in laid_out(columns, rows, console.width, symbols_of(console)):
+        console.print(line, soft_wrap=True)
+    console.print(Text(count_text(told)))
+
+
+def print_repair(repair: Repair) -> None:
+    """To stderr: stdout belongs to the findings that are left."""
+    console = make_console(sys.stderr, os.environ)
+    facts = [f"{repair.labels} label files corrected", f"{repair.empty_labels} empty ones written",
+             f"{len(repair.renamed)} images renamed"]  # fmt: skip
+    console.print(Text("; ".join(facts)), soft_wrap=True)
+    console.print(Text(f"made {clean(str(repair.output))}"), soft_wrap=True)
+    if repair.backup is not None:
+        console.print(Text(f"as it was: {clean(str(repair.backup))}"), soft_wrap=True)
+
+
+def _first_of_each(findings: Sequence[Finding]) -> tuple[list[Finding], Counter[tuple[Severity, str]]]:
+    shown: list[Finding] = []
+    seen: Counter[tuple[Severity, str]] = Counter()
+    for finding in findings:
+        kind = (finding.severity, finding.code)
+        seen[kind] += 1
+        if seen[kind] <= MANY:
+            shown.append(finding)
+    return shown, Counter({kind: count - MANY for kind, count in seen.items() if count > MANY})
+
+
+def _row(name: str, images: int, backgrounds: int, classes: Counter[str]) -> Row:
+    listed = ", ".join(f"{clean(label)} {count}" for label, count in classes.most_common())
+    numbers = (str(images), str(backgrounds) if backgrounds else "", str(classes.total()))
+    return Row((Text(clean(name)), *(Text(text) for text in numbers), Text(listed)))

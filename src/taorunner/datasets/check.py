@@ -1,0 +1,206 @@
+"""Will TAO read this dataset, and learn from it what is meant? All findings at once, for every file.
+
+The fast level reads label files and image headers; ``deep`` decodes every picture. Nothing is changed here
+(``fix`` does that), and nothing stops at the first bad file.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from taorunner.datasets.check_classes import ClassNeeds, Spellings, class_findings
+from taorunner.datasets.check_files import (
+    deep_findings,
+    duplicate_findings,
+    file_findings,
+    grayscale_findings,
+    name_findings,
+)  # fmt: skip
+from taorunner.datasets.check_folders import check_class_folders, check_masks
+from taorunner.datasets.check_image import ImageFacts, read_image_facts
+from taorunner.datasets.check_labels import check_label_file
+from taorunner.datasets.check_layout import (
+    Subset,
+    files_in,
+    find_class_folders,
+    find_kitti,
+    find_masks,
+    images_in,
+)  # fmt: skip
+from taorunner.datasets.check_read import box_findings, coco_findings, counted
+from taorunner.datasets.formats.recognise import read_dataset
+from taorunner.errors import Finding, Severity, UserFilesError
+from taorunner.text import printable
+
+Progress = Callable[[int, int], None]
+"""Called with how many files are done, of how many."""
+
+
+@dataclass(slots=True)
+class SubsetReport:
+    """``classes`` counts boxes, or pictures where a picture has one class."""
+
+    name: str
+    images: int = 0
+    backgrounds: int = 0
+    classes: Counter[str] = field(default_factory=Counter)
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class CheckReport:
+    kind: str
+    findings: list[Finding] = field(default_factory=list)
+    subsets: list[SubsetReport] = field(default_factory=list)
+
+
+def check_dataset(
+    root: Path, *, deep: bool = False, needs: Sequence[ClassNeeds] = (), progress: Progress | None = None
+) -> CheckReport:
+    """Raises UserFilesError when ``root`` is no folder or no dataset that is known here, or ``deep`` without Pillow."""
+    if not root.is_dir():
+        raise UserFilesError(
+            f'there is no folder "{printable(str(root))}"', hint="name the folder of the dataset"
+        )
+    told = progress or (lambda done, total: None)
+    subsets = find_kitti(root)
+    if subsets and not _is_yolo(subsets):
+        return _check_kitti(subsets, deep=deep, needs=needs, progress=told)
+    if masks := find_masks(root):
+        report = CheckReport("segmentation")
+        pictures = check_masks(report.findings, masks, needs, deep=deep)
+        report.subsets = [SubsetReport(name, count) for name, count in pictures.items()]
+        return report
+    if splits := find_class_folders(root):
+        report = CheckReport("classification")
+        counts = check_class_folders(report.findings, root, splits, needs, deep=deep)
+        report.subsets = [SubsetReport(n, sum(c.values()), classes=c) for n, c in counts.items()]
+        return report
+    return _check_read(root, deep=deep, needs=needs, progress=told)
+
+
+def _is_yolo(subsets: Sequence[Subset]) -> bool:
+    """The same folders, and lines of a class number and four fractions."""
+    for subset in subsets:
+        for name in files_in(subset.labels)[:50]:
+            if name.endswith(".txt"):
+                for line in (subset.labels / name).read_bytes().splitlines()[:5]:
+                    if line.strip():
+                        words = line.split()
+                        return len(words) == 5 and words[0].isdigit()
+    return False
+
+
+def _check_read(root: Path, *, deep: bool, needs: Sequence[ClassNeeds], progress: Progress) -> CheckReport:
+    """Any format that ``dataset convert`` reads. Raises UserFilesError when none fits."""
+    dataset = read_dataset(root, None, lambda what, done, total: progress(done, total))
+    report = CheckReport(dataset.format, list(dataset.findings))
+    found = report.findings
+    prints: dict[str, list[tuple[str, Path]]] = {}
+    grays: list[Path] = []
+    for image in dataset.images:
+        _picture(image.path, image.subset, found, prints, grays)
+        found += box_findings(image, needs)
+    for subset in dataset.subsets:
+        report.subsets.append(SubsetReport(subset, *counted(dataset, subset)))
+    if dataset.format == "coco":
+        found += coco_findings(dataset, needs)
+    found += duplicate_findings(prints)
+    found += grayscale_findings(grays, len(dataset.images))
+    found += class_findings(report.subsets, [], Counter(), root)
+    if deep:
+        found += deep_findings([image.path for image in dataset.images], progress)
+    return report
+
+
+def _picture(
+    path: Path,
+    subset: str,
+    found: list[Finding],
+    prints: dict[str, list[tuple[str, Path]]],
+    grays: list[Path],
+) -> ImageFacts:
+    facts = read_image_facts(path)
+    found += file_findings(path, facts)
+    if facts.header is not None and facts.header.channels == 1 and not facts.header.palette:
+        grays.append(path)
+    if facts.ends:
+        prints.setdefault(facts.ends, []).append((subset, path))
+    return facts
+
+
+def _check_kitti(
+    subsets: Sequence[Subset], *, deep: bool, needs: Sequence[ClassNeeds], progress: Progress
+) -> CheckReport:
+    report = CheckReport("kitti")
+    found = report.findings
+    listed = [(subset, images_in(subset.images)) for subset in subsets]
+    total = sum(len(names) for _, names in listed)
+    done = 0
+    prints: dict[str, list[tuple[str, Path]]] = {}
+    extensions: Counter[str] = Counter()
+    grays: list[Path] = []
+    spellings = Spellings()
+    for subset, names in listed:
+        part = SubsetReport(subset.name)
+        report.subsets.append(part)
+        found += name_findings(subset.images, names)
+        found += _pairs(subset, names)
+        for name in names:
+            path = subset.images / name
+            extensions[path.suffix] += 1
+            facts = _picture(path, subset.name, found, prints, grays)
+            _label(part, subset, path, facts, needs, found, spellings)
+            done += 1
+            if done % 50 == 0:
+                progress(done, total)
+    found += duplicate_findings(prints)
+    found += grayscale_findings(grays, total)
+    found += spellings.findings()
+    found += class_findings(report.subsets, needs, extensions, subsets[0].images)
+    if deep:
+        found += deep_findings([s.images / n for s, names in listed for n in names], progress)
+    progress(total, total)
+    return report
+
+
+def _label(
+    part: SubsetReport, subset: Subset, path: Path, facts: ImageFacts, needs: Sequence[ClassNeeds],
+    found: list[Finding], spellings: Spellings,
+) -> None:  # fmt: skip
+    part.images += 1
+    size = facts.size
+    if size:
+        part.sizes[size] += 1
+    label = subset.labels / f"{path.stem}.txt"
+    if not label.exists():
+        return  # told by _pairs
+    smallest = 2.0
+    if size:
+        smallest = max([2.0, *(need.smallest_box(size) for need in needs)])
+    read = check_label_file(label, size, smallest)
+    found += read.findings
+    part.classes.update(box.name for box in read.boxes)
+    spellings.add(label, read)
+    part.backgrounds += not read.boxes and not any(f.is_error for f in read.findings)
+
+
+def _pairs(subset: Subset, images: Sequence[str]) -> Iterator[Finding]:
+    stems = {name.rpartition(".")[0] for name in images}
+    labels = {name[:-4] for name in files_in(subset.labels) if name.endswith(".txt")}
+    for stem in sorted(labels - stems):
+        path = subset.labels / f"{stem}.txt"
+        message = f'there is no image for this label in "{subset.images.name}"'
+        hint = "bring the image back, or delete the label"
+        yield Finding(Severity.ERROR, "label-without-image", message, hint, path)
+    for name in images:
+        if name.rpartition(".")[0] not in labels:
+            message = f'there is no label file for this image in "{subset.labels.name}"'
+            hint = "--fix writes an empty one, which says that nothing is on it"
+            yield Finding(Severity.ERROR, "image-without-label", message, hint, subset.images / name)
+    if not images:
+        message = "there is no image in the folder"
+        yield Finding(Severity.ERROR, "no-images", message, "bring the images", subset.images)

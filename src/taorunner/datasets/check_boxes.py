@@ -1,0 +1,51 @@
+"""Is this box one that can be learnt? Order of its corners, area, the edge of the picture, size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from taorunner.errors import Severity
+
+Corners = tuple[float, float, float, float]
+"""``(x_min, y_min, x_max, y_max)`` in absolute pixels, origin top left."""
+
+_SLACK_PIXELS = 1.0  # tools differ in whether the last pixel ends at width or at width - 1; TAO clips either
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """``goes`` is True when no box is left to learn; ``clipped`` is what is left of one that is cut."""
+
+    severity: Severity
+    code: str
+    message: str
+    goes: bool = False
+    clipped: Corners | None = None
+
+
+def faults_of(box: Corners, size: tuple[int, int] | None, min_pixels: float) -> list[Fault]:
+    """All that is wrong. ``size`` is width and height of the picture, None when they are not known."""
+    x_min, y_min, x_max, y_max = box
+    shown = " ".join(f"{value:.8g}" for value in box)
+    if x_max < x_min or y_max < y_min:
+        return [Fault(Severity.ERROR, "box-inverted", f"the box {shown} ends before it begins")]
+    if x_max == x_min or y_max == y_min:
+        return [Fault(Severity.ERROR, "box-empty", f"the box {shown} has no area", goes=True)]
+    faults: list[Fault] = []
+    if size is not None:
+        width, height = size
+        picture = f"the picture of {width}x{height}"
+        if x_min >= width or y_min >= height or x_max <= 0 or y_max <= 0:
+            message = f"the box {shown} lies outside {picture}"
+            return [Fault(Severity.ERROR, "box-outside", message, goes=True)]
+        slack = _SLACK_PIXELS
+        if x_min < -slack or y_min < -slack or x_max > width + slack or y_max > height + slack:
+            x_min, y_min = max(0.0, x_min), max(0.0, y_min)
+            x_max, y_max = min(float(width), x_max), min(float(height), y_max)
+            message = f"the box {shown} reaches beyond {picture}"
+            clipped = (x_min, y_min, x_max, y_max)
+            faults.append(Fault(Severity.ERROR, "box-beyond-edge", message, clipped=clipped))
+    if min(x_max - x_min, y_max - y_min) < min_pixels:
+        message = f"the box {shown} is narrower than {min_pixels:.3g} pixels"
+        faults.append(Fault(Severity.WARNING, "box-tiny", message))
+    return faults

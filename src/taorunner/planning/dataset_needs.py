@@ -1,0 +1,104 @@
+"""What do the specs of a project ask of a dataset? Class mapping, number of classes, extension, input size.
+
+Specs are read with stand-ins for their variables; one that cannot be read asks for nothing: ``validate`` tells why.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from taorunner.catalog.load import load_network
+from taorunner.datasets.check_classes import ClassNeeds
+from taorunner.errors import UserFilesError
+from taorunner.planning.spec_files import SUFFIXES
+from taorunner.planning.values import VARIABLES
+from taorunner.project.experiments import Experiment
+from taorunner.project.load import load_project
+from taorunner.project.workspace import Workspace
+from taorunner.specs.check import PreparedSpec, prepare_spec, read_number, read_value
+from taorunner.specs.places import SpecProblemError
+from taorunner.specs.prototxt_nodes import ProtoMessage, ProtoScalar, parse_prototxt
+
+_SIZES = (
+    ("augmentation_config.output_width", "augmentation_config.output_height"),
+    ("augmentation_config.preprocessing.output_image_width", "augmentation_config.preprocessing.output_image_height"),
+    ("model.input_width", "model.input_height"),
+)  # fmt: skip
+_EXTENSIONS = ("kitti_config.image_extension", "image_extension", "dataset_config.image_extension")
+
+
+def dataset_needs(workspace: Workspace, project: str, folder: Path) -> list[ClassNeeds]:
+    """Of every experiment whose dataset is ``folder``, lies in it or around it. The same needs come once."""
+    loaded = load_project(workspace, project)
+    wanted = folder.resolve()
+    found: list[ClassNeeds] = []
+    for experiment in loaded.experiments.values():
+        dataset = loaded.paths.dataset_dir(experiment.dataset).resolve()
+        if not (dataset.is_relative_to(wanted) or wanted.is_relative_to(dataset)):
+            continue
+        found += [need for need in _needs(experiment) if need not in found]
+    return found
+
+
+def _needs(experiment: Experiment) -> Iterator[ClassNeeds]:
+    try:
+        network = load_network(experiment.head)
+        actions = [
+            a for a in ("train", "dataset_convert", "convert") if a in network.actions(experiment.release)
+        ]
+        contracts = [network.contract(action, experiment.release) for action in actions]
+    except UserFilesError:
+        return
+    stand_ins = {
+        name: 1 if name == "num_gpus" else [0] if name == "gpu_ids" else f"/{name}" for name in VARIABLES
+    }
+    for contract in contracts:
+        if contract.spec is None:
+            continue
+        path = next(
+            (folder / (stem + suffix) for folder in experiment.spec_dirs for stem in contract.spec.stems
+             for suffix in SUFFIXES[contract.spec.format] if (folder / (stem + suffix)).is_file()), None,
+        )  # fmt: skip
+        if path is not None:
+            values = {**stand_ins, **experiment.vars}
+            overrides = experiment.overrides if contract.action == "train" else {}
+            need = _need(prepare_spec(path, contract.spec.format, values, overrides))
+            if need != ClassNeeds(path, {}):
+                yield need
+
+
+def _need(spec: PreparedSpec) -> ClassNeeds:
+    num_classes = read_number(spec, "dataset.num_classes")
+    extensions = [value for key in _EXTENSIONS if isinstance(value := read_value(spec, key), str) and value]
+    sizes = [(read_number(spec, width), read_number(spec, height)) for width, height in _SIZES]
+    size = next(
+        ((int(w), int(h)) for w, h in sizes if w is not None and h is not None and w > 0 and h > 0), None
+    )
+    return ClassNeeds(
+        spec.path, _mapping(spec), int(num_classes) if num_classes is not None else None,
+        extensions[0] if extensions else None, size,
+    )  # fmt: skip
+
+
+def _mapping(spec: PreparedSpec) -> dict[str, str]:
+    """``target_class_mapping { key: … value: … }``, wherever it stands."""
+    if spec.text is None or spec.format == "yaml" or not re.search(r"target_class_mapping", spec.text):
+        return {}
+    try:
+        return dict(_entries(parse_prototxt(spec.text)))
+    except SpecProblemError:
+        return {}
+
+
+def _entries(message: ProtoMessage) -> Iterator[tuple[str, str]]:
+    for one in message.fields:
+        if not isinstance(one.value, ProtoMessage):
+            continue
+        if one.name == "target_class_mapping":
+            pair = {f.name: str(f.value.value) for f in one.value.fields if isinstance(f.value, ProtoScalar)}
+            if "key" in pair:
+                yield pair["key"].lower(), pair.get("value", "")
+        else:
+            yield from _entries(one.value)
