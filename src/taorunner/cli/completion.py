@@ -114,6 +114,11 @@ TABLE: dict[str, Command] = {
         {**_PLACE_OPTIONS, "--deep": "", "--fix": "", "--full": "", "--json": "", "--output": "folder",
          "-o": "folder", "--overwrite": ""}, ("folder", "none"),
     ),
+    "dataset split": Command(
+        "Part a dataset into train, val and test.",
+        {**_PLACE_OPTIONS, "--group": "any", "--json": "", "--output": "folder", "-o": "folder", "--overwrite": "",
+         "--seed": "any", "--test": "any", "--val": "any"}, ("folder", "none"),
+    ),
     "quickstart": Command(
         "The whole way on the CPU: no GPU, no Docker.",
         {"--epochs": "any", "--help": "", "--images": "any", "--plain": ""}, ("folder", "none"),

@@ -15,6 +15,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Make datasets ready to train.", rich_markup_mode=None, no_args_is_help=True)
     group.command("convert", help="Write a dataset as TAO reads it.")(_convert)
     group.command("check", help="Find what TAO would stumble over.")(_check)
+    group.command("split", help="Part a dataset into train, val and test.")(_split)
     app.add_typer(group, name="dataset")
 
 
@@ -59,20 +60,14 @@ def _convert(
     if from_ is not None:
         _known("--from", from_, FORMATS)
     source, data = dataset_folder(context.obj, dataset, project, workspace)
-    if output is None:
-        if data is None:
-            raise UsageError(
-                "--output is missing: the dataset is in no project", hint="give the new folder's path"
-            )
-        name = source.relative_to(data).as_posix() if source.is_relative_to(data) else source.name
-        output = data / f"{name}_{to}"
+    output = _output(output, source, data, to)
     if to in FOLDER_TARGETS:
-        laid = lay_out(source, output.absolute(), to=to, overwrite=overwrite, skip_bad=skip_bad)
+        laid = lay_out(source, output, to=to, overwrite=overwrite, skip_bad=skip_bad)
         print_conversion(laid, json=json)
         return 0
     with Progress() as progress:
         done = convert(
-            source, output.absolute(), to=to, from_=from_, overwrite=overwrite, skip_bad=skip_bad,
+            source, output, to=to, from_=from_, overwrite=overwrite, skip_bad=skip_bad,
             progress=progress,
         )  # fmt: skip
     print_conversion(done, json=json)
@@ -124,6 +119,55 @@ def _check(
         print_repair(repair)
     print_check(report, json=json, full=full)
     return ExitCode.USER_FILES if has_errors(report.findings) else ExitCode.DONE
+
+
+def _split(
+    context: typer.Context,
+    dataset: DatasetArgument,
+    val: Annotated[float, typer.Option("--val", help="Share of the pictures that validate.")] = 0.2,
+    test: Annotated[float, typer.Option("--test", help="Share that is kept for a test.")] = 0.0,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same parts.")] = 42,
+    group: Annotated[
+        Optional[str],
+        typer.Option(
+            "--group", help="Pattern of paths: what matches alike stays together.", show_default=False
+        ),
+    ] = None,
+    output: Annotated[
+        Optional[Path],
+        typer.Option("--output", "-o", help="New folder; data/DATASET_split by default.", show_default=False),
+    ] = None,
+    overwrite: OverwriteOption = False,
+    project: ProjectOption = None,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> int:
+    from taorunner.console.dataset_split_view import print_split
+    from taorunner.console.dataset_view import Progress
+    from taorunner.datasets.split import split_dataset
+
+    context.obj.refuse_extra()
+    source, data = dataset_folder(context.obj, dataset, project, workspace)
+    target = _output(output, source, data, "split")
+    shares = {"train": round(1 - val - test, 9), "val": val, **({"test": test} if test else {})}
+    with Progress() as progress:
+        split = split_dataset(
+            source, target, shares=shares, seed=seed, group=group, overwrite=overwrite, progress=progress
+        )
+    print_split(split, json=json)
+    return 0
+
+
+def _output(output: Path | None, source: Path, data: Path | None, word: str) -> Path:
+    """``output``, or a folder beside the dataset in the project's data. Raises UsageError when neither is known."""
+    if output is not None:
+        return output.absolute()
+    if data is None:
+        raise UsageError(
+            "--output is missing: the dataset is in no project", hint="give the new folder's path"
+        )
+    name = source.relative_to(data).as_posix() if source.is_relative_to(data) else source.name
+    return data / f"{name}_{word}"
 
 
 def _needs_of(data: Path | None, source: Path) -> Any:
