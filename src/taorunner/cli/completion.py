@@ -119,6 +119,15 @@ TABLE: dict[str, Command] = {
         {**_PLACE_OPTIONS, "--group": "any", "--json": "", "--output": "folder", "-o": "folder", "--overwrite": "",
          "--seed": "any", "--test": "any", "--val": "any"}, ("folder", "none"),
     ),
+    "dataset resize": Command(
+        "Bring all pictures to one size; boxes follow.",
+        {**_PLACE_OPTIONS, "--json": "", "--letterbox": "", "--output": "folder", "-o": "folder", "--overwrite": "",
+         "--processes": "any", "--size": "any"}, ("folder", "none"),
+    ),
+    "dataset stats": Command(
+        "Count classes, boxes and sizes; draw samples.",
+        {**_PLACE_OPTIONS, "--html": "file", "--json": "", "--overwrite": "", "--samples": "any"}, ("folder", "none"),
+    ),
     "quickstart": Command(
         "The whole way on the CPU: no GPU, no Docker.",
         {"--epochs": "any", "--help": "", "--images": "any", "--plain": ""}, ("folder", "none"),

@@ -16,6 +16,8 @@ def register(app: typer.Typer) -> None:
     group.command("convert", help="Write a dataset as TAO reads it.")(_convert)
     group.command("check", help="Find what TAO would stumble over.")(_check)
     group.command("split", help="Part a dataset into train, val and test.")(_split)
+    group.command("stats", help="Count classes, boxes and sizes; draw samples.")(_stats)
+    group.command("resize", help="Bring all pictures to one size; boxes follow.")(_resize)
     app.add_typer(group, name="dataset")
 
 
@@ -155,6 +157,75 @@ def _split(
             source, target, shares=shares, seed=seed, group=group, overwrite=overwrite, progress=progress
         )
     print_split(split, json=json)
+    return 0
+
+
+def _stats(
+    context: typer.Context,
+    dataset: DatasetArgument,
+    html: Annotated[
+        Optional[Path],
+        typer.Option("--html", help="Write a page with histograms and samples.", show_default=False),
+    ] = None,
+    samples: Annotated[int, typer.Option("--samples", help="Pictures on the page.", min=0, max=200)] = 24,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page.")] = False,
+    project: ProjectOption = None,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> int:
+    from taorunner.console.dataset_stats_view import print_stats
+    from taorunner.console.dataset_view import Progress
+    from taorunner.datasets.page import write_page
+    from taorunner.datasets.stats import choose_samples, read_stats
+
+    context.obj.refuse_extra()
+    source, _ = dataset_folder(context.obj, dataset, project, workspace)
+    with Progress() as progress:
+        stats, read = read_stats(source, progress)
+        if html is not None:
+            chosen = choose_samples(read.images, samples)
+            write_page(html.absolute(), stats, chosen, overwrite=overwrite, progress=progress)
+    print_stats(stats, json=json)
+    if html is not None:
+        typer.echo(f"made {html}", err=True)
+    return 0
+
+
+def _resize(
+    context: typer.Context,
+    dataset: DatasetArgument,
+    size: Annotated[
+        str, typer.Option("--size", help="For example 960x544.", metavar="WIDTHxHEIGHT", show_default=False)
+    ],
+    letterbox: Annotated[bool, typer.Option("--letterbox", help="Keep proportions, with a border.")] = False,
+    output: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--output", "-o", help="New folder; data/DATASET_WIDTHxHEIGHT by default.", show_default=False
+        ),
+    ] = None,
+    overwrite: OverwriteOption = False,
+    processes: Annotated[
+        Optional[int],
+        typer.Option("--processes", help="As many as there are cores by default.", min=1, show_default=False),
+    ] = None,
+    project: ProjectOption = None,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> int:
+    from taorunner.console.dataset_view import Progress, print_resize
+    from taorunner.datasets.resize import parse_size, resize_dataset
+
+    context.obj.refuse_extra()
+    wanted = parse_size(size)
+    source, data = dataset_folder(context.obj, dataset, project, workspace)
+    target = _output(output, source, data, f"{wanted[0]}x{wanted[1]}")
+    with Progress() as progress:
+        done = resize_dataset(
+            source, target, size=wanted, letterbox=letterbox, processes=processes, overwrite=overwrite,
+            progress=progress,
+        )  # fmt: skip
+    print_resize(done, json=json)
     return 0
 
 

@@ -13,6 +13,7 @@ from taorunner.console.json_view import write_json
 from taorunner.console.theme import make_console, symbols_of
 from taorunner.console.words import clean
 from taorunner.datasets.convert import Conversion
+from taorunner.datasets.resize import Resize
 
 
 class Progress:
@@ -62,6 +63,16 @@ def print_conversion(done: Conversion, *, json: bool) -> None:
         facts.append(f"{len(done.renamed)} pictures renamed (--json lists them)")
     console.print(Text("; ".join(facts)), soft_wrap=True)
     console.print(Text(f"made {clean(str(done.output))} ({done.format} to {done.target})"), soft_wrap=True)
+
+
+def print_resize(done: Resize, *, json: bool) -> None:
+    if json:
+        write_json(done.to_json(), sys.stdout.buffer)
+        return
+    console = make_console(sys.stdout, os.environ)
+    facts = f"{done.resized} pictures resized, {done.linked} had the size already; {done.boxes} boxes"
+    console.print(Text(facts), soft_wrap=True)
+    console.print(Text(f"made {clean(str(done.output))}"), soft_wrap=True)
 
 
 def _row(name: str, written: str, before: int, left_out: int, after: int) -> Row:

@@ -1,0 +1,238 @@
+"""All pictures in one size, with boxes that follow: stretched, or fitted with a border (letterbox).
+
+TF networks want one size for the whole dataset. Pixels are turned as EXIF asks and written without that mark, so that
+boxes and pixels agree for loaders that do not turn. Several processes decode and encode.
+
+Source: tao/tensorflow.md section 7 (one size, multiples of 16).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from taorunner.datasets.annotations import Box, ImageEntry
+from taorunner.datasets.convert import refuse_overlap
+from taorunner.datasets.formats.recognise import read_dataset
+from taorunner.datasets.naming import kitti_class_names, picture_names
+from taorunner.datasets.pictures import needs_pillow
+from taorunner.datasets.placing import Placer, whole_folder
+from taorunner.datasets.writers import write_labels
+from taorunner.errors import Finding, Severity, UsageError, UserFilesError, has_errors
+from taorunner.text import printable
+
+QUALITY = 95
+"""Of JPEG. A second compression is hardly seen at 95."""
+_BORDER = 114
+_CHUNK = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A point at ``x`` of the old picture is at ``x * scale_x + left`` of the new one; likewise ``y`` and ``top``."""
+
+    scale_x: float
+    scale_y: float
+    left: int
+    top: int
+    width: int
+    height: int
+    """Size that the picture itself gets, without a border."""
+
+    def of_box(self, box: Box) -> Box:
+        return replace(
+            box,
+            x_min=box.x_min * self.scale_x + self.left,
+            y_min=box.y_min * self.scale_y + self.top,
+            x_max=box.x_max * self.scale_x + self.left,
+            y_max=box.y_max * self.scale_y + self.top,
+            segmentation=None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """What was done. ``linked`` pictures had the size already and were not encoded again."""
+
+    output: Path
+    images: int
+    resized: int
+    linked: int
+    boxes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The stable shape that ``--json`` prints."""
+        return {"output": str(self.output), "images": self.images, "resized": self.resized, "linked": self.linked,
+                "boxes": self.boxes}  # fmt: skip
+
+
+def resize_dataset(
+    source: Path,
+    output: Path,
+    *,
+    size: tuple[int, int],
+    letterbox: bool = False,
+    processes: int | None = None,
+    overwrite: bool = False,
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+) -> Resize:
+    """Subsets and kinds of labels stay (COCO and ODVG; everything else becomes KITTI). ``size`` is width and height.
+
+    Raises UserFilesError with every finding when something cannot be read or decoded: nothing is written then.
+    """
+    needs_pillow("dataset resize")
+    refuse_overlap(source, output)
+    if not all(0 < side <= 16384 for side in size):
+        raise UsageError(f"pictures cannot be {size[0]}x{size[1]}", hint="sides are 1 to 16384 pixels")
+    dataset = read_dataset(source, None, progress)
+    if has_errors(dataset.findings):
+        raise UserFilesError(
+            "nothing was resized, because the dataset has errors",
+            hint=f"taorunner dataset check {source} says all of them",
+            findings=dataset.findings,
+        )
+    to = dataset.format if dataset.format in ("coco", "odvg") else "kitti"
+    classes = {name: name for name in dataset.boxes_per_class()}
+    classes = kitti_class_names(classes) if to == "kitti" else classes
+    placer = Placer()
+    with whole_folder(output, overwrite=overwrite) as partial:
+        jobs: list[_Job] = []
+        for subset in dataset.subsets:
+            members = [image for image in dataset.images if image.subset == subset]
+            folder = partial / subset
+            (folder / "images").mkdir(parents=True)
+            named: list[tuple[str, ImageEntry]] = []
+            for name, image in zip(picture_names(members, source), members, strict=True):
+                place = placement((image.width, image.height), size, letterbox=letterbox)
+                target = folder / "images" / name
+                if (image.width, image.height) == size and not _is_turned(image.path):
+                    placer.place(image.path, target)
+                    named.append((name, image))
+                else:
+                    jobs.append((image.path, target, size, place))
+                    boxes = tuple(place.of_box(box) for box in image.boxes)
+                    named.append((name, replace(image, width=size[0], height=size[1], boxes=boxes)))
+            write_labels(to, folder, named, classes)
+        _run(jobs, processes or os.cpu_count() or 1, progress)
+    boxes_after = sum(len(image.boxes) for image in dataset.images)
+    return Resize(output, len(dataset.images), len(jobs), placer.counts.total(), boxes_after)
+
+
+def placement(old: tuple[int, int], new: tuple[int, int], *, letterbox: bool) -> Placement:
+    """Stretched over the whole of ``new``, or as large as fits, in its middle."""
+    if not letterbox:
+        return Placement(new[0] / old[0], new[1] / old[1], 0, 0, *new)
+    scale = min(new[0] / old[0], new[1] / old[1])
+    width, height = max(1, round(old[0] * scale)), max(1, round(old[1] * scale))
+    left, top = (new[0] - width) // 2, (new[1] - height) // 2
+    return Placement(width / old[0], height / old[1], left, top, width, height)
+
+
+_Job = tuple[Path, Path, tuple[int, int], Placement]
+
+
+def _run(jobs: Sequence[_Job], processes: int, progress: Callable[[str, int, int], None]) -> None:
+    """Raises UserFilesError with every picture that cannot be decoded."""
+    findings: list[Finding] = []
+    for done, (path, problem) in enumerate(_results(jobs, processes), 1):
+        if problem is not None:
+            message = f"the picture cannot be decoded: {printable(problem)[:200]}"
+            hint = "bring it anew, or delete it with its label"
+            findings.append(Finding(Severity.ERROR, "image-undecodable", message, hint, path))
+        if done % 20 == 0:
+            progress("resized", done, len(jobs))
+    if findings:
+        raise UserFilesError(
+            "nothing was resized, because pictures cannot be decoded",
+            hint="correct those first",
+            findings=findings,
+        )
+
+
+def _results(jobs: Sequence[_Job], processes: int) -> Iterator[tuple[Path, str | None]]:
+    if processes == 1 or len(jobs) < 2 * _CHUNK:
+        yield from map(_resize, jobs)
+        return
+    # Fresh interpreters: a fork of a program with threads may hang.
+    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_leave_signals)
+    try:
+        yield from pool.map(_resize, jobs, chunksize=_CHUNK)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _leave_signals() -> None:
+    """Ctrl-C reaches every process of the terminal: only the first one answers it."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _resize(job: _Job) -> tuple[Path, str | None]:
+    from PIL import Image, ImageOps
+
+    path, target, size, place = job
+    try:
+        with Image.open(path) as opened:
+            if opened.format == "JPEG" and opened.mode in ("RGB", "L"):
+                opened.draft(opened.mode, _at_least(opened.size, place))
+            turned = ImageOps.exif_transpose(opened)
+            profile = turned.info.get("icc_profile")
+            kind = opened.format
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return path, str(error)
+    palette = turned.mode in ("P", "1")
+    mode = "RGBA" if turned.info.get("transparency") is not None else "RGB"
+    picture = turned.convert(mode) if palette else turned
+    if kind == "JPEG" and picture.mode == "CMYK":
+        picture, profile = picture.convert("RGB"), None
+    made = picture.resize((place.width, place.height), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    if (place.width, place.height) != size:
+        bands = len(made.getbands())
+        border = _BORDER if bands == 1 else (_BORDER,) * min(3, bands) + (255,) * (bands - 3)
+        sheet = Image.new(made.mode, size, border)
+        sheet.paste(made, (place.left, place.top))
+        made = sheet
+    _save(made, target, profile)
+    return path, None
+
+
+def _at_least(size: tuple[int, int], place: Placement) -> tuple[int, int]:
+    """What a JPEG may be decoded at: never below the result. Pixels in the file may lie on their side."""
+    if (size[0] > size[1]) == (place.width > place.height):
+        return place.width, place.height
+    return place.height, place.width
+
+
+def _save(picture: Any, target: Path, profile: bytes | None) -> None:
+    options: dict[str, Any] = {"icc_profile": profile} if profile else {}
+    if target.suffix == ".jpg":
+        picture.save(target, "JPEG", quality=QUALITY, **options)
+    elif target.suffix == ".png":
+        picture.save(target, "PNG", compress_level=4, **options)
+    else:
+        picture.save(target)
+
+
+def _is_turned(path: Path) -> bool:
+    from taorunner.datasets.picture_header import read_header
+
+    with suppress(OSError, ValueError):
+        return read_header(path).orientation != 1
+    return True
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """``960x544``. Raises UsageError."""
+    width, cross, height = text.lower().partition("x")
+    if not (cross and width.isdecimal() and height.isdecimal()):
+        raise UsageError(
+            f'--size takes WIDTHxHEIGHT, not "{printable(text)}"', hint="for example --size 960x544"
+        )
+    return int(width), int(height)
