@@ -24,6 +24,7 @@ FIGURES = {
     "pull": ("pull", "measure", 3),
     "conversion": ("conversion", "measure", 5),
     "check": ("dataset_check", "measure", 5),
+    "resize": ("dataset_resize", "measure", 3),
 }
 
 

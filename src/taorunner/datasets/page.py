@@ -49,11 +49,11 @@ th, td { padding: .2rem .6rem .2rem 0; border-bottom: 1px solid var(--line); }
 td.n, th.n { text-align: right; white-space: nowrap; } td.name { overflow-wrap: anywhere; min-width: 6rem; }
 td.bar { width: 45%; } td.bar div { background: var(--bar); height: .8rem; min-width: 1px; border-radius: 2px; }
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: 0 2.5rem; }
-.sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1rem; }
+.sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1rem; align-items: start; }
 figure { margin: 0; background: var(--card); border-radius: 6px; overflow: hidden; }
 figure svg { display: block; width: 100%; height: auto; }
 figcaption { padding: .3rem .6rem .5rem; font-size: .8rem; overflow-wrap: anywhere; }
-figcaption span { color: var(--quiet); } i { display: inline-block; width: .7rem; height: .7rem; border-radius: 2px; }
+figcaption span { color: var(--quiet); } figcaption b { font-weight: 400; white-space: nowrap; } i { display: inline-block; width: .7rem; height: .7rem; border-radius: 2px; }
 """
 
 
@@ -182,7 +182,7 @@ def _figure(image: ImageEntry, root: Path, colours: dict[str, str]) -> str:
     )
     counts = Counter(box.name for box in image.boxes)
     legend = ", ".join(
-        f'<i style="background:{colours[name]}"></i> {_text(name)}{f" {count}" if count > 1 else ""}'
+        f'<b><i style="background:{colours[name]}"></i> {_text(name[:60])}{f" {count}" if count > 1 else ""}</b>'
         for name, count in counts.most_common(8)
     )
     shown = image.path.relative_to(root).as_posix() if image.path.is_relative_to(root) else image.path.name
