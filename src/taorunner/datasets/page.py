@@ -53,7 +53,9 @@ td.bar { width: 45%; } td.bar div { background: var(--bar); height: .8rem; min-w
 figure { margin: 0; background: var(--card); border-radius: 6px; overflow: hidden; }
 figure svg { display: block; width: 100%; height: auto; }
 figcaption { padding: .3rem .6rem .5rem; font-size: .8rem; overflow-wrap: anywhere; }
-figcaption span { color: var(--quiet); } figcaption b { font-weight: 400; white-space: nowrap; } i { display: inline-block; width: .7rem; height: .7rem; border-radius: 2px; }
+figcaption span { color: var(--quiet); }
+figcaption b { font-weight: 400; white-space: nowrap; }
+i { display: inline-block; width: .7rem; height: .7rem; border-radius: 2px; }
 """
 
 

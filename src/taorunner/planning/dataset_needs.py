@@ -38,8 +38,13 @@ def dataset_needs(workspace: Workspace, project: str, folder: Path) -> list[Clas
         dataset = loaded.paths.dataset_dir(experiment.dataset).resolve()
         if not (dataset.is_relative_to(wanted) or wanted.is_relative_to(dataset)):
             continue
-        found += [need for need in _needs(experiment) if need not in found]
+        found += [need for need in experiment_needs(experiment) if need not in found]
     return found
+
+
+def experiment_needs(experiment: Experiment) -> list[ClassNeeds]:
+    """What its specs for training and conversion ask for."""
+    return list(_needs(experiment))
 
 
 def _needs(experiment: Experiment) -> Iterator[ClassNeeds]:

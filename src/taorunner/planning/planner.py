@@ -13,6 +13,7 @@ from taorunner.contracts import Contract, Framework, GpuUse, OverrideSyntax
 from taorunner.errors import Finding, Severity, UserFilesError, has_errors
 from taorunner.events import now
 from taorunner.planning.argv import ArgumentValues, Argv, artifact_globs, build_argv, unsafe_character
+from taorunner.planning.dataset_preflight import dataset_warnings
 from taorunner.planning.environment import (
     HOME_INSIDE,
     MODEL_KEY,
@@ -176,6 +177,9 @@ def _plan_one(planning: _Planning, experiment: Experiment) -> PlannedRun | None:
             contract, results, argv.values, mounts, experiment=experiment.name, overwrite=request.overwrite
         )
     here += [_placed(planning, experiment, finding) for finding in kept.findings]
+    if contract.action == "train" and not has_errors(here):
+        dataset = planning.project.paths.dataset_dir(experiment.dataset)
+        here += dataset_warnings(planning.workspace, dataset, experiment)
     findings += [finding for finding in here if finding not in findings]
     if has_errors(here):
         return None

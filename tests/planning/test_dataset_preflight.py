@@ -1,0 +1,71 @@
+"""Before a training the dataset is checked, once for each state of its files, and what is wrong is a warning."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from taorunner.errors import Finding
+from taorunner.planning.planner import plan_action
+from taorunner.planning.request import ActionRequest, Caller, Site
+from taorunner.project.workspace import Workspace
+
+GOOD = "car 0 0 0 1 1 20 20 0 0 0 0 0 0 0\n"
+
+
+def planned(root: Path, action: str = "train") -> list[Finding]:
+    caller = Caller(1000, 1000, (4,), "ada", {"HOME": "/nowhere"})
+    site = Site("r", root / ".taorunner/runs/r")
+    request = ActionRequest(action, ("e",))
+    found = plan_action(Workspace(root), "example_01", request, caller, lambda experiment, what: site)
+    return [finding for finding in found.findings if finding.code == "dataset-faults"]
+
+
+def workspace(factory: Callable[..., Path], labels: str) -> Path:
+    from PIL import Image
+
+    root = factory(
+        {"experiments": {"e": {"head": "tinydet", "dataset": "d"}}},
+        data={"d/labels/a.txt": labels, "d/images/": ""},
+        specs={"e/train.yaml": "results_dir: $results_dir\n"},
+    )
+    Image.new("RGB", (64, 48)).save(root / "projects/example_01/data/d/images/a.png")
+    return root
+
+
+def test_faults_are_counted_in_one_warning(workspace_factory: Callable[..., Path]) -> None:
+    root = workspace(workspace_factory, GOOD + "car 0\n" * 2 + "car 0 0 0 9 1 2 20 0 0 0 0 0 0 0\n")
+    (finding,) = planned(root)
+    assert (finding.severity.value, finding.message, finding.hint) == (
+        "warning", 'the dataset "d" has 3 errors: label-columns 2, box-inverted 1',
+        "taorunner dataset check d -p example_01 tells where",
+    )  # fmt: skip
+    assert planned(root, "evaluate") == []
+
+
+def test_a_sound_dataset_and_none_at_all_say_nothing(workspace_factory: Callable[..., Path]) -> None:
+    root = workspace(workspace_factory, GOOD)
+    assert planned(root) == []
+    (root / "projects/example_01/data/d/images/a.png").unlink()
+    (root / "projects/example_01/data/d/labels/a.txt").unlink()
+    assert planned(root) == []
+
+
+def test_what_was_found_is_kept_until_a_file_changes(workspace_factory: Callable[..., Path]) -> None:
+    root = workspace(workspace_factory, GOOD + "car 0\n")
+    (first,) = planned(root)
+    (kept,) = (root / ".taorunner/cache/dataset-checks").iterdir()
+    value = json.loads(kept.read_text())
+    assert value["errors"] == {"label-columns": 1}
+    kept.write_text(json.dumps({**value, "errors": {"label-columns": 7}}))
+    (from_cache,) = planned(root)
+    assert "has 7 errors" in from_cache.message
+    kept.write_text("{")
+    assert planned(root) == [first]
+    label = root / "projects/example_01/data/d/labels/a.txt"
+    label.write_text(GOOD)
+    os.utime(label, ns=(1, 1))
+    assert planned(root) == []
+    assert [path.name for path in kept.parent.iterdir()] == [kept.name]
