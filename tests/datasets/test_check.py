@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from shapes import SHAPES
 
 from taorunner.datasets.check import check_dataset
 from taorunner.datasets.check_classes import ClassNeeds
@@ -297,3 +298,21 @@ def test_class_folders_and_masks(tmp_path: Path) -> None:
     assert problems(pairs, deep=True, needs=(needs,)) == [
         ("mask-mode", "b.png", ""), ("mask-size", "a.png", ""), ("mask-value", "c.png", ""),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_format_is_checked_as_what_it_is(tmp_path: Path, shape: str) -> None:
+    SHAPES[shape][1](tmp_path / "d")
+    report = check_dataset(tmp_path / "d")
+    assert report.kind == SHAPES[shape][0]
+    assert sum(part.images for part in report.subsets) == 6
+    assert sum(part.classes.total() for part in report.subsets) == 6
+    codes = {finding.code for finding in report.findings if finding.is_error}
+    assert codes <= {
+        "same-image-in-subsets",
+        "mixed-extensions",
+        "coco-area",
+        "label-columns",
+        "class-name-blank",
+        "label-bom",
+    }

@@ -31,7 +31,8 @@ from taorunner.datasets.check_layout import (
     images_in,
 )  # fmt: skip
 from taorunner.datasets.check_read import box_findings, coco_findings, counted
-from taorunner.datasets.formats.recognise import read_dataset
+from taorunner.datasets.formats.folder import Folder
+from taorunner.datasets.formats.recognise import read_dataset, recognised
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.text import printable
 
@@ -74,12 +75,22 @@ def check_dataset(
         pictures = check_masks(report.findings, masks, needs, deep=deep)
         report.subsets = [SubsetReport(name, count) for name, count in pictures.items()]
         return report
-    if splits := find_class_folders(root):
+    splits = find_class_folders(root)
+    if splits and not _is_annotated(root):
         report = CheckReport("classification")
         counts = check_class_folders(report.findings, root, splits, needs, deep=deep)
         report.subsets = [SubsetReport(n, sum(c.values()), classes=c) for n, c in counts.items()]
         return report
     return _check_read(root, deep=deep, needs=needs, progress=told)
+
+
+def _is_annotated(root: Path) -> bool:
+    """False for folders of pictures and nothing else, such as those whose names are classes."""
+    try:
+        recognised(Folder(root))
+    except UserFilesError:
+        return False
+    return True
 
 
 def _is_yolo(subsets: Sequence[Subset]) -> bool:
