@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from taorunner.errors import Finding
+from taorunner.planning.dataset_preflight import DatasetPreflight
 from taorunner.planning.planner import plan_action
 from taorunner.planning.request import ActionRequest, Caller, Site
+from taorunner.project.load import load_project
 from taorunner.project.workspace import Workspace
 
 GOOD = "car 0 0 0 1 1 20 20 0 0 0 0 0 0 0\n"
@@ -69,3 +71,30 @@ def test_what_was_found_is_kept_until_a_file_changes(workspace_factory: Callable
     os.utime(label, ns=(1, 1))
     assert planned(root) == []
     assert [path.name for path in kept.parent.iterdir()] == [kept.name]
+
+
+def test_a_dataset_of_many_experiments_is_looked_at_once(workspace_factory: Callable[..., Path]) -> None:
+    root = workspace(workspace_factory, GOOD + "car 0\n")
+    (root / "projects/example_01/experiments.yml").write_text(
+        "experiments:\n  e: {head: tinydet, dataset: d}\n  f: {extends: e}\n  g: {extends: e}\n"
+    )
+    experiments = load_project(Workspace(root), "example_01").experiments
+    folder = root / "projects/example_01/data/d"
+    preflight = DatasetPreflight(Workspace(root))
+    told = [preflight.warnings("example_01", folder, experiments["e"])]
+    (folder / "labels/a.txt").write_text(GOOD)  # within one command the first look counts
+    told += [preflight.warnings("example_01", folder, experiments[name]) for name in ("f", "g")]
+    assert [[finding.message for finding in each] for each in told] == [
+        ['the dataset "d" has an error: label-columns 1']
+    ] * 3
+    assert DatasetPreflight(Workspace(root)).warnings("example_01", folder, experiments["f"]) == ()
+
+
+def test_other_specs_ask_anew(workspace_factory: Callable[..., Path]) -> None:
+    root = workspace(workspace_factory, GOOD + "car 0\n")
+    (first,) = planned(root)
+    (kept,) = (root / ".taorunner/cache/dataset-checks").iterdir()
+    value = json.loads(kept.read_text())
+    kept.write_text(json.dumps({**value, "errors": {"label-columns": 7}}))
+    (root / "projects/example_01/specs/e/train.yaml").write_text("results_dir: $results_dir\n# another\n")
+    assert planned(root) == [first]

@@ -11,53 +11,86 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 
 from taorunner.errors import Finding, Severity, UserFilesError
-from taorunner.planning.dataset_needs import experiment_needs
 from taorunner.project.experiments import Experiment
 from taorunner.project.workspace import Workspace
 
 MAX_FILES = 50_000
 """A larger dataset would hold a training up for half a minute: it is checked only on request."""
-_VERSION = 1
+_VERSION = 2
 
 
-def dataset_warnings(workspace: Workspace, folder: Path, experiment: Experiment) -> tuple[Finding, ...]:
-    """One warning with the counts, or none. ``folder`` is the experiment's dataset on this host. Never raises."""
-    needs = experiment_needs(experiment)
-    digest = _digest(folder, repr(needs))
-    if digest is None:
-        return ()
-    name = blake2b(
-        f"{folder} {experiment.name}".encode("utf-8", "surrogateescape"), digest_size=12
-    ).hexdigest()
-    kept = workspace.state_dir / "cache" / "dataset-checks" / f"{name}.json"
-    counts = _read(kept, digest)
-    if counts is None:
+class DatasetPreflight:
+    """For one command: a folder is walked once, and checked once for each thing that is asked of it.
+
+    Nothing of specs or datasets is imported while the answers are kept ones.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._trees: dict[Path, str | None] = {}
+        self._counted: dict[tuple[Path, str], Counter[str]] = {}
+
+    def warnings(self, project: str, folder: Path, experiment: Experiment) -> tuple[Finding, ...]:
+        """One warning with the counts, or none. ``folder`` is the experiment's dataset on this host."""
+        if folder not in self._trees:
+            self._trees[folder] = _tree_digest(folder)
+        tree = self._trees[folder]
+        if tree is None:
+            return ()
+        digest = _of(f"{_VERSION} {tree} {_asked(experiment)}")
+        cache = self._workspace.state_dir / "cache" / "dataset-checks"
+        kept = cache / f"{_of(f'{folder} {experiment.name}')}.json"
+        counts = _read(kept, digest)
+        if counts is None:
+            counts = self._check(folder, experiment)
+            _write(kept, digest, counts)
+        if not counts:
+            return ()
+        listed = ", ".join(f"{code} {count}" for code, count in counts.most_common(4))
+        more = f" and {len(counts) - 4} other kinds" if len(counts) > 4 else ""
+        total = sum(counts.values())
+        errors = "an error" if total == 1 else f"{total} errors"
+        message = f'the dataset "{experiment.dataset}" has {errors}: {listed}{more}'
+        hint = f"taorunner dataset check {experiment.dataset} -p {project} tells where"
+        return (Finding(Severity.WARNING, "dataset-faults", message, hint),)
+
+    def _check(self, folder: Path, experiment: Experiment) -> Counter[str]:
         from taorunner.datasets.check import check_dataset  # all readers: only where something changed
+        from taorunner.planning.dataset_needs import experiment_needs
 
-        try:
-            findings = check_dataset(folder, needs=needs).findings
-        except (UserFilesError, OSError):
-            return ()  # no dataset of a kind that is known here
-        counts = Counter(finding.code for finding in findings if finding.severity is Severity.ERROR)
-        _write(kept, digest, counts)
-    if not counts:
-        return ()
-    listed = ", ".join(f"{code} {count}" for code, count in counts.most_common(4))
-    more = f" and {len(counts) - 4} other kinds" if len(counts) > 4 else ""
-    plural = "an error" if counts.total() == 1 else f"{counts.total()} errors"
-    message = f'the dataset "{experiment.dataset}" has {plural}: {listed}{more}'
-    project = folder.relative_to(workspace.projects_dir).parts[0]
-    hint = f"taorunner dataset check {experiment.dataset} -p {project} tells where"
-    return (Finding(Severity.WARNING, "dataset-faults", message, hint),)
+        needs = experiment_needs(experiment)
+        key = (
+            folder,
+            repr([replace(need, spec=Path()) for need in needs]),
+        )  # whose spec it is changes no count
+        if key not in self._counted:
+            try:
+                findings = check_dataset(folder, needs=needs).findings
+            except (UserFilesError, OSError):
+                findings = []  # no dataset of a kind that is known here
+            wrong = (finding.code for finding in findings if finding.severity is Severity.ERROR)
+            self._counted[key] = Counter(wrong)
+        return self._counted[key]
 
 
-def _digest(folder: Path, needs: str) -> str | None:
+def _asked(experiment: Experiment) -> str:
+    """All that the needs are made of, without reading it: settings, and the spec files as they are."""
+    files = [list(_files(str(folder), "")) for folder in experiment.spec_dirs]
+    return repr((experiment.head, experiment.release, experiment.vars, experiment.overrides, files))
+
+
+def _of(text: str) -> str:
+    return blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
+
+def _tree_digest(folder: Path) -> str | None:
     """None for no folder, an empty one, or one with too many files."""
-    digest = blake2b(f"{_VERSION} {needs}".encode("utf-8", "surrogateescape"), digest_size=24)
+    digest = blake2b(digest_size=24)
     count = 0
     for name, size, time in _files(str(folder), ""):
         count += 1

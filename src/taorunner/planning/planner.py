@@ -13,7 +13,7 @@ from taorunner.contracts import Contract, Framework, GpuUse, OverrideSyntax
 from taorunner.errors import Finding, Severity, UserFilesError, has_errors
 from taorunner.events import now
 from taorunner.planning.argv import ArgumentValues, Argv, artifact_globs, build_argv, unsafe_character
-from taorunner.planning.dataset_preflight import dataset_warnings
+from taorunner.planning.dataset_preflight import DatasetPreflight
 from taorunner.planning.environment import (
     HOME_INSIDE,
     MODEL_KEY,
@@ -83,6 +83,7 @@ class _Planning:
     caller: Caller
     make_site: Callable[[str, str], Site]
     networks: Networks
+    datasets: DatasetPreflight
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -101,7 +102,9 @@ def plan_action(
     mounts = load_mounts(workspace, caller.environ)
     networks = Networks(workspace.networks_dir)
     site_maker = make_site or _new_runs(workspace)
-    planning = _Planning(workspace, project, mounts, request, caller, site_maker, networks)
+    planning = _Planning(
+        workspace, project, mounts, request, caller, site_maker, networks, DatasetPreflight(workspace)
+    )  # fmt: skip
     planning.findings += [f for f in project.findings if _concerns(f, project, request.experiments)]
     items: list[PlannedRun] = []
     for name in request.experiments:
@@ -179,7 +182,7 @@ def _plan_one(planning: _Planning, experiment: Experiment) -> PlannedRun | None:
     here += [_placed(planning, experiment, finding) for finding in kept.findings]
     if contract.action == "train" and not has_errors(here):
         dataset = planning.project.paths.dataset_dir(experiment.dataset)
-        here += dataset_warnings(planning.workspace, dataset, experiment)
+        here += planning.datasets.warnings(planning.project.name, dataset, experiment)
     findings += [finding for finding in here if finding not in findings]
     if has_errors(here):
         return None
