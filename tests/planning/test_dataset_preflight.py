@@ -58,7 +58,7 @@ def test_a_sound_dataset_and_none_at_all_say_nothing(workspace_factory: Callable
 def test_what_was_found_is_kept_until_a_file_changes(workspace_factory: Callable[..., Path]) -> None:
     root = workspace(workspace_factory, GOOD + "car 0\n")
     (first,) = planned(root)
-    (kept,) = (root / ".taorunner/cache/dataset-checks").iterdir()
+    (kept,) = (root / ".taorunner/cache/dataset-checks/example_01").iterdir()
     value = json.loads(kept.read_text())
     assert value["errors"] == {"label-columns": 1}
     kept.write_text(json.dumps({**value, "errors": {"label-columns": 7}}))
@@ -93,7 +93,7 @@ def test_a_dataset_of_many_experiments_is_looked_at_once(workspace_factory: Call
 def test_other_specs_ask_anew(workspace_factory: Callable[..., Path]) -> None:
     root = workspace(workspace_factory, GOOD + "car 0\n")
     (first,) = planned(root)
-    (kept,) = (root / ".taorunner/cache/dataset-checks").iterdir()
+    (kept,) = (root / ".taorunner/cache/dataset-checks/example_01").iterdir()
     value = json.loads(kept.read_text())
     kept.write_text(json.dumps({**value, "errors": {"label-columns": 7}}))
     (root / "projects/example_01/specs/e/train.yaml").write_text("results_dir: $results_dir\n# another\n")

@@ -1,18 +1,18 @@
 """Is the dataset of this training sound? The fast check before every train, remembered until a file changes.
 
 It warns and never stops a training: what a training reads may be records made long before. What was found is kept in
-``.taorunner/cache`` with a digest of names, sizes and times of all files.
+``.taorunner/cache`` with a checksum of names, sizes and times of all files.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from hashlib import blake2b
 from pathlib import Path
 
 from taorunner.errors import Finding, Severity, UserFilesError
@@ -42,9 +42,9 @@ class DatasetPreflight:
         tree = self._trees[folder]
         if tree is None:
             return ()
-        digest = _of(f"{_VERSION} {tree} {_asked(experiment)}")
+        digest = f"{_VERSION} {tree} {_crc(_asked(experiment)):08x}"
         cache = self._workspace.state_dir / "cache" / "dataset-checks"
-        kept = cache / f"{_of(f'{folder} {experiment.name}')}.json"
+        kept = cache / project / f"{experiment.name}.json"
         counts = _read(kept, digest)
         if counts is None:
             counts = self._check(folder, experiment)
@@ -84,20 +84,21 @@ def _asked(experiment: Experiment) -> str:
     return repr((experiment.head, experiment.release, experiment.vars, experiment.overrides, files))
 
 
-def _of(text: str) -> str:
-    return blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+def _crc(text: str, before: int = 0) -> int:
+    """Tells whether something changed: nobody gains by forging it, so no cryptography is loaded at each launch."""
+    return zlib.crc32(text.encode("utf-8", "surrogateescape"), before)
 
 
 def _tree_digest(folder: Path) -> str | None:
-    """None for no folder, an empty one, or one with too many files."""
-    digest = blake2b(digest_size=24)
-    count = 0
+    """Number of files, their bytes, and a checksum; None for no folder, an empty one, or one with too many files."""
+    count = total = crc = 0
     for name, size, time in _files(str(folder), ""):
         count += 1
         if count > MAX_FILES:
             return None
-        digest.update(f"{name}\0{size}\0{time}\0".encode("utf-8", "surrogateescape"))
-    return digest.hexdigest() if count else None
+        total += size
+        crc = _crc(f"{name}\0{size}\0{time}\0", crc)
+    return f"{count} {total} {crc:08x}" if count else None
 
 
 def _files(folder: str, prefix: str) -> Iterator[tuple[str, int, int]]:
