@@ -50,5 +50,6 @@ def print_stats(stats: Stats, *, json: bool) -> None:
     console.print(Text("; ".join(facts)), soft_wrap=True)
     console.print(Text(f"sizes: {', '.join(sizes)}{f' and {more:,} more' if more else ''}"), soft_wrap=True)
     if stats.left_out:
-        message = f"{stats.left_out:,} errors, left out here: taorunner dataset check tells them"
+        errors = "an error" if stats.left_out == 1 else f"{stats.left_out:,} errors"
+        message = f"{errors}, left out here: taorunner dataset check tells more"
         console.print(Text(message), soft_wrap=True)
