@@ -60,9 +60,8 @@ def many(root: Path, count: int, kind: str) -> Path:
                     changed = file.read_text(encoding="utf-8").replace("80", str(number + 1))
                     changed = f"# variation {number}\n{changed}"
                     if kind == "unlike":
-                        changed += (
-                            f'# no field of DSSD, but as good as any\nextra_{number} {{ name: "{name}" }}\n'
-                        )
+                        own = f'target_class_mapping {{ key: "{name}" value: "car" }}'  # a line that no other has
+                        changed = changed.replace("dataset_config {", f"dataset_config {{\n  {own}", 1)
                     file.write_text(changed, encoding="utf-8")
         lines += [
             "    model_key: env:TAO_MODEL_KEY",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from taorunner.cli.actions import (
+from taorunner.cli.action_options import (
     BackendOption,
     Detach,
     DryRun,
@@ -19,11 +19,10 @@ from taorunner.cli.actions import (
     Retries,
     Sets,
     StopOnNan,
-    Wishes,
-    act,
     distinct,
     gpu_ids,
 )
+from taorunner.cli.actions import Wishes, act
 from taorunner.cli.options import (
     ExperimentsArgument,
     JsonOption,

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from taorunner.catalog.network import Network
-from taorunner.contracts import Contract, Framework, GpuUse, OverrideSyntax
+from taorunner.contracts import Contract, Framework, OverrideSyntax
 from taorunner.errors import Finding, Severity, UserFilesError, has_errors
 from taorunner.events import now
 from taorunner.planning.argv import ArgumentValues, Argv, artifact_globs, build_argv, unsafe_character
+from taorunner.planning.choices import choose_contract, choose_gpus, default_backend, override_tokens
 from taorunner.planning.dataset_preflight import DatasetPreflight
 from taorunner.planning.environment import (
     HOME_INSIDE,
@@ -32,7 +32,7 @@ from taorunner.planning.plan import (
     SecretSource,
 )  # fmt: skip
 from taorunner.planning.preflight import EarlierResults, earlier_results
-from taorunner.planning.request import ACTION_OF_COMMAND, ActionRequest, Caller, Site
+from taorunner.planning.request import ActionRequest, Caller, Site
 from taorunner.planning.resume import NoResume, resumed
 from taorunner.planning.run_ids import new_run_id
 from taorunner.planning.spec_files import find_spec
@@ -144,12 +144,12 @@ def _plan_one(planning: _Planning, experiment: Experiment) -> PlannedRun | None:
         keys, code = ("release",), "unknown-release"
         network.actions(request.release or experiment.release)
         keys, code = ("head",), "unknown-action"
-        contract = _contract(network, experiment, request)
+        contract = choose_contract(network, experiment, request)
     except UserFilesError as error:
         told = error.findings or (_at(planning, experiment, keys, code, error.message, error.hint),)
         findings += [finding for finding in told if finding not in findings]
         return None
-    backend = request.backend or experiment.backend or _default_backend(contract)
+    backend = request.backend or experiment.backend or default_backend(contract)
     trouble = _backend_finding(planning, experiment, contract, backend)
     if trouble is not None:
         findings.append(trouble)
@@ -158,7 +158,7 @@ def _plan_one(planning: _Planning, experiment: Experiment) -> PlannedRun | None:
     mounts = Mounts.identity() if on_host else planning.mounts
     if not on_host:
         findings += [f for f in planning.mounts.findings if f not in findings]
-    gpus = _gpus(experiment, request, contract)
+    gpus = choose_gpus(experiment, request, contract)
     site = planning.make_site(experiment.name, contract.action)
     finder = ValueFinder(planning.workspace, planning.project.paths, experiment, network, mounts)
     values = finder.find(contract, gpus, request.checkpoint)
@@ -169,7 +169,7 @@ def _plan_one(planning: _Planning, experiment: Experiment) -> PlannedRun | None:
     run_inside = str(site.run_dir / "input") if on_host else RUN_INSIDE
     if prepared is not None and prepared.text is not None and spec_path is not None:
         values.arguments["spec"] = f"{run_inside}/{spec_path.name}"
-    arguments = ArgumentValues(values.arguments, _override_tokens(contract, request), request.extra)
+    arguments = ArgumentValues(values.arguments, override_tokens(contract, request), request.extra)
     argv = build_argv(contract, arguments)
     here += [_placed(planning, experiment, f) for f in argv.findings if not _follows(f, here)]
     here += _key_findings(planning, experiment, contract)
@@ -203,20 +203,6 @@ def _going_on(planning: _Planning, experiment: Experiment, site: Site, plan: Run
     return PlannedRun(site, continued)
 
 
-def _contract(network: Network, experiment: Experiment, request: ActionRequest) -> Contract:
-    release = request.release or experiment.release
-    action = ACTION_OF_COMMAND.get(request.action, request.action)
-    if request.action == "convert" and action not in network.actions(release):
-        action = "convert"  # some networks have an action of that very name
-    contract = network.contract(action, release)
-    image = request.image or (experiment.image if contract.group != "deploy" else None)
-    return replace(contract, image=image) if image is not None else contract
-
-
-def _default_backend(contract: Contract) -> str:
-    return "embedded" if contract.framework is Framework.EMBEDDED else "docker"
-
-
 def _backend_finding(
     planning: _Planning, experiment: Experiment, contract: Contract, backend: str
 ) -> Finding | None:
@@ -231,24 +217,6 @@ def _backend_finding(
         )
         return _at(planning, experiment, ("release",), "no-image", message, "name one with image or --image")
     return None
-
-
-def _gpus(experiment: Experiment, request: ActionRequest, contract: Contract) -> GpuRequest:
-    """The command line beats the file. An action for one GPU takes the first of those named."""
-    if contract.gpu_use is GpuUse.NONE:
-        return GpuRequest()
-    ids = experiment.gpu_ids
-    count = experiment.gpus
-    if request.gpu_ids is not None:
-        ids = request.gpu_ids or None
-        count = len(request.gpu_ids) or count
-    if request.gpus is not None:
-        count = request.gpus
-        ids = ids if ids is not None and len(ids) == count else None
-    count = 1 if count is None else count
-    if contract.gpu_use is GpuUse.ONE and count > 1:
-        count, ids = 1, ids[:1] if ids else None
-    return GpuRequest(count, ids if count else None)
 
 
 def _need_findings(planning: _Planning, experiment: Experiment, contract: Contract) -> Iterator[Finding]:
@@ -314,13 +282,6 @@ def _typed(text: str) -> object:
     """What was typed behind ``--set key=``, as YAML reads it: ``3`` is a number, ``[0, 1]`` a list."""
     document = read_yaml(text)
     return text if document.problems or not text.strip() else document.value
-
-
-def _override_tokens(contract: Contract, request: ActionRequest) -> tuple[str, ...]:
-    """``--set`` goes to argv where the program reads ``key=value``, else into the rendered spec."""
-    if contract.override_syntax is OverrideSyntax.NONE:
-        return ()
-    return tuple(f"{key}={value}" for key, value in request.overrides.items())
 
 
 def _key_findings(planning: _Planning, experiment: Experiment, contract: Contract) -> list[Finding]:

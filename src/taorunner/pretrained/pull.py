@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -80,11 +81,10 @@ def pull_files(
             _check_space(staging, missing)
             transfers = [
                 Transfer(
-                    wire, file, staging, lambda path=file.path: address(path),  # type: ignore[misc]
-                    lambda have, path=file.path: watcher.advanced(path, have),  # type: ignore[misc]
+                    wire, file, staging, partial(address, file.path), partial(watcher.advanced, file.path)
                 )
                 for file in missing
-            ]  # fmt: skip
+            ]
             _run_all(transfers, jobs, wire.patience.stop)
             _put_in_place(staging, folder, missing)
         _write_manifest(folder, model, files)

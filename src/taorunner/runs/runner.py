@@ -14,12 +14,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
-from taorunner.backends.base import Backend, EngineState, EngineStatus, Handle, Launch, PullProgress
+from taorunner.backends.base import Backend, EngineState, EngineStatus, Handle, Launch
 from taorunner.backends.secrets import remove_secrets, stored_secrets, write_secrets
 from taorunner.errors import ExitCode, TaorunnerError
 from taorunner.events import (
     ImagePulled,
-    ImagePulling,
     Notice,
     RunFinished,
     RunStarted,
@@ -307,7 +306,7 @@ class BatchRunner:
         if isinstance(message, Printed):
             self._printed(active, message)
         elif isinstance(message, Pulling):
-            self._journal.emit(run_id, [_pulling_event(run_id, message.progress)])
+            self._journal.emit(run_id, [message.event(now())])
         elif isinstance(message, Requested):
             text = message.command_line + "\n"
             self._store.paths(run_id).request.write_text(text, encoding="utf-8")
@@ -449,10 +448,3 @@ class BatchRunner:
                 self._finish(run_id, RunState.STOPPED, "stopped while it was queued")
             else:
                 active.stop(self._batch.grace_s)
-
-
-def _pulling_event(run_id: str, progress: PullProgress) -> ImagePulling:
-    return ImagePulling(
-        run=run_id, at=now(), image=progress.image, layers_done=progress.layers_done, layers=progress.layers,
-        bytes_done=progress.bytes_done, bytes_total=progress.bytes_total, eta_s=progress.eta_s,
-    )  # fmt: skip

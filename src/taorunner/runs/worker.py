@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from taorunner.backends.base import (
     Backend,
@@ -27,6 +28,7 @@ from taorunner.backends.base import (
 )  # fmt: skip
 from taorunner.backends.kept_log import Tail
 from taorunner.errors import MachineError, TaorunnerError
+from taorunner.events import ImagePulling
 from taorunner.planning.plan import RunPlan
 
 SETTLE_WAITS_S = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
@@ -41,6 +43,13 @@ ENGINE_PATIENCE_S = 600.0
 class Pulling:
     run_id: str
     progress: PullProgress
+
+    def event(self, at: datetime) -> ImagePulling:
+        p = self.progress
+        return ImagePulling(
+            run=self.run_id, at=at, image=p.image, layers_done=p.layers_done, layers=p.layers,
+            bytes_done=p.bytes_done, bytes_total=p.bytes_total, eta_s=p.eta_s,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

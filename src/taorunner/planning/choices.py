@@ -1,0 +1,51 @@
+"""What beats what: the command line, the experiment, the catalog. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from taorunner.catalog.network import Network
+from taorunner.contracts import Contract, Framework, GpuUse, OverrideSyntax
+from taorunner.planning.plan import GpuRequest
+from taorunner.planning.request import ACTION_OF_COMMAND, ActionRequest
+from taorunner.project.experiments import Experiment
+
+
+def choose_contract(network: Network, experiment: Experiment, request: ActionRequest) -> Contract:
+    """Raises UserFilesError when the network has no such action in that release, or it is not known."""
+    release = request.release or experiment.release
+    action = ACTION_OF_COMMAND.get(request.action, request.action)
+    if request.action == "convert" and action not in network.actions(release):
+        action = "convert"  # some networks have an action of that very name
+    contract = network.contract(action, release)
+    image = request.image or (experiment.image if contract.group != "deploy" else None)
+    return replace(contract, image=image) if image is not None else contract
+
+
+def default_backend(contract: Contract) -> str:
+    return "embedded" if contract.framework is Framework.EMBEDDED else "docker"
+
+
+def choose_gpus(experiment: Experiment, request: ActionRequest, contract: Contract) -> GpuRequest:
+    """The command line beats the file. An action for one GPU takes the first of those named."""
+    if contract.gpu_use is GpuUse.NONE:
+        return GpuRequest()
+    ids = experiment.gpu_ids
+    count = experiment.gpus
+    if request.gpu_ids is not None:
+        ids = request.gpu_ids or None
+        count = len(request.gpu_ids) or count
+    if request.gpus is not None:
+        count = request.gpus
+        ids = ids if ids is not None and len(ids) == count else None
+    count = 1 if count is None else count
+    if contract.gpu_use is GpuUse.ONE and count > 1:
+        count, ids = 1, ids[:1] if ids else None
+    return GpuRequest(count, ids if count else None)
+
+
+def override_tokens(contract: Contract, request: ActionRequest) -> tuple[str, ...]:
+    """``--set`` goes to argv where the program reads ``key=value``, else into the rendered spec."""
+    if contract.override_syntax is OverrideSyntax.NONE:
+        return ()
+    return tuple(f"{key}={value}" for key, value in request.overrides.items())
