@@ -34,12 +34,19 @@ def child_of(process: subprocess.Popen[bytes]) -> int | None:
     return int(children[0]) if children else None
 
 
-def kill(pid: int | None) -> None:
-    if pid is not None:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
+def kill(pid: int | None) -> bool:
+    """Whether there was somebody to kill: one that has ended and only waits to be collected is nobody."""
+    if pid is None or is_ended(pid):
+        return False
+    os.kill(pid, signal.SIGKILL)
+    return True
+
+
+def is_ended(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in ("Z", "X")
+    except OSError:
+        return True
 
 
 @pytest.mark.slow
@@ -68,13 +75,11 @@ def test_random_kills_of_viewer_and_supervisor(
             wait_for(lambda: len(here.states()) == len(gpus))
         time.sleep(moment_s)
         supervisor = child_of(viewer)
-        if "supervisor" in victims:
-            kill(supervisor)
-        if "viewer" in victims:
-            kill(viewer.pid)
+        pids = {"supervisor": supervisor, "viewer": viewer.pid}
+        killed = [kill(pids[victim]) for victim in sorted(victims)]
         try:
             states = here.states()
-            under_way = len(states) == len(gpus) and not set(states.values()) <= FINAL
+            under_way = all(killed) and len(states) == len(gpus) and not set(states.values()) <= FINAL
             hits += under_way
             print(f"round {number}, hit {hits}: {'+'.join(victims)} after {moment_s:.2f} s: {states}")
             again = here.cli("attach", cwd=here.root)
