@@ -160,7 +160,8 @@ class Contract:
     writes when told the experiment's folder (empty: the folder itself). ``value_forms`` overrides how a value
     is named for this action (``{"export_file": "export/{model}.onnx"}``, relative to the results folder).
     ``shell_reads_arguments``: a shell inside the container reads every argument again, so blanks, quotes,
-    ``$ ; & * ` `` must not occur. ``refused_arguments`` maps an option that must not be passed to the reason.
+    ``$ ; & * ` `` must not occur. ``reads_data_only``: nothing is written into ``data/``, so it is mounted
+    read-only. ``refused_arguments`` maps an option that must not be passed to the reason.
     ``unknown`` maps what is not known (``checkpoints``) to the reason; nothing is guessed in its place.
     """
 
@@ -183,6 +184,7 @@ class Contract:
     value_forms: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     shell_reads_arguments: bool = False
+    reads_data_only: bool = False
     override_syntax: OverrideSyntax = OverrideSyntax.NONE
     refused_arguments: Mapping[str, str] = field(default_factory=dict)
     extra_arguments: bool = True

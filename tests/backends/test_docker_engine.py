@@ -79,6 +79,7 @@ def test_the_container_is_what_the_request_says(
     assert host["Ulimits"] == [{"Name": "stack", "Hard": 67108864, "Soft": 67108864}]
     assert host["LogConfig"] == {"Type": "json-file", "Config": {}}
     assert (host["Init"], host["AutoRemove"], host["Privileged"]) == (True, False, False)
+    assert host["SecurityOpt"] == ["no-new-privileges"]
     assert [(m["Type"], m["Source"], m["Target"], m.get("ReadOnly", False)) for m in host["Mounts"]] == [
         ("bind", str(tmp_path / "data"), "/data", True),
         ("bind", str(tmp_path), "/all", False),
@@ -119,6 +120,29 @@ def test_files_belong_to_the_caller(
     assert (status.exit_code, out, err) == (0, b"1235 4321\n", b"")
     found = (results / "model").stat()
     assert (found.st_uid, found.st_gid) == (1234, 1235)
+
+
+def test_no_process_inside_can_gain_rights(
+    docker: DockerBackend, make_plan: MakePlan, noop_image: str, run_to_end: RunToEnd
+) -> None:
+    look = ("sh", "-c", "grep NoNewPrivs /proc/self/status")
+    assert run_to_end(docker, make_plan(*look, image=noop_image))[2] == b"NoNewPrivs:\t1\n"
+    privileged = make_plan(*look, image=noop_image, options=ContainerOptions(privileged=True))
+    assert run_to_end(docker, privileged)[2] == b"NoNewPrivs:\t0\n"
+
+
+def test_data_is_read_only_within_a_writable_project(
+    docker: DockerBackend, make_plan: MakePlan, noop_image: str, run_to_end: RunToEnd, tmp_path: Path
+) -> None:
+    data = tmp_path / "projects" / "p" / "data"
+    data.mkdir(parents=True)
+    plan = make_plan(
+        "sh", "-c", "echo x >/w/p/other && echo x >/w/p/data/file", image=noop_image,
+        mounts=(Mount(data, "/w/p/data", True), Mount(tmp_path / "projects", "/w")),
+    )  # fmt: skip
+    _, status, _, err = run_to_end(docker, plan)
+    assert status.exit_code != 0 and b"Read-only file system" in err
+    assert (tmp_path / "projects/p/other").read_text() == "x\n" and list(data.iterdir()) == []
 
 
 def test_a_second_submit_finds_what_the_first_one_started(

@@ -63,7 +63,10 @@ def test_defaults_are_those_of_taos_own_runners(make_plan: Callable[..., RunPlan
     request = DockerBackend().request(make_plan("dino", image="x:1"), Launch("r1", tmp_path / "r1"))
     assert (request.shm_bytes, request.ulimits) == (16 * 1024**3, {"memlock": -1, "stack": 67108864})
     assert request.mounts == (Mount(tmp_path / "r1" / "input", "/taorunner/run", True),)
-    assert (request.gpus, request.user, request.tty, request.privileged) == ((), None, False, False)
+    assert (request.gpus, request.user, request.tty) == ((), None, False)
+    assert (request.privileged, request.no_new_privileges) == (False, True)
+    line = docker_run(request)
+    assert line[line.index("--security-opt") + 1] == "no-new-privileges" and "--privileged" not in line
 
 
 def test_a_secret_is_masked_for_the_eyes_and_marked_for_the_wrapper(

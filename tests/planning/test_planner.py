@@ -89,6 +89,8 @@ def test_a_tf1_training_is_planned_whole(workspace: Callable[..., Workspace]) ->
         Mount(projects, "/workspace/projects"),
         Mount(projects, "/workspace/experiments"),
         Mount(ws.repositories_dir, "/workspace/repositories"),
+        Mount(projects / "example_01/data", "/workspace/projects/example_01/data", read_only=True),
+        Mount(projects / "example_01/data", "/workspace/experiments/example_01/data", read_only=True),
         Mount(ws.home_dir, "/taorunner/home"),
         Mount(ws.runs_dir / "run-e1" / "input", "/taorunner/run"),
     )

@@ -182,9 +182,9 @@ SAMPLES: list[tuple[str, str, str]] = [
     ),
     ("permission-denied", "bash: Permission denied", "permission denied"),
     (
-        "permission-denied",
+        "read-only-data",
         "OSError: [Errno 30] Read-only file system: '/data/x'",
-        'permission denied on "/data/x"',
+        'a folder that is mounted read-only was to be written: on "/data/x"',
     ),
     (
         "missing-file",

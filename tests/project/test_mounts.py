@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from taorunner.errors import UserFilesError
+from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.project.mounts import DockerOptions, MountEntry, Mounts, default_mounts, load_mounts
 from taorunner.project.workspace import Workspace
 
@@ -127,7 +127,18 @@ def test_everything_the_launcher_allows_is_read(
             network="host",
             tty=False,
         ),
-        file=workspace.mounts_file,
+        (
+            Finding(
+                Severity.WARNING,
+                "privileged",
+                "privileged containers may do everything that root may do on this machine",
+                "leave it out: training needs no such right",
+                workspace.mounts_file,
+                1,
+                workspace.mounts_file.read_text().index("true") + 1,
+            ),
+        ),
+        workspace.mounts_file,
     )
     assert "s3cret" not in repr(mounts)
 

@@ -65,6 +65,7 @@ class EngineRequest:
     ports: Mapping[int, int] = field(default_factory=dict)
     network: str | None = None
     privileged: bool = False
+    no_new_privileges: bool = False
     tty: bool = False
     lease: tuple[int, ...] = field(default=(), compare=False, repr=False)  # as in Launch
 

@@ -129,6 +129,7 @@ class DockerBackend:
             ports=dict(options.ports),
             network=options.network,
             privileged=options.privileged,
+            no_new_privileges=not options.privileged,
             tty=options.tty,
         )
 
@@ -304,6 +305,8 @@ def docker_run(request: EngineRequest) -> list[str]:
         argv += ["--network", request.network]
     if request.privileged:
         argv.append("--privileged")
+    if request.no_new_privileges:
+        argv += ["--security-opt", "no-new-privileges"]
     if request.tty:
         argv.append("--tty")
     return [*argv, request.image or "", *request.command]
@@ -351,6 +354,7 @@ def _settings(request: EngineRequest) -> ContainerSettings:
         ports=request.ports,
         network=request.network,
         privileged=request.privileged,
+        no_new_privileges=request.no_new_privileges,
         tty=request.tty,
     )
 

@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from taorunner.errors import UserFilesError
+from taorunner.planning.environment import secret_file
 from taorunner.planning.plan import SECRET_MARK, RunPlan, SecretSource
 from taorunner.text import MASK
 
@@ -152,7 +153,7 @@ def _resolve(source: SecretSource, input_dir: Path, plan: RunPlan, environ: Mapp
                 hint=f"export {what}=…",
             )
     elif kind == "file":
-        value = _read_file(source, Path(what).expanduser(), plan.workspace)
+        value = _read_file(source, secret_file(source.origin, plan.workspace))
     elif kind == "literal":
         value = what or _written_before(source, input_dir)
     else:
@@ -165,9 +166,8 @@ def _resolve(source: SecretSource, input_dir: Path, plan: RunPlan, environ: Mapp
     return value
 
 
-def _read_file(source: SecretSource, path: Path, workspace: Path) -> str:
-    """Without the newline at the end that every editor puts there. A relative path starts at the workspace."""
-    path = workspace / path
+def _read_file(source: SecretSource, path: Path) -> str:
+    """Without the newline at the end that every editor puts there."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise UserFilesError(

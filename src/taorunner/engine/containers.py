@@ -50,6 +50,7 @@ class ContainerSettings:
     ports: Mapping[int, int] = field(default_factory=dict)
     network: str | None = None
     privileged: bool = False
+    no_new_privileges: bool = False
     tty: bool = False
 
 
@@ -275,4 +276,5 @@ def _host_config(api: Any, settings: ContainerSettings) -> Any:
         port_bindings=dict(settings.ports) or None,
         network_mode=settings.network,
         privileged=settings.privileged,
+        security_opt=["no-new-privileges"] if settings.no_new_privileges else None,
     )

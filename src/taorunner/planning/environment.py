@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from taorunner.planning.plan import SECRET_MARK, SecretSource
 
@@ -44,11 +45,21 @@ def split_secrets(env: Mapping[str, str]) -> tuple[dict[str, str], tuple[SecretS
     for name, value in env.items():
         if value.startswith(("env:", "file:")):
             secrets.append(SecretSource(name=f"env_{name}", origin=value, variable=name))
-        elif _SECRET_NAME.search(name) and value:
+        elif is_secret_name(name) and value:
             secrets.append(SecretSource(name=f"env_{name}", origin=f"literal:{value}", variable=name))
         else:
             plain[name] = value
     return plain, tuple(secrets)
+
+
+def is_secret_name(variable: str) -> bool:
+    """True for a variable that is named like a secret: ``NGC_API_KEY``, ``WANDB_TOKEN``."""
+    return _SECRET_NAME.search(variable) is not None
+
+
+def secret_file(origin: str, workspace: Path) -> Path:
+    """The file that ``file:PATH`` means: ``~`` is the home folder, a relative path starts at the workspace."""
+    return workspace / Path(origin.removeprefix("file:")).expanduser()
 
 
 def model_key_mark() -> str:

@@ -22,6 +22,7 @@ from taorunner.planning.environment import (
     split_secrets,
 )  # fmt: skip
 from taorunner.planning.networks import Networks
+from taorunner.planning.outside_links import outside_link
 from taorunner.planning.plan import (
     HOST_BACKENDS,
     ContainerOptions,
@@ -32,9 +33,11 @@ from taorunner.planning.plan import (
     SecretSource,
 )  # fmt: skip
 from taorunner.planning.preflight import EarlierResults, earlier_results
+from taorunner.planning.read_only_data import read_only_data
 from taorunner.planning.request import ActionRequest, Caller, Site
 from taorunner.planning.resume import NoResume, resumed
 from taorunner.planning.run_ids import new_run_id
+from taorunner.planning.secret_sources import secret_findings
 from taorunner.planning.spec_files import find_spec
 from taorunner.planning.spec_schemas import override_misfits, schema_for
 from taorunner.planning.values import RunValues, ValueFinder
@@ -173,6 +176,7 @@ def _plan_one(planning: _Planning, experiment: Experiment) -> PlannedRun | None:
     argv = build_argv(contract, arguments)
     here += [_placed(planning, experiment, f) for f in argv.findings if not _follows(f, here)]
     here += _key_findings(planning, experiment, contract)
+    here += secret_findings(planning.project, experiment, planning.workspace.root)
     results = planning.project.paths.results_dir(experiment.name)
     kept = EarlierResults()
     if not request.resume:
@@ -248,6 +252,9 @@ def _spec(
         message = f'"{experiment.name}" has no spec for {contract.action}: {spec.stems[0]}.{suffix}'
         hint = f"write {experiment.spec_dirs[0] / spec.stems[0]}.{suffix}"
         return None, None, [_at(planning, experiment, (), "missing-spec", message, hint)]
+    outside = outside_link(path, planning.workspace, planning.mounts)
+    if outside is not None:
+        return None, None, [outside]
     keys: dict[str, Any] = {}
     if spec.format == "yaml" and gpus.count:
         if "num_gpus" in spec.keys:
@@ -316,6 +323,8 @@ def _assemble(
     bound: tuple[Mount, ...] = ()
     if not on_host:
         bound = tuple(Mount(entry.source, entry.destination) for entry in mounts.entries)
+        if contract.reads_data_only:
+            bound += read_only_data(planning.project.paths.data_dir, mounts)
         bound += (Mount(workspace.home_dir, HOME_INSIDE), Mount(site.run_dir / "input", RUN_INSIDE))
     spec = None
     if prepared is not None and prepared.text is not None and spec_path is not None:

@@ -16,7 +16,9 @@ from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework, SpecContract
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.networks import Networks
+from taorunner.planning.outside_links import outside_link
 from taorunner.planning.plan import HOST_BACKENDS
+from taorunner.planning.secret_sources import secret_findings
 from taorunner.planning.spec_files import SUFFIXES
 from taorunner.planning.spec_schemas import override_misfits, schema_for
 from taorunner.planning.values import VARIABLES
@@ -42,6 +44,7 @@ class _Checks:
 
     workspace: Workspace
     networks: Networks
+    mounts: Mounts
     heads: frozenset[str] = field(init=False)
     contracts: dict[tuple[str, str | None], dict[str, Contract]] = field(default_factory=dict)
     folders: dict[Path, frozenset[str]] = field(default_factory=dict)
@@ -89,11 +92,10 @@ def validate_projects(
     workspace: Workspace, names: Sequence[str], environ: Mapping[str, str], *, strict: bool = False
 ) -> list[Finding]:
     """All findings of all projects. ``strict`` turns warnings into errors."""
-    checks = _Checks(workspace, Networks(workspace.networks_dir))
-    mounts = load_mounts(workspace, environ)
-    findings = [*mounts.findings, *checks.networks.check()]
+    checks = _Checks(workspace, Networks(workspace.networks_dir), load_mounts(workspace, environ))
+    findings = [*checks.mounts.findings, *checks.networks.check()]
     for name in names:
-        findings += _validate(checks, load_project(workspace, name), mounts)
+        findings += _validate(checks, load_project(workspace, name))
     if strict:
         findings = [_strict(finding) for finding in findings]
     return list(dict.fromkeys(findings))
@@ -103,7 +105,7 @@ def _strict(finding: Finding) -> Finding:
     return replace(finding, severity=Severity.ERROR) if finding.severity is Severity.WARNING else finding
 
 
-def _validate(checks: _Checks, project: Project, mounts: Mounts) -> Iterator[Finding]:
+def _validate(checks: _Checks, project: Project) -> Iterator[Finding]:
     yield from project.findings
     for name in project.names:
         head = project.head_of(name)
@@ -129,7 +131,7 @@ def _validate(checks: _Checks, project: Project, mounts: Mounts) -> Iterator[Fin
     if project.experiments or project.paths.experiments_file.exists():
         yield from check_layout(project, spec_names)
     if any(experiment.backend not in HOST_BACKENDS for experiment in project.experiments.values()):
-        yield from _covered(project, mounts)
+        yield from _covered(project, checks.mounts)
 
 
 def _unknown_head(project: Project, name: str, head: str, heads: Iterable[str]) -> Finding:
@@ -147,6 +149,7 @@ def _experiment(
     contracts: Mapping[str, Contract],
 ) -> Iterator[Finding]:
     yield from _needs(project, experiment, network)
+    yield from secret_findings(project, experiment, checks.workspace.root)
     if experiment.repository is not None and experiment.backbone is not None:
         missing = checks.missing_weights(experiment.repository, experiment.backbone, network.framework)
         if missing is not None:
@@ -175,6 +178,10 @@ def _experiment(
                 yield project.finding(Severity.ERROR, "missing-spec", message, owner, hint=hint, of_key=True)
         elif path_found not in seen:
             seen.add(path_found)
+            outside = outside_link(path_found, checks.workspace, checks.mounts)
+            if outside is not None:
+                yield outside
+                continue
             # a spec found under the name of another action need not have what this one reads
             own_name = path_found.stem == contract.spec.stems[0]
             against = checks.against(contract, missing=own_name) if not experiment.overrides else None

@@ -95,6 +95,13 @@ CAUSES: tuple[Cause, ...] = (
         "free space where the results are written, or point the mounts at a larger disk",
     ),
     _row(
+        "read-only-data",
+        "ead-only file system",
+        rf"[Rr]ead-only file system(?:[:;]? {_QUOTED_PATH})?",
+        "a folder that is mounted read-only was to be written:{on_path}",
+        "where the network needs to write into data/, name the mounts yourself in .tao_mounts.json",
+    ),
+    _row(
         "wrong-model-key",
         "nvalid decryption|model is incorrect|ecryption|ecrypt|model key",
         r"Invalid decryption|key used to load the model is incorrect|(?:[Ww]rong|[Ii]ncorrect"
@@ -224,12 +231,8 @@ CAUSES: tuple[Cause, ...] = (
     ),
     _row(
         "permission-denied",
-        "ermission denied|ead-only file system|Errno 13",
-        r"(?:[Pp]ermission denied|[Rr]ead-only file system)(?:[:;]? "
-        + _QUOTED_PATH
-        + r")?|"
-        + _BARE_PATH
-        + r"[;:] Permission denied",
+        "ermission denied|Errno 13",
+        r"[Pp]ermission denied(?:[:;]? " + _QUOTED_PATH + r")?|" + _BARE_PATH + r"[;:] Permission denied",
         "permission denied{on_path}",
         "check owner and mode of the folder: the container runs as you, not as root",
     ),

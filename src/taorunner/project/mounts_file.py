@@ -267,14 +267,20 @@ def _options(value: Any, to: FindingList) -> dict[str, Any]:
         return {}
     for name in value.get("ulimits", {}):
         if name not in ULIMITS:
-            place = (*path, "ulimits", name)
+            at = (*path, "ulimits", name)
             hint = to.suggestion(name, ULIMITS)
-            to.error("unknown-key", f'unknown ulimit "{shown(name)}"', place, hint=hint, of_key=True)
+            to.error("unknown-key", f'unknown ulimit "{shown(name)}"', at, hint=hint, of_key=True)
     for inside, outside in value.get("ports", {}).items():
         for port in (inside.partition("/")[0], outside):
             if not 1 <= int(port) <= 65535:
                 message = f'"{shown(port)}" is no port: 1 to 65535'
                 to.error("wrong-value", message, (*path, "ports", inside))
+    if value.get("privileged"):
+        message = "privileged containers may do everything that root may do on this machine"
+        place = (*path, "privileged")
+        to.add(
+            Severity.WARNING, "privileged", message, place, hint="leave it out: training needs no such right"
+        )
     return value
 
 

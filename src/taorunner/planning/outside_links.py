@@ -1,0 +1,37 @@
+"""Does a link in a project lead to something that the container was never meant to see?
+
+What a spec file says is copied into the container. In a project from somebody else ``train.yaml`` may be a link to a
+private file of the caller; the mounts would not show it, a rendered copy would.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from taorunner.errors import Finding, Severity
+from taorunner.project.mounts import Mounts
+from taorunner.project.workspace import Workspace
+from taorunner.text import printable
+
+
+def outside_link(path: Path, workspace: Workspace, mounts: Mounts) -> Finding | None:
+    """An error where ``path`` is, or goes through, a link out of the workspace and of everything mounted."""
+    if not _has_link(path, workspace.root):
+        return None
+    real = Path(os.path.realpath(path))
+    allowed = (workspace.root, *(entry.source for entry in (*mounts.entries, *mounts.absent)))
+    if any(real.is_relative_to(os.path.realpath(folder)) for folder in allowed):
+        return None
+    message = f'"{path.name}" leads to "{printable(str(real))}", outside the workspace and its mounts'
+    hint = "put the file itself there, or mount its folder in .tao_mounts.json"
+    return Finding(Severity.ERROR, "link-outside", message, hint, path)
+
+
+def _has_link(path: Path, root: Path) -> bool:
+    """Looks only below the workspace: how one comes there is one's own affair."""
+    while path != root and path != path.parent:
+        if path.is_symlink():
+            return True
+        path = path.parent
+    return False
