@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from taorunner.text import did_you_mean, duration, is_plain_name, nearest, printable, redact, size
+from taorunner.text import (
+    did_you_mean,
+    duration,
+    is_plain_name,
+    masked_line,
+    nearest,
+    printable,
+    redact,
+    size,
+)
 
 
 @pytest.mark.parametrize(
@@ -58,3 +67,24 @@ def test_names_that_a_shell_would_change(name: str) -> None:
 
 def test_control_characters_do_not_reach_the_terminal() -> None:
     assert printable("a\x1b[31mb\tc") == "a\ufffd[31mb\tc"
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("    model_key: canary-1  # or env:NAME", "    model_key: ***                    "),
+        ('  "model_key": "canary-1", "gpus": 1', '  "model_key": ***       , "gpus": 1'),
+        ("env: {WANDB_TOKEN: canary-1, MODE: x}", "env: {WANDB_TOKEN: ***     , MODE: x}"),
+        ("model_key: 'a, canary-1'", "model_key: ***          "),
+        ("model_key: env:TAO_MODEL_KEY", "model_key: env:TAO_MODEL_KEY"),
+        ('model_key: "file:~/.key"', 'model_key: "file:~/.key"'),
+        ("encryption_key: canary-1", "encryption_key: ***     "),
+        ('{"variable": "A", "value": "canary-1"}', '{"variable": "A", "value": ***       }'),
+        ("model_key: ab", "model_key: **"),
+        ("num_epochs: 12", "num_epochs: 12"),
+        ("- api_key: a, canary-1", "- api_key: ***        "),
+    ],
+)
+def test_a_line_is_shown_without_its_secrets(line: str, shown: str) -> None:
+    assert masked_line(line, ("value",)) == shown
+    assert len(shown) == len(line)

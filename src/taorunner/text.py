@@ -9,6 +9,11 @@ MASK = "***"
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
+_SECRET_NAME = re.compile(r"(^|_)(KEY|TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIALS?)(_|$)", re.IGNORECASE)
+_BLOCK_ENTRY = re.compile(r"""^\s*(?:- )?["']?(?P<name>[A-Za-z0-9_]+)["']?\s*:\s+(?P<value>[^\s\[{"'].*)""")
+_ENTRY = re.compile(
+    r"""(?P<name>[A-Za-z0-9_]+)["']?\s*[:=]\s*(?P<value>"[^"]*"?|'[^']*'?|[^\s,{}\[\]#][^,{}\[\]]*)"""
+)
 
 
 def is_plain_name(name: str) -> bool:
@@ -77,6 +82,30 @@ def redact(text: str, secrets: Sequence[str]) -> str:
     for secret in sorted({s for s in secrets if s}, key=len, reverse=True):
         text = text.replace(secret, MASK)
     return text
+
+
+def is_secret_name(name: str) -> bool:
+    """True for a key or variable that is named like a secret: ``NGC_API_KEY``, ``WANDB_TOKEN``, ``model_key``."""
+    return _SECRET_NAME.search(name) is not None
+
+
+def masked_line(line: str, more_names: Sequence[str] = ()) -> str:
+    """A line of a YAML or JSON file as it may be shown: what stands behind the name of a secret is hidden.
+
+    Columns stay where they are. ``env:NAME`` and ``file:PATH`` say where a secret is, and stay readable.
+
+    >>> masked_line('{model_key: tlt_encode, gpus: 1}')
+    '{model_key: ***       , gpus: 1}'
+    """
+
+    def hidden(match: re.Match[str]) -> str:
+        name, value = match["name"], match["value"]
+        is_secret = is_secret_name(name) or name in more_names
+        if not is_secret or value.strip("\"'").startswith(("env:", "file:")):
+            return match[0]
+        return match[0][: -len(value)] + MASK.ljust(len(value))[: max(len(value), 1)]
+
+    return _ENTRY.sub(hidden, _BLOCK_ENTRY.sub(hidden, line))
 
 
 def printable(text: str) -> str:

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from taorunner.backends.secrets import masked, remove_secrets, wrapped, write_secrets
 from taorunner.errors import UserFilesError
-from taorunner.planning.plan import ContainerOptions, RunPlan, SecretSource
+from taorunner.planning.plan import ContainerOptions, RenderedSpec, RunPlan, SecretSource
 
 MARK = "@TAORUNNER_SECRET_model_key@"
 SHELLS = [
@@ -189,3 +190,38 @@ def test_a_secret_that_is_gone_stops_the_command(
 
 def test_masks_for_the_eyes() -> None:
     assert masked(("-k", MARK, f"a={MARK}", "plain")) == ("-k", "***", "a=***", "plain")
+
+
+YAML_HOSTILE = [text for text in HOSTILE if "\x01" not in text and "\r" not in text]
+
+
+@pytest.mark.parametrize("key", YAML_HOSTILE)
+def test_a_key_that_the_spec_can_hold_is_in_no_command_line(
+    make_plan: Callable[..., RunPlan], tmp_path: Path, key: str
+) -> None:
+    text = "results_dir: /r  # kept\nencryption_key: old\ntrain: {num_epochs: 3}\n"
+    inside = "/taorunner/run/secrets/spec/train.yaml"
+    plan = make_plan(
+        "dino", "train", "-e", inside,
+        spec=RenderedSpec(tmp_path / "train.yaml", "train.yaml", text, inside),
+        secrets=(SecretSource("model_key", f"literal:{key}" if key else "env:EMPTY", spec_key="encryption_key"),),
+    )  # fmt: skip
+    assert write_secrets(plan, tmp_path, {"EMPTY": ""}) == ((key,) if key else ())
+    private = tmp_path / "input/secrets/spec/train.yaml"
+    written = private.read_text("utf-8")
+    assert yaml.safe_load(written) == {"results_dir": "/r", "encryption_key": key, "train": {"num_epochs": 3}}
+    assert written.startswith("results_dir: /r  # kept\n")
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (private, private.parent)] == [0o600, 0o700]
+    assert wrapped(plan, "/taorunner/run", plan.argv) == plan.argv
+    remove_secrets(tmp_path)
+    assert not private.exists()
+
+
+def test_a_spec_that_has_something_else_in_the_keys_place(
+    make_plan: Callable[..., RunPlan], tmp_path: Path
+) -> None:
+    spec = RenderedSpec(tmp_path / "train.yaml", "train.yaml", "- a\n- b\n", "/x")
+    secret = SecretSource("model_key", "literal:canary", spec_key="encryption_key")
+    with pytest.raises(UserFilesError, match='the spec cannot take "encryption_key": .*') as told:
+        write_secrets(make_plan("dino", spec=spec, secrets=(secret,)), tmp_path, {})
+    assert "canary" not in repr(told.value)

@@ -290,6 +290,17 @@ def test_an_action_the_network_lacks_names_the_nearest(workspace: Callable[..., 
     assert finding.hint == 'did you mean "evaluate"?'
 
 
+def test_the_key_goes_into_a_private_spec_where_the_spec_has_a_place_for_it(
+    workspace: Callable[..., Workspace],
+) -> None:
+    entry = {"head": "dino", "dataset": "kitti/train", "model_key": "a key's"}
+    made = only(plan(workspace({"e1": entry}, specs={"e1/train.yaml": TRAIN_YAML}), "train", "e1"))
+    assert made.secrets == (SecretSource("model_key", "literal:a key's", spec_key="encryption_key"),)
+    assert made.argv[:4] == ("dino", "train", "-e", "/taorunner/run/secrets/spec/train.yaml")
+    assert not [token for token in made.argv if "key" in token]
+    assert made.spec is not None and "a key's" not in made.spec.text
+
+
 def test_secrets_among_variables_are_kept_out_of_the_environment(workspace: Callable[..., Workspace]) -> None:
     env = {"WANDB_API_KEY": "abc", "MODE": "fast", "TOKEN_FILE": "file:/x", "HF": "env:HF_TOKEN"}
     ws = workspace(

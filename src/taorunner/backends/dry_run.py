@@ -12,7 +12,8 @@ from typing import Any
 
 from taorunner.backends.base import EngineRequest, Launch
 from taorunner.backends.registry import load_backend
-from taorunner.planning.plan import RunPlan
+from taorunner.backends.secrets import private_spec
+from taorunner.planning.plan import SECRET_SPEC_DIR, RunPlan
 from taorunner.planning.request import Site
 from taorunner.text import MASK
 
@@ -69,8 +70,10 @@ def rehearse(plan: RunPlan, site: Site) -> Rehearsal:
             mount.source.mkdir(parents=True, exist_ok=True)
     spec = None
     if plan.spec is not None:
-        spec = input_dir / plan.spec.file_name
-        spec.write_text(plan.spec.text, encoding="utf-8")
+        private = private_spec(plan, {secret.name: MASK for secret in plan.secrets})
+        spec = (input_dir if private is None else input_dir / SECRET_SPEC_DIR) / plan.spec.file_name
+        spec.parent.mkdir(parents=True, exist_ok=True)
+        spec.write_text(private or plan.spec.text, encoding="utf-8")
     gpus = plan.gpus.ids or tuple(str(index) for index in range(plan.gpus.count))
     backend = load_backend(plan.backend)
     request = backend.request(plan, Launch(site.run_id, site.run_dir, gpus))

@@ -1,5 +1,6 @@
 """Secrets on their way into the process: files with mode 0600 in the run's input folder, and nowhere else.
 
+A model key that a spec can hold is set in a private copy of the spec: no command line ever shows it. Elsewhere
 argv holds marks instead of secrets. ``with-secrets``, a constant shell script beside the secrets, puts the files'
 content in place of the marks and into variables inside, right before it becomes the command. So no request,
 record, label or ``docker inspect`` ever holds one.
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from taorunner.errors import UserFilesError
 from taorunner.planning.environment import secret_file
-from taorunner.planning.plan import SECRET_MARK, RunPlan, SecretSource
+from taorunner.planning.plan import SECRET_MARK, SECRET_SPEC_DIR, RunPlan, SecretSource
 from taorunner.text import MASK
 
 INPUT_DIR = "input"
@@ -76,9 +77,9 @@ exec "$@"
 """
 
 
-def needs_secrets(plan: RunPlan) -> bool:
+def needs_wrapper(plan: RunPlan) -> bool:
     """True when the command must be started through ``with-secrets``."""
-    return bool(plan.secrets) or any(_HEAD in token for token in plan.argv)
+    return any(_HEAD in token for token in plan.argv) or any(s.spec_key is None for s in plan.secrets)
 
 
 def masked(argv: Sequence[str]) -> tuple[str, ...]:
@@ -88,7 +89,7 @@ def masked(argv: Sequence[str]) -> tuple[str, ...]:
 
 def wrapped(plan: RunPlan, input_dir: str, argv: Sequence[str]) -> tuple[str, ...]:
     """The command that the engine is told to run. ``input_dir`` is the input folder as the process sees it."""
-    if not needs_secrets(plan):
+    if not needs_wrapper(plan):
         return tuple(argv)
     return ("/bin/sh", f"{input_dir}/{WRAPPER}", *argv)
 
@@ -108,7 +109,7 @@ def write_secrets(plan: RunPlan, run_dir: Path, environ: Mapping[str, str]) -> t
     if unknown:
         raise UserFilesError(f'the command names the secret "{min(unknown)}", which nothing defines')
     input_dir.mkdir(parents=True, exist_ok=True)
-    if not needs_secrets(plan):
+    if not plan.secrets:
         return ()
     folder = input_dir / SECRETS_DIR
     owner = _owner(plan)
@@ -119,6 +120,12 @@ def write_secrets(plan: RunPlan, run_dir: Path, environ: Mapping[str, str]) -> t
         _write(folder / source.name, values[source.name], owner)
         if source.variable is not None:
             _write(folder / "env" / source.variable, values[source.name], owner)
+    private = private_spec(plan, values)
+    if private is not None and plan.spec is not None:
+        place = input_dir / SECRET_SPEC_DIR
+        place.mkdir(mode=0o700, exist_ok=True)
+        _give(place, owner)
+        _write(place / plan.spec.file_name, private, owner)
     wrapper = input_dir / WRAPPER
     wrapper.write_text(_SCRIPT.replace("HEAD", _HEAD).replace("TAIL", _TAIL), encoding="utf-8")
     wrapper.chmod(0o755)
@@ -138,6 +145,28 @@ def stored_secrets(plan: RunPlan, run_dir: Path) -> tuple[str, ...] | None:
 def remove_secrets(run_dir: Path) -> None:
     """Deletes the secrets of a run that is over. Idempotent; the rendered spec stays."""
     shutil.rmtree(run_dir / INPUT_DIR / SECRETS_DIR, ignore_errors=True)
+
+
+def private_spec(plan: RunPlan, values: Mapping[str, str]) -> str | None:
+    """The rendered spec with its secrets set to ``values`` (by the secret's name); None when it takes none.
+
+    Raises:
+        UserFilesError: the spec has something else in that place.
+    """
+    from taorunner.specs.places import SpecProblemError
+    from taorunner.specs.yaml_spec import set_value
+
+    wanted = {source.spec_key: values[source.name] for source in plan.secrets if source.spec_key is not None}
+    if not wanted or plan.spec is None:
+        return None
+    text = plan.spec.text
+    for key, value in wanted.items():
+        try:
+            text = set_value(text, key, value)
+        except SpecProblemError as error:
+            told = error.to_finding()
+            raise UserFilesError(f'the spec cannot take "{key}": {told.message}', hint=told.hint) from None
+    return text
 
 
 def _resolve(source: SecretSource, input_dir: Path, plan: RunPlan, environ: Mapping[str, str]) -> str:

@@ -17,10 +17,13 @@ from taorunner.console.cells import fit
 from taorunner.console.theme import Symbols, symbols_of
 from taorunner.console.words import clean
 from taorunner.errors import Finding, Severity, TaorunnerError
+from taorunner.text import masked_line
 
 SOURCE_WIDTH = 100
 """Cells of a source line that are shown; of a longer one the part around the column."""
 _FILE_LIMIT_BYTES = 4_000_000
+_SECRET_IN_JSON = ("value",)
+"""Where the launcher's mounts file has the values of variables."""
 _ORDER = (Severity.ERROR, Severity.WARNING, Severity.INFO, Severity.OK)
 
 
@@ -101,7 +104,7 @@ def _source(finding: Finding, sources: dict[Path, list[str]], symbols: Symbols) 
     lines = sources[finding.file]
     if not 1 <= finding.line <= len(lines):
         return []
-    line = lines[finding.line - 1]
+    line = masked_line(lines[finding.line - 1], _SECRET_IN_JSON if finding.file.suffix == ".json" else ())
     column = finding.column or 0
     start, mark = 0, ""
     if column - 1 > SOURCE_WIDTH * 2 // 3:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from taorunner.catalog.network import Network
@@ -42,6 +43,17 @@ def choose_gpus(experiment: Experiment, request: ActionRequest, contract: Contra
     if contract.gpu_use is GpuUse.ONE and count > 1:
         count, ids = 1, ids[:1] if ids else None
     return GpuRequest(count, ids if count else None)
+
+
+def key_in_spec(contract: Contract) -> str | None:
+    """The spec's own key for the model key, where a Hydra override would set it: no command line has to show it."""
+    if contract.spec is None or contract.spec.format != "yaml":
+        return None
+    for argument in contract.arguments:
+        match = re.fullmatch(r"([A-Za-z_.]+)=\{key\}", " ".join(argument.tokens))
+        if match is not None:
+            return match[1]
+    return None
 
 
 def override_tokens(contract: Contract, request: ActionRequest) -> tuple[str, ...]:

@@ -6,11 +6,11 @@ caches would land in a read-only root. Source: tao/pytorch.md section 7.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from taorunner.planning.plan import SECRET_MARK, SecretSource
+from taorunner.text import is_secret_name
 
 HOME_INSIDE = "/taorunner/home"
 RUN_INSIDE = "/taorunner/run"
@@ -24,7 +24,6 @@ _CACHES = {
     "TORCHINDUCTOR_CACHE_DIR": ".cache/torchinductor",
     "MPLCONFIGDIR": ".cache/matplotlib",
 }
-_SECRET_NAME = re.compile(r"(^|_)(KEY|TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIALS?)(_|$)", re.IGNORECASE)
 
 
 def base_environment(user_name: str) -> dict[str, str]:
@@ -50,11 +49,6 @@ def split_secrets(env: Mapping[str, str]) -> tuple[dict[str, str], tuple[SecretS
         else:
             plain[name] = value
     return plain, tuple(secrets)
-
-
-def is_secret_name(variable: str) -> bool:
-    """True for a variable that is named like a secret: ``NGC_API_KEY``, ``WANDB_TOKEN``."""
-    return _SECRET_NAME.search(variable) is not None
 
 
 def secret_file(origin: str, workspace: Path) -> Path:

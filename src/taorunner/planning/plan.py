@@ -19,6 +19,8 @@ HOST_BACKENDS = frozenset({"local", "embedded"})
 """Backends whose processes see this host's own paths."""
 SECRET_MARK = "@TAORUNNER_SECRET_{name}@"
 """Stands in argv where a secret goes. The secret itself lies in a file with mode 0600 in the run's folder."""
+SECRET_SPEC_DIR = "secrets/spec"
+"""Where in the run's input folder the copy of the spec lies that holds a secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,10 @@ class GpuRequest:
 
 @dataclass(frozen=True, slots=True)
 class RenderedSpec:
-    """``text`` as the container will read it, from ``source``; ``inside`` is the path argv names."""
+    """``text`` as the container will read it, from ``source``; ``inside`` is the path argv names.
+
+    Where a secret has a ``spec_key``, the container reads a private copy in which it is set.
+    """
 
     source: Path
     file_name: str
@@ -53,12 +58,14 @@ class SecretSource:
     """Where a secret comes from: ``env:NAME``, ``file:PATH`` or ``literal:VALUE`` (written out in experiments.yml).
 
     A literal lives in memory only: the stored plan says ``literal:`` and nothing behind it.
-    ``variable`` is the environment variable to set inside; None when it is only put into argv.
+    ``variable`` is the environment variable to set inside, ``spec_key`` the dotted key of the spec to set; with neither
+    it is put into argv.
     """
 
     name: str
     origin: str = field(repr=False)
     variable: str | None = None
+    spec_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,13 @@ from taorunner.contracts import Contract, Framework, OverrideSyntax
 from taorunner.errors import Finding, Severity, UserFilesError, has_errors
 from taorunner.events import now
 from taorunner.planning.argv import ArgumentValues, Argv, artifact_globs, build_argv, unsafe_character
-from taorunner.planning.choices import choose_contract, choose_gpus, default_backend, override_tokens
+from taorunner.planning.choices import (
+    choose_contract,
+    choose_gpus,
+    default_backend,
+    key_in_spec,
+    override_tokens,
+)
 from taorunner.planning.dataset_preflight import DatasetPreflight
 from taorunner.planning.environment import (
     HOME_INSIDE,
@@ -25,6 +31,7 @@ from taorunner.planning.networks import Networks
 from taorunner.planning.outside_links import outside_link
 from taorunner.planning.plan import (
     HOST_BACKENDS,
+    SECRET_SPEC_DIR,
     ContainerOptions,
     GpuRequest,
     Mount,
@@ -171,7 +178,9 @@ def _plan_one(planning: _Planning, experiment: Experiment) -> PlannedRun | None:
     here += more
     run_inside = str(site.run_dir / "input") if on_host else RUN_INSIDE
     if prepared is not None and prepared.text is not None and spec_path is not None:
-        values.arguments["spec"] = f"{run_inside}/{spec_path.name}"
+        is_private = key_in_spec(contract) is not None and values.arguments.pop("key", None) is not None
+        folder = f"{run_inside}/{SECRET_SPEC_DIR}" if is_private else run_inside
+        values.arguments["spec"] = f"{folder}/{spec_path.name}"
     arguments = ArgumentValues(values.arguments, override_tokens(contract, request), request.extra)
     argv = build_argv(contract, arguments)
     here += [_placed(planning, experiment, f) for f in argv.findings if not _follows(f, here)]
@@ -294,7 +303,7 @@ def _typed(text: str) -> object:
 def _key_findings(planning: _Planning, experiment: Experiment, contract: Contract) -> list[Finding]:
     """The key passes through TAO's shell too; a literal one can be looked at."""
     key = experiment.model_key
-    if key is None or key.startswith(("env:", "file:")):
+    if key is None or key.startswith(("env:", "file:")) or key_in_spec(contract) is not None:
         return []
     bad = unsafe_character(contract, key)
     if bad is None:
@@ -314,11 +323,13 @@ def _assemble(
     env = {} if on_host else base_environment(caller.name)
     env |= {**contract.env, **mounts.env, **experiment.env}
     plain, secrets = split_secrets(env)
-    if any("@TAORUNNER_SECRET_" in token for token in argv.tokens) and experiment.model_key is not None:
+    spec_key = key_in_spec(contract) if "key" not in values.arguments and prepared is not None else None
+    in_argv = any("@TAORUNNER_SECRET_" in token for token in argv.tokens)
+    if experiment.model_key is not None and (in_argv or spec_key is not None):
         origin = experiment.model_key
         if not origin.startswith(("env:", "file:")):
             origin = f"literal:{origin}"
-        secrets = (SecretSource(MODEL_KEY, origin), *secrets)
+        secrets = (SecretSource(MODEL_KEY, origin, spec_key=spec_key), *secrets)
     run_inside = str(site.run_dir / "input") if on_host else RUN_INSIDE
     bound: tuple[Mount, ...] = ()
     if not on_host:
@@ -328,7 +339,7 @@ def _assemble(
         bound += (Mount(workspace.home_dir, HOME_INSIDE), Mount(site.run_dir / "input", RUN_INSIDE))
     spec = None
     if prepared is not None and prepared.text is not None and spec_path is not None:
-        spec = RenderedSpec(spec_path, spec_path.name, prepared.text, f"{run_inside}/{spec_path.name}")
+        spec = RenderedSpec(spec_path, spec_path.name, prepared.text, str(values.arguments["spec"]))
     return RunPlan(
         project=planning.project.paths.name,
         experiment=experiment.name,

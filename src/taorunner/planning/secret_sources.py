@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from taorunner.errors import Finding, Severity
-from taorunner.planning.environment import is_secret_name, secret_file
+from taorunner.planning.environment import secret_file
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project
-from taorunner.text import printable
+from taorunner.text import is_secret_name, printable
 
 PUBLIC_KEYS = frozenset({"tlt_encode", "nvidia_tlt", "nvidia_tao", "secret_key"})
 """Keys in everybody's hands: those NVIDIA publishes with its models, and the one in the documentation of tao-runner."""
