@@ -13,7 +13,7 @@ from taorunner.catalog.load import load_network
 from taorunner.datasets.check_classes import ClassNeeds
 from taorunner.errors import UserFilesError
 from taorunner.planning.spec_files import SUFFIXES
-from taorunner.planning.values import VARIABLES
+from taorunner.planning.values import VARIABLES, own_values
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import load_project
 from taorunner.project.workspace import Workspace
@@ -67,7 +67,7 @@ def _needs(experiment: Experiment) -> Iterator[ClassNeeds]:
              for suffix in SUFFIXES[contract.spec.format] if (folder / (stem + suffix)).is_file()), None,
         )  # fmt: skip
         if path is not None:
-            values = {**stand_ins, **experiment.vars}
+            values = {**stand_ins, **own_values(experiment.vars, stand_ins)}
             overrides = experiment.overrides if contract.action == "train" else {}
             need = _need(prepare_spec(path, contract.spec.format, values, overrides))
             if need != ClassNeeds(path, {}):

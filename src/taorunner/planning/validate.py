@@ -21,7 +21,7 @@ from taorunner.planning.plan import HOST_BACKENDS
 from taorunner.planning.secret_sources import secret_findings
 from taorunner.planning.spec_files import SUFFIXES
 from taorunner.planning.spec_schemas import override_misfits, schema_for
-from taorunner.planning.values import VARIABLES
+from taorunner.planning.values import VARIABLES, own_values
 from taorunner.planning.weights import find_pretrained, pretrained_dir
 from taorunner.project.experiments import Experiment
 from taorunner.project.layout import check_layout
@@ -204,7 +204,7 @@ def _spec(
     *,
     is_train: bool,
 ) -> Iterator[Finding]:
-    values = {**_STAND_INS, **experiment.vars}
+    values = {**_STAND_INS, **own_values(experiment.vars, _STAND_INS)}
     findings = check_template(path, spec.format, known, against, values)
     yield from findings
     if is_train and experiment.overrides and not any(finding.is_error for finding in findings):

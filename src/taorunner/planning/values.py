@@ -5,6 +5,7 @@ Paths on this host become paths inside; ids of GPUs become ``0..n-1``. Looks at 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from taorunner.planning.weights import choose_checkpoint, find_pretrained, pretr
 from taorunner.project.experiments import Experiment
 from taorunner.project.mounts import Mounts
 from taorunner.project.workspace import ProjectPaths, Workspace
+from taorunner.specs.placement import inside_text
 
 VARIABLES = (
     "experiment", "project", "dataset_raw", "dataset", "dataset_tfrecord", "tfrecords",
@@ -160,7 +162,7 @@ class ValueFinder:
         return contract
 
     def _from_vars(self, values: RunValues) -> None:
-        known: Mapping[str, Any] = self._experiment.vars
+        known = own_values(self._experiment.vars, values.variables)
         values.variables.update(known)
         for name, meaning in VALUES.items():
             if meaning.from_vars and name in known:
@@ -177,7 +179,24 @@ class ValueFinder:
                 values.arguments.setdefault(name, self._inside(path, values))
 
 
-def _names_in(tokens: tuple[str, ...]) -> set[str]:
-    import re
+_REFERENCE = re.compile(rf"\$(?:({'|'.join(VARIABLES)})(?![A-Za-z0-9_])|\{{({'|'.join(VARIABLES)})\}})")
 
+
+def own_values(own: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """An experiment's ``vars`` with the variables of taorunner in them filled in: ``image_dir: $dataset_raw/val``.
+
+    Only names of ``VARIABLES`` that ``known`` has; every other dollar stays what it is.
+    """
+
+    def value_of(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        return inside_text(known[name]) if name in known else match[0]
+
+    return {
+        name: _REFERENCE.sub(value_of, value) if isinstance(value, str) and "$" in value else value
+        for name, value in own.items()
+    }
+
+
+def _names_in(tokens: tuple[str, ...]) -> set[str]:
     return {name for token in tokens for name in re.findall(r"\{([a-z_]+)\*?\??\}", token)}

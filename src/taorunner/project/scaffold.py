@@ -1,6 +1,7 @@
 """Makes a new project that validates at once. The only module here that writes, and never over anything.
 
-What a network needs is told by the caller; the spec files come from ``scaffolds/<head>/``.
+What a network needs is told by the caller; the spec files come from ``scaffolds/<head>/``. A ``vars.yml`` there is no
+spec but the lines below ``vars`` in experiments.yml: what goes on command lines of actions, which have no other place.
 """
 
 from __future__ import annotations
@@ -35,8 +36,10 @@ _WEIGHTS = {
     "classification_tf1": ("pretrained_classification", "resnet18"),
     "classification_tf2": ("pretrained_classification_tf2", "efficientnet_b0"),
     "detectnet_v2": ("pretrained_detectnet_v2", "resnet18"),
+    "efficientdet_tf1": ("pretrained_efficientdet", "efficientnet_b0"),
     "efficientdet_tf2": ("pretrained_efficientdet_tf2", "efficientnet_b0"),
     "mask_rcnn": ("pretrained_instance_segmentation", "resnet50"),
+    "multitask_classification": ("pretrained_classification", "resnet18"),
     "unet": ("pretrained_semantic_segmentation", "resnet18"),
     "yolo_v4_tiny": ("pretrained_object_detection", "cspdarknet_tiny"),
 }
@@ -56,6 +59,7 @@ _REMARKS = {
 _LATER = {"model_key": "env:TAO_MODEL_KEY", "export_model": "name", "export_type": "fp16"}
 _ORDER = ("head", "backbone", "repository", "model_key", "dataset", "export_model", "export_type")
 _COLUMN = 36
+_VARS_FILE = "vars.yml"
 
 
 def create_project(
@@ -91,12 +95,13 @@ def create_project(
     experiment = experiment or "_".join(part for part in (head, entry.get("backbone"), "01") if part)
     _check_words(experiment, entry)
     specs = _spec_files(head)
+    own_vars = specs.pop(_VARS_FILE, "")
     workspace = Workspace(Path(os.path.abspath(workspace_root)))  # noqa: PTH100 (Path.absolute keeps "..")
     paths = workspace.project(name)
     if os.path.lexists(paths.root):
         hint = f'choose another name, or check it with "taorunner validate {name}"'
         raise UserFilesError(f'there is already a project "{name}" ({paths.root})', hint=hint)
-    text = _experiments_text(name, experiment, entry, gpus)
+    text = _experiments_text(name, experiment, entry, gpus, own_vars)
     try:
         made = _make_workspace(workspace, experiments_schema(heads))
         return [*made, *_make_project(paths, experiment, dataset, text, specs)]
@@ -204,7 +209,9 @@ def _make_project(
     ]
 
 
-def _experiments_text(project: str, experiment: str, entry: Mapping[str, str], gpus: int) -> str:
+def _experiments_text(
+    project: str, experiment: str, entry: Mapping[str, str], gpus: int, own_vars: str
+) -> str:
     lines = [
         "# yaml-language-server: $schema=../../.taorunner/experiments.schema.json",
         f'# Experiments of the project "{project}". After a change: taorunner validate {project}',
@@ -224,8 +231,7 @@ def _experiments_text(project: str, experiment: str, entry: Mapping[str, str], g
     ]
     lines += [
         _line("    # description", "first try", "a sentence for people"),
-        "    # vars:                         # your own $variables in the spec files",
-        "    #   batch_size: 8",
+        *_vars_lines(own_vars),
         "    # overrides:                    # keys set in the rendered spec, in place of what the file says",
         "    #   some.dotted.key: 12",
         "",
@@ -237,6 +243,22 @@ def _experiments_text(project: str, experiment: str, entry: Mapping[str, str], g
         "",
     ]
     return "\n".join(lines)
+
+
+def _vars_lines(own_vars: str) -> list[str]:
+    if not own_vars:
+        return [
+            "    # vars:                         # your own $variables in the spec files",
+            "    #   batch_size: 8",
+        ]
+    lines = [
+        "    vars:                           # for command lines; $variables of your own for the spec files"
+    ]
+    for line in own_vars.splitlines():
+        key, _, rest = line.partition(": ")
+        value, _, remark = rest.partition("  # ")
+        lines.append(_line(f"      {key}", value, remark) if remark else f"      {line}")
+    return lines
 
 
 def _line(key: str, value: str, remark: str) -> str:
