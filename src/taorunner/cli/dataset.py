@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -258,13 +259,13 @@ def dataset_folder(
 
     Without a project, a folder that exists is that folder; everything else is a name below ``data/``.
     """
-    given = Path(dataset).expanduser().absolute()
-    if not (project or invocation.project) and given.is_dir():
+    given = Path(os.path.abspath(Path(dataset).expanduser()))  # noqa: PTH100 (resolve() would follow links)
+    if not (project or invocation.project) and _is_there(given):
         return given, next((above for above in given.parents if _is_data(above)), None)
     root = invocation.open_workspace(workspace)
     paths = root.project(invocation.project_name(root, project))
     named = paths.dataset_dir(dataset)
-    if named.is_dir():
+    if _is_there(named):
         return named, paths.data_dir
     if given.is_dir():
         return given, paths.data_dir
@@ -275,6 +276,15 @@ def dataset_folder(
         f'there is no dataset "{printable(dataset)}" in "{printable(str(paths.data_dir))}"',
         hint=did_you_mean(dataset, names) or "put its folder there, or give a path",
     )
+
+
+def _is_there(folder: Path) -> bool:
+    """Also when a killed repair left it under another name."""
+    if not folder.is_dir():
+        from taorunner.datasets.renames import settle
+
+        settle(folder)
+    return folder.is_dir()
 
 
 def _is_data(folder: Path) -> bool:
