@@ -33,7 +33,7 @@ def _convert(
     context: typer.Context,
     dataset: DatasetArgument,
     to: Annotated[
-        str, typer.Option("--to", help="kitti, coco, odvg, classification or segmentation.")
+        str, typer.Option("--to", help="kitti, coco, odvg; voc, yolo, vott; classification, segmentation.")
     ] = "kitti",
     from_: Annotated[
         Optional[str],

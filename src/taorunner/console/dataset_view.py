@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
+from rich.console import Console
 from rich.text import Text
 
 from taorunner.console.columns import Column, Row, laid_out
@@ -72,7 +74,14 @@ def print_resize(done: Resize, *, json: bool) -> None:
     console = make_console(sys.stdout, os.environ)
     facts = f"{done.resized} pictures resized, {done.linked} had the size already; {done.boxes} boxes"
     console.print(Text(facts), soft_wrap=True)
-    console.print(Text(f"made {clean(str(done.output))}"), soft_wrap=True)
+    print_made(console, done.output, done.format, done.target)
+
+
+def print_made(console: Console, output: Path, source: str, target: str) -> None:
+    """In which format, and that this is another one than the source's."""
+    console.print(Text(f"made {clean(str(output))} ({target})"), soft_wrap=True)
+    if source != target:
+        console.print(Text(f"{source} is only read here, so {target} was written"), soft_wrap=True)
 
 
 def _row(name: str, written: str, before: int, left_out: int, after: int) -> Row:
