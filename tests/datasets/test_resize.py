@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw
+from shapes import SHAPES
 
 from taorunner.datasets.formats.recognise import read_dataset
+from taorunner.datasets.outlines import area, polygons
 from taorunner.datasets.resize import parse_size, placement, resize_dataset
 from taorunner.errors import UsageError, UserFilesError
 
@@ -114,6 +116,76 @@ def test_coco_stays_coco(tmp_path: Path) -> None:
     made = json.loads((tmp_path / "made/annotations.json").read_text())
     assert (made["annotations"][0]["bbox"], made["annotations"][0]["area"]) == ([20, 15, 30, 30], 900)
     assert (made["images"][0]["width"], made["categories"][0]["name"]) == (100, "Car")
+
+
+@pytest.mark.parametrize("letterbox", [False, True])
+def test_outlines_follow_their_object(tmp_path: Path, letterbox: bool) -> None:
+    """The white box as a polygon and as a mask of run lengths, both laid over the picture that was made."""
+    marked(tmp_path / "d/images/a.jpg")
+    left, top, right, bottom = BOX
+    runs = [left * SEEN[1] + top]
+    for _ in range(right - left):
+        runs += [bottom - top, SEEN[1] - (bottom - top)]
+    runs[-1] += SEEN[0] * SEEN[1] - sum(runs)
+    both = [
+        [[left, top, right, top, right, bottom, left, bottom]],
+        {"size": [SEEN[1], SEEN[0]], "counts": runs},
+    ]
+    value = {
+        "images": [{"id": 1, "file_name": "a.jpg"}], "categories": [{"id": 1, "name": "car"}],
+        "annotations": [
+            {"id": i, "image_id": 1, "category_id": 1, "bbox": [40, 30, 60, 60], "segmentation": outline, "iscrowd": i}
+            for i, outline in enumerate(both)
+        ],
+    }  # fmt: skip
+    (tmp_path / "d/annotations.json").write_text(json.dumps(value))
+    resize_dataset(tmp_path / "d", tmp_path / "made", size=(100, 100), letterbox=letterbox)
+    polygon, mask = (b.segmentation for b in read_dataset(tmp_path / "made").images[0].boxes)
+    seen = bright_box(tmp_path / "made/images/a.jpg")
+    (points,) = polygons(polygon)
+    around = (
+        min(x for x, _ in points),
+        min(y for _, y in points),
+        max(x for x, _ in points),
+        max(y for _, y in points),
+    )
+    assert around == pytest.approx(seen, abs=1.5)
+    width, height = around[2] - around[0], around[3] - around[1]
+    assert (area(polygon), area(mask)) == pytest.approx((width * height,) * 2, rel=0.05)
+    assert mask["size"] == [100, 100]
+    first = mask["counts"][0]
+    assert (first // 100, first % 100) == pytest.approx(seen[:2], abs=1.5)
+
+
+def test_an_outline_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    marked(tmp_path / "d/images/a.jpg")
+    value = {
+        "images": [{"id": 1, "file_name": "a.jpg"}], "categories": [{"id": 1, "name": "car"}],
+        "annotations": [{"image_id": 1, "category_id": 1, "bbox": [4, 3, 6, 6], "segmentation": [[1, 2]]}],
+    }  # fmt: skip
+    (tmp_path / "d/annotations.json").write_text(json.dumps(value))
+    with pytest.raises(UserFilesError, match="outlines cannot be read") as caught:
+        resize_dataset(tmp_path / "d", tmp_path / "made", size=(64, 64))
+    assert [f.message for f in caught.value.findings] == [
+        'the outline of "car" on a.jpg cannot be read: a polygon needs three or more pairs of numbers'
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["d"]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_format_stays_where_it_can_be_written(shape: str, tmp_path: Path) -> None:
+    format_name, write, _ = SHAPES[shape]
+    write(tmp_path / "source")
+    done = resize_dataset(tmp_path / "source", tmp_path / "made", size=(64, 48))
+    target = "kitti" if format_name in ("cvat", "label-studio") else format_name
+    assert (done.format, done.target, done.images) == (format_name, target, 6)
+    made = read_dataset(tmp_path / "made")
+    before = read_dataset(tmp_path / "source")
+    assert made.format == target
+    assert {(i.width, i.height) for i in made.images} == {(64, 48)}
+    assert sorted((i.subset, len(i.boxes)) for i in made.images) == sorted(
+        (i.subset, len(i.boxes)) for i in before.images
+    )
 
 
 def test_every_broken_picture_is_named_and_nothing_is_left(tmp_path: Path) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from shapes import SHAPES
 
 from taorunner.datasets.annotations import Box, ImageEntry
 from taorunner.datasets.check import check_dataset
+from taorunner.datasets.formats.recognise import read_dataset
+from taorunner.datasets.naming import kitti_class_names
 from taorunner.datasets.split import Part, assign, split_dataset
 from taorunner.errors import Severity, UsageError, UserFilesError
 
@@ -104,3 +108,17 @@ def test_what_cannot_be_is_refused_and_nothing_is_left(videos: Path, tmp_path: P
         split_dataset(videos, tmp_path / "made", shares=SHARES, seed=1)
     assert [(f.code, f.line) for f in caught.value.findings] == [("kitti-columns", 1)]
     assert [path.name for path in tmp_path.iterdir()] == ["videos"]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_format_stays_where_it_can_be_written(shape: str, tmp_path: Path) -> None:
+    format_name, write, _ = SHAPES[shape]
+    write(tmp_path / "source")
+    done = split_dataset(tmp_path / "source", tmp_path / "made", shares={"train": 0.5, "val": 0.5}, seed=1)
+    target = "kitti" if format_name in ("cvat", "label-studio") else format_name
+    assert (done.format, done.target) == (format_name, target)
+    made = read_dataset(tmp_path / "made")
+    assert made.format == target
+    assert Counter(i.subset for i in made.images) == {"train": 3, "val": 3}
+    boxes = Counter({"car": 2, "traffic_light": 2, "person": 2})
+    assert Counter({kitti_class_names([n])[n]: c for n, c in made.boxes_per_class().items()}) == boxes

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
 
 from taorunner.cli.options import JsonOption, ProjectOption, WorkspaceOption
-from taorunner.errors import UsageError
+from taorunner.errors import TaorunnerError, UsageError
 
 
 def register(app: typer.Typer) -> None:
@@ -32,7 +35,7 @@ def _convert(
     context: typer.Context,
     dataset: DatasetArgument,
     to: Annotated[
-        str, typer.Option("--to", help="kitti, coco, odvg, classification or segmentation.")
+        str, typer.Option("--to", help="kitti, coco, odvg; voc, yolo, vott; classification, segmentation.")
     ] = "kitti",
     from_: Annotated[
         Optional[str],
@@ -63,15 +66,14 @@ def _convert(
         _known("--from", from_, FORMATS)
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     output = _output(output, source, data, to)
-    if to in FOLDER_TARGETS:
-        laid = lay_out(source, output, to=to, overwrite=overwrite, skip_bad=skip_bad)
-        print_conversion(laid, json=json)
-        return 0
-    with Progress() as progress:
-        done = convert(
-            source, output, to=to, from_=from_, overwrite=overwrite, skip_bad=skip_bad,
-            progress=progress,
-        )  # fmt: skip
+    with _whole_or_not(json=json), Progress() as progress:
+        if to in FOLDER_TARGETS:
+            done = lay_out(source, output, to=to, overwrite=overwrite, skip_bad=skip_bad)
+        else:
+            done = convert(
+                source, output, to=to, from_=from_, overwrite=overwrite, skip_bad=skip_bad,
+                progress=progress,
+            )  # fmt: skip
     print_conversion(done, json=json)
     return 0
 
@@ -105,7 +107,7 @@ def _check(
         raise UsageError("--output and --overwrite are for --fix", hint="add --fix")
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     needs = _needs_of(data, source)
-    with Progress() as progress:
+    with _whole_or_not(json=json, as_findings=True), Progress() as progress:
         if fix:
             if output is not None:
                 refuse_overlap(source, output.absolute())
@@ -152,7 +154,7 @@ def _split(
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     target = _output(output, source, data, "split")
     shares = {"train": round(1 - val - test, 9), "val": val, **({"test": test} if test else {})}
-    with Progress() as progress:
+    with _whole_or_not(json=json), Progress() as progress:
         split = split_dataset(
             source, target, shares=shares, seed=seed, group=group, overwrite=overwrite, progress=progress
         )
@@ -180,7 +182,7 @@ def _stats(
 
     context.obj.refuse_extra()
     source, _ = dataset_folder(context.obj, dataset, project, workspace)
-    with Progress() as progress:
+    with _whole_or_not(json=json), Progress() as progress:
         stats, read = read_stats(source, progress)
         if html is not None:
             chosen = choose_samples(read.images, samples)
@@ -220,13 +222,42 @@ def _resize(
     wanted = parse_size(size)
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     target = _output(output, source, data, f"{wanted[0]}x{wanted[1]}")
-    with Progress() as progress:
+    with _whole_or_not(json=json), Progress() as progress:
         done = resize_dataset(
             source, target, size=wanted, letterbox=letterbox, processes=processes, overwrite=overwrite,
             progress=progress,
         )  # fmt: skip
     print_resize(done, json=json)
     return 0
+
+
+@contextmanager
+def _whole_or_not(*, json: bool, as_findings: bool = False) -> Iterator[None]:
+    """Around what takes long: a polite end cleans up as Ctrl-C does, and with --json an error is JSON too."""
+    import signal
+    import sys
+
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    polite = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL]
+    for number in polite:
+        signal.signal(number, end)
+    try:
+        yield
+    except TaorunnerError as error:
+        if json:
+            from taorunner.console.dataset_view import print_error_json
+
+            print_error_json(error, sys.stdout.buffer, as_findings=as_findings)
+            error.findings = ()  # said already; its own line still goes to stderr
+        raise
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)  # Typer makes a silent exit code of it
+        raise
+    finally:
+        for number in polite:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _output(output: Path | None, source: Path, data: Path | None, word: str) -> Path:
@@ -258,13 +289,13 @@ def dataset_folder(
 
     Without a project, a folder that exists is that folder; everything else is a name below ``data/``.
     """
-    given = Path(dataset).expanduser().absolute()
-    if not (project or invocation.project) and given.is_dir():
+    given = Path(os.path.abspath(Path(dataset).expanduser()))  # noqa: PTH100 (resolve() would follow links)
+    if not (project or invocation.project) and _is_there(given):
         return given, next((above for above in given.parents if _is_data(above)), None)
     root = invocation.open_workspace(workspace)
     paths = root.project(invocation.project_name(root, project))
     named = paths.dataset_dir(dataset)
-    if named.is_dir():
+    if _is_there(named):
         return named, paths.data_dir
     if given.is_dir():
         return given, paths.data_dir
@@ -275,6 +306,15 @@ def dataset_folder(
         f'there is no dataset "{printable(dataset)}" in "{printable(str(paths.data_dir))}"',
         hint=did_you_mean(dataset, names) or "put its folder there, or give a path",
     )
+
+
+def _is_there(folder: Path) -> bool:
+    """Also when a killed repair left it under another name."""
+    if not folder.is_dir():
+        from taorunner.datasets.renames import settle
+
+        settle(folder)
+    return folder.is_dir()
 
 
 def _is_data(folder: Path) -> bool:

@@ -8,6 +8,7 @@ import sys
 from rich.text import Text
 
 from taorunner.console.columns import Column, Row, laid_out
+from taorunner.console.dataset_view import print_made
 from taorunner.console.json_view import write_json
 from taorunner.console.theme import make_console, symbols_of
 from taorunner.console.words import clean
@@ -31,7 +32,7 @@ def print_split(split: Split, *, json: bool) -> None:
     console.print(
         Text(f"{placed}; {split.groups} groups; seed {split.seed}, kept in {LIST_FILE}"), soft_wrap=True
     )
-    console.print(Text(f"made {clean(str(split.output))}"), soft_wrap=True)
+    print_made(console, split.output, split.format, split.target)
 
 
 def _row(name: str, counts: list[int]) -> Row:

@@ -29,10 +29,12 @@ from taorunner.datasets.check_layout import (
     find_kitti,
     find_masks,
     images_in,
+    is_yolo,
 )  # fmt: skip
 from taorunner.datasets.check_read import box_findings, coco_findings, counted
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.recognise import read_dataset, recognised
+from taorunner.datasets.repairs import REPAIRED
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.text import printable
 
@@ -68,7 +70,7 @@ def check_dataset(
         )
     told = progress or (lambda done, total: None)
     subsets = find_kitti(root)
-    if subsets and not _is_yolo(subsets):
+    if subsets and not is_yolo(subsets):
         return _check_kitti(subsets, deep=deep, needs=needs, progress=told)
     if masks := find_masks(root):
         report = CheckReport("segmentation")
@@ -93,18 +95,6 @@ def _is_annotated(root: Path) -> bool:
     return True
 
 
-def _is_yolo(subsets: Sequence[Subset]) -> bool:
-    """The same folders, and lines of a class number and four fractions."""
-    for subset in subsets:
-        for name in files_in(subset.labels)[:50]:
-            if name.endswith(".txt"):
-                for line in (subset.labels / name).read_bytes().splitlines()[:5]:
-                    if line.strip():
-                        words = line.split()
-                        return len(words) == 5 and words[0].isdigit()
-    return False
-
-
 def _check_read(root: Path, *, deep: bool, needs: Sequence[ClassNeeds], progress: Progress) -> CheckReport:
     """Any format that ``dataset convert`` reads. Raises UserFilesError when none fits."""
     dataset = read_dataset(root, None, lambda what, done, total: progress(done, total))
@@ -112,9 +102,10 @@ def _check_read(root: Path, *, deep: bool, needs: Sequence[ClassNeeds], progress
     found = report.findings
     prints: dict[str, list[tuple[str, Path]]] = {}
     grays: list[Path] = []
+    is_repaired = dataset.format in REPAIRED
     for image in dataset.images:
-        _picture(image.path, image.subset, found, prints, grays)
-        found += box_findings(image, needs)
+        _picture(image.path, image.subset, found, prints, grays, is_repaired=is_repaired)
+        found += box_findings(image, needs, is_repaired=is_repaired)
     for subset in dataset.subsets:
         report.subsets.append(SubsetReport(subset, *counted(dataset, subset)))
     if dataset.format == "coco":
@@ -133,9 +124,12 @@ def _picture(
     found: list[Finding],
     prints: dict[str, list[tuple[str, Path]]],
     grays: list[Path],
+    *,
+    is_repaired: bool = True,
 ) -> ImageFacts:
+    """``is_repaired``: ``--fix`` gives files their right names."""
     facts = read_image_facts(path)
-    found += file_findings(path, facts)
+    found += file_findings(path, facts, is_repaired=is_repaired)
     if facts.header is not None and facts.header.channels == 1 and not facts.header.palette:
         grays.append(path)
     if facts.ends:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from taorunner.datasets.check import Progress
 
 
-def file_findings(path: Path, facts: ImageFacts) -> Iterator[Finding]:
+def file_findings(path: Path, facts: ImageFacts, *, is_repaired: bool = False) -> Iterator[Finding]:
     """What the header says of one picture."""
     if facts.problem is not None:
         hint = "bring the image anew, or delete it with its label"
@@ -30,7 +30,8 @@ def file_findings(path: Path, facts: ImageFacts) -> Iterator[Finding]:
     fitting = SUFFIXES_OF_FORMAT[header.format]
     if path.suffix.lower() not in fitting:
         message = f'the content is {header.format.upper()}, the name says "{path.suffix}"'
-        hint = f'--fix names it "{printable(path.stem)}{fitting[0]}"'
+        named = f'"{printable(path.stem)}{fitting[0]}"'
+        hint = f"--fix names it {named}" if is_repaired else f"name it {named}, and so in the labels"
         yield Finding(Severity.ERROR, "image-wrong-extension", message, hint, path)
     if header.bits > 8:
         message = f"{header.bits} bits a channel; TAO's networks read 8"

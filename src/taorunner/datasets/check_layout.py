@@ -6,6 +6,7 @@ Only names are read here. A folder of another shape (COCO, VOC, YOLO, VoTT) has 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,18 @@ def find_kitti(root: Path) -> list[Subset]:
     found: list[Subset] = []
     _search(root, root, _DEPTH, found)
     return sorted(found, key=lambda subset: subset.name)
+
+
+def is_yolo(subsets: Sequence[Subset]) -> bool:
+    """The same folders, and lines of a class number and fractions; where all are empty, ``data.yaml`` beside them."""
+    for subset in subsets:
+        for name in files_in(subset.labels)[:50]:
+            if name.endswith(".txt"):
+                for line in (subset.labels / name).read_bytes().splitlines()[:5]:
+                    if line.strip():
+                        first, *rest = line.split()
+                        return first.isdigit() and len(rest) >= 4 and all(map(_is_number, rest))
+    return any((subset.images.parent / "data.yaml").is_file() for subset in subsets)
 
 
 def find_masks(root: Path) -> list[Subset]:
@@ -70,6 +83,14 @@ def folders_in(folder: Path) -> list[str]:
             return sorted(e.name for e in entries if not e.name.startswith(".") and e.is_dir())
     except OSError:
         return []
+
+
+def _is_number(word: bytes) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def _search(root: Path, folder: Path, depth: int, found: list[Subset]) -> None:

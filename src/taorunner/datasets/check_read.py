@@ -20,11 +20,12 @@ from taorunner.errors import Finding, Severity
 _HINTS = {
     "box-inverted": "correct it: x_min y_min x_max y_max",
     "box-tiny": "too small to be learnt; is it a slip?",
-    "box-beyond-edge": "it is clipped to the picture",
 }
+_CLIPPED = "box-beyond-edge"
 
 
-def box_findings(image: ImageEntry, needs: Sequence[ClassNeeds]) -> Iterator[Finding]:
+def box_findings(image: ImageEntry, needs: Sequence[ClassNeeds], *, is_repaired: bool) -> Iterator[Finding]:
+    """``is_repaired``: ``--fix`` knows the format."""
     size = (image.width, image.height)
     smallest = max([2.0, *(need.smallest_box(size) for need in needs)])
     place = image.source or image.path
@@ -33,12 +34,19 @@ def box_findings(image: ImageEntry, needs: Sequence[ClassNeeds]) -> Iterator[Fin
         corners = (box.x_min, box.y_min, box.x_max, box.y_max)
         named = f'{image.path.name}, "{box.name}": '
         for fault in faults_of(corners, size, smallest):
-            hint = _HINTS.get(fault.code, "delete it in the annotation tool")
+            hint = _HINTS.get(fault.code) or _repair_hint(fault.code, is_repaired)
             yield Finding(fault.severity, fault.code, named + fault.message, hint, place, box.line)
         if (box.name, corners) in seen:
             message = f"{named}the same box twice"
-            yield Finding(Severity.WARNING, "box-duplicate", message, "delete one of them", place, box.line)
+            hint = _repair_hint("box-duplicate", is_repaired)
+            yield Finding(Severity.WARNING, "box-duplicate", message, hint, place, box.line)
         seen.add((box.name, corners))
+
+
+def _repair_hint(code: str, is_repaired: bool) -> str:
+    if not is_repaired:
+        return "correct it in the annotation tool"
+    return "--fix clips it to the picture" if code == _CLIPPED else "--fix: it goes"
 
 
 def coco_findings(dataset: DetectionDataset, needs: Sequence[ClassNeeds]) -> Iterator[Finding]:
@@ -55,9 +63,7 @@ def coco_findings(dataset: DetectionDataset, needs: Sequence[ClassNeeds]) -> Ite
         without = sum("area" not in annotation for annotation in annotations)
         if without:
             message = f'{without} of {len(annotations)} annotations have no "area", which TAO\'s loader reads'
-            yield Finding(
-                Severity.ERROR, "coco-area", message, "taorunner dataset convert --to coco adds it", file
-            )
+            yield Finding(Severity.ERROR, "coco-area", message, "--fix adds it", file)
         by_file[file] = tuple(sorted((i, n) for i, n in listed if isinstance(i, int)))
         highest = max((i for i, _ in by_file[file]), default=0)
         for need in needs:

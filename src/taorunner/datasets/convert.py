@@ -13,9 +13,9 @@ from typing import Any
 
 from taorunner.datasets.annotations import DetectionDataset, ImageEntry
 from taorunner.datasets.formats.recognise import read_dataset
-from taorunner.datasets.naming import kitti_class_names, merged_classes, picture_names
+from taorunner.datasets.naming import merged_classes, picture_names
 from taorunner.datasets.placing import Placer, whole_folder
-from taorunner.datasets.writers import counted, write_labels
+from taorunner.datasets.writers import counted, lost_outlines, write_description, write_labels, written_names
 from taorunner.errors import Finding, MachineError, Severity, UsageError, UserFilesError, has_errors
 from taorunner.text import printable
 
@@ -81,11 +81,14 @@ def convert(
     dataset = read_dataset(source, from_, progress)
     images, left_out, told = _usable(dataset)
     findings = [*dataset.findings, *told]
-    names = {name: name for name in dataset.boxes_per_class()}
+    names = written_names(to, dataset.boxes_per_class())
+    findings += _class_findings(names, source)
     if to == "kitti":
-        names = kitti_class_names(names)
-        findings += _class_findings(names, source)
         findings += _extension_findings(images, source)
+    if lost := lost_outlines(to, images):
+        message = f"{lost} outlines become the boxes around them: {to} cannot hold them"
+        hint = "--to coco keeps outlines; yolo does where every object has one of one piece"
+        findings.append(Finding(Severity.WARNING, "outlines-lost", message, hint, source))
     if has_errors(findings) and not skip_bad:
         raise UserFilesError(
             "nothing was written, because something would be lost",
@@ -113,9 +116,10 @@ def convert(
                 if done % 100 == 0:
                     progress("writing", done, len(images))
             write_labels(to, folder, named, names)
-            pictures, boxes = counted(to, folder)
+            pictures, boxes = counted(to, folder, names)
             after += boxes
             subsets[subset] = pictures
+        write_description(to, partial, list(by_subset), names)
         _compare(images, names, subsets, after)
     before = dataset.boxes_per_class()
     counts = tuple(ClassCount(name, names[name], before[name], left_out[name]) for name in before)
@@ -171,7 +175,7 @@ def _class_findings(names: dict[str, str], source: Path) -> Iterator[Finding]:
     for written, classes in merged_classes(names).items():
         listed = ", ".join(f'"{printable(name)}"' for name in classes)
         message = f'the classes {listed} become one, "{printable(written)}"'
-        hint = "TAO lower-cases class names; rename one in the source if they differ"
+        hint = "rename one in the source if they are two; TAO lower-cases the names of KITTI"
         yield Finding(Severity.WARNING, "classes-merged", message, hint, source)
 
 

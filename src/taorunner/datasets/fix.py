@@ -1,27 +1,32 @@
-"""Repairs what is safe to repair in a KITTI dataset, in a copy made of hard links; the original is never written to.
+"""Repairs what is safe to repair in a dataset, in a copy whose pictures are links; the original is never written to.
 
 Safe: columns, line ends, capitals and blanks of class names, boxes clipped or without an area or twice, empty labels
-for pictures without one, extensions that say something else than the content. Everything else needs a person.
+for pictures without one, extensions that say something else than the content, COCO's ``area``. Everything else needs
+a person.
 """
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from taorunner.datasets.check_image import SUFFIXES_OF_FORMAT
-from taorunner.datasets.check_labels import check_label_file
-from taorunner.datasets.check_layout import Subset, files_in, find_kitti, images_in
-from taorunner.datasets.picture_header import PictureError, read_header
-from taorunner.datasets.placing import Placer, whole_folder
-from taorunner.errors import UserFilesError
+from taorunner.datasets.check_layout import find_kitti, is_yolo
+from taorunner.datasets.fix_formats import format_repairs
+from taorunner.datasets.fix_kitti import kitti_repairs
+from taorunner.datasets.formats.folder import is_picture
+from taorunner.datasets.formats.recognise import read_dataset
+from taorunner.datasets.placing import Placer, folder_in_place, whole_folder
+from taorunner.datasets.renames import KEPT, free_name
+from taorunner.datasets.repairs import REPAIRED, Repairs
+from taorunner.errors import MachineError, UserFilesError
 from taorunner.text import printable
 
-_HAND_WORK = frozenset({"label-unreadable", "label-not-utf8", "label-not-a-number", "label-not-finite", "box-tiny",
-                        "box-inverted"})  # fmt: skip
-"""Findings that a repair leaves as they are."""
+_COPIED_BYTES = 256 * 1024 * 1024
+"""Labels and lists are copied, so that an editor that writes into a file changes one of them; archives are linked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,56 +48,44 @@ def fix_dataset(
 ) -> Repair:  # fmt: skip
     """Without ``output`` the result takes the place of ``root``, which is kept beside it.
 
-    Raises UserFilesError when ``root`` is no KITTI dataset, UsageError when ``output`` is there already.
+    Raises UserFilesError when ``root`` is no dataset or one of a format that is not repaired, UsageError when
+    ``output`` is there already.
     """
+    told = progress or (lambda done, total: None)
     subsets = find_kitti(root)
-    if not subsets:
-        raise UserFilesError(
-            f'"{printable(str(root))}" has no image_2/label_2 or images/labels: only KITTI labels can be repaired',
-            hint="taorunner dataset convert writes other formats anew, without these faults",
-        )
-    target = output if output is not None else _free(root, "fixed")
-    with whole_folder(target, overwrite=overwrite and output is not None) as partial:
-        repair = _rebuild(root, subsets, partial, progress or (lambda done, total: None))
+    if subsets and not is_yolo(subsets):
+        repairs = kitti_repairs(subsets, told)
+        pictures = None
+    else:
+        dataset = read_dataset(root, None, lambda what, done, total: told(done, total))
+        if dataset.format not in REPAIRED:
+            raise UserFilesError(
+                f"datasets in the format {dataset.format} are not repaired, only kitti, {', '.join(REPAIRED)}",
+                hint="taorunner dataset convert --to kitti writes it anew, then repair that",
+            )
+        repairs = format_repairs(root, dataset)
+        pictures = len(dataset.images)
     if output is not None:
-        return Repair(output, None, *repair)
-    backup = _free(root, "before-fix")
-    root.rename(backup)
+        with whole_folder(output, overwrite=overwrite) as partial:
+            renamed = _rebuild(root, repairs, partial)
+            _compare(partial, pictures)
+        return Repair(output, None, len(repairs.texts), len(repairs.empty), renamed)
+    backup = free_name(root, KEPT)
     try:
-        target.rename(root)
-    except BaseException:
-        backup.rename(root)
+        with folder_in_place(root, backup) as partial:
+            renamed = _rebuild(root, repairs, partial)
+            _compare(partial, pictures)
+    except OSError as error:
+        if error.errno in (errno.EBUSY, errno.EXDEV):
+            raise MachineError(
+                f'"{printable(str(root))}" cannot be renamed: {(error.strerror or "").lower()}',
+                hint="give a new folder with --output",
+            ) from None
         raise
-    return Repair(root, backup, *repair)
+    return Repair(root, backup, len(repairs.texts), len(repairs.empty), renamed)
 
 
-def _free(root: Path, word: str) -> Path:
-    """The first name beside ``root`` that is not taken."""
-    path, number = root.with_name(f"{root.name}.{word}"), 2
-    while os.path.lexists(path):
-        path, number = root.with_name(f"{root.name}.{word}-{number}"), number + 1
-    return path
-
-
-def _rebuild(
-    root: Path, subsets: Sequence[Subset], partial: Path, progress: Callable[[int, int], None]
-) -> tuple[int, int, tuple[tuple[str, str], ...]]:
-    texts: dict[Path, str] = {}
-    empty: list[Path] = []
-    names: dict[Path, str] = {}
-    total, done = sum(len(images_in(subset.images)) for subset in subsets), 0
-    for subset in subsets:
-        pictures = images_in(subset.images)
-        names.update(_new_names(subset.images, pictures))
-        labels = {name for name in files_in(subset.labels) if name.endswith(".txt")}
-        for name in pictures:
-            label = subset.labels / f"{name.rpartition('.')[0]}.txt"
-            if label.name not in labels:
-                empty.append(label)
-            elif (text := _repaired(label, subset.images / name)) is not None:
-                texts[label] = text
-            done += 1
-            progress(done, total)
+def _rebuild(root: Path, repairs: Repairs, partial: Path) -> tuple[tuple[str, str], ...]:
     placer = Placer()
     renamed: list[tuple[str, str]] = []
     for above, folders, files in os.walk(root):
@@ -105,46 +98,26 @@ def _rebuild(
                 (place / name).mkdir()
         for name in files:
             source = folder / name
-            new_name = names.get(source, name)
-            if source in texts:
-                (place / name).write_text(texts[source], encoding="utf-8")
-                continue
-            placer.place(source, place / new_name)
+            new_name = repairs.names.get(source, name)
+            if source in repairs.texts:
+                (place / name).write_text(repairs.texts[source], encoding="utf-8", newline="")
+            elif source.is_symlink() and not source.exists():
+                (place / name).symlink_to(source.readlink())  # leads nowhere, as it did
+            elif is_picture(name) or source.stat().st_size > _COPIED_BYTES or not source.is_file():
+                placer.place(source, place / new_name)
+            else:
+                shutil.copy2(source, place / name)
             if new_name != name:
                 renamed.append((source.relative_to(root).as_posix(), new_name))
-    for label in dict.fromkeys(empty):
+    for label in repairs.empty:
         (partial / label.relative_to(root)).touch()
-    return len(texts), len(set(empty)), tuple(sorted(renamed))
+    return tuple(sorted(renamed))
 
 
-def _repaired(label: Path, picture: Path) -> str | None:
-    """The new text, or None when the file stays as it is."""
-    try:
-        header = read_header(picture)
-        size = (header.width, header.height)
-    except (PictureError, OSError):
-        size = None
-    facts = check_label_file(label, size)
-    if any(finding.code in ("label-unreadable", "label-not-utf8") for finding in facts.findings):
-        return None
-    is_wanted = any(finding.code not in _HAND_WORK for finding in facts.findings)
-    is_wanted |= any(name != name.lower() for name in facts.spellings)
-    return facts.repaired if is_wanted else None
-
-
-def _new_names(folder: Path, names: Sequence[str]) -> dict[Path, str]:
-    """Extensions in lower case that say what the content is, unless the new name is taken."""
-    taken = {name.lower() for name in names}
-    found: dict[Path, str] = {}
-    for name in names:
-        stem, _, suffix = name.rpartition(".")
-        new = f".{suffix.lower()}"
-        try:
-            fitting = SUFFIXES_OF_FORMAT[read_header(folder / name).format]
-        except (PictureError, OSError):
-            continue
-        new_name = stem + (new if new in fitting else fitting[0])
-        if new_name != name and (new_name.lower() == name.lower() or new_name.lower() not in taken):
-            found[folder / name] = new_name
-            taken.add(new_name.lower())
-    return found
+def _compare(partial: Path, pictures: int | None) -> None:
+    """A format whose pictures are named in its labels: all of them must still be found."""
+    if pictures is not None and (found := len(read_dataset(partial).images)) != pictures:
+        raise MachineError(
+            f"the repaired dataset would have {found} pictures, not {pictures}; nothing was kept",
+            hint="taorunner dataset convert writes it anew",
+        )

@@ -24,6 +24,11 @@ def kitti_class_names(classes: Iterable[str]) -> dict[str, str]:
     return {name: re.sub(r"[\s\x00-\x1f\x7f]+", "_", name.strip()).lower() or "unnamed" for name in classes}
 
 
+def plain_class_name(name: str) -> str:
+    """``name`` on one line, without what XML or a list of names cannot hold."""
+    return re.sub(r"[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]+", "_", name.strip()) or "unnamed"
+
+
 def merged_classes(names: Mapping[str, str]) -> dict[str, list[str]]:
     """The written names that several classes share."""
     shared: dict[str, list[str]] = {}

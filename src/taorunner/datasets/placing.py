@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from taorunner.datasets.renames import remove, settle, take_name, take_name_and_keep
 from taorunner.errors import UsageError
 from taorunner.text import printable
 
@@ -63,62 +64,33 @@ def whole_folder(target: Path, *, overwrite: bool) -> Iterator[Path]:
     It lies beside ``target`` under a hidden name. What a killed process left there is removed first. Raises
     UsageError when ``target`` exists and must not be replaced.
     """
+    settle(target)
     if os.path.lexists(target) and not overwrite:
         raise UsageError(
             f'"{printable(str(target))}" exists already',
             hint="give another folder with --output, or replace it with --overwrite",
         )
     target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(target)
+    with _partial(target) as partial:
+        yield partial
+        take_name(partial, target)
+
+
+@contextlib.contextmanager
+def folder_in_place(target: Path, backup: Path) -> Iterator[Path]:
+    """The same for a folder that stands: what it was is kept as ``backup``. Without an error there is always one."""
+    settle(target)
+    with _partial(target) as partial:
+        yield partial
+        take_name_and_keep(partial, target, backup)
+
+
+@contextlib.contextmanager
+def _partial(target: Path) -> Iterator[Path]:
     partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
     partial.mkdir()
     try:
         yield partial
-        _take_name(partial, target)
     finally:
-        if partial.exists():
-            shutil.rmtree(partial, ignore_errors=True)
-
-
-def _take_name(partial: Path, target: Path) -> None:
-    """Between the two renames there is nothing at ``target``; an interruption there is undone."""
-    if not os.path.lexists(target):
-        partial.rename(target)
-        return
-    old = target.with_name(f".{target.name}.replaced-{os.getpid()}")
-    target.rename(old)
-    try:
-        partial.rename(target)
-    except BaseException:
-        if not os.path.lexists(target):
-            old.rename(target)
-        raise
-    if old.is_dir() and not old.is_symlink():
-        shutil.rmtree(old)
-    else:
-        old.unlink()
-
-
-def _remove_leftovers(target: Path) -> None:
-    for kind in ("partial", "replaced"):
-        prefix = f".{target.name}.{kind}-"
-        for entry in target.parent.iterdir():
-            pid = entry.name.removeprefix(prefix)
-            if not (entry.name.startswith(prefix) and pid.isdigit()) or _is_alive(int(pid)):
-                continue
-            if kind == "replaced" and not os.path.lexists(target):
-                entry.rename(target)  # killed between the two renames: the old result is the result
-            else:
-                shutil.rmtree(entry, ignore_errors=True)
-
-
-def _is_alive(pid: int) -> bool:
-    if pid == os.getpid():
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
+        if os.path.lexists(partial):
+            remove(partial)

@@ -17,13 +17,14 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from taorunner.datasets.annotations import Box, ImageEntry
+from taorunner.datasets import outlines
+from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.datasets.convert import refuse_overlap
 from taorunner.datasets.formats.recognise import read_dataset
-from taorunner.datasets.naming import kitti_class_names, picture_names
+from taorunner.datasets.naming import picture_names
 from taorunner.datasets.pictures import needs_pillow
 from taorunner.datasets.placing import Placer, whole_folder
-from taorunner.datasets.writers import write_labels
+from taorunner.datasets.writers import target_of, write_description, write_labels, written_names
 from taorunner.errors import Finding, Severity, UsageError, UserFilesError, has_errors
 from taorunner.text import printable
 
@@ -44,6 +45,8 @@ class Placement:
     width: int
     height: int
     """Size that the picture itself gets, without a border."""
+    sheet: tuple[int, int]
+    """Size with it."""
 
     def of_box(self, box: Box) -> Box:
         return replace(
@@ -52,8 +55,12 @@ class Placement:
             y_min=box.y_min * self.scale_y + self.top,
             x_max=box.x_max * self.scale_x + self.left,
             y_max=box.y_max * self.scale_y + self.top,
-            segmentation=None,
+            segmentation=self._of_outline(box.segmentation) if box.segmentation else None,
         )
+
+    def _of_outline(self, outline: Any) -> Any:
+        scale, size = (self.scale_x, self.scale_y), (self.width, self.height)
+        return outlines.scaled(outline, scale, size, (self.left, self.top), self.sheet)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,8 @@ class Resize:
     """What was done. ``linked`` pictures had the size already and were not encoded again."""
 
     output: Path
+    format: str
+    target: str
     images: int
     resized: int
     linked: int
@@ -68,8 +77,10 @@ class Resize:
 
     def to_json(self) -> dict[str, Any]:
         """The stable shape that ``--json`` prints."""
-        return {"output": str(self.output), "images": self.images, "resized": self.resized, "linked": self.linked,
-                "boxes": self.boxes}  # fmt: skip
+        return {
+            "output": str(self.output), "from": self.format, "to": self.target, "images": self.images,
+            "resized": self.resized, "linked": self.linked, "boxes": self.boxes,
+        }  # fmt: skip
 
 
 def resize_dataset(
@@ -82,7 +93,7 @@ def resize_dataset(
     overwrite: bool = False,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Resize:
-    """Subsets and kinds of labels stay (COCO and ODVG; everything else becomes KITTI). ``size`` is width and height.
+    """Subsets and the format stay (what is only read here becomes KITTI). ``size`` is width and height.
 
     Raises UserFilesError with every finding when something cannot be read or decoded: nothing is written then.
     """
@@ -97,9 +108,9 @@ def resize_dataset(
             hint=f"taorunner dataset check {source} says all of them",
             findings=dataset.findings,
         )
-    to = dataset.format if dataset.format in ("coco", "odvg") else "kitti"
-    classes = {name: name for name in dataset.boxes_per_class()}
-    classes = kitti_class_names(classes) if to == "kitti" else classes
+    to = target_of(dataset.format)
+    classes = written_names(to, dataset.boxes_per_class())
+    _refuse_bad_outlines(dataset)
     placer = Placer()
     with whole_folder(output, overwrite=overwrite) as partial:
         jobs: list[_Job] = []
@@ -119,19 +130,44 @@ def resize_dataset(
                     boxes = tuple(place.of_box(box) for box in image.boxes)
                     named.append((name, replace(image, width=size[0], height=size[1], boxes=boxes)))
             write_labels(to, folder, named, classes)
+        write_description(to, partial, dataset.subsets, classes)
         _run(jobs, processes or os.cpu_count() or 1, progress)
     boxes_after = sum(len(image.boxes) for image in dataset.images)
-    return Resize(output, len(dataset.images), len(jobs), placer.counts.total(), boxes_after)
+    return Resize(
+        output, dataset.format, to, len(dataset.images), len(jobs), placer.counts.total(), boxes_after
+    )
+
+
+def _refuse_bad_outlines(dataset: DetectionDataset) -> None:
+    """An outline that cannot be read cannot follow its picture. Raises UserFilesError with all of them."""
+    findings = []
+    for image in dataset.images:
+        for box in image.boxes:
+            try:
+                if box.segmentation:
+                    outlines.area(box.segmentation)
+            except ValueError as error:
+                what = f'"{printable(box.name)}" on {printable(image.path.name)}'
+                message = f"the outline of {what} cannot be read: {error}"
+                hint = "correct its segmentation, or take it out"
+                place = image.source or image.path
+                findings.append(Finding(Severity.ERROR, "outline-unreadable", message, hint, place, box.line))
+    if findings:
+        raise UserFilesError(
+            "nothing was resized, because outlines cannot be read",
+            hint="correct those first",
+            findings=findings,
+        )
 
 
 def placement(old: tuple[int, int], new: tuple[int, int], *, letterbox: bool) -> Placement:
     """Stretched over the whole of ``new``, or as large as fits, in its middle."""
     if not letterbox:
-        return Placement(new[0] / old[0], new[1] / old[1], 0, 0, *new)
+        return Placement(new[0] / old[0], new[1] / old[1], 0, 0, *new, new)
     scale = min(new[0] / old[0], new[1] / old[1])
     width, height = max(1, round(old[0] * scale)), max(1, round(old[1] * scale))
     left, top = (new[0] - width) // 2, (new[1] - height) // 2
-    return Placement(width / old[0], height / old[1], left, top, width, height)
+    return Placement(width / old[0], height / old[1], left, top, width, height, new)
 
 
 _Job = tuple[Path, Path, tuple[int, int], Placement]
@@ -160,18 +196,29 @@ def _results(jobs: Sequence[_Job], processes: int) -> Iterator[tuple[Path, str |
         yield from map(_resize, jobs)
         return
     # Fresh interpreters: a fork of a program with threads may hang.
-    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_leave_signals)
+    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_follow_first)
     try:
         yield from pool.map(_resize, jobs, chunksize=_CHUNK)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _leave_signals() -> None:
-    """Ctrl-C reaches every process of the terminal: only the first one answers it."""
+def _follow_first() -> None:
+    """Ctrl-C reaches every process of the terminal: only the first one answers it. They end when it is gone."""
     import signal
+    import threading
+    from multiprocessing import parent_process
+    from multiprocessing.connection import wait
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    first = parent_process()
+
+    def follow() -> None:
+        if first is not None:
+            wait([first.sentinel])
+            os._exit(1)  # a killed one closes nothing: this one would wait for work for ever
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def _resize(job: _Job) -> tuple[Path, str | None]:

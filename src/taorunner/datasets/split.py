@@ -19,9 +19,9 @@ from typing import Any
 from taorunner.datasets.annotations import ImageEntry
 from taorunner.datasets.convert import refuse_overlap
 from taorunner.datasets.formats.recognise import read_dataset
-from taorunner.datasets.naming import kitti_class_names, picture_names
+from taorunner.datasets.naming import picture_names
 from taorunner.datasets.placing import Placer, whole_folder
-from taorunner.datasets.writers import write_labels
+from taorunner.datasets.writers import target_of, write_description, write_labels, written_names
 from taorunner.errors import UsageError, UserFilesError, has_errors
 from taorunner.text import printable
 
@@ -40,9 +40,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What was done. ``groups`` is how many groups of pictures stay together; each picture alone is one too."""
+    """What was done. ``groups`` is how many groups of pictures stay together; each picture alone is one too.
+
+    ``target`` is the format that was written: the source's own, unless that is only read here.
+    """
 
     output: Path
+    format: str
+    target: str
     seed: int
     groups: int
     parts: tuple[Part, ...]
@@ -51,7 +56,8 @@ class Split:
     def to_json(self) -> dict[str, Any]:
         """The stable shape that ``--json`` prints."""
         return {
-            "output": str(self.output), "seed": self.seed, "groups": self.groups,
+            "output": str(self.output), "from": self.format, "to": self.target, "seed": self.seed,
+            "groups": self.groups,
             "parts": [{"name": part.name, "share": part.share, "images": len(part.images),
                        "classes": dict(part.classes)} for part in self.parts],
             "placed": dict(self.placed),
@@ -68,7 +74,7 @@ def split_dataset(
     overwrite: bool = False,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Split:
-    """Writes COCO and ODVG as they were, everything else as KITTI, with a folder for each of ``shares``.
+    """Writes the format of the source (KITTI where that is only read), with a folder for each of ``shares``.
 
     ``group`` is a regular expression on the path below ``source``: pictures with the same match (of its first
     group, if it has one) stay together. Raises UsageError for shares or a pattern that cannot be, UserFilesError
@@ -90,9 +96,8 @@ def split_dataset(
         groups.setdefault(_group_of(image.path, source, pattern), []).append(image)
     parts = tuple(Part(name, share) for name, share in shares.items())
     assign(list(groups.values()), parts, seed)
-    to = dataset.format if dataset.format in ("coco", "odvg") else "kitti"
-    names = {name: name for name in dataset.boxes_per_class()}
-    names = kitti_class_names(names) if to == "kitti" else names
+    to = target_of(dataset.format)
+    names = written_names(to, dataset.boxes_per_class())
     placer = Placer()
     with whole_folder(output, overwrite=overwrite) as partial:
         listed: dict[str, list[str]] = {}
@@ -107,8 +112,9 @@ def split_dataset(
                 progress("linking", done, len(images))
             write_labels(to, folder, named, names)
             listed[part.name] = [_shown(image.path, source) for image in part.images]
+        write_description(to, partial, [part.name for part in parts], names)
         _write_list(partial / LIST_FILE, source, seed, group, shares, listed)
-    return Split(output, seed, len(groups), parts, placer.counts)
+    return Split(output, dataset.format, to, seed, len(groups), parts, placer.counts)
 
 
 def assign(groups: Sequence[Sequence[ImageEntry]], parts: Sequence[Part], seed: int) -> None:

@@ -1,4 +1,4 @@
-"""Datasets as TAO reads them: KITTI, COCO and ODVG below a new folder, and what is really in there afterwards.
+"""Datasets as TAO reads them (KITTI, COCO, ODVG) or as tools do, below a new folder; and what is really in there.
 
 Each subset is a folder of its own with ``images/`` and its labels; a dataset without subsets lies directly in the
 result. Counts are taken from the files, not from what was meant to be written.
@@ -9,25 +9,69 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from taorunner.datasets import outlines
 from taorunner.datasets.annotations import Box, ImageEntry
 from taorunner.datasets.formats import kitti, odvg
+from taorunner.datasets.naming import kitti_class_names, plain_class_name
+from taorunner.datasets.tool_writers import (
+    count_voc,
+    count_vott,
+    count_yolo,
+    describe_voc,
+    describe_yolo,
+    keeps_outlines,
+    write_voc,
+    write_vott,
+    write_yolo,
+)
 
 Named = Sequence[tuple[str, ImageEntry]]
 """Pictures with the file name that they get."""
 
 
+def target_of(format_name: str) -> str:
+    """The format that ``split`` and ``resize`` write for a source: its own, or KITTI where that is only read."""
+    return format_name if format_name in TARGETS else "kitti"
+
+
+def written_names(to: str, classes: Iterable[str]) -> dict[str, str]:
+    """Each class with the name that the files of ``to`` can hold."""
+    if to == "kitti":
+        return kitti_class_names(classes)
+    return {name: plain_class_name(name) if to in ("voc", "yolo") else name for name in classes}
+
+
+def lost_outlines(to: str, images: Sequence[ImageEntry]) -> int:
+    """How many objects have an outline that ``to`` has no place for: it becomes the box around it."""
+    if to == "coco" or (to == "yolo" and keeps_outlines(images)):
+        return 0
+    return sum(bool(box.segmentation) for image in images for box in image.boxes)
+
+
 def write_labels(to: str, folder: Path, images: Named, names: Mapping[str, str]) -> None:
-    """``to`` is "kitti", "coco" or "odvg"; ``names`` has the written name of each class, in their order."""
-    _WRITERS[to](folder, images, names)
+    """``to`` is one of ``TARGETS``; ``names`` has the written name of each class, in their order."""
+    _FORMATS[to].write(folder, images, names)
 
 
-def counted(to: str, folder: Path) -> tuple[int, Counter[str]]:
-    """Pictures and boxes per class of one subset, as the written files say."""
-    return len(os.listdir(folder / "images")), _COUNTERS[to](folder)
+def write_description(to: str, root: Path, subsets: Sequence[str], names: Mapping[str, str]) -> None:
+    """What a format keeps once for the whole dataset."""
+    describe = _FORMATS[to].describe
+    if describe is not None:
+        describe(root, subsets, names)
+
+
+def counted(to: str, folder: Path, names: Mapping[str, str]) -> tuple[int, Counter[str]]:
+    """Pictures and boxes per written class name of one subset, as the written files say."""
+    counts = _FORMATS[to].count(folder)
+    if to == "yolo":
+        classes = list(dict.fromkeys(names.values()))
+        counts = Counter({classes[int(index)]: count for index, count in counts.items()})
+    return len(os.listdir(folder / "images")), counts
 
 
 def _write_kitti(folder: Path, images: Named, names: Mapping[str, str]) -> None:
@@ -79,7 +123,7 @@ def _annotation(box: Box) -> dict[str, Any]:
     width, height = round(box.width, 4), round(box.height, 4)
     annotation: dict[str, Any] = {
         "bbox": [round(box.x_min, 4), round(box.y_min, 4), width, height],
-        "area": round(width * height, 4),
+        "area": round(_area(box, width * height), 4),
         "iscrowd": int(box.iscrowd),
     }
     if box.segmentation:
@@ -87,6 +131,14 @@ def _annotation(box: Box) -> dict[str, Any]:
     if box.score is not None:
         annotation["score"] = box.score
     return annotation
+
+
+def _area(box: Box, of_box: float) -> float:
+    """Of the outline where there is one, as COCO means it."""
+    try:
+        return outlines.area(box.segmentation) if box.segmentation else of_box
+    except ValueError:
+        return of_box
 
 
 def _count_coco(folder: Path) -> Counter[str]:
@@ -110,10 +162,16 @@ def _count_odvg(folder: Path) -> Counter[str]:
     return counts
 
 
-_WRITERS: Mapping[str, Callable[[Path, Named, Mapping[str, str]], None]] = {
-    "kitti": _write_kitti, "coco": _write_coco, "odvg": _write_odvg,
+@dataclass(frozen=True, slots=True)
+class _Format:
+    write: Callable[[Path, Named, Mapping[str, str]], None]
+    count: Callable[[Path], Counter[str]]
+    describe: Callable[[Path, Sequence[str], Mapping[str, str]], None] | None = None
+
+
+_FORMATS: Mapping[str, _Format] = {
+    "kitti": _Format(_write_kitti, _count_kitti), "coco": _Format(_write_coco, _count_coco),
+    "odvg": _Format(_write_odvg, _count_odvg), "yolo": _Format(write_yolo, count_yolo, describe_yolo),
+    "voc": _Format(write_voc, count_voc, describe_voc), "vott": _Format(write_vott, count_vott),
 }  # fmt: skip
-_COUNTERS: Mapping[str, Callable[[Path], Counter[str]]] = {
-    "kitti": _count_kitti, "coco": _count_coco, "odvg": _count_odvg,
-}  # fmt: skip
-TARGETS = tuple(_WRITERS)
+TARGETS = tuple(_FORMATS)

@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from shapes import CLASSES, PICTURES, SHAPES
+from shapes import CLASSES, PICTURES, SHAPES, picture
 
 from taorunner.datasets.convert import Conversion, convert
 from taorunner.datasets.formats.recognise import read_dataset
+from taorunner.datasets.writers import TARGETS
 
 Facts = dict[tuple[str, str], tuple[int, int, list[tuple[str, tuple[float, ...]]]]]
 
@@ -110,3 +111,72 @@ def test_pictures_are_linked_not_copied(tmp_path: Path) -> None:
     done: Conversion = convert(tmp_path / "source", tmp_path / "made", to="kitti")
     assert dict(done.placed) == {"hard links": 6}
     assert (tmp_path / "made/images/three.a.jpg").samefile(tmp_path / "source/three.a.JPG")
+
+
+@pytest.mark.parametrize("to", ["yolo", "voc", "vott"])
+@pytest.mark.parametrize("shape", ["coco", "coco-flat-id-0"])
+def test_what_is_written_for_a_tool_is_read_back_the_same(shape: str, to: str, tmp_path: Path) -> None:
+    _, write, subsets = SHAPES[shape]
+    write(tmp_path / "source")
+    first = convert(tmp_path / "source", tmp_path / "made", to=to)
+    second = convert(tmp_path / "made", tmp_path / "kitti", to="kitti")
+    assert (first.target, second.format) == (to, to)
+    assert [(one.images_after, one.backgrounds) for one in (first, second)] == [(6, 2)] * 2
+    assert read_dataset(tmp_path / "made").classes == CLASSES
+    assert_same(facts_of(tmp_path / "kitti", {}), wanted(subsets))
+    assert [f for one in (first, second) for f in one.findings if f.is_error] == []
+
+
+def test_names_that_a_format_cannot_hold_are_told(tmp_path: Path) -> None:
+    """A line break in a list of names, a control character in XML: the class stays one class."""
+    root = tmp_path / "source"
+    picture(root / "a.jpg", 40, 30)
+    names = ["two\nlines", "bell\x07", "a & <b>", 'say "hi"', "#1: x"]
+    document = {
+        "images": [{"id": 1, "file_name": "a.jpg"}],
+        "annotations": [{"image_id": 1, "category_id": i, "bbox": [i, 1, 5, 5]} for i in range(5)],
+        "categories": [{"id": i, "name": name} for i, name in enumerate(names)],
+    }
+    (root / "a.json").write_text(json.dumps(document))
+    for to, first in (("yolo", ["two_lines", "bell_"]), ("voc", ["two_lines", "bell_"]), ("vott", names[:2])):
+        convert(root, tmp_path / to, to=to)
+        (image,) = read_dataset(tmp_path / to).images
+        assert [box.name for box in image.boxes] == [*first, *names[2:]], to
+
+
+def test_two_parts_with_pictures_of_one_name_stay_apart(tmp_path: Path) -> None:
+    for number, part in enumerate(("train", "val")):
+        picture(tmp_path / f"source/{part}/images/a.jpg", 40 + number, 30)
+        label = tmp_path / f"source/{part}/labels/a.txt"
+        label.parent.mkdir()
+        label.write_text(f"car 0 0 0 {number} 1 20 20 0 0 0 0 0 0 0\n")
+    for to in ("yolo", "voc", "vott", "coco", "odvg"):
+        convert(tmp_path / "source", tmp_path / to, to=to)
+        found = [
+            (i.subset, i.width, [round(b.x_min, 3) for b in i.boxes])
+            for i in read_dataset(tmp_path / to).images
+        ]
+        assert sorted(found) == [("train", 40, [0.0]), ("val", 41, [1.0])], to
+
+
+def test_outlines_survive_where_the_format_has_them_and_are_told_where_not(tmp_path: Path) -> None:
+    root = tmp_path / "source"
+    picture(root / "a.jpg", 40, 30)
+    outline = [[1, 1, 20, 1, 20, 15.5]]
+    document = {
+        "images": [{"id": 1, "file_name": "a.jpg"}],
+        "annotations": [{"image_id": 1, "category_id": 1, "bbox": [1, 1, 19, 14.5], "segmentation": outline}],
+        "categories": [{"id": 1, "name": "car"}],
+    }
+    (root / "a.json").write_text(json.dumps(document))
+    kept = {}
+    for to in TARGETS:
+        done = convert(root, tmp_path / to, to=to)
+        kept[to] = read_dataset(tmp_path / to).images[0].boxes[0].segmentation
+        told = [finding.code for finding in done.findings]
+        assert told == ([] if to in ("coco", "yolo") else ["outlines-lost"]), to
+    assert kept.pop("coco") == outline
+    assert [round(value, 3) for value in kept.pop("yolo")[0]] == outline[0]
+    assert set(kept.values()) == {None}
+    written = json.loads((tmp_path / "coco/annotations.json").read_text())["annotations"][0]
+    assert written["area"] == 137.75

@@ -17,17 +17,15 @@ _OTHER_TASKS = ("captions", "person_keypoints", "stuff", "panoptic")
 
 
 def recognise(folder: Folder) -> bool:
-    return bool(_documents(folder))
+    return bool(documents(folder))
 
 
 def read(folder: Folder) -> DetectionDataset:
     images: list[ImageEntry] = []
     classes: dict[str, None] = {}
-    documents = _documents(folder)
-    for path in documents:
-        part = _Document(
-            folder, path, subset_of(path) if len(documents) > 1 or "/" in path else _of_stem(path)
-        )
+    paths = documents(folder)
+    for path in paths:
+        part = _Document(folder, path, subset_of(path) if len(paths) > 1 or "/" in path else _of_stem(path))
         images += part.entries()
         classes.update(dict.fromkeys(part.classes))
     return DetectionDataset("coco", folder.root, tuple(images), tuple(classes), tuple(folder.findings))
@@ -37,7 +35,7 @@ def _of_stem(path: str) -> str:
     return subset_of(path.rpartition("/")[2])
 
 
-def _documents(folder: Folder) -> list[str]:
+def documents(folder: Folder) -> list[str]:
     found = []
     for path in folder.with_suffix(".json"):
         text = folder.text(path)

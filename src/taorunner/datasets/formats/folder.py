@@ -11,11 +11,14 @@ import math
 import os
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
+from taorunner.datasets import outlines
 from taorunner.datasets.annotations import Box, ImageEntry
 from taorunner.datasets.picture_header import PICTURE_SUFFIXES, PictureError, PictureHeader, read_header
 from taorunner.errors import Finding, Severity
@@ -165,6 +168,10 @@ class Folder:
             return self.root / near[0] if len(near) == 1 else None
         return self.root / found[0] if found else None
 
+    def has_picture(self, path: str) -> bool:
+        """``path`` is relative to the root."""
+        return path in self._picture_set
+
     @cached_property
     def _picture_set(self) -> frozenset[str]:
         return frozenset(self.pictures)
@@ -239,21 +246,24 @@ class Folder:
 
 
 def turned(box: Box, header: PictureHeader) -> Box:
-    """``box`` on the stored pixels, moved to where EXIF's orientation shows it."""
-    from dataclasses import replace
-
+    """``box`` on the stored pixels, moved to where EXIF's orientation shows it. What is no outline goes as it is."""
+    outline = box.segmentation
+    if outline:
+        with suppress(ValueError):
+            outline = outlines.turned(
+                outline, (header.stored_width, header.stored_height), header.orientation
+            )
     width, height = header.stored_width, header.stored_height
     left, top, right, bottom = box.x_min, box.y_min, box.x_max, box.y_max
-    if header.orientation in (5, 6, 7, 8):
+    swaps, mirrored, flipped = outlines.turns(header.orientation)
+    if swaps:
         left, top, right, bottom = top, left, bottom, right
         width, height = height, width
-    mirrored = header.orientation in (2, 3, 6, 7)
-    flipped = header.orientation in (3, 4, 7, 8)
     if mirrored:
         left, right = width - right, width - left
     if flipped:
         top, bottom = height - bottom, height - top
-    return replace(box, x_min=left, y_min=top, x_max=right, y_max=bottom, segmentation=None)
+    return replace(box, x_min=left, y_min=top, x_max=right, y_max=bottom, segmentation=outline)
 
 
 def is_picture(path: str) -> bool:

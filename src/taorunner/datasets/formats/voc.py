@@ -87,8 +87,13 @@ def _root(folder: Folder, path: str) -> Node | None:
 
 def _said(folder: Folder, path: str, root: Node) -> str:
     """The picture's name. Tools that rename files leave the old name inside, so the XML's own stem counts first."""
-    stem = path.rpartition("/")[2].rpartition(".")[0]
+    above, _, own = path.rpartition("/")
+    stem = own.rpartition(".")[0]
     named = root.text_of("filename")
+    for folder_name in ("JPEGImages", "images", "Images"):
+        sibling = "/".join(part for part in (above.rpartition("/")[0], folder_name, named) if part)
+        if named.rpartition(".")[0] == stem and folder.has_picture(sibling):
+            return f"{'../' if above else ''}{folder_name}/{named}"
     if named.rpartition(".")[0] != stem:
         for suffix in (".jpg", ".jpeg", ".png", ".JPG", ".bmp", ".JPEG", ".PNG"):
             if folder.picture(stem + suffix, path) is not None:

@@ -44,6 +44,19 @@ def read(folder: Folder) -> DetectionDataset:
     )
 
 
+def line_of(index: object, corners: tuple[float, float, float, float], size: tuple[int, int]) -> str:
+    """Eight decimals: 0.01 px of any picture are kept."""
+    left, top, right, bottom = corners
+    width, height = size
+    values = (
+        (left + right) / 2 / width,
+        (top + bottom) / 2 / height,
+        (right - left) / width,
+        (bottom - top) / height,
+    )
+    return " ".join([str(index), *(f"{value:.8f}".rstrip("0").rstrip(".") for value in values)])
+
+
 def _entry(folder: Folder, picture: str, subset: str, names: list[str]) -> ImageEntry | None:
     path = folder.root / picture
     header = folder.header(path)
