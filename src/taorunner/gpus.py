@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
@@ -27,6 +27,8 @@ class Gpu:
     load_percent: int | None = None
     processes: tuple[GpuProcess, ...] = ()
     is_split: bool = False  # into MIG devices: nobody can use it as a whole
+    keeps_driver_loaded: bool | None = None  # persistence mode
+    compute_capability: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,31 @@ def _gpu(nvml: Any, index: int) -> Gpu | None:
             or ()
         ),
         is_split=mig is not None and bool(mig[0]),
+    )
+
+
+def with_settings(found: Inventory) -> Inventory:
+    """``found`` with what hardly ever changes, persistence mode and generation: for a look at the machine only."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+    except Exception:  # no package, no library, no driver: ``found`` says so
+        return found
+    try:
+        return replace(found, gpus=tuple(_with_settings(pynvml, gpu) for gpu in found.gpus))
+    finally:
+        _ask(pynvml, pynvml.nvmlShutdown)
+
+
+def _with_settings(nvml: Any, gpu: Gpu) -> Gpu:
+    handle = _ask(nvml, lambda: nvml.nvmlDeviceGetHandleByIndex(gpu.index))
+    mode = _ask(nvml, lambda: nvml.nvmlDeviceGetPersistenceMode(handle))
+    capability = _ask(nvml, lambda: nvml.nvmlDeviceGetCudaComputeCapability(handle))
+    return replace(
+        gpu,
+        keeps_driver_loaded=None if mode is None else bool(mode),
+        compute_capability=None if capability is None else (int(capability[0]), int(capability[1])),
     )
 
 

@@ -132,6 +132,10 @@ TABLE: dict[str, Command] = {
         "The whole way on the CPU: no GPU, no Docker.",
         {"--epochs": "any", "--help": "", "--images": "any", "--plain": ""}, ("folder", "none"),
     ),
+    "doctor": Command(
+        "Say whether this machine is fit, and how to mend it.",
+        {**_PLACE_OPTIONS, "--json": "", "--offline": "", "--only": "any"}, ("none",),
+    ),
 }  # fmt: skip
 
 ROOT_OPTIONS: dict[str, str] = {

@@ -1,0 +1,184 @@
+"""The doors through which checks look at the machine: files, programs, the engine, the driver, the clock.
+
+Every door can be given from outside, so that a fault is planted where it would really be: another ``root`` for
+/proc and /etc, another PATH in ``environ``, another engine in DOCKER_HOST. What several checks need is asked once.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from taorunner import commands
+from taorunner.doctor.needs import Needs
+from taorunner.gpus import Inventory, inventory, with_settings
+from taorunner.project.workspace import Workspace
+
+if TYPE_CHECKING:
+    from taorunner.engine.client import Engine
+    from taorunner.engine.facts import EngineFacts
+
+_T = TypeVar("_T")
+
+PATIENCE_S = 2.5
+"""For a program, the engine or the driver: whoever takes longer is said to hang."""
+_NVIDIA = "0x10de"
+_SYSTEM_PATH = ("usr/local/sbin", "usr/sbin", "sbin")
+
+
+class StillWaitingError(Exception):
+    """No answer yet, and nobody knows whether one will come."""
+
+
+class Once(Generic[_T]):
+    """A question that is asked in a thread of its own when somebody first wants to know, and never again."""
+
+    def __init__(self, question: Callable[[], _T]) -> None:
+        self._question = question
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._answer: _T
+        self._error: Exception | None = None
+
+    def get(self, patience_s: float) -> _T:
+        """Raises StillWaitingError, or what the question raised."""
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._ask, daemon=True)
+                self._thread.start()
+        self._thread.join(patience_s)
+        if self._thread.is_alive():
+            raise StillWaitingError
+        if self._error is not None:
+            raise self._error
+        return self._answer
+
+    def _ask(self) -> None:
+        try:
+            self._answer = self._question()
+        except Exception as error:  # handed on to whoever asked
+            self._error = error
+
+
+@dataclass(frozen=True, slots=True)
+class EngineView:
+    engine: Engine
+    facts: EngineFacts
+
+    @property
+    def is_remote(self) -> bool:
+        return self.engine.address.is_remote
+
+
+@dataclass(frozen=True)
+class Machine:
+    """``root`` stands in for ``/`` where files of the system are read. ``uid`` and ``gid`` are those of who asks."""
+
+    environ: Mapping[str, str]
+    root: Path = Path("/")
+    uid: int = field(default_factory=os.getuid)
+    gid: int = field(default_factory=os.getgid)
+    groups: tuple[int, ...] = field(default_factory=lambda: tuple(os.getgroups()))
+    workspace: Workspace | None = None
+    needs: Needs = field(default_factory=Needs)
+    offline: bool = False
+    now: Callable[[], float] = time.time
+    disk: Callable[[Path], os.statvfs_result] = os.statvfs
+    cores: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    _engine: Once[EngineView] = field(default_factory=lambda: Once(_engine_view), repr=False)
+    _gpus: Once[Inventory] = field(
+        default_factory=lambda: Once(lambda: with_settings(inventory())), repr=False
+    )
+
+    @property
+    def home(self) -> Path:
+        return Path(self.environ.get("HOME") or Path.home())
+
+    @property
+    def is_root(self) -> bool:
+        return self.uid == 0
+
+    @property
+    def sudo(self) -> str:
+        """What goes before a command that only root may give."""
+        return "" if self.is_root else "sudo "
+
+    def path(self, name: str) -> Path:
+        return self.root / name.lstrip("/")
+
+    def text(self, name: str) -> str | None:
+        """A file of the system; None where it is not there or may not be read."""
+        try:
+            return self.path(name).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return None
+
+    def program(self, name: str) -> Path | None:
+        """As a shell finds it, also where daemons lie though a user's PATH lacks them."""
+        folders = [self.environ.get("PATH", os.defpath), *(str(self.path(folder)) for folder in _SYSTEM_PATH)]
+        found = shutil.which(name, path=os.pathsep.join(folders))
+        return None if found is None else Path(found)
+
+    def run(self, *argv: str | Path) -> commands.CommandResult:
+        """Raises MachineError when it cannot be started or hangs."""
+        return commands.run(argv, timeout_s=PATIENCE_S, env=self.environ)
+
+    def engine(self) -> EngineView:
+        """Raises StillWaitingError, MachineError or EngineRefusedError."""
+        return self._engine.get(PATIENCE_S)
+
+    def engine_or_none(self) -> EngineView | None:
+        """For checks that have nothing to say without an engine: why there is none is the check "engine"'s to tell."""
+        try:
+            return self.engine()
+        except Exception:  # told by the check "engine", once
+            return None
+
+    def gpus(self) -> Inventory:
+        """Raises StillWaitingError."""
+        return self._gpus.get(PATIENCE_S)
+
+    def gpus_or_none(self) -> Inventory | None:
+        """None where the driver hangs: the check "driver" tells it."""
+        try:
+            return self.gpus()
+        except StillWaitingError:
+            return None
+
+    @property
+    def kernel(self) -> str:
+        return (self.text("proc/sys/kernel/osrelease") or "").strip()
+
+    @property
+    def is_wsl(self) -> bool:
+        return "microsoft" in self.kernel.lower()
+
+    @property
+    def has_gpu(self) -> bool:
+        """Whether an NVIDIA GPU is on the PCI bus; in WSL and on Jetson there is no telling."""
+        for path in self.path("sys/bus/pci/devices").glob("*/vendor"):
+            try:
+                kind = (path.parent / "class").read_text()
+                if path.read_text().strip() == _NVIDIA and kind.startswith("0x03"):
+                    return True
+            except OSError:
+                continue
+        return self.is_wsl or self.path("etc/nv_tegra_release").exists()
+
+    @property
+    def has_systemd(self) -> bool:
+        return self.path("run/systemd/system").is_dir()
+
+
+def _engine_view() -> EngineView:
+    from taorunner.engine.client import connect  # docker-py takes 0.2 s to load, beside the other checks
+    from taorunner.engine.facts import read_facts
+
+    engine = connect()
+    return EngineView(engine, read_facts(engine))

@@ -1,0 +1,89 @@
+"""What does the engine say of itself and of its machine? One question to it; read by those who judge a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Any
+
+from taorunner.engine.client import Engine, translated
+from taorunner.engine.containers import parse_time
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """None and empty where the engine does not say."""
+
+    version: str
+    api_version: str
+    data_root: PurePosixPath | None
+    system: str
+    machine: str
+    runtimes: tuple[str, ...]
+    cdi_devices: tuple[str, ...]
+    security: tuple[str, ...]
+    http_proxy: str
+    https_proxy: str
+    cpus: int | None
+    memory_bytes: int | None
+    clock: datetime | None
+
+    @property
+    def is_rootless(self) -> bool:
+        return "rootless" in self.security
+
+    @property
+    def remaps_users(self) -> bool:
+        return "userns" in self.security
+
+    @property
+    def labels_files(self) -> bool:
+        """SELinux: files that are mounted need a label that containers may read."""
+        return "selinux" in self.security
+
+    @property
+    def has_nvidia(self) -> bool:
+        return "nvidia" in self.runtimes or any(
+            name.startswith("nvidia.com/gpu") for name in self.cdi_devices
+        )
+
+    @property
+    def has_proxy(self) -> bool:
+        return bool(self.http_proxy or self.https_proxy)
+
+
+def read_facts(engine: Engine) -> EngineFacts:
+    """Raises MachineError or EngineRefusedError when there is no answer."""
+    with translated(engine.asked()):
+        body: Mapping[str, Any] = engine.api.info()
+    root = body.get("DockerRootDir")
+    return EngineFacts(
+        version=str(body.get("ServerVersion") or ""),
+        api_version=str(engine.api._version),
+        data_root=PurePosixPath(root) if root else None,
+        system=str(body.get("OperatingSystem") or ""),
+        machine=str(body.get("Architecture") or ""),
+        runtimes=tuple(sorted(body.get("Runtimes") or {})),
+        cdi_devices=tuple(str(device.get("ID", "")) for device in body.get("DiscoveredDevices") or ()),
+        security=_security(body.get("SecurityOptions") or ()),
+        http_proxy=str(body.get("HttpProxy") or ""),
+        https_proxy=str(body.get("HttpsProxy") or ""),
+        cpus=body.get("NCPU"),
+        memory_bytes=body.get("MemTotal"),
+        clock=parse_time(body.get("SystemTime")),
+    )
+
+
+def image_names(engine: Engine) -> tuple[str, ...]:
+    """Every name that an image has on the engine, the newest image first."""
+    with translated(engine.asked()):
+        images: Sequence[Mapping[str, Any]] = engine.api.images()
+    return tuple(name for image in images for name in image.get("RepoTags") or () if "<none>" not in name)
+
+
+def _security(options: Sequence[str]) -> tuple[str, ...]:
+    """``name=seccomp,profile=default`` is ``seccomp``."""
+    names = (part for option in options for part in str(option).split(",") if part.startswith("name="))
+    return tuple(name.removeprefix("name=") for name in names)

@@ -1,0 +1,59 @@
+"""Does a container really see GPUs? Asked of one that lists them and ends; its image must be there already."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from docker.types import DeviceRequest
+
+from taorunner.engine.client import Engine, translated
+from taorunner.engine.containers import remove, start
+
+LABEL = "com.taorunner.probe"
+_GPU = re.compile(r"^GPU (\d+): (.+?) \(UUID: ([^)]+)\)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """``gpus`` are the names of the GPUs inside; ``words`` what was printed, for when there are none."""
+
+    gpus: tuple[str, ...]
+    exit_code: int
+    words: str
+
+
+def look_inside(engine: Engine, image: str, *, patience_s: float) -> Seen:
+    """Starts ``nvidia-smi -L`` with all GPUs, without network, and removes the container whatever happens.
+
+    Raises:
+        MachineError, EngineRefusedError: not started (no runtime, no such program inside), or too slow.
+    """
+    api = engine.api
+    asked = engine.asked(image, ("all",))
+    with translated(asked):
+        made = api.create_container(
+            image,
+            entrypoint=["nvidia-smi"],  # not the image's: TAO's prints a page first
+            command=["-L"],
+            name=f"taorunner-doctor-{secrets.token_hex(4)}",
+            environment={"NVIDIA_DRIVER_CAPABILITIES": "compute,utility"},
+            labels={LABEL: "doctor"},
+            network_disabled=True,
+            host_config=_host_config(api),
+        )
+    container = str(made["Id"])
+    try:
+        start(engine, container, image, ("all",))
+        with translated(asked):
+            code = int(api.wait(container, timeout=patience_s)["StatusCode"])
+            words = api.logs(container, stdout=True, stderr=True).decode("utf-8", "replace")
+    finally:
+        remove(engine, container)
+    return Seen(tuple(match[2] for match in _GPU.finditer(words)), code, words.strip())
+
+
+def _host_config(api: Any) -> Any:
+    return api.create_host_config(device_requests=[DeviceRequest(count=-1, capabilities=[["gpu"]])])

@@ -1,0 +1,124 @@
+"""Which login does the docker command have stored for a registry, and does the registry take it?
+
+Read as docker reads it: ``credHelpers`` of the registry, then ``credsStore``, then ``auths``. Secrets stay in here.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from taorunner import commands
+from taorunner.engine.client import ENGINE_ERRORS, Engine, translated
+from taorunner.engine.refusals import text_of
+from taorunner.errors import MachineError
+
+HELPER = "docker-credential-"
+TOKEN_USER = "<token>"
+"""Instead of a user: the secret is an identity token, which cannot be tried as a password."""
+
+
+class Stored(Enum):
+    """What stands there for a registry."""
+
+    LOGIN = "login"
+    NONE = "none"
+    BROKEN_FILE = "broken file"
+    BROKEN_HELPER = "broken helper"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """``said_by`` is the file or the helper; ``key`` the entry of the file that names the helper."""
+
+    stored: Stored
+    said_by: str
+    user: str = ""
+    problem: str = ""
+    key: str = ""
+    _secret: str = field(default="", repr=False)
+
+
+def find_login(registry: str, file: Path, environ: Mapping[str, str], *, patience_s: float) -> Login:
+    """What is stored for ``registry`` in docker's ``config.json``. Asks a helper when one is named there."""
+    try:
+        body = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        return Login(Stored.NONE, str(file))
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or str(error)
+        return Login(Stored.BROKEN_FILE, str(file), problem=problem)
+    if not isinstance(body, dict):
+        return Login(Stored.BROKEN_FILE, str(file), problem="it holds no JSON object")
+    own = _mapping(body.get("credHelpers")).get(registry)
+    helper, key = (own, "credHelpers") if own else (body.get("credsStore"), "credsStore")
+    if helper:
+        return _ask_helper(str(helper), key, registry, environ, patience_s)
+    return _written(_mapping(_mapping(body.get("auths")).get(registry)), file)
+
+
+def try_login(engine: Engine, registry: str, login: Login) -> str | None:
+    """Has the engine try it at the registry: None when it is taken, else what the registry says.
+
+    Raises MachineError or EngineRefusedError when nobody can tell.
+    """
+    scheme = "http" if registry.partition(":")[0] in ("localhost", "127.0.0.1") else "https"
+    body = {"username": login.user, "password": login._secret, "serveraddress": f"{scheme}://{registry}"}
+    api = engine.api
+    with translated(engine.asked()):
+        try:
+            api._raise_for_status(api._post_json(api._url("/auth"), data=body))
+        except ENGINE_ERRORS as error:
+            said = text_of(error).replace(login._secret, "***")
+            if "401" in said or "unauthorized" in said.lower():
+                return said
+            raise
+    return None
+
+
+def _ask_helper(name: str, key: str, registry: str, environ: Mapping[str, str], patience_s: float) -> Login:
+    program = f"{HELPER}{name}"
+    try:
+        answer = commands.run([program, "get"], timeout_s=patience_s, env=environ, stdin=registry)
+    except MachineError as error:
+        return Login(Stored.BROKEN_HELPER, program, problem=error.message, key=key)
+    if not answer.succeeded:
+        # as all helpers say it, on stdout; Source: docker/docker-credential-helpers credentials/error.go
+        if "credentials not found" in answer.stdout:
+            return Login(Stored.NONE, program, key=key)
+        said = answer.last_words
+        problem = f'"{program}": {"it fails" if "Secret" in said else said}'
+        return Login(Stored.BROKEN_HELPER, program, problem=problem, key=key)
+    try:
+        body = json.loads(answer.stdout)
+        return Login(Stored.LOGIN, program, str(body["Username"]), key=key, _secret=str(body["Secret"]))
+    except (ValueError, KeyError, TypeError):
+        problem = f'"{program}" answers with something that is no login'
+        return Login(Stored.BROKEN_HELPER, program, problem=problem, key=key)
+
+
+def _written(entry: Mapping[str, Any], file: Path) -> Login:
+    if entry.get("identitytoken"):
+        return Login(Stored.LOGIN, str(file), TOKEN_USER)
+    text = entry.get("auth")
+    if not text:
+        return Login(Stored.NONE, str(file))
+    try:
+        user, colon, secret = base64.b64decode(str(text), validate=True).decode("utf-8").partition(":")
+    except (binascii.Error, ValueError):
+        colon = ""
+    if not colon:
+        return Login(
+            Stored.BROKEN_FILE, str(file), problem='an "auth" in it is not the base64 of user:password'
+        )
+    return Login(Stored.LOGIN, str(file), user, _secret=secret.rstrip("\0"))
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,194 @@
+"""``taorunner doctor`` as a shell sees it: GPUs of a fake NVML, workspaces, exit codes, and no engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import Cli, Done
+
+GPU_CHECKS = ("--only", "driver,gpu,gpu-foreign", "--offline", "--json")
+Nvml = Callable[..., dict[str, str]]
+
+
+def experiments(*images: str, **more: Any) -> dict[str, Any]:
+    entries = {
+        f"e{n}": {"head": "dino", "dataset": "d", "image": image, **more} for n, image in enumerate(images)
+    }
+    return {"experiments": entries}
+
+
+def told(done: Done) -> list[tuple[str, str, str | None]]:
+    return [(finding["severity"], finding["code"], finding["hint"]) for finding in done.json]
+
+
+@pytest.fixture
+def workspace(workspace_factory: Callable[..., Path]) -> Path:
+    image = "nvcr.io/nvidia/tao/tao-toolkit"
+    return workspace_factory(experiments(f"{image}:5.0.0-pyt", f"{image}:7.0.1-pyt"))
+
+
+def test_json_is_the_shape_of_all_findings(cli: Cli) -> None:
+    done = cli("doctor", "--json", "--offline")
+    assert done.err == ""
+    keys = ["severity", "code", "message", "hint", "file", "line", "column"]
+    assert all(list(finding) == keys for finding in done.json)
+    assert {finding["severity"] for finding in done.json} <= {"ok", "info", "warning", "error"}
+    assert done.code == (4 if any(finding["severity"] == "error" for finding in done.json) else 0)
+
+
+def test_without_docker_and_offline_it_ends_soon(cli: Cli) -> None:
+    began = time.monotonic()
+    done = cli("doctor", "--offline")
+    assert time.monotonic() - began < 15
+    assert done.err == ""
+    heads = [line for line in done.out.splitlines() if line and not line.startswith(" ")]
+    assert heads[:-1] == [
+        "system", "container engine", "GPUs", "memory and disk", "registry and network", "workspace",
+    ]  # fmt: skip
+    assert "\x1b" not in done.out
+
+
+def test_a_machine_whose_experiments_need_nothing_is_fit(cli: Cli, tmp_path: Path) -> None:
+    assert cli("--workspace", tmp_path / "w", "init-project", "p").code == 0
+    done = cli("--workspace", tmp_path / "w", "doctor", "--offline", "--json")
+    assert [f for f in done.json if f["severity"] == "error"] == []
+    assert done.code == 0
+
+
+@pytest.mark.parametrize(
+    ("driver", "expected"),
+    [
+        ("580.65.06", [("ok", "driver")]),
+        ("550.54.15", [("error", "driver-old")]),
+        ("525.60.13", [("error", "driver-old"), ("error", "driver-old")]),
+    ],
+)
+def test_the_driver_is_judged_by_image(
+    driver: str, expected: list[tuple[str, str]], cli: Cli, workspace: Path, fake_nvml: Nvml
+) -> None:
+    environ = fake_nvml(1, driver=driver)
+    done = cli("doctor", "--only", "driver", "--json", cwd=workspace, env=environ)
+    assert [(severity, code) for severity, code, _ in told(done)] == expected
+    assert done.code == (4 if ("error", "driver-old") in expected else 0)
+    if expected[0][0] == "error":
+        needing = [f["message"] for f in done.json]
+        assert needing[-1] == (
+            f'NVIDIA driver {driver} is older than 580, which "nvcr.io/nvidia/tao/tao-toolkit:7.0.1-pyt" needs'
+        )
+
+
+@pytest.mark.parametrize(
+    ("init_rc", "code", "hint_end"),
+    [(9, "driver-not-loaded", "modprobe nvidia"), (18, "driver-mismatch", "reboot")],
+)
+def test_a_driver_that_does_not_work(
+    init_rc: int, code: str, hint_end: str, cli: Cli, workspace: Path, fake_nvml: Nvml
+) -> None:
+    done = cli("doctor", "--only", "driver", "--json", cwd=workspace, env=fake_nvml(1, init_rc=init_rc))
+    ((severity, found, hint),) = told(done)
+    assert (severity, found, done.code) == ("error", code, 4)
+    assert hint is not None and hint.endswith(hint_end)
+
+
+def test_good_gpus_with_nobody_on_them(cli: Cli, workspace: Path, fake_nvml: Nvml) -> None:
+    environ = {**fake_nvml(2, driver="580.65.06"), "FAKE_NVML_PERSISTENCE": "1"}
+    done = cli("doctor", *GPU_CHECKS, cwd=workspace, env=environ)
+    assert [(f["severity"], f["message"]) for f in done.json] == [
+        ("ok", "NVIDIA driver 580.65.06"),
+        ("ok", "GPU 0: NVIDIA H100 80GB HBM3, 86 GB"),
+        ("ok", "GPU 1: NVIDIA H100 80GB HBM3, 86 GB"),
+        ("ok", "nobody else is on the GPUs"),
+    ]
+    assert done.code == 0
+
+
+def test_a_small_gpu_of_an_old_generation(cli: Cli, workspace: Path, fake_nvml: Nvml) -> None:
+    environ = {**fake_nvml(1, name="Tesla V100", total_mib=16384), "FAKE_NVML_CAPABILITY": "7.0"}
+    done = cli("doctor", "--only", "gpu", "--json", cwd=workspace, env=environ)
+    assert next((f["severity"], f["code"], f["message"]) for f in done.json) == (
+        "error", "gpu-too-old", "GPU 0: Tesla V100, 17 GB has compute capability 7.0: TAO needs 7.5",
+    )  # fmt: skip
+    environ = {**fake_nvml(1, name="GTX 1050", total_mib=2048), "FAKE_NVML_CAPABILITY": "6.1"}
+    done = cli("doctor", "--only", "gpu", "--json", env=environ)
+    assert [(severity, code) for severity, code, _ in told(done)] == [
+        ("warning", "gpu-memory"),
+        ("info", "gpu-persistence"),
+    ]
+    assert done.code == 0
+
+
+def test_somebody_else_is_on_a_gpu(cli: Cli, workspace: Path, fake_nvml: Nvml) -> None:
+    environ = fake_nvml(2, used_mib=[0, 4096], processes={1: {os.getpid(): 4096, 99999999: 1}})
+    done = cli("doctor", "--only", "gpu-foreign", "--json", cwd=workspace, env=environ)
+    (found,) = done.json
+    assert (found["severity"], found["code"]) == ("warning", "gpu-foreign")
+    assert found["hint"] == f"ps -o pid,user,etime,args -p {os.getpid()},99999999"
+    name = Path("/proc/self/comm").read_text().strip()
+    assert (
+        f"{name} of " in found["message"]
+        and f"pid {os.getpid()}, 4.3 GB; ? of ?, pid 99999999" in found["message"]
+    )
+
+
+def test_our_own_runs_are_nobody_else(cli: Cli, workspace: Path, fake_nvml: Nvml) -> None:
+    from taorunner.leases import Leases
+
+    environ = fake_nvml(1, processes={0: {os.getpid(): 512}})
+    lease = Leases(Path(os.environ["TAORUNNER_LEASES"])).take(["GPU-fa4e0000-0000-4000-8000-000000000000"])
+    assert lease is not None
+    try:
+        done = cli("doctor", "--only", "gpu-foreign", "--json", cwd=workspace, env=environ)
+    finally:
+        lease.release()
+    assert told(done) == [("ok", "gpu-foreign", None)]
+
+
+def test_one_project_only(cli: Cli, workspace: Path, workspace_factory: Callable[..., Path]) -> None:
+    workspace_factory(experiments("nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt"), project="other")
+    done = cli("doctor", "-p", "other", "--only", "workspace", "--json", cwd=workspace)
+    assert [f["message"] for f in done.json] == [
+        f'workspace "{workspace}" needs nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt'
+    ]
+
+
+def test_a_file_that_cannot_be_read_does_not_stop_the_doctor(
+    cli: Cli, workspace_factory: Callable[..., Path]
+) -> None:
+    root = workspace_factory("experiments: [")
+    done = cli("doctor", "--only", "workspace", "--json", cwd=root)
+    assert told(done) == [("warning", "workspace-unreadable", "taorunner validate example_01")]
+    assert done.code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--only", "gpus"], 'error: there is no check "gpus"\nhint: did you mean "gpu"?\n'),
+        (["-p", "nobody"], "error: no workspace here or above"),
+        (["--", "x"], 'error: this command takes nothing behind "--"'),
+    ],
+)
+def test_what_cannot_be_asked(words: list[str], says: str, cli: Cli) -> None:
+    done = cli("doctor", *words)
+    assert done.code in (2, 3) and done.out == ""
+    assert done.err.startswith(says)
+
+
+def test_a_secret_in_the_environment_or_in_dockers_file_is_never_shown(cli: Cli, workspace: Path) -> None:
+    canary = "nvapi-canary-77aa"
+    (cli.home / ".docker").mkdir()
+    (cli.home / ".docker" / "config.json").write_text(
+        json.dumps({"auths": {"nvcr.io": {"auth": "JG9hdXRodG9rZW46bnZhcGktY2FuYXJ5LTc3YWE="}}})
+    )
+    proxy = f"http://me:{canary}@127.0.0.1:1"
+    environ = {"NGC_API_KEY": canary, "HTTPS_PROXY": proxy, "https_proxy": proxy}
+    for words in ([], ["--json"]):
+        done = cli("doctor", *words, cwd=workspace, env=environ)
+        assert canary not in done.out + done.err
+        assert "JG9hdXRodG9rZW46" not in done.out + done.err

@@ -1,0 +1,112 @@
+"""Machines with planted faults: files of a system, programs on PATH, an engine that answers as it is told."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from taorunner.doctor.examine import CHECKS, examine
+from taorunner.doctor.machine import Machine
+from taorunner.errors import Finding, Severity
+
+DEBIAN = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID="12"\n'
+UBUNTU = 'PRETTY_NAME="Ubuntu 22.04.4 LTS"\nID=ubuntu\nID_LIKE=debian\nVERSION_ID="22.04"\n'
+FEDORA = 'PRETTY_NAME="Fedora Linux 41"\nID=fedora\nVERSION_ID=41\n'
+IMAGE_5 = "nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt"
+IMAGE_7 = "nvcr.io/nvidia/tao/tao-toolkit:7.0.1-pyt"
+
+
+@dataclass
+class Place:
+    """One machine in a folder: ``root`` is its /, ``bin`` what stands first on its PATH."""
+
+    folder: Path
+    environ: dict[str, str]
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "root"
+
+    @property
+    def bin(self) -> Path:
+        return self.folder / "bin"
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
+    def file(self, name: str, text: str) -> Path:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def program(self, name: str, script: str) -> Path:
+        """A stand-in on PATH; ``$RECORD`` in its script is a file whose lines ``record`` gives."""
+        path = self.bin / name
+        path.write_text(f"#!/bin/sh\n{script.replace('$RECORD', str(self.folder / 'record'))}\n")
+        path.chmod(0o755)
+        return path
+
+    def recorded(self, *names: str) -> None:
+        """Stand-ins that only write down how they were called; ``sudo`` does what it is told."""
+        for name in names:
+            self.program(name, f'echo "{name} $*" >>"$RECORD"')
+        self.program("sudo", 'exec "$@"')
+
+    @property
+    def record(self) -> list[str]:
+        path = self.folder / "record"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def machine(self, **doors: Any) -> Machine:
+        return Machine(self.environ, root=self.root, **doors)
+
+    def paste(self, command: str | None) -> None:
+        """Types a repair into a shell of this machine."""
+        assert command is not None
+        environ = {**self.environ, "PATH": f"{self.bin}:/usr/sbin:/usr/bin:/sbin:/bin"}
+        done = subprocess.run(
+            ["sh", "-ec", command], env=environ, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def look(name: str, machine: Machine) -> list[Finding]:
+    """What the check of that name finds, by the way the command goes."""
+    check = next(check for check in CHECKS if check.name == name)
+    (answer,) = examine(machine, (check,))
+    return list(answer.findings)
+
+
+def codes(findings: list[Finding]) -> list[tuple[Severity, str]]:
+    return [(finding.severity, finding.code) for finding in findings]
+
+
+@dataclass
+class StandInEngine:
+    """Answers as a docker engine does, with what a test puts into ``info``; a real HTTP server on a unix socket."""
+
+    path: Path
+    api: str = "1.43"
+    info: dict[str, Any] = field(default_factory=dict)
+    images: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    hangs: threading.Event | None = None
+
+
+GOOD_INFO: dict[str, Any] = {
+    "ServerVersion": "24.0.7",
+    "DockerRootDir": "/var/lib/docker",
+    "OperatingSystem": "Debian GNU/Linux 12 (bookworm)",
+    "Architecture": "x86_64",
+    "Runtimes": {"runc": {}, "nvidia": {}},
+    "SecurityOptions": ["name=apparmor", "name=seccomp,profile=default"],
+    "HttpProxy": "",
+    "HttpsProxy": "",
+    "NCPU": 16,
+    "MemTotal": 64_000_000_000,
+}

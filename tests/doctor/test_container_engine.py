@@ -1,0 +1,274 @@
+"""No engine, no permission, an old one, one that hangs; runtimes and the toolkit; and the commands that mend it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+from planted import FEDORA, IMAGE_7, Place, StandInEngine, codes, look
+
+from taorunner.doctor.needs import Needs
+from taorunner.errors import Finding, Severity
+
+WANTS_7 = Needs(is_known=True, images={IMAGE_7: ("p/e",)})
+WANTS_NONE = Needs(is_known=True, wants_gpus=False)
+UNSEEN = (Severity.INFO, "engine-unseen")
+
+
+def test_a_machine_without_docker(place: Place) -> None:
+    found, unseen = look("engine", place.machine(uid=1000))
+    install = "sudo apt-get update && sudo apt-get install -y docker.io && sudo systemctl enable --now docker"
+    assert found == Finding(Severity.ERROR, "engine-missing", "docker is not installed", install)
+    assert codes([unseen]) == [UNSEEN]
+
+
+def test_docker_is_installed_as_the_distribution_does_it(place: Place) -> None:
+    place.file("etc/os-release", FEDORA)
+    (found, _) = look("engine", place.machine(uid=0))
+    assert found.hint == "curl -fsSL https://get.docker.com | sh && systemctl enable --now docker"
+
+
+def test_where_no_experiment_needs_an_engine_its_absence_is_no_error(place: Place) -> None:
+    assert codes(look("engine", place.machine(needs=WANTS_NONE))) == [
+        (Severity.INFO, "engine-missing"),
+        UNSEEN,
+    ]
+
+
+def test_an_engine_that_does_not_run_is_started_by_the_repair(place: Place) -> None:
+    place.program("dockerd", "exit 0")
+    place.recorded("systemctl")
+    found, _ = look("engine", place.machine(uid=1000))
+    assert (found.code, found.hint) == ("engine-down", "sudo systemctl start docker")
+    place.paste(found.hint)
+    assert place.record == ["systemctl start docker"]
+
+
+def test_without_systemd_it_is_service(place: Place) -> None:
+    place.program("dockerd", "exit 0")
+    (place.root / "run/systemd/system").rmdir()
+    found, _ = look("engine", place.machine(uid=0))
+    assert found.hint == "service docker start"
+
+
+def test_a_socket_that_nobody_listens_on(place: Place) -> None:
+    place.program("docker", "exit 0")
+    dead = socket.socket(socket.AF_UNIX)
+    dead.bind(str(place.folder / "docker.sock"))
+    dead.close()
+    found, _ = look("engine", place.machine())
+    assert (found.severity, found.code) == (Severity.ERROR, "engine-down")
+
+
+def test_a_socket_that_is_somebody_elses(place: Place) -> None:
+    """The system's own refusal: asked by another uid, in a process of its own."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can be somebody else")
+    listening = socket.socket(socket.AF_UNIX)
+    path = Path(f"/tmp/taor-doctor-{os.getpid()}.sock")
+    listening.bind(str(path))
+    listening.listen()
+    try:
+        path.chmod(0o660)
+        found = as_another_user(place, path)
+        assert found.code == "engine-permission"
+        assert (
+            found.message
+            == f'"somebody" may not use the docker engine at "{path}": not in the group "docker"'
+        )
+        place.recorded("groupadd", "chgrp", "chmod", "usermod", "newgrp")
+        place.paste(found.hint)
+        assert place.record == [
+            "groupadd -f docker",
+            f"chgrp docker {path}",
+            f"chmod g+rw {path}",
+            "usermod -aG docker somebody",
+            "newgrp docker",
+        ]
+    finally:
+        listening.close()
+        path.unlink()
+
+
+def as_another_user(place: Place, path: Path) -> Finding:
+    """The first finding of the check "engine", as uid 1234 has it."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        try:
+            os.environ["DOCKER_HOST"] = place.environ["DOCKER_HOST"] = f"unix://{path}"
+            import taorunner.engine.facts  # noqa: F401 (what Python still has to load may lie in root's folders)
+
+            os.setgroups([])
+            os.setgid(1234)
+            os.setuid(1234)
+            found = look("engine", place.machine(uid=1234))[0]
+            os.write(writing, repr((found.severity.value, found.code, found.message, found.hint)).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        text = pipe.read()
+    os.waitpid(child, 0)
+    severity, code, message, hint = eval(text)
+    return Finding(Severity(severity), code, message, hint)
+
+
+def test_an_engine_that_hangs(place: Place, stand_in_engine: StandInEngine) -> None:
+    stand_in_engine.hangs = threading.Event()
+    found, unseen = look("engine", place.machine(uid=1000))
+    text = f'the docker engine at "unix://{stand_in_engine.path}" does not answer within 2.5 s'
+    assert found == Finding(Severity.ERROR, "engine-hangs", text, "sudo systemctl restart docker")
+    assert codes([unseen]) == [UNSEEN]
+
+
+def test_an_address_that_is_none(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "ftp://nobody")
+    found, _ = look("engine", place.machine())
+    assert found == Finding(
+        Severity.ERROR,
+        "engine-unreachable",
+        '"ftp://nobody" is not an address of a docker engine',
+        "unix://PATH, tcp://HOST:PORT or ssh://HOST",
+    )
+
+
+def test_an_engine_as_it_should_be(place: Place, stand_in_engine: StandInEngine) -> None:
+    (found,) = look("engine", place.machine())
+    text = f"docker engine 24.0.7, API 1.43, at unix://{stand_in_engine.path}"
+    assert found == Finding(Severity.OK, "engine", text)
+
+
+@pytest.mark.parametrize(
+    ("version", "api", "needs", "code", "end"),
+    [
+        ("18.09.1", "1.39", Needs(), "engine-api-old", "TAO needs API 1.40"),
+        ("19.03.4", "1.40", Needs(), "engine-old", "TAO needs 19.03.5"),
+        ("19.03.15", "1.40", WANTS_7, "engine-old", "TAO needs 20.10"),
+    ],
+)
+def test_an_engine_that_is_too_old(
+    version: str, api: str, needs: Needs, code: str, end: str, place: Place, stand_in_engine: StandInEngine
+) -> None:
+    stand_in_engine.info["ServerVersion"], stand_in_engine.api = version, api
+    (found,) = look("engine", place.machine(needs=needs, uid=1000))
+    assert (found.severity, found.code) == (Severity.ERROR, code)
+    assert found.message.endswith(f": {end}")
+    assert found.hint == "curl -fsSL https://get.docker.com | sudo sh && sudo systemctl restart docker"
+
+
+@pytest.mark.parametrize("version", ["19.03.5", "19.03.15", "20.10.24+dfsg1", "28.0.1"])
+def test_an_engine_that_is_new_enough(version: str, place: Place, stand_in_engine: StandInEngine) -> None:
+    stand_in_engine.info["ServerVersion"] = version
+    assert codes(look("engine", place.machine())) == [(Severity.OK, "engine")]
+
+
+def test_a_rootless_engine(place: Place, stand_in_engine: StandInEngine) -> None:
+    stand_in_engine.info["SecurityOptions"] = ["name=seccomp,profile=builtin", "name=rootless"]
+    _, found = look("engine", place.machine(uid=1000))
+    assert (found.severity, found.code) == (Severity.WARNING, "engine-rootless")
+    place.recorded("nvidia-ctk", "systemctl")
+    place.paste(found.hint)
+    assert place.record == [
+        "nvidia-ctk config --set nvidia-container-cli.no-cgroups --in-place",
+        "systemctl --user restart docker",
+    ]
+
+
+def test_an_engine_that_gives_other_user_ids(place: Place, stand_in_engine: StandInEngine) -> None:
+    stand_in_engine.info["SecurityOptions"] = ["name=userns"]
+    _, found = look("engine", place.machine())
+    assert (found.severity, found.code) == (Severity.WARNING, "engine-remaps-users")
+
+
+def test_a_missing_runtime_is_registered_by_the_repair(place: Place, stand_in_engine: StandInEngine) -> None:
+    stand_in_engine.info["Runtimes"] = {"runc": {}, "io.containerd.runc.v2": {}}
+    place.recorded("nvidia-ctk", "systemctl")
+    (found,) = look("runtime", place.machine(uid=1000))
+    assert (found.severity, found.code) == (Severity.ERROR, "runtime-missing")
+    assert "it has io.containerd.runc.v2, runc" in found.message
+    place.paste(found.hint)
+    assert place.record == ["nvidia-ctk runtime configure --runtime=docker", "systemctl restart docker"]
+
+
+def test_a_missing_runtime_without_the_toolkit_names_how_to_get_it(
+    place: Place, stand_in_engine: StandInEngine
+) -> None:
+    stand_in_engine.info["Runtimes"] = {"runc": {}}
+    place.recorded("curl", "gpg", "tee", "apt-get", "nvidia-ctk", "systemctl")
+    (place.bin / "nvidia-ctk").unlink()
+    (found,) = look("runtime", place.machine(uid=1000))
+    place.recorded("nvidia-ctk")  # as the package brings it
+    place.paste(found.hint)
+    assert [line for line in place.record if line.startswith(("apt-get", "nvidia-ctk", "systemctl"))] == [
+        "apt-get update",
+        "apt-get install -y nvidia-container-toolkit",
+        "nvidia-ctk runtime configure --runtime=docker",
+        "systemctl restart docker",
+    ]
+
+
+def test_gpus_through_cdi_need_no_runtime(place: Place, stand_in_engine: StandInEngine) -> None:
+    stand_in_engine.info["Runtimes"] = {"runc": {}}
+    stand_in_engine.info["DiscoveredDevices"] = [{"Source": "cdi", "ID": "nvidia.com/gpu=all"}]
+    assert codes(look("runtime", place.machine())) == [(Severity.OK, "runtime")]
+
+
+def test_without_a_gpu_a_missing_runtime_is_no_fault(place: Place, stand_in_engine: StandInEngine) -> None:
+    stand_in_engine.info["Runtimes"] = {"runc": {}}
+    place.file("sys/bus/pci/devices/0000:01:00.0/vendor", "0x8086\n")
+    assert codes(look("runtime", place.machine())) == [(Severity.INFO, "runtime")]
+
+
+def test_the_toolkit_says_its_version(place: Place) -> None:
+    place.program(
+        "nvidia-ctk", "echo NVIDIA Container Toolkit CLI version 1.17.4; echo commit: 9b69590c7428470a"
+    )
+    assert look("toolkit", place.machine()) == [
+        Finding(Severity.OK, "toolkit", "NVIDIA container toolkit 1.17.4")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("program", "says", "needs", "severity"),
+    [
+        ("nvidia-ctk", "NVIDIA Container Toolkit CLI version 1.17.4", WANTS_7, Severity.WARNING),
+        ("nvidia-container-cli", "cli-version: 1.2.0", Needs(), Severity.ERROR),
+    ],
+)
+def test_an_old_toolkit(program: str, says: str, needs: Needs, severity: Severity, place: Place) -> None:
+    place.program(program, f"echo {says}")
+    (found,) = look("toolkit", place.machine(needs=needs))
+    assert (found.severity, found.code) == (severity, "toolkit-old")
+    assert found.hint is not None and "install -y nvidia-container-toolkit" in found.hint
+
+
+def test_a_toolkit_that_hangs_does_not_hang_the_doctor(place: Place) -> None:
+    place.program("nvidia-ctk", "exec /bin/sleep 60")
+    (found,) = look("toolkit", place.machine())
+    assert (found.severity, found.code) == (Severity.WARNING, "toolkit-hangs")
+    assert found.message == '"nvidia-ctk --version" took longer than 2.5 s'
+
+
+def test_a_toolkit_that_fails(place: Place) -> None:
+    place.program("nvidia-ctk", "echo cannot load libcuda >&2; exit 1")
+    (found,) = look("toolkit", place.machine())
+    assert (found.code, found.message) == (
+        "toolkit-broken",
+        '"nvidia-ctk --version" fails: cannot load libcuda',
+    )
+
+
+def test_a_gpu_without_the_toolkit(place: Place) -> None:
+    (found,) = look("toolkit", place.machine())
+    assert (found.severity, found.code) == (Severity.ERROR, "toolkit-missing")
+
+
+def test_no_engine_is_told_once_and_not_by_every_check(place: Place) -> None:
+    assert look("runtime", place.machine()) == []
+    assert look("disk-engine", place.machine()) == []
+    assert look("gpu-in-container", place.machine()) == []
