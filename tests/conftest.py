@@ -20,14 +20,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-import images
 import private_daemon
 import pytest
 import rig
 
+import images
+
 HERE = Path(__file__).resolve().parent
 RIG_VARIABLE = "TAORUNNER_TEST_RIG"  # set by the process that was started, read by its xdist workers
-ENGINE_FIXTURES = {"engine", "own_engine", "noop_image", "tao_image", "registry"}
+ENGINE_FIXTURES = {"engine", "own_engine", "noop_image", "tao_image", "registry", "small_engine"}
 
 
 def pytest_configure(config: pytest.Config) -> None:

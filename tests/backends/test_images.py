@@ -11,27 +11,11 @@ import pytest
 from taorunner.backends.base import PullProgress
 from taorunner.backends.docker_engine import DockerBackend
 from taorunner.engine import client, images
-from taorunner.engine.images import PullProgressFold, PullState, digest_of, split_reference
+from taorunner.engine.images import PullProgressFold, PullState, digest_of
 from taorunner.errors import EngineRefusedError, MachineError
 from taorunner.planning.plan import RunPlan
 
 DIGEST = "sha256:" + "ab" * 32
-
-
-@pytest.mark.parametrize(
-    ("reference", "parts"),
-    [
-        ("busybox", ("busybox", "latest")),
-        ("nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt", ("nvcr.io/nvidia/tao/tao-toolkit", "5.5.0-pyt")),
-        ("localhost:5000/tao", ("localhost:5000/tao", "latest")),
-        ("localhost:5000/tao:1", ("localhost:5000/tao", "1")),
-        (f"nvcr.io/tao@{DIGEST}", ("nvcr.io/tao", DIGEST)),
-        (f"localhost:5000/tao:1@{DIGEST}", ("localhost:5000/tao", DIGEST)),
-        (f"localhost:5000/tao@{DIGEST}", ("localhost:5000/tao", DIGEST)),
-    ],
-)
-def test_reference_parts(reference: str, parts: tuple[str, str]) -> None:
-    assert split_reference(reference) == parts
 
 
 def test_the_digest_is_the_one_of_the_own_repository() -> None:

@@ -16,7 +16,10 @@ from taorunner.engine.refusals import Asked, translate
 from taorunner.errors import EngineRefusedError, MachineError, TaorunnerError
 
 TAO = "nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt"
-NGC_LOGIN = "docker login nvcr.io  (user name $oauthtoken, password: your NGC API key)"
+NGC_LOGIN = (
+    "docker login nvcr.io --username '$oauthtoken'  (just so; the password is your NGC API key, "
+    "made at https://org.ngc.nvidia.com/setup/api-key)"
+)
 GPU_REPAIR = (
     "install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker "
     "&& sudo systemctl restart docker"
@@ -65,6 +68,17 @@ SEEN = [
         'Get "https://nvcr.io/v2/": dial tcp: lookup nvcr.io on 127.0.0.53:53: no such host',
         EngineRefusedError, f'the registry of "{TAO}" cannot be reached: lookup nvcr.io: no such host',
         "check the network of the engine's machine; an image that is already there needs no registry",
+    ),
+    (
+        "unexpected EOF",
+        EngineRefusedError, f'the connection to the registry of "{TAO}" broke off: unexpected EOF',
+        "try again: the engine keeps the layers that are complete",
+    ),
+    (
+        "received unexpected HTTP status: 503 Service Unavailable",
+        EngineRefusedError,
+        f'the connection to the registry of "{TAO}" broke off: received unexpected HTTP status: 503 Service Unavailable',
+        "try again: the engine keeps the layers that are complete",
     ),
     (
         "toomanyrequests: You have reached your pull rate limit.",

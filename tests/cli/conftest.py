@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 from command_line import CALLER, Cli, end_what_runs
+from registries import images, open_registry
+
+__all__ = ["images", "open_registry"]
 
 
 @pytest.fixture

@@ -16,7 +16,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from taorunner import __version__
-from taorunner.cli import actions, dataset, doctor, networks, pretrained, projects, quickstart, resuming, runs
+from taorunner.cli import (
+    actions,
+    dataset,
+    doctor,
+    image,
+    networks,
+    pretrained,
+    projects,
+    quickstart,
+    resuming,
+    runs,
+)
 from taorunner.cli.options import Invocation, ProjectOption, WorkspaceOption
 from taorunner.cli.parsing import light_command
 from taorunner.errors import ExitCode, TaorunnerError
@@ -68,6 +79,7 @@ runs.register(app)
 networks.register(app)
 pretrained.register(app)
 dataset.register(app)
+image.register(app)
 quickstart.register(app)
 doctor.register(app)
 

@@ -128,6 +128,16 @@ TABLE: dict[str, Command] = {
         "Count classes, boxes and sizes; draw samples.",
         {**_PLACE_OPTIONS, "--html": "file", "--json": "", "--overwrite": "", "--samples": "any"}, ("folder", "none"),
     ),
+    "image ls": Command(
+        "Show the images that experiments need.", {"--help": "", "--json": "", "--workspace": "folder"}, ("project",)
+    ),
+    "image pull": Command(
+        "Fetch images, by default those that experiments need.",
+        {**_PLACE_OPTIONS, "--force": "", "--json": "", "--parallel": "any", "--plain": ""}, ("any",),
+    ),
+    "image lock": Command(
+        "Pin what each tag stands for in taorunner.lock.", {**_PLACE_OPTIONS, "--check": "", "--json": ""}, ("none",)
+    ),
     "quickstart": Command(
         "The whole way on the CPU: no GPU, no Docker.",
         {"--epochs": "any", "--help": "", "--images": "any", "--plain": ""}, ("folder", "none"),
@@ -144,6 +154,7 @@ ROOT_OPTIONS: dict[str, str] = {
 }  # fmt: skip
 GROUPS: dict[str, str] = {
     "dataset": "Make datasets ready to train.",
+    "image": "Container images, pinned by digest.",
     "pretrained": "Find and fetch pretrained models.",
     "runs": "Look at what ran.",
 }

@@ -5,23 +5,38 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from taorunner.engine.client import ENGINE_ERRORS, Engine, translated
-from taorunner.engine.refusals import is_missing, is_missing_image, translate
+from taorunner.engine.containers import parse_time
+from taorunner.engine.refusals import Asked, is_missing, is_missing_image, is_passing, translate
+from taorunner.errors import TaorunnerError
+from taorunner.image_names import split_reference
 
 _ETA_AFTER_S = 3.0
 _REPORT_EVERY_S = 0.1
+_STEPS = {
+    "Downloading": "downloading", "Verifying Checksum": "downloading", "Download complete": "waiting",
+    "Extracting": "extracting", "Pull complete": "done", "Already exists": "there",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """``digest`` is ``sha256:…`` of the registry's manifest; None for an image that was built here."""
+    """``digest`` is ``sha256:…`` of the registry's manifest; None for an image that was built here.
+
+    ``layers`` are the digests of what the layers unpack to, lowest first.
+    """
 
     id: str
     digest: str | None
+    size_bytes: int = 0
+    created_at: datetime | None = None
+    architecture: str | None = None
+    layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +59,14 @@ def find_image(engine: Engine, reference: str) -> Image | None:
             if is_missing(error) or is_missing_image(error):
                 return None
             raise
-    return Image(str(body["Id"]), digest_of(reference, body.get("RepoDigests") or ()))
+    return Image(
+        id=str(body["Id"]),
+        digest=digest_of(reference, body.get("RepoDigests") or ()),
+        size_bytes=int(body.get("Size") or 0),
+        created_at=parse_time(body.get("Created")),
+        architecture=body.get("Architecture"),
+        layers=tuple((body.get("RootFS") or {}).get("Layers") or ()),
+    )
 
 
 def digest_of(reference: str, repo_digests: list[str] | tuple[str, ...]) -> str | None:
@@ -61,60 +83,90 @@ def digest_of(reference: str, repo_digests: list[str] | tuple[str, ...]) -> str 
     return pairs[0][2] if pairs else None
 
 
-def split_reference(reference: str) -> tuple[str, str]:
-    """Repository, and tag or digest (``latest`` when there is none). A port is no tag.
-
-    >>> split_reference("localhost:5000/tao/toolkit:5.5.0-pyt")
-    ('localhost:5000/tao/toolkit', '5.5.0-pyt')
-    """
-    name, at, digest = reference.partition("@")
-    if at:
-        head, _, tail = name.rpartition(":")
-        return (head if head and "/" not in tail else name), digest
-    head, _, tag = reference.rpartition(":")
-    if head and "/" not in tag:
-        return head, tag
-    return reference, "latest"
-
-
 def pull(engine: Engine, reference: str, report: Callable[[PullState], None]) -> Image:
     """Fetches the image; blocks, and calls ``report`` often.
 
     Raises:
         MachineError: no login, no space, no engine. EngineRefusedError: no such image, registry out of reach.
     """
-    repository, tag = split_reference(reference)
-    asked = engine.asked(reference)
     progress = PullProgressFold(time.monotonic())
     last = 0.0
-    with translated(asked):
-        api = engine.api
-        # Without a read timeout: a slow disk extracts a layer of 10 GiB in silence.
-        response = api.post(
-            api._url("/images/create"),
-            params={"fromImage": repository, "tag": tag},
-            headers=_login(api, repository),
-            stream=True,
-            timeout=None,
-        )
-        with response:
-            api._raise_for_status(response)
-            for line in response.iter_lines(chunk_size=None):
-                if not line.strip():
-                    continue
-                body = json.loads(line)
-                if "error" in body:
-                    raise translate(str(body["error"]), asked)
-                progress.take(body)
-                now = time.monotonic()
-                if now - last >= _REPORT_EVERY_S:
-                    last = now
-                    report(progress.state(now))
+    try:
+        for body in pull_events(engine, reference):
+            progress.take(body)
+            now = time.monotonic()
+            if now - last >= _REPORT_EVERY_S:
+                last = now
+                report(progress.state(now))
+    except DroppedError as dropped:
+        raise dropped.error from dropped.__cause__
     report(progress.state(time.monotonic()))
     image = find_image(engine, reference)
     if image is None:
-        raise translate(f"No such image: {reference}", asked)
+        raise translate(f"No such image: {reference}", engine.asked(reference))
     return image
+
+
+def pull_events(engine: Engine, reference: str) -> Generator[Mapping[str, Any], None, None]:
+    """What the engine tells of a pull, to its end. Closing the iterator ends the pull.
+
+    Raises:
+        DroppedError: the connection was lost; layers that are complete are kept by the engine.
+        MachineError, EngineRefusedError: as ``pull``.
+    """
+    repository, tag = split_reference(reference)
+    asked = engine.asked(reference)
+    try:
+        with translated(asked):
+            api = engine.api
+            # Without a read timeout: a slow disk extracts a layer of 10 GiB in silence.
+            response = api.post(
+                api._url("/images/create"),
+                params={"fromImage": repository, "tag": tag},
+                headers=login(api, repository),
+                stream=True,
+                timeout=None,
+            )
+            with response:
+                api._raise_for_status(response)
+                for line in response.iter_lines(chunk_size=None):
+                    if not line.strip():
+                        continue
+                    body = json.loads(line)
+                    if "error" in body:
+                        raise _of_stream(str(body["error"]), asked)
+                    yield body
+    except TaorunnerError as error:
+        cause = error.__cause__
+        if cause is not None and is_passing(cause):
+            raise DroppedError(error) from cause
+        raise
+
+
+class DroppedError(TaorunnerError):
+    """The way to the registry or to the engine broke off: another try may go on where this one ended.
+
+    Of ``pull_events`` only; ``error`` is what a person is told in the end.
+    """
+
+    def __init__(self, error: TaorunnerError) -> None:
+        super().__init__(error.message, hint=error.hint)
+        self.error = error
+
+
+def _of_stream(text: str, asked: Asked) -> TaorunnerError:
+    error = translate(text, asked)
+    return DroppedError(error) if is_passing(text) else error
+
+
+@dataclass(frozen=True, slots=True)
+class LayerState:
+    """``step`` in the engine's words, shortened: waiting, downloading, extracting, done, there (before the pull)."""
+
+    id: str
+    step: str
+    bytes_done: int = 0
+    bytes_total: int | None = None
 
 
 class PullProgressFold:
@@ -123,6 +175,7 @@ class PullProgressFold:
     def __init__(self, started_s: float) -> None:
         self._started_s = started_s
         self._layers: dict[str, bool] = {}  # id -> complete
+        self._steps: dict[str, str] = {}
         self._done: dict[str, int] = {}
         self._total: dict[str, int] = {}
 
@@ -132,6 +185,7 @@ class PullProgressFold:
             return
         layer = str(layer)
         self._layers.setdefault(layer, False)
+        self._steps[layer] = _STEPS.get(status, self._steps.get(layer, "waiting"))
         detail = event.get("progressDetail") or {}
         if status == "Downloading":
             current, total = detail.get("current"), detail.get("total")
@@ -143,6 +197,13 @@ class PullProgressFold:
             self._done[layer] = self._total.get(layer, self._done.get(layer, 0))
         if status in ("Pull complete", "Already exists"):
             self._layers[layer] = True
+
+    def layers(self) -> tuple[LayerState, ...]:
+        """In the order in which the engine named them. While it unpacks, the bytes are still those of the download."""
+        return tuple(
+            LayerState(layer, self._steps[layer], self._done.get(layer, 0), self._total.get(layer))
+            for layer in self._layers
+        )
 
     def state(self, now_s: float) -> PullState:
         done, total = sum(self._done.values()), sum(self._total.values())
@@ -159,7 +220,7 @@ class PullProgressFold:
         )
 
 
-def _login(api: Any, repository: str) -> dict[str, str]:
+def login(api: Any, repository: str) -> dict[str, str]:
     """The stored login of the registry, as docker-py's own pull sends it."""
     from docker import auth
 

@@ -6,6 +6,7 @@ So a refusal is recognised by its text, and becomes a sentence with a repair. ``
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,12 @@ from taorunner.errors import EngineRefusedError, MachineError, TaorunnerError
 
 _WRAPPING = re.compile(
     r"^(?:failed to create (?:shim )?task(?: for container)?: |OCI runtime create failed: |runc create failed: )+"
+)
+_PASSING = (
+    r"unexpected EOF|connection reset by peer|broken pipe|i/o timeout|TLS handshake timeout|"
+    r"Client\.Timeout|context deadline exceeded|unexpected HTTP status: (?:5\d\d|429)|server misbehaving|"
+    r"use of closed network connection|http2: |filesystem layer verification failed|"
+    r"net/http: request canceled|Response ended prematurely|IncompleteRead"
 )
 _RLIMITS = {"4": "core", "6": "nproc", "7": "nofile", "8": "memlock", "12": "msgqueue", "14": "rtprio"}
 
@@ -68,6 +75,16 @@ def is_missing(error: BaseException) -> bool:
 def is_missing_image(error: BaseException) -> bool:
     """True when the engine says that the image is not on it (which is no error before a pull)."""
     return "no such image" in text_of(error).lower()
+
+
+def is_missing_manifest(error: BaseException) -> bool:
+    """True when a registry says that it has no image of that name."""
+    return re.search(r"manifest unknown|name unknown|manifest for \S+ not found", text_of(error)) is not None
+
+
+def is_passing(error: BaseException | str) -> bool:
+    """True for a connection that was lost on the way or a server that is overloaded: trying again may help."""
+    return _is_unanswered(error) or re.search(_PASSING, text_of(error)) is not None
 
 
 def is_going(error: BaseException) -> bool:
@@ -166,6 +183,14 @@ def _registry(match: re.Match[str], asked: Asked) -> TaorunnerError:
     return EngineRefusedError(
         f'the registry of "{image}" cannot be reached: {_without_server(match[1])}',
         hint="check the network of the engine's machine; an image that is already there needs no registry",
+    )
+
+
+def _broken_off(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    image = asked.image or "the image"
+    return EngineRefusedError(
+        f'the connection to the registry of "{image}" broke off: {_lower(_without_server(match[0]))}',
+        hint="try again: the engine keeps the layers that are complete",
     )
 
 
@@ -306,10 +331,12 @@ _TABLE: tuple[tuple[str, _Make], ...] = (
     (r"pull access denied for ([^\s,]+)", _no_access),
     (r"no basic auth credentials|authorization failed: no basic auth", _no_login),
     (r"unauthorized|Unauthorized|authentication required|incorrect username|(?<!permission )denied: ", _bad_login),
-    (r"manifest for (\S+) not found|[Nn]o such image: |not found: manifest unknown", _image_not_found),
+    (r"manifest for (\S+) not found|[Nn]o such image: |manifest unknown", _image_not_found),
     (r"no matching manifest for \S+", _platform),
     (r"(lookup \S+(?: on \S+)?: [^\n\"]+|dial tcp [^\n\"]+|TLS handshake timeout|x509: [^\n\"]+|"
      r"http: server gave HTTP response to HTTPS client|net/http: request canceled[^\n\"]*)", _registry),
+    (r"unexpected EOF|connection reset by peer|(?:read|write) tcp [^\n\"]+|received unexpected HTTP status: [^\n\"]+|"
+     r"filesystem layer verification failed[^\n]*", _broken_off),
     # what a container asks for
     (r"wrong rlimit value: RLIMIT_(\w+)", _unknown_ulimit),
     (r"Duplicate mount point: (\S+)", _two_mounts),
@@ -349,6 +376,8 @@ def _without_server(text: str) -> str:
 
 
 def _image_hint(image: str) -> str:
+    if "@" in image:
+        return "taorunner image lock takes what the tag stands for now, if taorunner.lock names this digest"
     if image.startswith("nvcr.io/"):
         return f"check the tag with taorunner networks; {_login_hint(image)}"
     return f"docker pull {image} says more; image in experiments.yml names another one"
@@ -359,8 +388,18 @@ def _login_hint(image: str) -> str:
     if not ("." in registry or ":" in registry or registry == "localhost"):
         return "docker login"
     if registry == "nvcr.io":
-        return "docker login nvcr.io  (user name $oauthtoken, password: your NGC API key)"
+        return _ngc_login()
     return f"docker login {registry}"
+
+
+def _ngc_login() -> str:
+    """The user name is the word ``$oauthtoken`` itself. Source: tao/peers.md section 4, NGC/registry login."""
+    if os.environ.get("NGC_API_KEY"):
+        return "echo \"$NGC_API_KEY\" | docker login nvcr.io --username '$oauthtoken' --password-stdin"
+    return (
+        "docker login nvcr.io --username '$oauthtoken'  (just so; the password is your NGC API key, "
+        "made at https://org.ngc.nvidia.com/setup/api-key)"
+    )
 
 
 def _one_line(text: str) -> str:

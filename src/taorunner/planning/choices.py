@@ -10,6 +10,7 @@ from taorunner.contracts import Contract, Framework, GpuUse, OverrideSyntax
 from taorunner.planning.plan import GpuRequest
 from taorunner.planning.request import ACTION_OF_COMMAND, ActionRequest
 from taorunner.project.experiments import Experiment
+from taorunner.project.image_lock import ImageLock
 
 
 def choose_contract(network: Network, experiment: Experiment, request: ActionRequest) -> Contract:
@@ -21,6 +22,13 @@ def choose_contract(network: Network, experiment: Experiment, request: ActionReq
     contract = network.contract(action, release)
     image = request.image or (experiment.image if contract.group != "deploy" else None)
     return replace(contract, image=image) if image is not None else contract
+
+
+def choose_image(contract: Contract, request: ActionRequest, lock: ImageLock) -> str | None:
+    """By its locked digest, unless the command line names the image."""
+    if contract.image is None or request.image is not None:
+        return contract.image
+    return lock.resolved(contract.image)
 
 
 def default_backend(contract: Contract) -> str:

@@ -15,6 +15,7 @@ from taorunner.planning.argv import ArgumentValues, Argv, artifact_globs, build_
 from taorunner.planning.choices import (
     choose_contract,
     choose_gpus,
+    choose_image,
     default_backend,
     key_in_spec,
     override_tokens,
@@ -49,6 +50,7 @@ from taorunner.planning.spec_files import find_spec
 from taorunner.planning.spec_schemas import override_misfits, schema_for
 from taorunner.planning.values import RunValues, ValueFinder
 from taorunner.project.experiments import Experiment
+from taorunner.project.image_lock import ImageLock, read_image_lock
 from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.workspace import Workspace
@@ -94,6 +96,7 @@ class _Planning:
     make_site: Callable[[str, str], Site]
     networks: Networks
     datasets: DatasetPreflight
+    lock: ImageLock
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -113,7 +116,8 @@ def plan_action(
     networks = Networks(workspace.networks_dir)
     site_maker = make_site or _new_runs(workspace)
     planning = _Planning(
-        workspace, project, mounts, request, caller, site_maker, networks, DatasetPreflight(workspace)
+        workspace, project, mounts, request, caller, site_maker, networks, DatasetPreflight(workspace),
+        read_image_lock(workspace),
     )  # fmt: skip
     planning.findings += [f for f in project.findings if _concerns(f, project, request.experiments)]
     items: list[PlannedRun] = []
@@ -169,6 +173,8 @@ def _plan_one(planning: _Planning, experiment: Experiment) -> PlannedRun | None:
     if not on_host:
         findings += [f for f in planning.mounts.findings if f not in findings]
     gpus = choose_gpus(experiment, request, contract)
+    if backend == "docker" and request.image is None:
+        findings += [finding for finding in planning.lock.findings if finding not in findings]
     site = planning.make_site(experiment.name, contract.action)
     finder = ValueFinder(planning.workspace, planning.project.paths, experiment, network, mounts)
     values = finder.find(contract, gpus, request.checkpoint)
@@ -353,7 +359,7 @@ def _assemble(
         results_dir=planning.project.paths.results_dir(experiment.name),
         results_inside=str(values.arguments["results_dir"]),
         run_inside=run_inside,
-        image=contract.image if backend == "docker" else None,
+        image=choose_image(contract, planning.request, planning.lock) if backend == "docker" else None,
         env=plain,
         mounts=bound,
         gpus=gpus,

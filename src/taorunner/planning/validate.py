@@ -24,6 +24,7 @@ from taorunner.planning.spec_schemas import override_misfits, schema_for
 from taorunner.planning.values import VARIABLES, own_values
 from taorunner.planning.weights import find_pretrained, pretrained_dir
 from taorunner.project.experiments import Experiment
+from taorunner.project.image_lock import read_image_lock
 from taorunner.project.layout import check_layout
 from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import Mounts, load_mounts
@@ -93,7 +94,7 @@ def validate_projects(
 ) -> list[Finding]:
     """All findings of all projects. ``strict`` turns warnings into errors."""
     checks = _Checks(workspace, Networks(workspace.networks_dir), load_mounts(workspace, environ))
-    findings = [*checks.mounts.findings, *checks.networks.check()]
+    findings = [*checks.mounts.findings, *checks.networks.check(), *read_image_lock(workspace).findings]
     for name in names:
         findings += _validate(checks, load_project(workspace, name))
     if strict:

@@ -95,6 +95,11 @@ class Workspace:
         return self.root / ".tao_mounts.json"
 
     @property
+    def lock_file(self) -> Path:
+        """Which image each tag stands for, see ``project.image_lock``."""
+        return self.root / "taorunner.lock"
+
+    @property
     def state_dir(self) -> Path:
         return self.root / STATE
 

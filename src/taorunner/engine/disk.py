@@ -1,0 +1,48 @@
+"""How much room is there for images on the disk of the engine, and which layers does it have already?"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from taorunner.engine.client import ENGINE_ERRORS, Engine, translated
+from taorunner.engine.refusals import is_missing, is_missing_image
+
+
+@dataclass(frozen=True, slots=True)
+class EngineDisk:
+    """``free_bytes`` is None where it cannot be seen from here: ``reason`` says why."""
+
+    place: str
+    free_bytes: int | None
+    architecture: str
+    reason: str | None = None
+
+
+def look_at_disk(engine: Engine) -> EngineDisk:
+    """Raises MachineError where the engine does not answer."""
+    with translated(engine.asked()):
+        body = engine.api.info()
+    place, architecture = str(body.get("DockerRootDir") or ""), str(body.get("Architecture") or "x86_64")
+    if engine.address.is_remote:
+        return EngineDisk(place, None, architecture, "the engine is on another machine")
+    try:
+        return EngineDisk(place, shutil.disk_usage(Path(place)).free, architecture)
+    except (OSError, ValueError):  # Docker Desktop: a folder inside its virtual machine
+        return EngineDisk(place, None, architecture, f"{place or 'its folder'} cannot be seen from here")
+
+
+def known_layers(engine: Engine) -> list[tuple[str, ...]]:
+    """For each image of the engine what its layers unpack to, lowest first."""
+    found: list[tuple[str, ...]] = []
+    with translated(engine.asked()):
+        for listed in engine.api.images(quiet=True):
+            try:
+                body = engine.api.inspect_image(listed)
+            except ENGINE_ERRORS as error:
+                if is_missing(error) or is_missing_image(error):
+                    continue  # removed meanwhile
+                raise
+            found.append(tuple((body.get("RootFS") or {}).get("Layers") or ()))
+    return found

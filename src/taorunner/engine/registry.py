@@ -1,0 +1,200 @@
+"""What does a registry say of an image: its digest now (asked through the engine), and how large its layers are?
+
+The engine tells digests but no sizes, so those are read from the registry itself, with the login that the docker
+command has stored. That is an extra: where the registry cannot be reached from here, ``read_manifest`` says why.
+Source: Docker Engine API, /distribution/{name}/json; OCI distribution specification, manifests and token login.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import warnings
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from docker import auth
+from docker.errors import DockerException
+
+from taorunner.engine.client import ENGINE_ERRORS, Engine, translated
+from taorunner.engine.refusals import is_missing_manifest
+from taorunner.image_names import DOCKER_HUB, registry_of, split_reference
+
+_TIMEOUT_S = (5.0, 15.0)
+_MOST_BYTES = 4 * 1024 * 1024
+"""Of a manifest or an image's configuration: 4 MiB is what registries allow."""
+_INDEXES = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+_MANIFESTS = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteLayer:
+    """``size_bytes`` is what is downloaded. ``unpacked`` is the digest of what it unpacks to, None when not told."""
+
+    digest: str
+    size_bytes: int
+    unpacked: str | None = None
+
+
+class UnknownSizeError(Exception):
+    """The registry does not tell from here; the text says why, without any secret.
+
+    ``is_absent``: it says that it has no such image.
+    """
+
+    is_absent = False
+
+
+def remote_digest(engine: Engine, reference: str) -> str | None:
+    """The digest that the registry has under this name at this moment; None when it has no such image.
+
+    Raises:
+        MachineError, EngineRefusedError: no login, registry out of reach, no engine.
+    """
+    with translated(engine.asked(reference)):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter(
+                    "ignore"
+                )  # a helper that is missing is an error right after the warning
+                body = engine.api.inspect_distribution(reference)
+        except ENGINE_ERRORS as error:
+            if is_missing_manifest(error):
+                return None
+            raise
+    return str(body["Descriptor"]["digest"])
+
+
+def read_manifest(engine: Engine, reference: str, architecture: str) -> tuple[RemoteLayer, ...]:
+    """The layers of the image for an engine of that architecture (as ``uname -m`` says it), lowest first.
+
+    Raises:
+        UnknownSizeError: for whatever reason.
+    """
+    try:
+        return _read(engine.api, reference, _ARCHITECTURES.get(architecture, architecture))
+    except requests.exceptions.RequestException as error:
+        raise UnknownSizeError(f"{registry_of(reference)[0]} cannot be reached from here") from error
+    except DockerException as error:
+        raise UnknownSizeError("the docker login cannot be read") from error
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise UnknownSizeError(f"{registry_of(reference)[0]} answers in a form that is not known") from error
+
+
+def _read(api: Any, reference: str, architecture: str) -> tuple[RemoteLayer, ...]:
+    host, path = registry_of(reference)
+    with requests.Session() as session:
+        registry = _Registry(session, api, host, path)
+        body = registry.json(f"manifests/{split_reference(reference)[1]}", (*_MANIFESTS, *_INDEXES))
+        if "manifests" in body:
+            digest = _fitting(body["manifests"], architecture)
+            body = registry.json(f"manifests/{digest}", _MANIFESTS)
+        layers = [(str(layer["digest"]), int(layer["size"])) for layer in body["layers"]]
+        try:
+            config = registry.json(f"blobs/{body['config']['digest']}", ())
+            unpacked: list[str] = list(config["rootfs"]["diff_ids"])
+        except (UnknownSizeError, KeyError, TypeError):
+            unpacked = []
+    if len(unpacked) != len(layers):
+        return tuple(RemoteLayer(digest, size) for digest, size in layers)
+    return tuple(
+        RemoteLayer(digest, size, known) for (digest, size), known in zip(layers, unpacked, strict=True)
+    )
+
+
+def _fitting(entries: list[dict[str, Any]], architecture: str) -> str:
+    for entry in entries:
+        platform = entry.get("platform") or {}
+        if platform.get("architecture") == architecture and platform.get("os", "linux") == "linux":
+            return str(entry["digest"])
+    raise UnknownSizeError(f"the image is not made for {architecture}")
+
+
+class _Registry:
+    """One repository of one registry, with whatever login it asks for."""
+
+    def __init__(self, session: requests.Session, api: Any, host: str, path: str) -> None:
+        self._session, self._api, self._host, self._path = session, api, host, path
+        server = "registry-1.docker.io" if host == DOCKER_HUB else host
+        self._base = f"{'http' if _is_loopback(host) else 'https'}://{server}/v2/{path}"
+        self._headers: dict[str, str] = {}
+        self._basic: tuple[str, str] | None = None
+
+    def json(self, what: str, kinds: tuple[str, ...]) -> Any:
+        """Raises UnknownSizeError for a refusal, RequestException for a registry out of reach."""
+        response = self._get(what, kinds)
+        if response.status_code == requests.codes.unauthorized:
+            self._log_in(response.headers.get("WWW-Authenticate", ""))
+            response = self._get(what, kinds)
+        if response.status_code != requests.codes.ok:
+            refused = UnknownSizeError(f"{self._host} answers {response.status_code}")
+            refused.is_absent = response.status_code == requests.codes.not_found
+            raise refused
+        if len(response.content) > _MOST_BYTES:
+            raise UnknownSizeError(f"{self._host} answers more than it should")
+        return response.json()
+
+    def _get(self, what: str, kinds: tuple[str, ...]) -> requests.Response:
+        headers = {**self._headers, **({"Accept": ", ".join(kinds)} if kinds else {})}
+        return self._session.get(
+            f"{self._base}/{what}", headers=headers, auth=self._basic or _nothing_of_netrc, timeout=_TIMEOUT_S
+        )
+
+    def _log_in(self, challenge: str) -> None:
+        kind, _, rest = challenge.partition(" ")
+        login = self._stored_login()
+        if kind.lower() == "basic":
+            if login is None:
+                raise UnknownSizeError(f"{self._host} asks for a login")
+            self._basic = login
+            return
+        asked = dict(re.findall(r'(\w+)="([^"]*)"', rest))
+        realm = urlsplit(asked.get("realm", ""))
+        if kind.lower() != "bearer" or not (realm.scheme == "https" or _is_loopback(realm.netloc)):
+            raise UnknownSizeError(f"{self._host} asks for a login of a kind that is not known")
+        answer = self._session.get(
+            realm.geturl(),
+            params={
+                "service": asked.get("service", ""),
+                "scope": asked.get("scope") or f"repository:{self._path}:pull",
+            },
+            auth=login or _nothing_of_netrc,
+            timeout=_TIMEOUT_S,
+        )
+        if answer.status_code != requests.codes.ok:
+            raise UnknownSizeError(f"{self._host} asks for a login")
+        body = answer.json()
+        self._headers = {"Authorization": f"Bearer {body.get('token') or body['access_token']}"}
+
+    def _stored_login(self) -> tuple[str, str] | None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = auth.resolve_authconfig(self._api._auth_configs, self._host) or {}
+        known = {key.lower(): value for key, value in found.items()}
+        user, password = known.get("username"), known.get("password")
+        return (user, password) if user and password and not known.get("identitytoken") else None
+
+
+def _nothing_of_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Without any ``auth`` requests would look for a password in ~/.netrc."""
+    return request
+
+
+def _is_loopback(netloc: str) -> bool:
+    """Registries on this machine speak plain HTTP, as the engine takes for granted too."""
+    name = urlsplit(f"//{netloc}").hostname or ""
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,205 @@
+"""Several images from their registries, some at the same time, with room looked for first and lost ways tried again.
+
+The engine does the work and keeps every layer that is complete: whatever ends a pull, the next one goes on from there.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from taorunner.engine import images
+from taorunner.engine.client import Engine
+from taorunner.engine.images import DroppedError, Image, LayerState, PullProgressFold, PullState
+from taorunner.errors import Finding, MachineError, Severity, TaorunnerError
+from taorunner.images.space import look_for_room
+from taorunner.text import duration, size
+
+DEFAULT_PARALLEL = 2
+"""Images at a time. The engine itself fetches three layers of each at a time."""
+_REPORT_EVERY_S = 0.1
+
+
+class Watcher(Protocol):
+    """Told from several threads. ``total_bytes`` is what is to come, None where the registry does not tell."""
+
+    def begins(self, image: str, total_bytes: int | None) -> None: ...
+
+    def advanced(self, image: str, state: PullState, layers: Sequence[LayerState]) -> None: ...
+
+    def ends(self, image: str) -> None: ...
+
+    def tells(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often and when a lost connection is tried again. ``stop`` ends every waiting."""
+
+    tries: int = 6
+    first_wait_s: float = 1.0
+    most_wait_s: float = 30.0
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def wait_s(self, failures: int) -> float:
+        return float(min(self.most_wait_s, self.first_wait_s * 2 ** (failures - 1)))
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """``is_new`` is False where the engine had it already, just as the registry has it."""
+
+    reference: str
+    image: Image
+    is_new: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "image": self.reference,
+            "id": self.image.id,
+            "digest": self.image.digest,
+            "size_bytes": self.image.size_bytes,
+            "new": self.is_new,
+        }
+
+
+def pull_images(
+    engine: Engine,
+    references: Sequence[str],
+    watcher: Watcher,
+    *,
+    parallel: int = DEFAULT_PARALLEL,
+    force: bool = False,
+    patience: Patience | None = None,
+) -> list[Pulled]:
+    """In the order asked for. A failure does not stop the others; all of them are told at the end.
+
+    Raises:
+        MachineError: no room (unless ``force``), no login, no engine. EngineRefusedError: no such image.
+        KeyboardInterrupt: passed on after the pulls were told to end.
+    """
+    patience = patience or Patience()
+    wanted = list(dict.fromkeys(references))
+    sizes = _check_room(engine, wanted, watcher, force=force)
+    done: dict[str, Pulled] = {}
+    errors: dict[str, TaorunnerError] = {}
+
+    def work(reference: str) -> None:
+        try:
+            done[reference] = _pull(engine, reference, sizes.get(reference), watcher, patience)
+        except TaorunnerError as error:
+            errors[reference] = error
+        finally:
+            watcher.ends(reference)
+
+    _in_threads(wanted, work, parallel, patience.stop)
+    if errors:
+        raise _of_all([errors[reference] for reference in wanted if reference in errors], len(wanted))
+    return [done[reference] for reference in wanted]
+
+
+def _check_room(
+    engine: Engine, references: Sequence[str], watcher: Watcher, *, force: bool
+) -> Mapping[str, int]:
+    """How much is to come, as far as it is known."""
+    if not references:
+        return {}
+    room = look_for_room(engine, references)
+    for reference, reason in room.unknown.items():
+        watcher.tells(f"{reference}: its size is not known, so room for it is not checked: {reason}")
+    if room.is_too_small:
+        if not force:
+            raise room.refusal()
+        watcher.tells(f"{room.refusal().message}; pulling anyway")
+    elif room.free_bytes is None and room.needed_bytes:
+        watcher.tells(f"room for about {size(room.needed_bytes)} is not checked: {room.no_figure}")
+    return room.download_bytes
+
+
+def _pull(
+    engine: Engine, reference: str, total_bytes: int | None, watcher: Watcher, patience: Patience
+) -> Pulled:
+    failures = 0
+    before = images.find_image(engine, reference)
+    watcher.begins(reference, total_bytes)
+    while True:
+        try:
+            _pull_once(engine, reference, watcher, patience.stop)
+            break
+        except DroppedError as dropped:
+            failures += 1
+            if failures >= patience.tries:
+                raise dropped.error from dropped.__cause__
+            wait_s = patience.wait_s(failures)
+            watcher.tells(f"{reference}: {dropped.message}; trying again in {duration(wait_s)}")
+            if patience.stop.wait(wait_s):
+                raise dropped.error from dropped.__cause__
+    image = images.find_image(engine, reference)
+    if image is None:
+        raise MachineError(
+            f'the image "{reference}" was pulled, and is gone again', hint="was it removed meanwhile?"
+        )
+    return Pulled(reference, image, before is None or before.id != image.id)
+
+
+def _pull_once(engine: Engine, reference: str, watcher: Watcher, stop: threading.Event) -> None:
+    fold = PullProgressFold(time.monotonic())
+    last = 0.0
+    with closing(images.pull_events(engine, reference)) as events:
+        for event in events:
+            fold.take(event)
+            now = time.monotonic()
+            if now - last >= _REPORT_EVERY_S:
+                last = now
+                watcher.advanced(reference, fold.state(now), fold.layers())
+            if stop.is_set():
+                return
+    watcher.advanced(reference, fold.state(time.monotonic()), fold.layers())
+
+
+def _in_threads(items: Sequence[str], work: Callable[[str], None], count: int, stop: threading.Event) -> None:
+    """Threads are daemons, so that Ctrl-C waits for no engine: it ends a pull when its connection closes."""
+    waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
+    for item in items:
+        waiting.put(item)
+    bugs: list[BaseException] = []
+
+    def take() -> None:
+        while not stop.is_set():
+            try:
+                item = waiting.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                work(item)
+            except BaseException as error:
+                bugs.append(error)
+                stop.set()
+
+    threads = [threading.Thread(target=take, daemon=True) for _ in range(max(1, min(count, len(items))))]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(0.2)
+    except BaseException:
+        stop.set()
+        raise
+    if bugs:
+        raise bugs[0]
+
+
+def _of_all(errors: Sequence[TaorunnerError], asked: int) -> TaorunnerError:
+    """The error itself when it is one; else one of the kind of the first, with a finding for each."""
+    if len(errors) == 1:
+        return errors[0]
+    findings = [Finding(Severity.ERROR, "pull-failed", error.message, error.hint) for error in errors]
+    whole = MachineError(f"{len(errors)} of {asked} images could not be pulled", findings=findings)
+    whole.exit_code = min(error.exit_code for error in errors)
+    return whole

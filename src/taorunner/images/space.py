@@ -1,0 +1,85 @@
+"""Is there room on the engine's disk for images that are to be pulled? What cannot be known is said, not guessed.
+
+A registry tells how large layers are as they travel. What they unpack to is known only afterwards, so the need is an
+estimate: the layers as they come, and twice that for what becomes of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from taorunner.engine.client import Engine
+from taorunner.engine.disk import known_layers, look_at_disk
+from taorunner.engine.registry import RemoteLayer, UnknownSizeError, read_manifest
+from taorunner.errors import MachineError
+from taorunner.text import size
+
+NEED_PER_BYTE = 3
+"""Programs and libraries shrink to about half in a layer; while it is unpacked, both are on the disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """``download_bytes`` by image: what is still to come of it. ``unknown`` says why of those that are not in it."""
+
+    download_bytes: Mapping[str, int]
+    unknown: Mapping[str, str]
+    place: str
+    free_bytes: int | None
+    no_figure: str | None = None
+
+    @property
+    def needed_bytes(self) -> int:
+        return NEED_PER_BYTE * sum(self.download_bytes.values())
+
+    @property
+    def is_too_small(self) -> bool:
+        return self.free_bytes is not None and self.needed_bytes > self.free_bytes
+
+    def refusal(self) -> MachineError:
+        few = list(self.download_bytes)
+        what = f'"{few[0]}" needs' if len(few) == 1 else f"the {len(few)} images need"
+        return MachineError(
+            f"{what} about {size(self.needed_bytes)} on the disk of the docker engine ({self.place}), "
+            f"and {size(self.free_bytes or 0)} are free",
+            hint="docker system df shows what takes it, docker image prune frees some; --force pulls anyway",
+        )
+
+
+def look_for_room(engine: Engine, references: Sequence[str]) -> Room:
+    """Raises MachineError where the engine does not answer; a registry that does not is ``unknown``."""
+    disk = look_at_disk(engine)
+    known = known_layers(engine) if references else []
+    counted: set[str] = set()
+    downloads: dict[str, int] = {}
+    unknown: dict[str, str] = {}
+    for reference in references:
+        try:
+            layers = read_manifest(engine, reference, disk.architecture)
+        except UnknownSizeError as error:
+            if not error.is_absent:  # of such an image the pull will tell
+                unknown[reference] = str(error)
+            continue
+        downloads[reference] = sum(layer.size_bytes for layer in missing_layers(layers, known, counted))
+        counted.update(layer.digest for layer in layers)
+    return Room(downloads, unknown, disk.place, disk.free_bytes, disk.reason)
+
+
+def missing_layers(
+    layers: Sequence[RemoteLayer], known: Sequence[tuple[str, ...]], counted: Collection[str] = ()
+) -> list[RemoteLayer]:
+    """Those that neither an image of the engine has, nor ``counted`` holds.
+
+    A layer is there only together with all that lie below it: an engine shares beginnings, not single layers.
+    """
+    unpacked = tuple(layer.unpacked or "" for layer in layers)
+    shared = 0
+    for image in known:
+        same = 0
+        for ours, theirs in zip(unpacked, image, strict=False):
+            if not ours or ours != theirs:
+                break
+            same += 1
+        shared = max(shared, same)
+    return [layer for layer in layers[shared:] if layer.digest not in counted]

@@ -1,0 +1,188 @@
+"""Pulls with layers and totals, several at a time, again after a broken connection, and only where there is room."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import private_daemon
+import pytest
+import rig
+
+from taorunner.engine import client
+from taorunner.engine.images import LayerState, PullState, find_image
+from taorunner.engine.registry import UnknownSizeError, read_manifest
+from taorunner.errors import EngineRefusedError, MachineError, TaorunnerError
+from taorunner.images.pull import Patience, pull_images
+from taorunner.images.space import look_for_room
+
+QUICK = Patience(tries=4, first_wait_s=0.01, most_wait_s=0.02)
+
+
+class Seen:
+    """A watcher that remembers."""
+
+    def __init__(self) -> None:
+        self.begun: dict[str, int | None] = {}
+        self.ended: list[str] = []
+        self.told: list[str] = []
+        self.states: dict[str, list[PullState]] = {}
+        self.layers: dict[str, list[tuple[LayerState, ...]]] = {}
+
+    def begins(self, image: str, total_bytes: int | None) -> None:
+        self.begun[image] = total_bytes
+
+    def advanced(self, image: str, state: PullState, layers: Sequence[LayerState]) -> None:
+        self.states.setdefault(image, []).append(state)
+        self.layers.setdefault(image, []).append(tuple(layers))
+
+    def ends(self, image: str) -> None:
+        self.ended.append(image)
+
+    def tells(self, text: str) -> None:
+        self.told.append(text)
+
+
+def test_layers_and_totals_of_two_images_at_a_time(connected: client.Engine, images: Any) -> None:
+    pushed = [images.push(f"pulled/two-{name}:1", layers=3, kilobytes=1024) for name in "ab"]
+    watcher = Seen()
+    done = pull_images(connected, [name for name, _ in pushed], watcher, parallel=2)
+    assert [(each.reference, each.image.digest, each.is_new) for each in done] == [
+        (name, digest, True) for name, digest in pushed
+    ]
+    assert sorted(watcher.begun) == sorted(watcher.ended) == sorted(name for name, _ in pushed)
+    assert watcher.told == []
+    for name, _ in pushed:
+        last = watcher.states[name][-1]
+        assert (last.layers_done, last.layers) == (4, 4)
+        assert watcher.begun[name] == last.bytes_total == last.bytes_done
+        assert last.bytes_total is not None and last.bytes_total > 3 * 1024 * 1024
+        layers = watcher.layers[name][-1]
+        assert sorted(layer.step for layer in layers) == ["done", "done", "done", "there"]
+        assert sum(layer.bytes_done for layer in layers) == last.bytes_total
+    again = pull_images(connected, [pushed[0][0]], Seen())
+    assert [each.is_new for each in again] == [False]
+
+
+def test_a_pull_by_digest(connected: client.Engine, images: Any) -> None:
+    reference, digest = images.push("pulled/by-digest:1")
+    pinned = f"{reference.rpartition(':')[0]}@{digest}"
+    (done,) = pull_images(connected, [pinned], Seen())
+    assert done.image.digest == digest
+    assert find_image(connected, reference) is None
+    images.forget(pinned)
+
+
+def test_failures_are_told_together_after_the_good_ones_are_here(
+    connected: client.Engine, images: Any
+) -> None:
+    good, _ = images.push("pulled/good:1")
+    nope = f"{images.registry}/pulled/nope:1"
+    with pytest.raises(TaorunnerError) as caught:
+        pull_images(connected, [nope, good, "127.0.0.1:9/x:1"], Seen(), parallel=1)
+    assert caught.value.message == "2 of 3 images could not be pulled"
+    assert [one.message for one in caught.value.findings] == [
+        f'the image "{nope}" does not exist',
+        'the registry of "127.0.0.1:9/x:1" cannot be reached: dial tcp 127.0.0.1:9: connect: connection refused',
+    ]
+    assert find_image(connected, good) is not None
+
+
+def test_a_connection_that_breaks_is_tried_again(
+    connected: client.Engine, images: Any, flaky_registry: Any
+) -> None:
+    reference, digest = images.push("pulled/flaky:1")
+    shaky = reference.replace(images.registry, flaky_registry.address)
+    flaky_registry.failures = 3  # one is for the look at its size, two for pulls
+    watcher = Seen()
+    (done,) = pull_images(connected, [shaky], watcher, patience=QUICK)
+    assert done.image.digest == digest
+    assert flaky_registry.failures == 0
+    told = [text for text in watcher.told if "trying again" in text]
+    assert told and all(text.startswith(f"{shaky}: ") and "503" in text for text in told)
+    images.forget(shaky)
+
+
+def test_after_so_many_tries_it_is_told(connected: client.Engine, images: Any, flaky_registry: Any) -> None:
+    reference, _ = images.push("pulled/flakier:1")
+    shaky = reference.replace(images.registry, flaky_registry.address)
+    flaky_registry.failures = 1000
+    watcher = Seen()
+    with pytest.raises(
+        EngineRefusedError, match=r'connection to the registry of ".*" broke off: .*503'
+    ) as caught:
+        pull_images(connected, [shaky], watcher, patience=QUICK)
+    assert caught.value.hint == "try again: the engine keeps the layers that are complete"
+    assert sum("trying again" in text for text in watcher.told) == QUICK.tries - 1
+
+
+def test_sizes_with_and_without_a_login(
+    connected: client.Engine, registry: Any, images: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference, _ = images.push("pulled/sizes:1", layers=2, kilobytes=100)
+    layers = read_manifest(connected, reference, "x86_64")
+    assert [layer.size_bytes // 1024 for layer in layers[-2:]] == [100, 100]
+    assert all(layer.unpacked for layer in layers)
+
+    local = images.build("pulled/private:1", layers=1, kilobytes=100)
+    private = registry.push(local, "pulled/private:1")
+    with pytest.raises(UnknownSizeError, match="asks for a login"):
+        read_manifest(connected, private, "x86_64")
+    monkeypatch.setenv("DOCKER_CONFIG", str(registry.credentials(tmp_path / "config")))
+    assert read_manifest(client.connect(), private, "x86_64")[-1].size_bytes // 1024 == 100
+    with pytest.raises(UnknownSizeError, match=r"127\.0\.0\.1:9 cannot be reached from here"):
+        read_manifest(connected, "127.0.0.1:9/x:1", "x86_64")
+
+
+def test_layers_that_are_there_need_no_room(connected: client.Engine, images: Any) -> None:
+    below = images.build("pulled/below:1", layers=1, kilobytes=500)
+    above, _ = images.push("pulled/above:1", layers=1, kilobytes=100, below=below)
+    room = look_for_room(connected, [above])
+    assert room.download_bytes[above] // 1024 == 100
+    assert room.free_bytes is not None and not room.is_too_small
+
+
+@pytest.fixture
+def small_engine(tmp_path: Path) -> Iterator[rig.Engine]:
+    """An engine with a disk of 64 MB."""
+    home = Path(f"/tmp/taor-{secrets.token_hex(4)}")
+    disk = tmp_path / "disk.img"
+    with disk.open("wb") as file:
+        file.truncate(64 * 1024 * 1024)
+    subprocess.run(["mkfs.ext4", "-q", "-F", str(disk)], check=True)
+    try:
+        engine = rig.up(home, os.getpid())
+        place = home / "small"  # the mount goes with the engine's folder
+        place.mkdir()
+        if subprocess.run(["mount", "-o", "loop", str(disk), str(place)], check=False).returncode:
+            pytest.skip("no loop devices here")
+        config = home / "daemon.json"
+        config.write_text(config.read_text().replace(str(home / "data"), str(place)))
+        rig.restart(home)
+        yield engine
+    except private_daemon.RigError as error:
+        pytest.skip(str(error))
+    finally:
+        rig.down(home)
+
+
+def test_a_disk_that_is_too_small(
+    small_engine: rig.Engine, images: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference, _ = images.push("pulled/large:1", layers=2, kilobytes=12 * 1024)
+    for name, value in small_engine.environment().items():
+        monkeypatch.setenv(name, value)
+    engine = client.connect()
+    with pytest.raises(MachineError) as caught:
+        pull_images(engine, [reference], Seen())
+    assert caught.value.message.startswith(f'"{reference}" needs about 7')
+    assert str(caught.value.hint).endswith("--force pulls anyway")
+    assert find_image(engine, reference) is None
+    watcher = Seen()
+    (done,) = pull_images(engine, [reference], watcher, force=True)
+    assert done.is_new
+    assert [text.endswith("; pulling anyway") for text in watcher.told] == [True]
