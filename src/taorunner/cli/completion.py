@@ -128,6 +128,20 @@ TABLE: dict[str, Command] = {
         "Count classes, boxes and sizes; draw samples.",
         {**_PLACE_OPTIONS, "--html": "file", "--json": "", "--overwrite": "", "--samples": "any"}, ("folder", "none"),
     ),
+    "specs show": Command(
+        "Print a spec as TAO will get it.",
+        {**_PLACE_OPTIONS, "--json": "", "--release": "any", "--set": "any"}, ("experiment", "action", "none"),
+    ),
+    "specs diff": Command(
+        "Compare the specs of two experiments, key by key.",
+        {**_PLACE_OPTIONS, "--action": "action", "--all": "", "--exit-code": "", "--json": ""},
+        ("experiment", "experiment", "none"),
+    ),
+    "specs explain": Command(
+        "Tell what a key takes, since when, and what sets it.",
+        {**_PLACE_OPTIONS, "--action": "action", "--experiment": "experiment", "-e": "experiment", "--head": "head",
+         "--json": "", "--release": "any"}, ("any", "none"),
+    ),
     "quickstart": Command(
         "The whole way on the CPU: no GPU, no Docker.",
         {"--epochs": "any", "--help": "", "--images": "any", "--plain": ""}, ("folder", "none"),
@@ -142,6 +156,7 @@ GROUPS: dict[str, str] = {
     "dataset": "Make datasets ready to train.",
     "pretrained": "Find and fetch pretrained models.",
     "runs": "Look at what ran.",
+    "specs": "Look at specs as TAO reads them.",
 }
 
 

@@ -6,9 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from taorunner.contracts import Contract, Framework, OverrideSyntax
+from taorunner.contracts import Contract, Framework
 from taorunner.errors import Finding, Severity, UserFilesError, has_errors
 from taorunner.events import now
 from taorunner.planning.argv import ArgumentValues, Argv, artifact_globs, build_argv, unsafe_character
@@ -35,17 +34,14 @@ from taorunner.planning.preflight import EarlierResults, earlier_results
 from taorunner.planning.request import ActionRequest, Caller, Site
 from taorunner.planning.resume import NoResume, resumed
 from taorunner.planning.run_ids import new_run_id
-from taorunner.planning.spec_files import find_spec
-from taorunner.planning.spec_schemas import override_misfits, schema_for
+from taorunner.planning.spec_of_action import spec_of_action
 from taorunner.planning.values import RunValues, ValueFinder
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.workspace import Workspace
-from taorunner.specs.check import PreparedSpec, flattened, prepare_spec, read_number
-from taorunner.specs.schema_check import Against
+from taorunner.specs.check import PreparedSpec, read_number
 from taorunner.text import did_you_mean
-from taorunner.yaml_nodes import read_yaml
 
 DEFAULT_SHM_BYTES = 16 * 1024**3
 """Docker's own 64 MiB break every loader with workers. Source: tao/tensorflow.md 9, tao/pytorch.md 7."""
@@ -105,13 +101,13 @@ def plan_action(
     planning = _Planning(
         workspace, project, mounts, request, caller, site_maker, networks, DatasetPreflight(workspace)
     )  # fmt: skip
-    planning.findings += [f for f in project.findings if _concerns(f, project, request.experiments)]
+    planning.findings += [f for f in project.findings if concerns(f, project, request.experiments)]
     items: list[PlannedRun] = []
     for name in request.experiments:
         experiment = project.experiments.get(name)
         if experiment is None:
             if name not in project.names:
-                planning.findings.append(_unknown_experiment(name, project))
+                planning.findings.append(unknown_experiment(name, project))
             continue
         item = _plan_one(planning, experiment)
         if item is not None:
@@ -127,7 +123,7 @@ def _new_runs(workspace: Workspace) -> Callable[[str, str], Site]:
     return make
 
 
-def _concerns(finding: Finding, project: Project, names: Sequence[str]) -> bool:
+def concerns(finding: Finding, project: Project, names: Sequence[str]) -> bool:
     """Errors in other experiments do not stop these; errors in the file as a whole do."""
     if finding.line is None or finding.file != project.paths.experiments_file:
         return True
@@ -164,12 +160,13 @@ def _plan_one(planning: _Planning, experiment: Experiment) -> PlannedRun | None:
     values = finder.find(contract, gpus, request.checkpoint)
     here = [_placed(planning, experiment, finding) for finding in values.findings]
     here += list(_need_findings(planning, experiment, contract))
-    prepared, spec_path, more = _spec(planning, experiment, contract, values, gpus)
-    here += more
+    spec = spec_of_action(planning.project, experiment, contract, values.variables, gpus, request.overrides)
+    prepared, spec_path = spec.prepared, spec.path
+    here += spec.findings
     run_inside = str(site.run_dir / "input") if on_host else RUN_INSIDE
     if prepared is not None and prepared.text is not None and spec_path is not None:
         values.arguments["spec"] = f"{run_inside}/{spec_path.name}"
-    arguments = ArgumentValues(values.arguments, override_tokens(contract, request), request.extra)
+    arguments = ArgumentValues(values.arguments, override_tokens(contract, spec.sets), request.extra)
     argv = build_argv(contract, arguments)
     here += [_placed(planning, experiment, f) for f in argv.findings if not _follows(f, here)]
     here += _key_findings(planning, experiment, contract)
@@ -232,56 +229,6 @@ def _need_findings(planning: _Planning, experiment: Experiment, contract: Contra
         yield _at(
             planning, experiment, ("dataset",), "missing-dataset", message, "put it there, or correct dataset"
         )
-
-
-def _spec(
-    planning: _Planning, experiment: Experiment, contract: Contract, values: RunValues, gpus: GpuRequest
-) -> tuple[PreparedSpec | None, Path | None, list[Finding]]:
-    spec = contract.spec
-    if spec is None:
-        return None, None, []
-    path = find_spec(experiment.spec_dirs, spec)
-    if path is None:
-        if not spec.required:
-            return None, None, []
-        suffix = "yaml" if spec.format == "yaml" else "txt"
-        message = f'"{experiment.name}" has no spec for {contract.action}: {spec.stems[0]}.{suffix}'
-        hint = f"write {experiment.spec_dirs[0] / spec.stems[0]}.{suffix}"
-        return None, None, [_at(planning, experiment, (), "missing-spec", message, hint)]
-    keys: dict[str, Any] = {}
-    if spec.format == "yaml" and gpus.count:
-        if "num_gpus" in spec.keys:
-            keys[spec.keys["num_gpus"]] = gpus.count
-        if "gpu_ids" in spec.keys:
-            keys[spec.keys["gpu_ids"]] = list(range(gpus.count))
-    overrides: dict[str, object] = dict(experiment.overrides)
-    if contract.override_syntax is OverrideSyntax.NONE:
-        overrides.update({key: _typed(text) for key, text in planning.request.overrides.items()})
-    against = schema_for(contract, [*(key for key, _ in flattened(overrides)), *planning.request.overrides])
-    prepared = prepare_spec(path, spec.format, values.variables, overrides, keys, against)
-    findings = [*prepared.findings, *_override_findings(planning, experiment, against)]
-    return replace(prepared, text=None) if has_errors(findings) else prepared, path, findings
-
-
-def _override_findings(
-    planning: _Planning, experiment: Experiment, against: Against | None
-) -> Iterator[Finding]:
-    """Overrides that do not agree with the schema: those of the file at their key, those typed without a place."""
-    if against is None:
-        return
-    typed = {key: _typed(text) for key, text in planning.request.overrides.items()}
-    for key, misfit in override_misfits(experiment.overrides, against):
-        if key not in typed:
-            at = _at(planning, experiment, ("overrides", key), misfit.code, misfit.message, misfit.hint)
-            yield replace(at, severity=misfit.severity)
-    for key, misfit in override_misfits(typed, against):
-        yield Finding(misfit.severity, misfit.code, f"--set {key}: {misfit.message}", misfit.hint)
-
-
-def _typed(text: str) -> object:
-    """What was typed behind ``--set key=``, as YAML reads it: ``3`` is a number, ``[0, 1]`` a list."""
-    document = read_yaml(text)
-    return text if document.problems or not text.strip() else document.value
 
 
 def _key_findings(planning: _Planning, experiment: Experiment, contract: Contract) -> list[Finding]:
@@ -370,7 +317,7 @@ def _epochs(contract: Contract, prepared: PreparedSpec | None, overrides: Mappin
     return int(number) if number is not None and number >= 1 else None
 
 
-def _unknown_experiment(name: str, project: Project) -> Finding:
+def unknown_experiment(name: str, project: Project) -> Finding:
     hint = did_you_mean(name, project.names) or f"write it into {project.paths.experiments_file}"
     return Finding(
         Severity.ERROR, "unknown-experiment", f'there is no experiment "{name}" in project "{project.paths.name}"',
