@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from taorunner.specs.check import check_template, prepare_spec
+from taorunner.specs.override_check import check_override
 from taorunner.specs.schema import find_schema
-from taorunner.specs.schema_check import Against, check_override
+from taorunner.specs.schema_check import Against
 
 
 def against(network: str, action: str = "train", version: str = "6.26.3", *given: str) -> Against:
@@ -100,7 +101,7 @@ def test_a_release_without_schema_is_not_checked() -> None:
 def test_an_override_is_held_against_the_same_schema() -> None:
     held = against("dino")
     told = {
-        key: misfit.code if (misfit := check_override(key, value, held)) else None
+        key: misfit.code if (misfit := check_override(key.split("."), value, held)) else None
         for key, value in {"train.num_epochs": 3, "train.num_epoch": 3, "train.optim.lr": "fast"}.items()
     }
     assert told == {

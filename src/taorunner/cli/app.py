@@ -27,6 +27,7 @@ from taorunner.cli import (
     quickstart,
     resuming,
     runs,
+    specs,
 )
 from taorunner.cli.options import Invocation, ProjectOption, WorkspaceOption
 from taorunner.cli.parsing import light_command
@@ -80,6 +81,7 @@ networks.register(app)
 pretrained.register(app)
 dataset.register(app)
 image.register(app)
+specs.register(app)
 quickstart.register(app)
 doctor.register(app)
 

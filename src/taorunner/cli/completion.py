@@ -137,6 +137,20 @@ TABLE: dict[str, Command] = {
     ),
     "image lock": Command(
         "Pin what each tag stands for in taorunner.lock.", {**_PLACE_OPTIONS, "--check": "", "--json": ""}, ("none",)
+     ),
+    "specs show": Command(
+        "Print a spec as TAO will get it.",
+        {**_PLACE_OPTIONS, "--json": "", "--release": "any", "--set": "any"}, ("experiment", "action", "none"),
+    ),
+    "specs diff": Command(
+        "Compare the specs of two experiments, key by key.",
+        {**_PLACE_OPTIONS, "--action": "action", "--all": "", "--exit-code": "", "--json": ""},
+        ("experiment", "experiment", "none"),
+    ),
+    "specs explain": Command(
+        "Tell what a key takes, since when, and what sets it.",
+        {**_PLACE_OPTIONS, "--action": "action", "--experiment": "experiment", "-e": "experiment", "--head": "head",
+         "--json": "", "--release": "any"}, ("any", "none"),
     ),
     "quickstart": Command(
         "The whole way on the CPU: no GPU, no Docker.",
@@ -157,6 +171,7 @@ GROUPS: dict[str, str] = {
     "image": "Container images, pinned by digest.",
     "pretrained": "Find and fetch pretrained models.",
     "runs": "Look at what ran.",
+    "specs": "Look at specs as TAO reads them.",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 from taorunner.catalog.network import Network
@@ -64,8 +65,8 @@ def key_in_spec(contract: Contract) -> str | None:
     return None
 
 
-def override_tokens(contract: Contract, request: ActionRequest) -> tuple[str, ...]:
+def override_tokens(contract: Contract, sets: Mapping[str, str]) -> tuple[str, ...]:
     """``--set`` goes to argv where the program reads ``key=value``, else into the rendered spec."""
     if contract.override_syntax is OverrideSyntax.NONE:
         return ()
-    return tuple(f"{key}={value}" for key, value in request.overrides.items())
+    return tuple(f"{key}={value}" for key, value in sets.items())

@@ -6,9 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from taorunner.contracts import Contract, Framework, OverrideSyntax
+from taorunner.contracts import Contract, Framework
 from taorunner.errors import Finding, Severity, UserFilesError, has_errors
 from taorunner.events import now
 from taorunner.planning.argv import ArgumentValues, Argv, artifact_globs, build_argv, unsafe_character
@@ -47,17 +46,15 @@ from taorunner.planning.resume import NoResume, resumed
 from taorunner.planning.run_ids import new_run_id
 from taorunner.planning.secret_sources import secret_findings
 from taorunner.planning.spec_files import find_spec
-from taorunner.planning.spec_schemas import override_misfits, schema_for
+from taorunner.planning.spec_of_action import SpecOfAction, spec_of_action
 from taorunner.planning.values import RunValues, ValueFinder
 from taorunner.project.experiments import Experiment
 from taorunner.project.image_lock import ImageLock, read_image_lock
 from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.workspace import Workspace
-from taorunner.specs.check import PreparedSpec, flattened, prepare_spec, read_number
-from taorunner.specs.schema_check import Against
+from taorunner.specs.check import PreparedSpec, read_number
 from taorunner.text import did_you_mean
-from taorunner.yaml_nodes import read_yaml
 
 DEFAULT_SHM_BYTES = 16 * 1024**3
 """Docker's own 64 MiB break every loader with workers. Source: tao/tensorflow.md 9, tao/pytorch.md 7."""
@@ -119,13 +116,13 @@ def plan_action(
         workspace, project, mounts, request, caller, site_maker, networks, DatasetPreflight(workspace),
         read_image_lock(workspace),
     )  # fmt: skip
-    planning.findings += [f for f in project.findings if _concerns(f, project, request.experiments)]
+    planning.findings += [f for f in project.findings if concerns(f, project, request.experiments)]
     items: list[PlannedRun] = []
     for name in request.experiments:
         experiment = project.experiments.get(name)
         if experiment is None:
             if name not in project.names:
-                planning.findings.append(_unknown_experiment(name, project))
+                planning.findings.append(unknown_experiment(name, project))
             continue
         item = _plan_one(planning, experiment)
         if item is not None:
@@ -141,7 +138,7 @@ def _new_runs(workspace: Workspace) -> Callable[[str, str], Site]:
     return make
 
 
-def _concerns(finding: Finding, project: Project, names: Sequence[str]) -> bool:
+def concerns(finding: Finding, project: Project, names: Sequence[str]) -> bool:
     """Errors in other experiments do not stop these; errors in the file as a whole do."""
     if finding.line is None or finding.file != project.paths.experiments_file:
         return True
@@ -180,14 +177,15 @@ def _plan_one(planning: _Planning, experiment: Experiment) -> PlannedRun | None:
     values = finder.find(contract, gpus, request.checkpoint)
     here = [_placed(planning, experiment, finding) for finding in values.findings]
     here += list(_need_findings(planning, experiment, contract))
-    prepared, spec_path, more = _spec(planning, experiment, contract, values, gpus)
-    here += more
+    spec = _spec(planning, experiment, contract, values, gpus)
+    prepared, spec_path = spec.prepared, spec.path
+    here += spec.findings
     run_inside = str(site.run_dir / "input") if on_host else RUN_INSIDE
     if prepared is not None and prepared.text is not None and spec_path is not None:
         is_private = key_in_spec(contract) is not None and values.arguments.pop("key", None) is not None
         folder = f"{run_inside}/{SECRET_SPEC_DIR}" if is_private else run_inside
         values.arguments["spec"] = f"{folder}/{spec_path.name}"
-    arguments = ArgumentValues(values.arguments, override_tokens(contract, request), request.extra)
+    arguments = ArgumentValues(values.arguments, override_tokens(contract, spec.sets), request.extra)
     argv = build_argv(contract, arguments)
     here += [_placed(planning, experiment, f) for f in argv.findings if not _follows(f, here)]
     here += _key_findings(planning, experiment, contract)
@@ -255,55 +253,13 @@ def _need_findings(planning: _Planning, experiment: Experiment, contract: Contra
 
 def _spec(
     planning: _Planning, experiment: Experiment, contract: Contract, values: RunValues, gpus: GpuRequest
-) -> tuple[PreparedSpec | None, Path | None, list[Finding]]:
-    spec = contract.spec
-    if spec is None:
-        return None, None, []
-    path = find_spec(experiment.spec_dirs, spec)
-    if path is None:
-        if not spec.required:
-            return None, None, []
-        suffix = "yaml" if spec.format == "yaml" else "txt"
-        message = f'"{experiment.name}" has no spec for {contract.action}: {spec.stems[0]}.{suffix}'
-        hint = f"write {experiment.spec_dirs[0] / spec.stems[0]}.{suffix}"
-        return None, None, [_at(planning, experiment, (), "missing-spec", message, hint)]
-    outside = outside_link(path, planning.workspace, planning.mounts)
+) -> SpecOfAction:
+    path = find_spec(experiment.spec_dirs, contract.spec) if contract.spec is not None else None
+    outside = outside_link(path, planning.workspace, planning.mounts) if path is not None else None
     if outside is not None:
-        return None, None, [outside]
-    keys: dict[str, Any] = {}
-    if spec.format == "yaml" and gpus.count:
-        if "num_gpus" in spec.keys:
-            keys[spec.keys["num_gpus"]] = gpus.count
-        if "gpu_ids" in spec.keys:
-            keys[spec.keys["gpu_ids"]] = list(range(gpus.count))
-    overrides: dict[str, object] = dict(experiment.overrides)
-    if contract.override_syntax is OverrideSyntax.NONE:
-        overrides.update({key: _typed(text) for key, text in planning.request.overrides.items()})
-    against = schema_for(contract, [*(key for key, _ in flattened(overrides)), *planning.request.overrides])
-    prepared = prepare_spec(path, spec.format, values.variables, overrides, keys, against)
-    findings = [*prepared.findings, *_override_findings(planning, experiment, against)]
-    return replace(prepared, text=None) if has_errors(findings) else prepared, path, findings
-
-
-def _override_findings(
-    planning: _Planning, experiment: Experiment, against: Against | None
-) -> Iterator[Finding]:
-    """Overrides that do not agree with the schema: those of the file at their key, those typed without a place."""
-    if against is None:
-        return
-    typed = {key: _typed(text) for key, text in planning.request.overrides.items()}
-    for key, misfit in override_misfits(experiment.overrides, against):
-        if key not in typed:
-            at = _at(planning, experiment, ("overrides", key), misfit.code, misfit.message, misfit.hint)
-            yield replace(at, severity=misfit.severity)
-    for key, misfit in override_misfits(typed, against):
-        yield Finding(misfit.severity, misfit.code, f"--set {key}: {misfit.message}", misfit.hint)
-
-
-def _typed(text: str) -> object:
-    """What was typed behind ``--set key=``, as YAML reads it: ``3`` is a number, ``[0, 1]`` a list."""
-    document = read_yaml(text)
-    return text if document.problems or not text.strip() else document.value
+        return SpecOfAction(findings=(outside,))
+    sets = planning.request.overrides
+    return spec_of_action(planning.project, experiment, contract, values.variables, gpus, sets)
 
 
 def _key_findings(planning: _Planning, experiment: Experiment, contract: Contract) -> list[Finding]:
@@ -396,7 +352,7 @@ def _epochs(contract: Contract, prepared: PreparedSpec | None, overrides: Mappin
     return int(number) if number is not None and number >= 1 else None
 
 
-def _unknown_experiment(name: str, project: Project) -> Finding:
+def unknown_experiment(name: str, project: Project) -> Finding:
     hint = did_you_mean(name, project.names) or f"write it into {project.paths.experiments_file}"
     return Finding(
         Severity.ERROR, "unknown-experiment", f'there is no experiment "{name}" in project "{project.paths.name}"',

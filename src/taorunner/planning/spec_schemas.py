@@ -1,14 +1,12 @@
-"""Which schema is the spec of this action held against, and do the overrides agree with it?"""
+"""Which schema is the spec of this action held against?"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection
 
 from taorunner.contracts import Contract
-from taorunner.specs.check import flattened
 from taorunner.specs.schema import find_schema
-from taorunner.specs.schema_check import Against, check_override
-from taorunner.specs.schema_values import Misfit
+from taorunner.specs.schema_check import Against
 
 _TAO_IMAGES = "nvcr.io/nvidia/tao/tao-toolkit:"
 
@@ -41,12 +39,3 @@ def schema_for(contract: Contract, given: Collection[str] = (), *, missing: bool
     )
     action = contract.action if missing else None
     return Against(schema, action, contract.group, frozenset((*by_argument, *given)))
-
-
-def override_misfits(overrides: Mapping[str, object], against: Against) -> Iterator[tuple[str, Misfit]]:
-    """For each override that does not agree with the schema its dotted key. Hydra's ``+key`` and ``~key`` are free."""
-    for dotted, value in flattened(overrides):
-        if not dotted.startswith(("+", "~")):
-            misfit = check_override(dotted, value, against)
-            if misfit is not None:
-                yield dotted, misfit

@@ -15,12 +15,15 @@ from typing import Any
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework, SpecContract
 from taorunner.errors import Finding, Severity, UserFilesError
+from taorunner.planning.choices import choose_gpus
 from taorunner.planning.networks import Networks
 from taorunner.planning.outside_links import outside_link
 from taorunner.planning.plan import HOST_BACKENDS
+from taorunner.planning.request import ActionRequest
 from taorunner.planning.secret_sources import secret_findings
 from taorunner.planning.spec_files import SUFFIXES
-from taorunner.planning.spec_schemas import override_misfits, schema_for
+from taorunner.planning.spec_of_action import spec_of_action
+from taorunner.planning.spec_schemas import schema_for
 from taorunner.planning.values import VARIABLES, own_values
 from taorunner.planning.weights import find_pretrained, pretrained_dir
 from taorunner.project.experiments import Experiment
@@ -29,7 +32,7 @@ from taorunner.project.layout import check_layout
 from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.workspace import Workspace
-from taorunner.specs.check import check_template, flattened, prepare_spec
+from taorunner.specs.check import check_template
 from taorunner.specs.schema_check import Against
 from taorunner.text import did_you_mean, printable
 
@@ -185,38 +188,24 @@ def _experiment(
                 continue
             # a spec found under the name of another action need not have what this one reads
             own_name = path_found.stem == contract.spec.stems[0]
-            against = checks.against(contract, missing=own_name) if not experiment.overrides else None
             if experiment.overrides:
-                given = [key for key, _ in flattened(experiment.overrides)]
-                against = schema_for(contract, given, missing=own_name)
-                if action == "train" and against is not None:
-                    yield from _overrides(project, experiment, against)
-            yield from _spec(
-                path_found, contract.spec, experiment, known, against, is_train=action == "train"
-            )
+                yield from _with_overrides(
+                    project, experiment, contract, missing=own_name, first=len(seen) == 1
+                )
+                continue
+            against = checks.against(contract, missing=own_name)
+            values = {**_STAND_INS, **own_values(experiment.vars, _STAND_INS)}
+            yield from check_template(path_found, contract.spec.format, known, against, values)
 
 
-def _spec(
-    path: Path,
-    spec: SpecContract,
-    experiment: Experiment,
-    known: frozenset[str],
-    against: Against | None,
-    *,
-    is_train: bool,
+def _with_overrides(
+    project: Project, experiment: Experiment, contract: Contract, *, missing: bool, first: bool
 ) -> Iterator[Finding]:
+    """The spec with what is set in it. Overrides that no spec of the network takes are told with the first one."""
     values = {**_STAND_INS, **own_values(experiment.vars, _STAND_INS)}
-    findings = check_template(path, spec.format, known, against, values)
-    yield from findings
-    if is_train and experiment.overrides and not any(finding.is_error for finding in findings):
-        prepared = prepare_spec(path, spec.format, values, experiment.overrides)
-        yield from (finding for finding in prepared.findings if finding not in findings)
-
-
-def _overrides(project: Project, experiment: Experiment, against: Against) -> Iterator[Finding]:
-    for key, misfit in override_misfits(experiment.overrides, against):
-        place = ("experiments", experiment.name, "overrides", key)
-        yield project.finding(misfit.severity, misfit.code, misfit.message, place, hint=misfit.hint)
+    gpus = choose_gpus(experiment, ActionRequest(contract.action, (experiment.name,)), contract)
+    spec = spec_of_action(project, experiment, contract, values, gpus, {}, missing=missing, all_keys=first)
+    yield from spec.findings
 
 
 def _needs(project: Project, experiment: Experiment, network: Network) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ from taorunner.project.wording import FindingList, shown
 from taorunner.project.workspace import ProjectPaths
 
 MAX_CHAIN = 32
-_MERGED = ("vars", "overrides", "env")
+MERGED = ("vars", "overrides", "env")
 _OWN = ("extends", "tags", "description")
 
 
@@ -176,7 +176,7 @@ def _with_gpus(
     for key in _OWN:
         if key not in entry:
             values.pop(key, None)
-    for key in _MERGED:
+    for key in MERGED:
         if key in entry and key in below:
             values[key] = {**below[key], **entry[key]}
     if "gpus" not in entry and "gpu_indices" not in entry:

@@ -15,7 +15,7 @@ from typing import Any
 
 from taorunner.errors import Finding, Severity, has_errors
 from taorunner.project import keys
-from taorunner.project.experiments import Experiment, resolve_experiments
+from taorunner.project.experiments import MERGED, Experiment, resolve_experiments
 from taorunner.project.text_file import read_text_file
 from taorunner.project.wording import FindingList, Vocabulary, described, report, shown
 from taorunner.project.workspace import NAME_RULE, ProjectPaths, Workspace, is_name
@@ -59,7 +59,7 @@ class Project:
         """
         if len(path) >= 3 and path[0] == "experiments":
             key, rest = path[2], path[3:]
-            origin = self._origin(path[1], key)
+            origin = self._origin(path[1], key, *rest[:1] if key in MERGED else ())
             if origin is None:
                 return self._document.place(path[:2], of_key=True)
             path = (*origin, key, *rest)
@@ -92,6 +92,12 @@ class Project:
         """What ``name`` extends, nearest first, as far as it goes; also of those that are not usable."""
         return self._family(name)[1:]
 
+    def layers(self, name: str, key: str) -> list[tuple[str, Mapping[Any, Any]]]:
+        """What ``name`` and those that it extends say under ``key``, a mapping: nearest first, with who says it."""
+        entries = _mapping(self._data.get("experiments"))
+        found = [(each, _mapping(_mapping(entries[each]).get(key))) for each in self._family(name)]
+        return [layer for layer in found if layer[1]]
+
     def owner_of_line(self, line: int) -> str | None:
         """The experiment that stands at a line of the file; None outside of all and where several stand."""
         starts = self._starts
@@ -118,11 +124,15 @@ class Project:
             current = _mapping(entries[current]).get("extends")
         return tuple(seen)
 
-    def _origin(self, name: str | int, key: str | int) -> tuple[str, ...] | None:
+    def _origin(self, name: str | int, key: str | int, *inner: str | int) -> tuple[str, ...] | None:
+        """Who gives ``key``; with ``inner`` who gives that name of a mapping which is merged name by name."""
         entries = _mapping(self._data.get("experiments"))
-        for each in self._family(name):
-            if key in _mapping(entries[each]):
+        having = [each for each in self._family(name) if key in _mapping(entries[each])]
+        for each in having:
+            if not inner or inner[0] in _mapping(entries[each][key]):
                 return ("experiments", each)
+        if having:
+            return ("experiments", having[0])
         return ("tao_config",) if key in _mapping(self._data.get("tao_config")) else None
 
 

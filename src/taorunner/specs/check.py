@@ -12,7 +12,7 @@ import stat
 import sys
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from taorunner.specs.places import Lines, SpecProblemError
 from taorunner.specs.prototxt_nodes import parse_prototxt
 from taorunner.specs.schema_check import Against
 from taorunner.specs.schema_text import check_rendered, check_schema, shape_of
-from taorunner.specs.template import SpecTemplate, Value, parse_template, render
+from taorunner.specs.template import Rendered, SpecTemplate, Value, parse_template, render
 from taorunner.text import printable
 from taorunner.yaml_nodes import read_yaml
 
@@ -50,12 +50,16 @@ class SpecFile:
 
 @dataclass(frozen=True, slots=True)
 class PreparedSpec:
-    """``text`` is what the process will read; None when a finding is an error."""
+    """``text`` is what the process will read; None when a finding is an error.
+
+    ``rendered`` is the text before anything was set in it, which knows the places in the template.
+    """
 
     path: Path
     format: str
     text: str | None
     findings: tuple[Finding, ...]
+    rendered: Rendered | None = field(default=None, compare=False, repr=False)
 
 
 def load_spec(path: Path) -> SpecFile | tuple[Finding, ...]:
@@ -136,7 +140,7 @@ def prepare_spec(
             except SpecProblemError as refused:
                 findings.append(refused.to_finding())
     placed = tuple(replace(finding, file=path) for finding in findings)
-    return PreparedSpec(path, spec_format, None if has_errors(placed) else text, placed)
+    return PreparedSpec(path, spec_format, None if has_errors(placed) else text, placed, rendered)
 
 
 def read_value(prepared: PreparedSpec, dotted: str) -> Any:

@@ -23,6 +23,7 @@ from taorunner.specs.prototxt_nodes import (
     Scalar,
     parse_prototxt,
 )
+from taorunner.specs.schema import Key, Schema
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _Node = ProtoScalar | ProtoMessage | ProtoList
@@ -41,7 +42,7 @@ def read_value(text: str, dotted: str) -> Scalar | list[Scalar] | None:
 def value_in(root: ProtoMessage, dotted: str) -> Scalar | list[Scalar] | None:
     """As ``read_value``, of a text that is already parsed."""
     try:
-        found = _find(root, _steps(dotted), strict=False)
+        found = _find(root, _steps(dotted), _Known(), strict=False)
     except SpecProblemError:
         return None
     if not found.values:
@@ -52,26 +53,52 @@ def value_in(root: ProtoMessage, dotted: str) -> Scalar | list[Scalar] | None:
     return last.value if isinstance(last, ProtoScalar) else None
 
 
-def set_value(text: str, dotted: str, value: object) -> str:
+def set_value(text: str, key: str | Sequence[str], value: object, schema: Schema | None = None) -> str:
     """``text`` with the value set; comments and layout stay. What is absent is inserted, blocks included.
 
-    A quoted field stays quoted and an enum stays bare, whatever type ``value`` has.
+    A quoted field stays quoted and an enum stays bare, whatever type ``value`` has. ``key`` is dotted, or its steps.
+    ``schema`` says of which fields there may be several, and what is an enum where the text has none yet.
 
     Raises:
         SpecProblemError: the text cannot be parsed, the path is ambiguous or leads through a scalar, or the
         value
             cannot be written.
     """
+    dotted = key if isinstance(key, str) else ".".join(key)
     if isinstance(value, Mapping) or value is None:
+        told = "nothing" if value is None else "a block"
         raise SpecProblemError(
-            "cannot-set", f'"{dotted}" cannot be set to {"nothing" if value is None else "a block"}'
+            "cannot-set", f'"{dotted}" cannot be set to {told}', hint="name a field inside it"
         )
-    found = _find(parse_prototxt(text), _steps(dotted), strict=True)
-    written = (
-        _replace(text, found, value, dotted) if found.values else _insert(text, found, proto_value(value))
-    )
+    if isinstance(value, Sequence) and any(isinstance(item, (Mapping, list, tuple)) for item in value):
+        raise SpecProblemError(
+            "cannot-set", f'"{dotted}" cannot be set to a list of blocks or lists',
+            hint=f"set the fields of those that are there: {dotted}.0.…",
+        )  # fmt: skip
+    steps = _steps(dotted)
+    known = _Known(schema)
+    found = _find(parse_prototxt(text), steps, known, strict=True)
+    if found.values:
+        written = _replace(text, found, value, dotted, known.repeats(tuple(steps)))
+    else:
+        written = _insert(text, found, _by_schema(known.key(tuple(steps)), value))
     parse_prototxt(written)
     return written
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the schema, if there is one, says of a path; its indices are left out."""
+
+    schema: Schema | None = None
+
+    def key(self, path: tuple[str, ...]) -> Key | None:
+        names = tuple(step for step in path if not _INDEX.match(step))
+        return self.schema.find(names) if self.schema is not None else None
+
+    def repeats(self, path: tuple[str, ...]) -> bool | None:
+        key = self.key(path)
+        return None if key is None else key.is_repeated
 
 
 @dataclass(slots=True)
@@ -95,7 +122,7 @@ def _steps(dotted: str) -> list[str]:
     return steps
 
 
-def _find(root: ProtoMessage, steps: list[str], *, strict: bool) -> _Found:
+def _find(root: ProtoMessage, steps: list[str], known: _Known, *, strict: bool) -> _Found:
     blocks = [root]
     index = 0
     while True:
@@ -112,6 +139,12 @@ def _find(root: ProtoMessage, steps: list[str], *, strict: bool) -> _Found:
             values, fields = _picked(values, fields, pick, steps[:index])
             index += 1
         if index == len(steps):
+            if (
+                pick is None
+                and known.repeats(tuple(steps))
+                and not any(isinstance(v, ProtoMessage) for v in values)
+            ):
+                return _Found(values, fields, blocks[-1], [])  # its values may stand in several blocks
             return _leaf(values, fields, blocks, steps, pick, strict)
         values = [
             item for value in values for item in (value.items if isinstance(value, ProtoList) else [value])
@@ -121,7 +154,9 @@ def _find(root: ProtoMessage, steps: list[str], *, strict: bool) -> _Found:
             raise SpecProblemError(
                 "cannot-set", f'"{".".join(steps[:index])}" is not a block', offset=fields[-1].start
             )
-        if strict and len(messages) > 1 and not _is_merged(index, messages):
+        repeats = known.repeats(tuple(steps[:index]))
+        merged = _is_merged(index, messages) if repeats is None else not repeats
+        if strict and len(messages) > 1 and not merged:
             raise _ambiguous(steps[:index], len(messages), messages[-1].start, ".".join(steps[index:]))
         blocks = messages
 
@@ -177,9 +212,11 @@ def _ambiguous(path: list[str], count: int, offset: int, rest: str) -> SpecProbl
     )
 
 
-def _replace(text: str, found: _Found, value: object, dotted: str) -> str:
+def _replace(text: str, found: _Found, value: object, dotted: str, repeats: bool | None) -> str:
     first, last = found.values[0], found.values[-1]
-    if len(found.values) > 1:
+    if len(found.values) > 1 and repeats is False:
+        first = last  # of a field given twice the last one counts
+    elif len(found.values) > 1:
         if isinstance(value, str) or not isinstance(value, Sequence):
             raise SpecProblemError(
                 "ambiguous-key", f'"{dotted}" occurs {len(found.values)} times', offset=last.start,
@@ -214,6 +251,17 @@ def _like(old: _Node, value: object) -> str:
             return proto_value(proto_value(value))
         if old.kind == "word" and isinstance(value, str) and _NAME.match(value):
             return value
+    return proto_value(value)
+
+
+def _by_schema(key: Key | None, value: object) -> str:
+    """How a value is written where there is none to be like: the name of an option without quotes."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if key is not None and key.kind == "str" and not key.is_repeated:
+            return proto_value(inside_brackets(value))  # a text that TAO reads as a Python list
+        return "[" + ", ".join(_by_schema(key, item) for item in value) + "]"
+    if key is not None and key.kind == "enum" and isinstance(value, str) and _NAME.match(value):
+        return value
     return proto_value(value)
 
 

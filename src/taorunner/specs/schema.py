@@ -81,10 +81,20 @@ class Schema:
         """The key at ``path``; indices of lists are left out of it."""
         return _find(self.file, self.root, path)
 
+    @property
+    def releases(self) -> tuple[str, ...]:
+        """All versions of which this schema is known, oldest first."""
+        return tuple(self.file.releases)
+
+    def releases_with(self, path: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of ``releases`` that have this path."""
+        known = self.file.releases
+        return tuple(name for name, root in known.items() if _find(self.file, root, path) is not None)
+
     def elsewhere(self, path: tuple[str, ...]) -> str | None:
         """``since 6.25.7``, ``until 6.26.3``: which other releases have this path. None when none has it."""
-        names = list(self.file.releases)
-        having = [name for name in names if _find(self.file, self.file.releases[name], path) is not None]
+        names = self.releases
+        having = self.releases_with(path)
         if not having:
             return None
         here = names.index(self.release)
@@ -100,6 +110,27 @@ def find_schema(network: str, action: str, version: str) -> Schema | None:
         if found in index["names"]:
             return _schema(found, version)
     return None
+
+
+def schemas_of(network: str, version: str) -> tuple[Schema, ...]:
+    """Those of all actions of a network: the one of its own name, and those of actions with a spec of another shape."""
+    index = _index()
+    names = {network: network} | {
+        name: name for name in (*index["schemas"], *index["same_as"]) if name.startswith(f"{network}.")
+    }
+    found = (index["same_as"].get(name, name) for name in names)
+    schemas = (_schema(name, version) for name in dict.fromkeys(found) if name in index["names"])
+    return tuple(schema for schema in schemas if schema is not None)
+
+
+def known_versions(network: str, action: str) -> tuple[str, ...]:
+    """The versions of which ``find_schema`` has a schema, oldest first."""
+    index = _index()
+    for name in (f"{network}.{action}", network):
+        found = index["same_as"].get(name, name)
+        if found in index["names"]:
+            return tuple(_file(found).releases)
+    return ()
 
 
 @cache

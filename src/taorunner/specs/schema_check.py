@@ -67,34 +67,12 @@ def walk_prototxt(message: ProtoMessage, against: Against) -> Walk:
     return walker.walk
 
 
-def check_override(dotted: str, value: Any, against: Against) -> Misfit | None:
-    """What is wrong with setting ``dotted`` to ``value``, apart from where it is written."""
-    names = tuple(name for name in dotted.split(".") if not name.isdigit())
-    key = against.schema.find(names)
-    if key is None:
-        for depth in range(1, len(names) + 1):
-            if against.schema.find(names[:depth]) is None:
-                above = against.schema.find(names[: depth - 1])
-                if above is not None and above.kind != "section":
-                    return None  # below a list or a map: said by nobody
-                keys = against.schema.keys(None if above is None else above.section)
-                return _unknown(against.schema, names[:depth], keys)
-    if key is None or not isinstance(value, (str, int, float, bool)) or _is_open(value):
-        return None
-    if against.schema.format == "prototxt":
-        kind = "string" if isinstance(value, str) and key.kind == "str" else "number"
-        if isinstance(value, (str, bool)) and kind != "string":
-            kind = "word"
-        return proto_misfit(key, ProtoScalar(value, kind, 0, 0), dotted)
-    return yaml_misfit(key, value, dotted)
-
-
-def _is_open(value: Any) -> bool:
+def is_open(value: Any) -> bool:
     """True for what OmegaConf will replace or demand later."""
     return isinstance(value, str) and (value == MISSING or "${" in value)
 
 
-def _unknown(schema: Schema, path: tuple[str, ...], keys: Collection[str]) -> Misfit:
+def unknown_key(schema: Schema, path: tuple[str, ...], keys: Collection[str]) -> Misfit:
     where = f"section {'.'.join(path[:-1])}" if len(path) > 1 else "spec"
     message = f'the {where} of "{schema.name}" has no key "{printable(path[-1])[:80]}" in {schema.release}'
     other = schema.elsewhere(path)
@@ -121,7 +99,7 @@ class _YamlWalker:
             key = keys.get(name)
             inner_path = (*path, str(name))
             if key is None:
-                self._tell(key_place, _unknown(schema, inner_path, keys))
+                self._tell(key_place, unknown_key(schema, inner_path, keys))
             else:
                 self.value(key, inner, place, inner_path)
 
@@ -132,7 +110,7 @@ class _YamlWalker:
         if value == MISSING:
             self._demanded(place, path)
             return
-        if _is_open(value):
+        if is_open(value):
             return
         misfit = yaml_misfit(key, value, dotted)
         if misfit is not None:
@@ -203,7 +181,7 @@ class _ProtoWalker:
         for item in message.fields:
             key = keys.get(item.name)
             if key is None:
-                self._tell(item.start, _unknown(schema, (*path, item.name), keys))
+                self._tell(item.start, unknown_key(schema, (*path, item.name), keys))
             else:
                 self._field(key, item, (*path, item.name))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from taorunner.specs.placement import yaml_value
@@ -40,8 +40,10 @@ def value_in(root: Any, dotted: str) -> Any:
     return value
 
 
-def set_value(text: str, dotted: str, value: object) -> str:
+def set_value(text: str, key: str | Sequence[str], value: object) -> str:
     """``text`` with the value set; what is absent is inserted, sections included. Lists do not grow.
+
+    ``key`` is dotted, or its steps, of which one may have a dot in it.
 
     Raises:
         SpecProblemError: the text cannot be read, the path leads through something that is no section, or
@@ -49,7 +51,8 @@ def set_value(text: str, dotted: str, value: object) -> str:
             would change more than this value (through an alias, for example).
     """
     old = _read(text)
-    steps = dotted.split(".")
+    steps = key.split(".") if isinstance(key, str) else list(key)
+    dotted = ".".join(steps)
     if not all(steps):
         raise SpecProblemError("bad-key", f'"{dotted}" is not a key', hint="write it like train.num_epochs")
     wanted = _with_value(old, steps, value, dotted)

@@ -1,0 +1,150 @@
+"""``specs show``, ``specs diff`` and ``specs explain``: what TAO reads, and what its keys mean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from taorunner.cli.action_options import Release, Sets
+from taorunner.cli.options import JsonOption, ProjectOption, WorkspaceOption, split_pairs
+from taorunner.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from taorunner.planning.shown_spec import ShownSpec
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(help="Look at specs as TAO reads them.", rich_markup_mode=None, no_args_is_help=True)
+    group.command("show", help="Print a spec as TAO will get it.")(_show)
+    group.command("diff", help="Compare the specs of two experiments, key by key.")(_diff)
+    group.command("explain", help="Tell what a key takes, since when, and what sets it.")(_explain)
+    app.add_typer(group, name="specs")
+
+
+_ExperimentArgument = Annotated[
+    str, typer.Argument(help="Name from experiments.yml.", metavar="EXPERIMENT", show_default=False)
+]
+_ActionOption = Annotated[
+    str,
+    typer.Option(
+        "--action", help="Whose spec; that of train by default.", metavar="ACTION", show_default=False
+    ),
+]
+
+
+def _show(
+    context: typer.Context,
+    experiment: _ExperimentArgument,
+    action: Annotated[
+        str,
+        typer.Argument(help="Whose spec; that of train by default.", metavar="[ACTION]", show_default=False),
+    ] = "",
+    release: Release = None,
+    sets: Sets = None,
+    project: ProjectOption = None,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> int:
+    from taorunner.console.specs_view import print_spec
+
+    spec = _shown(context, experiment, action, release, sets, project, workspace)
+    print_spec(spec, json=json)
+    return ExitCode.DONE
+
+
+def _diff(
+    context: typer.Context,
+    first: Annotated[str, typer.Argument(help="An experiment.", metavar="A", show_default=False)],
+    second: Annotated[str, typer.Argument(help="Another experiment.", metavar="B", show_default=False)],
+    action: _ActionOption = "",
+    all_: Annotated[
+        bool, typer.Option("--all", help="Also what differs only by the experiments' names.")
+    ] = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 1 when there are differences.")
+    ] = False,
+    project: ProjectOption = None,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> int:
+    from taorunner.console.specs_view import print_differences
+    from taorunner.planning.spec_diff import spec_differences
+
+    one = _shown(context, first, action, None, None, project, workspace)
+    other = _shown(context, second, action, None, None, project, workspace)
+    found = spec_differences(one, other)
+    print_differences(one, other, found, by_name_too=all_, json=json)
+    differ = any(all_ or not difference.by_name for difference in found)
+    return 1 if exit_code and differ else ExitCode.DONE
+
+
+def _explain(
+    context: typer.Context,
+    key: Annotated[
+        str,
+        typer.Argument(
+            help="A key such as train.num_epochs, or a section.", metavar="[KEY]", show_default=False
+        ),
+    ] = "",
+    head: Annotated[
+        Optional[str], typer.Option("--head", help="Of this network.", metavar="HEAD", show_default=False)
+    ] = None,
+    experiment: Annotated[
+        Optional[str],
+        typer.Option(
+            "--experiment",
+            "-e",
+            help="Of this experiment, and what it sets.",
+            metavar="NAME",
+            show_default=False,
+        ),
+    ] = None,
+    action: _ActionOption = "",
+    release: Release = None,
+    project: ProjectOption = None,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> int:
+    import os
+
+    from taorunner.console.specs_view import print_explained
+    from taorunner.planning.explained_key import explain_for_experiment, explain_for_network
+    from taorunner.planning.request import ActionRequest
+
+    context.obj.refuse_extra()
+    if (head is None) == (experiment is None):
+        raise UsageError(
+            "name either a network (--head) or an experiment (--experiment)",
+            hint=f"for example taorunner specs explain {key or 'train'} --head dino",
+        )
+    if head is not None:
+        explained = explain_for_network(context.obj.networks().load(head), key, action, release)
+    else:
+        place = context.obj.open_workspace(workspace)
+        name = context.obj.project_name(place, project)
+        request = ActionRequest(action, (), release=release)
+        explained = explain_for_experiment(place, name, str(experiment), key, request, os.environ)
+    print_explained(explained, json=json)
+    return ExitCode.DONE
+
+
+def _shown(
+    context: typer.Context,
+    experiment: str,
+    action: str,
+    release: str | None,
+    sets: list[str] | None,
+    project: str | None,
+    workspace: object,
+) -> ShownSpec:
+    import os
+
+    from taorunner.planning.request import ActionRequest
+    from taorunner.planning.shown_spec import shown_spec
+
+    context.obj.refuse_extra()
+    place = context.obj.open_workspace(workspace)
+    name = context.obj.project_name(place, project)
+    request = ActionRequest(action, (experiment,), release=release, overrides=split_pairs(sets or ()))
+    return shown_spec(place, name, experiment, request, os.environ)
