@@ -52,8 +52,8 @@ def _action(help_text: str) -> Command:
 TABLE: dict[str, Command] = {
     "init-project": Command(
         "Make a project that validates.",
-        {"--backbone": "any", "--dataset": "any", "--experiment": "any", "--head": "head", "--help": "",
-         "--workspace": "folder"}, ("any", "none"),
+        {"--backbone": "any", "--dataset": "any", "--experiment": "any", "--from-launcher": "folder",
+         "--head": "head", "--help": "", "--mounts-file": "file", "--workspace": "folder"}, ("any", "none"),
     ),
     "validate": Command(
         "Check everything that can be known without a GPU.",

@@ -20,7 +20,10 @@ def register(app: typer.Typer) -> None:
 def _init_project(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Name of the project.", metavar="NAME", show_default=False)],
-    head: Annotated[str, typer.Option("--head", help="Network of the first experiment.")] = "tinydet",
+    head: Annotated[
+        Optional[str],
+        typer.Option("--head", help="Network of the first experiment.", show_default="tinydet"),
+    ] = None,
     backbone: Annotated[
         Optional[str],
         typer.Option("--backbone", help="Backbone of the first experiment.", show_default=False),
@@ -28,20 +31,76 @@ def _init_project(
     experiment: Annotated[
         Optional[str], typer.Option("--experiment", help="Name of the first experiment.", show_default=False)
     ] = None,
-    dataset: Annotated[str, typer.Option("--dataset", help="Folder below data/ to train on.")] = "train",
+    dataset: Annotated[
+        Optional[str],
+        typer.Option("--dataset", help="Folder below data/ to train on.", show_default="train"),
+    ] = None,
+    from_launcher: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--from-launcher",
+            help="Make it of a folder of spec files for the TAO launcher.",
+            metavar="FOLDER",
+            show_default=False,
+        ),
+    ] = None,
+    mounts_file: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--mounts-file",
+            help="The launcher's mounts, if not ~/.tao_mounts.json.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
     workspace: WorkspaceOption = None,
 ) -> int:
-    from taorunner.planning.new_project import new_project
+    import os
+    import sys
+
+    from taorunner.errors import UsageError
 
     context.obj.refuse_extra()
     root = workspace or context.obj.workspace
-    made = new_project(
-        Path.cwd(), root, name, head=head, backbone=backbone, experiment=experiment, dataset=dataset
+    if mounts_file is not None and from_launcher is None:
+        raise UsageError("--mounts-file belongs to --from-launcher", hint="add --from-launcher FOLDER")
+    if from_launcher is None:
+        from taorunner.planning.new_project import new_project
+
+        made = new_project(
+            Path.cwd(),
+            root,
+            name,
+            head=head or "tinydet",
+            backbone=backbone,
+            experiment=experiment,
+            dataset=dataset or "train",
+        )
+        for path in made.files:
+            typer.echo(f"made {path}")
+        typer.echo(f"next: {made.next_step}", err=True)
+        return 0
+    given = {"--backbone": backbone, "--experiment": experiment, "--dataset": dataset}
+    for option, value in given.items():
+        if value is not None:
+            raise UsageError(
+                f"{option} does not go with --from-launcher", hint="change experiments.yml afterwards"
+            )
+
+    from taorunner.console.error_text import print_findings
+    from taorunner.console.theme import make_console
+    from taorunner.errors import has_errors
+    from taorunner.planning.migration import from_launcher as migrate
+
+    moved = migrate(
+        Path.cwd(), root, name, from_launcher, mounts_file=mounts_file, head=head, environ=os.environ
     )
-    for path in made.files:
+    for path in moved.made:
         typer.echo(f"made {path}")
-    typer.echo(f"next: {made.next_step}", err=True)
-    return 0
+    if moved.findings:
+        print_findings(make_console(sys.stderr, os.environ), moved.findings)
+    typer.echo(f"next: {moved.next_step}", err=True)
+    return ExitCode.USER_FILES if has_errors(moved.findings) else ExitCode.DONE
 
 
 def _validate(

@@ -102,6 +102,16 @@ def find_schema(network: str, action: str, version: str) -> Schema | None:
     return None
 
 
+def schema_versions(network: str, action: str) -> tuple[str, ...]:
+    """The versions of the code that ``find_schema`` knows this spec in, oldest first; none where it knows nothing."""
+    index = _index()
+    for name in (f"{network}.{action}", network):
+        found = index["same_as"].get(name, name)
+        if found in index["names"]:
+            return tuple(_file(found).releases)
+    return ()
+
+
 @cache
 def _index() -> dict[str, Any]:
     index: dict[str, Any] = json.loads((SCHEMAS / "index.json").read_text(encoding="utf-8"))
