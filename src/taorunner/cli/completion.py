@@ -53,7 +53,8 @@ TABLE: dict[str, Command] = {
     "init-project": Command(
         "Make a project that validates.",
         {"--backbone": "any", "--dataset": "any", "--experiment": "any", "--from-launcher": "folder",
-         "--head": "head", "--help": "", "--mounts-file": "file", "--workspace": "folder"}, ("any", "none"),
+         "--from-tao-runner": "folder", "--head": "head", "--help": "", "--mounts-file": "file",
+         "--workspace": "folder"}, ("any", "none"),
     ),
     "validate": Command(
         "Check everything that can be known without a GPU.",

@@ -19,7 +19,9 @@ def register(app: typer.Typer) -> None:
 
 def _init_project(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="Name of the project.", metavar="NAME", show_default=False)],
+    name: Annotated[
+        Optional[str], typer.Argument(help="Name of the project.", metavar="NAME", show_default=False)
+    ] = None,
     head: Annotated[
         Optional[str],
         typer.Option("--head", help="Network of the first experiment.", show_default="tinydet"),
@@ -38,7 +40,6 @@ def _init_project(
     from_launcher: Annotated[
         Optional[Path],
         typer.Option(
-            "--from-launcher",
             help="Make it of a folder of spec files for the TAO launcher.",
             metavar="FOLDER",
             show_default=False,
@@ -47,54 +48,81 @@ def _init_project(
     mounts_file: Annotated[
         Optional[Path],
         typer.Option(
-            "--mounts-file",
-            help="The launcher's mounts, if not ~/.tao_mounts.json.",
-            metavar="FILE",
+            help="The launcher's mounts, if not ~/.tao_mounts.json.", metavar="FILE", show_default=False
+        ),
+    ] = None,
+    from_tao_runner: Annotated[
+        Optional[Path],
+        typer.Option(
+            help="Make it of a checkout of the original tao-runner; all of its projects without NAME.",
+            metavar="FOLDER",
             show_default=False,
         ),
     ] = None,
     workspace: WorkspaceOption = None,
 ) -> int:
-    import os
-    import sys
-
     from taorunner.errors import UsageError
 
     context.obj.refuse_extra()
     root = workspace or context.obj.workspace
+    if from_launcher is not None and from_tao_runner is not None:
+        raise UsageError("--from-launcher and --from-tao-runner do not go together", hint="make two projects")
     if mounts_file is not None and from_launcher is None:
         raise UsageError("--mounts-file belongs to --from-launcher", hint="add --from-launcher FOLDER")
-    if from_launcher is None:
-        from taorunner.planning.new_project import new_project
+    if name is None and from_tao_runner is None:
+        raise UsageError("the name of the project is missing", hint="taorunner init-project NAME")
+    if from_launcher is not None or from_tao_runner is not None:
+        option = "--from-launcher" if from_launcher is not None else "--from-tao-runner"
+        refused = {"--backbone": backbone, "--experiment": experiment, "--dataset": dataset}
+        if from_tao_runner is not None:
+            refused["--head"] = head
+        for flag, value in refused.items():
+            if value is not None:
+                raise UsageError(
+                    f"{flag} does not go with {option}", hint="change experiments.yml afterwards"
+                )
+        return _migrate(root, name, from_launcher, mounts_file, head, from_tao_runner)
 
-        made = new_project(
-            Path.cwd(),
-            root,
-            name,
-            head=head or "tinydet",
-            backbone=backbone,
-            experiment=experiment,
-            dataset=dataset or "train",
-        )
-        for path in made.files:
-            typer.echo(f"made {path}")
-        typer.echo(f"next: {made.next_step}", err=True)
-        return 0
-    given = {"--backbone": backbone, "--experiment": experiment, "--dataset": dataset}
-    for option, value in given.items():
-        if value is not None:
-            raise UsageError(
-                f"{option} does not go with --from-launcher", hint="change experiments.yml afterwards"
-            )
+    from taorunner.planning.new_project import new_project
+
+    made = new_project(
+        Path.cwd(),
+        root,
+        name or "",
+        head=head or "tinydet",
+        backbone=backbone,
+        experiment=experiment,
+        dataset=dataset or "train",
+    )
+    for path in made.files:
+        typer.echo(f"made {path}")
+    typer.echo(f"next: {made.next_step}", err=True)
+    return 0
+
+
+def _migrate(
+    root: Path | None,
+    name: str | None,
+    launcher: Path | None,
+    mounts_file: Path | None,
+    head: str | None,
+    checkout: Path | None,
+) -> int:
+    import os
+    import sys
 
     from taorunner.console.error_text import print_findings
     from taorunner.console.theme import make_console
     from taorunner.errors import has_errors
-    from taorunner.planning.migration import from_launcher as migrate
+    from taorunner.planning.migration import from_launcher, from_tao_runner
 
-    moved = migrate(
-        Path.cwd(), root, name, from_launcher, mounts_file=mounts_file, head=head, environ=os.environ
-    )
+    if checkout is not None:
+        moved = from_tao_runner(Path.cwd(), root, name, checkout, environ=os.environ)
+    else:
+        assert launcher is not None and name is not None
+        moved = from_launcher(
+            Path.cwd(), root, name, launcher, mounts_file=mounts_file, head=head, environ=os.environ
+        )
     for path in moved.made:
         typer.echo(f"made {path}")
     if moved.findings:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from taorunner.errors import Finding, UsageError, has_errors
 from taorunner.planning.from_launcher import Migrated, migrate_from_launcher
+from taorunner.planning.from_tao_runner import migrate_from_tao_runner
 from taorunner.planning.new_project import workspace_around
 from taorunner.planning.validate import validate_projects
 from taorunner.project.workspace import NAME_RULE, Workspace, is_name
@@ -37,13 +39,34 @@ def from_launcher(
 
     Raises UserFilesError, UsageError or MachineError; then nothing was made.
     """
-    if not is_name(name):
-        raise UsageError(f'"{printable(name)}" cannot be the name of a project', hint=f"use {NAME_RULE}")
-    workspace = Workspace(root.absolute() if root is not None else workspace_around(start))
+    _check_name(name)
+    workspace = _workspace(start, root)
     moved = migrate_from_launcher(
         workspace, name, folder, mounts_file=mounts_file, head=head, environ=environ
     )
     return _validated(workspace, [name], moved, environ)
+
+
+def from_tao_runner(
+    start: Path, root: Path | None, name: str | None, checkout: Path, *, environ: Mapping[str, str]
+) -> Migration:
+    """Makes the project ``name`` of an original checkout, or all of its projects.
+
+    Raises UserFilesError, UsageError or MachineError; then nothing was made.
+    """
+    if name is not None:
+        _check_name(name)
+    names, moved = migrate_from_tao_runner(_workspace(start, root), name, checkout, environ)
+    return _validated(_workspace(start, root), names, moved, environ)
+
+
+def _check_name(name: str) -> None:
+    if not is_name(name):
+        raise UsageError(f'"{printable(name)}" cannot be the name of a project', hint=f"use {NAME_RULE}")
+
+
+def _workspace(start: Path, root: Path | None) -> Workspace:
+    return Workspace(Path(os.path.abspath(root)) if root is not None else workspace_around(start))  # noqa: PTH100
 
 
 def _validated(
