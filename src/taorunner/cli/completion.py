@@ -52,7 +52,8 @@ def _action(help_text: str) -> Command:
 TABLE: dict[str, Command] = {
     "init-project": Command(
         "Make a project that validates.",
-        {"--backbone": "any", "--dataset": "any", "--experiment": "any", "--head": "head", "--help": "",
+        {"--backbone": "any", "--dataset": "any", "--experiment": "any", "--from-launcher": "folder",
+         "--from-tao-runner": "folder", "--head": "head", "--help": "", "--mounts-file": "file",
          "--workspace": "folder"}, ("any", "none"),
     ),
     "validate": Command(

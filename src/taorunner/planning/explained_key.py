@@ -15,7 +15,7 @@ from taorunner.project.experiments import Experiment
 from taorunner.project.load import load_project
 from taorunner.project.workspace import Workspace
 from taorunner.specs.key_paths import dotted, steps_without_indices
-from taorunner.specs.schema import Schema, find_schema, known_versions
+from taorunner.specs.schema import Schema, find_schema, schema_versions
 from taorunner.specs.schema_keys import KeyFacts, key_facts, nearest_keys
 from taorunner.text import printable
 
@@ -77,7 +77,7 @@ def _schema(contract: Contract) -> tuple[Schema, str]:
     version = code_version(contract)
     schema = find_schema(contract.network, contract.action, version)
     if schema is None:
-        versions = known_versions(contract.network, contract.action)
+        versions = schema_versions(contract.network, contract.action)
         known = f"known: {', '.join(versions)}; choose one with --release" if versions else None
         raise UserFilesError(
             f'no schema is known for the spec of "{contract.network}" {contract.action} in {version}',

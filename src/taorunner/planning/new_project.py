@@ -34,7 +34,7 @@ def new_project(
 
     Raises UserFilesError, UsageError or MachineError; then nothing was made.
     """
-    workspace_root = root or _around(start)
+    workspace_root = root or workspace_around(start)
     networks = Networks(Workspace(workspace_root).networks_dir)
     network = networks.load(head)
     if head not in scaffold_heads():
@@ -56,7 +56,7 @@ def new_project(
     return NewProject(tuple(files), f"put pictures and labels into {data}, then: taorunner validate {name}")
 
 
-def _around(start: Path) -> Path:
+def workspace_around(start: Path) -> Path:
     """The workspace that ``start`` lies in; ``start`` itself where there is none."""
     try:
         return find_workspace(start, None, {}).root

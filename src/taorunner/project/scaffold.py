@@ -1,4 +1,4 @@
-"""Makes a new project that validates at once. The only module here that writes, and never over anything.
+"""Makes a new project that validates at once. With ``arrivals`` the only module here that writes, never over anything.
 
 What a network needs is told by the caller; the spec files come from ``scaffolds/<head>/``. A ``vars.yml`` there is no
 spec but the lines below ``vars`` in experiments.yml: what goes on command lines of actions, which have no other place.
@@ -87,7 +87,7 @@ def create_project(
     """
     if not is_name(name):
         raise UsageError(f'"{shown(name)}" cannot be the name of a project', hint=f"use {NAME_RULE}")
-    repository, usual_backbone = _WEIGHTS.get(head, _MOST_WEIGHTS)
+    repository, usual_backbone = usual_weights(head)
     known = {**_GIVEN, "repository": repository, "backbone": usual_backbone, **(values or {})}
     known |= {"head": head, "dataset": dataset, **({"backbone": backbone} if backbone else {})}
     wanted = {"head", "dataset", *needs, *({"backbone"} if backbone else ()), *(values or ())}
@@ -103,7 +103,7 @@ def create_project(
         raise UserFilesError(f'there is already a project "{name}" ({paths.root})', hint=hint)
     text = _experiments_text(name, experiment, entry, gpus, own_vars)
     try:
-        made = _make_workspace(workspace, experiments_schema(heads))
+        made = make_workspace(workspace, experiments_schema(heads))
         return [*made, *_make_project(paths, experiment, dataset, text, specs)]
     except OSError as error:
         problem = (error.strerror or str(error)).lower()
@@ -123,7 +123,7 @@ def create_example(workspace_root: Path, name: str, *, heads: Sequence[str] = ()
     if os.path.lexists(target):
         raise UserFilesError(f'there is already a project "{name}" ({target})', hint="choose another folder")
     try:
-        _make_workspace(workspace, experiments_schema(heads))
+        make_workspace(workspace, experiments_schema(heads))
         with resources.as_file(resources.files("taorunner.project").joinpath("quickstart")) as source:
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         for folder in ("data", "models"):
@@ -132,6 +132,11 @@ def create_example(workspace_root: Path, name: str, *, heads: Sequence[str] = ()
         problem = (error.strerror or str(error)).lower()
         raise MachineError(f'cannot write "{error.filename or target}": {problem}') from error
     return target
+
+
+def usual_weights(head: str) -> tuple[str, str]:
+    """Repository and backbone to start this head with."""
+    return _WEIGHTS.get(head, _MOST_WEIGHTS)
 
 
 def scaffold_heads() -> tuple[str, ...]:
@@ -167,7 +172,8 @@ def _check_words(experiment: str, entry: Mapping[str, str]) -> None:
         raise UsageError(f'"{key}" must be {keys.EXPECTED[key]}{value}') from None
 
 
-def _make_workspace(workspace: Workspace, schema: Mapping[str, object]) -> list[Path]:
+def make_workspace(workspace: Workspace, schema: Mapping[str, object]) -> list[Path]:
+    """The folders of a workspace that are missing, and the editor's schema. Returns the folders that were made."""
     made: list[Path] = []
     for folder in (workspace.projects_dir, workspace.repositories_dir, workspace.state_dir):
         if not os.path.lexists(folder):
@@ -223,9 +229,9 @@ def _experiments_text(
         _line("  # shm_size", "16G", "shared memory of the container"),
         "",
         "experiments:",
-        f"  {_scalar(experiment)}:",
+        f"  {plain_scalar(experiment)}:",
     ]
-    lines += [_line(f"    {key}", _scalar(value), _REMARKS[key]) for key, value in entry.items()]
+    lines += [_line(f"    {key}", plain_scalar(value), _REMARKS[key]) for key, value in entry.items()]
     lines += [
         _line(f"    # {key}", value, _REMARKS[key]) for key, value in _LATER.items() if key not in entry
     ]
@@ -237,7 +243,7 @@ def _experiments_text(
         "",
         "  # A variation: everything from the first one, its spec files too, except what is said here.",
         f"  # {experiment.removesuffix('_01')}_02:",
-        f"  #   extends: {_scalar(experiment)}",
+        f"  #   extends: {plain_scalar(experiment)}",
         "  #   description: what is different",
         "  #   overrides: {}",
         "",
@@ -269,7 +275,7 @@ def _line(key: str, value: str, remark: str) -> str:
     )
 
 
-def _scalar(text: str) -> str:
+def plain_scalar(text: str) -> str:
     """``text`` so that YAML reads back exactly it: ``01`` and ``true`` need quotes."""
     is_plain = _PLAIN.match(text) is not None and resolve_scalar(text) == text
     return text if is_plain else json.dumps(text, ensure_ascii=False)

@@ -123,8 +123,8 @@ def schemas_of(network: str, version: str) -> tuple[Schema, ...]:
     return tuple(schema for schema in schemas if schema is not None)
 
 
-def known_versions(network: str, action: str) -> tuple[str, ...]:
-    """The versions of which ``find_schema`` has a schema, oldest first."""
+def schema_versions(network: str, action: str) -> tuple[str, ...]:
+    """The versions of the code that ``find_schema`` knows this spec in, oldest first; none where it knows nothing."""
     index = _index()
     for name in (f"{network}.{action}", network):
         found = index["same_as"].get(name, name)

@@ -1,0 +1,213 @@
+"""People of the original tao-runner point at their checkout, and go on with a workspace that validates."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from command_line import Cli
+from test_from_launcher import codes, snapshot
+
+EXPERIMENTS = """\
+# This section contains tao-specific configurations.
+tao_config:
+  gpus: 1
+  gpu_indices: [1]
+experiments:
+  dssd_resnet18_01:
+    head: dssd
+    backbone: resnet18
+    repository: pretrained_object_detection
+    model_key: secret_key
+    dataset: kitti_detection
+    export_model: dssd_resnet18_epoch_080
+    export_type: fp16
+"""
+TRAIN = """\
+# $project of spring, for 5$
+dssd_config { arch: "resnet" nlayers: 18 }
+training_config { num_epochs: 80 pretrain_model_path: "$pretrained_model" }
+dataset_config {
+  data_sources {
+    tfrecords_path: "$tfrecords/tfrecord-*"
+    image_directory_path: "$dataset/full"
+  }
+  target_class_mapping { key: "$dataset2/car" value: "ca$h" }
+}
+"""
+REWRITTEN = TRAIN.replace('"$dataset2/car"', '"${dataset}2/car"').replace("ca$h", "ca$$h")
+CONVERT = (
+    'kitti_config { root_directory_path: "$dataset" image_dir_name: "image_2" label_dir_name: "label_2" }\n'
+)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """As the original's README has it, after a conversion and a training."""
+    root = tmp_path / "nvidia-tao"
+    project = root / "projects" / "example_01"
+    for folder in (
+        "data/kitti_detection/full/image_2",
+        "data/kitti_detection/tfrecords_dssd_resnet18_01",
+        "data/vott_json",
+        "models/dssd_resnet18_01/weights",
+        "specs/dssd_resnet18_01",
+    ):
+        (project / folder).mkdir(parents=True)
+    (project / "experiments.yml").write_text(EXPERIMENTS)
+    (project / "specs" / "dssd_resnet18_01" / "train.txt").write_text(TRAIN)
+    (project / "specs" / "dssd_resnet18_01" / "convert.txt").write_text(CONVERT)
+    (project / "models" / "dssd_resnet18_01" / "weights" / "dssd_resnet18_epoch_080.tlt").write_bytes(b"1")
+    weights = root / "repositories" / "pretrained_object_detection" / "pretrained_object_detection_vresnet18"
+    weights.mkdir(parents=True)
+    (weights / "resnet_18.hdf5").write_bytes(b"weights")
+    mounts = {
+        "Mounts": [
+            {"source": str(root / "projects"), "destination": "/workspace/projects"},
+            {"source": str(root / "repositories"), "destination": "/workspace/repositories"},
+        ],
+        "Envs": [{"variable": "DALI_DISABLE_NVML", "value": "1"}],
+        "DockerOptions": {"shm_size": "16G", "user": "1000:1000", "ports": {}},
+    }
+    (root / ".tao_mounts.json").write_text(json.dumps(mounts))
+    return root
+
+
+def test_a_checkout_becomes_a_workspace_that_validates(cli: Cli, tmp_path: Path, checkout: Path) -> None:
+    before = snapshot(checkout)
+    workspace = tmp_path / "ws"
+    made = cli("init-project", "--from-tao-runner", checkout, "--workspace", workspace, cwd=tmp_path)
+    assert made.code == 0, made.err
+    assert sorted(codes(made.err)) == [
+        "data-linked", "mounts-written", "records-left", "results-left", "variables-rewritten", "weights-linked",
+    ]  # fmt: skip
+    assert snapshot(checkout) == before
+    project = workspace / "projects" / "example_01"
+    assert sorted(path.relative_to(workspace).as_posix() for path in workspace.rglob("*")) == sorted([
+        ".tao_mounts.json", ".taorunner", ".taorunner/.gitignore", ".taorunner/experiments.schema.json", "projects",
+        "projects/example_01", "projects/example_01/data", "projects/example_01/data/kitti_detection",
+        "projects/example_01/data/vott_json", "projects/example_01/experiments.yml", "projects/example_01/models",
+        "projects/example_01/specs", "projects/example_01/specs/dssd_resnet18_01",
+        "projects/example_01/specs/dssd_resnet18_01/convert.txt", "projects/example_01/specs/dssd_resnet18_01/train.txt",
+        "repositories", "repositories/pretrained_object_detection",
+    ])  # fmt: skip
+    assert (project / "experiments.yml").read_text() == EXPERIMENTS
+    assert (project / "specs" / "dssd_resnet18_01" / "train.txt").read_text() == REWRITTEN
+    assert (project / "specs" / "dssd_resnet18_01" / "convert.txt").read_text() == CONVERT
+    data = checkout / "projects" / "example_01" / "data"
+    assert (project / "data" / "kitti_detection").readlink() == data / "kitti_detection"
+    assert json.loads((workspace / ".tao_mounts.json").read_text()) == {
+        "Mounts": [
+            {"source": str(workspace / "projects"), "destination": "/workspace/projects"},
+            {"source": str(workspace / "projects"), "destination": "/workspace/experiments"},
+            {"source": str(workspace / "repositories"), "destination": "/workspace/repositories"},
+            {"source": str(checkout / "projects"), "destination": str(checkout / "projects")},
+            {"source": str(checkout / "repositories"), "destination": str(checkout / "repositories")},
+        ],
+        "Envs": [{"variable": "DALI_DISABLE_NVML", "value": "1"}],
+        "DockerOptions": {"shm_size": 16 * 1024**3, "user": "1000:1000"},
+    }
+    done = cli("validate", "--strict", cwd=workspace)
+    assert (done.code, done.out) == (0, "no problems in example_01\n")
+
+    planned = cli("train", "dssd_resnet18_01", "--dry-run", "--json", cwd=workspace).json[0]
+    weights = (
+        checkout
+        / "repositories/pretrained_object_detection/pretrained_object_detection_vresnet18/resnet_18.hdf5"
+    )
+    text = Path(planned["spec"]).read_text()
+    assert f'pretrain_model_path: "{weights}"' in text
+    assert f'image_directory_path: "{data}/kitti_detection/full"' in text
+    assert f'key: "{data}/kitti_detection2/car" value: "ca$h"' in text
+    assert "# $project of spring, for 5$\n" in text
+
+
+def test_one_project_is_taken_by_its_name_or_under_another(cli: Cli, tmp_path: Path, checkout: Path) -> None:
+    specs = checkout / "projects" / "example_01" / "specs" / "dssd_resnet18_01"
+    (specs / "convert.txt").write_text(
+        CONVERT.replace("$dataset", "/workspace/projects/example_01/data/kitti_detection")
+    )
+    words = ("init-project", "spring", "--from-tao-runner", checkout, "--workspace", tmp_path / "ws")
+    made = cli(*words, cwd=tmp_path)
+    assert made.code == 0
+    assert "old-name" in codes(made.err)
+    other = checkout / "projects" / "second"
+    (other / "specs").mkdir(parents=True)
+    (other / "experiments.yml").write_text(EXPERIMENTS)
+    refused = cli("init-project", "third", "--from-tao-runner", checkout, cwd=tmp_path / "ws")
+    assert (refused.code, refused.err) == (
+        3,
+        f'error: "{checkout}" has no project "third"\n'
+        "hint: there are example_01, second; without a name all of them are taken\n",
+    )
+    assert [path.name for path in (tmp_path / "ws" / "projects").iterdir()] == ["spring"]
+
+
+def test_faults_of_the_original_are_told_in_the_new_project(cli: Cli, tmp_path: Path, checkout: Path) -> None:
+    file = checkout / "projects" / "example_01" / "experiments.yml"
+    file.write_text(EXPERIMENTS.replace("backbone:", "backbon:"))
+    made = cli("init-project", "--from-tao-runner", checkout, "--workspace", tmp_path / "ws", cwd=tmp_path)
+    assert made.code == 3
+    assert (
+        'ws/projects/example_01/experiments.yml:8:5: error: unknown key "backbon" [unknown-key]' in made.err
+    )
+    assert (tmp_path / "ws" / "projects" / "example_01" / "experiments.yml").is_file()
+
+
+def test_all_projects_come_or_none(cli: Cli, tmp_path: Path, checkout: Path) -> None:
+    other = checkout / "projects" / "second"
+    (other / "specs").mkdir(parents=True)
+    (other / "experiments.yml").write_text(EXPERIMENTS)
+    assert cli("init-project", "second", "--workspace", tmp_path / "ws", cwd=tmp_path).code == 0
+    before = snapshot(tmp_path / "ws")
+    refused = cli("init-project", "--from-tao-runner", checkout, cwd=tmp_path / "ws")
+    assert (refused.code, refused.err.partition(" (")[0]) == (3, 'error: there is already a project "second"')
+    assert snapshot(tmp_path / "ws") == before
+
+
+def test_mounts_of_the_workspace_stay_and_what_they_lack_is_told(
+    cli: Cli, tmp_path: Path, checkout: Path
+) -> None:
+    assert cli("init-project", "old", "--workspace", tmp_path / "ws", cwd=tmp_path).code == 0
+    file = tmp_path / "ws" / ".tao_mounts.json"
+    file.write_text(json.dumps({"Mounts": [{"source": "projects", "destination": "/workspace/projects"}]}))
+    before = file.read_bytes()
+    made = cli("init-project", "--from-tao-runner", checkout, cwd=tmp_path / "ws")
+    assert made.code == 0
+    assert codes(made.err).count("not-mounted") == 2
+    assert f'hint: add {{"source": "{checkout}/projects", "destination": "{checkout}/projects"}}' in made.err
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["--from-tao-runner", "nowhere"], 3, 'nowhere" is no checkout of tao-runner'),
+        (
+            ["--from-tao-runner", "nvidia-tao", "--head", "dssd"],
+            2,
+            "--head does not go with --from-tao-runner",
+        ),
+        (["a b", "--from-tao-runner", "nvidia-tao"], 2, '"a b" cannot be the name of a project'),
+        (["x", "--from-tao-runner", "nvidia-tao", "--from-launcher", "y"], 2, "do not go together"),
+        ([], 2, "the name of the project is missing"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_leaves_nothing(
+    cli: Cli, tmp_path: Path, checkout: Path, words: list[str], code: int, told: str
+) -> None:
+    done = cli("init-project", *words, "--workspace", tmp_path / "ws", cwd=tmp_path)
+    assert (done.code, done.out) == (code, "")
+    assert told in done.err
+    assert not (tmp_path / "ws").exists()
+
+
+def test_a_checkout_is_a_workspace_already(cli: Cli, checkout: Path) -> None:
+    refused = cli("init-project", "--from-tao-runner", ".", cwd=checkout)
+    assert (refused.code, refused.err.partition("\n")[0]) == (
+        3,
+        f'error: "{checkout}" is the workspace itself',
+    )
+    done = cli("validate", cwd=checkout)
+    assert 'unknown variable "$dataset2"' in done.out
