@@ -13,6 +13,7 @@ from taorunner.errors import Finding, Severity, UserFilesError, has_errors
 from taorunner.events import now
 from taorunner.planning.argv import ArgumentValues, Argv, artifact_globs, build_argv, unsafe_character
 from taorunner.planning.choices import choose_contract, choose_gpus, default_backend, override_tokens
+from taorunner.planning.cross_checks import CrossChecks, Launch
 from taorunner.planning.dataset_preflight import DatasetPreflight
 from taorunner.planning.environment import (
     HOME_INSIDE,
@@ -84,6 +85,7 @@ class _Planning:
     make_site: Callable[[str, str], Site]
     networks: Networks
     datasets: DatasetPreflight
+    cross: CrossChecks
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -103,7 +105,8 @@ def plan_action(
     networks = Networks(workspace.networks_dir)
     site_maker = make_site or _new_runs(workspace)
     planning = _Planning(
-        workspace, project, mounts, request, caller, site_maker, networks, DatasetPreflight(workspace)
+        workspace, project, mounts, request, caller, site_maker, networks,
+        DatasetPreflight(workspace), CrossChecks(mounts),
     )  # fmt: skip
     planning.findings += [f for f in project.findings if _concerns(f, project, request.experiments)]
     items: list[PlannedRun] = []
@@ -166,6 +169,10 @@ def _plan_one(planning: _Planning, experiment: Experiment) -> PlannedRun | None:
     here += list(_need_findings(planning, experiment, contract))
     prepared, spec_path, more = _spec(planning, experiment, contract, values, gpus)
     here += more
+    if prepared is not None and prepared.text is not None and spec_path is not None:
+        launch = Launch(gpus.count, backend, {k: _typed(text) for k, text in request.overrides.items()})
+        crossed = planning.cross.before(contract, spec_path, network, planning.project, experiment, launch)
+        here += [_placed(planning, experiment, finding) for finding in crossed]
     run_inside = str(site.run_dir / "input") if on_host else RUN_INSIDE
     if prepared is not None and prepared.text is not None and spec_path is not None:
         values.arguments["spec"] = f"{run_inside}/{spec_path.name}"

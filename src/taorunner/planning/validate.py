@@ -14,7 +14,8 @@ from typing import Any
 
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework, SpecContract
-from taorunner.errors import Finding, Severity, UserFilesError
+from taorunner.errors import Finding, Severity, UserFilesError, has_errors
+from taorunner.planning.cross_checks import CROSS_CHECKED, CrossChecks, FoundSpec
 from taorunner.planning.networks import Networks
 from taorunner.planning.plan import HOST_BACKENDS
 from taorunner.planning.spec_files import SUFFIXES
@@ -26,7 +27,7 @@ from taorunner.project.layout import check_layout
 from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.workspace import Workspace
-from taorunner.specs.check import check_template, flattened, prepare_spec
+from taorunner.specs.check import SpecFile, check_loaded, flattened, load_spec, prepare_spec
 from taorunner.specs.schema_check import Against
 from taorunner.text import did_you_mean, printable
 
@@ -42,6 +43,7 @@ class _Checks:
 
     workspace: Workspace
     networks: Networks
+    cross: CrossChecks
     heads: frozenset[str] = field(init=False)
     contracts: dict[tuple[str, str | None], dict[str, Contract]] = field(default_factory=dict)
     folders: dict[Path, frozenset[str]] = field(default_factory=dict)
@@ -89,8 +91,8 @@ def validate_projects(
     workspace: Workspace, names: Sequence[str], environ: Mapping[str, str], *, strict: bool = False
 ) -> list[Finding]:
     """All findings of all projects. ``strict`` turns warnings into errors."""
-    checks = _Checks(workspace, Networks(workspace.networks_dir))
     mounts = load_mounts(workspace, environ)
+    checks = _Checks(workspace, Networks(workspace.networks_dir), CrossChecks(mounts))
     findings = [*mounts.findings, *checks.networks.check()]
     for name in names:
         findings += _validate(checks, load_project(workspace, name), mounts)
@@ -159,49 +161,64 @@ def _experiment(
         place = ("experiments", experiment.name, "backend")
         message = f'"{network.name}" runs only on the embedded backend, not on "{experiment.backend}"'
         yield project.finding(Severity.ERROR, "wrong-backend", message, place, hint="leave backend out")
+    yield from _specs(checks, project, experiment, contracts)
+
+
+def _specs(
+    checks: _Checks, project: Project, experiment: Experiment, contracts: Mapping[str, Contract]
+) -> Iterator[Finding]:
+    """Each file once, however many actions read it; then what of them does not go together."""
     known = frozenset((*VARIABLES, *experiment.vars))
-    seen: set[Path] = set()
-    folders = [(folder, checks.names_in(folder)) for folder in experiment.spec_dirs]
+    loaded: dict[tuple[int, str], SpecFile | tuple[Finding, ...]] = {}
+    readable: dict[str, FoundSpec] = {}
+    names = [checks.names_in(folder) for folder in experiment.spec_dirs]
     for action, contract in contracts.items():
         if contract.spec is None:
             continue
-        path_found = _find(folders, contract.spec)
-        if path_found is None:
+        found = _find(names, contract.spec)
+        if found is None:
             if action == "train" and contract.spec.required and _has_folder(experiment):
                 suffix = "yaml" if contract.spec.format == "yaml" else "txt"
                 message = f'"{experiment.name}" has no spec for train'
                 hint = f"write {experiment.spec_dirs[0]}/train.{suffix}"
                 owner = ("experiments", experiment.name)
                 yield project.finding(Severity.ERROR, "missing-spec", message, owner, hint=hint, of_key=True)
-        elif path_found not in seen:
-            seen.add(path_found)
-            # a spec found under the name of another action need not have what this one reads
-            own_name = path_found.stem == contract.spec.stems[0]
-            against = checks.against(contract, missing=own_name) if not experiment.overrides else None
-            if experiment.overrides:
-                given = [key for key, _ in flattened(experiment.overrides)]
-                against = schema_for(contract, given, missing=own_name)
-                if action == "train" and against is not None:
-                    yield from _overrides(project, experiment, against)
-            yield from _spec(
-                path_found, contract.spec, experiment, known, against, is_train=action == "train"
+            continue
+        if found not in loaded:
+            file = loaded[found] = load_spec(experiment.spec_dirs[found[0]] / found[1])
+            yield from (
+                _spec(checks, project, experiment, contract, contract.spec, file, known)
+                if isinstance(file, SpecFile)
+                else file
             )
+        elif action in CROSS_CHECKED:
+            file = loaded[found]
+        else:
+            continue
+        if isinstance(file, SpecFile):
+            readable[action] = FoundSpec(contract, file)
+    yield from checks.cross.check(project, experiment, readable)
 
 
 def _spec(
-    path: Path,
-    spec: SpecContract,
-    experiment: Experiment,
-    known: frozenset[str],
-    against: Against | None,
-    *,
-    is_train: bool,
-) -> Iterator[Finding]:
+    checks: _Checks, project: Project, experiment: Experiment, contract: Contract, spec: SpecContract,
+    file: SpecFile, known: frozenset[str],
+) -> Iterator[Finding]:  # fmt: skip
+    # a spec found under the name of another action need not have what this one reads
+    own_name = file.path.stem == spec.stems[0]
+    is_train = contract.action == "train"
+    if experiment.overrides:
+        given = [key for key, _ in flattened(experiment.overrides)]
+        against = schema_for(contract, given, missing=own_name)
+        if is_train and against is not None:
+            yield from _overrides(project, experiment, against)
+    else:
+        against = checks.against(contract, missing=own_name)
     values = {**_STAND_INS, **experiment.vars}
-    findings = check_template(path, spec.format, known, against, values)
+    findings = check_loaded(file, spec.format, known, against, values)
     yield from findings
-    if is_train and experiment.overrides and not any(finding.is_error for finding in findings):
-        prepared = prepare_spec(path, spec.format, values, experiment.overrides)
+    if is_train and experiment.overrides and not has_errors(findings):
+        prepared = prepare_spec(file.path, spec.format, values, experiment.overrides)
         yield from (finding for finding in prepared.findings if finding not in findings)
 
 
@@ -221,14 +238,14 @@ def _needs(project: Project, experiment: Experiment, network: Network) -> Iterat
             )
 
 
-def _find(folders: Sequence[tuple[Path, frozenset[str]]], spec: SpecContract) -> Path | None:
-    """``folders`` with the names of what is in them."""
-    for folder, names in folders:
-        if names:
+def _find(names: Sequence[frozenset[str]], spec: SpecContract) -> tuple[int, str] | None:
+    """Which of the folders, whose ``names`` are given, has the spec, and its name there."""
+    for number, there in enumerate(names):
+        if there:
             for stem in spec.stems:
                 for suffix in SUFFIXES[spec.format]:
-                    if f"{stem}{suffix}" in names:
-                        return folder / f"{stem}{suffix}"
+                    if f"{stem}{suffix}" in there:
+                        return number, f"{stem}{suffix}"
     return None
 
 

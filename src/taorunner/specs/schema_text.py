@@ -36,11 +36,11 @@ def shape_of(text: str, spec_format: str) -> str:
 
     In YAML a line that begins with # may belong to a text, which may hold variables.
     """
-    return _parts(text, spec_format)[0]
+    return shape_parts(text, spec_format)[0]
 
 
 @lru_cache(maxsize=8)
-def _parts(text: str, spec_format: str) -> tuple[str, list[str]]:
+def shape_parts(text: str, spec_format: str) -> tuple[str, list[str]]:
     """The shape and the numbers that it lacks. Kept for a moment: a text is asked for twice in a row."""
     parts = NUMBER.split(COMMENT_LINE.sub("#", text) if spec_format == "prototxt" else text)
     numbers = parts[2::3]
@@ -78,7 +78,7 @@ def check_rendered(rendered: Rendered, against: Against) -> tuple[Finding, ...]:
 
 
 def _quick_findings(text: str, against: Against, used: _Used) -> tuple[Finding, ...]:
-    shape, numbers = _parts(text, against.schema.format)
+    shape, numbers = shape_parts(text, against.schema.format)
     limits = _limits(shape, against, used)
     if limits is not None and all(limit.allows(numbers[place]) for place, limit in limits):
         return ()
