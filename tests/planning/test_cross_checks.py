@@ -6,6 +6,7 @@ Each case is a scaffold with one thing changed, checked by ``validate_projects``
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 
 from taorunner.errors import Finding
 from taorunner.planning.new_project import new_project
+from taorunner.planning.planner import plan_action
+from taorunner.planning.request import ActionRequest, Caller
 from taorunner.planning.validate import validate_projects
 from taorunner.project.scaffold import scaffold_heads
 from taorunner.project.workspace import Workspace
@@ -108,7 +111,7 @@ def where(finding: Finding) -> str:
     assert finding.file is not None and finding.line is not None and finding.column is not None
     line = finding.file.read_text().splitlines()[finding.line - 1]
     before, after = line[: finding.column - 1], line[finding.column - 1 :]
-    return f"{finding.file.name}: {before.lstrip()}|{after.partition('  #')[0]}"
+    return f"{finding.file.name}: {before.lstrip()}|{after.partition('  #')[0].rstrip()}"
 
 
 @pytest.fixture
@@ -516,7 +519,69 @@ def test_yolo_needs_an_extension_with_records(bench: Make) -> None:
     ]
 
 
-# keys that are not read, results, paths
+# earlier results
+
+
+def results(made: Bench, *names: str) -> Path:
+    folder = made.project / "models" / "e"
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("w")
+    return folder
+
+
+AFRESH = "--overwrite moves the earlier ones aside (nothing is deleted) and starts afresh"
+
+
+@pytest.mark.parametrize(
+    ("head", "checkpoint"),
+    [
+        ("dino", "train/model_epoch_011_step_00012.pth"),
+        ("detectnet_v2", "model.epoch-80.hdf5"),
+        ("efficientdet_tf2", "train/efficientdet-d0_060.tlt"),
+    ],
+)
+def test_results_that_would_be_resumed_silently(head: str, checkpoint: str, bench: Make) -> None:
+    made = bench(head)
+    folder = results(made, checkpoint)
+    assert made.told() == [
+        (
+            "info results-exist",
+            "experiments.yml: |e:",
+            f"{folder} already holds a checkpoint of an earlier training, which TAO itself would go on from without "
+            f"a word; --resume (or taorunner resume e) goes on from the newest one; {AFRESH}",
+        )
+    ]
+
+
+def test_results_that_are_not_resumed_are_no_finding(bench: Make) -> None:
+    made = bench("ssd")
+    results(made, "weights/ssd_resnet18_epoch_080.hdf5")
+    assert made.told() == []
+
+
+@pytest.mark.parametrize(
+    ("head", "checkpoint", "exported"),
+    [
+        ("ssd", "weights/ssd_resnet18_epoch_080.hdf5", "export/ssd_resnet18_epoch_080.onnx"),
+        ("retinanet", "weights/retinanet_resnet18_epoch_100.hdf5", "export/retinanet_resnet18_epoch_100.onnx"),
+        ("dino", "train/model_epoch_011_step_00012.pth", "export/model_epoch_011_step_00012.onnx"),
+    ],
+)  # fmt: skip
+def test_an_export_file_that_exists(head: str, checkpoint: str, exported: str, bench: Make) -> None:
+    made = bench(head)
+    folder = results(made, checkpoint, exported)
+    told = [item for item in made.told() if item[0] != "info results-exist"]
+    assert told == [
+        (
+            "info output-exists",
+            "experiments.yml: |e:",
+            f"{folder}/{exported} exists, and {head} export does not write over it; {AFRESH}",
+        )
+    ]
+
+
+# keys that are not read, results elsewhere, paths
 
 
 @pytest.mark.parametrize("value", ['"$pretrained_model"', '"/workspace/repositories/w.hdf5"'])
@@ -624,3 +689,104 @@ def test_a_mount_at_the_same_place_makes_host_paths_right(bench: Make) -> None:
     (made.root / ".tao_mounts.json").write_text(json.dumps(mounts))
     made.edit("train", ("$dataset_raw/classmap.txt", f"{root}/projects/p/data/set/classmap.txt"))
     assert made.told() == []
+
+
+# overrides, and what a launch adds
+
+
+def test_an_override_is_told_where_it_stands(bench: Make) -> None:
+    made = bench("dino")
+    made.edit(
+        "experiments",
+        ("head: dino", "head: dino\n    overrides:\n      train:\n        checkpoint_interval: 13"),
+    )
+    assert made.told() == [
+        (
+            "error interval-beyond-epochs",
+            "experiments.yml: checkpoint_interval: |13",
+            '"train.checkpoint_interval" is 13, and there are 12 epochs: the training stops at its start; '
+            "use 12 or less",
+        )
+    ]
+    made.edit("experiments", ("checkpoint_interval: 13", "checkpoint_interval: 13\n        num_epochs: 13"))
+    assert made.told() == []
+
+
+def test_a_list_element_that_is_overridden_is_not_known(bench: Make) -> None:
+    made = bench("dino", lambda root: coco(root, ids=(1, 2, 90)))
+    made.edit(
+        "experiments",
+        ("head: dino", "head: dino\n    overrides:\n"
+         "      dataset.train_data_sources.0.json_file: /data/a.json\n"
+         "      dataset.val_data_sources.0.json_file: /data/b.json"),
+    )  # fmt: skip
+    assert [finding for finding in made.findings() if finding.code == "too-few-classes"] == []
+
+
+def test_the_experiments_own_variables_count(bench: Make) -> None:
+    made = bench("ssd")
+    made.edit("train", ("num_epochs: 80", "num_epochs: $epochs"))
+    made.edit("experiments", ("head: ssd", "head: ssd\n    vars: {epochs: 84}"))
+    assert [item[:2] for item in made.told()] == [
+        ("warning last-epochs-lost", "train.txt: num_epochs: |$epochs")
+    ]
+    made.edit("experiments", ("{epochs: 84}", "{epochs: 90}"))
+    assert made.told() == []
+
+
+def launch(made: Bench, **wishes: object) -> list[tuple[str, str]]:
+    """Severity and code, and the message, of what a launch of the training says."""
+    request = ActionRequest("train", ("e",), **wishes)  # type: ignore[arg-type]
+    planned = plan_action(Workspace(made.root), "p", request, Caller(1000, 1000, (), "ada", {}))
+    return [
+        (f"{finding.severity.value} {finding.code}", finding.message)
+        for finding in planned.findings
+        if finding.code not in ("pretrained-missing", "dataset-faults")
+    ]
+
+
+def test_a_launch_is_refused(bench: Make) -> None:
+    made = bench("dino")
+    assert launch(made) == []
+    made.edit("train", ("checkpoint_interval: 1", "checkpoint_interval: 13"))
+    assert [code for code, _ in launch(made)] == ["error interval-beyond-epochs"]
+    assert launch(made, overrides={"train.num_epochs": "13"}) == []
+
+
+def test_a_launch_counts_its_own_gpus_and_overrides(bench: Make) -> None:
+    made = bench("dino", lambda root: coco(root, pictures=10))
+    assert launch(made, gpus=2) == []
+    assert [code for code, _ in launch(made, gpus=4)] == ["error batch-beyond-samples"]
+    assert launch(made, overrides={"dataset.batch_size": "11"}) == [
+        (
+            "error batch-beyond-samples",
+            '--set dataset.batch_size: a batch of 11 ("dataset.batch_size" 11) is more than the 10 pictures there are '
+            "to train on",
+        )
+    ]
+
+
+def test_a_launch_without_containers_may_use_paths_of_this_machine(bench: Make) -> None:
+    made = bench("dino")
+    made.edit("train", ("$dataset_raw/classmap.txt", "/home/me/classmap.txt"))
+    assert [code for code, _ in launch(made)] == ["warning host-path"]
+    assert launch(made, backend="local") == []
+
+
+# a sweep is checked together, and none hides behind another
+
+
+def test_specs_that_differ_in_numbers_are_each_held_against_their_own(bench: Make) -> None:
+    made = bench("ssd")
+    specs = made.project / "specs"
+    entry = made.project / "experiments.yml"
+    text = entry.read_text()
+    lines = text[text.index("  e:") :].splitlines()[1:]
+    for number, epochs in enumerate((80, 85, 90, 95)):
+        shutil.copytree(specs / "e", specs / f"s{number}")
+        path = specs / f"s{number}" / "train.txt"
+        path.write_text(f"# {number}\n" + path.read_text().replace("num_epochs: 80", f"num_epochs: {epochs}"))
+        text += "\n".join([f"  s{number}:", *lines]) + "\n"
+    entry.write_text(text)
+    found = [(f.file.parent.name, where(f)) for f in made.findings() if f.file is not None]
+    assert found == [("s1", "train.txt: num_epochs: |85"), ("s3", "train.txt: num_epochs: |95")]

@@ -20,6 +20,7 @@ from taorunner.planning.networks import Networks
 from taorunner.planning.plan import HOST_BACKENDS
 from taorunner.planning.spec_files import SUFFIXES
 from taorunner.planning.spec_schemas import override_misfits, schema_for
+from taorunner.planning.standing_results import standing_results
 from taorunner.planning.values import VARIABLES
 from taorunner.planning.weights import find_pretrained, pretrained_dir
 from taorunner.project.experiments import Experiment
@@ -162,6 +163,10 @@ def _experiment(
         message = f'"{network.name}" runs only on the embedded backend, not on "{experiment.backend}"'
         yield project.finding(Severity.ERROR, "wrong-backend", message, place, hint="leave backend out")
     yield from _specs(checks, project, experiment, contracts)
+    if experiment.name in checks.names_in(project.paths.models_dir):
+        yield from standing_results(
+            checks.workspace, project, experiment, network, contracts, checks.cross.mounts
+        )
 
 
 def _specs(
