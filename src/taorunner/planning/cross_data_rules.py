@@ -9,7 +9,15 @@ from collections.abc import Iterator
 
 from taorunner.contracts import Framework
 from taorunner.errors import Severity
-from taorunner.planning.training_facts import CLASS_FOLDERS, Conversion, Fault, Rule, Training
+from taorunner.planning.training_facts import (
+    CLASS_FOLDERS,
+    CONVERTED_EXTENSION,
+    NUM_CLASSES,
+    Conversion,
+    Fault,
+    Rule,
+    Training,
+)
 from taorunner.text import printable
 
 _MAPPING = "target_class_mapping"
@@ -18,7 +26,7 @@ _ID_IS_INDEX = frozenset({"dino", "deformable_detr", "rtdetr"})
 _COUNT_BACKGROUND = {
     "mask_rcnn": ("data_config.num_classes", "data_config.val_json_file"),
     "efficientdet_tf1": ("dataset_config.num_classes", "dataset_config.validation_json_file"),
-    "efficientdet_tf2": ("dataset.num_classes", "dataset.val_json_file"),
+    "efficientdet_tf2": (NUM_CLASSES, "dataset.val_json_file"),
 }
 """Where num_classes is the number of categories and one more. Source: NVIDIA/tao_tensorflow1_backend
 cv/efficientdet/utils/spec_loader.py, cv/mask_rcnn/scripts/evaluate.py."""
@@ -119,7 +127,7 @@ def converted_pictures(conversion: Conversion) -> Iterator[Fault]:
     if not left:
         return
     seen = ", ".join(f"{count} {printable(suffix)}" for suffix, count in sorted(there.items()))
-    key = "kitti_config.image_extension"
+    key = CONVERTED_EXTENSION
     place = key if key in conversion.spec else "kitti_config.root_directory_path"
     if not taken:
         message = f'no picture in {printable(folder)} ends with "{wanted}": there are {seen}'
@@ -149,7 +157,7 @@ def _highest_id(training: Training) -> Iterator[Fault]:
     """Source: tao/datasets.md A2 (a device-side assert tells it late); NVIDIA/tao_pytorch_backend
     cv/rtdetr/dataloader/pl_od_data_module.py (refuses a higher id; an id of num_classes itself is never learnt).
     """
-    key, spec = "dataset.num_classes", training.spec
+    key, spec = NUM_CLASSES, training.spec
     count = spec.number(key)
     if count is None or spec.last("dataset.remap_mscoco_category") is True:
         return
@@ -181,7 +189,7 @@ def _categories(training: Training) -> Iterator[Fault]:
 
 def _class_folders(training: Training) -> Iterator[Fault]:
     """Source: NVIDIA/tao_tensorflow2_backend cv/classification/scripts/train.py asserts equal numbers."""
-    key = "dataset.num_classes"
+    key = NUM_CLASSES
     count = training.spec.number(key)
     folder = training.spec.path(CLASS_FOLDERS[training.network]) if count is not None else None
     classes = training.data.folders(folder) if folder is not None else ()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from taorunner.contracts import Framework
 from taorunner.errors import Severity
-from taorunner.planning.training_facts import SOURCES, Fault, Rule, Training
+from taorunner.planning.training_facts import SOURCES, TRAINED_EXTENSION, Fault, Rule, Training
 from taorunner.text import printable
 
 _KERAS_LAST_LOST = frozenset({"ssd", "dssd", "faster_rcnn", "multitask_classification"})
@@ -95,7 +95,7 @@ def empty_training_fold(training: Training) -> Iterator[Fault]:
 
 def picture_extension(training: Training) -> Iterator[Fault]:
     """Source: tao/tensorflow.md sections 4.1 and 7: without a dot here, needed with records by YOLO."""
-    key, spec = "dataset_config.image_extension", training.spec
+    key, spec = TRAINED_EXTENSION, training.spec
     records = f"{SOURCES}.tfrecords_path"
     if training.network not in _RECORDS_WITHOUT_PICTURES or records not in spec:
         return

@@ -15,6 +15,9 @@ from taorunner.planning.dataset_facts import DatasetFacts, Labels
 from taorunner.planning.spec_reader import SpecReader
 
 SOURCES = "dataset_config.data_sources"
+NUM_CLASSES = "dataset.num_classes"
+TRAINED_EXTENSION = "dataset_config.image_extension"
+CONVERTED_EXTENSION = "kitti_config.image_extension"
 CLASS_FOLDERS = {
     "classification_pyt": "dataset.train_dataset.images_dir",
     "classification_tf1": "train_config.train_dataset_path",
@@ -61,7 +64,7 @@ class Conversion:
     @cached_property
     def extension(self) -> str:
         """What the name of a picture has to end with, with its dot."""
-        return self.spec.text("kitti_config.image_extension") or ".png"
+        return self.spec.text(CONVERTED_EXTENSION) or ".png"
 
     @cached_property
     def percent_for_validation(self) -> int | float | None:

@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework, SpecContract
@@ -21,7 +20,7 @@ from taorunner.planning.plan import HOST_BACKENDS
 from taorunner.planning.spec_files import SUFFIXES
 from taorunner.planning.spec_schemas import override_misfits, schema_for
 from taorunner.planning.standing_results import standing_results
-from taorunner.planning.values import VARIABLES
+from taorunner.planning.values import STAND_INS, VARIABLES
 from taorunner.planning.weights import find_pretrained, pretrained_dir
 from taorunner.project.experiments import Experiment
 from taorunner.project.layout import check_layout
@@ -31,11 +30,6 @@ from taorunner.project.workspace import Workspace
 from taorunner.specs.check import SpecFile, check_loaded, flattened, load_spec, prepare_spec
 from taorunner.specs.schema_check import Against
 from taorunner.text import did_you_mean, printable
-
-_STAND_INS: Mapping[str, Any] = {
-    name: 1 if name == "num_gpus" else [0] if name == "gpu_ids" else f"/{name}" for name in VARIABLES
-}
-"""What the variables of a template are taken for while no run gives them values."""
 
 
 @dataclass(slots=True)
@@ -219,7 +213,7 @@ def _spec(
             yield from _overrides(project, experiment, against)
     else:
         against = checks.against(contract, missing=own_name)
-    values = {**_STAND_INS, **experiment.vars}
+    values = {**STAND_INS, **experiment.vars}
     findings = check_loaded(file, spec.format, known, against, values)
     yield from findings
     if is_train and experiment.overrides and not has_errors(findings):
