@@ -88,6 +88,8 @@ class SpecReader:
 
     def last(self, key: str) -> Read:
         """The value that counts: of a scalar that stands twice, the last one. UNKNOWN when there is none."""
+        if not self.overlay or key not in self.overlay:
+            return self.outline.last(key, self.variables)
         found = self.values(key)
         return found[-1] if found else UNKNOWN
 

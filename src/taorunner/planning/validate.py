@@ -31,6 +31,9 @@ from taorunner.specs.check import SpecFile, check_loaded, flattened, load_spec, 
 from taorunner.specs.schema_check import Against
 from taorunner.text import did_you_mean, printable
 
+_SpecName = tuple[str, Contract, SpecContract, tuple[int, str] | None]
+"""Action, contract, its spec, and the file that serves: which of the experiment's spec folders, and its name there."""
+
 
 @dataclass(slots=True)
 class _Checks:
@@ -44,6 +47,7 @@ class _Checks:
     folders: dict[Path, frozenset[str]] = field(default_factory=dict)
     weights: dict[tuple[str, str, Framework], str | None] = field(default_factory=dict)
     schemas: dict[tuple[int, bool], Against | None] = field(default_factory=dict)
+    found: dict[tuple[object, ...], tuple[_SpecName, ...]] = field(default_factory=dict)
 
     def against(self, contract: Contract, *, missing: bool) -> Against | None:
         """The schema of a contract that ``contracts_of`` gave, which are made once."""
@@ -72,6 +76,18 @@ class _Checks:
             except OSError:
                 self.folders[folder] = frozenset()
         return self.folders[folder]
+
+    def files_for(self, experiment: Experiment, contracts: Mapping[str, Contract]) -> Sequence[_SpecName]:
+        """Which file serves each action that has a spec. Told once for all experiments whose folders hold the same."""
+        names = tuple([self.names_in(folder) for folder in experiment.spec_dirs])
+        key = (id(contracts), names)  # ``contracts_of`` keeps them
+        if key not in self.found:
+            self.found[key] = tuple(
+                (action, contract, contract.spec, _find(names, contract.spec))
+                for action, contract in contracts.items()
+                if contract.spec is not None
+            )
+        return self.found[key]
 
     def missing_weights(self, repository: str, backbone: str, framework: Framework) -> str | None:
         key = (repository, backbone, framework)
@@ -170,14 +186,10 @@ def _specs(
     known = frozenset((*VARIABLES, *experiment.vars))
     loaded: dict[tuple[int, str], SpecFile | tuple[Finding, ...]] = {}
     readable: dict[str, FoundSpec] = {}
-    names = [checks.names_in(folder) for folder in experiment.spec_dirs]
-    for action, contract in contracts.items():
-        if contract.spec is None:
-            continue
-        found = _find(names, contract.spec)
+    for action, contract, spec, found in checks.files_for(experiment, contracts):
         if found is None:
-            if action == "train" and contract.spec.required and _has_folder(experiment):
-                suffix = "yaml" if contract.spec.format == "yaml" else "txt"
+            if action == "train" and spec.required and _has_folder(experiment):
+                suffix = "yaml" if spec.format == "yaml" else "txt"
                 message = f'"{experiment.name}" has no spec for train'
                 hint = f"write {experiment.spec_dirs[0]}/train.{suffix}"
                 owner = ("experiments", experiment.name)
@@ -186,7 +198,7 @@ def _specs(
         if found not in loaded:
             file = loaded[found] = load_spec(experiment.spec_dirs[found[0]] / found[1])
             yield from (
-                _spec(checks, project, experiment, contract, contract.spec, file, known)
+                _spec(checks, project, experiment, contract, spec, file, known)
                 if isinstance(file, SpecFile)
                 else file
             )

@@ -79,6 +79,13 @@ class Outline:
             return self.shape.fixed.get(key, ())
         return tuple([self._value(one, variables) for one in found])
 
+    def last(self, key: str, variables: Variables) -> Read:
+        """The last of the values at ``key``; UNKNOWN when it is absent."""
+        found = self.shape.open.get(key)
+        if found is None:
+            return self.shape.fixed.get(key, (UNKNOWN,))[-1]
+        return self._value(found[-1], variables)
+
     def starts(self, key: str) -> tuple[str | None, ...]:
         """For each value at ``key`` the variable that it starts with, as in ``$dataset_raw/image_2``."""
         values = self.shape.open.get(key) or self.shape.fixed.get(key, ())
