@@ -434,6 +434,78 @@ def test_capitals_in_labels_that_are_read_raw_are_fine(bench: Make) -> None:
     assert made.told() == []
 
 
+# networks without a scaffold: the same rules, other keys
+
+COUNTED = "categories: the background counts as one more; set it to 4"
+OTHERS = [
+    (
+        "mask_rcnn", coco, "train_batch_size: 1\ndata_config {\n  num_classes: 3\n"
+        '  val_json_file: "$dataset_raw/annotations/val.json"\n}\n',
+        ("error too-few-classes", "train.txt: num_classes: |3",
+         f'"data_config.num_classes" is 3, and val.json has 3 {COUNTED}'),
+    ),
+    (
+        "efficientdet_tf1", coco, "dataset_config {\n  num_classes: 3\n"
+        '  validation_json_file: "$dataset_raw/annotations/val.json"\n}\n',
+        ("error too-few-classes", "train.txt: num_classes: |3",
+         f'"dataset_config.num_classes" is 3, and val.json has 3 {COUNTED}'),
+    ),
+    (
+        "mask_rcnn", coco, "train_batch_size: 8\nnum_examples_per_epoch: 4\n",
+        ("warning batch-beyond-samples", "train.txt: train_batch_size: |8",
+         'a batch of 8 ("train_batch_size" 8) is more than the 4 pictures there are to train on; use 4 or less'),
+    ),
+    (
+        "multitask_classification", kitti, "training_config {\n  num_epochs: 5\n  checkpoint_interval: 2\n}\n",
+        ("warning last-epochs-lost", "train.txt: num_epochs: |5",
+         "multitask_classification saves every 2 epochs and not at the end: of 5 epochs, those after 4 are lost; "
+         'use 4 or 6 epochs, or a "training_config.checkpoint_interval" that divides 5'),
+    ),
+    (
+        "multitask_classification", kitti, "training_config {\n  num_epochs: 5\n  checkpoint_interval: 0\n}\n",
+        ("error interval-zero", "train.txt: checkpoint_interval: |0",
+         '"training_config.checkpoint_interval" is 0, which multitask_classification refuses; use 1 or more'),
+    ),
+    (
+        "lprnet", kitti, 'training_config {\n  pretrain_model_path: "$pretrained_model"\n}\n',
+        ("warning ignored-key", 'train.txt: pretrain_model_path: |"$pretrained_model"',
+         'lprnet does not read "training_config.pretrain_model_path": its weights come from the command line; '
+         "leave it out: taorunner passes the weights of repository and backbone"),
+    ),
+    (
+        "classification_tf2", folders, "dataset:\n  num_classes: 4\n  train_dataset_path: $dataset_raw/train\n",
+        ("error too-many-classes", "train.yaml: num_classes: |4",
+         '"dataset.num_classes" is 4, and DATASET/train has 3 class folders; set it to 3, or correct the dataset'),
+    ),
+    (
+        "classification_tf2", folders, "train:\n  batch_size_per_gpu: 151\ndataset:\n"
+        "  train_dataset_path: $dataset_raw/train\n",
+        ("warning batch-beyond-samples", "train.yaml: batch_size_per_gpu: |151",
+         'a batch of 151 ("train.batch_size_per_gpu" 151) is more than the 150 pictures there are to train on; '
+         "use 150 or less"),
+    ),
+    (
+        "mask2former", coco, "train:\n  num_epochs: 5\n  validation_interval: 6\n",
+        ("error interval-beyond-epochs", "train.yaml: validation_interval: |6",
+         '"train.validation_interval" is 6, and there are 5 epochs: the training stops at its start; use 5 or less'),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("head", "dataset", "text", "wanted"), OTHERS)
+def test_networks_without_a_scaffold(
+    head: str, dataset: Callable[[Path], None], text: str, wanted: tuple[str, str, str], bench: Make
+) -> None:
+    made = bench("ssd", dataset)
+    made.edit("experiments", ("head: ssd", f"head: {head}"))
+    for name in ("train", "convert"):
+        made.spec(name).unlink()
+    suffix = "yaml" if ":\n" in text else "txt"
+    (made.project / "specs" / "e" / f"train.{suffix}").write_text(text)
+    place = str(made.project / "data" / DATASET)
+    assert tuple(part.replace("DATASET", place) for part in wanted) in made.told()
+
+
 # folds, extensions
 
 
@@ -654,7 +726,7 @@ def test_a_path_that_looks_like_one_of_a_machine(path: str, bench: Make) -> None
         (
             "warning host-path",
             f"train.yaml: classmap: |'{path}'",
-            f'"{path}" is a path of this machine, which the container does not have; paths in a spec are those '
+            f'"{path}" looks like a path of this machine; paths in a spec are those '
             "inside the container: use $dataset_raw, $results_dir or $pretrained_model",
         )
     ]

@@ -95,14 +95,15 @@ class CrossChecks:
             spec.contract.framework is Framework.EMBEDDED for spec in specs.values()
         )
         mounts = self._host if on_host else self.mounts
-        overlay = overlay_of({**dict(flattened(experiment.overrides)), **typed})
+        given = {**dict(flattened(experiment.overrides)), **typed} if experiment.overrides or typed else {}
+        overlay = overlay_of(given)
         readers: dict[str, SpecReader] = {}
         for action, found in specs.items():
             spec = found.contract.spec
             outline = outline_of(found.file.text, spec.format) if spec is not None else None
             if spec is not None and outline is not None:
-                given = overlay if action == "train" else {}
-                readers[action] = SpecReader(found.file, spec.format, outline, variables, given, mounts)
+                over = overlay if action == "train" else {}
+                readers[action] = SpecReader(found.file, spec.format, outline, variables, over, mounts)
         placing = _Placing(project, experiment, typed)
         for reader in readers.values() if not on_host else ():
             yield from placing.place(reader, self._stray.faults(reader.outline.shape))
@@ -125,13 +126,8 @@ class CrossChecks:
         shape = spec.outline.shape
         if not shape.variables <= _OF_THE_DATASET or not shape.variables.isdisjoint(experiment.vars):
             return Conversion(spec, self._data)
-        key = (
-            shape,
-            spec.outline.numbers,
-            str(spec.variables["dataset"]),
-            spec.file.path.name,
-            spec.mounts is self._host,
-        )
+        dataset = spec.variables.made_of("dataset")
+        key = (shape, spec.outline.numbers, dataset, spec.file.path.name, spec.mounts.is_identity)
         if key not in self._conversions:
             self._conversions[key] = Conversion(spec, self._data)
         return self._conversions[key]
@@ -141,7 +137,7 @@ class CrossChecks:
 class _Sweep:
     """What the rules that read no numbers have said of a spec, for all specs that differ only in numbers."""
 
-    _told: dict[tuple[object, ...], dict[tuple[tuple[str, str], ...], tuple[Fault, ...]]] = field(
+    _told: dict[tuple[object, ...], dict[tuple[tuple[str, object], ...], tuple[Fault, ...]]] = field(
         default_factory=dict
     )
     _asked: dict[tuple[object, ...], frozenset[str]] = field(default_factory=dict)
@@ -166,8 +162,8 @@ class _Sweep:
         return faults
 
 
-def _values(variables: HostVariables, names: frozenset[str]) -> tuple[tuple[str, str], ...]:
-    return tuple([(name, str(variables.get(name))) for name in names])
+def _values(variables: HostVariables, names: frozenset[str]) -> tuple[tuple[str, object], ...]:
+    return tuple([(name, variables.made_of(name)) for name in names])
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ class HostPaths:
     """``mounts`` are those of containers. One for many specs: each path is looked at once."""
 
     mounts: Mounts
-    _known: dict[str, tuple[Severity, str] | None] = field(default_factory=dict)
+    _known: dict[str, tuple[Severity, str, str] | None] = field(default_factory=dict)
 
     def faults(self, shape: Shape) -> Iterator[Fault]:
         for key, index, path in shape.written_out:
@@ -37,23 +37,28 @@ class HostPaths:
                 self._known[path] = self._judged(path)
             judged = self._known[path]
             if judged is not None:
-                severity, hint = judged
-                message = f'"{printable(path)}" is a path of this machine, which the container does not have'
-                yield Fault(severity, "host-path", message, hint, key, index)
+                severity, what, hint = judged
+                yield Fault(severity, "host-path", f'"{printable(path)}" {what}', hint, key, index)
 
-    def _judged(self, path: str) -> tuple[Severity, str] | None:
-        """How sure that is and what to do; None for a path that is in order."""
+    def _judged(self, path: str) -> tuple[Severity, str, str] | None:
+        """How sure that is, what it is, and what to do; None for a path that is in order."""
         if self.mounts.to_host(path) is not None:
             return None
+        what = "is a path of this machine, which the container does not have"
         for entry in self.mounts.entries:
             source = str(entry.source)
             if path == source or path.startswith(f"{source}/"):
                 inside = f"{entry.destination}{path[len(source) :]}"
-                return Severity.ERROR, f'write "{printable(inside)}", or use {_VARIABLES}'
+                return Severity.ERROR, what, f'write "{printable(inside)}", or use {_VARIABLES}'
         if _HOMES.match(path):
-            return Severity.WARNING, f"paths in a spec are those inside the container: use {_VARIABLES}"
+            looks = "looks like a path of this machine"
+            return (
+                Severity.WARNING,
+                looks,
+                f"paths in a spec are those inside the container: use {_VARIABLES}",
+            )
         is_rooted = path.startswith("/") and path.count("/") >= 2 and "\0" not in path
         if is_rooted and not path.startswith(_CONTAINERS_OWN) and os.path.exists(path):  # noqa: PTH110 (a str)
             hint = "put it below projects/ or repositories/, or mount it in .tao_mounts.json"
-            return Severity.WARNING, hint
+            return Severity.WARNING, what, hint
         return None

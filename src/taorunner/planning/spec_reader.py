@@ -54,6 +54,12 @@ class HostVariables(Mapping[str, object]):
         """True for a variable that is a folder here, whatever it is called inside."""
         return name in _FOLDERS and name not in self._experiment.vars
 
+    def made_of(self, name: str) -> object:
+        """What decides the value of ``name``, which is had for less than the value."""
+        if name in ("dataset_raw", "dataset") and name not in self._experiment.vars:
+            return self._paths.root, self._experiment.dataset
+        return str(self.get(name))
+
     def _made(self, name: str) -> object:
         experiment = self._experiment
         if name in ("dataset_raw", "dataset"):
