@@ -6,6 +6,7 @@ Each case is a scaffold with one thing changed, checked by ``validate_projects``
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -504,6 +505,45 @@ def test_networks_without_a_scaffold(
     (made.project / "specs" / "e" / f"train.{suffix}").write_text(text)
     place = str(made.project / "data" / DATASET)
     assert tuple(part.replace("DATASET", place) for part in wanted) in made.told()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a\\0b",
+        "/workspace/projects/p/\\0",
+        "/",
+        "",
+        "$dataset_raw/../../../../../..",
+        "/dev/zero",
+        "$nope",
+        "\\u2028",
+    ],
+)
+@pytest.mark.parametrize(
+    ("head", "name", "old"),
+    [
+        ("ssd", "convert", 'root_directory_path: "$dataset_raw"'),
+        ("ssd", "convert", 'label_dir_name: "label_2"'),
+        ("dino", "train", "- image_dir: $dataset_raw/train"),
+        ("dino", "train", "json_file: $dataset_raw/annotations/train.json"),
+        ("segformer", "train", "root_dir: $dataset_raw"),
+    ],
+)
+def test_paths_that_are_none_are_no_crash(head: str, name: str, old: str, value: str, bench: Make) -> None:
+    made = bench(head)
+    made.edit(name, (old, f'{old.partition(": ")[0]}: "{value}"'))
+    assert {finding.code for finding in made.findings()} <= {
+        "unknown-variable", "wrong-type", "not-text", "syntax", "unreadable-spec", "image-extension",
+    }  # fmt: skip
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(bench: Make) -> None:
+    made = bench("dino")
+    annotations = made.project / "data" / DATASET / "annotations" / "train.json"
+    annotations.unlink()
+    os.mkfifo(annotations)
+    assert made.told() == []
 
 
 # folds, extensions

@@ -75,7 +75,7 @@ class DatasetFacts:
 def _names(folder: str) -> list[str]:
     try:
         return os.listdir(folder)
-    except (OSError, ValueError):  # a path with a zero byte is no path
+    except (OSError, ValueError):  # no folder, or no path at all
         return []
 
 
