@@ -43,7 +43,7 @@ def _measure_inside(root: Path, file: Path, times: int) -> None:
 
     from taorunner.planning.validate import validate_projects
     from taorunner.project.workspace import find_workspace
-    from taorunner.specs import check, schema_text, template
+    from taorunner.specs import check, outline, schema_text, template
 
     workspace = find_workspace(root, None, os.environ)
 
@@ -55,7 +55,8 @@ def _measure_inside(root: Path, file: Path, times: int) -> None:
             schema_text._kept_findings,
             schema_text._limits,
             schema_text._names,
-            schema_text._parts,
+            schema_text.shape_parts,
+            outline._kept_shape,
         ):
             kept.cache_clear()
         found = validate_projects(workspace, [PROJECT], os.environ)

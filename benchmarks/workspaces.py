@@ -57,7 +57,7 @@ def many(root: Path, count: int, kind: str) -> Path:
             shutil.copytree(first, folder)
             if kind in ("different", "unlike"):
                 for file in folder.iterdir():
-                    changed = file.read_text(encoding="utf-8").replace("80", str(number + 1))
+                    changed = file.read_text(encoding="utf-8").replace("80", str(10 * (number + 1)))
                     changed = f"# variation {number}\n{changed}"
                     if kind == "unlike":
                         own = f'target_class_mapping {{ key: "{name}" value: "car" }}'  # a line that no other has

@@ -20,11 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import images
 import private_daemon
 import pytest
 import rig
-
-import images
 
 HERE = Path(__file__).resolve().parent
 RIG_VARIABLE = "TAORUNNER_TEST_RIG"  # set by the process that was started, read by its xdist workers

@@ -78,6 +78,27 @@ def test_all_findings_at_once_with_their_places(cli: Cli, project: Path) -> None
     assert plain.splitlines()[-1] == "3 errors"
 
 
+def test_what_tao_would_tell_only_in_the_container_is_told_at_its_place(cli: Cli, tmp_path: Path) -> None:
+    root = tmp_path / "ws"
+    made = cli("init-project", "p", "--head", "dino", "--experiment", "e", "--workspace", root, cwd=tmp_path)
+    assert made.code == 0, made.err
+    assert cli("validate", cwd=root).out == "no problems in p\n"
+    spec = root / "projects/p/specs/e/train.yaml"
+    spec.write_text(spec.read_text().replace("checkpoint_interval: 1 ", "checkpoint_interval: 13 "))
+    done = cli("validate", cwd=root)
+    assert done.code == 3
+    line = next(
+        n for n, text in enumerate(spec.read_text().splitlines(), 1) if "checkpoint_interval: 13" in text
+    )
+    assert done.out.splitlines()[0] == (
+        f'projects/p/specs/e/train.yaml:{line}:24: error: "train.checkpoint_interval" is 13, and there are 12 epochs: '
+        "the training stops at its start [interval-beyond-epochs]"
+    )
+    assert "hint: use 12 or less" in done.out
+    refused = cli("train", "e", "--dry-run", cwd=root)
+    assert (refused.code, "interval-beyond-epochs" in refused.err) == (3, True)
+
+
 def test_strict_makes_warnings_errors(cli: Cli, project: Path) -> None:
     (
         project

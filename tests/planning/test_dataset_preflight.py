@@ -98,3 +98,20 @@ def test_other_specs_ask_anew(workspace_factory: Callable[..., Path]) -> None:
     kept.write_text(json.dumps({**value, "errors": {"label-columns": 7}}))
     (root / "projects/example_01/specs/e/train.yaml").write_text("results_dir: $results_dir\n# another\n")
     assert planned(root) == [first]
+
+
+def test_the_specs_of_the_workspaces_own_network_ask_too(workspace_factory: Callable[..., Path]) -> None:
+    root = workspace(workspace_factory, GOOD)
+    mapping = 'dataset_config { target_class_mapping { key: "dog" value: "dog" } }\n'
+    spec = root / "projects/example_01/specs/e/train.txt"
+    spec.write_text(mapping)
+    entry = "experiments:\n  e: {head: mine, dataset: d, backbone: resnet18, repository: r}\n"
+    (root / "projects/example_01/experiments.yml").write_text(entry)
+    networks = Workspace(root).networks_dir
+    experiment = load_project(Workspace(root), "example_01").experiments["e"]
+    folder = root / "projects/example_01/data/d"
+    assert DatasetPreflight(Workspace(root)).warnings("example_01", folder, experiment) == ()
+    networks.mkdir(parents=True)
+    (networks / "mine.yml").write_text("title: Mine\npurpose: detection\nlike: ssd\n")
+    (finding,) = DatasetPreflight(Workspace(root)).warnings("example_01", folder, experiment)
+    assert finding.message == 'the dataset "d" has 2 errors: class-not-mapped 1, class-without-boxes 1'

@@ -30,7 +30,7 @@ def test_other_numbers_are_as_fine(spec_format: str, tmp_path: Path) -> None:
     [
         ("80", "$epochs", "unknown-variable", 3),
         ("80", "80 {", None, None),
-        ("$results_dir", "/home/me/results", "host-path", 5),
+        ("$results_dir", "RESULTS_DIR", "placeholder", 5),
         ("5e-05", "$rate", "unknown-variable", 4),
     ],
 )

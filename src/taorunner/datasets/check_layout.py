@@ -73,7 +73,7 @@ def files_in(folder: Path) -> list[str]:
     try:
         with os.scandir(folder) as entries:
             return sorted(e.name for e in entries if not e.name.startswith(".") and e.is_file())
-    except OSError:
+    except (OSError, ValueError):  # no folder, or no path at all
         return []
 
 
@@ -81,7 +81,7 @@ def folders_in(folder: Path) -> list[str]:
     try:
         with os.scandir(folder) as entries:
             return sorted(e.name for e in entries if not e.name.startswith(".") and e.is_dir())
-    except OSError:
+    except (OSError, ValueError):  # no folder, or no path at all
         return []
 
 

@@ -9,11 +9,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from taorunner.catalog.load import load_network
 from taorunner.datasets.check_classes import ClassNeeds
 from taorunner.errors import UserFilesError
-from taorunner.planning.spec_files import SUFFIXES
-from taorunner.planning.values import VARIABLES, own_values
+from taorunner.planning.networks import Networks
+from taorunner.planning.spec_files import find_spec
+from taorunner.planning.training_facts import CONVERTED_EXTENSION, NUM_CLASSES, TRAINED_EXTENSION
+from taorunner.planning.values import STAND_INS, own_values
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import load_project
 from taorunner.project.workspace import Workspace
@@ -26,48 +27,43 @@ _SIZES = (
     ("augmentation_config.preprocessing.output_image_width", "augmentation_config.preprocessing.output_image_height"),
     ("model.input_width", "model.input_height"),
 )  # fmt: skip
-_EXTENSIONS = ("kitti_config.image_extension", "image_extension", "dataset_config.image_extension")
+_EXTENSIONS = (CONVERTED_EXTENSION, "image_extension", TRAINED_EXTENSION)
 
 
 def dataset_needs(workspace: Workspace, project: str, folder: Path) -> list[ClassNeeds]:
     """Of every experiment whose dataset is ``folder``, lies in it or around it. The same needs come once."""
     loaded = load_project(workspace, project)
+    networks = Networks(workspace.networks_dir)
     wanted = folder.resolve()
     found: list[ClassNeeds] = []
     for experiment in loaded.experiments.values():
         dataset = loaded.paths.dataset_dir(experiment.dataset).resolve()
         if not (dataset.is_relative_to(wanted) or wanted.is_relative_to(dataset)):
             continue
-        found += [need for need in experiment_needs(experiment) if need not in found]
+        found += [need for need in experiment_needs(experiment, networks) if need not in found]
     return found
 
 
-def experiment_needs(experiment: Experiment) -> list[ClassNeeds]:
-    """What its specs for training and conversion ask for."""
-    return list(_needs(experiment))
+def experiment_needs(experiment: Experiment, networks: Networks) -> list[ClassNeeds]:
+    """What its specs for training and conversion ask for; nothing where its network is not known."""
+    return list(_needs(experiment, networks))
 
 
-def _needs(experiment: Experiment) -> Iterator[ClassNeeds]:
+def _needs(experiment: Experiment, networks: Networks) -> Iterator[ClassNeeds]:
     try:
-        network = load_network(experiment.head)
+        network = networks.load(experiment.head)
         actions = [
             a for a in ("train", "dataset_convert", "convert") if a in network.actions(experiment.release)
         ]
         contracts = [network.contract(action, experiment.release) for action in actions]
     except UserFilesError:
         return
-    stand_ins = {
-        name: 1 if name == "num_gpus" else [0] if name == "gpu_ids" else f"/{name}" for name in VARIABLES
-    }
     for contract in contracts:
         if contract.spec is None:
             continue
-        path = next(
-            (folder / (stem + suffix) for folder in experiment.spec_dirs for stem in contract.spec.stems
-             for suffix in SUFFIXES[contract.spec.format] if (folder / (stem + suffix)).is_file()), None,
-        )  # fmt: skip
+        path = find_spec(experiment.spec_dirs, contract.spec)
         if path is not None:
-            values = {**stand_ins, **own_values(experiment.vars, stand_ins)}
+            values = {**STAND_INS, **own_values(experiment.vars, STAND_INS)}
             overrides = experiment.overrides if contract.action == "train" else {}
             need = _need(prepare_spec(path, contract.spec.format, values, overrides))
             if need != ClassNeeds(path, {}):
@@ -75,7 +71,7 @@ def _needs(experiment: Experiment) -> Iterator[ClassNeeds]:
 
 
 def _need(spec: PreparedSpec) -> ClassNeeds:
-    num_classes = read_number(spec, "dataset.num_classes")
+    num_classes = read_number(spec, NUM_CLASSES)
     extensions = [value for key in _EXTENSIONS if isinstance(value := read_value(spec, key), str) and value]
     sizes = [(read_number(spec, width), read_number(spec, height)) for width, height in _SIZES]
     size = next(

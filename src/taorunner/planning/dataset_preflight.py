@@ -42,7 +42,7 @@ class DatasetPreflight:
         tree = self._trees[folder]
         if tree is None:
             return ()
-        digest = f"{_VERSION} {tree} {_crc(_asked(experiment)):08x}"
+        digest = f"{_VERSION} {tree} {_crc(self._asked(experiment)):08x}"
         cache = self._workspace.state_dir / "cache" / "dataset-checks"
         kept = cache / project / f"{experiment.name}.json"
         counts = _read(kept, digest)
@@ -59,11 +59,19 @@ class DatasetPreflight:
         hint = f"taorunner dataset check {experiment.dataset} -p {project} tells where"
         return (Finding(Severity.WARNING, "dataset-faults", message, hint),)
 
+    def _asked(self, experiment: Experiment) -> str:
+        """All that the needs are made of, without reading it: settings, spec files and the workspace's own networks
+        as they are."""
+        folders = (*experiment.spec_dirs, self._workspace.networks_dir)
+        files = [list(_files(str(folder), "")) for folder in folders]
+        return repr((experiment.head, experiment.release, experiment.vars, experiment.overrides, files))
+
     def _check(self, folder: Path, experiment: Experiment) -> Counter[str]:
         from taorunner.datasets.check import check_dataset  # all readers: only where something changed
         from taorunner.planning.dataset_needs import experiment_needs
+        from taorunner.planning.networks import Networks
 
-        needs = experiment_needs(experiment)
+        needs = experiment_needs(experiment, Networks(self._workspace.networks_dir))
         key = (
             folder,
             repr([replace(need, spec=Path()) for need in needs]),
@@ -76,12 +84,6 @@ class DatasetPreflight:
             wrong = (finding.code for finding in findings if finding.severity is Severity.ERROR)
             self._counted[key] = Counter(wrong)
         return self._counted[key]
-
-
-def _asked(experiment: Experiment) -> str:
-    """All that the needs are made of, without reading it: settings, and the spec files as they are."""
-    files = [list(_files(str(folder), "")) for folder in experiment.spec_dirs]
-    return repr((experiment.head, experiment.release, experiment.vars, experiment.overrides, files))
 
 
 def _crc(text: str, before: int = 0) -> int:

@@ -46,6 +46,7 @@ class Networks:
     _files: dict[str, _OwnFile] = field(default_factory=dict)
     _loaded: dict[str, Network] = field(default_factory=dict)
     _own: tuple[str, ...] | None = None
+    _shipped: frozenset[str] = frozenset()
 
     @property
     def own(self) -> tuple[str, ...]:
@@ -62,7 +63,8 @@ class Networks:
     def load(self, name: str) -> Network:
         """Raises UserFilesError: with the nearest name, or with the findings in the workspace's file."""
         if name not in self.own:
-            if name not in network_names():
+            self._shipped = self._shipped or frozenset(network_names())
+            if name not in self._shipped:
                 hint = did_you_mean(name, self.names)
                 raise UserFilesError(f'"{printable(name)}" is not a network of the catalog', hint=hint)
             return load_network(name)

@@ -19,6 +19,7 @@ from taorunner.planning.choices import (
     key_in_spec,
     override_tokens,
 )
+from taorunner.planning.cross_checks import CrossChecks, Launch
 from taorunner.planning.dataset_preflight import DatasetPreflight
 from taorunner.planning.environment import (
     HOME_INSIDE,
@@ -29,6 +30,7 @@ from taorunner.planning.environment import (
 )  # fmt: skip
 from taorunner.planning.networks import Networks
 from taorunner.planning.outside_links import outside_link
+from taorunner.planning.overrides import typed_value
 from taorunner.planning.plan import (
     HOST_BACKENDS,
     SECRET_SPEC_DIR,
@@ -94,6 +96,7 @@ class _Planning:
     networks: Networks
     datasets: DatasetPreflight
     lock: ImageLock
+    cross: CrossChecks
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -113,8 +116,8 @@ def plan_action(
     networks = Networks(workspace.networks_dir)
     site_maker = make_site or _new_runs(workspace)
     planning = _Planning(
-        workspace, project, mounts, request, caller, site_maker, networks, DatasetPreflight(workspace),
-        read_image_lock(workspace),
+        workspace, project, mounts, request, caller, site_maker, networks,
+        DatasetPreflight(workspace), read_image_lock(workspace), CrossChecks(mounts),
     )  # fmt: skip
     planning.findings += [f for f in project.findings if concerns(f, project, request.experiments)]
     items: list[PlannedRun] = []
@@ -180,6 +183,11 @@ def _plan_one(planning: _Planning, experiment: Experiment) -> PlannedRun | None:
     spec = _spec(planning, experiment, contract, values, gpus)
     prepared, spec_path = spec.prepared, spec.path
     here += spec.findings
+    if prepared is not None and prepared.text is not None and spec_path is not None:
+        typed = {key: typed_value(key, text) for key, text in spec.sets.items()}
+        launch = Launch(gpus.count, backend, typed)
+        crossed = planning.cross.before(contract, spec_path, network, planning.project, experiment, launch)
+        here += [_placed(planning, experiment, finding) for finding in crossed]
     run_inside = str(site.run_dir / "input") if on_host else RUN_INSIDE
     if prepared is not None and prepared.text is not None and spec_path is not None:
         is_private = key_in_spec(contract) is not None and values.arguments.pop("key", None) is not None

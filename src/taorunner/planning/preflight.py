@@ -57,6 +57,8 @@ def _training(contract: Contract, results: Path, experiment: str, *, overwrite: 
     if checkpoints:
         count = "a checkpoint" if len(checkpoints) == 1 else f"{len(checkpoints)} checkpoints"
         message = f"{results} already holds {count} of an earlier training"
+        if contract.checkpoints.resume is ResumeRule.AUTO:
+            message += ", which TAO itself would go on from without a word"
         hint = _AFRESH
         if contract.checkpoints.resume is not ResumeRule.NONE:
             hint = f"--resume (or taorunner resume {experiment}) goes on from the newest one; {_AFRESH}"

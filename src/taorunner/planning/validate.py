@@ -10,12 +10,12 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework, SpecContract
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.choices import choose_gpus
+from taorunner.planning.cross_checks import CROSS_CHECKED, CrossChecks, FoundSpec
 from taorunner.planning.networks import Networks
 from taorunner.planning.outside_links import outside_link
 from taorunner.planning.plan import HOST_BACKENDS
@@ -24,7 +24,8 @@ from taorunner.planning.secret_sources import secret_findings
 from taorunner.planning.spec_files import SUFFIXES
 from taorunner.planning.spec_of_action import spec_of_action
 from taorunner.planning.spec_schemas import schema_for
-from taorunner.planning.values import VARIABLES, own_values
+from taorunner.planning.standing_results import standing_results
+from taorunner.planning.values import STAND_INS, VARIABLES, own_values
 from taorunner.planning.weights import find_pretrained, pretrained_dir
 from taorunner.project.experiments import Experiment
 from taorunner.project.image_lock import read_image_lock
@@ -32,14 +33,12 @@ from taorunner.project.layout import check_layout
 from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.workspace import Workspace
-from taorunner.specs.check import check_template
+from taorunner.specs.check import SpecFile, check_loaded, load_spec
 from taorunner.specs.schema_check import Against
 from taorunner.text import did_you_mean, printable
 
-_STAND_INS: Mapping[str, Any] = {
-    name: 1 if name == "num_gpus" else [0] if name == "gpu_ids" else f"/{name}" for name in VARIABLES
-}
-"""What the variables of a template are taken for while no run gives them values."""
+_SpecName = tuple[str, Contract, SpecContract, tuple[int, str] | None]
+"""Action, contract, its spec, and the file that serves: which of the experiment's spec folders, and its name there."""
 
 
 @dataclass(slots=True)
@@ -48,12 +47,13 @@ class _Checks:
 
     workspace: Workspace
     networks: Networks
-    mounts: Mounts
+    cross: CrossChecks
     heads: frozenset[str] = field(init=False)
     contracts: dict[tuple[str, str | None], dict[str, Contract]] = field(default_factory=dict)
     folders: dict[Path, frozenset[str]] = field(default_factory=dict)
     weights: dict[tuple[str, str, Framework], str | None] = field(default_factory=dict)
     schemas: dict[tuple[int, bool], Against | None] = field(default_factory=dict)
+    found: dict[tuple[object, ...], tuple[_SpecName, ...]] = field(default_factory=dict)
 
     def against(self, contract: Contract, *, missing: bool) -> Against | None:
         """The schema of a contract that ``contracts_of`` gave, which are made once."""
@@ -83,6 +83,18 @@ class _Checks:
                 self.folders[folder] = frozenset()
         return self.folders[folder]
 
+    def files_for(self, experiment: Experiment, contracts: Mapping[str, Contract]) -> Sequence[_SpecName]:
+        """Which file serves each action that has a spec. Told once for all experiments whose folders hold the same."""
+        names = tuple([self.names_in(folder) for folder in experiment.spec_dirs])
+        key = (id(contracts), names)  # ``contracts_of`` keeps them
+        if key not in self.found:
+            self.found[key] = tuple(
+                (action, contract, contract.spec, _find(names, contract.spec))
+                for action, contract in contracts.items()
+                if contract.spec is not None
+            )
+        return self.found[key]
+
     def missing_weights(self, repository: str, backbone: str, framework: Framework) -> str | None:
         key = (repository, backbone, framework)
         if key not in self.weights:
@@ -96,10 +108,11 @@ def validate_projects(
     workspace: Workspace, names: Sequence[str], environ: Mapping[str, str], *, strict: bool = False
 ) -> list[Finding]:
     """All findings of all projects. ``strict`` turns warnings into errors."""
-    checks = _Checks(workspace, Networks(workspace.networks_dir), load_mounts(workspace, environ))
-    findings = [*checks.mounts.findings, *checks.networks.check(), *read_image_lock(workspace).findings]
+    mounts = load_mounts(workspace, environ)
+    checks = _Checks(workspace, Networks(workspace.networks_dir), CrossChecks(mounts))
+    findings = [*mounts.findings, *checks.networks.check(), *read_image_lock(workspace).findings]
     for name in names:
-        findings += _validate(checks, load_project(workspace, name))
+        findings += _validate(checks, load_project(workspace, name), mounts)
     if strict:
         findings = [_strict(finding) for finding in findings]
     return list(dict.fromkeys(findings))
@@ -109,7 +122,7 @@ def _strict(finding: Finding) -> Finding:
     return replace(finding, severity=Severity.ERROR) if finding.severity is Severity.WARNING else finding
 
 
-def _validate(checks: _Checks, project: Project) -> Iterator[Finding]:
+def _validate(checks: _Checks, project: Project, mounts: Mounts) -> Iterator[Finding]:
     yield from project.findings
     for name in project.names:
         head = project.head_of(name)
@@ -135,7 +148,7 @@ def _validate(checks: _Checks, project: Project) -> Iterator[Finding]:
     if project.experiments or project.paths.experiments_file.exists():
         yield from check_layout(project, spec_names)
     if any(experiment.backend not in HOST_BACKENDS for experiment in project.experiments.values()):
-        yield from _covered(project, checks.mounts)
+        yield from _covered(project, mounts)
 
 
 def _unknown_head(project: Project, name: str, head: str, heads: Iterable[str]) -> Finding:
@@ -166,46 +179,63 @@ def _experiment(
         place = ("experiments", experiment.name, "backend")
         message = f'"{network.name}" runs only on the embedded backend, not on "{experiment.backend}"'
         yield project.finding(Severity.ERROR, "wrong-backend", message, place, hint="leave backend out")
+    yield from _specs(checks, project, experiment, contracts)
+    if experiment.name in checks.names_in(project.paths.models_dir):
+        yield from standing_results(
+            checks.workspace, project, experiment, network, contracts, checks.cross.mounts
+        )
+
+
+def _specs(
+    checks: _Checks, project: Project, experiment: Experiment, contracts: Mapping[str, Contract]
+) -> Iterator[Finding]:
+    """Each file once, however many actions read it; then what of them does not go together."""
     known = frozenset((*VARIABLES, *experiment.vars))
-    seen: set[Path] = set()
-    folders = [(folder, checks.names_in(folder)) for folder in experiment.spec_dirs]
-    for action, contract in contracts.items():
-        if contract.spec is None:
-            continue
-        path_found = _find(folders, contract.spec)
-        if path_found is None:
-            if action == "train" and contract.spec.required and _has_folder(experiment):
-                suffix = "yaml" if contract.spec.format == "yaml" else "txt"
+    loaded: dict[tuple[int, str], SpecFile | tuple[Finding, ...]] = {}
+    readable: dict[str, FoundSpec] = {}
+    for action, contract, spec, found in checks.files_for(experiment, contracts):
+        if found is None:
+            if action == "train" and spec.required and _has_folder(experiment):
+                suffix = "yaml" if spec.format == "yaml" else "txt"
                 message = f'"{experiment.name}" has no spec for train'
                 hint = f"write {experiment.spec_dirs[0]}/train.{suffix}"
                 owner = ("experiments", experiment.name)
                 yield project.finding(Severity.ERROR, "missing-spec", message, owner, hint=hint, of_key=True)
-        elif path_found not in seen:
-            seen.add(path_found)
-            outside = outside_link(path_found, checks.workspace, checks.mounts)
-            if outside is not None:
-                yield outside
-                continue
-            # a spec found under the name of another action need not have what this one reads
-            own_name = path_found.stem == contract.spec.stems[0]
-            if experiment.overrides:
-                yield from _with_overrides(
-                    project, experiment, contract, missing=own_name, first=len(seen) == 1
-                )
-                continue
-            against = checks.against(contract, missing=own_name)
-            values = {**_STAND_INS, **own_values(experiment.vars, _STAND_INS)}
-            yield from check_template(path_found, contract.spec.format, known, against, values)
+            continue
+        if found not in loaded:
+            path = experiment.spec_dirs[found[0]] / found[1]
+            outside = outside_link(path, checks.workspace, checks.cross.mounts)
+            file = loaded[found] = (outside,) if outside is not None else load_spec(path)
+            first = len(loaded) == 1
+            yield from (
+                _spec(checks, project, experiment, contract, spec, file, known, first=first)
+                if isinstance(file, SpecFile)
+                else file
+            )
+        elif action in CROSS_CHECKED:
+            file = loaded[found]
+        else:
+            continue
+        if isinstance(file, SpecFile):
+            readable[action] = FoundSpec(contract, file)
+    yield from checks.cross.check(project, experiment, readable)
 
 
-def _with_overrides(
-    project: Project, experiment: Experiment, contract: Contract, *, missing: bool, first: bool
-) -> Iterator[Finding]:
-    """The spec with what is set in it. Overrides that no spec of the network takes are told with the first one."""
-    values = {**_STAND_INS, **own_values(experiment.vars, _STAND_INS)}
+def _spec(
+    checks: _Checks, project: Project, experiment: Experiment, contract: Contract, spec: SpecContract,
+    file: SpecFile, known: frozenset[str], *, first: bool,
+) -> Sequence[Finding]:  # fmt: skip
+    """Overrides that no spec of the network takes are told with the ``first`` one."""
+    # a spec found under the name of another action need not have what this one reads
+    own_name = file.path.stem == spec.stems[0]
+    values = {**STAND_INS, **own_values(experiment.vars, STAND_INS)}
+    if not experiment.overrides:
+        against = checks.against(contract, missing=own_name)
+        return check_loaded(file, spec.format, known, against, values)
     gpus = choose_gpus(experiment, ActionRequest(contract.action, (experiment.name,)), contract)
-    spec = spec_of_action(project, experiment, contract, values, gpus, {}, missing=missing, all_keys=first)
-    yield from spec.findings
+    return spec_of_action(
+        project, experiment, contract, values, gpus, {}, missing=own_name, all_keys=first
+    ).findings
 
 
 def _needs(project: Project, experiment: Experiment, network: Network) -> Iterator[Finding]:
@@ -218,14 +248,14 @@ def _needs(project: Project, experiment: Experiment, network: Network) -> Iterat
             )
 
 
-def _find(folders: Sequence[tuple[Path, frozenset[str]]], spec: SpecContract) -> Path | None:
-    """``folders`` with the names of what is in them."""
-    for folder, names in folders:
-        if names:
+def _find(names: Sequence[frozenset[str]], spec: SpecContract) -> tuple[int, str] | None:
+    """Which of the folders, whose ``names`` are given, has the spec, and its name there."""
+    for number, there in enumerate(names):
+        if there:
             for stem in spec.stems:
                 for suffix in SUFFIXES[spec.format]:
-                    if f"{stem}{suffix}" in names:
-                        return folder / f"{stem}{suffix}"
+                    if f"{stem}{suffix}" in there:
+                        return number, f"{stem}{suffix}"
     return None
 
 

@@ -29,6 +29,11 @@ VARIABLES = (
 )  # fmt: skip
 """Names a spec template may use besides the experiment's own ``vars``. Part of the interface."""
 
+STAND_INS: Mapping[str, Any] = {
+    name: 1 if name == "num_gpus" else [0] if name == "gpu_ids" else f"/{name}" for name in VARIABLES
+}
+"""What the variables of a template are taken for while no run gives them values."""
+
 _RECORD_PREFIX = "tfrecord"
 _ONNX_SUFFIXES = (".onnx", ".etlt", ".uff")
 

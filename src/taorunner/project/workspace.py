@@ -59,16 +59,16 @@ class ProjectPaths:
 
     def dataset_dir(self, dataset: str) -> Path:
         """``dataset`` as in experiments.yml: one or more segments joined by ``/``."""
-        return self.data_dir / dataset
+        return self.root.joinpath("data", dataset)
 
     def tfrecords_dir(self, experiment: str) -> Path:
-        return self.data_dir / f"tfrecords_{experiment}"
+        return self.root.joinpath("data", f"tfrecords_{experiment}")
 
     def results_dir(self, experiment: str) -> Path:
-        return self.models_dir / experiment
+        return self.root.joinpath("models", experiment)
 
     def spec_dir(self, experiment: str) -> Path:
-        return self.specs_dir / experiment
+        return self.root.joinpath("specs", experiment)
 
 
 @dataclass(frozen=True, slots=True)

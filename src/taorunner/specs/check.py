@@ -38,8 +38,7 @@ _PLACEHOLDERS = (
 _PLACEHOLDER = re.compile(
     rf"(?<![A-Za-z0-9_$])(?<!\$\{{)(?:{'|'.join(_PLACEHOLDERS)})(?![A-Za-z0-9_])|/path/to/|/PATH_TO_"
 )
-_HOST_PATH = re.compile(r"(?<![A-Za-z0-9_./$}])(?:/home/[^/\s\"']+/|/Users/[^/\s\"']+/|[A-Za-z]:\\)")
-_SHOWN_PER_KIND = 5
+_SHOWN_PLACEHOLDERS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +95,27 @@ def check_template(
     it differs from one only in numbers.
     """
     loaded = load_spec(path)
-    if not isinstance(loaded, SpecFile):
-        return loaded
+    return (
+        check_loaded(loaded, spec_format, known_names, against, values)
+        if isinstance(loaded, SpecFile)
+        else loaded
+    )
+
+
+def check_loaded(
+    loaded: SpecFile,
+    spec_format: str,
+    known_names: Collection[str],
+    against: Against | None = None,
+    values: Mapping[str, Value] | None = None,
+) -> tuple[Finding, ...]:
+    """The same for a file that has been read."""
     names = known_names if isinstance(known_names, frozenset) else frozenset(known_names)
     look = _kept_findings if len(loaded.text) <= _LARGE else _findings
     findings = look(loaded.text, spec_format, names)
     if against is not None and not has_errors(findings):
         findings = (*findings, *check_schema(loaded.text, against, values or {}))
-    return tuple(replace(finding, file=path) for finding in findings)
+    return tuple(replace(finding, file=loaded.path) for finding in findings)
 
 
 def prepare_spec(
@@ -124,7 +136,7 @@ def prepare_spec(
         return PreparedSpec(path, spec_format, None, loaded)
     template = parse_template(loaded.text, spec_format)
     rendered = render(template, values)
-    findings = [*rendered.findings, *_habits(template)]
+    findings = [*rendered.findings, *_placeholders(template)]
     text = rendered.text
     if not has_errors(findings):
         problem = _syntax_problem(text, spec_format)
@@ -235,7 +247,7 @@ def _module(spec_format: str) -> Any:
 
 def _findings(text: str, spec_format: str, names: frozenset[str]) -> tuple[Finding, ...]:
     template = parse_template(text, spec_format)
-    return (*template.problems, *template.unknown_names(names), *_habits(template))
+    return (*template.problems, *template.unknown_names(names), *_placeholders(template))
 
 
 @lru_cache(maxsize=512)
@@ -249,33 +261,19 @@ def _kept_findings(text: str, spec_format: str, names: frozenset[str]) -> tuple[
 _findings_of_shape = lru_cache(maxsize=512)(_findings)
 
 
-def _habits(template: SpecTemplate) -> tuple[Finding, ...]:
-    """Warnings about what is legal but will hardly work inside a container."""
-    findings: list[Finding] = []
+def _placeholders(template: SpecTemplate) -> Iterator[Finding]:
+    """Words of an example that were left in: legal, but they will hardly work."""
     lines = Lines(template.text)
-    findings += _matches(
-        template, lines, _PLACEHOLDER, "placeholder", '"{}" is a placeholder of an example',
-        "replace it, for example by $results_dir, $dataset_raw or $pretrained_model",
-    )  # fmt: skip
-    findings += _matches(
-        template, lines, _HOST_PATH, "host-path", '"{}" looks like a path of this machine',
-        "paths in a spec are those inside the container: use $dataset_raw, $results_dir or $pretrained_model",
-    )  # fmt: skip
-    return tuple(findings)
-
-
-def _matches(
-    template: SpecTemplate, lines: Lines, pattern: re.Pattern[str], code: str, message: str, hint: str
-) -> Iterator[Finding]:
     shown = 0
-    for match in pattern.finditer(template.text):
-        if shown == _SHOWN_PER_KIND:
+    for match in _PLACEHOLDER.finditer(template.text):
+        if shown == _SHOWN_PLACEHOLDERS:
             return
         if not _in_comment(template.comments, match.start()):
             shown += 1
             line, column = lines.place(match.start())
-            found = message.format(printable(match.group()))
-            yield Finding(Severity.WARNING, code, found, hint, None, line, column)
+            message = f'"{printable(match.group())}" is a placeholder of an example'
+            hint = "replace it, for example by $results_dir, $dataset_raw or $pretrained_model"
+            yield Finding(Severity.WARNING, "placeholder", message, hint, None, line, column)
 
 
 def _in_comment(comments: Sequence[tuple[int, int]], offset: int) -> bool:

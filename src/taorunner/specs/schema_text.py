@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from taorunner.errors import Finding, has_errors
@@ -31,16 +32,33 @@ _LARGE = 256 * 1024  # texts above this many characters are not kept
 _Used = tuple[tuple[str, Value], ...]
 
 
+@dataclass(slots=True)
+class _Held:
+    """What the ``index``-th number of a shape has to be, and those that were found ``fine``: a sweep varies few."""
+
+    index: int
+    limit: Limit
+    fine: set[str] = field(default_factory=set)
+
+    def allows(self, number: str) -> bool:
+        if number in self.fine:
+            return True
+        if not self.limit.allows(number):
+            return False
+        self.fine.add(number)
+        return True
+
+
 def shape_of(text: str, spec_format: str) -> str:
     """The text without its numbers and, where that is safe, its comments.
 
     In YAML a line that begins with # may belong to a text, which may hold variables.
     """
-    return _parts(text, spec_format)[0]
+    return shape_parts(text, spec_format)[0]
 
 
 @lru_cache(maxsize=8)
-def _parts(text: str, spec_format: str) -> tuple[str, list[str]]:
+def shape_parts(text: str, spec_format: str) -> tuple[str, list[str]]:
     """The shape and the numbers that it lacks. Kept for a moment: a text is asked for twice in a row."""
     parts = NUMBER.split(COMMENT_LINE.sub("#", text) if spec_format == "prototxt" else text)
     numbers = parts[2::3]
@@ -78,9 +96,9 @@ def check_rendered(rendered: Rendered, against: Against) -> tuple[Finding, ...]:
 
 
 def _quick_findings(text: str, against: Against, used: _Used) -> tuple[Finding, ...]:
-    shape, numbers = _parts(text, against.schema.format)
+    shape, numbers = shape_parts(text, against.schema.format)
     limits = _limits(shape, against, used)
-    if limits is not None and all(limit.allows(numbers[place]) for place, limit in limits):
+    if limits is not None and all(one.allows(numbers[one.index]) for one in limits):
         return ()
     rendered = _render(text, against, used)
     return () if rendered is None else check_rendered(rendered, against)
@@ -90,7 +108,7 @@ _kept_findings = lru_cache(maxsize=512)(_quick_findings)
 
 
 @lru_cache(maxsize=512)
-def _limits(shape: str, against: Against, used: _Used) -> tuple[tuple[int, Limit], ...] | None:
+def _limits(shape: str, against: Against, used: _Used) -> tuple[_Held, ...] | None:
     """For the numbers of the shape that are not free what they have to be; None when there is more to tell."""
     rendered = _render(shape, against, used)
     walk = _walk(rendered.text, against) if rendered is not None else None
@@ -101,7 +119,7 @@ def _limits(shape: str, against: Against, used: _Used) -> tuple[tuple[int, Limit
     judged = limits.keys() & set(places)
     if any(rendered.origin(problem.offset) not in judged for problem in walk.problems):
         return None
-    return tuple((index, limits[place]) for index, place in enumerate(places) if place in limits)
+    return tuple(_Held(index, limits[place]) for index, place in enumerate(places) if place in limits)
 
 
 def _render(text: str, against: Against, used: _Used) -> Rendered | None:

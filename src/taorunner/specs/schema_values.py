@@ -138,7 +138,7 @@ def proto_misfit(key: Key, scalar: ProtoScalar, name: str) -> Misfit | None:
 
 def _beyond(key: Key, value: Any, name: str) -> Misfit | None:
     if key.kind in ("int", "float") and isinstance(value, (int, float, str)):
-        number = float(value)
+        number = _as_float(value)
         if number == -1 and name.endswith("batch_size"):
             return None  # any size, in export and gen_trt_engine; NVIDIA's own specs have it
         if (key.least is not None and number < key.least) or (key.most is not None and number > key.most):
@@ -194,6 +194,13 @@ def _number(value: float | None) -> str:
 
 def _lower(shown: str) -> str:
     return shown.lower() if shown in ("True", "False") else shown
+
+
+def _as_float(value: int | float | str) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # a whole number of more than 308 digits
+        return float("-inf" if str(value)[:1] == "-" else "inf")
 
 
 def _is_float(text: str) -> bool:

@@ -1,0 +1,64 @@
+"""Which paths in a spec are paths of this machine, where one of the container belongs?
+
+Source: tao/peers.md (host paths passed in: "path is correct but doesn't exist").
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from taorunner.errors import Severity
+from taorunner.planning.training_facts import Fault
+from taorunner.project.mounts import Mounts
+from taorunner.specs.outline import Shape
+from taorunner.text import printable
+
+_HOMES = re.compile(r"(?:/home/[^/\s]+/|/Users/[^/\s]+/|[A-Za-z]:\\)")
+_CONTAINERS_OWN = (
+    "/usr/", "/opt/", "/tmp/", "/etc/", "/dev/", "/proc/", "/sys/", "/bin/", "/lib/", "/var/", "/run/", "/root/",
+)  # fmt: skip
+"""Folders of any Linux: that one of them is here too says nothing."""
+_VARIABLES = "$dataset_raw, $results_dir or $pretrained_model"
+
+
+@dataclass(slots=True)
+class HostPaths:
+    """``mounts`` are those of containers. One for many specs: each path is looked at once."""
+
+    mounts: Mounts
+    _known: dict[str, tuple[Severity, str, str] | None] = field(default_factory=dict)
+
+    def faults(self, shape: Shape) -> Iterator[Fault]:
+        for key, index, path in shape.written_out:
+            if path not in self._known:
+                self._known[path] = self._judged(path)
+            judged = self._known[path]
+            if judged is not None:
+                severity, what, hint = judged
+                yield Fault(severity, "host-path", f'"{printable(path)}" {what}', hint, key, index)
+
+    def _judged(self, path: str) -> tuple[Severity, str, str] | None:
+        """How sure that is, what it is, and what to do; None for a path that is in order."""
+        if self.mounts.to_host(path) is not None:
+            return None
+        what = "is a path of this machine, which the container does not have"
+        for entry in self.mounts.entries:
+            source = str(entry.source)
+            if path == source or path.startswith(f"{source}/"):
+                inside = f"{entry.destination}{path[len(source) :]}"
+                return Severity.ERROR, what, f'write "{printable(inside)}", or use {_VARIABLES}'
+        if _HOMES.match(path):
+            looks = "looks like a path of this machine"
+            return (
+                Severity.WARNING,
+                looks,
+                f"paths in a spec are those inside the container: use {_VARIABLES}",
+            )
+        is_rooted = path.startswith("/") and path.count("/") >= 2 and "\0" not in path
+        if is_rooted and not path.startswith(_CONTAINERS_OWN) and os.path.exists(path):  # noqa: PTH110 (a str)
+            hint = "put it below projects/ or repositories/, or mount it in .tao_mounts.json"
+            return Severity.WARNING, what, hint
+        return None

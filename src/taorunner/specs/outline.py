@@ -1,0 +1,236 @@
+"""What does a spec template say, key by key, and where? One view of YAML and protobuf text, for checks.
+
+A key is dotted and has no numbers in it: what stands several times, or in a list, is several values of one key
+(``dataset_config.target_class_mapping.key``). Variables stay in the values and are told apart from text, so that a
+template is read once for all experiments. Specs that differ only in numbers are read once, too: a sweep of a
+thousand texts costs one parse, and for each text one look at the numbers that are asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+
+from taorunner.errors import has_errors
+from taorunner.specs.places import SpecProblemError
+from taorunner.specs.prototxt_nodes import ProtoList, ProtoMessage, ProtoScalar, parse_prototxt
+from taorunner.specs.schema_text import COMMENT_LINE, NUMBER, shape_parts
+from taorunner.specs.template import Rendered, parse_template, render
+from taorunner.specs.yaml_tree import YamlNode, read_tree
+from taorunner.yaml_nodes import read_yaml, resolve_scalar
+
+_MARK = re.compile(r"@\{([A-Za-z_][A-Za-z0-9_]*)\}@")
+_LARGE = 256 * 1024
+
+
+class Unknown:
+    """Stands for a value that only the container will know: OmegaConf's, or a variable without a value."""
+
+
+UNKNOWN = Unknown()
+
+Value = str | int | float | bool | None
+Read = Value | Unknown
+Variables = Mapping[str, object]
+_Row = tuple[str, Read, int]
+"""(key, value, offset in the rendered text)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """A value that is the ``index``-th number of the text."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shape:
+    """What all texts have in common that differ only in numbers; there is one for all of them.
+
+    ``fixed`` maps a dotted key to its values, in the order of the text, where each text says the same to every
+    experiment. ``open`` has the others: numbers fill the slots, variables the marks. ``variables`` are the names used.
+
+    ``written_out`` are the texts that may be paths, up to the first variable: (key, which of its values, text).
+    """
+
+    fixed: Mapping[str, tuple[Read, ...]]
+    open: Mapping[str, tuple[Read | _Slot, ...]]
+    variables: frozenset[str]
+    written_out: tuple[tuple[str, int, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """One text: its shape and its numbers."""
+
+    shape: Shape
+    numbers: tuple[str, ...]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.shape.fixed or key in self.shape.open
+
+    def values(self, key: str, variables: Variables) -> tuple[Read, ...]:
+        """All values at ``key``, with ``variables`` in place; empty when it is absent."""
+        found = self.shape.open.get(key)
+        if found is None:
+            return self.shape.fixed.get(key, ())
+        return tuple([self._value(one, variables) for one in found])
+
+    def last(self, key: str, variables: Variables) -> Read:
+        """The last of the values at ``key``; UNKNOWN when it is absent."""
+        found = self.shape.open.get(key)
+        if found is None:
+            return self.shape.fixed.get(key, (UNKNOWN,))[-1]
+        return self._value(found[-1], variables)
+
+    def starts(self, key: str) -> tuple[str | None, ...]:
+        """For each value at ``key`` the variable that it starts with, as in ``$dataset_raw/image_2``."""
+        values = self.shape.open.get(key) or self.shape.fixed.get(key, ())
+        matches = (_MARK.match(value) if isinstance(value, str) else None for value in values)
+        return tuple([match[1] if match else None for match in matches])
+
+    def slot(self, key: str, index: int) -> int | None:
+        """Which number of the text the ``index``-th value at ``key`` is; None when it is none."""
+        values = self.shape.open.get(key, ())
+        value = values[index] if index < len(values) else None
+        return value.index if isinstance(value, _Slot) else None
+
+    def _value(self, value: Read | _Slot, variables: Variables) -> Read:
+        if isinstance(value, _Slot):
+            read = resolve_scalar(self.numbers[value.index])
+            return read if isinstance(read, (int, float)) else UNKNOWN
+        return _filled(value, variables) if isinstance(value, str) else value
+
+
+def outline_of(text: str, spec_format: str) -> Outline | None:
+    """The outline of a template; None for one that cannot be read, which ``check_template`` tells."""
+    if len(text) > _LARGE:
+        whole = _shape(text, spec_format, has_slots=False)
+        return None if whole is None else Outline(whole, ())
+    shape, numbers = shape_parts(text, spec_format)
+    known = _kept_shape(shape, spec_format)
+    return None if known is None else Outline(known, tuple(numbers))
+
+
+def place_of(text: str, spec_format: str, key: str, index: int = 0) -> tuple[int, int] | None:
+    """Line and column in the template of the ``index``-th value at ``key``.
+
+    A number is found without reading the text anew: a whole sweep may have the same fault.
+    """
+    outline = outline_of(text, spec_format)
+    slot = outline.slot(key, index) if outline is not None else None
+    if slot is not None:
+        # a comment line keeps its place when it is cut short, so lines and columns are those of the text
+        bare = COMMENT_LINE.sub("#", text) if spec_format == "prototxt" else text
+        start = next(islice(NUMBER.finditer(bare), slot, None)).start(2)
+        return bare.count("\n", 0, start) + 1, start - bare.rfind("\n", 0, start)
+    rendered = _marked(text, spec_format)
+    if rendered is None:
+        return None
+    offsets = [offset for name, _, offset in _rows(rendered) or () if name == key]
+    return rendered.locate(offsets[index]) if index < len(offsets) else None
+
+
+def _shape(text: str, spec_format: str, *, has_slots: bool) -> Shape | None:
+    rendered = _marked(text, spec_format)
+    rows = None if rendered is None else _rows(rendered)
+    if rendered is None or rows is None:
+        return None
+    found = enumerate(NUMBER.finditer(text)) if has_slots else ()
+    slots = {match.start(2): index for index, match in found}
+    keys: dict[str, list[Read | _Slot]] = {}
+    for key, value, offset in rows:
+        index = slots.get(rendered.origin(offset)) if value == 0 and value is not False else None
+        keys.setdefault(key, []).append(value if index is None else _Slot(index))
+    fixed: dict[str, tuple[Read, ...]] = {}
+    for key, values in keys.items():
+        if not any(_is_open(value) for value in values):
+            fixed[key] = tuple(value for value in values if not isinstance(value, _Slot))
+    written_out = tuple(
+        (key, index, start)
+        for key, values in keys.items()
+        for index, value in enumerate(values)
+        if isinstance(value, str) and ("/" in (start := value.partition("@{")[0]) or "\\" in start)
+    )
+    rest = {key: tuple(values) for key, values in keys.items() if key not in fixed}
+    names = (_MARK.findall(value) for values in rest.values() for value in values if isinstance(value, str))
+    return Shape(fixed, rest, frozenset(name for found in names for name in found), written_out)
+
+
+@lru_cache(maxsize=512)
+def _kept_shape(shape: str, spec_format: str) -> Shape | None:
+    return _shape(shape, spec_format, has_slots=True)
+
+
+def _is_open(value: Read | _Slot) -> bool:
+    return isinstance(value, _Slot) or (isinstance(value, str) and "@{" in value)
+
+
+def _marked(text: str, spec_format: str) -> Rendered | None:
+    """The template with a mark for each variable, which can be read whatever the values will be."""
+    template = parse_template(text, spec_format)
+    names = {use.name for use in template.variables} - {"$"}
+    rendered = render(template, {name: f"@{{{name}}}@" for name in names})
+    return None if has_errors(rendered.findings) else rendered
+
+
+def _rows(rendered: Rendered) -> list[_Row] | None:
+    if rendered.template.format == "prototxt":
+        try:
+            return list(_proto_rows(parse_prototxt(rendered.text)))
+        except SpecProblemError:
+            return None
+    if read_yaml(rendered.text).problems:
+        return None
+    root = read_tree(rendered.text)
+    return [] if root is None else list(_yaml_rows(root))
+
+
+def _proto_rows(root: ProtoMessage) -> Iterator[_Row]:
+    pending: list[tuple[str, ProtoMessage | ProtoScalar | ProtoList, int]] = [("", root, 0)]
+    while pending:
+        key, node, start = pending.pop()
+        if isinstance(node, ProtoScalar):
+            yield key, node.value, node.start
+        elif isinstance(node, ProtoList):
+            pending.extend((key, item, item.start) for item in reversed(node.items))
+        else:
+            yield key, None, start
+            prefix = f"{key}." if key else ""
+            pending.extend((prefix + one.name, one.value, one.start) for one in reversed(node.fields))
+
+
+def _yaml_rows(root: YamlNode) -> Iterator[_Row]:
+    pending = [("", root)]
+    while pending:
+        key, node = pending.pop()
+        if node.kind == "scalar":
+            yield key, _yaml_value(node), node.start
+        elif node.kind == "sequence":
+            pending.extend((key, item) for item in reversed(node.values))
+        elif node.kind == "mapping":
+            yield key, None, node.start
+            prefix = f"{key}." if key else ""
+            pairs = list(zip(node.keys, node.values, strict=True))
+            pending.extend((prefix + name.value, value) for name, value in reversed(pairs))
+        else:
+            yield key, UNKNOWN, node.start  # an alias
+
+
+def _yaml_value(node: YamlNode) -> Read:
+    if "${" in node.value:
+        return UNKNOWN  # OmegaConf's: ours are marks by now
+    return node.value if node.style else resolve_scalar(node.value)
+
+
+def _filled(value: str, variables: Variables) -> Read:
+    whole = _MARK.fullmatch(value)
+    if whole is not None:
+        found = variables.get(whole[1], UNKNOWN)
+        return found if isinstance(found, (str, int, float, bool)) else UNKNOWN
+    if any(match[1] not in variables for match in _MARK.finditer(value)):
+        return UNKNOWN
+    return _MARK.sub(lambda match: str(variables[match[1]]), value)
