@@ -83,7 +83,7 @@ def find_overrides(
             if one.place is not None and (is_elsewhere or not all_keys):
                 continue
         if misfit is not None:
-            found.findings.append(_told(project, one, misfit))
+            found.findings.append(_told(project, _at_fault(one, schema), misfit))
         found.items.append(one)
     return found
 
@@ -168,6 +168,19 @@ def typed_value(key: str, text: str) -> object:
 def _covers(one: Edit, other: Edit) -> bool:
     """True where setting ``one`` leaves nothing of what ``other`` set."""
     return other.steps[: len(one.steps)] == one.steps
+
+
+def _at_fault(one: Override, schema: Schema | None) -> Override:
+    """The same with the place of the section that is wrong, where the key is written in several parts."""
+    if schema is None or one.place is None:
+        return one
+    base, written = one.place[:3], one.place[3:]
+    steps: list[str] = []
+    for count, name in enumerate(written, 1):
+        steps += dotted(str(name)).split(".")
+        if isinstance(key_at(schema, steps), Misfit):
+            return replace(one, place=(*base, *written[:count]))
+    return one
 
 
 def _given_twice(project: Project, one: Override, other: Override) -> Misfit:

@@ -197,10 +197,17 @@ def _put(text: str, node: YamlNode, key: YamlNode | None, written: str) -> str:
         return text[: node.start] + written + tail + text[node.end :]
     if node.style == "block" and key is not None:
         colon = text.find(":", key.end)
-        return f"{text[: colon + 1]} {written}{_block_tail(text, node)}"
+        return f"{text[: colon + 1]} {written}{_key_comment(text, colon + 1, node.start)}{_block_tail(text, node)}"
     if node.start == node.end:  # nothing is written there yet
         return f"{text[: node.start]} {written}{text[node.end :]}"
     return text[: node.start] + written + text[node.end :]
+
+
+def _key_comment(text: str, start: int, end: int) -> str:
+    """The comment behind a key whose block begins on a line below, with the blanks before it."""
+    newline = text.find("\n", start, end)
+    behind = text[start:newline].rstrip("\r") if newline >= 0 else ""
+    return behind if behind.lstrip().startswith("#") else ""
 
 
 def _block_tail(text: str, node: YamlNode) -> str:
