@@ -19,7 +19,7 @@ from taorunner.specs.key_paths import dotted
 from taorunner.specs.override_check import check_override, key_at
 from taorunner.specs.placement import inside_text
 from taorunner.specs.places import SpecProblemError
-from taorunner.specs.schema import Key, Schema, schemas_of
+from taorunner.specs.schema import Key, Schema
 from taorunner.specs.schema_check import Against
 from taorunner.specs.schema_values import Misfit
 from taorunner.specs.template import Value
@@ -67,7 +67,7 @@ def find_overrides(
     """
     found = Overrides()
     schema = against.schema if against is not None else None
-    others = schemas_of(contract.network, schema.release) if schema is not None else ()
+    others = schema.source.of_network(contract.network, schema.release) if schema is not None else ()
     typed = list(_typed(sets, schema, found.findings))
     for one in [*_written(project, experiment, schema, found.findings), *typed]:
         if any(_covers(later.edit, one.edit) for later in typed if later is not one):

@@ -41,6 +41,7 @@ from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.workspace import Workspace
 from taorunner.specs.check import PreparedSpec, read_number
+from taorunner.specs.kept_schemas import KeptSchemas
 from taorunner.text import did_you_mean
 
 DEFAULT_SHM_BYTES = 16 * 1024**3
@@ -160,7 +161,10 @@ def _plan_one(planning: _Planning, experiment: Experiment) -> PlannedRun | None:
     values = finder.find(contract, gpus, request.checkpoint)
     here = [_placed(planning, experiment, finding) for finding in values.findings]
     here += list(_need_findings(planning, experiment, contract))
-    spec = spec_of_action(planning.project, experiment, contract, values.variables, gpus, request.overrides)
+    schemas = KeptSchemas(planning.workspace.spec_schemas_dir)
+    spec = spec_of_action(
+        planning.project, experiment, contract, values.variables, gpus, request.overrides, schemas
+    )
     prepared, spec_path = spec.prepared, spec.path
     here += spec.findings
     run_inside = str(site.run_dir / "input") if on_host else RUN_INSIDE

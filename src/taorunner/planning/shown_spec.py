@@ -27,6 +27,7 @@ from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.workspace import Workspace
+from taorunner.specs.kept_schemas import KeptSchemas
 from taorunner.specs.leaves import Leaf, Repeats, leaves
 from taorunner.specs.schema import Schema
 from taorunner.text import MASK, did_you_mean, printable, redact
@@ -84,7 +85,8 @@ def shown_spec(
     mounts = Mounts.identity() if backend in HOST_BACKENDS else load_mounts(workspace, environ)
     gpus = choose_gpus(experiment, request, contract)
     values = ValueFinder(workspace, project.paths, experiment, network, mounts).find(contract, gpus, None)
-    spec = spec_of_action(project, experiment, contract, values.variables, gpus, request.overrides)
+    kept = KeptSchemas(workspace.spec_schemas_dir)
+    spec = spec_of_action(project, experiment, contract, values.variables, gpus, request.overrides, kept)
     unmounted = [finding for finding in values.findings if finding.code == "not-mounted"]
     argv = build_argv(contract, ArgumentValues(values.arguments, override_tokens(contract, spec.sets)))
     unsafe = [finding for finding in argv.findings if finding.code == "argument-unsafe" and spec.sets]

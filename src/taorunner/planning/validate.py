@@ -15,7 +15,7 @@ from typing import Any
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework, SpecContract
 from taorunner.errors import Finding, Severity, UserFilesError
-from taorunner.planning.choices import choose_gpus
+from taorunner.planning.choices import choose_gpus, with_image
 from taorunner.planning.networks import Networks
 from taorunner.planning.plan import HOST_BACKENDS
 from taorunner.planning.request import ActionRequest
@@ -30,6 +30,7 @@ from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.workspace import Workspace
 from taorunner.specs.check import check_template
+from taorunner.specs.kept_schemas import KeptSchemas
 from taorunner.specs.schema_check import Against
 from taorunner.text import did_you_mean, printable
 
@@ -49,17 +50,20 @@ class _Checks:
     contracts: dict[tuple[str, str | None], dict[str, Contract]] = field(default_factory=dict)
     folders: dict[Path, frozenset[str]] = field(default_factory=dict)
     weights: dict[tuple[str, str, Framework], str | None] = field(default_factory=dict)
-    schemas: dict[tuple[int, bool], Against | None] = field(default_factory=dict)
+    schemas: dict[tuple[int, str | None, bool], Against | None] = field(default_factory=dict)
+    kept: KeptSchemas = field(init=False)
 
-    def against(self, contract: Contract, *, missing: bool) -> Against | None:
-        """The schema of a contract that ``contracts_of`` gave, which are made once."""
-        key = (id(contract), missing)
+    def against(self, contract: Contract, image: str | None, *, missing: bool) -> Against | None:
+        """The schema of a contract that ``contracts_of`` gave, which are made once, with the experiment's ``image``."""
+        key = (id(contract), image, missing)
         if key not in self.schemas:
-            self.schemas[key] = schema_for(contract, missing=missing)
+            chosen = with_image(contract, image)
+            self.schemas[key] = schema_for(chosen, missing=missing, kept=self.kept)
         return self.schemas[key]
 
     def __post_init__(self) -> None:
         self.heads = frozenset(self.networks.names)
+        self.kept = KeptSchemas(self.workspace.spec_schemas_dir)
 
     def contracts_of(self, network: Network, release: str | None) -> dict[str, Contract]:
         """By action. Raises UserFilesError for an unknown release, and for one of which nothing is known."""
@@ -181,22 +185,30 @@ def _experiment(
             # a spec found under the name of another action need not have what this one reads
             own_name = path_found.stem == contract.spec.stems[0]
             if experiment.overrides:
-                yield from _with_overrides(
-                    project, experiment, contract, missing=own_name, first=len(seen) == 1
-                )
+                chosen = with_image(contract, experiment.image)
+                first = len(seen) == 1
+                yield from _with_overrides(checks, project, experiment, chosen, missing=own_name, first=first)
                 continue
-            against = checks.against(contract, missing=own_name)
+            against = checks.against(contract, experiment.image, missing=own_name)
             values = {**_STAND_INS, **experiment.vars}
             yield from check_template(path_found, contract.spec.format, known, against, values)
 
 
 def _with_overrides(
-    project: Project, experiment: Experiment, contract: Contract, *, missing: bool, first: bool
+    checks: _Checks,
+    project: Project,
+    experiment: Experiment,
+    contract: Contract,
+    *,
+    missing: bool,
+    first: bool,
 ) -> Iterator[Finding]:
     """The spec with what is set in it. Overrides that no spec of the network takes are told with the first one."""
     values = {**_STAND_INS, **experiment.vars}
     gpus = choose_gpus(experiment, ActionRequest(contract.action, (experiment.name,)), contract)
-    spec = spec_of_action(project, experiment, contract, values, gpus, {}, missing=missing, all_keys=first)
+    spec = spec_of_action(
+        project, experiment, contract, values, gpus, {}, checks.kept, missing=missing, all_keys=first
+    )
     yield from spec.findings
 
 
