@@ -1,7 +1,7 @@
 """What do the configuration dataclasses of one nvidia-tao-core wheel say? Printed as JSON.
 
 Runs as a process of its own, ``python tools/wheel_dataclasses.py WHEEL``: the wheel's modules are imported out of the
-wheel by ``taorunner.specs.spec_reader``, which says how; none of its dependencies is installed.
+wheel by ``taorunner.specs.config_reader``, which says how; none of its dependencies is installed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from taorunner.specs.spec_reader import config_packages, read_configs
+from taorunner.specs.config_reader import config_packages, read_configs
 
 PACKAGE = "nvidia_tao_core"
 

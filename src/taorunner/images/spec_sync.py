@@ -1,7 +1,7 @@
 """What may the specs hold that this very image reads? Asked of the image itself, and kept in the workspace.
 
-A small program of ours (``specs.spec_reader``) runs in a container of the image: as the calling user, without network,
-GPU and mounts. The image has to be on the engine: nothing is pulled here.
+A small program of ours (``specs.installed_reader``) runs in a container of the image: as the calling user, without
+network, GPU and mounts. The image has to be on the engine: nothing is pulled here.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ import secrets
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from taorunner.engine import containers
 from taorunner.engine.client import Engine
 from taorunner.engine.images import find_image
 from taorunner.errors import EngineRefusedError, Finding, MachineError, Severity, TaorunnerError
-from taorunner.specs import spec_reader
+from taorunner.specs.installed_reader import MARK, reader_command
 from taorunner.specs.kept_schemas import KeptSchemas
 from taorunner.text import printable
 
@@ -89,12 +88,12 @@ def sync_image(
 
 
 def _ask(engine: Engine, image_id: str, reference: str, user: str, timeout_s: float) -> dict[str, Any]:
-    """What ``spec_reader`` prints in a container of the image."""
+    """What ``installed_reader`` prints in a container of the image."""
     name = f"taorunner-specs-{secrets.token_hex(6)}"
     settings = containers.ContainerSettings(
         name=name,
         image=image_id,
-        command=("python3", "-c", Path(spec_reader.__file__).read_text(encoding="utf-8")),
+        command=reader_command(),
         env={
             "HOME": "/tmp",
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -137,7 +136,7 @@ def _answer(engine: Engine, name: str, reference: str, timeout_s: float) -> dict
             f'the image "{printable(reference)}" did not answer within {timeout_s:g} seconds',
             hint="try again",
         )
-    mark = f"\n{spec_reader.MARK}".encode()
+    mark = f"\n{MARK}".encode()
     _before, found, line = bytes(said["stdout"]).rpartition(mark)
     if found:
         try:

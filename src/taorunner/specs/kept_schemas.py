@@ -43,7 +43,7 @@ class KeptSchemas:
     def keep(
         self, reference: str, image_id: str, digest: str | None, found: Mapping[str, Any]
     ) -> tuple[str, ...]:
-        """Writes what ``spec_reader`` found in the image; gives the names of the schemas. Raises OSError."""
+        """Writes what ``installed_reader`` found in the image; gives the names of the schemas. Raises OSError."""
         schemas: dict[str, SchemaFile] = {}
         for spec_format in ("yaml", "prototxt"):
             for name, tree in found[spec_format].items():

@@ -32,7 +32,7 @@ class SchemaFile:
         self._numbers: dict[str, int] = {}
 
     def add(self, release: str, tree: Mapping[str, Any]) -> None:
-        """``tree`` as ``spec_reader`` gives it."""
+        """``tree`` as ``config_reader`` and ``message_reader`` give it."""
         self._releases[release] = self._section(tree)
 
     def _section(self, tree: Mapping[str, Any]) -> int:

@@ -15,9 +15,8 @@ import pytest
 from google.protobuf import descriptor_pb2
 from tao_packages import CONVERT_TREE, CORE, DINO_TREE, PYTORCH
 
-from taorunner.specs import spec_reader
-
-SOURCE = Path(spec_reader.__file__).read_text(encoding="utf-8")
+from taorunner.specs.installed_reader import MARK, reader_command
+from taorunner.specs.message_reader import MESSAGES
 
 
 def write(folder: Path, files: Mapping[str, str]) -> None:
@@ -29,13 +28,13 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
 
 def read(folder: Path) -> Any:
     done = subprocess.run(
-        [sys.executable, "-c", SOURCE],
+        [sys.executable, *reader_command()[1:]],
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(folder)},
         capture_output=True,
         text=True,
         check=True,
     )
-    _before, mark, line = done.stdout.rpartition(f"\n{spec_reader.MARK}")
+    _before, mark, line = done.stdout.rpartition(f"\n{MARK}")
     assert mark
     return json.loads(line)
 
@@ -122,10 +121,22 @@ def test_messages_as_new_and_old_compilers_write_them(
     found = read(tmp_path)
     assert found["prototxt"] == {network: PROTO_TREE}
     assert network not in found["failed"]
-    assert set(found["failed"]) == set(spec_reader.MESSAGES) - {network}
+    assert set(found["failed"]) == set(MESSAGES) - {network}
+
+
+def test_messages_without_their_library_and_broken_files_are_told(tmp_path: Path) -> None:
+    data = descriptor("nvidia_tao_tf1", "ssd")
+    text = f"DESCRIPTOR = _pool.Default().AddSerializedFile({data!r})\n"
+    write(tmp_path, {"nvidia_tao_tf1/cv/ssd/proto/experiment_pb2.py": text, "google/__init__.py": ""})
+    write(tmp_path, {"nvidia_tao_tf1/cv/ssd/proto/closed_pb2.py": "not python"})
+    found = read(tmp_path)
+    assert found["prototxt"] == {}
+    assert found["failed"] == {"messages of nvidia_tao_tf1": "No module named 'google.protobuf'"}
 
 
 def test_the_reader_is_python_of_tao_5_0() -> None:
-    """Its TF1 image has Python 3.8, and the source travels as one word of a command line."""
-    ast.parse(SOURCE, feature_version=(3, 8))
-    assert len(SOURCE.encode()) < 100_000
+    """Its TF1 image has Python 3.8, and each text travels as one word of a command line."""
+    _python, _option, start, *words = reader_command()
+    for text in (start, *words[1::2]):
+        ast.parse(text, feature_version=(3, 8))
+        assert len(text.encode()) < 100_000

@@ -1,21 +1,18 @@
-"""What may TAO's specs hold, according to TAO's own packages? Read from wheels and inside images, printed as JSON.
+"""What may specs hold, according to the configuration dataclasses of TAO's packages?
 
-One file of Python 3.8 and the standard library, because its text is sent into an image and runs there, by whatever
-Python that has. Configuration dataclasses are imported; whatever they import that is neither theirs nor the standard
-library is replaced by an empty stand-in, so that nothing heavy is loaded and nothing has to be installed. Protobuf
-modules are not imported: the descriptor stands in them as bytes. Only names, types, defaults, limits and options are
-taken; texts for people stay where they are.
+Python 3.8 and the standard library, because this text is also sent into images and runs there, by whatever Python they
+have (``installed_reader``). The dataclasses are imported; whatever they import that is neither theirs nor the standard
+library is replaced by an empty stand-in, so that nothing heavy is loaded and nothing has to be installed. Only names,
+types, defaults, limits and options are taken; texts for people stay where they are.
 """
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import enum
 import importlib
 import importlib.abc
 import importlib.machinery
-import json
 import math
 import sys
 import sysconfig
@@ -23,12 +20,7 @@ import types
 import typing
 from pathlib import Path
 
-MARK = "TAORUNNER-SPECS "
-"""Begins the one line that counts: an image's entry point prints what it likes before."""
 MISSING = "???"
-PACKAGES = ("nvidia_tao_pytorch", "nvidia_tao_tf2", "nvidia_tao_deploy", "nvidia_tao_ds", "nvidia_tao_core")
-"""Where dataclasses are looked for; what two packages have is the first one's. Source: tao/pytorch.md section 5."""
-PROTO_PACKAGES = ("nvidia_tao_tf1", "nvidia_tao_deploy")
 CLASS_NAMES = ("ExperimentConfig", "CLIPExperimentConfig", "VLLMCaptionInferenceExpConfig")
 """The class of a network's spec, best first. Source: tao/pytorch.md section 5."""
 
@@ -43,36 +35,16 @@ SUB_SCHEMAS = {
 }
 """Actions with a spec of another shape than their network's. Source: tao/pytorch.md section 5."""
 
-MESSAGES = {
-    "classification_tf1": ("classification_tf1/proto/experiment.proto", "Experiment"),
-    "detectnet_v2": ("detectnet_v2/proto/experiment.proto", "Experiment"),
-    "detectnet_v2.inference": ("detectnet_v2/proto/inference.proto", "Inference"),
-    "detectnet_v2.dataset_convert": ("detectnet_v2/proto/dataset_export_config.proto", "DatasetExportConfig"),
-    "efficientdet_tf1": ("efficientdet_tf1/proto/experiment.proto", "Experiment"),
-    "faster_rcnn": ("faster_rcnn/proto/experiment.proto", "Experiment"),
-    "lprnet": ("lprnet/proto/experiment.proto", "Experiment"),
-    "mask_rcnn": ("mask_rcnn/proto/experiment.proto", "Experiment"),
-    "multitask_classification": ("multitask_classification/proto/experiment.proto", "Experiment"),
-    "retinanet": ("retinanet/proto/experiment.proto", "Experiment"),
-    "ssd": ("ssd/proto/experiment.proto", "Experiment"),
-    "unet": ("unet/proto/experiment.proto", "Experiment"),
-    "yolo_v3": ("yolo_v3/proto/experiment.proto", "Experiment"),
-    "yolo_v4": ("yolo_v4/proto/experiment.proto", "Experiment"),
-}
-"""Schema → file below ``cv/`` and message of its spec. Source: tao/tensorflow.md section 4.1."""
-
 OTHER_NAMES = {
     ("nvidia_tao_pytorch", "metric_learning_recognition"): "ml_recog",
     ("nvidia_tao_deploy", "metric_learning_recognition"): "ml_recog",
     ("nvidia_tao_tf2", "classification"): "classification_tf2",
     ("nvidia_tao_tf2", "efficientdet"): "efficientdet_tf2",
-    ("nvidia_tao_tf1", "makenet"): "classification_tf1",
-    ("nvidia_tao_tf1", "efficientdet"): "efficientdet_tf1",
 }
-"""(package, folder) → the network's name, where the folder has another. Source: the public repositories of TAO 5.0."""
+"""(package, folder) → the network's name, where the folder has another. Source: TAO's public repositories, 5.x."""
 
-_Facts = typing.Dict[str, typing.Any]  # noqa: UP006
-_Names = typing.Dict[str, str]  # noqa: UP006
+Facts = typing.Dict[str, typing.Any]  # noqa: UP006
+Names = typing.Dict[str, str]  # noqa: UP006
 
 _KINDS = {int: "int", float: "float", bool: "bool", str: "str", bytes: "str"}
 _FILE = "default_config.py"
@@ -163,9 +135,9 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """Nothing: it is empty."""
 
 
-def config_packages(package: str, paths: typing.Iterable[str]) -> _Names:
+def config_packages(package: str, paths: typing.Iterable[str]) -> Names:
     """Network → the package with its ``default_config``, of the files of ``package`` (relative to it, with ``/``)."""
-    found: _Names = {}
+    found: Names = {}
     for path in sorted(paths):
         folder, _, name = path.rpartition("/")
         if name != _FILE or not folder:
@@ -177,7 +149,7 @@ def config_packages(package: str, paths: typing.Iterable[str]) -> _Names:
     return found
 
 
-def read_configs(packages: typing.Mapping[str, str]) -> _Facts:
+def read_configs(packages: typing.Mapping[str, str]) -> Facts:
     """Schema name → the tree of its keys; under ``failed`` those that could not be read, with the reason.
 
     ``packages`` is what ``config_packages`` gave; they can be imported from ``sys.path``.
@@ -190,8 +162,8 @@ def read_configs(packages: typing.Mapping[str, str]) -> _Facts:
     for name, (network, module, cls) in SUB_SCHEMAS.items():
         if network in packages:
             wanted[name] = (packages[network], module, (cls,))
-    schemas: _Facts = {}
-    failed: _Facts = {}
+    schemas: Facts = {}
+    failed: Facts = {}
     for name, (package, module, classes) in wanted.items():
         for finder.bare, finder.real in ((False, False), (True, False), (True, True), (False, True)):
             tree, problem = _read_config(package, module, classes)
@@ -229,7 +201,7 @@ def _read_config(package: str, module: str, classes: typing.Sequence[str]) -> ty
         return None, f"{type(error).__name__}: {error}"
 
 
-def _tree(cls: type) -> _Facts:
+def _tree(cls: type) -> Facts:
     hints = typing.get_type_hints(cls)
     tree = {}
     for field in dataclasses.fields(cls):
@@ -247,7 +219,7 @@ def _tree(cls: type) -> _Facts:
     return tree
 
 
-def _type(hint: typing.Any) -> _Facts:
+def _type(hint: typing.Any) -> Facts:
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Union or (origin is not None and origin is getattr(types, "UnionType", None)):
         others = [one for one in inner if one is not type(None)]
@@ -295,9 +267,9 @@ def _plain(value: typing.Any) -> typing.Any:
     return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
 
 
-def _limits(metadata: typing.Any, described: _Facts) -> _Facts:
+def _limits(metadata: typing.Any, described: Facts) -> Facts:
     """What the metadata says beyond the type. What is not plainly a number or a list of words is left out."""
-    found: _Facts = {}
+    found: Facts = {}
     numeric = described.get("type") in ("int", "float")
     for name, key in (("valid_min", "min"), ("valid_max", "max")):
         limit = metadata.get(name)
@@ -311,143 +283,3 @@ def _limits(metadata: typing.Any, described: _Facts) -> _Facts:
         words = [str(option).strip() for option in options]
         found["options"] = list(dict.fromkeys(words))
     return found
-
-
-def read_messages(package: str, sources: typing.Iterable[bytes]) -> _Facts:
-    """As ``read_configs``, of the texts of all ``*_pb2.py`` of a package. Needs ``protobuf`` where there are any."""
-    serialized = [data for data in map(_descriptor, sources) if data is not None]
-    schemas: _Facts = {}
-    failed: _Facts = {}
-    if not serialized:
-        return {
-            "schemas": schemas,
-            "failed": {name: path + " is not there" for name, (path, _) in MESSAGES.items()},
-        }
-    from google.protobuf import descriptor_pb2  # type: ignore[import-untyped,unused-ignore]
-
-    files = {file.name: file for file in map(descriptor_pb2.FileDescriptorProto.FromString, serialized)}
-    folders = {name: folder for (owner, folder), name in OTHER_NAMES.items() if owner == package}
-    for name, (path, message) in MESSAGES.items():
-        folder, _, rest = path.partition("/")
-        full = "{}/cv/{}/{}".format(package, folders.get(folder, folder), rest)  # noqa: UP032
-        if full in files:
-            schemas[name] = _MessageReader(files, full).tree(message)
-        else:
-            failed[name] = path + " is not in the wheel"
-    return {"schemas": schemas, "failed": failed}
-
-
-def _descriptor(source: bytes) -> typing.Optional[bytes]:  # noqa: UP045
-    """The bytes of the file's descriptor, as newer and as older compilers write them into the module."""
-    for node in ast.walk(ast.parse(source)):
-        if not isinstance(node, ast.Call):
-            continue
-        if isinstance(node.func, ast.Attribute) and node.func.attr == "AddSerializedFile":
-            given: typing.Any = node.args[0]
-        else:
-            given = next((word.value for word in node.keywords if word.arg == "serialized_pb"), None)
-            if isinstance(given, ast.Call) and given.args:  # _b('…'), which is latin-1
-                given = given.args[0]
-        if isinstance(given, ast.Constant) and isinstance(given.value, (bytes, str)):
-            return given.value if isinstance(given.value, bytes) else given.value.encode("latin1")
-    return None
-
-
-class _MessageReader:
-    """Message names are the same in many packages, so each file sees what it imports and nothing else."""
-
-    def __init__(self, files: typing.Mapping[str, typing.Any], path: str) -> None:
-        self._messages: _Facts = {}
-        self._enums: _Facts = {}
-        pending, seen = [path], set()
-        while pending:
-            name = pending.pop()
-            if name in seen:
-                continue
-            seen.add(name)
-            file = files[name]
-            scope = "." + file.package if file.package else ""
-            self._enums.update({scope + "." + one.name: one for one in file.enum_type})
-            for message in file.message_type:
-                self._add(scope, message)
-            pending += file.dependency
-
-    def _add(self, scope: str, message: typing.Any) -> None:
-        name = scope + "." + message.name
-        self._messages[name] = message
-        self._enums.update({name + "." + one.name: one for one in message.enum_type})
-        for nested in message.nested_type:
-            self._add(name, nested)
-
-    def tree(self, message: str) -> _Facts:
-        return self._tree(self._messages["." + message])
-
-    def _tree(self, message: typing.Any) -> _Facts:
-        return {field.name: self._key(field) for field in message.field}
-
-    def _key(self, field: typing.Any) -> _Facts:
-        described: _Facts = {"many": True} if field.label == field.LABEL_REPEATED else {}
-        if field.type in (field.TYPE_MESSAGE, field.TYPE_GROUP):
-            return dict({"type": "section", "keys": self._tree(self._messages[field.type_name])}, **described)
-        if field.type == field.TYPE_ENUM:
-            options = [value.name for value in self._enums[field.type_name].value]
-            return dict({"type": "enum", "options": options}, **described)
-        kind = next(
-            name[len("TYPE_") :].lower()
-            for name in ("TYPE_DOUBLE", "TYPE_FLOAT", "TYPE_BOOL", "TYPE_STRING", "TYPE_BYTES", *_INTEGERS)
-            if field.type == getattr(field, name)
-        )
-        limits = _INTEGERS.get("TYPE_" + kind.upper())
-        if limits is not None:
-            return dict({"type": "int", "min": limits[0], "max": limits[1]}, **described)
-        known = {"double": "float", "float": "float", "bool": "bool", "string": "str", "bytes": "str"}
-        return dict({"type": known[kind]}, **described)
-
-
-_SIGNED_32, _SIGNED_64 = (-(2**31), 2**31 - 1), (-(2**63), 2**63 - 1)
-_INTEGERS = {
-    "TYPE_INT32": _SIGNED_32, "TYPE_SINT32": _SIGNED_32, "TYPE_SFIXED32": _SIGNED_32,
-    "TYPE_INT64": _SIGNED_64, "TYPE_SINT64": _SIGNED_64, "TYPE_SFIXED64": _SIGNED_64,
-    "TYPE_UINT32": (0, 2**32 - 1), "TYPE_FIXED32": (0, 2**32 - 1),
-    "TYPE_UINT64": (0, 2**64 - 1), "TYPE_FIXED64": (0, 2**64 - 1),
-}  # fmt: skip
-
-
-def read_installed() -> _Facts:
-    """All that TAO's packages on ``sys.path`` say: ``yaml`` and ``prototxt`` schemas, ``failed``, and the versions."""
-    versions: _Facts = {}
-    packages: _Facts = {}
-    protos: _Facts = {"schemas": {}, "failed": {}}
-    for package in dict.fromkeys([*PACKAGES, *PROTO_PACKAGES]):
-        root = next((Path(path) / package for path in sys.path if (Path(path) / package).is_dir()), None)
-        if root is None:
-            continue
-        versions[package] = _version(package)
-        files = {path.relative_to(root).as_posix(): path for path in root.rglob("*.py")}
-        if package in PACKAGES:
-            packages = dict(config_packages(package, files), **packages)
-        if package in PROTO_PACKAGES and not protos["schemas"]:
-            sources = [path.read_bytes() for name, path in files.items() if name.endswith("_pb2.py")]
-            found = read_messages(package, sources)
-            protos = found if found["schemas"] else protos
-    configs = read_configs(packages) if packages else {"schemas": {}, "failed": {}}
-    failed = dict(protos["failed"], **configs["failed"])
-    return {"yaml": configs["schemas"], "prototxt": protos["schemas"], "failed": failed, "packages": versions}
-
-
-def _version(package: str) -> typing.Optional[str]:  # noqa: UP045
-    try:
-        from importlib.metadata import PackageNotFoundError, version
-    except ImportError:
-        return None
-    for name in (package.replace("_", "-"), package):
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            continue
-    return None
-
-
-if __name__ == "__main__":
-    sys.stdout.write("\n" + MARK + json.dumps(read_installed(), separators=(",", ":")) + "\n")
-    sys.stdout.flush()
