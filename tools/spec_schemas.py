@@ -20,6 +20,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from taorunner.specs.schema_files import SchemaFile, write_schemas
+
 HERE = Path(__file__).parent
 OUT = HERE.parent / "src" / "taorunner" / "specs" / "schemas"
 
@@ -29,12 +31,6 @@ TF1_VERSION = "5.0.0"
 Source: tao/catalog_tf.json "images"; a deploy wheel that differs from the first one is refused below.
 """
 
-SAME_AS = {"dssd": "ssd", "yolo_v4_tiny": "yolo_v4"}
-"""Networks that read the message of another one. Source: tao/tensorflow.md section 4.1."""
-
-KITTI_CONVERT = ("faster_rcnn", "yolo_v3", "yolo_v4", "yolo_v4_tiny", "ssd", "dssd", "retinanet")
-"""Networks whose dataset_convert reads DatasetExportConfig. Source: tao/tensorflow.md section 4.1."""
-
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="write the spec schemas out of TAO's wheels")
@@ -43,16 +39,16 @@ def main() -> int:
     )
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
-    schemas: dict[str, _Schema] = {}
+    schemas: dict[str, SchemaFile] = {}
     sources = []
     for wheel in sorted(options.wheels.glob("nvidia_tao_core-*.whl"), key=_version):
         found = _dataclasses(wheel)
         for name, tree in found["schemas"].items():
-            schemas.setdefault(name, _Schema("yaml")).add(_name(wheel)[1], tree)
+            schemas.setdefault(name, SchemaFile("yaml")).add(_name(wheel)[1], tree)
         sources.append(_source(wheel, found["failed"]))
     protos = _protos(options.wheels, sources)
     for name, tree in protos.items():
-        schemas[name] = _Schema("prototxt")
+        schemas[name] = SchemaFile("prototxt")
         schemas[name].add(TF1_VERSION, tree)
     if not schemas:
         print(f"no wheels in {options.wheels}", file=sys.stderr)
@@ -60,75 +56,10 @@ def main() -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     for old in options.out.glob("*.json"):
         old.unlink()
-    for name, schema in sorted(schemas.items()):
-        (options.out / f"{name}.json").write_text(schema.to_json(), encoding="utf-8")
-    same = {
-        **SAME_AS,
-        **{f"{name}.dataset_convert": "detectnet_v2.dataset_convert" for name in KITTI_CONVERT},
-    }
-    index = {"sources": sources, "same_as": same, "schemas": sorted(schemas)}
-    (options.out / "index.json").write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+    write_schemas(options.out, schemas, {"sources": sources})
     size = sum(file.stat().st_size for file in options.out.glob("*.json"))
     print(f"{len(schemas)} schemas, {size // 1024} KiB, from {len(sources)} wheels")
     return 0
-
-
-class _Schema:
-    """All releases of one schema, with each section that occurs written once."""
-
-    def __init__(self, spec_format: str) -> None:
-        self._format = spec_format
-        self._releases: dict[str, int] = {}
-        self._sections: list[str] = []
-        self._numbers: dict[str, int] = {}
-
-    def add(self, release: str, tree: dict[str, Any]) -> None:
-        self._releases[release] = self._section(tree)
-
-    def _section(self, tree: dict[str, Any]) -> int:
-        text = json.dumps({name: self._key(key) for name, key in tree.items()}, separators=(",", ":"))
-        if text not in self._numbers:
-            self._numbers[text] = len(self._sections)
-            self._sections.append(text)
-        return self._numbers[text]
-
-    def _key(self, key: dict[str, Any]) -> dict[str, Any]:
-        written = {name: value for name, value in _without_false_limits(key).items() if name != "keys"}
-        if "keys" in key:
-            written["section"] = self._section(key["keys"])
-            del written["type"]
-        if "of" in key:
-            written["of"] = self._key(key["of"])
-        if "any_of" in key:
-            written["any_of"] = [self._key(one) for one in key["any_of"]]
-        return written
-
-    def to_json(self) -> str:
-        sections = ",\n".join(self._sections)
-        releases = json.dumps(self._releases)
-        return f'{{"format":"{self._format}",\n"releases":{releases},\n"sections":[\n{sections}\n]}}\n'
-
-
-def _without_false_limits(key: dict[str, Any]) -> dict[str, Any]:
-    """A limit or a list of options that the key's own default breaks says something else than what is allowed."""
-    default = key.get("default")
-    kept = dict(key)
-    if isinstance(default, (int, float)) and not isinstance(default, bool):
-        if "min" in kept and default < kept["min"]:
-            del kept["min"]
-        if "max" in kept and default > kept["max"]:
-            del kept["max"]
-    if "min" in kept and "max" in kept and kept["min"] >= kept["max"]:
-        del kept["min"], kept["max"]
-    options = kept.get("options")
-    if (
-        options
-        and kept.get("type") != "enum"
-        and default not in (None, "???")
-        and str(default) not in options
-    ):
-        del kept["options"]
-    return kept
 
 
 def _dataclasses(wheel: Path) -> dict[str, Any]:

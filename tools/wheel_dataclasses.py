@@ -1,194 +1,29 @@
 """What do the configuration dataclasses of one nvidia-tao-core wheel say? Printed as JSON.
 
 Runs as a process of its own, ``python tools/wheel_dataclasses.py WHEEL``: the wheel's modules are imported out of the
-wheel, and whatever they import that is not in it is replaced by an empty stand-in, so none of its dependencies is
-installed. Only names, types, defaults, limits and options are taken; texts for people stay where they are.
+wheel by ``taorunner.specs.config_reader``, which says how; none of its dependencies is installed.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import enum
-import importlib
-import importlib.abc
-import importlib.machinery
 import json
-import math
 import sys
-import types
-import typing
 import zipfile
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
+
+from taorunner.specs.config_reader import config_packages, read_configs
 
 PACKAGE = "nvidia_tao_core"
-MISSING = "???"
-CLASS_NAMES = ("ExperimentConfig", "CLIPExperimentConfig", "VLLMCaptionInferenceExpConfig")
-"""The class of a network's spec, best first. Source: tao/pytorch.md section 5."""
-
-SUB_SCHEMAS = {
-    "dino.convert": ("dino.dataset", "DINODatasetConvertConfig"),
-    "deformable_detr.convert": ("deformable_detr.dataset", "DDDatasetConvertConfig"),
-    "depth_net.convert": ("depth_net.dataset", "DNDatasetConvertConfig"),
-    "annotations.merge": ("annotations.merge_config", "MergeConfig"),
-    "annotations.slice": ("annotations.slice_config", "SliceConfig"),
-    "bevfusion.convert": ("bevfusion.dataset", "BEVFusionDataConvertExpConfig"),
-    "stylegan_xl.dataset_convert": ("stylegan_xl.dataset", "DataConvertExpConfig"),
-}
-"""Actions with a spec of another shape than their network's. Source: tao/pytorch.md section 5."""
-
-_KINDS = {int: "int", float: "float", bool: "bool", str: "str", bytes: "str"}
-
-
-class _StandIn(types.ModuleType):
-    """A module of which any name can be imported. ``omegaconf.MISSING`` is the one that matters."""
-
-    MISSING: ClassVar[str] = MISSING
-    __path__: ClassVar[list[str]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return type(name, (), {})
-
-
-class _StandInFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Last in line: finds what nobody else finds, except in the wheel's own package."""
-
-    def find_spec(self, name: str, path: Any, target: Any = None) -> importlib.machinery.ModuleSpec | None:
-        if name.split(".")[0] == PACKAGE:
-            return None
-        return importlib.machinery.ModuleSpec(name, self, is_package=True)
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
-        return _StandIn(spec.name)
-
-    def exec_module(self, module: types.ModuleType) -> None:
-        """Nothing: it is empty."""
-
-
-def networks_in(wheel: Path) -> list[str]:
-    """The packages below ``config`` that hold a spec's schema, as ``dino`` or ``multimodal.clip``."""
-    prefix, name = f"{PACKAGE}/config/", "/default_config.py"
-    with zipfile.ZipFile(wheel) as archive:
-        found = [entry for entry in archive.namelist() if entry.startswith(prefix) and entry.endswith(name)]
-    return sorted(entry[len(prefix) : -len(name)].replace("/", ".") for entry in found)
 
 
 def read_wheel(wheel: Path) -> dict[str, Any]:
     """Schema name → the tree of its keys; under ``failed`` those that could not be read, with the reason."""
+    prefix = f"{PACKAGE}/"
+    with zipfile.ZipFile(wheel) as archive:
+        files = [name[len(prefix) :] for name in archive.namelist() if name.startswith(f"{prefix}config/")]
     sys.path.insert(0, str(wheel))
-    sys.meta_path.append(_StandInFinder())
-    wanted: dict[str, tuple[str, tuple[str, ...]]] = {
-        name.rpartition(".")[2]: (f"{name}.default_config", CLASS_NAMES) for name in networks_in(wheel)
-    }
-    wanted |= {name: (module, (cls,)) for name, (module, cls) in SUB_SCHEMAS.items()}
-    schemas: dict[str, Any] = {}
-    failed: dict[str, str] = {}
-    for name, (module, classes) in wanted.items():
-        try:
-            loaded = importlib.import_module(f"{PACKAGE}.config.{module}")
-            cls = next((vars(loaded)[one] for one in classes if one in vars(loaded)), None)
-            if cls is None:
-                failed[name] = f"none of {', '.join(classes)} is in {module}"
-            else:
-                schemas[name] = _tree(cls)
-        except ModuleNotFoundError as error:
-            failed[name] = str(error)
-        except (TypeError, ValueError, AttributeError, NameError, ImportError) as error:
-            failed[name] = f"{type(error).__name__}: {error}"
-    return {"schemas": schemas, "failed": failed}
-
-
-def _tree(cls: type) -> dict[str, Any]:
-    hints = typing.get_type_hints(cls)
-    tree: dict[str, Any] = {}
-    for field in dataclasses.fields(cls):
-        described = _type(hints[field.name])
-        default = _default(field)
-        if default is not _NONE_GIVEN:
-            described["default"] = default
-        if "keys" not in described:
-            described |= _limits(field.metadata, described)
-        elif default == MISSING:
-            described["default"] = MISSING
-        else:
-            described.pop("default", None)
-        tree[field.name] = described
-    return tree
-
-
-def _type(hint: Any) -> dict[str, Any]:
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Union or origin is getattr(types, "UnionType", None):
-        others = [one for one in inner if one is not type(None)]
-        described = _type(others[0]) if len(others) == 1 else {"any_of": [_type(one) for one in others]}
-        return {**described, "optional": True} if len(others) < len(inner) else described
-    if hint in _KINDS:
-        return {"type": _KINDS[hint]}
-    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        return {"type": "section", "keys": _tree(hint)}
-    if isinstance(hint, type) and issubclass(hint, enum.Enum):
-        return {"type": "enum", "options": [member.name for member in hint]}
-    if origin in (list, tuple) or hint in (list, tuple):
-        of = _type(inner[0]) if inner and not isinstance(inner[0], typing.TypeVar) else {"type": "any"}
-        return {"type": "list"} if of == {"type": "any"} else {"type": "list", "of": of}
-    if origin is dict or hint is dict:
-        of = (
-            _type(inner[1])
-            if len(inner) == 2 and not isinstance(inner[1], typing.TypeVar)
-            else {"type": "any"}
-        )
-        return {"type": "map"} if of == {"type": "any"} else {"type": "map", "of": of}
-    return {"type": "any"}
-
-
-_NONE_GIVEN = object()
-
-
-def _default(field: dataclasses.Field[Any]) -> Any:
-    value = field.default
-    if value is dataclasses.MISSING:
-        if field.default_factory is dataclasses.MISSING:
-            return MISSING  # OmegaConf takes a field without a default as one that has to be given
-        value = field.default_factory()
-    return _plain(value)
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, enum.Enum):
-        return value.name
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
-
-
-def _limits(metadata: Any, described: dict[str, Any]) -> dict[str, Any]:
-    """What the metadata says beyond the type. What is not plainly a number or a list of words is left out."""
-    found: dict[str, Any] = {}
-    numeric = described["type"] in ("int", "float") if "type" in described else False
-    for name, key in (("valid_min", "min"), ("valid_max", "max")):
-        limit = metadata.get(name)
-        if (
-            numeric
-            and isinstance(limit, (int, float))
-            and not isinstance(limit, bool)
-            and math.isfinite(limit)
-        ):
-            found[key] = limit
-    options = metadata.get("valid_options")
-    if isinstance(options, str) and options:
-        options = options.split(",")
-    if isinstance(options, (list, tuple)) and options and described.get("type") in ("str", "int", "float"):
-        words = [str(option).strip() for option in options]
-        found["options"] = list(dict.fromkeys(words))
-    return found
+    return read_configs(config_packages(PACKAGE, files))
 
 
 if __name__ == "__main__":

@@ -62,8 +62,11 @@ TABLE: dict[str, Command] = {
         ("project",),
     ),
     "schema": Command("Print the JSON Schema of experiments.yml.", {"--help": ""}, ("none",)),
-    "networks": Command(
+    "networks show": Command(
         "Show what the catalog knows.", {"--help": "", "--json": "", "--release": "any"}, ("head", "none")
+    ),
+    "networks sync": Command(
+        "Take from images what their specs may hold.", {**_RUN_OPTIONS, "--json": ""}, ("any",)
     ),
     "pretrained list": Command(
         "Show models, the versions of one, or the files of a version.",
@@ -170,10 +173,13 @@ ROOT_OPTIONS: dict[str, str] = {
 GROUPS: dict[str, str] = {
     "dataset": "Make datasets ready to train.",
     "image": "Container images, pinned by digest.",
+    "networks": "Show what the catalog knows; ask images.",
     "pretrained": "Find and fetch pretrained models.",
     "runs": "Look at what ran.",
     "specs": "Look at specs as TAO reads them.",
 }
+DEFAULTS: dict[str, str] = {"networks": "networks show"}
+"""Groups that are a command too: its words and options may follow the group's name."""
 
 
 def answer(shell: str, environ: Mapping[str, str]) -> int:
@@ -201,18 +207,26 @@ def complete(args: list[str], incomplete: str, environ: Mapping[str, str]) -> li
         return _starting(context.values(pending), incomplete)
     if "=" in incomplete and incomplete.startswith("--"):
         flag, _, value = incomplete.partition("=")
-        kind = (command.options if command else ROOT_OPTIONS).get(flag, "any")
+        kind = _options(name, command).get(flag, "any")
         return [(f"{flag}={word}", text) for word, text in _starting(context.values(kind), value)]
     if incomplete.startswith("-"):
-        options = command.options if command else ROOT_OPTIONS
+        options = _options(name, command)
         return _starting(((flag, "") for flag in sorted(options)), incomplete)
     if command is None:
-        return _starting(_subcommands(name), incomplete)
+        found = _starting(_subcommands(name), incomplete)
+        default = TABLE[DEFAULTS[name]] if name in DEFAULTS else None
+        return [*found, *_starting(context.values(default.words[0]), incomplete)] if default else found
     if not command.words:
         return []
     kind = command.words[min(len(words), len(command.words) - 1)]
     taken = set(words) if kind in ("experiment", "project", "run") else set()
     return [item for item in _starting(context.values(kind), incomplete) if item[0] not in taken]
+
+
+def _options(name: str, command: Command | None) -> Mapping[str, str]:
+    if command is None and name in DEFAULTS:
+        command = TABLE[DEFAULTS[name]]
+    return command.options if command else ROOT_OPTIONS
 
 
 def _subcommands(name: str) -> list[tuple[str, str]]:
@@ -233,12 +247,15 @@ def _read(args: list[str]) -> tuple[str, Command | None, list[str], str | None]:
         if pending is not None:
             pending = None
         elif arg.startswith("-") and arg != "-":
-            options = command.options if command else ROOT_OPTIONS
+            options = _options(name, command)
             pending = None if "=" in arg else (options.get(arg) or None)
         elif command is None:
-            name = f"{name} {arg}".strip()
+            group, name = name, f"{name} {arg}".strip()
             command = TABLE.get(name)
-            if command is None and name not in GROUPS:
+            if command is None and group in DEFAULTS:
+                name, command = DEFAULTS[group], TABLE[DEFAULTS[group]]
+                words.append(arg)
+            elif command is None and name not in GROUPS:
                 return name, Command("", {}), [], None
         else:
             words.append(arg)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from taorunner.planning.networks import Networks
     from taorunner.project.workspace import Workspace
     from taorunner.runs.handover import Supervisor
+    from taorunner.specs.kept_schemas import KeptSchemas
 
 
 @dataclass
@@ -45,6 +46,15 @@ class Invocation:
             return Networks(self.open_workspace().networks_dir)
         except UserFilesError:
             return Networks()
+
+    def kept_schemas(self) -> KeptSchemas | None:
+        """What images said of their specs, where there is a workspace."""
+        from taorunner.specs.kept_schemas import KeptSchemas
+
+        try:
+            return KeptSchemas(self.open_workspace().spec_schemas_dir)
+        except UserFilesError:
+            return None
 
     def project_name(self, workspace: Workspace, given: str | None) -> str:
         import os

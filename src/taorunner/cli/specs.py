@@ -119,7 +119,9 @@ def _explain(
             hint=f"for example taorunner specs explain {key or 'train'} --head dino",
         )
     if head is not None:
-        explained = explain_for_network(context.obj.networks().load(head), key, action, release)
+        explained = explain_for_network(
+            context.obj.networks().load(head), key, action, release, context.obj.kept_schemas()
+        )
     else:
         place = context.obj.open_workspace(workspace)
         name = context.obj.project_name(place, project)

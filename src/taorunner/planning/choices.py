@@ -21,8 +21,14 @@ def choose_contract(network: Network, experiment: Experiment, request: ActionReq
     if request.action == "convert" and action not in network.actions(release):
         action = "convert"  # some networks have an action of that very name
     contract = network.contract(action, release)
-    image = request.image or (experiment.image if contract.group != "deploy" else None)
-    return replace(contract, image=image) if image is not None else contract
+    if request.image is not None:
+        return replace(contract, image=request.image)
+    return with_image(contract, experiment.image)
+
+
+def with_image(contract: Contract, image: str | None) -> Contract:
+    """With the image that the experiment names; it stands for the model's own code, not for deploy's."""
+    return contract if image is None or contract.group == "deploy" else replace(contract, image=image)
 
 
 def choose_image(contract: Contract, request: ActionRequest, lock: ImageLock) -> str | None:

@@ -10,12 +10,13 @@ from taorunner.contracts import Contract
 from taorunner.errors import UsageError, UserFilesError
 from taorunner.planning.request import ActionRequest
 from taorunner.planning.shown_spec import SpecValue, find_experiment, shown_spec, spec_contract
-from taorunner.planning.spec_schemas import code_version
+from taorunner.planning.spec_schemas import code_version, schema_of
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import load_project
 from taorunner.project.workspace import Workspace
+from taorunner.specs.kept_schemas import KeptSchemas
 from taorunner.specs.key_paths import dotted, steps_without_indices
-from taorunner.specs.schema import Schema, find_schema, schema_versions
+from taorunner.specs.schema import SHIPPED, Schema
 from taorunner.specs.schema_keys import KeyFacts, key_facts, nearest_keys
 from taorunner.text import printable
 
@@ -38,11 +39,13 @@ class ExplainedKey:
     problem: str | None = None
 
 
-def explain_for_network(network: Network, key: str, action: str, release: str | None) -> ExplainedKey:
+def explain_for_network(
+    network: Network, key: str, action: str, release: str | None, kept: KeptSchemas | None
+) -> ExplainedKey:
     """Raises UserFilesError where no schema is known, UsageError for a key that it does not have."""
     no_experiment = Experiment(name="", head=network.name, dataset="")
     contract = spec_contract(network, no_experiment, ActionRequest(action, (), release=release))
-    schema, version = _schema(contract)
+    schema, version = _schema(contract, kept)
     return ExplainedKey(_facts(schema, key), network.name, contract.action, contract.release, version)
 
 
@@ -57,7 +60,7 @@ def explain_for_experiment(
     """As above, with what the experiment sets. A spec that cannot be rendered does not keep the key from being told."""
     experiment, network = find_experiment(workspace, load_project(workspace, project), name)
     contract = spec_contract(network, experiment, request)
-    schema, version = _schema(contract)
+    schema, version = _schema(contract, KeptSchemas(workspace.spec_schemas_dir))
     facts = _facts(schema, key)
     values: tuple[SpecValue, ...] = ()
     problem = None
@@ -73,11 +76,11 @@ def explain_for_experiment(
     )
 
 
-def _schema(contract: Contract) -> tuple[Schema, str]:
+def _schema(contract: Contract, kept: KeptSchemas | None) -> tuple[Schema, str]:
     version = code_version(contract)
-    schema = find_schema(contract.network, contract.action, version)
+    schema = schema_of(contract, kept)
     if schema is None:
-        versions = schema_versions(contract.network, contract.action)
+        versions = SHIPPED.versions(contract.network, contract.action)
         known = f"known: {', '.join(versions)}; choose one with --release" if versions else None
         raise UserFilesError(
             f'no schema is known for the spec of "{contract.network}" {contract.action} in {version}',

@@ -19,7 +19,7 @@ from taorunner.specs.key_paths import dotted
 from taorunner.specs.override_check import check_override, key_at
 from taorunner.specs.placement import inside_text
 from taorunner.specs.places import SpecProblemError
-from taorunner.specs.schema import Key, Schema, schemas_of
+from taorunner.specs.schema import Key, Schema
 from taorunner.specs.schema_check import Against
 from taorunner.specs.schema_values import Misfit
 from taorunner.specs.template import Value
@@ -67,7 +67,7 @@ def find_overrides(
     """
     found = Overrides()
     schema = against.schema if against is not None else None
-    others = schemas_of(contract.network, schema.release) if schema is not None else ()
+    others = schema.source.of_network(contract.network, schema.release) if schema is not None else ()
     typed = list(_typed(sets, schema, found.findings))
     for one in [*_written(project, experiment, schema, found.findings), *typed]:
         if any(_covers(later.edit, one.edit) for later in typed if later is not one):
@@ -83,7 +83,7 @@ def find_overrides(
             if one.place is not None and (is_elsewhere or not all_keys):
                 continue
         if misfit is not None:
-            found.findings.append(_told(project, one, misfit))
+            found.findings.append(_told(project, _at_fault(one, schema), misfit))
         found.items.append(one)
     return found
 
@@ -168,6 +168,19 @@ def typed_value(key: str, text: str) -> object:
 def _covers(one: Edit, other: Edit) -> bool:
     """True where setting ``one`` leaves nothing of what ``other`` set."""
     return other.steps[: len(one.steps)] == one.steps
+
+
+def _at_fault(one: Override, schema: Schema | None) -> Override:
+    """The same with the place of the section that is wrong, where the key is written in several parts."""
+    if schema is None or one.place is None:
+        return one
+    base, written = one.place[:3], one.place[3:]
+    steps: list[str] = []
+    for count, name in enumerate(written, 1):
+        steps += dotted(str(name)).split(".")
+        if isinstance(key_at(schema, steps), Misfit):
+            return replace(one, place=(*base, *written[:count]))
+    return one
 
 
 def _given_twice(project: Project, one: Override, other: Override) -> Misfit:

@@ -56,6 +56,7 @@ from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.workspace import Workspace
 from taorunner.specs.check import PreparedSpec, read_number
+from taorunner.specs.kept_schemas import KeptSchemas
 from taorunner.text import did_you_mean
 
 DEFAULT_SHM_BYTES = 16 * 1024**3
@@ -267,7 +268,8 @@ def _spec(
     if outside is not None:
         return SpecOfAction(findings=(outside,))
     sets = planning.request.overrides
-    return spec_of_action(planning.project, experiment, contract, values.variables, gpus, sets)
+    kept = KeptSchemas(planning.workspace.spec_schemas_dir)
+    return spec_of_action(planning.project, experiment, contract, values.variables, gpus, sets, kept)
 
 
 def _key_findings(planning: _Planning, experiment: Experiment, contract: Contract) -> list[Finding]:

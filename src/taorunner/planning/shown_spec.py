@@ -27,6 +27,7 @@ from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.workspace import Workspace
+from taorunner.specs.kept_schemas import KeptSchemas
 from taorunner.specs.leaves import Leaf, Repeats, leaves
 from taorunner.specs.schema import Schema
 from taorunner.text import MASK, did_you_mean, printable, redact
@@ -34,7 +35,7 @@ from taorunner.text import MASK, did_you_mean, printable, redact
 _SECRET_KEY = re.compile(r"(?:^|_)(?:encryption_key|enc_key|api_key|password|secret|token)\Z", re.IGNORECASE)
 _LONG_SECRET = 8  # shorter ones are masked only where they are a whole value
 _PLACE_HOLDER = re.compile(r"\?\?\?\Z|\$\{|\Z")
-_TOKEN = re.compile(r"[A-Za-z_][\w.\[\]]*=")
+_TOKEN = re.compile(r"[+~]{0,2}[A-Za-z_][\w.\[\]]*=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +85,12 @@ def shown_spec(
     mounts = Mounts.identity() if backend in HOST_BACKENDS else load_mounts(workspace, environ)
     gpus = choose_gpus(experiment, request, contract)
     values = ValueFinder(workspace, project.paths, experiment, network, mounts).find(contract, gpus, None)
-    spec = spec_of_action(project, experiment, contract, values.variables, gpus, request.overrides)
+    kept = KeptSchemas(workspace.spec_schemas_dir)
+    spec = spec_of_action(project, experiment, contract, values.variables, gpus, request.overrides, kept)
     unmounted = [finding for finding in values.findings if finding.code == "not-mounted"]
-    findings = (*mounts.findings, *unmounted, *spec.findings)
+    argv = build_argv(contract, ArgumentValues(values.arguments, override_tokens(contract, spec.sets)))
+    unsafe = [finding for finding in argv.findings if finding.code == "argument-unsafe" and spec.sets]
+    findings = (*mounts.findings, *unmounted, *spec.findings, *unsafe)
     prepared = spec.prepared
     if prepared is None or prepared.text is None or has_errors(findings) or spec.path is None:
         raise UserFilesError(
@@ -96,12 +100,7 @@ def shown_spec(
         )
     secrets = _secrets(experiment)
     text, found = _masked(prepared.text, prepared.format, _repeats(spec.schema), secrets)
-    argv = build_argv(contract, ArgumentValues(values.arguments, override_tokens(contract, spec.sets)))
-    tokens = tuple(
-        redact(re.sub(r"@TAORUNNER_SECRET_\w+@", MASK, token), secrets)
-        for token in argv.tokens
-        if _TOKEN.match(token)
-    )
+    tokens = tuple(_token_without_secret(token, secrets) for token in argv.tokens if _TOKEN.match(token))
     own = {name: str(values.variables[name]) for name in ("results_dir", "dataset_tfrecord", "experiment")}
     return ShownSpec(
         project.name, experiment.name, contract.action, network.name, contract.release, prepared.format,
@@ -184,6 +183,12 @@ def _is_secret(key: str, value: str, secrets: tuple[str, ...]) -> bool:
     if value in secrets or any(len(one) >= _LONG_SECRET and one in value for one in secrets):
         return True
     return bool(_SECRET_KEY.search(key.rpartition(".")[2])) and not _PLACE_HOLDER.match(value)
+
+
+def _token_without_secret(token: str, secrets: tuple[str, ...]) -> str:
+    key, _equals, value = token.partition("=")
+    is_secret = _is_secret(key, value, secrets) or value.startswith("@TAORUNNER_SECRET_")
+    return f"{key}={MASK}" if is_secret else token
 
 
 def _with_origins(found: Iterable[Leaf], spec: SpecOfAction, project: Project) -> Iterator[SpecValue]:

@@ -17,6 +17,7 @@ from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project
 from taorunner.specs.check import PreparedSpec, prepare_spec
 from taorunner.specs.edits import Edit, set_in
+from taorunner.specs.kept_schemas import KeptSchemas
 from taorunner.specs.schema import Schema
 from taorunner.specs.template import Value
 
@@ -46,14 +47,15 @@ def spec_of_action(
     variables: Mapping[str, Value],
     gpus: GpuRequest,
     sets: Mapping[str, str],
+    kept: KeptSchemas | None = None,
     *,
     missing: bool = True,
     all_keys: bool = True,
 ) -> SpecOfAction:
-    """``sets`` are the keys of ``--set`` with the text typed for each. Never raises for what the user wrote.
+    """``sets`` are the keys of ``--set`` with the text typed for each, ``kept`` the schemas of images.
 
     Without ``missing`` nothing is said of values that the action has to have, without ``all_keys`` nothing of
-    overrides that are for no spec of this network.
+    overrides that are for no spec of this network. Never raises for what the user wrote.
     """
     spec = contract.spec
     texts = texts_with_variables(sets, variables)
@@ -63,7 +65,7 @@ def spec_of_action(
     if path is None:
         missing_file = (_missing(project, experiment, contract, spec),) if spec.required else ()
         return SpecOfAction(findings=missing_file, sets=texts)
-    against = schema_for(contract, missing=missing)
+    against = schema_for(contract, missing=missing, kept=kept)
     schema = against.schema if against is not None else None
     found = find_overrides(project, experiment, contract, against, variables, sets, all_keys=all_keys)
     if against is not None:

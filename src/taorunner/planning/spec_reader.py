@@ -24,31 +24,32 @@ _LARGEST = 10**15
 class HostVariables(Mapping[str, object]):
     """The variables of a template with the paths of this host, made when they are asked for.
 
-    What is not known before a launch (``$pretrained_model``, ``$gpu_ids``) is left out. ``asked`` are the names that
-    were asked for: what comes out of them is the same for another experiment with the same values.
+    What is not known before a launch (``$pretrained_model``, ``$gpu_ids``) is left out, and so are ``vars`` made of
+    other variables. ``asked`` are the names that were asked for: what comes out of them is the same for another
+    experiment with the same values.
     """
 
     def __init__(self, paths: ProjectPaths, experiment: Experiment, gpus: int) -> None:
         self._paths, self._experiment, self._gpus = paths, experiment, gpus
+        self._given = {name: value for name, value in experiment.vars.items() if "$" not in str(value)}
         self._known: dict[str, object] = {}
         self.asked: set[str] = set()
 
     def __getitem__(self, name: str) -> object:
         self.asked.add(name)
         if name not in self._known:
-            given = self._experiment.vars
-            self._known[name] = given[name] if name in given else self._made(name)
+            self._known[name] = self._given[name] if name in self._given else self._made(name)
         return self._known[name]
 
     def __contains__(self, name: object) -> bool:
         self.asked.add(str(name))
-        return name in _NAMES or name in self._experiment.vars
+        return name in self._given or (name in _NAMES and name not in self._experiment.vars)
 
     def __iter__(self) -> Iterator[str]:
-        return iter({*_NAMES, *self._experiment.vars})
+        return (name for name in {*_NAMES, *self._given} if name in self)
 
     def __len__(self) -> int:
-        return len({*_NAMES, *self._experiment.vars})
+        return sum(1 for _ in self)
 
     def is_host_path(self, name: str | None) -> bool:
         """True for a variable that is a folder here, whatever it is called inside."""

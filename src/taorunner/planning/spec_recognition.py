@@ -18,7 +18,7 @@ from taorunner.planning.networks import Networks
 from taorunner.planning.spec_files import SUFFIXES
 from taorunner.planning.spec_schemas import schema_for
 from taorunner.specs.fit import Fit, Section, fit_of, read_section
-from taorunner.specs.schema import find_schema, schema_versions
+from taorunner.specs.schema import SHIPPED, find_schema
 from taorunner.specs.schema_check import ACTION_SECTIONS
 
 _BY_FIELD = (("dssd", "dssd_config"), ("ssd", "ssd_config"))
@@ -163,7 +163,7 @@ def _best_fit(head: str, actions: Sequence[str], spec: SpecRead) -> Fit | None:
     fits = []
     seen = set()
     for action in actions:
-        for version in schema_versions(head, action):
+        for version in SHIPPED.versions(head, action):
             schema = find_schema(head, action, version)
             if schema is None or schema.format != spec.format or (schema.name, version) in seen:
                 continue
@@ -247,7 +247,7 @@ def named_in(names: Sequence[str], choice: Collection[str]) -> set[str]:
 def _without_schema(spec: SpecRead, name: str, networks: Networks) -> None:
     """Names are all there is to go by where no schema of the network is known."""
     has_schema = any(
-        schema_versions(name, action.rpartition(".")[2]) for action in networks.load(name).actions(None)
+        SHIPPED.versions(name, action.rpartition(".")[2]) for action in networks.load(name).actions(None)
     )
     if not has_schema and _can_read(networks, name, spec.format):
         spec.head = name

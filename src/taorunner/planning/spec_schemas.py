@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from taorunner.contracts import Contract
-from taorunner.specs.schema import find_schema
+from taorunner.specs.kept_schemas import KeptSchemas
+from taorunner.specs.schema import Schema, find_schema
 from taorunner.specs.schema_check import Against
 
 _TAO_IMAGES = "nvcr.io/nvidia/tao/tao-toolkit:"
@@ -21,14 +22,24 @@ def code_version(contract: Contract) -> str:
     return contract.release
 
 
-def schema_for(contract: Contract, given: Collection[str] = (), *, missing: bool = True) -> Against | None:
+def schema_of(contract: Contract, kept: KeptSchemas | None = None) -> Schema | None:
+    """What the image itself says, where that has been taken out of it; else what is known of its version."""
+    own = kept.of_image(contract.image) if kept is not None and contract.image is not None else None
+    found = own.find(contract.network, contract.action, "") if own is not None else None
+    return found or find_schema(contract.network, contract.action, code_version(contract))
+
+
+def schema_for(
+    contract: Contract, given: Collection[str] = (), *, missing: bool = True, kept: KeptSchemas | None = None
+) -> Against | None:
     """None when the network has no spec, or no schema is known. ``given``: keys whose values come from elsewhere.
 
-    Without ``missing`` nothing is said of values that the action has to have.
+    Without ``missing`` nothing is said of values that the action has to have. ``kept`` are the schemas of images, which
+    count before those that come with taorunner.
     """
     if contract.spec is None:
         return None
-    schema = find_schema(contract.network, contract.action, code_version(contract))
+    schema = schema_of(contract, kept)
     if schema is None or schema.format != contract.spec.format:
         return None
     by_argument = (

@@ -14,7 +14,7 @@ from pathlib import Path
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework, SpecContract
 from taorunner.errors import Finding, Severity, UserFilesError
-from taorunner.planning.choices import choose_gpus
+from taorunner.planning.choices import choose_gpus, with_image
 from taorunner.planning.cross_checks import CROSS_CHECKED, CrossChecks, FoundSpec
 from taorunner.planning.networks import Networks
 from taorunner.planning.outside_links import outside_link
@@ -34,6 +34,7 @@ from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.workspace import Workspace
 from taorunner.specs.check import SpecFile, check_loaded, load_spec
+from taorunner.specs.kept_schemas import KeptSchemas
 from taorunner.specs.schema_check import Against
 from taorunner.text import did_you_mean, printable
 
@@ -52,18 +53,21 @@ class _Checks:
     contracts: dict[tuple[str, str | None], dict[str, Contract]] = field(default_factory=dict)
     folders: dict[Path, frozenset[str]] = field(default_factory=dict)
     weights: dict[tuple[str, str, Framework], str | None] = field(default_factory=dict)
-    schemas: dict[tuple[int, bool], Against | None] = field(default_factory=dict)
+    schemas: dict[tuple[int, str | None, bool], Against | None] = field(default_factory=dict)
     found: dict[tuple[object, ...], tuple[_SpecName, ...]] = field(default_factory=dict)
+    kept: KeptSchemas = field(init=False)
 
-    def against(self, contract: Contract, *, missing: bool) -> Against | None:
-        """The schema of a contract that ``contracts_of`` gave, which are made once."""
-        key = (id(contract), missing)
+    def against(self, contract: Contract, image: str | None, *, missing: bool) -> Against | None:
+        """The schema of a contract that ``contracts_of`` gave, which are made once, with the experiment's ``image``."""
+        key = (id(contract), image, missing)
         if key not in self.schemas:
-            self.schemas[key] = schema_for(contract, missing=missing)
+            chosen = with_image(contract, image)
+            self.schemas[key] = schema_for(chosen, missing=missing, kept=self.kept)
         return self.schemas[key]
 
     def __post_init__(self) -> None:
         self.heads = frozenset(self.networks.names)
+        self.kept = KeptSchemas(self.workspace.spec_schemas_dir)
 
     def contracts_of(self, network: Network, release: str | None) -> dict[str, Contract]:
         """By action. Raises UserFilesError for an unknown release, and for one of which nothing is known."""
@@ -230,11 +234,12 @@ def _spec(
     own_name = file.path.stem == spec.stems[0]
     values = {**STAND_INS, **own_values(experiment.vars, STAND_INS)}
     if not experiment.overrides:
-        against = checks.against(contract, missing=own_name)
+        against = checks.against(contract, experiment.image, missing=own_name)
         return check_loaded(file, spec.format, known, against, values)
     gpus = choose_gpus(experiment, ActionRequest(contract.action, (experiment.name,)), contract)
+    chosen = with_image(contract, experiment.image)
     return spec_of_action(
-        project, experiment, contract, values, gpus, {}, missing=own_name, all_keys=first
+        project, experiment, chosen, values, gpus, {}, checks.kept, missing=own_name, all_keys=first
     ).findings
 
 

@@ -121,6 +121,11 @@ class Workspace:
         return self.state_dir / "dry-run"
 
     @property
+    def spec_schemas_dir(self) -> Path:
+        """What specs may hold according to images that were asked, see ``specs.kept_schemas``."""
+        return self.state_dir / "cache" / "spec-schemas"
+
+    @property
     def schema_file(self) -> Path:
         """The JSON Schema that an editor completes experiments.yml with."""
         return self.state_dir / "experiments.schema.json"

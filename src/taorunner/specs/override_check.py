@@ -13,9 +13,10 @@ from typing import Any
 from taorunner.errors import Severity
 from taorunner.specs.key_paths import is_index
 from taorunner.specs.prototxt_nodes import ProtoScalar
-from taorunner.specs.schema import Key, Schema
+from taorunner.specs.schema import MISSING, Key, Schema
 from taorunner.specs.schema_check import Against, is_open, unknown_key
 from taorunner.specs.schema_values import Misfit, proto_misfit, yaml_misfit
+from taorunner.text import printable
 
 ANYTHING = Key("any", is_optional=True)
 
@@ -26,6 +27,9 @@ def check_override(steps: Sequence[str], value: Any, against: Against) -> Misfit
     if isinstance(key, Misfit):
         return key
     name = ".".join(steps)
+    if value == MISSING and against.schema.format == "yaml":
+        message = f'{name} is set to "{MISSING}", which stands for a value that has to be given'
+        return Misfit(Severity.ERROR, "missing-value", message, "write the value")
     if against.schema.format == "prototxt":
         return _proto(key, value, name)
     return _yaml(key, value, name)
@@ -33,6 +37,10 @@ def check_override(steps: Sequence[str], value: Any, against: Against) -> Misfit
 
 def key_at(schema: Schema, steps: Sequence[str]) -> Key | Misfit:
     """What may stand at a path with its indices, or why nothing can stand there."""
+    if not all(steps):
+        return Misfit(
+            Severity.ERROR, "bad-key", f'"{".".join(steps)}" is not a key', "write it like train.num_epochs"
+        )
     key, names = Key("section", section=schema.root), list[str]()
     for depth, step in enumerate(steps):
         above = ".".join(steps[:depth])
@@ -100,7 +108,11 @@ def _proto(key: Key, value: Any, name: str) -> Misfit | None:
         return next(
             (found for item in value if (found := _proto(replace(key, is_repeated=False), item, name))), None
         )
-    return proto_misfit(key, ProtoScalar(value, _written_as(key, value), 0, 0), name)
+    misfit = proto_misfit(key, ProtoScalar(value, _written_as(key, value), 0, 0), name)
+    if misfit is not None and isinstance(value, str) and misfit.code == "wrong-type":
+        message = f'{misfit.message.rpartition(", this is ")[0]}, this is the text "{printable(value)[:60]}"'
+        return replace(misfit, message=message, hint="write it without quotes" if value else "write a value")
+    return misfit
 
 
 def _written_as(key: Key, value: Any) -> str:

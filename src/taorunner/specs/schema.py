@@ -57,12 +57,13 @@ class _SchemaFile:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Schema:
-    """One release of one schema. Compared by identity: ``find_schema`` gives the same one again."""
+    """One release of one schema, or that of one image. Compared by identity: ``find`` gives the same one again."""
 
     name: str
     release: str
     root: int
     file: _SchemaFile
+    source: SchemaSet
 
     @property
     def format(self) -> str:
@@ -93,6 +94,8 @@ class Schema:
 
     def elsewhere(self, path: tuple[str, ...]) -> str | None:
         """``since 6.25.7``, ``until 6.26.3``: which other releases have this path. None when none has it."""
+        if self.source.label is not None:
+            return None  # an image knows nothing of others
         names = self.releases
         having = self.releases_with(path)
         if not having:
@@ -102,57 +105,69 @@ class Schema:
         return f"since {later[0]}" if later else f"until {having[-1]}"
 
 
+@dataclass(frozen=True, slots=True)
+class SchemaSet:
+    """The schemas of one folder. ``label``: what is told in place of a version, where they are those of one image."""
+
+    folder: Path
+    label: str | None = None
+
+    def find(self, network: str, action: str, version: str) -> Schema | None:
+        """The schema of the spec that ``action`` reads, in the code of that version (``6.26.3``). None if unknown."""
+        name = self._name(network, action)
+        return None if name is None else _schema(self, name, version)
+
+    def of_network(self, network: str, version: str) -> tuple[Schema, ...]:
+        """Those of all its actions: the one of its own name, and those of actions with a spec of another shape."""
+        index = _index(self.folder)
+        names = [network, *(n for n in (*index["schemas"], *index["same_as"]) if n.startswith(f"{network}."))]
+        found = (index["same_as"].get(name, name) for name in names)
+        schemas = (_schema(self, name, version) for name in dict.fromkeys(found) if name in index["names"])
+        return tuple(schema for schema in schemas if schema is not None)
+
+    def versions(self, network: str, action: str) -> tuple[str, ...]:
+        """The versions of which ``find`` has a schema, oldest first."""
+        name = self._name(network, action)
+        return () if name is None else tuple(_file(self.folder, name).releases)
+
+    def _name(self, network: str, action: str) -> str | None:
+        index = _index(self.folder)
+        found = (index["same_as"].get(name, name) for name in (f"{network}.{action}", network))
+        return next((name for name in found if name in index["names"]), None)
+
+
+SHIPPED = SchemaSet(SCHEMAS)
+"""What comes with taorunner."""
+
+
 def find_schema(network: str, action: str, version: str) -> Schema | None:
-    """The schema of the spec that ``action`` reads, in the code of that version (``6.26.3``). None if unknown."""
-    index = _index()
-    for name in (f"{network}.{action}", network):
-        found = index["same_as"].get(name, name)
-        if found in index["names"]:
-            return _schema(found, version)
-    return None
-
-
-def schemas_of(network: str, version: str) -> tuple[Schema, ...]:
-    """Those of all actions of a network: the one of its own name, and those of actions with a spec of another shape."""
-    index = _index()
-    names = {network: network} | {
-        name: name for name in (*index["schemas"], *index["same_as"]) if name.startswith(f"{network}.")
-    }
-    found = (index["same_as"].get(name, name) for name in names)
-    schemas = (_schema(name, version) for name in dict.fromkeys(found) if name in index["names"])
-    return tuple(schema for schema in schemas if schema is not None)
-
-
-def schema_versions(network: str, action: str) -> tuple[str, ...]:
-    """The versions of the code that ``find_schema`` knows this spec in, oldest first; none where it knows nothing."""
-    index = _index()
-    for name in (f"{network}.{action}", network):
-        found = index["same_as"].get(name, name)
-        if found in index["names"]:
-            return tuple(_file(found).releases)
-    return ()
+    """As ``SchemaSet.find``, of what comes with taorunner."""
+    return SHIPPED.find(network, action, version)
 
 
 @cache
-def _index() -> dict[str, Any]:
-    index: dict[str, Any] = json.loads((SCHEMAS / "index.json").read_text(encoding="utf-8"))
+def _index(folder: Path) -> dict[str, Any]:
+    index: dict[str, Any] = json.loads((folder / "index.json").read_text(encoding="utf-8"))
     index["names"] = frozenset(index["schemas"])
     return index
 
 
 @cache
-def _schema(name: str, version: str) -> Schema | None:
-    file = _file(name)
-    release: str | None = version if version in file.releases else None
-    if release is None and file.format == "prototxt":  # TF1's messages no longer change
+def _schema(source: SchemaSet, name: str, version: str) -> Schema | None:
+    file = _file(source.folder, name)
+    if source.label is not None:
+        root = next(iter(file.releases.values()))
+        return Schema(name, source.label, root, file, source)
+    found: str | None = version if version in file.releases else None
+    if found is None and file.format == "prototxt":  # TF1's messages no longer change
         older = [known for known in file.releases if _numbers(known) <= _numbers(version)]
-        release = older[-1] if older else None
-    return None if release is None else Schema(name, release, file.releases[release], file)
+        found = older[-1] if older else None
+    return None if found is None else Schema(name, found, file.releases[found], file, source)
 
 
 @cache
-def _file(name: str) -> _SchemaFile:
-    body = json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8"))
+def _file(folder: Path, name: str) -> _SchemaFile:
+    body = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     return _SchemaFile(body["format"], body["releases"], body["sections"])
 
 

@@ -1,0 +1,152 @@
+"""What may the specs hold that this very image reads? Asked of the image itself, and kept in the workspace.
+
+A small program of ours (``specs.installed_reader``) runs in a container of the image: as the calling user, without
+network, GPU and mounts. The image has to be on the engine: nothing is pulled here.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from taorunner.engine import containers
+from taorunner.engine.client import Engine
+from taorunner.engine.images import find_image
+from taorunner.errors import EngineRefusedError, Finding, MachineError, Severity, TaorunnerError
+from taorunner.specs.installed_reader import MARK, reader_command
+from taorunner.specs.kept_schemas import KeptSchemas
+from taorunner.text import printable
+
+TIMEOUT_S = 300
+_MAX_BYTES = 64 * 1024 * 1024
+_TOLD_BYTES = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """``schemas`` are kept now; ``failed`` are those that could not be read, with the reason.
+
+    ``packages`` are TAO's in the image, with their versions as far as they say.
+    """
+
+    reference: str
+    image_id: str
+    digest: str | None
+    schemas: tuple[str, ...]
+    failed: Mapping[str, str]
+    packages: Mapping[str, str | None]
+
+
+def sync_images(
+    engine: Engine, references: Sequence[str], kept: KeptSchemas, user: str
+) -> tuple[list[Synced], TaorunnerError | None]:
+    """One after the other; one that refuses does not keep the others from being asked. The error tells of all."""
+    synced: list[Synced] = []
+    refused: list[TaorunnerError] = []
+    for reference in references:
+        try:
+            synced.append(sync_image(engine, reference, kept, user))
+        except TaorunnerError as error:
+            refused.append(error)
+    if len(refused) < 2:
+        return synced, refused[0] if refused else None
+    findings = [Finding(Severity.ERROR, "not-synced", error.message, error.hint) for error in refused]
+    return synced, MachineError(f"{len(refused)} images could not be asked", findings=findings)
+
+
+def sync_image(
+    engine: Engine, reference: str, kept: KeptSchemas, user: str, *, timeout_s: float = TIMEOUT_S
+) -> Synced:
+    """Blocks until the image has answered. ``user`` is ``uid:gid``.
+
+    Raises:
+        MachineError: the image is not there, or there is no TAO in it that can be read.
+        EngineRefusedError: no container could be made of it.
+    """
+    image = find_image(engine, reference)
+    if image is None:
+        raise MachineError(
+            f'the image "{printable(reference)}" is not on the engine',
+            hint=f"taorunner image pull {printable(reference)}, or docker pull {printable(reference)}",
+        )
+    found = _ask(engine, image.id, reference, user, timeout_s)
+    if not found["yaml"] and not found["prototxt"]:
+        known = ", ".join(found["packages"])
+        reasons = "; ".join(f"{name}: {why}" for name, why in found["failed"].items())
+        raise MachineError(
+            f'the image "{printable(reference)}" has no schemas of TAO\'s specs'
+            + (f" that can be read, although it has {known}" if known else ""),
+            hint=printable(reasons)[:300]
+            or "is it a TAO image? taorunner networks NAME lists those of a network",
+        )
+    names = kept.keep(reference, image.id, image.digest, found)
+    return Synced(reference, image.id, image.digest, names, found["failed"], found["packages"])
+
+
+def _ask(engine: Engine, image_id: str, reference: str, user: str, timeout_s: float) -> dict[str, Any]:
+    """What ``installed_reader`` prints in a container of the image."""
+    name = f"taorunner-specs-{secrets.token_hex(6)}"
+    settings = containers.ContainerSettings(
+        name=name,
+        image=image_id,
+        command=reader_command(),
+        env={
+            "HOME": "/tmp",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "CUDA_VISIBLE_DEVICES": "",
+            "NVIDIA_VISIBLE_DEVICES": "void",
+        },
+        user=user,
+        labels={"com.taorunner.specs": reference},
+        workdir="/tmp",
+        network="none",
+    )
+    containers.create(engine, settings)
+    try:
+        return _answer(engine, name, reference, timeout_s)
+    finally:
+        containers.remove(engine, name)
+
+
+def _answer(engine: Engine, name: str, reference: str, timeout_s: float) -> dict[str, Any]:
+    stream = containers.attach(engine, name)
+    is_late = threading.Event()
+
+    def end() -> None:
+        is_late.set()
+        stream.close()
+
+    timer = threading.Timer(timeout_s, end)
+    said: dict[str, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
+    timer.start()
+    try:
+        containers.start(engine, name, reference)
+        for kind, data in stream:
+            if len(said[kind]) < _MAX_BYTES:
+                said[kind] += data
+    finally:
+        timer.cancel()
+        stream.close()
+    if is_late.is_set():
+        raise MachineError(
+            f'the image "{printable(reference)}" did not answer within {timeout_s:g} seconds',
+            hint="try again",
+        )
+    mark = f"\n{MARK}".encode()
+    _before, found, line = bytes(said["stdout"]).rpartition(mark)
+    if found:
+        try:
+            body = json.loads(line)
+        except ValueError:
+            body = None
+        if isinstance(body, dict) and {"yaml", "prototxt", "failed", "packages"} <= body.keys():
+            return body
+    told = bytes(said["stderr"] or said["stdout"])[-_TOLD_BYTES:].decode("utf-8", "replace").strip()
+    raise EngineRefusedError(
+        f'the image "{printable(reference)}" could not read its own specs',
+        hint=printable(told.splitlines()[-1])[:300] if told else "it said nothing",
+    )

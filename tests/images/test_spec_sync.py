@@ -1,0 +1,148 @@
+"""``networks sync`` on a real engine: an image of TAO's shape is asked, and what it says is what its specs may hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from base_image import Tree, import_tree
+from command_line import Cli
+from images import digest, has_image
+from tao_packages import CORE
+
+from taorunner.engine.client import connect
+from taorunner.errors import MachineError
+from taorunner.images.spec_sync import sync_image
+from taorunner.specs.kept_schemas import KeptSchemas
+
+PACKAGES = "opt/tao/packages"
+BANNER = "#!/bin/sh\necho '=== TAO Toolkit, stand-in ==='\nexec \"$@\"\n"
+EXPERIMENTS = "experiments:\n  e: {{head: dino, dataset: d, release: 7.1.0, image: '{image}'}}\n"
+
+
+def python_image(engine: Any, name: str, texts: dict[str, str]) -> str:
+    tag = f"taorunner-test/{name}:{digest(json.dumps(texts))}"
+    with engine.locked(name):
+        if not has_image(engine, tag):
+            tree = Tree(texts={f"{PACKAGES}/{path}": text for path, text in texts.items()})
+            tree.texts["opt/entry.sh"] = BANNER
+            tree.add_busybox()
+            tree.add_python()
+            environment = {
+                "PATH": "/opt/py/bin:/usr/bin:/bin",
+                "PYTHONHOME": "/opt/py",
+                "PYTHONPATH": f"/{PACKAGES}",
+                "LD_LIBRARY_PATH": "/usr/lib",
+            }
+            import_tree(engine, tree, tag, environment, ['ENTRYPOINT ["/opt/entry.sh"]'])
+    return tag
+
+
+@pytest.fixture(scope="session")
+def specs_image(engine: Any) -> str:
+    return python_image(engine, "specs", CORE)
+
+
+@pytest.fixture
+def sync_cli(tmp_path: Path, engine: Any) -> Cli:
+    home = tmp_path / "home"
+    home.mkdir()
+    return Cli(home, engine.environment())
+
+
+def containers_of(engine: Any) -> list[str]:
+    return list(engine.docker("ps", "-aq", "--filter", "label=com.taorunner.specs").stdout.split())
+
+
+def test_an_image_is_asked_and_its_specs_are_held_against_what_it_said(
+    sync_cli: Cli, engine: Any, specs_image: str, workspace_factory: Callable[..., Path]
+) -> None:
+    root = workspace_factory(
+        EXPERIMENTS.format(image=specs_image), specs={"e/train.yaml": "train: {seed: 3}\n"}, data={"d/": ""}
+    )
+    assert sync_cli("validate", "--json", cwd=root).json == []
+    done = sync_cli("networks", "sync", specs_image, "--json", cwd=root)
+    assert done.code == 0, done.err
+    image_id = engine.docker("image", "inspect", "--format", "{{.Id}}", specs_image).stdout.strip()
+    assert done.json == [
+        {
+            "image": specs_image, "image_id": image_id, "digest": None, "packages": {"nvidia_tao_core": "9.9.1"},
+            "schemas": ["dino", "dino.convert"],
+            "not_read": {
+                "broken": "RuntimeError: no licence",
+                "empty": "none of ExperimentConfig, CLIPExperimentConfig, VLLMCaptionInferenceExpConfig is in "
+                "empty.default_config",
+            },
+        }
+    ]  # fmt: skip
+    (finding,) = sync_cli("validate", "--json", cwd=root).json
+    tag = specs_image.rpartition("/")[2]
+    assert finding["message"] == f'the section train of "dino" has no key "seed" in the image {tag}'
+    assert (finding["line"], finding["column"]) == (1, 9)
+    told = sync_cli("specs", "explain", "train.num_epochs", "-e", "e", cwd=root).out
+    assert told.startswith("train.num_epochs  int  dino 7.1.0, train\n  default      10\n")
+    assert (
+        "  not read     broken: RuntimeError: no licence\n"
+        in sync_cli("networks", "sync", specs_image, cwd=root).out
+    )
+    assert containers_of(engine) == []
+
+
+def test_an_image_that_is_not_there_is_not_pulled(
+    sync_cli: Cli, specs_image: str, workspace_factory: Callable[..., Path]
+) -> None:
+    root = workspace_factory("experiments: {}\n")
+    done = sync_cli("networks", "sync", "taorunner-test/none:1", specs_image, cwd=root)
+    assert done.code == 4
+    assert "  kept         2: dino, dino.convert\n" in done.out
+    assert done.err == (
+        'error: the image "taorunner-test/none:1" is not on the engine\n'
+        "hint: taorunner image pull taorunner-test/none:1, or docker pull taorunner-test/none:1\n"
+    )
+
+
+def test_an_image_without_tao_or_without_python_is_told(
+    sync_cli: Cli, engine: Any, noop_image: str, workspace_factory: Callable[..., Path]
+) -> None:
+    root = workspace_factory("experiments: {}\n")
+    empty = python_image(engine, "no-specs", {"other.py": ""})
+    done = sync_cli("networks", "sync", empty, noop_image, cwd=root)
+    assert done.code == 4
+    assert f'the image "{empty}" has no schemas of TAO\'s specs' in done.err
+    assert "2 images could not be asked" in done.err
+    assert "python3" in done.err
+    assert "Traceback" not in done.err
+    assert not (root / ".taorunner" / "cache" / "spec-schemas").exists()
+    assert containers_of(engine) == []
+
+
+def test_the_container_has_the_callers_rights_and_nothing_else(
+    engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spy = (
+        "import os, sys\n"
+        "interfaces = sorted(os.listdir('/sys/class/net'))\n"
+        "raise RuntimeError((os.getuid(), os.getgid(), interfaces, os.environ['NVIDIA_VISIBLE_DEVICES']))\n"
+    )
+    image = python_image(engine, "spy", {"nvidia_tao_core/config/dino/default_config.py": spy})
+    for name, value in engine.environment().items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(MachineError) as caught:
+        sync_image(connect(), image, KeptSchemas(tmp_path), "1234:4321")
+    assert str(caught.value.hint).startswith("dino: RuntimeError: (1234, 4321, ['lo'], 'void');")
+
+
+def test_an_image_that_does_not_answer_is_left_after_a_while(
+    engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = python_image(
+        engine, "slow", {"nvidia_tao_core/config/dino/default_config.py": "import time\ntime.sleep(90)\n"}
+    )
+    for name, value in engine.environment().items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(MachineError, match="did not answer within 2 seconds"):
+        sync_image(connect(), slow, KeptSchemas(tmp_path), "1234:4321", timeout_s=2)
+    assert containers_of(engine) == []
