@@ -32,7 +32,7 @@ SUB_SCHEMAS = {
     "depth_net.convert": ("depth_net.dataset", "DNDatasetConvertConfig"),
     "annotations.merge": ("annotations.merge_config", "MergeConfig"),
     "annotations.slice": ("annotations.slice_config", "SliceConfig"),
-    "bevfusion.convert": ("bevfusion.dataset", "BEVFusionDataConvertExpConfig"),
+    "bevfusion.dataset_convert": ("bevfusion.default_config", "BEVFusionDataConvertExpConfig"),
     "stylegan_xl.dataset_convert": ("stylegan_xl.dataset", "DataConvertExpConfig"),
 }
 """Actions with a spec of another shape than their network's. Source: tao/pytorch.md section 5."""
@@ -152,6 +152,8 @@ def _default(field: dataclasses.Field[Any]) -> Any:
         if field.default_factory is dataclasses.MISSING:
             return MISSING  # OmegaConf takes a field without a default as one that has to be given
         value = field.default_factory()
+    if type(value).__repr__ is object.__repr__ and not dataclasses.is_dataclass(value):
+        return _NONE_GIVEN  # of a class that is not in the wheel: it would be told by its address
     return _plain(value)
 
 
