@@ -78,7 +78,7 @@ def test_keys_are_those_that_the_network_needs(tmp_path: Path) -> None:
 
 
 def test_commented_lines_work_when_the_comment_is_removed(tmp_path: Path) -> None:
-    create_project(tmp_path, "new", "dssd", needs=["backbone", "repository"])
+    create_project(tmp_path, "new", "rtdetr")
     workspace = Workspace(tmp_path)
     file = workspace.project("new").experiments_file
     lines = file.read_text().splitlines()
@@ -90,13 +90,22 @@ def test_commented_lines_work_when_the_comment_is_removed(tmp_path: Path) -> Non
     file.write_text(text)
     project = load_project(workspace, "new")
     assert project.findings == ()
-    assert list(project.experiments) == ["dssd_resnet18_01", "dssd_resnet18_02"]
-    first = project.experiments["dssd_resnet18_01"]
+    assert list(project.experiments) == ["rtdetr_01", "rtdetr_02"]
+    first = project.experiments["rtdetr_01"]
     assert (first.vars, first.overrides, first.shm_bytes) == (
         {"batch_size": 8},
         {"some.dotted.key": 12},
         16 * 1024**3,
     )
+
+
+def test_what_command_lines_need_stands_below_vars(tmp_path: Path) -> None:
+    create_project(tmp_path, "new", "lprnet")
+    file = Workspace(tmp_path).project("new").experiments_file
+    assert "      image_dir: $dataset_raw/val/image  # the pictures of inference\n" in file.read_text()
+    (experiment,) = load_project(Workspace(tmp_path), "new").experiments.values()
+    assert experiment.vars == {"image_dir": "$dataset_raw/val/image"}
+    assert not (experiment.spec_dirs[0] / "vars.yml").exists()
 
 
 @pytest.mark.parametrize("name", ["01", "1e3", "true", "null", "1.5", "0x10"])

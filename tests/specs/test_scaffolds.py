@@ -58,7 +58,7 @@ def contracts(head: str) -> Iterator[tuple[str, tuple[str, ...], dict[str, str]]
         if group not in ("model", "embedded") or action in network.unknown_actions():
             continue
         spec = network.contract(action, group=group).spec
-        if spec is not None and action not in ("distill", "quantize"):
+        if spec is not None:
             yield action, spec.stems, dict(spec.keys)
 
 

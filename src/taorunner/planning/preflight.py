@@ -32,9 +32,8 @@ def earlier_results(
     if contract.action == "train":
         return _training(contract, results, experiment, overwrite=overwrite)
     written = [_host(values.get(name), mounts) for name in ("export_file", "pruned_file", "engine_file")]
-    written = [path for path in written if path is not None] if contract.action != "evaluate" else []
-    if contract.action in ("inference", "evaluate"):
-        written = []
+    if contract.action in ("inference", "inference_trt", "evaluate"):
+        written = []  # these read an engine
     folders = tuple(path.parent for path in written if path is not None)
     records = _host(values.get("tfrecords_prefix"), mounts)
     if contract.action in ("dataset_convert", "convert") and records is not None:

@@ -184,7 +184,9 @@ class ValueFinder:
                 values.arguments.setdefault(name, self._inside(path, values))
 
 
-_REFERENCE = re.compile(rf"\$(?:({'|'.join(VARIABLES)})(?![A-Za-z0-9_])|\{{({'|'.join(VARIABLES)})\}})")
+_REFERENCE = re.compile(
+    rf"(?<!\$)\$(?:({'|'.join(VARIABLES)})(?![A-Za-z0-9_])|\{{({'|'.join(VARIABLES)})\}})"
+)
 
 
 def own_values(own: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
