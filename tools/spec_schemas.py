@@ -36,6 +36,13 @@ KITTI_CONVERT = ("faster_rcnn", "yolo_v3", "yolo_v4", "yolo_v4_tiny", "ssd", "ds
 """Networks whose dataset_convert reads DatasetExportConfig. Source: tao/tensorflow.md section 4.1."""
 
 
+UNKNOWN = ("bevfusion.convert", "bevfusion.dataset_convert")
+"""Actions with a spec of another shape than their network's, which no wheel holds.
+
+Source: tao/pytorch.md section 5; the dataclass that it names is in no nvidia-tao-core wheel.
+"""
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="write the spec schemas out of TAO's wheels")
     parser.add_argument(
@@ -63,6 +70,7 @@ def main() -> int:
     for name, schema in sorted(schemas.items()):
         (options.out / f"{name}.json").write_text(schema.to_json(), encoding="utf-8")
     same = {
+        **{name: None for name in UNKNOWN if name not in schemas},
         **SAME_AS,
         **{f"{name}.dataset_convert": "detectnet_v2.dataset_convert" for name in KITTI_CONVERT},
     }

@@ -94,22 +94,24 @@ class Schema:
 
 def find_schema(network: str, action: str, version: str) -> Schema | None:
     """The schema of the spec that ``action`` reads, in the code of that version (``6.26.3``). None if unknown."""
-    index = _index()
-    for name in (f"{network}.{action}", network):
-        found = index["same_as"].get(name, name)
-        if found in index["names"]:
-            return _schema(found, version)
-    return None
+    name = _name(network, action)
+    return None if name is None else _schema(name, version)
 
 
 def schema_versions(network: str, action: str) -> tuple[str, ...]:
     """The versions of the code that ``find_schema`` knows this spec in, oldest first; none where it knows nothing."""
+    name = _name(network, action)
+    return () if name is None else tuple(_file(name).releases)
+
+
+def _name(network: str, action: str) -> str | None:
+    """Which file the schema is in. An action whose own schema is not known is not held against its network's."""
     index = _index()
     for name in (f"{network}.{action}", network):
         found = index["same_as"].get(name, name)
-        if found in index["names"]:
-            return tuple(_file(found).releases)
-    return ()
+        if found is None or found in index["names"]:
+            return None if found is None else str(found)
+    return None
 
 
 @cache
