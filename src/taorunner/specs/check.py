@@ -21,7 +21,7 @@ from taorunner.errors import Finding, Severity, has_errors
 from taorunner.specs.places import Lines, SpecProblemError
 from taorunner.specs.prototxt_nodes import parse_prototxt
 from taorunner.specs.schema_check import Against
-from taorunner.specs.schema_text import check_rendered, check_schema, shape_of
+from taorunner.specs.schema_text import check_rendered, check_schema, library_refusal, shape_of
 from taorunner.specs.template import SpecTemplate, Value, parse_template, render
 from taorunner.text import printable
 from taorunner.yaml_nodes import read_yaml
@@ -135,6 +135,11 @@ def prepare_spec(
                 text = _module(spec_format).set_value(text, dotted, value)
             except SpecProblemError as refused:
                 findings.append(refused.to_finding())
+    if against is not None and text != rendered.text and not has_errors(findings):
+        problem = library_refusal(text, against)
+        if problem is not None:
+            hint = "one of the values that are set in it does not fit"
+            findings.append(replace(problem.to_finding(), hint=hint))
     placed = tuple(replace(finding, file=path) for finding in findings)
     return PreparedSpec(path, spec_format, None if has_errors(placed) else text, placed)
 

@@ -1,16 +1,18 @@
 """Does a spec as the user wrote it, with its variables, agree with the schema? Findings point into that text.
 
 The specs of a sweep are one text with other numbers. Such a text is walked once, with each number replaced by 0, which
-tells what every number has to be; the others only have their numbers looked at.
+tells what every number has to be; the others only have their numbers looked at. The protobuf library, which has the
+last word on protobuf text, is asked once for each such text too.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 
-from taorunner.errors import Finding, has_errors
+from taorunner.errors import Finding, Severity, has_errors
 from taorunner.specs.places import SpecProblemError
 from taorunner.specs.prototxt_nodes import parse_prototxt
 from taorunner.specs.schema_check import Against, Walk, walk_prototxt, walk_yaml
@@ -65,16 +67,30 @@ def check_schema(text: str, against: Against, values: Mapping[str, Value]) -> tu
 
 
 def check_rendered(rendered: Rendered, against: Against) -> tuple[Finding, ...]:
-    """The same for a text that has been rendered and can be read."""
+    """The same for a text that has been rendered and can be read. Where we find no mistake the library is asked."""
     walk = _walk(rendered.text, against)
     if walk is None:
         return ()
     findings = []
+    if not any(problem.misfit.severity is Severity.ERROR for problem in walk.problems):
+        refused = library_refusal(rendered.text, against)
+        if refused is not None:
+            line, column = (1, 1) if refused.offset is None else rendered.locate(refused.offset)
+            findings.append(replace(refused.to_finding(), line=line, column=column))
     for problem in walk.problems[:MAX_PROBLEMS]:
         line, column = rendered.locate(problem.offset)
         told = problem.misfit
         findings.append(Finding(told.severity, told.code, told.message, told.hint, None, line, column))
     return tuple(findings)
+
+
+def library_refusal(text: str, against: Against) -> SpecProblemError | None:
+    """What TAO's own reader says of a rendered text: protobuf's library, loaded when there is something to ask."""
+    if against.schema.format != "prototxt":
+        return None
+    from taorunner.specs.prototxt_library import refused_by_library
+
+    return refused_by_library(text, against.schema)
 
 
 def _quick_findings(text: str, against: Against, used: _Used) -> tuple[Finding, ...]:
@@ -94,7 +110,7 @@ def _limits(shape: str, against: Against, used: _Used) -> tuple[tuple[int, Limit
     """For the numbers of the shape that are not free what they have to be; None when there is more to tell."""
     rendered = _render(shape, against, used)
     walk = _walk(rendered.text, against) if rendered is not None else None
-    if rendered is None or walk is None:
+    if rendered is None or walk is None or library_refusal(rendered.text, against) is not None:
         return None
     limits = {rendered.origin(offset): limit for offset, limit in walk.limits.items()}
     places = [match.start(2) for match in NUMBER.finditer(shape)]
