@@ -29,6 +29,7 @@ from taorunner.yaml_nodes import read_yaml
 MAX_SPEC_BYTES = 4 * 1024 * 1024
 _READ_BYTES = 64 * 1024
 _LARGE = 256 * 1024  # texts above this many characters are not kept
+_MOST_SHAPES = 512
 
 _PLACEHOLDERS = (
     "YOUR_PRETRAINED_MODEL", "EXPERIMENT_DIR", "EXPERIMENTDIR", "RESULTS_DIR", "RESULTSDIR",
@@ -242,12 +243,20 @@ def _findings(text: str, spec_format: str, names: frozenset[str]) -> tuple[Findi
 @lru_cache(maxsize=512)
 def _kept_findings(text: str, spec_format: str, names: frozenset[str]) -> tuple[Finding, ...]:
     """The specs of a sweep are one text with other numbers and comments. No finding is about these, so what is fine
-    without them is fine; else the text itself is read, for the places in it."""
+    in the first text of a shape is fine in all; else each text itself is read, for the places in it."""
+    is_fine = _fine_shapes(spec_format, names)
     shape = shape_of(text, spec_format)
-    return _findings(text, spec_format, names) if _findings_of_shape(shape, spec_format, names) else ()
+    if shape in is_fine:
+        return ()
+    findings = _findings(text, spec_format, names)
+    if not findings and len(is_fine) < _MOST_SHAPES:
+        is_fine.add(shape)
+    return findings
 
 
-_findings_of_shape = lru_cache(maxsize=512)(_findings)
+@lru_cache(maxsize=8)
+def _fine_shapes(spec_format: str, names: frozenset[str]) -> set[str]:
+    return set()
 
 
 def _habits(template: SpecTemplate) -> tuple[Finding, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from taorunner.errors import Finding, Severity, has_errors
@@ -94,23 +94,48 @@ def library_refusal(text: str, against: Against) -> SpecProblemError | None:
 
 
 def _quick_findings(text: str, against: Against, used: _Used) -> tuple[Finding, ...]:
+    """The first text of a shape is read as it is; where it is in order, the others have their numbers looked at."""
     shape, numbers = _parts(text, against.schema.format)
-    limits = _limits(shape, against, used)
-    if limits is not None and all(limit.allows(numbers[place]) for place, limit in limits):
-        return ()
+    seen = _seen(shape, against, used)
+    if seen.is_accepted:
+        if not seen.has_limits:
+            seen.limits, seen.has_limits = _limits(shape, against, used), True
+        if seen.limits is not None and all(limit.allows(numbers[place]) for place, limit in seen.limits):
+            return ()
     rendered = _render(text, against, used)
-    return () if rendered is None else check_rendered(rendered, against)
+    if rendered is None:
+        return ()
+    is_prototxt = against.schema.format == "prototxt"
+    if is_prototxt and not seen.is_accepted and library_refusal(rendered.text, against) is None:
+        seen.is_accepted = True  # of protobuf text only mistakes are told, and the library finds each of them
+        return ()
+    findings = check_rendered(rendered, against)
+    seen.is_accepted = seen.is_accepted or not findings
+    return findings
 
 
 _kept_findings = lru_cache(maxsize=512)(_quick_findings)
 
 
+@dataclass(slots=True)
+class _Seen:
+    """What is known of a shape. ``is_accepted``: the library takes a text of it; ``limits``: see ``_limits``."""
+
+    is_accepted: bool = False
+    has_limits: bool = False
+    limits: tuple[tuple[int, Limit], ...] | None = None
+
+
 @lru_cache(maxsize=512)
+def _seen(shape: str, against: Against, used: _Used) -> _Seen:
+    return _Seen()
+
+
 def _limits(shape: str, against: Against, used: _Used) -> tuple[tuple[int, Limit], ...] | None:
     """For the numbers of the shape that are not free what they have to be; None when there is more to tell."""
     rendered = _render(shape, against, used)
     walk = _walk(rendered.text, against) if rendered is not None else None
-    if rendered is None or walk is None or library_refusal(rendered.text, against) is not None:
+    if rendered is None or walk is None:
         return None
     limits = {rendered.origin(offset): limit for offset, limit in walk.limits.items()}
     places = [match.start(2) for match in NUMBER.finditer(shape)]
