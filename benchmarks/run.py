@@ -16,6 +16,7 @@ FIGURES = {
     "help": ("startup", "measure_help", 21),
     "completion": ("startup", "measure_completion", 21),
     "validate": ("validate", "measure", 7),
+    "specs": ("validate_specs", "measure", 7),
     "launch": ("launch", "measure", 11),
     "follow": ("follow", "measure", 3),
     "lists": ("lists", "measure", 7),

@@ -50,10 +50,10 @@ def _measure_inside(root: Path, file: Path, times: int) -> None:
     def validate() -> None:
         for kept in (
             check._kept_findings,
-            check._findings_of_shape,
+            check._fine_shapes,
             template._parse_kept,
             schema_text._kept_findings,
-            schema_text._limits,
+            schema_text._seen,
             schema_text._names,
             schema_text.shape_parts,
             outline._kept_shape,

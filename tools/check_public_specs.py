@@ -1,127 +1,211 @@
 """Do public spec files agree with the schemas, and is one mistake made in each of them found on its line?
 
-    python tools/check_public_specs.py FOLDER --version 6.26.3
+    git clone https://github.com/NVIDIA/tao_tutorials
+    git clone https://github.com/NVIDIA/tao_tensorflow1_backend
+    python tools/check_public_specs.py tao_tutorials@v5.1.0 tao_tutorials@release/6.25.11 tao_tutorials@main=7.0.1 \\
+        tao_tensorflow1_backend@main=5.0.0
 
-FOLDER holds files as NVIDIA publishes them (a checkout of tao_tutorials or tao_tensorflow1_backend). A file's network
-follows from the folders above its name. Prints each finding, and how many mutations of each kind were found.
+Each word is a folder or a git repository, behind ``@`` a branch or tag of it, behind ``=`` the release of TAO that the
+files are for, where the name of the branch does not tell it. A file's network follows from the folders above its
+name, its action as ``init-project --from-launcher`` finds it. A text that occurs in several places of one release is
+looked at once. Prints every file that fails with its reasons, and every mistake that was not found.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
+import subprocess
 import sys
+import tarfile
 import tempfile
 from collections import Counter
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+from pathlib import Path, PurePosixPath
 
-from taorunner.errors import Finding
+from spec_mutations import mutations
+
+from taorunner.contracts import Contract
+from taorunner.errors import Finding, UserFilesError
+from taorunner.planning.networks import Networks
+from taorunner.planning.spec_recognition import action_of, read_spec
+from taorunner.planning.spec_schemas import code_version, schema_for
+from taorunner.planning.values import VARIABLES
 from taorunner.specs.check import check_template
-from taorunner.specs.schema import find_schema
 from taorunner.specs.schema_check import Against
 
 NAMES = {
     "action_recognition_net": "action_recognition", "metric_learning_recognition": "ml_recog",
     "pose_classification_net": "pose_classification", "re_identification_net": "re_identification",
     "retail_object_detection": "dino", "retail_object_recognition": "ml_recog", "makenet": "classification_tf1",
-    "efficientdet": "efficientdet_tf1",
+    "efficientdet": "efficientdet_tf1", "facenet": "detectnet_v2", "yolov3": "yolo_v3", "yolov4": "yolo_v4",
 }  # fmt: skip
-"""Folders that are not called like their network. Source: tao/pytorch.md section 5."""
+"""Folders that are not called like their network. Source: tao/pytorch.md section 5, names in the repositories."""
 
-FOREIGN = ("classmap", "coco_labels", "val.txt")
+BY_NAME = {
+    "analytics": "analytics",
+    "augment": "augmentation",
+    "autolabel": "auto_label",
+    "convert": "annotations",
+}
+"""Files of data services, whose folders are called like their data."""
+
+FOREIGN = ("classmap", "coco_labels", "val.txt", "us_lp_characters", "labels.txt")
 """Files in spec folders that are none."""
 
-_KEY = re.compile(r"^(\s*)([a-z][a-z_0-9]{4,})(\s*:\s*)(-?[0-9][0-9.eE+-]*)(\s*(?:#.*)?)$")
+_SUFFIXES = (".yaml", ".yml", ".txt", ".prototxt", ".cfg")
+_VERSION = re.compile(r"(\d+\.\d+\.\d+)")
+_VALUES = {name: 1 if name.startswith("num_") else f"/{name}" for name in VARIABLES}
+_NOT_OURS = ("placeholder", "host-path", "unknown-variable")
+"""Said of every example: its paths are to be replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class _PublicFile:
+    """``name`` is its path in the repository."""
+
+    origin: str
+    release: str | None
+    name: PurePosixPath
+    content: bytes
+
+
+@dataclass(slots=True)
+class _Report:
+    checked: int = 0
+    failing: int = 0
+    warned: int = 0
+    same: int = 0
+    without: Counter[str] = field(default_factory=Counter)
+    made: Counter[str] = field(default_factory=Counter)
+    found: Counter[str] = field(default_factory=Counter)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="hold public spec files against the schemas")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--version", default="6.26.3")
+    parser.add_argument("sources", nargs="+", metavar="FOLDER[@REF][=RELEASE]")
+    parser.add_argument("--seed", default="", help="another word, other mistakes")
     options = parser.parse_args()
-    files = failing = warned = 0
-    without: Counter[str] = Counter()
-    mutated: Counter[str] = Counter()
-    hit: Counter[str] = Counter()
-    for path in sorted(options.folder.rglob("*")):
-        if not _is_spec(path):
-            continue
-        held = _against(path.relative_to(options.folder), options.version)
-        if held is None:
-            without[path.parent.parent.name] += 1
-            continue
-        files += 1
-        findings = _findings(path.read_text(encoding="utf-8", errors="replace"), held)
-        failing += any(finding.is_error for finding in findings)
-        warned += bool(findings) and not any(finding.is_error for finding in findings)
-        for finding in findings:
-            place = f"{path.relative_to(options.folder)}:{finding.line}:{finding.column}"
-            print(f"{place}: {finding.severity.value} {finding.code}: {finding.message}")
-        if not findings:
-            for kind, line, text in _mutations(path.read_text(encoding="utf-8")):
-                told = _findings(text, held)
-                mutated[kind] += 1
-                hit[kind] += any(finding.line == line for finding in told)
-                if not any(finding.line == line for finding in told):
-                    print(f"not found: {kind} in {path.relative_to(options.folder)}:{line}")
+    networks = Networks()
+    report = _Report()
+    seen: set[tuple[bytes, str, str]] = set()
+    for source in options.sources:
+        for file in _files(source):
+            _check(file, networks, report, seen, options.seed)
     print(
-        f"{files - failing} of {files} have no error ({warned} of these a warning); no schema for {dict(without)}"
+        f"{report.checked - report.failing} of {report.checked} pass ({report.warned} of these with a warning);"
     )
-    print("mutations found on their line:", {kind: f"{hit[kind]} of {mutated[kind]}" for kind in mutated})
+    print(f"{report.same} more are the same text for the same network and release")
+    print(f"no schema is known for: {dict(report.without.most_common())}")
+    for kind, made in report.made.items():
+        print(f"{kind}: {report.found[kind]} of {made} found on the line")
     return 0
 
 
-def _is_spec(path: Path) -> bool:
+def _check(
+    file: _PublicFile, networks: Networks, report: _Report, seen: set[tuple[bytes, str, str]], seed: str
+) -> None:
+    contract = _contract(file, networks)
+    if contract is None:
+        report.without[f"{file.name.parent.parent.name} {file.release or ''}".strip()] += 1
+        return
+    held = schema_for(contract)
+    if held is None:
+        report.without[f"{contract.network} {code_version(contract)}"] += 1
+        return
+    mark = (file.content, f"{contract.network} {contract.action}", code_version(contract))
+    if mark in seen:
+        report.same += 1
+        return
+    seen.add(mark)
+    text = file.content.decode("utf-8", "replace")
+    findings = _findings(text, replace(held, action=None))
+    report.checked += 1
+    errors = [finding for finding in findings if finding.is_error]
+    report.failing += bool(errors)
+    report.warned += bool(findings) and not errors
+    for finding in findings:
+        place = f"{file.origin}:{file.name}:{finding.line}:{finding.column}"
+        print(f"{place}: {finding.severity.value} {finding.code}: {finding.message}")
+    if findings:
+        return
+    alone = replace(held, given=frozenset())
+    for one in mutations(text, alone, f"{seed}{file.name}"):
+        report.made[one.kind] += 1
+        against = alone if one.kind == "missing" else replace(alone, action=None)
+        if any(finding.line == one.line for finding in _findings(one.text, against)):
+            report.found[one.kind] += 1
+        else:
+            print(f"not found: {one.kind} in {file.origin}:{file.name}:{one.line}: {one.what}")
+
+
+def _files(source: str) -> Iterator[_PublicFile]:
+    place, _, release = source.partition("=")
+    folder, _, ref = place.partition("@")
+    told = release or (match[1] if (match := _VERSION.search(ref)) is not None else None)
+    origin = f"{Path(folder).name}@{ref}" if ref else Path(folder).name
+    if ref:
+        command = ["git", "-C", folder, "archive", "--format=tar", ref]
+        archive = subprocess.run(command, check=True, capture_output=True).stdout
+        with tarfile.open(fileobj=BytesIO(archive)) as tar:
+            for member in sorted(tar.getmembers(), key=lambda one: one.name):
+                if member.isfile() and _is_spec(PurePosixPath(member.name)):
+                    content = tar.extractfile(member)
+                    yield _PublicFile(
+                        origin, told, PurePosixPath(member.name), content.read() if content else b""
+                    )
+        return
+    for path in sorted(Path(folder).rglob("*")):
+        name = PurePosixPath(path.relative_to(folder).as_posix())
+        if path.is_file() and _is_spec(name):
+            yield _PublicFile(origin, told, name, path.read_bytes())
+
+
+def _is_spec(name: PurePosixPath) -> bool:
     return (
-        path.suffix in (".yaml", ".yml", ".txt", ".prototxt", ".cfg")
-        and "spec" in path.parent.name
-        and not any(name in path.name for name in FOREIGN)
+        name.suffix in _SUFFIXES
+        and any("spec" in part for part in name.parts[-3:-1])
+        and not any(foreign in name.name for foreign in FOREIGN)
     )
 
 
-def _against(path: Path, version: str) -> Against | None:
-    action = "train"
-    if "inferencer" in path.name:
-        action = "inference"
-    if path.parent.name == "dataset_specs" or ("detectnet_v2" in path.parts and "tfrecords" in path.name):
-        action = "dataset_convert"
-    if path.stem == "convert":
-        return None  # of "dataset annotations convert", whatever the folder
-    for folder in reversed(path.parts[:-1]):
-        schema = find_schema(NAMES.get(folder, folder), action, version)
-        if schema is not None:
-            is_yaml = path.suffix in (".yaml", ".yml")
-            return Against(schema) if (schema.format == "yaml") == is_yaml else None
+def _contract(file: _PublicFile, networks: Networks) -> Contract | None:
+    """Of the nearest folder that is called like a network, in the release of the file or the newest one before it."""
+    spec = read_spec(Path(file.name), file.content.decode("utf-8", "replace"))
+    head = next(
+        (NAMES.get(one, one) for one in reversed(file.name.parts) if NAMES.get(one, one) in networks.names),
+        None,
+    )
+    if head is None and "tao_data_services" in file.name.parts:
+        head = BY_NAME.get(file.name.stem)
+    if spec is None or head is None:
+        return None
+    network = networks.load(head)
+    if "convert" in spec.tokens and not {"convert", "dataset_convert"} & set(network.actions(None)):
+        network = networks.load("annotations")  # "tao dataset annotations convert", whatever the folder
+    wanted = _numbers(file.release or network.default_release)
+    for release in sorted(network.releases, key=_numbers, reverse=True):
+        try:
+            contracts = network.contracts(release)
+        except UserFilesError:
+            continue
+        if contracts and _numbers(release) <= wanted:
+            return contracts.get(action_of(spec, contracts.values()) or "train")
     return None
 
 
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+
 def _findings(text: str, held: Against) -> list[Finding]:
-    with tempfile.NamedTemporaryFile("w", suffix=".spec", encoding="utf-8") as file:
+    with tempfile.NamedTemporaryFile("w", suffix=".spec", encoding="utf-8", newline="") as file:
         file.write(text)
         file.flush()
-        found = check_template(Path(file.name), held.schema.format, [], held, {})
-    return [
-        finding for finding in found if finding.code not in ("placeholder", "host-path", "unknown-variable")
-    ]
-
-
-def _mutations(text: str) -> list[tuple[str, int, str]]:
-    """The first plain number of the file: its key misspelt, another type, far out of range."""
-    lines = text.split("\n")
-    for index, line in enumerate(lines):
-        match = _KEY.match(line.rstrip("\r"))
-        if match is None:
-            continue
-        before, key, colon, _, after = match.groups()
-        made = {
-            "misspelt": f"{before}{key[:-2]}{key[-1]}{key[-2]}x{colon}1{after}",
-            "wrong type": f"{before}{key}{colon}[wrong, {{a: b}}]{after}",
-        }
-        return [
-            (kind, index + 1, "\n".join([*lines[:index], new, *lines[index + 1 :]]))
-            for kind, new in made.items()
-        ]
-    return []
+        found = check_template(Path(file.name), held.schema.format, _VALUES, held, _VALUES)
+    return [finding for finding in found if finding.code not in _NOT_OURS]
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from taorunner.errors import Finding, Severity, has_errors
 from taorunner.specs.places import Lines, SpecProblemError
 from taorunner.specs.prototxt_nodes import parse_prototxt
 from taorunner.specs.schema_check import Against
-from taorunner.specs.schema_text import check_rendered, check_schema, shape_of
+from taorunner.specs.schema_text import check_rendered, check_schema, library_refusal, shape_of
 from taorunner.specs.template import Rendered, SpecTemplate, Value, parse_template, render
 from taorunner.text import printable
 from taorunner.yaml_nodes import read_yaml
@@ -29,6 +29,7 @@ from taorunner.yaml_nodes import read_yaml
 MAX_SPEC_BYTES = 4 * 1024 * 1024
 _READ_BYTES = 64 * 1024
 _LARGE = 256 * 1024  # texts above this many characters are not kept
+_MOST_SHAPES = 512
 
 _PLACEHOLDERS = (
     "YOUR_PRETRAINED_MODEL", "EXPERIMENT_DIR", "EXPERIMENTDIR", "RESULTS_DIR", "RESULTSDIR",
@@ -151,6 +152,11 @@ def prepare_spec(
                 text = _module(spec_format).set_value(text, dotted, value)
             except SpecProblemError as refused:
                 findings.append(refused.to_finding())
+    if against is not None and text != rendered.text and not has_errors(findings):
+        problem = library_refusal(text, against)
+        if problem is not None:
+            hint = "one of the values that are set in it does not fit"
+            findings.append(replace(problem.to_finding(), hint=hint))
     placed = tuple(replace(finding, file=path) for finding in findings)
     return PreparedSpec(path, spec_format, None if has_errors(placed) else text, placed, rendered)
 
@@ -253,12 +259,20 @@ def _findings(text: str, spec_format: str, names: frozenset[str]) -> tuple[Findi
 @lru_cache(maxsize=512)
 def _kept_findings(text: str, spec_format: str, names: frozenset[str]) -> tuple[Finding, ...]:
     """The specs of a sweep are one text with other numbers and comments. No finding is about these, so what is fine
-    without them is fine; else the text itself is read, for the places in it."""
+    in the first text of a shape is fine in all; else each text itself is read, for the places in it."""
+    is_fine = _fine_shapes(spec_format, names)
     shape = shape_of(text, spec_format)
-    return _findings(text, spec_format, names) if _findings_of_shape(shape, spec_format, names) else ()
+    if shape in is_fine:
+        return ()
+    findings = _findings(text, spec_format, names)
+    if not findings and len(is_fine) < _MOST_SHAPES:
+        is_fine.add(shape)
+    return findings
 
 
-_findings_of_shape = lru_cache(maxsize=512)(_findings)
+@lru_cache(maxsize=8)
+def _fine_shapes(spec_format: str, names: frozenset[str]) -> set[str]:
+    return set()
 
 
 def _placeholders(template: SpecTemplate) -> Iterator[Finding]:

@@ -39,12 +39,16 @@ Scalar = str | int | float | bool
 
 @dataclass(slots=True)
 class ProtoScalar:
-    """``kind`` is string, number or word (an enum name, true, inf). ``start`` and ``end`` are offsets."""
+    """``kind`` is string, number or word (an enum name, true, inf). ``start`` and ``end`` are offsets.
+
+    ``radix`` is 16 or 8 for a number written like 0x1F or 017.
+    """
 
     value: Scalar
     kind: str
     start: int
     end: int
+    radix: int = 10
 
 
 @dataclass(slots=True)
@@ -221,7 +225,8 @@ class _Parser:
             raise self._unexpected("a number" if negative else wanted)
         if negative and not isinstance(value, str):
             value = -value
-        scalar = ProtoScalar(value, "number" if self.kind == "number" else "word", start, self._end)
+        kind = "number" if self.kind == "number" else "word"
+        scalar = ProtoScalar(value, kind, start, self._end, _radix(self.token))
         self._next()
         return scalar
 
@@ -285,6 +290,12 @@ def _number(token: str, offset: int) -> int | float:
                 ) from None  # fmt: skip
         return int(token)
     return float(token.rstrip("fF"))
+
+
+def _radix(token: str) -> int:
+    if token[:2] in ("0x", "0X"):
+        return 16
+    return 8 if len(token) > 1 and token[0] == "0" and token.isdigit() else 10
 
 
 def _unescape(body: str, offset: int) -> str:

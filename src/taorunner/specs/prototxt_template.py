@@ -21,13 +21,15 @@ from taorunner.specs.template_parts import (
 )
 
 _PART = re.compile(
-    r"""(?P<comment>\#[^\n]*)
+    r"""(?P<skipped>(?:[^\s{}<>\[\],;:"'\#$]*[\s,;:]+)+)
+      | (?P<comment>\#[^\n]*)
       | (?P<double>"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*")
       | (?P<single>'[^'\\\n]*(?:\\[^\n][^'\\\n]*)*')
       | (?P<bare>(?:\$\{[A-Za-z_][A-Za-z0-9_]*\}|[^\s{}<>\[\],;:"'\#])+)
-      | (?P<other>[\s{}<>\[\],;:"'])""",
+      | (?P<other>[{}<>\[\]"'])""",
     re.VERBOSE,
 )
+"""``skipped``: whole words and what parts them, as far as neither can hold a variable."""
 _CONTEXTS = {
     "comment": Context.COMMENT,
     "double": Context.DOUBLE_QUOTED,
@@ -49,7 +51,10 @@ def read_prototxt_template(text: str) -> SpecTemplate:
     brackets: list[str] = []
     position = index = 0
     for match in _PART.finditer(text):
-        kind, start, end = str(match.lastgroup), *match.span()
+        kind = str(match.lastgroup)
+        if kind == "skipped":
+            continue
+        start, end = match.span()
         if kind == "comment":
             comments.append((start, end))
         elif kind == "other":

@@ -122,7 +122,9 @@ class SchemaSet:
         index = _index(self.folder)
         names = [network, *(n for n in (*index["schemas"], *index["same_as"]) if n.startswith(f"{network}."))]
         found = (index["same_as"].get(name, name) for name in names)
-        schemas = (_schema(self, name, version) for name in dict.fromkeys(found) if name in index["names"])
+        schemas = (
+            _schema(self, str(name), version) for name in dict.fromkeys(found) if name in index["names"]
+        )
         return tuple(schema for schema in schemas if schema is not None)
 
     def versions(self, network: str, action: str) -> tuple[str, ...]:
@@ -131,9 +133,13 @@ class SchemaSet:
         return () if name is None else tuple(_file(self.folder, name).releases)
 
     def _name(self, network: str, action: str) -> str | None:
+        """Which file the schema is in. An action whose own schema is not known is not held against its network's."""
         index = _index(self.folder)
-        found = (index["same_as"].get(name, name) for name in (f"{network}.{action}", network))
-        return next((name for name in found if name in index["names"]), None)
+        for name in (f"{network}.{action}", network):
+            found = index["same_as"].get(name, name)
+            if found is None or found in index["names"]:
+                return None if found is None else str(found)
+        return None
 
 
 SHIPPED = SchemaSet(SCHEMAS)

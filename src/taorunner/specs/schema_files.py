@@ -21,6 +21,12 @@ SAME_AS = {
     **{f"{name}.dataset_convert": "detectnet_v2.dataset_convert" for name in _KITTI_CONVERT},
 }
 
+UNKNOWN = ("bevfusion.convert", "bevfusion.dataset_convert")
+"""Actions with a spec of another shape than their network's, which not every package holds.
+
+Source: tao/pytorch.md section 5.
+"""
+
 
 class SchemaFile:
     """All releases of one schema."""
@@ -63,7 +69,8 @@ def write_schemas(folder: Path, schemas: Mapping[str, SchemaFile], facts: Mappin
     """All of them into ``folder``, which is there; ``facts`` are what else the index says."""
     for name, schema in sorted(schemas.items()):
         (folder / f"{name}.json").write_text(schema.to_json(), encoding="utf-8")
-    index = {**facts, "same_as": SAME_AS, "schemas": sorted(schemas)}
+    same_as = {**{name: None for name in UNKNOWN if name not in schemas}, **SAME_AS}
+    index = {**facts, "same_as": same_as, "schemas": sorted(schemas)}
     (folder / "index.json").write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
 
 

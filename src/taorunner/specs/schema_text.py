@@ -1,17 +1,18 @@
 """Does a spec as the user wrote it, with its variables, agree with the schema? Findings point into that text.
 
 The specs of a sweep are one text with other numbers. Such a text is walked once, with each number replaced by 0, which
-tells what every number has to be; the others only have their numbers looked at.
+tells what every number has to be; the others only have their numbers looked at. The protobuf library, which has the
+last word on protobuf text, is asked once for each such text too.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from taorunner.errors import Finding, has_errors
+from taorunner.errors import Finding, Severity, has_errors
 from taorunner.specs.places import SpecProblemError
 from taorunner.specs.prototxt_nodes import parse_prototxt
 from taorunner.specs.schema_check import Against, Walk, walk_prototxt, walk_yaml
@@ -83,11 +84,16 @@ def check_schema(text: str, against: Against, values: Mapping[str, Value]) -> tu
 
 
 def check_rendered(rendered: Rendered, against: Against) -> tuple[Finding, ...]:
-    """The same for a text that has been rendered and can be read."""
+    """The same for a text that has been rendered and can be read. Where we find no mistake the library is asked."""
     walk = _walk(rendered.text, against)
     if walk is None:
         return ()
     findings = []
+    if not any(problem.misfit.severity is Severity.ERROR for problem in walk.problems):
+        refused = library_refusal(rendered.text, against)
+        if refused is not None:
+            line, column = (1, 1) if refused.offset is None else rendered.locate(refused.offset)
+            findings.append(replace(refused.to_finding(), line=line, column=column))
     for problem in walk.problems[:MAX_PROBLEMS]:
         line, column = rendered.locate(problem.offset)
         told = problem.misfit
@@ -95,19 +101,53 @@ def check_rendered(rendered: Rendered, against: Against) -> tuple[Finding, ...]:
     return tuple(findings)
 
 
+def library_refusal(text: str, against: Against) -> SpecProblemError | None:
+    """What TAO's own reader says of a rendered text: protobuf's library, loaded when there is something to ask."""
+    if against.schema.format != "prototxt":
+        return None
+    from taorunner.specs.prototxt_library import refused_by_library
+
+    return refused_by_library(text, against.schema)
+
+
 def _quick_findings(text: str, against: Against, used: _Used) -> tuple[Finding, ...]:
+    """The first text of a shape is read as it is; where it is in order, the others have their numbers looked at."""
     shape, numbers = shape_parts(text, against.schema.format)
-    limits = _limits(shape, against, used)
-    if limits is not None and all(one.allows(numbers[one.index]) for one in limits):
-        return ()
+    seen = _seen(shape, against, used)
+    if seen.is_accepted:
+        if not seen.has_limits:
+            seen.limits, seen.has_limits = _limits(shape, against, used), True
+        if seen.limits is not None and all(one.allows(numbers[one.index]) for one in seen.limits):
+            return ()
     rendered = _render(text, against, used)
-    return () if rendered is None else check_rendered(rendered, against)
+    if rendered is None:
+        return ()
+    is_prototxt = against.schema.format == "prototxt"
+    if is_prototxt and not seen.is_accepted and library_refusal(rendered.text, against) is None:
+        seen.is_accepted = True  # of protobuf text only mistakes are told, and the library finds each of them
+        return ()
+    findings = check_rendered(rendered, against)
+    seen.is_accepted = seen.is_accepted or not findings
+    return findings
 
 
 _kept_findings = lru_cache(maxsize=512)(_quick_findings)
 
 
+@dataclass(slots=True)
+class _Seen:
+    """What is known of a shape. ``is_accepted``: the library takes a text of it; ``limits``: see ``_limits``."""
+
+    is_accepted: bool = False
+    has_limits: bool = False
+    limits: tuple[_Held, ...] | None = None
+
+
 @lru_cache(maxsize=512)
+def _seen(shape: str, against: Against, used: _Used) -> _Seen:
+    return _Seen()
+
+
 def _limits(shape: str, against: Against, used: _Used) -> tuple[_Held, ...] | None:
     """For the numbers of the shape that are not free what they have to be; None when there is more to tell."""
     rendered = _render(shape, against, used)

@@ -132,6 +132,8 @@ def proto_misfit(key: Key, scalar: ProtoScalar, name: str) -> Misfit | None:
         if (key.least is not None and value < key.least) or (key.most is not None and value > key.most):
             return _out_of_range(key, value, name, Severity.ERROR)
         return None
+    if scalar.radix != 10:
+        return _wrong_type(key, f"{shown} in the digits of base {scalar.radix}", name, f"write {shown}")
     fits = isinstance(value, (int, float)) and not isinstance(value, bool)
     return None if fits else _wrong_type(key, _lower(shown), name)
 

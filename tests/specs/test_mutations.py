@@ -1,0 +1,63 @@
+"""One mistake of each kind in every spec that we ship is found, on its line, as tools/check_public_specs.py finds it in
+NVIDIA's."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from taorunner.planning.networks import Networks
+from taorunner.planning.spec_recognition import action_of, read_spec
+from taorunner.planning.spec_schemas import schema_for
+from taorunner.planning.values import VARIABLES
+from taorunner.project.scaffold import scaffold_heads
+from taorunner.specs.check import check_template
+from taorunner.specs.schema_check import Against
+from taorunner.specs.template import parse_template, render
+
+ROOT = Path(__file__).parents[2]
+SCAFFOLDS = ROOT / "src" / "taorunner" / "project" / "scaffolds"
+VALUES = {name: 1 if name == "num_gpus" else [0] if name == "gpu_ids" else f"/{name}" for name in VARIABLES}
+
+
+def load_tool(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("head", [head for head in scaffold_heads() if head != "tinydet"])
+def test_a_mistake_is_found_on_its_line(head: str, tmp_path: Path) -> None:
+    tool = load_tool("spec_mutations")
+    contracts = Networks().load(head).contracts(None)
+    made = []
+    for path in sorted((SCAFFOLDS / head).iterdir()):
+        spec_format = "yaml" if path.suffix == ".yaml" else "prototxt"
+        text = render(parse_template(path.read_text(), spec_format), VALUES).text
+        spec = read_spec(Path(path.name), text)
+        assert spec is not None
+        held = schema_for(contracts[action_of(spec, contracts.values()) or "train"])
+        if held is None:
+            continue
+        for one in [one for seed in "abcdef" for one in tool.mutations(text, Against(held.schema), seed)]:
+            file = tmp_path / path.name
+            file.write_text(one.text)
+            told = check_template(file, spec_format, VALUES, Against(held.schema), VALUES)
+            assert one.line in [finding.line for finding in told], one
+            made.append(one.kind)
+    assert {"misspelt", "wrong type"} <= set(made)
+
+
+@pytest.mark.parametrize("action", ["convert", "dataset_convert"])
+def test_a_spec_of_another_shape_than_its_networks_is_not_held_against_that(action: str) -> None:
+    """The spec of bevfusion's conversion is in none of the wheels."""
+    contracts = Networks().load("bevfusion").contracts("5.5.0" if action == "convert" else "6.25.7")
+    assert schema_for(contracts["train"]) is None or action == "dataset_convert"
+    assert schema_for(contracts[action]) is None
