@@ -42,3 +42,26 @@ def test_an_unknown_dataset_or_format_is_told(cli: Cli) -> None:
     done = cli("dataset", "convert", "empty", "-o", "made")
     assert (done.code, "has no annotations that are known here" in done.err) == (3, True)
     assert 'did you mean "kitti"?' in cli("dataset", "convert", "empty", "-o", "made", "--to", "kiti").err
+
+
+def test_with_json_an_error_is_on_stdout_too(cli: Cli) -> None:
+    SHAPES["kitti-15"][1](cli.home / "drawn")
+    (cli.home / "drawn/val/label_2/four.txt").write_text("car 1 2\n")
+    for words in (("convert",), ("split",), ("resize", "--size", "8x8")):
+        done = cli("dataset", *words, "drawn", "-o", "made", "--json")
+        assert done.code == 3
+        assert done.json["error"] in done.err
+        errors = [f for f in done.json["findings"] if f["severity"] == "error"]
+        assert [(f["code"], f["line"], f["file"].rpartition("/")[2]) for f in errors] == [
+            ("kitti-columns", 1, "four.txt")
+        ], words
+        assert "four.txt" not in done.err
+    (cli.home / "empty").mkdir()
+    done = cli("dataset", "check", "empty", "--json")
+    assert (done.code, [(f["severity"], f["code"]) for f in done.json]) == (
+        3,
+        [("error", "dataset-unreadable")],
+    )
+    taken = cli("dataset", "convert", "drawn", "-o", "empty", "--json")
+    assert (taken.code, taken.json["findings"], "exists already" in taken.json["error"]) == (2, [], True)
+    assert sorted(path.name for path in cli.home.iterdir()) == ["drawn", "empty"]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
 
 from taorunner.cli.options import JsonOption, ProjectOption, WorkspaceOption
-from taorunner.errors import UsageError
+from taorunner.errors import TaorunnerError, UsageError
 
 
 def register(app: typer.Typer) -> None:
@@ -64,15 +66,14 @@ def _convert(
         _known("--from", from_, FORMATS)
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     output = _output(output, source, data, to)
-    if to in FOLDER_TARGETS:
-        laid = lay_out(source, output, to=to, overwrite=overwrite, skip_bad=skip_bad)
-        print_conversion(laid, json=json)
-        return 0
-    with Progress() as progress:
-        done = convert(
-            source, output, to=to, from_=from_, overwrite=overwrite, skip_bad=skip_bad,
-            progress=progress,
-        )  # fmt: skip
+    with _whole_or_not(json=json), Progress() as progress:
+        if to in FOLDER_TARGETS:
+            done = lay_out(source, output, to=to, overwrite=overwrite, skip_bad=skip_bad)
+        else:
+            done = convert(
+                source, output, to=to, from_=from_, overwrite=overwrite, skip_bad=skip_bad,
+                progress=progress,
+            )  # fmt: skip
     print_conversion(done, json=json)
     return 0
 
@@ -106,7 +107,7 @@ def _check(
         raise UsageError("--output and --overwrite are for --fix", hint="add --fix")
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     needs = _needs_of(data, source)
-    with Progress() as progress:
+    with _whole_or_not(json=json, as_findings=True), Progress() as progress:
         if fix:
             if output is not None:
                 refuse_overlap(source, output.absolute())
@@ -153,7 +154,7 @@ def _split(
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     target = _output(output, source, data, "split")
     shares = {"train": round(1 - val - test, 9), "val": val, **({"test": test} if test else {})}
-    with Progress() as progress:
+    with _whole_or_not(json=json), Progress() as progress:
         split = split_dataset(
             source, target, shares=shares, seed=seed, group=group, overwrite=overwrite, progress=progress
         )
@@ -181,7 +182,7 @@ def _stats(
 
     context.obj.refuse_extra()
     source, _ = dataset_folder(context.obj, dataset, project, workspace)
-    with Progress() as progress:
+    with _whole_or_not(json=json), Progress() as progress:
         stats, read = read_stats(source, progress)
         if html is not None:
             chosen = choose_samples(read.images, samples)
@@ -221,13 +222,42 @@ def _resize(
     wanted = parse_size(size)
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     target = _output(output, source, data, f"{wanted[0]}x{wanted[1]}")
-    with Progress() as progress:
+    with _whole_or_not(json=json), Progress() as progress:
         done = resize_dataset(
             source, target, size=wanted, letterbox=letterbox, processes=processes, overwrite=overwrite,
             progress=progress,
         )  # fmt: skip
     print_resize(done, json=json)
     return 0
+
+
+@contextmanager
+def _whole_or_not(*, json: bool, as_findings: bool = False) -> Iterator[None]:
+    """Around what takes long: a polite end cleans up as Ctrl-C does, and with --json an error is JSON too."""
+    import signal
+    import sys
+
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    polite = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL]
+    for number in polite:
+        signal.signal(number, end)
+    try:
+        yield
+    except TaorunnerError as error:
+        if json:
+            from taorunner.console.dataset_view import print_error_json
+
+            print_error_json(error, sys.stdout.buffer, as_findings=as_findings)
+            error.findings = ()  # said already; its own line still goes to stderr
+        raise
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)  # Typer makes a silent exit code of it
+        raise
+    finally:
+        for number in polite:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _output(output: Path | None, source: Path, data: Path | None, word: str) -> Path:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 from rich.console import Console
 from rich.text import Text
 
 from taorunner.console.columns import Column, Row, laid_out
-from taorunner.console.error_text import print_findings
+from taorunner.console.error_text import findings_json, print_findings
 from taorunner.console.json_view import write_json
 from taorunner.console.theme import make_console, symbols_of
 from taorunner.console.words import clean
 from taorunner.datasets.convert import Conversion
 from taorunner.datasets.resize import Resize
+from taorunner.errors import Finding, Severity, TaorunnerError
 
 
 class Progress:
@@ -35,6 +37,16 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         if self._shows:
             sys.stderr.write("\r\x1b[K")
+
+
+def print_error_json(error: TaorunnerError, stream: BinaryIO, *, as_findings: bool) -> None:
+    """What stopped a command that was asked for JSON: an object of its own, or one more of the findings."""
+    if as_findings:
+        whole = Finding(Severity.ERROR, "dataset-unreadable", error.message, error.hint)
+        write_json(findings_json([*error.findings, whole]), stream)
+    else:
+        found = findings_json(error.findings)
+        write_json({"error": error.message, "hint": error.hint, "findings": found}, stream)
 
 
 def print_conversion(done: Conversion, *, json: bool) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from taorunner.datasets.annotations import DetectionDataset, ImageEntry
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.naming import merged_classes, picture_names
-from taorunner.datasets.placing import Placer, whole_folder
+from taorunner.datasets.placing import Placer, refuse_taken, whole_folder
 from taorunner.datasets.writers import counted, lost_outlines, write_description, write_labels, written_names
 from taorunner.errors import Finding, MachineError, Severity, UsageError, UserFilesError, has_errors
 from taorunner.text import printable
@@ -78,6 +78,7 @@ def convert(
 ) -> Conversion:
     """Raises UserFilesError with every finding when something in ``source`` is wrong and ``skip_bad`` is not set."""
     refuse_overlap(source, output)
+    refuse_taken(output, overwrite=overwrite)
     dataset = read_dataset(source, from_, progress)
     images, left_out, told = _usable(dataset)
     findings = [*dataset.findings, *told]

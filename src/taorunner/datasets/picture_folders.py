@@ -12,7 +12,7 @@ from pathlib import Path
 
 from taorunner.datasets.convert import ClassCount, Conversion, refuse_overlap
 from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder
-from taorunner.datasets.placing import Placer, whole_folder
+from taorunner.datasets.placing import Placer, refuse_taken, whole_folder
 from taorunner.errors import UserFilesError, has_errors
 from taorunner.text import printable
 
@@ -26,6 +26,7 @@ def lay_out(
 ) -> Conversion:
     """``to`` is one of ``TARGETS``. Raises UserFilesError with every finding, unless the bad parts may be left out."""
     refuse_overlap(source, output)
+    refuse_taken(output, overwrite=overwrite)
     folder = Folder(source)
     plan, classes = _PLANS[to](folder)
     plan = _once_each(folder, plan)

@@ -57,6 +57,15 @@ class Placer:
         return False
 
 
+def refuse_taken(target: Path, *, overwrite: bool) -> None:
+    """Raises UsageError when ``target`` exists and must not be replaced; asked before much is read, too."""
+    if os.path.lexists(target) and not overwrite:
+        raise UsageError(
+            f'"{printable(str(target))}" exists already',
+            hint="give another folder with --output, or replace it with --overwrite",
+        )
+
+
 @contextlib.contextmanager
 def whole_folder(target: Path, *, overwrite: bool) -> Iterator[Path]:
     """A new folder to write into; it takes the name ``target`` when the block ends well and is gone when it does not.
@@ -65,11 +74,7 @@ def whole_folder(target: Path, *, overwrite: bool) -> Iterator[Path]:
     UsageError when ``target`` exists and must not be replaced.
     """
     settle(target)
-    if os.path.lexists(target) and not overwrite:
-        raise UsageError(
-            f'"{printable(str(target))}" exists already',
-            hint="give another folder with --output, or replace it with --overwrite",
-        )
+    refuse_taken(target, overwrite=overwrite)
     target.parent.mkdir(parents=True, exist_ok=True)
     with _partial(target) as partial:
         yield partial

@@ -23,7 +23,7 @@ from taorunner.datasets.convert import refuse_overlap
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.naming import picture_names
 from taorunner.datasets.pictures import needs_pillow
-from taorunner.datasets.placing import Placer, whole_folder
+from taorunner.datasets.placing import Placer, refuse_taken, whole_folder
 from taorunner.datasets.writers import target_of, write_description, write_labels, written_names
 from taorunner.errors import Finding, Severity, UsageError, UserFilesError, has_errors
 from taorunner.text import printable
@@ -99,6 +99,7 @@ def resize_dataset(
     """
     needs_pillow("dataset resize")
     refuse_overlap(source, output)
+    refuse_taken(output, overwrite=overwrite)
     if not all(0 < side <= 16384 for side in size):
         raise UsageError(f"pictures cannot be {size[0]}x{size[1]}", hint="sides are 1 to 16384 pixels")
     dataset = read_dataset(source, None, progress)
@@ -196,18 +197,29 @@ def _results(jobs: Sequence[_Job], processes: int) -> Iterator[tuple[Path, str |
         yield from map(_resize, jobs)
         return
     # Fresh interpreters: a fork of a program with threads may hang.
-    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_leave_signals)
+    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_follow_first)
     try:
         yield from pool.map(_resize, jobs, chunksize=_CHUNK)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _leave_signals() -> None:
-    """Ctrl-C reaches every process of the terminal: only the first one answers it."""
+def _follow_first() -> None:
+    """Ctrl-C reaches every process of the terminal: only the first one answers it. They end when it is gone."""
     import signal
+    import threading
+    from multiprocessing import parent_process
+    from multiprocessing.connection import wait
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    first = parent_process()
+
+    def follow() -> None:
+        if first is not None:
+            wait([first.sentinel])
+            os._exit(1)  # a killed one closes nothing: this one would wait for work for ever
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def _resize(job: _Job) -> tuple[Path, str | None]:
