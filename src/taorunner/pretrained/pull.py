@@ -129,8 +129,6 @@ def _is_copied(source: Path, target: Path, file: RemoteFile) -> bool:
 def _copy(source: Path, target: Path, file: RemoteFile) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
-    with target.open("rb") as copied:
-        os.fsync(copied.fileno())
     if not is_whole(target, file):
         target.unlink()
         raise UserFilesError(f"{source} is not what its manifest says", hint="copy the whole folder again")
@@ -248,7 +246,12 @@ def _join(threads: Sequence[threading.Thread]) -> None:
 
 
 def _put_in_place(staging: Path, folder: Path, model: str, files: Sequence[RemoteFile]) -> None:
-    """One rename where the folder is new, its record in it; else file by file, each of them whole."""
+    """One rename where the folder is new, its record in it; else file by file, each of them whole.
+
+    First all of it reaches the disk: a power cut leaves no name without its content.
+    """
+    for file in files:
+        _sync(staging / file.path)
     if not folder.exists():
         wanted = {file.path for file in files}
         for path in [path for path in staging.rglob("*") if path.is_file()]:
@@ -263,6 +266,12 @@ def _put_in_place(staging: Path, folder: Path, model: str, files: Sequence[Remot
         target = folder / file.path
         target.parent.mkdir(parents=True, exist_ok=True)
         (staging / file.path).replace(target)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    sync_folder(path.parent)
 
 
 def write_manifest(folder: Path, model: str, files: Sequence[RemoteFile]) -> None:

@@ -105,6 +105,11 @@ class Folder:
             self.error("unreadable", f"cannot be read: {_reason(error)}", self.root / path)
         return None
 
+    def lay(self, path: str, text: str) -> str:
+        """A text that is no file, under a name of its own."""
+        self._texts[path] = text
+        return path
+
     def json(self, path: str) -> Any:
         """None (and a finding) when the text is no JSON."""
         if path not in self._json:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.datasets.annotations import DetectionDataset
-from taorunner.datasets.formats import coco, cvat, kitti, label_studio, odvg, voc, vott, yolo
+from taorunner.datasets.formats import coco, cvat, kitti, label_studio, odvg, others, voc, vott, yolo
 from taorunner.datasets.formats.folder import Folder
 from taorunner.errors import UserFilesError
 from taorunner.text import printable
@@ -20,6 +20,8 @@ _MODULES: Mapping[str, Any] = {
 """In the order in which they are asked: the surest first, YOLO's loose numbers last."""
 
 FORMATS = tuple(sorted(_MODULES))
+NAMED = (*FORMATS, *others.NAMES)
+"""Also those that another program reads, and only when they are named."""
 
 
 def read_dataset(
@@ -27,14 +29,17 @@ def read_dataset(
 ) -> DetectionDataset:
     """Everything that could be read; what could not is among ``findings``.
 
-    ``format_name`` is one of ``FORMATS``; None finds it out. Raises UserFilesError when it cannot be found out, or
+    ``format_name`` is one of ``NAMED``; None finds it out. Raises UserFilesError when it cannot be found out, or
     when nothing at all could be read.
     """
     folder = Folder(root, progress)
     if format_name is None:
         format_name = recognised(folder)
-    read: Callable[[Folder], DetectionDataset] = _MODULES[format_name].read
-    dataset = read(folder)
+    if format_name in others.NAMES:
+        dataset = others.read(folder, format_name)
+    else:
+        read: Callable[[Folder], DetectionDataset] = _MODULES[format_name].read
+        dataset = read(folder)
     folder.tell_turned()
     dataset = replace(dataset, findings=tuple(folder.findings))
     if not dataset.images:
