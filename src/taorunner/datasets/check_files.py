@@ -13,7 +13,7 @@ from taorunner.datasets.check_image import SUFFIXES_OF_FORMAT, ImageFacts
 from taorunner.datasets.check_similar import Look, look_of, similar_findings
 from taorunner.datasets.pictures import needs_pillow
 from taorunner.errors import Finding, Severity
-from taorunner.text import printable
+from taorunner.text import amount, printable
 
 if TYPE_CHECKING:
     from taorunner.datasets.check import Progress
@@ -84,12 +84,13 @@ def name_findings(folder: Path, names: Sequence[str]) -> Iterator[Finding]:
         most = max(by_suffix, key=lambda suffix: len(by_suffix[suffix]))
         for suffix, files in by_suffix.items():
             if suffix != most:
-                message = f'{len(files)} images end with "{suffix}", {len(by_suffix[most])} with "{most}"'
+                names = amount(len(files), "name")
+                message = f'{names} with "{suffix}" at the end, {len(by_suffix[most]):,} with "{most}"'
                 hint = "a TAO run reads one extension and leaves the others out: convert or rename them"
                 yield Finding(Severity.ERROR, "mixed-extensions", message, hint, folder / files[0])
     for suffix, files in by_suffix.items():
         if suffix != suffix.lower():
-            message = f'{len(files)} images end with "{suffix}": TAO takes case into account'
+            message = f'{amount(len(files), "name")} with "{suffix}" at the end: TAO takes case into account'
             yield _warning("extension-case", message, folder / files[0], "--fix renames them")
 
 

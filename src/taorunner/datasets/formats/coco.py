@@ -6,13 +6,14 @@ pictures by EXIF; other tools begin their ids at 0 or leave gaps.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.datasets.formats.folder import Folder, around, number, subset_of
-from taorunner.text import printable
+from taorunner.text import amount, printable
 
 _OTHER_TASKS = ("captions", "person_keypoints", "stuff", "panoptic")
 
@@ -91,7 +92,7 @@ class Document:
                 found.append(entry)
         for image_id in self._boxes.keys() - seen:
             message = (
-                f'{len(self._boxes[image_id])} annotations are of image id "{image_id}", which is not listed'
+                f'no image has the id "{image_id}" of {amount(len(self._boxes[image_id]), "annotation")}'
             )
             self._folder.error("coco-annotation", message, self._file)
         return found
@@ -167,7 +168,8 @@ class Document:
                 box = Box(self._names[category], *corners, None, None, False, polygons)
                 self._boxes.setdefault(annotation["image_id"], []).append(box)
                 return
-        message = f'"bbox" is {printable(str(annotation.get("bbox")))[:60]}, not [x, y, width, height]'
+        said = json.dumps(annotation.get("bbox"), ensure_ascii=False)
+        message = f'"bbox" is {printable(said)[:60]}, not [x, y, width, height]'
         self._error("coco-annotation", message, (*steps, "bbox"))
 
     def _error(self, code: str, message: str, steps: tuple[str | int, ...]) -> None:

@@ -22,7 +22,7 @@ from taorunner.datasets import outlines
 from taorunner.datasets.annotations import Box, ImageEntry
 from taorunner.datasets.picture_header import PICTURE_SUFFIXES, PictureError, PictureHeader, read_header
 from taorunner.errors import Finding, Severity
-from taorunner.text import did_you_mean, printable
+from taorunner.text import amount, did_you_mean, printable
 
 _MAX_DEPTH = 12
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -222,7 +222,7 @@ class Folder:
         """One warning for all pictures that EXIF turns."""
         if self._turned:
             first = self._turned[0]
-            message = f'EXIF turns {len(self._turned)} pictures, among them "{printable(first.name)}"'
+            message = f'EXIF turns {amount(len(self._turned), "picture")}, such as "{printable(first.name)}"'
             hint = "boxes are for the turned picture; a network that ignores EXIF needs it saved anew"
             self.warning("picture-turned", message, first, hint=hint)
 
