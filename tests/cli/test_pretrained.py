@@ -110,7 +110,10 @@ def test_json_is_alone_on_stdout(person: Cli) -> None:
     assert [(file["path"], file["size"]) for file in row["files"]] == [("resnet18.hdf5", len(CONTENT))]
 
 
-def test_ctrl_c_leaves_what_the_next_pull_goes_on_with(person: Cli, server: FakeNgc) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_end_in_the_middle_leaves_what_the_next_pull_goes_on_with(
+    person: Cli, server: FakeNgc, number: signal.Signals
+) -> None:
     server.store_faults = [slow(0.05)]
     process = person.start("pretrained", "pull", "-p", "p1")
     part = weights(person).parent / f".{weights(person).name}.partial" / "resnet18.hdf5.part"
@@ -118,16 +121,20 @@ def test_ctrl_c_leaves_what_the_next_pull_goes_on_with(person: Cli, server: Fake
     while not (part.exists() and part.stat().st_size > 200_000):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=10)
     said = "interrupted: the same command goes on where it stopped"
-    assert (process.returncode, err.decode().splitlines()[-1]) == (130, said)
+    if number == signal.SIGINT:
+        assert (process.returncode, err.decode().splitlines()[-1]) == (130, said)
+    else:
+        assert process.returncode == -number
     assert not weights(person).exists()
     have = part.stat().st_size
     server.seen.clear()
     assert person("pretrained", "pull", "-p", "p1").code == 0
     assert (weights(person) / "resnet18.hdf5").read_bytes() == CONTENT
     assert [seen.headers["range"] for seen in server.at("store")] == [f"bytes={have}-"]
+    assert [path.name for path in weights(person).parent.iterdir()] == [weights(person).name]
 
 
 def test_the_key_is_used_and_kept_nowhere(person: Cli, server: FakeNgc) -> None:

@@ -40,7 +40,9 @@ def print_check(report: CheckReport, *, json: bool, full: bool) -> None:
         Column("subset"),
         Column("images", right=True),
         Column("background", right=True, drop=1),
-        Column("boxes" if report.kind == "kitti" else "in classes", right=True, drop=2),
+        Column(
+            "in classes" if report.kind in ("classification", "segmentation") else "boxes", right=True, drop=2
+        ),
         Column("classes", shrinks_to=12, drop=3),
     ]
     for line in laid_out(columns, rows, console.width, symbols_of(console)):

@@ -17,6 +17,7 @@ from taorunner.errors import UserFilesError, has_errors
 from taorunner.text import printable
 
 _PICTURES, _MASKS = ("images", "image", "jpegimages"), ("masks", "mask", "labels", "annotations")
+_NO_CLASSES = frozenset({*_PICTURES, *_MASKS, "image_2", "label_2", "imagesets"})
 Plan = list[tuple[str, str]]
 """Files of the source with their place in the result."""
 
@@ -81,6 +82,11 @@ def _classification(folder: Folder) -> tuple[Plan, dict[str, int]]:
         members[split or "train"][above[-1]] += 1
         if folder.header(folder.root / path) is not None:
             plan.append((path, f"{split or 'train'}/{above[-1]}/{name}"))
+    for name in sorted(
+        {name for counts in members.values() for name in counts if name.lower() in _NO_CLASSES}
+    ):
+        message = f'"{name}" is no class, but where formats with boxes keep their files'
+        folder.error("class-folder-name", message, folder.root, hint="convert boxes --to kitti or coco")
     classes = dict.fromkeys(sorted({name for counts in members.values() for name in counts}), 0)
     for split, counts in members.items():
         for name, count in counts.items():

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.datasets.annotations import DetectionDataset
+from taorunner.datasets.check_layout import find_class_folders, find_masks
 from taorunner.datasets.formats import coco, cvat, kitti, label_studio, odvg, others, voc, vott, yolo
 from taorunner.datasets.formats.folder import Folder
 from taorunner.errors import UserFilesError
@@ -61,8 +62,17 @@ def recognised(folder: Folder) -> str:
     if known:
         raise UserFilesError(
             f'"{printable(str(folder.root))}" has annotations of several formats: {", ".join(known)}',
-            hint=f"say which one with --from {known[0]}",
+            hint=f"name the folder of one of them; dataset convert takes --from {known[0]}, too",
         )
+    for kind, found in (
+        ("segmentation", find_masks(folder.root)),
+        ("classification", find_class_folders(folder.root)),
+    ):
+        if found:
+            raise UserFilesError(
+                f'"{printable(str(folder.root))}" has pictures for {kind}, and no boxes',
+                hint=f"taorunner dataset check and dataset convert --to {kind} are for those",
+            )
     raise UserFilesError(
         f'"{printable(str(folder.root))}" has no annotations that are known here '
         f"({len(folder.files)} files, {len(folder.pictures)} pictures)",

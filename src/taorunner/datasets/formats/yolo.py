@@ -18,7 +18,9 @@ _SUBSETS = ("train", "val", "valid", "test")
 
 
 def recognise(folder: Folder) -> bool:
-    return bool(_data_yaml(folder) or _darknet(folder) or _class_list(folder))
+    if _data_yaml(folder) or _darknet(folder):
+        return True
+    return _class_list(folder) is not None and any(_label_of(folder, picture) for picture in folder.pictures)
 
 
 def read(folder: Folder) -> DetectionDataset:
