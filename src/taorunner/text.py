@@ -77,6 +77,14 @@ def size(count_bytes: float) -> str:
     raise AssertionError("unreachable")
 
 
+def amount(number: int, noun: str, plural: str = "") -> str:
+    """
+    >>> amount(1, "box", "boxes"), amount(5000, "picture")
+    ('1 box', '5,000 pictures')
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def redact(text: str, secrets: Sequence[str]) -> str:
     """``text`` with every secret replaced by ``***``; longer secrets first, empty ones ignored."""
     for secret in sorted({s for s in secrets if s}, key=len, reverse=True):

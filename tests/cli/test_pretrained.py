@@ -48,9 +48,56 @@ def test_what_a_project_needs_is_pulled_and_pulled_once(person: Cli, server: Fak
     assert f"{DETECTNET}:resnet18 is in {weights(person)}" in done.err
     server.seen.clear()
     again = person("pretrained", "pull", "-p", "p1")
-    assert (again.code, again.err) == (0, f"{weights(person)} is there\n")
-    assert server.seen == []
+    assert (again.code, again.err.splitlines()[-1]) == (0, f"{DETECTNET}:resnet18 is in {weights(person)}")
+    assert server.at("store") == []
+    assert sorted(path.name for path in weights(person).parent.iterdir()) == [weights(person).name]
     assert "pretrained-missing" not in person("validate", "p1", "--json").out
+
+
+def test_what_stands_is_compared_with_the_list(person: Cli, server: FakeNgc) -> None:
+    person("pretrained", "pull", "-p", "p1")
+    (weights(person) / "resnet18.hdf5").write_bytes(CONTENT[:1000])
+    server.seen.clear()
+    assert person("pretrained", "pull", "-p", "p1").code == 0
+    assert (weights(person) / "resnet18.hdf5").read_bytes() == CONTENT
+    assert len(server.at("store")) == 1
+
+
+def test_without_a_network_what_stands_is_compared_with_its_record(person: Cli) -> None:
+    away = {"TAORUNNER_NGC_URL": "http://127.0.0.1:9"}
+    person("pretrained", "pull", "-p", "p1")
+    good = person("pretrained", "pull", "-p", "p1", env=away)
+    assert good.code == 0
+    assert (
+        f"{weights(person)} is there, as it was pulled; not compared with NGC: 127.0.0.1 cannot be"
+        in good.err
+    )
+    offline = person("pretrained", "pull", "-p", "p1", "--offline", "--json")
+    assert (offline.code, [row["fetched_bytes"] for row in offline.json]) == (0, [0])
+    (weights(person) / "resnet18.hdf5").write_bytes(b"x" * len(CONTENT))
+    for words, env in (((), away), (("--offline",), {})):
+        bad = person("pretrained", "pull", "-p", "p1", *words, env=env)
+        assert bad.code == 3
+        assert 'is not as it was pulled: "resnet18.hdf5" has another checksum' in bad.err
+
+
+def test_offline_says_what_is_missing(person: Cli, server: FakeNgc) -> None:
+    done = person("pretrained", "pull", "-p", "p1", "--offline")
+    assert done.code == 3
+    assert f'"{DETECTNET}:resnet18" is not in {weights(person)}' in done.err
+    assert "copy it with --from DIR" in done.err
+    assert server.seen == []
+    assert not weights(person).parent.exists()
+
+
+def test_what_a_person_put_there_is_never_replaced(person: Cli, server: FakeNgc) -> None:
+    weights(person).mkdir(parents=True)
+    (weights(person) / "resnet18.hdf5").write_bytes(b"mine")
+    done = person("pretrained", "pull", "-p", "p1")
+    assert done.code == 0
+    assert 'no pull made it: "resnet18.hdf5" has 4 B (4 bytes), not 1.9 MiB (2000000 bytes)' in done.err
+    assert [path.read_bytes() for path in weights(person).iterdir()] == [b"mine"]
+    assert server.at("store") == []
 
 
 def test_json_is_alone_on_stdout(person: Cli) -> None:
@@ -63,7 +110,10 @@ def test_json_is_alone_on_stdout(person: Cli) -> None:
     assert [(file["path"], file["size"]) for file in row["files"]] == [("resnet18.hdf5", len(CONTENT))]
 
 
-def test_ctrl_c_leaves_what_the_next_pull_goes_on_with(person: Cli, server: FakeNgc) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_end_in_the_middle_leaves_what_the_next_pull_goes_on_with(
+    person: Cli, server: FakeNgc, number: signal.Signals
+) -> None:
     server.store_faults = [slow(0.05)]
     process = person.start("pretrained", "pull", "-p", "p1")
     part = weights(person).parent / f".{weights(person).name}.partial" / "resnet18.hdf5.part"
@@ -71,16 +121,20 @@ def test_ctrl_c_leaves_what_the_next_pull_goes_on_with(person: Cli, server: Fake
     while not (part.exists() and part.stat().st_size > 200_000):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=10)
     said = "interrupted: the same command goes on where it stopped"
-    assert (process.returncode, err.decode().splitlines()[-1]) == (130, said)
+    if number == signal.SIGINT:
+        assert (process.returncode, err.decode().splitlines()[-1]) == (130, said)
+    else:
+        assert process.returncode == -number
     assert not weights(person).exists()
     have = part.stat().st_size
     server.seen.clear()
     assert person("pretrained", "pull", "-p", "p1").code == 0
     assert (weights(person) / "resnet18.hdf5").read_bytes() == CONTENT
     assert [seen.headers["range"] for seen in server.at("store")] == [f"bytes={have}-"]
+    assert [path.name for path in weights(person).parent.iterdir()] == [weights(person).name]
 
 
 def test_the_key_is_used_and_kept_nowhere(person: Cli, server: FakeNgc) -> None:

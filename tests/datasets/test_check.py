@@ -309,7 +309,7 @@ def test_every_format_is_checked_as_what_it_is(tmp_path: Path, shape: str) -> No
     assert sum(part.classes.total() for part in report.subsets) == 6
     codes = {finding.code for finding in report.findings if finding.is_error}
     assert codes <= {
-        "same-image-in-subsets",
+        "label-occluded",
         "mixed-extensions",
         "coco-area",
         "label-columns",

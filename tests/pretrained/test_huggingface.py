@@ -17,7 +17,8 @@ from taorunner.pretrained import huggingface
 from taorunner.pretrained.huggingface import pull_hub_model
 from taorunner.pretrained.names import HubModel
 from taorunner.pretrained.ngc import RemoteFile
-from taorunner.pretrained.pull import Pulled
+from taorunner.pretrained.pull import MANIFEST, Pulled
+from taorunner.pretrained.standing import standing
 
 FILES = {"model.safetensors": noise(300_000, 5), "config.json": b"{}"}
 COMMIT = "a" * 40
@@ -83,10 +84,15 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, s
 
 def test_a_repository_arrives_whole_in_its_folder(hub: dict[str, str], tmp_path: Path) -> None:
     folder = tmp_path / "repositories" / "C-RADIOv2-B" / "C-RADIOv2-B_vmain"
-    files = tuple(RemoteFile(name, len(FILES[name]), None) for name in sorted(FILES))
+    files = tuple(
+        RemoteFile(name, len(FILES[name]), hashlib.sha256(FILES[name]).hexdigest()) for name in sorted(FILES)
+    )
     assert pull_hub_model(MODEL, folder, Silent(), hub) == Pulled(str(MODEL), folder, files, 300_002)
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == FILES
-    assert sorted(path.name for path in folder.parent.iterdir()) == [f".{folder.name}.lock", folder.name]
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name != MANIFEST} == FILES
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+    (folder / "config.json").write_bytes(b"[]")
+    with pytest.raises(UserFilesError, match=r'"config\.json" has another checksum'):
+        standing(str(MODEL), folder)
 
 
 def test_an_unknown_repository_is_told(hub: dict[str, str], tmp_path: Path) -> None:

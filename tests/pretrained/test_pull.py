@@ -88,7 +88,7 @@ def test_a_version_arrives_whole_and_leaves_nothing_beside_it(
         str(MODEL), folder, (RemoteFile(FILE, len(CONTENT), sha256),), len(CONTENT)
     )
     assert (folder / FILE).read_bytes() == CONTENT
-    assert left_over(folder) == [f".{folder.name}.lock", folder.name]
+    assert left_over(folder) == [folder.name]
     assert watcher.texts == [f"begins {MODEL} 1"]
     assert watcher.have == {FILE: len(CONTENT)}
 

@@ -74,8 +74,8 @@ TABLE: dict[str, Command] = {
     ),
     "pretrained pull": Command(
         "Fetch models, by default those that a project's experiments need.",
-        {"--from": "folder", "--help": "", "--jobs": "any", "-j": "any", "--json": "", "--plain": "",
-         "--project": "project", "-p": "project", "--workspace": "folder"}, ("any",),
+        {"--from": "folder", "--help": "", "--jobs": "any", "-j": "any", "--json": "", "--offline": "",
+         "--plain": "", "--project": "project", "-p": "project", "--workspace": "folder"}, ("any",),
     ),
     "convert": _action("Convert the dataset (dataset_convert)."),
     "train": _action("Train."),

@@ -55,7 +55,7 @@ def _convert(
 ) -> int:
     from taorunner.console.dataset_view import Progress, print_conversion
     from taorunner.datasets.convert import convert
-    from taorunner.datasets.formats.recognise import FORMATS
+    from taorunner.datasets.formats.recognise import NAMED
     from taorunner.datasets.picture_folders import TARGETS as FOLDER_TARGETS
     from taorunner.datasets.picture_folders import lay_out
     from taorunner.datasets.writers import TARGETS
@@ -63,7 +63,7 @@ def _convert(
     context.obj.refuse_extra()
     _known("--to", to, (*TARGETS, *FOLDER_TARGETS))
     if from_ is not None:
-        _known("--from", from_, FORMATS)
+        _known("--from", from_, NAMED)
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     output = _output(output, source, data, to)
     with _whole_or_not(json=json), Progress() as progress:
@@ -325,5 +325,5 @@ def _known(option: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         from taorunner.text import did_you_mean, printable
 
-        hint = did_you_mean(value, known)
+        hint = did_you_mean(value, known) or f"known: {', '.join(known)}"
         raise UsageError(f'{option} cannot be "{printable(value)}"', hint=hint)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from taorunner.cli.options import JsonOption, PlainOption, ProjectOption, WorkspaceOption
-from taorunner.errors import ExitCode, TaorunnerError, UsageError, UserFilesError
+from taorunner.errors import ExitCode, MachineError, TaorunnerError, UsageError, UserFilesError
 
 if TYPE_CHECKING:
     from taorunner.console.pull_view import PullView
@@ -81,6 +81,9 @@ def _pull(
         Optional[Path],
         typer.Option("--from", help="Copy from this folder, without a network.", show_default=False),
     ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Fetch nothing: say what is missing or damaged.")
+    ] = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Files at the same time.", min=1, max=32)] = 4,
     json: JsonOption = False,
     plain: PlainOption = False,
@@ -97,11 +100,14 @@ def _pull(
         wanted = _needed(root, context.obj.project_name(root, project), quiet=json)
     with _watcher(plain=plain, quiet=json) as watcher:
         try:
-            done = _copied(wanted, source, watcher) if source is not None else _fetched(wanted, jobs, watcher)
+            if source is not None:
+                done = _copied(wanted, source, watcher)
+            else:
+                done = _standing(wanted, watcher) if offline else _fetched(wanted, jobs, watcher)
         except KeyboardInterrupt:
             typer.echo("interrupted: the same command goes on where it stopped", err=True)
             return ExitCode.INTERRUPTED
-        for pulled in done:
+        for pulled in done if source is not None or not offline else ():
             watcher.tells(f"{pulled.model} is in {pulled.folder}")
     if json:
         write_json([pulled.to_json() for pulled in done], sys.stdout.buffer)
@@ -124,17 +130,14 @@ def _named(root: Workspace, text: str) -> tuple[NgcModel | HubModel, Path]:
 
 
 def _needed(root: Workspace, project: str, *, quiet: bool) -> list[tuple[NgcModel | HubModel, Path]]:
+    """Also those that are there: a pull looks whether they are whole."""
     from taorunner.planning.needed_weights import needed_weights
     from taorunner.pretrained.known import model_of
 
     needed = needed_weights(root, project)
-    if not quiet:
-        for each in needed:
-            if each.problem is None:
-                typer.echo(f"{each.folder} is there", err=True)
-        if not needed:
-            typer.echo(f'no experiment of "{project}" starts from pretrained weights', err=True)
-    return [(model_of(each.repository, each.backbone), each.folder) for each in needed if each.problem]
+    if not (needed or quiet):
+        typer.echo(f'no experiment of "{project}" starts from pretrained weights', err=True)
+    return [(model_of(each.repository, each.backbone), each.folder) for each in needed]
 
 
 def _copied(wanted: list[tuple[NgcModel | HubModel, Path]], source: Path, watcher: PullView) -> list[Any]:
@@ -146,52 +149,85 @@ def _copied(wanted: list[tuple[NgcModel | HubModel, Path]], source: Path, watche
 
 
 def _fetched(wanted: list[tuple[NgcModel | HubModel, Path]], jobs: int, watcher: PullView) -> list[Any]:
-    """All lists of files first, so that every wrong name is told at once; then the files."""
+    """All lists of files first, so that every wrong name is told at once; then the files.
+
+    Weights that stand and cannot be compared with NGC are compared with the record of their pull.
+    """
     import os
 
-    from taorunner.errors import Finding, Severity
     from taorunner.pretrained.huggingface import pull_hub_model
     from taorunner.pretrained.names import HubModel
     from taorunner.pretrained.pull import pull_files
+    from taorunner.pretrained.standing import may_be_pulled
 
     if not wanted:
         return []
     done: list[Any] = []
     errors: list[TaorunnerError] = []
-    lists = {}
-    with _connected(watcher, jobs) as ngc:
-        for model, _ in wanted:
+    lists, apart = {}, {}
+    with _connected(watcher, jobs, tries=2 if all(folder.is_dir() for _, folder in wanted) else 5) as ngc:
+        for model, folder in wanted:
             try:
                 if not isinstance(model, HubModel):
                     lists[model] = ngc.files(model)
-            except UserFilesError as error:
-                errors.append(error)
-        if len(errors) == 1:
-            raise errors[0]
-        if errors:
-            findings = [
-                Finding(Severity.ERROR, "no-such-model", error.message, error.hint) for error in errors
-            ]
-            raise UserFilesError(f"{len(errors)} models cannot be pulled", findings=findings)
+            except (UserFilesError, MachineError) as error:
+                if folder.is_dir():
+                    apart[model] = error.message
+                elif isinstance(error, UserFilesError):
+                    errors.append(error)
+                else:
+                    raise
+        _raise_all(errors, "models cannot be pulled")
         for model, folder in wanted:
             if isinstance(model, HubModel):
                 done.append(pull_hub_model(model, folder, watcher, os.environ))
-            else:
+            elif model in lists and may_be_pulled(folder, lists[model], watcher):
                 done.append(
                     pull_files(
                         str(model), lists[model], folder, ngc.addresses(model), ngc.wire, watcher, jobs
                     )
                 )
+    return done + _standing([(model, folder) for model, folder in wanted if model in apart], watcher, apart)
+
+
+def _standing(
+    wanted: list[tuple[NgcModel | HubModel, Path]], watcher: PullView, reasons: dict[Any, str] | None = None
+) -> list[Any]:
+    """Looked at without a network. Raises UserFilesError with everything that is missing or not as it was pulled."""
+    from taorunner.pretrained.standing import standing
+
+    done: list[Any] = []
+    errors: list[TaorunnerError] = []
+    for model, folder in wanted:
+        try:
+            done.append(standing(str(model), folder))
+        except UserFilesError as error:
+            errors.append(error)
+            continue
+        how = "as it was pulled" if done[-1].files else "without a record of its files"
+        reason = f"; not compared with NGC: {reasons[model]}" if reasons else ""
+        watcher.tells(f"{folder} is there, {how}{reason}")
+    _raise_all(errors, "models are missing or damaged")
     return done
 
 
-def _connected(watcher: PullView, jobs: int) -> Ngc:
+def _raise_all(errors: list[TaorunnerError], what: str) -> None:
+    from taorunner.errors import Finding, Severity
+
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        findings = [Finding(Severity.ERROR, "no-such-model", e.message, e.hint) for e in errors]
+        raise UserFilesError(f"{len(errors)} {what}", findings=findings)
+
+
+def _connected(watcher: PullView, jobs: int, tries: int = 5) -> Ngc:
     import os
 
     from taorunner.pretrained.ngc import Ngc
     from taorunner.pretrained.wire import Patience, Wire
 
-    return Ngc(Wire(Patience(tell=watcher.tells), connections=jobs), os.environ, lambda: _key(watcher))
+    return Ngc(Wire(Patience(tries, tell=watcher.tells), connections=jobs), os.environ, lambda: _key(watcher))
 
 
 def _watcher(*, plain: bool, quiet: bool) -> PullView:

@@ -17,6 +17,7 @@ from taorunner.console.words import clean
 from taorunner.datasets.check import CheckReport
 from taorunner.datasets.fix import Repair
 from taorunner.errors import Finding, Severity
+from taorunner.text import amount
 
 MANY = 10
 """Findings of one kind that are shown; the others are counted. ``--json`` has all of them."""
@@ -39,7 +40,9 @@ def print_check(report: CheckReport, *, json: bool, full: bool) -> None:
         Column("subset"),
         Column("images", right=True),
         Column("background", right=True, drop=1),
-        Column("boxes" if report.kind == "kitti" else "in classes", right=True, drop=2),
+        Column(
+            "in classes" if report.kind in ("classification", "segmentation") else "boxes", right=True, drop=2
+        ),
         Column("classes", shrinks_to=12, drop=3),
     ]
     for line in laid_out(columns, rows, console.width, symbols_of(console)):
@@ -50,8 +53,8 @@ def print_check(report: CheckReport, *, json: bool, full: bool) -> None:
 def print_repair(repair: Repair) -> None:
     """To stderr: stdout belongs to the findings that are left."""
     console = make_console(sys.stderr, os.environ)
-    facts = [f"{repair.labels} label files corrected", f"{repair.empty_labels} empty ones written",
-             f"{len(repair.renamed)} images renamed"]  # fmt: skip
+    facts = [f"{amount(repair.labels, 'label file')} corrected", f"{amount(repair.empty_labels, 'empty one')} written",
+             f"{amount(len(repair.renamed), 'image')} renamed"]  # fmt: skip
     console.print(Text("; ".join(facts)), soft_wrap=True)
     console.print(Text(f"made {clean(str(repair.output))}"), soft_wrap=True)
     if repair.backup is not None:

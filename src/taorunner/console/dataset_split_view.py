@@ -13,6 +13,7 @@ from taorunner.console.json_view import write_json
 from taorunner.console.theme import make_console, symbols_of
 from taorunner.console.words import clean
 from taorunner.datasets.split import LIST_FILE, Split
+from taorunner.text import amount
 
 
 def print_split(split: Split, *, json: bool) -> None:
@@ -30,7 +31,8 @@ def print_split(split: Split, *, json: bool) -> None:
         console.print(line, soft_wrap=True)
     placed = ", ".join(f"{count} {way}" for way, count in split.placed.items())
     console.print(
-        Text(f"{placed}; {split.groups} groups; seed {split.seed}, kept in {LIST_FILE}"), soft_wrap=True
+        Text(f"{placed}; {amount(split.groups, 'group')}; seed {split.seed}, kept in {LIST_FILE}"),
+        soft_wrap=True,
     )
     print_made(console, split.output, split.format, split.target)
 

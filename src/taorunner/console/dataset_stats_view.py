@@ -13,6 +13,7 @@ from taorunner.console.json_view import write_json
 from taorunner.console.theme import make_console, symbols_of
 from taorunner.console.words import clean
 from taorunner.datasets.stats import SIZES, Stats
+from taorunner.text import amount
 
 _BAR = 16
 
@@ -40,8 +41,8 @@ def print_stats(stats: Stats, *, json: bool) -> None:
         console.print(line, soft_wrap=True)
     subsets = [f"{clean(name)} {count:,}" for name, count in stats.subsets.items() if name]
     facts = [
-        f"{stats.images:,} images",
-        f"{stats.boxes:,} boxes",
+        amount(stats.images, "image"),
+        amount(stats.boxes, "box", "boxes"),
         f"{stats.backgrounds:,} background",
         *subsets,
     ]
@@ -50,6 +51,8 @@ def print_stats(stats: Stats, *, json: bool) -> None:
     console.print(Text("; ".join(facts)), soft_wrap=True)
     console.print(Text(f"sizes: {', '.join(sizes)}{f' and {more:,} more' if more else ''}"), soft_wrap=True)
     if stats.left_out:
-        errors = "an error" if stats.left_out == 1 else f"{stats.left_out:,} errors"
-        message = f"{errors}, left out here: taorunner dataset check tells more"
+        left = amount(stats.left_out, "picture, label or line", "pictures, labels or lines")
+        message = (
+            f"{left} could not be read and not be counted: taorunner dataset check tells all that is wrong"
+        )
         console.print(Text(message), soft_wrap=True)

@@ -18,6 +18,7 @@ from taorunner.console.words import clean
 from taorunner.datasets.convert import Conversion
 from taorunner.datasets.resize import Resize
 from taorunner.errors import Finding, Severity, TaorunnerError
+from taorunner.text import amount
 
 
 class Progress:
@@ -74,7 +75,7 @@ def print_conversion(done: Conversion, *, json: bool) -> None:
     placed = ", ".join(f"{count} {way}" for way, count in done.placed.items())
     facts = [f"{done.backgrounds} background pictures", *([subsets] if subsets else []), placed]
     if done.renamed:
-        facts.append(f"{len(done.renamed)} pictures renamed (--json lists them)")
+        facts.append(f"{amount(len(done.renamed), 'picture')} renamed (--json lists them)")
     console.print(Text("; ".join(facts)), soft_wrap=True)
     console.print(Text(f"made {clean(str(done.output))} ({done.format} to {done.target})"), soft_wrap=True)
 
@@ -84,7 +85,8 @@ def print_resize(done: Resize, *, json: bool) -> None:
         write_json(done.to_json(), sys.stdout.buffer)
         return
     console = make_console(sys.stdout, os.environ)
-    facts = f"{done.resized} pictures resized, {done.linked} had the size already; {done.boxes} boxes"
+    boxes = amount(done.boxes, "box", "boxes")
+    facts = f"{amount(done.resized, 'picture')} resized, {done.linked:,} had the size already; {boxes}"
     console.print(Text(facts), soft_wrap=True)
     print_made(console, done.output, done.format, done.target)
 

@@ -114,7 +114,7 @@ def _check_read(root: Path, *, deep: bool, needs: Sequence[ClassNeeds], progress
     found += grayscale_findings(grays, len(dataset.images))
     found += class_findings(report.subsets, [], Counter(), root)
     if deep:
-        found += deep_findings([image.path for image in dataset.images], progress)
+        found += deep_findings([(image.subset, image.path) for image in dataset.images], progress)
     return report
 
 
@@ -167,7 +167,7 @@ def _check_kitti(
     found += spellings.findings()
     found += class_findings(report.subsets, needs, extensions, subsets[0].images)
     if deep:
-        found += deep_findings([s.images / n for s, names in listed for n in names], progress)
+        found += deep_findings([(s.name, s.images / n) for s, names in listed for n in names], progress)
     progress(total, total)
     return report
 

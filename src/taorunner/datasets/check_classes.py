@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from taorunner.datasets.naming import kitti_class_names, merged_classes
 from taorunner.errors import Finding, Severity
-from taorunner.text import did_you_mean, printable
+from taorunner.text import amount, did_you_mean, printable
 
 if TYPE_CHECKING:
     from taorunner.datasets.check import SubsetReport
@@ -66,7 +66,7 @@ class Spellings:
             )
         for name, count in sorted(self.counts.items()):
             if name != name.lower() and " " not in name:
-                message = f'the class "{printable(name)}" has capitals ({count} boxes, first here)'
+                message = f'the class "{printable(name)}" has capitals ({amount(count, "box", "boxes")}, first here)'
                 hint = f'--fix writes "{printable(name.lower())}", which is what TAO reads'
                 path, line = self.places[name]
                 yield Finding(Severity.WARNING, "class-name-case", message, hint, path, line, 1)
@@ -85,7 +85,7 @@ def class_findings(
         common, most = total.most_common(1)[0]
         for name, count in sorted(total.items()):
             if count * _RARE < most:
-                message = f'class "{name}" has {count} boxes, "{common}" has {most}'
+                message = f'class "{name}" has {amount(count, "box", "boxes")}, "{common}" has {most:,}'
                 yield Finding(
                     Severity.WARNING, "class-imbalance", message, "more of it is learnt better", place
                 )
@@ -100,8 +100,8 @@ def _histogram(subset: SubsetReport, place: Path) -> Iterator[Finding]:
     counts = ", ".join(f"{name} {count}" for name, count in subset.classes.most_common()) or "no boxes"
     share = f"{100 * subset.backgrounds / subset.images:.0f} %" if subset.images else "0 %"
     message = (
-        f"{f'{subset.name}: ' if subset.name else ''}{subset.images} images, {subset.backgrounds} of them background "
-        f"({share}); {counts}"
+        f"{f'{subset.name}: ' if subset.name else ''}{amount(subset.images, 'image')}, {subset.backgrounds:,} of them "
+        f"background ({share}); {counts}"
     )
     yield Finding(Severity.INFO, "class-histogram", message, None, place)
 
@@ -111,7 +111,7 @@ def _between(subsets: Sequence[SubsetReport], total: Counter[str], place: Path) 
         return
     for subset in subsets:
         for name in sorted(set(total) - set(subset.classes)):
-            message = f'class "{name}" ({total[name]} boxes) is missing in "{subset.name}"'
+            message = f'class "{name}" ({amount(total[name], "box", "boxes")}) is missing in "{subset.name}"'
             hint = "taorunner dataset split parts them so that every class is in both"
             yield Finding(Severity.WARNING, "class-missing-in-subset", message, hint, place)
 
@@ -120,7 +120,8 @@ def _mapped(need: ClassNeeds, total: Counter[str]) -> Iterator[Finding]:
     if need.mapping:
         known = {name.lower() for name in need.mapping}
         for name in sorted(set(total) - known):
-            message = f'class "{name}" of the labels ({total[name]} boxes) is not in target_class_mapping'
+            boxes = amount(total[name], "box", "boxes")
+            message = f'class "{name}" of the labels ({boxes}) is not in target_class_mapping'
             hint = did_you_mean(name, need.mapping) or "map it, or these boxes are not learnt"
             severity = Severity.WARNING if known & set(total) else Severity.ERROR
             yield Finding(severity, "class-not-mapped", message, hint, need.spec)
@@ -154,6 +155,6 @@ def _size(need: ClassNeeds, sizes: Counter[tuple[int, int]]) -> Iterator[Finding
         )
     others = sum(count for size, count in sizes.items() if size != need.input_size)
     if others:
-        message = f"{others} images are not of the input size {width}x{height}"
+        message = f"the input size is {width}x{height}, that of {amount(others, 'image')} another"
         hint = f"TF networks scale or crop them: taorunner dataset resize --size {width}x{height}"
         yield Finding(Severity.WARNING, "image-size", message, hint, need.spec)

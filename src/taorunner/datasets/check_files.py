@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taorunner.datasets.check_image import SUFFIXES_OF_FORMAT, ImageFacts
+from taorunner.datasets.check_similar import Look, look_of, similar_findings
 from taorunner.datasets.pictures import needs_pillow
 from taorunner.errors import Finding, Severity
-from taorunner.text import printable
+from taorunner.text import amount, printable
 
 if TYPE_CHECKING:
     from taorunner.datasets.check import Progress
@@ -83,12 +84,13 @@ def name_findings(folder: Path, names: Sequence[str]) -> Iterator[Finding]:
         most = max(by_suffix, key=lambda suffix: len(by_suffix[suffix]))
         for suffix, files in by_suffix.items():
             if suffix != most:
-                message = f'{len(files)} images end with "{suffix}", {len(by_suffix[most])} with "{most}"'
+                names = amount(len(files), "name")
+                message = f'{names} with "{suffix}" at the end, {len(by_suffix[most]):,} with "{most}"'
                 hint = "a TAO run reads one extension and leaves the others out: convert or rename them"
                 yield Finding(Severity.ERROR, "mixed-extensions", message, hint, folder / files[0])
     for suffix, files in by_suffix.items():
         if suffix != suffix.lower():
-            message = f'{len(files)} images end with "{suffix}": TAO takes case into account'
+            message = f'{amount(len(files), "name")} with "{suffix}" at the end: TAO takes case into account'
             yield _warning("extension-case", message, folder / files[0], "--fix renames them")
 
 
@@ -116,27 +118,37 @@ def duplicate_findings(prints: Mapping[str, list[tuple[str, Path]]]) -> Iterator
                 )
 
 
-def deep_findings(paths: Sequence[Path], progress: Progress) -> Iterator[Finding]:
-    """Decodes every picture; Pillow releases the interpreter while it does. Raises UserFilesError without Pillow."""
+def deep_findings(pictures: Sequence[tuple[str, Path]], progress: Progress) -> Iterator[Finding]:
+    """Decodes every picture, given with its subset; Pillow releases the interpreter while it does.
+
+    Raises UserFilesError without Pillow.
+    """
     needs_pillow("--deep")
+    looks: list[tuple[str, Path, Look]] = []
     with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
-        for done, (path, problem) in enumerate(pool.map(_decode, paths), 1):
+        decoded = pool.map(_decode, (path for _, path in pictures))
+        for done, ((subset, path), (look, problem)) in enumerate(zip(pictures, decoded, strict=True), 1):
+            if look is not None:
+                looks.append((subset, path, look))
             if problem is not None:
                 hint = "bring the image anew, or delete it with its label"
                 yield Finding(Severity.ERROR, "image-undecodable", problem, hint, path)
             if done % 50 == 0:
-                progress(done, len(paths))
+                progress(done, len(pictures))
+    if len({subset for subset, _, _ in looks}) > 1:
+        yield from similar_findings(looks)
 
 
-def _decode(path: Path) -> tuple[Path, str | None]:
+def _decode(path: Path) -> tuple[Look | None, str | None]:
+    """What it looks like, and why it could not be decoded."""
     from PIL import Image
 
     try:
         with Image.open(path) as picture:
             picture.load()
+            return look_of(picture), None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return path, f"the picture cannot be decoded: {printable(str(error))[:200]}"
-    return path, None
+        return None, f"the picture cannot be decoded: {printable(str(error))[:200]}"
 
 
 def _identity(path: Path) -> tuple[object, ...] | None:

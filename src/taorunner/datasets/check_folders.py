@@ -30,7 +30,7 @@ def check_class_folders(
     every = sorted({name for classes in splits.values() for name in classes})
     counts: dict[str, Counter[str]] = {}
     prints: dict[str, list[tuple[str, Path]]] = {}
-    paths: list[Path] = []
+    paths: list[tuple[str, Path]] = []
     for split, classes in splits.items():
         counts[split] = Counter()
         for name in every:
@@ -53,7 +53,7 @@ def check_class_folders(
                 facts = read_image_facts(folder / file)
                 found += file_findings(folder / file, facts)
                 prints.setdefault(facts.ends, []).append((split, folder / file))
-                paths.append(folder / file)
+                paths.append((split, folder / file))
     found += duplicate_findings(prints)
     for need in needs:
         if need.num_classes is not None and need.num_classes != len(every):
@@ -74,6 +74,7 @@ def check_masks(
         needs_pillow("--deep")
     limits = [need.num_classes for need in needs if need.num_classes is not None]
     prints: dict[str, list[tuple[str, Path]]] = {}
+    paths: list[tuple[str, Path]] = []
     counts: dict[str, int] = {}
     for subset in subsets:
         masks = {name.rpartition(".")[0]: name for name in images_in(subset.labels)}
@@ -81,6 +82,7 @@ def check_masks(
         counts[subset.name] = len(names)
         for name in names:
             path = subset.images / name
+            paths.append((subset.name, path))
             facts = read_image_facts(path)
             found += file_findings(path, facts)
             prints.setdefault(facts.ends, []).append((subset.name, path))
@@ -96,6 +98,8 @@ def check_masks(
                 Finding(Severity.ERROR, "mask-without-image", message, "bring it", subset.labels / mask)
             )
     found += duplicate_findings(prints)
+    if deep:
+        found += deep_findings(paths, lambda done, total: None)
     return counts
 
 

@@ -14,10 +14,10 @@ from typing import Any
 from taorunner.datasets.annotations import DetectionDataset, ImageEntry
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.naming import merged_classes, picture_names
-from taorunner.datasets.placing import Placer, whole_folder
+from taorunner.datasets.placing import Placer, refuse_taken, whole_folder
 from taorunner.datasets.writers import counted, lost_outlines, write_description, write_labels, written_names
 from taorunner.errors import Finding, MachineError, Severity, UsageError, UserFilesError, has_errors
-from taorunner.text import printable
+from taorunner.text import amount, printable
 
 Progress = Callable[[str, int, int], None]
 
@@ -78,6 +78,7 @@ def convert(
 ) -> Conversion:
     """Raises UserFilesError with every finding when something in ``source`` is wrong and ``skip_bad`` is not set."""
     refuse_overlap(source, output)
+    refuse_taken(output, overwrite=overwrite)
     dataset = read_dataset(source, from_, progress)
     images, left_out, told = _usable(dataset)
     findings = [*dataset.findings, *told]
@@ -86,7 +87,7 @@ def convert(
     if to == "kitti":
         findings += _extension_findings(images, source)
     if lost := lost_outlines(to, images):
-        message = f"{lost} outlines become the boxes around them: {to} cannot hold them"
+        message = f"{to} cannot hold outlines: of {amount(lost, 'object')} only the box stays"
         hint = "--to coco keeps outlines; yolo does where every object has one of one piece"
         findings.append(Finding(Severity.WARNING, "outlines-lost", message, hint, source))
     if has_errors(findings) and not skip_bad:

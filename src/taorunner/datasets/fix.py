@@ -19,7 +19,7 @@ from taorunner.datasets.fix_formats import format_repairs
 from taorunner.datasets.fix_kitti import kitti_repairs
 from taorunner.datasets.formats.folder import is_picture
 from taorunner.datasets.formats.recognise import read_dataset
-from taorunner.datasets.placing import Placer, folder_in_place, whole_folder
+from taorunner.datasets.placing import Placer, folder_in_place, refuse_taken, whole_folder
 from taorunner.datasets.renames import KEPT, free_name
 from taorunner.datasets.repairs import REPAIRED, Repairs
 from taorunner.errors import MachineError, UserFilesError
@@ -51,6 +51,8 @@ def fix_dataset(
     Raises UserFilesError when ``root`` is no dataset or one of a format that is not repaired, UsageError when
     ``output`` is there already.
     """
+    if output is not None:
+        refuse_taken(output, overwrite=overwrite)
     told = progress or (lambda done, total: None)
     subsets = find_kitti(root)
     if subsets and not is_yolo(subsets):

@@ -112,7 +112,7 @@ def _head(stats: Stats) -> Iterable[str]:
     subsets = ", ".join(f"{name} {count:,}" for name, count in stats.subsets.items() if name)
     facts = [f"{stats.images:,} images", f"{stats.boxes:,} boxes", f"{len(stats.classes):,} classes",
              f"{stats.backgrounds:,} background ({share:.0f} %)", *([subsets] if subsets else []),
-             *([f"{stats.left_out:,} errors left out"] if stats.left_out else [])]  # fmt: skip
+             *([f"{stats.left_out:,} not readable"] if stats.left_out else [])]  # fmt: skip
     yield f"<h1>{_text(stats.root.name)}</h1>\n"
     yield f'<p class="about">{_text(" · ".join(facts))}<br>{_text(str(stats.root))} ({_text(stats.format)})</p>\n'
 

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from taorunner.datasets.convert import ClassCount, Conversion, refuse_overlap
 from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder
-from taorunner.datasets.placing import Placer, whole_folder
+from taorunner.datasets.placing import Placer, refuse_taken, whole_folder
 from taorunner.errors import UserFilesError, has_errors
 from taorunner.text import printable
 
 _PICTURES, _MASKS = ("images", "image", "jpegimages"), ("masks", "mask", "labels", "annotations")
+_NO_CLASSES = frozenset({*_PICTURES, *_MASKS, "image_2", "label_2", "imagesets"})
 Plan = list[tuple[str, str]]
 """Files of the source with their place in the result."""
 
@@ -26,6 +27,7 @@ def lay_out(
 ) -> Conversion:
     """``to`` is one of ``TARGETS``. Raises UserFilesError with every finding, unless the bad parts may be left out."""
     refuse_overlap(source, output)
+    refuse_taken(output, overwrite=overwrite)
     folder = Folder(source)
     plan, classes = _PLANS[to](folder)
     plan = _once_each(folder, plan)
@@ -80,6 +82,11 @@ def _classification(folder: Folder) -> tuple[Plan, dict[str, int]]:
         members[split or "train"][above[-1]] += 1
         if folder.header(folder.root / path) is not None:
             plan.append((path, f"{split or 'train'}/{above[-1]}/{name}"))
+    for name in sorted(
+        {name for counts in members.values() for name in counts if name.lower() in _NO_CLASSES}
+    ):
+        message = f'"{name}" is no class, but where formats with boxes keep their files'
+        folder.error("class-folder-name", message, folder.root, hint="convert boxes --to kitti or coco")
     classes = dict.fromkeys(sorted({name for counts in members.values() for name in counts}), 0)
     for split, counts in members.items():
         for name, count in counts.items():

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from taorunner.datasets.renames import remove, settle, take_name, take_name_and_keep
-from taorunner.errors import UsageError
+from taorunner.errors import MachineError, UsageError
 from taorunner.text import printable
 
 _FICLONE = 0x40049409
@@ -57,6 +57,15 @@ class Placer:
         return False
 
 
+def refuse_taken(target: Path, *, overwrite: bool) -> None:
+    """Raises UsageError when ``target`` exists and must not be replaced; asked before much is read, too."""
+    if os.path.lexists(target) and not overwrite:
+        raise UsageError(
+            f'"{printable(str(target))}" exists already',
+            hint="give another folder with --output, or replace it with --overwrite",
+        )
+
+
 @contextlib.contextmanager
 def whole_folder(target: Path, *, overwrite: bool) -> Iterator[Path]:
     """A new folder to write into; it takes the name ``target`` when the block ends well and is gone when it does not.
@@ -65,12 +74,8 @@ def whole_folder(target: Path, *, overwrite: bool) -> Iterator[Path]:
     UsageError when ``target`` exists and must not be replaced.
     """
     settle(target)
-    if os.path.lexists(target) and not overwrite:
-        raise UsageError(
-            f'"{printable(str(target))}" exists already',
-            hint="give another folder with --output, or replace it with --overwrite",
-        )
-    target.parent.mkdir(parents=True, exist_ok=True)
+    refuse_taken(target, overwrite=overwrite)
+    _make(target, target.parent, parents=True)
     with _partial(target) as partial:
         yield partial
         take_name(partial, target)
@@ -88,9 +93,19 @@ def folder_in_place(target: Path, backup: Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def _partial(target: Path) -> Iterator[Path]:
     partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
-    partial.mkdir()
+    _make(target, partial)
     try:
         yield partial
     finally:
         if os.path.lexists(partial):
             remove(partial)
+
+
+def _make(target: Path, folder: Path, *, parents: bool = False) -> None:
+    try:
+        folder.mkdir(parents=parents, exist_ok=parents)
+    except (FileNotFoundError, NotADirectoryError, FileExistsError, PermissionError) as error:
+        raise MachineError(
+            f'"{printable(str(target))}" cannot be made: {(error.strerror or "").lower()}',
+            hint="give another folder with --output",
+        ) from None

@@ -23,7 +23,7 @@ from taorunner.datasets.convert import refuse_overlap
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.naming import picture_names
 from taorunner.datasets.pictures import needs_pillow
-from taorunner.datasets.placing import Placer, whole_folder
+from taorunner.datasets.placing import Placer, refuse_taken, whole_folder
 from taorunner.datasets.writers import target_of, write_description, write_labels, written_names
 from taorunner.errors import Finding, Severity, UsageError, UserFilesError, has_errors
 from taorunner.text import printable
@@ -99,6 +99,7 @@ def resize_dataset(
     """
     needs_pillow("dataset resize")
     refuse_overlap(source, output)
+    refuse_taken(output, overwrite=overwrite)
     if not all(0 < side <= 16384 for side in size):
         raise UsageError(f"pictures cannot be {size[0]}x{size[1]}", hint="sides are 1 to 16384 pixels")
     dataset = read_dataset(source, None, progress)

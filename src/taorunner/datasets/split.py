@@ -20,7 +20,7 @@ from taorunner.datasets.annotations import ImageEntry
 from taorunner.datasets.convert import refuse_overlap
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.naming import picture_names
-from taorunner.datasets.placing import Placer, whole_folder
+from taorunner.datasets.placing import Placer, refuse_taken, whole_folder
 from taorunner.datasets.writers import target_of, write_description, write_labels, written_names
 from taorunner.errors import UsageError, UserFilesError, has_errors
 from taorunner.text import printable
@@ -81,6 +81,7 @@ def split_dataset(
     with every finding when the source has errors.
     """
     refuse_overlap(source, output)
+    refuse_taken(output, overwrite=overwrite)
     pattern = _pattern(group)
     _check_shares(shares)
     dataset = read_dataset(source, None, progress)

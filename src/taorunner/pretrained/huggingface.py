@@ -15,7 +15,8 @@ from typing import Any
 from taorunner.errors import MachineError, UserFilesError
 from taorunner.pretrained.names import HubModel
 from taorunner.pretrained.ngc import RemoteFile
-from taorunner.pretrained.pull import Pulled, Watcher, staged
+from taorunner.pretrained.pull import Pulled, Watcher, staged, write_manifest
+from taorunner.pretrained.transfer import sha256_of
 
 
 def pull_hub_model(model: HubModel, folder: Path, watcher: Watcher, environ: Mapping[str, str]) -> Pulled:
@@ -37,6 +38,8 @@ def pull_hub_model(model: HubModel, folder: Path, watcher: Watcher, environ: Map
             for path in sorted(staging.rglob("*"))
             if path.is_file()
         )
+        files = tuple(RemoteFile(f.path, f.size, sha256_of(staging / f.path)) for f in files)
+        write_manifest(staging, str(model), files)
         if folder.exists():
             shutil.rmtree(folder)
         staging.rename(folder)

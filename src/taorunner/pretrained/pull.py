@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import queue
 import shutil
 import threading
@@ -17,12 +18,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from taorunner.errors import MachineError, TaorunnerError, UserFilesError
 from taorunner.pretrained.names import inner_path
 from taorunner.pretrained.ngc import RemoteFile
-from taorunner.pretrained.transfer import PART, Transfer, is_whole, sha256_of
+from taorunner.pretrained.transfer import PART, Transfer, is_whole, sha256_of, sync_folder
 from taorunner.pretrained.wire import Interrupted, Wire
 from taorunner.text import size as shown_size
 
@@ -86,8 +87,8 @@ def pull_files(
                 for file in missing
             ]
             _run_all(transfers, jobs, wire.patience.stop)
-            _put_in_place(staging, folder, missing)
-        _write_manifest(folder, model, files)
+            _put_in_place(staging, folder, model, missing)
+        write_manifest(folder, model, files)
     return Pulled(model, folder, tuple(files), sum(file.size for file in missing))
 
 
@@ -97,7 +98,7 @@ def copy_from(model: str, source: Path, folder: Path, watcher: Watcher) -> Pulle
     Raises UserFilesError where the folder is missing, empty, or differs from its manifest.
     """
     found = _source_folder(source, folder)
-    known = {file.path: file for file in _read_manifest(found)}
+    known = {file.path: file for file in read_manifest(found)}
     files = []
     for path in sorted(found.rglob("*")):
         name = path.relative_to(found).as_posix()
@@ -114,9 +115,9 @@ def copy_from(model: str, source: Path, folder: Path, watcher: Watcher) -> Pulle
         for file in missing:
             _copy(found / file.path, staging / file.path, file)
             watcher.advanced(file.path, file.size)
-        _put_in_place(staging, folder, missing)
+        _put_in_place(staging, folder, model, missing)
         verified = [RemoteFile(f.path, f.size, f.sha256 or sha256_of(folder / f.path)) for f in files]
-        _write_manifest(folder, model, verified)
+        write_manifest(folder, model, verified)
     return Pulled(model, folder, tuple(verified), sum(file.size for file in missing))
 
 
@@ -148,19 +149,29 @@ def _source_folder(source: Path, folder: Path) -> Path:
 def _locked(folder: Path, watcher: Watcher, stop: threading.Event) -> Iterator[None]:
     """Waits for another pull of the same folder; the lock ends with the process, however that ends."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
-        told = False
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if not told:
-                    watcher.tells(f"another pull of {folder.name} is running: waiting for it")
-                told = True
-            if stop.wait(0.2):
-                raise KeyboardInterrupt
-        yield
+    path, told = folder.parent / f".{folder.name}.lock", False
+    while True:
+        with path.open("a") as lock:
+            if _is_held(lock, path):
+                try:
+                    yield
+                finally:
+                    path.unlink(missing_ok=True)  # while it is held: who waits for it finds that it is gone
+                return
+        if not told:
+            watcher.tells(f"another pull of {folder.name} is running: waiting for it")
+        told = True
+        if stop.wait(0.2):
+            raise KeyboardInterrupt
+
+
+def _is_held(lock: IO[str], path: Path) -> bool:
+    """True when ``lock`` is ours and still the file at ``path``."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return path.stat().st_ino == os.fstat(lock.fileno()).st_ino
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 @contextmanager
@@ -234,15 +245,22 @@ def _join(threads: Sequence[threading.Thread]) -> None:
         thread.join(2.0)
 
 
-def _put_in_place(staging: Path, folder: Path, files: Sequence[RemoteFile]) -> None:
-    """One rename where the folder is new; else file by file, each of them whole."""
+def _put_in_place(staging: Path, folder: Path, model: str, files: Sequence[RemoteFile]) -> None:
+    """One rename where the folder is new, its record in it; else file by file, each of them whole.
+
+    First all of it reaches the disk: a power cut leaves no name without its content.
+    """
+    for file in files:
+        _sync(staging / file.path)
     if not folder.exists():
         wanted = {file.path for file in files}
         for path in [path for path in staging.rglob("*") if path.is_file()]:
             if path.relative_to(staging).as_posix() not in wanted:
                 path.unlink()  # of an earlier pull, when the version had other files
+        write_manifest(staging, model, files)
         staging.rename(folder)
         staging.mkdir()
+        sync_folder(folder.parent)
         return
     for file in files:
         target = folder / file.path
@@ -250,14 +268,24 @@ def _put_in_place(staging: Path, folder: Path, files: Sequence[RemoteFile]) -> N
         (staging / file.path).replace(target)
 
 
-def _write_manifest(folder: Path, model: str, files: Sequence[RemoteFile]) -> None:
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    sync_folder(path.parent)
+
+
+def write_manifest(folder: Path, model: str, files: Sequence[RemoteFile]) -> None:
     rows = [{"path": file.path, "size": file.size, "sha256": file.sha256} for file in files]
     written = folder / f"{MANIFEST}.part"
-    written.write_text(json.dumps({"model": model, "files": rows}, indent=2) + "\n", encoding="utf-8")
+    with written.open("w", encoding="utf-8") as file:
+        file.write(json.dumps({"model": model, "files": rows}, indent=2) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
     written.replace(folder / MANIFEST)
+    sync_folder(folder)
 
 
-def _read_manifest(folder: Path) -> list[RemoteFile]:
+def read_manifest(folder: Path) -> list[RemoteFile]:
     """Empty where there is none, as in a folder that NGC's own downloader made."""
     try:
         rows = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]

@@ -2,7 +2,7 @@
 
 A partial file is written without buffers, so that every byte that came counts after a cut, a Ctrl-C or a kill. Beside
 it a note says what it will be; a note that does not fit the server's word any more makes it start over. Nothing is
-forced to the disk, which would halve the rate: after a power cut, pulling the model by its name verifies all of it.
+forced to the disk here, which would halve the rate: ``pull`` does so once, before the whole version gets its name.
 """
 
 from __future__ import annotations
@@ -257,6 +257,15 @@ def is_whole(path: Path, file: RemoteFile) -> bool:
         return file.sha256 is None or sha256_of(path) == file.sha256
     except OSError:
         return False
+
+
+def sync_folder(folder: Path) -> None:
+    """Its names reach the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sha256_of(path: Path) -> str:

@@ -1,11 +1,13 @@
 """One small dataset, written as each annotation tool writes it: two subsets, background pictures, awkward names.
 
-The pictures are real (Pillow makes them); the annotations are spelt out here, not by the code under test.
+The pictures are real (Pillow makes them); the annotations are spelt out here, not by the code under test. What is
+written lies under ``tests/assets/datasets``, where the tests take it from.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,7 +30,8 @@ def picture(path: Path, width: int, height: int, orientation: int = 1) -> Path:
     if orientation != 1:
         exif[0x0112] = orientation
     kind = "PNG" if path.suffix.lower() == ".png" else "JPEG"
-    Image.new("RGB", (width, height), (width, height, 90)).save(path, kind, exif=exif)
+    colour = (width, height, sum(path.name.encode()) % 256)
+    Image.new("RGB", (width, height), colour).save(path, kind, exif=exif)
     return path
 
 
@@ -249,12 +252,41 @@ def odvg(root: Path) -> None:
         _write(root / subset / "label_map.json", json.dumps({str(i): n for i, n in enumerate(CLASSES)}))
 
 
-SHAPES: dict[str, tuple[str, Callable[[Path], None], bool]] = {
+def kitti_blank_names(root: Path) -> None:
+    """As other converters write it: a class name of two words, which shifts the columns; an occlusion of 0.0."""
+    _pictures(lambda subset, name: root / subset / "images" / name)
+    for name, (subset, _, _, boxes) in PICTURES.items():
+        text = "".join(f"{n} 0.00 0.0 0.00 {a} {b} {c} {d} 0 0 0 0 0 0 0\n" for n, a, b, c, d in boxes)
+        _write(root / subset / "labels" / f"{Path(name).stem}.txt", text)
+
+
+def vott_asset_files(root: Path) -> None:
+    """The connection's folder without an export: one file for each picture."""
+    _pictures(lambda _, name: root / name)
+    document = json.loads(_vott(lambda name: name))
+    for key, asset in document["assets"].items():
+        _write(root / f"{key}-asset.json", json.dumps(asset, indent=1))
+
+
+def cvat_task(root: Path) -> None:
+    """A task's export: no project around it, no subset, pictures in one folder."""
+    cvat(root)
+    text = (root / "annotations.xml").read_text(encoding="utf-8")
+    for subset in ("train", "val"):
+        text = text.replace(f' subset="{subset}"', "")
+        for path in (root / "images" / subset).iterdir():
+            path.rename(root / "images" / path.name)
+        (root / "images" / subset).rmdir()
+    _write(root / "annotations.xml", text.replace("<project>", "<task>").replace("</project>", "</task>"))
+
+
+WRITERS: dict[str, tuple[str, Callable[[Path], None], bool]] = {
     "coco": ("coco", coco, True),
     "coco-flat-id-0": ("coco", coco_flat_from_zero, False),
     "coco-roboflow": ("coco", roboflow_coco, True),
     "kitti-15": ("kitti", kitti, True),
     "kitti-16": ("kitti", kitti_sixteen, True),
+    "kitti-blank-names": ("kitti", kitti_blank_names, True),
     "voc": ("voc", voc, True),
     "voc-beside": ("voc", voc_beside, False),
     "yolo-ultralytics": ("yolo", yolo, True),
@@ -262,8 +294,32 @@ SHAPES: dict[str, tuple[str, Callable[[Path], None], bool]] = {
     "yolo-darknet": ("yolo", darknet, True),
     "vott": ("vott", vott, False),
     "vott-file": ("vott", vott_file_addresses, False),
+    "vott-asset-files": ("vott", vott_asset_files, False),
     "cvat": ("cvat", cvat, True),
+    "cvat-task": ("cvat", cvat_task, False),
     "label-studio": ("label-studio", label_studio, False),
     "odvg": ("odvg", odvg, True),
 }
-"""Name: the format that must be found out, the writer, and whether it knows subsets."""
+"""Name: the format that must be found out, who writes it, and whether it knows subsets."""
+
+ASSETS = Path(__file__).parents[2] / "assets" / "datasets"
+"""What ``make.py`` beside it wrote; tests work on copies."""
+
+
+def asset(name: str, place: Path) -> Path:
+    """A copy of one dataset of the assets."""
+    shutil.copytree(ASSETS / name, place)
+    return place
+
+
+def _copier(name: str) -> Callable[[Path], None]:
+    def copy(place: Path) -> None:
+        asset(name, place)
+
+    return copy
+
+
+SHAPES: dict[str, tuple[str, Callable[[Path], None], bool]] = {
+    name: (format_name, _copier(name), subsets) for name, (format_name, _, subsets) in WRITERS.items()
+}
+"""The same from the assets."""

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from shapes import SHAPES, picture
+from shapes import SHAPES, asset, picture
 
 from taorunner.datasets.convert import convert
 from taorunner.datasets.formats.recognise import read_dataset
@@ -167,3 +167,19 @@ def test_ids_that_are_no_ids_are_told_not_stumbled_over(tmp_path: Path) -> None:
     (root / "a.json").write_text(json.dumps(document))
     codes = [finding.code for finding in read_dataset(root).findings]
     assert sorted(codes) == ["coco-annotation"] * 3 + ["coco-category"] + ["coco-image"] * 2
+
+
+def test_an_unreadable_label_makes_no_background_picture(tmp_path: Path) -> None:
+    """Left out with what is on it: as a background it would teach that nothing is there."""
+    for name, left in (("nasty-voc", "broken"), ("nasty-kitti", "latin1")):
+        done = convert(asset(name, tmp_path / name), tmp_path / f"{name}-made", to="kitti", skip_bad=True)
+        assert done.images_after > 0
+        assert [path.name for path in (tmp_path / f"{name}-made").rglob(f"{left}.*")] == []
+
+
+def test_coordinates_of_voc_are_taken_as_they_are_written(tmp_path: Path) -> None:
+    """The original VOC counted pixels from 1, most tools that write it today from 0, and no file says which: a guess
+    would move the boxes of one kind by a pixel, taking them as they are moves none by more than that."""
+    done = convert(asset("nasty-voc", tmp_path / "source"), tmp_path / "made", to="kitti", skip_bad=True)
+    assert dict(done.after) == {"person": 1}
+    assert (tmp_path / "made/labels/renamed.txt").read_text() == "person 0 0 0 1 1 96 64 0 0 0 0 0 0 0\n"

@@ -6,10 +6,15 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from shapes import picture
+from shapes import asset, picture
 
+from taorunner.datasets.check import check_dataset
+from taorunner.datasets.convert import convert
+from taorunner.datasets.fix import fix_dataset
 from taorunner.datasets.picture_folders import lay_out
-from taorunner.errors import UserFilesError
+from taorunner.datasets.resize import resize_dataset
+from taorunner.datasets.split import split_dataset
+from taorunner.errors import MachineError, UserFilesError
 
 
 def files_of(folder: Path) -> list[str]:
@@ -74,3 +79,42 @@ def test_masks_that_do_not_fit_are_all_told(tmp_path: Path) -> None:
         ("mask-kind", "colour.png"), ("mask-missing", "alone.jpg"), ("mask-size", "small.png"),
         ("picture-missing", "other.png"),
     ]  # fmt: skip
+
+
+def test_a_dataset_with_boxes_is_no_classification(tmp_path: Path) -> None:
+    with pytest.raises(UserFilesError) as caught:
+        lay_out(asset("yolo-roboflow", tmp_path / "d"), tmp_path / "made", to="classification")
+    assert [f.message for f in caught.value.findings] == [
+        '"images" is no class, but where formats with boxes keep their files'
+    ]
+
+
+def test_what_was_laid_out_is_checked_as_what_it_is(tmp_path: Path) -> None:
+    """Its ``classes.txt`` is what labelImg writes beside YOLO's labels, too."""
+    lay_out(asset("classification", tmp_path / "d"), tmp_path / "made", to="classification")
+    report = check_dataset(tmp_path / "made")
+    assert (report.kind, [dict(part.classes) for part in report.subsets]) == (
+        "classification", [{"cat": 2, "dog": 1}, {"cat": 1, "dog": 1}],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["classification", "segmentation"])
+def test_commands_for_boxes_say_where_folders_belong(kind: str, tmp_path: Path) -> None:
+    root = asset(kind, tmp_path / "d")
+    for command in (
+        lambda: split_dataset(root, tmp_path / "made", shares={"train": 0.5, "val": 0.5}, seed=1),
+        lambda: resize_dataset(root, tmp_path / "made", size=(8, 8)),
+        lambda: convert(root, tmp_path / "made", to="kitti"),
+        lambda: fix_dataset(root, None),
+    ):
+        with pytest.raises(UserFilesError, match=f"has pictures for {kind}, and no boxes") as caught:
+            command()
+        assert f"dataset convert --to {kind}" in (caught.value.hint or "")
+    assert [path.name for path in tmp_path.iterdir()] == ["d"]
+
+
+def test_a_place_where_nothing_can_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in (Path("/proc/made"), tmp_path / "file" / "made"):
+        with pytest.raises(MachineError, match="cannot be made: "):
+            lay_out(asset("classification", tmp_path / f"d-{place.parent.name}"), place, to="classification")

@@ -6,12 +6,14 @@ pictures by EXIF; other tools begin their ids at 0 or leave gaps.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.datasets.formats.folder import Folder, around, number, subset_of
-from taorunner.text import printable
+from taorunner.text import amount, printable
 
 _OTHER_TASKS = ("captions", "person_keypoints", "stuff", "panoptic")
 
@@ -25,7 +27,7 @@ def read(folder: Folder) -> DetectionDataset:
     classes: dict[str, None] = {}
     paths = documents(folder)
     for path in paths:
-        part = _Document(folder, path, subset_of(path) if len(paths) > 1 or "/" in path else _of_stem(path))
+        part = Document(folder, path, subset_of(path) if len(paths) > 1 or "/" in path else _of_stem(path))
         images += part.entries()
         classes.update(dict.fromkeys(part.classes))
     return DetectionDataset("coco", folder.root, tuple(images), tuple(classes), tuple(folder.findings))
@@ -47,12 +49,14 @@ def documents(folder: Folder) -> list[str]:
     return instances or found
 
 
-class _Document:
+class Document:
     """One JSON file: its categories, then its annotations sorted to their images."""
 
-    def __init__(self, folder: Folder, path: str, subset: str) -> None:
+    def __init__(self, folder: Folder, path: str, subset: str, file: Path | None = None) -> None:
+        """``file`` is what findings name, where it is not ``path`` itself."""
         self._folder, self._path, self._subset = folder, path, subset
-        self._file = folder.root / path
+        self._is_own = file is None
+        self._file = file or folder.root / path
         self._value: dict[str, Any] = folder.json(path)
         self._names = self._categories()
         self._boxes: dict[Any, list[Box]] = {}
@@ -76,22 +80,28 @@ class _Document:
             seen.add(image["id"])
             picture = self._folder.picture(said, self._path)
             if picture is None:
-                place = self._folder.json_place(self._path, ("images", index, "file_name"))
+                steps = ("images", index, "file_name")
+                place = self._folder.json_place(self._path, steps) if self._is_own else ()
                 self._folder.missing_picture(said, self._file, *place)
                 continue
             said_size = (number(image.get("width")) or 0.0, number(image.get("height")) or 0.0)
             boxes = self._boxes.get(image["id"], ())
-            entry = self._folder.entry(
-                picture, boxes, subset=self._subset, source=self._file, said_size=said_size
-            )
+            subset = self._subset or self._folder_subset(picture)
+            entry = self._folder.entry(picture, boxes, subset=subset, source=self._file, said_size=said_size)
             if entry is not None:
                 found.append(entry)
         for image_id in self._boxes.keys() - seen:
             message = (
-                f'{len(self._boxes[image_id])} annotations are of image id "{image_id}", which is not listed'
+                f'no image has the id "{image_id}" of {amount(len(self._boxes[image_id]), "annotation")}'
             )
             self._folder.error("coco-annotation", message, self._file)
         return found
+
+    def _folder_subset(self, picture: Path) -> str:
+        """Of a document that another program made: what the picture's folders speak of."""
+        if self._is_own or not picture.is_relative_to(self._folder.root):
+            return ""
+        return subset_of(f"{picture.relative_to(self._folder.root).parent.as_posix()}/x")
 
     def _categories(self) -> dict[Any, str]:
         names: dict[Any, str] = {}
@@ -158,11 +168,13 @@ class _Document:
                 box = Box(self._names[category], *corners, None, None, False, polygons)
                 self._boxes.setdefault(annotation["image_id"], []).append(box)
                 return
-        message = f'"bbox" is {printable(str(annotation.get("bbox")))[:60]}, not [x, y, width, height]'
+        said = json.dumps(annotation.get("bbox"), ensure_ascii=False)
+        message = f'"bbox" is {printable(said)[:60]}, not [x, y, width, height]'
         self._error("coco-annotation", message, (*steps, "bbox"))
 
     def _error(self, code: str, message: str, steps: tuple[str | int, ...]) -> None:
-        self._folder.error(code, message, self._file, *self._folder.json_place(self._path, steps))
+        place = self._folder.json_place(self._path, steps) if self._is_own else ()
+        self._folder.error(code, message, self._file, *place)
 
 
 def _is_id(value: Any) -> bool:

@@ -22,7 +22,7 @@ from taorunner.datasets import outlines
 from taorunner.datasets.annotations import Box, ImageEntry
 from taorunner.datasets.picture_header import PICTURE_SUFFIXES, PictureError, PictureHeader, read_header
 from taorunner.errors import Finding, Severity
-from taorunner.text import did_you_mean, printable
+from taorunner.text import amount, did_you_mean, printable
 
 _MAX_DEPTH = 12
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -104,6 +104,11 @@ class Folder:
         except OSError as error:
             self.error("unreadable", f"cannot be read: {_reason(error)}", self.root / path)
         return None
+
+    def lay(self, path: str, text: str) -> str:
+        """A text that is no file, under a name of its own."""
+        self._texts[path] = text
+        return path
 
     def json(self, path: str) -> Any:
         """None (and a finding) when the text is no JSON."""
@@ -217,7 +222,7 @@ class Folder:
         """One warning for all pictures that EXIF turns."""
         if self._turned:
             first = self._turned[0]
-            message = f'EXIF turns {len(self._turned)} pictures, among them "{printable(first.name)}"'
+            message = f'EXIF turns {amount(len(self._turned), "picture")}, such as "{printable(first.name)}"'
             hint = "boxes are for the turned picture; a network that ignores EXIF needs it saved anew"
             self.warning("picture-turned", message, first, hint=hint)
 

@@ -46,6 +46,8 @@ def read(folder: Folder) -> DetectionDataset:
                 folder.warning("label-missing", message, folder.root / picture)
             else:
                 used.add(stem)
+                if folder.text(label) is None:
+                    continue  # told; as a background picture it would teach that nothing is on it
                 source = folder.root / label
                 boxes = list(_boxes(folder, label))
             classes.update(dict.fromkeys(box.name for box in boxes))

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.datasets.annotations import DetectionDataset
-from taorunner.datasets.formats import coco, cvat, kitti, label_studio, odvg, voc, vott, yolo
+from taorunner.datasets.check_layout import find_class_folders, find_masks
+from taorunner.datasets.formats import coco, cvat, kitti, label_studio, odvg, others, voc, vott, yolo
 from taorunner.datasets.formats.folder import Folder
 from taorunner.errors import UserFilesError
 from taorunner.text import printable
@@ -20,6 +21,8 @@ _MODULES: Mapping[str, Any] = {
 """In the order in which they are asked: the surest first, YOLO's loose numbers last."""
 
 FORMATS = tuple(sorted(_MODULES))
+NAMED = (*FORMATS, *others.NAMES)
+"""Also those that another program reads, and only when they are named."""
 
 
 def read_dataset(
@@ -27,14 +30,17 @@ def read_dataset(
 ) -> DetectionDataset:
     """Everything that could be read; what could not is among ``findings``.
 
-    ``format_name`` is one of ``FORMATS``; None finds it out. Raises UserFilesError when it cannot be found out, or
+    ``format_name`` is one of ``NAMED``; None finds it out. Raises UserFilesError when it cannot be found out, or
     when nothing at all could be read.
     """
     folder = Folder(root, progress)
     if format_name is None:
         format_name = recognised(folder)
-    read: Callable[[Folder], DetectionDataset] = _MODULES[format_name].read
-    dataset = read(folder)
+    if format_name in others.NAMES:
+        dataset = others.read(folder, format_name)
+    else:
+        read: Callable[[Folder], DetectionDataset] = _MODULES[format_name].read
+        dataset = read(folder)
     folder.tell_turned()
     dataset = replace(dataset, findings=tuple(folder.findings))
     if not dataset.images:
@@ -56,8 +62,17 @@ def recognised(folder: Folder) -> str:
     if known:
         raise UserFilesError(
             f'"{printable(str(folder.root))}" has annotations of several formats: {", ".join(known)}',
-            hint=f"say which one with --from {known[0]}",
+            hint=f"name the folder of one of them; dataset convert takes --from {known[0]}, too",
         )
+    for kind, found in (
+        ("segmentation", find_masks(folder.root)),
+        ("classification", find_class_folders(folder.root)),
+    ):
+        if found:
+            raise UserFilesError(
+                f'"{printable(str(folder.root))}" has pictures for {kind}, and no boxes',
+                hint=f"taorunner dataset check and dataset convert --to {kind} are for those",
+            )
     raise UserFilesError(
         f'"{printable(str(folder.root))}" has no annotations that are known here '
         f"({len(folder.files)} files, {len(folder.pictures)} pictures)",

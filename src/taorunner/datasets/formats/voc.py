@@ -25,11 +25,13 @@ def read(folder: Folder) -> DetectionDataset:
     subsets = _image_sets(folder)
     classes = _label_map(folder)
     images: list[ImageEntry] = []
-    used = set()
+    used: set[Path] = set()
+    unread: set[str] = set()
     with_xml = {path.rpartition("/")[0] for path in folder.with_suffix(".xml")}
     for path in folder.with_suffix(".xml"):
         root = _root(folder, path)
         if root is None:
+            unread.add(path.rpartition("/")[2].rpartition(".")[0])
             continue
         said = _said(folder, path, root)
         file = folder.root / path
@@ -50,19 +52,22 @@ def read(folder: Folder) -> DetectionDataset:
         entry = folder.entry(picture, boxes, subset=subset, source=file, said_size=said_size)
         if entry is not None:
             images.append(entry)
-    images += _backgrounds(folder, used, subsets, with_xml)
+    images += _backgrounds(folder, used, subsets, with_xml, unread)
     return DetectionDataset("voc", folder.root, tuple(images), tuple(classes), tuple(folder.findings))
 
 
 def _backgrounds(
-    folder: Folder, used: set[Path], subsets: dict[str, str], with_xml: set[str]
+    folder: Folder, used: set[Path], subsets: dict[str, str], with_xml: set[str], unread: set[str]
 ) -> list[ImageEntry]:
-    """Pictures beside the annotated ones: labelImg writes no XML for a picture without boxes."""
+    """Pictures beside the annotated ones: labelImg writes no XML for a picture without boxes.
+
+    One whose XML is there and cannot be read (``unread``) is none: it would teach that nothing is on it.
+    """
     places = {*(str(one).rpartition("/")[0] for one in used), *(f"{folder.root}/{one}" for one in with_xml)}
     found = []
     for path in folder.pictures:
         picture = folder.root / path
-        if picture in used or str(picture).rpartition("/")[0] not in places:
+        if picture in used or picture.stem in unread or str(picture).rpartition("/")[0] not in places:
             continue
         message = f'"{printable(path)}" has no XML file: it is taken as a background picture'
         folder.warning("label-missing", message, picture)

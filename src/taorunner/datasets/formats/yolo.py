@@ -11,14 +11,16 @@ from typing import Any
 
 from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder, around, number
-from taorunner.text import printable
+from taorunner.text import amount, printable
 from taorunner.yaml_nodes import read_yaml
 
 _SUBSETS = ("train", "val", "valid", "test")
 
 
 def recognise(folder: Folder) -> bool:
-    return bool(_data_yaml(folder) or _darknet(folder) or _class_list(folder))
+    if _data_yaml(folder) or _darknet(folder):
+        return True
+    return _class_list(folder) is not None and any(_label_of(folder, picture) for picture in folder.pictures)
 
 
 def read(folder: Folder) -> DetectionDataset:
@@ -35,7 +37,7 @@ def read(folder: Folder) -> DetectionDataset:
                 images.append(entry)
     left = [path for path in folder.pictures if path not in taken]
     if left:
-        message = f'{len(left)} pictures are in no subset, among them "{printable(left[0])}"'
+        message = f'no subset names {amount(len(left), "picture")}, such as "{printable(left[0])}"'
         folder.warning(
             "picture-unlisted", message, folder.root / left[0], hint="name their folder in data.yaml"
         )
@@ -65,6 +67,8 @@ def _entry(folder: Folder, picture: str, subset: str, names: list[str]) -> Image
     label = _label_of(folder, picture)
     if label is None:
         return ImageEntry(path, header.width, header.height, (), subset)
+    if folder.text(label) is None:
+        return None  # told; as a background picture it would teach that nothing is on it
     boxes = tuple(_boxes(folder, label, names, header.width, header.height))
     return ImageEntry(path, header.width, header.height, boxes, subset, folder.root / label)
 

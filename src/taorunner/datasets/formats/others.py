@@ -1,0 +1,129 @@
+"""Formats that are read through another program, panlabel (the extra ``formats``): LabelMe, CreateML, Open Images, …
+
+It reads boxes and writes COCO, which goes on as every other source does. Nothing else of it is used: pictures stay
+where they are, and what is written for TAO is written here.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from taorunner.datasets.annotations import DetectionDataset, ImageEntry
+from taorunner.datasets.formats import coco
+from taorunner.datasets.formats.folder import Folder, subset_of
+from taorunner.errors import UserFilesError
+from taorunner.text import printable
+
+NAMES = (
+    "automl-vision", "bdd100k", "cityscapes", "create-ml", "datumaro", "edge-impulse", "hf", "ibm-cloud-annotations",
+    "kaggle-wheat", "labelbox", "labelme", "marmot", "oidv4", "openimages", "openlabel", "retinanet", "sagemaker",
+    "scale-ai", "superannotate", "supervisely", "tfod", "tfrecord", "udacity", "unity-perception", "v7-darwin", "via",
+    "via-csv", "vott-csv", "wider-face", "yolo-keras", "yolov4-pytorch",
+)  # fmt: skip
+"""As panlabel calls them, without those that are read here."""
+
+_PROGRAM = "panlabel"
+_SUFFIXES = (
+    ".json",
+    ".jsonl",
+    ".ndjson",
+    ".csv",
+    ".txt",
+    ".xml",
+    ".manifest",
+    ".labels",
+    ".tfrecord",
+    ".parquet",
+)
+_MOST_FILES = 50
+
+
+def read(folder: Folder, format_name: str) -> DetectionDataset:
+    """The whole folder where the format has one file a picture, else each file of annotations in it.
+
+    Raises UserFilesError when the program is not installed, or when it can read nothing.
+    """
+    program = _program(format_name)
+    said = [_converted(program, folder, format_name, folder.root)]
+    if not _is_document(said[0][1]):
+        said += [
+            _converted(program, folder, format_name, folder.root / path)
+            for path in folder.with_suffix(*_SUFFIXES)[:_MOST_FILES]
+        ]
+    images: list[ImageEntry] = []
+    classes: dict[str, None] = {}
+    documents = [(place, text) for place, text in said if _is_document(text)]
+    for place, text in documents:
+        name = f"{printable(place.name)} as COCO"
+        part = coco.Document(folder, folder.lay(name, text), subset_of(place.name), place)
+        images += part.entries()
+        classes.update(dict.fromkeys(part.classes))
+    kinds = {place.suffix for place, _ in documents}
+    for place, text in said[1:]:
+        if place.suffix in kinds and not _is_document(text):
+            folder.error("annotations-unreadable", f"{_PROGRAM} cannot read it: {text}", place)
+    if not documents:
+        raise UserFilesError(
+            f'{_PROGRAM} reads no {format_name} in "{printable(str(folder.root))}": {said[-1][1]}',
+            hint="is it another format? --from takes another name",
+        )
+    images += _unnamed(folder, {image.path for image in images})
+    return DetectionDataset(format_name, folder.root, tuple(images), tuple(classes), tuple(folder.findings))
+
+
+def _unnamed(folder: Folder, named: set[Path]) -> list[ImageEntry]:
+    """Pictures that the program does not name: background ones, unless their annotations lie beside them."""
+    found = []
+    files = set(folder.files)
+    for path in folder.pictures:
+        picture, stem = folder.root / path, path.rpartition(".")[0]
+        if picture in named:
+            continue
+        beside = next((stem + suffix for suffix in _SUFFIXES if stem + suffix in files), None)
+        if beside is not None:
+            folder.error(
+                "annotations-unreadable", f"{_PROGRAM} leaves it out, and says not why", folder.root / beside
+            )
+            continue
+        message = f'nothing names "{printable(path)}": it is taken as a background picture'
+        folder.warning("label-missing", message, picture)
+        entry = folder.entry(picture, (), subset=subset_of(path.rpartition("/")[0] + "/x"))
+        if entry is not None:
+            found.append(entry)
+    return found
+
+
+def _program(format_name: str) -> str:
+    beside = Path(sys.executable).parent / _PROGRAM  # of an environment that is not on PATH
+    found = str(beside) if beside.is_file() else shutil.which(_PROGRAM)
+    if found is None:
+        raise UserFilesError(
+            f"{format_name} is read through {_PROGRAM}, which is not installed",
+            hint="pip install 'taorunner[formats]'",
+        )
+    return found
+
+
+def _converted(program: str, folder: Folder, format_name: str, place: Path) -> tuple[Path, str]:
+    """The COCO document, or the program's word why there is none."""
+    folder.progress("asking panlabel", 0, len(folder.pictures))
+    with tempfile.TemporaryDirectory(prefix="taorunner-") as temporary:
+        made = Path(temporary) / "coco.json"
+        words = [program, "convert", "--from", format_name, "--to", "coco", "--allow-lossy", "-i", str(place)]
+        words += ["-o", str(made)]
+        done = subprocess.run(words, capture_output=True, stdin=subprocess.DEVNULL, check=False)
+        if done.returncode == 0 and made.is_file():
+            return place, made.read_text(encoding="utf-8")
+    lines = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+    told = next(
+        (line for line in lines if line.startswith("Error:")), lines[-1] if lines else "it says nothing"
+    )
+    return place, printable(told.removeprefix("Error:").strip())[:300]
+
+
+def _is_document(text: str) -> bool:
+    return text.lstrip().startswith("{")
