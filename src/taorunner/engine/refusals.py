@@ -1,4 +1,4 @@
-"""What does the engine's answer mean? The one place that matches engine text.
+"""What does the engine's answer mean? The one place that matches engine text (with ``build_refusals`` for builds).
 
 Status codes do not help: dockerd answers 500 for a wrong password, a missing driver and an unknown host alike.
 So a refusal is recognised by its text, and becomes a sentence with a repair. ``translate`` never raises.
@@ -42,14 +42,21 @@ def translate(error: BaseException | str, asked: Asked | None = None) -> Taorunn
     if isinstance(error, TaorunnerError):
         return error
     asked = asked or Asked()
-    text = text_of(error)
+    known = recognised(text_of(error), asked)
+    if known is not None:
+        return known
+    if _is_unanswered(error):
+        return _no_engine(None, asked)
+    return EngineRefusedError(f"the docker engine refused: {_one_line(text_of(error))}")
+
+
+def recognised(text: str, asked: Asked) -> TaorunnerError | None:
+    """What ``translate`` says of a text, None for one that nobody knows."""
     for pattern, make in _TABLE:
         match = re.search(pattern, text, re.DOTALL)  # compiled only when something went wrong
         if match is not None:
             return make(match, asked)
-    if _is_unanswered(error):
-        return _no_engine(None, asked)
-    return EngineRefusedError(f"the docker engine refused: {_one_line(text)}")
+    return None
 
 
 def text_of(error: BaseException | str) -> str:

@@ -37,6 +37,11 @@ def base_environment(user_name: str) -> dict[str, str]:
     }
 
 
+def is_secret_name(name: str) -> bool:
+    """True for a variable that is named as secrets are: ``NGC_API_KEY``, ``wandb_token``."""
+    return bool(_SECRET_NAME.search(name))
+
+
 def split_secrets(env: Mapping[str, str]) -> tuple[dict[str, str], tuple[SecretSource, ...]]:
     """Parts plain variables from secrets: a value ``env:NAME`` or ``file:PATH``, or a variable named like one."""
     plain: dict[str, str] = {}
@@ -44,7 +49,7 @@ def split_secrets(env: Mapping[str, str]) -> tuple[dict[str, str], tuple[SecretS
     for name, value in env.items():
         if value.startswith(("env:", "file:")):
             secrets.append(SecretSource(name=f"env_{name}", origin=value, variable=name))
-        elif _SECRET_NAME.search(name) and value:
+        elif is_secret_name(name) and value:
             secrets.append(SecretSource(name=f"env_{name}", origin=f"literal:{value}", variable=name))
         else:
             plain[name] = value
