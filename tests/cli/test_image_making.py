@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import CALLER, Cli
+from command_line import CALLER, Cli, files_holding
 
 SPEC = """\
 results_dir: $results_dir
@@ -183,7 +184,12 @@ def test_wrong_words(docker_cli: Cli, tmp_path: Path, noop_image: str) -> None:
         3, 'nowhere/Dockerfile: error: "Dockerfile" cannot be read: no such file or directory [dockerfile-unreadable]',
     )  # fmt: skip
     assert told("build", "--build-arg", "=x") == (2, 'error: --build-arg takes NAME=VALUE, not "=x"')
-    assert told("push", noop_image, "--repository", "Not A Name")[0] == 5
+    assert told("push", noop_image, "--repository", "Not A Name") == (
+        2,
+        'error: "Not A Name" is not the name of an image',
+    )
+    assert told("build", "-t", "Big:1") == (2, 'error: "Big:1" is not the name of an image')
+    assert told("pull", "x:1", "a b") == (2, 'error: "a b" is not the name of an image')
     assert told("push", noop_image, "--repository", "127.0.0.1:9/x:1", "--plain")[0] == 5
     assert told("push", noop_image, "--manifest", "no/folder/m.json") == (
         3, 'error: there is no folder "no/folder" to write "m.json" into',
@@ -198,12 +204,52 @@ def test_wrong_words(docker_cli: Cli, tmp_path: Path, noop_image: str) -> None:
         )
 
 
-def test_ctrl_c_ends_a_test_and_leaves_nothing(docker_cli: Cli, noop_image: str, engine: Any) -> None:
-    import signal
-
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_test_and_leaves_nothing(
+    docker_cli: Cli, noop_image: str, engine: Any, number: signal.Signals
+) -> None:
     process = docker_cli.start("image", "test", noop_image, "--", "sh", "-c", "echo begun; sleep 60")
     assert process.stdout is not None and process.stdout.readline() == b"begun\n"
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     process.communicate(timeout=30)
     assert process.returncode == 130
     assert engine.docker("ps", "-aq", "--filter", "label=com.taorunner.trial").stdout == ""
+
+
+def test_the_password_of_a_registry_is_found_nowhere(
+    docker_cli: Cli,
+    registry: Any,
+    images: Any,
+    workspace_factory: Callable[..., Path],
+    tmp_path: Path,
+    engine: Any,
+) -> None:
+    reference = registry.push(images.build("taorunner-test/canary:1"), "canary/tao:1")
+    experiment = {"head": "dino", "dataset": "coco", "image": reference, "release": "7.0.1"}
+    root = workspace_factory(
+        {"experiments": {"e1": experiment}}, specs={"e1/train.yaml": SPEC}, data={"coco/": ""}
+    )
+    (root / "Dockerfile").write_text(f"FROM {reference}\nRUN env\n")
+    owned(root)
+    login = registry.credentials(tmp_path / "login")
+    owned(login)
+    env = {"DOCKER_CONFIG": str(login), "NGC_API_KEY": "nvapi-canary-0815"}
+    told = ""
+    for words in (
+        ("pull", reference), ("pull", f"{reference}-nope"), ("lock",), ("lock", "--check"), ("ls",), ("pull",),
+        ("build", "-t", f"{registry.address}/canary/built:1"), ("test", reference, "--", "env"),
+        ("push", f"{registry.address}/canary/built:1", "--manifest", "m.json"),
+        ("push", f"{registry.address}/canary/built:1", "--repository", "127.0.0.1:9/x"),
+    ):  # fmt: skip
+        done = docker_cli("image", *words, cwd=root, env=env)
+        assert (done.code == 0) == ("nope" not in str(words) and "127.0.0.1:9/x" not in words), done.err
+        told += done.out + done.err
+    stored = json.loads((login / "config.json").read_text())["auths"][registry.address]["auth"]
+    for secret in (registry.password, stored, "canary-0815"):
+        assert secret not in told
+        assert files_holding(root, secret) == []
+        assert secret not in engine.docker("inspect", f"{registry.address}/canary/built:1").stdout
+        assert (
+            secret not in engine.docker("history", "--no-trunc", f"{registry.address}/canary/built:1").stdout
+        )
+    images.forget(reference, f"{registry.address}/canary/built:1", "127.0.0.1:9/x:1")

@@ -54,7 +54,7 @@ def test_an_image_with_its_tags_and_its_log(built: Build, engine: Any, connected
         tags=("taorunner-test/built:1", "taorunner-test/built:2"), build_args={"WORD": "hello"},
     )  # fmt: skip
     assert [line for line in log if line.startswith("Step ")] == [
-        log[0], "Step 2/3 : ARG WORD=none", "Step 3/3 : RUN echo said $WORD; echo loud >&2",
+        log[1], "Step 2/3 : ARG WORD=none", "Step 3/3 : RUN echo said $WORD; echo loud >&2",
     ]  # fmt: skip
     assert "said hello" in log and any("loud" in line for line in log)
     for tag in ("taorunner-test/built:1", "taorunner-test/built:2"):

@@ -72,7 +72,7 @@ def test_what_cannot_be_pushed(connected: client.Engine, images: Any, tmp_path: 
     for name, repository in ((f"pushed/here@{A}", None), (image, f"a.b/c@{A}")):
         with pytest.raises(UsageError):
             push_image(connected, name, Seen(), repository=repository)
-    with pytest.raises(EngineRefusedError, match="is not the name of an image"):
+    with pytest.raises(UsageError, match="is not the name of an image"):
         push_image(connected, image, Seen(), repository="Not A Name")
 
     damaged = tmp_path / "manifest.json"

@@ -69,12 +69,13 @@ def _pull(
     import sys
 
     from taorunner.console.json_view import write_json
+    from taorunner.image_names import checked_name
     from taorunner.images.pull import pull_images
 
     context.obj.refuse_extra()
     findings: Sequence[Finding] = ()
     if images:
-        wanted, engine = images, _engine()
+        wanted, engine = [checked_name(image) for image in images], _engine()
     else:
         needed = _needed(context, workspace, [project] if project else ())
         findings, engine = needed.findings, _engine()

@@ -94,6 +94,7 @@ def _test(
         Optional[str], typer.Option("--user", help="uid:gid instead of yours.", show_default=False)
     ] = None,
 ) -> int:
+    import signal
     import sys
 
     from taorunner.engine.client import connect
@@ -109,6 +110,8 @@ def _test(
         stream.write(data)
         stream.flush()
 
+    for number in (signal.SIGTERM, signal.SIGHUP):  # no container stays behind
+        signal.signal(number, signal.default_int_handler)
     return run_trial(connect(), trial, write, lambda text: typer.echo(text, err=True))
 
 

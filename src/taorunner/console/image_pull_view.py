@@ -136,20 +136,19 @@ class ImagePullView:
         text.append(f"  {state.layers_done} of {state.layers} layers", style="quiet")
         if shown.total_bytes:
             text.append(f"  {size(state.bytes_done)} of {size(shown.total_bytes)}", style="quiet")
+            left = shown.total_bytes - state.bytes_done
+            if left <= 0 and state.layers_done < state.layers:
+                return text.append("  unpacking", style="quiet")
             seconds = time.monotonic() - shown.started_s
             rate = state.bytes_done / seconds if seconds > 0.5 else 0.0
             if rate:
                 text.append(f"  {size(rate)}/s", style="quiet")
-                left = shown.total_bytes - state.bytes_done
                 text.append(f"  {duration(left / rate)} left" if left > 0 else "", style="quiet")
         return text
 
     def _layer(self, layer: LayerState) -> Text:
-        is_unpacking = layer.step == "extracting"
         fraction = layer.bytes_done / layer.bytes_total if layer.bytes_total else None
         text = Text.assemble("  ", (pad(clean(layer.id)[:_ID], _ID), "quiet"), f"  {layer.step:11} ")
-        if is_unpacking:
-            return text.append(size(layer.bytes_total or layer.bytes_done), style="quiet")
         text.append_text(bar(fraction, _LAYER_BAR, self._symbols))
         total = f" of {size(layer.bytes_total)}" if layer.bytes_total else ""
         return text.append(f"  {size(layer.bytes_done)}{total}", style="quiet")

@@ -22,7 +22,8 @@ from taorunner.engine.build_refusals import STEP, build_error, instruction_lines
 from taorunner.engine.client import ENGINE_ERRORS, Engine, translated
 from taorunner.engine.refusals import text_of
 from taorunner.errors import Finding, Severity, TaorunnerError, UserFilesError
-from taorunner.text import redact
+from taorunner.image_names import checked_name
+from taorunner.text import redact, size
 
 _DOCKERFILE = ".taorunner.Dockerfile"
 _TOLD = re.compile(r"Pull complete|Already exists|Digest: |Status: |Pulling from ")
@@ -52,13 +53,17 @@ def build(engine: Engine, settings: BuildSettings, tell: Callable[[str], None]) 
     """The new image's id. Blocks; ``tell`` gets each line of the log.
 
     Raises:
+        UsageError: a tag that is no name of an image.
         UserFilesError: context or Dockerfile cannot be used, or a step failed; with the place in the Dockerfile.
         MachineError, EngineRefusedError: no engine, no space, no login for the base image.
     """
+    for tag in settings.tags:
+        checked_name(tag)
     text = _read_dockerfile(settings.dockerfile)
     lines = instruction_lines(text)
     with tempfile.TemporaryFile(prefix="taorunner-context-") as context:
         _pack(settings, text, context)
+        tell(f"sending the context: {size(context.tell())}")
         context.seek(0)
         try:
             return _build(engine, settings, context, lines, tell)
@@ -165,7 +170,7 @@ def _pack(settings: BuildSettings, dockerfile: str, into: IO[bytes]) -> None:
         )
     patterns = [*_ignored(root / ".dockerignore"), *settings.left_out]
     with tarfile.open(mode="w", fileobj=into) as tar:
-        for name in sorted(exclude_paths(str(root), patterns, dockerfile=_DOCKERFILE)):
+        for name in _names(root, patterns):
             if name not in settings.extra:
                 _add(tar, root / name, name)
         for name, path in settings.extra.items():
@@ -177,6 +182,19 @@ def _pack(settings: BuildSettings, dockerfile: str, into: IO[bytes]) -> None:
             file.write(data)
             file.seek(0)
             tar.addfile(entry, file)
+
+
+def _names(root: Path, patterns: list[str]) -> list[str]:
+    try:
+        return sorted(exclude_paths(str(root), patterns, dockerfile=_DOCKERFILE))
+    except OSError as error:
+        raise _unreadable(error.filename or root, error) from error
+
+
+def _unreadable(path: object, error: OSError) -> UserFilesError:
+    reason = (error.strerror or "it changed while it was read").lower()
+    hint = "name it in .dockerignore, or make it readable"
+    return UserFilesError(f'"{path}" of the context cannot be read: {reason}', hint=hint)
 
 
 def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:
@@ -196,11 +214,7 @@ def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:
             entry.size = os.fstat(file.fileno()).st_size
             tar.addfile(entry, file)
     except OSError as error:
-        reason = (error.strerror or "it changed while it was read").lower()
-        raise UserFilesError(
-            f'"{path}" of the context cannot be read: {reason}',
-            hint="name it in .dockerignore, or make it readable",
-        ) from error
+        raise _unreadable(path, error) from error
 
 
 def _ignored(file: Path) -> list[str]:

@@ -213,6 +213,7 @@ class PullProgressFold:
         self._steps: dict[str, str] = {}
         self._done: dict[str, int] = {}
         self._total: dict[str, int] = {}
+        self._unpacked: dict[str, int] = {}
 
     def take(self, event: Mapping[str, Any]) -> None:
         layer, status = event.get("id"), str(event.get("status", ""))
@@ -230,13 +231,21 @@ class PullProgressFold:
                 self._total[layer] = total
         elif status in ("Download complete", "Verifying Checksum", "Extracting", "Pull complete", "Pushed"):
             self._done[layer] = self._total.get(layer, self._done.get(layer, 0))
+            current = detail.get("current")
+            if status == "Extracting" and isinstance(current, int):
+                self._unpacked[layer] = min(current, self._total.get(layer, current))
         if status in _COMPLETE or status.startswith("Mounted from"):
             self._layers[layer] = True
 
     def layers(self) -> tuple[LayerState, ...]:
-        """In the order in which the engine named them. While it unpacks, the bytes are still those of the download."""
+        """In the order in which the engine named them. Of one that is unpacked, so much as is unpacked already."""
         return tuple(
-            LayerState(layer, self._steps[layer], self._done.get(layer, 0), self._total.get(layer))
+            LayerState(
+                layer,
+                step := self._steps[layer],
+                (self._unpacked if step == "extracting" else self._done).get(layer, 0),
+                self._total.get(layer),
+            )
             for layer in self._layers
         )
 

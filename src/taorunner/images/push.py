@@ -10,7 +10,7 @@ from taorunner.engine import images
 from taorunner.engine.client import Engine
 from taorunner.engine.registry import remote_digest
 from taorunner.errors import EngineRefusedError, UsageError
-from taorunner.image_names import is_pinned, split_reference, with_tag
+from taorunner.image_names import checked_name, is_pinned, split_reference, with_tag
 from taorunner.images.manifest_file import read_manifest_file
 from taorunner.images.transfer import Patience, Watcher, follow, with_patience
 from taorunner.text import did_you_mean
@@ -52,7 +52,7 @@ def push_image(
         MachineError, EngineRefusedError: no such image, no login, no registry.
     """
     patience = patience or Patience()
-    target = _target(image, repository)
+    target = _target(image, checked_name(image if repository is None else repository))
     here = images.find_image(engine, image)
     if here is None:
         names = images.image_names(engine)
@@ -80,19 +80,12 @@ def push_image(
     return Pushed(target, digest, manifest)
 
 
-def _target(image: str, repository: str | None) -> str:
-    if repository is None:
-        if is_pinned(image):
-            raise UsageError(
-                f'"{image}" has a digest and no tag', hint="--repository NAME:TAG says what to push it as"
-            )
-        return with_tag(image)
-    if is_pinned(repository):
-        raise UsageError(
-            f'"{repository}" has a digest', hint="the push makes the digest: --repository NAME:TAG"
-        )
-    has_tag = ":" in repository.rpartition("/")[2]
-    if has_tag:
-        return repository
-    tag = "latest" if is_pinned(image) else split_reference(image)[1]
-    return f"{repository.rstrip('/')}:{tag}"
+def _target(image: str, name: str) -> str:
+    """``name`` with a tag: its own, else the image's."""
+    if is_pinned(name):
+        what = "has a digest and no tag" if name == image else "has a digest"
+        hint = "the push makes the digest: --repository NAME:TAG says what to push it as"
+        raise UsageError(f'"{name}" {what}', hint=hint)
+    if name == image or ":" in name.rpartition("/")[2]:
+        return with_tag(name)
+    return f"{name}:{'latest' if is_pinned(image) else split_reference(image)[1]}"
