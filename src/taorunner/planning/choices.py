@@ -19,8 +19,12 @@ def choose_contract(network: Network, experiment: Experiment, request: ActionReq
     if request.action == "convert" and action not in network.actions(release):
         action = "convert"  # some networks have an action of that very name
     contract = network.contract(action, release)
-    image = request.image or (experiment.image if contract.group != "deploy" else None)
-    return replace(contract, image=image) if image is not None else contract
+    return replace(contract, image=named_image(contract, experiment, request.image))
+
+
+def named_image(contract: Contract, experiment: Experiment, typed: str | None = None) -> str | None:
+    """The one typed, else the experiment's (which is one to train with, not to deploy), else the catalog's."""
+    return typed or (experiment.image if contract.group != "deploy" else None) or contract.image
 
 
 def choose_image(contract: Contract, request: ActionRequest, lock: ImageLock) -> str | None:
