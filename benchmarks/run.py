@@ -23,6 +23,7 @@ FIGURES = {
     "idle": ("idle", "measure", 1),
     "handover": ("handover", "measure", 7),
     "pull": ("pull", "measure", 3),
+    "image-pull": ("image_pull", "measure", 5),
     "conversion": ("conversion", "measure", 5),
     "check": ("dataset_check", "measure", 5),
     "resize": ("dataset_resize", "measure", 3),

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from taorunner.image_names import is_digest, is_pinned, pinned, registry_of, split_reference, with_tag
+from taorunner.errors import UsageError
+from taorunner.image_names import (
+    checked_name,
+    is_digest,
+    is_image_name,
+    is_pinned,
+    pinned,
+    registry_of,
+    split_reference,
+    with_tag,
+)
 
 DIGEST = "sha256:" + "ab" * 32
 
@@ -57,3 +67,29 @@ def test_the_registry_of_a_name(reference: str, parts: tuple[str, str]) -> None:
 def test_what_is_no_digest(text: object) -> None:
     assert is_digest(DIGEST)
     assert not is_digest(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "busybox", "a.b/c:1", "localhost:5000/tao/toolkit:5.5.0-pyt", f"nvcr.io/nvidia/tao/tao-toolkit@{DIGEST}",
+        f"a__b/c-d.e:X_y@{DIGEST}", "[::1]:5000/x", "Registry.Example:80/x", "x" * 255,
+    ],
+)  # fmt: skip
+def test_names_of_images(text: str) -> None:
+    assert is_image_name(text)
+    assert checked_name(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", " ", "a b", "http://x/y:1", "UPPER:1", "x:tag:tag", "x@sha256:12", "-x", "x/", "/x", "a//b", "x:", "x:.tag",
+        "x\n", "a..b", "x" * 256, "x" * 100_000, "x:" + "t" * 129, "\x1b[2J",
+    ],
+)  # fmt: skip
+def test_what_is_no_name_of_an_image(text: str) -> None:
+    assert not is_image_name(text)
+    with pytest.raises(UsageError) as caught:
+        checked_name(text)
+    assert "is not the name of an image" in caught.value.message and caught.value.message.isprintable()

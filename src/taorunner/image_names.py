@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import re
 
+from taorunner.errors import UsageError
+from taorunner.text import printable
+
 DOCKER_HUB = "docker.io"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
+_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+_NAME = re.compile(
+    r"(?:(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]+)?/)?"
+    rf"{_PART}(?:/{_PART})*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?(?:@sha256:[0-9a-f]{{64}})?\Z"
+)
+_LONGEST = 255
+"""Characters of a repository."""
 
 
 def split_reference(reference: str) -> tuple[str, str]:
@@ -41,6 +51,20 @@ def pinned(reference: str, digest: str) -> str:
 def is_pinned(reference: str) -> bool:
     """True when the name says by a digest which image it is, whatever becomes of its tag."""
     return "@" in reference
+
+
+def is_image_name(text: str) -> bool:
+    """True for what an engine takes as the name of an image. Source: the distribution project's reference grammar."""
+    return len(text) < 1000 and bool(_NAME.match(text)) and len(split_reference(text)[0]) <= _LONGEST
+
+
+def checked_name(text: str) -> str:
+    """The name itself. Raises UsageError for what is none."""
+    if not is_image_name(text):
+        what = text if len(text) <= 80 else text[:80] + "…"
+        hint = "REPOSITORY:TAG, the repository in small letters: nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt"
+        raise UsageError(f'"{printable(what)}" is not the name of an image', hint=hint)
+    return text
 
 
 def is_digest(text: object) -> bool:

@@ -146,9 +146,20 @@ SEEN = [
 
 
 @pytest.mark.parametrize(("text", "kind", "message", "hint"), SEEN)
-def test_texts_seen_elsewhere(text: str, kind: type[TaorunnerError], message: str, hint: str | None) -> None:
+def test_texts_seen_elsewhere(
+    text: str, kind: type[TaorunnerError], message: str, hint: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NGC_API_KEY", raising=False)
     error = translate(text, Asked("unix:///var/run/docker.sock", TAO))
     assert (type(error), error.message, error.hint) == (kind, message, hint)
+
+
+def test_the_login_of_ngc_takes_the_key_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NGC_API_KEY", "nvapi-secret")
+    error = translate("no basic auth credentials", Asked(None, TAO))
+    assert (
+        error.hint == "echo \"$NGC_API_KEY\" | docker login nvcr.io --username '$oauthtoken' --password-stdin"
+    )
 
 
 @pytest.fixture

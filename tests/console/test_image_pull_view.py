@@ -45,7 +45,7 @@ def test_in_a_pipe_a_line_each_ten_per_cent(clock: list[float]) -> None:
         f"{IMAGE}: pulling 100.0 MiB",
         f"{IMAGE}   12%  1 of 2 layers  12.0 MiB of 100.0 MiB  1.2 MiB/s  1m 13s left",
         f"{IMAGE}   50%  1 of 2 layers  50.0 MiB of 100.0 MiB  2.5 MiB/s  20s left",
-        f"{IMAGE}   99%  1 of 2 layers  100.0 MiB of 100.0 MiB  4.0 MiB/s",
+        f"{IMAGE}   99%  1 of 2 layers  100.0 MiB of 100.0 MiB  unpacking",
         f"{IMAGE}  100%  2 of 2 layers  100.0 MiB of 100.0 MiB  3.3 MiB/s",
     ]
 
@@ -58,13 +58,13 @@ def test_on_a_terminal_the_layers_that_are_worked_on(clock: list[float]) -> None
     clock[0] += 10
     layers = [
         LayerState("aaaaaaaaaaaa", "there"), LayerState("bbbbbbbbbbbb", "downloading", 5 * MIB, 20 * MIB),
-        LayerState("cccccccccccc", "extracting", 30 * MIB, 30 * MIB), LayerState("dddddddddddd", "waiting"),
+        LayerState("cccccccccccc", "extracting", 10 * MIB, 30 * MIB), LayerState("dddddddddddd", "waiting"),
     ]  # fmt: skip
     view.advanced(IMAGE, PullState(1, 4, 35 * MIB, 50 * MIB), layers)
     assert [re.sub("[━╸]+─*", "#", line.plain) for line in view.picture().renderables] == [
         f"{IMAGE}  #  70%  1 of 4 layers  35.0 MiB of 50.0 MiB  3.5 MiB/s  4s left",
         "  bbbbbbbbbbbb  downloading #  5.0 MiB of 20.0 MiB",
-        "  cccccccccccc  extracting  30.0 MiB",
+        "  cccccccccccc  extracting  #  10.0 MiB of 30.0 MiB",
     ]
     view.ends(IMAGE)
     assert view.picture().renderables == []

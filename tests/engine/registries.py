@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,6 +20,35 @@ import pytest
 import rig
 
 from taorunner.engine import client
+from taorunner.engine.images import LayerState, PullState
+from taorunner.images.transfer import Patience
+
+QUICK = Patience(tries=4, first_wait_s=0.01, most_wait_s=0.02)
+
+
+class Seen:
+    """A watcher that remembers."""
+
+    def __init__(self) -> None:
+        self.begun: dict[str, int | None] = {}
+        self.ended: list[str] = []
+        self.told: list[str] = []
+        self.states: dict[str, list[PullState]] = {}
+        self.layers: dict[str, list[tuple[LayerState, ...]]] = {}
+
+    def begins(self, image: str, total_bytes: int | None) -> None:
+        self.begun[image] = total_bytes
+
+    def advanced(self, image: str, state: PullState, layers: Sequence[LayerState]) -> None:
+        self.states.setdefault(image, []).append(state)
+        self.layers.setdefault(image, []).append(tuple(layers))
+
+    def ends(self, image: str) -> None:
+        self.ended.append(image)
+
+    def tells(self, text: str) -> None:
+        self.told.append(text)
+
 
 CONFIG = """\
 version: 0.1

@@ -5,46 +5,21 @@ from __future__ import annotations
 import os
 import secrets
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import private_daemon
 import pytest
 import rig
+from registries import QUICK, Seen
 
 from taorunner.engine import client
-from taorunner.engine.images import LayerState, PullState, find_image
+from taorunner.engine.images import find_image
 from taorunner.engine.registry import UnknownSizeError, read_manifest
 from taorunner.errors import EngineRefusedError, MachineError, TaorunnerError
-from taorunner.images.pull import Patience, pull_images
+from taorunner.images.pull import pull_images
 from taorunner.images.space import look_for_room
-
-QUICK = Patience(tries=4, first_wait_s=0.01, most_wait_s=0.02)
-
-
-class Seen:
-    """A watcher that remembers."""
-
-    def __init__(self) -> None:
-        self.begun: dict[str, int | None] = {}
-        self.ended: list[str] = []
-        self.told: list[str] = []
-        self.states: dict[str, list[PullState]] = {}
-        self.layers: dict[str, list[tuple[LayerState, ...]]] = {}
-
-    def begins(self, image: str, total_bytes: int | None) -> None:
-        self.begun[image] = total_bytes
-
-    def advanced(self, image: str, state: PullState, layers: Sequence[LayerState]) -> None:
-        self.states.setdefault(image, []).append(state)
-        self.layers.setdefault(image, []).append(tuple(layers))
-
-    def ends(self, image: str) -> None:
-        self.ended.append(image)
-
-    def tells(self, text: str) -> None:
-        self.told.append(text)
 
 
 def test_layers_and_totals_of_two_images_at_a_time(connected: client.Engine, images: Any) -> None:

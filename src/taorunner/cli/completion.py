@@ -33,6 +33,10 @@ _PLACE_OPTIONS: dict[str, str] = {
     "-p": "project",
     "--workspace": "folder",
 }
+_BUILD_OPTIONS: dict[str, str] = {
+    "--build-arg": "any", "--file": "file", "-f": "file", "--force": "", "--help": "", "--iidfile": "file",
+    "--json": "", "--network": "any",
+}  # fmt: skip
 _RUN_OPTIONS: dict[str, str] = {"--help": "", "--workspace": "folder"}
 
 
@@ -155,6 +159,24 @@ TABLE: dict[str, Command] = {
         "Tell what a key takes, since when, and what sets it.",
         {**_PLACE_OPTIONS, "--action": "action", "--experiment": "experiment", "-e": "experiment", "--head": "head",
          "--json": "", "--release": "any"}, ("any", "none"),
+    ),
+    "image build": Command(
+        "Build an image from a Dockerfile.",
+        {**_BUILD_OPTIONS, "--pull": "", "--tag": "any", "-t": "any", "--target": "any"}, ("folder", "none"),
+    ),
+    "image test": Command(
+        "Run a command in an image (behind --), before it is pinned.",
+        {"--gpus": "any", "--help": "", "--network": "any", "--user": "any"}, ("any", "none"),
+    ),
+    "image push": Command(
+        "Put an image into a registry; tell its digest.",
+        {"--help": "", "--json": "", "--manifest": "file", "--plain": "", "--repository": "any"}, ("any", "none"),
+    ),
+    "image release": Command(
+        "Build a source tree's wheel and its release image.",
+        {**_BUILD_OPTIONS, "--in": "any", "--python": "file", "--repository": "any", "--suffix": "any",
+         "--version-file": "file"},
+        ("folder", "none"),
     ),
     "quickstart": Command(
         "The whole way on the CPU: no GPU, no Docker.",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from taorunner.cli import image_making
 from taorunner.cli.options import JsonOption, PlainOption, ProjectOption, WorkspaceOption
 from taorunner.errors import ExitCode, Finding, UserFilesError, has_errors
 
@@ -25,6 +26,7 @@ def register(app: typer.Typer) -> None:
     group.command("ls", help="Show the images that experiments need.")(_ls)
     group.command("pull", help="Fetch images, by default those that experiments need.")(_pull)
     group.command("lock", help="Pin what each tag stands for in taorunner.lock.")(_lock)
+    image_making.register(group)
     app.add_typer(group, name="image")
 
 
@@ -67,12 +69,13 @@ def _pull(
     import sys
 
     from taorunner.console.json_view import write_json
+    from taorunner.image_names import checked_name
     from taorunner.images.pull import pull_images
 
     context.obj.refuse_extra()
     findings: Sequence[Finding] = ()
     if images:
-        wanted, engine = images, _engine()
+        wanted, engine = [checked_name(image) for image in images], _engine()
     else:
         needed = _needed(context, workspace, [project] if project else ())
         findings, engine = needed.findings, _engine()

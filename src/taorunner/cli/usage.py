@@ -23,7 +23,9 @@ def usage_error(error: Any, words: Sequence[str]) -> UsageError:
     text = text.strip().rstrip(".").replace("'", '"')
     path = getattr(getattr(error, "ctx", None), "command_path", None) or "taorunner"
     hint = suggestion[1].replace("'", '"') if suggestion is not None else f"{path} --help shows what it takes"
-    return UsageError(text[:1].lower() + text[1:], hint=hint[:1].lower() + hint[1:])
+    return UsageError(
+        text if text[1:2].isupper() else text[:1].lower() + text[1:], hint=hint[:1].lower() + hint[1:]
+    )
 
 
 def _option(error: Any, quoted: str) -> str:

@@ -25,6 +25,7 @@ _BAR, _LAYER_BAR = 24, 24
 _NAME, _BESIDE = 16, 98
 """Cells: the least for a name, and what stands beside it."""
 _ID = 12
+_BUSY = ("downloading", "extracting", "pushing")
 _KEPT_LINES = 4
 """Lines of the terminal that are left to the prompt and to what is told meanwhile."""
 
@@ -54,12 +55,14 @@ class _Shown:
 
 
 class ImagePullView:
-    """A watcher of pulls, told from several threads. ``quiet`` shows nothing, for ``--json``."""
+    """A watcher of pulls and pushes, told from several threads. ``quiet`` shows nothing, for ``--json``."""
 
-    def __init__(self, stream: TextIO, environ: Mapping[str, str], *, plain: bool, quiet: bool) -> None:
+    def __init__(
+        self, stream: TextIO, environ: Mapping[str, str], *, plain: bool, quiet: bool, verb: str = "pulling"
+    ) -> None:
         self._console = make_console(stream, environ)
         self._symbols = symbols_of(self._console)
-        self._quiet = quiet
+        self._quiet, self._verb = quiet, verb
         self._lock = threading.Lock()
         self._active: dict[str, _Shown] = {}
         draws = not plain and not quiet and can_draw(self._console)
@@ -84,7 +87,7 @@ class ImagePullView:
         with self._lock:
             self._active[image] = _Shown(time.monotonic(), total_bytes or 0)
         if self._live is None:
-            self.tells(f"{image}: pulling" + (f" {size(total_bytes)}" if total_bytes else ""))
+            self.tells(f"{image}: {self._verb}" + (f" {size(total_bytes)}" if total_bytes else ""))
 
     def advanced(self, image: str, state: PullState, layers: Sequence[LayerState]) -> None:
         with self._lock:
@@ -113,7 +116,7 @@ class ImagePullView:
         lines: list[Text] = []
         for image, shown in active:
             lines.append(self._total(image, shown))
-            busy = [layer for layer in shown.layers if layer.step in ("downloading", "extracting")]
+            busy = [layer for layer in shown.layers if layer.step in _BUSY]
             lines += [self._layer(layer) for layer in busy[:room]]
         for line in lines:
             line.truncate(self._console.width)
@@ -133,20 +136,19 @@ class ImagePullView:
         text.append(f"  {state.layers_done} of {state.layers} layers", style="quiet")
         if shown.total_bytes:
             text.append(f"  {size(state.bytes_done)} of {size(shown.total_bytes)}", style="quiet")
+            left = shown.total_bytes - state.bytes_done
+            if left <= 0 and state.layers_done < state.layers:
+                return text.append("  unpacking", style="quiet")
             seconds = time.monotonic() - shown.started_s
             rate = state.bytes_done / seconds if seconds > 0.5 else 0.0
             if rate:
                 text.append(f"  {size(rate)}/s", style="quiet")
-                left = shown.total_bytes - state.bytes_done
                 text.append(f"  {duration(left / rate)} left" if left > 0 else "", style="quiet")
         return text
 
     def _layer(self, layer: LayerState) -> Text:
-        is_unpacking = layer.step == "extracting"
         fraction = layer.bytes_done / layer.bytes_total if layer.bytes_total else None
         text = Text.assemble("  ", (pad(clean(layer.id)[:_ID], _ID), "quiet"), f"  {layer.step:11} ")
-        if is_unpacking:
-            return text.append(size(layer.bytes_total or layer.bytes_done), style="quiet")
         text.append_text(bar(fraction, _LAYER_BAR, self._symbols))
         total = f" of {size(layer.bytes_total)}" if layer.bytes_total else ""
         return text.append(f"  {size(layer.bytes_done)}{total}", style="quiet")

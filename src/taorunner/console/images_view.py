@@ -47,9 +47,10 @@ def print_locked(changes: Sequence[LockedImage], file: str, *, json: bool) -> No
         return
     console = make_console(sys.stdout, os.environ)
     for each in changes:
-        moved = f"  was {each.previous}" if each.previous is not None and each.change != "kept" else ""
-        text = f"{each.change.value:8}{each.reference}  {each.digest or ''}{moved}"
-        console.print(Text(clean(text.replace("    was", "  was"))), soft_wrap=True)
+        parts = [f"{each.change.value:8}{each.reference}", each.digest]
+        if each.previous is not None and each.change != "kept":
+            parts.append(f"was {each.previous}")
+        console.print(Text(clean("  ".join(part for part in parts if part))), soft_wrap=True)
         if each.note:
             console.print(Text(clean(f"        {each.note}"), style="hint"), soft_wrap=True)
     console.print(Text(clean(f"{file}: {_counted(changes)}")), soft_wrap=True)

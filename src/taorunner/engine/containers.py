@@ -205,6 +205,20 @@ def look(engine: Engine, container: str) -> ContainerState | None:
     )
 
 
+def wait(engine: Engine, container: str) -> ContainerState | None:
+    """Where it stands when it is over; blocks until then. None when it is gone."""
+    with translated(engine.asked()):
+        try:
+            api = engine.api
+            answer = api.post(api._url("/containers/{0}/wait", container), timeout=None)
+            api._raise_for_status(answer)
+        except ENGINE_ERRORS as error:
+            if is_missing(error):
+                return None
+            raise
+    return look(engine, container)
+
+
 def list_labelled(engine: Engine, label: str) -> Iterator[ContainerState]:
     """All containers with that label (``key`` or ``key=value``), without exit codes and times."""
     with translated(engine.asked()):

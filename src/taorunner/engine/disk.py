@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from taorunner.engine.client import ENGINE_ERRORS, Engine, translated
 from taorunner.engine.refusals import is_missing, is_missing_image
+
+CONTAINERD_ROOT = "/var/lib/containerd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +28,21 @@ def look_at_disk(engine: Engine) -> EngineDisk:
     """Raises MachineError where the engine does not answer."""
     with translated(engine.asked()):
         body = engine.api.info()
-    place, architecture = str(body.get("DockerRootDir") or ""), str(body.get("Architecture") or "x86_64")
+    place, architecture = _place(body), str(body.get("Architecture") or "x86_64")
     if engine.address.is_remote:
         return EngineDisk(place, None, architecture, "the engine is on another machine")
     try:
         return EngineDisk(place, shutil.disk_usage(Path(place)).free, architecture)
     except (OSError, ValueError):  # Docker Desktop: a folder inside its virtual machine
         return EngineDisk(place, None, architecture, f"{place or 'its folder'} cannot be seen from here")
+
+
+def _place(body: Mapping[str, Any]) -> str:
+    """Where images lie: with newer engines, which leave them to containerd, not in the engine's own folder."""
+    status = dict(pair for pair in body.get("DriverStatus") or () if len(pair) == 2)
+    if str(status.get("driver-type", "")).startswith("io.containerd.snapshotter"):
+        return CONTAINERD_ROOT
+    return str(body.get("DockerRootDir") or "")
 
 
 def known_layers(engine: Engine) -> list[tuple[str, ...]]:

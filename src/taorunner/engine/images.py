@@ -21,7 +21,13 @@ _REPORT_EVERY_S = 0.1
 _STEPS = {
     "Downloading": "downloading", "Verifying Checksum": "downloading", "Download complete": "waiting",
     "Extracting": "extracting", "Pull complete": "done", "Already exists": "there",
+    "Pushing": "pushing", "Pushed": "done", "Layer already exists": "there",
 }  # fmt: skip
+
+
+_NO_LOGIN = "e30="
+"""``{}``: a push without this header is refused as malformed."""
+_COMPLETE = ("Pull complete", "Already exists", "Pushed", "Layer already exists")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class PullState:
-    """How far a pull is. Bytes are those of the download; layers that were there already do not count."""
+    """How far a pull or a push is. Bytes are those of the download; layers that were there already do not count."""
 
     layers_done: int = 0
     layers: int = 0
@@ -115,18 +121,47 @@ def pull_events(engine: Engine, reference: str) -> Generator[Mapping[str, Any], 
         MachineError, EngineRefusedError: as ``pull``.
     """
     repository, tag = split_reference(reference)
+    url: str = engine.api._url("/images/create")
+    return _events(engine, reference, url, {"fromImage": repository, "tag": tag})
+
+
+def push_events(engine: Engine, reference: str) -> Generator[Mapping[str, Any], None, None]:
+    """What the engine tells of a push, to its end; the last but one holds the digest. Raises as ``pull_events``."""
+    repository, tag = split_reference(reference)
+    url: str = engine.api._url("/images/{0}/push", repository)
+    return _events(engine, reference, url, {"tag": tag})
+
+
+def pushed_digest(event: Mapping[str, Any]) -> str | None:
+    """The digest in one event of a push, if it is the one that tells it."""
+    digest = (event.get("aux") or {}).get("Digest")
+    return str(digest) if digest else None
+
+
+def tag_image(engine: Engine, image: str, reference: str) -> None:
+    """Gives the image another name. Raises EngineRefusedError: no such image, or no name of an image."""
+    repository, tag = split_reference(reference)
+    with translated(engine.asked(reference)):
+        engine.api.tag(image, repository, tag)
+
+
+def image_names(engine: Engine) -> list[str]:
+    """The tags of all images of the engine."""
+    with translated(engine.asked()):
+        listed = engine.api.images()
+    return sorted({tag for image in listed for tag in image.get("RepoTags") or () if tag != "<none>:<none>"})
+
+
+def _events(
+    engine: Engine, reference: str, url: str, parameters: Mapping[str, str]
+) -> Generator[Mapping[str, Any], None, None]:
     asked = engine.asked(reference)
     try:
         with translated(asked):
             api = engine.api
+            headers = {"X-Registry-Auth": _NO_LOGIN, **login(api, split_reference(reference)[0])}
             # Without a read timeout: a slow disk extracts a layer of 10 GiB in silence.
-            response = api.post(
-                api._url("/images/create"),
-                params={"fromImage": repository, "tag": tag},
-                headers=login(api, repository),
-                stream=True,
-                timeout=None,
-            )
+            response = api.post(url, params=parameters, headers=headers, stream=True, timeout=None)
             with response:
                 api._raise_for_status(response)
                 for line in response.iter_lines(chunk_size=None):
@@ -146,7 +181,7 @@ def pull_events(engine: Engine, reference: str) -> Generator[Mapping[str, Any], 
 class DroppedError(TaorunnerError):
     """The way to the registry or to the engine broke off: another try may go on where this one ended.
 
-    Of ``pull_events`` only; ``error`` is what a person is told in the end.
+    Of ``pull_events`` and ``push_events`` only; ``error`` is what a person is told in the end.
     """
 
     def __init__(self, error: TaorunnerError) -> None:
@@ -161,7 +196,7 @@ def _of_stream(text: str, asked: Asked) -> TaorunnerError:
 
 @dataclass(frozen=True, slots=True)
 class LayerState:
-    """``step`` in the engine's words, shortened: waiting, downloading, extracting, done, there (before the pull)."""
+    """``step`` in the engine's words, shortened: waiting, downloading, extracting, pushing, done, there (already)."""
 
     id: str
     step: str
@@ -170,7 +205,7 @@ class LayerState:
 
 
 class PullProgressFold:
-    """Folds the engine's pull events into one ``PullState``. Pure but for the times it is given."""
+    """Folds the engine's events of a pull or a push into one ``PullState``. Pure but for the times it is given."""
 
     def __init__(self, started_s: float) -> None:
         self._started_s = started_s
@@ -178,6 +213,7 @@ class PullProgressFold:
         self._steps: dict[str, str] = {}
         self._done: dict[str, int] = {}
         self._total: dict[str, int] = {}
+        self._unpacked: dict[str, int] = {}
 
     def take(self, event: Mapping[str, Any]) -> None:
         layer, status = event.get("id"), str(event.get("status", ""))
@@ -187,21 +223,29 @@ class PullProgressFold:
         self._layers.setdefault(layer, False)
         self._steps[layer] = _STEPS.get(status, self._steps.get(layer, "waiting"))
         detail = event.get("progressDetail") or {}
-        if status == "Downloading":
+        if status in ("Downloading", "Pushing"):
             current, total = detail.get("current"), detail.get("total")
             if isinstance(current, int):
                 self._done[layer] = max(current, self._done.get(layer, 0))
             if isinstance(total, int) and total > 0:
                 self._total[layer] = total
-        elif status in ("Download complete", "Verifying Checksum", "Extracting", "Pull complete"):
+        elif status in ("Download complete", "Verifying Checksum", "Extracting", "Pull complete", "Pushed"):
             self._done[layer] = self._total.get(layer, self._done.get(layer, 0))
-        if status in ("Pull complete", "Already exists"):
+            current = detail.get("current")
+            if status == "Extracting" and isinstance(current, int):
+                self._unpacked[layer] = min(current, self._total.get(layer, current))
+        if status in _COMPLETE or status.startswith("Mounted from"):
             self._layers[layer] = True
 
     def layers(self) -> tuple[LayerState, ...]:
-        """In the order in which the engine named them. While it unpacks, the bytes are still those of the download."""
+        """In the order in which the engine named them. Of one that is unpacked, so much as is unpacked already."""
         return tuple(
-            LayerState(layer, self._steps[layer], self._done.get(layer, 0), self._total.get(layer))
+            LayerState(
+                layer,
+                step := self._steps[layer],
+                (self._unpacked if step == "extracting" else self._done).get(layer, 0),
+                self._total.get(layer),
+            )
             for layer in self._layers
         )
 

@@ -1,4 +1,4 @@
-"""What does the engine's answer mean? The one place that matches engine text.
+"""What does the engine's answer mean? The one place that matches engine text (with ``build_refusals`` for builds).
 
 Status codes do not help: dockerd answers 500 for a wrong password, a missing driver and an unknown host alike.
 So a refusal is recognised by its text, and becomes a sentence with a repair. ``translate`` never raises.
@@ -6,11 +6,11 @@ So a refusal is recognised by its text, and becomes a sentence with a repair. ``
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from taorunner.engine.login_hints import login_hint
 from taorunner.errors import EngineRefusedError, MachineError, TaorunnerError
 
 _WRAPPING = re.compile(
@@ -42,14 +42,21 @@ def translate(error: BaseException | str, asked: Asked | None = None) -> Taorunn
     if isinstance(error, TaorunnerError):
         return error
     asked = asked or Asked()
-    text = text_of(error)
+    known = recognised(text_of(error), asked)
+    if known is not None:
+        return known
+    if _is_unanswered(error):
+        return _no_engine(None, asked)
+    return EngineRefusedError(f"the docker engine refused: {_one_line(text_of(error))}")
+
+
+def recognised(text: str, asked: Asked) -> TaorunnerError | None:
+    """What ``translate`` says of a text, None for one that nobody knows."""
     for pattern, make in _TABLE:
         match = re.search(pattern, text, re.DOTALL)  # compiled only when something went wrong
         if match is not None:
             return make(match, asked)
-    if _is_unanswered(error):
-        return _no_engine(None, asked)
-    return EngineRefusedError(f"the docker engine refused: {_one_line(text)}")
+    return None
 
 
 def text_of(error: BaseException | str) -> str:
@@ -162,20 +169,18 @@ def _image_not_found(match: re.Match[str], asked: Asked) -> TaorunnerError:
 def _no_access(match: re.Match[str], asked: Asked) -> TaorunnerError:
     image = asked.image or match[1] or "asked for"
     return EngineRefusedError(
-        f'the image "{image}" does not exist, or it needs a login', hint=_login_hint(image)
+        f'the image "{image}" does not exist, or it needs a login', hint=login_hint(image)
     )
 
 
 def _no_login(match: re.Match[str], asked: Asked) -> TaorunnerError:
     image = asked.image or "the image"
-    return MachineError(f'the registry of "{image}" asks for a login', hint=_login_hint(image))
+    return MachineError(f'the registry of "{image}" asks for a login', hint=login_hint(image))
 
 
 def _bad_login(match: re.Match[str], asked: Asked) -> TaorunnerError:
     image = asked.image or "the image"
-    return MachineError(
-        f'the registry of "{image}" does not accept the stored login', hint=_login_hint(image)
-    )
+    return MachineError(f'the registry of "{image}" does not accept the stored login', hint=login_hint(image))
 
 
 def _registry(match: re.Match[str], asked: Asked) -> TaorunnerError:
@@ -198,7 +203,7 @@ def _rate_limit(match: re.Match[str], asked: Asked) -> TaorunnerError:
     image = asked.image or "the image"
     return EngineRefusedError(
         f'the registry of "{image}" allows no more pulls for now',
-        hint=f"wait, or {_login_hint(image)}",
+        hint=f"wait, or {login_hint(image)}",
     )
 
 
@@ -379,27 +384,8 @@ def _image_hint(image: str) -> str:
     if "@" in image:
         return "taorunner image lock takes what the tag stands for now, if taorunner.lock names this digest"
     if image.startswith("nvcr.io/"):
-        return f"check the tag with taorunner networks; {_login_hint(image)}"
+        return f"check the tag with taorunner networks; {login_hint(image)}"
     return f"docker pull {image} says more; image in experiments.yml names another one"
-
-
-def _login_hint(image: str) -> str:
-    registry = image.split("/", 1)[0] if "/" in image else ""
-    if not ("." in registry or ":" in registry or registry == "localhost"):
-        return "docker login"
-    if registry == "nvcr.io":
-        return _ngc_login()
-    return f"docker login {registry}"
-
-
-def _ngc_login() -> str:
-    """The user name is the word ``$oauthtoken`` itself. Source: tao/peers.md section 4, NGC/registry login."""
-    if os.environ.get("NGC_API_KEY"):
-        return "echo \"$NGC_API_KEY\" | docker login nvcr.io --username '$oauthtoken' --password-stdin"
-    return (
-        "docker login nvcr.io --username '$oauthtoken'  (just so; the password is your NGC API key, "
-        "made at https://org.ngc.nvidia.com/setup/api-key)"
-    )
 
 
 def _one_line(text: str) -> str:

@@ -7,47 +7,20 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 from taorunner.engine import images
 from taorunner.engine.client import Engine
-from taorunner.engine.images import DroppedError, Image, LayerState, PullProgressFold, PullState
+from taorunner.engine.images import Image
 from taorunner.errors import Finding, MachineError, Severity, TaorunnerError
 from taorunner.images.space import look_for_room
-from taorunner.text import duration, size
+from taorunner.images.transfer import Patience, Watcher, follow, with_patience
+from taorunner.text import size
 
 DEFAULT_PARALLEL = 2
 """Images at a time. The engine itself fetches three layers of each at a time."""
-_REPORT_EVERY_S = 0.1
-
-
-class Watcher(Protocol):
-    """Told from several threads. ``total_bytes`` is what is to come, None where the registry does not tell."""
-
-    def begins(self, image: str, total_bytes: int | None) -> None: ...
-
-    def advanced(self, image: str, state: PullState, layers: Sequence[LayerState]) -> None: ...
-
-    def ends(self, image: str) -> None: ...
-
-    def tells(self, text: str) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How often and when a lost connection is tried again. ``stop`` ends every waiting."""
-
-    tries: int = 6
-    first_wait_s: float = 1.0
-    most_wait_s: float = 30.0
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    def wait_s(self, failures: int) -> float:
-        return float(min(self.most_wait_s, self.first_wait_s * 2 ** (failures - 1)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,42 +97,20 @@ def _check_room(
 def _pull(
     engine: Engine, reference: str, total_bytes: int | None, watcher: Watcher, patience: Patience
 ) -> Pulled:
-    failures = 0
     before = images.find_image(engine, reference)
     watcher.begins(reference, total_bytes)
-    while True:
-        try:
-            _pull_once(engine, reference, watcher, patience.stop)
-            break
-        except DroppedError as dropped:
-            failures += 1
-            if failures >= patience.tries:
-                raise dropped.error from dropped.__cause__
-            wait_s = patience.wait_s(failures)
-            watcher.tells(f"{reference}: {dropped.message}; trying again in {duration(wait_s)}")
-            if patience.stop.wait(wait_s):
-                raise dropped.error from dropped.__cause__
+    with_patience(
+        reference,
+        lambda: follow(images.pull_events(engine, reference), reference, watcher, patience.stop),
+        watcher,
+        patience,
+    )
     image = images.find_image(engine, reference)
     if image is None:
         raise MachineError(
             f'the image "{reference}" was pulled, and is gone again', hint="was it removed meanwhile?"
         )
     return Pulled(reference, image, before is None or before.id != image.id)
-
-
-def _pull_once(engine: Engine, reference: str, watcher: Watcher, stop: threading.Event) -> None:
-    fold = PullProgressFold(time.monotonic())
-    last = 0.0
-    with closing(images.pull_events(engine, reference)) as events:
-        for event in events:
-            fold.take(event)
-            now = time.monotonic()
-            if now - last >= _REPORT_EVERY_S:
-                last = now
-                watcher.advanced(reference, fold.state(now), fold.layers())
-            if stop.is_set():
-                return
-    watcher.advanced(reference, fold.state(time.monotonic()), fold.layers())
 
 
 def _in_threads(items: Sequence[str], work: Callable[[str], None], count: int, stop: threading.Event) -> None:

@@ -21,9 +21,12 @@ def choose_contract(network: Network, experiment: Experiment, request: ActionReq
     if request.action == "convert" and action not in network.actions(release):
         action = "convert"  # some networks have an action of that very name
     contract = network.contract(action, release)
-    if request.image is not None:
-        return replace(contract, image=request.image)
-    return with_image(contract, experiment.image)
+    return replace(contract, image=named_image(contract, experiment, request.image))
+
+
+def named_image(contract: Contract, experiment: Experiment, typed: str | None = None) -> str | None:
+    """The one typed, else the experiment's (which is one to train with, not to deploy), else the catalog's."""
+    return typed or (experiment.image if contract.group != "deploy" else None) or contract.image
 
 
 def with_image(contract: Contract, image: str | None) -> Contract:

@@ -6,20 +6,22 @@ its network's other groups (deploy, data services) only where it has the spec fi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from taorunner.contracts import Contract
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.image_names import is_pinned, with_tag
-from taorunner.planning.choices import choose_contract, default_backend
+from taorunner.planning.choices import default_backend, named_image
 from taorunner.planning.networks import Networks
-from taorunner.planning.request import ActionRequest
 from taorunner.planning.spec_files import find_spec
 from taorunner.project.experiments import Experiment
 from taorunner.project.image_lock import ImageLock, read_image_lock
 from taorunner.project.load import Project, load_project
 from taorunner.project.workspace import Workspace
+
+_Contracts = dict[tuple[str, str | None], Mapping[str, Contract]]
+"""Of each network and release once: they are made from many layers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class NeededImages:
 def needed_images(workspace: Workspace, projects: Sequence[str]) -> NeededImages:
     """Each image once. Never raises for what the user wrote."""
     networks = Networks(workspace.networks_dir)
+    contracts: _Contracts = {}
     lock = read_image_lock(workspace)
     findings: list[Finding] = list(lock.findings)
     found: dict[str, NeededImage] = {}
@@ -61,7 +64,7 @@ def needed_images(workspace: Workspace, projects: Sequence[str]) -> NeededImages
         for experiment in project.experiments.values():
             owner = f"{name}/{experiment.name}"
             try:
-                for image in dict.fromkeys(_images_of(networks, experiment)):
+                for image in dict.fromkeys(_images_of(networks, contracts, experiment)):
                     reference = with_tag(image)
                     known = found.get(reference)
                     if known is None:
@@ -73,18 +76,18 @@ def needed_images(workspace: Workspace, projects: Sequence[str]) -> NeededImages
     return NeededImages(tuple(found.values()), tuple(dict.fromkeys(findings)), lock)
 
 
-def _images_of(networks: Networks, experiment: Experiment) -> Iterator[str]:
+def _images_of(networks: Networks, contracts: _Contracts, experiment: Experiment) -> Iterator[str]:
     network = networks.load(experiment.head)
+    key = (experiment.head, experiment.release)
+    if key not in contracts:
+        contracts[key] = network.contracts(experiment.release)
     main = network.groups[0].name
-    unknown = network.unknown_actions(experiment.release)
-    for action, group in network.actions(experiment.release).items():
-        if action in unknown or "." in action:
+    for action, contract in contracts[key].items():
+        image = named_image(contract, experiment)
+        if "." in action or image is None or (experiment.backend or default_backend(contract)) != "docker":
             continue
-        contract = choose_contract(network, experiment, ActionRequest(action, (experiment.name,)))
-        if (experiment.backend or default_backend(contract)) != "docker" or contract.image is None:
-            continue
-        if group == main or _has_spec(experiment, contract):
-            yield contract.image
+        if contract.group == main or _has_spec(experiment, contract):
+            yield image
 
 
 def _has_spec(experiment: Experiment, contract: Contract) -> bool:

@@ -1,0 +1,22 @@
+"""How is the log of a build shown? Line by line, as it comes, and harmless for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TextIO
+
+from rich.text import Text
+
+from taorunner.console.theme import make_console
+from taorunner.console.words import clean
+
+
+class LogView:
+    """``step`` lines are the ones to look for in a long log."""
+
+    def __init__(self, stream: TextIO, environ: Mapping[str, str]) -> None:
+        self._console = make_console(stream, environ)
+
+    def tells(self, line: str) -> None:
+        style = "title" if line.startswith("Step ") else ""
+        self._console.print(Text(clean(line), style=style), soft_wrap=True)

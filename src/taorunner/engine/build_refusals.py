@@ -1,0 +1,95 @@
+"""What do the engine's words about a build mean? With ``refusals`` the only place that matches engine text.
+
+A broken Dockerfile is the user's file, so it becomes a finding at the line of the instruction.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from taorunner.engine.refusals import Asked, recognised
+from taorunner.errors import EngineRefusedError, Finding, Severity, TaorunnerError, UserFilesError
+from taorunner.text import printable
+
+STEP = re.compile(r"Step (\d+)/(\d+) : (.*)")
+_PARSE = re.compile(r"parse error (?:on )?line (\d+): (.+)", re.DOTALL)
+_CODE = re.compile(r"returned a non-zero code: (\d+)")
+_BUILDKIT = re.compile(r"requires BuildKit")
+_EMPTY = re.compile(
+    r"Dockerfile[^\n]* cannot be empty|no build stage in current context|file with no instructions"
+)
+_COPY = re.compile(r"(COPY|ADD) failed: (.+)", re.DOTALL)
+
+
+def build_error(
+    text: str, dockerfile: Path, step: re.Match[str] | None, lines: Sequence[int], tag: str | None = None
+) -> TaorunnerError:
+    """``step`` is the last step that was begun, ``lines`` where each instruction of the Dockerfile begins."""
+    number = int(step[1]) if step is not None else 0
+    line = lines[number - 1] if 0 < number <= len(lines) else None
+    told = _of_dockerfile(text, number, line)
+    if told is not None:
+        finding = Finding(
+            Severity.ERROR, told[0], told[1], told[2], dockerfile, told[3], 1 if told[3] else None
+        )
+        return UserFilesError("the image was not built", findings=(finding,))
+    image = _image_of(step[3]) if step is not None else tag
+    known = recognised(text, Asked(image=image))
+    if known is not None:
+        return known
+    shown = printable(" ".join(text.split()))[:400]
+    if line is None:
+        return EngineRefusedError(f"the engine could not build: {shown}")
+    finding = Finding(Severity.ERROR, "step-failed", shown, None, dockerfile, line, 1)
+    return UserFilesError("the image was not built", findings=(finding,))
+
+
+def instruction_lines(text: str) -> list[int]:
+    """The line, from 1, where each instruction begins. Comments and continued lines are none of their own."""
+    lines: list[int] = []
+    continued = False
+    escape = "`" if re.match(r"#\s*escape\s*=\s*`", text, re.IGNORECASE) else "\\"
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip()
+        if not stripped or stripped.startswith("#"):
+            continue  # inside a continued instruction these are skipped too
+        if not continued:
+            lines.append(number)
+        continued = stripped.endswith(escape)
+    return lines
+
+
+def _of_dockerfile(
+    text: str, number: int, line: int | None
+) -> tuple[str, str, str | None, int | None] | None:
+    """Code, message, hint and line of what is the Dockerfile's own fault."""
+    if match := _PARSE.search(text):
+        return "dockerfile-syntax", _short(match[2]), None, int(match[1])
+    if _EMPTY.search(text):
+        return "dockerfile-empty", "there is no FROM in it", "begin with FROM IMAGE", 1
+    if _BUILDKIT.search(text):
+        hint = "DOCKER_BUILDKIT=1 docker build … with the docker program does it, where buildx is installed"
+        return (
+            "needs-buildkit",
+            f"{_short(text.partition('.')[0])}, which the engine's API alone does not offer",
+            hint,
+            line,
+        )
+    if match := _CODE.search(text):
+        message = f"the command of step {number} ended with code {match[1]}"
+        return "step-failed", message, "the log above says why", line
+    if match := _COPY.search(text):
+        hint = "paths are relative to the context; .dockerignore may leave them out"
+        return "copy-failed", f"{match[1]} found nothing to copy: {_short(match[2])}", hint, line
+    return None
+
+
+def _image_of(instruction: str) -> str | None:
+    words = [word for word in instruction.split()[1:] if not word.startswith("--")]
+    return words[0] if words and instruction.upper().startswith("FROM") else None
+
+
+def _short(text: str) -> str:
+    return printable(" ".join(text.split()))[:300]

@@ -1,0 +1,95 @@
+"""The file in which a source tree of TAO keeps the digest of its base image: ``docker/manifest.json``.
+
+Keys: ``registry``, ``repository``, ``digest``, in newer trees ``tag``; in TAO Deploy's tree ``digests`` with one each
+for ``x86`` and ``arm``. All other keys, their order and the indentation stay as they are.
+Source: docker/manifest.json of NVIDIA/tao_pytorch_backend, tao_tensorflow2_backend and tao_deploy.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from taorunner.errors import Finding, Severity, UserFilesError
+from taorunner.image_names import registry_of, split_reference
+from taorunner.project.text_file import read_text_file
+
+_MAX_BYTES = 1024 * 1024
+_INDENT = re.compile(r"\{\r?\n([ \t]+)\"")
+_KEYS = {"amd64": "x86", "arm64": "arm"}
+"""How the engine's word for a processor is written in ``digests``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestFile:
+    path: Path
+    body: dict[str, Any]
+    indent: str = "    "
+
+    def with_push(self, reference: str, digest: str, architecture: str | None) -> ManifestFile:
+        """The same file after ``reference`` was pushed as ``digest``.
+
+        Raises UserFilesError where it keeps digests by processor, and none for this one.
+        """
+        registry, repository = registry_of(reference)
+        body = {**self.body, "registry": registry, "repository": repository}
+        digests = body.get("digests")
+        if isinstance(digests, dict):
+            key = _KEYS.get(architecture or "", architecture or "")
+            if key not in digests:
+                raise _damaged(self.path, f'"digests" has no "{key}": {", ".join(sorted(digests))}', 1, 1)
+            body["digests"] = {**digests, key: digest}
+        else:
+            body["digest"] = digest
+        if "tag" in body:
+            body["tag"] = split_reference(reference)[1]
+        return ManifestFile(self.path, body, self.indent)
+
+    def write(self) -> None:
+        """Beside, then renamed. Raises OSError."""
+        place = Path(os.path.realpath(self.path))
+        beside = place.with_name(f".{place.name}.{os.getpid()}.part")
+        try:
+            beside.write_text(
+                json.dumps(self.body, indent=self.indent, ensure_ascii=False) + "\n", encoding="utf-8"
+            )
+            if place.exists():
+                beside.chmod(place.stat().st_mode & 0o777)
+            beside.replace(place)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def read_manifest_file(path: Path) -> ManifestFile:
+    """No file is an empty one, to be written.
+
+    Raises UserFilesError with the place of what cannot be read.
+    """
+    if not os.path.lexists(path):
+        if not path.parent.is_dir():
+            raise UserFilesError(f'there is no folder "{path.parent}" to write "{path.name}" into')
+        return ManifestFile(path, {})
+    read = read_text_file(path, max_bytes=_MAX_BYTES)
+    if read.text is None:
+        raise UserFilesError(f'"{path}" cannot be used', findings=read.findings)
+    try:
+        body = json.loads(read.text)
+    except ValueError as error:
+        line, column = getattr(error, "lineno", 1), getattr(error, "colno", 1)
+        message = str(getattr(error, "msg", error)).lower()
+        raise _damaged(path, f"not valid JSON: {message}", line, column) from error
+    except RecursionError as error:
+        raise _damaged(path, "nested too deeply", 1, 1) from error
+    if not isinstance(body, dict):
+        raise _damaged(path, 'not a mapping with "registry", "repository" and "digest"', 1, 1)
+    indent = _INDENT.search(read.text)
+    return ManifestFile(path, body, indent[1] if indent else "    ")
+
+
+def _damaged(path: Path, message: str, line: int, column: int) -> UserFilesError:
+    finding = Finding(Severity.ERROR, "manifest-damaged", message, None, path, line, column)
+    return UserFilesError("nothing was pushed", findings=(finding,))

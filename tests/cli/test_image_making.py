@@ -1,0 +1,255 @@
+"""From a source tree to a pinned run: ``image release``, ``test``, ``push`` and ``lock`` as they are typed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import CALLER, Cli, files_holding
+
+SPEC = """\
+results_dir: $results_dir
+train: {num_gpus: $num_gpus, gpu_ids: $gpu_ids, num_epochs: 1, validation_interval: 1, checkpoint_interval: 1}
+dataset: {train_data_sources: [{image_dir: $dataset_raw/train}]}
+"""
+SETUP = """\
+import setuptools
+setuptools.setup(name="nvidia-tao-small", version="7.0.1", packages=["small"])
+"""
+VERSION = 'MAJOR = "7"\nMINOR = "0"\nPATCH = "1"\nPRE_RELEASE = ""\n__package_name__ = "nvidia-tao-small"\n'
+DOCKERFILE = """\
+FROM {base}
+COPY dist/*.whl /wheels/
+RUN mkdir /site && for wheel in /wheels/*.whl; do python3 -m zipfile -e $wheel /site; done
+ENV PYTHONPATH=/site
+"""
+
+
+def owned(*roots: Path) -> None:
+    """By the caller of the commands, where those are another user's."""
+    if os.geteuid() == 0:
+        for root in roots:
+            for path in [root, *root.rglob("*")]:
+                os.chown(path, CALLER, CALLER, follow_symlinks=False)
+
+
+@pytest.fixture(scope="session")
+def python() -> str:
+    """A Python whose setuptools builds wheels."""
+    for found in (sys.executable, "/usr/bin/python3"):
+        for needed in ("setuptools.command.bdist_wheel", "setuptools, wheel"):
+            if (
+                Path(found).exists()
+                and not subprocess.run(
+                    [found, "-c", f"import {needed}"], capture_output=True, check=False
+                ).returncode
+            ):
+                return found
+    pytest.skip("no Python here with setuptools that can build wheels")
+
+
+@pytest.fixture
+def tree(tmp_path: Path, tao_image: Callable[..., str]) -> Path:
+    root = tmp_path / "tree"
+    files = {
+        "setup.py": SETUP,
+        "release/python/version.py": VERSION,
+        "release/docker/Dockerfile": DOCKERFILE.format(base=tao_image("pyt_7")),
+        "small/__init__.py": "WORD = 'first'\n",
+        "docker/manifest.json": '{\n    "registry": "nvcr.io",\n    "repository": "x",\n    "digest": "sha256:0"\n}\n',
+    }
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    owned(root)
+    return root
+
+
+def test_from_a_source_tree_to_a_run_that_stays_with_its_digest(
+    docker_cli: Cli, tree: Path, images: Any, workspace_factory: Callable[..., Path], python: str
+) -> None:
+    repository = f"{images.registry}/team/tao"
+    reference = f"{repository}:v7.0.1-py3"
+    images.made.append(reference)
+
+    def release(word: str) -> str:
+        """Releases, tests and pushes the tree with this word in it; gives the digest."""
+        (tree / "small" / "__init__.py").write_text(f"WORD = {word!r}\n")
+        words = ("image", "release", tree, "--repository", repository, "--suffix", "py3", "--python", python)
+        released = docker_cli(*words, "--json", timeout_s=120)
+        assert released.code == 0, released.err
+        assert released.json["image"] == reference and released.json["version"] == "7.0.1"
+        assert "Step 4/4 : ENV PYTHONPATH=/site" in released.err
+        tried = docker_cli(
+            "image", "test", reference, "--", "python3", "-c", "import small; print(small.WORD)"
+        )
+        assert (tried.code, tried.out.splitlines()[-1]) == (0, word), tried.err
+        pushed = docker_cli("image", "push", reference, "--manifest", tree / "docker" / "manifest.json")
+        assert pushed.code == 0, pushed.err
+        name, _, digest = pushed.out.strip().partition("@")
+        assert name == reference
+        kept = json.loads((tree / "docker" / "manifest.json").read_text())
+        assert kept == {"registry": images.registry, "repository": "team/tao", "digest": digest}
+        return digest
+
+    first = release("first")
+    experiment = {
+        "head": "dino", "dataset": "coco", "image": reference, "release": "7.0.1", "gpus": 1, "gpu_indices": [0],
+    }  # fmt: skip
+    root = workspace_factory(
+        {"experiments": {"e1": experiment}},
+        specs={"e1/train.yaml": SPEC},
+        data={"coco/annotations.json": "{}"},
+    )
+    owned(root)
+    assert docker_cli("image", "lock", cwd=root).code == 0
+    pinned = f"{repository}@{first}"
+
+    second = release("second")
+    assert second != first
+    moved = docker_cli("image", "lock", "--check", cwd=root)
+    assert moved.code == 3
+    assert f'error: "{reference}" moved from {first} to {second} [tag-moved]' in moved.out
+
+    images.forget(reference)  # of the first only the registry knows; nothing names it any more
+    done = docker_cli("train", "e1", cwd=root)
+    assert done.code == 0, done.err
+    (run,) = (root / ".taorunner" / "runs").iterdir()
+    record = json.loads((run / "record.json").read_text())
+    assert (record["state"], record["image"], record["image_digest"]) == ("SUCCEEDED", pinned, first)
+    listed = docker_cli("image", "ls", "--json", cwd=root).json
+    assert [(row["image"], row["runs_as"], row["present"], row["digest"]) for row in listed] == [
+        (reference, pinned, True, first)
+    ]
+    inside = docker_cli("image", "test", pinned, "--", "python3", "-c", "import small; print(small.WORD)")
+    assert inside.out.splitlines()[-1] == "first"
+    images.forget(pinned)
+
+
+def test_build_tells_names_and_id(docker_cli: Cli, tmp_path: Path, noop_image: str, engine: Any) -> None:
+    folder = tmp_path / "context"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text(
+        f"FROM {noop_image}\nARG NGC_API_KEY\nARG WORD\nRUN echo word is $WORD\n"
+    )
+    owned(folder)
+    tag = "taorunner-test/cli-built:1"
+    key = "nvapi-0123456789-secret"
+    words = (
+        "image",
+        "build",
+        "-t",
+        tag,
+        "--build-arg",
+        "WORD=x",
+        "--build-arg",
+        "NGC_API_KEY",
+        "--iidfile",
+        "id",
+    )
+    done = docker_cli(*words, cwd=folder, env={"NGC_API_KEY": key})
+    assert done.code == 0, done.err
+    image = engine.docker("inspect", "-f", "{{.Id}}", tag).stdout.strip()
+    assert done.out.splitlines() == [tag, image]
+    assert (folder / "id").read_text() == image
+    assert "word is x" in done.err.splitlines()
+    assert done.err.splitlines()[0] == (
+        'warning: the value of "NGC_API_KEY" can be read by everybody who has the image (docker history)'
+    )
+    assert key not in done.err
+    again = docker_cli("image", "build", folder, "-t", tag, "--build-arg", "WORD=x", "--json", "--force")
+    assert again.json["images"] == [tag] and again.json["id"] != image
+    engine.docker("rmi", "-f", tag, image)
+
+
+def test_wrong_words(docker_cli: Cli, tmp_path: Path, noop_image: str) -> None:
+    def told(*words: str, env: dict[str, str] | None = None) -> tuple[int, str]:
+        done = docker_cli("image", *words, cwd=tmp_path, env=env)
+        assert done.out == ""
+        return done.code, done.err.splitlines()[0] if done.err else ""
+
+    assert told("test", noop_image) == (2, "error: no command to test the image with")
+    assert told("test", "taorunner-test/no:1", "--", "x") == (
+        5,
+        'error: the engine has no image "taorunner-test/no:1"',
+    )
+    assert told("build", "nowhere") == (
+        3, 'nowhere/Dockerfile: error: "Dockerfile" cannot be read: no such file or directory [dockerfile-unreadable]',
+    )  # fmt: skip
+    assert told("build", "--build-arg", "=x") == (2, 'error: --build-arg takes NAME=VALUE, not "=x"')
+    assert told("push", noop_image, "--repository", "Not A Name") == (
+        2,
+        'error: "Not A Name" is not the name of an image',
+    )
+    assert told("build", "-t", "Big:1") == (2, 'error: "Big:1" is not the name of an image')
+    assert told("pull", "x:1", "a b") == (2, 'error: "a b" is not the name of an image')
+    assert told("push", noop_image, "--repository", "127.0.0.1:9/x:1", "--plain")[0] == 5
+    assert told("push", noop_image, "--manifest", "no/folder/m.json") == (
+        3, 'error: there is no folder "no/folder" to write "m.json" into',
+    )  # fmt: skip
+    assert told("release", "nowhere") == (3, 'error: there is no folder "nowhere"')
+    gone = {"DOCKER_HOST": f"unix://{tmp_path}/gone.sock"}
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    for words in (("build",), ("push", "x:1"), ("test", "x:1", "--", "y")):
+        assert told(*words, env=gone) == (
+            4,
+            f'error: no docker engine answers at "unix://{tmp_path}/gone.sock"',
+        )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_test_and_leaves_nothing(
+    docker_cli: Cli, noop_image: str, engine: Any, number: signal.Signals
+) -> None:
+    process = docker_cli.start("image", "test", noop_image, "--", "sh", "-c", "echo begun; sleep 60")
+    assert process.stdout is not None and process.stdout.readline() == b"begun\n"
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert engine.docker("ps", "-aq", "--filter", "label=com.taorunner.trial").stdout == ""
+
+
+def test_the_password_of_a_registry_is_found_nowhere(
+    docker_cli: Cli,
+    registry: Any,
+    images: Any,
+    workspace_factory: Callable[..., Path],
+    tmp_path: Path,
+    engine: Any,
+) -> None:
+    reference = registry.push(images.build("taorunner-test/canary:1"), "canary/tao:1")
+    experiment = {"head": "dino", "dataset": "coco", "image": reference, "release": "7.0.1"}
+    root = workspace_factory(
+        {"experiments": {"e1": experiment}}, specs={"e1/train.yaml": SPEC}, data={"coco/": ""}
+    )
+    (root / "Dockerfile").write_text(f"FROM {reference}\nRUN env\n")
+    owned(root)
+    login = registry.credentials(tmp_path / "login")
+    owned(login)
+    env = {"DOCKER_CONFIG": str(login), "NGC_API_KEY": "nvapi-canary-0815"}
+    told = ""
+    for words in (
+        ("pull", reference), ("pull", f"{reference}-nope"), ("lock",), ("lock", "--check"), ("ls",), ("pull",),
+        ("build", "-t", f"{registry.address}/canary/built:1"), ("test", reference, "--", "env"),
+        ("push", f"{registry.address}/canary/built:1", "--manifest", "m.json"),
+        ("push", f"{registry.address}/canary/built:1", "--repository", "127.0.0.1:9/x"),
+    ):  # fmt: skip
+        done = docker_cli("image", *words, cwd=root, env=env)
+        assert (done.code == 0) == ("nope" not in str(words) and "127.0.0.1:9/x" not in words), done.err
+        told += done.out + done.err
+    stored = json.loads((login / "config.json").read_text())["auths"][registry.address]["auth"]
+    for secret in (registry.password, stored, "canary-0815"):
+        assert secret not in told
+        assert files_holding(root, secret) == []
+        assert secret not in engine.docker("inspect", f"{registry.address}/canary/built:1").stdout
+        assert (
+            secret not in engine.docker("history", "--no-trunc", f"{registry.address}/canary/built:1").stdout
+        )
+    images.forget(reference, f"{registry.address}/canary/built:1", "127.0.0.1:9/x:1")

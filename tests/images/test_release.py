@@ -1,0 +1,199 @@
+"""From a source tree to its release image: version, wheel, tag; and the tree is as it was."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from taorunner.engine import client
+from taorunner.errors import MachineError, UserFilesError
+from taorunner.images.release import build_release, find_release, read_version
+from taorunner.images.trial import Trial
+from taorunner.images.wheel import WheelBuilder, wheel_command
+
+VERSION = """\
+MAJOR = "6"
+MINOR = "25"
+PATCH = "10"
+PRE_RELEASE = ''
+import os
+raise SystemExit("this file is not to be run")
+__package_name__ = "nvidia-tao-small"
+"""
+SETUP = """\
+import setuptools
+setuptools.setup(name="nvidia-tao-small", version="6.25.10", packages=["small"])
+"""
+HAND_MADE = """\
+import sys, zipfile
+assert sys.argv[1:3] == ["egg_info", "--egg-base"] and sys.argv[-3:-1] == ["bdist_wheel", "--dist-dir"], sys.argv
+import os
+os.makedirs(sys.argv[-1])
+with zipfile.ZipFile(sys.argv[-1] + "/small-1-py3-none-any.whl", "w") as wheel:
+    wheel.write("small/__init__.py")
+print("made by uid", os.getuid())
+"""
+
+
+def can_build(python: str) -> bool:
+    command = [python, "-c", "import setuptools.command.bdist_wheel"]
+    either = [python, "-c", "import setuptools, wheel"]
+    return any(
+        subprocess.run(one, capture_output=True, check=False).returncode == 0 for one in (command, either)
+    )
+
+
+@pytest.fixture(scope="session")
+def python() -> str:
+    """A Python that has what setup.py needs."""
+    for found in (sys.executable, "/usr/bin/python3"):
+        if Path(found).exists() and can_build(found):
+            return found
+    pytest.skip("no Python here with setuptools that can build wheels")
+
+
+@pytest.fixture
+def tree(tmp_path: Path, noop_image: str) -> Path:
+    root = tmp_path / "tree"
+    files = {
+        "setup.py": SETUP,
+        "release/python/version.py": VERSION,
+        "release/docker/Dockerfile": f"FROM {noop_image}\nCOPY dist/*.whl /wheels/\nCOPY small /src\n",
+        "small/__init__.py": "NAME = 'small'\n",
+        "dist/old-1.0-py3-none-any.whl": "of an earlier build",
+    }
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+def everything(root: Path) -> list[str]:
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*"))
+
+
+def test_a_release_image_has_the_new_wheel_and_nothing_old(
+    connected: client.Engine, tree: Path, engine: Any, python: str
+) -> None:
+    before = everything(tree)
+    release = find_release(tree)
+    assert (release.version, release.package) == ("6.25.10", "nvidia-tao-small")
+    tag = release.tag(suffix="py3-01")
+    assert tag == "nvidia-tao-small:v6.25.10-py3-01"
+    log: list[str] = []
+    done = build_release(connected, release, tag, log.append, builder=WheelBuilder(python))
+    assert done.to_json() == {
+        "image": tag, "id": done.id, "wheel": "nvidia_tao_small-6.25.10-py3-none-any.whl", "version": "6.25.10",
+    }  # fmt: skip
+    assert engine.docker("run", "--rm", tag, "ls", "/wheels").stdout.split() == [done.wheel]
+    assert everything(tree) == before
+    engine.docker("rmi", "-f", tag)
+
+
+def test_the_wheel_is_built_in_a_container(
+    connected: client.Engine, tree: Path, engine: Any, tao_image: Callable[..., str]
+) -> None:
+    (tree / "setup.py").write_text(HAND_MADE)
+    caller = f"{os.getuid()}:{os.getgid()}"
+    builder = WheelBuilder(inside=Trial(tao_image("pyt_7"), (), caller, gpus=0))
+    log: list[str] = []
+    done = build_release(connected, find_release(tree), "taorunner-test/rel:1", log.append, builder=builder)
+    assert done.wheel == "small-1-py3-none-any.whl"
+    assert f"made by uid {os.getuid()}" in log
+    engine.docker("rmi", "-f", "taorunner-test/rel:1")
+
+
+def test_a_wheel_that_cannot_be_built(connected: client.Engine, tree: Path, python: str) -> None:
+    before = everything(tree)
+    (tree / "setup.py").write_text("import nothing_of_the_kind\n")
+    log: list[str] = []
+    with pytest.raises(UserFilesError) as caught:
+        build_release(connected, find_release(tree), "x:1", log.append, builder=WheelBuilder(python))
+    assert caught.value.message == (
+        f"the wheel of \"{tree}\" cannot be built here: ModuleNotFoundError: No module named 'nothing_of_the_kind'"
+    )
+    assert any("import nothing_of_the_kind" in line for line in log)
+    assert everything(tree) == before
+    with pytest.raises(MachineError, match='there is no command "no-python" on PATH'):
+        build_release(connected, find_release(tree), "x:1", log.append, builder=WheelBuilder("no-python"))
+
+
+def test_a_tree_without_setup_py_is_built_by_build(tmp_path: Path) -> None:
+    assert wheel_command(tmp_path, Path("/out"), "python3") == [
+        "python3", "-m", "build", "--wheel", "--outdir", "/out/dist", str(tmp_path),
+    ]  # fmt: skip
+
+
+def test_all_that_a_tree_lacks_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UserFilesError) as caught:
+        find_release(tmp_path)
+    assert [one.code for one in caught.value.findings] == ["no-project", "no-dockerfile", "missing-file"]
+    with pytest.raises(UserFilesError, match="there is no folder"):
+        find_release(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("text", "info", "expected"),
+    [
+        (VERSION, None, ("6.25.10", "nvidia-tao-small")),
+        (VERSION, "77\n", ("6.25.77", "nvidia-tao-small")),
+        ('MAJOR = 5\nMINOR = 0\nPATCH = "1"\nPRE_RELEASE = "rc1"\n', None, ("5.0.1rc1", "python")),
+        ('__version__ = "1.2"\n', None, ("1.2", "python")),
+    ],
+)
+def test_versions(tmp_path: Path, text: str, info: str | None, expected: tuple[str, str]) -> None:
+    file = tmp_path / "python" / "version.py"
+    file.parent.mkdir()
+    file.write_text(text)
+    build_info = tmp_path / "build.info"
+    if info is not None:
+        build_info.write_text(info)
+    assert read_version(file, build_info) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "line"),
+    [
+        ("MAJOR = 1\n", "no-version", 1),
+        ("x = 1\nMAJOR =\n", "version-unreadable", 2),
+        ("MAJOR = os.environ['X']\nMINOR = 1\nPATCH = 2\n", "no-version", 1),
+        ("x" + "(" * 500, "version-unreadable", 1),
+        ("\x00", "version-unreadable", 1),
+    ],
+)
+def test_version_files_that_tell_none(tmp_path: Path, text: str, code: str, line: int) -> None:
+    file = tmp_path / "version.py"
+    file.write_text(text)
+    with pytest.raises(UserFilesError) as caught:
+        read_version(file, tmp_path / "build.info")
+    assert [(one.code, one.file, one.line) for one in caught.value.findings] == [(code, file, line)]
+
+
+def test_a_version_becomes_a_tag(tree: Path) -> None:
+    (tree / "release/python/version.py").write_text('__version__ = "1.2+local 3"\n__package_name__ = "p"\n')
+    assert find_release(tree).tag("nvcr.io/org/name") == "nvcr.io/org/name:v1.2-local-3"
+
+
+def test_other_places_of_the_files(tree: Path) -> None:
+    shutil.move(tree / "release/docker/Dockerfile", tree / "release/docker/Dockerfile.release")
+    assert find_release(tree).dockerfile == tree / "release/docker/Dockerfile.release"
+    shutil.move(tree / "release/python/version.py", tree / "v.py")
+    assert find_release(tree, version_file=tree / "v.py").version == "6.25.10"
+
+
+def test_the_wheel_of_setuptools_is_one(tree: Path, connected: client.Engine, python: str) -> None:
+    from taorunner.images.wheel import built_wheel
+
+    with built_wheel(connected, tree, WheelBuilder(python), lambda line: None) as wheel:
+        with zipfile.ZipFile(wheel) as opened:
+            assert opened.read("small/__init__.py") == b"NAME = 'small'\n"
+        folder = wheel.parent.parent
+    assert not folder.exists()
