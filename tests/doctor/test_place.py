@@ -62,8 +62,11 @@ def test_a_missing_source_is_made_by_the_repair(place: Place, workspace: Workspa
         "missing-source",
         workspace.mounts_file,
     )
-    assert found.line is not None and found.hint is not None
-    place.paste(found.hint.removeprefix("make it with: "))
+    assert (found.line, found.column) == (
+        1,
+        workspace.mounts_file.read_text().index(f'"{tmp_path}/a b"') + 1,
+    )
+    place.paste(found.hint)
     assert codes(look("mounts", machine)) == [(Severity.OK, "mounts")]
 
 

@@ -75,8 +75,7 @@ def test_cores(place: Place) -> None:
         Finding(
             Severity.WARNING,
             "cores-few",
-            "4 CPU cores: NVIDIA states 8 at least",
-            "fewer workers in the specs",
+            "4 CPU cores: NVIDIA states 8 at least; take fewer workers in the specs",
         )
     ]
     assert look("cores", place.machine(cores=8)) == [Finding(Severity.OK, "cores", "8 CPU cores")]

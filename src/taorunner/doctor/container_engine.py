@@ -17,6 +17,7 @@ from taorunner.doctor.repairs import (
     newer_docker,
     register_runtime,
     service,
+    what_a_restart_ends,
 )
 from taorunner.doctor.requirements import DOCKER, DOCKER_7, DOCKER_API, TOOLKIT, TOOLKIT_7, is_older
 from taorunner.errors import Finding, TaorunnerError
@@ -56,9 +57,11 @@ def _judged(machine: Machine, view: EngineView) -> Iterator[Finding]:
             install_docker(machine),
         )
     elif is_older(facts.api_version, DOCKER_API):
-        yield error("engine-api-old", f"{text}: TAO needs API {DOCKER_API}", newer_docker(machine))
+        text = f"{text}: TAO needs API {DOCKER_API}{what_a_restart_ends(machine)}"
+        yield error("engine-api-old", text, newer_docker(machine))
     elif is_older(facts.version, floor):
-        yield error("engine-old", f"{text}: TAO needs {floor}", newer_docker(machine))
+        text = f"{text}: TAO needs {floor}{what_a_restart_ends(machine)}"
+        yield error("engine-old", text, newer_docker(machine))
     else:
         yield ok("engine", text)
     if facts.is_rootless or facts.remaps_users:
@@ -78,7 +81,8 @@ def _other_users(machine: Machine, view: EngineView) -> Iterator[Finding]:
         return
     yield warning(
         "engine-remaps-users",
-        "the engine gives containers other user ids (userns-remap): results would not be yours",
+        "the engine gives containers other user ids (userns-remap): results would not be yours"
+        f"{what_a_restart_ends(machine)}",
         f"{machine.sudo}sed -i.before '/\"userns-remap\"/d' /etc/docker/daemon.json && {service(machine, 'restart')}",
     )
 
@@ -151,7 +155,8 @@ def look_at_runtime(machine: Machine) -> Iterator[Finding]:
     yield problem(
         machine.needs.wants_engine and machine.needs.wants_gpus,
         "runtime-missing",
-        f"the engine knows no NVIDIA runtime (it has {', '.join(facts.runtimes) or 'none'}): no GPU in any container",
+        f"the engine knows no NVIDIA runtime (it has {', '.join(facts.runtimes) or 'none'}): no GPU in any container"
+        f"{what_a_restart_ends(machine)}",
         repair,
     )
 

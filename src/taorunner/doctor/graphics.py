@@ -7,7 +7,13 @@ from collections.abc import Iterator
 
 from taorunner.doctor.check import Area, Check, error, info, ok, problem, warning
 from taorunner.doctor.machine import PATIENCE_S, EngineView, Machine, StillWaitingError
-from taorunner.doctor.repairs import install_driver, install_toolkit, register_runtime, service
+from taorunner.doctor.repairs import (
+    install_driver,
+    install_toolkit,
+    register_runtime,
+    service,
+    what_a_restart_ends,
+)
 from taorunner.doctor.requirements import (
     GB,
     MIN_GPU_BYTES,
@@ -92,8 +98,8 @@ def _no_gpu(machine: Machine, found: Inventory) -> Finding:
         if machine.has_gpu:
             text = "there is an NVIDIA GPU, and no driver for it"
             return problem(matters, "driver-missing", text, install_driver(machine, _USUAL_BRANCH))
-        text = "there is no NVIDIA GPU in this machine (nothing on its PCI bus)"
-        return problem(matters, "gpu-missing", text, "export DOCKER_HOST=ssh://USER@MACHINE-WITH-GPUS")
+        text = "there is no NVIDIA GPU in this machine; one that has some is named with DOCKER_HOST=ssh://…"
+        return problem(matters, "gpu-missing", text)
     return problem(matters, "driver-trouble", reason, "nvidia-smi")
 
 
@@ -110,10 +116,10 @@ def look_at_gpus(machine: Machine) -> Iterator[Finding]:
         capability = gpu.compute_capability
         if capability is not None and capability < floor:
             text = f"{name} has compute capability {_dotted(capability)}: TAO needs {_dotted(floor)}"
-            yield error("gpu-too-old", text, _without(found, gpu))
+            yield error("gpu-too-old", text + _others(found, gpu))
         elif memory is not None and memory < MIN_GPU_BYTES:
             text = f"{name} is less than the {MIN_GPU_BYTES // GB} GB that NVIDIA states at least"
-            yield warning("gpu-memory", text, _without(found, gpu))
+            yield warning("gpu-memory", text + _others(found, gpu))
         elif gpu.is_split:
             text = f"{name} is split into MIG devices: name one of them in gpu_indices, by its UUID"
             yield info("gpu-split", text, "nvidia-smi -L")
@@ -130,9 +136,9 @@ def look_at_gpus(machine: Machine) -> Iterator[Finding]:
         yield info("gpu-persistence", text, f"{machine.sudo}nvidia-smi -pm 1")
 
 
-def _without(found: Inventory, gpu: Gpu) -> str | None:
+def _others(found: Inventory, gpu: Gpu) -> str:
     others = [str(other.index) for other in found.gpus if other is not gpu]
-    return f"name others in experiments.yml: gpu_indices: [{', '.join(others)}]" if others else None
+    return f" (in experiments.yml name others: gpu_indices: [{', '.join(others)}])" if others else ""
 
 
 def look_for_foreigners(machine: Machine) -> Iterator[Finding]:
@@ -201,7 +207,8 @@ def look_inside_a_container(machine: Machine) -> Iterator[Finding]:
         return
     said = seen.words.splitlines()[-1] if seen.words else f"nvidia-smi ended with code {seen.exit_code}"
     repair = register_runtime(machine) if machine.program("nvidia-ctk") else install_toolkit(machine)
-    yield error("gpu-not-in-container", f'a container of "{image}" sees no GPU: {said}', repair)
+    text = f'a container of "{image}" sees no GPU: {said}{what_a_restart_ends(machine)}'
+    yield error("gpu-not-in-container", text, repair)
 
 
 def _present_image(machine: Machine, view: EngineView) -> str | None:
@@ -222,10 +229,10 @@ def _refused(machine: Machine, failure: TaorunnerError) -> Finding:
     is_known = view is not None and view.facts.has_nvidia
     if "knows no NVIDIA runtime" in failure.message and machine.program("nvidia-ctk"):
         text = "the engine gives no GPU to a container: the NVIDIA toolkit came after the engine was started"
-        return error("gpu-not-in-container", text, service(machine, "restart"))
+        return error("gpu-not-in-container", text + what_a_restart_ends(machine), service(machine, "restart"))
     if "nvidia-smi" in failure.message and is_known:
         text = f"nothing of NVIDIA's driver is put into a container: {failure.message}"
-        return error("gpu-not-in-container", text, register_runtime(machine))
+        return error("gpu-not-in-container", text + what_a_restart_ends(machine), register_runtime(machine))
     text = f"a container with GPUs cannot be started: {failure.message}"
     return error("gpu-not-in-container", text, failure.hint)
 

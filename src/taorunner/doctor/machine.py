@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from taorunner import commands
 from taorunner.doctor.needs import Needs
@@ -91,6 +91,8 @@ class Machine:
     now: Callable[[], float] = time.time
     disk: Callable[[Path], os.statvfs_result] = os.statvfs
     cores: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    _shared: dict[str, Once[Any]] = field(default_factory=dict, repr=False)
+    _sharing: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _engine: Once[EngineView] = field(default_factory=lambda: Once(_engine_view), repr=False)
     _gpus: Once[Inventory] = field(
         default_factory=lambda: Once(lambda: with_settings(inventory())), repr=False
@@ -128,6 +130,12 @@ class Machine:
     def run(self, *argv: str | Path) -> commands.CommandResult:
         """Raises MachineError when it cannot be started or hangs."""
         return commands.run(argv, timeout_s=PATIENCE_S, env=self.environ)
+
+    def shared(self, key: str, question: Callable[[], _T]) -> _T:
+        """The answer to a question that other checks ask too. Raises StillWaitingError, or what the question raises."""
+        with self._sharing:
+            once: Once[_T] = self._shared.setdefault(key, Once(question))
+        return once.get(PATIENCE_S)
 
     def engine(self) -> EngineView:
         """Raises StillWaitingError, MachineError or EngineRefusedError."""

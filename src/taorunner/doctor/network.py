@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taorunner.doctor.check import Area, Check, error, info, ok, warning
-from taorunner.doctor.machine import PATIENCE_S, Machine
+from taorunner.doctor.machine import PATIENCE_S, Machine, StillWaitingError
 from taorunner.doctor.needs import REGISTRY
+from taorunner.doctor.repairs import what_a_restart_ends
 from taorunner.errors import Finding, TaorunnerError
 from taorunner.text import duration
 
@@ -161,7 +162,14 @@ def look_at_registry(machine: Machine) -> Iterator[Finding]:
 
 
 def _answer_of(machine: Machine, registry: str) -> datetime | str | None:
-    """The date of the answer (None when it has none), or why there is no answer."""
+    """The date of the answer (None when it has none), or why there is no answer. Asked once for all checks."""
+    try:
+        return machine.shared(f"registry {registry}", lambda: _ask(machine, registry))
+    except StillWaitingError:
+        return f"no answer within {PATIENCE_S:g} s"
+
+
+def _ask(machine: Machine, registry: str) -> datetime | str | None:
     request = urllib.request.Request(_url(registry), method="GET")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler(_proxies(machine)))
     try:
@@ -206,6 +214,7 @@ def look_at_proxy(machine: Machine) -> Iterator[Finding]:
         names = [_name_of(machine, name) for name in ("http_proxy", "https_proxy", "no_proxy")]
         values = " ".join(f'"${name}"' for name in names)
         text = "this shell goes through a proxy, the engine does not: it may reach no registry"
+        text += what_a_restart_ends(machine)
         yield warning("proxy-not-engine", text, _SET_PROXY.format(sudo=machine.sudo, values=values))
     elif view.facts.has_proxy and not ours:
         text = "the engine goes through a proxy, this shell does not: pretrained models may not be reached"

@@ -7,6 +7,7 @@ import posixpath
 import shlex
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from taorunner.doctor.check import Area, Check, error, info, ok, warning
@@ -43,12 +44,17 @@ def look_at_mounts(machine: Machine) -> Iterator[Finding]:
     if machine.workspace is None:
         return
     mounts = load_mounts(machine.workspace, machine.environ)
-    findings = [*mounts.findings, *_misfits(machine, machine.workspace, mounts)]
+    said = [replace(finding, hint=_as_command(finding.hint)) for finding in mounts.findings]
+    findings = [*said, *_misfits(machine, machine.workspace, mounts)]
     yield from findings
     if not findings:
         count = len(mounts.entries)
         said_by = f'"{mounts.file}"' if mounts.file else "of the workspace itself"
         yield ok("mounts", f"{count} mount{'s' if count != 1 else ''} {said_by}")
+
+
+def _as_command(hint: str | None) -> str | None:
+    return hint if hint is None else hint.removeprefix("make it with: ")
 
 
 def _misfits(machine: Machine, workspace: Workspace, mounts: Mounts) -> Iterator[Finding]:

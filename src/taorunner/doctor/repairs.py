@@ -49,6 +49,15 @@ def service(machine: Machine, verb: str, name: str = "docker") -> str:
     return f"{machine.sudo}service {name} {verb}"
 
 
+def what_a_restart_ends(machine: Machine) -> str:
+    """To be put behind what is told where the repair restarts the engine."""
+    view = machine.engine_or_none()
+    if view is None or not view.facts.containers_running or view.facts.containers_outlive_it:
+        return ""
+    count = view.facts.containers_running
+    return f" (a restart of the engine ends {'the container that runs' if count == 1 else f'the {count} that run'})"
+
+
 def install_docker(machine: Machine) -> str:
     start = (
         f"{machine.sudo}systemctl enable --now docker" if machine.has_systemd else service(machine, "start")

@@ -38,7 +38,7 @@ def look_at_memory(machine: Machine) -> Iterator[Finding]:
         text += (
             f": NVIDIA states {MIN_RAM_BYTES // GB} GB at least, {RECOMMENDED_RAM_BYTES // GB} GB recommended"
         )
-        yield warning("memory-small", text, "smaller batches and fewer workers in the specs")
+        yield warning("memory-small", f"{text}; take smaller batches and fewer workers in the specs")
     elif total < RECOMMENDED_RAM_BYTES * 0.93:
         yield ok("memory", f"{text} (NVIDIA recommends {RECOMMENDED_RAM_BYTES // GB} GB)")
     else:
@@ -51,15 +51,13 @@ def look_at_shared_memory(machine: Machine) -> Iterator[Finding]:
     small = {name: given for name, given in machine.needs.shm_bytes.items() if given < USUAL_SHM_BYTES}
     if small:
         name, given = min(small.items(), key=lambda item: item[1])
-        text = (
-            f'shm_size of "{name}" is {size(given)}: data loaders with workers need {size(USUAL_SHM_BYTES)}'
-        )
-        yield warning("shared-memory-small", text, "leave shm_size out, or write 16G")
+        text = f'shm_size of "{name}" is {size(given)}: NVIDIA takes {size(USUAL_SHM_BYTES)} or more'
+        yield warning("shared-memory-small", f"{text}; without shm_size it is 16G")
         return
     largest = max(machine.needs.shm_bytes.values(), default=0)
     if ram is not None and largest > ram:
         text = f"shm_size of {size(largest)} is more than the {size(ram)} of memory that this machine has"
-        yield warning("shared-memory-large", text, "a shm_size of half the memory is enough")
+        yield warning("shared-memory-large", f"{text}; half of that is enough")
         return
     try:
         host = machine.disk(machine.path("dev/shm"))
@@ -78,17 +76,18 @@ def look_at_cores(machine: Machine) -> Iterator[Finding]:
     if cores >= MIN_CORES:
         yield ok("cores", text)
         return
-    yield warning("cores-few", f"{text}: NVIDIA states {MIN_CORES} at least", "fewer workers in the specs")
+    yield warning("cores-few", f"{text}: NVIDIA states {MIN_CORES} at least; take fewer workers in the specs")
 
 
 def look_at_engine_disk(machine: Machine) -> Iterator[Finding]:
     view = machine.engine_or_none()
     if view is None or view.facts.data_root is None:
         return
-    missing = _missing_images(machine, view)
-    if view.is_remote:
-        yield info("disk-engine", "the engine is on another machine: its disk cannot be looked at from here")
+    if view.is_remote or view.facts.is_desktop:
+        where = "in a virtual machine" if view.facts.is_desktop else "on another machine"
+        yield info("disk-engine", f"the engine is {where}: its disk cannot be looked at from here")
         return
+    missing = _missing_images(machine, view)
     root = Path(view.facts.data_root)
     try:
         state = machine.disk(_existing(root))
@@ -100,7 +99,8 @@ def look_at_engine_disk(machine: Machine) -> Iterator[Finding]:
     free = state.f_bavail * state.f_frsize
     where = f'{_gb(free)} free for images in "{root}"'
     for_what = _for_images(len(missing))
-    repair = "docker system prune"
+    # not "system prune": that takes containers of runs whose end nobody has read yet
+    repair = "docker image prune -f && docker builder prune -f"
     if missing and free < SMALL_IMAGE_BYTES * len(missing):
         yield error("disk-engine-full", f"{where}: {for_what} cannot fit", repair)
     elif missing and free < IMAGE_BYTES * len(missing):

@@ -33,8 +33,7 @@ def look_at_system(machine: Machine) -> Iterator[Finding]:
         yield problem(
             machine.needs.wants_engine,
             "system-not-linux",
-            f'"{platform.system()}" runs no containers with NVIDIA GPUs',
-            "export DOCKER_HOST=ssh://USER@LINUX-HOST",
+            f'"{platform.system()}" gives no NVIDIA GPUs to containers: name a Linux machine with DOCKER_HOST=ssh://…',
         )
         return
     found = distribution(machine)
