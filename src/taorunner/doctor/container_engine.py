@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import grp
-import os
-import pwd
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +15,7 @@ from taorunner.doctor.repairs import (
     newer_docker,
     register_runtime,
     service,
+    user_name,
     what_a_restart_ends,
 )
 from taorunner.doctor.requirements import DOCKER, DOCKER_7, DOCKER_API, TOOLKIT, TOOLKIT_7, is_older
@@ -117,7 +116,7 @@ def _no_permission(machine: Machine, socket: Path) -> Finding:
         group, writable = _group_name(status.st_gid), bool(status.st_mode & stat.S_IWGRP)
     except OSError:
         group, writable = "docker", True
-    user = machine.environ.get("USER") or _user_name(machine.uid)
+    user = user_name(machine)
     text = f'"{user}" may not use the docker engine at "{socket}"'
     if writable and group != "root" and _is_member(machine, group, user):
         text += f': in the group "{group}", but logged in before that'
@@ -236,15 +235,8 @@ def _group_name(gid: int) -> str:
         return str(gid)
 
 
-def _user_name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return os.environ.get("USER", str(uid))
-
-
 CHECKS = (
     Check("engine", Area.ENGINE, look_at_engine),
-    Check("toolkit", Area.ENGINE, look_at_toolkit),
+    Check("toolkit", Area.ENGINE, look_at_toolkit, limit_s=6.0),
     Check("runtime", Area.ENGINE, look_at_runtime),
 )

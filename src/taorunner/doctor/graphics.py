@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pwd
+import sys
 from collections.abc import Iterator
 
+from taorunner import gpus
 from taorunner.doctor.check import Area, Check, error, info, ok, problem, warning
 from taorunner.doctor.machine import PATIENCE_S, EngineView, Machine, StillWaitingError
 from taorunner.doctor.repairs import (
@@ -12,6 +14,7 @@ from taorunner.doctor.repairs import (
     install_toolkit,
     register_runtime,
     service,
+    user_name,
     what_a_restart_ends,
 )
 from taorunner.doctor.requirements import (
@@ -55,7 +58,7 @@ def look_at_driver(machine: Machine) -> Iterator[Finding]:
         yield _no_gpu(machine, found)
         return
     driver = found.driver or ""
-    old = [finding for image in machine.needs.images if (finding := _old_driver(machine, driver, image))]
+    old = _old_for(machine, driver)
     if old:
         yield from old
     elif not driver:
@@ -67,15 +70,34 @@ def look_at_driver(machine: Machine) -> Iterator[Finding]:
         yield ok("driver", f"NVIDIA driver {driver}")
 
 
-def _old_driver(machine: Machine, driver: str, image: str) -> Finding | None:
-    floor = driver_floor(image_version(image))
-    if driver and is_older(driver, floor.minimum):
-        text = f'NVIDIA driver {driver} is older than {floor.minimum}, which "{image}" needs'
-        return error("driver-old", text, _newer_driver(machine, floor.stated))
-    if driver and is_older(driver, floor.stated):
-        text = f'NVIDIA driver {driver}: for "{image}" NVIDIA states {floor.stated}'
-        return warning("driver-old", text, _newer_driver(machine, floor.stated))
-    return None
+def _old_for(machine: Machine, driver: str) -> list[Finding]:
+    """One finding for all images that need the same; what mends the worst mends them all."""
+    needed: dict[str, list[str]] = {}
+    stated: dict[str, list[str]] = {}
+    wanted = ""
+    for image in machine.needs.images:
+        floor = driver_floor(image_version(image))
+        for version, told in ((floor.minimum, needed), (floor.stated, stated)):
+            if is_older(driver, version):
+                told.setdefault(version, []).append(f'"{image}"')
+                wanted = max(wanted, floor.stated, key=parse_version)
+                break
+    if not wanted:
+        return []
+    repair = _newer_driver(machine, wanted)
+    return [
+        error(
+            "driver-old",
+            f"NVIDIA driver {driver} is older than {version}, needed by {', '.join(images)}",
+            repair,
+        )
+        for version, images in needed.items()
+    ] + [
+        warning(
+            "driver-old", f"NVIDIA driver {driver}: NVIDIA states {version} for {', '.join(images)}", repair
+        )
+        for version, images in stated.items()
+    ]
 
 
 def _newer_driver(machine: Machine, version: str) -> str:
@@ -86,21 +108,24 @@ def _newer_driver(machine: Machine, version: str) -> str:
 
 def _no_gpu(machine: Machine, found: Inventory) -> Finding:
     matters, reason = machine.needs.wants_gpus, found.reason or ""
-    if "not installed" in reason and "package" in reason:
-        return problem(matters, "driver-unseen", reason, "pip install nvidia-ml-py")
-    if "different versions" in reason:
+    if reason == gpus.NO_PACKAGE:
+        return problem(matters, "driver-unseen", reason, f'"{sys.executable}" -m pip install nvidia-ml-py')
+    if reason == gpus.MISMATCH:
         return problem(matters, "driver-mismatch", reason, f"{machine.sudo}reboot")
-    if "not loaded" in reason:
+    if reason == gpus.NOT_LOADED:
         return problem(matters, "driver-not-loaded", reason, f"{machine.sudo}modprobe nvidia")
+    if reason == gpus.NO_PERMISSION:
+        repair = f"{machine.sudo}chmod a+rw /dev/nvidia* && {machine.sudo}usermod -aG video,render {user_name(machine)}"
+        return problem(matters, "driver-permission", reason, repair)
+    if reason != gpus.NO_DRIVER:
+        return problem(matters, "driver-trouble", reason, "nvidia-smi")
     if machine.is_wsl:
         return problem(matters, "driver-missing", reason, _newer_driver(machine, str(_USUAL_BRANCH)))
-    if "no NVIDIA driver" in reason:
-        if machine.has_gpu:
-            text = "there is an NVIDIA GPU, and no driver for it"
-            return problem(matters, "driver-missing", text, install_driver(machine, _USUAL_BRANCH))
-        text = "there is no NVIDIA GPU in this machine; one that has some is named with DOCKER_HOST=ssh://…"
-        return problem(matters, "gpu-missing", text)
-    return problem(matters, "driver-trouble", reason, "nvidia-smi")
+    if machine.has_gpu:
+        text = "there is an NVIDIA GPU, and no driver for it"
+        return problem(matters, "driver-missing", text, install_driver(machine, _USUAL_BRANCH))
+    text = "there is no NVIDIA GPU in this machine; one that has some is named with DOCKER_HOST=ssh://…"
+    return problem(matters, "gpu-missing", text)
 
 
 def look_at_gpus(machine: Machine) -> Iterator[Finding]:

@@ -90,7 +90,7 @@ class Machine:
     offline: bool = False
     now: Callable[[], float] = time.time
     disk: Callable[[Path], os.statvfs_result] = os.statvfs
-    cores: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    cores: int = field(default_factory=lambda: _usable_cores())
     _shared: dict[str, Once[Any]] = field(default_factory=dict, repr=False)
     _sharing: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _engine: Once[EngineView] = field(default_factory=lambda: Once(_engine_view), repr=False)
@@ -182,6 +182,12 @@ class Machine:
     @property
     def has_systemd(self) -> bool:
         return self.path("run/systemd/system").is_dir()
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _engine_view() -> EngineView:

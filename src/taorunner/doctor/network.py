@@ -53,18 +53,16 @@ def _login(machine: Machine, registry: str) -> Iterator[Finding]:
         text = f'"{file}" cannot be used, and docker refuses it too: {login.problem}'
         yield error("login-broken-file", text, f"mv {_quoted(file)} {_quoted(file)}.broken")
     elif login.stored is Stored.BROKEN_HELPER:
-        text = (
-            f'the credential helper of "{registry}" does not work, so nothing can be pulled: {login.problem}'
-        )
+        text = f'the credential helper of "{_name(registry)}" does not work, so nothing can be pulled: {login.problem}'
         yield error("login-broken-helper", text, _without_helper(file, login.key, registry))
     elif login.stored is Stored.NONE:
         how = _log_in(machine, registry)
         is_ngc = registry == REGISTRY
         key = f" (user {NGC_USER}, password an API key of {KEY_PAGE})" if is_ngc else ""
-        text = f'not logged in at "{registry}"{key}'
+        text = f'not logged in at "{_name(registry)}"{key}'
         yield warning("login-missing", text, how) if is_ngc else info("login-missing", text, how)
     elif registry == REGISTRY and login.user not in (NGC_USER, TOKEN_USER):
-        text = f'the user of "{registry}" is the text {NGC_USER}, not "{login.user}"'
+        text = f'the user of "{_name(registry)}" is the text {NGC_USER}, not "{login.user}"'
         yield warning("login-wrong-user", text, _log_in(machine, registry))
     else:
         yield from _tried(machine, registry, login)
@@ -73,7 +71,7 @@ def _login(machine: Machine, registry: str) -> Iterator[Finding]:
 def _tried(machine: Machine, registry: str, login: Login) -> Iterator[Finding]:
     from taorunner.engine.logins import TOKEN_USER, try_login
 
-    stored = f'a login at "{registry}" is stored (user {login.user}, in {login.said_by})'
+    stored = f'a login at "{_name(registry)}" is stored (user {login.user}, in {login.said_by})'
     view = machine.engine_or_none()
     if machine.offline or view is None or login.user == TOKEN_USER:
         yield ok("login", stored)
@@ -84,9 +82,9 @@ def _tried(machine: Machine, registry: str, login: Login) -> Iterator[Finding]:
         yield info("login-untried", f"{stored}; it could not be tried: {failure.message}")
         return
     if refusal is None:
-        yield ok("login", f'logged in at "{registry}" (user {login.user})')
+        yield ok("login", f'logged in at "{_name(registry)}" (user {login.user})')
     else:
-        text = f'"{registry}" does not take the stored login of user {login.user}: the key is old or wrong'
+        text = f'"{_name(registry)}" does not take the stored login of user {login.user}: the key is old or wrong'
         yield error("login-refused", text, _log_in(machine, registry))
 
 
@@ -142,7 +140,7 @@ def _other_clocks(machine: Machine) -> Iterator[tuple[str, datetime]]:
         for registry in machine.needs.registries:
             date = _answer_of(machine, registry)
             if isinstance(date, datetime):
-                yield f'"{registry}"', date
+                yield f'"{_name(registry)}"', date
                 return
 
 
@@ -153,12 +151,10 @@ def look_at_registry(machine: Machine) -> Iterator[Finding]:
     for registry in machine.needs.registries:
         answer = _answer_of(machine, registry)
         if isinstance(answer, str):
-            text = (
-                f'"{registry}" is not reached from here: {answer}; images that are on the engine need it not'
-            )
+            text = f'"{_name(registry)}" is not reached from here: {answer}; images that are on the engine need it not'
             yield info("registry-unreached", text, f"curl -sSI {_url(registry)}")
         else:
-            yield ok("registry", f'"{registry}" answers')
+            yield ok("registry", f'"{_name(registry)}" answers')
 
 
 def _answer_of(machine: Machine, registry: str) -> datetime | str | None:
@@ -185,6 +181,11 @@ def _ask(machine: Machine, registry: str) -> datetime | str | None:
         return None if date is None else parsedate_to_datetime(date).astimezone(timezone.utc)
     except (TypeError, ValueError):
         return None
+
+
+def _name(registry: str) -> str:
+    """As people call it: the key of Docker Hub in config.json is an address."""
+    return "docker.io" if registry.startswith("http") else registry
 
 
 def _url(registry: str) -> str:

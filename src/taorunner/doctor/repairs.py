@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pwd
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from taorunner.doctor.machine import Machine
 
+_OLDEST_BRANCH = 535
+"""Older ones have no package of their own in Ubuntu 22.04 and later."""
 _TOOLKIT_SITE = "https://nvidia.github.io/libnvidia-container"
 _KEY = "/usr/share/keyrings/nvidia-container-toolkit-keyring.gpg"
 
@@ -47,6 +50,17 @@ def service(machine: Machine, verb: str, name: str = "docker") -> str:
     if machine.has_systemd:
         return f"{machine.sudo}systemctl {verb} {name}"
     return f"{machine.sudo}service {name} {verb}"
+
+
+def user_name(machine: Machine) -> str:
+    """Who asks, as commands name them."""
+    named = machine.environ.get("USER")
+    if named:
+        return named
+    try:
+        return pwd.getpwuid(machine.uid).pw_name
+    except KeyError:
+        return str(machine.uid)
 
 
 def what_a_restart_ends(machine: Machine) -> str:
@@ -113,7 +127,8 @@ def install_driver(machine: Machine, branch: int) -> str:
     """The NVIDIA driver, of at least that branch where the distribution has several."""
     sudo, found = machine.sudo, distribution(machine)
     if found.id == "ubuntu":
-        return f"{sudo}apt-get update && {sudo}apt-get install -y nvidia-driver-{branch} && {sudo}reboot"
+        package = f"nvidia-driver-{max(branch, _OLDEST_BRANCH)}"
+        return f"{sudo}apt-get update && {sudo}apt-get install -y {package}\n{sudo}reboot"
     install = {
         "apt": f"{sudo}apt-get update && {sudo}apt-get install -y nvidia-driver",
         "dnf": f"{sudo}dnf install -y akmod-nvidia xorg-x11-drv-nvidia-cuda",
@@ -122,4 +137,4 @@ def install_driver(machine: Machine, branch: int) -> str:
     }.get(found.family)
     if install is None:
         return f"install the NVIDIA driver {branch} from https://www.nvidia.com/drivers, then reboot"
-    return f"{install} && {sudo}reboot"
+    return f"{install}\n{sudo}reboot"

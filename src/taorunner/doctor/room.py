@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,10 +126,14 @@ def look_at_workspace_disk(machine: Machine) -> Iterator[Finding]:
         return
     free, whole = state.f_bavail * state.f_frsize, state.f_blocks * state.f_frsize
     where = f'{_gb(free)} free in "{place}"'
-    largest = f'du -xhd2 "{place}" | sort -h | tail -n 15'
+    largest = f"du -xhd2 {shlex.quote(str(place))} | sort -h | tail -n 15"
     if state.f_files and not state.f_favail:
         text = f'no file can be made in "{place}": the file system has no inodes left'
-        yield error("disk-workspace-full", text, f'du -x --inodes -d2 "{place}" | sort -n | tail -n 15')
+        yield error(
+            "disk-workspace-full",
+            text,
+            f"du -x --inodes -d2 {shlex.quote(str(place))} | sort -n | tail -n 15",
+        )
     elif free < _FULL_BYTES:
         yield error("disk-workspace-full", f"{where}: no checkpoint fits", largest)
     elif free < _RESULTS_BYTES:
