@@ -137,6 +137,29 @@ def test_an_address_that_is_none(place: Place, monkeypatch: pytest.MonkeyPatch) 
     )
 
 
+def test_a_context_that_is_none(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DOCKER_HOST")
+    monkeypatch.setenv("DOCKER_CONTEXT", "nope")
+    found, _ = look("engine", place.machine())
+    assert (found.severity, found.code) == (Severity.ERROR, "engine-unreachable")
+    assert found.message == 'there is no docker context "nope" (named by DOCKER_CONTEXT)'
+
+
+def test_docker_host_is_unset_where_a_local_engine_is(place: Place, tmp_path: Path) -> None:
+    listening = socket.socket(socket.AF_UNIX)
+    path = place.root / "var/run/docker.sock"
+    path.parent.mkdir(parents=True)
+    here = Path.cwd()
+    os.chdir(path.parent)  # a socket's path has room for 107 characters
+    try:
+        listening.bind(path.name)
+    finally:
+        os.chdir(here)
+    found, _ = look("engine", place.machine())
+    listening.close()
+    assert (found.code, found.hint) == ("engine-address", "unset DOCKER_HOST")
+
+
 def test_an_engine_as_it_should_be(place: Place, stand_in_engine: StandInEngine) -> None:
     (found,) = look("engine", place.machine())
     text = f"docker engine 24.0.7, API 1.43, at unix://{stand_in_engine.path}"

@@ -33,7 +33,7 @@ def look_at_engine(machine: Machine) -> Iterator[Finding]:
         yield problem(
             matters,
             "engine-hangs",
-            f'the docker engine at "{_address(machine)}" does not answer within {PATIENCE_S:g} s',
+            f'the docker engine at "{_address() or "?"}" does not answer within {PATIENCE_S:g} s',
             service(machine, "restart"),
         )
     except TaorunnerError as failure:
@@ -88,13 +88,13 @@ def _other_users(machine: Machine, view: EngineView) -> Iterator[Finding]:
 
 def _unreachable(machine: Machine, failure: TaorunnerError) -> Finding:
     matters, cause = machine.needs.wants_engine, failure.__cause__
-    url = _address(machine)
-    socket = Path(url.removeprefix("unix://")) if url.startswith("unix://") else None
+    url = _address()
+    socket = Path(url.removeprefix("unix://")) if url is not None and url.startswith("unix://") else None
     if isinstance(cause, PermissionError) and socket is not None:
         return _no_permission(machine, socket)
     if isinstance(cause, FileNotFoundError | ConnectionRefusedError) and socket is not None:
         named = machine.environ.get("DOCKER_HOST")
-        if named and named != f"unix://{_DEFAULT_SOCKET}" and Path(_DEFAULT_SOCKET).is_socket():
+        if named and named != f"unix://{_DEFAULT_SOCKET}" and machine.path(_DEFAULT_SOCKET).is_socket():
             text = f'no docker engine answers at "{url}", which DOCKER_HOST names, but there is a local one'
             return problem(matters, "engine-address", text, "unset DOCKER_HOST")
         if machine.program("dockerd") is None and machine.program("docker") is None:
@@ -210,13 +210,14 @@ def _version_in(text: str) -> str | None:
     return None
 
 
-def _address(machine: Machine) -> str:
+def _address() -> str | None:
+    """None where it is not even known: a context that is none, a broken file."""
     from taorunner.engine.client import find_address
 
     try:
         return find_address().url
     except TaorunnerError:
-        return machine.environ.get("DOCKER_HOST") or f"unix://{_DEFAULT_SOCKET}"
+        return None
 
 
 def _is_member(machine: Machine, group: str, user: str) -> bool:
