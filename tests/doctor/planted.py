@@ -79,7 +79,10 @@ class Place:
 def look(name: str, machine: Machine) -> list[Finding]:
     """What the check of that name finds, by the way the command goes."""
     check = next(check for check in CHECKS if check.name == name)
-    (answer,) = examine(machine, (check,))
+    try:
+        (answer,) = examine(machine, (check,))
+    finally:
+        machine.close()
     return list(answer.findings)
 
 

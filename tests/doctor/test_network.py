@@ -55,6 +55,14 @@ def test_a_key_in_the_environment_is_piped_and_not_shown(place: Place) -> None:
     assert place.record == ["docker login nvcr.io --username $oauthtoken --password-stdin", SECRET]
 
 
+def test_without_a_login_nothing_is_missing_where_the_images_are_there(
+    place: Place, stand_in_engine: StandInEngine
+) -> None:
+    assert logged_in(place) == [(Severity.WARNING, "login-missing")]
+    stand_in_engine.images[IMAGE_5] = {"Id": "sha256:1", "RepoDigests": []}
+    assert logged_in(place) == [(Severity.INFO, "login-missing")]
+
+
 def test_a_login_in_the_file(place: Place) -> None:
     config(place, {"auths": {"nvcr.io": auth("$oauthtoken")}})
     assert logged_in(place) == [(Severity.OK, "login")]

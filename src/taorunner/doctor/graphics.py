@@ -240,13 +240,17 @@ def _present_image(machine: Machine, view: EngineView) -> str | None:
     """One that the experiments need, else any of TAO's or of CUDA's."""
     from taorunner.engine.facts import image_names
 
+    missing = machine.missing_images()
+    needed = [image for image in machine.needs.images if missing is not None and image not in missing]
+    if needed:
+        return needed[0]
     try:
         names = image_names(view.engine)
     except TaorunnerError:
         return None
-    needed = [image for image in machine.needs.images if image in names]
-    others = [name for name in names if "/tao" in name or "/cuda" in name or name.startswith("cuda:")]
-    return next(iter([*needed, *others]), None)
+    return next(
+        (name for name in names if "/tao" in name or "/cuda" in name or name.startswith("cuda:")), None
+    )
 
 
 def _refused(machine: Machine, failure: TaorunnerError) -> Finding:

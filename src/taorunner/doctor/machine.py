@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from taorunner import commands
 from taorunner.doctor.needs import Needs
+from taorunner.errors import TaorunnerError
 from taorunner.gpus import Inventory, inventory, with_settings
 from taorunner.project.workspace import Workspace
 
@@ -43,7 +44,7 @@ class Once(Generic[_T]):
         self._question = question
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._answer: _T
+        self._answer: _T | None = None
         self._error: Exception | None = None
 
     def get(self, patience_s: float) -> _T:
@@ -57,6 +58,11 @@ class Once(Generic[_T]):
             raise StillWaitingError
         if self._error is not None:
             raise self._error
+        return cast(_T, self._answer)
+
+    @property
+    def answer(self) -> _T | None:
+        """Without waiting and without asking: None when there is no answer."""
         return self._answer
 
     def _ask(self) -> None:
@@ -148,6 +154,16 @@ class Machine:
         except Exception:  # told by the check "engine", once
             return None
 
+    def missing_images(self) -> tuple[str, ...] | None:
+        """Which of the needed images the engine lacks; None when it does not say."""
+        view = self.engine_or_none()
+        if view is None:
+            return None
+        try:
+            return self.shared("missing images", lambda: _missing_images(view, self.needs))
+        except (StillWaitingError, TaorunnerError):
+            return None
+
     def gpus(self) -> Inventory:
         """Raises StillWaitingError."""
         return self._gpus.get(PATIENCE_S)
@@ -158,6 +174,12 @@ class Machine:
             return self.gpus()
         except StillWaitingError:
             return None
+
+    def close(self) -> None:
+        """Gives the connection to the engine back. A check that is still waiting loses it."""
+        view = self._engine.answer
+        if view is not None:
+            view.engine.api.close()
 
     @property
     def kernel(self) -> str:
@@ -188,6 +210,12 @@ def _usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _missing_images(view: EngineView, needs: Needs) -> tuple[str, ...]:
+    from taorunner.engine.images import find_image
+
+    return tuple(image for image in needs.images if find_image(view.engine, image) is None)
 
 
 def _engine_view() -> EngineView:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from taorunner.doctor.check import Area, Check, error, info, ok, warning
 from taorunner.doctor.machine import PATIENCE_S, Machine, StillWaitingError
-from taorunner.doctor.needs import REGISTRY
+from taorunner.doctor.needs import REGISTRY, registry_of
 from taorunner.doctor.repairs import what_a_restart_ends
 from taorunner.errors import Finding, TaorunnerError
 from taorunner.text import duration
@@ -60,12 +60,19 @@ def _login(machine: Machine, registry: str) -> Iterator[Finding]:
         is_ngc = registry == REGISTRY
         key = f" (user {NGC_USER}, password an API key of {KEY_PAGE})" if is_ngc else ""
         text = f'not logged in at "{_name(registry)}"{key}'
-        yield warning("login-missing", text, how) if is_ngc else info("login-missing", text, how)
+        is_wanted = is_ngc and not _has_all_of(machine, registry)
+        yield (warning if is_wanted else info)("login-missing", text, how)
     elif registry == REGISTRY and login.user not in (NGC_USER, TOKEN_USER):
         text = f'the user of "{_name(registry)}" is the text {NGC_USER}, not "{login.user}"'
         yield warning("login-wrong-user", text, _log_in(machine, registry))
     else:
         yield from _tried(machine, registry, login)
+
+
+def _has_all_of(machine: Machine, registry: str) -> bool:
+    """Whether nothing has to be fetched from that registry."""
+    missing, ours = machine.missing_images(), [i for i in machine.needs.images if registry_of(i) == registry]
+    return bool(ours) and missing is not None and not any(image in missing for image in ours)
 
 
 def _tried(machine: Machine, registry: str, login: Login) -> Iterator[Finding]:
@@ -150,8 +157,12 @@ def look_at_registry(machine: Machine) -> Iterator[Finding]:
         return
     for registry in machine.needs.registries:
         answer = _answer_of(machine, registry)
-        if isinstance(answer, str):
-            text = f'"{_name(registry)}" is not reached from here: {answer}; images that are on the engine need it not'
+        if isinstance(answer, str) and _has_all_of(machine, registry):
+            yield ok(
+                "registry", f'"{_name(registry)}" is not reached from here, and all of its images are there'
+            )
+        elif isinstance(answer, str):
+            text = f'"{_name(registry)}" is not reached from here: {answer}'
             yield info("registry-unreached", text, f"curl -sSI {_url(registry)}")
         else:
             yield ok("registry", f'"{_name(registry)}" answers')

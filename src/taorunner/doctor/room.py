@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from taorunner.doctor.check import Area, Check, error, info, ok, warning
-from taorunner.doctor.machine import EngineView, Machine
+from taorunner.doctor.machine import Machine
 from taorunner.doctor.requirements import (
     GB,
     IMAGE_BYTES,
@@ -19,7 +19,7 @@ from taorunner.doctor.requirements import (
     SMALL_IMAGE_BYTES,
     USUAL_SHM_BYTES,
 )
-from taorunner.errors import Finding, TaorunnerError
+from taorunner.errors import Finding
 from taorunner.text import size
 
 _SPARE_BYTES = 5 * GB
@@ -88,7 +88,7 @@ def look_at_engine_disk(machine: Machine) -> Iterator[Finding]:
         where = "in a virtual machine" if view.facts.is_desktop else "on another machine"
         yield info("disk-engine", f"the engine is {where}: its disk cannot be looked at from here")
         return
-    missing = _missing_images(machine, view)
+    missing = machine.missing_images() or ()
     root = Path(view.facts.data_root)
     try:
         state = machine.disk(_existing(root))
@@ -142,15 +142,6 @@ def look_at_workspace_disk(machine: Machine) -> Iterator[Finding]:
         yield ok("disk-workspace", f"{where} (NVIDIA states a disk of {MIN_DISK_BYTES // GB} GB)")
     else:
         yield ok("disk-workspace", where)
-
-
-def _missing_images(machine: Machine, view: EngineView) -> list[str]:
-    from taorunner.engine.images import find_image
-
-    try:
-        return [image for image in machine.needs.images if find_image(view.engine, image) is None]
-    except TaorunnerError:
-        return []
 
 
 def _for_images(count: int) -> str:
