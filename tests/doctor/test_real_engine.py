@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import rig
 from planted import IMAGE_5, codes, look
 
 from taorunner.doctor.machine import Machine
@@ -84,3 +87,29 @@ def test_the_registry_takes_the_login_or_not(
 def test_a_registry_with_a_password_answers(on_engine: Callable[..., Machine], registry: Any) -> None:
     wanted = needs(f"{registry.address}/nvidia/tao/tao-toolkit:7.0.1-pyt")
     assert codes(look("registry", on_engine(needs=wanted))) == [(Severity.OK, "registry")]
+
+
+def test_a_daemon_that_is_stuck_and_one_that_was_killed(
+    own_engine: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in own_engine.environment().items():
+        monkeypatch.setenv(name, value)
+    daemon = rig.read_state(own_engine.home)["dockerd"]
+    os.kill(daemon, signal.SIGSTOP)
+    try:
+        found, _ = look("engine", Machine(os.environ))
+        assert (found.severity, found.code) == (Severity.ERROR, "engine-hangs")
+    finally:
+        os.kill(daemon, signal.SIGCONT)
+    assert codes(look("engine", Machine(os.environ))) == [(Severity.OK, "engine")]
+    os.kill(daemon, signal.SIGKILL)
+    wait_until_dead(daemon)
+    found, _ = look("engine", Machine(os.environ))
+    assert (found.severity, found.code) == (Severity.ERROR, "engine-down")
+
+
+def wait_until_dead(pid: int) -> None:
+    deadline = time.monotonic() + 20
+    while rig.started_at(pid) is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
