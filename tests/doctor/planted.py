@@ -71,7 +71,7 @@ class Place:
         assert command is not None
         environ = {**self.environ, "PATH": f"{self.bin}:/usr/sbin:/usr/bin:/sbin:/bin"}
         done = subprocess.run(
-            ["sh", "-ec", command], env=environ, capture_output=True, text=True, check=False
+            ["sh", "-ec", command], cwd=self.folder, env=environ, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
 

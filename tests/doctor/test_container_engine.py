@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import threading
@@ -204,8 +205,13 @@ def test_a_rootless_engine(place: Place, stand_in_engine: StandInEngine) -> None
 
 def test_an_engine_that_gives_other_user_ids(place: Place, stand_in_engine: StandInEngine) -> None:
     stand_in_engine.info["SecurityOptions"] = ["name=userns"]
-    _, found = look("engine", place.machine())
+    settings = place.file("etc/docker/daemon.json", '{"debug": true,\n "userns-remap": "default"\n}')
+    _, found = look("engine", place.machine(uid=1000))
     assert (found.severity, found.code) == (Severity.WARNING, "engine-remaps-users")
+    place.recorded("systemctl")
+    place.paste(found.hint)
+    assert json.loads(settings.read_text()) == {"debug": True}
+    assert place.record == ["systemctl restart docker"]
 
 
 def test_a_missing_runtime_is_registered_by_the_repair(place: Place, stand_in_engine: StandInEngine) -> None:
@@ -233,6 +239,17 @@ def test_a_missing_runtime_without_the_toolkit_names_how_to_get_it(
         "nvidia-ctk runtime configure --runtime=docker",
         "systemctl restart docker",
     ]
+
+
+def test_a_repair_that_restarts_the_engine_says_what_it_ends(
+    place: Place, stand_in_engine: StandInEngine
+) -> None:
+    stand_in_engine.info |= {"Runtimes": {}, "ContainersRunning": 2}
+    (found,) = look("runtime", place.machine())
+    assert found.message.endswith(" (a restart of the engine ends the 2 that run)")
+    stand_in_engine.info["LiveRestoreEnabled"] = True
+    (found,) = look("runtime", place.machine())
+    assert found.message.endswith("no GPU in any container")
 
 
 def test_gpus_through_cdi_need_no_runtime(place: Place, stand_in_engine: StandInEngine) -> None:

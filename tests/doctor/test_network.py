@@ -125,6 +125,27 @@ def test_a_broken_credential_helper_is_taken_out_by_the_repair(
     assert logged_in(place) == [(Severity.WARNING, "login-missing")]
 
 
+def test_a_hostile_name_of_a_registry_is_only_a_name_when_the_repair_is_pasted(
+    place: Place, stand_in_engine: StandInEngine
+) -> None:
+    """Whoever wrote experiments.yml is not whoever pastes."""
+    registry = "x.$(touch${IFS}ran)`touch${IFS}ran`'\""
+    needs = Needs(is_known=True, images={f"{registry}/tao:5.0.0-pyt": ("p/e",)})
+    config(place, {"credHelpers": {registry: "desktop"}})
+    place.recorded("docker", "curl", "grep")
+    pasted = 0
+    for _ in range(2):  # first with the broken helper, which the repair takes out, then without a login
+        machine = place.machine(needs=needs)
+        for name in ("login", "registry", "processor", "gpu-in-container"):
+            for finding in look(name, machine):
+                if finding.hint is not None:
+                    place.paste(finding.hint)
+                    pasted += 1
+    assert pasted >= 3
+    assert not (place.folder / "ran").exists()
+    assert json.loads((place.home / ".docker" / "config.json").read_text()) == {"credHelpers": {}}
+
+
 def test_a_helper_that_hangs(place: Place) -> None:
     config(place, {"credsStore": "slow"})
     place.program("docker-credential-slow", "exec /bin/sleep 60")
@@ -232,7 +253,7 @@ def test_a_registry_that_answers_and_one_that_does_not(place: Place, dated_regis
 
 # ---- proxy ----------------------------------------------------------------------------------------------------
 
-PROXY = f"http://me:{SECRET}@proxy.example:3128"
+PROXY = f"http://me:{SECRET}%40@proxy.example:3128"
 
 
 def test_a_proxy_that_the_engine_does_not_know_is_given_to_it(
@@ -250,9 +271,25 @@ def test_a_proxy_that_the_engine_does_not_know_is_given_to_it(
         "mkdir -p /etc/systemd/system/docker.service.d",
         "tee /etc/systemd/system/docker.service.d/proxy.conf",
         "[Service]",
-        f'Environment="HTTP_PROXY={PROXY}" "HTTPS_PROXY={PROXY}" "NO_PROXY=localhost"',
+        f'Environment="HTTP_PROXY={PROXY}" "HTTPS_PROXY={PROXY}" "NO_PROXY=localhost"'.replace("%", "%%"),
         "systemctl daemon-reload",
         "systemctl restart docker",
+    ]
+
+
+def test_without_systemd_the_start_script_gets_the_proxy(
+    place: Place, stand_in_engine: StandInEngine
+) -> None:
+    (place.root / "run/systemd/system").rmdir()
+    place.environ["HTTP_PROXY"] = PROXY
+    (found,) = look("proxy", place.machine(uid=0))
+    place.recorded("service")
+    place.program("tee", 'echo "tee $*" >>"$RECORD"; cat >>"$RECORD"')
+    place.paste(found.hint)
+    assert place.record == [
+        "tee -a /etc/default/docker",
+        f'export HTTP_PROXY="{PROXY}" HTTPS_PROXY="{PROXY}" NO_PROXY=""',
+        "service docker restart",
     ]
 
 

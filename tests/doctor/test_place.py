@@ -70,6 +70,18 @@ def test_a_missing_source_is_made_by_the_repair(place: Place, workspace: Workspa
     assert codes(look("mounts", machine)) == [(Severity.OK, "mounts")]
 
 
+def test_a_hostile_path_is_only_a_path_when_the_repair_is_pasted(
+    place: Place, workspace: Workspace, tmp_path: Path
+) -> None:
+    hostile = tmp_path / f"$(touch {tmp_path.name}-was-run)`touch x`'; touch y #"
+    mounts_file(workspace, (workspace.projects_dir, "/workspace/projects"), (hostile, "/data"))
+    machine = place.machine(workspace=workspace)
+    (found,) = look("mounts", machine)
+    place.paste(found.hint)
+    assert hostile.is_dir()
+    assert codes(look("mounts", machine)) == [(Severity.OK, "mounts")]
+
+
 def test_a_mount_in_a_mount_needs_a_folder(place: Place, workspace: Workspace, tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import shlex
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from taorunner.doctor.repairs import (
     service,
     user_name,
     what_a_restart_ends,
+    without_json_key,
 )
 from taorunner.doctor.requirements import DOCKER, DOCKER_7, DOCKER_API, TOOLKIT, TOOLKIT_7, is_older
 from taorunner.errors import Finding, TaorunnerError
@@ -78,11 +80,12 @@ def _other_users(machine: Machine, view: EngineView) -> Iterator[Finding]:
             " && systemctl --user restart docker",
         )
         return
+    settings = machine.path("etc/docker/daemon.json")
     yield warning(
         "engine-remaps-users",
         "the engine gives containers other user ids (userns-remap): results would not be yours"
         f"{what_a_restart_ends(machine)}",
-        f"{machine.sudo}sed -i.before '/\"userns-remap\"/d' /etc/docker/daemon.json && {service(machine, 'restart')}",
+        f"{without_json_key(machine, settings, 'userns-remap')} && {service(machine, 'restart')}",
     )
 
 
@@ -126,8 +129,8 @@ def _no_permission(machine: Machine, socket: Path) -> Finding:
         group = "docker"
         commands = [
             f"{machine.sudo}groupadd -f docker",
-            f'{machine.sudo}chgrp docker "{socket}"',
-            f'{machine.sudo}chmod g+rw "{socket}"',
+            f"{machine.sudo}chgrp docker {shlex.quote(str(socket))}",
+            f"{machine.sudo}chmod g+rw {shlex.quote(str(socket))}",
             f"{machine.sudo}usermod -aG docker {user}",
             "newgrp docker",
         ]

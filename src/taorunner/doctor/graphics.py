@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pwd
+import shlex
 import sys
 from collections.abc import Iterator
 
@@ -219,7 +220,7 @@ def look_inside_a_container(machine: Machine) -> Iterator[Finding]:
     if image is None:
         wanted = next(iter(machine.needs.images), "nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt")
         text = "whether a container sees the GPUs is not known: no image of TAO is here to look with"
-        yield info("gpu-in-container", text, f"docker pull {wanted}")
+        yield info("gpu-in-container", text, f"docker pull {shlex.quote(wanted)}")
         return
     try:
         seen = look_inside(view.engine, image, patience_s=_PROBE_PATIENCE_S)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from taorunner.doctor.check import Area, Check, error, info, ok, warning
 from taorunner.doctor.machine import PATIENCE_S, Machine, StillWaitingError
 from taorunner.doctor.needs import REGISTRY, registry_of
-from taorunner.doctor.repairs import what_a_restart_ends
+from taorunner.doctor.repairs import service, what_a_restart_ends, without_json_key
 from taorunner.errors import Finding, TaorunnerError
 from taorunner.text import duration
 
@@ -30,11 +30,15 @@ _BAD_SKEW_S = 300
 """Tokens of registries live for five minutes."""
 _FIRST_YEAR, _LAST_YEAR = 2025, 2100
 _LOCAL = ("localhost", "127.0.0.1", "::1")
-_SET_PROXY = """\
+_PROXY_OF_SERVICE = """\
 {sudo}mkdir -p /etc/systemd/system/docker.service.d
-printf '[Service]\\nEnvironment="HTTP_PROXY=%s" "HTTPS_PROXY=%s" "NO_PROXY=%s"\\n' {values} | \
+printf '[Service]\\nEnvironment="HTTP_PROXY=%s" "HTTPS_PROXY=%s" "NO_PROXY=%s"\\n' {values} | sed 's/%/%%/g' | \
 {sudo}tee /etc/systemd/system/docker.service.d/proxy.conf >/dev/null
-{sudo}systemctl daemon-reload && {sudo}systemctl restart docker"""
+{sudo}systemctl daemon-reload && {restart}"""
+_PROXY_OF_SCRIPT = """\
+printf 'export HTTP_PROXY="%s" HTTPS_PROXY="%s" NO_PROXY="%s"\\n' {values} | {sudo}tee -a /etc/default/docker >/dev/null
+{restart}"""
+"""With the shell's own variables: a password in them is not shown. systemd takes a % for something of its own."""
 
 
 def look_at_login(machine: Machine) -> Iterator[Finding]:
@@ -54,7 +58,7 @@ def _login(machine: Machine, registry: str) -> Iterator[Finding]:
         yield error("login-broken-file", text, f"mv {_quoted(file)} {_quoted(file)}.broken")
     elif login.stored is Stored.BROKEN_HELPER:
         text = f'the credential helper of "{_name(registry)}" does not work, so nothing can be pulled: {login.problem}'
-        yield error("login-broken-helper", text, _without_helper(file, login.key, registry))
+        yield error("login-broken-helper", text, _without_helper(machine, login.key, registry))
     elif login.stored is Stored.NONE:
         how = _log_in(machine, registry)
         is_ngc = registry == REGISTRY
@@ -98,21 +102,16 @@ def _tried(machine: Machine, registry: str, login: Login) -> Iterator[Finding]:
 def _log_in(machine: Machine, registry: str) -> str:
     """Through a pipe where the key is known already: neither the shell's history nor ``ps`` shows it."""
     if registry != REGISTRY:
-        return f"docker login {registry}" if not registry.startswith("http") else "docker login"
+        return f"docker login {shlex.quote(registry)}" if not registry.startswith("http") else "docker login"
     for name in _KEY_VARIABLES:
         if machine.environ.get(name):
             return f"printenv {name} | docker login {registry} --username '{NGC_USER}' --password-stdin"
     return f"docker login {registry} --username '{NGC_USER}'"
 
 
-def _without_helper(file: Path, key: str, registry: str) -> str:
-    """Takes the helper out of config.json, keeping everything else and a copy of how it was."""
-    path = _quoted(file)
-    remove = 'c.pop("credsStore")' if key == "credsStore" else f'c["credHelpers"].pop("{registry}")'
-    program = (
-        f'import json,sys; p=sys.argv[1]; c=json.load(open(p)); {remove}; json.dump(c,open(p,"w"),indent=1)'
-    )
-    return f"cp {path} {path}.before && python3 -c {shlex.quote(program)} {path}"
+def _without_helper(machine: Machine, key: str, registry: str) -> str:
+    keys = (key, registry) if key == "credHelpers" else (key,)
+    return without_json_key(machine, _docker_config(machine), *keys)
 
 
 def look_at_clock(machine: Machine) -> Iterator[Finding]:
@@ -136,7 +135,7 @@ def look_at_clock(machine: Machine) -> Iterator[Finding]:
 
 
 def _from_http(machine: Machine) -> str:
-    return f'{machine.sudo}date -s "$(curl -sI https://{REGISTRY} | grep -i "^date:" | cut -d" " -f2- | tr -d "\\r")"'
+    return f'{machine.sudo}date -s "$(curl -skI https://{REGISTRY} | grep -i "^date:" | cut -d" " -f2- | tr -d "\\r")"'
 
 
 def _other_clocks(machine: Machine) -> Iterator[tuple[str, datetime]]:
@@ -163,7 +162,7 @@ def look_at_registry(machine: Machine) -> Iterator[Finding]:
             )
         elif isinstance(answer, str):
             text = f'"{_name(registry)}" is not reached from here: {answer}'
-            yield info("registry-unreached", text, f"curl -sSI {_url(registry)}")
+            yield info("registry-unreached", text, f"curl -sSI {shlex.quote(_url(registry))}")
         else:
             yield ok("registry", f'"{_name(registry)}" answers')
 
@@ -227,7 +226,9 @@ def look_at_proxy(machine: Machine) -> Iterator[Finding]:
         values = " ".join(f'"${name}"' for name in names)
         text = "this shell goes through a proxy, the engine does not: it may reach no registry"
         text += what_a_restart_ends(machine)
-        yield warning("proxy-not-engine", text, _SET_PROXY.format(sudo=machine.sudo, values=values))
+        shape = _PROXY_OF_SERVICE if machine.has_systemd else _PROXY_OF_SCRIPT
+        repair = shape.format(sudo=machine.sudo, values=values, restart=service(machine, "restart"))
+        yield warning("proxy-not-engine", text, repair)
     elif view.facts.has_proxy and not ours:
         text = "the engine goes through a proxy, this shell does not: pretrained models may not be reached"
         get = "docker info --format '{{.HTTPSProxy}}'"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 import shlex
 import time
 from collections.abc import Iterator, Sequence
@@ -54,7 +55,9 @@ def look_at_mounts(machine: Machine) -> Iterator[Finding]:
 
 
 def _as_command(hint: str | None) -> str | None:
-    return hint if hint is None else hint.removeprefix("make it with: ")
+    """What the mounts file's reader proposes, as a shell takes it: the path is not ours."""
+    made = re.fullmatch(r'make it with: mkdir -p "(.*)"', hint or "", re.DOTALL)
+    return hint if made is None else f"mkdir -p {shlex.quote(made[1])}"
 
 
 def _misfits(machine: Machine, workspace: Workspace, mounts: Mounts) -> Iterator[Finding]:
@@ -63,7 +66,8 @@ def _misfits(machine: Machine, workspace: Workspace, mounts: Mounts) -> Iterator
         kind = _closed_system(machine, source)
         if kind is not None:
             text = f'"{source}" lies on {kind}, where the engine may not look: mount that with allow_other'
-            hint = f"{machine.sudo}sed -i.before 's/^#user_allow_other/user_allow_other/' /etc/fuse.conf"
+            file = machine.path("etc/fuse.conf")
+            hint = f"{machine.sudo}sed -i.before 's/^#user_allow_other/user_allow_other/' {file}"
             yield _at(mounts, error("mount-closed", text, hint))
         elif not source.is_dir():
             if source.exists() and not os.access(source, os.R_OK):

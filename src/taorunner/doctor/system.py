@@ -70,7 +70,9 @@ def look_at_processor(machine: Machine) -> Iterator[Finding]:
     if name.lower() not in ("aarch64", "arm64"):
         text = f"TAO's images are made for x86-64, this is {name}"
     image = next(iter(machine.needs.images), "nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt")
-    yield warning("processor-not-x86", text, f"docker manifest inspect {image} | grep architecture")
+    yield warning(
+        "processor-not-x86", text, f"docker manifest inspect {shlex.quote(image)} | grep architecture"
+    )
 
 
 def look_at_wsl(machine: Machine) -> Iterator[Finding]:
@@ -81,7 +83,7 @@ def look_at_wsl(machine: Machine) -> Iterator[Finding]:
         yield error(
             "wsl-1",
             "this is WSL 1, which runs neither containers nor GPUs",
-            f"wsl.exe --set-version {name} 2",
+            f"wsl.exe --set-version {shlex.quote(name)} 2",
         )
         return
     yield ok("wsl", "WSL 2: the NVIDIA driver is the one of Windows, none may be installed in here")
