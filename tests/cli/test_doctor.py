@@ -98,6 +98,16 @@ def test_a_driver_that_does_not_work(
     assert hint is not None and hint.endswith(hint_end)
 
 
+def test_a_driver_that_hangs_hangs_nobody(cli: Cli, workspace: Path, fake_nvml: Nvml) -> None:
+    environ = {**fake_nvml(1), "FAKE_NVML_HANGS_S": "100"}
+    began = time.monotonic()
+    done = cli("doctor", *GPU_CHECKS, cwd=workspace, env=environ)
+    assert time.monotonic() - began < 15
+    ((severity, code, hint),) = told(done)
+    assert (severity, code, done.code) == ("error", "driver-hangs", 4)
+    assert hint is not None and hint.endswith("reboot")
+
+
 def test_good_gpus_with_nobody_on_them(cli: Cli, workspace: Path, fake_nvml: Nvml) -> None:
     environ = {**fake_nvml(2, driver="580.65.06"), "FAKE_NVML_PERSISTENCE": "1"}
     done = cli("doctor", *GPU_CHECKS, cwd=workspace, env=environ)

@@ -52,12 +52,6 @@ def look_at_system(machine: Machine) -> Iterator[Finding]:
 def look_at_python(machine: Machine) -> Iterator[Finding]:
     version = ".".join(str(part) for part in sys.version_info[:3])
     yield ok("python", f"Python {version} at {sys.executable}")
-    if sys.prefix == sys.base_prefix and machine.is_root and "VIRTUAL_ENV" not in machine.environ:
-        yield info(
-            "python-shared",
-            "taorunner shares root's Python with the system: an update of either may break the other",
-            "pipx install taorunner",
-        )
 
 
 def look_at_processor(machine: Machine) -> Iterator[Finding]:
