@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
 import socket
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from planted import FEDORA, IMAGE_7, Place, StandInEngine, codes, look
+from planted import FEDORA, IMAGE_7, Place, StandInEngine, as_another_user, codes, look
 
 from taorunner.doctor.needs import Needs
 from taorunner.errors import Finding, Severity
@@ -64,59 +66,48 @@ def test_a_socket_that_nobody_listens_on(place: Place) -> None:
     assert (found.severity, found.code) == (Severity.ERROR, "engine-down")
 
 
-def test_a_socket_that_is_somebody_elses(place: Place) -> None:
-    """The system's own refusal: asked by another uid, in a process of its own."""
+@pytest.fixture
+def closed_socket() -> Iterator[Path]:
+    """A socket with a listener that only root and a group may use. In /tmp: another uid must come as far."""
     if os.geteuid() != 0:
         pytest.skip("only root can be somebody else")
-    listening = socket.socket(socket.AF_UNIX)
     path = Path(f"/tmp/taor-doctor-{os.getpid()}.sock")
-    listening.bind(str(path))
-    listening.listen()
-    try:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
         path.chmod(0o660)
-        found = as_another_user(place, path)
-        assert found.code == "engine-permission"
-        assert (
-            found.message
-            == f'"somebody" may not use the docker engine at "{path}": not in the group "docker"'
-        )
-        place.recorded("groupadd", "chgrp", "chmod", "usermod", "newgrp")
-        place.paste(found.hint)
-        assert place.record == [
-            "groupadd -f docker",
-            f"chgrp docker {path}",
-            f"chmod g+rw {path}",
-            "usermod -aG docker somebody",
-            "newgrp docker",
-        ]
-    finally:
-        listening.close()
-        path.unlink()
+        yield path
+    path.unlink()
 
 
-def as_another_user(place: Place, path: Path) -> Finding:
-    """The first finding of the check "engine", as uid 1234 has it."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
-        try:
-            os.environ["DOCKER_HOST"] = place.environ["DOCKER_HOST"] = f"unix://{path}"
-            import taorunner.engine.facts  # noqa: F401 (what Python still has to load may lie in root's folders)
+def test_a_socket_of_root_alone_is_given_to_the_group_docker(place: Place, closed_socket: Path) -> None:
+    found = as_another_user(place, "engine", host=f"unix://{closed_socket}")[0]
+    assert (found.severity, found.code) == (Severity.ERROR, "engine-permission")
+    text = f'"somebody" may not use the docker engine at "{closed_socket}": not in the group "docker"'
+    assert found.message == text
+    place.recorded("groupadd", "chgrp", "chmod", "usermod", "newgrp")
+    place.paste(found.hint)
+    assert place.record == [
+        "groupadd -f docker",
+        f"chgrp docker {closed_socket}",
+        f"chmod g+rw {closed_socket}",
+        "usermod -aG docker somebody",
+        "newgrp docker",
+    ]
 
-            os.setgroups([])
-            os.setgid(1234)
-            os.setuid(1234)
-            found = look("engine", place.machine(uid=1234))[0]
-            os.write(writing, repr((found.severity.value, found.code, found.message, found.hint)).encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        text = pipe.read()
-    os.waitpid(child, 0)
-    severity, code, message, hint = eval(text)
-    return Finding(Severity(severity), code, message, hint)
+
+def test_somebody_outside_of_the_sockets_group_is_put_into_it(place: Place, closed_socket: Path) -> None:
+    os.chown(closed_socket, 0, grp.getgrnam("daemon").gr_gid)
+    found = as_another_user(place, "engine", host=f"unix://{closed_socket}")[0]
+    assert found.hint == "sudo usermod -aG daemon somebody && newgrp daemon"
+
+
+def test_somebody_who_was_put_into_the_group_after_the_login(place: Place, closed_socket: Path) -> None:
+    os.chown(closed_socket, 0, grp.getgrnam("daemon").gr_gid)
+    place.file("etc/group", "root:x:0:\ndaemon:x:1:anna,somebody\n")
+    found = as_another_user(place, "engine", host=f"unix://{closed_socket}")[0]
+    assert found.message.endswith(': in the group "daemon", but logged in before that')
+    assert found.hint == "newgrp daemon"
 
 
 def test_an_engine_that_hangs(place: Place, stand_in_engine: StandInEngine) -> None:

@@ -90,7 +90,6 @@ class Machine:
     root: Path = Path("/")
     uid: int = field(default_factory=os.getuid)
     gid: int = field(default_factory=os.getgid)
-    groups: tuple[int, ...] = field(default_factory=lambda: tuple(os.getgroups()))
     workspace: Workspace | None = None
     needs: Needs = field(default_factory=Needs)
     offline: bool = False
