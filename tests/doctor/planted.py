@@ -97,6 +97,7 @@ class StandInEngine:
 
     path: Path
     api: str = "1.43"
+    server: str = "Docker/24.0.7 (linux)"
     info: dict[str, Any] = field(default_factory=dict)
     images: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     hangs: threading.Event | None = None

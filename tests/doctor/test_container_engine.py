@@ -303,3 +303,8 @@ def test_no_engine_is_told_once_and_not_by_every_check(place: Place) -> None:
     assert look("runtime", place.machine()) == []
     assert look("disk-engine", place.machine()) == []
     assert look("gpu-in-container", place.machine()) == []
+
+
+def test_podman_answers_and_leaves_gpus_out(place: Place, stand_in_engine: StandInEngine) -> None:
+    stand_in_engine.server = "Libpod/4.3.1 (linux)"
+    assert codes(look("engine", place.machine())) == [(Severity.WARNING, "engine-podman")]

@@ -163,6 +163,14 @@ def test_a_broken_file_is_moved_aside_by_the_repair(text: str, place: Place) -> 
     assert logged_in(place) == [(Severity.WARNING, "login-missing")]
 
 
+def test_a_login_that_cannot_be_tried(place: Place, stand_in_engine: StandInEngine) -> None:
+    """This engine cannot log in anywhere."""
+    config(place, {"auths": {"nvcr.io": auth("$oauthtoken")}})
+    (found,) = look("login", place.machine(needs=NGC))
+    assert (found.severity, found.code) == (Severity.INFO, "login-untried")
+    assert SECRET not in repr(found)
+
+
 def test_experiments_without_containers_need_no_login(place: Place) -> None:
     assert look("login", place.machine(needs=Needs(is_known=True))) == []
 

@@ -132,6 +132,21 @@ def test_results_that_cannot_be_written_are_given_back_by_the_repair(
 
 
 @only_root
+def test_a_source_that_i_may_not_read(place: Place, workspace: Workspace, tmp_path: Path) -> None:
+    for path in (workspace.root, *workspace.root.rglob("*")):
+        os.chown(path, ANOTHER, ANOTHER)
+    closed = tmp_path / "closed data"
+    closed.mkdir()
+    mounts_file(workspace, (workspace.projects_dir, "/workspace/projects"), (closed, "/data"))
+    place.program("sudo", 'exec "$@"')
+    closed.chmod(0o700)
+    (found,) = as_another_user(place, "mounts", workspace=workspace)
+    assert (found.severity, found.code) == (Severity.ERROR, "mount-unreadable")
+    place.paste(found.hint)
+    assert codes(as_another_user(place, "mounts", workspace=workspace)) == [(Severity.OK, "mounts")]
+
+
+@only_root
 def test_a_folder_of_mine_that_i_closed(place: Place, workspace: Workspace) -> None:
     for path in (workspace.root, *workspace.root.rglob("*")):
         os.chown(path, ANOTHER, ANOTHER)
