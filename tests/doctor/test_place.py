@@ -182,6 +182,32 @@ def test_files_of_root_are_given_back_and_nothing_else(place: Place, workspace: 
 
 
 @only_root
+def test_of_one_project_only_that_project_is_looked_at(
+    place: Place, workspace_factory: Callable[..., Path]
+) -> None:
+    """Others may share the workspace."""
+    workspace = Workspace(workspace_factory(EXPERIMENTS))
+    workspace_factory(EXPERIMENTS, project="of_a_colleague")
+    for path in (workspace.root, *workspace.root.rglob("*")):
+        os.chown(path, ANOTHER, ANOTHER)
+    theirs = workspace.project("of_a_colleague").models_dir
+    os.chown(theirs, 0, 0)
+    theirs.chmod(0o700)
+    for projects, expected in (
+        (("example_01",), [(Severity.OK, "mounts"), (Severity.OK, "owners")]),
+        (
+            ("example_01", "of_a_colleague"),
+            [(Severity.ERROR, "mount-not-writable"), (Severity.WARNING, "owners-root")],
+        ),
+    ):
+        doors = {"workspace": workspace, "needs": Needs(is_known=True, projects=projects)}
+        found = [
+            finding for name in ("mounts", "owners") for finding in as_another_user(place, name, **doors)
+        ]
+        assert codes(found) == expected
+
+
+@only_root
 def test_one_file_of_root_is_one(place: Place, workspace: Workspace) -> None:
     for path in (workspace.root, *workspace.root.rglob("*")):
         os.chown(path, ANOTHER, ANOTHER)

@@ -79,18 +79,14 @@ def _misfits(machine: Machine, workspace: Workspace, mounts: Mounts) -> Iterator
             yield _at(
                 mounts, error("mount-unreadable", f'"{source}" cannot be read', _give_back(machine, source))
             )
-    writable = [workspace.projects_dir, workspace.state_dir, *_results(workspace)]
-    for folder in writable:
-        if folder.is_dir() and not os.access(folder, os.W_OK):
-            text = f'"{folder}" cannot be written, so no run can leave results there'
-            yield error("mount-not-writable", text, _give_back(machine, folder))
+    yield from _read_only(machine, workspace)
     yield from _nested(mounts)
     view = machine.engine_or_none()
     if view is not None and view.facts.data_root is not None and str(view.facts.data_root).startswith(_SNAP):
         outside = [source for source in sources if not source.is_relative_to("/home")]
         for source in outside:
             text = f'docker comes from snap and sees nothing outside /home: "{source}" is empty in containers'
-            yield error("mount-snap", text, f"{machine.sudo}snap remove docker")
+            yield error("mount-snap", text, f"cp -a {shlex.quote(str(source))} ~/")
 
 
 def _nested(mounts: Mounts) -> Iterator[Finding]:
@@ -113,12 +109,20 @@ def _around(entry: MountEntry, entries: Sequence[MountEntry]) -> MountEntry | No
     return max(inside, key=lambda other: len(other.destination), default=None)
 
 
-def _results(workspace: Workspace) -> list[Path]:
-    folders = []
-    for name in workspace.project_names():
+def _read_only(machine: Machine, workspace: Workspace) -> Iterator[Finding]:
+    """Folders that runs write into; another's project is another's matter where one was named."""
+    records = workspace.state_dir if workspace.state_dir.is_dir() else workspace.root
+    if not os.access(records, os.W_OK):
+        text = f'"{records}" cannot be written, so no run can be recorded'
+        yield error("mount-not-writable", text, _give_back(machine, records))
+    for name in machine.needs.projects or workspace.project_names():
         paths = workspace.project(name)
-        folders += [paths.root, paths.data_dir, paths.models_dir]
-    return folders
+        if paths.models_dir.is_dir() and not os.access(paths.models_dir, os.W_OK):
+            text = f'"{paths.models_dir}" cannot be written, so no run can leave results there'
+            yield error("mount-not-writable", text, _give_back(machine, paths.models_dir))
+        if paths.data_dir.is_dir() and not os.access(paths.data_dir, os.W_OK):
+            text = f'"{paths.data_dir}" cannot be written, so no conversion can leave records there'
+            yield warning("mount-not-writable", text, _give_back(machine, paths.data_dir))
 
 
 def _closed_system(machine: Machine, source: Path) -> str | None:
@@ -147,7 +151,7 @@ def look_at_owners(machine: Machine) -> Iterator[Finding]:
         return
     folders = [
         folder
-        for folder in (workspace.projects_dir, workspace.repositories_dir, workspace.state_dir)
+        for folder in (*_projects(machine, workspace), workspace.repositories_dir, workspace.state_dir)
         if folder.is_dir()
     ]
     found, seen, is_whole = _files_of_root(folders)
@@ -165,6 +169,12 @@ def look_at_owners(machine: Machine) -> Iterator[Finding]:
         text.replace("folder in the workspace belong", "folder in the workspace belongs"),
         repair,
     )
+
+
+def _projects(machine: Machine, workspace: Workspace) -> list[Path]:
+    names = machine.needs.projects
+    is_all = not names or set(names) == set(workspace.project_names())
+    return [workspace.projects_dir] if is_all else [workspace.project(name).root for name in names]
 
 
 def _owner(machine: Machine, workspace: Workspace) -> tuple[int, int] | None:
