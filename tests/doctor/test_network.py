@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -259,6 +260,20 @@ def test_a_registry_that_answers_and_one_that_does_not(place: Place, dated_regis
     assert "connection refused" in found.message
 
 
+def test_something_that_speaks_no_http(place: Place) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def talk() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+        threading.Thread(target=talk, daemon=True).start()
+        registry = {"address": f"127.0.0.1:{server.getsockname()[1]}"}
+        assert codes(look("registry", clocked(place, registry))) == [(Severity.INFO, "registry-unreached")]
+
+
 # ---- proxy ----------------------------------------------------------------------------------------------------
 
 PROXY = f"http://me:{SECRET}%40@proxy.example:3128"
@@ -302,8 +317,16 @@ def test_without_systemd_the_start_script_gets_the_proxy(
 
 
 def test_a_proxy_that_only_the_engine_has(place: Place, stand_in_engine: StandInEngine) -> None:
-    stand_in_engine.info["HttpsProxy"] = "http://xxxxx:xxxxx@proxy.example:3128"
-    assert codes(look("proxy", place.machine())) == [(Severity.WARNING, "proxy-not-here")]
+    stand_in_engine.info["HttpsProxy"] = "http://proxy.example:3128"
+    (found,) = look("proxy", place.machine())
+    assert (found.severity, found.code) == (Severity.WARNING, "proxy-not-here")
+    assert found.hint == "export HTTPS_PROXY=http://proxy.example:3128"
+
+
+def test_a_proxy_whose_password_the_engine_hides(place: Place, stand_in_engine: StandInEngine) -> None:
+    stand_in_engine.info["HttpProxy"] = "http://xxxxx:xxxxx@proxy.example:3128"
+    (found,) = look("proxy", place.machine())
+    assert (found.code, found.hint) == ("proxy-not-here", None)
 
 
 def test_a_proxy_on_both_sides_and_on_none(place: Place, stand_in_engine: StandInEngine) -> None:

@@ -241,6 +241,6 @@ def _group_name(gid: int) -> str:
 
 CHECKS = (
     Check("engine", Area.ENGINE, look_at_engine),
-    Check("toolkit", Area.ENGINE, look_at_toolkit, limit_s=6.0),
+    Check("toolkit", Area.ENGINE, look_at_toolkit, limit_s=8.0),
     Check("runtime", Area.ENGINE, look_at_runtime),
 )

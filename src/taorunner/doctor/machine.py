@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-PATIENCE_S = 2.5
+PATIENCE_S = 3.0
 """For a program, the engine or the driver: whoever takes longer is said to hang."""
 _NVIDIA = "0x10de"
 _SYSTEM_PATH = ("usr/local/sbin", "usr/sbin", "sbin")
@@ -144,6 +144,8 @@ class Machine:
 
     def engine(self) -> EngineView:
         """Raises StillWaitingError, MachineError or EngineRefusedError."""
+        import taorunner.engine.facts  # noqa: F401 (docker-py takes 0.2 s to load, and that is not the engine's fault)
+
         return self._engine.get(PATIENCE_S)
 
     def engine_or_none(self) -> EngineView | None:
@@ -218,7 +220,7 @@ def _missing_images(view: EngineView, needs: Needs) -> tuple[str, ...]:
 
 
 def _engine_view() -> EngineView:
-    from taorunner.engine.client import connect  # docker-py takes 0.2 s to load, beside the other checks
+    from taorunner.engine.client import connect
     from taorunner.engine.facts import read_facts
 
     engine = connect()
