@@ -13,9 +13,10 @@ import pytest
 import rig
 from planted import IMAGE_5, codes, look
 
-from taorunner.doctor.machine import Machine
+from taorunner.doctor.machine import Machine, Once
 from taorunner.doctor.needs import Needs
 from taorunner.errors import Severity
+from taorunner.gpus import Gpu, Inventory
 
 
 @pytest.fixture
@@ -50,6 +51,15 @@ def test_a_container_of_a_needed_image_sees_the_gpus(
     (found,) = look("gpu-in-container", on_engine(needs=needs(IMAGE_5, image)))
     assert (found.severity, found.message) == (Severity.OK, f'a container of "{image}" sees 2 GPUs')
     assert left(engine) == ""
+
+
+def test_a_container_that_sees_less_than_the_machine_has(
+    on_engine: Callable[..., Machine], tao_image: Callable[..., str]
+) -> None:
+    three = Inventory(tuple(Gpu(index, f"GPU-{index}", "H100") for index in range(3)), driver="580")
+    (found,) = look("gpu-in-container", on_engine(needs=needs(tao_image("pyt_7")), _gpus=Once(lambda: three)))
+    assert (found.severity, found.code) == (Severity.WARNING, "gpu-not-in-container")
+    assert found.message.endswith(" sees 2 GPUs of 3")
 
 
 def test_an_image_in_which_nothing_of_the_driver_arrives(

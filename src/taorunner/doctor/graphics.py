@@ -229,7 +229,12 @@ def look_inside_a_container(machine: Machine) -> Iterator[Finding]:
         return
     if seen.gpus:
         count = "one GPU" if len(seen.gpus) == 1 else f"{len(seen.gpus)} GPUs"
-        yield ok("gpu-in-container", f'a container of "{image}" sees {count}')
+        here = None if view.is_remote else machine.gpus_or_none()
+        if here is not None and len(seen.gpus) < len(here.gpus):
+            text = f'a container of "{image}" sees {count} of {len(here.gpus)}'
+            yield warning("gpu-not-in-container", text, "nvidia-container-cli --load-kmods info")
+        else:
+            yield ok("gpu-in-container", f'a container of "{image}" sees {count}')
         return
     said = seen.words.splitlines()[-1] if seen.words else f"nvidia-smi ended with code {seen.exit_code}"
     repair = register_runtime(machine) if machine.program("nvidia-ctk") else install_toolkit(machine)
