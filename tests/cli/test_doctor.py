@@ -139,7 +139,7 @@ def test_somebody_else_is_on_a_gpu(cli: Cli, workspace: Path, fake_nvml: Nvml) -
     environ = fake_nvml(2, used_mib=[0, 4096], processes={1: {os.getpid(): 4096, 99999999: 1}})
     done = cli("doctor", "--only", "gpu-foreign", "--json", cwd=workspace, env=environ)
     (found,) = done.json
-    assert (found["severity"], found["code"]) == ("warning", "gpu-foreign")
+    assert (found["severity"], found["code"]) == ("warning", "gpu-in-use")
     assert found["hint"] == f"ps -o pid,user,etime,args -p {os.getpid()},99999999"
     name = Path("/proc/self/comm").read_text().strip()
     assert (

@@ -156,5 +156,5 @@ def test_disk_under_the_workspace(
 
 def test_a_workspace_that_went_away(place: Place) -> None:
     (found,) = look("disk-workspace", place.machine(workspace=Workspace(place.folder / "gone")))
-    assert (found.severity, found.code) == (Severity.ERROR, "disk-workspace")
+    assert (found.severity, found.code) == (Severity.ERROR, "disk-workspace-gone")
     assert found.message.endswith("no such file or directory")

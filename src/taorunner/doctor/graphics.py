@@ -180,7 +180,7 @@ def look_for_foreigners(machine: Machine) -> Iterator[Finding]:
             used = f" ({gpu.memory_used_bytes / GB:.1f} GB taken)" if gpu.memory_used_bytes else ""
             pids = ",".join(str(process.pid) for process in gpu.processes)
             text = f"GPU {gpu.index} is in use by others{used}: {people}"
-            yield warning("gpu-foreign", text, f"ps -o pid,user,etime,args -p {pids}")
+            yield warning("gpu-in-use", text, f"ps -o pid,user,etime,args -p {pids}")
     if not told:
         yield ok("gpu-foreign", "nobody else is on the GPUs")
 

@@ -121,7 +121,8 @@ def look_at_workspace_disk(machine: Machine) -> Iterator[Finding]:
         state = machine.disk(place)
     except OSError as failure:
         yield error(
-            "disk-workspace", f'"{place}" cannot be looked at: {(failure.strerror or str(failure)).lower()}'
+            "disk-workspace-gone",
+            f'"{place}" cannot be looked at: {(failure.strerror or str(failure)).lower()}',
         )
         return
     free, whole = state.f_bavail * state.f_frsize, state.f_blocks * state.f_frsize
