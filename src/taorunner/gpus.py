@@ -8,6 +8,12 @@ from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 
+NO_PACKAGE = "the Python package nvidia-ml-py is not installed"
+NO_DRIVER = "there is no NVIDIA driver on this machine (libnvidia-ml.so.1 is not found)"
+NOT_LOADED = "the NVIDIA driver is installed and not loaded"
+MISMATCH = "the NVIDIA driver and its library have different versions: reboot after a driver update"
+NO_PERMISSION = "the NVIDIA driver may not be used by this user"
+
 
 @dataclass(frozen=True, slots=True)
 class GpuProcess:
@@ -55,7 +61,7 @@ def inventory() -> Inventory:
     try:
         import pynvml
     except ImportError:
-        return Inventory(reason="the Python package nvidia-ml-py is not installed")
+        return Inventory(reason=NO_PACKAGE)
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
@@ -164,11 +170,11 @@ def _text(value: str | bytes) -> str:
 def _reason(nvml: Any, error: Any) -> str:
     code = getattr(error, "value", None)
     if code == nvml.NVML_ERROR_LIBRARY_NOT_FOUND:
-        return "there is no NVIDIA driver on this machine (libnvidia-ml.so.1 is not found)"
+        return NO_DRIVER
     if code == nvml.NVML_ERROR_DRIVER_NOT_LOADED:
-        return "the NVIDIA driver is installed and not loaded"
+        return NOT_LOADED
     if code == nvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH:
-        return "the NVIDIA driver and its library have different versions: reboot after a driver update"
+        return MISMATCH
     if code == nvml.NVML_ERROR_NO_PERMISSION:
-        return "the NVIDIA driver may not be used by this user"
+        return NO_PERMISSION
     return f"the NVIDIA driver does not answer: {str(error).lower()}"

@@ -94,6 +94,7 @@ def test_a_broken_context_file(config: Path, monkeypatch: pytest.MonkeyPatch, te
         ("tcp://127.0.0.1:1", 'no docker engine answers at "tcp://127.0.0.1:1"'),
         ("tcp://nosuch.invalid:2375", 'no docker engine answers at "tcp://nosuch.invalid:2375"'),
         ("bogus://x", '"bogus://x" is not an address of a docker engine'),
+        ("npipe://x", '"npipe://x" is not an address of a docker engine'),
         ("tcp://:", '"tcp://:" is not an address of a docker engine'),
         ("ssh://-oProxyCommand=x", '"ssh://-oProxyCommand=x" is not an address of a docker engine'),
         ("ssh://host:port", '"ssh://host:port" is not an address of a docker engine'),

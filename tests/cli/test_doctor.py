@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import Cli, Done
+from command_line import CALLER, Cli, Done
 
 GPU_CHECKS = ("--only", "driver,gpu,gpu-foreign", "--offline", "--json")
 Nvml = Callable[..., dict[str, str]]
@@ -79,7 +81,7 @@ def test_the_driver_is_judged_by_image(
     if expected[0][0] == "error":
         needing = [f["message"] for f in done.json]
         assert needing[-1] == (
-            f'NVIDIA driver {driver} is older than 580, which "nvcr.io/nvidia/tao/tao-toolkit:7.0.1-pyt" needs'
+            f'NVIDIA driver {driver} is older than 580, needed by "nvcr.io/nvidia/tao/tao-toolkit:7.0.1-pyt"'
         )
 
 
@@ -94,6 +96,16 @@ def test_a_driver_that_does_not_work(
     ((severity, found, hint),) = told(done)
     assert (severity, found, done.code) == ("error", code, 4)
     assert hint is not None and hint.endswith(hint_end)
+
+
+def test_a_driver_that_hangs_hangs_nobody(cli: Cli, workspace: Path, fake_nvml: Nvml) -> None:
+    environ = {**fake_nvml(1), "FAKE_NVML_HANGS_S": "100"}
+    began = time.monotonic()
+    done = cli("doctor", *GPU_CHECKS, cwd=workspace, env=environ)
+    assert time.monotonic() - began < 15
+    ((severity, code, hint),) = told(done)
+    assert (severity, code, done.code) == ("error", "driver-hangs", 4)
+    assert hint is not None and hint.endswith("reboot")
 
 
 def test_good_gpus_with_nobody_on_them(cli: Cli, workspace: Path, fake_nvml: Nvml) -> None:
@@ -127,7 +139,7 @@ def test_somebody_else_is_on_a_gpu(cli: Cli, workspace: Path, fake_nvml: Nvml) -
     environ = fake_nvml(2, used_mib=[0, 4096], processes={1: {os.getpid(): 4096, 99999999: 1}})
     done = cli("doctor", "--only", "gpu-foreign", "--json", cwd=workspace, env=environ)
     (found,) = done.json
-    assert (found["severity"], found["code"]) == ("warning", "gpu-foreign")
+    assert (found["severity"], found["code"]) == ("warning", "gpu-in-use")
     assert found["hint"] == f"ps -o pid,user,etime,args -p {os.getpid()},99999999"
     name = Path("/proc/self/comm").read_text().strip()
     assert (
@@ -192,3 +204,58 @@ def test_a_secret_in_the_environment_or_in_dockers_file_is_never_shown(cli: Cli,
         done = cli("doctor", *words, cwd=workspace, env=environ)
         assert canary not in done.out + done.err
         assert "JG9hdXRodG9rZW46" not in done.out + done.err
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
+    """Every path with its size and the time it was written."""
+    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in folder.rglob("*")}
+
+
+def test_a_machine_as_it_should_be_is_fit_and_left_as_it_was(
+    docker_cli: Cli,
+    engine: Any,
+    tao_image: Callable[..., str],
+    workspace_factory: Callable[..., Path],
+    fake_nvml: Nvml,
+    tmp_path: Path,
+) -> None:
+    """Another uid with the right group, an engine with the hook, two GPUs, the image there, nothing of root."""
+    root = workspace_factory(experiments(tao_image("pyt_7")))
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "nvidia-ctk").write_text("#!/bin/sh\necho NVIDIA Container Toolkit CLI version 1.19.1\n")
+    (programs / "nvidia-ctk").chmod(0o755)
+    if os.geteuid() == 0:
+        for path in (root, *root.rglob("*")):
+            os.chown(path, CALLER, CALLER)
+    before = snapshot(root)
+    nvml = fake_nvml(2, driver="580.65.06")
+    for folder in Path(nvml["LD_LIBRARY_PATH"]).parents:
+        if str(folder).startswith("/tmp/") and folder.stat().st_uid == os.geteuid():
+            folder.chmod(folder.stat().st_mode | 0o055)
+    Path(nvml["LD_LIBRARY_PATH"]).chmod(0o755)
+    environ = {**nvml, "PATH": f"{programs}{os.pathsep}{docker_cli.environment()['PATH']}"}
+    done = docker_cli("doctor", "--json", cwd=root, env=environ)
+    wrong = [(finding["code"], finding["message"]) for finding in done.json if finding["severity"] == "error"]
+    assert (wrong, done.code, done.err) == ([], 0, "")
+    well = {finding["code"] for finding in done.json if finding["severity"] == "ok"}
+    assert well >= {
+        "engine", "toolkit", "runtime", "driver", "gpu", "gpu-foreign", "gpu-in-container", "clock", "workspace",
+        "mounts", "owners",
+    }  # fmt: skip
+    assert snapshot(root) == before
+    assert engine.docker("ps", "-aq", "--filter", "label=com.taorunner.probe").stdout == ""
+
+
+def test_ctrl_c_ends_it(cli: Cli, tmp_path: Path) -> None:
+    """While an engine that never answers is waited for."""
+    environ = {"DOCKER_HOST": f"unix://{cli.home}/stuck.sock"}
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(cli.home / "stuck.sock"))
+        listening.listen()
+        with cli.start("doctor", "--offline", "--only", "python,engine", env=environ) as process:
+            assert process.stdout is not None and process.stderr is not None
+            assert process.stdout.readline() == b"system\n"
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 130
+            assert b"Traceback" not in process.stderr.read()

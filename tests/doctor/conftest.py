@@ -63,9 +63,9 @@ def stand_in_engine(place: Place) -> Iterator[StandInEngine]:
                 self.answer(404 if found is None else 200, json.dumps(body).encode())
 
         def answer(self, status: int, body: bytes) -> None:
-            self.send_response(status)
+            self.send_response_only(status)
             self.send_header("Api-Version", engine.api)
-            self.send_header("Server", "Docker/24.0.7 (linux)")
+            self.send_header("Server", engine.server)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

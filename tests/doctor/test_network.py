@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -53,6 +54,14 @@ def test_a_key_in_the_environment_is_piped_and_not_shown(place: Place) -> None:
     place.program("docker", 'echo "docker $*" >>"$RECORD"; cat >>"$RECORD"')
     place.paste(found.hint)
     assert place.record == ["docker login nvcr.io --username $oauthtoken --password-stdin", SECRET]
+
+
+def test_without_a_login_nothing_is_missing_where_the_images_are_there(
+    place: Place, stand_in_engine: StandInEngine
+) -> None:
+    assert logged_in(place) == [(Severity.WARNING, "login-missing")]
+    stand_in_engine.images[IMAGE_5] = {"Id": "sha256:1", "RepoDigests": []}
+    assert logged_in(place) == [(Severity.INFO, "login-missing")]
 
 
 def test_a_login_in_the_file(place: Place) -> None:
@@ -117,6 +126,27 @@ def test_a_broken_credential_helper_is_taken_out_by_the_repair(
     assert logged_in(place) == [(Severity.WARNING, "login-missing")]
 
 
+def test_a_hostile_name_of_a_registry_is_only_a_name_when_the_repair_is_pasted(
+    place: Place, stand_in_engine: StandInEngine
+) -> None:
+    """Whoever wrote experiments.yml is not whoever pastes."""
+    registry = "x.$(touch${IFS}ran)`touch${IFS}ran`'\""
+    needs = Needs(is_known=True, images={f"{registry}/tao:5.0.0-pyt": ("p/e",)})
+    config(place, {"credHelpers": {registry: "desktop"}})
+    place.recorded("docker", "curl", "grep")
+    pasted = 0
+    for _ in range(2):  # first with the broken helper, which the repair takes out, then without a login
+        machine = place.machine(needs=needs)
+        for name in ("login", "registry", "processor", "gpu-in-container"):
+            for finding in look(name, machine):
+                if finding.hint is not None:
+                    place.paste(finding.hint)
+                    pasted += 1
+    assert pasted >= 3
+    assert not (place.folder / "ran").exists()
+    assert json.loads((place.home / ".docker" / "config.json").read_text()) == {"credHelpers": {}}
+
+
 def test_a_helper_that_hangs(place: Place) -> None:
     config(place, {"credsStore": "slow"})
     place.program("docker-credential-slow", "exec /bin/sleep 60")
@@ -132,6 +162,14 @@ def test_a_broken_file_is_moved_aside_by_the_repair(text: str, place: Place) -> 
     assert (found.severity, found.code) == (Severity.ERROR, "login-broken-file")
     place.paste(found.hint)
     assert logged_in(place) == [(Severity.WARNING, "login-missing")]
+
+
+def test_a_login_that_cannot_be_tried(place: Place, stand_in_engine: StandInEngine) -> None:
+    """This engine cannot log in anywhere."""
+    config(place, {"auths": {"nvcr.io": auth("$oauthtoken")}})
+    (found,) = look("login", place.machine(needs=NGC))
+    assert (found.severity, found.code) == (Severity.INFO, "login-untried")
+    assert SECRET not in repr(found)
 
 
 def test_experiments_without_containers_need_no_login(place: Place) -> None:
@@ -222,9 +260,23 @@ def test_a_registry_that_answers_and_one_that_does_not(place: Place, dated_regis
     assert "connection refused" in found.message
 
 
+def test_something_that_speaks_no_http(place: Place) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def talk() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+        threading.Thread(target=talk, daemon=True).start()
+        registry = {"address": f"127.0.0.1:{server.getsockname()[1]}"}
+        assert codes(look("registry", clocked(place, registry))) == [(Severity.INFO, "registry-unreached")]
+
+
 # ---- proxy ----------------------------------------------------------------------------------------------------
 
-PROXY = f"http://me:{SECRET}@proxy.example:3128"
+PROXY = f"http://me:{SECRET}%40@proxy.example:3128"
 
 
 def test_a_proxy_that_the_engine_does_not_know_is_given_to_it(
@@ -242,15 +294,39 @@ def test_a_proxy_that_the_engine_does_not_know_is_given_to_it(
         "mkdir -p /etc/systemd/system/docker.service.d",
         "tee /etc/systemd/system/docker.service.d/proxy.conf",
         "[Service]",
-        f'Environment="HTTP_PROXY={PROXY}" "HTTPS_PROXY={PROXY}" "NO_PROXY=localhost"',
+        f'Environment="HTTP_PROXY={PROXY}" "HTTPS_PROXY={PROXY}" "NO_PROXY=localhost"'.replace("%", "%%"),
         "systemctl daemon-reload",
         "systemctl restart docker",
     ]
 
 
+def test_without_systemd_the_start_script_gets_the_proxy(
+    place: Place, stand_in_engine: StandInEngine
+) -> None:
+    (place.root / "run/systemd/system").rmdir()
+    place.environ["HTTP_PROXY"] = PROXY
+    (found,) = look("proxy", place.machine(uid=0))
+    place.recorded("service")
+    place.program("tee", 'echo "tee $*" >>"$RECORD"; cat >>"$RECORD"')
+    place.paste(found.hint)
+    assert place.record == [
+        "tee -a /etc/default/docker",
+        f'export HTTP_PROXY="{PROXY}" HTTPS_PROXY="{PROXY}" NO_PROXY=""',
+        "service docker restart",
+    ]
+
+
 def test_a_proxy_that_only_the_engine_has(place: Place, stand_in_engine: StandInEngine) -> None:
-    stand_in_engine.info["HttpsProxy"] = "http://xxxxx:xxxxx@proxy.example:3128"
-    assert codes(look("proxy", place.machine())) == [(Severity.WARNING, "proxy-not-here")]
+    stand_in_engine.info["HttpsProxy"] = "http://proxy.example:3128"
+    (found,) = look("proxy", place.machine())
+    assert (found.severity, found.code) == (Severity.WARNING, "proxy-not-here")
+    assert found.hint == "export HTTPS_PROXY=http://proxy.example:3128"
+
+
+def test_a_proxy_whose_password_the_engine_hides(place: Place, stand_in_engine: StandInEngine) -> None:
+    stand_in_engine.info["HttpProxy"] = "http://xxxxx:xxxxx@proxy.example:3128"
+    (found,) = look("proxy", place.machine())
+    assert (found.code, found.hint) == ("proxy-not-here", None)
 
 
 def test_a_proxy_on_both_sides_and_on_none(place: Place, stand_in_engine: StandInEngine) -> None:

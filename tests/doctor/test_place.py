@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from planted import IMAGE_5, Place, StandInEngine, codes, look
+from planted import ANOTHER, IMAGE_5, Place, StandInEngine, as_another_user, codes, look
 
 from taorunner.doctor.needs import Needs
 from taorunner.errors import Finding, Severity
@@ -16,7 +16,6 @@ from taorunner.project.workspace import Workspace
 
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 EXPERIMENTS = "experiments:\n  e: {head: dssd, dataset: d}\n"
-SOMEBODY = 1234
 
 
 @pytest.fixture
@@ -62,8 +61,23 @@ def test_a_missing_source_is_made_by_the_repair(place: Place, workspace: Workspa
         "missing-source",
         workspace.mounts_file,
     )
-    assert found.line is not None and found.hint is not None
-    place.paste(found.hint.removeprefix("make it with: "))
+    assert (found.line, found.column) == (
+        1,
+        workspace.mounts_file.read_text().index(f'"{tmp_path}/a b"') + 1,
+    )
+    place.paste(found.hint)
+    assert codes(look("mounts", machine)) == [(Severity.OK, "mounts")]
+
+
+def test_a_hostile_path_is_only_a_path_when_the_repair_is_pasted(
+    place: Place, workspace: Workspace, tmp_path: Path
+) -> None:
+    hostile = tmp_path / f"$(touch {tmp_path.name}-was-run)`touch x`'; touch y #"
+    mounts_file(workspace, (workspace.projects_dir, "/workspace/projects"), (hostile, "/data"))
+    machine = place.machine(workspace=workspace)
+    (found,) = look("mounts", machine)
+    place.paste(found.hint)
+    assert hostile.is_dir()
     assert codes(look("mounts", machine)) == [(Severity.OK, "mounts")]
 
 
@@ -102,69 +116,52 @@ def test_docker_from_snap_sees_only_home(
     assert {code for _, code in codes(found)} == {"mount-snap"}
 
 
-def as_somebody(place: Place, name: str, workspace: Workspace) -> list[Finding]:
-    """What a check finds as uid 1234, told by a process of its own."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
-        try:
-            import taorunner.project.mounts_file  # noqa: F401 (Python may lie where uid 1234 cannot read)
-
-            os.setgroups([])
-            os.setgid(SOMEBODY)
-            os.setuid(SOMEBODY)
-            found = look(name, place.machine(uid=SOMEBODY, gid=SOMEBODY, workspace=workspace))
-            os.write(writing, repr([(f.severity.value, f.code, f.message, f.hint) for f in found]).encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        told = eval(pipe.read())
-    os.waitpid(child, 0)
-    return [Finding(Severity(severity), code, message, hint) for severity, code, message, hint in told]
-
-
-def open_to_all(path: Path) -> None:
-    """So that another uid can come as far as the test's own folder."""
-    for folder in (path, *path.parents):
-        if str(folder).startswith("/tmp/") and folder.stat().st_uid == os.geteuid():
-            folder.chmod(folder.stat().st_mode | 0o055)
-
-
 @only_root
 def test_results_that_cannot_be_written_are_given_back_by_the_repair(
     place: Place, workspace: Workspace
 ) -> None:
-    open_to_all(workspace.root)
-    found = as_somebody(place, "mounts", workspace)
+    found = as_another_user(place, "mounts", workspace=workspace)
     models = workspace.project("example_01").models_dir
     (about_models,) = (finding for finding in found if str(models) in finding.message)
     assert (about_models.severity, about_models.code) == (Severity.ERROR, "mount-not-writable")
     place.program("sudo", 'exec "$@"')
     place.paste(about_models.hint)
-    assert (models.stat().st_uid, models.stat().st_gid) == (SOMEBODY, SOMEBODY)
-    again = as_somebody(place, "mounts", workspace)
+    assert (models.stat().st_uid, models.stat().st_gid) == (ANOTHER, ANOTHER)
+    again = as_another_user(place, "mounts", workspace=workspace)
     assert not any(str(models) in finding.message for finding in again)
 
 
 @only_root
-def test_a_folder_of_mine_that_i_closed(place: Place, workspace: Workspace) -> None:
-    open_to_all(workspace.root)
+def test_a_source_that_i_may_not_read(place: Place, workspace: Workspace, tmp_path: Path) -> None:
     for path in (workspace.root, *workspace.root.rglob("*")):
-        os.chown(path, SOMEBODY, SOMEBODY)
+        os.chown(path, ANOTHER, ANOTHER)
+    closed = tmp_path / "closed data"
+    closed.mkdir()
+    mounts_file(workspace, (workspace.projects_dir, "/workspace/projects"), (closed, "/data"))
+    place.program("sudo", 'exec "$@"')
+    closed.chmod(0o700)
+    (found,) = as_another_user(place, "mounts", workspace=workspace)
+    assert (found.severity, found.code) == (Severity.ERROR, "mount-unreadable")
+    place.paste(found.hint)
+    assert codes(as_another_user(place, "mounts", workspace=workspace)) == [(Severity.OK, "mounts")]
+
+
+@only_root
+def test_a_folder_of_mine_that_i_closed(place: Place, workspace: Workspace) -> None:
+    for path in (workspace.root, *workspace.root.rglob("*")):
+        os.chown(path, ANOTHER, ANOTHER)
     models = workspace.project("example_01").models_dir
     models.chmod(0o555)
-    (found,) = as_somebody(place, "mounts", workspace)
+    (found,) = as_another_user(place, "mounts", workspace=workspace)
     assert (found.code, found.hint) == ("mount-not-writable", f"chmod -R u+rwX {models}")
     place.paste(found.hint)
-    assert codes(as_somebody(place, "mounts", workspace)) == [(Severity.OK, "mounts")]
+    assert codes(as_another_user(place, "mounts", workspace=workspace)) == [(Severity.OK, "mounts")]
 
 
 @only_root
 def test_files_of_root_are_given_back_and_nothing_else(place: Place, workspace: Workspace) -> None:
     for path in (workspace.root, *workspace.root.rglob("*")):
-        os.chown(path, SOMEBODY, SOMEBODY)
+        os.chown(path, ANOTHER, ANOTHER)
     models = workspace.project("example_01").models_dir
     (models / "weights of root").mkdir()
     (models / "weights of root" / "model.tlt").write_text("x")
@@ -179,15 +176,41 @@ def test_files_of_root_are_given_back_and_nothing_else(place: Place, workspace: 
     place.program("sudo", 'exec "$@"')
     place.paste(found.hint)
     assert codes(look("owners", machine)) == [(Severity.OK, "owners")]
-    assert (models / "weights of root" / "model.tlt").stat().st_uid == SOMEBODY
-    assert (models / "link").lstat().st_uid == SOMEBODY
+    assert (models / "weights of root" / "model.tlt").stat().st_uid == ANOTHER
+    assert (models / "link").lstat().st_uid == ANOTHER
     assert (Path("/etc/passwd").stat().st_uid, colleague.stat().st_uid) == (0, 4321)
+
+
+@only_root
+def test_of_one_project_only_that_project_is_looked_at(
+    place: Place, workspace_factory: Callable[..., Path]
+) -> None:
+    """Others may share the workspace."""
+    workspace = Workspace(workspace_factory(EXPERIMENTS))
+    workspace_factory(EXPERIMENTS, project="of_a_colleague")
+    for path in (workspace.root, *workspace.root.rglob("*")):
+        os.chown(path, ANOTHER, ANOTHER)
+    theirs = workspace.project("of_a_colleague").models_dir
+    os.chown(theirs, 0, 0)
+    theirs.chmod(0o700)
+    for projects, expected in (
+        (("example_01",), [(Severity.OK, "mounts"), (Severity.OK, "owners")]),
+        (
+            ("example_01", "of_a_colleague"),
+            [(Severity.ERROR, "mount-not-writable"), (Severity.WARNING, "owners-root")],
+        ),
+    ):
+        doors = {"workspace": workspace, "needs": Needs(is_known=True, projects=projects)}
+        found = [
+            finding for name in ("mounts", "owners") for finding in as_another_user(place, name, **doors)
+        ]
+        assert codes(found) == expected
 
 
 @only_root
 def test_one_file_of_root_is_one(place: Place, workspace: Workspace) -> None:
     for path in (workspace.root, *workspace.root.rglob("*")):
-        os.chown(path, SOMEBODY, SOMEBODY)
+        os.chown(path, ANOTHER, ANOTHER)
     file = workspace.projects_dir / "example_01" / "models" / "x"
     file.write_text("")
     (found,) = look("owners", place.machine(workspace=workspace))

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import rig
 from planted import IMAGE_5, codes, look
 
-from taorunner.doctor.machine import Machine
+from taorunner.doctor.machine import Machine, Once
 from taorunner.doctor.needs import Needs
 from taorunner.errors import Severity
+from taorunner.gpus import Gpu, Inventory
 
 
 @pytest.fixture
@@ -47,6 +51,15 @@ def test_a_container_of_a_needed_image_sees_the_gpus(
     (found,) = look("gpu-in-container", on_engine(needs=needs(IMAGE_5, image)))
     assert (found.severity, found.message) == (Severity.OK, f'a container of "{image}" sees 2 GPUs')
     assert left(engine) == ""
+
+
+def test_a_container_that_sees_less_than_the_machine_has(
+    on_engine: Callable[..., Machine], tao_image: Callable[..., str]
+) -> None:
+    three = Inventory(tuple(Gpu(index, f"GPU-{index}", "H100") for index in range(3)), driver="580")
+    (found,) = look("gpu-in-container", on_engine(needs=needs(tao_image("pyt_7")), _gpus=Once(lambda: three)))
+    assert (found.severity, found.code) == (Severity.WARNING, "gpu-not-in-container")
+    assert found.message.endswith(" sees 2 GPUs of 3")
 
 
 def test_an_image_in_which_nothing_of_the_driver_arrives(
@@ -84,3 +97,29 @@ def test_the_registry_takes_the_login_or_not(
 def test_a_registry_with_a_password_answers(on_engine: Callable[..., Machine], registry: Any) -> None:
     wanted = needs(f"{registry.address}/nvidia/tao/tao-toolkit:7.0.1-pyt")
     assert codes(look("registry", on_engine(needs=wanted))) == [(Severity.OK, "registry")]
+
+
+def test_a_daemon_that_is_stuck_and_one_that_was_killed(
+    own_engine: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in own_engine.environment().items():
+        monkeypatch.setenv(name, value)
+    daemon = rig.read_state(own_engine.home)["dockerd"]
+    os.kill(daemon, signal.SIGSTOP)
+    try:
+        found, _ = look("engine", Machine(os.environ))
+        assert (found.severity, found.code) == (Severity.ERROR, "engine-hangs")
+    finally:
+        os.kill(daemon, signal.SIGCONT)
+    assert codes(look("engine", Machine(os.environ))) == [(Severity.OK, "engine")]
+    os.kill(daemon, signal.SIGKILL)
+    wait_until_dead(daemon)
+    found, _ = look("engine", Machine(os.environ))
+    assert (found.severity, found.code) == (Severity.ERROR, "engine-down")
+
+
+def wait_until_dead(pid: int) -> None:
+    deadline = time.monotonic() + 20
+    while rig.started_at(pid) is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -75,8 +75,7 @@ def test_cores(place: Place) -> None:
         Finding(
             Severity.WARNING,
             "cores-few",
-            "4 CPU cores: NVIDIA states 8 at least",
-            "fewer workers in the specs",
+            "4 CPU cores: NVIDIA states 8 at least; take fewer workers in the specs",
         )
     ]
     assert look("cores", place.machine(cores=8)) == [Finding(Severity.OK, "cores", "8 CPU cores")]
@@ -157,5 +156,5 @@ def test_disk_under_the_workspace(
 
 def test_a_workspace_that_went_away(place: Place) -> None:
     (found,) = look("disk-workspace", place.machine(workspace=Workspace(place.folder / "gone")))
-    assert (found.severity, found.code) == (Severity.ERROR, "disk-workspace")
+    assert (found.severity, found.code) == (Severity.ERROR, "disk-workspace-gone")
     assert found.message.endswith("no such file or directory")

@@ -60,6 +60,7 @@ def _doctor(
                 findings += answer.findings
                 view.show(answer.check.area.value, answer.findings)
         view.verdict()
+    machine.close()
     return ExitCode.MACHINE if has_errors(findings) else ExitCode.DONE
 
 

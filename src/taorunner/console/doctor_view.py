@@ -15,6 +15,9 @@ from taorunner.console.theme import can_draw, symbols_of
 from taorunner.console.words import clean
 from taorunner.errors import Finding, Severity
 
+_INDENT = "    "
+_NARROWEST = 40
+
 
 class DoctorView:
     """Prints what it is given at once. ``waiting`` shows on a terminal that somebody is still looking."""
@@ -69,9 +72,9 @@ class DoctorView:
         if finding.file is not None:
             line.append(f"{clean(_place(finding))}: ", style="place")
         line.append(clean(finding.message))
-        if severity is not Severity.OK:
+        if severity in (Severity.ERROR, Severity.WARNING):
             line.append(f" [{clean(finding.code)}]", style="quiet")
-        self._print(line)
+        self._print_folded(line)
         for number, command in enumerate((finding.hint or "").splitlines()):
             arrow = (f"    {self._arrow} " if number == 0 else "      ", "quiet")
             self._print(Text.assemble(arrow, (clean(command), "hint")))
@@ -79,6 +82,17 @@ class DoctorView:
     @property
     def _arrow(self) -> str:
         return "→" if self._symbols.ellipsis == "…" else ">"
+
+    def _print_folded(self, line: Text) -> None:
+        """Between words on a terminal, the rest below the message; one line everywhere else."""
+        width = self._console.width - len(_INDENT)
+        if not self._console.is_terminal or width < _NARROWEST:
+            self._print(line)
+            return
+        head, rest = line[: len(_INDENT)], line[len(_INDENT) :]
+        for number, part in enumerate(rest.wrap(self._console, width)):
+            part.rstrip()
+            self._print(Text.assemble(head if number == 0 else _INDENT, part))
 
     def _print(self, line: Text) -> None:
         # Soft wrap: the terminal folds, so that a command that is copied is whole.

@@ -9,7 +9,7 @@ from enum import Enum
 from taorunner.doctor.machine import Machine
 from taorunner.errors import Finding, Severity
 
-USUAL_LIMIT_S = 4.0
+USUAL_LIMIT_S = 5.0
 
 
 class Area(str, Enum):

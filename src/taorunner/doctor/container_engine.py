@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import grp
-import os
-import pwd
+import shlex
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,9 @@ from taorunner.doctor.repairs import (
     newer_docker,
     register_runtime,
     service,
+    user_name,
+    what_a_restart_ends,
+    without_json_key,
 )
 from taorunner.doctor.requirements import DOCKER, DOCKER_7, DOCKER_API, TOOLKIT, TOOLKIT_7, is_older
 from taorunner.errors import Finding, TaorunnerError
@@ -33,7 +35,7 @@ def look_at_engine(machine: Machine) -> Iterator[Finding]:
         yield problem(
             matters,
             "engine-hangs",
-            f'the docker engine at "{_address(machine)}" does not answer within {PATIENCE_S:g} s',
+            f'the docker engine at "{_address() or "?"}" does not answer within {PATIENCE_S:g} s',
             service(machine, "restart"),
         )
     except TaorunnerError as failure:
@@ -56,9 +58,11 @@ def _judged(machine: Machine, view: EngineView) -> Iterator[Finding]:
             install_docker(machine),
         )
     elif is_older(facts.api_version, DOCKER_API):
-        yield error("engine-api-old", f"{text}: TAO needs API {DOCKER_API}", newer_docker(machine))
+        text = f"{text}: TAO needs API {DOCKER_API}{what_a_restart_ends(machine)}"
+        yield error("engine-api-old", text, newer_docker(machine))
     elif is_older(facts.version, floor):
-        yield error("engine-old", f"{text}: TAO needs {floor}", newer_docker(machine))
+        text = f"{text}: TAO needs {floor}{what_a_restart_ends(machine)}"
+        yield error("engine-old", text, newer_docker(machine))
     else:
         yield ok("engine", text)
     if facts.is_rootless or facts.remaps_users:
@@ -76,22 +80,24 @@ def _other_users(machine: Machine, view: EngineView) -> Iterator[Finding]:
             " && systemctl --user restart docker",
         )
         return
+    settings = machine.path("etc/docker/daemon.json")
     yield warning(
         "engine-remaps-users",
-        "the engine gives containers other user ids (userns-remap): results would not be yours",
-        f"{machine.sudo}sed -i.before '/\"userns-remap\"/d' /etc/docker/daemon.json && {service(machine, 'restart')}",
+        "the engine gives containers other user ids (userns-remap): results would not be yours"
+        f"{what_a_restart_ends(machine)}",
+        f"{without_json_key(machine, settings, 'userns-remap')} && {service(machine, 'restart')}",
     )
 
 
 def _unreachable(machine: Machine, failure: TaorunnerError) -> Finding:
     matters, cause = machine.needs.wants_engine, failure.__cause__
-    url = _address(machine)
-    socket = Path(url.removeprefix("unix://")) if url.startswith("unix://") else None
+    url = _address()
+    socket = Path(url.removeprefix("unix://")) if url is not None and url.startswith("unix://") else None
     if isinstance(cause, PermissionError) and socket is not None:
         return _no_permission(machine, socket)
     if isinstance(cause, FileNotFoundError | ConnectionRefusedError) and socket is not None:
         named = machine.environ.get("DOCKER_HOST")
-        if named and named != f"unix://{_DEFAULT_SOCKET}" and Path(_DEFAULT_SOCKET).is_socket():
+        if named and named != f"unix://{_DEFAULT_SOCKET}" and machine.path(_DEFAULT_SOCKET).is_socket():
             text = f'no docker engine answers at "{url}", which DOCKER_HOST names, but there is a local one'
             return problem(matters, "engine-address", text, "unset DOCKER_HOST")
         if machine.program("dockerd") is None and machine.program("docker") is None:
@@ -113,7 +119,7 @@ def _no_permission(machine: Machine, socket: Path) -> Finding:
         group, writable = _group_name(status.st_gid), bool(status.st_mode & stat.S_IWGRP)
     except OSError:
         group, writable = "docker", True
-    user = machine.environ.get("USER") or _user_name(machine.uid)
+    user = user_name(machine)
     text = f'"{user}" may not use the docker engine at "{socket}"'
     if writable and group != "root" and _is_member(machine, group, user):
         text += f': in the group "{group}", but logged in before that'
@@ -123,8 +129,8 @@ def _no_permission(machine: Machine, socket: Path) -> Finding:
         group = "docker"
         commands = [
             f"{machine.sudo}groupadd -f docker",
-            f'{machine.sudo}chgrp docker "{socket}"',
-            f'{machine.sudo}chmod g+rw "{socket}"',
+            f"{machine.sudo}chgrp docker {shlex.quote(str(socket))}",
+            f"{machine.sudo}chmod g+rw {shlex.quote(str(socket))}",
             f"{machine.sudo}usermod -aG docker {user}",
             "newgrp docker",
         ]
@@ -151,7 +157,8 @@ def look_at_runtime(machine: Machine) -> Iterator[Finding]:
     yield problem(
         machine.needs.wants_engine and machine.needs.wants_gpus,
         "runtime-missing",
-        f"the engine knows no NVIDIA runtime (it has {', '.join(facts.runtimes) or 'none'}): no GPU in any container",
+        f"the engine knows no NVIDIA runtime (it has {', '.join(facts.runtimes) or 'none'}): no GPU in any container"
+        f"{what_a_restart_ends(machine)}",
         repair,
     )
 
@@ -206,13 +213,14 @@ def _version_in(text: str) -> str | None:
     return None
 
 
-def _address(machine: Machine) -> str:
+def _address() -> str | None:
+    """None where it is not even known: a context that is none, a broken file."""
     from taorunner.engine.client import find_address
 
     try:
         return find_address().url
     except TaorunnerError:
-        return machine.environ.get("DOCKER_HOST") or f"unix://{_DEFAULT_SOCKET}"
+        return None
 
 
 def _is_member(machine: Machine, group: str, user: str) -> bool:
@@ -231,15 +239,8 @@ def _group_name(gid: int) -> str:
         return str(gid)
 
 
-def _user_name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return os.environ.get("USER", str(uid))
-
-
 CHECKS = (
     Check("engine", Area.ENGINE, look_at_engine),
-    Check("toolkit", Area.ENGINE, look_at_toolkit),
+    Check("toolkit", Area.ENGINE, look_at_toolkit, limit_s=8.0),
     Check("runtime", Area.ENGINE, look_at_runtime),
 )

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import pwd
+import shlex
+import sys
 from collections.abc import Iterator
 
+from taorunner import gpus
 from taorunner.doctor.check import Area, Check, error, info, ok, problem, warning
 from taorunner.doctor.machine import PATIENCE_S, EngineView, Machine, StillWaitingError
-from taorunner.doctor.repairs import install_driver, install_toolkit, register_runtime, service
+from taorunner.doctor.repairs import (
+    install_driver,
+    install_toolkit,
+    register_runtime,
+    service,
+    user_name,
+    what_a_restart_ends,
+)
 from taorunner.doctor.requirements import (
     GB,
     MIN_GPU_BYTES,
@@ -49,7 +59,7 @@ def look_at_driver(machine: Machine) -> Iterator[Finding]:
         yield _no_gpu(machine, found)
         return
     driver = found.driver or ""
-    old = [finding for image in machine.needs.images if (finding := _old_driver(machine, driver, image))]
+    old = _old_for(machine, driver)
     if old:
         yield from old
     elif not driver:
@@ -61,15 +71,34 @@ def look_at_driver(machine: Machine) -> Iterator[Finding]:
         yield ok("driver", f"NVIDIA driver {driver}")
 
 
-def _old_driver(machine: Machine, driver: str, image: str) -> Finding | None:
-    floor = driver_floor(image_version(image))
-    if driver and is_older(driver, floor.minimum):
-        text = f'NVIDIA driver {driver} is older than {floor.minimum}, which "{image}" needs'
-        return error("driver-old", text, _newer_driver(machine, floor.stated))
-    if driver and is_older(driver, floor.stated):
-        text = f'NVIDIA driver {driver}: for "{image}" NVIDIA states {floor.stated}'
-        return warning("driver-old", text, _newer_driver(machine, floor.stated))
-    return None
+def _old_for(machine: Machine, driver: str) -> list[Finding]:
+    """One finding for all images that need the same; what mends the worst mends them all."""
+    needed: dict[str, list[str]] = {}
+    stated: dict[str, list[str]] = {}
+    wanted = ""
+    for image in machine.needs.images:
+        floor = driver_floor(image_version(image))
+        for version, told in ((floor.minimum, needed), (floor.stated, stated)):
+            if is_older(driver, version):
+                told.setdefault(version, []).append(f'"{image}"')
+                wanted = max(wanted, floor.stated, key=parse_version)
+                break
+    if not wanted:
+        return []
+    repair = _newer_driver(machine, wanted)
+    return [
+        error(
+            "driver-old",
+            f"NVIDIA driver {driver} is older than {version}, needed by {', '.join(images)}",
+            repair,
+        )
+        for version, images in needed.items()
+    ] + [
+        warning(
+            "driver-old", f"NVIDIA driver {driver}: NVIDIA states {version} for {', '.join(images)}", repair
+        )
+        for version, images in stated.items()
+    ]
 
 
 def _newer_driver(machine: Machine, version: str) -> str:
@@ -80,21 +109,24 @@ def _newer_driver(machine: Machine, version: str) -> str:
 
 def _no_gpu(machine: Machine, found: Inventory) -> Finding:
     matters, reason = machine.needs.wants_gpus, found.reason or ""
-    if "not installed" in reason and "package" in reason:
-        return problem(matters, "driver-unseen", reason, "pip install nvidia-ml-py")
-    if "different versions" in reason:
+    if reason == gpus.NO_PACKAGE:
+        return problem(matters, "driver-unseen", reason, f'"{sys.executable}" -m pip install nvidia-ml-py')
+    if reason == gpus.MISMATCH:
         return problem(matters, "driver-mismatch", reason, f"{machine.sudo}reboot")
-    if "not loaded" in reason:
+    if reason == gpus.NOT_LOADED:
         return problem(matters, "driver-not-loaded", reason, f"{machine.sudo}modprobe nvidia")
+    if reason == gpus.NO_PERMISSION:
+        repair = f"{machine.sudo}chmod a+rw /dev/nvidia* && {machine.sudo}usermod -aG video,render {user_name(machine)}"
+        return problem(matters, "driver-permission", reason, repair)
+    if reason != gpus.NO_DRIVER:
+        return problem(matters, "driver-trouble", reason, "nvidia-smi")
     if machine.is_wsl:
         return problem(matters, "driver-missing", reason, _newer_driver(machine, str(_USUAL_BRANCH)))
-    if "no NVIDIA driver" in reason:
-        if machine.has_gpu:
-            text = "there is an NVIDIA GPU, and no driver for it"
-            return problem(matters, "driver-missing", text, install_driver(machine, _USUAL_BRANCH))
-        text = "there is no NVIDIA GPU in this machine (nothing on its PCI bus)"
-        return problem(matters, "gpu-missing", text, "export DOCKER_HOST=ssh://USER@MACHINE-WITH-GPUS")
-    return problem(matters, "driver-trouble", reason, "nvidia-smi")
+    if machine.has_gpu:
+        text = "there is an NVIDIA GPU, and no driver for it"
+        return problem(matters, "driver-missing", text, install_driver(machine, _USUAL_BRANCH))
+    text = "there is no NVIDIA GPU in this machine; one that has some is named with DOCKER_HOST=ssh://…"
+    return problem(matters, "gpu-missing", text)
 
 
 def look_at_gpus(machine: Machine) -> Iterator[Finding]:
@@ -110,10 +142,10 @@ def look_at_gpus(machine: Machine) -> Iterator[Finding]:
         capability = gpu.compute_capability
         if capability is not None and capability < floor:
             text = f"{name} has compute capability {_dotted(capability)}: TAO needs {_dotted(floor)}"
-            yield error("gpu-too-old", text, _without(found, gpu))
+            yield error("gpu-too-old", text + _others(found, gpu))
         elif memory is not None and memory < MIN_GPU_BYTES:
             text = f"{name} is less than the {MIN_GPU_BYTES // GB} GB that NVIDIA states at least"
-            yield warning("gpu-memory", text, _without(found, gpu))
+            yield warning("gpu-memory", text + _others(found, gpu))
         elif gpu.is_split:
             text = f"{name} is split into MIG devices: name one of them in gpu_indices, by its UUID"
             yield info("gpu-split", text, "nvidia-smi -L")
@@ -130,9 +162,9 @@ def look_at_gpus(machine: Machine) -> Iterator[Finding]:
         yield info("gpu-persistence", text, f"{machine.sudo}nvidia-smi -pm 1")
 
 
-def _without(found: Inventory, gpu: Gpu) -> str | None:
+def _others(found: Inventory, gpu: Gpu) -> str:
     others = [str(other.index) for other in found.gpus if other is not gpu]
-    return f"name others in experiments.yml: gpu_indices: [{', '.join(others)}]" if others else None
+    return f" (in experiments.yml name others: gpu_indices: [{', '.join(others)}])" if others else ""
 
 
 def look_for_foreigners(machine: Machine) -> Iterator[Finding]:
@@ -148,7 +180,7 @@ def look_for_foreigners(machine: Machine) -> Iterator[Finding]:
             used = f" ({gpu.memory_used_bytes / GB:.1f} GB taken)" if gpu.memory_used_bytes else ""
             pids = ",".join(str(process.pid) for process in gpu.processes)
             text = f"GPU {gpu.index} is in use by others{used}: {people}"
-            yield warning("gpu-foreign", text, f"ps -o pid,user,etime,args -p {pids}")
+            yield warning("gpu-in-use", text, f"ps -o pid,user,etime,args -p {pids}")
     if not told:
         yield ok("gpu-foreign", "nobody else is on the GPUs")
 
@@ -188,7 +220,7 @@ def look_inside_a_container(machine: Machine) -> Iterator[Finding]:
     if image is None:
         wanted = next(iter(machine.needs.images), "nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt")
         text = "whether a container sees the GPUs is not known: no image of TAO is here to look with"
-        yield info("gpu-in-container", text, f"docker pull {wanted}")
+        yield info("gpu-in-container", text, f"docker pull {shlex.quote(wanted)}")
         return
     try:
         seen = look_inside(view.engine, image, patience_s=_PROBE_PATIENCE_S)
@@ -197,24 +229,34 @@ def look_inside_a_container(machine: Machine) -> Iterator[Finding]:
         return
     if seen.gpus:
         count = "one GPU" if len(seen.gpus) == 1 else f"{len(seen.gpus)} GPUs"
-        yield ok("gpu-in-container", f'a container of "{image}" sees {count}')
+        here = None if view.is_remote else machine.gpus_or_none()
+        if here is not None and len(seen.gpus) < len(here.gpus):
+            text = f'a container of "{image}" sees {count} of {len(here.gpus)}'
+            yield warning("gpu-not-in-container", text, "nvidia-container-cli --load-kmods info")
+        else:
+            yield ok("gpu-in-container", f'a container of "{image}" sees {count}')
         return
     said = seen.words.splitlines()[-1] if seen.words else f"nvidia-smi ended with code {seen.exit_code}"
     repair = register_runtime(machine) if machine.program("nvidia-ctk") else install_toolkit(machine)
-    yield error("gpu-not-in-container", f'a container of "{image}" sees no GPU: {said}', repair)
+    text = f'a container of "{image}" sees no GPU: {said}{what_a_restart_ends(machine)}'
+    yield error("gpu-not-in-container", text, repair)
 
 
 def _present_image(machine: Machine, view: EngineView) -> str | None:
     """One that the experiments need, else any of TAO's or of CUDA's."""
     from taorunner.engine.facts import image_names
 
+    missing = machine.missing_images()
+    needed = [image for image in machine.needs.images if missing is not None and image not in missing]
+    if needed:
+        return needed[0]
     try:
         names = image_names(view.engine)
     except TaorunnerError:
         return None
-    needed = [image for image in machine.needs.images if image in names]
-    others = [name for name in names if "/tao" in name or "/cuda" in name or name.startswith("cuda:")]
-    return next(iter([*needed, *others]), None)
+    return next(
+        (name for name in names if "/tao" in name or "/cuda" in name or name.startswith("cuda:")), None
+    )
 
 
 def _refused(machine: Machine, failure: TaorunnerError) -> Finding:
@@ -222,10 +264,10 @@ def _refused(machine: Machine, failure: TaorunnerError) -> Finding:
     is_known = view is not None and view.facts.has_nvidia
     if "knows no NVIDIA runtime" in failure.message and machine.program("nvidia-ctk"):
         text = "the engine gives no GPU to a container: the NVIDIA toolkit came after the engine was started"
-        return error("gpu-not-in-container", text, service(machine, "restart"))
+        return error("gpu-not-in-container", text + what_a_restart_ends(machine), service(machine, "restart"))
     if "nvidia-smi" in failure.message and is_known:
         text = f"nothing of NVIDIA's driver is put into a container: {failure.message}"
-        return error("gpu-not-in-container", text, register_runtime(machine))
+        return error("gpu-not-in-container", text + what_a_restart_ends(machine), register_runtime(machine))
     text = f"a container with GPUs cannot be started: {failure.message}"
     return error("gpu-not-in-container", text, failure.hint)
 

@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from taorunner import commands
 from taorunner.doctor.needs import Needs
+from taorunner.errors import TaorunnerError
 from taorunner.gpus import Inventory, inventory, with_settings
 from taorunner.project.workspace import Workspace
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-PATIENCE_S = 2.5
+PATIENCE_S = 3.0
 """For a program, the engine or the driver: whoever takes longer is said to hang."""
 _NVIDIA = "0x10de"
 _SYSTEM_PATH = ("usr/local/sbin", "usr/sbin", "sbin")
@@ -43,7 +44,7 @@ class Once(Generic[_T]):
         self._question = question
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._answer: _T
+        self._answer: _T | None = None
         self._error: Exception | None = None
 
     def get(self, patience_s: float) -> _T:
@@ -57,6 +58,11 @@ class Once(Generic[_T]):
             raise StillWaitingError
         if self._error is not None:
             raise self._error
+        return cast(_T, self._answer)
+
+    @property
+    def answer(self) -> _T | None:
+        """Without waiting and without asking: None when there is no answer."""
         return self._answer
 
     def _ask(self) -> None:
@@ -84,13 +90,14 @@ class Machine:
     root: Path = Path("/")
     uid: int = field(default_factory=os.getuid)
     gid: int = field(default_factory=os.getgid)
-    groups: tuple[int, ...] = field(default_factory=lambda: tuple(os.getgroups()))
     workspace: Workspace | None = None
     needs: Needs = field(default_factory=Needs)
     offline: bool = False
     now: Callable[[], float] = time.time
     disk: Callable[[Path], os.statvfs_result] = os.statvfs
-    cores: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    cores: int = field(default_factory=lambda: _usable_cores())
+    _shared: dict[str, Once[Any]] = field(default_factory=dict, repr=False)
+    _sharing: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _engine: Once[EngineView] = field(default_factory=lambda: Once(_engine_view), repr=False)
     _gpus: Once[Inventory] = field(
         default_factory=lambda: Once(lambda: with_settings(inventory())), repr=False
@@ -129,8 +136,16 @@ class Machine:
         """Raises MachineError when it cannot be started or hangs."""
         return commands.run(argv, timeout_s=PATIENCE_S, env=self.environ)
 
+    def shared(self, key: str, question: Callable[[], _T]) -> _T:
+        """The answer to a question that other checks ask too. Raises StillWaitingError, or what the question raises."""
+        with self._sharing:
+            once: Once[_T] = self._shared.setdefault(key, Once(question))
+        return once.get(PATIENCE_S)
+
     def engine(self) -> EngineView:
         """Raises StillWaitingError, MachineError or EngineRefusedError."""
+        import taorunner.engine.facts  # noqa: F401 (docker-py takes 0.2 s to load, and that is not the engine's fault)
+
         return self._engine.get(PATIENCE_S)
 
     def engine_or_none(self) -> EngineView | None:
@@ -138,6 +153,16 @@ class Machine:
         try:
             return self.engine()
         except Exception:  # told by the check "engine", once
+            return None
+
+    def missing_images(self) -> tuple[str, ...] | None:
+        """Which of the needed images the engine lacks; None when it does not say."""
+        view = self.engine_or_none()
+        if view is None:
+            return None
+        try:
+            return self.shared("missing images", lambda: _missing_images(view, self.needs))
+        except (StillWaitingError, TaorunnerError):
             return None
 
     def gpus(self) -> Inventory:
@@ -150,6 +175,12 @@ class Machine:
             return self.gpus()
         except StillWaitingError:
             return None
+
+    def close(self) -> None:
+        """Gives the connection to the engine back. A check that is still waiting loses it."""
+        view = self._engine.answer
+        if view is not None:
+            view.engine.api.close()
 
     @property
     def kernel(self) -> str:
@@ -176,8 +207,20 @@ class Machine:
         return self.path("run/systemd/system").is_dir()
 
 
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _missing_images(view: EngineView, needs: Needs) -> tuple[str, ...]:
+    from taorunner.engine.images import find_image
+
+    return tuple(image for image in needs.images if find_image(view.engine, image) is None)
+
+
 def _engine_view() -> EngineView:
-    from taorunner.engine.client import connect  # docker-py takes 0.2 s to load, beside the other checks
+    from taorunner.engine.client import connect
     from taorunner.engine.facts import read_facts
 
     engine = connect()

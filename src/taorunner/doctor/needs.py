@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from taorunner.doctor.requirements import Version, image_version
@@ -22,10 +22,12 @@ _DOCKER_HUB = "https://index.docker.io/v1/"
 class Needs:
     """``images`` maps a reference to the experiments that need it (``project/experiment``).
 
-    ``is_known`` is False where no experiment could be read: then the whole of TAO is assumed to be wanted.
+    ``projects`` are those that were read. ``is_known`` is False where no experiment could be read: then the whole of
+    TAO is assumed to be wanted.
     """
 
     is_known: bool = False
+    projects: tuple[str, ...] = ()
     images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     wants_gpus: bool = True
     shm_bytes: Mapping[str, int] = field(default_factory=dict)
@@ -58,7 +60,7 @@ def registry_of(image: str) -> str:
     return host if slash and ("." in host or ":" in host or host == "localhost") else _DOCKER_HUB
 
 
-def find_needs(workspace: Workspace, projects: Iterable[str], environ: Mapping[str, str]) -> Needs:
+def find_needs(workspace: Workspace, projects: Sequence[str], environ: Mapping[str, str]) -> Needs:
     """Never raises for what a user wrote: what cannot be read is ``unreadable``, and validate's to tell."""
     networks = Networks(workspace.networks_dir)
     images: dict[str, list[str]] = {}
@@ -89,6 +91,7 @@ def find_needs(workspace: Workspace, projects: Iterable[str], environ: Mapping[s
                 shm[label] = given
     return Needs(
         is_known=is_known and not unreadable,
+        projects=tuple(projects),
         images={image: tuple(users) for image, users in images.items()},
         wants_gpus=wants_gpus or bool(unreadable) or not is_known,
         shm_bytes=shm,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import shlex
 import urllib.error
 import urllib.request
@@ -12,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taorunner.doctor.check import Area, Check, error, info, ok, warning
-from taorunner.doctor.machine import PATIENCE_S, Machine
-from taorunner.doctor.needs import REGISTRY
+from taorunner.doctor.machine import PATIENCE_S, Machine, StillWaitingError
+from taorunner.doctor.needs import REGISTRY, registry_of
+from taorunner.doctor.repairs import service, what_a_restart_ends, without_json_key
 from taorunner.errors import Finding, TaorunnerError
 from taorunner.text import duration
 
@@ -28,12 +30,17 @@ _SKEW_S = 60
 _BAD_SKEW_S = 300
 """Tokens of registries live for five minutes."""
 _FIRST_YEAR, _LAST_YEAR = 2025, 2100
+_HIDDEN = "xxxxx"
 _LOCAL = ("localhost", "127.0.0.1", "::1")
-_SET_PROXY = """\
+_PROXY_OF_SERVICE = """\
 {sudo}mkdir -p /etc/systemd/system/docker.service.d
-printf '[Service]\\nEnvironment="HTTP_PROXY=%s" "HTTPS_PROXY=%s" "NO_PROXY=%s"\\n' {values} | \
+printf '[Service]\\nEnvironment="HTTP_PROXY=%s" "HTTPS_PROXY=%s" "NO_PROXY=%s"\\n' {values} | sed 's/%/%%/g' | \
 {sudo}tee /etc/systemd/system/docker.service.d/proxy.conf >/dev/null
-{sudo}systemctl daemon-reload && {sudo}systemctl restart docker"""
+{sudo}systemctl daemon-reload && {restart}"""
+_PROXY_OF_SCRIPT = """\
+printf 'export HTTP_PROXY="%s" HTTPS_PROXY="%s" NO_PROXY="%s"\\n' {values} | {sudo}tee -a /etc/default/docker >/dev/null
+{restart}"""
+"""With the shell's own variables: a password in them is not shown. systemd takes a % for something of its own."""
 
 
 def look_at_login(machine: Machine) -> Iterator[Finding]:
@@ -52,27 +59,32 @@ def _login(machine: Machine, registry: str) -> Iterator[Finding]:
         text = f'"{file}" cannot be used, and docker refuses it too: {login.problem}'
         yield error("login-broken-file", text, f"mv {_quoted(file)} {_quoted(file)}.broken")
     elif login.stored is Stored.BROKEN_HELPER:
-        text = (
-            f'the credential helper of "{registry}" does not work, so nothing can be pulled: {login.problem}'
-        )
-        yield error("login-broken-helper", text, _without_helper(file, login.key, registry))
+        text = f'the credential helper of "{_name(registry)}" does not work, so nothing can be pulled: {login.problem}'
+        yield error("login-broken-helper", text, _without_helper(machine, login.key, registry))
     elif login.stored is Stored.NONE:
         how = _log_in(machine, registry)
         is_ngc = registry == REGISTRY
         key = f" (user {NGC_USER}, password an API key of {KEY_PAGE})" if is_ngc else ""
-        text = f'not logged in at "{registry}"{key}'
-        yield warning("login-missing", text, how) if is_ngc else info("login-missing", text, how)
+        text = f'not logged in at "{_name(registry)}"{key}'
+        is_wanted = is_ngc and not _has_all_of(machine, registry)
+        yield (warning if is_wanted else info)("login-missing", text, how)
     elif registry == REGISTRY and login.user not in (NGC_USER, TOKEN_USER):
-        text = f'the user of "{registry}" is the text {NGC_USER}, not "{login.user}"'
+        text = f'the user of "{_name(registry)}" is the text {NGC_USER}, not "{login.user}"'
         yield warning("login-wrong-user", text, _log_in(machine, registry))
     else:
         yield from _tried(machine, registry, login)
 
 
+def _has_all_of(machine: Machine, registry: str) -> bool:
+    """Whether nothing has to be fetched from that registry."""
+    missing, ours = machine.missing_images(), [i for i in machine.needs.images if registry_of(i) == registry]
+    return bool(ours) and missing is not None and not any(image in missing for image in ours)
+
+
 def _tried(machine: Machine, registry: str, login: Login) -> Iterator[Finding]:
     from taorunner.engine.logins import TOKEN_USER, try_login
 
-    stored = f'a login at "{registry}" is stored (user {login.user}, in {login.said_by})'
+    stored = f'a login at "{_name(registry)}" is stored (user {login.user}, in {login.said_by})'
     view = machine.engine_or_none()
     if machine.offline or view is None or login.user == TOKEN_USER:
         yield ok("login", stored)
@@ -83,30 +95,25 @@ def _tried(machine: Machine, registry: str, login: Login) -> Iterator[Finding]:
         yield info("login-untried", f"{stored}; it could not be tried: {failure.message}")
         return
     if refusal is None:
-        yield ok("login", f'logged in at "{registry}" (user {login.user})')
+        yield ok("login", f'logged in at "{_name(registry)}" (user {login.user})')
     else:
-        text = f'"{registry}" does not take the stored login of user {login.user}: the key is old or wrong'
+        text = f'"{_name(registry)}" does not take the stored login of user {login.user}: the key is old or wrong'
         yield error("login-refused", text, _log_in(machine, registry))
 
 
 def _log_in(machine: Machine, registry: str) -> str:
     """Through a pipe where the key is known already: neither the shell's history nor ``ps`` shows it."""
     if registry != REGISTRY:
-        return f"docker login {registry}" if not registry.startswith("http") else "docker login"
+        return f"docker login {shlex.quote(registry)}" if not registry.startswith("http") else "docker login"
     for name in _KEY_VARIABLES:
         if machine.environ.get(name):
             return f"printenv {name} | docker login {registry} --username '{NGC_USER}' --password-stdin"
     return f"docker login {registry} --username '{NGC_USER}'"
 
 
-def _without_helper(file: Path, key: str, registry: str) -> str:
-    """Takes the helper out of config.json, keeping everything else and a copy of how it was."""
-    path = _quoted(file)
-    remove = 'c.pop("credsStore")' if key == "credsStore" else f'c["credHelpers"].pop("{registry}")'
-    program = (
-        f'import json,sys; p=sys.argv[1]; c=json.load(open(p)); {remove}; json.dump(c,open(p,"w"),indent=1)'
-    )
-    return f"cp {path} {path}.before && python3 -c {shlex.quote(program)} {path}"
+def _without_helper(machine: Machine, key: str, registry: str) -> str:
+    keys = (key, registry) if key == "credHelpers" else (key,)
+    return without_json_key(machine, _docker_config(machine), *keys)
 
 
 def look_at_clock(machine: Machine) -> Iterator[Finding]:
@@ -130,7 +137,7 @@ def look_at_clock(machine: Machine) -> Iterator[Finding]:
 
 
 def _from_http(machine: Machine) -> str:
-    return f'{machine.sudo}date -s "$(curl -sI https://{REGISTRY} | grep -i "^date:" | cut -d" " -f2- | tr -d "\\r")"'
+    return f'{machine.sudo}date -s "$(curl -skI https://{REGISTRY} | grep -i "^date:" | cut -d" " -f2- | tr -d "\\r")"'
 
 
 def _other_clocks(machine: Machine) -> Iterator[tuple[str, datetime]]:
@@ -141,7 +148,7 @@ def _other_clocks(machine: Machine) -> Iterator[tuple[str, datetime]]:
         for registry in machine.needs.registries:
             date = _answer_of(machine, registry)
             if isinstance(date, datetime):
-                yield f'"{registry}"', date
+                yield f'"{_name(registry)}"', date
                 return
 
 
@@ -151,17 +158,26 @@ def look_at_registry(machine: Machine) -> Iterator[Finding]:
         return
     for registry in machine.needs.registries:
         answer = _answer_of(machine, registry)
-        if isinstance(answer, str):
-            text = (
-                f'"{registry}" is not reached from here: {answer}; images that are on the engine need it not'
+        if isinstance(answer, str) and _has_all_of(machine, registry):
+            yield ok(
+                "registry", f'"{_name(registry)}" is not reached from here, and all of its images are there'
             )
-            yield info("registry-unreached", text, f"curl -sSI {_url(registry)}")
+        elif isinstance(answer, str):
+            text = f'"{_name(registry)}" is not reached from here: {answer}'
+            yield info("registry-unreached", text, f"curl -sSI {shlex.quote(_url(registry))}")
         else:
-            yield ok("registry", f'"{registry}" answers')
+            yield ok("registry", f'"{_name(registry)}" answers')
 
 
 def _answer_of(machine: Machine, registry: str) -> datetime | str | None:
-    """The date of the answer (None when it has none), or why there is no answer."""
+    """The date of the answer (None when it has none), or why there is no answer. Asked once for all checks."""
+    try:
+        return machine.shared(f"registry {registry}", lambda: _ask(machine, registry))
+    except StillWaitingError:
+        return f"no answer within {PATIENCE_S:g} s"
+
+
+def _ask(machine: Machine, registry: str) -> datetime | str | None:
     request = urllib.request.Request(_url(registry), method="GET")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler(_proxies(machine)))
     try:
@@ -170,13 +186,18 @@ def _answer_of(machine: Machine, registry: str) -> datetime | str | None:
     except urllib.error.HTTPError as refusal:  # 401 is an answer too
         date = refusal.headers.get("Date")
         refusal.close()
-    except (OSError, ValueError) as failure:
+    except (OSError, ValueError, http.client.HTTPException) as failure:
         reason = getattr(failure, "reason", failure)
         return str(getattr(reason, "strerror", None) or reason or type(failure).__name__).lower()
     try:
         return None if date is None else parsedate_to_datetime(date).astimezone(timezone.utc)
     except (TypeError, ValueError):
         return None
+
+
+def _name(registry: str) -> str:
+    """As people call it: the key of Docker Hub in config.json is an address."""
+    return "docker.io" if registry.startswith("http") else registry
 
 
 def _url(registry: str) -> str:
@@ -206,11 +227,17 @@ def look_at_proxy(machine: Machine) -> Iterator[Finding]:
         names = [_name_of(machine, name) for name in ("http_proxy", "https_proxy", "no_proxy")]
         values = " ".join(f'"${name}"' for name in names)
         text = "this shell goes through a proxy, the engine does not: it may reach no registry"
-        yield warning("proxy-not-engine", text, _SET_PROXY.format(sudo=machine.sudo, values=values))
+        text += what_a_restart_ends(machine)
+        shape = _PROXY_OF_SERVICE if machine.has_systemd else _PROXY_OF_SCRIPT
+        repair = shape.format(sudo=machine.sudo, values=values, restart=service(machine, "restart"))
+        yield warning("proxy-not-engine", text, repair)
     elif view.facts.has_proxy and not ours:
         text = "the engine goes through a proxy, this shell does not: pretrained models may not be reached"
-        get = "docker info --format '{{.HTTPSProxy}}'"
-        yield warning("proxy-not-here", text, f'export HTTPS_PROXY="$({get})"')
+        address = view.facts.https_proxy or view.facts.http_proxy
+        if _HIDDEN in address:  # the engine does not tell passwords
+            yield warning("proxy-not-here", f"{text}; set HTTPS_PROXY as whoever set up the engine did")
+        else:
+            yield warning("proxy-not-here", text, f"export HTTPS_PROXY={shlex.quote(address)}")
     elif ours:
         yield ok("proxy", "this shell and the engine go through a proxy")
     else:
@@ -237,7 +264,7 @@ def _quoted(path: Path) -> str:
 
 CHECKS = (
     Check("login", Area.NETWORK, look_at_login, limit_s=10.0),
-    Check("registry", Area.NETWORK, look_at_registry, limit_s=5.0),
-    Check("clock", Area.NETWORK, look_at_clock, limit_s=6.0),
+    Check("registry", Area.NETWORK, look_at_registry, limit_s=6.0),
+    Check("clock", Area.NETWORK, look_at_clock, limit_s=8.0),
     Check("proxy", Area.NETWORK, look_at_proxy),
 )

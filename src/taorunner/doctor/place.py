@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 import shlex
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from taorunner.doctor.check import Area, Check, error, info, ok, warning
@@ -43,12 +45,19 @@ def look_at_mounts(machine: Machine) -> Iterator[Finding]:
     if machine.workspace is None:
         return
     mounts = load_mounts(machine.workspace, machine.environ)
-    findings = [*mounts.findings, *_misfits(machine, machine.workspace, mounts)]
+    said = [replace(finding, hint=_as_command(finding.hint)) for finding in mounts.findings]
+    findings = [*said, *_misfits(machine, machine.workspace, mounts)]
     yield from findings
     if not findings:
         count = len(mounts.entries)
         said_by = f'"{mounts.file}"' if mounts.file else "of the workspace itself"
         yield ok("mounts", f"{count} mount{'s' if count != 1 else ''} {said_by}")
+
+
+def _as_command(hint: str | None) -> str | None:
+    """What the mounts file's reader proposes, as a shell takes it: the path is not ours."""
+    made = re.fullmatch(r'make it with: mkdir -p "(.*)"', hint or "", re.DOTALL)
+    return hint if made is None else f"mkdir -p {shlex.quote(made[1])}"
 
 
 def _misfits(machine: Machine, workspace: Workspace, mounts: Mounts) -> Iterator[Finding]:
@@ -57,7 +66,8 @@ def _misfits(machine: Machine, workspace: Workspace, mounts: Mounts) -> Iterator
         kind = _closed_system(machine, source)
         if kind is not None:
             text = f'"{source}" lies on {kind}, where the engine may not look: mount that with allow_other'
-            hint = f"{machine.sudo}sed -i.before 's/^#user_allow_other/user_allow_other/' /etc/fuse.conf"
+            file = machine.path("etc/fuse.conf")
+            hint = f"{machine.sudo}sed -i.before 's/^#user_allow_other/user_allow_other/' {file}"
             yield _at(mounts, error("mount-closed", text, hint))
         elif not source.is_dir():
             if source.exists() and not os.access(source, os.R_OK):
@@ -69,18 +79,14 @@ def _misfits(machine: Machine, workspace: Workspace, mounts: Mounts) -> Iterator
             yield _at(
                 mounts, error("mount-unreadable", f'"{source}" cannot be read', _give_back(machine, source))
             )
-    writable = [workspace.projects_dir, workspace.state_dir, *_results(workspace)]
-    for folder in writable:
-        if folder.is_dir() and not os.access(folder, os.W_OK):
-            text = f'"{folder}" cannot be written, so no run can leave results there'
-            yield error("mount-not-writable", text, _give_back(machine, folder))
+    yield from _read_only(machine, workspace)
     yield from _nested(mounts)
     view = machine.engine_or_none()
     if view is not None and view.facts.data_root is not None and str(view.facts.data_root).startswith(_SNAP):
         outside = [source for source in sources if not source.is_relative_to("/home")]
         for source in outside:
             text = f'docker comes from snap and sees nothing outside /home: "{source}" is empty in containers'
-            yield error("mount-snap", text, f"{machine.sudo}snap remove docker")
+            yield error("mount-snap", text, f"cp -a {shlex.quote(str(source))} ~/")
 
 
 def _nested(mounts: Mounts) -> Iterator[Finding]:
@@ -103,12 +109,20 @@ def _around(entry: MountEntry, entries: Sequence[MountEntry]) -> MountEntry | No
     return max(inside, key=lambda other: len(other.destination), default=None)
 
 
-def _results(workspace: Workspace) -> list[Path]:
-    folders = []
-    for name in workspace.project_names():
+def _read_only(machine: Machine, workspace: Workspace) -> Iterator[Finding]:
+    """Folders that runs write into; another's project is another's matter where one was named."""
+    records = workspace.state_dir if workspace.state_dir.is_dir() else workspace.root
+    if not os.access(records, os.W_OK):
+        text = f'"{records}" cannot be written, so no run can be recorded'
+        yield error("mount-not-writable", text, _give_back(machine, records))
+    for name in machine.needs.projects or workspace.project_names():
         paths = workspace.project(name)
-        folders += [paths.root, paths.data_dir, paths.models_dir]
-    return folders
+        if paths.models_dir.is_dir() and not os.access(paths.models_dir, os.W_OK):
+            text = f'"{paths.models_dir}" cannot be written, so no run can leave results there'
+            yield error("mount-not-writable", text, _give_back(machine, paths.models_dir))
+        if paths.data_dir.is_dir() and not os.access(paths.data_dir, os.W_OK):
+            text = f'"{paths.data_dir}" cannot be written, so no conversion can leave records there'
+            yield warning("mount-not-writable", text, _give_back(machine, paths.data_dir))
 
 
 def _closed_system(machine: Machine, source: Path) -> str | None:
@@ -137,7 +151,7 @@ def look_at_owners(machine: Machine) -> Iterator[Finding]:
         return
     folders = [
         folder
-        for folder in (workspace.projects_dir, workspace.repositories_dir, workspace.state_dir)
+        for folder in (*_projects(machine, workspace), workspace.repositories_dir, workspace.state_dir)
         if folder.is_dir()
     ]
     found, seen, is_whole = _files_of_root(folders)
@@ -155,6 +169,12 @@ def look_at_owners(machine: Machine) -> Iterator[Finding]:
         text.replace("folder in the workspace belong", "folder in the workspace belongs"),
         repair,
     )
+
+
+def _projects(machine: Machine, workspace: Workspace) -> list[Path]:
+    names = machine.needs.projects
+    is_all = not names or set(names) == set(workspace.project_names())
+    return [workspace.projects_dir] if is_all else [workspace.project(name).root for name in names]
 
 
 def _owner(machine: Machine, workspace: Workspace) -> tuple[int, int] | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 from taorunner.doctor.check import Area, Check, error, info, ok, warning
-from taorunner.doctor.machine import EngineView, Machine
+from taorunner.doctor.machine import Machine
 from taorunner.doctor.requirements import (
     GB,
     IMAGE_BYTES,
@@ -18,7 +19,7 @@ from taorunner.doctor.requirements import (
     SMALL_IMAGE_BYTES,
     USUAL_SHM_BYTES,
 )
-from taorunner.errors import Finding, TaorunnerError
+from taorunner.errors import Finding
 from taorunner.text import size
 
 _SPARE_BYTES = 5 * GB
@@ -38,7 +39,7 @@ def look_at_memory(machine: Machine) -> Iterator[Finding]:
         text += (
             f": NVIDIA states {MIN_RAM_BYTES // GB} GB at least, {RECOMMENDED_RAM_BYTES // GB} GB recommended"
         )
-        yield warning("memory-small", text, "smaller batches and fewer workers in the specs")
+        yield warning("memory-small", f"{text}; take smaller batches and fewer workers in the specs")
     elif total < RECOMMENDED_RAM_BYTES * 0.93:
         yield ok("memory", f"{text} (NVIDIA recommends {RECOMMENDED_RAM_BYTES // GB} GB)")
     else:
@@ -51,15 +52,13 @@ def look_at_shared_memory(machine: Machine) -> Iterator[Finding]:
     small = {name: given for name, given in machine.needs.shm_bytes.items() if given < USUAL_SHM_BYTES}
     if small:
         name, given = min(small.items(), key=lambda item: item[1])
-        text = (
-            f'shm_size of "{name}" is {size(given)}: data loaders with workers need {size(USUAL_SHM_BYTES)}'
-        )
-        yield warning("shared-memory-small", text, "leave shm_size out, or write 16G")
+        text = f'shm_size of "{name}" is {size(given)}: NVIDIA takes {size(USUAL_SHM_BYTES)} or more'
+        yield warning("shared-memory-small", f"{text}; without shm_size it is 16G")
         return
     largest = max(machine.needs.shm_bytes.values(), default=0)
     if ram is not None and largest > ram:
         text = f"shm_size of {size(largest)} is more than the {size(ram)} of memory that this machine has"
-        yield warning("shared-memory-large", text, "a shm_size of half the memory is enough")
+        yield warning("shared-memory-large", f"{text}; half of that is enough")
         return
     try:
         host = machine.disk(machine.path("dev/shm"))
@@ -78,17 +77,18 @@ def look_at_cores(machine: Machine) -> Iterator[Finding]:
     if cores >= MIN_CORES:
         yield ok("cores", text)
         return
-    yield warning("cores-few", f"{text}: NVIDIA states {MIN_CORES} at least", "fewer workers in the specs")
+    yield warning("cores-few", f"{text}: NVIDIA states {MIN_CORES} at least; take fewer workers in the specs")
 
 
 def look_at_engine_disk(machine: Machine) -> Iterator[Finding]:
     view = machine.engine_or_none()
     if view is None or view.facts.data_root is None:
         return
-    missing = _missing_images(machine, view)
-    if view.is_remote:
-        yield info("disk-engine", "the engine is on another machine: its disk cannot be looked at from here")
+    if view.is_remote or view.facts.is_desktop:
+        where = "in a virtual machine" if view.facts.is_desktop else "on another machine"
+        yield info("disk-engine", f"the engine is {where}: its disk cannot be looked at from here")
         return
+    missing = machine.missing_images() or ()
     root = Path(view.facts.data_root)
     try:
         state = machine.disk(_existing(root))
@@ -100,7 +100,8 @@ def look_at_engine_disk(machine: Machine) -> Iterator[Finding]:
     free = state.f_bavail * state.f_frsize
     where = f'{_gb(free)} free for images in "{root}"'
     for_what = _for_images(len(missing))
-    repair = "docker system prune"
+    # not "system prune": that takes containers of runs whose end nobody has read yet
+    repair = "docker image prune -f && docker builder prune -f"
     if missing and free < SMALL_IMAGE_BYTES * len(missing):
         yield error("disk-engine-full", f"{where}: {for_what} cannot fit", repair)
     elif missing and free < IMAGE_BYTES * len(missing):
@@ -120,15 +121,20 @@ def look_at_workspace_disk(machine: Machine) -> Iterator[Finding]:
         state = machine.disk(place)
     except OSError as failure:
         yield error(
-            "disk-workspace", f'"{place}" cannot be looked at: {(failure.strerror or str(failure)).lower()}'
+            "disk-workspace-gone",
+            f'"{place}" cannot be looked at: {(failure.strerror or str(failure)).lower()}',
         )
         return
     free, whole = state.f_bavail * state.f_frsize, state.f_blocks * state.f_frsize
     where = f'{_gb(free)} free in "{place}"'
-    largest = f'du -xhd2 "{place}" | sort -h | tail -n 15'
+    largest = f"du -xhd2 {shlex.quote(str(place))} | sort -h | tail -n 15"
     if state.f_files and not state.f_favail:
         text = f'no file can be made in "{place}": the file system has no inodes left'
-        yield error("disk-workspace-full", text, f'du -x --inodes -d2 "{place}" | sort -n | tail -n 15')
+        yield error(
+            "disk-workspace-full",
+            text,
+            f"du -x --inodes -d2 {shlex.quote(str(place))} | sort -n | tail -n 15",
+        )
     elif free < _FULL_BYTES:
         yield error("disk-workspace-full", f"{where}: no checkpoint fits", largest)
     elif free < _RESULTS_BYTES:
@@ -137,15 +143,6 @@ def look_at_workspace_disk(machine: Machine) -> Iterator[Finding]:
         yield ok("disk-workspace", f"{where} (NVIDIA states a disk of {MIN_DISK_BYTES // GB} GB)")
     else:
         yield ok("disk-workspace", where)
-
-
-def _missing_images(machine: Machine, view: EngineView) -> list[str]:
-    from taorunner.engine.images import find_image
-
-    try:
-        return [image for image in machine.needs.images if find_image(view.engine, image) is None]
-    except TaorunnerError:
-        return []
 
 
 def _for_images(count: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,9 @@ from taorunner.doctor.machine import Machine
 from taorunner.doctor.repairs import distribution
 from taorunner.doctor.requirements import STATED_SYSTEMS
 from taorunner.errors import Finding
+from taorunner.project.mounts import load_mounts
 
+_CONTAINER_LABEL = ":container_file_t:"
 _X86 = ("x86_64", "amd64")
 _PACKAGES = {
     "nvidia_tao": "NVIDIA's launcher (nvidia-tao)",
@@ -33,8 +36,7 @@ def look_at_system(machine: Machine) -> Iterator[Finding]:
         yield problem(
             machine.needs.wants_engine,
             "system-not-linux",
-            f'"{platform.system()}" runs no containers with NVIDIA GPUs',
-            "export DOCKER_HOST=ssh://USER@LINUX-HOST",
+            f'"{platform.system()}" gives no NVIDIA GPUs to containers: name a Linux machine with DOCKER_HOST=ssh://…',
         )
         return
     found = distribution(machine)
@@ -50,12 +52,6 @@ def look_at_system(machine: Machine) -> Iterator[Finding]:
 def look_at_python(machine: Machine) -> Iterator[Finding]:
     version = ".".join(str(part) for part in sys.version_info[:3])
     yield ok("python", f"Python {version} at {sys.executable}")
-    if sys.prefix == sys.base_prefix and machine.is_root and "VIRTUAL_ENV" not in machine.environ:
-        yield info(
-            "python-shared",
-            "taorunner shares root's Python with the system: an update of either may break the other",
-            "pipx install taorunner",
-        )
 
 
 def look_at_processor(machine: Machine) -> Iterator[Finding]:
@@ -68,7 +64,9 @@ def look_at_processor(machine: Machine) -> Iterator[Finding]:
     if name.lower() not in ("aarch64", "arm64"):
         text = f"TAO's images are made for x86-64, this is {name}"
     image = next(iter(machine.needs.images), "nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt")
-    yield warning("processor-not-x86", text, f"docker manifest inspect {image} | grep architecture")
+    yield warning(
+        "processor-not-x86", text, f"docker manifest inspect {shlex.quote(image)} | grep architecture"
+    )
 
 
 def look_at_wsl(machine: Machine) -> Iterator[Finding]:
@@ -79,7 +77,7 @@ def look_at_wsl(machine: Machine) -> Iterator[Finding]:
         yield error(
             "wsl-1",
             "this is WSL 1, which runs neither containers nor GPUs",
-            f"wsl.exe --set-version {name} 2",
+            f"wsl.exe --set-version {shlex.quote(name)} 2",
         )
         return
     yield ok("wsl", "WSL 2: the NVIDIA driver is the one of Windows, none may be installed in here")
@@ -88,7 +86,7 @@ def look_at_wsl(machine: Machine) -> Iterator[Finding]:
         yield warning(
             "wsl-slow-disk",
             f'the workspace "{root}" lies on a disk of Windows, which is many times slower and keeps no owners',
-            f'cp -a "{root}" ~/ && cd ~/"{root.name}"',
+            f"cp -a {_quoted(root)} ~/ && cd ~/{_quoted(Path(root.name))}",
         )
 
 
@@ -105,16 +103,18 @@ def look_at_selinux(machine: Machine) -> Iterator[Finding]:
             "selinux", "SELinux enforces: folders that are mounted need a label that containers may use"
         )
         return
-    root = machine.workspace.root
-    label = _label_of(root)
-    if label is not None and ":container_file_t:" in label:
-        yield ok("selinux", "SELinux enforces, and the workspace has the label of containers")
+    mounts = load_mounts(machine.workspace, machine.environ)
+    sources = [entry.source for entry in mounts.entries] or [machine.workspace.root]
+    closed = [
+        source for source in dict.fromkeys(sources) if _CONTAINER_LABEL not in (_label_of(source) or "")
+    ]
+    if not closed:
+        yield ok("selinux", "SELinux enforces, and what is mounted has the label of containers")
         return
     yield warning(
         "selinux-label",
-        f'SELinux enforces: containers may not read "{root}"'
-        + (f' with its label "{label}"' if label else ""),
-        f'{machine.sudo}chcon -R -t container_file_t "{root}"',
+        f"SELinux enforces: containers may not read {', '.join(str(source) for source in closed)} with its label",
+        f"{machine.sudo}chcon -R -t container_file_t {shlex.join(str(source) for source in closed)}",
     )
 
 
@@ -131,7 +131,7 @@ def look_for_tao(machine: Machine) -> Iterator[Finding]:
         yield warning(
             "tao-command-clash",
             f'{len(found)} commands "tao" are on PATH, and the first is taken: {", ".join(named)}',
-            f'mv "{found[1]}" "{found[1]}.aside"',
+            f"mv {_quoted(found[1])} {_quoted(found[1])}.aside",
         )
     for folder in dict.fromkeys(path.parent for path in found):
         installed = _installed(folder)
@@ -141,7 +141,7 @@ def look_for_tao(machine: Machine) -> Iterator[Finding]:
                 yield warning(
                     "tao-package-clash",
                     f"{_PACKAGES[one]} and {_PACKAGES[other]} in {folder.parent} both install {what}, over each other",
-                    f'"{python}" -m pip uninstall -y {other.replace("_", "-")}',
+                    f"{_quoted(python)} -m pip uninstall -y {other.replace('_', '-')}",
                 )
 
 
@@ -180,6 +180,10 @@ def _python_of(folder: Path) -> Path:
     return next(
         (folder / name for name in ("python3", "python") if (folder / name).exists()), Path("python3")
     )
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
 
 
 def _label_of(path: Path) -> str | None:

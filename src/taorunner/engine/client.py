@@ -82,6 +82,11 @@ def connect() -> Engine:
         MachineError: no engine, no permission, unknown context, unusable certificates.
     """
     address = find_address()
+    if address.url.startswith("npipe://") and os.name != "nt":  # docker-py would break while it closes
+        raise MachineError(
+            f'"{address.url}" is not an address of a docker engine',
+            hint="unix://PATH, tcp://HOST:PORT or ssh://HOST",
+        )
     with translated(Asked(address=address.url)), ExitStack() as opened:
         _knock(address)
         api = _client(address)

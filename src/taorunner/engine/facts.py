@@ -29,6 +29,8 @@ class EngineFacts:
     cpus: int | None
     memory_bytes: int | None
     clock: datetime | None
+    containers_running: int = 0
+    containers_outlive_it: bool = False
 
     @property
     def is_rootless(self) -> bool:
@@ -48,6 +50,11 @@ class EngineFacts:
         return "nvidia" in self.runtimes or any(
             name.startswith("nvidia.com/gpu") for name in self.cdi_devices
         )
+
+    @property
+    def is_desktop(self) -> bool:
+        """Docker Desktop: the engine's files lie in a virtual machine."""
+        return "Docker Desktop" in self.system
 
     @property
     def has_proxy(self) -> bool:
@@ -73,6 +80,8 @@ def read_facts(engine: Engine) -> EngineFacts:
         cpus=body.get("NCPU"),
         memory_bytes=body.get("MemTotal"),
         clock=parse_time(body.get("SystemTime")),
+        containers_running=int(body.get("ContainersRunning") or 0),
+        containers_outlive_it=bool(body.get("LiveRestoreEnabled")),
     )
 
 

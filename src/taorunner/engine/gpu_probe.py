@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from docker.types import DeviceRequest
+from docker.types import DeviceRequest, LogConfig
 
 from taorunner.engine.client import Engine, translated
 from taorunner.engine.containers import remove, start
@@ -56,4 +56,7 @@ def look_inside(engine: Engine, image: str, *, patience_s: float) -> Seen:
 
 
 def _host_config(api: Any) -> Any:
-    return api.create_host_config(device_requests=[DeviceRequest(count=-1, capabilities=[["gpu"]])])
+    return api.create_host_config(
+        device_requests=[DeviceRequest(count=-1, capabilities=[["gpu"]])],
+        log_config=LogConfig(type=LogConfig.types.JSON, config={}),  # the engine's own may not be readable
+    )

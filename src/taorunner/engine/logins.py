@@ -52,7 +52,7 @@ def find_login(registry: str, file: Path, environ: Mapping[str, str], *, patienc
     except FileNotFoundError:
         return Login(Stored.NONE, str(file))
     except (OSError, ValueError) as error:
-        problem = getattr(error, "strerror", None) or str(error)
+        problem = (getattr(error, "strerror", None) or str(error)).lower()
         return Login(Stored.BROKEN_FILE, str(file), problem=problem)
     if not isinstance(body, dict):
         return Login(Stored.BROKEN_FILE, str(file), problem="it holds no JSON object")
