@@ -170,7 +170,7 @@ def _plan_one(planning: _Planning, experiment: Experiment) -> PlannedRun | None:
     prepared, spec_path, more = _spec(planning, experiment, contract, values, gpus)
     here += more
     if prepared is not None and prepared.text is not None and spec_path is not None:
-        launch = Launch(gpus.count, backend, {k: _typed(text) for k, text in request.overrides.items()})
+        launch = Launch(gpus.count, backend, _given_by_hand(request))
         crossed = planning.cross.before(contract, spec_path, network, planning.project, experiment, launch)
         here += [_placed(planning, experiment, finding) for finding in crossed]
     run_inside = str(site.run_dir / "input") if on_host else RUN_INSIDE
@@ -283,6 +283,13 @@ def _override_findings(
             yield replace(at, severity=misfit.severity)
     for key, misfit in override_misfits(typed, against):
         yield Finding(misfit.severity, misfit.code, f"--set {key}: {misfit.message}", misfit.hint)
+
+
+def _given_by_hand(request: ActionRequest) -> dict[str, object]:
+    """Keys of the spec that the command line sets: those of ``--set``, and ``key=value`` behind ``--``."""
+    behind = (token.partition("=") for token in request.extra if not token.startswith("-"))
+    given = {**request.overrides, **{key: text for key, equals, text in behind if equals}}
+    return {key: _typed(text) for key, text in given.items()}
 
 
 def _typed(text: str) -> object:
