@@ -486,6 +486,12 @@ OTHERS = [
          "use 150 or less"),
     ),
     (
+        "pointpillars", kitti, "train:\n  num_epochs: 5\n  checkpoint_interval: 6\n",
+        ("error interval-beyond-epochs", "train.yaml: checkpoint_interval: |6",
+         '"train.checkpoint_interval" is 6, and there are 5 epochs: no weights are saved; '
+         "use 5, or a number that divides it"),
+    ),
+    (
         "mask2former", coco, "train:\n  num_epochs: 5\n  validation_interval: 6\n",
         ("error interval-beyond-epochs", "train.yaml: validation_interval: |6",
          '"train.validation_interval" is 6, and there are 5 epochs: the training stops at its start; use 5 or less'),
@@ -863,6 +869,10 @@ def test_a_launch_is_refused(bench: Make) -> None:
     made.edit("train", ("checkpoint_interval: 1", "checkpoint_interval: 13"))
     assert [code for code, _ in launch(made)] == ["error interval-beyond-epochs"]
     assert launch(made, overrides={"train.num_epochs": "13"}) == []
+    assert launch(made, extra=("train.num_epochs=13",)) == []
+    assert [code for code, _ in launch(made, overrides={"+train.num_epochs": "6"})] == [
+        "error interval-beyond-epochs"
+    ]
 
 
 def test_a_launch_counts_its_own_gpus_and_overrides(bench: Make) -> None:
@@ -872,7 +882,7 @@ def test_a_launch_counts_its_own_gpus_and_overrides(bench: Make) -> None:
     assert launch(made, overrides={"dataset.batch_size": "11"}) == [
         (
             "error batch-beyond-samples",
-            '--set dataset.batch_size: a batch of 11 ("dataset.batch_size" 11) is more than the 10 pictures there are '
+            'dataset.batch_size of the command line: a batch of 11 ("dataset.batch_size" 11) is more than the 10 pictures there are '
             "to train on",
         )
     ]

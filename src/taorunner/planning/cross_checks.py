@@ -47,7 +47,7 @@ class FoundSpec:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What a launch has chosen; ``typed`` is what ``--set`` says, by key."""
+    """What a launch has chosen; ``typed`` is what the command line sets in the spec, by dotted key."""
 
     gpus: int
     backend: str
@@ -104,7 +104,7 @@ class CrossChecks:
             if spec is not None and outline is not None:
                 over = overlay if action == "train" else {}
                 readers[action] = SpecReader(found.file, spec.format, outline, variables, over, mounts)
-        placing = _Placing(project, experiment, typed)
+        placing = _Placing(project, experiment, overlay_of(typed))
         for reader in readers.values() if not on_host else ():
             yield from placing.place(reader, self._stray.faults(reader.outline.shape))
         convert = self._conversion(readers.get(_CONVERSION), experiment)
@@ -179,7 +179,7 @@ class _Placing:
                 line, column = place_of(spec.file.text, spec.format, fault.key, fault.index) or (None, None)
                 yield replace(finding, file=spec.file.path, line=line, column=column)
             elif fault.key in self.typed:
-                yield replace(finding, message=f"--set {fault.key}: {fault.message}")
+                yield replace(finding, message=f"{fault.key} of the command line: {fault.message}")
             else:
                 line, column = self._override(fault.key)
                 file = self.project.paths.experiments_file

@@ -12,7 +12,9 @@ from taorunner.errors import Severity
 from taorunner.planning.training_facts import SOURCES, TRAINED_EXTENSION, Fault, Rule, Training
 from taorunner.text import printable
 
-_KERAS_LAST_LOST = frozenset({"ssd", "dssd", "faster_rcnn", "multitask_classification"})
+_END_NOT_SAVED = frozenset({"ssd", "dssd", "faster_rcnn", "multitask_classification", "pointpillars"})
+"""Source: tao/tensorflow.md section 5.1; NVIDIA/tao_pytorch_backend pointcloud/pointpillars/tools/train_utils."""
+_NOT_LIGHTNING = frozenset({"bevfusion", "pointpillars"})
 _NO_INTERVAL_ZERO = frozenset({"yolo_v3", "yolo_v4", "yolo_v4_tiny", "multitask_classification"})
 _WEIGHTS_BY_ARGUMENT = frozenset({"ssd", "dssd", "lprnet"})
 _YOLO = frozenset({"yolo_v3", "yolo_v4", "yolo_v4_tiny"})
@@ -24,30 +26,38 @@ _VALIDATION_PERIODS = (
 )
 
 
-def interval_beyond_epochs(training: Training) -> Iterator[Fault]:
-    """Source: tao/pytorch.md section 3 (asserted, without a word in status.json), tao/tensorflow.md section 5.1,
+def interval_refused(training: Training) -> Iterator[Fault]:
+    """Source: tao/pytorch.md section 3 (asserted, without a word in status.json);
     NVIDIA/tao_tensorflow2_backend cv/efficientdet/utils/config_utils.py (asserted as well).
     """
     spec, epochs = training.spec, training.spec.number(training.role("epochs"))
-    if epochs is None:
+    if epochs is None or not (training.network == "efficientdet_tf2" or _is_lightning(training)):
         return
-    saving = training.role("checkpoint_interval")
-    if _asserts_intervals(training):
-        checked = [training.role("validation_interval"), "train.validation_interval"]
-        checked = list(dict.fromkeys(checked if _saves_by_step(training) else (saving, *checked)))
-        for key in checked:
-            interval = spec.number(key)
-            if interval is not None and interval > epochs:
-                message = (
-                    f'"{key}" is {interval}, and there are {epochs} epochs: the training stops at its start'
-                )
-                yield _error("interval-beyond-epochs", message, f"use {epochs} or less", key)
-    interval = spec.number(saving)
-    if training.network in _KERAS_LAST_LOST and interval is not None and interval > epochs:
-        message = f'"{saving}" is {interval}, and there are {epochs} epochs: no weights are saved'
-        yield _error("interval-beyond-epochs", message, f"use {epochs}, or a number that divides it", saving)
-    for key in _VALIDATION_PERIODS if training.contract.framework is Framework.TF1 else ():
+    saving = () if _saves_by_step(training) else (training.role("checkpoint_interval"),)
+    for key in (*saving, "train.validation_interval"):
         interval = spec.number(key)
+        if interval is not None and interval > epochs:
+            message = f'"{key}" is {interval}, and there are {epochs} epochs: the training stops at its start'
+            yield _error("interval-beyond-epochs", message, f"use {epochs} or less", key)
+
+
+def nothing_saved(training: Training) -> Iterator[Fault]:
+    """Source: tao/tensorflow.md section 5.1 (a warning of TAO at most)."""
+    key = training.role("checkpoint_interval")
+    epochs, interval = training.spec.number(training.role("epochs")), training.spec.number(key)
+    if epochs is None or interval is None or interval <= epochs or training.network not in _END_NOT_SAVED:
+        return
+    message = f'"{key}" is {interval}, and there are {epochs} epochs: no weights are saved'
+    yield _error("interval-beyond-epochs", message, f"use {epochs}, or a number that divides it", key)
+
+
+def nothing_validated(training: Training) -> Iterator[Fault]:
+    """Source: tao/tensorflow.md section 4.1."""
+    epochs = training.spec.number(training.role("epochs"))
+    if epochs is None or training.contract.framework is not Framework.TF1:
+        return
+    for key in _VALIDATION_PERIODS:
+        interval = training.spec.number(key)
         if interval is not None and interval > epochs:
             message = f'"{key}" is {interval}, and there are {epochs} epochs: nothing is validated'
             yield _warning("interval-beyond-epochs", message, f"use {epochs} or less", key)
@@ -59,13 +69,12 @@ def last_epochs_lost(training: Training) -> Iterator[Fault]:
     Source: tao/tensorflow.md section 5.1; NVIDIA/tao_pytorch_backend core/lightning/tao_lightning_module.py with
     ModelCheckpoint of Lightning 2.5 and 2.6, which has no save at the end after one within.
     """
-    epochs = training.spec.number(training.role("epochs"))
     key = training.role("checkpoint_interval")
-    interval = training.spec.number(key)
+    epochs, interval = training.spec.number(training.role("epochs")), training.spec.number(key)
     if epochs is None or interval is None or not 0 < interval < epochs or _saves_by_step(training):
         return
     rest = epochs % interval
-    if rest and (training.network in _KERAS_LAST_LOST or _is_lightning(training)):
+    if rest and (training.network in _END_NOT_SAVED or _is_lightning(training)):
         end = int(epochs - rest)
         message = (
             f"{training.network} saves every {interval} epochs and not at the end: of {epochs} epochs, "
@@ -145,27 +154,19 @@ def results_elsewhere(training: Training) -> Iterator[Fault]:
 
 
 NUMBER_RULES: tuple[Rule, ...] = (
-    interval_beyond_epochs,
-    last_epochs_lost,
-    interval_zero,
-    empty_training_fold,
-)
+    interval_refused, nothing_saved, nothing_validated, last_epochs_lost, interval_zero, empty_training_fold,
+)  # fmt: skip
 TEXT_RULES: tuple[Rule, ...] = (picture_extension, ignored_keys, results_elsewhere)
 """They read no numbers: what they say of one spec of a sweep, they say of all."""
 
 
 def _is_lightning(training: Training) -> bool:
-    """Not bevfusion, which is mmengine's, nor classification before 6.0: their epochs stand elsewhere or save at the
-    end."""
+    """Not classification before 6.0 either, which has other keys."""
     return (
         training.contract.framework is Framework.PYT
         and training.role("epochs") == "train.num_epochs"
-        and training.network != "bevfusion"
+        and training.network not in _NOT_LIGHTNING
     )
-
-
-def _asserts_intervals(training: Training) -> bool:
-    return training.network == "efficientdet_tf2" or _is_lightning(training)
 
 
 def _saves_by_step(training: Training) -> bool:

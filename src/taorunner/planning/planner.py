@@ -185,8 +185,7 @@ def _plan_one(planning: _Planning, experiment: Experiment) -> PlannedRun | None:
     prepared, spec_path = spec.prepared, spec.path
     here += spec.findings
     if prepared is not None and prepared.text is not None and spec_path is not None:
-        typed = {key: typed_value(key, text) for key, text in spec.sets.items()}
-        launch = Launch(gpus.count, backend, typed)
+        launch = Launch(gpus.count, backend, _given_by_hand(spec.sets, request.extra))
         crossed = planning.cross.before(contract, spec_path, network, planning.project, experiment, launch)
         here += [_placed(planning, experiment, finding) for finding in crossed]
     run_inside = str(site.run_dir / "input") if on_host else RUN_INSIDE
@@ -270,6 +269,13 @@ def _spec(
     sets = planning.request.overrides
     kept = KeptSchemas(planning.workspace.spec_schemas_dir)
     return spec_of_action(planning.project, experiment, contract, values.variables, gpus, sets, kept)
+
+
+def _given_by_hand(sets: Mapping[str, str], extra: Sequence[str]) -> dict[str, object]:
+    """Keys of the spec that the command line sets: those of ``--set``, and ``key=value`` behind ``--``."""
+    behind = (token.partition("=") for token in extra if not token.startswith("-"))
+    given = {**sets, **{key: text for key, equals, text in behind if equals}}
+    return {key: typed_value(key, text) for key, text in given.items()}
 
 
 def _key_findings(planning: _Planning, experiment: Experiment, contract: Contract) -> list[Finding]:

@@ -271,13 +271,14 @@ class _Check:
         exists: dict[str, bool] = {}
         told: set[tuple[int, int]] = set()
         for name, experiment in self.project.experiments.items():
-            dataset, folder = experiment.dataset, self.paths.dataset_dir(experiment.dataset)
+            dataset = experiment.dataset
             if dataset not in exists:
-                exists[dataset] = os.path.isdir(folder)  # noqa: PTH112 (Path.is_dir may raise)
+                exists[dataset] = os.path.isdir(self.paths.dataset_dir(dataset))  # noqa: PTH112 (Path.is_dir may raise)
             path = ("experiments", name, "dataset")
             if exists[dataset] or (place := self.project.place(path)) in told:
                 continue
             told.add(place)
+            folder = self.paths.dataset_dir(dataset)
             meant = self._nearest_dataset(dataset) if len(told) < _MAX_NEAREST else None
             hint = f'did you mean "{meant}"?' if meant else f'put it there, or make it: mkdir -p "{folder}"'
             problem = "is not a folder" if os.path.lexists(folder) else "does not exist in data/"

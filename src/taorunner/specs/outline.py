@@ -17,7 +17,7 @@ from itertools import islice
 from taorunner.errors import has_errors
 from taorunner.specs.places import SpecProblemError
 from taorunner.specs.prototxt_nodes import ProtoList, ProtoMessage, ProtoScalar, parse_prototxt
-from taorunner.specs.schema_text import COMMENT_LINE, NUMBER, shape_parts
+from taorunner.specs.schema_text import NUMBER, shape_parts, without_comments
 from taorunner.specs.template import Rendered, parse_template, render
 from taorunner.specs.yaml_tree import YamlNode, read_tree
 from taorunner.yaml_nodes import read_yaml, resolve_scalar
@@ -123,8 +123,7 @@ def place_of(text: str, spec_format: str, key: str, index: int = 0) -> tuple[int
     outline = outline_of(text, spec_format)
     slot = outline.slot(key, index) if outline is not None else None
     if slot is not None:
-        # a comment line keeps its place when it is cut short, so lines and columns are those of the text
-        bare = COMMENT_LINE.sub("#", text) if spec_format == "prototxt" else text
+        bare = without_comments(text) if spec_format == "prototxt" else text
         start = next(islice(NUMBER.finditer(bare), slot, None)).start(2)
         return bare.count("\n", 0, start) + 1, start - bare.rfind("\n", 0, start)
     rendered = _marked(text, spec_format)

