@@ -395,3 +395,15 @@ def test_validate_tells_an_unknown_override_once_and_looks_at_every_action(
     )
     found = [f for f in validate_projects(Workspace(root), ["example_01"], {}) if f.is_error]
     assert sorted((f.line, f.code) for f in found) == [(9, "wrong-type"), (11, "unknown-key")]
+
+
+def test_an_option_given_by_its_number_is_replaced_by_its_name_without_quotes(setting: Set) -> None:
+    text = "training_config {\n  regularizer { type: 2 }\n}\n"
+    done = setting("dssd", "training_config.regularizer.type: L1", text=text)
+    assert done.lines == ["-  regularizer { type: 2 }", "+  regularizer { type: L1 }"]
+
+
+def test_of_a_value_given_twice_the_one_that_counts_is_replaced(setting: Set) -> None:
+    text = "training_config {\n  num_epochs: 1\n  num_epochs: 2\n}\ntraining_config { enable_qat: true }\n"
+    done = setting("dssd", "training_config.num_epochs: 9", text=text)
+    assert done.lines == ["-  num_epochs: 2", "+  num_epochs: 9"]

@@ -94,14 +94,8 @@ def refusal(project: Project, one: Override, problem: SpecProblemError) -> Findi
 
 
 def _misfit(one: Override, against: Against | None) -> Misfit | None:
-    first = one.edit.steps[0]
-    if first[:1] in ("+", "~"):
-        if one.place is None:
-            return None  # Hydra's own, for the command line
-        message = f'"{first}" is not a key: {first[0]} is for Hydra\'s command line'
-        return Misfit(
-            Severity.ERROR, "bad-key", message, f"write {one.edit.key[1:]}: what is absent is added"
-        )
+    if one.place is None and one.edit.key.startswith(("+", "~")):
+        return None  # Hydra's own, for the command line
     return None if against is None else check_override(one.edit.steps, one.edit.value, against)
 
 
