@@ -280,6 +280,12 @@ def test_what_was_typed_is_set(setting: Set, sets: dict[str, str], changed: list
     assert setting("dssd", sets=sets) == (changed, [])
 
 
+def test_of_two_options_for_one_key_the_later_counts(setting: Set) -> None:
+    sets = {"training_config.num_epochs": "5", "training_config": "{num_epochs: 6, enable_qat: true}"}
+    done = setting("dssd", sets=sets)
+    assert done == (["-  num_epochs: 80 # e", "+  num_epochs: 6 # e", "+  enable_qat: true"], [])
+
+
 def test_what_was_typed_beats_the_file(setting: Set) -> None:
     done = setting("dssd", "training_config.num_epochs: many", sets={"training_config.num_epochs": "7"})
     assert done == (["-  num_epochs: 80 # e", "+  num_epochs: 7 # e"], [])

@@ -84,18 +84,18 @@ class Schema:
 
     @property
     def releases(self) -> tuple[str, ...]:
-        """All versions of which this schema is known, oldest first."""
-        return tuple(self.file.releases)
+        """All versions of which this schema is known, oldest first; of an image's only that image."""
+        return tuple(self._roots())
 
     def releases_with(self, path: tuple[str, ...]) -> tuple[str, ...]:
         """Those of ``releases`` that have this path."""
-        known = self.file.releases
-        return tuple(name for name, root in known.items() if _find(self.file, root, path) is not None)
+        return tuple(name for name, root in self._roots().items() if _find(self.file, root, path) is not None)
+
+    def _roots(self) -> Mapping[str, int]:
+        return self.file.releases if self.source.label is None else {self.release: self.root}
 
     def elsewhere(self, path: tuple[str, ...]) -> str | None:
         """``since 6.25.7``, ``until 6.26.3``: which other releases have this path. None when none has it."""
-        if self.source.label is not None:
-            return None  # an image knows nothing of others
         names = self.releases
         having = self.releases_with(path)
         if not having:
