@@ -30,7 +30,7 @@ SUB_SCHEMAS = {
     "depth_net.convert": ("depth_net", "dataset", "DNDatasetConvertConfig"),
     "annotations.merge": ("annotations", "merge_config", "MergeConfig"),
     "annotations.slice": ("annotations", "slice_config", "SliceConfig"),
-    "bevfusion.convert": ("bevfusion", "dataset", "BEVFusionDataConvertExpConfig"),
+    "bevfusion.dataset_convert": ("bevfusion", "default_config", "BEVFusionDataConvertExpConfig"),
     "stylegan_xl.dataset_convert": ("stylegan_xl", "dataset", "DataConvertExpConfig"),
 }
 """Actions with a spec of another shape than their network's. Source: tao/pytorch.md section 5."""

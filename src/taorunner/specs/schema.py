@@ -131,9 +131,13 @@ class SchemaSet:
         return () if name is None else tuple(_file(self.folder, name).releases)
 
     def _name(self, network: str, action: str) -> str | None:
+        """Which file it is in. ``same_as`` nothing: of another shape than its network's, and not known."""
         index = _index(self.folder)
-        found = (index["same_as"].get(name, name) for name in (f"{network}.{action}", network))
-        return next((name for name in found if name in index["names"]), None)
+        for name in (f"{network}.{action}", network):
+            found: str | None = index["same_as"].get(name, name)
+            if found is None or found in index["names"]:
+                return found
+        return None
 
 
 SHIPPED = SchemaSet(SCHEMAS)
