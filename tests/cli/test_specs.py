@@ -182,3 +182,22 @@ def test_what_cannot_be_shown_is_told(
     assert (done.code, done.out) == (code, "")
     assert told in done.err
     assert "Traceback" not in done.err
+
+
+def test_secrets_are_masked_wherever_they_stand(cli: Cli, workspace_factory: Callable[..., Path]) -> None:
+    root = workspace_factory(
+        "experiments:\n  e: {head: dino, dataset: d, release: 5.5.0, model_key: '1234', env: {A_TOKEN: in_the_file}}\n",
+        specs={
+            "e/train.yaml": "a: &k 1234\nb: *k\nc: [1234, 5]\nkey: x\nencryption_key: ???\napi_key: ${oc.env:K}\n"
+            "d: 12345\ne: [in_the_file/x] # in_the_file\n"
+        },
+        data={"d/": ""},
+    )
+    done = cli("specs", "show", "e", cwd=root)
+    assert done.out == (
+        'a: &k "***"\nb: *k\nc: ["***", 5]\nkey: "***"\nencryption_key: ???\napi_key: ${oc.env:K}\n'
+        'd: 12345\ne: ["***"] # ***\ntrain:\n  num_gpus: 1\n  gpu_ids: [0]\n'
+    )
+    shown = cli("specs", "show", "e", "--json", cwd=root)
+    assert "1234'" not in shown.out.replace("12345", "") and "in_the_file" not in shown.out
+    assert {value["key"]: value["value"] for value in shown.json["values"]}["c"] == ["***", 5]

@@ -280,6 +280,12 @@ def test_what_was_typed_is_set(setting: Set, sets: dict[str, str], changed: list
     assert setting("dssd", sets=sets) == (changed, [])
 
 
+def test_of_two_options_for_one_key_the_later_counts(setting: Set) -> None:
+    sets = {"training_config.num_epochs": "5", "training_config": "{num_epochs: 6, enable_qat: true}"}
+    done = setting("dssd", sets=sets)
+    assert done == (["-  num_epochs: 80 # e", "+  num_epochs: 6 # e", "+  enable_qat: true"], [])
+
+
 def test_what_was_typed_beats_the_file(setting: Set) -> None:
     done = setting("dssd", "training_config.num_epochs: many", sets={"training_config.num_epochs": "7"})
     assert done == (["-  num_epochs: 80 # e", "+  num_epochs: 7 # e"], [])
@@ -395,3 +401,15 @@ def test_validate_tells_an_unknown_override_once_and_looks_at_every_action(
     )
     found = [f for f in validate_projects(Workspace(root), ["example_01"], {}) if f.is_error]
     assert sorted((f.line, f.code) for f in found) == [(9, "wrong-type"), (11, "unknown-key")]
+
+
+def test_an_option_given_by_its_number_is_replaced_by_its_name_without_quotes(setting: Set) -> None:
+    text = "training_config {\n  regularizer { type: 2 }\n}\n"
+    done = setting("dssd", "training_config.regularizer.type: L1", text=text)
+    assert done.lines == ["-  regularizer { type: 2 }", "+  regularizer { type: L1 }"]
+
+
+def test_of_a_value_given_twice_the_one_that_counts_is_replaced(setting: Set) -> None:
+    text = "training_config {\n  num_epochs: 1\n  num_epochs: 2\n}\ntraining_config { enable_qat: true }\n"
+    done = setting("dssd", "training_config.num_epochs: 9", text=text)
+    assert done.lines == ["-  num_epochs: 2", "+  num_epochs: 9"]

@@ -13,6 +13,7 @@ from taorunner.planning.request import ActionRequest, Caller
 from taorunner.planning.validate import validate_projects
 from taorunner.project.workspace import Workspace
 from taorunner.specs.kept_schemas import KeptSchemas
+from taorunner.specs.schema_keys import key_facts
 
 FOUND = {
     "yaml": {"dino": DINO_TREE, "dino.convert": CONVERT_TREE},
@@ -51,6 +52,9 @@ def test_an_image_is_known_by_its_tag_and_by_its_digest(
     if found is not None:
         schema = found.find("dino", "train", "")
         assert schema is not None and set(schema.keys()) == set(DINO_TREE)
+        facts = key_facts(schema, "train.num_epochs")
+        assert facts is not None and facts.releases == (f"the image {reference.rpartition('/')[2]}",)
+        assert schema.elsewhere(("train", "seed")) is None
         convert = found.find("dino", "convert", "")
         assert convert is not None and set(convert.keys()) == {"input_source"}
         dssd = found.find("dssd", "train", "")

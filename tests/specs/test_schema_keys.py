@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from taorunner.specs.schema import NO_DEFAULT, Schema, find_schema
 from taorunner.specs.schema_keys import all_keys, key_facts, nearest_keys
 
@@ -61,3 +63,24 @@ def test_every_key_that_is_listed_is_known() -> None:
     names = list(all_keys(schema))
     assert len(names) == len(set(names)) > 200
     assert [name for name in names if key_facts(schema, name) is None] == []
+
+
+@pytest.mark.parametrize(
+    ("key", "type_in_words"),
+    [
+        ("dataset.train_data_sources", "list of names with str"),
+        ("dataset.train_data_sources.0", "list of names with str"),
+        ("dataset.train_data_sources.0.image_dir", "str"),
+        ("dataset.train_data_sources.image_dir", "str"),
+        ("inference.color_map", "names with str"),
+        ("inference.color_map.car", "str"),
+        ("train.gpu_ids", "list of int"),
+        ("train.num_epochs.x", None),
+        ("train.num_epoch", None),
+        (".", None),
+        ("0", None),
+    ],
+)
+def test_types_in_words(key: str, type_in_words: str | None) -> None:
+    facts = key_facts(schema_of("dino"), key)
+    assert (None if facts is None else facts.type) == type_in_words

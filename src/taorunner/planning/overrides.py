@@ -34,10 +34,6 @@ class Override:
     edit: Edit
     place: tuple[str | int, ...] | None
 
-    @property
-    def by(self) -> str:
-        return "set" if self.place is None else "override"
-
 
 @dataclass(slots=True)
 class Overrides:
@@ -68,16 +64,19 @@ def find_overrides(
     found = Overrides()
     schema = against.schema if against is not None else None
     others = schema.source.of_network(contract.network, schema.release) if schema is not None else ()
-    typed = list(_typed(sets, schema, found.findings))
-    for one in [*_written(project, experiment, schema, found.findings), *typed]:
-        if any(_covers(later.edit, one.edit) for later in typed if later is not one):
+    given = [
+        *_written(project, experiment, schema, found.findings),
+        *_typed(sets, schema, found.findings),
+    ]
+    for index, one in enumerate(given):
+        if any(_covers(later.edit, one.edit) for later in given[index + 1 :] if later.place is None):
             continue
         value, unknown = with_variables(
             one.edit.value, variables, omegaconf=schema is None or schema.format == "yaml"
         )
         found.findings += [_told(project, one, _unknown_variable(name, variables)) for name in unknown]
         one = replace(one, edit=replace(one.edit, value=value))
-        misfit = _misfit(one, against)
+        misfit = _misfit(one, against) if not unknown else None
         if misfit is not None and misfit.code in ("unknown-key", "other-release"):
             is_elsewhere = any(not isinstance(key_at(other, one.edit.steps), Misfit) for other in others)
             if one.place is not None and (is_elsewhere or not all_keys):
@@ -94,14 +93,8 @@ def refusal(project: Project, one: Override, problem: SpecProblemError) -> Findi
 
 
 def _misfit(one: Override, against: Against | None) -> Misfit | None:
-    first = one.edit.steps[0]
-    if first[:1] in ("+", "~"):
-        if one.place is None:
-            return None  # Hydra's own, for the command line
-        message = f'"{first}" is not a key: {first[0]} is for Hydra\'s command line'
-        return Misfit(
-            Severity.ERROR, "bad-key", message, f"write {one.edit.key[1:]}: what is absent is added"
-        )
+    if one.place is None and one.edit.key.startswith(("+", "~")):
+        return None  # Hydra's own, for the command line
     return None if against is None else check_override(one.edit.steps, one.edit.value, against)
 
 

@@ -170,19 +170,26 @@ def _masked(
     shown: list[Leaf] = []
     spans: list[tuple[int, int]] = []
     for leaf in leaves(text, spec_format, repeats):
-        if isinstance(leaf.value, str) and _is_secret(leaf.key, leaf.value, secrets):
-            spans += leaf.spans
-            leaf = Leaf(leaf.key, MASK, leaf.start, leaf.spans)
+        items = leaf.value if isinstance(leaf.value, list) else [leaf.value]
+        hidden = [_is_secret(leaf.key, item, secrets) for item in items]
+        if any(hidden):
+            spans += [span for span, is_hidden in zip(leaf.spans, hidden, strict=True) if is_hidden]
+            items = [MASK if is_hidden else item for item, is_hidden in zip(items, hidden, strict=True)]
+            leaf = replace(leaf, value=items if isinstance(leaf.value, list) else items[0])
         shown.append(leaf)
-    for start, end in sorted(spans, reverse=True):
+    for start, end in sorted({span for span in spans if span[0] < span[1]}, reverse=True):
         text = f'{text[:start]}"{MASK}"{text[end:]}'
     return redact(text, [secret for secret in secrets if len(secret) >= _LONG_SECRET]), shown
 
 
-def _is_secret(key: str, value: str, secrets: tuple[str, ...]) -> bool:
-    if value in secrets or any(len(one) >= _LONG_SECRET and one in value for one in secrets):
+def _is_secret(key: str, value: object, secrets: tuple[str, ...]) -> bool:
+    if value is None or isinstance(value, (bool, dict)):
+        return False
+    text = str(value)
+    if text in secrets or any(len(one) >= _LONG_SECRET and one in text for one in secrets):
         return True
-    return bool(_SECRET_KEY.search(key.rpartition(".")[2])) and not _PLACE_HOLDER.match(value)
+    is_named = key == "key" or _SECRET_KEY.search(key.rpartition(".")[2]) is not None
+    return is_named and not _PLACE_HOLDER.match(text)
 
 
 def _token_without_secret(token: str, secrets: tuple[str, ...]) -> str:

@@ -21,7 +21,7 @@ Repeats = Callable[[tuple[str, ...]], "bool | None"]
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """``spans``: where the plain values that it is made of stand in the text, as offsets."""
+    """``spans``: where the plain values that it is made of stand in the text, as offsets; an alias has no extent."""
 
     key: str
     value: Any
@@ -45,11 +45,12 @@ def leaves(text: str, spec_format: str, repeats: Repeats = lambda _path: None) -
         return []
     root = read_tree(text)
     ends = {node.start: node.end for node in root.scalars()} if root is not None else {}
-    return list(_yaml_leaves(document, document.value, "", _Extents(Lines(text), ends)))
+    return list(_yaml_leaves(document, document.value, "", _Extents(text, Lines(text), ends)))
 
 
 @dataclass(frozen=True, slots=True)
 class _Extents:
+    text: str
     lines: Lines
     ends: dict[int, int]
 
@@ -58,6 +59,8 @@ class _Extents:
         offset = self.lines.offset(*place)
         if offset in self.ends:
             return offset, self.ends[offset]
+        if self.text.startswith("*", offset):
+            return offset, offset
         start = min((start for start in self.ends if start >= offset), default=offset)
         return start, self.ends.get(start, offset)
 

@@ -79,7 +79,7 @@ def set_value(text: str, key: str | Sequence[str], value: object, schema: Schema
     known = _Known(schema)
     found = _find(parse_prototxt(text), steps, known, strict=True)
     if found.values:
-        written = _replace(text, found, value, dotted, known.repeats(tuple(steps)))
+        written = _replace(text, found, value, dotted, known.key(tuple(steps)))
     else:
         written = _insert(text, found, _by_schema(known.key(tuple(steps)), value))
     parse_prototxt(written)
@@ -212,9 +212,9 @@ def _ambiguous(path: list[str], count: int, offset: int, rest: str) -> SpecProbl
     )
 
 
-def _replace(text: str, found: _Found, value: object, dotted: str, repeats: bool | None) -> str:
+def _replace(text: str, found: _Found, value: object, dotted: str, key: Key | None) -> str:
     first, last = found.values[0], found.values[-1]
-    if len(found.values) > 1 and repeats is False:
+    if len(found.values) > 1 and key is not None and not key.is_repeated:
         first = last  # of a field given twice the last one counts
     elif len(found.values) > 1:
         if isinstance(value, str) or not isinstance(value, Sequence):
@@ -226,7 +226,8 @@ def _replace(text: str, found: _Found, value: object, dotted: str, repeats: bool
             text = _without_field(text, extra)
     elif isinstance(first, ProtoMessage):
         raise SpecProblemError("cannot-set", f'"{dotted}" is a block, not a value', offset=first.start)
-    return text[: first.start] + _like(first, value) + text[first.end :]
+    written = _by_schema(key, value) if key is not None and key.kind == "enum" else _like(first, value)
+    return text[: first.start] + written + text[first.end :]
 
 
 def _without_field(text: str, field: ProtoField) -> str:

@@ -84,18 +84,18 @@ class Schema:
 
     @property
     def releases(self) -> tuple[str, ...]:
-        """All versions of which this schema is known, oldest first."""
-        return tuple(self.file.releases)
+        """All versions of which this schema is known, oldest first; of an image's only that image."""
+        return tuple(self._roots())
 
     def releases_with(self, path: tuple[str, ...]) -> tuple[str, ...]:
         """Those of ``releases`` that have this path."""
-        known = self.file.releases
-        return tuple(name for name, root in known.items() if _find(self.file, root, path) is not None)
+        return tuple(name for name, root in self._roots().items() if _find(self.file, root, path) is not None)
+
+    def _roots(self) -> Mapping[str, int]:
+        return self.file.releases if self.source.label is None else {self.release: self.root}
 
     def elsewhere(self, path: tuple[str, ...]) -> str | None:
         """``since 6.25.7``, ``until 6.26.3``: which other releases have this path. None when none has it."""
-        if self.source.label is not None:
-            return None  # an image knows nothing of others
         names = self.releases
         having = self.releases_with(path)
         if not having:
@@ -133,12 +133,12 @@ class SchemaSet:
         return () if name is None else tuple(_file(self.folder, name).releases)
 
     def _name(self, network: str, action: str) -> str | None:
-        """Which file the schema is in. An action whose own schema is not known is not held against its network's."""
+        """Which file it is in. ``same_as`` nothing: of another shape than its network's, and not known."""
         index = _index(self.folder)
         for name in (f"{network}.{action}", network):
-            found = index["same_as"].get(name, name)
+            found: str | None = index["same_as"].get(name, name)
             if found is None or found in index["names"]:
-                return None if found is None else str(found)
+                return found
         return None
 
 

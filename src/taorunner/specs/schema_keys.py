@@ -38,10 +38,26 @@ class KeyFacts:
 def key_facts(schema: Schema, key: str) -> KeyFacts | None:
     """None for a key that the schema does not have; an empty one is the spec as a whole."""
     path = steps_without_indices(key)
-    if not path:
-        return _facts(schema, (), Key("section", section=schema.root), with_children=True)
-    found = schema.find(path)
+    found = _found(schema, path) if path or not key else None
     return None if found is None else _facts(schema, path, found, with_children=True)
+
+
+def _found(schema: Schema, path: tuple[str, ...]) -> Key | None:
+    """The key at a path; on the way an element of a list may be left out, and a name of the user's own is any."""
+    key = Key("section", section=schema.root)
+    for name in path:
+        while key.kind == "list" and key.of is not None:
+            key = key.of
+        if key.kind == "section":
+            inner = schema.keys(key.section).get(name)
+            if inner is None:
+                return None
+            key = inner
+        elif key.kind in ("map", "any", "any_of"):
+            key = key.of or Key("any", is_optional=True)
+        else:
+            return None
+    return key
 
 
 def nearest_keys(schema: Schema, key: str) -> list[str]:
