@@ -122,6 +122,7 @@ def test_specs_of_detectnet_become_a_project_that_validates_and_names_the_same_f
     assert (project / "experiments.yml").read_text().partition("experiments:\n")[2] == (
         f"  {name}:\n    head: detectnet_v2\n    dataset: data\n"
         "    repository: pretrained_detectnet_v2\n    backbone: resnet18\n"
+        "    # model_key: env:TAO_MODEL_KEY  # what the launcher was given with -k, if anything\n"
     )
     assert json.loads((workspace / ".tao_mounts.json").read_text()) == {
         "Mounts": [
@@ -267,6 +268,16 @@ def test_what_the_mounts_do_not_say_is_told_and_left_as_it_is(cli: Cli, tmp_path
     project = tmp_path / "ws" / "projects" / "moved"
     assert (project / "specs" / "detectnet_v2_01" / "train.txt").read_text() == TRAIN.replace("car$", "car$$")
     assert cli("validate", "moved", cwd=tmp_path / "ws").code == 0
+
+
+def test_without_any_mounts_the_workspace_gets_none(cli: Cli, tmp_path: Path) -> None:
+    specs = write_specs(tmp_path / "specs", {"train.txt": TRAIN})
+    made = cli(
+        "init-project", "moved", "--from-launcher", specs, "--workspace", tmp_path / "ws", cwd=tmp_path
+    )
+    assert made.code == 0
+    assert f'there is no mounts file ("{cli.home}/.tao_mounts.json")' in made.err
+    assert not (tmp_path / "ws" / ".tao_mounts.json").exists()
 
 
 def test_mounts_of_a_workspace_that_has_some_stay(cli: Cli, tmp_path: Path) -> None:
