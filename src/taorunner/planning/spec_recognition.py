@@ -47,8 +47,6 @@ _ACTION_WORDS = (
 )  # fmt: skip
 """How file names begin a word that tells the action, the surest first. Source: the spec files of tao_tutorials."""
 
-_TF1_TRAINING = ("training_config", "train_config", "model_config")
-
 
 @dataclass(slots=True)
 class SpecRead:
@@ -117,9 +115,7 @@ def action_of(spec: SpecRead, contracts: Iterable[Contract]) -> str | None:
     own = [name for name in by_action if _is_of_action_alone(spec, by_action[name])]
     if own:
         return own[0]
-    if "train" in by_action and (
-        "train" in spec.section.names or set(_TF1_TRAINING) & set(spec.section.names)
-    ):
+    if "train" in by_action and (spec.format == "prototxt" or "train" in spec.section.names):
         return "train"
     if "train" in by_action and "experiment" in spec.tokens:
         return "train"
