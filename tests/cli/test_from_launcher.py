@@ -338,3 +338,26 @@ def test_a_disk_that_refuses_leaves_nothing(cli: Cli, tmp_path: Path) -> None:
     assert sorted(path.name for path in (workspace / "projects").iterdir()) == []
     assert not (workspace / ".tao_mounts.json").exists()
     assert (workspace / "repositories").read_text() == "mine"
+
+
+def test_specs_of_several_networks_are_told_apart_and_the_larger_group_comes_first(
+    cli: Cli, tmp_path: Path
+) -> None:
+    """With a network file of the workspace's own that is wrong, which concerns nobody here."""
+    write_mounts(cli, cli.home / ".tao_mounts.json")
+    annotations = "data: {input_format: COCO, output_format: KITTI}\ncoco: {ann_file: /workspace/tao-experiments/data/a.json}\n"
+    specs = write_specs(
+        tmp_path / "specs", {"train.txt": TRAIN, "convert_kitti.txt": CONVERT, "convert.yaml": annotations}
+    )
+    workspace = tmp_path / "ws"
+    (workspace / "networks").mkdir(parents=True)
+    (workspace / "networks" / "mine.yml").write_text("title: [")
+    made = cli("init-project", "moved", "--from-launcher", specs, "--workspace", workspace, cwd=tmp_path)
+    assert made.code == 3
+    assert [code for code in codes(made.err) if code != "left-out"] == ["yaml-syntax"]
+    text = (workspace / "projects" / "moved" / "experiments.yml").read_text().partition("experiments:\n")[2]
+    assert [line.strip() for line in text.splitlines() if line.startswith("    head:")] == [
+        "head: detectnet_v2", "head: annotations",
+    ]  # fmt: skip
+    (workspace / "networks" / "mine.yml").unlink()
+    assert cli("validate", "--strict", "moved", cwd=workspace).code == 0

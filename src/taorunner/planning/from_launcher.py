@@ -123,7 +123,7 @@ class _Migration:
                 findings=self._findings,
             )  # fmt: skip
         taken: set[str] = set()
-        for name, ones in sorted(by_head.items()):
+        for name, ones in sorted(by_head.items(), key=lambda item: (-len(item[1]), item[0])):
             network = self._networks.load(name)
             self._experiments += experiments_of(network, ones, self._folder, taken, self._findings.append)
 
