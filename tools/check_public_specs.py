@@ -34,7 +34,10 @@ from taorunner.planning.spec_recognition import action_of, read_spec
 from taorunner.planning.spec_schemas import code_version, schema_for
 from taorunner.planning.values import VARIABLES
 from taorunner.specs.check import check_template
-from taorunner.specs.schema_check import Against
+from taorunner.specs.places import SpecProblemError
+from taorunner.specs.prototxt_library import refused_by_library
+from taorunner.specs.prototxt_nodes import parse_prototxt
+from taorunner.specs.schema_check import Against, walk_prototxt
 
 NAMES = {
     "action_recognition_net": "action_recognition", "metric_learning_recognition": "ml_recog",
@@ -78,6 +81,8 @@ class _Report:
     failing: int = 0
     warned: int = 0
     same: int = 0
+    texts: int = 0
+    agreed: int = 0
     without: Counter[str] = field(default_factory=Counter)
     made: Counter[str] = field(default_factory=Counter)
     found: Counter[str] = field(default_factory=Counter)
@@ -98,6 +103,7 @@ def main() -> int:
         f"{report.checked - report.failing} of {report.checked} pass ({report.warned} of these with a warning);"
     )
     print(f"{report.same} more are the same text for the same network and release")
+    print(f"the protobuf library agrees on {report.agreed} of {report.texts} protobuf texts")
     print(f"no schema is known for: {dict(report.without.most_common())}")
     for kind, made in report.made.items():
         print(f"{kind}: {report.found[kind]} of {made} found on the line")
@@ -124,6 +130,12 @@ def _check(
     findings = _findings(text, replace(held, action=None))
     report.checked += 1
     errors = [finding for finding in findings if finding.is_error]
+    if held.schema.format == "prototxt":
+        report.texts += 1
+        agrees = (refused_by_library(text, held.schema) is not None) == _we_refuse(text, held)
+        report.agreed += agrees
+        if not agrees:
+            print(f"{file.origin}:{file.name}: the protobuf library is of another mind")
     report.failing += bool(errors)
     report.warned += bool(findings) and not errors
     for finding in findings:
@@ -194,6 +206,14 @@ def _contract(file: _PublicFile, networks: Networks) -> Contract | None:
         if contracts and _numbers(release) <= wanted:
             return contracts.get(action_of(spec, contracts.values()) or "train")
     return None
+
+
+def _we_refuse(text: str, held: Against) -> bool:
+    """What our own reader says, without the library that ``validate`` asks too."""
+    try:
+        return bool(walk_prototxt(parse_prototxt(text), held).problems)
+    except SpecProblemError:
+        return True
 
 
 def _numbers(version: str) -> tuple[int, ...]:

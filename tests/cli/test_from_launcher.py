@@ -122,6 +122,7 @@ def test_specs_of_detectnet_become_a_project_that_validates_and_names_the_same_f
     assert (project / "experiments.yml").read_text().partition("experiments:\n")[2] == (
         f"  {name}:\n    head: detectnet_v2\n    dataset: data\n"
         "    repository: pretrained_detectnet_v2\n    backbone: resnet18\n"
+        "    # model_key: env:TAO_MODEL_KEY  # what the launcher was given with -k, if anything\n"
     )
     assert json.loads((workspace / ".tao_mounts.json").read_text()) == {
         "Mounts": [
@@ -269,6 +270,16 @@ def test_what_the_mounts_do_not_say_is_told_and_left_as_it_is(cli: Cli, tmp_path
     assert cli("validate", "moved", cwd=tmp_path / "ws").code == 0
 
 
+def test_without_any_mounts_the_workspace_gets_none(cli: Cli, tmp_path: Path) -> None:
+    specs = write_specs(tmp_path / "specs", {"train.txt": TRAIN})
+    made = cli(
+        "init-project", "moved", "--from-launcher", specs, "--workspace", tmp_path / "ws", cwd=tmp_path
+    )
+    assert made.code == 0
+    assert f'there is no mounts file ("{cli.home}/.tao_mounts.json")' in made.err
+    assert not (tmp_path / "ws" / ".tao_mounts.json").exists()
+
+
 def test_mounts_of_a_workspace_that_has_some_stay(cli: Cli, tmp_path: Path) -> None:
     assert cli("init-project", "old", "--workspace", tmp_path / "ws", cwd=tmp_path).code == 0
     mounts = write_mounts(cli, tmp_path / "ws" / ".tao_mounts.json").read_bytes()
@@ -327,3 +338,26 @@ def test_a_disk_that_refuses_leaves_nothing(cli: Cli, tmp_path: Path) -> None:
     assert sorted(path.name for path in (workspace / "projects").iterdir()) == []
     assert not (workspace / ".tao_mounts.json").exists()
     assert (workspace / "repositories").read_text() == "mine"
+
+
+def test_specs_of_several_networks_are_told_apart_and_the_larger_group_comes_first(
+    cli: Cli, tmp_path: Path
+) -> None:
+    """With a network file of the workspace's own that is wrong, which concerns nobody here."""
+    write_mounts(cli, cli.home / ".tao_mounts.json")
+    annotations = "data: {input_format: COCO, output_format: KITTI}\ncoco: {ann_file: /workspace/tao-experiments/data/a.json}\n"
+    specs = write_specs(
+        tmp_path / "specs", {"train.txt": TRAIN, "convert_kitti.txt": CONVERT, "convert.yaml": annotations}
+    )
+    workspace = tmp_path / "ws"
+    (workspace / "networks").mkdir(parents=True)
+    (workspace / "networks" / "mine.yml").write_text("title: [")
+    made = cli("init-project", "moved", "--from-launcher", specs, "--workspace", workspace, cwd=tmp_path)
+    assert made.code == 3
+    assert [code for code in codes(made.err) if code != "left-out"] == ["yaml-syntax"]
+    text = (workspace / "projects" / "moved" / "experiments.yml").read_text().partition("experiments:\n")[2]
+    assert [line.strip() for line in text.splitlines() if line.startswith("    head:")] == [
+        "head: detectnet_v2", "head: annotations",
+    ]  # fmt: skip
+    (workspace / "networks" / "mine.yml").unlink()
+    assert cli("validate", "--strict", "moved", cwd=workspace).code == 0

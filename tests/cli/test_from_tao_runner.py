@@ -123,6 +123,22 @@ def test_a_checkout_becomes_a_workspace_that_validates(cli: Cli, tmp_path: Path,
     assert "# $project of spring, for 5$\n" in text
 
 
+def test_what_lies_about_is_told(cli: Cli, tmp_path: Path, checkout: Path) -> None:
+    project = checkout / "projects" / "example_01"
+    (project / "notes.txt").write_text("x")
+    (project / "data" / "all.zip").write_text("x")
+    (project / "data" / "two words").mkdir()
+    (project / "specs" / "dssd_resnet18_01" / "shared").symlink_to(tmp_path)
+    made = cli("init-project", "--from-tao-runner", checkout, "--workspace", tmp_path / "ws", cwd=tmp_path)
+    assert made.code == 0
+    assert (
+        "info: not taken over, having no place in a project: notes.txt, data/all.zip [left-out]" in made.err
+    )
+    assert 'warning: "two words" cannot be the name of a dataset: it is left out [wrong-name]' in made.err
+    assert "shared: warning: links to folders are not followed [left-out]" in made.err
+    assert cli("validate", "--strict", cwd=tmp_path / "ws").code == 0
+
+
 def test_one_project_is_taken_by_its_name_or_under_another(cli: Cli, tmp_path: Path, checkout: Path) -> None:
     specs = checkout / "projects" / "example_01" / "specs" / "dssd_resnet18_01"
     (specs / "convert.txt").write_text(

@@ -19,6 +19,7 @@ from taorunner.planning.launcher_paths import (
     dataset_root,
     is_below,
     path_uses,
+    results_folders,
     weights_place,
     with_variables,
 )
@@ -84,7 +85,7 @@ class _Migration:
         self._others: list[tuple[Path, str]] = []
         self._content = MountsFile()
         self._outside = Mounts(())
-        self._keeps_mounts = False
+        self._writes_mounts = True
 
     def read_specs(self, head: str | None) -> None:
         specs: list[SpecRead] = []
@@ -122,7 +123,7 @@ class _Migration:
                 findings=self._findings,
             )  # fmt: skip
         taken: set[str] = set()
-        for name, ones in sorted(by_head.items()):
+        for name, ones in sorted(by_head.items(), key=lambda item: (-len(item[1]), item[0])):
             network = self._networks.load(name)
             self._experiments += experiments_of(network, ones, self._folder, taken, self._findings.append)
 
@@ -130,7 +131,7 @@ class _Migration:
         home = Path(environ.get("HOME") or Path.home())
         if os.path.lexists(self._workspace.mounts_file):
             self._outside = load_mounts(self._workspace, environ)
-            self._keeps_mounts = True
+            self._writes_mounts = False
             if given is not None:
                 message = "the workspace has a mounts file, which stays as it is"
                 self._tell(
@@ -148,20 +149,21 @@ class _Migration:
                 )
             message = f'there is no mounts file ("{file}"), so no path of the specs is known on this host'
             self._tell("no-mounts", message, "name it with --mounts-file FILE, in a new project", None)
+            self._writes_mounts = False
             return
         self._content, self._outside, findings = read_mounts(file, environ, home)
         self._findings += findings
 
     def place(self) -> Migrated:
         uses = [use for one in self._experiments for spec in one.specs.values() for use in path_uses(spec)]
-        results = sorted({use.path for use in uses if use.key == ("results_dir",)})
+        results = results_folders(uses)
         root = dataset_root(uses, self._outside, results)
         dataset, target = self._dataset(root)
         self._find_weights()
         taken = take_mounts(self._workspace, self._content, ())
         self._findings += taken.findings
         links: dict[PurePosixPath, Path] = {}
-        replacements = {path: "$results_dir" for path in results if path != "/"}
+        replacements = dict.fromkeys(results, "$results_dir")
         if root is not None and target is not None:
             links[PurePosixPath("data", dataset)] = target
             replacements[root] = "$dataset_raw"
@@ -175,7 +177,7 @@ class _Migration:
             self._workspace,
             [arrival],
             repositories=repositories,
-            mounts=None if self._keeps_mounts else taken.content,
+            mounts=taken.content if self._writes_mounts else None,
             heads=self._networks.names,
         )
         return Migrated(tuple(made), tuple(self._findings))
@@ -351,6 +353,10 @@ class _Migration:
             lines.append(f"  {plain_scalar(experiment.name)}:")
             entry = self._entry(experiment, dataset)
             lines += [f"    {key}: {plain_scalar(value)}" for key, value in entry.items()]
+            if "model_key" in experiment.network.optional and experiment.base is None:
+                lines.append(
+                    "    # model_key: env:TAO_MODEL_KEY  # what the launcher was given with -k, if anything"
+                )
             lines.append("")
         return "\n".join(lines)
 

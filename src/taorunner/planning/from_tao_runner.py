@@ -88,6 +88,7 @@ class _Arriving:
     def project(self, name: str, paths: ProjectPaths) -> Arrival:
         files = {PurePosixPath(EXPERIMENTS_FILE): paths.experiments_file.read_bytes()}
         files |= dict(self._specs(paths))
+        self._others(paths)
         if name != paths.name:
             self._renamed(paths, files)
         links: dict[PurePosixPath, Path] = {}
@@ -152,6 +153,13 @@ class _Arriving:
     def _specs(self, paths: ProjectPaths) -> Iterator[tuple[PurePosixPath, bytes]]:
         for folder in self._folders(paths.specs_dir):
             for here, folders, names in os.walk(folder):
+                for link in [one for one in folders if Path(here, one).is_symlink()]:
+                    self._tell(
+                        "left-out",
+                        "links to folders are not followed",
+                        "copy what is needed",
+                        Path(here, link),
+                    )
                 folders[:] = sorted(one for one in folders if not one.startswith("."))
                 for file in sorted(names):
                     path = Path(here, file)
@@ -190,6 +198,18 @@ class _Arriving:
                 path,
             )
         return written
+
+    def _others(self, paths: ProjectPaths) -> None:
+        """What the original left alone: files that lie about."""
+        known = {"data", "models", "specs", EXPERIMENTS_FILE}
+        left = [one for one in _listed(paths.root) if one.name not in known]
+        left += [
+            one for folder in (paths.data_dir, paths.specs_dir) for one in _listed(folder) if not one.is_dir()
+        ]
+        if left:
+            names = ", ".join(printable(one.relative_to(paths.root).as_posix()) for one in left[:8])
+            more = ", …" if len(left) > 8 else ""
+            self._note("left-out", f"not taken over, having no place in a project: {names}{more}", paths.root)
 
     def _renamed(self, paths: ProjectPaths, files: Mapping[PurePosixPath, bytes]) -> None:
         old = re.compile(
@@ -251,6 +271,15 @@ class _Arriving:
 
     def _note(self, code: str, message: str, path: Path, hint: str | None = None) -> None:
         self.findings.append(Finding(Severity.INFO, code, message, hint, path))
+
+
+def _listed(folder: Path) -> list[Path]:
+    """What is in a folder, sorted, without hidden files; nothing where it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(Path(one.path) for one in entries if not one.name.startswith("."))
+    except OSError:
+        return []
 
 
 def _rewritten(match: re.Match[str]) -> str:

@@ -82,6 +82,12 @@ def path_uses(spec: SpecRead) -> Iterator[PathUse]:
             yield PathUse(key, value)
 
 
+def results_folders(uses: Sequence[PathUse]) -> list[str]:
+    """Where the specs have their results, but no folder that data lies in too."""
+    folders = {use.path.rstrip("/") for use in uses if use.key == ("results_dir",)} - {""}
+    return sorted(one for one in folders if not any(use.is_data and is_below(use.path, one) for use in uses))
+
+
 def dataset_root(uses: Iterable[PathUse], mounts: Mounts, results: Sequence[str]) -> str | None:
     """The folder inside that holds what the specs train on; None where no path of theirs is data.
 
@@ -127,7 +133,7 @@ def with_variables(spec: SpecRead, replacements: Mapping[str, str]) -> str:
     paths = sorted(replacements, key=len, reverse=True)
     found = "|".join(re.escape(path) for path in paths)
     pattern = re.compile(
-        rf"(?P<dollar>\$)|(?<![A-Za-z0-9_./-])(?P<path>{found or '(?!)'})(?=[/\"'\s,\]}}]|\Z)"
+        rf"(?P<dollar>\$)|(?<![A-Za-z0-9_./}}-])(?P<path>{found or '(?!)'})(?=[/\"'\s,\]}}]|\Z)"
     )
     out: list[str] = []
     position = 0

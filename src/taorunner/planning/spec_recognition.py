@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework
+from taorunner.errors import UserFilesError
 from taorunner.planning.networks import Networks
 from taorunner.planning.spec_files import SUFFIXES
 from taorunner.planning.spec_schemas import schema_for
@@ -46,8 +48,6 @@ _ACTION_WORDS = (
     ("autolabel", ("generate",)), ("analy", ("analyze",)), ("validate", ("validate",)),
 )  # fmt: skip
 """How file names begin a word that tells the action, the surest first. Source: the spec files of tao_tutorials."""
-
-_TF1_TRAINING = ("training_config", "train_config", "model_config")
 
 
 @dataclass(slots=True)
@@ -117,9 +117,7 @@ def action_of(spec: SpecRead, contracts: Iterable[Contract]) -> str | None:
     own = [name for name in by_action if _is_of_action_alone(spec, by_action[name])]
     if own:
         return own[0]
-    if "train" in by_action and (
-        "train" in spec.section.names or set(_TF1_TRAINING) & set(spec.section.names)
-    ):
+    if "train" in by_action and (spec.format == "prototxt" or "train" in spec.section.names):
         return "train"
     if "train" in by_action and "experiment" in spec.tokens:
         return "train"
@@ -130,9 +128,7 @@ def action_of(spec: SpecRead, contracts: Iterable[Contract]) -> str | None:
 def named_heads(spec: SpecRead, networks: Networks, folder: Path) -> set[str]:
     """The network that the names of the file and the folders above it speak of."""
     names = [spec.name.name, *reversed((folder / spec.name.parent).parts)]
-    return named_in(
-        names, [name for name in networks.names if networks.load(name).framework is not Framework.EMBEDDED]
-    )
+    return named_in(names, [network.name for network in _in_containers(networks)])
 
 
 def unknown_names(specs: Iterable[SpecRead], contracts: Iterable[Contract]) -> int | None:
@@ -151,12 +147,22 @@ def unknown_names(specs: Iterable[SpecRead], contracts: Iterable[Contract]) -> i
 
 def _heads_with_specs(networks: Networks) -> dict[str, list[str]]:
     """Every head that runs in a container with the actions that may have a schema of their own."""
-    heads = {}
+    return {
+        network.name: sorted({action.rpartition(".")[2] for action in network.actions(None)})
+        for network in _in_containers(networks)
+        if network.framework is not Framework.DEPLOY
+    }
+
+
+def _in_containers(networks: Networks) -> Iterator[Network]:
+    """Those that a spec may be for. A file of the workspace's own that is wrong is told elsewhere."""
     for name in networks.names:
-        network = networks.load(name)
-        if network.framework not in (Framework.EMBEDDED, Framework.DEPLOY):
-            heads[name] = sorted({action.rpartition(".")[2] for action in network.actions(None)})
-    return heads
+        try:
+            network = networks.load(name)
+        except UserFilesError:
+            continue
+        if network.framework is not Framework.EMBEDDED:
+            yield network
 
 
 def _best_fit(head: str, actions: Sequence[str], spec: SpecRead) -> Fit | None:
