@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from shapes import SHAPES
+from shapes import SHAPES, asset
 
 from taorunner.datasets.annotations import Box, ImageEntry
 from taorunner.datasets.check import check_dataset
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.naming import kitti_class_names
+from taorunner.datasets.resize import resize_dataset
 from taorunner.datasets.split import Part, assign, split_dataset
 from taorunner.errors import Severity, UsageError, UserFilesError
 
@@ -122,3 +123,13 @@ def test_the_format_stays_where_it_can_be_written(shape: str, tmp_path: Path) ->
     assert Counter(i.subset for i in made.images) == {"train": 3, "val": 3}
     boxes = Counter({"car": 2, "traffic_light": 2, "person": 2})
     assert Counter({kitti_class_names([n])[n]: c for n, c in made.boxes_per_class().items()}) == boxes
+
+
+def test_outlines_that_the_written_format_cannot_hold_are_counted(tmp_path: Path) -> None:
+    root = asset("cvat-task", tmp_path / "source")
+    text = (root / "annotations.xml").read_text()
+    shape = '<polygon label="Car" points="1,1;9,1;9,9" z_order="0"></polygon></image>'
+    (root / "annotations.xml").write_text(text.replace("</image>", shape, 1))
+    split = split_dataset(root, tmp_path / "made", shares=SHARES, seed=1)
+    assert (split.target, split.lost_outlines, split.to_json()["lost_outlines"]) == ("kitti", 1, 1)
+    assert resize_dataset(root, tmp_path / "small", size=(32, 32)).lost_outlines == 1

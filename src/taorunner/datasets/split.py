@@ -21,7 +21,13 @@ from taorunner.datasets.convert import refuse_overlap
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.naming import picture_names
 from taorunner.datasets.placing import Placer, refuse_taken, whole_folder
-from taorunner.datasets.writers import target_of, write_description, write_labels, written_names
+from taorunner.datasets.writers import (
+    lost_outlines,
+    target_of,
+    write_description,
+    write_labels,
+    written_names,
+)
 from taorunner.errors import UsageError, UserFilesError, has_errors
 from taorunner.text import printable
 
@@ -42,7 +48,8 @@ class Part:
 class Split:
     """What was done. ``groups`` is how many groups of pictures stay together; each picture alone is one too.
 
-    ``target`` is the format that was written: the source's own, unless that is only read here.
+    ``target`` is the format that was written: the source's own, unless that is only read here. ``lost_outlines``
+    counts the objects of which it keeps only the box.
     """
 
     output: Path
@@ -52,6 +59,7 @@ class Split:
     groups: int
     parts: tuple[Part, ...]
     placed: Counter[str]
+    lost_outlines: int
 
     def to_json(self) -> dict[str, Any]:
         """The stable shape that ``--json`` prints."""
@@ -60,7 +68,7 @@ class Split:
             "groups": self.groups,
             "parts": [{"name": part.name, "share": part.share, "images": len(part.images),
                        "classes": dict(part.classes)} for part in self.parts],
-            "placed": dict(self.placed),
+            "placed": dict(self.placed), "lost_outlines": self.lost_outlines,
         }  # fmt: skip
 
 
@@ -102,7 +110,7 @@ def split_dataset(
     placer = Placer()
     with whole_folder(output, overwrite=overwrite) as partial:
         listed: dict[str, list[str]] = {}
-        done = 0
+        done = lost = 0
         for part in parts:
             folder = partial / part.name
             (folder / "images").mkdir(parents=True)
@@ -112,10 +120,11 @@ def split_dataset(
                 done += 1
                 progress("linking", done, len(images))
             write_labels(to, folder, named, names)
+            lost += lost_outlines(to, part.images)
             listed[part.name] = [_shown(image.path, source) for image in part.images]
         write_description(to, partial, [part.name for part in parts], names)
         _write_list(partial / LIST_FILE, source, seed, group, shares, listed)
-    return Split(output, dataset.format, to, seed, len(groups), parts, placer.counts)
+    return Split(output, dataset.format, to, seed, len(groups), parts, placer.counts, lost)
 
 
 def assign(groups: Sequence[Sequence[ImageEntry]], parts: Sequence[Part], seed: int) -> None:

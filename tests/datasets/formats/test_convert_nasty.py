@@ -183,3 +183,25 @@ def test_coordinates_of_voc_are_taken_as_they_are_written(tmp_path: Path) -> Non
     done = convert(asset("nasty-voc", tmp_path / "source"), tmp_path / "made", to="kitti", skip_bad=True)
     assert dict(done.after) == {"person": 1}
     assert (tmp_path / "made/labels/renamed.txt").read_text() == "person 0 0 0 1 1 96 64 0 0 0 0 0 0 0\n"
+
+
+def test_what_coco_has_beyond_boxes_is_told(tmp_path: Path) -> None:
+    root = tmp_path / "source"
+    picture(root / "a.jpg", 40, 30)
+    annotation = {
+        "id": 1,
+        "image_id": 1,
+        "category_id": 1,
+        "bbox": [1, 1, 9, 9],
+        "area": 81,
+        "keypoints": [1, 1, 2],
+    }
+    document = {
+        "images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [annotation, {**annotation, "id": 2, "attributes": {}}],
+        "categories": [{"id": 1, "name": "car"}],
+    }  # fmt: skip
+    (root / "a.json").write_text(json.dumps(document))
+    told = [f.message for f in convert(root, tmp_path / "made", to="coco").findings]
+    assert told == [
+        'annotations also have "attributes" (1), "keypoints" (2): what is written anew has only boxes, outlines and scores'
+    ]
