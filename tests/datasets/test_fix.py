@@ -103,6 +103,24 @@ def test_labels_are_copies_and_pictures_are_links(broken: Path) -> None:
         assert (broken / name).samefile(kept / name) is is_same, name
 
 
+def test_folders_that_are_links_are_not_written_through(broken: Path, tmp_path: Path) -> None:
+    for name in ("images", "labels", "other"):
+        (tmp_path / "store" / name).mkdir(parents=True)
+    for name in ("images", "labels"):
+        (tmp_path / "store" / name).rmdir()
+        (broken / name).rename(tmp_path / "store" / name)
+    for name in ("images", "labels", "other"):
+        (broken / name).symlink_to(tmp_path / "store" / name)
+    before = content(tmp_path / "store")
+    repair = fix_dataset(broken, tmp_path / "made")
+    assert (repair.labels, repair.empty_labels) == (1, 1)
+    assert content(tmp_path / "store") == before
+    assert (tmp_path / "made/labels/b.txt").read_bytes() == b""
+    assert [(tmp_path / "made" / name).is_symlink() for name in ("images", "labels", "other")] == [
+        False, False, True
+    ]  # fmt: skip
+
+
 KILLED = """
 import os, pathlib, signal, sys
 from taorunner.datasets import fix, renames

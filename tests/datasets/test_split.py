@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from shapes import SHAPES
+from shapes import SHAPES, asset
 
 from taorunner.datasets.annotations import Box, ImageEntry
 from taorunner.datasets.check import check_dataset
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.naming import kitti_class_names
+from taorunner.datasets.resize import resize_dataset
 from taorunner.datasets.split import Part, assign, split_dataset
 from taorunner.errors import Severity, UsageError, UserFilesError
 
@@ -122,3 +123,60 @@ def test_the_format_stays_where_it_can_be_written(shape: str, tmp_path: Path) ->
     assert Counter(i.subset for i in made.images) == {"train": 3, "val": 3}
     boxes = Counter({"car": 2, "traffic_light": 2, "person": 2})
     assert Counter({kitti_class_names([n])[n]: c for n, c in made.boxes_per_class().items()}) == boxes
+
+
+def test_outlines_that_the_written_format_cannot_hold_are_counted(tmp_path: Path) -> None:
+    root = asset("cvat-task", tmp_path / "source")
+    text = (root / "annotations.xml").read_text()
+    shape = '<polygon label="Car" points="1,1;9,1;9,9" z_order="0"></polygon></image>'
+    (root / "annotations.xml").write_text(text.replace("</image>", shape, 1))
+    split = split_dataset(root, tmp_path / "made", shares=SHARES, seed=1)
+    assert (split.target, split.lost_outlines, split.to_json()["lost_outlines"]) == ("kitti", 1, 1)
+    assert resize_dataset(root, tmp_path / "small", size=(32, 32)).lost_outlines == 1
+
+
+def test_class_folders_are_split_by_class(tmp_path: Path) -> None:
+    """Pictures of one name come from the two old splits, and the new one has every class in both parts."""
+    root = asset("classification", tmp_path / "source")
+    done = split_dataset(root, tmp_path / "made", shares={"train": 0.5, "val": 0.5}, seed=1)
+    assert (done.format, done.target) == ("classification", "classification")
+    assert [sorted(part.classes) for part in done.parts] == [["cat", "dog"], ["cat", "dog"]]
+    report = check_dataset(tmp_path / "made", deep=True)
+    assert (report.kind, [f for f in report.findings if f.severity is not Severity.INFO]) == (
+        "classification",
+        [],
+    )
+    made = list((tmp_path / "made").rglob("*.jpg"))
+    assert len(made) == 5
+    assert {path.stat().st_ino for path in made} == {path.stat().st_ino for path in root.rglob("*.jpg")}
+    assert (tmp_path / "made/classes.txt").read_text() == "cat\ndog\n"
+
+
+def test_class_folders_without_subsets_are_split(tmp_path: Path) -> None:
+    root = asset("classification", tmp_path / "source")
+    done = split_dataset(root / "train", tmp_path / "made", shares={"train": 0.7, "val": 0.3}, seed=1)
+    assert (done.target, sum(len(part.images) for part in done.parts)) == ("classification", 3)
+
+
+def test_masks_go_with_their_pictures(tmp_path: Path) -> None:
+    root = asset("segmentation", tmp_path / "source")
+    done = split_dataset(root, tmp_path / "made", shares={"train": 0.7, "val": 0.3}, seed=1)
+    assert (done.target, [len(part.images) for part in done.parts]) == ("segmentation", [2, 1])
+    report = check_dataset(tmp_path / "made", deep=True)
+    assert (report.kind, [f for f in report.findings if f.severity is not Severity.INFO]) == (
+        "segmentation",
+        [],
+    )
+    for picture in (tmp_path / "made/images").rglob("*.jpg"):
+        mask = Path(str(picture).replace("/images/", "/masks/")).with_suffix(".png")
+        (old,) = (path for path in root.rglob("*.jpg") if path.samefile(picture))
+        assert mask.samefile(Path(str(old).replace("/images/", "/masks/")).with_suffix(".png"))
+
+
+def test_a_broken_picture_among_classes_stops_the_split(tmp_path: Path) -> None:
+    root = asset("classification", tmp_path / "source")
+    (root / "train/cat/1.jpg").write_bytes(b"nothing")
+    with pytest.raises(UserFilesError, match="has errors") as caught:
+        split_dataset(root, tmp_path / "made", shares=SHARES, seed=1)
+    assert [f.code for f in caught.value.findings] == ["picture-unreadable"]
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]

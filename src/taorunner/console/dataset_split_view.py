@@ -34,7 +34,7 @@ def print_split(split: Split, *, json: bool) -> None:
         Text(f"{placed}; {amount(split.groups, 'group')}; seed {split.seed}, kept in {LIST_FILE}"),
         soft_wrap=True,
     )
-    print_made(console, split.output, split.format, split.target)
+    print_made(console, split.output, split.format, split.target, split.lost_outlines)
 
 
 def _row(name: str, counts: list[int]) -> Row:

@@ -88,14 +88,17 @@ def print_resize(done: Resize, *, json: bool) -> None:
     boxes = amount(done.boxes, "box", "boxes")
     facts = f"{amount(done.resized, 'picture')} resized, {done.linked:,} had the size already; {boxes}"
     console.print(Text(facts), soft_wrap=True)
-    print_made(console, done.output, done.format, done.target)
+    print_made(console, done.output, done.format, done.target, done.lost_outlines)
 
 
-def print_made(console: Console, output: Path, source: str, target: str) -> None:
-    """In which format, and that this is another one than the source's."""
+def print_made(console: Console, output: Path, source: str, target: str, lost_outlines: int) -> None:
+    """In which format, that this is another one than the source's, and what it has no place for."""
     console.print(Text(f"made {clean(str(output))} ({target})"), soft_wrap=True)
     if source != target:
         console.print(Text(f"{source} is only read here, so {target} was written"), soft_wrap=True)
+    if lost_outlines:
+        lost = f"{target} cannot hold the outlines: of {amount(lost_outlines, 'object')} only the box stays"
+        console.print(Text(lost), soft_wrap=True)
 
 
 def _row(name: str, written: str, before: int, left_out: int, after: int) -> Row:

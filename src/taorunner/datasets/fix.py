@@ -8,7 +8,6 @@ a person.
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -88,28 +87,31 @@ def fix_dataset(
 
 
 def _rebuild(root: Path, repairs: Repairs, partial: Path) -> tuple[tuple[str, str], ...]:
-    placer = Placer()
+    """A folder that is a link stays one, unless something in it is repaired: what it leads to is not written to."""
     renamed: list[tuple[str, str]] = []
-    for above, folders, files in os.walk(root):
-        folder = Path(above)
+    changed = {above for path in (*repairs.texts, *repairs.empty, *repairs.names) for above in path.parents}
+    placer = Placer()
+    pending = [root]
+    while pending:
+        folder = pending.pop()
         place = partial / folder.relative_to(root)
-        for name in folders:
-            if (folder / name).is_symlink():
-                (place / name).symlink_to((folder / name).resolve())
-            else:
-                (place / name).mkdir()
-        for name in files:
-            source = folder / name
-            new_name = repairs.names.get(source, name)
-            if source in repairs.texts:
-                (place / name).write_text(repairs.texts[source], encoding="utf-8", newline="")
+        for source in sorted(folder.iterdir()):
+            new_name = repairs.names.get(source, source.name)
+            if source.is_dir():
+                if source.is_symlink() and source not in changed:
+                    (place / source.name).symlink_to(source.resolve())
+                else:
+                    (place / source.name).mkdir()
+                    pending.append(source)
+            elif source in repairs.texts:
+                (place / source.name).write_text(repairs.texts[source], encoding="utf-8", newline="")
             elif source.is_symlink() and not source.exists():
-                (place / name).symlink_to(source.readlink())  # leads nowhere, as it did
-            elif is_picture(name) or source.stat().st_size > _COPIED_BYTES or not source.is_file():
+                (place / source.name).symlink_to(source.readlink())  # leads nowhere, as it did
+            elif is_picture(source.name) or source.stat().st_size > _COPIED_BYTES or not source.is_file():
                 placer.place(source, place / new_name)
             else:
-                shutil.copy2(source, place / name)
-            if new_name != name:
+                shutil.copy2(source, place / source.name)
+            if new_name != source.name:
                 renamed.append((source.relative_to(root).as_posix(), new_name))
     for label in repairs.empty:
         (partial / label.relative_to(root)).touch()

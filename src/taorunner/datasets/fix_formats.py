@@ -17,6 +17,7 @@ from taorunner.datasets.annotations import DetectionDataset
 from taorunner.datasets.fix_kitti import new_names
 from taorunner.datasets.formats import coco, yolo
 from taorunner.datasets.formats.folder import Folder, number
+from taorunner.datasets.naming import encodable
 from taorunner.datasets.picture_header import PictureError, PictureHeader, read_header
 from taorunner.datasets.repairs import BoxRepair, Repairs, differ
 
@@ -38,7 +39,10 @@ def _coco(root: Path, dataset: DetectionDataset) -> Repairs:
         document = folder.json(path)
         if _mend_document(folder, path, document, repairs.names):
             indent = 1 if "\n" in text.strip() else None
-            repairs.texts[root / path] = json.dumps(document, ensure_ascii=False, indent=indent) + "\n"
+            mended = json.dumps(document, ensure_ascii=False, indent=indent)
+            if encodable(mended) != mended:  # halves of characters: as escapes, as they came
+                mended = json.dumps(document, indent=indent)
+            repairs.texts[root / path] = mended + "\n"
     return repairs
 
 
@@ -200,7 +204,8 @@ def _names(dataset: DetectionDataset) -> dict[Path, str]:
     """New names of the pictures, folder by folder; those of pictures outside the dataset stay."""
     by_folder: dict[Path, list[str]] = {}
     for image in dataset.images:
-        if image.path.is_relative_to(dataset.root):
+        name = image.path.name
+        if image.path.is_relative_to(dataset.root) and encodable(name) == name:
             by_folder.setdefault(image.path.parent, []).append(image.path.name)
     return {
         path: name for folder, names in by_folder.items() for path, name in new_names(folder, names).items()

@@ -21,12 +21,20 @@ def kitti_class_names(classes: Iterable[str]) -> dict[str, str]:
     >>> kitti_class_names(["Traffic light", "car"])
     {'Traffic light': 'traffic_light', 'car': 'car'}
     """
-    return {name: re.sub(r"[\s\x00-\x1f\x7f]+", "_", name.strip()).lower() or "unnamed" for name in classes}
+    return {
+        name: re.sub(r"[\s\x00-\x1f\x7f\ud800-\udfff]+", "_", name.strip()).lower() or "unnamed"
+        for name in classes
+    }
 
 
 def plain_class_name(name: str) -> str:
     """``name`` on one line, without what XML or a list of names cannot hold."""
     return re.sub(r"[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]+", "_", name.strip()) or "unnamed"
+
+
+def encodable(name: str) -> str:
+    """``name`` with "_" for what no file of UTF-8 can hold: halves of characters, bytes of another encoding."""
+    return re.sub("[\ud800-\udfff]", "_", name)
 
 
 def merged_classes(names: Mapping[str, str]) -> dict[str, list[str]]:
@@ -40,7 +48,8 @@ def merged_classes(names: Mapping[str, str]) -> dict[str, list[str]]:
 def picture_names(images: Iterable[ImageEntry], root: Path) -> list[str]:
     """A file name for each image, in one folder: no two with the same stem, also not on disks that ignore case.
 
-    A name stays as it is but for its extension (".JPG" and ".jpeg" become ".jpg"), unless its stem is taken: then the
+    A name stays as it is but for its extension (".JPG" and ".jpeg" become ".jpg") and for bytes that are no UTF-8,
+    which labels cannot name, unless its stem is taken: then the
     folders it came from, its old extension or at last a number make it another.
     """
     taken: set[str] = set()
@@ -48,9 +57,9 @@ def picture_names(images: Iterable[ImageEntry], root: Path) -> list[str]:
     for image in images:
         suffix = image.path.suffix.lower()
         kept = ".jpg" if suffix == ".jpeg" else suffix
-        stem = next(stem for stem in _stems(image.path, root) if stem.lower() not in taken)
+        stem = next(stem for stem in map(encodable, _stems(image.path, root)) if stem.lower() not in taken)
         taken.add(stem.lower())
-        names.append(stem + kept)
+        names.append(stem + encodable(kept))
     return names
 
 

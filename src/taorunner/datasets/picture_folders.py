@@ -17,7 +17,7 @@ from taorunner.errors import UserFilesError, has_errors
 from taorunner.text import printable
 
 _PICTURES, _MASKS = ("images", "image", "jpegimages"), ("masks", "mask", "labels", "annotations")
-_NO_CLASSES = frozenset({*_PICTURES, *_MASKS, "image_2", "label_2", "imagesets"})
+NO_CLASSES = frozenset({*_PICTURES, *_MASKS, "image_2", "label_2", "imagesets"})
 Plan = list[tuple[str, str]]
 """Files of the source with their place in the result."""
 
@@ -57,6 +57,11 @@ def lay_out(
     )  # fmt: skip
 
 
+def planned(folder: Folder, to: str) -> Plan:
+    """What ``lay_out`` would place, a mask behind its picture; two files may have one place."""
+    return _PLANS[to](folder)[0]
+
+
 def _once_each(folder: Folder, plan: Plan) -> Plan:
     """The first file for each place; every other one is told."""
     first: dict[str, str] = {}
@@ -83,7 +88,7 @@ def _classification(folder: Folder) -> tuple[Plan, dict[str, int]]:
         if folder.header(folder.root / path) is not None:
             plan.append((path, f"{split or 'train'}/{above[-1]}/{name}"))
     for name in sorted(
-        {name for counts in members.values() for name in counts if name.lower() in _NO_CLASSES}
+        {name for counts in members.values() for name in counts if name.lower() in NO_CLASSES}
     ):
         message = f'"{name}" is no class, but where formats with boxes keep their files'
         folder.error("class-folder-name", message, folder.root, hint="convert boxes --to kitti or coco")
@@ -116,7 +121,11 @@ def _segmentation(folder: Folder) -> tuple[Plan, dict[str, int]]:
         )
         if kind is not None:
             split = next((SPLIT_NAMES[part] for part in lower if SPLIT_NAMES.get(part)), "train")
-            kind[split, name.rpartition(".")[0]] = path
+            key = (split, name.rpartition(".")[0])
+            if key in kind:
+                message = f'its name is that of "{printable(kind[key])}", so nothing says which mask is whose'
+                folder.error("name-twice", message, folder.root / path, hint="rename one of them")
+            kind.setdefault(key, path)
     for key in sorted(pictures.keys() | masks.keys()):
         picture, mask = pictures.get(key), masks.get(key)
         if picture is None or mask is None:

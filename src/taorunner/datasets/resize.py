@@ -24,7 +24,13 @@ from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.naming import picture_names
 from taorunner.datasets.pictures import needs_pillow
 from taorunner.datasets.placing import Placer, refuse_taken, whole_folder
-from taorunner.datasets.writers import target_of, write_description, write_labels, written_names
+from taorunner.datasets.writers import (
+    lost_outlines,
+    target_of,
+    write_description,
+    write_labels,
+    written_names,
+)
 from taorunner.errors import Finding, Severity, UsageError, UserFilesError, has_errors
 from taorunner.text import printable
 
@@ -74,12 +80,14 @@ class Resize:
     resized: int
     linked: int
     boxes: int
+    lost_outlines: int
+    """Objects of which the written format keeps only the box."""
 
     def to_json(self) -> dict[str, Any]:
         """The stable shape that ``--json`` prints."""
         return {
             "output": str(self.output), "from": self.format, "to": self.target, "images": self.images,
-            "resized": self.resized, "linked": self.linked, "boxes": self.boxes,
+            "resized": self.resized, "linked": self.linked, "boxes": self.boxes, "lost_outlines": self.lost_outlines,
         }  # fmt: skip
 
 
@@ -115,6 +123,7 @@ def resize_dataset(
     placer = Placer()
     with whole_folder(output, overwrite=overwrite) as partial:
         jobs: list[_Job] = []
+        lost = 0
         for subset in dataset.subsets:
             members = [image for image in dataset.images if image.subset == subset]
             folder = partial / subset
@@ -131,11 +140,12 @@ def resize_dataset(
                     boxes = tuple(place.of_box(box) for box in image.boxes)
                     named.append((name, replace(image, width=size[0], height=size[1], boxes=boxes)))
             write_labels(to, folder, named, classes)
+            lost += lost_outlines(to, members)
         write_description(to, partial, dataset.subsets, classes)
         _run(jobs, processes or os.cpu_count() or 1, progress)
     boxes_after = sum(len(image.boxes) for image in dataset.images)
     return Resize(
-        output, dataset.format, to, len(dataset.images), len(jobs), placer.counts.total(), boxes_after
+        output, dataset.format, to, len(dataset.images), len(jobs), placer.counts.total(), boxes_after, lost
     )
 
 

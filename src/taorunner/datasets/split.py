@@ -21,7 +21,14 @@ from taorunner.datasets.convert import refuse_overlap
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.naming import picture_names
 from taorunner.datasets.placing import Placer, refuse_taken, whole_folder
-from taorunner.datasets.writers import target_of, write_description, write_labels, written_names
+from taorunner.datasets.split_folders import kind_of, read_folders, write_classes, write_part
+from taorunner.datasets.writers import (
+    lost_outlines,
+    target_of,
+    write_description,
+    write_labels,
+    written_names,
+)
 from taorunner.errors import UsageError, UserFilesError, has_errors
 from taorunner.text import printable
 
@@ -42,7 +49,8 @@ class Part:
 class Split:
     """What was done. ``groups`` is how many groups of pictures stay together; each picture alone is one too.
 
-    ``target`` is the format that was written: the source's own, unless that is only read here.
+    ``target`` is the format that was written: the source's own, unless that is only read here. ``lost_outlines``
+    counts the objects of which it keeps only the box.
     """
 
     output: Path
@@ -52,6 +60,7 @@ class Split:
     groups: int
     parts: tuple[Part, ...]
     placed: Counter[str]
+    lost_outlines: int
 
     def to_json(self) -> dict[str, Any]:
         """The stable shape that ``--json`` prints."""
@@ -60,7 +69,7 @@ class Split:
             "groups": self.groups,
             "parts": [{"name": part.name, "share": part.share, "images": len(part.images),
                        "classes": dict(part.classes)} for part in self.parts],
-            "placed": dict(self.placed),
+            "placed": dict(self.placed), "lost_outlines": self.lost_outlines,
         }  # fmt: skip
 
 
@@ -76,14 +85,19 @@ def split_dataset(
 ) -> Split:
     """Writes the format of the source (KITTI where that is only read), with a folder for each of ``shares``.
 
+    Class folders and pictures with masks are split, too, and laid out as TAO reads them.
+
     ``group`` is a regular expression on the path below ``source``: pictures with the same match (of its first
     group, if it has one) stay together. Raises UsageError for shares or a pattern that cannot be, UserFilesError
     with every finding when the source has errors.
     """
     refuse_overlap(source, output)
     refuse_taken(output, overwrite=overwrite)
-    pattern = _pattern(group)
+    _pattern(group)
     _check_shares(shares)
+    kind = kind_of(source)
+    if kind is not None:
+        return _split_folders(source, output, kind, shares, seed, group, overwrite=overwrite)
     dataset = read_dataset(source, None, progress)
     if has_errors(dataset.findings):
         raise UserFilesError(
@@ -91,18 +105,14 @@ def split_dataset(
             hint=f"taorunner dataset check {source} says all of them",
             findings=dataset.findings,
         )
-    images = sorted({image.path: image for image in dataset.images}.values(), key=lambda one: str(one.path))
-    groups: dict[str, list[ImageEntry]] = {}
-    for image in images:
-        groups.setdefault(_group_of(image.path, source, pattern), []).append(image)
-    parts = tuple(Part(name, share) for name, share in shares.items())
-    assign(list(groups.values()), parts, seed)
+    images = {image.path: image for image in dataset.images}
+    parts, group_count = _assigned(list(images.values()), source, group, shares, seed)
     to = target_of(dataset.format)
     names = written_names(to, dataset.boxes_per_class())
     placer = Placer()
     with whole_folder(output, overwrite=overwrite) as partial:
         listed: dict[str, list[str]] = {}
-        done = 0
+        done = lost = 0
         for part in parts:
             folder = partial / part.name
             (folder / "images").mkdir(parents=True)
@@ -112,10 +122,40 @@ def split_dataset(
                 done += 1
                 progress("linking", done, len(images))
             write_labels(to, folder, named, names)
+            lost += lost_outlines(to, part.images)
             listed[part.name] = [_shown(image.path, source) for image in part.images]
         write_description(to, partial, [part.name for part in parts], names)
         _write_list(partial / LIST_FILE, source, seed, group, shares, listed)
-    return Split(output, dataset.format, to, seed, len(groups), parts, placer.counts)
+    return Split(output, dataset.format, to, seed, group_count, parts, placer.counts, lost)
+
+
+def _split_folders(
+    source: Path, output: Path, kind: str, shares: Mapping[str, float], seed: int, group: str | None, *, overwrite: bool
+) -> Split:  # fmt: skip
+    """Class folders and pictures with masks."""
+    images, masks = read_folders(source, kind)
+    parts, group_count = _assigned(images, source, group, shares, seed)
+    placer = Placer()
+    with whole_folder(output, overwrite=overwrite) as partial:
+        for part in parts:
+            write_part(kind, partial, part.name, part.images, masks, placer, source)
+        write_classes(kind, partial, sorted({name for part in parts for name in part.classes}))
+        listed = {part.name: [_shown(image.path, source) for image in part.images] for part in parts}
+        _write_list(partial / LIST_FILE, source, seed, group, shares, listed)
+    return Split(output, kind, kind, seed, group_count, parts, placer.counts, 0)
+
+
+def _assigned(
+    images: Sequence[ImageEntry], source: Path, group: str | None, shares: Mapping[str, float], seed: int
+) -> tuple[tuple[Part, ...], int]:
+    """The parts, and of how many groups they were made."""
+    pattern = _pattern(group)
+    groups: dict[str, list[ImageEntry]] = {}
+    for image in sorted(images, key=lambda one: str(one.path)):
+        groups.setdefault(_group_of(image.path, source, pattern), []).append(image)
+    parts = tuple(Part(name, share) for name, share in shares.items())
+    assign(list(groups.values()), parts, seed)
+    return parts, len(groups)
 
 
 def assign(groups: Sequence[Sequence[ImageEntry]], parts: Sequence[Part], seed: int) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from taorunner.datasets import outlines
 from taorunner.datasets.annotations import Box, ImageEntry
 from taorunner.datasets.formats import kitti, odvg
-from taorunner.datasets.naming import kitti_class_names, plain_class_name
+from taorunner.datasets.naming import encodable, kitti_class_names, plain_class_name
 from taorunner.datasets.tool_writers import (
     count_voc,
     count_vott,
@@ -43,7 +43,7 @@ def written_names(to: str, classes: Iterable[str]) -> dict[str, str]:
     """Each class with the name that the files of ``to`` can hold."""
     if to == "kitti":
         return kitti_class_names(classes)
-    return {name: plain_class_name(name) if to in ("voc", "yolo") else name for name in classes}
+    return {name: plain_class_name(name) if to in ("voc", "yolo") else encodable(name) for name in classes}
 
 
 def lost_outlines(to: str, images: Sequence[ImageEntry]) -> int:
@@ -149,7 +149,7 @@ def _count_coco(folder: Path) -> Counter[str]:
 
 def _write_odvg(folder: Path, images: Named, names: Mapping[str, str]) -> None:
     classes = list(dict.fromkeys(names.values()))
-    text = odvg.document(images, {name: index for index, name in enumerate(classes)})
+    text = odvg.document(images, {name: (classes.index(written), written) for name, written in names.items()})
     (folder / "annotations.jsonl").write_text(text, encoding="utf-8")
     label_map = {str(index): name for index, name in enumerate(classes)}
     (folder / "label_map.json").write_text(json.dumps(label_map, ensure_ascii=False), encoding="utf-8")

@@ -13,8 +13,10 @@ import pytest
 from shapes import SHAPES, asset, picture
 
 from taorunner.datasets.convert import convert
+from taorunner.datasets.fix import fix_dataset
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.placing import whole_folder
+from taorunner.datasets.writers import TARGETS
 from taorunner.errors import UsageError, UserFilesError
 
 
@@ -183,3 +185,46 @@ def test_coordinates_of_voc_are_taken_as_they_are_written(tmp_path: Path) -> Non
     done = convert(asset("nasty-voc", tmp_path / "source"), tmp_path / "made", to="kitti", skip_bad=True)
     assert dict(done.after) == {"person": 1}
     assert (tmp_path / "made/labels/renamed.txt").read_text() == "person 0 0 0 1 1 96 64 0 0 0 0 0 0 0\n"
+
+
+def test_what_coco_has_beyond_boxes_is_told(tmp_path: Path) -> None:
+    root = tmp_path / "source"
+    picture(root / "a.jpg", 40, 30)
+    annotation = {
+        "id": 1,
+        "image_id": 1,
+        "category_id": 1,
+        "bbox": [1, 1, 9, 9],
+        "area": 81,
+        "keypoints": [1, 1, 2],
+    }
+    document = {
+        "images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [annotation, {**annotation, "id": 2, "attributes": {}}],
+        "categories": [{"id": 1, "name": "car"}],
+    }  # fmt: skip
+    (root / "a.json").write_text(json.dumps(document))
+    told = [f.message for f in convert(root, tmp_path / "made", to="coco").findings]
+    assert told == [
+        'annotations also have "attributes" (1), "keypoints" (2): what is written anew has only boxes, outlines and scores'
+    ]
+
+
+@pytest.mark.parametrize("to", TARGETS)
+def test_names_that_are_no_utf8_get_others(to: str, tmp_path: Path) -> None:
+    """A picture from an old archive with Latin-1 names, and a class whose last character was cut in half."""
+    root = tmp_path / "source"
+    picture(root / "a.jpg", 40, 30)
+    (root / "a.jpg").rename(root / os.fsdecode(b"\xfcber.jpg"))
+    document = {
+        "images": [{"id": 1, "file_name": "\udcfcber.jpg"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 90, 9]}],
+        "categories": [{"id": 1, "name": "car\ud83d"}],
+    }
+    (root / "a.json").write_text(json.dumps(document))
+    done = convert(root, tmp_path / "made", to=to)
+    assert (done.renamed, dict(done.after)) == ((("\udcfcber.jpg", "images/_ber.jpg"),), {"car_": 1})
+    (image,) = read_dataset(tmp_path / "made").images
+    assert (image.path.name, [box.name for box in image.boxes]) == ("_ber.jpg", ["car_"])
+    assert fix_dataset(root, tmp_path / "fixed").labels == 1
+    (image,) = read_dataset(tmp_path / "fixed").images
+    assert (image.path.name, [box.name for box in image.boxes]) == ("\udcfcber.jpg", ["car\ud83d"])

@@ -63,6 +63,17 @@ def test_what_cannot_be_read_is_told_with_the_programs_word(tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
+def test_a_file_for_each_subset_is_read_beside_its_pictures(tmp_path: Path) -> None:
+    """Both have one name, and so have their pictures."""
+    for number, subset in enumerate(("train", "valid")):
+        picture(tmp_path / f"source/{subset}/a.jpg", 60 + number, 40)
+        (tmp_path / f"source/{subset}/_annotations.csv").write_text(f"a.jpg,1,2,{10 + number},20,car\n")
+    done = convert(tmp_path / "source", tmp_path / "made", to="kitti", from_="retinanet")
+    assert done.subsets == {"train": 1, "val": 1}
+    labels = {path.parts[-3]: path.read_text().split()[6] for path in (tmp_path / "made").rglob("a.txt")}
+    assert labels == {"train": "10", "val": "11"}
+
+
 def test_one_bad_file_is_not_left_out_silently(tmp_path: Path) -> None:
     labelme(tmp_path / "source")
     (tmp_path / "source/train/one.json").write_text("{")

@@ -13,7 +13,6 @@ from taorunner.datasets.convert import convert
 from taorunner.datasets.fix import fix_dataset
 from taorunner.datasets.picture_folders import lay_out
 from taorunner.datasets.resize import resize_dataset
-from taorunner.datasets.split import split_dataset
 from taorunner.errors import MachineError, UserFilesError
 
 
@@ -102,7 +101,6 @@ def test_what_was_laid_out_is_checked_as_what_it_is(tmp_path: Path) -> None:
 def test_commands_for_boxes_say_where_folders_belong(kind: str, tmp_path: Path) -> None:
     root = asset(kind, tmp_path / "d")
     for command in (
-        lambda: split_dataset(root, tmp_path / "made", shares={"train": 0.5, "val": 0.5}, seed=1),
         lambda: resize_dataset(root, tmp_path / "made", size=(8, 8)),
         lambda: convert(root, tmp_path / "made", to="kitti"),
         lambda: fix_dataset(root, None),

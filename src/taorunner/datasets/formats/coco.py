@@ -7,6 +7,7 @@ pictures by EXIF; other tools begin their ids at 0 or leave gaps.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.datasets.formats.folder import Folder, around, number, subset_of
 from taorunner.text import amount, printable
 
+_CARRIED = frozenset({"id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation", "score"})
 _OTHER_TASKS = ("captions", "person_keypoints", "stuff", "panoptic")
 
 
@@ -132,6 +134,7 @@ class Document:
 
     def _read_annotations(self) -> None:
         annotations = self._value.get("annotations")
+        self._tell_other_keys(annotations)
         for index, annotation in enumerate(annotations if isinstance(annotations, list) else ()):
             try:
                 name = self._names[annotation["category_id"]]
@@ -147,6 +150,14 @@ class Document:
                 Box(name, x, y, right, bottom, None, number(score) if score is not None else None,
                     bool(annotation.get("iscrowd")), annotation.get("segmentation") or None)
             )  # fmt: skip
+
+    def _tell_other_keys(self, annotations: Any) -> None:
+        listed = annotations if isinstance(annotations, list) else ()
+        keys = Counter(key for one in listed if isinstance(one, dict) for key in one.keys() - _CARRIED)
+        if keys:
+            found = ", ".join(f'"{printable(str(key))}" ({count:,})' for key, count in sorted(keys.items()))
+            message = f"annotations also have {found[:200]}: what is written anew has only boxes, outlines and scores"
+            self._folder.tell_info("coco-other-keys", message, self._file)
 
     def _read_odd(self, index: int, annotation: Any) -> None:
         """What has no whole box: one around the polygon is taken, everything else is told."""

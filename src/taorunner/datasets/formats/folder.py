@@ -139,6 +139,9 @@ class Folder:
                 hint: str | None = None) -> None:  # fmt: skip
         self._tell(Severity.WARNING, code, message, file, line, column, hint)
 
+    def tell_info(self, code: str, message: str, file: Path) -> None:
+        self._tell(Severity.INFO, code, message, file, None, None, None)
+
     def _tell(self, severity: Severity, code: str, message: str, file: Path, line: int | None, column: int | None,
               hint: str | None) -> None:  # fmt: skip
         self.findings.append(Finding(severity, code, message, hint, file, line, column))

@@ -42,15 +42,18 @@ def read(folder: Folder) -> DetectionDataset:
     return DetectionDataset("odvg", folder.root, tuple(images), tuple(classes), tuple(folder.findings))
 
 
-def document(images: Iterable[tuple[str, ImageEntry]], classes: Mapping[str, int]) -> str:
-    """The lines for ``(file name, image)``, indices as ``classes`` says; background pictures have no instances."""
+def document(images: Iterable[tuple[str, ImageEntry]], classes: Mapping[str, tuple[int, str]]) -> str:
+    """The lines for ``(file name, image)``; ``classes`` has index and written name of each class.
+
+    Background pictures have no instances.
+    """
     lines = []
     for name, image in images:
         instances = [
             {
                 "bbox": [_short(box.x_min), _short(box.y_min), _short(box.x_max), _short(box.y_max)],
-                "label": classes[box.name],
-                "category": box.name,
+                "label": classes[box.name][0],
+                "category": classes[box.name][1],
             }
             for box in image.boxes
         ]

@@ -28,18 +28,10 @@ NAMES = (
 
 _PROGRAM = "panlabel"
 _SUFFIXES = (
-    ".json",
-    ".jsonl",
-    ".ndjson",
-    ".csv",
-    ".txt",
-    ".xml",
-    ".manifest",
-    ".labels",
-    ".tfrecord",
-    ".parquet",
-)
+    ".json", ".jsonl", ".ndjson", ".csv", ".txt", ".xml", ".manifest", ".labels", ".tfrecord", ".parquet",
+)  # fmt: skip
 _MOST_FILES = 50
+"""More are one file a picture, which the program reads by their folder."""
 
 
 def read(folder: Folder, format_name: str) -> DetectionDataset:
@@ -49,17 +41,16 @@ def read(folder: Folder, format_name: str) -> DetectionDataset:
     """
     program = _program(format_name)
     said = [_converted(program, folder, format_name, folder.root)]
-    if not _is_document(said[0][1]):
-        said += [
-            _converted(program, folder, format_name, folder.root / path)
-            for path in folder.with_suffix(*_SUFFIXES)[:_MOST_FILES]
-        ]
+    candidates = folder.with_suffix(*_SUFFIXES)
+    if not _is_document(said[0][1]) and len(candidates) <= _MOST_FILES:
+        said += [_converted(program, folder, format_name, folder.root / path) for path in candidates]
     images: list[ImageEntry] = []
     classes: dict[str, None] = {}
     documents = [(place, text) for place, text in said if _is_document(text)]
     for place, text in documents:
-        name = f"{printable(place.name)} as COCO"
-        part = coco.Document(folder, folder.lay(name, text), subset_of(place.name), place)
+        path = place.relative_to(folder.root).as_posix()
+        laid = folder.lay(f"{path}/as COCO" if place == folder.root else f"{path} as COCO", text)
+        part = coco.Document(folder, laid, subset_of(path), place)
         images += part.entries()
         classes.update(dict.fromkeys(part.classes))
     kinds = {place.suffix for place, _ in documents}
