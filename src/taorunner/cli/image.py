@@ -112,10 +112,11 @@ def _lock(
     needed = _needed(context, workspace, [project] if project else ())
     if check:
         return _check(needed, json=json)
-    damaged = [finding for finding in needed.findings if finding.file != needed.lock.file]
-    if has_errors(damaged):
-        raise UserFilesError("nothing was locked, because of problems in experiments", findings=damaged)
-    changes = lock_images(_engine(), needed.images, needed.lock, whole=project is None)
+    whole = project is None
+    problems = [one for one in needed.findings if not whole or one.file != needed.lock.file]
+    if has_errors(problems):  # a damaged lock file is written anew, when nothing of it is to be kept
+        raise UserFilesError("nothing was locked, because of these problems", findings=problems)
+    changes = lock_images(_engine(), needed.images, needed.lock, whole=whole)
     print_locked(changes, str(root.lock_file), json=json)
     return ExitCode.DONE
 

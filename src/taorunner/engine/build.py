@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from docker.credentials.errors import StoreError
 from docker.utils.build import exclude_paths
 
 from taorunner.engine.build_refusals import STEP, build_error, instruction_lines
@@ -82,10 +83,13 @@ def _build(
 ) -> str:
     api = engine.api
     headers = {"Content-Type": "application/tar"}
-    with translated(engine.asked()):
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a helper that is missing is an error right after the warning
             api._set_auth_headers(headers)  # of every registry: any of them may have the base image
+    except (StoreError, *ENGINE_ERRORS) as error:
+        tell(f"warning: the docker login cannot be read: {text_of(error)}; building without it")
+    with translated(engine.asked()):
         response = api.post(
             api._url("/build"),
             data=context,
