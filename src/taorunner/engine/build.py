@@ -12,7 +12,7 @@ import tarfile
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -71,6 +71,9 @@ def build(engine: Engine, settings: BuildSettings, tell: Callable[[str], None]) 
         except TaorunnerError as error:  # the engine may quote what it was given
             secrets = [value for value in settings.build_args.values() if len(value) > 5]
             error.message = redact(error.message, secrets)
+            error.findings = tuple(
+                replace(one, message=redact(one.message, secrets)) for one in error.findings
+            )
             raise
 
 
@@ -155,6 +158,8 @@ def _log_lines(body: Mapping[str, Any]) -> list[str]:
 
 def _read_dockerfile(file: Path) -> str:
     try:
+        if file.exists() and not file.is_file():
+            raise UserFilesError(f'"{file}" is not a file', hint="name the Dockerfile with -f")
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = (error.strerror or "?").lower() if isinstance(error, OSError) else "it is not UTF-8 text"
@@ -207,9 +212,8 @@ def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:
         if entry is None:  # a socket
             return
         entry.mtime = int(entry.mtime)
-        entry.uid = entry.gid = (
-            0  # as the docker program does: whose files they are here must not break the cache
-        )
+        # As the docker program does: whose files they are here must not break the cache.
+        entry.uid = entry.gid = 0
         entry.uname = entry.gname = ""
         if not entry.isreg():
             tar.addfile(entry)
