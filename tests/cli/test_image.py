@@ -63,6 +63,8 @@ def test_what_cannot_be_asked(cli: Cli, workspace: Make, tmp_path: Path) -> None
         2,
         'error: this command takes nothing behind "--" ("x")',
     )
+    both = cli("image", "pull", "busybox", "-p", "example_01", cwd=root)
+    assert (both.code, both.err.splitlines()[0]) == (2, "error: images are named, and a project")
     none = cli("image", "pull", "--parallel", "0", cwd=root)
     assert none.code == 2
 

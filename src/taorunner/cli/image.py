@@ -8,7 +8,7 @@ import typer
 
 from taorunner.cli import image_making
 from taorunner.cli.options import JsonOption, PlainOption, ProjectOption, WorkspaceOption
-from taorunner.errors import ExitCode, Finding, UserFilesError, has_errors
+from taorunner.errors import ExitCode, Finding, UsageError, UserFilesError, has_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,6 +74,8 @@ def _pull(
 
     context.obj.refuse_extra()
     findings: Sequence[Finding] = ()
+    if images and project:
+        raise UsageError("images are named, and a project", hint="either the one or the other")
     if images:
         wanted, engine = [checked_name(image) for image in images], _engine()
     else:
