@@ -63,6 +63,8 @@ def test_what_cannot_be_asked(cli: Cli, workspace: Make, tmp_path: Path) -> None
         2,
         'error: this command takes nothing behind "--" ("x")',
     )
+    both = cli("image", "pull", "busybox", "-p", "example_01", cwd=root)
+    assert (both.code, both.err.splitlines()[0]) == (2, "error: images are named, and a project")
     none = cli("image", "pull", "--parallel", "0", cwd=root)
     assert none.code == 2
 
@@ -147,7 +149,22 @@ def test_lock_then_check_then_a_moved_tag(docker_cli: Cli, workspace: Make, imag
         }
     ]  # fmt: skip
     taken = docker_cli("image", "lock", "--json", cwd=root)
-    assert taken.json == [{"image": reference, "digest": second, "previous": first, "change": "moved"}]
+    assert taken.json == [
+        {"image": reference, "digest": second, "previous": first, "change": "moved", "note": None}
+    ]
+
+
+def test_a_damaged_lock_is_written_anew_only_as_a_whole(
+    docker_cli: Cli, workspace: Make, images: Any
+) -> None:
+    reference, digest = images.push("cli/anew:1")
+    root = workspace(e1=reference)
+    (root / "taorunner.lock").write_text("<<<<<<< ours\n")
+    part = docker_cli("image", "lock", "-p", "example_01", cwd=root)
+    assert part.code == 3 and "taorunner.lock:1:1: error: " in part.err
+    assert (root / "taorunner.lock").read_text() == "<<<<<<< ours\n"
+    whole = docker_cli("image", "lock", cwd=root)
+    assert (whole.code, (root / "taorunner.lock").read_text()) == (0, lock_text({reference: digest}))
 
 
 def test_wrong_images(docker_cli: Cli, workspace: Make, images: Any, registry: Any, noop_image: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import rig
 from registries import QUICK, Seen
 
 from taorunner.engine import client
-from taorunner.engine.images import find_image
+from taorunner.engine.images import LayerState, PullState, find_image
 from taorunner.engine.registry import UnknownSizeError, read_manifest
 from taorunner.errors import EngineRefusedError, MachineError, TaorunnerError
 from taorunner.images.pull import pull_images
@@ -93,6 +93,28 @@ def test_after_so_many_tries_it_is_told(connected: client.Engine, images: Any, f
         pull_images(connected, [shaky], watcher, patience=QUICK)
     assert caught.value.hint == "try again: the engine keeps the layers that are complete"
     assert sum("trying again" in text for text in watcher.told) == QUICK.tries - 1
+
+
+def test_an_engine_that_is_restarted_meanwhile(
+    own_engine: rig.Engine, images: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference, digest = images.push("pulled/restarted:1", layers=2, kilobytes=30 * 1024)
+    for name, value in own_engine.environment().items():
+        monkeypatch.setenv(name, value)
+
+    class Restarting(Seen):
+        restarted = False
+
+        def advanced(self, image: str, state: PullState, layers: Sequence[LayerState]) -> None:
+            if not self.restarted and state.bytes_done and state.layers_done < state.layers:
+                self.restarted = True
+                rig.restart(own_engine.home)
+            super().advanced(image, state, layers)
+
+    watcher = Restarting()
+    (done,) = pull_images(client.connect(), [reference], watcher, patience=QUICK)
+    assert done.image.digest == digest
+    assert [text.split("; ")[1] for text in watcher.told] == ["trying again in 0s"]
 
 
 def test_sizes_with_and_without_a_login(

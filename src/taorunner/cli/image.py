@@ -8,7 +8,7 @@ import typer
 
 from taorunner.cli import image_making
 from taorunner.cli.options import JsonOption, PlainOption, ProjectOption, WorkspaceOption
-from taorunner.errors import ExitCode, Finding, UserFilesError, has_errors
+from taorunner.errors import ExitCode, Finding, UsageError, UserFilesError, has_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,6 +74,8 @@ def _pull(
 
     context.obj.refuse_extra()
     findings: Sequence[Finding] = ()
+    if images and project:
+        raise UsageError("images are named, and a project", hint="either the one or the other")
     if images:
         wanted, engine = [checked_name(image) for image in images], _engine()
     else:
@@ -112,10 +114,11 @@ def _lock(
     needed = _needed(context, workspace, [project] if project else ())
     if check:
         return _check(needed, json=json)
-    damaged = [finding for finding in needed.findings if finding.file != needed.lock.file]
-    if has_errors(damaged):
-        raise UserFilesError("nothing was locked, because of problems in experiments", findings=damaged)
-    changes = lock_images(_engine(), needed.images, needed.lock, whole=project is None)
+    whole = project is None
+    problems = [one for one in needed.findings if not whole or one.file != needed.lock.file]
+    if has_errors(problems):  # a damaged lock file is written anew, when nothing of it is to be kept
+        raise UserFilesError("nothing was locked, because of these problems", findings=problems)
+    changes = lock_images(_engine(), needed.images, needed.lock, whole=whole)
     print_locked(changes, str(root.lock_file), json=json)
     return ExitCode.DONE
 

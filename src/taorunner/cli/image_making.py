@@ -241,6 +241,7 @@ def _build_args(texts: list[str], view: LogView) -> dict[str, str]:
         if equals or name in os.environ:
             found[name] = value if equals else os.environ[name]
         if is_secret_name(name):
+            view.hide(found.get(name, ""))
             view.tells(
                 f'warning: the value of "{name}" can be read by everybody who has the image (docker history)'
             )

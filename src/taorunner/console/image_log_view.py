@@ -9,14 +9,20 @@ from rich.text import Text
 
 from taorunner.console.theme import make_console
 from taorunner.console.words import clean
+from taorunner.text import redact
 
 
 class LogView:
-    """``step`` lines are the ones to look for in a long log."""
+    """Steps are marked: they are what one looks for in a long log."""
 
     def __init__(self, stream: TextIO, environ: Mapping[str, str]) -> None:
         self._console = make_console(stream, environ)
+        self._hidden: list[str] = []
+
+    def hide(self, secret: str) -> None:
+        """From now on this is not shown, whatever the build prints."""
+        self._hidden.append(secret)
 
     def tells(self, line: str) -> None:
         style = "title" if line.startswith("Step ") else ""
-        self._console.print(Text(clean(line), style=style), soft_wrap=True)
+        self._console.print(Text(clean(redact(line, self._hidden)), style=style), soft_wrap=True)

@@ -26,9 +26,11 @@ _NAMED = 3
 
 
 def print_images(listed: Sequence[ListedImage], now: datetime, *, json: bool) -> None:
-    """The table, and below it what is missing or not locked."""
+    """One row each; nothing for none."""
     if json:
         write_json([each.to_json() for each in listed], sys.stdout.buffer)
+        return
+    if not listed:
         return
     columns = [
         Column("image", shrinks_to=24), Column("here"), Column("lock"), Column("size", right=True, drop=3),

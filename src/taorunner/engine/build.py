@@ -12,10 +12,11 @@ import tarfile
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
+from docker.credentials.errors import StoreError
 from docker.utils.build import exclude_paths
 
 from taorunner.engine.build_refusals import STEP, build_error, instruction_lines
@@ -70,6 +71,9 @@ def build(engine: Engine, settings: BuildSettings, tell: Callable[[str], None]) 
         except TaorunnerError as error:  # the engine may quote what it was given
             secrets = [value for value in settings.build_args.values() if len(value) > 5]
             error.message = redact(error.message, secrets)
+            error.findings = tuple(
+                replace(one, message=redact(one.message, secrets)) for one in error.findings
+            )
             raise
 
 
@@ -82,10 +86,13 @@ def _build(
 ) -> str:
     api = engine.api
     headers = {"Content-Type": "application/tar"}
-    with translated(engine.asked()):
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a helper that is missing is an error right after the warning
             api._set_auth_headers(headers)  # of every registry: any of them may have the base image
+    except (StoreError, *ENGINE_ERRORS) as error:
+        tell(f"warning: the docker login cannot be read: {text_of(error)}; building without it")
+    with translated(engine.asked()):
         response = api.post(
             api._url("/build"),
             data=context,
@@ -151,6 +158,8 @@ def _log_lines(body: Mapping[str, Any]) -> list[str]:
 
 def _read_dockerfile(file: Path) -> str:
     try:
+        if file.exists() and not file.is_file():
+            raise UserFilesError(f'"{file}" is not a file', hint="name the Dockerfile with -f")
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = (error.strerror or "?").lower() if isinstance(error, OSError) else "it is not UTF-8 text"
@@ -203,9 +212,8 @@ def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:
         if entry is None:  # a socket
             return
         entry.mtime = int(entry.mtime)
-        entry.uid = entry.gid = (
-            0  # as the docker program does: whose files they are here must not break the cache
-        )
+        # As the docker program does: whose files they are here must not break the cache.
+        entry.uid = entry.gid = 0
         entry.uname = entry.gname = ""
         if not entry.isreg():
             tar.addfile(entry)

@@ -49,6 +49,7 @@ class LockedImage:
             "digest": self.digest,
             "previous": self.previous,
             "change": self.change.value,
+            "note": self.note,
         }
 
 

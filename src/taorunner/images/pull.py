@@ -13,8 +13,8 @@ from typing import Any
 
 from taorunner.engine import images
 from taorunner.engine.client import Engine
-from taorunner.engine.images import Image
-from taorunner.errors import Finding, MachineError, Severity, TaorunnerError
+from taorunner.engine.images import DroppedError, Image
+from taorunner.errors import EngineRefusedError, Finding, MachineError, Severity, TaorunnerError
 from taorunner.images.space import look_for_room
 from taorunner.images.transfer import Patience, Watcher, follow, with_patience
 from taorunner.text import size
@@ -99,17 +99,17 @@ def _pull(
 ) -> Pulled:
     before = images.find_image(engine, reference)
     watcher.begins(reference, total_bytes)
-    with_patience(
-        reference,
-        lambda: follow(images.pull_events(engine, reference), reference, watcher, patience.stop),
-        watcher,
-        patience,
-    )
+
+    def pull() -> None:
+        follow(images.pull_events(engine, reference), reference, watcher, patience.stop)
+        if not patience.stop.is_set() and images.find_image(engine, reference) is None:
+            text = f'the engine ended the pull of "{reference}" before it was whole'  # as one does that is stopped
+            raise DroppedError(EngineRefusedError(text, hint="docker info tells how it is"))
+
+    with_patience(reference, pull, watcher, patience)
     image = images.find_image(engine, reference)
     if image is None:
-        raise MachineError(
-            f'the image "{reference}" was pulled, and is gone again', hint="was it removed meanwhile?"
-        )
+        raise EngineRefusedError(f'the pull of "{reference}" was ended')
     return Pulled(reference, image, before is None or before.id != image.id)
 
 

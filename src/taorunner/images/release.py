@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from taorunner.engine.build import BuildSettings, build
@@ -83,9 +83,7 @@ def read_version(file: Path, build_info: Path) -> tuple[str, str]:
     read = read_text_file(file, max_bytes=_MAX_BYTES)
     if read.text is None:
         hint = "name the version file with --version-file"
-        findings = [
-            Finding(one.severity, one.code, one.message, one.hint or hint, file) for one in read.findings
-        ]
+        findings = [replace(one, hint=hint) for one in read.findings]
         raise UserFilesError("no version", findings=findings)
     try:
         module = ast.parse(read.text)

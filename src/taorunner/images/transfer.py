@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from taorunner.engine.images import DroppedError, LayerState, PullProgressFold, PullState, pushed_digest
 from taorunner.text import duration
 
 _REPORT_EVERY_S = 0.1
+_Result = TypeVar("_Result")
 
 
 class Watcher(Protocol):
@@ -41,8 +42,8 @@ class Patience:
 
 
 def with_patience(
-    reference: str, transfer: Callable[[], str | None], watcher: Watcher, patience: Patience
-) -> str | None:
+    reference: str, transfer: Callable[[], _Result], watcher: Watcher, patience: Patience
+) -> _Result:
     """What ``transfer`` gives. Raises what it raises; DroppedError only as the error that is its reason."""
     failures = 0
     while True:
