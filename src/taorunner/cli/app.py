@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from taorunner import __version__
-from taorunner.cli import actions, dataset, networks, pretrained, projects, quickstart, resuming, runs
+from taorunner.cli import actions, dataset, networks, pretrained, projects, quickstart, resuming, runs, shell
 from taorunner.cli.options import Invocation, ProjectOption, WorkspaceOption
 from taorunner.cli.parsing import light_command
 from taorunner.errors import ExitCode, TaorunnerError
@@ -69,6 +69,7 @@ networks.register(app)
 pretrained.register(app)
 dataset.register(app)
 quickstart.register(app)
+shell.register(app)
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,13 @@ TABLE: dict[str, Command] = {
         "The whole way on the CPU: no GPU, no Docker.",
         {"--epochs": "any", "--help": "", "--images": "any", "--plain": ""}, ("folder", "none"),
     ),
+    "shell": Command(
+        "Open an interactive TAO container, workspace mounted.",
+        {**_PLACE_OPTIONS, "--dry-run": "", "--env": "any", "--experiment": "experiment", "-e": "experiment",
+         "--gpus": "any", "--group": "any", "--head": "head", "--image": "any", "--json": "", "--jupyter": "",
+         "--mounts-file": "file", "--no-tty": "", "--port": "any", "--release": "any", "--run-as-user": "",
+         "--shm-size": "any", "--source": "folder", "--tag": "any", "--ulimit": "any", "--volume": "any"}, ("none",),
+    ),
 }  # fmt: skip
 
 ROOT_OPTIONS: dict[str, str] = {
