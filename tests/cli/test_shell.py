@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import signal
+import socket
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -103,3 +107,224 @@ def test_a_terminal_is_a_terminal_inside(
 def size_inside(terminal: PseudoTerminal) -> str:
     terminal.type("stty size; echo answe''red\n")
     return terminal.wait_for(r"(?:(\d+ \d+)|stty: standard input)\r\nanswered")[1]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_killed_shell_leaves_no_container_no_lease_and_a_sane_terminal(
+    way: str, open_shell: Callable[..., PseudoTerminal], engine: Any, workspace: Path
+) -> None:
+    first = open_shell("--gpus", "5", "--", "sh", way=way)
+    first.wait_for("GPU 5")
+    first.wait_for(r"[$#] ")
+    second = open_shell("--gpus", "5", "--", "sh", "-c", "echo mine: $NVIDIA_VISIBLE_DEVICES", way="api")
+    second.wait_for(r"waits for GPU 5 \(run \S+-shell-container-\w+ of [^)]+\)")
+    assert len(containers(engine, workspace)) == 1
+
+    os.kill(first.process.pid, signal.SIGKILL)
+
+    second.wait_for(r"mine: 5\r\n")
+    assert second.end() == 0
+    first.process.wait()
+    wait_for(lambda: is_clean(engine, workspace))
+    wait_for(lambda: first.settings == first.before)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("how", ["hangup", "SIGTERM"])
+def test_a_closed_window_ends_what_runs_inside(
+    how: str, way: str, open_shell: Callable[..., PseudoTerminal], engine: Any, workspace: Path
+) -> None:
+    terminal = open_shell("--", "sh", "-c", "trap '' HUP; echo rea\"\"dy; sleep 600", way=way)
+    terminal.wait_for("ready")
+    if how == "SIGTERM":
+        os.kill(terminal.process.pid, signal.SIGTERM)
+        assert terminal.end() == 143
+        assert terminal.settings == terminal.before
+    else:
+        terminal.close()
+        terminal.process.wait(30)
+    wait_for(lambda: is_clean(engine, workspace))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_refused_start_is_said_in_our_own_words(
+    way: str, open_shell: Callable[..., PseudoTerminal], engine: Any, workspace: Path
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        terminal = open_shell("--port", f"{port}:80", way=way)
+        assert terminal.end() == 5
+    assert f'the port "{port}" is in use on the engine\'s machine' in terminal.shown
+    assert "Error response" not in terminal.shown
+    assert is_clean(engine, workspace)
+
+
+@pytest.fixture
+def shell(docker_cli: Cli, workspace: Path, tao_image: Callable[..., str]) -> Callable[..., Any]:
+    """``shell("--env", "A=b", "--", "env")`` without a terminal, to its end."""
+
+    def run(*words: str, **more: Any) -> Any:
+        return docker_cli("shell", "--image", tao_image("pyt_7"), *words, **{"cwd": workspace, **more})
+
+    return run
+
+
+def test_pipes_stay_pipes(shell: Callable[..., Any], engine: Any, workspace: Path) -> None:
+    script = "cat; echo wrong >&2; [ -t 0 ] || echo no tty; exit 9"
+    done = shell("--", "sh", "-c", script, stdin="one\ntwo\n")
+    assert done.code == 9
+    assert done.out.endswith("one\ntwo\nno tty\n")  # behind the image's banner
+    assert done.err == "wrong\n"
+    assert is_clean(engine, workspace)
+
+
+def test_a_script_on_standard_input_goes_to_the_images_shell(shell: Callable[..., Any]) -> None:
+    done = shell(stdin="cat /workspace/projects/example_01/data/d/picture.txt; exit 4\n")
+    assert (done.code, done.err) == (4, "")
+    assert done.out.endswith("a picture\n")
+
+
+def test_much_goes_both_ways_at_once(shell: Callable[..., Any]) -> None:
+    text = "".join(f"{number:07d} goes through and comes back\n" for number in range(60_000))
+    done = shell("--", "cat", stdin=text)
+    assert done.out.endswith(text)
+
+
+def test_sigint_reaches_the_program_and_its_exit_code_us(
+    docker_cli: Cli, workspace: Path, tao_image: Callable[..., str], engine: Any
+) -> None:
+    script = "trap 'echo caught; exit 21' INT; echo ready; while :; do sleep 0.1; done"
+    running = docker_cli.start(
+        "shell", "--image", tao_image("pyt_7"), "--no-tty", "--", "sh", "-c", script, cwd=workspace
+    )
+    assert running.stdout is not None
+    while running.stdout.readline() != b"ready\n":
+        pass
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=30)
+    assert (running.returncode, out, err) == (21, b"caught\n", b"")
+    assert is_clean(engine, workspace)
+
+
+def test_every_option_is_seen_inside(
+    shell: Callable[..., Any], workspace: Path, tmp_path: Path, docker_cli: Cli
+) -> None:
+    (workspace / "more.json").write_text(
+        '{"Mounts": [{"source": "projects", "destination": "/more"}],'
+        ' "Envs": [{"variable": "FROM_FILE", "value": "yes"}], "DockerOptions": {"user": "0:0"}}'
+    )
+    (workspace / "tree" / "tao-core").mkdir(parents=True)
+    (workspace / "tree" / "seen_inside.py").write_text("print('imported')\n")
+    script = """
+echo "uid=$(id -u)"; echo "A=$A"; echo "B=$B"; echo "file=$FROM_FILE"; echo "gpus=$NVIDIA_VISIBLE_DEVICES"
+echo "secret=$SOME_TOKEN"; echo "shm=$(df -k /dev/shm | awk 'NR==2{print $2}')"; echo "nofile=$(ulimit -Sn):$(ulimit -Hn)"
+echo "path=$PYTHONPATH"; echo "import=$(python3 -c 'import seen_inside')"; echo "pwd=$PWD"; echo "more=$(ls /more)"
+touch /ro/x 2>/dev/null || echo "ro=kept"; cat /ro/d/picture.txt; cat /proc/self/status | grep NoNewPrivs
+"""
+    for dashed in (True, False):
+        words = ["--gpus", "3,1", "--env", "A=b c", "--env", "B", "--env", "SOME_TOKEN=hush",
+                 "--mounts-file", "more.json", "--shm-size", "64M", "--run-as-user", "--ulimit", "nofile=100:200",
+                 "--source", "tree", "--no-tty",
+                 "--volume", "projects/example_01/data:/ro:ro"]  # fmt: skip
+        if not dashed:
+            words = [
+                w if not w.startswith("--") or w == "--no-tty" else f"--{w[2:].replace('-', '_')}"
+                for w in words
+            ]
+        done = shell(*words, "--", "sh", "-c", script, env={"B": "from here"})
+        assert done.code == 0, done.err
+        seen = dict(line.split("=", 1) for line in done.out.splitlines() if "=" in line and "===" not in line)
+        assert seen == {
+            "uid": str(CALLER if docker_cli.prefix else os.getuid()), "A": "b c", "B": "from here", "file": "yes",
+            "gpus": "3,1", "secret": "hush", "shm": "65536", "nofile": "100:200", "path": "/tao-pt:/tao-pt/tao-core",
+            "import": "imported", "pwd": "/workspace", "more": "example_01", "ro": "kept",
+        }  # fmt: skip
+        assert "a picture\n" in done.out
+        assert done.err == "GPUs 3, 1\n"
+
+
+def test_the_tag_is_another_image(
+    shell: Callable[..., Any], engine: Any, tao_image: Callable[..., str]
+) -> None:
+    image = tao_image("pyt_7")
+    engine.docker("tag", image, f"{image.partition(':')[0]}:of-mine")
+    done = shell("--image", image.partition(":")[0], "--tag", "of-mine", "--", "echo", "here")
+    assert done.out.endswith("here\n"), done.err
+
+
+def test_a_port_is_reached_on_loopback_only(
+    docker_cli: Cli, workspace: Path, tao_image: Callable[..., str]
+) -> None:
+    ports = [free_port(), free_port()]
+    script = "mkdir /tmp/w; cd /tmp/w; echo served > index.html; python3 -m http.server 80"
+    running = docker_cli.start(
+        "shell", "--image", tao_image("pyt_7"), "--no-tty", "--port", f"{ports[0]}:80",
+        "--port", f"0.0.0.0:{ports[1]}:80", "--", "sh", "-c", script, cwd=workspace,
+    )  # fmt: skip
+    try:
+        wait_for(lambda: served("127.0.0.1", ports[0]) == "served\n")
+        assert served("127.0.0.2", ports[0]) is None
+        assert served("127.0.0.2", ports[1]) == "served\n"
+    finally:
+        running.send_signal(signal.SIGTERM)
+        running.communicate(timeout=30)
+
+
+def test_a_notebook_tells_its_address(
+    docker_cli: Cli, workspace: Path, tao_image: Callable[..., str], engine: Any
+) -> None:
+    """A stand-in for Jupyter: it answers whoever has the token of its environment."""
+    jupyter = workspace / "jupyter"
+    jupyter.write_text(JUPYTER)
+    jupyter.chmod(0o755)
+    running = docker_cli.start(
+        "shell", "--image", tao_image("pyt_7"), "--jupyter", "--volume", "jupyter:/usr/local/bin/jupyter:ro",
+        cwd=workspace,
+    )  # fmt: skip
+    try:
+        assert running.stderr is not None
+        address = ""
+        while not address.startswith("the notebook is at "):
+            address = running.stderr.readline().decode()
+            assert address or running.poll() is None
+        url = address.removeprefix("the notebook is at ").strip()
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\?token=[0-9a-f]{48}", url)
+        with urllib.request.urlopen(url) as answer:
+            assert answer.read() == b"notebook --ip=0.0.0.0 --port=8888 --no-browser in /workspace/projects"
+        token = url.partition("token=")[2]
+        shown = engine.docker("inspect", *containers(engine, workspace)).stdout
+        assert '"shell"' in shown
+        assert token not in shown
+    finally:
+        running.send_signal(signal.SIGTERM)
+        running.communicate(timeout=30)
+    assert is_clean(engine, workspace)
+
+
+JUPYTER = """#!/usr/bin/python3
+import http.server, os, sys
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        allowed = self.path == "/?token=" + os.environ["JUPYTER_TOKEN"]
+        self.send_response(200 if allowed else 403)
+        self.end_headers()
+        self.wfile.write((" ".join(sys.argv[1:]) + " in " + os.getcwd()).encode() if allowed else b"")
+http.server.HTTPServer(("0.0.0.0", 8888), Answer).serve_forever()
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def served(host: str, port: int) -> str | None:
+    try:
+        with urllib.request.urlopen(f"http://{host}:{port}/", timeout=2) as answer:
+            text: str = answer.read().decode()
+            return text
+    except OSError:
+        return None
