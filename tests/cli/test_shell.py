@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import images
 import pytest
-from command_line import CALLER, Cli, wait_for
+import rig
+from command_line import CALLER, Cli, files_holding, wait_for
 from pseudo_terminal import PseudoTerminal
 
 PROGRAM = [sys.executable, "-m", "taorunner", "shell"]
@@ -328,3 +330,66 @@ def served(host: str, port: int) -> str | None:
             return text
     except OSError:
         return None
+
+
+def test_outside_of_a_workspace_nothing_of_one_is_mounted(
+    docker_cli: Cli, tao_image: Callable[..., str], engine: Any
+) -> None:
+    words = ("shell", "--image", tao_image("pyt_7"), "--volume", f"{docker_cli.home}:/mine")
+    done = docker_cli(*words, "--", "sh", "-c", "pwd; ls /workspace /mine; touch $HOME/.x && echo writable")
+    assert done.code == 0, done.err
+    assert done.err == "no workspace here: nothing of one is mounted\n"
+    assert done.out.endswith("/mine\n/mine:\n\n/workspace:\nwritable\n")
+    assert is_clean(engine, docker_cli.home / ".local" / "state" / "taorunner")
+
+
+def test_the_line_of_a_dry_run_can_be_pasted(
+    shell: Callable[..., Any], engine: Any, workspace: Path, docker_cli: Cli
+) -> None:
+    words = ("--no-tty", "--gpus", "2", "--env", "A=it's", "--env", "MY_KEY=canary-7", "--dry-run", "--json")
+    done = shell(*words, "--", "sh", "-c", 'cat; echo "$A" on GPU $NVIDIA_VISIBLE_DEVICES')
+    assert (done.code, done.err) == (0, "")
+    (told,) = done.json
+    assert told["argv"] == ["sh", "-c", 'cat; echo "$A" on GPU $NVIDIA_VISIBLE_DEVICES']
+    assert (told["env"]["MY_KEY"], told["gpus"], told["action"]) == ("***", ["2"], "shell")
+    assert "canary-7" not in done.out
+    assert files_holding(workspace, "canary-7") == []
+    pasted = docker_cli("-c", told["docker_run"], program=["bash"], cwd=workspace, stdin="typed\n")
+    assert pasted.code == 0, pasted.err
+    assert pasted.out.endswith("typed\nit's on GPU 2\n")
+    assert containers(engine, workspace) == []
+
+
+def test_a_reader_that_leaves_ends_the_shell(
+    docker_cli: Cli, workspace: Path, tao_image: Callable[..., str], engine: Any
+) -> None:
+    running = docker_cli.start(
+        "shell", "--image", tao_image("pyt_7"), "--", "emit", "99999999", cwd=workspace
+    )
+    assert running.stdout is not None
+    running.stdout.read(4096)
+    running.stdout.close()
+    _, err = running.communicate(timeout=30)
+    assert (running.returncode, err) == (128 + 13, b"")
+    assert is_clean(engine, workspace)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_engine_that_is_lost_is_told_and_the_container_ended_when_it_is_back(
+    way: str, own_engine: Any, workspace: Path, docker_cli: Cli, path_of: Callable[[str], str]
+) -> None:
+    image = images.noop_image(own_engine)
+    environment = {**docker_cli.environment({"PATH": path_of(way)}), **own_engine.environment()}
+    command = [*PROGRAM, "--image", image, "--", "sh"]
+    terminal = PseudoTerminal(command, cwd=workspace, env=environment)
+    try:
+        terminal.wait_for("[$#] ")
+        rig.restart(own_engine.home)
+        assert terminal.end(60) == 4
+        assert re.search(
+            "the connection to the container is lost|does not answer|no docker engine", terminal.shown
+        )
+        assert terminal.settings == terminal.before
+        wait_for(lambda: is_clean(own_engine, workspace), 60)
+    finally:
+        terminal.clear()

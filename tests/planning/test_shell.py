@@ -13,7 +13,8 @@ from taorunner.errors import TaorunnerError, UsageError, UserFilesError
 from taorunner.gpus import Gpu, Inventory
 from taorunner.planning.plan import ContainerOptions, GpuRequest, Mount, PublishedPort
 from taorunner.planning.request import Caller, Site
-from taorunner.planning.shell import PlannedShell, ShellRequest, plan_shell
+from taorunner.planning.shell import plan_shell
+from taorunner.planning.shell_request import PlannedShell, ShellRequest
 from taorunner.project.workspace import Workspace
 
 TWO = Inventory(tuple(Gpu(index, f"GPU-{index}", "H100") for index in (0, 1)))
@@ -244,7 +245,7 @@ def test_every_problem_of_the_command_line_at_once(plan: Callable[..., PlannedSh
             'no image of the group "pyt" is known for TAO release "9.9"',
         ),
         ({"head": "dino", "group": "train"}, UserFilesError, '"dino" has no group "train"'),
-        ({"head": "tinydet"}, UserFilesError, 'no image is known for "tinydet" in release embedded'),
+        ({"head": "tinydet"}, UserFilesError, '"tinydet" runs without a container'),
     ],
 )
 def test_wrong_words(

@@ -12,7 +12,7 @@ from taorunner.errors import UsageError, UserFilesError
 
 if TYPE_CHECKING:
     from taorunner.planning.request import Site
-    from taorunner.planning.shell import PlannedShell, ShellRequest
+    from taorunner.planning.shell_request import PlannedShell, ShellRequest
     from taorunner.project.workspace import Workspace
 
 
@@ -88,7 +88,7 @@ def _shell(
     json: JsonOption = False,
 ) -> int:
     from taorunner.backends.terminal import has_terminal, size
-    from taorunner.planning.shell import ShellRequest
+    from taorunner.planning.shell_request import ShellRequest
 
     if json and not dry_run:
         raise UsageError("a shell has nothing to say as JSON", hint="--json goes with --dry-run")
@@ -186,4 +186,7 @@ def _say(text: str) -> None:
 
 def _tell_address(address: str) -> None:
     """The terminal may be raw by now: a line end alone would not go back to the left."""
-    typer.echo(f"\r\nthe notebook is at {address}\r\n", err=True)
+    import sys
+
+    end = "\r\n" if sys.stderr.isatty() else "\n"
+    typer.echo(f"{end}the notebook is at {address}{end}", nl=False, err=True)

@@ -6,12 +6,11 @@ a backend makes of a plan holds for it, too. Its plan has no spec and no results
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from taorunner.catalog.load import image_of_kind
 from taorunner.contracts import (
     CheckpointContract,
     Contract,
@@ -20,13 +19,14 @@ from taorunner.contracts import (
     ProgressContract,
     VerdictContract,
 )  # fmt: skip
-from taorunner.errors import Finding, Severity, TaorunnerError, UsageError, UserFilesError, has_errors
+from taorunner.errors import UserFilesError
 from taorunner.gpus import Inventory
 from taorunner.planning.environment import HOME_INSIDE, RUN_INSIDE, base_environment, split_secrets
-from taorunner.planning.networks import Networks
 from taorunner.planning.plan import SHELL, ContainerOptions, GpuRequest, Mount, PublishedPort, RunPlan
 from taorunner.planning.planner import DEFAULT_SHM_BYTES, DEFAULT_ULIMITS
 from taorunner.planning.request import Caller, Site
+from taorunner.planning.shell_image import choose_image, find_experiment
+from taorunner.planning.shell_request import Notebook, PlannedShell, ShellPlanning, ShellRequest
 from taorunner.planning.shell_words import (
     LOOPBACK,
     read_env,
@@ -39,10 +39,8 @@ from taorunner.planning.shell_words import (
 from taorunner.planning.source_tree import INSIDE as SOURCE_INSIDE
 from taorunner.planning.source_tree import SourceTree
 from taorunner.project.experiments import Experiment
-from taorunner.project.load import load_project
 from taorunner.project.mounts import MountEntry, Mounts, load_mounts, mounts_from_file
 from taorunner.project.workspace import Workspace
-from taorunner.text import did_you_mean
 
 NOTEBOOK_PORT = 8888
 TOKEN_VARIABLE = "JUPYTER_TOKEN"
@@ -59,108 +57,6 @@ _FALLBACK_TERMINAL = "xterm-256color"
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class ShellRequest:
-    """What stands on the command line; None and empty: not said.
-
-    ``terminal`` are rows and columns of the caller's, None without one. ``token`` is for a notebook that has none.
-    """
-
-    command: tuple[str, ...] = ()
-    head: str | None = None
-    group: str | None = None
-    image: str | None = None
-    experiment: str | None = None
-    release: str | None = None
-    tag: str | None = None
-    gpus: str | None = None
-    volumes: tuple[str, ...] = ()
-    env: tuple[str, ...] = field(default=(), repr=False)
-    ulimits: tuple[str, ...] = ()
-    ports: tuple[str, ...] = ()
-    mounts_file: Path | None = None
-    shm_size: str | None = None
-    run_as_user: bool = False
-    source: Path | None = None
-    jupyter: bool = False
-    terminal: tuple[int, int] | None = None
-    token: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Notebook:
-    """Where a notebook will answer. ``token`` is None when it comes from somewhere else."""
-
-    host: str
-    port: int
-    token: str | None = field(repr=False)
-
-    @property
-    def url(self) -> str:
-        """Without the token."""
-        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}/"
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedShell:
-    plan: RunPlan
-    notebook: Notebook | None = None
-    findings: tuple[Finding, ...] = ()
-
-
-@dataclass(slots=True)
-class _Planning:
-    workspace: Workspace
-    project: str | None
-    request: ShellRequest
-    caller: Caller
-    here: Path
-    inventory: Inventory
-    free_port: Callable[[], int]
-    usage: list[Finding] = field(default_factory=list)
-    files: list[Finding] = field(default_factory=list)
-
-    @property
-    def home(self) -> Path:
-        return Path(self.caller.environ.get("HOME") or Path.home())
-
-    def each(self, option: str, words: Iterable[str], read: Callable[[str], _T]) -> list[_T]:
-        """What ``read`` makes of the words; those that it refuses are problems."""
-        found: list[_T] = []
-        for word in words:
-            try:
-                found.append(read(word))
-            except ValueError as error:
-                what, hint = error.args
-                shown = (
-                    word.partition("=")[0] if option == "--env" else word
-                )  # what is behind may be a secret
-                self.problem(f'{option} "{shown}": {what}', hint)
-        return found
-
-    def one(self, option: str, word: str | None, read: Callable[[str], _T]) -> _T | None:
-        return next(iter(self.each(option, () if word is None else (word,), read)), None)
-
-    def problem(self, message: str, hint: str | None = None) -> None:
-        self.usage.append(Finding(Severity.ERROR, "wrong-option", message, hint))
-
-    def warn(self, code: str, message: str, hint: str | None = None) -> None:
-        self.files.append(Finding(Severity.WARNING, code, message, hint))
-
-    def take(self, error: TaorunnerError) -> None:
-        told = error.findings or (Finding(Severity.ERROR, "shell", error.message, error.hint),)
-        self.files += [finding for finding in told if finding not in self.files]
-
-    def raise_for_errors(self) -> None:
-        findings = (*self.usage, *(finding for finding in self.files if finding.is_error))
-        kind = UsageError if self.usage else UserFilesError
-        if len(findings) == 1 and findings[0].file is None:
-            raise kind(findings[0].message, hint=findings[0].hint)
-        if findings:
-            count = "a problem" if len(findings) == 1 else f"{len(findings)} problems"
-            raise kind(f"nothing was started, because of {count}", findings=findings)
-
-
 def plan_shell(
     workspace: Workspace, project: str | None, request: ShellRequest, caller: Caller, site: Site, *,
     here: Path, inventory: Inventory, free_port: Callable[[], int],
@@ -170,10 +66,10 @@ def plan_shell(
     Raises:
         UsageError, UserFilesError: with every problem of the command line and of the files.
     """
-    planning = _Planning(workspace, project, request, caller, here, inventory, free_port)
-    experiment = _experiment(planning)
+    planning = ShellPlanning(workspace, project, request, caller, here, inventory, free_port)
+    experiment = find_experiment(planning)
     source = _source(planning)
-    image = _image(planning, experiment, source)
+    image = choose_image(planning, experiment, source)
     files = _mounts_files(planning)
     mounts = _mounts(planning, files, source, site)
     gpus = _gpus(planning, experiment)
@@ -205,21 +101,7 @@ def plan_shell(
     return PlannedShell(plan, notebook, tuple(planning.files))
 
 
-def _experiment(planning: _Planning) -> Experiment | None:
-    name = planning.request.experiment
-    if name is None or planning.project is None:
-        return None
-    project = load_project(planning.workspace, planning.project)
-    found = project.experiments.get(name)
-    if found is None and name not in project.names:
-        hint = did_you_mean(name, project.names) or f"write it into {project.paths.experiments_file}"
-        planning.problem(f'there is no experiment "{name}" in project "{project.paths.name}"', hint)
-    elif found is None:
-        planning.files += [finding for finding in project.findings if finding.is_error]
-    return found
-
-
-def _source(planning: _Planning) -> SourceTree | None:
+def _source(planning: ShellPlanning) -> SourceTree | None:
     given = planning.request.source
     if given is None:
         return None
@@ -230,54 +112,7 @@ def _source(planning: _Planning) -> SourceTree | None:
     return SourceTree(root.resolve())
 
 
-def _image(planning: _Planning, experiment: Experiment | None, source: SourceTree | None) -> str | None:
-    """The one that is named, or that of the network, the group, the experiment, or the source tree's base image."""
-    request = planning.request
-    if request.head is not None and request.experiment is not None:
-        planning.problem("--head and --experiment exclude each other", "leave one of them out")
-        return None
-    try:
-        image = request.image
-        if image is None and (request.head or experiment is not None):
-            image = _network_image(planning, request.head or experiment.head, experiment)  # type: ignore[union-attr]
-        elif image is None and request.group is not None:
-            image = image_of_kind(request.group, request.release)
-        elif image is None and source is not None:
-            return source.base_image(request.tag)
-    except UserFilesError as error:
-        planning.take(error)
-        return None
-    if image is None and not planning.usage and not has_errors(planning.files):
-        planning.problem(
-            "a shell in which image?",
-            "--head dino, --group pyt, -e EXPERIMENT, --image NAME, or --source DIR",
-        )
-    if image is None or request.tag is None:
-        return image
-    name = image.partition("@")[0]
-    head, _, tail = name.rpartition(":")
-    return f"{head if head and '/' not in tail else name}:{request.tag}"
-
-
-def _network_image(planning: _Planning, head: str, experiment: Experiment | None) -> str:
-    request = planning.request
-    network = Networks(planning.workspace.networks_dir).load(head)
-    names = [group.name for group in network.groups]
-    group = request.group or names[0]
-    if group not in names:
-        raise UserFilesError(f'"{head}" has no group "{group}"', hint=did_you_mean(group, names))
-    if experiment is not None and experiment.image is not None and group != "deploy":
-        return experiment.image
-    release = network.release_name(request.release or (experiment.release if experiment else None))
-    image = network.image(group, release)
-    if image is None:
-        raise UserFilesError(
-            f'no image is known for "{head}" in release {release}', hint="name one with --image"
-        )
-    return image
-
-
-def _mounts_files(planning: _Planning) -> tuple[Mounts, ...]:
+def _mounts_files(planning: ShellPlanning) -> tuple[Mounts, ...]:
     """What the workspace mounts, and behind it the file of the command line."""
     given = planning.request.mounts_file
     found = [load_mounts(planning.workspace, planning.caller.environ)]
@@ -290,7 +125,7 @@ def _mounts_files(planning: _Planning) -> tuple[Mounts, ...]:
 
 
 def _mounts(
-    planning: _Planning, files: tuple[Mounts, ...], source: SourceTree | None, site: Site
+    planning: ShellPlanning, files: tuple[Mounts, ...], source: SourceTree | None, site: Site
 ) -> tuple[Mount, ...]:
     entries = [Mount(entry.source, entry.destination) for mounts in files for entry in mounts.entries]
     entries += planning.each(
@@ -310,7 +145,7 @@ def _mounts(
     return tuple(taken.values())
 
 
-def _gpus(planning: _Planning, experiment: Experiment | None) -> GpuRequest:
+def _gpus(planning: ShellPlanning, experiment: Experiment | None) -> GpuRequest:
     """The command line, else the experiment, else one; where no GPU is seen, none unless some are asked for."""
     seen = len(planning.inventory.gpus)
     word = planning.request.gpus
@@ -336,7 +171,10 @@ def _gpus(planning: _Planning, experiment: Experiment | None) -> GpuRequest:
 
 
 def _env(
-    planning: _Planning, files: tuple[Mounts, ...], experiment: Experiment | None, source: SourceTree | None
+    planning: ShellPlanning,
+    files: tuple[Mounts, ...],
+    experiment: Experiment | None,
+    source: SourceTree | None,
 ) -> dict[str, str]:
     request, environ = planning.request, planning.caller.environ
     env = base_environment(planning.caller.name)
@@ -357,7 +195,7 @@ def _env(
 
 
 def _options(
-    planning: _Planning, files: tuple[Mounts, ...], experiment: Experiment | None
+    planning: ShellPlanning, files: tuple[Mounts, ...], experiment: Experiment | None
 ) -> ContainerOptions:
     """The command line beats the experiment, that the file of the command line, that the workspace's."""
     request, caller = planning.request, planning.caller
@@ -394,7 +232,7 @@ def _options(
     )
 
 
-def _published(planning: _Planning, files: tuple[Mounts, ...]) -> tuple[PublishedPort, ...]:
+def _published(planning: ShellPlanning, files: tuple[Mounts, ...]) -> tuple[PublishedPort, ...]:
     ports = [
         PublishedPort(inside, outside) for mounts in files for inside, outside in mounts.options.ports.items()
     ]
@@ -413,7 +251,7 @@ def _published(planning: _Planning, files: tuple[Mounts, ...]) -> tuple[Publishe
 
 
 def _notebook(
-    planning: _Planning, options: ContainerOptions, env: Mapping[str, str]
+    planning: ShellPlanning, options: ContainerOptions, env: Mapping[str, str]
 ) -> tuple[ContainerOptions, Notebook | None, tuple[str, ...]]:
     """Options, address and command of a notebook; without one, the options as they are and the command as typed."""
     request = planning.request
@@ -441,7 +279,7 @@ def _notebook(
     return options, Notebook(host, port.outside, known), (*command, *request.command)
 
 
-def _workdir(planning: _Planning, mounts: tuple[Mount, ...], source: SourceTree | None) -> str | None:
+def _workdir(planning: ShellPlanning, mounts: tuple[Mount, ...], source: SourceTree | None) -> str | None:
     """Where the caller stands, as it is called inside; None, which is the image's own, where that is not mounted."""
     entries = tuple(MountEntry(mount.source, mount.target) for mount in mounts)
     try:

@@ -7,6 +7,7 @@ any moment harmless: the guard is there before the container is, and the contain
 from __future__ import annotations
 
 import shutil
+import signal
 import socket
 import threading
 import time
@@ -26,7 +27,7 @@ from taorunner.leases import Leases
 from taorunner.planning.plan import SHELL, RunPlan
 from taorunner.planning.request import Site
 from taorunner.planning.run_ids import new_run_id
-from taorunner.planning.shell import Notebook, PlannedShell
+from taorunner.planning.shell_request import Notebook, PlannedShell
 from taorunner.project.workspace import Workspace
 from taorunner.runs.free_gpus import FreeGpus, Queued
 from taorunner.runs.shell_guard import ShellGuard
@@ -72,6 +73,8 @@ def open_shell(
             )
         except EndedBySignal as ending:
             return 128 + ending.number
+        except BrokenPipeError:  # who read our output has left
+            return 128 + signal.SIGPIPE
         finally:
             gpus.leave_queue()
             gpus.release(site.run_id)
