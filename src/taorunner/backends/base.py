@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from taorunner.errors import Finding
-from taorunner.planning.plan import Mount, RunPlan
+from taorunner.planning.plan import Mount, PublishedPort, RunPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,15 @@ class EngineRequest:
     workdir: str | None = None
     shm_bytes: int | None = None
     ulimits: Mapping[str, int] = field(default_factory=dict)
+    hard_ulimits: Mapping[str, int] = field(default_factory=dict)
     ports: Mapping[int, int] = field(default_factory=dict)
+    published: tuple[PublishedPort, ...] = ()
     network: str | None = None
     privileged: bool = False
     no_new_privileges: bool = False
     tty: bool = False
+    interactive: bool = False  # see ContainerOptions
+    terminal: tuple[int, int] | None = None
     lease: tuple[int, ...] = field(default=(), compare=False, repr=False)  # as in Launch
 
 

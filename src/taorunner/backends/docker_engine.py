@@ -126,11 +126,15 @@ class DockerBackend:
             workdir=options.workdir,
             shm_bytes=DEFAULT_SHM_BYTES if options.shm_bytes is None else options.shm_bytes,
             ulimits=dict(options.ulimits or DEFAULT_ULIMITS),
+            hard_ulimits=dict(options.hard_ulimits),
             ports=dict(options.ports),
+            published=options.published,
             network=options.network,
             privileged=options.privileged,
             no_new_privileges=not options.privileged,
             tty=options.tty,
+            interactive=options.interactive,
+            terminal=options.terminal,
         )
 
     def submit(self, request: EngineRequest) -> Started:
@@ -138,7 +142,7 @@ class DockerBackend:
         from taorunner.engine import containers
 
         engine = self._connected()
-        container = containers.create(engine, _settings(request))
+        container = containers.create(engine, container_settings(request))
         adopted = container is None
         if container is None:
             there = self._ours(request)
@@ -279,7 +283,9 @@ def container_name(run_id: str) -> str:
 
 def docker_run(request: EngineRequest) -> list[str]:
     """The argv of the docker command that makes the same container and starts it."""
-    argv = ["docker", "run", "--name", request.name, "--init", "--log-driver", "json-file"]
+    argv = ["docker", "run", "--name", request.name, "--init"]
+    argv += ["--rm", "--interactive"] if request.interactive else []
+    argv += ["--log-driver", "none" if request.interactive else "json-file"]
     for name, value in request.labels.items():
         argv += ["--label", f"{name}={value}"]
     for mount in request.mounts:
@@ -298,9 +304,12 @@ def docker_run(request: EngineRequest) -> list[str]:
     if request.shm_bytes is not None:
         argv += ["--shm-size", str(request.shm_bytes)]
     for name, limit in request.ulimits.items():
-        argv += ["--ulimit", f"{name}={limit}:{limit}"]
+        argv += ["--ulimit", f"{name}={limit}:{request.hard_ulimits.get(name, limit)}"]
     for inside, outside in request.ports.items():
         argv += ["--publish", f"{outside}:{inside}"]
+    for port in request.published:
+        address = f"[{port.address}]" if ":" in port.address else port.address
+        argv += ["--publish", f"{address}:{port.outside}:{port.inside}/{port.protocol}"]
     if request.network is not None:
         argv += ["--network", request.network]
     if request.privileged:
@@ -335,7 +344,7 @@ def _mounts(plan: RunPlan, launch: Launch) -> tuple[Mount, ...]:
     return (*plan.mounts, Mount(launch.run_dir / INPUT_DIR, plan.run_inside, read_only=True))
 
 
-def _settings(request: EngineRequest) -> ContainerSettings:
+def container_settings(request: EngineRequest) -> ContainerSettings:
     from taorunner.engine.containers import Bind, ContainerSettings
 
     return ContainerSettings(
@@ -351,11 +360,17 @@ def _settings(request: EngineRequest) -> ContainerSettings:
         workdir=request.workdir,
         shm_bytes=request.shm_bytes,
         ulimits=request.ulimits,
+        hard_ulimits=request.hard_ulimits,
         ports=request.ports,
+        published=tuple(
+            (port.inside, port.protocol, port.address, port.outside) for port in request.published
+        ),
         network=request.network,
         privileged=request.privileged,
         no_new_privileges=request.no_new_privileges,
         tty=request.tty,
+        interactive=request.interactive,
+        terminal=request.terminal,
     )
 
 

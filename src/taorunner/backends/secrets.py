@@ -73,6 +73,7 @@ while [ "$left" -gt 0 ]; do
 done
 unset secrets secret file left done_part rest
 
+[ $# -gt 0 ] || set -- "$(command -v bash || echo /bin/sh)"  # a shell without a command
 exec "$@"
 """
 

@@ -19,7 +19,8 @@ from taorunner.text import did_you_mean
 from taorunner.yaml_nodes import read_yaml
 
 __all__ = [
-    "DATA", "families", "image_kinds", "joined", "load_network", "network_body", "network_from", "network_names",
+    "DATA", "families", "image_kinds", "image_of_kind", "joined", "load_network", "network_body", "network_from",
+    "network_names",
 ]  # fmt: skip
 
 DATA = Path(__file__).parent / "data"
@@ -44,6 +45,30 @@ def families() -> dict[str, tuple[str, ...]]:
 def image_kinds() -> tuple[str, ...]:
     """The kinds of images that releases have tags for: pyt, tf1, deploy, …"""
     return tuple(dict.fromkeys(kind for release in _releases() for kind in release.tags))
+
+
+def image_of_kind(kind: str, release: str | None = None) -> str:
+    """The image of one kind, of the newest public release that has it unless one is named.
+
+    Raises:
+        UserFilesError: no such kind, no such release, or no tag is known.
+    """
+    kind = kind.replace("_", "-")
+    if kind not in image_kinds():
+        raise UserFilesError(f'there is no group of images "{kind}"', hint=did_you_mean(kind, image_kinds()))
+    having = [known for known in _releases() if known.tags.get(kind) is not None]
+    wanted = None if release is None else release.strip().removeprefix("v")
+    fitting = [known for known in having if wanted in (known.name, known.name.removesuffix(".0"))]
+    if wanted is None:
+        fitting = [known for known in having if known.public]
+    if not fitting:
+        names = ", ".join(known.name for known in having)
+        raise UserFilesError(
+            f'no image of the group "{kind}" is known for TAO release "{release}"',
+            hint=f"releases that have it: {names}; or name the image with --image",
+        )
+    tag, registry = str(fitting[-1].tags[kind]), str(_read("releases.yml")["registry"])
+    return f"{registry.rpartition('/')[0]}/{tag}" if ":" in tag else f"{registry}:{tag}"
 
 
 def network_from(body: Mapping[str, Any], name: str, file: Path | None = None) -> Network:

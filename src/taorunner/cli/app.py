@@ -27,6 +27,7 @@ from taorunner.cli import (
     quickstart,
     resuming,
     runs,
+    shell,
     specs,
 )
 from taorunner.cli.options import Invocation, ProjectOption, WorkspaceOption
@@ -84,6 +85,7 @@ image.register(app)
 specs.register(app)
 quickstart.register(app)
 doctor.register(app)
+shell.register(app)
 
 
 @dataclass(frozen=True)

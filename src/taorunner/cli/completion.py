@@ -185,6 +185,13 @@ TABLE: dict[str, Command] = {
     "doctor": Command(
         "Say whether this machine is fit, and how to mend it.",
         {**_PLACE_OPTIONS, "--json": "", "--offline": "", "--only": "any"}, ("none",),
+     ),
+    "shell": Command(
+        "Open an interactive TAO container, workspace mounted.",
+        {**_PLACE_OPTIONS, "--dry-run": "", "--env": "any", "--experiment": "experiment", "-e": "experiment",
+         "--gpus": "any", "--group": "any", "--head": "head", "--image": "any", "--json": "", "--jupyter": "",
+         "--mounts-file": "file", "--no-tty": "", "--port": "any", "--release": "any", "--run-as-user": "",
+         "--shm-size": "any", "--source": "folder", "--tag": "any", "--ulimit": "any", "--volume": "any"}, ("none",),
     ),
 }  # fmt: skip
 

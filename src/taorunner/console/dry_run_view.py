@@ -11,6 +11,7 @@ from rich.text import Text
 
 from taorunner.backends.dry_run import Rehearsal
 from taorunner.console.json_view import write_json
+from taorunner.planning.plan import SHELL
 
 
 def print_rehearsals(console: Console, rehearsals: Sequence[Rehearsal], *, json: bool) -> None:
@@ -29,16 +30,21 @@ def print_rehearsals(console: Console, rehearsals: Sequence[Rehearsal], *, json:
 
 def _facts(rehearsal: Rehearsal) -> list[tuple[str, str]]:
     request, plan = rehearsal.request, rehearsal.plan
+    is_shell = plan.action == SHELL
     facts = [
-        ("run", f"{plan.project} / {plan.experiment}: {plan.action} on {request.backend}"),
+        (
+            "run" if not is_shell else "",
+            f"{plan.project} / {plan.experiment}: {plan.action} on {request.backend}",
+        ),
         ("image", request.image or ""),
         ("spec", str(rehearsal.spec) if rehearsal.spec else ""),
-        ("results", str(plan.results_dir)),
+        ("results", "" if is_shell else str(plan.results_dir)),
         ("gpus", ", ".join(request.gpus) or "none"),
         ("user", request.user or ""),
         ("argv", shlex.join(request.argv)),
     ]
     facts += [("mount", f"{mount.source} → {mount.target}") for mount in request.mounts]
+    facts += [("port", f"{port.address}:{port.outside} → {port.inside}") for port in request.published]
     facts += [("env", f"{name}={value}") for name, value in sorted(request.env.items())]
     facts += [("moved aside", str(path)) for path in plan.set_aside]
-    return [(label, value) for label, value in facts if value]
+    return [(label, value) for label, value in facts if label and value]

@@ -33,7 +33,11 @@ class Bind:
 
 @dataclass(frozen=True, slots=True)
 class ContainerSettings:
-    """All that a container is made from. ``gpus`` are ids of the engine's machine, never a count."""
+    """All that a container is made from. ``gpus`` are ids of the engine's machine, never a count.
+
+    ``published`` are (port inside, protocol, address, port outside). ``interactive``: it has a standard input, which
+    ends with the one who is attached, and the engine keeps nothing of what it prints. ``terminal``: rows, columns.
+    """
 
     name: str
     image: str
@@ -47,11 +51,15 @@ class ContainerSettings:
     workdir: str | None = None
     shm_bytes: int | None = None
     ulimits: Mapping[str, int] = field(default_factory=dict)
+    hard_ulimits: Mapping[str, int] = field(default_factory=dict)
     ports: Mapping[int, int] = field(default_factory=dict)
+    published: tuple[tuple[int, str, str, int], ...] = ()
     network: str | None = None
     privileged: bool = False
     no_new_privileges: bool = False
     tty: bool = False
+    interactive: bool = False
+    terminal: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +103,9 @@ def create(engine: Engine, settings: ContainerSettings) -> str | None:
                 user=settings.user,
                 working_dir=settings.workdir,
                 labels=dict(settings.labels),
-                ports=list(settings.ports) or None,
+                ports=[*settings.ports, *((port[0], port[1]) for port in settings.published)] or None,
                 tty=settings.tty,
+                stdin_open=settings.interactive,
                 host_config=_host_config(api, settings),
             )
         except ENGINE_ERRORS as error:
@@ -273,9 +282,14 @@ def parse_time(text: str | None) -> datetime | None:
 
 
 def _host_config(api: Any, settings: ContainerSettings) -> Any:
-    return api.create_host_config(
+    bindings: dict[Any, Any] = dict(settings.ports)
+    for inside, protocol, address, outside in settings.published:
+        bindings.setdefault(f"{inside}/{protocol}", []).append((address, outside))
+    config = api.create_host_config(
         init=True,  # without it SIGTERM does not reach the process and every stop takes the whole grace
-        log_config=LogConfig(type=LogConfig.types.JSON, config={}),  # no rotation: it would outrun a reader
+        log_config=LogConfig(  # no rotation: it would outrun a reader
+            type="none" if settings.interactive else LogConfig.types.JSON, config={}
+        ),
         mounts=[
             Mount(target=bind.target, source=bind.source, type="bind", read_only=bind.read_only)
             for bind in settings.binds
@@ -285,10 +299,16 @@ def _host_config(api: Any, settings: ContainerSettings) -> Any:
         else None,
         group_add=[str(group) for group in settings.groups] or None,
         shm_size=settings.shm_bytes,
-        ulimits=[Ulimit(name=name, soft=limit, hard=limit) for name, limit in settings.ulimits.items()]
+        ulimits=[
+            Ulimit(name=name, soft=limit, hard=settings.hard_ulimits.get(name, limit))
+            for name, limit in settings.ulimits.items()
+        ]
         or None,
-        port_bindings=dict(settings.ports) or None,
+        port_bindings=bindings or None,
         network_mode=settings.network,
         privileged=settings.privileged,
         security_opt=["no-new-privileges"] if settings.no_new_privileges else None,
     )
+    if settings.terminal is not None:
+        config["ConsoleSize"] = list(settings.terminal)  # API 1.42: right from the first moment
+    return config

@@ -17,6 +17,8 @@ from taorunner.planning.plan_json import decoded, encoded
 
 HOST_BACKENDS = frozenset({"local", "embedded"})
 """Backends whose processes see this host's own paths."""
+SHELL = "shell"
+"""The action of a plan that is no run but somebody's shell."""
 SECRET_MARK = "@TAORUNNER_SECRET_{name}@"
 """Stands in argv where a secret goes. The secret itself lies in a file with mode 0600 in the run's folder."""
 SECRET_SPEC_DIR = "secrets/spec"
@@ -69,17 +71,35 @@ class SecretSource:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedPort:
+    """The port ``inside`` of the container, reached at ``address`` and ``outside`` on this host."""
+
+    inside: int
+    outside: int
+    address: str = "127.0.0.1"
+    protocol: str = "tcp"
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerOptions:
-    """What .tao_mounts.json, tao_config and the experiment say about the container itself."""
+    """What .tao_mounts.json, tao_config and the experiment say about the container itself.
+
+    ``hard_ulimits`` are the hard limits that differ from the soft one of that name in ``ulimits``. ``interactive``: its
+    standard input is ours, and it is gone when it ends; ``terminal`` are rows and columns at its start.
+    """
 
     user: str | None = None
     groups: tuple[int, ...] = ()
     shm_bytes: int | None = None
     ulimits: Mapping[str, int] = field(default_factory=dict)
+    hard_ulimits: Mapping[str, int] = field(default_factory=dict)
     ports: Mapping[int, int] = field(default_factory=dict)  # container port -> host port
+    published: tuple[PublishedPort, ...] = ()
     network: str | None = None
     privileged: bool = False
     tty: bool = False
+    interactive: bool = False
+    terminal: tuple[int, int] | None = None
     workdir: str | None = None
 
 

@@ -146,7 +146,7 @@ def load_mounts(workspace: Workspace, environ: Mapping[str, str]) -> Mounts:
     """The mounts of this workspace; what is wrong with the file is in ``findings``. Never raises for it."""
     home = Path(environ.get("HOME") or Path.home())
     if os.path.lexists(workspace.mounts_file):
-        return _from_file(workspace.mounts_file, environ, home)
+        return mounts_from_file(workspace.mounts_file, environ, home)
     named = environ.get(LAUNCHER_VARIABLE)
     if named:
         file = Path(os.path.abspath(_with_home(named, home)))  # noqa: PTH100 (Path.absolute keeps "..")
@@ -156,9 +156,9 @@ def load_mounts(workspace: Workspace, environ: Mapping[str, str]) -> Mounts:
             return Mounts(
                 (), findings=(Finding(Severity.ERROR, "missing-file", message, hint, file),), file=file
             )
-        return _from_file(file, environ, home)
+        return mounts_from_file(file, environ, home)
     if os.path.lexists(home / ".tao_mounts.json"):
-        return _from_file(home / ".tao_mounts.json", environ, home)
+        return mounts_from_file(home / ".tao_mounts.json", environ, home)
     return default_mounts(workspace)
 
 
@@ -174,7 +174,8 @@ def default_mounts(workspace: Workspace) -> Mounts:
     return Mounts(entries, absent=absent)
 
 
-def _from_file(file: Path, environ: Mapping[str, str], home: Path) -> Mounts:
+def mounts_from_file(file: Path, environ: Mapping[str, str], home: Path) -> Mounts:
+    """What that file says and nothing else; what is wrong with it is in ``findings``."""
     # Only here, because most workspaces have no such file and checking one needs pydantic.
     from taorunner.project.mounts_file import read_mounts_file
 

@@ -1,0 +1,192 @@
+"""``shell``: an interactive TAO container beside one's data, or beside the source tree of TAO itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from taorunner.cli.options import Invocation, JsonOption, ProjectOption, WorkspaceOption
+from taorunner.errors import UsageError, UserFilesError
+
+if TYPE_CHECKING:
+    from taorunner.planning.request import Site
+    from taorunner.planning.shell_request import PlannedShell, ShellRequest
+    from taorunner.project.workspace import Workspace
+
+
+def _dashed(option: str) -> str:
+    """tao_pt's spelling of an option in ours."""
+    return {"cached": "image"}.get(option, option.replace("_", "-"))
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        "shell",
+        help="Open an interactive TAO container, workspace mounted.",
+        context_settings={"token_normalize_func": _dashed},
+    )(_shell)
+
+
+def _option(flag: str, text: str, *more: str, metavar: str | None = None) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(
+        flag, *more, help=text, metavar=metavar, show_default=False
+    )
+    return option
+
+
+def _shell(
+    context: typer.Context,
+    head: Annotated[Optional[str], _option("--head", "The network whose image it is.")] = None,
+    group: Annotated[
+        Optional[str],
+        _option("--group", "Which of its images: deploy; without a network: pyt, tf1, tf2, deploy, …"),
+    ] = None,
+    image: Annotated[Optional[str], _option("--image", "Container image to use instead.")] = None,
+    experiment: Annotated[
+        Optional[str], _option("--experiment", "As for this experiment: image, GPUs, env.", "-e")
+    ] = None,
+    release: Annotated[Optional[str], _option("--release", "TAO release, such as 5.0.0.")] = None,
+    tag: Annotated[Optional[str], _option("--tag", "Tag of the image to use instead.")] = None,
+    gpus: Annotated[
+        Optional[str],
+        _option("--gpus", "Ids as in nvidia-smi, 0,1; all; none; auto; auto:2. One, unless said."),
+    ] = None,
+    volume: Annotated[
+        Optional[list[str]], _option("--volume", "Mount one more folder.", metavar="SRC:DST[:ro]")
+    ] = None,
+    env: Annotated[
+        Optional[list[str]], _option("--env", "Set a variable inside.", metavar="NAME[=VALUE]")
+    ] = None,
+    port: Annotated[
+        Optional[list[str]],
+        _option("--port", "Publish a port, on loopback unless said.", metavar="[ADDR:][PORT:]PORT"),
+    ] = None,
+    mounts_file: Annotated[
+        Optional[Path], _option("--mounts-file", "One more file like .tao_mounts.json.")
+    ] = None,
+    shm_size: Annotated[Optional[str], _option("--shm-size", "Shared memory, such as 16G.")] = None,
+    ulimit: Annotated[
+        Optional[list[str]], _option("--ulimit", "Set a limit.", metavar="NAME=SOFT[:HARD]")
+    ] = None,
+    run_as_user: Annotated[
+        bool, typer.Option("--run-as-user", help="As the caller, also where a file names another user.")
+    ] = False,
+    source: Annotated[
+        Optional[Path], _option("--source", "A source tree, mounted at /tao-pt and on PYTHONPATH.")
+    ] = None,
+    jupyter: Annotated[
+        bool, typer.Option("--jupyter", help="Start a notebook and print its address.")
+    ] = False,
+    no_tty: Annotated[bool, typer.Option("--no-tty", help="Without a terminal, as in a pipe.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the exact request; start nothing.")
+    ] = False,
+    project: ProjectOption = None,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> int:
+    from taorunner.backends.terminal import has_terminal, size
+    from taorunner.planning.shell_request import ShellRequest
+
+    if json and not dry_run:
+        raise UsageError("a shell has nothing to say as JSON", hint="--json goes with --dry-run")
+    request = ShellRequest(
+        command=context.obj.extra, head=head, group=group, image=image, experiment=experiment, release=release,
+        tag=tag, gpus=gpus, volumes=tuple(volume or ()), env=tuple(env or ()), ulimits=tuple(ulimit or ()),
+        ports=tuple(port or ()), mounts_file=mounts_file, shm_size=shm_size, run_as_user=run_as_user,
+        source=source, jupyter=jupyter, terminal=size() if not no_tty and (dry_run or has_terminal()) else None,
+    )  # fmt: skip
+    place = _workspace(context.obj, workspace, experiment)
+    name = context.obj.project_name(place, project) if experiment is not None else None
+    if dry_run:
+        return _show(place, name, request, json=json)
+    return _open(place, name, request)
+
+
+def _workspace(invocation: Invocation, given: Path | None, experiment: str | None) -> Workspace:
+    """Where none is around and none is asked for, a shell does without."""
+    import os
+
+    from taorunner.runs.shell import home_workspace
+
+    try:
+        return invocation.open_workspace(given)
+    except UserFilesError:
+        if experiment is not None:
+            raise
+    _say("no workspace here: nothing of one is mounted")
+    return home_workspace(os.environ)
+
+
+def _planned(workspace: Workspace, project: str | None, request: ShellRequest, site: Site) -> PlannedShell:
+    """Raises with every problem; prints warnings."""
+    import os
+    import secrets
+    import sys
+    from dataclasses import replace
+
+    from taorunner.console.error_text import print_findings
+    from taorunner.console.theme import make_console
+    from taorunner.gpus import inventory
+    from taorunner.planning.request import Caller
+    from taorunner.planning.shell import plan_shell
+    from taorunner.runs.shell import free_port
+
+    shell = plan_shell(
+        workspace, project, replace(request, token=secrets.token_hex(24)), Caller.current(os.environ), site,
+        here=Path.cwd(), inventory=inventory(), free_port=free_port,
+    )  # fmt: skip
+    if shell.findings:
+        print_findings(make_console(sys.stderr, os.environ), shell.findings)
+    return shell
+
+
+def _show(workspace: Workspace, project: str | None, request: ShellRequest, *, json: bool) -> int:
+    import os
+    import sys
+
+    from taorunner.backends.dry_run import rehearse
+    from taorunner.console.dry_run_view import print_rehearsals
+    from taorunner.console.theme import make_console
+    from taorunner.planning.request import Site
+
+    site = Site("dry-run-shell", workspace.dry_run_dir / "shell")
+    shell = _planned(workspace, project, request, site)
+    print_rehearsals(make_console(sys.stdout, os.environ), [rehearse(shell.plan, site)], json=json)
+    return 0
+
+
+def _open(workspace: Workspace, project: str | None, request: ShellRequest) -> int:
+    import os
+    import time
+
+    from taorunner.backends.base import PullProgress
+    from taorunner.runs.shell import open_shell, shell_site
+    from taorunner.text import size
+
+    site = shell_site(workspace, request.experiment or request.head)
+    shell = _planned(workspace, project, request, site)
+    told_s = 0.0
+
+    def pulling(progress: PullProgress) -> None:
+        nonlocal told_s
+        if time.monotonic() - told_s >= 2:
+            told_s = time.monotonic()
+            layers = f"{progress.layers_done} of {progress.layers} layers"
+            _say(f"pulling {progress.image}: {layers}, {size(progress.bytes_done)}")
+
+    return open_shell(shell, site, os.environ, say=_say, tell_address=_tell_address, pulling=pulling)
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _tell_address(address: str) -> None:
+    """The terminal may be raw by now: a line end alone would not go back to the left."""
+    import sys
+
+    end = "\r\n" if sys.stderr.isatty() else "\n"
+    typer.echo(f"{end}the notebook is at {address}{end}", nl=False, err=True)
