@@ -844,11 +844,11 @@ def test_a_list_element_that_is_overridden_is_not_known(bench: Make) -> None:
 def test_the_experiments_own_variables_count(bench: Make) -> None:
     made = bench("ssd")
     made.edit("train", ("num_epochs: 80", "num_epochs: $epochs"))
-    made.edit("experiments", ("head: ssd", "head: ssd\n    vars: {epochs: 84}"))
+    made.edit("experiments", ("      image_dir:", "      epochs: 84\n      image_dir:"))
     assert [item[:2] for item in made.told()] == [
         ("warning last-epochs-lost", "train.txt: num_epochs: |$epochs")
     ]
-    made.edit("experiments", ("{epochs: 84}", "{epochs: 90}"))
+    made.edit("experiments", ("epochs: 84", "epochs: 90"))
     assert made.told() == []
 
 

@@ -21,6 +21,8 @@ from taorunner.specs.template import parse_template, render
 
 ROOT = Path(__file__).parents[2]
 SCAFFOLDS = ROOT / "src" / "taorunner" / "project" / "scaffolds"
+WITHOUT_SCHEMA = ("bpnet", "fpenet")
+"""Their specs are YAML of TF1, of which no wheel holds a description."""
 VALUES = {name: 1 if name == "num_gpus" else [0] if name == "gpu_ids" else f"/{name}" for name in VARIABLES}
 
 
@@ -52,12 +54,14 @@ def test_a_mistake_is_found_on_its_line(head: str, tmp_path: Path) -> None:
             told = check_template(file, spec_format, VALUES, Against(held.schema), VALUES)
             assert one.line in [finding.line for finding in told], one
             made.append(one.kind)
-    assert {"misspelt", "wrong type"} <= set(made)
+    assert {"misspelt", "wrong type"} <= set(made) or (head in WITHOUT_SCHEMA and not made)
 
 
-@pytest.mark.parametrize("action", ["convert", "dataset_convert"])
-def test_a_spec_of_another_shape_than_its_networks_is_not_held_against_that(action: str) -> None:
-    """The spec of bevfusion's conversion is in none of the wheels."""
-    contracts = Networks().load("bevfusion").contracts("5.5.0" if action == "convert" else "6.25.7")
-    assert schema_for(contracts["train"]) is None or action == "dataset_convert"
-    assert schema_for(contracts[action]) is None
+def test_a_spec_of_another_shape_than_its_networks_is_not_held_against_that() -> None:
+    """The spec of bevfusion's first conversion is in none of the wheels, that of the second is a schema of its own."""
+    first = Networks().load("bevfusion").contracts("5.5.0")
+    assert schema_for(first["convert"]) is None
+    second = Networks().load("bevfusion").contracts("6.25.7")
+    of_conversion, of_network = schema_for(second["dataset_convert"]), schema_for(second["train"])
+    assert of_conversion is not None and of_network is not None
+    assert (of_conversion.schema.name, of_network.schema.name) == ("bevfusion.dataset_convert", "bevfusion")
