@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
+import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -124,29 +126,29 @@ ANOTHER = 1234
 def as_another_user(place: Place, name: str, *, host: str | None = None, **doors: Any) -> list[Finding]:
     """What a check finds as uid 1234, told by a process of its own: what the system refuses is really refused."""
     open_to_all(place.folder)
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
-        try:
-            # Python may lie where only root reads: what a check loads must be there before
-            import taorunner.engine.facts
-            import taorunner.project.mounts_file  # noqa: F401
+    environ = {**place.environ, "DOCKER_HOST": host or place.environ["DOCKER_HOST"]}
+    asked = pickle.dumps((replace(place, environ=environ), name, doors))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", "import planted; planted.answer_as_another_user()"],
+        env={**environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        input=asked,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    told: list[Finding] = pickle.loads(done.stdout)
+    return told
 
-            if host is not None:
-                os.environ["DOCKER_HOST"] = place.environ["DOCKER_HOST"] = host
-            os.setgroups([])
-            os.setgid(ANOTHER)
-            os.setuid(ANOTHER)
-            found = look(name, place.machine(uid=ANOTHER, gid=ANOTHER, **doors))
-            os.write(writing, repr([(f.severity.value, f.code, f.message, f.hint) for f in found]).encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        told = eval(pipe.read())
-    os.waitpid(child, 0)
-    return [Finding(Severity(severity), code, message, hint) for severity, code, message, hint in told]
+
+def answer_as_another_user() -> None:
+    """The other side of it."""
+    place, name, doors = pickle.load(sys.stdin.buffer)
+    look(name, place.machine(**doors))  # loads all that it takes: Python may lie where only root reads
+    os.setgroups([])
+    os.setgid(ANOTHER)
+    os.setuid(ANOTHER)
+    found = look(name, place.machine(uid=ANOTHER, gid=ANOTHER, **doors))
+    sys.stdout.buffer.write(pickle.dumps(found))
 
 
 def open_to_all(path: Path) -> None:

@@ -112,7 +112,11 @@ def test_somebody_who_was_put_into_the_group_after_the_login(place: Place, close
 
 def test_an_engine_that_hangs(place: Place, stand_in_engine: StandInEngine) -> None:
     stand_in_engine.hangs = threading.Event()
-    found, unseen = look("engine", place.machine(uid=1000))
+    machine = place.machine(uid=1000)
+    found, unseen = look("engine", machine)
+    stand_in_engine.hangs.set()
+    assert machine.engine().facts.version == "24.0.7"  # the answer that came too late
+    machine.close()
     text = f'the docker engine at "unix://{stand_in_engine.path}" does not answer within 3 s'
     assert found == Finding(Severity.ERROR, "engine-hangs", text, "sudo systemctl restart docker")
     assert codes([unseen]) == [UNSEEN]

@@ -42,7 +42,8 @@ class Once(Generic[_T]):
 
     def __init__(self, question: Callable[[], _T]) -> None:
         self._question = question
-        self._starting = threading.Lock()
+        self._starting, self._ending = threading.Lock(), threading.Lock()
+        self._how: Callable[[_T], None] | None = None
         self._thread: threading.Thread | None = None
         self._answer: _T | None = None
         self._error: Exception | None = None
@@ -60,16 +61,23 @@ class Once(Generic[_T]):
             raise self._error
         return cast(_T, self._answer)
 
-    @property
-    def answer(self) -> _T | None:
-        """Without waiting and without asking: None when there is no answer."""
-        return self._answer
+    def give_back(self, how: Callable[[_T], None]) -> None:
+        """The answer is not needed any more; one that comes later is given back when it comes."""
+        with self._ending:
+            self._how = how
+            if self._answer is not None:
+                how(self._answer)
 
     def _ask(self) -> None:
         try:
-            self._answer = self._question()
+            answer = self._question()
         except Exception as error:  # handed on to whoever asked
             self._error = error
+            return
+        with self._ending:
+            self._answer = answer
+            if self._how is not None:
+                self._how(answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +186,7 @@ class Machine:
 
     def close(self) -> None:
         """Gives the connection to the engine back. A check that is still waiting loses it."""
-        view = self._engine.answer
-        if view is not None:
-            view.engine.api.close()
+        self._engine.give_back(lambda view: view.engine.api.close())
 
     @property
     def kernel(self) -> str:
@@ -224,4 +230,8 @@ def _engine_view() -> EngineView:
     from taorunner.engine.facts import read_facts
 
     engine = connect()
-    return EngineView(engine, read_facts(engine))
+    try:
+        return EngineView(engine, read_facts(engine))
+    except BaseException:
+        engine.api.close()
+        raise
