@@ -73,6 +73,11 @@ def test_fix_repairs_and_says_what_is_left(cli: Cli) -> None:
     assert cli("dataset", "check", "bad", "-o", "made").code == 2
     assert cli("dataset", "check", "bad", "--fix").code == 0
     assert (cli.home / "bad.before-fix/labels/a.txt").read_text() == GOOD + GOOD
+    again = cli("dataset", "check", "bad", "--fix", "--json")
+    assert [(f["message"], f["hint"], f["file"]) for f in again.json if f["code"] == "repaired"] == [
+        ("0 label files corrected; 0 empty ones written; 0 images renamed",
+         f"as it was: {cli.home / 'bad.before-fix-2'}", str(cli.home / "bad")),
+    ]  # fmt: skip
 
 
 def test_a_folder_that_is_no_dataset(cli: Cli) -> None:

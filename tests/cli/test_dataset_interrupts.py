@@ -135,3 +135,25 @@ def test_across_file_systems_pictures_are_copied(cli: Cli, tmp_path: Path) -> No
         repaired = Path(place) / "repaired"
         assert cli("dataset", "check", root, "--fix", "-o", repaired).code in (0, 3)
         assert len(list(repaired.rglob("*.jpg"))) == 3
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "small"
+    place.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(words, capture_output=True, check=False).returncode:
+        pytest.skip("a file system can only be mounted as root")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.mark.parametrize("command", WORDS)
+def test_a_full_disk_is_told_and_nothing_is_left(
+    cli: Cli, many: Path, small_disk: Path, command: str
+) -> None:
+    words = [word.format(many=many) for word in WORDS[command]]
+    done = cli(*words, cwd=small_disk)
+    assert done.code == 4
+    assert f'"{small_disk / "made"}" cannot be written: no space left on device' in done.err
+    assert os.listdir(small_disk) == []

@@ -95,7 +95,7 @@ def _check(
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:
-    from taorunner.console.dataset_check_view import print_check, print_repair
+    from taorunner.console.dataset_check_view import print_check, print_repair, repair_finding
     from taorunner.console.dataset_view import Progress
     from taorunner.datasets.check import check_dataset
     from taorunner.datasets.convert import refuse_overlap
@@ -107,20 +107,24 @@ def _check(
         raise UsageError("--output and --overwrite are for --fix", hint="add --fix")
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     needs = _needs_of(data, source)
-    with _whole_or_not(json=json, as_findings=True), Progress() as progress:
+    repair = None
+    with _whole_or_not(json=json, as_findings=True):
         if fix:
             if output is not None:
                 refuse_overlap(source, output.absolute())
-            repair = fix_dataset(
-                source, output.absolute() if output else None, overwrite=overwrite,
-                progress=lambda done, total: progress("repairing", done, total),
-            )  # fmt: skip
+            with Progress() as progress:
+                repair = fix_dataset(
+                    source, output.absolute() if output else None, overwrite=overwrite,
+                    progress=lambda done, total: progress("repairing", done, total),
+                )  # fmt: skip
+            print_repair(repair)  # before the check, which may end early
             source = repair.output
-        report = check_dataset(
-            source, deep=deep, needs=needs, progress=lambda done, total: progress("checked", done, total)
-        )
-    if fix:
-        print_repair(repair)
+        with Progress() as progress:
+            report = check_dataset(
+                source, deep=deep, needs=needs, progress=lambda done, total: progress("checked", done, total)
+            )
+    if repair is not None:
+        report.findings.append(repair_finding(repair))
     print_check(report, json=json, full=full)
     return ExitCode.USER_FILES if has_errors(report.findings) else ExitCode.DONE
 

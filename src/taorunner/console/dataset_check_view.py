@@ -53,12 +53,22 @@ def print_check(report: CheckReport, *, json: bool, full: bool) -> None:
 def print_repair(repair: Repair) -> None:
     """To stderr: stdout belongs to the findings that are left."""
     console = make_console(sys.stderr, os.environ)
-    facts = [f"{amount(repair.labels, 'label file')} corrected", f"{amount(repair.empty_labels, 'empty one')} written",
-             f"{amount(len(repair.renamed), 'image')} renamed"]  # fmt: skip
-    console.print(Text("; ".join(facts)), soft_wrap=True)
+    console.print(Text(_repair_text(repair)), soft_wrap=True)
     console.print(Text(f"made {clean(str(repair.output))}"), soft_wrap=True)
     if repair.backup is not None:
         console.print(Text(f"as it was: {clean(str(repair.backup))}"), soft_wrap=True)
+
+
+def repair_finding(repair: Repair) -> Finding:
+    """The same for programs."""
+    hint = f"as it was: {repair.backup}" if repair.backup is not None else None
+    return Finding(Severity.INFO, "repaired", _repair_text(repair), hint, repair.output)
+
+
+def _repair_text(repair: Repair) -> str:
+    facts = [f"{amount(repair.labels, 'label file')} corrected", f"{amount(repair.empty_labels, 'empty one')} written",
+             f"{amount(len(repair.renamed), 'image')} renamed"]  # fmt: skip
+    return "; ".join(facts)
 
 
 def _first_of_each(findings: Sequence[Finding]) -> tuple[list[Finding], Counter[tuple[Severity, str]]]:

@@ -96,6 +96,13 @@ def _partial(target: Path) -> Iterator[Path]:
     _make(target, partial)
     try:
         yield partial
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise MachineError(
+            f'"{printable(str(target))}" cannot be written: {(error.strerror or "").lower()}',
+            hint="free some space there, or give another folder with --output; nothing was kept",
+        ) from None
     finally:
         if os.path.lexists(partial):
             remove(partial)
