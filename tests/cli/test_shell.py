@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -119,7 +120,7 @@ def test_a_killed_shell_leaves_no_container_no_lease_and_a_sane_terminal(
     first.wait_for("GPU 5")
     first.wait_for(r"[$#] ")
     second = open_shell("--gpus", "5", "--", "sh", "-c", "echo mine: $NVIDIA_VISIBLE_DEVICES", way="api")
-    second.wait_for(r"waits for GPU 5 \(run \S+-shell-container-\w+ of [^)]+\)")
+    second.wait_for(r"waits for GPU 5 \(run \S+-container-shell-\w+ of [^)]+\)")
     assert len(containers(engine, workspace)) == 1
 
     os.kill(first.process.pid, signal.SIGKILL)
@@ -393,3 +394,46 @@ def test_an_engine_that_is_lost_is_told_and_the_container_ended_when_it_is_back(
         wait_for(lambda: is_clean(own_engine, workspace), 60)
     finally:
         terminal.clear()
+
+
+def test_a_command_without_dashes_is_told_where_it_goes(cli: Cli) -> None:
+    done = cli("shell", "--image", "x", "ls", "projects")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.splitlines() == [
+        'error: "ls" is no option',
+        'hint: a command goes behind "--": taorunner shell -- ls projects',
+    ]
+
+
+def test_what_a_killed_shell_and_its_killed_guard_left_is_ended_by_the_next_one(
+    open_shell: Callable[..., PseudoTerminal], shell: Callable[..., Any], engine: Any, workspace: Path
+) -> None:
+    terminal = open_shell("--env", "A_TOKEN=hush", "--", "sh")
+    terminal.wait_for(r"[$#] ")
+    (place,) = (workspace / ".taorunner" / "shells").iterdir()
+    guards = [pid for pid in pids_naming(f"taorunner-{place.name}") if pid != terminal.process.pid]
+    assert len(guards) == 1
+    os.kill(guards[0], signal.SIGSTOP)
+    os.kill(terminal.process.pid, signal.SIGKILL)
+    terminal.process.wait()
+    os.kill(guards[0], signal.SIGKILL)
+    assert len(containers(engine, workspace)) == 1
+    assert files_holding(place, "hush") != []
+
+    assert shell("--", "true").code == 0
+    assert len(containers(engine, workspace)) == 1  # too young to be judged
+    long_ago = place.stat().st_mtime - 3600
+    os.utime(place / "lock", (long_ago, long_ago))
+    assert shell("--", "true").code == 0
+    assert is_clean(engine, workspace)
+
+
+def pids_naming(text: str) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                if text.encode() in words and b"taorunner.runs.shell_guard" in b" ".join(words):
+                    found.append(int(entry.name))
+    return found

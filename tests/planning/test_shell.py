@@ -236,6 +236,8 @@ def test_every_problem_of_the_command_line_at_once(plan: Callable[..., PlannedSh
     ("words", "kind", "message"),
     [
         ({}, UsageError, "a shell in which image?"),
+        ({"image": ""}, UsageError, "a shell in which image?"),
+        ({"image": "x", "tag": "a b"}, UsageError, '--tag "a b": it is no tag of an image'),
         ({"head": "dino", "experiment": "own"}, UsageError, "--head and --experiment exclude each other"),
         ({"experiment": "onw"}, UsageError, 'there is no experiment "onw" in project "example_01"'),
         ({"group": "pty"}, UserFilesError, 'there is no group of images "pty"'),

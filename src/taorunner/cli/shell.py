@@ -38,6 +38,9 @@ def _option(flag: str, text: str, *more: str, metavar: str | None = None) -> typ
 
 def _shell(
     context: typer.Context,
+    words: Annotated[
+        Optional[list[str]], typer.Argument(metavar="-- COMMAND", hidden=True, show_default=False)
+    ] = None,
     head: Annotated[Optional[str], _option("--head", "The network whose image it is.")] = None,
     group: Annotated[
         Optional[str],
@@ -90,6 +93,11 @@ def _shell(
     from taorunner.backends.terminal import has_terminal, size
     from taorunner.planning.shell_request import ShellRequest
 
+    if words:
+        raise UsageError(
+            f'"{words[0]}" is no option',
+            hint=f'a command goes behind "--": taorunner shell -- {" ".join(words)}',
+        )
     if json and not dry_run:
         raise UsageError("a shell has nothing to say as JSON", hint="--json goes with --dry-run")
     request = ShellRequest(
@@ -109,7 +117,7 @@ def _workspace(invocation: Invocation, given: Path | None, experiment: str | Non
     """Where none is around and none is asked for, a shell does without."""
     import os
 
-    from taorunner.runs.shell import home_workspace
+    from taorunner.runs.shell_places import home_workspace
 
     try:
         return invocation.open_workspace(given)
@@ -163,7 +171,8 @@ def _open(workspace: Workspace, project: str | None, request: ShellRequest) -> i
     import time
 
     from taorunner.backends.base import PullProgress
-    from taorunner.runs.shell import open_shell, shell_site
+    from taorunner.runs.shell import open_shell
+    from taorunner.runs.shell_places import shell_site
     from taorunner.text import size
 
     site = shell_site(workspace, request.experiment or request.head)

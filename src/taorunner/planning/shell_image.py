@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from taorunner.catalog.load import image_of_kind
 from taorunner.errors import UserFilesError, has_errors
 from taorunner.planning.networks import Networks
@@ -10,6 +12,8 @@ from taorunner.planning.source_tree import SourceTree
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import load_project
 from taorunner.text import did_you_mean
+
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
 
 
 def find_experiment(planning: ShellPlanning) -> Experiment | None:
@@ -35,8 +39,11 @@ def choose_image(
     if request.head is not None and request.experiment is not None:
         planning.problem("--head and --experiment exclude each other", "leave one of them out")
         return None
+    if request.tag is not None and not _TAG.match(request.tag):
+        planning.problem(f'--tag "{request.tag}": it is no tag of an image', "letters, digits, dots, - and _")
+        return None
     try:
-        image = request.image
+        image = request.image or None
         if image is None and (request.head or experiment is not None):
             image = _network_image(planning, request.head or experiment.head, experiment)  # type: ignore[union-attr]
         elif image is None and request.group is not None:

@@ -2,7 +2,7 @@
 
 The formats are those of tao_pt, which hands them on to ``docker run`` as they are. Every function raises ``ValueError``
 with two texts for what cannot be: what is wrong, and what to write instead.
-Source: nvidia-tao/tao_pytorch_backend runner/tao_pt.py (6.25.10); Docker CLI reference, docker run.
+Source: NVIDIA/tao_pytorch_backend runner/tao_pt.py (6.25.10); Docker CLI reference, docker run.
 """
 
 from __future__ import annotations

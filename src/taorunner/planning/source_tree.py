@@ -1,6 +1,6 @@
 """A source tree of a TAO backend: where it is seen inside, and which base image it is developed in.
 
-Source: nvidia-tao/tao_pytorch_backend runner/tao_pt.py, scripts/envsetup.sh, docker/manifest.json (6.25.10).
+Source: NVIDIA/tao_pytorch_backend runner/tao_pt.py, scripts/envsetup.sh, docker/manifest.json (6.25.10).
 """
 
 from __future__ import annotations

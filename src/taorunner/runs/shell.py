@@ -6,15 +6,13 @@ any moment harmless: the guard is there before the container is, and the contain
 
 from __future__ import annotations
 
-import shutil
+import os
 import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
-from pathlib import Path
 
 from taorunner.backends.base import Launch, PullProgress
 from taorunner.backends.docker_engine import DockerBackend, container_name
@@ -22,26 +20,18 @@ from taorunner.backends.secrets import write_secrets
 from taorunner.backends.shell_container import ShellContainer
 from taorunner.backends.terminal import EndedBySignal, ended_by_signals, restored
 from taorunner.errors import MachineError, TaorunnerError, UserFilesError
-from taorunner.events import now
 from taorunner.leases import Leases
-from taorunner.planning.plan import SHELL, RunPlan
+from taorunner.planning.plan import RunPlan
 from taorunner.planning.request import Site
-from taorunner.planning.run_ids import new_run_id
 from taorunner.planning.shell_request import Notebook, PlannedShell
-from taorunner.project.workspace import Workspace
 from taorunner.runs.free_gpus import FreeGpus, Queued
 from taorunner.runs.shell_guard import ShellGuard
+from taorunner.runs.shell_places import clear_leftovers, occupied, vacate
 
 _LOOK_EVERY_S = 0.1
 _KNOCK_EVERY_S = 0.2
 
 Say = Callable[[str], object]
-
-
-def shell_site(workspace: Workspace, name: str | None) -> Site:
-    """Where the shell's own files lie while it is open."""
-    run_id = new_run_id(name or SHELL, SHELL, now()) if name else new_run_id(SHELL, "container", now())
-    return Site(run_id, workspace.state_dir / "shells" / run_id)
 
 
 def free_port() -> int:
@@ -66,6 +56,7 @@ def open_shell(
     gpus = FreeGpus(Leases())
     with restored(), ended_by_signals():
         try:
+            clear_leftovers(site.run_dir.parent)
             backend.prepare(plan, pulling)  # before GPUs are taken: it may take an hour
             ids = _wait_for_gpus(plan, site.run_id, gpus, backend, say)
             return _in_container(
@@ -105,7 +96,8 @@ def _in_container(
     shell: PlannedShell, site: Site, environ: Mapping[str, str], backend: DockerBackend,
     gpu_ids: tuple[str, ...], lease: tuple[int, ...], say: Say, tell_address: Say,
 ) -> int:  # fmt: skip
-    guard = ShellGuard(container_name(site.run_id), site.run_dir, lease)
+    lock = occupied(site)
+    guard = ShellGuard(container_name(site.run_id), site.run_dir, (*lease, lock))
     in_order = False
     container: ShellContainer | None = None
     try:
@@ -128,10 +120,9 @@ def _in_container(
         except TaorunnerError as error:
             say(f"the container is not removed yet: {error.message}")
         finally:
-            shutil.rmtree(site.run_dir, ignore_errors=True)
-            with suppress(OSError):
-                site.run_dir.parent.rmdir()
+            vacate(site)
             guard.dismiss() if in_order else guard.leave_the_rest()
+            os.close(lock)
 
 
 def _make_folders(plan: RunPlan) -> None:
@@ -166,9 +157,3 @@ def _answers(notebook: Notebook) -> bool:
         return False
     finally:
         connection.close()
-
-
-def home_workspace(environ: Mapping[str, str]) -> Workspace:
-    """Where shells outside of any workspace keep what they write: nothing of it is mounted but the home folder."""
-    home = Path(environ.get("HOME") or Path.home())
-    return Workspace(Path(environ.get("XDG_STATE_HOME") or home / ".local" / "state") / "taorunner")

@@ -88,6 +88,8 @@ def main(container: str, run_dir: str, terminal: str) -> None:
         return
     _end_container(container)
     shutil.rmtree(run_dir, ignore_errors=True)  # its secrets, too
+    with suppress(OSError):  # other shells are open
+        Path(run_dir).parent.rmdir()
     if before is not None:
         with suppress(termios.error, OSError):
             termios.tcsetattr(int(terminal), termios.TCSANOW, before)
