@@ -750,18 +750,40 @@ def test_results_that_go_elsewhere(bench: Make) -> None:
     assert made.told() == []
 
 
-def test_a_path_of_this_machine_below_a_mount_is_an_error_with_its_name_inside(bench: Make) -> None:
+@pytest.mark.parametrize(
+    ("old", "line", "severity"),
+    [
+        ("image_dir: $dataset_raw/train", "- image_dir: ", "error"),
+        ("[$dataset_raw/test]", "image_dir: ", "warning"),
+    ],
+)
+def test_a_path_of_this_machine_below_a_mount_is_told_with_its_name_inside(
+    old: str, line: str, severity: str, bench: Make
+) -> None:
     made = bench("dino")
-    folder = f"{made.root}/projects/p/data/set/test"
-    made.edit("train", ("[$dataset_raw/test]", f"[{folder}]"))
+    folder = f"{made.root}/projects/p/data/set/train/train"
+    made.edit("train", (old, f"image_dir: {folder}" if old.startswith("image") else folder))
     assert made.told() == [
         (
-            "error host-path",
-            f"train.yaml: image_dir: [|{folder}]",
+            f"{severity} host-path",
+            f"train.yaml: {line}|{folder}",
             f'"{folder}" is a path of this machine, which the container does not have; '
-            'write "/workspace/projects/p/data/set/test", or use $dataset_raw, $results_dir or $pretrained_model',
+            'write "/workspace/projects/p/data/set/train/train", or use $dataset_raw, $results_dir or '
+            "$pretrained_model",
         )
     ]
+
+
+def test_a_path_of_this_machine_in_an_override(bench: Make) -> None:
+    made = bench("dino")
+    folder = f"{made.root}/repositories/w.pth"
+    entry = "head: dino\n    overrides:\n      train.pretrained_model_path: "
+    made.edit("experiments", ("head: dino", entry + folder))
+    assert [item[:2] for item in made.told()] == [
+        ("error host-path", f"experiments.yml: train.pretrained_model_path: |{folder}")
+    ]
+    made.edit("experiments", (folder, "/workspace/repositories/w.pth"))
+    assert made.told() == []
 
 
 @pytest.mark.parametrize("path", ["/home/me/results", "/Users/me/results", "C:\\results"])

@@ -94,10 +94,11 @@ def _write_kitti(folder: Path, images: Named, names: Mapping[str, str]) -> None:
 
 def _count_kitti(folder: Path) -> Counter[str]:
     counts: Counter[str] = Counter()
-    for entry in os.scandir(folder / "labels"):
-        with open(entry.path, "rb", buffering=0) as file:  # noqa: PTH123 (thousands of small files)
-            data = file.read()
-        counts.update(line.split(b" ", 1)[0].decode("utf-8", "surrogateescape") for line in data.splitlines())
+    with os.scandir(folder / "labels") as entries:
+        for entry in entries:
+            with open(entry.path, "rb", buffering=0) as file:  # noqa: PTH123 (thousands of small files)
+                lines = file.read().splitlines()
+            counts.update(line.split(b" ", 1)[0].decode("utf-8", "surrogateescape") for line in lines)
     return counts
 
 

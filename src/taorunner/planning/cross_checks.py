@@ -105,8 +105,8 @@ class CrossChecks:
                 over = overlay if action == "train" else {}
                 readers[action] = SpecReader(found.file, spec.format, outline, variables, over, mounts)
         placing = _Placing(project, experiment, overlay_of(typed))
-        for reader in readers.values() if not on_host else ():
-            yield from placing.place(reader, self._stray.faults(reader.outline.shape))
+        for action, reader in readers.items() if not on_host else ():
+            yield from placing.place(reader, self._stray.faults(action, reader))
         convert = self._conversion(readers.get(_CONVERSION), experiment)
         if convert is not None:
             yield from placing.place(readers[_CONVERSION], converted_pictures(convert))

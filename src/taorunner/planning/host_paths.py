@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from taorunner.errors import Severity
+from taorunner.planning.spec_reader import SpecReader
 from taorunner.planning.training_facts import Fault
 from taorunner.project.mounts import Mounts
-from taorunner.specs.outline import Shape
 from taorunner.text import printable
 
 _HOMES = re.compile(r"(?:/home/[^/\s]+/|/Users/[^/\s]+/|[A-Za-z]:\\)")
@@ -21,6 +21,12 @@ _CONTAINERS_OWN = (
     "/usr/", "/opt/", "/tmp/", "/etc/", "/dev/", "/proc/", "/sys/", "/bin/", "/lib/", "/var/", "/run/", "/root/",
 )  # fmt: skip
 """Folders of any Linux: that one of them is here too says nothing."""
+_TRAINS = ("train", "dataset_convert")
+_OF_OTHERS = frozenset({
+    "evaluate", "inference", "export", "gen_trt_engine", "prune", "quantize", "distill", "infer_data_sources",
+    "test_data_sources", "quant_calibration_data_sources", "test_dataset", "eval_config", "inferer_config",
+})  # fmt: skip
+"""Parts of a spec that no training reads. Source: tao/pytorch.md section 5, tao/tensorflow.md section 4."""
 _VARIABLES = "$dataset_raw, $results_dir or $pretrained_model"
 
 
@@ -31,13 +37,19 @@ class HostPaths:
     mounts: Mounts
     _known: dict[str, tuple[Severity, str, str] | None] = field(default_factory=dict)
 
-    def faults(self, shape: Shape) -> Iterator[Fault]:
-        for key, index, path in shape.written_out:
+    def faults(self, action: str, spec: SpecReader) -> Iterator[Fault]:
+        """An error only where the action is sure to read the path: one spec may serve them all."""
+        over = spec.overlay
+        written = [one for one in spec.outline.shape.written_out if one[0] not in over]
+        written += [(key, 0, value) for key, value in over.items() if isinstance(value, str)]
+        for key, index, path in written:
             if path not in self._known:
                 self._known[path] = self._judged(path)
             judged = self._known[path]
             if judged is not None:
                 severity, what, hint = judged
+                if action not in _TRAINS or not _OF_OTHERS.isdisjoint(key.split(".")):
+                    severity = Severity.WARNING
                 yield Fault(severity, "host-path", f'"{printable(path)}" {what}', hint, key, index)
 
     def _judged(self, path: str) -> tuple[Severity, str, str] | None:
