@@ -10,7 +10,8 @@ from typing import NamedTuple
 import pytest
 
 from taorunner.errors import Finding, TaorunnerError
-from taorunner.planning.request import ActionRequest
+from taorunner.planning.planner import plan_action
+from taorunner.planning.request import ActionRequest, Caller
 from taorunner.planning.shown_spec import shown_spec
 from taorunner.planning.validate import validate_projects
 from taorunner.project.workspace import Workspace
@@ -413,3 +414,25 @@ def test_of_a_value_given_twice_the_one_that_counts_is_replaced(setting: Set) ->
     text = "training_config {\n  num_epochs: 1\n  num_epochs: 2\n}\ntraining_config { enable_qat: true }\n"
     done = setting("dssd", "training_config.num_epochs: 9", text=text)
     assert done.lines == ["-  num_epochs: 2", "+  num_epochs: 9"]
+
+
+def test_variables_typed_for_a_command_line_are_replaced_in_it(
+    workspace_factory: Callable[..., Path],
+) -> None:
+    root = workspace_factory(
+        "experiments:\n  e: {head: dino, dataset: d, release: 7.1.0, gpus: 2}\n",
+        specs={"e/train.yaml": "train: {num_epochs: 1}\n"},
+        data={"d/": ""},
+    )
+    sets = {"train.results_dir": "$results_dir/x", "train.freeze": "$gpu_ids", "train.seed": "7"}
+    caller = Caller(1000, 1000, (), "ada", {})
+    planned = plan_action(
+        Workspace(root), "example_01", ActionRequest("train", ("e",), overrides=sets), caller
+    )
+    assert [finding for finding in planned.findings if finding.is_error] == []
+    plan = planned.items[0].plan
+    results = "/workspace/projects/example_01/models/e"
+    assert plan.argv[-3:] == (f"train.results_dir={results}/x", "train.freeze=[0,1]", "train.seed=7")
+    assert (
+        plan.spec is not None and plan.spec.text == "train: {num_epochs: 1, num_gpus: 2, gpu_ids: [0, 1]}\n"
+    )
