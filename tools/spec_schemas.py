@@ -2,12 +2,14 @@
 
     pip download --no-deps -d wheels nvidia-tao-core==7.3.0      # each release that is wanted
     pip download --no-deps -d wheels nvidia-tao-deploy==7.3.0
+    git archive --format=zip -o wheels/nvidia_tao_pytorch-5.5.0.zip dc07b02 nvidia_tao_pytorch  # tao_pytorch_backend
     python tools/spec_schemas.py wheels
 
-Reads every nvidia-tao-core wheel (dataclasses: PyTorch, TF2, data services, deploy) and every nvidia-tao-deploy wheel
-(protobuf descriptors: TF1) of the folder, in the order of their versions, and writes one JSON file for each schema and
-``index.json``. The same wheels give the same bytes. Sections that are alike in several releases are written once.
-Nothing of a wheel is kept but names, types, defaults, limits and options. Needs ``protobuf`` besides Python.
+Reads every archive of NVIDIA/tao_pytorch_backend (PyTorch before 6.0: v5.0.0, v5.1.0, v5.2.0, 9c2d94c is 5.3.0, dc07b02
+is 5.5.0), every nvidia-tao-core wheel (dataclasses: PyTorch, TF2, data services, deploy) and every nvidia-tao-deploy
+wheel (protobuf descriptors: TF1) of the folder, in the order of their versions, and writes one JSON file for each
+schema and ``index.json``. The same wheels give the same bytes. Sections that are alike in several releases are written
+once. Nothing of a wheel is kept but names, types, defaults, limits and options. Needs ``protobuf`` besides Python.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +44,8 @@ def main() -> int:
     options = parser.parse_args()
     schemas: dict[str, SchemaFile] = {}
     sources = []
-    for wheel in sorted(options.wheels.glob("nvidia_tao_core-*.whl"), key=_version):
+    code = sorted(options.wheels.glob("nvidia_tao_pytorch-*.zip"), key=_version)
+    for wheel in [*code, *sorted(options.wheels.glob("nvidia_tao_core-*.whl"), key=_version)]:
         found = _dataclasses(wheel)
         for name, tree in found["schemas"].items():
             schemas.setdefault(name, SchemaFile("yaml")).add(_name(wheel)[1], tree)
@@ -89,12 +93,21 @@ def _protos(folder: Path, sources: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _source(wheel: Path, failed: dict[str, str]) -> dict[str, Any]:
     name, version = _name(wheel)
-    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    digest = hashlib.sha256(
+        wheel.read_bytes() if wheel.suffix == ".whl" else _configuration(wheel)
+    ).hexdigest()
     return {"package": name, "version": version, "sha256": digest, "without": failed}
 
 
+def _configuration(archive: Path) -> bytes:
+    """What of the code is read, however it was packed."""
+    with zipfile.ZipFile(archive) as opened:
+        names = sorted(name for name in opened.namelist() if name.endswith(".py") and "config" in name)
+        return b"\0".join(part for name in names for part in (name.encode(), opened.read(name)))
+
+
 def _name(wheel: Path) -> tuple[str, str]:
-    name, version = wheel.name.split("-")[:2]
+    name, version = wheel.name.removesuffix(".zip").split("-")[:2]
     return name.replace("_", "-"), version
 
 

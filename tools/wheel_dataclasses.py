@@ -1,29 +1,302 @@
 """What do the configuration dataclasses of one nvidia-tao-core wheel say? Printed as JSON.
 
+Before 6.0 they lie beside the code, in an archive of NVIDIA/tao_pytorch_backend; the wheel of 5.1.0 is encrypted.
 Runs as a process of its own, ``python tools/wheel_dataclasses.py WHEEL``: the wheel's modules are imported out of the
-wheel by ``taorunner.specs.config_reader``, which says how; none of its dependencies is installed.
+wheel, and whatever they import that is not in it is replaced by an empty stand-in, so none of its dependencies is
+installed. Only names, types, defaults, limits and options are taken; texts for people stay where they are.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import enum
+import importlib
+import importlib.abc
+import importlib.machinery
 import json
+import math
 import sys
+import types
+import typing
 import zipfile
 from pathlib import Path
-from typing import Any
-
-from taorunner.specs.config_reader import config_packages, read_configs
+from typing import Any, ClassVar
 
 PACKAGE = "nvidia_tao_core"
+CODE = "nvidia_tao_pytorch"
+MISSING = "???"
+CLASS_NAMES = (
+    "ExperimentConfig", "CLIPExperimentConfig", "VLLMCaptionInferenceExpConfig", "OIExperimentConfig",
+)  # fmt: skip
+"""The class of a network's spec, best first. Source: tao/pytorch.md section 5."""
+
+SUB_SCHEMAS = {
+    "dino.convert": ("dino.dataset", "DINODatasetConvertConfig"),
+    "deformable_detr.convert": ("deformable_detr.dataset", "DDDatasetConvertConfig"),
+    "depth_net.convert": ("depth_net.dataset", "DNDatasetConvertConfig"),
+    "annotations.merge": ("annotations.merge_config", "MergeConfig"),
+    "annotations.slice": ("annotations.slice_config", "SliceConfig"),
+    "bevfusion.dataset_convert": ("bevfusion.default_config", "BEVFusionDataConvertExpConfig"),
+    "stylegan_xl.dataset_convert": ("stylegan_xl.dataset", "DataConvertExpConfig"),
+}
+"""Actions with a spec of another shape than their network's. Source: tao/pytorch.md section 5."""
+
+CODE_FOLDERS = {"metric_learning_recognition": "ml_recog", "odise": None}
+"""Folders that are not called like their network; None: no command of the image. Source: tao/pytorch.md section 1."""
+
+CODE_SCHEMAS = {
+    "classification_pyt": (("core.mmlab.mmclassification.classification_default_config",), CLASS_NAMES),
+    "dino.convert": (
+        ("cv.dino.config.dataset", "cv.dino.config.default_config"),
+        ("DINODatasetConvertConfig",),
+    ),
+    "deformable_detr.convert": (
+        ("cv.deformable_detr.config.dataset", "cv.deformable_detr.config.default_config"),
+        ("DDDatasetConvertConfig",),
+    ),
+    "bevfusion.convert": (("cv.bevfusion.config.default_config",), ("BEVFusionDataConvertExpConfig",)),
+}
+"""Schemas that are not the ExperimentConfig of ``config/default_config.py``: modules, best first, and class.
+
+Source: ``*/scripts`` of the code.
+"""
+
+_KINDS = {int: "int", float: "float", bool: "bool", str: "str", bytes: "str"}
+
+
+class _StandIn(types.ModuleType):
+    """A module of which any name can be imported. ``omegaconf.MISSING`` is the one that matters."""
+
+    MISSING: ClassVar[str] = MISSING
+    __path__: ClassVar[list[str]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return type(name, (), {})
+
+
+class _StandInFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Last in line: finds what nobody else finds, except in the wheel's own package."""
+
+    def __init__(self, own: str) -> None:
+        self._own = own
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> importlib.machinery.ModuleSpec | None:
+        if name.split(".")[0] == self._own:
+            return None
+        return importlib.machinery.ModuleSpec(name, self, is_package=True)
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
+        return _StandIn(spec.name)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        """Nothing: it is empty."""
+
+
+def networks_in(wheel: Path) -> list[str]:
+    """The packages below ``config`` that hold a spec's schema, as ``dino`` or ``multimodal.clip``."""
+    prefix, name = f"{PACKAGE}/config/", "/default_config.py"
+    return sorted(
+        entry[len(prefix) : -len(name)].replace("/", ".")
+        for entry in _entries(wheel)
+        if entry.startswith(prefix) and entry.endswith(name)
+    )
+
+
+def _entries(archive: Path) -> list[str]:
+    with zipfile.ZipFile(archive) as opened:
+        return opened.namelist()
+
+
+def _wanted(wheel: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Schema name → module and the names that its class may have."""
+    wanted = {
+        name.rpartition(".")[2]: (f"{PACKAGE}.config.{name}.default_config", CLASS_NAMES)
+        for name in networks_in(wheel)
+    }
+    return wanted | {
+        name: (f"{PACKAGE}.config.{module}", (cls,)) for name, (module, cls) in SUB_SCHEMAS.items()
+    }
+
+
+def _wanted_of_code(archive: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
+    found: dict[str, tuple[str, tuple[str, ...]]] = {}
+    entries = set(_entries(archive))
+    for entry in entries:
+        parts = entry.split("/")
+        if parts[0] == CODE and parts[3:] == ["config", "default_config.py"]:
+            name = CODE_FOLDERS.get(parts[2], parts[2])
+            if name is not None:
+                found[name] = (".".join(parts)[: -len(".py")], CLASS_NAMES)
+    for name, (modules, classes) in CODE_SCHEMAS.items():
+        there = [module for module in modules if f"{CODE}/{module.replace('.', '/')}.py" in entries]
+        if there:
+            found[name] = (f"{CODE}.{there[0]}", classes)
+    return dict(sorted(found.items()))
+
+
+class _Models(types.ModuleType):
+    """A module of networks, which wants torch. Its tables of backbones are not read: what they allow is not known."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return {MISSING: None}
+
+
+class _FolderFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """First in line for the code: its folders are packages with nothing in them, for their own modules want torch."""
+
+    def __init__(self, archive: Path) -> None:
+        self._archive = archive
+        self._folders = {str(Path(entry).parent) for entry in _entries(archive)}
+        self._folders |= {str(folder) for known in set(self._folders) for folder in Path(known).parents}
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> importlib.machinery.ModuleSpec | None:
+        folder = name.replace(".", "/")
+        if name.split(".")[0] != CODE or (folder not in self._folders and ".model." not in name):
+            return None
+        spec = importlib.machinery.ModuleSpec(name, self, is_package=True)
+        spec.submodule_search_locations = [f"{self._archive}/{folder}"]
+        return spec
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType | None:
+        return _Models(spec.name) if ".model." in spec.name else None
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        """Nothing: it is empty."""
+
+
+def _enter_code(archive: Path) -> None:
+    """Python 3.11 refuses dataclasses as defaults of others, which 3.10 did not."""
+    sys.meta_path.insert(0, _FolderFinder(archive))
+    plain = dataclasses.dataclass
+
+    def hashable(cls: Any = None, **options: Any) -> Any:
+        return plain(cls, **{"unsafe_hash": True, **options})
+
+    dataclasses.dataclass = hashable  # type: ignore[assignment]
 
 
 def read_wheel(wheel: Path) -> dict[str, Any]:
     """Schema name → the tree of its keys; under ``failed`` those that could not be read, with the reason."""
-    prefix = f"{PACKAGE}/"
-    with zipfile.ZipFile(wheel) as archive:
-        files = [name[len(prefix) :] for name in archive.namelist() if name.startswith(f"{prefix}config/")]
+    is_code = not wheel.name.startswith(PACKAGE)
     sys.path.insert(0, str(wheel))
-    return read_configs(config_packages(PACKAGE, files))
+    sys.meta_path.append(_StandInFinder(CODE if is_code else PACKAGE))
+    wanted = _wanted_of_code(wheel) if is_code else _wanted(wheel)
+    if is_code:
+        _enter_code(wheel)
+    schemas: dict[str, Any] = {}
+    failed: dict[str, str] = {}
+    for name, (module, classes) in wanted.items():
+        try:
+            loaded = importlib.import_module(module)
+            cls = next((vars(loaded)[one] for one in classes if one in vars(loaded)), None)
+            if cls is None:
+                short = module.removeprefix(f"{PACKAGE}.config.")
+                failed[name] = f"none of {', '.join(classes)} is in {short}"
+            else:
+                schemas[name] = _tree(cls)
+        except ModuleNotFoundError as error:
+            failed[name] = str(error)
+        except (TypeError, ValueError, AttributeError, NameError, ImportError) as error:
+            failed[name] = f"{type(error).__name__}: {error}"
+    return {"schemas": schemas, "failed": failed}
+
+
+def _tree(cls: type) -> dict[str, Any]:
+    hints = typing.get_type_hints(cls)
+    tree: dict[str, Any] = {}
+    for field in dataclasses.fields(cls):
+        described = _type(hints[field.name])
+        default = _default(field)
+        if default is not _NONE_GIVEN:
+            described["default"] = default
+        if "keys" not in described:
+            described |= _limits(field.metadata, described)
+        elif default == MISSING:
+            described["default"] = MISSING
+        else:
+            described.pop("default", None)
+        tree[field.name] = described
+    return tree
+
+
+def _type(hint: Any) -> dict[str, Any]:
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Union or origin is getattr(types, "UnionType", None):
+        others = [one for one in inner if one is not type(None)]
+        described = _type(others[0]) if len(others) == 1 else {"any_of": [_type(one) for one in others]}
+        return {**described, "optional": True} if len(others) < len(inner) else described
+    if hint in _KINDS:
+        return {"type": _KINDS[hint]}
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return {"type": "section", "keys": _tree(hint)}
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return {"type": "enum", "options": [member.name for member in hint]}
+    if origin in (list, tuple) or hint in (list, tuple):
+        of = _type(inner[0]) if inner and not isinstance(inner[0], typing.TypeVar) else {"type": "any"}
+        return {"type": "list"} if of == {"type": "any"} else {"type": "list", "of": of}
+    if origin is dict or hint is dict:
+        of = (
+            _type(inner[1])
+            if len(inner) == 2 and not isinstance(inner[1], typing.TypeVar)
+            else {"type": "any"}
+        )
+        return {"type": "map"} if of == {"type": "any"} else {"type": "map", "of": of}
+    return {"type": "any"}
+
+
+_NONE_GIVEN = object()
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    value = field.default
+    if value is dataclasses.MISSING:
+        if field.default_factory is dataclasses.MISSING:
+            return MISSING  # OmegaConf takes a field without a default as one that has to be given
+        value = field.default_factory()
+    if type(value).__repr__ is object.__repr__ and not dataclasses.is_dataclass(value):
+        return _NONE_GIVEN  # of a class that is not in the wheel: it would be told by its address
+    return _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, enum.Enum):
+        return value.name
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
+
+
+def _limits(metadata: Any, described: dict[str, Any]) -> dict[str, Any]:
+    """What the metadata says beyond the type. What is not plainly a number or a list of words is left out."""
+    found: dict[str, Any] = {}
+    numeric = described["type"] in ("int", "float") if "type" in described else False
+    for name, key in (("valid_min", "min"), ("valid_max", "max")):
+        limit = metadata.get(name)
+        if (
+            numeric
+            and isinstance(limit, (int, float))
+            and not isinstance(limit, bool)
+            and math.isfinite(limit)
+        ):
+            found[key] = limit
+    options = metadata.get("valid_options")
+    if isinstance(options, str) and options:
+        options = options.split(",")
+    if isinstance(options, (list, tuple)) and options and described.get("type") in ("str", "int", "float"):
+        words = [str(option).strip() for option in options]
+        if MISSING not in words:
+            found["options"] = list(dict.fromkeys(words))
+    return found
 
 
 if __name__ == "__main__":

@@ -325,3 +325,30 @@ def test_an_unknown_release_is_told_at_its_key(workspace: Callable[..., Workspac
     ws = workspace({"e1": entry}, specs={"e1/train.yaml": TRAIN_YAML})
     (finding,) = [f for f in plan(ws, "train", "e1").findings if f.is_error]
     assert (finding.code, finding.line) == ("unknown-release", 6)
+
+
+def test_a_variable_misspelt_in_vars_is_named(workspace: Callable[..., Workspace]) -> None:
+    entry = {**DSSD, "vars": {"image_dir": "$datset_raw/image_2"}}
+    planned = plan(workspace({"e1": entry}, specs={"e1/train.txt": TRAIN_TXT}), "inference", "e1")
+    told = 'has "$datset_raw", which is no variable of this experiment'
+    assert ("unknown-variable", f'"image_dir" in vars {told}') in errors(planned)
+    assert [f.hint for f in planned.findings if f.code == "unknown-variable"] == [
+        'did you mean "dataset_raw"?'
+    ]
+    assert "argument-unsafe" not in [code for code, _ in errors(planned)]
+    other = plan(workspace({"e2": entry}, specs={"e2/train.txt": TRAIN_TXT}), "train", "e2")
+    assert "unknown-variable" not in [
+        code for code, _ in errors(other)
+    ]  # train's command line has no pictures
+
+
+def test_variables_in_vars_reach_the_command_line(workspace: Callable[..., Workspace]) -> None:
+    entry = {**DSSD, "vars": {"image_dir": "$dataset_raw/../val", "own": "$results_dir/x"}}
+    spec = 'dataset_config { data_sources { image_directory_path: "$own" } }'
+    ws = workspace({"e1": entry}, specs={"e1/train.txt": spec})
+    results = ws.project("example_01").results_dir("e1") / "weights"
+    results.mkdir(parents=True)
+    (results / "dssd_resnet18_epoch_080.hdf5").write_text("")
+    made = only(plan(ws, "inference", "e1"))
+    assert "/workspace/projects/example_01/data/kitti/train/../val" in made.argv
+    assert made.spec is not None and '"/workspace/projects/example_01/models/e1/x"' in made.spec.text

@@ -87,6 +87,30 @@ def test_a_key_of_another_release_names_it(tmp_path: Path) -> None:
     assert "(since " in findings[0].message
 
 
+@pytest.mark.parametrize(
+    ("network", "version", "key", "told"),
+    [
+        ("dino", "5.2.0", "train.gpu_ids", "since 5.5.0"),
+        ("dino", "6.0.0", "quantize", "since 6.26.3"),
+        ("segformer", "7.0.1", "train.max_iters", "until 5.5.0"),
+        ("re_identification", "5.2.0", "train.optim.steps", "until 5.1.0"),
+        ("classification_pyt", "5.0.0", "model.backbone.freeze", "since 5.1.0"),
+        ("dino", "5.2.0", "train.nothing_of_the_kind", None),
+    ],
+)
+def test_since_when_and_until_when_there_is_a_key(
+    network: str, version: str, key: str, told: str | None
+) -> None:
+    schema = against(network, version=version).schema
+    assert schema.find(tuple(key.split("."))) is None
+    assert schema.elsewhere(tuple(key.split("."))) == told
+
+
+def test_what_a_backbone_may_be_is_not_known_where_a_table_of_the_code_says_it() -> None:
+    assert against("dino", version="5.5.0").schema.find(("model", "backbone")).options == ()  # type: ignore[union-attr]
+    assert "fan_small" in against("dino", version="6.0.0").schema.find(("model", "backbone")).options  # type: ignore[union-attr]
+
+
 def test_a_value_from_the_command_line_is_not_missing(tmp_path: Path) -> None:
     text = "evaluate:\n  checkpoint: ???\n"
     assert found(tmp_path, text, against("dino", "evaluate")) == [("error", "missing-value", 2)]
@@ -94,7 +118,8 @@ def test_a_value_from_the_command_line_is_not_missing(tmp_path: Path) -> None:
 
 
 def test_a_release_without_schema_is_not_checked() -> None:
-    assert find_schema("dino", "train", "5.5.0") is None
+    assert find_schema("dino", "train", "4.0.0") is None
+    assert find_schema("bevfusion", "train", "5.3.0") is None
     assert find_schema("tinydet", "train", "embedded") is None
 
 

@@ -22,6 +22,7 @@ from taorunner.project.experiments import Experiment
 from taorunner.project.mounts import Mounts
 from taorunner.project.workspace import ProjectPaths, Workspace
 from taorunner.specs.placement import inside_text
+from taorunner.text import did_you_mean
 
 VARIABLES = (
     "experiment", "project", "dataset_raw", "dataset", "dataset_tfrecord", "tfrecords",
@@ -86,7 +87,7 @@ class ValueFinder:
             values.arguments["key"] = model_key_mark()
         self._pretrained(contract, values)
         self._weights(contract, results, checkpoint, values)
-        self._from_vars(values)
+        self._from_vars(contract, values)
         return values
 
     def _inside(self, path: Path, values: RunValues) -> str:
@@ -166,12 +167,14 @@ class ValueFinder:
                 return contract
         return contract
 
-    def _from_vars(self, values: RunValues) -> None:
+    def _from_vars(self, contract: Contract, values: RunValues) -> None:
         known = own_values(self._experiment.vars, values.variables)
         values.variables.update(known)
         for name, meaning in VALUES.items():
             if meaning.from_vars and name in known:
                 values.arguments[name] = str(known[name])
+                if any(name in _names_in(argument.tokens) for argument in contract.arguments):
+                    values.findings += _left_over(name, str(known[name]), values)
         if "image_dir" in VALUES and "image_dir" not in values.arguments:
             self._default_pictures(values)
 
@@ -203,6 +206,17 @@ def own_values(own: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, An
         name: _REFERENCE.sub(value_of, value) if isinstance(value, str) and "$" in value else value
         for name, value in own.items()
     }
+
+
+def _left_over(name: str, text: str, values: RunValues) -> list[Finding]:
+    """What still looks like a variable in a value for the command line, where nobody fills it in any more."""
+    match = re.search(r"(?<!\$)\$\{?([A-Za-z_][A-Za-z0-9_]*)", text)
+    if match is None:
+        return []
+    values.arguments[name] = text.replace("$", "")  # told here, not once more as an unsafe character
+    hint = did_you_mean(match[1], sorted(values.variables)) or f"known: {', '.join(sorted(values.variables))}"
+    message = f'"{name}" in vars has "${match[1]}", which is no variable of this experiment'
+    return [Finding(Severity.ERROR, "unknown-variable", message, hint)]
 
 
 def _names_in(tokens: tuple[str, ...]) -> set[str]:

@@ -121,7 +121,7 @@ _Vars: TypeAlias = Annotated[
     dict[_Variable, _Scalar | list[_Scalar]],
     Field(
         max_length=MAX_ENTRIES,
-        description="Template variables of your own: $name in the spec files becomes this value.",
+        description="Variables of your own, for spec files and command lines; a value may name taorunner's.",
         examples=[{"batch_size": 16, "learning_rate": 1e-4}],
     ),
 ]
