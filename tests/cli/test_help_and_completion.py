@@ -19,7 +19,7 @@ from command_line import Cli, Done
 from taorunner.cli.app import app
 from taorunner.cli.completion import GROUPS, ROOT_OPTIONS, TABLE
 
-HEAVY = ("docker", "rich", "pydantic", "httpx", "numpy", "ruamel", "pynvml", "requests", "asyncio")
+HEAVY = ("docker", "rich", "pydantic", "httpx", "numpy", "ruamel", "pynvml", "requests", "asyncio", "google")
 COMMANDS = [[], *([*name.split()] for name in TABLE), ["runs"]]
 
 
