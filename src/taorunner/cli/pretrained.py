@@ -165,7 +165,7 @@ def _fetched(wanted: list[tuple[NgcModel | HubModel, Path]], jobs: int, watcher:
     done: list[Any] = []
     errors: list[TaorunnerError] = []
     lists, apart = {}, {}
-    with _connected(watcher, jobs, tries=2 if all(folder.is_dir() for _, folder in wanted) else 5) as ngc:
+    with _connected(watcher, jobs, is_needed=not all(folder.is_dir() for _, folder in wanted)) as ngc:
         for model, folder in wanted:
             try:
                 if not isinstance(model, HubModel):
@@ -221,13 +221,15 @@ def _raise_all(errors: list[TaorunnerError], what: str) -> None:
         raise UserFilesError(f"{len(errors)} {what}", findings=findings)
 
 
-def _connected(watcher: PullView, jobs: int, tries: int = 5) -> Ngc:
+def _connected(watcher: PullView, jobs: int, *, is_needed: bool = True) -> Ngc:
+    """``is_needed`` is False where everything stands: nobody is asked for a key then, and little is waited."""
     import os
 
     from taorunner.pretrained.ngc import Ngc
     from taorunner.pretrained.wire import Patience, Wire
 
-    return Ngc(Wire(Patience(tries, tell=watcher.tells), connections=jobs), os.environ, lambda: _key(watcher))
+    patience = Patience(5 if is_needed else 2, tell=watcher.tells)
+    return Ngc(Wire(patience, connections=jobs), os.environ, lambda: _key(watcher, asks=is_needed))
 
 
 def _watcher(*, plain: bool, quiet: bool) -> PullView:
@@ -239,7 +241,7 @@ def _watcher(*, plain: bool, quiet: bool) -> PullView:
     return PullView(sys.stderr, os.environ, plain=plain, quiet=quiet)
 
 
-def _key(watcher: PullView) -> ApiKey | None:
+def _key(watcher: PullView, *, asks: bool) -> ApiKey | None:
     """From the environment or NGC's own file; a person at a terminal is asked. Nothing keeps the answer."""
     import getpass
     import os
@@ -248,7 +250,7 @@ def _key(watcher: PullView) -> ApiKey | None:
     from taorunner.pretrained.api_key import ApiKey, find_key
 
     found = find_key(os.environ, Path.home())
-    if found is not None or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if found is not None or not (asks and sys.stdin.isatty() and sys.stderr.isatty()):
         return found
     with watcher.paused():
         try:
