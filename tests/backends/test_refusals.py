@@ -12,7 +12,7 @@ import pytest
 
 from taorunner.engine import client, containers, images
 from taorunner.engine.containers import Bind, ContainerSettings
-from taorunner.engine.refusals import Asked, translate
+from taorunner.engine.refusals import Asked, is_passing, translate
 from taorunner.errors import EngineRefusedError, MachineError, TaorunnerError
 
 TAO = "nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt"
@@ -152,6 +152,24 @@ def test_texts_seen_elsewhere(
     monkeypatch.delenv("NGC_API_KEY", raising=False)
     error = translate(text, Asked("unix:///var/run/docker.sock", TAO))
     assert (type(error), error.message, error.hint) == (kind, message, hint)
+
+
+@pytest.mark.parametrize(
+    ("text", "may_help"),
+    [
+        ("error creating lease: grpc: the client connection is closing: context canceled", True),
+        ("received unexpected HTTP status: 502 Bad Gateway", True),
+        ("read tcp 10.0.0.1:4->1.2.3.4:443: read: connection reset by peer", True),
+        ("unexpected EOF", True),
+        ("no basic auth credentials", False),
+        ("manifest unknown: manifest unknown", False),
+        ("dial tcp 127.0.0.1:9: connect: connection refused", False),
+        ("write /usr/lib/libtorch.so: no space left on device", False),
+        ("received unexpected HTTP status: 404 Not Found", False),
+    ],
+)
+def test_what_trying_again_may_help(text: str, may_help: bool) -> None:
+    assert is_passing(text) is may_help
 
 
 def test_the_login_of_ngc_takes_the_key_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,8 @@ _PASSING = (
     r"unexpected EOF|connection reset by peer|broken pipe|i/o timeout|TLS handshake timeout|"
     r"Client\.Timeout|context deadline exceeded|unexpected HTTP status: (?:5\d\d|429)|server misbehaving|"
     r"use of closed network connection|http2: |filesystem layer verification failed|"
-    r"net/http: request canceled|Response ended prematurely|IncompleteRead"
+    r"net/http: request canceled|Response ended prematurely|IncompleteRead|"
+    r"context canceled|(?:connection|transport) is closing"  # of an engine that is being stopped
 )
 _RLIMITS = {"4": "core", "6": "nproc", "7": "nofile", "8": "memlock", "12": "msgqueue", "14": "rtprio"}
 
