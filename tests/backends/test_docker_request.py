@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from taorunner.backends.base import EngineRequest, Launch
-from taorunner.backends.docker_engine import DockerBackend, docker_run
+from taorunner.backends.docker_engine import DockerBackend, container_settings, docker_run
 from taorunner.errors import EngineRefusedError
-from taorunner.planning.plan import ContainerOptions, Mount, RunPlan, SecretSource
+from taorunner.planning.plan import ContainerOptions, Mount, PublishedPort, RunPlan, SecretSource
 
 
 def test_everything_of_the_plan_is_in_the_request(make_plan: Callable[..., RunPlan], tmp_path: Path) -> None:
@@ -130,3 +130,27 @@ def test_the_docker_command_says_the_same(make_plan: Callable[..., RunPlan], tmp
         "x:1", "dino", "train", "it's",
     ]  # fmt: skip
     assert DockerBackend().command_line(request).endswith("""x:1 dino train 'it'"'"'s'""")
+
+
+def test_a_shell_has_an_input_and_leaves_neither_log_nor_container(
+    make_plan: Callable[..., RunPlan], tmp_path: Path
+) -> None:
+    plan = make_plan(
+        image="x:1",
+        options=ContainerOptions(
+            shm_bytes=64, ulimits={"nofile": 1, "stack": 3}, hard_ulimits={"nofile": 2}, tty=True, interactive=True,
+            terminal=(30, 90), published=(PublishedPort(8888, 80), PublishedPort(53, 5353, "::1", "udp")),
+        ),
+    )  # fmt: skip
+    request = DockerBackend().request(plan, Launch("r1", tmp_path / "r1"))
+    line = [word for word in docker_run(request) if not word.startswith("com.taorunner")]
+    assert [word for word in line if word != "--label"] == [
+        "docker", "run", "--name", "taorunner-r1", "--init", "--rm", "--interactive", "--log-driver", "none",
+        "--mount", f"type=bind,source={tmp_path}/r1/input,target=/taorunner/run,readonly",
+        "--shm-size", "64", "--ulimit", "nofile=1:2", "--ulimit", "stack=3:3",
+        "--publish", "127.0.0.1:80:8888/tcp", "--publish", "[::1]:5353:53/udp", "--tty", "x:1",
+    ]  # fmt: skip
+    settings = container_settings(request)
+    assert (settings.interactive, settings.tty, settings.terminal) == (True, True, (30, 90))
+    assert settings.published == ((8888, "tcp", "127.0.0.1", 80), (53, "udp", "::1", 5353))
+    assert settings.hard_ulimits == {"nofile": 2}

@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -437,3 +438,19 @@ def pids_naming(text: str) -> list[int]:
                 if text.encode() in words and b"taorunner.runs.shell_guard" in b" ".join(words):
                     found.append(int(entry.name))
     return found
+
+
+def test_under_nohup_a_hangup_is_not_for_the_shell(
+    docker_cli: Cli, workspace: Path, tao_image: Callable[..., str]
+) -> None:
+    words = ["--image", tao_image("pyt_7"), "--", "sh", "-c", "echo ready; cat; echo done"]
+    running = subprocess.Popen(
+        ["nohup", *docker_cli.prefix, *PROGRAM, *words], cwd=workspace, env=docker_cli.environment(),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert running.stdout is not None
+    while running.stdout.readline() != b"ready\n":
+        pass
+    running.send_signal(signal.SIGHUP)
+    out, _ = running.communicate(b"typed\n", timeout=30)
+    assert (running.returncode, out) == (0, b"typed\ndone\n")

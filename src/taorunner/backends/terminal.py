@@ -65,8 +65,10 @@ def restored() -> Iterator[None]:
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP raise ``EndedBySignal`` in the main thread, once; more of them are ignored."""
-    numbers = (signal.SIGTERM, signal.SIGHUP)
+    """SIGTERM and SIGHUP raise ``EndedBySignal`` in the main thread, once; more of them are ignored.
+
+    What the caller has ignored, as nohup does, stays ignored."""
+    numbers = _not_ignored(signal.SIGTERM, signal.SIGHUP)
 
     def end(number: int, _frame: FrameType | None) -> None:
         for one in numbers:
@@ -124,7 +126,7 @@ def talk_through_pipes(peer: Peer, send_signal: Callable[[str], object]) -> None
         name = signal.Signals(number).name.removeprefix("SIG")
         threading.Thread(target=send_signal, args=(name,), daemon=True).start()
 
-    numbers = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+    numbers = _not_ignored(signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
     with _handlers(dict.fromkeys(numbers, hand_on)):
         threading.Thread(target=_send_pipe, args=(peer,), daemon=True).start()
         for stream, data in peer:
@@ -157,6 +159,10 @@ def _ignoring(number: int) -> Iterator[None]:
     """From the background, setting a terminal stops a process unless it ignores that."""
     with _handlers({number: signal.SIG_IGN}):
         yield
+
+
+def _not_ignored(*numbers: int) -> tuple[int, ...]:
+    return tuple(number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN)
 
 
 def _nothing(_number: int, _frame: FrameType | None) -> None:

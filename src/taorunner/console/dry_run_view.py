@@ -30,12 +30,10 @@ def print_rehearsals(console: Console, rehearsals: Sequence[Rehearsal], *, json:
 
 def _facts(rehearsal: Rehearsal) -> list[tuple[str, str]]:
     request, plan = rehearsal.request, rehearsal.plan
-    is_shell = plan.action == SHELL
+    is_shell = plan.action == SHELL  # which is of no project and has no results
+    run = f"{plan.project} / {plan.experiment}: {plan.action} on {request.backend}"
     facts = [
-        (
-            "run" if not is_shell else "",
-            f"{plan.project} / {plan.experiment}: {plan.action} on {request.backend}",
-        ),
+        ("run", "" if is_shell else run),
         ("image", request.image or ""),
         ("spec", str(rehearsal.spec) if rehearsal.spec else ""),
         ("results", "" if is_shell else str(plan.results_dir)),
@@ -47,4 +45,4 @@ def _facts(rehearsal: Rehearsal) -> list[tuple[str, str]]:
     facts += [("port", f"{port.address}:{port.outside} → {port.inside}") for port in request.published]
     facts += [("env", f"{name}={value}") for name, value in sorted(request.env.items())]
     facts += [("moved aside", str(path)) for path in plan.set_aside]
-    return [(label, value) for label, value in facts if label and value]
+    return [(label, value) for label, value in facts if value]
