@@ -268,7 +268,9 @@ def _spec(
         return SpecOfAction(findings=(outside,))
     sets = planning.request.overrides
     kept = KeptSchemas(planning.workspace.spec_schemas_dir)
-    return spec_of_action(planning.project, experiment, contract, values.variables, gpus, sets, kept)
+    image = choose_image(contract, planning.request, planning.lock)
+    pinned = replace(contract, image=image)
+    return spec_of_action(planning.project, experiment, pinned, values.variables, gpus, sets, kept)
 
 
 def _given_by_hand(sets: Mapping[str, str], extra: Sequence[str]) -> dict[str, object]:

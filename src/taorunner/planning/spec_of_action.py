@@ -19,6 +19,7 @@ from taorunner.specs.check import PreparedSpec, prepare_spec
 from taorunner.specs.edits import Edit, set_in
 from taorunner.specs.kept_schemas import KeptSchemas
 from taorunner.specs.schema import Schema
+from taorunner.specs.schema_text import library_refusal
 from taorunner.specs.template import Value
 
 
@@ -88,6 +89,13 @@ def spec_of_action(
             for problem in problems[len(items) :]
             if problem is not None
         )
+        if against is not None and text is not None and text != prepared.text and not has_errors(findings):
+            refused = library_refusal(text, against)
+            if refused is not None:
+                told = replace(
+                    refused.to_finding(), hint="one of the values that are set in it does not fit", file=path
+                )
+                findings += (told,)
     text = None if has_errors(findings) else text
     prepared = replace(prepared, text=text, findings=findings)
     return SpecOfAction(prepared, path, findings, items, keys, texts, schema)

@@ -28,7 +28,7 @@ from taorunner.planning.standing_results import standing_results
 from taorunner.planning.values import STAND_INS, VARIABLES, own_values
 from taorunner.planning.weights import find_pretrained, pretrained_dir
 from taorunner.project.experiments import Experiment
-from taorunner.project.image_lock import read_image_lock
+from taorunner.project.image_lock import ImageLock, read_image_lock
 from taorunner.project.layout import check_layout
 from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import Mounts, load_mounts
@@ -49,6 +49,7 @@ class _Checks:
     workspace: Workspace
     networks: Networks
     cross: CrossChecks
+    lock: ImageLock
     heads: frozenset[str] = field(init=False)
     contracts: dict[tuple[str, str | None], dict[str, Contract]] = field(default_factory=dict)
     folders: dict[Path, frozenset[str]] = field(default_factory=dict)
@@ -61,9 +62,14 @@ class _Checks:
         """The schema of a contract that ``contracts_of`` gave, which are made once, with the experiment's ``image``."""
         key = (id(contract), image, missing)
         if key not in self.schemas:
-            chosen = with_image(contract, image)
-            self.schemas[key] = schema_for(chosen, missing=missing, kept=self.kept)
+            self.schemas[key] = schema_for(self.pinned(contract, image), missing=missing, kept=self.kept)
         return self.schemas[key]
+
+    def pinned(self, contract: Contract, image: str | None) -> Contract:
+        """With the image that a run would use: the experiment's, by the digest of taorunner.lock."""
+        chosen = with_image(contract, image)
+        is_locked = chosen.image is not None and self.lock.digest_of(chosen.image) is not None
+        return replace(chosen, image=self.lock.resolved(chosen.image or "")) if is_locked else chosen
 
     def __post_init__(self) -> None:
         self.heads = frozenset(self.networks.names)
@@ -113,8 +119,9 @@ def validate_projects(
 ) -> list[Finding]:
     """All findings of all projects. ``strict`` turns warnings into errors."""
     mounts = load_mounts(workspace, environ)
-    checks = _Checks(workspace, Networks(workspace.networks_dir), CrossChecks(mounts))
-    findings = [*mounts.findings, *checks.networks.check(), *read_image_lock(workspace).findings]
+    lock = read_image_lock(workspace)
+    checks = _Checks(workspace, Networks(workspace.networks_dir), CrossChecks(mounts), lock)
+    findings = [*mounts.findings, *checks.networks.check(), *lock.findings]
     for name in names:
         findings += _validate(checks, load_project(workspace, name), mounts)
     if strict:
@@ -237,7 +244,7 @@ def _spec(
         against = checks.against(contract, experiment.image, missing=own_name)
         return check_loaded(file, spec.format, known, against, values)
     gpus = choose_gpus(experiment, ActionRequest(contract.action, (experiment.name,)), contract)
-    chosen = with_image(contract, experiment.image)
+    chosen = checks.pinned(contract, experiment.image)
     return spec_of_action(
         project, experiment, chosen, values, gpus, {}, checks.kept, missing=own_name, all_keys=first
     ).findings
