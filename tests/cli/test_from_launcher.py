@@ -145,7 +145,8 @@ def test_specs_of_detectnet_become_a_project_that_validates_and_names_the_same_f
 @pytest.mark.parametrize("head", [head for head in scaffold_heads() if head != "tinydet"])
 def test_specs_of_every_head_are_known_again_and_validate(cli: Cli, tmp_path: Path, head: str) -> None:
     texts = {}
-    for path in sorted((SCAFFOLDS / head).iterdir()):
+    of_scaffold = [path for path in sorted((SCAFFOLDS / head).iterdir()) if path.name != "vars.yml"]
+    for path in of_scaffold:
         text = path.read_text()
         for variable, value in sorted(INSIDE.items(), key=lambda item: -len(item[0])):
             text = text.replace(variable, value)
@@ -160,7 +161,7 @@ def test_specs_of_every_head_are_known_again_and_validate(cli: Cli, tmp_path: Pa
     done = cli("validate", "moved", cwd=tmp_path / "ws")
     assert done.code == 0, done.out
     folder = next((tmp_path / "ws" / "projects" / "moved" / "specs").iterdir())
-    assert {path.stem for path in folder.iterdir()} == {path.stem for path in (SCAFFOLDS / head).iterdir()}
+    assert {path.stem for path in folder.iterdir()} == {path.stem for path in of_scaffold}
 
 
 def test_what_several_networks_could_have_is_asked_for(cli: Cli, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ experiments:
 TRAIN = """\
 # $project of spring, for 5$
 dssd_config { arch: "resnet" nlayers: 18 }
-training_config { num_epochs: 80 pretrain_model_path: "$pretrained_model" }
+training_config { num_epochs: 80 checkpoint_interval: 10 }
 dataset_config {
   data_sources {
     tfrecords_path: "$tfrecords/tfrecord-*"
@@ -117,7 +117,7 @@ def test_a_checkout_becomes_a_workspace_that_validates(cli: Cli, tmp_path: Path,
         / "repositories/pretrained_object_detection/pretrained_object_detection_vresnet18/resnet_18.hdf5"
     )
     text = Path(planned["spec"]).read_text()
-    assert f'pretrain_model_path: "{weights}"' in text
+    assert str(weights) in planned["argv"]
     assert f'image_directory_path: "{data}/kitti_detection/full"' in text
     assert f'key: "{data}/kitti_detection2/car" value: "ca$h"' in text
     assert "# $project of spring, for 5$\n" in text

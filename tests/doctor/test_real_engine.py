@@ -115,7 +115,7 @@ def test_a_daemon_that_is_stuck_and_one_that_was_killed(
     os.kill(daemon, signal.SIGKILL)
     wait_until_dead(daemon)
     found, _ = look("engine", Machine(os.environ))
-    assert (found.severity, found.code) == (Severity.ERROR, "engine-down")
+    assert (found.severity, found.code) == (Severity.ERROR, "engine-down"), found
 
 
 def wait_until_dead(pid: int) -> None:

@@ -89,13 +89,23 @@ def _other_users(machine: Machine, view: EngineView) -> Iterator[Finding]:
     )
 
 
+def _causes(failure: BaseException) -> Iterator[BaseException]:
+    """What led to it, the first one last: an engine that dies while it is asked resets a connection it had taken."""
+    seen: BaseException | None = failure
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
+
+
 def _unreachable(machine: Machine, failure: TaorunnerError) -> Finding:
     matters, cause = machine.needs.wants_engine, failure.__cause__
     url = _address()
     socket = Path(url.removeprefix("unix://")) if url is not None and url.startswith("unix://") else None
     if isinstance(cause, PermissionError) and socket is not None:
         return _no_permission(machine, socket)
-    if isinstance(cause, FileNotFoundError | ConnectionRefusedError) and socket is not None:
+    if socket is not None and any(
+        isinstance(one, FileNotFoundError | ConnectionError) for one in _causes(failure)
+    ):
         named = machine.environ.get("DOCKER_HOST")
         if named and named != f"unix://{_DEFAULT_SOCKET}" and machine.path(_DEFAULT_SOCKET).is_socket():
             text = f'no docker engine answers at "{url}", which DOCKER_HOST names, but there is a local one'

@@ -212,9 +212,6 @@ def _options(
     )
     limits = planning.each("--ulimit", request.ulimits, read_ulimit)
     privileged = any(options.privileged for options in given)
-    if privileged:
-        file = next(mounts.file for mounts in files if mounts.options.privileged)
-        planning.warn("privileged", f'the container is privileged, because "{file}" says so')
     return ContainerOptions(
         user=own if request.run_as_user else user or own,
         groups=caller.groups,
