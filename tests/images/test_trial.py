@@ -42,6 +42,10 @@ def test_as_the_caller_and_without_a_network(run: Any) -> None:
     assert (code, out.splitlines()) == (0, ["1234", "1234", "1234 4321", "/tmp ada", "lo"])
 
 
+def test_no_process_of_it_gains_rights(run: Any) -> None:
+    assert run("grep", "NoNewPrivs", "/proc/self/status")[:2] == (0, "NoNewPrivs:\t1\n")
+
+
 def test_what_is_bound_is_there(run: Any, tmp_path: Any) -> None:
     tmp_path.chmod(0o755)
     (tmp_path / "x").write_text("bound")

@@ -56,7 +56,7 @@ class ContainerSettings:
     published: tuple[tuple[int, str, str, int], ...] = ()
     network: str | None = None
     privileged: bool = False
-    no_new_privileges: bool = False
+    no_new_privileges: bool = True
     tty: bool = False
     interactive: bool = False
     terminal: tuple[int, int] | None = None

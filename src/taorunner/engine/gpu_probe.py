@@ -58,5 +58,6 @@ def look_inside(engine: Engine, image: str, *, patience_s: float) -> Seen:
 def _host_config(api: Any) -> Any:
     return api.create_host_config(
         device_requests=[DeviceRequest(count=-1, capabilities=[["gpu"]])],
+        security_opt=["no-new-privileges"],
         log_config=LogConfig(type=LogConfig.types.JSON, config={}),  # the engine's own may not be readable
     )
