@@ -154,7 +154,9 @@ def test_the_workspace_may_lie_anywhere(name: str, cli: Cli, tmp_path: Path, pic
     assert done.code == 0, done.out + done.err
     trained = cli("train", "e1", "--set", "train.num_epochs=1", "--json", cwd=root)
     assert trained.code == 0, trained.out + trained.err
-    assert trained.events[-1]["state"] == "SUCCEEDED"
+    assert trained.events[-1].get("state") == "SUCCEEDED", trained.out[-1500:]
+    again = cli("attach", trained.events[-1]["run"], "--json", cwd=root)  # all at once, long after its end
+    assert [event["event"] for event in again.events][-2:] == ["LogLine", "RunFinished"]
     (run,) = [run for run in cli("runs", "list", "--json", cwd=root).json if run["action"] == "train"]
     assert Path(run["directory"]).parent == root / ".taorunner/runs"
     shown = cli("train", "e1", "--dry-run", "--overwrite", "--json", cwd=root)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from taorunner.console.outcome import print_outcome
 from taorunner.console.theme import can_draw, make_console
 from taorunner.errors import ExitCode
-from taorunner.events import RunState, now
+from taorunner.events import RunFinished, RunState, now
 from taorunner.runs.adoption import Adoption
 from taorunner.runs.feed import RunFeed
 from taorunner.runs.store import Batch, RunStore
@@ -95,7 +95,8 @@ class _Watch:
         view = JsonView(sys.stdout.buffer)
         while True:
             events = [*self._feed.poll(), *self._feed.log_lines()]
-            for event in sorted(events, key=lambda event: event.at):
+            # a line has the time at which it was read: the end of a run comes after its last one
+            for event in sorted(events, key=lambda event: (isinstance(event, RunFinished), event.at)):
                 view.show(event)
             if self._is_over():
                 return False
