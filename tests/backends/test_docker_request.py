@@ -148,7 +148,7 @@ def test_a_shell_has_an_input_and_leaves_neither_log_nor_container(
         "docker", "run", "--name", "taorunner-r1", "--init", "--rm", "--interactive", "--log-driver", "none",
         "--mount", f"type=bind,source={tmp_path}/r1/input,target=/taorunner/run,readonly",
         "--shm-size", "64", "--ulimit", "nofile=1:2", "--ulimit", "stack=3:3",
-        "--publish", "127.0.0.1:80:8888/tcp", "--publish", "[::1]:5353:53/udp", "--tty", "x:1",
+        "--publish", "127.0.0.1:80:8888/tcp", "--publish", "[::1]:5353:53/udp", "--security-opt", "no-new-privileges", "--tty", "x:1",
     ]  # fmt: skip
     settings = container_settings(request)
     assert (settings.interactive, settings.tty, settings.terminal) == (True, True, (30, 90))

@@ -198,7 +198,7 @@ def test_a_secret_is_nowhere_while_the_container_runs(
 GENERATIONS = [
     ("tf1", "dssd", "5.0.0", "train", {"train.txt": SSD}),
     ("tf2_5.0", "efficientdet_tf2", "5.0.0", "train", {"train.yaml": SPEC}),
-    ("pyt_5.2", "dino", "5.2.0", "train", {"train.yaml": SPEC}),
+    ("pyt_5.2", "dino", "5.2.0", "train", {"train.yaml": SPEC.replace("  gpu_ids: $gpu_ids\n", "")}),
     ("pyt_5.5", "dino", "5.5.0", "train", {"train.yaml": SPEC}),
     ("pyt_7", "rtdetr", "7.0.1", "train", {"train.yaml": SPEC}),
     ("deploy_7", "dino", "7.0.1", "gen_trt_engine", {"gen_trt_engine.yaml": SPEC}),
