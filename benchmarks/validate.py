@@ -56,9 +56,9 @@ def _measure_inside(root: Path, file: Path, times: int) -> None:
             schema_text._seen,
             schema_text._names,
             schema_text.shape_parts,
-            outline._kept_shape,
         ):
             kept.cache_clear()
+        outline._SHAPES.clear()
         found = validate_projects(workspace, [PROJECT], os.environ)
         if found:
             raise RuntimeError(f"{found[0].place}: {found[0].message}")

@@ -8,7 +8,7 @@ import random
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spec_texts import spec_text
 from timing import print_ratio, process, taking_turns
@@ -18,6 +18,10 @@ EXPERIMENTS = 200
 BOUND = 3
 LEAVES = 80
 """Values of a spec; those of NVIDIA's tutorials have 55 in the middle, up to 240."""
+
+if TYPE_CHECKING:
+    from taorunner.catalog.network import Network
+    from taorunner.specs.schema_check import Against
 
 HEADS = (
     "detectnet_v2",
@@ -30,6 +34,7 @@ HEADS = (
     "classification_pyt",
 )
 ACTIONS = ("train", "evaluate", "export")
+_MOST_DRAWS = 40
 _REPOSITORY = "repositories/pretrained_x/pretrained_x_vresnet18"
 
 READ = """
@@ -78,7 +83,7 @@ def measure(times: int) -> None:
 def _measure_inside(root: Path, names: Path, times: int) -> None:
     from taorunner.planning.validate import validate_projects
     from taorunner.project.workspace import find_workspace
-    from taorunner.specs import check, schema_text, template
+    from taorunner.specs import check, outline, schema_text, template
 
     workspace = find_workspace(root, None, os.environ)
     read = compile(READ, "read", "exec")
@@ -91,9 +96,10 @@ def _measure_inside(root: Path, names: Path, times: int) -> None:
             schema_text._kept_findings,
             schema_text._seen,
             schema_text._names,
-            schema_text._parts,
+            schema_text.shape_parts,
         ):
             kept.cache_clear()
+        outline._SHAPES.clear()
         found = validate_projects(workspace, [PROJECT], os.environ)
         if found:
             raise RuntimeError(f"{len(found)} findings, the first {found[0].place}: {found[0].message}")
@@ -109,9 +115,13 @@ def _measure_inside(root: Path, names: Path, times: int) -> None:
 
 
 def _workspace(root: Path) -> dict[str, Any]:
-    """Writes the workspace. Returns its spec files, and the message of those that are protobuf text."""
+    """Writes the workspace. Returns its spec files, and the message of those that are protobuf text.
+
+    What is drawn agrees with the schema, hardly with itself: such specs are drawn again.
+    """
     from taorunner.planning.networks import Networks
-    from taorunner.planning.spec_schemas import schema_for
+    from taorunner.planning.validate import validate_projects
+    from taorunner.project.workspace import Workspace
     from taorunner.specs.prototxt_library import _message_class
 
     project = root / "projects" / PROJECT
@@ -120,27 +130,51 @@ def _workspace(root: Path) -> dict[str, Any]:
     (root / _REPOSITORY / "resnet_18.hdf5").write_bytes(b"weights")
     networks = Networks()
     lines = ["experiments:"]
-    specs: list[tuple[str, str | None]] = []
-    messages: dict[str, tuple[str, str]] = {}
     chance = random.Random("specs")
+    listed: dict[str, Any] = {"specs": [], "messages": {}}
+    heads = {}
     for number in range(EXPERIMENTS):
         network = networks.load(HEADS[number % len(HEADS)])
         name = f"{network.name}_{number:03}"
+        heads[name] = network
         lines += [f"  {name}:", f"    head: {network.name}", "    dataset: train"]
         if "repository" in network.needs:
             lines += ["    repository: pretrained_x", "    backbone: resnet18"]
-        folder = project / "specs" / name
-        folder.mkdir(parents=True)
-        for action in ACTIONS:
-            held = schema_for(network.contract(action, None))
-            if held is None:
-                raise RuntimeError(f"no schema for {action} of {network.name}")
-            is_yaml = held.schema.format == "yaml"
-            file = folder / f"{action}{'.yaml' if is_yaml else '.txt'}"
-            file.write_text(spec_text(held.schema, chance, leaves=LEAVES, only=action), encoding="utf-8")
-            specs.append((str(file), None if is_yaml else held.schema.name))
-            if not is_yaml and held.schema.name not in messages:
-                descriptor = _message_class(held.schema).DESCRIPTOR
-                messages[held.schema.name] = (descriptor.file.serialized_pb.hex(), descriptor.full_name)
     (project / "experiments.yml").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return {"specs": specs, "messages": messages}
+    drawn = list(heads)
+    for _ in range(_MOST_DRAWS):
+        for name in drawn:
+            _draw(project / "specs" / name, heads[name], chance)
+        found = validate_projects(Workspace(root), [PROJECT], {"HOME": str(root)})
+        drawn = sorted({one.file.parent.name for one in found if one.file is not None} & heads.keys())
+        if not found:
+            break
+    for name, network in heads.items():
+        for action in ACTIONS:
+            schema = _held(network, action).schema
+            is_yaml = schema.format == "yaml"
+            file = project / "specs" / name / f"{action}{'.yaml' if is_yaml else '.txt'}"
+            listed["specs"].append((str(file), None if is_yaml else schema.name))
+            if not is_yaml and schema.name not in listed["messages"]:
+                descriptor = _message_class(schema).DESCRIPTOR
+                listed["messages"][schema.name] = (descriptor.file.serialized_pb.hex(), descriptor.full_name)
+    return listed
+
+
+def _draw(folder: Path, network: Network, chance: random.Random) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for action in ACTIONS:
+        schema = _held(network, action).schema
+        text = spec_text(schema, chance, leaves=LEAVES, only=action)
+        (folder / f"{action}{'.yaml' if schema.format == 'yaml' else '.txt'}").write_text(
+            text, encoding="utf-8"
+        )
+
+
+def _held(network: Network, action: str) -> Against:
+    from taorunner.planning.spec_schemas import schema_for
+
+    held = schema_for(network.contract(action, None))
+    if held is None:
+        raise RuntimeError(f"no schema for {action} of {network.name}")
+    return held

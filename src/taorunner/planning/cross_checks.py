@@ -100,8 +100,12 @@ class CrossChecks:
         readers: dict[str, SpecReader] = {}
         for action, found in specs.items():
             spec = found.contract.spec
-            outline = outline_of(found.file.text, spec.format) if spec is not None else None
-            if spec is not None and outline is not None:
+            if spec is None or (
+                action not in CROSS_CHECKED and (on_host or not self._stray.may_be_in(found.file.text))
+            ):
+                continue
+            outline = outline_of(found.file.text, spec.format)
+            if outline is not None:
                 over = overlay if action == "train" else {}
                 readers[action] = SpecReader(found.file, spec.format, outline, variables, over, mounts)
         placing = _Placing(project, experiment, overlay_of(typed))

@@ -36,6 +36,16 @@ class HostPaths:
 
     mounts: Mounts
     _known: dict[str, tuple[Severity, str, str] | None] = field(default_factory=dict)
+    _needles: tuple[str, ...] | None = None
+
+    def may_be_in(self, text: str) -> bool:
+        """False where no path of this machine can stand in a spec, which is seen without reading it."""
+        if self._needles is None:
+            top = (f"/{name}/" for name in os.listdir("/"))
+            sources = (str(entry.source) for entry in self.mounts.entries)
+            own = (one for one in top if one not in _CONTAINERS_OWN)
+            self._needles = ("/home/", "/Users/", "\\", *own, *sources)
+        return any(needle in text for needle in self._needles)
 
     def faults(self, action: str, spec: SpecReader) -> Iterator[Fault]:
         """An error only where the action is sure to read the path: one spec may serve them all."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
 
 from taorunner.errors import has_errors
@@ -20,10 +19,11 @@ from taorunner.specs.prototxt_nodes import ProtoList, ProtoMessage, ProtoScalar,
 from taorunner.specs.schema_text import NUMBER, shape_parts, without_comments
 from taorunner.specs.template import Rendered, parse_template, render
 from taorunner.specs.yaml_tree import YamlNode, read_tree
-from taorunner.yaml_nodes import read_yaml, resolve_scalar
+from taorunner.yaml_nodes import resolve_scalar
 
 _MARK = re.compile(r"@\{([A-Za-z_][A-Za-z0-9_]*)\}@")
 _LARGE = 256 * 1024
+_MOST_SHAPES = 512
 
 
 class Unknown:
@@ -31,6 +31,9 @@ class Unknown:
 
 
 UNKNOWN = Unknown()
+
+_SHAPES: dict[tuple[str, str], Shape | None] = {}
+"""By shape and format, read from the first text of each, whose template was read a moment ago."""
 
 Value = str | int | float | bool | None
 Read = Value | Unknown
@@ -111,7 +114,12 @@ def outline_of(text: str, spec_format: str) -> Outline | None:
         whole = _shape(text, spec_format, has_slots=False)
         return None if whole is None else Outline(whole, ())
     shape, numbers = shape_parts(text, spec_format)
-    known = _kept_shape(shape, spec_format)
+    key = (shape, spec_format)
+    if key not in _SHAPES:
+        if len(_SHAPES) >= _MOST_SHAPES:
+            _SHAPES.pop(next(iter(_SHAPES)))
+        _SHAPES[key] = _shape(text, spec_format, has_slots=True)
+    known = _SHAPES[key]
     return None if known is None else Outline(known, tuple(numbers))
 
 
@@ -138,11 +146,11 @@ def _shape(text: str, spec_format: str, *, has_slots: bool) -> Shape | None:
     rows = None if rendered is None else _rows(rendered)
     if rendered is None or rows is None:
         return None
-    found = enumerate(NUMBER.finditer(text)) if has_slots else ()
-    slots = {match.start(2): index for index, match in found}
+    slots = _slots(text, spec_format) if has_slots else {}
     keys: dict[str, list[Read | _Slot]] = {}
     for key, value, offset in rows:
-        index = slots.get(rendered.origin(offset)) if value == 0 and value is not False else None
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        index = slots.get(rendered.origin(offset)) if is_number and slots else None
         keys.setdefault(key, []).append(value if index is None else _Slot(index))
     fixed: dict[str, tuple[Read, ...]] = {}
     for key, values in keys.items():
@@ -159,9 +167,15 @@ def _shape(text: str, spec_format: str, *, has_slots: bool) -> Shape | None:
     return Shape(fixed, rest, frozenset(name for found in names for name in found), written_out)
 
 
-@lru_cache(maxsize=512)
-def _kept_shape(shape: str, spec_format: str) -> Shape | None:
-    return _shape(shape, spec_format, has_slots=True)
+def _slots(text: str, spec_format: str) -> dict[int, int]:
+    """Where each number of the shape stands in a text of it, with its index."""
+    found = [match.start(2) for match in NUMBER.finditer(text)]
+    if spec_format == "prototxt":  # whose shape has no comments
+        lines = (text[text.rfind("\n", 0, start) + 1 : start] for start in found)
+        found = [
+            start for start, line in zip(found, lines, strict=True) if not line.lstrip(" \t").startswith("#")
+        ]
+    return {start: index for index, start in enumerate(found)}
 
 
 def _is_open(value: Read | _Slot) -> bool:
@@ -182,9 +196,12 @@ def _rows(rendered: Rendered) -> list[_Row] | None:
             return list(_proto_rows(parse_prototxt(rendered.text)))
         except SpecProblemError:
             return None
-    if read_yaml(rendered.text).problems:
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        root = read_tree(rendered.text)
+    except YAMLError:
         return None
-    root = read_tree(rendered.text)
     return [] if root is None else list(_yaml_rows(root))
 
 

@@ -1,7 +1,7 @@
 """A YAML text as nodes with their exact extents, for templates and for edits that leave the rest alone.
 
-Values are ``yaml_nodes``' business; this module knows only what stands where. It is used on texts that
-``yaml_nodes.read_yaml`` has accepted, so depth is bounded.
+Values are ``yaml_nodes``' business; this module knows only what stands where. Nothing here calls itself, so depth
+is no matter.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class YamlNode:
 
 
 def read_tree(text: str) -> YamlNode | None:
-    """The root node, None for an empty document. ``text`` is known to be readable YAML."""
+    """The root node, None for an empty document. Raises ruamel's YAMLError for a text that is no YAML."""
     import _ruamel_yaml
     from ruamel.yaml.error import MarkedYAMLError
 
