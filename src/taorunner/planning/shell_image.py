@@ -44,8 +44,9 @@ def choose_image(
         return None
     try:
         image = request.image or None
-        if image is None and (request.head or experiment is not None):
-            image = _network_image(planning, request.head or experiment.head, experiment)  # type: ignore[union-attr]
+        head = request.head or (experiment.head if experiment is not None else None)
+        if image is None and head:
+            image = _network_image(planning, head, experiment)
         elif image is None and request.group is not None:
             image = image_of_kind(request.group, request.release)
         elif image is None and source is not None:

@@ -43,7 +43,7 @@ def read_messages(package: str, sources: typing.Iterable[bytes]) -> Facts:
     failed: Facts = {}
     if not serialized:
         return {"schemas": schemas, "failed": failed}
-    from google.protobuf import descriptor_pb2  # type: ignore[import-untyped,unused-ignore]
+    from google.protobuf import descriptor_pb2
 
     files = {file.name: file for file in map(descriptor_pb2.FileDescriptorProto.FromString, serialized)}
     for name, (path, message) in MESSAGES.items():
