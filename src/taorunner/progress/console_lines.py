@@ -24,12 +24,14 @@ from taorunner.progress.hints import (
     BetrayalHint,
     CauseHint,
     CheckpointHint,
+    DetailHint,
     FooterHint,
     Hint,
     MetricHint,
     ProgressHint,
     TracebackHint,
 )
+from taorunner.progress.line_kind import is_banner, place_of
 from taorunner.text import printable
 
 FAMILIES: dict[str, type[Plain]] = {
@@ -52,12 +54,25 @@ _TAIL_BYTES = 48 * 1024
 _TABLE_LIMIT = 500
 _TRACEBACK_LIMIT = 2000
 
-_LIVE = (b"rror", b"emory", b"illed", b"was interrupted", b"Invalid loss")
-"""Lines with one of these are compared with the table of causes at once, wherever they stand in the log.
-The other causes are found in the tail, once a run has ended: see ``Tracker.facts``."""
+_LIVE = (b"rror", b"emory", b"illed", b"was interrupted", b"Invalid loss", b"SIGTERM")
+"""Lines with one of these are compared with the tables of causes at once, wherever they stand in the log.
+The other causes are found in the tail, once a run has ended: see ``ConsoleParser.read_tail_again``."""
 
 _FOOTER = re.compile(rb"Execution status: (PASS|FAIL)")
 _TRACEBACK = b"Traceback (most recent call last)"
+_IGNORED = (b"Exception ignored in", b"Error in atexit", b"Error in sys.excepthook")
+_IN_THREAD = b"Exception in thread"
+_CHAINED = (b"direct cause of the following exception", b"During handling of the above exception")
+_DETAIL_LIMIT = 40
+_DETAILS_END = re.compile(
+    r"Execution status|HYDRA_FULL_ERROR|\[TAO Toolkit\]|TAO Toolkit - |Telemetry|^terminate called"
+    r"|^ {2}what\(\): "
+    r"|^Segmentation fault|^Aborted|^Fatal Python error|Exception (?:ignored in|in thread)"
+    r"|Error in atexit|^-{20}"
+    r"|mpirun noticed|^\S{1,80}: [^\n]{0,80}: Permission denied|^\[[^\]\n]{1,60}\](?! ?:)"
+    r"|^\d{4}-\d\d-\d\d |Error executing job",
+)
+"""What follows an exception and does not belong to it."""
 _ANSI = re.compile(
     rb"\x1b(?:\[[0-?]{0,64}[ -/]{0,8}[@-~]|\][^\x07\x1b\r\n]{0,512}(?:\x07|\x1b\\)?"
     rb"|[()][A-Z0-9]|[@-Z\\^_=>78])?"
@@ -69,7 +84,7 @@ _PREFIX = re.compile(
     re.ASCII,
 )
 _EXCEPTION = re.compile(
-    r"(?:[a-z_]\w{0,80}\.){0,8}[A-Z_]\w{0,80}"
+    r"(?:[A-Za-z_]\w{0,80}\.){0,8}(?:[A-Z_]\w{0,80}|(?<=\.)\w{0,80}(?:error|timeout))"
     r"(?:: |(?:(?<=Error)|(?<=Exception)|(?<=Interrupt)|(?<=Exit)|(?<=Iteration)|(?<=Empty)|(?<=Timeout))\Z)",
     re.ASCII,
 )
@@ -84,14 +99,28 @@ class ConsoleParser:
     """
 
     def __init__(
-        self, progress: ProgressContract, betrayals: Iterable[str] = (), *, trains: bool = True
+        self,
+        progress: ProgressContract,
+        betrayals: Iterable[str] = (),
+        *,
+        trains: bool = True,
+        compares_all: bool = False,
     ) -> None:
+        self._progress, self._trains, self._compares_all = progress, trains, compares_all
         self._family = FAMILIES.get(progress.console, FAMILIES["plain"])(trains)
         self._betrayals = tuple((text.encode(), text) for text in betrayals if text)
-        common = {b"Execution status: ", _TRACEBACK, *(needle for needle, _ in self._betrayals)}
+        common = {
+            b"Execution status: ",
+            _TRACEBACK,
+            *_IGNORED,
+            _IN_THREAD,
+            *(needle for needle, _ in self._betrayals),
+        }
         self._needles = _without_covered({*common, *_LIVE, *self._family.needles})
         self._streams: dict[str, _Stream] = {}
         self._tail = bytearray()
+        self.bytes_read = 0
+        """Of whole lines so far: a place in the log, for ``read_tail_again``."""
 
     def feed(self, data: bytes, stream: str = "stdout") -> list[Hint]:
         """The hints of all lines that are complete now. ``stream`` keeps stdout and stderr apart."""
@@ -112,8 +141,24 @@ class ConsoleParser:
         return found
 
     def tail(self, lines: int = 200) -> tuple[str, ...]:
-        """The last lines, without blank ones; of a progress bar only its latest state."""
-        raw = bytes(self._tail) + b"\n".join(
+        """The last lines, without blank ones and the image's banner; of a progress bar only its latest "
+        "state."""
+        return tuple(line for line in self._tail_lines(lines) if not is_banner(line))
+
+    def read_tail_again(self, since: int = 0) -> list[Hint]:
+        """The hints of the last 200 lines, each of them compared with the tables of causes.
+
+        ``since`` is a ``bytes_read``: lines before it are left out.
+        """
+        parser = ConsoleParser(self._progress, trains=self._trains, compares_all=True)
+        lines = self._tail_lines(200, since)
+        while len(lines) >= 200 and lines and lines[0][:1].isspace():
+            del lines[0]  # of a traceback whose first lines are gone
+        return [*parser.feed("\n".join(lines).encode() + b"\n"), *parser.flush()]
+
+    def _tail_lines(self, most: int, since: int = 0) -> list[str]:
+        raw = bytes(self._tail[max(0, len(self._tail) - (self.bytes_read - since)) :])
+        raw += b"\n".join(
             _clean(bytes(state.carry) + b"\n") for state in self._streams.values() if state.carry
         )
         kept: list[str] = []
@@ -125,19 +170,20 @@ class ConsoleParser:
                 continue
             was_bar = is_bar
             kept.append(text)
-            if len(kept) >= lines:
+            if len(kept) >= most:
                 break
-        return tuple(reversed(kept))
+        return kept[::-1]
 
     def _scan(self, state: _Stream, raw: bytes, found: list[Hint]) -> None:
         block = _clean(raw)
+        self.bytes_read += len(block)
         self._tail += block[-_TAIL_BYTES:]
         if len(self._tail) > 2 * _TAIL_BYTES:
             del self._tail[:-_TAIL_BYTES]
         starts = _line_starts(block, self._needles)
         place = index = 0
         while place < len(block):
-            if state.follower is None and not state.in_traceback:
+            if not self._compares_all and state.follower is None and not state.in_exception:
                 while index < len(starts) and starts[index] < place:
                     index += 1
                 if index == len(starts):
@@ -145,13 +191,15 @@ class ConsoleParser:
                 place = starts[index]
             end = block.find(b"\n", place)
             if end > place:
-                self._read_line(state, block[place:end], found)
+                below = _indented_below(block, end + 1) if self._compares_all else ""
+                self._read_line(state, block[place:end], found, below)
             place = end + 1
 
-    def _read_line(self, state: _Stream, line: bytes, found: list[Hint]) -> None:
+    def _read_line(self, state: _Stream, line: bytes, found: list[Hint], below: str) -> None:
         short = line[:_PATTERN_LIMIT].decode("utf-8", "replace")
         text = short[match.end() :] if (match := _PREFIX.match(short)) else short
         count = len(found)
+        in_details, is_ignored = bool(state.details_left), state.is_ignored
         if state.in_traceback:
             self._read_traceback(state, text, found)
             count = len(found)
@@ -168,31 +216,83 @@ class ConsoleParser:
             if needle in line:
                 found.append(BetrayalHint(betrayal))
         if _TRACEBACK in line:
-            state.in_traceback = _TRACEBACK_LIMIT
-        elif (
-            len(found) == count
-            and not (state.in_traceback and text[:1].isspace())
-            and any(needle in line for needle in _LIVE)
-            and (seen := find_cause(short, self._family.current_epoch))
-        ):
+            state.begin_traceback(is_chained=b"Original Traceback" in line)
+            return
+        if in_details and len(found) == count:
+            self._read_detail(state, text, found)
+        state.read_mark(line)
+        if len(found) == count and not (state.in_traceback and text[:1].isspace()) and not is_ignored:
+            self._compare(line, short, below, found)
+
+    def _compare(self, line: bytes, short: str, below: str, found: list[Hint]) -> None:
+        if not self._compares_all and not any(needle in line for needle in _LIVE):
+            return
+        seen = find_cause(short + below, self._family.current_epoch, place_of(short))
+        if seen is not None:
             found.append(CauseHint(seen))
 
     def _read_traceback(self, state: _Stream, text: str, found: list[Hint]) -> None:
         """Frames are indented; the first line that is not, and reads like an exception, ends it."""
         state.in_traceback -= 1
-        if not text[:1].isspace() and _EXCEPTION.match(text.rstrip()):
-            state.in_traceback = 0
-            found.append(TracebackHint(printable(text.strip())))
+        if text[:1].isspace():
+            state.read_frame(text)
+        elif _EXCEPTION.match(text.rstrip()):
+            found.append(state.end_traceback(printable(text.strip())))
+
+    def _read_detail(self, state: _Stream, text: str, found: list[Hint]) -> None:
+        """An exception's message may go on in further lines."""
+        state.details_left -= 1 if text[:1].isspace() else 5
+        if _DETAILS_END.search(text):
+            state.details_left = 0
+        elif not any(mark.decode() in text for mark in _CHAINED) and text.strip():
+            found.append(DetailHint(printable(text.rstrip())))
+        state.details_left = max(0, state.details_left)
 
 
 class _Stream:
-    """What one stream has left over: the unfinished line, and whether a table or traceback goes on."""
+    """What one stream has left over: the unfinished line, and whether a table, a traceback or a message "
+    "goes on."""
 
     def __init__(self) -> None:
         self.carry = bytearray()
         self.follower: Follower | None = None
         self.follow_left = 0
         self.in_traceback = 0
+        self.details_left = 0
+        self.is_ignored = False
+        self._in_thread = self._is_chained = False
+        self._frame: list[str] = []
+
+    @property
+    def in_exception(self) -> bool:
+        return bool(self.in_traceback or self.details_left)
+
+    def begin_traceback(self, *, is_chained: bool) -> None:
+        self.in_traceback, self.details_left = _TRACEBACK_LIMIT, 0
+        self._is_chained = self._is_chained or is_chained
+        self._frame = []
+
+    def read_frame(self, text: str) -> None:
+        """Keeps the last line that names a file, and what stands below it."""
+        if text.lstrip().startswith('File "'):
+            self._frame = [text.strip()]
+        elif len(self._frame) == 1 and set(text) - set(" ^~"):
+            self._frame.append(text.strip())
+
+    def end_traceback(self, line: str) -> TracebackHint:
+        hint = TracebackHint(line, "\n".join(self._frame), self._is_chained, self.is_ignored, self._in_thread)
+        self.in_traceback, self.details_left = 0, _DETAIL_LIMIT
+        self.is_ignored = self._in_thread = self._is_chained = False
+        return hint
+
+    def read_mark(self, line: bytes) -> None:
+        """What Python says before a traceback about it."""
+        if any(mark in line for mark in _IGNORED):
+            self.is_ignored = True
+        elif _IN_THREAD in line:
+            self._in_thread = True
+        elif any(mark in line for mark in _CHAINED):
+            self._is_chained = True
 
     def complete(self, piece: bytes) -> bytes:
         """The bytes up to the last end of a line, none longer than the limit; the rest is kept."""
@@ -209,6 +309,16 @@ class _Stream:
         block = bytes(self.carry) + piece[head:cut]
         self.carry = bytearray(piece[cut:])
         return block
+
+
+def _indented_below(block: bytes, place: int) -> str:
+    """Up to three indented lines from ``place`` on: they belong to the line above."""
+    lines: list[str] = []
+    while len(lines) < 3 and block[place : place + 1] in (b" ", b"\t"):
+        end = block.find(b"\n", place)
+        lines.append(block[place : min(end, place + 400)].decode("utf-8", "replace"))
+        place = end + 1
+    return "".join("\n" + line for line in lines)
 
 
 def _without_covered(needles: set[bytes]) -> tuple[bytes, ...]:
@@ -244,6 +354,7 @@ __all__ = [
     "CauseHint",
     "CheckpointHint",
     "ConsoleParser",
+    "DetailHint",
     "FooterHint",
     "Hint",
     "MetricHint",

@@ -1,4 +1,5 @@
-"""The results that actions without progress print: evaluate of any family, prune. Nothing here counts as progress."""
+"""The results that actions without progress print: evaluate of any family, prune. Nothing here counts "
+"as progress."""
 
 from __future__ import annotations
 

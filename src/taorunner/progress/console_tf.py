@@ -266,7 +266,8 @@ class Unet(Plain):
 def _in_epochs(
     whole: float, step: int | None, epochs: int | None, eta_s: float | None = None
 ) -> ProgressHint:
-    """Progress after ``whole`` epochs (1.25: a quarter of the second), the step inside it where it can be known."""
+    """Progress after ``whole`` epochs (1.25: a quarter of the second), the step inside it where it can "
+    "be known."""
     base = int(whole)
     per_epoch = round(step / whole) if step and whole > 0 else None
     inside = max(0, min(step - base * per_epoch, per_epoch)) if step is not None and per_epoch else None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from taorunner.progress.causes import SeenCause
+from taorunner.progress.cause import SeenCause
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,25 @@ class BetrayalHint:
 
 @dataclass(frozen=True, slots=True)
 class TracebackHint:
-    """The last line of a Python traceback: ``RuntimeError: …``."""
+    """The last line of a Python traceback: ``RuntimeError: …``.
+
+    ``frame`` is the innermost frame: the line with its file, and below it the source where Python shows it.
+    ``is_chained``: raised while the exception before it was handled, or wrapped by it. ``is_ignored``: Python says
+    itself that it goes on. These say where the line comes from, and do not make it another one.
+    """
 
     line: str
+    frame: str = field(default="", compare=False)
+    is_chained: bool = field(default=False, compare=False)
+    is_ignored: bool = field(default=False, compare=False)
+    in_thread: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DetailHint:
+    """A further line of the exception just told."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,4 +79,13 @@ class CauseHint:
     seen: SeenCause
 
 
-Hint = ProgressHint | MetricHint | CheckpointHint | FooterHint | BetrayalHint | TracebackHint | CauseHint
+Hint = (
+    ProgressHint
+    | MetricHint
+    | CheckpointHint
+    | FooterHint
+    | BetrayalHint
+    | TracebackHint
+    | DetailHint
+    | CauseHint
+)

@@ -18,7 +18,8 @@ class BrokenRecordsError(Exception):
 
 
 def count_records(path: Path) -> int:
-    """Raises BrokenRecordsError for a file that is cut off or no TFRecord file, OSError when it cannot be read."""
+    """Raises BrokenRecordsError for a file that is cut off or no TFRecord file, OSError when it cannot "
+    "be read."""
     size = path.stat().st_size
     count = at = 0
     with path.open("rb", buffering=4096) as file:

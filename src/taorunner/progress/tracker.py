@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import fnmatch
 import math
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from taorunner.contracts import Contract, EpochMark
 from taorunner.events import CheckpointSaved, EpochProgress, Event, MetricReported, Notice
-from taorunner.progress.causes import SeenCause, find_cause
+from taorunner.progress.causes import Place, SeenCause, find_cause
 from taorunner.progress.console_lines import (
     BetrayalHint,
     CauseHint,
     CheckpointHint,
     ConsoleParser,
+    DetailHint,
     FooterHint,
     Hint,
     MetricHint,
@@ -27,16 +29,19 @@ from taorunner.progress.console_lines import (
     TracebackHint,
 )
 from taorunner.progress.position import Position, ReportedMetrics, canonical_name
+from taorunner.progress.raised import RaisedErrors
 from taorunner.progress.status_json import StatusRecord
-from taorunner.progress.verdict import Facts
+from taorunner.progress.verdict import Facts, without_label
 
 TRAINING_ACTIONS = frozenset({"train", "distill"})
 
 SURVIVED_AFTER = timedelta(minutes=1)
-"""status.json is read a moment after the console: an epoch that it tells may be older than an error just printed."""
+"""status.json is read a moment after the console: an epoch that it tells may be older than an error "
+"just printed."""
 
 _NOTICE_LIMIT = 20
 _CAUSE_LIMIT = 200
+_NOTED_READINGS = 2000
 
 
 class Tracker:
@@ -60,9 +65,11 @@ class Tracker:
         self._notices: set[str] = set()
         self._footers: list[bool] = []
         self._betrayals: list[str] = []
-        self._traceback: str | None = None
+        self._raised = RaisedErrors()
         self._causes: list[SeenCause] = []
         self._trouble_at: datetime | None = None
+        self._read_until: deque[tuple[datetime, int]] = deque(maxlen=_NOTED_READINGS)
+        self._survived_until = 0
         self._records = 0
         self._success: str | None = None
         self._failure: str | None = None
@@ -77,6 +84,7 @@ class Tracker:
         """``stream`` tells stdout and stderr apart, so that one does not cut the other's lines."""
         self._at = at
         self._read_hints(self._parser.feed(data, stream))
+        self._read_until.append((at, self._parser.bytes_read))
         self._emit_step(force=False)
         return self._taken()
 
@@ -104,10 +112,7 @@ class Tracker:
     def facts(self) -> Facts:
         """What the verdict needs of all that was said. The caller adds exit code, artifacts and the like."""
         last_lines = self._parser.tail()
-        causes = [*self._causes]
-        for line in last_lines:
-            if (seen := find_cause(line, self._progress.epoch)) is not None:
-                causes.append(seen)
+        causes = [*self._raised.causes(), *self._causes, *self._causes_of_tail()]
         return Facts(
             action=self._contract.action,
             footer_passed=all(self._footers) if self._footers else None,
@@ -116,7 +121,7 @@ class Tracker:
             success_message=self._success,
             failure_message=self._failure,
             success_is_last=self._success_is_last,
-            traceback=self._traceback,
+            traceback=self._raised.text,
             causes=_distinct(causes),
             last_lines=last_lines,
             epochs_planned=self._planned if self._planned is not None else self._progress.epochs,
@@ -127,6 +132,19 @@ class Tracker:
             resumed=self._resumed,
             batch_key=self._contract.spec.keys.get("batch_size") if self._contract.spec else None,
         )
+
+    def _causes_of_tail(self) -> list[SeenCause]:
+        """What the last lines betray, but for what training survived."""
+        found: list[SeenCause] = []
+        epoch: int | None = None
+        for hint in self._parser.read_tail_again(self._survived_until):
+            if isinstance(hint, ProgressHint):
+                if epoch is not None and hint.epoch > epoch:
+                    found.clear()
+                epoch = hint.epoch
+            elif isinstance(hint, CauseHint):
+                found.append(replace(hint.seen, epoch=hint.seen.epoch or self._progress.epoch))
+        return found
 
     def _read_hints(self, hints: Sequence[Hint]) -> None:
         for hint in hints:
@@ -142,10 +160,10 @@ class Tracker:
             elif isinstance(hint, BetrayalHint):
                 self._betray(hint.text)
             elif isinstance(hint, TracebackHint):
-                self._traceback = self._traceback or hint.line
+                self._raised.add(hint, self._progress.epoch)
                 self._trouble_at = self._at
-                if seen := find_cause(hint.line, self._progress.epoch):
-                    self._remember(seen)
+            elif isinstance(hint, DetailHint):
+                self._raised.add_detail(hint.text)
             elif isinstance(hint, CauseHint):
                 self._remember(hint.seen)
 
@@ -154,11 +172,16 @@ class Tracker:
         before = self._progress.epoch
         for progress in self._progress.advance(hint):
             self._emit_progress(progress)
-        if self._progress.epoch == before or self._trouble_at is None:
+        if self._progress.epoch == before:
+            return
+        if not told_in_order:
+            while self._read_until and self._at - self._read_until[0][0] > SURVIVED_AFTER:
+                self._survived_until = self._read_until.popleft()[1]
+        if self._trouble_at is None:
             return
         if told_in_order or self._at - self._trouble_at > SURVIVED_AFTER:
             # Training went on after it: what was said before did not end the run.
-            self._traceback = None
+            self._raised.clear()
             self._causes.clear()
             self._trouble_at = None
 
@@ -256,7 +279,7 @@ class Tracker:
             self._failure, self._success_is_last = message or "FAILURE", False
             if verdict.failure_is_final or record.verbosity in ("ERROR", "CRITICAL"):
                 self._notice("error", "tao-failure", f"TAO: {message or 'FAILURE'}")
-            if seen := find_cause(message, self._progress.epoch):
+            if seen := find_cause(without_label(message), self._progress.epoch, Place.STATUS):
                 self._remember(seen)
         elif record.status in verdict.success_statuses or (
             verdict.success_suffix is not None and message.rstrip().endswith(verdict.success_suffix)

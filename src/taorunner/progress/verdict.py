@@ -6,62 +6,12 @@ Source: tao/pytorch.md section 2 (exit codes), tao/tensorflow.md sections 2.3, 3
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from taorunner.contracts import VerdictContract
 from taorunner.events import RunState
-from taorunner.progress.causes import SeenCause, find_cause
-
-HostPath = Callable[[str], object | None]
-"""From a path inside the container to the one on this host, None where no mount covers it."""
-
-_REASON_LIMIT = 300
-_ARGPARSE = re.compile(r"[\w.-]{1,80}(?: [\w-]{1,80}){0,3}: error: (\S.{0,400})")
-_ERROR_LINE = re.compile(
-    r"\[(?:ERROR|CRITICAL|FATAL)\]|^(?:ERROR|CRITICAL|FATAL|E)\b|^[Ee]rror(?: |:)|: error: "
-)
-_UNSAID = ("ChildFailedError", "SystemExit", "CalledProcessError")
-"""Exceptions that only say that another process failed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """All that the verdict looks at. ``Tracker.facts`` says what was told; the caller adds what the engine
-    knows.
-
-    ``missing``: the engine no longer knows the run. ``engine_error``: what the engine says about a run that
-    it could not start. ``artifact_fresh`` is None when nobody looked. ``success_message`` and
-    ``failure_message`` come from records of this attempt only; ``success_is_last`` says which of the two
-    came later.
-    """
-
-    action: str = ""
-    exit_code: int | None = None
-    oom_killed: bool = False
-    missing: bool = False
-    engine_error: str | None = None
-    stop_requested: bool = False
-    artifact_fresh: bool | None = None
-    host_path: HostPath | None = None
-
-    footer_passed: bool | None = None
-    betrayals: tuple[str, ...] = ()
-    status_records: int = 0
-    success_message: str | None = None
-    failure_message: str | None = None
-    success_is_last: bool = False
-    traceback: str | None = None
-    causes: tuple[SeenCause, ...] = ()
-    last_lines: tuple[str, ...] = ()
-    epochs_planned: int | None = None
-    epochs_done: int = 0
-    epoch: int | None = None
-    nan_epoch: int | None = None
-    nan_seen: bool = False
-    resumed: bool = False
-    batch_key: str | None = None
+from taorunner.progress.explanation import explain, explain_start, refused_arguments, without_label
+from taorunner.progress.facts import Facts, HostPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +48,7 @@ def judge(contract: VerdictContract, facts: Facts) -> Verdict:
     if facts.stop_requested:
         return Verdict(RunState.STOPPED, "stopped on request")
     if facts.engine_error and facts.exit_code in (None, 125, 126, 127, 128):
-        return _failed(facts, _one_line(facts.engine_error), None)
+        return Verdict(RunState.FAILED, *explain_start(facts.engine_error, facts))
     if facts.exit_code is None:
         return Verdict(
             RunState.LOST, "the run ended without leaving an exit code", "look at its log and results folder",
@@ -106,90 +56,49 @@ def judge(contract: VerdictContract, facts: Facts) -> Verdict:
         )  # fmt: skip
     code = facts.exit_code if facts.exit_code >= 0 else 128 - facts.exit_code
     if code:
-        return _judge_exit_code(code, facts)
+        return _judge_exit_code(contract, code, facts)
     doubt = _doubt(contract, facts)
     if doubt is not None:
         return doubt
     return Verdict(RunState.SUCCEEDED, _success_reason(facts), None, _cautions(contract, facts))
 
 
-def _judge_exit_code(code: int, facts: Facts) -> Verdict:
-    cause = _best_cause(facts)
-    if facts.oom_killed and (
-        cause is None or cause.cause.code in ("host-out-of-memory", "nccl", "assertion")
-    ):
-        what = "killed" if code == 137 else "a process of the run was killed"
-        return Verdict(RunState.FAILED, f"{what}: the host's memory limit was reached", _memory_hint(facts))
+def _judge_exit_code(contract: VerdictContract, code: int, facts: Facts) -> Verdict:
     if code == 2:
-        usage = _last_match(_ARGPARSE, facts.last_lines)
+        usage = refused_arguments(facts)
         if usage is not None:
             return Verdict(
                 RunState.FAILED,
-                f"TAO refused its arguments: {_one_line(usage.group(1))}",
+                f"TAO refused its arguments: {usage}",
                 "compare arguments and release: `taorunner networks` shows what this action takes",
             )
-    fallback = _SIGNALS.get(code)
-    if fallback is not None and (cause is None or cause.cause.code in ("assertion", "nccl")):
-        reason, hint = fallback
-        hint = hint.format(batch=_batch(facts)) if hint else None
-        return Verdict(RunState.FAILED, reason, hint, is_transient=code in _FROM_OUTSIDE)
-    return _failed(facts, f"TAO ended with exit code {code}", None)
-
-
-_FROM_OUTSIDE = frozenset({129, 130, 137, 143})
-"""Signals that a machine sends which is shut down or wanted by somebody else."""
-_SIGNALS: dict[int, tuple[str, str | None]] = {
-    125: ("the engine could not run the container", "look at the log; `docker info` tells whether the engine is well"),
-    126: ("the task's command cannot be executed in this image", 'check "image" and "release"'),
-    127: ("the task's command does not exist in this image", 'check "image" and "release"'),
-    129: ("ended by SIGHUP, which did not come from taorunner", None),
-    130: ("interrupted (SIGINT), but not by taorunner", "start it again"),
-    132: ("illegal instruction: this CPU lacks what the image was built for", None),
-    134: ("aborted (SIGABRT)", "look at the last lines of the log"),
-    135: (
-        "bus error (SIGBUS): shared memory ran out",
-        'set a larger "shm_size" (for example 16g) in experiments.yml, or use fewer loader workers',
-    ),
-    137: (
-        "killed (SIGKILL), but not by taorunner",
-        "perhaps the host ran out of memory, `dmesg` tells; use fewer loader workers or a "
-        "smaller batch size{batch}",
-    ),
-    139: (
-        "crashed (segmentation fault)",
-        "often driver and image do not fit: compare `nvidia-smi` with what the release needs",
-    ),
-    143: (
-        "ended by SIGTERM, which did not come from taorunner",
-        "perhaps the engine or this machine was shut down",
-    ),
-}  # fmt: skip
+    return _failed(contract, facts, f"TAO ended with exit code {code}", code)
 
 
 def _doubt(contract: VerdictContract, facts: Facts) -> Verdict | None:
     """Why an exit code of 0 is not a success, or None."""
     if contract.footer and facts.footer_passed is False:
-        return _failed(facts, "TAO reports FAIL although it exited with 0", None)
+        return _failed(contract, facts, "TAO reports FAIL although it exited with 0")
     if any("interrupt" in text for text in facts.betrayals) or _interrupted(facts):
         return replace(
-            _failed(facts, "interrupted inside the container, not by taorunner", "start it again"),
+            _failed(contract, facts, "interrupted inside the container, not by taorunner"),
             is_transient=True,
         )
     if facts.betrayals:
-        return _failed(facts, f'TAO exited with 0, but its log says "{facts.betrayals[0]}"', None)
+        return _failed(contract, facts, f'TAO exited with 0, but its log says "{facts.betrayals[0]}"')
     if (
         facts.failure_message is not None
         and not facts.success_is_last
         and _counts_as_failure(contract, facts)
     ):
-        return _failed(facts, "TAO exited with 0, but status.json says FAILURE", None)
+        return _failed(contract, facts, "TAO exited with 0, but status.json says FAILURE")
     expects_status = bool(contract.success_statuses or contract.success_suffix)
     if contract.status_required and expects_status and facts.success_message is None:
         if facts.status_records:
             reason = "TAO exited with 0, but status.json has no record of success"
         else:
             reason = "TAO exited with 0, but wrote no status.json"
-        return _failed(facts, reason, None)
+        return _failed(contract, facts, reason)
     if contract.artifacts and facts.artifact_fresh is False:
         return _no_artifact(contract, facts)
     positive = (
@@ -197,7 +106,9 @@ def _doubt(contract: VerdictContract, facts: Facts) -> Verdict | None:
     )
     if not contract.exit_zero_means_success and not positive:
         return _failed(
-            facts, "exit code 0 means nothing with this release, and there is no other sign of success", None
+            contract,
+            facts,
+            "exit code 0 means nothing with this release, and there is no other sign of success",
         )
     return None
 
@@ -220,67 +131,15 @@ def _no_artifact(contract: VerdictContract, facts: Facts) -> Verdict:
             "use --overwrite, or ask for more epochs",
         )
     wanted = " or ".join(f'"{glob}"' for glob in contract.artifacts[:3])
-    return _failed(facts, f"TAO exited with 0, but wrote no new file that matches {wanted}", None)
+    return _failed(contract, facts, f"TAO exited with 0, but wrote no new file that matches {wanted}")
 
 
-def _failed(facts: Facts, fallback: str, hint: str | None) -> Verdict:
-    """FAILED with the best explanation there is: a known cause, TAO's own words, the last resort."""
-    cause = _best_cause(facts)
-    if cause is not None:
-        return Verdict(RunState.FAILED, _one_line(cause.reason()), _cause_hint(cause, facts))
-    if facts.oom_killed:
-        return Verdict(
-            RunState.FAILED,
-            "a process of the run was killed: the host's memory limit was reached",
-            _memory_hint(facts),
-        )
-    said = _said(facts)
-    return Verdict(
-        RunState.FAILED, _one_line(said) if said else fallback, hint or "look at the last lines of the log"
-    )
-
-
-def _said(facts: Facts) -> str | None:
-    """TAO's own words about its failure."""
-    if facts.traceback and not any(word in facts.traceback for word in _UNSAID):
-        return facts.traceback
-    if facts.failure_message and not facts.success_is_last:
-        return facts.failure_message
-    usage = _last_match(_ARGPARSE, facts.last_lines)
-    if usage is not None:
-        return usage.group(1)
-    for line in reversed(facts.last_lines):
-        if _ERROR_LINE.search(line) and "elemetry" not in line:
-            return re.sub(
-                r"^(?:error: |.{0,80}\[(?:ERROR|CRITICAL|FATAL)\] (?:[\w.]{1,80} \d{1,6}: )?)", "", line
-            )
-    return facts.traceback
-
-
-def _best_cause(facts: Facts) -> SeenCause | None:
-    seen = list(facts.causes)
-    for text in (facts.traceback, facts.failure_message, facts.engine_error):
-        if text and (cause := find_cause(text, facts.epoch)):
-            seen.append(cause)
-    return min(seen, key=lambda cause: cause.rank, default=None)
-
-
-def _cause_hint(cause: SeenCause, facts: Facts) -> str:
-    hint = cause.hint(facts.batch_key)
-    if cause.path is None or not cause.path.startswith("/") or facts.host_path is None:
-        return hint
-    host = facts.host_path(cause.path)
-    return f"{hint}; on this host it is {host}" if host is not None else f"{hint}; no mount covers it"
-
-
-def _memory_hint(facts: Facts) -> str:
-    return (
-        f"use fewer loader workers or a smaller batch size{_batch(facts)}, or give this machine more memory"
-    )
-
-
-def _batch(facts: Facts) -> str:
-    return f' ("{facts.batch_key}")' if facts.batch_key else ""
+def _failed(contract: VerdictContract, facts: Facts, fallback: str, code: int = 0) -> Verdict:
+    """FAILED with the best explanation there is."""
+    found = explain(facts, code, status_is_final=contract.failure_is_final)
+    if found is None:
+        return Verdict(RunState.FAILED, fallback, "look at the last lines of the log")
+    return Verdict(RunState.FAILED, found.reason, found.hint, is_transient=found.is_transient)
 
 
 def _success_reason(facts: Facts) -> str:
@@ -319,14 +178,4 @@ def _cautions(contract: VerdictContract, facts: Facts) -> tuple[Caution, ...]:
     return tuple(found)
 
 
-def _last_match(pattern: re.Pattern[str], lines: tuple[str, ...]) -> re.Match[str] | None:
-    for line in reversed(lines):
-        if match := pattern.search(line):
-            return match
-    return None
-
-
-def _one_line(text: str) -> str:
-    """Trimmed to one readable line without a full stop."""
-    line = " ".join(text.split()).rstrip(" .:")
-    return line if len(line) <= _REASON_LIMIT else line[: _REASON_LIMIT - 1] + "…"
+__all__ = ["Caution", "Facts", "HostPath", "Verdict", "judge", "without_label"]

@@ -1,0 +1,115 @@
+"""What is a known cause, how much does one explain, and where was it seen?
+
+The tables of causes (``causes_*``) are made of ``row``s; ``causes.find_cause`` compares a text with all of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Weight(IntEnum):
+    """What kind of fact a row stands for. The verdict takes the strongest (the lowest) first."""
+
+    MACHINE = 1
+    """Of kernel, GPU or scheduler: nothing that the task says can explain it away."""
+    RESOURCE = 2
+    """Memory, shared memory or disk ran out."""
+    ASSERTION = 3
+    """An assertion on the GPU that really failed."""
+    SPECIFIC = 4
+    GENERAL = 5
+    """Says no more than the exception itself, in better words."""
+    PEERS = 6
+    """Another process failed before: NCCL, Horovod, mpirun."""
+    SIGNAL = 7
+    BACKGROUND = 8
+    """Also printed where all is well: counts only where an exception says nothing by itself."""
+
+
+class Place(IntEnum):
+    """Where a text was seen."""
+
+    EXCEPTION = 1
+    """In the exception that ended the run, or in its further lines."""
+    TOOL_ERROR = 2
+    """A line that a tool marks as its error: ``[TRT] [E]``, ``- ERROR -``."""
+    LOGGED_ERROR = 3
+    """Marked as an error by a library's logger, which does so for harmless things as well."""
+    LINE = 4
+    STATUS = 5
+    """In a message of status.json."""
+    WARNING = 6
+    HOLLOW = 7
+    """In an exception that only points to something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """``pattern`` is searched in a text; its groups ``path`` (or ``bare``), ``what`` and ``line`` fill the
+    places of the same name. Places that vanish when unknown: ``{at_epoch}`` (" at epoch 3"), ``{at_line}``
+    (" (line 3)"), ``{on_path}`` (' on "/x"'), ``{of_path}`` (': "/x"'), ``{at_path}`` (' at "a.b"'), ``{batch_key}``
+    (the spec's name of the batch size); ``{host}`` is a name in quotes or "the network".
+    A ``path`` is one inside the container. ``frame``, where given, must be found in the innermost frame of the
+    traceback.
+    """
+
+    code: str
+    needles: tuple[str, ...]
+    pattern: str
+    reason: str
+    hint: str
+    weight: Weight = Weight.SPECIFIC
+    frame: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenCause:
+    """``rank`` is the row's place in the table: of two causes alike, the lower one explains more."""
+
+    cause: Cause
+    rank: int
+    path: str | None = None
+    what: str | None = None
+    line: str | None = None
+    epoch: int | None = None
+    place: Place = Place.LINE
+
+    def reason(self) -> str:
+        return self._fill(self.cause.reason)
+
+    def hint(self, batch_key: str | None = None) -> str:
+        return self._fill(self.cause.hint, batch_key)
+
+    def _fill(self, template: str, batch_key: str | None = None) -> str:
+        filled = template.format(
+            path=self.path or "",
+            what=self.what or "",
+            host=f'"{self.what}"' if self.what else "the network",
+            at_line=f" (line {self.line})" if self.line else "",
+            on_path=f' on "{self.path}"' if self.path else "",
+            of_path=f': "{self.path}"' if self.path else "",
+            at_path=f' at "{self.path}"' if self.path else "",
+            at_epoch=f" at epoch {self.epoch}" if self.epoch else "",
+            batch_key=f' ("{batch_key}")' if batch_key else "",
+        )
+        return " ".join(filled.split()).strip(" :.")
+
+
+def row(
+    code: str,
+    needles: str,
+    pattern: str,
+    reason: str,
+    hint: str,
+    *,
+    weight: Weight = Weight.SPECIFIC,
+    frame: str = "",
+) -> Cause:
+    """``needles`` are parted by ``|``; every text that matches ``pattern`` must hold one of them."""
+    return Cause(code, tuple(needles.split("|")), pattern, reason, hint, weight, frame)
+
+
+QUOTED_PATH = r"['\"](?P<path>/?[^'\"\n]{1,300})['\"]"
+BARE_PATH = r"(?<![^\s'\"=:(\[,])(?P<bare>/[^\s'\";:,()\[\]]{1,300})"

@@ -1,0 +1,267 @@
+"""Why did it fail? One answer out of many texts, by what the texts are worth.
+
+The order is that of ``Step``: facts of the machine, what ran out, the exception that ended the run, error lines,
+status.json, other processes, the signal. What is only a consequence never hides what it follows from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+from taorunner.progress.cause import Place, SeenCause, Weight
+from taorunner.progress.causes import find_cause, is_harmless
+from taorunner.progress.facts import Facts
+from taorunner.progress.line_kind import own_words, place_of
+from taorunner.progress.raised import is_hollow
+
+_REASON_LIMIT = 300
+_LAST_LINES = "look at the last lines of the log"
+_ARGPARSE = re.compile(r"[\w.-]{1,80}(?: [\w-]{1,80}){0,3}: error: (\S.{0,400})")
+_LABEL = re.compile(
+    r"^(?:Parameter validation error|Configuration error|File system error|Feature not implemented): (?=\S)"
+)
+_FALSE_LABEL = re.compile(r"^Parameter validation error: (?=\S)")
+_RESUMING = re.compile(r"[Rr]esum(?:e|ing)[^\n]{0,40} (?:training )?from")
+
+
+class Step(IntEnum):
+    """Which explanation is taken first."""
+
+    MACHINE = 1
+    ENGINE_OUT_OF_MEMORY = 2
+    RESOURCE = 3
+    ASSERTION = 4
+    CAUSE_OF_EXCEPTION = 5
+    TOOL_ERROR = 6
+    EXCEPTION = 7
+    LINE = 8
+    STATUS = 9
+    PEERS = 10
+    SIGNAL = 11
+    LINE_BESIDE_SIGNAL = 12
+    BACKGROUND = 13
+    HOLLOW_CAUSE = 14
+    ERROR_LINE = 15
+    HOLLOW = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """``reason`` is one line, ``hint`` the next step. ``is_transient``: the cause came from outside."""
+
+    reason: str
+    hint: str | None
+    is_transient: bool = False
+
+
+_FROM_OUTSIDE = frozenset({129, 130, 137, 143})
+"""Signals that a machine sends which is shut down or wanted by somebody else."""
+_TRANSIENT = frozenset(
+    {"terminated", "interrupted", "killed", "node-failure", "preempted", "gpu-taken-away", "slurm-launch"}
+)
+"""Causes that may well not be there the next time."""
+_SIGNALS: dict[int, tuple[str, str | None]] = {
+    125: ("the engine could not run the container", "look at the log; `docker info` tells whether the engine is well"),
+    126: ("the task's command cannot be executed in this image", 'check "image" and "release"'),
+    127: ("the task's command does not exist in this image", 'check "image" and "release"'),
+    129: ("ended by SIGHUP, which did not come from taorunner", None),
+    130: ("interrupted (SIGINT), but not by taorunner", "start it again"),
+    132: ("illegal instruction: this CPU lacks what the image was built for", None),
+    134: ("aborted (SIGABRT)", "look at the last lines of the log"),
+    135: (
+        "bus error (SIGBUS): shared memory ran out",
+        'set a larger "shm_size" (for example 16g) in experiments.yml, or use fewer loader workers',
+    ),
+    137: (
+        "killed (SIGKILL), but not by taorunner",
+        "perhaps the host ran out of memory, `dmesg` tells; use fewer loader workers or a "
+        "smaller batch size{batch}",
+    ),
+    139: (
+        "crashed (segmentation fault)",
+        "often driver and image do not fit: compare `nvidia-smi` with what the release needs",
+    ),
+    143: (
+        "ended by SIGTERM, which did not come from taorunner",
+        "perhaps the engine or this machine was shut down",
+    ),
+}  # fmt: skip
+
+
+def explain(facts: Facts, code: int, *, status_is_final: bool = True) -> Explanation | None:
+    """The best explanation of a failed run, None where nothing was said.
+
+    ``code`` is the exit code, 128 + n for a signal. ``status_is_final``: a FAILURE in status.json ends the run.
+    """
+    candidates = [
+        *_from_causes(facts, code),
+        *_from_engine(facts, code),
+        *_from_words(facts, status_is_final),
+        *_from_signal(facts, code),
+    ]
+    if candidates:
+        return min(candidates, key=lambda candidate: candidate[:2])[2]
+    if facts.footer_passed is False and (facts.epoch or facts.epochs_done):
+        return Explanation(
+            "the training process ended without a word: most likely killed, for lack of memory",
+            f"`dmesg` tells; {_memory_hint(facts)}",
+            is_transient=True,
+        )
+    return None
+
+
+def explain_start(error: str, facts: Facts) -> tuple[str, str]:
+    """Reason and hint for a run that the engine could not start, from the engine's words."""
+    cause = find_cause(error, None, Place.TOOL_ERROR)
+    if cause is not None:
+        return _one_line(cause.reason()), _cause_hint(cause, facts)
+    return _one_line(error), _LAST_LINES
+
+
+def refused_arguments(facts: Facts) -> str | None:
+    """What argparse says is wrong with the arguments."""
+    for line in reversed(facts.last_lines):
+        if match := _ARGPARSE.search(line):
+            return _one_line(match.group(1))
+    return None
+
+
+def without_label(message: str) -> str:
+    """A message of status.json without the label of its kind: TAO gives one label to very different errors.
+
+    Source: tao/pytorch.md section 3: every ValueError and TypeError is a "Parameter validation error".
+    """
+    return _LABEL.sub("", message)
+
+
+_Candidate = tuple[Step, int, Explanation]
+_AFTER_ROWS = 10_000
+
+
+def _from_causes(facts: Facts, code: int) -> Iterator[_Candidate]:
+    hollow = facts.traceback is not None and is_hollow(facts.traceback)
+    seen_causes = list(facts.causes)
+    if facts.failure_message and (
+        seen := find_cause(without_label(facts.failure_message), facts.epoch, Place.STATUS)
+    ):
+        seen_causes.append(seen)
+    for seen in seen_causes:
+        step = _step(seen, code)
+        if step is Step.BACKGROUND and seen.cause.weight is Weight.BACKGROUND and not hollow:
+            continue
+        transient = seen.cause.code in _TRANSIENT or (step is Step.PEERS and code in _FROM_OUTSIDE)
+        yield step, seen.rank, _of_cause(seen, facts, transient)
+
+
+def _step(seen: SeenCause, code: int) -> Step:
+    weight, place = seen.cause.weight, seen.place
+    if weight is Weight.BACKGROUND or place is Place.WARNING:
+        return Step.BACKGROUND
+    if place is Place.HOLLOW:
+        return Step.HOLLOW_CAUSE
+    if weight < Weight.SPECIFIC:
+        return {Weight.MACHINE: Step.MACHINE, Weight.RESOURCE: Step.RESOURCE}.get(weight, Step.ASSERTION)
+    if weight > Weight.GENERAL:
+        return Step.PEERS if weight is Weight.PEERS else Step.SIGNAL
+    if weight is Weight.GENERAL:
+        return Step.EXCEPTION if place is Place.EXCEPTION else Step.ERROR_LINE
+    if place is Place.LINE:
+        return Step.LINE_BESIDE_SIGNAL if code in _FROM_OUTSIDE else Step.LINE
+    return {
+        Place.EXCEPTION: Step.CAUSE_OF_EXCEPTION,
+        Place.TOOL_ERROR: Step.TOOL_ERROR,
+        Place.STATUS: Step.STATUS,
+    }.get(place, Step.LINE)
+
+
+def _from_engine(facts: Facts, code: int) -> Iterator[_Candidate]:
+    if facts.oom_killed:
+        what = "killed" if code == 137 else "a process of the run was killed"
+        reason = f"{what}: the host's memory limit was reached"
+        yield Step.ENGINE_OUT_OF_MEMORY, 0, Explanation(reason, _memory_hint(facts))
+
+
+def _from_words(facts: Facts, status_is_final: bool) -> Iterator[_Candidate]:
+    """TAO's own words about its failure, where no row knows them."""
+    if facts.traceback:
+        hollow = is_hollow(facts.traceback) or _is_consequence(facts.traceback)
+        yield Step.HOLLOW if hollow else Step.EXCEPTION, _AFTER_ROWS, _in_own_words(facts.traceback)
+    if facts.failure_message and not facts.success_is_last:
+        message = _FALSE_LABEL.sub("", facts.failure_message)
+        step = Step.STATUS if status_is_final else Step.ERROR_LINE
+        if is_hollow(message) or _is_consequence(message):
+            step = Step.HOLLOW
+        yield step, _AFTER_ROWS, _in_own_words(message)
+    line = refused_arguments(facts) or _error_line(facts.last_lines)
+    if line:
+        yield Step.ERROR_LINE, _AFTER_ROWS + 1, _in_own_words(line)
+
+
+def _from_signal(facts: Facts, code: int) -> Iterator[_Candidate]:
+    if code in _SIGNALS:
+        reason, hint = _SIGNALS[code]
+        hint = hint.format(batch=_batch(facts)) if hint else None
+        yield Step.SIGNAL, -1, Explanation(reason, hint, is_transient=code in _FROM_OUTSIDE)
+
+
+def _is_consequence(text: str) -> bool:
+    seen = find_cause(text, place=Place.EXCEPTION)
+    return seen is not None and seen.cause.weight in (Weight.PEERS, Weight.SIGNAL)
+
+
+def _error_line(lines: tuple[str, ...]) -> str | None:
+    """The last line that a tool marks as its error; of TensorRT's the first, as the others follow from it."""
+    marked = [
+        line
+        for line in lines
+        if place_of(line) is Place.TOOL_ERROR and not is_harmless(line) and "Error executing job" not in line
+    ]
+    of_tensorrt = [line for line in marked if "[TRT]" in line]
+    return own_words(of_tensorrt[0] if of_tensorrt else marked[-1]) if marked else None
+
+
+def _in_own_words(text: str) -> Explanation:
+    return Explanation(_one_line(text), _LAST_LINES)
+
+
+def _of_cause(seen: SeenCause, facts: Facts, transient: bool) -> Explanation:
+    if seen.cause.code == "weights-do-not-fit" and _resumes(facts):
+        return Explanation(
+            _one_line(
+                f"the checkpoint that training resumes from does not fit this model: {seen.what or ''}"
+            ),
+            "TAO resumes by itself from what an earlier run left in the results: use --overwrite, or "
+            "other results",
+        )
+    return Explanation(_one_line(seen.reason()), _cause_hint(seen, facts), transient)
+
+
+def _resumes(facts: Facts) -> bool:
+    return facts.resumed or any(_RESUMING.search(line) for line in facts.last_lines)
+
+
+def _cause_hint(cause: SeenCause, facts: Facts) -> str:
+    hint = cause.hint(facts.batch_key)
+    if cause.path is None or not cause.path.startswith("/") or facts.host_path is None:
+        return hint
+    host = facts.host_path(cause.path)
+    return f"{hint}; on this host it is {host}" if host is not None else f"{hint}; no mount covers it"
+
+
+def _memory_hint(facts: Facts) -> str:
+    return (
+        f"use fewer loader workers or a smaller batch size{_batch(facts)}, or give this machine more memory"
+    )
+
+
+def _batch(facts: Facts) -> str:
+    return f' ("{facts.batch_key}")' if facts.batch_key else ""
+
+
+def _one_line(text: str) -> str:
+    """Trimmed to one readable line without a full stop."""
+    line = " ".join(text.split()).rstrip(" .:")
+    return line if len(line) <= _REASON_LIMIT else line[: _REASON_LIMIT - 1] + "…"

@@ -1,0 +1,49 @@
+"""All that a verdict looks at, as one frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from taorunner.progress.cause import SeenCause
+
+HostPath = Callable[[str], object | None]
+"""From a path inside the container to the one on this host, None where no mount covers it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that the verdict looks at. ``Tracker.facts`` says what was told; the caller adds what the engine
+    knows.
+
+    ``missing``: the engine no longer knows the run. ``engine_error``: what the engine says about a run that
+    it could not start. ``artifact_fresh`` is None when nobody looked. ``success_message`` and
+    ``failure_message`` come from records of this attempt only; ``success_is_last`` says which of the two
+    came later.
+    """
+
+    action: str = ""
+    exit_code: int | None = None
+    oom_killed: bool = False
+    missing: bool = False
+    engine_error: str | None = None
+    stop_requested: bool = False
+    artifact_fresh: bool | None = None
+    host_path: HostPath | None = None
+
+    footer_passed: bool | None = None
+    betrayals: tuple[str, ...] = ()
+    status_records: int = 0
+    success_message: str | None = None
+    failure_message: str | None = None
+    success_is_last: bool = False
+    traceback: str | None = None
+    causes: tuple[SeenCause, ...] = ()
+    last_lines: tuple[str, ...] = ()
+    epochs_planned: int | None = None
+    epochs_done: int = 0
+    epoch: int | None = None
+    nan_epoch: int | None = None
+    nan_seen: bool = False
+    resumed: bool = False
+    batch_key: str | None = None

@@ -1,0 +1,149 @@
+"""Which of the exceptions that a run printed ended it?
+
+Python prints chains with the original exception first, DataLoader with a wrapper first, and other processes, threads
+and clean-ups print theirs before or behind it. What only points to something else is called hollow here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+
+from taorunner.progress.cause import Place, SeenCause, Weight
+from taorunner.progress.causes import find_cause
+from taorunner.progress.hints import TracebackHint
+
+_LIMIT = 40
+_DETAIL_LIMIT = 40
+_HOLLOW = re.compile(
+    r"\bCaught \w{1,80} in |ChildFailedError|^SystemExit|CalledProcessError|^KeyboardInterrupt|SIGTERMException"
+    r"|root error\(s\) found|: in user code:|AttributeError: __enter__|Engine file loading failed"
+    r"|no attribute 'create_execution_context'|int\(\) with base 10: ''|killed by signal: Terminated"
+    r"|BdbQuit|^RemoteError|multiprocessing\.pool\.RemoteTraceback",
+    re.ASCII,
+)
+_CLEANING_UP = re.compile(
+    r"pymp-|\.nfs[0-9a-f]|can only test a child process|\bwandb\b|[Tt]elemetry|pynvml_utils", re.ASCII
+)
+_TOLD_AS = re.compile(r"(?:[A-Za-z_]\w{0,80}\.){0,8}\w{0,80}(?:Error|Exception): \S|\(0\) \S", re.ASCII)
+
+
+def is_hollow(exception: str) -> bool:
+    """True for the text of an exception that says nothing of the cause."""
+    return _HOLLOW.search(exception) is not None
+
+
+@dataclass(slots=True)
+class _Raised:
+    hint: TracebackHint
+    epoch: int | None
+    details: list[str] = field(default_factory=list)
+
+    @property
+    def is_hollow(self) -> bool:
+        return is_hollow(self.hint.line)
+
+    def text(self) -> str:
+        """The exception's own line; for a hollow one the line below that says more."""
+        if self.is_hollow:
+            for detail in reversed(self.details):
+                if _TOLD_AS.match(detail.strip()):
+                    return re.sub(r"^\(0\) ", "", detail.strip())
+        elif self.hint.line == "AssertionError" and self.hint.frame:
+            return f"AssertionError: {self.hint.frame.rsplit(chr(10), 1)[-1].strip()}"
+        return self.hint.line
+
+    def causes(self) -> list[SeenCause]:
+        line, frame = self.hint.line, self.hint.frame
+        below = "\n".join(self.details)
+        if not self.is_hollow:
+            text = "\n".join((self.text(), *self.details))
+            seen = find_cause(text, self.epoch, Place.EXCEPTION, frame)
+            return [seen] if seen else []
+        found = (
+            find_cause(line, self.epoch, Place.HOLLOW, frame),
+            find_cause(below, self.epoch, Place.EXCEPTION, frame) if below else None,
+        )
+        return [seen for seen in found if seen is not None]
+
+
+class RaisedErrors:
+    """Collects what ``ConsoleParser`` tells of exceptions, in order."""
+
+    def __init__(self) -> None:
+        self._chains: list[list[_Raised]] = []
+        self._in_threads: list[list[_Raised]] = []
+        self._last: _Raised | None = None
+
+    def add(self, hint: TracebackHint, epoch: int | None) -> None:
+        self._last = None
+        if hint.is_ignored or _CLEANING_UP.search(hint.line):
+            return
+        raised = self._last = _Raised(hint, epoch)
+        chains = self._in_threads if hint.in_thread else self._chains
+        if hint.is_chained and chains:
+            chains[-1].append(raised)
+            del chains[-1][_LIMIT:]
+        elif len(chains) < _LIMIT:
+            chains.append([raised])
+
+    def add_detail(self, text: str) -> None:
+        """A further line of the last exception."""
+        if self._last is not None:
+            self._last.details.append(text)
+            del self._last.details[:-_DETAIL_LIMIT]
+
+    def clear(self) -> None:
+        self._chains.clear()
+        self._in_threads.clear()
+        self._last = None
+
+    @property
+    def text(self) -> str | None:
+        """The words of the exception that ended the run, the original one of its chain."""
+        chain = self._chain()
+        if not chain:
+            return None
+        for raised in chain:
+            if not raised.is_hollow or raised.text() != raised.hint.line:
+                return raised.text()
+        return chain[0].text()
+
+    def causes(self) -> list[SeenCause]:
+        """The known causes: of the chain that ended the run as such, of the others only as lines among "
+        "others."""
+        chosen = self._chain()
+        found: list[SeenCause] = []
+        if chosen:
+            own = [seen for raised in chosen for seen in raised.causes()]
+            found += _fullest(own)
+        for chain in self._chains:
+            if chain is not chosen:
+                for raised in chain:
+                    found += [replace(seen, place=Place.LINE) for seen in raised.causes()]
+        return found
+
+    def _chain(self) -> list[_Raised]:
+        """The first one that says something itself, in the main thread if possible."""
+        chains = self._chains or self._in_threads
+        return next((chain for chain in chains if _says_something(chain)), chains[0] if chains else [])
+
+
+def _says_something(chain: list[_Raised]) -> bool:
+    for raised in chain:
+        if any(seen.cause.weight in (Weight.PEERS, Weight.SIGNAL) for seen in raised.causes()):
+            continue
+        if not raised.is_hollow or raised.text() != raised.hint.line:
+            return True
+    return False
+
+
+def _fullest(seen: list[SeenCause]) -> list[SeenCause]:
+    """Of a chain the original exception's cause comes first; a later one of the same kind may name more."""
+    if not seen:
+        return []
+    first = next((one for one in seen if one.place is Place.EXCEPTION), seen[0])
+    same = [one for one in seen if one.cause.code == first.cause.code and (one.what or one.path)]
+    best = first if (first.what or first.path) else (same[0] if same else first)
+    others = [one for one in seen if one.cause.weight < first.cause.weight]
+    return [best, *others]
