@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taorunner.progress.causes import CAUSES, find_cause
+from taorunner.progress.causes import CAUSES, Place, find_cause
 
 SAMPLES: list[tuple[str, str, str]] = [
     (
@@ -236,7 +238,7 @@ SAMPLES: list[tuple[str, str, str]] = [
     ("spec-validation", "Spec file validation failed. Quitting.", "TAO rejected the spec"),
     (
         "spec-validation",
-        "Parameter validation error: batch_size must be positive",
+        "Schema validation error: batch_size must be positive",
         "TAO rejected the spec: batch_size must be positive",
     ),
     (
@@ -254,27 +256,40 @@ SAMPLES: list[tuple[str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("code", "text", "reason"), SAMPLES)
-def test_a_known_text_becomes_one_readable_line(code: str, text: str, reason: str) -> None:
-    seen = find_cause(text, epoch=3)
+FRAMED: list[tuple[str, str, str, str]] = [
+    *((code, text, "", reason) for code, text, reason in SAMPLES),
+    *(
+        (sample["code"], sample["text"], sample.get("frame", ""), sample["reason"])
+        for sample in yaml.safe_load((Path(__file__).parent / "data/cause_samples.yml").read_text())
+    ),
+]
+_NAMES = (
+    "CUDA", "TAO", "TensorRT", "Slurm", "PyTorch", "INT8", "JOB_ID", "NCCL", "Open MPI", "the", "cuDNN", "cuBLAS",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "text", "frame", "reason"), FRAMED)
+def test_a_known_text_becomes_one_readable_line(code: str, text: str, frame: str, reason: str) -> None:
+    seen = find_cause(text, epoch=3, frame=frame)
     assert seen is not None
     assert (seen.cause.code, seen.reason()) == (code, reason)
 
 
-def test_every_row_has_a_sample() -> None:
-    assert {cause.code for cause in CAUSES} == {code for code, _, _ in SAMPLES}
-
-
 @pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: cause.code)
-def test_rows_speak_the_houses_language(cause: object) -> None:
-    seen = next(
-        seen for _, text, _ in SAMPLES if ((seen := find_cause(text)) and seen.cause is cause) or None
-    )
+def test_every_row_has_a_sample_and_speaks_the_houses_language(cause: object) -> None:
+    found = (find_cause(text, frame=frame) for _, text, frame, _ in FRAMED)
+    seen = next(seen for seen in found if seen is not None and seen.cause is cause)
     for text in (seen.reason(), seen.hint("train.batch_size")):
         assert not text.endswith(".")
         assert "{" not in text
         assert "  " not in text
-        assert not text[0].isupper() or text.startswith(("CUDA", "TAO"))
+        assert not text[0].isupper() or text.startswith(_NAMES)
+
+
+def test_a_row_that_asks_for_a_frame_says_nothing_without_it() -> None:
+    assert find_cause("KeyError: 'bbox'") is None
+    assert find_cause("KeyError: 'bbox'", frame='File "/x/cv/dino/model/head.py", line 3, in f') is None
+    assert find_cause("ZeroDivisionError: division by zero", frame='File "/x/cfg.py", line 3, in f') is None
 
 
 def test_the_hint_names_the_specs_own_key() -> None:
@@ -301,14 +316,29 @@ def test_the_hint_names_the_specs_own_key() -> None:
         "epoch 3: 12 images with errors were skipped",
         "GPU memory in use: 12 GiB",
         "the optimiser exists already",
+        "Compile with `TORCH_USE_CUDA_DSA` to enable device-side assertions.",
+        "For debugging consider passing CUDA_LAUNCH_BLOCKING=1",
+        "_IncompatibleKeys(missing_keys=['norm.weight'], unexpected_keys=['head.weight'])",
+        "mkdir -p failed for path /.config/matplotlib: [Errno 13] Permission denied: '/.config'",
+        "NOTE: The SHMEM allocation limit is set to the default of 64MB, which gave a bus error once",
+        "Failed to import an extra. Error: No module named 'sam3'",
+        "dso_loader.cc:59] Could not load dynamic library; /usr/lib/libnvinfer.so.6: No such file or directory",
     ],
 )
 def test_harmless_lines_betray_nothing(harmless: str) -> None:
     assert find_cause(harmless) is None
 
 
+def test_what_is_harmless_as_a_line_counts_as_an_exception() -> None:
+    text = "PermissionError: [Errno 13] Permission denied: '/home/u/.config/matplotlib'"
+    assert find_cause(text) is None
+    seen = find_cause(text, place=Place.EXCEPTION)
+    assert seen is not None
+    assert seen.cause.code == "permission-denied"
+
+
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.sampled_from([text for _, text, _ in SAMPLES]) | st.text(max_size=30), max_size=5))
+@given(st.lists(st.sampled_from([text for _, text, _, _ in FRAMED]) | st.text(max_size=30), max_size=5))
 def test_any_text_gives_a_line_or_nothing(parts: list[str]) -> None:
     seen = find_cause("".join(parts))
     if seen is not None:

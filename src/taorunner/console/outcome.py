@@ -15,6 +15,7 @@ from taorunner.console.columns import Column, Row, laid_out
 from taorunner.console.theme import Symbols, state_style, symbols_of
 from taorunner.console.words import clean, metric_label, number, of
 from taorunner.events import RunState
+from taorunner.progress.line_kind import is_banner
 from taorunner.runs.snapshot import RunSnapshot, is_lower_better, kpi_name, loss_name
 from taorunner.text import duration
 
@@ -126,7 +127,7 @@ def _failure(
     ]
     if run.hint:
         lines.append(Text.assemble("  ", ("hint", "hint"), f": {clean(run.hint)}"))
-    last = [line for line in tail if clean(line).strip()][-LAST_LINES:]
+    last = [line for line in tail if clean(line).strip() and not is_banner(line)][-LAST_LINES:]
     lines += [
         Text.assemble("  ", (f"{symbols.side} ", "border"), (fit(line, max(20, width - 4), symbols), "quiet"))
         for line in last

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from taorunner.engine.login_hints import login_hint
+from taorunner.engine.refusal_rows import GPU_ROWS, REGISTRY_ROWS, START_ROWS, RefusalRow
 from taorunner.errors import EngineRefusedError, MachineError, TaorunnerError
 
 _WRAPPING = re.compile(
@@ -53,6 +54,10 @@ def translate(error: BaseException | str, asked: Asked | None = None) -> Taorunn
 
 def recognised(text: str, asked: Asked) -> TaorunnerError | None:
     """What ``translate`` says of a text, None for one that nobody knows."""
+    for row in (*GPU_ROWS, *START_ROWS, *REGISTRY_ROWS):
+        match = re.search(row.pattern, text, re.DOTALL | re.MULTILINE)
+        if match is not None:
+            return _of_row(row, match, asked)
     for pattern, make in _TABLE:
         match = re.search(pattern, text, re.DOTALL)  # compiled only when something went wrong
         if match is not None:
@@ -101,6 +106,15 @@ def is_going(error: BaseException) -> bool:
 
 
 # ---- sentences ------------------------------------------------------------------------------------------------
+
+
+def _of_row(row: RefusalRow, match: re.Match[str], asked: Asked) -> TaorunnerError:
+    image = asked.image or "the image"
+    words = {name: (value or "").strip() for name, value in match.groupdict().items()}
+    words |= {"image": image, "registry": image.split("/")[0]}
+    error = MachineError if row.of_machine else EngineRefusedError
+    return error(row.message.format(**words)[:400].rstrip(" :"), hint=row.hint.format(**words))
+
 
 _Make = Callable[[re.Match[str], Asked], TaorunnerError]
 
@@ -328,7 +342,6 @@ _TABLE: tuple[tuple[str, _Make], ...] = (
     # the driver and its runtime
     (r"could not select device driver|[Uu]nknown (?:or invalid )?runtime", _no_gpu_runtime),
     (r"nvidia-container-cli: device error: ([^:]+): unknown device", _unknown_gpu),
-    (r"unresolvable CDI devices nvidia\.com/gpu=(\S+)", _unknown_gpu),
     (r"nvidia-container-cli: ([^\n]+)", _driver),
     # images and registries
     (r"Credentials store error: StoreError\('([^']+)'\)|error getting credentials - err: ([^\n]+)", _helper),
@@ -336,7 +349,7 @@ _TABLE: tuple[tuple[str, _Make], ...] = (
     (r"invalid reference format(?:: ([^\n]+))?", _bad_reference),
     (r"pull access denied for ([^\s,]+)", _no_access),
     (r"no basic auth credentials|authorization failed: no basic auth", _no_login),
-    (r"unauthorized|Unauthorized|authentication required|incorrect username|(?<!permission )denied: ", _bad_login),
+    (r"unauthorized|Unauthorized|authentication required|incorrect username|(?:^|[:\n] ?)denied: ", _bad_login),
     (r"manifest for (\S+) not found|[Nn]o such image: |manifest unknown", _image_not_found),
     (r"no matching manifest for \S+", _platform),
     (r"(lookup \S+(?: on \S+)?: [^\n\"]+|dial tcp [^\n\"]+|TLS handshake timeout|x509: [^\n\"]+|"
@@ -386,7 +399,7 @@ def _image_hint(image: str) -> str:
         return "taorunner image lock takes what the tag stands for now, if taorunner.lock names this digest"
     if image.startswith("nvcr.io/"):
         return f"check the tag with taorunner networks; {login_hint(image)}"
-    return f"docker pull {image} says more; image in experiments.yml names another one"
+    return f"check name and tag: docker pull {image} says more; image in experiments.yml names another one"
 
 
 def _one_line(text: str) -> str:

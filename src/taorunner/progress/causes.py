@@ -48,7 +48,7 @@ def find_cause(
             continue
         if match := re.search(cause.pattern, text, re.ASCII):  # compiled when one of its needles is there
             groups = match.groupdict()
-            path = groups.get("path") or groups.get("bare")
+            path = groups.get("path") or (groups.get("bare") or "").rstrip(".") or None
             return SeenCause(cause, rank, path, groups.get("what"), groups.get("line"), epoch, place)
     return None
 

@@ -32,10 +32,18 @@ DATA: tuple[Cause, ...] = (
     ),
     row(
         "image-missing",
-        "empty()|has no attribute 'shape'|ssize.empty|object is not subscriptable",
-        r"Assertion failed\) !\s?\w{1,20}\.empty\(\)|'NoneType' object has no attribute 'shape'",
+        ".empty()",
+        r"Assertion failed\) !\s?\w{1,20}\.empty\(\)",
         "an image is missing or cannot be read",
         "check the image paths of the dataset; `taorunner dataset check --deep` reads every image",
+    ),
+    row(
+        "image-missing",
+        "has no attribute 'shape'",
+        r"'NoneType' object has no attribute 'shape'",
+        "an image is missing or cannot be read",
+        "check the image paths of the dataset; `taorunner dataset check --deep` reads every image",
+        frame=_LOADER,
     ),
     row(
         "masks-and-images",
@@ -105,7 +113,7 @@ DATA: tuple[Cause, ...] = (
         "json",
         "JSONDecodeError|delimiter: line|Expecting value: line|Extra data: line|property name enclosed"
         "|nterminated string starting",
-        r"(?P<what>(?:Expecting [^\n]{1,60}|Extra data|Unterminated string starting at"
+        r"(?:JSONDecodeError: )?(?P<what>(?:Expecting [^\n]{1,60}|Extra data|Unterminated string starting at"
         r"|Invalid control character at"
         r"|Invalid \\\w{0,6}[^\n]{0,20}escape): line \d{1,9} column \d{1,12})|JSONDecodeError",
         "a JSON file is not valid: {what}",
@@ -156,11 +164,11 @@ DATA: tuple[Cause, ...] = (
     ),
     row(
         "folder-for-file",
-        "s a directory|IsADirectoryError|errno = 21",
+        "s a directory|errno = 21",
         r"[Ii]s a directory[:;]? ?"
         + QUOTED_PATH
         + r"|(?:file)?name = '(?P<bare>/[^'\n]{1,300})'[^\n]{0,80}errno = 21"
-        r"|IsADirectoryError|errno = 21\b|; Is a directory",
+        r"|errno = 21\b|; Is a directory",
         "the spec names a folder where a file is wanted{of_path}",
         "name the file in it (.json, .hdf5, .h5, .pth, …)",
     ),
@@ -196,21 +204,24 @@ DATA: tuple[Cause, ...] = (
         "run dataset_convert of this network into an empty folder",
     ),
     row(
+        "class-number",
+        "out of bounds|not contig|outside the valid range|Class values must be",
+        r"(?P<what>Target -?\d{1,9} is out of bounds"
+        r"|index \d{1,9} is out of bounds for (?:dimension|axis) \d{1,3} with size \d{1,9}"
+        r"|class ids are not contig\w{1,5}|label value of -?\d{1,9} which is outside the valid range"
+        r"|Class values must be (?:smaller|non-negative)[^\n]{0,60})",
+        "most likely a class number is beyond num_classes: {what}",
+        "set num_classes as the dataset has them (largest class number + 1);"
+        " COCO's own ids: remap_mscoco_category: true",
+    ),
+    row(
         "class-count",
-        "out of bounds|out of range|not contig|num_classes|umber of classes|to have shape|incompatible"
-        "|outside the valid range"
-        "|Class values must be",
-        r"(?P<what>Target -?\d{1,9} is out of bounds|index \d{1,9} is out of bounds for (?:dimension"
-        r"|axis) \d{1,3} with size"
-        r" \d{1,9}|class ids are not contig\w{1,5}|label value of -?\d{1,9} which is outside the valid range"
-        r"|Class values must be (?:smaller|non-negative)[^\n]{0,60}"
-        r"|[Nn]umber of classes[^\n]{0,120}doe?s?n?[o']?t match[^\n]{0,60}"
+        "umber of classes|to have shape|are incompatible",
+        r"(?P<what>[Nn]umber of classes[^\n]{0,120}(?:doesn't|does not|do not|don't) match[^\n]{0,60}"
         r"|expected [\w-]{1,60} to have shape \(\d{1,6},\) but got array with shape \(\d{1,6},\)"
         r"|Shapes \(None, \d{1,6}\) and \(None, \d{1,6}\) are incompatible)",
-        "the classes of data and spec do not agree, most often a class number that num_classes does not "
-        "count: {what}",
-        "set num_classes as the dataset has them (largest class number + 1); COCO's own ids: "
-        "remap_mscoco_category: true",
+        "data and spec (or weights) have another number of classes: {what}",
+        "set num_classes as the dataset has class folders or categories, the same in each split",
     ),
     row(
         "nan-loss",

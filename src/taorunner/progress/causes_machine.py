@@ -133,7 +133,7 @@ MACHINE: tuple[Cause, ...] = (
         r"can't (?:start|spawn) new thread|[Tt]hread creation failed|pthread_create failed"
         r"|fork: (?:retry: )?Resource temporarily unavailable|\[Errno 11\] Resource temporarily unavailable",
         "the limit of processes and threads was reached{at_epoch}",
-        'use fewer loader workers, or raise "nproc" or pids_limit of the container',
+        'use fewer loader workers, or raise "nproc" under DockerOptions ulimits in .tao_mounts.json',
     ),
     row(
         "storage-fault",
@@ -160,14 +160,14 @@ MACHINE: tuple[Cause, ...] = (
     row(
         "tao-missing",
         "No module named 'nvidia_tao",
-        r"No module named '(?P<what>nvidia_tao\w{0,30})",
+        r"Error: No module named '(?P<what>nvidia_tao\w{0,30})",
         'the python that ran has no TAO: "{what}" is missing',
         'check "image" and "release" in experiments.yml; with the local backend, which python is first on PATH',
     ),
     row(
         "image-lacks",
         "No module named|is not available. Please install|is not installed. Please install",
-        r"No module named '(?P<what>[\w.]{1,100})'"
+        r"(?:ModuleNotFound|Import)Error: No module named '(?P<what>[\w.]{1,100})'"
         r"|\bImportError: (?P<path>[\w.]{1,100}) is not (?:available|installed)\. Please install",
         'this image does not contain "{what}{path}"',
         'use an image or "release" that is made for this network and action (`taorunner networks`)',

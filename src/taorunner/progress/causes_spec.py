@@ -67,8 +67,8 @@ SPEC: tuple[Cause, ...] = (
     row(
         "job-id-set",
         "microservices_log",
-        r"(?P<path>/results/[^'\n]{0,200}microservices_log\.txt)",
-        'JOB_ID is set in the environment, so TAO writes to "{path}"',
+        r"(?P<what>/results/[^'\n]{0,200}microservices_log\.txt)",
+        'JOB_ID is set in the environment, so TAO writes to "{what}"',
         "unset JOB_ID (Grid Engine sets it) before a run of the local backend",
     ),
     row(
@@ -93,7 +93,7 @@ SPEC: tuple[Cause, ...] = (
         "|recision not supported",
         r"(?P<what>(?:Only \w{1,12} precision is supported|(?:INT8|int8|FP16|fp16"
         r"|BF16) is not supported[^\n]{0,80}))",
-        "{what}",
+        "the precision of the spec is not possible here: {what}",
         "set the precision in the spec (train.precision, gen_trt_engine's data type) to one that is: "
         "fp32, often fp16",
     ),

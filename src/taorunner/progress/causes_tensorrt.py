@@ -38,8 +38,8 @@ TENSORRT: tuple[Cause, ...] = (
     row(
         "onnx-data-missing",
         "onnx|ONNX|WeightsContext|external data",
-        r"(?:Failed to open file|[Cc]annot open|No such file)[^\n/]{0,60}"
-        r"(?P<bare>/[^\s'\";:,()\[\]]{1,300}(?:\.data|_data|\.weight\w{0,10}))|WeightsContext\.cpp",
+        r"(?:WeightsContext|[Ff]ailed to open file|[Cc]annot open|No such file|[Ee]xternal data)[^\n]{0,120}?"
+        r"(?P<bare>/[^\s'\";:,()\[\]]{1,300}(?:\.data|_data|\.weights?)(?![\w/]))",
         'the data file that belongs to the ONNX file is missing: "{path}"',
         "keep it beside the .onnx file, in the same folder and under the same name",
     ),

@@ -58,6 +58,9 @@ _LIVE = (b"rror", b"emory", b"illed", b"was interrupted", b"Invalid loss", b"SIG
 """Lines with one of these are compared with the tables of causes at once, wherever they stand in the log.
 The other causes are found in the tail, once a run has ended: see ``ConsoleParser.read_tail_again``."""
 
+_GLUED = b"Received SIGTERM"
+"""Lightning writes it without a line end, so a bar may follow in the same line."""
+
 _FOOTER = re.compile(rb"Execution status: (PASS|FAIL)")
 _TRACEBACK = b"Traceback (most recent call last)"
 _IGNORED = (b"Exception ignored in", b"Error in atexit", b"Error in sys.excepthook")
@@ -221,7 +224,8 @@ class ConsoleParser:
         if in_details and len(found) == count:
             self._read_detail(state, text, found)
         state.read_mark(line)
-        if len(found) == count and not (state.in_traceback and text[:1].isspace()) and not is_ignored:
+        is_open = len(found) == count or _GLUED in line
+        if is_open and not (state.in_traceback and text[:1].isspace()) and not is_ignored:
             self._compare(line, short, below, found)
 
     def _compare(self, line: bytes, short: str, below: str, found: list[Hint]) -> None:

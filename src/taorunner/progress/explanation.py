@@ -106,7 +106,7 @@ def explain(facts: Facts, code: int, *, status_is_final: bool = True) -> Explana
         return min(candidates, key=lambda candidate: candidate[:2])[2]
     if facts.footer_passed is False and (facts.epoch or facts.epochs_done):
         return Explanation(
-            "the training process ended without a word: most likely killed, for lack of memory",
+            "the training process ended without a word: killed by a signal, most likely for lack of memory",
             f"`dmesg` tells; {_memory_hint(facts)}",
             is_transient=True,
         )

@@ -1,0 +1,237 @@
+"""Refusals of the engine that need nothing but a sentence: the NVIDIA toolkit, mounts, Docker Desktop, security.
+
+Data for ``refusals``, best explanation first: its own table, whose sentences need code, comes after these rows.
+Source: public messages of dockerd, runc, nvidia-container-toolkit and Docker Desktop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalRow:
+    """``pattern`` is searched in the engine's text. ``message`` and ``hint`` may use its named groups, ``{image}`` and
+    ``{registry}``. ``of_machine``: this machine lacks something (``MachineError``)."""
+
+    pattern: str
+    message: str
+    hint: str
+    of_machine: bool = False
+
+
+_TOOLKIT = "sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker"
+_SHARE = (
+    "share it in Docker Desktop (Settings, Resources, File sharing; on a Mac also Privacy & Security), "
+    "then restart it"
+)
+
+GPU_ROWS: tuple[RefusalRow, ...] = (
+    RefusalRow(
+        r"could not select device driver \"?cdi|CDI[^\n]{0,40}(?:not enabled|disabled)",
+        "the docker engine cannot give GPUs to a container: its support for CDI is off",
+        'set {{"features": {{"cdi": true}}}} in /etc/docker/daemon.json, then: sudo systemctl restart docker',
+        of_machine=True,
+    ),
+    RefusalRow(
+        r"unresolvable CDI devices [\w./-]+=all\b|CDI (?:spec|registry)[^\n]{0,60}(?:not found|no such file|empty)",
+        "the docker engine has no description of the GPUs (CDI)",
+        "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml",
+        of_machine=True,
+    ),
+    RefusalRow(
+        r"unresolvable CDI devices [\w./-]+=(?P<gpu>[\w:.-]*\w)",
+        'there is no GPU "{gpu}" on the engine\'s machine',
+        "nvidia-smi -L lists them, nvidia-ctk cdi list what the engine knows; see gpu_indices in experiments.yml",
+    ),
+    RefusalRow(
+        r"exec: \"[^\"]*nvidia-container-runtime[^\"]*\": [^\n]*(?:not found|no such file)"
+        r"|(?:invalid|unknown) runtime name:? ?\"?nvidia"
+        r"|nvidia-container-runtime(?:-hook)?\"?: (?:no such file|not found)"
+        r"|nvidia-container-cli[\"']?: (?:executable file )?not found|exec: \"nvidia-container-cli\"",
+        "the docker engine cannot give GPUs to a container: its NVIDIA runtime is not installed",
+        f"install nvidia-container-toolkit, then: {_TOOLKIT}",
+        of_machine=True,
+    ),
+    RefusalRow(
+        r"WSL environment detected but no adapters|libdxcore\.so|dxcore (?:error|initialization)",
+        "WSL sees no GPU",
+        "update the NVIDIA driver on Windows, then: wsl --update and wsl --shutdown; nvidia-smi must work in WSL",
+        of_machine=True,
+    ),
+    RefusalRow(
+        r"nvidia-container-cli(?:\.real)?: ldcache error: (?P<what>[^\n]+?)(?:: unknown)?$",
+        "the NVIDIA container toolkit could not run ldconfig in the image: {what}",
+        "update nvidia-container-toolkit, and see ldconfig in /etc/nvidia-container-runtime/config.toml",
+        of_machine=True,
+    ),
+    RefusalRow(
+        r"mount error: file creation failed: [^\n]*/(?P<what>lib[\w.+-]+): file exists",
+        'the image "{image}" itself holds a library of the driver: "{what}"',
+        "make the image again without them (libcuda.so.1, libnvidia-*.so.1): docker commit under WSL keeps them",
+    ),
+    RefusalRow(
+        r"nvidia-container-cli[^\n]*(?:cgroup|bpf_prog_query|device rules|devices\.allow)",
+        "the NVIDIA container toolkit may not give devices to a container (cgroups)",
+        "a rootless engine needs no-cgroups = true in /etc/nvidia-container-runtime/config.toml; else update "
+        "nvidia-container-toolkit",
+        of_machine=True,
+    ),
+    RefusalRow(
+        r"requirement error: unsatisfied condition: (?P<what>(?:cuda|driver)[^\n,]*)",
+        "the NVIDIA driver of the engine's machine is too old for this image, which wants {what}",
+        'update the driver, or use an older "release"',
+        of_machine=True,
+    ),
+    RefusalRow(
+        r"requirement error: (?P<what>[^\n]+?)(?:: unknown)?$",
+        "this image is not made for the GPU or driver of the engine's machine: {what}",
+        'use another "release", or another machine',
+        of_machine=True,
+    ),
+    RefusalRow(
+        r"load library failed: (?P<what>lib[\w.-]+)",
+        'the engine\'s machine shows no NVIDIA driver: "{what}" is missing',
+        "install the driver there: nvidia-smi must work; docker from snap and Docker Desktop see another machine",
+        of_machine=True,
+    ),
+    RefusalRow(
+        r"driver rpc error: timed out|nvidia-container-cli[^\n]*timed out",
+        "the NVIDIA driver answers too slowly to start a container",
+        "keep it loaded: sudo nvidia-smi -pm 1 (or the nvidia-persistenced service), then start the run again",
+        of_machine=True,
+    ),
+    RefusalRow(
+        r"mount error: (?:stat|open|mount operation) failed: (?P<what>/[^\s:]+): no such (?:file|device)",
+        'a file of the NVIDIA driver is missing on the engine\'s machine: "{what}"',
+        "nvidia-smi must work there; after a driver update, reboot",
+        of_machine=True,
+    ),
+    RefusalRow(
+        r"nvidia-container-cli(?:\.real)?: (?P<what>(?:permission error|[^\n]*"
+        r"(?:operation not permitted|permission denied"
+        r"|insufficient permissions))[^\n]*)",
+        "the NVIDIA container toolkit lacks a permission: {what}",
+        "does the engine run as root? a rootless one needs no-cgroups = true in "
+        "/etc/nvidia-container-runtime/config.toml",
+        of_machine=True,
+    ),
+    RefusalRow(
+        r"nvidia-container-cli(?:\.real)?: (?!device error|initialization error|driver error|nvml error|cuda error)"
+        r"(?P<what>[^\n]+?)(?:: unknown)?$",
+        "the NVIDIA container toolkit failed: {what}",
+        "update nvidia-container-toolkit; sudo nvidia-container-cli -k -d /dev/tty info says more",
+        of_machine=True,
+    ),
+)
+
+START_ROWS: tuple[RefusalRow, ...] = (
+    RefusalRow(
+        r"[Mm]ounts denied:[^\n]*?\s(?P<what>/[^\s:]+|[A-Za-z]:\\[^\n:]+?)(?=[\s:]|$)",
+        'Docker Desktop may not see the folder "{what}"',
+        _SHARE,
+    ),
+    RefusalRow(
+        r"[Mm]ounts denied|user declined directory sharing",
+        "Docker Desktop may not see a folder that is to be mounted",
+        _SHARE,
+    ),
+    RefusalRow(
+        r"creating mount source path '(?:/host_mnt|/run/desktop/mnt/host(?:/wsl)?)(?P<what>[^']+)'",
+        'Docker Desktop cannot reach the folder "{what}"',
+        _SHARE,
+    ),
+    RefusalRow(
+        r"creating mount source path '(?P<what>[^']+)': [^\n]*file exists",
+        'the engine cannot look into the folder "{what}" that is to be mounted: what was mounted there is gone',
+        "mount it again (ls on it must work), then restart docker if it stays",
+    ),
+    RefusalRow(
+        r"creating mount source path '(?P<what>[^']+)': (?:mkdir [^:\n]+: )?(?P<why>[^\n]+?)(?:: unknown)?$",
+        'the folder "{what}" that is to be mounted does not exist, and the engine may not create it: {why}',
+        "create it yourself; docker from snap sees only folders below the home folder",
+    ),
+    RefusalRow(
+        r"error mounting \"(?P<what>[^\"]+)\" to rootfs at \"(?P<where>[^\"]+)\".*"
+        r"(?:not a directory|directory onto a file)",
+        'a folder and a file are to be mounted onto each other: "{what}" at "{where}"',
+        "name a folder on both sides, or a file on both, in Mounts of .tao_mounts.json",
+    ),
+    RefusalRow(
+        r"error mounting \"(?P<what>[^\"]+)\".*: (?P<why>permission denied|operation not permitted"
+        r"|too many levels of symbolic links|input/output error|stale (?:NFS )?file handle)",
+        'the engine cannot mount "{what}": {why}',
+        "the engine's own user (root) must be able to read it: a file server may keep root out (root_squash)",
+    ),
+    RefusalRow(
+        r"invalid volume specification: '?(?P<what>[^'\n]+)|(?P<why>too many colons)",
+        'this is no folder that the engine can mount: "{what}{why}"',
+        "write paths as the engine's machine has them, /mnt/c/… for WSL, without a colon in their names",
+    ),
+    RefusalRow(
+        r"apparmor",
+        "the engine could not set its AppArmor profile",
+        "sudo systemctl restart apparmor && sudo systemctl restart docker",
+        of_machine=True,
+    ),
+    RefusalRow(
+        r"/attr/(?:\w+/)?(?:keycreate|sockcreate)|/attr/exec:|[Ss][Ee][Ll]inux",
+        "SELinux does not let the container start",
+        "sudo dnf install container-selinux; sudo ausearch -m avc -ts recent shows what was denied",
+        of_machine=True,
+    ),
+    RefusalRow(
+        r"seccomp",
+        "the engine could not set its filter of system calls (seccomp)",
+        "update docker, runc and libseccomp on the engine's machine",
+        of_machine=True,
+    ),
+    RefusalRow(
+        r"authorization denied by plugin (?P<what>[^\s:]+)(?:: (?P<why>[^\n]+))?",
+        'the plugin "{what}" of the docker engine forbids this: {why}',
+        "ask the administrator of this machine what containers may do here",
+    ),
+    RefusalRow(
+        r"exec(?: user process caused)?:? [^\n]*exec format error",
+        'the image "{image}" is made for another kind of CPU than the engine\'s machine has',
+        "use an image for this machine (x86-64 or arm64): see taorunner networks",
+    ),
+    RefusalRow(
+        r"iptables[^\n]{0,60}(?:failed|No chain|Chain)"
+        r"|failed to (?:set up|create) (?:container networking|endpoint)[^\n]*iptables",
+        "the docker engine's firewall rules are gone",
+        "sudo systemctl restart docker sets them anew",
+        of_machine=True,
+    ),
+    RefusalRow(
+        r"cgroup mountpoint does not exist|cgroups?: [^\n]*(?:no such file or directory|not mounted|not found)",
+        "the engine's machine has no cgroups that this docker can use",
+        "update docker and runc, or restart the machine",
+        of_machine=True,
+    ),
+    RefusalRow(
+        r"(?:fork/exec|clone|newosproc|runtime)[^\n]*(?:resource temporarily unavailable|cannot allocate memory)",
+        "the engine's machine has no memory or no processes left to start a container",
+        "free -h and `ps` show what takes them; end something, then start the run again",
+        of_machine=True,
+    ),
+)
+
+REGISTRY_ROWS: tuple[RefusalRow, ...] = (
+    RefusalRow(
+        r"x509: (?P<what>certificate has expired or is not yet valid[^\n\"]*)",
+        'the registry of "{image}" cannot be reached: x509: {what}',
+        "compare the clock of the engine's machine (date); else a proxy shows an old certificate",
+    ),
+    RefusalRow(
+        r"x509: (?P<what>[^\n\"]+)",
+        'the registry of "{image}" cannot be reached: x509: {what}',
+        "a proxy with its own certificate? put it into /etc/docker/certs.d/{registry}/ca.crt and restart docker",
+    ),
+    RefusalRow(
+        r"proxyconnect tcp: (?P<what>[^\n\"]+)",
+        "the proxy of the docker engine does not answer: {what}",
+        "check it: systemctl show docker --property Environment names HTTP_PROXY and HTTPS_PROXY",
+        of_machine=True,
+    ),
+)
