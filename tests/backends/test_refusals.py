@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from taorunner.engine import client, containers, images
 from taorunner.engine.containers import Bind, ContainerSettings
+from taorunner.engine.refusal_rows import GPU_ROWS, REGISTRY_ROWS, START_ROWS
 from taorunner.engine.refusals import Asked, is_passing, translate
 from taorunner.errors import EngineRefusedError, MachineError, TaorunnerError
 
@@ -24,6 +26,8 @@ GPU_REPAIR = (
     "install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker "
     "&& sudo systemctl restart docker"
 )
+
+RUNC = "failed to create task for container: OCI runtime create failed: runc create failed: unable to start container process: "
 
 # Texts that the engines of the test machines cannot be made to say, as seen on others.
 SEEN = [
@@ -152,6 +156,76 @@ def test_texts_seen_elsewhere(
     monkeypatch.delenv("NGC_API_KEY", raising=False)
     error = translate(text, Asked("unix:///var/run/docker.sock", TAO))
     assert (type(error), error.message, error.hint) == (kind, message, hint)
+
+
+# One text for each row of ``refusal_rows``, in its order, with the sentence.
+ROWS = [
+    ('could not select device driver "cdi" with capabilities: []', "the docker engine cannot give GPUs to a container: its support for CDI is off"),
+    (RUNC + "failed to inject CDI devices: unresolvable CDI devices nvidia.com/gpu=all: unknown", "the docker engine has no description of the GPUs (CDI)"),
+    ("failed to inject CDI devices: unresolvable CDI devices nvidia.com/gpu=9: unknown", 'there is no GPU "9" on the engine\'s machine'),
+    (RUNC + 'exec: "nvidia-container-runtime": executable file not found in $PATH: unknown', "the docker engine cannot give GPUs to a container: its NVIDIA runtime is not installed"),
+    ("nvidia-container-cli: initialization error: WSL environment detected but no adapters were found", "WSL sees no GPU"),
+    ("nvidia-container-cli: ldcache error: process /sbin/ldconfig terminated with signal 9: unknown", "the NVIDIA container toolkit could not run ldconfig in the image: process /sbin/ldconfig terminated with signal 9"),
+    ("nvidia-container-cli: mount error: file creation failed: /var/lib/x/merged/usr/lib/libcuda.so.1: file exists: unknown", f'the image "{TAO}" itself holds a library of the driver: "libcuda.so.1"'),
+    ("nvidia-container-cli: mount error: failed to add device rules: bpf_prog_query(BPF_CGROUP_DEVICE) failed: operation not permitted: unknown", "the NVIDIA container toolkit may not give devices to a container (cgroups)"),
+    ("nvidia-container-cli: requirement error: unsatisfied condition: cuda>=12.8, please update your driver", "the NVIDIA driver of the engine's machine is too old for this image, which wants cuda>=12.8"),
+    ("nvidia-container-cli: requirement error: unsatisfied condition: brand=tesla: unknown", "this image is not made for the GPU or driver of the engine's machine: unsatisfied condition: brand=tesla"),
+    ("nvidia-container-cli: initialization error: load library failed: libnvidia-ml.so.1: cannot open shared object file: unknown", 'the engine\'s machine shows no NVIDIA driver: "libnvidia-ml.so.1" is missing'),
+    ("nvidia-container-cli: initialization error: driver rpc error: timed out: unknown", "the NVIDIA driver answers too slowly to start a container"),
+    ("nvidia-container-cli: mount error: stat failed: /dev/nvidia-modeset: no such file or directory: unknown", 'a file of the NVIDIA driver is missing on the engine\'s machine: "/dev/nvidia-modeset"'),
+    ("nvidia-container-cli: permission error: capability change failed: operation not permitted: unknown", "the NVIDIA container toolkit lacks a permission: permission error: capability change failed: operation not permitted: unknown"),
+    ("nvidia-container-cli: detection error: path error: something new: unknown", "the NVIDIA container toolkit failed: detection error: path error: something new"),
+    ("Mounts denied: approving /Users/u/Desktop/x: file does not exist", 'Docker Desktop may not see the folder "/Users/u/Desktop/x"'),
+    ("Mounts denied: The path /data/x is not shared from the host and is not known to Docker.", 'Docker Desktop may not see the folder "/data/x"'),
+    ("user declined directory sharing", "Docker Desktop may not see a folder that is to be mounted"),
+    ("error while creating mount source path '/host_mnt/c/data': mkdir /host_mnt/c: permission denied", 'Docker Desktop cannot reach the folder "/c/data"'),
+    ("error while creating mount source path '/nas/x': mkdir /nas/x: file exists", 'the engine cannot look into the folder "/nas/x" that is to be mounted: what was mounted there is gone'),
+    ("error while creating mount source path '/data/x': mkdir /data: read-only file system", 'the folder "/data/x" that is to be mounted does not exist, and the engine may not create it: read-only file system'),
+    (RUNC + 'error mounting "/h/a.yaml" to rootfs at "/w/a.yaml": mount /h/a.yaml:/w/a.yaml, flags: 0x5000: not a directory: unknown', 'a folder and a file are to be mounted onto each other: "/h/a.yaml" at "/w/a.yaml"'),
+    (RUNC + 'error mounting "/nas/x" to rootfs at "/w": stat /nas/x: permission denied: unknown', 'the engine cannot mount "/nas/x": permission denied'),
+    ("invalid volume specification: 'C:\\data:/w:rw:x'", 'this is no folder that the engine can mount: "C:\\data:/w:rw:x"'),
+    (RUNC + "apparmor failed to apply profile: write /proc/self/attr/exec: no such file or directory: unknown", "the engine could not set its AppArmor profile"),
+    (RUNC + "error setting up exec command: write /proc/self/attr/keycreate: permission denied: unknown", "SELinux does not let the container start"),
+    (RUNC + "unable to init seccomp: error loading seccomp filter: errno 524: unknown", "the engine could not set its filter of system calls (seccomp)"),
+    ("authorization denied by plugin gate: no privileged containers", 'the plugin "gate" of the docker engine forbids this: no privileged containers'),
+    (RUNC + 'exec: "/entry.sh": exec format error: unknown', f'the image "{TAO}" is made for another kind of CPU than the engine\'s machine has'),
+    ("driver failed programming external connectivity: iptables failed: iptables --wait -t nat: No chain by that name", "the docker engine's firewall rules are gone"),
+    ("cgroups: cgroup mountpoint does not exist: unknown", "the engine's machine has no cgroups that this docker can use"),
+    ("fork/exec /usr/bin/runc: resource temporarily unavailable", "the engine's machine has no memory or no processes left to start a container"),
+    ('Get "https://nvcr.io/v2/": x509: certificate has expired or is not yet valid: current time is x', f'the registry of "{TAO}" cannot be reached: x509: certificate has expired or is not yet valid: current time is x'),
+    ('Get "https://nvcr.io/v2/": tls: failed to verify certificate: x509: certificate signed by unknown authority', f'the registry of "{TAO}" cannot be reached: x509: certificate signed by unknown authority'),
+    ('Get "https://nvcr.io/v2/": proxyconnect tcp: dial tcp 127.0.0.1:3128: connect: connection refused', "the proxy of the docker engine does not answer: dial tcp 127.0.0.1:3128: connect: connection refused"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "message"), ROWS)
+def test_texts_of_toolkit_mounts_and_security(text: str, message: str) -> None:
+    error = translate(text, Asked("unix:///var/run/docker.sock", TAO))
+    assert error.message == message
+    assert error.hint
+    assert "{" not in error.hint.replace('{"features": {"cdi": true}}', "")
+    assert "docker login" not in error.hint
+
+
+def test_every_row_has_a_text() -> None:
+    rows = (*GPU_ROWS, *START_ROWS, *REGISTRY_ROWS)
+    texts = [text for text, _ in ROWS]
+    first = {next((row for row in rows if re.search(row.pattern, text, re.S | re.M)), None) for text in texts}
+    assert first == set(rows)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_login"),
+    [
+        ("denied: requested access to the resource is denied", True),
+        ("error from registry: denied: denied", True),
+        ("Mounts denied: approving /x: file does not exist", False),
+        ("open /x: permission denied: y", False),
+        ("authorization denied by plugin gate: x", False),
+    ],
+)
+def test_only_a_registry_refuses_a_login(text: str, is_login: bool) -> None:
+    assert ("login" in translate(text, Asked(None, "reg.example/x:1")).message) is is_login
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable
 
 from taorunner.contracts import ProgressContract
+from taorunner.progress.cause import Weight
 from taorunner.progress.causes import find_cause
 from taorunner.progress.console_family import Follower, Plain
 from taorunner.progress.console_pyt import Lightning, MmEngine, PointPillars
@@ -67,6 +68,7 @@ _IGNORED = (b"Exception ignored in", b"Error in atexit", b"Error in sys.exceptho
 _IN_THREAD = b"Exception in thread"
 _CHAINED = (b"direct cause of the following exception", b"During handling of the above exception")
 _DETAIL_LIMIT = 40
+_MARK_LIMIT = 4
 _DETAILS_END = re.compile(
     r"Execution status|HYDRA_FULL_ERROR|\[TAO Toolkit\]|TAO Toolkit - |Telemetry|^terminate called"
     r"|^ {2}what\(\): "
@@ -155,8 +157,9 @@ class ConsoleParser:
         """
         parser = ConsoleParser(self._progress, trains=self._trains, compares_all=True)
         lines = self._tail_lines(200, since)
-        while len(lines) >= 200 and lines and lines[0][:1].isspace():
-            del lines[0]  # of a traceback whose first lines are gone
+        if len(lines) >= 200:  # it may begin in a traceback, whose frames are no lines of their own
+            while lines and lines[0][:1].isspace():
+                del lines[0]
         return [*parser.feed("\n".join(lines).encode() + b"\n"), *parser.flush()]
 
     def _tail_lines(self, most: int, since: int = 0) -> list[str]:
@@ -202,9 +205,10 @@ class ConsoleParser:
         short = line[:_PATTERN_LIMIT].decode("utf-8", "replace")
         text = short[match.end() :] if (match := _PREFIX.match(short)) else short
         count = len(found)
-        in_details, is_ignored = bool(state.details_left), state.is_ignored
+        in_details, is_ignored, is_exception = bool(state.details_left), state.is_ignored, False
         if state.in_traceback:
             self._read_traceback(state, text, found)
+            is_exception = len(found) > count
             count = len(found)
         elif state.follower is not None:
             state.follow_left -= 1
@@ -226,13 +230,14 @@ class ConsoleParser:
         state.read_mark(line)
         is_open = len(found) == count or _GLUED in line
         if is_open and not (state.in_traceback and text[:1].isspace()) and not is_ignored:
-            self._compare(line, short, below, found)
+            self._compare(line, short, below, found, is_exception)
 
-    def _compare(self, line: bytes, short: str, below: str, found: list[Hint]) -> None:
+    def _compare(self, line: bytes, short: str, below: str, found: list[Hint], is_exception: bool) -> None:
+        """Of an exception, which is told by itself, only what counts wherever it is said."""
         if not self._compares_all and not any(needle in line for needle in _LIVE):
             return
         seen = find_cause(short + below, self._family.current_epoch, place_of(short))
-        if seen is not None:
+        if seen is not None and (not is_exception or seen.cause.weight < Weight.SPECIFIC):
             found.append(CauseHint(seen))
 
     def _read_traceback(self, state: _Stream, text: str, found: list[Hint]) -> None:
@@ -265,14 +270,15 @@ class _Stream:
         self.details_left = 0
         self.is_ignored = False
         self._in_thread = self._is_chained = False
+        self._mark_left = 0
         self._frame: list[str] = []
 
     @property
     def in_exception(self) -> bool:
-        return bool(self.in_traceback or self.details_left)
+        return bool(self.in_traceback or self.details_left or self._mark_left)
 
     def begin_traceback(self, *, is_chained: bool) -> None:
-        self.in_traceback, self.details_left = _TRACEBACK_LIMIT, 0
+        self.in_traceback, self.details_left, self._mark_left = _TRACEBACK_LIMIT, 0, 0
         self._is_chained = self._is_chained or is_chained
         self._frame = []
 
@@ -290,13 +296,16 @@ class _Stream:
         return hint
 
     def read_mark(self, line: bytes) -> None:
-        """What Python says before a traceback about it."""
+        """What Python says about a traceback, in the line before it."""
+        if self._mark_left == 1:
+            self.is_ignored = self._in_thread = self._is_chained = False
+        self._mark_left = max(0, self._mark_left - 1)
         if any(mark in line for mark in _IGNORED):
-            self.is_ignored = True
+            self.is_ignored, self._mark_left = True, _MARK_LIMIT
         elif _IN_THREAD in line:
-            self._in_thread = True
+            self._in_thread, self._mark_left = True, _MARK_LIMIT
         elif any(mark in line for mark in _CHAINED):
-            self._is_chained = True
+            self._is_chained, self._mark_left = True, _MARK_LIMIT
 
     def complete(self, piece: bytes) -> bytes:
         """The bytes up to the last end of a line, none longer than the limit; the rest is kept."""

@@ -31,7 +31,7 @@ _LOG_PREFIX = re.compile(
 )
 _LOG_SUFFIX = re.compile(r" \(\w{1,80}\.py:\d{1,6}\)$", re.ASCII)
 _BANNER = re.compile(
-    r"^={3,}\s*$|^== .{1,60} ==\s*$|^NVIDIA Release |^TAO (?:Toolkit )?Version|^Container image Copyright"
+    r"^={3,}\s*$|^={2,} .{1,60} ={2,}\s*$|^NVIDIA Release |^TAO (?:Toolkit )?Version|^Container image Copyright"
     r"|^Copyright \(c\)|^Various files include modifications"
     r"|^This container image and its contents are governed"
     r"|^By (?:pulling and )?using the container|^https://(?:developer|docs)\.nvidia\.com/\S*$"
