@@ -53,6 +53,20 @@ def test_a_run_without_reason_log_or_folder_is_still_told(scene):
     assert "? e lost: no reason is known" in lines
 
 
+def test_the_banner_of_the_image_is_none_of_the_last_lines(scene):
+    run = scene.finished("e", RunState.FAILED)
+    banner = [
+        "=====================",
+        "== TAO Toolkit ==",
+        "NVIDIA Release 7.0.1",
+        "Container image Copyright (c) x",
+    ]
+    lines = outcome_lines([run], {run.id: [*banner, "what went wrong"]}, {}, 80, UNICODE, now=scene.at)
+    told = [line.plain.strip() for line in lines]
+    assert any("what went wrong" in line for line in told)
+    assert not any("Toolkit" in line or "Copyright" in line or "====" in line for line in told)
+
+
 def test_nothing_at_all_can_be_told(scene):
     assert outcome_lines([], {}, {}, 80, UNICODE, now=scene.at)
 
