@@ -74,6 +74,17 @@ SEEN = [
         "check the network of the engine's machine; an image that is already there needs no registry",
     ),
     (
+        'Get "https://nvcr.io/v2/": context deadline exceeded (Client.Timeout exceeded while awaiting headers)',
+        EngineRefusedError,
+        f'the registry of "{TAO}" cannot be reached: context deadline exceeded (Client.Timeout exceeded while awaiting headers)',
+        "check the network of the engine's machine; an image that is already there needs no registry",
+    ),
+    (
+        "error during connect: this error may indicate that the docker daemon is not running: open //./pipe/docker_engine",
+        MachineError, 'no docker engine answers at "unix:///var/run/docker.sock"',
+        "start it (sudo systemctl start docker), or name another one with DOCKER_HOST or docker context use",
+    ),
+    (
         "unexpected EOF",
         EngineRefusedError, f'the connection to the registry of "{TAO}" broke off: unexpected EOF',
         "try again: the engine keeps the layers that are complete",
@@ -192,6 +203,7 @@ ROWS = [
     ("driver failed programming external connectivity: iptables failed: iptables --wait -t nat: No chain by that name", "the docker engine's firewall rules are gone"),
     ("cgroups: cgroup mountpoint does not exist: unknown", "the engine's machine has no cgroups that this docker can use"),
     ("fork/exec /usr/bin/runc: resource temporarily unavailable", "the engine's machine has no memory or no processes left to start a container"),
+    ("failed to authorize: unexpected status from GET request to https://nvcr.io/proxy_auth: 403 Forbidden", f'the registry of "{TAO}" does not let this account have it'),
     ('Get "https://nvcr.io/v2/": x509: certificate has expired or is not yet valid: current time is x', f'the registry of "{TAO}" cannot be reached: x509: certificate has expired or is not yet valid: current time is x'),
     ('Get "https://nvcr.io/v2/": tls: failed to verify certificate: x509: certificate signed by unknown authority', f'the registry of "{TAO}" cannot be reached: x509: certificate signed by unknown authority'),
     ('Get "https://nvcr.io/v2/": proxyconnect tcp: dial tcp 127.0.0.1:3128: connect: connection refused', "the proxy of the docker engine does not answer: dial tcp 127.0.0.1:3128: connect: connection refused"),

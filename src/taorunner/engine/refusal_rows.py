@@ -219,6 +219,11 @@ START_ROWS: tuple[RefusalRow, ...] = (
 
 REGISTRY_ROWS: tuple[RefusalRow, ...] = (
     RefusalRow(
+        r"403 Forbidden|402 Payment Required|Payment Required",
+        'the registry of "{image}" does not let this account have it',
+        "accept the terms on the image's page (NGC), or use a key of an organisation that may pull it",
+    ),
+    RefusalRow(
         r"x509: (?P<what>certificate has expired or is not yet valid[^\n\"]*)",
         'the registry of "{image}" cannot be reached: x509: {what}',
         "compare the clock of the engine's machine (date); else a proxy shows an old certificate",

@@ -353,9 +353,10 @@ _TABLE: tuple[tuple[str, _Make], ...] = (
     (r"manifest for (\S+) not found|[Nn]o such image: |manifest unknown", _image_not_found),
     (r"no matching manifest for \S+", _platform),
     (r"(lookup \S+(?: on \S+)?: [^\n\"]+|dial tcp [^\n\"]+|TLS handshake timeout|x509: [^\n\"]+|"
-     r"http: server gave HTTP response to HTTPS client|net/http: request canceled[^\n\"]*)", _registry),
+     r"http: server gave HTTP response to HTTPS client|net/http: request canceled[^\n\"]*|"
+     r"(?<=\": )context deadline exceeded[^\n\"]*)", _registry),
     (r"unexpected EOF|connection reset by peer|(?:read|write) tcp [^\n\"]+|received unexpected HTTP status: [^\n\"]+|"
-     r"filesystem layer verification failed[^\n]*", _broken_off),
+     r"filesystem layer verification failed[^\n]*|download failed after attempts=[^\n]+", _broken_off),
     # what a container asks for
     (r"wrong rlimit value: RLIMIT_(\w+)", _unknown_ulimit),
     (r"Duplicate mount point: (\S+)", _two_mounts),
@@ -377,7 +378,8 @@ _TABLE: tuple[tuple[str, _Make], ...] = (
     (r"Path to a certificate|TLS configuration|[Cc]ertificate[^\n]*(?:verify|invalid)|SSLError[^\n]*", _tls),
     (r"PermissionError\(13|permission denied while trying to connect|\[Errno 13\]", _no_permission),
     (r"timed out|Timeout", _slow_engine),
-    (r"Connection aborted|Connection refused|No such file or directory|Name or service not known|"
+    (r"Cannot connect to the Docker daemon|//\./pipe/|could not be found in this WSL|error during connect|"
+     r"Connection aborted|Connection refused|No such file or directory|Name or service not known|"
      r"Temporary failure in name resolution|Max retries exceeded|Connection reset|Broken pipe|"
      r"Error while fetching server API version", _no_engine),
 )  # fmt: skip

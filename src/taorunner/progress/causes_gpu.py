@@ -83,14 +83,14 @@ GPU: tuple[Cause, ...] = (
         "no-gpu",
         "CUDA-capable|CUDA GPUs|NVIDIA driver|CUDA_ERROR_NO_DEVICE|nvidia-smi|NVIDIA-SMI|libcuda.so"
         "|libnvidia-ml"
-        "|device driver|CUDA devices|No GPU|no GPU|LibraryNotFound|NVML Shared Library|error: 100|CUDA gpu",
+        "|device driver|CUDA devices|No GPU|no GPU|LibraryNotFound|NVML Shared Library|error: 100|CUDA gpu|gpu backend",
         r"[Nn]o CUDA-capable device|[Nn]o CUDA GPUs are available|Found no NVIDIA driver|CUDA_ERROR_NO_DEVICE"
         r"|NVIDIA-SMI has failed|nvidia-smi['\"]?(?:: (?:command )?not found|: No such file)|No such"
         r" file or directory: ['\"]nvidia-smi|NVMLError_LibraryNotFound|NVML Shared Library Not Found"
         r"|lib(?:cuda|nvidia-ml)\.so[.\d]{0,8}: cannot open|could not select device driver|[Nn]o CUDA devices"
         r"|\b[Nn]o GPUs? (?:is |are |was |were )?(?:available|found|detected)"
         r"|CUDA initialization failure with error: 100\b"
-        r"|might not have a CUDA gpu|[Cc]annot find (?:any )?NVIDIA GPU",
+        r"|might not have a CUDA gpu|No supported gpu backend|[Cc]annot find (?:any )?NVIDIA GPU",
         "no GPU is visible inside the container",
         _OUTSIDE,
     ),
@@ -131,7 +131,7 @@ GPU: tuple[Cause, ...] = (
     row(
         "gpu-busy",
         "busy or unavailable|DEVICE_UNAVAILABLE|DevicesUnavailable",
-        r"devices? (?:is|are|\(s\) is/are)? ?(?:all )?busy or unavailable|CUDA_ERROR_DEVICE_UNAVAILABLE"
+        r"busy or unavailable|CUDA_ERROR_DEVICE_UNAVAILABLE"
         r"|cudaErrorDevicesUnavailable",
         "the GPU is busy: another process has it, or it is in exclusive mode",
         "`nvidia-smi` shows who uses it; wait, or choose another one with gpu_indices",
@@ -140,13 +140,20 @@ GPU: tuple[Cause, ...] = (
         "gpu-too-new",
         "no kernel image|not compatible with the current|ARCH_MISMATCH|NO_BINARY_FOR_GPU"
         "|kernel image is invalid"
-        "|not supported by this TensorRT|unsupported gpu architecture|Unsupported SM|sm_",
+        "|unsupported gpu architecture|Unsupported SM|sm_",
         r"no kernel image is available|not compatible with the current (?:PyTorch|TensorFlow) installation"
         r"|_STATUS_ARCH_MISMATCH|CUDA_ERROR_NO_BINARY_FOR_GPU|device kernel image is invalid"
-        r"|Target GPU SM \d{1,4} is not supported|[Uu]nsupported gpu architecture|Unsupported SM\b"
+        r"|[Uu]nsupported gpu architecture|Unsupported SM\b"
         r"|Value 'sm_\d{1,4}' is not defined for option",
         "the image's CUDA does not support this GPU",
         'use a newer "release", or a GPU that the image knows',
+    ),
+    row(
+        "gpu-not-supported",
+        "not supported by this TensorRT|no longer supports this GPU",
+        r"Target GPU SM \d{1,4} is not supported|no longer supports this GPU",
+        "this image does not support this GPU",
+        'use a "release" that does: an older one for an old GPU',
     ),
     row(
         "cuda-too-old-for-gpu",

@@ -122,6 +122,13 @@ SPEC: tuple[Cause, ...] = (
         "use a smaller batch size{batch_key}; check the data paths of the spec",
     ),
     row(
+        "batch-of-one",
+        "more than 1 value per channel",
+        r"Expected more than 1 value per channel",
+        "a batch of one sample cannot be trained with batch normalisation",
+        "use a batch size{batch_key} of 2 or more, also for the last batch of an epoch",
+    ),
+    row(
         "nothing-to-divide",
         "division by zero|modulo by zero",
         r"ZeroDivisionError: (?P<what>(?:integer |float )?(?:division|modulo|division or modulo) by zero)",
