@@ -6,6 +6,7 @@ result. Counts are taken from the files, not from what was meant to be written.
 
 from __future__ import annotations
 
+import colorsys
 import json
 import os
 from collections import Counter
@@ -32,6 +33,13 @@ from taorunner.datasets.tool_writers import (
 
 Named = Sequence[tuple[str, ImageEntry]]
 """Pictures with the file name that they get."""
+
+LABEL_MAP = "label_map.txt"
+"""Beside COCO annotations: the names of the classes, line 1 is id 1."""
+LABEL_MAP_FROM_0 = "label_map_from_0.txt"
+"""The same for networks that take line 1 for id 0, which no class has here: a stand-in, then the classes."""
+LABEL_MAP_JSON = "label_map.json"
+"""The same as a list of objects, with what Mask2Former wants to know of each class. Source: tao/layouts.md."""
 
 
 def target_of(format_name: str) -> str:
@@ -105,7 +113,33 @@ def _count_kitti(folder: Path) -> Counter[str]:
 def _write_coco(folder: Path, images: Named, names: Mapping[str, str]) -> None:
     """Ids from 1 without a gap. Source: tao/datasets.md A2: 0 is the background of TAO's detectors."""
     classes = list(dict.fromkeys(names.values()))
-    ids = {name: number for number, name in enumerate(classes, start=1)}
+    _write_coco_document(folder, images, names, first_id=1)
+    (folder / LABEL_MAP).write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
+    listed = "".join(f"{name}\n" for name in (_stand_in(classes), *classes))
+    (folder / LABEL_MAP_FROM_0).write_text(listed, encoding="utf-8")
+    things = [
+        {"id": number, "name": name, "isthing": 1, "color": _color(number)}
+        for number, name in enumerate(classes, start=1)
+    ]
+    (folder / LABEL_MAP_JSON).write_text(json.dumps(things, ensure_ascii=False), encoding="utf-8")
+
+
+def _stand_in(classes: Sequence[str]) -> str:
+    """A name for id 0 that no class has: a class map with one name twice would lose one of them."""
+    name = "background"
+    while name in classes:
+        name += "_"
+    return name
+
+
+def _color(number: int) -> list[int]:
+    """Red, green and blue from 0 to 255, far apart for numbers that follow each other."""
+    red, green, blue = colorsys.hsv_to_rgb(number * 0.618034 % 1, 0.65, 0.95)
+    return [round(255 * value) for value in (red, green, blue)]
+
+
+def _write_coco_document(folder: Path, images: Named, names: Mapping[str, str], *, first_id: int) -> None:
+    ids = {name: number for number, name in enumerate(dict.fromkeys(names.values()), start=first_id)}
     listed: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for image_id, (name, image) in enumerate(images, start=1):
@@ -117,7 +151,6 @@ def _write_coco(folder: Path, images: Named, names: Mapping[str, str]) -> None:
     categories = [{"id": number, "name": name} for name, number in ids.items()]
     value = {"images": listed, "annotations": annotations, "categories": categories}
     (folder / "annotations.json").write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
-    (folder / "label_map.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
 
 
 def _annotation(box: Box) -> dict[str, Any]:
@@ -149,6 +182,11 @@ def _count_coco(folder: Path) -> Counter[str]:
 
 
 def _write_odvg(folder: Path, images: Named, names: Mapping[str, str]) -> None:
+    """Lines to train on, and the same as COCO with ids from 0 to validate on, in every subset.
+
+    Source: tao/layouts.md: the networks that train on ODVG validate on COCO, whose ids are those of the label map.
+    """
+    _write_coco_document(folder, images, names, first_id=0)
     classes = list(dict.fromkeys(names.values()))
     text = odvg.document(images, {name: (classes.index(written), written) for name, written in names.items()})
     (folder / "annotations.jsonl").write_text(text, encoding="utf-8")
