@@ -18,7 +18,13 @@ from typing import Any
 from taorunner.datasets import outlines
 from taorunner.datasets.annotations import Box, ImageEntry
 from taorunner.datasets.formats import kitti, odvg
-from taorunner.datasets.naming import encodable, kitti_class_names, plain_class_name
+from taorunner.datasets.naming import (
+    LABEL_MAP,
+    LABEL_MAP_FROM_0,
+    encodable,
+    kitti_class_names,
+    plain_class_name,
+)
 from taorunner.datasets.tool_writers import (
     count_voc,
     count_vott,
@@ -34,12 +40,11 @@ from taorunner.datasets.tool_writers import (
 Named = Sequence[tuple[str, ImageEntry]]
 """Pictures with the file name that they get."""
 
-LABEL_MAP = "label_map.txt"
-"""Beside COCO annotations: the names of the classes, line 1 is id 1."""
-LABEL_MAP_FROM_0 = "label_map_from_0.txt"
-"""The same for networks that take line 1 for id 0, which no class has here: a stand-in, then the classes."""
 LABEL_MAP_JSON = "label_map.json"
-"""The same as a list of objects, with what Mask2Former wants to know of each class. Source: tao/layouts.md."""
+"""The classes as a list of objects, with what Mask2Former wants to know of each. Source: tao/layouts.md."""
+
+SOURCES, CLASS_MAPPING = "sources.txt", "class_mapping.json"
+"""In each subset in KITTI form: the names of all subsets, and each class to itself."""
 
 
 def target_of(format_name: str) -> str:
@@ -98,6 +103,19 @@ def _write_kitti(folder: Path, images: Named, names: Mapping[str, str]) -> None:
                 data = data[os.write(descriptor, data) :]
         finally:
             os.close(descriptor)
+
+
+def _describe_kitti(root: Path, subsets: Sequence[str], names: Mapping[str, str]) -> None:
+    """What "convert" of DINO and Deformable DETR reads: the folders with pictures and labels, class to class.
+
+    Source: NVIDIA/tao_pytorch_backend cv/deformable_detr/scripts/convert.py, utils/converter.py.
+    """
+    if "" in subsets:
+        return  # the converter takes folders below the dataset only
+    mapping = json.dumps({name: name for name in names.values()}, ensure_ascii=False)
+    for subset in subsets:
+        (root / subset / SOURCES).write_text("".join(f"{one}\n" for one in subsets), encoding="utf-8")
+        (root / subset / CLASS_MAPPING).write_text(mapping, encoding="utf-8")
 
 
 def _count_kitti(folder: Path) -> Counter[str]:
@@ -209,7 +227,7 @@ class _Format:
 
 
 _FORMATS: Mapping[str, _Format] = {
-    "kitti": _Format(_write_kitti, _count_kitti), "coco": _Format(_write_coco, _count_coco),
+    "kitti": _Format(_write_kitti, _count_kitti, _describe_kitti), "coco": _Format(_write_coco, _count_coco),
     "odvg": _Format(_write_odvg, _count_odvg), "yolo": _Format(write_yolo, count_yolo, describe_yolo),
     "voc": _Format(write_voc, count_voc, describe_voc), "vott": _Format(write_vott, count_vott),
 }  # fmt: skip
