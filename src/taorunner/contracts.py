@@ -81,12 +81,16 @@ class SpecContract:
     ``stems`` are the file names (without suffix) that serve, best first: evaluate of TF1 reads train's spec.
     ``keys`` maps a role to its dotted key: epochs, batch_size, checkpoint_interval, num_gpus, gpu_ids,
     results_dir, pretrained, resume, encryption_key, … Only roles the format really has are present.
+    ``classmap`` is the dotted key of the class map, a text file with one class name a line, and ``classmap_first_id``
+    the category id whose name is in line 1; None where there is no such file, or it is not known.
     """
 
     format: str  # "prototxt" or "yaml"
     stems: tuple[str, ...]
     required: bool = True
     keys: Mapping[str, str] = field(default_factory=dict)
+    classmap: str | None = None
+    classmap_first_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

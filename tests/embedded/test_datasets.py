@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
@@ -13,11 +14,15 @@ import pytest
 from PIL import Image
 
 from taorunner.embedded.augmentation import augment
+from taorunner.embedded.console import Console
+from taorunner.embedded.dataset import load_kitti
 from taorunner.embedded.example_proto import decode_example
 from taorunner.embedded.kitti import KittiObject, label_line, parse_label_line, read_kitti
 from taorunner.embedded.loss import Objects
-from taorunner.embedded.network import normalise
+from taorunner.embedded.network import Architecture, normalise
+from taorunner.embedded.run import Run, StopRequest
 from taorunner.embedded.sample_dataset import draw_sample
+from taorunner.embedded.status_log import StatusLog
 from taorunner.embedded.tfrecord import read_records
 
 from .conftest import Start, command
@@ -253,3 +258,18 @@ def test_boxes_follow_the_changed_picture() -> None:
 def test_pictures_are_normalised_to_about_one() -> None:
     values = normalise(np.array([0, 127, 255], np.uint8))
     np.testing.assert_allclose(values, [-1.9921875, -0.0078125, 1.9921875])
+
+
+@pytest.mark.parametrize(("images", "labels"), [("image_2", "label_2"), ("images", "labels")])
+def test_pictures_held_out_may_have_either_pair_of_folder_names(
+    images: str, labels: str, tmp_path: Path
+) -> None:
+    """``dataset split`` writes images and labels, KITTI itself image_2 and label_2."""
+    for folder in (images, labels):
+        (tmp_path / folder).mkdir()
+    Image.new("RGB", (96, 96)).save(tmp_path / images / "a.png")
+    (tmp_path / labels / "a.txt").write_text("circle 0 0 0 10 10 50 50 0 0 0 0 0 0 0\n")
+    architecture = Architecture("small", 96, 96, ("circle",))
+    run = Run("evaluate", tmp_path, Console(io.StringIO()), StatusLog(tmp_path / "log"), StopRequest())
+    dataset = load_kitti(tmp_path, ".png", architecture, run)
+    assert [len(objects.classes) for objects in dataset.objects] == [1]

@@ -26,25 +26,24 @@ DATASET = "set/train"
 
 
 def kitti(root: Path, pictures: int = 200, suffix: str = ".png", classes: Sequence[str] = CLASSES) -> None:
-    """``pictures`` with one box each in ``image_2`` and ``label_2``."""
-    for name in ("image_2", "label_2"):
+    """``pictures`` with one box each in ``images`` and ``labels``."""
+    for name in ("images", "labels"):
         (root / name).mkdir(parents=True)
     for number in range(pictures):
-        (root / "image_2" / f"{number:04}{suffix}").touch()
+        (root / "images" / f"{number:04}{suffix}").touch()
         box = f"{classes[number % len(classes)]} 0.0 0 0.0 1 1 20 20 0 0 0 0 0 0 0\n"
-        (root / "label_2" / f"{number:04}.txt").write_text(box)
+        (root / "labels" / f"{number:04}.txt").write_text(box)
 
 
 def coco(root: Path, pictures: int = 1000, ids: Sequence[int] = (1, 2, 3)) -> None:
     """A COCO dataset with as many categories as ``ids``."""
     for part in ("train", "val"):
-        (root / part).mkdir(parents=True)
+        (root / part / "images").mkdir(parents=True)
         for number in range(pictures):
-            (root / part / f"{number}.jpg").touch()
-        (root / "annotations").mkdir(exist_ok=True)
+            (root / part / "images" / f"{number}.jpg").touch()
         categories = [{"id": number, "name": f"c{number}"} for number in ids]
         content = {"images": [], "annotations": [], "categories": categories}
-        (root / "annotations" / f"{part}.json").write_text(json.dumps(content))
+        (root / part / "annotations.json").write_text(json.dumps(content))
 
 
 def folders(root: Path, classes: Sequence[str] = CLASSES) -> None:
@@ -128,6 +127,67 @@ def test_a_scaffold_with_a_sound_dataset_gives_nothing(head: str, bench: Make) -
     assert bench(head).told() == []
 
 
+# the names of classes at inference
+
+
+RENUMBER = "number the categories from 1: taorunner dataset convert --to coco does"
+
+
+def with_class_map(root: Path, names: Sequence[str], ids: Sequence[int] = (1, 2, 3)) -> None:
+    coco(root, ids=ids)
+    (root / "train" / "names.txt").write_text("".join(f"{name}\n" for name in names))
+
+
+@pytest.mark.parametrize(
+    ("head", "ids", "names", "told"),
+    [
+        ("rtdetr", (1, 2), ("-", "c1", "c2"), None),
+        ("rtdetr", (0, 1), ("c0", "c1"), None),
+        ("rtdetr", (1, 2), ("c1", "c2"), (0, "c1", 1, 1, "put a line in front of the names")),
+        ("dino", (1, 2), ("c1", "c2"), None),
+        ("dino", (0, 1), ("c0", "c1"), (1, "c0", 0, 1, RENUMBER)),  # no line stands for id 0
+        ("deformable_detr", (1, 2), ("-", "c1", "c2"), (1, "c1", 1, 2, "take a line away in front")),
+        ("dino", (1, 3), ("c1", "c2", "c3"), None),
+        ("dino", (1, 2), ("a", "b"), None),  # names of something else: not for this rule to say
+    ],
+)
+def test_a_class_map_that_begins_at_another_id(
+    head: str, ids: tuple[int, ...], names: tuple[str, ...], told: tuple[object, ...] | None, bench: Make
+) -> None:
+    """C2 of the real runs: every name is that of the next class, and nothing says so."""
+    made = bench(head, lambda root: with_class_map(root, names, ids))
+    old = "train/label_map_from_0.txt" if head == "rtdetr" else "train/label_map.txt"
+    made.edit("train", (old, "train/names.txt"))
+    wanted = []
+    if told is not None:
+        first, name, number, line, hint = told
+        wanted = [
+            (
+                "warning class-map-shifted",
+                "train.yaml: classmap: |$dataset_raw/train/names.txt",
+                f'line 1 of names.txt is read as category id {first}, and "{name}", which has the id {number}, '
+                f"is in line {line}: inference gives wrong names; {hint}",
+            )
+        ]
+    assert made.told() == wanted
+
+
+def test_the_label_map_from_1_is_told_of_the_one_beside_it(bench: Make) -> None:
+    made = bench("rtdetr", lambda root: with_class_map(root, ("c1", "c2", "c3")))
+    folder = made.project / "data" / DATASET / "train"
+    (folder / "names.txt").rename(folder / "label_map.txt")
+    made.edit("train", ("train/label_map_from_0.txt", "train/label_map.txt"))
+    ((_, _, said),) = made.told()
+    assert said.endswith("put a line in front of the names; label_map_from_0.txt, which dataset convert and split "
+                         "write beside it, has one")  # fmt: skip
+
+
+def test_a_class_map_of_binary_noise_says_nothing(bench: Make) -> None:
+    made = bench("rtdetr", coco)
+    (made.project / "data" / DATASET / "train" / "label_map_from_0.txt").write_bytes(b"\xff\xfe\x00c1")
+    assert made.told() == []
+
+
 # epochs and intervals
 
 
@@ -147,10 +207,13 @@ def test_pytorch_stops_at_an_interval_beyond_the_epochs(head: str, key: str, ben
     ]
 
 
-@pytest.mark.parametrize("key", ["checkpoint_interval", "validation_interval"])
-def test_efficientdet_tf2_stops_at_an_interval_beyond_the_epochs(key: str, bench: Make) -> None:
+@pytest.mark.parametrize(
+    ("key", "line"),
+    [("checkpoint_interval", "checkpoint_interval: 10"), ("validation_interval", "# validation_interval: 5")],
+)
+def test_efficientdet_tf2_stops_at_an_interval_beyond_the_epochs(key: str, line: str, bench: Make) -> None:
     made = bench("efficientdet_tf2")
-    made.edit("train", (f"{key}: 10", f"{key}: 61"))
+    made.edit("train", (line, f"{key}: 61"))
     assert made.told() == [
         (
             "error interval-beyond-epochs",
@@ -158,6 +221,26 @@ def test_efficientdet_tf2_stops_at_an_interval_beyond_the_epochs(key: str, bench
             f'"train.{key}" is 61, and there are 60 epochs: the training stops at its start; use 60 or less',
         )
     ]
+
+
+@pytest.mark.parametrize(("release", "is_told"), [("6.0.0", True), ("5.5.0", False)])
+def test_efficientdet_tf2_has_an_interval_that_is_left_out(release: str, is_told: bool, bench: Make) -> None:
+    """Version 5.0, which release 5.5.0 has, knows no such key."""
+    made = bench("efficientdet_tf2")
+    made.edit("experiments", ("head: efficientdet_tf2", f"release: {release}\n    head: efficientdet_tf2"))
+    made.edit(
+        "train",
+        ("num_epochs: 60", "num_epochs: 5"),
+        ("checkpoint_interval: 10", "checkpoint_interval: 5"),
+        ("warmup_epoch: 3", "warmup_epoch: 1"),
+    )
+    told = (
+        "error interval-beyond-epochs",
+        "train.yaml: num_epochs: |5",
+        '"train.validation_interval" is 10 when it is left out, and there are 5 epochs; '
+        "the training stops at its start: set it to 5 or less",
+    )
+    assert made.told() == ([told] if is_told else [])
 
 
 def test_an_interval_in_steps_is_not_held_against_epochs(bench: Make) -> None:
@@ -345,7 +428,7 @@ def test_a_category_id_beyond_num_classes(head: str, bench: Make) -> None:
         (
             "error too-few-classes",
             "train.yaml: num_classes: |4",
-            '"dataset.num_classes" is 4, and train.json has category id 90; set it to 91',
+            '"dataset.num_classes" is 4, and annotations.json has category id 90; set it to 91',
         )
     ]
 
@@ -364,7 +447,7 @@ def test_tf2_counts_the_background_as_a_class(bench: Make) -> None:
         (
             "error too-few-classes",
             "train.yaml: num_classes: |3",
-            '"dataset.num_classes" is 3, and val.json has 3 categories: the background counts as one more; set it to 4',
+            '"dataset.num_classes" is 3, and annotations.json has 3 categories: the background counts as one more; set it to 4',
         )
     ]
 
@@ -429,7 +512,7 @@ def test_capitals_in_labels_that_are_read_raw_are_fine(bench: Make) -> None:
     made.edit(
         "train",
         ('tfrecords_path: "$dataset_tfrecord/tfrecord-fold*"',
-         'image_directory_path: "$dataset_raw/image_2"\n    label_directory_path: "$dataset_raw/label_2"'),
+         'image_directory_path: "$dataset_raw/images"\n    label_directory_path: "$dataset_raw/labels"'),
         ('target_class_mapping { key: "car"', 'target_class_mapping { key: "Car"'),
     )  # fmt: skip
     assert made.told() == []
@@ -441,15 +524,15 @@ COUNTED = "categories: the background counts as one more; set it to 4"
 OTHERS = [
     (
         "mask_rcnn", coco, "train_batch_size: 1\ndata_config {\n  num_classes: 3\n"
-        '  val_json_file: "$dataset_raw/annotations/val.json"\n}\n',
+        '  val_json_file: "$dataset_raw/val/annotations.json"\n}\n',
         ("error too-few-classes", "train.txt: num_classes: |3",
-         f'"data_config.num_classes" is 3, and val.json has 3 {COUNTED}'),
+         f'"data_config.num_classes" is 3, and annotations.json has 3 {COUNTED}'),
     ),
     (
         "efficientdet_tf1", coco, "dataset_config {\n  num_classes: 3\n"
-        '  validation_json_file: "$dataset_raw/annotations/val.json"\n}\n',
+        '  validation_json_file: "$dataset_raw/val/annotations.json"\n}\n',
         ("error too-few-classes", "train.txt: num_classes: |3",
-         f'"dataset_config.num_classes" is 3, and val.json has 3 {COUNTED}'),
+         f'"dataset_config.num_classes" is 3, and annotations.json has 3 {COUNTED}'),
     ),
     (
         "mask_rcnn", coco, "train_batch_size: 8\nnum_examples_per_epoch: 4\n",
@@ -530,9 +613,9 @@ def test_networks_without_a_scaffold(
     ("head", "name", "old"),
     [
         ("ssd", "convert", 'root_directory_path: "$dataset_raw"'),
-        ("ssd", "convert", 'label_dir_name: "label_2"'),
-        ("dino", "train", "- image_dir: $dataset_raw/train"),
-        ("dino", "train", "json_file: $dataset_raw/annotations/train.json"),
+        ("ssd", "convert", 'label_dir_name: "labels"'),
+        ("dino", "train", "- image_dir: $dataset_raw/train/images"),
+        ("dino", "train", "json_file: $dataset_raw/train/annotations.json"),
         ("segformer", "train", "root_dir: $dataset_raw"),
     ],
 )
@@ -546,7 +629,7 @@ def test_paths_that_are_none_are_no_crash(head: str, name: str, old: str, value:
 
 def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(bench: Make) -> None:
     made = bench("dino")
-    annotations = made.project / "data" / DATASET / "annotations" / "train.json"
+    annotations = made.project / "data" / DATASET / "train" / "annotations.json"
     annotations.unlink()
     os.mkfifo(annotations)
     assert made.told() == []
@@ -571,7 +654,7 @@ def test_a_validation_fold_without_a_split_leaves_nothing_to_train_on(bench: Mak
 
 def test_pictures_with_another_extension_are_left_out(bench: Make) -> None:
     made = bench("ssd")
-    folder = made.project / "data" / DATASET / "image_2"
+    folder = made.project / "data" / DATASET / "images"
     (folder / "0.jpg").touch()
     assert made.told() == [
         (
@@ -586,7 +669,7 @@ def test_pictures_with_another_extension_are_left_out(bench: Make) -> None:
 @pytest.mark.parametrize("suffix", [".jpg", ".PNG"])
 def test_no_picture_with_the_extension_is_an_error(suffix: str, bench: Make) -> None:
     made = bench("ssd", lambda root: kitti(root, suffix=suffix))
-    folder = made.project / "data" / DATASET / "image_2"
+    folder = made.project / "data" / DATASET / "images"
     assert made.told() == [
         (
             "error image-extension",
@@ -753,8 +836,8 @@ def test_results_that_go_elsewhere(bench: Make) -> None:
 @pytest.mark.parametrize(
     ("old", "line", "severity"),
     [
-        ("image_dir: $dataset_raw/train", "- image_dir: ", "error"),
-        ("[$dataset_raw/test]", "image_dir: ", "warning"),
+        ("image_dir: $dataset_raw/train/images", "- image_dir: ", "error"),
+        ("[$dataset_raw/val/images]", "image_dir: ", "warning"),
     ],
 )
 def test_a_path_of_this_machine_below_a_mount_is_told_with_its_name_inside(
@@ -789,7 +872,7 @@ def test_a_path_of_this_machine_in_an_override(bench: Make) -> None:
 @pytest.mark.parametrize("path", ["/home/me/results", "/Users/me/results", "C:\\results"])
 def test_a_path_that_looks_like_one_of_a_machine(path: str, bench: Make) -> None:
     made = bench("dino")
-    made.edit("train", ("$dataset_raw/classmap.txt", f"'{path}'"))
+    made.edit("train", ("$dataset_raw/train/label_map.txt", f"'{path}'"))
     assert made.told() == [
         (
             "warning host-path",
@@ -815,7 +898,7 @@ def test_a_path_outside_all_mounts_that_exists_here(bench: Make, tmp_path: Path)
 
 def test_paths_are_free_where_no_container_is(bench: Make) -> None:
     made = bench("dino")
-    made.edit("train", ("$dataset_raw/classmap.txt", "/home/me/classmap.txt"))
+    made.edit("train", ("$dataset_raw/train/label_map.txt", "/home/me/classmap.txt"))
     made.edit("experiments", ("head: dino", "head: dino\n    backend: local"))
     assert made.told() == []
 
@@ -827,7 +910,7 @@ def test_a_mount_at_the_same_place_makes_host_paths_right(bench: Make) -> None:
         "Mounts": [{"source": root, "destination": root}, {"source": root, "destination": "/workspace"}]
     }
     (made.root / ".tao_mounts.json").write_text(json.dumps(mounts))
-    made.edit("train", ("$dataset_raw/classmap.txt", f"{root}/projects/p/data/set/classmap.txt"))
+    made.edit("train", ("$dataset_raw/train/label_map.txt", f"{root}/projects/p/data/set/classmap.txt"))
     assert made.told() == []
 
 
@@ -912,7 +995,7 @@ def test_a_launch_counts_its_own_gpus_and_overrides(bench: Make) -> None:
 
 def test_a_launch_without_containers_may_use_paths_of_this_machine(bench: Make) -> None:
     made = bench("dino")
-    made.edit("train", ("$dataset_raw/classmap.txt", "/home/me/classmap.txt"))
+    made.edit("train", ("$dataset_raw/train/label_map.txt", "/home/me/classmap.txt"))
     assert [code for code, _ in launch(made)] == ["warning host-path"]
     assert launch(made, backend="local") == []
 

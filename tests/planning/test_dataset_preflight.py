@@ -115,3 +115,31 @@ def test_the_specs_of_the_workspaces_own_network_ask_too(workspace_factory: Call
     (networks / "mine.yml").write_text("title: Mine\npurpose: detection\nlike: ssd\n")
     (finding,) = DatasetPreflight(Workspace(root)).warnings("example_01", folder, experiment)
     assert finding.message == 'the dataset "d" has 2 errors: class-not-mapped 1, class-without-boxes 1'
+
+
+def test_a_source_that_names_its_pictures_is_no_fault(workspace_factory: Callable[..., Path]) -> None:
+    """The same file name in two folders, and annotations apart from both: the spec tells which are meant."""
+    from PIL import Image
+
+    document = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 64, "height": 48}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9], "area": 81}],
+        "categories": [{"id": 1, "name": "car"}],
+    }
+    spec = (
+        "results_dir: $results_dir\ndataset:\n  num_classes: 2\n"
+        "  train_data_sources:\n    - {image_dir: $dataset_raw/north, json_file: $dataset_raw/boxes/of_north.json}\n"
+        "  val_data_sources: {image_dir: $dataset/south, json_file: $dataset/boxes/of_south.json}\n"
+    )
+    data = {f"d/boxes/of_{part}.json": json.dumps(document) for part in ("north", "south")}
+    root = workspace_factory(
+        {"experiments": {"e": {"head": "rtdetr", "dataset": "d"}}},
+        data={**data, "d/north/": "", "d/south/": ""},
+        specs={"e/train.yaml": spec},
+    )
+    for part, width in (("north", 64), ("south", 65)):
+        Image.new("RGB", (width, 48)).save(root / f"projects/example_01/data/d/{part}/a.png")
+    assert planned(root) == []
+    train = root / "projects/example_01/specs/e/train.yaml"
+    train.write_text(spec.replace("image_dir: $dataset_raw/north, ", ""))
+    assert [f.message for f in planned(root)] == ['the dataset "d" has an error: picture-ambiguous 1']

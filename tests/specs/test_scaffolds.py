@@ -108,7 +108,7 @@ def test_pictures_to_validate_on_are_not_those_of_the_training(head: str) -> Non
     train = prepare_spec(SCAFFOLDS / head / "train.txt", "prototxt", values)
     assert read_number(convert, "kitti_config.val_split") == 0
     assert read_value(train, "dataset_config.validation_data_sources.image_directory_path") == (
-        "/workspace/projects/example_01/data/train/../val/image_2"
+        "/workspace/projects/example_01/data/train/../val/images"
     )
 
 

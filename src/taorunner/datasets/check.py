@@ -97,7 +97,8 @@ def _is_annotated(root: Path) -> bool:
 
 def _check_read(root: Path, *, deep: bool, needs: Sequence[ClassNeeds], progress: Progress) -> CheckReport:
     """Any format that ``dataset convert`` reads. Raises UserFilesError when none fits."""
-    dataset = read_dataset(root, None, lambda what, done, total: progress(done, total))
+    told = _picture_folders(root, needs)
+    dataset = read_dataset(root, None, lambda what, done, total: progress(done, total), told)
     report = CheckReport(dataset.format, list(dataset.findings))
     found = report.findings
     prints: dict[str, list[tuple[str, Path]]] = {}
@@ -116,6 +117,17 @@ def _check_read(root: Path, *, deep: bool, needs: Sequence[ClassNeeds], progress
     if deep:
         found += deep_findings([(image.subset, image.path) for image in dataset.images], progress)
     return report
+
+
+def _picture_folders(root: Path, needs: Sequence[ClassNeeds]) -> dict[str, list[str]]:
+    """What specs say of annotation files and their pictures below ``root``, relative to it."""
+    found: dict[str, list[str]] = {}
+    for need in needs:
+        for file, folder in need.picture_folders.items():
+            if file.is_relative_to(root) and folder.is_relative_to(root):
+                below = folder.relative_to(root).as_posix()
+                found.setdefault(file.relative_to(root).as_posix(), []).append("" if below == "." else below)
+    return found
 
 
 def _picture(

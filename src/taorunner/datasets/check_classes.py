@@ -27,7 +27,8 @@ _RARE = 20  # times fewer boxes than the commonest class
 class ClassNeeds:
     """What one experiment's specs ask of its dataset. ``mapping`` is by class in the labels; empty: not said.
 
-    ``input_size`` is the network's ``(width, height)``.
+    ``input_size`` is the network's ``(width, height)``. ``picture_folders`` are the folders that an annotation file's
+    names count from, where the spec says so; all paths of this host.
     """
 
     spec: Path
@@ -36,6 +37,7 @@ class ClassNeeds:
     image_extension: str | None = None
     input_size: tuple[int, int] | None = None
     min_pixels: float = 4.0
+    picture_folders: Mapping[Path, Path] = field(default_factory=dict)
 
     def smallest_box(self, size: tuple[int, int]) -> float:
         """Pixels of a box in a picture of ``size`` that are ``min_pixels`` once it has the network's size."""

@@ -12,6 +12,11 @@ from pathlib import Path
 
 from taorunner.datasets.annotations import ImageEntry
 
+LABEL_MAP = "label_map.txt"
+"""Beside COCO annotations: the names of the classes, line 1 is id 1."""
+LABEL_MAP_FROM_0 = "label_map_from_0.txt"
+"""The same for networks that take line 1 for id 0, which no class has here: a stand-in, then the classes."""
+
 
 def kitti_class_names(classes: Iterable[str]) -> dict[str, str]:
     """Each class with the name that goes into a line of KITTI: lower case, "_" for what separates words.

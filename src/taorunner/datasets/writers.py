@@ -6,6 +6,7 @@ result. Counts are taken from the files, not from what was meant to be written.
 
 from __future__ import annotations
 
+import colorsys
 import json
 import os
 from collections import Counter
@@ -17,7 +18,13 @@ from typing import Any
 from taorunner.datasets import outlines
 from taorunner.datasets.annotations import Box, ImageEntry
 from taorunner.datasets.formats import kitti, odvg
-from taorunner.datasets.naming import encodable, kitti_class_names, plain_class_name
+from taorunner.datasets.naming import (
+    LABEL_MAP,
+    LABEL_MAP_FROM_0,
+    encodable,
+    kitti_class_names,
+    plain_class_name,
+)
 from taorunner.datasets.tool_writers import (
     count_voc,
     count_vott,
@@ -32,6 +39,12 @@ from taorunner.datasets.tool_writers import (
 
 Named = Sequence[tuple[str, ImageEntry]]
 """Pictures with the file name that they get."""
+
+LABEL_MAP_JSON = "label_map.json"
+"""The classes as a list of objects, with what Mask2Former wants to know of each. Source: tao/layouts.md."""
+
+SOURCES, CLASS_MAPPING = "sources.txt", "class_mapping.json"
+"""In each subset in KITTI form: the names of all subsets, and each class to itself."""
 
 
 def target_of(format_name: str) -> str:
@@ -92,6 +105,19 @@ def _write_kitti(folder: Path, images: Named, names: Mapping[str, str]) -> None:
             os.close(descriptor)
 
 
+def _describe_kitti(root: Path, subsets: Sequence[str], names: Mapping[str, str]) -> None:
+    """What "convert" of DINO and Deformable DETR reads: the folders with pictures and labels, class to class.
+
+    Source: NVIDIA/tao_pytorch_backend cv/deformable_detr/scripts/convert.py, utils/converter.py.
+    """
+    if "" in subsets:
+        return  # the converter takes folders below the dataset only
+    mapping = json.dumps({name: name for name in names.values()}, ensure_ascii=False)
+    for subset in subsets:
+        (root / subset / SOURCES).write_text("".join(f"{one}\n" for one in subsets), encoding="utf-8")
+        (root / subset / CLASS_MAPPING).write_text(mapping, encoding="utf-8")
+
+
 def _count_kitti(folder: Path) -> Counter[str]:
     counts: Counter[str] = Counter()
     with os.scandir(folder / "labels") as entries:
@@ -105,7 +131,33 @@ def _count_kitti(folder: Path) -> Counter[str]:
 def _write_coco(folder: Path, images: Named, names: Mapping[str, str]) -> None:
     """Ids from 1 without a gap. Source: tao/datasets.md A2: 0 is the background of TAO's detectors."""
     classes = list(dict.fromkeys(names.values()))
-    ids = {name: number for number, name in enumerate(classes, start=1)}
+    _write_coco_document(folder, images, names, first_id=1)
+    (folder / LABEL_MAP).write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
+    listed = "".join(f"{name}\n" for name in (_stand_in(classes), *classes))
+    (folder / LABEL_MAP_FROM_0).write_text(listed, encoding="utf-8")
+    things = [
+        {"id": number, "name": name, "isthing": 1, "color": _color(number)}
+        for number, name in enumerate(classes, start=1)
+    ]
+    (folder / LABEL_MAP_JSON).write_text(json.dumps(things, ensure_ascii=False), encoding="utf-8")
+
+
+def _stand_in(classes: Sequence[str]) -> str:
+    """A name for id 0 that no class has: a class map with one name twice would lose one of them."""
+    name = "background"
+    while name in classes:
+        name += "_"
+    return name
+
+
+def _color(number: int) -> list[int]:
+    """Red, green and blue from 0 to 255, far apart for numbers that follow each other."""
+    red, green, blue = colorsys.hsv_to_rgb(number * 0.618034 % 1, 0.65, 0.95)
+    return [round(255 * value) for value in (red, green, blue)]
+
+
+def _write_coco_document(folder: Path, images: Named, names: Mapping[str, str], *, first_id: int) -> None:
+    ids = {name: number for number, name in enumerate(dict.fromkeys(names.values()), start=first_id)}
     listed: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for image_id, (name, image) in enumerate(images, start=1):
@@ -117,7 +169,6 @@ def _write_coco(folder: Path, images: Named, names: Mapping[str, str]) -> None:
     categories = [{"id": number, "name": name} for name, number in ids.items()]
     value = {"images": listed, "annotations": annotations, "categories": categories}
     (folder / "annotations.json").write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
-    (folder / "label_map.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
 
 
 def _annotation(box: Box) -> dict[str, Any]:
@@ -149,6 +200,11 @@ def _count_coco(folder: Path) -> Counter[str]:
 
 
 def _write_odvg(folder: Path, images: Named, names: Mapping[str, str]) -> None:
+    """Lines to train on, and the same as COCO with ids from 0 to validate on, in every subset.
+
+    Source: tao/layouts.md: the networks that train on ODVG validate on COCO, whose ids are those of the label map.
+    """
+    _write_coco_document(folder, images, names, first_id=0)
     classes = list(dict.fromkeys(names.values()))
     text = odvg.document(images, {name: (classes.index(written), written) for name, written in names.items()})
     (folder / "annotations.jsonl").write_text(text, encoding="utf-8")
@@ -171,7 +227,7 @@ class _Format:
 
 
 _FORMATS: Mapping[str, _Format] = {
-    "kitti": _Format(_write_kitti, _count_kitti), "coco": _Format(_write_coco, _count_coco),
+    "kitti": _Format(_write_kitti, _count_kitti, _describe_kitti), "coco": _Format(_write_coco, _count_coco),
     "odvg": _Format(_write_odvg, _count_odvg), "yolo": _Format(write_yolo, count_yolo, describe_yolo),
     "voc": _Format(write_voc, count_voc, describe_voc), "vott": _Format(write_vott, count_vott),
 }  # fmt: skip

@@ -20,6 +20,8 @@ from .pictures import open_picture, to_input
 from .run import Run
 from .tfrecord import read_records
 
+_LABEL_PAIRS = (("image_2", "label_2"), ("images", "labels"))
+
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
@@ -51,8 +53,12 @@ def load_tfrecords(pattern: str, architecture: Architecture, run: Run) -> Datase
 
 
 def load_kitti(root: Path, image_extension: str, architecture: Architecture, run: Run) -> Dataset:
-    """The same pictures as if converted. Raises: RunFailedError."""
-    pictures = read_kitti(root, "image_2", "label_2", image_extension)
+    """The same pictures as if converted, from ``image_2`` and ``label_2`` or from ``images`` and ``labels``.
+
+    Raises: RunFailedError.
+    """
+    images, labels = next((pair for pair in _LABEL_PAIRS if (root / pair[0]).is_dir()), _LABEL_PAIRS[0])
+    pictures = read_kitti(root, images, labels, image_extension)
     payloads = ((f'"{picture.image}"', example_of(picture)) for picture in pictures)
     return _load(payloads, architecture, run, f'"{root}"')
 

@@ -37,8 +37,8 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True)
 class DatasetSpec:
-    """``test_tfrecords`` or ``test_kitti`` (a folder with image_2 and label_2) is what ``evaluate`` measures on;
-    without them it takes ``val_tfrecords``."""
+    """``test_tfrecords`` or ``test_kitti`` (a folder with image_2 and label_2, or images and labels) is what
+    ``evaluate`` measures on; without them it takes ``val_tfrecords``."""
 
     train_tfrecords: str | None = None
     val_tfrecords: str | None = None

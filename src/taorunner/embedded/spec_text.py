@@ -47,7 +47,7 @@ evaluate.yaml (evaluate):
       checkpoint: /workspace/projects/shapes/models/experiment_01/train/tinydet_model_latest.npz
       iou_threshold: 0.5
     dataset:
-      test_kitti: /workspace/projects/shapes/data/shapes/test   # image_2 and label_2, never seen in training
+      test_kitti: /workspace/projects/shapes/data/shapes/test   # image_2 and label_2, or images and labels
       # test_tfrecords: ...           # or records; without both: val_tfrecords
       class_names: [circle, square, triangle]
 

@@ -62,6 +62,9 @@ VALUES: Mapping[str, ValueMeaning] = {
     "tfrecords_prefix": ValueMeaning(
         "path and name start of the converted records", "set dataset of the experiment"
     ),
+    "record_tag": ValueMeaning(
+        "what the names of the records begin with", "it follows from annotations_file"
+    ),
     "export_file": ValueMeaning("the exported model", "set export_model to the checkpoint's name"),
     "export_type": ValueMeaning("fp32, fp16 or int8", "set export_type of the experiment"),
     "onnx_file": ValueMeaning("the exported model to build an engine from", "export first"),
@@ -117,7 +120,7 @@ def build_argv(contract: Contract, values: ArgumentValues) -> Argv:
     unknown = sorted(set(values.values) - set(VALUES))
     if unknown:
         raise ValueError(f"not names of argument values: {unknown}")
-    known = derived_values(contract, values.values)
+    known = derived_values(contract, {**values.values, **_annotations_by_hand(contract, values.extra)})
     findings: list[Finding] = []
     overrides = tuple(values.overrides)
     if overrides and contract.override_syntax is OverrideSyntax.NONE:
@@ -157,12 +160,37 @@ def derived_values(contract: Contract, values: Mapping[str, Value]) -> dict[str,
         path = known.get(source)
         if "model" not in known and isinstance(path, str):
             known["model"] = PurePosixPath(path).stem
+    annotations = known.get("annotations_file")
+    if isinstance(annotations, str):
+        known.setdefault("record_tag", _record_tag(PurePosixPath(annotations)))
     for name, form in contract.value_forms.items():
         text = fill(form, known)
         root = known.get("results_dir")
         if name not in known and text is not None and isinstance(root, str):
             known[name] = str(PurePosixPath(root) / text)
     return known
+
+
+def _record_tag(annotations: PurePosixPath) -> str:
+    """The name of the file, as TAO has it; of ``train/annotations.json``, which each subset has, that of its folder.
+
+    Source: tao/layouts.md: two files of one name would write the same records.
+    """
+    subset = annotations.parent.name
+    return subset if annotations.stem == "annotations" and subset not in ("", "..") else annotations.stem
+
+
+def _annotations_by_hand(contract: Contract, extra: tuple[str, ...]) -> dict[str, Value]:
+    """The annotations file that is passed after ``--``, which decides what the records are called."""
+    for argument in contract.arguments:
+        if argument_names(argument) != ["annotations_file"]:
+            continue
+        for index, token in enumerate(extra):
+            if _gives(token, argument):
+                _, equals, value = token.partition("=")
+                following = extra[index + 1] if index + 1 < len(extra) else ""
+                return {"annotations_file": value if equals else following}
+    return {}
 
 
 def artifact_globs(contract: Contract, values: Mapping[str, Value]) -> tuple[str, ...]:

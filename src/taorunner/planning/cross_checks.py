@@ -22,7 +22,7 @@ from taorunner.planning.host_paths import HostPaths
 from taorunner.planning.plan import HOST_BACKENDS
 from taorunner.planning.spec_files import find_spec
 from taorunner.planning.spec_reader import HostVariables, SpecReader, overlay_of
-from taorunner.planning.training_facts import Conversion, Fault, Training
+from taorunner.planning.training_facts import ClassMap, Conversion, Fault, Training
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project
 from taorunner.project.mounts import Mounts
@@ -82,12 +82,20 @@ class CrossChecks:
                     specs[_CONVERSION] = (other, place)
         read = {action: (one, load_spec(file)) for action, (one, file) in specs.items()}
         found = {a: FoundSpec(one, file) for a, (one, file) in read.items() if isinstance(file, SpecFile)}
-        yield from self.check(project, experiment, found, launch)
+        inference = None
+        if contract.action == "train" and "inference" in network.actions(contract.release):
+            with suppress(UserFilesError):  # nothing is known of it in this release
+                inference = network.contract("inference", contract.release)
+        yield from self.check(project, experiment, found, launch, inference)
 
     def check(
-        self, project: Project, experiment: Experiment, specs: Mapping[str, FoundSpec], launch: Launch | None = None
+        self, project: Project, experiment: Experiment, specs: Mapping[str, FoundSpec], launch: Launch | None = None,
+        inference: Contract | None = None,
     ) -> Iterator[Finding]:  # fmt: skip
-        """``specs`` are those that are to be told of, by action. One that cannot be read gives nothing."""
+        """``specs`` are those that are to be told of, by action. One that cannot be read gives nothing.
+
+        ``inference`` is the contract of the same network's inference, where there is one.
+        """
         gpus = (launch.gpus if launch is not None else experiment.gpus) or 1
         typed = launch.typed if launch is not None else {}
         variables = HostVariables(project.paths, experiment, gpus)
@@ -116,7 +124,9 @@ class CrossChecks:
             yield from placing.place(readers[_CONVERSION], converted_pictures(convert))
         if "train" in readers:
             contract = specs["train"].contract
-            training = Training(experiment.head, contract, readers["train"], convert, gpus, self._data)
+            training = Training(
+                experiment.head, contract, readers["train"], convert, gpus, self._data, _classmap(inference)
+            )
             faults = [
                 *self._sweep.faults(training, experiment.vars),
                 *[fault for rule in _NUMBER_RULES for fault in rule(training)],
@@ -135,6 +145,14 @@ class CrossChecks:
         if key not in self._conversions:
             self._conversions[key] = Conversion(spec, self._data)
         return self._conversions[key]
+
+
+def _classmap(inference: Contract | None) -> ClassMap | None:
+    """None where inference of the network names no class map in its spec."""
+    spec = inference.spec if inference is not None else None
+    if spec is None or spec.classmap is None or spec.classmap_first_id is None:
+        return None
+    return ClassMap(spec.classmap, spec.classmap_first_id)
 
 
 @dataclass(slots=True)

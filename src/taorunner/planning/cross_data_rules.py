@@ -5,9 +5,10 @@ TAO finds these inside the container, after minutes, or never.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from taorunner.contracts import Framework
+from taorunner.datasets.naming import LABEL_MAP, LABEL_MAP_FROM_0
 from taorunner.errors import Severity
 from taorunner.planning.training_facts import (
     CLASS_FOLDERS,
@@ -30,6 +31,9 @@ _COUNT_BACKGROUND = {
 }
 """Where num_classes is the number of categories and one more. Source: NVIDIA/tao_tensorflow1_backend
 cv/efficientdet/utils/spec_loader.py, cv/mask_rcnn/scripts/evaluate.py."""
+_COCO_FILES = (
+    "dataset.train_data_sources.json_file", "dataset.val_data_sources.json_file", "dataset.val_json_file",
+)  # fmt: skip
 _BATCH_KEYS = ("dataset.batch_size", "dataset.segment.batch_size")
 _LOGGED_STEPS = "training_config.visualizer.scalar_logging_frequency"
 _SHOWN = 5
@@ -86,6 +90,46 @@ def class_count(training: Training) -> Iterator[Fault]:
         yield from _class_folders(training)
 
 
+def class_map(training: Training) -> Iterator[Fault]:
+    """Source: tao/real_runs.md C2: a class map that begins at another id names every class wrongly, without a word."""
+    if training.classmap is None or training.spec.last("dataset.remap_mscoco_category") is True:
+        return
+    key, first = training.classmap.key, training.classmap.first_id
+    file = training.spec.path(key)
+    lines = training.data.lines(file) if file is not None else None
+    if file is None or lines is None:
+        return
+    for source in _COCO_FILES:
+        for coco_file in training.spec.paths(source) or ():
+            categories = training.data.categories(coco_file)
+            shift = _shift(categories, lines, first)
+            if not shift:
+                continue
+            number, name = next(iter(categories.items()))
+            message = (
+                f'line 1 of {printable(_name(file))} is read as category id {first}, and "{printable(name)}", which '
+                f"has the id {number}, is in line {number - first + 1 + shift}: inference gives wrong names"
+            )
+            many = abs(shift)
+            lines_of = "a line" if many == 1 else f"{many} lines"
+            hint = f"put {lines_of} in front of the names" if shift < 0 else f"take {lines_of} away in front"
+            if number < first:
+                hint = f"number the categories from {first}: taorunner dataset convert --to coco does"
+            if _name(file) == LABEL_MAP and shift == -1:
+                hint += f"; {LABEL_MAP_FROM_0}, which dataset convert and split write beside it, has one"
+            yield Fault(Severity.WARNING, "class-map-shifted", message, hint, key)
+            return
+
+
+def _shift(categories: Mapping[int, str], lines: tuple[str, ...], first: int) -> int:
+    """By how many lines all names are too far down, which is below 0 for too far up; 0 where they are not all moved
+    by the same number of lines."""
+    places = {line: index for index, line in enumerate(lines)}
+    shifts = {places[name] - (number - first) for number, name in categories.items() if name in places}
+    has_all = bool(categories) and all(name in places for name in categories.values())
+    return shifts.pop() if has_all and len(shifts) == 1 else 0
+
+
 def class_names(training: Training) -> Iterator[Fault]:
     """Source: tao/tensorflow.md section 7 (columns split at blanks, records in lower case), tao/datasets.md A4."""
     key = f"dataset_config.{_MAPPING}.key"
@@ -139,7 +183,7 @@ def converted_pictures(conversion: Conversion) -> Iterator[Fault]:
         yield Fault(Severity.WARNING, "image-extension", message, hint, place)
 
 
-NUMBER_RULES: tuple[Rule, ...] = (batch_size, logged_steps, class_count)
+NUMBER_RULES: tuple[Rule, ...] = (batch_size, logged_steps, class_count, class_map)
 TEXT_RULES: tuple[Rule, ...] = (class_names,)
 """They read no numbers: what they say of one spec of a sweep, they say of all."""
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from taorunner.contracts import Framework
 from taorunner.errors import Severity
+from taorunner.planning.spec_schemas import schema_of
 from taorunner.planning.training_facts import SOURCES, TRAINED_EXTENSION, Fault, Rule, Training
 from taorunner.text import printable
 
@@ -39,6 +40,19 @@ def interval_refused(training: Training) -> Iterator[Fault]:
         if interval is not None and interval > epochs:
             message = f'"{key}" is {interval}, and there are {epochs} epochs: the training stops at its start'
             yield _error("interval-beyond-epochs", message, f"use {epochs} or less", key)
+        elif key not in spec and (usual := _usual(training, key)) > epochs:
+            message = f'"{key}" is {usual} when it is left out, and there are {epochs} epochs'
+            hint = f"the training stops at its start: set it to {epochs} or less"
+            yield _error("interval-beyond-epochs", message, hint, training.role("epochs"))
+
+
+def _usual(training: Training, key: str) -> int:
+    """What TAO takes for an interval that the spec leaves out; 0 where this release has no such key, or 1 is usual."""
+    if training.network != "efficientdet_tf2":
+        return 0
+    schema = schema_of(training.contract)
+    found = schema.find(tuple(key.split("."))) if schema is not None else None
+    return found.default if found is not None and isinstance(found.default, int) else 0
 
 
 def nothing_saved(training: Training) -> Iterator[Fault]:

@@ -22,6 +22,7 @@ from taorunner.datasets.picture_header import PICTURE_SUFFIXES
 MAX_LABEL_FILES = 500
 """So many tell the usual classes in a tenth of a second; of more, nothing is said of a class that is missing."""
 _MAX_CATEGORIES = 4 * 1024 * 1024
+_MAX_LIST = 1024 * 1024
 _CATEGORIES = re.compile(rb'"categories"\s*:\s*\[')
 
 
@@ -39,7 +40,8 @@ class DatasetFacts:
     _pictures: dict[str, Mapping[str, int]] = field(default_factory=dict)
     _folders: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _labels: dict[str, Labels | None] = field(default_factory=dict)
-    _categories: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    _categories: dict[str, Mapping[int, str]] = field(default_factory=dict)
+    _lines: dict[str, tuple[str, ...] | None] = field(default_factory=dict)
 
     def pictures(self, folder: str) -> Mapping[str, int]:
         """How many pictures of each suffix lie in ``folder``; upper and lower case are different suffixes."""
@@ -67,9 +69,19 @@ class DatasetFacts:
 
     def category_ids(self, file: str) -> tuple[int, ...]:
         """The ids of a COCO file's categories, sorted. Only that list is parsed, however large the file."""
+        return tuple(self.categories(file))
+
+    def categories(self, file: str) -> Mapping[int, str]:
+        """The names of a COCO file's categories by id, in the order of the ids."""
         if file not in self._categories:
-            self._categories[file] = tuple(sorted(_category_ids(file)))
+            self._categories[file] = dict(sorted(_read_categories(file).items()))
         return self._categories[file]
+
+    def lines(self, file: str) -> tuple[str, ...] | None:
+        """The lines of a list of names, without blanks at their ends; None when there is none to read."""
+        if file not in self._lines:
+            self._lines[file] = _read_lines(file)
+        return self._lines[file]
 
 
 def _names(folder: str) -> list[str]:
@@ -93,9 +105,18 @@ def _labels(folder: str, names: list[str]) -> Labels | None:
     return Labels(words, read, read == len(names)) if words else None
 
 
-def _category_ids(file: str) -> set[int]:
+def _read_lines(file: str) -> tuple[str, ...] | None:
+    try:
+        if not os.path.isfile(file) or os.path.getsize(file) > _MAX_LIST:  # noqa: PTH113, PTH202 (a str)
+            return None
+        return tuple(line.rstrip() for line in Path(file).read_text(encoding="utf-8").splitlines())
+    except (OSError, ValueError):  # no text
+        return None
+
+
+def _read_categories(file: str) -> dict[int, str]:
     if not os.path.isfile(file):  # noqa: PTH113 (a str); a pipe would be waited for
-        return set()
+        return {}
     try:
         with (
             Path(file).open("rb") as stream,
@@ -105,6 +126,6 @@ def _category_ids(file: str) -> set[int]:
             text = content[match.end() - 1 : match.end() + _MAX_CATEGORIES] if match else b""
         listed: Any = json.JSONDecoder().raw_decode(text.decode("utf-8", "replace"))[0]
     except (OSError, ValueError, RecursionError):  # an empty file cannot be mapped
-        return set()
-    ids = [one.get("id") for one in listed if isinstance(one, dict)]
-    return {one for one in ids if isinstance(one, int) and not isinstance(one, bool)}
+        return {}
+    known = [(one.get("id"), one.get("name")) for one in listed if isinstance(one, dict)]
+    return {one: str(name) for one, name in known if isinstance(one, int) and not isinstance(one, bool)}

@@ -5,6 +5,7 @@ Specs are read with stand-ins for their variables; one that cannot be read asks 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from taorunner.project.workspace import Workspace
 from taorunner.specs.check import PreparedSpec, prepare_spec, read_number, read_value
 from taorunner.specs.places import SpecProblemError
 from taorunner.specs.prototxt_nodes import ProtoMessage, ProtoScalar, parse_prototxt
+from taorunner.yaml_nodes import read_yaml
 
 _SIZES = (
     ("augmentation_config.output_width", "augmentation_config.output_height"),
@@ -28,6 +30,13 @@ _SIZES = (
     ("model.input_width", "model.input_height"),
 )  # fmt: skip
 _EXTENSIONS = (CONVERTED_EXTENSION, "image_extension", TRAINED_EXTENSION)
+_DATASET = ("dataset_raw", "dataset")
+_PICTURES_OF = {
+    "json_file": "image_dir", "instance_json": "img_dir", "panoptic_json": "img_dir", "annotations": "images",
+    "train_ann_path": "train_img_dir", "val_ann_path": "val_img_dir", "ann_path": "img_dir",
+    "annotations_file": "image_dir",
+}  # fmt: skip
+"""Key of a COCO file, and beside it the key of the folder that its file names count from. Source: tao/layouts.md."""
 
 
 def dataset_needs(workspace: Workspace, project: str, folder: Path) -> list[ClassNeeds]:
@@ -40,16 +49,20 @@ def dataset_needs(workspace: Workspace, project: str, folder: Path) -> list[Clas
         dataset = loaded.paths.dataset_dir(experiment.dataset).resolve()
         if not (dataset.is_relative_to(wanted) or wanted.is_relative_to(dataset)):
             continue
-        found += [need for need in experiment_needs(experiment, networks) if need not in found]
+        place = folder / dataset.relative_to(wanted) if dataset.is_relative_to(wanted) else dataset
+        found += [need for need in experiment_needs(experiment, networks, place) if need not in found]
     return found
 
 
-def experiment_needs(experiment: Experiment, networks: Networks) -> list[ClassNeeds]:
-    """What its specs for training and conversion ask for; nothing where its network is not known."""
-    return list(_needs(experiment, networks))
+def experiment_needs(experiment: Experiment, networks: Networks, dataset: Path) -> list[ClassNeeds]:
+    """What its specs for training and conversion ask for; nothing where its network is not known.
+
+    ``dataset`` is the experiment's own folder on this host.
+    """
+    return list(_needs(experiment, networks, dataset))
 
 
-def _needs(experiment: Experiment, networks: Networks) -> Iterator[ClassNeeds]:
+def _needs(experiment: Experiment, networks: Networks, dataset: Path) -> Iterator[ClassNeeds]:
     try:
         network = networks.load(experiment.head)
         actions = [
@@ -65,12 +78,12 @@ def _needs(experiment: Experiment, networks: Networks) -> Iterator[ClassNeeds]:
         if path is not None:
             values = {**STAND_INS, **own_values(experiment.vars, STAND_INS)}
             overrides = experiment.overrides if contract.action == "train" else {}
-            need = _need(prepare_spec(path, contract.spec.format, values, overrides))
+            need = _need(prepare_spec(path, contract.spec.format, values, overrides), dataset)
             if need != ClassNeeds(path, {}):
                 yield need
 
 
-def _need(spec: PreparedSpec) -> ClassNeeds:
+def _need(spec: PreparedSpec, dataset: Path) -> ClassNeeds:
     num_classes = read_number(spec, NUM_CLASSES)
     extensions = [value for key in _EXTENSIONS if isinstance(value := read_value(spec, key), str) and value]
     sizes = [(read_number(spec, width), read_number(spec, height)) for width, height in _SIZES]
@@ -79,8 +92,33 @@ def _need(spec: PreparedSpec) -> ClassNeeds:
     )
     return ClassNeeds(
         spec.path, _mapping(spec), int(num_classes) if num_classes is not None else None,
-        extensions[0] if extensions else None, size,
+        extensions[0] if extensions else None, size, picture_folders=dict(_picture_folders(spec, dataset)),
     )  # fmt: skip
+
+
+def _picture_folders(spec: PreparedSpec, dataset: Path) -> Iterator[tuple[Path, Path]]:
+    """Each COCO file that the spec names below ``dataset``, and the folder of its pictures."""
+    if spec.text is None or spec.format != "yaml":
+        return
+    pending: list[object] = [read_yaml(spec.text).value]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, list):
+            pending += value
+        elif isinstance(value, dict):
+            pending += value.values()
+            for key, beside in _PICTURES_OF.items():
+                file, folder = _on_host(value.get(key), dataset), _on_host(value.get(beside), dataset)
+                if file is not None and folder is not None:
+                    yield file, folder
+
+
+def _on_host(value: object, dataset: Path) -> Path | None:
+    """Where a path of the rendered spec is, when it begins with the stand-in for the dataset."""
+    for name in _DATASET if isinstance(value, str) else ():
+        if value == STAND_INS[name] or str(value).startswith(f"{STAND_INS[name]}/"):
+            return Path(os.path.normpath(f"{dataset}{str(value)[len(STAND_INS[name]) :]}"))
+    return None
 
 
 def _mapping(spec: PreparedSpec) -> dict[str, str]:

@@ -21,7 +21,7 @@ from taorunner.project.workspace import Workspace
 
 MAX_FILES = 50_000
 """A larger dataset would hold a training up for half a minute: it is checked only on request."""
-_VERSION = 2
+_VERSION = 3
 
 
 class DatasetPreflight:
@@ -71,7 +71,7 @@ class DatasetPreflight:
         from taorunner.planning.dataset_needs import experiment_needs
         from taorunner.planning.networks import Networks
 
-        needs = experiment_needs(experiment, Networks(self._workspace.networks_dir))
+        needs = experiment_needs(experiment, Networks(self._workspace.networks_dir), folder)
         key = (
             folder,
             repr([replace(need, spec=Path()) for need in needs]),

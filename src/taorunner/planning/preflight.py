@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 
 from taorunner.contracts import Contract, ResumeRule
@@ -37,6 +38,9 @@ def earlier_results(
     folders = tuple(path.parent for path in written if path is not None)
     records = _host(values.get("tfrecords_prefix"), mounts)
     if contract.action in ("dataset_convert", "convert") and records is not None:
+        tag = values.get("record_tag")
+        if isinstance(tag, str):
+            return _tagged_conversion(records, tag, overwrite=overwrite)
         return _conversion(records.parent, overwrite=overwrite)
     there = tuple(path for path in written if path is not None and path.exists())
     if there and not overwrite:
@@ -86,6 +90,14 @@ def _conversion(folder: Path, *, overwrite: bool) -> EarlierResults:
     if is_used and not overwrite:
         return EarlierResults((_error("output-exists", f"{folder} already holds converted records"),))
     return EarlierResults(set_aside=(folder,) if is_used else (), make_dirs=(folder,))
+
+
+def _tagged_conversion(folder: Path, tag: str, *, overwrite: bool) -> EarlierResults:
+    """Each subset is converted by a run of its own into one folder: only records of the same name are in the way."""
+    there = tuple(sorted(folder.glob(f"{escape(tag)}-*-of-*"))) if folder.is_dir() else ()
+    if there and not overwrite:
+        return EarlierResults((_error("output-exists", f'{folder} already holds records of "{tag}"'),))
+    return EarlierResults(set_aside=there, make_dirs=(folder.parent,))
 
 
 def _error(code: str, message: str) -> Finding:

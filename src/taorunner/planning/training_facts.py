@@ -84,9 +84,19 @@ class Conversion:
         return f"{root}/{below}" if root is not None and below is not None else None
 
 
+@dataclass(frozen=True, slots=True)
+class ClassMap:
+    """Which key names the file of class names, and which category id its first line is for."""
+
+    key: str
+    first_id: int
+
+
 @dataclass(frozen=True, eq=False)
 class Training:
-    """``convert`` is the experiment's own conversion, None where it has none."""
+    """``convert`` is the experiment's own conversion, ``classmap`` how inference takes the names of classes; None where
+    there is none.
+    """
 
     network: str
     contract: Contract
@@ -94,6 +104,7 @@ class Training:
     convert: Conversion | None
     gpus: int
     data: DatasetFacts
+    classmap: ClassMap | None = None
 
     def role(self, name: str) -> str:
         """The dotted key of a role; a key that no spec has where the network has none."""

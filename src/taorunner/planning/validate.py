@@ -176,7 +176,7 @@ def _experiment(
     network: Network,
     contracts: Mapping[str, Contract],
 ) -> Iterator[Finding]:
-    yield from _needs(project, experiment, network)
+    yield from _needs(project, experiment, network, contracts)
     yield from secret_findings(project, experiment, checks.workspace.root)
     if experiment.repository is not None and experiment.backbone is not None:
         missing = checks.missing_weights(experiment.repository, experiment.backbone, network.framework)
@@ -229,7 +229,7 @@ def _specs(
             continue
         if isinstance(file, SpecFile):
             readable[action] = FoundSpec(contract, file)
-    yield from checks.cross.check(project, experiment, readable)
+    yield from checks.cross.check(project, experiment, readable, inference=contracts.get("inference"))
 
 
 def _spec(
@@ -250,8 +250,11 @@ def _spec(
     ).findings
 
 
-def _needs(project: Project, experiment: Experiment, network: Network) -> Iterator[Finding]:
-    for key in network.needs:
+def _needs(
+    project: Project, experiment: Experiment, network: Network, contracts: Mapping[str, Contract]
+) -> Iterator[Finding]:
+    """What training needs counts; a network may start a new project with more than it cannot do without."""
+    for key in contracts["train"].needs if "train" in contracts else network.needs:
         if getattr(experiment, key, None) is None:
             message = f'"{network.name}" needs "{key}", and "{experiment.name}" has none'
             path = ("experiments", experiment.name)

@@ -13,6 +13,7 @@ from typing import Any
 
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework
+from taorunner.datasets.check_layout import LABEL_PAIRS
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.argv import VALUES, Value
 from taorunner.planning.environment import model_key_mark
@@ -181,10 +182,11 @@ class ValueFinder:
     def _default_pictures(self, values: RunValues) -> None:
         """Pictures for inference: the folder of a KITTI dataset, or the dataset's own."""
         dataset = self._paths.dataset_dir(self._experiment.dataset)
-        for name, folder in (("image_dir", "image_2"), ("label_dir", "label_2")):
-            path = dataset / folder
-            if path.is_dir():
-                values.arguments.setdefault(name, self._inside(path, values))
+        for image_dir, label_dir in LABEL_PAIRS:
+            for name, folder in (("image_dir", image_dir), ("label_dir", label_dir)):
+                path = dataset / folder
+                if path.is_dir():
+                    values.arguments.setdefault(name, self._inside(path, values))
 
 
 _REFERENCE = re.compile(

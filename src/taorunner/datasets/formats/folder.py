@@ -10,7 +10,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -34,8 +34,14 @@ SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "va
 class Folder:
     """The files below ``root`` as paths relative to it with ``/``, sorted; hidden files and folders are left out."""
 
-    def __init__(self, root: Path, progress: Any = None) -> None:
+    def __init__(
+        self, root: Path, progress: Any = None, picture_folders: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
+        """``picture_folders``: for an annotation file the folders that its file names count from, as a spec says it;
+        all of them relative to ``root``.
+        """
         self.root = root
+        self._picture_folders = picture_folders or {}
         self.findings: list[Finding] = []
         self.progress = progress or (lambda what, done, total: None)
         self._texts: dict[str, str | None] = {}
@@ -149,16 +155,18 @@ class Folder:
     def picture(self, said: str, beside: str = "") -> Path | None:
         """The picture that an annotation calls ``said``: a path, a ``file:`` address, or only a name.
 
-        ``beside`` is the annotation file. A path that does not exist here is looked for by the longest tail of it
-        that does, then by its name alone if that is unique. A picture outside the folder counts only when it is
-        given by an absolute path.
+        ``beside`` is the annotation file. The folders that a spec names for it come first. A path that does not exist
+        here is looked for by the longest tail of it that does, then by its name alone, where several pictures have it
+        in the subset that the annotation file speaks of. A picture outside the folder counts only when it is given by
+        an absolute path.
         """
         path = _as_path(said)
         if not path:
             return None
         base = beside.rpartition("/")[0]
         listed = self._picture_set
-        for candidate in (os.path.normpath(f"{base}/{path}" if base else path), os.path.normpath(path)):
+        for below in (*self._picture_folders.get(beside, ()), base, ""):
+            candidate = os.path.normpath(f"{below}/{path}" if below else path)
             if candidate in listed:
                 return self.root / candidate
         if path.startswith("/") and is_picture(path) and os.path.isfile(path):  # noqa: PTH113
@@ -173,6 +181,8 @@ class Folder:
                 if len(closer) == 1:
                     return self.root / closer[0]
             near = [one for one in found if base and one.startswith(base + "/")]
+            subset = _subset_in(beside)
+            near = near or [one for one in found if subset and _subset_in(one.rpartition("/")[0]) == subset]
             return self.root / near[0] if len(near) == 1 else None
         return self.root / found[0] if found else None
 
@@ -284,6 +294,12 @@ def subset_of(path: str) -> str:
     stem = parts[-1].partition(".")[0]
     words = [*reversed(re.split(r"[_\-\d]+", stem)), *reversed(parts[:-1])]
     return next((SPLIT_NAMES[word] for word in words if SPLIT_NAMES.get(word)), "")
+
+
+def _subset_in(path: str) -> str:
+    """The subset of the last word in ``path`` that names one, also of ``images/train2017``; else ""."""
+    words = re.split(r"[/_\-.\d]+", path.lower())
+    return next((SPLIT_NAMES[word] for word in reversed(words) if SPLIT_NAMES.get(word)), "")
 
 
 def number(value: Any) -> float | None:

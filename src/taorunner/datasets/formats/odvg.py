@@ -1,6 +1,7 @@
 """ODVG: JSON lines, one picture each, and a label map from index to name.
 
 Source: tao/datasets.md A2: grounding_dino and mask_grounding_dino train on it; its indices begin at 0.
+tao/layouts.md: every release reads "file_name"; other tools and earlier versions of ours wrote "filename".
 """
 
 from __future__ import annotations
@@ -13,23 +14,27 @@ from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.datasets.formats.folder import Folder, number, subset_of
 from taorunner.text import printable
 
+FILE_NAME = "file_name"
+_FILE_NAMES = (FILE_NAME, "filename")
+
 
 def recognise(folder: Folder) -> bool:
-    return bool(_documents(folder))
+    return bool(documents(folder))
 
 
-def _documents(folder: Folder) -> list[str]:
+def documents(folder: Folder) -> list[str]:
+    """The files of lines, relative to the folder."""
     return [
         path
         for path in folder.with_suffix(".jsonl")
-        if '"filename"' in (folder.text(path) or "").partition("\n")[0]
+        if any(f'"{key}"' in (folder.text(path) or "").partition("\n")[0] for key in _FILE_NAMES)
     ]
 
 
 def read(folder: Folder) -> DetectionDataset:
     images: list[ImageEntry] = []
     classes: dict[str, None] = {}
-    for path in _documents(folder):
+    for path in documents(folder):
         names = _label_map(folder, path)
         classes.update(dict.fromkeys(names.values()))
         for line_number, line in enumerate((folder.text(path) or "").splitlines(), start=1):
@@ -57,7 +62,7 @@ def document(images: Iterable[tuple[str, ImageEntry]], classes: Mapping[str, tup
             }
             for box in image.boxes
         ]
-        value = {"filename": name, "height": image.height, "width": image.width}
+        value = {FILE_NAME: name, "height": image.height, "width": image.width}
         lines.append(json.dumps({**value, "detection": {"instances": instances}}, ensure_ascii=False))
     return "".join(line + "\n" for line in lines)
 
@@ -90,9 +95,10 @@ def _image(
             "json-syntax", f"this line is no JSON: {error.msg.lower()}", file, line_number, error.colno
         )
         return None
-    said = value.get("filename") if isinstance(value, dict) else None
-    if not isinstance(said, str):
-        folder.error("odvg-line", 'a line needs "filename"', file, line_number, 1)
+    names_of_file = [value.get(key) for key in _FILE_NAMES] if isinstance(value, dict) else []
+    said = next((name for name in names_of_file if isinstance(name, str)), None)
+    if said is None:
+        folder.error("odvg-line", f'a line needs "{FILE_NAME}"', file, line_number, 1)
         return None
     picture = folder.picture(said, path)
     if picture is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,18 @@ NAMED = (*FORMATS, *others.NAMES)
 
 
 def read_dataset(
-    root: Path, format_name: str | None = None, progress: Callable[[str, int, int], None] | None = None
+    root: Path,
+    format_name: str | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    picture_folders: Mapping[str, Sequence[str]] | None = None,
 ) -> DetectionDataset:
     """Everything that could be read; what could not is among ``findings``.
 
-    ``format_name`` is one of ``NAMED``; None finds it out. Raises UserFilesError when it cannot be found out, or
-    when nothing at all could be read.
+    ``format_name`` is one of ``NAMED``; None finds it out. ``picture_folders`` are those that specs name for
+    annotation files, relative to ``root``. Raises UserFilesError when the format cannot be found out, or when nothing
+    at all could be read.
     """
-    folder = Folder(root, progress)
+    folder = Folder(root, progress, picture_folders)
     if format_name is None:
         format_name = recognised(folder)
     if format_name in others.NAMES:
@@ -52,11 +56,19 @@ def read_dataset(
     return dataset
 
 
+def _has_lines_beside_coco(folder: Folder) -> bool:
+    """True when every COCO file has a file of ODVG lines in its own folder."""
+    folders = {path.rpartition("/")[0] for path in odvg.documents(folder)}
+    return all(path.rpartition("/")[0] in folders for path in coco.documents(folder))
+
+
 def recognised(folder: Folder) -> str:
     """Raises UserFilesError when no format, or more than one, fits."""
     known = [name for name, module in _MODULES.items() if module.recognise(folder)]
     if "kitti" in known and "yolo" in known:
         known.remove("yolo")  # a classes.txt beside labels of 15 columns
+    if "odvg" in known and "coco" in known and _has_lines_beside_coco(folder):
+        known.remove("coco")  # the same boxes once more, for validation
     if len(known) == 1:
         return known[0]
     if known:
