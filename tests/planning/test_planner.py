@@ -352,3 +352,16 @@ def test_variables_in_vars_reach_the_command_line(workspace: Callable[..., Works
     made = only(plan(ws, "inference", "e1"))
     assert "/workspace/projects/example_01/data/kitti/train/../val" in made.argv
     assert made.spec is not None and '"/workspace/projects/example_01/models/e1/x"' in made.spec.text
+
+
+def test_a_setting_that_does_not_fit_is_one_error(workspace: Callable[..., Workspace]) -> None:
+    made = workspace({"e": {"head": "dino", "dataset": "kitti/train"}}, specs={"e/train.yaml": TRAIN_YAML})
+    assert [code for code, _ in errors(plan(made, "train", "e", overrides={"train.num_epoch": "3"}))] == [
+        "unknown-key"
+    ]
+
+
+def test_a_list_of_folders_can_be_set_for_inference(workspace: Callable[..., Workspace]) -> None:
+    made = workspace({"e": {"head": "dino", "dataset": "kitti/train"}}, specs={"e/train.yaml": TRAIN_YAML})
+    key = "dataset.infer_data_sources.image_dir"
+    assert f"{key}=[/a,/b]" in only(plan(made, "train", "e", overrides={key: "[/a,/b]"})).argv
