@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from taorunner.datasets.mask_reading import MaskReading
 from taorunner.datasets.naming import kitti_class_names, merged_classes
 from taorunner.errors import Finding, Severity
 from taorunner.text import amount, did_you_mean, printable
@@ -27,7 +28,8 @@ _RARE = 20  # times fewer boxes than the commonest class
 class ClassNeeds:
     """What one experiment's specs ask of its dataset. ``mapping`` is by class in the labels; empty: not said.
 
-    ``input_size`` is the network's ``(width, height)``.
+    ``input_size`` is the network's ``(width, height)``. ``masks``: how it reads masks. ``has_class_folders`` is False
+    for a network that reads no classes from folders, None where that is not known.
     """
 
     spec: Path
@@ -36,6 +38,8 @@ class ClassNeeds:
     image_extension: str | None = None
     input_size: tuple[int, int] | None = None
     min_pixels: float = 4.0
+    masks: MaskReading | None = None
+    has_class_folders: bool | None = None
 
     def smallest_box(self, size: tuple[int, int]) -> float:
         """Pixels of a box in a picture of ``size`` that are ``min_pixels`` once it has the network's size."""

@@ -7,13 +7,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from taorunner.datasets.check_classes import ClassNeeds
 from taorunner.errors import UserFilesError
+from taorunner.planning.mask_needs import mask_reading
 from taorunner.planning.networks import Networks
 from taorunner.planning.spec_files import find_spec
-from taorunner.planning.training_facts import CONVERTED_EXTENSION, NUM_CLASSES, TRAINED_EXTENSION
+from taorunner.planning.training_facts import (
+    CLASS_FOLDERS,
+    CONVERTED_EXTENSION,
+    NUM_CLASSES,
+    TRAINED_EXTENSION,
+)
 from taorunner.planning.values import STAND_INS, own_values
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import load_project
@@ -66,8 +73,8 @@ def _needs(experiment: Experiment, networks: Networks) -> Iterator[ClassNeeds]:
             values = {**STAND_INS, **own_values(experiment.vars, STAND_INS)}
             overrides = experiment.overrides if contract.action == "train" else {}
             need = _need(prepare_spec(path, contract.spec.format, values, overrides))
-            if need != ClassNeeds(path, {}):
-                yield need
+            is_known = contract.action == "train"
+            yield replace(need, has_class_folders=experiment.head in CLASS_FOLDERS if is_known else None)
 
 
 def _need(spec: PreparedSpec) -> ClassNeeds:
@@ -79,7 +86,7 @@ def _need(spec: PreparedSpec) -> ClassNeeds:
     )
     return ClassNeeds(
         spec.path, _mapping(spec), int(num_classes) if num_classes is not None else None,
-        extensions[0] if extensions else None, size,
+        extensions[0] if extensions else None, size, masks=mask_reading(spec),
     )  # fmt: skip
 
 
