@@ -300,6 +300,38 @@ def test_unet_gives_pictures_the_masks_of_others(bench: Make, suffix: str, rever
     assert made.told() == []
 
 
+# texts
+
+
+def words(root: Path, line: str) -> None:
+    for part in ("train", "val"):
+        (root / part).mkdir(parents=True)
+        for number in range(40):
+            (root / part / f"{number}.png").touch()
+        (root / part / "labels.txt").write_text("".join(f"{number}.png\tab\n" for number in range(39)) + line)
+
+
+def test_lists_of_words_are_read_as_ocrnet_reads_them(bench: Make) -> None:
+    made = bench("ocrnet", lambda root: words(root, "39.png\tab\n"))
+    assert made.told() == []
+    lists = [made.project / "data" / DATASET / part / "labels.txt" for part in ("train", "val")]
+    lists[0].write_text(lists[0].read_text().replace("\t", " "))
+    ((code, place, message),) = made.told()
+    assert (code, place) == (
+        "warning word-list-line",
+        "convert.yaml: gt_file: |$dataset_raw/train/labels.txt",
+    )
+    assert 'with a tab between them: "0.png ab"; write the name, a tab and the text' in message
+    assert launch(made) == []
+    assert [code for code, _ in launch(made, action="dataset_convert")] == ["error word-list-line"]
+    lists[0].write_text("0.png\ttwo words\n")
+    lists[1].write_text("0.png\tab\n\n")
+    assert [(code, place) for code, place, _ in made.told()] == [
+        ("error word-list-line", "train.yaml: train_gt_file: |$dataset_raw/train/labels.txt"),
+        ("error word-list-line", "train.yaml: val_gt_file: |$dataset_raw/val/labels.txt"),
+    ]
+
+
 # batch and samples
 
 

@@ -23,6 +23,7 @@ from taorunner.planning.plan import HOST_BACKENDS
 from taorunner.planning.spec_files import find_spec
 from taorunner.planning.spec_reader import HostVariables, SpecReader, overlay_of
 from taorunner.planning.training_facts import Conversion, Fault, Training
+from taorunner.planning.word_list_rules import word_lists
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project
 from taorunner.project.mounts import Mounts
@@ -119,6 +120,12 @@ class CrossChecks:
         convert = self._conversion(readers.get(_CONVERSION), experiment)
         if convert is not None:
             yield from placing.place(readers[_CONVERSION], converted_pictures(convert))
+        for action, reader in readers.items():
+            if launch is None or action != _CONVERSION or "train" not in readers:
+                is_certain = launch is not None or action != _CONVERSION
+                yield from placing.place(
+                    reader, word_lists(experiment.head, action, reader, is_certain=is_certain)
+                )
         for action in ("evaluate", "inference") if launch is not None else ():
             if action in readers:
                 contract = specs[action].contract
