@@ -34,6 +34,15 @@ TF1_VERSION = "5.0.0"
 Source: tao/catalog_tf.json "images"; a deploy wheel that differs from the first one is refused below.
 """
 
+CORRECTED_OPTIONS = {
+    ("oneformer", "train", "precision"): (
+        "16-mixed", "16-true", "16", "bf16-mixed", "bf16-true", "bf16", "32-true", "32", "64-true", "64",
+    ),
+}  # fmt: skip
+"""Where TAO names other options than its code takes. Source: tao-pytorch 7.0.1 cv/oneformer/scripts/train.py hands the
+word to Lightning's Trainer, which knows neither "fp16" nor the default, "fp32".
+"""
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="write the spec schemas out of TAO's wheels")
@@ -48,7 +57,7 @@ def main() -> int:
     for wheel in [*code, *sorted(options.wheels.glob("nvidia_tao_core-*.whl"), key=_version)]:
         found = _dataclasses(wheel)
         for name, tree in found["schemas"].items():
-            schemas.setdefault(name, SchemaFile("yaml")).add(_name(wheel)[1], tree)
+            schemas.setdefault(name, SchemaFile("yaml")).add(_name(wheel)[1], _corrected(name, tree))
         sources.append(_source(wheel, found["failed"]))
     protos = _protos(options.wheels, sources)
     for name, tree in protos.items():
@@ -71,6 +80,16 @@ def _dataclasses(wheel: Path) -> dict[str, Any]:
     done = subprocess.run(read, capture_output=True, check=True, text=True)
     found: dict[str, Any] = json.loads(done.stdout)
     return found
+
+
+def _corrected(schema: str, tree: dict[str, Any]) -> dict[str, Any]:
+    for (name, *above, key), options in CORRECTED_OPTIONS.items():
+        section: dict[str, Any] = tree if name == schema else {}
+        for step in above:
+            section = section.get(step, {}).get("keys", {})
+        if key in section:
+            section[key] |= {"options": list(options), "is_corrected": True}
+    return tree
 
 
 def _protos(folder: Path, sources: list[dict[str, Any]]) -> dict[str, Any]:

@@ -209,7 +209,7 @@ def _tree(cls: type) -> dict[str, Any]:
     hints = typing.get_type_hints(cls)
     tree: dict[str, Any] = {}
     for field in dataclasses.fields(cls):
-        described = _type(hints[field.name])
+        described = _type(_class_of(field, hints[field.name]))
         default = _default(field)
         if default is not _NONE_GIVEN:
             described["default"] = default
@@ -221,6 +221,23 @@ def _tree(cls: type) -> dict[str, Any]:
             described.pop("default", None)
         tree[field.name] = described
     return tree
+
+
+def _class_of(field: dataclasses.Field[Any], hint: Any) -> Any:
+    """The class of the default where it is a section of more keys than the one that is declared.
+
+    Source: OmegaConf takes the keys of the object that it is given: visual_changenet declares ``export: ExportConfig``
+    and gives an ``ExportExpConfig``, whose ``serialize_nvdsinfer`` it accepts.
+    """
+    value = field.default
+    if value is dataclasses.MISSING and field.default_factory is not dataclasses.MISSING:
+        value = field.default_factory()
+    declared = [one for one in typing.get_args(hint) if one is not type(None)] or [hint]
+    given = type(value)
+    if not dataclasses.is_dataclass(given) or given is declared[0] or len(declared) > 1:
+        return hint
+    is_more = isinstance(declared[0], type) and issubclass(given, declared[0])
+    return hint if not is_more else given if declared[0] is hint else given | None
 
 
 def _type(hint: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from shapes import SHAPES
 
 from taorunner.datasets.check import check_dataset
 from taorunner.datasets.check_classes import ClassNeeds
-from taorunner.errors import Severity
+from taorunner.errors import Severity, UserFilesError
 
 LINE = "car 0.00 0 0.00 {} 0 0 0 0 0 0 0\n"
 
@@ -316,3 +316,61 @@ def test_every_format_is_checked_as_what_it_is(tmp_path: Path, shape: str) -> No
         "class-name-blank",
         "label-bom",
     }
+
+
+def labelled(root: Path, files: str) -> Path:
+    """Pictures and empty other files, at the paths named."""
+    for number, name in enumerate(files.split()):
+        if name.endswith((".jpg", ".png")):
+            picture(root / name, seed=number)
+        else:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text("0")
+    return root
+
+
+OTHER_LAYOUTS = {
+    "ocdnet": "train/img/a.jpg train/img/b.jpg train/gt/gt_a.txt train/gt/gt_b.txt test/img/c.jpg test/gt/gt_c.txt",
+    "depth_net": "scene_01/images/a.png scene_01/depth/a.pfm scene_02/images/b.png scene_02/depth/b.npy",
+    "clip": "train/images/a.jpg train/captions/a.txt val/images/b.jpg val/captions/b.txt test/c.jpg prompts.txt",
+    "action_recognition": "train/walk/v1/rgb/0.jpg train/run/v2/rgb/0.jpg val/walk/v3/rgb/0.jpg videos/v4/rgb/0.jpg",
+    "action_recognition, loose frames to try": "train/walk/v1/rgb/0.jpg val/walk/v3/rgb/0.jpg videos/v4/0.jpg",
+    "centerpose": "train/bike_1/0.png train/bike_1/0.json val/bike_2/0.png val/bike_2/0.json",
+    "lprnet": "train/image/a.jpg train/label/a.txt val/image/b.jpg val/label/b.txt characters.txt",
+}
+
+
+@pytest.mark.parametrize("layout", OTHER_LAYOUTS)
+def test_folders_of_other_layouts_are_no_classes(tmp_path: Path, layout: str) -> None:
+    with pytest.raises(UserFilesError, match=r"none that is checked|no annotations that are known"):
+        check_dataset(labelled(tmp_path, OTHER_LAYOUTS[layout]))
+
+
+def test_a_class_of_files_that_nobody_reads_is_an_empty_class(tmp_path: Path) -> None:
+    labelled(tmp_path, "train/cat/a.jpg train/dog/b.webp train/dog/Thumbs.db val/cat/c.jpg val/dog/d.jpg")
+    assert problems(tmp_path) == [("class-folder-empty", "dog", "")]
+
+
+def test_classes_that_a_network_does_not_read_as_a_fixed_set_may_differ(tmp_path: Path) -> None:
+    labelled(tmp_path, "train/cat/a.jpg train/dog/b.jpg val/cat/c.jpg val/cow/d.jpg")
+    spec = tmp_path / "train.yaml"
+    metric, classes = (ClassNeeds(spec, {}, has_class_folders=has) for has in (False, True))
+    assert problems(tmp_path, needs=(metric,)) == []
+    differ = [("class-sets-differ", "train", ""), ("class-sets-differ", "val", "")]
+    assert problems(tmp_path) == problems(tmp_path, needs=(metric, classes)) == differ
+
+
+def test_a_panoptic_file_is_not_held_for_one_of_boxes(tmp_path: Path) -> None:
+    picture(tmp_path / "train/a.jpg")
+    segment = {"id": 1, "category_id": 1, "iscrowd": 0, "area": 4, "bbox": [0, 0, 2, 2]}
+    document = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 96, "height": 64}],
+        "annotations": [{"image_id": 1, "file_name": "a.png", "segments_info": [segment]}],
+        "categories": [{"id": 1, "name": "car", "isthing": 1}],
+    }
+    file = tmp_path / "annotations/train.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps(document))
+    with pytest.raises(UserFilesError) as refused:
+        check_dataset(tmp_path)
+    assert "no annotations that are known" in str(refused.value)

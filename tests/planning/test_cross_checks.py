@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -335,6 +336,85 @@ def test_numbers_that_are_none_are_no_crash(number: str, bench: Make) -> None:
     assert [finding.code for finding in made.findings() if "interval-" in finding.code] == []
 
 
+# masks
+
+
+def test_a_class_of_the_palette_beyond_their_number(bench: Make) -> None:
+    made = bench("segformer")
+    made.edit("train", ("label_id: 1, rgb: [1]", "label_id: 2, rgb: [1]"))
+    assert made.told() == [
+        (
+            "error too-few-classes",
+            "train.yaml: num_classes: |2",
+            '"dataset.segment.num_classes" is 2, and the palette has label_id 2: the training stops; set it to 3',
+        )
+    ]
+
+
+def pairs(root: Path, suffix: str, reverse: bool) -> None:
+    """Pictures and masks of the same names; ``reverse``: the masks are made in the opposite order."""
+    for part in ("train", "val"):
+        for name, ending in (("images", ".png"), ("masks", suffix)):
+            (root / name / part).mkdir(parents=True)
+            numbers = range(40) if name == "images" or not reverse else reversed(range(40))
+            for number in numbers:
+                (root / name / part / f"n{number}{ending}").touch()
+
+
+def is_paired_by_unet(root: Path, part: str) -> bool:
+    """Whether two plain listings, side by side, have the same names."""
+    images, masks = (os.listdir(root / kind / part) for kind in ("images", "masks"))
+    return [name.partition(".")[0] for name in images] == [name.partition(".")[0] for name in masks]
+
+
+@pytest.mark.parametrize(("suffix", "reverse"), [(".png", False), (".jpg", True)])
+def test_unet_gives_pictures_the_masks_of_others(bench: Make, suffix: str, reverse: bool) -> None:
+    made = bench("unet", lambda root: pairs(root, suffix, reverse))
+    data = made.project / "data" / DATASET
+    told = [(code, place) for code, place, _ in made.told()]
+    wrong = [part for part in ("train", "val") if not is_paired_by_unet(data, part)]
+    assert told == [
+        ("error pictures-with-other-masks", f'train.txt: {part}_images_path: |"$dataset_raw/images/{part}"')
+        for part in wrong
+    ]
+    assert (wrong != []) == reverse
+    lists = 'train_data_sources { data_source { image_path: "/a.txt" masks_path: "/b.txt" } }'
+    made.edit("train", ("  augment: true", f"  {lists}\n  {lists.replace('train', 'val')}\n  augment: true"))
+    assert made.told() == []
+
+
+# texts
+
+
+def words(root: Path, line: str) -> None:
+    for part in ("train", "val"):
+        (root / part).mkdir(parents=True)
+        for number in range(40):
+            (root / part / f"{number}.png").touch()
+        (root / part / "labels.txt").write_text("".join(f"{number}.png\tab\n" for number in range(39)) + line)
+
+
+def test_lists_of_words_are_read_as_ocrnet_reads_them(bench: Make) -> None:
+    made = bench("ocrnet", lambda root: words(root, "39.png\tab\n"))
+    assert made.told() == []
+    lists = [made.project / "data" / DATASET / part / "labels.txt" for part in ("train", "val")]
+    lists[0].write_text(lists[0].read_text().replace("\t", " "))
+    ((code, place, message),) = made.told()
+    assert (code, place) == (
+        "warning word-list-line",
+        "convert.yaml: gt_file: |$dataset_raw/train/labels.txt",
+    )
+    assert 'with a tab between them: "0.png ab"; write the name, a tab and the text' in message
+    assert launch(made) == []
+    assert [code for code, _ in launch(made, action="dataset_convert")] == ["error word-list-line"]
+    lists[0].write_text("0.png\ttwo words\n")
+    lists[1].write_text("0.png\tab\n\n")
+    assert [(code, place) for code, place, _ in made.told()] == [
+        ("error word-list-line", "train.yaml: train_gt_file: |$dataset_raw/train/labels.txt"),
+        ("error word-list-line", "train.yaml: val_gt_file: |$dataset_raw/val/labels.txt"),
+    ]
+
+
 # batch and samples
 
 
@@ -364,6 +444,67 @@ def test_every_gpu_takes_a_batch(bench: Make) -> None:
     ]
     made.edit("experiments", ("gpus: 4", "gpus: 2"))
     assert made.told() == []
+
+
+def fewer(root: Path, part: str, left: int) -> None:
+    for path in sorted((root / part).iterdir())[left:]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def test_a_validation_set_smaller_than_a_batch(bench: Make) -> None:
+    def few(root: Path) -> None:
+        masks(root)
+        fewer(root, "images/val", 7)
+
+    made = bench("segformer", few)
+    assert made.told() == [
+        (
+            "warning batch-beyond-samples",
+            "train.yaml: batch_size: |8",
+            'a batch of 8 ("dataset.segment.batch_size" 8) is more than the 7 samples of '
+            '"dataset.segment.validation_split": the training stops at its first validation; use 7 or less',
+        )
+    ]
+    made.edit("train", ("  batch_size: 8", "  batch_size: 7"))
+    assert made.told() == []
+    made.edit("train", ("  batch_size: 7", "  batch_size: 8"))
+    made.edit("experiments", ("gpus: 1", "gpus: 1\n  release: 5.5.0"))
+    assert [told for told in made.told() if "batch" in told[0]] == []
+
+
+def test_sets_to_evaluate_and_infer_on_smaller_than_a_batch(bench: Make) -> None:
+    made = bench("deformable_detr", lambda root: coco(root, pictures=10))
+    test = made.project / "data" / DATASET / "test"
+    test.mkdir()
+    (test / "one.jpg").touch()
+    checkpoint = made.project / "models/e/train/dd_model_latest.pth"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    spec = made.spec("train")
+    spec.write_text(
+        re.sub(r"(infer_data_sources:\n +image_dir: )\S+", r"\1[$dataset_raw/test]", spec.read_text())
+    )
+    ((code, message),) = launch(made, action="inference", checkpoint=str(checkpoint))
+    assert (
+        code == "warning batch-beyond-samples"
+        and 'the 1 sample of "dataset.infer_data_sources.image_dir"' in message
+    )
+    given = {"dataset.batch_size": "1"}
+    assert launch(made, action="inference", checkpoint=str(checkpoint), overrides=given) == []
+    assert launch(made, action="evaluate", checkpoint=str(checkpoint)) == []
+    (message,) = [m for _, m in launch(made, action="evaluate", checkpoint=str(checkpoint), gpus=4)]
+    assert message.endswith("evaluate stops at its start")
+
+
+def test_videos_are_what_action_recognition_counts(bench: Make) -> None:
+    def videos(root: Path) -> None:
+        for part, number in (("train", 20), ("val", 3)):
+            for name in ("fall", "ride", "walk"):
+                for video in range(number):
+                    (root / part / name / f"v{video}" / "rgb").mkdir(parents=True)
+
+    ((code, _, message),) = bench("action_recognition", videos).told()
+    assert code == "warning batch-beyond-samples" and "is more than the 9 samples" in message
 
 
 def test_records_without_those_for_validation_are_the_samples(bench: Make) -> None:
@@ -957,9 +1098,9 @@ def test_the_experiments_own_variables_count(bench: Make) -> None:
     assert made.told() == []
 
 
-def launch(made: Bench, **wishes: object) -> list[tuple[str, str]]:
-    """Severity and code, and the message, of what a launch of the training says."""
-    request = ActionRequest("train", ("e",), **wishes)  # type: ignore[arg-type]
+def launch(made: Bench, action: str = "train", **wishes: object) -> list[tuple[str, str]]:
+    """Severity and code, and the message, of what a launch says."""
+    request = ActionRequest(action, ("e",), **wishes)  # type: ignore[arg-type]
     planned = plan_action(Workspace(made.root), "p", request, Caller(1000, 1000, (), "ada", {}))
     return [
         (f"{finding.severity.value} {finding.code}", finding.message)

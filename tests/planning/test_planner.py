@@ -352,3 +352,42 @@ def test_variables_in_vars_reach_the_command_line(workspace: Callable[..., Works
     made = only(plan(ws, "inference", "e1"))
     assert "/workspace/projects/example_01/data/kitti/train/../val" in made.argv
     assert made.spec is not None and '"/workspace/projects/example_01/models/e1/x"' in made.spec.text
+
+
+def test_a_setting_that_does_not_fit_is_one_error(workspace: Callable[..., Workspace]) -> None:
+    made = workspace({"e": {"head": "dino", "dataset": "kitti/train"}}, specs={"e/train.yaml": TRAIN_YAML})
+    assert [code for code, _ in errors(plan(made, "train", "e", overrides={"train.num_epoch": "3"}))] == [
+        "unknown-key"
+    ]
+
+
+def test_a_list_of_folders_can_be_set_for_inference(workspace: Callable[..., Workspace]) -> None:
+    made = workspace({"e": {"head": "dino", "dataset": "kitti/train"}}, specs={"e/train.yaml": TRAIN_YAML})
+    key = "dataset.infer_data_sources.image_dir"
+    assert f"{key}=[/a,/b]" in only(plan(made, "train", "e", overrides={key: "[/a,/b]"})).argv
+
+
+CLASSES = {"head": "classification_tf1", "backbone": "resnet18", "repository": "pretrained_object_detection", "dataset": "kitti/train"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("classmap", "expected"),
+    [("$results_dir/classmap.json", None), ("$dataset_raw/classmap.json", "data/kitti/train/classmap.json")],
+)
+def test_a_training_is_not_given_what_it_writes_itself(
+    workspace: Callable[..., Workspace], classmap: str, expected: str | None
+) -> None:
+    spec = 'train_config { n_epochs: 8 }\neval_config { model_path: "x" }\n'
+    made = workspace(
+        {"e": {**CLASSES, "vars": {"classmap": classmap, "image_dir": "/i"}}}, specs={"e/train.txt": spec}
+    )
+    argv = only(plan(made, "train", "e")).argv
+    assert (argv[-2:] == ("-c", f"/workspace/projects/example_01/{expected}")) == (expected is not None)
+    assert ("-c" in argv) == (expected is not None)
+    (root,) = (made.projects_dir,)
+    weights = root / "example_01/models/e/weights/resnet_008.hdf5"
+    weights.parent.mkdir(parents=True)
+    weights.write_text("")
+    given = only(plan(made, "inference", "e")).argv
+    where = expected or "models/e/classmap.json"
+    assert given[given.index("-cm") + 1] == f"/workspace/projects/example_01/{where}"

@@ -130,3 +130,68 @@ def test_the_embedded_network_reads_its_files(tmp_path: Path) -> None:
         spec = spec_module.load_spec(file, [])
         assert spec.results_dir == VALUES["results_dir"]
     assert spec.dataset_convert.output_filename == f"{VALUES['tfrecords']}/tfrecord"
+
+
+def value(head: str, name: str, key: str) -> object:
+    spec = prepare_spec(SCAFFOLDS / head / name, FORMATS[Path(name).suffix], values_for(head))
+    assert spec.findings == ()
+    return read_value(spec, key)
+
+
+def test_words_that_go_to_lightning_are_lightnings() -> None:
+    """Source: lightning 2 plugins/precision: what Trainer(precision=…) takes."""
+    precisions = {
+        "16-mixed",
+        "16-true",
+        "bf16-mixed",
+        "bf16-true",
+        "32-true",
+        "64-true",
+        "16",
+        "bf16",
+        "32",
+        "64",
+    }
+    assert value("oneformer", "train.yaml", "train.precision") in precisions
+
+
+def test_ocrnet_prune_has_a_file_to_write() -> None:
+    assert value("ocrnet", "train.yaml", "prune.pruned_file") == f"{VALUES['results_dir']}/prune/pruned.pth"
+
+
+def test_clip_takes_a_model_that_public_code_can_build() -> None:
+    """None of the siglip2 names is in both lists of 7.0.1: multimodal/clip/model/builders.py, cv/backbone_v2/siglip2.py."""
+    assert value("clip", "train.yaml", "model.type") in {f"c-radio_v3-{size}" for size in "bghl"}
+    sizes = [
+        value("clip", "train.yaml", key)
+        for key in ("model.image_size", "export.input_width", "export.input_height")
+    ]
+    assert sizes == [224, 224, 224]
+
+
+@pytest.mark.parametrize("name", ["train.yaml", "quantize.yaml"])
+def test_changenet_reads_masks_of_class_numbers(name: str) -> None:
+    """norm divides by 255 without a rest: 1 becomes 0."""
+    assert value("visual_changenet", name, "dataset.segment.label_transform") == ""
+
+
+def test_changenet_infers_without_masks() -> None:
+    assert value("visual_changenet", "train.yaml", "dataset.segment.predict_split") == "predict"
+
+
+@pytest.mark.parametrize("name", ["train.yaml", "quantize.yaml"])
+def test_segformer_names_the_values_of_masks(name: str) -> None:
+    palette = value("segformer", name, "dataset.segment.palette")
+    assert [(one["label_id"], one["rgb"]) for one in palette] == [(0, [0]), (1, [1])]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["segformer", "unet", "classification_pyt", "classification_tf1", "classification_tf2", "ml_recog"],
+)
+def test_no_folder_is_read_that_a_split_makes_only_when_asked(head: str) -> None:
+    for path in (SCAFFOLDS / head).iterdir():
+        values = [re.sub(r"#.*", "", line) for line in path.read_text(encoding="utf-8").splitlines()]
+        assert [line for line in values if re.search(r"\btest\b\"?\s*$|/test/|reference\s*$", line)] == [], (
+            path
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -134,3 +135,43 @@ def test_an_override_is_held_against_the_same_schema() -> None:
         "train.num_epoch": "unknown-key",
         "train.optim.lr": "wrong-type",
     }
+
+
+@pytest.mark.parametrize("network", ["dino", "rtdetr", "deformable_detr", "grounding_dino"])
+def test_a_list_in_a_map_of_texts_is_taken_as_omegaconf_takes_it(tmp_path: Path, network: str) -> None:
+    key = "dataset.infer_data_sources.image_dir"
+    held = against(network, version="7.0.1")
+    assert check_override(key.split("."), ["/a", "/b"], held) is None
+    assert check_override([*key.split("."), "0"], "/a", held) is None
+    assert check_override(key.split(".")[:-1], {"image_dir": ["/a"]}, held) is None
+    text = "dataset:\n  infer_data_sources: {image_dir: [/a, /b]}\n"
+    assert found(tmp_path, text, held) == []
+
+
+def test_what_is_no_text_in_a_map_or_lies_in_a_list_of_maps_is_still_refused() -> None:
+    held = against("dino", version="7.0.1")
+    nothing = check_override(["dataset", "infer_data_sources", "image_dir"], None, held)
+    assert nothing is not None and nothing.code == "wrong-type"
+    steps = ["dataset", "train_data_sources", "0", "image_dir"]
+    listed = check_override(steps, ["/a", "/b"], against("dino", version="7.0.1"))
+    assert listed is not None and listed.code == "wrong-type"
+
+
+def test_a_value_that_the_command_line_replaces_has_to_fit_all_the_same(tmp_path: Path) -> None:
+    """Hydra merges the file with the schema first."""
+    held = against("dino", "train", "7.0.1", "train.num_gpus", "results_dir")
+    text = "results_dir: {}\ntrain:\n  num_gpus: {}\n"
+    seen = [
+        found(tmp_path, text.format(*each), held) for each in (("/r", "abc"), ("[1]", "2"), ("???", "-3"))
+    ]
+    assert seen == [[("error", "wrong-type", 3)], [("error", "wrong-type", 1)], []]
+    exchanged = Against(held.schema, "train", given=held.given, replaced=frozenset(["train.num_gpus"]))
+    assert found(tmp_path, text.format("/r", "abc"), exchanged) == []
+
+
+@pytest.mark.parametrize("version", ["6.0.0", "6.26.3", "7.0.1", "7.3.0"])
+def test_a_section_has_the_keys_of_the_object_that_stands_for_it(tmp_path: Path, version: str) -> None:
+    """visual_changenet declares a smaller class for ``export`` than that of its default, which OmegaConf goes by."""
+    held = replace(against("visual_changenet", version=version), action=None)
+    assert found(tmp_path, "export:\n  serialize_nvdsinfer: true\n", held) == []
+    assert found(tmp_path, "export:\n  serialize_nvdsinfer: often\n", held) == [("error", "wrong-type", 2)]

@@ -19,7 +19,7 @@ from taorunner.datasets.check_files import (
     grayscale_findings,
     name_findings,
 )  # fmt: skip
-from taorunner.datasets.check_folders import check_class_folders, check_masks
+from taorunner.datasets.check_folders import are_classes, check_class_folders
 from taorunner.datasets.check_image import ImageFacts, read_image_facts
 from taorunner.datasets.check_labels import check_label_file
 from taorunner.datasets.check_layout import (
@@ -31,6 +31,7 @@ from taorunner.datasets.check_layout import (
     images_in,
     is_yolo,
 )  # fmt: skip
+from taorunner.datasets.check_masks import check_masks
 from taorunner.datasets.check_read import box_findings, coco_findings, counted
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.recognise import read_dataset, recognised
@@ -79,6 +80,11 @@ def check_dataset(
         return report
     splits = find_class_folders(root)
     if splits and not _is_annotated(root):
+        if not are_classes(root, splits):
+            raise UserFilesError(
+                f'the layout of "{printable(str(root))}" is none that is checked: pictures beside other files',
+                hint="class folders, pictures with masks, and datasets of boxes are",
+            )
         report = CheckReport("classification")
         counts = check_class_folders(report.findings, root, splits, needs, deep=deep)
         report.subsets = [SubsetReport(n, sum(c.values()), classes=c) for n, c in counts.items()]

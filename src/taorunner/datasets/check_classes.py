@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from taorunner.datasets.mask_reading import MaskReading
 from taorunner.datasets.naming import kitti_class_names, merged_classes
 from taorunner.errors import Finding, Severity
 from taorunner.text import amount, did_you_mean, printable
@@ -28,7 +29,8 @@ class ClassNeeds:
     """What one experiment's specs ask of its dataset. ``mapping`` is by class in the labels; empty: not said.
 
     ``input_size`` is the network's ``(width, height)``. ``picture_folders`` are the folders that an annotation file's
-    names count from, where the spec says so; all paths of this host.
+    names count from, where the spec says so; all paths of this host. ``masks``: how it reads masks.
+    ``has_class_folders`` is False for a network that reads no classes from folders, None where that is not known.
     """
 
     spec: Path
@@ -38,6 +40,8 @@ class ClassNeeds:
     input_size: tuple[int, int] | None = None
     min_pixels: float = 4.0
     picture_folders: Mapping[Path, Path] = field(default_factory=dict)
+    masks: MaskReading | None = None
+    has_class_folders: bool | None = None
 
     def smallest_box(self, size: tuple[int, int]) -> float:
         """Pixels of a box in a picture of ``size`` that are ``min_pixels`` once it has the network's size."""

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from taorunner.errors import UserFilesError
+
+
+def has_pillow() -> bool:
+    """True where pictures can be decoded."""
+    return find_spec("PIL") is not None
 
 
 def needs_pillow(what: str) -> None:

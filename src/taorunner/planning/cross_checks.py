@@ -15,7 +15,7 @@ from typing import Any
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework
 from taorunner.errors import Finding, UserFilesError
-from taorunner.planning import cross_data_rules, cross_rules
+from taorunner.planning import cross_data_rules, cross_rules, held_out_rules, mask_rules
 from taorunner.planning.cross_data_rules import converted_pictures
 from taorunner.planning.dataset_facts import DatasetFacts
 from taorunner.planning.host_paths import HostPaths
@@ -23,13 +23,16 @@ from taorunner.planning.plan import HOST_BACKENDS
 from taorunner.planning.spec_files import find_spec
 from taorunner.planning.spec_reader import HostVariables, SpecReader, overlay_of
 from taorunner.planning.training_facts import ClassMap, Conversion, Fault, Training
+from taorunner.planning.word_list_rules import word_lists
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project
 from taorunner.project.mounts import Mounts
 from taorunner.specs.check import SpecFile, flattened, load_spec
 from taorunner.specs.outline import outline_of, place_of
 
-_NUMBER_RULES = (*cross_rules.NUMBER_RULES, *cross_data_rules.NUMBER_RULES)
+_NUMBER_RULES = (
+    *cross_rules.NUMBER_RULES, *cross_data_rules.NUMBER_RULES, *held_out_rules.RULES, *mask_rules.RULES,
+)  # fmt: skip
 _TEXT_RULES = (*cross_rules.TEXT_RULES, *cross_data_rules.TEXT_RULES)
 _OF_THE_DATASET = frozenset({"dataset", "dataset_raw"})
 _CONVERSION = "dataset_convert"
@@ -108,13 +111,16 @@ class CrossChecks:
         readers: dict[str, SpecReader] = {}
         for action, found in specs.items():
             spec = found.contract.spec
-            if spec is None or (
-                action not in CROSS_CHECKED and (on_host or not self._stray.may_be_in(found.file.text))
+            is_launched = launch is not None and action in held_out_rules.ACTIONS
+            if spec is None or not (
+                action in CROSS_CHECKED
+                or is_launched
+                or (not on_host and self._stray.may_be_in(found.file.text))
             ):
                 continue
             outline = outline_of(found.file.text, spec.format)
             if outline is not None:
-                over = overlay if action == "train" else {}
+                over = overlay if action == "train" or is_launched else {}
                 readers[action] = SpecReader(found.file, spec.format, outline, variables, over, mounts)
         placing = _Placing(project, experiment, overlay_of(typed))
         for action, reader in readers.items() if not on_host else ():
@@ -122,6 +128,18 @@ class CrossChecks:
         convert = self._conversion(readers.get(_CONVERSION), experiment)
         if convert is not None:
             yield from placing.place(readers[_CONVERSION], converted_pictures(convert))
+        for action, reader in readers.items():
+            if launch is None or action != _CONVERSION or "train" not in readers:
+                is_certain = launch is not None or action != _CONVERSION
+                yield from placing.place(
+                    reader, word_lists(experiment.head, action, reader, is_certain=is_certain)
+                )
+        for action in ("evaluate", "inference") if launch is not None else ():
+            if action in readers:
+                contract = specs[action].contract
+                using = Training(experiment.head, contract, readers[action], None, gpus, self._data)
+                faults = [fault for rule in held_out_rules.RULES for fault in rule(using)]
+                yield from placing.place(using.spec, faults)
         if "train" in readers:
             contract = specs["train"].contract
             training = Training(

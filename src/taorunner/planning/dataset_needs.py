@@ -8,13 +8,20 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from taorunner.datasets.check_classes import ClassNeeds
 from taorunner.errors import UserFilesError
+from taorunner.planning.mask_needs import mask_reading
 from taorunner.planning.networks import Networks
 from taorunner.planning.spec_files import find_spec
-from taorunner.planning.training_facts import CONVERTED_EXTENSION, NUM_CLASSES, TRAINED_EXTENSION
+from taorunner.planning.training_facts import (
+    CLASS_FOLDERS,
+    CONVERTED_EXTENSION,
+    NUM_CLASSES,
+    TRAINED_EXTENSION,
+)
 from taorunner.planning.values import STAND_INS, own_values
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import load_project
@@ -79,7 +86,9 @@ def _needs(experiment: Experiment, networks: Networks, dataset: Path) -> Iterato
             values = {**STAND_INS, **own_values(experiment.vars, STAND_INS)}
             overrides = experiment.overrides if contract.action == "train" else {}
             need = _need(prepare_spec(path, contract.spec.format, values, overrides), dataset)
-            if need != ClassNeeds(path, {}):
+            if contract.action == "train":
+                yield replace(need, has_class_folders=experiment.head in CLASS_FOLDERS)
+            elif need != ClassNeeds(path, {}):
                 yield need
 
 
@@ -93,6 +102,7 @@ def _need(spec: PreparedSpec, dataset: Path) -> ClassNeeds:
     return ClassNeeds(
         spec.path, _mapping(spec), int(num_classes) if num_classes is not None else None,
         extensions[0] if extensions else None, size, picture_folders=dict(_picture_folders(spec, dataset)),
+        masks=mask_reading(spec),
     )  # fmt: skip
 
 

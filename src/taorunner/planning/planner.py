@@ -189,7 +189,7 @@ def _plan_one(planning: _Planning, experiment: Experiment) -> PlannedRun | None:
         crossed = planning.cross.before(contract, spec_path, network, planning.project, experiment, launch)
         here += [_placed(planning, experiment, finding) for finding in crossed]
     run_inside = str(site.run_dir / "input") if on_host else RUN_INSIDE
-    if prepared is not None and prepared.text is not None and spec_path is not None:
+    if spec_path is not None:  # also one with errors: nothing starts, and they are not followed by "no spec"
         is_private = key_in_spec(contract) is not None and values.arguments.pop("key", None) is not None
         folder = f"{run_inside}/{SECRET_SPEC_DIR}" if is_private else run_inside
         values.arguments["spec"] = f"{folder}/{spec_path.name}"

@@ -69,13 +69,14 @@ def spec_of_action(
     against = schema_for(contract, missing=missing, kept=kept)
     schema = against.schema if against is not None else None
     found = find_overrides(project, experiment, contract, against, variables, sets, all_keys=all_keys)
-    if against is not None:
-        against = replace(against, given=against.given | frozenset(found.keys))
-    prepared = prepare_spec(path, spec.format, variables, against=against)
-    findings = (*prepared.findings, *found.findings)
     goes_to_argv = contract.override_syntax is not OverrideSyntax.NONE
     items = tuple(one for one in found.items if not (goes_to_argv and one.place is None))
     keys = _keys(spec, gpus)
+    if against is not None:
+        replaced = frozenset(one.edit.key for one in items)
+        against = replace(against, given=against.given | frozenset(found.keys), replaced=replaced)
+    prepared = prepare_spec(path, spec.format, variables, against=against)
+    findings = (*prepared.findings, *found.findings)
     findings += tuple(_ignored(project, items, keys))
     text = prepared.text
     if text is not None and not has_errors(findings):

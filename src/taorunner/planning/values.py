@@ -171,7 +171,10 @@ class ValueFinder:
     def _from_vars(self, contract: Contract, values: RunValues) -> None:
         known = own_values(self._experiment.vars, values.variables)
         values.variables.update(known)
+        results = f"{values.arguments['results_dir']}/"
         for name, meaning in VALUES.items():
+            if contract.action == "train" and str(known.get(name, "")).startswith(results):
+                continue  # this training writes it, for the actions behind it: classmap.json
             if meaning.from_vars and name in known:
                 values.arguments[name] = str(known[name])
                 if any(name in _names_in(argument.tokens) for argument in contract.arguments):

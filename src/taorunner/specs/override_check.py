@@ -19,6 +19,12 @@ from taorunner.specs.schema_values import Misfit, proto_misfit, yaml_misfit
 from taorunner.text import printable
 
 ANYTHING = Key("any", is_optional=True)
+_SINGLE = frozenset(["int", "float", "bool", "str", "enum"])
+"""What a map may hold one of. A list in its place is taken: of ``Dict[str, str]`` OmegaConf checks single values only,
+and NVIDIA's own default of ``dataset.infer_data_sources.image_dir`` is a list. A map in a list is checked as a whole.
+
+Source: omegaconf 2.3, merging a file with a structured config and ``update`` of a value that is a list.
+"""
 
 
 def check_override(steps: Sequence[str], value: Any, against: Against) -> Misfit | None:
@@ -41,7 +47,7 @@ def key_at(schema: Schema, steps: Sequence[str]) -> Key | Misfit:
         return Misfit(
             Severity.ERROR, "bad-key", f'"{".".join(steps)}" is not a key', "write it like train.num_epochs"
         )
-    key, names = Key("section", section=schema.root), list[str]()
+    key, names, is_in_list = Key("section", section=schema.root), list[str](), False
     for depth, step in enumerate(steps):
         above = ".".join(steps[:depth])
         if key.is_repeated and is_index(step):
@@ -58,10 +64,12 @@ def key_at(schema: Schema, steps: Sequence[str]) -> Key | Misfit:
             if not is_index(step):
                 hint = f"say which element, counted from 0: {above}.0.{'.'.join(steps[depth:])}"
                 return _refused(f'{above} is a list, so it has no "{step}"', hint)
-            key = key.of or ANYTHING
+            key, is_in_list = key.of or ANYTHING, True
         elif key.kind == "map":
             names.append(step)
             key = key.of or ANYTHING
+            if key.kind in _SINGLE and not is_in_list:
+                key = Key("any_of", any_of=(key, Key("list"), Key("map")))
         elif key.kind in ("any", "any_of"):
             return ANYTHING
         else:
@@ -77,6 +85,8 @@ def _yaml(key: Key, value: Any, name: str) -> Misfit | None:
         return misfit
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for at, item in items:
+        if key.kind == "map" and isinstance(item, (dict, list)):
+            continue  # as in key_at
         if key.of.kind not in ("section", "list", "map"):  # OmegaConf takes any collection where it merges
             misfit = _yaml(key.of, item, f"{name}.{at}")
             if misfit is not None:

@@ -38,7 +38,7 @@ class SchemaFile:
         self._numbers: dict[str, int] = {}
 
     def add(self, release: str, tree: Mapping[str, Any]) -> None:
-        """``tree`` as ``config_reader`` and ``message_reader`` give it."""
+        """``tree`` as ``config_reader`` and ``message_reader`` give it; of a key that ``is_corrected`` all is kept."""
         self._releases[release] = self._section(tree)
 
     def _section(self, tree: Mapping[str, Any]) -> int:
@@ -78,6 +78,8 @@ def _without_false_limits(key: dict[str, Any]) -> dict[str, Any]:
     """A limit or a list of options that the key's own default breaks says something else than what is allowed."""
     default = key.get("default")
     kept = dict(key)
+    if kept.pop("is_corrected", False):
+        return kept
     if isinstance(default, (int, float)) and not isinstance(default, bool):
         if "min" in kept and default < kept["min"]:
             del kept["min"]

@@ -45,7 +45,7 @@ def documents(folder: Folder) -> list[str]:
         text = folder.text(path)
         if text and '"images"' in text and '"categories"' in text:
             value = folder.json(path)
-            if isinstance(value, dict) and isinstance(value.get("images"), list):
+            if isinstance(value, dict) and isinstance(value.get("images"), list) and not _is_panoptic(value):
                 found.append(path)
     instances = [path for path in found if not path.rpartition("/")[2].startswith(_OTHER_TASKS)]
     return instances or found
@@ -186,6 +186,14 @@ class Document:
     def _error(self, code: str, message: str, steps: tuple[str | int, ...]) -> None:
         place = self._folder.json_place(self._path, steps) if self._is_own else ()
         self._folder.error(code, message, self._file, *place)
+
+
+def _is_panoptic(document: Mapping[str, Any]) -> bool:
+    """COCO's panoptic form, which OneFormer reads: an entry for each picture, with its segments in a PNG beside."""
+    listed = document.get("annotations")
+    return isinstance(listed, list) and any(
+        isinstance(one, Mapping) and "segments_info" in one for one in listed
+    )
 
 
 def _is_id(value: Any) -> bool:
