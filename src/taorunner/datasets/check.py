@@ -33,7 +33,10 @@ from taorunner.datasets.check_layout import (
 )  # fmt: skip
 from taorunner.datasets.check_read import box_findings, coco_findings, counted
 from taorunner.datasets.formats.folder import Folder
+from taorunner.datasets.formats.likely import likely_kind
 from taorunner.datasets.formats.recognise import read_dataset, recognised
+from taorunner.datasets.other_layouts import refuse_other_layout
+from taorunner.datasets.picture_folders import tell_other_files
 from taorunner.datasets.repairs import REPAIRED
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.text import printable
@@ -78,18 +81,23 @@ def check_dataset(
         report.subsets = [SubsetReport(name, count) for name, count in pictures.items()]
         return report
     splits = find_class_folders(root)
-    if splits and not _is_annotated(root):
+    folder = Folder(root)
+    if splits:
+        refuse_other_layout(folder)
+    if splits and likely_kind(folder) is None and not _is_annotated(folder):
         report = CheckReport("classification")
+        tell_other_files(folder)
+        report.findings += folder.findings
         counts = check_class_folders(report.findings, root, splits, needs, deep=deep)
         report.subsets = [SubsetReport(n, sum(c.values()), classes=c) for n, c in counts.items()]
         return report
     return _check_read(root, deep=deep, needs=needs, progress=told)
 
 
-def _is_annotated(root: Path) -> bool:
+def _is_annotated(folder: Folder) -> bool:
     """False for folders of pictures and nothing else, such as those whose names are classes."""
     try:
-        recognised(Folder(root))
+        recognised(folder)
     except UserFilesError:
         return False
     return True

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taorunner.datasets.picture_header import PICTURE_SUFFIXES
+from taorunner.datasets.yolo_rows import is_yolo_text
 
 LABEL_PAIRS = (("image_2", "label_2"), ("images", "labels"))
 _MASK_FOLDER = "masks"
@@ -38,10 +39,9 @@ def is_yolo(subsets: Sequence[Subset]) -> bool:
     for subset in subsets:
         for name in files_in(subset.labels)[:50]:
             if name.endswith(".txt"):
-                for line in (subset.labels / name).read_bytes().splitlines()[:5]:
-                    if line.strip():
-                        first, *rest = line.split()
-                        return first.isdigit() and len(rest) >= 4 and all(map(_is_number, rest))
+                text = (subset.labels / name).read_bytes().decode("utf-8", "replace")
+                if text.strip():
+                    return is_yolo_text(text)
     return any((subset.images.parent / "data.yaml").is_file() for subset in subsets)
 
 
@@ -72,7 +72,7 @@ def images_in(folder: Path) -> list[str]:
 def files_in(folder: Path) -> list[str]:
     try:
         with os.scandir(folder) as entries:
-            return sorted(e.name for e in entries if not e.name.startswith(".") and e.is_file())
+            return sorted(e.name for e in entries if not e.name.startswith(".") and _is_file(e))
     except (OSError, ValueError):  # no folder, or no path at all
         return []
 
@@ -80,17 +80,35 @@ def files_in(folder: Path) -> list[str]:
 def folders_in(folder: Path) -> list[str]:
     try:
         with os.scandir(folder) as entries:
-            return sorted(e.name for e in entries if not e.name.startswith(".") and e.is_dir())
+            return sorted(
+                e.name for e in entries if not e.name.startswith(".") and is_folder(e) and not leads_back(e)
+            )
     except (OSError, ValueError):  # no folder, or no path at all
         return []
 
 
-def _is_number(word: bytes) -> bool:
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Also by a link; False for a link that leads to itself."""
     try:
-        float(word)
-    except ValueError:
+        return entry.is_dir()
+    except OSError:
         return False
-    return True
+
+
+def leads_back(entry: os.DirEntry[str]) -> bool:
+    """True for a link to a folder around it: what is followed there never ends."""
+    if not entry.is_symlink():
+        return False
+    above = os.path.realpath(os.path.dirname(entry.path))  # noqa: PTH120
+    target = os.path.realpath(entry.path)
+    return above == target or above.startswith(target.rstrip("/") + "/")
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
 
 
 def _search(root: Path, folder: Path, depth: int, found: list[Subset]) -> None:

@@ -23,6 +23,7 @@ from taorunner.datasets.repairs import BoxRepair, Repairs, differ
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _OBJECT = re.compile(r"[ \t]*<object>.*?</object>[ \t]*\n?", re.DOTALL)
+_ENCODING = re.compile(r"""(\A\s*<\?xml[^>]*?encoding\s*=\s*["'])[^"']*(["'])""")
 _FILENAME = re.compile(r"(<filename>\s*)([^<]*?)(\s*</filename>)")
 
 
@@ -163,8 +164,8 @@ def _voc(root: Path, dataset: DetectionDataset) -> Repairs:
         new_name = repairs.names.get(image.path)
         if new_name is not None:
             mended = _FILENAME.sub(partial(_renamed, new_name), mended, count=1)
-        if mended != text:
-            repairs.texts[image.source] = mended
+        if mended != text:  # written as UTF-8, whatever it was
+            repairs.texts[image.source] = _ENCODING.sub(r"\1UTF-8\2", mended, count=1)
     return repairs
 
 

@@ -1,0 +1,49 @@
+"""What may a folder be that no reader knows? One sentence with the next step, for the kinds that people bring."""
+
+from __future__ import annotations
+
+import re
+
+from taorunner.datasets.formats.folder import Folder
+from taorunner.datasets.yolo_rows import is_yolo_text
+from taorunner.text import amount, printable
+
+_ARCHIVE = re.compile(r"\.(zip|7z|rar|tar|tgz|tar\.(gz|bz2|xz|zst))\Z", re.IGNORECASE)
+
+
+def likely_kind(folder: Folder) -> tuple[str, str] | None:
+    """What it looks like, as the end of a sentence about the folder, and a hint."""
+    return _archive(folder) or _yolo_without_names(folder) or _labelme(folder)
+
+
+def _archive(folder: Folder) -> tuple[str, str] | None:
+    found = [path for path in folder.files if _ARCHIVE.search(path)]
+    if not found or folder.pictures:
+        return None
+    first = printable(found[0])
+    command = "unzip" if first.lower().endswith(".zip") else "tar -xf"
+    return (
+        f'has no pictures, but {amount(len(found), "archive")}, such as "{first}"',
+        f"unpack it and name the folder that comes out: {command} {first}",
+    )
+
+
+def _yolo_without_names(folder: Folder) -> tuple[str, str] | None:
+    rows = [path for path in folder.with_suffix(".txt") if is_yolo_text(folder.peek(path) or "")]
+    if not rows:
+        return None
+    return (
+        f'has {amount(len(rows), "label file")} of YOLO, such as "{printable(rows[0])}", and no names of classes',
+        "write data.yaml with train:, val: and names:, or classes.txt with one name a line",
+    )
+
+
+def _labelme(folder: Folder) -> tuple[str, str] | None:
+    for path in folder.with_suffix(".json")[:50]:
+        text = (folder.peek(path) or "")[:200_000]
+        if '"shapes"' in text and '"imagePath"' in text:
+            return (
+                f'has annotations of LabelMe, such as "{printable(path)}"',
+                "first: taorunner dataset convert --from labelme (it reads rectangles and polygons)",
+            )
+    return None
