@@ -34,6 +34,26 @@ def find_kitti(root: Path) -> list[Subset]:
     return sorted(found, key=lambda subset: subset.name)
 
 
+def unpaired(subsets: Sequence[Subset]) -> tuple[list[Path], list[Path]]:
+    """Beside subsets with both: folders with pictures that have no folder of labels, and the other way round."""
+    without_labels: set[Path] = set()
+    without_pictures: set[Path] = set()
+    both = {
+        (subset.images.parent, subset.labels.parent)
+        for subset in subsets
+        if subset.labels.name == subset.images.name
+    }
+    for images, labels in both:
+        here, there = set(folders_in(images)), set(folders_in(labels))
+        without_labels |= {images / name for name in here - there if images_in(images / name)}
+        without_pictures |= {
+            labels / name
+            for name in there - here
+            if any(file.endswith(".txt") for file in files_in(labels / name))
+        }
+    return sorted(without_labels), sorted(without_pictures)
+
+
 def is_yolo(subsets: Sequence[Subset]) -> bool:
     """The same folders, and lines of a class number and fractions; where all are empty, ``data.yaml`` beside them."""
     for subset in subsets:

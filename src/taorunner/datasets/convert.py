@@ -6,7 +6,7 @@ What is wrong in the source is told whole; nothing is written then, unless the b
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -177,6 +177,14 @@ def _usable(dataset: DetectionDataset) -> tuple[list[ImageEntry], Counter[str], 
     return images, left_out, findings
 
 
+def inverted_findings(images: Iterable[ImageEntry]) -> Iterator[Finding]:
+    """Boxes whose corners are swapped: errors, as nobody knows what was meant."""
+    for image in images:
+        for box in image.boxes:
+            if box.x_max < box.x_min or box.y_max < box.y_min:
+                yield _flat_finding(image, box)
+
+
 def _has_area(box: Box) -> bool:
     return box.x_max > box.x_min and box.y_max > box.y_min
 
@@ -186,7 +194,10 @@ def _flat_finding(image: ImageEntry, box: Box) -> Finding:
     where = f'the box "{printable(box.name)}" {box.x_min:g} {box.y_min:g} {box.x_max:g} {box.y_max:g}'
     place = image.source or image.path
     if box.x_max < box.x_min or box.y_max < box.y_min:
-        message, hint = f"{where} ends before it begins", "correct its corners; --skip-bad leaves it out"
+        message, hint = (
+            f"{where} ends before it begins",
+            "correct its corners; dataset convert --skip-bad leaves it out",
+        )
         return Finding(Severity.ERROR, "box-inverted", message, hint, place, box.line)
     message, hint = f"{where} has no area", "it is left out, as TAO does"
     return Finding(Severity.WARNING, "box-flat", message, hint, place, box.line)

@@ -15,7 +15,7 @@ from taorunner.datasets.convert import ClassCount, Conversion, refuse_overlap
 from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder, is_picture
 from taorunner.datasets.other_layouts import refuse_other_layout
 from taorunner.datasets.placing import Placer, refuse_taken, whole_folder
-from taorunner.errors import UserFilesError, has_errors
+from taorunner.errors import Finding, Severity, UserFilesError, has_errors
 from taorunner.text import amount, printable
 
 _PICTURES, _MASKS = ("images", "image", "jpegimages"), ("masks", "mask", "labels", "annotations")
@@ -83,7 +83,6 @@ def _once_each(folder: Folder, plan: Plan) -> Plan:
 def _classification(folder: Folder) -> tuple[Plan, dict[str, int]]:
     """Class folders, below folders of splits or directly; what is there without a split goes to ``train``."""
     refuse_other_layout(folder)
-    tell_other_files(folder)
     plan: Plan = []
     members: dict[str, dict[str, int]] = {}
     deeper: dict[str, list[str]] = {}
@@ -105,6 +104,8 @@ def _classification(folder: Folder) -> tuple[Plan, dict[str, int]]:
     ):
         message = f'"{name}" is no class, but where formats with boxes keep their files'
         folder.error("class-folder-name", message, folder.root, hint="convert boxes --to kitti or coco")
+    if not has_errors(folder.findings):
+        tell_other_files(folder)
     classes = dict.fromkeys(sorted({name for counts in members.values() for name in counts}), 0)
     for name in [name for name in classes if SPLIT_NAMES.get(name.lower())]:
         message = f'"{name}" is the name of a subset, not of a class'
@@ -122,13 +123,15 @@ def _classification(folder: Folder) -> tuple[Plan, dict[str, int]]:
     return plan, classes
 
 
-def tell_other_files(folder: Folder) -> None:
+def tell_other_files(folder: Folder, severity: Severity = Severity.ERROR) -> None:
     """What lies among class folders and is no picture may be the labels of another layout: it is not lost silently."""
     left = [path for path in folder.files if not is_picture(path) and not _BESIDE.search(path)]
     if left:
         message = f'{amount(len(left), "file")} beside the pictures would be left out, such as "{printable(left[0])}"'
         hint = "class folders hold pictures only; are these the labels of another layout? else move them away"
-        folder.error("files-beside-pictures", message, folder.root / left[0], hint=hint)
+        folder.findings.append(
+            Finding(severity, "files-beside-pictures", message, hint, folder.root / left[0])
+        )
 
 
 def _tell_deeper(folder: Folder, deeper: Mapping[str, list[str]]) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 from taorunner.datasets import outlines
 from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.datasets.carried import holds_extra, lost_fields, lost_message, moved_box, unmovable
-from taorunner.datasets.convert import refuse_overlap
+from taorunner.datasets.convert import inverted_findings, refuse_overlap
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.naming import picture_names
 from taorunner.datasets.pictures import needs_pillow
@@ -120,11 +120,12 @@ def resize_dataset(
     if not all(0 < side <= 16384 for side in size):
         raise UsageError(f"pictures cannot be {size[0]}x{size[1]}", hint="sides are 1 to 16384 pixels")
     dataset = read_dataset(source, None, progress)
-    if has_errors(dataset.findings):
+    findings = [*dataset.findings, *inverted_findings(dataset.images)]
+    if has_errors(findings):
         raise UserFilesError(
             "nothing was resized, because the dataset has errors",
             hint=f"taorunner dataset check {source} says all of them",
-            findings=dataset.findings,
+            findings=findings,
         )
     to = target_of(dataset.format)
     classes = written_names(to, dataset.boxes_per_class())
@@ -155,7 +156,6 @@ def resize_dataset(
         write_description(to, partial, dataset.subsets, classes, dataset.described)
         _run(jobs, processes or os.cpu_count() or 1, progress)
     boxes_after = sum(len(image.boxes) for image in dataset.images)
-    findings = list(dataset.findings)
     if fields := lost_fields(to, dataset, dataset.images):
         findings.append(Finding(Severity.WARNING, "fields-lost", lost_message(to, fields), None, source))
     return Resize(

@@ -18,7 +18,7 @@ from typing import Any
 
 from taorunner.datasets.annotations import DetectionDataset, ImageEntry
 from taorunner.datasets.carried import lost_fields, lost_message
-from taorunner.datasets.convert import refuse_overlap
+from taorunner.datasets.convert import inverted_findings, refuse_overlap
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.naming import picture_names
 from taorunner.datasets.placing import Placer, refuse_taken, whole_folder
@@ -102,11 +102,12 @@ def split_dataset(
     if kind is not None:
         return _split_folders(source, output, kind, shares, seed, group, overwrite=overwrite)
     dataset = read_dataset(source, None, progress)
-    if has_errors(dataset.findings):
+    findings = (*dataset.findings, *inverted_findings(dataset.images))
+    if has_errors(findings):
         raise UserFilesError(
             "nothing was split, because the dataset has errors",
             hint=f"taorunner dataset check {source} says all of them",
-            findings=dataset.findings,
+            findings=findings,
         )
     images = {image.path: image for image in dataset.images}
     parts, group_count = _assigned(list(images.values()), source, group, shares, seed)
@@ -129,7 +130,7 @@ def split_dataset(
             listed[part.name] = [_shown(image.path, source) for image in part.images]
         write_description(to, partial, [part.name for part in parts], names, dataset.described)
         _write_list(partial / LIST_FILE, source, seed, group, shares, listed)
-    findings = (*dataset.findings, *_lost_fields(to, dataset))
+    findings = (*findings, *_lost_fields(to, dataset))
     return Split(output, dataset.format, to, seed, group_count, parts, placer.counts, lost, findings)
 
 

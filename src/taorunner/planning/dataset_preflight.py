@@ -21,7 +21,7 @@ from taorunner.project.workspace import Workspace
 
 MAX_FILES = 50_000
 """A larger dataset would hold a training up for half a minute: it is checked only on request."""
-_VERSION = 2
+_VERSION = 3
 
 
 class DatasetPreflight:

@@ -12,7 +12,7 @@ from taorunner.text import printable
 
 _CORNERS = ("xtl", "ytl", "xbr", "ybr")
 _ROOT = re.compile(r"<annotations(\s[^>]*)?>")
-_SHAPES = ("polygon", "polyline", "points", "mask", "cuboid", "ellipse", "skeleton")
+_SHAPES = ("polyline", "points", "cuboid", "skeleton")
 
 
 def recognise(folder: Folder) -> bool:
@@ -61,7 +61,7 @@ def _image(folder: Folder, path: str, node: Node) -> ImageEntry | None:
     boxes: list[Box] = []
     left_out: list[Node] = []
     for shape in node.children:
-        if shape.tag == "box" or shape.tag in ("polygon", "ellipse"):
+        if shape.tag in ("box", "polygon", "ellipse", "mask"):
             box = _box(folder, path, shape)
             if box is not None:
                 boxes.append(box)
@@ -89,14 +89,23 @@ def _box(folder: Folder, path: str, node: Node) -> Box | None:
         known = [(x, y) for x, y in points if x is not None and y is not None]
         corners = around(known) if len(known) == len(points) >= 3 else None
         segmentation = [[value for point in known for value in point]]
+    elif node.tag == "mask":
+        left, top, wide, high = (
+            number(node.attributes.get(key)) for key in ("left", "top", "width", "height")
+        )
+        corners = None
+        if left is not None and top is not None and wide is not None and high is not None:
+            corners = (left, top, left + wide, top + high)
+            folder.warning(
+                "mask-box", "of a mask only the box around it is taken", file, node.line, node.column
+            )
     elif node.tag == "ellipse":
         cx, cy, rx, ry = (number(node.attributes.get(key)) for key in ("cx", "cy", "rx", "ry"))
         corners = None
         if cx is not None and cy is not None and rx is not None and ry is not None:
             corners = (cx - rx, cy - ry, cx + rx, cy + ry)
     else:
-        values = [number(node.attributes.get(key)) for key in _CORNERS]
-        left, top, right, bottom = values
+        left, top, right, bottom = (number(node.attributes.get(key)) for key in _CORNERS)
         corners = None
         if left is not None and top is not None and right is not None and bottom is not None:
             corners = (left, top, right, bottom)

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -20,7 +21,7 @@ from urllib.parse import unquote, urlparse
 
 from taorunner.datasets import outlines
 from taorunner.datasets.annotations import Box, ImageEntry
-from taorunner.datasets.carried import moved_box
+from taorunner.datasets.carried import moved_box, unmovable
 from taorunner.datasets.check_layout import is_folder, leads_back
 from taorunner.datasets.picture_header import PICTURE_SUFFIXES, PictureError, PictureHeader, read_header
 from taorunner.errors import Finding, Severity
@@ -310,7 +311,15 @@ class Folder:
             )
             self.warning("exif-boxes-as-seen", message, as_seen[0].source or as_seen[0].path)
             return tuple(images)
+        self._tell_unmovable([image for image in images if image.path in self._stored_sizes])
         return tuple(self._settled(image) for image in images)
+
+    def _tell_unmovable(self, images: Sequence[ImageEntry]) -> None:
+        counts = Counter(key for image in images for box in image.boxes for key in unmovable(box))
+        if counts:
+            shown = ", ".join(f'"{printable(key)[:40]}" ({count:,})' for key, count in counts.items())
+            message = f"EXIF turns pictures, and these coordinates cannot follow and are left out: {shown}"
+            self.warning("exif-fields", message, images[0].source or images[0].path)
 
     def _settled(self, image: ImageEntry) -> ImageEntry:
         header = self._headers.get(image.path)

@@ -28,9 +28,18 @@ def _documents(folder: Folder) -> list[str]:
             '"annotations"' in text or '"label"' in text or '"image"' in text
         ):
             value = folder.json(path)
-            if isinstance(value, list) and value and isinstance(value[0], Mapping) and _said(value[0]):
+            if isinstance(value, list) and value and isinstance(value[0], Mapping) and _is_task(value[0]):
                 found.append(path)
     return found
+
+
+def _is_task(value: Mapping[str, Any]) -> bool:
+    """It names a picture, and its annotations, if there are any, have results: other tools use these names, too."""
+    listed = value.get("annotations")
+    is_others = isinstance(listed, list) and any(
+        not isinstance(one, Mapping) or "result" not in one for one in listed
+    )
+    return bool(_said(value)) and not is_others
 
 
 def read(folder: Folder) -> DetectionDataset:
@@ -163,6 +172,12 @@ def _boxes(folder: Folder, path: str, steps: Steps, result: Any, width: int, hei
         ):
             return []  # the same rectangle is there once more with its label
         kind = printable(str(result.get("type"))) if isinstance(result, Mapping) else "a result"
+        if kind.startswith("brush"):
+            message = f'"{kind}" is a mask, and masks of Label Studio are not read'
+            hint = "export polygons or rectangles; --skip-bad leaves it out"
+            place = folder.json_place(path, steps)
+            folder.error("brush-left-out", message, folder.root / path, *place, hint)
+            return []
         message = f'"{kind}" has no box and is left out'
         folder.warning("shape-left-out", message, folder.root / path, *folder.json_place(path, steps))
         return []

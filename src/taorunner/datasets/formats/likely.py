@@ -8,12 +8,19 @@ from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.yolo_rows import is_yolo_text
 from taorunner.text import amount, printable
 
+_MOST_READ = 20
+_TOOLS = (
+    ("LabelMe", "labelme", ("shapes", "imagePath")),
+    ("the VGG annotator", "via", ("regions", "shape_attributes")),
+    ("CreateML", "create-ml", ("annotations", "coordinates")),
+)
+"""Name, name of its format here, and keys that its JSON has."""
 _ARCHIVE = re.compile(r"\.(zip|7z|rar|tar|tgz|tar\.(gz|bz2|xz|zst))\Z", re.IGNORECASE)
 
 
 def likely_kind(folder: Folder) -> tuple[str, str] | None:
     """What it looks like, as the end of a sentence about the folder, and a hint."""
-    return _archive(folder) or _yolo_without_names(folder) or _labelme(folder)
+    return _archive(folder) or _yolo_without_names(folder) or _of_another_tool(folder)
 
 
 def _archive(folder: Folder) -> tuple[str, str] | None:
@@ -38,12 +45,13 @@ def _yolo_without_names(folder: Folder) -> tuple[str, str] | None:
     )
 
 
-def _labelme(folder: Folder) -> tuple[str, str] | None:
-    for path in folder.with_suffix(".json")[:50]:
-        text = (folder.peek(path) or "")[:200_000]
-        if '"shapes"' in text and '"imagePath"' in text:
-            return (
-                f'has annotations of LabelMe, such as "{printable(path)}"',
-                "first: taorunner dataset convert --from labelme (it reads rectangles and polygons)",
-            )
+def _of_another_tool(folder: Folder) -> tuple[str, str] | None:
+    for path in folder.with_suffix(".json")[:_MOST_READ]:
+        text = folder.peek(path) or ""
+        for tool, format_name, words in _TOOLS:
+            if all(f'"{word}"' in text for word in words):
+                return (
+                    f'has annotations of {tool}, such as "{printable(path)}"',
+                    f"write them anew first: taorunner dataset convert --from {format_name}",
+                )
     return None

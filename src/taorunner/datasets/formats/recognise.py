@@ -9,17 +9,28 @@ from typing import Any
 
 from taorunner.datasets.annotations import DetectionDataset, ImageEntry
 from taorunner.datasets.check_layout import find_class_folders, find_masks
-from taorunner.datasets.formats import coco, cvat, kitti, label_studio, odvg, others, voc, vott, yolo
+from taorunner.datasets.formats import (
+    coco,
+    cvat,
+    kitti,
+    label_studio,
+    odvg,
+    others,
+    voc,
+    vott,
+    wider_face,
+    yolo,
+)
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.likely import likely_kind
 from taorunner.datasets.other_layouts import refuse_other_layout
 from taorunner.datasets.picture_header import UNREAD_SUFFIXES
-from taorunner.errors import UserFilesError
+from taorunner.errors import UserFilesError, has_errors
 from taorunner.text import amount, printable
 
 _MODULES: Mapping[str, Any] = {
     "coco": coco, "odvg": odvg, "vott": vott, "cvat": cvat, "label-studio": label_studio, "voc": voc,
-    "kitti": kitti, "yolo": yolo,
+    "kitti": kitti, "wider-face": wider_face, "yolo": yolo,
 }  # fmt: skip
 """In the order in which they are asked: the surest first, YOLO's loose numbers last."""
 
@@ -66,6 +77,13 @@ def _tell_unused(folder: Folder, images: Sequence[ImageEntry]) -> None:
             "picture-kind", f'{message}"{printable(unread[0])}"', folder.root / unread[0],
             hint="save them as JPEG or PNG and name them so in the annotations; or move them away",
         )  # fmt: skip
+    if not images:
+        return
+    if not any(image.boxes for image in images) and not has_errors(folder.findings):
+        message = f"none of the {amount(len(images), 'picture')} has a box"
+        folder.warning(
+            "no-boxes", message, folder.root, hint="is that meant? nothing can be learnt from them alone"
+        )
     told = {finding.file for finding in folder.findings if finding.file is not None}
     if any(finding.code in ("picture-unlisted", "picture-missing") for finding in folder.findings):
         return
