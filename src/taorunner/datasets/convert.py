@@ -105,7 +105,7 @@ def convert(
             hint="correct what is named above, or leave it out with --skip-bad",
             findings=findings,
         )
-    if not holds_extra(to, dataset):
+    if to in ("odvg", "voc") and not holds_extra(to, dataset):  # the others write none
         images = without_extra(images)
     by_subset: dict[str, list[ImageEntry]] = {}
     for image in images:

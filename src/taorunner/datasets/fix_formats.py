@@ -102,10 +102,10 @@ def _annotated_size(picture: Path, image: Mapping[str, Any]) -> tuple[int, int] 
     if header is None:
         return None
     said = (number(image.get("width")), number(image.get("height")))
-    seen, stored = (header.width, header.height), (header.stored_width, header.stored_height)
+    seen = (header.width, header.height)
     if not all(said) or said == seen:
         return seen
-    return stored if said == stored else None
+    return None  # also of a stored size: boxes may be drawn on the picture as EXIF turns it
 
 
 def _yolo(root: Path, dataset: DetectionDataset) -> Repairs:

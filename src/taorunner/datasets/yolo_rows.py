@@ -6,13 +6,15 @@ box with key points, each with or without a visibility of 0, 1 or 2. A line of K
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 _LARGEST = 2.0
+_CLASS = re.compile(r"[0-9]+(\.0*)?")
 
 
 def is_yolo_row(words: Sequence[str]) -> bool:
-    if len(words) < 5 or not words[0].isdigit():
+    if len(words) < 5 or not _CLASS.fullmatch(words[0]):
         return False
     try:
         values = [float(word) for word in words[1:]]

@@ -15,6 +15,7 @@ from shapes import picture
 from taorunner.datasets.annotations import Box, DetectionDataset
 from taorunner.datasets.check import check_dataset
 from taorunner.datasets.convert import convert
+from taorunner.datasets.fix import fix_dataset
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.picture_header import read_header
 from taorunner.datasets.split import split_dataset
@@ -121,6 +122,12 @@ def test_yolo_without_names_of_classes_is_named(line: str, tmp_path: Path) -> No
             command()
 
 
+def test_class_numbers_with_a_point_are_no_names_of_kitti(tmp_path: Path) -> None:
+    root = yolo(tmp_path / "d", YAML, a="1.0 0.1 0.2" + " 0.5 0.9" * 6 + "\n")
+    dataset = read_dataset(root)
+    assert (dataset.format, [box.name for box in dataset.images[0].boxes]) == ("yolo", ["bus"])
+
+
 def test_labels_of_no_picture_are_counted_and_stop(tmp_path: Path) -> None:
     root = yolo(tmp_path / "d", YAML, a="0 .5 .5 .4 .4\n", x_only="0 .5 .5 .4 .4\n", y_only="")
     assert refused(root) == ["label-without-image"]
@@ -156,6 +163,14 @@ def test_kitti_labels_in_a_folder_without_pictures_are_told(tmp_path: Path) -> N
     found = {f.code: f.severity for f in check_dataset(tmp_path / "d").findings}
     found.pop("class-histogram")
     assert found == {"label-without-image": Severity.ERROR, "pictures-without-labels": Severity.WARNING}
+
+
+def test_point_clouds_beside_kitti_are_told(tmp_path: Path) -> None:
+    picture(tmp_path / "d/training/image_2/a.jpg", 100, 50)
+    write(tmp_path / "d/training/label_2/a.txt", "car 0 0 0 10 10 50 40 0 0 0 0 0 0 0\n")
+    write(tmp_path / "d/training/velodyne/a.bin", "x")
+    split = split_dataset(tmp_path / "d", tmp_path / "made", shares=SHARES, seed=1)
+    assert [f.code for f in split.findings if f.severity is Severity.WARNING] == ["folders-left-out"]
 
 
 def test_kitti_of_background_pictures_only_is_read(tmp_path: Path) -> None:
@@ -290,6 +305,32 @@ def test_xml_as_tools_write_it_is_read(head: str, start: str, encoding: str, tmp
     root = voc(tmp_path / "d", "<name>\u6c7d\u8eca</name>", head, start, encoding)
     dataset = read_dataset(root)
     assert (dataset.format, dataset.classes, dataset.findings) == ("voc", ("\u6c7d\u8eca",), ())
+
+
+def test_a_repaired_xml_declares_what_it_is(tmp_path: Path) -> None:
+    head = '<?xml version="1.0" encoding="GBK"?>\n'
+    root = voc(tmp_path / "d", "<name>\u6c7d\u8eca</name>", head, encoding="gbk")
+    data = (root / "a.xml").read_bytes().replace(b"<ymax>30", b"<ymax>300")
+    (root / "a.xml").write_bytes(data)
+    fix_dataset(root, tmp_path / "fixed")
+    text = (tmp_path / "fixed/a.xml").read_bytes().decode("utf-8")
+    assert 'encoding="UTF-8"' in text
+    assert "<ymax>48</ymax>" in text
+    assert read_dataset(tmp_path / "fixed").classes == ("\u6c7d\u8eca",)
+
+
+def test_a_table_of_boxes_is_named(tmp_path: Path) -> None:
+    picture(tmp_path / "d/train/a.jpg", 64, 48)
+    write(
+        tmp_path / "d/train/_annotations.csv",
+        "filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,64,48,c,1,1,9,9\n",
+    )
+    for command in (
+        lambda: check_dataset(tmp_path / "d"),
+        lambda: split_dataset(tmp_path / "d", tmp_path / "made", shares=SHARES, seed=1),
+    ):
+        with pytest.raises(UserFilesError, match="boxes in a table"):
+            command()
 
 
 def cvat(root: Path, *shapes: str) -> Path:

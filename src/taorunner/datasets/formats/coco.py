@@ -199,6 +199,10 @@ class Document:
     def _read_odd(self, index: int, annotation: Any) -> None:
         """What has no whole box: one around the polygon is taken, everything else is told."""
         steps = ("annotations", index)
+        if isinstance(annotation, Mapping) and "segments_info" in annotation:
+            message = "panoptic segments, which mask2former and oneformer read as they are, are no objects with boxes"
+            self._error("coco-panoptic", message, steps)
+            return
         if not isinstance(annotation, Mapping) or not _is_id(annotation.get("image_id")):
             self._error("coco-annotation", 'an annotation needs "image_id", "category_id" and "bbox"', steps)
             return

@@ -17,6 +17,7 @@ from taorunner.text import amount, printable
 
 _PICTURES = ("image_2", "images", "image")
 _LABELS = ("label_2", "labels", "label")
+_THREE_D = ("velodyne", "calib")
 _PLAIN = KittiFields()
 _FIELDS = ("truncation", "occlusion", "alpha", "x_min", "y_min", "x_max", "y_max", "height", "width", "length",
            "x", "y", "z", "rotation_y")  # fmt: skip
@@ -42,6 +43,10 @@ def read(folder: Folder) -> DetectionDataset:
     classes: dict[str, None] = {}
     pairs = _pairs(folder)
     _tell_unpaired(folder, {labels for _, labels, _ in pairs})
+    if beside := folder.folders_named(_THREE_D):
+        message = f'"{printable(beside[0])}" is left out: only pictures and labels are read'
+        hint = "bevfusion and pointpillars read such a dataset as it is"
+        folder.warning("folders-left-out", message, folder.root / beside[0], hint=hint)
     for pictures, labels, subset in pairs:
         by_stem = {_stem(path): path for path in _directly_in(folder, labels, ".txt")}
         used: set[str] = set()

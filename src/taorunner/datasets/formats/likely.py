@@ -15,6 +15,7 @@ _TOOLS = (
     ("CreateML", "create-ml", ("annotations", "coordinates")),
 )
 """Name, name of its format here, and keys that its JSON has."""
+_BOXES = re.compile(r"\ufeff?filename,width,height,class,xmin,ymin,xmax,ymax")
 _ARCHIVE = re.compile(r"\.(zip|7z|rar|tar|tgz|tar\.(gz|bz2|xz|zst))\Z", re.IGNORECASE)
 
 
@@ -46,6 +47,14 @@ def _yolo_without_names(folder: Folder) -> tuple[str, str] | None:
 
 
 def _of_another_tool(folder: Folder) -> tuple[str, str] | None:
+    tables = [
+        path for path in folder.with_suffix(".csv")[:_MOST_READ] if _BOXES.match(folder.peek(path) or "")
+    ]
+    if tables:
+        return (
+            f'has boxes in a table, such as "{printable(tables[0])}"',
+            "write them anew first: taorunner dataset convert --from tfod",
+        )
     for path in folder.with_suffix(".json")[:_MOST_READ]:
         text = folder.peek(path) or ""
         for tool, format_name, words in _TOOLS:

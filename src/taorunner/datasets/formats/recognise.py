@@ -87,8 +87,8 @@ def _tell_unused(folder: Folder, images: Sequence[ImageEntry]) -> None:
     told = {finding.file for finding in folder.findings if finding.file is not None}
     if any(finding.code in ("picture-unlisted", "picture-missing") for finding in folder.findings):
         return
-    used = {image.path for image in images}
-    left = [path for path in folder.pictures if folder.root / path not in used | told]
+    known = {str(path) for path in told} | {str(image.path) for image in images}
+    left = [path for path in folder.pictures if f"{folder.root}/{path}" not in known]
     if left:
         message = (
             f"{amount(len(left), 'picture')} of {len(folder.pictures):,} "
