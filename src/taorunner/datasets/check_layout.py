@@ -31,7 +31,13 @@ def find_kitti(root: Path) -> list[Subset]:
     """Every pair of image and label folder below ``root``, by name."""
     found: list[Subset] = []
     _search(root, root, _DEPTH, found)
+    found = [subset for subset in found if not _holds_masks(subset.labels)]
     return sorted(found, key=lambda subset: subset.name)
+
+
+def _holds_masks(labels: Path) -> bool:
+    """Pictures in place of texts: an empty text for each picture would hide that."""
+    return bool(images_in(labels)) and not any(name.endswith(".txt") for name in files_in(labels))
 
 
 def unpaired(subsets: Sequence[Subset]) -> tuple[list[Path], list[Path]]:

@@ -173,6 +173,14 @@ def test_point_clouds_beside_kitti_are_told(tmp_path: Path) -> None:
     assert [f.code for f in split.findings if f.severity is Severity.WARNING] == ["folders-left-out"]
 
 
+def test_pictures_as_labels_are_no_kitti(tmp_path: Path) -> None:
+    """An empty text for each, as ``--fix`` writes them, would hide the masks."""
+    for folder in ("images", "labels"):
+        picture(tmp_path / f"d/{folder}/a.jpg", 100, 50)
+    with pytest.raises(UserFilesError, match="no annotations that are known"):
+        check_dataset(tmp_path / "d")
+
+
 def test_kitti_of_background_pictures_only_is_read(tmp_path: Path) -> None:
     picture(tmp_path / "d/images/a.jpg", 100, 50)
     write(tmp_path / "d/labels/a.txt", "\n")

@@ -10,18 +10,13 @@ import json
 import math
 import os
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from taorunner.datasets import outlines
 from taorunner.datasets.annotations import Box, ImageEntry
-from taorunner.datasets.carried import moved_box, unmovable
 from taorunner.datasets.check_layout import is_folder, leads_back
 from taorunner.datasets.picture_header import PICTURE_SUFFIXES, PictureError, PictureHeader, read_header
 from taorunner.errors import Finding, Severity
@@ -48,7 +43,7 @@ class Folder:
         self._json: dict[str, Any] = {}
         self._headers: dict[Path, PictureHeader | None] = {}
         self._turned: list[Path] = []
-        self._stored_sizes: set[Path] = set()
+        self.stored_sizes: set[Path] = set()
 
     @cached_property
     def files(self) -> tuple[str, ...]:
@@ -261,7 +256,7 @@ class Folder:
               said_size: tuple[float, float] | None = None) -> ImageEntry | None:  # fmt: skip
         """``boxes`` as they are written. ``said_size`` is what the annotations call width and height.
 
-        A tool that knows nothing of EXIF states the stored size; ``settled`` turns its boxes with the picture.
+        A tool that knows nothing of EXIF states the stored size; ``exif_turns`` moves its boxes with the picture.
         """
         header = self.header(path)
         if header is None:
@@ -272,103 +267,13 @@ class Folder:
             seen = (header.width, header.height)
             said = (round(said_size[0]), round(said_size[1]))
             if header.orientation != 1 and said == stored != seen:
-                self._stored_sizes.add(path)  # settled when every picture is known
+                self.stored_sizes.add(path)  # ``exif_turns`` looks at all of them together
             elif said != seen:
                 message = (
                     f"the annotations say {said[0]}x{said[1]} pixels, the picture has {seen[0]}x{seen[1]}"
                 )
                 self.warning("size-differs", message, path, hint="were the boxes drawn on a resized copy?")
         return ImageEntry(path, header.width, header.height, listed, subset, source)
-
-    def settled(self, images: Sequence[ImageEntry]) -> tuple[ImageEntry, ...]:
-        """The boxes of pictures whose stored size is stated, on the picture as it is seen.
-
-        Some tools state the stored size and yet draw on the turned picture: boxes that fit only there say so, for all
-        pictures of the dataset. What says both is an error.
-        """
-        as_seen: list[ImageEntry] = []
-        as_stored: list[ImageEntry] = []
-        for image in images:
-            header = self._headers.get(image.path)
-            if image.path in self._stored_sizes and header is not None:
-                fits_seen = _fits(image.boxes, header.width, header.height)
-                fits_stored = _fits(image.boxes, header.stored_width, header.stored_height)
-                if fits_seen != fits_stored:
-                    (as_seen if fits_seen else as_stored).append(image)
-        if as_seen and as_stored:
-            seen, stored = (printable(one[0].path.name) for one in (as_seen, as_stored))
-            message = (
-                f'EXIF turns pictures, and boxes fit "{seen}" as it is seen, "{stored}" as it is stored: '
-                "nothing says which way the others are meant"
-            )
-            hint = "save the pictures upright in the annotation tool, and annotate or export anew"
-            self.error("exif-boxes-mixed", message, as_seen[0].source or as_seen[0].path, hint=hint)
-        elif as_seen:
-            count = amount(len(self._stored_sizes), "picture")
-            message = (
-                f"the annotations state the stored size of {count} that EXIF turns, and the boxes fit "
-                "the turned picture only: they are taken as drawn on that"
-            )
-            self.warning("exif-boxes-as-seen", message, as_seen[0].source or as_seen[0].path)
-            return tuple(images)
-        self._tell_unmovable([image for image in images if image.path in self._stored_sizes])
-        return tuple(self._settled(image) for image in images)
-
-    def _tell_unmovable(self, images: Sequence[ImageEntry]) -> None:
-        counts = Counter(key for image in images for box in image.boxes for key in unmovable(box))
-        if counts:
-            shown = ", ".join(f'"{printable(key)[:40]}" ({count:,})' for key, count in counts.items())
-            message = f"EXIF turns pictures, and these coordinates cannot follow and are left out: {shown}"
-            self.warning("exif-fields", message, images[0].source or images[0].path)
-
-    def _settled(self, image: ImageEntry) -> ImageEntry:
-        header = self._headers.get(image.path)
-        if image.path not in self._stored_sizes or header is None:
-            return image
-        return replace(image, boxes=tuple(turned(box, header) for box in image.boxes))
-
-
-def _fits(boxes: Iterable[Box], width: int, height: int) -> bool:
-    slack = 1.5
-    return all(
-        -slack <= min(box.x_min, box.x_max) and max(box.x_min, box.x_max) <= width + slack
-        and -slack <= min(box.y_min, box.y_max) and max(box.y_min, box.y_max) <= height + slack
-        for box in boxes
-    )  # fmt: skip
-
-
-def turned(box: Box, header: PictureHeader) -> Box:
-    """``box`` on the stored pixels, moved to where EXIF's orientation shows it. What is no outline goes as it is."""
-    outline = box.segmentation
-    if outline:
-        with suppress(ValueError):
-            outline = outlines.turned(
-                outline, (header.stored_width, header.stored_height), header.orientation
-            )
-    width, height = header.stored_width, header.stored_height
-    left, top, right, bottom = box.x_min, box.y_min, box.x_max, box.y_max
-    swaps, mirrored, flipped = outlines.turns(header.orientation)
-    if swaps:
-        left, top, right, bottom = top, left, bottom, right
-        width, height = height, width
-    if mirrored:
-        left, right = width - right, width - left
-    if flipped:
-        top, bottom = height - bottom, height - top
-
-    def move(x: float, y: float) -> tuple[float, float]:
-        x, y = (y, x) if swaps else (x, y)
-        return width - x if mirrored else x, height - y if flipped else y
-
-    return replace(
-        box,
-        x_min=left,
-        y_min=top,
-        x_max=right,
-        y_max=bottom,
-        segmentation=outline,
-        extra=moved_box(box, move),
-    )
 
 
 def decoded(data: bytes) -> str:

@@ -21,6 +21,7 @@ from taorunner.datasets.formats import (
     wider_face,
     yolo,
 )
+from taorunner.datasets.formats.exif_turns import settled
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.likely import likely_kind
 from taorunner.datasets.other_layouts import refuse_other_layout
@@ -56,7 +57,7 @@ def read_dataset(
         read: Callable[[Folder], DetectionDataset] = _MODULES[format_name].read
         dataset = read(folder)
     folder.tell_turned()
-    images = folder.settled(dataset.images)
+    images = settled(folder, dataset.images)
     _tell_unused(folder, images)
     dataset = replace(dataset, images=images, findings=tuple(folder.findings))
     if not dataset.images:
