@@ -29,3 +29,24 @@ def test_a_split_is_told_and_repeated(cli: Cli) -> None:
     assert cli("dataset", "split", "d", "-o", "made").code == 2
     assert cli("dataset", "split", "d", "-o", "x", "--val", "1.5").code == 2
     assert not Path(cli.home / "x").exists()
+
+
+def test_what_a_split_leaves_out_is_told(cli: Cli) -> None:
+    for number in range(2):
+        picture(cli.home / f"d/images/{number}.png", 40 + number, 30)
+        label = cli.home / f"d/labels/{number}.txt"
+        label.parent.mkdir(exist_ok=True)
+        label.write_text("car 0 0 0 1 1 20 20 0 0 0 0 0 0 0 0.5\n")
+    done = cli("dataset", "split", "d", "-o", "made", "--val", "0.5")
+    assert done.code == 0
+    assert 'kitti cannot hold "score" (2 objects): that is left out [fields-lost]' in done.err
+    value = cli("dataset", "split", "d", "-o", "other", "--val", "0.5", "--json").json
+    assert [finding["code"] for finding in value["findings"]] == ["fields-lost"]
+
+
+def test_a_file_in_place_of_a_folder_is_named(cli: Cli) -> None:
+    (cli.home / "set.zip").write_bytes(b"PK")
+    done = cli("dataset", "split", "set.zip", "-o", "made")
+    assert done.code == 2
+    assert 'set.zip" is a file; a dataset is a folder' in done.err
+    assert "unpack" in done.err

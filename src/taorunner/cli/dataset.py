@@ -294,8 +294,10 @@ def dataset_folder(
     Without a project, a folder that exists is that folder; everything else is a name below ``data/``.
     """
     given = Path(os.path.abspath(Path(dataset).expanduser()))  # noqa: PTH100 (resolve() would follow links)
-    if not (project or invocation.project) and _is_there(given):
-        return given, next((above for above in given.parents if _is_data(above)), None)
+    if not (project or invocation.project):
+        if _is_there(given):
+            return given, next((above for above in given.parents if _is_data(above)), None)
+        _refuse_file(given)
     root = invocation.open_workspace(workspace)
     paths = root.project(invocation.project_name(root, project))
     named = paths.dataset_dir(dataset)
@@ -303,6 +305,7 @@ def dataset_folder(
         return named, paths.data_dir
     if given.is_dir():
         return given, paths.data_dir
+    _refuse_file(given, paths.data_dir / dataset)
     from taorunner.text import did_you_mean, printable
 
     names = sorted(entry.name for entry in paths.data_dir.iterdir()) if paths.data_dir.is_dir() else []
@@ -310,6 +313,18 @@ def dataset_folder(
         f'there is no dataset "{printable(dataset)}" in "{printable(str(paths.data_dir))}"',
         hint=did_you_mean(dataset, names) or "put its folder there, or give a path",
     )
+
+
+def _refuse_file(*paths: Path) -> None:
+    """An archive, or a file of annotations, where the folder of a dataset is meant. Raises UsageError."""
+    from taorunner.text import printable
+
+    for path in paths:
+        if path.is_file():
+            raise UsageError(
+                f'"{printable(str(path))}" is a file; a dataset is a folder',
+                hint="unpack an archive first; of annotations, name the folder that has the pictures, too",
+            )
 
 
 def _is_there(folder: Path) -> bool:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from taorunner.console.columns import Column, Row, laid_out
 from taorunner.console.dataset_view import print_made
+from taorunner.console.error_text import print_findings
 from taorunner.console.json_view import write_json
 from taorunner.console.theme import make_console, symbols_of
 from taorunner.console.words import clean
@@ -20,6 +21,8 @@ def print_split(split: Split, *, json: bool) -> None:
     if json:
         write_json(split.to_json(), sys.stdout.buffer)
         return
+    if split.findings:
+        print_findings(make_console(sys.stderr, os.environ), split.findings)
     console = make_console(sys.stdout, os.environ)
     columns = [Column("class", shrinks_to=12)]
     for part in split.parts:

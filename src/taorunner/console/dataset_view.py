@@ -84,6 +84,8 @@ def print_resize(done: Resize, *, json: bool) -> None:
     if json:
         write_json(done.to_json(), sys.stdout.buffer)
         return
+    if done.findings:
+        print_findings(make_console(sys.stderr, os.environ), done.findings)
     console = make_console(sys.stdout, os.environ)
     boxes = amount(done.boxes, "box", "boxes")
     facts = f"{amount(done.resized, 'picture')} resized, {done.linked:,} had the size already; {boxes}"

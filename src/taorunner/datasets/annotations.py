@@ -7,7 +7,8 @@ loaders rotate too. Readers make these values, writers, checks, split and resize
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ class KittiFields:
 class Box:
     """One object. ``score`` is a detector's (KITTI's 16th column); ``segmentation`` is COCO's, carried as it is.
 
+    ``extra`` is what the source says beyond that (key points, attributes), under the names of its format.
     ``line`` is 1-based, in the file that the image's ``source`` names; None where lines mean nothing.
     """
 
@@ -43,6 +45,7 @@ class Box:
     iscrowd: bool = False
     segmentation: Any = None
     line: int | None = None
+    extra: Mapping[str, Any] | None = None
 
     @property
     def width(self) -> float:
@@ -58,7 +61,7 @@ class ImageEntry:
     """One picture and what is on it. No boxes: a background picture, which is worth keeping.
 
     ``width`` and ``height`` are after EXIF. ``subset`` is "train", "val" or "" where the source has none.
-    ``source`` is the file that the boxes were read from.
+    ``source`` is the file that the boxes were read from; ``extra`` what it says of the picture beyond that.
     """
 
     path: Path
@@ -67,6 +70,20 @@ class ImageEntry:
     boxes: tuple[Box, ...] = ()
     subset: str = ""
     source: Path | None = None
+    extra: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a source says once for the whole dataset. Of COCO: ``top`` by key (info, licenses), ``classes`` by class
+    name. Of YOLO with poses: ``pose``, the keys of its data.yaml that go with them."""
+
+    top: Mapping[str, Any] = field(default_factory=dict)
+    classes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    pose: Mapping[str, Any] = field(default_factory=dict)
+
+
+UNDESCRIBED = Described()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +95,7 @@ class DetectionDataset:
     images: tuple[ImageEntry, ...]
     classes: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
+    described: Described = UNDESCRIBED
 
     @property
     def subsets(self) -> tuple[str, ...]:

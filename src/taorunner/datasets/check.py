@@ -30,14 +30,18 @@ from taorunner.datasets.check_layout import (
     find_masks,
     images_in,
     is_yolo,
+    unpaired,
 )  # fmt: skip
 from taorunner.datasets.check_masks import check_masks
 from taorunner.datasets.check_read import box_findings, coco_findings, counted
 from taorunner.datasets.formats.folder import Folder
+from taorunner.datasets.formats.likely import likely_kind
 from taorunner.datasets.formats.recognise import read_dataset, recognised
+from taorunner.datasets.other_layouts import refuse_other_layout
+from taorunner.datasets.picture_folders import tell_other_files
 from taorunner.datasets.repairs import REPAIRED
 from taorunner.errors import Finding, Severity, UserFilesError
-from taorunner.text import printable
+from taorunner.text import amount, printable
 
 Progress = Callable[[int, int], None]
 """Called with how many files are done, of how many."""
@@ -79,23 +83,28 @@ def check_dataset(
         report.subsets = [SubsetReport(name, count) for name, count in pictures.items()]
         return report
     splits = find_class_folders(root)
-    if splits and not _is_annotated(root):
+    folder = Folder(root)
+    if splits:
+        refuse_other_layout(folder)
+    if splits and likely_kind(folder) is None and not _is_annotated(folder):
         if not are_classes(root, splits):
             raise UserFilesError(
-                f'the layout of "{printable(str(root))}" is none that is checked: pictures beside other files',
-                hint="class folders, pictures with masks, and datasets of boxes are",
+                f'the layout of "{printable(str(root))}" is none that is checked: images beside other files',
+                hint="class folders, images with masks, and datasets of boxes are",
             )
         report = CheckReport("classification")
+        tell_other_files(folder, Severity.WARNING)
+        report.findings += folder.findings
         counts = check_class_folders(report.findings, root, splits, needs, deep=deep)
         report.subsets = [SubsetReport(n, sum(c.values()), classes=c) for n, c in counts.items()]
         return report
     return _check_read(root, deep=deep, needs=needs, progress=told)
 
 
-def _is_annotated(root: Path) -> bool:
+def _is_annotated(folder: Folder) -> bool:
     """False for folders of pictures and nothing else, such as those whose names are classes."""
     try:
-        recognised(Folder(root))
+        recognised(folder)
     except UserFilesError:
         return False
     return True
@@ -180,6 +189,11 @@ def _check_kitti(
             done += 1
             if done % 50 == 0:
                 progress(done, total)
+    found += _unpaired(subsets)
+    if total and not any(part.classes for part in report.subsets) and not any(one.is_error for one in found):
+        message = f"none of the {amount(total, 'picture')} has a box"
+        hint = "is that meant? nothing can be learnt from them alone"
+        found.append(Finding(Severity.WARNING, "no-boxes", message, hint, subsets[0].labels))
     found += duplicate_findings(prints)
     found += grayscale_findings(grays, total)
     found += spellings.findings()
@@ -209,6 +223,17 @@ def _label(
     part.classes.update(box.name for box in read.boxes)
     spellings.add(label, read)
     part.backgrounds += not read.boxes and not any(f.is_error for f in read.findings)
+
+
+def _unpaired(subsets: Sequence[Subset]) -> Iterator[Finding]:
+    without_labels, without_pictures = unpaired(subsets)
+    for folder in without_labels:
+        message = f"{amount(len(images_in(folder)), 'picture')} here, and no folder of labels"
+        yield Finding(Severity.WARNING, "pictures-without-labels", message, "pictures for a test?", folder)
+    for folder in without_pictures:
+        message = "labels here, and no folder of pictures"
+        hint = "bring the pictures, or delete the labels"
+        yield Finding(Severity.ERROR, "label-without-image", message, hint, folder)
 
 
 def _pairs(subset: Subset, images: Sequence[str]) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from taorunner.datasets.check_image import SUFFIXES_OF_FORMAT, ImageFacts
 from taorunner.datasets.check_similar import Look, look_of, similar_findings
+from taorunner.datasets.picture_header import SELDOM_READ
 from taorunner.datasets.pictures import needs_pillow
 from taorunner.errors import Finding, Severity
 from taorunner.text import amount, printable
@@ -34,6 +35,9 @@ def file_findings(path: Path, facts: ImageFacts, *, is_repaired: bool = False) -
         named = f'"{printable(path.stem)}{fitting[0]}"'
         hint = f"--fix names it {named}" if is_repaired else f"name it {named}, and so in the labels"
         yield Finding(Severity.ERROR, "image-wrong-extension", message, hint, path)
+    if header.format in SELDOM_READ:
+        message = f"{header.format.upper()} is passed over by loaders of TAO that read JPEG, PNG and BMP"
+        yield _warning("image-format", message, path, "save it as PNG or JPEG, and name it so in the labels")
     if header.bits > 8:
         message = f"{header.bits} bits a channel; TAO's networks read 8"
         yield _warning("image-16-bit", message, path, "convert it to 8 bits")

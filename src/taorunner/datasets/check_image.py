@@ -13,7 +13,8 @@ from pathlib import Path
 
 from taorunner.datasets.picture_header import PictureError, PictureHeader, read_header
 
-SUFFIXES_OF_FORMAT = {"jpeg": (".jpg", ".jpeg"), "png": (".png",), "bmp": (".bmp",), "gif": (".gif",)}
+SUFFIXES_OF_FORMAT = {"jpeg": (".jpg", ".jpeg"), "png": (".png",), "bmp": (".bmp",), "gif": (".gif",),
+                     "webp": (".webp",), "tiff": (".tif", ".tiff")}  # fmt: skip
 
 _TAIL_BYTES = 4096
 _ENDS = {"jpeg": b"\xff\xd9", "png": b"IEND"}

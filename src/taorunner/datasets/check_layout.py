@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taorunner.datasets.picture_header import PICTURE_SUFFIXES
+from taorunner.datasets.yolo_rows import is_yolo_text
 
 LABEL_PAIRS = (("image_2", "label_2"), ("images", "labels"))
 _MASK_FOLDER = "masks"
@@ -30,7 +31,33 @@ def find_kitti(root: Path) -> list[Subset]:
     """Every pair of image and label folder below ``root``, by name."""
     found: list[Subset] = []
     _search(root, root, _DEPTH, found)
+    found = [subset for subset in found if not _holds_masks(subset.labels)]
     return sorted(found, key=lambda subset: subset.name)
+
+
+def _holds_masks(labels: Path) -> bool:
+    """Pictures in place of texts: an empty text for each picture would hide that."""
+    return bool(images_in(labels)) and not any(name.endswith(".txt") for name in files_in(labels))
+
+
+def unpaired(subsets: Sequence[Subset]) -> tuple[list[Path], list[Path]]:
+    """Beside subsets with both: folders with pictures that have no folder of labels, and the other way round."""
+    without_labels: set[Path] = set()
+    without_pictures: set[Path] = set()
+    both = {
+        (subset.images.parent, subset.labels.parent)
+        for subset in subsets
+        if subset.labels.name == subset.images.name
+    }
+    for images, labels in both:
+        here, there = set(folders_in(images)), set(folders_in(labels))
+        without_labels |= {images / name for name in here - there if images_in(images / name)}
+        without_pictures |= {
+            labels / name
+            for name in there - here
+            if any(file.endswith(".txt") for file in files_in(labels / name))
+        }
+    return sorted(without_labels), sorted(without_pictures)
 
 
 def is_yolo(subsets: Sequence[Subset]) -> bool:
@@ -38,10 +65,9 @@ def is_yolo(subsets: Sequence[Subset]) -> bool:
     for subset in subsets:
         for name in files_in(subset.labels)[:50]:
             if name.endswith(".txt"):
-                for line in (subset.labels / name).read_bytes().splitlines()[:5]:
-                    if line.strip():
-                        first, *rest = line.split()
-                        return first.isdigit() and len(rest) >= 4 and all(map(_is_number, rest))
+                text = (subset.labels / name).read_bytes().decode("utf-8", "replace")
+                if text.strip():
+                    return is_yolo_text(text)
     return any((subset.images.parent / "data.yaml").is_file() for subset in subsets)
 
 
@@ -72,7 +98,7 @@ def images_in(folder: Path) -> list[str]:
 def files_in(folder: Path) -> list[str]:
     try:
         with os.scandir(folder) as entries:
-            return sorted(e.name for e in entries if not e.name.startswith(".") and e.is_file())
+            return sorted(e.name for e in entries if not e.name.startswith(".") and _is_file(e))
     except (OSError, ValueError):  # no folder, or no path at all
         return []
 
@@ -80,17 +106,35 @@ def files_in(folder: Path) -> list[str]:
 def folders_in(folder: Path) -> list[str]:
     try:
         with os.scandir(folder) as entries:
-            return sorted(e.name for e in entries if not e.name.startswith(".") and e.is_dir())
+            return sorted(
+                e.name for e in entries if not e.name.startswith(".") and is_folder(e) and not leads_back(e)
+            )
     except (OSError, ValueError):  # no folder, or no path at all
         return []
 
 
-def _is_number(word: bytes) -> bool:
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Also by a link; False for a link that leads to itself."""
     try:
-        float(word)
-    except ValueError:
+        return entry.is_dir()
+    except OSError:
         return False
-    return True
+
+
+def leads_back(entry: os.DirEntry[str]) -> bool:
+    """True for a link to a folder around it: what is followed there never ends."""
+    if not entry.is_symlink():
+        return False
+    above = os.path.realpath(os.path.dirname(entry.path))  # noqa: PTH120
+    target = os.path.realpath(entry.path)
+    return above == target or above.startswith(target.rstrip("/") + "/")
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
 
 
 def _search(root: Path, folder: Path, depth: int, found: list[Subset]) -> None:

@@ -6,19 +6,23 @@ What is wrong in the source is told whole; nothing is written then, unless the b
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from taorunner.datasets.annotations import DetectionDataset, ImageEntry
+from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry
+from taorunner.datasets.carried import holds_extra, lost_fields, lost_message, without_extra
+from taorunner.datasets.check_image import SUFFIXES_OF_FORMAT
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.naming import merged_classes, picture_names
+from taorunner.datasets.picture_header import SELDOM_READ
 from taorunner.datasets.placing import Placer, refuse_taken, whole_folder
 from taorunner.datasets.writers import counted, lost_outlines, write_description, write_labels, written_names
 from taorunner.errors import Finding, MachineError, Severity, UsageError, UserFilesError, has_errors
 from taorunner.text import amount, printable
 
+_SELDOM = frozenset(suffix for one in SELDOM_READ for suffix in SUFFIXES_OF_FORMAT[one])
 Progress = Callable[[str, int, int], None]
 
 
@@ -90,12 +94,19 @@ def convert(
         message = f"{to} cannot hold outlines: of {amount(lost, 'object')} only the box stays"
         hint = "--to coco keeps outlines; yolo does where every object has one of one piece"
         findings.append(Finding(Severity.WARNING, "outlines-lost", message, hint, source))
+    if fields := lost_fields(to, dataset, images):
+        hint = "" if to == "coco" else "--to coco keeps what annotations of COCO can hold"
+        findings.append(
+            Finding(Severity.WARNING, "fields-lost", lost_message(to, fields), hint or None, source)
+        )
     if has_errors(findings) and not skip_bad:
         raise UserFilesError(
             "nothing was written, because something would be lost",
             hint="correct what is named above, or leave it out with --skip-bad",
             findings=findings,
         )
+    if to in ("odvg", "voc") and not holds_extra(to, dataset):  # the others write none
+        images = without_extra(images)
     by_subset: dict[str, list[ImageEntry]] = {}
     for image in images:
         by_subset.setdefault(image.subset, []).append(image)
@@ -116,11 +127,11 @@ def convert(
                 done += 1
                 if done % 100 == 0:
                     progress("writing", done, len(images))
-            write_labels(to, folder, named, names)
+            write_labels(to, folder, named, names, dataset.described)
             pictures, boxes = counted(to, folder, names)
             after += boxes
             subsets[subset] = pictures
-        write_description(to, partial, list(by_subset), names)
+        write_description(to, partial, list(by_subset), names, dataset.described)
         _compare(images, names, subsets, after)
     before = dataset.boxes_per_class()
     counts = tuple(ClassCount(name, names[name], before[name], left_out[name]) for name in before)
@@ -156,20 +167,40 @@ def _usable(dataset: DetectionDataset) -> tuple[list[ImageEntry], Counter[str], 
             findings.append(Finding(Severity.ERROR, "picture-twice", message, hint, image.path))
             left_out.update(box.name for box in image.boxes)
             continue
-        flat = [box for box in image.boxes if not (box.x_max > box.x_min and box.y_max > box.y_min)]
+        flat = [box for box in image.boxes if not _has_area(box)]
         for box in flat:
             left_out[box.name] += 1
-            where = f"{box.x_min:g} {box.y_min:g} {box.x_max:g} {box.y_max:g}"
-            message = f'the box "{printable(box.name)}" {where} has no area'
-            hint = "it is left out, as TAO does"
-            findings.append(
-                Finding(Severity.WARNING, "box-flat", message, hint, image.source or image.path, box.line)
-            )
+            findings.append(_flat_finding(image, box))
         if flat:
-            kept = tuple(box for box in image.boxes if box.x_max > box.x_min and box.y_max > box.y_min)
-            image = replace(image, boxes=kept)
+            image = replace(image, boxes=tuple(box for box in image.boxes if _has_area(box)))
         images.append(image)
     return images, left_out, findings
+
+
+def inverted_findings(images: Iterable[ImageEntry]) -> Iterator[Finding]:
+    """Boxes whose corners are swapped: errors, as nobody knows what was meant."""
+    for image in images:
+        for box in image.boxes:
+            if box.x_max < box.x_min or box.y_max < box.y_min:
+                yield _flat_finding(image, box)
+
+
+def _has_area(box: Box) -> bool:
+    return box.x_max > box.x_min and box.y_max > box.y_min
+
+
+def _flat_finding(image: ImageEntry, box: Box) -> Finding:
+    """One without an area is nothing that could be learnt; one whose corners are swapped is a slip."""
+    where = f'the box "{printable(box.name)}" {box.x_min:g} {box.y_min:g} {box.x_max:g} {box.y_max:g}'
+    place = image.source or image.path
+    if box.x_max < box.x_min or box.y_max < box.y_min:
+        message, hint = (
+            f"{where} ends before it begins",
+            "correct its corners; dataset convert --skip-bad leaves it out",
+        )
+        return Finding(Severity.ERROR, "box-inverted", message, hint, place, box.line)
+    message, hint = f"{where} has no area", "it is left out, as TAO does"
+    return Finding(Severity.WARNING, "box-flat", message, hint, place, box.line)
 
 
 def _class_findings(names: dict[str, str], source: Path) -> Iterator[Finding]:
@@ -187,6 +218,12 @@ def _extension_findings(images: list[ImageEntry], source: Path) -> Iterator[Find
         message = f"the pictures have several extensions: {listed}"
         hint = "TAO's converter reads one extension a run and ignores the others silently"
         yield Finding(Severity.WARNING, "extensions-mixed", message, hint, source)
+    seldom = {suffix: count for suffix, count in counts.items() if suffix in _SELDOM}
+    if seldom:
+        listed = ", ".join(f"{count} {suffix}" for suffix, count in seldom.items())
+        message = f"TAO's networks that train on KITTI do not read {listed}"
+        hint = "save these pictures as PNG or JPEG, and name them so in the annotations"
+        yield Finding(Severity.WARNING, "extension-unread", message, hint, source)
 
 
 def _compare(

@@ -23,6 +23,7 @@ from taorunner.datasets.repairs import BoxRepair, Repairs, differ
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _OBJECT = re.compile(r"[ \t]*<object>.*?</object>[ \t]*\n?", re.DOTALL)
+_ENCODING = re.compile(r"""(\A\s*<\?xml[^>]*?encoding\s*=\s*["'])[^"']*(["'])""")
 _FILENAME = re.compile(r"(<filename>\s*)([^<]*?)(\s*</filename>)")
 
 
@@ -101,10 +102,10 @@ def _annotated_size(picture: Path, image: Mapping[str, Any]) -> tuple[int, int] 
     if header is None:
         return None
     said = (number(image.get("width")), number(image.get("height")))
-    seen, stored = (header.width, header.height), (header.stored_width, header.stored_height)
+    seen = (header.width, header.height)
     if not all(said) or said == seen:
         return seen
-    return stored if said == stored else None
+    return None  # also of a stored size: boxes may be drawn on the picture as EXIF turns it
 
 
 def _yolo(root: Path, dataset: DetectionDataset) -> Repairs:
@@ -163,8 +164,8 @@ def _voc(root: Path, dataset: DetectionDataset) -> Repairs:
         new_name = repairs.names.get(image.path)
         if new_name is not None:
             mended = _FILENAME.sub(partial(_renamed, new_name), mended, count=1)
-        if mended != text:
-            repairs.texts[image.source] = mended
+        if mended != text:  # written as UTF-8, whatever it was
+            repairs.texts[image.source] = _ENCODING.sub(r"\1UTF-8\2", mended, count=1)
     return repairs
 
 

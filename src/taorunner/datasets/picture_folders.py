@@ -6,17 +6,24 @@ cannot write on a read-only mount; segformer reads ``images/<split>`` and ``mask
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from taorunner.datasets.convert import ClassCount, Conversion, refuse_overlap
-from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder
+from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder, is_picture
+from taorunner.datasets.other_layouts import refuse_other_layout
 from taorunner.datasets.placing import Placer, refuse_taken, whole_folder
-from taorunner.errors import UserFilesError, has_errors
-from taorunner.text import printable
+from taorunner.errors import Finding, Severity, UserFilesError, has_errors
+from taorunner.text import amount, printable
 
 _PICTURES, _MASKS = ("images", "image", "jpegimages"), ("masks", "mask", "labels", "annotations")
+_BESIDE = re.compile(
+    r"(^|/)(_?classes|class_?(names|map)?|labels?|readme[^/]*|licen[cs]e[^/]*|thumbs|desktop|split)\.[a-z]+$"
+    r"|(^|/)(readme|licen[cs]e|notice)$", re.IGNORECASE
+)  # fmt: skip
+"""What people and tools keep beside class folders."""
 NO_CLASSES = frozenset({*_PICTURES, *_MASKS, "image_2", "label_2", "imagesets"})
 Plan = list[tuple[str, str]]
 """Files of the source with their place in the result."""
@@ -75,24 +82,36 @@ def _once_each(folder: Folder, plan: Plan) -> Plan:
 
 def _classification(folder: Folder) -> tuple[Plan, dict[str, int]]:
     """Class folders, below folders of splits or directly; what is there without a split goes to ``train``."""
+    refuse_other_layout(folder)
     plan: Plan = []
     members: dict[str, dict[str, int]] = {}
+    deeper: dict[str, list[str]] = {}
     for path in folder.pictures:
         *above, name = path.split("/")
         if not above:
             folder.error("class-missing", "the picture lies in no class folder", folder.root / path)
             continue
         split = SPLIT_NAMES.get(above[0].lower(), "") if len(above) > 1 else ""
+        if len(above) > (2 if split else 1) and above[0].lower() not in _PICTURES:
+            deeper.setdefault("/".join(above), []).append(path)
         members.setdefault(split or "train", {}).setdefault(above[-1], 0)
         members[split or "train"][above[-1]] += 1
         if folder.header(folder.root / path) is not None:
             plan.append((path, f"{split or 'train'}/{above[-1]}/{name}"))
+    _tell_deeper(folder, deeper)
     for name in sorted(
         {name for counts in members.values() for name in counts if name.lower() in NO_CLASSES}
     ):
         message = f'"{name}" is no class, but where formats with boxes keep their files'
         folder.error("class-folder-name", message, folder.root, hint="convert boxes --to kitti or coco")
+    if not has_errors(folder.findings):
+        tell_other_files(folder)
     classes = dict.fromkeys(sorted({name for counts in members.values() for name in counts}), 0)
+    for name in [name for name in classes if SPLIT_NAMES.get(name.lower())]:
+        message = f'"{name}" is the name of a subset, not of a class'
+        folder.error(
+            "class-folder-name", message, folder.root, hint="class folders lie below it: SPLIT/CLASS/"
+        )
     for split, counts in members.items():
         for name, count in counts.items():
             classes[name] += count
@@ -102,6 +121,28 @@ def _classification(folder: Folder) -> tuple[Plan, dict[str, int]]:
                 "class-set-differs", message, folder.root, hint="add some, or take the class out everywhere"
             )
     return plan, classes
+
+
+def tell_other_files(folder: Folder, severity: Severity = Severity.ERROR) -> None:
+    """What lies among class folders and is no picture may be the labels of another layout: it is not lost silently."""
+    left = [path for path in folder.files if not is_picture(path) and not _BESIDE.search(path)]
+    if left:
+        message = f'{amount(len(left), "file")} beside the pictures would be left out, such as "{printable(left[0])}"'
+        hint = "class folders hold pictures only; are these the labels of another layout? else move them away"
+        folder.findings.append(
+            Finding(severity, "files-beside-pictures", message, hint, folder.root / left[0])
+        )
+
+
+def _tell_deeper(folder: Folder, deeper: Mapping[str, list[str]]) -> None:
+    if deeper:
+        place, paths = next(iter(deeper.items()))
+        message = (
+            f"pictures lie deeper than SPLIT/CLASS/ or CLASS/ in {amount(len(deeper), 'folder')}, "
+            f'such as "{printable(place)}": nothing says which of the names is the class'
+        )
+        hint = "name the folder whose folders are the classes, or move the pictures up"
+        folder.error("class-folder-deep", message, folder.root / paths[0], hint=hint)
 
 
 def _segmentation(folder: Folder) -> tuple[Plan, dict[str, int]]:

@@ -1,7 +1,7 @@
 """How large is a picture, and what kind of file is it? From the first bytes, without a decoder.
 
-Reads JPEG (with the orientation that EXIF gives), PNG, BMP and GIF: what TAO's loaders take. Nothing is decoded, so
-a picture whose header is whole and whose rest is cut off passes here.
+Reads JPEG (with the orientation that EXIF gives), PNG, BMP, GIF, WebP and TIFF. Nothing is decoded, so a picture
+whose header is whole and whose rest is cut off passes here.
 """
 
 from __future__ import annotations
@@ -10,8 +10,15 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif"})
-"""Compared in lower case. Source: tao/tensorflow.md section 7, the raw loader's list."""
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
+"""Compared in lower case."""
+SELDOM_READ = frozenset({"webp", "tiff"})
+"""Formats that loaders of TAO pass over. Source: tao/tensorflow.md section 7, the raw loader's list; the lists of
+suffixes of tao-pytorch 7.0.1 (inference, classification)."""
+UNREAD_SUFFIXES = frozenset({
+    ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".jfif", ".jpe", ".ppm", ".pgm", ".tga", ".dng", ".cr2", ".nef",
+})  # fmt: skip
+"""Pictures that are not read here."""
 
 _FIRST_BYTES = 4096
 _MAX_SEGMENTS = 2000
@@ -64,10 +71,14 @@ def read_header(path: Path) -> PictureHeader:
             header = _bmp(data)
         elif data[:6] in (b"GIF87a", b"GIF89a"):
             header = _gif(data)
+        elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+            header = _webp(data)
+        elif data[:4] in (b"II*\0", b"MM\0*"):
+            header = _tiff(data + file.read())
         elif not data:
             raise PictureError("the file is empty")
         else:
-            raise PictureError("the content is no JPEG, PNG, BMP or GIF")
+            raise PictureError("the content is no JPEG, PNG, BMP, GIF, WebP or TIFF")
     if header.stored_width < 1 or header.stored_height < 1:
         raise PictureError(f"the header says {header.stored_width}x{header.stored_height} pixels")
     return header
@@ -143,3 +154,51 @@ def _gif(data: bytes) -> PictureHeader:
         raise PictureError("the GIF ends before its size")
     width, height = struct.unpack_from("<HH", data, 6)
     return PictureHeader("gif", width, height, 1, 8, 1, palette=True)
+
+
+def _webp(data: bytes) -> PictureHeader:
+    """The size stands at another place for each of the three kinds of content."""
+    kind = data[12:16]
+    if len(data) < 30:
+        raise PictureError("the WebP ends before its size")
+    if kind == b"VP8X":
+        width, height = (1 + int.from_bytes(data[at : at + 3], "little") for at in (24, 27))
+        return PictureHeader("webp", width, height, 1, 8, 4 if data[20] & 0x10 else 3)
+    if kind == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        return PictureHeader(
+            "webp", 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF), 1, 8, 4 if bits >> 28 & 1 else 3
+        )
+    if kind == b"VP8 ":
+        width, height = struct.unpack_from("<HH", data, 26)
+        return PictureHeader("webp", width & 0x3FFF, height & 0x3FFF)
+    raise PictureError("the WebP has no pixels")
+
+
+def _tiff(data: bytes) -> PictureHeader:
+    """Of the first picture in the file."""
+    order = "<" if data[:2] == b"II" else ">"
+    found: dict[int, int] = {}
+    try:
+        (at,) = struct.unpack_from(order + "I", data, 4)
+        (entries,) = struct.unpack_from(order + "H", data, at)
+        for entry in range(entries):
+            place = at + 2 + 12 * entry
+            tag, kind, count = struct.unpack_from(order + "HHI", data, place)
+            size = {1: "B", 3: "H", 4: "I"}.get(kind)
+            if size is not None:
+                if count * struct.calcsize(size) > 4:
+                    (where,) = struct.unpack_from(order + "I", data, place + 8)
+                else:
+                    where = place + 8
+                (found[tag],) = struct.unpack_from(order + size, data, where)
+    except struct.error:
+        raise PictureError("the TIFF ends before its size") from None
+    if 256 not in found or 257 not in found:
+        raise PictureError("the TIFF has no size")
+    turn = found.get(274, 1)
+    channels = found.get(277, 1)
+    is_palette = found.get(262) == 3
+    return PictureHeader(
+        "tiff", found[256], found[257], turn if 1 <= turn <= 8 else 1, found.get(258, 1), channels, is_palette
+    )

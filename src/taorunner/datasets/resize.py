@@ -9,6 +9,7 @@ Source: tao/tensorflow.md section 7 (one size, multiples of 16).
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
@@ -19,7 +20,8 @@ from typing import Any
 
 from taorunner.datasets import outlines
 from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry
-from taorunner.datasets.convert import refuse_overlap
+from taorunner.datasets.carried import holds_extra, lost_fields, lost_message, moved_box, unmovable
+from taorunner.datasets.convert import inverted_findings, refuse_overlap
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.naming import picture_names
 from taorunner.datasets.pictures import needs_pillow
@@ -62,7 +64,11 @@ class Placement:
             x_max=box.x_max * self.scale_x + self.left,
             y_max=box.y_max * self.scale_y + self.top,
             segmentation=self._of_outline(box.segmentation) if box.segmentation else None,
+            extra=moved_box(box, self._of_point),
         )
+
+    def _of_point(self, x: float, y: float) -> tuple[float, float]:
+        return x * self.scale_x + self.left, y * self.scale_y + self.top
 
     def _of_outline(self, outline: Any) -> Any:
         scale, size = (self.scale_x, self.scale_y), (self.width, self.height)
@@ -82,12 +88,15 @@ class Resize:
     boxes: int
     lost_outlines: int
     """Objects of which the written format keeps only the box."""
+    findings: tuple[Finding, ...] = ()
+    """What else is left out, and warnings."""
 
     def to_json(self) -> dict[str, Any]:
         """The stable shape that ``--json`` prints."""
         return {
             "output": str(self.output), "from": self.format, "to": self.target, "images": self.images,
             "resized": self.resized, "linked": self.linked, "boxes": self.boxes, "lost_outlines": self.lost_outlines,
+            "findings": [finding.to_json() for finding in self.findings],
         }  # fmt: skip
 
 
@@ -111,15 +120,18 @@ def resize_dataset(
     if not all(0 < side <= 16384 for side in size):
         raise UsageError(f"pictures cannot be {size[0]}x{size[1]}", hint="sides are 1 to 16384 pixels")
     dataset = read_dataset(source, None, progress)
-    if has_errors(dataset.findings):
+    findings = [*dataset.findings, *inverted_findings(dataset.images)]
+    if has_errors(findings):
         raise UserFilesError(
             "nothing was resized, because the dataset has errors",
             hint=f"taorunner dataset check {source} says all of them",
-            findings=dataset.findings,
+            findings=findings,
         )
     to = target_of(dataset.format)
     classes = written_names(to, dataset.boxes_per_class())
     _refuse_bad_outlines(dataset)
+    if holds_extra(to, dataset):
+        _refuse_unmovable(dataset)
     placer = Placer()
     with whole_folder(output, overwrite=overwrite) as partial:
         jobs: list[_Job] = []
@@ -139,14 +151,28 @@ def resize_dataset(
                     jobs.append((image.path, target, size, place))
                     boxes = tuple(place.of_box(box) for box in image.boxes)
                     named.append((name, replace(image, width=size[0], height=size[1], boxes=boxes)))
-            write_labels(to, folder, named, classes)
+            write_labels(to, folder, named, classes, dataset.described, keeps_ids=True)
             lost += lost_outlines(to, members)
-        write_description(to, partial, dataset.subsets, classes)
+        write_description(to, partial, dataset.subsets, classes, dataset.described)
         _run(jobs, processes or os.cpu_count() or 1, progress)
     boxes_after = sum(len(image.boxes) for image in dataset.images)
+    if fields := lost_fields(to, dataset, dataset.images):
+        findings.append(Finding(Severity.WARNING, "fields-lost", lost_message(to, fields), None, source))
     return Resize(
-        output, dataset.format, to, len(dataset.images), len(jobs), placer.counts.total(), boxes_after, lost
-    )
+        output, dataset.format, to, len(dataset.images), len(jobs), placer.counts.total(), boxes_after, lost,
+        tuple(findings),
+    )  # fmt: skip
+
+
+def _refuse_unmovable(dataset: DetectionDataset) -> None:
+    """Raises UserFilesError when annotations have coordinates, of which nobody knows how they follow the picture."""
+    counts = Counter(key for image in dataset.images for box in image.boxes for key in unmovable(box))
+    if counts:
+        shown = ", ".join(f'"{printable(key)[:40]}" ({count:,})' for key, count in counts.items())
+        raise UserFilesError(
+            f"nothing was resized, because annotations have coordinates that are not known here: {shown}",
+            hint="take them out of the annotations, or resize with the tool that wrote them",
+        )
 
 
 def _refuse_bad_outlines(dataset: DetectionDataset) -> None:

@@ -11,13 +11,14 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from taorunner.datasets.annotations import ImageEntry
-from taorunner.datasets.convert import refuse_overlap
+from taorunner.datasets.annotations import DetectionDataset, ImageEntry
+from taorunner.datasets.carried import lost_fields, lost_message
+from taorunner.datasets.convert import inverted_findings, refuse_overlap
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.naming import picture_names
 from taorunner.datasets.placing import Placer, refuse_taken, whole_folder
@@ -29,7 +30,7 @@ from taorunner.datasets.writers import (
     write_labels,
     written_names,
 )
-from taorunner.errors import UsageError, UserFilesError, has_errors
+from taorunner.errors import Finding, Severity, UsageError, UserFilesError, has_errors
 from taorunner.text import printable
 
 LIST_FILE = "split.json"
@@ -50,7 +51,7 @@ class Split:
     """What was done. ``groups`` is how many groups of pictures stay together; each picture alone is one too.
 
     ``target`` is the format that was written: the source's own, unless that is only read here. ``lost_outlines``
-    counts the objects of which it keeps only the box.
+    counts the objects of which it keeps only the box; ``findings`` has what else is left out, and warnings.
     """
 
     output: Path
@@ -61,6 +62,7 @@ class Split:
     parts: tuple[Part, ...]
     placed: Counter[str]
     lost_outlines: int
+    findings: tuple[Finding, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The stable shape that ``--json`` prints."""
@@ -70,6 +72,7 @@ class Split:
             "parts": [{"name": part.name, "share": part.share, "images": len(part.images),
                        "classes": dict(part.classes)} for part in self.parts],
             "placed": dict(self.placed), "lost_outlines": self.lost_outlines,
+            "findings": [finding.to_json() for finding in self.findings],
         }  # fmt: skip
 
 
@@ -99,11 +102,12 @@ def split_dataset(
     if kind is not None:
         return _split_folders(source, output, kind, shares, seed, group, overwrite=overwrite)
     dataset = read_dataset(source, None, progress)
-    if has_errors(dataset.findings):
+    findings = (*dataset.findings, *inverted_findings(dataset.images))
+    if has_errors(findings):
         raise UserFilesError(
             "nothing was split, because the dataset has errors",
             hint=f"taorunner dataset check {source} says all of them",
-            findings=dataset.findings,
+            findings=findings,
         )
     images = {image.path: image for image in dataset.images}
     parts, group_count = _assigned(list(images.values()), source, group, shares, seed)
@@ -121,12 +125,18 @@ def split_dataset(
                 placer.place(image.path, folder / "images" / name)
                 done += 1
                 progress("linking", done, len(images))
-            write_labels(to, folder, named, names)
+            write_labels(to, folder, named, names, dataset.described, keeps_ids=True)
             lost += lost_outlines(to, part.images)
             listed[part.name] = [_shown(image.path, source) for image in part.images]
-        write_description(to, partial, [part.name for part in parts], names)
+        write_description(to, partial, [part.name for part in parts], names, dataset.described)
         _write_list(partial / LIST_FILE, source, seed, group, shares, listed)
-    return Split(output, dataset.format, to, seed, group_count, parts, placer.counts, lost)
+    findings = (*findings, *_lost_fields(to, dataset))
+    return Split(output, dataset.format, to, seed, group_count, parts, placer.counts, lost, findings)
+
+
+def _lost_fields(to: str, dataset: DetectionDataset) -> Iterator[Finding]:
+    if lost := lost_fields(to, dataset, dataset.images):
+        yield Finding(Severity.WARNING, "fields-lost", lost_message(to, lost), None, dataset.root)
 
 
 def _split_folders(

@@ -11,15 +11,20 @@ from pathlib import Path
 from taorunner.datasets.annotations import Box, ImageEntry
 from taorunner.datasets.check_layout import find_class_folders, find_masks, folders_in, images_in
 from taorunner.datasets.formats.folder import Folder
+from taorunner.datasets.formats.likely import likely_kind
 from taorunner.datasets.formats.recognise import recognised
 from taorunner.datasets.naming import picture_names
+from taorunner.datasets.other_layouts import refuse_other_layout
 from taorunner.datasets.picture_folders import NO_CLASSES, planned
 from taorunner.datasets.placing import Placer
 from taorunner.errors import UserFilesError, has_errors
 
 
 def kind_of(source: Path) -> str | None:
-    """ "classification" or "segmentation", None for what may have boxes."""
+    """ "classification" or "segmentation", None for what may have boxes.
+
+    Raises UserFilesError for the layout of another network.
+    """
     if find_masks(source):
         return "segmentation"
     splits = find_class_folders(source) or {
@@ -28,8 +33,12 @@ def kind_of(source: Path) -> str | None:
     names = {name.lower() for classes in splits.values() for name in classes}
     if not names or names & NO_CLASSES:
         return None
+    folder = Folder(source)
+    refuse_other_layout(folder)
+    if likely_kind(folder) is not None:
+        return None  # the reader says what it is
     try:
-        recognised(Folder(source))
+        recognised(folder)
     except UserFilesError:
         return "classification"
     return None

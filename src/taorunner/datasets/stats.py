@@ -12,6 +12,10 @@ from typing import Any
 from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.datasets.formats.recognise import read_dataset
 
+_LEFT_OUT = frozenset(
+    {"shape-left-out", "tag-left-out", "picture-unused", "picture-unlisted", "annotations-left-out"}
+)
+"""Warnings on what is not counted."""
 SIZES = ("small", "medium", "large")
 """Below 32x32 pixels, below 96x96, and larger: the classes of COCO's evaluation."""
 
@@ -77,7 +81,7 @@ def read_stats(
         tuple(sorted(classes.values(), key=lambda one: (-one.boxes, one.name))),
         Counter(len(image.boxes) for image in dataset.images),
         Counter((image.width, image.height) for image in dataset.images),
-        sum(finding.is_error for finding in dataset.findings),
+        sum(finding.is_error or finding.code in _LEFT_OUT for finding in dataset.findings),
     )  # fmt: skip
     return stats, dataset
 

@@ -15,30 +15,43 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape, unescape
 
-from taorunner.datasets.annotations import Box, ImageEntry
+from taorunner.datasets.annotations import UNDESCRIBED, Box, Described, ImageEntry
 from taorunner.datasets.formats import yolo
 from taorunner.datasets.formats.folder import SPLIT_NAMES
 from taorunner.datasets.outlines import polygons
 
 Named = Sequence[tuple[str, ImageEntry]]
+_VOC_UNSAID = {"pose": "Unspecified", "truncated": "0", "difficult": "0"}
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
-def write_yolo(folder: Path, images: Named, names: Mapping[str, str]) -> None:
-    """``labels/`` beside ``images/``; outlines only where every object has one, as a trainer reads all as one kind."""
+def write_yolo(
+    folder: Path, images: Named, names: Mapping[str, str], described: Described = UNDESCRIBED
+) -> None:
+    """``labels/`` beside ``images/``; outlines only where every object has one, as a trainer reads all as one kind.
+
+    Key points go with the boxes where ``described`` has their shape.
+    """
     (folder / "labels").mkdir()
     classes = list(dict.fromkeys(names.values()))
     index = {name: classes.index(written) for name, written in names.items()}
     has_outlines = keeps_outlines(image for _, image in images)
     for name, image in images:
-        lines = [_yolo_line(index[box.name], box, image, has_outlines) + "\n" for box in image.boxes]
+        lines = [
+            _yolo_line(index[box.name], box, image, has_outlines) + _yolo_points(box, image, described) + "\n"
+            for box in image.boxes
+        ]
         (folder / "labels" / f"{name.rpartition('.')[0]}.txt").write_text("".join(lines), encoding="utf-8")
 
 
 def keeps_outlines(images: Iterable[ImageEntry]) -> bool:
     """True when every object has an outline of one polygon, which is all that YOLO can say."""
     boxes = [box for image in images for box in image.boxes]
-    return bool(boxes) and all(_polygon(box) for box in boxes)
+    return bool(boxes) and all(has_one_polygon(box) for box in boxes)
+
+
+def has_one_polygon(box: Box) -> bool:
+    return bool(_polygon(box))
 
 
 def _polygon(box: Box) -> list[tuple[float, float]]:
@@ -59,6 +72,19 @@ def _yolo_line(index: int, box: Box, image: ImageEntry, has_outlines: bool) -> s
     return line if box.score is None else f"{line} {box.score:g}"
 
 
+def _yolo_points(box: Box, image: ImageEntry, described: Described) -> str:
+    """The key points as fractions, with their visibility where the shape has one."""
+    if not described.pose:
+        return ""
+    points: list[float] = (box.extra or {}).get("keypoints", [])
+    has_visibility = described.pose["kpt_shape"][1] == 3
+    words = []
+    for x, y, visibility in zip(points[::3], points[1::3], points[2::3], strict=True):
+        words += [f"{value:.8f}".rstrip("0").rstrip(".") for value in (x / image.width, y / image.height)]
+        words += [f"{visibility:g}"] if has_visibility else []
+    return "".join(f" {word}" for word in words)
+
+
 def count_yolo(folder: Path) -> Counter[str]:
     """By the number of the class, as a text."""
     counts: Counter[str] = Counter()
@@ -67,7 +93,9 @@ def count_yolo(folder: Path) -> Counter[str]:
     return counts
 
 
-def describe_yolo(root: Path, subsets: Sequence[str], names: Mapping[str, str]) -> None:
+def describe_yolo(
+    root: Path, subsets: Sequence[str], names: Mapping[str, str], described: Described = UNDESCRIBED
+) -> None:
     """``data.yaml``; without train or val, ``classes.txt`` as labelImg writes it."""
     classes = list(dict.fromkeys(names.values()))
     places: dict[str, list[str]] = {}
@@ -82,6 +110,7 @@ def describe_yolo(root: Path, subsets: Sequence[str], names: Mapping[str, str]) 
             f"{key}: {json.dumps(found[0] if len(found) == 1 else found)}" for key, found in places.items()
         ]
         lines += ["names:", *(f"  {index}: {json.dumps(name)}" for index, name in enumerate(classes))]
+        lines += [f"{key}: {json.dumps(value)}" for key, value in described.pose.items()]
         (root / "data.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
     else:
         (root / "classes.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
@@ -103,9 +132,20 @@ def write_voc(folder: Path, images: Named, names: Mapping[str, str]) -> None:
 def _voc_object(name: str, box: Box) -> str:
     corners = zip(("xmin", "ymin", "xmax", "ymax"), (box.x_min, box.y_min, box.x_max, box.y_max), strict=True)
     bounds = "".join(f"<{key}>{round(value, 4):.10g}</{key}>" for key, value in corners)
+    said = {
+        **_VOC_UNSAID,
+        **{key: value for key, value in (box.extra or {}).items() if isinstance(value, str)},
+    }
+    fields = "".join(f"<{key}>{_xml(value)}</{key}>" for key, value in said.items())
+    points = [value for point in _polygon(box) for value in point]
+    pairs = zip(
+        (f"{axis}{at // 2 + 1}" for at, axis in enumerate("xy" * (len(points) // 2))), points, strict=True
+    )
+    outline = "".join(f"<{key}>{round(value, 4):.10g}</{key}>" for key, value in pairs)
+    polygon = f"\t\t<polygon>{outline}</polygon>\n" if outline else ""
     return (
-        f"\t<object>\n\t\t<name>{_xml(name)}</name><pose>Unspecified</pose><truncated>0</truncated>"
-        f"<difficult>0</difficult>\n\t\t<bndbox>{bounds}</bndbox>\n\t</object>\n"
+        f"\t<object>\n\t\t<name>{_xml(name)}</name>{fields}\n{polygon}"
+        f"\t\t<bndbox>{bounds}</bndbox>\n\t</object>\n"
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.datasets import outlines
-from taorunner.datasets.annotations import Box, ImageEntry
+from taorunner.datasets.annotations import UNDESCRIBED, Box, Described, ImageEntry
 from taorunner.datasets.formats import kitti, odvg
 from taorunner.datasets.naming import (
     LABEL_MAP,
@@ -31,6 +31,7 @@ from taorunner.datasets.tool_writers import (
     count_yolo,
     describe_voc,
     describe_yolo,
+    has_one_polygon,
     keeps_outlines,
     write_voc,
     write_vott,
@@ -63,18 +64,38 @@ def lost_outlines(to: str, images: Sequence[ImageEntry]) -> int:
     """How many objects have an outline that ``to`` has no place for: it becomes the box around it."""
     if to == "coco" or (to == "yolo" and keeps_outlines(images)):
         return 0
-    return sum(bool(box.segmentation) for image in images for box in image.boxes)
+    return sum(
+        bool(box.segmentation) and not (to == "voc" and has_one_polygon(box))
+        for image in images
+        for box in image.boxes
+    )
 
 
-def write_labels(to: str, folder: Path, images: Named, names: Mapping[str, str]) -> None:
-    """``to`` is one of ``TARGETS``; ``names`` has the written name of each class, in their order."""
-    _FORMATS[to].write(folder, images, names)
+def write_labels(
+    to: str, folder: Path, images: Named, names: Mapping[str, str], described: Described = UNDESCRIBED,
+    *, keeps_ids: bool = False,
+) -> None:  # fmt: skip
+    """``to`` is one of ``TARGETS``; ``names`` has the written name of each class, in their order.
+
+    ``described`` is what COCO says of the whole dataset. ``keeps_ids``: ids and areas of the source stay where they
+    can; else they are made anew.
+    """
+    if to == "coco":
+        _write_coco(folder, images, names, described, keeps_ids=keeps_ids)
+    elif to == "yolo":
+        write_yolo(folder, images, names, described)
+    else:
+        _FORMATS[to].write(folder, images, names)
 
 
-def write_description(to: str, root: Path, subsets: Sequence[str], names: Mapping[str, str]) -> None:
+def write_description(
+    to: str, root: Path, subsets: Sequence[str], names: Mapping[str, str], described: Described = UNDESCRIBED
+) -> None:
     """What a format keeps once for the whole dataset."""
     describe = _FORMATS[to].describe
-    if describe is not None:
+    if to == "yolo":
+        describe_yolo(root, subsets, names, described)
+    elif describe is not None:
         describe(root, subsets, names)
 
 
@@ -128,10 +149,12 @@ def _count_kitti(folder: Path) -> Counter[str]:
     return counts
 
 
-def _write_coco(folder: Path, images: Named, names: Mapping[str, str]) -> None:
-    """Ids from 1 without a gap. Source: tao/datasets.md A2: 0 is the background of TAO's detectors."""
-    classes = list(dict.fromkeys(names.values()))
-    _write_coco_document(folder, images, names, first_id=1)
+def _write_coco(
+    folder: Path, images: Named, names: Mapping[str, str], said: Described = UNDESCRIBED,
+    *, keeps_ids: bool = False,
+) -> None:  # fmt: skip
+    """Class ids from 1 without a gap. Source: tao/datasets.md A2: 0 is the background of TAO's detectors."""
+    classes = _write_coco_document(folder, images, names, said, first_id=1, keeps_ids=keeps_ids)
     (folder / LABEL_MAP).write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
     listed = "".join(f"{name}\n" for name in (_stand_in(classes), *classes))
     (folder / LABEL_MAP_FROM_0).write_text(listed, encoding="utf-8")
@@ -156,28 +179,60 @@ def _color(number: int) -> list[int]:
     return [round(255 * value) for value in (red, green, blue)]
 
 
-def _write_coco_document(folder: Path, images: Named, names: Mapping[str, str], *, first_id: int) -> None:
-    ids = {name: number for number, name in enumerate(dict.fromkeys(names.values()), start=first_id)}
-    listed: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for image_id, (name, image) in enumerate(images, start=1):
-        listed.append({"id": image_id, "file_name": name, "width": image.width, "height": image.height})
-        for box in image.boxes:
-            annotation = _annotation(box)
-            annotation.update(id=len(annotations) + 1, image_id=image_id, category_id=ids[names[box.name]])
-            annotations.append(annotation)
-    categories = [{"id": number, "name": name} for name, number in ids.items()]
-    value = {"images": listed, "annotations": annotations, "categories": categories}
+def _write_coco_document(
+    folder: Path, images: Named, names: Mapping[str, str], said: Described = UNDESCRIBED,
+    *, first_id: int, keeps_ids: bool = False,
+) -> list[str]:  # fmt: skip
+    """Writes annotations.json. Returns the names of the classes by id, which begin at ``first_id``."""
+    ids = _category_ids(names, said if keeps_ids else UNDESCRIBED, first_id)
+    image_ids = _kept_ids([image.extra for _, image in images], is_wanted=keeps_ids)
+    boxes = [
+        (number, box) for number, (_, image) in zip(image_ids, images, strict=True) for box in image.boxes
+    ]
+    box_ids = _kept_ids([box.extra for _, box in boxes], is_wanted=keeps_ids)
+    listed = [
+        {**(image.extra or {}), "id": number, "file_name": name, "width": image.width, "height": image.height}
+        for number, (name, image) in zip(image_ids, images, strict=True)
+    ]
+    annotations = []
+    for number, (image_id, box) in zip(box_ids, boxes, strict=True):
+        annotation = _annotation(box, keeps_area=keeps_ids)
+        annotation.update(id=number, image_id=image_id, category_id=ids[names[box.name]])
+        annotations.append(annotation)
+    extras = {written: said.classes.get(name, {}) for name, written in names.items()}
+    categories = [{**extras[name], "id": number, "name": name} for name, number in ids.items()]
+    value = {**said.top, "images": listed, "annotations": annotations, "categories": categories}
     (folder / "annotations.json").write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
+    return list(ids)
 
 
-def _annotation(box: Box) -> dict[str, Any]:
+def _category_ids(names: Mapping[str, str], said: Described, first_id: int) -> dict[str, int]:
+    """By written name, in the order of the ids: those of the source where they are 1 to n, else anew."""
+    classes = list(dict.fromkeys(names.values()))
+    theirs = {written: said.classes.get(name, {}).get("id") for name, written in names.items()}
+    if set(theirs.values()) == set(range(1, len(classes) + 1)) and len(names) == len(classes):
+        return dict(
+            sorted(((name, int(number or 0)) for name, number in theirs.items()), key=lambda one: one[1])
+        )
+    return {name: number for number, name in enumerate(classes, start=first_id)}
+
+
+def _kept_ids(extras: Sequence[Mapping[str, Any] | None], *, is_wanted: bool) -> list[Any]:
+    """The ids of the source where each is a number above 0 of its own, else 1 to n."""
+    theirs = [(extra or {}).get("id") for extra in extras]
+    is_good = all(type(one) is int and one > 0 for one in theirs) and len(set(theirs)) == len(theirs)
+    return theirs if is_wanted and is_good else list(range(1, len(extras) + 1))
+
+
+def _annotation(box: Box, *, keeps_area: bool) -> dict[str, Any]:
     width, height = round(box.width, 4), round(box.height, 4)
     annotation: dict[str, Any] = {
+        **(box.extra or {}),
         "bbox": [round(box.x_min, 4), round(box.y_min, 4), width, height],
-        "area": round(_area(box, width * height), 4),
         "iscrowd": int(box.iscrowd),
     }
+    if not (keeps_area and isinstance(annotation.get("area"), int | float)):
+        annotation["area"] = round(_area(box, width * height), 4)
     if box.segmentation:
         annotation["segmentation"] = box.segmentation
     if box.score is not None:

@@ -203,9 +203,10 @@ def test_what_coco_has_beyond_boxes_is_told(tmp_path: Path) -> None:
         "categories": [{"id": 1, "name": "car"}],
     }  # fmt: skip
     (root / "a.json").write_text(json.dumps(document))
-    told = [f.message for f in convert(root, tmp_path / "made", to="coco").findings]
+    assert convert(root, tmp_path / "made", to="coco").findings == ()
+    told = [f.message for f in convert(root, tmp_path / "kitti", to="kitti").findings]
     assert told == [
-        'annotations also have "attributes" (1), "keypoints" (2): what is written anew has only boxes, outlines and scores'
+        'kitti cannot hold "keypoints" (2 objects), "attributes" (1 object): that is left out',
     ]
 
 

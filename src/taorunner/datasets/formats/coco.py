@@ -7,16 +7,19 @@ pictures by EXIF; other tools begin their ids at 0 or leave gaps.
 from __future__ import annotations
 
 import json
-from collections import Counter
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry
+from taorunner.datasets.annotations import Box, Described, DetectionDataset, ImageEntry
 from taorunner.datasets.formats.folder import Folder, around, number, subset_of
 from taorunner.text import amount, printable
 
-_CARRIED = frozenset({"id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation", "score"})
+_READ = frozenset({"image_id", "category_id", "bbox", "iscrowd", "score"})
+_TOP = frozenset({"images", "annotations", "categories"})
+_IMAGE = frozenset({"file_name", "width", "height"})
 _OTHER_TASKS = ("captions", "person_keypoints", "stuff", "panoptic")
 
 
@@ -28,11 +31,36 @@ def read(folder: Folder) -> DetectionDataset:
     images: list[ImageEntry] = []
     classes: dict[str, None] = {}
     paths = documents(folder)
+    _tell_left_out(folder, paths)
+    top: dict[str, Any] = {}
+    said: dict[str, dict[str, Any]] = {}
     for path in paths:
         part = Document(folder, path, subset_of(path) if len(paths) > 1 or "/" in path else _of_stem(path))
         images += part.entries()
         classes.update(dict.fromkeys(part.classes))
-    return DetectionDataset("coco", folder.root, tuple(images), tuple(classes), tuple(folder.findings))
+        for key, value in part.top.items():
+            if top.setdefault(key, value) != value:
+                message = f'its "{printable(key)}" differs from that of another file, which is kept'
+                folder.tell_info("coco-top-key", message, folder.root / path)
+        for name, category in part.described.items():
+            earlier = said.setdefault(name, category)
+            if earlier.get("id") != category.get("id"):
+                earlier.pop("id", None)  # one class, two ids: neither is kept
+    return DetectionDataset(
+        "coco", folder.root, tuple(images), tuple(classes), tuple(folder.findings), Described(top, said)
+    )
+
+
+def _tell_left_out(folder: Folder, paths: list[str]) -> None:
+    """Of several files on the same pictures those with boxes are read."""
+    left = [path for path in _with_images(folder) if path not in paths]
+    if left:
+        message = (
+            f"{amount(len(left), 'file')} of other annotations on the same pictures "
+            f'{"is" if len(left) == 1 else "are"} not read, such as "{printable(left[0])}"'
+        )
+        hint = "put them into a folder of their own to read them"
+        folder.warning("annotations-left-out", message, folder.root / left[0], hint=hint)
 
 
 def _of_stem(path: str) -> str:
@@ -40,6 +68,12 @@ def _of_stem(path: str) -> str:
 
 
 def documents(folder: Folder) -> list[str]:
+    found = _with_images(folder)
+    instances = [path for path in found if not path.rpartition("/")[2].startswith(_OTHER_TASKS)]
+    return instances or found
+
+
+def _with_images(folder: Folder) -> list[str]:
     found = []
     for path in folder.with_suffix(".json"):
         text = folder.text(path)
@@ -47,8 +81,7 @@ def documents(folder: Folder) -> list[str]:
             value = folder.json(path)
             if isinstance(value, dict) and isinstance(value.get("images"), list) and not _is_panoptic(value):
                 found.append(path)
-    instances = [path for path in found if not path.rpartition("/")[2].startswith(_OTHER_TASKS)]
-    return instances or found
+    return found
 
 
 class Document:
@@ -60,6 +93,8 @@ class Document:
         self._is_own = file is None
         self._file = file or folder.root / path
         self._value: dict[str, Any] = folder.json(path)
+        self.top = {key: value for key, value in self._value.items() if key not in _TOP}
+        self.described: dict[str, dict[str, Any]] = {}
         self._names = self._categories()
         self._boxes: dict[Any, list[Box]] = {}
         self._read_annotations()
@@ -91,7 +126,8 @@ class Document:
             subset = self._subset or self._folder_subset(picture)
             entry = self._folder.entry(picture, boxes, subset=subset, source=self._file, said_size=said_size)
             if entry is not None:
-                found.append(entry)
+                extra = {key: value for key, value in image.items() if key not in _IMAGE}
+                found.append(replace(entry, extra=extra))
         for image_id in self._boxes.keys() - seen:
             message = (
                 f'no image has the id "{image_id}" of {amount(len(self._boxes[image_id]), "annotation")}'
@@ -115,6 +151,7 @@ class Document:
                 self._error("coco-category", 'a category needs "id" and "name"', ("categories", index))
             else:
                 names[category["id"]] = name
+                self.described[name] = {key: value for key, value in category.items() if key != "name"}
         return self._without_umbrella(names, categories)
 
     def _without_umbrella(self, names: dict[Any, str], categories: list[Any]) -> dict[Any, str]:
@@ -129,17 +166,24 @@ class Document:
             else set()
         )
         if len(names) > 1 and parents == {names.get(0)} and "0" not in used:
+            self.described.pop(names[0], None)
             return {key: name for key, name in names.items() if key != 0}
         return names
 
     def _read_annotations(self) -> None:
         annotations = self._value.get("annotations")
-        self._tell_other_keys(annotations)
+        if not isinstance(annotations, list):
+            said = "there is no" if annotations is None else "that is no list:"
+            message = f'{said} "annotations": every picture would pass for one without objects'
+            hint = "a file of test pictures? name a folder with annotations"
+            self._folder.error("coco-annotations", message, self._file, hint=hint)
         for index, annotation in enumerate(annotations if isinstance(annotations, list) else ()):
             try:
                 name = self._names[annotation["category_id"]]
                 x, y, width, height = annotation["bbox"]
                 x, y, right, bottom = float(x), float(y), float(x) + float(width), float(y) + float(height)
+                if not math.isfinite(x + y + right + bottom):
+                    raise ValueError
                 image_id = annotation["image_id"]
                 hash(image_id)
             except (KeyError, TypeError, ValueError, AttributeError):
@@ -148,20 +192,17 @@ class Document:
             score = annotation.get("score")
             self._boxes.setdefault(image_id, []).append(
                 Box(name, x, y, right, bottom, None, number(score) if score is not None else None,
-                    bool(annotation.get("iscrowd")), annotation.get("segmentation") or None)
+                    bool(annotation.get("iscrowd")), annotation.get("segmentation") or None,
+                    None, _extra(annotation))
             )  # fmt: skip
-
-    def _tell_other_keys(self, annotations: Any) -> None:
-        listed = annotations if isinstance(annotations, list) else ()
-        keys = Counter(key for one in listed if isinstance(one, dict) for key in one.keys() - _CARRIED)
-        if keys:
-            found = ", ".join(f'"{printable(str(key))}" ({count:,})' for key, count in sorted(keys.items()))
-            message = f"annotations also have {found[:200]}: what is written anew has only boxes, outlines and scores"
-            self._folder.tell_info("coco-other-keys", message, self._file)
 
     def _read_odd(self, index: int, annotation: Any) -> None:
         """What has no whole box: one around the polygon is taken, everything else is told."""
         steps = ("annotations", index)
+        if isinstance(annotation, Mapping) and "segments_info" in annotation:
+            message = "panoptic segments, which mask2former and oneformer read as they are, are no objects with boxes"
+            self._error("coco-panoptic", message, steps)
+            return
         if not isinstance(annotation, Mapping) or not _is_id(annotation.get("image_id")):
             self._error("coco-annotation", 'an annotation needs "image_id", "category_id" and "bbox"', steps)
             return
@@ -176,7 +217,7 @@ class Document:
             values = [value for value in flat if value is not None]
             if len(values) >= 6 and len(values) == len(flat):
                 corners = around(list(zip(values[::2], values[1::2], strict=False)))
-                box = Box(self._names[category], *corners, None, None, False, polygons)
+                box = Box(self._names[category], *corners, segmentation=polygons, extra=_extra(annotation))
                 self._boxes.setdefault(annotation["image_id"], []).append(box)
                 return
         said = json.dumps(annotation.get("bbox"), ensure_ascii=False)
@@ -194,6 +235,15 @@ def _is_panoptic(document: Mapping[str, Any]) -> bool:
     return isinstance(listed, list) and any(
         isinstance(one, Mapping) and "segments_info" in one for one in listed
     )
+
+
+def _extra(annotation: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that is not read, as it is. An empty outline, which loaders may look for, counts as such."""
+    return {
+        key: value
+        for key, value in annotation.items()
+        if key not in _READ and (key != "segmentation" or not value)
+    }
 
 
 def _is_id(value: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder, around, number
@@ -10,7 +11,8 @@ from taorunner.datasets.formats.xml_nodes import Node, XmlError, read_xml
 from taorunner.text import printable
 
 _CORNERS = ("xtl", "ytl", "xbr", "ybr")
-_SHAPES = ("polygon", "polyline", "points", "mask", "cuboid", "ellipse", "skeleton")
+_ROOT = re.compile(r"<annotations(\s[^>]*)?>")
+_SHAPES = ("polyline", "points", "cuboid", "skeleton")
 
 
 def recognise(folder: Folder) -> bool:
@@ -19,7 +21,7 @@ def recognise(folder: Folder) -> bool:
 
 def _documents(folder: Folder) -> list[str]:
     first = ((path, (folder.text(path) or "")[:2000]) for path in folder.with_suffix(".xml"))
-    return [path for path, text in first if "<annotations>" in text]
+    return [path for path, text in first if _ROOT.search(text)]
 
 
 def read(folder: Folder) -> DetectionDataset:
@@ -56,15 +58,22 @@ def _image(folder: Folder, path: str, node: Node) -> ImageEntry | None:
     if picture is None:
         folder.missing_picture(said, file, node.line, node.column)
         return None
-    boxes = []
+    boxes: list[Box] = []
+    left_out: list[Node] = []
     for shape in node.children:
-        if shape.tag == "box" or shape.tag in ("polygon", "ellipse"):
+        if shape.tag in ("box", "polygon", "ellipse", "mask"):
             box = _box(folder, path, shape)
             if box is not None:
                 boxes.append(box)
         elif shape.tag in _SHAPES:
             message = f"a {shape.tag} has no box and is left out"
             folder.warning("shape-left-out", message, file, shape.line, shape.column)
+            left_out.append(shape)
+    if left_out and not boxes:
+        folder.nothing_left(said, file, left_out[0].line, left_out[0].column)
+    if any(shape.tag == "tag" for shape in node.children):
+        message = "a tag of the whole picture is left out"
+        folder.warning("tag-left-out", message, file, node.line, node.column)
     size = (number(node.attributes.get("width")) or 0.0, number(node.attributes.get("height")) or 0.0)
     return folder.entry(picture, boxes, subset=SPLIT_NAMES.get(subset, subset), source=file, said_size=size)
 
@@ -80,14 +89,23 @@ def _box(folder: Folder, path: str, node: Node) -> Box | None:
         known = [(x, y) for x, y in points if x is not None and y is not None]
         corners = around(known) if len(known) == len(points) >= 3 else None
         segmentation = [[value for point in known for value in point]]
+    elif node.tag == "mask":
+        left, top, wide, high = (
+            number(node.attributes.get(key)) for key in ("left", "top", "width", "height")
+        )
+        corners = None
+        if left is not None and top is not None and wide is not None and high is not None:
+            corners = (left, top, left + wide, top + high)
+            folder.warning(
+                "mask-box", "of a mask only the box around it is taken", file, node.line, node.column
+            )
     elif node.tag == "ellipse":
         cx, cy, rx, ry = (number(node.attributes.get(key)) for key in ("cx", "cy", "rx", "ry"))
         corners = None
         if cx is not None and cy is not None and rx is not None and ry is not None:
             corners = (cx - rx, cy - ry, cx + rx, cy + ry)
     else:
-        values = [number(node.attributes.get(key)) for key in _CORNERS]
-        left, top, right, bottom = values
+        left, top, right, bottom = (number(node.attributes.get(key)) for key in _CORNERS)
         corners = None
         if left is not None and top is not None and right is not None and bottom is not None:
             corners = (left, top, right, bottom)
@@ -100,7 +118,17 @@ def _box(folder: Folder, path: str, node: Node) -> Box | None:
         message = f"a {node.tag} needs a label and numbers as coordinates"
         folder.error("cvat-shape", printable(message), file, node.line, node.column)
         return None
-    return Box(label, *corners, segmentation=segmentation, line=node.line)
+    return Box(label, *corners, segmentation=segmentation, line=node.line, extra=_extra(node))
+
+
+def _extra(node: Node) -> dict[str, object] | None:
+    """Attributes as CVAT itself writes them into COCO: occluded, and those of the task."""
+    said: dict[str, object] = {
+        child.attributes.get("name", ""): child.text.strip() for child in node.all("attribute")
+    }
+    if node.attributes.get("occluded") == "1":
+        said["occluded"] = True
+    return {"attributes": said} if said else None
 
 
 def rotated(corners: tuple[float, float, float, float], degrees: float) -> tuple[float, float, float, float]:

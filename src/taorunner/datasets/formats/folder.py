@@ -11,20 +11,21 @@ import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from taorunner.datasets import outlines
 from taorunner.datasets.annotations import Box, ImageEntry
+from taorunner.datasets.check_layout import is_folder, leads_back
 from taorunner.datasets.picture_header import PICTURE_SUFFIXES, PictureError, PictureHeader, read_header
 from taorunner.errors import Finding, Severity
 from taorunner.text import amount, did_you_mean, printable
 
 _MAX_DEPTH = 12
+_FIRST_BYTES = 256 * 1024
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_DECLARED = re.compile(rb"""\A\s*<\?xml[^>]*encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 _SPACE = re.compile(r"[ \t\n\r]*")
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
                "test": "test", "testing": "test", "trainval": "trainval", "default": ""}  # fmt: skip
@@ -48,6 +49,7 @@ class Folder:
         self._json: dict[str, Any] = {}
         self._headers: dict[Path, PictureHeader | None] = {}
         self._turned: list[Path] = []
+        self.stored_sizes: set[Path] = set()
 
     @cached_property
     def files(self) -> tuple[str, ...]:
@@ -64,11 +66,15 @@ class Folder:
                 if entry.name.startswith(".") or entry.name == "__MACOSX":
                     continue
                 path = f"{below}/{entry.name}" if below else entry.name
-                if entry.is_dir():
-                    if depth < _MAX_DEPTH:
-                        pending.append((path, depth + 1))
-                else:
+                if not is_folder(entry):
                     found.append(path)
+                elif leads_back(entry):
+                    message = f'"{printable(path)}" is a link to a folder around it, and is not followed'
+                    self.warning("link-loop", message, self.root / path)
+                elif depth < _MAX_DEPTH:
+                    pending.append((path, depth + 1))
+                else:
+                    self.error("too-deep", f"folders deeper than {_MAX_DEPTH} are not read", self.root / path)
         return tuple(sorted(found))
 
     @cached_property
@@ -101,7 +107,7 @@ class Folder:
         try:
             with open(f"{self.root}/{path}", "rb") as file:  # noqa: PTH123 (thousands of small files)
                 data = file.read()
-            return data.decode("utf-8-sig")
+            return decoded(data)
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
             self.error(
@@ -110,6 +116,17 @@ class Folder:
         except OSError as error:
             self.error("unreadable", f"cannot be read: {_reason(error)}", self.root / path)
         return None
+
+    def peek(self, path: str) -> str | None:
+        """The beginning of a file, for a look at what it is: no finding comes of it, and it is not kept."""
+        known = self._texts.get(path)
+        if known is not None:
+            return known
+        try:
+            with open(f"{self.root}/{path}", "rb") as file:  # noqa: PTH123 (thousands of small files)
+                return file.read(_FIRST_BYTES).decode("utf-8", "replace")
+        except OSError:
+            return None
 
     def lay(self, path: str, text: str) -> str:
         """A text that is no file, under a name of its own."""
@@ -214,6 +231,12 @@ class Folder:
                 "picture-missing", f'there is no picture "{printable(said)}"', file, line, column, hint
             )
 
+    def nothing_left(self, said: str, file: Path, line: int | None = None, column: int | None = None) -> None:
+        """Every shape on a picture was left out: as a background picture it would teach that nothing is on it."""
+        message = f'nothing on "{printable(said)}" has a box: it would pass for a picture without objects'
+        hint = "draw boxes or polygons; --skip-bad takes it as a picture without objects"
+        self.error("picture-without-boxes", message, file, line, column, hint)
+
     def header(self, path: Path) -> PictureHeader | None:
         """None (and a finding, once) when it is no picture."""
         if path not in self._headers:
@@ -241,9 +264,9 @@ class Folder:
 
     def entry(self, path: Path, boxes: Iterable[Box], *, subset: str = "", source: Path | None = None,
               said_size: tuple[float, float] | None = None) -> ImageEntry | None:  # fmt: skip
-        """``boxes`` on the picture as it is seen. ``said_size`` is what the annotations call width and height.
+        """``boxes`` as they are written. ``said_size`` is what the annotations call width and height.
 
-        A tool that knows nothing of EXIF states the stored size; its boxes are turned with the picture.
+        A tool that knows nothing of EXIF states the stored size; ``exif_turns`` moves its boxes with the picture.
         """
         header = self.header(path)
         if header is None:
@@ -254,7 +277,7 @@ class Folder:
             seen = (header.width, header.height)
             said = (round(said_size[0]), round(said_size[1]))
             if header.orientation != 1 and said == stored != seen:
-                listed = tuple(turned(box, header) for box in listed)
+                self.stored_sizes.add(path)  # ``exif_turns`` looks at all of them together
             elif said != seen:
                 message = (
                     f"the annotations say {said[0]}x{said[1]} pixels, the picture has {seen[0]}x{seen[1]}"
@@ -263,25 +286,22 @@ class Folder:
         return ImageEntry(path, header.width, header.height, listed, subset, source)
 
 
-def turned(box: Box, header: PictureHeader) -> Box:
-    """``box`` on the stored pixels, moved to where EXIF's orientation shows it. What is no outline goes as it is."""
-    outline = box.segmentation
-    if outline:
-        with suppress(ValueError):
-            outline = outlines.turned(
-                outline, (header.stored_width, header.stored_height), header.orientation
-            )
-    width, height = header.stored_width, header.stored_height
-    left, top, right, bottom = box.x_min, box.y_min, box.x_max, box.y_max
-    swaps, mirrored, flipped = outlines.turns(header.orientation)
-    if swaps:
-        left, top, right, bottom = top, left, bottom, right
-        width, height = height, width
-    if mirrored:
-        left, right = width - right, width - left
-    if flipped:
-        top, bottom = height - bottom, height - top
-    return replace(box, x_min=left, y_min=top, x_max=right, y_max=bottom, segmentation=outline)
+def decoded(data: bytes) -> str:
+    """UTF-8, UTF-16 with its mark, or what an XML file declares. Raises UnicodeDecodeError."""
+    if data.startswith(_UTF16_MARKS):
+        return data.decode("utf-16")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        declared = _DECLARED.match(data)
+        if declared is None:
+            raise
+        try:
+            name = declared[1].decode("ascii").lower()
+            return data.decode("gb18030" if name in ("gbk", "gb2312") else name)  # its larger successor
+        except LookupError:
+            pass
+        raise
 
 
 def is_picture(path: str) -> bool:

@@ -12,10 +12,12 @@ from pathlib import Path
 
 from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry, KittiFields
 from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder
-from taorunner.text import printable
+from taorunner.datasets.yolo_rows import is_yolo_row
+from taorunner.text import amount, printable
 
 _PICTURES = ("image_2", "images", "image")
 _LABELS = ("label_2", "labels", "label")
+_THREE_D = ("velodyne", "calib")
 _PLAIN = KittiFields()
 _FIELDS = ("truncation", "occlusion", "alpha", "x_min", "y_min", "x_max", "y_max", "height", "width", "length",
            "x", "y", "z", "rotation_y")  # fmt: skip
@@ -24,16 +26,28 @@ _FIELDS = ("truncation", "occlusion", "alpha", "x_min", "y_min", "x_max", "y_max
 def recognise(folder: Folder) -> bool:
     """True when a pair of folders has labels of 15 or 16 columns, or such a file lies beside a picture."""
     return any(
-        len(line.split()) >= 15 and _is_number(line.split()[-1])
+        len(line.split()) >= 15 and _is_number(line.split()[-1]) and not is_yolo_row(line.split())
         for _, labels, _ in _pairs(folder)
         for line in _first_lines(folder, labels)
     )
 
 
+def is_all_background(folder: Folder) -> bool:
+    """True when folders of pictures have folders of labels beside them, and each label file is empty."""
+    labels = [path for _, place, _ in _pairs(folder) for path in _directly_in(folder, place, ".txt")]
+    return bool(labels) and all(not (folder.text(path) or "").strip() for path in labels)
+
+
 def read(folder: Folder) -> DetectionDataset:
     images: list[ImageEntry] = []
     classes: dict[str, None] = {}
-    for pictures, labels, subset in _pairs(folder):
+    pairs = _pairs(folder)
+    _tell_unpaired(folder, {labels for _, labels, _ in pairs})
+    if beside := folder.folders_named(_THREE_D):
+        message = f'"{printable(beside[0])}" is left out: only pictures and labels are read'
+        hint = "bevfusion and pointpillars read such a dataset as it is"
+        folder.warning("folders-left-out", message, folder.root / beside[0], hint=hint)
+    for pictures, labels, subset in pairs:
         by_stem = {_stem(path): path for path in _directly_in(folder, labels, ".txt")}
         used: set[str] = set()
         for picture in (p for p in folder.pictures if _parent(p) == pictures):
@@ -58,6 +72,20 @@ def read(folder: Folder) -> DetectionDataset:
             message = f'there is no picture for "{printable(by_stem[stem])}"'
             folder.error("picture-missing", message, folder.root / by_stem[stem])
     return DetectionDataset("kitti", folder.root, tuple(images), tuple(classes), tuple(folder.findings))
+
+
+def _tell_unpaired(folder: Folder, paired: set[str]) -> None:
+    """Label files in folders that no folder of pictures goes with."""
+    left: dict[str, list[str]] = {}
+    for path in folder.with_suffix(".txt"):
+        parent = _parent(path)
+        if parent not in paired and any(part.lower() in _LABELS for part in parent.split("/")):
+            left.setdefault(parent, []).append(path)
+    for parent, paths in sorted(left.items()):
+        message = f'there are no pictures for {amount(len(paths), "label file")} in "{printable(parent)}"'
+        folder.error(
+            "picture-missing", message, folder.root / paths[0], hint="bring them, or delete the labels"
+        )
 
 
 def line_of(box: Box, name: str) -> str:

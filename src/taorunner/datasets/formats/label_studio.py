@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,7 +10,7 @@ from urllib.parse import parse_qs, urlparse
 
 from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.datasets.formats.folder import Folder, around, number, subset_of
-from taorunner.text import printable
+from taorunner.text import amount, printable
 
 _UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")
 Steps = tuple[str | int, ...]
@@ -27,22 +28,71 @@ def _documents(folder: Folder) -> list[str]:
             '"annotations"' in text or '"label"' in text or '"image"' in text
         ):
             value = folder.json(path)
-            if isinstance(value, list) and value and isinstance(value[0], Mapping) and _said(value[0]):
+            if isinstance(value, list) and value and isinstance(value[0], Mapping) and _is_task(value[0]):
                 found.append(path)
     return found
+
+
+def _is_task(value: Mapping[str, Any]) -> bool:
+    """It names a picture, and its annotations, if there are any, have results: other tools use these names, too."""
+    listed = value.get("annotations")
+    is_others = isinstance(listed, list) and any(
+        not isinstance(one, Mapping) or "result" not in one for one in listed
+    )
+    return bool(_said(value)) and not is_others
 
 
 def read(folder: Folder) -> DetectionDataset:
     images: list[ImageEntry] = []
     classes: dict[str, None] = {}
     for path in _documents(folder):
+        _tell_unannotated(folder, path)
         for index, task in enumerate(folder.json(path)):
+            if _has_only_predictions(task):
+                continue  # told; as a background picture it would teach that nothing is on it
             entry = _image(folder, path, index, task)
             if entry is not None:
                 images.append(entry)
                 classes.update(dict.fromkeys(box.name for box in entry.boxes))
     return DetectionDataset(
         "label-studio", folder.root, tuple(images), tuple(classes), tuple(folder.findings)
+    )
+
+
+def _tell_unannotated(folder: Folder, path: str) -> None:
+    """Tasks that nobody worked on, counted: those with a model's predictions, and those without anything."""
+    tasks = folder.json(path)
+    predicted = sum(_has_only_predictions(task) for task in tasks)
+    if predicted:
+        message = (
+            f"{amount(predicted, 'task')} of {len(tasks):,} {_has(predicted)} predictions of a model only"
+        )
+        hint = "accept them as annotations in Label Studio, and export again; --skip-bad leaves these pictures out"
+        folder.error("only-predictions", message, folder.root / path, hint=hint)
+    empty = sum(_is_unannotated(task) for task in tasks) - predicted
+    if empty:
+        message = f"{amount(empty, 'task')} of {len(tasks):,} {_has(empty)} no annotation: taken as background pictures"
+        folder.warning("label-missing", message, folder.root / path)
+
+
+def _has(count: int) -> str:
+    return "has" if count == 1 else "have"
+
+
+def _is_unannotated(task: Any) -> bool:
+    """No annotation, or only cancelled ones."""
+    listed = task.get("annotations") if isinstance(task, Mapping) else None
+    return isinstance(listed, list) and all(
+        isinstance(one, Mapping) and bool(one.get("was_cancelled")) for one in listed
+    )
+
+
+def _has_only_predictions(task: Any) -> bool:
+    predictions = task.get("predictions") if isinstance(task, Mapping) else None
+    return (
+        _is_unannotated(task)
+        and isinstance(predictions, list)
+        and any(isinstance(one, Mapping) and one.get("result") for one in predictions)
     )
 
 
@@ -57,7 +107,7 @@ def _picture_name(address: str) -> str:
     parsed = urlparse(address)
     hidden = parse_qs(parsed.query).get("d")
     path = hidden[0] if hidden else parsed.path
-    return path if re.search(r"\.(jpe?g|png|bmp|gif)\Z", path, re.IGNORECASE) else ""
+    return path if re.search(r"\.(jpe?g|png|bmp|gif|webp|tiff?)\Z", path, re.IGNORECASE) else ""
 
 
 def _image(folder: Folder, path: str, index: int, task: Any) -> ImageEntry | None:
@@ -72,11 +122,14 @@ def _image(folder: Folder, path: str, index: int, task: Any) -> ImageEntry | Non
     header = folder.header(picture)
     if header is None:
         return None
+    told = len(folder.findings)
     boxes = [
         box
         for steps, result in _results(index, task)
         for box in _boxes(folder, path, steps, result, header.width, header.height)
     ]
+    if not boxes and any(finding.code == "shape-left-out" for finding in folder.findings[told:]):
+        folder.nothing_left(said, file, *folder.json_place(path, (index,)))
     inside = picture.relative_to(folder.root).as_posix() if picture.is_relative_to(folder.root) else ""
     return folder.entry(picture, boxes, subset=subset_of(inside.rpartition("/")[0] + "/x"), source=file)
 
@@ -99,7 +152,7 @@ def _results(index: int, task: Mapping[str, Any]) -> Iterator[tuple[Steps, Any]]
 
 
 def _labels(value: Mapping[str, Any]) -> list[str]:
-    for key in ("rectanglelabels", "polygonlabels", "labels"):
+    for key in ("rectanglelabels", "polygonlabels", "ellipselabels", "labels"):
         if isinstance(value.get(key), list):
             return [str(label) for label in value[key]]
     return []
@@ -119,6 +172,12 @@ def _boxes(folder: Folder, path: str, steps: Steps, result: Any, width: int, hei
         ):
             return []  # the same rectangle is there once more with its label
         kind = printable(str(result.get("type"))) if isinstance(result, Mapping) else "a result"
+        if kind.startswith("brush"):
+            message = f'"{kind}" is a mask, and masks of Label Studio are not read'
+            hint = "export polygons or rectangles; --skip-bad leaves it out"
+            place = folder.json_place(path, steps)
+            folder.error("brush-left-out", message, folder.root / path, *place, hint)
+            return []
         message = f'"{kind}" has no box and is left out'
         folder.warning("shape-left-out", message, folder.root / path, *folder.json_place(path, steps))
         return []
@@ -131,6 +190,8 @@ def _boxes(folder: Folder, path: str, steps: Steps, result: Any, width: int, hei
 
 
 def _corners(value: Mapping[str, Any], width: int, height: int) -> tuple[float, float, float, float] | None:
+    if "radiusX" in value:
+        return _around_ellipse(value, width, height)
     points = value.get("points")
     if isinstance(points, list) and points:
         pairs = [(number(p[0]), number(p[1])) for p in points if isinstance(p, list) and len(p) == 2]
@@ -146,12 +207,26 @@ def _corners(value: Mapping[str, Any], width: int, height: int) -> tuple[float, 
     return _turned_about_corner(left, top, wide, high, angle)
 
 
+def _around_ellipse(
+    value: Mapping[str, Any], width: int, height: int
+) -> tuple[float, float, float, float] | None:
+    """x and y are its centre; it is turned about that."""
+    x, y, rx, ry = (number(value.get(key)) for key in ("x", "y", "radiusX", "radiusY"))
+    if x is None or y is None or rx is None or ry is None:
+        return None
+    angle = math.radians(number(value.get("rotation")) or 0.0)
+    a, b = rx * width / 100, ry * height / 100
+    wide, high = (
+        math.hypot(a * math.cos(angle), b * math.sin(angle)),
+        math.hypot(a * math.sin(angle), b * math.cos(angle)),
+    )
+    return x * width / 100 - wide, y * height / 100 - high, x * width / 100 + wide, y * height / 100 + high
+
+
 def _turned_about_corner(
     left: float, top: float, wide: float, high: float, angle: float
 ) -> tuple[float, float, float, float]:
     """Label Studio turns about the top left corner."""
-    import math
-
     cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     corners = [(0.0, 0.0), (wide, 0.0), (wide, high), (0.0, high)]
     return around([(left + x * cosine - y * sine, top + x * sine + y * cosine) for x, y in corners])

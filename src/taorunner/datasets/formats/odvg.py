@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry
@@ -16,6 +18,8 @@ from taorunner.text import printable
 
 FILE_NAME = "file_name"
 _FILE_NAMES = (FILE_NAME, "filename")
+_READ = frozenset({"bbox", "label", "category"})
+_READ_OF_LINE = frozenset({*_FILE_NAMES, "height", "width", "detection"})
 
 
 def recognise(folder: Folder) -> bool:
@@ -56,13 +60,14 @@ def document(images: Iterable[tuple[str, ImageEntry]], classes: Mapping[str, tup
     for name, image in images:
         instances = [
             {
+                **(box.extra or {}),
                 "bbox": [_short(box.x_min), _short(box.y_min), _short(box.x_max), _short(box.y_max)],
                 "label": classes[box.name][0],
                 "category": classes[box.name][1],
             }
             for box in image.boxes
         ]
-        value = {FILE_NAME: name, "height": image.height, "width": image.width}
+        value = {**(image.extra or {}), FILE_NAME: name, "height": image.height, "width": image.width}
         lines.append(json.dumps({**value, "detection": {"instances": instances}}, ensure_ascii=False))
     return "".join(line + "\n" for line in lines)
 
@@ -106,8 +111,11 @@ def _image(
         return None
     detection = value.get("detection")
     instances = detection.get("instances") if isinstance(detection, dict) else None
+    if not isinstance(instances, list):
+        _tell_no_instances(folder, file, line_number, value)
+        return None
     boxes = []
-    for instance in instances if isinstance(instances, list) else ():
+    for instance in instances:
         box = _box(instance, names, line_number)
         if box is None:
             message = f'an instance needs "bbox" of four numbers and a known label ({printable(str(instance))[:60]})'
@@ -115,7 +123,19 @@ def _image(
         else:
             boxes.append(box)
     said_size = (number(value.get("width")) or 0.0, number(value.get("height")) or 0.0)
-    return folder.entry(picture, boxes, subset=subset_of(path), source=file, said_size=said_size)
+    entry = folder.entry(picture, boxes, subset=subset_of(path), source=file, said_size=said_size)
+    extra = {key: one for key, one in value.items() if key not in _READ_OF_LINE}
+    return None if entry is None else replace(entry, extra=extra)
+
+
+def _tell_no_instances(folder: Folder, file: Path, line_number: int, value: Mapping[str, Any]) -> None:
+    if "grounding" in value:
+        message = 'this line has "grounding", a caption with its phrases: phrases are no classes'
+        hint = 'grounding_dino trains on such lines as they are; dataset commands read lines with "detection"'
+        folder.error("odvg-grounding", message, file, line_number, 1, hint)
+    else:
+        message = 'a line needs "detection" with "instances", an empty list where nothing is on the picture'
+        folder.error("odvg-line", message, file, line_number, 1)
 
 
 def _box(instance: Any, names: Mapping[int, str], line_number: int) -> Box | None:
@@ -128,4 +148,5 @@ def _box(instance: Any, names: Mapping[int, str], line_number: int) -> Box | Non
     name = instance.get("category") or (names.get(label) if isinstance(label, int) else None)
     if not isinstance(name, str):
         return None
-    return Box(name, known[0], known[1], known[2], known[3], line=line_number)
+    extra = {key: value for key, value in instance.items() if key not in _READ}
+    return Box(name, known[0], known[1], known[2], known[3], line=line_number, extra=extra)

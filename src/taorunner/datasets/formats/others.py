@@ -22,7 +22,7 @@ NAMES = (
     "automl-vision", "bdd100k", "cityscapes", "create-ml", "datumaro", "edge-impulse", "hf", "ibm-cloud-annotations",
     "kaggle-wheat", "labelbox", "labelme", "marmot", "oidv4", "openimages", "openlabel", "retinanet", "sagemaker",
     "scale-ai", "superannotate", "supervisely", "tfod", "tfrecord", "udacity", "unity-perception", "v7-darwin", "via",
-    "via-csv", "vott-csv", "wider-face", "yolo-keras", "yolov4-pytorch",
+    "via-csv", "vott-csv", "yolo-keras", "yolov4-pytorch",
 )  # fmt: skip
 """As panlabel calls them, without those that are read here."""
 

@@ -6,6 +6,7 @@ pixels from 0, the original counted from 1.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry
@@ -14,11 +15,14 @@ from taorunner.datasets.formats.xml_nodes import Node, XmlError, read_xml
 from taorunner.text import printable
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_ROOT = re.compile(r"<annotation(\s[^>]*)?>")
+_BOX = frozenset({"name", "bndbox", "polygon"})
+_UNSAID = frozenset({"", "0", "unspecified"})
 
 
 def recognise(folder: Folder) -> bool:
     first = [folder.text(path) or "" for path in folder.with_suffix(".xml")[:20]]
-    return any("<annotation>" in text and "<filename>" in text + "<filename>" for text in first)
+    return any(_ROOT.search(text) for text in first)
 
 
 def read(folder: Folder) -> DetectionDataset:
@@ -41,7 +45,12 @@ def read(folder: Folder) -> DetectionDataset:
             folder.missing_picture(said, file, node.line, node.column)
             continue
         used.add(picture)
-        boxes = [box for node in root.all("object") if (box := _box(folder, path, node)) is not None]
+        boxes = [
+            box
+            for node in root.children
+            if node.tag == "object"
+            if (box := _box(folder, path, node)) is not None
+        ]
         classes.update(dict.fromkeys(box.name for box in boxes))
         stem = path.rpartition("/")[2].rpartition(".")[0]
         subset = subsets.get(stem, "") if subsets else subset_of(path.rpartition("/")[0] + "/x")
@@ -100,7 +109,7 @@ def _said(folder: Folder, path: str, root: Node) -> str:
         if named.rpartition(".")[0] == stem and folder.has_picture(sibling):
             return f"{'../' if above else ''}{folder_name}/{named}"
     if named.rpartition(".")[0] != stem:
-        for suffix in (".jpg", ".jpeg", ".png", ".JPG", ".bmp", ".JPEG", ".PNG"):
+        for suffix in (".jpg", ".jpeg", ".png", ".JPG", ".bmp", ".JPEG", ".PNG", ".webp", ".tif", ".tiff"):
             if folder.picture(stem + suffix, path) is not None:
                 return stem + suffix
     return named or stem
@@ -123,7 +132,36 @@ def _box(folder: Folder, path: str, node: Node) -> Box | None:
             folder.error("voc-number", message, folder.root / path, place.line, place.column)
             return None
         values.append(value)
-    return Box(name, values[0], values[1], values[2], values[3], line=node.line)
+    return Box(
+        name, values[0], values[1], values[2], values[3], segmentation=_polygon(node), line=node.line,
+        extra=_extra(node),
+    )  # fmt: skip
+
+
+def _polygon(node: Node) -> list[list[float]] | None:
+    """Roboflow's outline beside the box: x1, y1, x2, …"""
+    polygon = node.child("polygon")
+    points = [number(child.text.strip()) for child in polygon.children] if polygon is not None else []
+    known = [value for value in points if value is not None]
+    return [known] if len(known) == len(points) >= 6 and len(known) % 2 == 0 else None
+
+
+def _extra(node: Node) -> dict[str, object]:
+    """What an object says beyond its box, where it says something: difficult, truncated, pose; parts as they are."""
+    found: dict[str, object] = {}
+    for child in node.children:
+        if child.tag in _BOX:
+            continue
+        text = child.text.strip()
+        if child.children:
+            found[child.tag] = [*found.get(child.tag, ()), _as_value(child)]  # type: ignore[misc]
+        elif text.lower() not in _UNSAID:
+            found[child.tag] = text
+    return found
+
+
+def _as_value(node: Node) -> object:
+    return {child.tag: _as_value(child) for child in node.children} if node.children else node.text.strip()
 
 
 def _image_sets(folder: Folder) -> dict[str, str]:

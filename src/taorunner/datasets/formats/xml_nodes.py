@@ -43,7 +43,7 @@ _MAX_DEPTH = 100
 
 def read_xml(text: str) -> Node:
     """The root. Raises XmlError for bad syntax, and for declared entities, which no annotation tool writes."""
-    parser = expat.ParserCreate()
+    parser = expat.ParserCreate("utf-8")  # the text is decoded already, whatever the file declares
     parser.buffer_text = True
     top = Node("", {}, 1, 1)
     stack = [top]

@@ -9,8 +9,9 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry
+from taorunner.datasets.annotations import Box, Described, DetectionDataset, ImageEntry
 from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder, around, number
+from taorunner.datasets.yolo_rows import is_yolo_text
 from taorunner.text import amount, printable
 from taorunner.yaml_nodes import read_yaml
 
@@ -25,16 +26,25 @@ def recognise(folder: Folder) -> bool:
 
 def read(folder: Folder) -> DetectionDataset:
     names, parts = _described(folder)
+    points = _points_of(folder)
     images: list[ImageEntry] = []
-    taken: set[str] = set()
+    taken: dict[str, str] = {}
+    twice: dict[tuple[str, str], list[str]] = {}
     for subset, pictures in parts:
-        for picture in pictures:
+        for picture in dict.fromkeys(pictures):
             if picture in taken:
+                twice.setdefault((subset, taken[picture]), []).append(picture)
                 continue
-            taken.add(picture)
-            entry = _entry(folder, picture, subset, names)
+            taken[picture] = subset
+            entry = _entry(folder, picture, subset, names, points)
             if entry is not None:
                 images.append(entry)
+    for (subset, earlier), again in twice.items():
+        verb = "is" if len(again) == 1 else "are"
+        message = f'{amount(len(again), "picture")} of "{subset}" {verb} in "{earlier}" too'
+        hint = f'taken for "{earlier}" only; taorunner dataset split parts them anew'
+        folder.warning("picture-in-two-subsets", message, folder.root / again[0], hint=hint)
+    _tell_unused_labels(folder)
     left = [path for path in folder.pictures if path not in taken]
     if left:
         message = f'no subset names {amount(len(left), "picture")}, such as "{printable(left[0])}"'
@@ -42,8 +52,41 @@ def read(folder: Folder) -> DetectionDataset:
             "picture-unlisted", message, folder.root / left[0], hint="name their folder in data.yaml"
         )
     return DetectionDataset(
-        "yolo", folder.root, tuple(images), tuple(dict.fromkeys(names)), tuple(folder.findings)
+        "yolo", folder.root, tuple(images), tuple(dict.fromkeys(names)), tuple(folder.findings),
+        Described(pose=_pose(folder, images)),
+    )  # fmt: skip
+
+
+def _pose(folder: Folder, images: list[ImageEntry]) -> dict[str, Any]:
+    """The keys of data.yaml that go with key points, where every object has as many; empty without."""
+    counts = {len((box.extra or {}).get("keypoints", ())) for image in images for box in image.boxes}
+    points = _points_of(folder)
+    if len(counts) != 1 or counts == {0}:
+        return {}
+    path = _data_yaml(folder)
+    value = read_yaml(folder.text(path) or "").value if path is not None else None
+    listed = value if isinstance(value, dict) else {}
+    shape = list(points) if points else [counts.pop() // 3, 3]
+    return {"kpt_shape": shape, **{key: listed[key] for key in ("flip_idx", "kpt_names") if key in listed}}
+
+
+def _tell_unused_labels(folder: Folder) -> None:
+    """Label files that belong to no picture: theirs was lost, or lies where it is not looked for."""
+    used = {label for picture in folder.pictures if (label := _label_of(folder, picture))}
+    left = [path for path in folder.with_suffix(".txt") if path not in used and _is_label(folder, path)]
+    if not left:
+        return
+    message = (
+        f"{amount(len(left), 'label file')} {'has' if len(left) == 1 else 'have'} no picture of the same name, "
+        f'such as "{printable(left[0])}"'
     )
+    hint = "labels lie beside their picture, or in labels/ where that is in images/; bring the pictures, or delete them"
+    folder.error("label-without-image", message, folder.root / left[0], hint=hint)
+
+
+def _is_label(folder: Folder, path: str) -> bool:
+    text = folder.peek(path) or ""
+    return is_yolo_text(text) or (not text.strip() and "labels" in path.split("/")[:-1])
 
 
 def line_of(index: object, corners: tuple[float, float, float, float], size: tuple[int, int]) -> str:
@@ -59,7 +102,9 @@ def line_of(index: object, corners: tuple[float, float, float, float], size: tup
     return " ".join([str(index), *(f"{value:.8f}".rstrip("0").rstrip(".") for value in values)])
 
 
-def _entry(folder: Folder, picture: str, subset: str, names: list[str]) -> ImageEntry | None:
+def _entry(
+    folder: Folder, picture: str, subset: str, names: list[str], points: tuple[int, int] | None
+) -> ImageEntry | None:
     path = folder.root / picture
     header = folder.header(path)
     if header is None:
@@ -69,11 +114,15 @@ def _entry(folder: Folder, picture: str, subset: str, names: list[str]) -> Image
         return ImageEntry(path, header.width, header.height, (), subset)
     if folder.text(label) is None:
         return None  # told; as a background picture it would teach that nothing is on it
-    boxes = tuple(_boxes(folder, label, names, header.width, header.height))
+    boxes = tuple(_boxes(folder, label, names, (header.width, header.height), points))
     return ImageEntry(path, header.width, header.height, boxes, subset, folder.root / label)
 
 
-def _boxes(folder: Folder, label: str, names: list[str], width: int, height: int) -> Iterator[Box]:
+def _boxes(
+    folder: Folder, label: str, names: list[str], size: tuple[int, int], points: tuple[int, int] | None
+) -> Iterator[Box]:
+    """``points`` is how many key points an object has, and how many numbers each; None where it is not stated."""
+    width, height = size
     file = folder.root / label
     for line_number, line in enumerate((folder.text(label) or "").splitlines(), start=1):
         columns = line.split()
@@ -92,17 +141,62 @@ def _boxes(folder: Folder, label: str, names: list[str], width: int, height: int
             folder.error("yolo-class", message, file, line_number, line.index(columns[0]) + 1)
             continue
         name = names[int(index)]
-        if len(rest) in (4, 5):
+        shape = points or _guessed_points(rest)
+        is_pose = shape is not None and len(rest) == 4 + shape[0] * shape[1]
+        if points is not None and not is_pose:
+            message = (
+                f"{len(columns)} columns, but kpt_shape {list(points)} asks for {5 + points[0] * points[1]}"
+            )
+            folder.error("yolo-columns", message, file, line_number, 1)
+        elif len(rest) in (4, 5) or is_pose:
             x, y, w, h = rest[0] * width, rest[1] * height, rest[2] * width, rest[3] * height
             score = rest[4] if len(rest) == 5 else None
-            yield Box(name, x - w / 2, y - h / 2, x + w / 2, y + h / 2, None, score, line=line_number)
+            extra = _keypoints(rest[4:], shape[1], size) if shape is not None and is_pose else None
+            yield Box(
+                name, x - w / 2, y - h / 2, x + w / 2, y + h / 2, None, score, line=line_number, extra=extra
+            )
         elif len(rest) >= 6 and len(rest) % 2 == 0:
-            points = [(x * width, y * height) for x, y in zip(rest[::2], rest[1::2], strict=True)]
-            flat = [[value for point in points for value in point]]
-            yield Box(name, *around(points), segmentation=flat, line=line_number)
+            corners = [(x * width, y * height) for x, y in zip(rest[::2], rest[1::2], strict=True)]
+            flat = [[value for corner in corners for value in corner]]
+            yield Box(name, *around(corners), segmentation=flat, line=line_number)
         else:
             message = f"{len(columns)} columns, but a line of YOLO has 5 (6 with a score), or a polygon"
             folder.error("yolo-columns", message, file, line_number, 1)
+
+
+def _points_of(folder: Folder) -> tuple[int, int] | None:
+    """``kpt_shape`` of data.yaml: how many points an object has, and how many numbers a point.
+
+    Source: Ultralytics' format of poses: a point has x and y, or a visibility, too.
+    """
+    path = _data_yaml(folder)
+    value = read_yaml(folder.text(path) or "").value if path is not None else None
+    shape = value.get("kpt_shape") if isinstance(value, dict) else None
+    if not (isinstance(shape, list) and len(shape) == 2 and all(type(one) is int for one in shape)):
+        return None
+    return (shape[0], shape[1]) if shape[0] > 0 and shape[1] in (2, 3) else None
+
+
+def _guessed_points(rest: list[float]) -> tuple[int, int] | None:
+    """Without ``kpt_shape``: points with a visibility of 0, 1 or 2, all that are seen within the box."""
+    count, left = divmod(len(rest) - 4, 3)
+    if count < 1 or left:
+        return None
+    x, y, w, h = rest[:4]
+    seen = [rest[at : at + 2] for at in range(4, len(rest), 3) if rest[at + 2]]
+    is_pose = all(value in (0, 1, 2) for value in rest[6::3]) and all(
+        abs(px - x) <= w / 2 + 0.01 and abs(py - y) <= h / 2 + 0.01 for px, py in seen
+    )
+    return (count, 3) if is_pose and seen else None
+
+
+def _keypoints(rest: list[float], step: int, size: tuple[int, int]) -> dict[str, object]:
+    """As COCO has them: x and y in pixels, and a visibility, which is 2 where none is stated."""
+    found: list[float] = []
+    for at in range(0, len(rest), step):
+        visibility = int(rest[at + 2]) if step == 3 else 2
+        found += [round(rest[at] * size[0], 4), round(rest[at + 1] * size[1], 4), visibility]
+    return {"keypoints": found, "num_keypoints": sum(value > 0 for value in found[2::3])}
 
 
 def _label_of(folder: Folder, picture: str) -> str | None:
@@ -114,7 +208,14 @@ def _label_of(folder: Folder, picture: str) -> str | None:
         if parts[at] == "images":
             candidates.insert(0, "/".join([*parts[:at], "labels", *parts[at + 1 :]]) + ".txt")
             break
+    candidates += _listed_labels(folder).get(picture, [])
     return next((path for path in candidates if path in _files(folder)), None)
+
+
+def _listed_labels(folder: Folder) -> dict[str, list[str]]:
+    """Of pictures that a list names where they are not: the label lies where the list says, or below ``labels/``."""
+    known: dict[str, list[str]] = folder.__dict__.setdefault("_listed_labels", {})
+    return known
 
 
 def _files(folder: Folder) -> frozenset[str]:
@@ -207,7 +308,11 @@ def _listed(folder: Folder, listing: str) -> Iterator[str]:
         if picture is None or not picture.is_relative_to(folder.root):
             folder.missing_picture(said, folder.root / listing, line_number, 1)
         else:
-            yield picture.relative_to(folder.root).as_posix()
+            path = picture.relative_to(folder.root).as_posix()
+            label = _find(folder, listing, said.rpartition(".")[0].replace("\\", "/") + ".txt")
+            if label is not None and "/" in said:
+                _listed_labels(folder).setdefault(path, []).append(label)
+            yield path
 
 
 def _from_darknet(folder: Folder, path: str) -> tuple[list[str], list[tuple[str, list[str]]]]:

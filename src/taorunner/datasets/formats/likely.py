@@ -1,0 +1,66 @@
+"""What may a folder be that no reader knows? One sentence with the next step, for the kinds that people bring."""
+
+from __future__ import annotations
+
+import re
+
+from taorunner.datasets.formats.folder import Folder
+from taorunner.datasets.yolo_rows import is_yolo_text
+from taorunner.text import amount, printable
+
+_MOST_READ = 20
+_TOOLS = (
+    ("LabelMe", "labelme", ("shapes", "imagePath")),
+    ("the VGG annotator", "via", ("regions", "shape_attributes")),
+    ("CreateML", "create-ml", ("annotations", "coordinates")),
+)
+"""Name, name of its format here, and keys that its JSON has."""
+_BOXES = re.compile(r"\ufeff?filename,width,height,class,xmin,ymin,xmax,ymax")
+_ARCHIVE = re.compile(r"\.(zip|7z|rar|tar|tgz|tar\.(gz|bz2|xz|zst))\Z", re.IGNORECASE)
+
+
+def likely_kind(folder: Folder) -> tuple[str, str] | None:
+    """What it looks like, as the end of a sentence about the folder, and a hint."""
+    return _archive(folder) or _yolo_without_names(folder) or _of_another_tool(folder)
+
+
+def _archive(folder: Folder) -> tuple[str, str] | None:
+    found = [path for path in folder.files if _ARCHIVE.search(path)]
+    if not found or folder.pictures:
+        return None
+    first = printable(found[0])
+    command = "unzip" if first.lower().endswith(".zip") else "tar -xf"
+    return (
+        f'has no pictures, but {amount(len(found), "archive")}, such as "{first}"',
+        f"unpack it and name the folder that comes out: {command} {first}",
+    )
+
+
+def _yolo_without_names(folder: Folder) -> tuple[str, str] | None:
+    rows = [path for path in folder.with_suffix(".txt") if is_yolo_text(folder.peek(path) or "")]
+    if not rows:
+        return None
+    return (
+        f'has {amount(len(rows), "label file")} of YOLO, such as "{printable(rows[0])}", and no names of classes',
+        "write data.yaml with train:, val: and names:, or classes.txt with one name a line",
+    )
+
+
+def _of_another_tool(folder: Folder) -> tuple[str, str] | None:
+    tables = [
+        path for path in folder.with_suffix(".csv")[:_MOST_READ] if _BOXES.match(folder.peek(path) or "")
+    ]
+    if tables:
+        return (
+            f'has boxes in a table, such as "{printable(tables[0])}"',
+            "write them anew first: taorunner dataset convert --from tfod",
+        )
+    for path in folder.with_suffix(".json")[:_MOST_READ]:
+        text = folder.peek(path) or ""
+        for tool, format_name, words in _TOOLS:
+            if all(f'"{word}"' in text for word in words):
+                return (
+                    f'has annotations of {tool}, such as "{printable(path)}"',
+                    f"write them anew first: taorunner dataset convert --from {format_name}",
+                )
+    return None

@@ -1,0 +1,90 @@
+"""WIDER FACE: one text for each subset: a picture's path, how many faces, then a line for each face.
+
+Source: the readme of WIDER FACE's annotations: x, y, width and height in pixels, then blur, expression, illumination,
+invalid, occlusion and pose; a picture without faces has a line of zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry
+from taorunner.datasets.formats.folder import Folder, is_picture, number, subset_of
+from taorunner.text import printable
+
+_CLASS = "face"
+_FIELDS = ("blur", "expression", "illumination", "invalid", "occlusion", "pose")
+Row = tuple[int, list[float]]
+"""Line, and its numbers."""
+
+
+def recognise(folder: Folder) -> bool:
+    return bool(_documents(folder))
+
+
+def _documents(folder: Folder) -> list[str]:
+    return [path for path in folder.with_suffix(".txt") if _is_document(folder.peek(path) or "")]
+
+
+def _is_document(text: str) -> bool:
+    lines = text.lstrip("\ufeff").split("\n", 3)
+    return (
+        len(lines) >= 3
+        and is_picture(lines[0].strip())
+        and lines[1].strip().isdigit()
+        and len(lines[2].split()) >= 4
+        and all(number(word) is not None for word in lines[2].split())
+    )
+
+
+def read(folder: Folder) -> DetectionDataset:
+    images: list[ImageEntry] = []
+    for path in _documents(folder):
+        for line, said, rows in _pictures(folder, path):
+            picture = folder.picture(said, path)
+            if picture is None:
+                folder.missing_picture(said, folder.root / path, line, 1)
+                continue
+            boxes = [_box(at, values) for at, values in rows]
+            entry = folder.entry(picture, boxes, subset=subset_of(path), source=folder.root / path)
+            if entry is not None:
+                images.append(entry)
+    return DetectionDataset("wider-face", folder.root, tuple(images), (_CLASS,), tuple(folder.findings))
+
+
+def _pictures(folder: Folder, path: str) -> Iterator[tuple[int, str, list[Row]]]:
+    """Line, path and faces of each picture."""
+    lines = (folder.text(path) or "").splitlines()
+    at = 0
+    while at < len(lines):
+        said = lines[at].strip()
+        if not said:
+            at += 1
+            continue
+        count = lines[at + 1].strip() if at + 1 < len(lines) else ""
+        if not is_picture(said) or not count.isdigit():
+            message = f'a picture and the number of its faces should be here, not "{printable(said)[:60]}"'
+            folder.error("wider-face-line", message, folder.root / path, at + 1, 1)
+            return
+        rows: list[Row] = []
+        follows = max(1, int(count))  # a line of zeros where there is no face
+        for place in range(at + 2, min(at + 2 + follows, len(lines))):
+            words = lines[place].split()
+            if not int(count) and is_picture(lines[place].strip()):
+                follows = 0  # a tool that leaves the zeros out
+                break
+            values = [value for value in map(number, words) if value is not None]
+            if len(values) < 4 or len(values) < len(words):
+                message = f'a face needs x, y, width and height, not "{printable(lines[place])[:60]}"'
+                folder.error("wider-face-line", message, folder.root / path, place + 1, 1)
+                continue
+            rows.append((place + 1, values))
+        yield at + 1, said, rows if int(count) else []
+        at += 2 + follows
+
+
+def _box(line: int, values: list[float]) -> Box:
+    x, y, width, height = values[:4]
+    said = {key: int(value) for key, value in zip(_FIELDS, values[4:], strict=False) if value}
+    extra = {"attributes": said} if said else None
+    return Box(_CLASS, x, y, x + width, y + height, line=line, extra=extra)
