@@ -138,7 +138,8 @@ class CheckpointContract:
 
     ``globs`` match full checkpoints only (never teacher, EMA or pretrained files); ``epoch_pattern`` has one
     group, the epoch as written; ``first_epoch`` the number of the first one in that name. ``resume_globs`` match what
-    training goes on from where that is not the weights themselves.
+    training goes on from where that is not the weights themselves. Names with a match of ``untrained_pattern`` are of
+    weights that a start that failed left behind: no result, whatever epoch the name tells.
     """
 
     globs: tuple[str, ...] = ()
@@ -149,6 +150,7 @@ class CheckpointContract:
     resume: ResumeRule = ResumeRule.NONE
     suffixes: tuple[str, ...] = ()
     resume_globs: tuple[str, ...] = ()
+    untrained_pattern: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -233,8 +233,8 @@ class _Checker:
             self.choice(value, path, _FORMATS, "a format")
         elif owner == "console":
             self.choice(value, path, tuple(CONSOLE_FAMILIES), "a kind of console lines")
-        elif owner == "epoch_pattern":
-            self.pattern(value, path)
+        elif owner in ("epoch_pattern", "untrained_pattern"):
+            self.pattern(value, path, has_epoch=owner == "epoch_pattern")
         elif owner == "artifacts":
             self.placeholders(value, path, more=("checkpoints",))
         elif owner == "stems" and ("/" in value or value.startswith(".")):
@@ -264,13 +264,13 @@ class _Checker:
             hint = "it is relative to the results folder and cannot lead out of it"
             self.to.error("wrong-value", f'"{shown(text)}" leads out of the results folder', path, hint=hint)
 
-    def pattern(self, text: str, path: Path) -> None:
+    def pattern(self, text: str, path: Path, *, has_epoch: bool) -> None:
         try:
             groups = re.compile(text).groups
         except (re.error, OverflowError, RecursionError) as error:
             self.to.error("wrong-value", f'"{shown(text)}" is no regular expression: {shown(error)}', path)
             return
-        if groups != 1:
+        if has_epoch and groups != 1:
             hint = r"such as _epoch_(\d+)\.hdf5$"
             self.to.error("wrong-value", f'"{shown(text)}" must have one group, the epoch', path, hint=hint)
 

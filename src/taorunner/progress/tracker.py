@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -203,7 +204,8 @@ class Tracker:
 
     def _checkpoint(self, hint: CheckpointHint) -> None:
         epoch = hint.epoch
-        if hint.path is None and hint.step == 0:
+        untrained = self._contract.checkpoints.untrained_pattern
+        if hint.step == 0 if hint.path is None else untrained and re.search(untrained, hint.path):
             return  # written before training begins
         if epoch is None and hint.step:
             epoch = self._progress.epoch_of_step(hint.step)

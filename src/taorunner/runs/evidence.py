@@ -16,7 +16,7 @@ from pathlib import Path
 from taorunner.backends.base import EngineState, EngineStatus
 from taorunner.events import CheckpointSaved, EpochProgress, Event, Notice
 from taorunner.planning.plan import RunPlan
-from taorunner.planning.weights import epoch_of, find_checkpoints
+from taorunner.planning.weights import epoch_of, find_checkpoints, is_torn, is_untrained
 from taorunner.progress.status_json import StatusReader
 from taorunner.progress.tracker import Tracker
 from taorunner.progress.verdict import Verdict, judge
@@ -117,7 +117,7 @@ class Evidence:
         return best
 
     def _new_checkpoints(self, at: datetime) -> list[Event]:
-        """Files that training wrote; most frameworks do not say on the console that they did."""
+        """Whole files that training wrote; most frameworks do not say on the console that they did."""
         if self._plan.contract.action != "train":
             return []
         contract = self._plan.contract.checkpoints
@@ -128,7 +128,7 @@ class Evidence:
         return [
             CheckpointSaved(run=self._run, at=at, path=str(path), epoch=epoch_of(path, contract))
             for path in found
-            if path.name not in self._checkpoints and self._is_fresh(path)
+            if path.name not in self._checkpoints and self._is_fresh(path) and not is_torn(path)
         ]
 
     def _new_ones(self, events: list[Event]) -> list[Event]:
@@ -148,7 +148,10 @@ class Evidence:
         globs = self._plan.contract.verdict.artifacts
         if not globs:
             return None
-        return any(self._is_fresh(path) for path in self._artifacts())
+        return any(
+            self._is_fresh(path) and not is_untrained(path, self._plan.contract.checkpoints)
+            for path in self._artifacts()
+        )
 
     def _artifacts(self) -> Iterator[Path]:
         return (path for pattern in self._plan.contract.verdict.artifacts for path in self._matches(pattern))
