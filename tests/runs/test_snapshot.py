@@ -22,7 +22,8 @@ from taorunner.events import (
     RunStarted,
     RunState,
 )
-from taorunner.runs.snapshot import Best, Fold, fold, is_lower_better, kpi_name, loss_name
+from taorunner.runs.metric_names import is_lower_better, kpi_name, loss_name
+from taorunner.runs.snapshot import Best, Fold, fold
 
 T0 = datetime(2026, 3, 1, 12, 0, 0, tzinfo=timezone.utc)
 
