@@ -267,6 +267,16 @@ def test_a_table_of_results_that_was_cut_off_does_not_take_the_next_table_for_it
     assert parse("lightning", torn + DATA_TABLES) == [MetricHint("miou", 0.5394676327705383)]
 
 
+@pytest.mark.parametrize("family", ["lightning", "plain"])
+def test_what_evaluations_print_line_by_line(family: str) -> None:
+    text = "data directory:\t/d/lmdb\t num samples: 37\nAccuracy: 72.416\nPrecision:  0.75\nRecall:  0.5\nHmean:  0.6\n"
+    assert parse(family, text, trains=False) == [
+        MetricHint("accuracy", 72.416), MetricHint("precision", 0.75), MetricHint("recall", 0.5),
+        MetricHint("hmean", 0.6),
+    ]  # fmt: skip
+    assert parse("lightning", "[I] Accuracy: 72.416 of 3\nAccuracy: 72.4\n") == []
+
+
 def test_lightning_tests_and_predictions_are_steps_of_one_epoch() -> None:
     text = (
         "\rTesting DataLoader 0:  40%|████      | 4/10 [00:00<00:01,  9.00it/s]"

@@ -339,7 +339,7 @@ class Fold:
 
 
 class _BestEpoch:
-    """The best value over the epochs of one metric. The last value of an epoch counts, of a loss that of its last step."""
+    """The best value over the epochs of one metric. Of an epoch the last value counts, also of a loss."""
 
     def __init__(self) -> None:
         self._before: Best | None = None
