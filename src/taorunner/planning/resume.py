@@ -70,9 +70,9 @@ def find_resume_point(contract: Contract, results: Path) -> ResumePoint | None:
     checkpoints = contract.checkpoints
     found: dict[Path, tuple[int, float]] = {}
     for path in resumable_files(results, checkpoints):
-        epoch = epoch_of(path, checkpoints)
-        if epoch is not None:
-            found[path] = (epoch, path.stat().st_mtime)
+        epoch, stat = epoch_of(path, checkpoints), path.stat()
+        if epoch is not None and (stat.st_size or path.is_dir()):
+            found[path] = (epoch, stat.st_mtime)
     chosen = newest_whole(sorted(found, key=lambda path: found[path]), results, checkpoints)
     if chosen is None:
         return None
@@ -95,7 +95,7 @@ def resumable_files(results: Path, checkpoints: CheckpointContract) -> list[Path
 def _lack(contract: Contract, results: Path) -> str:
     """Why no file of the results can be gone on from."""
     files = [path for path in resumable_files(results, contract.checkpoints) if is_torn(path)]
-    if any(path.stat().st_size for path in files):
+    if files:
         return f"{max(files)} was cut off while it was written"
     if leftovers := untrained_leftovers(results, contract.checkpoints):
         return f"{leftovers[0]} is untrained, a start that failed left it"

@@ -92,7 +92,7 @@ def untrained_leftovers(results: Path, contract: CheckpointContract) -> tuple[Pa
 
 
 def is_torn(path: Path) -> bool:
-    """Whether a checkpoint was cut off while it was written: it is empty, or begins as a ZIP archive and has no end.
+    """Whether a checkpoint was cut off while it was written: it begins as a ZIP archive and has no end.
 
     Other formats (HDF5, encrypted weights, PyTorch files from before the ZIP format) cannot be judged: False.
     Source: tao/real_runs.md M5; the end record is described in PKWARE's APPNOTE.TXT section 4.3.16.
@@ -107,9 +107,7 @@ def _is_whole(path: Path) -> bool | None:
     try:
         with path.open("rb") as file:
             head = file.read(len(_ZIP_START))
-            if not head:
-                return False
-            if not path.name.endswith(_ARCHIVED) or not _ZIP_START.startswith(head):
+            if not head or not path.name.endswith(_ARCHIVED) or not _ZIP_START.startswith(head):
                 return None
             return _has_zip_end(file)
     except OSError:
@@ -145,7 +143,7 @@ def whole_checkpoints(checkpoints: Iterable[Path]) -> list[Path]:
     return [
         path
         for path, is_whole in known.items()
-        if is_whole or (is_whole is None and (path not in sizes or sizes[path] > usual * _TORN_BELOW))
+        if is_whole or (is_whole is None and (path not in sizes or sizes[path] >= usual * _TORN_BELOW))
     ]
 
 
