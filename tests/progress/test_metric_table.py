@@ -8,7 +8,9 @@ from datetime import datetime, timezone
 import pytest
 
 from taorunner.catalog.load import load_network
+from taorunner.contracts import Contract
 from taorunner.events import MetricReported
+from taorunner.planning.plan_json import decoded, encoded
 from taorunner.progress.metric_table import MetricTable
 from taorunner.progress.status_json import parse_line
 from taorunner.progress.tracker import Tracker
@@ -183,3 +185,12 @@ def test_ml_recog_validates_behind_the_record_of_its_epoch() -> None:
         ("val_AMI", 1, 0.5), ("train_loss", 1, 0.3), ("val_AMI", 2, 0.6), ("train_loss", 2, 0.19999999999999998),
     ]  # fmt: skip
     assert values(followed("pose_classification", "train", *said[1:]))[0] == ("val_AMI", 1, 0.5)
+
+
+def test_a_plan_of_0_1_0_has_no_table_and_is_judged_by_names() -> None:
+    body = encoded(load_network("dino").contract("train"))
+    for key in ("kpi", "guesses_metrics"):
+        del body[key]
+    contract = decoded(Contract, body)
+    meaning = MetricTable(contract.kpi, guesses=contract.guesses_metrics).meaning("val_mAP50")
+    assert (meaning.direction, meaning.rank) == (None, None)

@@ -21,6 +21,7 @@ from taorunner.events import (
     RunQueued,
     RunStarted,
     RunState,
+    from_json_line,
 )
 from taorunner.runs.metric_names import Judged, is_lower_better, kpi_name, loss_name
 from taorunner.runs.snapshot import Best, Fold, fold
@@ -385,3 +386,11 @@ def test_any_events_in_any_order_give_a_picture_that_makes_sense(events: list[Ev
     assert eta_s is None or (eta_s >= 0 and math.isfinite(eta_s))
     assert elapsed_s is None or elapsed_s >= 0
     json.dumps(snapshot.to_json(Path("/r"), now), allow_nan=False)
+
+
+def test_metrics_of_a_record_of_0_1_0_are_judged_by_their_names() -> None:
+    line = '{"event": "MetricReported", "run": "r1", "at": "2026-03-01T12:00:00+00:00", "name": "%s", "value": %s, "epoch": 1}'
+    events = [from_json_line(line % said) for said in (("val_mAP", 0.5), ("val_loss", 2.0), ("lr", 0.1))]
+    snapshot = fold([event for event in events if event is not None])
+    assert dict(snapshot.best) == {"val_mAP": Best(0.5, 1), "val_loss": Best(2.0, 1)}
+    assert kpi_name(snapshot.best, snapshot.judged) == "val_mAP"
