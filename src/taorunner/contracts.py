@@ -7,6 +7,7 @@ how it is called, what it reads, what it writes, and how it lies. No other modul
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -58,6 +59,44 @@ class OverrideSyntax(str, Enum):
     PLAIN = "plain"
 
 
+class Direction(str, Enum):
+    """Which values of a metric are better: higher ones, lower ones, or neither."""
+
+    UP = "up"
+    DOWN = "down"
+    NONE = "none"
+
+
+class MetricScale(str, Enum):
+    """How TAO writes a metric: from 0 to 1, from 0 to 100, or in a unit of its own."""
+
+    FRACTION = "fraction"
+    PERCENT = "percent"
+    OWN = "own"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What a metric means. ``name`` is as TAO writes it; ``<class>``, ``<set>``, ``<k>`` and ``*`` are what varies.
+
+    ``ranks``: runs are compared by it; the first such one that a run has counts.
+    """
+
+    name: str
+    direction: Direction
+    scale: MetricScale = MetricScale.OWN
+    ranks: bool = False
+
+    @property
+    def pattern(self) -> str:
+        """A regular expression for the whole name."""
+        return "".join(_VARIES.get(part) or re.escape(part) for part in _PARTS_OF_NAME.split(self.name))
+
+
+_PARTS_OF_NAME = re.compile(r"(<class>|<set>|<k>|\*)")
+_VARIES = {"<class>": ".+", "<set>": ".+", "<k>": r"\d+", "*": ".*"}
+
+
 @dataclass(frozen=True, slots=True)
 class Argument:
     """One piece of a command line: its tokens with ``{value}`` placeholders.
@@ -101,7 +140,8 @@ class ProgressContract:
     where status.json may lie, relative to the results folder (``train/status.json``).
     ``first_epoch`` is the number TAO gives to the first epoch (0 or 1); ``max_epoch_is_last`` is True when
     max_epoch is the last epoch's number rather than the count. ``metric_scale`` multiplies metrics whose
-    name matches ``percent_metrics`` so that all are on 0..1.
+    name matches ``percent_metrics`` so that all are on 0..1. ``kpi_is_cumulative``: an epoch's record repeats the
+    values of earlier epochs. ``validation_follows_epoch``: an epoch is validated after its record.
     """
 
     console: str
@@ -111,6 +151,8 @@ class ProgressContract:
     max_epoch_is_last: bool = False
     epoch_is_iteration: bool = False
     percent_metrics: tuple[str, ...] = ()
+    kpi_is_cumulative: bool = False
+    validation_follows_epoch: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +184,8 @@ class CheckpointContract:
 
     ``globs`` match full checkpoints only (never teacher, EMA or pretrained files); ``epoch_pattern`` has one
     group, the epoch as written; ``first_epoch`` the number of the first one in that name. ``resume_globs`` match what
-    training goes on from where that is not the weights themselves.
+    training goes on from where that is not the weights themselves. Names with a match of ``untrained_pattern`` are of
+    weights that a start that failed left behind: no result, whatever epoch the name tells.
     """
 
     globs: tuple[str, ...] = ()
@@ -153,6 +196,7 @@ class CheckpointContract:
     resume: ResumeRule = ResumeRule.NONE
     suffixes: tuple[str, ...] = ()
     resume_globs: tuple[str, ...] = ()
+    untrained_pattern: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +210,8 @@ class Contract:
     ``shell_reads_arguments``: a shell inside the container reads every argument again, so blanks, quotes,
     ``$ ; & * ` `` must not occur. ``reads_data_only``: nothing is written into ``data/``, so it is mounted
     read-only. ``refused_arguments`` maps an option that must not be passed to the reason.
-    ``unknown`` maps what is not known (``checkpoints``) to the reason; nothing is guessed in its place.
+    ``kpi`` are the metrics of the action; with ``guesses_metrics`` the name of any other one tells what it means, else
+    nobody knows it. ``unknown`` maps what is not known (``checkpoints``) to the reason; nothing is guessed instead.
     """
 
     network: str
@@ -194,3 +239,5 @@ class Contract:
     extra_arguments: bool = True
     traps: tuple[str, ...] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)
+    kpi: tuple[Metric, ...] = ()
+    guesses_metrics: bool = True

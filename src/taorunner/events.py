@@ -105,11 +105,18 @@ class EpochProgress(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricReported(Event):
-    """``value`` may be NaN or infinite (written as strings in JSON). ``epoch`` 1-based, None outside training."""
+    """``value`` may be NaN or infinite (written as strings in JSON). ``epoch`` 1-based, None outside training.
+
+    ``direction`` says which values are better: ``up``, ``down`` or ``none``; None where the name has to tell it
+    (records of 0.1.0, networks of the workspace's). Of the metrics of a run the one with the lowest ``rank`` says how
+    good the model is; those without one do not.
+    """
 
     name: str
     value: float
     epoch: int | None = None
+    direction: str | None = None
+    rank: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,12 @@ from command_line import Cli
 
 from taorunner.catalog.load import load_network, network_names
 
+WITHOUT_A_RANKING_METRIC = {
+    ("bpnet", "train"), ("mae", "evaluate"), ("multitask_classification", "evaluate"), ("pointpillars", "train"),
+    ("unet", "train"),
+}  # fmt: skip
+"""These write losses only, or nothing."""
+
 OURS = """\
 title: Our head
 purpose: object detection
@@ -47,6 +53,32 @@ def test_all_networks_as_json(cli: Cli, tmp_path: Path) -> None:
         assert list(network["by_release"]) == network["releases"] == list(known.releases)
     keys = {frozenset(action) for network in done.json for action in network["actions"].values()}
     assert len(keys) == 1
+
+
+def test_the_metrics_of_an_action_are_in_the_json(cli: Cli, tmp_path: Path) -> None:
+    actions = cli("networks", "oneformer", "--json", cwd=tmp_path).json["actions"]
+    assert actions["train"]["kpi"][0] == {
+        "name": "mIoU/<set>", "pattern": "mIoU/.+", "direction": "up", "scale": "fraction", "ranks": True,
+    }  # fmt: skip
+    assert {
+        "name": "*loss*",
+        "pattern": ".*loss.*",
+        "direction": "down",
+        "scale": "own",
+        "ranks": False,
+    } in actions["train"]["kpi"]
+    assert actions["export"]["kpi"] == []
+
+
+def test_every_action_that_trains_or_evaluates_has_a_metric_to_rank_by(cli: Cli, tmp_path: Path) -> None:
+    without = {
+        (network["name"], name)
+        for network in cli("networks", "--json", cwd=tmp_path).json
+        for name, action in network["actions"].items()
+        if name in ("train", "evaluate", "deploy.evaluate") and action["kpi"] is not None
+        if not any(metric["ranks"] for metric in action["kpi"])
+    }
+    assert without == WITHOUT_A_RANKING_METRIC
 
 
 def test_what_is_not_known_is_in_the_json(cli: Cli, tmp_path: Path) -> None:

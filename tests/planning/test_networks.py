@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from taorunner.catalog.load import DATA, load_network, network_names
 from taorunner.catalog.names import own_network_names
+from taorunner.contracts import Direction, Metric, MetricScale
 from taorunner.errors import UserFilesError
 from taorunner.planning.network_file import NETWORK_KEYS
 from taorunner.planning.networks import Networks
@@ -119,6 +120,20 @@ def test_one_own_file_may_be_like_another(tmp_path: Path) -> None:
     assert a.contract("train").checkpoints.latest == "train/b_model_latest.pth"
 
 
+def test_a_network_of_ones_own_says_what_its_metrics_mean(tmp_path: Path) -> None:
+    told_ones = MINE.replace(
+        "train.precision=fp16}", "a=b}, kpi: {val_miss: down percent ranks, val_<class>: up}"
+    )
+    networks = write(tmp_path, mine=told_ones, plain=MINE, dino="like: dino\ntitle: Ours\n")
+    assert networks.check() == []
+    train = networks.load("mine").contract("train")
+    assert train.kpi[0] == Metric("val_miss", Direction.DOWN, MetricScale.PERCENT, ranks=True)
+    assert [metric.name for metric in train.kpi] == ["val_miss", "*loss*", "val_<class>"]
+    assert not train.guesses_metrics
+    assert networks.load("plain").contract("train").guesses_metrics  # the names tell
+    assert not networks.load("dino").contract("train").guesses_metrics
+
+
 def test_files_that_are_like_each_other_in_a_circle(tmp_path: Path) -> None:
     networks = write(tmp_path, a="like: b\n", b="like: a\n", c="like: c\n")
     assert told(networks) == [
@@ -165,6 +180,16 @@ FAULTS: list[tuple[str, str, tuple[int, int], str, str | None]] = [
     ),
     ("train.precision=fp16}", "a=b}, traps: [7]", (11, 46), '"traps" must be a text, not the number 7', None),
     ("train.precision=fp16}", "a=b}, spec: {keys: {epoch: a}}", (11, 52), '"epoch" is not what a spec key is for', None),
+    (
+        "train.precision=fp16}", "a=b}, kpi: {val_x: better}", (11, 51), '"better" does not say what the metric means',
+        "up, down or none; then fraction, percent or own; then ranks where runs are compared by it",
+    ),
+    ("train.precision=fp16}", "a=b}, kpi: {x: up ranks own}", (11, 47), '"up ranks own" does not say what', None),
+    ("train.precision=fp16}", "a=b}, kpi: [val_x]", (11, 43), '"kpi" must be a mapping, not a list', None),
+    (
+        "train.precision=fp16}", "a=b}, checkpoints: {untrained_pattern: (}", (11, 71),
+        '"(" is no regular expression', None,
+    ),
     ("evaluate:", "evaluate: 7", (12, 17), '"evaluate" must be a mapping, not the number 7', None),
     ("sources: [my own head]", "sources: [my own head", (4, 6), "not valid YAML", None),
 ]  # fmt: skip

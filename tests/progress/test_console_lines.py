@@ -217,6 +217,66 @@ def test_lightning_with_rich() -> None:
     ]
 
 
+MODEL_TABLE = """\
+┏━━━┳━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━┳━━━━━━━┳━━━━━━━┓
+┃   ┃ Name      ┃ Type               ┃ Params ┃ Mode  ┃ FLOPs ┃
+┡━━━╇━━━━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━╇━━━━━━━╇━━━━━━━┩
+│ 0 │ model     │ Backbone           │  7.3 M │ train │     0 │
+│ 1 │ train_acc │ MulticlassAccuracy │      0 │ train │     0 │
+│ 2 │ criterion │ SetCriterion       │    1.0 │ eval  │   2.0 │
+└───┴───────────┴────────────────────┴────────┴───────┴───────┘
+"""
+DATA_TABLES = """\
+┏━━━━━━━━┳━━━━━━━┳━━━━━━━━━━┳━━━━━━━━━━━┓
+┃ Subset ┃ # IDs ┃ # Images ┃ # Cameras ┃
+┡━━━━━━━━╇━━━━━━━╇━━━━━━━━━━╇━━━━━━━━━━━┩
+│ Train  │   8   │    64    │     2     │
+│ Query  │   4   │     8    │     2     │
+└────────┴───────┴──────────┴───────────┘
+┏━━━━━━━━━┳━━━━━━━┓
+┃ Split   ┃ Count ┃
+┡━━━━━━━━━╇━━━━━━━┩
+│ Gallery │ 16    │
+│ test_no │ 3     │
+└─────────┴───────┘
+"""
+RESULT_TABLE = """\
+┏━━━━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━━━━━━━━┓
+┃        Test metric        ┃       DataLoader 0        ┃
+┡━━━━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━━━━━━━━┩
+│           miou            │    0.5394676327705383     │
+│  test Precision at Rank 1 │            1.0            │
+│        val/abs_rel        │           2e-3            │
+└───────────────────────────┴───────────────────────────┘
+"""
+
+
+@pytest.mark.parametrize("family", ["lightning", "plain"])
+@pytest.mark.parametrize("trains", [True, False])
+def test_tables_of_the_model_and_of_the_data_set_hold_no_metrics(family: str, trains: bool) -> None:
+    assert parse(family, MODEL_TABLE + DATA_TABLES, trains=trains) == []
+    results = [
+        MetricHint("miou", 0.5394676327705383), MetricHint("test Precision at Rank 1", 1.0),
+        MetricHint("val/abs_rel", 0.002),
+    ]  # fmt: skip
+    assert parse(family, MODEL_TABLE + RESULT_TABLE + DATA_TABLES, trains=trains) == results
+
+
+def test_a_table_of_results_that_was_cut_off_does_not_take_the_next_table_for_its_own() -> None:
+    torn = "\n".join(RESULT_TABLE.splitlines()[:4]) + "\n"
+    assert parse("lightning", torn + DATA_TABLES) == [MetricHint("miou", 0.5394676327705383)]
+
+
+@pytest.mark.parametrize("family", ["lightning", "plain"])
+def test_what_evaluations_print_line_by_line(family: str) -> None:
+    text = "data directory:\t/d/lmdb\t num samples: 37\nAccuracy: 72.416\nPrecision:  0.75\nRecall:  0.5\nHmean:  0.6\n"
+    assert parse(family, text, trains=False) == [
+        MetricHint("accuracy", 72.416), MetricHint("precision", 0.75), MetricHint("recall", 0.5),
+        MetricHint("hmean", 0.6),
+    ]  # fmt: skip
+    assert parse("lightning", "[I] Accuracy: 72.416 of 3\nAccuracy: 72.4\n") == []
+
+
 def test_lightning_tests_and_predictions_are_steps_of_one_epoch() -> None:
     text = (
         "\rTesting DataLoader 0:  40%|████      | 4/10 [00:00<00:01,  9.00it/s]"

@@ -21,8 +21,10 @@ from taorunner.events import (
     RunQueued,
     RunStarted,
     RunState,
+    from_json_line,
 )
-from taorunner.runs.snapshot import Best, Fold, fold, is_lower_better, kpi_name, loss_name
+from taorunner.runs.metric_names import Judged, is_lower_better, kpi_name, loss_name
+from taorunner.runs.snapshot import Best, Fold, fold
 
 T0 = datetime(2026, 3, 1, 12, 0, 0, tzinfo=timezone.utc)
 
@@ -234,6 +236,53 @@ def test_best_knows_the_direction_and_never_takes_a_nan() -> None:
     assert dict(snapshot.metrics) == {"val_mAP": 0.3, "val_loss": math.inf, "learning_rate": 0.1}
 
 
+def test_the_direction_that_an_event_names_counts_before_its_name() -> None:
+    """A rate of errors whose name no rule knows, a count that sounds like a score, and a metric of a record of 0.1.0."""
+    said = [
+        replace(metric(name, value, epoch), direction=direction, rank=rank)
+        for epoch in (1, 2)
+        for name, value, direction, rank in (
+            ("val_miss", 0.1 * epoch, "down", 1), ("val_mAP", 0.2 * epoch, "up", 0),
+            ("MulticlassAccuracy", 0.0, "none", None), ("val_acc", 0.3 * epoch, None, None),
+        )
+    ]  # fmt: skip
+    snapshot = fold(said)
+    assert dict(snapshot.best) == {
+        "val_miss": Best(0.1, 1), "val_mAP": Best(0.4, 2), "val_acc": Best(0.6, 2),
+    }  # fmt: skip
+    assert kpi_name(snapshot.best, snapshot.judged) == "val_mAP"
+    assert kpi_name(["MulticlassAccuracy"], snapshot.judged) is None
+    assert kpi_name(["val_miss", "val_acc"], snapshot.judged) == "val_miss"
+
+
+def test_the_metric_that_ranks_may_be_a_loss() -> None:
+    judged = {"train_loss": Judged("down", 0), "lr": Judged("none")}
+    assert kpi_name(["lr", "train_loss"], judged) == "train_loss"
+
+
+def test_of_an_epoch_the_last_value_counts() -> None:
+    """Values within an epoch are no results: the best loss of a training that diverged is none of a step."""
+    steps = [
+        metric("loss", 0.5, 1),
+        metric("loss", 2.0, 1),
+        metric("loss", 1.5, 2),
+        metric("loss", math.nan, 2),
+    ]
+    assert fold(steps[:1]).best["loss"] == Best(0.5, 1)
+    assert fold(steps[:2]).best["loss"] == Best(2.0, 1)
+    assert fold(steps).best["loss"] == Best(2.0, 1)
+    assert "loss" not in fold(steps[3:]).best
+
+
+def test_a_figure_that_the_console_rounded_gives_way_to_the_exact_one() -> None:
+    snapshot = fold([metric("AP", 0.0009, 1), metric("AP", 0.001, 2), metric("AP", 0.00095, 2)])
+    assert snapshot.best["AP"] == Best(0.00095, 2)
+
+
+def test_the_first_of_equal_values_is_the_best() -> None:
+    assert fold([metric("val_acc", 0.5, 1), metric("val_acc", 0.5, 2)]).best["val_acc"] == Best(0.5, 1)
+
+
 def test_an_older_metric_that_comes_late_is_not_the_newest() -> None:
     snapshot = fold([metric("acc", 0.5, 4), metric("acc", 0.9, 3)])
     assert (snapshot.metrics["acc"], snapshot.best["acc"]) == (0.5, Best(0.9, 3))
@@ -275,6 +324,20 @@ def test_the_same_checkpoint_written_again_counts_once() -> None:
         ("learning_rate", None),
         ("lr", None),
         ("", False),
+        ("val_2DMPE", True),
+        ("train_fpr", True),
+        ("test_fnr", True),
+        ("val/i2t_MedR", True),
+        ("val/t2i_MeanR", True),
+        ("val/bp2", True),
+        ("img_bbox/mATE", True),
+        ("mAAE", True),
+        ("validation cost", True),
+        ("evaluation_cost ", True),
+        ("seen_images", None),
+        ("Number of objects", None),
+        ("temperature_accuracy", False),
+        ("val_3DIoU", False),
     ],
 )
 def test_direction_of_metrics(name: str, expected: bool | None) -> None:
@@ -323,3 +386,11 @@ def test_any_events_in_any_order_give_a_picture_that_makes_sense(events: list[Ev
     assert eta_s is None or (eta_s >= 0 and math.isfinite(eta_s))
     assert elapsed_s is None or elapsed_s >= 0
     json.dumps(snapshot.to_json(Path("/r"), now), allow_nan=False)
+
+
+def test_metrics_of_a_record_of_0_1_0_are_judged_by_their_names() -> None:
+    line = '{"event": "MetricReported", "run": "r1", "at": "2026-03-01T12:00:00+00:00", "name": "%s", "value": %s, "epoch": 1}'
+    events = [from_json_line(line % said) for said in (("val_mAP", 0.5), ("val_loss", 2.0), ("lr", 0.1))]
+    snapshot = fold([event for event in events if event is not None])
+    assert dict(snapshot.best) == {"val_mAP": Best(0.5, 1), "val_loss": Best(2.0, 1)}
+    assert kpi_name(snapshot.best, snapshot.judged) == "val_mAP"

@@ -16,9 +16,12 @@ from taorunner.contracts import (
     Argument,
     CheckpointContract,
     Contract,
+    Direction,
     EpochMark,
     Framework,
     GpuUse,
+    Metric,
+    MetricScale,
     OverrideSyntax,
     ProgressContract,
     ResumeRule,
@@ -129,11 +132,14 @@ def build_contract(
     release: str,
     image: str | None,
     words: Mapping[str, str],
+    is_own: bool = False,
 ) -> Contract:
-    """``words`` are replaced in each text (``{task}``, ``{action}``); other names are ``planning.argv``'s."""
+    """``is_own``: a network of the workspace's, whose metrics are told by their names where it has no table of them.
+
+    ``words`` are replaced in each text (``{task}``, ``{action}``); other names are ``planning.argv``'s."""
     filled = _fill(facts, words)
     _name_checkpoints(filled)
-    spec = filled.get("spec")
+    spec, kpi = filled.get("spec"), _kpi(filled.get("kpi") or {})
     plain = {key: filled[key] for key in _PLAIN if filled.get(key) is not None}
     return Contract(
         network=network,
@@ -150,6 +156,8 @@ def build_contract(
         progress=ProgressContract(**_typed(filled.get("progress") or {}, ProgressContract)),
         verdict=VerdictContract(**_typed(filled.get("verdict") or {}, VerdictContract)),
         checkpoints=CheckpointContract(**_typed(filled.get("checkpoints") or {}, CheckpointContract)),
+        kpi=kpi,
+        guesses_metrics=is_own and not any(metric.ranks for metric in kpi),
         **_typed(plain, Contract),
     )
 
@@ -168,7 +176,7 @@ _PLAIN = (
     "gpu_use", "needs", "optional", "results_subdir", "value_forms", "env", "shell_reads_arguments", "reads_data_only",
     "override_syntax", "refused_arguments", "extra_arguments", "traps", "unknown",
 )  # fmt: skip
-_PARTS = ("command", "arguments", "spec", "progress", "verdict", "checkpoints")
+_PARTS = ("command", "arguments", "spec", "progress", "verdict", "checkpoints", "kpi")
 LAYER_KEYS = frozenset({*_PLAIN, *_PARTS, "source", "uses", "since", "until"})
 """What a layer may hold. ``source`` says where a fact comes from, ``uses`` names tables of the family."""
 
@@ -184,6 +192,26 @@ def parse_argument(text: str) -> Argument:
     return Argument(
         tuple(token.replace("?}", "}") for token in tokens), required=not optional, aliases=aliases
     )
+
+
+def _kpi(rows: Mapping[str, str | None]) -> tuple[Metric, ...]:
+    """Those that rank first, else in the order of the files: the general rows of a family come before a network's."""
+    metrics = [parse_metric(name, text) for name, text in rows.items() if text is not None]
+    return tuple(sorted(metrics, key=lambda metric: not metric.ranks))
+
+
+def parse_metric(name: str, text: str) -> Metric:
+    """``val_mAP50`` and ``up fraction ranks``: direction, scale (else ``own``), and whether it ranks.
+
+    Raises ValueError for other words.
+    """
+    direction, *more = text.split() or [""]
+    ranks = more[-1:] == ["ranks"]
+    scales = more[:-1] if ranks else more
+    if len(scales) > 1:
+        raise ValueError(f'"{text}" has too many words')
+    scale = MetricScale(scales[0]) if scales else MetricScale.OWN
+    return Metric(name, Direction(direction), scale, ranks)
 
 
 def _typed(values: Mapping[str, Any], cls: type[Any]) -> dict[str, Any]:

@@ -188,6 +188,7 @@ class Network:
             release=release.name,
             image=self._image(group, release),
             words=words,
+            is_own=self.file is not None,
         )
 
     @staticmethod

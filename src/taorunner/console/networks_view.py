@@ -78,7 +78,7 @@ def _facts(network: Network, release: str | None) -> dict[str, Any]:
 
 _NAMES_OF_ACTION = (
     "group", "image", "release", "command", "spec", "gpus", "status_files", "checkpoints", "exit_code_lies", "traps",
-    "unknown",
+    "unknown", "kpi",
 )  # fmt: skip
 
 
@@ -95,6 +95,16 @@ def _action(contract: Contract) -> dict[str, Any]:
         not contract.verdict.exit_zero_means_success,
         list(contract.traps),
         dict(contract.unknown),
+        [
+            {
+                "name": metric.name,
+                "pattern": metric.pattern,
+                "direction": metric.direction.value,
+                "scale": metric.scale.value,
+                "ranks": metric.ranks,
+            }
+            for metric in contract.kpi
+        ],
     )
     return dict(zip(_NAMES_OF_ACTION, values, strict=True))
 

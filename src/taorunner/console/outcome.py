@@ -16,7 +16,8 @@ from taorunner.console.theme import Symbols, state_style, symbols_of
 from taorunner.console.words import clean, metric_label, number, of
 from taorunner.events import RunState
 from taorunner.progress.line_kind import is_banner
-from taorunner.runs.snapshot import RunSnapshot, is_lower_better, kpi_name, loss_name
+from taorunner.runs.metric_names import Judged, is_lower_better, kpi_name, loss_name
+from taorunner.runs.snapshot import RunSnapshot
 from taorunner.text import duration
 
 LAST_LINES = 8
@@ -102,7 +103,7 @@ def _table(
 
 
 def _best(run: RunSnapshot) -> Text:
-    name = kpi_name(run.best) or loss_name(run.best)
+    name = kpi_name(run.best, run.judged) or loss_name(run.best)
     if name is None:
         return Text()
     best = run.best[name]
@@ -195,15 +196,21 @@ def _compared(run: RunSnapshot, name: str, is_winner: bool) -> Text:
 
 def _winner(name: str, runs: Sequence[RunSnapshot]) -> str | None:
     values = {run.id: run.best[name].value for run in runs if name in run.best}
-    best = min(values.values()) if is_lower_better(name) else max(values.values())
+    best = min(values.values()) if is_lower_better(name, _judged(runs)) else max(values.values())
     winners = [run_id for run_id, value in values.items() if value == best]
     return winners[0] if len(winners) == 1 else None
+
+
+def _judged(runs: Sequence[RunSnapshot]) -> dict[str, Judged]:
+    """What the first run that has a metric says of it."""
+    return {name: judged for run in reversed(runs) for name, judged in run.judged.items()}
 
 
 def _by_weight(runs: Sequence[RunSnapshot]) -> list[str]:
     """Every metric once: the KPI, the loss, then in the order of their coming."""
     every = list(dict.fromkeys(name for run in runs for name in run.best))
-    first = [name for name in (kpi_name(every), loss_name(every)) if name is not None]
+    first = [name for name in (kpi_name(every, _judged(runs)), loss_name(every)) if name is not None]
+    first = list(dict.fromkeys(first))
     return [*first, *(name for name in every if name not in first)]
 
 

@@ -15,7 +15,8 @@ from typing import TextIO
 from taorunner import events as ev
 from taorunner.console.words import clean, metric_label, number, of
 from taorunner.events import Event, RunState
-from taorunner.runs.snapshot import Fold, RunSnapshot, is_lower_better, kpi_name
+from taorunner.runs.metric_names import Judged, is_lower_better, kpi_name
+from taorunner.runs.snapshot import Fold, RunSnapshot
 from taorunner.text import duration, size
 
 PULL_EVERY_S = 5.0
@@ -182,7 +183,9 @@ class PlainView:
             line = self._lines.popleft()
             snapshot = line.run.fold.snapshot
             name = f"{snapshot.experiment} {snapshot.action}" if snapshot.experiment else snapshot.id
-            text = clean(f"{line.at.astimezone(self._zone):%H:%M:%S} {name}: {line.shown(snapshot.epochs)}")
+            text = clean(
+                f"{line.at.astimezone(self._zone):%H:%M:%S} {name}: {line.shown(snapshot.epochs, snapshot.judged)}"
+            )
             encoding = self._stream.encoding or "utf-8"
             self._stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
             self._stream.flush()
@@ -199,9 +202,9 @@ class _Line:
     metrics: dict[str, float] = field(default_factory=dict)
     waits: bool = False
 
-    def shown(self, epochs: int | None) -> str:
+    def shown(self, epochs: int | None, judged: Mapping[str, Judged]) -> str:
         where = f"epoch {of(self.epoch, epochs)}" if self.epoch is not None else ""
-        return "  ".join(part for part in (where, self.text, *_metric_texts(self.metrics)) if part)
+        return "  ".join(part for part in (where, self.text, *_metric_texts(self.metrics, judged)) if part)
 
 
 @dataclass(slots=True)
@@ -225,16 +228,16 @@ class _Run:
         self.spoke_at: datetime | None = None
 
 
-def _metric_texts(metrics: Mapping[str, float]) -> Iterable[str]:
+def _metric_texts(metrics: Mapping[str, float], judged: Mapping[str, Judged]) -> Iterable[str]:
     """How good it is first, then the losses, held-out before training; learning rates and counts last."""
-    kpi = kpi_name(metrics)
+    kpi = kpi_name(metrics, judged)
 
     def rank(name: str) -> tuple[bool, bool, bool, bool]:
         lower = name.lower()
         is_loss = "loss" in lower
         return (
             name != kpi,
-            is_lower_better(name) is None,
+            is_lower_better(name, judged) is None,
             is_loss,
             is_loss and not lower.startswith(("val", "test")),
         )

@@ -16,7 +16,8 @@ from taorunner.console.cells import bar, fit, fit_path, pad, percent
 from taorunner.console.theme import Symbols, state_style
 from taorunner.console.words import metric_label, number, of
 from taorunner.events import RunState
-from taorunner.runs.snapshot import RunSnapshot, kpi_name, loss_name
+from taorunner.runs.metric_names import kpi_name, loss_name
+from taorunner.runs.snapshot import RunSnapshot
 from taorunner.text import duration, size
 
 PANEL_MIN = 4
@@ -123,7 +124,7 @@ def finished_row(view: RunView, width: int, name_width: int) -> Text:
     if run.state is RunState.SUCCEEDED:
         if run.epoch is not None:
             line.append(f"  epoch {of(run.epoch, run.epochs)}")
-        kpi = kpi_name(run.best)
+        kpi = kpi_name(run.best, run.judged)
         if kpi is not None:
             line.append(f"  {fit(metric_label(kpi), 22, symbols)} ").append(
                 number(run.best[kpi].value), style="best"
@@ -323,8 +324,8 @@ def _value_width(view: RunView) -> int:
 
 def _shown_metrics(run: RunSnapshot) -> list[str]:
     """The loss and the KPI; where there is neither, the first metric."""
-    shown = [name for name in (loss_name(run.metrics), kpi_name(run.metrics)) if name is not None]
-    return shown or list(run.metrics)[:1]
+    shown = [name for name in (loss_name(run.metrics), kpi_name(run.metrics, run.judged)) if name is not None]
+    return list(dict.fromkeys(shown)) or list(run.metrics)[:1]
 
 
 def _joined(parts: Sequence[Text], width: int) -> Text:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from taorunner.console.columns import Column, Row, laid_out, laid_out_plainly
 from taorunner.console.theme import Symbols, state_style
 from taorunner.console.words import clean, metric_label, number, of
-from taorunner.runs.snapshot import RunSnapshot, kpi_name, loss_name
+from taorunner.runs.metric_names import kpi_name, loss_name
+from taorunner.runs.snapshot import RunSnapshot
 from taorunner.text import duration
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _rows(snapshots: Sequence[RunSnapshot], symbols: Symbols, now: datetime) -> 
 
 
 def _best(run: RunSnapshot) -> _Cell:
-    name = kpi_name(run.best) or loss_name(run.best)
+    name = kpi_name(run.best, run.judged) or loss_name(run.best)
     if name is None:
         return (("", ""),)
     return (f"{clean(metric_label(name))} ", ""), (number(run.best[name].value), "best")

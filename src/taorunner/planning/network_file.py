@@ -13,7 +13,7 @@ from enum import Enum
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from taorunner.catalog.layers import LAYER_KEYS, parse_argument, parse_version, version_matches
+from taorunner.catalog.layers import LAYER_KEYS, parse_argument, parse_metric, parse_version, version_matches
 from taorunner.contracts import (
     CheckpointContract,
     Contract,
@@ -48,7 +48,7 @@ _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*\Z")
 _KEY_PATH = re.compile(r"(?:[A-Za-z_][\w-]*|\{[a-z_][a-z0-9_]*\})(?:\.(?:[\w-]+|\{[a-z_][a-z0-9_]*\}))*\Z")
 _COMMAND = re.compile(r"[\w{}.-]+(?: [\w{}.-]+)*\Z")
 _FORMATS = ("yaml", "prototxt")
-_SPECIAL = frozenset({"arguments", "uses", "since", "until", "source"})
+_SPECIAL = frozenset({"arguments", "kpi", "uses", "since", "until", "source"})
 
 Path = tuple[Any, ...]
 
@@ -162,6 +162,7 @@ class _Checker:
         self.limits(known, path)
         self.uses(known.get("uses"), (*path, "uses"), tables)
         self.names(known.get("arguments"), (*path, "arguments"), self.argument)
+        self.names(known.get("kpi"), (*path, "kpi"), self.metric)
         for key, value in known.items():
             if value is None or key in _SPECIAL:
                 continue
@@ -233,8 +234,8 @@ class _Checker:
             self.choice(value, path, _FORMATS, "a format")
         elif owner == "console":
             self.choice(value, path, tuple(CONSOLE_FAMILIES), "a kind of console lines")
-        elif owner == "epoch_pattern":
-            self.pattern(value, path)
+        elif owner in ("epoch_pattern", "untrained_pattern"):
+            self.pattern(value, path, has_epoch=owner == "epoch_pattern")
         elif owner == "artifacts":
             self.placeholders(value, path, more=("checkpoints",))
         elif owner == "stems" and ("/" in value or value.startswith(".")):
@@ -251,6 +252,16 @@ class _Checker:
         parse_argument(text)
         self.placeholders(text, path)
 
+    def metric(self, text: Any, path: Path) -> None:
+        if text is None or not self.text(text, path):
+            return
+        try:
+            parse_metric(path[-1], text)
+        except ValueError:
+            message = f'"{shown(text)}" does not say what the metric means'
+            hint = "up, down or none; then fraction, percent or own; then ranks where runs are compared by it"
+            self.to.error("wrong-value", message, path, hint=hint)
+
     def placeholders(self, text: str, path: Path, more: tuple[str, ...] = ()) -> None:
         """Words of the network are replaced first; which there are is only known of the whole network."""
         if "{" in _NAMES.sub("", text) or "}" in _NAMES.sub("", text):
@@ -264,13 +275,13 @@ class _Checker:
             hint = "it is relative to the results folder and cannot lead out of it"
             self.to.error("wrong-value", f'"{shown(text)}" leads out of the results folder', path, hint=hint)
 
-    def pattern(self, text: str, path: Path) -> None:
+    def pattern(self, text: str, path: Path, *, has_epoch: bool) -> None:
         try:
             groups = re.compile(text).groups
         except (re.error, OverflowError, RecursionError) as error:
             self.to.error("wrong-value", f'"{shown(text)}" is no regular expression: {shown(error)}', path)
             return
-        if groups != 1:
+        if has_epoch and groups != 1:
             hint = r"such as _epoch_(\d+)\.hdf5$"
             self.to.error("wrong-value", f'"{shown(text)}" must have one group, the epoch', path, hint=hint)
 

@@ -148,7 +148,7 @@ class RunPlan:
     options: ContainerOptions = ContainerOptions()
     epochs: int | None = None
     overwrite: bool = False
-    set_aside: tuple[Path, ...] = ()  # what --overwrite moves to <name>.<timestamp> before the start
+    set_aside: tuple[Path, ...] = ()  # what moves to <name>.<timestamp> before the start
     make_dirs: tuple[Path, ...] = ()  # folders the action expects to exist
     arguments: ArgumentValues = field(default_factory=ArgumentValues)
     resume: ResumePoint | None = None

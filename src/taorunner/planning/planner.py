@@ -50,6 +50,7 @@ from taorunner.planning.secret_sources import secret_findings
 from taorunner.planning.spec_files import find_spec
 from taorunner.planning.spec_of_action import SpecOfAction, spec_of_action
 from taorunner.planning.values import RunValues, ValueFinder
+from taorunner.planning.weights import torn_findings
 from taorunner.project.experiments import Experiment
 from taorunner.project.image_lock import ImageLock, read_image_lock
 from taorunner.project.load import Project, load_project
@@ -225,6 +226,9 @@ def _going_on(planning: _Planning, experiment: Experiment, site: Site, plan: Run
     if isinstance(continued, NoResume):
         planning.findings.append(_placed(planning, experiment, continued.finding))
         return None
+    if continued.resume is not None:
+        torn = torn_findings(continued.resume.checkpoint, plan.results_dir, plan.contract.checkpoints)
+        planning.findings += [_placed(planning, experiment, finding) for finding in torn]
     return PlannedRun(site, continued)
 
 

@@ -11,7 +11,7 @@ from taorunner.contracts import Contract, ResumeRule
 from taorunner.errors import Finding, Severity
 from taorunner.planning.argv import Value
 from taorunner.planning.resume import resumable_files
-from taorunner.planning.weights import find_checkpoints
+from taorunner.planning.weights import find_checkpoints, is_untrained, untrained_leftovers
 from taorunner.project.mounts import Mounts
 
 _AFRESH = "--overwrite moves the earlier ones aside (nothing is deleted) and starts afresh"
@@ -19,7 +19,7 @@ _AFRESH = "--overwrite moves the earlier ones aside (nothing is deleted) and sta
 
 @dataclass(frozen=True, slots=True)
 class EarlierResults:
-    """``set_aside`` is what ``--overwrite`` moves away, ``make_dirs`` what the action expects to exist."""
+    """``set_aside`` is what is moved away before the start, ``make_dirs`` what the action expects to exist."""
 
     findings: tuple[Finding, ...] = ()
     set_aside: tuple[Path, ...] = ()
@@ -66,7 +66,8 @@ def _training(contract: Contract, results: Path, experiment: str, *, overwrite: 
         if contract.checkpoints.resume is not ResumeRule.NONE:
             hint = f"--resume (or taorunner resume {experiment}) goes on from the newest one; {_AFRESH}"
         return EarlierResults((Finding(Severity.ERROR, "results-exist", message, hint),))
-    return EarlierResults()
+    # A start that failed left weights of step 0, from which TAO would go on.
+    return EarlierResults(set_aside=untrained_leftovers(results, contract.checkpoints))
 
 
 def _earlier_checkpoints(contract: Contract, results: Path) -> set[Path]:
@@ -75,10 +76,10 @@ def _earlier_checkpoints(contract: Contract, results: Path) -> set[Path]:
         *find_checkpoints(results, contract.checkpoints),
         *resumable_files(results, contract.checkpoints),
     }
-    latest = contract.checkpoints.latest
-    return found | (
-        {results / latest} if latest is not None and not found and (results / latest).exists() else set()
-    )
+    if found or contract.checkpoints.latest is None:
+        return found
+    latest = results / contract.checkpoints.latest
+    return {latest} if latest.exists() and not is_untrained(latest, contract.checkpoints) else found
 
 
 def _conversion(folder: Path, *, overwrite: bool) -> EarlierResults:

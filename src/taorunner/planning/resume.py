@@ -7,7 +7,6 @@ Source: tao/tensorflow.md sections 4.1 and 5.1, tao/pytorch.md section 3.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -16,15 +15,18 @@ from taorunner.contracts import CheckpointContract, Contract, EpochMark, ResumeR
 from taorunner.errors import Finding, Severity
 from taorunner.planning.argv import argument_names, build_argv
 from taorunner.planning.plan import ResumePoint, RunPlan
-from taorunner.planning.weights import epoch_of
+from taorunner.planning.weights import (
+    epoch_of,
+    is_torn,
+    is_untrained,
+    newest_whole,
+    untrained_leftovers,
+)
 from taorunner.progress.status_json import StatusReader
 from taorunner.specs import yaml_spec
 from taorunner.specs.placement import proto_value
 from taorunner.specs.places import SpecProblemError
 from taorunner.specs.prototxt_nodes import parse_prototxt
-
-_TORN_BELOW = 0.5
-"""Checkpoints of one training are alike in size: a newest one of less than half was cut off by its run's death."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def resumed(plan: RunPlan) -> RunPlan | NoResume:
     if point is None:
         return _refusal(
             "nothing-to-resume",
-            f"there is nothing to go on from: {plan.results_dir} holds no full checkpoint",
+            f"there is nothing to go on from: {_lack(contract, plan.results_dir)}",
             f"taorunner train {plan.experiment} starts from the beginning",
         )
     if plan.epochs is not None and point.epoch >= plan.epochs and not point.is_partial:
@@ -64,21 +66,16 @@ def resumed(plan: RunPlan) -> RunPlan | NoResume:
 
 
 def find_resume_point(contract: Contract, results: Path) -> ResumePoint | None:
-    """The newest full checkpoint: never a teacher's or averaged (EMA) weights, a pretrained file or a torn file."""
+    """The newest full checkpoint: never a teacher's or averaged (EMA) weights, a pretrained, untrained or torn file."""
     checkpoints = contract.checkpoints
     found: dict[Path, tuple[int, float]] = {}
     for path in resumable_files(results, checkpoints):
-        epoch = epoch_of(path, checkpoints)
-        if epoch is not None:
-            found[path] = (epoch, path.stat().st_mtime)
-    ordered = sorted(found, key=lambda path: found[path])
-    whole = _whole(ordered)
-    if not whole:
+        epoch, stat = epoch_of(path, checkpoints), path.stat()
+        if epoch is not None and (stat.st_size or path.is_dir()):
+            found[path] = (epoch, stat.st_mtime)
+    chosen = newest_whole(sorted(found, key=lambda path: found[path]), results, checkpoints)
+    if chosen is None:
         return None
-    chosen = whole[-1]
-    if checkpoints.latest is not None and (results / checkpoints.latest).is_symlink():
-        aimed = (results / checkpoints.latest).resolve()  # where TAO itself would go on
-        chosen = next((path for path in whole if path.resolve() == aimed), chosen)
     epoch = found[chosen][0]
     return ResumePoint(chosen, epoch, is_partial=_completed_epochs(contract, results) == epoch - 1)
 
@@ -91,19 +88,25 @@ def resumable_files(results: Path, checkpoints: CheckpointContract) -> list[Path
         path
         for pattern in globs
         for path in results.glob(pattern)
-        if not path.is_symlink() and path.is_dir() == is_directory
+        if not path.is_symlink() and path.is_dir() == is_directory and not is_untrained(path, checkpoints)
     ]
 
 
-def _whole(ordered: list[Path]) -> list[Path]:
-    """Without the files that were cut off while they were written."""
-    sizes = {path: path.stat().st_size for path in ordered if path.is_file()}
-    usual = statistics.median(sizes.values()) if sizes else 0
-    return [path for path in ordered if path not in sizes or sizes[path] > usual * _TORN_BELOW]
+def _lack(contract: Contract, results: Path) -> str:
+    """Why no file of the results can be gone on from."""
+    files = [path for path in resumable_files(results, contract.checkpoints) if is_torn(path)]
+    if files:
+        return f"{max(files)} was cut off while it was written"
+    if leftovers := untrained_leftovers(results, contract.checkpoints):
+        return f"{leftovers[0]} is untrained, a start that failed left it"
+    return f"{results} holds no full checkpoint"
 
 
 def _completed_epochs(contract: Contract, results: Path) -> int | None:
-    """What status.json says of the last training: a checkpoint beyond it was written within an epoch."""
+    """What status.json says of the last training: a checkpoint beyond it was written within an epoch.
+
+    Records without any epoch mean that none was completed; None is for a folder without records.
+    """
     progress = contract.progress
     if progress.epoch_mark is not EpochMark.END or progress.epoch_is_iteration:
         return None
@@ -112,6 +115,8 @@ def _completed_epochs(contract: Contract, results: Path) -> int | None:
         for record in StatusReader(results / name).read_new(last=True):
             if record.epoch is not None:
                 last = record.epoch + 1 - progress.first_epoch
+            elif last is None:
+                last = 0
     return last
 
 

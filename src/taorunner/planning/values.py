@@ -18,7 +18,7 @@ from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.argv import VALUES, Value
 from taorunner.planning.environment import model_key_mark
 from taorunner.planning.plan import GpuRequest
-from taorunner.planning.weights import choose_checkpoint, find_pretrained, pretrained_dir
+from taorunner.planning.weights import choose_checkpoint, find_pretrained, pretrained_dir, torn_findings
 from taorunner.project.experiments import Experiment
 from taorunner.project.mounts import Mounts
 from taorunner.project.workspace import ProjectPaths, Workspace
@@ -136,6 +136,8 @@ class ValueFinder:
             )
             if path is not None:
                 values.arguments["checkpoint"] = self._inside(path, values)
+                if named is None and self._experiment.export_model is None:
+                    values.findings += torn_findings(path, results, training.checkpoints)
             else:
                 hint = (
                     f"there are: {', '.join(names[-5:])}"

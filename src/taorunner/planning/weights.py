@@ -5,14 +5,27 @@ Looks at the file system, changes nothing.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Sequence
+import statistics
+import struct
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from taorunner.contracts import CheckpointContract, Framework
+from taorunner.errors import Finding, Severity
 
 PRETRAINED_SUFFIXES = (".hdf5", ".tlt", ".pth", ".pth.tar", ".pt", ".ckpt", ".safetensors", ".bin", ".npz")
 """In order of preference. Source: tao/tensorflow.md section 8, tao/pretrained.md."""
+
+_ARCHIVED = (".pth", ".pth.tar", ".pt", ".ckpt", ".tlt", ".keras")
+"""Suffixes of checkpoints that may be ZIP archives; encrypted and older ones are not."""
+_ZIP_START, _ZIP_ENTRY, _ZIP_END = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"
+_ZIP_END_SIZE = 22
+_ZIP_TAIL = _ZIP_END_SIZE + 0xFFFF
+_IN_ZIP64 = 0xFFFFFFFF
+_TORN_BELOW = 0.5
 
 
 def pretrained_dir(repositories: Path, repository: str, backbone: str) -> Path:
@@ -44,14 +57,123 @@ def find_pretrained(folder: Path, framework: Framework) -> tuple[Path | None, st
 
 
 def find_checkpoints(results: Path, contract: CheckpointContract) -> list[Path]:
-    """Full checkpoints of the experiment, newest epoch last. Symlinks such as ``*_latest`` are passed over."""
+    """Full checkpoints of the experiment, newest epoch last, torn ones too.
+
+    Symlinks such as ``*_latest`` and untrained weights are passed over.
+    """
     found: dict[Path, tuple[int, float]] = {}
     for pattern in contract.globs:
         for path in results.glob(pattern):
-            if path.is_symlink() or path.is_dir() != contract.is_directory:
+            if path.is_symlink() or path.is_dir() != contract.is_directory or is_untrained(path, contract):
                 continue
             found[path] = (epoch_of(path, contract) or 0, path.stat().st_mtime)
     return sorted(found, key=lambda path: found[path])
+
+
+def is_untrained(path: Path, contract: CheckpointContract) -> bool:
+    """Whether these are weights of step 0, or a link to such: what a start that failed leaves behind.
+
+    Source: tao/real_runs.md M2.
+    """
+    if contract.untrained_pattern is None:
+        return False
+    names = [path.name, path.readlink().name] if path.is_symlink() else [path.name]
+    return any(re.search(contract.untrained_pattern, name) for name in names)
+
+
+def untrained_leftovers(results: Path, contract: CheckpointContract) -> tuple[Path, ...]:
+    """Untrained weights among the checkpoints, and the link that would make TAO go on from them."""
+    found = {
+        path for pattern in contract.globs for path in results.glob(pattern) if is_untrained(path, contract)
+    }
+    if contract.latest is not None and is_untrained(results / contract.latest, contract):
+        found.add(results / contract.latest)
+    return tuple(sorted(found))
+
+
+def is_torn(path: Path) -> bool:
+    """Whether a checkpoint was cut off while it was written: it begins as a ZIP archive and has no end.
+
+    Other formats (HDF5, encrypted weights, PyTorch files from before the ZIP format) cannot be judged: False.
+    Source: tao/real_runs.md M5; the end record is described in PKWARE's APPNOTE.TXT section 4.3.16.
+    """
+    return _is_whole(path) is False
+
+
+def _is_whole(path: Path) -> bool | None:
+    """None where the content does not tell."""
+    if not path.is_file():
+        return None
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_ZIP_START))
+            if not head or not path.name.endswith(_ARCHIVED) or not _ZIP_START.startswith(head):
+                return None
+            return _has_zip_end(file)
+    except OSError:
+        return None
+
+
+def _has_zip_end(file: BinaryIO) -> bool:
+    """Whether an end record closes the file and its list of entries is where the record says."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _ZIP_TAIL))
+    tail = file.read()
+    place = tail.rfind(_ZIP_END)
+    while place >= 0:
+        record = tail[place + 10 : place + _ZIP_END_SIZE]
+        if len(record) == _ZIP_END_SIZE - 10:
+            entries, _, start, comment = struct.unpack("<HIIH", record)
+            if place + _ZIP_END_SIZE + comment == len(tail):
+                file.seek(start)
+                if not entries or start == _IN_ZIP64 or file.read(len(_ZIP_ENTRY)) == _ZIP_ENTRY:
+                    return True
+        place = tail.rfind(_ZIP_END, 0, place)
+    return False
+
+
+def whole_checkpoints(checkpoints: Iterable[Path]) -> list[Path]:
+    """Without those that were cut off while they were written; the order is kept.
+
+    Checkpoints of one training are alike in size: where the content does not tell, one of less than half is cut off.
+    """
+    known = {path: _is_whole(path) for path in checkpoints}
+    sizes = {path: path.stat().st_size for path in known if path.is_file() and known[path] is not False}
+    usual = statistics.median(sizes.values()) if sizes else 0
+    return [
+        path
+        for path, is_whole in known.items()
+        if is_whole or (is_whole is None and (path not in sizes or sizes[path] >= usual * _TORN_BELOW))
+    ]
+
+
+def newest_whole(checkpoints: Sequence[Path], results: Path, contract: CheckpointContract) -> Path | None:
+    """The one to use of ``checkpoints`` (newest last): where the ``latest`` link points, else the newest whole one."""
+    whole = whole_checkpoints(checkpoints)
+    if contract.latest is not None and (results / contract.latest).is_symlink():
+        aimed = (results / contract.latest).resolve()  # where TAO itself would go on
+        linked = next((path for path in whole if path.resolve() == aimed), None)
+        if linked is not None:
+            return linked
+    return whole[-1] if whole else None
+
+
+def torn_findings(chosen: Path, results: Path, contract: CheckpointContract) -> list[Finding]:
+    """A warning for each checkpoint that is newer than the chosen one and was cut off."""
+    checkpoints = find_checkpoints(results, contract)
+    if chosen not in checkpoints:
+        return []
+    whole = whole_checkpoints(checkpoints)
+    return [
+        Finding(
+            Severity.WARNING,
+            "checkpoint-torn",
+            f'the checkpoint "{path.name}" is not whole: it was cut off while it was written',
+            f"{chosen.name} is used instead; the disk may have been full",
+        )
+        for path in checkpoints[checkpoints.index(chosen) + 1 :]
+        if path not in whole
+    ]
 
 
 def epoch_of(path: Path, contract: CheckpointContract) -> int | None:
@@ -64,25 +186,43 @@ def choose_checkpoint(
     results: Path, contract: CheckpointContract, named: str | None
 ) -> tuple[Path | None, str | None, Sequence[str]]:
     """``(path, what is wrong, names there are)``. ``named`` is export_model or ``--checkpoint``: a path, a file
-    name, or a name without its suffix; without it the newest epoch is taken."""
+    name, or a name without its suffix; without it the newest epoch is taken, never untrained or torn weights."""
     checkpoints = find_checkpoints(results, contract)
-    names = [path.name for path in checkpoints]
+    names = [path.name for path in whole_checkpoints(checkpoints)]
     if named is None:
-        if checkpoints:
-            return checkpoints[-1], None, names
-        return None, f"there is no checkpoint in {results}", names
+        chosen = newest_whole(checkpoints, results, contract)
+        return chosen, None if chosen else _none_to_use(checkpoints, results, contract), names
+    path, problem = _named_checkpoint(results, checkpoints, named)
+    if path is not None and is_untrained(path, contract):
+        return None, f'"{named}" holds untrained weights: a start that failed left them', names
+    if path is not None and is_torn(path):
+        return None, f'the checkpoint "{named}" is not whole: it was cut off while it was written', names
+    return path, problem, names
+
+
+def _none_to_use(checkpoints: Sequence[Path], results: Path, contract: CheckpointContract) -> str:
+    if checkpoints:
+        return f"{checkpoints[-1]} is not whole: it was cut off while it was written"
+    if leftovers := untrained_leftovers(results, contract):
+        return f"there is no checkpoint in {results}: {leftovers[0].name} is untrained, a start that failed left it"
+    return f"there is no checkpoint in {results}"
+
+
+def _named_checkpoint(
+    results: Path, checkpoints: Sequence[Path], named: str
+) -> tuple[Path | None, str | None]:
     for path in (Path(named), results / named):
         if path.exists() and (path.is_absolute() or path.is_relative_to(results)):
-            return path, None, names
+            return path, None
     if any(sep in named for sep in "*?[/"):
-        return None, f'there is no file "{named}"', names
+        return None, f'there is no file "{named}"'
     by_name = {path.name: path for path in checkpoints} | {path.stem: path for path in checkpoints}
     if named in by_name:
-        return by_name[named], None, names
+        return by_name[named], None
     elsewhere = sorted(path for path in results.rglob("*") if named in (path.name, _stem(path)))
     if elsewhere:
-        return elsewhere[-1], None, names
-    return None, f'there is no checkpoint "{named}" in {results}', names
+        return elsewhere[-1], None
+    return None, f'there is no checkpoint "{named}" in {results}'
 
 
 def _stem(path: Path) -> str:

@@ -18,7 +18,7 @@ _COLON_PAIR = line_pattern(r"(?:^|[\s])([A-Za-z_][\w./@-]{0,120}): {1,4}(NUM)(?!
 class Lightning(Plain):
     """tqdm bars of PyTorch Lightning, epochs counted from 0; Rich's bars where rich is installed."""
 
-    metric_needles = ("│".encode(), b"test_")
+    metric_needles = (b"DataLoader 0", b"test_", b"Accuracy: ", b"Precision: ", b"Recall: ", b"Hmean: ")
     needles = (*Plain.needles, *metric_needles, b"%|", b"/? [", "━".encode(), b"saving model to '")
 
     reads_coco = False
@@ -31,7 +31,12 @@ class Lightning(Plain):
     _best = line_pattern(
         r"Epoch (\d{1,9}), global step \d{1,12}: [^\n]{0,300}saving model to '([^'\n]{1,400})'"
     )
-    _cell = line_pattern(r"│\s{0,80}([A-Za-z][\w/.@-]{0,100})\s{0,80}│\s{0,80}(NUM)\s{0,80}│")
+    _results = line_pattern(r"┃\s{0,200}[\w.]{1,60} metric\s{0,200}┃\s{0,200}DataLoader 0\s{0,200}┃\s{0,8}\Z")
+    _result = line_pattern(
+        r"\s{0,8}│\s{0,200}([A-Za-z][\w/.@ -]{0,100}?)\s{0,200}│\s{0,200}(NUM)\s{0,200}│\s{0,8}\Z"
+    )
+    _line = line_pattern(r"\s{0,8}(Accuracy|Precision|Recall|Hmean): {1,8}(NUM)\s{0,8}\Z")
+    """What the evaluations of ocrnet and ocdnet print, before 6.0 the only place of it."""
     _bare = line_pattern(r"\s{1,80}(test_[\w/.@-]{1,100})\s{1,80}(NUM)\s{0,80}\Z")
 
     def read(self, text: str, found: list[Hint]) -> Follower | None:
@@ -50,10 +55,21 @@ class Lightning(Plain):
         return self.read_metric(text, found)
 
     def read_metric(self, text: str, found: list[Hint]) -> Follower | None:
-        if cell := self._cell.search(text) or self._bare.match(text):
-            self.add_metric(cell.group(1), cell.group(2), found)
+        if "┃" in text and self._results.search(text):
+            return self._table
+        if (line := self._line.match(text)) and not self.trains:
+            self.add_metric(line.group(1).lower(), line.group(2), found)
+            return None
+        if bare := self._bare.match(text):
+            self.add_metric(bare.group(1), bare.group(2), found)
             return None
         return super().read_metric(text, found)
+
+    def _table(self, text: str, found: list[Hint]) -> bool:
+        """Two columns, name and value. Tables of the model's layers and of the data set have another head."""
+        if match := self._result.match(text):
+            self.add_metric(match.group(1), match.group(2), found)
+        return "└" not in text and "┏" not in text
 
     def _bar(
         self,

@@ -19,7 +19,7 @@ _NAMES = {
     "average_precision": "AP",
     "validation_loss": "val_loss",
     "training_accuracy": "train_acc",
-    "acc": "train_acc",
+    "all_acc": "ACC_all",
     "validation_accuracy": "val_acc",
     "val_accuracy": "val_acc",
     "lr": "learning_rate",
@@ -98,7 +98,9 @@ class Position:
 class ReportedMetrics:
     """Which values were reported already, by either source."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, epochs_agree: bool = False) -> None:
+        """``epochs_agree``: the sources count epochs alike, so an equal value of another epoch was measured again."""
+        self._epoch_slack = 0 if epochs_agree else 1
         self._said: dict[tuple[str, str], float] = {}
         self._history: dict[str, dict[int | None, tuple[float, str]]] = {}
         self._running: dict[str, float] = {}
@@ -128,11 +130,14 @@ class ReportedMetrics:
     def _is_told(
         self, other: int | None, epoch: int | None, told: tuple[float, str], source: str, value: float
     ) -> bool:
+        if source == "console" and told[1] == "status" and other == epoch and _is_rounded(value, told[0]):
+            return True
         if not _same(told[0], value):
             return False
         if other == epoch:
             return True
-        return told[1] != source and (other is None or epoch is None or abs(other - epoch) <= 1)
+        slack = self._epoch_slack
+        return told[1] != source and (other is None or epoch is None or abs(other - epoch) <= slack)
 
     def keep_running(self, name: str, value: float) -> None:
         self._running[name] = value
@@ -150,6 +155,11 @@ def canonical_name(name: str) -> str:
     """One name for what the families call differently: ``mAP``, ``val_loss``, ``AP/car``."""
     head, slash, rest = name.partition("/")
     return _NAMES.get(head, head) + slash + rest
+
+
+def _is_rounded(value: float, exact: float) -> bool:
+    """Whether ``value`` is what the console prints of ``exact``: with three or four decimals."""
+    return math.isfinite(exact) and value in (round(exact, 3), round(exact, 4))
 
 
 def _same(a: float, b: float) -> bool:

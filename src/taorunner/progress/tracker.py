@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import math
+import re
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -28,6 +29,7 @@ from taorunner.progress.console_lines import (
     ProgressHint,
     TracebackHint,
 )
+from taorunner.progress.metric_table import MetricTable
 from taorunner.progress.position import Position, ReportedMetrics, canonical_name
 from taorunner.progress.raised import RaisedErrors
 from taorunner.progress.status_json import StatusRecord
@@ -59,7 +61,8 @@ class Tracker:
         self._planned = epochs_planned
         self._progress = Position(epochs_planned)
         self._status_epoch: int | None = None
-        self._metrics = ReportedMetrics()
+        self._metrics = ReportedMetrics(epochs_agree=contract.progress.kpi_is_cumulative)
+        self._table = MetricTable(contract.kpi, guesses=contract.guesses_metrics)
         self._generated: set[str] = set()
         self._checkpoints: set[str] = set()
         self._notices: set[str] = set()
@@ -203,7 +206,9 @@ class Tracker:
             self._emit_metric(name, value, step.epoch)
 
     def _console_metric(self, hint: MetricHint) -> None:
-        name = canonical_name(hint.name)
+        name = self._own_name(hint.name)
+        if not self._trains:
+            name = self._table.told_in_status(name)
         if hint.running:
             if "loss" in name:
                 self._watch_nan(name, hint.value, hint.epoch)
@@ -215,7 +220,18 @@ class Tracker:
 
     def _emit_metric(self, name: str, value: float, epoch: int | None) -> None:
         self._watch_nan(name, value, epoch)
-        self._events.append(MetricReported(run=self._run, at=self._at, name=name, value=value, epoch=epoch))
+        meaning = self._table.meaning(name)
+        direction = meaning.direction.value if meaning.direction is not None else None
+        self._events.append(
+            MetricReported(
+                run=self._run, at=self._at, name=name, value=value, epoch=epoch, direction=direction,
+                rank=meaning.rank,
+            )
+        )  # fmt: skip
+
+    def _own_name(self, raw: str) -> str:
+        """One name for what the families call differently. Keras calls the accuracy of training just ``acc``."""
+        return "train_acc" if raw == "acc" and self._trains else canonical_name(raw)
 
     def _watch_nan(self, name: str, value: float, epoch: int | None) -> None:
         if math.isfinite(value) or "loss" not in name or self._nan_seen:
@@ -226,7 +242,8 @@ class Tracker:
 
     def _checkpoint(self, hint: CheckpointHint) -> None:
         epoch = hint.epoch
-        if hint.path is None and hint.step == 0:
+        untrained = self._contract.checkpoints.untrained_pattern
+        if hint.step == 0 if hint.path is None else untrained and re.search(untrained, hint.path):
             return  # written before training begins
         if epoch is None and hint.step:
             epoch = self._progress.epoch_of_step(hint.step)
@@ -324,10 +341,16 @@ class Tracker:
             record = replace(record, own_metrics={})
         is_epoch_record = record.epoch is not None
         for raw, value in record.metrics.items():
+            if self._table.means_nothing_there(raw, value):
+                continue
             name, value = self._named(raw, value)
             if record.generates_metrics:
                 self._generated.add(name)
-            fresh = record.generates_metrics or (is_epoch_record and name not in self._generated)
+            fresh = record.generates_metrics or (
+                is_epoch_record
+                and name not in self._generated
+                and not self._contract.progress.kpi_is_cumulative
+            )
             self._status_metric(name, value, epoch, repeats=not fresh)
         for raw, value in record.own_metrics.items():
             name, value = self._named(raw, value)
@@ -338,7 +361,7 @@ class Tracker:
             self._emit_metric(name, value, epoch)
 
     def _named(self, raw: str, value: float) -> tuple[str, float]:
-        name = canonical_name(raw)
+        name = self._own_name(raw)
         for pattern in self._contract.progress.percent_metrics:
             if fnmatch.fnmatchcase(raw, pattern) or fnmatch.fnmatchcase(name, pattern):
                 return name, round(value / 100, 9)
@@ -357,6 +380,8 @@ class Tracker:
         if contract.epoch_is_iteration:
             return self._progress.epoch
         done = self._status_epoch
+        if contract.validation_follows_epoch and record.generates_metrics:
+            return done if done is not None else self._progress.epoch
         evaluates = record.message.lower().startswith(("eval", "valid"))
         if contract.epoch_mark is EpochMark.END and evaluates and contract.console != "tf_step":
             # Written before the record of its epoch.

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from taorunner.backends.base import Backend, EngineState
 from taorunner.errors import MachineError, TaorunnerError
 from taorunner.planning.plan import RunPlan
-from taorunner.planning.resume import NoResume, resumed
+from taorunner.planning.resume import resumed
+from taorunner.planning.weights import untrained_leftovers
 from taorunner.progress.verdict import Verdict
 from taorunner.runs.record import RunRecord
 from taorunner.runs.store import RunPaths
@@ -41,15 +42,16 @@ def next_attempt(
     """None when no attempt is left, or when another one would end like this one."""
     if record.retries_left < 1 or record.stop_requested_at is not None or not _is_worth_it(ended):
         return None
-    continued: RunPlan | NoResume = replace(plan, set_aside=(), overwrite=False)
+    continued = replace(plan, set_aside=(), overwrite=False)
     if plan.contract.action == "train":
         going_on = resumed(plan)
         if isinstance(going_on, RunPlan):
             continued = going_on
         elif going_on.finding.code != "nothing-to-resume":
             return None
-    if isinstance(continued, NoResume):
-        return None
+        else:  # TAO would go on from the untrained weights that this attempt left
+            leftovers = untrained_leftovers(plan.results_dir, plan.contract.checkpoints)
+            continued = replace(continued, set_aside=leftovers)
     how = continued.resume.text if continued.resume is not None else "starts from the beginning"
     wait_s = waits_s[min(record.retries_made, len(waits_s) - 1)]
     reason = ended.reason if isinstance(ended, Verdict) else ended.message

@@ -6,6 +6,7 @@ that status.json files have at launch are remembered: what stood there before be
 
 from __future__ import annotations
 
+import math
 import posixpath
 import time
 from collections.abc import Callable, Iterator
@@ -16,13 +17,16 @@ from pathlib import Path
 from taorunner.backends.base import EngineState, EngineStatus
 from taorunner.events import CheckpointSaved, EpochProgress, Event, Notice
 from taorunner.planning.plan import RunPlan
-from taorunner.planning.weights import epoch_of, find_checkpoints
+from taorunner.planning.weights import epoch_of, find_checkpoints, is_torn, is_untrained
 from taorunner.progress.status_json import StatusReader
 from taorunner.progress.tracker import Tracker
 from taorunner.progress.verdict import Verdict, judge
 from taorunner.runs.converted import with_records_checked
 from taorunner.runs.log_position import RecordedLog
 from taorunner.runs.told import Told
+
+CHECKPOINT_COMES_WITHIN_S = 120.0
+"""So long after the end of an epoch its checkpoint is looked for. Source: tao/real_runs.md, TensorFlow R2."""
 
 _REPLAY_BYTES = 1 << 20
 _CLOCK_SLACK_S = 2.0
@@ -45,6 +49,7 @@ class Evidence:
         self._clocks_apart_s = wall_clock() - steady_clock()
         self._checkpoints: set[str] = set()
         self._told: Told | None = None
+        self._look_until_s = -math.inf
         self._tracker = Tracker(plan.contract, run_id, plan.epochs)
         paths = [plan.results_dir / name for name in plan.contract.progress.status_files]
         self.status_sizes = status_sizes if status_sizes is not None else {str(p): _size(p) for p in paths}
@@ -68,15 +73,24 @@ class Evidence:
 
     def printed(self, lines: bytes, at: datetime) -> list[Event]:
         """Whole console lines, as they were recorded."""
-        return self._new_ones(self._tracker.feed_console(lines, at))
+        return self._new_ones(self._looked_after(self._tracker.feed_console(lines, at)))
 
     def read_status(self, at: datetime) -> list[Event]:
         """What status.json says since the last look, and which checkpoints lie in the results by now."""
         records = [record for reader in self._readers for record in reader.read_new()]
-        events = self._tracker.feed_status(records, at)
-        if any(isinstance(event, EpochProgress) and event.completed for event in events):
-            events += self._new_checkpoints(at)
+        events = self._looked_after(self._tracker.feed_status(records, at))
+        if self._steady_clock() <= self._look_until_s:
+            found = self._new_checkpoints(at)
+            if found:
+                self._look_until_s = -math.inf
+            events += found
         return self._new_ones(events)
+
+    def _looked_after(self, events: list[Event]) -> list[Event]:
+        """A checkpoint is written some time after either source said that its epoch is complete."""
+        if any(isinstance(event, EpochProgress) and event.completed for event in events):
+            self._look_until_s = self._steady_clock() + CHECKPOINT_COMES_WITHIN_S
+        return events
 
     def judge(
         self, status: EngineStatus, *, stop_requested: bool, at: datetime
@@ -117,7 +131,7 @@ class Evidence:
         return best
 
     def _new_checkpoints(self, at: datetime) -> list[Event]:
-        """Files that training wrote; most frameworks do not say on the console that they did."""
+        """Whole files that training wrote; most frameworks do not say on the console that they did."""
         if self._plan.contract.action != "train":
             return []
         contract = self._plan.contract.checkpoints
@@ -128,7 +142,7 @@ class Evidence:
         return [
             CheckpointSaved(run=self._run, at=at, path=str(path), epoch=epoch_of(path, contract))
             for path in found
-            if path.name not in self._checkpoints and self._is_fresh(path)
+            if path.name not in self._checkpoints and self._is_fresh(path) and not is_torn(path)
         ]
 
     def _new_ones(self, events: list[Event]) -> list[Event]:
@@ -148,7 +162,10 @@ class Evidence:
         globs = self._plan.contract.verdict.artifacts
         if not globs:
             return None
-        return any(self._is_fresh(path) for path in self._artifacts())
+        return any(
+            self._is_fresh(path) and not is_untrained(path, self._plan.contract.checkpoints)
+            for path in self._artifacts()
+        )
 
     def _artifacts(self) -> Iterator[Path]:
         return (path for pattern in self._plan.contract.verdict.artifacts for path in self._matches(pattern))

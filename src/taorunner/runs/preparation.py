@@ -17,7 +17,7 @@ def make_room(plan: RunPlan, at: datetime) -> list[str]:
     """
     moved: list[str] = []
     for path in plan.set_aside:
-        if path.exists():
+        if path.exists() or path.is_symlink():
             aside = path.with_name(f"{path.name}.{at:%Y%m%d-%H%M%S}")
             shutil.move(path, aside)
             moved.append(f"moved {path} aside to {aside.name}")

@@ -9,7 +9,6 @@ Nothing here reads files, prints or asks for the time.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -17,23 +16,11 @@ from pathlib import Path
 
 from taorunner import events as ev
 from taorunner.events import Event, ImagePulling, Notice, RunState
+from taorunner.runs.metric_names import Judged, is_lower_better
 
 EPOCHS_MEASURED = 5
 """The ETA stands on the mean of so many completed epochs: a validation every few epochs is averaged in."""
 NOTICES_KEPT = 50
-
-_LOWER_PARTS = ("loss", "error", "latency", "perplexity")
-_LOWER_WORDS = frozenset(
-    ("epe", "fid", "fid50k", "rmse", "mse", "mae", "err", "cer", "wer", "rel", "nll", "time", "duration")
-)
-_NO_DIRECTION = frozenset(
-    ("lr", "momentum", "epoch", "epochs", "step", "steps", "iter", "iteration", "count", "num", "size", "eta")
-)
-_KPI_ORDER: tuple[tuple[str, ...], ...] = (
-    ("map",), ("mean", "average", "precision"), ("map50",), ("ap",), ("miou",), ("iou",), ("hmean",),
-    ("f1",), ("mf1",), ("acc",), ("accuracy",), ("precision",), ("recall",), ("epe",), ("fid",), ("rmse",),
-)  # fmt: skip
-_LOSS_ORDER = ("loss", "train_loss", "training_loss", "running_average_loss", "total_loss")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +67,8 @@ class RunSnapshot:
     """A run at one moment. A value: what ``Fold.snapshot`` hands out is never changed afterwards.
 
     ``epoch`` is the 1-based epoch being worked on, or the last one if ``epoch_completed``. ``metrics`` are
-    the newest values, ``best`` the best finite ones. ``pull`` is there only while an image is being pulled.
+    the newest values, ``best`` the best finite ones, ``judged`` what the events said of their meaning.
+    ``pull`` is there only while an image is being pulled.
     """
 
     id: str
@@ -103,6 +91,7 @@ class RunSnapshot:
     epoch_completed: bool = False
     metrics: Mapping[str, float] = field(default_factory=dict)
     best: Mapping[str, Best] = field(default_factory=dict)
+    judged: Mapping[str, Judged] = field(default_factory=dict)
     checkpoints: int = 0
     last_checkpoint: str | None = None
     notices: tuple[Notice, ...] = ()
@@ -215,13 +204,17 @@ class Fold:
         self._metrics: dict[str, float] = {}
         self._metric_epochs: dict[str, int] = {}
         self._best: dict[str, Best] = {}
+        self._best_epochs: dict[str, _BestEpoch] = {}
+        self._judged: dict[str, Judged] = {}
         self._checkpoints: set[str] = set()
         self._epoch_begins: dict[int, datetime] = {}
         self._epoch_ends: dict[int, datetime] = {}
 
     @property
     def snapshot(self) -> RunSnapshot:
-        return replace(self._now, metrics=dict(self._metrics), best=dict(self._best))
+        return replace(
+            self._now, metrics=dict(self._metrics), best=dict(self._best), judged=dict(self._judged)
+        )
 
     def apply(self, event: Event) -> None:
         if isinstance(event, ev.LogLine):  # console.log's business: a picture from disk must be the same
@@ -332,12 +325,41 @@ class Fold:
             self._metrics[event.name] = event.value
         if epoch is not None:
             self._metric_epochs[event.name] = max(epoch, self._metric_epochs.get(event.name, 0))
-        lower = is_lower_better(event.name)
-        if lower is None or not math.isfinite(event.value):
+        if event.direction is not None or event.name not in self._judged:
+            self._judged[event.name] = Judged(event.direction, event.rank)
+        lower = is_lower_better(event.name, self._judged)
+        if lower is None:
             return
-        best = self._best.get(event.name)
-        if best is None or (event.value < best.value if lower else event.value > best.value):
-            self._best[event.name] = Best(event.value, epoch)
+        known = self._best_epochs.setdefault(event.name, _BestEpoch())
+        best = known.after(event.value, epoch, lower)
+        if best is not None:
+            self._best[event.name] = best
+        else:
+            self._best.pop(event.name, None)
+
+
+class _BestEpoch:
+    """The best value over the epochs of one metric. Of an epoch the last value counts, also of a loss."""
+
+    def __init__(self) -> None:
+        self._before: Best | None = None
+        self._best: Best | None = None
+        self._epoch: int | None = None
+
+    def after(self, value: float, epoch: int | None, lower: bool) -> Best | None:
+        """The best one once ``value`` was reported; without an epoch it counts beside all others."""
+        if epoch is not None and (self._epoch is None or epoch > self._epoch):
+            self._before, self._epoch = self._best, epoch
+        base = self._before if epoch is not None and epoch == self._epoch else self._best
+        candidate = Best(value, epoch) if math.isfinite(value) else None
+        if base is not None and (candidate is None or not _is_better(candidate.value, base.value, lower)):
+            candidate = base
+        self._best = candidate
+        return candidate
+
+
+def _is_better(value: float, than: float, lower: bool) -> bool:
+    return value < than if lower else value > than
 
 
 def fold(events: Iterable[Event], run: str = "") -> RunSnapshot:
@@ -346,53 +368,6 @@ def fold(events: Iterable[Event], run: str = "") -> RunSnapshot:
     for event in events:
         folding.apply(event)
     return folding.snapshot
-
-
-def is_lower_better(name: str) -> bool | None:
-    """True for losses, errors, distances and times; False for scores; None where neither is better (``lr``).
-
-    Source: metric names of tao/pytorch.md section 4 and tao/tensorflow.md section 5: ``loss``, ``val/epe``,
-    ``fid50k_full``, ``val_mAP``, ``test_acc``, ``hmean``, ``mean average precision``.
-    """
-    words = _words(name)
-    if _NO_DIRECTION.intersection(words) or ("learning" in words and "rate" in words):
-        return None
-    lower = name.lower()
-    return any(part in lower for part in _LOWER_PARTS) or bool(_LOWER_WORDS.intersection(words))
-
-
-def kpi_name(names: Iterable[str]) -> str | None:
-    """The metric that says how good the model is: mAP before IoU before accuracy, held-out first."""
-    ranked: list[tuple[int, bool, int, str]] = []
-    for name in names:
-        if is_lower_better(name) is None or "loss" in name.lower():
-            continue
-        words = _words(name)
-        order = [i for i, kpi in enumerate(_KPI_ORDER) if _has(words, kpi)]
-        is_training = "train" in words or "training" in words
-        ranked.append((order[0] if order else len(_KPI_ORDER), is_training, len(words), name))
-    return min(ranked)[3] if ranked else None
-
-
-def loss_name(names: Iterable[str]) -> str | None:
-    """The training loss: the plainest name, validation losses only when there is nothing else."""
-    losses = [name for name in names if "loss" in name.lower()]
-
-    def rank(name: str) -> tuple[bool, int, int, str]:
-        lower = name.lower()
-        order = _LOSS_ORDER.index(lower) if lower in _LOSS_ORDER else len(_LOSS_ORDER)
-        return ("val" in lower or "test" in lower, order, len(lower), name)
-
-    return min(losses, key=rank) if losses else None
-
-
-def _words(name: str) -> list[str]:
-    spaced = re.sub(r"(?<=[a-z]{2})(?=[A-Z])", " ", name[:200])
-    return re.findall(r"[a-z0-9]+", spaced.lower())
-
-
-def _has(words: list[str], part: tuple[str, ...]) -> bool:
-    return any(tuple(words[i : i + len(part)]) == part for i in range(len(words)))
 
 
 def _count(value: object) -> int | None:

@@ -1,0 +1,105 @@
+"""What does a metric of this run mean? The catalog's table, asked by the names that console and status.json use.
+
+Names are compared without regard to case and to blanks at their ends. An exact name comes before one with placeholders,
+and that before one with ``*``.
+Source: results.md section 2.2.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from taorunner.contracts import Direction, Metric, MetricScale
+from taorunner.progress.position import canonical_name
+
+_COCO_NAMES = {
+    "AP": "mAP", "AP50": "mAP50", "AP75": "mAP75", "APs": "mAP_small", "APm": "mAP_medium", "APl": "mAP_large",
+    "ARmax1": "AR1", "ARmax10": "AR10", "ARmax100": "AR100", "ARs": "AR100_small", "ARm": "AR100_medium",
+    "ARl": "AR100_large",
+}  # fmt: skip
+"""What the console's reader calls the figures of pycocotools, by TAO's name in status.json."""
+_MASK = "mask_"
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """``direction`` is None where the name has to tell it.
+
+    Of the metrics of a run the one with the lowest ``rank`` says how good the model is; those without one do not.
+    """
+
+    direction: Direction | None
+    rank: int | None = None
+
+
+class MetricTable:
+    """``metrics`` are those of one action; ``guesses``: the names of all others tell what they mean."""
+
+    def __init__(self, metrics: Sequence[Metric], *, guesses: bool) -> None:
+        self._unknown = Meaning(None if guesses else Direction.NONE)
+        self._rows = [
+            (metric, re.compile("|".join(f"(?:{pattern})" for pattern in _patterns(metric)), re.IGNORECASE))
+            for metric in sorted(metrics, key=_vagueness)
+        ]
+        ranked = [metric for metric in metrics if metric.ranks]
+        ranked += [metric for metric in metrics if not metric.ranks and _may_rank(metric)]
+        self._ranks = {metric.name: rank for rank, metric in enumerate(ranked)}
+        self._found: dict[str, Metric | None] = {}
+
+    def meaning(self, name: str) -> Meaning:
+        metric = self.find(name)
+        if metric is None:
+            return self._unknown
+        return Meaning(metric.direction, self._ranks.get(metric.name))
+
+    def find(self, name: str) -> Metric | None:
+        """The metric of that name. One that the catalog does not know is None."""
+        if name not in self._found:
+            matches = (metric for metric, pattern in self._rows if pattern.fullmatch(name.strip()))
+            self._found[name] = next(matches, None)
+        return self._found[name]
+
+    def told_in_status(self, name: str) -> str:
+        """The name in status.json of what the console calls ``name``, so that one figure is not reported twice.
+
+        Lightning's table of an evaluation leaves ``test_`` out or writes ``test/`` for ``val/``.
+        Source: tao/real_runs.md M6, R9.
+        """
+        metric = self.find(name)
+        if metric is not None:
+            is_fraction = metric.scale is MetricScale.FRACTION
+            return metric.name if is_fraction and name in _coco_names(metric.name) else name
+        head, slash, rest = name.partition("test/")
+        for candidate in (f"test_{name}", f"val/{rest}" if slash and not head else ""):
+            if candidate and self.find(candidate) is not None:
+                return candidate
+        return name
+
+    def means_nothing_there(self, name: str, value: float) -> bool:
+        """-1 is COCO's word for "there are no such objects"; no share is negative."""
+        metric = self.find(name)
+        if metric is None or metric.scale is MetricScale.OWN:
+            return False
+        return value == (-1.0 if metric.scale is MetricScale.FRACTION else -100.0) or value == -1.0
+
+
+def _patterns(metric: Metric) -> list[str]:
+    name = metric.name.strip()
+    spellings = (name, canonical_name(name), "_".join(name.split()), *_coco_names(name))
+    return [Metric(spelling, metric.direction, metric.scale).pattern for spelling in dict.fromkeys(spellings)]
+
+
+def _coco_names(name: str) -> list[str]:
+    prefix = _MASK if name.startswith(_MASK) else ""
+    known = _COCO_NAMES.get(name.removeprefix(prefix))
+    return [] if known is None else [prefix + known]
+
+
+def _vagueness(metric: Metric) -> int:
+    return 2 if "*" in metric.name else 1 if "<" in metric.name else 0
+
+
+def _may_rank(metric: Metric) -> bool:
+    return metric.direction is not Direction.NONE and "loss" not in metric.name and _vagueness(metric) == 0
