@@ -88,17 +88,7 @@ def convert(
     findings = [*dataset.findings, *told]
     names = written_names(to, dataset.boxes_per_class())
     findings += _class_findings(names, source)
-    if to == "kitti":
-        findings += _extension_findings(images, source)
-    if lost := lost_outlines(to, images):
-        message = f"{to} cannot hold outlines: of {amount(lost, 'object')} only the box stays"
-        hint = "--to coco keeps outlines; yolo does where every object has one of one piece"
-        findings.append(Finding(Severity.WARNING, "outlines-lost", message, hint, source))
-    if fields := lost_fields(to, dataset, images):
-        hint = "" if to == "coco" else "--to coco keeps what annotations of COCO can hold"
-        findings.append(
-            Finding(Severity.WARNING, "fields-lost", lost_message(to, fields), hint or None, source)
-        )
+    findings += _format_findings(to, dataset, images)
     if has_errors(findings) and not skip_bad:
         raise UserFilesError(
             "nothing was written, because something would be lost",
@@ -140,6 +130,20 @@ def convert(
         sum(not image.boxes for image in images), counts, after, subsets, tuple(renamed), placer.counts,
         tuple(findings),
     )  # fmt: skip
+
+
+def _format_findings(to: str, dataset: DetectionDataset, images: list[ImageEntry]) -> Iterator[Finding]:
+    """What the files of ``to`` have no place for, and pictures that who reads them does not."""
+    source = dataset.root
+    if to == "kitti":
+        yield from _extension_findings(images, source)
+    if lost := lost_outlines(to, images):
+        message = f"{to} cannot hold outlines: of {amount(lost, 'object')} only the box stays"
+        hint = "--to coco keeps outlines; yolo does where every object has one of one piece"
+        yield Finding(Severity.WARNING, "outlines-lost", message, hint, source)
+    if fields := lost_fields(to, dataset, images):
+        kept = None if to == "coco" else "--to coco keeps what annotations of COCO can hold"
+        yield Finding(Severity.WARNING, "fields-lost", lost_message(to, fields), kept, source)
 
 
 def refuse_overlap(source: Path, output: Path) -> None:

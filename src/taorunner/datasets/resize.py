@@ -156,12 +156,16 @@ def resize_dataset(
         write_description(to, partial, dataset.subsets, classes, dataset.described)
         _run(jobs, processes or os.cpu_count() or 1, progress)
     boxes_after = sum(len(image.boxes) for image in dataset.images)
-    if fields := lost_fields(to, dataset, dataset.images):
-        findings.append(Finding(Severity.WARNING, "fields-lost", lost_message(to, fields), None, source))
+    findings += _lost_findings(to, dataset)
     return Resize(
         output, dataset.format, to, len(dataset.images), len(jobs), placer.counts.total(), boxes_after, lost,
         tuple(findings),
     )  # fmt: skip
+
+
+def _lost_findings(to: str, dataset: DetectionDataset) -> Iterator[Finding]:
+    if fields := lost_fields(to, dataset, dataset.images):
+        yield Finding(Severity.WARNING, "fields-lost", lost_message(to, fields), None, dataset.root)
 
 
 def _refuse_unmovable(dataset: DetectionDataset) -> None:
