@@ -43,14 +43,15 @@ def ps(workspace: Path | None, *, json: bool) -> int:
 
 
 def runs_list(workspace: Path | None, project: str | None, *, limit: int, json: bool) -> int:
-    """All runs, newest first, at most ``limit``. Raises TaorunnerError."""
+    """All runs, newest first, at most ``limit``; damaged ones as such, whose project nobody knows. Raises
+    TaorunnerError."""
     from itertools import islice
 
     from taorunner.console.runs_view import print_runs
 
     store = _store(workspace)
-    records = (record for record in store.records() if project is None or record.project == project)
-    print_runs(store, list(islice(records, limit)), json=json, empty="no runs yet")
+    found = (run for run in store.listed() if project is None or getattr(run, "project", None) == project)
+    print_runs(store, list(islice(found, limit)), json=json, empty="no runs yet")
     return 0
 
 

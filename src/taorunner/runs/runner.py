@@ -132,13 +132,11 @@ class BatchRunner:
         if stamp == self._batch_stamp:
             return False
         self._batch_stamp = stamp
-        new = [
-            run_id
-            for run_id in self._store.load_batch(self._batch.id).runs
-            if run_id not in self._journal.records
-        ]
-        for run_id in new:
-            self._journal.open(run_id)
+        known = self._journal.records
+        unknown = [run for run in self._store.load_batch(self._batch.id).runs if run not in known]
+        new = [run_id for run_id in unknown if self._journal.open(run_id, self._batch.id)]
+        left_alone = set(unknown) - set(new)
+        self._uncleared |= {run for run in left_alone if self._store.paths(run).directory.exists()}
         for run_id in new:
             self._go_on_with(run_id)
         return bool(new)
