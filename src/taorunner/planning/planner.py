@@ -202,8 +202,9 @@ def _plan_one(planning: _Planning, experiment: Experiment) -> PlannedRun | None:
     kept = EarlierResults()
     if not request.resume:
         kept = earlier_results(
-            contract, results, argv.values, mounts, experiment=experiment.name, overwrite=request.overwrite
-        )
+            contract, results, argv.values, mounts, experiment=experiment.name, overwrite=request.overwrite,
+            network=network, spec_text=(prepared.text if prepared is not None else None) or "",
+        )  # fmt: skip
     here += [_placed(planning, experiment, finding) for finding in kept.findings]
     if contract.action == "train" and not has_errors(here):
         dataset = planning.project.paths.dataset_dir(experiment.dataset)

@@ -164,8 +164,23 @@ def mark_lost(store: RunStore, record: RunRecord) -> RunRecord:
                 f'the engine still knows run "{record.id}": {state.value}',
                 hint=f"taorunner attach {record.id} follows it again, taorunner stop {record.id} ends it",
             )
-        _finish(store, record, RunState.LOST, "marked as lost by hand")
+        reason = "marked as lost by hand"
+        if record.started_at is None:
+            reason += _with_results_back(store, record, is_gone=state is EngineState.MISSING)
+        _finish(store, record, RunState.LOST, reason)
     return store.load(record.id)
+
+
+def _with_results_back(store: RunStore, record: RunRecord, *, is_gone: bool) -> str:
+    """What ``--overwrite`` moved for a run that is not in the engine goes back. Says what became of it."""
+    from taorunner.runs.preparation import put_back, recorded_moves
+
+    directory = store.paths(record.id).directory
+    if is_gone:
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            return "".join(f"; {text}" for text in put_back(store.load_plan(record.id), directory))
+    asides = list(dict.fromkeys(str(move.aside) for move in recorded_moves(directory)))
+    return f"; the earlier results are in {', '.join(asides)}" if asides else ""
 
 
 def _engine_state(store: RunStore, record: RunRecord) -> EngineState | None:
