@@ -81,12 +81,15 @@ class SpecContract:
     ``stems`` are the file names (without suffix) that serve, best first: evaluate of TF1 reads train's spec.
     ``keys`` maps a role to its dotted key: epochs, batch_size, checkpoint_interval, num_gpus, gpu_ids,
     results_dir, pretrained, resume, encryption_key, … Only roles the format really has are present.
+    ``pretrained_when`` maps a value of the spec (``model.input_type=of``) to the key that is read in place of
+    ``pretrained`` then; an empty key says that no single file is.
     """
 
     format: str  # "prototxt" or "yaml"
     stems: tuple[str, ...]
     required: bool = True
     keys: Mapping[str, str] = field(default_factory=dict)
+    pretrained_when: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,8 @@ def choose_checkpoint(
         if checkpoints:
             return checkpoints[-1], None, names
         return None, f"there is no checkpoint in {results}", names
+    if named.strip("./") == "":
+        return None, f'"{named}" names no checkpoint', names
     for path in (Path(named), results / named):
         if path.exists() and (path.is_absolute() or path.is_relative_to(results)):
             return path, None, names
