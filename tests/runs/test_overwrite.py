@@ -331,7 +331,7 @@ def test_parts_of_results_go_together_and_come_back_together(world: World) -> No
     run_dir.mkdir(parents=True)
     before = world.tree()
     assert make_room(plan, run_dir, AT) == [
-        f"moved {results / 'train'}, old.hdf5 aside to e1.20261120-090507"
+        f"moved {results} aside to e1.20261120-090507 (only train, old.hdf5; what other actions wrote stays)"
     ]
     assert world.tree() == [
         "e1", "e1.20261120-090507", "e1.20261120-090507/old.hdf5", "e1.20261120-090507/train",

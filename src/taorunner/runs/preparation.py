@@ -46,7 +46,7 @@ def make_room(plan: RunPlan, run_dir: Path, at: datetime) -> list[str]:
         move.path.rename(move.aside)
     for folder in (plan.results_dir, *plan.make_dirs):
         folder.mkdir(parents=True, exist_ok=True)
-    return _told(moves)
+    return _told(plan, moves)
 
 
 def put_back(plan: RunPlan, run_dir: Path) -> list[str]:
@@ -103,7 +103,7 @@ def _chosen(plan: RunPlan, paths: Iterable[Path], at: datetime) -> list[Move]:
     into ``models/<experiment>.<time>/``."""
     moves: list[Move] = []
     for path in paths:
-        is_part = plan.action == "train" and path != plan.results_dir and _is_in(path, plan.results_dir)
+        is_part = _is_part(plan, path)
         moved = plan.results_dir if is_part else path
         moment = at
         while os.path.lexists(aside := moved.with_name(f"{moved.name}.{moment:%Y%m%d-%H%M%S}")):
@@ -123,17 +123,19 @@ def _record(run_dir: Path, moves: list[Move]) -> None:
     beside.replace(run_dir / MOVES_FILE)
 
 
-def _told(moves: list[Move]) -> list[str]:
-    """One sentence for each folder that things went to."""
-    groups: dict[str, list[Path]] = {}
-    for move in moves:
-        groups.setdefault(_new_name(move), []).append(move.path)
-    return [f"moved {_listed(paths)} aside to {name}" for name, paths in groups.items()]
+def _told(plan: RunPlan, moves: list[Move]) -> list[str]:
+    parts = [move for move in moves if _is_part(plan, move.path)]
+    told = [f"moved {move.path} aside to {move.aside.name}" for move in moves if move not in parts]
+    if parts:
+        new = parts[0].aside.relative_to(plan.results_dir.parent).parts[0]
+        names = _listed([move.path.relative_to(plan.results_dir) for move in parts])
+        told.append(f"moved {plan.results_dir} aside to {new} (only {names}; what other actions wrote stays)")
+    return told
 
 
-def _new_name(move: Move) -> str:
-    """The first part of ``aside`` that ``path`` does not have."""
-    return next(new for new, old in zip(move.aside.parts, move.path.parts, strict=False) if new != old)
+def _is_part(plan: RunPlan, path: Path) -> bool:
+    """Whether it is one of several things of the results that belong to a training."""
+    return plan.action == "train" and path != plan.results_dir and _is_in(path, plan.results_dir)
 
 
 def _listed(paths: list[Path]) -> str:
