@@ -17,6 +17,10 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
+class LinkError(ValueError):
+    """Something of a run's or a batch's folder is a symbolic link."""
+
+
 def is_name(value: object) -> bool:
     """Whether ``value`` names an entry of one folder: a text without "/", and not "", ".", ".." or hidden."""
     return (
@@ -44,11 +48,11 @@ def read_file(folder: Path, name: str) -> bytes:
         inside = os.open(folder, _FOLDER)
     except NotADirectoryError:
         if folder.is_symlink():
-            raise ValueError("its folder is a symbolic link") from None
+            raise LinkError("its folder is a symbolic link") from None
         raise
     try:
         if stat.S_ISLNK(os.lstat(name, dir_fd=inside).st_mode):
-            raise ValueError(f"{name} is a symbolic link")
+            raise LinkError(f"{name} is a symbolic link")
         with os.fdopen(os.open(name, _FILE, dir_fd=inside), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ValueError(f"{name} is not a file")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from taorunner.errors import RunStateError, UsageError
 from taorunner.events import Event, RunState, from_json_line, to_json_line
-from taorunner.runs.folders import checked_name, is_name, not_through_link, read_file
+from taorunner.runs.folders import LinkError, checked_name, is_name, not_through_link, read_file
 from taorunner.runs.open_batches import OpenBatches, kept_environ
 from taorunner.runs.record import NO_ORDERS, Orders, RunRecord
 from taorunner.text import did_you_mean
@@ -109,7 +109,7 @@ class DamagedRun:
 
 
 class DamagedRunError(RunStateError):
-    """The record of a run cannot be read, or says what cannot be true of its folder."""
+    """The record of a run says what cannot be true of its folder, or lies behind a link."""
 
     def __init__(self, paths: RunPaths, what: str) -> None:
         super().__init__(
@@ -215,7 +215,8 @@ class RunStore:
         _write_json(self.paths(record.id).record, record.to_json())
 
     def load(self, run_id: str) -> RunRecord:
-        """Raises RunStateError when there is no such run, DamagedRunError when its record is not to be believed."""
+        """Raises RunStateError when there is no such run or its record cannot be read, DamagedRunError when the record is
+        not to be believed."""
         paths = self.paths(run_id)
         try:
             record = RunRecord.from_json(json.loads(read_file(paths.directory, paths.record.name)))
@@ -226,8 +227,13 @@ class RunStore:
             ) from None
         except PermissionError as error:
             raise RunStateError(f'the record of run "{run_id}" cannot be read: {error.strerror}') from error
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except LinkError as error:
             raise DamagedRunError(paths, f"cannot be read: {error}") from error
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise RunStateError(
+                f'the record of run "{run_id}" cannot be read: {error}',
+                hint=f'taorunner leaves it alone; look at it yourself: ls -la "{paths.directory}"',
+            ) from error
         wrong = _contradiction(record, run_id)
         if wrong is not None:
             raise DamagedRunError(paths, f"is damaged: {wrong}")
@@ -252,14 +258,12 @@ class RunStore:
                 continue
 
     def listed(self) -> Iterator[RunRecord | DamagedRun]:
-        """As ``records``, with the damaged ones at their place."""
+        """As ``records``, with the damaged ones at their place; what is no record at all is passed over."""
         for run_id in self.run_ids():
             try:
                 yield self.load(run_id)
             except DamagedRunError as error:
-                directory = self.paths(run_id).directory
-                if directory.is_symlink() or directory.is_dir():
-                    yield DamagedRun(run_id, error.message)
+                yield DamagedRun(run_id, error.message)
             except RunStateError:
                 continue
 
@@ -328,6 +332,19 @@ class RunStore:
                 if not record.state.is_final:
                     found.append(record)
         return sorted(found, key=lambda record: record.id, reverse=True)
+
+    def damaged_open(self) -> list[DamagedRun]:
+        """Damaged runs of batches that are not over: nobody can say whether they still run."""
+        found: list[DamagedRun] = []
+        for batch_id in self.open_batches.ids():
+            for run_id in self.open_batches.runs(batch_id):
+                try:
+                    self.load(run_id)
+                except DamagedRunError as error:
+                    found.append(DamagedRun(run_id, error.message))
+                except RunStateError:
+                    continue
+        return found
 
     def request_stop(self, run_id: str, at: datetime, *, only_queued: bool = False) -> None:
         """Asks whoever owns the run to stop it; ``only_queued``: unless it has started by then. Idempotent."""
