@@ -215,8 +215,8 @@ class RunStore:
         _write_json(self.paths(record.id).record, record.to_json())
 
     def load(self, run_id: str) -> RunRecord:
-        """Raises RunStateError when there is no such run or its record cannot be read; of these DamagedRunError when the
-        record is not to be believed."""
+        """Raises RunStateError when there is no such run or its record cannot be read; DamagedRunError, which is
+        one, when the record is not to be believed."""
         paths = self.paths(run_id)
         try:
             record = RunRecord.from_json(json.loads(read_file(paths.directory, paths.record.name)))
