@@ -122,6 +122,8 @@ class SpecContract:
     results_dir, pretrained, resume, encryption_key, … Only roles the format really has are present.
     ``classmap`` is the dotted key of the class map, a text file with one class name a line, and ``classmap_first_id``
     the category id whose name is in line 1; None where there is no such file, or it is not known.
+    ``pretrained_when`` maps a value of the spec (``model.input_type=of``) to the key that is read in place of
+    ``pretrained`` then; an empty key says that no single file is.
     """
 
     format: str  # "prototxt" or "yaml"
@@ -130,6 +132,7 @@ class SpecContract:
     keys: Mapping[str, str] = field(default_factory=dict)
     classmap: str | None = None
     classmap_first_id: int | None = None
+    pretrained_when: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,10 @@ from enum import Enum
 
 
 class RunState(str, Enum):
-    """Where a run stands. The reason is a field of its own."""
+    """Where a run stands. The reason is a field of its own.
+
+    DAMAGED is never recorded: a list shows it for a folder whose record cannot be believed.
+    """
 
     QUEUED = "QUEUED"
     STARTING = "STARTING"
@@ -22,6 +25,7 @@ class RunState(str, Enum):
     FAILED = "FAILED"
     STOPPED = "STOPPED"
     LOST = "LOST"
+    DAMAGED = "DAMAGED"
 
     @property
     def is_final(self) -> bool:

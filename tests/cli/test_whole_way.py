@@ -347,6 +347,62 @@ def test_overwrite_set_and_extra_arguments(
     assert (told.code, [item["code"] for item in told.json]) == (0, ["results-exist"])
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--image", "taorunner.invalid/no/such:1"], (4, 5)),
+        (["--checkpoint", "nowhere.pth"], (3,)),
+        (["--set", "train.no_such_key=1"], (3,)),
+    ],
+)
+def test_a_start_that_is_refused_leaves_earlier_results_in_their_place(
+    words: list[str],
+    code: tuple[int, ...],
+    docker_cli: Cli,
+    workspace: Callable[..., Path],
+    tao_image: Callable[..., str],
+) -> None:
+    results = {
+        "e1/train/model_epoch_000_step_00004.pth": "weights",
+        "e1/dataset_convert/train-00000": "records",
+    }
+    root = workspace({"e1": {}}, tao_image("pyt_7"), models=results)
+    models = root / "projects/example_01/models"
+    done = docker_cli("train", "e1", "--overwrite", *words, cwd=root)
+    assert done.code in code, done.out + done.err
+    assert [path.name for path in models.iterdir()] == ["e1"]
+    assert {name: (models / name).read_text() for name in results} == results
+    assert "aside" not in done.err.partition("hint:")[0]
+
+
+def test_results_come_back_when_the_container_cannot_be_started(
+    docker_cli: Cli, workspace: Callable[..., Path], tao_image: Callable[..., str]
+) -> None:
+    """The engine makes the container, and then does not find the user to start it as."""
+    results = {"e1/train/model_epoch_000_step_00004.pth": "weights"}
+    root = workspace({"e1": {"user": "no-such-user"}}, tao_image("pyt_7"), models=results)
+    models = root / "projects/example_01/models"
+    done = docker_cli("train", "e1", "--overwrite", cwd=root)
+    assert done.code == 5, done.out + done.err
+    assert [path.name for path in models.iterdir()] == ["e1"]
+    assert {name: (models / name).read_text() for name in results} == results
+    assert f"put {models / 'e1'} back: the run never started" in done.out + done.err
+
+
+def test_training_again_leaves_the_records_where_they_are(
+    docker_cli: Cli, workspace: Callable[..., Path], tao_image: Callable[..., str]
+) -> None:
+    results = {"e1/train/model_epoch_000_step_00004.pth": "old", "e1/dataset_convert/train-00000": "records"}
+    root = workspace({"e1": {}}, tao_image("pyt_7"), models=results)
+    models = root / "projects/example_01/models"
+    done = docker_cli("train", "e1", "--overwrite", "--set", "train.num_epochs=1", cwd=root)
+    assert done.code == 0, done.out + done.err
+    assert (models / "e1/dataset_convert/train-00000").read_text() == "records"
+    (aside,) = models.glob("e1.*")
+    assert (aside / "train/model_epoch_000_step_00004.pth").read_text() == "old"
+    assert not (aside / "dataset_convert").exists()
+
+
 def test_one_after_the_other(
     docker_cli: Cli, workspace: Callable[..., Path], tao_image: Callable[..., str]
 ) -> None:

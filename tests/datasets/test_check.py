@@ -342,7 +342,9 @@ OTHER_LAYOUTS = {
 
 @pytest.mark.parametrize("layout", OTHER_LAYOUTS)
 def test_folders_of_other_layouts_are_no_classes(tmp_path: Path, layout: str) -> None:
-    with pytest.raises(UserFilesError, match=r"none that is checked|no annotations that are known|has the layout of"):
+    with pytest.raises(
+        UserFilesError, match=r"none that is checked|no annotations that are known|has the layout of"
+    ):
         check_dataset(labelled(tmp_path, OTHER_LAYOUTS[layout]))
 
 

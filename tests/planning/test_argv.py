@@ -191,6 +191,25 @@ def test_an_equals_sign_in_a_hydra_value_is_escaped() -> None:
     assert argv.tokens[-1] == r"evaluate.checkpoint=/r/dino_model_epoch\\=011.pth"
 
 
+@pytest.mark.parametrize(
+    ("network", "typed", "given"),
+    [
+        ("classification_tf2", "train.checkpoint=/r/model_th=0.68_eq=union.tlt", r"train.checkpoint=/r/model_th\\=0.68_eq\\=union.tlt"),
+        ("dino", "model.list=[/a=b,/c]", r"model.list=[/a\\=b,/c]"),
+        ("dino", "+train.new=a=", r"+train.new=a\\="),
+        ("dino", "train.num_epochs=3", "train.num_epochs=3"),
+        ("tinydet", "train.checkpoint=/r/a=b.npz", "train.checkpoint=/r/a=b.npz"),  # no Hydra there
+    ],
+)  # fmt: skip
+def test_an_equals_sign_in_a_value_of_set_is_escaped_like_that_of_a_checkpoint(
+    network: str, typed: str, given: str
+) -> None:
+    contract = load_network(network).contract("train")
+    argv = build_argv(contract, ArgumentValues(values_for(contract), overrides=(typed,)))
+    assert argv.findings == ()
+    assert argv.tokens[-1] == given
+
+
 def messages(findings: tuple[Finding, ...]) -> list[tuple[str, str]]:
     assert all(finding.is_error and finding.hint for finding in findings)
     return [(finding.code, finding.message) for finding in findings]

@@ -16,6 +16,7 @@ import pytest
 from taorunner.catalog.load import load_network, network_names
 from taorunner.catalog.network import Network
 from taorunner.contracts import OverrideSyntax
+from taorunner.planning.named_checkpoint import destination
 from taorunner.planning.new_project import new_project
 from taorunner.planning.plan import RunPlan
 from taorunner.planning.planner import plan_action
@@ -80,7 +81,8 @@ def plans_of(root: Path, head: str) -> dict[str, RunPlan]:
     named: str | None = None
     contracts = network.contracts()
     for action in sorted(contracts, key=lambda action: action != "train"):
-        request = ActionRequest(action, (experiment,), checkpoint=named)
+        reads = destination(contracts[action]) is not None
+        request = ActionRequest(action, (experiment,), checkpoint=named if reads else None)
         site = Site("run", workspace.runs_dir / "run")
         planned = plan_action(workspace, "new", request, CALLER, lambda *_, site=site: site)
         assert planned.findings == (), (head, action, planned.findings)

@@ -126,6 +126,11 @@ def _command(action: str) -> Callable[..., int]:
             raise UsageError(
                 "--resume goes on with what --overwrite moves aside", hint="leave out one of them"
             )
+        if resume and checkpoint is not None:
+            raise UsageError(
+                "--resume goes on from the newest checkpoint of the results, not from one that is named",
+                hint="leave out --resume to start from the weights of --checkpoint",
+            )
         request = ActionRequest(
             action=action, experiments=distinct(experiments), backend=backend, gpus=gpus,
             gpu_ids=gpu_ids(gpu_indices), release=release, image=image, overrides=split_pairs(sets or ()),

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from taorunner.errors import ExitCode
 
 if TYPE_CHECKING:
-    from taorunner.runs.store import RunStore
+    from taorunner.runs.record import RunRecord
+    from taorunner.runs.store import DamagedRun, RunStore
 
 LIMIT = 50
 _SWITCHES = {"--json": "json"}
@@ -34,23 +35,25 @@ class _Line(NamedTuple):
 
 
 def ps(workspace: Path | None, *, json: bool) -> int:
-    """The runs that are not over. Raises TaorunnerError."""
+    """The runs that are not over, and damaged ones of which nobody knows. Raises TaorunnerError."""
     from taorunner.console.runs_view import print_runs
 
     store = _store(workspace)
-    print_runs(store, store.unfinished(), json=json, empty="nothing is running")
+    found: list[RunRecord | DamagedRun] = [*store.unfinished(), *store.damaged_open()]
+    print_runs(store, found, json=json, empty="nothing is running")
     return 0
 
 
 def runs_list(workspace: Path | None, project: str | None, *, limit: int, json: bool) -> int:
-    """All runs, newest first, at most ``limit``. Raises TaorunnerError."""
+    """All runs, newest first, at most ``limit``; damaged ones as such, whose project nobody knows. Raises
+    TaorunnerError."""
     from itertools import islice
 
     from taorunner.console.runs_view import print_runs
 
     store = _store(workspace)
-    records = (record for record in store.records() if project is None or record.project == project)
-    print_runs(store, list(islice(records, limit)), json=json, empty="no runs yet")
+    found = (run for run in store.listed() if project is None or getattr(run, "project", None) == project)
+    print_runs(store, list(islice(found, limit)), json=json, empty="no runs yet")
     return 0
 
 

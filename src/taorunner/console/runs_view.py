@@ -16,14 +16,14 @@ from taorunner.console.theme import (
     symbols_for,
     symbols_of,
 )  # fmt: skip
-from taorunner.events import now
+from taorunner.events import RunState, now
 from taorunner.runs.feed import RunFeed
 from taorunner.runs.record import RunRecord
 from taorunner.runs.snapshot import RunSnapshot
-from taorunner.runs.store import RunStore
+from taorunner.runs.store import DamagedRun, RunStore
 
 
-def print_runs(store: RunStore, records: Sequence[RunRecord], *, json: bool, empty: str) -> None:
+def print_runs(store: RunStore, records: Sequence[RunRecord | DamagedRun], *, json: bool, empty: str) -> None:
     """One line a run on stdout; ``empty`` is said on stderr where there is none."""
     snapshots = _snapshots(store, records)
     if json:
@@ -61,11 +61,19 @@ def print_run(store: RunStore, record: RunRecord, *, json: bool) -> None:
         console.print(line, soft_wrap=True)
 
 
-def _snapshots(store: RunStore, records: Sequence[RunRecord]) -> list[RunSnapshot]:
-    """A record that is final without the event (a crash between the two) is believed."""
-    feed = RunFeed(store, [record.id for record in records])
+def _snapshots(store: RunStore, records: Sequence[RunRecord | DamagedRun]) -> list[RunSnapshot]:
+    """A record that is final without the event (a crash between the two) is believed. Of a damaged run nothing else is
+    read."""
+    believed = [record for record in records if not isinstance(record, DamagedRun)]
+    feed = RunFeed(store, [record.id for record in believed])
     feed.poll()
-    for record in records:
+    for record in believed:
         if record.state.is_final:
             feed.conclude(record)
-    return feed.snapshots()
+    known = {snapshot.id: snapshot for snapshot in feed.snapshots()}
+    return [
+        RunSnapshot(id=record.id, state=RunState.DAMAGED, reason=record.reason)
+        if isinstance(record, DamagedRun)
+        else known[record.id]
+        for record in records
+    ]

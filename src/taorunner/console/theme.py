@@ -38,6 +38,7 @@ _STYLES = {
     "state.failed": "bold red",
     "state.stopped": "yellow",
     "state.lost": "yellow",
+    "state.damaged": "yellow",
     "severity.error": "bold red",
     "severity.warning": "yellow",
     "severity.info": "cyan",
@@ -82,6 +83,7 @@ UNICODE = Symbols(
         RunState.FAILED: "✗",
         RunState.STOPPED: "■",
         RunState.LOST: "?",
+        RunState.DAMAGED: "!",
     },
     severities={Severity.ERROR: "✗", Severity.WARNING: "!", Severity.INFO: "·", Severity.OK: "✓"},
 )
@@ -102,6 +104,7 @@ ASCII = Symbols(
         RunState.FAILED: "x",
         RunState.STOPPED: "#",
         RunState.LOST: "?",
+        RunState.DAMAGED: "!",
     },
     severities={Severity.ERROR: "x", Severity.WARNING: "!", Severity.INFO: "-", Severity.OK: "+"},
 )

@@ -10,7 +10,7 @@ Source: tao/tensorflow.md section 2.2, tao/pytorch.md section 2 ("quoting trap")
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -147,7 +147,7 @@ def build_argv(contract: Contract, values: ArgumentValues) -> Argv:
         findings += _unsafe_findings(contract, filled)
         tokens += [_escaped(contract, token) for token in filled]
     findings += _unsafe_findings(contract, (*overrides, *values.extra), by_hand=True)
-    tokens += [*overrides, *values.extra]
+    tokens += [*(_escaped(contract, override) for override in overrides), *values.extra]
     return Argv(tuple(tokens), tuple(findings), known)
 
 
@@ -213,6 +213,12 @@ def artifact_globs(contract: Contract, values: Mapping[str, Value]) -> tuple[str
 def argument_names(argument: Argument) -> list[str]:
     """The names of ``VALUES`` that its tokens hold."""
     return [match[1] for token in argument.tokens for match in _NAME.finditer(token)]
+
+
+def given_by_hand(contract: Contract, name: str, typed: Iterable[str]) -> str | None:
+    """The token that gives by hand what the pieces with the value ``name`` would give."""
+    pieces = [argument for argument in contract.arguments if name in argument_names(argument)]
+    return next((token for token in typed for piece in pieces if _gives(token, piece)), None)
 
 
 def fill(template: str, values: Mapping[str, Value]) -> str | None:

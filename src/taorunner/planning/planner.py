@@ -28,6 +28,7 @@ from taorunner.planning.environment import (
     base_environment,
     split_secrets,
 )  # fmt: skip
+from taorunner.planning.named_checkpoint import destination, given_twice, not_read
 from taorunner.planning.networks import Networks
 from taorunner.planning.outside_links import outside_link
 from taorunner.planning.overrides import typed_value
@@ -197,14 +198,16 @@ def _plan_one(planning: _Planning, experiment: Experiment) -> PlannedRun | None:
     arguments = ArgumentValues(values.arguments, override_tokens(contract, spec.sets), request.extra)
     argv = build_argv(contract, arguments)
     here += [_placed(planning, experiment, f) for f in argv.findings if not _follows(f, here)]
+    here += [_placed(planning, experiment, f) for f in _checkpoint_findings(request, contract, spec, values)]
     here += _key_findings(planning, experiment, contract)
     here += secret_findings(planning.project, experiment, planning.workspace.root)
     results = planning.project.paths.results_dir(experiment.name)
     kept = EarlierResults()
     if not request.resume:
         kept = earlier_results(
-            contract, results, argv.values, mounts, experiment=experiment.name, overwrite=request.overwrite
-        )
+            contract, results, argv.values, mounts, experiment=experiment.name, overwrite=request.overwrite,
+            network=network, spec_text=(prepared.text if prepared is not None else None) or "",
+        )  # fmt: skip
     here += [_placed(planning, experiment, finding) for finding in kept.findings]
     if contract.action == "train" and not has_errors(here):
         dataset = planning.project.paths.dataset_dir(experiment.dataset)
@@ -274,7 +277,9 @@ def _spec(
     kept = KeptSchemas(planning.workspace.spec_schemas_dir)
     image = choose_image(contract, planning.request, planning.lock)
     pinned = replace(contract, image=image)
-    return spec_of_action(planning.project, experiment, pinned, values.variables, gpus, sets, kept)
+    return spec_of_action(
+        planning.project, experiment, pinned, values.variables, gpus, sets, kept, weights=values.weights
+    )
 
 
 def _given_by_hand(sets: Mapping[str, str], extra: Sequence[str]) -> dict[str, object]:
@@ -282,6 +287,24 @@ def _given_by_hand(sets: Mapping[str, str], extra: Sequence[str]) -> dict[str, o
     behind = (token.partition("=") for token in extra if not token.startswith("-"))
     given = {**sets, **{key: text for key, equals, text in behind if equals}}
     return {key: typed_value(key, text) for key, text in given.items()}
+
+
+def _checkpoint_findings(
+    request: ActionRequest, contract: Contract, spec: SpecOfAction, values: RunValues
+) -> Iterator[Finding]:
+    """``--checkpoint`` is read, or it is an error."""
+    goes_to = destination(contract)
+    if request.checkpoint is None or goes_to is None:
+        return
+    if values.weights is not None and spec.path is None:
+        yield not_read(contract, request.checkpoint)
+    path = values.weights.path if values.weights is not None else None
+    key = next((key for key, value in spec.keys.items() if path is not None and value == path), None)
+    twice = given_twice(
+        contract, goes_to.argument, key, (*(f"{name}=" for name in request.overrides), *request.extra)
+    )
+    if twice is not None:
+        yield twice
 
 
 def _key_findings(planning: _Planning, experiment: Experiment, contract: Contract) -> list[Finding]:

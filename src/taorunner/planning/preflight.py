@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from glob import escape
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, ResumeRule
 from taorunner.errors import Finding, Severity
-from taorunner.planning.argv import Value
+from taorunner.planning.argv import Value, argument_names
 from taorunner.planning.resume import resumable_files
 from taorunner.planning.weights import find_checkpoints, is_untrained, untrained_leftovers
 from taorunner.project.mounts import Mounts
@@ -27,21 +29,27 @@ class EarlierResults:
 
 
 def earlier_results(
-    contract: Contract, results: Path, values: Mapping[str, Value], mounts: Mounts, *, experiment: str, overwrite: bool
+    contract: Contract, results: Path, values: Mapping[str, Value], mounts: Mounts, *, experiment: str, overwrite: bool,
+    network: Network, spec_text: str = "",
 ) -> EarlierResults:  # fmt: skip
-    """Training: checkpoints that are there. Export and pruning: the file to be written. Conversion: the records."""
+    """Training: checkpoints that are there. Export and pruning: the file to be written. Conversion: the records.
+
+    Only what the action itself writes is in its way. ``spec_text`` is its rendered spec.
+    """
     if contract.action == "train":
-        return _training(contract, results, experiment, overwrite=overwrite)
+        return _training(contract, results, experiment, network, overwrite=overwrite)
     written = [_host(values.get(name), mounts) for name in ("export_file", "pruned_file", "engine_file")]
     if contract.action in ("inference", "inference_trt", "evaluate"):
         written = []  # these read an engine
     folders = tuple(path.parent for path in written if path is not None)
-    records = _host(values.get("tfrecords_prefix"), mounts)
-    if contract.action in ("dataset_convert", "convert") and records is not None:
-        tag = values.get("record_tag")
-        if isinstance(tag, str):
-            return _tagged_conversion(records, tag, overwrite=overwrite)
-        return _conversion(records.parent, overwrite=overwrite)
+    records = values.get("tfrecords_prefix")
+    if contract.action in ("dataset_convert", "convert") and isinstance(records, str):
+        tag, tagged = values.get("record_tag"), _host(records, mounts)
+        if isinstance(tag, str) and tagged is not None:
+            return _tagged_conversion(tagged, tag, overwrite=overwrite)
+        folder = _host(str(PurePosixPath(records).parent), mounts)
+        if folder is not None and _writes_records(contract, records, spec_text):
+            return _conversion(folder, overwrite=overwrite)
     there = tuple(path for path in written if path is not None and path.exists())
     if there and not overwrite:
         message = f"{there[0]} exists, and {contract.network} {contract.action} does not write over it"
@@ -49,14 +57,16 @@ def earlier_results(
     return EarlierResults(set_aside=there, make_dirs=folders)
 
 
-def _training(contract: Contract, results: Path, experiment: str, *, overwrite: bool) -> EarlierResults:
+def _training(
+    contract: Contract, results: Path, experiment: str, network: Network, *, overwrite: bool
+) -> EarlierResults:
     try:
         checkpoints = _earlier_checkpoints(contract, results) if results.is_dir() else []
-        is_used = results.is_dir() and any(results.iterdir())
+        own = _results_of_training(contract, results, network) if overwrite and results.is_dir() else ()
     except OSError as error:
         return EarlierResults((_error("results-unreadable", f"{results} cannot be read: {error.strerror}"),))
     if overwrite:
-        return EarlierResults(set_aside=(results,) if is_used else ())
+        return EarlierResults(set_aside=own)
     if checkpoints:
         count = "a checkpoint" if len(checkpoints) == 1 else f"{len(checkpoints)} checkpoints"
         message = f"{results} already holds {count} of an earlier training"
@@ -68,6 +78,49 @@ def _training(contract: Contract, results: Path, experiment: str, *, overwrite: 
         return EarlierResults((Finding(Severity.ERROR, "results-exist", message, hint),))
     # A start that failed left weights of step 0, from which TAO would go on.
     return EarlierResults(set_aside=untrained_leftovers(results, contract.checkpoints))
+
+
+def _results_of_training(contract: Contract, results: Path, network: Network) -> tuple[Path, ...]:
+    """What of the experiment's results training wrote: the whole folder, or only some of what is in it.
+
+    Where training has a folder of its own, that and what the contract names besides. Else all but the folders of the
+    other actions: records of a conversion (``dataset_convert/``), exported models, evaluations.
+    """
+    entries = sorted(results.iterdir())
+    if contract.results_subdir:
+        names = _first_parts(contract)
+        own = [entry for entry in entries if any(fnmatchcase(entry.name, name) for name in names)]
+    else:
+        others = _folders_of_other_actions(contract, network)
+        own = [entry for entry in entries if entry.name not in others]
+    return (results,) if own == entries and own else tuple(own)
+
+
+def _first_parts(contract: Contract) -> set[str]:
+    """Names, some with wildcards, of what the action writes directly in the results folder."""
+    known = contract.checkpoints
+    paths = [contract.results_subdir, *known.globs, *known.resume_globs, known.latest or ""]
+    paths += contract.progress.status_files
+    return {PurePosixPath(path).parts[0] for path in paths if path}
+
+
+def _folders_of_other_actions(contract: Contract, network: Network) -> set[str]:
+    folders: set[str] = set()
+    for name in network.actions(contract.release):
+        action = name.rpartition(".")[2]
+        if action != contract.action:
+            folders |= {action, f"trt_{action}"}
+    for other in network.contracts(contract.release).values():
+        if other.action != contract.action:
+            parts = [other.results_subdir, *other.value_forms.values()]
+            folders |= {PurePosixPath(path).parts[0] for path in parts if path}
+    return folders
+
+
+def _writes_records(contract: Contract, prefix: str, spec_text: str) -> bool:
+    """Whether the conversion is given the folder of the records: some write into their results folder only."""
+    is_argument = any("tfrecords_prefix" in argument_names(argument) for argument in contract.arguments)
+    return is_argument or str(PurePosixPath(prefix).parent) in spec_text
 
 
 def _earlier_checkpoints(contract: Contract, results: Path) -> set[Path]:

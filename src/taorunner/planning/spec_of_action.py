@@ -9,6 +9,7 @@ from typing import Any
 
 from taorunner.contracts import Contract, OverrideSyntax, SpecContract
 from taorunner.errors import Finding, Severity, has_errors
+from taorunner.planning.named_checkpoint import NamedWeights, not_read, spec_key
 from taorunner.planning.overrides import Override, find_overrides, refusal, texts_with_variables
 from taorunner.planning.plan import GpuRequest
 from taorunner.planning.spec_files import find_spec
@@ -52,8 +53,10 @@ def spec_of_action(
     *,
     missing: bool = True,
     all_keys: bool = True,
+    weights: NamedWeights | None = None,
 ) -> SpecOfAction:
-    """``sets`` are the keys of ``--set`` with the text typed for each, ``kept`` the schemas of images.
+    """``sets`` are the keys of ``--set`` with the text typed for each, ``kept`` the schemas of images, ``weights`` what
+    ``--checkpoint`` names for the spec.
 
     Without ``missing`` nothing is said of values that the action has to have, without ``all_keys`` nothing of
     overrides that are for no spec of this network. Never raises for what the user wrote.
@@ -74,11 +77,19 @@ def spec_of_action(
     keys = _keys(spec, gpus)
     if against is not None:
         replaced = frozenset(one.edit.key for one in items)
-        against = replace(against, given=against.given | frozenset(found.keys), replaced=replaced)
+        ours_too = [spec.keys[weights.role]] if weights is not None and weights.role in spec.keys else []
+        given = against.given | frozenset([*found.keys, *ours_too])
+        against = replace(against, given=given, replaced=replaced)
     prepared = prepare_spec(path, spec.format, variables, against=against)
     findings = (*prepared.findings, *found.findings)
     findings += tuple(_ignored(project, items, keys))
     text = prepared.text
+    if weights is not None and text is not None:
+        key = spec_key(spec, weights.role, prepared, texts)
+        if key is None:
+            findings += (not_read(contract, weights.named),)
+        else:
+            keys[key] = weights.path
     if text is not None and not has_errors(findings):
         ours = [Edit(tuple(key.split(".")), value) for key, value in keys.items()]
         text, problems = set_in(text, spec.format, [*(one.edit for one in items), *ours], schema)

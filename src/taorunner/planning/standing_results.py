@@ -41,7 +41,7 @@ def standing_results(
             finder = ValueFinder(workspace, project.paths, experiment, network, seen)
             values = derived_values(contract, finder.find(contract, GpuRequest(), None).arguments)
         met = earlier_results(
-            contract, results, values, seen, experiment=experiment.name, overwrite=False
+            contract, results, values, seen, experiment=experiment.name, overwrite=False, network=network
         ).findings
         line, column = project.place(("experiments", experiment.name), of_key=True)
         for finding in met:

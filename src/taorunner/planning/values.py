@@ -17,6 +17,7 @@ from taorunner.datasets.check_layout import LABEL_PAIRS
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.argv import VALUES, Value
 from taorunner.planning.environment import model_key_mark
+from taorunner.planning.named_checkpoint import NamedWeights, destination, find_built, find_named, not_read
 from taorunner.planning.plan import GpuRequest
 from taorunner.planning.weights import choose_checkpoint, find_pretrained, pretrained_dir, torn_findings
 from taorunner.project.experiments import Experiment
@@ -38,15 +39,19 @@ STAND_INS: Mapping[str, Any] = {
 
 _RECORD_PREFIX = "tfrecord"
 _ONNX_SUFFIXES = (".onnx", ".etlt", ".uff")
+_ENGINE_SUFFIXES = (".engine", ".trt", ".plan")
+_BUILT = {"onnx_file": ("export", _ONNX_SUFFIXES), "engine_file": ("gen_trt_engine", _ENGINE_SUFFIXES)}
+"""Models that other actions made of a checkpoint: where they lie in the results, and how their names end."""
 
 
 @dataclass(slots=True)
 class RunValues:
-    """``variables`` for the template, ``arguments`` for argv, ``missing`` pretrained weights' problem if any."""
+    """``variables`` for the template, ``arguments`` for argv, ``weights`` what ``--checkpoint`` sets in the spec."""
 
     variables: dict[str, Any] = field(default_factory=dict)
     arguments: dict[str, Value] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    weights: NamedWeights | None = None
 
 
 class ValueFinder:
@@ -125,14 +130,19 @@ class ValueFinder:
         wanted = {name for argument in contract.arguments for name in _names_in(argument.tokens)}
         wanted |= {name for form in contract.value_forms.values() for name in _names_in((form,))}
         training = self._train_contract(contract)
-        if "onnx_file" in wanted:
+        if named is not None and not self._named(contract, training, results, named, values):
+            return
+        if "onnx_file" in wanted and "onnx_file" not in values.arguments:
             self._file(results / "export", _ONNX_SUFFIXES, "onnx_file", values)
-        if "engine_file" in wanted and contract.action != "gen_trt_engine":
-            self._file(results / "gen_trt_engine", (".engine", ".trt", ".plan"), "engine_file", values)
+        is_read = contract.action != "gen_trt_engine" and "engine_file" not in values.arguments
+        if "engine_file" in wanted and is_read:
+            self._file(results / "gen_trt_engine", _ENGINE_SUFFIXES, "engine_file", values)
         is_named_by_file = "onnx_file" in values.arguments or "engine_file" in values.arguments
+        if "checkpoint" in values.arguments:
+            return
         if "checkpoint" in wanted or ("model" in wanted and not is_named_by_file):
             path, problem, names = choose_checkpoint(
-                results, training.checkpoints, named or self._experiment.export_model
+                results, training.checkpoints, self._experiment.export_model
             )
             if path is not None:
                 values.arguments["checkpoint"] = self._inside(path, values)
@@ -147,6 +157,30 @@ class ValueFinder:
                 values.findings.append(
                     Finding(Severity.ERROR, "checkpoint-missing", problem or "no checkpoint", hint)
                 )
+
+    def _named(
+        self, contract: Contract, training: Contract, results: Path, named: str, values: RunValues
+    ) -> bool:
+        """Puts what ``--checkpoint`` names where this action reads it. False after a finding."""
+        goes_to = destination(contract)
+        if goes_to is None:
+            values.findings.append(not_read(contract, named))
+            return False
+        if goes_to.argument in _BUILT:
+            path, finding = find_built(
+                results / _BUILT[goes_to.argument][0], _BUILT[goes_to.argument][1], named
+            )
+        else:
+            path, finding = find_named(contract, training, results, named, self._experiment.name)
+        if path is None or finding is not None:
+            values.findings += [finding] if finding is not None else []
+            return False
+        inside = self._inside(path, values)
+        if goes_to.argument is not None:
+            values.arguments[goes_to.argument] = inside
+        elif goes_to.role is not None:
+            values.weights = NamedWeights(named, inside, goes_to.role)
+        return True
 
     def _file(self, folder: Path, suffixes: tuple[str, ...], name: str, values: RunValues) -> None:
         """The newest file of that kind; export_model chooses by its name."""

@@ -192,6 +192,8 @@ def choose_checkpoint(
     if named is None:
         chosen = newest_whole(checkpoints, results, contract)
         return chosen, None if chosen else _none_to_use(checkpoints, results, contract), names
+    if named.strip("./") == "":
+        return None, f'"{named}" names no checkpoint', names
     path, problem = _named_checkpoint(results, checkpoints, named)
     if path is not None and is_untrained(path, contract):
         return None, f'"{named}" holds untrained weights: a start that failed left them', names

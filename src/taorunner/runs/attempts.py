@@ -38,12 +38,15 @@ def next_attempt(
     plan: RunPlan,
     ended: Verdict | TaorunnerError,
     waits_s: tuple[float, ...] = RETRY_WAITS_S,
+    *,
+    has_started: bool = True,
 ) -> NextAttempt | None:
-    """None when no attempt is left, or when another one would end like this one."""
+    """None when no attempt is left, or when another one would end like this one. One that never started
+    (``has_started``) is repeated as it was: its results are not its own."""
     if record.retries_left < 1 or record.stop_requested_at is not None or not _is_worth_it(ended):
         return None
-    continued = replace(plan, set_aside=(), overwrite=False)
-    if plan.contract.action == "train":
+    continued = replace(plan, set_aside=(), overwrite=False) if has_started else plan
+    if plan.contract.action == "train" and has_started:
         going_on = resumed(plan)
         if isinstance(going_on, RunPlan):
             continued = going_on

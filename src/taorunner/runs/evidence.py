@@ -52,7 +52,9 @@ class Evidence:
         self._look_until_s = -math.inf
         self._tracker = Tracker(plan.contract, run_id, plan.epochs)
         paths = [plan.results_dir / name for name in plan.contract.progress.status_files]
-        self.status_sizes = status_sizes if status_sizes is not None else {str(p): _size(p) for p in paths}
+        self.status_sizes = (
+            status_sizes if status_sizes is not None else {str(p): _met(plan, p) for p in paths}
+        )
         self._readers = [StatusReader(path, self.status_sizes.get(str(path), 0)) for path in paths]
 
     def catch_up(self, console: Path, recorded: RecordedLog, told: Told, at: datetime) -> list[Event]:
@@ -191,6 +193,11 @@ class Evidence:
     def _set_back_s(self) -> float:
         """By how much the machine's clock was set back since the launch: new files are stamped older by that."""
         return max(0.0, self._clocks_apart_s - (self._wall_clock() - self._steady_clock()))
+
+
+def _met(plan: RunPlan, path: Path) -> int:
+    """The size that a file has when the run starts: what ``--overwrite`` moves aside before is not there any more."""
+    return 0 if any(path.is_relative_to(gone) for gone in plan.set_aside) else _size(path)
 
 
 def _size(path: Path) -> int:

@@ -40,7 +40,8 @@ class Queued:
 
 @dataclass(slots=True)
 class Decision:
-    """``notices``: (run id, code, text). ``impossible`` ask for more GPUs than ``known``, how many this machine has."""
+    """``notices``: (run id, code, text). ``impossible`` ask for more GPUs than ``known``, how many this machine has, or
+    name one that it does not have."""
 
     starts: list[Start] = field(default_factory=list)
     notices: list[tuple[str, str, str]] = field(default_factory=list)
@@ -86,6 +87,18 @@ class FreeGpus:
             Tickets(leases.directory / "queue"), key=self._key, name=self._name_of_key, clock=clock
         )
 
+    @property
+    def indices(self) -> tuple[str, ...]:
+        """The numbers of this machine's GPUs, also of those that are split; empty when nobody can tell."""
+        return tuple(str(gpu.index) for gpu in self._first.gpus)
+
+    def missing(self, named: Sequence[str]) -> list[str]:
+        """Of the GPUs that a run names by number those that are not there. Other names (UUIDs, parts) are believed."""
+        known = self.indices
+        return [
+            gpu for gpu in named if known and gpu.isascii() and gpu.isdecimal() and str(int(gpu)) not in known
+        ]
+
     def decide(
         self, waiting: Sequence[Queued], active: Mapping[str, tuple[str, ...]], backend: Callable[[str], Backend], *,
         parallel: int | None, parallel_without_gpu: int,
@@ -98,7 +111,9 @@ class FreeGpus:
         decision = Decision(known=len(self._known or ()))
         possible: list[Queued] = []
         for run in waiting:
-            fits = run.gpu_ids is not None or self._known is None or run.gpu_count <= len(self._known)
+            fits = self._known is None or (
+                run.gpu_count <= len(self._known) if run.gpu_ids is None else not self.missing(run.gpu_ids)
+            )
             (possible if fits else decision.impossible).append(run)
         look = any(run.gpu_count for run in possible) and self._clock() >= self._look_at_s
         asked = [run for run in possible if look or not run.gpu_count]

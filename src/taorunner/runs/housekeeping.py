@@ -1,25 +1,24 @@
 """Removing records of runs that are over. What TAO wrote, checkpoints above all, is never touched.
 
-A record is taken out of sight by one rename before its files go, so no half of it is ever read.
+A record is taken out of sight by one rename before its files go, so no half of it is ever read. A run's folder has the
+name that the run has; a record that says anything else is damaged, and is left alone.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from taorunner.errors import MachineError, RunStateError, UsageError
+from taorunner.errors import RunStateError, UsageError
+from taorunner.runs.folders import remove_folder
 from taorunner.runs.record import RunRecord
 from taorunner.runs.store import RunStore
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _AGE = re.compile(r"(\d{1,6})([smhdw])\Z")
-_ASIDE = ".removing-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +62,8 @@ def prunable(
 def remove_runs(store: RunStore, records: Sequence[RunRecord]) -> int:
     """Removes their folders, and those of batches without any run left; gives the bytes that were freed.
 
-    Raises RunStateError, before anything is removed, when one of them is not over; MachineError for a folder that
-    cannot be removed.
+    Raises RunStateError, before anything is removed, when one of them is not over or its record is damaged;
+    MachineError for a folder that cannot be removed.
     """
     for record in records:
         if not store.load(record.id).state.is_final:
@@ -73,14 +72,13 @@ def remove_runs(store: RunStore, records: Sequence[RunRecord]) -> int:
     for record in records:
         directory = store.paths(record.id).directory
         freed += _size(directory)
-        _remove(directory)
+        remove_folder(store.runs_dir, record.id)
     for batch_id in dict.fromkeys(record.batch for record in records):
         _remove_batch(store, batch_id)
     return freed
 
 
 def _remove_batch(store: RunStore, batch_id: str) -> None:
-    paths = store.batch_paths(batch_id)
     if batch_id in store.open_batches.ids():
         return  # something of it is left in an engine
     try:
@@ -88,19 +86,7 @@ def _remove_batch(store: RunStore, batch_id: str) -> None:
     except (OSError, ValueError, KeyError):
         return
     if not any(store.paths(run_id).directory.exists() for run_id in runs):
-        _remove(paths.directory)
-
-
-def _remove(directory: Path) -> None:
-    aside = directory.with_name(f"{_ASIDE}{os.getpid()}-{directory.name}")
-    try:
-        directory.rename(aside)
-        shutil.rmtree(aside)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise MachineError(f"{error.filename or directory} cannot be removed: {reason}") from error
+        remove_folder(store.batches_dir, batch_id)
 
 
 def _size(directory: Path) -> int:

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from taorunner.errors import RunStateError
+from taorunner.runs.folders import not_through_link
 from taorunner.runs.record import NO_ORDERS, Orders
 from taorunner.runs.store import Batch, RunStore
 
@@ -28,7 +29,8 @@ _POLL_S = 0.02
 @contextlib.contextmanager
 def alone(store: RunStore, batch_id: str) -> Iterator[None]:
     """Nobody else adds to the batch or ends it meanwhile."""
-    with (store.batch_paths(batch_id).directory / "joining.lock").open("ab") as lock:
+    path = store.batch_paths(batch_id).directory / "joining.lock"
+    with open(path, "ab", opener=not_through_link) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -6,8 +6,10 @@ event asks for besides (an alarm, a stop on NaN) is the caretaker's word.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
+from taorunner.errors import RunStateError
 from taorunner.events import Event, Notice, now
 from taorunner.planning.plan import RunPlan
 from taorunner.runs.caretaker import Caretaker
@@ -23,10 +25,19 @@ class Journal:
         self.records: dict[str, RunRecord] = {}
         self.plans: dict[str, RunPlan] = {}
 
-    def open(self, run_id: str) -> None:
-        """Reads a run of the batch."""
-        self.records[run_id] = self._store.load(run_id)
-        self.plans[run_id] = self._store.load_plan(run_id)
+    def open(self, run_id: str, batch_id: str) -> bool:
+        """Reads a run of the batch. False for one that is gone, damaged or another batch's: it is left alone, and the
+        others go on."""
+        try:
+            record, plan = self._store.load(run_id), self._store.load_plan(run_id)
+        except (RunStateError, OSError, ValueError, KeyError, TypeError) as error:
+            sys.stderr.write(f"{run_id} is left alone: {error}\n")  # the supervisor's log
+            return False
+        if record.batch != batch_id:
+            sys.stderr.write(f"{run_id} is left alone: it is of batch {record.batch}\n")
+            return False
+        self.records[run_id], self.plans[run_id] = record, plan
+        return True
 
     def save(self, record: RunRecord) -> None:
         self.records[record.id] = record

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from taorunner.locks import is_locked
+from taorunner.runs.folders import checked_name, is_name, not_through_link, read_file
 
 _ENGINE = (
     "DOCKER_HOST",
@@ -43,7 +44,8 @@ class OpenBatches:
     def rename_runs(self, batch_id: str, runs: Sequence[str]) -> None:
         """The batch has been handed over, and has other runs from now on."""
         beside = self._folder / f".{batch_id}.{os.getpid()}"
-        beside.write_text(json.dumps(list(runs)), encoding="utf-8")
+        with open(beside, "w", encoding="utf-8", opener=not_through_link) as file:
+            file.write(json.dumps(list(runs)))
         beside.replace(self._path(batch_id))
 
     def handed_over(self, batch_id: str) -> None:
@@ -66,8 +68,8 @@ class OpenBatches:
     def runs(self, batch_id: str) -> list[str]:
         """Empty also for one whose making was interrupted before its first byte."""
         with suppress(OSError, ValueError):
-            body = json.loads(self._path(batch_id).read_bytes())
-            return [name for name in body if isinstance(name, str) and "/" not in name]
+            body = json.loads(read_file(self._folder, batch_id))
+            return [name for name in body if is_name(name)] if isinstance(body, list) else []
         return []
 
     def is_being_made(self, batch_id: str) -> bool:
@@ -76,12 +78,12 @@ class OpenBatches:
     def is_ours(self, batch_id: str) -> bool:
         """Another user's runs are another user's: what we wrote into their folders they could not change."""
         try:
-            return self._path(batch_id).stat().st_uid == os.geteuid()
+            return self._path(batch_id).lstat().st_uid == os.geteuid()
         except OSError:
             return False
 
     def _path(self, batch_id: str) -> Path:
-        return self._folder / batch_id
+        return self._folder / checked_name(batch_id, "batch")
 
 
 def kept_environ(environ: Mapping[str, str]) -> dict[str, str]:

@@ -8,7 +8,9 @@ import os
 import time
 from collections.abc import Iterator
 
+from taorunner.errors import MachineError
 from taorunner.locks import is_locked
+from taorunner.runs.folders import not_through_link
 from taorunner.runs.store import BatchPaths, RunStore
 
 _TRIES, _TRY_EVERY_S = 20, 0.005
@@ -39,8 +41,16 @@ def say_ready(paths: BatchPaths) -> None:
 
 @contextlib.contextmanager
 def owning(paths: BatchPaths) -> Iterator[bool]:
-    """Holds the batch's lock where nobody has it; False where somebody does."""
-    with paths.lock.open("ab") as lock:
+    """Holds the batch's lock where nobody has it; False where somebody does.
+
+    Raises MachineError where there is none to hold: the batch has no folder, or the lock is a link.
+    """
+    try:
+        lock = open(paths.lock, "ab", opener=not_through_link)  # noqa: SIM115
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise MachineError(f"{paths.lock} cannot be opened: {reason}") from error
+    with lock:
         is_owner = _take(lock.fileno())
         if is_owner:
             lock.truncate(0)

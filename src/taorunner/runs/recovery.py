@@ -7,7 +7,6 @@ that nobody supervises and starts a supervisor for each; ``mark_lost`` is for wh
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 import time
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from taorunner.backends.secrets import remove_secrets, stored_secrets
 from taorunner.errors import MachineError, RunStateError, TaorunnerError
 from taorunner.events import Event, RunFinished, RunStarted, RunState, now
 from taorunner.runs.console_log import ConsoleLog
+from taorunner.runs.folders import remove_folder
 from taorunner.runs.log_position import RecordedLog
 from taorunner.runs.open_batches import restored_environ
 from taorunner.runs.ownership import is_ready, orphans, owning
@@ -121,14 +121,16 @@ def look_after(store: RunStore, *, wait_s: float = READY_WITHIN_S) -> list[str]:
 
 
 def adopt(store: RunStore, batch_id: str) -> bool:
-    """Starts a supervisor that goes on with the batch; False if there is nothing to go on with."""
+    """Starts a supervisor that goes on with the batch; False if there is nothing to go on with, or it is damaged."""
     from taorunner.runs.handover import Supervisor
 
     try:
         batch = store.load_batch(batch_id)
-    except (OSError, ValueError, KeyError):
+    except FileNotFoundError:
         _undo(store, batch_id)
         return False
+    except (OSError, ValueError):
+        return False  # its runs may well go on: none of them is ended for what a file says
     supervisor = Supervisor(restored_environ(os.environ, batch.environ))
     supervisor.give(batch_id, str(store.state_dir), is_recovery=True)
     threading.Thread(target=supervisor.wait, daemon=True).start()  # whoever adopts may live long: no zombies
@@ -162,8 +164,23 @@ def mark_lost(store: RunStore, record: RunRecord) -> RunRecord:
                 f'the engine still knows run "{record.id}": {state.value}',
                 hint=f"taorunner attach {record.id} follows it again, taorunner stop {record.id} ends it",
             )
-        _finish(store, record, RunState.LOST, "marked as lost by hand")
+        reason = "marked as lost by hand"
+        if record.started_at is None:
+            reason += _with_results_back(store, record, is_gone=state is EngineState.MISSING)
+        _finish(store, record, RunState.LOST, reason)
     return store.load(record.id)
+
+
+def _with_results_back(store: RunStore, record: RunRecord, *, is_gone: bool) -> str:
+    """What ``--overwrite`` moved for a run that is not in the engine goes back. Says what became of it."""
+    from taorunner.runs.preparation import put_back, recorded_moves
+
+    directory = store.paths(record.id).directory
+    if is_gone:
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            return "".join(f"; {text}" for text in put_back(store.load_plan(record.id), directory))
+    asides = list(dict.fromkeys(str(move.aside) for move in recorded_moves(directory)))
+    return f"; the earlier results are in {', '.join(asides)}" if asides else ""
 
 
 def _engine_state(store: RunStore, record: RunRecord) -> EngineState | None:
@@ -188,7 +205,7 @@ def _engine_state(store: RunStore, record: RunRecord) -> EngineState | None:
 def _undo(store: RunStore, batch_id: str) -> None:
     """A batch whose making was interrupted."""
     for run_id in store.open_batches.runs(batch_id):
-        _undo_run(store, run_id)
+        _undo_run(store, run_id, batch_id)
     store.open_batches.end(batch_id)
 
 
@@ -197,16 +214,21 @@ def undo_half_joined(store: RunStore, batch_id: str) -> None:
     known = set(store.load_batch(batch_id).runs)
     for run_id in store.open_batches.runs(batch_id):
         if run_id not in known:
-            _undo_run(store, run_id)
+            _undo_run(store, run_id, batch_id)
 
 
-def _undo_run(store: RunStore, run_id: str) -> None:
-    """What is recorded of it never started, and half a record is removed."""
-    if not store.paths(run_id).record.exists():
-        shutil.rmtree(store.paths(run_id).directory, ignore_errors=True)
+def _undo_run(store: RunStore, run_id: str, batch_id: str) -> None:
+    """What is recorded of it never started, and half a record is removed. A damaged one, and one of another batch, is
+    left alone."""
+    if not os.path.lexists(store.paths(run_id).record):
+        with suppress(TaorunnerError):
+            remove_folder(store.runs_dir, run_id)
         return
-    record = store.load(run_id)
-    if not record.state.is_final:
+    try:
+        record = store.load(run_id)
+    except RunStateError:
+        return
+    if record.batch == batch_id and not record.state.is_final:
         _finish(store, record, RunState.STOPPED, _NEVER_STARTED)
 
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from taorunner.backends.base import Backend, EngineState, EngineStatus, Handle, Launch
 from taorunner.backends.secrets import remove_secrets, stored_secrets, write_secrets
-from taorunner.errors import ExitCode, TaorunnerError
+from taorunner.errors import ExitCode, MachineError, TaorunnerError
 from taorunner.events import (
     ImagePulled,
     Notice,
@@ -34,7 +34,7 @@ from taorunner.runs.console_log import ConsoleLog
 from taorunner.runs.evidence import Evidence
 from taorunner.runs.free_gpus import FreeGpus, Queued
 from taorunner.runs.journal import Journal
-from taorunner.runs.preparation import make_room, write_spec
+from taorunner.runs.preparation import make_room, put_back, write_spec
 from taorunner.runs.record import RunRecord
 from taorunner.runs.recovery import has_started, mend, pick_up
 from taorunner.runs.store import Batch, RunStore
@@ -45,6 +45,7 @@ from taorunner.runs.worker import (
     Printed,
     Pulling,
     Requested,
+    SetAside,
     Trouble,
     Undecided,
     Worker,
@@ -132,13 +133,11 @@ class BatchRunner:
         if stamp == self._batch_stamp:
             return False
         self._batch_stamp = stamp
-        new = [
-            run_id
-            for run_id in self._store.load_batch(self._batch.id).runs
-            if run_id not in self._journal.records
-        ]
-        for run_id in new:
-            self._journal.open(run_id)
+        known = self._journal.records
+        unknown = [run for run in self._store.load_batch(self._batch.id).runs if run not in known]
+        new = [run_id for run_id in unknown if self._journal.open(run_id, self._batch.id)]
+        left_alone = set(unknown) - set(new)
+        self._uncleared |= {run for run in left_alone if self._store.paths(run).directory.exists()}
         for run_id in new:
             self._go_on_with(run_id)
         return bool(new)
@@ -160,7 +159,7 @@ class BatchRunner:
             backend = self._backend(plan.backend)
             if record.handle is None and not has_started(backend, run_id, directory):
                 self._gpus.release(run_id)  # its GPUs may be another's by now: it waits for its turn again
-                self._journal.save_plan(run_id, replace(plan, set_aside=()))
+                self._put_back(run_id)
                 self._journal.save(replace(record, state=RunState.QUEUED, gpus=(), launched_at=None))
                 return
         except TaorunnerError as error:
@@ -230,8 +229,14 @@ class BatchRunner:
         for start in decision.starts:
             self._begin(start.run_id, start.gpu_ids)
         for queued in decision.impossible:
-            asked = "1 GPU" if queued.gpu_count == 1 else f"{queued.gpu_count} GPUs"
-            reason = f"the run asks for {asked}, this machine has {decision.known}"
+            asked, there = (
+                "1 GPU" if queued.gpu_count == 1 else f"{queued.gpu_count} GPUs",
+                str(decision.known),
+            )
+            if queued.gpu_ids is not None:
+                asked = f"GPU {', '.join(self._gpus.missing(queued.gpu_ids))}"
+                there = f"only GPU {', '.join(self._gpus.indices)}"
+            reason = f"the run asks for {asked}, this machine has {there}"
             hint = "lower gpus: or correct gpu_indices:; nvidia-smi lists the GPUs"
             self._finish(queued.run_id, RunState.FAILED, reason, hint=hint, error_code=ExitCode.MACHINE)
 
@@ -240,8 +245,6 @@ class BatchRunner:
         launch = Launch(run_id, self._store.paths(run_id).directory, gpu_ids, self._gpus.lease(run_id))
         try:
             backend = self._backend(plan.backend)
-            for text in make_room(plan, now()):
-                self._journal.notice(run_id, "set-aside", text, level="info")
             secrets = stored_secrets(plan, launch.run_dir) or write_secrets(
                 plan, launch.run_dir, self._environ
             )
@@ -249,7 +252,7 @@ class BatchRunner:
             self._fail(run_id, error)
             return
         except OSError as error:
-            reason = f"the results cannot be prepared: {error}"
+            reason = f"the secrets cannot be written: {error}"
             self._finish(run_id, RunState.FAILED, reason, error_code=ExitCode.MACHINE)
             return
         launched_at = now()
@@ -269,9 +272,21 @@ class BatchRunner:
         worker.start()
 
     def _prepare_files(self, backend: Backend, plan: RunPlan, launch: Launch) -> None:
+        """In the worker's thread, right before the engine is asked to start: everything else is known to be there."""
         if self._journal.records[launch.run_id].retries_made:
             clear_earlier(backend, launch.run_id, self._store.paths(launch.run_id))
         write_spec(plan, launch)
+        try:
+            texts = make_room(plan, launch.run_dir, now())
+        except OSError as error:
+            raise MachineError(f"the results cannot be prepared: {error}") from error
+        if texts:
+            self._inbox.put(SetAside(launch.run_id, tuple(texts)))
+
+    def _put_back(self, run_id: str) -> None:
+        """What was moved aside for a run that then did not start."""
+        for text in put_back(self._journal.plans[run_id], self._store.paths(run_id).directory):
+            self._journal.notice(run_id, "put-back", text, level="info")
 
     def _backend(self, name: str) -> Backend:
         if name not in self._backends:
@@ -307,6 +322,9 @@ class BatchRunner:
             self._printed(active, message)
         elif isinstance(message, Pulling):
             self._journal.emit(run_id, [message.event(now())])
+        elif isinstance(message, SetAside):
+            for text in message.texts:
+                self._journal.notice(run_id, "set-aside", text, level="info")
         elif isinstance(message, Requested):
             text = message.command_line + "\n"
             self._store.paths(run_id).request.write_text(text, encoding="utf-8")
@@ -377,12 +395,16 @@ class BatchRunner:
 
     def _tries_again(self, run_id: str, ended: Verdict | TaorunnerError, status: EngineStatus | None) -> bool:
         """``--retries``: back into the queue, to go on from the newest checkpoint."""
+        active = self._active[run_id]
         coming = next_attempt(
-            self._journal.records[run_id], self._journal.plans[run_id], ended, self._retry_waits_s
-        )
+            self._journal.records[run_id], self._journal.plans[run_id], ended, self._retry_waits_s,
+            has_started=active.handle is not None,
+        )  # fmt: skip
         if coming is None:
             return False
-        active = self._active.pop(run_id)
+        del self._active[run_id]
+        if active.handle is None:
+            self._put_back(run_id)
         active.log.close()
         self._store.paths(run_id).position.unlink(missing_ok=True)
         self._journal.save_plan(run_id, coming.plan)
@@ -412,6 +434,8 @@ class BatchRunner:
         active = self._active.pop(run_id, None)
         if active is not None:
             active.log.close()
+        if self._journal.records[run_id].started_at is None:
+            self._put_back(run_id)
         remove_secrets(self._store.paths(run_id).directory)
         record = self._journal.records[run_id].finished(event)
         self._journal.save(replace(record, error_code=int(error_code) if error_code is not None else None))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from taorunner.errors import RunStateError, UsageError
 from taorunner.events import Event, RunState, from_json_line, to_json_line
+from taorunner.runs.folders import LinkError, checked_name, is_name, not_through_link, read_file
 from taorunner.runs.open_batches import OpenBatches, kept_environ
 from taorunner.runs.record import NO_ORDERS, Orders, RunRecord
 from taorunner.text import did_you_mean
@@ -99,6 +100,24 @@ class Batch:
     environ: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class DamagedRun:
+    """A run's folder whose record cannot be believed: it is listed, and nothing is ever done with it."""
+
+    id: str
+    reason: str
+
+
+class DamagedRunError(RunStateError):
+    """The record of a run says what cannot be true of its folder, or lies behind a link."""
+
+    def __init__(self, paths: RunPaths, what: str) -> None:
+        super().__init__(
+            f'the record of run "{paths.directory.name}" {what}',
+            hint=f'taorunner leaves it alone; look at it yourself: ls -la "{paths.directory}"',
+        )
+
+
 class RunStore:
     """Reads and writes the state folder of one workspace. Creates folders only when something is written."""
 
@@ -109,10 +128,12 @@ class RunStore:
         self.open_batches = OpenBatches(state_dir / "open")
 
     def paths(self, run_id: str) -> RunPaths:
-        return RunPaths(self.runs_dir / run_id)
+        """Raises RunStateError for what is no name: a path is never made of what a file says."""
+        return RunPaths(self.runs_dir / checked_name(run_id, "run"))
 
     def batch_paths(self, batch_id: str) -> BatchPaths:
-        return BatchPaths(self.batches_dir / batch_id)
+        """Raises RunStateError for what is no name."""
+        return BatchPaths(self.batches_dir / checked_name(batch_id, "batch"))
 
     def create_batch(
         self, plans: Sequence[tuple[str, RunPlan]], at: datetime, *, parallel: int | None = None, grace_s: float = 30.0,
@@ -170,13 +191,16 @@ class RunStore:
         _write_json(self.batch_paths(batch.id).batch, {**body, "environ": dict(batch.environ)})
 
     def load_batch(self, batch_id: str) -> Batch:
-        body = json.loads(self.batch_paths(batch_id).batch.read_text(encoding="utf-8"))
+        """Raises OSError when there is none; ValueError when it is damaged: also when it names another batch."""
+        paths = self.batch_paths(batch_id)
+        body = json.loads(read_file(paths.directory, paths.batch.name))
+        if not isinstance(body, dict) or body.get("id") != batch_id:
+            raise ValueError(f"{paths.batch} is damaged: it is not of this batch")
+        runs = body.get("runs")
+        if not isinstance(runs, list) or not all(is_name(run_id) for run_id in runs):
+            raise ValueError(f"{paths.batch} is damaged: its runs are not ids")
         return Batch(
-            body["id"],
-            tuple(body["runs"]),
-            body.get("parallel"),
-            body.get("grace_s", 30.0),
-            body.get("environ") or {},
+            batch_id, tuple(runs), body.get("parallel"), body.get("grace_s", 30.0), body.get("environ") or {}
         )
 
     def load_plan(self, run_id: str) -> RunPlan:
@@ -191,17 +215,29 @@ class RunStore:
         _write_json(self.paths(record.id).record, record.to_json())
 
     def load(self, run_id: str) -> RunRecord:
-        """Raises RunStateError when there is no such run or its record cannot be read."""
+        """Raises RunStateError when there is no such run or its record cannot be read; DamagedRunError, which is
+        one, when the record is not to be believed."""
+        paths = self.paths(run_id)
         try:
-            body = json.loads(self.paths(run_id).record.read_text(encoding="utf-8"))
-            return RunRecord.from_json(body)
+            record = RunRecord.from_json(json.loads(read_file(paths.directory, paths.record.name)))
         except FileNotFoundError:
             raise RunStateError(
                 f'no run "{run_id}"',
                 hint=did_you_mean(run_id, self.run_ids()) or "taorunner runs list shows the runs",
             ) from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunStateError(f'the record of run "{run_id}" cannot be read: {error}') from error
+        except PermissionError as error:
+            raise RunStateError(f'the record of run "{run_id}" cannot be read: {error.strerror}') from error
+        except LinkError as error:
+            raise DamagedRunError(paths, f"cannot be read: {error}") from error
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise RunStateError(
+                f'the record of run "{run_id}" cannot be read: {error}',
+                hint=f'taorunner leaves it alone; look at it yourself: ls -la "{paths.directory}"',
+            ) from error
+        wrong = _contradiction(record, run_id)
+        if wrong is not None:
+            raise DamagedRunError(paths, f"is damaged: {wrong}")
+        return record
 
     def run_ids(self) -> list[str]:
         """Newest first. Only names of folders: cheap for thousands of runs."""
@@ -214,16 +250,26 @@ class RunStore:
             return []
 
     def records(self) -> Iterator[RunRecord]:
-        """Newest first; folders without a readable record are passed over."""
+        """Newest first; folders without a record and damaged ones are passed over."""
         for run_id in self.run_ids():
             try:
                 yield self.load(run_id)
             except RunStateError:
                 continue
 
+    def listed(self) -> Iterator[RunRecord | DamagedRun]:
+        """As ``records``, with the damaged ones at their place; what is no record at all is passed over."""
+        for run_id in self.run_ids():
+            try:
+                yield self.load(run_id)
+            except DamagedRunError as error:
+                yield DamagedRun(run_id, error.message)
+            except RunStateError:
+                continue
+
     def find(self, name: str) -> RunRecord:
         """The run with this id, or a unique part of it, or the newest run of an experiment of this name."""
-        if "/" in name or name in ("", ".", ".."):
+        if not is_name(name):
             raise UsageError(f'"{name}" is not a run id', hint="taorunner runs list shows the runs")
         if self.paths(name).record.exists():
             return self.load(name)
@@ -245,7 +291,7 @@ class RunStore:
     def append_events(self, run_id: str, events: Iterable[Event]) -> None:
         """One write for all of them, so that a torn line can only be the last one."""
         text = "".join(to_json_line(event) + "\n" for event in events)
-        with self.paths(run_id).events.open("a", encoding="utf-8") as file:
+        with open(self.paths(run_id).events, "a", encoding="utf-8", opener=not_through_link) as file:
             file.write(text)
 
     def read_events(self, run_id: str, offset: int = 0) -> tuple[list[Event], int]:
@@ -263,7 +309,7 @@ class RunStore:
     def mend_events(self, run_id: str) -> None:
         """Cuts off a last line that a crash tore, so that the next event begins a line of its own."""
         try:
-            with self.paths(run_id).events.open("r+b") as file:
+            with open(self.paths(run_id).events, "r+b", opener=not_through_link) as file:
                 data = file.read()
                 if not data.endswith(b"\n"):
                     file.truncate(data.rfind(b"\n") + 1)
@@ -287,6 +333,19 @@ class RunStore:
                     found.append(record)
         return sorted(found, key=lambda record: record.id, reverse=True)
 
+    def damaged_open(self) -> list[DamagedRun]:
+        """Damaged runs of batches that are not over: nobody can say whether they still run."""
+        found: list[DamagedRun] = []
+        for batch_id in self.open_batches.ids():
+            for run_id in self.open_batches.runs(batch_id):
+                try:
+                    self.load(run_id)
+                except DamagedRunError as error:
+                    found.append(DamagedRun(run_id, error.message))
+                except RunStateError:
+                    continue
+        return found
+
     def request_stop(self, run_id: str, at: datetime, *, only_queued: bool = False) -> None:
         """Asks whoever owns the run to stop it; ``only_queued``: unless it has started by then. Idempotent."""
         _write_json(self.paths(run_id).stop_request, {"at": at.isoformat(), "only_queued": only_queued})
@@ -306,8 +365,18 @@ class RunStore:
         return True
 
 
+def _contradiction(record: RunRecord, run_id: str) -> str | None:
+    """What the record of the folder ``run_id`` says that cannot be true."""
+    if record.id != run_id:
+        return f'it says "id": {json.dumps(record.id)}'
+    if not is_name(record.batch):
+        return f'it says "batch": {json.dumps(record.batch)}'
+    return 'it says "state": "DAMAGED"' if record.state is RunState.DAMAGED else None
+
+
 def _write_json(path: Path, body: dict[str, Any]) -> None:
     """Written beside, then renamed: a reader never sees half a file."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    beside.write_text(json.dumps(body, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    with open(beside, "w", encoding="utf-8", opener=not_through_link) as file:
+        file.write(json.dumps(body, ensure_ascii=False, indent=1) + "\n")
     beside.replace(path)

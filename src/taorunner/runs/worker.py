@@ -53,6 +53,14 @@ class Pulling:
 
 
 @dataclass(frozen=True, slots=True)
+class SetAside:
+    """Earlier results were moved; each of ``texts`` says which."""
+
+    run_id: str
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Requested:
     """The exact request, before it is sent."""
 
@@ -102,7 +110,7 @@ class Undecided:
     text: str
 
 
-Message = Undecided | Pulling | Requested | Launched | Printed | Trouble | Ended
+Message = Undecided | Pulling | SetAside | Requested | Launched | Printed | Trouble | Ended
 
 
 class _Seen:

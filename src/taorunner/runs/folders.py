@@ -1,0 +1,124 @@
+"""Which name is the name of a run or a batch, and how its folder is read and removed.
+
+What a file says is never a path here: names are checked, folders are opened by descriptor, and no link is followed.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from taorunner.errors import MachineError, RunStateError
+
+_ASIDE = ".removing-"
+_LONGEST_NAME = 255
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class LinkError(ValueError):
+    """Something of a run's or a batch's folder is a symbolic link."""
+
+
+def is_name(value: object) -> bool:
+    """Whether ``value`` names an entry of one folder: a text without "/", and not "", ".", ".." or hidden."""
+    return (
+        isinstance(value, str)
+        and 0 < len(value) <= _LONGEST_NAME
+        and not value.startswith(".")
+        and "/" not in value
+        and "\0" not in value
+    )
+
+
+def checked_name(name: str, what: str) -> str:
+    """``name`` itself. Raises RunStateError when it is no name; ``what`` says of what, such as "run"."""
+    if not is_name(name):
+        raise RunStateError(f'"{name}" is not a {what} id', hint="taorunner runs list shows the runs")
+    return name
+
+
+def read_file(folder: Path, name: str) -> bytes:
+    """A file of a folder, where neither of the two is a link.
+
+    Raises OSError, FileNotFoundError above all; ValueError for a link and for what is no file.
+    """
+    try:
+        inside = os.open(folder, _FOLDER)
+    except NotADirectoryError:
+        if folder.is_symlink():
+            raise LinkError("its folder is a symbolic link") from None
+        raise
+    try:
+        if stat.S_ISLNK(os.lstat(name, dir_fd=inside).st_mode):
+            raise LinkError(f"{name} is a symbolic link")
+        with os.fdopen(os.open(name, _FILE, dir_fd=inside), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ValueError(f"{name} is not a file")
+            return file.read()
+    finally:
+        os.close(inside)
+
+
+def not_through_link(path: str, flags: int) -> int:
+    """An ``opener`` for ``open``: what is written never ends up behind a link."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+
+
+def remove_folder(parent: Path, name: str) -> None:
+    """Removes ``parent/name`` with all that is in it. Idempotent.
+
+    It is out of sight after one rename, so no half of it is ever read. Links in it are removed, not what they
+    lead to.
+
+    Raises:
+        RunStateError: ``name`` is no name, or it or ``parent`` is a symbolic link.
+        MachineError: something of it cannot be removed.
+    """
+    checked_name(name, "run or batch")
+    aside = f"{_ASIDE}{os.getpid()}-{name}"
+    try:
+        inside = os.open(parent, _FOLDER)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if parent.is_symlink():
+            raise _is_link(parent) from None
+        raise _not_removed(parent, error) from error
+    try:
+        if stat.S_ISLNK(os.lstat(name, dir_fd=inside).st_mode):
+            raise _is_link(parent / name)
+        os.rename(name, aside, src_dir_fd=inside, dst_dir_fd=inside)
+        _remove_tree(aside, inside)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _not_removed(parent / name, error) from error
+    finally:
+        os.close(inside)
+
+
+def _remove_tree(name: str, parent: int) -> None:
+    """``parent`` is the descriptor of the folder that has it."""
+    for _, folders, files, inside in os.fwalk(name, topdown=False, follow_symlinks=False, dir_fd=parent):
+        for file in files:
+            os.unlink(file, dir_fd=inside)
+        for folder in folders:
+            if stat.S_ISLNK(os.lstat(folder, dir_fd=inside).st_mode):
+                os.unlink(folder, dir_fd=inside)
+            else:
+                os.rmdir(folder, dir_fd=inside)
+    os.rmdir(name, dir_fd=parent)
+
+
+def _is_link(path: Path) -> RunStateError:
+    return RunStateError(
+        f"{path} is a symbolic link, and taorunner removes nothing through one",
+        hint=f'look where it leads: ls -l "{path}"',
+    )
+
+
+def _not_removed(path: Path, error: OSError) -> MachineError:
+    reason = (error.strerror or str(error)).lower()
+    return MachineError(f"{error.filename or path} cannot be removed: {reason}")
