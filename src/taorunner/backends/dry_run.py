@@ -12,9 +12,10 @@ from typing import Any
 
 from taorunner.backends.base import EngineRequest, Launch
 from taorunner.backends.registry import load_backend
-from taorunner.backends.secrets import private_spec
+from taorunner.backends.secrets import INPUT_DIR, private_spec
 from taorunner.planning.plan import SECRET_SPEC_DIR, RunPlan
 from taorunner.planning.request import Site
+from taorunner.state_files import write_new
 from taorunner.text import MASK
 
 
@@ -61,19 +62,19 @@ def rehearsal_sites(dry_run_dir: Path, project: str) -> Callable[[str, str], Sit
 
 def rehearse(plan: RunPlan, site: Site) -> Rehearsal:
     """Writes the rendered spec, makes the request, sends nothing. Any GPUs are shown as the first ones."""
-    input_dir = site.run_dir / "input"
+    input_dir = site.run_dir / INPUT_DIR
     input_dir.mkdir(parents=True, exist_ok=True)
-    for mount in plan.mounts:
-        if (
-            site.run_dir.parent.parent in mount.source.parents
-        ):  # ours, below .taorunner: the line must be pasteable
+    for (
+        mount
+    ) in plan.mounts:  # the line must be pasteable: what the run would make, by us and not by the engine
+        if site.run_dir.parent.parent in mount.source.parents or mount.source == plan.results_dir:
             mount.source.mkdir(parents=True, exist_ok=True)
     spec = None
     if plan.spec is not None:
         private = private_spec(plan, {secret.name: MASK for secret in plan.secrets})
         spec = (input_dir if private is None else input_dir / SECRET_SPEC_DIR) / plan.spec.file_name
-        spec.parent.mkdir(parents=True, exist_ok=True)
-        spec.write_text(private or plan.spec.text, encoding="utf-8")
+        name = spec.relative_to(site.run_dir).as_posix()
+        write_new(site.run_dir, name, (private or plan.spec.text).encode())
     gpus = plan.gpus.ids or tuple(str(index) for index in range(plan.gpus.count))
     backend = load_backend(plan.backend)
     request = backend.request(plan, Launch(site.run_id, site.run_dir, gpus))

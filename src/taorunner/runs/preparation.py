@@ -6,7 +6,9 @@ import shutil
 from datetime import datetime
 
 from taorunner.backends.base import Launch
+from taorunner.backends.secrets import INPUT_DIR
 from taorunner.planning.plan import RunPlan
+from taorunner.state_files import write_new
 
 
 def make_room(plan: RunPlan, at: datetime) -> list[str]:
@@ -29,5 +31,4 @@ def make_room(plan: RunPlan, at: datetime) -> list[str]:
 def write_spec(plan: RunPlan, launch: Launch) -> None:
     """The rendered spec in the run's own folder. Not secret: secrets are put in beside it."""
     if plan.spec is not None:
-        path = launch.run_dir / "input" / plan.spec.file_name
-        path.write_text(plan.spec.text, encoding="utf-8")
+        write_new(launch.run_dir, f"{INPUT_DIR}/{plan.spec.file_name}", plan.spec.text.encode())
