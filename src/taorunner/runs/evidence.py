@@ -6,6 +6,7 @@ that status.json files have at launch are remembered: what stood there before be
 
 from __future__ import annotations
 
+import os
 import posixpath
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from taorunner.progress.verdict import Verdict, judge
 from taorunner.runs.converted import with_records_checked
 from taorunner.runs.log_position import RecordedLog
 from taorunner.runs.told import Told
+from taorunner.state_files import open_state
 
 _REPLAY_BYTES = 1 << 20
 _CLOCK_SLACK_S = 2.0
@@ -56,7 +58,7 @@ class Evidence:
         self._checkpoints |= told.checkpoints
         found: list[Event] = []
         try:
-            with console.open("rb") as file:
+            with os.fdopen(open_state(console), "rb") as file:
                 file.seek(recorded.start)
                 left = recorded.size - recorded.start
                 while left > 0 and (block := file.read(min(left, _REPLAY_BYTES))):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 from taorunner.errors import RunStateError
 from taorunner.runs.record import NO_ORDERS, Orders
 from taorunner.runs.store import Batch, RunStore
+from taorunner.state_files import open_state
 
 if TYPE_CHECKING:
     from taorunner.planning.plan import RunPlan
@@ -28,7 +30,8 @@ _POLL_S = 0.02
 @contextlib.contextmanager
 def alone(store: RunStore, batch_id: str) -> Iterator[None]:
     """Nobody else adds to the batch or ends it meanwhile."""
-    with (store.batch_paths(batch_id).directory / "joining.lock").open("ab") as lock:
+    path = store.batch_paths(batch_id).directory / "joining.lock"
+    with os.fdopen(open_state(path, os.O_WRONLY | os.O_CREAT), "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

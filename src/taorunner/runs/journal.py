@@ -25,8 +25,8 @@ class Journal:
 
     def open(self, run_id: str) -> None:
         """Reads a run of the batch."""
-        self.records[run_id] = self._store.load(run_id)
-        self.plans[run_id] = self._store.load_plan(run_id)
+        record, plan = self._store.load(run_id), self._store.load_plan(run_id)
+        self.records[run_id], self.plans[run_id] = record, plan
 
     def save(self, record: RunRecord) -> None:
         self.records[record.id] = record

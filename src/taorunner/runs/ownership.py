@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from taorunner.locks import is_locked
 from taorunner.runs.store import BatchPaths, RunStore
+from taorunner.state_files import open_state, read_state, write_all
 
 _TRIES, _TRY_EVERY_S = 20, 0.005
 
@@ -27,20 +28,24 @@ def is_ready(paths: BatchPaths) -> bool:
 def supervisor_pid(paths: BatchPaths) -> int | None:
     """Of the supervisor that has, or had, the batch."""
     try:
-        return int(paths.lock.read_bytes())
+        return int(read_state(paths.lock))
     except (OSError, ValueError):
         return None
 
 
 def say_ready(paths: BatchPaths) -> None:
     """Only by the owner."""
-    paths.lock.write_text(f"{os.getpid()}\n")
+    descriptor = open_state(paths.lock, os.O_WRONLY | os.O_TRUNC)
+    try:
+        write_all(descriptor, f"{os.getpid()}\n".encode())
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
 def owning(paths: BatchPaths) -> Iterator[bool]:
     """Holds the batch's lock where nobody has it; False where somebody does."""
-    with paths.lock.open("ab") as lock:
+    with os.fdopen(open_state(paths.lock, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab") as lock:
         is_owner = _take(lock.fileno())
         if is_owner:
             lock.truncate(0)

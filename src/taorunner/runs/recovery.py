@@ -26,6 +26,7 @@ from taorunner.runs.ownership import is_ready, orphans, owning
 from taorunner.runs.record import RunRecord
 from taorunner.runs.store import RunStore
 from taorunner.runs.told import Told
+from taorunner.state_files import UntrustedFileError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,7 +127,10 @@ def adopt(store: RunStore, batch_id: str) -> bool:
 
     try:
         batch = store.load_batch(batch_id)
-    except (OSError, ValueError, KeyError):
+    except UntrustedFileError as error:
+        store.refused[batch_id] = str(error)
+        return False
+    except (OSError, ValueError, KeyError, TypeError):
         _undo(store, batch_id)
         return False
     supervisor = Supervisor(restored_environ(os.environ, batch.environ))
@@ -171,8 +175,9 @@ def _engine_state(store: RunStore, record: RunRecord) -> EngineState | None:
     from taorunner.backends.registry import load_backend
 
     directory = store.paths(record.id).directory
-    with suppress(OSError, ValueError, KeyError):
-        os.environ.update(store.load_batch(record.batch).environ)  # the engine that the run was given to
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        batch = store.load_batch(record.batch)
+        os.environ.update(restored_environ({}, batch.environ))  # the engine that the run was given to
     try:
         backend = load_backend(record.backend)
         handle = (
@@ -188,7 +193,7 @@ def _engine_state(store: RunStore, record: RunRecord) -> EngineState | None:
 def _undo(store: RunStore, batch_id: str) -> None:
     """A batch whose making was interrupted."""
     for run_id in store.open_batches.runs(batch_id):
-        _undo_run(store, run_id)
+        _undo_run(store, run_id, batch_id)
     store.open_batches.end(batch_id)
 
 
@@ -197,16 +202,19 @@ def undo_half_joined(store: RunStore, batch_id: str) -> None:
     known = set(store.load_batch(batch_id).runs)
     for run_id in store.open_batches.runs(batch_id):
         if run_id not in known:
-            _undo_run(store, run_id)
+            _undo_run(store, run_id, batch_id)
 
 
-def _undo_run(store: RunStore, run_id: str) -> None:
-    """What is recorded of it never started, and half a record is removed."""
-    if not store.paths(run_id).record.exists():
+def _undo_run(store: RunStore, run_id: str, batch_id: str) -> None:
+    """What is recorded of it never started, and half a record is removed. Runs of other batches are left alone."""
+    if not os.path.lexists(store.paths(run_id).record):
         shutil.rmtree(store.paths(run_id).directory, ignore_errors=True)
         return
-    record = store.load(run_id)
-    if not record.state.is_final:
+    try:
+        record = store.load(run_id)
+    except RunStateError:
+        return
+    if not record.state.is_final and record.batch == batch_id:
         _finish(store, record, RunState.STOPPED, _NEVER_STARTED)
 
 

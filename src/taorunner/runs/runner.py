@@ -8,6 +8,7 @@ the whole life of a run: QUEUED → STARTING → RUNNING → judged.
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -49,6 +50,7 @@ from taorunner.runs.worker import (
     Undecided,
     Worker,
 )  # fmt: skip
+from taorunner.state_files import replace_state
 
 TICK_S = 0.25
 TICK_WAITING_S = 0.08
@@ -89,6 +91,7 @@ class BatchRunner:
         self._active: dict[str, Active] = {}
         self._undecided: set[str] = set()
         self._uncleared: set[str] = set()
+        self._left_alone: set[str] = set()
         self._stop_all = threading.Event()
         self._last_status_s = self._last_stops_s = 0.0
         self._tick_s = TICK_S
@@ -122,7 +125,7 @@ class BatchRunner:
             self._read_statuses()
             self._journal.emit_each(self._care.look())
         self._journal.emit_each(self._care.wait())
-        return not self._undecided and not self._uncleared
+        return not self._undecided and not self._uncleared and not self._left_alone
 
     def take_in(self) -> bool:
         """Runs of the batch that are not known yet: all of them at first, later those that were added to it. Whether
@@ -132,16 +135,22 @@ class BatchRunner:
         if stamp == self._batch_stamp:
             return False
         self._batch_stamp = stamp
-        new = [
-            run_id
-            for run_id in self._store.load_batch(self._batch.id).runs
-            if run_id not in self._journal.records
-        ]
-        for run_id in new:
-            self._journal.open(run_id)
+        runs = self._store.load_batch(self._batch.id).runs
+        new = [run_id for run_id in runs if run_id not in self._journal.records and self._opens(run_id)]
         for run_id in new:
             self._go_on_with(run_id)
         return bool(new)
+
+    def _opens(self, run_id: str) -> bool:
+        """False for a run whose files do not count or cannot be read: nothing is done for it, its batch stays open."""
+        try:
+            self._journal.open(run_id)
+        except (TaorunnerError, OSError, ValueError) as error:
+            sys.stderr.write(f"run {run_id} is left alone: {error}\n")  # the supervisor's log
+            self._left_alone.add(run_id)
+            return False
+        self._left_alone.discard(run_id)
+        return True
 
     # going on with what another supervisor began
 
@@ -308,8 +317,7 @@ class BatchRunner:
         elif isinstance(message, Pulling):
             self._journal.emit(run_id, [message.event(now())])
         elif isinstance(message, Requested):
-            text = message.command_line + "\n"
-            self._store.paths(run_id).request.write_text(text, encoding="utf-8")
+            replace_state(self._store.paths(run_id).request, f"{message.command_line}\n".encode())
         elif isinstance(message, Launched):
             self._launched(active, message)
         elif isinstance(message, Trouble):
