@@ -207,11 +207,12 @@ class RunStore:
         one that cannot be read."""
         paths = self.batch_paths(batch_id)
         body = json.loads(self._read(paths.batch))
-        if not isinstance(body, dict) or not all(is_plain_name(str(run)) for run in body["runs"]):
+        runs = body["runs"] if isinstance(body, dict) else None
+        if not isinstance(runs, list) or not all(isinstance(run, str) and is_plain_name(run) for run in runs):
             raise ValueError(f'"{paths.batch}" does not hold a batch')
         return Batch(
             body["id"],
-            tuple(body["runs"]),
+            tuple(runs),
             body.get("parallel"),
             body.get("grace_s", 30.0),
             kept_environ(body.get("environ") or {}),
