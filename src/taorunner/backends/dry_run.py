@@ -5,6 +5,7 @@ The spec is written below ``.taorunner/dry-run`` so that it can be looked at and
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,10 +65,8 @@ def rehearse(plan: RunPlan, site: Site) -> Rehearsal:
     """Writes the rendered spec, makes the request, sends nothing. Any GPUs are shown as the first ones."""
     input_dir = site.run_dir / INPUT_DIR
     input_dir.mkdir(parents=True, exist_ok=True)
-    for (
-        mount
-    ) in plan.mounts:  # the line must be pasteable: what the run would make, by us and not by the engine
-        if site.run_dir.parent.parent in mount.source.parents or mount.source == plan.results_dir:
+    for mount in plan.mounts:
+        if site.run_dir.parent.parent in mount.source.parents:  # ours: the line must be pasteable
             mount.source.mkdir(parents=True, exist_ok=True)
     spec = None
     if plan.spec is not None:
@@ -80,4 +79,12 @@ def rehearse(plan: RunPlan, site: Site) -> Rehearsal:
     request = backend.request(plan, Launch(site.run_id, site.run_dir, gpus))
     variables = {secret.variable: MASK for secret in plan.secrets if secret.variable is not None}
     shown = replace(request, command=request.argv, env={**request.env, **variables})
-    return Rehearsal(plan, shown, spec, backend.command_line(shown))
+    return Rehearsal(plan, shown, spec, _made_first(plan, request) + backend.command_line(shown))
+
+
+def _made_first(plan: RunPlan, request: EngineRequest) -> str:
+    """The project is left as it is: what a run makes before its start, by us and not by the engine, the line makes."""
+    missing = {str(mount.source) for mount in request.mounts if mount.source == plan.results_dir}
+    if not missing or plan.results_dir.exists():
+        return ""
+    return f"{shlex.join(['mkdir', '-p', *missing])} && "
