@@ -49,6 +49,8 @@ def docker_run(workspace: Path) -> list[str]:
         [*TAORUNNER, "-p", PROJECT, "train", "noop", "--dry-run", "--json"],
         cwd=workspace, check=True, capture_output=True,
     )  # fmt: skip
-    argv: list[str] = json.loads(shown.stdout)[0]["docker_run"].split()
+    made, _, line = json.loads(shown.stdout)[0]["docker_run"].rpartition(" && ")
+    subprocess.run(["sh", "-c", made], check=True)
+    argv: list[str] = line.split()
     at = argv.index("--name")
     return [*argv[:at], *argv[at + 2 :]]

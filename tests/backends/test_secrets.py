@@ -225,3 +225,45 @@ def test_a_spec_that_has_something_else_in_the_keys_place(
     with pytest.raises(UserFilesError, match='the spec cannot take "encryption_key"') as told:
         write_secrets(make_plan("dino", spec=spec, secrets=(secret,)), tmp_path, {})
     assert "canary" not in repr(told.value)
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: Path(shell[0]).name)
+def test_a_spec_that_tao_rewrites_is_a_copy_where_the_input_is_read_only(
+    shell: list[str], make_plan: Callable[..., RunPlan], tmp_path: Path
+) -> None:
+    """With WORLD_SIZE the entry point writes into its spec; a read-only bind mount is what the container has."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount")
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    spec = RenderedSpec(tmp_path / "train.yaml", "train.yaml", "a: 1\n", f"{inside}/train.yaml")
+    rewrite = 'echo "b: $2" >> "$1" && cat "$1"'
+    plan = make_plan(
+        "sh", "-c", rewrite, "sh", spec.inside, MARK, spec=spec, env={"WORLD_SIZE": "1"},
+        secrets=(SecretSource("model_key", "literal:k k"),),
+    )  # fmt: skip
+    write_secrets(plan, tmp_path, {})
+    (tmp_path / "input" / "train.yaml").write_text(spec.text)
+    command = wrapped(plan, str(inside), plan.argv)
+    mount = f"mount --bind {tmp_path}/input {inside} && mount -o remount,ro,bind {inside}"
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", f'{mount} && exec "$@"', "sh", *shell, *command[1:]],
+        env={**os.environ, "WORLD_SIZE": "1", "TMPDIR": str(tmp_path)}, capture_output=True, text=True, timeout=30,
+        check=False,
+    )  # fmt: skip
+    if "unshare" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"no mount namespace can be had: {done.stderr}")
+    assert (done.stdout, done.stderr, done.returncode) == ("a: 1\nb: k k\n", "", 0)
+    assert (tmp_path / "input" / "train.yaml").read_text() == "a: 1\n"
+
+
+def test_the_wrapper_comes_with_world_size_also_without_a_secret(
+    make_plan: Callable[..., RunPlan], tmp_path: Path
+) -> None:
+    spec = RenderedSpec(tmp_path / "train.yaml", "train.yaml", "a: 1\n", "/taorunner/run/train.yaml")
+    plan = make_plan("dino", "-e", spec.inside, spec=spec, env={"WORLD_SIZE": "2"})
+    write_secrets(plan, tmp_path, {})
+    assert wrapped(plan, "/taorunner/run", plan.argv)[:2] == ("/bin/sh", "/taorunner/run/with-secrets")
+    assert [path.name for path in (tmp_path / "input").iterdir()] == ["with-secrets"]
+    on_host = make_plan("dino", "-e", spec.inside, spec=spec, env={"WORLD_SIZE": "2"}, backend="local")
+    assert wrapped(on_host, "/taorunner/run", plan.argv) == plan.argv

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from command_line import Cli
+from command_line import Cli, wait_for
 
 from taorunner.events import EpochProgress, MetricReported, RunFinished, RunStarted, RunState
 from taorunner.runs.record import RunRecord
@@ -107,6 +109,59 @@ def test_an_error_is_told_once_and_as_ever(cli: Cli, tmp_path: Path) -> None:
 def test_a_workspace_is_named_as_ever(cli: Cli, workspace: Path) -> None:
     beside = cli("runs", "list", "-n", "1", "--workspace", workspace)
     assert (beside.code, beside.out) == (0, cli("runs", "list", "-n", "1", cwd=workspace).out)
+
+
+@pytest.mark.parametrize("words", [("ps",), ("runs", "list", "--json"), ("runs", "show", "x")], ids=" ".join)
+def test_a_batch_from_nowhere_runs_no_code(cli: Cli, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """What a container could write into a workspace that it was given whole, by an older program."""
+    state = tmp_path / "w" / ".taorunner"
+    for folder in ("open", "batches/x", "runs/r"):
+        (state / folder).mkdir(parents=True)
+    evil = tmp_path / "evil"
+    for name in ("sitecustomize.py", "usercustomize.py", "ctypes/__init__.py", "docker/__init__.py"):
+        (evil / name).parent.mkdir(parents=True, exist_ok=True)
+        (evil / name).write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    names = dict.fromkeys(
+        ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "PATH", "LD_LIBRARY_PATH"), str(evil)
+    )
+    (state / "batches/x/batch.json").write_text(
+        json.dumps(
+            {"id": "x", "runs": ["r"], "environ": {**names, "PYTHONSTARTUP": str(evil / "sitecustomize.py")}}
+        )
+    )
+    (state / "open/x").write_text('["r"]')
+    cli(*words, cwd=tmp_path / "w")
+    log = state / "batches/x/supervisor.log"
+    wait_for(lambda: log.exists() and "r is left alone" in log.read_text())
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("words", [("ps",), ("runs", "list"), ("runs", "list", "--json")], ids=" ".join)
+def test_runs_that_do_not_count_are_told_and_not_shown(
+    cli: Cli, workspace: Path, words: tuple[str, ...]
+) -> None:
+    runs = sorted((workspace / ".taorunner/runs").iterdir())
+    for number, directory in enumerate(runs[:2]):  # queued, starting
+        if number:
+            (directory / "record.json").rename(directory / "kept.json")
+            (directory / "record.json").symlink_to("kept.json")
+        else:
+            os.chown(directory / "record.json", 12345, 12345)
+    done = cli(*words, cwd=workspace)
+    assert done.code == 0
+    assert not any(directory.name in done.out for directory in runs[:2])
+    assert (
+        f'not counted: {runs[0].name}: "{runs[0]}/record.json" belongs to user 12345, not to you\n'
+        in done.err
+    )
+    assert (
+        f'not counted: {runs[1].name}: "{runs[1]}/record.json" is a link, and links are not followed'
+        in done.err
+    )
+    assert "chmod -R g+rwXs .taorunner" in done.err
+    shown = cli("runs", "show", runs[0].name, cwd=workspace)
+    assert (shown.code, "belongs to user 12345" in shown.err) == (6, True)
 
 
 PROGRAM_TRACED = (sys.executable, "-X", "importtime", "-m", "taorunner")

@@ -445,7 +445,7 @@ def test_a_dry_run_prints_what_really_runs(
     assert shown["mounts"][0] == {
         "source": str(root / "projects"),
         "target": "/workspace/projects",
-        "read_only": False,
+        "read_only": True,
     }
     assert Path(shown["spec"]).read_text().startswith(f"results_dir: {inside}\n")
     assert not (root / ".taorunner/runs").exists()

@@ -86,13 +86,15 @@ def test_a_tf1_training_is_planned_whole(workspace: Callable[..., Workspace]) ->
     assert made.env["HOME"] == "/taorunner/home" and made.env["USER"] == made.env["LOGNAME"] == "ada"
     projects = ws.projects_dir
     assert made.mounts == (
-        Mount(projects, "/workspace/projects"),
-        Mount(projects, "/workspace/experiments"),
+        Mount(projects, "/workspace/projects", read_only=True),
+        Mount(projects, "/workspace/experiments", read_only=True),
         Mount(ws.repositories_dir, "/workspace/repositories"),
         Mount(projects / "example_01/data", "/workspace/projects/example_01/data", read_only=True),
         Mount(projects / "example_01/data", "/workspace/experiments/example_01/data", read_only=True),
+        Mount(projects / "example_01/models/e1", "/workspace/projects/example_01/models/e1"),
+        Mount(projects / "example_01/models/e1", "/workspace/experiments/example_01/models/e1"),
         Mount(ws.home_dir, "/taorunner/home"),
-        Mount(ws.runs_dir / "run-e1" / "input", "/taorunner/run"),
+        Mount(ws.runs_dir / "run-e1" / "input", "/taorunner/run", read_only=True),
     )
     assert made.spec is not None
     assert '"/workspace/projects/example_01/data/tfrecords_e1/tfrecord*"' in made.spec.text

@@ -1,4 +1,4 @@
-"""``data/`` is read-only where an action only reads it."""
+"""``data/`` is read-only where an action only reads it, and writable in a project that is not where it writes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def data_mounts(workspace: Workspace, action: str) -> list[Mount]:
     return [
         mount
         for mount in item.plan.mounts
-        if mount.source.name not in ("projects", "repositories", "home", "input")
+        if mount.source.name not in ("projects", "repositories", "home", "input", "e1")
     ]
 
 
@@ -55,7 +55,12 @@ def test_training_sees_its_data_read_only_under_both_names(make: Callable[..., W
     [("deformable_detr", "convert", "convert.yaml"), ("classification_pyt", "train", "train.yaml")],
 )
 def test_what_writes_into_data_may(make: Callable[..., Workspace], head: str, action: str, spec: str) -> None:
-    assert data_mounts(make(head, spec), action) == []
+    workspace = make(head, spec)
+    data = workspace.projects_dir / "example_01/data"
+    assert data_mounts(workspace, action) == [
+        Mount(data, "/workspace/projects/example_01/data"),
+        Mount(data, "/workspace/experiments/example_01/data"),
+    ]
 
 
 def test_a_mounts_file_is_kept_to_the_letter(make: Callable[..., Workspace]) -> None:

@@ -68,7 +68,7 @@ def test_a_shell_is_mounted_and_guarded_as_a_run(plan: Callable[..., PlannedShel
         Mount(root / "projects", "/workspace/experiments"),
         Mount(root / "repositories", "/workspace/repositories"),
         Mount(root / ".taorunner" / "home", "/taorunner/home"),
-        Mount(root / ".taorunner" / "shells" / "r1" / "input", "/taorunner/run"),
+        Mount(root / ".taorunner" / "shells" / "r1" / "input", "/taorunner/run", read_only=True),
     )
     assert found.options == ContainerOptions(
         user="1000:1001", groups=(4,), shm_bytes=16 << 30, ulimits={"stack": 67108864}, tty=True, interactive=True,
@@ -187,7 +187,7 @@ def test_the_mounts_files_are_joined(plan: Callable[..., PlannedShell], root: Pa
             {
                 "Mounts": [
                     {"source": str(root), "destination": "/all"},
-                    {"source": "/tmp", "destination": "/t"},
+                    {"source": "/usr", "destination": "/t"},
                 ],
                 "Envs": [{"variable": "A", "value": "file"}, {"variable": "WANDB_KEY", "value": "hush"}],
                 "DockerOptions": {"user": "6:6"},
@@ -198,6 +198,7 @@ def test_the_mounts_files_are_joined(plan: Callable[..., PlannedShell], root: Pa
     assert [mount.target for mount in found.plan.mounts] == [
         "/all",
         "/t",
+        "/all/.taorunner",
         "/taorunner/home",
         "/taorunner/run",
     ]

@@ -20,7 +20,7 @@ from taorunner.events import Notice, RunStarted, RunState, now
 from taorunner.gpus import Inventory
 from taorunner.leases import Leases
 from taorunner.planning.argv import ArgumentValues, build_argv
-from taorunner.planning.plan import RunPlan
+from taorunner.planning.plan import RenderedSpec, RunPlan
 from taorunner.progress.verdict import Verdict
 from taorunner.runs.attempts import next_attempt
 from taorunner.runs.free_gpus import FreeGpus
@@ -112,6 +112,22 @@ def test_a_killed_training_goes_on_from_its_newest_checkpoint_in_the_same_run(wo
     starts = [event for event in world.store.read_events(record.id)[0] if isinstance(event, RunStarted)]
     assert len({event.handle for event in starts}) == 2
     assert not (world.store.paths(record.id).directory / "process" / "pid").exists()
+
+
+def test_the_spec_of_the_next_attempt_is_not_written_through_a_link(world: World) -> None:
+    """The process replaced its spec, and the folder of its secrets' spec, by links to files of the caller."""
+    precious = world.root / "precious"
+    precious.write_text("old")
+    program = (
+        "input=$(echo .taorunner/runs/*/input); "
+        f"[ $attempt = 1 ] && {{ ln -sf {precious} $input/train.yaml; kill -9 $$; }}; good"
+    )
+    spec = RenderedSpec(world.root / "train.yaml", "train.yaml", "results_dir: /r\n", "/nowhere/train.yaml")
+    record = world.run(program, world.plan("e1", spec=spec), retries=1)
+    written = world.store.paths(record.id).input_dir / "train.yaml"
+    assert (record.state, record.attempt) == (RunState.SUCCEEDED, 2)
+    assert (precious.read_text(), written.is_symlink()) == ("old", False)
+    assert written.read_text() == "results_dir: /r\n"
 
 
 def test_without_a_checkpoint_it_starts_from_the_beginning_and_moves_nothing_aside(world: World) -> None:

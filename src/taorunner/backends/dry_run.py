@@ -5,6 +5,7 @@ The spec is written below ``.taorunner/dry-run`` so that it can be looked at and
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import Any
 
 from taorunner.backends.base import EngineRequest, Launch
 from taorunner.backends.registry import load_backend
-from taorunner.backends.secrets import private_spec
+from taorunner.backends.secrets import INPUT_DIR, private_spec
 from taorunner.planning.plan import SECRET_SPEC_DIR, RunPlan
 from taorunner.planning.request import Site
+from taorunner.state_files import write_new
 from taorunner.text import MASK
 
 
@@ -61,22 +63,28 @@ def rehearsal_sites(dry_run_dir: Path, project: str) -> Callable[[str, str], Sit
 
 def rehearse(plan: RunPlan, site: Site) -> Rehearsal:
     """Writes the rendered spec, makes the request, sends nothing. Any GPUs are shown as the first ones."""
-    input_dir = site.run_dir / "input"
+    input_dir = site.run_dir / INPUT_DIR
     input_dir.mkdir(parents=True, exist_ok=True)
     for mount in plan.mounts:
-        if (
-            site.run_dir.parent.parent in mount.source.parents
-        ):  # ours, below .taorunner: the line must be pasteable
+        if site.run_dir.parent.parent in mount.source.parents:  # ours: the line must be pasteable
             mount.source.mkdir(parents=True, exist_ok=True)
     spec = None
     if plan.spec is not None:
         private = private_spec(plan, {secret.name: MASK for secret in plan.secrets})
         spec = (input_dir if private is None else input_dir / SECRET_SPEC_DIR) / plan.spec.file_name
-        spec.parent.mkdir(parents=True, exist_ok=True)
-        spec.write_text(private or plan.spec.text, encoding="utf-8")
+        name = spec.relative_to(site.run_dir).as_posix()
+        write_new(site.run_dir, name, (private or plan.spec.text).encode())
     gpus = plan.gpus.ids or tuple(str(index) for index in range(plan.gpus.count))
     backend = load_backend(plan.backend)
     request = backend.request(plan, Launch(site.run_id, site.run_dir, gpus))
     variables = {secret.variable: MASK for secret in plan.secrets if secret.variable is not None}
     shown = replace(request, command=request.argv, env={**request.env, **variables})
-    return Rehearsal(plan, shown, spec, backend.command_line(shown))
+    return Rehearsal(plan, shown, spec, _made_first(plan, request) + backend.command_line(shown))
+
+
+def _made_first(plan: RunPlan, request: EngineRequest) -> str:
+    """The project is left as it is: what a run makes before its start, by us and not by the engine, the line makes."""
+    missing = {str(mount.source) for mount in request.mounts if mount.source == plan.results_dir}
+    if not missing or plan.results_dir.exists():
+        return ""
+    return f"{shlex.join(['mkdir', '-p', *missing])} && "

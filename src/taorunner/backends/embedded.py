@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 
 from taorunner.backends.base import Launch, Report
@@ -52,6 +53,6 @@ def _says(missing: list[str]) -> str:
     return f"the embedded network needs {', '.join(missing)}, which {verb} not installed"
 
 
-def create() -> EmbeddedBackend:
+def create(environ: Mapping[str, str] | None = None) -> EmbeddedBackend:
     """What ``registry`` calls."""
-    return EmbeddedBackend()
+    return EmbeddedBackend(environ)

@@ -40,6 +40,7 @@ from taorunner.backends.secrets import INPUT_DIR, masked, wrapped
 from taorunner.errors import EngineRefusedError, Finding, MachineError, Severity
 from taorunner.locks import is_locked
 from taorunner.planning.plan import RunPlan
+from taorunner.state_files import open_state, read_state
 
 PROCESS_DIR = "process"
 _SLOW_POLL_S, _FAST_POLL_S, _FAST_FOR_S = 0.05, 0.005, 1.0
@@ -177,7 +178,7 @@ class FileTail:
                 for stream, position in self._positions.items():
                     if stream not in files:
                         try:
-                            files[stream] = (self._directory / stream).open("rb")
+                            files[stream] = os.fdopen(open_state(self._directory / stream), "rb")
                         except FileNotFoundError:
                             continue
                         files[stream].seek(position)
@@ -334,7 +335,7 @@ def _process_dir(run_dir: Path) -> Path:
 
 def _read_json(path: Path) -> dict[str, Any] | None:
     with suppress(OSError, ValueError):
-        body = json.loads(path.read_bytes())
+        body = json.loads(read_state(path))
         if isinstance(body, dict):
             return body
     return None
@@ -344,6 +345,6 @@ def _utc(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)
 
 
-def create() -> LocalBackend:
+def create(environ: Mapping[str, str] | None = None) -> LocalBackend:
     """What ``registry`` calls."""
-    return LocalBackend()
+    return LocalBackend(environ)

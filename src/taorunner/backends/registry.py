@@ -5,11 +5,12 @@ Other packages add theirs through the entry point group ``taorunner.backends``: 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 
 from taorunner.backends.base import Backend
 from taorunner.errors import MachineError, UsageError
+from taorunner.planning.plan import HOST_BACKENDS
 from taorunner.text import did_you_mean
 
 ENTRY_POINTS = "taorunner.backends"
@@ -26,14 +27,15 @@ def backend_names() -> tuple[str, ...]:
     return (*_MODULES, *sorted(set(_others()) - set(_MODULES)))
 
 
-def load_backend(name: str) -> Backend:
-    """A new instance, not connected to anything yet.
+def load_backend(name: str, environ: Mapping[str, str] | None = None) -> Backend:
+    """A new instance, not connected to anything yet. ``environ``: what processes on this host get, by default ours.
 
     Raises:
         UsageError: no backend of that name. MachineError: another package's backend cannot be loaded.
     """
     if name in _MODULES:
-        backend: Backend = import_module(_MODULES[name]).create()
+        create = import_module(_MODULES[name]).create
+        backend: Backend = create(environ) if name in HOST_BACKENDS else create()
         return backend
     others = _others()
     if name not in others:

@@ -1,9 +1,12 @@
 """Secrets on their way into the process: files with mode 0600 in the run's input folder, and nowhere else.
 
 A model key that a spec can hold is set in a private copy of the spec: no command line ever shows it. Elsewhere
-argv holds marks instead of secrets. ``with-secrets``, a constant shell script beside the secrets, puts the files'
+argv holds marks instead of secrets. ``with-secrets``, a shell script beside the secrets, puts the files'
 content in place of the marks and into variables inside, right before it becomes the command. So no request,
 record, label or ``docker inspect`` ever holds one.
+
+The input folder is mounted read-only. With WORLD_SIZE set, TAO's entry point rewrites its spec in place: there the
+script gives it a copy inside the container. Source: tao/pytorch.md section 2.
 """
 
 from __future__ import annotations
@@ -13,15 +16,16 @@ import re
 import shutil
 import stat
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from taorunner.errors import UserFilesError
 from taorunner.planning.environment import secret_file
-from taorunner.planning.plan import SECRET_MARK, SECRET_SPEC_DIR, RunPlan, SecretSource
+from taorunner.planning.plan import HOST_BACKENDS, SECRET_MARK, SECRET_SPEC_DIR, RunPlan, SecretSource
+from taorunner.state_files import Trust, read_state, write_new
 from taorunner.text import MASK
 
 INPUT_DIR = "input"
+WORLD_SIZE = "WORLD_SIZE"
 SECRETS_DIR = "secrets"
 WRAPPER = "with-secrets"
 
@@ -51,10 +55,18 @@ for file in "$secrets"/env/*; do
     fi
 done
 
+copy=COPY
+if [ -n "$copy" ]; then  # TAO is going to rewrite its spec
+    copy=$(mktemp -d) && cp -R "${0%/*}/." "$copy" && chmod -R u+w "$copy" || exit 125
+fi
+
 left=$#
 while [ "$left" -gt 0 ]; do
     done_part=
     rest=$1
+    if [ -n "$copy" ]; then
+        case $rest in "${0%/*}"/*) rest=$copy/${rest#"${0%/*}"/} ;; esac
+    fi
     while :; do
         case $rest in
         *HEAD*TAIL*)
@@ -71,7 +83,7 @@ while [ "$left" -gt 0 ]; do
     set -- "$@" "$done_part$rest"
     left=$((left - 1))
 done
-unset secrets secret file left done_part rest
+unset secrets secret file left done_part rest copy
 
 [ $# -gt 0 ] || set -- "$(command -v bash || echo /bin/sh)"  # a shell without a command
 exec "$@"
@@ -80,7 +92,11 @@ exec "$@"
 
 def needs_wrapper(plan: RunPlan) -> bool:
     """True when the command must be started through ``with-secrets``."""
-    return any(_HEAD in token for token in plan.argv) or any(s.spec_key is None for s in plan.secrets)
+    return (
+        _rewrites_spec(plan)
+        or any(_HEAD in token for token in plan.argv)
+        or any(s.spec_key is None for s in plan.secrets)
+    )
 
 
 def masked(argv: Sequence[str]) -> tuple[str, ...]:
@@ -110,34 +126,27 @@ def write_secrets(plan: RunPlan, run_dir: Path, environ: Mapping[str, str]) -> t
     if unknown:
         raise UserFilesError(f'the command names the secret "{min(unknown)}", which nothing defines')
     input_dir.mkdir(parents=True, exist_ok=True)
-    if not plan.secrets:
-        return ()
-    folder = input_dir / SECRETS_DIR
     owner = _owner(plan)
-    for directory in (folder, folder / "env"):
-        directory.mkdir(mode=0o700, exist_ok=True)
-        _give(directory, owner)
     for source in plan.secrets:
-        _write(folder / source.name, values[source.name], owner)
+        _write(run_dir, f"{SECRETS_DIR}/{source.name}", values[source.name], owner)
         if source.variable is not None:
-            _write(folder / "env" / source.variable, values[source.name], owner)
+            _write(run_dir, f"{SECRETS_DIR}/env/{source.variable}", values[source.name], owner)
     private = private_spec(plan, values)
     if private is not None and plan.spec is not None:
-        place = input_dir / SECRET_SPEC_DIR
-        place.mkdir(mode=0o700, exist_ok=True)
-        _give(place, owner)
-        _write(place / plan.spec.file_name, private, owner)
-    wrapper = input_dir / WRAPPER
-    wrapper.write_text(_SCRIPT.replace("HEAD", _HEAD).replace("TAIL", _TAIL), encoding="utf-8")
-    wrapper.chmod(0o755)
+        _write(run_dir, f"{SECRET_SPEC_DIR}/{plan.spec.file_name}", private, owner)
+    if plan.secrets or needs_wrapper(plan):
+        copy = "yes" if _rewrites_spec(plan) else ""
+        script = _SCRIPT.replace("HEAD", _HEAD).replace("TAIL", _TAIL).replace("COPY", copy)
+        write_new(run_dir, f"{INPUT_DIR}/{WRAPPER}", script.encode(), mode=0o755)
     return tuple(dict.fromkeys(value for value in values.values() if value))
 
 
 def stored_secrets(plan: RunPlan, run_dir: Path) -> tuple[str, ...] | None:
     """The values that ``write_secrets`` wrote, for whoever goes on with the run; None when one of them is gone."""
     folder = run_dir / INPUT_DIR / SECRETS_DIR
+    trust = _readers(plan)
     try:
-        values = [os.fsdecode((folder / source.name).read_bytes()) for source in plan.secrets]
+        values = [os.fsdecode(read_state(folder / source.name, trust)) for source in plan.secrets]
     except OSError:
         return None
     return tuple(dict.fromkeys(value for value in values if value))
@@ -185,7 +194,7 @@ def _resolve(source: SecretSource, input_dir: Path, plan: RunPlan, environ: Mapp
     elif kind == "file":
         value = _read_file(source, secret_file(source.origin, plan.workspace))
     elif kind == "literal":
-        value = what or _written_before(source, input_dir)
+        value = what or _written_before(source, input_dir, plan)
     else:
         raise UserFilesError(
             f'the secret "{_called(source)}" has no source that is known',
@@ -213,9 +222,9 @@ def _read_file(source: SecretSource, path: Path) -> str:
     return text.removesuffix("\n").removesuffix("\r")
 
 
-def _written_before(source: SecretSource, input_dir: Path) -> str:
+def _written_before(source: SecretSource, input_dir: Path, plan: RunPlan) -> str:
     try:
-        return os.fsdecode((input_dir / SECRETS_DIR / source.name).read_bytes())
+        return os.fsdecode(read_state(input_dir / SECRETS_DIR / source.name, _readers(plan)))
     except OSError:
         return ""
 
@@ -232,15 +241,18 @@ def _owner(plan: RunPlan) -> tuple[int, int] | None:
     return int(user), int(group) if group.isdecimal() else -1
 
 
-def _give(path: Path, owner: tuple[int, int] | None) -> None:
-    if owner is not None:
-        with suppress(PermissionError):  # a file system without owners
-            os.chown(path, *owner)
+def _rewrites_spec(plan: RunPlan) -> bool:
+    has_size = WORLD_SIZE in plan.env or any(source.variable == WORLD_SIZE for source in plan.secrets)
+    return plan.spec is not None and has_size and plan.backend not in HOST_BACKENDS
 
 
-def _write(path: Path, value: str, owner: tuple[int, int] | None) -> None:
-    path.unlink(missing_ok=True)  # never into a file, or a link, that somebody else made
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(os.fsencode(value))
-    _give(path, owner)
+def _readers(plan: RunPlan) -> Trust:
+    """Whose secrets are believed: ours, and those that we gave to the process's user."""
+    ours, owner = Trust.of_caller(), _owner(plan)
+    return ours if owner is None else Trust(ours.owners | {owner[0]})
+
+
+def _write(run_dir: Path, name: str, value: str, owner: tuple[int, int] | None) -> None:
+    """``name`` is below the input folder; each of its folders is for its owner alone."""
+    data = os.fsencode(value)
+    write_new(run_dir / INPUT_DIR, name, data, mode=0o600, folder_mode=0o700, owner=owner)

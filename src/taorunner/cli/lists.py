@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from taorunner.runs.store import DamagedRun, RunStore
 
 LIMIT = 50
+_SHOWN = 3
 _SWITCHES = {"--json": "json"}
 _VALUES = {"--workspace": "workspace"}
 _LIST_VALUES = {**_VALUES, "--project": "project", "-p": "project", "--limit": "limit", "-n": "limit"}
@@ -41,6 +42,7 @@ def ps(workspace: Path | None, *, json: bool) -> int:
     store = _store(workspace)
     found: list[RunRecord | DamagedRun] = [*store.unfinished(), *store.damaged_open()]
     print_runs(store, found, json=json, empty="nothing is running")
+    _tell_refused(store)
     return 0
 
 
@@ -54,6 +56,7 @@ def runs_list(workspace: Path | None, project: str | None, *, limit: int, json: 
     store = _store(workspace)
     found = (run for run in store.listed() if project is None or getattr(run, "project", None) == project)
     print_runs(store, list(islice(found, limit)), json=json, empty="no runs yet")
+    _tell_refused(store)
     return 0
 
 
@@ -85,6 +88,20 @@ def _store(workspace: Path | None) -> RunStore:
 
         look_after(store)
     return store
+
+
+def _tell_refused(store: RunStore) -> None:
+    """On stderr: what does not count among the runs, and why."""
+    if not store.refused:
+        return
+    from taorunner.state_files import SHARING
+    from taorunner.text import printable
+
+    for name, why in list(store.refused.items())[:_SHOWN]:
+        print(f"not counted: {printable(name)}: {printable(why)}", file=sys.stderr)
+    if len(store.refused) > _SHOWN:
+        print(f"not counted: {len(store.refused) - _SHOWN} more", file=sys.stderr)
+    print(SHARING, file=sys.stderr)
 
 
 def _understood(argv: Sequence[str]) -> _Line | None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.project.experiments import Experiment
 from taorunner.project.workspace import Workspace
+from taorunner.state_files import Trust, read_state, replace_state
 
 MAX_FILES = 50_000
 """A larger dataset would hold a training up for half a minute: it is checked only on request."""
@@ -122,7 +123,7 @@ def _files(folder: str, prefix: str) -> Iterator[tuple[str, int, int]]:
 
 def _read(path: Path, digest: str) -> Counter[str] | None:
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(read_state(path, Trust.in_folder(path.parent)))
         if value["digest"] == digest:
             return Counter({str(code): int(count) for code, count in value["errors"].items()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -132,11 +133,6 @@ def _read(path: Path, digest: str) -> Counter[str] | None:
 
 def _write(path: Path, digest: str, counts: Counter[str]) -> None:
     """Not kept where the disk is full or not ours: the next training checks again."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_text(json.dumps({"digest": digest, "errors": counts}), encoding="utf-8")
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        replace_state(path, json.dumps({"digest": digest, "errors": counts}).encode())

@@ -22,7 +22,6 @@ from taorunner.planning.choices import (
 from taorunner.planning.cross_checks import CrossChecks, Launch
 from taorunner.planning.dataset_preflight import DatasetPreflight
 from taorunner.planning.environment import (
-    HOME_INSIDE,
     MODEL_KEY,
     RUN_INSIDE,
     base_environment,
@@ -43,10 +42,10 @@ from taorunner.planning.plan import (
     SecretSource,
 )  # fmt: skip
 from taorunner.planning.preflight import EarlierResults, earlier_results
-from taorunner.planning.read_only_data import read_only_data
 from taorunner.planning.request import ActionRequest, Caller, Site
 from taorunner.planning.resume import NoResume, resumed
 from taorunner.planning.run_ids import new_run_id
+from taorunner.planning.run_mounts import outside_findings, run_mounts, state_findings
 from taorunner.planning.secret_sources import secret_findings
 from taorunner.planning.spec_files import find_spec
 from taorunner.planning.spec_of_action import SpecOfAction, spec_of_action
@@ -183,6 +182,7 @@ def _plan_one(planning: _Planning, experiment: Experiment) -> PlannedRun | None:
     values = finder.find(contract, gpus, request.checkpoint)
     here = [_placed(planning, experiment, finding) for finding in values.findings]
     here += list(_need_findings(planning, experiment, contract))
+    here += _mount_findings(planning, experiment, contract, mounts)
     spec = _spec(planning, experiment, contract, values, gpus)
     prepared, spec_path = spec.prepared, spec.path
     here += spec.findings
@@ -218,7 +218,7 @@ def _plan_one(planning: _Planning, experiment: Experiment) -> PlannedRun | None:
     plan = _assemble(
         planning, experiment, contract, backend, site, values, argv, gpus, prepared, spec_path, mounts
     )
-    home = () if on_host else (planning.workspace.home_dir,)
+    home = () if on_host else (planning.workspace.home_dir, planning.workspace.hidden_dir)
     plan = replace(plan, arguments=arguments, set_aside=kept.set_aside, make_dirs=(*kept.make_dirs, *home))
     return PlannedRun(site, plan) if not request.resume else _going_on(planning, experiment, site, plan)
 
@@ -249,6 +249,17 @@ def _backend_finding(
         )
         return _at(planning, experiment, ("release",), "no-image", message, "name one with image or --image")
     return None
+
+
+def _mount_findings(
+    planning: _Planning, experiment: Experiment, contract: Contract, mounts: Mounts
+) -> Iterator[Finding]:
+    if mounts.is_identity:
+        return
+    shown = [Mount(entry.source, entry.destination) for entry in mounts.entries]
+    yield from state_findings(planning.workspace, shown, mounts.file)
+    paths = planning.project.paths
+    yield from outside_findings(paths, experiment.name, mounts, reads_data_only=contract.reads_data_only)
 
 
 def _need_findings(planning: _Planning, experiment: Experiment, contract: Contract) -> Iterator[Finding]:
@@ -340,10 +351,10 @@ def _assemble(
     run_inside = str(site.run_dir / "input") if on_host else RUN_INSIDE
     bound: tuple[Mount, ...] = ()
     if not on_host:
-        bound = tuple(Mount(entry.source, entry.destination) for entry in mounts.entries)
-        if contract.reads_data_only:
-            bound += read_only_data(planning.project.paths.data_dir, mounts)
-        bound += (Mount(workspace.home_dir, HOME_INSIDE), Mount(site.run_dir / "input", RUN_INSIDE))
+        bound = run_mounts(
+            workspace, planning.project.paths, experiment.name, mounts, site,
+            reads_data_only=contract.reads_data_only,
+        )  # fmt: skip
     spec = None
     if prepared is not None and prepared.text is not None and spec_path is not None:
         spec = RenderedSpec(spec_path, spec_path.name, prepared.text, str(values.arguments["spec"]))

@@ -21,10 +21,11 @@ from taorunner.contracts import (
 )  # fmt: skip
 from taorunner.errors import UserFilesError
 from taorunner.gpus import Inventory
-from taorunner.planning.environment import HOME_INSIDE, RUN_INSIDE, base_environment, split_secrets
+from taorunner.planning.environment import RUN_INSIDE, base_environment, split_secrets
 from taorunner.planning.plan import SHELL, ContainerOptions, GpuRequest, Mount, PublishedPort, RunPlan
 from taorunner.planning.planner import DEFAULT_SHM_BYTES, DEFAULT_ULIMITS
 from taorunner.planning.request import Caller, Site
+from taorunner.planning.run_mounts import hidden_state, own_mounts, state_findings
 from taorunner.planning.shell_image import choose_image, find_experiment
 from taorunner.planning.shell_request import Notebook, PlannedShell, ShellPlanning, ShellRequest
 from taorunner.planning.shell_words import (
@@ -96,7 +97,7 @@ def plan_shell(
         gpus=gpus,
         secrets=secrets,
         options=replace(options, workdir=workdir),
-        make_dirs=(workspace.home_dir,),
+        make_dirs=(workspace.home_dir, workspace.hidden_dir),
     )
     return PlannedShell(plan, notebook, tuple(planning.files))
 
@@ -133,7 +134,8 @@ def _mounts(
     )
     if source is not None:
         entries.append(Mount(source.root, SOURCE_INSIDE))
-    entries += [Mount(planning.workspace.home_dir, HOME_INSIDE), Mount(site.run_dir / "input", RUN_INSIDE)]
+    planning.files += state_findings(planning.workspace, entries)
+    entries += [*hidden_state(planning.workspace, entries), *own_mounts(planning.workspace, site)]
     taken: dict[str, Mount] = {}
     for entry in entries:
         there = taken.setdefault(entry.target, entry)

@@ -117,6 +117,11 @@ class Workspace:
         return self.state_dir / "home"
 
     @property
+    def hidden_dir(self) -> Path:
+        """Empty: what a container sees where this folder of ours would be."""
+        return self.state_dir / "hidden"
+
+    @property
     def dry_run_dir(self) -> Path:
         return self.state_dir / "dry-run"
 

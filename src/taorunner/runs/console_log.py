@@ -14,6 +14,7 @@ from typing import IO
 
 from taorunner.backends.kept_log import BLOCK_BYTES, Tail
 from taorunner.runs.log_position import RecordedLog
+from taorunner.state_files import open_state
 from taorunner.text import MASK
 
 _MAX_CARRY = 64 * 1024
@@ -27,7 +28,8 @@ class ConsoleLog:
     """
 
     def __init__(self, path: Path, secrets: Sequence[str] = (), recorded: RecordedLog | None = None) -> None:
-        self._file: IO[bytes] = path.open("ab", buffering=0)
+        descriptor = open_state(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self._file: IO[bytes] = os.fdopen(descriptor, "ab", buffering=0)
         self._secrets = [secret.encode() for secret in sorted(secrets, key=len, reverse=True) if secret]
         self._mask = MASK.encode()
         size = self._file.tell()

@@ -7,6 +7,7 @@ that status.json files have at launch are remembered: what stood there before be
 from __future__ import annotations
 
 import math
+import os
 import posixpath
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from taorunner.progress.verdict import Verdict, judge
 from taorunner.runs.converted import with_records_checked
 from taorunner.runs.log_position import RecordedLog
 from taorunner.runs.told import Told
+from taorunner.state_files import open_state
 
 CHECKPOINT_COMES_WITHIN_S = 120.0
 """So long after the end of an epoch its checkpoint is looked for. Source: tao/real_runs.md, TensorFlow R2."""
@@ -63,7 +65,7 @@ class Evidence:
         self._checkpoints |= told.checkpoints
         found: list[Event] = []
         try:
-            with console.open("rb") as file:
+            with os.fdopen(open_state(console), "rb") as file:
                 file.seek(recorded.start)
                 left = recorded.size - recorded.start
                 while left > 0 and (block := file.read(min(left, _REPLAY_BYTES))):

@@ -13,6 +13,7 @@ from taorunner.events import Event, LogLine, RunFinished, now
 from taorunner.runs.record import RunRecord
 from taorunner.runs.snapshot import Fold, RunSnapshot
 from taorunner.runs.store import RunStore
+from taorunner.state_files import read_state
 
 _TAIL_BYTES = 16 * 1024
 _TAIL_LINES = 40
@@ -84,9 +85,7 @@ class RunFeed:
 
     def _read(self, run_id: str, offset: int) -> bytes:
         try:
-            with self._store.paths(run_id).console.open("rb") as file:
-                file.seek(offset)
-                return file.read()
+            return read_state(self._store.paths(run_id).console, self._store.trust(), offset)
         except OSError:
             return b""
 

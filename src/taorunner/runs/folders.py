@@ -14,11 +14,6 @@ from taorunner.errors import MachineError, RunStateError
 _ASIDE = ".removing-"
 _LONGEST_NAME = 255
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-
-
-class LinkError(ValueError):
-    """Something of a run's or a batch's folder is a symbolic link."""
 
 
 def is_name(value: object) -> bool:
@@ -37,33 +32,6 @@ def checked_name(name: str, what: str) -> str:
     if not is_name(name):
         raise RunStateError(f'"{name}" is not a {what} id', hint="taorunner runs list shows the runs")
     return name
-
-
-def read_file(folder: Path, name: str) -> bytes:
-    """A file of a folder, where neither of the two is a link.
-
-    Raises OSError, FileNotFoundError above all; ValueError for a link and for what is no file.
-    """
-    try:
-        inside = os.open(folder, _FOLDER)
-    except NotADirectoryError:
-        if folder.is_symlink():
-            raise LinkError("its folder is a symbolic link") from None
-        raise
-    try:
-        if stat.S_ISLNK(os.lstat(name, dir_fd=inside).st_mode):
-            raise LinkError(f"{name} is a symbolic link")
-        with os.fdopen(os.open(name, _FILE, dir_fd=inside), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ValueError(f"{name} is not a file")
-            return file.read()
-    finally:
-        os.close(inside)
-
-
-def not_through_link(path: str, flags: int) -> int:
-    """An ``opener`` for ``open``: what is written never ends up behind a link."""
-    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 def remove_folder(parent: Path, name: str) -> None:

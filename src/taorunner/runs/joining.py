@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from taorunner.errors import RunStateError
-from taorunner.runs.folders import not_through_link
 from taorunner.runs.record import NO_ORDERS, Orders
 from taorunner.runs.store import Batch, RunStore
+from taorunner.state_files import open_state
 
 if TYPE_CHECKING:
     from taorunner.planning.plan import RunPlan
@@ -30,7 +31,7 @@ _POLL_S = 0.02
 def alone(store: RunStore, batch_id: str) -> Iterator[None]:
     """Nobody else adds to the batch or ends it meanwhile."""
     path = store.batch_paths(batch_id).directory / "joining.lock"
-    with open(path, "ab", opener=not_through_link) as lock:
+    with os.fdopen(open_state(path, os.O_WRONLY | os.O_CREAT), "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

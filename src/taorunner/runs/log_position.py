@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from taorunner.backends.base import LogPosition
+from taorunner.state_files import read_state, replace_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +37,17 @@ class RecordedLog:
         return LogPosition(self.stdout, self.stderr, self.tails)
 
     def save(self, path: Path) -> None:
-        beside = path.with_name(f".{path.name}.tmp")
         body = {
             "size": self.size, "stdout": self.stdout, "stderr": self.stderr, "start": self.start,
             "tails": _coded(self.tails), "begun": _coded(self.begun),
         }  # fmt: skip
-        beside.write_text(json.dumps(body) + "\n", encoding="utf-8")
-        os.replace(beside, path)  # noqa: PTH105 - a few microseconds, many times a second
+        replace_state(path, f"{json.dumps(body)}\n".encode())
 
     @staticmethod
     def load(path: Path, console: Path) -> RecordedLog:
         """The beginning when there is none, or when ``console`` is shorter than it says (the machine lost power)."""
         try:
-            body = json.loads(path.read_text(encoding="utf-8"))
+            body = json.loads(read_state(path))
             found = RecordedLog(
                 int(body["size"]), int(body["stdout"]), int(body["stderr"]), int(body["start"]),
                 _decoded(body.get("tails", {})), _decoded(body.get("begun", {})),

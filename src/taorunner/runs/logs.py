@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from taorunner.errors import RunStateError
 from taorunner.runs.store import RunStore
+from taorunner.state_files import SHARING, Trust, UntrustedFileError, open_state
 
 _BLOCK = 256 * 1024
 _POLL_S = 0.1
@@ -19,24 +22,25 @@ def copy_log(
 ) -> None:  # fmt: skip
     """Bytes as the process printed them. ``tail``: only so many lines from the end. ``follow`` ends with the run."""
     path = store.paths(run_id).console
-    offset = 0 if tail is None else tail_offset(path, tail)
+    offset = 0 if tail is None else tail_offset(path, tail, store.trust())
     while True:
         is_over = store.load(run_id).state.is_final  # asked before reading: what comes later is read first
-        offset = _copy_from(path, offset, out)
+        offset = _copy_from(path, offset, out, store.trust())
         if not follow or is_over:
             return
         wait(_POLL_S)
 
 
-def tail_offset(path: Path, lines: int) -> int:
+def tail_offset(path: Path, lines: int, trust: Trust | None = None) -> int:
     """Where the last ``lines`` lines begin. Reads only the end of the file."""
     try:
-        size = path.stat().st_size
+        descriptor = open_state(path, trust=trust)
     except OSError:
         return 0
-    if lines == 0:
-        return size
-    with path.open("rb") as file:
+    with os.fdopen(descriptor, "rb") as file:
+        size = os.fstat(descriptor).st_size
+        if lines == 0:
+            return size
         end, found = size, 0
         while end > 0:
             begin = max(0, end - _BLOCK)
@@ -51,9 +55,9 @@ def tail_offset(path: Path, lines: int) -> int:
     return 0
 
 
-def _copy_from(path: Path, offset: int, out: IO[bytes]) -> int:
+def _copy_from(path: Path, offset: int, out: IO[bytes], trust: Trust) -> int:
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_state(path, trust=trust), "rb") as file:
             file.seek(offset)
             while block := file.read(_BLOCK):
                 out.write(block)
@@ -61,4 +65,6 @@ def _copy_from(path: Path, offset: int, out: IO[bytes]) -> int:
             out.flush()
     except FileNotFoundError:
         return offset
+    except UntrustedFileError as error:
+        raise RunStateError(f"the log cannot be shown: {error}", hint=SHARING) from error
     return offset

@@ -15,7 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from taorunner.locks import is_locked
-from taorunner.runs.folders import checked_name, is_name, not_through_link, read_file
+from taorunner.runs.folders import checked_name, is_name
+from taorunner.state_files import read_state, replace_state
 
 _ENGINE = (
     "DOCKER_HOST",
@@ -25,7 +26,9 @@ _ENGINE = (
     "DOCKER_CERT_PATH",
     "TAORUNNER_LEASES",
 )
-_PROGRAMS = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV", "CONDA_PREFIX", "CUDA_HOME")
+_PROGRAMS = ("PATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "CUDA_HOME")
+"""For the processes of runs on this host only: a supervisor finds its own programs as whoever started it does. Without
+PYTHONPATH, which would name the code of our own interpreters."""
 
 
 class OpenBatches:
@@ -43,10 +46,7 @@ class OpenBatches:
 
     def rename_runs(self, batch_id: str, runs: Sequence[str]) -> None:
         """The batch has been handed over, and has other runs from now on."""
-        beside = self._folder / f".{batch_id}.{os.getpid()}"
-        with open(beside, "w", encoding="utf-8", opener=not_through_link) as file:
-            file.write(json.dumps(list(runs)))
-        beside.replace(self._path(batch_id))
+        replace_state(self._path(batch_id), json.dumps(list(runs)).encode())
 
     def handed_over(self, batch_id: str) -> None:
         handle = self._making.pop(batch_id, None)
@@ -66,10 +66,11 @@ class OpenBatches:
             return []
 
     def runs(self, batch_id: str) -> list[str]:
-        """Empty also for one whose making was interrupted before its first byte."""
+        """Empty also for one whose making was interrupted before its first byte, and for another user's."""
         with suppress(OSError, ValueError):
-            body = json.loads(read_file(self._folder, batch_id))
-            return [name for name in body if is_name(name)] if isinstance(body, list) else []
+            body = json.loads(read_state(self._path(batch_id)))
+            if isinstance(body, list):
+                return [name for name in body if is_name(name)]
         return []
 
     def is_being_made(self, batch_id: str) -> bool:
@@ -87,11 +88,17 @@ class OpenBatches:
 
 
 def kept_environ(environ: Mapping[str, str]) -> dict[str, str]:
-    """What names engine and programs; nothing else of the environment, which is full of secrets."""
-    return {name: environ[name] for name in (*_ENGINE, *_PROGRAMS) if name in environ}
+    """What names engine and programs; nothing else of the environment, which is full of secrets, and nothing else of
+    a file, which may say anything."""
+    return {name: environ[name] for name in (*_ENGINE, *_PROGRAMS) if isinstance(environ.get(name), str)}
 
 
 def restored_environ(environ: Mapping[str, str], kept: Mapping[str, str]) -> dict[str, str]:
-    """``environ`` as the batch needs it: engine and programs are those of the terminal that it came from."""
+    """``environ`` of a supervisor as the batch needs it: the engine is that of the terminal that it came from."""
     own = {name: value for name, value in environ.items() if name not in _ENGINE}
-    return {**own, **kept}
+    return {**own, **{name: value for name, value in kept.items() if name in _ENGINE}}
+
+
+def environ_of_runs(environ: Mapping[str, str], kept: Mapping[str, str]) -> dict[str, str]:
+    """``environ`` of the processes of runs on this host: programs are those of the terminal that they came from."""
+    return {**environ, **{name: value for name, value in kept.items() if name in _PROGRAMS}}

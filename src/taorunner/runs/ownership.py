@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from taorunner.errors import MachineError
 from taorunner.locks import is_locked
-from taorunner.runs.folders import not_through_link
 from taorunner.runs.store import BatchPaths, RunStore
+from taorunner.state_files import open_state, read_state, write_all
 
 _TRIES, _TRY_EVERY_S = 20, 0.005
 
@@ -29,14 +29,18 @@ def is_ready(paths: BatchPaths) -> bool:
 def supervisor_pid(paths: BatchPaths) -> int | None:
     """Of the supervisor that has, or had, the batch."""
     try:
-        return int(paths.lock.read_bytes())
+        return int(read_state(paths.lock))
     except (OSError, ValueError):
         return None
 
 
 def say_ready(paths: BatchPaths) -> None:
     """Only by the owner."""
-    paths.lock.write_text(f"{os.getpid()}\n")
+    descriptor = open_state(paths.lock, os.O_WRONLY | os.O_TRUNC)
+    try:
+        write_all(descriptor, f"{os.getpid()}\n".encode())
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -46,7 +50,7 @@ def owning(paths: BatchPaths) -> Iterator[bool]:
     Raises MachineError where there is none to hold: the batch has no folder, or the lock is a link.
     """
     try:
-        lock = open(paths.lock, "ab", opener=not_through_link)  # noqa: SIM115
+        lock = os.fdopen(open_state(paths.lock, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise MachineError(f"{paths.lock} cannot be opened: {reason}") from error

@@ -16,8 +16,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from taorunner.backends.base import Launch
+from taorunner.backends.secrets import INPUT_DIR
 from taorunner.planning.plan import RunPlan
-from taorunner.runs.folders import not_through_link, read_file
+from taorunner.state_files import read_state, replace_state, write_new
 
 MOVES_FILE = "set_aside.json"
 _SHOWN = 3
@@ -81,7 +82,7 @@ def put_back(plan: RunPlan, run_dir: Path) -> list[str]:
 def recorded_moves(run_dir: Path) -> list[Move]:
     """In the order in which they were made. Empty where nothing was moved, and where the record of it is damaged."""
     try:
-        body = json.loads(read_file(run_dir, MOVES_FILE))
+        body = json.loads(read_state(run_dir / MOVES_FILE))
         moves = [Move(Path(item["path"]), Path(item["aside"])) for item in body["moves"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []
@@ -94,8 +95,7 @@ def recorded_moves(run_dir: Path) -> list[Move]:
 def write_spec(plan: RunPlan, launch: Launch) -> None:
     """The rendered spec in the run's own folder. Not secret: secrets are put in beside it."""
     if plan.spec is not None:
-        path = launch.run_dir / "input" / plan.spec.file_name
-        path.write_text(plan.spec.text, encoding="utf-8")
+        write_new(launch.run_dir, f"{INPUT_DIR}/{plan.spec.file_name}", plan.spec.text.encode())
 
 
 def _chosen(plan: RunPlan, paths: Iterable[Path], at: datetime) -> list[Move]:
@@ -115,12 +115,7 @@ def _chosen(plan: RunPlan, paths: Iterable[Path], at: datetime) -> list[Move]:
 def _record(run_dir: Path, moves: list[Move]) -> None:
     """Written beside, then renamed, and on the disk before anything is moved."""
     body = {"moves": [{"path": str(move.path), "aside": str(move.aside)} for move in moves]}
-    beside = run_dir / f".{MOVES_FILE}.{os.getpid()}.tmp"
-    with open(beside, "w", encoding="utf-8", opener=not_through_link) as file:
-        json.dump(body, file, ensure_ascii=False, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(run_dir / MOVES_FILE)
+    replace_state(run_dir / MOVES_FILE, json.dumps(body, ensure_ascii=False, indent=1).encode(), durable=True)
 
 
 def _told(plan: RunPlan, moves: list[Move]) -> list[str]:

@@ -26,6 +26,7 @@ from taorunner.runs.ownership import is_ready, orphans, owning
 from taorunner.runs.record import RunRecord
 from taorunner.runs.store import RunStore
 from taorunner.runs.told import Told
+from taorunner.state_files import UntrustedFileError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,6 +130,9 @@ def adopt(store: RunStore, batch_id: str) -> bool:
     except FileNotFoundError:
         _undo(store, batch_id)
         return False
+    except UntrustedFileError as error:
+        store.refused[batch_id] = str(error)
+        return False
     except (OSError, ValueError):
         return False  # its runs may well go on: none of them is ended for what a file says
     supervisor = Supervisor(restored_environ(os.environ, batch.environ))
@@ -188,8 +192,9 @@ def _engine_state(store: RunStore, record: RunRecord) -> EngineState | None:
     from taorunner.backends.registry import load_backend
 
     directory = store.paths(record.id).directory
-    with suppress(OSError, ValueError, KeyError):
-        os.environ.update(store.load_batch(record.batch).environ)  # the engine that the run was given to
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        batch = store.load_batch(record.batch)
+        os.environ.update(restored_environ({}, batch.environ))  # the engine that the run was given to
     try:
         backend = load_backend(record.backend)
         handle = (

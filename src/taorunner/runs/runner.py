@@ -7,6 +7,7 @@ the whole life of a run: QUEUED → STARTING → RUNNING → judged.
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -50,6 +51,7 @@ from taorunner.runs.worker import (
     Undecided,
     Worker,
 )  # fmt: skip
+from taorunner.state_files import replace_state
 
 TICK_S = 0.25
 TICK_WAITING_S = 0.08
@@ -90,6 +92,7 @@ class BatchRunner:
         self._active: dict[str, Active] = {}
         self._undecided: set[str] = set()
         self._uncleared: set[str] = set()
+        self._left_alone: set[str] = set()
         self._stop_all = threading.Event()
         self._last_status_s = self._last_stops_s = 0.0
         self._tick_s = TICK_S
@@ -123,7 +126,7 @@ class BatchRunner:
             self._read_statuses()
             self._journal.emit_each(self._care.look())
         self._journal.emit_each(self._care.wait())
-        return not self._undecided and not self._uncleared
+        return not self._undecided and not self._uncleared and not self._left_alone
 
     def take_in(self) -> bool:
         """Runs of the batch that are not known yet: all of them at first, later those that were added to it. Whether
@@ -137,7 +140,7 @@ class BatchRunner:
         unknown = [run for run in self._store.load_batch(self._batch.id).runs if run not in known]
         new = [run_id for run_id in unknown if self._journal.open(run_id, self._batch.id)]
         left_alone = set(unknown) - set(new)
-        self._uncleared |= {run for run in left_alone if self._store.paths(run).directory.exists()}
+        self._left_alone = {run for run in left_alone if os.path.lexists(self._store.paths(run).directory)}
         for run_id in new:
             self._go_on_with(run_id)
         return bool(new)
@@ -326,8 +329,7 @@ class BatchRunner:
             for text in message.texts:
                 self._journal.notice(run_id, "set-aside", text, level="info")
         elif isinstance(message, Requested):
-            text = message.command_line + "\n"
-            self._store.paths(run_id).request.write_text(text, encoding="utf-8")
+            replace_state(self._store.paths(run_id).request, f"{message.command_line}\n".encode())
         elif isinstance(message, Launched):
             self._launched(active, message)
         elif isinstance(message, Trouble):

@@ -24,6 +24,7 @@ from taorunner.planning.plan import SHELL
 from taorunner.planning.request import Site
 from taorunner.planning.run_ids import new_run_id
 from taorunner.project.workspace import Workspace
+from taorunner.state_files import read_state
 
 _LOCK = "lock"
 _SETTLED_S = 60.0
@@ -73,7 +74,7 @@ def _left_behind(shells_dir: Path) -> list[Path]:
         for place in sorted(shells_dir.iterdir()):
             lock = place / _LOCK
             facts = lock.lstat()
-            is_ours = facts.st_uid == os.getuid() and lock.read_bytes() == os.fsencode(os.uname().nodename)
+            is_ours = facts.st_uid == os.getuid() and read_state(lock) == os.fsencode(os.uname().nodename)
             if is_ours and time.time() - facts.st_mtime > _SETTLED_S and not is_locked(lock):
                 found.append(place)
     return found

@@ -2,6 +2,7 @@
 
 A run is a directory. Whoever has the directory has the run: its record, its plan, its events, its log.
 Every file has one named property. Records are written beside and renamed; events are appended line by line.
+What a record, a plan or a batch says is done, so each is believed only as ``state_files`` says.
 """
 
 from __future__ import annotations
@@ -9,16 +10,27 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taorunner.errors import RunStateError, UsageError
+from taorunner.errors import MachineError, RunStateError, UsageError
 from taorunner.events import Event, RunState, from_json_line, to_json_line
-from taorunner.runs.folders import LinkError, checked_name, is_name, not_through_link, read_file
+from taorunner.runs.folders import checked_name, is_name
 from taorunner.runs.open_batches import OpenBatches, kept_environ
 from taorunner.runs.record import NO_ORDERS, Orders, RunRecord
+from taorunner.state_files import (
+    SHARING,
+    LinkedFileError,
+    Trust,
+    UntrustedFileError,
+    append_state,
+    open_state,
+    read_state,
+    replace_state,
+)
 from taorunner.text import did_you_mean
 
 if TYPE_CHECKING:
@@ -90,7 +102,8 @@ class BatchPaths:
 class Batch:
     """Runs that were asked for together, in their order. ``parallel`` bounds how many run at once.
 
-    ``environ`` is what a supervisor started from another terminal needs to go on with them: the same engine and PATH.
+    ``environ`` is what a supervisor started from another terminal needs to go on with them: the same engine. Only names
+    of ``open_batches`` are in it.
     """
 
     id: str
@@ -119,13 +132,18 @@ class DamagedRunError(RunStateError):
 
 
 class RunStore:
-    """Reads and writes the state folder of one workspace. Creates folders only when something is written."""
+    """Reads and writes the state folder of one workspace. Creates folders only when something is written.
+
+    ``refused`` says, by run id, why the record of a run that was met on the way does not count.
+    """
 
     def __init__(self, state_dir: Path) -> None:
         self.runs_dir = state_dir / "runs"
         self.batches_dir = state_dir / "batches"
         self.state_dir = state_dir
         self.open_batches = OpenBatches(state_dir / "open")
+        self.refused: dict[str, str] = {}
+        self._known_trust: Trust | None = None
 
     def paths(self, run_id: str) -> RunPaths:
         """Raises RunStateError for what is no name: a path is never made of what a file says."""
@@ -135,6 +153,18 @@ class RunStore:
         """Raises RunStateError for what is no name."""
         return BatchPaths(self.batches_dir / checked_name(batch_id, "batch"))
 
+    def trust(self) -> Trust:
+        """Whose files count here. Raises UntrustedFileError when the folders above the runs are another user's."""
+        if self._known_trust is not None:
+            return self._known_trust
+        trust = Trust.in_folder(self.state_dir)
+        for folder in (self.state_dir.resolve(), self.runs_dir, self.batches_dir):
+            with suppress(FileNotFoundError):
+                trust.check_folder(folder, is_shared_place=True)
+        if self.runs_dir.exists():
+            self._known_trust = trust
+        return trust
+
     def create_batch(
         self, plans: Sequence[tuple[str, RunPlan]], at: datetime, *, parallel: int | None = None, grace_s: float = 30.0,
         environ: Mapping[str, str], orders: Orders = NO_ORDERS,
@@ -142,7 +172,11 @@ class RunStore:
         """The first side effect of an action: records in state QUEUED, one per ``(run id, plan)``.
 
         Secrets are taken now, from the caller's ``environ``, into files that only the caller can read.
+
+        Raises:
+            MachineError: the state folder is another user's and not shared: what is written there would not count.
         """
+        self._check_is_ours()
         batch = Batch(
             f"{at:%Y%m%d-%H%M%S}-{os.urandom(3).hex()}", tuple(run for run, _ in plans), parallel, grace_s,
             kept_environ(environ),
@@ -191,22 +225,28 @@ class RunStore:
         _write_json(self.batch_paths(batch.id).batch, {**body, "environ": dict(batch.environ)})
 
     def load_batch(self, batch_id: str) -> Batch:
-        """Raises OSError when there is none; ValueError when it is damaged: also when it names another batch."""
+        """Raises UntrustedFileError for one that does not count; other OSErrors when there is none; ValueError when it
+        is damaged: also when it names another batch."""
         paths = self.batch_paths(batch_id)
-        body = json.loads(read_file(paths.directory, paths.batch.name))
+        body = json.loads(self._read(paths.batch))
         if not isinstance(body, dict) or body.get("id") != batch_id:
             raise ValueError(f"{paths.batch} is damaged: it is not of this batch")
         runs = body.get("runs")
         if not isinstance(runs, list) or not all(is_name(run_id) for run_id in runs):
             raise ValueError(f"{paths.batch} is damaged: its runs are not ids")
+        environ = body.get("environ")
         return Batch(
-            batch_id, tuple(runs), body.get("parallel"), body.get("grace_s", 30.0), body.get("environ") or {}
+            batch_id,
+            tuple(runs),
+            body.get("parallel"),
+            body.get("grace_s", 30.0),
+            kept_environ(environ if isinstance(environ, dict) else {}),
         )
 
     def load_plan(self, run_id: str) -> RunPlan:
         from taorunner.planning.plan import RunPlan
 
-        return RunPlan.from_json(json.loads(self.paths(run_id).plan.read_text(encoding="utf-8")))
+        return RunPlan.from_json(json.loads(self._read(self.paths(run_id).plan)))
 
     def save_plan(self, run_id: str, plan: RunPlan) -> None:
         _write_json(self.paths(run_id).plan, plan.to_json())
@@ -215,11 +255,16 @@ class RunStore:
         _write_json(self.paths(record.id).record, record.to_json())
 
     def load(self, run_id: str) -> RunRecord:
-        """Raises RunStateError when there is no such run or its record cannot be read; DamagedRunError, which is
-        one, when the record is not to be believed."""
+        """Raises RunStateError when there is no such run, or its record cannot be read or does not count;
+        DamagedRunError, which is one, when the record is not to be believed."""
         paths = self.paths(run_id)
         try:
-            record = RunRecord.from_json(json.loads(read_file(paths.directory, paths.record.name)))
+            record = RunRecord.from_json(json.loads(self._read(paths.record)))
+        except LinkedFileError as error:
+            raise DamagedRunError(paths, f"cannot be read: {error}") from error
+        except UntrustedFileError as error:
+            self.refused[run_id] = str(error)
+            raise RunStateError(f'run "{run_id}" does not count: {error}', hint=SHARING) from error
         except FileNotFoundError:
             raise RunStateError(
                 f'no run "{run_id}"',
@@ -227,8 +272,6 @@ class RunStore:
             ) from None
         except PermissionError as error:
             raise RunStateError(f'the record of run "{run_id}" cannot be read: {error.strerror}') from error
-        except LinkError as error:
-            raise DamagedRunError(paths, f"cannot be read: {error}") from error
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise RunStateError(
                 f'the record of run "{run_id}" cannot be read: {error}',
@@ -291,15 +334,12 @@ class RunStore:
     def append_events(self, run_id: str, events: Iterable[Event]) -> None:
         """One write for all of them, so that a torn line can only be the last one."""
         text = "".join(to_json_line(event) + "\n" for event in events)
-        with open(self.paths(run_id).events, "a", encoding="utf-8", opener=not_through_link) as file:
-            file.write(text)
+        append_state(self.paths(run_id).events, text.encode(), self.trust())
 
     def read_events(self, run_id: str, offset: int = 0) -> tuple[list[Event], int]:
         """Whole lines from byte ``offset`` on, and the offset behind them. Unknown and torn lines are passed over."""
         try:
-            with self.paths(run_id).events.open("rb") as file:
-                file.seek(offset)
-                data = file.read()
+            data = read_state(self.paths(run_id).events, self.trust(), offset)
         except OSError:
             return [], offset
         whole = data[: data.rfind(b"\n") + 1]
@@ -309,7 +349,8 @@ class RunStore:
     def mend_events(self, run_id: str) -> None:
         """Cuts off a last line that a crash tore, so that the next event begins a line of its own."""
         try:
-            with open(self.paths(run_id).events, "r+b", opener=not_through_link) as file:
+            descriptor = open_state(self.paths(run_id).events, os.O_RDWR, self.trust())
+            with os.fdopen(descriptor, "r+b") as file:
                 data = file.read()
                 if not data.endswith(b"\n"):
                     file.truncate(data.rfind(b"\n") + 1)
@@ -322,7 +363,10 @@ class RunStore:
         for batch_id in self.open_batches.ids():
             try:
                 runs: Sequence[str] = self.load_batch(batch_id).runs
-            except (OSError, ValueError, KeyError):
+            except UntrustedFileError as error:
+                self.refused[batch_id] = str(error)
+                continue
+            except (OSError, ValueError, KeyError, TypeError):
                 runs = self.open_batches.runs(batch_id)
             for run_id in runs:
                 try:
@@ -354,8 +398,8 @@ class RunStore:
         """Whether the run is to be stopped. A request that came too late for a queued run is withdrawn."""
         path = self.paths(run_id).stop_request
         try:
-            body = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+            body = json.loads(read_state(path, self.trust()))
+        except (FileNotFoundError, UntrustedFileError):
             return False
         except (OSError, ValueError):
             return True  # somebody asked, whatever is left of how
@@ -363,6 +407,18 @@ class RunStore:
             path.unlink(missing_ok=True)
             return False
         return True
+
+    def _read(self, path: Path) -> bytes:
+        """A file that something is done about: its folder, and those above, are looked at as well."""
+        trust = self.trust()
+        trust.check_folder(path.parent)
+        return read_state(path, trust)
+
+    def _check_is_ours(self) -> None:
+        try:
+            self.trust()
+        except UntrustedFileError as error:
+            raise MachineError(f"runs cannot be recorded: {error}", hint=SHARING) from error
 
 
 def _contradiction(record: RunRecord, run_id: str) -> str | None:
@@ -375,8 +431,4 @@ def _contradiction(record: RunRecord, run_id: str) -> str | None:
 
 
 def _write_json(path: Path, body: dict[str, Any]) -> None:
-    """Written beside, then renamed: a reader never sees half a file."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(beside, "w", encoding="utf-8", opener=not_through_link) as file:
-        file.write(json.dumps(body, ensure_ascii=False, indent=1) + "\n")
-    beside.replace(path)
+    replace_state(path, (json.dumps(body, ensure_ascii=False, indent=1) + "\n").encode())

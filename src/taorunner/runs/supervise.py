@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from taorunner.runs.ownership import owning, say_ready
 from taorunner.runs.store import RunStore
+from taorunner.state_files import open_state
 
 if TYPE_CHECKING:
     from taorunner.runs.runner import BatchRunner
@@ -67,6 +68,7 @@ def _own(store: RunStore, batch_id: str, *, is_recovery: bool) -> None:
     from taorunner.backends.registry import load_backend
     from taorunner.leases import Leases
     from taorunner.runs.free_gpus import FreeGpus
+    from taorunner.runs.open_batches import environ_of_runs
     from taorunner.runs.recovery import look_after
     from taorunner.runs.runner import BatchRunner  # what takes long was imported before there was a batch
 
@@ -77,16 +79,19 @@ def _own(store: RunStore, batch_id: str, *, is_recovery: bool) -> None:
         if not is_recovery:
             look_after(store, wait_s=0)
 
-    with owning(paths) as is_owner, paths.supervisor_log.open("ab") as log:
+    log_flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    with owning(paths) as is_owner, os.fdopen(open_state(paths.supervisor_log, log_flags), "ab") as log:
         if not is_owner:
             return
         os.dup2(log.fileno(), sys.stdout.fileno())
         os.dup2(log.fileno(), sys.stderr.fileno())
         try:
+            batch = store.load_batch(batch_id)
+            of_runs = environ_of_runs(os.environ, batch.environ)
             runner = BatchRunner(
                 store,
-                store.load_batch(batch_id),
-                make_backend=load_backend,
+                batch,
+                make_backend=lambda name: load_backend(name, of_runs),
                 gpus=FreeGpus(Leases()),
                 environ=os.environ,
                 ready=ready,

@@ -1,0 +1,216 @@
+"""Whose files in ``.taorunner`` count, and how they are read and written: never through a link.
+
+What lies there decides which engine is asked and which program is started. So a file counts only when it is a regular
+file with one name that belongs to the caller, or to the group of a ``.taorunner`` with the setgid bit, which is how a
+team shares one on purpose. A file is judged on the descriptor it is read from, so nothing can take its place between
+the two.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+SHARING = 'a team shares a ".taorunner" by its group: chgrp -R GROUP .taorunner && chmod -R g+rwXs .taorunner'
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_BLOCK = 1 << 20
+
+
+class UntrustedFileError(OSError):
+    """A file of ``.taorunner`` that does not count. The text says which one, and why."""
+
+
+class LinkedFileError(UntrustedFileError):
+    """A symbolic link in the place of a file or folder of ``.taorunner``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whose files count: those of ``owners`` (user ids), and those of ``group`` where there is one."""
+
+    owners: frozenset[int]
+    group: int | None = None
+
+    @staticmethod
+    def of_caller() -> Trust:
+        """The caller. For root also the user who typed ``sudo``."""
+        uid = os.geteuid()
+        behind = os.environ.get("SUDO_UID", "") if uid == 0 else ""
+        return Trust(frozenset({uid, int(behind)} if behind.isdecimal() else {uid}))
+
+    @staticmethod
+    def in_folder(state_dir: Path) -> Trust:
+        """The caller, and the group of ``state_dir`` where that has the setgid bit."""
+        caller = Trust.of_caller()
+        try:
+            facts = state_dir.stat()
+        except OSError:
+            return caller
+        return Trust(caller.owners, facts.st_gid) if facts.st_mode & stat.S_ISGID else caller
+
+    def counts(self, facts: os.stat_result) -> bool:
+        return facts.st_uid in self.owners or (self.group is not None and facts.st_gid == self.group)
+
+    def check_folder(self, folder: Path, *, is_shared_place: bool = False) -> None:
+        """Raises UntrustedFileError for a folder that is a link or somebody else's; other OSErrors as they come.
+
+        ``is_shared_place``: a folder above those of single runs. It may belong to root, and to anybody where the caller
+        is root: what is in it is judged by itself.
+        """
+        facts = os.lstat(folder)
+        if stat.S_ISLNK(facts.st_mode):
+            raise LinkedFileError(f'"{folder}" is a link, and links are not followed here')
+        is_fine = is_shared_place and (facts.st_uid == 0 or 0 in self.owners)
+        if not is_fine and not self.counts(facts):
+            raise UntrustedFileError(f'"{folder}" belongs to {_user(facts.st_uid)}, not to you')
+
+
+def open_state(path: Path, flags: int = _READ, trust: Trust | None = None, mode: int = 0o644) -> int:
+    """A descriptor of a file that counts. ``flags`` are those of ``os.open``; links are never followed.
+
+    Raises:
+        UntrustedFileError: it is a link, no regular file, has more than one name, or is somebody else's.
+        OSError: it is not there or may not be opened.
+    """
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise LinkedFileError(f'"{path}" is a link, and links are not followed here') from None
+        raise
+    try:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            raise UntrustedFileError(f'"{path}" is not a regular file')
+        if facts.st_nlink > 1:
+            raise UntrustedFileError(f'"{path}" has {facts.st_nlink} names (hard links); a copy has one')
+        if not (trust or Trust.of_caller()).counts(facts):
+            raise UntrustedFileError(f'"{path}" belongs to {_user(facts.st_uid)}, not to you')
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def read_state(path: Path, trust: Trust | None = None, offset: int = 0) -> bytes:
+    """The bytes from ``offset`` on. Raises as ``open_state`` does."""
+    descriptor = open_state(path, _READ, trust)
+    try:
+        if offset:
+            os.lseek(descriptor, offset, os.SEEK_SET)
+        pieces = []
+        while piece := os.read(descriptor, _BLOCK):
+            pieces.append(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    finally:
+        os.close(descriptor)
+
+
+def append_state(path: Path, data: bytes, trust: Trust | None = None) -> None:
+    """One write at the end of the file, which is made where it is not there. Raises as ``open_state`` does."""
+    descriptor = open_state(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, trust)
+    try:
+        write_all(descriptor, data)
+    finally:
+        os.close(descriptor)
+
+
+def replace_state(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Written beside, then renamed: a reader never sees half a file, and what was there before is not written to.
+
+    ``durable``: on the disk when this returns, also if the power fails.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with suppress(FileNotFoundError):
+        os.unlink(beside)  # noqa: PTH108 - many times a second
+    descriptor = os.open(beside, _NEW, 0o644)
+    try:
+        write_all(descriptor, data)
+        if durable:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.replace(beside, path)  # noqa: PTH105
+    if durable:
+        folder = os.open(path.parent, _FOLDER)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def write_new(
+    root: Path,
+    name: str,
+    data: bytes,
+    *,
+    mode: int = 0o644,
+    folder_mode: int = 0o755,
+    owner: tuple[int, int] | None = None,
+) -> None:
+    """``root/name`` as a new file; whatever had the name is unlinked first, never written to or through.
+
+    ``name`` may have folders in it. They are made with ``folder_mode`` where they are missing, and a link or a file in
+    the place of one is unlinked. ``owner`` (user id, group id) gets the file and the folders that were made.
+    """
+    *folders, last = name.split("/")
+    at = os.open(root, _FOLDER)
+    try:
+        for folder in folders:
+            below = _open_folder(at, folder, folder_mode, owner)
+            os.close(at)
+            at = below
+        with suppress(FileNotFoundError):
+            os.unlink(last, dir_fd=at)
+        descriptor = os.open(last, _NEW, mode, dir_fd=at)
+        try:
+            write_all(descriptor, data)
+            os.fchmod(descriptor, mode)
+            _give(descriptor, owner)
+        finally:
+            os.close(descriptor)
+    finally:
+        os.close(at)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _open_folder(at: int, name: str, mode: int, owner: tuple[int, int] | None) -> int:
+    try:
+        return os.open(name, _FOLDER, dir_fd=at)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+            raise
+        os.unlink(name, dir_fd=at)
+    os.mkdir(name, mode, dir_fd=at)
+    descriptor = os.open(name, _FOLDER, dir_fd=at)
+    _give(descriptor, owner)
+    return descriptor
+
+
+def _give(descriptor: int, owner: tuple[int, int] | None) -> None:
+    if owner is not None:
+        with suppress(PermissionError):  # a file system without owners
+            os.fchown(descriptor, *owner)
+
+
+def _user(uid: int) -> str:
+    import pwd
+
+    try:
+        return f'user "{pwd.getpwuid(uid).pw_name}"'
+    except KeyError:
+        return f"user {uid}"

@@ -1,0 +1,143 @@
+"""Files of ``.taorunner``: no link followed, and only those believed whose word counts."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from taorunner.state_files import (
+    Trust,
+    UntrustedFileError,
+    append_state,
+    open_state,
+    read_state,
+    replace_state,
+    write_new,
+)  # fmt: skip
+
+SOMEBODY = 12345
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+
+
+@pytest.fixture
+def precious(tmp_path: Path) -> Path:
+    file = tmp_path / "precious"
+    file.write_text("old")
+    return file
+
+
+def test_what_we_wrote_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "record.json"
+    replace_state(file, b"one\n")
+    append_state(file, b"two\n")
+    assert (read_state(file), read_state(file, offset=4)) == (b"one\ntwo\n", b"two\n")
+    assert os.listdir(tmp_path) == ["record.json"]
+
+
+def test_a_link_is_not_read_appended_to_or_written_through(tmp_path: Path, precious: Path) -> None:
+    link = tmp_path / "record.json"
+    link.symlink_to(precious)
+    for touch in (lambda: read_state(link), lambda: append_state(link, b"new")):
+        with pytest.raises(UntrustedFileError, match=r'record\.json" is a link, and links are not followed'):
+            touch()
+    replace_state(link, b"new")
+    assert (precious.read_text(), link.read_text(), link.is_symlink()) == ("old", "new", False)
+
+
+def test_a_link_prepared_for_the_file_beside_is_not_written_through(tmp_path: Path, precious: Path) -> None:
+    (tmp_path / f".record.json.{os.getpid()}.tmp").symlink_to(precious)
+    replace_state(tmp_path / "record.json", b"new")
+    assert (precious.read_text(), (tmp_path / "record.json").read_text()) == ("old", "new")
+
+
+def test_a_second_name_of_another_file_is_not_read_or_appended_to(tmp_path: Path, precious: Path) -> None:
+    (tmp_path / "events.jsonl").hardlink_to(precious)
+    for touch in (read_state, lambda path: append_state(path, b"new")):
+        with pytest.raises(UntrustedFileError, match="has 2 names"):
+            touch(tmp_path / "events.jsonl")
+    assert precious.read_text() == "old"
+
+
+def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "record.json")
+    with pytest.raises(UntrustedFileError, match="is not a regular file"):
+        read_state(tmp_path / "record.json")
+
+
+@needs_root
+def test_a_file_of_somebody_else_counts_only_in_a_shared_folder(tmp_path: Path) -> None:
+    file = tmp_path / "record.json"
+    file.write_text("theirs")
+    os.chown(file, SOMEBODY, SOMEBODY)
+    with pytest.raises(UntrustedFileError, match=f'record.json" belongs to user {SOMEBODY}, not to you'):
+        read_state(file, Trust.in_folder(tmp_path))
+    os.chown(tmp_path, 0, SOMEBODY)
+    with pytest.raises(UntrustedFileError):  # the group alone is no wish to share
+        read_state(file, Trust.in_folder(tmp_path))
+    tmp_path.chmod(0o2770)
+    assert read_state(file, Trust.in_folder(tmp_path)) == b"theirs"
+    os.chown(file, SOMEBODY, SOMEBODY + 1)
+    with pytest.raises(UntrustedFileError):
+        read_state(file, Trust.in_folder(tmp_path))
+
+
+@needs_root
+def test_root_also_believes_who_typed_sudo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "record.json"
+    file.write_text("theirs")
+    os.chown(file, SOMEBODY, SOMEBODY)
+    monkeypatch.setenv("SUDO_UID", str(SOMEBODY))
+    assert read_state(file) == b"theirs"
+    monkeypatch.setenv("SUDO_UID", "0x1")
+    with pytest.raises(UntrustedFileError):
+        read_state(file)
+
+
+@needs_root
+def test_folders_are_looked_at_too(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (tmp_path / "link").symlink_to(run)
+    Trust.of_caller().check_folder(run)
+    os.chown(run, SOMEBODY, SOMEBODY)
+    with pytest.raises(UntrustedFileError, match=f'run" belongs to user {SOMEBODY}'):
+        Trust.of_caller().check_folder(run)
+    with pytest.raises(UntrustedFileError, match='link" is a link'):
+        Trust.of_caller().check_folder(tmp_path / "link")
+    someone = Trust(frozenset({1}))
+    someone.check_folder(tmp_path, is_shared_place=True)  # root's
+    with pytest.raises(UntrustedFileError):
+        someone.check_folder(run, is_shared_place=True)
+
+
+def test_a_new_file_takes_the_place_of_whatever_was_there(tmp_path: Path, precious: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "input").symlink_to(elsewhere)
+    write_new(run, "input/train.yaml", b"new", mode=0o600, folder_mode=0o700)
+    assert (list(elsewhere.iterdir()), (run / "input").is_symlink()) == ([], False)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (run / "input", run / "input/train.yaml")] == [
+        0o700,
+        0o600,
+    ]
+    (run / "input/train.yaml").unlink()
+    (run / "input/train.yaml").symlink_to(precious)
+    write_new(run, "input/train.yaml", b"newer")
+    (run / "input/other").hardlink_to(precious)
+    write_new(run, "input/other", b"newest")
+    assert (precious.read_text(), (run / "input/train.yaml").read_text()) == ("old", "newer")
+    assert not (run / "input/train.yaml").is_symlink()
+
+
+def test_a_descriptor_is_not_left_open(tmp_path: Path, precious: Path) -> None:
+    (tmp_path / "again").hardlink_to(precious)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        with pytest.raises(UntrustedFileError):
+            open_state(precious)
+    assert len(os.listdir("/proc/self/fd")) == before
