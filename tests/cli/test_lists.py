@@ -150,13 +150,11 @@ def test_runs_that_do_not_count_are_told_and_not_shown(
             os.chown(directory / "record.json", 12345, 12345)
     done = cli(*words, cwd=workspace)
     assert done.code == 0
-    assert not any(directory.name in done.out for directory in runs[:2])
+    assert runs[0].name not in done.out
+    if "ps" not in words:
+        assert "damaged" in done.out.lower() and runs[1].name in done.out
     assert (
         f'not counted: {runs[0].name}: "{runs[0]}/record.json" belongs to user 12345, not to you\n'
-        in done.err
-    )
-    assert (
-        f'not counted: {runs[1].name}: "{runs[1]}/record.json" is a link, and links are not followed'
         in done.err
     )
     assert "chmod -R g+rwXs .taorunner" in done.err

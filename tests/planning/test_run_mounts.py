@@ -86,7 +86,9 @@ def test_a_mounts_file_is_kept_to_the_letter_but_for_our_own_folder(make: Callab
         Mount(workspace.root, "/w"),
         Mount(workspace.root.parent, "/up"),
         Mount(workspace.hidden_dir, "/w/.taorunner", read_only=True),
+        Mount(workspace.hidden_dir, "/w/.tao_inside", read_only=True),
         Mount(workspace.hidden_dir, f"/up/{name}/.taorunner", read_only=True),
+        Mount(workspace.hidden_dir, f"/up/{name}/.tao_inside", read_only=True),
         *own(workspace),
     )
 
@@ -105,7 +107,10 @@ def test_our_own_folder_is_found_behind_links(make: Callable[..., Workspace], tm
     workspace.state_dir.mkdir()
     (tmp_path / "link").symlink_to(workspace.root)
     shown = [Mount(tmp_path / "link", "/w"), Mount(tmp_path / "link/.taorunner/runs", "/runs")]
-    assert hidden_state(workspace, shown) == (Mount(workspace.hidden_dir, "/w/.taorunner", read_only=True),)
+    assert hidden_state(workspace, shown) == (
+        Mount(workspace.hidden_dir, "/w/.taorunner", read_only=True),
+        Mount(workspace.hidden_dir, "/w/.tao_inside", read_only=True),
+    )
     (finding,) = state_findings(workspace, shown)
     assert "link/.taorunner/runs" in finding.message
 

@@ -23,7 +23,7 @@ def test_every_path_has_one_name(tmp_path: Path) -> None:
     } == {
         "projects_dir": "projects", "repositories_dir": "repositories", "mounts_file": ".tao_mounts.json",
         "state_dir": ".taorunner", "runs_dir": ".taorunner/runs", "batches_dir": ".taorunner/batches",
-        "home_dir": ".taorunner/home", "dry_run_dir": ".taorunner/dry-run",
+        "home_dir": ".tao_inside/home", "dry_run_dir": ".taorunner/dry-run",
         "schema_file": ".taorunner/experiments.schema.json",
     }  # fmt: skip
     assert paths.name == "example_01"

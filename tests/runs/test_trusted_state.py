@@ -88,7 +88,7 @@ def test_a_run_whose_files_are_not_ours_is_left_alone(
     assert not run(store, batch)
     assert not (tmp_path / "one").exists()
     assert (tmp_path / "two").exists()
-    assert f"run {RUNS[0]} is left alone: " in (told := capsys.readouterr().err)
+    assert f"{RUNS[0]} is left alone: " in (told := capsys.readouterr().err)
     assert f"belongs to user {SOMEBODY}, not to you" in told
     os.chown(store.paths(RUNS[0]).directory / name, 0, 0)
     assert run(store, batch)
@@ -187,7 +187,7 @@ def test_a_batch_names_runs_and_no_paths(store: RunStore, tmp_path: Path, runs: 
     batch = batch_of(store, make_plan(tmp_path))
     file = store.batch_paths(batch.id).batch
     file.write_text(json.dumps({**json.loads(file.read_text()), "runs": runs}))
-    with pytest.raises(ValueError, match="does not hold a batch"):
+    with pytest.raises(ValueError, match="is damaged: its runs are not ids"):
         store.load_batch(batch.id)
 
 

@@ -50,16 +50,16 @@ def own_mounts(workspace: Workspace, site: Site) -> tuple[Mount, ...]:
 
 
 def hidden_state(workspace: Workspace, shown: Iterable[Mount]) -> tuple[Mount, ...]:
-    """An empty folder over each place at which ``.taorunner`` would be seen."""
+    """An empty folder over each place at which ``.taorunner`` would be seen, or the sources of our own mounts, which a
+    container could put links in the place of."""
     mounts = tuple(shown)
-    state = os.path.realpath(workspace.state_dir)
     taken = {mount.target for mount in mounts}
     hidden: list[Mount] = []
     for mount in mounts:
         source = os.path.realpath(mount.source)
-        if _is_within(state, source):
-            target = os.path.normpath(f"{mount.target}/{os.path.relpath(state, source)}")
-            if target not in taken:
+        for covered in map(os.path.realpath, (workspace.state_dir, workspace.inside_dir)):
+            target = os.path.normpath(f"{mount.target}/{os.path.relpath(covered, source)}")
+            if _is_within(covered, source) and target not in taken:
                 taken.add(target)
                 hidden.append(Mount(workspace.hidden_dir, target, read_only=True))
     return tuple(hidden)

@@ -112,14 +112,19 @@ class Workspace:
         return self.state_dir / "batches"
 
     @property
+    def inside_dir(self) -> Path:
+        """What containers get from the workspace besides its own folders. Nothing in it is ever read by the host."""
+        return self.root / ".tao_inside"
+
+    @property
     def home_dir(self) -> Path:
         """HOME of the processes inside, so that their caches can be written and are found again."""
-        return self.state_dir / "home"
+        return self.inside_dir / "home"
 
     @property
     def hidden_dir(self) -> Path:
-        """Empty: what a container sees where this folder of ours would be."""
-        return self.state_dir / "hidden"
+        """Empty: what a container sees in the place of the state folder."""
+        return self.inside_dir / "hidden"
 
     @property
     def dry_run_dir(self) -> Path:

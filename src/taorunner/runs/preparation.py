@@ -18,6 +18,7 @@ from pathlib import Path
 from taorunner.backends.base import Launch
 from taorunner.backends.secrets import INPUT_DIR
 from taorunner.planning.plan import RunPlan
+from taorunner.project.workspace import Workspace
 from taorunner.state_files import read_state, replace_state, write_new
 
 MOVES_FILE = "set_aside.json"
@@ -45,9 +46,18 @@ def make_room(plan: RunPlan, run_dir: Path, at: datetime) -> list[str]:
     for move in moves:
         move.aside.parent.mkdir(parents=True, exist_ok=True)
         move.path.rename(move.aside)
+    make_folders(plan)
+    return _told(plan, moves)
+
+
+def make_folders(plan: RunPlan) -> None:
+    """The folders that are mounted or written to, ours before the engine would make them as root. Raises OSError."""
     for folder in (plan.results_dir, *plan.make_dirs):
         folder.mkdir(parents=True, exist_ok=True)
-    return _told(plan, moves)
+    inside = Workspace(plan.workspace).inside_dir
+    if inside.is_dir():
+        with suppress(FileExistsError), (inside / ".gitignore").open("x", encoding="utf-8") as file:
+            file.write("*\n")
 
 
 def put_back(plan: RunPlan, run_dir: Path) -> list[str]:
