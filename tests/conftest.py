@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import urllib.error
 import urllib.request
@@ -31,11 +32,24 @@ ENGINE_FIXTURES = {"engine", "own_engine", "noop_image", "tao_image", "registry"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    catch_what_is_ignored()
     if not hasattr(config, "workerinput"):
         os.environ[RIG_VARIABLE] = f"{os.getpid()}:/tmp/taor-{secrets.token_hex(4)}"
         os.environ["TAORUNNER_LEASES"] = (
             f"/tmp/taor-leases-{secrets.token_hex(4)}"  # not those of this machine
         )
+
+
+def catch_what_is_ignored() -> None:
+    """A shell without job control starts what runs in the background with SIGINT and SIGQUIT ignored, nohup does so
+    with SIGHUP, and a program that is started inherits that. A signal that is caught is not inherited: programs under
+    test start as in a terminal, and this process goes on as if it ignored the signal.
+
+    Source: POSIX, Shell Command Language, 2.12 (asynchronous lists); execve(2).
+    """
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -163,10 +163,13 @@ class _Watch:
 
     @contextmanager
     def _noting_signals(self) -> Iterator[None]:
+        """What the caller has ignored stays ignored: in a script, Ctrl-C is not for what runs behind ``&``."""
+
         def note(_number: int, _frame: FrameType | None) -> None:
             self._signals += 1
 
-        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+        heard = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, note) for number in heard}
         try:
             yield
         finally:
