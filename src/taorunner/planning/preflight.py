@@ -45,6 +45,11 @@ def earlier_results(
     return EarlierResults(set_aside=there, make_dirs=folders)
 
 
+def holds_training(contract: Contract, results: Path) -> bool:
+    """Whether another training into ``results`` is refused without ``--overwrite``."""
+    return bool(_training(contract, results, "", overwrite=False).findings)
+
+
 def _training(contract: Contract, results: Path, experiment: str, *, overwrite: bool) -> EarlierResults:
     try:
         checkpoints = _earlier_checkpoints(contract, results) if results.is_dir() else []
