@@ -287,6 +287,32 @@ def fake_nvml(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[st
 
 
 @pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """``mount("size=2m")`` gives a file system of its own, in memory. Only root can mount one."""
+    mounted: list[Path] = []
+
+    def make(options: str) -> Path:
+        folder = tmp_path / f"disk-{len(mounted)}"
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"no file system can be mounted: {done.stderr.strip()}")
+        mounted.append(folder)
+        return folder
+
+    yield make
+    for folder in mounted:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture
+def small_disk(mount: Callable[[str], Path]) -> Path:
+    """A file system of 2 MB."""
+    return mount("size=2m")
+
+
+@pytest.fixture
 def workspace_factory(tmp_path: Path) -> Callable[..., Path]:
     """Writes a workspace with one project and gives its root; a second call adds a project to it.
 

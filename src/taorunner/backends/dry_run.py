@@ -13,6 +13,7 @@ from typing import Any
 from taorunner.backends.base import EngineRequest, Launch
 from taorunner.backends.registry import load_backend
 from taorunner.backends.secrets import private_spec
+from taorunner.disk_room import naming
 from taorunner.planning.plan import SECRET_SPEC_DIR, RunPlan
 from taorunner.planning.request import Site
 from taorunner.text import MASK
@@ -73,7 +74,8 @@ def rehearse(plan: RunPlan, site: Site) -> Rehearsal:
         private = private_spec(plan, {secret.name: MASK for secret in plan.secrets})
         spec = (input_dir if private is None else input_dir / SECRET_SPEC_DIR) / plan.spec.file_name
         spec.parent.mkdir(parents=True, exist_ok=True)
-        spec.write_text(private or plan.spec.text, encoding="utf-8")
+        with naming(spec):
+            spec.write_text(private or plan.spec.text, encoding="utf-8")
     gpus = plan.gpus.ids or tuple(str(index) for index in range(plan.gpus.count))
     backend = load_backend(plan.backend)
     request = backend.request(plan, Launch(site.run_id, site.run_dir, gpus))

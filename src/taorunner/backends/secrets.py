@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from taorunner.disk_room import naming
 from taorunner.errors import UserFilesError
 from taorunner.planning.environment import secret_file
 from taorunner.planning.plan import SECRET_MARK, SECRET_SPEC_DIR, RunPlan, SecretSource
@@ -128,7 +129,8 @@ def write_secrets(plan: RunPlan, run_dir: Path, environ: Mapping[str, str]) -> t
         _give(place, owner)
         _write(place / plan.spec.file_name, private, owner)
     wrapper = input_dir / WRAPPER
-    wrapper.write_text(_SCRIPT.replace("HEAD", _HEAD).replace("TAIL", _TAIL), encoding="utf-8")
+    with naming(wrapper):
+        wrapper.write_text(_SCRIPT.replace("HEAD", _HEAD).replace("TAIL", _TAIL), encoding="utf-8")
     wrapper.chmod(0o755)
     return tuple(dict.fromkeys(value for value in values.values() if value))
 
@@ -241,6 +243,6 @@ def _give(path: Path, owner: tuple[int, int] | None) -> None:
 def _write(path: Path, value: str, owner: tuple[int, int] | None) -> None:
     path.unlink(missing_ok=True)  # never into a file, or a link, that somebody else made
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(handle, "wb") as file:
+    with naming(path), os.fdopen(handle, "wb") as file:
         file.write(os.fsencode(value))
     _give(path, owner)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from taorunner.backends.kept_log import BLOCK_BYTES, Tail
+from taorunner.disk_room import naming
 from taorunner.runs.log_position import RecordedLog
 from taorunner.text import MASK
 
@@ -28,6 +29,7 @@ class ConsoleLog:
 
     def __init__(self, path: Path, secrets: Sequence[str] = (), recorded: RecordedLog | None = None) -> None:
         self._file: IO[bytes] = path.open("ab", buffering=0)
+        self._path = path
         self._secrets = [secret.encode() for secret in sorted(secrets, key=len, reverse=True) if secret]
         self._mask = MASK.encode()
         size = self._file.tell()
@@ -104,7 +106,8 @@ class ConsoleLog:
             os.ftruncate(self._file.fileno(), self._size)
             self._file.seek(self._size)
         view = memoryview(data)
-        while view:  # an unbuffered file may take less than it is given
-            view = view[self._file.write(view) :]
+        with naming(self._path):
+            while view:  # an unbuffered file may take less than it is given
+                view = view[self._file.write(view) :]
         self._size += len(data)
         return data

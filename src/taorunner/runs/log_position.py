@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from taorunner.backends.base import LogPosition
+from taorunner.disk_room import naming
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,8 @@ class RecordedLog:
             "size": self.size, "stdout": self.stdout, "stderr": self.stderr, "start": self.start,
             "tails": _coded(self.tails), "begun": _coded(self.begun),
         }  # fmt: skip
-        beside.write_text(json.dumps(body) + "\n", encoding="utf-8")
+        with naming(path):
+            beside.write_text(json.dumps(body) + "\n", encoding="utf-8")
         os.replace(beside, path)  # noqa: PTH105 - a few microseconds, many times a second
 
     @staticmethod

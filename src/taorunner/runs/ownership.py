@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Iterator
 
+from taorunner.disk_room import naming
 from taorunner.locks import is_locked
 from taorunner.runs.store import BatchPaths, RunStore
 
@@ -34,7 +35,8 @@ def supervisor_pid(paths: BatchPaths) -> int | None:
 
 def say_ready(paths: BatchPaths) -> None:
     """Only by the owner."""
-    paths.lock.write_text(f"{os.getpid()}\n")
+    with naming(paths.lock):
+        paths.lock.write_text(f"{os.getpid()}\n")
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import shutil
 from datetime import datetime
 
 from taorunner.backends.base import Launch
+from taorunner.disk_room import naming
 from taorunner.planning.plan import RunPlan
 
 
@@ -30,4 +31,5 @@ def write_spec(plan: RunPlan, launch: Launch) -> None:
     """The rendered spec in the run's own folder. Not secret: secrets are put in beside it."""
     if plan.spec is not None:
         path = launch.run_dir / "input" / plan.spec.file_name
-        path.write_text(plan.spec.text, encoding="utf-8")
+        with naming(path):
+            path.write_text(plan.spec.text, encoding="utf-8")

@@ -16,6 +16,7 @@ from dataclasses import replace
 
 from taorunner.backends.base import Backend, EngineState, EngineStatus, Handle, Launch
 from taorunner.backends.secrets import remove_secrets, stored_secrets, write_secrets
+from taorunner.disk_room import is_no_room, naming, no_room
 from taorunner.errors import ExitCode, TaorunnerError
 from taorunner.events import (
     ImagePulled,
@@ -249,6 +250,9 @@ class BatchRunner:
             self._fail(run_id, error)
             return
         except OSError as error:
+            if is_no_room(error):
+                self._fail(run_id, no_room(error, launch.run_dir))
+                return
             reason = f"the results cannot be prepared: {error}"
             self._finish(run_id, RunState.FAILED, reason, error_code=ExitCode.MACHINE)
             return
@@ -309,7 +313,9 @@ class BatchRunner:
             self._journal.emit(run_id, [message.event(now())])
         elif isinstance(message, Requested):
             text = message.command_line + "\n"
-            self._store.paths(run_id).request.write_text(text, encoding="utf-8")
+            request = self._store.paths(run_id).request
+            with naming(request):
+                request.write_text(text, encoding="utf-8")
         elif isinstance(message, Launched):
             self._launched(active, message)
         elif isinstance(message, Trouble):

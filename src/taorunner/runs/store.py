@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from taorunner.disk_room import naming
 from taorunner.errors import RunStateError, UsageError
 from taorunner.events import Event, RunState, from_json_line, to_json_line
 from taorunner.runs.open_batches import OpenBatches, kept_environ
@@ -245,7 +246,8 @@ class RunStore:
     def append_events(self, run_id: str, events: Iterable[Event]) -> None:
         """One write for all of them, so that a torn line can only be the last one."""
         text = "".join(to_json_line(event) + "\n" for event in events)
-        with self.paths(run_id).events.open("a", encoding="utf-8") as file:
+        path = self.paths(run_id).events
+        with naming(path), path.open("a", encoding="utf-8") as file:
             file.write(text)
 
     def read_events(self, run_id: str, offset: int = 0) -> tuple[list[Event], int]:
@@ -309,5 +311,6 @@ class RunStore:
 def _write_json(path: Path, body: dict[str, Any]) -> None:
     """Written beside, then renamed: a reader never sees half a file."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    beside.write_text(json.dumps(body, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    beside.replace(path)
+    with naming(path):
+        beside.write_text(json.dumps(body, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        beside.replace(path)
