@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import urllib.error
 import urllib.request
@@ -31,11 +32,24 @@ ENGINE_FIXTURES = {"engine", "own_engine", "noop_image", "tao_image", "registry"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    catch_what_is_ignored()
     if not hasattr(config, "workerinput"):
         os.environ[RIG_VARIABLE] = f"{os.getpid()}:/tmp/taor-{secrets.token_hex(4)}"
         os.environ["TAORUNNER_LEASES"] = (
             f"/tmp/taor-leases-{secrets.token_hex(4)}"  # not those of this machine
         )
+
+
+def catch_what_is_ignored() -> None:
+    """A shell without job control starts what runs in the background with SIGINT and SIGQUIT ignored, nohup does so
+    with SIGHUP, and a program that is started inherits that. A signal that is caught is not inherited: programs under
+    test start as in a terminal, and this process goes on as if it ignored the signal.
+
+    Source: POSIX, Shell Command Language, 2.12 (asynchronous lists); execve(2).
+    """
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -270,6 +284,32 @@ def fake_nvml(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[st
         return result
 
     return environment
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """``mount("size=2m")`` gives a file system of its own, in memory. Only root can mount one."""
+    mounted: list[Path] = []
+
+    def make(options: str) -> Path:
+        folder = tmp_path / f"disk-{len(mounted)}"
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"no file system can be mounted: {done.stderr.strip()}")
+        mounted.append(folder)
+        return folder
+
+    yield make
+    for folder in mounted:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture
+def small_disk(mount: Callable[[str], Path]) -> Path:
+    """A file system of 2 MB."""
+    return mount("size=2m")
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from taorunner.disk_room import naming
+
 SHARING = 'a team shares a ".taorunner" by its group: chgrp -R GROUP .taorunner && chmod -R g+rwXs .taorunner'
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -117,7 +119,8 @@ def append_state(path: Path, data: bytes, trust: Trust | None = None) -> None:
     """One write at the end of the file, which is made where it is not there. Raises as ``open_state`` does."""
     descriptor = open_state(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, trust)
     try:
-        write_all(descriptor, data)
+        with naming(path):
+            write_all(descriptor, data)
     finally:
         os.close(descriptor)
 
@@ -132,9 +135,10 @@ def replace_state(path: Path, data: bytes, *, durable: bool = False) -> None:
         os.unlink(beside)  # noqa: PTH108 - many times a second
     descriptor = os.open(beside, _NEW, 0o644)
     try:
-        write_all(descriptor, data)
-        if durable:
-            os.fsync(descriptor)
+        with naming(path):
+            write_all(descriptor, data)
+            if durable:
+                os.fsync(descriptor)
     finally:
         os.close(descriptor)
     os.replace(beside, path)  # noqa: PTH105
@@ -171,7 +175,8 @@ def write_new(
             os.unlink(last, dir_fd=at)
         descriptor = os.open(last, _NEW, mode, dir_fd=at)
         try:
-            write_all(descriptor, data)
+            with naming(root / name):
+                write_all(descriptor, data)
             os.fchmod(descriptor, mode)
             _give(descriptor, owner)
         finally:

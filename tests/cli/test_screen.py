@@ -130,16 +130,16 @@ def test_ctrl_c_asks_and_detaching_leaves_the_runs_alone(
     terminal.wait_for("2 running")
     terminal.wait_for(r"epoch +1/4")
     terminal.type("", "C-c")
-    terminal.wait_for("The runs belong to the machine, not to this terminal")
+    terminal.wait_for(r"^2 running\. What now\?$")
     terminal.type("leave me alone", "Enter")
     terminal.wait_for('"leave me alone" is none of these: stop, detach, go on')
     terminal.type("", "Enter")  # go on, the default
     terminal.wait_for(r"epoch +[234]/4")
     terminal.type("", "C-c")
-    terminal.wait_for(r"(?s)not to this terminal.*^>")
+    terminal.wait_for(r"(?s)What now\?.*^>")
     terminal.type("detach", "Enter")
     screen = terminal.wait_for(r"^code=0$")
-    assert "detached; the runs go on. taorunner attach shows them again" in screen
+    assert "detached; 2 runs go on. taorunner attach watches, taorunner stop --all ends" in screen
     assert {run["state"] for run in cli("ps", "--json", cwd=workspace).json} <= {"RUNNING"}
 
     terminal.type(f"clear; {sys.executable} -m taorunner attach; echo attached=$?", "Enter")
@@ -156,7 +156,7 @@ def test_ctrl_c_and_stop(
     terminal.type(f"clear; {TRAIN}; echo code=$?", "Enter")
     terminal.wait_for(r"epoch +1/4")
     terminal.type("", "C-c")
-    terminal.wait_for("not to this terminal")
+    terminal.wait_for(r"(?s)What now\?.*^>")
     terminal.type("stop", "Enter") if answer == "stop" else terminal.type("", "C-c")
     screen = terminal.wait_for(r"^code=130$")
     assert len(re.findall(r"(first|second) +train +stopped", screen)) == 2, screen

@@ -98,7 +98,8 @@ def test_a_terminal_is_a_terminal_inside(
     wait_for(lambda: size_inside(terminal) == "41 133", 10)
     terminal.type("printf '\\033[31mred\\033[0m\\n'\n")
     terminal.wait_for("\x1b\\[31mred\x1b\\[0m")
-    terminal.type('sh -c \'trap "echo cau"ght INT; echo rea""dy; sleep 600\'\n')
+    # Not one long sleep: a signal between its fork and its exec would be lost, and the trap would wait for its end.
+    terminal.type('sh -c \'trap "echo cau"ght";exit" INT; echo rea""dy; while :; do sleep 1; done\'\n')
     terminal.wait_for("ready\r\n")
     terminal.type("\x03")
     terminal.wait_for(r"caught\r\n(.|\n)*[$#] ")

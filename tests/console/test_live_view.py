@@ -154,7 +154,8 @@ console = make_console(sys.stdout, os.environ)
 assert can_draw(console)
 with LiveScreen(console, LiveView(console, lambda: at)) as screen:
     screen.show([run], {}, {})
-    answer = screen.prompt("What now?", {"stop": "end", "detach": "leave", "go on": "stay"}, default="go on")
+    choices = {"stop": "end", "detach": "leave", "go on": "stay"}
+    answer = screen.prompt("What now?", choices, default="go on", interrupt="detach")
     screen.show([run], {}, {})
     if answer == "stop":
         raise SystemExit("raised within")

@@ -7,14 +7,17 @@ import pytest
 from taorunner.console.outcome import outcome_lines, print_outcome
 from taorunner.console.theme import UNICODE, make_console
 from taorunner.events import RunState
+from taorunner.runs.next_step import NextStep
 
 
 def printed(scene, runs, width):
     stream = io.StringIO()
     folders = {run.id: Path("/ws/.taorunner/runs") / run.id for run in runs}
+    steps = {run.id: NextStep.RESUME for run in runs if run.state is RunState.STOPPED}
     print_outcome(
-        make_console(stream, {"COLUMNS": str(width)}), runs, scene.tails(runs), folders, now=scene.at
-    )
+        make_console(stream, {"COLUMNS": str(width)}), runs, scene.tails(runs), folders,
+        next_steps=steps, now=scene.at,
+    )  # fmt: skip
     return stream.getvalue()
 
 
@@ -76,3 +79,16 @@ def test_tables_fit_narrow_terminals(scene, width):
     runs = [scene.finished("a_long_name_of_an_experiment"), scene.finished("b")]
     table = outcome_lines(runs, {}, {}, width, UNICODE, now=scene.at)[1:4]
     assert all(line.cell_len <= width for line in table)
+
+
+def test_each_stopped_training_goes_on_in_its_own_way(scene):
+    runs = [scene.finished(name, RunState.STOPPED) for name in ("a", "b", "c", "d", "e")]
+    steps = dict(zip([run.id for run in runs], [NextStep.RESUME, *NextStep], strict=True))
+    lines = [line.plain for line in outcome_lines(runs, {}, {}, 100, UNICODE, next_steps=steps, now=scene.at)]
+    assert lines[-5:] == [
+        "  taorunner -p example_01 resume a b            train on from the newest checkpoint",
+        "  taorunner -p example_01 train c               start again",
+        "  taorunner -p example_01 train d --overwrite   start afresh; earlier results are moved aside",
+        "  taorunner -p example_01 evaluate e            measure on the held-out data",
+        "  taorunner runs show run-a                     everything that is known",
+    ]

@@ -13,13 +13,15 @@ def test_detach_returns_when_the_run_has_started(
     place: Callable[..., Any], engine: Any, tao_image: Callable[..., str]
 ) -> None:
     gpus: dict[str, dict[str, Any]] = {"e1": {"gpu_indices": [0]}, "e2": {"gpu_indices": [0]}}
-    here = place(engine, tao_image("pyt_7"), gpus)
+    here = place(
+        engine, tao_image("pyt_7"), gpus, epoch_s=2.0
+    )  # on a busy machine it must not be over already
     done = here.cli("train", "e1", "e2", "--detach", "--json", cwd=here.root)
     states = here.states()
     assert done.code == 0, done.err
     assert [run["run"] for run in done.json] == [record["id"] for record in here.records().values()]
     assert states == {"e1": "RUNNING", "e2": "QUEUED"}
-    wait_for(lambda: here.open_batches() == [])
+    wait_for(lambda: here.open_batches() == [], 90)
     assert here.states() == dict.fromkeys(gpus, "SUCCEEDED")
     for name in gpus:
         here.checks_whole(name)

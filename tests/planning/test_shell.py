@@ -199,6 +199,7 @@ def test_the_mounts_files_are_joined(plan: Callable[..., PlannedShell], root: Pa
         "/all",
         "/t",
         "/all/.taorunner",
+        "/all/.tao_inside",
         "/taorunner/home",
         "/taorunner/run",
     ]

@@ -20,12 +20,14 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 RUN_VARIABLE = "TAORUNNER_RUN"
 """Set in the process, so that children that left its session are known as its own."""
 
+_FULL_DISK_S = 0.5
 _IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGTSTP)
 
 
@@ -72,15 +74,31 @@ def main(argv: list[str]) -> None:
         "oom_killed": code != 0 and memory_kills() > kills_before,
         "at": time.time(),
     }
-    write_json(f"{directory}/exit.json", body)
+    while not _has_room(lambda: write_json(f"{directory}/exit.json", body)):
+        time.sleep(_FULL_DISK_S)  # how it ended is known only here
+
+
+def _has_room(write: Callable[[], None]) -> bool:
+    """False where nothing was written because the disk is full."""
+    try:
+        write()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return False
+    return True
 
 
 def write_json(path: str, body: dict[str, Any]) -> None:
     """Durable, and never half there."""
     handle = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    os.write(handle, json.dumps(body).encode())
-    os.fsync(handle)
-    os.close(handle)
+    try:
+        data = json.dumps(body).encode()
+        while data:  # a disk that fills up takes less than it is given
+            data = data[os.write(handle, data) :]
+        os.fsync(handle)
+    finally:
+        os.close(handle)
     os.rename(f"{path}.new", path)  # noqa: PTH104
     with suppress(OSError):
         folder = os.open(os.path.dirname(path), os.O_RDONLY)  # noqa: PTH120

@@ -37,6 +37,7 @@ from taorunner.backends.base import (
     Started,
 )
 from taorunner.backends.secrets import INPUT_DIR, masked, wrapped
+from taorunner.disk_room import room_at
 from taorunner.errors import EngineRefusedError, Finding, MachineError, Severity
 from taorunner.locks import is_locked
 from taorunner.planning.plan import RunPlan
@@ -292,6 +293,10 @@ def _start_keeper(request: EngineRequest, directory: Path, environ: Mapping[str,
             raise MachineError(f'the keeper does not answer: see "{directory / "keeper.log"}"') from error
     lines = done.stdout.splitlines()
     if not lines:
+        room = room_at(directory)
+        if room is not None and room.is_full:
+            text = f"the process cannot be recorded: no space left on device; {room.text}"
+            raise MachineError(text, hint=room.hint)
         raise MachineError(f'the keeper died at once: see "{directory / "keeper.log"}"')
     answer: dict[str, Any] = json.loads(lines[0])
     return answer

@@ -111,7 +111,8 @@ def _test(
         stream.flush()
 
     for number in (signal.SIGTERM, signal.SIGHUP):  # no container stays behind
-        signal.signal(number, signal.default_int_handler)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, signal.default_int_handler)
     return run_trial(connect(), trial, write, lambda text: typer.echo(text, err=True))
 
 

@@ -130,8 +130,10 @@ def _stop(
     queued: Annotated[bool, typer.Option("--queued", help="Only what has not started yet.")] = False,
     workspace: WorkspaceOption = None,
 ) -> int:
+    from taorunner.console.outcome import commands_after_stop
     from taorunner.errors import RunStateError, UsageError
     from taorunner.events import RunState
+    from taorunner.runs.next_step import after_stop
     from taorunner.runs.stopping import stop_runs
     from taorunner.runs.store import RunStore
 
@@ -153,6 +155,9 @@ def _stop(
     over = [record.id for record in records if record.state.is_final]
     if over:
         raise RunStateError(f'run "{over[0]}" is already over', hint="taorunner ps shows what runs")
-    for record in stop_runs(store, [record.id for record in records], only_queued=queued):
+    ended = stop_runs(store, [record.id for record in records], only_queued=queued)
+    for record in ended:
         typer.echo(f"{record.id}  {record.state.value}  {record.reason or ''}".rstrip())
+    for command, _ in commands_after_stop(ended, after_stop(store, ended)):
+        typer.echo(f"next: {command}", err=True)
     return ExitCode.DONE

@@ -146,29 +146,30 @@ class LiveScreen:
         if self._live is not None:
             self._erase(self._stop())
 
-    def prompt(self, question: str, choices: Mapping[str, str], *, default: str) -> str:
+    def prompt(self, question: str, choices: Mapping[str, str], *, default: str, interrupt: str) -> str:
         """Asks below the standing picture; the next ``show`` draws it anew in the place of both.
 
         ``choices`` maps an answer to what it does; the first letters of an answer are enough. An empty line
-        and the end of the input give ``default``. Blocks. KeyboardInterrupt goes through: a second Ctrl-C is
-        the caller's business.
+        and the end of the input give ``default``, KeyboardInterrupt (a second Ctrl-C) gives ``interrupt``: the
+        question says both. Blocks.
         """
         height = self._stop()
         width = self._console.width
         wide = max(map(len, choices))
         asked = [Text(question, style="title")]
         for answer, effect in choices.items():
-            mark = " (default)" if answer == default else ""
-            asked.append(Text.assemble("  ", (f"{answer:<{wide}}", "hint"), f"  {effect}", (mark, "quiet")))
+            marks = [" (Enter)"] * (answer == default) + [" (Ctrl-C again does this)"] * (answer == interrupt)
+            words = (f"{answer[0]}  {answer:<{wide}}", "hint"), f"  {effect}", ("".join(marks), "quiet")
+            asked.append(Text.assemble("  ", *words))
         while True:
             for line in asked:
                 self._console.print(line)
             height += sum(len(line.wrap(self._console, width)) for line in asked) + 1
             try:
                 said = self._console.input(Text("> ")).strip().lower()
-            except EOFError:
+            except (EOFError, KeyboardInterrupt) as ending:
                 self._console.line()
-                return default
+                return default if isinstance(ending, EOFError) else interrupt
             matching = [answer for answer in choices if answer.lower().startswith(said)]
             if not said or len(matching) == 1:
                 self._erase(height)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from rich.console import Console
 from rich.text import Text
@@ -17,11 +18,29 @@ from taorunner.console.words import clean, metric_label, number, of
 from taorunner.events import RunState
 from taorunner.progress.line_kind import is_banner
 from taorunner.runs.metric_names import Judged, is_lower_better, kpi_name, loss_name
+from taorunner.runs.next_step import NextStep
 from taorunner.runs.snapshot import RunSnapshot
 from taorunner.text import duration
 
 LAST_LINES = 8
 COMPARED_METRICS = 12
+_AFTER_STOP = {
+    NextStep.RESUME: ("resume {}", "train on from the newest checkpoint"),
+    NextStep.START_AGAIN: ("train {}", "start again"),
+    NextStep.START_AFRESH: ("train {} --overwrite", "start afresh; earlier results are moved aside"),
+    NextStep.EVALUATE: ("evaluate {}", "measure on the held-out data"),
+}
+
+
+class Named(Protocol):
+    """A run by its names: a record or a snapshot."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def project(self) -> str: ...
+    @property
+    def experiment(self) -> str: ...
 
 
 def print_outcome(
@@ -30,12 +49,15 @@ def print_outcome(
     tails: Mapping[str, Sequence[str]],
     directories: Mapping[str, Path],
     *,
+    next_steps: Mapping[str, NextStep],
     now: datetime | None = None,
 ) -> None:
-    """``tails`` are the last log lines by run id, ``directories`` the runs' own folders."""
+    """``tails`` are the last log lines by run id, ``directories`` the runs' own folders, ``next_steps`` what to do
+    with stopped trainings."""
     lines = outcome_lines(
-        snapshots, tails, directories, console.width, symbols_of(console), now=now or events.now()
-    )
+        snapshots, tails, directories, console.width, symbols_of(console),
+        next_steps=next_steps, now=now or events.now(),
+    )  # fmt: skip
     for line in lines:
         console.print(line, soft_wrap=True)
 
@@ -47,6 +69,7 @@ def outcome_lines(
     width: int,
     symbols: Symbols,
     *,
+    next_steps: Mapping[str, NextStep] = {},
     now: datetime,
 ) -> list[Text]:
     """Tables fit ``width``; reasons, hints, paths and commands are whole whatever their length."""
@@ -59,7 +82,7 @@ def outcome_lines(
     compared = _comparison(snapshots, names, width, symbols)
     if compared:
         lines += [Text(), *compared]
-    commands = _next_commands(snapshots)
+    commands = _next_commands(snapshots, next_steps)
     if commands:
         lines.append(Text())
     wide = max((len(command) for command, _ in commands), default=0)
@@ -214,10 +237,24 @@ def _by_weight(runs: Sequence[RunSnapshot]) -> list[str]:
     return [*first, *(name for name in every if name not in first)]
 
 
-def _next_commands(snapshots: Sequence[RunSnapshot]) -> list[tuple[str, str]]:
+def commands_after_stop(runs: Sequence[Named], next_steps: Mapping[str, NextStep]) -> list[tuple[str, str]]:
+    """``(command, what it does)``: one for all experiments of a project that go on in the same way."""
+    groups: dict[tuple[str, NextStep], list[Named]] = {}
+    for run in runs:
+        if run.id in next_steps:
+            groups.setdefault((run.project, next_steps[run.id]), []).append(run)
+    commands = []
+    for (_, step), members in groups.items():
+        words, what = _AFTER_STOP[step]
+        commands.append((_command(words, members), what))
+    return commands
+
+
+def _next_commands(
+    snapshots: Sequence[RunSnapshot], next_steps: Mapping[str, NextStep]
+) -> list[tuple[str, str]]:
     """What a person types next, for the most telling run of each kind; not a line per run."""
     failed = [run for run in snapshots if run.state in (RunState.FAILED, RunState.LOST)]
-    stopped = [run for run in snapshots if run.state is RunState.STOPPED and run.action == "train"]
     trained = [run for run in snapshots if run.state is RunState.SUCCEEDED and run.action == "train"]
     running = [run for run in snapshots if not run.state.is_final]
     commands: list[tuple[str, str]] = []
@@ -225,11 +262,10 @@ def _next_commands(snapshots: Sequence[RunSnapshot]) -> list[tuple[str, str]]:
         commands.append(("taorunner attach", "watch what still runs"))
     if failed:
         commands.append((f"taorunner logs {failed[0].id}", "the whole log"))
-    if stopped:
-        commands.append((_action_command("train", stopped), "start again"))
+    commands += commands_after_stop(snapshots, next_steps)
     if trained:
-        commands.append((_action_command("evaluate", trained), "measure on the held-out data"))
-        commands.append((_action_command("export", trained), "write the model for deployment"))
+        commands.append((_command("evaluate {}", trained), "measure on the held-out data"))
+        commands.append((_command("export {}", trained), "write the model for deployment"))
     if snapshots:
         commands.append(
             (f"taorunner runs show {(failed or list(snapshots))[0].id}", "everything that is known")
@@ -237,8 +273,8 @@ def _next_commands(snapshots: Sequence[RunSnapshot]) -> list[tuple[str, str]]:
     return commands
 
 
-def _action_command(command: str, runs: Sequence[RunSnapshot]) -> str:
-    """For the experiments of one project: the first one's."""
+def _command(words: str, runs: Sequence[Named]) -> str:
+    """``words`` with the experiments of one project, the first run's, in them."""
     project = runs[0].project
     experiments = dict.fromkeys(run.experiment for run in runs if run.project == project)
-    return " ".join(clean(word) for word in ("taorunner", "-p", project, command, *experiments))
+    return clean(f"taorunner -p {project} {words.format(' '.join(experiments))}")

@@ -56,8 +56,16 @@ def print_run(store: RunStore, record: RunRecord, *, json: bool) -> None:
     if json:
         write_json([snapshot.to_json(directory, now())], sys.stdout.buffer)
         return
+    from taorunner.console.outcome import commands_after_stop
+    from taorunner.runs.next_step import after_stop
+
+    commands = commands_after_stop([record], after_stop(store, [record]))
+    command = commands[0][0] if commands else None
     console = make_console(sys.stdout, os.environ)
-    for line in run_detail_lines(snapshot, directory, console.width, symbols_of(console), now()):
+    lines = run_detail_lines(
+        snapshot, directory, console.width, symbols_of(console), now(), next_command=command
+    )
+    for line in lines:
         console.print(line, soft_wrap=True)
 
 

@@ -21,9 +21,11 @@ _BAR = 30
 
 
 def run_detail_lines(
-    run: RunSnapshot, directory: Path, width: int, symbols: Symbols, now: datetime, zone: tzinfo | None = None
-) -> list[Text]:
-    """Everything that is known of one run. ``zone`` is for the times, the machine's own by default."""
+    run: RunSnapshot, directory: Path, width: int, symbols: Symbols, now: datetime, zone: tzinfo | None = None,
+    next_command: str | None = None,
+) -> list[Text]:  # fmt: skip
+    """Everything that is known of one run. ``zone`` is for the times, the machine's own by default; ``next_command``
+    is what to type now."""
     style = state_style(run.state)
     head = Text.assemble(
         (f"{symbols.states[run.state]} ", style), (clean(run.experiment or run.id), "title"),
@@ -35,6 +37,8 @@ def run_detail_lines(
         facts.append(("reason", clean(run.reason)))
     if run.hint:
         facts.append(("hint", clean(run.hint)))
+    if next_command:
+        facts.append(("next", next_command))
     fraction, left = run.fraction(now), run.eta_s(now)
     if run.epoch is not None:
         epoch = Text(of(run.epoch, run.epochs))

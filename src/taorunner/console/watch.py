@@ -11,26 +11,27 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from taorunner.console.outcome import print_outcome
 from taorunner.console.theme import can_draw, make_console
-from taorunner.errors import ExitCode
+from taorunner.errors import ExitCode, TaorunnerError
 from taorunner.events import RunFinished, RunState, now
 from taorunner.runs.adoption import Adoption
 from taorunner.runs.feed import RunFeed
+from taorunner.runs.next_step import after_stop
 from taorunner.runs.store import Batch, RunStore
+from taorunner.text import amount, duration
 
 if TYPE_CHECKING:
     from taorunner.console.live_view import LiveScreen
     from taorunner.console.run_panel import GpuReading
+    from taorunner.runs.snapshot import RunSnapshot
 
 _FAST_S, _SLOW_S, _FAST_FOR_S = 0.005, 0.1, 5.0
 _GPUS_EVERY_S = 1.0
-_QUESTION = "The runs belong to the machine, not to this terminal."
-_CHOICES = {"stop": "end them now, gracefully", "detach": "leave, they go on", "go on": "keep watching"}
 
 
 def watch_batch(
@@ -80,11 +81,13 @@ class _Watch:
                     detached = self._follow_live(screen)
         if detached:
             if not self._json:
-                sys.stderr.write("detached; the runs go on. taorunner attach shows them again\n")
+                sys.stderr.write(_farewell(self._feed.snapshots()) + "\n")
             return ExitCode.DONE
         if not self._json:
             directories = {run_id: self._store.paths(run_id).directory for run_id in self._feed.run_ids}
-            print_outcome(console, self._feed.snapshots(), self._feed.tails(), directories)
+            steps = after_stop(self._store, map(self._store.load, self._feed.run_ids))
+            feed = self._feed
+            print_outcome(console, feed.snapshots(), feed.tails(), directories, next_steps=steps)
         return self._exit_code()
 
     # three ways of showing; each returns True when the viewer left before the runs were over
@@ -163,10 +166,13 @@ class _Watch:
 
     @contextmanager
     def _noting_signals(self) -> Iterator[None]:
+        """What the caller has ignored stays ignored: in a script, Ctrl-C is not for what runs behind ``&``."""
+
         def note(_number: int, _frame: FrameType | None) -> None:
             self._signals += 1
 
-        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+        heard = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, note) for number in heard}
         try:
             yield
         finally:
@@ -187,16 +193,30 @@ class _Watch:
         return answer == "detach"
 
     def _ask(self, screen: LiveScreen) -> str:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        """A second Ctrl-C stops what this viewer launched, and leaves what another one did."""
+        question, choices = _question(self._feed.snapshots(), self._grace_s())
+        interrupt = "stop" if self._stops else "detach"
+        noting = signal.getsignal(signal.SIGINT)
         try:
-            return screen.prompt(_QUESTION, _CHOICES, default="go on")
-        except KeyboardInterrupt:
-            return "stop"
+            if noting is not signal.SIG_IGN:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+            return screen.prompt(question, choices, default="go on", interrupt=interrupt)
+        except KeyboardInterrupt:  # while the question was being printed
+            return interrupt
         finally:
-            signal.signal(signal.SIGINT, self._note_again)
+            signal.signal(signal.SIGINT, noting)
 
-    def _note_again(self, _number: int, _frame: FrameType | None) -> None:
-        self._signals += 1
+    def _grace_s(self) -> float:
+        """The longest that any of the runs has to finish."""
+        longest = 0.0
+        for run in self._feed.snapshots():
+            if not run.state.is_final:
+                with suppress(
+                    TaorunnerError, OSError, ValueError, KeyError
+                ):  # a question needs no whole record
+                    batch = self._store.load_batch(self._store.load(run.id).batch)
+                    longest = max(longest, batch.grace_s)
+        return longest
 
     def _stop_all(self) -> bool:
         self._asked_to_stop = True
@@ -214,3 +234,27 @@ class _Watch:
             return ExitCode.DONE
         refusals = [record.error_code for record in records if record.error_code is not None]
         return max(refusals) if refusals else ExitCode.RUN_FAILED
+
+
+def _question(runs: Sequence[RunSnapshot], grace_s: float) -> tuple[str, dict[str, str]]:
+    """What Ctrl-C asks, and what each answer does."""
+    left = [run for run in runs if not run.state.is_final]
+    queued = sum(run.state is RunState.QUEUED for run in left)
+    counts = ((len(left) - queued, "running"), (queued, "queued"))
+    counted = ", ".join(f"{count} {word}" for count, word in counts if count)
+    grace = duration(grace_s)
+    choices = {
+        "stop": f"end them, {grace} each to finish" if len(left) > 1 else f"end it, {grace} to finish",
+        "detach": f"leave; {'runs and queue go on' if queued else _go_on(len(left))}",
+        "go on": "keep watching",
+    }
+    return f"{counted or 'nothing is running'}. What now?", choices
+
+
+def _farewell(runs: Sequence[RunSnapshot]) -> str:
+    left = sum(not run.state.is_final for run in runs)
+    return f"detached; {_go_on(left)}. taorunner attach watches, taorunner stop --all ends"
+
+
+def _go_on(count: int) -> str:
+    return f"{amount(count, 'run')} {'goes' if count == 1 else 'go'} on"

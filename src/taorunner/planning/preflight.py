@@ -57,6 +57,14 @@ def earlier_results(
     return EarlierResults(set_aside=there, make_dirs=folders)
 
 
+def holds_training(contract: Contract, results: Path) -> bool:
+    """Whether another training into ``results`` is refused without ``--overwrite``."""
+    try:
+        return results.is_dir() and bool(_earlier_checkpoints(contract, results))
+    except OSError:
+        return True
+
+
 def _training(
     contract: Contract, results: Path, experiment: str, network: Network, *, overwrite: bool
 ) -> EarlierResults:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from taorunner.disk_room import is_no_room, no_room
 from taorunner.errors import MachineError, UserFilesError
 from taorunner.project.scaffold import make_workspace
 from taorunner.project.schema import experiments_schema
@@ -74,6 +75,8 @@ def place_projects(
         _take_back(made)
         for folder in beside.values():
             shutil.rmtree(folder, ignore_errors=True)
+        if is_no_room(error):
+            raise no_room(error, workspace.root) from error
         where = error.filename2 or error.filename or workspace.root
         problem = (error.strerror or str(error)).lower()
         raise MachineError(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from taorunner.disk_room import is_no_room, no_room
 from taorunner.errors import MachineError, UsageError, UserFilesError
 from taorunner.project import keys, models
 from taorunner.project.schema import experiments_schema
@@ -106,6 +107,8 @@ def create_project(
         made = make_workspace(workspace, experiments_schema(heads))
         return [*made, *_make_project(paths, experiment, dataset, text, specs)]
     except OSError as error:
+        if is_no_room(error):
+            raise no_room(error, workspace.root) from error
         problem = (error.strerror or str(error)).lower()
         where = error.filename or workspace.root
         raise MachineError(
@@ -129,6 +132,8 @@ def create_example(workspace_root: Path, name: str, *, heads: Sequence[str] = ()
         for folder in ("data", "models"):
             (target / folder).mkdir()
     except OSError as error:
+        if is_no_room(error):
+            raise no_room(error, target) from error
         problem = (error.strerror or str(error)).lower()
         raise MachineError(f'cannot write "{error.filename or target}": {problem}') from error
     return target

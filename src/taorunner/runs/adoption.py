@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from taorunner.errors import MachineError
 from taorunner.runs.ownership import is_orphan
-from taorunner.runs.recovery import adopt, batches_of
+from taorunner.runs.recovery import adopt, batches_of, refuse_without_room
 from taorunner.runs.store import RunStore
 
 _LOOK_EVERY_S = 1.0
@@ -35,7 +35,7 @@ class Adoption:
         """To be called often; looks once a second.
 
         Raises:
-            MachineError: supervisors that were started did not stay alive.
+            MachineError: supervisors that were started did not stay alive, or have no room to record anything.
         """
         if at_s < self._next_look_s:
             return
@@ -47,6 +47,7 @@ class Adoption:
         if not orphans:
             self._attempts = 0
             return
+        refuse_without_room(self._store)
         if self._attempts == _ATTEMPTS:
             raise MachineError(
                 "nobody follows these runs: their supervisor ends at once; the runs themselves may go on",

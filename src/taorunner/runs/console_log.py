@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from taorunner.backends.kept_log import BLOCK_BYTES, Tail
+from taorunner.disk_room import naming
 from taorunner.runs.log_position import RecordedLog
 from taorunner.state_files import open_state
 from taorunner.text import MASK
@@ -30,6 +31,7 @@ class ConsoleLog:
     def __init__(self, path: Path, secrets: Sequence[str] = (), recorded: RecordedLog | None = None) -> None:
         descriptor = open_state(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self._file: IO[bytes] = os.fdopen(descriptor, "ab", buffering=0)
+        self._path = path
         self._secrets = [secret.encode() for secret in sorted(secrets, key=len, reverse=True) if secret]
         self._mask = MASK.encode()
         size = self._file.tell()
@@ -106,7 +108,8 @@ class ConsoleLog:
             os.ftruncate(self._file.fileno(), self._size)
             self._file.seek(self._size)
         view = memoryview(data)
-        while view:  # an unbuffered file may take less than it is given
-            view = view[self._file.write(view) :]
+        with naming(self._path):
+            while view:  # an unbuffered file may take less than it is given
+                view = view[self._file.write(view) :]
         self._size += len(data)
         return data

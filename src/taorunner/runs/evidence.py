@@ -23,6 +23,7 @@ from taorunner.progress.status_json import StatusReader
 from taorunner.progress.tracker import Tracker
 from taorunner.progress.verdict import Verdict, judge
 from taorunner.runs.converted import with_records_checked
+from taorunner.runs.full_disk import with_full_disk_named
 from taorunner.runs.log_position import RecordedLog
 from taorunner.runs.told import Told
 from taorunner.state_files import open_state
@@ -115,6 +116,7 @@ class Evidence:
         )
         verdict = judge(self._plan.contract.verdict, facts)
         verdict = with_records_checked(self._plan, verdict, self._artifacts())
+        verdict = with_full_disk_named(self._plan, verdict, facts, self.host_path)
         events += [
             Notice(run=self._run, at=at, level="warning", code=caution.code, text=caution.text)
             for caution in verdict.cautions

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from taorunner.disk_room import naming
 from taorunner.locks import is_locked
 from taorunner.runs.folders import checked_name, is_name
 from taorunner.state_files import read_state, replace_state
@@ -41,7 +42,8 @@ class OpenBatches:
         self._folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(self._path(batch_id), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
         fcntl.flock(handle, fcntl.LOCK_EX)
-        os.write(handle, json.dumps(list(runs)).encode())
+        with naming(self._path(batch_id)):
+            os.write(handle, json.dumps(list(runs)).encode())
         self._making[batch_id] = handle
 
     def rename_runs(self, batch_id: str, runs: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from taorunner.backends.base import EngineState, Handle
 from taorunner.backends.secrets import remove_secrets, stored_secrets
+from taorunner.disk_room import room_at
 from taorunner.errors import MachineError, RunStateError, TaorunnerError
 from taorunner.events import Event, RunFinished, RunStarted, RunState, now
 from taorunner.runs.console_log import ConsoleLog
@@ -139,6 +140,20 @@ def adopt(store: RunStore, batch_id: str) -> bool:
     supervisor.give(batch_id, str(store.state_dir), is_recovery=True)
     threading.Thread(target=supervisor.wait, daemon=True).start()  # whoever adopts may live long: no zombies
     return True
+
+
+def refuse_without_room(store: RunStore) -> None:
+    """For runs that nobody follows: a supervisor that cannot write ends at once.
+
+    Raises:
+        MachineError: the disk under the workspace's records is full. What runs in the engine goes on.
+    """
+    room = room_at(store.state_dir)
+    if room is not None and room.is_full:
+        raise MachineError(
+            f'runs cannot be recorded in "{store.state_dir}": no space left on device; {room.text}',
+            hint=f"what runs goes on; {room.hint}; then taorunner attach goes on, too",
+        )
 
 
 def mark_lost(store: RunStore, record: RunRecord) -> RunRecord:

@@ -17,6 +17,7 @@ from dataclasses import replace
 
 from taorunner.backends.base import Backend, EngineState, EngineStatus, Handle, Launch
 from taorunner.backends.secrets import remove_secrets, stored_secrets, write_secrets
+from taorunner.disk_room import is_no_room, no_room
 from taorunner.errors import ExitCode, MachineError, TaorunnerError
 from taorunner.events import (
     ImagePulled,
@@ -255,6 +256,9 @@ class BatchRunner:
             self._fail(run_id, error)
             return
         except OSError as error:
+            if is_no_room(error):
+                self._fail(run_id, no_room(error, launch.run_dir))
+                return
             reason = f"the secrets cannot be written: {error}"
             self._finish(run_id, RunState.FAILED, reason, error_code=ExitCode.MACHINE)
             return

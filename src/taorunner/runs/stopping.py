@@ -9,7 +9,7 @@ from taorunner.errors import MachineError
 from taorunner.events import RunState, now
 from taorunner.runs.ownership import is_supervised
 from taorunner.runs.record import RunRecord
-from taorunner.runs.recovery import look_after
+from taorunner.runs.recovery import look_after, refuse_without_room
 from taorunner.runs.store import RunStore
 
 _POLL_S = 0.1
@@ -39,6 +39,7 @@ def _wait(store: RunStore, run_id: str, only_queued: bool) -> RunRecord:
             record = store.load(run_id)  # it may have ended with its last act
             if record.state.is_final:
                 return record
+            refuse_without_room(store)
             if attempts == _ATTEMPTS:
                 log = store.batch_paths(record.batch).supervisor_log
                 raise MachineError(

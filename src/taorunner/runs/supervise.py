@@ -16,6 +16,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from taorunner.disk_room import is_no_room, no_room
 from taorunner.runs.ownership import owning, say_ready
 from taorunner.runs.store import RunStore
 from taorunner.state_files import open_state
@@ -99,7 +100,9 @@ def _own(store: RunStore, batch_id: str, *, is_recovery: bool) -> None:
             signal.signal(signal.SIGTERM, lambda *_: runner.stop_all())
             while not _is_over(store, batch_id, runner):
                 pass
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, OSError) and is_no_room(error):  # whoever looks next goes on with the runs
+                sys.exit(no_room(error, store.state_dir).message)
             traceback.print_exc()
             raise
 

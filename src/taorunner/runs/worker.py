@@ -27,6 +27,7 @@ from taorunner.backends.base import (
     Started,
 )  # fmt: skip
 from taorunner.backends.kept_log import Tail
+from taorunner.disk_room import is_no_room, no_room
 from taorunner.errors import MachineError, TaorunnerError
 from taorunner.events import ImagePulling
 from taorunner.planning.plan import RunPlan
@@ -182,6 +183,9 @@ class Worker:
         except TaorunnerError as error:
             self._inbox.put(Ended(run_id, None, error))
         except Exception as error:  # a broken worker must not leave its run RUNNING for ever
+            if isinstance(error, OSError) and is_no_room(error):
+                self._inbox.put(Ended(run_id, None, no_room(error, self._launch.run_dir)))
+                return
             text = f"following the run failed: {type(error).__name__}: {error}"
             self._inbox.put(Ended(run_id, None, TaorunnerError(text)))
 

@@ -1,0 +1,97 @@
+"""How much room is left where a path lies, and the error that says so when there is none.
+
+``write`` names no file when it fails: whoever writes says which one it was with ``naming``.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from taorunner.errors import MachineError
+from taorunner.text import size
+
+FULL_BELOW_BYTES = 1 << 20
+"""With less than that no run can be recorded: file systems say that they are full before the last byte."""
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Of one file system, as its users have it. ``free_files`` is None where their number has no limit."""
+
+    mount: Path
+    free_bytes: int
+    total_bytes: int
+    free_files: int | None
+
+    @property
+    def is_full(self) -> bool:
+        return self.free_bytes < FULL_BELOW_BYTES or self.free_files == 0
+
+    @property
+    def text(self) -> str:
+        """``the file system "/data" has 0 B of 2.0 MiB free``"""
+        if self.free_files == 0 and self.free_bytes >= FULL_BELOW_BYTES:
+            return f'the file system "{self.mount}" has no inode left for another file'
+        free, total = size(self.free_bytes), size(self.total_bytes)
+        return f'the file system "{self.mount}" has {free} of {total} free'
+
+    @property
+    def hint(self) -> str:
+        count = "--inodes " if self.free_files == 0 else "-h "
+        sort = "-n" if self.free_files == 0 else "-h"
+        shown = f"du -x {count}-d2 {shlex.quote(str(self.mount))} | sort {sort} | tail -n 15"
+        return f"free some space there; {shown} shows what takes it"
+
+
+def room_at(path: Path) -> Room | None:
+    """Of the file system on which ``path`` lies, or would lie. None where it cannot be asked."""
+    try:
+        place = path.resolve()
+        while not place.exists():
+            place = place.parent
+        found = os.statvfs(place)
+        while not place.is_mount():
+            place = place.parent
+    except (OSError, RuntimeError):
+        return None
+    free_files = found.f_favail if found.f_files else None
+    return Room(place, found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize, free_files)
+
+
+def is_no_room(error: BaseException) -> bool:
+    """Whether the disk is full, or the user's share of it."""
+    return isinstance(error, OSError) and error.errno in _NO_ROOM
+
+
+def no_room(error: OSError, place: Path | None = None) -> MachineError:
+    """The error for a user: which file could not be written, on which file system, and how much of that is free.
+
+    ``place`` is where it was, when ``error`` does not say.
+    """
+    path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, (str, bytes)) else place
+    what = (error.strerror or "no space left on device").lower()
+    said = f'"{path}" cannot be written: {what}' if path is not None else what
+    room = room_at(path) if path is not None else None
+    if error.errno == errno.EDQUOT:
+        return MachineError(said, hint="free some space there, or ask for a larger quota")
+    if room is None:
+        return MachineError(said, hint="free some space: df -h shows which file system is full")
+    return MachineError(f"{said}; {room.text}", hint=room.hint)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An OSError from within that names no file names ``path``."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise

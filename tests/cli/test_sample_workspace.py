@@ -1,0 +1,117 @@
+"""A workspace that version 0.1.0 wrote is read by this version as it was by that one, and its open batches go on.
+
+``tools/make_sample_workspace.py`` made it; ``expected.json`` is what 0.1.0 said of it. Neither is to be edited.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import Cli, wait_for
+
+SAMPLE = Path(__file__).parent.parent / "assets" / "workspace_0_1_0"
+MADE_AT = "/srv/taorunner-sample"
+EXPECTED = json.loads((SAMPLE / "expected.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A copy that lies here as the sample lay there: records name whole paths."""
+    copy = tmp_path / "workspace"
+    shutil.copytree(SAMPLE, copy)
+    (copy / "expected.json").unlink()
+    for path in copy.rglob("*"):
+        if path.is_file():
+            path.write_text(path.read_text(encoding="utf-8").replace(MADE_AT, str(copy)), encoding="utf-8")
+    return copy
+
+
+@pytest.fixture
+def standing(root: Path) -> Iterator[Path]:
+    """The workspace while somebody holds the locks of its open batches, as their supervisors did."""
+    with contextlib.ExitStack() as held:
+        for batch in (root / ".taorunner/open").iterdir():
+            lock = root / ".taorunner/batches" / batch.name / "supervisor.lock"
+            fcntl.flock(held.enter_context(lock.open("ab")), fcntl.LOCK_EX)
+        yield root
+
+
+def known(shown: list[dict[str, Any]], expected: list[dict[str, Any]], root: Path) -> list[dict[str, Any]]:
+    """What 0.1.0 said, as it is said now: a later version may say more."""
+    text = json.dumps(shown).replace(str(root), "$ROOT")
+    return [{key: run.get(key) for key in old} for run, old in zip(json.loads(text), expected, strict=True)]
+
+
+def states(root: Path) -> dict[str, str]:
+    """By experiment, as records have them; the newest run of each."""
+    found: dict[str, str] = {}
+    for path in sorted((root / ".taorunner/runs").glob("*/record.json")):
+        with contextlib.suppress(ValueError):
+            record = json.loads(path.read_text(encoding="utf-8"))
+            found[record["experiment"]] = record["state"]
+    return found
+
+
+def test_the_sample_has_a_run_in_every_state() -> None:
+    assert states(SAMPLE) == {
+        "shapes": "SUCCEEDED", "fails": "FAILED", "stopped": "STOPPED", "lost": "LOST",
+        "running": "RUNNING", "queued": "QUEUED", "starting": "STARTING",
+    }  # fmt: skip
+    for part in ("taorunner.lock", ".taorunner/cache/dataset-checks/parts/shapes.json"):
+        assert (SAMPLE / part).is_file()
+    assert sum(path.stat().st_size for path in SAMPLE.rglob("*") if path.is_file()) < 300_000
+
+
+@pytest.mark.parametrize("words", ["ps", "runs list"])
+def test_its_lists_are_as_they_were(words: str, cli: Cli, standing: Path) -> None:
+    done = cli(*words.split(), "--json", cwd=standing)
+    assert (done.code, done.err) == (0, "")
+    assert known(done.json, EXPECTED[words], standing) == EXPECTED[words]
+
+
+def test_its_runs_and_logs_are_as_they_were(cli: Cli, standing: Path) -> None:
+    for run in EXPECTED["runs list"]:
+        shown = cli("runs", "show", run["id"], "--json", cwd=standing)
+        assert (shown.code, known(shown.json, [run], standing)) == (0, [run]), shown.err
+        logs = cli("logs", run["id"], cwd=standing)
+        assert (logs.code, logs.out.replace(str(standing), "$ROOT")) == (0, EXPECTED["logs"][run["id"]])
+    page = cli("runs", "show", "stopped", cwd=standing)
+    assert "next         taorunner -p parts resume stopped\n" in page.out
+
+
+def test_its_torn_record_is_refused_by_name(cli: Cli, standing: Path) -> None:
+    (torn,) = (standing / ".taorunner/runs").glob("*-dddddd")
+    done = cli("runs", "show", torn.name, cwd=standing)
+    assert done.code == 6
+    assert torn.name in done.err
+
+
+def test_its_lock_is_still_used(cli: Cli, standing: Path) -> None:
+    done = cli("validate", "--json", cwd=standing)
+    assert [finding for finding in done.json if "taorunner.lock" in str(finding["file"])] == []
+    (standing / "projects/parts/data/d").mkdir(parents=True)
+    found = cli("train", "starting", "--dry-run", "--json", cwd=standing)
+    digest = (standing / "taorunner.lock").read_text().split()[-1]
+    assert [plan["image"] for plan in found.json] == [f"nvcr.io/nvidia/tao/tao-toolkit@{digest}"]
+
+
+@pytest.mark.slow
+def test_its_open_batches_go_on(cli: Cli, root: Path) -> None:
+    """Of a machine that was started anew: what ran is lost, what waited starts, what nobody can be asked about stays."""
+    assert cli("ps", cwd=root).code == 0
+    over = {"running": "LOST", "queued": "FAILED", "starting": "STARTING"}
+    wait_for(lambda: {name: states(root)[name] for name in over} == over, 40)
+    shown = {run["experiment"]: run for run in cli("runs", "list", "--json", cwd=root).json}
+    assert shown["running"]["reason"] == "the engine no longer knows this run"
+    assert shown["queued"]["reason"] == 'there is no command "dino" on PATH'
+    events = Path(shown["starting"]["directory"]) / "events.jsonl"
+    wait_for(lambda: "undecided" in events.read_text(), 40)
+    lost = cli("runs", "mark-lost", "starting", cwd=root)
+    assert (lost.code, states(root)["starting"]) == (0, "LOST"), lost.err
