@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from taorunner.atomic_files import write_json
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.project.experiments import Experiment
 from taorunner.project.workspace import Workspace
@@ -132,11 +133,6 @@ def _read(path: Path, digest: str) -> Counter[str] | None:
 
 def _write(path: Path, digest: str, counts: Counter[str]) -> None:
     """Not kept where the disk is full or not ours: the next training checks again."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_text(json.dumps({"digest": digest, "errors": counts}), encoding="utf-8")
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_json(path, {"digest": digest, "errors": counts}, indent=None)

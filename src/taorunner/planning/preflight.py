@@ -8,7 +8,7 @@ from pathlib import Path
 
 from taorunner.contracts import Contract, ResumeRule
 from taorunner.errors import Finding, Severity
-from taorunner.planning.argv import Value
+from taorunner.planning.arguments import Value
 from taorunner.planning.resume import resumable_files
 from taorunner.planning.weights import find_checkpoints
 from taorunner.project.mounts import Mounts

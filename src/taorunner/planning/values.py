@@ -14,7 +14,8 @@ from typing import Any
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework
 from taorunner.errors import Finding, Severity, UserFilesError
-from taorunner.planning.argv import VALUES, Value
+from taorunner.planning.arguments import Value
+from taorunner.planning.argv import VALUES
 from taorunner.planning.environment import model_key_mark
 from taorunner.planning.plan import GpuRequest
 from taorunner.planning.weights import choose_checkpoint, find_pretrained, pretrained_dir

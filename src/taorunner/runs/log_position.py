@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from taorunner.atomic_files import write_json
 from taorunner.backends.base import LogPosition
 
 
@@ -37,13 +37,11 @@ class RecordedLog:
         return LogPosition(self.stdout, self.stderr, self.tails)
 
     def save(self, path: Path) -> None:
-        beside = path.with_name(f".{path.name}.tmp")
         body = {
             "size": self.size, "stdout": self.stdout, "stderr": self.stderr, "start": self.start,
             "tails": _coded(self.tails), "begun": _coded(self.begun),
         }  # fmt: skip
-        beside.write_text(json.dumps(body) + "\n", encoding="utf-8")
-        os.replace(beside, path)  # noqa: PTH105 - a few microseconds, many times a second
+        write_json(path, body, indent=None)
 
     @staticmethod
     def load(path: Path, console: Path) -> RecordedLog:

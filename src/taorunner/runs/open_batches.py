@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from taorunner.atomic_files import write_json
 from taorunner.locks import is_locked
 
 _ENGINE = (
@@ -42,9 +43,7 @@ class OpenBatches:
 
     def rename_runs(self, batch_id: str, runs: Sequence[str]) -> None:
         """The batch has been handed over, and has other runs from now on."""
-        beside = self._folder / f".{batch_id}.{os.getpid()}"
-        beside.write_text(json.dumps(list(runs)), encoding="utf-8")
-        beside.replace(self._path(batch_id))
+        write_json(self._path(batch_id), list(runs), indent=None)
 
     def handed_over(self, batch_id: str) -> None:
         handle = self._making.pop(batch_id, None)

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from taorunner.atomic_files import write_json
 from taorunner.errors import RunStateError, UsageError
 from taorunner.events import Event, RunState, from_json_line, to_json_line
 from taorunner.runs.open_batches import OpenBatches, kept_environ
@@ -167,7 +168,7 @@ class RunStore:
             "parallel": batch.parallel,
             "grace_s": batch.grace_s,
         }
-        _write_json(self.batch_paths(batch.id).batch, {**body, "environ": dict(batch.environ)})
+        write_json(self.batch_paths(batch.id).batch, {**body, "environ": dict(batch.environ)})
 
     def load_batch(self, batch_id: str) -> Batch:
         body = json.loads(self.batch_paths(batch_id).batch.read_text(encoding="utf-8"))
@@ -185,10 +186,10 @@ class RunStore:
         return RunPlan.from_json(json.loads(self.paths(run_id).plan.read_text(encoding="utf-8")))
 
     def save_plan(self, run_id: str, plan: RunPlan) -> None:
-        _write_json(self.paths(run_id).plan, plan.to_json())
+        write_json(self.paths(run_id).plan, plan.to_json())
 
     def save(self, record: RunRecord) -> None:
-        _write_json(self.paths(record.id).record, record.to_json())
+        write_json(self.paths(record.id).record, record.to_json())
 
     def load(self, run_id: str) -> RunRecord:
         """Raises RunStateError when there is no such run or its record cannot be read."""
@@ -289,7 +290,7 @@ class RunStore:
 
     def request_stop(self, run_id: str, at: datetime, *, only_queued: bool = False) -> None:
         """Asks whoever owns the run to stop it; ``only_queued``: unless it has started by then. Idempotent."""
-        _write_json(self.paths(run_id).stop_request, {"at": at.isoformat(), "only_queued": only_queued})
+        write_json(self.paths(run_id).stop_request, {"at": at.isoformat(), "only_queued": only_queued})
 
     def stop_requested(self, run_id: str, *, is_queued: bool) -> bool:
         """Whether the run is to be stopped. A request that came too late for a queued run is withdrawn."""
@@ -304,10 +305,3 @@ class RunStore:
             path.unlink(missing_ok=True)
             return False
         return True
-
-
-def _write_json(path: Path, body: dict[str, Any]) -> None:
-    """Written beside, then renamed: a reader never sees half a file."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    beside.write_text(json.dumps(body, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    beside.replace(path)

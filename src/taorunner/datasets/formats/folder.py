@@ -79,12 +79,6 @@ class Folder:
     def with_suffix(self, *suffixes: str) -> list[str]:
         return [path for path in self.files if path.lower().endswith(suffixes)]
 
-    def folders_named(self, names: Iterable[str]) -> list[str]:
-        """Folders with a file in them whose own name is one of ``names``, compared in lower case."""
-        wanted = set(names)
-        folders = {part for path in self.files for part in _parents(path)}
-        return sorted(folder for folder in folders if folder.rpartition("/")[2].lower() in wanted)
-
     def text(self, path: str) -> str | None:
         """UTF-8 with or without a mark, any line end; None (and a finding) when it cannot be read."""
         if path not in self._texts:
@@ -301,11 +295,6 @@ def around(points: Sequence[tuple[float, float]]) -> tuple[float, float, float, 
     """The smallest box around ``points``, of which there is at least one."""
     xs, ys = [x for x, _ in points], [y for _, y in points]
     return min(xs), min(ys), max(xs), max(ys)
-
-
-def _parents(path: str) -> list[str]:
-    parts = path.split("/")[:-1]
-    return ["/".join(parts[: count + 1]) for count in range(len(parts))]
 
 
 def _as_path(said: str) -> str:
