@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from taorunner.errors import ExitCode
 
 if TYPE_CHECKING:
+    from taorunner.runs.record import RunRecord
     from taorunner.runs.store import RunStore
 
 LIMIT = 50
-_SWITCHES = {"--json": "json"}
+_SWITCHES = {"--json": "json", "-q": "ids_only", "--quiet": "ids_only"}
 _VALUES = {"--workspace": "workspace"}
 _LIST_VALUES = {**_VALUES, "--project": "project", "-p": "project", "--limit": "limit", "-n": "limit"}
 
@@ -31,26 +32,33 @@ class _Line(NamedTuple):
     project: str | None
     limit: int
     json: bool
+    ids_only: bool
 
 
-def ps(workspace: Path | None, *, json: bool) -> int:
-    """The runs that are not over. Raises TaorunnerError."""
-    from taorunner.console.runs_view import print_runs
-
+def ps(workspace: Path | None, *, json: bool, ids_only: bool = False) -> int:
+    """Prints the runs that have not ended. Raises TaorunnerError."""
     store = _store(workspace)
-    print_runs(store, store.unfinished(), json=json, empty="nothing is running")
-    return 0
+    return _print(store, store.unfinished(), json=json, ids_only=ids_only, empty="nothing is running")
 
 
-def runs_list(workspace: Path | None, project: str | None, *, limit: int, json: bool) -> int:
-    """All runs, newest first, at most ``limit``. Raises TaorunnerError."""
+def runs_list(
+    workspace: Path | None, project: str | None, *, limit: int, json: bool, ids_only: bool = False
+) -> int:
+    """Prints all runs, newest first, at most ``limit``. Raises TaorunnerError."""
     from itertools import islice
-
-    from taorunner.console.runs_view import print_runs
 
     store = _store(workspace)
     records = (record for record in store.records() if project is None or record.project == project)
-    print_runs(store, list(islice(records, limit)), json=json, empty="no runs yet")
+    return _print(store, list(islice(records, limit)), json=json, ids_only=ids_only, empty="no runs yet")
+
+
+def _print(store: RunStore, records: Sequence[RunRecord], *, json: bool, ids_only: bool, empty: str) -> int:
+    if ids_only and not json:
+        sys.stdout.write("".join(f"{record.id}\n" for record in records))
+        return 0
+    from taorunner.console.runs_view import print_runs
+
+    print_runs(store, records, json=json, empty=empty)
     return 0
 
 
@@ -61,8 +69,10 @@ def quick(argv: Sequence[str]) -> int | None:
         return None
     try:
         if line.is_list:
-            return runs_list(line.workspace, line.project, limit=line.limit, json=line.json)
-        return ps(line.workspace, json=line.json)
+            return runs_list(
+                line.workspace, line.project, limit=line.limit, json=line.json, ids_only=line.ids_only
+            )
+        return ps(line.workspace, json=line.json, ids_only=line.ids_only)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
@@ -103,5 +113,10 @@ def _understood(argv: Sequence[str]) -> _Line | None:
         return None
     workspace = given.get("workspace")
     return _Line(
-        is_list, Path(workspace) if workspace else None, given.get("project"), int(limit), "json" in given
+        is_list,
+        Path(workspace) if workspace else None,
+        given.get("project"),
+        int(limit),
+        "json" in given,
+        "ids_only" in given,
     )
