@@ -57,6 +57,19 @@ def lowest(session: nox.Session) -> None:
     session.run("pytest", "-q", "-m", "not engine", *session.posargs)
 
 
+@nox.session
+def packages(session: nox.Session) -> None:
+    """Builds wheel and source distribution, and runs the program from each in an environment of its own."""
+    session.install("build", "twine")
+    session.run("python", "-m", "build", "--outdir", "dist", ".")
+    built = sorted(str(path) for path in Path("dist").glob("taorunner-*"))
+    session.run("twine", "check", "--strict", *built)
+    for package in built:
+        session.run("pip", "install", "--force-reinstall", "-q", package)
+        session.run("taorunner", "--version")
+        session.run("taorunner", "networks", "rtdetr", "--json", silent=True)
+
+
 def _lowest_versions() -> list[tuple[str, str]]:
     """``(package, version)`` of each ``>=`` among the dependencies of the program, not those of its tests."""
     project = nox.project.load_toml("pyproject.toml")["project"]
