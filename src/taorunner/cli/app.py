@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from taorunner import __version__
 from taorunner.cli import (
     actions,
     dataset,
@@ -34,6 +33,7 @@ from taorunner.cli.help_pages import RootPage
 from taorunner.cli.options import Invocation, ProjectOption, WorkspaceOption, option
 from taorunner.cli.parsing import light_command
 from taorunner.errors import ExitCode, TaorunnerError
+from taorunner.version import __version__
 
 if TYPE_CHECKING:
     from taorunner.runs.handover import Supervisor
