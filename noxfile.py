@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import nox
 
 nox.needs_version = ">=2024.4.15"
@@ -9,7 +12,8 @@ nox.options.sessions = ["lint", "types", "tests", "engine"]
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = False
 
-PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
+PYTHONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
+RUNTIME_EXTRAS = ("embedded", "datasets", "formats", "huggingface")
 
 
 @nox.session
@@ -40,3 +44,37 @@ def engine(session: nox.Session) -> None:
     """What needs a real Docker engine; nothing may be skipped. First ``python tests/engine/rig.py install``, once."""
     session.install(".[test]")
     session.run("pytest", "-q", "-m", "engine", *session.posargs, env={"CI": "true"})
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """The tests that need no engine, with the oldest versions of what we depend on that pyproject.toml allows."""
+    constraints = Path(session.create_tmp()) / "lowest.txt"
+    constraints.write_text(
+        "".join(f"{name}=={version}\n" for name, version in _lowest_versions()), encoding="utf-8"
+    )
+    session.install("-c", str(constraints), ".[test]")
+    session.run("pytest", "-q", "-m", "not engine", *session.posargs)
+
+
+@nox.session
+def packages(session: nox.Session) -> None:
+    """Builds wheel and source distribution, and runs the program from each in an environment of its own."""
+    session.install("build", "twine")
+    session.run("python", "-m", "build", "--outdir", "dist", ".")
+    built = sorted(str(path) for path in Path("dist").glob("taorunner-*"))
+    session.run("twine", "check", "--strict", *built)
+    for package in built:
+        session.run("pip", "install", "--force-reinstall", "-q", package)
+        session.run("taorunner", "--version")
+        session.run("taorunner", "networks", "rtdetr", "--json", silent=True)
+
+
+def _lowest_versions() -> list[tuple[str, str]]:
+    """``(package, version)`` of each ``>=`` among the dependencies of the program, not those of its tests."""
+    project = nox.project.load_toml("pyproject.toml")["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *(line for extra in RUNTIME_EXTRAS for line in extras[extra])]
+    return sorted(
+        {(match[1], match[2]) for line in wanted if (match := re.match(r"([\w.-]+)>=([\w.]+)$", line))}
+    )

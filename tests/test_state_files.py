@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from taorunner.atomic_files import write_bytes
 from taorunner.state_files import (
     Trust,
     UntrustedFileError,
     append_state,
     open_state,
     read_state,
-    replace_state,
     write_new,
 )  # fmt: skip
 
@@ -31,7 +31,7 @@ def precious(tmp_path: Path) -> Path:
 
 def test_what_we_wrote_is_read(tmp_path: Path) -> None:
     file = tmp_path / "record.json"
-    replace_state(file, b"one\n")
+    write_bytes(file, b"one\n")
     append_state(file, b"two\n")
     assert (read_state(file), read_state(file, offset=4)) == (b"one\ntwo\n", b"two\n")
     assert os.listdir(tmp_path) == ["record.json"]
@@ -43,13 +43,13 @@ def test_a_link_is_not_read_appended_to_or_written_through(tmp_path: Path, preci
     for touch in (lambda: read_state(link), lambda: append_state(link, b"new")):
         with pytest.raises(UntrustedFileError, match=r'record\.json" is a link, and links are not followed'):
             touch()
-    replace_state(link, b"new")
+    write_bytes(link, b"new")
     assert (precious.read_text(), link.read_text(), link.is_symlink()) == ("old", "new", False)
 
 
 def test_a_link_prepared_for_the_file_beside_is_not_written_through(tmp_path: Path, precious: Path) -> None:
     (tmp_path / f".record.json.{os.getpid()}.tmp").symlink_to(precious)
-    replace_state(tmp_path / "record.json", b"new")
+    write_bytes(tmp_path / "record.json", b"new")
     assert (precious.read_text(), (tmp_path / "record.json").read_text()) == ("old", "new")
 
 

@@ -1,3 +1,3 @@
 """taorunner: train computer-vision models with NVIDIA TAO Toolkit from the command line."""
 
-__version__ = "0.1.0"
+from taorunner.version import __version__ as __version__

@@ -125,31 +125,6 @@ def append_state(path: Path, data: bytes, trust: Trust | None = None) -> None:
         os.close(descriptor)
 
 
-def replace_state(path: Path, data: bytes, *, durable: bool = False) -> None:
-    """Written beside, then renamed: a reader never sees half a file, and what was there before is not written to.
-
-    ``durable``: on the disk when this returns, also if the power fails.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with suppress(FileNotFoundError):
-        os.unlink(beside)  # noqa: PTH108 - many times a second
-    descriptor = os.open(beside, _NEW, 0o644)
-    try:
-        with naming(path):
-            write_all(descriptor, data)
-            if durable:
-                os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.replace(beside, path)  # noqa: PTH105
-    if durable:
-        folder = os.open(path.parent, _FOLDER)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
 def write_new(
     root: Path,
     name: str,

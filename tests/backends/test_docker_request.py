@@ -59,9 +59,11 @@ def test_everything_of_the_plan_is_in_the_request(make_plan: Callable[..., RunPl
     )
 
 
-def test_defaults_are_those_of_taos_own_runners(make_plan: Callable[..., RunPlan], tmp_path: Path) -> None:
+def test_a_plan_without_options_gets_room_for_loaders_and_no_rights(
+    make_plan: Callable[..., RunPlan], tmp_path: Path
+) -> None:
     request = DockerBackend().request(make_plan("dino", image="x:1"), Launch("r1", tmp_path / "r1"))
-    assert (request.shm_bytes, request.ulimits) == (16 * 1024**3, {"memlock": -1, "stack": 67108864})
+    assert (request.shm_bytes, request.ulimits) == (16 * 1024**3, {})
     assert request.mounts == (Mount(tmp_path / "r1" / "input", "/taorunner/run", True),)
     assert (request.gpus, request.user, request.tty) == ((), None, False)
     assert (request.privileged, request.no_new_privileges) == (False, True)

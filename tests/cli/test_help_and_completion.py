@@ -16,8 +16,10 @@ import pytest
 import typer
 from command_line import Cli, Done
 
+import taorunner
 from taorunner.cli.app import app
-from taorunner.cli.completion import GROUPS, ROOT_OPTIONS, TABLE
+from taorunner.cli.completion_words import GROUPS, ROOT_OPTIONS, TABLE
+from taorunner.cli.help_pages import COMMAND_GROUPS
 
 HEAVY = ("docker", "rich", "pydantic", "httpx", "numpy", "ruamel", "pynvml", "requests", "asyncio", "google")
 COMMANDS = [[], *([*name.split()] for name in TABLE), ["runs"]]
@@ -27,18 +29,53 @@ COMMANDS = [[], *([*name.split()] for name in TABLE), ["runs"]]
 def test_help_fits_a_narrow_terminal(command: list[str], cli: Cli) -> None:
     done = cli(*command, "--help", env={"COLUMNS": "80"})
     assert (done.code, done.err) == (0, "")
-    assert done.out.startswith("Usage: taorunner")
+    assert f"\nUsage: taorunner {' '.join(command)}".rstrip() in done.out
     assert max(map(len, done.out.splitlines())) <= 80
     assert "\x1b" not in done.out
-    commands = done.out.partition("Commands:")[2]
-    assert "..." not in commands  # no help text is cut off
+    assert not re.search(r"<\w+|\bTEXT\b|\bINTEGER\b", done.out)  # words for values, never types
 
 
-def test_every_command_says_what_it_is_for(cli: Cli) -> None:
+def test_every_command_stands_in_a_group_of_the_first_page(cli: Cli) -> None:
     shown = cli("--help", env={"COLUMNS": "80"}).out
-    for name, command in TABLE.items():
-        if " " not in name:
-            assert re.search(rf"^  {name} +{re.escape(command.help[:30])}", shown, re.MULTILINE), name
+    rows = [row for _, group in COMMAND_GROUPS for row in group]
+    listed = [name for names, _ in rows for name in names]
+    assert sorted(listed) == sorted({name.partition(" ")[0] for name in TABLE})
+    for names, text in rows:
+        summary = text or TABLE[names[0]].help if names[0] in TABLE else GROUPS[names[0]]
+        assert re.search(rf"{re.escape(', '.join(names))}\s+{re.escape(summary)}\n", shown), names
+    for code in ("0 done", "1 a run failed", "2 usage", "3 errors in your files", "4 this machine", "5 refused",
+                 "6 no such run", "70 internal", "130 Ctrl-C"):  # fmt: skip
+        assert code in shown
+
+
+@pytest.mark.parametrize("command", [name.split() for name in TABLE], ids=lambda words: "-".join(words))
+def test_a_page_has_an_example_and_a_line_per_option(command: list[str], cli: Cli) -> None:
+    shown = cli(*command, "--help", env={"COLUMNS": "80"}).out
+    examples = re.findall(r"^(?:Example:|  )\s*(taorunner .*)$", shown, re.MULTILINE)
+    assert 1 <= len(examples) <= 2
+    assert all(re.match(rf"taorunner (-p \w+ )?{command[0]}\b", example) for example in examples)
+    for flag in TABLE[" ".join(command)].options:
+        if flag.startswith("--"):
+            assert len(re.findall(rf"^  (?:-\w, )?{flag}(?: \S+)? +[A-Z]", shown, re.MULTILINE)) == 1, flag
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["top"], 'did you mean "ps"?'),
+        (["gen_trt_engine", "dino_01"], "taorunner run gen_trt_engine dino_01"),
+        (["trian", "dino_01"], 'did you mean "train"?'),
+    ],
+)
+def test_an_unknown_command_names_the_one_that_is_meant(words: list[str], hint: str, cli: Cli) -> None:
+    done = cli(*words)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f'error: no such command "{words[0]}"\nhint: {hint}\n'
+
+
+@pytest.mark.parametrize("flag", ["-V", "--version"])
+def test_the_version(flag: str, cli: Cli) -> None:
+    assert cli(flag).out == f"taorunner {taorunner.__version__}\n"
 
 
 def loaded_by(script: str, **environment: str) -> set[str]:
@@ -100,8 +137,12 @@ def test_the_table_of_completion_is_the_app() -> None:
         assert TABLE[name].help == command.help, name
     groups = {name: inner.help for name, inner in root.commands.items() if hasattr(inner, "commands")}
     assert groups == GROUPS
-    told = {flag: bool(kind) for flag, kind in ROOT_OPTIONS.items()}
-    assert told == flags_of(root)
+    assert {flag: bool(kind) for flag, kind in ROOT_OPTIONS.items()} == flags_of(root)
+
+
+def test_the_table_of_completion_is_up_to_date() -> None:
+    script = Path(__file__).parents[2] / "tools" / "completion_words.py"
+    assert subprocess.run([sys.executable, str(script), "--check"], check=False).returncode == 0
 
 
 @pytest.fixture

@@ -25,6 +25,8 @@ LONG_WAY = (
 UNDERSTOOD: list[tuple[str, ...]] = [
     ("ps",),
     ("ps", "--json"),
+    ("ps", "-q"),
+    ("runs", "list", "--quiet", "-n", "3"),
     ("runs", "list"),
     ("runs", "list", "--json"),
     ("runs", "list", "-n", "3"),
@@ -89,7 +91,15 @@ def test_both_ways_print_the_same(
     short_err, imported = untraced(short.err)
     assert (short.code, without_eta(short.out), short_err) == (long.code, without_eta(long.out), long.err)
     assert "typer" not in imported
-    assert ("rich" in imported) == ("FORCE_COLOR" in env and "--json" not in words and short.out != "")
+    is_table = not {"--json", "-q", "--quiet"} & set(words) and short.out != ""
+    assert ("rich" in imported) == ("FORCE_COLOR" in env and is_table)
+
+
+def test_quiet_prints_ids_and_nothing_else(cli: Cli, workspace: Path) -> None:
+    whole = [row["id"] for row in json.loads(cli("runs", "list", "--json", cwd=workspace).out)]
+    assert len(whole) == 8
+    assert cli("runs", "list", "-q", cwd=workspace).out.splitlines() == whole
+    assert cli("-q", "runs", "list", "-n", "3", cwd=workspace).out.splitlines() == whole[:3]
 
 
 @pytest.mark.parametrize("words", NOT_UNDERSTOOD, ids=" ".join)

@@ -19,15 +19,8 @@ from hypothesis import strategies as st
 from taorunner.catalog.load import load_network, network_names
 from taorunner.contracts import Contract, Framework, GpuUse, OverrideSyntax
 from taorunner.errors import Finding
-from taorunner.planning.argv import (
-    VALUES,
-    ArgumentValues,
-    Argv,
-    Value,
-    artifact_globs,
-    build_argv,
-    unsafe_character,
-)
+from taorunner.planning.arguments import ArgumentValues, Value
+from taorunner.planning.argv import VALUES, Argv, artifact_globs, build_argv, unsafe_character
 
 GOLDEN = Path(__file__).parent / "argv_golden.txt"
 FACTS: dict[str, Any] = json.loads(

@@ -19,7 +19,8 @@ from taorunner.errors import MachineError, UserFilesError
 from taorunner.events import Notice, RunStarted, RunState, now
 from taorunner.gpus import Inventory
 from taorunner.leases import Leases
-from taorunner.planning.argv import ArgumentValues, build_argv
+from taorunner.planning.arguments import ArgumentValues
+from taorunner.planning.argv import build_argv
 from taorunner.planning.plan import RenderedSpec, RunPlan
 from taorunner.progress.verdict import Verdict
 from taorunner.runs.attempts import next_attempt

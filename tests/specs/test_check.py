@@ -5,12 +5,12 @@ import time
 from pathlib import Path
 
 import pytest
+from spec_checks import check_template
 
 from taorunner.errors import Finding, Severity
 from taorunner.specs.check import (
     MAX_SPEC_BYTES,
     SpecFile,
-    check_template,
     load_spec,
     prepare_spec,
     read_number,

@@ -9,13 +9,13 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from spec_checks import check_template
 
 from taorunner.planning.networks import Networks
 from taorunner.planning.spec_recognition import action_of, read_spec
 from taorunner.planning.spec_schemas import schema_for
 from taorunner.planning.values import VARIABLES
 from taorunner.project.scaffold import scaffold_heads
-from taorunner.specs.check import check_template
 from taorunner.specs.schema_check import Against
 from taorunner.specs.template import parse_template, render
 

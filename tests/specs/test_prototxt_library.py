@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from spec_checks import check_template
 
 from taorunner.errors import Severity
 from taorunner.project.scaffold import scaffold_heads
-from taorunner.specs.check import check_template, prepare_spec
+from taorunner.specs.check import prepare_spec
 from taorunner.specs.places import Lines, SpecProblemError
 from taorunner.specs.prototxt_library import refused_by_library
 from taorunner.specs.prototxt_nodes import parse_prototxt

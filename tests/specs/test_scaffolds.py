@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from spec_checks import check_template
 
 import taorunner.project
 from taorunner.catalog.load import load_network
-from taorunner.specs.check import check_template, prepare_spec, read_number, read_value
+from taorunner.specs.check import prepare_spec, read_number, read_value
 
 SCAFFOLDS = Path(taorunner.project.__file__).parent / "scaffolds"
 HEADS = tuple(sorted(path.name for path in SCAFFOLDS.iterdir()))

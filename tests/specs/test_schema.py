@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from spec_checks import check_template
 
-from taorunner.specs.check import check_template, prepare_spec
+from taorunner.specs.check import prepare_spec
 from taorunner.specs.override_check import check_override
 from taorunner.specs.schema import find_schema
 from taorunner.specs.schema_check import Against

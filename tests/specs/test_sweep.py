@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from taorunner.specs.check import check_template
+from spec_checks import check_template
 
 FORMATS = {
     "prototxt": '# variation 1\ntraining_config {\n  num_epochs: 80  # all\n  rate: 5e-05\n  dir: "$results_dir"\n}\n',

@@ -6,7 +6,7 @@ import csv
 import io
 import shlex
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,17 +25,13 @@ from taorunner.backends.base import (
 from taorunner.backends.container_log import ContainerLog, NoLog
 from taorunner.backends.secrets import INPUT_DIR, masked, wrapped
 from taorunner.errors import EngineRefusedError, Finding, Severity, TaorunnerError
-from taorunner.planning.plan import Mount, RunPlan
+from taorunner.planning.plan import DEFAULT_SHM_BYTES, Mount, RunPlan
 
 if TYPE_CHECKING:
     from taorunner.engine.client import Engine
     from taorunner.engine.containers import ContainerSettings, ContainerState
     from taorunner.engine.frames import FrameStream
 
-DEFAULT_SHM_BYTES = 16 * 1024**3
-"""Docker's 64 MiB break data loaders with workers, and NCCL. Source: tao/tensorflow.md, "Defaults used in practice"."""
-DEFAULT_ULIMITS: Mapping[str, int] = {"memlock": -1, "stack": 67108864}
-"""Source: tao/pytorch.md section 7, tao/tensorflow.md, "Defaults used in practice"."""
 
 LABEL = "com.taorunner"
 RUN_LABEL = f"{LABEL}.run"
@@ -125,7 +121,7 @@ class DockerBackend:
             },
             workdir=options.workdir,
             shm_bytes=DEFAULT_SHM_BYTES if options.shm_bytes is None else options.shm_bytes,
-            ulimits=dict(options.ulimits or DEFAULT_ULIMITS),
+            ulimits=dict(options.ulimits),
             hard_ulimits=dict(options.hard_ulimits),
             ports=dict(options.ports),
             published=options.published,

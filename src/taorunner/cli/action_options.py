@@ -1,82 +1,152 @@
-"""The options that actions and ``resume`` share, and how their words are read."""
+"""The options of the actions and of ``resume``, defined once, and how their words are read."""
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Optional, get_type_hints
 
-import typer
-
+from taorunner.cli.options import JsonOption, PlainOption, ProjectOption, WorkspaceOption, option
 from taorunner.errors import UsageError
 
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Show the exact request and the rendered spec; start nothing.")
-]
+DryRun = Annotated[bool, option("--dry-run", "Show what would run; start nothing", group="How it runs")]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Move earlier results aside (never deletes), then start afresh.")
+    bool, option("--overwrite", "Set earlier results aside first (nothing is deleted)", group="How it runs")
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Train on from the newest checkpoint (train only).")]
-Detach = Annotated[bool, typer.Option("--detach", "-d", help="Return once what can start now has started.")]
+Resume = Annotated[
+    bool, option("--resume", "Continue from the newest checkpoint (train only)", group="Training")
+]
+Detach = Annotated[bool, option("--detach", "-d", "Return when the runs have started", group="How it runs")]
 BackendOption = Annotated[
-    Optional[str], typer.Option("--backend", help="docker, local or embedded.", show_default=False)
+    Optional[str],
+    option(
+        "--backend",
+        "Run with docker, local, embedded or an installed one",
+        word="BACKEND",
+        group="Where it runs",
+    ),
 ]
 Gpus = Annotated[
-    Optional[int], typer.Option("--gpus", min=0, max=64, help="How many GPUs.", show_default=False)
+    Optional[int], option("--gpus", "Use this number of GPUs", word="N", group="Where it runs", min=0, max=64)
 ]
 GpuIndices = Annotated[
     Optional[str],
-    typer.Option("--gpu-indices", help="Host ids as in nvidia-smi, 0,1 or auto.", show_default=False),
+    option(
+        "--gpu-indices",
+        "Use these GPUs: ids as in nvidia-smi (0,1) or auto",
+        word="IDS",
+        group="Where it runs",
+    ),
 ]
 Release = Annotated[
-    Optional[str], typer.Option("--release", help="TAO release, such as 5.0.0.", show_default=False)
+    Optional[str],
+    option(
+        "--release", "Use the image of this TAO release, such as 7.0.1", word="RELEASE", group="Where it runs"
+    ),
 ]
 Image = Annotated[
-    Optional[str], typer.Option("--image", help="Container image to use instead.", show_default=False)
+    Optional[str], option("--image", "Use this container image", word="IMAGE", group="Where it runs")
 ]
 Sets = Annotated[
     Optional[list[str]],
-    typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the rendered spec.", show_default=False),
+    option("--set", "Set any key of the spec; may be repeated", word="KEY=VALUE", group="Training"),
 ]
 Checkpoint = Annotated[
     Optional[str],
-    typer.Option(
-        "--checkpoint", help="Weights to read: a path, or a name in the results.", show_default=False
+    option(
+        "--checkpoint", "Read these weights: a path, or a name in the results", word="FILE", group="Training"
     ),
 ]
 Parallel = Annotated[
     Optional[int],
-    typer.Option("--parallel", min=1, help="At most so many runs at once.", show_default=False),
+    option("--parallel", "Run at most N of them at once", word="N", group="How it runs", min=1),
 ]
 Grace = Annotated[
-    float, typer.Option("--grace", min=0, help="Seconds between asking a run to stop and killing it.")
+    float,
+    option("--grace", "Wait this long between stop and kill", word="SECONDS", group="How it runs", min=0),
 ]
 
 Join = Annotated[
     Optional[str],
-    typer.Option(
-        "--join",
-        metavar="RUN",
-        help="Add to the batch of this run, which is not over: one attach, one --parallel.",
-        show_default=False,
-    ),
+    option("--join", "Add to the batch of this run, which has not ended", word="RUN", group="How it runs"),
 ]
 Retries = Annotated[
     int,
-    typer.Option(
-        "--retries", min=0, max=100, help="Start again so often after an end that came from outside."
+    option(
+        "--retries",
+        "Restart up to N times after an external failure",
+        word="N",
+        group="How it runs",
+        min=0,
+        max=100,
     ),
 ]
 StopOnNan = Annotated[
-    bool, typer.Option("--stop-on-nan", help="Stop a run whose loss is no longer a number.")
+    bool, option("--stop-on-nan", "Stop a run whose loss is not a number", group="How it runs")
 ]
 OnFinish = Annotated[
     Optional[str],
-    typer.Option(
-        "--on-finish",
-        metavar="CMD",
-        help="Started at each run's end, the run as JSON on its standard input.",
-        show_default=False,
+    option(
+        "--on-finish", "Run this at the end, with the run as JSON on stdin", word="CMD", group="How it runs"
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionOptions:
+    """What an action can be told. Each field is an option of ``train``, ``evaluate`` … and of ``resume``."""
+
+    sets: Sets = None
+    checkpoint: Checkpoint = None
+    resume: Resume = False
+    backend: BackendOption = None
+    gpus: Gpus = None
+    gpu_indices: GpuIndices = None
+    release: Release = None
+    image: Image = None
+    dry_run: DryRun = False
+    detach: Detach = False
+    overwrite: Overwrite = False
+    parallel: Parallel = None
+    retries: Retries = 0
+    grace: Grace = 30.0
+    stop_on_nan: StopOnNan = False
+    on_finish: OnFinish = None
+    join: Join = None
+    json: JsonOption = False
+    plain: PlainOption = False
+    project: ProjectOption = None
+    workspace: WorkspaceOption = None
+
+
+def with_action_options(function: Callable[..., int], *, without: Sequence[str] = ()) -> Callable[..., int]:
+    """``function`` as Typer calls it: its parameter ``options`` becomes one parameter per option of ``ActionOptions``.
+
+    ``without`` names fields that this command does not have; they keep their defaults.
+    """
+    known = [field for field in fields(ActionOptions) if field.name not in without]
+    types = get_type_hints(ActionOptions, include_extras=True)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    added = [
+        inspect.Parameter(field.name, keyword, default=field.default, annotation=types[field.name])
+        for field in known
+    ]
+    own_types = get_type_hints(function, include_extras=True)
+    signature = inspect.signature(function)
+    own = [
+        one.replace(annotation=own_types[one.name])
+        for one in signature.parameters.values()
+        if one.name != "options"
+    ]
+
+    def command(**given: Any) -> int:
+        options = ActionOptions(**{field.name: given.pop(field.name) for field in known})
+        return function(**given, options=options)
+
+    command.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
+    command.__annotations__ = {one.name: one.annotation for one in [*own, *added]}
+    return command
 
 
 def distinct(names: list[str]) -> tuple[str, ...]:

@@ -4,41 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taorunner.cli.action_options import (
-    BackendOption,
-    Checkpoint,
-    Detach,
-    DryRun,
-    GpuIndices,
-    Gpus,
-    Grace,
-    Image,
-    Join,
-    OnFinish,
-    Overwrite,
-    Parallel,
-    Release,
-    Resume,
-    Retries,
-    Sets,
-    StopOnNan,
-    distinct,
-    gpu_ids,
-)
-from taorunner.cli.options import (
-    ExperimentsArgument,
-    Invocation,
-    JsonOption,
-    PlainOption,
-    ProjectOption,
-    WorkspaceOption,
-    split_pairs,
-)  # fmt: skip
+from taorunner.cli.action_options import ActionOptions, distinct, gpu_ids, with_action_options
+from taorunner.cli.help_pages import add_command
+from taorunner.cli.options import ExperimentsArgument, Invocation, split_pairs
 from taorunner.errors import Finding, RunStateError, UsageError
 
 if TYPE_CHECKING:
@@ -50,20 +22,28 @@ if TYPE_CHECKING:
     from taorunner.runs.record import Orders
     from taorunner.runs.store import Batch, RunStore
 
-COMMANDS = {
-    "convert": "Convert the dataset (dataset_convert).",
-    "train": "Train.",
-    "evaluate": "Evaluate a checkpoint.",
-    "prune": "Prune a trained model.",
-    "export": "Export a checkpoint.",
-    "inference": "Run a checkpoint on pictures.",
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "convert": ("Convert the dataset into what the network reads", "taorunner convert yolo_01"),
+    "train": (
+        "Train one or more experiments and watch them",
+        "taorunner train rtdetr_01 rtdetr_02 --gpus 1",
+        "taorunner -p parts train rtdetr_01 --set train.num_epochs=12 --dry-run",
+    ),
+    "evaluate": ("Evaluate a checkpoint", "taorunner evaluate rtdetr_01"),
+    "prune": ("Prune a trained model", "taorunner prune detectnet_01"),
+    "export": ("Export a checkpoint to ONNX or what the network exports", "taorunner export rtdetr_01"),
+    "inference": ("Run a checkpoint on images", "taorunner inference rtdetr_01 --gpu-indices 1"),
 }
+"""Summary and examples."""
 
 
 def register(app: typer.Typer) -> None:
-    for name, text in COMMANDS.items():
-        app.command(name, help=text)(_command(name))
-    app.command("run", help="Run any other action of the network.")(_run)
+    for name, texts in COMMANDS.items():
+        command = with_action_options(_command(name), without=() if name == "train" else ("resume",))
+        add_command(app, name, command, *texts, passes_on=True)
+    run = with_action_options(_run, without=("resume",))
+    examples = ("taorunner run gen_trt_engine rtdetr_01", "taorunner run deploy.evaluate rtdetr_01")
+    add_command(app, "run", run, "Run any other action of a network", *examples, passes_on=True)
 
 
 @dataclass(frozen=True)
@@ -93,56 +73,8 @@ class Wishes:
 
 
 def _command(action: str) -> Callable[..., int]:
-    def command(
-        context: typer.Context,
-        experiments: ExperimentsArgument,
-        project: ProjectOption = None,
-        workspace: WorkspaceOption = None,
-        dry_run: DryRun = False,
-        overwrite: Overwrite = False,
-        detach: Detach = False,
-        backend: BackendOption = None,
-        gpus: Gpus = None,
-        gpu_indices: GpuIndices = None,
-        release: Release = None,
-        image: Image = None,
-        sets: Sets = None,
-        checkpoint: Checkpoint = None,
-        parallel: Parallel = None,
-        grace: Grace = 30.0,
-        json: JsonOption = False,
-        plain: PlainOption = False,
-        retries: Retries = 0,
-        stop_on_nan: StopOnNan = False,
-        on_finish: OnFinish = None,
-        resume: Resume = False,
-        join: Join = None,
-    ) -> int:
-        from taorunner.planning.request import ActionRequest
-
-        if resume and action != "train":
-            raise UsageError(f'"{action}" has nothing to resume: --resume is for train')
-        if resume and overwrite:
-            raise UsageError(
-                "--resume goes on with what --overwrite moves aside", hint="leave out one of them"
-            )
-        if resume and checkpoint is not None:
-            raise UsageError(
-                "--resume goes on from the newest checkpoint of the results, not from one that is named",
-                hint="leave out --resume to start from the weights of --checkpoint",
-            )
-        request = ActionRequest(
-            action=action, experiments=distinct(experiments), backend=backend, gpus=gpus,
-            gpu_ids=gpu_ids(gpu_indices), release=release, image=image, overrides=split_pairs(sets or ()),
-            extra=context.obj.extra, checkpoint=checkpoint, overwrite=overwrite, resume=resume,
-        )  # fmt: skip
-        return act(
-            context.obj,
-            request,
-            project,
-            workspace,
-            Wishes(dry_run, detach, json, plain, parallel, grace, retries, stop_on_nan, on_finish, join),
-        )
+    def command(context: typer.Context, experiments: ExperimentsArgument, options: ActionOptions) -> int:
+        return act(context.obj, action, experiments, options)
 
     return command
 
@@ -151,47 +83,37 @@ def _run(
     context: typer.Context,
     action: Annotated[
         str,
-        typer.Argument(
-            help="Such as gen_trt_engine or deploy.evaluate: see taorunner networks NETWORK.",
-            metavar="ACTION",
-            show_default=False,
-        ),
+        typer.Argument(help='As in "taorunner networks HEAD"', metavar="ACTION", show_default=False),
     ],
     experiments: ExperimentsArgument,
-    project: ProjectOption = None,
-    workspace: WorkspaceOption = None,
-    dry_run: DryRun = False,
-    overwrite: Overwrite = False,
-    detach: Detach = False,
-    backend: BackendOption = None,
-    gpus: Gpus = None,
-    gpu_indices: GpuIndices = None,
-    release: Release = None,
-    image: Image = None,
-    sets: Sets = None,
-    checkpoint: Checkpoint = None,
-    parallel: Parallel = None,
-    grace: Grace = 30.0,
-    json: JsonOption = False,
-    plain: PlainOption = False,
-    retries: Retries = 0,
-    stop_on_nan: StopOnNan = False,
-    on_finish: OnFinish = None,
-    resume: Resume = False,
-    join: Join = None,
+    options: ActionOptions,
 ) -> int:
-    return _command(action)(
-        context, experiments, project, workspace, dry_run, overwrite, detach, backend, gpus, gpu_indices,
-        release, image, sets, checkpoint, parallel, grace, json, plain, retries, stop_on_nan, on_finish,
-        resume, join,
+    return act(context.obj, action, experiments, options)
+
+
+def act(invocation: Invocation, action: str, experiments: list[str], options: ActionOptions) -> int:
+    """Runs an action as the command line asked for it. Returns the exit code."""
+    from taorunner.planning.request import ActionRequest
+
+    if options.resume and options.overwrite:
+        raise UsageError("--resume cannot be combined with --overwrite", hint="leave out one of them")
+    if options.resume and options.checkpoint is not None:
+        raise UsageError(
+            "--resume continues from the newest checkpoint of the results: it cannot be combined with --checkpoint",
+            hint="leave out --resume to start from the weights of --checkpoint",
+        )
+    request = ActionRequest(
+        action=action, experiments=distinct(experiments), backend=options.backend, gpus=options.gpus,
+        gpu_ids=gpu_ids(options.gpu_indices), release=options.release, image=options.image,
+        overrides=split_pairs(options.sets or ()), extra=invocation.extra, checkpoint=options.checkpoint,
+        overwrite=options.overwrite, resume=options.resume,
     )  # fmt: skip
-
-
-def act(
-    invocation: Invocation, request: ActionRequest, project: str | None, given: Path | None, wishes: Wishes
-) -> int:
-    workspace = invocation.open_workspace(given)
-    name = invocation.project_name(workspace, project)
+    wishes = Wishes(
+        options.dry_run, options.detach, options.json, options.plain, options.parallel, options.grace, options.retries,
+        options.stop_on_nan, options.on_finish, options.join,
+    )  # fmt: skip
+    workspace = invocation.open_workspace(options.workspace)
+    name = invocation.project_name(workspace, options.project)
     if request.backend is not None:
         _check_backend(request.backend)
     if wishes.dry_run:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from taorunner import __version__
 from taorunner.cli import (
     actions,
     dataset,
@@ -30,29 +29,30 @@ from taorunner.cli import (
     shell,
     specs,
 )
-from taorunner.cli.options import Invocation, ProjectOption, WorkspaceOption
+from taorunner.cli.help_pages import RootPage
+from taorunner.cli.options import Invocation, ProjectOption, WorkspaceOption, option
 from taorunner.cli.parsing import light_command
 from taorunner.errors import ExitCode, TaorunnerError
+from taorunner.version import __version__
 
 if TYPE_CHECKING:
     from taorunner.runs.handover import Supervisor
 
-_HELP = """Train computer-vision models with NVIDIA TAO Toolkit.
-
-\b
-A workspace holds projects; a project's experiments.yml names its experiments;
-each action of each runs in a container of its own, watched live and recorded.
-
-\b
-  taorunner quickstart            the whole way on this machine's CPU
-  taorunner init-project NAME     a project to start from
-  taorunner train EXPERIMENT…     train, and watch
-"""
-
 app = typer.Typer(
-    help=_HELP, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True,
+    cls=RootPage,
+    help="Train computer-vision models with NVIDIA TAO Toolkit.",
+    epilog="\n".join(
+        (
+            "taorunner quickstart                      try the whole way on this CPU",
+            "taorunner init-project parts --head rtdetr",
+            "taorunner train rtdetr_01                 train one experiment and watch it",
+        )
+    ),
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)  # fmt: skip
+)
 
 
 def _version(wanted: bool) -> None:
@@ -66,12 +66,15 @@ def root(
     context: typer.Context,
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
+    quiet: Annotated[bool, option("--quiet", "-q", "Drop progress, notes and next steps")] = False,
+    verbose: Annotated[bool, option("--verbose", "-v", "Add infos, and every place of a finding")] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, option("--version", "-V", "Print the version", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
     invocation: Invocation = context.obj
     invocation.project, invocation.workspace = project, workspace
+    invocation.is_quiet, invocation.is_verbose = quiet, verbose
 
 
 projects.register(app)

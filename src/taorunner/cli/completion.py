@@ -1,7 +1,7 @@
 """Tab completion, answered in a few milliseconds and never wrong loudly.
 
-It does not go through Typer's command machinery (that imports a validator for each key press): static words come
-from the table below, which a test compares with the app; names come by the cheapest way (folder names, the keys
+It does not go through Typer's command machinery (that imports a validator for each key press): static words
+come from ``completion_words``, which is generated from the app; names come by the cheapest way (folder names, the keys
 under ``experiments:``). Any error gives no words. The scripts that shells load are Typer's own
 (``taorunner --install-completion``); this answers their requests.
 """
@@ -15,200 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-_ACTION_OPTIONS: dict[str, str] = {
-    "--backend": "backend", "--checkpoint": "file", "--detach": "", "-d": "", "--dry-run": "", "--gpu-indices": "any",
-    "--join": "run", "--gpus": "any", "--grace": "any", "--help": "", "--image": "any", "--json": "",
-    "--overwrite": "", "--parallel": "any", "--plain": "", "--project": "project", "-p": "project", "--release": "any",
-    "--on-finish": "any", "--resume": "", "--retries": "any", "--set": "any", "--stop-on-nan": "",
-    "--workspace": "folder",
-}  # fmt: skip
-_RESUME_OPTIONS = {
-    flag: kind
-    for flag, kind in _ACTION_OPTIONS.items()
-    if flag not in ("--checkpoint", "--overwrite", "--resume")
-}
-_PLACE_OPTIONS: dict[str, str] = {
-    "--help": "",
-    "--project": "project",
-    "-p": "project",
-    "--workspace": "folder",
-}
-_BUILD_OPTIONS: dict[str, str] = {
-    "--build-arg": "any", "--file": "file", "-f": "file", "--force": "", "--help": "", "--iidfile": "file",
-    "--json": "", "--network": "any",
-}  # fmt: skip
-_RUN_OPTIONS: dict[str, str] = {"--help": "", "--workspace": "folder"}
-
-
-class Command(NamedTuple):  # no dataclass: importing dataclasses takes as long as everything else here
-    """``help`` as the app says it; ``options`` map a flag to the kind of its value, empty for a switch;
-    ``words`` are the kinds of its positional words, the last one repeated."""
-
-    help: str
-    options: Mapping[str, str]
-    words: tuple[str, ...] = ()
-
-
-def _action(help_text: str) -> Command:
-    return Command(help_text, _ACTION_OPTIONS, ("experiment",))
-
-
-TABLE: dict[str, Command] = {
-    "init-project": Command(
-        "Make a project that validates.",
-        {"--backbone": "any", "--dataset": "any", "--experiment": "any", "--from-launcher": "folder",
-         "--from-tao-runner": "folder", "--head": "head", "--help": "", "--mounts-file": "file",
-         "--workspace": "folder"}, ("any", "none"),
-    ),
-    "validate": Command(
-        "Check everything that can be known without a GPU.",
-        {"--help": "", "--json": "", "--project": "project", "-p": "project", "--strict": "", "--workspace": "folder"},
-        ("project",),
-    ),
-    "schema": Command("Print the JSON Schema of experiments.yml.", {"--help": ""}, ("none",)),
-    "networks show": Command(
-        "Show what the catalog knows.", {"--help": "", "--json": "", "--release": "any"}, ("head", "none")
-    ),
-    "networks sync": Command(
-        "Take from images what their specs may hold.", {**_RUN_OPTIONS, "--json": ""}, ("any",)
-    ),
-    "pretrained list": Command(
-        "Show models, the versions of one, or the files of a version.",
-        {"--help": "", "--json": "", "--offline": ""}, ("head", "none"),
-    ),
-    "pretrained pull": Command(
-        "Fetch models, by default those that a project's experiments need.",
-        {"--from": "folder", "--help": "", "--jobs": "any", "-j": "any", "--json": "", "--offline": "",
-         "--plain": "", "--project": "project", "-p": "project", "--workspace": "folder"}, ("any",),
-    ),
-    "convert": _action("Convert the dataset (dataset_convert)."),
-    "train": _action("Train."),
-    "evaluate": _action("Evaluate a checkpoint."),
-    "prune": _action("Prune a trained model."),
-    "export": _action("Export a checkpoint."),
-    "inference": _action("Run a checkpoint on pictures."),
-    "resume": Command("Train on from the newest checkpoint.", _RESUME_OPTIONS, ("experiment",)),
-    "run": Command("Run any other action of the network.", _ACTION_OPTIONS, ("action", "experiment")),
-    "ps": Command("Show the runs that are not over.", {**_RUN_OPTIONS, "--json": ""}, ("none",)),
-    "runs list": Command(
-        "Show all runs, newest first.",
-        {**_RUN_OPTIONS, "--json": "", "--limit": "any", "-n": "any", "--project": "project", "-p": "project"},
-        ("none",),
-    ),
-    "runs show": Command("Show one run in full.", {**_RUN_OPTIONS, "--json": ""}, ("run",)),
-    "runs mark-lost": Command(
-        "End the record of a run that nobody can decide any more.", _RUN_OPTIONS, ("run", "none")
-    ),
-    "runs rm": Command("Remove records of runs that are over, never results.", _RUN_OPTIONS, ("run",)),
-    "runs prune": Command(
-        "Remove records of old runs: shows which, then with --yes.",
-        {**_RUN_OPTIONS, "--json": "", "--keep": "any", "--older": "any", "--project": "project", "-p": "project",
-         "--yes": "", "-y": ""},
-        ("none",),
-    ),
-    "logs": Command(
-        "Print the console log of a run.", {**_RUN_OPTIONS, "--follow": "", "-f": "", "--tail": "any", "-n": "any"},
-        ("run", "none"),
-    ),
-    "attach": Command("Watch runs that are not over.", {**_RUN_OPTIONS, "--json": "", "--plain": ""}, ("run",)),
-    "stop": Command("Stop runs.", {**_RUN_OPTIONS, "--all": "", "--queued": ""}, ("run",)),
-    "dataset convert": Command(
-        "Write a dataset as TAO reads it.",
-        {**_PLACE_OPTIONS, "--from": "any", "--json": "", "--output": "folder", "-o": "folder", "--overwrite": "",
-         "--skip-bad": "", "--to": "any"}, ("folder", "none"),
-    ),
-    "dataset check": Command(
-        "Find what TAO would stumble over.",
-        {**_PLACE_OPTIONS, "--deep": "", "--fix": "", "--full": "", "--json": "", "--output": "folder",
-         "-o": "folder", "--overwrite": ""}, ("folder", "none"),
-    ),
-    "dataset split": Command(
-        "Part a dataset into train, val and test.",
-        {**_PLACE_OPTIONS, "--group": "any", "--json": "", "--output": "folder", "-o": "folder", "--overwrite": "",
-         "--seed": "any", "--test": "any", "--val": "any"}, ("folder", "none"),
-    ),
-    "dataset resize": Command(
-        "Bring all pictures to one size; boxes follow.",
-        {**_PLACE_OPTIONS, "--json": "", "--letterbox": "", "--output": "folder", "-o": "folder", "--overwrite": "",
-         "--processes": "any", "--size": "any"}, ("folder", "none"),
-    ),
-    "dataset stats": Command(
-        "Count classes, boxes and sizes; draw samples.",
-        {**_PLACE_OPTIONS, "--html": "file", "--json": "", "--overwrite": "", "--samples": "any"}, ("folder", "none"),
-    ),
-    "image ls": Command(
-        "Show the images that experiments need.", {"--help": "", "--json": "", "--workspace": "folder"}, ("project",)
-    ),
-    "image pull": Command(
-        "Fetch images, by default those that experiments need.",
-        {**_PLACE_OPTIONS, "--force": "", "--json": "", "--parallel": "any", "--plain": ""}, ("any",),
-    ),
-    "image lock": Command(
-        "Pin what each tag stands for in taorunner.lock.", {**_PLACE_OPTIONS, "--check": "", "--json": ""}, ("none",)
-     ),
-    "specs show": Command(
-        "Print a spec as TAO will get it.",
-        {**_PLACE_OPTIONS, "--json": "", "--release": "any", "--set": "any"}, ("experiment", "action", "none"),
-    ),
-    "specs diff": Command(
-        "Compare the specs of two experiments, key by key.",
-        {**_PLACE_OPTIONS, "--action": "action", "--all": "", "--exit-code": "", "--json": ""},
-        ("experiment", "experiment", "none"),
-    ),
-    "specs explain": Command(
-        "Tell what a key takes, since when, and what sets it.",
-        {**_PLACE_OPTIONS, "--action": "action", "--experiment": "experiment", "-e": "experiment", "--head": "head",
-         "--json": "", "--release": "any"}, ("any", "none"),
-    ),
-    "image build": Command(
-        "Build an image from a Dockerfile.",
-        {**_BUILD_OPTIONS, "--pull": "", "--tag": "any", "-t": "any", "--target": "any"}, ("folder", "none"),
-    ),
-    "image test": Command(
-        "Run a command in an image (behind --), before it is pinned.",
-        {"--gpus": "any", "--help": "", "--network": "any", "--user": "any"}, ("any", "none"),
-    ),
-    "image push": Command(
-        "Put an image into a registry; tell its digest.",
-        {"--help": "", "--json": "", "--manifest": "file", "--plain": "", "--repository": "any"}, ("any", "none"),
-    ),
-    "image release": Command(
-        "Build a source tree's wheel and its release image.",
-        {**_BUILD_OPTIONS, "--in": "any", "--python": "file", "--repository": "any", "--suffix": "any",
-         "--version-file": "file"},
-        ("folder", "none"),
-    ),
-    "quickstart": Command(
-        "The whole way on the CPU: no GPU, no Docker.",
-        {"--epochs": "any", "--help": "", "--images": "any", "--plain": ""}, ("folder", "none"),
-    ),
-    "doctor": Command(
-        "Say whether this machine is fit, and how to mend it.",
-        {**_PLACE_OPTIONS, "--json": "", "--offline": "", "--only": "any"}, ("none",),
-     ),
-    "shell": Command(
-        "Open an interactive TAO container, workspace mounted.",
-        {**_PLACE_OPTIONS, "--dry-run": "", "--env": "any", "--experiment": "experiment", "-e": "experiment",
-         "--gpus": "any", "--group": "any", "--head": "head", "--image": "any", "--json": "", "--jupyter": "",
-         "--mounts-file": "file", "--no-tty": "", "--port": "any", "--release": "any", "--run-as-user": "",
-         "--shm-size": "any", "--source": "folder", "--tag": "any", "--ulimit": "any", "--volume": "any"}, ("none",),
-    ),
-}  # fmt: skip
-
-ROOT_OPTIONS: dict[str, str] = {
-    "--help": "", "--install-completion": "", "--project": "project", "-p": "project", "--show-completion": "",
-    "--version": "", "--workspace": "folder",
-}  # fmt: skip
-GROUPS: dict[str, str] = {
-    "dataset": "Make datasets ready to train.",
-    "image": "Container images, pinned by digest.",
-    "networks": "Show what the catalog knows; ask images.",
-    "pretrained": "Find and fetch pretrained models.",
-    "runs": "Look at what ran.",
-    "specs": "Look at specs as TAO reads them.",
-}
-DEFAULTS: dict[str, str] = {"networks": "networks show"}
-"""Groups that are a command too: its words and options may follow the group's name."""
+from taorunner.cli.completion_words import DEFAULTS, GROUPS, ROOT_OPTIONS, TABLE, Command
 
 
 def answer(shell: str, environ: Mapping[str, str]) -> int:
@@ -378,6 +185,10 @@ def _heads(context: _Context) -> list[str]:
 
 
 def _actions(_context: _Context) -> list[str]:
+    return action_names()
+
+
+def action_names() -> list[str]:
     """Every action that some network has."""
     found: set[str] = set()
     folder = Path(__file__).parent.parent / "catalog" / "data"

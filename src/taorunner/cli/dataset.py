@@ -10,45 +10,72 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from taorunner.cli.options import JsonOption, ProjectOption, WorkspaceOption
+from taorunner.cli.help_pages import add_command, make_group
+from taorunner.cli.options import JsonOption, ProjectOption, WorkspaceOption, option
 from taorunner.errors import TaorunnerError, UsageError
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="Make datasets ready to train.", rich_markup_mode=None, no_args_is_help=True)
-    group.command("convert", help="Write a dataset as TAO reads it.")(_convert)
-    group.command("check", help="Find what TAO would stumble over.")(_check)
-    group.command("split", help="Part a dataset into train, val and test.")(_split)
-    group.command("stats", help="Count classes, boxes and sizes; draw samples.")(_stats)
-    group.command("resize", help="Bring all pictures to one size; boxes follow.")(_resize)
+    group = make_group("Check, convert, split, resize and count datasets")
+    add_command(
+        group,
+        "convert",
+        _convert,
+        "Write a dataset in another format",
+        "taorunner dataset convert ~/export --to coco",
+    )
+    add_command(
+        group,
+        "check",
+        _check,
+        "Find what TAO could not read or learn",
+        "taorunner dataset check parts --deep",
+    )
+    add_command(
+        group,
+        "split",
+        _split,
+        "Split a dataset into train, val and test",
+        "taorunner dataset split parts --val 0.1",
+    )
+    add_command(
+        group,
+        "stats",
+        _stats,
+        "Count classes, boxes and sizes; draw samples",
+        "taorunner dataset stats parts",
+    )
+    add_command(
+        group,
+        "resize",
+        _resize,
+        "Resize all images and their labels",
+        "taorunner dataset resize parts --size 960x544",
+    )
     app.add_typer(group, name="dataset")
 
 
 DatasetArgument = Annotated[
     str,
-    typer.Argument(help="Folder, or name below the project's data/.", metavar="DATASET", show_default=False),
+    typer.Argument(help="Folder, or name below the project's data/", metavar="DATASET", show_default=False),
 ]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace the new folder.")]
+OverwriteOption = Annotated[bool, option("--overwrite", "Replace the new folder")]
 
 
 def _convert(
     context: typer.Context,
     dataset: DatasetArgument,
-    to: Annotated[
-        str, typer.Option("--to", help="kitti, coco, odvg; voc, yolo, vott; classification, segmentation.")
-    ] = "kitti",
+    to: Annotated[str, option("--to", "Write this format", word="FORMAT")] = "kitti",
     from_: Annotated[
         Optional[str],
-        typer.Option("--from", help="Format of the source; found out by default.", show_default=False),
+        option("--from", "Read this format instead of the recognised one", word="FORMAT"),
     ] = None,
     output: Annotated[
         Optional[Path],
-        typer.Option(
-            "--output", "-o", help="New folder; data/DATASET_FORMAT by default.", show_default=False
-        ),
+        option("--output", "-o", "Write here [default: data/DATASET_FORMAT]", word="DIR"),
     ] = None,
     overwrite: OverwriteOption = False,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out what is wrong.")] = False,
+    skip_bad: Annotated[bool, option("--skip-bad", "Leave out what cannot be read")] = False,
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
@@ -81,16 +108,14 @@ def _convert(
 def _check(
     context: typer.Context,
     dataset: DatasetArgument,
-    deep: Annotated[bool, typer.Option("--deep", help="Decode every picture.")] = False,
-    fix: Annotated[
-        bool, typer.Option("--fix", help="Repair what is safe; the dataset as it was is kept.")
-    ] = False,
+    deep: Annotated[bool, option("--deep", "Decode every image")] = False,
+    fix: Annotated[bool, option("--fix", "Repair what is safe; keep a copy of the dataset")] = False,
     output: Annotated[
         Optional[Path],
-        typer.Option("--output", "-o", help="New folder for --fix.", show_default=False),
+        option("--output", "-o", "Write the result of --fix here", word="DIR"),
     ] = None,
     overwrite: OverwriteOption = False,
-    full: Annotated[bool, typer.Option("--full", help="Every finding, not the first of each kind.")] = False,
+    full: Annotated[bool, option("--full", "Show every finding, not the first of each kind")] = False,
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
@@ -132,18 +157,16 @@ def _check(
 def _split(
     context: typer.Context,
     dataset: DatasetArgument,
-    val: Annotated[float, typer.Option("--val", help="Share of the pictures that validate.")] = 0.2,
-    test: Annotated[float, typer.Option("--test", help="Share that is kept for a test.")] = 0.0,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same parts.")] = 42,
+    val: Annotated[float, option("--val", "Put this share of the images into val", word="SHARE")] = 0.2,
+    test: Annotated[float, option("--test", "Put this share of the images into test", word="SHARE")] = 0.0,
+    seed: Annotated[int, option("--seed", "Set the seed of the split", word="N")] = 42,
     group: Annotated[
         Optional[str],
-        typer.Option(
-            "--group", help="Pattern of paths: what matches alike stays together.", show_default=False
-        ),
+        option("--group", "Keep paths with the same match together", word="PATTERN"),
     ] = None,
     output: Annotated[
         Optional[Path],
-        typer.Option("--output", "-o", help="New folder; data/DATASET_split by default.", show_default=False),
+        option("--output", "-o", "Write here [default: data/DATASET_split]", word="DIR"),
     ] = None,
     overwrite: OverwriteOption = False,
     project: ProjectOption = None,
@@ -171,10 +194,12 @@ def _stats(
     dataset: DatasetArgument,
     html: Annotated[
         Optional[Path],
-        typer.Option("--html", help="Write a page with histograms and samples.", show_default=False),
+        option("--html", "Write a page with histograms and sample images", word="FILE"),
     ] = None,
-    samples: Annotated[int, typer.Option("--samples", help="Pictures on the page.", min=0, max=200)] = 24,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page.")] = False,
+    samples: Annotated[
+        int, option("--samples", "Show this number of images on the page", word="N", min=0, max=200)
+    ] = 24,
+    overwrite: Annotated[bool, option("--overwrite", "Replace the page")] = False,
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
@@ -193,27 +218,23 @@ def _stats(
             write_page(html.absolute(), stats, chosen, overwrite=overwrite, progress=progress)
     print_stats(stats, json=json)
     if html is not None:
-        typer.echo(f"made {html}", err=True)
+        context.obj.note(f"made {html}")
     return 0
 
 
 def _resize(
     context: typer.Context,
     dataset: DatasetArgument,
-    size: Annotated[
-        str, typer.Option("--size", help="For example 960x544.", metavar="WIDTHxHEIGHT", show_default=False)
-    ],
-    letterbox: Annotated[bool, typer.Option("--letterbox", help="Keep proportions, with a border.")] = False,
+    size: Annotated[str, option("--size", "Resize to this size, such as 960x544", word="WIDTHxHEIGHT")],
+    letterbox: Annotated[bool, option("--letterbox", "Keep proportions and add a border")] = False,
     output: Annotated[
         Optional[Path],
-        typer.Option(
-            "--output", "-o", help="New folder; data/DATASET_WIDTHxHEIGHT by default.", show_default=False
-        ),
+        option("--output", "-o", "Write here [default: data/DATASET_WIDTHxHEIGHT]", word="DIR"),
     ] = None,
     overwrite: OverwriteOption = False,
     processes: Annotated[
         Optional[int],
-        typer.Option("--processes", help="As many as there are cores by default.", min=1, show_default=False),
+        option("--processes", "Use this number of processes [default: all cores]", word="N", min=1),
     ] = None,
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,

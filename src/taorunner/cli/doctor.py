@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from taorunner.cli.options import Invocation, JsonOption, ProjectOption, WorkspaceOption
+from taorunner.cli.help_pages import add_command
+from taorunner.cli.options import Invocation, JsonOption, ProjectOption, WorkspaceOption, option
 from taorunner.errors import ExitCode, Finding, UserFilesError
 
 if TYPE_CHECKING:
@@ -15,22 +16,20 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    app.command("doctor", help="Say whether this machine is fit, and how to mend it.")(_doctor)
+    add_command(
+        app, "doctor", _doctor, "Check this machine and suggest repairs",
+        "taorunner doctor", "taorunner doctor --only engine",
+    )  # fmt: skip
 
 
 def _doctor(
     context: typer.Context,
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Ask nothing outside this machine.")] = False,
+    offline: Annotated[bool, option("--offline", "Ask nothing outside this machine")] = False,
     only: Annotated[
         Optional[list[str]],
-        typer.Option(
-            "--only",
-            help="Only this check; several times, or with commas.",
-            metavar="NAME",
-            show_default=False,
-        ),
+        option("--only", "Run only this check; may be repeated", word="NAME"),
     ] = None,
     json: JsonOption = False,
 ) -> int:

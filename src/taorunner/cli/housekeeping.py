@@ -6,18 +6,27 @@ from typing import Annotated, Optional
 
 import typer
 
-from taorunner.cli.options import JsonOption, ProjectOption, WorkspaceOption
+from taorunner.cli.help_pages import add_command
+from taorunner.cli.options import JsonOption, ProjectOption, WorkspaceOption, option
 from taorunner.errors import ExitCode, RunStateError, UsageError
 
 RunsToRemove = Annotated[
-    list[str], typer.Argument(help="Run ids, or names of experiments.", metavar="RUN", show_default=False)
+    list[str], typer.Argument(help="Run ids, or names of experiments", metavar="RUN", show_default=False)
 ]
 
 
 def register(group: typer.Typer) -> None:
     """``group`` is ``runs``."""
-    group.command("rm", help="Remove records of runs that are over, never results.")(_rm)
-    group.command("prune", help="Remove records of old runs: shows which, then with --yes.")(_prune)
+    add_command(group, "rm", _rm, "Remove records of ended runs, never results", "taorunner runs rm 61ab03")
+    summary = "Show old records, and remove them with --yes"
+    add_command(
+        group,
+        "prune",
+        _prune,
+        summary,
+        "taorunner runs prune --keep 50",
+        "taorunner runs prune --older 30d",
+    )
 
 
 def _rm(context: typer.Context, runs: RunsToRemove, workspace: WorkspaceOption = None) -> int:
@@ -34,22 +43,18 @@ def _rm(context: typer.Context, runs: RunsToRemove, workspace: WorkspaceOption =
     freed = remove_runs(store, records)
     for record in records:
         typer.echo(record.id)
-    typer.echo(f"removed {_count(len(records))} ({size(freed)}); results stay where they are", err=True)
+    context.obj.note(f"removed {_count(len(records))} ({size(freed)}); results stay where they are")
     return ExitCode.DONE
 
 
 def _prune(
     context: typer.Context,
-    keep: Annotated[
-        Optional[int], typer.Option("--keep", min=0, help="Keep so many of the newest.", show_default=False)
-    ] = None,
+    keep: Annotated[Optional[int], option("--keep", "Keep the newest N", word="N", min=0)] = None,
     older: Annotated[
         Optional[str],
-        typer.Option(
-            "--older", metavar="AGE", help="Only those that ended longer ago: 30d.", show_default=False
-        ),
+        option("--older", "Take only those that ended longer ago, such as 30d", word="AGE"),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove them; without it they are shown.")] = False,
+    yes: Annotated[bool, option("--yes", "-y", "Remove them; without it they are only shown")] = False,
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
@@ -85,12 +90,12 @@ def _prune(
         typer.echo(f"{item.record.id}  {item.record.state.value.lower()}  {size(item.size_bytes)}")
     total = size(sum(item.size_bytes for item in found))
     if not found:
-        typer.echo("no run to remove", err=True)
+        context.obj.note("no run to remove")
     elif yes:
-        typer.echo(f"removed {_count(len(found))} ({total}); results stay where they are", err=True)
+        context.obj.note(f"removed {_count(len(found))} ({total}); results stay where they are")
     else:
-        typer.echo(
-            f"nothing is removed yet: --yes removes {_count(len(found))} ({total}), never results", err=True
+        context.obj.note(
+            f"nothing is removed yet: --yes removes {_count(len(found))} ({total}), never results"
         )
     return ExitCode.DONE
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from taorunner.cli import image_making
-from taorunner.cli.options import JsonOption, PlainOption, ProjectOption, WorkspaceOption
+from taorunner.cli.help_pages import add_command, make_group
+from taorunner.cli.options import Invocation, JsonOption, PlainOption, ProjectOption, WorkspaceOption, option
 from taorunner.errors import ExitCode, Finding, UsageError, UserFilesError, has_errors
 
 if TYPE_CHECKING:
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(
-        help="Container images, pinned by digest.", no_args_is_help=True, rich_markup_mode=None
-    )
-    group.command("ls", help="Show the images that experiments need.")(_ls)
-    group.command("pull", help="Fetch images, by default those that experiments need.")(_pull)
-    group.command("lock", help="Pin what each tag stands for in taorunner.lock.")(_lock)
+    group = make_group("List, pull, lock and build container images")
+    add_command(group, "ls", _ls, "List the images that experiments need", "taorunner image ls")
+    summary = "Pull images [default: those that experiments need]"
+    add_command(group, "pull", _pull, summary, "taorunner image pull -p parts")
+    summary = "Pin the digest of each tag in taorunner.lock"
+    add_command(group, "lock", _lock, summary, "taorunner image lock", "taorunner image lock --check")
     image_making.register(group)
     app.add_typer(group, name="image")
 
@@ -34,7 +35,7 @@ def _ls(
     context: typer.Context,
     projects: Annotated[
         Optional[list[str]],
-        typer.Argument(help="Projects, all by default.", metavar="PROJECT", show_default=False),
+        typer.Argument(help="Projects, all by default", metavar="PROJECT", show_default=False),
     ] = None,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
@@ -49,7 +50,7 @@ def _ls(
     listed = list_images(_engine(), needed.images)
     print_images(listed, datetime.now(timezone.utc), json=json)
     if not listed:
-        typer.echo("no experiment here needs an image", err=True)
+        context.obj.note("no experiment here needs an image")
     return _told(needed.findings)
 
 
@@ -57,12 +58,14 @@ def _pull(
     context: typer.Context,
     images: Annotated[
         Optional[list[str]],
-        typer.Argument(help="Names of images.", metavar="IMAGE", show_default=False),
+        typer.Argument(help="Names of images", metavar="IMAGE", show_default=False),
     ] = None,
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
-    parallel: Annotated[int, typer.Option("--parallel", help="Images at the same time.", min=1, max=16)] = 2,
-    force: Annotated[bool, typer.Option("--force", help="Also where the disk looks too small.")] = False,
+    parallel: Annotated[
+        int, option("--parallel", "Pull at most N images at once", word="N", min=1, max=16)
+    ] = 2,
+    force: Annotated[bool, option("--force", "Pull even if the disk looks too small")] = False,
     json: JsonOption = False,
     plain: PlainOption = False,
 ) -> int:
@@ -81,8 +84,8 @@ def _pull(
     else:
         needed = _needed(context, workspace, [project] if project else ())
         findings, engine = needed.findings, _engine()
-        wanted = _absent(engine, needed, quiet=json)
-    with _watcher(plain=plain, quiet=json) as watcher:
+        wanted = _absent(engine, needed, None if json else context.obj)
+    with _watcher(plain=plain, quiet=json or context.obj.is_quiet) as watcher:
         try:
             done = pull_images(engine, wanted, watcher, parallel=parallel, force=force)
         except KeyboardInterrupt:
@@ -101,7 +104,7 @@ def _lock(
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; fail when a tag moved or an image is not locked.")
+        bool, option("--check", "Write nothing; fail when a tag moved or is not locked")
     ] = False,
     json: JsonOption = False,
 ) -> int:
@@ -159,17 +162,17 @@ def _needed(context: typer.Context, workspace: object, projects: Sequence[str]) 
     return needed_images(root, names)
 
 
-def _absent(engine: Engine, needed: NeededImages, *, quiet: bool) -> list[str]:
-    """By the names that runs use. What is there already is told."""
+def _absent(engine: Engine, needed: NeededImages, invocation: Invocation | None) -> list[str]:
+    """The images to pull, by the names that runs use. ``invocation`` notes those that are there."""
     from taorunner.images.listing import list_images
 
     listed = list_images(engine, needed.images)
-    if not quiet:
+    if invocation is not None:
         for each in listed:
             if each.here is not None:
-                typer.echo(f"{each.needed.reference} is there", err=True)
+                invocation.note(f"{each.needed.reference} is there")
         if not listed:
-            typer.echo("no experiment here needs an image", err=True)
+            invocation.note("no experiment here needs an image")
     return [each.needed.runs_as for each in listed if each.here is None]
 
 

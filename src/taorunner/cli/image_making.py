@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from taorunner.cli.options import JsonOption, PlainOption
+from taorunner.cli.help_pages import add_command
+from taorunner.cli.options import JsonOption, PlainOption, option
 from taorunner.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -18,45 +19,42 @@ if TYPE_CHECKING:
 
 DockerfileOption = Annotated[
     Optional[Path],
-    typer.Option("--file", "-f", help="The Dockerfile; DIR/Dockerfile by default.", show_default=False),
+    option("--file", "-f", "Use this Dockerfile [default: DIR/Dockerfile]", word="FILE"),
 ]
-ForceOption = Annotated[bool, typer.Option("--force", help="Without the cache of earlier builds.")]
+ForceOption = Annotated[bool, option("--force", "Build without the cache of earlier builds")]
 BuildArgs = Annotated[
     Optional[list[str]],
-    typer.Option(
-        "--build-arg", metavar="NAME[=VALUE]", help="An ARG of the Dockerfile; without a value from the environment.",
-        show_default=False,
-    ),
+    option("--build-arg", "Set an ARG, from the environment without VALUE", word="NAME[=VALUE]"),
 ]  # fmt: skip
 NetworkOption = Annotated[
-    Optional[str], typer.Option("--network", help="Network of the build's commands.", show_default=False)
+    Optional[str], option("--network", "Use this network for the build's commands", word="NETWORK")
 ]
-IidFile = Annotated[
-    Optional[Path], typer.Option("--iidfile", help="Write the image's id into this file.", show_default=False)
-]
+IidFile = Annotated[Optional[Path], option("--iidfile", "Write the image's id into this file", word="FILE")]
 
 
 def register(group: typer.Typer) -> None:
-    group.command("build", help="Build an image from a Dockerfile.")(_build)
-    group.command("test", help="Run a command in an image (behind --), before it is pinned.")(_test)
-    group.command("push", help="Put an image into a registry; tell its digest.")(_push)
-    group.command("release", help="Build a source tree's wheel and its release image.")(_release)
+    add_command(
+        group, "build", _build, "Build an image from a Dockerfile", "taorunner image build . -t my/tao:1"
+    )
+    summary = "Run a command (after --) in an image"
+    add_command(group, "test", _test, summary, "taorunner image test my/tao:1 -- dino --help")
+    add_command(group, "push", _push, "Push an image and print its digest", "taorunner image push my/tao:1")
+    summary = "Build a source tree's wheel and its release image"
+    add_command(group, "release", _release, summary, "taorunner image release ~/tao_pytorch_backend")
 
 
 def _build(
     context: typer.Context,
     directory: Annotated[
-        Path, typer.Argument(help="The build's context.", metavar="DIR", show_default=False)
+        Path, typer.Argument(help="The build's context", metavar="DIR", show_default=False)
     ] = Path(),
     file: DockerfileOption = None,
     tag: Annotated[
-        Optional[list[str]], typer.Option("--tag", "-t", help="Name of the image.", show_default=False)
+        Optional[list[str]], option("--tag", "-t", "Name the image; may be repeated", word="IMAGE")
     ] = None,
     force: ForceOption = False,
-    pull: Annotated[bool, typer.Option("--pull", help="Ask for a newer base image.")] = False,
-    target: Annotated[
-        Optional[str], typer.Option("--target", help="Build up to this stage.", show_default=False)
-    ] = None,
+    pull: Annotated[bool, option("--pull", "Ask for a newer base image")] = False,
+    target: Annotated[Optional[str], option("--target", "Build up to this stage", word="STAGE")] = None,
     build_arg: BuildArgs = None,
     network: NetworkOption = None,
     iidfile: IidFile = None,
@@ -84,14 +82,16 @@ def _build(
 
 def _test(
     context: typer.Context,
-    image: Annotated[str, typer.Argument(help="The image.", metavar="IMAGE", show_default=False)],
+    image: Annotated[str, typer.Argument(help="The image", metavar="IMAGE", show_default=False)],
     gpus: Annotated[
         Optional[int],
-        typer.Option("--gpus", min=0, max=64, help="How many GPUs; one if one is free.", show_default=False),
+        option("--gpus", "Use this number of GPUs [default: 1 if one is free]", word="N", min=0, max=64),
     ] = None,
-    network: Annotated[str, typer.Option("--network", help="Network of the container.")] = "none",
+    network: Annotated[
+        str, option("--network", "Use this network for the container", word="NETWORK")
+    ] = "none",
     user: Annotated[
-        Optional[str], typer.Option("--user", help="uid:gid instead of yours.", show_default=False)
+        Optional[str], option("--user", "Run as this user [default: you]", word="UID:GID")
     ] = None,
 ) -> int:
     import signal
@@ -118,18 +118,14 @@ def _test(
 
 def _push(
     context: typer.Context,
-    image: Annotated[
-        str, typer.Argument(help="An image of the engine.", metavar="IMAGE", show_default=False)
-    ],
+    image: Annotated[str, typer.Argument(help="An image of the engine", metavar="IMAGE", show_default=False)],
     repository: Annotated[
         Optional[str],
-        typer.Option("--repository", help="REGISTRY/NAME[:TAG] to push it as.", show_default=False),
+        option("--repository", "Push as REGISTRY/NAME[:TAG]", word="NAME"),
     ] = None,
     manifest: Annotated[
         Optional[Path],
-        typer.Option(
-            "--manifest", help="JSON file that keeps registry, repository and digest.", show_default=False
-        ),
+        option("--manifest", "Keep registry, repository and digest in this file", word="FILE"),
     ] = None,
     json: JsonOption = False,
     plain: PlainOption = False,
@@ -153,32 +149,30 @@ def _push(
 def _release(
     context: typer.Context,
     directory: Annotated[
-        Path, typer.Argument(help="The source tree.", metavar="DIR", show_default=False)
+        Path, typer.Argument(help="The source tree", metavar="DIR", show_default=False)
     ] = Path(),
     file: Annotated[
         Optional[Path],
-        typer.Option("--file", "-f", help="Instead of release/docker/Dockerfile.", show_default=False),
+        option("--file", "-f", "Use instead of release/docker/Dockerfile", word="FILE"),
     ] = None,
     version_file: Annotated[
         Optional[Path],
-        typer.Option("--version-file", help="Instead of release/python/version.py.", show_default=False),
+        option("--version-file", "Use instead of release/python/version.py", word="FILE"),
     ] = None,
     repository: Annotated[
         Optional[str],
-        typer.Option(
-            "--repository", help="REGISTRY/NAME; the package's name by default.", show_default=False
-        ),
+        option("--repository", "Name it REGISTRY/NAME [default: the package]", word="NAME"),
     ] = None,
     suffix: Annotated[
         Optional[str],
-        typer.Option(
-            "--suffix", help="Behind the version in the tag, as pyt2.1.0-py3-01.", show_default=False
-        ),
+        option("--suffix", "Add to the version in the tag, such as py3-01", word="SUFFIX"),
     ] = None,
-    python: Annotated[str, typer.Option("--python", help="The Python that builds the wheel.")] = "python3",
+    python: Annotated[
+        str, option("--python", "Build the wheel with this Python", word="PROGRAM")
+    ] = "python3",
     inside: Annotated[
         Optional[str],
-        typer.Option("--in", help="Build the wheel in this image, as tao_pt does.", show_default=False),
+        option("--in", "Build the wheel in this image, as tao_pt does", word="IMAGE"),
     ] = None,
     force: ForceOption = False,
     build_arg: BuildArgs = None,
@@ -209,7 +203,7 @@ def _release(
     )
     _result(released.to_json(), [released.tag, released.id], released.id, iidfile, json=json)
     if not json:
-        typer.echo(f"next: taorunner image test {tag} -- COMMAND; taorunner image push {tag}", err=True)
+        context.obj.note(f"next: taorunner image test {tag} -- COMMAND; taorunner image push {tag}")
     return ExitCode.DONE
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LIMIT = 50
 _SHOWN = 3
-_SWITCHES = {"--json": "json"}
+_SWITCHES = {"--json": "json", "-q": "ids_only", "--quiet": "ids_only"}
 _VALUES = {"--workspace": "workspace"}
 _LIST_VALUES = {**_VALUES, "--project": "project", "-p": "project", "--limit": "limit", "-n": "limit"}
 
@@ -33,29 +33,37 @@ class _Line(NamedTuple):
     project: str | None
     limit: int
     json: bool
+    ids_only: bool
 
 
-def ps(workspace: Path | None, *, json: bool) -> int:
-    """The runs that are not over, and damaged ones of which nobody knows. Raises TaorunnerError."""
-    from taorunner.console.runs_view import print_runs
-
+def ps(workspace: Path | None, *, json: bool, ids_only: bool = False) -> int:
+    """Prints the runs that have not ended, and damaged ones whose state is unknown. Raises TaorunnerError."""
     store = _store(workspace)
     found: list[RunRecord | DamagedRun] = [*store.unfinished(), *store.damaged_open()]
-    print_runs(store, found, json=json, empty="nothing is running")
-    _tell_refused(store)
-    return 0
+    return _print(store, found, json=json, ids_only=ids_only, empty="nothing is running")
 
 
-def runs_list(workspace: Path | None, project: str | None, *, limit: int, json: bool) -> int:
-    """All runs, newest first, at most ``limit``; damaged ones as such, whose project nobody knows. Raises
+def runs_list(
+    workspace: Path | None, project: str | None, *, limit: int, json: bool, ids_only: bool = False
+) -> int:
+    """Prints all runs, newest first, at most ``limit``; damaged ones as such, whose project is unknown. Raises
     TaorunnerError."""
     from itertools import islice
 
-    from taorunner.console.runs_view import print_runs
-
     store = _store(workspace)
     found = (run for run in store.listed() if project is None or getattr(run, "project", None) == project)
-    print_runs(store, list(islice(found, limit)), json=json, empty="no runs yet")
+    return _print(store, list(islice(found, limit)), json=json, ids_only=ids_only, empty="no runs yet")
+
+
+def _print(
+    store: RunStore, found: Sequence[RunRecord | DamagedRun], *, json: bool, ids_only: bool, empty: str
+) -> int:
+    if ids_only and not json:
+        sys.stdout.write("".join(f"{run.id}\n" for run in found))
+    else:
+        from taorunner.console.runs_view import print_runs
+
+        print_runs(store, found, json=json, empty=empty)
     _tell_refused(store)
     return 0
 
@@ -67,8 +75,10 @@ def quick(argv: Sequence[str]) -> int | None:
         return None
     try:
         if line.is_list:
-            return runs_list(line.workspace, line.project, limit=line.limit, json=line.json)
-        return ps(line.workspace, json=line.json)
+            return runs_list(
+                line.workspace, line.project, limit=line.limit, json=line.json, ids_only=line.ids_only
+            )
+        return ps(line.workspace, json=line.json, ids_only=line.ids_only)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
@@ -123,5 +133,10 @@ def _understood(argv: Sequence[str]) -> _Line | None:
         return None
     workspace = given.get("workspace")
     return _Line(
-        is_list, Path(workspace) if workspace else None, given.get("project"), int(limit), "json" in given
+        is_list,
+        Path(workspace) if workspace else None,
+        given.get("project"),
+        int(limit),
+        "json" in given,
+        "ids_only" in given,
     )

@@ -5,37 +5,42 @@ from __future__ import annotations
 from typing import Annotated, Any, Optional
 
 import typer
-from typer.core import TyperGroup
 
-from taorunner.cli.options import JsonOption, WorkspaceOption
+from taorunner.cli.help_pages import GroupPage, add_command, make_group
+from taorunner.cli.options import JsonOption, WorkspaceOption, option
 from taorunner.errors import ExitCode, UserFilesError
 
 
-class _ShowByDefault(TyperGroup):
+class _ShowByDefault(GroupPage):
     """``networks dino`` is ``networks show dino``, and ``networks`` alone shows all."""
+
+    default_command = "show"
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not args or args[0] not in (*self.commands, "--help", "-h"):
-            args = ["show", *args]
+            args = [self.default_command, *args]
         return list(super().parse_args(ctx, args))
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(
-        cls=_ShowByDefault, help="Show what the catalog knows; ask images.", rich_markup_mode=None
+    group = make_group("List networks, their actions and specs", cls=_ShowByDefault)
+    add_command(
+        group, "show", _show, "List networks, or show one", "taorunner networks", "taorunner networks rtdetr"
     )
-    group.command("show", help="Show what the catalog knows.")(_show)
-    group.command("sync", help="Take from images what their specs may hold.")(_sync)
+    summary = "Read from images which keys their specs may hold"
+    add_command(
+        group, "sync", _sync, summary, "taorunner networks sync nvcr.io/nvidia/tao/tao-toolkit:7.0.1-pyt"
+    )
     app.add_typer(group, name="networks")
 
 
 def _show(
     context: typer.Context,
     name: Annotated[
-        Optional[str], typer.Argument(help="One network.", metavar="[NETWORK]", show_default=False)
+        Optional[str], typer.Argument(help="One network [default: all]", metavar="HEAD", show_default=False)
     ] = None,
     release: Annotated[
-        Optional[str], typer.Option("--release", help="As in this TAO release.", show_default=False)
+        Optional[str], option("--release", "Show it as in this TAO release", word="RELEASE")
     ] = None,
     json: JsonOption = False,
 ) -> int:
@@ -57,7 +62,7 @@ def _sync(
     context: typer.Context,
     images: Annotated[
         list[str],
-        typer.Argument(help="Names of images that the engine has.", metavar="IMAGE", show_default=False),
+        typer.Argument(help="Names of images that the engine has", metavar="IMAGE", show_default=False),
     ],
     workspace: WorkspaceOption = None,
     json: JsonOption = False,

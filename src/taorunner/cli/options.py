@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
@@ -30,6 +30,13 @@ class Invocation:
     project: str | None = None
     workspace: Path | None = None
     supervisor: Supervisor | None = None
+    is_quiet: bool = False
+    is_verbose: bool = False
+
+    def note(self, text: str) -> None:
+        """A remark beside the result, on stderr. ``-q`` drops it."""
+        if not self.is_quiet:
+            typer.echo(text, err=True)
 
     def open_workspace(self, given: Path | None = None) -> Workspace:
         import os
@@ -71,18 +78,34 @@ class Invocation:
             )  # fmt: skip
 
 
+def option(
+    *flags: str, word: str | None = None, group: str | None = None, default: str | None = None, **checks: Any
+) -> Any:
+    """An option of a command: its flags, then its text (imperative, one line of the help page).
+
+    ``word`` stands for its value in the help, ``group`` is the head that it is listed under, ``default`` is shown where
+    the signature holds no default. ``checks`` are Typer's own (``min``, ``max``, ``callback`` …).
+    """
+    *names, text = flags
+    shown = default if default is not None else True
+    return typer.Option(*names, help=text, metavar=word, rich_help_panel=group, show_default=shown, **checks)
+
+
 # Typer reads these at run time; `X | None` inside Annotated needs a newer Typer on Python 3.10.
 ProjectOption = Annotated[
-    Optional[str], typer.Option("--project", "-p", help="Name of the project.", show_default=False)
+    Optional[str],
+    option("--project", "-p", "Project [default: from the current folder]", word="PROJECT", group="General"),
 ]
 WorkspaceOption = Annotated[
     Optional[Path],
-    typer.Option("--workspace", help="Folder of the workspace.", show_default=False, envvar=None),
+    option("--workspace", "Folder that holds projects/", word="DIR", group="General"),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
-PlainOption = Annotated[bool, typer.Option("--plain", help="One line per event, also on a terminal.")]
+JsonOption = Annotated[bool, option("--json", "Print JSON on stdout and nothing else there", group="General")]
+PlainOption = Annotated[
+    bool, option("--plain", "Print one line per event, also on a terminal", group="General")
+]
 ExperimentsArgument = Annotated[
-    list[str], typer.Argument(help="Names from experiments.yml.", metavar="EXPERIMENT", show_default=False)
+    list[str], typer.Argument(help="Names from experiments.yml", metavar="EXPERIMENT", show_default=False)
 ]
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from taorunner.cli.options import JsonOption, PlainOption, ProjectOption, WorkspaceOption
+from taorunner.cli.help_pages import add_command, make_group
+from taorunner.cli.options import JsonOption, PlainOption, ProjectOption, WorkspaceOption, option
 from taorunner.errors import ExitCode, MachineError, TaorunnerError, UsageError, UserFilesError
 
 if TYPE_CHECKING:
@@ -19,9 +20,13 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="Find and fetch pretrained models.", no_args_is_help=True, rich_markup_mode=None)
-    group.command("list", help="Show models, the versions of one, or the files of a version.")(_list)
-    group.command("pull", help="Fetch models, by default those that a project's experiments need.")(_pull)
+    group = make_group("List and download pretrained weights")
+    summary = "List models, the versions of one, or its files"
+    add_command(
+        group, "list", _list, summary, "taorunner pretrained list", "taorunner pretrained list rtdetr"
+    )
+    summary = "Download weights [default: what a project needs]"
+    add_command(group, "pull", _pull, summary, "taorunner pretrained pull -p parts")
     app.add_typer(group, name="pretrained")
 
 
@@ -29,11 +34,9 @@ def _list(
     context: typer.Context,
     name: Annotated[
         Optional[str],
-        typer.Argument(help="A network, or a model on NGC.", metavar="NETWORK|MODEL", show_default=False),
+        typer.Argument(help="A network, or a model on NGC", metavar="HEAD|MODEL", show_default=False),
     ] = None,
-    offline: Annotated[
-        bool, typer.Option("--offline", help="Only what taorunner knows without a network.")
-    ] = False,
+    offline: Annotated[bool, option("--offline", "Show only what is known without a network")] = False,
     json: JsonOption = False,
 ) -> int:
     from taorunner.console.pretrained_view import print_files, print_known, print_versions
@@ -72,19 +75,19 @@ def _pull(
     models: Annotated[
         Optional[list[str]],
         typer.Argument(
-            help="nvidia/tao/NAME:VERSION, or hf://ORG/REPOSITORY.", metavar="MODEL", show_default=False
+            help="nvidia/tao/NAME:VERSION, or hf://ORG/REPOSITORY", metavar="MODEL", show_default=False
         ),
     ] = None,
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
     source: Annotated[
         Optional[Path],
-        typer.Option("--from", help="Copy from this folder, without a network.", show_default=False),
+        option("--from", "Copy from this folder, without a network", word="DIR"),
     ] = None,
-    offline: Annotated[
-        bool, typer.Option("--offline", help="Fetch nothing: say what is missing or damaged.")
-    ] = False,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Files at the same time.", min=1, max=32)] = 4,
+    offline: Annotated[bool, option("--offline", "Download nothing; report what is missing")] = False,
+    jobs: Annotated[
+        int, option("--jobs", "-j", "Download at most N files at once", word="N", min=1, max=32)
+    ] = 4,
     json: JsonOption = False,
     plain: PlainOption = False,
 ) -> int:

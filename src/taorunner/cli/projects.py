@@ -7,57 +7,57 @@ from typing import Annotated, Optional
 
 import typer
 
-from taorunner.cli.options import JsonOption, ProjectOption, WorkspaceOption
+from taorunner.cli.help_pages import add_command
+from taorunner.cli.options import Invocation, JsonOption, ProjectOption, WorkspaceOption, option
 from taorunner.errors import ExitCode
 
 
 def register(app: typer.Typer) -> None:
-    app.command("init-project", help="Make a project that validates.")(_init_project)
-    app.command("validate", help="Check everything that can be known without a GPU.")(_validate)
-    app.command("schema", help="Print the JSON Schema of experiments.yml.")(_schema)
+    add_command(
+        app, "init-project", _init_project, "Create a project, empty or from what another tool left",
+        "taorunner init-project parts --head rtdetr",
+        "taorunner init-project old --from-launcher ~/tao/specs",
+    )  # fmt: skip
+    add_command(
+        app, "validate", _validate, "Find every error that can be known before a start",
+        "taorunner validate", "taorunner validate parts --strict",
+    )  # fmt: skip
+    add_command(
+        app, "schema", _schema, "Print the JSON Schema of experiments.yml", "taorunner schema > schema.json"
+    )
 
 
 def _init_project(
     context: typer.Context,
     name: Annotated[
-        Optional[str], typer.Argument(help="Name of the project.", metavar="NAME", show_default=False)
+        Optional[str], typer.Argument(help="Name of the project", metavar="NAME", show_default=False)
     ] = None,
     head: Annotated[
         Optional[str],
-        typer.Option("--head", help="Network of the first experiment.", show_default="tinydet"),
+        option("--head", "Network of the first experiment", word="HEAD", default="tinydet"),
     ] = None,
     backbone: Annotated[
         Optional[str],
-        typer.Option("--backbone", help="Backbone of the first experiment.", show_default=False),
+        option("--backbone", "Backbone of the first experiment", word="BACKBONE"),
     ] = None,
     experiment: Annotated[
-        Optional[str], typer.Option("--experiment", help="Name of the first experiment.", show_default=False)
+        Optional[str], option("--experiment", "Name of the first experiment", word="NAME")
     ] = None,
     dataset: Annotated[
         Optional[str],
-        typer.Option("--dataset", help="Folder below data/ to train on.", show_default="train"),
+        option("--dataset", "Folder below data/ to train on", word="NAME", default="train"),
     ] = None,
     from_launcher: Annotated[
         Optional[Path],
-        typer.Option(
-            help="Make it of a folder of spec files for the TAO launcher.",
-            metavar="FOLDER",
-            show_default=False,
-        ),
+        option("--from-launcher", "Import spec files of the TAO launcher", word="DIR"),
     ] = None,
     mounts_file: Annotated[
         Optional[Path],
-        typer.Option(
-            help="The launcher's mounts, if not ~/.tao_mounts.json.", metavar="FILE", show_default=False
-        ),
+        option("--mounts-file", "The launcher's mounts [default: ~/.tao_mounts.json]", word="FILE"),
     ] = None,
     from_tao_runner: Annotated[
         Optional[Path],
-        typer.Option(
-            help="Make it of a checkout of the original tao-runner; all of its projects without NAME.",
-            metavar="FOLDER",
-            show_default=False,
-        ),
+        option("--from-tao-runner", "Import a tao-runner checkout; all of it without NAME", word="DIR"),
     ] = None,
     workspace: WorkspaceOption = None,
 ) -> int:
@@ -81,7 +81,7 @@ def _init_project(
                 raise UsageError(
                     f"{flag} does not go with {option}", hint="change experiments.yml afterwards"
                 )
-        return _migrate(root, name, from_launcher, mounts_file, head, from_tao_runner)
+        return _migrate(context.obj, root, name, from_launcher, mounts_file, head, from_tao_runner)
 
     from taorunner.planning.new_project import new_project
 
@@ -96,11 +96,12 @@ def _init_project(
     )
     for path in made.files:
         typer.echo(f"made {path}")
-    typer.echo(f"next: {made.next_step}", err=True)
+    context.obj.note(f"next: {made.next_step}")
     return 0
 
 
 def _migrate(
+    invocation: Invocation,
     root: Path | None,
     name: str | None,
     launcher: Path | None,
@@ -127,7 +128,7 @@ def _migrate(
         typer.echo(f"made {path}")
     if moved.findings:
         print_findings(make_console(sys.stderr, os.environ), moved.findings)
-    typer.echo(f"next: {moved.next_step}", err=True)
+    invocation.note(f"next: {moved.next_step}")
     return ExitCode.USER_FILES if has_errors(moved.findings) else ExitCode.DONE
 
 
@@ -135,11 +136,11 @@ def _validate(
     context: typer.Context,
     projects: Annotated[
         Optional[list[str]],
-        typer.Argument(help="Projects; all of them by default.", metavar="PROJECT", show_default=False),
+        typer.Argument(help="Projects; all of them by default", metavar="PROJECT", show_default=False),
     ] = None,
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")] = False,
+    strict: Annotated[bool, option("--strict", "Treat warnings as errors")] = False,
     json: JsonOption = False,
 ) -> int:
     import os

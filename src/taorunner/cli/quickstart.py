@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taorunner.cli.actions import Wishes, start_and_watch
-from taorunner.cli.options import PlainOption
+from taorunner.cli.help_pages import add_command
+from taorunner.cli.options import PlainOption, option
 from taorunner.errors import ExitCode, MachineError, UserFilesError
 
 if TYPE_CHECKING:
@@ -23,18 +24,21 @@ CHECKPOINT_INTERVAL = 4
 
 
 def register(app: typer.Typer) -> None:
-    app.command("quickstart", help="The whole way on the CPU: no GPU, no Docker.")(_quickstart)
+    summary = "Train and export a small network, no GPU or Docker"
+    add_command(app, "quickstart", _quickstart, summary, "taorunner quickstart demo")
 
 
 def _quickstart(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(help="Folder of the workspace to make.", metavar="FOLDER")] = Path(
+    folder: Annotated[Path, typer.Argument(help="Workspace to make", metavar="DIR")] = Path(
         "taorunner-quickstart"
     ),
     images: Annotated[
-        int, typer.Option("--images", min=40, max=5000, help="How many pictures to train on.")
+        int, option("--images", "Train on this number of images", word="N", min=40, max=5000)
     ] = 320,
-    epochs: Annotated[int, typer.Option("--epochs", min=1, max=500, help="How long to train.")] = 16,
+    epochs: Annotated[
+        int, option("--epochs", "Train for this number of epochs", word="N", min=1, max=500)
+    ] = 16,
     plain: PlainOption = False,
 ) -> int:
     from taorunner.planning.request import ActionRequest

@@ -1,70 +1,22 @@
-"""``resume``: training goes on from its newest checkpoint, as a run of its own."""
+"""``resume``: training continues from its newest checkpoint, as a run of its own."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import typer
 
-from taorunner.cli.action_options import (
-    BackendOption,
-    Detach,
-    DryRun,
-    GpuIndices,
-    Gpus,
-    Grace,
-    Image,
-    Join,
-    OnFinish,
-    Parallel,
-    Release,
-    Retries,
-    Sets,
-    StopOnNan,
-    distinct,
-    gpu_ids,
-)
-from taorunner.cli.actions import Wishes, act
-from taorunner.cli.options import (
-    ExperimentsArgument,
-    JsonOption,
-    PlainOption,
-    ProjectOption,
-    WorkspaceOption,
-    split_pairs,
-)  # fmt: skip
+from taorunner.cli.action_options import ActionOptions, with_action_options
+from taorunner.cli.actions import act
+from taorunner.cli.help_pages import add_command
+from taorunner.cli.options import ExperimentsArgument
 
 
 def register(app: typer.Typer) -> None:
-    app.command("resume", help="Train on from the newest checkpoint.")(_resume)
+    command = with_action_options(_resume, without=("checkpoint", "overwrite", "resume"))
+    summary = "Continue a training from its newest checkpoint"
+    add_command(app, "resume", command, summary, "taorunner resume rtdetr_01", passes_on=True)
 
 
-def _resume(
-    context: typer.Context,
-    experiments: ExperimentsArgument,
-    project: ProjectOption = None,
-    workspace: WorkspaceOption = None,
-    dry_run: DryRun = False,
-    detach: Detach = False,
-    backend: BackendOption = None,
-    gpus: Gpus = None,
-    gpu_indices: GpuIndices = None,
-    release: Release = None,
-    image: Image = None,
-    sets: Sets = None,
-    parallel: Parallel = None,
-    grace: Grace = 30.0,
-    json: JsonOption = False,
-    plain: PlainOption = False,
-    retries: Retries = 0,
-    stop_on_nan: StopOnNan = False,
-    on_finish: OnFinish = None,
-    join: Join = None,
-) -> int:
-    from taorunner.planning.request import ActionRequest
-
-    request = ActionRequest(
-        action="train", experiments=distinct(experiments), backend=backend, gpus=gpus,
-        gpu_ids=gpu_ids(gpu_indices), release=release, image=image, overrides=split_pairs(sets or ()),
-        extra=context.obj.extra, resume=True,
-    )  # fmt: skip
-    wishes = Wishes(dry_run, detach, json, plain, parallel, grace, retries, stop_on_nan, on_finish, join)
-    return act(context.obj, request, project, workspace, wishes)
+def _resume(context: typer.Context, experiments: ExperimentsArgument, options: ActionOptions) -> int:
+    return act(context.obj, "train", experiments, replace(options, resume=True))

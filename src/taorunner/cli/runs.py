@@ -10,51 +10,63 @@ from typing import Annotated, Optional
 import typer
 
 from taorunner.cli import housekeeping
-from taorunner.cli.options import JsonOption, PlainOption, ProjectOption, WorkspaceOption
+from taorunner.cli.help_pages import add_command, make_group
+from taorunner.cli.options import JsonOption, PlainOption, ProjectOption, WorkspaceOption, option
 from taorunner.errors import ExitCode
 
 RunArgument = Annotated[
-    str, typer.Argument(help="A run id, a unique part of one, or an experiment's name.", metavar="RUN")
+    str, typer.Argument(help="A run id, a unique part of one, or an experiment's name", metavar="RUN")
 ]
 RunsArgument = Annotated[
     Optional[list[str]],
-    typer.Argument(help="Run ids, or names of experiments.", metavar="RUN", show_default=False),
+    typer.Argument(help="Run ids, or names of experiments", metavar="RUN", show_default=False),
 ]
 
 
 def register(app: typer.Typer) -> None:
-    app.command("ps", help="Show the runs that are not over.")(_ps)
-    group = typer.Typer(help="Look at what ran.", rich_markup_mode=None, no_args_is_help=True)
-    group.command("list", help="Show all runs, newest first.")(_list)
-    group.command("show", help="Show one run in full.")(_show)
-    group.command("mark-lost", help="End the record of a run that nobody can decide any more.")(_mark_lost)
+    add_command(app, "ps", _ps, "List the runs that have not ended", "taorunner ps", "taorunner ps --json")
+    group = make_group("List, show and clean up runs")
+    add_command(group, "list", _list, "List all runs, newest first", "taorunner runs list -p parts -n 10")
+    add_command(group, "show", _show, "Show one run in full", "taorunner runs show rtdetr_01")
+    mark_lost = "Give up a run whose end can no longer be found out"
+    add_command(group, "mark-lost", _mark_lost, mark_lost, "taorunner runs mark-lost 61ab03")
     housekeeping.register(group)
     app.add_typer(group, name="runs")
-    app.command("logs", help="Print the console log of a run.")(_logs)
-    app.command("attach", help="Watch runs that are not over.")(_attach)
-    app.command("stop", help="Stop runs.")(_stop)
+    add_command(app, "logs", _logs, "Print the console log of a run", "taorunner logs -f rtdetr_01")
+    add_command(app, "attach", _attach, "Watch runs that have not ended", "taorunner attach")
+    add_command(app, "stop", _stop, "Stop runs", "taorunner stop rtdetr_01", "taorunner stop --queued")
 
 
-def _ps(context: typer.Context, workspace: WorkspaceOption = None, json: JsonOption = False) -> int:
+QuietOption = Annotated[bool, option("--quiet", "-q", "Print ids only")]
+
+
+def _ps(
+    context: typer.Context,
+    workspace: WorkspaceOption = None,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> int:
     from taorunner.cli.lists import ps
 
     context.obj.refuse_extra()
-    return ps(workspace or context.obj.workspace, json=json)
+    return ps(workspace or context.obj.workspace, json=json, ids_only=quiet or context.obj.is_quiet)
 
 
 def _list(
     context: typer.Context,
     project: ProjectOption = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = 50,
+    limit: Annotated[int, option("--limit", "-n", "Show at most N", word="N", min=1)] = 50,
     workspace: WorkspaceOption = None,
+    quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> int:
     from taorunner.cli.lists import runs_list
 
     context.obj.refuse_extra()
     return runs_list(
-        workspace or context.obj.workspace, project or context.obj.project, limit=limit, json=json
-    )
+        workspace or context.obj.workspace, project or context.obj.project, limit=limit, json=json,
+        ids_only=quiet or context.obj.is_quiet,
+    )  # fmt: skip
 
 
 def _show(
@@ -85,9 +97,9 @@ def _mark_lost(context: typer.Context, run: RunArgument, workspace: WorkspaceOpt
 def _logs(
     context: typer.Context,
     run: RunArgument,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run is over.")] = False,
+    follow: Annotated[bool, option("--follow", "-f", "Follow until the run ends")] = False,
     tail: Annotated[
-        Optional[int], typer.Option("--tail", "-n", min=0, help="Only the last lines.", show_default=False)
+        Optional[int], option("--tail", "-n", "Print only the last N lines", word="N", min=0)
     ] = None,
     workspace: WorkspaceOption = None,
 ) -> int:
@@ -118,7 +130,7 @@ def _attach(
     look_after(store, wait_s=0)
     wanted = [store.find(name) for name in runs] if runs else store.unfinished()[::-1]
     if not wanted:
-        typer.echo("nothing is running", err=True)
+        context.obj.note("nothing is running")
         return 0
     return watch_runs(store, [record.id for record in wanted], json=json, plain=plain)
 
@@ -126,8 +138,8 @@ def _attach(
 def _stop(
     context: typer.Context,
     runs: RunsArgument = None,
-    everything: Annotated[bool, typer.Option("--all", help="All runs that are not over.")] = False,
-    queued: Annotated[bool, typer.Option("--queued", help="Only what has not started yet.")] = False,
+    everything: Annotated[bool, option("--all", "Stop all runs that have not ended")] = False,
+    queued: Annotated[bool, option("--queued", "Stop only what has not started")] = False,
     workspace: WorkspaceOption = None,
 ) -> int:
     from taorunner.console.outcome import commands_after_stop
@@ -150,7 +162,7 @@ def _stop(
     if queued:
         records = [record for record in records if record.state is RunState.QUEUED]
     if not records:
-        typer.echo("nothing is queued" if queued else "nothing is running", err=True)
+        context.obj.note("nothing is queued" if queued else "nothing is running")
         return ExitCode.DONE
     over = [record.id for record in records if record.state.is_final]
     if over:

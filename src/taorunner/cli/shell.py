@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from taorunner.cli.options import Invocation, JsonOption, ProjectOption, WorkspaceOption
+from taorunner.cli.help_pages import add_command
+from taorunner.cli.options import Invocation, JsonOption, ProjectOption, WorkspaceOption, option
 from taorunner.errors import UsageError, UserFilesError
 
 if TYPE_CHECKING:
@@ -22,18 +23,10 @@ def _dashed(option: str) -> str:
 
 
 def register(app: typer.Typer) -> None:
-    app.command(
-        "shell",
-        help="Open an interactive TAO container, workspace mounted.",
-        context_settings={"token_normalize_func": _dashed},
-    )(_shell)
-
-
-def _option(flag: str, text: str, *more: str, metavar: str | None = None) -> typer.models.OptionInfo:
-    option: typer.models.OptionInfo = typer.Option(
-        flag, *more, help=text, metavar=metavar, show_default=False
-    )
-    return option
+    add_command(
+        app, "shell", _shell, "Open a shell in a TAO container", "taorunner shell --head rtdetr",
+        "taorunner shell -e rtdetr_01 -- python", spelling=_dashed,
+    )  # fmt: skip
 
 
 def _shell(
@@ -41,51 +34,52 @@ def _shell(
     words: Annotated[
         Optional[list[str]], typer.Argument(metavar="-- COMMAND", hidden=True, show_default=False)
     ] = None,
-    head: Annotated[Optional[str], _option("--head", "The network whose image it is.")] = None,
+    head: Annotated[Optional[str], option("--head", "Use the image of this network", word="HEAD")] = None,
     group: Annotated[
         Optional[str],
-        _option("--group", "Which of its images: deploy; without a network: pyt, tf1, tf2, deploy, …"),
+        option("--group", "Use this image: pyt, tf1, tf2, deploy, ...", word="GROUP"),
     ] = None,
-    image: Annotated[Optional[str], _option("--image", "Container image to use instead.")] = None,
+    image: Annotated[Optional[str], option("--image", "Use this container image", word="IMAGE")] = None,
     experiment: Annotated[
-        Optional[str], _option("--experiment", "As for this experiment: image, GPUs, env.", "-e")
+        Optional[str],
+        option("--experiment", "-e", "Take image, GPUs and env of this experiment", word="EXPERIMENT"),
     ] = None,
-    release: Annotated[Optional[str], _option("--release", "TAO release, such as 5.0.0.")] = None,
-    tag: Annotated[Optional[str], _option("--tag", "Tag of the image to use instead.")] = None,
+    release: Annotated[
+        Optional[str], option("--release", "Use the image of this TAO release, such as 7.0.1", word="RELEASE")
+    ] = None,
+    tag: Annotated[Optional[str], option("--tag", "Use this tag of the image", word="TAG")] = None,
     gpus: Annotated[
         Optional[str],
-        _option("--gpus", "Ids as in nvidia-smi, 0,1; all; none; auto; auto:2. One, unless said."),
+        option("--gpus", "Use these GPUs: 0,1, all, none, auto or auto:2", word="IDS"),
     ] = None,
     volume: Annotated[
-        Optional[list[str]], _option("--volume", "Mount one more folder.", metavar="SRC:DST[:ro]")
+        Optional[list[str]], option("--volume", "Mount one more folder; may be repeated", word="SRC:DST[:ro]")
     ] = None,
     env: Annotated[
-        Optional[list[str]], _option("--env", "Set a variable inside.", metavar="NAME[=VALUE]")
+        Optional[list[str]], option("--env", "Set a variable inside; may be repeated", word="NAME[=VALUE]")
     ] = None,
     port: Annotated[
         Optional[list[str]],
-        _option("--port", "Publish a port, on loopback unless said.", metavar="[ADDR:][PORT:]PORT"),
+        option("--port", "Publish a port, on loopback without ADDR", word="[ADDR:][PORT:]PORT"),
     ] = None,
     mounts_file: Annotated[
-        Optional[Path], _option("--mounts-file", "One more file like .tao_mounts.json.")
+        Optional[Path], option("--mounts-file", "Add the mounts of this file", word="FILE")
     ] = None,
-    shm_size: Annotated[Optional[str], _option("--shm-size", "Shared memory, such as 16G.")] = None,
+    shm_size: Annotated[
+        Optional[str], option("--shm-size", "Set the shared memory, such as 16G", word="SIZE")
+    ] = None,
     ulimit: Annotated[
-        Optional[list[str]], _option("--ulimit", "Set a limit.", metavar="NAME=SOFT[:HARD]")
+        Optional[list[str]], option("--ulimit", "Set a limit; may be repeated", word="NAME=SOFT[:HARD]")
     ] = None,
     run_as_user: Annotated[
-        bool, typer.Option("--run-as-user", help="As the caller, also where a file names another user.")
+        bool, option("--run-as-user", "Run as you, even if a mounts file names another user")
     ] = False,
     source: Annotated[
-        Optional[Path], _option("--source", "A source tree, mounted at /tao-pt and on PYTHONPATH.")
+        Optional[Path], option("--source", "Mount this source tree, on PYTHONPATH", word="DIR")
     ] = None,
-    jupyter: Annotated[
-        bool, typer.Option("--jupyter", help="Start a notebook and print its address.")
-    ] = False,
-    no_tty: Annotated[bool, typer.Option("--no-tty", help="Without a terminal, as in a pipe.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the exact request; start nothing.")
-    ] = False,
+    jupyter: Annotated[bool, option("--jupyter", "Start a notebook server and print its address")] = False,
+    no_tty: Annotated[bool, option("--no-tty", "Run without a terminal, as in a pipe")] = False,
+    dry_run: Annotated[bool, option("--dry-run", "Show the exact request; start nothing")] = False,
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,

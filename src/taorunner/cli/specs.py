@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from taorunner.cli.action_options import Release, Sets
-from taorunner.cli.options import JsonOption, ProjectOption, WorkspaceOption, split_pairs
+from taorunner.cli.help_pages import add_command, make_group
+from taorunner.cli.options import JsonOption, ProjectOption, WorkspaceOption, option, split_pairs
 from taorunner.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -15,21 +16,23 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="Look at specs as TAO reads them.", rich_markup_mode=None, no_args_is_help=True)
-    group.command("show", help="Print a spec as TAO will get it.")(_show)
-    group.command("diff", help="Compare the specs of two experiments, key by key.")(_diff)
-    group.command("explain", help="Tell what a key takes, since when, and what sets it.")(_explain)
+    group = make_group("Show, compare and explain specs")
+    add_command(
+        group, "show", _show, "Print a spec as TAO will get it", "taorunner specs show rtdetr_01 train"
+    )
+    summary = "Compare the specs of two experiments, key by key"
+    add_command(group, "diff", _diff, summary, "taorunner specs diff rtdetr_01 rtdetr_02")
+    summary = "Explain what a key takes, since when, and what sets it"
+    add_command(group, "explain", _explain, summary, "taorunner specs explain train.num_epochs --head rtdetr")
     app.add_typer(group, name="specs")
 
 
 _ExperimentArgument = Annotated[
-    str, typer.Argument(help="Name from experiments.yml.", metavar="EXPERIMENT", show_default=False)
+    str, typer.Argument(help="Name from experiments.yml", metavar="EXPERIMENT", show_default=False)
 ]
 _ActionOption = Annotated[
     str,
-    typer.Option(
-        "--action", help="Whose spec; that of train by default.", metavar="ACTION", show_default=False
-    ),
+    option("--action", "Use the spec of this action [default: train]", word="ACTION"),
 ]
 
 
@@ -38,7 +41,9 @@ def _show(
     experiment: _ExperimentArgument,
     action: Annotated[
         str,
-        typer.Argument(help="Whose spec; that of train by default.", metavar="[ACTION]", show_default=False),
+        typer.Argument(
+            help="Use the spec of this action [default: train]", metavar="ACTION", show_default=False
+        ),
     ] = "",
     release: Release = None,
     sets: Sets = None,
@@ -55,15 +60,11 @@ def _show(
 
 def _diff(
     context: typer.Context,
-    first: Annotated[str, typer.Argument(help="An experiment.", metavar="A", show_default=False)],
-    second: Annotated[str, typer.Argument(help="Another experiment.", metavar="B", show_default=False)],
+    first: Annotated[str, typer.Argument(help="An experiment", metavar="A", show_default=False)],
+    second: Annotated[str, typer.Argument(help="Another experiment", metavar="B", show_default=False)],
     action: _ActionOption = "",
-    all_: Annotated[
-        bool, typer.Option("--all", help="Also what differs only by the experiments' names.")
-    ] = False,
-    exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit with 1 when there are differences.")
-    ] = False,
+    all_: Annotated[bool, option("--all", "Show differences by name too")] = False,
+    exit_code: Annotated[bool, option("--exit-code", "Exit with 1 when there are differences")] = False,
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
@@ -84,21 +85,13 @@ def _explain(
     key: Annotated[
         str,
         typer.Argument(
-            help="A key such as train.num_epochs, or a section.", metavar="[KEY]", show_default=False
+            help="A key such as train.num_epochs, or a section", metavar="KEY", show_default=False
         ),
     ] = "",
-    head: Annotated[
-        Optional[str], typer.Option("--head", help="Of this network.", metavar="HEAD", show_default=False)
-    ] = None,
+    head: Annotated[Optional[str], option("--head", "Explain a key of this network", word="HEAD")] = None,
     experiment: Annotated[
         Optional[str],
-        typer.Option(
-            "--experiment",
-            "-e",
-            help="Of this experiment, and what it sets.",
-            metavar="NAME",
-            show_default=False,
-        ),
+        option("--experiment", "-e", "Explain a key of this experiment, and what sets it", word="EXPERIMENT"),
     ] = None,
     action: _ActionOption = "",
     release: Release = None,

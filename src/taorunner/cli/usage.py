@@ -10,10 +10,21 @@ from taorunner.errors import UsageError
 
 _SUGGESTION = re.compile(r"[.]?\s+\(?((?:Did you mean|Possible options:).*?)\)?\Z", re.DOTALL)
 
+OTHER_WORDS = {
+    "top": "ps", "status": "ps", "list": "runs list", "history": "runs list", "log": "logs", "kill": "stop",
+    "cancel": "stop", "rm": "runs rm", "delete": "runs rm", "watch": "attach", "init": "init-project",
+    "new": "init-project", "check": "validate", "exec": "shell", "bash": "shell", "images": "image ls",
+    "models": "pretrained list", "dataset_convert": "convert", "infer": "inference", "eval": "evaluate",
+}  # fmt: skip
+"""What other programs call a command, and its name here."""
+
 
 def usage_error(error: Any, words: Sequence[str]) -> UsageError:
     """``error`` is one of Typer's usage errors, ``words`` the command line it was found in."""
     text = str(error.format_message()).strip()
+    unknown = re.match(r"No such command '(.*?)'", text)
+    if unknown is not None and (hint := _other_command(error, unknown[1], words)) is not None:
+        return UsageError(f'no such command "{unknown[1]}"', hint=hint)
     suggestion = _SUGGESTION.search(text)
     if suggestion is not None:
         text = text[: suggestion.start()]
@@ -26,6 +37,20 @@ def usage_error(error: Any, words: Sequence[str]) -> UsageError:
     return UsageError(
         text if text[1:2].isupper() else text[:1].lower() + text[1:], hint=hint[:1].lower() + hint[1:]
     )
+
+
+def _other_command(error: Any, word: str, words: Sequence[str]) -> str | None:
+    """The command that is called something else here: a word of other programs, or an action without ``run``."""
+    if getattr(getattr(error, "ctx", None), "parent", None) is not None:
+        return None
+    if word in OTHER_WORDS:
+        return f'did you mean "{OTHER_WORDS[word]}"?'
+    from taorunner.cli.completion import action_names
+
+    if word in action_names():
+        rest = " ".join(words[words.index(word) + 1 :]) or "EXPERIMENT"
+        return f"taorunner run {word} {rest}"
+    return None
 
 
 def _option(error: Any, quoted: str) -> str:

@@ -14,7 +14,7 @@ from taorunner.console.error_text import count_text, findings_json, print_findin
 from taorunner.console.json_view import write_json
 from taorunner.console.theme import make_console, symbols_of
 from taorunner.console.words import clean
-from taorunner.datasets.check import CheckReport
+from taorunner.datasets.check_report import CheckReport
 from taorunner.datasets.fix import Repair
 from taorunner.errors import Finding, Severity
 from taorunner.text import amount

@@ -7,8 +7,7 @@ The fast level reads label files and image headers; ``deep`` decodes every pictu
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from taorunner.datasets.check_classes import ClassNeeds, Spellings, class_findings
@@ -34,35 +33,14 @@ from taorunner.datasets.check_layout import (
 )  # fmt: skip
 from taorunner.datasets.check_masks import check_masks
 from taorunner.datasets.check_read import box_findings, coco_findings, counted
+from taorunner.datasets.check_report import REPAIRED, CheckReport, Progress, SubsetReport
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.likely import likely_kind
 from taorunner.datasets.formats.recognise import read_dataset, recognised
 from taorunner.datasets.other_layouts import refuse_other_layout
 from taorunner.datasets.picture_folders import tell_other_files
-from taorunner.datasets.repairs import REPAIRED
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.text import amount, printable
-
-Progress = Callable[[int, int], None]
-"""Called with how many files are done, of how many."""
-
-
-@dataclass(slots=True)
-class SubsetReport:
-    """``classes`` counts boxes, or pictures where a picture has one class."""
-
-    name: str
-    images: int = 0
-    backgrounds: int = 0
-    classes: Counter[str] = field(default_factory=Counter)
-    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
-
-
-@dataclass(slots=True)
-class CheckReport:
-    kind: str
-    findings: list[Finding] = field(default_factory=list)
-    subsets: list[SubsetReport] = field(default_factory=list)
 
 
 def check_dataset(

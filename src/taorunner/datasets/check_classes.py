@@ -18,8 +18,8 @@ from taorunner.errors import Finding, Severity
 from taorunner.text import amount, did_you_mean, printable
 
 if TYPE_CHECKING:
-    from taorunner.datasets.check import SubsetReport
     from taorunner.datasets.check_labels import LabelFacts
+    from taorunner.datasets.check_report import SubsetReport
 
 _RARE = 20  # times fewer boxes than the commonest class
 

@@ -17,7 +17,7 @@ from taorunner.errors import Finding, Severity
 from taorunner.text import amount, printable
 
 if TYPE_CHECKING:
-    from taorunner.datasets.check import Progress
+    from taorunner.datasets.check_report import Progress
 
 
 def file_findings(path: Path, facts: ImageFacts, *, is_repaired: bool = False) -> Iterator[Finding]:

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taorunner.datasets.check_layout import find_kitti, is_yolo
+from taorunner.datasets.check_report import REPAIRED
 from taorunner.datasets.fix_formats import format_repairs
 from taorunner.datasets.fix_kitti import kitti_repairs
 from taorunner.datasets.formats.folder import is_picture
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.placing import Placer, folder_in_place, refuse_taken, whole_folder
 from taorunner.datasets.renames import KEPT, free_name
-from taorunner.datasets.repairs import REPAIRED, Repairs
+from taorunner.datasets.repairs import Repairs
 from taorunner.errors import MachineError, UserFilesError
 from taorunner.text import printable
 

@@ -28,7 +28,7 @@ _FILENAME = re.compile(r"(<filename>\s*)([^<]*?)(\s*</filename>)")
 
 
 def format_repairs(root: Path, dataset: DetectionDataset) -> Repairs:
-    """``dataset`` was read from ``root`` and is in one of ``repairs.REPAIRED``."""
+    """``dataset`` was read from ``root`` and is in one of ``check_report.REPAIRED``."""
     return _REPAIRS[dataset.format](root, dataset)
 
 

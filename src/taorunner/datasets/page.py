@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from pathlib import Path
 
+from taorunner.atomic_files import write_bytes
 from taorunner.datasets.annotations import ImageEntry
 from taorunner.datasets.pictures import needs_pillow
 from taorunner.datasets.stats import SIZES, Stats
@@ -88,12 +89,7 @@ def write_page(
     sheet = f'<h2>Samples</h2>\n<div class="sheet">\n{"".join(figures)}</div>\n' if figures else ""
     text = _document(stats.root.name, body + sheet).encode("utf-8", "replace")
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    try:
-        partial.write_bytes(text)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_bytes(path, text)
     return len(text)
 
 

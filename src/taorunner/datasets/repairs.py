@@ -9,8 +9,6 @@ from pathlib import Path
 from taorunner.datasets.check_boxes import Corners, faults_of
 
 _SMALLEST = 2.0
-REPAIRED = ("coco", "voc", "yolo")
-"""Formats, beside KITTI, whose own files are repaired."""
 
 
 @dataclass(slots=True)

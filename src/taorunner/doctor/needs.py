@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from taorunner.doctor.requirements import Version, image_version
 from taorunner.errors import TaorunnerError
+from taorunner.image_names import DOCKER_HUB, registry_of
 from taorunner.planning.networks import Networks
 from taorunner.planning.plan import HOST_BACKENDS
 from taorunner.project.experiments import Experiment
@@ -15,7 +16,8 @@ from taorunner.project.mounts import load_mounts
 from taorunner.project.workspace import Workspace
 
 REGISTRY = "nvcr.io"
-_DOCKER_HUB = "https://index.docker.io/v1/"
+_HUB_LOGIN = "https://index.docker.io/v1/"
+"""The key of Docker Hub's login in config.json. Source: docker/cli cli/config."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +49,18 @@ class Needs:
 
     @property
     def registries(self) -> tuple[str, ...]:
-        """As docker's config.json names them."""
-        return tuple(dict.fromkeys(registry_of(image) for image in self.images)) or (REGISTRY,)
+        """The keys of their logins in docker's config.json."""
+        return tuple(dict.fromkeys(login_key(image) for image in self.images)) or (REGISTRY,)
 
 
-def registry_of(image: str) -> str:
+def login_key(image: str) -> str:
+    """Under which key docker's config.json holds the login for an image's registry.
+
+    >>> login_key("nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt"), login_key("docker.io/library/ubuntu")
+    ('nvcr.io', 'https://index.docker.io/v1/')
     """
-    >>> registry_of("nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt")
-    'nvcr.io'
-    """
-    host, slash, _ = image.partition("/")
-    return host if slash and ("." in host or ":" in host or host == "localhost") else _DOCKER_HUB
+    host, _ = registry_of(image)
+    return _HUB_LOGIN if host == DOCKER_HUB else host
 
 
 def find_needs(workspace: Workspace, projects: Sequence[str], environ: Mapping[str, str]) -> Needs:

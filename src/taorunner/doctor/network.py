@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from taorunner.doctor.check import Area, Check, error, info, ok, warning
 from taorunner.doctor.machine import PATIENCE_S, Machine, StillWaitingError
-from taorunner.doctor.needs import REGISTRY, registry_of
+from taorunner.doctor.needs import REGISTRY, login_key
 from taorunner.doctor.repairs import service, what_a_restart_ends, without_json_key
 from taorunner.errors import Finding, TaorunnerError
 from taorunner.text import duration
@@ -77,7 +77,7 @@ def _login(machine: Machine, registry: str) -> Iterator[Finding]:
 
 def _has_all_of(machine: Machine, registry: str) -> bool:
     """Whether nothing has to be fetched from that registry."""
-    missing, ours = machine.missing_images(), [i for i in machine.needs.images if registry_of(i) == registry]
+    missing, ours = machine.missing_images(), [i for i in machine.needs.images if login_key(i) == registry]
     return bool(ours) and missing is not None and not any(image in missing for image in ours)
 
 

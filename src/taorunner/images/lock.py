@@ -14,6 +14,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from taorunner.atomic_files import write_text
 from taorunner.engine import images
 from taorunner.engine.client import Engine
 from taorunner.engine.registry import remote_digest
@@ -188,10 +189,4 @@ def _write(file: Path, digests: Mapping[str, str]) -> None:
     with suppress(OSError, UnicodeDecodeError):
         if file.read_text(encoding="utf-8") == text:
             return
-    place = Path(os.path.realpath(file))
-    beside = place.with_name(f".{place.name}.{os.getpid()}.part")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(place)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_text(Path(os.path.realpath(file)), text)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from taorunner.atomic_files import write_text
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.image_names import registry_of, split_reference
 from taorunner.project.text_file import read_text_file
@@ -52,16 +53,8 @@ class ManifestFile:
     def write(self) -> None:
         """Beside, then renamed. Raises OSError."""
         place = Path(os.path.realpath(self.path))
-        beside = place.with_name(f".{place.name}.{os.getpid()}.part")
-        try:
-            beside.write_text(
-                json.dumps(self.body, indent=self.indent, ensure_ascii=False) + "\n", encoding="utf-8"
-            )
-            if place.exists():
-                beside.chmod(place.stat().st_mode & 0o777)
-            beside.replace(place)
-        finally:
-            beside.unlink(missing_ok=True)
+        mode = place.stat().st_mode & 0o777 if place.exists() else 0o644
+        write_text(place, json.dumps(self.body, indent=self.indent, ensure_ascii=False) + "\n", mode=mode)
 
 
 def read_manifest_file(path: Path) -> ManifestFile:

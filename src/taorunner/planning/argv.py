@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from taorunner.contracts import Argument, Contract, OverrideSyntax
 from taorunner.errors import Finding, Severity
-
-Value = str | tuple[str, ...]
+from taorunner.planning.arguments import ArgumentValues, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +85,6 @@ VALUES: Mapping[str, ValueMeaning] = {
     "csv_file": _var("csv_file", "the CSV file with the true labels"),
 }
 """Every name that the arguments, value forms and artifacts of a contract may contain."""
-
-
-@dataclass(frozen=True, slots=True)
-class ArgumentValues:
-    """``values`` by names of ``VALUES``, paths as the process sees them.
-
-    ``overrides`` come from ``--set``, ``extra`` is what follows ``--``.
-    """
-
-    values: Mapping[str, Value] = field(default_factory=dict)
-    overrides: tuple[str, ...] = ()
-    extra: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,11 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from taorunner.atomic_files import write_json
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.project.experiments import Experiment
 from taorunner.project.workspace import Workspace
-from taorunner.state_files import Trust, read_state, replace_state
+from taorunner.state_files import Trust, read_state
 
 MAX_FILES = 50_000
 """A larger dataset would hold a training up for half a minute: it is checked only on request."""
@@ -135,4 +136,4 @@ def _write(path: Path, digest: str, counts: Counter[str]) -> None:
     """Not kept where the disk is full or not ours: the next training checks again."""
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace_state(path, json.dumps({"digest": digest, "errors": counts}).encode())
+        write_json(path, {"digest": digest, "errors": counts}, indent=None)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.contracts import Contract
-from taorunner.planning.argv import ArgumentValues
+from taorunner.planning.arguments import ArgumentValues
 from taorunner.planning.plan_json import decoded, encoded
 
 HOST_BACKENDS = frozenset({"local", "embedded"})
@@ -23,6 +23,11 @@ SECRET_MARK = "@TAORUNNER_SECRET_{name}@"
 """Stands in argv where a secret goes. The secret itself lies in a file with mode 0600 in the run's folder."""
 SECRET_SPEC_DIR = "secrets/spec"
 """Where in the run's input folder the copy of the spec lies that holds a secret."""
+
+DEFAULT_SHM_BYTES = 16 * 1024**3
+"""Docker's own 64 MiB break every loader with workers. Source: tao/tensorflow.md 9, tao/pytorch.md 7."""
+DEFAULT_ULIMITS: Mapping[str, int] = {"stack": 67108864}
+"""As NVIDIA's notebooks set it. memlock is left to the engine: many engines may not raise it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 from taorunner.contracts import Contract, Framework
 from taorunner.errors import Finding, Severity, UserFilesError, has_errors
 from taorunner.events import now
-from taorunner.planning.argv import ArgumentValues, Argv, artifact_globs, build_argv, unsafe_character
+from taorunner.planning.arguments import ArgumentValues
+from taorunner.planning.argv import Argv, artifact_globs, build_argv, unsafe_character
 from taorunner.planning.choices import (
     choose_contract,
     choose_gpus,
@@ -32,6 +33,8 @@ from taorunner.planning.networks import Networks
 from taorunner.planning.outside_links import outside_link
 from taorunner.planning.overrides import typed_value
 from taorunner.planning.plan import (
+    DEFAULT_SHM_BYTES,
+    DEFAULT_ULIMITS,
     HOST_BACKENDS,
     SECRET_SPEC_DIR,
     ContainerOptions,
@@ -59,11 +62,6 @@ from taorunner.project.workspace import Workspace
 from taorunner.specs.check import PreparedSpec, read_number
 from taorunner.specs.kept_schemas import KeptSchemas
 from taorunner.text import did_you_mean
-
-DEFAULT_SHM_BYTES = 16 * 1024**3
-"""Docker's own 64 MiB break every loader with workers. Source: tao/tensorflow.md 9, tao/pytorch.md 7."""
-DEFAULT_ULIMITS = {"stack": 67108864}
-"""As NVIDIA's notebooks set it. memlock is left to the engine: many engines may not raise it."""
 
 
 @dataclass(frozen=True, slots=True)

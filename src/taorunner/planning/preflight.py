@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, ResumeRule
 from taorunner.errors import Finding, Severity
-from taorunner.planning.argv import Value, argument_names
+from taorunner.planning.arguments import Value
+from taorunner.planning.argv import argument_names
 from taorunner.planning.resume import resumable_files
 from taorunner.planning.weights import find_checkpoints, is_untrained, untrained_leftovers
 from taorunner.project.mounts import Mounts

@@ -22,8 +22,16 @@ from taorunner.contracts import (
 from taorunner.errors import UserFilesError
 from taorunner.gpus import Inventory
 from taorunner.planning.environment import RUN_INSIDE, base_environment, split_secrets
-from taorunner.planning.plan import SHELL, ContainerOptions, GpuRequest, Mount, PublishedPort, RunPlan
-from taorunner.planning.planner import DEFAULT_SHM_BYTES, DEFAULT_ULIMITS
+from taorunner.planning.plan import (
+    DEFAULT_SHM_BYTES,
+    DEFAULT_ULIMITS,
+    SHELL,
+    ContainerOptions,
+    GpuRequest,
+    Mount,
+    PublishedPort,
+    RunPlan,
+)
 from taorunner.planning.request import Caller, Site
 from taorunner.planning.run_mounts import hidden_state, own_mounts, state_findings
 from taorunner.planning.shell_image import choose_image, find_experiment

@@ -14,7 +14,8 @@ from typing import Any
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract
 from taorunner.errors import Finding, Severity, UsageError, UserFilesError, has_errors
-from taorunner.planning.argv import ArgumentValues, build_argv
+from taorunner.planning.arguments import ArgumentValues
+from taorunner.planning.argv import build_argv
 from taorunner.planning.choices import choose_contract, choose_gpus, default_backend, override_tokens
 from taorunner.planning.environment import split_secrets
 from taorunner.planning.networks import Networks

@@ -11,7 +11,8 @@ from dataclasses import replace
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework, ResumeRule
 from taorunner.errors import Finding, Severity
-from taorunner.planning.argv import Value, derived_values
+from taorunner.planning.arguments import Value
+from taorunner.planning.argv import derived_values
 from taorunner.planning.plan import HOST_BACKENDS, GpuRequest
 from taorunner.planning.preflight import earlier_results
 from taorunner.planning.values import ValueFinder

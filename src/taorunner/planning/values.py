@@ -15,7 +15,8 @@ from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework
 from taorunner.datasets.check_layout import LABEL_PAIRS
 from taorunner.errors import Finding, Severity, UserFilesError
-from taorunner.planning.argv import VALUES, Value
+from taorunner.planning.arguments import Value
+from taorunner.planning.argv import VALUES
 from taorunner.planning.environment import model_key_mark
 from taorunner.planning.named_checkpoint import NamedWeights, destination, find_built, find_named, not_read
 from taorunner.planning.plan import GpuRequest

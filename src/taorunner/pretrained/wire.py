@@ -19,9 +19,9 @@ from typing import Any
 
 import httpx
 
-from taorunner import __version__
 from taorunner.errors import MachineError
 from taorunner.pretrained.api_key import KEY_PAGE
+from taorunner.version import __version__
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 GOES_ON = "run the same command again: it goes on where it stopped"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from taorunner.atomic_files import write_json
 from taorunner.disk_room import is_no_room, no_room
 from taorunner.errors import MachineError, UsageError, UserFilesError
 from taorunner.project import keys, models
@@ -188,9 +189,7 @@ def make_workspace(workspace: Workspace, schema: Mapping[str, object]) -> list[P
     if not os.path.lexists(ignore):
         ignore.write_text("*\n", encoding="utf-8")
     # Not the user's file: it follows the program, and nobody edits it.
-    beside = workspace.schema_file.with_suffix(f".{os.getpid()}")
-    beside.write_text(json.dumps(schema, indent=2) + "\n", encoding="utf-8")
-    beside.replace(workspace.schema_file)
+    write_json(workspace.schema_file, schema, indent=2)
     return made
 
 

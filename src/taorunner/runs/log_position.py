@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from taorunner.atomic_files import write_json
 from taorunner.backends.base import LogPosition
-from taorunner.state_files import read_state, replace_state
+from taorunner.state_files import read_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class RecordedLog:
             "size": self.size, "stdout": self.stdout, "stderr": self.stderr, "start": self.start,
             "tails": _coded(self.tails), "begun": _coded(self.begun),
         }  # fmt: skip
-        replace_state(path, f"{json.dumps(body)}\n".encode())
+        write_json(path, body, indent=None)
 
     @staticmethod
     def load(path: Path, console: Path) -> RecordedLog:

@@ -14,10 +14,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from taorunner.atomic_files import write_json
 from taorunner.disk_room import naming
 from taorunner.locks import is_locked
 from taorunner.runs.folders import checked_name, is_name
-from taorunner.state_files import read_state, replace_state
+from taorunner.state_files import read_state
 
 _ENGINE = (
     "DOCKER_HOST",
@@ -48,7 +49,7 @@ class OpenBatches:
 
     def rename_runs(self, batch_id: str, runs: Sequence[str]) -> None:
         """The batch has been handed over, and has other runs from now on."""
-        replace_state(self._path(batch_id), json.dumps(list(runs)).encode())
+        write_json(self._path(batch_id), list(runs), indent=None)
 
     def handed_over(self, batch_id: str) -> None:
         handle = self._making.pop(batch_id, None)

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from taorunner.atomic_files import write_bytes
 from taorunner.backends.base import Launch
 from taorunner.backends.secrets import INPUT_DIR
 from taorunner.planning.plan import RunPlan
 from taorunner.project.workspace import Workspace
-from taorunner.state_files import read_state, replace_state, write_new
+from taorunner.state_files import read_state, write_new
 
 MOVES_FILE = "set_aside.json"
 _SHOWN = 3
@@ -125,7 +126,7 @@ def _chosen(plan: RunPlan, paths: Iterable[Path], at: datetime) -> list[Move]:
 def _record(run_dir: Path, moves: list[Move]) -> None:
     """Written beside, then renamed, and on the disk before anything is moved."""
     body = {"moves": [{"path": str(move.path), "aside": str(move.aside)} for move in moves]}
-    replace_state(run_dir / MOVES_FILE, json.dumps(body, ensure_ascii=False, indent=1).encode(), durable=True)
+    write_bytes(run_dir / MOVES_FILE, json.dumps(body, ensure_ascii=False, indent=1).encode(), durable=True)
 
 
 def _told(plan: RunPlan, moves: list[Move]) -> list[str]:

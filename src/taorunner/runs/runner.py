@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
+from taorunner.atomic_files import write_bytes
 from taorunner.backends.base import Backend, EngineState, EngineStatus, Handle, Launch
 from taorunner.backends.secrets import remove_secrets, stored_secrets, write_secrets
 from taorunner.disk_room import is_no_room, no_room
@@ -52,7 +53,6 @@ from taorunner.runs.worker import (
     Undecided,
     Worker,
 )  # fmt: skip
-from taorunner.state_files import replace_state
 
 TICK_S = 0.25
 TICK_WAITING_S = 0.08
@@ -333,7 +333,7 @@ class BatchRunner:
             for text in message.texts:
                 self._journal.notice(run_id, "set-aside", text, level="info")
         elif isinstance(message, Requested):
-            replace_state(self._store.paths(run_id).request, f"{message.command_line}\n".encode())
+            write_bytes(self._store.paths(run_id).request, f"{message.command_line}\n".encode())
         elif isinstance(message, Launched):
             self._launched(active, message)
         elif isinstance(message, Trouble):

@@ -14,8 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from taorunner.atomic_files import write_json
 from taorunner.errors import MachineError, RunStateError, UsageError
 from taorunner.events import Event, RunState, from_json_line, to_json_line
 from taorunner.runs.folders import checked_name, is_name
@@ -29,7 +30,6 @@ from taorunner.state_files import (
     append_state,
     open_state,
     read_state,
-    replace_state,
 )
 from taorunner.text import did_you_mean
 
@@ -222,7 +222,7 @@ class RunStore:
             "parallel": batch.parallel,
             "grace_s": batch.grace_s,
         }
-        _write_json(self.batch_paths(batch.id).batch, {**body, "environ": dict(batch.environ)})
+        write_json(self.batch_paths(batch.id).batch, {**body, "environ": dict(batch.environ)})
 
     def load_batch(self, batch_id: str) -> Batch:
         """Raises UntrustedFileError for one that does not count; other OSErrors when there is none; ValueError when it
@@ -249,10 +249,10 @@ class RunStore:
         return RunPlan.from_json(json.loads(self._read(self.paths(run_id).plan)))
 
     def save_plan(self, run_id: str, plan: RunPlan) -> None:
-        _write_json(self.paths(run_id).plan, plan.to_json())
+        write_json(self.paths(run_id).plan, plan.to_json())
 
     def save(self, record: RunRecord) -> None:
-        _write_json(self.paths(record.id).record, record.to_json())
+        write_json(self.paths(record.id).record, record.to_json())
 
     def load(self, run_id: str) -> RunRecord:
         """Raises RunStateError when there is no such run, or its record cannot be read or does not count;
@@ -392,7 +392,7 @@ class RunStore:
 
     def request_stop(self, run_id: str, at: datetime, *, only_queued: bool = False) -> None:
         """Asks whoever owns the run to stop it; ``only_queued``: unless it has started by then. Idempotent."""
-        _write_json(self.paths(run_id).stop_request, {"at": at.isoformat(), "only_queued": only_queued})
+        write_json(self.paths(run_id).stop_request, {"at": at.isoformat(), "only_queued": only_queued})
 
     def stop_requested(self, run_id: str, *, is_queued: bool) -> bool:
         """Whether the run is to be stopped. A request that came too late for a queued run is withdrawn."""
@@ -428,7 +428,3 @@ def _contradiction(record: RunRecord, run_id: str) -> str | None:
     if not is_name(record.batch):
         return f'it says "batch": {json.dumps(record.batch)}'
     return 'it says "state": "DAMAGED"' if record.state is RunState.DAMAGED else None
-
-
-def _write_json(path: Path, body: dict[str, Any]) -> None:
-    replace_state(path, (json.dumps(body, ensure_ascii=False, indent=1) + "\n").encode())

@@ -1,6 +1,6 @@
-"""Spec files for everybody else: load, check, render, override, read. Answers with findings, never raises.
+"""The entry points of specs: load, check, render, override, read. Answers with findings, never raises.
 
-``check_template`` is for ``validate`` and is kept per distinct text, because a thousand experiments share
+``check_loaded`` is for ``validate`` and is kept per distinct text, because a thousand experiments share
 few specs. ``prepare_spec`` makes the text that a container will read; the user's file is never changed.
 """
 
@@ -82,27 +82,6 @@ def load_spec(path: Path) -> SpecFile | tuple[Finding, ...]:
     return SpecFile(path, text)
 
 
-def check_template(
-    path: Path,
-    spec_format: str,
-    known_names: Collection[str],
-    against: Against | None = None,
-    values: Mapping[str, Value] | None = None,
-) -> tuple[Finding, ...]:
-    """What can be said of a spec file before a run: the file, its syntax, its variables, and whether it agrees with
-    the schema once ``values``, known or stand-ins, are put in.
-
-    Costs one read and one look-up when the same text has been seen with the same names, and hardly more when
-    it differs from one only in numbers.
-    """
-    loaded = load_spec(path)
-    return (
-        check_loaded(loaded, spec_format, known_names, against, values)
-        if isinstance(loaded, SpecFile)
-        else loaded
-    )
-
-
 def check_loaded(
     loaded: SpecFile,
     spec_format: str,
@@ -110,7 +89,12 @@ def check_loaded(
     against: Against | None = None,
     values: Mapping[str, Value] | None = None,
 ) -> tuple[Finding, ...]:
-    """The same for a file that has been read."""
+    """What can be known of a spec file before a run: its syntax, its variables, and whether it agrees with the schema
+    once ``values``, known or stand-ins, are put in.
+
+    Costs one look-up when the same text has been seen with the same names, and hardly more when it differs from one
+    only in numbers.
+    """
     names = known_names if isinstance(known_names, frozenset) else frozenset(known_names)
     look = _kept_findings if len(loaded.text) <= _LARGE else _findings
     findings = look(loaded.text, spec_format, names)

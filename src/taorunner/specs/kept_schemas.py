@@ -7,7 +7,6 @@ written beside and renamed, so that it is whole or not there.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+from taorunner.atomic_files import write_json
 from taorunner.specs.schema import SchemaSet
 from taorunner.specs.schema_files import SchemaFile, write_schemas
 
@@ -69,10 +69,7 @@ class KeptSchemas:
         return tuple(sorted(schemas))
 
     def _write(self, images: Mapping[str, str]) -> None:
-        body = json.dumps({"version": _VERSION, "images": images}, indent=1, sort_keys=True)
-        partial = self.folder / f".{_INDEX}.{os.getpid()}"
-        partial.write_text(f"{body}\n", encoding="utf-8")
-        partial.replace(self.folder / _INDEX)
+        write_json(self.folder / _INDEX, {"version": _VERSION, "images": images}, sort_keys=True)
 
 
 def _key(reference: str) -> str:

@@ -1,0 +1,71 @@
+"""Whole files or none: written beside the target, then renamed over it, so that a reader never sees half a file.
+
+The one place where a file of ours replaces another. Append-only files (events, console logs) and files that are created
+once are the business of ``state_files``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from taorunner.disk_room import naming
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def write_bytes(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = False) -> None:
+    """Replaces ``path``; what was there before is not written to, and a symbolic link is itself replaced.
+
+    ``durable``: on the disk when this returns, also if the power fails. Raises OSError, which names ``path`` when the
+    disk is full; nothing is left behind then.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with suppress(FileNotFoundError):
+        os.unlink(beside)  # noqa: PTH108 - many times a second
+    descriptor = os.open(beside, _NEW, mode)
+    try:
+        try:
+            with naming(path):
+                _write_all(descriptor, data)
+                if durable:
+                    os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(beside, path)  # noqa: PTH105
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(beside)  # noqa: PTH108
+        raise
+    if durable:
+        _flush_folder(path.parent)
+
+
+def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
+    """``write_bytes`` in UTF-8."""
+    write_bytes(path, text.encode("utf-8"), mode=mode)
+
+
+def write_json(
+    path: Path, value: Any, *, indent: int | None = 1, sort_keys: bool = False, durable: bool = False
+) -> None:
+    """``write_bytes`` of the value and a line feed, with letters of all scripts as they are."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent, sort_keys=sort_keys)
+    write_bytes(path, f"{text}\n".encode(), durable=durable)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
