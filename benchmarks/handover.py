@@ -16,6 +16,7 @@ from pathlib import Path
 from taorunner.catalog.load import load_network
 from taorunner.events import RunState, now
 from taorunner.planning.plan import GpuRequest, RunPlan
+from taorunner.runs.batch_creation import create_batch
 from taorunner.runs.handover import Supervisor
 from taorunner.runs.store import RunStore
 
@@ -35,8 +36,8 @@ def _gap_s(batches: int) -> float:
         store = RunStore(root / ".taorunner")
         plans = [("r0", _plan(root, "r0", "sleep 2")), ("r1", _plan(root, "r1", "true"))]
         for part in [plans] if batches == 1 else [plans[:1], plans[1:]]:
-            batch = store.create_batch(
-                part, now(), environ={**os.environ, "TAORUNNER_LEASES": str(root / "leases")}
+            batch = create_batch(
+                store, part, now(), environ={**os.environ, "TAORUNNER_LEASES": str(root / "leases")}
             )
             supervisor = Supervisor({**os.environ, "TAORUNNER_LEASES": str(root / "leases")})
             supervisor.give(batch.id, str(store.state_dir))

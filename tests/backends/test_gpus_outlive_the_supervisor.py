@@ -17,6 +17,7 @@ from taorunner.events import Notice, RunStarted, RunState, now
 from taorunner.gpus import Gpu, Inventory
 from taorunner.leases import Leases
 from taorunner.planning.plan import GpuRequest, RunPlan
+from taorunner.runs.batch_creation import create_batch
 from taorunner.runs.free_gpus import FreeGpus
 from taorunner.runs.runner import BatchRunner
 from taorunner.runs.store import RunStore
@@ -59,7 +60,7 @@ def test_a_waiting_run_starts_within_a_second_of_its_gpu_being_free(
     contract = load_network("tinydet").contract("evaluate")
     store, leases = RunStore(tmp_path / ".taorunner"), Leases(tmp_path / "leases")
     plan = make_plan("true", backend="local", contract=contract, gpus=GpuRequest(1))
-    batch = store.create_batch([("r1", plan)], now(), environ={})
+    batch = create_batch(store, [("r1", plan)], now(), environ={})
     gpus = FreeGpus(leases, lambda: Inventory((Gpu(0, "GPU-0", "H100"),)))
     runner = BatchRunner(store, batch, make_backend=lambda _name: LocalBackend(), gpus=gpus, environ={})
     lease = leases.take(["GPU-0"])

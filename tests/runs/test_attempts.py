@@ -24,6 +24,7 @@ from taorunner.planning.argv import build_argv
 from taorunner.planning.plan import RenderedSpec, RunPlan
 from taorunner.progress.verdict import Verdict
 from taorunner.runs.attempts import next_attempt
+from taorunner.runs.batch_creation import create_batch
 from taorunner.runs.free_gpus import FreeGpus
 from taorunner.runs.record import Orders, RunRecord
 from taorunner.runs.runner import BatchRunner
@@ -65,7 +66,7 @@ class World:
         (folder / "tinydet").write_text(HEAD + program)
         (folder / "tinydet").chmod(0o755)
         named = [(f"20260101-00000{at}-{plan.experiment}-train-x", plan) for at, plan in enumerate(plans)]
-        return self.store.create_batch(named, now(), environ={}, grace_s=1.0, orders=Orders(**orders))
+        return create_batch(self.store, named, now(), environ={}, grace_s=1.0, orders=Orders(**orders))
 
     def runner(self, batch: Batch) -> BatchRunner:
         path = f"{self.root / 'bin'}{os.pathsep}{os.environ['PATH']}"
@@ -241,10 +242,13 @@ def test_a_resumed_training_knows_where_it_comes_from(world: World) -> None:
     from taorunner.planning.plan import ResumePoint
 
     going_on = world.plan("e1", resume=ResumePoint(world.root / "x", 3))
-    (again,) = world.store.create_batch([("20260102-000000-e1-train-y", going_on)], now(), environ={}).runs
-    (third,) = world.store.create_batch([("20260103-000000-e1-train-z", going_on)], now(), environ={}).runs
-    (other,) = world.store.create_batch(
-        [("20260104-000000-e2-train-z", world.plan("e2", resume=going_on.resume))], now(), environ={}
+    (again,) = create_batch(world.store, [("20260102-000000-e1-train-y", going_on)], now(), environ={}).runs
+    (third,) = create_batch(world.store, [("20260103-000000-e1-train-z", going_on)], now(), environ={}).runs
+    (other,) = create_batch(
+        world.store,
+        [("20260104-000000-e2-train-z", world.plan("e2", resume=going_on.resume))],
+        now(),
+        environ={},
     ).runs
     lineage = [(r.resumed_from, r.attempt) for r in map(world.store.load, (again, third, other))]
     assert lineage == [(record.id, 2), (again, 3), (None, 1)]

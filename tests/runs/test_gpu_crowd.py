@@ -24,6 +24,7 @@ from taorunner.events import now
 from taorunner.gpus import inventory
 from taorunner.leases import Leases
 from taorunner.planning.plan import GpuRequest, RunPlan
+from taorunner.runs.batch_creation import create_batch
 from taorunner.runs.free_gpus import FreeGpus
 from taorunner.runs.runner import BatchRunner
 from taorunner.runs.store import RunStore
@@ -105,7 +106,7 @@ def main(root: Path, process: int, seed: int) -> int:
                 workspace=root, results_dir=results, results_inside=str(results), run_inside="/r", gpus=gpus,
             )  # fmt: skip
             plans.append((f"20261120-000000-{index}-{order}", plan))
-        batches.append((store, store.create_batch(plans, now(), environ={})))
+        batches.append((store, create_batch(store, plans, now(), environ={})))
     runners = [
         BatchRunner(
             store, batch, make_backend=lambda _name: LocalBackend(), gpus=FreeGpus(Leases(), inventory), environ={}

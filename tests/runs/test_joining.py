@@ -15,6 +15,7 @@ from taorunner.catalog.load import load_network
 from taorunner.errors import RunStateError
 from taorunner.events import RunState, now
 from taorunner.planning.plan import RunPlan
+from taorunner.runs.batch_creation import create_batch, record_run
 from taorunner.runs.handover import Supervisor
 from taorunner.runs.joining import alone, join, joinable
 from taorunner.runs.open_batches import OpenBatches
@@ -42,7 +43,7 @@ class Workspace:
 
     def begin(self, *scripts: str, parallel: int | None = None) -> Batch:
         plans = [(f"r{number}", self.plan(f"r{number}", script)) for number, script in enumerate(scripts)]
-        batch = self.store.create_batch(plans, now(), environ=os.environ, parallel=parallel)
+        batch = create_batch(self.store, plans, now(), environ=os.environ, parallel=parallel)
         supervisor = Supervisor()
         supervisor.give(batch.id, str(self.store.state_dir))
         self.store.open_batches.handed_over(batch.id)
@@ -122,7 +123,7 @@ def test_what_was_half_added_is_told_as_never_started(workspace: Workspace) -> N
     batch = workspace.begin("sleep 1")
     with alone(workspace.store, batch.id):
         workspace.store.open_batches.rename_runs(batch.id, [*batch.runs, "r1", "r2"])
-        workspace.store.record("r1", workspace.plan("r1", "true"), batch.id, now(), {}, NO_ORDERS)
+        record_run(workspace.store, "r1", workspace.plan("r1", "true"), batch.id, now(), {}, NO_ORDERS)
         workspace.store.paths("r2").input_dir.mkdir(parents=True)
     workspace.wait(lambda: workspace.store.open_batches.ids() == [])
     record = workspace.store.load("r1")

@@ -14,6 +14,7 @@ from taorunner.contracts import ResumeRule
 from taorunner.events import RunState, now
 from taorunner.planning.argv import ArgumentValues
 from taorunner.planning.plan import ResumePoint, RunPlan
+from taorunner.runs.batch_creation import create_batch
 from taorunner.runs.next_step import NextStep, after_stop
 from taorunner.runs.record import RunRecord
 from taorunner.runs.store import RunStore
@@ -42,7 +43,7 @@ def stop(store: RunStore, tmp_path: Path) -> Stop:
             contract=load_network(network).contract("train"), arguments=ArgumentValues(values),
             workspace=tmp_path, results_dir=results, results_inside=str(results), run_inside="/nowhere", epochs=5,
         )  # fmt: skip
-        store.create_batch([(RUN, replace(made, **plan))], now(), environ={})
+        create_batch(store, [(RUN, replace(made, **plan))], now(), environ={})
         record = replace(store.load(RUN), state=RunState.STOPPED, started_at=now() if has_run else None)
         store.save(record)
         return record

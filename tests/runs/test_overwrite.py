@@ -30,6 +30,7 @@ from taorunner.events import MetricReported, Notice, RunState, now
 from taorunner.gpus import Gpu, Inventory
 from taorunner.leases import Leases
 from taorunner.planning.plan import GpuRequest, RunPlan
+from taorunner.runs.batch_creation import create_batch
 from taorunner.runs.free_gpus import FreeGpus
 from taorunner.runs.preparation import make_room, put_back, recorded_moves
 from taorunner.runs.record import Orders, RunRecord
@@ -130,7 +131,7 @@ class World:
 
     def batch(self, *plans: RunPlan, **orders: Any) -> Batch:
         named = [(f"20261120-00000{at}-{plan.experiment}-x", plan) for at, plan in enumerate(plans)]
-        return self.store.create_batch(named, now(), environ={}, orders=Orders(**orders), parallel=1)
+        return create_batch(self.store, named, now(), environ={}, orders=Orders(**orders), parallel=1)
 
     def go_on(self, batch: Batch, engine: Engine) -> list[RunRecord]:
         one_gpu = Inventory((Gpu(0, "GPU-0", "H100"),))

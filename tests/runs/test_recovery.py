@@ -42,6 +42,7 @@ from taorunner.gpus import Inventory
 from taorunner.leases import Leases
 from taorunner.planning.plan import RunPlan, SecretSource
 from taorunner.runs import worker
+from taorunner.runs.batch_creation import create_batch
 from taorunner.runs.console_log import ConsoleLog
 from taorunner.runs.free_gpus import FreeGpus
 from taorunner.runs.log_position import RecordedLog
@@ -169,7 +170,7 @@ def make_plan(root: Path, **changes: Any) -> RunPlan:
 @pytest.fixture
 def begun(tmp_path: Path) -> Begun:
     store = RunStore(tmp_path / ".taorunner")
-    batch = store.create_batch([(RUN, make_plan(tmp_path))], now(), environ={})
+    batch = create_batch(store, [(RUN, make_plan(tmp_path))], now(), environ={})
     store.open_batches.handed_over(batch.id)
     return Begun(store, batch)
 
@@ -246,7 +247,7 @@ def test_an_engine_that_stays_away_leaves_the_run_undecided(
 def test_secrets_stay_masked_by_whoever_goes_on(tmp_path: Path) -> None:
     store = RunStore(tmp_path / ".taorunner")
     plan = make_plan(tmp_path, secrets=(SecretSource("key", "env:KEY"),))
-    batch = store.create_batch([(RUN, plan)], now(), environ={"KEY": "three"})
+    batch = create_batch(store, [(RUN, plan)], now(), environ={"KEY": "three"})
     begun = Begun(store, batch)
     begun.die_as(state=RunState.RUNNING, handle="c1", started_at=now())
     assert begun.go_on(Engine())
@@ -257,7 +258,7 @@ def test_a_queued_run_needs_nothing_of_the_terminal_it_came_from(tmp_path: Path)
     store = RunStore(tmp_path / ".taorunner")
     plan = make_plan(tmp_path, secrets=(SecretSource("key", "env:KEY"),))
     kept = {"KEY": "three", "DOCKER_HOST": "unix:///x", "NGC_API_KEY": "no", "DOCKER_AUTH_CONFIG": "no"}
-    batch = store.create_batch([(RUN, plan)], now(), environ=kept)
+    batch = create_batch(store, [(RUN, plan)], now(), environ=kept)
     assert store.load_batch(batch.id).environ == {"DOCKER_HOST": "unix:///x"}
     assert Begun(store, batch).go_on(Engine(has=None))
     assert store.load(RUN).state is RunState.SUCCEEDED
@@ -265,7 +266,7 @@ def test_a_queued_run_needs_nothing_of_the_terminal_it_came_from(tmp_path: Path)
 
 def test_a_batch_is_no_orphan_while_it_is_made_or_supervised(tmp_path: Path) -> None:
     store = RunStore(tmp_path / ".taorunner")
-    batch = store.create_batch([(RUN, make_plan(tmp_path))], now(), environ={})
+    batch = create_batch(store, [(RUN, make_plan(tmp_path))], now(), environ={})
     assert (store.open_batches.ids(), orphans(store)) == ([batch.id], [])
     store.open_batches.handed_over(batch.id)
     assert orphans(store) == [batch.id]
@@ -285,6 +286,7 @@ def test_a_batch_whose_making_was_killed_is_told_as_never_started(tmp_path: Path
 import os, signal, sys
 from pathlib import Path
 from taorunner.runs import store as module
+from taorunner.runs.batch_creation import create_batch
 from taorunner.events import now
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from test_recovery import RUN, make_plan
@@ -298,7 +300,7 @@ class Dying(module.RunStore):
         saves.append(record)
         super().save(record)
 plan = make_plan(root, secrets=(SecretSource("key", "env:KEY"),))
-Dying(root / ".taorunner").create_batch([(RUN, plan), (RUN + "2", plan)], now(), environ={{"KEY": "hidden"}})
+create_batch(Dying(root / ".taorunner"), [(RUN, plan), (RUN + "2", plan)], now(), environ={{"KEY": "hidden"}})
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode == -9, done.stderr

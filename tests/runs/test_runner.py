@@ -37,6 +37,7 @@ from taorunner.events import (
 from taorunner.gpus import Gpu, Inventory
 from taorunner.leases import Leases
 from taorunner.planning.plan import GpuRequest, RenderedSpec, RunPlan, SecretSource
+from taorunner.runs.batch_creation import create_batch
 from taorunner.runs.free_gpus import FreeGpus
 from taorunner.runs.runner import BatchRunner
 from taorunner.runs.store import RunStore
@@ -164,7 +165,7 @@ class World:
     ) -> Outcome:
         plans = plans or {name: self.plan(name) for name in scripts}
         named = [(f"20261120-000000-{name}-x", plan) for name, plan in plans.items()]
-        batch = self.store.create_batch(named, now(), parallel=options.pop("parallel", None), environ={})
+        batch = create_batch(self.store, named, now(), parallel=options.pop("parallel", None), environ={})
         backend = ScriptedBackend(scripts)
         settings = {
             "gpus": FreeGpus(Leases(self.root / "leases"), two_gpus),

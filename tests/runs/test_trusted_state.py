@@ -17,6 +17,7 @@ from taorunner.events import RunState, now
 from taorunner.gpus import Inventory
 from taorunner.leases import Leases
 from taorunner.planning.plan import RunPlan
+from taorunner.runs.batch_creation import create_batch
 from taorunner.runs.free_gpus import FreeGpus
 from taorunner.runs.open_batches import environ_of_runs, restored_environ
 from taorunner.runs.recovery import adopt
@@ -47,7 +48,7 @@ def store(tmp_path: Path) -> RunStore:
 
 def batch_of(store: RunStore, *plans: RunPlan) -> Batch:
     named = list(zip(RUNS, plans, strict=False))
-    batch = store.create_batch(named, now(), environ=os.environ)
+    batch = create_batch(store, named, now(), environ=os.environ)
     store.open_batches.handed_over(batch.id)
     return batch
 
@@ -157,7 +158,7 @@ def test_runs_are_not_recorded_where_they_would_not_count() -> None:
         if (child := os.fork()) == 0:
             os.setuid(SOMEBODY + 1)
             try:
-                RunStore(state).create_batch([(RUNS[0], make_plan(state.parent))], now(), environ={})
+                create_batch(RunStore(state), [(RUNS[0], make_plan(state.parent))], now(), environ={})
             except MachineError as error:
                 os.write(writing, f"{error.message}|{error.hint}".encode())
             finally:

@@ -132,6 +132,7 @@ def start_and_watch(
     import os
 
     from taorunner.events import now
+    from taorunner.runs.batch_creation import create_batch
     from taorunner.runs.handover import Supervisor
     from taorunner.runs.store import RunStore
 
@@ -145,7 +146,8 @@ def start_and_watch(
     if joined is not None:
         supervisor.dismiss()  # the batch has one
         return _join(store, joined, plans, wishes)
-    batch = store.create_batch(
+    batch = create_batch(
+        store,
         plans,
         now(),
         parallel=wishes.parallel,

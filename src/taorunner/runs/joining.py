@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from taorunner.errors import RunStateError
+from taorunner.runs.batch_creation import extend_batch, record_run
 from taorunner.runs.record import NO_ORDERS, Orders
 from taorunner.runs.store import Batch, RunStore
 from taorunner.state_files import open_state
@@ -72,5 +73,5 @@ def join(
         new = tuple(run_id for run_id, _ in plans)
         store.open_batches.rename_runs(batch_id, (*batch.runs, *new))  # first: what is half made is undone
         for run_id, plan in plans:
-            store.record(run_id, plan, batch_id, at, environ, orders)
-        return store.extend_batch(batch, new)
+            record_run(store, run_id, plan, batch_id, at, environ, orders)
+        return extend_batch(store, batch, new)

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from taorunner.errors import MachineError, RunStateError, UsageError
 from taorunner.events import Event, RunState, from_json_line, to_json_line
 from taorunner.runs.folders import checked_name, is_name
 from taorunner.runs.open_batches import OpenBatches, kept_environ
-from taorunner.runs.record import NO_ORDERS, Orders, RunRecord
+from taorunner.runs.record import RunRecord
 from taorunner.state_files import (
     SHARING,
     LinkedFileError,
@@ -165,57 +165,7 @@ class RunStore:
             self._known_trust = trust
         return trust
 
-    def create_batch(
-        self, plans: Sequence[tuple[str, RunPlan]], at: datetime, *, parallel: int | None = None, grace_s: float = 30.0,
-        environ: Mapping[str, str], orders: Orders = NO_ORDERS,
-    ) -> Batch:  # fmt: skip
-        """The first side effect of an action: records in state QUEUED, one per ``(run id, plan)``.
-
-        Secrets are taken now, from the caller's ``environ``, into files that only the caller can read.
-
-        Raises:
-            MachineError: the state folder is another user's and not shared: what is written there would not count.
-        """
-        self._check_is_ours()
-        batch = Batch(
-            f"{at:%Y%m%d-%H%M%S}-{os.urandom(3).hex()}", tuple(run for run, _ in plans), parallel, grace_s,
-            kept_environ(environ),
-        )  # fmt: skip
-        self.open_batches.begin(batch.id, batch.runs)
-        for run_id, plan in plans:
-            self.record(run_id, plan, batch.id, at, environ, orders)
-        self.batch_paths(batch.id).directory.mkdir(parents=True)
-        self._save_batch(batch)
-        return batch
-
-    def record(
-        self, run_id: str, plan: RunPlan, batch_id: str, at: datetime, environ: Mapping[str, str], orders: Orders
-    ) -> None:  # fmt: skip
-        """A run's folder as it is while the run is queued, whole only with its record."""
-        from taorunner.backends.secrets import write_secrets  # here: who only reads records needs no plans
-        from taorunner.runs.lineage import lineage
-
-        resumed_from, attempt = lineage(self, plan)
-        record = RunRecord(
-            id=run_id, batch=batch_id, project=plan.project, experiment=plan.experiment, action=plan.action,
-            backend=plan.backend, state=RunState.QUEUED, queued_at=at, image=plan.image, epochs=plan.epochs,
-            results_dir=str(plan.results_dir), attempt=attempt, resumed_from=resumed_from,
-            retries_left=orders.retries, stop_on_nan=orders.stop_on_nan, on_finish=orders.on_finish,
-        )  # fmt: skip
-        paths = self.paths(run_id)
-        paths.input_dir.mkdir(parents=True)
-        write_secrets(plan, paths.directory, environ)
-        self.save_plan(run_id, plan)
-        self.append_events(run_id, [record.queued_event()])
-        self.save(record)
-
-    def extend_batch(self, batch: Batch, runs: Sequence[str]) -> Batch:
-        """The batch with more runs, which are recorded already."""
-        longer = replace(batch, runs=(*batch.runs, *runs))
-        self._save_batch(longer)
-        return longer
-
-    def _save_batch(self, batch: Batch) -> None:
+    def save_batch(self, batch: Batch) -> None:
         body = {
             "id": batch.id,
             "runs": list(batch.runs),
@@ -414,7 +364,8 @@ class RunStore:
         trust.check_folder(path.parent)
         return read_state(path, trust)
 
-    def _check_is_ours(self) -> None:
+    def check_is_ours(self) -> None:
+        """Raises MachineError when the state folder is another user's and not shared."""
         try:
             self.trust()
         except UntrustedFileError as error:
