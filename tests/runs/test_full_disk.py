@@ -9,6 +9,8 @@ import pytest
 from taorunner.catalog.load import load_network
 from taorunner.planning.argv import ArgumentValues
 from taorunner.planning.plan import Mount, RunPlan
+from taorunner.progress.cause import Place, SeenCause
+from taorunner.progress.causes import find_cause
 from taorunner.progress.verdict import Facts, Verdict, judge
 from taorunner.runs.full_disk import with_full_disk_named
 
@@ -16,6 +18,11 @@ TENSORFLOW = (
     "ResourceExhaustedError: {{node SaveV2}} /tmp/tmp5/part-0.tempstate1; No space left on device [Op:SaveV2]"
 )
 MOVED = "OSError: [Errno 28] No space left on device: '/tmp/tmpx' -> '/workspace/projects/p/models/e1/m.pth'"
+
+
+def causes_of(line: str) -> tuple[SeenCause, ...]:
+    found = find_cause(line, 2, Place.EXCEPTION)
+    return () if found is None else (found,)
 
 
 def judged(tmp_path: Path, line: str, env: dict[str, str] | None = None) -> Verdict:
@@ -27,7 +34,7 @@ def judged(tmp_path: Path, line: str, env: dict[str, str] | None = None) -> Verd
         results_inside="/workspace/projects/p/models/e1", run_inside="/taorunner/run", env=env or {},
         mounts=(Mount(tmp_path / "projects", "/workspace/projects"),),
     )  # fmt: skip
-    facts = Facts(action="train", exit_code=1, traceback=line, epoch=2)
+    facts = Facts(action="train", exit_code=1, traceback=line, epoch=2, causes=causes_of(line))
     verdict = judge(plan.contract.verdict, facts)
 
     def host_path(inside: str) -> Path | None:
@@ -58,4 +65,5 @@ def test_results_are_named_as_they_lie_on_this_host(tmp_path: Path) -> None:
 )
 def test_other_causes_stay_as_they_are(line: str, tmp_path: Path) -> None:
     found = judged(tmp_path, line)
-    assert found == judge(load_network("dino").contract("train").verdict, Facts(action="train", exit_code=1, traceback=line, epoch=2))  # fmt: skip
+    facts = Facts(action="train", exit_code=1, traceback=line, epoch=2, causes=causes_of(line))
+    assert found == judge(load_network("dino").contract("train").verdict, facts)

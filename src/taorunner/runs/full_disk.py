@@ -16,7 +16,7 @@ from taorunner.planning.plan import RunPlan
 from taorunner.progress.causes import find_cause
 from taorunner.progress.verdict import Facts, Verdict
 
-CODE = "disk-full"
+CODES = ("disk-full", "temporary-disk-full")
 _LINE = re.compile(r"[Nn]o space left on device|quota exceeded")
 _FILES = (
     re.compile(r"left on device:? '[^']{1,300}' -> '(/[^']{1,300})'"),
@@ -33,7 +33,7 @@ def with_full_disk_named(
     """The same verdict unless the cause is a full disk; then reason and hint say which one, and how full it is."""
     texts = [text for text in (facts.traceback, facts.failure_message, *facts.last_lines) if text]
     causes = [*facts.causes, *filter(None, (find_cause(text, facts.epoch) for text in texts[:2]))]
-    if not any(cause.cause.code == CODE and cause.reason() in verdict.reason for cause in causes):
+    if not any(cause.cause.code in CODES and cause.reason() in verdict.reason for cause in causes):
         return verdict
     folder = PurePosixPath(
         plan.env.get("TMPDIR") or ("" if plan.mounts else environ.get("TMPDIR", "")) or "/tmp"
@@ -46,16 +46,17 @@ def with_full_disk_named(
         place, is_temporary = _emptiest(plan, host_path(str(folder)))
     what = f'temporary files in "{folder}"' if is_temporary else f'"{place or named}"'
     room = room_at(place) if place is not None else None
+    full = verdict.reason.replace("the disk of the temporary files is full", "the disk is full").partition(
+        ': "'
+    )[0]
     if is_temporary:
         advice = 'set "TMPDIR" in "env" of the experiment to a folder on a larger disk'
     else:
         advice = "point the mounts at a larger disk"
     if room is None:
         where = f'"{named or folder}" lies inside the container, on the disk of the engine'
-        return replace(
-            verdict, reason=f"{verdict.reason}: {what}", hint=f"{where}: docker system df; or {advice}"
-        )
-    return replace(verdict, reason=f"{verdict.reason}: {what}", hint=f"{room.text}: free some, or {advice}")
+        return replace(verdict, reason=f"{full}: {what}", hint=f"{where}: docker system df; or {advice}")
+    return replace(verdict, reason=f"{full}: {what}", hint=f"{room.text}: free some, or {advice}")
 
 
 def _named(text: str) -> Iterator[str]:
