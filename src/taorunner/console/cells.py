@@ -71,3 +71,8 @@ def labels(snapshots: Iterable[RunSnapshot]) -> Mapping[str, str]:
     }
     twice = Counter(names.values())
     return {id_: f"{name} {clean(id_)}" if twice[name] > 1 else name for id_, name in names.items()}
+
+
+def fact_line(label: str, value: Text | str) -> Text:
+    """A line of a page of facts: the label in 11 cells, then the value."""
+    return Text.assemble("  ", (pad(label, 11), "label"), "  ", value)

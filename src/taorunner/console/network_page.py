@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from rich.text import Text
 
 from taorunner.catalog.network import WHOLE_CONTRACT, Network
+from taorunner.console.cells import fact_line
 from taorunner.console.columns import Column, Row, laid_out
-from taorunner.console.tables import fact_line
 from taorunner.console.theme import Symbols
 from taorunner.console.words import clean
 from taorunner.contracts import Contract, ResumeRule

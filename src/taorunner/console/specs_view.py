@@ -13,10 +13,10 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from taorunner.console.cells import fact_line
 from taorunner.console.columns import Column, Row, laid_out
 from taorunner.console.error_text import findings_json, print_findings
 from taorunner.console.json_view import write_json
-from taorunner.console.tables import fact_line
 from taorunner.console.theme import Symbols, make_console, symbols_of
 from taorunner.console.words import clean
 from taorunner.planning.explained_key import ExplainedKey

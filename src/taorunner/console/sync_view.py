@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
+from taorunner.console.cells import fact_line
 from taorunner.console.json_view import write_json
-from taorunner.console.tables import fact_line
 from taorunner.console.theme import make_console
 from taorunner.console.words import clean
 from taorunner.images.spec_sync import Synced

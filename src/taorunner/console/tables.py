@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from taorunner.console.cells import bar, pad, percent
+from taorunner.console.cells import bar, fact_line, percent
 from taorunner.console.columns import Column, Row, laid_out
 from taorunner.console.theme import Symbols, state_style
 from taorunner.console.words import clean, number, of
@@ -103,10 +103,6 @@ def _metric_lines(run: RunSnapshot, width: int, symbols: Symbols) -> list[Text]:
 
 def _checkpoints(run: RunSnapshot) -> str:
     return f"{run.checkpoints}, the last {clean(run.last_checkpoint or '')}" if run.checkpoints else ""
-
-
-def fact_line(label: str, value: Text | str) -> Text:
-    return Text.assemble("  ", (pad(label, 11), "label"), "  ", value)
 
 
 def _duration(seconds: float | None) -> str:

@@ -6,6 +6,7 @@ Source: public messages of dockerd, runc, nvidia-container-toolkit and Docker De
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 
@@ -240,3 +241,23 @@ REGISTRY_ROWS: tuple[RefusalRow, ...] = (
         of_machine=True,
     ),
 )
+
+
+def login_hint(image: str) -> str:
+    """The command that logs in to the registry of that image."""
+    registry = image.split("/", 1)[0] if "/" in image else ""
+    if not ("." in registry or ":" in registry or registry == "localhost"):
+        return "docker login"
+    if registry == "nvcr.io":
+        return _ngc_login()
+    return f"docker login {registry}"
+
+
+def _ngc_login() -> str:
+    """The user name is the word ``$oauthtoken`` itself. Source: tao/peers.md section 4, NGC/registry login."""
+    if os.environ.get("NGC_API_KEY"):
+        return "echo \"$NGC_API_KEY\" | docker login nvcr.io --username '$oauthtoken' --password-stdin"
+    return (
+        "docker login nvcr.io --username '$oauthtoken'  (just so; the password is your NGC API key, "
+        "made at https://org.ngc.nvidia.com/setup/api-key)"
+    )

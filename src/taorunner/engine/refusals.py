@@ -10,8 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from taorunner.engine.login_hints import login_hint
-from taorunner.engine.refusal_rows import GPU_ROWS, REGISTRY_ROWS, START_ROWS, RefusalRow
+from taorunner.engine.refusal_rows import GPU_ROWS, REGISTRY_ROWS, START_ROWS, RefusalRow, login_hint
 from taorunner.errors import EngineRefusedError, MachineError, TaorunnerError
 
 _WRAPPING = re.compile(
