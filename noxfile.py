@@ -41,7 +41,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def engine(session: nox.Session) -> None:
-    """What needs a real Docker engine; nothing may be skipped. First ``python tests/engine/rig.py install``, once."""
+    """What needs a real Docker engine; nothing may be skipped. First ``python tests/rig/rig.py install``, once."""
     session.install(".[test]")
     session.run("pytest", "-q", "-m", "engine", *session.posargs, env={"CI": "true"})
 

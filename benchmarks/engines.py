@@ -11,9 +11,10 @@ from pathlib import Path
 
 from workspaces import PROJECT, TAORUNNER
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "engine"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "rig"))
 
 import images  # the test rig's
+
 import rig  # the test rig's
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from taorunner.catalog.load import load_network
 from taorunner.events import RunState, now
-from taorunner.planning.plan import GpuRequest, RunPlan
-from taorunner.runs.batch_creation import create_batch
-from taorunner.runs.handover import Supervisor
-from taorunner.runs.store import RunStore
+from taorunner.planning.model.plan import GpuRequest, RunPlan
+from taorunner.runs.control.spawn import Supervisor
+from taorunner.runs.state.batch_creation import create_batch
+from taorunner.runs.state.store import RunStore
 
 
 def measure(times: int) -> None:

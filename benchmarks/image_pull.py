@@ -58,7 +58,7 @@ def registry(folder: Path) -> Iterator[str]:
     """The address of a registry of its own, as Debian's docker-registry has it."""
     program = shutil.which("docker-registry")
     if program is None:
-        raise SystemExit("not installed: docker-registry (as root: python tests/engine/rig.py install)")
+        raise SystemExit("not installed: docker-registry (as root: python tests/rig/rig.py install)")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from timing import taking_turns
 
+from taorunner.pretrained.download import Transfer
+from taorunner.pretrained.http import Patience, Wire
 from taorunner.pretrained.ngc import RemoteFile
-from taorunner.pretrained.transfer import Transfer
-from taorunner.pretrained.wire import Patience, Wire
 
 SIZE = 2_000_000_000
 BLOCK = 10_000_000

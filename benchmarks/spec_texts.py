@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from taorunner.specs.schema import MISSING, Key, Schema
+from taorunner.specs.schema.schema import MISSING, Key, Schema
 
 _PATH = ("path", "dir", "file", "checkpoint", "root")
 _MAX_DEPTH = 6

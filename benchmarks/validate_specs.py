@@ -21,7 +21,7 @@ LEAVES = 80
 
 if TYPE_CHECKING:
     from taorunner.catalog.network import Network
-    from taorunner.specs.schema_check import Against
+    from taorunner.specs.schema.walk import Against
 
 HEADS = (
     "detectnet_v2",
@@ -83,20 +83,22 @@ def measure(times: int) -> None:
 def _measure_inside(root: Path, names: Path, times: int) -> None:
     from taorunner.planning.validate import validate_projects
     from taorunner.project.workspace import find_workspace
-    from taorunner.specs import check, outline, schema_text, template
+    from taorunner.specs import outline, spec_file
+    from taorunner.specs.schema import template_check
+    from taorunner.specs.templates import template
 
     workspace = find_workspace(root, None, os.environ)
     read = compile(READ, "read", "exec")
 
     def validate() -> None:
         for kept in (
-            check._kept_findings,
-            check._fine_shapes,
+            spec_file._kept_findings,
+            spec_file._fine_shapes,
             template._parse_kept,
-            schema_text._kept_findings,
-            schema_text._seen,
-            schema_text._names,
-            schema_text.shape_parts,
+            template_check._kept_findings,
+            template_check._seen,
+            template_check._names,
+            template_check.shape_parts,
         ):
             kept.cache_clear()
         outline._SHAPES.clear()
@@ -119,10 +121,10 @@ def _workspace(root: Path) -> dict[str, Any]:
 
     What is drawn agrees with the schema, hardly with itself: such specs are drawn again.
     """
-    from taorunner.planning.networks import Networks
+    from taorunner.planning.inputs.workspace_networks import Networks
     from taorunner.planning.validate import validate_projects
     from taorunner.project.workspace import Workspace
-    from taorunner.specs.prototxt_library import _message_class
+    from taorunner.specs.schema.protobuf_check import _message_class
 
     project = root / "projects" / PROJECT
     for folder in (project / "data/train", project / "models", root / _REPOSITORY):
@@ -172,7 +174,7 @@ def _draw(folder: Path, network: Network, chance: random.Random) -> None:
 
 
 def _held(network: Network, action: str) -> Against:
-    from taorunner.planning.spec_schemas import schema_for
+    from taorunner.planning.spec.schema_choice import schema_for
 
     held = schema_for(network.contract(action, None))
     if held is None:

@@ -15,11 +15,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.theme import Theme
 
-from taorunner.console import theme
-from taorunner.console.live_view import LiveView
-from taorunner.console.run_panel import GpuReading
+from taorunner.console.base import theme
+from taorunner.console.runs.live_view import LiveView
+from taorunner.console.runs.run_panel import GpuReading
 from taorunner.events import EpochProgress, Event, MetricReported, RunQueued, RunStarted
-from taorunner.runs.snapshot import RunSnapshot, fold
+from taorunner.runs.state.snapshot import RunSnapshot, fold
 
 NOW = datetime(2026, 11, 20, 14, 31, 7, tzinfo=timezone.utc)
 WIDTH, HEIGHT = 100, 27

@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 import images
 import private_daemon
 import pytest
+
 import rig
 
 HERE = Path(__file__).resolve().parent

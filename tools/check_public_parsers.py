@@ -28,11 +28,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "planning"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "planning" / "inputs"))
 
 from test_new_project import plans_of
 
-from taorunner.planning.plan import RunPlan
+from taorunner.planning.model.plan import RunPlan
 from taorunner.project.scaffold import scaffold_heads
 
 OURS = ("nvidia_tao_tf1", "nvidia_tao_tf2", "nvidia_tao_pytorch", "nvidia_tao_deploy", "nvidia_tao_core")

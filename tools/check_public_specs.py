@@ -29,15 +29,15 @@ from spec_mutations import mutations
 
 from taorunner.contracts import Contract
 from taorunner.errors import Finding, UserFilesError
-from taorunner.planning.networks import Networks
-from taorunner.planning.spec_recognition import action_of, read_spec
-from taorunner.planning.spec_schemas import code_version, schema_for
-from taorunner.planning.values import VARIABLES
-from taorunner.specs.check import check_template
-from taorunner.specs.places import SpecProblemError
-from taorunner.specs.prototxt_library import refused_by_library
-from taorunner.specs.prototxt_nodes import parse_prototxt
-from taorunner.specs.schema_check import Against, walk_prototxt
+from taorunner.importers.network_detection import action_of, read_spec
+from taorunner.planning.inputs.values import VARIABLES
+from taorunner.planning.inputs.workspace_networks import Networks
+from taorunner.planning.spec.schema_choice import code_version, schema_for
+from taorunner.specs.schema.protobuf_check import refused_by_library
+from taorunner.specs.schema.walk import Against, walk_prototxt
+from taorunner.specs.spec_file import check_template
+from taorunner.specs.syntax.prototxt_parser import parse_prototxt
+from taorunner.specs.syntax.text_position import SpecProblemError
 
 NAMES = {
     "action_recognition_net": "action_recognition", "metric_learning_recognition": "ml_recog",

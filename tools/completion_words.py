@@ -1,4 +1,4 @@
-"""Writes ``cli/completion_words.py``: every command with its help, options and kinds of words, out of the app.
+"""Writes ``cli/fast/words.py``: every command with its help, options and kinds of words, out of the app.
 
 python tools/completion_words.py            write the file
 python tools/completion_words.py --check    exit with 1 when it is out of date

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from taorunner.specs.places import Lines, SpecProblemError
-from taorunner.specs.prototxt_nodes import ProtoList, ProtoMessage, ProtoScalar, parse_prototxt
-from taorunner.specs.schema import MISSING, Key
-from taorunner.specs.schema_check import Against
-from taorunner.yaml_nodes import YamlDocument, read_yaml
+from taorunner.specs.schema.schema import MISSING, Key
+from taorunner.specs.schema.walk import Against
+from taorunner.specs.syntax.prototxt_parser import ProtoList, ProtoMessage, ProtoScalar, parse_prototxt
+from taorunner.specs.syntax.text_position import Lines, SpecProblemError
+from taorunner.yaml_reader import YamlDocument, read_yaml
 
 _PLAIN = re.compile(r"[^\s,\]}#\"'][^\s,\]}#]*")
 _TYPED = ("int", "float", "bool")

@@ -23,7 +23,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from taorunner.specs.schema_files import SchemaFile, write_schemas
+from taorunner.specs.schema.storage import SchemaFile, write_schemas
 
 HERE = Path(__file__).parent
 OUT = HERE.parent / "src" / "taorunner" / "specs" / "schemas"

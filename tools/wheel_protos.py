@@ -1,6 +1,6 @@
 """What do the protobuf descriptors of one nvidia-tao-deploy wheel say? The specs of TF1 are these messages.
 
-The modules are read, not imported, by ``taorunner.specs.message_reader``. Needs ``protobuf``.
+The modules are read, not imported, by ``taorunner.specs.extract.protobuf_schemas``. Needs ``protobuf``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from taorunner.specs.message_reader import read_messages
+from taorunner.specs.extract.protobuf_schemas import read_messages
 
 
 def read_wheel(wheel: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ TYPE_CHECKING = False  # typing would take as long to import as Python to start
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from taorunner.runs.handover import Supervisor
+    from taorunner.runs.control.spawn import Supervisor
 
 
 _ACTIONS = frozenset({"convert", "train", "evaluate", "prune", "export", "inference", "run", "resume"})
@@ -27,12 +27,12 @@ def main() -> None:
     _open_closed_streams()
     request = os.environ.get("_TAORUNNER_COMPLETE") or os.environ.get("_TAO_RUNNER_COMPLETE") or ""
     if request.startswith("complete_"):
-        from taorunner.cli.completion import answer
+        from taorunner.cli.fast.completion import answer
 
         sys.exit(answer(request.removeprefix("complete_"), os.environ))
     gc.disable()  # what imports and plans make stays: looking for garbage among it takes 5 % of the time
     if sys.argv[1:2] in (["ps"], ["runs"]):
-        from taorunner.cli.lists import quick
+        from taorunner.cli.fast.lists import quick
 
         answered = quick(sys.argv[1:])
         if answered is not None:
@@ -72,7 +72,7 @@ def _early_supervisor(argv: list[str]) -> Supervisor | None:
     """
     if not _ACTIONS.intersection(argv) or _NO_RUN.intersection(argv):
         return None
-    from taorunner.runs.handover import Supervisor
+    from taorunner.runs.control.spawn import Supervisor
 
     return Supervisor()
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from taorunner.backends.base import Backend, EngineStatus, Handle, Launch, LogPosition
-from taorunner.backends.docker_engine import DockerBackend
+from taorunner.backends.contract import Backend, EngineStatus, Handle, Launch, LogPosition
+from taorunner.backends.docker.backend import DockerBackend
 from taorunner.backends.secrets import write_secrets
 from taorunner.contracts import (
     CheckpointContract,
@@ -21,7 +21,7 @@ from taorunner.contracts import (
     ProgressContract,
     VerdictContract,
 )
-from taorunner.planning.plan import RunPlan
+from taorunner.planning.model.plan import RunPlan
 
 CONTRACT = Contract(
     network="dino",

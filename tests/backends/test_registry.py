@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from taorunner.backends.docker_engine import DockerBackend
-from taorunner.backends.embedded import EmbeddedBackend
-from taorunner.backends.local_process import LocalBackend
+from taorunner.backends.docker.backend import DockerBackend
+from taorunner.backends.process.backend import LocalBackend
+from taorunner.backends.process.embedded import EmbeddedBackend
 from taorunner.backends.registry import backend_names, load_backend
 from taorunner.errors import MachineError, UsageError
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from taorunner.backends.secrets import masked, remove_secrets, wrapped, write_secrets
 from taorunner.errors import UserFilesError
-from taorunner.planning.plan import ContainerOptions, RenderedSpec, RunPlan, SecretSource
+from taorunner.planning.model.plan import ContainerOptions, RenderedSpec, RunPlan, SecretSource
 
 MARK = "@TAORUNNER_SECRET_model_key@"
 SHELLS = [

@@ -13,8 +13,9 @@ import pytest
 from taorunner.catalog.layers import LAYER_KEYS, parse_argument, parse_version, version_matches
 from taorunner.catalog.load import DATA, families, image_kinds, load_network, network_names
 from taorunner.contracts import Contract, Framework
-from taorunner.planning.argv import VALUES
-from taorunner.planning.network_file import (
+from taorunner.diagnostics import FindingList
+from taorunner.planning.inputs.argv import VALUES
+from taorunner.planning.inputs.network_file_check import (
     BLOCK_KEYS,
     EXPERIMENT_KEYS,
     GROUP_KEYS,
@@ -23,9 +24,8 @@ from taorunner.planning.network_file import (
     ROLES,
     check_network_file,
 )
-from taorunner.progress.console_lines import FAMILIES
-from taorunner.project.wording import FindingList
-from taorunner.yaml_nodes import read_yaml
+from taorunner.progress.console.lines import FAMILIES
+from taorunner.yaml_reader import read_yaml
 
 NETWORK_FILES = sorted((DATA / "networks").iterdir())
 FAMILY_FILES = sorted((DATA / "families").iterdir())

@@ -13,7 +13,7 @@ from taorunner.catalog import load
 from taorunner.catalog.load import load_network, network_from, network_names
 from taorunner.contracts import Framework, GpuUse, OverrideSyntax
 from taorunner.errors import UserFilesError
-from taorunner.yaml_nodes import read_yaml
+from taorunner.yaml_reader import read_yaml
 
 PREFIX = "nvcr.io/nvidia/tao/tao-toolkit"
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from command_line import CALLER, Cli, Done
 
-from taorunner.cli.completion import TABLE
+from taorunner.cli.fast.completion import TABLE
 
 SPEC = """\
 results_dir: $results_dir

@@ -10,8 +10,8 @@ import pytest
 from command_line import Cli
 
 from taorunner.events import RunState
-from taorunner.runs.record import RunRecord
-from taorunner.runs.store import RunStore
+from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.store import RunStore
 
 AT = datetime(2026, 6, 30, tzinfo=timezone.utc)
 GOOD, BAD = "20260620-000000-e-train-good", "20260621-000000-e-train-bad"

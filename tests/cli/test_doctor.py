@@ -149,7 +149,7 @@ def test_somebody_else_is_on_a_gpu(cli: Cli, workspace: Path, fake_nvml: Nvml) -
 
 
 def test_our_own_runs_are_nobody_else(cli: Cli, workspace: Path, fake_nvml: Nvml) -> None:
-    from taorunner.leases import Leases
+    from taorunner.gpu.leases import Leases
 
     environ = fake_nvml(1, processes={0: {os.getpid(): 512}})
     lease = Leases(Path(os.environ["TAORUNNER_LEASES"])).take(["GPU-fa4e0000-0000-4000-8000-000000000000"])

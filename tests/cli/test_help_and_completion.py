@@ -18,7 +18,7 @@ from command_line import Cli, Done
 
 import taorunner
 from taorunner.cli.app import app
-from taorunner.cli.completion_words import GROUPS, ROOT_OPTIONS, TABLE
+from taorunner.cli.fast.words import GROUPS, ROOT_OPTIONS, TABLE
 from taorunner.cli.help_pages import COMMAND_GROUPS
 
 HEAVY = ("docker", "rich", "pydantic", "httpx", "numpy", "ruamel", "pynvml", "requests", "asyncio", "google")

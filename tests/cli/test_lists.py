@@ -13,8 +13,8 @@ import pytest
 from command_line import Cli, wait_for
 
 from taorunner.events import EpochProgress, MetricReported, RunFinished, RunStarted, RunState
-from taorunner.runs.record import RunRecord
-from taorunner.runs.store import RunStore
+from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.store import RunStore
 
 AT = datetime(2026, 11, 20, 9, 5, 7, tzinfo=timezone.utc)
 LONG_WAY = (

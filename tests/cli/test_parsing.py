@@ -10,7 +10,7 @@ from typing import Annotated, Any, Optional
 import pytest
 import typer
 
-from taorunner.cli.parsing import light_command
+from taorunner.cli.fast.parsing import light_command
 
 LINES = [
     ["one"],

@@ -17,9 +17,10 @@ from typing import Any
 
 import images
 import pytest
-import rig
 from command_line import CALLER, Cli, files_holding, wait_for
 from pseudo_terminal import PseudoTerminal
+
+import rig
 
 PROGRAM = [sys.executable, "-m", "taorunner", "shell"]
 WAYS = ["docker", "api"]
@@ -436,7 +437,7 @@ def pids_naming(text: str) -> list[int]:
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
                 words = (entry / "cmdline").read_bytes().split(b"\0")
-                if text.encode() in words and b"taorunner.runs.shell_guard" in b" ".join(words):
+                if text.encode() in words and b"taorunner.shell.guard" in b" ".join(words):
                     found.append(int(entry.name))
     return found
 

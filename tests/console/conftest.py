@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from taorunner.console.run_panel import GpuReading
+from taorunner.console.runs.run_panel import GpuReading
 from taorunner.events import (
     CheckpointSaved,
     EpochProgress,
@@ -22,7 +22,7 @@ from taorunner.events import (
     RunStarted,
     RunState,
 )
-from taorunner.runs.snapshot import RunSnapshot, fold
+from taorunner.runs.state.snapshot import RunSnapshot, fold
 
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
 GIB = 2**30

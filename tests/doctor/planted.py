@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from taorunner.doctor.examine import CHECKS, examine
-from taorunner.doctor.machine import Machine
+from taorunner.doctor.host import Machine
+from taorunner.doctor.runner import CHECKS, examine
 from taorunner.errors import Finding, Severity
 
 DEBIAN = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID="12"\n'

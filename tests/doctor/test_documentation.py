@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import taorunner.doctor.check
-from taorunner.doctor.examine import CHECKS
+from taorunner.doctor.runner import CHECKS
 
 ROOT = Path(__file__).resolve().parents[2]
 MAKERS = {"ok", "info", "warning", "error", "problem"}

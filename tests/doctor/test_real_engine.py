@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import rig
 from planted import IMAGE_5, codes, look
 
-from taorunner.doctor.machine import Machine, Once
-from taorunner.doctor.needs import Needs
+import rig
+from taorunner.doctor.host import Machine, Once
+from taorunner.doctor.workspace_needs import Needs
 from taorunner.errors import Severity
-from taorunner.gpus import Gpu, Inventory
+from taorunner.gpu.inventory import Gpu, Inventory
 
 
 @pytest.fixture

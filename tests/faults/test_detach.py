@@ -44,7 +44,7 @@ def test_ps_goes_on_with_a_batch_that_was_never_handed_over(
     here = place(engine, tao_image("pyt_7"), {"e1": {"model_key": "env:TAO_KEY_OF_MINE"}})
     code = """
 import os, signal, sys
-from taorunner.runs.handover import Supervisor
+from taorunner.runs.control.spawn import Supervisor
 Supervisor.give = lambda *_args, **_named: os.kill(os.getpid(), signal.SIGKILL)
 from taorunner.cli.app import run
 run(sys.argv[1:])

@@ -13,8 +13,9 @@ from typing import Any
 import images
 import private_daemon
 import pytest
-import rig
 from command_line import wait_for
+
+import rig
 
 LINES = 150
 """Of an epoch, as in ``place``."""

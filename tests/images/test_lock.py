@@ -11,7 +11,7 @@ import pytest
 from taorunner.engine import client
 from taorunner.errors import EngineRefusedError, MachineError, UserFilesError
 from taorunner.images.lock import Change, LockedImage, check_lock, lock_images
-from taorunner.planning.needed_images import NeededImages, needed_images
+from taorunner.planning.spec.required_images import NeededImages, needed_images
 from taorunner.project.image_lock import lock_text, read_image_lock
 from taorunner.project.workspace import Workspace
 

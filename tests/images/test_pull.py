@@ -11,9 +11,9 @@ from typing import Any
 
 import private_daemon
 import pytest
-import rig
 from registries import QUICK, Seen
 
+import rig
 from taorunner.engine import client
 from taorunner.engine.images import LayerState, PullState, find_image
 from taorunner.engine.registry import UnknownSizeError, read_manifest

@@ -16,7 +16,7 @@ from tao_packages import CORE
 from taorunner.engine.client import connect
 from taorunner.errors import MachineError
 from taorunner.images.spec_sync import sync_image
-from taorunner.specs.kept_schemas import KeptSchemas
+from taorunner.specs.schema.image_schemas import KeptSchemas
 
 PACKAGES = "opt/tao/packages"
 BANNER = "#!/bin/sh\necho '=== TAO Toolkit, stand-in ==='\nexec \"$@\"\n"

@@ -12,8 +12,8 @@ import pytest
 from taorunner.engine import client
 from taorunner.engine.containers import Bind
 from taorunner.errors import EngineRefusedError
+from taorunner.gpu.leases import Leases
 from taorunner.images.trial import LABEL, Trial, run_trial
-from taorunner.leases import Leases
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_a_free_gpu_is_used_and_kept_from_runs(
     assert run(*shown, gpus=2)[:2] == (0, "0,1\n")
     assert run(*shown, gpus=0)[:2] == (0, "\n")
 
-    from taorunner.gpus import inventory
+    from taorunner.gpu.inventory import inventory
 
     other = Leases().take([inventory().gpus[1].uuid])
     assert other is not None

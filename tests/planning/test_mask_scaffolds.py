@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 from ruamel.yaml import YAML
 
-from taorunner.datasets.check import check_dataset
-from taorunner.datasets.split import split_dataset
-from taorunner.planning.dataset_needs import dataset_needs
+from taorunner.datasets.checks.run import check_dataset
+from taorunner.datasets.transform.split import split_dataset
+from taorunner.planning.checks.dataset_requirements import dataset_needs
 from taorunner.planning.new_project import new_project
 from taorunner.project.workspace import Workspace
 

@@ -16,12 +16,12 @@ import pytest
 from taorunner.catalog.load import load_network, network_names
 from taorunner.catalog.network import Network
 from taorunner.contracts import OverrideSyntax
-from taorunner.planning.named_checkpoint import destination
+from taorunner.planning.inputs.named_checkpoint import destination
+from taorunner.planning.model.plan import RunPlan
+from taorunner.planning.model.request import ActionRequest, Caller, Site
 from taorunner.planning.new_project import new_project
-from taorunner.planning.plan import RunPlan
 from taorunner.planning.planner import plan_action
-from taorunner.planning.request import ActionRequest, Caller, Site
-from taorunner.planning.spec_schemas import schema_for
+from taorunner.planning.spec.schema_choice import schema_for
 from taorunner.planning.validate import validate_projects
 from taorunner.project.load import load_project
 from taorunner.project.scaffold import scaffold_heads

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from taorunner.errors import Finding
-from taorunner.planning.plan import GpuRequest, Mount, RunPlan, SecretSource
+from taorunner.planning.model.plan import GpuRequest, Mount, RunPlan, SecretSource
+from taorunner.planning.model.request import ActionRequest, Caller, Site
 from taorunner.planning.planner import Planned, plan_action
-from taorunner.planning.request import ActionRequest, Caller, Site
 from taorunner.project.workspace import Workspace
 
 Factory = Callable[..., Path]

@@ -15,12 +15,12 @@ from PIL import Image
 
 import taorunner.project
 from taorunner.catalog.load import load_network
-from taorunner.datasets.convert import convert
-from taorunner.datasets.split import split_dataset
+from taorunner.datasets.transform.convert import convert
+from taorunner.datasets.transform.split import split_dataset
+from taorunner.planning.model.plan import RunPlan
+from taorunner.planning.model.request import ActionRequest, Caller, Site
 from taorunner.planning.new_project import new_project
-from taorunner.planning.plan import RunPlan
 from taorunner.planning.planner import plan_action
-from taorunner.planning.request import ActionRequest, Caller, Site
 from taorunner.planning.validate import validate_projects
 from taorunner.project.load import load_project
 from taorunner.project.scaffold import scaffold_heads

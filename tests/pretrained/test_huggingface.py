@@ -18,7 +18,7 @@ from taorunner.pretrained.huggingface import pull_hub_model
 from taorunner.pretrained.names import HubModel
 from taorunner.pretrained.ngc import RemoteFile
 from taorunner.pretrained.pull import MANIFEST, Pulled
-from taorunner.pretrained.standing import standing
+from taorunner.pretrained.verify import standing
 
 FILES = {"model.safetensors": noise(300_000, 5), "config.json": b"{}"}
 COMMIT = "a" * 40

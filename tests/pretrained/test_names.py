@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from taorunner.errors import UsageError
-from taorunner.pretrained.known import known_models, known_networks, model_of, models_for
+from taorunner.pretrained.bundled_list import known_models, known_networks, model_of, models_for
 from taorunner.pretrained.names import HubModel, NgcModel, parse_model
 
 

@@ -11,9 +11,9 @@ from ngc_server import FakeNgc
 
 from taorunner.errors import MachineError, TaorunnerError, UserFilesError
 from taorunner.pretrained.api_key import ApiKey, find_key
+from taorunner.pretrained.http import Patience, Wire
 from taorunner.pretrained.names import NgcModel
 from taorunner.pretrained.ngc import Ngc, RemoteVersion
-from taorunner.pretrained.wire import Patience, Wire
 
 PUBLIC = NgcModel("nvidia", "tao", "public", "v1")
 PRIVATE = NgcModel("nvaie", "lab", "private", "v1")

@@ -16,10 +16,10 @@ from ngc_server import SECRET_QUERY, FakeNgc, cut_at, noise, refuse, slow
 
 from taorunner.errors import MachineError, UserFilesError
 from taorunner.pretrained import pull as pull_module
+from taorunner.pretrained.http import Patience, Wire
 from taorunner.pretrained.names import NgcModel
 from taorunner.pretrained.ngc import Ngc, RemoteFile
 from taorunner.pretrained.pull import Pulled, copy_from, pull_files
-from taorunner.pretrained.wire import Patience, Wire
 
 MODEL = NgcModel("nvidia", "tao", "pretrained_detectnet_v2", "resnet18")
 FILE = "resnet18.hdf5"

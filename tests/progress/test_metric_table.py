@@ -10,7 +10,7 @@ import pytest
 from taorunner.catalog.load import load_network
 from taorunner.contracts import Contract
 from taorunner.events import MetricReported
-from taorunner.planning.plan_json import decoded, encoded
+from taorunner.planning.model.plan_codec import decoded, encoded
 from taorunner.progress.metric_table import MetricTable
 from taorunner.progress.status_json import parse_line
 from taorunner.progress.tracker import Tracker

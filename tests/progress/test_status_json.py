@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taorunner.progress.quantities import read_float, read_int, read_seconds
+from taorunner.progress.parsing import read_float, read_int, read_seconds
 from taorunner.progress.status_json import StatusReader, StatusRecord, parse_line
 
 DATA = Path(__file__).parent / "data"

@@ -165,7 +165,7 @@ from pathlib import Path
 from taorunner.project.layout import check_layout
 from taorunner.project.load import load_project
 from taorunner.project.workspace import Workspace
-from taorunner.yaml_nodes import read_yaml
+from taorunner.yaml_reader import read_yaml
 read_yaml(b"all: imported".decode("utf-8-sig"))  # the interpreter itself may be closed to others
 if os.geteuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)

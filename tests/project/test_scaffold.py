@@ -12,7 +12,7 @@ from taorunner.project.layout import check_layout, check_projects_folder
 from taorunner.project.load import load_project
 from taorunner.project.scaffold import create_project, scaffold_heads
 from taorunner.project.workspace import Workspace, find_workspace
-from taorunner.yaml_nodes import read_yaml
+from taorunner.yaml_reader import read_yaml
 
 
 def tree(folder: Path) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 from taorunner.project.keys import EXPERIMENT_KEYS, TAO_CONFIG_KEYS
 from taorunner.project.load import Project
 from taorunner.project.schema import experiments_schema
-from taorunner.yaml_nodes import read_yaml
+from taorunner.yaml_reader import read_yaml
 
 Load = Callable[[str | bytes], Project]
 HEADS = ["dssd", "dino"]

@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from taorunner.errors import Finding
-from taorunner.specs.check import SpecFile, check_loaded, load_spec
-from taorunner.specs.schema_check import Against
-from taorunner.specs.template import Value
+from taorunner.specs.schema.walk import Against
+from taorunner.specs.spec_file import SpecFile, check_loaded, load_spec
+from taorunner.specs.templates.template import Value
 
 
 def check_template(

@@ -11,13 +11,13 @@ from types import ModuleType
 import pytest
 from spec_checks import check_template
 
-from taorunner.planning.networks import Networks
-from taorunner.planning.spec_recognition import action_of, read_spec
-from taorunner.planning.spec_schemas import schema_for
-from taorunner.planning.values import VARIABLES
+from taorunner.importers.network_detection import action_of, read_spec
+from taorunner.planning.inputs.values import VARIABLES
+from taorunner.planning.inputs.workspace_networks import Networks
+from taorunner.planning.spec.schema_choice import schema_for
 from taorunner.project.scaffold import scaffold_heads
-from taorunner.specs.schema_check import Against
-from taorunner.specs.template import parse_template, render
+from taorunner.specs.schema.walk import Against
+from taorunner.specs.templates.template import parse_template, render
 
 ROOT = Path(__file__).parents[2]
 SCAFFOLDS = ROOT / "src" / "taorunner" / "project" / "scaffolds"

@@ -11,7 +11,7 @@ from spec_checks import check_template
 
 import taorunner.project
 from taorunner.catalog.load import load_network
-from taorunner.specs.check import prepare_spec, read_number, read_value
+from taorunner.specs.spec_file import prepare_spec, read_number, read_value
 
 SCAFFOLDS = Path(taorunner.project.__file__).parent / "scaffolds"
 HEADS = tuple(sorted(path.name for path in SCAFFOLDS.iterdir()))

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from taorunner.backends.base import EngineRequest, Launch
+from taorunner.backends.contract import EngineRequest, Launch
 from taorunner.backends.registry import load_backend
 from taorunner.backends.secrets import INPUT_DIR, private_spec
-from taorunner.planning.plan import SECRET_SPEC_DIR, RunPlan
-from taorunner.planning.request import Site
+from taorunner.planning.model.plan import SECRET_SPEC_DIR, RunPlan
+from taorunner.planning.model.request import Site
 from taorunner.state_files import write_new
 from taorunner.text import MASK
 

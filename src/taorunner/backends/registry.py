@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from importlib import import_module
 
-from taorunner.backends.base import Backend
+from taorunner.backends.contract import Backend
 from taorunner.errors import MachineError, UsageError
-from taorunner.planning.plan import HOST_BACKENDS
+from taorunner.planning.model.plan import HOST_BACKENDS
 from taorunner.text import did_you_mean
 
 ENTRY_POINTS = "taorunner.backends"
 
 _MODULES = {
-    "docker": "taorunner.backends.docker_engine",
-    "local": "taorunner.backends.local_process",
-    "embedded": "taorunner.backends.embedded",
+    "docker": "taorunner.backends.docker.backend",
+    "local": "taorunner.backends.process.backend",
+    "embedded": "taorunner.backends.process.embedded",
 }
 
 

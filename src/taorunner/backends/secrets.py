@@ -19,8 +19,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from taorunner.errors import UserFilesError
-from taorunner.planning.environment import secret_file
-from taorunner.planning.plan import HOST_BACKENDS, SECRET_MARK, SECRET_SPEC_DIR, RunPlan, SecretSource
+from taorunner.planning.inputs.environment import secret_file
+from taorunner.planning.model.plan import HOST_BACKENDS, SECRET_MARK, SECRET_SPEC_DIR, RunPlan, SecretSource
 from taorunner.state_files import Trust, read_state, write_new
 from taorunner.text import MASK
 
@@ -163,8 +163,8 @@ def private_spec(plan: RunPlan, values: Mapping[str, str]) -> str | None:
     Raises:
         UserFilesError: the spec has something else in that place.
     """
-    from taorunner.specs.places import SpecProblemError
-    from taorunner.specs.yaml_spec import set_value
+    from taorunner.specs.editing.yaml_edit import set_value
+    from taorunner.specs.syntax.text_position import SpecProblemError
 
     wanted = {source.spec_key: values[source.name] for source in plan.secrets if source.spec_key is not None}
     if not wanted or plan.spec is None:

@@ -16,7 +16,7 @@ from taorunner.catalog.network import Group, Network, Release
 from taorunner.contracts import Framework
 from taorunner.errors import TaorunnerError, UserFilesError
 from taorunner.text import did_you_mean
-from taorunner.yaml_nodes import read_yaml
+from taorunner.yaml_reader import read_yaml
 
 __all__ = [
     "DATA", "families", "image_kinds", "image_of_kind", "joined", "load_network", "network_body", "network_from",

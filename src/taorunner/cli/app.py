@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from taorunner.cli import (
+from taorunner.cli.commands import (
     actions,
     dataset,
     doctor,
@@ -24,19 +24,19 @@ from taorunner.cli import (
     pretrained,
     projects,
     quickstart,
-    resuming,
+    resume,
     runs,
     shell,
     specs,
 )
+from taorunner.cli.fast.parsing import light_command
 from taorunner.cli.help_pages import RootPage
 from taorunner.cli.options import Invocation, ProjectOption, WorkspaceOption, option
-from taorunner.cli.parsing import light_command
 from taorunner.errors import ExitCode, TaorunnerError
 from taorunner.version import __version__
 
 if TYPE_CHECKING:
-    from taorunner.runs.handover import Supervisor
+    from taorunner.runs.control.spawn import Supervisor
 
 app = typer.Typer(
     cls=RootPage,
@@ -79,7 +79,7 @@ def root(
 
 projects.register(app)
 actions.register(app)
-resuming.register(app)
+resume.register(app)
 runs.register(app)
 networks.register(app)
 pretrained.register(app)
@@ -170,13 +170,13 @@ def _usage_error(error: Any, words: list[str]) -> int | None:
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()
         return int(error.exit_code)
-    from taorunner.cli.usage import usage_error
+    from taorunner.cli.usage_errors import usage_error
 
     return _tell(usage_error(error, words))
 
 
 def _refused(error: OSError) -> int:
-    from taorunner.cli.machine import machine_error
+    from taorunner.cli.os_errors import machine_error
 
     told = machine_error(error)
     if told is None:
@@ -187,8 +187,8 @@ def _refused(error: OSError) -> int:
 
 
 def _tell(error: TaorunnerError) -> int:
-    from taorunner.console.error_text import print_error
-    from taorunner.console.theme import make_console
+    from taorunner.console.base.findings_text import print_error
+    from taorunner.console.base.theme import make_console
 
     print_error(make_console(sys.stderr, os.environ), error)
     return error.exit_code

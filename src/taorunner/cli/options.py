@@ -12,10 +12,10 @@ import typer
 from taorunner.errors import UsageError, UserFilesError
 
 if TYPE_CHECKING:
-    from taorunner.planning.networks import Networks
+    from taorunner.planning.inputs.workspace_networks import Networks
     from taorunner.project.workspace import Workspace
-    from taorunner.runs.handover import Supervisor
-    from taorunner.specs.kept_schemas import KeptSchemas
+    from taorunner.runs.control.spawn import Supervisor
+    from taorunner.specs.schema.image_schemas import KeptSchemas
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Invocation:
 
     def networks(self) -> Networks:
         """The catalog, with the workspace's own files where there is a workspace."""
-        from taorunner.planning.networks import Networks
+        from taorunner.planning.inputs.workspace_networks import Networks
 
         try:
             return Networks(self.open_workspace().networks_dir)
@@ -56,7 +56,7 @@ class Invocation:
 
     def kept_schemas(self) -> KeptSchemas | None:
         """What images said of their specs, where there is a workspace."""
-        from taorunner.specs.kept_schemas import KeptSchemas
+        from taorunner.specs.schema.image_schemas import KeptSchemas
 
         try:
             return KeptSchemas(self.open_workspace().spec_schemas_dir)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from taorunner.doctor.machine import Machine
+from taorunner.doctor.host import Machine
 from taorunner.errors import Finding, Severity
 
 USUAL_LIMIT_S = 5.0

@@ -14,7 +14,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from taorunner import commands
+from taorunner import host_commands
 from taorunner.engine.client import ENGINE_ERRORS, Engine, translated
 from taorunner.engine.refusals import text_of
 from taorunner.errors import MachineError
@@ -85,7 +85,7 @@ def try_login(engine: Engine, registry: str, login: Login) -> str | None:
 def _ask_helper(name: str, key: str, registry: str, environ: Mapping[str, str], patience_s: float) -> Login:
     program = f"{HELPER}{name}"
     try:
-        answer = commands.run([program, "get"], timeout_s=patience_s, env=environ, stdin=registry)
+        answer = host_commands.run([program, "get"], timeout_s=patience_s, env=environ, stdin=registry)
     except MachineError as error:
         return Login(Stored.BROKEN_HELPER, program, problem=error.message, key=key)
     if not answer.succeeded:

@@ -8,7 +8,7 @@ from typing import Any
 
 from taorunner.engine import images
 from taorunner.engine.client import Engine
-from taorunner.planning.needed_images import NeededImage
+from taorunner.planning.spec.required_images import NeededImage
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from taorunner.engine.client import Engine
 from taorunner.engine.registry import remote_digest
 from taorunner.errors import EngineRefusedError, Finding, Severity, TaorunnerError, UserFilesError
 from taorunner.image_names import is_pinned
-from taorunner.planning.needed_images import NeededImage
+from taorunner.planning.spec.required_images import NeededImage
 from taorunner.project.image_lock import ImageLock, lock_text
 
 _AT_A_TIME = 4

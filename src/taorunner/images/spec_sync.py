@@ -17,8 +17,8 @@ from taorunner.engine import containers
 from taorunner.engine.client import Engine
 from taorunner.engine.images import find_image
 from taorunner.errors import EngineRefusedError, Finding, MachineError, Severity, TaorunnerError
-from taorunner.specs.installed_reader import MARK, reader_command
-from taorunner.specs.kept_schemas import KeptSchemas
+from taorunner.specs.extract.in_image import MARK, reader_command
+from taorunner.specs.schema.image_schemas import KeptSchemas
 from taorunner.text import printable
 
 TIMEOUT_S = 300

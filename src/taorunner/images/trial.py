@@ -14,8 +14,8 @@ from taorunner.engine import containers, images
 from taorunner.engine.client import Engine, describe
 from taorunner.engine.containers import Bind, ContainerSettings
 from taorunner.errors import EngineRefusedError, TaorunnerError
-from taorunner.gpus import Gpu, inventory
-from taorunner.leases import Holder, Lease, Leases
+from taorunner.gpu.inventory import Gpu, inventory
+from taorunner.gpu.leases import Holder, Lease, Leases
 from taorunner.text import did_you_mean
 
 LABEL = "com.taorunner.trial"

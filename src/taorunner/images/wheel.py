@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from taorunner import commands
+from taorunner import host_commands
 from taorunner.engine.client import Engine
 from taorunner.engine.containers import Bind
 from taorunner.errors import UserFilesError
@@ -71,7 +71,7 @@ def _build_here(tree: Path, folder: Path, python: str, tell: Callable[[str], Non
     """The last words of a build that failed, None when it did not."""
     argv = wheel_command(tree.resolve(), folder, python)
     tell(f"building the wheel: {' '.join(argv)}")
-    done = commands.run(argv, timeout_s=TIMEOUT_S, cwd=tree)
+    done = host_commands.run(argv, timeout_s=TIMEOUT_S, cwd=tree)
     if done.succeeded:
         return None
     for line in (done.stdout + done.stderr).splitlines()[-_TOLD_LINES:]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from taorunner.contracts import Framework
 from taorunner.errors import UserFilesError
-from taorunner.planning.networks import Networks
+from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.project.scaffold import create_project, scaffold_heads
 from taorunner.project.workspace import Workspace, find_workspace
 

@@ -10,9 +10,21 @@ from pathlib import Path
 from taorunner.contracts import Contract, Framework
 from taorunner.errors import Finding, Severity, UserFilesError, has_errors
 from taorunner.events import now
-from taorunner.planning.arguments import ArgumentValues
-from taorunner.planning.argv import Argv, artifact_globs, build_argv, unsafe_character
-from taorunner.planning.choices import (
+from taorunner.planning.checks.consistency import CrossChecks, Launch
+from taorunner.planning.checks.dataset_preflight import DatasetPreflight
+from taorunner.planning.checks.link_containment import outside_link
+from taorunner.planning.checks.secret_exposure import secret_findings
+from taorunner.planning.inputs.argv import Argv, artifact_globs, build_argv, unsafe_character
+from taorunner.planning.inputs.checkpoints import torn_findings
+from taorunner.planning.inputs.earlier_results import EarlierResults, earlier_results
+from taorunner.planning.inputs.environment import (
+    MODEL_KEY,
+    RUN_INSIDE,
+    base_environment,
+    split_secrets,
+)  # fmt: skip
+from taorunner.planning.inputs.named_checkpoint import destination, given_twice, not_read
+from taorunner.planning.inputs.precedence import (
     choose_contract,
     choose_gpus,
     choose_image,
@@ -20,19 +32,12 @@ from taorunner.planning.choices import (
     key_in_spec,
     override_tokens,
 )
-from taorunner.planning.cross_checks import CrossChecks, Launch
-from taorunner.planning.dataset_preflight import DatasetPreflight
-from taorunner.planning.environment import (
-    MODEL_KEY,
-    RUN_INSIDE,
-    base_environment,
-    split_secrets,
-)  # fmt: skip
-from taorunner.planning.named_checkpoint import destination, given_twice, not_read
-from taorunner.planning.networks import Networks
-from taorunner.planning.outside_links import outside_link
-from taorunner.planning.overrides import typed_value
-from taorunner.planning.plan import (
+from taorunner.planning.inputs.resume import NoResume, resumed
+from taorunner.planning.inputs.run_mounts import outside_findings, run_mounts, state_findings
+from taorunner.planning.inputs.values import RunValues, ValueFinder
+from taorunner.planning.inputs.workspace_networks import Networks
+from taorunner.planning.model.arguments import ArgumentValues
+from taorunner.planning.model.plan import (
     DEFAULT_SHM_BYTES,
     DEFAULT_ULIMITS,
     HOST_BACKENDS,
@@ -44,23 +49,18 @@ from taorunner.planning.plan import (
     RunPlan,
     SecretSource,
 )  # fmt: skip
-from taorunner.planning.preflight import EarlierResults, earlier_results
-from taorunner.planning.request import ActionRequest, Caller, Site
-from taorunner.planning.resume import NoResume, resumed
-from taorunner.planning.run_ids import new_run_id
-from taorunner.planning.run_mounts import outside_findings, run_mounts, state_findings
-from taorunner.planning.secret_sources import secret_findings
-from taorunner.planning.spec_files import find_spec
-from taorunner.planning.spec_of_action import SpecOfAction, spec_of_action
-from taorunner.planning.values import RunValues, ValueFinder
-from taorunner.planning.weights import torn_findings
+from taorunner.planning.model.request import ActionRequest, Caller, Site
+from taorunner.planning.model.run_ids import new_run_id
+from taorunner.planning.spec.effective_spec import SpecOfAction, spec_of_action
+from taorunner.planning.spec.overrides import typed_value
+from taorunner.planning.spec.spec_files import find_spec
 from taorunner.project.experiments import Experiment
 from taorunner.project.image_lock import ImageLock, read_image_lock
 from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.workspace import Workspace
-from taorunner.specs.check import PreparedSpec, read_number
-from taorunner.specs.kept_schemas import KeptSchemas
+from taorunner.specs.schema.image_schemas import KeptSchemas
+from taorunner.specs.spec_file import PreparedSpec, read_number
 from taorunner.text import did_you_mean
 
 

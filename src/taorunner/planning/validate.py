@@ -14,28 +14,28 @@ from pathlib import Path
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework, SpecContract
 from taorunner.errors import Finding, Severity, UserFilesError
-from taorunner.planning.choices import choose_gpus, with_image
-from taorunner.planning.cross_checks import CROSS_CHECKED, CrossChecks, FoundSpec
-from taorunner.planning.networks import Networks
-from taorunner.planning.outside_links import outside_link
-from taorunner.planning.plan import HOST_BACKENDS
-from taorunner.planning.request import ActionRequest
-from taorunner.planning.secret_sources import secret_findings
-from taorunner.planning.spec_files import SUFFIXES
-from taorunner.planning.spec_of_action import spec_of_action
-from taorunner.planning.spec_schemas import schema_for
-from taorunner.planning.standing_results import standing_results
-from taorunner.planning.values import STAND_INS, VARIABLES, own_values
-from taorunner.planning.weights import find_pretrained, pretrained_dir
+from taorunner.planning.checks.consistency import CROSS_CHECKED, CrossChecks, FoundSpec
+from taorunner.planning.checks.existing_results import standing_results
+from taorunner.planning.checks.link_containment import outside_link
+from taorunner.planning.checks.secret_exposure import secret_findings
+from taorunner.planning.inputs.checkpoints import find_pretrained, pretrained_dir
+from taorunner.planning.inputs.precedence import choose_gpus, with_image
+from taorunner.planning.inputs.values import STAND_INS, VARIABLES, own_values
+from taorunner.planning.inputs.workspace_networks import Networks
+from taorunner.planning.model.plan import HOST_BACKENDS
+from taorunner.planning.model.request import ActionRequest
+from taorunner.planning.spec.effective_spec import spec_of_action
+from taorunner.planning.spec.schema_choice import schema_for
+from taorunner.planning.spec.spec_files import SUFFIXES
 from taorunner.project.experiments import Experiment
 from taorunner.project.image_lock import ImageLock, read_image_lock
 from taorunner.project.layout import check_layout
 from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.workspace import Workspace
-from taorunner.specs.check import SpecFile, check_loaded, load_spec
-from taorunner.specs.kept_schemas import KeptSchemas
-from taorunner.specs.schema_check import Against
+from taorunner.specs.schema.image_schemas import KeptSchemas
+from taorunner.specs.schema.walk import Against
+from taorunner.specs.spec_file import SpecFile, check_loaded, load_spec
 from taorunner.text import did_you_mean, printable
 
 _SpecName = tuple[str, Contract, SpecContract, tuple[int, str] | None]

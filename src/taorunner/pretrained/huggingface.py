@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.errors import MachineError, UserFilesError
+from taorunner.pretrained.download import sha256_of
 from taorunner.pretrained.names import HubModel
 from taorunner.pretrained.ngc import RemoteFile
 from taorunner.pretrained.pull import Pulled, Watcher, staged, write_manifest
-from taorunner.pretrained.transfer import sha256_of
 
 
 def pull_hub_model(model: HubModel, folder: Path, watcher: Watcher, environ: Mapping[str, str]) -> Pulled:

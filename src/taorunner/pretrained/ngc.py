@@ -18,9 +18,9 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from taorunner.errors import MachineError, UserFilesError
 from taorunner.pretrained.api_key import KEY_PAGE, ApiKey
-from taorunner.pretrained.known import known_models
+from taorunner.pretrained.bundled_list import known_models
+from taorunner.pretrained.http import HttpRefusalError, Wire
 from taorunner.pretrained.names import NgcModel, inner_path
-from taorunner.pretrained.wire import HttpRefusalError, Wire
 from taorunner.text import did_you_mean
 
 API_VARIABLE, AUTH_VARIABLE = "TAORUNNER_NGC_URL", "TAORUNNER_NGC_AUTH_URL"

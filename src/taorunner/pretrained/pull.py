@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from taorunner.errors import MachineError, TaorunnerError, UserFilesError
+from taorunner.pretrained.download import PART, Transfer, is_whole, sha256_of, sync_folder
+from taorunner.pretrained.http import Interrupted, Wire
 from taorunner.pretrained.names import inner_path
 from taorunner.pretrained.ngc import RemoteFile
-from taorunner.pretrained.transfer import PART, Transfer, is_whole, sha256_of, sync_folder
-from taorunner.pretrained.wire import Interrupted, Wire
 from taorunner.text import size as shown_size
 
 MANIFEST = ".taorunner.json"

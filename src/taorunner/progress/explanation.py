@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-from taorunner.progress.cause import Place, SeenCause, Weight
-from taorunner.progress.causes import find_cause, is_harmless
+from taorunner.progress.causes.cause import Place, SeenCause, Weight
+from taorunner.progress.causes.table import find_cause, is_harmless
+from taorunner.progress.console.line_kind import own_words, place_of
 from taorunner.progress.facts import Facts
-from taorunner.progress.line_kind import own_words, place_of
 from taorunner.progress.raised import is_hollow
 
 _REASON_LIMIT = 300

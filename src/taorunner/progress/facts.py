@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from taorunner.progress.cause import SeenCause
+from taorunner.progress.causes.cause import SeenCause
 
 HostPath = Callable[[str], object | None]
 """From a path inside the container to the one on this host, None where no mount covers it."""

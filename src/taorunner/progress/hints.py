@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from taorunner.progress.cause import SeenCause
+from taorunner.progress.causes.cause import SeenCause
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from taorunner.contracts import Direction, Metric, MetricScale
-from taorunner.progress.position import canonical_name
+from taorunner.progress.epoch_position import canonical_name
 
 _COCO_NAMES = {
     "AP": "mAP", "AP50": "mAP50", "AP75": "mAP75", "APs": "mAP_small", "APm": "mAP_medium", "APl": "mAP_large",

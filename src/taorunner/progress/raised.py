@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 
-from taorunner.progress.cause import Place, SeenCause, Weight
-from taorunner.progress.causes import find_cause
+from taorunner.progress.causes.cause import Place, SeenCause, Weight
+from taorunner.progress.causes.table import find_cause
 from taorunner.progress.hints import TracebackHint
 
 _LIMIT = 40

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from taorunner.progress.quantities import read_float, read_int, read_seconds
+from taorunner.progress.parsing import read_float, read_int, read_seconds
 from taorunner.text import printable
 
 _RECORD_LIMIT = 100_000

@@ -16,8 +16,8 @@ from datetime import datetime, timedelta
 
 from taorunner.contracts import Contract, EpochMark
 from taorunner.events import CheckpointSaved, EpochProgress, Event, MetricReported, Notice
-from taorunner.progress.causes import Place, SeenCause, find_cause
-from taorunner.progress.console_lines import (
+from taorunner.progress.causes.table import Place, SeenCause, find_cause
+from taorunner.progress.console.lines import (
     BetrayalHint,
     CauseHint,
     CheckpointHint,
@@ -29,8 +29,8 @@ from taorunner.progress.console_lines import (
     ProgressHint,
     TracebackHint,
 )
+from taorunner.progress.epoch_position import Position, ReportedMetrics, canonical_name
 from taorunner.progress.metric_table import MetricTable
-from taorunner.progress.position import Position, ReportedMetrics, canonical_name
 from taorunner.progress.raised import RaisedErrors
 from taorunner.progress.status_json import StatusRecord
 from taorunner.progress.verdict import Facts, without_label

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from taorunner.diagnostics import FindingList, shown
 from taorunner.project.keys import size_bytes
-from taorunner.project.wording import FindingList, shown
 from taorunner.project.workspace import ProjectPaths
 
 MAX_CHAIN = 32

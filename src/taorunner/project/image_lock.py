@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from taorunner.diagnostics import FindingList, shown
 from taorunner.errors import Finding, Severity
 from taorunner.image_names import is_digest, is_pinned, pinned, with_tag
-from taorunner.project.text_file import read_text_file
-from taorunner.project.wording import FindingList, shown
 from taorunner.project.workspace import Workspace
-from taorunner.yaml_nodes import MAX_BYTES, Place, YamlDocument, read_yaml
+from taorunner.text_files import read_text_file
+from taorunner.yaml_reader import MAX_BYTES, Place, YamlDocument, read_yaml
 
 VERSION = 1
 _HEAD = '# Written by "taorunner image lock": every run uses these digests. Keep it under version control.\n'

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from taorunner.diagnostics import FindingList, Vocabulary, described, report, shown
 from taorunner.errors import Finding, Severity, has_errors
 from taorunner.project import keys
 from taorunner.project.experiments import MERGED, Experiment, resolve_experiments
-from taorunner.project.text_file import read_text_file
-from taorunner.project.wording import FindingList, Vocabulary, described, report, shown
 from taorunner.project.workspace import NAME_RULE, ProjectPaths, Workspace, is_name
-from taorunner.yaml_nodes import MAX_BYTES, Place, YamlDocument, read_yaml
+from taorunner.text_files import read_text_file
+from taorunner.yaml_reader import MAX_BYTES, Place, YamlDocument, read_yaml
 
 __all__ = ["Experiment", "Project", "load_project"]
 

@@ -18,12 +18,12 @@ from pydantic import Field, TypeAdapter, ValidationError, with_config
 from pydantic.config import ConfigDict
 from typing_extensions import NotRequired, TypedDict
 
+from taorunner.diagnostics import FindingList, Vocabulary, described, report, shown
 from taorunner.errors import Finding, Severity
 from taorunner.project.keys import size_bytes
 from taorunner.project.models import ShmSize
-from taorunner.project.text_file import read_text_file
-from taorunner.project.wording import FindingList, Vocabulary, described, report, shown
-from taorunner.yaml_nodes import read_yaml
+from taorunner.text_files import read_text_file
+from taorunner.yaml_reader import read_yaml
 
 MAX_BYTES = 1024 * 1024
 ULIMITS = (

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from itertools import islice
 
 from taorunner.errors import has_errors
-from taorunner.specs.places import SpecProblemError
-from taorunner.specs.prototxt_nodes import ProtoList, ProtoMessage, ProtoScalar, parse_prototxt
-from taorunner.specs.schema_text import NUMBER, shape_parts, without_comments
-from taorunner.specs.template import Rendered, parse_template, render
-from taorunner.specs.yaml_tree import YamlNode, read_tree
-from taorunner.yaml_nodes import resolve_scalar
+from taorunner.specs.schema.template_check import NUMBER, shape_parts, without_comments
+from taorunner.specs.syntax.prototxt_parser import ProtoList, ProtoMessage, ProtoScalar, parse_prototxt
+from taorunner.specs.syntax.text_position import SpecProblemError
+from taorunner.specs.syntax.yaml_tree import YamlNode, read_tree
+from taorunner.specs.templates.template import Rendered, parse_template, render
+from taorunner.yaml_reader import resolve_scalar
 
 _MARK = re.compile(r"@\{([A-Za-z_][A-Za-z0-9_]*)\}@")
 _LARGE = 256 * 1024

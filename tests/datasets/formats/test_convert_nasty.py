@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from shapes import SHAPES, asset, picture
 
-from taorunner.datasets.convert import convert
-from taorunner.datasets.fix import fix_dataset
+from taorunner.datasets.files.output_folders import whole_folder
 from taorunner.datasets.formats.recognise import read_dataset
-from taorunner.datasets.placing import whole_folder
-from taorunner.datasets.writers import TARGETS
+from taorunner.datasets.repair.run import fix_dataset
+from taorunner.datasets.transform.convert import convert
+from taorunner.datasets.writers.tao_formats import TARGETS
 from taorunner.errors import UsageError, UserFilesError
 
 
@@ -145,7 +145,7 @@ def test_a_source_is_never_replaced(tmp_path: Path) -> None:
 
 def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     script = (
-        "import os, pathlib, signal\nfrom taorunner.datasets.placing import whole_folder\n"
+        "import os, pathlib, signal\nfrom taorunner.datasets.files.output_folders import whole_folder\n"
         f"with whole_folder(pathlib.Path({str(tmp_path / 'made')!r}), overwrite=False) as folder:\n"
         "    (folder / 'half').write_text('x')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     )

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from shapes import picture
 
-from taorunner.datasets.check import check_dataset
-from taorunner.datasets.check_classes import ClassNeeds
-from taorunner.datasets.convert import convert
+from taorunner.datasets.checks.classes import ClassNeeds
+from taorunner.datasets.checks.run import check_dataset
 from taorunner.datasets.formats.recognise import read_dataset
+from taorunner.datasets.transform.convert import convert
 
 WIDTHS = {"train": 40, "val": 50, "test": 60}
 

@@ -12,13 +12,13 @@ import pytest
 from PIL import Image
 from shapes import picture
 
-from taorunner.datasets.annotations import Box, DetectionDataset
-from taorunner.datasets.check import check_dataset
-from taorunner.datasets.convert import convert
-from taorunner.datasets.fix import fix_dataset
+from taorunner.datasets.checks.run import check_dataset
+from taorunner.datasets.files.image_header import read_header
 from taorunner.datasets.formats.recognise import read_dataset
-from taorunner.datasets.picture_header import read_header
-from taorunner.datasets.split import split_dataset
+from taorunner.datasets.model.annotations import Box, DetectionDataset
+from taorunner.datasets.repair.run import fix_dataset
+from taorunner.datasets.transform.convert import convert
+from taorunner.datasets.transform.split import split_dataset
 from taorunner.errors import Severity, UserFilesError
 
 SHARES = {"train": 0.5, "val": 0.5}

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from shapes import CLASSES, PICTURES, SHAPES, picture
 
-from taorunner.datasets.convert import convert
 from taorunner.datasets.formats.recognise import read_dataset
-from taorunner.datasets.split import split_dataset
+from taorunner.datasets.transform.convert import convert
+from taorunner.datasets.transform.split import split_dataset
 from taorunner.errors import UserFilesError
 
 ODVG_LINE = {"height": 30, "width": 40, "detection": {"instances": [

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from shapes import PICTURES, picture
 
-from taorunner.datasets.convert import convert
 from taorunner.datasets.formats import others
 from taorunner.datasets.formats.recognise import FORMATS
+from taorunner.datasets.transform.convert import convert
 from taorunner.errors import UserFilesError
 
 

@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 from shapes import asset, picture
 
-from taorunner.datasets.check import check_dataset
-from taorunner.datasets.convert import convert
-from taorunner.datasets.fix import fix_dataset
-from taorunner.datasets.picture_folders import lay_out
-from taorunner.datasets.resize import resize_dataset
+from taorunner.datasets.checks.run import check_dataset
+from taorunner.datasets.repair.run import fix_dataset
+from taorunner.datasets.transform.convert import convert
+from taorunner.datasets.transform.folder_datasets import lay_out
+from taorunner.datasets.transform.resize import resize_dataset
 from taorunner.errors import MachineError, UserFilesError
 
 

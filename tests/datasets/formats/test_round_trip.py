@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from shapes import CLASSES, PICTURES, SHAPES, picture
 
-from taorunner.datasets.convert import Conversion, convert
 from taorunner.datasets.formats.recognise import read_dataset
-from taorunner.datasets.writers import TARGETS
+from taorunner.datasets.transform.convert import Conversion, convert
+from taorunner.datasets.writers.tao_formats import TARGETS
 
 Facts = dict[tuple[str, str], tuple[int, int, list[tuple[str, tuple[float, ...]]]]]
 

@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from taorunner.datasets.annotations import Box, Described, DetectionDataset, ImageEntry
 from taorunner.datasets.formats.folder import Folder, around, number, subset_of
+from taorunner.datasets.model.annotations import Box, Described, DetectionDataset, ImageEntry
 from taorunner.text import amount, printable
 
 _READ = frozenset({"image_id", "category_id", "bbox", "iscrowd", "score"})

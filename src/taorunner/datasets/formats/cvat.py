@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 
-from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder, around, number
 from taorunner.datasets.formats.xml_nodes import Node, XmlError, read_xml
+from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.text import printable
 
 _CORNERS = ("xtl", "ytl", "xbr", "ybr")

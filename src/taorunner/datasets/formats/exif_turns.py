@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from taorunner.datasets import outlines
-from taorunner.datasets.annotations import Box, ImageEntry
-from taorunner.datasets.carried import moved_box, unmovable
+from taorunner.datasets.files.image_header import PictureHeader
 from taorunner.datasets.formats.folder import Folder
-from taorunner.datasets.picture_header import PictureHeader
+from taorunner.datasets.model import segmentation
+from taorunner.datasets.model.annotations import Box, ImageEntry
+from taorunner.datasets.model.extra_fields import moved_box, unmovable
 from taorunner.text import amount, printable
 
 
@@ -79,12 +79,12 @@ def _turned(box: Box, header: PictureHeader) -> Box:
     outline = box.segmentation
     if outline:
         with suppress(ValueError):
-            outline = outlines.turned(
+            outline = segmentation.turned(
                 outline, (header.stored_width, header.stored_height), header.orientation
             )
     width, height = header.stored_width, header.stored_height
     left, top, right, bottom = box.x_min, box.y_min, box.x_max, box.y_max
-    swaps, mirrored, flipped = outlines.turns(header.orientation)
+    swaps, mirrored, flipped = segmentation.turns(header.orientation)
     if swaps:
         left, top, right, bottom = top, left, bottom, right
         width, height = height, width

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from taorunner.datasets.annotations import Box, ImageEntry
-from taorunner.datasets.check_layout import is_folder, leads_back
-from taorunner.datasets.picture_header import PICTURE_SUFFIXES, PictureError, PictureHeader, read_header
+from taorunner.datasets.files.image_header import PICTURE_SUFFIXES, PictureError, PictureHeader, read_header
+from taorunner.datasets.files.layout import is_folder, leads_back
+from taorunner.datasets.model.annotations import Box, ImageEntry
 from taorunner.errors import Finding, Severity
 from taorunner.text import amount, did_you_mean, printable
 

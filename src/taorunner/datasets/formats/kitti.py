@@ -10,9 +10,9 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry, KittiFields
+from taorunner.datasets.files.yolo_rows import is_yolo_row
 from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder
-from taorunner.datasets.yolo_rows import is_yolo_row
+from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry, KittiFields
 from taorunner.text import amount, printable
 
 _PICTURES = ("image_2", "images", "image")

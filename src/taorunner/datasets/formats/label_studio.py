@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlparse
 
-from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.datasets.formats.folder import Folder, around, number, subset_of
+from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.text import amount, printable
 
 _UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from taorunner.datasets.files.yolo_rows import is_yolo_text
 from taorunner.datasets.formats.folder import Folder
-from taorunner.datasets.yolo_rows import is_yolo_text
 from taorunner.text import amount, printable
 
 _MOST_READ = 20

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from taorunner.datasets.annotations import DetectionDataset, ImageEntry
-from taorunner.datasets.check_layout import find_class_folders, find_masks
+from taorunner.datasets.files.image_header import UNREAD_SUFFIXES
+from taorunner.datasets.files.layout import find_class_folders, find_masks
 from taorunner.datasets.formats import (
     coco,
     cvat,
@@ -24,8 +24,8 @@ from taorunner.datasets.formats import (
 from taorunner.datasets.formats.exif_turns import settled
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.likely import likely_kind
-from taorunner.datasets.other_layouts import refuse_other_layout
-from taorunner.datasets.picture_header import UNREAD_SUFFIXES
+from taorunner.datasets.formats.other_layouts import refuse_other_layout
+from taorunner.datasets.model.annotations import DetectionDataset, ImageEntry
 from taorunner.errors import UserFilesError, has_errors
 from taorunner.text import amount, printable
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.datasets.formats.folder import Folder, number, subset_of
 from taorunner.datasets.formats.xml_nodes import Node, XmlError, read_xml
+from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.text import printable
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.datasets.formats.folder import Folder, around, number, subset_of
+from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.text import printable
 
 Steps = tuple[str | int, ...]

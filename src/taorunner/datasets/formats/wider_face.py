@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from taorunner.datasets.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.datasets.formats.folder import Folder, is_picture, number, subset_of
+from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.text import printable
 
 _CLASS = "face"

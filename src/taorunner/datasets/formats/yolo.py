@@ -9,11 +9,11 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from taorunner.datasets.annotations import Box, Described, DetectionDataset, ImageEntry
+from taorunner.datasets.files.yolo_rows import is_yolo_text
 from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder, around, number
-from taorunner.datasets.yolo_rows import is_yolo_text
+from taorunner.datasets.model.annotations import Box, Described, DetectionDataset, ImageEntry
 from taorunner.text import amount, printable
-from taorunner.yaml_nodes import read_yaml
+from taorunner.yaml_reader import read_yaml
 
 _SUBSETS = ("train", "val", "valid", "test")
 

@@ -1,0 +1,202 @@
+"""The backend contract: seven verbs that turn plans into engine requests and operate them.
+
+1. ``check()`` says whether the engine can be used at all; it never raises.
+2. ``prepare(plan, report)`` makes the engine ready (pulls the image). It blocks; ``report`` is called often.
+3. ``request(plan, launch)`` is pure and gives exactly what ``submit`` will send. Tests compare it whole.
+4. ``submit(request)`` is idempotent by run id: a second call finds what the first one started.
+5. ``inspect(handles)`` asks once for many. ``MISSING`` is an answer, never an exception, never success.
+6. ``logs(handle, position)`` yields chunks as they come, from exactly behind ``position``, until the stream ends. The
+   end of the stream is not the end of the run: ask ``inspect``. ``close()`` of the stream works from another thread.
+7. ``stop`` and ``remove`` are idempotent: a run that is gone is no error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from taorunner.errors import Finding
+from taorunner.planning.model.plan import Mount, PublishedPort, RunPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What is decided at the last moment: which run, which folder, which GPUs (host ids).
+
+    ``lease`` are open descriptors that hold the GPUs: a backend whose runs are processes of this machine passes
+    them on.
+    """
+
+    run_id: str
+    run_dir: Path
+    gpu_ids: tuple[str, ...] = ()
+    lease: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRequest:
+    """Exactly what will be sent. No secret in it, so it may be printed, stored and compared.
+
+    ``argv`` is TAO's command line with ``***`` where a secret goes; ``command`` what the engine is really told
+    to run (a wrapper that puts secrets in, when there are any). ``input_dir`` is the run's folder with the rendered
+    spec and the secrets (mode 0600), made before ``submit``.
+    """
+
+    run_id: str
+    backend: str
+    name: str
+    argv: tuple[str, ...]
+    command: tuple[str, ...]
+    run_dir: Path
+    image: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
+    gpus: tuple[str, ...] = ()
+    user: str | None = None
+    groups: tuple[int, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    workdir: str | None = None
+    shm_bytes: int | None = None
+    ulimits: Mapping[str, int] = field(default_factory=dict)
+    hard_ulimits: Mapping[str, int] = field(default_factory=dict)
+    ports: Mapping[int, int] = field(default_factory=dict)
+    published: tuple[PublishedPort, ...] = ()
+    network: str | None = None
+    privileged: bool = False
+    no_new_privileges: bool = False
+    tty: bool = False
+    interactive: bool = False  # see ContainerOptions
+    terminal: tuple[int, int] | None = None
+    lease: tuple[int, ...] = field(default=(), compare=False, repr=False)  # as in Launch
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """Something the engine owns: enough to find it again from another process.
+
+    ``id`` is the engine's own (container id, or ``pid:start time``); ``run_dir`` the run's folder.
+    """
+
+    backend: str
+    run_id: str
+    id: str
+    run_dir: Path
+
+
+class EngineState(str, Enum):
+    CREATED = "created"
+    RUNNING = "running"
+    EXITED = "exited"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatus:
+    """``oom_killed`` is true also when only a child was killed and the exit code is another."""
+
+    state: EngineState
+    exit_code: int | None = None
+    oom_killed: bool = False
+    error: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogPosition:
+    """How much of each stream was read and recorded, as the engine keeps it, in bytes. All zero: from the beginning.
+
+    ``tails`` are the last bytes of each stream before the position, where whoever asks still knows them. An engine
+    that is restarted may have given out more than it kept; they show where its log goes on. See ``kept_log.Tail``.
+    """
+
+    stdout: int = 0
+    stderr: int = 0
+    tails: Mapping[str, bytes] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LogChunk:
+    """Raw bytes of one stream as they came: neither whole lines nor whole characters are promised.
+
+    ``unkept``: so many bytes right before them were given out earlier and are not in the engine's log. Positions count
+    without them from here on.
+    """
+
+    stream: str  # "stdout" or "stderr"
+    data: bytes
+    unkept: int = 0
+
+
+class LogStream(Protocol):
+    def __iter__(self) -> Iterator[LogChunk]: ...
+    def close(self) -> None:
+        """Ends the iteration soon, from any thread. Idempotent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """``image_digest`` is ``sha256:…`` of what really runs, None where there is no image."""
+
+    handle: Handle
+    image_digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PullProgress:
+    """See ``events.ImagePulling``."""
+
+    image: str
+    layers_done: int
+    layers: int
+    bytes_done: int
+    bytes_total: int | None
+    eta_s: float | None
+
+
+Report = Callable[[PullProgress], None]
+
+
+@runtime_checkable
+class KnowsGpusInUse(Protocol):
+    """A backend whose runs go on using their GPUs when everything of ours has died, and that can list them."""
+
+    def gpus_in_use(self) -> Mapping[str, str]:
+        """The run that uses it, by GPU (host id), for all workspaces and users. Raises MachineError."""
+        ...
+
+
+class Backend(Protocol):
+    """See the module's text for the promises. One instance belongs to one process; methods are thread-safe."""
+
+    name: str
+
+    def check(self) -> list[Finding]: ...
+    def prepare(self, plan: RunPlan, report: Report) -> str | None:
+        """Returns the image's digest where there is one. Raises MachineError or EngineRefusedError."""
+        ...
+
+    def request(self, plan: RunPlan, launch: Launch) -> EngineRequest: ...
+    def submit(self, request: EngineRequest) -> Started:
+        """Raises MachineError or EngineRefusedError; then nothing is left running."""
+        ...
+
+    def inspect(self, handles: Sequence[Handle]) -> dict[str, EngineStatus]:
+        """By run id. Raises MachineError when the engine cannot be asked."""
+        ...
+
+    def find(self, run_id: str, run_dir: Path) -> Handle | None:
+        """The handle of a run of which only the id is known (a crash between record and launch)."""
+        ...
+
+    def logs(self, handle: Handle, position: LogPosition) -> LogStream: ...
+    def stop(self, handle: Handle, grace_s: float) -> None: ...
+    def remove(self, handle: Handle) -> None: ...
+    def command_line(self, request: EngineRequest) -> str:
+        """A line a person can paste that does the same (``docker run …``), secrets masked."""
+        ...

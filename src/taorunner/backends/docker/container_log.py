@@ -1,0 +1,59 @@
+"""The output of a container as chunks behind a position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from taorunner.backends.contract import LogChunk, LogPosition
+from taorunner.backends.docker.log_resume import KeptLog
+
+if TYPE_CHECKING:
+    from taorunner.engine.frames import FrameStream
+
+
+class ContainerLog:
+    """The output of a container behind a position: the first ``position`` bytes of each stream are left out."""
+
+    def __init__(self, frames: FrameStream, position: LogPosition, *, live: bool) -> None:
+        self._frames = frames
+        self._places = {
+            "stdout": KeptLog(position.stdout, position.tails.get("stdout", b"")),
+            "stderr": KeptLog(position.stderr, position.tails.get("stderr", b"")),
+        }
+        self._live = live
+
+    def __iter__(self) -> Iterator[LogChunk]:
+        if self._live:
+            yield from self._as_stored()
+            return
+        for stream, data in self._frames:
+            unkept, data = self._places[stream].feed(data)
+            if data:
+                yield LogChunk(stream, data, unkept)
+
+    def close(self) -> None:
+        self._frames.close()
+
+    def _as_stored(self) -> Iterator[LogChunk]:
+        from taorunner.engine.frames import AsStored
+
+        filters = {"stdout": AsStored(), "stderr": AsStored()}
+        for stream, data in self._frames:
+            data = filters[stream].feed(data)
+            if data:
+                yield LogChunk(stream, data)
+        for stream, held in filters.items():
+            data = held.flush()
+            if data:
+                yield LogChunk(stream, data)
+
+
+class NoLog:
+    """The output of a container that is gone."""
+
+    def __iter__(self) -> Iterator[LogChunk]:
+        return iter(())
+
+    def close(self) -> None:
+        return

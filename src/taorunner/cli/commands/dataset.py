@@ -1,0 +1,369 @@
+"""``dataset``: what an annotation tool wrote becomes what TAO reads. Everything here happens on the host."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from taorunner.cli.help_pages import add_command, make_group
+from taorunner.cli.options import JsonOption, ProjectOption, WorkspaceOption, option
+from taorunner.errors import TaorunnerError, UsageError
+
+
+def register(app: typer.Typer) -> None:
+    group = make_group("Check, convert, split, resize and count datasets")
+    add_command(
+        group,
+        "convert",
+        _convert,
+        "Write a dataset in another format",
+        "taorunner dataset convert ~/export --to coco",
+    )
+    add_command(
+        group,
+        "check",
+        _check,
+        "Find what TAO could not read or learn",
+        "taorunner dataset check parts --deep",
+    )
+    add_command(
+        group,
+        "split",
+        _split,
+        "Split a dataset into train, val and test",
+        "taorunner dataset split parts --val 0.1",
+    )
+    add_command(
+        group,
+        "stats",
+        _stats,
+        "Count classes, boxes and sizes; draw samples",
+        "taorunner dataset stats parts",
+    )
+    add_command(
+        group,
+        "resize",
+        _resize,
+        "Resize all images and their labels",
+        "taorunner dataset resize parts --size 960x544",
+    )
+    app.add_typer(group, name="dataset")
+
+
+DatasetArgument = Annotated[
+    str,
+    typer.Argument(help="Folder, or name below the project's data/", metavar="DATASET", show_default=False),
+]
+OverwriteOption = Annotated[bool, option("--overwrite", "Replace the new folder")]
+
+
+def _convert(
+    context: typer.Context,
+    dataset: DatasetArgument,
+    to: Annotated[str, option("--to", "Write this format", word="FORMAT")] = "kitti",
+    from_: Annotated[
+        Optional[str],
+        option("--from", "Read this format instead of the recognised one", word="FORMAT"),
+    ] = None,
+    output: Annotated[
+        Optional[Path],
+        option("--output", "-o", "Write here [default: data/DATASET_FORMAT]", word="DIR"),
+    ] = None,
+    overwrite: OverwriteOption = False,
+    skip_bad: Annotated[bool, option("--skip-bad", "Leave out what cannot be read")] = False,
+    project: ProjectOption = None,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> int:
+    from taorunner.console.pages.dataset_view import Progress, print_conversion
+    from taorunner.datasets.formats.recognise import NAMED
+    from taorunner.datasets.transform.convert import convert
+    from taorunner.datasets.transform.folder_datasets import TARGETS as FOLDER_TARGETS
+    from taorunner.datasets.transform.folder_datasets import lay_out
+    from taorunner.datasets.writers.tao_formats import TARGETS
+
+    context.obj.refuse_extra()
+    _known("--to", to, (*TARGETS, *FOLDER_TARGETS))
+    if from_ is not None:
+        _known("--from", from_, NAMED)
+    source, data = dataset_folder(context.obj, dataset, project, workspace)
+    output = _output(output, source, data, to)
+    with _whole_or_not(json=json), Progress() as progress:
+        if to in FOLDER_TARGETS:
+            done = lay_out(source, output, to=to, overwrite=overwrite, skip_bad=skip_bad)
+        else:
+            done = convert(
+                source, output, to=to, from_=from_, overwrite=overwrite, skip_bad=skip_bad,
+                progress=progress,
+            )  # fmt: skip
+    print_conversion(done, json=json)
+    return 0
+
+
+def _check(
+    context: typer.Context,
+    dataset: DatasetArgument,
+    deep: Annotated[bool, option("--deep", "Decode every image")] = False,
+    fix: Annotated[bool, option("--fix", "Repair what is safe; keep a copy of the dataset")] = False,
+    output: Annotated[
+        Optional[Path],
+        option("--output", "-o", "Write the result of --fix here", word="DIR"),
+    ] = None,
+    overwrite: OverwriteOption = False,
+    full: Annotated[bool, option("--full", "Show every finding, not the first of each kind")] = False,
+    project: ProjectOption = None,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> int:
+    from taorunner.console.pages.dataset_check_view import print_check, print_repair, repair_finding
+    from taorunner.console.pages.dataset_view import Progress
+    from taorunner.datasets.checks.run import check_dataset
+    from taorunner.datasets.repair.run import fix_dataset
+    from taorunner.datasets.transform.convert import refuse_overlap
+    from taorunner.errors import ExitCode, has_errors
+
+    context.obj.refuse_extra()
+    if not fix and (output is not None or overwrite):
+        raise UsageError("--output and --overwrite are for --fix", hint="add --fix")
+    source, data = dataset_folder(context.obj, dataset, project, workspace)
+    needs = _needs_of(data, source)
+    repair = None
+    with _whole_or_not(json=json, as_findings=True):
+        if fix:
+            if output is not None:
+                refuse_overlap(source, output.absolute())
+            with Progress() as progress:
+                repair = fix_dataset(
+                    source, output.absolute() if output else None, overwrite=overwrite,
+                    progress=lambda done, total: progress("repairing", done, total),
+                )  # fmt: skip
+            print_repair(repair)  # before the check, which may end early
+            source = repair.output
+        with Progress() as progress:
+            report = check_dataset(
+                source, deep=deep, needs=needs, progress=lambda done, total: progress("checked", done, total)
+            )
+    if repair is not None:
+        report.findings.append(repair_finding(repair))
+    print_check(report, json=json, full=full)
+    return ExitCode.USER_FILES if has_errors(report.findings) else ExitCode.DONE
+
+
+def _split(
+    context: typer.Context,
+    dataset: DatasetArgument,
+    val: Annotated[float, option("--val", "Put this share of the images into val", word="SHARE")] = 0.2,
+    test: Annotated[float, option("--test", "Put this share of the images into test", word="SHARE")] = 0.0,
+    seed: Annotated[int, option("--seed", "Set the seed of the split", word="N")] = 42,
+    group: Annotated[
+        Optional[str],
+        option("--group", "Keep paths with the same match together", word="PATTERN"),
+    ] = None,
+    output: Annotated[
+        Optional[Path],
+        option("--output", "-o", "Write here [default: data/DATASET_split]", word="DIR"),
+    ] = None,
+    overwrite: OverwriteOption = False,
+    project: ProjectOption = None,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> int:
+    from taorunner.console.pages.dataset_split_view import print_split
+    from taorunner.console.pages.dataset_view import Progress
+    from taorunner.datasets.transform.split import split_dataset
+
+    context.obj.refuse_extra()
+    source, data = dataset_folder(context.obj, dataset, project, workspace)
+    target = _output(output, source, data, "split")
+    shares = {"train": round(1 - val - test, 9), "val": val, **({"test": test} if test else {})}
+    with _whole_or_not(json=json), Progress() as progress:
+        split = split_dataset(
+            source, target, shares=shares, seed=seed, group=group, overwrite=overwrite, progress=progress
+        )
+    print_split(split, json=json)
+    return 0
+
+
+def _stats(
+    context: typer.Context,
+    dataset: DatasetArgument,
+    html: Annotated[
+        Optional[Path],
+        option("--html", "Write a page with histograms and sample images", word="FILE"),
+    ] = None,
+    samples: Annotated[
+        int, option("--samples", "Show this number of images on the page", word="N", min=0, max=200)
+    ] = 24,
+    overwrite: Annotated[bool, option("--overwrite", "Replace the page")] = False,
+    project: ProjectOption = None,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> int:
+    from taorunner.console.pages.dataset_stats_view import print_stats
+    from taorunner.console.pages.dataset_view import Progress
+    from taorunner.datasets.report.html_page import write_page
+    from taorunner.datasets.report.stats import choose_samples, read_stats
+
+    context.obj.refuse_extra()
+    source, _ = dataset_folder(context.obj, dataset, project, workspace)
+    with _whole_or_not(json=json), Progress() as progress:
+        stats, read = read_stats(source, progress)
+        if html is not None:
+            chosen = choose_samples(read.images, samples)
+            write_page(html.absolute(), stats, chosen, overwrite=overwrite, progress=progress)
+    print_stats(stats, json=json)
+    if html is not None:
+        context.obj.note(f"made {html}")
+    return 0
+
+
+def _resize(
+    context: typer.Context,
+    dataset: DatasetArgument,
+    size: Annotated[str, option("--size", "Resize to this size, such as 960x544", word="WIDTHxHEIGHT")],
+    letterbox: Annotated[bool, option("--letterbox", "Keep proportions and add a border")] = False,
+    output: Annotated[
+        Optional[Path],
+        option("--output", "-o", "Write here [default: data/DATASET_WIDTHxHEIGHT]", word="DIR"),
+    ] = None,
+    overwrite: OverwriteOption = False,
+    processes: Annotated[
+        Optional[int],
+        option("--processes", "Use this number of processes [default: all cores]", word="N", min=1),
+    ] = None,
+    project: ProjectOption = None,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> int:
+    from taorunner.console.pages.dataset_view import Progress, print_resize
+    from taorunner.datasets.transform.resize import parse_size, resize_dataset
+
+    context.obj.refuse_extra()
+    wanted = parse_size(size)
+    source, data = dataset_folder(context.obj, dataset, project, workspace)
+    target = _output(output, source, data, f"{wanted[0]}x{wanted[1]}")
+    with _whole_or_not(json=json), Progress() as progress:
+        done = resize_dataset(
+            source, target, size=wanted, letterbox=letterbox, processes=processes, overwrite=overwrite,
+            progress=progress,
+        )  # fmt: skip
+    print_resize(done, json=json)
+    return 0
+
+
+@contextmanager
+def _whole_or_not(*, json: bool, as_findings: bool = False) -> Iterator[None]:
+    """Around what takes long: a polite end cleans up as Ctrl-C does, and with --json an error is JSON too."""
+    import signal
+    import sys
+
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    polite = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL]
+    for number in polite:
+        signal.signal(number, end)
+    try:
+        yield
+    except TaorunnerError as error:
+        if json:
+            from taorunner.console.pages.dataset_view import print_error_json
+
+            print_error_json(error, sys.stdout.buffer, as_findings=as_findings)
+            error.findings = ()  # said already; its own line still goes to stderr
+        raise
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)  # Typer makes a silent exit code of it
+        raise
+    finally:
+        for number in polite:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _output(output: Path | None, source: Path, data: Path | None, word: str) -> Path:
+    """``output``, or a folder beside the dataset in the project's data. Raises UsageError when neither is known."""
+    if output is not None:
+        return output.absolute()
+    if data is None:
+        raise UsageError(
+            "--output is missing: the dataset is in no project", hint="give the new folder's path"
+        )
+    name = source.relative_to(data).as_posix() if source.is_relative_to(data) else source.name
+    return data / f"{name}_{word}"
+
+
+def _needs_of(data: Path | None, source: Path) -> Any:
+    """What the specs of the project around ``data`` ask of the dataset; nothing without a project."""
+    from taorunner.planning.checks.dataset_requirements import dataset_needs
+    from taorunner.project.workspace import Workspace
+
+    if data is None or not _is_data(data):
+        return ()
+    return dataset_needs(Workspace(data.parent.parent.parent), data.parent.name, source)
+
+
+def dataset_folder(
+    invocation: Any, dataset: str, project: str | None, workspace: Path | None
+) -> tuple[Path, Path | None]:
+    """The folder that is meant and the ``data`` folder of its project, if there is one.
+
+    Without a project, a folder that exists is that folder; everything else is a name below ``data/``.
+    """
+    given = Path(os.path.abspath(Path(dataset).expanduser()))  # noqa: PTH100 (resolve() would follow links)
+    if not (project or invocation.project):
+        if _is_there(given):
+            return given, next((above for above in given.parents if _is_data(above)), None)
+        _refuse_file(given)
+    root = invocation.open_workspace(workspace)
+    paths = root.project(invocation.project_name(root, project))
+    named = paths.dataset_dir(dataset)
+    if _is_there(named):
+        return named, paths.data_dir
+    if given.is_dir():
+        return given, paths.data_dir
+    _refuse_file(given, paths.data_dir / dataset)
+    from taorunner.text import did_you_mean, printable
+
+    names = sorted(entry.name for entry in paths.data_dir.iterdir()) if paths.data_dir.is_dir() else []
+    raise UsageError(
+        f'there is no dataset "{printable(dataset)}" in "{printable(str(paths.data_dir))}"',
+        hint=did_you_mean(dataset, names) or "put its folder there, or give a path",
+    )
+
+
+def _refuse_file(*paths: Path) -> None:
+    """An archive, or a file of annotations, where the folder of a dataset is meant. Raises UsageError."""
+    from taorunner.text import printable
+
+    for path in paths:
+        if path.is_file():
+            raise UsageError(
+                f'"{printable(str(path))}" is a file; a dataset is a folder',
+                hint="unpack an archive first; of annotations, name the folder that has the pictures, too",
+            )
+
+
+def _is_there(folder: Path) -> bool:
+    """Also when a killed repair left it under another name."""
+    if not folder.is_dir():
+        from taorunner.datasets.files.atomic_swap import settle
+
+        settle(folder)
+    return folder.is_dir()
+
+
+def _is_data(folder: Path) -> bool:
+    return folder.name == "data" and folder.parent.parent.name == "projects"
+
+
+def _known(option: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        from taorunner.text import did_you_mean, printable
+
+        hint = did_you_mean(value, known) or f"known: {', '.join(known)}"
+        raise UsageError(f'{option} cannot be "{printable(value)}"', hint=hint)

@@ -1,0 +1,85 @@
+"""``networks`` and ``networks sync``: what the catalog knows, and what an image says of its specs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Optional
+
+import typer
+
+from taorunner.cli.help_pages import GroupPage, add_command, make_group
+from taorunner.cli.options import JsonOption, WorkspaceOption, option
+from taorunner.errors import ExitCode, UserFilesError
+
+
+class _ShowByDefault(GroupPage):
+    """``networks dino`` is ``networks show dino``, and ``networks`` alone shows all."""
+
+    default_command = "show"
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or args[0] not in (*self.commands, "--help", "-h"):
+            args = [self.default_command, *args]
+        return list(super().parse_args(ctx, args))
+
+
+def register(app: typer.Typer) -> None:
+    group = make_group("List networks, their actions and specs", cls=_ShowByDefault)
+    add_command(
+        group, "show", _show, "List networks, or show one", "taorunner networks", "taorunner networks rtdetr"
+    )
+    summary = "Read from images which keys their specs may hold"
+    add_command(
+        group, "sync", _sync, summary, "taorunner networks sync nvcr.io/nvidia/tao/tao-toolkit:7.0.1-pyt"
+    )
+    app.add_typer(group, name="networks")
+
+
+def _show(
+    context: typer.Context,
+    name: Annotated[
+        Optional[str], typer.Argument(help="One network [default: all]", metavar="HEAD", show_default=False)
+    ] = None,
+    release: Annotated[
+        Optional[str], option("--release", "Show it as in this TAO release", word="RELEASE")
+    ] = None,
+    json: JsonOption = False,
+) -> int:
+    from taorunner.console.pages.networks_view import print_network, print_networks
+
+    context.obj.refuse_extra()
+    networks = context.obj.networks()
+    if name is not None:
+        print_network(networks.load(name), release, json=json)
+        return 0
+    findings = networks.check()
+    if findings:
+        raise UserFilesError("the workspace's own networks have problems", findings=findings)
+    print_networks([networks.load(known) for known in networks.names], json=json)
+    return 0
+
+
+def _sync(
+    context: typer.Context,
+    images: Annotated[
+        list[str],
+        typer.Argument(help="Names of images that the engine has", metavar="IMAGE", show_default=False),
+    ],
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> int:
+    import os
+
+    from taorunner.console.pages.sync_view import print_synced
+    from taorunner.engine.client import connect
+    from taorunner.images.spec_sync import sync_images
+    from taorunner.specs.schema.image_schemas import KeptSchemas
+
+    context.obj.refuse_extra()
+    place = context.obj.open_workspace(workspace)
+    kept = KeptSchemas(place.spec_schemas_dir)
+    user = f"{os.getuid()}:{os.getgid()}"
+    synced, refused = sync_images(connect(), list(dict.fromkeys(images)), kept, user)
+    print_synced(synced, json=json)
+    if refused is not None:
+        raise refused
+    return ExitCode.DONE

@@ -1,0 +1,145 @@
+"""``quickstart``: the whole way on this machine's CPU, with the same commands that a TAO network needs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from taorunner.cli.commands.actions import Wishes, start_and_watch
+from taorunner.cli.help_pages import add_command
+from taorunner.cli.options import PlainOption, option
+from taorunner.errors import ExitCode, MachineError, UserFilesError
+
+if TYPE_CHECKING:
+    from taorunner.project.workspace import Workspace
+
+PROJECT = "shapes"
+EXPERIMENTS = ("small", "tiny")
+HELD_OUT = 80
+CHECKPOINT_INTERVAL = 4
+
+
+def register(app: typer.Typer) -> None:
+    summary = "Train and export a small network, no GPU or Docker"
+    add_command(app, "quickstart", _quickstart, summary, "taorunner quickstart demo")
+
+
+def _quickstart(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="Workspace to make", metavar="DIR")] = Path(
+        "taorunner-quickstart"
+    ),
+    images: Annotated[
+        int, option("--images", "Train on this number of images", word="N", min=40, max=5000)
+    ] = 320,
+    epochs: Annotated[
+        int, option("--epochs", "Train for this number of epochs", word="N", min=1, max=500)
+    ] = 16,
+    plain: PlainOption = False,
+) -> int:
+    from taorunner.planning.model.request import ActionRequest
+
+    context.obj.refuse_extra()
+    workspace = _make_workspace(folder.absolute(), images)
+    wishes = Wishes(plain=plain, parallel=2)
+    for action in ("convert", "train", "evaluate"):
+        _say(f"taorunner -p {PROJECT} {action} {' '.join(EXPERIMENTS)}")
+        overrides = _training(epochs) if action == "train" else {}
+        request = ActionRequest(action, EXPERIMENTS, overrides=overrides)
+        code = start_and_watch(workspace, PROJECT, request, wishes)
+        if code != ExitCode.DONE:
+            return code
+    scores = _scores(workspace)
+    better = max(scores, key=lambda name: scores[name])
+    _say(f"taorunner -p {PROJECT} export {better}")
+    code = start_and_watch(workspace, PROJECT, ActionRequest("export", (better,)), wishes)
+    if code == ExitCode.DONE:
+        _conclude(workspace, scores, better)
+    return code
+
+
+def _make_workspace(folder: Path, images: int) -> Workspace:
+    """Raises UserFilesError when the folder is in use, MachineError when the extra is not installed."""
+    from taorunner.backends.registry import load_backend
+    from taorunner.catalog.load import network_names
+    from taorunner.errors import has_errors
+    from taorunner.project.scaffold import create_example
+    from taorunner.project.workspace import Workspace
+
+    findings = load_backend("embedded").check()
+    if has_errors(findings):
+        first = next(finding for finding in findings if finding.is_error)
+        raise MachineError(first.message, hint=first.hint)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserFilesError(
+            f"{folder} is not empty", hint="name another folder: taorunner quickstart FOLDER"
+        )
+    create_example(folder, PROJECT, heads=network_names())
+    workspace = Workspace(folder)
+    data = workspace.project(PROJECT).data_dir / "shapes"
+    _say(f"{images} pictures with circles, squares and triangles, and {HELD_OUT} held out: {data}")
+    command = [
+        "sample-dataset",
+        str(data),
+        "--images",
+        str(images + HELD_OUT),
+        "--held-out",
+        str(HELD_OUT),
+        "--seed",
+        "1",
+    ]
+    made = subprocess.run(
+        [sys.executable, "-m", "taorunner.embedded", *command], capture_output=True, text=True, check=False
+    )
+    if made.returncode:
+        raise MachineError(f"the pictures could not be made: {made.stderr.strip() or made.stdout.strip()}")
+    return workspace
+
+
+def _training(epochs: int) -> dict[str, str]:
+    """Spec keys for a training of that length: checkpoints may not be further apart than its end."""
+    return {
+        "train.num_epochs": str(epochs),
+        "train.checkpoint_interval": str(min(epochs, CHECKPOINT_INTERVAL)),
+    }
+
+
+def _scores(workspace: Workspace) -> dict[str, float]:
+    """mAP@0.5 on the held-out pictures, by experiment: what the evaluation reported."""
+    from taorunner.runs.state.event_reader import RunFeed
+    from taorunner.runs.state.store import RunStore
+
+    store = RunStore(workspace.state_dir)
+    feed = RunFeed(store, [record.id for record in store.records() if record.action == "evaluate"])
+    feed.poll()
+    scores = {
+        run.experiment: run.metrics["test_mAP50"] for run in feed.snapshots() if "test_mAP50" in run.metrics
+    }
+    if not scores:
+        raise MachineError(
+            "the evaluation reported no mAP", hint=f"taorunner --workspace {workspace.root} logs small"
+        )
+    return scores
+
+
+def _conclude(workspace: Workspace, scores: dict[str, float], better: str) -> None:
+    exported = sorted((workspace.project(PROJECT).results_dir(better) / "export").glob("*.onnx"))
+    typer.echo("")
+    for name, score in sorted(scores.items(), key=lambda item: -item[1]):
+        typer.echo(
+            f"{name:<8} mAP@0.5 {score:.3f} on {HELD_OUT} held-out pictures{'  (better)' if name == better else ''}"
+        )
+    for path in exported:
+        typer.echo(f"exported {path}")
+    typer.echo("")
+    typer.echo(f"look around:  cd {workspace.root} && taorunner runs list")
+    typer.echo("your own:     taorunner networks; taorunner init-project NAME --head HEAD")
+
+
+def _say(text: str) -> None:
+    typer.echo(f"\n$ {text}" if text.startswith("taorunner") else text)
+    sys.stdout.flush()

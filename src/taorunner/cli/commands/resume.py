@@ -1,0 +1,22 @@
+"""``resume``: training continues from its newest checkpoint, as a run of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import typer
+
+from taorunner.cli.action_options import ActionOptions, with_action_options
+from taorunner.cli.commands.actions import act
+from taorunner.cli.help_pages import add_command
+from taorunner.cli.options import ExperimentsArgument
+
+
+def register(app: typer.Typer) -> None:
+    command = with_action_options(_resume, without=("checkpoint", "overwrite", "resume"))
+    summary = "Continue a training from its newest checkpoint"
+    add_command(app, "resume", command, summary, "taorunner resume rtdetr_01", passes_on=True)
+
+
+def _resume(context: typer.Context, experiments: ExperimentsArgument, options: ActionOptions) -> int:
+    return act(context.obj, "train", experiments, replace(options, resume=True))

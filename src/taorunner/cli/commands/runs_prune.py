@@ -1,0 +1,104 @@
+"""``runs rm`` and ``runs prune``: records of runs that are over. Results are never removed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Optional
+
+import typer
+
+from taorunner.cli.help_pages import add_command
+from taorunner.cli.options import JsonOption, ProjectOption, WorkspaceOption, option
+from taorunner.errors import ExitCode, RunStateError, UsageError
+
+RunsToRemove = Annotated[
+    list[str], typer.Argument(help="Run ids, or names of experiments", metavar="RUN", show_default=False)
+]
+
+
+def register(group: typer.Typer) -> None:
+    """``group`` is ``runs``."""
+    add_command(group, "rm", _rm, "Remove records of ended runs, never results", "taorunner runs rm 61ab03")
+    summary = "Show old records, and remove them with --yes"
+    add_command(
+        group,
+        "prune",
+        _prune,
+        summary,
+        "taorunner runs prune --keep 50",
+        "taorunner runs prune --older 30d",
+    )
+
+
+def _rm(context: typer.Context, runs: RunsToRemove, workspace: WorkspaceOption = None) -> int:
+    from taorunner.runs.state.pruning import remove_runs
+    from taorunner.runs.state.store import RunStore
+    from taorunner.text import size
+
+    context.obj.refuse_extra()
+    store = RunStore(context.obj.open_workspace(workspace).state_dir)
+    records = list({record.id: record for record in map(store.find, runs)}.values())
+    for record in records:
+        if not record.state.is_final:
+            raise RunStateError(f'run "{record.id}" is not over', hint=f"taorunner stop {record.id} ends it")
+    freed = remove_runs(store, records)
+    for record in records:
+        typer.echo(record.id)
+    context.obj.note(f"removed {_count(len(records))} ({size(freed)}); results stay where they are")
+    return ExitCode.DONE
+
+
+def _prune(
+    context: typer.Context,
+    keep: Annotated[Optional[int], option("--keep", "Keep the newest N", word="N", min=0)] = None,
+    older: Annotated[
+        Optional[str],
+        option("--older", "Take only those that ended longer ago, such as 30d", word="AGE"),
+    ] = None,
+    yes: Annotated[bool, option("--yes", "-y", "Remove them; without it they are only shown")] = False,
+    project: ProjectOption = None,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> int:
+    from taorunner.events import now
+    from taorunner.runs.state.pruning import parse_age, prunable, remove_runs
+    from taorunner.runs.state.store import RunStore
+    from taorunner.text import size
+
+    context.obj.refuse_extra()
+    if keep is None and older is None:
+        raise UsageError(
+            "prune which runs?", hint="--keep 50 keeps the newest, --older 30d takes only old ones"
+        )
+    age = parse_age(older) if older is not None else None
+    store = RunStore(context.obj.open_workspace(workspace).state_dir)
+    found = prunable(store, keep=keep, older=age, at=now(), project=project or context.obj.project)
+    if yes:
+        remove_runs(store, [item.record for item in found])
+    if json:
+        import json as json_text
+
+        shown = [
+            {
+                "id": item.record.id, "state": item.record.state.value, "size_bytes": item.size_bytes, "removed": yes,
+                "finished_at": item.record.finished_at.isoformat() if item.record.finished_at else None,
+            }
+            for item in found
+        ]  # fmt: skip
+        typer.echo(json_text.dumps(shown))
+        return ExitCode.DONE
+    for item in found:
+        typer.echo(f"{item.record.id}  {item.record.state.value.lower()}  {size(item.size_bytes)}")
+    total = size(sum(item.size_bytes for item in found))
+    if not found:
+        context.obj.note("no run to remove")
+    elif yes:
+        context.obj.note(f"removed {_count(len(found))} ({total}); results stay where they are")
+    else:
+        context.obj.note(
+            f"nothing is removed yet: --yes removes {_count(len(found))} ({total}), never results"
+        )
+    return ExitCode.DONE
+
+
+def _count(number: int) -> str:
+    return "the record of 1 run" if number == 1 else f"the records of {number} runs"

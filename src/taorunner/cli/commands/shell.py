@@ -1,0 +1,195 @@
+"""``shell``: an interactive TAO container beside one's data, or beside the source tree of TAO itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from taorunner.cli.help_pages import add_command
+from taorunner.cli.options import Invocation, JsonOption, ProjectOption, WorkspaceOption, option
+from taorunner.errors import UsageError, UserFilesError
+
+if TYPE_CHECKING:
+    from taorunner.planning.model.request import Site
+    from taorunner.project.workspace import Workspace
+    from taorunner.shell.request import PlannedShell, ShellRequest
+
+
+def _dashed(option: str) -> str:
+    """tao_pt's spelling of an option in ours."""
+    return {"cached": "image"}.get(option, option.replace("_", "-"))
+
+
+def register(app: typer.Typer) -> None:
+    add_command(
+        app, "shell", _shell, "Open a shell in a TAO container", "taorunner shell --head rtdetr",
+        "taorunner shell -e rtdetr_01 -- python", spelling=_dashed,
+    )  # fmt: skip
+
+
+def _shell(
+    context: typer.Context,
+    words: Annotated[
+        Optional[list[str]], typer.Argument(metavar="-- COMMAND", hidden=True, show_default=False)
+    ] = None,
+    head: Annotated[Optional[str], option("--head", "Use the image of this network", word="HEAD")] = None,
+    group: Annotated[
+        Optional[str],
+        option("--group", "Use this image: pyt, tf1, tf2, deploy, ...", word="GROUP"),
+    ] = None,
+    image: Annotated[Optional[str], option("--image", "Use this container image", word="IMAGE")] = None,
+    experiment: Annotated[
+        Optional[str],
+        option("--experiment", "-e", "Take image, GPUs and env of this experiment", word="EXPERIMENT"),
+    ] = None,
+    release: Annotated[
+        Optional[str], option("--release", "Use the image of this TAO release, such as 7.0.1", word="RELEASE")
+    ] = None,
+    tag: Annotated[Optional[str], option("--tag", "Use this tag of the image", word="TAG")] = None,
+    gpus: Annotated[
+        Optional[str],
+        option("--gpus", "Use these GPUs: 0,1, all, none, auto or auto:2", word="IDS"),
+    ] = None,
+    volume: Annotated[
+        Optional[list[str]], option("--volume", "Mount one more folder; may be repeated", word="SRC:DST[:ro]")
+    ] = None,
+    env: Annotated[
+        Optional[list[str]], option("--env", "Set a variable inside; may be repeated", word="NAME[=VALUE]")
+    ] = None,
+    port: Annotated[
+        Optional[list[str]],
+        option("--port", "Publish a port, on loopback without ADDR", word="[ADDR:][PORT:]PORT"),
+    ] = None,
+    mounts_file: Annotated[
+        Optional[Path], option("--mounts-file", "Add the mounts of this file", word="FILE")
+    ] = None,
+    shm_size: Annotated[
+        Optional[str], option("--shm-size", "Set the shared memory, such as 16G", word="SIZE")
+    ] = None,
+    ulimit: Annotated[
+        Optional[list[str]], option("--ulimit", "Set a limit; may be repeated", word="NAME=SOFT[:HARD]")
+    ] = None,
+    run_as_user: Annotated[
+        bool, option("--run-as-user", "Run as you, even if a mounts file names another user")
+    ] = False,
+    source: Annotated[
+        Optional[Path], option("--source", "Mount this source tree, on PYTHONPATH", word="DIR")
+    ] = None,
+    jupyter: Annotated[bool, option("--jupyter", "Start a notebook server and print its address")] = False,
+    no_tty: Annotated[bool, option("--no-tty", "Run without a terminal, as in a pipe")] = False,
+    dry_run: Annotated[bool, option("--dry-run", "Show the exact request; start nothing")] = False,
+    project: ProjectOption = None,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> int:
+    from taorunner.shell.request import ShellRequest
+    from taorunner.shell.terminal import has_terminal, size
+
+    if words:
+        raise UsageError(
+            f'"{words[0]}" is no option',
+            hint=f'a command goes behind "--": taorunner shell -- {" ".join(words)}',
+        )
+    if json and not dry_run:
+        raise UsageError("a shell has nothing to say as JSON", hint="--json goes with --dry-run")
+    request = ShellRequest(
+        command=context.obj.extra, head=head, group=group, image=image, experiment=experiment, release=release,
+        tag=tag, gpus=gpus, volumes=tuple(volume or ()), env=tuple(env or ()), ulimits=tuple(ulimit or ()),
+        ports=tuple(port or ()), mounts_file=mounts_file, shm_size=shm_size, run_as_user=run_as_user,
+        source=source, jupyter=jupyter, terminal=size() if not no_tty and (dry_run or has_terminal()) else None,
+    )  # fmt: skip
+    place = _workspace(context.obj, workspace, experiment)
+    name = context.obj.project_name(place, project) if experiment is not None else None
+    if dry_run:
+        return _show(place, name, request, json=json)
+    return _open(place, name, request)
+
+
+def _workspace(invocation: Invocation, given: Path | None, experiment: str | None) -> Workspace:
+    """Where none is around and none is asked for, a shell does without."""
+    import os
+
+    from taorunner.shell.workdirs import home_workspace
+
+    try:
+        return invocation.open_workspace(given)
+    except UserFilesError:
+        if experiment is not None:
+            raise
+    _say("no workspace here: nothing of one is mounted")
+    return home_workspace(os.environ)
+
+
+def _planned(workspace: Workspace, project: str | None, request: ShellRequest, site: Site) -> PlannedShell:
+    """Raises with every problem; prints warnings."""
+    import os
+    import secrets
+    import sys
+    from dataclasses import replace
+
+    from taorunner.console.base.findings_text import print_findings
+    from taorunner.console.base.theme import make_console
+    from taorunner.gpu.inventory import inventory
+    from taorunner.planning.model.request import Caller
+    from taorunner.shell.plan import plan_shell
+    from taorunner.shell.session import free_port
+
+    shell = plan_shell(
+        workspace, project, replace(request, token=secrets.token_hex(24)), Caller.current(os.environ), site,
+        here=Path.cwd(), inventory=inventory(), free_port=free_port,
+    )  # fmt: skip
+    if shell.findings:
+        print_findings(make_console(sys.stderr, os.environ), shell.findings)
+    return shell
+
+
+def _show(workspace: Workspace, project: str | None, request: ShellRequest, *, json: bool) -> int:
+    import os
+    import sys
+
+    from taorunner.backends.dry_run import rehearse
+    from taorunner.console.base.theme import make_console
+    from taorunner.console.runs.dry_run_view import print_rehearsals
+    from taorunner.planning.model.request import Site
+
+    site = Site("dry-run-shell", workspace.dry_run_dir / "shell")
+    shell = _planned(workspace, project, request, site)
+    print_rehearsals(make_console(sys.stdout, os.environ), [rehearse(shell.plan, site)], json=json)
+    return 0
+
+
+def _open(workspace: Workspace, project: str | None, request: ShellRequest) -> int:
+    import os
+    import time
+
+    from taorunner.backends.contract import PullProgress
+    from taorunner.shell.session import open_shell
+    from taorunner.shell.workdirs import shell_site
+    from taorunner.text import size
+
+    site = shell_site(workspace, request.experiment or request.head)
+    shell = _planned(workspace, project, request, site)
+    told_s = 0.0
+
+    def pulling(progress: PullProgress) -> None:
+        nonlocal told_s
+        if time.monotonic() - told_s >= 2:
+            told_s = time.monotonic()
+            layers = f"{progress.layers_done} of {progress.layers} layers"
+            _say(f"pulling {progress.image}: {layers}, {size(progress.bytes_done)}")
+
+    return open_shell(shell, site, os.environ, say=_say, tell_address=_tell_address, pulling=pulling)
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _tell_address(address: str) -> None:
+    """The terminal may be raw by now: a line end alone would not go back to the left."""
+    import sys
+
+    end = "\r\n" if sys.stderr.isatty() else "\n"
+    typer.echo(f"{end}the notebook is at {address}{end}", nl=False, err=True)

@@ -1,0 +1,145 @@
+"""``specs show``, ``specs diff`` and ``specs explain``: what TAO reads, and what its keys mean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from taorunner.cli.action_options import Release, Sets
+from taorunner.cli.help_pages import add_command, make_group
+from taorunner.cli.options import JsonOption, ProjectOption, WorkspaceOption, option, split_pairs
+from taorunner.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from taorunner.planning.inspect.resolved_spec import ShownSpec
+
+
+def register(app: typer.Typer) -> None:
+    group = make_group("Show, compare and explain specs")
+    add_command(
+        group, "show", _show, "Print a spec as TAO will get it", "taorunner specs show rtdetr_01 train"
+    )
+    summary = "Compare the specs of two experiments, key by key"
+    add_command(group, "diff", _diff, summary, "taorunner specs diff rtdetr_01 rtdetr_02")
+    summary = "Explain what a key takes, since when, and what sets it"
+    add_command(group, "explain", _explain, summary, "taorunner specs explain train.num_epochs --head rtdetr")
+    app.add_typer(group, name="specs")
+
+
+_ExperimentArgument = Annotated[
+    str, typer.Argument(help="Name from experiments.yml", metavar="EXPERIMENT", show_default=False)
+]
+_ActionOption = Annotated[
+    str,
+    option("--action", "Use the spec of this action [default: train]", word="ACTION"),
+]
+
+
+def _show(
+    context: typer.Context,
+    experiment: _ExperimentArgument,
+    action: Annotated[
+        str,
+        typer.Argument(
+            help="Use the spec of this action [default: train]", metavar="ACTION", show_default=False
+        ),
+    ] = "",
+    release: Release = None,
+    sets: Sets = None,
+    project: ProjectOption = None,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> int:
+    from taorunner.console.pages.specs_view import print_spec
+
+    spec = _shown(context, experiment, action, release, sets, project, workspace)
+    print_spec(spec, json=json)
+    return ExitCode.DONE
+
+
+def _diff(
+    context: typer.Context,
+    first: Annotated[str, typer.Argument(help="An experiment", metavar="A", show_default=False)],
+    second: Annotated[str, typer.Argument(help="Another experiment", metavar="B", show_default=False)],
+    action: _ActionOption = "",
+    all_: Annotated[bool, option("--all", "Show differences by name too")] = False,
+    exit_code: Annotated[bool, option("--exit-code", "Exit with 1 when there are differences")] = False,
+    project: ProjectOption = None,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> int:
+    from taorunner.console.pages.specs_view import print_differences
+    from taorunner.planning.inspect.spec_diff import spec_differences
+
+    one = _shown(context, first, action, None, None, project, workspace)
+    other = _shown(context, second, action, None, None, project, workspace)
+    found = spec_differences(one, other)
+    print_differences(one, other, found, by_name_too=all_, json=json)
+    differ = any(all_ or not difference.by_name for difference in found)
+    return 1 if exit_code and differ else ExitCode.DONE
+
+
+def _explain(
+    context: typer.Context,
+    key: Annotated[
+        str,
+        typer.Argument(
+            help="A key such as train.num_epochs, or a section", metavar="KEY", show_default=False
+        ),
+    ] = "",
+    head: Annotated[Optional[str], option("--head", "Explain a key of this network", word="HEAD")] = None,
+    experiment: Annotated[
+        Optional[str],
+        option("--experiment", "-e", "Explain a key of this experiment, and what sets it", word="EXPERIMENT"),
+    ] = None,
+    action: _ActionOption = "",
+    release: Release = None,
+    project: ProjectOption = None,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> int:
+    import os
+
+    from taorunner.console.pages.specs_view import print_explained
+    from taorunner.planning.inspect.key_help import explain_for_experiment, explain_for_network
+    from taorunner.planning.model.request import ActionRequest
+
+    context.obj.refuse_extra()
+    if (head is None) == (experiment is None):
+        raise UsageError(
+            "name either a network (--head) or an experiment (--experiment)",
+            hint=f"for example taorunner specs explain {key or 'train'} --head dino",
+        )
+    if head is not None:
+        explained = explain_for_network(
+            context.obj.networks().load(head), key, action, release, context.obj.kept_schemas()
+        )
+    else:
+        place = context.obj.open_workspace(workspace)
+        name = context.obj.project_name(place, project)
+        request = ActionRequest(action, (), release=release)
+        explained = explain_for_experiment(place, name, str(experiment), key, request, os.environ)
+    print_explained(explained, json=json)
+    return ExitCode.DONE
+
+
+def _shown(
+    context: typer.Context,
+    experiment: str,
+    action: str,
+    release: str | None,
+    sets: list[str] | None,
+    project: str | None,
+    workspace: object,
+) -> ShownSpec:
+    import os
+
+    from taorunner.planning.inspect.resolved_spec import shown_spec
+    from taorunner.planning.model.request import ActionRequest
+
+    context.obj.refuse_extra()
+    place = context.obj.open_workspace(workspace)
+    name = context.obj.project_name(place, project)
+    request = ActionRequest(action, (experiment,), release=release, overrides=split_pairs(sets or ()))
+    return shown_spec(place, name, experiment, request, os.environ)

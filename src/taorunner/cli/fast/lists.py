@@ -1,0 +1,142 @@
+"""``ps`` and ``runs list``, as often as people and scripts ask for them: answered before Typer is even imported.
+
+``quick`` understands the plain command lines of these two and leaves every other one, each mistake and each error to
+the whole command line, which calls the same two functions. Loads only what a list needs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from taorunner.errors import ExitCode
+
+if TYPE_CHECKING:
+    from taorunner.runs.state.record import RunRecord
+    from taorunner.runs.state.store import DamagedRun, RunStore
+
+LIMIT = 50
+_SHOWN = 3
+_SWITCHES = {"--json": "json", "-q": "ids_only", "--quiet": "ids_only"}
+_VALUES = {"--workspace": "workspace"}
+_LIST_VALUES = {**_VALUES, "--project": "project", "-p": "project", "--limit": "limit", "-n": "limit"}
+
+
+class _Line(NamedTuple):
+    """A command line that is understood."""
+
+    is_list: bool
+    workspace: Path | None
+    project: str | None
+    limit: int
+    json: bool
+    ids_only: bool
+
+
+def ps(workspace: Path | None, *, json: bool, ids_only: bool = False) -> int:
+    """Prints the runs that have not ended, and damaged ones whose state is unknown. Raises TaorunnerError."""
+    store = _store(workspace)
+    found: list[RunRecord | DamagedRun] = [*store.unfinished(), *store.damaged_open()]
+    return _print(store, found, json=json, ids_only=ids_only, empty="nothing is running")
+
+
+def runs_list(
+    workspace: Path | None, project: str | None, *, limit: int, json: bool, ids_only: bool = False
+) -> int:
+    """Prints all runs, newest first, at most ``limit``; damaged ones as such, whose project is unknown. Raises
+    TaorunnerError."""
+    from itertools import islice
+
+    store = _store(workspace)
+    found = (run for run in store.listed() if project is None or getattr(run, "project", None) == project)
+    return _print(store, list(islice(found, limit)), json=json, ids_only=ids_only, empty="no runs yet")
+
+
+def _print(
+    store: RunStore, found: Sequence[RunRecord | DamagedRun], *, json: bool, ids_only: bool, empty: str
+) -> int:
+    if ids_only and not json:
+        sys.stdout.write("".join(f"{run.id}\n" for run in found))
+    else:
+        from taorunner.console.runs.runs_view import print_runs
+
+        print_runs(store, found, json=json, empty=empty)
+    _tell_refused(store)
+    return 0
+
+
+def quick(argv: Sequence[str]) -> int | None:
+    """The exit code, or None for whatever has to go the long way."""
+    line = _understood(argv)
+    if line is None:
+        return None
+    try:
+        if line.is_list:
+            return runs_list(
+                line.workspace, line.project, limit=line.limit, json=line.json, ids_only=line.ids_only
+            )
+        return ps(line.workspace, json=line.json, ids_only=line.ids_only)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+    except Exception:  # the long way meets it again, and is the one that tells it
+        return None
+
+
+def _store(workspace: Path | None) -> RunStore:
+    """Of the workspace, with a supervisor for each run that is not over."""
+    from taorunner.project.workspace import find_workspace
+    from taorunner.runs.state.batch_lock import orphans
+    from taorunner.runs.state.store import RunStore
+
+    store = RunStore(find_workspace(Path.cwd(), workspace, os.environ).state_dir)
+    if orphans(store):
+        from taorunner.runs.control.recovery import look_after
+
+        look_after(store)
+    return store
+
+
+def _tell_refused(store: RunStore) -> None:
+    """On stderr: what does not count among the runs, and why."""
+    if not store.refused:
+        return
+    from taorunner.state_files import SHARING
+    from taorunner.text import printable
+
+    for name, why in list(store.refused.items())[:_SHOWN]:
+        print(f"not counted: {printable(name)}: {printable(why)}", file=sys.stderr)
+    if len(store.refused) > _SHOWN:
+        print(f"not counted: {len(store.refused) - _SHOWN} more", file=sys.stderr)
+    print(SHARING, file=sys.stderr)
+
+
+def _understood(argv: Sequence[str]) -> _Line | None:
+    """Options behind the command, each once and as a word of its own."""
+    is_list = list(argv[:2]) == ["runs", "list"]
+    if not is_list and list(argv[:1]) != ["ps"]:
+        return None
+    takes = _LIST_VALUES if is_list else _VALUES
+    given: dict[str, str] = {}
+    words = iter(argv[2 if is_list else 1 :])
+    for word in words:
+        name = _SWITCHES.get(word) or takes.get(word)
+        value = "yes" if word in _SWITCHES else next(words, "")
+        if name is None or name in given or not value or value.startswith("-"):
+            return None
+        given[name] = value
+    limit = given.get("limit", str(LIMIT))
+    if not (limit.isascii() and limit.isdecimal() and 0 < len(limit) < 10 and int(limit)):
+        return None
+    workspace = given.get("workspace")
+    return _Line(
+        is_list,
+        Path(workspace) if workspace else None,
+        given.get("project"),
+        int(limit),
+        "json" in given,
+        "ids_only" in given,
+    )

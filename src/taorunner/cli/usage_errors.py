@@ -1,0 +1,76 @@
+"""Usage errors of Typer's parser in our own words: what, and the command that shows what there is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from taorunner.errors import UsageError
+
+_SUGGESTION = re.compile(r"[.]?\s+\(?((?:Did you mean|Possible options:).*?)\)?\Z", re.DOTALL)
+
+OTHER_WORDS = {
+    "top": "ps", "status": "ps", "list": "runs list", "history": "runs list", "log": "logs", "kill": "stop",
+    "cancel": "stop", "rm": "runs rm", "delete": "runs rm", "watch": "attach", "init": "init-project",
+    "new": "init-project", "check": "validate", "exec": "shell", "bash": "shell", "images": "image ls",
+    "models": "pretrained list", "dataset_convert": "convert", "infer": "inference", "eval": "evaluate",
+}  # fmt: skip
+"""What other programs call a command, and its name here."""
+
+
+def usage_error(error: Any, words: Sequence[str]) -> UsageError:
+    """``error`` is one of Typer's usage errors, ``words`` the command line it was found in."""
+    text = str(error.format_message()).strip()
+    unknown = re.match(r"No such command '(.*?)'", text)
+    if unknown is not None and (hint := _other_command(error, unknown[1], words)) is not None:
+        return UsageError(f'no such command "{unknown[1]}"', hint=hint)
+    suggestion = _SUGGESTION.search(text)
+    if suggestion is not None:
+        text = text[: suggestion.start()]
+    value = re.match(r"Invalid value for (.*?): (.*)\Z", text, re.DOTALL)
+    if value is not None:
+        text = f"{_option(error, value[1])} {_given(error, words)}{_reason(value[2])}"
+    text = text.strip().rstrip(".").replace("'", '"')
+    path = getattr(getattr(error, "ctx", None), "command_path", None) or "taorunner"
+    hint = suggestion[1].replace("'", '"') if suggestion is not None else f"{path} --help shows what it takes"
+    return UsageError(
+        text if text[1:2].isupper() else text[:1].lower() + text[1:], hint=hint[:1].lower() + hint[1:]
+    )
+
+
+def _other_command(error: Any, word: str, words: Sequence[str]) -> str | None:
+    """The command that is called something else here: a word of other programs, or an action without ``run``."""
+    if getattr(getattr(error, "ctx", None), "parent", None) is not None:
+        return None
+    if word in OTHER_WORDS:
+        return f'did you mean "{OTHER_WORDS[word]}"?'
+    from taorunner.cli.fast.completion import action_names
+
+    if word in action_names():
+        rest = " ".join(words[words.index(word) + 1 :]) or "EXPERIMENT"
+        return f"taorunner run {word} {rest}"
+    return None
+
+
+def _option(error: Any, quoted: str) -> str:
+    """The option's long name."""
+    flags = tuple(getattr(getattr(error, "param", None), "opts", ()))
+    return next((flag for flag in flags if flag.startswith("--")), quoted.split("/")[-1].strip(" '\""))
+
+
+def _given(error: Any, words: Sequence[str]) -> str:
+    """The value as it was typed, where it can be found again."""
+    flags = tuple(getattr(getattr(error, "param", None), "opts", ()))
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word in flags:
+            return f'cannot be "{following}": '
+        flag, equals, value = word.partition("=")
+        if equals and flag in flags:
+            return f'cannot be "{value}": '
+    return "is wrong: "
+
+
+def _reason(text: str) -> str:
+    first = text.split(", unable to parse")[0]
+    return first[:1].lower() + first[1:]

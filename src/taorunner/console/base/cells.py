@@ -1,0 +1,78 @@
+"""How does foreign text fit into a terminal? Cutting and padding by cells; bars and labels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from rich.cells import cell_len, chop_cells, set_cell_size
+from rich.text import Text
+
+from taorunner.console.base.formatting import clean
+from taorunner.console.base.theme import Symbols
+from taorunner.runs.state.snapshot import RunSnapshot
+
+
+def fit(text: str, width: int, symbols: Symbols) -> str:
+    """``text`` cleaned and cut to ``width`` cells, with an ellipsis where something was cut off."""
+    text = symbols.shown(clean(text).rstrip())
+    if width <= 0:
+        return ""
+    if cell_len(text) <= width:
+        return text
+    mark = symbols.ellipsis if width > cell_len(symbols.ellipsis) else ""
+    return chop_cells(text, width - cell_len(mark))[0] + mark
+
+
+def fit_path(path: str, width: int, symbols: Symbols) -> str:
+    """Like ``fit``, but the end stays: of an image or a path it says more than the beginning."""
+    path = symbols.shown(clean(path))
+    if width <= 0 or cell_len(path) <= width:
+        return path if width > 0 else ""
+    kept = path[::-1]
+    mark = symbols.ellipsis if width > cell_len(symbols.ellipsis) else ""
+    return mark + chop_cells(kept, width - cell_len(mark))[0][::-1]
+
+
+def pad(text: str, width: int, *, right: bool = False) -> str:
+    """``text`` filled with blanks to ``width`` cells; ``right`` puts the blanks before it."""
+    missing = max(0, width - cell_len(text))
+    return " " * missing + text if right else set_cell_size(text, max(width, cell_len(text)))
+
+
+def percent(fraction: float | None) -> str:
+    """``  7%``, `` 99%``, ``100%`` only when it is complete; four cells."""
+    if fraction is None:
+        return "    "
+    return f"{100 if fraction >= 1 else min(99, int(fraction * 100)):3d}%"
+
+
+def bar(fraction: float | None, width: int, symbols: Symbols, style: str = "bar.done") -> Text:
+    """A bar that can be read without colour too. None: nobody knows how far it is."""
+    width = max(0, width)
+    if fraction is None:
+        return Text(symbols.bar_rest * width, style="bar.rest")
+    halves = int(min(1.0, max(0.0, fraction)) * width * 2)
+    done = symbols.bar_done * (halves // 2) + (symbols.bar_half if halves % 2 else "")
+    return Text.assemble((done, style), (symbols.bar_rest * (width - len(done)), "bar.rest"))
+
+
+def labels(snapshots: Iterable[RunSnapshot]) -> Mapping[str, str]:
+    """Per run id the shortest name that tells it apart: experiment, project/experiment, with action or id."""
+    runs = {snapshot.id: snapshot for snapshot in snapshots}
+    several = len({run.project for run in runs.values()}) > 1
+    names = {
+        run.id: clean(f"{run.project}/{run.experiment}" if several else run.experiment) or clean(run.id)
+        for run in runs.values()
+    }
+    twice = Counter(names.values())
+    names = {
+        id_: f"{name} {clean(runs[id_].action)}" if twice[name] > 1 else name for id_, name in names.items()
+    }
+    twice = Counter(names.values())
+    return {id_: f"{name} {clean(id_)}" if twice[name] > 1 else name for id_, name in names.items()}
+
+
+def fact_line(label: str, value: Text | str) -> Text:
+    """A line of a page of facts: the label in 11 cells, then the value."""
+    return Text.assemble("  ", (pad(label, 11), "label"), "  ", value)

@@ -1,0 +1,130 @@
+"""Tables without lines: aligned columns that drop out or shrink in a given order until they fit.
+
+Columns are two blanks apart. Nothing is folded, so that a row is a line, for eyes and for ``grep`` alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from taorunner.console.base.theme import Symbols
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+_GAP = "  "
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """``drop`` is the order in which columns leave when there is no room, 1 first; None for those that stay.
+
+    A column with ``shrinks_to`` gives up width, down to that, before anything is dropped.
+    """
+
+    title: str
+    drop: int | None = None
+    right: bool = False
+    shrinks_to: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One cell per column; the text of a cell is one clean line."""
+
+    cells: tuple[Text, ...]
+
+
+def laid_out(columns: Sequence[Column], rows: Sequence[Row], width: int, symbols: Symbols) -> list[Text]:
+    """Title line and rows, none wider than ``width``. Columns that are empty in every row are left out."""
+    from rich.text import Text
+
+    lengths = [[cell.cell_len for cell in row.cells] for row in rows]
+    shown, widths = _fitted(columns, lengths, width)
+    title = Row(tuple(Text(column.title, style="label") for column in columns))
+    with_title = [title, *rows] if any(columns[i].title for i in shown) else list(rows)
+    return [_line(columns, row, shown, widths, width, symbols) for row in with_title]
+
+
+def laid_out_plainly(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int, symbols: Symbols
+) -> list[str]:
+    """The same lines without styles, for cells in which each character is one cell wide."""
+    shown, widths = _fitted(columns, [[len(cell) for cell in row] for row in rows], width)
+    title = [column.title for column in columns]
+    with_title = [title, *rows] if any(columns[i].title for i in shown) else list(rows)
+    return [_plain_line(columns, row, shown, widths, width, symbols) for row in with_title]
+
+
+def _fitted(
+    columns: Sequence[Column], lengths: Sequence[Sequence[int]], width: int
+) -> tuple[list[int], dict[int, int]]:
+    """Which columns are shown, and how wide each is."""
+    shown = [i for i, column in enumerate(columns) if not column.title or any(row[i] for row in lengths)]
+    while True:
+        widths = {i: max([len(columns[i].title), *(row[i] for row in lengths)]) for i in shown}
+        _shrink(columns, widths, width)
+        leaving = [i for i in shown if columns[i].drop is not None]
+        if _total(widths) <= width or not leaving:
+            return shown, widths
+        shown.remove(min(leaving, key=lambda i: columns[i].drop or 0))
+
+
+def _shrink(columns: Sequence[Column], widths: dict[int, int], width: int) -> None:
+    excess = _total(widths) - width
+    while excess > 0:
+        able = [i for i in widths if widths[i] > (columns[i].shrinks_to or widths[i])]
+        if not able:
+            return
+        widths[max(able, key=lambda i: widths[i])] -= 1
+        excess -= 1
+
+
+def _total(widths: dict[int, int]) -> int:
+    return sum(widths.values()) + len(_GAP) * (len(widths) - 1)
+
+
+def _line(
+    columns: Sequence[Column],
+    row: Row,
+    shown: Sequence[int],
+    widths: dict[int, int],
+    width: int,
+    symbols: Symbols,
+) -> Text:
+    from rich.text import Text
+
+    line = Text()
+    for i in shown:
+        cell = row.cells[i].copy()
+        if cell.cell_len > widths[i]:
+            mark = symbols.ellipsis if widths[i] > len(symbols.ellipsis) else ""
+            cell.truncate(widths[i] - len(mark))
+            cell.append(mark)
+        blanks = " " * (widths[i] - cell.cell_len)
+        if line.plain or i != shown[0]:
+            line.append(_GAP)
+        line.append_text(Text.assemble(blanks, cell) if columns[i].right else Text.assemble(cell, blanks))
+    line.rstrip()
+    line.truncate(width)
+    return line
+
+
+def _plain_line(
+    columns: Sequence[Column],
+    row: Sequence[str],
+    shown: Sequence[int],
+    widths: dict[int, int],
+    width: int,
+    symbols: Symbols,
+) -> str:
+    cells = []
+    for i in shown:
+        cell = row[i]
+        if len(cell) > widths[i]:
+            mark = symbols.ellipsis if widths[i] > len(symbols.ellipsis) else ""
+            cell = cell[: widths[i] - len(mark)] + mark
+        cells.append(cell.rjust(widths[i]) if columns[i].right else cell.ljust(widths[i]))
+    return _GAP.join(cells).rstrip()[:width]

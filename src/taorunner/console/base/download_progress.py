@@ -1,0 +1,109 @@
+"""How is a download shown? A bar that is redrawn on a terminal, a line each ten per cent elsewhere."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, TextIO
+
+from rich.live import Live
+from rich.text import Text
+
+from taorunner.console.base.cells import bar, pad, percent
+from taorunner.console.base.formatting import clean
+from taorunner.console.base.theme import can_draw, make_console, symbols_of
+from taorunner.text import duration, size
+
+if TYPE_CHECKING:
+    from taorunner.pretrained.ngc import RemoteFile
+
+_BAR = 30
+
+
+class PullView:
+    """A watcher of pulls, told from several threads. ``quiet`` shows nothing, for ``--json``."""
+
+    def __init__(self, stream: TextIO, environ: Mapping[str, str], *, plain: bool, quiet: bool) -> None:
+        self._console = make_console(stream, environ)
+        self._symbols = symbols_of(self._console)
+        self._quiet = quiet
+        self._lock = threading.Lock()
+        self._have: dict[str, int] = {}
+        self._model, self._total, self._begun_with, self._tenths, self._started = "", 0, -1, 0, 0.0
+        draws = not plain and not quiet and can_draw(self._console)
+        self._live = (
+            Live(get_renderable=self.line, console=self._console, refresh_per_second=8) if draws else None
+        )
+
+    def __enter__(self) -> PullView:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """While a person is asked something."""
+        if self._live is not None:
+            self._live.stop()
+        try:
+            yield
+        finally:
+            if self._live is not None:
+                self._live.start()
+
+    def begins(self, model: str, files: Sequence[RemoteFile]) -> None:
+        with self._lock:
+            self._model, self._have, self._tenths = clean(model), {}, 0
+            self._total, self._begun_with, self._started = (
+                sum(file.size for file in files),
+                -1,
+                time.monotonic(),
+            )
+        self.tells(f"{model}: {len(files)} file{'s' * (len(files) != 1)}, {size(self._total)}")
+
+    def advanced(self, path: str, have: int) -> None:
+        with self._lock:
+            self._have[path] = have
+            done = sum(self._have.values())
+            if self._begun_with < 0:
+                self._begun_with = done
+            tenths = done * 10 // self._total if self._total else 10
+            is_news = tenths > self._tenths
+            self._tenths = max(tenths, self._tenths)
+        if is_news and self._live is None:
+            self._print(self.line())
+
+    def tells(self, text: str) -> None:
+        self._print(Text(clean(text)))
+
+    def line(self) -> Text:
+        """Model, bar, amount, rate and time left."""
+        with self._lock:
+            done, total = sum(self._have.values()), self._total
+            seconds = time.monotonic() - self._started
+            fresh = done - max(0, self._begun_with)
+        if not self._model:
+            return Text()
+        fraction = done / total if total else 1.0
+        shown = pad(percent(fraction), 4, right=True)
+        text = Text.assemble(self._model, "  ", bar(fraction, _BAR, self._symbols), " ", shown)
+        text.append(f"  {size(done)} of {size(total)}", style="quiet")
+        if fresh > 0 and seconds > 0.5:
+            rate = fresh / seconds
+            text.append(f"  {size(rate)}/s", style="quiet")
+            if done < total:
+                text.append(f"  {duration((total - done) / rate)} left", style="quiet")
+        return text
+
+    def _print(self, text: Text) -> None:
+        if not self._quiet:
+            self._console.print(text, soft_wrap=True)

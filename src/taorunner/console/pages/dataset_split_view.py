@@ -1,0 +1,48 @@
+"""How was a dataset split? Pictures and boxes of every class by part, with their share."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from rich.text import Text
+
+from taorunner.console.base.columns import Column, Row, laid_out
+from taorunner.console.base.findings_text import print_findings
+from taorunner.console.base.formatting import clean
+from taorunner.console.base.json_output import write_json
+from taorunner.console.base.theme import make_console, symbols_of
+from taorunner.console.pages.dataset_view import print_made
+from taorunner.datasets.transform.split import LIST_FILE, Split
+from taorunner.text import amount
+
+
+def print_split(split: Split, *, json: bool) -> None:
+    if json:
+        write_json(split.to_json(), sys.stdout.buffer)
+        return
+    if split.findings:
+        print_findings(make_console(sys.stderr, os.environ), split.findings)
+    console = make_console(sys.stdout, os.environ)
+    columns = [Column("class", shrinks_to=12)]
+    for part in split.parts:
+        columns += [Column(part.name, right=True), Column("", right=True)]
+    rows = [_row("(pictures)", [len(part.images) for part in split.parts])]
+    for name in sorted({name for part in split.parts for name in part.classes}):
+        rows.append(_row(name, [part.classes[name] for part in split.parts]))
+    for line in laid_out(columns, rows, console.width, symbols_of(console)):
+        console.print(line, soft_wrap=True)
+    placed = ", ".join(f"{count} {way}" for way, count in split.placed.items())
+    console.print(
+        Text(f"{placed}; {amount(split.groups, 'group')}; seed {split.seed}, kept in {LIST_FILE}"),
+        soft_wrap=True,
+    )
+    print_made(console, split.output, split.format, split.target, split.lost_outlines)
+
+
+def _row(name: str, counts: list[int]) -> Row:
+    total = sum(counts) or 1
+    cells = [Text(clean(name))]
+    for count in counts:
+        cells += [Text(str(count)), Text(f"{100 * count / total:.1f} %", style="quiet")]
+    return Row(tuple(cells))

@@ -1,0 +1,108 @@
+"""What became of a dataset? The counts of a conversion as a table or JSON, and how far it is meanwhile."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+from rich.console import Console
+from rich.text import Text
+
+from taorunner.console.base.columns import Column, Row, laid_out
+from taorunner.console.base.findings_text import findings_json, print_findings
+from taorunner.console.base.formatting import clean
+from taorunner.console.base.json_output import write_json
+from taorunner.console.base.theme import make_console, symbols_of
+from taorunner.datasets.transform.convert import Conversion
+from taorunner.datasets.transform.resize import Resize
+from taorunner.errors import Finding, Severity, TaorunnerError
+from taorunner.text import amount
+
+
+class Progress:
+    """One line on stderr that is rewritten, only on a terminal, and gone at the end."""
+
+    def __init__(self) -> None:
+        self._shows = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if self._shows:
+            sys.stderr.write(f"\r{what} {done}/{total} pictures\x1b[K")
+            sys.stderr.flush()
+
+    def __exit__(self, *_: object) -> None:
+        if self._shows:
+            sys.stderr.write("\r\x1b[K")
+
+
+def print_error_json(error: TaorunnerError, stream: BinaryIO, *, as_findings: bool) -> None:
+    """What stopped a command that was asked for JSON: an object of its own, or one more of the findings."""
+    if as_findings:
+        whole = Finding(Severity.ERROR, "dataset-unreadable", error.message, error.hint)
+        write_json(findings_json([*error.findings, whole]), stream)
+    else:
+        found = findings_json(error.findings)
+        write_json({"error": error.message, "hint": error.hint, "findings": found}, stream)
+
+
+def print_conversion(done: Conversion, *, json: bool) -> None:
+    """Findings to stderr, the counts before and after to stdout."""
+    if json:
+        write_json(done.to_json(), sys.stdout.buffer)
+        return
+    if done.findings:
+        print_findings(make_console(sys.stderr, os.environ), done.findings)
+    console = make_console(sys.stdout, os.environ)
+    columns = [Column("class"), Column("written as"), Column("before", right=True), Column("left out", right=True),
+               Column("after", right=True)]  # fmt: skip
+    rows = [
+        _row("(pictures)", "", done.images_before, done.images_before - done.images_after, done.images_after),
+        *(
+            _row(
+                c.name, c.written if c.written != c.name else "", c.before, c.left_out, done.after[c.written]
+            )
+            for c in done.classes
+        ),
+    ]
+    for line in laid_out(columns, rows, console.width, symbols_of(console)):
+        console.print(line, soft_wrap=True)
+    subsets = ", ".join(f"{name} {count}" for name, count in done.subsets.items() if name)
+    placed = ", ".join(f"{count} {way}" for way, count in done.placed.items())
+    facts = [f"{done.backgrounds} background pictures", *([subsets] if subsets else []), placed]
+    if done.renamed:
+        facts.append(f"{amount(len(done.renamed), 'picture')} renamed (--json lists them)")
+    console.print(Text("; ".join(facts)), soft_wrap=True)
+    console.print(Text(f"made {clean(str(done.output))} ({done.format} to {done.target})"), soft_wrap=True)
+
+
+def print_resize(done: Resize, *, json: bool) -> None:
+    if json:
+        write_json(done.to_json(), sys.stdout.buffer)
+        return
+    if done.findings:
+        print_findings(make_console(sys.stderr, os.environ), done.findings)
+    console = make_console(sys.stdout, os.environ)
+    boxes = amount(done.boxes, "box", "boxes")
+    facts = f"{amount(done.resized, 'picture')} resized, {done.linked:,} had the size already; {boxes}"
+    console.print(Text(facts), soft_wrap=True)
+    print_made(console, done.output, done.format, done.target, done.lost_outlines)
+
+
+def print_made(console: Console, output: Path, source: str, target: str, lost_outlines: int) -> None:
+    """In which format, that this is another one than the source's, and what it has no place for."""
+    console.print(Text(f"made {clean(str(output))} ({target})"), soft_wrap=True)
+    if source != target:
+        console.print(Text(f"{source} is only read here, so {target} was written"), soft_wrap=True)
+    if lost_outlines:
+        lost = f"{target} cannot hold the outlines: of {amount(lost_outlines, 'object')} only the box stays"
+        console.print(Text(lost), soft_wrap=True)
+
+
+def _row(name: str, written: str, before: int, left_out: int, after: int) -> Row:
+    numbers = (str(before), str(left_out) if left_out else "", str(after))
+    return Row((Text(clean(name)), Text(clean(written)), *(Text(text) for text in numbers)))

@@ -1,0 +1,28 @@
+"""How is the log of a build shown? Line by line, as it comes, and harmless for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TextIO
+
+from rich.text import Text
+
+from taorunner.console.base.formatting import clean
+from taorunner.console.base.theme import make_console
+from taorunner.text import redact
+
+
+class LogView:
+    """Steps are marked: they are what one looks for in a long log."""
+
+    def __init__(self, stream: TextIO, environ: Mapping[str, str]) -> None:
+        self._console = make_console(stream, environ)
+        self._hidden: list[str] = []
+
+    def hide(self, secret: str) -> None:
+        """From now on this is not shown, whatever the build prints."""
+        self._hidden.append(secret)
+
+    def tells(self, line: str) -> None:
+        style = "title" if line.startswith("Step ") else ""
+        self._console.print(Text(clean(redact(line, self._hidden)), style=style), soft_wrap=True)

@@ -1,0 +1,238 @@
+"""What does the catalog know? All networks as a table, and one network's page.
+
+Lines that fit ``width``; a row of the action table says in which releases there is such an action, and what is not
+known is said in so many words.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+
+from rich.text import Text
+
+from taorunner.catalog.network import WHOLE_CONTRACT, Network
+from taorunner.console.base.cells import fact_line
+from taorunner.console.base.columns import Column, Row, laid_out
+from taorunner.console.base.formatting import clean
+from taorunner.console.base.theme import Symbols
+from taorunner.contracts import Contract, ResumeRule
+
+NOT_KNOWN = "not known"
+
+_RESUMES = {
+    ResumeRule.NONE: "",
+    ResumeRule.AUTO: "by itself, when the results folder has a checkpoint",
+    ResumeRule.ARGUMENT: "from a checkpoint that is named on the command line",
+    ResumeRule.SPEC_KEY: "from a checkpoint that is named in the spec",
+}
+
+
+def network_table_lines(networks: Iterable[Network], width: int, symbols: Symbols) -> list[Text]:
+    """One line a network: what it is for, and what can be done with it in its newest release.
+
+    The last column is there only when a network comes from the workspace's own file.
+    """
+    columns = [
+        Column("network"),
+        Column("framework", drop=1),
+        Column("release", drop=2),
+        Column("purpose", drop=4, shrinks_to=30),
+        Column("actions", drop=3, shrinks_to=24),
+        Column("from", drop=5),
+    ]
+    rows = [
+        Row(
+            (
+                Text(network.name, style="name"),
+                Text(network.framework.value, style="quiet"),
+                Text(network.default_release, style="quiet"),
+                Text(clean(network.purpose)),
+                Text(" ".join(network.actions()), style="quiet"),
+                Text("workspace" if network.file else ""),
+            )
+        )
+        for network in networks
+    ]
+    return laid_out(columns, rows, width, symbols)
+
+
+def network_lines(network: Network, release: str | None, width: int, symbols: Symbols) -> list[Text]:
+    """One network's page: actions, images, keys, what is not known, traps. Raises UserFilesError."""
+    contracts = network.contracts(release)
+    shown = network.release_name(release)
+    resume = contracts["train"].checkpoints.resume if "train" in contracts else ResumeRule.NONE
+    facts = {
+        "file": str(network.file or ""),
+        "images": network.registry if network.releases else "",
+        "resumes": _RESUMES[resume],
+        "needs": ", ".join(network.needs),
+        "may have": ", ".join(network.optional),
+    }
+    lines = [
+        Text.assemble((clean(network.title), "title"), f"  {clean(network.purpose)}"),
+        fact_line("network", network.name),
+        fact_line("framework", network.framework.value),
+        fact_line("release", shown),
+    ]
+    for label, value in facts.items():
+        lines += _folded_fact(label, clean(value), width)
+    lines += [Text(), *_action_lines(network, release, contracts, width, symbols)]
+    if network.releases:
+        lines += [Text(), *_release_lines(network, width, symbols)]
+    lines += _key_lines(contracts.values(), width, symbols)
+    lines += _listed(NOT_KNOWN, _unknown(network, release, contracts), width, symbols)
+    traps = [*network.traps, *(trap for contract in contracts.values() for trap in contract.traps)]
+    lines += _listed("worth knowing", traps, width, symbols)
+    if network.sources:
+        lines += [Text(), *_folded_fact("sources", clean(", ".join(network.sources)), width)]
+    return lines
+
+
+def _key_lines(contracts: Iterable[Contract], width: int, symbols: Symbols) -> list[Text]:
+    """One row for each key that a role has in some action."""
+    keys = dict.fromkeys(
+        pair for contract in contracts if contract.spec for pair in contract.spec.keys.items()
+    )
+    rows = []
+    told = ""
+    for role, key in sorted(keys, key=_role):
+        label = "" if role == told else clean(role.replace("_", " "))
+        rows.append(Row((Text(label), Text(clean(key), style="name"))))
+        told = role
+    columns = [Column("spec key for"), Column("key")]
+    return [Text(), *laid_out(columns, rows, width, symbols)] if rows else []
+
+
+def _role(pair: tuple[str, str]) -> str:
+    return pair[0]
+
+
+def _action_lines(
+    network: Network, release: str | None, contracts: dict[str, Contract], width: int, symbols: Symbols
+) -> list[Text]:
+    """Every action that some release has, those of the shown release first.
+
+    What is ``evaluate`` of one group can be called ``deploy.evaluate`` in a release where two groups have it.
+    """
+    shown = network.actions(release)
+    known = {_own_name(name, group): name for name, group in shown.items()}
+    has: dict[tuple[str, str], list[str]] = {action: [] for action in known}
+    for r in network.releases:
+        refused = network.unknown_actions(r)
+        for name, group in network.actions(r).items():
+            known.setdefault(_own_name(name, group), name)
+            has.setdefault(_own_name(name, group), []).extend([] if name in refused else [r])
+    rows = []
+    for action, name in known.items():
+        is_shown = _own_name(name, shown.get(name, "")) == action
+        contract = contracts.get(name) if is_shown else None
+        spec, gpus, tag = "", "", "" if is_shown else f"not in {network.release_name(release)}"
+        if contract is not None:
+            spec = f"{contract.spec.stems[0]}.{_SUFFIXES[contract.spec.format]}" if contract.spec else ""
+            gpus = contract.gpu_use.value
+            tag = _tag(contract.image, network) if network.releases else ""
+        elif is_shown:
+            spec = NOT_KNOWN
+        cells = (name, spec, gpus, tag, _span(has[action], network.releases))
+        rows.append(Row(tuple(Text(clean(cell), style="name" if cell is name else "") for cell in cells)))
+    columns = [
+        Column("action"),
+        Column("spec", drop=2),
+        Column("gpus", drop=1),
+        Column("image tag", drop=3, shrinks_to=14),
+        Column("releases" if network.releases else "", drop=4),
+    ]
+    return laid_out(columns, rows, width, symbols)
+
+
+def _own_name(name: str, group: str) -> tuple[str, str]:
+    return group, name.rpartition(".")[2]
+
+
+_SUFFIXES = {"yaml": "yaml", "prototxt": "txt"}
+
+
+def _release_lines(network: Network, width: int, symbols: Symbols) -> list[Text]:
+    """The image tags of each release, and whether anything is known of its actions."""
+    columns = [
+        Column("release"),
+        *(Column(f"{group.name} image") for group in network.groups),
+        Column("", drop=1),
+    ]
+    rows = []
+    for known in network.releases:
+        groups = set(network.actions(known).values())
+        tags = [
+            _tag(network.image(group.name, known), network) if group.name in groups else ""
+            for group in network.groups
+        ]
+        refused = len(network.unknown_actions(known)) == len(network.actions(known))
+        cells = (known, *tags, "how to run it is not known" if refused else "")
+        rows.append(Row(tuple(map(Text, cells))))
+    return laid_out(columns, rows, width, symbols)
+
+
+def _tag(image: str | None, network: Network) -> str:
+    """Without the registry that stands above; an image beside that one keeps its name."""
+    return NOT_KNOWN if image is None else image.removeprefix(f"{network.registry}:").rpartition("/")[2]
+
+
+def _span(has: Sequence[str], releases: Sequence[str]) -> str:
+    """``all``, ``from 5.5.0``, ``to 5.3.0``, ``5.5.0``, ``5.1.0 to 5.3.0``; a gap gives several of them.
+
+    A release in which nobody knows how to run the action does not count.
+    """
+    if not releases or len(has) == len(releases):
+        return "all" if releases else ""
+    runs: list[list[str]] = []
+    for place, release in enumerate(releases):
+        if release in has:
+            if place == 0 or releases[place - 1] not in has:
+                runs.append([])
+            runs[-1].append(release)
+    parts = []
+    for run in runs:
+        if run[-1] == releases[-1]:
+            parts.append(f"from {run[0]}")
+        elif run[0] == releases[0]:
+            parts.append(f"to {run[-1]}")
+        else:
+            parts.append(run[0] if len(run) == 1 else f"{run[0]} to {run[-1]}")
+    return ", ".join(parts)
+
+
+def _unknown(network: Network, release: str | None, contracts: dict[str, Contract]) -> list[str]:
+    refused = network.unknown_actions(release)
+    by_reason: dict[str, list[str]] = {}
+    for action, reason in refused.items():
+        by_reason.setdefault(reason, []).append(action)
+    told = [f"how to run {', '.join(actions)}: {reason}" for reason, actions in by_reason.items()]
+    return told + [
+        f"{topic}: {reason}"
+        for contract in contracts.values()
+        for topic, reason in contract.unknown.items()
+        if topic != WHOLE_CONTRACT
+    ]
+
+
+def _listed(title: str, texts: Iterable[str], width: int, symbols: Symbols) -> list[Text]:
+    """A title and one point for each text, once; nothing without texts."""
+    lines: list[Text] = []
+    for text in dict.fromkeys(texts):
+        first, *more = _folded(clean(text), width - 4)
+        lines += [Text(f"  {symbols.dot} {first}"), *(Text(f"    {line}") for line in more)]
+    return [Text(), Text(title, style="label"), *lines] if lines else []
+
+
+def _folded_fact(label: str, value: str, width: int) -> list[Text]:
+    """Nothing for an empty value."""
+    if not value:
+        return []
+    first, *more = _folded(value, width - 15)
+    return [fact_line(label, first), *(Text(" " * 15 + line) for line in more)]
+
+
+def _folded(text: str, width: int) -> list[str]:
+    """At least one line; a word that is longer than ``width`` stays whole."""
+    return textwrap.wrap(text, max(20, width), break_long_words=False, break_on_hyphens=False) or [""]

@@ -1,0 +1,48 @@
+"""What a dry run shows: the rendered spec's path, the exact request, and a line to paste."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from taorunner.backends.dry_run import Rehearsal
+from taorunner.console.base.json_output import write_json
+from taorunner.planning.model.plan import SHELL
+
+
+def print_rehearsals(console: Console, rehearsals: Sequence[Rehearsal], *, json: bool) -> None:
+    """One block per run on stdout; lines are not wrapped, so that they can be pasted."""
+    if json:
+        write_json([rehearsal.to_json() for rehearsal in rehearsals], sys.stdout.buffer)
+        return
+    for index, rehearsal in enumerate(rehearsals):
+        if index:
+            console.print()
+        for label, value in _facts(rehearsal):
+            console.print(Text.assemble((f"{label:<11}", "quiet"), value), soft_wrap=True)
+        console.print()
+        console.print(Text(rehearsal.command_line), soft_wrap=True)
+
+
+def _facts(rehearsal: Rehearsal) -> list[tuple[str, str]]:
+    request, plan = rehearsal.request, rehearsal.plan
+    is_shell = plan.action == SHELL  # which is of no project and has no results
+    run = f"{plan.project} / {plan.experiment}: {plan.action} on {request.backend}"
+    facts = [
+        ("run", "" if is_shell else run),
+        ("image", request.image or ""),
+        ("spec", str(rehearsal.spec) if rehearsal.spec else ""),
+        ("results", "" if is_shell else str(plan.results_dir)),
+        ("gpus", ", ".join(request.gpus) or "none"),
+        ("user", request.user or ""),
+        ("argv", shlex.join(request.argv)),
+    ]
+    facts += [("mount", f"{mount.source} → {mount.target}") for mount in request.mounts]
+    facts += [("port", f"{port.address}:{port.outside} → {port.inside}") for port in request.published]
+    facts += [("env", f"{name}={value}") for name, value in sorted(request.env.items())]
+    facts += [("moved aside", str(path)) for path in plan.set_aside]
+    return [(label, value) for label, value in facts if value]

@@ -1,0 +1,280 @@
+"""How did it end? A table of outcomes, each failure's story, a comparison, and the commands to go on with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console
+from rich.text import Text
+
+from taorunner import events
+from taorunner.console.base.cells import fit, labels, pad
+from taorunner.console.base.columns import Column, Row, laid_out
+from taorunner.console.base.formatting import clean, metric_label, number, of
+from taorunner.console.base.theme import Symbols, state_style, symbols_of
+from taorunner.events import RunState
+from taorunner.progress.console.line_kind import is_banner
+from taorunner.runs.control.next_step import NextStep
+from taorunner.runs.state.metric_names import Judged, is_lower_better, kpi_name, loss_name
+from taorunner.runs.state.snapshot import RunSnapshot
+from taorunner.text import duration
+
+LAST_LINES = 8
+COMPARED_METRICS = 12
+_AFTER_STOP = {
+    NextStep.RESUME: ("resume {}", "train on from the newest checkpoint"),
+    NextStep.START_AGAIN: ("train {}", "start again"),
+    NextStep.START_AFRESH: ("train {} --overwrite", "start afresh; earlier results are moved aside"),
+    NextStep.EVALUATE: ("evaluate {}", "measure on the held-out data"),
+}
+
+
+class Named(Protocol):
+    """A run by its names: a record or a snapshot."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def project(self) -> str: ...
+    @property
+    def experiment(self) -> str: ...
+
+
+def print_outcome(
+    console: Console,
+    snapshots: Sequence[RunSnapshot],
+    tails: Mapping[str, Sequence[str]],
+    directories: Mapping[str, Path],
+    *,
+    next_steps: Mapping[str, NextStep],
+    now: datetime | None = None,
+) -> None:
+    """``tails`` are the last log lines by run id, ``directories`` the runs' own folders, ``next_steps`` what to do
+    with stopped trainings."""
+    lines = outcome_lines(
+        snapshots, tails, directories, console.width, symbols_of(console),
+        next_steps=next_steps, now=now or events.now(),
+    )  # fmt: skip
+    for line in lines:
+        console.print(line, soft_wrap=True)
+
+
+def outcome_lines(
+    snapshots: Sequence[RunSnapshot],
+    tails: Mapping[str, Sequence[str]],
+    directories: Mapping[str, Path],
+    width: int,
+    symbols: Symbols,
+    *,
+    next_steps: Mapping[str, NextStep] = {},
+    now: datetime,
+) -> list[Text]:
+    """Tables fit ``width``; reasons, hints, paths and commands are whole whatever their length."""
+    names = labels(snapshots)
+    lines = [Text(), *_table(snapshots, names, width, symbols, now)]
+    for run in snapshots:
+        if run.state in (RunState.FAILED, RunState.LOST):
+            tail, directory = tails.get(run.id, ()), directories.get(run.id)
+            lines += [Text(), *_failure(run, names[run.id], tail, directory, width, symbols)]
+    compared = _comparison(snapshots, names, width, symbols)
+    if compared:
+        lines += [Text(), *compared]
+    commands = _next_commands(snapshots, next_steps)
+    if commands:
+        lines.append(Text())
+    wide = max((len(command) for command, _ in commands), default=0)
+    are_explained = all(wide + len(what) + 5 <= width for _, what in commands)
+    for command, what in commands:
+        line = Text.assemble("  ", (pad(command, wide) if are_explained else command, "hint"))
+        lines.append(line.append(f"   {what}", style="quiet") if are_explained else line)
+    return lines
+
+
+def _table(
+    snapshots: Sequence[RunSnapshot], names: Mapping[str, str], width: int, symbols: Symbols, now: datetime
+) -> list[Text]:
+    columns = [
+        Column(""),
+        Column("experiment", shrinks_to=20),
+        Column("action", drop=1),
+        Column("state"),
+        Column("epochs", drop=2, right=True),
+        Column("best", drop=4),
+        Column("duration", drop=3, right=True),
+    ]
+    rows = []
+    for run in snapshots:
+        elapsed_s = run.elapsed_s(now)
+        style = state_style(run.state)
+        rows.append(
+            Row(
+                (
+                    Text(symbols.states[run.state], style=style),
+                    Text(names[run.id], style="name"),
+                    Text(run.action),
+                    Text(run.state.value.lower(), style=style),
+                    Text(of(run.epoch, run.epochs)),
+                    _best(run),
+                    Text(duration(elapsed_s) if elapsed_s is not None else ""),
+                )
+            )
+        )
+    return laid_out(columns, rows, width, symbols)
+
+
+def _best(run: RunSnapshot) -> Text:
+    name = kpi_name(run.best, run.judged) or loss_name(run.best)
+    if name is None:
+        return Text()
+    best = run.best[name]
+    at = f" at epoch {best.epoch}" if best.epoch is not None else ""
+    return Text.assemble(f"{clean(metric_label(name))} ", (number(best.value), "best"), (at, "quiet"))
+
+
+def _failure(
+    run: RunSnapshot, name: str, tail: Sequence[str], directory: Path | None, width: int, symbols: Symbols
+) -> list[Text]:
+    code = f" (exit code {run.exit_code})" if run.exit_code is not None else ""
+    if "exit code" in (run.reason or ""):
+        code = ""
+    style = state_style(run.state)
+    reason = clean(run.reason or "no reason is known")
+    lines = [
+        Text.assemble(
+            (f"{symbols.states[run.state]} {name} {run.state.value.lower()}", style),
+            f": {reason}",
+            (code, "quiet"),
+        )
+    ]
+    if run.hint:
+        lines.append(Text.assemble("  ", ("hint", "hint"), f": {clean(run.hint)}"))
+    last = [line for line in tail if clean(line).strip() and not is_banner(line)][-LAST_LINES:]
+    lines += [
+        Text.assemble("  ", (f"{symbols.side} ", "border"), (fit(line, max(20, width - 4), symbols), "quiet"))
+        for line in last
+    ]
+    if directory is not None:
+        lines.append(Text.assemble("  ", ("full log", "label"), f"  {clean(str(directory / 'console.log'))}"))
+    return lines
+
+
+def _comparison(
+    snapshots: Sequence[RunSnapshot], names: Mapping[str, str], width: int, symbols: Symbols
+) -> list[Text]:
+    """Best values side by side, the best of all marked; only where there are at least two runs to compare."""
+    measured = [run for run in snapshots if run.best]
+    shared = [name for name in _by_weight(measured) if sum(name in run.best for run in measured) > 1]
+    if len(measured) < 2 or not shared:
+        return []
+    columns = [
+        Column("best values", shrinks_to=14),
+        *(Column(names[run.id], drop=i, right=True, shrinks_to=8) for i, run in enumerate(measured, 1)),
+    ]
+    if len(measured) > 4 or len(shared) < len(measured):  # the longer side goes down
+        return _comparison_by_run(measured, shared, names, width, symbols)
+    rows = []
+    for name in shared[:COMPARED_METRICS]:
+        winner = _winner(name, measured)
+        rows.append(
+            Row(
+                (
+                    Text(clean(metric_label(name))),
+                    *(_compared(run, name, run.id == winner) for run in measured),
+                )
+            )
+        )
+    return laid_out(columns, rows, width, symbols)
+
+
+def _comparison_by_run(
+    runs: Sequence[RunSnapshot], shared: Sequence[str], names: Mapping[str, str], width: int, symbols: Symbols
+) -> list[Text]:
+    shown = shared[:COMPARED_METRICS]
+    columns = [
+        Column("best values", shrinks_to=12),
+        *(Column(clean(metric_label(name)), drop=i or None, right=True) for i, name in _from_the_last(shown)),
+    ]
+    winners = {name: _winner(name, runs) for name in shown}
+    rows = [
+        Row((Text(names[run.id], style="name"), *(_compared(run, m, winners[m] == run.id) for m in shown)))
+        for run in runs
+    ]
+    return laid_out(columns, rows, width, symbols)
+
+
+def _from_the_last(names: Sequence[str]) -> list[tuple[int, str]]:
+    """Numbered so that the first is 0 (never dropped) and the last is dropped first."""
+    return [(len(names) - i if i else 0, name) for i, name in enumerate(names)]
+
+
+def _compared(run: RunSnapshot, name: str, is_winner: bool) -> Text:
+    best = run.best.get(name)
+    if best is None:
+        return Text()
+    return Text(("* " if is_winner else "") + number(best.value), style="best" if is_winner else "")
+
+
+def _winner(name: str, runs: Sequence[RunSnapshot]) -> str | None:
+    values = {run.id: run.best[name].value for run in runs if name in run.best}
+    best = min(values.values()) if is_lower_better(name, _judged(runs)) else max(values.values())
+    winners = [run_id for run_id, value in values.items() if value == best]
+    return winners[0] if len(winners) == 1 else None
+
+
+def _judged(runs: Sequence[RunSnapshot]) -> dict[str, Judged]:
+    """What the first run that has a metric says of it."""
+    return {name: judged for run in reversed(runs) for name, judged in run.judged.items()}
+
+
+def _by_weight(runs: Sequence[RunSnapshot]) -> list[str]:
+    """Every metric once: the KPI, the loss, then in the order of their coming."""
+    every = list(dict.fromkeys(name for run in runs for name in run.best))
+    first = [name for name in (kpi_name(every, _judged(runs)), loss_name(every)) if name is not None]
+    first = list(dict.fromkeys(first))
+    return [*first, *(name for name in every if name not in first)]
+
+
+def commands_after_stop(runs: Sequence[Named], next_steps: Mapping[str, NextStep]) -> list[tuple[str, str]]:
+    """``(command, what it does)``: one for all experiments of a project that go on in the same way."""
+    groups: dict[tuple[str, NextStep], list[Named]] = {}
+    for run in runs:
+        if run.id in next_steps:
+            groups.setdefault((run.project, next_steps[run.id]), []).append(run)
+    commands = []
+    for (_, step), members in groups.items():
+        words, what = _AFTER_STOP[step]
+        commands.append((_command(words, members), what))
+    return commands
+
+
+def _next_commands(
+    snapshots: Sequence[RunSnapshot], next_steps: Mapping[str, NextStep]
+) -> list[tuple[str, str]]:
+    """What a person types next, for the most telling run of each kind; not a line per run."""
+    failed = [run for run in snapshots if run.state in (RunState.FAILED, RunState.LOST)]
+    trained = [run for run in snapshots if run.state is RunState.SUCCEEDED and run.action == "train"]
+    running = [run for run in snapshots if not run.state.is_final]
+    commands: list[tuple[str, str]] = []
+    if running:
+        commands.append(("taorunner attach", "watch what still runs"))
+    if failed:
+        commands.append((f"taorunner logs {failed[0].id}", "the whole log"))
+    commands += commands_after_stop(snapshots, next_steps)
+    if trained:
+        commands.append((_command("evaluate {}", trained), "measure on the held-out data"))
+        commands.append((_command("export {}", trained), "write the model for deployment"))
+    if snapshots:
+        commands.append(
+            (f"taorunner runs show {(failed or list(snapshots))[0].id}", "everything that is known")
+        )
+    return commands
+
+
+def _command(words: str, runs: Sequence[Named]) -> str:
+    """``words`` with the experiments of one project, the first run's, in them."""
+    project = runs[0].project
+    experiments = dict.fromkeys(run.experiment for run in runs if run.project == project)
+    return clean(f"taorunner -p {project} {words.format(' '.join(experiments))}")

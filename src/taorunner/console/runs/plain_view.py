@@ -1,0 +1,274 @@
+"""What happens, as one plain line each: for pipes, log files and CI, where nothing can be redrawn.
+
+No control characters, every line written at once. Epochs, not steps: one line per epoch, written when its
+metrics are there too. A pull speaks every few seconds. Log lines are not repeated here: ``taorunner logs`` has them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+from typing import TextIO
+
+from taorunner import events as ev
+from taorunner.console.base.formatting import clean, metric_label, number, of
+from taorunner.events import Event, RunState
+from taorunner.runs.state.metric_names import Judged, is_lower_better, kpi_name
+from taorunner.runs.state.snapshot import Fold, RunSnapshot
+from taorunner.text import duration, size
+
+PULL_EVERY_S = 5.0
+_COMPANY_S = 1.0
+"""How long a complete epoch waits for its metrics (TAO writes them right after), and metrics for more of them."""
+_SIGN_OF_LIFE_S = 60.0
+"""An epoch that takes longer tells in between how far it is."""
+_METRICS_ON_A_LINE = 8
+_EPOCHS_KEPT = 4
+"""Of so many it is known what their lines said: a metric that comes again is not told again."""
+
+
+class PlainView:
+    """Writes events to ``stream``. ``zone`` is the time zone of the prefix, the machine's own by default."""
+
+    def __init__(
+        self, stream: TextIO, *, zone: tzinfo | None = None, pull_every_s: float = PULL_EVERY_S
+    ) -> None:
+        self._stream = stream
+        self._zone = zone
+        self._pull_every_s = pull_every_s
+        self._runs: dict[str, _Run] = {}
+        self._lines: deque[_Line] = deque()
+
+    def show(self, event: Event) -> None:
+        """Writes the line of ``event``, if it deserves one, behind those that still wait for metrics."""
+        self.tick(event.at)
+        run = self._runs.setdefault(event.run, _Run(event.run))
+        known_s = run.fold.snapshot.timing.epoch_durations_s
+        run.fold.apply(event)
+        if isinstance(event, ev.MetricReported):
+            self._metric(run, event)
+        elif isinstance(event, ev.EpochProgress):
+            durations_s = run.fold.snapshot.timing.epoch_durations_s
+            self._progress(run, event, durations_s[-1] if durations_s != known_s else None)
+        else:
+            if isinstance(event, ev.RunFinished):
+                self._close(run)
+            text = self._text(run, event)
+            if text is not None:
+                self._lines.append(_Line(run, event.at, text=text))
+        self._write_ready()
+
+    def tick(self, at: datetime) -> None:
+        """It is ``at`` now: writes what has waited long enough. For quiet moments."""
+        for line in self._lines:
+            if line.waits and (at - line.at).total_seconds() > _COMPANY_S:
+                line.waits = False
+        self._write_ready()
+
+    def flush(self) -> None:
+        """Writes all that waits, for the end."""
+        for run in self._runs.values():
+            self._close(run)
+        for line in self._lines:
+            line.waits = False
+        self._write_ready()
+
+    def _progress(self, run: _Run, event: ev.EpochProgress, took_s: float | None) -> None:
+        self._end_epochs_before(run, event.epoch, event.at)
+        if event.epoch <= run.last_epoch:
+            return
+        epoch = run.open.setdefault(event.epoch, _Epoch(event.epoch, event.at))
+        if event.completed:
+            self._end(run, epoch, event.at, took_s)
+            return
+        if event.step is not None:
+            epoch.step = f"step {of(event.step, event.steps)}"
+        self._sign_of_life(run, epoch, event.at)
+
+    def _metric(self, run: _Run, event: ev.MetricReported) -> None:
+        if event.epoch is None:
+            self._loose(run, event)
+            return
+        self._end_epochs_before(run, event.epoch, event.at)
+        line = run.told.get(event.epoch)
+        if line is not None and line.waits:
+            line.metrics[event.name] = event.value
+        elif event.epoch > run.last_epoch:
+            epoch = run.open.setdefault(event.epoch, _Epoch(event.epoch, event.at))
+            epoch.metrics[event.name] = event.value
+            self._sign_of_life(run, epoch, event.at)
+        elif line is None or event.name not in line.metrics:  # too late for the epoch's own line
+            self._loose(run, event)
+
+    def _loose(self, run: _Run, event: ev.MetricReported) -> None:
+        """Metrics of no epoch, such as those of an evaluation: together on a line."""
+        line = run.loose
+        full = line is not None and (event.epoch != line.epoch or len(line.metrics) >= _METRICS_ON_A_LINE)
+        if line is None or full or not line.waits:
+            if line is not None:
+                line.waits = False
+            run.loose = line = _Line(run, event.at, epoch=event.epoch, waits=True)
+            self._lines.append(line)
+        line.metrics[event.name] = event.value
+
+    def _end_epochs_before(self, run: _Run, number: int, at: datetime) -> None:
+        """A later epoch's sign of life ends the earlier ones, also where TAO does not say so."""
+        for epoch in sorted(run.open):
+            if epoch < number:
+                ended = run.open[epoch]
+                self._end(run, ended, at, (at - ended.began_at).total_seconds())
+        for epoch, line in run.told.items():
+            if epoch < number and line.metrics:
+                line.waits = False
+
+    def _end(self, run: _Run, epoch: _Epoch, at: datetime, took_s: float | None) -> None:
+        snapshot = run.fold.snapshot
+        eta_s = snapshot.eta_s(at)
+        times = [duration(took_s)] if took_s is not None else []
+        times += [f"{duration(eta_s)} left"] if eta_s else []
+        line = _Line(run, at, ", ".join(times), epoch=epoch.number, metrics=epoch.metrics, waits=True)
+        self._lines.append(line)
+        run.told[epoch.number] = line
+        while len(run.told) > _EPOCHS_KEPT:
+            del run.told[min(run.told)]
+        run.last_epoch = max(run.last_epoch, epoch.number)
+        run.open.pop(epoch.number, None)
+        run.spoke_at = at
+
+    def _sign_of_life(self, run: _Run, epoch: _Epoch, at: datetime) -> None:
+        since = run.spoke_at or run.fold.snapshot.started_at or epoch.began_at
+        if (at - since).total_seconds() >= _SIGN_OF_LIFE_S:
+            run.spoke_at = at
+            self._lines.append(_Line(run, at, epoch.step, epoch=epoch.number, metrics=dict(epoch.metrics)))
+
+    def _close(self, run: _Run) -> None:
+        """Nothing more will come: epochs that nobody ended are told if there is anything to tell."""
+        for epoch in list(run.open.values()):
+            if epoch.metrics:
+                self._lines.append(
+                    _Line(run, run.fold.snapshot.last_event_at or epoch.began_at, epoch.step,
+                          epoch=epoch.number, metrics=epoch.metrics)
+                )  # fmt: skip
+        run.open.clear()
+        for line in self._lines:
+            if line.run is run:
+                line.waits = False
+
+    def _text(self, run: _Run, event: Event) -> str | None:
+        if isinstance(event, ev.ImagePulling):
+            if run.pull_at is not None and 0 <= (event.at - run.pull_at).total_seconds() < self._pull_every_s:
+                return None
+            run.pull_at = event.at
+            return _pull_text(event)
+        if isinstance(event, ev.RunQueued):
+            return f"queued on {event.backend}"
+        if isinstance(event, ev.ImagePulled):
+            digest = f" {event.digest}" if event.digest else ""
+            return f"image {event.image}{digest} is here"
+        if isinstance(event, ev.RunStarted):
+            return f"started{_gpu_text(event.gpus)}"
+        if isinstance(event, ev.CheckpointSaved):
+            return f"checkpoint {event.path}"
+        if isinstance(event, ev.Notice):
+            return f"{event.level}: {event.text} [{event.code}]"
+        if isinstance(event, ev.RunFinished):
+            return _end_text(event, run.fold.snapshot)
+        return None
+
+    def _write_ready(self) -> None:
+        """In order: a line that waits holds back those behind it."""
+        while self._lines and not self._lines[0].waits:
+            line = self._lines.popleft()
+            snapshot = line.run.fold.snapshot
+            name = f"{snapshot.experiment} {snapshot.action}" if snapshot.experiment else snapshot.id
+            text = clean(
+                f"{line.at.astimezone(self._zone):%H:%M:%S} {name}: {line.shown(snapshot.epochs, snapshot.judged)}"
+            )
+            encoding = self._stream.encoding or "utf-8"
+            self._stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+            self._stream.flush()
+
+
+@dataclass(slots=True)
+class _Line:
+    """A line with its place in the order of time. ``waits`` until its metrics are there."""
+
+    run: _Run
+    at: datetime
+    text: str = ""
+    epoch: int | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    waits: bool = False
+
+    def shown(self, epochs: int | None, judged: Mapping[str, Judged]) -> str:
+        where = f"epoch {of(self.epoch, epochs)}" if self.epoch is not None else ""
+        return "  ".join(part for part in (where, self.text, *_metric_texts(self.metrics, judged)) if part)
+
+
+@dataclass(slots=True)
+class _Epoch:
+    """An epoch that nobody has ended yet."""
+
+    number: int
+    began_at: datetime
+    step: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+class _Run:
+    def __init__(self, run: str) -> None:
+        self.fold = Fold(run)
+        self.open: dict[int, _Epoch] = {}
+        self.told: dict[int, _Line] = {}
+        self.last_epoch = 0
+        self.loose: _Line | None = None
+        self.pull_at: datetime | None = None
+        self.spoke_at: datetime | None = None
+
+
+def _metric_texts(metrics: Mapping[str, float], judged: Mapping[str, Judged]) -> Iterable[str]:
+    """How good it is first, then the losses, held-out before training; learning rates and counts last."""
+    kpi = kpi_name(metrics, judged)
+
+    def rank(name: str) -> tuple[bool, bool, bool, bool]:
+        lower = name.lower()
+        is_loss = "loss" in lower
+        return (
+            name != kpi,
+            is_lower_better(name, judged) is None,
+            is_loss,
+            is_loss and not lower.startswith(("val", "test")),
+        )
+
+    names = sorted(metrics, key=rank)
+    for name in names[:_METRICS_ON_A_LINE]:
+        yield f"{metric_label(name)} {number(metrics[name])}"
+    if len(names) > _METRICS_ON_A_LINE:
+        yield f"and {len(names) - _METRICS_ON_A_LINE} more"
+
+
+def _pull_text(event: ev.ImagePulling) -> str:
+    total = f" of {size(event.bytes_total)}" if event.bytes_total else ""
+    left = f", {duration(event.eta_s)} left" if event.eta_s is not None else ""
+    layers = of(event.layers_done, event.layers or None)
+    return f"pulling {event.image}: {layers} layers, {size(event.bytes_done)}{total}{left}"
+
+
+def _gpu_text(gpus: tuple[str, ...]) -> str:
+    if not gpus:
+        return ""
+    return f" on GPU {gpus[0]}" if len(gpus) == 1 else f" on GPUs {', '.join(gpus)}"
+
+
+def _end_text(event: ev.RunFinished, snapshot: RunSnapshot) -> str:
+    elapsed_s = snapshot.elapsed_s(event.at)
+    took = f" after {duration(elapsed_s)}" if elapsed_s is not None else ""
+    code = (
+        f" (exit code {event.exit_code})"
+        if event.state is RunState.FAILED and event.exit_code is not None and "exit code" not in event.reason
+        else ""
+    )
+    hint = f"; {event.hint}" if event.hint else ""
+    return f"{event.state.value.lower()}{took}: {event.reason}{code}{hint}"

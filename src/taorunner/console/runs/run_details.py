@@ -1,0 +1,117 @@
+"""One run in full: what ``runs show`` says.
+
+Lines that fit ``width``; facts that a person copies (paths, digests, reasons) are whole and may be longer.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, tzinfo
+from pathlib import Path
+
+from rich.text import Text
+
+from taorunner.console.base.cells import bar, fact_line, percent
+from taorunner.console.base.columns import Column, Row, laid_out
+from taorunner.console.base.formatting import clean, number, of
+from taorunner.console.base.theme import Symbols, state_style
+from taorunner.runs.state.snapshot import RunSnapshot
+from taorunner.text import duration
+
+_BAR = 30
+
+
+def run_detail_lines(
+    run: RunSnapshot, directory: Path, width: int, symbols: Symbols, now: datetime, zone: tzinfo | None = None,
+    next_command: str | None = None,
+) -> list[Text]:  # fmt: skip
+    """Everything that is known of one run. ``zone`` is for the times, the machine's own by default; ``next_command``
+    is what to type now."""
+    style = state_style(run.state)
+    head = Text.assemble(
+        (f"{symbols.states[run.state]} ", style), (clean(run.experiment or run.id), "title"),
+        (f" {symbols.dot} {clean(run.action)}" if run.action else "", "quiet"), "  ",
+        (run.state.value.lower(), style),
+    )  # fmt: skip
+    facts: list[tuple[str, Text | str]] = []
+    if run.reason:
+        facts.append(("reason", clean(run.reason)))
+    if run.hint:
+        facts.append(("hint", clean(run.hint)))
+    if next_command:
+        facts.append(("next", next_command))
+    fraction, left = run.fraction(now), run.eta_s(now)
+    if run.epoch is not None:
+        epoch = Text(of(run.epoch, run.epochs))
+        if fraction is not None and not run.state.is_final:
+            epoch.append("  ").append_text(bar(fraction, min(_BAR, width - 40), symbols))
+            epoch.append(f" {percent(fraction)}")
+        if left is not None:
+            epoch.append(f"  {duration(left)} left", style="quiet")
+        facts.append(("epoch", epoch))
+    facts += [
+        ("run", clean(run.id)),
+        ("project", clean(run.project)),
+        ("backend", clean(run.backend)),
+        ("image", clean(run.image or "")),
+        ("digest", clean(run.image_digest or "")),
+        ("gpus", clean(", ".join(run.gpus))),
+        ("exit code", str(run.exit_code) if run.exit_code is not None else ""),
+        ("queued", _time(run.queued_at, zone)),
+        ("started", _time(run.started_at, zone)),
+        ("finished", _time(run.finished_at, zone)),
+        ("duration", _duration(run.elapsed_s(now))),
+        ("checkpoints", _checkpoints(run)),
+        ("directory", clean(str(directory))),
+    ]
+    lines = [head, *(fact_line(label, value) for label, value in facts if value)]
+    if run.metrics:
+        lines += [Text(), *_metric_lines(run, width, symbols)]
+    if run.notices:
+        lines.append(Text())
+        lines += [
+            Text.assemble(
+                (f"{n.at.astimezone(zone):%H:%M:%S}  ", "quiet"), (n.level, f"severity.{_level(n.level)}"),
+                f": {clean(n.text)}", (f" [{clean(n.code)}]", "quiet"),
+            )
+            for n in run.notices
+        ]  # fmt: skip
+    return lines
+
+
+def _metric_lines(run: RunSnapshot, width: int, symbols: Symbols) -> list[Text]:
+    columns = [
+        Column("metric", shrinks_to=16),
+        Column("newest", right=True),
+        Column("best", drop=2, right=True),
+        Column("at epoch", drop=1, right=True),
+    ]
+    rows = []
+    for name, value in run.metrics.items():
+        best = run.best.get(name)
+        rows.append(
+            Row(
+                (
+                    Text(clean(name)),
+                    Text(number(value)),
+                    Text(number(best.value) if best else "", style="best"),
+                    Text(str(best.epoch) if best and best.epoch is not None else ""),
+                )
+            )
+        )
+    return laid_out(columns, rows, width, symbols)
+
+
+def _checkpoints(run: RunSnapshot) -> str:
+    return f"{run.checkpoints}, the last {clean(run.last_checkpoint or '')}" if run.checkpoints else ""
+
+
+def _duration(seconds: float | None) -> str:
+    return duration(seconds) if seconds is not None else ""
+
+
+def _time(at: datetime | None, zone: tzinfo | None) -> str:
+    return f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S}" if at is not None else ""
+
+
+def _level(level: str) -> str:
+    return level if level in ("info", "warning", "error") else "info"

@@ -1,0 +1,87 @@
+"""``ps``, ``runs list``, ``runs show``: runs read from disk, as a table, a page or JSON."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from taorunner.console.base.json_output import write_json
+from taorunner.console.base.theme import (
+    columns_without_terminal,
+    is_plain,
+    lenient,
+    make_console,
+    symbols_for,
+    symbols_of,
+)  # fmt: skip
+from taorunner.console.runs.run_table import plain_run_lines, run_lines
+from taorunner.events import RunState, now
+from taorunner.runs.state.event_reader import RunFeed
+from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.snapshot import RunSnapshot
+from taorunner.runs.state.store import DamagedRun, RunStore
+
+
+def print_runs(store: RunStore, records: Sequence[RunRecord | DamagedRun], *, json: bool, empty: str) -> None:
+    """One line a run on stdout; ``empty`` is said on stderr where there is none."""
+    snapshots = _snapshots(store, records)
+    if json:
+        write_json([s.to_json(store.paths(s.id).directory, now()) for s in snapshots], sys.stdout.buffer)
+        return
+    if not snapshots:
+        sys.stderr.write(empty + "\n")
+        return
+    if is_plain(sys.stdout, os.environ):
+        stream = lenient(sys.stdout)
+        width, symbols = columns_without_terminal(os.environ), symbols_for(stream.encoding)
+        plain = plain_run_lines(snapshots, width, symbols, now())
+        if plain is not None:
+            stream.write("".join(f"{line}\n" for line in plain))
+            stream.flush()
+            return
+    from rich.text import Text
+
+    console = make_console(sys.stdout, os.environ)
+    lines = run_lines(snapshots, console.width, symbols_of(console), now())
+    console.print(Text("\n").join(lines), soft_wrap=True)  # printed one by one they take three times as long
+
+
+def print_run(store: RunStore, record: RunRecord, *, json: bool) -> None:
+    """Everything known of one run. JSON is a list of one, the shape of the other lists."""
+    from taorunner.console.runs.run_details import run_detail_lines
+
+    (snapshot,) = _snapshots(store, [record])
+    directory = store.paths(record.id).directory
+    if json:
+        write_json([snapshot.to_json(directory, now())], sys.stdout.buffer)
+        return
+    from taorunner.console.runs.outcome import commands_after_stop
+    from taorunner.runs.control.next_step import after_stop
+
+    commands = commands_after_stop([record], after_stop(store, [record]))
+    command = commands[0][0] if commands else None
+    console = make_console(sys.stdout, os.environ)
+    lines = run_detail_lines(
+        snapshot, directory, console.width, symbols_of(console), now(), next_command=command
+    )
+    for line in lines:
+        console.print(line, soft_wrap=True)
+
+
+def _snapshots(store: RunStore, records: Sequence[RunRecord | DamagedRun]) -> list[RunSnapshot]:
+    """A record that is final without the event (a crash between the two) is believed. Of a damaged run nothing else is
+    read."""
+    believed = [record for record in records if not isinstance(record, DamagedRun)]
+    feed = RunFeed(store, [record.id for record in believed])
+    feed.poll()
+    for record in believed:
+        if record.state.is_final:
+            feed.conclude(record)
+    known = {snapshot.id: snapshot for snapshot in feed.snapshots()}
+    return [
+        RunSnapshot(id=record.id, state=RunState.DAMAGED, reason=record.reason)
+        if isinstance(record, DamagedRun)
+        else known[record.id]
+        for record in records
+    ]

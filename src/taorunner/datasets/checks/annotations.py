@@ -1,0 +1,92 @@
+"""Is a dataset in another format than KITTI sound? What its reader finds, its boxes, and what TAO asks of COCO.
+
+Source: tao/datasets.md A2: category ids are label indices, so num_classes is at least the highest id + 1, or the GPU
+stops with an assertion; every annotation needs ``area``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from taorunner.datasets.checks.boxes import faults_of
+from taorunner.datasets.checks.classes import ClassNeeds
+from taorunner.datasets.model.annotations import DetectionDataset, ImageEntry
+from taorunner.errors import Finding, Severity
+
+_HINTS = {
+    "box-inverted": "correct it: x_min y_min x_max y_max",
+    "box-tiny": "too small to be learnt; is it a slip?",
+}
+_CLIPPED = "box-beyond-edge"
+
+
+def box_findings(image: ImageEntry, needs: Sequence[ClassNeeds], *, is_repaired: bool) -> Iterator[Finding]:
+    """``is_repaired``: ``--fix`` knows the format."""
+    size = (image.width, image.height)
+    smallest = max([2.0, *(need.smallest_box(size) for need in needs)])
+    place = image.source or image.path
+    seen: set[tuple[object, ...]] = set()
+    for box in image.boxes:
+        corners = (box.x_min, box.y_min, box.x_max, box.y_max)
+        named = f'{image.path.name}, "{box.name}": '
+        for fault in faults_of(corners, size, smallest):
+            hint = _HINTS.get(fault.code) or _repair_hint(fault.code, is_repaired)
+            yield Finding(fault.severity, fault.code, named + fault.message, hint, place, box.line)
+        if (box.name, corners) in seen:
+            message = f"{named}the same box twice"
+            hint = _repair_hint("box-duplicate", is_repaired)
+            yield Finding(Severity.WARNING, "box-duplicate", message, hint, place, box.line)
+        seen.add((box.name, corners))
+
+
+def _repair_hint(code: str, is_repaired: bool) -> str:
+    if not is_repaired:
+        return "correct it in the annotation tool"
+    return "--fix clips it to the picture" if code == _CLIPPED else "--fix: it goes"
+
+
+def coco_findings(dataset: DetectionDataset, needs: Sequence[ClassNeeds]) -> Iterator[Finding]:
+    """``dataset`` was read as COCO: the files that its images name are looked at once more, as they are."""
+    files = sorted({image.source for image in dataset.images if image.source is not None})
+    by_file: dict[Path, tuple[tuple[int, str], ...]] = {}
+    for file in files:
+        try:
+            document: Any = json.loads(file.read_bytes())
+            annotations = [a for a in document.get("annotations", ()) if isinstance(a, dict)]
+            listed = [(c["id"], str(c["name"])) for c in document.get("categories", ())]
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            continue  # told by the reader
+        without = sum("area" not in annotation for annotation in annotations)
+        if without:
+            message = f'{without} of {len(annotations)} annotations have no "area", which TAO\'s loader reads'
+            yield Finding(Severity.ERROR, "coco-area", message, "--fix adds it", file)
+        by_file[file] = tuple(sorted((i, n) for i, n in listed if isinstance(i, int)))
+        highest = max((i for i, _ in by_file[file]), default=0)
+        for need in needs:
+            if need.num_classes is not None and need.num_classes <= highest:
+                message = (
+                    f"num_classes is {need.num_classes}, and {file.name} has category ids up to {highest}"
+                )
+                hint = f"set it to {highest + 1}: the highest id and one more"
+                yield Finding(Severity.ERROR, "num-classes", message, hint, need.spec)
+    if len(set(by_file.values())) > 1:
+        first, other = files[0], next(f for f in by_file if by_file[f] != by_file[files[0]])
+        message = f"the categories differ from those of {first.name}: the same id means another class"
+        hint = "taorunner dataset convert --to coco numbers them alike"
+        yield Finding(Severity.ERROR, "coco-categories-differ", message, hint, other)
+
+
+def counted(
+    dataset: DetectionDataset, subset: str
+) -> tuple[int, int, Counter[str], Counter[tuple[int, int]]]:
+    """Images, backgrounds, boxes by class and images by size of one subset."""
+    images = [image for image in dataset.images if image.subset == subset]
+    return (
+        len(images), sum(not image.boxes for image in images),
+        Counter(box.name for image in images for box in image.boxes),
+        Counter((image.width, image.height) for image in images),
+    )  # fmt: skip

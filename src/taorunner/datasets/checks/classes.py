@@ -1,0 +1,166 @@
+"""Do the classes fit? The specs of the project against the labels, and train against val.
+
+Source: tao/tensorflow.md section 7 and tao/datasets.md A2: names outside target_class_mapping are not trained on;
+num_classes below the highest id + 1 ends in a CUDA assertion; input sizes are multiples of 16 or 32.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from taorunner.datasets.files.mask_reading import MaskReading
+from taorunner.datasets.model.class_names import kitti_class_names, merged_classes
+from taorunner.errors import Finding, Severity
+from taorunner.text import amount, did_you_mean, printable
+
+if TYPE_CHECKING:
+    from taorunner.datasets.checks.kitti_labels import LabelFacts
+    from taorunner.datasets.checks.report import SubsetReport
+
+_RARE = 20  # times fewer boxes than the commonest class
+
+
+@dataclass(frozen=True, slots=True)
+class ClassNeeds:
+    """What one experiment's specs ask of its dataset. ``mapping`` is by class in the labels; empty: not said.
+
+    ``input_size`` is the network's ``(width, height)``. ``picture_folders`` are the folders that an annotation file's
+    names count from, where the spec says so; all paths of this host. ``masks``: how it reads masks.
+    ``has_class_folders`` is False for a network that reads no classes from folders, None where that is not known.
+    """
+
+    spec: Path
+    mapping: Mapping[str, str]
+    num_classes: int | None = None
+    image_extension: str | None = None
+    input_size: tuple[int, int] | None = None
+    min_pixels: float = 4.0
+    picture_folders: Mapping[Path, Path] = field(default_factory=dict)
+    masks: MaskReading | None = None
+    has_class_folders: bool | None = None
+
+    def smallest_box(self, size: tuple[int, int]) -> float:
+        """Pixels of a box in a picture of ``size`` that are ``min_pixels`` once it has the network's size."""
+        if self.input_size is None:
+            return 0.0
+        return self.min_pixels * min(size[0] / self.input_size[0], size[1] / self.input_size[1])
+
+
+@dataclass(slots=True)
+class Spellings:
+    """How class names are written in the label files: one finding for each spelling, not for each box."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    places: dict[str, tuple[Path, int]] = field(default_factory=dict)
+
+    def add(self, path: Path, facts: LabelFacts) -> None:
+        self.counts.update(facts.spellings)
+        for name, line in facts.first_lines.items():
+            self.places.setdefault(name, (path, line))
+
+    def findings(self) -> Iterator[Finding]:
+        for read, written in sorted(merged_classes(kitti_class_names(sorted(self.counts))).items()):
+            listed = ", ".join(f'"{printable(name)}" ({self.counts[name]})' for name in written)
+            message = f'{listed} differ only in case: TAO reads all of them as "{printable(read)}"'
+            path, line = self.places[written[0]]
+            yield Finding(
+                Severity.WARNING, "class-names-merge", message, "rename one if they are two", path, line, 1
+            )
+        for name, count in sorted(self.counts.items()):
+            if name != name.lower() and " " not in name:
+                message = f'the class "{printable(name)}" has capitals ({amount(count, "box", "boxes")}, first here)'
+                hint = f'--fix writes "{printable(name.lower())}", which is what TAO reads'
+                path, line = self.places[name]
+                yield Finding(Severity.WARNING, "class-name-case", message, hint, path, line, 1)
+
+
+def class_findings(
+    subsets: Sequence[SubsetReport], needs: Sequence[ClassNeeds], extensions: Counter[str], place: Path
+) -> Iterator[Finding]:
+    """``place`` is the folder that findings on the whole dataset name."""
+    total: Counter[str] = Counter()
+    for subset in subsets:
+        total.update(subset.classes)
+        yield from _histogram(subset, place)
+    yield from _between(subsets, total, place)
+    if total:
+        common, most = total.most_common(1)[0]
+        for name, count in sorted(total.items()):
+            if count * _RARE < most:
+                message = f'class "{name}" has {amount(count, "box", "boxes")}, "{common}" has {most:,}'
+                yield Finding(
+                    Severity.WARNING, "class-imbalance", message, "more of it is learnt better", place
+                )
+    sizes = Counter(size for subset in subsets for size in subset.sizes.elements())
+    for need in needs:
+        yield from _mapped(need, total)
+        yield from _extension(need, extensions)
+        yield from _size(need, sizes)
+
+
+def _histogram(subset: SubsetReport, place: Path) -> Iterator[Finding]:
+    counts = ", ".join(f"{name} {count}" for name, count in subset.classes.most_common()) or "no boxes"
+    share = f"{100 * subset.backgrounds / subset.images:.0f} %" if subset.images else "0 %"
+    message = (
+        f"{f'{subset.name}: ' if subset.name else ''}{amount(subset.images, 'image')}, {subset.backgrounds:,} of them "
+        f"background ({share}); {counts}"
+    )
+    yield Finding(Severity.INFO, "class-histogram", message, None, place)
+
+
+def _between(subsets: Sequence[SubsetReport], total: Counter[str], place: Path) -> Iterator[Finding]:
+    if len(subsets) < 2:
+        return
+    for subset in subsets:
+        for name in sorted(set(total) - set(subset.classes)):
+            message = f'class "{name}" ({amount(total[name], "box", "boxes")}) is missing in "{subset.name}"'
+            hint = "taorunner dataset split parts them so that every class is in both"
+            yield Finding(Severity.WARNING, "class-missing-in-subset", message, hint, place)
+
+
+def _mapped(need: ClassNeeds, total: Counter[str]) -> Iterator[Finding]:
+    if need.mapping:
+        known = {name.lower() for name in need.mapping}
+        for name in sorted(set(total) - known):
+            boxes = amount(total[name], "box", "boxes")
+            message = f'class "{name}" of the labels ({boxes}) is not in target_class_mapping'
+            hint = did_you_mean(name, need.mapping) or "map it, or these boxes are not learnt"
+            severity = Severity.WARNING if known & set(total) else Severity.ERROR
+            yield Finding(severity, "class-not-mapped", message, hint, need.spec)
+        for name in sorted(known - set(total)):
+            message = f'class "{name}" of target_class_mapping has no box in the dataset'
+            hint = did_you_mean(name, total) or "remove it, or bring pictures of it"
+            yield Finding(Severity.ERROR, "class-without-boxes", message, hint, need.spec)
+
+
+def _extension(need: ClassNeeds, extensions: Counter[str]) -> Iterator[Finding]:
+    wanted = need.image_extension
+    if wanted is None or not extensions:
+        return
+    dotted = wanted if wanted.startswith(".") else f".{wanted}"
+    others = {suffix: count for suffix, count in extensions.items() if suffix != dotted}
+    if others:
+        there = ", ".join(f"{suffix} {count}" for suffix, count in sorted(others.items()))
+        message = f'image_extension is "{wanted}", and there are images with another: {there}'
+        hint = "those are left out: set image_extension, or convert the images"
+        yield Finding(Severity.ERROR, "image-extension", message, hint, need.spec)
+
+
+def _size(need: ClassNeeds, sizes: Counter[tuple[int, int]]) -> Iterator[Finding]:
+    if need.input_size is None:
+        return
+    width, height = need.input_size
+    if width % 16 or height % 16:
+        message = f"the input size {width}x{height} is no multiple of 16"
+        yield Finding(
+            Severity.WARNING, "input-size", message, "networks with strides want 16 or 32", need.spec
+        )
+    others = sum(count for size, count in sizes.items() if size != need.input_size)
+    if others:
+        message = f"the input size is {width}x{height}, that of {amount(others, 'image')} another"
+        hint = f"TF networks scale or crop them: taorunner dataset resize --size {width}x{height}"
+        yield Finding(Severity.WARNING, "image-size", message, hint, need.spec)

@@ -1,0 +1,105 @@
+"""Are the folders of a classification complete, and are these folders classes at all?
+
+Source: tao/datasets.md A2: ImageFolder for classification.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from taorunner.datasets.checks.classes import ClassNeeds
+from taorunner.datasets.checks.image_facts import read_image_facts
+from taorunner.datasets.checks.image_files import deep_findings, duplicate_findings, file_findings
+from taorunner.datasets.files.image_header import PICTURE_SUFFIXES
+from taorunner.datasets.files.layout import files_in, folders_in, images_in
+from taorunner.errors import Finding, Severity
+from taorunner.text import did_you_mean
+
+_FURNITURE = frozenset({"thumbs.db", "desktop.ini"})
+_PICTURES = PICTURE_SUFFIXES | {".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jfif", ".jp2", ".heic", ".avif"}
+"""Also those that no network reads."""
+
+
+def are_classes(root: Path, splits: Mapping[str, Sequence[str]]) -> bool:
+    """False where networks with other layouts keep their files in folders of the same depth.
+
+    Those have a folder of other files (captions, texts, depths), as many other files as pictures (a JSON for each), or
+    one more level of folders in all classes of a split (videos with their frames).
+    """
+    for split, classes in splits.items():
+        nested = 0
+        for name in classes:
+            folder = root / split / name
+            pictures, others = len(images_in(folder)), 0
+            for file in files_in(folder):
+                suffix = file[file.rfind(".") :].lower()
+                others += file.lower() not in _FURNITURE and suffix not in _PICTURES
+            if others and others >= pictures:
+                return False
+            nested += not pictures and bool(folders_in(folder))
+        if classes and nested == len(classes):
+            return False
+    return True
+
+
+def check_class_folders(
+    found: list[Finding],
+    root: Path,
+    splits: Mapping[str, Sequence[str]],
+    needs: Sequence[ClassNeeds],
+    *,
+    deep: bool,
+) -> dict[str, Counter[str]]:
+    """Adds to ``found``; gives the pictures of each class by split.
+
+    Of a dataset that only networks read to which folders are no classes, or no fixed set of them, nothing is said of
+    missing and empty ones.
+    """
+    is_meant = not any(need.has_class_folders is False for need in needs) or any(
+        need.has_class_folders for need in needs
+    )
+    every = sorted({name for classes in splits.values() for name in classes})
+    counts: dict[str, Counter[str]] = {}
+    prints: dict[str, list[tuple[str, Path]]] = {}
+    paths: list[tuple[str, Path]] = []
+    for split, classes in splits.items():
+        counts[split] = Counter()
+        for name in every:
+            folder = root / split / name
+            if name not in classes and not is_meant:
+                continue
+            if name not in classes:
+                message = f'class "{name}" has no folder in "{split}"'
+                hint = did_you_mean(name, [c for c in classes if c not in set(every) - {name}])
+                found.append(
+                    Finding(Severity.ERROR, "class-sets-differ", message, hint or "make it", root / split)
+                )
+                continue
+            names = images_in(folder)
+            counts[split][name] = len(names)
+            if not names and is_meant:
+                message = f'class "{name}" has no picture'
+                found.append(
+                    Finding(Severity.ERROR, "class-folder-empty", message, "fill or delete it", folder)
+                )
+            for file in names:
+                facts = read_image_facts(folder / file)
+                found += file_findings(folder / file, facts)
+                prints.setdefault(facts.ends, []).append((split, folder / file))
+                paths.append((split, folder / file))
+    found += duplicate_findings(prints)
+    for need in needs:
+        if (
+            need.num_classes is not None
+            and need.num_classes != len(every)
+            and need.has_class_folders is not False
+        ):
+            message = f"num_classes is {need.num_classes}, and there are {len(every)} class folders"
+            found.append(
+                Finding(Severity.ERROR, "num-classes", message, f"set it to {len(every)}", need.spec)
+            )
+    if deep:
+        found += deep_findings(paths, lambda done, total: None)
+    return counts

@@ -1,0 +1,231 @@
+"""Will TAO read this dataset, and learn from it what is meant? All findings at once, for every file.
+
+The fast level reads label files and image headers; ``deep`` decodes every picture. Nothing is changed here
+(``fix`` does that), and nothing stops at the first bad file.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from taorunner.datasets.checks.annotations import box_findings, coco_findings, counted
+from taorunner.datasets.checks.classes import ClassNeeds, Spellings, class_findings
+from taorunner.datasets.checks.folders import are_classes, check_class_folders
+from taorunner.datasets.checks.image_facts import ImageFacts, read_image_facts
+from taorunner.datasets.checks.image_files import (
+    deep_findings,
+    duplicate_findings,
+    file_findings,
+    grayscale_findings,
+    name_findings,
+)  # fmt: skip
+from taorunner.datasets.checks.kitti_labels import check_label_file
+from taorunner.datasets.checks.masks import check_masks
+from taorunner.datasets.checks.report import REPAIRED, CheckReport, Progress, SubsetReport
+from taorunner.datasets.files.layout import (
+    Subset,
+    files_in,
+    find_class_folders,
+    find_kitti,
+    find_masks,
+    images_in,
+    is_yolo,
+    unpaired,
+)  # fmt: skip
+from taorunner.datasets.formats.folder import Folder
+from taorunner.datasets.formats.likely import likely_kind
+from taorunner.datasets.formats.other_layouts import refuse_other_layout, tell_other_files
+from taorunner.datasets.formats.recognise import read_dataset, recognised
+from taorunner.errors import Finding, Severity, UserFilesError
+from taorunner.text import amount, printable
+
+
+def check_dataset(
+    root: Path, *, deep: bool = False, needs: Sequence[ClassNeeds] = (), progress: Progress | None = None
+) -> CheckReport:
+    """Raises UserFilesError when ``root`` is no folder or no dataset that is known here, or ``deep`` without Pillow."""
+    if not root.is_dir():
+        raise UserFilesError(
+            f'there is no folder "{printable(str(root))}"', hint="name the folder of the dataset"
+        )
+    told = progress or (lambda done, total: None)
+    subsets = find_kitti(root)
+    if subsets and not is_yolo(subsets):
+        return _check_kitti(subsets, deep=deep, needs=needs, progress=told)
+    if masks := find_masks(root):
+        report = CheckReport("segmentation")
+        pictures = check_masks(report.findings, masks, needs, deep=deep)
+        report.subsets = [SubsetReport(name, count) for name, count in pictures.items()]
+        return report
+    splits = find_class_folders(root)
+    folder = Folder(root)
+    if splits:
+        refuse_other_layout(folder)
+    if splits and likely_kind(folder) is None and not _is_annotated(folder):
+        if not are_classes(root, splits):
+            raise UserFilesError(
+                f'the layout of "{printable(str(root))}" is none that is checked: images beside other files',
+                hint="class folders, images with masks, and datasets of boxes are",
+            )
+        report = CheckReport("classification")
+        tell_other_files(folder, Severity.WARNING)
+        report.findings += folder.findings
+        counts = check_class_folders(report.findings, root, splits, needs, deep=deep)
+        report.subsets = [SubsetReport(n, sum(c.values()), classes=c) for n, c in counts.items()]
+        return report
+    return _check_read(root, deep=deep, needs=needs, progress=told)
+
+
+def _is_annotated(folder: Folder) -> bool:
+    """False for folders of pictures and nothing else, such as those whose names are classes."""
+    try:
+        recognised(folder)
+    except UserFilesError:
+        return False
+    return True
+
+
+def _check_read(root: Path, *, deep: bool, needs: Sequence[ClassNeeds], progress: Progress) -> CheckReport:
+    """Any format that ``dataset convert`` reads. Raises UserFilesError when none fits."""
+    told = _picture_folders(root, needs)
+    dataset = read_dataset(root, None, lambda what, done, total: progress(done, total), told)
+    report = CheckReport(dataset.format, list(dataset.findings))
+    found = report.findings
+    prints: dict[str, list[tuple[str, Path]]] = {}
+    grays: list[Path] = []
+    is_repaired = dataset.format in REPAIRED
+    for image in dataset.images:
+        _picture(image.path, image.subset, found, prints, grays, is_repaired=is_repaired)
+        found += box_findings(image, needs, is_repaired=is_repaired)
+    for subset in dataset.subsets:
+        report.subsets.append(SubsetReport(subset, *counted(dataset, subset)))
+    if dataset.format == "coco":
+        found += coco_findings(dataset, needs)
+    found += duplicate_findings(prints)
+    found += grayscale_findings(grays, len(dataset.images))
+    found += class_findings(report.subsets, [], Counter(), root)
+    if deep:
+        found += deep_findings([(image.subset, image.path) for image in dataset.images], progress)
+    return report
+
+
+def _picture_folders(root: Path, needs: Sequence[ClassNeeds]) -> dict[str, list[str]]:
+    """What specs say of annotation files and their pictures below ``root``, relative to it."""
+    found: dict[str, list[str]] = {}
+    for need in needs:
+        for file, folder in need.picture_folders.items():
+            if file.is_relative_to(root) and folder.is_relative_to(root):
+                below = folder.relative_to(root).as_posix()
+                found.setdefault(file.relative_to(root).as_posix(), []).append("" if below == "." else below)
+    return found
+
+
+def _picture(
+    path: Path,
+    subset: str,
+    found: list[Finding],
+    prints: dict[str, list[tuple[str, Path]]],
+    grays: list[Path],
+    *,
+    is_repaired: bool = True,
+) -> ImageFacts:
+    """``is_repaired``: ``--fix`` gives files their right names."""
+    facts = read_image_facts(path)
+    found += file_findings(path, facts, is_repaired=is_repaired)
+    if facts.header is not None and facts.header.channels == 1 and not facts.header.palette:
+        grays.append(path)
+    if facts.ends:
+        prints.setdefault(facts.ends, []).append((subset, path))
+    return facts
+
+
+def _check_kitti(
+    subsets: Sequence[Subset], *, deep: bool, needs: Sequence[ClassNeeds], progress: Progress
+) -> CheckReport:
+    report = CheckReport("kitti")
+    found = report.findings
+    listed = [(subset, images_in(subset.images)) for subset in subsets]
+    total = sum(len(names) for _, names in listed)
+    done = 0
+    prints: dict[str, list[tuple[str, Path]]] = {}
+    extensions: Counter[str] = Counter()
+    grays: list[Path] = []
+    spellings = Spellings()
+    for subset, names in listed:
+        part = SubsetReport(subset.name)
+        report.subsets.append(part)
+        found += name_findings(subset.images, names)
+        found += _pairs(subset, names)
+        for name in names:
+            path = subset.images / name
+            extensions[path.suffix] += 1
+            facts = _picture(path, subset.name, found, prints, grays)
+            _label(part, subset, path, facts, needs, found, spellings)
+            done += 1
+            if done % 50 == 0:
+                progress(done, total)
+    found += _unpaired(subsets)
+    if total and not any(part.classes for part in report.subsets) and not any(one.is_error for one in found):
+        message = f"none of the {amount(total, 'picture')} has a box"
+        hint = "is that meant? nothing can be learnt from them alone"
+        found.append(Finding(Severity.WARNING, "no-boxes", message, hint, subsets[0].labels))
+    found += duplicate_findings(prints)
+    found += grayscale_findings(grays, total)
+    found += spellings.findings()
+    found += class_findings(report.subsets, needs, extensions, subsets[0].images)
+    if deep:
+        found += deep_findings([(s.name, s.images / n) for s, names in listed for n in names], progress)
+    progress(total, total)
+    return report
+
+
+def _label(
+    part: SubsetReport, subset: Subset, path: Path, facts: ImageFacts, needs: Sequence[ClassNeeds],
+    found: list[Finding], spellings: Spellings,
+) -> None:  # fmt: skip
+    part.images += 1
+    size = facts.size
+    if size:
+        part.sizes[size] += 1
+    label = subset.labels / f"{path.stem}.txt"
+    if not label.exists():
+        return  # told by _pairs
+    smallest = 2.0
+    if size:
+        smallest = max([2.0, *(need.smallest_box(size) for need in needs)])
+    read = check_label_file(label, size, smallest)
+    found += read.findings
+    part.classes.update(box.name for box in read.boxes)
+    spellings.add(label, read)
+    part.backgrounds += not read.boxes and not any(f.is_error for f in read.findings)
+
+
+def _unpaired(subsets: Sequence[Subset]) -> Iterator[Finding]:
+    without_labels, without_pictures = unpaired(subsets)
+    for folder in without_labels:
+        message = f"{amount(len(images_in(folder)), 'picture')} here, and no folder of labels"
+        yield Finding(Severity.WARNING, "pictures-without-labels", message, "pictures for a test?", folder)
+    for folder in without_pictures:
+        message = "labels here, and no folder of pictures"
+        hint = "bring the pictures, or delete the labels"
+        yield Finding(Severity.ERROR, "label-without-image", message, hint, folder)
+
+
+def _pairs(subset: Subset, images: Sequence[str]) -> Iterator[Finding]:
+    stems = {name.rpartition(".")[0] for name in images}
+    labels = {name[:-4] for name in files_in(subset.labels) if name.endswith(".txt")}
+    for stem in sorted(labels - stems):
+        path = subset.labels / f"{stem}.txt"
+        message = f'there is no image for this label in "{subset.images.name}"'
+        hint = "bring the image back, or delete the label"
+        yield Finding(Severity.ERROR, "label-without-image", message, hint, path)
+    for name in images:
+        if name.rpartition(".")[0] not in labels:
+            message = f'there is no label file for this image in "{subset.labels.name}"'
+            hint = "--fix writes an empty one, which says that nothing is on it"
+            yield Finding(Severity.ERROR, "image-without-label", message, hint, subset.images / name)
+    if not images:
+        message = "there is no image in the folder"
+        yield Finding(Severity.ERROR, "no-images", message, "bring the images", subset.images)

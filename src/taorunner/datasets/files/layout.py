@@ -1,0 +1,156 @@
+"""How is a dataset folder laid out? Subsets of pictures with their label, mask or class folders.
+
+Only names are read here. A folder of another shape (COCO, VOC, YOLO, VoTT) has no subsets of this kind.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from taorunner.datasets.files.image_header import PICTURE_SUFFIXES
+from taorunner.datasets.files.yolo_rows import is_yolo_text
+
+LABEL_PAIRS = (("image_2", "label_2"), ("images", "labels"))
+_MASK_FOLDER = "masks"
+_DEPTH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Subset:
+    """``name`` is the path from the root to it, empty for the root itself. ``labels``: where ``<stem>.txt`` are."""
+
+    name: str
+    images: Path
+    labels: Path
+
+
+def find_kitti(root: Path) -> list[Subset]:
+    """Every pair of image and label folder below ``root``, by name."""
+    found: list[Subset] = []
+    _search(root, root, _DEPTH, found)
+    found = [subset for subset in found if not _holds_masks(subset.labels)]
+    return sorted(found, key=lambda subset: subset.name)
+
+
+def _holds_masks(labels: Path) -> bool:
+    """Pictures in place of texts: an empty text for each picture would hide that."""
+    return bool(images_in(labels)) and not any(name.endswith(".txt") for name in files_in(labels))
+
+
+def unpaired(subsets: Sequence[Subset]) -> tuple[list[Path], list[Path]]:
+    """Beside subsets with both: folders with pictures that have no folder of labels, and the other way round."""
+    without_labels: set[Path] = set()
+    without_pictures: set[Path] = set()
+    both = {
+        (subset.images.parent, subset.labels.parent)
+        for subset in subsets
+        if subset.labels.name == subset.images.name
+    }
+    for images, labels in both:
+        here, there = set(folders_in(images)), set(folders_in(labels))
+        without_labels |= {images / name for name in here - there if images_in(images / name)}
+        without_pictures |= {
+            labels / name
+            for name in there - here
+            if any(file.endswith(".txt") for file in files_in(labels / name))
+        }
+    return sorted(without_labels), sorted(without_pictures)
+
+
+def is_yolo(subsets: Sequence[Subset]) -> bool:
+    """The same folders, and lines of a class number and fractions; where all are empty, ``data.yaml`` beside them."""
+    for subset in subsets:
+        for name in files_in(subset.labels)[:50]:
+            if name.endswith(".txt"):
+                text = (subset.labels / name).read_bytes().decode("utf-8", "replace")
+                if text.strip():
+                    return is_yolo_text(text)
+    return any((subset.images.parent / "data.yaml").is_file() for subset in subsets)
+
+
+def find_masks(root: Path) -> list[Subset]:
+    """Subsets of a segmentation dataset: ``images/<subset>`` with ``masks/<subset>``, or without subsets."""
+    images, masks = root / "images", root / _MASK_FOLDER
+    if not (images.is_dir() and masks.is_dir()):
+        return []
+    names = sorted(name for name in folders_in(images) if (masks / name).is_dir())
+    return [Subset(name, images / name, masks / name) for name in names] or [Subset("", images, masks)]
+
+
+def find_class_folders(root: Path) -> dict[str, list[str]]:
+    """``<split>/<class>/`` by split, as ImageFolder reads them; empty when ``root`` is nothing like it."""
+    splits = {name: folders_in(root / name) for name in folders_in(root)}
+    splits = {name: classes for name, classes in splits.items() if classes}
+    has_images = any(
+        images_in(root / split / name) for split, classes in splits.items() for name in classes[:5]
+    )
+    return splits if has_images else {}
+
+
+def images_in(folder: Path) -> list[str]:
+    """Names of the pictures in ``folder`` itself, sorted."""
+    return [name for name in files_in(folder) if os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES]  # noqa: PTH122
+
+
+def files_in(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(e.name for e in entries if not e.name.startswith(".") and _is_file(e))
+    except (OSError, ValueError):  # no folder, or no path at all
+        return []
+
+
+def folders_in(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(
+                e.name for e in entries if not e.name.startswith(".") and is_folder(e) and not leads_back(e)
+            )
+    except (OSError, ValueError):  # no folder, or no path at all
+        return []
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Also by a link; False for a link that leads to itself."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def leads_back(entry: os.DirEntry[str]) -> bool:
+    """True for a link to a folder around it: what is followed there never ends."""
+    if not entry.is_symlink():
+        return False
+    above = os.path.realpath(os.path.dirname(entry.path))  # noqa: PTH120
+    target = os.path.realpath(entry.path)
+    return above == target or above.startswith(target.rstrip("/") + "/")
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
+
+
+def _search(root: Path, folder: Path, depth: int, found: list[Subset]) -> None:
+    for image_name, label_name in LABEL_PAIRS:
+        images, labels = folder / image_name, folder / label_name
+        if not (images.is_dir() and labels.is_dir()):
+            continue
+        name = "" if folder == root else folder.relative_to(root).as_posix()
+        inner = [part for part in folders_in(images) if (labels / part).is_dir()]
+        if inner and not images_in(images):
+            found += [
+                Subset("/".join(filter(None, (name, part))), images / part, labels / part) for part in inner
+            ]
+        else:
+            found.append(Subset(name, images, labels))
+        return
+    if depth:
+        for part in folders_in(folder):
+            _search(root, folder / part, depth - 1, found)

@@ -1,0 +1,119 @@
+"""Is this the dataset of a network that has neither boxes nor class folders nor masks? Such layouts are data.
+
+They are in ``other_layouts.yml`` beside this module. What is found here is refused: rearranged as something else,
+its pictures would lose their labels.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from taorunner.datasets.formats.folder import Folder, is_picture
+from taorunner.errors import Finding, Severity, UserFilesError
+from taorunner.text import amount, printable
+from taorunner.yaml_reader import read_yaml
+
+_BESIDE = re.compile(
+    r"(^|/)(_?classes|class_?(names|map)?|labels?|readme[^/]*|licen[cs]e[^/]*|thumbs|desktop|split)\.[a-z]+$"
+    r"|(^|/)(readme|licen[cs]e|notice)$", re.IGNORECASE
+)  # fmt: skip
+_PICTURE = "<picture>"
+_MOST_READ = 20
+_FIRST_CHARACTERS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class OtherLayout:
+    """``files`` and ``says`` as the data file explains them."""
+
+    name: str
+    heads: tuple[str, ...]
+    files: tuple[str, ...]
+    says: re.Pattern[str] | None
+
+
+@cache
+def other_layouts() -> tuple[OtherLayout, ...]:
+    text = Path(__file__).with_name("other_layouts.yml").read_text(encoding="utf-8")
+    rows: Sequence[Mapping[str, Any]] = read_yaml(text).value
+    return tuple(
+        OtherLayout(
+            row["name"],
+            tuple(row["heads"]),
+            tuple(row["files"]),
+            re.compile(row["says"], re.MULTILINE) if "says" in row else None,
+        )
+        for row in rows
+    )
+
+
+def other_layout(folder: Folder) -> OtherLayout | None:
+    """The first one that fits; None for every other dataset."""
+    names: dict[str, list[str]] = {}
+    for path in folder.files:
+        parent, _, name = path.rpartition("/")
+        names.setdefault(parent, []).append(name)
+    with_pictures = {parent for parent, files in names.items() if any(map(is_picture, files))}
+    return next((one for one in other_layouts() if _fits(one, folder, names, with_pictures)), None)
+
+
+def refuse_other_layout(folder: Folder) -> None:
+    """Raises UserFilesError that names the layout and the networks that read it."""
+    found = other_layout(folder)
+    if found is not None:
+        heads = " or ".join(found.heads)
+        raise UserFilesError(
+            f'"{printable(str(folder.root))}" has the layout of {heads}: {found.name}',
+            hint=f"{found.heads[0]} reads it as it is; dataset commands are for boxes, class folders and masks",
+        )
+
+
+def _fits(
+    layout: OtherLayout, folder: Folder, names: Mapping[str, list[str]], with_pictures: set[str]
+) -> bool:
+    bases: set[str] | None = None
+    last: list[str] = []
+    for pattern in layout.files:
+        above, _, own = pattern.rpartition("/")
+        steps = re.compile(r"(?P<base>(?:.*/)?)" + _expression(above + "/" if above else ""), re.IGNORECASE)
+        name = re.compile(_expression(own), re.IGNORECASE)
+        found: set[str] = set()
+        last = []
+        for parent, files in names.items():
+            match = steps.fullmatch(parent + "/" if parent else "")
+            if match is None or (bases is not None and match["base"] not in bases):
+                continue
+            if own == _PICTURE:
+                fitting = files[:1] if parent in with_pictures else []
+            else:
+                fitting = [file for file in files if name.fullmatch(file)]
+            if fitting:
+                found.add(match["base"])
+                last += [f"{parent}/{file}" if parent else file for file in fitting[:_MOST_READ]]
+        bases = found
+        if not bases:
+            return False
+    says = layout.says
+    return says is None or any(
+        says.search((folder.peek(path) or "")[:_FIRST_CHARACTERS]) for path in last[:_MOST_READ]
+    )
+
+
+def _expression(pattern: str) -> str:
+    return re.escape(pattern).replace(r"\*", "[^/]*")
+
+
+def tell_other_files(folder: Folder, severity: Severity = Severity.ERROR) -> None:
+    """Adds a finding for files among class folders that are no pictures: they may be the labels of another layout."""
+    left = [path for path in folder.files if not is_picture(path) and not _BESIDE.search(path)]
+    if left:
+        message = f'{amount(len(left), "file")} beside the pictures would be left out, such as "{printable(left[0])}"'
+        hint = "class folders hold pictures only; are these the labels of another layout? else move them away"
+        folder.findings.append(
+            Finding(severity, "files-beside-pictures", message, hint, folder.root / left[0])
+        )

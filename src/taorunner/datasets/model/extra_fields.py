@@ -1,0 +1,127 @@
+"""What does an annotation say beyond its box: key points, attributes, ids? Carried, moved, or counted as lost.
+
+A reader puts it into ``Box.extra`` and ``ImageEntry.extra`` under the names of its format. COCO can hold all of it,
+every other format only what came from itself.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
+from taorunner.text import printable
+
+Move = Callable[[float, float], tuple[float, float]]
+"""Where a point of the old picture is on the new one; absolute pixels."""
+
+NOT_LOST = frozenset({"id", "area", "segmentation"})
+"""Written anew where a format has them."""
+_KEEPS_SCORES = frozenset({"coco", "yolo"})
+_POINTS = ("keypoints", "_kpts")
+_IDS = ("ids", "labels")
+
+
+def moved(extra: Mapping[str, Any], move: Move) -> dict[str, Any]:
+    """``extra`` on a picture whose points were moved: key points follow, the area is left out.
+
+    Raises ValueError with the name of what has coordinates that are not known here.
+    """
+    made: dict[str, Any] = {}
+    for key, value in extra.items():
+        if key.endswith(_POINTS) and isinstance(value, list):
+            made[key] = _moved_points(key, value, move)
+        elif _is_geometry(value) and not key.endswith(_IDS):
+            raise ValueError(key)
+        elif key != "area":
+            made[key] = value
+    return made
+
+
+def holds_extra(to: str, dataset: DetectionDataset) -> bool:
+    """Whether the files of ``to`` have a place for what ``dataset`` says beyond its boxes."""
+    if to == "coco":
+        return True
+    return to == dataset.format and (to != "yolo" or bool(dataset.described.pose))
+
+
+def without_extra(images: Iterable[ImageEntry]) -> list[ImageEntry]:
+    return [
+        replace(image, extra=None, boxes=tuple(replace(box, extra=None) for box in image.boxes))
+        for image in images
+    ]
+
+
+def lost_fields(to: str, dataset: DetectionDataset, images: Iterable[ImageEntry]) -> Counter[str]:
+    """How many objects of ``images`` have something that ``to`` has no place for, by its name."""
+    lost: Counter[str] = Counter()
+    is_held = holds_extra(to, dataset)
+    for image in images:
+        for box in image.boxes:
+            if box.extra and not is_held:
+                lost.update(key for key in box.extra if key not in NOT_LOST)
+            if box.iscrowd and to != "coco":
+                lost["iscrowd"] += 1
+            if box.kitti is not None and to != "kitti":
+                lost["truncation, occlusion, 3-D"] += 1
+            if box.score is not None and to not in _KEEPS_SCORES:
+                lost["score"] += 1
+    return lost
+
+
+def lost_message(to: str, lost: Mapping[str, int]) -> str:
+    """
+    >>> lost_message("kitti", {"keypoints": 2})
+    'kitti cannot hold "keypoints" (2 objects): that is left out'
+    """
+    shown = ", ".join(
+        f'"{printable(key)[:40]}" ({count:,} {"object" if count == 1 else "objects"})'
+        for key, count in list(lost.items())[:8]
+    )
+    return f"{to} cannot hold {shown}: that is left out"
+
+
+def moved_box(box: Box, move: Move) -> Mapping[str, Any] | None:
+    """The ``extra`` of ``box``, moved; what cannot follow stays out. ``unmovable`` tells it before."""
+    if not box.extra:
+        return box.extra
+    return moved({key: value for key, value in box.extra.items() if key not in unmovable(box)}, move)
+
+
+def unmovable(box: Box) -> list[str]:
+    """The names in ``extra`` that cannot follow a picture that is resized or turned."""
+    found = []
+    for key, value in (box.extra or {}).items():
+        try:
+            moved({key: value}, lambda x, y: (x, y))
+        except ValueError:
+            found.append(key)
+    return found
+
+
+def _moved_points(key: str, values: list[Any], move: Move) -> list[Any]:
+    if len(values) % 3 or not all(_is_number(value) for value in values):
+        raise ValueError(key)
+    made: list[Any] = []
+    for at in range(0, len(values), 3):
+        x, y, visibility = values[at : at + 3]
+        if visibility:  # without one, x and y are 0 and say nothing
+            x, y = (round(value, 4) for value in move(x, y))
+        made += [x, y, visibility]
+    return made
+
+
+def _is_geometry(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return "counts" in value
+    if not isinstance(value, list) or not value:
+        return False
+    return (len(value) > 1 and all(map(_is_number, value))) or any(
+        isinstance(one, list | Mapping) and _is_geometry(one) for one in value
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

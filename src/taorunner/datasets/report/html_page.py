@@ -1,0 +1,211 @@
+"""The numbers of a dataset as one HTML file: histograms, and samples with their boxes drawn.
+
+Everything is inside the file (no script, no other address), every text from the dataset is escaped, and the pictures
+are thumbnails: the page stays below a few megabytes however large the dataset is.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from html import escape
+from pathlib import Path
+
+from taorunner.atomic_files import write_bytes
+from taorunner.datasets.files.pixels import needs_pillow
+from taorunner.datasets.model.annotations import ImageEntry
+from taorunner.datasets.report.stats import SIZES, Stats
+from taorunner.errors import UsageError
+from taorunner.text import printable
+
+THUMBNAIL_PIXELS = 360
+MAX_BYTES = 6_000_000
+"""No further sample is added above this."""
+_MAX_BOXES = 200
+_MAX_ROWS = 60
+_COLOURS = (
+    "#4e9af1",
+    "#f28e2b",
+    "#3fb568",
+    "#e15759",
+    "#b07aa1",
+    "#c9a227",
+    "#17becf",
+    "#ff7fb2",
+    "#9c755f",
+    "#8a8f98",
+)
+_STYLE = """
+:root { color-scheme: light dark; --line: #d0d4da; --quiet: #667; --bar: #4e9af1; --card: #f5f6f8; }
+@media (prefers-color-scheme: dark) { :root { --line: #3a3f47; --quiet: #99a; --card: #22262c; } }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; }
+h1 { font-size: 1.5rem; margin: 0; overflow-wrap: anywhere; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
+p.about { color: var(--quiet); margin: .2rem 0 1rem; overflow-wrap: anywhere; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th { text-align: left; font-weight: 500; color: var(--quiet); }
+th, td { padding: .2rem .6rem .2rem 0; border-bottom: 1px solid var(--line); }
+td.n, th.n { text-align: right; white-space: nowrap; } td.name { overflow-wrap: anywhere; min-width: 6rem; }
+td.bar { width: 45%; } td.bar div { background: var(--bar); height: .8rem; min-width: 1px; border-radius: 2px; }
+.two { display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: 0 2.5rem; }
+.sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1rem; align-items: start; }
+figure { margin: 0; background: var(--card); border-radius: 6px; overflow: hidden; }
+figure svg { display: block; width: 100%; height: auto; }
+figcaption { padding: .3rem .6rem .5rem; font-size: .8rem; overflow-wrap: anywhere; }
+figcaption span { color: var(--quiet); }
+figcaption b { font-weight: 400; white-space: nowrap; }
+i { display: inline-block; width: .7rem; height: .7rem; border-radius: 2px; }
+"""
+
+
+def write_page(
+    path: Path,
+    stats: Stats,
+    samples: Sequence[ImageEntry],
+    *,
+    overwrite: bool = False,
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+) -> int:
+    """The whole file or none; gives its bytes.
+
+    Raises UserFilesError without Pillow, UsageError when ``path`` is there already.
+    """
+    needs_pillow("the page")
+    if os.path.lexists(path) and not overwrite:
+        raise UsageError(f'"{printable(str(path))}" exists already', hint="replace it with --overwrite")
+    colours = {one.name: _COLOURS[i % len(_COLOURS)] for i, one in enumerate(stats.classes)}
+    body = "".join(_head(stats)) + "".join(_tables(stats, colours))
+    figures: list[str] = []
+    size = len(body)
+    for done, image in enumerate(samples, 1):
+        figure = _figure(image, stats.root, colours)
+        if size + len(figure) > MAX_BYTES:
+            break
+        size += len(figure)
+        figures.append(figure)
+        progress("drawn", done, len(samples))
+    sheet = f'<h2>Samples</h2>\n<div class="sheet">\n{"".join(figures)}</div>\n' if figures else ""
+    text = _document(stats.root.name, body + sheet).encode("utf-8", "replace")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, text)
+    return len(text)
+
+
+def _document(name: str, body: str) -> str:
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{_text(name)} - dataset</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
+    )
+
+
+def _head(stats: Stats) -> Iterable[str]:
+    share = 100 * stats.backgrounds / stats.images if stats.images else 0
+    subsets = ", ".join(f"{name} {count:,}" for name, count in stats.subsets.items() if name)
+    facts = [f"{stats.images:,} images", f"{stats.boxes:,} boxes", f"{len(stats.classes):,} classes",
+             f"{stats.backgrounds:,} background ({share:.0f} %)", *([subsets] if subsets else []),
+             *([f"{stats.left_out:,} not readable"] if stats.left_out else [])]  # fmt: skip
+    yield f"<h1>{_text(stats.root.name)}</h1>\n"
+    yield f'<p class="about">{_text(" · ".join(facts))}<br>{_text(str(stats.root))} ({_text(stats.format)})</p>\n'
+
+
+def _tables(stats: Stats, colours: dict[str, str]) -> Iterable[str]:
+    yield "<h2>Classes</h2>\n<table>\n<tr><th>class</th><th class=n>boxes</th><th class=n>images</th>"
+    yield "".join(f"<th class=n>{size}</th>" for size in SIZES) + "<th></th></tr>\n"
+    most = max((one.boxes for one in stats.classes), default=0)
+    for one in stats.classes[:_MAX_ROWS]:
+        yield f"<tr><td class=name>{_text(one.name)}</td><td class=n>{one.boxes:,}</td><td class=n>{one.images:,}</td>"
+        yield "".join(f"<td class=n>{one.sizes[size]:,}</td>" for size in SIZES)
+        yield f"{_bar(one.boxes, most, colours[one.name])}</tr>\n"
+    yield "</table>\n"
+    if len(stats.classes) > _MAX_ROWS:
+        yield f'<p class="about">and {len(stats.classes) - _MAX_ROWS:,} more</p>\n'
+    yield '<p class="about">small: below 32x32 pixels; medium: below 96x96</p>\n<div class="two">\n'
+    yield _histogram("Boxes per image", _steps(stats.boxes_per_image))
+    sizes = [(f"{w}x{h}", count) for (w, h), count in stats.picture_sizes.most_common(12)]
+    rest = len(stats.picture_sizes) - len(sizes)
+    if rest:
+        sizes.append((f"{rest:,} other sizes", stats.images - sum(count for _, count in sizes)))
+    yield _histogram("Sizes of images", sizes)
+    yield "</div>\n"
+
+
+def _steps(counts: Counter[int]) -> list[tuple[str, int]]:
+    """0, 1, … each for itself where that is few; else ranges of one width."""
+    highest = max(counts, default=0)
+    if highest <= 12:
+        return [(str(n), counts[n]) for n in range(highest + 1)]
+    width = -(-highest // 12)
+    rows = [("0", counts[0])]
+    for low in range(1, highest + 1, width):
+        high = low + width - 1
+        rows.append((f"{low} to {high}", sum(counts[n] for n in range(low, high + 1))))
+    return rows
+
+
+def _histogram(title: str, rows: Sequence[tuple[str, int]]) -> str:
+    most = max((count for _, count in rows), default=0)
+    lines = "".join(
+        f"<tr><td class=name>{_text(name)}</td><td class=n>{count:,}</td>{_bar(count, most)}</tr>\n"
+        for name, count in rows
+    )
+    return f"<section><h2>{_text(title)}</h2>\n<table>\n{lines}</table></section>\n"
+
+
+def _bar(count: int, most: int, colour: str | None = None) -> str:
+    if not count:
+        return "<td class=bar></td>"
+    style = f"width:{100 * count / most:.1f}%" + (f";background:{colour}" if colour else "")
+    return f'<td class=bar><div style="{style}"></div></td>'
+
+
+def _figure(image: ImageEntry, root: Path, colours: dict[str, str]) -> str:
+    width, height = image.width, image.height
+    stroke = max(width, height) / 180
+    drawn = "".join(
+        f'<rect x="{box.x_min:.1f}" y="{box.y_min:.1f}" width="{max(0.0, box.width):.1f}" '
+        f'height="{max(0.0, box.height):.1f}" fill="none" stroke="{colours[box.name]}" '
+        f'stroke-width="{stroke:.2f}"><title>{_text(box.name)}</title></rect>'
+        for box in image.boxes[:_MAX_BOXES]
+    )
+    thumbnail = _thumbnail(image.path)
+    picture = (
+        f'<image href="data:image/jpeg;base64,{thumbnail}" width="{width}" height="{height}"/>'
+        if thumbnail
+        else ""
+    )
+    counts = Counter(box.name for box in image.boxes)
+    legend = ", ".join(
+        f'<b><i style="background:{colours[name]}"></i> {_text(name[:60])}{f" {count}" if count > 1 else ""}</b>'
+        for name, count in counts.most_common(8)
+    )
+    shown = image.path.relative_to(root).as_posix() if image.path.is_relative_to(root) else image.path.name
+    note = "" if thumbnail else " (cannot be decoded)"
+    return (
+        f'<figure><svg viewBox="0 0 {width} {height}" role="img">{picture}{drawn}</svg>'
+        f"<figcaption>{legend or 'background'}<br><span>{_text(shown)}{note}</span></figcaption></figure>\n"
+    )
+
+
+def _thumbnail(path: Path) -> str:
+    """Base64 of a small JPEG, turned as EXIF asks; empty for what cannot be decoded."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as picture:
+            picture.draft("RGB", (THUMBNAIL_PIXELS * 2, THUMBNAIL_PIXELS * 2))
+            small = ImageOps.exif_transpose(picture)
+            small.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))
+            stream = io.BytesIO()
+            small.convert("RGB").save(stream, "JPEG", quality=78)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return ""
+    return base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def _text(value: str) -> str:
+    return escape(printable(value))

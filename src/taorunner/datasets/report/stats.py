@@ -1,0 +1,110 @@
+"""What is in a dataset? Pictures, boxes, classes and sizes, counted. Nothing is judged here: ``check`` does that."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from taorunner.datasets.formats.recognise import read_dataset
+from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
+
+_LEFT_OUT = frozenset(
+    {"shape-left-out", "tag-left-out", "picture-unused", "picture-unlisted", "annotations-left-out"}
+)
+"""Warnings on what is not counted."""
+SIZES = ("small", "medium", "large")
+"""Below 32x32 pixels, below 96x96, and larger: the classes of COCO's evaluation."""
+
+
+@dataclass(slots=True)
+class ClassStats:
+    """``images`` is how many pictures have at least one box of it; ``subsets`` counts boxes by subset."""
+
+    name: str
+    boxes: int = 0
+    images: int = 0
+    sizes: Counter[str] = field(default_factory=Counter)
+    subsets: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """``classes`` come with the most boxes first. ``left_out`` is how many pictures or labels could not be read."""
+
+    root: Path
+    format: str
+    images: int
+    backgrounds: int
+    boxes: int
+    subsets: dict[str, int]
+    classes: tuple[ClassStats, ...]
+    boxes_per_image: Counter[int]
+    picture_sizes: Counter[tuple[int, int]]
+    left_out: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The stable shape that ``--json`` prints."""
+        return {
+            "source": str(self.root), "format": self.format, "images": self.images, "backgrounds": self.backgrounds,
+            "boxes": self.boxes, "subsets": self.subsets,
+            "classes": [{"name": one.name, "boxes": one.boxes, "images": one.images,
+                         "sizes": {size: one.sizes[size] for size in SIZES}, "subsets": dict(one.subsets)}
+                        for one in self.classes],
+            "boxes_per_image": {str(n): count for n, count in sorted(self.boxes_per_image.items())},
+            "picture_sizes": [{"width": w, "height": h, "images": count}
+                              for (w, h), count in self.picture_sizes.most_common()],
+            "left_out": self.left_out,
+        }  # fmt: skip
+
+
+def read_stats(
+    root: Path, progress: Callable[[str, int, int], None] | None = None
+) -> tuple[Stats, DetectionDataset]:
+    """Of any format that ``dataset convert`` reads. Raises UserFilesError when nothing can be read."""
+    dataset = read_dataset(root, None, progress)
+    classes = {name: ClassStats(name) for name in dataset.boxes_per_class()}
+    for image in dataset.images:
+        for name in {box.name for box in image.boxes}:
+            classes[name].images += 1
+        for box in image.boxes:
+            one = classes[box.name]
+            one.boxes += 1
+            one.sizes[size_of(box)] += 1
+            one.subsets[image.subset] += 1
+    stats = Stats(
+        root, dataset.format, len(dataset.images), dataset.backgrounds,
+        sum(one.boxes for one in classes.values()), dict(Counter(image.subset for image in dataset.images)),
+        tuple(sorted(classes.values(), key=lambda one: (-one.boxes, one.name))),
+        Counter(len(image.boxes) for image in dataset.images),
+        Counter((image.width, image.height) for image in dataset.images),
+        sum(finding.is_error or finding.code in _LEFT_OUT for finding in dataset.findings),
+    )  # fmt: skip
+    return stats, dataset
+
+
+def size_of(box: Box) -> str:
+    area = abs(box.width * box.height)
+    return SIZES[0] if area < 32 * 32 else SIZES[1] if area < 96 * 96 else SIZES[2]
+
+
+def choose_samples(images: Sequence[ImageEntry], count: int, seed: int = 1) -> list[ImageEntry]:
+    """Pictures by chance, but so that each class is on one while there is room, the rare ones first."""
+    order = list(images)
+    random.Random(seed).shuffle(order)
+    total = Counter(box.name for image in order for box in image.boxes)
+    chosen: dict[Path, ImageEntry] = {}
+    shown: set[str] = set()
+    for name, _ in sorted(total.items(), key=lambda item: (item[1], item[0])):
+        if name not in shown and len(chosen) < count:
+            image = next(one for one in order if any(box.name == name for box in one.boxes))
+            chosen[image.path] = image
+            shown.update(box.name for box in image.boxes)
+    for image in order:
+        if len(chosen) >= count:
+            break
+        chosen.setdefault(image.path, image)
+    return sorted(chosen.values(), key=lambda image: (image.subset, str(image.path)))

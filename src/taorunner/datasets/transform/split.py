@@ -1,0 +1,252 @@
+"""Into train, val and test: every class in the shares that are asked for, rare classes first, groups kept together.
+
+The same pictures, shares, pattern and seed give the same parts on every machine. What went where is kept in
+``split.json`` beside them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from taorunner.datasets.files.output_folders import Placer, refuse_taken, whole_folder
+from taorunner.datasets.formats.recognise import read_dataset
+from taorunner.datasets.model.annotations import DetectionDataset, ImageEntry
+from taorunner.datasets.model.class_names import picture_names
+from taorunner.datasets.model.extra_fields import lost_fields, lost_message
+from taorunner.datasets.transform.convert import inverted_findings, refuse_overlap
+from taorunner.datasets.transform.split_folders import kind_of, read_folders, write_classes, write_part
+from taorunner.datasets.writers.tao_formats import (
+    lost_outlines,
+    target_of,
+    write_description,
+    write_labels,
+    written_names,
+)
+from taorunner.errors import Finding, Severity, UsageError, UserFilesError, has_errors
+from taorunner.text import printable
+
+LIST_FILE = "split.json"
+
+
+@dataclass(slots=True)
+class Part:
+    """``share`` of 1; ``classes`` counts boxes."""
+
+    name: str
+    share: float
+    images: list[ImageEntry] = field(default_factory=list)
+    classes: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What was done. ``groups`` is how many groups of pictures stay together; each picture alone is one too.
+
+    ``target`` is the format that was written: the source's own, unless that is only read here. ``lost_outlines``
+    counts the objects of which it keeps only the box; ``findings`` has what else is left out, and warnings.
+    """
+
+    output: Path
+    format: str
+    target: str
+    seed: int
+    groups: int
+    parts: tuple[Part, ...]
+    placed: Counter[str]
+    lost_outlines: int
+    findings: tuple[Finding, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The stable shape that ``--json`` prints."""
+        return {
+            "output": str(self.output), "from": self.format, "to": self.target, "seed": self.seed,
+            "groups": self.groups,
+            "parts": [{"name": part.name, "share": part.share, "images": len(part.images),
+                       "classes": dict(part.classes)} for part in self.parts],
+            "placed": dict(self.placed), "lost_outlines": self.lost_outlines,
+            "findings": [finding.to_json() for finding in self.findings],
+        }  # fmt: skip
+
+
+def split_dataset(
+    source: Path,
+    output: Path,
+    *,
+    shares: Mapping[str, float],
+    seed: int,
+    group: str | None = None,
+    overwrite: bool = False,
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+) -> Split:
+    """Writes the format of the source (KITTI where that is only read), with a folder for each of ``shares``.
+
+    Class folders and pictures with masks are split, too, and laid out as TAO reads them.
+
+    ``group`` is a regular expression on the path below ``source``: pictures with the same match (of its first
+    group, if it has one) stay together. Raises UsageError for shares or a pattern that cannot be, UserFilesError
+    with every finding when the source has errors.
+    """
+    refuse_overlap(source, output)
+    refuse_taken(output, overwrite=overwrite)
+    _pattern(group)
+    _check_shares(shares)
+    kind = kind_of(source)
+    if kind is not None:
+        return _split_folders(source, output, kind, shares, seed, group, overwrite=overwrite)
+    dataset = read_dataset(source, None, progress)
+    findings = (*dataset.findings, *inverted_findings(dataset.images))
+    if has_errors(findings):
+        raise UserFilesError(
+            "nothing was split, because the dataset has errors",
+            hint=f"taorunner dataset check {source} says all of them",
+            findings=findings,
+        )
+    images = {image.path: image for image in dataset.images}
+    parts, group_count = _assigned(list(images.values()), source, group, shares, seed)
+    to = target_of(dataset.format)
+    names = written_names(to, dataset.boxes_per_class())
+    placer = Placer()
+    with whole_folder(output, overwrite=overwrite) as partial:
+        listed: dict[str, list[str]] = {}
+        done = lost = 0
+        for part in parts:
+            folder = partial / part.name
+            (folder / "images").mkdir(parents=True)
+            named = list(zip(picture_names(part.images, source), part.images, strict=True))
+            for name, image in named:
+                placer.place(image.path, folder / "images" / name)
+                done += 1
+                progress("linking", done, len(images))
+            write_labels(to, folder, named, names, dataset.described, keeps_ids=True)
+            lost += lost_outlines(to, part.images)
+            listed[part.name] = [_shown(image.path, source) for image in part.images]
+        write_description(to, partial, [part.name for part in parts], names, dataset.described)
+        _write_list(partial / LIST_FILE, source, seed, group, shares, listed)
+    findings = (*findings, *_lost_fields(to, dataset))
+    return Split(output, dataset.format, to, seed, group_count, parts, placer.counts, lost, findings)
+
+
+def _lost_fields(to: str, dataset: DetectionDataset) -> Iterator[Finding]:
+    if lost := lost_fields(to, dataset, dataset.images):
+        yield Finding(Severity.WARNING, "fields-lost", lost_message(to, lost), None, dataset.root)
+
+
+def _split_folders(
+    source: Path, output: Path, kind: str, shares: Mapping[str, float], seed: int, group: str | None, *, overwrite: bool
+) -> Split:  # fmt: skip
+    """Class folders and pictures with masks."""
+    images, masks = read_folders(source, kind)
+    parts, group_count = _assigned(images, source, group, shares, seed)
+    placer = Placer()
+    with whole_folder(output, overwrite=overwrite) as partial:
+        for part in parts:
+            write_part(kind, partial, part.name, part.images, masks, placer, source)
+        write_classes(kind, partial, sorted({name for part in parts for name in part.classes}))
+        listed = {part.name: [_shown(image.path, source) for image in part.images] for part in parts}
+        _write_list(partial / LIST_FILE, source, seed, group, shares, listed)
+    return Split(output, kind, kind, seed, group_count, parts, placer.counts, 0)
+
+
+def _assigned(
+    images: Sequence[ImageEntry], source: Path, group: str | None, shares: Mapping[str, float], seed: int
+) -> tuple[tuple[Part, ...], int]:
+    """The parts, and of how many groups they were made."""
+    pattern = _pattern(group)
+    groups: dict[str, list[ImageEntry]] = {}
+    for image in sorted(images, key=lambda one: str(one.path)):
+        groups.setdefault(_group_of(image.path, source, pattern), []).append(image)
+    parts = tuple(Part(name, share) for name, share in shares.items())
+    assign(list(groups.values()), parts, seed)
+    return parts, len(groups)
+
+
+def assign(groups: Sequence[Sequence[ImageEntry]], parts: Sequence[Part], seed: int) -> None:
+    """Puts each group into one part: of the rarest class first, where most of it is still wanted."""
+    order = list(groups)
+    random.Random(seed).shuffle(order)
+    counts = [Counter(box.name for image in group for box in image.boxes) for group in order]
+    total: Counter[str] = sum(counts, Counter())
+    open_groups: dict[str, set[int]] = {}
+    for number, count in enumerate(counts):
+        for name in count:
+            open_groups.setdefault(name, set()).add(number)
+    left = set(range(len(order)))
+    wanted = {part.name: {name: part.share * count for name, count in total.items()} for part in parts}
+    wanted_images = {part.name: part.share * sum(map(len, order)) for part in parts}
+
+    def put(number: int, part: Part) -> None:
+        left.discard(number)
+        part.images += order[number]
+        part.classes += counts[number]
+        wanted_images[part.name] -= len(order[number])
+        for name, count in counts[number].items():
+            wanted[part.name][name] -= count
+            open_groups[name].discard(number)
+
+    while any(open_groups.values()):
+        name = min(
+            (name for name, numbers in open_groups.items() if numbers),
+            key=lambda one: (sum(counts[number][one] for number in open_groups[one]), one),
+        )
+        for number in sorted(open_groups[name], key=lambda one: (-counts[one][name], one)):
+            without = [part for part in parts if not part.classes[name]]
+            able = without if 0 < len(open_groups[name]) <= len(without) else parts  # no part goes without
+            put(number, max(able, key=lambda part: (wanted[part.name][name], wanted_images[part.name])))
+    for number in sorted(left):
+        put(number, max(parts, key=lambda part: wanted_images[part.name]))
+    for part in parts:
+        part.images.sort(key=lambda image: str(image.path))
+
+
+def _write_list(
+    path: Path, source: Path, seed: int, group: str | None, shares: Mapping[str, float],
+    listed: Mapping[str, Sequence[str]],
+) -> None:  # fmt: skip
+    every = sorted(name for names in listed.values() for name in names)
+    digest = hashlib.sha256("\n".join(every).encode("utf-8", "surrogateescape")).hexdigest()
+    value = {
+        "source": source.name, "seed": seed, "group": group, "shares": dict(shares), "sha256_of_names": digest,
+        "parts": listed,
+    }  # fmt: skip
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
+
+
+def _pattern(group: str | None) -> re.Pattern[str] | None:
+    if group is None:
+        return None
+    try:
+        return re.compile(group)
+    except re.error as error:
+        raise UsageError(
+            f'--group is no regular expression: "{printable(group)}" ({error})',
+            hint=r"for example --group '(video_\d+)_'",
+        ) from None
+
+
+def _check_shares(shares: Mapping[str, float]) -> None:
+    bad = [name for name, share in shares.items() if not 0 < share < 1]
+    if bad or len(shares) < 2 or abs(sum(shares.values()) - 1) > 1e-9:
+        said = ", ".join(f"{name} {share:g}" for name, share in shares.items())
+        raise UsageError(
+            f"the shares cannot be {said}", hint="--val and --test are above 0, and less than 1 together"
+        )
+
+
+def _group_of(path: Path, source: Path, pattern: re.Pattern[str] | None) -> str:
+    shown = _shown(path, source)
+    match = pattern.search(shown) if pattern is not None else None
+    if match is None:
+        return f"\0{shown}"  # alone: no match can be equal to this
+    return str((match[1] if match.re.groups else match[0]) or match[0])
+
+
+def _shown(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

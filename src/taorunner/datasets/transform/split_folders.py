@@ -1,0 +1,97 @@
+"""Class folders, and pictures with masks, into train, val and test: laid out as TAO reads them, split as boxes are.
+
+What subset a picture was in does not count: all are split anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from taorunner.datasets.files.layout import find_class_folders, find_masks, folders_in, images_in
+from taorunner.datasets.files.output_folders import Placer
+from taorunner.datasets.formats.folder import Folder
+from taorunner.datasets.formats.likely import likely_kind
+from taorunner.datasets.formats.other_layouts import refuse_other_layout
+from taorunner.datasets.formats.recognise import recognised
+from taorunner.datasets.model.annotations import Box, ImageEntry
+from taorunner.datasets.model.class_names import picture_names
+from taorunner.datasets.transform.folder_datasets import NO_CLASSES, planned
+from taorunner.errors import UserFilesError, has_errors
+
+
+def kind_of(source: Path) -> str | None:
+    """ "classification" or "segmentation", None for what may have boxes.
+
+    Raises UserFilesError for the layout of another network.
+    """
+    if find_masks(source):
+        return "segmentation"
+    splits = find_class_folders(source) or {
+        "": [name for name in folders_in(source) if images_in(source / name)]
+    }
+    names = {name.lower() for classes in splits.values() for name in classes}
+    if not names or names & NO_CLASSES:
+        return None
+    folder = Folder(source)
+    refuse_other_layout(folder)
+    if likely_kind(folder) is not None:
+        return None  # the reader says what it is
+    try:
+        recognised(folder)
+    except UserFilesError:
+        return "classification"
+    return None
+
+
+def read_folders(source: Path, kind: str) -> tuple[list[ImageEntry], dict[Path, Path]]:
+    """Each picture, with a box as large as itself for its class; the mask of each, where there are masks.
+
+    Raises UserFilesError with every finding when something is wrong.
+    """
+    folder = Folder(source)
+    plan = planned(folder, kind)
+    findings = [
+        one for one in folder.findings if one.code != "class-set-differs"
+    ]  # that ends with the new split
+    if has_errors(findings):
+        raise UserFilesError(
+            "nothing was split, because the dataset has errors", hint="correct those first", findings=findings
+        )
+    images: list[ImageEntry] = []
+    masks: dict[Path, Path] = {}
+    for path, place in plan:
+        picture, parts = source / path, place.split("/")
+        if kind == "segmentation" and parts[0] == "masks":
+            masks[images[-1].path] = picture  # a mask follows its picture
+            continue
+        header = folder.header(picture)
+        width, height = (header.width, header.height) if header is not None else (1, 1)
+        box = (Box(parts[-2], 0, 0, width, height),) if kind == "classification" else ()
+        images.append(ImageEntry(picture, width, height, box))
+    return images, masks
+
+
+def write_part(
+    kind: str, root: Path, part: str, images: Sequence[ImageEntry], masks: dict[Path, Path], placer: Placer,
+    source: Path,
+) -> None:  # fmt: skip
+    """``part`` of the split, below ``root``."""
+    by_class: dict[str, list[ImageEntry]] = {}
+    for image in images:
+        by_class.setdefault(image.boxes[0].name if image.boxes else "", []).append(image)
+    for name, members in by_class.items():
+        folder = root / part / name if kind == "classification" else root / "images" / part
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, image in zip(picture_names(members, source), members, strict=True):
+            placer.place(image.path, folder / file)
+            if image.path in masks:
+                mask_folder = root / "masks" / part
+                mask_folder.mkdir(parents=True, exist_ok=True)
+                placer.place(masks[image.path], mask_folder / f"{file.rpartition('.')[0]}.png")
+
+
+def write_classes(kind: str, root: Path, classes: Sequence[str]) -> None:
+    """``classes.txt``, which a training on a read-only mount cannot write."""
+    if kind == "classification":
+        (root / "classes.txt").write_text("".join(f"{name}\n" for name in sorted(classes)), encoding="utf-8")

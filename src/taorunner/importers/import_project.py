@@ -1,0 +1,81 @@
+"""A project out of another tool's files, in the workspace where the user stands, and whether it validates."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from taorunner.errors import Finding, UsageError, has_errors
+from taorunner.importers.tao_launcher import Migrated, migrate_from_launcher
+from taorunner.importers.tao_runner import migrate_from_tao_runner
+from taorunner.planning.new_project import workspace_around
+from taorunner.planning.validate import validate_projects
+from taorunner.project.workspace import NAME_RULE, Workspace, is_name
+from taorunner.text import printable
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """``findings`` are those of the migration, then those of the new project."""
+
+    made: tuple[Path, ...]
+    findings: tuple[Finding, ...]
+    next_step: str
+
+
+def from_launcher(
+    start: Path,
+    root: Path | None,
+    name: str,
+    folder: Path,
+    *,
+    mounts_file: Path | None,
+    head: str | None,
+    environ: Mapping[str, str],
+) -> Migration:
+    """Makes the project out of the launcher's spec files in ``folder``.
+
+    Raises UserFilesError, UsageError or MachineError; then nothing was made.
+    """
+    _check_name(name)
+    workspace = _workspace(start, root)
+    moved = migrate_from_launcher(
+        workspace, name, folder, mounts_file=mounts_file, head=head, environ=environ
+    )
+    return _validated(workspace, [name], moved, environ)
+
+
+def from_tao_runner(
+    start: Path, root: Path | None, name: str | None, checkout: Path, *, environ: Mapping[str, str]
+) -> Migration:
+    """Makes the project ``name`` of an original checkout, or all of its projects.
+
+    Raises UserFilesError, UsageError or MachineError; then nothing was made.
+    """
+    if name is not None:
+        _check_name(name)
+    names, moved = migrate_from_tao_runner(_workspace(start, root), name, checkout, environ)
+    return _validated(_workspace(start, root), names, moved, environ)
+
+
+def _check_name(name: str) -> None:
+    if not is_name(name):
+        raise UsageError(f'"{printable(name)}" cannot be the name of a project', hint=f"use {NAME_RULE}")
+
+
+def _workspace(start: Path, root: Path | None) -> Workspace:
+    return Workspace(Path(os.path.abspath(root)) if root is not None else workspace_around(start))  # noqa: PTH100
+
+
+def _validated(
+    workspace: Workspace, names: list[str], moved: Migrated, environ: Mapping[str, str]
+) -> Migration:
+    told = validate_projects(workspace, names, environ)
+    what = " ".join(names)
+    if has_errors(told):
+        step = f"mend the errors, then: taorunner validate {what}"
+    else:
+        step = f"read experiments.yml and the specs, then: taorunner validate {what}"
+    return Migration(moved.made, tuple(dict.fromkeys((*moved.findings, *told))), step)

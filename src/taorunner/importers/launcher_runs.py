@@ -1,0 +1,152 @@
+"""Which experiments do the launcher's spec files of one network make, in which release of TAO?
+
+Each spec that trains is an experiment; the later ones extend the first. The other specs go to the experiment that they
+resemble in name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from taorunner.catalog.network import Network
+from taorunner.contracts import Contract
+from taorunner.errors import Finding, Severity
+from taorunner.importers.launcher_paths import WeightsPlace
+from taorunner.importers.network_detection import SpecRead, action_of, unknown_names
+from taorunner.project.workspace import is_name
+
+Tell = Callable[[Finding], None]
+
+_NO_NAME = ("train", "retrain", "spec", "specs", "experiment", "config", "default")
+_LATER = ("retrain", "qat", "finetune", "distill", "seq")
+"""Words of a spec that goes on from another one."""
+_MANY = 2
+"""So many names that no release knows are hardly slips of the pen."""
+
+
+@dataclass(slots=True)
+class LauncherExperiment:
+    """``specs``: action → the spec that it reads; ``beside``: those that none reads. ``base`` is what it extends."""
+
+    name: str
+    network: Network
+    release: str | None
+    base: str | None = None
+    specs: dict[str, SpecRead] = field(default_factory=dict)
+    beside: list[SpecRead] = field(default_factory=list)
+    weights: WeightsPlace | None = None
+
+
+def experiments_of(
+    network: Network, specs: Sequence[SpecRead], folder: Path, taken: set[str], tell: Tell
+) -> list[LauncherExperiment]:
+    """The first one stands for itself. ``folder`` is where the specs come from, ``taken`` are names in use."""
+    release, contracts = _release(network, specs, folder, tell)
+    actions = {id(spec): action_of(spec, contracts.values()) for spec in specs}
+    trains = sorted(
+        (spec for spec in specs if actions[id(spec)] == "train"),
+        key=lambda spec: (sum(word in spec.tokens for word in _LATER), len(spec.tokens), spec.name),
+    )
+    experiments: list[LauncherExperiment] = []
+    openers: list[SpecRead | None] = [*trains]
+    for train in openers or [None]:
+        name = _free_name(network.name, train, taken)
+        taken.add(name)
+        base = experiments[0].name if experiments else None
+        own = {} if train is None else {"train": train}
+        experiments.append(LauncherExperiment(name, network, release, base, own))
+    rest = [spec for spec in specs if actions[id(spec)] != "train"]
+    for spec in sorted(rest, key=lambda one: (len(one.tokens), one.name)):
+        action = actions[id(spec)]
+        home = max(experiments, key=lambda one: _likeness(spec, one.specs.get("train")))
+        path = folder / spec.name
+        if action is None:
+            home.beside.append(spec)
+            message = f"it is not known which action of {network.name} reads this spec"
+            hint = f"rename it in specs/{home.name} to <action>{spec.name.suffix}"
+            tell(Finding(Severity.WARNING, "unknown-action", message, hint, path))
+        elif action in home.specs:
+            home.beside.append(spec)
+            message = f'{action} of "{home.name}" reads another spec, {home.specs[action].name}'
+            hint = f"for this one make an experiment that extends {home.name}"
+            tell(Finding(Severity.WARNING, "second-spec", message, hint, path))
+        else:
+            home.specs[action] = spec
+    return experiments
+
+
+def backbone_of(spec: SpecRead | None) -> str | None:
+    """``resnet18`` of ``arch: "resnet"`` with ``nlayers: 18``. Source: tao/tensorflow.md section 4.1."""
+    if spec is None:
+        return None
+    arch = layers = None
+    for path, value in spec.section.walk():
+        if path[-1] == "arch" and isinstance(value, str):
+            arch = arch or value
+        if path[-1] in ("nlayers", "num_layers", "n_layers") and isinstance(value, int):
+            layers = layers or value
+    name = None if arch is None else f"{arch}{layers or ''}".replace(":", "")
+    return name if name is not None and is_name(name) else None
+
+
+def _release(
+    network: Network, specs: Sequence[SpecRead], folder: Path, tell: Tell
+) -> tuple[str | None, dict[str, Contract]]:
+    """The release whose schema knows the most of the specs, None for the default one where it is as good as any.
+
+    Where none knows them well it is the newest one before those whose schemas are known.
+    """
+    usual = network.release_name(None)
+    contracts = network.contracts(None)
+    least = unknown_names(specs, contracts.values())
+    chosen: str | None = None
+    before: str | None = None
+    for release in reversed(list(network.releases)):
+        other = network.contracts(release) if least and release != usual else {}
+        if not other:
+            continue
+        count = unknown_names(specs, other.values())
+        if count is None:
+            before = before or release
+        elif count < (least or 0):
+            chosen, contracts, least = release, other, count
+    if before is not None and least is not None and least >= _MANY:
+        message = f"{least} keys of the specs of {network.name} are in no release with known keys; {before} is taken"
+        hint = "set the release that you used in experiments.yml, or take the line out to see which keys these are"
+        tell(Finding(Severity.WARNING, "older-release", message, hint, folder))
+        return before, network.contracts(before)
+    if chosen is not None:
+        message = f"the specs of {network.name} are those of release {chosen}, not of {usual}"
+        hint = "experiments.yml says so; take the line out to move on"
+        tell(Finding(Severity.INFO, "older-release", message, hint, folder))
+    return chosen, contracts
+
+
+def _free_name(head: str, spec: SpecRead | None, taken: set[str]) -> str:
+    words = [] if spec is None else [*spec.name.parent.parts, spec.name.stem]
+    text = re.sub(r"[^a-z0-9]+", "_", "_".join(words).lower()).strip("_")
+    parts = [
+        part
+        for part in text.removeprefix(head).split("_")
+        if part and part not in _NO_NAME[:1] + _NO_NAME[2:5]
+    ]
+    if all(part in _NO_NAME for part in parts) and "retrain" not in parts:
+        parts = []
+    name = "_".join([head, *parts])[:80] if parts else f"{head}_01"
+    free, number = name, 2
+    while free in taken:
+        free = f"{name}_{number}"
+        number += 1
+    return free
+
+
+def _likeness(spec: SpecRead, train: SpecRead | None) -> tuple[int, int]:
+    """How many words the names share, and how few of the training's own are not shared."""
+    if train is None:
+        return (0, 0)
+    ours, theirs = set(spec.tokens) - set(_NO_NAME), set(train.tokens) - set(_NO_NAME)
+    same_folder = spec.name.parent == train.name.parent
+    return (len(ours & theirs) + 10 * same_folder, -len(theirs - ours))

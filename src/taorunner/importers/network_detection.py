@@ -1,0 +1,281 @@
+"""Whose spec is this file, and which action reads it? For files that come from elsewhere, without a project around.
+
+The network follows from the names in the text: the schemas that leave the fewest of them unknown are the candidates.
+What several networks share (a conversion, an engine) is decided by the files beside it, then by the names of file and
+folders, then by the user. Nothing is guessed: what stays open is told.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from taorunner.catalog.network import Network
+from taorunner.contracts import Contract, Framework
+from taorunner.errors import UserFilesError
+from taorunner.planning.inputs.workspace_networks import Networks
+from taorunner.planning.spec.schema_choice import schema_for
+from taorunner.planning.spec.spec_files import SUFFIXES
+from taorunner.specs.schema.match import Fit, Section, fit_of, read_section
+from taorunner.specs.schema.schema import SHIPPED, find_schema
+from taorunner.specs.schema.walk import ACTION_SECTIONS
+
+_BY_FIELD = (("dssd", "dssd_config"), ("ssd", "ssd_config"))
+"""One message for two networks, told apart by the member of its oneof. Source: tao/tensorflow.md section 2."""
+
+_TINY_ARCH = "cspdarknet_tiny"
+"""Source: tao/tensorflow.md section 2: yolo_v4_tiny is yolo_v4 with this arch."""
+
+_OTHER_NAMES = {
+    "action_recognition_net": "action_recognition", "metric_learning_recognition": "ml_recog",
+    "pose_classification_net": "pose_classification", "re_identification_net": "re_identification",
+    "retail_object_detection": "dino", "retail_object_recognition": "ml_recog", "facenet": "detectnet_v2",
+    "makenet": "classification_tf1", "frcnn": "faster_rcnn", "maskrcnn": "mask_rcnn",
+    "efficientdet": "efficientdet_tf1", "mclassification": "multitask_classification",
+}  # fmt: skip
+"""What NVIDIA's own folders and files call a network. Source: tao_tutorials, tao_tensorflow1_backend."""
+
+_ACTION_WORDS = (
+    ("tfrecord", ("dataset_convert", "convert")), ("convert", ("dataset_convert", "convert")),
+    ("gen_trt", ("gen_trt_engine",)), ("trt_engine", ("gen_trt_engine",)), ("infer", ("inference",)),
+    ("eval", ("evaluate",)), ("test", ("evaluate",)), ("export", ("export",)), ("quantize", ("quantize",)),
+    ("kmeans", ("kmeans",)), ("calib", ("calibration_tensorfile",)), ("retrain", ("train",)),
+    ("train", ("train",)), ("finetune", ("train",)), ("prune", ("prune",)), ("distill", ("distill",)),
+    ("merge", ("merge",)), ("slice", ("slice",)), ("augment", ("generate", "augment")),
+    ("autolabel", ("generate",)), ("analy", ("analyze",)), ("validate", ("validate",)),
+)  # fmt: skip
+"""How file names begin a word that tells the action, the surest first. Source: the spec files of tao_tutorials."""
+
+
+@dataclass(slots=True)
+class SpecRead:
+    """One file that reads as a spec. ``name`` is its path below the folder that was given."""
+
+    name: Path
+    text: str
+    format: str
+    section: Section
+    fits: dict[str, Fit] = field(default_factory=dict)
+    head: str | None = None
+    candidates: tuple[str, ...] = ()
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        return tuple(token for token in re.split(r"[^a-z0-9]+", self.name.stem.lower()) if token)
+
+
+def read_spec(name: Path, text: str) -> SpecRead | None:
+    """None when the text is no spec of any kind."""
+    spec_format = next((key for key, known in SUFFIXES.items() if name.suffix.lower() in known), None)
+    section = None if spec_format is None else read_section(text, spec_format)
+    return None if section is None else SpecRead(name, text, spec_format or "", section)
+
+
+def recognise_networks(specs: Sequence[SpecRead], networks: Networks, head: str | None, folder: Path) -> None:
+    """Sets ``head`` of each spec where it is sure, and ``candidates`` where it is not.
+
+    ``head`` decides what is open; a file that only another network can have stays that network's.
+    """
+    heads = _heads_with_specs(networks)
+    for spec in specs:
+        spec.fits = {name: fit for name in heads if (fit := _best_fit(name, heads[name], spec)) is not None}
+        spec.candidates = _told_apart(spec, _best(spec.fits))
+        if len(spec.candidates) == 1:
+            spec.head = spec.candidates[0]
+    for spec in specs:
+        if not spec.candidates and len(named := named_heads(spec, networks, folder)) == 1:
+            _without_schema(spec, next(iter(named)), networks)
+    for spec in specs:
+        if spec.head is None and head is not None and (not spec.candidates or _takes(spec, head)):
+            spec.head = head if _can_read(networks, head, spec.format) else None
+    _join_the_many(specs, networks, folder)
+    sure = {spec.head for spec in specs if spec.head is not None}
+    for spec in specs:
+        if spec.head is None and len(here := sure.intersection(spec.candidates)) == 1:
+            spec.head = next(iter(here))
+    by_place: dict[Path, list[SpecRead]] = {}
+    for spec in specs:
+        if spec.head is None and spec.candidates:
+            by_place.setdefault(spec.name.parent, []).append(spec)
+    for place, open_ones in by_place.items():
+        _by_neighbours(place, open_ones, folder)
+    _join_the_many(specs, networks, folder)
+
+
+def action_of(spec: SpecRead, contracts: Iterable[Contract]) -> str | None:
+    """The action that reads the file, by its name, else by what is in it; None where neither tells."""
+    by_action = {one.action: one for one in contracts if one.spec is not None}
+    joined = "_".join(spec.tokens)
+    for word, actions in _ACTION_WORDS:
+        if re.search(rf"(?:^|_){word}", joined):
+            for action in actions:
+                if action in by_action and _could_be(spec, by_action[action], by_action.values()):
+                    return action
+    own = [name for name in by_action if _is_of_action_alone(spec, by_action[name])]
+    if own:
+        return own[0]
+    if "train" in by_action and (spec.format == "prototxt" or "train" in spec.section.names):
+        return "train"
+    if "train" in by_action and "experiment" in spec.tokens:
+        return "train"
+    sections = [name for name in spec.section.names if name in ACTION_SECTIONS and name in by_action]
+    return sections[0] if len(sections) == 1 else None
+
+
+def named_heads(spec: SpecRead, networks: Networks, folder: Path) -> set[str]:
+    """The network that the names of the file and the folders above it speak of."""
+    names = [spec.name.name, *reversed((folder / spec.name.parent).parts)]
+    return named_in(names, [network.name for network in _in_containers(networks)])
+
+
+def unknown_names(specs: Iterable[SpecRead], contracts: Iterable[Contract]) -> int | None:
+    """How many names of the specs this release of their network does not know; None without a schema."""
+    schemas = [against.schema for one in contracts if (against := schema_for(one)) is not None]
+    if not schemas:
+        return None
+    return sum(
+        min(
+            (fit_of(spec.section, schema).unknown for schema in schemas if schema.format == spec.format),
+            default=0,
+        )
+        for spec in specs
+    )
+
+
+def _heads_with_specs(networks: Networks) -> dict[str, list[str]]:
+    """Every head that runs in a container with the actions that may have a schema of their own."""
+    return {
+        network.name: sorted({action.rpartition(".")[2] for action in network.actions(None)})
+        for network in _in_containers(networks)
+        if network.framework is not Framework.DEPLOY
+    }
+
+
+def _in_containers(networks: Networks) -> Iterator[Network]:
+    """Those that a spec may be for. A file of the workspace's own that is wrong is told elsewhere."""
+    for name in networks.names:
+        try:
+            network = networks.load(name)
+        except UserFilesError:
+            continue
+        if network.framework is not Framework.EMBEDDED:
+            yield network
+
+
+def _best_fit(head: str, actions: Sequence[str], spec: SpecRead) -> Fit | None:
+    fits = []
+    seen = set()
+    for action in actions:
+        for version in SHIPPED.versions(head, action):
+            schema = find_schema(head, action, version)
+            if schema is None or schema.format != spec.format or (schema.name, version) in seen:
+                continue
+            seen.add((schema.name, version))
+            fits.append(fit_of(spec.section, schema))
+    return min(fits, key=lambda fit: (fit.unknown, -fit.known), default=None)
+
+
+def _best(fits: dict[str, Fit]) -> tuple[str, ...]:
+    likely = {name: fit for name, fit in fits.items() if fit.is_likely}
+    if not likely:
+        return ()
+    least = min((fit.unknown, -fit.known) for fit in likely.values())
+    return tuple(name for name, fit in likely.items() if (fit.unknown, -fit.known) == least)
+
+
+def _told_apart(spec: SpecRead, names: tuple[str, ...]) -> tuple[str, ...]:
+    for name, member in _BY_FIELD:
+        if name in names and member in spec.section.names:
+            return (name,)
+    if set(names) == {"yolo_v4", "yolo_v4_tiny"}:
+        arches = {value for path, value in spec.section.walk() if path[-1] == "arch"}
+        return ("yolo_v4_tiny",) if _TINY_ARCH in arches else ("yolo_v4",)
+    return names
+
+
+def _takes(spec: SpecRead, head: str) -> bool:
+    fit = spec.fits.get(head)
+    return head in spec.candidates or (fit is not None and fit.is_likely)
+
+
+def _can_read(networks: Networks, head: str, spec_format: str) -> bool:
+    contracts = networks.load(head).contracts(None).values()
+    return any(one.spec is not None and one.spec.format == spec_format for one in contracts)
+
+
+def _by_neighbours(place: Path, specs: Sequence[SpecRead], folder: Path) -> None:
+    """What is left open in one folder: the one network that could have them all, or the one that is named."""
+    common = set(specs[0].candidates).intersection(*(spec.candidates for spec in specs[1:]))
+    for spec in specs:
+        choice = common or set(spec.candidates)
+        named = (
+            choice
+            if len(choice) == 1
+            else named_in([spec.name.name, *reversed((folder / place).parts)], choice)
+        )
+        if len(named) == 1:
+            spec.head = next(iter(named))
+        else:
+            spec.candidates = tuple(sorted(choice))
+
+
+def _join_the_many(specs: Sequence[SpecRead], networks: Networks, folder: Path) -> None:
+    """A file that another network seems to have alone, or none, belongs to the network of more of the files where that
+    could have it, or where the names of file and folders speak of that."""
+    count = Counter(spec.head for spec in specs if spec.head is not None)
+    for spec in specs:
+        if spec.head is None and spec.candidates:
+            continue
+        own = 0 if spec.head is None else count[spec.head]
+        larger = {head for head in count if count[head] > own}
+        could = {head for head in larger if _takes(spec, head)} or larger & named_heads(
+            spec, networks, folder
+        )
+        if len(could) == 1:
+            spec.head = could.pop()
+
+
+def named_in(names: Sequence[str], choice: Collection[str]) -> set[str]:
+    """The networks that the nearest telling name speaks of: the longest, as grounding_dino speaks of no dino."""
+    words = {**{name: name for name in choice}, **{k: v for k, v in _OTHER_NAMES.items() if v in choice}}
+    for name in names[:4]:
+        found = [
+            word for word in words if re.search(rf"(?<![a-z0-9]){re.escape(word)}(?![a-z])", name.lower())
+        ]
+        if found:
+            return {words[max(found, key=len)]}
+    return set()
+
+
+def _without_schema(spec: SpecRead, name: str, networks: Networks) -> None:
+    """Names are all there is to go by where no schema of the network is known."""
+    has_schema = any(
+        SHIPPED.versions(name, action.rpartition(".")[2]) for action in networks.load(name).actions(None)
+    )
+    if not has_schema and _can_read(networks, name, spec.format):
+        spec.head = name
+
+
+def _could_be(spec: SpecRead, contract: Contract, all_of_them: Iterable[Contract]) -> bool:
+    """False where another action has a message of its own that knows more of the text."""
+    schemas = {
+        against.schema
+        for one in all_of_them
+        if (against := schema_for(one)) is not None and against.schema.format == spec.format
+    }
+    own = schema_for(contract)
+    if own is None or own.schema not in schemas:
+        return True
+    least = min(fit_of(spec.section, schema).unknown for schema in schemas)
+    return fit_of(spec.section, own.schema).unknown == least
+
+
+def _is_of_action_alone(spec: SpecRead, contract: Contract) -> bool:
+    """True where the action has a schema of its own, and the text is one of these."""
+    against = schema_for(contract)
+    if against is None or "." not in against.schema.name or against.schema.format != spec.format:
+        return False
+    return fit_of(spec.section, against.schema).unknown == 0

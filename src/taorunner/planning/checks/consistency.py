@@ -1,0 +1,240 @@
+"""Do an experiment's specs go together, with its dataset and with the mounts? For ``validate`` and before a run.
+
+Told at the place in the user's template, or at the override that set the value. The rules are ``cross_rules`` and
+``cross_data_rules``, paths are ``host_paths``' business; this module gives them their values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from taorunner.catalog.network import Network
+from taorunner.contracts import Contract, Framework
+from taorunner.errors import Finding, UserFilesError
+from taorunner.planning.checks import dataset_rules, held_out_rules, mask_rules, spec_rules
+from taorunner.planning.checks.dataset_facts import DatasetFacts
+from taorunner.planning.checks.dataset_rules import converted_pictures
+from taorunner.planning.checks.host_paths import HostPaths
+from taorunner.planning.checks.spec_view import HostVariables, SpecReader, overlay_of
+from taorunner.planning.checks.training_facts import ClassMap, Conversion, Fault, Training
+from taorunner.planning.checks.word_list_rules import word_lists
+from taorunner.planning.model.plan import HOST_BACKENDS
+from taorunner.planning.spec.spec_files import find_spec
+from taorunner.project.experiments import Experiment
+from taorunner.project.load import Project
+from taorunner.project.mounts import Mounts
+from taorunner.specs.outline import outline_of, place_of
+from taorunner.specs.spec_file import SpecFile, flattened, load_spec
+
+_NUMBER_RULES = (
+    *spec_rules.NUMBER_RULES, *dataset_rules.NUMBER_RULES, *held_out_rules.RULES, *mask_rules.RULES,
+)  # fmt: skip
+_TEXT_RULES = (*spec_rules.TEXT_RULES, *dataset_rules.TEXT_RULES)
+_OF_THE_DATASET = frozenset({"dataset", "dataset_raw"})
+_CONVERSION = "dataset_convert"
+CROSS_CHECKED = ("train", _CONVERSION)
+"""Actions whose specs are held against each other and the dataset; those of all are searched for host paths."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSpec:
+    """The spec of an action, read from its file."""
+
+    contract: Contract
+    file: SpecFile
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What a launch has chosen; ``typed`` is what the command line sets in the spec, by dotted key."""
+
+    gpus: int
+    backend: str
+    typed: Mapping[str, object]
+
+
+@dataclass(slots=True)
+class CrossChecks:
+    """One for all experiments that are checked together. ``mounts`` are those of containers."""
+
+    mounts: Mounts
+    _data: DatasetFacts = field(default_factory=DatasetFacts)
+    _host: Mounts = field(default_factory=Mounts.identity)
+    _conversions: dict[tuple[object, ...], Conversion] = field(default_factory=dict)
+    _stray: HostPaths = field(init=False)
+    _sweep: _Sweep = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._stray = HostPaths(self.mounts)
+        self._sweep = _Sweep()
+
+    def before(
+        self, contract: Contract, path: Path, network: Network, project: Project, experiment: Experiment, launch: Launch
+    ) -> Iterator[Finding]:  # fmt: skip
+        """What is to be told before an action starts whose spec is at ``path``."""
+        specs = {contract.action: (contract, path)}
+        if contract.action == "train" and _CONVERSION in network.actions(contract.release):
+            with suppress(UserFilesError):  # nothing is known of its conversion in this release
+                other = network.contract(_CONVERSION, contract.release)
+                place = find_spec(experiment.spec_dirs, other.spec) if other.spec is not None else None
+                if place is not None:
+                    specs[_CONVERSION] = (other, place)
+        read = {action: (one, load_spec(file)) for action, (one, file) in specs.items()}
+        found = {a: FoundSpec(one, file) for a, (one, file) in read.items() if isinstance(file, SpecFile)}
+        inference = None
+        if contract.action == "train" and "inference" in network.actions(contract.release):
+            with suppress(UserFilesError):  # nothing is known of it in this release
+                inference = network.contract("inference", contract.release)
+        yield from self.check(project, experiment, found, launch, inference)
+
+    def check(
+        self, project: Project, experiment: Experiment, specs: Mapping[str, FoundSpec], launch: Launch | None = None,
+        inference: Contract | None = None,
+    ) -> Iterator[Finding]:  # fmt: skip
+        """``specs`` are those that are to be told of, by action. One that cannot be read gives nothing.
+
+        ``inference`` is the contract of the same network's inference, where there is one.
+        """
+        gpus = (launch.gpus if launch is not None else experiment.gpus) or 1
+        typed = launch.typed if launch is not None else {}
+        variables = HostVariables(project.paths, experiment, gpus)
+        on_host = (launch.backend if launch is not None else experiment.backend) in HOST_BACKENDS or any(
+            spec.contract.framework is Framework.EMBEDDED for spec in specs.values()
+        )
+        mounts = self._host if on_host else self.mounts
+        given = {**dict(flattened(experiment.overrides)), **typed} if experiment.overrides or typed else {}
+        overlay = overlay_of(given)
+        readers: dict[str, SpecReader] = {}
+        for action, found in specs.items():
+            spec = found.contract.spec
+            is_launched = launch is not None and action in held_out_rules.ACTIONS
+            if spec is None or not (
+                action in CROSS_CHECKED
+                or is_launched
+                or (not on_host and self._stray.may_be_in(found.file.text))
+            ):
+                continue
+            outline = outline_of(found.file.text, spec.format)
+            if outline is not None:
+                over = overlay if action == "train" or is_launched else {}
+                readers[action] = SpecReader(found.file, spec.format, outline, variables, over, mounts)
+        placing = _Placing(project, experiment, overlay_of(typed))
+        for action, reader in readers.items() if not on_host else ():
+            yield from placing.place(reader, self._stray.faults(action, reader))
+        convert = self._conversion(readers.get(_CONVERSION), experiment)
+        if convert is not None:
+            yield from placing.place(readers[_CONVERSION], converted_pictures(convert))
+        for action, reader in readers.items():
+            if launch is None or action != _CONVERSION or "train" not in readers:
+                is_certain = launch is not None or action != _CONVERSION
+                yield from placing.place(
+                    reader, word_lists(experiment.head, action, reader, is_certain=is_certain)
+                )
+        for action in ("evaluate", "inference") if launch is not None else ():
+            if action in readers:
+                contract = specs[action].contract
+                using = Training(experiment.head, contract, readers[action], None, gpus, self._data)
+                faults = [fault for rule in held_out_rules.RULES for fault in rule(using)]
+                yield from placing.place(using.spec, faults)
+        if "train" in readers:
+            contract = specs["train"].contract
+            training = Training(
+                experiment.head, contract, readers["train"], convert, gpus, self._data, _classmap(inference)
+            )
+            faults = [
+                *self._sweep.faults(training, experiment.vars),
+                *[fault for rule in _NUMBER_RULES for fault in rule(training)],
+            ]
+            yield from placing.place(training.spec, faults)
+
+    def _conversion(self, spec: SpecReader | None, experiment: Experiment) -> Conversion | None:
+        """One for all experiments that convert the same dataset alike."""
+        if spec is None:
+            return None
+        shape = spec.outline.shape
+        if not shape.variables <= _OF_THE_DATASET or not shape.variables.isdisjoint(experiment.vars):
+            return Conversion(spec, self._data)
+        dataset = spec.variables.made_of("dataset")
+        key = (shape, spec.outline.numbers, dataset, spec.file.path.name, spec.mounts.is_identity)
+        if key not in self._conversions:
+            self._conversions[key] = Conversion(spec, self._data)
+        return self._conversions[key]
+
+
+def _classmap(inference: Contract | None) -> ClassMap | None:
+    """None where inference of the network names no class map in its spec."""
+    spec = inference.spec if inference is not None else None
+    if spec is None or spec.classmap is None or spec.classmap_first_id is None:
+        return None
+    return ClassMap(spec.classmap, spec.classmap_first_id)
+
+
+@dataclass(slots=True)
+class _Sweep:
+    """What the rules that read no numbers have said of a spec, for all specs that differ only in numbers."""
+
+    _told: dict[tuple[object, ...], dict[tuple[tuple[str, object], ...], tuple[Fault, ...]]] = field(
+        default_factory=dict
+    )
+    _asked: dict[tuple[object, ...], frozenset[str]] = field(default_factory=dict)
+
+    def faults(self, training: Training, own: Mapping[str, object]) -> tuple[Fault, ...]:
+        """``own`` are the experiment's variables: what depends on one of them is not kept."""
+        spec, variables = training.spec, training.spec.variables
+        release = training.contract.release
+        key = (spec.outline.shape, training.convert, training.network, release, spec.mounts.is_identity)
+        names = self._asked.get(key)
+        if names is not None and not spec.overlay and names.isdisjoint(own):
+            known = self._told[key].get(_values(variables, names))
+            if known is not None:
+                return known
+        variables.asked.clear()
+        faults = tuple([fault for rule in _TEXT_RULES for fault in rule(training)])
+        names = frozenset(variables.asked)
+        if not spec.overlay and names.isdisjoint(own):
+            if self._asked.get(key) != names:
+                self._asked[key], self._told[key] = names, {}
+            self._told[key][_values(variables, names)] = faults
+        return faults
+
+
+def _values(variables: HostVariables, names: frozenset[str]) -> tuple[tuple[str, object], ...]:
+    return tuple([(name, variables.made_of(name)) for name in names])
+
+
+@dataclass(frozen=True, slots=True)
+class _Placing:
+    project: Project
+    experiment: Experiment
+    typed: Mapping[str, object]
+
+    def place(self, spec: SpecReader, faults: Iterable[Fault]) -> Iterator[Finding]:
+        for fault in faults:
+            finding = Finding(fault.severity, fault.code, fault.message, fault.hint)
+            if fault.key not in spec.overlay:
+                line, column = place_of(spec.file.text, spec.format, fault.key, fault.index) or (None, None)
+                yield replace(finding, file=spec.file.path, line=line, column=column)
+            elif fault.key in self.typed:
+                yield replace(finding, message=f"{fault.key} of the command line: {fault.message}")
+            else:
+                line, column = self._override(fault.key)
+                file = self.project.paths.experiments_file
+                yield replace(finding, file=file, line=line, column=column)
+
+    def _override(self, key: str) -> tuple[int, int]:
+        steps = _steps(self.experiment.overrides, key)
+        return self.project.place(("experiments", self.experiment.name, "overrides", *steps))
+
+
+def _steps(overrides: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """The way to a dotted key in overrides that may be nested."""
+    for name, value in overrides.items():
+        if name == key:
+            return (name,)
+        if isinstance(value, Mapping) and key.startswith(f"{name}."):
+            return (name, *_steps(value, key[len(name) + 1 :]))
+    return ()

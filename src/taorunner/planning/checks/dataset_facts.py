@@ -1,0 +1,131 @@
+"""What the checks of specs want to know of a dataset on this host, looked at once however many experiments share it.
+
+Counts and names only: whether labels and pictures are sound is ``dataset check``'s business. What cannot be read is
+unknown (None or empty), never a finding. Paths are text: they are asked for thousands of times.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from taorunner.datasets.files.image_header import PICTURE_SUFFIXES
+from taorunner.datasets.files.layout import files_in, folders_in
+
+MAX_LABEL_FILES = 500
+"""So many tell the usual classes in a tenth of a second; of more, nothing is said of a class that is missing."""
+_MAX_CATEGORIES = 4 * 1024 * 1024
+_MAX_LIST = 1024 * 1024
+_CATEGORIES = re.compile(rb'"categories"\s*:\s*\[')
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """``classes`` in lower case, as TAO reads them; ``is_all`` is False when only a part of the files was read."""
+
+    classes: frozenset[str]
+    files: int
+    is_all: bool
+
+
+@dataclass(slots=True)
+class DatasetFacts:
+    _pictures: dict[str, Mapping[str, int]] = field(default_factory=dict)
+    _folders: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _labels: dict[str, Labels | None] = field(default_factory=dict)
+    _categories: dict[str, Mapping[int, str]] = field(default_factory=dict)
+    _lines: dict[str, tuple[str, ...] | None] = field(default_factory=dict)
+
+    def pictures(self, folder: str) -> Mapping[str, int]:
+        """How many pictures of each suffix lie in ``folder``; upper and lower case are different suffixes."""
+        if folder not in self._pictures:
+            suffixes = (os.path.splitext(name)[1] for name in _names(folder))  # noqa: PTH122 (names, not paths)
+            self._pictures[folder] = Counter(one for one in suffixes if one.lower() in PICTURE_SUFFIXES)
+        return self._pictures[folder]
+
+    def count(self, folder: str) -> int:
+        """How many pictures lie in ``folder``."""
+        return sum(self.pictures(folder).values())
+
+    def folders(self, folder: str) -> tuple[str, ...]:
+        """The folders in ``folder``, sorted: the classes of a dataset for classification."""
+        if folder not in self._folders:
+            self._folders[folder] = tuple(folders_in(Path(folder)))
+        return self._folders[folder]
+
+    def labels(self, folder: str) -> Labels | None:
+        """The classes in the KITTI labels of ``folder``; None when there are none."""
+        if folder not in self._labels:
+            names = [name for name in files_in(Path(folder)) if name.endswith(".txt")]
+            self._labels[folder] = _labels(folder, names) if names else None
+        return self._labels[folder]
+
+    def category_ids(self, file: str) -> tuple[int, ...]:
+        """The ids of a COCO file's categories, sorted. Only that list is parsed, however large the file."""
+        return tuple(self.categories(file))
+
+    def categories(self, file: str) -> Mapping[int, str]:
+        """The names of a COCO file's categories by id, in the order of the ids."""
+        if file not in self._categories:
+            self._categories[file] = dict(sorted(_read_categories(file).items()))
+        return self._categories[file]
+
+    def lines(self, file: str) -> tuple[str, ...] | None:
+        """The lines of a list of names, without blanks at their ends; None when there is none to read."""
+        if file not in self._lines:
+            self._lines[file] = _read_lines(file)
+        return self._lines[file]
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except (OSError, ValueError):  # no folder, or no path at all
+        return []
+
+
+def _labels(folder: str, names: list[str]) -> Labels | None:
+    classes: set[bytes] = set()
+    read = 0
+    for name in names[:MAX_LABEL_FILES]:
+        try:
+            lines = Path(folder, name).read_bytes().splitlines()
+        except OSError:
+            continue
+        read += 1
+        classes.update(line.split(None, 1)[0] for line in lines if line.strip())
+    words = frozenset(one.decode("utf-8", "replace").lower() for one in classes)
+    return Labels(words, read, read == len(names)) if words else None
+
+
+def _read_lines(file: str) -> tuple[str, ...] | None:
+    try:
+        if not os.path.isfile(file) or os.path.getsize(file) > _MAX_LIST:  # noqa: PTH113, PTH202 (a str)
+            return None
+        return tuple(line.rstrip() for line in Path(file).read_text(encoding="utf-8").splitlines())
+    except (OSError, ValueError):  # no text
+        return None
+
+
+def _read_categories(file: str) -> dict[int, str]:
+    if not os.path.isfile(file):  # noqa: PTH113 (a str); a pipe would be waited for
+        return {}
+    try:
+        with (
+            Path(file).open("rb") as stream,
+            mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        ):
+            match = _CATEGORIES.search(content)
+            text = content[match.end() - 1 : match.end() + _MAX_CATEGORIES] if match else b""
+        listed: Any = json.JSONDecoder().raw_decode(text.decode("utf-8", "replace"))[0]
+    except (OSError, ValueError, RecursionError):  # an empty file cannot be mapped
+        return {}
+    known = [(one.get("id"), one.get("name")) for one in listed if isinstance(one, dict)]
+    return {one: str(name) for one, name in known if isinstance(one, int) and not isinstance(one, bool)}

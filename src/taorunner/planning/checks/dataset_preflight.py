@@ -1,0 +1,139 @@
+"""Is the dataset of this training sound? The fast check before every train, remembered until a file changes.
+
+It warns and never stops a training: what a training reads may be records made long before. What was found is kept in
+``.taorunner/cache`` with a checksum of names, sizes and times of all files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from taorunner.atomic_files import write_json
+from taorunner.errors import Finding, Severity, UserFilesError
+from taorunner.project.experiments import Experiment
+from taorunner.project.workspace import Workspace
+from taorunner.state_files import Trust, read_state
+
+MAX_FILES = 50_000
+"""A larger dataset would hold a training up for half a minute: it is checked only on request."""
+_VERSION = 3
+
+
+class DatasetPreflight:
+    """For one command: a folder is walked once, and checked once for each thing that is asked of it.
+
+    Nothing of specs or datasets is imported while the answers are kept ones.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._trees: dict[Path, str | None] = {}
+        self._counted: dict[tuple[Path, str], Counter[str]] = {}
+
+    def warnings(self, project: str, folder: Path, experiment: Experiment) -> tuple[Finding, ...]:
+        """One warning with the counts, or none. ``folder`` is the experiment's dataset on this host."""
+        if folder not in self._trees:
+            self._trees[folder] = _tree_digest(folder)
+        tree = self._trees[folder]
+        if tree is None:
+            return ()
+        digest = f"{_VERSION} {tree} {_crc(self._asked(experiment)):08x}"
+        cache = self._workspace.state_dir / "cache" / "dataset-checks"
+        kept = cache / project / f"{experiment.name}.json"
+        counts = _read(kept, digest)
+        if counts is None:
+            counts = self._check(folder, experiment)
+            _write(kept, digest, counts)
+        if not counts:
+            return ()
+        listed = ", ".join(f"{code} {count}" for code, count in counts.most_common(4))
+        more = f" and {len(counts) - 4} other kinds" if len(counts) > 4 else ""
+        total = sum(counts.values())
+        errors = "an error" if total == 1 else f"{total} errors"
+        message = f'the dataset "{experiment.dataset}" has {errors}: {listed}{more}'
+        hint = f"taorunner dataset check {experiment.dataset} -p {project} tells where"
+        return (Finding(Severity.WARNING, "dataset-faults", message, hint),)
+
+    def _asked(self, experiment: Experiment) -> str:
+        """All that the needs are made of, without reading it: settings, spec files and the workspace's own networks
+        as they are."""
+        folders = (*experiment.spec_dirs, self._workspace.networks_dir)
+        files = [list(_files(str(folder), "")) for folder in folders]
+        return repr((experiment.head, experiment.release, experiment.vars, experiment.overrides, files))
+
+    def _check(self, folder: Path, experiment: Experiment) -> Counter[str]:
+        from taorunner.datasets.checks.run import check_dataset  # all readers: only where something changed
+        from taorunner.planning.checks.dataset_requirements import experiment_needs
+        from taorunner.planning.inputs.workspace_networks import Networks
+
+        needs = experiment_needs(experiment, Networks(self._workspace.networks_dir), folder)
+        key = (
+            folder,
+            repr([replace(need, spec=Path()) for need in needs]),
+        )  # whose spec it is changes no count
+        if key not in self._counted:
+            try:
+                findings = check_dataset(folder, needs=needs).findings
+            except (UserFilesError, OSError):
+                findings = []  # no dataset of a kind that is known here
+            wrong = (finding.code for finding in findings if finding.severity is Severity.ERROR)
+            self._counted[key] = Counter(wrong)
+        return self._counted[key]
+
+
+def _crc(text: str, before: int = 0) -> int:
+    """Tells whether something changed: nobody gains by forging it, so no cryptography is loaded at each launch."""
+    return zlib.crc32(text.encode("utf-8", "surrogateescape"), before)
+
+
+def _tree_digest(folder: Path) -> str | None:
+    """Number of files, their bytes, and a checksum; None for no folder, an empty one, or one with too many files."""
+    count = total = crc = 0
+    for name, size, time in _files(str(folder), ""):
+        count += 1
+        if count > MAX_FILES:
+            return None
+        total += size
+        crc = _crc(f"{name}\0{size}\0{time}\0", crc)
+    return f"{count} {total} {crc:08x}" if count else None
+
+
+def _files(folder: str, prefix: str) -> Iterator[tuple[str, int, int]]:
+    try:
+        with os.scandir(folder) as entries:
+            listed = sorted(entries, key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in listed:
+        try:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files(entry.path, f"{prefix}{entry.name}/")
+            else:
+                state = entry.stat()
+                yield prefix + entry.name, state.st_size, state.st_mtime_ns
+        except OSError:
+            yield prefix + entry.name, -1, 0
+
+
+def _read(path: Path, digest: str) -> Counter[str] | None:
+    try:
+        value = json.loads(read_state(path, Trust.in_folder(path.parent)))
+        if value["digest"] == digest:
+            return Counter({str(code): int(count) for code, count in value["errors"].items()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass  # none yet, or not ours
+    return None
+
+
+def _write(path: Path, digest: str, counts: Counter[str]) -> None:
+    """Not kept where the disk is full or not ours: the next training checks again."""
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, {"digest": digest, "errors": counts}, indent=None)

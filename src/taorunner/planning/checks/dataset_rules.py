@@ -1,0 +1,258 @@
+"""Which values of a training's specs do not go with its dataset? One function a rule; nothing here is placed.
+
+TAO finds these inside the container, after minutes, or never.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from taorunner.contracts import Framework
+from taorunner.datasets.model.class_names import LABEL_MAP, LABEL_MAP_FROM_0
+from taorunner.errors import Severity
+from taorunner.planning.checks.training_facts import (
+    CLASS_FOLDERS,
+    CONVERTED_EXTENSION,
+    NUM_CLASSES,
+    Conversion,
+    Fault,
+    Rule,
+    Training,
+)
+from taorunner.text import printable
+
+_MAPPING = "target_class_mapping"
+_ID_IS_INDEX = frozenset({"dino", "deformable_detr", "rtdetr"})
+"""They take category_id for the index of the class. Source: tao/datasets.md A2."""
+_COUNT_BACKGROUND = {
+    "mask_rcnn": ("data_config.num_classes", "data_config.val_json_file"),
+    "efficientdet_tf1": ("dataset_config.num_classes", "dataset_config.validation_json_file"),
+    "efficientdet_tf2": (NUM_CLASSES, "dataset.val_json_file"),
+}
+"""Where num_classes is the number of categories and one more. Source: NVIDIA/tao_tensorflow1_backend
+cv/efficientdet/utils/spec_loader.py, cv/mask_rcnn/scripts/evaluate.py."""
+_COCO_FILES = (
+    "dataset.train_data_sources.json_file", "dataset.val_data_sources.json_file", "dataset.val_json_file",
+)  # fmt: skip
+_BATCH_KEYS = ("dataset.batch_size", "dataset.segment.batch_size")
+_LOGGED_STEPS = "training_config.visualizer.scalar_logging_frequency"
+_SHOWN = 5
+
+
+def batch_size(training: Training) -> Iterator[Fault]:
+    """Source: NVIDIA/tao_pytorch_backend core/lightning/tao_lightning_module.py (refused in 6.25 and later) and
+    cv/deformable_detr/dataloader/pl_od_data_module.py (before that, the one batch that is not full is dropped).
+    """
+    found = _batch(training)
+    samples = training.samples
+    if found is None or not samples:
+        return
+    key, size = found
+    at_once = size * training.gpus
+    if at_once <= samples:
+        return
+    what = f'"{key}" {size} on {training.gpus} GPUs' if training.gpus > 1 else f'"{key}" {size}'
+    message = f"a batch of {at_once} ({what}) is more than the {samples} pictures there are to train on"
+    fits = samples // training.gpus
+    hint = f"use {fits} or less" if fits else "use fewer GPUs, or more pictures"
+    per_gpu = -(-samples // training.gpus)
+    stops = training.network in _ID_IS_INDEX and size > per_gpu
+    severity = Severity.ERROR if stops else Severity.WARNING
+    yield Fault(severity, "batch-beyond-samples", message, hint, key)
+
+
+def logged_steps(training: Training) -> Iterator[Fault]:
+    """Source: tao/tensorflow.md section 9: detectnet_v2 refuses fewer steps an epoch than it logs."""
+    found = _batch(training) if training.network == "detectnet_v2" else None
+    samples = training.samples if found is not None else None
+    if found is None or not samples:
+        return
+    key, size = found
+    at_once = size * training.gpus
+    logged = training.spec.number(_LOGGED_STEPS) or 10
+    steps = -(-samples // at_once)
+    if steps < logged:
+        message = (
+            f"{samples} pictures in batches of {at_once} are {steps} steps an epoch, fewer than the {logged:g} that "
+            "are logged: the training stops at its start"
+        )
+        hint = f'use a smaller batch, or set "{_LOGGED_STEPS}" to {steps} or less'
+        yield Fault(Severity.ERROR, "too-few-steps", message, hint, key)
+
+
+def class_count(training: Training) -> Iterator[Fault]:
+    """``num_classes`` against the categories of a COCO file, or the folders of a dataset for classification."""
+    if training.network in _ID_IS_INDEX:
+        yield from _highest_id(training)
+    elif training.network in _COUNT_BACKGROUND:
+        yield from _categories(training)
+    elif training.network in CLASS_FOLDERS:
+        yield from _class_folders(training)
+
+
+def class_map(training: Training) -> Iterator[Fault]:
+    """Source: tao/real_runs.md C2: a class map that begins at another id names every class wrongly, without a word."""
+    if training.classmap is None or training.spec.last("dataset.remap_mscoco_category") is True:
+        return
+    key, first = training.classmap.key, training.classmap.first_id
+    file = training.spec.path(key)
+    lines = training.data.lines(file) if file is not None else None
+    if file is None or lines is None:
+        return
+    for source in _COCO_FILES:
+        for coco_file in training.spec.paths(source) or ():
+            categories = training.data.categories(coco_file)
+            shift = _shift(categories, lines, first)
+            if not shift:
+                continue
+            number, name = next(iter(categories.items()))
+            message = (
+                f'line 1 of {printable(_name(file))} is read as category id {first}, and "{printable(name)}", which '
+                f"has the id {number}, is in line {number - first + 1 + shift}: inference gives wrong names"
+            )
+            many = abs(shift)
+            lines_of = "a line" if many == 1 else f"{many} lines"
+            hint = f"put {lines_of} in front of the names" if shift < 0 else f"take {lines_of} away in front"
+            if number < first:
+                hint = f"number the categories from {first}: taorunner dataset convert --to coco does"
+            if _name(file) == LABEL_MAP and shift == -1:
+                hint += f"; {LABEL_MAP_FROM_0}, which dataset convert and split write beside it, has one"
+            yield Fault(Severity.WARNING, "class-map-shifted", message, hint, key)
+            return
+
+
+def _shift(categories: Mapping[int, str], lines: tuple[str, ...], first: int) -> int:
+    """By how many lines all names are too far down, which is below 0 for too far up; 0 where they are not all moved
+    by the same number of lines."""
+    places = {line: index for index, line in enumerate(lines)}
+    shifts = {places[name] - (number - first) for number, name in categories.items() if name in places}
+    has_all = bool(categories) and all(name in places for name in categories.values())
+    return shifts.pop() if has_all and len(shifts) == 1 else 0
+
+
+def class_names(training: Training) -> Iterator[Fault]:
+    """Source: tao/tensorflow.md section 7 (columns split at blanks, records in lower case), tao/datasets.md A4."""
+    key = f"dataset_config.{_MAPPING}.key"
+    names = training.spec.texts(key)
+    if not names:
+        return
+    labels = training.labels
+    missing = [] if labels is None else [name for name in names if name.lower() not in labels.classes]
+    if labels is not None and len(missing) == len(names):
+        seen = _listed(labels.classes)
+        message = f'no class of "{_MAPPING}" is in the labels: {labels.files} files have {seen}'
+        yield Fault(Severity.ERROR, "no-class-in-dataset", message, "correct the names, or the dataset", key)
+        return
+    for index, name in enumerate(names):
+        shown, code = printable(name), ""
+        if any(char.isspace() for char in name):
+            code = "class-with-blank"
+            message = f'the class "{shown}" has a blank, and labels are split at blanks: it is never found'
+            hint = f'name it "{printable("_".join(name.lower().split()))}", here and in the labels'
+        elif not training.reads_labels and name != name.lower() and name.lower() not in names:
+            code = "class-with-capitals"
+            message = f'the class "{shown}" has capitals, and records hold lower case: it is never found'
+            hint = f'write "{printable(name.lower())}"'
+        elif labels is not None and labels.is_all and name in missing:
+            code = "class-not-in-dataset"
+            message = f'no label has the class "{shown}" ({labels.files} files)'
+            hint = f"there are: {_listed(labels.classes)}"
+        if code:
+            yield Fault(Severity.WARNING, code, message, hint, key, index)
+
+
+def converted_pictures(conversion: Conversion) -> Iterator[Fault]:
+    """Source: tao/tensorflow.md section 7: one extension a run, case counts, others are passed over silently."""
+    folder, taken, wanted = conversion.pictures, conversion.taken, printable(conversion.extension)
+    if folder is None or taken is None:
+        return
+    there = conversion.data.pictures(folder)
+    left = sum(there.values()) - taken
+    if not left:
+        return
+    seen = ", ".join(f"{count} {printable(suffix)}" for suffix, count in sorted(there.items()))
+    key = CONVERTED_EXTENSION
+    place = key if key in conversion.spec else "kitti_config.root_directory_path"
+    if not taken:
+        message = f'no picture in {printable(folder)} ends with "{wanted}": there are {seen}'
+        most = max(there, key=lambda suffix: there[suffix])
+        yield Fault(Severity.ERROR, "image-extension", message, f'set "{key}" to "{printable(most)}"', place)
+    else:
+        message = f'{left} pictures in {printable(folder)} do not end with "{wanted}" and are left out: it has {seen}'
+        hint = "bring all pictures to one extension"
+        yield Fault(Severity.WARNING, "image-extension", message, hint, place)
+
+
+NUMBER_RULES: tuple[Rule, ...] = (batch_size, logged_steps, class_count, class_map)
+TEXT_RULES: tuple[Rule, ...] = (class_names,)
+"""They read no numbers: what they say of one spec of a sweep, they say of all."""
+
+
+def _batch(training: Training) -> tuple[str, int] | None:
+    """Its key, and how many pictures go to each GPU at once."""
+    for key in (training.role("batch_size"), *_BATCH_KEYS):
+        if key in training.spec:
+            size = training.spec.number(key)
+            return (key, int(size)) if size is not None and size >= 1 else None
+    return None
+
+
+def _highest_id(training: Training) -> Iterator[Fault]:
+    """Source: tao/datasets.md A2 (a device-side assert tells it late); NVIDIA/tao_pytorch_backend
+    cv/rtdetr/dataloader/pl_od_data_module.py (refuses a higher id; an id of num_classes itself is never learnt).
+    """
+    key, spec = NUM_CLASSES, training.spec
+    count = spec.number(key)
+    if count is None or spec.last("dataset.remap_mscoco_category") is True:
+        return
+    is_renumbered = spec.last("dataset.contiguous_labels") is True
+    for source in ("train_data_sources", "val_data_sources"):
+        for file in spec.paths(f"dataset.{source}.json_file") or ():
+            ids = training.data.category_ids(file)
+            needed = (len(ids) if is_renumbered else ids[-1] + 1) if ids else 0
+            if count < needed:
+                what = f"{len(ids)} categories" if is_renumbered else f"category id {ids[-1]}"
+                message = f'"{key}" is {count}, and {printable(_name(file))} has {what}'
+                is_last = training.network == "rtdetr" and count == ids[-1]
+                severity = Severity.WARNING if is_last else Severity.ERROR
+                yield Fault(severity, "too-few-classes", message, f"set it to {needed}", key)
+                return
+
+
+def _categories(training: Training) -> Iterator[Fault]:
+    key, where = _COUNT_BACKGROUND[training.network]
+    count, file = training.spec.number(key), training.spec.path(where)
+    ids = training.data.category_ids(file) if file is not None and count is not None else ()
+    if file is not None and count is not None and ids and count < len(ids) + 1:
+        message = (
+            f'"{key}" is {count}, and {printable(_name(file))} has {len(ids)} categories: '
+            "the background counts as one more"
+        )
+        yield Fault(Severity.ERROR, "too-few-classes", message, f"set it to {len(ids) + 1}", key)
+
+
+def _class_folders(training: Training) -> Iterator[Fault]:
+    """Source: NVIDIA/tao_tensorflow2_backend cv/classification/scripts/train.py asserts equal numbers."""
+    key = NUM_CLASSES
+    count = training.spec.number(key)
+    folder = training.spec.path(CLASS_FOLDERS[training.network]) if count is not None else None
+    classes = training.data.folders(folder) if folder is not None else ()
+    if not classes or count is None or folder is None or count == len(classes):
+        return
+    message = f'"{key}" is {count}, and {printable(folder)} has {len(classes)} class folders'
+    hint = f"set it to {len(classes)}, or correct the dataset"
+    if count < len(classes):
+        yield Fault(Severity.ERROR, "too-few-classes", message, hint, key)
+    else:
+        stops = training.contract.framework is Framework.TF2
+        yield Fault(Severity.ERROR if stops else Severity.WARNING, "too-many-classes", message, hint, key)
+
+
+def _listed(classes: frozenset[str]) -> str:
+    listed = ", ".join(sorted(classes)[:_SHOWN])
+    more = f" and {len(classes) - _SHOWN} more" if len(classes) > _SHOWN else ""
+    return printable(listed) + more
+
+
+def _name(file: str) -> str:
+    return file.rpartition("/")[2]

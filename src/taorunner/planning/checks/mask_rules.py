@@ -1,0 +1,74 @@
+"""What of a training on masks does not go together: classes beyond their number, pictures with masks of others.
+
+TAO says nothing of the second, and of the first in the middle of the training.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from taorunner.errors import Severity
+from taorunner.planning.checks.mask_requirements import PALETTE
+from taorunner.planning.checks.training_facts import Fault, Rule, Training
+from taorunner.text import printable
+
+_NUM_CLASSES = "dataset.segment.num_classes"
+_LABEL_IDS = f"{PALETTE}.label_id"
+
+
+def label_ids(training: Training) -> Iterator[Fault]:
+    """Source: tao-pytorch 7.0.1 cv/segformer: label_id is the index of an output (``Target 2 is out of bounds``)."""
+    count = training.spec.number(_NUM_CLASSES)
+    ids = [value for value in training.spec.values(_LABEL_IDS) if isinstance(value, int)]
+    if count is not None and ids and max(ids) >= count:
+        message = (
+            f'"{_NUM_CLASSES}" is {int(count)}, and the palette has label_id {max(ids)}: the training stops'
+        )
+        yield Fault(Severity.ERROR, "too-few-classes", message, f"set it to {max(ids) + 1}", _NUM_CLASSES)
+
+
+def pairs(training: Training) -> Iterator[Fault]:
+    """Source: tao_tensorflow1_backend cv/unet/utils/data_loader.py: of folders, the n-th picture listed gets the n-th
+    mask listed. Nothing is sorted, so both are listed here as Python lists them there, on the same file system.
+    """
+    for part in ("train", "val"):
+        keys = [f"dataset_config.{part}_{kind}_path" for kind in ("images", "masks")]
+        if any(
+            f"dataset_config.{part}_data_sources.data_source.{kind}" in training.spec for kind in _IN_LISTS
+        ):
+            continue
+        folders = [training.spec.path(key) for key in keys]
+        pictures, masks = (_listed(folder) for folder in folders)
+        wrong = [pair for pair in zip(pictures, masks, strict=False) if _stem(pair[0]) != _stem(pair[1])]
+        if not pictures or not masks or not (wrong or len(pictures) != len(masks)):
+            continue
+        what = (
+            f'"{printable(wrong[0][0])}" with "{printable(wrong[0][1])}"'
+            if wrong
+            else "the last ones with none"
+        )
+        message = (
+            f"TAO pairs pictures and masks in the order in which the disk lists them, here {what} "
+            f"({len(wrong)} of {len(pictures)} wrong)"
+        )
+        hint = (
+            f"write two lists, a path inside the container a line, and name them in {part}_data_sources "
+            "{ data_source { image_path: masks_path: } }"
+        )
+        yield Fault(Severity.ERROR, "pictures-with-other-masks", message, hint, keys[0])
+
+
+_IN_LISTS = ("image_path", "masks_path")
+RULES: tuple[Rule, ...] = (label_ids, pairs)
+
+
+def _listed(folder: str | None) -> list[str]:
+    try:
+        return os.listdir(folder) if folder is not None else []
+    except (OSError, ValueError):  # no folder, or no path at all
+        return []
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0] or name

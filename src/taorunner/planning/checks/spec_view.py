@@ -1,0 +1,155 @@
+"""What does the spec of one experiment say, once its variables and overrides are in?
+
+Nothing is rendered. Paths are those of this host, as text: a thousand experiments ask for them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from taorunner.project.experiments import Experiment
+from taorunner.project.mounts import Mounts
+from taorunner.project.workspace import ProjectPaths
+from taorunner.specs.outline import UNKNOWN, Outline, Read
+from taorunner.specs.spec_file import SpecFile
+
+_FOLDERS = frozenset({"dataset_raw", "dataset", "dataset_tfrecord", "tfrecords", "results_dir"})
+_NAMES = frozenset({*_FOLDERS, "experiment", "project", "num_gpus"})
+_LARGEST = 10**15
+"""No count in a spec is larger; what is comes from a slip, and would only make sums and texts fail."""
+
+
+class HostVariables(Mapping[str, object]):
+    """The variables of a template with the paths of this host, made when they are asked for.
+
+    What is not known before a launch (``$pretrained_model``, ``$gpu_ids``) is left out, and so are ``vars`` made of
+    other variables. ``asked`` are the names that were asked for: what comes out of them is the same for another
+    experiment with the same values.
+    """
+
+    def __init__(self, paths: ProjectPaths, experiment: Experiment, gpus: int) -> None:
+        self._paths, self._experiment, self._gpus = paths, experiment, gpus
+        self._given = {name: value for name, value in experiment.vars.items() if "$" not in str(value)}
+        self._known: dict[str, object] = {}
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> object:
+        self.asked.add(name)
+        if name not in self._known:
+            self._known[name] = self._given[name] if name in self._given else self._made(name)
+        return self._known[name]
+
+    def __contains__(self, name: object) -> bool:
+        self.asked.add(str(name))
+        return name in self._given or (name in _NAMES and name not in self._experiment.vars)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in {*_NAMES, *self._given} if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def is_host_path(self, name: str | None) -> bool:
+        """True for a variable that is a folder here, whatever it is called inside."""
+        return name in _FOLDERS and name not in self._experiment.vars
+
+    def made_of(self, name: str) -> object:
+        """What decides the value of ``name``, which is had for less than the value."""
+        if name in ("dataset_raw", "dataset") and name not in self._experiment.vars:
+            return self._paths.root, self._experiment.dataset
+        return str(self.get(name))
+
+    def _made(self, name: str) -> object:
+        experiment = self._experiment
+        if name in ("dataset_raw", "dataset"):
+            return str(self._paths.dataset_dir(experiment.dataset))
+        if name in ("dataset_tfrecord", "tfrecords"):
+            return str(self._paths.tfrecords_dir(experiment.name))
+        if name == "results_dir":
+            return str(self._paths.results_dir(experiment.name))
+        return {"experiment": experiment.name, "project": self._paths.name, "num_gpus": self._gpus}[name]
+
+
+@dataclass(frozen=True, slots=True)
+class SpecReader:
+    """``overlay``: what overrides set, by key without numbers; what is not known for certain is ``UNKNOWN``."""
+
+    file: SpecFile
+    format: str
+    outline: Outline
+    variables: HostVariables
+    overlay: Mapping[str, object]
+    mounts: Mounts
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.outline or key in self.overlay
+
+    def values(self, key: str) -> tuple[Read, ...]:
+        if self.overlay and key in self.overlay:
+            given = self.overlay[key]
+            each = given if isinstance(given, (list, tuple)) else (given,)
+            return tuple(one if isinstance(one, (str, int, float, bool)) else UNKNOWN for one in each)
+        return self.outline.values(key, self.variables)
+
+    def last(self, key: str) -> Read:
+        """The value that counts: of a scalar that stands twice, the last one. UNKNOWN when there is none."""
+        if not self.overlay or key not in self.overlay:
+            return self.outline.last(key, self.variables)
+        found = self.values(key)
+        return found[-1] if found else UNKNOWN
+
+    def number(self, key: str) -> int | float | None:
+        """None when the key is absent or holds no number that is known."""
+        value = self.last(key)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return None
+        return value if -_LARGEST < value < _LARGEST else None
+
+    def text(self, key: str) -> str | None:
+        value = self.last(key)
+        return value if isinstance(value, str) else None
+
+    def texts(self, key: str) -> tuple[str, ...] | None:
+        """All texts at ``key``; None unless all of its values are known texts."""
+        values = self.values(key)
+        texts = tuple([value for value in values if isinstance(value, str)])
+        return texts if len(texts) == len(values) else None
+
+    def paths(self, key: str) -> tuple[str, ...] | None:
+        """The host paths at ``key``; None unless all of them are known and on this host, or it has none."""
+        values = self.values(key)
+        is_given = bool(self.overlay) and key in self.overlay
+        starts = (None,) * len(values) if is_given else self.outline.starts(key)
+        found: list[str] = []
+        for value, start in zip(values, starts, strict=True):
+            if not isinstance(value, str):
+                return None
+            if self.variables.is_host_path(start):
+                found.append(os.path.normpath(value) if "/." in value or "//" in value else value)
+            elif (path := self.mounts.to_host(value)) is not None:
+                found.append(str(path))
+            else:
+                return None
+        return tuple(found) or None
+
+    def is_below(self, key: str, names: Collection[str]) -> bool:
+        """True when every value at ``key`` begins with a variable of ``names`` that has its usual meaning."""
+        if self.overlay and key in self.overlay:
+            return False
+        starts = self.outline.starts(key)
+        return bool(starts) and all(name in names and self.variables.is_host_path(name) for name in starts)
+
+    def path(self, key: str) -> str | None:
+        found = self.paths(key)
+        return found[-1] if found else None
+
+
+def overlay_of(overrides: Mapping[str, object]) -> dict[str, object]:
+    """Dotted ``overrides`` by keys without numbers: which of several values is meant is not known here."""
+    overlay: dict[str, object] = {}
+    for key, value in overrides.items():
+        plain = ".".join([step for step in key.lstrip("+~").split(".") if not step.isdigit()])
+        overlay[plain] = value if plain == key.lstrip("+") else UNKNOWN
+    return overlay

@@ -1,0 +1,183 @@
+"""What do the cross checks of a training look at? Its spec, the one that its records are made by, and its dataset.
+
+A fact that is not certain is None: a rule says nothing about what it does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from taorunner.contracts import Contract
+from taorunner.errors import Severity
+from taorunner.planning.checks.dataset_facts import DatasetFacts, Labels
+from taorunner.planning.checks.spec_view import SpecReader
+
+SOURCES = "dataset_config.data_sources"
+NUM_CLASSES = "dataset.num_classes"
+TRAINED_EXTENSION = "dataset_config.image_extension"
+CONVERTED_EXTENSION = "kitti_config.image_extension"
+CLASS_FOLDERS = {
+    "classification_pyt": "dataset.train_dataset.images_dir",
+    "classification_tf1": "train_config.train_dataset_path",
+    "classification_tf2": "dataset.train_dataset_path",
+}
+"""Where a folder stands for each class."""
+_EXAMPLES = {
+    "efficientdet_tf1": "training_config.num_examples_per_epoch",
+    "efficientdet_tf2": "train.num_examples_per_epoch",
+    "mask_rcnn": "num_examples_per_epoch",
+}
+"""Networks that are told how many pictures they have. Source: tao/tensorflow.md section 4.1."""
+_RECORDS = ("dataset_tfrecord", "tfrecords")
+_COCO_PICTURES = "dataset.train_data_sources.image_dir"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Two things that do not go together; ``key`` is where to tell it, ``index`` which of its values."""
+
+    severity: Severity
+    code: str
+    message: str
+    hint: str
+    key: str
+    index: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Conversion:
+    """The spec that makes records of a KITTI dataset. Source: tao/tensorflow.md section 7."""
+
+    spec: SpecReader
+    data: DatasetFacts
+
+    @cached_property
+    def pictures(self) -> str | None:
+        return self._below_root("image_dir_name")
+
+    @cached_property
+    def labels(self) -> str | None:
+        return self._below_root("label_dir_name")
+
+    @cached_property
+    def extension(self) -> str:
+        """What the name of a picture has to end with, with its dot."""
+        return self.spec.text(CONVERTED_EXTENSION) or ".png"
+
+    @cached_property
+    def percent_for_validation(self) -> int | float | None:
+        return self.spec.number("kitti_config.val_split")
+
+    @cached_property
+    def taken(self) -> int | None:
+        """How many pictures become records."""
+        if self.pictures is None:
+            return None
+        counts = self.data.pictures(self.pictures)
+        return sum(count for suffix, count in counts.items() if suffix.endswith(self.extension))
+
+    def _below_root(self, name: str) -> str | None:
+        root = self.spec.path("kitti_config.root_directory_path")
+        below = self.spec.text(f"kitti_config.{name}")
+        return f"{root}/{below}" if root is not None and below is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMap:
+    """Which key names the file of class names, and which category id its first line is for."""
+
+    key: str
+    first_id: int
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """``convert`` is the experiment's own conversion, ``classmap`` how inference takes the names of classes; None where
+    there is none.
+    """
+
+    network: str
+    contract: Contract
+    spec: SpecReader
+    convert: Conversion | None
+    gpus: int
+    data: DatasetFacts
+    classmap: ClassMap | None = None
+
+    def role(self, name: str) -> str:
+        """The dotted key of a role; a key that no spec has where the network has none."""
+        spec = self.contract.spec
+        return spec.keys.get(name, "-") if spec is not None else "-"
+
+    @cached_property
+    def made_by(self) -> Conversion | None:
+        """The conversion whose records are trained on; None unless all of them are the experiment's own."""
+        key = f"{SOURCES}.tfrecords_path"
+        if self.convert is None or self.spec.is_below(key, _RECORDS):
+            return self.convert
+        own = str(self.spec.variables["tfrecords"])
+        return self.convert if all(p.startswith(own) for p in self.spec.paths(key) or ("",)) else None
+
+    @cached_property
+    def reads_labels(self) -> bool:
+        """True for KITTI labels that are read as they are, without records between."""
+        return f"{SOURCES}.label_directory_path" in self.spec
+
+    @cached_property
+    def samples(self) -> int | None:
+        """How many pictures there are to train on, at most."""
+        spec, data = self.spec, self.data
+        if self.network in _EXAMPLES:
+            told = spec.number(_EXAMPLES[self.network])
+            return int(told) if told is not None else None
+        if self.network in CLASS_FOLDERS:
+            root = spec.path(CLASS_FOLDERS[self.network])
+            return None if root is None else sum(data.count(f"{root}/{name}") for name in data.folders(root))
+        if self.reads_labels:
+            return self._count(spec.paths(f"{SOURCES}.image_directory_path"))
+        if f"{SOURCES}.tfrecords_path" in spec:
+            return self._converted()
+        if "dataset_config.train_images_path" in spec:
+            return self._count(spec.paths("dataset_config.train_images_path"))
+        if "dataset.segment.root_dir" in spec:
+            root = spec.path("dataset.segment.root_dir")
+            split = spec.text("dataset.segment.train_split") or "train"
+            return self._count((f"{root}/images/{split}",)) if root is not None else None
+        return self._count(spec.paths(_COCO_PICTURES))
+
+    @cached_property
+    def labels(self) -> Labels | None:
+        """The classes in the labels that are trained on."""
+        if self.reads_labels:
+            folders = self.spec.paths(f"{SOURCES}.label_directory_path") or ()
+        else:
+            folders = (self.made_by.labels,) if self.made_by is not None and self.made_by.labels else ()
+        found = [self.data.labels(folder) for folder in folders]
+        read = [one for one in found if one is not None]
+        if not read or len(read) < len(found):
+            return None
+        return Labels(
+            frozenset().union(*(one.classes for one in read)),
+            sum(one.files for one in read),
+            all(one.is_all for one in read),
+        )
+
+    def _converted(self) -> int | None:
+        """The pictures in the records, without those set aside for validation."""
+        made_by = self.made_by
+        if made_by is None or made_by.taken is None:
+            return None
+        has_fold = "dataset_config.validation_fold" in self.spec
+        percent = made_by.percent_for_validation if has_fold else 0
+        return None if percent is None else made_by.taken - int(made_by.taken * percent / 100)
+
+    def _count(self, folders: tuple[str, ...] | None) -> int | None:
+        """None for folders with folders in them: pictures may lie further down."""
+        if folders is None or any(self.data.folders(folder) for folder in folders):
+            return None
+        return sum(self.data.count(folder) for folder in folders) or None
+
+
+Rule = Callable[[Training], Iterator[Fault]]

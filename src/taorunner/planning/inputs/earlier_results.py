@@ -1,0 +1,171 @@
+"""What lies in the way of a run: earlier results that TAO would continue, overwrite or stumble over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from glob import escape
+from pathlib import Path, PurePosixPath
+
+from taorunner.catalog.network import Network
+from taorunner.contracts import Contract, ResumeRule
+from taorunner.errors import Finding, Severity
+from taorunner.planning.inputs.argv import argument_names
+from taorunner.planning.inputs.checkpoints import find_checkpoints, is_untrained, untrained_leftovers
+from taorunner.planning.inputs.resume import resumable_files
+from taorunner.planning.model.arguments import Value
+from taorunner.project.mounts import Mounts
+
+_AFRESH = "--overwrite moves the earlier ones aside (nothing is deleted) and starts afresh"
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierResults:
+    """``set_aside`` is what is moved away before the start, ``make_dirs`` what the action expects to exist."""
+
+    findings: tuple[Finding, ...] = ()
+    set_aside: tuple[Path, ...] = ()
+    make_dirs: tuple[Path, ...] = ()
+
+
+def earlier_results(
+    contract: Contract, results: Path, values: Mapping[str, Value], mounts: Mounts, *, experiment: str, overwrite: bool,
+    network: Network, spec_text: str = "",
+) -> EarlierResults:  # fmt: skip
+    """Training: checkpoints that are there. Export and pruning: the file to be written. Conversion: the records.
+
+    Only what the action itself writes is in its way. ``spec_text`` is its rendered spec.
+    """
+    if contract.action == "train":
+        return _training(contract, results, experiment, network, overwrite=overwrite)
+    written = [_host(values.get(name), mounts) for name in ("export_file", "pruned_file", "engine_file")]
+    if contract.action in ("inference", "inference_trt", "evaluate"):
+        written = []  # these read an engine
+    folders = tuple(path.parent for path in written if path is not None)
+    records = values.get("tfrecords_prefix")
+    if contract.action in ("dataset_convert", "convert") and isinstance(records, str):
+        tag, tagged = values.get("record_tag"), _host(records, mounts)
+        if isinstance(tag, str) and tagged is not None:
+            return _tagged_conversion(tagged, tag, overwrite=overwrite)
+        folder = _host(str(PurePosixPath(records).parent), mounts)
+        if folder is not None and _writes_records(contract, records, spec_text):
+            return _conversion(folder, overwrite=overwrite)
+    there = tuple(path for path in written if path is not None and path.exists())
+    if there and not overwrite:
+        message = f"{there[0]} exists, and {contract.network} {contract.action} does not write over it"
+        return EarlierResults((_error("output-exists", message),), make_dirs=folders)
+    return EarlierResults(set_aside=there, make_dirs=folders)
+
+
+def holds_training(contract: Contract, results: Path) -> bool:
+    """Whether another training into ``results`` is refused without ``--overwrite``."""
+    try:
+        return results.is_dir() and bool(_earlier_checkpoints(contract, results))
+    except OSError:
+        return True
+
+
+def _training(
+    contract: Contract, results: Path, experiment: str, network: Network, *, overwrite: bool
+) -> EarlierResults:
+    try:
+        checkpoints = _earlier_checkpoints(contract, results) if results.is_dir() else []
+        own = _results_of_training(contract, results, network) if overwrite and results.is_dir() else ()
+    except OSError as error:
+        return EarlierResults((_error("results-unreadable", f"{results} cannot be read: {error.strerror}"),))
+    if overwrite:
+        return EarlierResults(set_aside=own)
+    if checkpoints:
+        count = "a checkpoint" if len(checkpoints) == 1 else f"{len(checkpoints)} checkpoints"
+        message = f"{results} already holds {count} of an earlier training"
+        if contract.checkpoints.resume is ResumeRule.AUTO:
+            message += ", which TAO itself would go on from without a word"
+        hint = _AFRESH
+        if contract.checkpoints.resume is not ResumeRule.NONE:
+            hint = f"--resume (or taorunner resume {experiment}) goes on from the newest one; {_AFRESH}"
+        return EarlierResults((Finding(Severity.ERROR, "results-exist", message, hint),))
+    # A start that failed left weights of step 0, from which TAO would go on.
+    return EarlierResults(set_aside=untrained_leftovers(results, contract.checkpoints))
+
+
+def _results_of_training(contract: Contract, results: Path, network: Network) -> tuple[Path, ...]:
+    """What of the experiment's results training wrote: the whole folder, or only some of what is in it.
+
+    Where training has a folder of its own, that and what the contract names besides. Else all but the folders of the
+    other actions: records of a conversion (``dataset_convert/``), exported models, evaluations.
+    """
+    entries = sorted(results.iterdir())
+    if contract.results_subdir:
+        names = _first_parts(contract)
+        own = [entry for entry in entries if any(fnmatchcase(entry.name, name) for name in names)]
+    else:
+        others = _folders_of_other_actions(contract, network)
+        own = [entry for entry in entries if entry.name not in others]
+    return (results,) if own == entries and own else tuple(own)
+
+
+def _first_parts(contract: Contract) -> set[str]:
+    """Names, some with wildcards, of what the action writes directly in the results folder."""
+    known = contract.checkpoints
+    paths = [contract.results_subdir, *known.globs, *known.resume_globs, known.latest or ""]
+    paths += contract.progress.status_files
+    return {PurePosixPath(path).parts[0] for path in paths if path}
+
+
+def _folders_of_other_actions(contract: Contract, network: Network) -> set[str]:
+    folders: set[str] = set()
+    for name in network.actions(contract.release):
+        action = name.rpartition(".")[2]
+        if action != contract.action:
+            folders |= {action, f"trt_{action}"}
+    for other in network.contracts(contract.release).values():
+        if other.action != contract.action:
+            parts = [other.results_subdir, *other.value_forms.values()]
+            folders |= {PurePosixPath(path).parts[0] for path in parts if path}
+    return folders
+
+
+def _writes_records(contract: Contract, prefix: str, spec_text: str) -> bool:
+    """Whether the conversion is given the folder of the records: some write into their results folder only."""
+    is_argument = any("tfrecords_prefix" in argument_names(argument) for argument in contract.arguments)
+    return is_argument or str(PurePosixPath(prefix).parent) in spec_text
+
+
+def _earlier_checkpoints(contract: Contract, results: Path) -> set[Path]:
+    """Also what TAO would silently go on from although no whole checkpoint is there."""
+    found = {
+        *find_checkpoints(results, contract.checkpoints),
+        *resumable_files(results, contract.checkpoints),
+    }
+    if found or contract.checkpoints.latest is None:
+        return found
+    latest = results / contract.checkpoints.latest
+    return {latest} if latest.exists() and not is_untrained(latest, contract.checkpoints) else found
+
+
+def _conversion(folder: Path, *, overwrite: bool) -> EarlierResults:
+    """Old records beside new ones would be read as well, and stale index files are not built again.
+
+    Source: tao/tensorflow.md section 7.
+    """
+    is_used = folder.is_dir() and any(folder.iterdir())
+    if is_used and not overwrite:
+        return EarlierResults((_error("output-exists", f"{folder} already holds converted records"),))
+    return EarlierResults(set_aside=(folder,) if is_used else (), make_dirs=(folder,))
+
+
+def _tagged_conversion(folder: Path, tag: str, *, overwrite: bool) -> EarlierResults:
+    """Each subset is converted by a run of its own into one folder: only records of the same name are in the way."""
+    there = tuple(sorted(folder.glob(f"{escape(tag)}-*-of-*"))) if folder.is_dir() else ()
+    if there and not overwrite:
+        return EarlierResults((_error("output-exists", f'{folder} already holds records of "{tag}"'),))
+    return EarlierResults(set_aside=there, make_dirs=(folder.parent,))
+
+
+def _error(code: str, message: str) -> Finding:
+    return Finding(Severity.ERROR, code, message, _AFRESH)
+
+
+def _host(value: Value | None, mounts: Mounts) -> Path | None:
+    return mounts.to_host(value) if isinstance(value, str) else None

@@ -1,0 +1,134 @@
+"""Where does ``--checkpoint`` go: into an argument of the action, or a key of its spec? Else it is refused.
+
+Training starts from it, each other action works on it. Which argument or key that is, the contract says; weights that
+are named and not read would be the worst answer: a training that began from scratch and ends well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from taorunner.contracts import Contract, Framework, ResumeRule, SpecContract
+from taorunner.errors import Finding, Severity
+from taorunner.planning.inputs.argv import argument_names, given_by_hand
+from taorunner.planning.inputs.checkpoints import PRETRAINED_SUFFIXES, choose_checkpoint
+from taorunner.specs.spec_file import PreparedSpec, read_value
+
+_READ = ("checkpoint", "onnx_file", "engine_file")
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """``argument`` is a name of ``argv.VALUES``; without one the weights go into the spec, into the key of ``role``."""
+
+    argument: str | None = None
+    role: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NamedWeights:
+    """``named`` as it was typed, ``path`` as the process sees it, ``role`` of the key (``SpecContract.keys``)."""
+
+    named: str
+    path: str
+    role: str
+
+
+def destination(contract: Contract) -> Destination | None:
+    """None where the action reads no weights that one could name."""
+    named = {name for argument in contract.arguments for name in argument_names(argument)}
+    is_training = contract.action == "train"
+    for name in ("pretrained",) if is_training else _READ:
+        is_written = name == "engine_file" and contract.action == "gen_trt_engine"
+        if name in named and not is_written:
+            return Destination(argument=name)
+    role = "pretrained" if is_training else "checkpoint"
+    in_spec = contract.spec is not None and role in contract.spec.keys
+    return Destination(role=role) if in_spec else None
+
+
+def not_read(contract: Contract, named: str) -> Finding:
+    """What is said where there is no ``destination``."""
+    if contract.action != "train":
+        message = f'{contract.network} {contract.action} reads no checkpoint: "{named}" would be ignored'
+        return Finding(Severity.ERROR, "checkpoint-not-read", message, "leave --checkpoint out")
+    hint = "leave --checkpoint out"
+    if contract.checkpoints.resume is not ResumeRule.NONE:
+        hint += "; --resume goes on from the newest checkpoint of the experiment"
+    message = f'{contract.network} train starts from no weights that are named: "{named}" would be ignored'
+    return Finding(Severity.ERROR, "checkpoint-not-read", message, hint)
+
+
+def find_named(
+    contract: Contract, training: Contract, results: Path, named: str, experiment: str
+) -> tuple[Path | None, Finding | None]:
+    """The file that ``--checkpoint`` names: in the results, or by its path, which may start at the current folder.
+
+    ``training`` is the contract of the network's training, which says what a checkpoint is.
+    """
+    path, problem, names = choose_checkpoint(results, training.checkpoints, named)
+    if path is None and named and (Path.cwd() / named).is_file():
+        path = Path.cwd() / named
+    if path is None:
+        hint = f"there are: {', '.join(names[-5:])}" if names else f"taorunner train {experiment}"
+        if contract.action == "train":
+            hint = f"give the path of a file{'; ' + hint if names else ''}"
+        return None, Finding(
+            Severity.ERROR, "checkpoint-missing", problem or f'there is no file "{named}"', hint
+        )
+    may_be_folder = training.checkpoints.is_directory or (
+        contract.action == "train" and contract.framework is Framework.TF2
+    )
+    if path.is_dir() and not may_be_folder:
+        message = f'"{named}" is a folder ({path}), and {contract.network} {contract.action} reads a file'
+        return None, Finding(Severity.ERROR, "checkpoint-missing", message, f'name a file: ls "{path}"')
+    return path, None
+
+
+def find_built(folder: Path, suffixes: tuple[str, ...], named: str) -> tuple[Path | None, Finding | None]:
+    """An exported model or an engine: by its path, by its name, or by the name of the checkpoint it was made of."""
+    for path in (folder / named, Path.cwd() / named):
+        if named and path.is_file() and path.name.endswith(suffixes):
+            return path, None
+    found = sorted(path for path in folder.glob("**/*") if path.is_file() and path.name.endswith(suffixes))
+    stem = Path(named).stem if Path(named).suffix in PRETRAINED_SUFFIXES else Path(named).name
+    fitting = [path for path in found if stem and stem in (path.stem, path.name)]
+    if fitting:
+        return fitting[-1], None
+    names = ", ".join(path.name for path in found[-5:])
+    hint = f"there are: {names}" if found else f"{folder} holds none: it is another action that makes them"
+    message = f'there is no {suffixes[0]} file "{named}" in {folder}'
+    return None, Finding(Severity.ERROR, "checkpoint-missing", message, hint)
+
+
+def spec_key(spec: SpecContract, role: str, prepared: PreparedSpec, sets: Mapping[str, str]) -> str | None:
+    """The key of the rendered spec that is really read. None where this spec reads none (``pretrained_when``)."""
+    if role == "pretrained":
+        for condition, key in spec.pretrained_when.items():
+            asked, _, value = condition.partition("=")
+            if str(sets.get(asked, read_value(prepared, asked))) == value:
+                return key or None
+    return spec.keys.get(role)
+
+
+def given_twice(
+    contract: Contract, argument: str | None, key: str | None, typed: Sequence[str]
+) -> Finding | None:
+    """``--checkpoint`` beside an option or a key that is typed by hand and says the same. ``typed`` are tokens of
+    ``--set`` and those behind ``--``."""
+    found = given_by_hand(contract, argument, typed) if argument is not None else None
+    if key is not None:
+        found = next(
+            (token for token in typed if _key_of(token) == key or key.startswith(f"{_key_of(token)}.")), None
+        )
+    if found is None:
+        return None
+    name = found.partition("=")[0]
+    message = f'"{name}" and --checkpoint both name the weights of {contract.network} {contract.action}'
+    return Finding(Severity.ERROR, "checkpoint-twice", message, "leave one of the two out")
+
+
+def _key_of(token: str) -> str:
+    return token.partition("=")[0].lstrip("+")

@@ -1,0 +1,276 @@
+"""What a run is told: template variables and argument values, as the process will see them.
+
+Paths on this host become paths inside; ids of GPUs become ``0..n-1``. Looks at the file system, changes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from taorunner.catalog.network import Network
+from taorunner.contracts import Contract, Framework
+from taorunner.datasets.files.layout import LABEL_PAIRS
+from taorunner.errors import Finding, Severity, UserFilesError
+from taorunner.planning.inputs.argv import VALUES
+from taorunner.planning.inputs.checkpoints import (
+    choose_checkpoint,
+    find_pretrained,
+    pretrained_dir,
+    torn_findings,
+)
+from taorunner.planning.inputs.environment import model_key_mark
+from taorunner.planning.inputs.named_checkpoint import (
+    NamedWeights,
+    destination,
+    find_built,
+    find_named,
+    not_read,
+)
+from taorunner.planning.model.arguments import Value
+from taorunner.planning.model.plan import GpuRequest
+from taorunner.project.experiments import Experiment
+from taorunner.project.mounts import Mounts
+from taorunner.project.workspace import ProjectPaths, Workspace
+from taorunner.specs.syntax.literals import inside_text
+from taorunner.text import did_you_mean
+
+VARIABLES = (
+    "experiment", "project", "dataset_raw", "dataset", "dataset_tfrecord", "tfrecords",
+    "pretrained_model", "results_dir", "num_gpus", "gpu_ids",
+)  # fmt: skip
+"""Names a spec template may use besides the experiment's own ``vars``. Part of the interface."""
+
+STAND_INS: Mapping[str, Any] = {
+    name: 1 if name == "num_gpus" else [0] if name == "gpu_ids" else f"/{name}" for name in VARIABLES
+}
+"""What the variables of a template are taken for while no run gives them values."""
+
+_RECORD_PREFIX = "tfrecord"
+_ONNX_SUFFIXES = (".onnx", ".etlt", ".uff")
+_ENGINE_SUFFIXES = (".engine", ".trt", ".plan")
+_BUILT = {"onnx_file": ("export", _ONNX_SUFFIXES), "engine_file": ("gen_trt_engine", _ENGINE_SUFFIXES)}
+"""Models that other actions made of a checkpoint: where they lie in the results, and how their names end."""
+
+
+@dataclass(slots=True)
+class RunValues:
+    """``variables`` for the template, ``arguments`` for argv, ``weights`` what ``--checkpoint`` sets in the spec."""
+
+    variables: dict[str, Any] = field(default_factory=dict)
+    arguments: dict[str, Value] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    weights: NamedWeights | None = None
+
+
+class ValueFinder:
+    """Finds the values of one experiment. ``mounts`` is the identity where the process runs on this host."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        paths: ProjectPaths,
+        experiment: Experiment,
+        network: Network,
+        mounts: Mounts,
+    ) -> None:
+        self._workspace, self._paths, self._experiment = workspace, paths, experiment
+        self._network, self._mounts = network, mounts
+
+    def find(self, contract: Contract, gpus: GpuRequest, checkpoint: str | None) -> RunValues:
+        values = RunValues()
+        experiment = self._experiment
+        results = self._paths.results_dir(experiment.name)
+        dataset = self._inside(self._paths.dataset_dir(experiment.dataset), values)
+        records = self._inside(self._paths.tfrecords_dir(experiment.name), values)
+        results_inside = self._inside(results, values)
+        dense = tuple(str(index) for index in range(gpus.count))
+        values.variables = {
+            "experiment": experiment.name, "project": self._paths.name, "dataset_raw": dataset, "dataset": dataset,
+            "dataset_tfrecord": records, "tfrecords": records, "results_dir": results_inside,
+            "num_gpus": gpus.count, "gpu_ids": [int(index) for index in dense],
+        }  # fmt: skip
+        values.arguments = {
+            "results_dir": results_inside, "dataset_raw": dataset, "tfrecords_prefix": f"{records}/{_RECORD_PREFIX}",
+            "num_gpus": str(gpus.count), "gpu_ids": dense,
+        }  # fmt: skip
+        if gpus.count == 0:
+            del values.arguments["num_gpus"], values.arguments["gpu_ids"]
+        if experiment.export_type is not None:
+            values.arguments["export_type"] = experiment.export_type
+        if experiment.model_key is not None:
+            values.arguments["key"] = model_key_mark()
+        self._pretrained(contract, values)
+        self._weights(contract, results, checkpoint, values)
+        self._from_vars(contract, values)
+        return values
+
+    def _inside(self, path: Path, values: RunValues) -> str:
+        try:
+            return self._mounts.to_inside(path)
+        except UserFilesError as error:
+            values.findings.append(Finding(Severity.ERROR, "not-mounted", error.message, error.hint))
+            return str(path)
+
+    def _pretrained(self, contract: Contract, values: RunValues) -> None:
+        """A missing file is told where it is used; the variable exists all the same, so a template stays valid."""
+        experiment = self._experiment
+        if experiment.repository is None or experiment.backbone is None:
+            return
+        folder = pretrained_dir(self._workspace.repositories_dir, experiment.repository, experiment.backbone)
+        framework = self._network.framework
+        path, problem = find_pretrained(folder, framework)
+        if path is None:
+            path = folder
+            trains = contract.action == "train"
+            values.findings.append(
+                Finding(
+                    Severity.ERROR if trains else Severity.INFO,
+                    "pretrained-missing",
+                    f'the pretrained weights of "{experiment.name}" are missing: {problem} ({folder})',
+                    f"taorunner pretrained pull -p {self._paths.name}, or correct repository and backbone",
+                )
+            )
+        inside = self._inside(path, values)
+        values.variables["pretrained_model"] = inside
+        values.arguments["pretrained"] = inside
+
+    def _weights(self, contract: Contract, results: Path, named: str | None, values: RunValues) -> None:
+        wanted = {name for argument in contract.arguments for name in _names_in(argument.tokens)}
+        wanted |= {name for form in contract.value_forms.values() for name in _names_in((form,))}
+        training = self._train_contract(contract)
+        if named is not None and not self._named(contract, training, results, named, values):
+            return
+        if "onnx_file" in wanted and "onnx_file" not in values.arguments:
+            self._file(results / "export", _ONNX_SUFFIXES, "onnx_file", values)
+        is_read = contract.action != "gen_trt_engine" and "engine_file" not in values.arguments
+        if "engine_file" in wanted and is_read:
+            self._file(results / "gen_trt_engine", _ENGINE_SUFFIXES, "engine_file", values)
+        is_named_by_file = "onnx_file" in values.arguments or "engine_file" in values.arguments
+        if "checkpoint" in values.arguments:
+            return
+        if "checkpoint" in wanted or ("model" in wanted and not is_named_by_file):
+            path, problem, names = choose_checkpoint(
+                results, training.checkpoints, self._experiment.export_model
+            )
+            if path is not None:
+                values.arguments["checkpoint"] = self._inside(path, values)
+                if named is None and self._experiment.export_model is None:
+                    values.findings += torn_findings(path, results, training.checkpoints)
+            else:
+                hint = (
+                    f"there are: {', '.join(names[-5:])}"
+                    if names
+                    else f"taorunner train {self._experiment.name}"
+                )
+                values.findings.append(
+                    Finding(Severity.ERROR, "checkpoint-missing", problem or "no checkpoint", hint)
+                )
+
+    def _named(
+        self, contract: Contract, training: Contract, results: Path, named: str, values: RunValues
+    ) -> bool:
+        """Puts what ``--checkpoint`` names where this action reads it. False after a finding."""
+        goes_to = destination(contract)
+        if goes_to is None:
+            values.findings.append(not_read(contract, named))
+            return False
+        if goes_to.argument in _BUILT:
+            path, finding = find_built(
+                results / _BUILT[goes_to.argument][0], _BUILT[goes_to.argument][1], named
+            )
+        else:
+            path, finding = find_named(contract, training, results, named, self._experiment.name)
+        if path is None or finding is not None:
+            values.findings += [finding] if finding is not None else []
+            return False
+        inside = self._inside(path, values)
+        if goes_to.argument is not None:
+            values.arguments[goes_to.argument] = inside
+        elif goes_to.role is not None:
+            values.weights = NamedWeights(named, inside, goes_to.role)
+        return True
+
+    def _file(self, folder: Path, suffixes: tuple[str, ...], name: str, values: RunValues) -> None:
+        """The newest file of that kind; export_model chooses by its name."""
+        found = sorted(
+            (path for path in folder.glob("**/*") if path.name.endswith(suffixes)),
+            key=lambda path: path.stat().st_mtime,
+        )
+        model = self._experiment.export_model
+        named = [path for path in found if model is not None and path.name.startswith(model)]
+        if named or found:
+            values.arguments[name] = self._inside((named or found)[-1], values)
+
+    def _train_contract(self, contract: Contract) -> Contract:
+        """Where this network's training leaves its checkpoints, whichever action reads them."""
+        if contract.framework in (Framework.DEPLOY, Framework.DATA_SERVICES) or contract.action != "train":
+            try:
+                return self._network.contract(
+                    "train", contract.release if contract.group != "deploy" else None
+                )
+            except UserFilesError:
+                return contract
+        return contract
+
+    def _from_vars(self, contract: Contract, values: RunValues) -> None:
+        known = own_values(self._experiment.vars, values.variables)
+        values.variables.update(known)
+        results = f"{values.arguments['results_dir']}/"
+        for name, meaning in VALUES.items():
+            if contract.action == "train" and str(known.get(name, "")).startswith(results):
+                continue  # this training writes it, for the actions behind it: classmap.json
+            if meaning.from_vars and name in known:
+                values.arguments[name] = str(known[name])
+                if any(name in _names_in(argument.tokens) for argument in contract.arguments):
+                    values.findings += _left_over(name, str(known[name]), values)
+        if "image_dir" in VALUES and "image_dir" not in values.arguments:
+            self._default_pictures(values)
+
+    def _default_pictures(self, values: RunValues) -> None:
+        """Pictures for inference: the folder of a KITTI dataset, or the dataset's own."""
+        dataset = self._paths.dataset_dir(self._experiment.dataset)
+        for image_dir, label_dir in LABEL_PAIRS:
+            for name, folder in (("image_dir", image_dir), ("label_dir", label_dir)):
+                path = dataset / folder
+                if path.is_dir():
+                    values.arguments.setdefault(name, self._inside(path, values))
+
+
+_REFERENCE = re.compile(
+    rf"(?<!\$)\$(?:({'|'.join(VARIABLES)})(?![A-Za-z0-9_])|\{{({'|'.join(VARIABLES)})\}})"
+)
+
+
+def own_values(own: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """An experiment's ``vars`` with the variables of taorunner in them filled in: ``image_dir: $dataset_raw/val``.
+
+    Only names of ``VARIABLES`` that ``known`` has; every other dollar stays what it is.
+    """
+
+    def value_of(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        return inside_text(known[name]) if name in known else match[0]
+
+    return {
+        name: _REFERENCE.sub(value_of, value) if isinstance(value, str) and "$" in value else value
+        for name, value in own.items()
+    }
+
+
+def _left_over(name: str, text: str, values: RunValues) -> list[Finding]:
+    """What still looks like a variable in a value for the command line, where nobody fills it in any more."""
+    match = re.search(r"(?<!\$)\$\{?([A-Za-z_][A-Za-z0-9_]*)", text)
+    if match is None:
+        return []
+    values.arguments[name] = text.replace("$", "")  # told here, not once more as an unsafe character
+    hint = did_you_mean(match[1], sorted(values.variables)) or f"known: {', '.join(sorted(values.variables))}"
+    message = f'"{name}" in vars has "${match[1]}", which is no variable of this experiment'
+    return [Finding(Severity.ERROR, "unknown-variable", message, hint)]
+
+
+def _names_in(tokens: tuple[str, ...]) -> set[str]:
+    return {name for token in tokens for name in re.findall(r"\{([a-z_]+)\*?\??\}", token)}

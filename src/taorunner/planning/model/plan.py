@@ -1,0 +1,172 @@
+"""RunPlan: all that is needed to start one experiment × action. Pure data, no secret in it.
+
+A plan is made by ``planner``, printed by a dry run, stored in the run's record and turned into an
+engine request by a backend. It goes to and from plain JSON without loss (``to_json``, ``from_json``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from taorunner.contracts import Contract
+from taorunner.planning.model.arguments import ArgumentValues
+from taorunner.planning.model.plan_codec import decoded, encoded
+
+HOST_BACKENDS = frozenset({"local", "embedded"})
+"""Backends whose processes see this host's own paths."""
+SHELL = "shell"
+"""The action of a plan that is no run but somebody's shell."""
+SECRET_MARK = "@TAORUNNER_SECRET_{name}@"
+"""Stands in argv where a secret goes. The secret itself lies in a file with mode 0600 in the run's folder."""
+SECRET_SPEC_DIR = "secrets/spec"
+"""Where in the run's input folder the copy of the spec lies that holds a secret."""
+
+DEFAULT_SHM_BYTES = 16 * 1024**3
+"""Docker's own 64 MiB break every loader with workers. Source: tao/tensorflow.md 9, tao/pytorch.md 7."""
+DEFAULT_ULIMITS: Mapping[str, int] = {"stack": 67108864}
+"""As NVIDIA's notebooks set it. memlock is left to the engine: many engines may not raise it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """``source`` on this host, ``target`` an absolute POSIX path inside."""
+
+    source: Path
+    target: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GpuRequest:
+    """How many GPUs, and which: host ids as in nvidia-smi (index or UUID), or None for any free ones."""
+
+    count: int = 0
+    ids: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedSpec:
+    """``text`` as the container will read it, from ``source``; ``inside`` is the path argv names.
+
+    Where a secret has a ``spec_key``, the container reads a private copy in which it is set.
+    """
+
+    source: Path
+    file_name: str
+    text: str
+    inside: str
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSource:
+    """Where a secret comes from: ``env:NAME``, ``file:PATH`` or ``literal:VALUE`` (written out in experiments.yml).
+
+    A literal lives in memory only: the stored plan says ``literal:`` and nothing behind it.
+    ``variable`` is the environment variable to set inside, ``spec_key`` the dotted key of the spec to set; with neither
+    it is put into argv.
+    """
+
+    name: str
+    origin: str = field(repr=False)
+    variable: str | None = None
+    spec_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedPort:
+    """The port ``inside`` of the container, reached at ``address`` and ``outside`` on this host."""
+
+    inside: int
+    outside: int
+    address: str = "127.0.0.1"
+    protocol: str = "tcp"
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerOptions:
+    """What .tao_mounts.json, tao_config and the experiment say about the container itself.
+
+    ``hard_ulimits`` are the hard limits that differ from the soft one of that name in ``ulimits``. ``interactive``: its
+    standard input is ours, and it is gone when it ends; ``terminal`` are rows and columns at its start.
+    """
+
+    user: str | None = None
+    groups: tuple[int, ...] = ()
+    shm_bytes: int | None = None
+    ulimits: Mapping[str, int] = field(default_factory=dict)
+    hard_ulimits: Mapping[str, int] = field(default_factory=dict)
+    ports: Mapping[int, int] = field(default_factory=dict)  # container port -> host port
+    published: tuple[PublishedPort, ...] = ()
+    network: str | None = None
+    privileged: bool = False
+    tty: bool = False
+    interactive: bool = False
+    terminal: tuple[int, int] | None = None
+    workdir: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePoint:
+    """Where a training goes on. ``epoch`` is the checkpoint's, 1-based; ``is_partial``: written within that epoch."""
+
+    checkpoint: Path
+    epoch: int
+    is_partial: bool = False
+
+    @property
+    def text(self) -> str:
+        """``goes on after epoch 5, from model_epoch_004_step_00100.pth``"""
+        where = f"within epoch {self.epoch}" if self.is_partial else f"after epoch {self.epoch}"
+        return f"goes on {where}, from {self.checkpoint.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """One experiment × action.
+
+    ``argv`` holds secret marks instead of secrets and dense GPU ids ``0..n-1``. ``results_dir`` is the host
+    folder of the experiment's results, ``results_inside`` the same folder as the process sees it.
+    ``epochs`` is what the spec asks for, None when unknown or when the action has none.
+    ``run_inside`` is where the run's input folder (spec, secrets) is seen by the process. ``arguments`` are the values
+    that ``argv`` was made of, ``resume`` is where the training goes on, None for one that begins.
+    """
+
+    project: str
+    experiment: str
+    action: str
+    backend: str
+    contract: Contract
+    argv: tuple[str, ...]
+    workspace: Path
+    results_dir: Path
+    results_inside: str
+    run_inside: str
+    image: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
+    gpus: GpuRequest = GpuRequest()
+    spec: RenderedSpec | None = None
+    secrets: tuple[SecretSource, ...] = ()
+    options: ContainerOptions = ContainerOptions()
+    epochs: int | None = None
+    overwrite: bool = False
+    set_aside: tuple[Path, ...] = ()  # what moves to <name>.<timestamp> before the start
+    make_dirs: tuple[Path, ...] = ()  # folders the action expects to exist
+    arguments: ArgumentValues = field(default_factory=ArgumentValues)
+    resume: ResumePoint | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Without secrets: what is written to disk."""
+        body: dict[str, Any] = encoded(self)
+        for secret in body["secrets"]:
+            if secret["origin"].startswith("literal:"):
+                secret["origin"] = "literal:"
+        return body
+
+    @staticmethod
+    def from_json(body: dict[str, Any]) -> RunPlan:
+        """Unknown keys are ignored, missing ones take their defaults. Raises ValueError for what is no plan."""
+        return decoded(RunPlan, body)

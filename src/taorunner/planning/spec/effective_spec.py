@@ -1,0 +1,144 @@
+"""The spec of one action as TAO will read it: which file, with which values, and what is set in it by whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from taorunner.contracts import Contract, OverrideSyntax, SpecContract
+from taorunner.errors import Finding, Severity, has_errors
+from taorunner.planning.inputs.named_checkpoint import NamedWeights, not_read, spec_key
+from taorunner.planning.model.plan import GpuRequest
+from taorunner.planning.spec.overrides import Override, find_overrides, refusal, texts_with_variables
+from taorunner.planning.spec.schema_choice import schema_for
+from taorunner.planning.spec.spec_files import find_spec
+from taorunner.project.experiments import Experiment
+from taorunner.project.load import Project
+from taorunner.specs.editing.spec_edits import Edit, set_in
+from taorunner.specs.schema.image_schemas import KeptSchemas
+from taorunner.specs.schema.schema import Schema
+from taorunner.specs.schema.template_check import library_refusal
+from taorunner.specs.spec_file import PreparedSpec, prepare_spec
+from taorunner.specs.templates.template import Value
+
+
+@dataclass(frozen=True, slots=True)
+class SpecOfAction:
+    """``prepared`` and ``path`` are None where there is no spec file; an error among the findings says why if one is
+    needed.
+
+    ``overrides`` were set for the user, then ``keys`` by taorunner. ``sets`` is what ``--set`` says, with the
+    variables replaced.
+    """
+
+    prepared: PreparedSpec | None = None
+    path: Path | None = None
+    findings: tuple[Finding, ...] = ()
+    overrides: tuple[Override, ...] = ()
+    keys: Mapping[str, object] = field(default_factory=dict)
+    sets: Mapping[str, str] = field(default_factory=dict)
+    schema: Schema | None = None
+
+
+def spec_of_action(
+    project: Project,
+    experiment: Experiment,
+    contract: Contract,
+    variables: Mapping[str, Value],
+    gpus: GpuRequest,
+    sets: Mapping[str, str],
+    kept: KeptSchemas | None = None,
+    *,
+    missing: bool = True,
+    all_keys: bool = True,
+    weights: NamedWeights | None = None,
+) -> SpecOfAction:
+    """``sets`` are the keys of ``--set`` with the text typed for each, ``kept`` the schemas of images, ``weights`` what
+    ``--checkpoint`` names for the spec.
+
+    Without ``missing`` nothing is said of values that the action has to have, without ``all_keys`` nothing of
+    overrides that are for no spec of this network. Never raises for what the user wrote.
+    """
+    spec = contract.spec
+    texts = texts_with_variables(sets, variables)
+    if spec is None:
+        return SpecOfAction(sets=texts)
+    path = find_spec(experiment.spec_dirs, spec)
+    if path is None:
+        missing_file = (_missing(project, experiment, contract, spec),) if spec.required else ()
+        return SpecOfAction(findings=missing_file, sets=texts)
+    against = schema_for(contract, missing=missing, kept=kept)
+    schema = against.schema if against is not None else None
+    found = find_overrides(project, experiment, contract, against, variables, sets, all_keys=all_keys)
+    goes_to_argv = contract.override_syntax is not OverrideSyntax.NONE
+    items = tuple(one for one in found.items if not (goes_to_argv and one.place is None))
+    keys = _keys(spec, gpus)
+    if against is not None:
+        replaced = frozenset(one.edit.key for one in items)
+        ours_too = [spec.keys[weights.role]] if weights is not None and weights.role in spec.keys else []
+        given = against.given | frozenset([*found.keys, *ours_too])
+        against = replace(against, given=given, replaced=replaced)
+    prepared = prepare_spec(path, spec.format, variables, against=against)
+    findings = (*prepared.findings, *found.findings)
+    findings += tuple(_ignored(project, items, keys))
+    text = prepared.text
+    if weights is not None and text is not None:
+        key = spec_key(spec, weights.role, prepared, texts)
+        if key is None:
+            findings += (not_read(contract, weights.named),)
+        else:
+            keys[key] = weights.path
+    if text is not None and not has_errors(findings):
+        ours = [Edit(tuple(key.split(".")), value) for key, value in keys.items()]
+        text, problems = set_in(text, spec.format, [*(one.edit for one in items), *ours], schema)
+        for one, problem in zip(items, problems, strict=False):
+            if problem is not None:
+                findings += (refusal(project, one, problem),)
+        findings += tuple(
+            replace(problem.to_finding(), file=path)
+            for problem in problems[len(items) :]
+            if problem is not None
+        )
+        if against is not None and text is not None and text != prepared.text and not has_errors(findings):
+            refused = library_refusal(text, against)
+            if refused is not None:
+                told = replace(
+                    refused.to_finding(), hint="one of the values that are set in it does not fit", file=path
+                )
+                findings += (told,)
+    text = None if has_errors(findings) else text
+    prepared = replace(prepared, text=text, findings=findings)
+    return SpecOfAction(prepared, path, findings, items, keys, texts, schema)
+
+
+def _missing(project: Project, experiment: Experiment, contract: Contract, spec: SpecContract) -> Finding:
+    suffix = "yaml" if spec.format == "yaml" else "txt"
+    message = f'"{experiment.name}" has no spec for {contract.action}: {spec.stems[0]}.{suffix}'
+    hint = f"write {experiment.spec_dirs[0] / spec.stems[0]}.{suffix}"
+    at = ("experiments", experiment.name)
+    return project.finding(Severity.ERROR, "missing-spec", message, at, hint=hint, of_key=True)
+
+
+def _keys(spec: SpecContract, gpus: GpuRequest) -> dict[str, Any]:
+    """What taorunner itself sets: the GPUs as they are counted inside."""
+    keys: dict[str, Any] = {}
+    if spec.format == "yaml" and gpus.count:
+        if "num_gpus" in spec.keys:
+            keys[spec.keys["num_gpus"]] = gpus.count
+        if "gpu_ids" in spec.keys:
+            keys[spec.keys["gpu_ids"]] = list(range(gpus.count))
+    return keys
+
+
+def _ignored(project: Project, items: tuple[Override, ...], keys: Mapping[str, object]) -> Iterator[Finding]:
+    for one in items:
+        key = one.edit.key
+        if key in keys and one.edit.value != keys[key]:
+            message = f"{key} is set by taorunner, to {keys[key]}: the override has no effect"
+            hint = "choose GPUs with gpus and gpu_indices, or --gpus and --gpu-indices"
+            if one.place is None:
+                yield Finding(Severity.WARNING, "override-ignored", f"--set {key}: {message}", hint)
+            else:
+                yield project.finding(Severity.WARNING, "override-ignored", message, one.place, hint=hint)

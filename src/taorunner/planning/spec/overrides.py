@@ -1,0 +1,196 @@
+"""What does the user set in the spec of an action: ``overrides:`` of the experiment and of those it extends, ``--set``?
+
+Each is held against the schema and keeps its place, so that what is wrong with it is told where it was written. An
+override of another action's spec (``kitti_config.val_split`` while training) is not for this one and left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from taorunner.contracts import Contract
+from taorunner.errors import Finding, Severity
+from taorunner.project.experiments import Experiment
+from taorunner.project.load import Project
+from taorunner.specs.editing.spec_edits import Edit, flat_edits, with_variables
+from taorunner.specs.editing.yaml_edit import parse_override
+from taorunner.specs.schema.override_check import check_override, key_at
+from taorunner.specs.schema.schema import Key, Schema
+from taorunner.specs.schema.value_check import Misfit
+from taorunner.specs.schema.walk import Against
+from taorunner.specs.syntax.key_paths import dotted
+from taorunner.specs.syntax.literals import inside_text
+from taorunner.specs.syntax.text_position import SpecProblemError
+from taorunner.specs.templates.template import Value
+from taorunner.text import did_you_mean, printable
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """``place`` is its path in experiments.yml, None for one from ``--set``."""
+
+    edit: Edit
+    place: tuple[str | int, ...] | None
+
+
+@dataclass(slots=True)
+class Overrides:
+    """Those that are for this spec, in the order in which they are set, and what is wrong with them."""
+
+    items: list[Override] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def keys(self) -> list[str]:
+        return [item.edit.key for item in self.items]
+
+
+def find_overrides(
+    project: Project,
+    experiment: Experiment,
+    contract: Contract,
+    against: Against | None,
+    variables: Mapping[str, Value],
+    sets: Mapping[str, str],
+    *,
+    all_keys: bool = True,
+) -> Overrides:
+    """``sets`` are the keys of ``--set`` with the text typed for each.
+
+    Without ``all_keys`` nothing is said of a key that no action of this network has: another look tells it.
+    """
+    found = Overrides()
+    schema = against.schema if against is not None else None
+    others = schema.source.of_network(contract.network, schema.release) if schema is not None else ()
+    given = [
+        *_written(project, experiment, schema, found.findings),
+        *_typed(sets, schema, found.findings),
+    ]
+    for index, one in enumerate(given):
+        if any(_covers(later.edit, one.edit) for later in given[index + 1 :] if later.place is None):
+            continue
+        value, unknown = with_variables(
+            one.edit.value, variables, omegaconf=schema is None or schema.format == "yaml"
+        )
+        found.findings += [_told(project, one, _unknown_variable(name, variables)) for name in unknown]
+        one = replace(one, edit=replace(one.edit, value=value))
+        misfit = _misfit(one, against) if not unknown else None
+        if misfit is not None and misfit.code in ("unknown-key", "other-release"):
+            is_elsewhere = any(not isinstance(key_at(other, one.edit.steps), Misfit) for other in others)
+            if one.place is not None and (is_elsewhere or not all_keys):
+                continue
+        if misfit is not None:
+            found.findings.append(_told(project, _at_fault(one, schema), misfit))
+        found.items.append(one)
+    return found
+
+
+def refusal(project: Project, one: Override, problem: SpecProblemError) -> Finding:
+    """What kept an override from being made, told where it was written."""
+    return _told(project, one, Misfit(Severity.ERROR, problem.code, problem.message, problem.hint))
+
+
+def _misfit(one: Override, against: Against | None) -> Misfit | None:
+    if one.place is None and one.edit.key.startswith(("+", "~")):
+        return None  # Hydra's own, for the command line
+    return None if against is None else check_override(one.edit.steps, one.edit.value, against)
+
+
+def _written(
+    project: Project, experiment: Experiment, schema: Schema | None, findings: list[Finding]
+) -> Iterator[Override]:
+    """Those of experiments.yml, the experiment's own last. Names merge one by one, and the nearest says what counts."""
+    seen: set[Any] = set()
+    nearer: list[Override] = []
+    layers: list[list[Override]] = []
+    for owner, values in project.layers(experiment.name, "overrides"):
+        mine: list[Override] = []
+        new = {name: value for name, value in values.items() if name not in seen}
+        seen |= set(values)
+        for written, edit in flat_edits(new, schema):
+            one = Override(edit, ("experiments", owner, "overrides", *written))
+            twice = next(
+                (other for other in mine if _covers(other.edit, edit) or _covers(edit, other.edit)), None
+            )
+            if twice is not None:
+                findings.append(_told(project, one, _given_twice(project, one, twice)))
+            elif not any(_covers(other.edit, edit) for other in nearer):
+                mine.append(one)
+        nearer += mine
+        layers.append(mine)
+    for layer in reversed(layers):
+        yield from layer
+
+
+def _typed(sets: Mapping[str, str], schema: Schema | None, findings: list[Finding]) -> Iterator[Override]:
+    """Those of ``--set``. A number typed for a text is that text."""
+    for key, text in sets.items():
+        try:
+            value = typed_value(key, text)
+        except SpecProblemError as problem:
+            message = f"--set {key}: {problem.message}"
+            findings.append(Finding(Severity.ERROR, problem.code, message, problem.hint))
+            continue
+        known = key_at(schema, dotted(key).split(".")) if schema is not None else None
+        is_text = isinstance(known, Key) and known.kind == "str" and not known.is_repeated
+        if is_text and isinstance(value, (int, float)):
+            value = text.strip()
+        yield from (Override(edit, None) for _written, edit in flat_edits({key: value}, schema))
+
+
+def texts_with_variables(sets: Mapping[str, str], variables: Mapping[str, Value]) -> dict[str, str]:
+    """What ``--set`` says, for a command line: ``$variables`` replaced, a list as ``[0,1]``. Unknown ones stay."""
+    texts = {}
+    for key, text in sets.items():
+        value, _unknown = with_variables(text, variables, omegaconf=True)
+        texts[key] = f"[{inside_text(value)}]" if isinstance(value, list) else inside_text(value)
+    return texts
+
+
+def typed_value(key: str, text: str) -> object:
+    """What was typed behind ``--set key=``: ``3`` is a number, ``[0, 1]`` a list, ``a: b`` a text.
+
+    Raises:
+        SpecProblemError: brackets or quotes are opened and not closed.
+    """
+    return parse_override(f"{key}={text}")[1]
+
+
+def _covers(one: Edit, other: Edit) -> bool:
+    """True where setting ``one`` leaves nothing of what ``other`` set."""
+    return other.steps[: len(one.steps)] == one.steps
+
+
+def _at_fault(one: Override, schema: Schema | None) -> Override:
+    """The same with the place of the section that is wrong, where the key is written in several parts."""
+    if schema is None or one.place is None:
+        return one
+    base, written = one.place[:3], one.place[3:]
+    steps: list[str] = []
+    for count, name in enumerate(written, 1):
+        steps += dotted(str(name)).split(".")
+        if isinstance(key_at(schema, steps), Misfit):
+            return replace(one, place=(*base, *written[:count]))
+    return one
+
+
+def _given_twice(project: Project, one: Override, other: Override) -> Misfit:
+    line, _column = project.place(other.place or ())
+    message = f'"{one.edit.key}" is set twice: "{other.edit.key}" stands at line {line} too'
+    return Misfit(Severity.ERROR, "override-twice", message, "leave one of them out")
+
+
+def _unknown_variable(name: str, variables: Mapping[str, Value]) -> Misfit:
+    hint = did_you_mean(name, sorted(variables)) or "write $$ for a dollar"
+    return Misfit(Severity.ERROR, "unknown-variable", f'unknown variable "${printable(name)}"', hint)
+
+
+def _told(project: Project, one: Override, misfit: Misfit) -> Finding:
+    if one.place is None:
+        return Finding(misfit.severity, misfit.code, f"--set {one.edit.key}: {misfit.message}", misfit.hint)
+    is_of_key = misfit.code in ("unknown-key", "other-release", "bad-key", "override-twice")
+    return project.finding(
+        misfit.severity, misfit.code, misfit.message, one.place, hint=misfit.hint, of_key=is_of_key
+    )

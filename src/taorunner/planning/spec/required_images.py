@@ -1,0 +1,108 @@
+"""Which container images do the experiments of some projects need, and as what do their runs name them?
+
+Looks at the file system, changes nothing, asks no engine. An experiment needs the image it trains with; images of
+its network's other groups (deploy, data services) only where it has the spec file of an action that runs there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from taorunner.contracts import Contract
+from taorunner.errors import Finding, Severity, UserFilesError
+from taorunner.image_names import is_pinned, with_tag
+from taorunner.planning.inputs.precedence import default_backend, named_image
+from taorunner.planning.inputs.workspace_networks import Networks
+from taorunner.planning.spec.spec_files import find_spec
+from taorunner.project.experiments import Experiment
+from taorunner.project.image_lock import ImageLock, read_image_lock
+from taorunner.project.load import Project, load_project
+from taorunner.project.workspace import Workspace
+
+_Contracts = dict[tuple[str, str | None], Mapping[str, Contract]]
+"""Of each network and release once: they are made from many layers."""
+
+
+@dataclass(frozen=True, slots=True)
+class NeededImage:
+    """``reference`` as the experiments and the catalog name it, ``runs_as`` as runs do: by its locked digest if any.
+
+    ``experiments`` are ``project/experiment``. ``asked_at`` is an info that says where the first of them names it.
+    """
+
+    reference: str
+    runs_as: str
+    experiments: tuple[str, ...]
+    asked_at: Finding
+
+    @property
+    def is_locked(self) -> bool:
+        """True when runs do not depend on what becomes of a tag."""
+        return is_pinned(self.runs_as)
+
+
+@dataclass(frozen=True, slots=True)
+class NeededImages:
+    """``images`` in the order of projects and experiments; ``findings`` say why one of them may be missing here."""
+
+    images: tuple[NeededImage, ...]
+    findings: tuple[Finding, ...]
+    lock: ImageLock
+
+
+def needed_images(workspace: Workspace, projects: Sequence[str]) -> NeededImages:
+    """Each image once. Never raises for what the user wrote."""
+    networks = Networks(workspace.networks_dir)
+    contracts: _Contracts = {}
+    lock = read_image_lock(workspace)
+    findings: list[Finding] = list(lock.findings)
+    found: dict[str, NeededImage] = {}
+    for name in projects:
+        project = load_project(workspace, name)
+        findings += [finding for finding in project.findings if finding.is_error]
+        for experiment in project.experiments.values():
+            owner = f"{name}/{experiment.name}"
+            try:
+                for image in dict.fromkeys(_images_of(networks, contracts, experiment)):
+                    reference = with_tag(image)
+                    known = found.get(reference)
+                    if known is None:
+                        at = _asked_at(project, experiment, reference)
+                        known = NeededImage(reference, lock.resolved(reference), (), at)
+                    found[reference] = replace(known, experiments=(*known.experiments, owner))
+            except UserFilesError as error:
+                findings += error.findings or (_unusable(project, experiment, error),)
+    return NeededImages(tuple(found.values()), tuple(dict.fromkeys(findings)), lock)
+
+
+def _images_of(networks: Networks, contracts: _Contracts, experiment: Experiment) -> Iterator[str]:
+    network = networks.load(experiment.head)
+    key = (experiment.head, experiment.release)
+    if key not in contracts:
+        contracts[key] = network.contracts(experiment.release)
+    main = network.groups[0].name
+    for action, contract in contracts[key].items():
+        image = named_image(contract, experiment)
+        if "." in action or image is None or (experiment.backend or default_backend(contract)) != "docker":
+            continue
+        if contract.group == main or _has_spec(experiment, contract):
+            yield image
+
+
+def _has_spec(experiment: Experiment, contract: Contract) -> bool:
+    """One of the action's own name: what would do in its place (train.yaml) is there for other actions."""
+    if contract.spec is None:
+        return False
+    return find_spec(experiment.spec_dirs, replace(contract.spec, stems=contract.spec.stems[:1])) is not None
+
+
+def _asked_at(project: Project, experiment: Experiment, reference: str) -> Finding:
+    key = "image" if experiment.image is not None and with_tag(experiment.image) == reference else "head"
+    path = ("experiments", experiment.name, key)
+    return project.finding(Severity.INFO, "image-needed", f'"{reference}" is needed', path)
+
+
+def _unusable(project: Project, experiment: Experiment, error: UserFilesError) -> Finding:
+    path = ("experiments", experiment.name)
+    return project.finding(Severity.ERROR, "no-image", error.message, path, hint=error.hint, of_key=True)

@@ -1,0 +1,56 @@
+"""Which schema is the spec of this action held against?"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from taorunner.contracts import Contract
+from taorunner.specs.schema.image_schemas import KeptSchemas
+from taorunner.specs.schema.schema import Schema, find_schema
+from taorunner.specs.schema.walk import Against
+
+_TAO_IMAGES = "nvcr.io/nvidia/tao/tao-toolkit:"
+
+
+def code_version(contract: Contract) -> str:
+    """The version of the code in the image; of an image that is not NVIDIA's, the release it stands for.
+
+    A release ships old images of what did not change. Source: tao/pytorch.md section 6.
+    """
+    if contract.image is not None and contract.image.startswith(_TAO_IMAGES):
+        return contract.image.removeprefix(_TAO_IMAGES).partition("-")[0]
+    return contract.release
+
+
+def schema_of(contract: Contract, kept: KeptSchemas | None = None) -> Schema | None:
+    """What the image itself says, where that has been taken out of it; else what is known of its version."""
+    own = kept.of_image(contract.image) if kept is not None and contract.image is not None else None
+    found = own.find(contract.network, contract.action, "") if own is not None else None
+    return found or find_schema(contract.network, contract.action, code_version(contract))
+
+
+def schema_for(
+    contract: Contract, given: Collection[str] = (), *, missing: bool = True, kept: KeptSchemas | None = None
+) -> Against | None:
+    """None when the network has no spec, or no schema is known. ``given``: keys whose values come from elsewhere.
+
+    Without ``missing`` nothing is said of values that the action has to have. ``kept`` are the schemas of images, which
+    count before those that come with taorunner.
+    """
+    if contract.spec is None:
+        return None
+    schema = schema_of(contract, kept)
+    if schema is None or schema.format != contract.spec.format:
+        return None
+    if contract.group == "deploy" and schema.format == "yaml" and schema.release.startswith("5."):
+        return (
+            None  # until 5.5 the deploy container had dataclasses of its own, which are not among the schemas
+        )
+    by_argument = (
+        token.partition("=")[0]
+        for argument in contract.arguments
+        for token in argument.tokens
+        if "=" in token
+    )
+    action = contract.action if missing else None
+    return Against(schema, action, contract.group, frozenset((*by_argument, *given)))

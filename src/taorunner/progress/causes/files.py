@@ -1,0 +1,93 @@
+"""Causes in files and folders of the container: not there, there already, not to be read or written."""
+
+from __future__ import annotations
+
+from taorunner.progress.causes.cause import BARE_PATH, QUOTED_PATH, Cause, Weight, row
+
+FILES: tuple[Cause, ...] = (
+    row(
+        "read-only-data",
+        "ead-only file system",
+        rf"[Rr]ead-only file system(?:[:;]? {QUOTED_PATH})?",
+        "a folder that is mounted read-only was to be written:{on_path}",
+        "where the network needs to write into data/, name the mounts yourself in .tao_mounts.json",
+    ),
+    row(
+        "export-exists",
+        "already exist",
+        r"(?P<path>/[^\s'\";,()]{1,300}\.(?:onnx|etlt|uff|engine|plan|trt|tlt"
+        r"|hdf5)[\w.]{0,40})['\"]? {1,2}already exists?",
+        'the file "{path}" already exists and TAO does not overwrite it',
+        "use --overwrite, or another name for the exported model",
+    ),
+    row(
+        "export-exists",
+        "already exist",
+        r"(?:[Oo]utput|[Ee]xport|onnx|ONNX|etlt|engine)[^\n]{0,200} already exists?",
+        "the exported file already exists and TAO does not overwrite it",
+        "use --overwrite, or another name for the exported model",
+    ),
+    row(
+        "file-exists",
+        "File exists",
+        r"File exists: " + QUOTED_PATH,
+        '"{path}" is there already, from an earlier run',
+        "use --overwrite, which sets the earlier results aside",
+    ),
+    row(
+        "working-directory",
+        "ermission denied|Errno 13",
+        r"[Pp]ermission denied[:;]? ['\"](?P<path>[^/'\"\n][^'\"\n]{0,200})['\"]",
+        'permission denied on "{path}": the network writes into its working directory',
+        'the container\'s user may not write there: set "user", or name an absolute path in the spec',
+    ),
+    row(
+        "permission-denied",
+        "ermission denied|Errno 13",
+        r"[Pp]ermission denied(?:[:;]? " + QUOTED_PATH + r")?|" + BARE_PATH + r"[;:] Permission denied",
+        "permission denied{on_path}",
+        "check owner and mode of the folder (with SELinux also its label): the container runs as you, "
+        "not as root",
+    ),
+    row(
+        "missing-file",
+        "No such file or directory",
+        r"No such file or directory[:;]? {0,2}(?:\[?b?" + QUOTED_PATH + r"|" + BARE_PATH + r")",
+        'there is no "{path}" inside the container',
+        "check the path in the spec and the mounts",
+    ),
+    row(
+        "missing-file",
+        "o such file|oes not exist|oesn't exist|ot found|annot find|ould not find|Unable to open"
+        "|is not available",
+        BARE_PATH
+        + r"['\"]? {0,2}(?:[;:] No such file|(?:does not|doesn't) exist|(?:was )?not found|is not available)",
+        'there is no "{path}" inside the container',
+        "check the path in the spec and the mounts",
+    ),
+    row(
+        "missing-file",
+        "o such file|oes not exist|oesn't exist|ot found|annot find|ould not find|not a valid",
+        r"(?:not exist|n't exist|not found|[Cc](?:annot|ould not|an't) find(?: [a-z]{1,20}){0,4}"
+        r"|NotFoundError|not a valid (?:file|path|directory))"
+        r"[^/\n{}]{0,40}" + BARE_PATH,
+        'there is no "{path}" inside the container',
+        "check the path in the spec and the mounts",
+    ),
+    row(
+        "spec-validation",
+        "Spec file validation failed|Schema validation error",
+        r"Spec file validation failed\.?(?: Quitting\.?)?(?:\n\s{0,20}(?P<what>[\w.]{1,100} [^\n]{1,200}))?"
+        r"|Schema validation error(?:: (?P<path>[^\n]{1,200}))?",
+        "TAO rejected the spec: {what}{path}",
+        "correct the field that is named; `taorunner validate` checks the rest",
+    ),
+    row(
+        "assertion",
+        "AssertionError",
+        r"AssertionError: (?P<what>[^\n]{1,300})",
+        "TAO's check failed: {what}",
+        "correct what it names: a value of the spec, the dataset or the command line",
+        weight=Weight.GENERAL,
+    ),
+)

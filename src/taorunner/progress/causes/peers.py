@@ -1,0 +1,93 @@
+"""What follows from something else: another process that failed, a signal, a clean-up."""
+
+from __future__ import annotations
+
+from taorunner.progress.causes.cause import Cause, Weight, row
+
+PEERS: tuple[Cause, ...] = (
+    row(
+        "too-few-slots",
+        "not enough slots",
+        r"[Nn]ot enough slots available",
+        "Open MPI sees fewer slots than the GPUs asked for",
+        "ask for fewer GPUs: gpu_indices or gpus in experiments.yml",
+    ),
+    row(
+        "mpi-root",
+        "run as root",
+        r"mpi(?:run|exec)\w{0,6} has detected an attempt to run as root",
+        "Open MPI does not run as root",
+        'set OMPI_ALLOW_RUN_AS_ROOT=1 and OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 in "env", or a "user"',
+    ),
+    row(
+        "peer-ended",
+        "ncclRemoteError|remote process exited|Horovod has been shut down|Connection closed by peer",
+        r"ncclRemoteError|remote process exited|Horovod has been shut down"
+        r"|Connection closed by (?:remote )?peer",
+        "another process of the run ended first, so NCCL or Horovod gave up{at_epoch}",
+        "look in the log for what that process (rank) said before",
+        weight=Weight.PEERS,
+    ),
+    row(
+        "nccl",
+        "NCCL|nccl",
+        r"NCCL error|nccl(?:System|UnhandledCuda|Internal|InvalidUsage)Error|unhandled"
+        r" (?:system|cuda) error|NCCL operations have failed or timed out|ProcessGroupNCCL[^\n]{0,80}[Tt]imeout"
+        r"|collective operation timeout|NCCL communicator was aborted|Watchdog caught",
+        "the GPUs could not talk to each other through NCCL{at_epoch}",
+        'see whether another rank failed before; set a larger "shm_size", try NCCL_P2P_DISABLE=1 in '
+        '"env", or train on one GPU',
+        weight=Weight.PEERS,
+    ),
+    row(
+        "cleaning-up",
+        "PyCUDA ERROR",
+        r"PyCUDA ERROR: The context stack was not empty",
+        "the program failed earlier and left CUDA open: this is a consequence",
+        "the lines before it in the log say what failed",
+        weight=Weight.PEERS,
+    ),
+    row(
+        "terminated",
+        "SIGTERM|death signal|killed by signal: Terminated",
+        r"Received SIGTERM|SIGTERMException|Received Signals\.SIGTERM|Received 15 death signal|received SIGTERM"
+        r"|killed by signal: Terminated|exited on signal 15\b|exitcode {0,4}: {0,2}-15\b",
+        "ended by SIGTERM, which did not come from taorunner",
+        "perhaps the engine or this machine was shut down",
+        weight=Weight.SIGNAL,
+    ),
+    row(
+        "crashed",
+        "egmentation fault|signal 11|exitcode",
+        r"Segmentation fault|exited on signal 11\b|exitcode {0,4}: {0,2}-11\b",
+        "crashed (segmentation fault){at_epoch}",
+        "often driver and image do not fit: compare `nvidia-smi` with what the release needs",
+        weight=Weight.SIGNAL,
+    ),
+    row(
+        "killed",
+        "Killed",
+        r"^(?:\S{0,80}: line \d{1,6}: {1,4}\d{1,9} )?Killed(?: {2,}.{0,200})?$",
+        "a process of the run was killed (SIGKILL){at_epoch}, most likely because the host's memory ran out",
+        "`dmesg` tells; use fewer loader workers or a smaller batch size{batch_key}",
+        weight=Weight.SIGNAL,
+    ),
+    row(
+        "aborted",
+        "Aborted|SIGABRT|signal 6",
+        r"^Aborted(?: \(core dumped\))?$|exited on signal 6\b|Signal 6 \(SIGABRT\)",
+        "aborted (SIGABRT)",
+        "look at the last lines of the log",
+        weight=Weight.SIGNAL,
+    ),
+    row(
+        "interrupted",
+        "was interrupted|System interruption|Detected KeyboardInterrupt",
+        r"\b(?:Command|Training|Evaluation|Inference|Export(?:ing)?|Prun(?:e|ing)|(?:Dataset"
+        r" )?[Cc]onversion|Quantization)"
+        r" was interrupted|User/System interruption|Detected KeyboardInterrupt",
+        "interrupted inside the container, not by taorunner",
+        "look at the log for who sent the signal, then start it again",
+        weight=Weight.SIGNAL,
+    ),
+)

@@ -1,0 +1,153 @@
+"""Causes in the spec, the command line and what the launcher was given."""
+
+from __future__ import annotations
+
+from taorunner.progress.causes.cause import Cause, row
+
+SPEC: tuple[Cause, ...] = (
+    row(
+        "spec-rejected",
+        "has no field named|ParseError",
+        r"(?:(?P<line>\d{1,9}):\d{1,9} ?: ?)?Message type \"(?P<path>[\w.]{1,200})\" has no field"
+        r" named \"(?P<what>[^\"\n]{1,200})\"",
+        'the spec has an unknown field "{what}" in "{path}"{at_line}',
+        "correct the field in the spec file; `taorunner validate` shows its place",
+    ),
+    row(
+        "spec-syntax",
+        "ParseError",
+        r"text_format\.ParseError: (?:(?P<line>\d{1,9}):\d{1,9} ?: ?)?(?P<what>[^\n]{1,200})",
+        "the spec cannot be parsed: {what}{at_line}",
+        "correct the spec file; `taorunner validate` shows the place",
+    ),
+    row(
+        "yaml-syntax",
+        "yaml.scanner|yaml.parser|yaml.composer|yaml.constructor|yaml.reader",
+        r"yaml\.(?:scanner|parser|composer|constructor|reader)\.\w{1,30}(?:: (?P<what>[^\n]{1,200}))?"
+        r"(?:[\s\S]{0,600}?\"(?P<path>/[^\"\n]{1,300})\", line (?P<line>\d{1,9}))?",
+        "the spec is not valid YAML: {what}{at_line}",
+        "correct the spec file; `taorunner validate` shows the place",
+    ),
+    row(
+        "unknown-spec-key",
+        "not in struct|' not in '|Could not override|full_key:|Key '",
+        r"Key '(?P<what>[^'\n]{1,200})' (?:is not in struct|not in '[^'\n]{1,200}')|Could not"
+        r" override '(?P<path>[^'\n]{1,200})'",
+        'the spec has an unknown key "{what}{path}"',
+        "correct or remove the key; `taorunner networks` shows what this network knows",
+    ),
+    row(
+        "spec-value",
+        "could not be converted|issing mandatory value|nterpolation|Invalid value|Incompatible value"
+        "|is not Optional",
+        r"(?P<what>Value '[^'\n]{0,200}'(?: of type '[^'\n]{1,80}')? could not be converted to \w{1,40}"
+        r"|Missing mandatory value: [^\n]{1,200}|Interpolation key '[^'\n]{1,200}' not found"
+        r"|Incompatible value '?None'? for field[^\n]{0,100}|field '[^'\n]{1,100}' is not Optional"
+        r"|Invalid value '[^'\n]{1,200}', expected one of [^\n]{1,200})(?:\n\s{1,20}full_key: (?P<path>\S{1,200}))?",
+        "the spec has a wrong value{at_path}: {what}",
+        "correct the value in the spec file",
+    ),
+    row(
+        "override-syntax",
+        "mismatched input|extraneous input|no viable alternative|token recognition error"
+        "|LexerNoViableAlt|OverrideParse",
+        r"mismatched input|extraneous input|no viable alternative at input|token recognition error"
+        r"|OverrideParseException|LexerNoViableAlt",
+        "a command line override cannot be parsed",
+        "write overrides as key=value without blanks or quotes; lists as [0,1]",
+    ),
+    row(
+        "spec-not-found",
+        "primary config",
+        r"(?:Cannot find|Could not (?:find|load)|Primary config (?:directory"
+        r"|module)) (?:primary config )?'?(?P<what>[^'\n]{1,200})'?",
+        'the spec "{what}" is not where the container looks for it',
+        "check the path of the spec file and the mounts",
+    ),
+    row(
+        "job-id-set",
+        "microservices_log",
+        r"(?P<what>/results/[^'\n]{0,200}microservices_log\.txt)",
+        'JOB_ID is set in the environment, so TAO writes to "{what}"',
+        "unset JOB_ID (Grid Engine sets it) before a run of the local backend",
+    ),
+    row(
+        "empty-number",
+        "with base 10: ''",
+        r"(?P<what>invalid literal for int\(\) with base 10: '')",
+        "{what}: a list or number of GPUs is empty",
+        "no GPU may be visible (`nvidia-smi`), or WORLD_SIZE or NUM_GPU_PER_NODE is set in the "
+        "environment: unset it",
+    ),
+    row(
+        "empty-path",
+        "not NoneType|got None",
+        r"expected str, bytes or os\.PathLike object, not NoneType"
+        r"|path should be string, bytes, os\.PathLike or integer, not NoneType",
+        "a path of the spec is empty that this action needs",
+        "set the checkpoint, data or results path; `taorunner validate` names keys that are missing",
+    ),
+    row(
+        "precision",
+        "precision is supported|INT8 is not supported|int8 is not supported|precision is not supported"
+        "|recision not supported",
+        r"(?P<what>(?:Only \w{1,12} precision is supported|(?:INT8|int8|FP16|fp16"
+        r"|BF16) is not supported[^\n]{0,80}))",
+        "the precision of the spec is not possible here: {what}",
+        "set the precision in the spec (train.precision, gen_trt_engine's data type) to one that is: "
+        "fp32, often fp16",
+    ),
+    row(
+        "lr-policy",
+        "interval'|'scheduler'|'lr_scheduler'|lr_policy",
+        r"UnboundLocalError[^\n]{0,60}'(?P<what>interval|scheduler|lr_scheduler)'",
+        'the learning rate policy of the spec is not known here ("{what}" was never set)',
+        "use another train.optim.policy (or lr_scheduler)",
+    ),
+    row(
+        "engine-batch",
+        "than engine max batch",
+        r"(?P<what>input list bigger \(\d{1,9}\) than engine max batch size \(\d{1,9}\))",
+        "the batch size is larger than the engine's: {what}",
+        "set the action's batch_size to it, or build the engine with a larger max_batch_size",
+    ),
+    row(
+        "batch-larger-than-data",
+        "total batch size|ranks is zero|train_loss_epoch|maller than batch|maller than the batch"
+        "|fewer than batch",
+        r"(?P<what>Dataset size \(\d{1,12}\) is smaller than the total batch size \(\d{1,12}\))"
+        r"|Total length of `?\w{0,20}DataLoader`? across ranks is zero|KeyError: 'train_loss_epoch'"
+        r"|smaller than (?:the )?batch[ _]size",
+        "the dataset has fewer samples than one batch (batch size x GPUs) or is empty: {what}",
+        "use a smaller batch size{batch_key}; check the data paths of the spec",
+    ),
+    row(
+        "batch-of-one",
+        "more than 1 value per channel",
+        r"Expected more than 1 value per channel",
+        "a batch of one sample cannot be trained with batch normalisation",
+        "use a batch size{batch_key} of 2 or more, also for the last batch of an epoch",
+    ),
+    row(
+        "nothing-to-divide",
+        "division by zero|modulo by zero",
+        r"ZeroDivisionError: (?P<what>(?:integer |float )?(?:division|modulo|division or modulo) by zero)",
+        "{what}, most often because the dataset has fewer samples than one batch",
+        "use a smaller batch size{batch_key}, and check the data paths of the spec",
+        frame=r"load|data|train|pl_|dataset|steps|runner|eval|solver|sampler",
+    ),
+    row(
+        "too-few-steps",
+        "logging points",
+        r"[Nn]umber of logging points",
+        "the dataset is so small that an epoch has fewer steps than the logging wants",
+        "use a smaller batch size{batch_key}, or set visualizer scalar_logging_frequency",
+    ),
+    row(
+        "no-user",
+        "getpwuid|getuser",
+        r"getpwuid\(\): uid not found|getpass\.getuser",
+        "the process has a user id without a name inside the container",
+        'set USER, LOGNAME and HOME in "env", or another "user"',
+    ),
+)

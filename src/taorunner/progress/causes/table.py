@@ -1,0 +1,61 @@
+"""Which known cause does a text betray, and what can be done about it?
+
+The rows stand in ``causes_*``, best explanation first, and the tables in the order below. To add a cause: one row
+in the table of its subject, with at least one needle that every match holds (a test compares the two), a reason
+(lower case, no full stop) and the next step.
+"""
+
+from __future__ import annotations
+
+import re
+
+from taorunner.progress.causes.cause import Cause, Place, SeenCause, Weight
+from taorunner.progress.causes.data import DATA
+from taorunner.progress.causes.files import FILES
+from taorunner.progress.causes.gpu import GPU
+from taorunner.progress.causes.machine import MACHINE
+from taorunner.progress.causes.network import NETWORK
+from taorunner.progress.causes.peers import PEERS
+from taorunner.progress.causes.spec import SPEC
+from taorunner.progress.causes.tensorrt import TENSORRT
+from taorunner.progress.causes.weights import WEIGHTS
+
+CAUSES: tuple[Cause, ...] = (*MACHINE, *GPU, *SPEC, *TENSORRT, *NETWORK, *WEIGHTS, *DATA, *FILES, *PEERS)
+
+_SCAN_LIMIT = 4096
+_HARMLESS = re.compile(
+    r"[Tt]elemetry|indicates that this is not a failure|_IncompatibleKeys|[Mm]atplotlib|MPLCONFIGDIR|\bwandb\b"
+    r"|dso_loader\.cc|Unable to register cu(?:FFT|DNN|BLAS) factory|SHMEM allocation limit"
+)
+"""Written by runs that end well. Source: tao/tensorflow.md section 2.3 (telemetry); public logs."""
+
+
+def find_cause(
+    text: str, epoch: int | None = None, place: Place = Place.LINE, frame: str = ""
+) -> SeenCause | None:
+    """The best known cause that a text betrays, or None.
+
+    ``text`` is one line, or an exception with its further lines. ``epoch`` is when it was seen, ``frame`` the
+    innermost frame of a traceback.
+    """
+    text = text[:_SCAN_LIMIT]
+    if place is not Place.EXCEPTION and is_harmless(text):
+        return None
+    for rank, cause in enumerate(CAUSES):
+        if not any(needle in text for needle in cause.needles):
+            continue
+        if cause.frame and not re.search(cause.frame, frame[:_SCAN_LIMIT], re.ASCII):
+            continue
+        if match := re.search(cause.pattern, text, re.ASCII):  # compiled when one of its needles is there
+            groups = match.groupdict()
+            path = groups.get("path") or (groups.get("bare") or "").rstrip(".") or None
+            return SeenCause(cause, rank, path, groups.get("what"), groups.get("line"), epoch, place)
+    return None
+
+
+def is_harmless(text: str) -> bool:
+    """True for a line that is no cause whatever it says."""
+    return _HARMLESS.search(text) is not None
+
+
+__all__ = ["CAUSES", "Cause", "Place", "SeenCause", "Weight", "find_cause", "is_harmless"]

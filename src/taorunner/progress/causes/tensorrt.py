@@ -1,0 +1,111 @@
+"""Causes in ONNX files and TensorRT engines."""
+
+from __future__ import annotations
+
+from taorunner.progress.causes.cause import BARE_PATH, Cause, row
+
+_BUILD = "build it again with gen_trt_engine of this release, on this GPU"
+
+TENSORRT: tuple[Cause, ...] = (
+    row(
+        "engine-other-gpu",
+        "incompatible device|ncompatible with this device|different GPU|different platform|latform",
+        r"engine plan file is generated on an incompatible device|incompatible with this (?:device"
+        r"|platform|GPU)"
+        r"|engine was (?:built|generated) (?:on|for) (?:a )?(?:different|another) (?:GPU|platform|device)"
+        r"|[Pp]latform[^\n]{0,60}mismatch|built for a different platform"
+        r"|expecting compute [\d.]{1,6} got compute",
+        "the TensorRT engine was built on another kind of GPU",
+        _BUILD,
+    ),
+    row(
+        "engine-other-version",
+        "ersion tag|Engine Version|version of TensorRT|library version|stdVersionRead|incompatible version",
+        r"[Vv]ersion tag does not match|Serialized Engine Version|not compatible with this version of TensorRT"
+        r"|expecting library version|stdVersionRead|incompatible version of TensorRT",
+        "the TensorRT engine was built with another version of TensorRT",
+        _BUILD,
+    ),
+    row(
+        "engine-unreadable",
+        "agic tag|magicTagRead|deserializ|Engine file loading failed|create_execution_context|Deserialization",
+        r"[Mm]agic tag|magicTagRead|Engine deserialization failed|deserializeCudaEngine"
+        r"|Engine file loading failed"
+        r"|no attribute 'create_execution_context'",
+        "the TensorRT engine cannot be loaded: it is damaged, or was built with another TensorRT or GPU",
+        _BUILD,
+    ),
+    row(
+        "onnx-data-missing",
+        "onnx|ONNX|WeightsContext|external data",
+        r"(?:WeightsContext|[Ff]ailed to open file|[Cc]annot open|No such file|[Ee]xternal data)[^\n]{0,120}?"
+        r"(?P<bare>/[^\s'\";:,()\[\]]{1,300}(?:\.data|_data|\.weights?)(?![\w/]))",
+        'the data file that belongs to the ONNX file is missing: "{path}"',
+        "keep it beside the .onnx file, in the same folder and under the same name",
+    ),
+    row(
+        "engine-fixed-batch",
+        "does not match network definition|expected min=opt=max|inding dimension|tatic dimension|ynamic shape"
+        "|optimization profile|Set dimension",
+        r"in profile \d{1,4} does not match network definition|expected min=opt=max"
+        r"|[Ss]tatic dimension mismatch"
+        r"|supplied binding dimension|Set dimension \[|does not satisfy any optimization profiles"
+        r"|no optimization profile has been defined",
+        "the batch or input size asked for is not one that the ONNX file or engine was made for",
+        "set the batch sizes of gen_trt_engine to it, or export again with export.batch_size -1 for any "
+        "batch_size",
+    ),
+    row(
+        "layer-unknown",
+        "No importer registered|lugin not found|find plugin|No Plugin",
+        r"No importer registered for op: (?P<what>\w{1,80})|[Pp]lugin not found[^\n]{0,40}"
+        r"|could not find plugin:? (?P<path>\w{1,80})",
+        'TensorRT does not know a layer of this model: "{what}{path}"',
+        "build the engine with the TAO Deploy image, which holds TAO's plugins",
+    ),
+    row(
+        "engine-no-memory",
+        "Could not find any implementation|insufficient to use tactic|kSPACE|workspace",
+        r"Could not find any implementation for node|[Ii]nsufficient (?:workspace|memory)[^\n]{0,60}tactic"
+        r"|TACTIC_MEMORY|exceeds? (?:the )?workspace",
+        "TensorRT found no way to build this engine, most often for lack of GPU memory",
+        "raise gen_trt_engine.tensorrt.workspace_size, or use a GPU with more memory",
+    ),
+    row(
+        "calibration-images",
+        "number of images provided|cal_data_file|cal_image_dir|alibration|alibrator",
+        r"Not enough number of images provided: (?P<what>\d{1,9} < \d{1,9})"
+        r"|(?P<path>cal_data_file or cal_image_dir must be provided)"
+        r"|[Cc]alibration (?:failure|failed)|no scaling factors",
+        "INT8 calibration has too few images: {what}{path}",
+        "give more images (cal_image_dir, or cal_data_file), or lower cal_batches and cal_batch_size",
+    ),
+    row(
+        "opset",
+        "opset",
+        r"(?P<what>(?:[Uu]nsupported ONNX opset|[Ee]xporting the operator [^\n]{1,100}|[^\n]{0,40}ONNX opset) ?"
+        r"version:? ?\d{1,3}[^\n]{0,40})",
+        "the model cannot be exported with this opset: {what}",
+        "set export.opset_version to a higher one, for example 17",
+    ),
+    row(
+        "export-size",
+        "must match the size of tensor|Shape mismatch",
+        r"(?P<what>[Tt]he size of tensor a \(\d{1,12}\) must match the size of tensor b \(\d{1,12}\))",
+        "the input size is not the one that the model was built for: {what}",
+        "keep input_height and input_width (of export, evaluate or inference) at the trained size",
+        frame=r"encoder|embed|export|onnx|position|vit|radio|backbone",
+    ),
+    row(
+        "onnx-unreadable",
+        "ONNX|onnx|INVALID_PROTOBUF",
+        r"(?:[Ff]ailed to (?:load|parse|read)|[Cc]ould ?n[o']t (?:load|parse|read)|[Uu]nable to (?:load"
+        r"|parse|read))"
+        r" (?:the )?(?:ONNX|onnx)[^\n/]{0,40}(?:"
+        + BARE_PATH
+        + r")?|INVALID_PROTOBUF|ModelProto does not have a graph"
+        r"|onnx[^\n]{0,60}(?:Protobuf parsing failed|Error parsing message)",
+        "the ONNX file cannot be read{of_path}",
+        "export it again, and check the path in gen_trt_engine.onnx_file",
+    ),
+)

@@ -1,0 +1,62 @@
+"""What kind of line is this: a tool's error, a warning, part of the image's banner? And what does it "
+"say itself?
+
+Source: tao/pytorch.md section 4 (log forms of 5.x to 7.x); the entry script of NVIDIA's images (banner).
+"""
+
+from __future__ import annotations
+
+import re
+
+from taorunner.progress.causes.cause import Place
+
+_WARNING = re.compile(
+    r"\b\w{0,40}Warning: |\[(?:W|WARN|WARNING)\]|- WARNING(?: -|\])|^WARN(?:ING)?\b|^NOTE: |(?:^"
+    r"|\d: )W \w{1,30}/|\[W[ :]",
+    re.ASCII,
+)
+_TOOL_ERROR = re.compile(
+    r"\[(?:E|ERROR|CRITICAL|FATAL)\]|- (?:ERROR|CRITICAL|FATAL)(?: -|\])|^(?:ERROR|CRITICAL|FATAL"
+    r"|Fatal)\b|: error: "
+    r"|^[Ee]rror(?: |:)|\b[A-Z]\w{0,20} ERROR: |(?:^|\d: )F \w{1,30}/|^E\b(?! \w{1,30}/)",
+    re.ASCII,
+)
+_LOGGED_ERROR = re.compile(r"(?:^|\d: )E \w{1,30}/|^E\d{4} \d\d:|\[E[ :]", re.ASCII)
+_LOG_PREFIX = re.compile(
+    r"^(?:error: |\d{4}-\d\d-\d\d [\d:,.]{8,20} - \[[^\]\n]{1,40}\] - [A-Z]{3,10} - "
+    r"|\[\d{4}-\d\d-\d\d [\d:,.]{8,20} - [^\]\n]{1,120} - [A-Z]{3,10}\] "
+    r"|.{0,80}\[(?:ERROR|CRITICAL|FATAL)\] (?:[\w.]{1,80} \d{1,6}: )?|(?:\[[\d/:-]{8,24}\] )?\[TRT\] \[E\] |"
+    r"(?:\[[\d/:-]{8,24}\] )?\[E\] \[TRT\] )",
+    re.ASCII,
+)
+_LOG_SUFFIX = re.compile(r" \(\w{1,80}\.py:\d{1,6}\)$", re.ASCII)
+_BANNER = re.compile(
+    r"^={3,}\s*$|^={2,} .{1,60} ={2,}\s*$|^NVIDIA Release |^TAO (?:Toolkit )?Version|^Container image Copyright"
+    r"|^Copyright \(c\)|^Various files include modifications"
+    r"|^This container image and its contents are governed"
+    r"|^By (?:pulling and )?using the container|^https://(?:developer|docs)\.nvidia\.com/\S*$"
+    r"|^NOTE: (?:The SHMEM allocation limit|CUDA Forward Compat|Mellanox|MOFED)"
+    r"|^ {2,}(?:insufficient for (?:TAO|PyTorch|TensorFlow)|docker run --gpus all|nvidia-docker run --shm-size"
+    r"|Use the NVIDIA Container Toolkit to start|https://docs\.nvidia\.com/)",
+)
+"""The box of ``=`` counts as banner anywhere: it says nothing."""
+
+
+def place_of(line: str) -> Place:
+    """How a line that belongs to no exception is marked."""
+    if _WARNING.search(line):
+        return Place.WARNING
+    if _LOGGED_ERROR.search(line):
+        return Place.LOGGED_ERROR
+    return Place.TOOL_ERROR if _TOOL_ERROR.search(line) else Place.LINE
+
+
+def own_words(line: str) -> str:
+    """Without what a logger puts before and behind a message."""
+    words, logged = _LOG_PREFIX.subn("", line, count=1)
+    return _LOG_SUFFIX.sub("", words) if logged else line
+
+
+def is_banner(line: str) -> bool:
+    """True for what an image prints at its start about itself."""
+    return _BANNER.search(line) is not None

@@ -1,0 +1,376 @@
+"""What does the console say? Raw chunks in, hints out, at the speed of a log and not of a line.
+
+Chunks are cut at CR and LF, ANSI sequences and backspaces are dropped. Most lines of a log say nothing:
+they are never looked at in Python. A block is searched for a few needles at memory speed, and only lines
+with one of them become text. (Measured: one ``bytes.find`` per needle is three times faster than one
+regular expression with all.)
+
+The same bytes give the same hints however they are cut into chunks.
+Source: tao/tensorflow.md section 6, tao/pytorch.md section 4.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from taorunner.contracts import ProgressContract
+from taorunner.progress.causes.cause import Weight
+from taorunner.progress.causes.table import find_cause
+from taorunner.progress.console.family import Follower, Plain
+from taorunner.progress.console.line_kind import is_banner, place_of
+from taorunner.progress.console.pyt import Lightning, MmEngine, PointPillars
+from taorunner.progress.console.summaries import Summaries
+from taorunner.progress.console.tf import Keras, SessionHook, TfStep, Unet
+from taorunner.progress.hints import (
+    BetrayalHint,
+    CauseHint,
+    CheckpointHint,
+    DetailHint,
+    FooterHint,
+    Hint,
+    MetricHint,
+    ProgressHint,
+    TracebackHint,
+)
+from taorunner.text import printable
+
+FAMILIES: dict[str, type[Plain]] = {
+    "keras": Keras,
+    "session_hook": SessionHook,
+    "tf_step": TfStep,
+    "unet": Unet,
+    "lightning": Lightning,
+    "mmengine": MmEngine,
+    "pointpillars": PointPillars,
+    "plain": Summaries,
+}
+
+LINE_LIMIT = 64 * 2**10
+"""A longer line is cut; what follows up to its end is dropped."""
+
+_PIECE = 32 * 2**10
+_PATTERN_LIMIT = 4096
+_TAIL_BYTES = 48 * 1024
+_TABLE_LIMIT = 500
+_TRACEBACK_LIMIT = 2000
+
+_LIVE = (b"rror", b"emory", b"illed", b"was interrupted", b"Invalid loss", b"SIGTERM")
+"""Lines with one of these are compared with the tables of causes at once, wherever they stand in the log.
+The other causes are found in the tail, once a run has ended: see ``ConsoleParser.read_tail_again``."""
+
+_GLUED = b"Received SIGTERM"
+"""Lightning writes it without a line end, so a bar may follow in the same line."""
+
+_FOOTER = re.compile(rb"Execution status: (PASS|FAIL)")
+_TRACEBACK = b"Traceback (most recent call last)"
+_IGNORED = (b"Exception ignored in", b"Error in atexit", b"Error in sys.excepthook")
+_IN_THREAD = b"Exception in thread"
+_CHAINED = (b"direct cause of the following exception", b"During handling of the above exception")
+_DETAIL_LIMIT = 40
+_MARK_LIMIT = 4
+_DETAILS_END = re.compile(
+    r"Execution status|HYDRA_FULL_ERROR|\[TAO Toolkit\]|TAO Toolkit - |Telemetry|^terminate called"
+    r"|^ {2}what\(\): "
+    r"|^Segmentation fault|^Aborted|^Fatal Python error|Exception (?:ignored in|in thread)"
+    r"|Error in atexit|^-{20}"
+    r"|mpirun noticed|^\S{1,80}: [^\n]{0,80}: Permission denied|^\[[^\]\n]{1,60}\](?! ?:)"
+    r"|^\d{4}-\d\d-\d\d |Error executing job",
+)
+"""What follows an exception and does not belong to it."""
+_ANSI = re.compile(
+    rb"\x1b(?:\[[0-?]{0,64}[ -/]{0,8}[@-~]|\][^\x07\x1b\r\n]{0,512}(?:\x07|\x1b\\)?"
+    rb"|[()][A-Z0-9]|[@-Z\\^_=>78])?"
+)
+_PREFIX = re.compile(
+    r"(?:\[rank\d{1,5}\]: ?)?(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[,.]\d{1,9} \[[^\]\n]{1,40}\]"
+    r" (?:\[[A-Z]{3,10}\] )?[^\s:]{1,200}(?: \d{1,9})?: "
+    r"|(?:INFO|WARNING|ERROR):[\w.]{1,80}:)?",
+    re.ASCII,
+)
+_EXCEPTION = re.compile(
+    r"(?:[A-Za-z_]\w{0,80}\.){0,8}(?:[A-Z_]\w{0,80}|(?<=\.)\w{0,80}(?:error|timeout))"
+    r"(?:: |(?:(?<=Error)|(?<=Exception)|(?<=Interrupt)|(?<=Exit)|(?<=Iteration)|(?<=Empty)|(?<=Timeout))\Z)",
+    re.ASCII,
+)
+_BAR = re.compile(r"\d%\||\d/(?:\d{1,12}|Unknown) (?:\[[=>.]{1,200}\] )?- |━━")
+
+
+class ConsoleParser:
+    """Reads one run's console. Feed it every chunk of each stream in order; not thread-safe.
+
+    ``betrayals`` are texts that mean failure (see ``VerdictContract``). ``trains`` is False for actions
+    without epochs: their bars become steps of one epoch.
+    """
+
+    def __init__(
+        self,
+        progress: ProgressContract,
+        betrayals: Iterable[str] = (),
+        *,
+        trains: bool = True,
+        compares_all: bool = False,
+    ) -> None:
+        self._progress, self._trains, self._compares_all = progress, trains, compares_all
+        self._family = FAMILIES.get(progress.console, FAMILIES["plain"])(trains)
+        self._betrayals = tuple((text.encode(), text) for text in betrayals if text)
+        common = {
+            b"Execution status: ",
+            _TRACEBACK,
+            *_IGNORED,
+            _IN_THREAD,
+            *(needle for needle, _ in self._betrayals),
+        }
+        self._needles = _without_covered({*common, *_LIVE, *self._family.needles})
+        self._streams: dict[str, _Stream] = {}
+        self._tail = bytearray()
+        self.bytes_read = 0
+        """Of whole lines so far: a place in the log, for ``read_tail_again``."""
+
+    def feed(self, data: bytes, stream: str = "stdout") -> list[Hint]:
+        """The hints of all lines that are complete now. ``stream`` keeps stdout and stderr apart."""
+        found: list[Hint] = []
+        state = self._streams.setdefault(stream, _Stream())
+        for start in range(0, len(data), _PIECE):
+            block = state.complete(data[start : start + _PIECE] if len(data) > _PIECE else data)
+            if block:
+                self._scan(state, block, found)
+        return found
+
+    def flush(self) -> list[Hint]:
+        """The hints of lines that were never finished. To be called once, at the end of the streams."""
+        found: list[Hint] = []
+        for state in self._streams.values():
+            if state.carry:
+                self._scan(state, state.complete(b"\n"), found)
+        return found
+
+    def tail(self, lines: int = 200) -> tuple[str, ...]:
+        """The last lines, without blank ones and the image's banner; of a progress bar only its latest "
+        "state."""
+        return tuple(line for line in self._tail_lines(lines) if not is_banner(line))
+
+    def read_tail_again(self, since: int = 0) -> list[Hint]:
+        """The hints of the last 200 lines, each of them compared with the tables of causes.
+
+        ``since`` is a ``bytes_read``: lines before it are left out.
+        """
+        parser = ConsoleParser(self._progress, trains=self._trains, compares_all=True)
+        lines = self._tail_lines(200, since)
+        if len(lines) >= 200:  # it may begin in a traceback, whose frames are no lines of their own
+            while lines and lines[0][:1].isspace():
+                del lines[0]
+        return [*parser.feed("\n".join(lines).encode() + b"\n"), *parser.flush()]
+
+    def _tail_lines(self, most: int, since: int = 0) -> list[str]:
+        raw = bytes(self._tail[max(0, len(self._tail) - (self.bytes_read - since)) :])
+        raw += b"\n".join(
+            _clean(bytes(state.carry) + b"\n") for state in self._streams.values() if state.carry
+        )
+        kept: list[str] = []
+        was_bar = False
+        for line in reversed(raw.split(b"\n")):
+            text = printable(line[:_PATTERN_LIMIT].decode("utf-8", "replace").expandtabs().rstrip())
+            is_bar = bool(_BAR.search(text))
+            if not text or (is_bar and was_bar):
+                continue
+            was_bar = is_bar
+            kept.append(text)
+            if len(kept) >= most:
+                break
+        return kept[::-1]
+
+    def _scan(self, state: _Stream, raw: bytes, found: list[Hint]) -> None:
+        block = _clean(raw)
+        self.bytes_read += len(block)
+        self._tail += block[-_TAIL_BYTES:]
+        if len(self._tail) > 2 * _TAIL_BYTES:
+            del self._tail[:-_TAIL_BYTES]
+        starts = _line_starts(block, self._needles)
+        place = index = 0
+        while place < len(block):
+            if not self._compares_all and state.follower is None and not state.in_exception:
+                while index < len(starts) and starts[index] < place:
+                    index += 1
+                if index == len(starts):
+                    return
+                place = starts[index]
+            end = block.find(b"\n", place)
+            if end > place:
+                below = _indented_below(block, end + 1) if self._compares_all else ""
+                self._read_line(state, block[place:end], found, below)
+            place = end + 1
+
+    def _read_line(self, state: _Stream, line: bytes, found: list[Hint], below: str) -> None:
+        short = line[:_PATTERN_LIMIT].decode("utf-8", "replace")
+        text = short[match.end() :] if (match := _PREFIX.match(short)) else short
+        count = len(found)
+        in_details, is_ignored, is_exception = bool(state.details_left), state.is_ignored, False
+        if state.in_traceback:
+            self._read_traceback(state, text, found)
+            is_exception = len(found) > count
+            count = len(found)
+        elif state.follower is not None:
+            state.follow_left -= 1
+            if not state.follower(text, found) or state.follow_left <= 0:
+                state.follower = None
+        follower = self._family.read(text, found)
+        if follower is not None:
+            state.follower, state.follow_left = follower, _TABLE_LIMIT
+        if footer := _FOOTER.search(line):
+            found.append(FooterHint(footer.group(1) == b"PASS"))
+        for needle, betrayal in self._betrayals:
+            if needle in line:
+                found.append(BetrayalHint(betrayal))
+        if _TRACEBACK in line:
+            state.begin_traceback(is_chained=b"Original Traceback" in line)
+            return
+        if in_details and len(found) == count:
+            self._read_detail(state, text, found)
+        state.read_mark(line)
+        is_open = len(found) == count or _GLUED in line
+        if is_open and not (state.in_traceback and text[:1].isspace()) and not is_ignored:
+            self._compare(line, short, below, found, is_exception)
+
+    def _compare(self, line: bytes, short: str, below: str, found: list[Hint], is_exception: bool) -> None:
+        """Of an exception, which is told by itself, only what counts wherever it is said."""
+        if not self._compares_all and not any(needle in line for needle in _LIVE):
+            return
+        seen = find_cause(short + below, self._family.current_epoch, place_of(short))
+        if seen is not None and (not is_exception or seen.cause.weight < Weight.SPECIFIC):
+            found.append(CauseHint(seen))
+
+    def _read_traceback(self, state: _Stream, text: str, found: list[Hint]) -> None:
+        """Frames are indented; the first line that is not, and reads like an exception, ends it."""
+        state.in_traceback -= 1
+        if text[:1].isspace():
+            state.read_frame(text)
+        elif _EXCEPTION.match(text.rstrip()):
+            found.append(state.end_traceback(printable(text.strip())))
+
+    def _read_detail(self, state: _Stream, text: str, found: list[Hint]) -> None:
+        """An exception's message may go on in further lines."""
+        state.details_left -= 1 if text[:1].isspace() else 5
+        if _DETAILS_END.search(text):
+            state.details_left = 0
+        elif not any(mark.decode() in text for mark in _CHAINED) and text.strip():
+            found.append(DetailHint(printable(text.rstrip())))
+        state.details_left = max(0, state.details_left)
+
+
+class _Stream:
+    """What one stream has left over: the unfinished line, and whether a table, a traceback or a message "
+    "goes on."""
+
+    def __init__(self) -> None:
+        self.carry = bytearray()
+        self.follower: Follower | None = None
+        self.follow_left = 0
+        self.in_traceback = 0
+        self.details_left = 0
+        self.is_ignored = False
+        self._in_thread = self._is_chained = False
+        self._mark_left = 0
+        self._frame: list[str] = []
+
+    @property
+    def in_exception(self) -> bool:
+        return bool(self.in_traceback or self.details_left or self._mark_left)
+
+    def begin_traceback(self, *, is_chained: bool) -> None:
+        self.in_traceback, self.details_left, self._mark_left = _TRACEBACK_LIMIT, 0, 0
+        self._is_chained = self._is_chained or is_chained
+        self._frame = []
+
+    def read_frame(self, text: str) -> None:
+        """Keeps the last line that names a file, and what stands below it."""
+        if text.lstrip().startswith('File "'):
+            self._frame = [text.strip()]
+        elif len(self._frame) == 1 and set(text) - set(" ^~"):
+            self._frame.append(text.strip())
+
+    def end_traceback(self, line: str) -> TracebackHint:
+        hint = TracebackHint(line, "\n".join(self._frame), self._is_chained, self.is_ignored, self._in_thread)
+        self.in_traceback, self.details_left = 0, _DETAIL_LIMIT
+        self.is_ignored = self._in_thread = self._is_chained = False
+        return hint
+
+    def read_mark(self, line: bytes) -> None:
+        """What Python says about a traceback, in the line before it."""
+        if self._mark_left == 1:
+            self.is_ignored = self._in_thread = self._is_chained = False
+        self._mark_left = max(0, self._mark_left - 1)
+        if any(mark in line for mark in _IGNORED):
+            self.is_ignored, self._mark_left = True, _MARK_LIMIT
+        elif _IN_THREAD in line:
+            self._in_thread, self._mark_left = True, _MARK_LIMIT
+        elif any(mark in line for mark in _CHAINED):
+            self._is_chained, self._mark_left = True, _MARK_LIMIT
+
+    def complete(self, piece: bytes) -> bytes:
+        """The bytes up to the last end of a line, none longer than the limit; the rest is kept."""
+        cut = max(piece.rfind(b"\n"), piece.rfind(b"\r")) + 1
+        if not cut:
+            self.carry += piece[: LINE_LIMIT - len(self.carry)]
+            return b""
+        if not self.carry:
+            self.carry += piece[cut:]
+            return piece if cut == len(piece) else piece[:cut]
+        first = re.search(rb"[\r\n]", piece)
+        head = first.start() if first else 0
+        self.carry += piece[: min(head, LINE_LIMIT - len(self.carry))]
+        block = bytes(self.carry) + piece[head:cut]
+        self.carry = bytearray(piece[cut:])
+        return block
+
+
+def _indented_below(block: bytes, place: int) -> str:
+    """Up to three indented lines from ``place`` on: they belong to the line above."""
+    lines: list[str] = []
+    while len(lines) < 3 and block[place : place + 1] in (b" ", b"\t"):
+        end = block.find(b"\n", place)
+        lines.append(block[place : min(end, place + 400)].decode("utf-8", "replace"))
+        place = end + 1
+    return "".join("\n" + line for line in lines)
+
+
+def _without_covered(needles: set[bytes]) -> tuple[bytes, ...]:
+    """Without those that contain another one."""
+    return tuple(sorted(n for n in needles if not any(other != n and other in n for other in needles)))
+
+
+def _clean(block: bytes) -> bytes:
+    """Without ANSI sequences and backspaces, lines ended by LF only."""
+    if b"\x1b" in block:
+        block = _ANSI.sub(b"", block)
+    if b"\b" in block:
+        block = block.replace(b"\b", b"")
+    if b"\r" in block:
+        block = block.replace(b"\r", b"\n")
+    return block
+
+
+def _line_starts(block: bytes, needles: tuple[bytes, ...]) -> list[int]:
+    """Where the lines begin that hold a needle, in order. ``block`` ends with a line end."""
+    starts: set[int] = set()
+    for needle in needles:
+        place = block.find(needle)
+        while place >= 0:
+            starts.add(block.rfind(b"\n", 0, place) + 1)
+            place = block.find(needle, block.find(b"\n", place))
+    return sorted(starts)
+
+
+__all__ = [
+    "LINE_LIMIT",
+    "BetrayalHint",
+    "CauseHint",
+    "CheckpointHint",
+    "ConsoleParser",
+    "DetailHint",
+    "FooterHint",
+    "Hint",
+    "MetricHint",
+    "ProgressHint",
+    "TracebackHint",
+]

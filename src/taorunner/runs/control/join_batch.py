@@ -1,0 +1,77 @@
+"""Adding runs to a batch that is not over: they share its supervisor, its place and its ``--parallel``.
+
+``batch.json`` names a new run only when its folder is whole; the batch's supervisor looks there for runs that it does
+not know. Whoever adds and the supervisor that is about to end exclude each other by a lock, so that no run is added to
+a batch that nobody follows any more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from taorunner.errors import RunStateError
+from taorunner.runs.state.batch_creation import extend_batch, record_run
+from taorunner.runs.state.record import NO_ORDERS, Orders
+from taorunner.runs.state.store import Batch, RunStore
+from taorunner.state_files import open_state
+
+if TYPE_CHECKING:
+    from taorunner.planning.model.plan import RunPlan
+
+MADE_WITHIN_S = 10.0
+_POLL_S = 0.02
+
+
+@contextlib.contextmanager
+def alone(store: RunStore, batch_id: str) -> Iterator[None]:
+    """Nobody else adds to the batch or ends it meanwhile."""
+    path = store.batch_paths(batch_id).directory / "joining.lock"
+    with os.fdopen(open_state(path, os.O_WRONLY | os.O_CREAT), "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def joinable(store: RunStore, name: str) -> str:
+    """The id of the batch of a run, which ``name`` says as everywhere.
+
+    Raises:
+        RunStateError: the batch is over, or another user's.
+    """
+    record = store.find(name)
+    hint = 'taorunner ps shows what is not over; without "--join" the runs wait for free GPUs as well'
+    if record.batch not in store.open_batches.ids():
+        raise RunStateError(f'the batch of run "{record.id}" is over: nothing can join it', hint=hint)
+    if not store.open_batches.is_ours(record.batch):
+        raise RunStateError(f'run "{record.id}" is another user\'s: nothing of ours can join it', hint=hint)
+    return record.batch
+
+
+def join(
+    store: RunStore, batch_id: str, plans: Sequence[tuple[str, RunPlan]], at: datetime, *,
+    environ: Mapping[str, str], orders: Orders = NO_ORDERS,
+) -> Batch:  # fmt: skip
+    """Records the runs as part of the batch. Gives the batch as it is then.
+
+    Raises:
+        RunStateError: the batch has ended meanwhile.
+    """
+    deadline = time.monotonic() + MADE_WITHIN_S
+    while store.open_batches.is_being_made(batch_id) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+    with alone(store, batch_id):
+        if batch_id not in store.open_batches.ids():
+            raise RunStateError(
+                f'the batch "{batch_id}" has just ended: nothing can join it', hint='leave "--join" out'
+            )
+        batch = store.load_batch(batch_id)
+        new = tuple(run_id for run_id, _ in plans)
+        store.open_batches.rename_runs(batch_id, (*batch.runs, *new))  # first: what is half made is undone
+        for run_id, plan in plans:
+            record_run(store, run_id, plan, batch_id, at, environ, orders)
+        return extend_batch(store, batch, new)

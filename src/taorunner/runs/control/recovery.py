@@ -1,0 +1,150 @@
+"""Continue from the directory: what is needed to go on with a run whose supervisor is gone.
+
+``pick_up`` gives the supervisor that goes on all that the one before had in memory; ``look_after`` finds the batches
+that nobody supervises and starts a supervisor for each; ``mark_lost`` is for what nobody can decide.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from taorunner.backends.contract import EngineState, Handle
+from taorunner.disk_room import room_at
+from taorunner.errors import MachineError, RunStateError, TaorunnerError
+from taorunner.events import RunState
+from taorunner.runs.state.batch_index import restored_environ
+from taorunner.runs.state.batch_lock import is_ready, orphans, owning
+from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.run_repair import finish_run, undo_batch
+from taorunner.runs.state.store import RunStore
+from taorunner.state_files import UntrustedFileError
+
+if TYPE_CHECKING:
+    pass
+
+READY_WITHIN_S = 3.0
+"""A supervisor needs half a second to start and a moment to ask the engine."""
+_POLL_S = 0.02
+
+
+def look_after(store: RunStore, *, wait_s: float = READY_WITHIN_S) -> list[str]:
+    """Starts a supervisor for each orphan, and waits a little until it knows how its runs stand. Gives their ids."""
+    found = [batch_id for batch_id in orphans(store) if adopt(store, batch_id)]
+    deadline = time.monotonic() + (wait_s if found else 0)
+    while time.monotonic() < deadline and not all(_is_settled(store, batch_id) for batch_id in found):
+        time.sleep(_POLL_S)
+    return found
+
+
+def adopt(store: RunStore, batch_id: str) -> bool:
+    """Starts a supervisor that goes on with the batch; False if there is nothing to go on with, or it is damaged."""
+    from taorunner.runs.control.spawn import Supervisor
+
+    try:
+        batch = store.load_batch(batch_id)
+    except FileNotFoundError:
+        undo_batch(store, batch_id)
+        return False
+    except UntrustedFileError as error:
+        store.refused[batch_id] = str(error)
+        return False
+    except (OSError, ValueError):
+        return False  # its runs may well go on: none of them is ended for what a file says
+    supervisor = Supervisor(restored_environ(os.environ, batch.environ))
+    supervisor.give(batch_id, str(store.state_dir), is_recovery=True)
+    threading.Thread(target=supervisor.wait, daemon=True).start()  # whoever adopts may live long: no zombies
+    return True
+
+
+def refuse_without_room(store: RunStore) -> None:
+    """For runs that nobody follows: a supervisor that cannot write ends at once.
+
+    Raises:
+        MachineError: the disk under the workspace's records is full. What runs in the engine goes on.
+    """
+    room = room_at(store.state_dir)
+    if room is not None and room.is_full:
+        raise MachineError(
+            f'runs cannot be recorded in "{store.state_dir}": no space left on device; {room.text}',
+            hint=f"what runs goes on; {room.hint}; then taorunner attach goes on, too",
+        )
+
+
+def mark_lost(store: RunStore, record: RunRecord) -> RunRecord:
+    """Ends the record of a run of which nobody can say anything any more. Nothing is stopped or removed.
+
+    Raises:
+        RunStateError: it is over or only queued, a supervisor owns it, or the engine can be asked about it.
+    """
+    if record.state.is_final:
+        raise RunStateError(f'run "{record.id}" is already over: {record.state.value}')
+    if record.state is RunState.QUEUED:
+        raise RunStateError(
+            f'run "{record.id}" is queued: nothing of it can be lost', hint=f"taorunner stop {record.id}"
+        )
+    with owning(store.batch_paths(record.batch)) as is_owner:
+        if not is_owner:
+            raise RunStateError(
+                f'run "{record.id}" is being followed',
+                hint=f"taorunner stop {record.id} ends it; its supervisor gives up after ten minutes without an engine",
+            )
+        record = store.load(record.id)
+        if record.state.is_final:
+            return record
+        state = _engine_state(store, record)
+        if state not in (None, EngineState.MISSING):
+            raise RunStateError(
+                f'the engine still knows run "{record.id}": {state.value}',
+                hint=f"taorunner attach {record.id} follows it again, taorunner stop {record.id} ends it",
+            )
+        reason = "marked as lost by hand"
+        if record.started_at is None:
+            reason += _with_results_back(store, record, is_gone=state is EngineState.MISSING)
+        finish_run(store, record, RunState.LOST, reason)
+    return store.load(record.id)
+
+
+def _with_results_back(store: RunStore, record: RunRecord, *, is_gone: bool) -> str:
+    """What ``--overwrite`` moved for a run that is not in the engine goes back. Says what became of it."""
+    from taorunner.runs.supervisor.run_files import put_back, recorded_moves
+
+    directory = store.paths(record.id).directory
+    if is_gone:
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            return "".join(f"; {text}" for text in put_back(store.load_plan(record.id), directory))
+    asides = list(dict.fromkeys(str(move.aside) for move in recorded_moves(directory)))
+    return f"; the earlier results are in {', '.join(asides)}" if asides else ""
+
+
+def _engine_state(store: RunStore, record: RunRecord) -> EngineState | None:
+    """None when the engine cannot be asked."""
+    from taorunner.backends.registry import load_backend
+
+    directory = store.paths(record.id).directory
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        batch = store.load_batch(record.batch)
+        os.environ.update(restored_environ({}, batch.environ))  # the engine that the run was given to
+    try:
+        backend = load_backend(record.backend)
+        handle = (
+            Handle(record.backend, record.id, record.handle, directory)
+            if record.handle is not None
+            else backend.find(record.id, directory)
+        )
+        return EngineState.MISSING if handle is None else backend.inspect([handle])[record.id].state
+    except TaorunnerError:
+        return None
+
+
+def _is_settled(store: RunStore, batch_id: str) -> bool:
+    """Its supervisor has looked after every run, or has nothing to look after any more."""
+    return batch_id not in store.open_batches.ids() or is_ready(store.batch_paths(batch_id))
+
+
+def batches_of(records: Sequence[RunRecord]) -> list[str]:
+    return list(dict.fromkeys(record.batch for record in records if not record.state.is_final))

@@ -1,0 +1,51 @@
+"""Stopping runs from outside: ask the supervisor, and start one where there is none any more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from taorunner.errors import MachineError
+from taorunner.events import RunState, now
+from taorunner.runs.control.recovery import look_after, refuse_without_room
+from taorunner.runs.state.batch_lock import is_supervised
+from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.store import RunStore
+
+_POLL_S = 0.1
+_ATTEMPTS = 3
+
+
+def stop_runs(store: RunStore, run_ids: Sequence[str], *, only_queued: bool = False) -> list[RunRecord]:
+    """Asks all of them, then waits until each is over. Idempotent.
+
+    ``only_queued``: one that starts before it is reached goes on, and is given as it is.
+
+    Raises:
+        MachineError: no supervisor stays alive to do it.
+    """
+    for run_id in run_ids:
+        store.request_stop(run_id, now(), only_queued=only_queued)
+    return [_wait(store, run_id, only_queued) for run_id in run_ids]
+
+
+def _wait(store: RunStore, run_id: str, only_queued: bool) -> RunRecord:
+    attempts = 0
+    while True:
+        record = store.load(run_id)
+        if record.state.is_final or (only_queued and record.state is not RunState.QUEUED):
+            return record
+        if not is_supervised(store.batch_paths(record.batch)):
+            record = store.load(run_id)  # it may have ended with its last act
+            if record.state.is_final:
+                return record
+            refuse_without_room(store)
+            if attempts == _ATTEMPTS:
+                log = store.batch_paths(record.batch).supervisor_log
+                raise MachineError(
+                    f'nobody can stop run "{run_id}": its supervisor ends at once',
+                    hint=f"{log} says why; taorunner runs mark-lost {run_id} ends its record",
+                )
+            attempts += 1
+            look_after(store)
+        time.sleep(_POLL_S)

@@ -1,0 +1,59 @@
+"""Adoption: a viewer sees to it that what it watches is followed, and starts another supervisor where one
+was killed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from taorunner.errors import MachineError
+from taorunner.runs.control.recovery import adopt, batches_of, refuse_without_room
+from taorunner.runs.state.batch_lock import is_orphan
+from taorunner.runs.state.store import RunStore
+
+_LOOK_EVERY_S = 1.0
+_START_WITHIN_S = 5.0
+_ATTEMPTS = 5
+
+
+class Adoption:
+    """``is_owned`` tells whether the supervisor lives that the caller started itself.
+
+    The time is a parameter: seconds of any clock that only goes forward.
+    """
+
+    def __init__(
+        self, store: RunStore, run_ids: Sequence[str], is_owned: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._store = store
+        self._run_ids = run_ids
+        self._is_owned = is_owned
+        self._next_look_s = 0.0
+        self._starting_until_s = 0.0
+        self._attempts = 0
+
+    def keep(self, at_s: float) -> None:
+        """To be called often; looks once a second.
+
+        Raises:
+            MachineError: supervisors that were started did not stay alive, or have no room to record anything.
+        """
+        if at_s < self._next_look_s:
+            return
+        self._next_look_s = at_s + _LOOK_EVERY_S
+        if self._is_owned() or at_s < self._starting_until_s:
+            return
+        batches = batches_of([self._store.load(run_id) for run_id in self._run_ids])
+        orphans = [batch for batch in batches if is_orphan(self._store, batch)]
+        if not orphans:
+            self._attempts = 0
+            return
+        refuse_without_room(self._store)
+        if self._attempts == _ATTEMPTS:
+            raise MachineError(
+                "nobody follows these runs: their supervisor ends at once; the runs themselves may go on",
+                hint=f"{self._store.batch_paths(orphans[0]).supervisor_log} says why",
+            )
+        self._attempts += 1
+        self._starting_until_s = at_s + _START_WITHIN_S
+        for batch in orphans:
+            adopt(self._store, batch)

@@ -1,0 +1,70 @@
+"""Recording what was asked for: the first side effect of an action, and runs that are added to a batch later."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from taorunner.events import RunState
+from taorunner.runs.state.batch_index import kept_environ
+from taorunner.runs.state.record import NO_ORDERS, Orders, RunRecord
+from taorunner.runs.state.resume_origin import lineage
+from taorunner.runs.state.store import Batch, RunStore
+
+if TYPE_CHECKING:
+    from taorunner.planning.model.plan import RunPlan
+
+
+def create_batch(
+    store: RunStore, plans: Sequence[tuple[str, RunPlan]], at: datetime, *, parallel: int | None = None,
+    grace_s: float = 30.0, environ: Mapping[str, str], orders: Orders = NO_ORDERS,
+) -> Batch:  # fmt: skip
+    """Records a run in state QUEUED for each ``(run id, plan)``, as one batch.
+
+    Secrets are taken now, from the caller's ``environ``, into files that only the caller can read.
+
+    Raises:
+        MachineError: the state folder is another user's and not shared: what is written there would not count.
+    """
+    store.check_is_ours()
+    batch = Batch(
+        f"{at:%Y%m%d-%H%M%S}-{os.urandom(3).hex()}", tuple(run for run, _ in plans), parallel, grace_s,
+        kept_environ(environ),
+    )  # fmt: skip
+    store.open_batches.begin(batch.id, batch.runs)
+    for run_id, plan in plans:
+        record_run(store, run_id, plan, batch.id, at, environ, orders)
+    store.batch_paths(batch.id).directory.mkdir(parents=True)
+    store.save_batch(batch)
+    return batch
+
+
+def record_run(
+    store: RunStore, run_id: str, plan: RunPlan, batch_id: str, at: datetime, environ: Mapping[str, str], orders: Orders
+) -> None:  # fmt: skip
+    """Makes a run's folder as it is while the run is queued. It is whole only with its record, which comes last."""
+    from taorunner.backends.secrets import write_secrets  # listing runs needs no plans
+
+    resumed_from, attempt = lineage(store, plan)
+    record = RunRecord(
+        id=run_id, batch=batch_id, project=plan.project, experiment=plan.experiment, action=plan.action,
+        backend=plan.backend, state=RunState.QUEUED, queued_at=at, image=plan.image, epochs=plan.epochs,
+        results_dir=str(plan.results_dir), attempt=attempt, resumed_from=resumed_from,
+        retries_left=orders.retries, stop_on_nan=orders.stop_on_nan, on_finish=orders.on_finish,
+    )  # fmt: skip
+    paths = store.paths(run_id)
+    paths.input_dir.mkdir(parents=True)
+    write_secrets(plan, paths.directory, environ)
+    store.save_plan(run_id, plan)
+    store.append_events(run_id, [record.queued_event()])
+    store.save(record)
+
+
+def extend_batch(store: RunStore, batch: Batch, runs: Sequence[str]) -> Batch:
+    """The batch with more runs, which are recorded already."""
+    longer = replace(batch, runs=(*batch.runs, *runs))
+    store.save_batch(longer)
+    return longer

@@ -1,0 +1,107 @@
+"""OpenBatches: which batches are not over, however many there have been: ``.taorunner/open/<batch id>``.
+
+The file is there from before the batch's first record until its last run is final and gone from the engine, and
+names its runs. Whoever makes the batch holds a lock on it until the batch is handed over: a batch that
+nobody makes and nobody supervises is an orphan.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from taorunner.atomic_files import write_json
+from taorunner.disk_room import naming
+from taorunner.file_locks import is_locked
+from taorunner.runs.state.folders import checked_name, is_name
+from taorunner.state_files import read_state
+
+_ENGINE = (
+    "DOCKER_HOST",
+    "DOCKER_CONTEXT",
+    "DOCKER_CONFIG",
+    "DOCKER_TLS_VERIFY",
+    "DOCKER_CERT_PATH",
+    "TAORUNNER_LEASES",
+)
+_PROGRAMS = ("PATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "CUDA_HOME")
+"""For the processes of runs on this host only: a supervisor finds its own programs as whoever started it does. Without
+PYTHONPATH, which would name the code of our own interpreters."""
+
+
+class OpenBatches:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._making: dict[str, int] = {}
+
+    def begin(self, batch_id: str, runs: Sequence[str]) -> None:
+        """Before anything of the batch is written. It is ours to make until ``handed_over`` or our end."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self._path(batch_id), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with naming(self._path(batch_id)):
+            os.write(handle, json.dumps(list(runs)).encode())
+        self._making[batch_id] = handle
+
+    def rename_runs(self, batch_id: str, runs: Sequence[str]) -> None:
+        """The batch has been handed over, and has other runs from now on."""
+        write_json(self._path(batch_id), list(runs), indent=None)
+
+    def handed_over(self, batch_id: str) -> None:
+        handle = self._making.pop(batch_id, None)
+        if handle is not None:
+            os.close(handle)
+
+    def end(self, batch_id: str) -> None:
+        """Nothing is left to do for the batch. Idempotent."""
+        self._path(batch_id).unlink(missing_ok=True)
+        self.handed_over(batch_id)
+
+    def ids(self) -> list[str]:
+        """Oldest first."""
+        try:
+            return sorted(name for name in os.listdir(self._folder) if not name.startswith("."))
+        except OSError:
+            return []
+
+    def runs(self, batch_id: str) -> list[str]:
+        """Empty also for one whose making was interrupted before its first byte, and for another user's."""
+        with suppress(OSError, ValueError):
+            body = json.loads(read_state(self._path(batch_id)))
+            if isinstance(body, list):
+                return [name for name in body if is_name(name)]
+        return []
+
+    def is_being_made(self, batch_id: str) -> bool:
+        return is_locked(self._path(batch_id))
+
+    def is_ours(self, batch_id: str) -> bool:
+        """Another user's runs are another user's: what we wrote into their folders they could not change."""
+        try:
+            return self._path(batch_id).lstat().st_uid == os.geteuid()
+        except OSError:
+            return False
+
+    def _path(self, batch_id: str) -> Path:
+        return self._folder / checked_name(batch_id, "batch")
+
+
+def kept_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """What names engine and programs; nothing else of the environment, which is full of secrets, and nothing else of
+    a file, which may say anything."""
+    return {name: environ[name] for name in (*_ENGINE, *_PROGRAMS) if isinstance(environ.get(name), str)}
+
+
+def restored_environ(environ: Mapping[str, str], kept: Mapping[str, str]) -> dict[str, str]:
+    """``environ`` of a supervisor as the batch needs it: the engine is that of the terminal that it came from."""
+    own = {name: value for name, value in environ.items() if name not in _ENGINE}
+    return {**own, **{name: value for name, value in kept.items() if name in _ENGINE}}
+
+
+def environ_of_runs(environ: Mapping[str, str], kept: Mapping[str, str]) -> dict[str, str]:
+    """``environ`` of the processes of runs on this host: programs are those of the terminal that they came from."""
+    return {**environ, **{name: value for name, value in kept.items() if name in _PROGRAMS}}

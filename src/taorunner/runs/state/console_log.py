@@ -1,0 +1,115 @@
+"""ConsoleLog: writes what a process prints to ``console.log``, whole lines only, secrets masked.
+
+Two streams come in arbitrary pieces; in the file no line of one is torn by the other. Lines end with LF or CR
+exactly as they were printed. The file is append-only and has every byte once, also when another process goes on
+with it: ``recorded`` says how far it is.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from taorunner.backends.docker.log_resume import BLOCK_BYTES, Tail
+from taorunner.disk_room import naming
+from taorunner.runs.state.log_position import RecordedLog
+from taorunner.state_files import open_state
+from taorunner.text import MASK
+
+_MAX_CARRY = 64 * 1024
+
+
+class ConsoleLog:
+    """Not thread-safe: one thread records. ``received`` counts the raw bytes of each stream, masked or not.
+
+    ``recorded`` is where an earlier writer stopped: what it wrote behind that is cut off when the first new piece comes
+    (a process that is gone cannot be asked again, then its last lines stay).
+    """
+
+    def __init__(self, path: Path, secrets: Sequence[str] = (), recorded: RecordedLog | None = None) -> None:
+        descriptor = open_state(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self._file: IO[bytes] = os.fdopen(descriptor, "ab", buffering=0)
+        self._path = path
+        self._secrets = [secret.encode() for secret in sorted(secrets, key=len, reverse=True) if secret]
+        self._mask = MASK.encode()
+        size = self._file.tell()
+        recorded = recorded or RecordedLog(size=size, start=size)
+        self._size, self._start = recorded.size, recorded.start
+        self._carry: dict[str, bytes] = dict(recorded.begun)
+        self.received: dict[str, int] = {"stdout": recorded.stdout, "stderr": recorded.stderr}
+        self._tails = {stream: Tail(begins=not count) for stream, count in self.received.items()}
+        for stream, tail in recorded.tails.items():
+            self._tails[stream] = Tail(begins=True)
+            self._tails[stream].add(tail)
+
+    @property
+    def recorded(self) -> RecordedLog:
+        """Size and position that belong together: all that is in the file came from before the position."""
+        begun = {
+            stream: carry
+            for stream, carry in self._carry.items()
+            if carry and not self._may_hold_secret(carry)
+        }
+        held = {stream: len(self._carry.get(stream, b"")) * (stream not in begun) for stream in self.received}
+        stdout, stderr = (self.received[stream] - held[stream] for stream in ("stdout", "stderr"))
+        tails = {stream: self._tail(stream, count) for stream, count in held.items()}
+        return RecordedLog(self._size, stdout, stderr, self._start, tails, begun)
+
+    def _may_hold_secret(self, data: bytes) -> bool:
+        """A whole secret, or at the end the beginning of one."""
+        return any(
+            secret in data or any(data.endswith(secret[:length]) for length in range(1, len(secret)))
+            for secret in self._secrets
+        )
+
+    def _tail(self, stream: str, held: int) -> bytes:
+        """What stands behind the last LF: the engine may forget it. Nothing that is, or may be a piece of, a secret."""
+        data = self._tails[stream].data
+        data = data[: max(0, len(data) - held)]
+        data = data[data.rfind(b"\n") + 1 :]
+        may_be_cut = len(data) >= 2 * BLOCK_BYTES
+        is_secret = self._secrets and (may_be_cut or any(secret in data for secret in self._secrets))
+        return b"" if is_secret else data
+
+    def write(self, stream: str, data: bytes, unkept: int = 0) -> bytes:
+        """Takes a piece; gives the whole lines that were written now (masked), perhaps none.
+
+        ``unkept``: so many of the bytes before are not in the engine's log, by which positions count.
+        """
+        self.received[stream] = self.received.get(stream, 0) + len(data) - unkept
+        self._tails[stream].add(data, unkept)
+        carry = self._carry.get(stream, b"")
+        if carry:
+            data = carry + data
+        end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+        if end == 0 and len(data) > _MAX_CARRY:
+            end = len(data)
+        self._carry[stream] = data[end:]
+        return self._put(data[:end])
+
+    def flush(self) -> bytes:
+        """Writes unfinished last lines, each closed with LF so that the streams stay apart."""
+        rest = [carry for carry in self._carry.values() if carry]
+        self._carry.clear()
+        return self._put(b"".join(carry + b"\n" for carry in rest))
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _put(self, data: bytes) -> bytes:
+        if not data:
+            return data
+        for secret in self._secrets:
+            if secret in data:
+                data = data.replace(secret, self._mask)
+        if self._file.tell() != self._size:
+            os.ftruncate(self._file.fileno(), self._size)
+            self._file.seek(self._size)
+        view = memoryview(data)
+        with naming(self._path):
+            while view:  # an unbuffered file may take less than it is given
+                view = view[self._file.write(view) :]
+        self._size += len(data)
+        return data

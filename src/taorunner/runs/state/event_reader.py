@@ -1,0 +1,110 @@
+"""RunFeed: new events and last log lines of some runs, read from disk. What every viewer lives on.
+
+A reader only: any number of them may look at the same runs, from any terminal, and none of them matters to a run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from taorunner.events import Event, LogLine, RunFinished, now
+from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.snapshot import Fold, RunSnapshot
+from taorunner.runs.state.store import RunStore
+from taorunner.state_files import read_state
+
+_TAIL_BYTES = 16 * 1024
+_TAIL_LINES = 40
+_BREAK = re.compile(rb"[\r\n]+")
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)|[\x08]")
+
+
+class RunFeed:
+    """Belongs to one viewer. ``poll`` costs a ``stat`` for each file when nothing happened."""
+
+    def __init__(self, store: RunStore, run_ids: Sequence[str]) -> None:
+        self._store = store
+        self.run_ids = tuple(run_ids)
+        self._folds = {run_id: Fold(run_id) for run_id in run_ids}
+        self._offsets = dict.fromkeys(run_ids, 0)
+        self._log_sizes = dict.fromkeys(run_ids, 0)
+        self._log_offsets = dict.fromkeys(run_ids, 0)
+        self._tails: dict[str, list[str]] = {run_id: [] for run_id in run_ids}
+
+    def poll(self) -> list[Event]:
+        """Events that came since the last call, each once, in order within a run."""
+        fresh: list[Event] = []
+        for run_id in self.run_ids:
+            if self._size(self._store.paths(run_id).events) == self._offsets[run_id]:
+                continue
+            events, self._offsets[run_id] = self._store.read_events(run_id, self._offsets[run_id])
+            for event in events:
+                self._folds[run_id].apply(event)
+            fresh += events
+        return fresh
+
+    def log_lines(self) -> list[LogLine]:
+        """Console lines that came since the last call: for a program that wants them with the events."""
+        fresh: list[LogLine] = []
+        for run_id in self.run_ids:
+            data = self._read(run_id, self._log_offsets[run_id])
+            end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+            self._log_offsets[run_id] += end
+            at = now()
+            fresh += [LogLine(run=run_id, at=at, text=line) for line in _lines(data[:end])]
+        return fresh
+
+    def tails(self) -> dict[str, list[str]]:
+        """The last console lines of each run, without control sequences."""
+        for run_id in self.run_ids:
+            size = self._size(self._store.paths(run_id).console)
+            if size != self._log_sizes[run_id]:
+                self._log_sizes[run_id] = size
+                start = max(0, size - _TAIL_BYTES)
+                lines = _settled(self._read(run_id, start))
+                self._tails[run_id] = lines[1 if start else 0 :][-_TAIL_LINES:]
+        return self._tails
+
+    def snapshots(self) -> list[RunSnapshot]:
+        return [fold.snapshot for fold in self._folds.values()]
+
+    def conclude(self, record: RunRecord) -> None:
+        """Takes the record's word for its end; the end that events told of stands."""
+        at = record.finished_at or record.queued_at
+        self._folds[record.id].apply(
+            RunFinished(
+                run=record.id, at=at, state=record.state, reason=record.reason or "", exit_code=record.exit_code,
+                hint=record.hint,
+            )
+        )  # fmt: skip
+
+    def is_over(self) -> bool:
+        return all(snapshot.state.is_final for snapshot in self.snapshots())
+
+    def _read(self, run_id: str, offset: int) -> bytes:
+        try:
+            return read_state(self._store.paths(run_id).console, self._store.trust(), offset)
+        except OSError:
+            return b""
+
+    @staticmethod
+    def _size(path: Path) -> int:
+        try:
+            return path.stat().st_size
+        except OSError:
+            return 0
+
+
+def _settled(data: bytes) -> list[str]:
+    """As a terminal would leave the lines: of what was written over with CR only the last state is there."""
+    settled: list[str] = []
+    for physical in data.split(b"\n"):
+        settled += _lines(physical)[-1:]
+    return settled
+
+
+def _lines(data: bytes) -> list[str]:
+    texts = (_ESCAPE.sub("", piece.decode("utf-8", "replace")).rstrip() for piece in _BREAK.split(data))
+    return [text for text in texts if text]

@@ -1,0 +1,99 @@
+"""Removing records of runs that are over. What TAO wrote, checkpoints above all, is never touched.
+
+A record is taken out of sight by one rename before its files go, so no half of it is ever read. A run's folder has the
+name that the run has; a record that says anything else is damaged, and is left alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from taorunner.errors import RunStateError, UsageError
+from taorunner.runs.state.folders import remove_folder
+from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.store import RunStore
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_AGE = re.compile(r"(\d{1,6})([smhdw])\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Prunable:
+    """A run whose record would be removed, and what its folder takes on disk."""
+
+    record: RunRecord
+    size_bytes: int
+
+
+def parse_age(text: str) -> timedelta:
+    """``30d``, ``12h``, ``90m``, ``45s``, ``2w``. Raises UsageError for anything else."""
+    match = _AGE.match(text.strip())
+    if match is None:
+        raise UsageError(
+            f'--older takes a number and s, m, h, d or w, not "{text}"', hint="for example --older 30d"
+        )
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+def prunable(
+    store: RunStore, *, keep: int | None, older: timedelta | None, at: datetime, project: str | None = None
+) -> list[Prunable]:
+    """Finished runs beyond the newest ``keep`` of them that ended longer ago than ``older``; newest first.
+
+    Where only one of the two is given, it alone decides.
+    """
+    finished = [
+        record
+        for record in store.records()
+        if record.state.is_final and (project is None or record.project == project)
+    ]
+    chosen = [
+        record
+        for record in finished[keep or 0 :]
+        if older is None or at - (record.finished_at or record.queued_at) > older
+    ]
+    return [Prunable(record, _size(store.paths(record.id).directory)) for record in chosen]
+
+
+def remove_runs(store: RunStore, records: Sequence[RunRecord]) -> int:
+    """Removes their folders, and those of batches without any run left; gives the bytes that were freed.
+
+    Raises RunStateError, before anything is removed, when one of them is not over or its record is damaged;
+    MachineError for a folder that cannot be removed.
+    """
+    for record in records:
+        if not store.load(record.id).state.is_final:
+            raise RunStateError(f'run "{record.id}" is not over', hint=f"taorunner stop {record.id} ends it")
+    freed = 0
+    for record in records:
+        directory = store.paths(record.id).directory
+        freed += _size(directory)
+        remove_folder(store.runs_dir, record.id)
+    for batch_id in dict.fromkeys(record.batch for record in records):
+        _remove_batch(store, batch_id)
+    return freed
+
+
+def _remove_batch(store: RunStore, batch_id: str) -> None:
+    if batch_id in store.open_batches.ids():
+        return  # something of it is left in an engine
+    try:
+        runs = store.load_batch(batch_id).runs
+    except (OSError, ValueError, KeyError):
+        return
+    if not any(store.paths(run_id).directory.exists() for run_id in runs):
+        remove_folder(store.batches_dir, batch_id)
+
+
+def _size(directory: Path) -> int:
+    total = 0
+    for path in directory.rglob("*"):
+        try:
+            total += path.lstat().st_size
+        except OSError:
+            continue
+    return total

@@ -1,0 +1,68 @@
+"""Completing what a crash left half done on disk: the end of a finished run, and runs whose recording broke off."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from taorunner.backends.secrets import remove_secrets
+from taorunner.errors import RunStateError, TaorunnerError
+from taorunner.events import RunFinished, RunState, now
+from taorunner.runs.state.folders import remove_folder
+from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.store import RunStore
+
+_NEVER_STARTED = "taorunner was ended while it recorded this run; it was never started"
+
+
+def complete_run(store: RunStore, record: RunRecord) -> None:
+    """Completes the on-disk state of a finished run after a crash. Idempotent."""
+    directory = store.paths(record.id).directory
+    remove_secrets(directory)
+    store.paths(record.id).position.unlink(missing_ok=True)
+    store.mend_events(record.id)
+    if any(isinstance(event, RunFinished) for event in store.read_events(record.id)[0]):
+        return
+    at = record.finished_at or now()
+    event = RunFinished(
+        run=record.id, at=at, state=record.state, reason=record.reason or "", exit_code=record.exit_code,
+        hint=record.hint,
+    )  # fmt: skip
+    store.append_events(record.id, [event])
+
+
+def undo_batch(store: RunStore, batch_id: str) -> None:
+    """Ends a batch whose recording was interrupted: none of its runs was started."""
+    for run_id in store.open_batches.runs(batch_id):
+        _undo_run(store, run_id, batch_id)
+    store.open_batches.end(batch_id)
+
+
+def undo_half_joined(store: RunStore, batch_id: str) -> None:
+    """Ends runs whose adding to the batch was interrupted. Call it while none can be added."""
+    known = set(store.load_batch(batch_id).runs)
+    for run_id in store.open_batches.runs(batch_id):
+        if run_id not in known:
+            _undo_run(store, run_id, batch_id)
+
+
+def _undo_run(store: RunStore, run_id: str, batch_id: str) -> None:
+    """What is recorded of it never started, and half a record is removed. A damaged one, and one of another batch, is
+    left alone."""
+    if not os.path.lexists(store.paths(run_id).record):
+        with suppress(TaorunnerError):
+            remove_folder(store.runs_dir, run_id)
+        return
+    try:
+        record = store.load(run_id)
+    except RunStateError:
+        return
+    if record.batch == batch_id and not record.state.is_final:
+        finish_run(store, record, RunState.STOPPED, _NEVER_STARTED)
+
+
+def finish_run(store: RunStore, record: RunRecord, state: RunState, reason: str) -> None:
+    """Records the end of a run that no supervisor will end."""
+    event = RunFinished(run=record.id, at=now(), state=state, reason=reason)
+    store.save(record.finished(event))
+    complete_run(store, store.load(record.id))

@@ -1,0 +1,381 @@
+"""Runs and batches on disk: ``.taorunner/runs/<id>/`` and ``.taorunner/batches/<id>/``.
+
+A run is a directory. Whoever has the directory has the run: its record, its plan, its events, its log.
+Every file has one named property. Records are written beside and renamed; events are appended line by line.
+What a record, a plan or a batch says is done, so each is believed only as ``state_files`` says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from taorunner.atomic_files import write_json
+from taorunner.errors import MachineError, RunStateError, UsageError
+from taorunner.events import Event, RunState, from_json_line, to_json_line
+from taorunner.runs.state.batch_index import OpenBatches, kept_environ
+from taorunner.runs.state.folders import checked_name, is_name
+from taorunner.runs.state.record import RunRecord
+from taorunner.state_files import (
+    SHARING,
+    LinkedFileError,
+    Trust,
+    UntrustedFileError,
+    append_state,
+    open_state,
+    read_state,
+)
+from taorunner.text import did_you_mean
+
+if TYPE_CHECKING:
+    from taorunner.planning.model.plan import RunPlan
+
+
+@dataclass(frozen=True, slots=True)
+class RunPaths:
+    """Every file of one run."""
+
+    directory: Path
+
+    @property
+    def record(self) -> Path:
+        return self.directory / "record.json"
+
+    @property
+    def plan(self) -> Path:
+        return self.directory / "plan.json"
+
+    @property
+    def events(self) -> Path:
+        return self.directory / "events.jsonl"
+
+    @property
+    def console(self) -> Path:
+        return self.directory / "console.log"
+
+    @property
+    def request(self) -> Path:
+        return self.directory / "request.txt"
+
+    @property
+    def position(self) -> Path:
+        """How much of the output is safely in ``console``; only while the run is not over."""
+        return self.directory / "position.json"
+
+    @property
+    def input_dir(self) -> Path:
+        """What the process is given: the rendered spec, and secrets while it runs."""
+        return self.directory / "input"
+
+    @property
+    def stop_request(self) -> Path:
+        return self.directory / "stop.json"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPaths:
+    """Every file of one batch."""
+
+    directory: Path
+
+    @property
+    def batch(self) -> Path:
+        return self.directory / "batch.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the supervisor as long as it lives; its pid stands in it once it has looked after every run."""
+        return self.directory / "supervisor.lock"
+
+    @property
+    def supervisor_log(self) -> Path:
+        return self.directory / "supervisor.log"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Runs that were asked for together, in their order. ``parallel`` bounds how many run at once.
+
+    ``environ`` is what a supervisor started from another terminal needs to go on with them: the same engine. Only names
+    of ``open_batches`` are in it.
+    """
+
+    id: str
+    runs: tuple[str, ...]
+    parallel: int | None = None
+    grace_s: float = 30.0
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedRun:
+    """A run's folder whose record cannot be believed: it is listed, and nothing is ever done with it."""
+
+    id: str
+    reason: str
+
+
+class DamagedRunError(RunStateError):
+    """The record of a run says what cannot be true of its folder, or lies behind a link."""
+
+    def __init__(self, paths: RunPaths, what: str) -> None:
+        super().__init__(
+            f'the record of run "{paths.directory.name}" {what}',
+            hint=f'taorunner leaves it alone; look at it yourself: ls -la "{paths.directory}"',
+        )
+
+
+class RunStore:
+    """Reads and writes the state folder of one workspace. Creates folders only when something is written.
+
+    ``refused`` says, by run id, why the record of a run that was met on the way does not count.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self.runs_dir = state_dir / "runs"
+        self.batches_dir = state_dir / "batches"
+        self.state_dir = state_dir
+        self.open_batches = OpenBatches(state_dir / "open")
+        self.refused: dict[str, str] = {}
+        self._known_trust: Trust | None = None
+
+    def paths(self, run_id: str) -> RunPaths:
+        """Raises RunStateError for what is no name: a path is never made of what a file says."""
+        return RunPaths(self.runs_dir / checked_name(run_id, "run"))
+
+    def batch_paths(self, batch_id: str) -> BatchPaths:
+        """Raises RunStateError for what is no name."""
+        return BatchPaths(self.batches_dir / checked_name(batch_id, "batch"))
+
+    def trust(self) -> Trust:
+        """Whose files count here. Raises UntrustedFileError when the folders above the runs are another user's."""
+        if self._known_trust is not None:
+            return self._known_trust
+        trust = Trust.in_folder(self.state_dir)
+        for folder in (self.state_dir.resolve(), self.runs_dir, self.batches_dir):
+            with suppress(FileNotFoundError):
+                trust.check_folder(folder, is_shared_place=True)
+        if self.runs_dir.exists():
+            self._known_trust = trust
+        return trust
+
+    def save_batch(self, batch: Batch) -> None:
+        body = {
+            "id": batch.id,
+            "runs": list(batch.runs),
+            "parallel": batch.parallel,
+            "grace_s": batch.grace_s,
+        }
+        write_json(self.batch_paths(batch.id).batch, {**body, "environ": dict(batch.environ)})
+
+    def load_batch(self, batch_id: str) -> Batch:
+        """Raises UntrustedFileError for one that does not count; other OSErrors when there is none; ValueError when it
+        is damaged: also when it names another batch."""
+        paths = self.batch_paths(batch_id)
+        body = json.loads(self._read(paths.batch))
+        if not isinstance(body, dict) or body.get("id") != batch_id:
+            raise ValueError(f"{paths.batch} is damaged: it is not of this batch")
+        runs = body.get("runs")
+        if not isinstance(runs, list) or not all(is_name(run_id) for run_id in runs):
+            raise ValueError(f"{paths.batch} is damaged: its runs are not ids")
+        environ = body.get("environ")
+        return Batch(
+            batch_id,
+            tuple(runs),
+            body.get("parallel"),
+            body.get("grace_s", 30.0),
+            kept_environ(environ if isinstance(environ, dict) else {}),
+        )
+
+    def load_plan(self, run_id: str) -> RunPlan:
+        from taorunner.planning.model.plan import RunPlan
+
+        return RunPlan.from_json(json.loads(self._read(self.paths(run_id).plan)))
+
+    def save_plan(self, run_id: str, plan: RunPlan) -> None:
+        write_json(self.paths(run_id).plan, plan.to_json())
+
+    def save(self, record: RunRecord) -> None:
+        write_json(self.paths(record.id).record, record.to_json())
+
+    def load(self, run_id: str) -> RunRecord:
+        """Raises RunStateError when there is no such run, or its record cannot be read or does not count;
+        DamagedRunError, which is one, when the record is not to be believed."""
+        paths = self.paths(run_id)
+        try:
+            record = RunRecord.from_json(json.loads(self._read(paths.record)))
+        except LinkedFileError as error:
+            raise DamagedRunError(paths, f"cannot be read: {error}") from error
+        except UntrustedFileError as error:
+            self.refused[run_id] = str(error)
+            raise RunStateError(f'run "{run_id}" does not count: {error}', hint=SHARING) from error
+        except FileNotFoundError:
+            raise RunStateError(
+                f'no run "{run_id}"',
+                hint=did_you_mean(run_id, self.run_ids()) or "taorunner runs list shows the runs",
+            ) from None
+        except PermissionError as error:
+            raise RunStateError(f'the record of run "{run_id}" cannot be read: {error.strerror}') from error
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise RunStateError(
+                f'the record of run "{run_id}" cannot be read: {error}',
+                hint=f'taorunner leaves it alone; look at it yourself: ls -la "{paths.directory}"',
+            ) from error
+        wrong = _contradiction(record, run_id)
+        if wrong is not None:
+            raise DamagedRunError(paths, f"is damaged: {wrong}")
+        return record
+
+    def run_ids(self) -> list[str]:
+        """Newest first. Only names of folders: cheap for thousands of runs."""
+        try:
+            with os.scandir(self.runs_dir) as entries:
+                return sorted(
+                    (entry.name for entry in entries if not entry.name.startswith(".")), reverse=True
+                )
+        except OSError:
+            return []
+
+    def records(self) -> Iterator[RunRecord]:
+        """Newest first; folders without a record and damaged ones are passed over."""
+        for run_id in self.run_ids():
+            try:
+                yield self.load(run_id)
+            except RunStateError:
+                continue
+
+    def listed(self) -> Iterator[RunRecord | DamagedRun]:
+        """As ``records``, with the damaged ones at their place; what is no record at all is passed over."""
+        for run_id in self.run_ids():
+            try:
+                yield self.load(run_id)
+            except DamagedRunError as error:
+                yield DamagedRun(run_id, error.message)
+            except RunStateError:
+                continue
+
+    def find(self, name: str) -> RunRecord:
+        """The run with this id, or a unique part of it, or the newest run of an experiment of this name."""
+        if not is_name(name):
+            raise UsageError(f'"{name}" is not a run id', hint="taorunner runs list shows the runs")
+        if self.paths(name).record.exists():
+            return self.load(name)
+        records = list(self.records())
+        for record in records:
+            if record.experiment == name:
+                return record
+        matching = [record for record in records if name in record.id]
+        if len(matching) == 1:
+            return matching[0]
+        if matching:
+            shown = ", ".join(record.id for record in matching[:5])
+            raise UsageError(f'"{name}" fits {len(matching)} runs', hint=f"say which: {shown}")
+        known = dict.fromkeys([record.experiment for record in records] + [record.id for record in records])
+        raise RunStateError(
+            f'no run "{name}"', hint=did_you_mean(name, known) or "taorunner runs list shows the runs"
+        )
+
+    def append_events(self, run_id: str, events: Iterable[Event]) -> None:
+        """One write for all of them, so that a torn line can only be the last one."""
+        text = "".join(to_json_line(event) + "\n" for event in events)
+        append_state(self.paths(run_id).events, text.encode(), self.trust())
+
+    def read_events(self, run_id: str, offset: int = 0) -> tuple[list[Event], int]:
+        """Whole lines from byte ``offset`` on, and the offset behind them. Unknown and torn lines are passed over."""
+        try:
+            data = read_state(self.paths(run_id).events, self.trust(), offset)
+        except OSError:
+            return [], offset
+        whole = data[: data.rfind(b"\n") + 1]
+        events = [from_json_line(line.decode("utf-8", "replace")) for line in whole.splitlines()]
+        return [event for event in events if event is not None], offset + len(whole)
+
+    def mend_events(self, run_id: str) -> None:
+        """Cuts off a last line that a crash tore, so that the next event begins a line of its own."""
+        try:
+            descriptor = open_state(self.paths(run_id).events, os.O_RDWR, self.trust())
+            with os.fdopen(descriptor, "r+b") as file:
+                data = file.read()
+                if not data.endswith(b"\n"):
+                    file.truncate(data.rfind(b"\n") + 1)
+        except OSError:
+            return
+
+    def unfinished(self) -> list[RunRecord]:
+        """Runs that are not over, newest first; their number, not that of all runs, is what it costs."""
+        found: list[RunRecord] = []
+        for batch_id in self.open_batches.ids():
+            try:
+                runs: Sequence[str] = self.load_batch(batch_id).runs
+            except UntrustedFileError as error:
+                self.refused[batch_id] = str(error)
+                continue
+            except (OSError, ValueError, KeyError, TypeError):
+                runs = self.open_batches.runs(batch_id)
+            for run_id in runs:
+                try:
+                    record = self.load(run_id)
+                except RunStateError:
+                    continue
+                if not record.state.is_final:
+                    found.append(record)
+        return sorted(found, key=lambda record: record.id, reverse=True)
+
+    def damaged_open(self) -> list[DamagedRun]:
+        """Damaged runs of batches that are not over: nobody can say whether they still run."""
+        found: list[DamagedRun] = []
+        for batch_id in self.open_batches.ids():
+            for run_id in self.open_batches.runs(batch_id):
+                try:
+                    self.load(run_id)
+                except DamagedRunError as error:
+                    found.append(DamagedRun(run_id, error.message))
+                except RunStateError:
+                    continue
+        return found
+
+    def request_stop(self, run_id: str, at: datetime, *, only_queued: bool = False) -> None:
+        """Asks whoever owns the run to stop it; ``only_queued``: unless it has started by then. Idempotent."""
+        write_json(self.paths(run_id).stop_request, {"at": at.isoformat(), "only_queued": only_queued})
+
+    def stop_requested(self, run_id: str, *, is_queued: bool) -> bool:
+        """Whether the run is to be stopped. A request that came too late for a queued run is withdrawn."""
+        path = self.paths(run_id).stop_request
+        try:
+            body = json.loads(read_state(path, self.trust()))
+        except (FileNotFoundError, UntrustedFileError):
+            return False
+        except (OSError, ValueError):
+            return True  # somebody asked, whatever is left of how
+        if isinstance(body, dict) and body.get("only_queued") and not is_queued:
+            path.unlink(missing_ok=True)
+            return False
+        return True
+
+    def _read(self, path: Path) -> bytes:
+        """A file that something is done about: its folder, and those above, are looked at as well."""
+        trust = self.trust()
+        trust.check_folder(path.parent)
+        return read_state(path, trust)
+
+    def check_is_ours(self) -> None:
+        """Raises MachineError when the state folder is another user's and not shared."""
+        try:
+            self.trust()
+        except UntrustedFileError as error:
+            raise MachineError(f"runs cannot be recorded: {error}", hint=SHARING) from error
+
+
+def _contradiction(record: RunRecord, run_id: str) -> str | None:
+    """What the record of the folder ``run_id`` says that cannot be true."""
+    if record.id != run_id:
+        return f'it says "id": {json.dumps(record.id)}'
+    if not is_name(record.batch):
+        return f'it says "batch": {json.dumps(record.batch)}'
+    return 'it says "state": "DAMAGED"' if record.state is RunState.DAMAGED else None

@@ -1,0 +1,49 @@
+"""Active: a run between its start and its end, with everything that belongs to this attempt."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from taorunner.backends.contract import Backend, Handle, Launch
+from taorunner.errors import TaorunnerError
+from taorunner.planning.model.plan import RunPlan
+from taorunner.runs.state.console_log import ConsoleLog
+from taorunner.runs.supervisor.observation import Evidence
+from taorunner.runs.supervisor.worker import Worker
+
+
+@dataclass(slots=True)
+class Active:
+    """``handle`` is None until the engine has started it; ``printed``: there is output whose position is not saved."""
+
+    plan: RunPlan
+    launch: Launch
+    worker: Worker
+    backend: Backend
+    evidence: Evidence
+    log: ConsoleLog
+    handle: Handle | None = None
+    printed: bool = False
+    _stop_sent: bool = False
+    _stoppers: list[threading.Thread] = field(default_factory=list)
+
+    def stop(self, grace_s: float) -> None:
+        """Asks once, and again when the engine did not take it. Returns at once; the worker tells how it ended."""
+        if self.handle is None:
+            self.worker.abandon()
+            return
+        if self._stop_sent:
+            return
+        self._stop_sent = True
+        handle = self.handle
+
+        def ask() -> None:
+            try:
+                self.backend.stop(handle, grace_s)
+            except TaorunnerError:
+                self._stop_sent = False  # asked again at the next tick
+
+        thread = threading.Thread(target=ask, name=f"stop-{handle.run_id}", daemon=True)
+        self._stoppers.append(thread)
+        thread.start()

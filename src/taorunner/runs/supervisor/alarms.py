@@ -1,0 +1,126 @@
+"""Alarms: a run that has fallen silent, and a disk that will be full before the next checkpoint is written.
+
+One instance belongs to one attempt. Time is a parameter (seconds of a clock that only goes forward), so is the disk.
+Each alarm is told once; it is armed again when what it told of is over.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from pathlib import Path
+
+from taorunner.events import CheckpointSaved, EpochProgress, Event, MetricReported, Notice
+from taorunner.planning.inputs.checkpoints import find_checkpoints
+from taorunner.planning.model.plan import RunPlan
+from taorunner.text import duration, size
+
+SILENT_EPOCHS = 3.0
+"""So many measured epochs without progress are a silence."""
+SILENT_AT_LEAST_S = 120.0
+"""Short epochs are followed by a validation, a checkpoint, an export: that much is never a silence."""
+SILENT_UNMEASURED_S = 600.0
+"""Before an epoch is measured: frameworks read and cache the dataset without a word."""
+DISK_CHECKPOINTS = 2.0
+DISK_AT_LEAST_BYTES = 1 << 30
+DISK_EVERY_S = 30.0
+_REARM = 1.2
+_EPOCHS_MEASURED = 5
+
+
+class Alarms:
+    """``free_bytes`` tells how much room there is where a path lies; it may raise OSError."""
+
+    def __init__(
+        self, plan: RunPlan, run_id: str, started_s: float,
+        free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
+    ) -> None:  # fmt: skip
+        self._plan, self._run = plan, run_id
+        self._trains = plan.contract.action in ("train", "distill")
+        self._free_bytes = free_bytes
+        self._moved_s = started_s
+        self._epoch: int | None = None
+        self._epoch_ended_s: float | None = None
+        self._epoch_times_s: list[float] = []
+        self._is_silent = False
+        self._disk_told = False
+        self._disk_looked_s = started_s - DISK_EVERY_S
+
+    def observe(self, events: Iterable[Event], at_s: float) -> None:
+        """What the run was just seen to do."""
+        for event in events:
+            if isinstance(event, (EpochProgress, MetricReported, CheckpointSaved)):
+                self._moved_s, self._is_silent = at_s, False
+            if isinstance(event, EpochProgress) and event.completed:
+                self._measure(event, at_s)
+
+    def printed(self, at_s: float) -> None:
+        """Any output counts as a sign of life until the first epoch is seen, and for actions that have none."""
+        if not self._trains or self._epoch is None:
+            self._moved_s, self._is_silent = at_s, False
+
+    def check(self, at_s: float, at: datetime) -> list[Notice]:
+        """Alarms that are new now. Costs next to nothing when called often."""
+        texts = [("silent", self._silence(at_s)), ("disk-nearly-full", self._disk(at_s))]
+        return [
+            Notice(run=self._run, at=at, level="warning", code=code, text=text)
+            for code, text in texts
+            if text
+        ]
+
+    @property
+    def silent_after_s(self) -> float:
+        times = self._epoch_times_s
+        if not times:
+            return SILENT_UNMEASURED_S
+        return max(SILENT_AT_LEAST_S, SILENT_EPOCHS * sum(times) / len(times))
+
+    def _measure(self, event: EpochProgress, at_s: float) -> None:
+        if self._epoch is not None and event.epoch <= self._epoch:
+            return
+        took_s = event.epoch_s or 0.0
+        if self._epoch_ended_s is not None:
+            took_s = max(took_s, at_s - self._epoch_ended_s)
+        self._epoch, self._epoch_ended_s = event.epoch, at_s
+        if took_s > 0:
+            self._epoch_times_s = [*self._epoch_times_s, took_s][-_EPOCHS_MEASURED:]
+
+    def _silence(self, at_s: float) -> str | None:
+        silent_s = at_s - self._moved_s
+        if self._is_silent or silent_s < self.silent_after_s:
+            return None
+        self._is_silent = True
+        times = self._epoch_times_s
+        usual = f"; an epoch takes {duration(sum(times) / len(times))}" if times else ""
+        return f"no progress for {duration(silent_s)}{usual}; taorunner logs shows its last lines"
+
+    def _disk(self, at_s: float) -> str | None:
+        if not self._trains or at_s - self._disk_looked_s < DISK_EVERY_S:
+            return None
+        self._disk_looked_s = at_s
+        results = self._plan.results_dir
+        try:
+            largest = max(
+                (_bytes(path) for path in find_checkpoints(results, self._plan.contract.checkpoints)),
+                default=0,
+            )
+            free = self._free_bytes(results)
+        except OSError:
+            return None
+        needed = max(DISK_CHECKPOINTS * largest, DISK_AT_LEAST_BYTES)
+        if free >= needed * (_REARM if self._disk_told else 1):
+            self._disk_told = False
+            return None
+        if self._disk_told:
+            return None
+        self._disk_told = True
+        grown = f", and a checkpoint takes {size(largest)}" if largest else ""
+        return f"only {size(free)} are free in {results}{grown}: the next one may fail; make room"
+
+
+def _bytes(path: Path) -> int:
+    """Of a file, or of a folder that is a checkpoint."""
+    if not path.is_dir():
+        return path.stat().st_size
+    return sum(inner.stat().st_size for inner in path.rglob("*") if inner.is_file())

@@ -1,0 +1,481 @@
+"""BatchRunner: the loop that owns a batch. One thread decides, records and emits.
+
+Workers (a thread per run) talk to the engine and put messages on one queue; here they become records and
+events. Nothing else writes a run's folder while it runs. Reading ``tracker`` and ``verdict`` in this order is
+the whole life of a run: QUEUED → STARTING → RUNNING → judged.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+
+from taorunner.atomic_files import write_bytes
+from taorunner.backends.contract import Backend, EngineState, EngineStatus, Handle, Launch
+from taorunner.backends.secrets import remove_secrets, stored_secrets, write_secrets
+from taorunner.disk_room import is_no_room, no_room
+from taorunner.errors import ExitCode, MachineError, TaorunnerError
+from taorunner.events import (
+    ImagePulled,
+    Notice,
+    RunFinished,
+    RunStarted,
+    RunState,
+    now,
+)  # fmt: skip
+from taorunner.planning.model.plan import RunPlan
+from taorunner.progress.verdict import Verdict
+from taorunner.runs.state.console_log import ConsoleLog
+from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.run_repair import complete_run
+from taorunner.runs.state.store import Batch, RunStore
+from taorunner.runs.supervisor.active_run import Active
+from taorunner.runs.supervisor.observation import Evidence
+from taorunner.runs.supervisor.pick_up import has_started, pick_up
+from taorunner.runs.supervisor.retries import RETRY_WAITS_S, clear_earlier, next_attempt
+from taorunner.runs.supervisor.run_files import make_room, put_back, write_spec
+from taorunner.runs.supervisor.run_journal import Journal
+from taorunner.runs.supervisor.run_monitor import Caretaker
+from taorunner.runs.supervisor.worker import (
+    Ended,
+    Launched,
+    Message,
+    Printed,
+    Pulling,
+    Requested,
+    SetAside,
+    Trouble,
+    Undecided,
+    Worker,
+)  # fmt: skip
+from taorunner.scheduling.gpu_allocator import FreeGpus, Queued
+
+TICK_S = 0.25
+TICK_WAITING_S = 0.08
+"""While runs wait for GPUs: what comes free stands idle no longer than this."""
+STATUS_EVERY_S = 0.5
+STOPS_EVERY_S = 0.2
+_INBOX_SIZE = 32
+"""Messages; a piece of output is 256 KiB at most. A log that is faster than we are waits in the pipe, not in memory."""
+_MESSAGES_A_TURN = 64
+
+
+class BatchRunner:
+    """Runs one batch to its end, on GPUs that ``gpus`` finds free and holds.
+
+    ``environ`` is where ``env:NAME`` secrets are looked up. ``make_backend`` gives one instance per name.
+    """
+
+    def __init__(
+        self,
+        store: RunStore,
+        batch: Batch,
+        *,
+        make_backend: Callable[[str], Backend],
+        gpus: FreeGpus,
+        environ: Mapping[str, str],
+        parallel_without_gpu: int = 1,
+        ready: Callable[[], None] = lambda: None,
+        retry_waits_s: tuple[float, ...] = RETRY_WAITS_S,
+    ) -> None:
+        self._store, self._batch = store, batch
+        self._make_backend = make_backend
+        self._gpus = gpus
+        self._environ = environ
+        self._parallel_without_gpu = parallel_without_gpu
+        self._ready: Callable[[], None] | None = ready
+        self._backends: dict[str, Backend] = {}
+        self._inbox: queue.Queue[Message] = queue.Queue(_INBOX_SIZE)
+        self._active: dict[str, Active] = {}
+        self._undecided: set[str] = set()
+        self._uncleared: set[str] = set()
+        self._left_alone: set[str] = set()
+        self._stop_all = threading.Event()
+        self._last_status_s = self._last_stops_s = 0.0
+        self._tick_s = TICK_S
+        self._batch_stamp: tuple[int, int] | None = None
+        self._care = Caretaker(store, environ)
+        self._journal = Journal(store, self._care)
+        self._retry_waits_s = retry_waits_s
+        self._not_before_s: dict[str, float] = {}
+
+    def stop_all(self) -> None:
+        """Asks every run of the batch to stop. Safe in a signal handler."""
+        self._stop_all.set()
+
+    def run(self) -> bool:
+        """Blocks until every run of the batch is final, or is one that nobody can decide because its engine is gone.
+
+        True when nothing of the batch is left: no run that is not over, nothing in the engine.
+        """
+        self.take_in()
+        while not all(
+            record.state.is_final or run_id in self._undecided
+            for run_id, record in self._journal.records.items()
+        ):
+            self.take_in()
+            self._obey_stop_requests()
+            self._start_what_fits()
+            if self._ready is not None:
+                self._ready()
+                self._ready = None
+            self._take_messages()
+            self._read_statuses()
+            self._journal.emit_each(self._care.look())
+        self._journal.emit_each(self._care.wait())
+        return not self._undecided and not self._uncleared and not self._left_alone
+
+    def take_in(self) -> bool:
+        """Runs of the batch that are not known yet: all of them at first, later those that were added to it. Whether
+        there were any; then ``run`` has more to do."""
+        found = self._store.batch_paths(self._batch.id).batch.stat()
+        stamp = found.st_ino, found.st_mtime_ns
+        if stamp == self._batch_stamp:
+            return False
+        self._batch_stamp = stamp
+        known = self._journal.records
+        unknown = [run for run in self._store.load_batch(self._batch.id).runs if run not in known]
+        new = [run_id for run_id in unknown if self._journal.open(run_id, self._batch.id)]
+        left_alone = set(unknown) - set(new)
+        self._left_alone = {run for run in left_alone if os.path.lexists(self._store.paths(run).directory)}
+        for run_id in new:
+            self._go_on_with(run_id)
+        return bool(new)
+
+    # going on with what another supervisor began
+
+    def _go_on_with(self, run_id: str) -> None:
+        record, plan = self._journal.records[run_id], self._journal.plans[run_id]
+        if record.state is RunState.QUEUED:
+            return
+        if record.state.is_final:
+            complete_run(self._store, record)
+            self._clear(record)
+            return
+        self._gpus.adopt(run_id, plan.backend, record.gpus)
+        directory = self._store.paths(run_id).directory
+        launch = Launch(run_id, directory, record.gpus, self._gpus.lease(run_id))
+        try:
+            backend = self._backend(plan.backend)
+            if record.handle is None and not has_started(backend, run_id, directory):
+                self._gpus.release(run_id)  # its GPUs may be another's by now: it waits for its turn again
+                self._put_back(run_id)
+                self._journal.save(replace(record, state=RunState.QUEUED, gpus=(), launched_at=None))
+                return
+        except TaorunnerError as error:
+            self._leave_undecided(run_id, error.message)
+            return
+        found = pick_up(self._store, record, plan)
+        self._journal.emit(run_id, found.events)
+        handle = (
+            None if record.handle is None else Handle(backend.name, run_id, record.handle, launch.run_dir)
+        )
+        worker = Worker(
+            backend, plan, launch, self._inbox, lambda: write_spec(plan, launch),
+            handle=handle, position=found.log.recorded.position, may_exist=True,
+        )  # fmt: skip
+        self._active[run_id] = Active(plan, launch, worker, backend, found.evidence, found.log, handle)
+        self._care.begin(run_id, plan)
+        worker.start()
+
+    def _clear(self, record: RunRecord) -> None:
+        """A run that was recorded as over right before a crash may still be in the engine."""
+        if record.handle is None:
+            return
+        try:
+            backend = self._backend(record.backend)
+            left = backend.find(record.id, self._store.paths(record.id).directory)
+            if left is not None:
+                backend.remove(left)
+        except TaorunnerError:
+            self._uncleared.add(record.id)
+
+    def _leave_undecided(self, run_id: str, why: str) -> None:
+        active = self._active.pop(run_id, None)
+        if active is not None:
+            active.log.close()
+        self._undecided.add(run_id)
+        text = f"nobody can say what became of this run: {why}; taorunner ps looks again"
+        self._journal.notice(run_id, "undecided", text)
+
+    # starting
+
+    def _start_what_fits(self) -> None:
+        waiting = [
+            Queued(run_id, plan.backend, plan.gpus.count, plan.gpus.ids)
+            for run_id, record in self._journal.records.items()
+            if record.state is RunState.QUEUED and self._not_before_s.get(run_id, 0.0) <= time.monotonic()
+            for plan in [self._journal.plans[run_id]]
+        ]
+        self._tick_s = TICK_WAITING_S if waiting else TICK_S
+        if not waiting:
+            self._gpus.leave_queue()
+            return
+        try:
+            decision = self._gpus.decide(
+                waiting,
+                {run_id: active.launch.gpu_ids for run_id, active in self._active.items()},
+                self._backend,
+                parallel=self._batch.parallel,
+                parallel_without_gpu=self._batch.parallel or self._parallel_without_gpu,
+            )
+        except TaorunnerError as error:  # no leases, no GPUs: two runs on one would be worse
+            for queued in waiting:
+                if queued.gpu_count:
+                    self._fail(queued.run_id, error)
+            return
+        for run_id, code, text in decision.notices:
+            self._journal.notice(run_id, code, text, level="info" if code == "gpu-wait" else "warning")
+        for start in decision.starts:
+            self._begin(start.run_id, start.gpu_ids)
+        for queued in decision.impossible:
+            asked, there = (
+                "1 GPU" if queued.gpu_count == 1 else f"{queued.gpu_count} GPUs",
+                str(decision.known),
+            )
+            if queued.gpu_ids is not None:
+                asked = f"GPU {', '.join(self._gpus.missing(queued.gpu_ids))}"
+                there = f"only GPU {', '.join(self._gpus.indices)}"
+            reason = f"the run asks for {asked}, this machine has {there}"
+            hint = "lower gpus: or correct gpu_indices:; nvidia-smi lists the GPUs"
+            self._finish(queued.run_id, RunState.FAILED, reason, hint=hint, error_code=ExitCode.MACHINE)
+
+    def _begin(self, run_id: str, gpu_ids: tuple[str, ...]) -> None:
+        plan = self._journal.plans[run_id]
+        launch = Launch(run_id, self._store.paths(run_id).directory, gpu_ids, self._gpus.lease(run_id))
+        try:
+            backend = self._backend(plan.backend)
+            secrets = stored_secrets(plan, launch.run_dir) or write_secrets(
+                plan, launch.run_dir, self._environ
+            )
+        except TaorunnerError as error:
+            self._fail(run_id, error)
+            return
+        except OSError as error:
+            if is_no_room(error):
+                self._fail(run_id, no_room(error, launch.run_dir))
+                return
+            reason = f"the secrets cannot be written: {error}"
+            self._finish(run_id, RunState.FAILED, reason, error_code=ExitCode.MACHINE)
+            return
+        launched_at = now()
+        evidence = Evidence(plan, run_id, launched_at)
+        worker = Worker(
+            backend, plan, launch, self._inbox, lambda: self._prepare_files(backend, plan, launch)
+        )
+        log = ConsoleLog(self._store.paths(run_id).console, secrets)
+        log.recorded.save(self._store.paths(run_id).position)
+        self._active[run_id] = Active(plan, launch, worker, backend, evidence, log)
+        record = replace(
+            self._journal.records[run_id], state=RunState.STARTING, gpus=gpu_ids, launched_at=launched_at,
+            status_sizes=evidence.status_sizes,
+        )  # fmt: skip
+        self._journal.save(record)
+        self._journal.emit(run_id, self._care.begin(run_id, plan))
+        worker.start()
+
+    def _prepare_files(self, backend: Backend, plan: RunPlan, launch: Launch) -> None:
+        """In the worker's thread, right before the engine is asked to start: everything else is known to be there."""
+        if self._journal.records[launch.run_id].retries_made:
+            clear_earlier(backend, launch.run_id, self._store.paths(launch.run_id))
+        write_spec(plan, launch)
+        try:
+            texts = make_room(plan, launch.run_dir, now())
+        except OSError as error:
+            raise MachineError(f"the results cannot be prepared: {error}") from error
+        if texts:
+            self._inbox.put(SetAside(launch.run_id, tuple(texts)))
+
+    def _put_back(self, run_id: str) -> None:
+        """What was moved aside for a run that then did not start."""
+        for text in put_back(self._journal.plans[run_id], self._store.paths(run_id).directory):
+            self._journal.notice(run_id, "put-back", text, level="info")
+
+    def _backend(self, name: str) -> Backend:
+        if name not in self._backends:
+            self._backends[name] = self._make_backend(name)
+        return self._backends[name]
+
+    # what workers say
+
+    def _take_messages(self) -> None:
+        try:
+            self._take_some()
+        finally:
+            for run_id, active in self._active.items():
+                if active.printed:
+                    active.printed = False
+                    active.log.recorded.save(self._store.paths(run_id).position)
+
+    def _take_some(self) -> None:
+        try:
+            self._take(self._inbox.get(timeout=self._tick_s))
+            # Bounded: a loud run must not starve stop requests and statuses.
+            for _ in range(_MESSAGES_A_TURN):
+                self._take(self._inbox.get_nowait())
+        except queue.Empty:
+            return
+
+    def _take(self, message: Message) -> None:
+        active = self._active.get(message.run_id)
+        if active is None:
+            return
+        run_id = message.run_id
+        if isinstance(message, Printed):
+            self._printed(active, message)
+        elif isinstance(message, Pulling):
+            self._journal.emit(run_id, [message.event(now())])
+        elif isinstance(message, SetAside):
+            for text in message.texts:
+                self._journal.notice(run_id, "set-aside", text, level="info")
+        elif isinstance(message, Requested):
+            write_bytes(self._store.paths(run_id).request, f"{message.command_line}\n".encode())
+        elif isinstance(message, Launched):
+            self._launched(active, message)
+        elif isinstance(message, Trouble):
+            self._journal.notice(run_id, "engine", message.text)
+        elif isinstance(message, Undecided):
+            self._leave_undecided(run_id, message.text)
+        else:
+            self._ended(active, message)
+
+    def _launched(self, active: Active, message: Launched) -> None:
+        run_id, at = message.run_id, now()
+        started = message.started
+        active.handle = started.handle
+        plan = active.plan
+        record = replace(
+            self._journal.records[run_id], state=RunState.RUNNING, handle=started.handle.id, started_at=at,
+            image=plan.image, image_digest=started.image_digest,
+        )  # fmt: skip
+        self._journal.save(record)
+        if plan.image is not None:
+            pulled = ImagePulled(run=run_id, at=at, image=plan.image, digest=started.image_digest)
+            self._journal.emit(run_id, [pulled])
+        begun = RunStarted(
+            run=run_id, at=at, image=plan.image, image_digest=started.image_digest, gpus=active.launch.gpu_ids,
+            handle=started.handle.id,
+        )  # fmt: skip
+        self._journal.emit(run_id, [begun])
+
+    def _printed(self, active: Active, message: Printed) -> None:
+        self._care.printed(message.run_id)
+        lines = active.log.write(message.stream, message.data, message.unkept)
+        if lines:
+            active.printed = True
+            self._journal.emit(message.run_id, active.evidence.printed(lines, now()))
+
+    def _read_statuses(self) -> None:
+        moment = time.monotonic()
+        if moment - self._last_status_s < STATUS_EVERY_S:
+            return
+        self._last_status_s = moment
+        for run_id, active in self._active.items():
+            if active.handle is not None:
+                self._journal.emit(run_id, active.evidence.read_status(now()))
+
+    # ending
+
+    def _ended(self, active: Active, message: Ended) -> None:
+        run_id, at = message.run_id, now()
+        error = message.error
+        if error is not None:
+            if not self._tries_again(run_id, error, None):
+                self._fail(run_id, error)
+            return
+        if message.status is None:
+            self._finish(run_id, RunState.STOPPED, "stopped before it started")
+            return
+        self._journal.emit(run_id, active.evidence.printed(active.log.flush(), at))
+        active.log.recorded.save(self._store.paths(run_id).position)
+        self._journal.emit(run_id, active.evidence.read_status(at))
+        stop_requested = self._journal.records[run_id].stop_requested_at is not None
+        verdict, events = active.evidence.judge(message.status, stop_requested=stop_requested, at=at)
+        self._journal.emit(run_id, events)
+        if not self._tries_again(run_id, verdict, message.status):
+            self._finish(run_id, verdict.state, verdict.reason, hint=verdict.hint, status=message.status)
+
+    def _tries_again(self, run_id: str, ended: Verdict | TaorunnerError, status: EngineStatus | None) -> bool:
+        """``--retries``: back into the queue, to go on from the newest checkpoint."""
+        active = self._active[run_id]
+        coming = next_attempt(
+            self._journal.records[run_id], self._journal.plans[run_id], ended, self._retry_waits_s,
+            has_started=active.handle is not None,
+        )  # fmt: skip
+        if coming is None:
+            return False
+        del self._active[run_id]
+        if active.handle is None:
+            self._put_back(run_id)
+        active.log.close()
+        self._store.paths(run_id).position.unlink(missing_ok=True)
+        self._journal.save_plan(run_id, coming.plan)
+        self._not_before_s[run_id] = time.monotonic() + coming.wait_s
+        self._journal.save(coming.record)
+        notice = Notice(run=run_id, at=now(), level="warning", code="retry", text=coming.text)
+        self._journal.emit(run_id, [notice, replace(coming.record.queued_event(), at=notice.at)])
+        self._care.end(coming.record, coming.plan.workspace)
+        if active.handle is not None and status is not None and status.state is not EngineState.MISSING:
+            with suppress(TaorunnerError):  # tried again right before the next attempt
+                active.backend.remove(active.handle)
+        self._gpus.release(run_id)
+        return True
+
+    def _fail(self, run_id: str, error: TaorunnerError) -> None:
+        self._finish(run_id, RunState.FAILED, error.message, hint=error.hint, error_code=error.exit_code)
+
+    def _finish(
+        self, run_id: str, state: RunState, reason: str, *,
+        hint: str | None = None, status: EngineStatus | None = None, error_code: ExitCode | None = None,
+    ) -> None:  # fmt: skip
+        """Makes a run final: first everything is on disk, then the container goes, then it is told."""
+        exit_code = status.exit_code if status is not None else None
+        if state is RunState.STOPPED:
+            reason = self._journal.records[run_id].stop_reason or reason
+        event = RunFinished(run=run_id, at=now(), state=state, reason=reason, exit_code=exit_code, hint=hint)
+        active = self._active.pop(run_id, None)
+        if active is not None:
+            active.log.close()
+        if self._journal.records[run_id].started_at is None:
+            self._put_back(run_id)
+        remove_secrets(self._store.paths(run_id).directory)
+        record = self._journal.records[run_id].finished(event)
+        self._journal.save(replace(record, error_code=int(error_code) if error_code is not None else None))
+        self._store.paths(run_id).position.unlink(missing_ok=True)
+        self._care.end(self._journal.records[run_id], self._journal.plans[run_id].workspace)
+        gone = status is None or status.state is EngineState.MISSING
+        if active is not None and active.handle is not None and not gone:
+            try:
+                active.backend.remove(active.handle)
+            except TaorunnerError as error:
+                self._uncleared.add(run_id)
+                text = f"the finished run could not be removed from the engine: {error.message}"
+                self._journal.notice(run_id, "not-removed", text)
+        self._gpus.release(run_id)
+        self._journal.emit(run_id, [event])  # last: who sees it may expect that nothing is left to do
+
+    # stopping
+
+    def _obey_stop_requests(self) -> None:
+        moment = time.monotonic()
+        if moment - self._last_stops_s < STOPS_EVERY_S and not self._stop_all.is_set():
+            return
+        self._last_stops_s = moment
+        for run_id, record in list(self._journal.records.items()):
+            if record.state.is_final or run_id in self._undecided:
+                continue
+            if record.stop_requested_at is None:
+                asked = self._store.stop_requested(run_id, is_queued=run_id not in self._active)
+                if not (self._stop_all.is_set() or asked):
+                    continue
+                self._journal.save(replace(record, stop_requested_at=now()))
+            active = self._active.get(run_id)
+            if active is None:
+                self._finish(run_id, RunState.STOPPED, "stopped while it was queued")
+            else:
+                active.stop(self._batch.grace_s)

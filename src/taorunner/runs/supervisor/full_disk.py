@@ -1,0 +1,76 @@
+"""Which disk was full when a run failed for want of space: that of its results, or that of its temporary files?
+
+TAO's own words name a file at best. What is free is looked at right after the run, on this host.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from taorunner.disk_room import room_at
+from taorunner.planning.model.plan import RunPlan
+from taorunner.progress.causes.table import find_cause
+from taorunner.progress.verdict import Facts, Verdict
+
+CODES = ("disk-full", "temporary-disk-full")
+_LINE = re.compile(r"[Nn]o space left on device|quota exceeded")
+_FILES = (
+    re.compile(r"left on device:? '[^']{1,300}' -> '(/[^']{1,300})'"),
+    re.compile(r"left on device:? ['\"](/[^'\"]{1,300})['\"]"),
+    re.compile(r"(?<![\w.])(/[^\s;:'\"]{1,300})['\"]?[;:] ?[Nn]o space left"),
+)
+"""Python's errors name the file behind the words, that of a move as ``'from' -> 'to'``; TensorFlow's before them."""
+
+
+def with_full_disk_named(
+    plan: RunPlan, verdict: Verdict, facts: Facts, host_path: Callable[[str], Path | None],
+    environ: Mapping[str, str] = os.environ,
+) -> Verdict:  # fmt: skip
+    """The same verdict unless the cause is a full disk; then reason and hint say which one, and how full it is."""
+    texts = [text for text in (facts.traceback, facts.failure_message, *facts.last_lines) if text]
+    causes = [*facts.causes, *filter(None, (find_cause(text, facts.epoch) for text in texts[:2]))]
+    if not any(cause.cause.code in CODES and cause.reason() in verdict.reason for cause in causes):
+        return verdict
+    folder = PurePosixPath(
+        plan.env.get("TMPDIR") or ("" if plan.mounts else environ.get("TMPDIR", "")) or "/tmp"
+    )
+    named = next((name for text in texts if _LINE.search(text) for name in _named(text)), None)
+    if named is not None:
+        is_temporary = folder in PurePosixPath(named).parents
+        place = host_path(named)
+    else:
+        place, is_temporary = _emptiest(plan, host_path(str(folder)))
+    what = f'temporary files in "{folder}"' if is_temporary else f'"{place or named}"'
+    room = room_at(place) if place is not None else None
+    full = verdict.reason.replace("the disk of the temporary files is full", "the disk is full").partition(
+        ': "'
+    )[0]
+    if is_temporary:
+        advice = 'set "TMPDIR" in "env" of the experiment to a folder on a larger disk'
+    else:
+        advice = "point the mounts at a larger disk"
+    if room is None:
+        where = f'"{named or folder}" lies inside the container, on the disk of the engine'
+        return replace(verdict, reason=f"{full}: {what}", hint=f"{where}: docker system df; or {advice}")
+    return replace(verdict, reason=f"{full}: {what}", hint=f"{room.text}: free some, or {advice}")
+
+
+def _named(text: str) -> Iterator[str]:
+    """Files that could not be written, the surest first."""
+    for pattern in _FILES:
+        for match in pattern.finditer(text):
+            yield match.group(1)
+
+
+def _emptiest(plan: RunPlan, temporary: Path | None) -> tuple[Path, bool]:
+    """Where no file is named: the disk with less room, and whether it is that of temporary files."""
+    results = plan.results_dir
+    rooms = room_at(results), room_at(temporary) if temporary is not None else None
+    if temporary is None or rooms[0] is None or rooms[1] is None or rooms[0].mount == rooms[1].mount:
+        return results, False
+    is_temporary = rooms[1].free_bytes < rooms[0].free_bytes
+    return (temporary if is_temporary else results), is_temporary

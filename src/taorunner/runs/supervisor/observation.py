@@ -1,0 +1,211 @@
+"""Evidence: all that can be seen of one run from outside, gathered until it can be judged.
+
+Console lines and status.json go through the tracker and become events; files in the results tell the rest. The sizes
+that status.json files have at launch are remembered: what stood there before belongs to an earlier run.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import posixpath
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from taorunner.backends.contract import EngineState, EngineStatus
+from taorunner.events import CheckpointSaved, EpochProgress, Event, Notice
+from taorunner.planning.inputs.checkpoints import epoch_of, find_checkpoints, is_torn, is_untrained
+from taorunner.planning.model.plan import RunPlan
+from taorunner.progress.status_json import StatusReader
+from taorunner.progress.tracker import Tracker
+from taorunner.progress.verdict import Verdict, judge
+from taorunner.runs.state.log_position import RecordedLog
+from taorunner.runs.supervisor.full_disk import with_full_disk_named
+from taorunner.runs.supervisor.replay_filter import Told
+from taorunner.runs.supervisor.tfrecord_check import with_records_checked
+from taorunner.state_files import open_state
+
+CHECKPOINT_COMES_WITHIN_S = 120.0
+"""So long after the end of an epoch its checkpoint is looked for. Source: tao/real_runs.md, TensorFlow R2."""
+
+_REPLAY_BYTES = 1 << 20
+_CLOCK_SLACK_S = 2.0
+"""File systems round times, and a file server's clock may be a little behind ours."""
+
+
+class Evidence:
+    """Belongs to one attempt, made right before its launch. ``status_sizes``: what the run must not be told.
+
+    ``wall_clock`` may be set while the run goes on, ``steady_clock`` only goes forward; both in seconds.
+    """
+
+    def __init__(
+        self, plan: RunPlan, run_id: str, launched_at: datetime, status_sizes: dict[str, int] | None = None, *,
+        wall_clock: Callable[[], float] = time.time, steady_clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self._plan, self._run = plan, run_id
+        self._launched_s = launched_at.timestamp()
+        self._wall_clock, self._steady_clock = wall_clock, steady_clock
+        self._clocks_apart_s = wall_clock() - steady_clock()
+        self._checkpoints: set[str] = set()
+        self._told: Told | None = None
+        self._look_until_s = -math.inf
+        self._tracker = Tracker(plan.contract, run_id, plan.epochs)
+        paths = [plan.results_dir / name for name in plan.contract.progress.status_files]
+        self.status_sizes = (
+            status_sizes if status_sizes is not None else {str(p): _met(plan, p) for p in paths}
+        )
+        self._readers = [StatusReader(path, self.status_sizes.get(str(path), 0)) for path in paths]
+
+    def catch_up(self, console: Path, recorded: RecordedLog, told: Told, at: datetime) -> list[Event]:
+        """For a run that another supervisor began: reads what it printed so far; gives what was not told yet."""
+        self._told = told
+        self._checkpoints |= told.checkpoints
+        found: list[Event] = []
+        try:
+            with os.fdopen(open_state(console), "rb") as file:
+                file.seek(recorded.start)
+                left = recorded.size - recorded.start
+                while left > 0 and (block := file.read(min(left, _REPLAY_BYTES))):
+                    left -= len(block)
+                    found += told.missed(self._tracker.feed_console(block, at))
+        except OSError:
+            return []
+        return self._new_ones(found)
+
+    def printed(self, lines: bytes, at: datetime) -> list[Event]:
+        """Whole console lines, as they were recorded."""
+        return self._new_ones(self._looked_after(self._tracker.feed_console(lines, at)))
+
+    def read_status(self, at: datetime) -> list[Event]:
+        """What status.json says since the last look, and which checkpoints lie in the results by now."""
+        records = [record for reader in self._readers for record in reader.read_new()]
+        events = self._looked_after(self._tracker.feed_status(records, at))
+        if self._steady_clock() <= self._look_until_s:
+            found = self._new_checkpoints(at)
+            if found:
+                self._look_until_s = -math.inf
+            events += found
+        return self._new_ones(events)
+
+    def _looked_after(self, events: list[Event]) -> list[Event]:
+        """A checkpoint is written some time after either source said that its epoch is complete."""
+        if any(isinstance(event, EpochProgress) and event.completed for event in events):
+            self._look_until_s = self._steady_clock() + CHECKPOINT_COMES_WITHIN_S
+        return events
+
+    def judge(
+        self, status: EngineStatus, *, stop_requested: bool, at: datetime
+    ) -> tuple[Verdict, list[Event]]:
+        """To be called once, after the last console line: the verdict, and the last events before it."""
+        records = [record for reader in self._readers for record in reader.read_new(last=True)]
+        events = self._tracker.feed_status(records, at) + self._tracker.flush(at)
+        events = self._new_ones(events + self._new_checkpoints(at))
+        facts = replace(
+            self._tracker.facts,
+            exit_code=status.exit_code,
+            oom_killed=status.oom_killed,
+            missing=status.state is EngineState.MISSING,
+            engine_error=status.error,
+            stop_requested=stop_requested,
+            artifact_fresh=self._artifact_is_fresh(),
+            host_path=self.host_path,
+        )
+        verdict = judge(self._plan.contract.verdict, facts)
+        verdict = with_records_checked(self._plan, verdict, self._artifacts())
+        verdict = with_full_disk_named(self._plan, verdict, facts, self.host_path)
+        events += [
+            Notice(run=self._run, at=at, level="warning", code=caution.code, text=caution.text)
+            for caution in verdict.cautions
+        ]
+        return verdict, events
+
+    def host_path(self, inside: str) -> Path | None:
+        """Where a path inside the container lies on this host; None where no mount covers it."""
+        if not self._plan.mounts:
+            return Path(inside)
+        inside = posixpath.normpath(inside)
+        best: Path | None = None
+        best_length = -1
+        for mount in self._plan.mounts:
+            target = mount.target.rstrip("/")
+            if (inside == target or inside.startswith(target + "/")) and len(target) > best_length:
+                best, best_length = mount.source / inside[len(target) :].lstrip("/"), len(target)
+        return best
+
+    def _new_checkpoints(self, at: datetime) -> list[Event]:
+        """Whole files that training wrote; most frameworks do not say on the console that they did."""
+        if self._plan.contract.action != "train":
+            return []
+        contract = self._plan.contract.checkpoints
+        try:
+            found = find_checkpoints(self._plan.results_dir, contract)
+        except OSError:
+            return []
+        return [
+            CheckpointSaved(run=self._run, at=at, path=str(path), epoch=epoch_of(path, contract))
+            for path in found
+            if path.name not in self._checkpoints and self._is_fresh(path) and not is_torn(path)
+        ]
+
+    def _new_ones(self, events: list[Event]) -> list[Event]:
+        """Console and results tell of the same checkpoint: the first word counts."""
+        kept: list[Event] = []
+        for event in events:
+            if isinstance(event, CheckpointSaved):
+                name = posixpath.basename(event.path)
+                if name in self._checkpoints:
+                    continue
+                self._checkpoints.add(name)
+            kept.append(event)
+        return kept if self._told is None else self._told.new_ones(kept)
+
+    def _artifact_is_fresh(self) -> bool | None:
+        """None where the contract promises no artifact."""
+        globs = self._plan.contract.verdict.artifacts
+        if not globs:
+            return None
+        return any(
+            self._is_fresh(path) and not is_untrained(path, self._plan.contract.checkpoints)
+            for path in self._artifacts()
+        )
+
+    def _artifacts(self) -> Iterator[Path]:
+        return (path for pattern in self._plan.contract.verdict.artifacts for path in self._matches(pattern))
+
+    def _matches(self, pattern: str) -> list[Path]:
+        root = self._plan.results_dir
+        if pattern.startswith("/"):
+            found = self.host_path(pattern)
+            if found is None:
+                return []
+            root, pattern = found.parent, found.name
+        try:
+            return list(root.glob(pattern))
+        except (OSError, ValueError):
+            return []
+
+    def _is_fresh(self, path: Path) -> bool:
+        try:
+            return path.stat().st_mtime >= self._launched_s - _CLOCK_SLACK_S - self._set_back_s()
+        except OSError:
+            return False
+
+    def _set_back_s(self) -> float:
+        """By how much the machine's clock was set back since the launch: new files are stamped older by that."""
+        return max(0.0, self._clocks_apart_s - (self._wall_clock() - self._steady_clock()))
+
+
+def _met(plan: RunPlan, path: Path) -> int:
+    """The size that a file has when the run starts: what ``--overwrite`` moves aside before is not there any more."""
+    return 0 if any(path.is_relative_to(gone) for gone in plan.set_aside) else _size(path)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,73 @@
+"""Continuing a run that another supervisor began, from its folder and from what the engine has of it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from taorunner.backends.contract import Backend, EngineState
+from taorunner.backends.secrets import stored_secrets
+from taorunner.errors import MachineError
+from taorunner.events import Event, RunStarted, now
+from taorunner.planning.model.plan import RunPlan
+from taorunner.runs.state.console_log import ConsoleLog
+from taorunner.runs.state.log_position import RecordedLog
+from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.store import RunStore
+from taorunner.runs.supervisor.observation import Evidence
+from taorunner.runs.supervisor.replay_filter import Told
+
+ENGINE_WITHIN_S = 10.0
+"""An engine that is just being restarted is waited for."""
+_ASK_AGAIN_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class PickedUp:
+    """``events`` are those that should have been told before the crash and were not."""
+
+    evidence: Evidence
+    log: ConsoleLog
+    events: list[Event]
+
+
+def pick_up(store: RunStore, record: RunRecord, plan: RunPlan) -> PickedUp:
+    """What the supervisor before had in memory of a run that it had begun, from the run's folder."""
+    paths = store.paths(record.id)
+    store.mend_events(record.id)
+    told = Told(store.read_events(record.id)[0])
+    recorded = RecordedLog.load(paths.position, paths.console)
+    secrets = stored_secrets(plan, paths.directory) or ()
+    launched_at = record.launched_at or record.started_at or record.queued_at
+    evidence = Evidence(plan, record.id, launched_at, record.status_sizes)
+    events = evidence.catch_up(paths.console, recorded, told, now())
+    if record.handle is not None and not told.has_started(record.handle):
+        started = RunStarted(
+            run=record.id, at=record.started_at or launched_at, image=record.image, image_digest=record.image_digest,
+            gpus=record.gpus, handle=record.handle,
+        )  # fmt: skip
+        events = [started, *events]
+    return PickedUp(evidence, ConsoleLog(paths.console, secrets, recorded), events)
+
+
+def has_started(backend: Backend, run_id: str, directory: Path) -> bool:
+    """Whether the engine has a run of which there is no handle; one that it only created is removed.
+
+    Raises:
+        MachineError: the engine does not answer, also after a while.
+    """
+    deadline = time.monotonic() + ENGINE_WITHIN_S
+    while True:
+        try:
+            found = backend.find(run_id, directory)
+            if found is None:
+                return False
+            if backend.inspect([found])[run_id].state in (EngineState.RUNNING, EngineState.EXITED):
+                return True
+            backend.remove(found)
+            return False
+        except MachineError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_ASK_AGAIN_S)

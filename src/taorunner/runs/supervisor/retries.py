@@ -1,0 +1,76 @@
+"""Attempts: what a run does after a failure that was not its own fault.
+
+``--retries N``: the same run (id, folder, log, GPUs) starts again from its newest checkpoint. It stays one run for
+whoever watches it; its record counts the attempts, its events tell why, and status.json is read from the size it has
+at each launch. A training that is resumed by hand is a run of its own, with ``resumed_from`` and the next number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from taorunner.backends.contract import Backend, EngineState
+from taorunner.errors import MachineError, TaorunnerError
+from taorunner.planning.inputs.checkpoints import untrained_leftovers
+from taorunner.planning.inputs.resume import resumed
+from taorunner.planning.model.plan import RunPlan
+from taorunner.progress.verdict import Verdict
+from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.store import RunPaths
+from taorunner.text import duration
+
+RETRY_WAITS_S = (5.0, 30.0, 120.0)
+"""How long to wait before each further attempt; the last one is repeated."""
+
+
+@dataclass(frozen=True, slots=True)
+class NextAttempt:
+    """``text`` says what happened and what comes, ``wait_s`` is how long to wait before it."""
+
+    record: RunRecord
+    plan: RunPlan
+    text: str
+    wait_s: float
+
+
+def next_attempt(
+    record: RunRecord,
+    plan: RunPlan,
+    ended: Verdict | TaorunnerError,
+    waits_s: tuple[float, ...] = RETRY_WAITS_S,
+    *,
+    has_started: bool = True,
+) -> NextAttempt | None:
+    """None when no attempt is left, or when another one would end like this one. One that never started
+    (``has_started``) is repeated as it was: its results are not its own."""
+    if record.retries_left < 1 or record.stop_requested_at is not None or not _is_worth_it(ended):
+        return None
+    continued = replace(plan, set_aside=(), overwrite=False) if has_started else plan
+    if plan.contract.action == "train" and has_started:
+        going_on = resumed(plan)
+        if isinstance(going_on, RunPlan):
+            continued = going_on
+        elif going_on.finding.code != "nothing-to-resume":
+            return None
+        else:  # TAO would go on from the untrained weights that this attempt left
+            leftovers = untrained_leftovers(plan.results_dir, plan.contract.checkpoints)
+            continued = replace(continued, set_aside=leftovers)
+    how = continued.resume.text if continued.resume is not None else "starts from the beginning"
+    wait_s = waits_s[min(record.retries_made, len(waits_s) - 1)]
+    reason = ended.reason if isinstance(ended, Verdict) else ended.message
+    text = f"attempt {record.attempt}: {reason}; attempt {record.attempt + 1} {how}, in {duration(wait_s)}"
+    return NextAttempt(record.tried_again(), continued, text, wait_s)
+
+
+def _is_worth_it(ended: Verdict | TaorunnerError) -> bool:
+    return ended.is_transient if isinstance(ended, Verdict) else isinstance(ended, MachineError)
+
+
+def clear_earlier(backend: Backend, run_id: str, paths: RunPaths) -> None:
+    """Removes what the engine still has of an attempt that is over: the next one has the same name.
+
+    Raises MachineError when the engine cannot be asked.
+    """
+    found = backend.find(run_id, paths.directory)
+    if found is not None and backend.inspect([found])[run_id].state is EngineState.EXITED:
+        backend.remove(found)

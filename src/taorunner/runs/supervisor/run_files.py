@@ -1,0 +1,164 @@
+"""Preparation: what is done on disk right before a run starts, besides its record, and how it is taken back.
+
+``--overwrite`` moves earlier results aside at the last moment: the files were judged, the GPUs are there, the image is
+pulled. Which move is made is written into the run's folder before it is made, so that after any crash it is known what
+lies where. When the run never starts, everything goes back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from taorunner.atomic_files import write_bytes
+from taorunner.backends.contract import Launch
+from taorunner.backends.secrets import INPUT_DIR
+from taorunner.planning.model.plan import RunPlan
+from taorunner.project.workspace import Workspace
+from taorunner.state_files import read_state, write_new
+
+MOVES_FILE = "set_aside.json"
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """``path`` was, or is about to be, renamed to ``aside``."""
+
+    path: Path
+    aside: Path
+
+
+def make_room(plan: RunPlan, run_dir: Path, at: datetime) -> list[str]:
+    """Moves what ``--overwrite`` is about, never deletes; makes folders that the action expects. Says what was moved.
+
+    Raises:
+        OSError: the folder of the results cannot be made or moved.
+    """
+    present = [path for path in plan.set_aside if os.path.lexists(path)]
+    moves = _chosen(plan, present, at)
+    if moves:
+        _record(run_dir, [*recorded_moves(run_dir), *moves])
+    for move in moves:
+        move.aside.parent.mkdir(parents=True, exist_ok=True)
+        move.path.rename(move.aside)
+    make_folders(plan)
+    return _told(plan, moves)
+
+
+def make_folders(plan: RunPlan) -> None:
+    """The folders that are mounted or written to, ours before the engine would make them as root. Raises OSError."""
+    for folder in (plan.results_dir, *plan.make_dirs):
+        folder.mkdir(parents=True, exist_ok=True)
+    inside = Workspace(plan.workspace).inside_dir
+    if inside.is_dir():
+        with suppress(FileExistsError), (inside / ".gitignore").open("x", encoding="utf-8") as file:
+            file.write("*\n")
+
+
+def put_back(plan: RunPlan, run_dir: Path) -> list[str]:
+    """Undoes ``make_room`` of a run that never started. Idempotent. Says what came back, and what could not.
+
+    Nothing is written over: where something new lies at the old place, the earlier results stay where they are.
+    """
+    back: list[Path] = []
+    left: list[str] = []
+    for move in reversed(recorded_moves(run_dir)):
+        if not os.path.lexists(move.aside):
+            continue
+        _remove_empty(folder for folder in (plan.results_dir, *plan.make_dirs) if _is_in(folder, move.path))
+        try:
+            if os.path.lexists(move.path):
+                raise FileExistsError(0, "something new lies at its place")
+            move.path.parent.mkdir(parents=True, exist_ok=True)
+            move.aside.rename(move.path)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            left.append(f"{move.path} could not be put back from {move.aside}: {reason}")
+            continue
+        back.append(move.path)
+        _remove_empty([move.aside.parent])
+    if not left:
+        with suppress(OSError):
+            (run_dir / MOVES_FILE).unlink()
+    told = f"put {_listed(back[::-1])} back: the run never started"
+    return [told, *left] if back else left
+
+
+def recorded_moves(run_dir: Path) -> list[Move]:
+    """In the order in which they were made. Empty where nothing was moved, and where the record of it is damaged."""
+    try:
+        body = json.loads(read_state(run_dir / MOVES_FILE))
+        moves = [Move(Path(item["path"]), Path(item["aside"])) for item in body["moves"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    workspace = run_dir.parent.parent.parent
+    return (
+        moves if all(_is_ours(path, workspace) for move in moves for path in (move.path, move.aside)) else []
+    )
+
+
+def write_spec(plan: RunPlan, launch: Launch) -> None:
+    """The rendered spec in the run's own folder. Not secret: secrets are put in beside it."""
+    if plan.spec is not None:
+        write_new(launch.run_dir, f"{INPUT_DIR}/{plan.spec.file_name}", plan.spec.text.encode())
+
+
+def _chosen(plan: RunPlan, paths: Iterable[Path], at: datetime) -> list[Move]:
+    """Where each goes: beside itself, with the time behind its name. Parts of the results of a training go together,
+    into ``models/<experiment>.<time>/``."""
+    moves: list[Move] = []
+    for path in paths:
+        is_part = _is_part(plan, path)
+        moved = plan.results_dir if is_part else path
+        moment = at
+        while os.path.lexists(aside := moved.with_name(f"{moved.name}.{moment:%Y%m%d-%H%M%S}")):
+            moment += timedelta(seconds=1)
+        moves.append(Move(path, aside / path.relative_to(moved) if is_part else aside))
+    return moves
+
+
+def _record(run_dir: Path, moves: list[Move]) -> None:
+    """Written beside, then renamed, and on the disk before anything is moved."""
+    body = {"moves": [{"path": str(move.path), "aside": str(move.aside)} for move in moves]}
+    write_bytes(run_dir / MOVES_FILE, json.dumps(body, ensure_ascii=False, indent=1).encode(), durable=True)
+
+
+def _told(plan: RunPlan, moves: list[Move]) -> list[str]:
+    parts = [move for move in moves if _is_part(plan, move.path)]
+    told = [f"moved {move.path} aside to {move.aside.name}" for move in moves if move not in parts]
+    if parts:
+        new = parts[0].aside.relative_to(plan.results_dir.parent).parts[0]
+        names = _listed([move.path.relative_to(plan.results_dir) for move in parts])
+        told.append(f"moved {plan.results_dir} aside to {new} (only {names}; what other actions wrote stays)")
+    return told
+
+
+def _is_part(plan: RunPlan, path: Path) -> bool:
+    """Whether it is one of several things of the results that belong to a training."""
+    return plan.action == "train" and path != plan.results_dir and _is_in(path, plan.results_dir)
+
+
+def _listed(paths: list[Path]) -> str:
+    names = [str(paths[0]), *(path.name for path in paths[1:_SHOWN])] if paths else []
+    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+    return ", ".join(names) + more
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
+        with suppress(OSError):  # not there, or not empty
+            folder.rmdir()
+
+
+def _is_in(path: Path, folder: Path) -> bool:
+    return path == folder or path.is_relative_to(folder)
+
+
+def _is_ours(path: Path, workspace: Path) -> bool:
+    return ".." not in path.parts and path != workspace and path.is_relative_to(workspace)

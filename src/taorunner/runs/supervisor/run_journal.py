@@ -1,0 +1,65 @@
+"""Journal: what is known of each run of one batch, and the only hand that writes it down.
+
+Records, plans and events reach the disk here, in the order in which the runner's one thread decided them. Whatever an
+event asks for besides (an alarm, a stop on NaN) is the caretaker's word.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from taorunner.errors import RunStateError
+from taorunner.events import Event, Notice, now
+from taorunner.planning.model.plan import RunPlan
+from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.store import RunStore
+from taorunner.runs.supervisor.run_monitor import Caretaker
+
+
+class Journal:
+    """``records`` and ``plans`` by run id, as they stand on disk."""
+
+    def __init__(self, store: RunStore, care: Caretaker) -> None:
+        self._store, self._care = store, care
+        self.records: dict[str, RunRecord] = {}
+        self.plans: dict[str, RunPlan] = {}
+
+    def open(self, run_id: str, batch_id: str) -> bool:
+        """Reads a run of the batch. False for one that is gone, damaged or another batch's: it is left alone, and the
+        others go on."""
+        try:
+            record, plan = self._store.load(run_id), self._store.load_plan(run_id)
+        except (RunStateError, OSError, ValueError, KeyError, TypeError) as error:
+            sys.stderr.write(f"{run_id} is left alone: {error}\n")  # the supervisor's log
+            return False
+        if record.batch != batch_id:
+            sys.stderr.write(f"{run_id} is left alone: it is of batch {record.batch}\n")
+            return False
+        self.records[run_id], self.plans[run_id] = record, plan
+        return True
+
+    def save(self, record: RunRecord) -> None:
+        self.records[record.id] = record
+        self._store.save(record)
+
+    def save_plan(self, run_id: str, plan: RunPlan) -> None:
+        self.plans[run_id] = plan
+        self._store.save_plan(run_id, plan)
+
+    def emit(self, run_id: str, events: Sequence[Event]) -> None:
+        """Tells what happened to one run, in one write."""
+        if not events:
+            return
+        self._store.append_events(run_id, events)
+        to_stop = self._care.saw(self.records[run_id], events)
+        if to_stop is not None:
+            self.save(to_stop)
+
+    def emit_each(self, events: Sequence[Event]) -> None:
+        """Events of different runs."""
+        for event in events:
+            self.emit(event.run, [event])
+
+    def notice(self, run_id: str, code: str, text: str, *, level: str = "warning") -> None:
+        self.emit(run_id, [Notice(run=run_id, at=now(), level=level, code=code, text=text)])

@@ -1,0 +1,291 @@
+"""Worker: what happens between "start this run" and "it has exited", in a thread of its own.
+
+A worker talks to the engine, which may block, and puts messages on the runner's queue. It decides
+nothing and records nothing: that is the runner's one thread.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from taorunner.backends.contract import (
+    Backend,
+    EngineRequest,
+    EngineState,
+    EngineStatus,
+    Handle,
+    Launch,
+    LogChunk,
+    LogPosition,
+    LogStream,
+    PullProgress,
+    Started,
+)  # fmt: skip
+from taorunner.backends.docker.log_resume import Tail
+from taorunner.disk_room import is_no_room, no_room
+from taorunner.errors import MachineError, TaorunnerError
+from taorunner.events import ImagePulling
+from taorunner.planning.model.plan import RunPlan
+
+SETTLE_WAITS_S = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
+"""A stream ends a moment before the engine knows the exit code: ask again before following anew."""
+RECONNECT_WAITS_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+"""How long to wait between asking an engine that does not answer; the last one is repeated."""
+ENGINE_PATIENCE_S = 600.0
+"""An engine that does not answer for this long is given up: the run stays as it is until somebody looks again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pulling:
+    run_id: str
+    progress: PullProgress
+
+    def event(self, at: datetime) -> ImagePulling:
+        p = self.progress
+        return ImagePulling(
+            run=self.run_id, at=at, image=p.image, layers_done=p.layers_done, layers=p.layers,
+            bytes_done=p.bytes_done, bytes_total=p.bytes_total, eta_s=p.eta_s,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """Earlier results were moved; each of ``texts`` says which."""
+
+    run_id: str
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """The exact request, before it is sent."""
+
+    run_id: str
+    request: EngineRequest
+    command_line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    run_id: str
+    started: Started
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """``unkept`` as in LogChunk."""
+
+    run_id: str
+    stream: str
+    data: bytes
+    unkept: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """The engine does not answer, or answers again. The run itself may well go on."""
+
+    run_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The last message of a worker: how the engine says it ended, or why it never started."""
+
+    run_id: str
+    status: EngineStatus | None
+    error: TaorunnerError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """The other last message: the engine could not be asked for so long that nobody can say what became of the run."""
+
+    run_id: str
+    text: str
+
+
+Message = Undecided | Pulling | SetAside | Requested | Launched | Printed | Trouble | Ended
+
+
+class _Seen:
+    """How much of each stream was read, as the engine keeps it, and the last bytes of it."""
+
+    def __init__(self, position: LogPosition) -> None:
+        self._bytes = {"stdout": position.stdout, "stderr": position.stderr}
+        self._tails = {stream: Tail(begins=not count) for stream, count in self._bytes.items()}
+        for stream, tail in position.tails.items():
+            self._tails[stream] = Tail(begins=True)
+            self._tails[stream].add(tail)
+
+    @property
+    def position(self) -> LogPosition:
+        tails = {stream: tail.data for stream, tail in self._tails.items()}
+        return LogPosition(self._bytes["stdout"], self._bytes["stderr"], tails)
+
+    def add(self, chunk: LogChunk) -> None:
+        self._tails[chunk.stream].add(chunk.data, chunk.unkept)
+        self._bytes[chunk.stream] += len(chunk.data) - chunk.unkept
+
+
+class _AbandonedError(Exception):
+    """The runner no longer wants this run to start."""
+
+
+class _UndecidedError(Exception):
+    """The engine could not be asked for too long."""
+
+
+class Worker:
+    """``prepare_files`` writes spec and secrets into the run's folder right before the launch.
+
+    For a run that another supervisor began: ``handle`` is what it got from the engine, and ``position`` how much of the
+    output it recorded; ``may_exist`` when it died before it had a handle.
+    """
+
+    def __init__(
+        self, backend: Backend, plan: RunPlan, launch: Launch, inbox: queue.Queue[Message],
+        prepare_files: Callable[[], None], *,
+        handle: Handle | None = None, position: LogPosition = LogPosition(), may_exist: bool = False,  # noqa: B008
+    ) -> None:  # fmt: skip
+        self._backend, self._plan, self._launch, self._inbox = backend, plan, launch, inbox
+        self._prepare_files = prepare_files
+        self._handle, self._position, self._may_exist = handle, position, may_exist
+        self._abandoned = threading.Event()
+        self._stream: LogStream | None = None
+        self._thread = threading.Thread(target=self._run, name=f"run-{launch.run_id}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def abandon(self) -> None:
+        """Ends a pull that is under way. Once the process is started this does nothing."""
+        self._abandoned.set()
+
+    def join(self, timeout_s: float) -> None:
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        run_id = self._launch.run_id
+        try:
+            status = self._follow(self._handle or self._begin())
+            self._inbox.put(Ended(run_id, status))
+        except _AbandonedError:
+            self._inbox.put(Ended(run_id, None))
+        except _UndecidedError as error:
+            self._inbox.put(Undecided(run_id, str(error)))
+        except TaorunnerError as error:
+            self._inbox.put(Ended(run_id, None, error))
+        except Exception as error:  # a broken worker must not leave its run RUNNING for ever
+            if isinstance(error, OSError) and is_no_room(error):
+                self._inbox.put(Ended(run_id, None, no_room(error, self._launch.run_dir)))
+                return
+            text = f"following the run failed: {type(error).__name__}: {error}"
+            self._inbox.put(Ended(run_id, None, TaorunnerError(text)))
+
+    def _begin(self) -> Handle:
+        run_id = self._launch.run_id
+        if self._may_exist and self._find() is None:
+            self._may_exist = False
+        self._backend.prepare(self._plan, self._report)
+        self._check_abandoned()
+        self._prepare_files()
+        request = self._backend.request(self._plan, self._launch)
+        self._inbox.put(Requested(run_id, request, self._backend.command_line(request)))
+        self._check_abandoned()
+        try:
+            started = self._backend.submit(request)
+        except MachineError:
+            found = self._find(clear=True)  # it broke off in the middle: what runs must not run unknown
+            if found is None:
+                raise
+            started = Started(found)
+        self._inbox.put(Launched(run_id, started))
+        return started.handle
+
+    def _report(self, progress: PullProgress) -> None:
+        self._check_abandoned()
+        self._inbox.put(Pulling(self._launch.run_id, progress))
+
+    def _check_abandoned(self) -> None:
+        """A run that may be there already is not left alone: it is followed, and stopped like any other."""
+        if self._abandoned.is_set() and not self._may_exist:
+            raise _AbandonedError
+
+    def _find(self, *, clear: bool = False) -> Handle | None:
+        """What the engine has of this run and was started. ``clear``: what never was is removed."""
+        asked_since = time.monotonic()
+        attempt = 0
+        while True:
+            try:
+                found = self._backend.find(self._launch.run_id, self._launch.run_dir)
+                if found is None:
+                    return None
+                status = self._backend.inspect([found])[found.run_id]
+                if status.state in (EngineState.RUNNING, EngineState.EXITED):
+                    return found
+                if clear:
+                    self._backend.remove(found)
+                return None
+            except TaorunnerError as error:
+                attempt = self._wait_for_engine(asked_since, attempt, error)
+
+    def _wait_for_engine(self, silent_since: float, attempt: int, error: TaorunnerError) -> int:
+        """The number of the next attempt. Raises _UndecidedError when this has gone on for too long."""
+        if attempt == 0:
+            text = f"the engine does not answer: {error.message}"
+            self._inbox.put(Trouble(self._launch.run_id, text))
+        if time.monotonic() - silent_since > ENGINE_PATIENCE_S:
+            raise _UndecidedError(error.message)
+        time.sleep(RECONNECT_WAITS_S[min(attempt, len(RECONNECT_WAITS_S) - 1)])
+        return attempt + 1
+
+    def _follow(self, handle: Handle) -> EngineStatus:
+        """Reads until the engine says that the run is over. The end of a stream alone says nothing.
+
+        A log that was followed may end before a last line without its end is stored: it is read again when the run is
+        over. Only the live output that was begun before the process is whole by itself.
+        """
+        seen = _Seen(self._position)
+        silent_since: float | None = None
+        attempt = 0
+        is_whole = self._handle is None and not self._may_exist
+        while True:
+            try:
+                self._stream = self._backend.logs(handle, seen.position)
+                for chunk in self._stream:
+                    seen.add(chunk)
+                    self._inbox.put(Printed(handle.run_id, chunk.stream, chunk.data, chunk.unkept))
+                status = self._settle(handle)
+                if silent_since is not None:
+                    self._inbox.put(Trouble(handle.run_id, "the engine answers again"))
+                silent_since, attempt = None, min(attempt, 3)
+                is_over = status.state is EngineState.EXITED
+                if status.state is EngineState.MISSING or (is_over and is_whole):
+                    return status
+                is_whole = is_over
+                if is_over:
+                    continue
+            except TaorunnerError as error:
+                is_whole = False
+                if silent_since is None:
+                    silent_since = time.monotonic()
+                    self._inbox.put(Trouble(handle.run_id, f"the engine does not answer: {error.message}"))
+                elif time.monotonic() - silent_since > ENGINE_PATIENCE_S:
+                    raise _UndecidedError(error.message) from None
+            time.sleep(RECONNECT_WAITS_S[min(attempt, len(RECONNECT_WAITS_S) - 1)])
+            attempt += 1
+
+    def _settle(self, handle: Handle) -> EngineStatus:
+        for wait_s in SETTLE_WAITS_S:
+            time.sleep(wait_s)
+            status = self._backend.inspect([handle])[handle.run_id]
+            if status.state in (EngineState.EXITED, EngineState.MISSING):
+                break
+        return status

@@ -1,0 +1,209 @@
+"""Who waits for GPUs on this machine, and since when: one ticket a batch, read by every batch of every user.
+
+A ticket is a file in a folder beside the leases. Its owner holds a kernel lock on it and says again and again that it
+still looks for GPUs: a ticket whose owner was killed counts no more at once, one whose owner is stuck after a while.
+Only its owner can write it; what stands in it is another user's word, and is worth no more than a place in the queue.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from taorunner.errors import MachineError
+from taorunner.file_locks import is_locked, open_regular
+from taorunner.gpu.leases import DIRECTORY_VARIABLE, make_shared_directory
+
+SAID_AGAIN_S = 5.0
+BELIEVED_S = 15.0
+_SUFFIX = ".ticket"
+_MOST_BYTES = 256 * 1024
+_MOST_WISHES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A run that waits since ``asked_ns`` for any ``gpu_count`` GPUs, or for those of ``leases`` (their names).
+
+    ``is_due``: so many that came later have started on GPUs which it could have used that nobody may pass it any more.
+    """
+
+    run_id: str
+    gpu_count: int
+    leases: tuple[str, ...] | None
+    asked_ns: int
+    is_due: bool = False
+
+
+@dataclass(slots=True)
+class _Ticket:
+    """As it was read last."""
+
+    changed_ns: int
+    wishes: tuple[Wish, ...]
+    said_ns: int
+
+
+def since_boot_ns() -> int:
+    """The same for every process of this machine, and no clock that anybody sets."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+class Tickets:
+    """The tickets of this machine, and the own one. Touches nothing until something is held or read."""
+
+    def __init__(self, directory: Path, clock_ns: Callable[[], int] = since_boot_ns) -> None:
+        self._directory, self._clock_ns = directory, clock_ns
+        self._own: Path | None = None
+        self._descriptor = -1
+        self._said: tuple[tuple[Wish, ...], int] = ((), 0)
+        self._read: dict[str, _Ticket] = {}
+        self._places: dict[str, str] = {}
+
+    def hold(self, wishes: Sequence[Wish]) -> None:
+        """Says what this batch waits for, as often as it likes; nothing means that it has no ticket any more.
+
+        Raises:
+            MachineError: the folder of the tickets cannot be used.
+        """
+        if not wishes:
+            self.drop()
+            return
+        at_ns = self._clock_ns()
+        said = tuple(wishes[:_MOST_WISHES])
+        if self._own is not None and said == self._said[0] and at_ns - self._said[1] < SAID_AGAIN_S * 1e9:
+            return
+        try:
+            if self._own is None:
+                self._make(_written(said, at_ns))
+            else:
+                _rewrite(self._descriptor, _written(said, at_ns))
+        except OSError as error:
+            raise self._unusable(error) from error
+        self._said = said, at_ns
+
+    def drop(self) -> None:
+        """Idempotent."""
+        if self._own is not None:
+            with suppress(OSError):
+                self._own.unlink()
+            os.close(self._descriptor)
+            self._own = None
+
+    def others(self) -> list[Wish]:
+        """What other batches wait for, in the order in which they asked. A ticket that nobody says again is left out;
+        whether the owner lives is for ``is_alive``.
+
+        Raises:
+            MachineError: the folder of the tickets cannot be used.
+        """
+        read: dict[str, _Ticket] = {}
+        self._places = {}
+        oldest_ns = self._clock_ns() - BELIEVED_S * 1e9
+        for name, changed_ns in self._found():
+            ticket = self._read.get(name)
+            if ticket is None or ticket.changed_ns != changed_ns:
+                ticket = self._ticket(name, changed_ns) or ticket
+            if ticket is None:
+                continue
+            read[name] = ticket
+            if ticket.said_ns >= oldest_ns:
+                self._places.update(dict.fromkeys((wish.run_id for wish in ticket.wishes), name))
+        self._read = read
+        wishes = [wish for name, one in read.items() if one.said_ns >= oldest_ns for wish in one.wishes]
+        return sorted(wishes, key=lambda wish: wish.asked_ns)  # stable: a batch's own order stays
+
+    def is_alive(self, run_id: str) -> bool:
+        """Whether a process holds the ticket with this run, as ``others`` found it."""
+        name = self._places.get(run_id)
+        return name is not None and is_locked(self._directory / name)
+
+    def _found(self) -> Iterator[tuple[str, int]]:
+        own = None if self._own is None else self._own.name
+        try:
+            with os.scandir(self._directory) as entries:
+                for entry in entries:
+                    if entry.name.endswith(_SUFFIX) and entry.name[0] != "." and entry.name != own:
+                        with suppress(FileNotFoundError):
+                            yield entry.name, entry.stat(follow_symlinks=False).st_mtime_ns
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _ticket(self, name: str, changed_ns: int) -> _Ticket | None:
+        """None while it is being written, and for whatever is no ticket."""
+        descriptor = open_regular(self._directory / name)
+        if descriptor is None:
+            return None
+        try:
+            body = json.loads(os.pread(descriptor, _MOST_BYTES, 0))
+            wishes = tuple(_wish(one) for one in body["wishes"][:_MOST_WISHES])
+            return _Ticket(changed_ns, wishes, min(int(body["said_ns"]), self._clock_ns()))
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
+            return None
+        finally:
+            os.close(descriptor)
+
+    def _make(self, text: bytes) -> None:
+        """Locked before it has its name: nobody ever sees one that looks left behind."""
+        make_shared_directory(self._directory.parent)
+        make_shared_directory(self._directory)
+        self._sweep()
+        name = f"{os.getpid()}-{secrets.token_hex(6)}{_SUFFIX}"
+        beside = self._directory / f".{name}"
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(beside, flags, 0o644)
+        try:
+            os.fchmod(descriptor, 0o644)  # others may read it, whatever the umask is
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _rewrite(descriptor, text)
+            beside.rename(self._directory / name)
+        except BaseException:
+            os.close(descriptor)
+            beside.unlink(missing_ok=True)
+            raise
+        self._own, self._descriptor = self._directory / name, descriptor
+
+    def _sweep(self) -> None:
+        """Tickets that a killed process of this user left."""
+        for name, _ in self._found():
+            path = self._directory / name
+            with suppress(OSError):
+                if path.lstat().st_uid == os.geteuid() and not is_locked(path):
+                    path.unlink()
+
+    def _unusable(self, error: OSError) -> MachineError:
+        return MachineError(
+            f'GPUs cannot be queued for: "{self._directory}": {(error.strerror or str(error)).lower()}',
+            hint=f"every user needs to write there: mode 1777; or name another folder in {DIRECTORY_VARIABLE}",
+        )
+
+
+def _rewrite(descriptor: int, text: bytes) -> None:
+    """A reader may see half of it: that is no JSON, and the one before counts until the next look."""
+    os.pwrite(descriptor, text, 0)
+    os.ftruncate(descriptor, len(text))
+
+
+def _written(wishes: Sequence[Wish], at_ns: int) -> bytes:
+    rows = [[one.run_id, one.gpu_count, one.leases, one.asked_ns, one.is_due] for one in wishes]
+    return json.dumps({"said_ns": at_ns, "wishes": rows}).encode()
+
+
+def _wish(row: Any) -> Wish:
+    """Raises ValueError or TypeError for whatever another user wrote in its place."""
+    run_id, count, leases, asked_ns, is_due = row
+    names = None if leases is None else tuple(str(name)[:100] for name in leases[:64])
+    count = int(count) if names is None else len(names)
+    if not 0 < count <= 1024 or not isinstance(asked_ns, int):
+        raise ValueError("not a wish")
+    return Wish(str(run_id)[:300], count, names, asked_ns, is_due is True)

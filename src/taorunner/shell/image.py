@@ -1,0 +1,88 @@
+"""Which image is a shell opened in? The one named, or that of a network, a group, an experiment, a source tree."""
+
+from __future__ import annotations
+
+import re
+
+from taorunner.catalog.load import image_of_kind
+from taorunner.errors import UserFilesError, has_errors
+from taorunner.planning.inputs.workspace_networks import Networks
+from taorunner.project.experiments import Experiment
+from taorunner.project.load import load_project
+from taorunner.shell.request import ShellPlanning
+from taorunner.shell.source_tree import SourceTree
+from taorunner.text import did_you_mean
+
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
+
+
+def find_experiment(planning: ShellPlanning) -> Experiment | None:
+    """The one that is named; None, with a problem told, where there is none of that name."""
+    name = planning.request.experiment
+    if name is None or planning.project is None:
+        return None
+    project = load_project(planning.workspace, planning.project)
+    found = project.experiments.get(name)
+    if found is None and name not in project.names:
+        hint = did_you_mean(name, project.names) or f"write it into {project.paths.experiments_file}"
+        planning.problem(f'there is no experiment "{name}" in project "{project.paths.name}"', hint)
+    elif found is None:
+        planning.files += [finding for finding in project.findings if finding.is_error]
+    return found
+
+
+def choose_image(
+    planning: ShellPlanning, experiment: Experiment | None, source: SourceTree | None
+) -> str | None:
+    """The one that is named, or that of the network, the group, the experiment, or the source tree's base image."""
+    request = planning.request
+    if request.head is not None and request.experiment is not None:
+        planning.problem("--head and --experiment exclude each other", "leave one of them out")
+        return None
+    if request.tag is not None and not _TAG.match(request.tag):
+        planning.problem(f'--tag "{request.tag}": it is no tag of an image', "letters, digits, dots, - and _")
+        return None
+    try:
+        image = request.image or None
+        head = request.head or (experiment.head if experiment is not None else None)
+        if image is None and head:
+            image = _network_image(planning, head, experiment)
+        elif image is None and request.group is not None:
+            image = image_of_kind(request.group, request.release)
+        elif image is None and source is not None:
+            return source.base_image(request.tag)
+    except UserFilesError as error:
+        planning.take(error)
+        return None
+    if image is None and not planning.usage and not has_errors(planning.files):
+        planning.problem(
+            "a shell in which image?",
+            "--head dino, --group pyt, -e EXPERIMENT, --image NAME, or --source DIR",
+        )
+    if image is None or request.tag is None:
+        return image
+    name = image.partition("@")[0]
+    head, _, tail = name.rpartition(":")
+    return f"{head if head and '/' not in tail else name}:{request.tag}"
+
+
+def _network_image(planning: ShellPlanning, head: str, experiment: Experiment | None) -> str:
+    request = planning.request
+    network = Networks(planning.workspace.networks_dir).load(head)
+    if network.groups[0].image is None:
+        raise UserFilesError(
+            f'"{head}" runs without a container', hint="name another network, or an image with --image"
+        )
+    names = [group.name for group in network.groups]
+    group = request.group or names[0]
+    if group not in names:
+        raise UserFilesError(f'"{head}" has no group "{group}"', hint=did_you_mean(group, names))
+    if experiment is not None and experiment.image is not None and group != "deploy":
+        return experiment.image
+    release = network.release_name(request.release or (experiment.release if experiment else None))
+    image = network.image(group, release)
+    if image is None:
+        raise UserFilesError(
+            f'no image is known for "{head}" in release {release}', hint="name one with --image"
+        )
+    return image

@@ -1,0 +1,59 @@
+"""A source tree of a TAO backend: where it is seen inside, and which base image it is developed in.
+
+Source: NVIDIA/tao_pytorch_backend runner/tao_pt.py, scripts/envsetup.sh, docker/manifest.json (6.25.10).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from taorunner.errors import UserFilesError
+from taorunner.text_files import read_text_file
+
+INSIDE = "/tao-pt"
+MANIFEST = Path("docker", "manifest.json")
+_CORE = "tao-core"
+_MAX_BYTES = 64 * 1024
+_WORD = re.compile(r"[a-z0-9][a-z0-9._:/-]*\Z")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTree:
+    root: Path
+
+    @property
+    def python_path(self) -> str:
+        """What PYTHONPATH begins with: the tree, and TAO's core where it lies in it as a submodule."""
+        return f"{INSIDE}:{INSIDE}/{_CORE}" if (self.root / _CORE).is_dir() else INSIDE
+
+    def base_image(self, tag: str | None = None) -> str:
+        """The image that the manifest names, by its digest or with that tag.
+
+        Raises:
+            UserFilesError: there is no manifest, or it does not name an image.
+        """
+        file = self.root / MANIFEST
+        hint = "name an image with --head, --group or --image"
+        read = read_text_file(file, max_bytes=_MAX_BYTES)
+        if read.text is None:
+            problem = read.findings[0]
+            raise UserFilesError(f'"{file}" names no base image: {problem.message}', hint=hint)
+        try:
+            body: Any = json.loads(read.text)
+        except (ValueError, RecursionError) as error:
+            raise UserFilesError(f'"{file}" is not valid JSON: {error}', hint=hint) from error
+        words = {}
+        for key, pattern in (("registry", _WORD), ("repository", _WORD), ("digest", _DIGEST)):
+            value = body.get(key) if isinstance(body, dict) else None
+            if tag is not None and key == "digest":
+                continue
+            if not isinstance(value, str) or not pattern.match(value):
+                raise UserFilesError(f'"{file}" has no "{key}" that names an image', hint=hint)
+            words[key] = value
+        name = f"{words['registry']}/{words['repository']}"
+        return f"{name}:{tag}" if tag is not None else f"{name}@{words['digest']}"

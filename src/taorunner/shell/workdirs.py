@@ -1,0 +1,80 @@
+"""Where a shell's own files lie while it is open, and what becomes of those whose shell and guard are both dead.
+
+``<state>/shells/<id>/`` holds its secrets and a lock, held by the shell and by its guard. A folder whose lock nobody
+holds was left behind: by a power failure, or by somebody who killed both.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from taorunner.backends.docker.backend import container_name
+from taorunner.engine.client import connect
+from taorunner.errors import TaorunnerError
+from taorunner.events import now
+from taorunner.file_locks import is_locked
+from taorunner.planning.model.plan import SHELL
+from taorunner.planning.model.request import Site
+from taorunner.planning.model.run_ids import new_run_id
+from taorunner.project.workspace import Workspace
+from taorunner.shell.container import end_container
+from taorunner.state_files import read_state
+
+_LOCK = "lock"
+_SETTLED_S = 60.0
+"""Younger folders are left alone: their shell may not have come to locking them."""
+
+
+def shell_site(workspace: Workspace, name: str | None) -> Site:
+    """A new one, named after an experiment or a network where there is one."""
+    run_id = new_run_id(name or "container", SHELL, now())
+    return Site(run_id, workspace.state_dir / "shells" / run_id)
+
+
+def home_workspace(environ: Mapping[str, str]) -> Workspace:
+    """Where shells outside of any workspace keep what they write: nothing of it is mounted but the home folder."""
+    home = Path(environ.get("HOME") or Path.home())
+    return Workspace(Path(environ.get("XDG_STATE_HOME") or home / ".local" / "state") / "taorunner")
+
+
+def occupied(site: Site) -> int:
+    """Makes the shell's folder and locks it; whoever has the descriptor holds the lock. Raises OSError."""
+    site.run_dir.mkdir(parents=True, mode=0o700)
+    descriptor = os.open(site.run_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    os.write(descriptor, os.fsencode(os.uname().nodename))
+    return descriptor
+
+
+def vacate(site: Site) -> None:
+    """Removes it with everything in it. Idempotent."""
+    shutil.rmtree(site.run_dir, ignore_errors=True)
+    with suppress(OSError):  # other shells are open
+        site.run_dir.parent.rmdir()
+
+
+def clear_leftovers(shells_dir: Path) -> None:
+    """Ends the containers of dead shells of this user and this machine, and removes their files. What cannot be done
+    now is done by the next shell."""
+    for place in _left_behind(shells_dir):
+        with suppress(TaorunnerError):
+            end_container(connect(), container_name(place.name))
+            vacate(Site(place.name, place))
+
+
+def _left_behind(shells_dir: Path) -> list[Path]:
+    found: list[Path] = []
+    with suppress(OSError):
+        for place in sorted(shells_dir.iterdir()):
+            lock = place / _LOCK
+            facts = lock.lstat()
+            is_ours = facts.st_uid == os.getuid() and read_state(lock) == os.fsencode(os.uname().nodename)
+            if is_ours and time.time() - facts.st_mtime > _SETTLED_S and not is_locked(lock):
+                found.append(place)
+    return found

@@ -1,0 +1,102 @@
+"""What do images themselves say of their specs? Kept in a workspace, one folder for each image, by its digest.
+
+``images.json`` says which reference stood for which image when it was asked; nothing here asks an engine. A folder is
+written beside and renamed, so that it is whole or not there.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from taorunner.atomic_files import write_json
+from taorunner.specs.schema.schema import SchemaSet
+from taorunner.specs.schema.storage import SchemaFile, write_schemas
+
+_INDEX = "images.json"
+_VERSION = 1
+"""Of what is kept; another one is as good as nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSchemas:
+    """``folder`` need not exist."""
+
+    folder: Path
+
+    def of_image(self, reference: str) -> SchemaSet | None:
+        """None for an image that was never asked. A reference with a digest is known by that, whatever its tag."""
+        images = _images(self.folder)
+        entry = images.get(_key(reference))
+        if entry is None:
+            return None
+        folder = self.folder / entry
+        label = f"the image {reference.rpartition('/')[2]}"
+        return SchemaSet(folder, label) if (folder / "index.json").is_file() else None
+
+    def keep(
+        self, reference: str, image_id: str, digest: str | None, found: Mapping[str, Any]
+    ) -> tuple[str, ...]:
+        """Writes what ``installed_reader`` found in the image; gives the names of the schemas. Raises OSError."""
+        schemas: dict[str, SchemaFile] = {}
+        for spec_format in ("yaml", "prototxt"):
+            for name, tree in found[spec_format].items():
+                schemas[name] = SchemaFile(spec_format)
+                schemas[name].add(image_id, tree)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        name = image_id.replace(":", "-")
+        partial = Path(mkdtemp(prefix=f".{name[:20]}-", dir=self.folder))
+        try:
+            partial.chmod(0o755)
+            facts = {"image": image_id, "packages": found["packages"], "without": found["failed"]}
+            write_schemas(partial, schemas, facts)
+            shutil.rmtree(
+                self.folder / name, ignore_errors=True
+            )  # read again: what was kept may be of an older reader
+            partial.rename(self.folder / name)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        keys = {_key(reference): name}
+        if digest is not None:
+            keys[_key(f"{reference.partition('@')[0]}@{digest}")] = name
+        self._write({**_images(self.folder), **keys})
+        return tuple(sorted(schemas))
+
+    def _write(self, images: Mapping[str, str]) -> None:
+        write_json(self.folder / _INDEX, {"version": _VERSION, "images": images}, sort_keys=True)
+
+
+def _key(reference: str) -> str:
+    """``name:tag@sha256:…`` and ``name@sha256:…`` are the same image; a name alone has the tag ``latest``."""
+    name, at, digest = reference.partition("@")
+    head, colon, tail = name.rpartition(":")
+    has_tag = bool(colon) and "/" not in tail
+    if at:
+        return f"{head if has_tag else name}@{digest}"
+    return name if has_tag else f"{name}:latest"
+
+
+def _images(folder: Path) -> Mapping[str, str]:
+    """Key → folder, of what was kept by this version. Nothing where there is none, or it cannot be read."""
+    try:
+        stamp = (folder / _INDEX).stat().st_mtime_ns
+    except OSError:
+        return {}
+    return _read(folder, stamp)
+
+
+@lru_cache(maxsize=8)
+def _read(folder: Path, _stamp: int) -> Mapping[str, str]:
+    try:
+        body = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        if body["version"] != _VERSION:
+            return {}
+        return {str(key): str(name) for key, name in body["images"].items() if "/" not in str(name)}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}

@@ -1,0 +1,136 @@
+"""May this key be set to this value? Judged by the schema alone, wherever the value comes from.
+
+The path is followed with its indices: one of several has the type of one, and what leads into a single value, or stops
+at a section, is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from taorunner.errors import Severity
+from taorunner.specs.schema.schema import MISSING, Key, Schema
+from taorunner.specs.schema.value_check import Misfit, proto_misfit, yaml_misfit
+from taorunner.specs.schema.walk import Against, is_open, unknown_key
+from taorunner.specs.syntax.key_paths import is_index
+from taorunner.specs.syntax.prototxt_parser import ProtoScalar
+from taorunner.text import printable
+
+ANYTHING = Key("any", is_optional=True)
+_SINGLE = frozenset(["int", "float", "bool", "str", "enum"])
+"""What a map may hold one of. A list in its place is taken: of ``Dict[str, str]`` OmegaConf checks single values only,
+and NVIDIA's own default of ``dataset.infer_data_sources.image_dir`` is a list. A map in a list is checked as a whole.
+
+Source: omegaconf 2.3, merging a file with a structured config and ``update`` of a value that is a list.
+"""
+
+
+def check_override(steps: Sequence[str], value: Any, against: Against) -> Misfit | None:
+    """What is wrong with setting the key to ``value``, apart from where it is written."""
+    key = key_at(against.schema, steps)
+    if isinstance(key, Misfit):
+        return key
+    name = ".".join(steps)
+    if value == MISSING and against.schema.format == "yaml":
+        message = f'{name} is set to "{MISSING}", which stands for a value that has to be given'
+        return Misfit(Severity.ERROR, "missing-value", message, "write the value")
+    if against.schema.format == "prototxt":
+        return _proto(key, value, name)
+    return _yaml(key, value, name)
+
+
+def key_at(schema: Schema, steps: Sequence[str]) -> Key | Misfit:
+    """What may stand at a path with its indices, or why nothing can stand there."""
+    if not all(steps):
+        return Misfit(
+            Severity.ERROR, "bad-key", f'"{".".join(steps)}" is not a key', "write it like train.num_epochs"
+        )
+    key, names, is_in_list = Key("section", section=schema.root), list[str](), False
+    for depth, step in enumerate(steps):
+        above = ".".join(steps[:depth])
+        if key.is_repeated and is_index(step):
+            key = replace(key, is_repeated=False)
+        elif key.kind == "section":
+            names.append(step)
+            keys = schema.keys(key.section)
+            if is_index(step) and step not in keys and above:
+                return _refused(f'{above} is one section, so it has no "{step}"', f"leave .{step} out")
+            if step not in keys:
+                return unknown_key(schema, tuple(names), keys)
+            key = keys[step]
+        elif key.kind == "list":
+            if not is_index(step):
+                hint = f"say which element, counted from 0: {above}.0.{'.'.join(steps[depth:])}"
+                return _refused(f'{above} is a list, so it has no "{step}"', hint)
+            key, is_in_list = key.of or ANYTHING, True
+        elif key.kind == "map":
+            names.append(step)
+            key = key.of or ANYTHING
+            if key.kind in _SINGLE and not is_in_list:
+                key = Key("any_of", any_of=(key, Key("list"), Key("map")))
+        elif key.kind in ("any", "any_of"):
+            return ANYTHING
+        else:
+            return _refused(f'{above} is a single value, so it has no "{step}"', f"set {above} itself")
+    return key
+
+
+def _yaml(key: Key, value: Any, name: str) -> Misfit | None:
+    if is_open(value) or (key.kind in ("any", "any_of") and isinstance(value, (dict, list))):
+        return None
+    misfit = yaml_misfit(key, value, name)
+    if misfit is not None or key.of is None:
+        return misfit
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for at, item in items:
+        if key.kind == "map" and isinstance(item, (dict, list)):
+            continue  # as in key_at
+        if key.of.kind not in ("section", "list", "map"):  # OmegaConf takes any collection where it merges
+            misfit = _yaml(key.of, item, f"{name}.{at}")
+            if misfit is not None:
+                return misfit
+    return None
+
+
+def _proto(key: Key, value: Any, name: str) -> Misfit | None:
+    if key.kind == "section":
+        if isinstance(value, Mapping) and not value:
+            return None
+        told = "nothing" if value is None else "a list" if isinstance(value, list) else "a value"
+        return _refused(f"{name} is a section, and cannot be set to {told}", f"set what is in it: {name}.…")
+    if value is None:
+        return _refused(
+            f"{name} cannot be set to nothing", "a protobuf spec has no null: remove the override"
+        )
+    if isinstance(value, Mapping):
+        return _refused(f"{name} is a single value, not a section", f"write {name}: and the value")
+    if isinstance(value, list):
+        if (
+            key.kind == "str"
+            and not key.is_repeated
+            and not any(isinstance(one, (list, dict)) for one in value)
+        ):
+            return None  # written as the text that TAO reads as a Python list
+        if not key.is_repeated:
+            return _refused(f"{name} takes one value, this is a list", "leave the brackets out")
+        return next(
+            (found for item in value if (found := _proto(replace(key, is_repeated=False), item, name))), None
+        )
+    misfit = proto_misfit(key, ProtoScalar(value, _written_as(key, value), 0, 0), name)
+    if misfit is not None and isinstance(value, str) and misfit.code == "wrong-type":
+        message = f'{misfit.message.rpartition(", this is ")[0]}, this is the text "{printable(value)[:60]}"'
+        return replace(misfit, message=message, hint="write it without quotes" if value else "write a value")
+    return misfit
+
+
+def _written_as(key: Key, value: Any) -> str:
+    """How the value will be written: names of options without quotes, texts with them."""
+    if isinstance(value, str) and key.kind == "str":
+        return "string"
+    return "word" if isinstance(value, (str, bool)) else "number"
+
+
+def _refused(message: str, hint: str) -> Misfit:
+    return Misfit(Severity.ERROR, "wrong-type", message, hint)

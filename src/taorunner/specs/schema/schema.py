@@ -1,0 +1,215 @@
+"""What may stand in the spec of this network, action and release? Answered from the files in ``schemas``.
+
+They are written by ``tools/spec_schemas.py`` out of TAO's own packages and are read once, when first asked for.
+Nothing is guessed: a network or a release that is not in them has no schema, and is not checked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+SCHEMAS = Path(__file__).parents[1] / "schemas"
+MISSING = "???"
+"""How TAO writes a value that has to be given. Source: OmegaConf; tao/pytorch.md section 5."""
+
+NO_DEFAULT = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What one key takes. ``kind``: int, float, bool, str, enum, list, map, section, any, any_of.
+
+    ``of`` is what a list or map holds, ``section`` the number of a section. ``is_repeated``: protobuf's repeated.
+    ``options`` are compared as words; TAO's own parser refuses others only where ``kind`` is enum.
+    """
+
+    kind: str
+    is_optional: bool = False
+    is_repeated: bool = False
+    default: object = NO_DEFAULT
+    least: float | None = None
+    most: float | None = None
+    options: tuple[str, ...] = ()
+    section: int = -1
+    of: Key | None = None
+    any_of: tuple[Key, ...] = ()
+
+
+@dataclass(slots=True, eq=False)
+class _SchemaFile:
+    """All releases of one schema."""
+
+    format: str
+    releases: dict[str, int]
+    raw: list[dict[str, dict[str, Any]]]
+    sections: dict[int, dict[str, Key]] = field(default_factory=dict)
+
+    def keys(self, number: int) -> Mapping[str, Key]:
+        if number not in self.sections:
+            self.sections[number] = {name: _key(facts) for name, facts in self.raw[number].items()}
+        return self.sections[number]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Schema:
+    """One release of one schema, or that of one image. Compared by identity: ``find`` gives the same one again."""
+
+    name: str
+    release: str
+    root: int
+    file: _SchemaFile
+    source: SchemaSet
+
+    @property
+    def format(self) -> str:
+        return self.file.format
+
+    @property
+    def has_own_sections(self) -> bool:
+        """False for the spec of one action alone (``dino.convert``), whose keys are not below the action's name."""
+        return "." not in self.name
+
+    def keys(self, section: int | None = None) -> Mapping[str, Key]:
+        """The keys of a section by name; without a number those at the top."""
+        return self.file.keys(self.root if section is None else section)
+
+    def find(self, path: tuple[str, ...]) -> Key | None:
+        """The key at ``path``; indices of lists are left out of it."""
+        return _find(self.file, self.root, path)
+
+    @property
+    def releases(self) -> tuple[str, ...]:
+        """All versions of which this schema is known, oldest first; of an image's only that image."""
+        return tuple(self._roots())
+
+    def releases_with(self, path: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of ``releases`` that have this path."""
+        return tuple(name for name, root in self._roots().items() if _find(self.file, root, path) is not None)
+
+    def _roots(self) -> Mapping[str, int]:
+        return self.file.releases if self.source.label is None else {self.release: self.root}
+
+    def elsewhere(self, path: tuple[str, ...]) -> str | None:
+        """``since 6.25.7``, ``until 6.26.3``: which other releases have this path. None when none has it."""
+        names = self.releases
+        having = self.releases_with(path)
+        if not having:
+            return None
+        here = names.index(self.release)
+        later = [name for name in having if names.index(name) > here]
+        return f"since {later[0]}" if later else f"until {having[-1]}"
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaSet:
+    """The schemas of one folder. ``label``: what is told in place of a version, where they are those of one image."""
+
+    folder: Path
+    label: str | None = None
+
+    def find(self, network: str, action: str, version: str) -> Schema | None:
+        """The schema of the spec that ``action`` reads, in the code of that version (``6.26.3``). None if unknown."""
+        name = self._name(network, action)
+        return None if name is None else _schema(self, name, version)
+
+    def of_network(self, network: str, version: str) -> tuple[Schema, ...]:
+        """Those of all its actions: the one of its own name, and those of actions with a spec of another shape."""
+        index = _index(self.folder)
+        names = [network, *(n for n in (*index["schemas"], *index["same_as"]) if n.startswith(f"{network}."))]
+        found = (index["same_as"].get(name, name) for name in names)
+        schemas = (
+            _schema(self, str(name), version) for name in dict.fromkeys(found) if name in index["names"]
+        )
+        return tuple(schema for schema in schemas if schema is not None)
+
+    def versions(self, network: str, action: str) -> tuple[str, ...]:
+        """The versions of which ``find`` has a schema, oldest first."""
+        name = self._name(network, action)
+        return () if name is None else tuple(_file(self.folder, name).releases)
+
+    def _name(self, network: str, action: str) -> str | None:
+        """Which file it is in. ``same_as`` nothing: of another shape than its network's, and not known."""
+        index = _index(self.folder)
+        for name in (f"{network}.{action}", network):
+            found: str | None = index["same_as"].get(name, name)
+            if found is None or found in index["names"]:
+                return found
+        return None
+
+
+SHIPPED = SchemaSet(SCHEMAS)
+"""What comes with taorunner."""
+
+
+def find_schema(network: str, action: str, version: str) -> Schema | None:
+    """As ``SchemaSet.find``, of what comes with taorunner."""
+    return SHIPPED.find(network, action, version)
+
+
+@cache
+def _index(folder: Path) -> dict[str, Any]:
+    index: dict[str, Any] = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    index["names"] = frozenset(index["schemas"])
+    return index
+
+
+@cache
+def _schema(source: SchemaSet, name: str, version: str) -> Schema | None:
+    file = _file(source.folder, name)
+    if source.label is not None:
+        root = next(iter(file.releases.values()))
+        return Schema(name, source.label, root, file, source)
+    found: str | None = version if version in file.releases else None
+    if found is None and file.format == "prototxt":  # TF1's messages no longer change
+        older = [known for known in file.releases if _numbers(known) <= _numbers(version)]
+        found = older[-1] if older else None
+    return None if found is None else Schema(name, found, file.releases[found], file, source)
+
+
+@cache
+def _file(folder: Path, name: str) -> _SchemaFile:
+    body = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    return _SchemaFile(body["format"], body["releases"], body["sections"])
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+
+def _key(facts: Mapping[str, Any]) -> Key:
+    kind = "section" if "section" in facts else "any_of" if "any_of" in facts else facts["type"]
+    of = facts.get("of")
+    return Key(
+        kind=kind,
+        is_optional=facts.get("optional", False),
+        is_repeated=facts.get("many", False),
+        default=facts.get("default", NO_DEFAULT),
+        least=facts.get("min"),
+        most=facts.get("max"),
+        options=tuple(facts.get("options", ())),
+        section=facts.get("section", -1),
+        of=None if of is None else _key(of),
+        any_of=tuple(_key(one) for one in facts.get("any_of", ())),
+    )
+
+
+def _find(file: _SchemaFile, root: int, path: tuple[str, ...]) -> Key | None:
+    section, key = root, None
+    for depth, name in enumerate(path):
+        key = file.keys(section).get(name)
+        while key is not None and key.kind in ("list", "map") and depth + 1 < len(path):
+            if key.kind == "map" or key.of is None or key.of.kind != "section":
+                return key  # what is below has no keys of its own
+            key = key.of
+        if key is None:
+            return None
+        if depth + 1 < len(path):
+            if key.kind != "section":
+                return key if key.kind in ("any", "any_of") else None
+            section = key.section
+    return key

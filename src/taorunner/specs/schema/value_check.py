@@ -1,0 +1,213 @@
+"""Does a value fit its key? By the rules of who reads it: OmegaConf for YAML, protobuf's text reader for TF1.
+
+``Limit`` is the part of the answer that depends on the number alone, so that the many specs of a sweep, which differ
+in nothing but numbers, are judged without being read again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from taorunner.errors import Severity
+from taorunner.specs.schema.schema import Key
+from taorunner.specs.syntax.prototxt_parser import ProtoScalar
+from taorunner.text import did_you_mean, printable
+
+_TOLD = {
+    "int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text", "enum": "a name",
+    "list": "a list", "map": "a section with names of its own", "section": "a section", "any_of": "something else",
+}  # fmt: skip
+_WORDS_OF_BOOL = frozenset(["true", "false", "yes", "no", "on", "off", "y", "n", "1", "0"])
+_INT = re.compile(r"[-+]?[0-9][0-9_]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    severity: Severity
+    code: str
+    message: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What a plain number has to be at one place of a spec."""
+
+    is_whole: bool
+    least: float | None
+    most: float | None
+    options: frozenset[str] = frozenset()
+
+    def allows(self, written: str) -> bool:
+        if self.is_whole and not written.lstrip("-").isdigit():
+            return False
+        value = float(written)
+        if self.least is not None and value < self.least:
+            return False
+        if self.most is not None and value > self.most:
+            return False
+        return not self.options or written in self.options
+
+
+def limit_of(key: Key, spec_format: str) -> Limit | None:
+    """What has to hold for any number there; None when each will do, or none."""
+    if spec_format == "prototxt" and key.kind == "bool":
+        return Limit(True, 0, 1)
+    if key.kind == "any_of":
+        kinds = {one.kind for one in key.any_of}
+        return Limit(True, None, None) if "int" in kinds and not kinds & {"float", "str", "any"} else None
+    options = frozenset(option for option in key.options if key.kind != "enum")
+    if key.kind in ("int", "float", "bool"):
+        return Limit(key.kind != "float", key.least, key.most, options)
+    return Limit(False, None, None, options) if key.kind == "str" and options else None
+
+
+def yaml_misfit(key: Key, value: Any, name: str) -> Misfit | None:
+    """What OmegaConf refuses is an error; what it lets pass although TAO's own limits say otherwise, a warning."""
+    if value is None:
+        return None if key.is_optional or key.kind == "any" else _wrong_type(key, "nothing", name)
+    if key.kind == "any_of":
+        fits = any(_suits_omegaconf(one, value) for one in key.any_of)
+        return None if fits else _wrong_type(key, _shown(value), name)
+    if not _suits_omegaconf(key, value):
+        return _wrong_type(key, _shown(value), name)
+    return _beyond(key, value, name)
+
+
+def _suits_omegaconf(key: Key, value: Any) -> bool:
+    """Source: OmegaConf's nodes: "7" is a whole number, 7.0 is none, true is a text but no number."""
+    kind = key.kind
+    if kind == "int":
+        return (isinstance(value, int) and not isinstance(value, bool)) or (
+            isinstance(value, str) and bool(_INT.match(value.strip()))
+        )
+    if kind == "float":
+        return (isinstance(value, (int, float)) and not isinstance(value, bool)) or (
+            isinstance(value, str) and _is_float(value)
+        )
+    if kind == "bool":
+        return isinstance(value, int) or (isinstance(value, str) and value.lower() in _WORDS_OF_BOOL)
+    if kind == "str":
+        return isinstance(value, (str, int, float))
+    if kind == "enum":
+        return isinstance(value, int) or (isinstance(value, str) and value.split(".")[-1] in key.options)
+    if kind == "list":
+        return isinstance(value, list)
+    if kind in ("map", "section"):
+        return isinstance(value, dict)
+    return True
+
+
+def proto_misfit(key: Key, scalar: ProtoScalar, name: str) -> Misfit | None:
+    """Protobuf's reader converts nothing: texts are in quotes, names of options are not."""
+    value, written = scalar.value, scalar.kind
+    is_number = written == "number" and not isinstance(value, bool)
+    shown = f'"{printable(str(value))[:60]}"' if written == "string" else str(value)
+    if key.kind == "section":
+        return _wrong_type(key, shown, name, f"write {name} {{ … }}")
+    if key.kind == "str":
+        hint = "put it in double quotes"
+        return None if written == "string" else _wrong_type(key, _lower(shown), name, hint)
+    if written == "string":
+        is_name = key.kind == "enum" and value not in key.options
+        return _wrong_type(
+            key, shown, name, did_you_mean(str(value), key.options) if is_name else "leave the quotes out"
+        )
+    if key.kind == "enum":
+        if is_number and isinstance(value, int):
+            return None
+        if value in key.options:
+            return None
+        message = f'"{printable(_lower(shown))}" is not an option of {name}'
+        return Misfit(Severity.ERROR, "not-an-option", message, did_you_mean(str(value), key.options))
+    if key.kind == "bool":
+        fits = isinstance(value, bool) or value in ("t", "f") or (isinstance(value, int) and value in (0, 1))
+        return None if fits else _wrong_type(key, _lower(shown), name)
+    if key.kind == "int":
+        if not isinstance(value, int) or isinstance(value, bool):
+            return _wrong_type(key, _lower(shown), name)
+        if (key.least is not None and value < key.least) or (key.most is not None and value > key.most):
+            return _out_of_range(key, value, name, Severity.ERROR)
+        return None
+    if scalar.radix != 10:
+        return _wrong_type(key, f"{shown} in the digits of base {scalar.radix}", name, f"write {shown}")
+    fits = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return None if fits else _wrong_type(key, _lower(shown), name)
+
+
+def _beyond(key: Key, value: Any, name: str) -> Misfit | None:
+    if key.kind in ("int", "float") and isinstance(value, (int, float, str)):
+        number = _as_float(value)
+        if number == -1 and name.endswith("batch_size"):
+            return None  # any size, in export and gen_trt_engine; NVIDIA's own specs have it
+        if (key.least is not None and number < key.least) or (key.most is not None and number > key.most):
+            return _out_of_range(key, value, name, Severity.WARNING)
+    if (
+        key.options
+        and key.kind != "enum"
+        and value != ""
+        and str(value).lower() not in {one.lower() for one in key.options}
+    ):
+        message = f'"{printable(str(value))[:60]}" is not among the options that TAO names for {name}'
+        return Misfit(Severity.WARNING, "not-an-option", message, _choices(str(value), key.options))
+    return None
+
+
+def _choices(value: str, options: Sequence[str]) -> str | None:
+    return did_you_mean(value, [option for option in options if option])
+
+
+def _out_of_range(key: Key, value: Any, name: str, severity: Severity) -> Misfit:
+    if key.most is None:
+        limits = f"at least {_number(key.least)}"
+    elif key.least is None:
+        limits = f"at most {_number(key.most)}"
+    else:
+        limits = f"from {_number(key.least)} to {_number(key.most)}"
+    return Misfit(severity, "out-of-range", f"{name} is {limits}, this is {value}", f"give a number {limits}")
+
+
+def _wrong_type(key: Key, shown: str, name: str, hint: str | None = None) -> Misfit:
+    return Misfit(Severity.ERROR, "wrong-type", f"{name} takes {_told(key)}, this is {shown}", hint)
+
+
+def _told(key: Key) -> str:
+    if key.kind == "any_of":
+        return " or ".join(dict.fromkeys(_TOLD[one.kind] for one in key.any_of if one.kind in _TOLD))
+    return _TOLD.get(key.kind, "something else")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return "a section"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, (int, float)) else f'"{printable(str(value))[:60]}"'
+
+
+def _number(value: float | None) -> str:
+    return "?" if value is None else f"{value:g}" if abs(value) < 1e6 else f"{value:.0f}"
+
+
+def _lower(shown: str) -> str:
+    return shown.lower() if shown in ("True", "False") else shown
+
+
+def _as_float(value: int | float | str) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # a whole number of more than 308 digits
+        return float("-inf" if str(value)[:1] == "-" else "inf")
+
+
+def _is_float(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

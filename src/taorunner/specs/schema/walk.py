@@ -1,0 +1,226 @@
+"""What in this text does not agree with the schema? Places are offsets in the text that was given.
+
+One walk finds everything: it goes on after each problem, where TAO's own check stops at the first one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from taorunner.errors import Severity
+from taorunner.specs.schema.schema import MISSING, Key, Schema
+from taorunner.specs.schema.value_check import Limit, Misfit, limit_of, proto_misfit, yaml_misfit
+from taorunner.specs.syntax.prototxt_parser import ProtoField, ProtoList, ProtoMessage, ProtoScalar
+from taorunner.specs.syntax.text_position import Lines
+from taorunner.text import did_you_mean, printable
+from taorunner.yaml_reader import Place, YamlDocument
+
+ACTION_SECTIONS = frozenset([
+    "train", "evaluate", "inference", "export", "gen_trt_engine", "prune", "quantize", "distill",
+    "dataset_convert", "convert", "calibration", "calibration_tensorfile", "auto_label",
+])  # fmt: skip
+"""Top-level sections that only the action of that name reads. Source: tao/pytorch.md section 5."""
+
+_OTHER_GROUPS = {"deploy": frozenset(["checkpoint"]), "model": frozenset(["trt_engine"])}
+"""Keys of an action's section that belong to the action of that name in the other container."""
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """What a spec is held against. ``given``: dotted keys that get their value elsewhere, on the command line or by
+    an override; they may be missing. ``replaced``: those of them whose value in the text is exchanged before TAO reads
+    it. Hydra merges the text with the schema before it looks at its command line, so any other value has to fit.
+    Without an ``action`` nothing is said of missing values.
+
+    Source: hydra 1.3 ``compose`` with a structured config: ``train.num_gpus: abc`` in the file is "Error merging with
+    schema", also with ``train.num_gpus=1`` behind it.
+    """
+
+    schema: Schema
+    action: str | None = None
+    group: str = "model"
+    given: frozenset[str] = frozenset()
+    replaced: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaProblem:
+    offset: int
+    misfit: Misfit
+
+
+@dataclass(slots=True)
+class Walk:
+    """``limits``: offset of each value that was looked at → what a plain number has to be there."""
+
+    problems: list[SchemaProblem] = field(default_factory=list)
+    limits: dict[int, Limit] = field(default_factory=dict)
+
+
+def walk_yaml(text: str, document: YamlDocument, against: Against) -> Walk:
+    """``text`` was read without problems and is a mapping."""
+    walker = _YamlWalker(Lines(text), document, against)
+    walker.section(document.value, None, ())
+    if against.action is not None:
+        walker.missing(against.action)
+    return walker.walk
+
+
+def walk_prototxt(message: ProtoMessage, against: Against) -> Walk:
+    walker = _ProtoWalker(against)
+    walker.section(message, None, ())
+    return walker.walk
+
+
+def is_open(value: Any) -> bool:
+    """True for what OmegaConf will replace or demand later."""
+    return isinstance(value, str) and (value == MISSING or "${" in value)
+
+
+def unknown_key(schema: Schema, path: tuple[str, ...], keys: Collection[str]) -> Misfit:
+    where = f"section {'.'.join(path[:-1])}" if len(path) > 1 else "spec"
+    message = f'the {where} of "{schema.name}" has no key "{printable(path[-1])[:80]}" in {schema.release}'
+    other = schema.elsewhere(path)
+    if other is not None:
+        return Misfit(Severity.ERROR, "other-release", f"{message} ({other})", "remove it, or set release")
+    return Misfit(Severity.ERROR, "unknown-key", message, did_you_mean(path[-1], list(keys)))
+
+
+class _YamlWalker:
+    def __init__(self, lines: Lines, document: YamlDocument, against: Against) -> None:
+        self._lines, self._document, self._against = lines, document, against
+        self._seen: set[tuple[int, Hashable]] = set()
+        self.walk = Walk()
+
+    def section(self, value: Mapping[Any, Any], number: int | None, path: tuple[str, ...]) -> None:
+        if (id(value), number) in self._seen:
+            return  # an alias: told where it was first met
+        self._seen.add((id(value), number))
+        schema = self._against.schema
+        keys = schema.keys(number)
+        places = self._document.places_in(value)
+        for name, inner in value.items():
+            key_place, place = places[name]
+            key = keys.get(name)
+            inner_path = (*path, str(name))
+            if key is None:
+                self._tell(key_place, unknown_key(schema, inner_path, keys))
+            else:
+                self.value(key, inner, place, inner_path)
+
+    def value(self, key: Key, value: Any, place: Place, path: tuple[str, ...]) -> None:
+        dotted = ".".join(path)
+        is_given = dotted in self._against.given
+        if dotted in self._against.replaced:
+            return
+        if value == MISSING:
+            if not is_given:
+                self._demanded(place, path)
+            return
+        if is_open(value):
+            return
+        misfit = yaml_misfit(key, value, dotted)
+        if misfit is not None and (not is_given or misfit.severity is Severity.ERROR):
+            self._tell(place, misfit)
+        if key.kind == "section" and isinstance(value, dict):
+            self.section(value, key.section, path)
+        elif key.of is not None and misfit is None and isinstance(value, (dict, list)):
+            places = self._document.places_in(value)
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            for name, item in items:
+                if key.of.kind == "section" and isinstance(item, dict):
+                    self.section(item, key.of.section, path)
+                elif not isinstance(item, (dict, list)):  # OmegaConf takes any collection where it merges
+                    self.value(key.of, item, places[name][1], path)
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            self._limit(key, place)
+
+    def missing(self, action: str) -> None:
+        """Values that the action's own section must have, and neither the spec nor the command line gives."""
+        schema, root = self._against.schema, self._document.value
+        path: tuple[str, ...] = (action,) if schema.has_own_sections else ()
+        above = schema.find(path) if path else None
+        if path and (above is None or above.kind != "section"):
+            return
+        section = root.get(action) if path else root
+        written = section if isinstance(section, dict) else {}
+        for name, key in schema.keys(above.section if above is not None else None).items():
+            dotted = ".".join((*path, name))
+            if key.default != MISSING or name in written or dotted in self._against.given:
+                continue
+            if path and name in _OTHER_GROUPS.get(self._against.group, ()):
+                continue
+            place = self._document.place(path, of_key=True)
+            message = f"{action} has no {dotted}, which TAO has no default for"
+            hint = f"write {name}: below {action}" if path else f"write {name}:"
+            self._tell(place, Misfit(Severity.WARNING, "missing-value", message, hint))
+
+    def _demanded(self, place: Place, path: tuple[str, ...]) -> None:
+        action = self._against.action
+        if action is None or (path[0] in ACTION_SECTIONS and path[0] != action):
+            return
+        if path[0] == action and path[-1] in _OTHER_GROUPS.get(self._against.group, ()):
+            return
+        is_own = path[0] == action or not self._against.schema.has_own_sections
+        severity = Severity.ERROR if is_own else Severity.WARNING
+        message = f'{".".join(path)} still is "{MISSING}", a value that has to be given'
+        self._tell(
+            place, Misfit(severity, "missing-value", message, "write the value, or give it with --set")
+        )
+
+    def _limit(self, key: Key, place: Place) -> None:
+        limit = limit_of(key, "yaml")
+        if limit is not None:
+            self.walk.limits[self._lines.offset(*place)] = limit
+
+    def _tell(self, place: Place, misfit: Misfit) -> None:
+        self.walk.problems.append(SchemaProblem(self._lines.offset(*place), misfit))
+
+
+class _ProtoWalker:
+    def __init__(self, against: Against) -> None:
+        self._against = against
+        self.walk = Walk()
+
+    def section(self, message: ProtoMessage, number: int | None, path: tuple[str, ...]) -> None:
+        schema = self._against.schema
+        keys = schema.keys(number)
+        for item in message.fields:
+            key = keys.get(item.name)
+            if key is None:
+                self._tell(item.start, unknown_key(schema, (*path, item.name), keys))
+            else:
+                self._field(key, item, (*path, item.name))
+
+    def _field(self, key: Key, item: ProtoField, path: tuple[str, ...]) -> None:
+        values: Sequence[ProtoScalar | ProtoMessage]
+        if not isinstance(item.value, ProtoList):
+            values = [item.value]
+        elif key.is_repeated:
+            values = item.value.items
+        else:
+            message = f"{'.'.join(path)} takes one value, this is a list"
+            self._tell(
+                item.value.start, Misfit(Severity.ERROR, "wrong-type", message, "leave the brackets out")
+            )
+            return
+        dotted = ".".join(path)
+        for value in values:
+            if isinstance(value, ProtoScalar):
+                misfit = proto_misfit(key, value, dotted)
+                if misfit is not None:
+                    self._tell(value.start, misfit)
+                if value.kind == "number":
+                    limit = limit_of(key, "prototxt")
+                    if limit is not None:
+                        self.walk.limits[value.start] = limit
+            elif key.kind == "section":
+                self.section(value, key.section, path)
+            else:
+                message = f"{dotted} takes a single value, this is a section"
+                self._tell(value.start, Misfit(Severity.ERROR, "wrong-type", message, f"write {path[-1]}: …"))
+
+    def _tell(self, offset: int, misfit: Misfit) -> None:
+        self.walk.problems.append(SchemaProblem(offset, misfit))

@@ -1,0 +1,297 @@
+"""The entry points of specs: load, check, render, override, read. Answers with findings, never raises.
+
+``check_loaded`` is for ``validate`` and is kept per distinct text, because a thousand experiments share
+few specs. ``prepare_spec`` makes the text that a container will read; the user's file is never changed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+from bisect import bisect_right
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from taorunner.errors import Finding, Severity, has_errors
+from taorunner.specs.schema.template_check import check_rendered, check_schema, library_refusal, shape_of
+from taorunner.specs.schema.walk import Against
+from taorunner.specs.syntax.prototxt_parser import parse_prototxt
+from taorunner.specs.syntax.text_position import Lines, SpecProblemError
+from taorunner.specs.templates.template import Rendered, SpecTemplate, Value, parse_template, render
+from taorunner.text import printable
+from taorunner.yaml_reader import read_yaml
+
+MAX_SPEC_BYTES = 4 * 1024 * 1024
+_READ_BYTES = 64 * 1024
+_LARGE = 256 * 1024  # texts above this many characters are not kept
+_MOST_SHAPES = 512
+
+_PLACEHOLDERS = (
+    "YOUR_PRETRAINED_MODEL", "EXPERIMENT_DIR", "EXPERIMENTDIR", "RESULTS_DIR", "RESULTSDIR",
+    "DATA_DIR", "DATADIR", "EVALMODEL", "EXPORTDIR", "EXPORT_DIR", "SPECS_DIR",
+    "USER_EXPERIMENT_DIR", "DATA_DOWNLOAD_DIR",
+)  # fmt: skip
+_PLACEHOLDER = re.compile(
+    rf"(?<![A-Za-z0-9_$])(?<!\$\{{)(?:{'|'.join(_PLACEHOLDERS)})(?![A-Za-z0-9_])|/path/to/|/PATH_TO_"
+)
+_SHOWN_PLACEHOLDERS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class SpecFile:
+    path: Path
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedSpec:
+    """``text`` is what the process will read; None when a finding is an error.
+
+    ``rendered`` is the text before anything was set in it, which knows the places in the template.
+    """
+
+    path: Path
+    format: str
+    text: str | None
+    findings: tuple[Finding, ...]
+    rendered: Rendered | None = field(default=None, compare=False, repr=False)
+
+
+def load_spec(path: Path) -> SpecFile | tuple[Finding, ...]:
+    """The text of a spec file, or what is wrong with the file. Follows links; reads regular files only."""
+    try:
+        data = _read_bytes(path)
+    except ValueError:
+        return (_file_problem(path, "unreadable-spec", "the path of the spec is no path", None),)
+    except OSError as error:
+        return (_file_problem(path, _os_code(error), _os_message(error), _os_hint(error)),)
+    if isinstance(data, str):
+        return (_file_problem(path, "not-a-file", data, "put a text file there"),)
+    if len(data) > MAX_SPEC_BYTES:
+        return (
+            _file_problem(path, "too-large", f"the spec is larger than {MAX_SPEC_BYTES >> 20} MiB", None),
+        )
+    text = _decoded(data)
+    if isinstance(text, Finding):
+        return (replace(text, file=path),)
+    return SpecFile(path, text)
+
+
+def check_loaded(
+    loaded: SpecFile,
+    spec_format: str,
+    known_names: Collection[str],
+    against: Against | None = None,
+    values: Mapping[str, Value] | None = None,
+) -> tuple[Finding, ...]:
+    """What can be known of a spec file before a run: its syntax, its variables, and whether it agrees with the schema
+    once ``values``, known or stand-ins, are put in.
+
+    Costs one look-up when the same text has been seen with the same names, and hardly more when it differs from one
+    only in numbers.
+    """
+    names = known_names if isinstance(known_names, frozenset) else frozenset(known_names)
+    look = _kept_findings if len(loaded.text) <= _LARGE else _findings
+    findings = look(loaded.text, spec_format, names)
+    if against is not None and not has_errors(findings):
+        findings = (*findings, *check_schema(loaded.text, against, values or {}))
+    return tuple(replace(finding, file=loaded.path) for finding in findings)
+
+
+def prepare_spec(
+    path: Path,
+    spec_format: str,
+    values: Mapping[str, Value],
+    overrides: Mapping[str, object] | None = None,
+    keys: Mapping[str, object] | None = None,
+    against: Against | None = None,
+) -> PreparedSpec:
+    """The spec with its variables replaced, then ``overrides`` (the user's) and ``keys`` (ours) set.
+
+    ``overrides`` may be nested or dotted. All findings point into the template at ``path``. ``against`` is the schema
+    that the rendered text has to agree with; what is overridden should be among what it knows as given.
+    """
+    loaded = load_spec(path)
+    if not isinstance(loaded, SpecFile):
+        return PreparedSpec(path, spec_format, None, loaded)
+    template = parse_template(loaded.text, spec_format)
+    rendered = render(template, values)
+    findings = [*rendered.findings, *_placeholders(template)]
+    text = rendered.text
+    if not has_errors(findings):
+        problem = _syntax_problem(text, spec_format)
+        if problem is not None:
+            line, column = rendered.locate(problem.offset or 0)
+            findings.append(replace(problem.to_finding(), line=line, column=column))
+        elif against is not None:
+            findings += check_rendered(rendered, against)
+    if not has_errors(findings):
+        for dotted, value in [*flattened(overrides or {}), *flattened(keys or {})]:
+            try:
+                text = _module(spec_format).set_value(text, dotted, value)
+            except SpecProblemError as refused:
+                findings.append(refused.to_finding())
+    if against is not None and text != rendered.text and not has_errors(findings):
+        problem = library_refusal(text, against)
+        if problem is not None:
+            hint = "one of the values that are set in it does not fit"
+            findings.append(replace(problem.to_finding(), hint=hint))
+    placed = tuple(replace(finding, file=path) for finding in findings)
+    return PreparedSpec(path, spec_format, None if has_errors(placed) else text, placed, rendered)
+
+
+def read_value(prepared: PreparedSpec, dotted: str) -> Any:
+    """The value at ``dotted``; None when it is absent or the spec has errors."""
+    if prepared.text is None:
+        return None
+    try:
+        return _module(prepared.format).read_value(prepared.text, dotted)
+    except SpecProblemError:
+        return None
+
+
+def read_number(prepared: PreparedSpec, dotted: str) -> int | float | None:
+    """The number at ``dotted``. ``"7"`` in quotes is seven, as OmegaConf reads it; anything else is None."""
+    value = read_value(prepared, dotted)
+    if isinstance(value, str):
+        try:
+            value = float(value) if not re.fullmatch(r"\s*[-+]?[0-9]{1,18}\s*", value) else int(value)
+        except ValueError:
+            return None
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def flattened(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Dotted keys of a mapping that may be nested; an empty section is a value of its own."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from flattened(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _read_bytes(path: Path) -> bytes | str:
+    """The file's bytes, one more than allowed at most; a text says why it is no file to read."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            return "the spec is a folder" if stat.S_ISDIR(mode) else "the spec is not a regular file"
+        data = b""
+        while len(data) <= MAX_SPEC_BYTES and (piece := os.read(descriptor, _READ_BYTES)):
+            data += piece
+        return data
+    finally:
+        os.close(descriptor)
+
+
+def _decoded(data: bytes) -> str | Finding:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        line = before.count(b"\n") + 1
+        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
+        hint = "save the file as UTF-8 text"
+        message = f"the byte 0x{data[error.start]:02x} is not UTF-8"
+        return Finding(Severity.ERROR, "not-text", message, hint, None, line, column)
+    if "\0" in text:
+        line, column = Lines(text).place(text.index("\0"))
+        return Finding(Severity.ERROR, "not-text", "this is not a text file", None, None, line, column)
+    if not text.strip():
+        return Finding(
+            Severity.ERROR, "empty-spec", "the spec is empty", "taorunner init-project writes an example"
+        )
+    return text
+
+
+def _syntax_problem(text: str, spec_format: str) -> SpecProblemError | None:
+    if spec_format == "prototxt":
+        try:
+            parse_prototxt(text)
+        except SpecProblemError as problem:
+            return problem
+        return None
+    problems = read_yaml(text).problems
+    if not problems:
+        return None
+    first = problems[0]
+    offset = Lines(text).offset(first.line, first.column)
+    return SpecProblemError(first.code, first.message, offset=offset, hint=first.hint)
+
+
+def _module(spec_format: str) -> Any:
+    if spec_format == "prototxt":
+        from taorunner.specs.editing import prototxt_edit
+
+        return prototxt_edit
+    from taorunner.specs.editing import yaml_edit
+
+    return yaml_edit
+
+
+def _findings(text: str, spec_format: str, names: frozenset[str]) -> tuple[Finding, ...]:
+    template = parse_template(text, spec_format)
+    return (*template.problems, *template.unknown_names(names), *_placeholders(template))
+
+
+@lru_cache(maxsize=512)
+def _kept_findings(text: str, spec_format: str, names: frozenset[str]) -> tuple[Finding, ...]:
+    """The specs of a sweep are one text with other numbers and comments. No finding is about these, so what is fine
+    in the first text of a shape is fine in all; else each text itself is read, for the places in it."""
+    is_fine = _fine_shapes(spec_format, names)
+    shape = shape_of(text, spec_format)
+    if shape in is_fine:
+        return ()
+    findings = _findings(text, spec_format, names)
+    if not findings and len(is_fine) < _MOST_SHAPES:
+        is_fine.add(shape)
+    return findings
+
+
+@lru_cache(maxsize=8)
+def _fine_shapes(spec_format: str, names: frozenset[str]) -> set[str]:
+    return set()
+
+
+def _placeholders(template: SpecTemplate) -> Iterator[Finding]:
+    """Words of an example that were left in: legal, but they will hardly work."""
+    lines = Lines(template.text)
+    shown = 0
+    for match in _PLACEHOLDER.finditer(template.text):
+        if shown == _SHOWN_PLACEHOLDERS:
+            return
+        if not _in_comment(template.comments, match.start()):
+            shown += 1
+            line, column = lines.place(match.start())
+            message = f'"{printable(match.group())}" is a placeholder of an example'
+            hint = "replace it, for example by $results_dir, $dataset_raw or $pretrained_model"
+            yield Finding(Severity.WARNING, "placeholder", message, hint, None, line, column)
+
+
+def _in_comment(comments: Sequence[tuple[int, int]], offset: int) -> bool:
+    index = bisect_right(comments, (offset, sys.maxsize)) - 1
+    return index >= 0 and offset < comments[index][1]
+
+
+def _file_problem(path: Path, code: str, message: str, hint: str | None) -> Finding:
+    return Finding(Severity.ERROR, code, message, hint, path)
+
+
+def _os_code(error: OSError) -> str:
+    return "missing-spec" if isinstance(error, FileNotFoundError) else "unreadable-spec"
+
+
+def _os_message(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such spec file"
+    return f"the spec cannot be read: {(error.strerror or 'unknown error').lower()}"
+
+
+def _os_hint(error: OSError) -> str | None:
+    return "give yourself read permission (chmod u+r)" if isinstance(error, PermissionError) else None

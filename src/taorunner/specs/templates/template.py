@@ -1,0 +1,111 @@
+"""Spec files with ``$variables``: find them, and put values in their place so that the result parses.
+
+``$name`` and ``${name}`` are variables, ``$$`` is a dollar; in comments nothing is touched. In YAML,
+``${a.b}``, ``${oc.env:X}`` and a ``${key}`` of the same file are OmegaConf's and stay, unless the name is
+one of ours; any other is written ``$${key}``. An unknown name is a finding even inside quotes, where
+protobuf would take it literally.
+
+How a value is written depends on where it stands: inside quotes it is escaped, bare text is quoted as a
+whole when it needs to be (``$results_dir/weights``), a variable that stands alone keeps its type, a list
+becomes ``[0, 1]``. ``[$gpu_ids]`` with a list gives ``[0, 1]``, not a list in a list. Source:
+tao/tensorflow.md section 4.1 (templating facts).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from taorunner.errors import Finding, Severity
+from taorunner.specs.syntax.literals import Value, has_surrogates
+from taorunner.specs.syntax.text_position import Lines
+from taorunner.specs.templates.prototxt_template import read_prototxt_template, written_in_prototxt
+from taorunner.specs.templates.variables import Context, SpecTemplate, VariableUse
+from taorunner.specs.templates.yaml_template import read_yaml_template, written_in_yaml
+
+__all__ = ["Context", "Rendered", "SpecTemplate", "Value", "VariableUse", "parse_template", "render"]
+
+_LARGE = 256 * 1024  # templates above this many characters are not kept
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """``text`` is fit to be used only when no finding is an error. The findings carry no file."""
+
+    text: str
+    findings: tuple[Finding, ...]
+    template: SpecTemplate
+    starts: tuple[int, ...]
+    origins: tuple[tuple[int, bool], ...]
+
+    def origin(self, offset: int) -> int:
+        """The offset in the template of an offset in ``text``; in a value, that of its variable."""
+        index = max(0, bisect_right(self.starts, offset) - 1)
+        origin, is_copied = self.origins[index]
+        return origin + (offset - self.starts[index] if is_copied else 0)
+
+    def locate(self, offset: int) -> tuple[int, int]:
+        """Line and column in the template of an offset in ``text``; in a value, those of its variable."""
+        return Lines(self.template.text).place(self.origin(offset))
+
+
+def parse_template(text: str, spec_format: str) -> SpecTemplate:
+    """The variables of ``text`` and where they stand. ``spec_format`` is ``yaml`` or ``prototxt``.
+
+    Kept per distinct text: asking again costs one look-up.
+    """
+    return _parse(text, spec_format) if len(text) > _LARGE else _parse_kept(text, spec_format)
+
+
+def render(template: SpecTemplate, values: Mapping[str, Value]) -> Rendered:
+    """The text with every variable replaced. Unknown names stay as they are and are findings."""
+    write = written_in_yaml if template.format == "yaml" else written_in_prototxt
+    out: list[str] = []
+    starts, origins, length, position = [0], [(0, True)], 0, 0
+    for piece in template.pieces:
+        copied = template.text[position : piece.start]
+        written = write(template, piece, values)
+        out += (copied, written)
+        length += len(copied)
+        starts.append(length)
+        origins.append((piece.uses[0].start, False))
+        length += len(written)
+        starts.append(length)
+        origins.append((piece.end, True))
+        position = piece.end
+    out.append(template.text[position:])
+    findings = (*template.problems, *template.unknown_names(values), *_unwritable(template, values))
+    return Rendered("".join(out), findings, template, tuple(starts), tuple(origins))
+
+
+def _unwritable(template: SpecTemplate, values: Mapping[str, Value]) -> list[Finding]:
+    bad = {name for name, value in values.items() if _has_surrogates(value)}
+    return [
+        Finding(
+            Severity.ERROR, "not-text", f'the value of "${use.name}" cannot be written as UTF-8',
+            "rename the file or folder that it names", None, use.line, use.column,
+        )
+        for use in template.variables
+        if use.name in bad and use.context is not Context.COMMENT
+    ]  # fmt: skip
+
+
+def _has_surrogates(value: Value) -> bool:
+    if isinstance(value, str):
+        return has_surrogates(value)
+    return isinstance(value, (list, tuple)) and any(
+        isinstance(item, str) and has_surrogates(item) for item in value
+    )
+
+
+def _parse(text: str, spec_format: str) -> SpecTemplate:
+    if spec_format == "yaml":
+        return read_yaml_template(text)
+    if spec_format == "prototxt":
+        return read_prototxt_template(text)
+    raise ValueError(f"unknown spec format: {spec_format}")
+
+
+_parse_kept = lru_cache(maxsize=128)(_parse)

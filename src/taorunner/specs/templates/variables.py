@@ -1,0 +1,129 @@
+"""What a template is made of: variables, the pieces that hold them, and what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from itertools import islice
+
+from taorunner.errors import Finding, Severity
+from taorunner.specs.syntax.text_position import Lines
+from taorunner.text import did_you_mean, printable
+
+DOLLAR = "$"
+MAX_PROBLEMS = 100
+"""How many findings of one kind one file gives at most."""
+
+_USE = re.compile(
+    r"\$(?:(?P<dollar>\$)|(?P<bare>[A-Za-z_][A-Za-z0-9_]*)|\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)\}|(?P<other>\{))"
+)
+
+
+class Context(str, Enum):
+    """Where a variable stands."""
+
+    BARE = "bare"
+    DOUBLE_QUOTED = "double-quoted"
+    SINGLE_QUOTED = "single-quoted"
+    BLOCK = "block"
+    COMMENT = "comment"
+
+
+@dataclass(frozen=True, slots=True)
+class VariableUse:
+    """One ``$name`` of a template. ``name`` is ``$`` for ``$$``. Lines and columns are 1-based."""
+
+    name: str
+    line: int
+    column: int
+    context: Context
+    start: int
+    end: int
+    is_braced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of the template that holds variables: it is written anew, the rest is copied.
+
+    ``start`` and ``end`` enclose a whole scalar where it may have to be quoted as a whole (``value`` is
+    then its text with each variable masked by as many ``mask``), else the inside of a quoted string.
+    ``is_item``: a list here is spliced into the list around it.
+    """
+
+    start: int
+    end: int
+    style: str
+    uses: tuple[VariableUse, ...]
+    value: str = ""
+    mask: str = ""
+    is_item: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SpecTemplate:
+    """``problems`` are what is wrong with the template whatever its values; their findings carry no file."""
+
+    text: str
+    format: str
+    variables: tuple[VariableUse, ...]
+    pieces: tuple[Piece, ...]
+    problems: tuple[Finding, ...]
+    own_keys: frozenset[str] = frozenset()
+    comments: tuple[tuple[int, int], ...] = ()
+
+    def is_foreign(self, use: VariableUse, known: Iterable[str]) -> bool:
+        """True for a ``${key}`` that OmegaConf will resolve from the file itself."""
+        return use.is_braced and use.name in self.own_keys and use.name not in known
+
+    def unknown_names(self, known: Iterable[str]) -> tuple[Finding, ...]:
+        """A finding for each variable that is neither known nor OmegaConf's."""
+        names = frozenset(known)
+        unknown = (
+            use
+            for use in self.variables
+            if use.name != "$"
+            and use.context is not Context.COMMENT
+            and use.name not in names
+            and not self.is_foreign(use, names)
+        )
+        return tuple(_unknown(use, names) for use in islice(unknown, MAX_PROBLEMS))
+
+
+def find_uses(text: str) -> list[RawUse]:
+    """Every ``$name``, ``${name}``, ``$$`` and other ``${`` of a text, comments included."""
+    return [
+        RawUse(
+            match["bare"] or match["braced"] or match["dollar"], *match.span(), match["braced"] is not None
+        )
+        for match in _USE.finditer(text)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class RawUse:
+    """A variable as found, before it is known where it stands. ``name`` None: a ``${`` that is none."""
+
+    name: str | None
+    start: int
+    end: int
+    is_braced: bool
+
+    def at(self, context: Context, lines: Lines) -> VariableUse:
+        line, column = lines.place(self.start)
+        return VariableUse(self.name or "", line, column, context, self.start, self.end, self.is_braced)
+
+
+def _unknown(use: VariableUse, known: frozenset[str]) -> Finding:
+    hint = did_you_mean(use.name, sorted(known)) or "write $$ for a dollar"
+    return Finding(
+        Severity.ERROR,
+        "unknown-variable",
+        f'unknown variable "${printable(use.name)}"',
+        hint,
+        None,
+        use.line,
+        use.column,
+    )

@@ -1,0 +1,94 @@
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from taorunner.console.base.theme import UNICODE, make_console
+from taorunner.console.runs.outcome import outcome_lines, print_outcome
+from taorunner.events import RunState
+from taorunner.runs.control.next_step import NextStep
+
+
+def printed(scene, runs, width):
+    stream = io.StringIO()
+    folders = {run.id: Path("/ws/.taorunner/runs") / run.id for run in runs}
+    steps = {run.id: NextStep.RESUME for run in runs if run.state is RunState.STOPPED}
+    print_outcome(
+        make_console(stream, {"COLUMNS": str(width)}), runs, scene.tails(runs), folders,
+        next_steps=steps, now=scene.at,
+    )  # fmt: skip
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_a_failure_among_successes(scene, golden, width):
+    runs = [
+        scene.finished("first_run"),
+        scene.finished("second_run", mean_ap=0.6),
+        scene.finished("bad_run", RunState.FAILED, mean_ap=0.01),
+        scene.finished("ended", RunState.STOPPED, mean_ap=0.02),
+    ]
+    golden.check(f"outcome_{width}", printed(scene, runs, width))
+
+
+def test_two_runs_are_compared_and_the_better_one_marked(scene):
+    runs = [scene.finished("one", mean_ap=0.5), scene.finished("two", mean_ap=0.6)]
+    lines = [line.plain for line in outcome_lines(runs, {}, {}, 80, UNICODE, now=scene.at)]
+    at = lines.index("best values     one       two")
+    assert lines[at : at + 3] == [
+        "best values     one       two",
+        "val_mAP      0.5000  * 0.6000",
+        "loss         0.5000  * 0.4000",
+    ]
+
+
+def test_one_run_is_not_compared(scene):
+    lines = [line.plain for line in outcome_lines([scene.finished("one")], {}, {}, 80, UNICODE, now=scene.at)]
+    assert not any("best values" in line for line in lines)
+
+
+def test_a_run_without_reason_log_or_folder_is_still_told(scene):
+    run = replace(
+        scene.finished("e", RunState.LOST), reason=None, hint=None, exit_code=None, metrics={}, best={}
+    )
+    lines = [line.plain for line in outcome_lines([run], {}, {}, 80, UNICODE, now=scene.at)]
+    assert "? e lost: no reason is known" in lines
+
+
+def test_the_banner_of_the_image_is_none_of_the_last_lines(scene):
+    run = scene.finished("e", RunState.FAILED)
+    banner = [
+        "=====================",
+        "== TAO Toolkit ==",
+        "NVIDIA Release 7.0.1",
+        "Container image Copyright (c) x",
+    ]
+    lines = outcome_lines([run], {run.id: [*banner, "what went wrong"]}, {}, 80, UNICODE, now=scene.at)
+    told = [line.plain.strip() for line in lines]
+    assert any("what went wrong" in line for line in told)
+    assert not any("Toolkit" in line or "Copyright" in line or "====" in line for line in told)
+
+
+def test_nothing_at_all_can_be_told(scene):
+    assert outcome_lines([], {}, {}, 80, UNICODE, now=scene.at)
+
+
+@pytest.mark.parametrize("width", [1, 10, 20, 40])
+def test_tables_fit_narrow_terminals(scene, width):
+    runs = [scene.finished("a_long_name_of_an_experiment"), scene.finished("b")]
+    table = outcome_lines(runs, {}, {}, width, UNICODE, now=scene.at)[1:4]
+    assert all(line.cell_len <= width for line in table)
+
+
+def test_each_stopped_training_goes_on_in_its_own_way(scene):
+    runs = [scene.finished(name, RunState.STOPPED) for name in ("a", "b", "c", "d", "e")]
+    steps = dict(zip([run.id for run in runs], [NextStep.RESUME, *NextStep], strict=True))
+    lines = [line.plain for line in outcome_lines(runs, {}, {}, 100, UNICODE, next_steps=steps, now=scene.at)]
+    assert lines[-5:] == [
+        "  taorunner -p example_01 resume a b            train on from the newest checkpoint",
+        "  taorunner -p example_01 train c               start again",
+        "  taorunner -p example_01 train d --overwrite   start afresh; earlier results are moved aside",
+        "  taorunner -p example_01 evaluate e            measure on the held-out data",
+        "  taorunner runs show run-a                     everything that is known",
+    ]

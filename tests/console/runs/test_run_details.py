@@ -1,0 +1,128 @@
+from dataclasses import replace
+from datetime import timezone
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.text import Text
+
+from taorunner.catalog.load import load_network, network_names
+from taorunner.console.base.columns import Column, Row, laid_out
+from taorunner.console.base.theme import ASCII, UNICODE
+from taorunner.console.pages.network_page import network_lines, network_table_lines
+from taorunner.console.runs.run_details import run_detail_lines
+from taorunner.console.runs.run_table import plain_run_lines, run_lines
+from taorunner.errors import UserFilesError
+from taorunner.events import RunState
+
+
+def text_of(lines):
+    return "".join(line.plain.rstrip() + "\n" for line in lines)
+
+
+def with_ids(runs):
+    return [replace(run, id=f"20260301-120000-{run.experiment}-{run.action}-3f2a1b") for run in runs]
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_runs_in_every_state(scene, golden, width):
+    golden.check(f"runs_{width}", text_of(run_lines(with_ids(scene.mixed()), width, UNICODE, scene.at)))
+
+
+@pytest.mark.parametrize("width", [30, 60, 80, 120, 200])
+@pytest.mark.parametrize("symbols", [UNICODE, ASCII], ids=["unicode", "ascii"])
+def test_a_table_without_a_terminal_has_the_same_lines(scene, width, symbols):
+    runs = with_ids(scene.mixed())
+    styled = [line.plain for line in run_lines(runs, width, symbols, scene.at)]
+    assert plain_run_lines(runs, width, symbols, scene.at) == styled
+
+
+def test_characters_of_unknown_width_are_left_to_those_who_know(scene):
+    run = replace(scene.finished("a"), project="検出")
+    assert plain_run_lines([run, scene.finished("b")], 80, UNICODE, scene.at) is None
+
+
+def test_runs_of_several_projects_name_the_project(scene):
+    runs = [scene.finished("a"), replace(scene.finished("b"), project="other")]
+    assert "project" in text_of(run_lines(runs, 200, UNICODE, scene.at)).splitlines()[0]
+
+
+@pytest.mark.parametrize("kind", ["running", "failed", "pulling"])
+def test_one_run_in_full(scene, golden, kind):
+    runs = {
+        "running": scene.training(),
+        "failed": scene.finished("bad_run", RunState.FAILED),
+        "pulling": scene.pulling("dino_fan"),
+    }
+    lines = run_detail_lines(runs[kind], Path("/ws/.taorunner/runs/r"), 80, UNICODE, scene.at, timezone.utc)
+    golden.check(f"run_{kind}_80", text_of(lines))
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_the_table_of_all_networks_fits(width):
+    networks = [load_network(name) for name in network_names()]
+    lines = network_table_lines(networks, width, UNICODE)
+    assert len(lines) == len(networks) + 1
+    assert all(line.cell_len <= width for line in lines)
+    assert [line.plain.split()[0] for line in lines[1:]] == list(network_names())
+
+
+def test_every_network_of_every_release_has_a_page():
+    for name in network_names():
+        network = load_network(name)
+        for release in network.releases or (None,):
+            text = text_of(network_lines(network, release, 80, ASCII))
+            assert network.title in text.splitlines()[0]
+            assert all(
+                f"\n{action} " in text or f"\n{action}\n" in text for action in network.actions(release)
+            )
+
+
+def test_an_action_is_told_with_the_releases_that_have_it():
+    def spans(name, release=None):
+        lines = [line.plain.split() for line in network_lines(load_network(name), release, 100, ASCII)]
+        start = next(place for place, words in enumerate(lines) if words[:1] == ["action"]) + 1
+        table = lines[start : lines.index([], start)]
+        return {words[0]: " ".join(words[-3:]) for words in table}
+
+    dino = spans("dino")
+    assert dino["train"].endswith("7.0.1-pyt all") and dino["distill"].endswith("from 5.5.0")
+    assert dino["default_specs"].endswith("from 7.0.0")
+    assert dino["deploy.default_specs"].endswith("from 6.25.11")
+    assert spans("efficientdet_tf2")["download_specs"].endswith("5.0.0 to 5.5.0")
+    assert spans("bevfusion")["convert"] == "6.26.3, from 7.1.0"
+    dssd = spans("dssd", "3.21.08")
+    assert dssd["train"] == "known from 5.0.0" and dssd["gen_trt_engine"].endswith("from 5.0.0")
+
+
+def test_an_unknown_release_is_an_error():
+    with pytest.raises(UserFilesError, match=r'release "1\.2" is'):
+        network_lines(load_network("dino"), "1.2", 80, UNICODE)
+
+
+def test_columns_leave_in_order_and_then_shrink_no_further():
+    columns = [
+        Column("name", shrinks_to=4),
+        Column("b", drop=2),
+        Column("c", drop=1, right=True),
+        Column("empty"),
+    ]
+    rows = [Row(tuple(map(Text, ("a name", "bbb", "c", "")))), Row(tuple(map(Text, ("x", "b", "cc", ""))))]
+
+    def at(width):
+        return [line.plain for line in laid_out(columns, rows, width, UNICODE)]
+
+    assert at(15) == ["name    b     c", "a name  bbb   c", "x       b    cc"]
+    assert at(13) == ["name  b     c", "a n…  bbb   c", "x     b    cc"]
+    assert at(12) == ["name    b", "a name  bbb", "x       b"]
+    assert at(6) == ["name", "a name", "x"]
+    assert at(3) == ["nam", "a n", "x"]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.text("ab警 ", max_size=30), min_size=3, max_size=3), st.integers(1, 60))
+def test_no_row_is_ever_wider_than_asked(cells, width):
+    columns = [Column("one", shrinks_to=3), Column("two", drop=1, right=True), Column("three")]
+    for line in laid_out(columns, [Row(tuple(map(Text, cells)))], width, ASCII):
+        assert line.cell_len <= width

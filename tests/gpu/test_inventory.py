@@ -1,0 +1,117 @@
+"""GPUs as the real nvidia-ml-py tells them, with a library of ours in the place of the driver's."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+
+from taorunner.gpu.inventory import Gpu, GpuProcess, Inventory, inventory, parent_of
+
+GiB = 1024**3
+TWO = Inventory((Gpu(0, "GPU-11aa", "A"), Gpu(1, "GPU-11ab", "B"), Gpu(2, "GPU-22cc", "C")))
+
+
+def ask(environment: Mapping[str, str], before: str = "") -> Inventory:
+    """The inventory that a fresh process sees."""
+    code = f"{before}\nfrom taorunner.gpu.inventory import *; print(repr(inventory()))"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = eval(done.stdout, {"Inventory": Inventory, "Gpu": Gpu, "GpuProcess": GpuProcess})
+    assert isinstance(found, Inventory)
+    return found
+
+
+def test_two_gpus_one_of_them_busy(fake_nvml: Callable[..., dict[str, str]]) -> None:
+    found = ask(fake_nvml(2, total_mib=81920, used_mib=[40960, 0], load=[98, 0]))
+    assert found.reason is None
+    assert [
+        (g.index, g.name, g.memory_total_bytes, g.memory_used_bytes, g.load_percent) for g in found.gpus
+    ] == [
+        (0, "NVIDIA H100 80GB HBM3", 80 * GiB, 40 * GiB, 98),
+        (1, "NVIDIA H100 80GB HBM3", 80 * GiB, 0, 0),
+    ]
+    assert len({gpu.uuid for gpu in found.gpus}) == 2 and all(gpu.uuid for gpu in found.gpus)
+    assert found.driver
+
+
+def test_a_driver_that_is_not_loaded(fake_nvml: Callable[..., dict[str, str]]) -> None:
+    assert ask(fake_nvml(1, init_rc=9)) == Inventory(reason="the NVIDIA driver is installed and not loaded")
+
+
+def test_a_driver_that_was_updated_and_not_restarted(fake_nvml: Callable[..., dict[str, str]]) -> None:
+    reason = "the NVIDIA driver and its library have different versions: reboot after a driver update"
+    assert ask(fake_nvml(1, init_rc=18)) == Inventory(reason=reason)
+
+
+def test_another_trouble_is_told_as_it_is(fake_nvml: Callable[..., dict[str, str]]) -> None:
+    found = ask(fake_nvml(1, init_rc=15))
+    assert found.gpus == () and found.reason is not None
+    assert found.reason.startswith("the NVIDIA driver does not answer: ")
+
+
+def test_a_driver_without_gpus(fake_nvml: Callable[..., dict[str, str]]) -> None:
+    found = ask(fake_nvml(0))
+    assert (found.gpus, found.reason) == ((), "the NVIDIA driver works, and shows no GPU")
+
+
+def test_functions_that_an_old_driver_lacks(fake_nvml: Callable[..., dict[str, str]]) -> None:
+    lacking = (
+        "import pynvml\n"
+        "real = pynvml._nvmlGetFunctionPointer\n"
+        "def lacking(name):\n"
+        "    if any(word in name for word in ('Utilization', 'MemoryInfo', 'RunningProcesses', 'DriverVersion')):\n"
+        "        raise pynvml.NVMLError(pynvml.NVML_ERROR_FUNCTION_NOT_FOUND)\n"
+        "    return real(name)\n"
+        "pynvml._nvmlGetFunctionPointer = lacking\n"
+    )
+    found = ask(fake_nvml(1), before=lacking)
+    assert (found.driver, found.reason) == (None, None)
+    (gpu,) = found.gpus
+    assert (gpu.memory_total_bytes, gpu.memory_used_bytes, gpu.load_percent, gpu.processes) == (
+        None,
+        None,
+        None,
+        (),
+    )
+
+
+def test_a_machine_without_a_driver() -> None:
+    missing = (
+        "import pynvml\n"
+        "def load(): raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)\n"
+        "pynvml._LoadNvmlLibrary = load\n"
+    )
+    reason = "there is no NVIDIA driver on this machine (libnvidia-ml.so.1 is not found)"
+    assert ask({}, before=missing) == Inventory(reason=reason)
+
+
+def test_without_the_package() -> None:
+    found = ask({}, before="import sys; sys.modules['pynvml'] = None")
+    assert found == Inventory(reason="the Python package nvidia-ml-py is not installed")
+
+
+def test_asking_here_never_raises() -> None:
+    found = inventory()
+    assert bool(found.gpus) != (found.reason is not None)
+
+
+def test_a_gpu_is_found_by_index_and_by_uuid() -> None:
+    assert [TWO.find(gpu_id) for gpu_id in ("1", "GPU-22cc", "GPU-22")] == [
+        TWO.gpus[1],
+        TWO.gpus[2],
+        TWO.gpus[2],
+    ]
+    assert [TWO.find(gpu_id) for gpu_id in ("3", "GPU-11", "GPU-", "", "-1", "01", "MIG-1")] == [None] * 7
+
+
+def test_an_old_name_of_a_part_says_whose_part_it_is() -> None:
+    assert parent_of("MIG-GPU-3f2a/1/0") == "GPU-3f2a"
+
+
+def test_without_a_driver_nobody_knows_whose_part_it_is() -> None:
+    assert parent_of("MIG-3f2a0000-0000-4000-8000-000000000000") is None

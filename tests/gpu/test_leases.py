@@ -1,0 +1,227 @@
+"""Leases: between processes and users, after a crash, and in a folder where anybody may have put anything."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from taorunner.errors import MachineError
+from taorunner.gpu.leases import Holder, Lease, Leases, default_directory
+
+ANNA = Holder("20261121-train-e1", "anna", "docker")
+HOLD = """
+import os, sys
+from pathlib import Path
+from taorunner.gpu.leases import Holder, Leases
+if len(sys.argv) > 3:
+    os.setuid(int(sys.argv[3]))
+lease = Leases(Path(sys.argv[1])).take([sys.argv[2]])
+if lease:
+    lease.sign(Holder("r1", "anna", "docker"))
+print("held" if lease else "busy", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def another(
+    directory: Path, name: str, uid: int | None = None
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A process that takes the lease and says whether it has it."""
+    argv = [sys.executable, "-c", HOLD, str(directory), name, *([] if uid is None else [str(uid)])]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process, process.stdout.readline().strip()
+        process.kill()
+
+
+def held(lease: Lease | None) -> Lease:
+    assert lease is not None
+    return lease
+
+
+@pytest.fixture
+def leases(tmp_path: Path) -> Leases:
+    return Leases(tmp_path / "leases")
+
+
+def test_what_one_has_nobody_else_gets(leases: Leases) -> None:
+    lease = held(leases.take(["GPU-1"]))
+    lease.sign(ANNA)
+    assert leases.take(["GPU-1"]) is None
+    assert leases.holder("GPU-1") == ANNA
+    lease.release()
+    assert leases.holder("GPU-1") is None
+    held(leases.take(["GPU-1"])).release()
+
+
+def test_it_is_all_or_nothing(leases: Leases) -> None:
+    first = held(leases.take(["GPU-2"]))
+    assert leases.take(["GPU-1", "GPU-2", "GPU-3"]) is None
+    both = held(leases.take(["GPU-1", "GPU-3"]))
+    first.release()
+    both.release()
+
+
+def test_another_process_is_kept_out_and_one_that_is_killed_holds_nothing(
+    leases: Leases, tmp_path: Path
+) -> None:
+    with another(tmp_path / "leases", "GPU-1") as (process, said):
+        assert said == "held"
+        assert leases.take(["GPU-1"]) is None
+        process.send_signal(signal.SIGKILL)
+        process.wait(10)
+        lease = held(leases.take(["GPU-1"]))
+        assert lease.left_behind == (Holder("r1", "anna", "docker"),)
+        lease.release()
+
+
+def test_what_was_left_behind_is_seen_again_by_the_next_one_who_only_looked(
+    leases: Leases, tmp_path: Path
+) -> None:
+    with another(tmp_path / "leases", "GPU-1") as (process, _):
+        process.kill()
+        process.wait(10)
+    for _ in range(2):
+        lease = held(leases.take(["GPU-1"]))
+        assert [one.run for one in lease.left_behind] == ["r1"]
+        lease.release()
+    signed = held(leases.take(["GPU-1"]))
+    signed.sign(ANNA)
+    signed.release()
+    assert held(leases.take(["GPU-1"])).left_behind == ()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_users_keep_each_other_out(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    for folder in tmp_path.parents:
+        if folder.stat().st_uid == os.getuid() and str(folder).startswith("/tmp/"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    directory = tmp_path / "leases"
+    before = os.umask(0o077)
+    try:
+        lease = held(Leases(directory).take(["GPU-1"]))
+    finally:
+        os.umask(before)
+    with another(directory, "GPU-1", uid=65534) as (_, said):
+        assert said == "busy"
+    lease.release()
+    with another(directory, "GPU-1", uid=65534) as (_, said):
+        assert said == "held"
+        assert Leases(directory).take(["GPU-1"]) is None
+    with another(directory, "GPU-2", uid=65534) as (_, said):
+        assert said == "held"
+        assert Leases(directory).take(["GPU-2"]) is None
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o1777
+    assert {stat.S_IMODE(file.stat().st_mode) for file in directory.iterdir()} == {0o666}
+
+
+def test_a_child_that_inherits_the_lease_keeps_it(leases: Leases) -> None:
+    lease = held(leases.take(["GPU-1"]))
+    with subprocess.Popen(["sleep", "60"], pass_fds=lease.descriptors) as child:
+        lease.release()
+        assert leases.take(["GPU-1"]) is None
+        child.kill()
+    held(leases.take(["GPU-1"])).release()
+
+
+def test_any_other_child_does_not(leases: Leases) -> None:
+    lease = held(leases.take(["GPU-1"]))
+    with subprocess.Popen(["sleep", "60"], close_fds=False) as child:
+        lease.release()
+        held(leases.take(["GPU-1"])).release()
+        child.kill()
+
+
+def test_parts_share_the_whole_and_the_whole_is_nobodys_then(leases: Leases) -> None:
+    one = held(leases.take(["MIG-a"], shared=["GPU-1"]))
+    two = held(leases.take(["MIG-b"], shared=["GPU-1"]))
+    assert leases.take(["MIG-a"], shared=["GPU-1"]) is None
+    one.release()
+    assert leases.take(["GPU-1"]) is None
+    two.release()
+    whole = held(leases.take(["GPU-1"]))
+    assert leases.take(["MIG-a"], shared=["GPU-1"]) is None
+    whole.release()
+
+
+def test_a_file_that_was_tidied_away_is_no_lock(leases: Leases, tmp_path: Path) -> None:
+    held(leases.take(["GPU-1"])).release()
+    (tmp_path / "leases" / "GPU-1.lock").unlink()
+    lease = held(leases.take(["GPU-1"]))
+    assert leases.take(["GPU-1"]) is None
+    lease.release()
+
+
+def test_names_cannot_leave_the_folder(leases: Leases, tmp_path: Path) -> None:
+    held(leases.take(["MIG-GPU-1/2/3", "../../x", "."])).release()
+    assert sorted(path.name for path in (tmp_path / "leases").iterdir()) == [
+        ".lock",
+        "MIG-GPU-1_2_3.lock",
+        "_.._x.lock",
+    ]
+
+
+def test_a_link_is_not_followed(leases: Leases, tmp_path: Path) -> None:
+    held(leases.take(["GPU-1"])).release()
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    lock = tmp_path / "leases" / "GPU-1.lock"
+    lock.unlink()
+    lock.symlink_to(victim)
+    with pytest.raises(MachineError, match="GPUs cannot be leased"):
+        leases.take(["GPU-1"])
+    assert victim.read_text() == "precious"
+
+
+def test_a_hard_link_to_somebodys_file_is_locked_and_never_written(leases: Leases, tmp_path: Path) -> None:
+    held(leases.take(["GPU-1"])).release()
+    victim = tmp_path / "victim"
+    victim.write_text('{"run": "precious"}')
+    victim.chmod(0o600)
+    lock = tmp_path / "leases" / "GPU-1.lock"
+    lock.unlink()
+    lock.hardlink_to(victim)
+    lease = held(leases.take(["GPU-1"]))
+    lease.sign(ANNA)
+    lease.release()
+    assert victim.read_text() == '{"run": "precious"}'
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
+def test_what_is_no_file_is_refused(leases: Leases, tmp_path: Path, make: object) -> None:
+    held(leases.take(["GPU-1"])).release()
+    lock = tmp_path / "leases" / "GPU-1.lock"
+    lock.unlink()
+    make(lock)  # type: ignore[operator]
+    with pytest.raises(MachineError, match="GPUs cannot be leased"):
+        leases.take(["GPU-1"])
+
+
+def test_a_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "leases").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(MachineError, match="not a folder"):
+        Leases(tmp_path / "leases").take(["GPU-1"])
+
+
+@pytest.mark.parametrize("text", [b"\0\xff", b"[]", b'"x"', b"{" * 5000, b'{"run": "\\u001b[2J"}'])
+def test_whatever_stands_in_the_file_is_shown_harmlessly(leases: Leases, tmp_path: Path, text: bytes) -> None:
+    lease = held(leases.take(["GPU-1"]))
+    (tmp_path / "leases" / "GPU-1.lock").write_bytes(text)
+    assert str(leases.holder("GPU-1")).isprintable()
+    lease.release()
+
+
+def test_the_folder_is_the_same_for_all_users(tmp_path: Path) -> None:
+    assert default_directory({"TAORUNNER_LEASES": str(tmp_path)}) == tmp_path
+    assert default_directory({}).name == "taorunner-gpus"
+    assert default_directory({"HOME": "/home/a"}) == default_directory({"HOME": "/home/b", "TMPDIR": "/x"})

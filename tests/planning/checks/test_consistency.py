@@ -1,0 +1,1160 @@
+"""What does not go together in the specs of a training, with its dataset and with the mounts: a case for each rule.
+
+Each case is a scaffold with one thing changed, checked by ``validate_projects``. Without the change, nothing is found.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from taorunner.errors import Finding
+from taorunner.planning.model.request import ActionRequest, Caller
+from taorunner.planning.new_project import new_project
+from taorunner.planning.planner import plan_action
+from taorunner.planning.validate import validate_projects
+from taorunner.project.scaffold import scaffold_heads
+from taorunner.project.workspace import Workspace
+
+CLASSES = ("car", "cyclist", "pedestrian")
+DATASET = "set/train"
+
+
+def kitti(root: Path, pictures: int = 200, suffix: str = ".png", classes: Sequence[str] = CLASSES) -> None:
+    """``pictures`` with one box each in ``images`` and ``labels``."""
+    for name in ("images", "labels"):
+        (root / name).mkdir(parents=True)
+    for number in range(pictures):
+        (root / "images" / f"{number:04}{suffix}").touch()
+        box = f"{classes[number % len(classes)]} 0.0 0 0.0 1 1 20 20 0 0 0 0 0 0 0\n"
+        (root / "labels" / f"{number:04}.txt").write_text(box)
+
+
+def coco(root: Path, pictures: int = 1000, ids: Sequence[int] = (1, 2, 3)) -> None:
+    """A COCO dataset with as many categories as ``ids``."""
+    for part in ("train", "val"):
+        (root / part / "images").mkdir(parents=True)
+        for number in range(pictures):
+            (root / part / "images" / f"{number}.jpg").touch()
+        categories = [{"id": number, "name": f"c{number}"} for number in ids]
+        content = {"images": [], "annotations": [], "categories": categories}
+        (root / part / "annotations.json").write_text(json.dumps(content))
+
+
+def folders(root: Path, classes: Sequence[str] = CLASSES) -> None:
+    """A dataset with a folder for each class."""
+    for part in ("train", "val", "test"):
+        for name in classes:
+            (root / part / name).mkdir(parents=True)
+            for number in range(50):
+                (root / part / name / f"{number}.jpg").touch()
+
+
+def masks(root: Path) -> None:
+    """Pictures and masks for segmentation."""
+    for part in ("train", "val", "test"):
+        for name in ("images", "masks"):
+            (root / name / part).mkdir(parents=True)
+            for number in range(50):
+                (root / name / part / f"{number}.png").touch()
+
+
+DATASETS: Mapping[str, Callable[[Path], None]] = {
+    **dict.fromkeys(("dino", "deformable_detr", "rtdetr", "efficientdet_tf2"), coco),
+    **dict.fromkeys(("classification_pyt", "classification_tf1"), folders),
+    "segformer": masks,
+}
+"""What the dataset of a head looks like; KITTI where nothing is said."""
+
+
+class Bench:
+    """A workspace with the project ``p`` and its experiment ``e``."""
+
+    def __init__(self, root: Path, head: str, dataset: Callable[[Path], None] | None = None) -> None:
+        self.root = root
+        root.mkdir()
+        new_project(root, root, "p", head=head, backbone=None, experiment="e", dataset=DATASET)
+        self.project = root / "projects" / "p"
+        (dataset or DATASETS.get(head, kitti))(self.project / "data" / DATASET)
+        for repository in (root / "repositories").glob("*/*"):
+            (repository / "weights.hdf5").touch()
+
+    def spec(self, name: str) -> Path:
+        (path,) = (self.project / "specs" / "e").glob(f"{name}.*")
+        return path
+
+    def edit(self, name: str, *changes: tuple[str, str]) -> None:
+        """Each first text, which stands there once, becomes the second."""
+        path = self.project / "experiments.yml" if name == "experiments" else self.spec(name)
+        text = path.read_text()
+        for old, new in changes:
+            assert text.count(old) == 1, (old, text.count(old))
+            text = text.replace(old, new)
+        path.write_text(text)
+
+    def findings(self) -> list[Finding]:
+        found = validate_projects(Workspace(self.root), ["p"], {})
+        return [finding for finding in found if finding.code != "pretrained-missing"]
+
+    def told(self) -> list[tuple[str, str, str]]:
+        """Severity and code, the line with a bar where the finding points, message and hint."""
+        return [(f"{f.severity.value} {f.code}", where(f), f"{f.message}; {f.hint}") for f in self.findings()]
+
+
+def where(finding: Finding) -> str:
+    """The file's name and its line, with a bar where ``finding`` points."""
+    assert finding.file is not None and finding.line is not None and finding.column is not None
+    line = finding.file.read_text().splitlines()[finding.line - 1]
+    before, after = line[: finding.column - 1], line[finding.column - 1 :]
+    return f"{finding.file.name}: {before.lstrip()}|{after.partition('  #')[0].rstrip()}"
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Callable[..., Bench]:
+    return lambda head, dataset=None: Bench(tmp_path / "workspace", head, dataset)
+
+
+Make = Callable[..., Bench]
+
+
+@pytest.mark.parametrize("head", scaffold_heads())
+def test_a_scaffold_with_a_sound_dataset_gives_nothing(head: str, bench: Make) -> None:
+    assert bench(head).told() == []
+
+
+# the names of classes at inference
+
+
+RENUMBER = "number the categories from 1: taorunner dataset convert --to coco does"
+
+
+def with_class_map(root: Path, names: Sequence[str], ids: Sequence[int] = (1, 2, 3)) -> None:
+    coco(root, ids=ids)
+    (root / "train" / "names.txt").write_text("".join(f"{name}\n" for name in names))
+
+
+@pytest.mark.parametrize(
+    ("head", "ids", "names", "told"),
+    [
+        ("rtdetr", (1, 2), ("-", "c1", "c2"), None),
+        ("rtdetr", (0, 1), ("c0", "c1"), None),
+        ("rtdetr", (1, 2), ("c1", "c2"), (0, "c1", 1, 1, "put a line in front of the names")),
+        ("dino", (1, 2), ("c1", "c2"), None),
+        ("dino", (0, 1), ("c0", "c1"), (1, "c0", 0, 1, RENUMBER)),  # no line stands for id 0
+        ("deformable_detr", (1, 2), ("-", "c1", "c2"), (1, "c1", 1, 2, "take a line away in front")),
+        ("dino", (1, 3), ("c1", "c2", "c3"), None),
+        ("dino", (1, 2), ("a", "b"), None),  # names of something else: not for this rule to say
+    ],
+)
+def test_a_class_map_that_begins_at_another_id(
+    head: str, ids: tuple[int, ...], names: tuple[str, ...], told: tuple[object, ...] | None, bench: Make
+) -> None:
+    """C2 of the real runs: every name is that of the next class, and nothing says so."""
+    made = bench(head, lambda root: with_class_map(root, names, ids))
+    old = "train/label_map_from_0.txt" if head == "rtdetr" else "train/label_map.txt"
+    made.edit("train", (old, "train/names.txt"))
+    wanted = []
+    if told is not None:
+        first, name, number, line, hint = told
+        wanted = [
+            (
+                "warning class-map-shifted",
+                "train.yaml: classmap: |$dataset_raw/train/names.txt",
+                f'line 1 of names.txt is read as category id {first}, and "{name}", which has the id {number}, '
+                f"is in line {line}: inference gives wrong names; {hint}",
+            )
+        ]
+    assert made.told() == wanted
+
+
+def test_the_label_map_from_1_is_told_of_the_one_beside_it(bench: Make) -> None:
+    made = bench("rtdetr", lambda root: with_class_map(root, ("c1", "c2", "c3")))
+    folder = made.project / "data" / DATASET / "train"
+    (folder / "names.txt").rename(folder / "label_map.txt")
+    made.edit("train", ("train/label_map_from_0.txt", "train/label_map.txt"))
+    ((_, _, said),) = made.told()
+    assert said.endswith("put a line in front of the names; label_map_from_0.txt, which dataset convert and split "
+                         "write beside it, has one")  # fmt: skip
+
+
+def test_a_class_map_of_binary_noise_says_nothing(bench: Make) -> None:
+    made = bench("rtdetr", coco)
+    (made.project / "data" / DATASET / "train" / "label_map_from_0.txt").write_bytes(b"\xff\xfe\x00c1")
+    assert made.told() == []
+
+
+# epochs and intervals
+
+
+@pytest.mark.parametrize("key", ["checkpoint_interval", "validation_interval"])
+@pytest.mark.parametrize("head", ["dino", "classification_pyt", "segformer"])
+def test_pytorch_stops_at_an_interval_beyond_the_epochs(head: str, key: str, bench: Make) -> None:
+    made = bench(head)
+    epochs = made.spec("train").read_text().partition("num_epochs: ")[2].split()[0]
+    made.edit("train", (f"{key}: 1", f"{key}: 100"))
+    assert made.told() == [
+        (
+            "error interval-beyond-epochs",
+            f"train.yaml: {key}: |100",
+            f'"train.{key}" is 100, and there are {epochs} epochs: the training stops at its start; '
+            f"use {epochs} or less",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "line"),
+    [("checkpoint_interval", "checkpoint_interval: 10"), ("validation_interval", "# validation_interval: 5")],
+)
+def test_efficientdet_tf2_stops_at_an_interval_beyond_the_epochs(key: str, line: str, bench: Make) -> None:
+    made = bench("efficientdet_tf2")
+    made.edit("train", (line, f"{key}: 61"))
+    assert made.told() == [
+        (
+            "error interval-beyond-epochs",
+            f"train.yaml: {key}: |61",
+            f'"train.{key}" is 61, and there are 60 epochs: the training stops at its start; use 60 or less',
+        )
+    ]
+
+
+@pytest.mark.parametrize(("release", "is_told"), [("6.0.0", True), ("5.5.0", False)])
+def test_efficientdet_tf2_has_an_interval_that_is_left_out(release: str, is_told: bool, bench: Make) -> None:
+    """Version 5.0, which release 5.5.0 has, knows no such key."""
+    made = bench("efficientdet_tf2")
+    made.edit("experiments", ("head: efficientdet_tf2", f"release: {release}\n    head: efficientdet_tf2"))
+    made.edit(
+        "train",
+        ("num_epochs: 60", "num_epochs: 5"),
+        ("checkpoint_interval: 10", "checkpoint_interval: 5"),
+        ("warmup_epoch: 3", "warmup_epoch: 1"),
+    )
+    told = (
+        "error interval-beyond-epochs",
+        "train.yaml: num_epochs: |5",
+        '"train.validation_interval" is 10 when it is left out, and there are 5 epochs; '
+        "the training stops at its start: set it to 5 or less",
+    )
+    assert made.told() == ([told] if is_told else [])
+
+
+def test_an_interval_in_steps_is_not_held_against_epochs(bench: Make) -> None:
+    made = bench("dino")
+    made.edit(
+        "train", ("checkpoint_interval: 1", "checkpoint_interval: 500\n  checkpoint_interval_unit: step")
+    )
+    assert made.told() == []
+
+
+@pytest.mark.parametrize("head", ["ssd", "dssd", "faster_rcnn"])
+def test_keras_saves_nothing_with_an_interval_beyond_the_epochs(head: str, bench: Make) -> None:
+    made = bench(head)
+    epochs = made.spec("train").read_text().partition("num_epochs: ")[2].split()[0]
+    made.edit("train", ("checkpoint_interval: 10", "checkpoint_interval: 100"))
+    assert made.told() == [
+        (
+            "error interval-beyond-epochs",
+            "train.txt: checkpoint_interval: |100",
+            f'"training_config.checkpoint_interval" is 100, and there are {epochs} epochs: no weights are saved; '
+            f"use {epochs}, or a number that divides it",
+        )
+    ]
+
+
+def test_tf1_without_a_validation_is_told(bench: Make) -> None:
+    made = bench("detectnet_v2")
+    made.edit(
+        "train",
+        ("validation_period_during_training: 10", "validation_period_during_training: 81"),
+    )
+    assert made.told() == [
+        (
+            "warning interval-beyond-epochs",
+            "train.txt: validation_period_during_training: |81",
+            '"evaluation_config.validation_period_during_training" is 81, and there are 80 epochs: '
+            "nothing is validated; use 80 or less",
+        )
+    ]
+
+
+@pytest.mark.parametrize("head", ["ssd", "dssd"])
+def test_the_last_epochs_of_keras_are_lost(head: str, bench: Make) -> None:
+    made = bench(head)
+    made.edit("train", ("num_epochs: 80", "num_epochs: 85"))
+    assert made.told() == [
+        (
+            "warning last-epochs-lost",
+            "train.txt: num_epochs: |85",
+            f"{head} saves every 10 epochs and not at the end: of 85 epochs, those after 80 are lost; "
+            'use 80 or 90 epochs, or a "training_config.checkpoint_interval" that divides 85',
+        )
+    ]
+
+
+@pytest.mark.parametrize("head", ["yolo_v4", "retinanet", "detectnet_v2", "unet"])
+def test_networks_that_save_the_last_epoch_are_left_alone(head: str, bench: Make) -> None:
+    made = bench(head)
+    made.edit("train", ("checkpoint_interval: 10", "checkpoint_interval: 7"))
+    assert made.told() == []
+
+
+def test_the_last_epochs_of_pytorch_are_lost(bench: Make) -> None:
+    made = bench("dino")
+    made.edit("train", ("checkpoint_interval: 1", "checkpoint_interval: 5"))
+    assert made.told() == [
+        (
+            "warning last-epochs-lost",
+            "train.yaml: num_epochs: |12",
+            "dino saves every 5 epochs and not at the end: of 12 epochs, those after 10 are lost; "
+            'use 10 or 15 epochs, or a "train.checkpoint_interval" that divides 12',
+        )
+    ]
+
+
+def test_yolo_refuses_an_interval_of_zero(bench: Make) -> None:
+    made = bench("yolo_v3")
+    made.edit("train", ("checkpoint_interval: 10", "checkpoint_interval: 0"))
+    assert made.told() == [
+        (
+            "error interval-zero",
+            "train.txt: checkpoint_interval: |0",
+            '"training_config.checkpoint_interval" is 0, which yolo_v3 refuses; use 1 or more',
+        )
+    ]
+
+
+@pytest.mark.parametrize("number", [".inf", ".nan", "1e400", "1" + "0" * 400, '"12"', "${train.seed}"])
+def test_numbers_that_are_none_are_no_crash(number: str, bench: Make) -> None:
+    made = bench("dino")
+    made.edit("train", ("checkpoint_interval: 1", f"checkpoint_interval: {number}"))
+    assert [finding.code for finding in made.findings() if "interval-" in finding.code] == []
+
+
+# masks
+
+
+def test_a_class_of_the_palette_beyond_their_number(bench: Make) -> None:
+    made = bench("segformer")
+    made.edit("train", ("label_id: 1, rgb: [1]", "label_id: 2, rgb: [1]"))
+    assert made.told() == [
+        (
+            "error too-few-classes",
+            "train.yaml: num_classes: |2",
+            '"dataset.segment.num_classes" is 2, and the palette has label_id 2: the training stops; set it to 3',
+        )
+    ]
+
+
+def pairs(root: Path, suffix: str, reverse: bool) -> None:
+    """Pictures and masks of the same names; ``reverse``: the masks are made in the opposite order."""
+    for part in ("train", "val"):
+        for name, ending in (("images", ".png"), ("masks", suffix)):
+            (root / name / part).mkdir(parents=True)
+            numbers = range(40) if name == "images" or not reverse else reversed(range(40))
+            for number in numbers:
+                (root / name / part / f"n{number}{ending}").touch()
+
+
+def is_paired_by_unet(root: Path, part: str) -> bool:
+    """Whether two plain listings, side by side, have the same names."""
+    images, masks = (os.listdir(root / kind / part) for kind in ("images", "masks"))
+    return [name.partition(".")[0] for name in images] == [name.partition(".")[0] for name in masks]
+
+
+@pytest.mark.parametrize(("suffix", "reverse"), [(".png", False), (".jpg", True)])
+def test_unet_gives_pictures_the_masks_of_others(bench: Make, suffix: str, reverse: bool) -> None:
+    made = bench("unet", lambda root: pairs(root, suffix, reverse))
+    data = made.project / "data" / DATASET
+    told = [(code, place) for code, place, _ in made.told()]
+    wrong = [part for part in ("train", "val") if not is_paired_by_unet(data, part)]
+    assert told == [
+        ("error pictures-with-other-masks", f'train.txt: {part}_images_path: |"$dataset_raw/images/{part}"')
+        for part in wrong
+    ]
+    assert (wrong != []) == reverse
+    lists = 'train_data_sources { data_source { image_path: "/a.txt" masks_path: "/b.txt" } }'
+    made.edit("train", ("  augment: true", f"  {lists}\n  {lists.replace('train', 'val')}\n  augment: true"))
+    assert made.told() == []
+
+
+# texts
+
+
+def words(root: Path, line: str) -> None:
+    for part in ("train", "val"):
+        (root / part).mkdir(parents=True)
+        for number in range(40):
+            (root / part / f"{number}.png").touch()
+        (root / part / "labels.txt").write_text("".join(f"{number}.png\tab\n" for number in range(39)) + line)
+
+
+def test_lists_of_words_are_read_as_ocrnet_reads_them(bench: Make) -> None:
+    made = bench("ocrnet", lambda root: words(root, "39.png\tab\n"))
+    assert made.told() == []
+    lists = [made.project / "data" / DATASET / part / "labels.txt" for part in ("train", "val")]
+    lists[0].write_text(lists[0].read_text().replace("\t", " "))
+    ((code, place, message),) = made.told()
+    assert (code, place) == (
+        "warning word-list-line",
+        "convert.yaml: gt_file: |$dataset_raw/train/labels.txt",
+    )
+    assert 'with a tab between them: "0.png ab"; write the name, a tab and the text' in message
+    assert launch(made) == []
+    assert [code for code, _ in launch(made, action="dataset_convert")] == ["error word-list-line"]
+    lists[0].write_text("0.png\ttwo words\n")
+    lists[1].write_text("0.png\tab\n\n")
+    assert [(code, place) for code, place, _ in made.told()] == [
+        ("error word-list-line", "train.yaml: train_gt_file: |$dataset_raw/train/labels.txt"),
+        ("error word-list-line", "train.yaml: val_gt_file: |$dataset_raw/val/labels.txt"),
+    ]
+
+
+# batch and samples
+
+
+def test_a_batch_larger_than_a_coco_dataset_is_an_error(bench: Make) -> None:
+    made = bench("dino", lambda root: coco(root, pictures=10))
+    made.edit("train", ("\n  batch_size: 4", "\n  batch_size: 11"))
+    assert made.told() == [
+        (
+            "error batch-beyond-samples",
+            "train.yaml: batch_size: |11",
+            'a batch of 11 ("dataset.batch_size" 11) is more than the 10 pictures there are to train on; '
+            "use 10 or less",
+        )
+    ]
+
+
+def test_every_gpu_takes_a_batch(bench: Make) -> None:
+    made = bench("dino", lambda root: coco(root, pictures=10))
+    made.edit("experiments", ("gpus: 1", "gpus: 4"))
+    assert made.told() == [
+        (
+            "error batch-beyond-samples",
+            "train.yaml: batch_size: |4",
+            'a batch of 16 ("dataset.batch_size" 4 on 4 GPUs) is more than the 10 pictures there are to train on; '
+            "use 2 or less",
+        )
+    ]
+    made.edit("experiments", ("gpus: 4", "gpus: 2"))
+    assert made.told() == []
+
+
+def fewer(root: Path, part: str, left: int) -> None:
+    for path in sorted((root / part).iterdir())[left:]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def test_a_validation_set_smaller_than_a_batch(bench: Make) -> None:
+    def few(root: Path) -> None:
+        masks(root)
+        fewer(root, "images/val", 7)
+
+    made = bench("segformer", few)
+    assert made.told() == [
+        (
+            "warning batch-beyond-samples",
+            "train.yaml: batch_size: |8",
+            'a batch of 8 ("dataset.segment.batch_size" 8) is more than the 7 samples of '
+            '"dataset.segment.validation_split": the training stops at its first validation; use 7 or less',
+        )
+    ]
+    made.edit("train", ("  batch_size: 8", "  batch_size: 7"))
+    assert made.told() == []
+    made.edit("train", ("  batch_size: 7", "  batch_size: 8"))
+    made.edit("experiments", ("gpus: 1", "gpus: 1\n  release: 5.5.0"))
+    assert [told for told in made.told() if "batch" in told[0]] == []
+
+
+def test_sets_to_evaluate_and_infer_on_smaller_than_a_batch(bench: Make) -> None:
+    made = bench("deformable_detr", lambda root: coco(root, pictures=10))
+    test = made.project / "data" / DATASET / "test"
+    test.mkdir()
+    (test / "one.jpg").touch()
+    checkpoint = made.project / "models/e/train/dd_model_latest.pth"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    spec = made.spec("train")
+    spec.write_text(
+        re.sub(r"(infer_data_sources:\n +image_dir: )\S+", r"\1[$dataset_raw/test]", spec.read_text())
+    )
+    ((code, message),) = launch(made, action="inference", checkpoint=str(checkpoint))
+    assert (
+        code == "warning batch-beyond-samples"
+        and 'the 1 sample of "dataset.infer_data_sources.image_dir"' in message
+    )
+    given = {"dataset.batch_size": "1"}
+    assert launch(made, action="inference", checkpoint=str(checkpoint), overrides=given) == []
+    assert launch(made, action="evaluate", checkpoint=str(checkpoint)) == []
+    (message,) = [m for _, m in launch(made, action="evaluate", checkpoint=str(checkpoint), gpus=4)]
+    assert message.endswith("evaluate stops at its start")
+
+
+def test_videos_are_what_action_recognition_counts(bench: Make) -> None:
+    def videos(root: Path) -> None:
+        for part, number in (("train", 20), ("val", 3)):
+            for name in ("fall", "ride", "walk"):
+                for video in range(number):
+                    (root / part / name / f"v{video}" / "rgb").mkdir(parents=True)
+
+    ((code, _, message),) = bench("action_recognition", videos).told()
+    assert code == "warning batch-beyond-samples" and "is more than the 9 samples" in message
+
+
+def test_records_without_those_for_validation_are_the_samples(bench: Make) -> None:
+    made = bench("yolo_v4", lambda root: kitti(root, pictures=10))
+    made.edit("train", ("batch_size_per_gpu: 8", "batch_size_per_gpu: 9"))
+    assert made.told() == [
+        (
+            "warning batch-beyond-samples",
+            "train.txt: batch_size_per_gpu: |9",
+            'a batch of 9 ("training_config.batch_size_per_gpu" 9) is more than the 8 pictures there are to train on; '
+            "use 8 or less",
+        )
+    ]
+    made.edit("train", ("batch_size_per_gpu: 9", "batch_size_per_gpu: 8"))
+    assert made.told() == []
+
+
+def test_records_of_another_experiment_are_not_counted(bench: Make) -> None:
+    made = bench("yolo_v4", lambda root: kitti(root, pictures=10))
+    made.edit(
+        "train",
+        ("batch_size_per_gpu: 8", "batch_size_per_gpu: 9"),
+        ("$dataset_tfrecord/tfrecord-fold*", "$dataset_raw/../tfrecords_other/tfrecord-fold*"),
+    )
+    assert made.told() == []
+
+
+def test_a_batch_larger_than_what_tf2_is_told_it_has(bench: Make) -> None:
+    made = bench("efficientdet_tf2")
+    made.edit("train", ("num_examples_per_epoch: 1000", "num_examples_per_epoch: 7"))
+    assert made.told() == [
+        (
+            "warning batch-beyond-samples",
+            "train.yaml: batch_size: |8",
+            'a batch of 8 ("train.batch_size" 8) is more than the 7 pictures there are to train on; use 7 or less',
+        )
+    ]
+
+
+def test_detectnet_v2_refuses_fewer_steps_than_it_logs(bench: Make) -> None:
+    made = bench("detectnet_v2", lambda root: kitti(root, pictures=40))
+    assert made.told() == [
+        (
+            "error too-few-steps",
+            "train.txt: batch_size_per_gpu: |8",
+            "32 pictures in batches of 8 are 4 steps an epoch, fewer than the 5 that are logged: the training stops "
+            'at its start; use a smaller batch, or set "training_config.visualizer.scalar_logging_frequency" to 4 '
+            "or less",
+        )
+    ]
+    made.edit("train", ("scalar_logging_frequency: 5", "scalar_logging_frequency: 4"))
+    assert made.told() == []
+
+
+# classes
+
+
+@pytest.mark.parametrize("head", ["dino", "deformable_detr", "rtdetr"])
+def test_a_category_id_beyond_num_classes(head: str, bench: Make) -> None:
+    made = bench(head, lambda root: coco(root, ids=(1, 2, 90)))
+    assert made.told() == [
+        (
+            "error too-few-classes",
+            "train.yaml: num_classes: |4",
+            '"dataset.num_classes" is 4, and annotations.json has category id 90; set it to 91',
+        )
+    ]
+
+
+def test_rtdetr_never_learns_a_last_id_of_num_classes(bench: Make) -> None:
+    made = bench("rtdetr", lambda root: coco(root, ids=(1, 2, 3, 4)))
+    assert [told[0] for told in made.told()] == ["warning too-few-classes"]
+    made.edit("train", ("remap_mscoco_category: false", "remap_mscoco_category: true"))
+    assert made.told() == []
+
+
+def test_tf2_counts_the_background_as_a_class(bench: Make) -> None:
+    made = bench("efficientdet_tf2")
+    made.edit("train", ("num_classes: 4", "num_classes: 3"))
+    assert made.told() == [
+        (
+            "error too-few-classes",
+            "train.yaml: num_classes: |3",
+            '"dataset.num_classes" is 3, and annotations.json has 3 categories: the background counts as one more; set it to 4',
+        )
+    ]
+
+
+def test_class_folders_are_counted(bench: Make) -> None:
+    made = bench("classification_pyt")
+    folder = made.project / "data" / DATASET / "train"
+    made.edit("train", ("num_classes: 3", "num_classes: 2"))
+    hint = "set it to 3, or correct the dataset"
+    message = f'"dataset.num_classes" is 2, and {folder} has 3 class folders; {hint}'
+    assert made.told() == [("error too-few-classes", "train.yaml: num_classes: |2", message)]
+    made.edit("train", ("num_classes: 2", "num_classes: 4"))
+    message = f'"dataset.num_classes" is 4, and {folder} has 3 class folders; {hint}'
+    assert made.told() == [("warning too-many-classes", "train.yaml: num_classes: |4", message)]
+
+
+@pytest.mark.parametrize("head", ["ssd", "yolo_v4", "faster_rcnn", "detectnet_v2"])
+def test_a_mapping_of_which_no_class_is_in_the_labels(head: str, bench: Make) -> None:
+    made = bench(head, lambda root: kitti(root, classes=("bus", "Truck")))
+    assert made.told() == [
+        (
+            "error no-class-in-dataset",
+            'train.txt: target_class_mapping { key: |"car" value: "car" }',
+            'no class of "target_class_mapping" is in the labels: 200 files have bus, truck; '
+            "correct the names, or the dataset",
+        )
+    ]
+
+
+def test_blanks_capitals_and_missing_classes(bench: Make) -> None:
+    made = bench("ssd")
+    made.edit(
+        "train",
+        ('key: "car"', 'key: "traffic light"'),
+        ('key: "cyclist"', 'key: "Cyclist"'),
+        ("target_class_mapping { key: \"pedestrian\" value: \"pedestrian\" }",
+         'target_class_mapping { key: "pedestrian" value: "pedestrian" }\n  '
+         'target_class_mapping { key: "dog" value: "dog" }'),
+    )  # fmt: skip
+    assert made.told() == [
+        (
+            "warning class-with-blank",
+            'train.txt: target_class_mapping { key: |"traffic light" value: "car" }',
+            'the class "traffic light" has a blank, and labels are split at blanks: it is never found; '
+            'name it "traffic_light", here and in the labels',
+        ),
+        (
+            "warning class-with-capitals",
+            'train.txt: target_class_mapping { key: |"Cyclist" value: "cyclist" }',
+            'the class "Cyclist" has capitals, and records hold lower case: it is never found; write "cyclist"',
+        ),
+        (
+            "warning class-not-in-dataset",
+            'train.txt: target_class_mapping { key: |"dog" value: "dog" }',
+            'no label has the class "dog" (200 files); there are: car, cyclist, pedestrian',
+        ),
+    ]
+
+
+def test_capitals_in_labels_that_are_read_raw_are_fine(bench: Make) -> None:
+    made = bench("ssd", lambda root: kitti(root, classes=("Car", "cyclist", "pedestrian")))
+    made.edit(
+        "train",
+        ('tfrecords_path: "$dataset_tfrecord/tfrecord-fold*"',
+         'image_directory_path: "$dataset_raw/images"\n    label_directory_path: "$dataset_raw/labels"'),
+        ('target_class_mapping { key: "car"', 'target_class_mapping { key: "Car"'),
+    )  # fmt: skip
+    assert made.told() == []
+
+
+# networks without a scaffold: the same rules, other keys
+
+COUNTED = "categories: the background counts as one more; set it to 4"
+OTHERS = [
+    (
+        "mask_rcnn", coco, "train_batch_size: 1\ndata_config {\n  num_classes: 3\n"
+        '  val_json_file: "$dataset_raw/val/annotations.json"\n}\n',
+        ("error too-few-classes", "train.txt: num_classes: |3",
+         f'"data_config.num_classes" is 3, and annotations.json has 3 {COUNTED}'),
+    ),
+    (
+        "efficientdet_tf1", coco, "dataset_config {\n  num_classes: 3\n"
+        '  validation_json_file: "$dataset_raw/val/annotations.json"\n}\n',
+        ("error too-few-classes", "train.txt: num_classes: |3",
+         f'"dataset_config.num_classes" is 3, and annotations.json has 3 {COUNTED}'),
+    ),
+    (
+        "mask_rcnn", coco, "train_batch_size: 8\nnum_examples_per_epoch: 4\n",
+        ("warning batch-beyond-samples", "train.txt: train_batch_size: |8",
+         'a batch of 8 ("train_batch_size" 8) is more than the 4 pictures there are to train on; use 4 or less'),
+    ),
+    (
+        "multitask_classification", kitti, "training_config {\n  num_epochs: 5\n  checkpoint_interval: 2\n}\n",
+        ("warning last-epochs-lost", "train.txt: num_epochs: |5",
+         "multitask_classification saves every 2 epochs and not at the end: of 5 epochs, those after 4 are lost; "
+         'use 4 or 6 epochs, or a "training_config.checkpoint_interval" that divides 5'),
+    ),
+    (
+        "multitask_classification", kitti, "training_config {\n  num_epochs: 5\n  checkpoint_interval: 0\n}\n",
+        ("error interval-zero", "train.txt: checkpoint_interval: |0",
+         '"training_config.checkpoint_interval" is 0, which multitask_classification refuses; use 1 or more'),
+    ),
+    (
+        "lprnet", kitti, 'training_config {\n  pretrain_model_path: "$pretrained_model"\n}\n',
+        ("warning ignored-key", 'train.txt: pretrain_model_path: |"$pretrained_model"',
+         'lprnet does not read "training_config.pretrain_model_path": its weights come from the command line; '
+         "leave it out: taorunner passes the weights of repository and backbone"),
+    ),
+    (
+        "classification_tf2", folders, "dataset:\n  num_classes: 4\n  train_dataset_path: $dataset_raw/train\n",
+        ("error too-many-classes", "train.yaml: num_classes: |4",
+         '"dataset.num_classes" is 4, and DATASET/train has 3 class folders; set it to 3, or correct the dataset'),
+    ),
+    (
+        "classification_tf2", folders, "train:\n  batch_size_per_gpu: 151\ndataset:\n"
+        "  train_dataset_path: $dataset_raw/train\n",
+        ("warning batch-beyond-samples", "train.yaml: batch_size_per_gpu: |151",
+         'a batch of 151 ("train.batch_size_per_gpu" 151) is more than the 150 pictures there are to train on; '
+         "use 150 or less"),
+    ),
+    (
+        "pointpillars", kitti, "train:\n  num_epochs: 5\n  checkpoint_interval: 6\n",
+        ("error interval-beyond-epochs", "train.yaml: checkpoint_interval: |6",
+         '"train.checkpoint_interval" is 6, and there are 5 epochs: no weights are saved; '
+         "use 5, or a number that divides it"),
+    ),
+    (
+        "mask2former", coco, "train:\n  num_epochs: 5\n  validation_interval: 6\n",
+        ("error interval-beyond-epochs", "train.yaml: validation_interval: |6",
+         '"train.validation_interval" is 6, and there are 5 epochs: the training stops at its start; use 5 or less'),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("head", "dataset", "text", "wanted"), OTHERS)
+def test_networks_without_a_scaffold(
+    head: str, dataset: Callable[[Path], None], text: str, wanted: tuple[str, str, str], bench: Make
+) -> None:
+    made = bench("ssd", dataset)
+    made.edit("experiments", ("head: ssd", f"head: {head}"))
+    for name in ("train", "convert"):
+        made.spec(name).unlink()
+    suffix = "yaml" if ":\n" in text else "txt"
+    (made.project / "specs" / "e" / f"train.{suffix}").write_text(text)
+    place = str(made.project / "data" / DATASET)
+    assert tuple(part.replace("DATASET", place) for part in wanted) in made.told()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a\\0b",
+        "/workspace/projects/p/\\0",
+        "/",
+        "",
+        "$dataset_raw/../../../../../..",
+        "/dev/zero",
+        "$nope",
+        "\\u2028",
+    ],
+)
+@pytest.mark.parametrize(
+    ("head", "name", "old"),
+    [
+        ("ssd", "convert", 'root_directory_path: "$dataset_raw"'),
+        ("ssd", "convert", 'label_dir_name: "labels"'),
+        ("dino", "train", "- image_dir: $dataset_raw/train/images"),
+        ("dino", "train", "json_file: $dataset_raw/train/annotations.json"),
+        ("segformer", "train", "root_dir: $dataset_raw"),
+    ],
+)
+def test_paths_that_are_none_are_no_crash(head: str, name: str, old: str, value: str, bench: Make) -> None:
+    made = bench(head)
+    made.edit(name, (old, f'{old.partition(": ")[0]}: "{value}"'))
+    assert {finding.code for finding in made.findings()} <= {
+        "unknown-variable", "wrong-type", "not-text", "syntax", "unreadable-spec", "image-extension",
+    }  # fmt: skip
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(bench: Make) -> None:
+    made = bench("dino")
+    annotations = made.project / "data" / DATASET / "train" / "annotations.json"
+    annotations.unlink()
+    os.mkfifo(annotations)
+    assert made.told() == []
+
+
+# folds, extensions
+
+
+def test_a_validation_fold_without_a_split_leaves_nothing_to_train_on(bench: Make) -> None:
+    made = bench("yolo_v4")
+    made.edit("convert", ("val_split: 20", "val_split: 0"))
+    assert made.told() == [
+        (
+            "error empty-training-fold",
+            "train.txt: validation_fold: |0",
+            '"dataset_config.validation_fold" 0 leaves nothing to train on: "val_split" 0 in convert.txt writes all '
+            'pictures as fold 0; set "kitti_config.val_split" in convert.txt to a percentage such as 20, and convert '
+            "again",
+        )
+    ]
+
+
+def test_pictures_with_another_extension_are_left_out(bench: Make) -> None:
+    made = bench("ssd")
+    folder = made.project / "data" / DATASET / "images"
+    (folder / "0.jpg").touch()
+    assert made.told() == [
+        (
+            "warning image-extension",
+            'convert.txt: image_extension: |".png"',
+            f'1 pictures in {folder} do not end with ".png" and are left out: it has 1 .jpg, 200 .png; '
+            "bring all pictures to one extension",
+        )
+    ]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".PNG"])
+def test_no_picture_with_the_extension_is_an_error(suffix: str, bench: Make) -> None:
+    made = bench("ssd", lambda root: kitti(root, suffix=suffix))
+    folder = made.project / "data" / DATASET / "images"
+    assert made.told() == [
+        (
+            "error image-extension",
+            'convert.txt: image_extension: |".png"',
+            f'no picture in {folder} ends with ".png": there are 200 {suffix}; '
+            f'set "kitti_config.image_extension" to "{suffix}"',
+        )
+    ]
+
+
+@pytest.mark.parametrize("head", ["yolo_v4", "faster_rcnn", "detectnet_v2"])
+def test_the_extension_of_a_training_has_no_dot(head: str, bench: Make) -> None:
+    made = bench(head)
+    made.edit("train", ('image_extension: "png"', 'image_extension: ".png"'))
+    assert made.told() == [
+        (
+            "warning image-extension",
+            'train.txt: image_extension: |".png"',
+            '"dataset_config.image_extension" is ".png": in the spec of a training it has no dot; write "png"',
+        )
+    ]
+
+
+@pytest.mark.parametrize("head", ["yolo_v4", "faster_rcnn", "detectnet_v2"])
+def test_training_and_conversion_read_the_same_pictures(head: str, bench: Make) -> None:
+    made = bench(head)
+    made.edit("train", ('image_extension: "png"', 'image_extension: "jpg"'))
+    assert made.told() == [
+        (
+            "error image-extension",
+            'train.txt: image_extension: |"jpg"',
+            '"dataset_config.image_extension" is "jpg", and convert.txt takes the pictures that end with ".png"; '
+            "name the same extension in both",
+        )
+    ]
+
+
+def test_yolo_needs_an_extension_with_records(bench: Make) -> None:
+    made = bench("yolo_v4")
+    made.edit("train", ('image_extension: "png"', ""))
+    assert made.told() == [
+        (
+            "error image-extension",
+            'train.txt: tfrecords_path: |"$dataset_tfrecord/tfrecord-fold*"',
+            '"dataset_config.image_extension" is missing, and yolo_v4 needs it with records; '
+            'write it into "dataset_config", as in image_extension: "png"',
+        )
+    ]
+
+
+# earlier results
+
+
+def results(made: Bench, *names: str) -> Path:
+    folder = made.project / "models" / "e"
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("w")
+    return folder
+
+
+AFRESH = "--overwrite moves the earlier ones aside (nothing is deleted) and starts afresh"
+
+
+@pytest.mark.parametrize(
+    ("head", "checkpoint"),
+    [
+        ("dino", "train/model_epoch_011_step_00012.pth"),
+        ("detectnet_v2", "model.epoch-80.hdf5"),
+        ("efficientdet_tf2", "train/efficientdet-d0_060.tlt"),
+    ],
+)
+def test_results_that_would_be_resumed_silently(head: str, checkpoint: str, bench: Make) -> None:
+    made = bench(head)
+    folder = results(made, checkpoint)
+    assert made.told() == [
+        (
+            "info results-exist",
+            "experiments.yml: |e:",
+            f"{folder} already holds a checkpoint of an earlier training, which TAO itself would go on from without "
+            f"a word; --resume (or taorunner resume e) goes on from the newest one; {AFRESH}",
+        )
+    ]
+
+
+def test_results_that_are_not_resumed_are_no_finding(bench: Make) -> None:
+    made = bench("ssd")
+    results(made, "weights/ssd_resnet18_epoch_080.hdf5")
+    assert made.told() == []
+
+
+@pytest.mark.parametrize(
+    ("head", "checkpoint", "exported"),
+    [
+        ("ssd", "weights/ssd_resnet18_epoch_080.hdf5", "export/ssd_resnet18_epoch_080.onnx"),
+        ("retinanet", "weights/retinanet_resnet18_epoch_100.hdf5", "export/retinanet_resnet18_epoch_100.onnx"),
+        ("dino", "train/model_epoch_011_step_00012.pth", "export/model_epoch_011_step_00012.onnx"),
+    ],
+)  # fmt: skip
+def test_an_export_file_that_exists(head: str, checkpoint: str, exported: str, bench: Make) -> None:
+    made = bench(head)
+    folder = results(made, checkpoint, exported)
+    told = [item for item in made.told() if item[0] != "info results-exist"]
+    assert told == [
+        (
+            "info output-exists",
+            "experiments.yml: |e:",
+            f"{folder}/{exported} exists, and {head} export does not write over it; {AFRESH}",
+        )
+    ]
+
+
+# keys that are not read, results elsewhere, paths
+
+
+@pytest.mark.parametrize("value", ['"$pretrained_model"', '"/workspace/repositories/w.hdf5"'])
+@pytest.mark.parametrize("head", ["ssd", "dssd"])
+def test_weights_in_the_spec_are_not_read(head: str, value: str, bench: Make) -> None:
+    made = bench(head)
+    made.edit("train", ("num_epochs: 80", f"num_epochs: 80\n  pretrain_model_path: {value}"))
+    assert made.told() == [
+        (
+            "warning ignored-key",
+            f"train.txt: pretrain_model_path: |{value}",
+            f'{head} does not read "training_config.pretrain_model_path": its weights come from the command line; '
+            "leave it out: taorunner passes the weights of repository and backbone",
+        )
+    ]
+
+
+def test_weights_that_are_empty_are_no_finding(bench: Make) -> None:
+    made = bench("ssd")
+    made.edit("train", ("num_epochs: 80", 'num_epochs: 80\n  pretrain_model_path: ""'))
+    assert made.told() == []
+
+
+def test_unet_does_not_read_num_epochs(bench: Make) -> None:
+    made = bench("unet")
+    made.edit("train", ("epochs: 60", "epochs: 60\n  num_epochs: 70"))
+    assert made.told() == [
+        (
+            "warning ignored-key",
+            "train.txt: num_epochs: |70",
+            'unet does not read "training_config.num_epochs"; write "training_config.epochs" instead',
+        )
+    ]
+
+
+def test_results_that_go_elsewhere(bench: Make) -> None:
+    made = bench("dino")
+    made.edit("train", ("num_epochs: 12", "num_epochs: 12\n  results_dir: /workspace/projects/p/other"))
+    assert made.told() == [
+        (
+            "warning results-elsewhere",
+            "train.yaml: results_dir: |/workspace/projects/p/other",
+            '"train.results_dir" sends the results to where taorunner does not look for them; '
+            'leave it out: "results_dir" is set for every run',
+        )
+    ]
+    made.edit("train", ("/workspace/projects/p/other", "$results_dir/train"))
+    assert made.told() == []
+
+
+@pytest.mark.parametrize(
+    ("old", "line", "severity"),
+    [
+        ("image_dir: $dataset_raw/train/images", "- image_dir: ", "error"),
+        ("[$dataset_raw/val/images]", "image_dir: ", "warning"),
+    ],
+)
+def test_a_path_of_this_machine_below_a_mount_is_told_with_its_name_inside(
+    old: str, line: str, severity: str, bench: Make
+) -> None:
+    made = bench("dino")
+    folder = f"{made.root}/projects/p/data/set/train/train"
+    made.edit("train", (old, f"image_dir: {folder}" if old.startswith("image") else folder))
+    assert made.told() == [
+        (
+            f"{severity} host-path",
+            f"train.yaml: {line}|{folder}",
+            f'"{folder}" is a path of this machine, which the container does not have; '
+            'write "/workspace/projects/p/data/set/train/train", or use $dataset_raw, $results_dir or '
+            "$pretrained_model",
+        )
+    ]
+
+
+def test_a_path_of_this_machine_in_an_override(bench: Make) -> None:
+    made = bench("dino")
+    folder = f"{made.root}/repositories/w.pth"
+    entry = "head: dino\n    overrides:\n      train.pretrained_model_path: "
+    made.edit("experiments", ("head: dino", entry + folder))
+    assert [item[:2] for item in made.told()] == [
+        ("error host-path", f"experiments.yml: train.pretrained_model_path: |{folder}")
+    ]
+    made.edit("experiments", (folder, "/workspace/repositories/w.pth"))
+    assert made.told() == []
+
+
+@pytest.mark.parametrize("path", ["/home/me/results", "/Users/me/results", "C:\\results"])
+def test_a_path_that_looks_like_one_of_a_machine(path: str, bench: Make) -> None:
+    made = bench("dino")
+    made.edit("train", ("$dataset_raw/train/label_map.txt", f"'{path}'"))
+    assert made.told() == [
+        (
+            "warning host-path",
+            f"train.yaml: classmap: |'{path}'",
+            f'"{path}" looks like a path of this machine; paths in a spec are those '
+            "inside the container: use $dataset_raw, $results_dir or $pretrained_model",
+        )
+    ]
+
+
+def test_a_path_outside_all_mounts_that_exists_here(bench: Make, tmp_path: Path) -> None:
+    made = bench("ssd")
+    (tmp_path / "elsewhere").mkdir()
+    made.edit("convert", ('image_directory_path: "$dataset_raw"', f'image_directory_path: "{tmp_path}/elsewhere"'))  # fmt: skip
+    found = made.told()
+    if str(tmp_path).startswith("/tmp/"):  # a folder that every container has as well
+        assert found == []
+        return
+    assert [item[:2] for item in found] == [
+        ("warning host-path", f'convert.txt: image_directory_path: |"{tmp_path}/elsewhere"')
+    ]
+
+
+def test_paths_are_free_where_no_container_is(bench: Make) -> None:
+    made = bench("dino")
+    made.edit("train", ("$dataset_raw/train/label_map.txt", "/home/me/classmap.txt"))
+    made.edit("experiments", ("head: dino", "head: dino\n    backend: local"))
+    assert made.told() == []
+
+
+def test_a_mount_at_the_same_place_makes_host_paths_right(bench: Make) -> None:
+    made = bench("dino")
+    root = str(made.root)
+    mounts = {
+        "Mounts": [{"source": root, "destination": root}, {"source": root, "destination": "/workspace"}]
+    }
+    (made.root / ".tao_mounts.json").write_text(json.dumps(mounts))
+    made.edit("train", ("$dataset_raw/train/label_map.txt", f"{root}/projects/p/data/set/classmap.txt"))
+    assert made.told() == []
+
+
+# overrides, and what a launch adds
+
+
+def test_an_override_is_told_where_it_stands(bench: Make) -> None:
+    made = bench("dino")
+    made.edit(
+        "experiments",
+        ("head: dino", "head: dino\n    overrides:\n      train:\n        checkpoint_interval: 13"),
+    )
+    assert made.told() == [
+        (
+            "error interval-beyond-epochs",
+            "experiments.yml: checkpoint_interval: |13",
+            '"train.checkpoint_interval" is 13, and there are 12 epochs: the training stops at its start; '
+            "use 12 or less",
+        )
+    ]
+    made.edit("experiments", ("checkpoint_interval: 13", "checkpoint_interval: 13\n        num_epochs: 13"))
+    assert made.told() == []
+
+
+def test_a_list_element_that_is_overridden_is_not_known(bench: Make) -> None:
+    made = bench("dino", lambda root: coco(root, ids=(1, 2, 90)))
+    made.edit(
+        "experiments",
+        ("head: dino", "head: dino\n    overrides:\n"
+         "      dataset.train_data_sources.0.json_file: /data/a.json\n"
+         "      dataset.val_data_sources.0.json_file: /data/b.json"),
+    )  # fmt: skip
+    assert [finding for finding in made.findings() if finding.code == "too-few-classes"] == []
+
+
+def test_the_experiments_own_variables_count(bench: Make) -> None:
+    made = bench("ssd")
+    made.edit("train", ("num_epochs: 80", "num_epochs: $epochs"))
+    made.edit("experiments", ("      image_dir:", "      epochs: 84\n      image_dir:"))
+    assert [item[:2] for item in made.told()] == [
+        ("warning last-epochs-lost", "train.txt: num_epochs: |$epochs")
+    ]
+    made.edit("experiments", ("epochs: 84", "epochs: 90"))
+    assert made.told() == []
+
+
+def launch(made: Bench, action: str = "train", **wishes: object) -> list[tuple[str, str]]:
+    """Severity and code, and the message, of what a launch says."""
+    request = ActionRequest(action, ("e",), **wishes)  # type: ignore[arg-type]
+    planned = plan_action(Workspace(made.root), "p", request, Caller(1000, 1000, (), "ada", {}))
+    return [
+        (f"{finding.severity.value} {finding.code}", finding.message)
+        for finding in planned.findings
+        if finding.code not in ("pretrained-missing", "dataset-faults")
+    ]
+
+
+def test_a_launch_is_refused(bench: Make) -> None:
+    made = bench("dino")
+    assert launch(made) == []
+    made.edit("train", ("checkpoint_interval: 1", "checkpoint_interval: 13"))
+    assert [code for code, _ in launch(made)] == ["error interval-beyond-epochs"]
+    assert launch(made, overrides={"train.num_epochs": "13"}) == []
+    assert launch(made, extra=("train.num_epochs=13",)) == []
+    assert [code for code, _ in launch(made, overrides={"+train.num_epochs": "6"})] == [
+        "error interval-beyond-epochs"
+    ]
+
+
+def test_a_launch_counts_its_own_gpus_and_overrides(bench: Make) -> None:
+    made = bench("dino", lambda root: coco(root, pictures=10))
+    assert launch(made, gpus=2) == []
+    assert [code for code, _ in launch(made, gpus=4)] == ["error batch-beyond-samples"]
+    assert launch(made, overrides={"dataset.batch_size": "11"}) == [
+        (
+            "error batch-beyond-samples",
+            'dataset.batch_size of the command line: a batch of 11 ("dataset.batch_size" 11) is more than the 10 pictures there are '
+            "to train on",
+        )
+    ]
+
+
+def test_a_launch_without_containers_may_use_paths_of_this_machine(bench: Make) -> None:
+    made = bench("dino")
+    made.edit("train", ("$dataset_raw/train/label_map.txt", "/home/me/classmap.txt"))
+    assert [code for code, _ in launch(made)] == ["warning host-path"]
+    assert launch(made, backend="local") == []
+
+
+# a sweep is checked together, and none hides behind another
+
+
+def test_specs_that_differ_in_numbers_are_each_held_against_their_own(bench: Make) -> None:
+    made = bench("ssd")
+    specs = made.project / "specs"
+    entry = made.project / "experiments.yml"
+    text = entry.read_text()
+    lines = text[text.index("  e:") :].splitlines()[1:]
+    for number, epochs in enumerate((80, 85, 90, 95)):
+        shutil.copytree(specs / "e", specs / f"s{number}")
+        path = specs / f"s{number}" / "train.txt"
+        path.write_text(f"# {number}\n" + path.read_text().replace("num_epochs: 80", f"num_epochs: {epochs}"))
+        text += "\n".join([f"  s{number}:", *lines]) + "\n"
+    entry.write_text(text)
+    found = [(f.file.parent.name, where(f)) for f in made.findings() if f.file is not None]
+    assert found == [("s1", "train.txt: num_epochs: |85"), ("s3", "train.txt: num_epochs: |95")]

@@ -1,0 +1,132 @@
+"""Adding to a batch while it runs: real supervisors, real processes, and the moment at which the batch ends."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from taorunner.catalog.load import load_network
+from taorunner.errors import RunStateError
+from taorunner.events import RunState, now
+from taorunner.planning.model.plan import RunPlan
+from taorunner.runs.control.join_batch import alone, join, joinable
+from taorunner.runs.control.spawn import Supervisor
+from taorunner.runs.state.batch_creation import create_batch, record_run
+from taorunner.runs.state.batch_index import OpenBatches
+from taorunner.runs.state.batch_lock import supervisor_pid
+from taorunner.runs.state.record import NO_ORDERS
+from taorunner.runs.state.store import Batch, RunStore
+
+
+class Workspace:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.store = RunStore(root / ".taorunner")
+
+    def plan(self, name: str, script: str) -> RunPlan:
+        contract = load_network("tinydet").contract("evaluate")
+        verdict = replace(
+            contract.verdict, success_suffix=None, success_statuses=(), status_required=False, artifacts=()
+        )
+        results = self.root / "models" / name
+        return RunPlan(
+            project="p", experiment=name, action="evaluate", backend="local", argv=("sh", "-c", script, "sh"),
+            contract=replace(contract, verdict=verdict), workspace=self.root, results_dir=results,
+            results_inside=str(results), run_inside="/r",
+        )  # fmt: skip
+
+    def begin(self, *scripts: str, parallel: int | None = None) -> Batch:
+        plans = [(f"r{number}", self.plan(f"r{number}", script)) for number, script in enumerate(scripts)]
+        batch = create_batch(self.store, plans, now(), environ=os.environ, parallel=parallel)
+        supervisor = Supervisor()
+        supervisor.give(batch.id, str(self.store.state_dir))
+        self.store.open_batches.handed_over(batch.id)
+        return batch
+
+    def add(self, batch_id: str, name: str, script: str) -> Batch:
+        return join(self.store, batch_id, [(name, self.plan(name, script))], now(), environ=os.environ)
+
+    def state(self, name: str) -> RunState:
+        return self.store.load(name).state
+
+    def wait(self, what: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 30
+        while not what():
+            assert time.monotonic() < deadline, {name: self.state(name) for name in self.store.run_ids()}
+            time.sleep(0.01)
+
+    def times(self, name: str) -> tuple[datetime, datetime]:
+        record = self.store.load(name)
+        assert record.started_at is not None and record.finished_at is not None
+        return record.started_at, record.finished_at
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path)
+
+
+def test_a_run_that_joins_is_started_by_the_same_supervisor_within_the_batchs_parallel(
+    workspace: Workspace,
+) -> None:
+    batch = workspace.begin("sleep 1.5", parallel=1)
+    workspace.wait(lambda: workspace.state("r0") is RunState.RUNNING)
+    owner = supervisor_pid(workspace.store.batch_paths(batch.id))
+    assert joinable(workspace.store, "r0") == batch.id
+    assert workspace.add(batch.id, "r1", "echo hello").runs == ("r0", "r1")
+    assert [record.id for record in workspace.store.unfinished()] == ["r1", "r0"]
+    workspace.wait(lambda: workspace.store.open_batches.ids() == [])
+    assert (workspace.state("r0"), workspace.state("r1")) == (RunState.SUCCEEDED, RunState.SUCCEEDED)
+    assert workspace.store.paths("r1").console.read_text() == "hello\n"
+    assert workspace.times("r0")[1] <= workspace.times("r1")[0]
+    assert supervisor_pid(workspace.store.batch_paths(batch.id)) == owner
+
+
+@pytest.mark.parametrize("round_", range(8))
+def test_what_joins_at_the_last_moment_runs_or_is_refused(workspace: Workspace, round_: int) -> None:
+    """Whoever adds while the batch is about to end: never a run that nobody follows."""
+    batch = workspace.begin("true")
+    workspace.wait(lambda: workspace.state("r0").is_final)
+    time.sleep(0.002 * round_)
+    try:
+        workspace.add(batch.id, "r1", "true")
+    except RunStateError as error:
+        assert "has just ended" in str(error)
+        assert workspace.store.run_ids() == ["r0"]
+    else:
+        workspace.wait(lambda: workspace.store.open_batches.ids() == [])
+        assert workspace.state("r1") is RunState.SUCCEEDED
+
+
+def test_a_batch_that_is_over_cannot_be_joined(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = workspace.begin("true")
+    monkeypatch.setattr(OpenBatches, "is_ours", lambda *_: False)
+    with pytest.raises(RunStateError, match="another user's"):
+        joinable(workspace.store, "r0")
+    monkeypatch.undo()
+    workspace.wait(lambda: workspace.store.open_batches.ids() == [])
+    with pytest.raises(RunStateError, match="is over: nothing can join it"):
+        joinable(workspace.store, "r0")
+    with pytest.raises(RunStateError, match="has just ended"):
+        workspace.add(batch.id, "r1", "true")
+    assert workspace.store.run_ids() == ["r0"]
+
+
+def test_what_was_half_added_is_told_as_never_started(workspace: Workspace) -> None:
+    """As after kill -9 between the record and the batch's own list, and between folder and record."""
+    batch = workspace.begin("sleep 1")
+    with alone(workspace.store, batch.id):
+        workspace.store.open_batches.rename_runs(batch.id, [*batch.runs, "r1", "r2"])
+        record_run(workspace.store, "r1", workspace.plan("r1", "true"), batch.id, now(), {}, NO_ORDERS)
+        workspace.store.paths("r2").input_dir.mkdir(parents=True)
+    workspace.wait(lambda: workspace.store.open_batches.ids() == [])
+    record = workspace.store.load("r1")
+    assert (record.state, record.started_at) == (RunState.STOPPED, None)
+    assert record.reason is not None and record.reason.endswith("it was never started")
+    assert workspace.store.run_ids() == ["r1", "r0"]

@@ -1,0 +1,397 @@
+"""The loop that owns a batch, against a backend that does what it is told: every way a run can go."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from taorunner.backends.contract import (
+    EngineRequest,
+    EngineState,
+    EngineStatus,
+    Handle,
+    Launch,
+    LogChunk,
+    LogPosition,
+    PullProgress,
+    Report,
+    Started,
+)  # fmt: skip
+from taorunner.catalog.load import load_network
+from taorunner.errors import EngineRefusedError, Finding, MachineError
+from taorunner.events import (
+    Event,
+    ImagePulling,
+    MetricReported,
+    Notice,
+    RunFinished,
+    RunStarted,
+    RunState,
+    now,
+)
+from taorunner.gpu.inventory import Gpu, Inventory
+from taorunner.gpu.leases import Leases
+from taorunner.planning.model.plan import GpuRequest, RenderedSpec, RunPlan, SecretSource
+from taorunner.runs.state.batch_creation import create_batch
+from taorunner.runs.state.store import RunStore
+from taorunner.runs.supervisor.batch_runner import BatchRunner
+from taorunner.scheduling.gpu_allocator import FreeGpus
+
+EXITED = EngineStatus(EngineState.EXITED, exit_code=0)
+GOOD = b"Execution status: PASS\n"
+
+
+@dataclass
+class Script:
+    """What the engine will say of one run: pieces of log, then answers to ``inspect``, the last one repeated."""
+
+    logs: list[list[bytes]] = field(default_factory=lambda: [[GOOD]])
+    answers: list[EngineStatus | MachineError] = field(default_factory=lambda: [EXITED])
+    refusal: EngineRefusedError | None = None
+    gate: threading.Event | None = None
+    writes: str | None = None
+
+
+class ScriptedBackend:
+    name = "scripted"
+
+    def __init__(self, scripts: dict[str, Script]) -> None:
+        self.scripts = scripts
+        self.submitted: list[tuple[str, tuple[str, ...]]] = []
+        self.positions: list[LogPosition] = []
+        self.stopped: list[str] = []
+        self.removed: list[str] = []
+        self.running = 0
+        self.most_running = 0
+        self._lock = threading.Lock()
+
+    def script(self, run_id: str) -> Script:
+        return next(script for name, script in self.scripts.items() if f"-{name}-" in run_id)
+
+    def check(self) -> list[Finding]:
+        return []
+
+    def prepare(self, plan: RunPlan, report: Report) -> str | None:
+        report(PullProgress("image", 1, 2, 10, 20, 1.0))
+        return None
+
+    def request(self, plan: RunPlan, launch: Launch) -> EngineRequest:
+        return EngineRequest(
+            run_id=launch.run_id, backend=self.name, name=launch.run_id, argv=plan.argv, command=plan.argv,
+            run_dir=launch.run_dir, gpus=launch.gpu_ids,
+        )  # fmt: skip
+
+    def submit(self, request: EngineRequest) -> Started:
+        script = self.script(request.run_id)
+        if script.refusal is not None:
+            raise script.refusal
+        with self._lock:
+            self.submitted.append((request.run_id, request.gpus))
+            self.running += 1
+            self.most_running = max(self.most_running, self.running)
+        return Started(Handle(self.name, request.run_id, "c-" + request.run_id, request.run_dir), "sha256:1")
+
+    def inspect(self, handles: Sequence[Handle]) -> dict[str, EngineStatus]:
+        answers = self.script(handles[0].run_id).answers
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, MachineError):
+            raise answer
+        return {handles[0].run_id: answer}
+
+    def find(self, run_id: str, run_dir: Path) -> Handle | None:
+        return None
+
+    def logs(self, handle: Handle, position: LogPosition) -> Stream:
+        self.positions.append(position)
+        script = self.script(handle.run_id)
+        pieces = script.logs.pop(0) if script.logs else []
+        return Stream(pieces, script.gate)
+
+    def stop(self, handle: Handle, grace_s: float) -> None:
+        self.stopped.append(handle.run_id)
+        gate = self.script(handle.run_id).gate
+        if gate is not None:
+            gate.set()
+
+    def remove(self, handle: Handle) -> None:
+        with self._lock:
+            self.running -= 1
+        self.removed.append(handle.run_id)
+
+    def command_line(self, request: EngineRequest) -> str:
+        return "paste me"
+
+
+@dataclass
+class Stream:
+    pieces: list[bytes]
+    gate: threading.Event | None
+
+    def __iter__(self) -> Iterator[LogChunk]:
+        for piece in self.pieces:
+            yield LogChunk("stdout", piece)
+        if self.gate is not None:
+            self.gate.wait(10)
+
+    def close(self) -> None:
+        return
+
+
+@dataclass
+class World:
+    store: RunStore
+    root: Path
+
+    def plan(self, name: str, **changes: Any) -> RunPlan:
+        contract = load_network("tinydet").contract("evaluate")
+        verdict = replace(
+            contract.verdict, success_suffix=None, success_statuses=(), status_required=False, artifacts=()
+        )
+        results = self.root / "models" / name
+        plain = RunPlan(
+            project="p", experiment=name, action="evaluate", backend="scripted",
+            contract=replace(contract, verdict=verdict), argv=("tool", "evaluate"), workspace=self.root,
+            results_dir=results, results_inside=str(results), run_inside="/taorunner/run",
+        )  # fmt: skip
+        return replace(plain, **changes)
+
+    def run(
+        self, scripts: dict[str, Script], plans: dict[str, RunPlan] | None = None, **options: Any
+    ) -> Outcome:
+        plans = plans or {name: self.plan(name) for name in scripts}
+        named = [(f"20261120-000000-{name}-x", plan) for name, plan in plans.items()]
+        batch = create_batch(self.store, named, now(), parallel=options.pop("parallel", None), environ={})
+        backend = ScriptedBackend(scripts)
+        settings = {
+            "gpus": FreeGpus(Leases(self.root / "leases"), two_gpus),
+            "environ": {},
+            "parallel_without_gpu": 9,
+            **options,
+        }
+        runner = BatchRunner(self.store, batch, make_backend=lambda _name: backend, **settings)
+        runner.run()
+        return Outcome(
+            self.store, backend, {name: run_id for name, (run_id, _) in zip(plans, named, strict=True)}
+        )
+
+
+@dataclass
+class Outcome:
+    store: RunStore
+    backend: ScriptedBackend
+    ids: dict[str, str]
+
+    def state(self, name: str) -> tuple[RunState, str | None]:
+        record = self.store.load(self.ids[name])
+        return record.state, record.reason
+
+    def events(self, name: str) -> list[Event]:
+        return self.store.read_events(self.ids[name])[0]
+
+    def log(self, name: str) -> bytes:
+        return self.store.paths(self.ids[name]).console.read_bytes()
+
+
+def two_gpus() -> Inventory:
+    return Inventory(tuple(Gpu(index, f"GPU-{index}", "H100") for index in range(2)))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(RunStore(tmp_path / ".taorunner"), tmp_path)
+
+
+def test_a_good_run_succeeds_and_leaves_everything_on_disk(world: World) -> None:
+    spec = RenderedSpec(Path("t.yaml"), "train.yaml", "a: 1\n", "/taorunner/run/train.yaml")
+    outcome = world.run({"e1": Script([[b"hello\n", GOOD]])}, {"e1": world.plan("e1", spec=spec)})
+    assert outcome.state("e1") == (RunState.SUCCEEDED, "finished")
+    paths = world.store.paths(outcome.ids["e1"])
+    assert paths.console.read_bytes() == b"hello\n" + GOOD
+    assert (paths.input_dir / "train.yaml").read_text() == "a: 1\n"
+    assert paths.request.read_text() == "paste me\n"
+    kinds = [type(event).__name__ for event in outcome.events("e1")]
+    assert kinds == ["RunQueued", "ImagePulling", "RunStarted", "RunFinished"]
+    record = world.store.load(outcome.ids["e1"])
+    assert (record.exit_code, record.image_digest, record.handle) == (0, "sha256:1", "c-" + record.id)
+    assert outcome.backend.removed == [record.id]
+
+
+def test_a_failed_run_does_not_stop_the_others(world: World) -> None:
+    bad = Script([[b"boom\n"]], [EngineStatus(EngineState.EXITED, exit_code=3)])
+    outcome = world.run({"bad": bad, "good": Script()})
+    assert outcome.state("bad")[0] is RunState.FAILED
+    assert outcome.state("good")[0] is RunState.SUCCEEDED
+
+
+def test_an_exit_code_of_zero_with_a_failing_footer_is_a_failure(world: World) -> None:
+    outcome = world.run({"e1": Script([[b"Execution status: FAIL\n"]])})
+    assert outcome.state("e1")[0] is RunState.FAILED
+
+
+def test_what_the_engine_refuses_is_told_with_its_exit_code(world: World) -> None:
+    refusal = EngineRefusedError("there is no image", hint="pull it")
+    outcome = world.run({"e1": Script(refusal=refusal)})
+    record = world.store.load(outcome.ids["e1"])
+    assert (record.state, record.reason, record.hint, record.error_code) == (
+        RunState.FAILED, "there is no image", "pull it", 5,
+    )  # fmt: skip
+    assert outcome.backend.removed == []
+
+
+def test_the_end_of_the_stream_is_not_the_end_of_the_run(world: World) -> None:
+    running = EngineStatus(EngineState.RUNNING)
+    script = Script([[b"first\n"], [b"second\n", GOOD]], [running] * 6 + [EXITED])
+    outcome = world.run({"e1": script})
+    assert outcome.state("e1")[0] is RunState.SUCCEEDED
+    assert outcome.log("e1") == b"first\nsecond\n" + GOOD
+    whole = LogPosition(stdout=6 + 7 + len(GOOD))  # what was followed anew is read again once it is over
+    assert outcome.backend.positions == [LogPosition(), LogPosition(stdout=6), whole]
+
+
+def test_an_engine_that_is_away_for_a_while_is_noticed_and_waited_for(world: World) -> None:
+    away = MachineError("no engine answers")
+    outcome = world.run({"e1": Script([[b"a\n"], [b"b\n", GOOD]], [away, EXITED])})
+    assert outcome.state("e1")[0] is RunState.SUCCEEDED
+    notices = [event.text for event in outcome.events("e1") if isinstance(event, Notice)]
+    assert notices == ["the engine does not answer: no engine answers", "the engine answers again"]
+
+
+def test_a_run_that_the_engine_no_longer_knows_is_lost_not_good(world: World) -> None:
+    outcome = world.run({"e1": Script(answers=[EngineStatus(EngineState.MISSING)])})
+    assert outcome.state("e1")[0] is RunState.LOST
+    assert outcome.backend.removed == []
+
+
+def test_runs_on_the_same_gpu_wait_for_each_other(world: World) -> None:
+    gpus = GpuRequest(1, ("1",))
+    plans = {name: world.plan(name, gpus=gpus) for name in ("e1", "e2", "e3")}
+    outcome = world.run({name: Script() for name in plans}, plans)
+    assert [gpu for _, gpu in outcome.backend.submitted] == [("1",)] * 3
+    assert outcome.backend.most_running == 1
+    assert all(outcome.state(name)[0] is RunState.SUCCEEDED for name in plans)
+
+
+def test_any_free_gpu_is_given_and_recorded(world: World) -> None:
+    plans = {name: world.plan(name, gpus=GpuRequest(1)) for name in ("e1", "e2")}
+    outcome = world.run({name: Script() for name in plans}, plans)
+    started = [event for name in plans for event in outcome.events(name) if isinstance(event, RunStarted)]
+    assert {event.gpus for event in started} <= {("0",), ("1",)}
+
+
+def test_more_gpus_than_there_are_is_a_failure_of_this_machine(world: World) -> None:
+    outcome = world.run({"e1": Script()}, {"e1": world.plan("e1", gpus=GpuRequest(3))})
+    record = world.store.load(outcome.ids["e1"])
+    assert (record.state, record.reason, record.error_code) == (
+        RunState.FAILED, "the run asks for 3 GPUs, this machine has 2", 4,
+    )  # fmt: skip
+
+
+def test_parallel_bounds_how_many_run(world: World) -> None:
+    outcome = world.run({name: Script() for name in ("e1", "e2", "e3")}, parallel=1)
+    assert outcome.backend.most_running == 1
+
+
+def test_a_stop_request_ends_a_running_run_as_stopped(world: World) -> None:
+    gate = threading.Event()
+    script = Script([[b"going\n"]], [EngineStatus(EngineState.EXITED, exit_code=143)], gate=gate)
+    asked = threading.Thread(target=_stop_when_started, args=(world.store,))
+    asked.start()
+    outcome = world.run({"e1": script})
+    asked.join()
+    assert outcome.state("e1") == (RunState.STOPPED, "stopped on request")
+    assert outcome.backend.stopped == [outcome.ids["e1"]]
+
+
+def test_a_queued_run_is_stopped_without_being_started(world: World) -> None:
+    gate = threading.Event()
+    gpus = GpuRequest(1, ("0",))
+    plans = {name: world.plan(name, gpus=gpus) for name in ("e1", "e2")}
+    scripts = {"e1": Script(gate=gate), "e2": Script()}
+    runs = [(f"20261120-000000-{name}-x", plan) for name, plan in plans.items()]
+
+    def stop_second() -> None:
+        _wait_for(world.store, runs[0][0], RunState.RUNNING)
+        world.store.request_stop(runs[1][0], now())
+        _wait_for(world.store, runs[1][0], RunState.STOPPED)
+        gate.set()
+
+    asked = threading.Thread(target=stop_second)
+    asked.start()
+    outcome = world.run(scripts, plans)
+    asked.join()
+    assert outcome.state("e2") == (RunState.STOPPED, "stopped while it was queued")
+    assert [run_id for run_id, _ in outcome.backend.submitted] == [outcome.ids["e1"]]
+
+
+def test_secrets_are_masked_in_the_log_and_gone_afterwards(world: World) -> None:
+    plan = world.plan("e1", secrets=(SecretSource("model_key", "literal:s3cret-key"),))
+    outcome = world.run({"e1": Script([[b"the key is s3cret-key\n", GOOD]])}, {"e1": plan})
+    assert outcome.log("e1") == b"the key is ***\n" + GOOD
+    folder = world.store.paths(outcome.ids["e1"]).directory
+    everything = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    assert b"s3cret-key" not in everything
+
+
+def test_overwrite_moves_earlier_results_aside_and_says_so(world: World) -> None:
+    results = world.root / "models" / "e1"
+    results.mkdir(parents=True)
+    (results / "old.hdf5").write_text("weights")
+    plan = world.plan("e1", set_aside=(results,))
+    outcome = world.run({"e1": Script()}, {"e1": plan})
+    (aside,) = (world.root / "models").glob("e1.*")
+    assert (aside / "old.hdf5").read_text() == "weights"
+    assert results.is_dir() and not any(results.iterdir())
+    assert any(isinstance(event, Notice) and event.code == "set-aside" for event in outcome.events("e1"))
+
+
+def test_status_records_of_an_earlier_run_do_not_count(world: World) -> None:
+    results = world.root / "models" / "e1"
+    status = results / "evaluate" / "status.json"
+    status.parent.mkdir(parents=True)
+    line = '{"date": "1/1/2026", "time": "1:1:1", "status": "RUNNING", "message": "Test metrics generated.", '
+    line += '"kpi": {"test_mAP50": "0.9"}}\n'
+    status.write_text(line)
+    outcome = world.run({"e1": Script()})
+    assert not [event for event in outcome.events("e1") if isinstance(event, MetricReported)]
+
+
+def test_pull_progress_becomes_events(world: World) -> None:
+    outcome = world.run({"e1": Script()})
+    (pulling,) = [event for event in outcome.events("e1") if isinstance(event, ImagePulling)]
+    assert (pulling.layers_done, pulling.layers, pulling.bytes_total) == (1, 2, 20)
+
+
+def test_the_record_says_the_same_as_the_last_event(world: World) -> None:
+    outcome = world.run(
+        {"e1": Script(answers=[EngineStatus(EngineState.EXITED, exit_code=137, oom_killed=True)])}
+    )
+    last = outcome.events("e1")[-1]
+    record = world.store.load(outcome.ids["e1"])
+    assert isinstance(last, RunFinished)
+    assert (last.state, last.reason, last.exit_code, last.hint) == (
+        record.state,
+        record.reason,
+        137,
+        record.hint,
+    )
+    assert record.state is RunState.FAILED and "memory" in (record.reason or "")
+
+
+def _stop_when_started(store: RunStore) -> None:
+    run_id = "20261120-000000-e1-x"
+    _wait_for(store, run_id, RunState.RUNNING)
+    store.request_stop(run_id, now())
+
+
+def _wait_for(store: RunStore, run_id: str, state: RunState) -> None:
+    pause = threading.Event()
+    for _ in range(500):
+        if store.paths(run_id).record.exists() and store.load(run_id).state is state:
+            return
+        pause.wait(0.02)
+    raise AssertionError(f"{run_id} never was {state}")

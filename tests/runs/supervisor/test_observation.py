@@ -1,0 +1,138 @@
+"""Files of a run are its own, whatever the machine's clock does meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from taorunner.backends.contract import EngineState, EngineStatus
+from taorunner.catalog.load import load_network
+from taorunner.events import CheckpointSaved, Event, RunState
+from taorunner.planning.model.plan import RunPlan
+from taorunner.runs.supervisor.observation import Evidence
+
+LAUNCHED_S = 1_800_000_000.0
+HOUR_S = 3600.0
+
+
+@pytest.fixture
+def ends(tmp_path: Path) -> Callable[..., RunState]:
+    """How a training is judged that wrote its model ``wrote_after_s`` by the steady clock and then said PASS."""
+
+    def run(*, set_by_s: float, wrote_after_s: float = 60.0) -> RunState:
+        contract = load_network("dino").contract("train")
+        plan = RunPlan(
+            project="p", experiment="e", action="train", backend="docker", contract=contract, argv=("x",),
+            workspace=tmp_path, results_dir=tmp_path, results_inside=str(tmp_path), run_inside="/r",
+        )  # fmt: skip
+        steady, wall = [500.0], [LAUNCHED_S]
+        evidence = Evidence(
+            plan, "r", datetime.fromtimestamp(LAUNCHED_S, timezone.utc),
+            wall_clock=lambda: wall[0], steady_clock=lambda: steady[0],
+        )  # fmt: skip
+        steady[0] += 90.0
+        wall[0] += 90.0 + set_by_s
+        model = tmp_path / "train" / "model_epoch_000_step_00004.pth"
+        model.parent.mkdir()
+        model.write_bytes(b"weights")
+        stamped = LAUNCHED_S + wrote_after_s + set_by_s
+        os.utime(model, (stamped, stamped))
+        at = datetime.fromtimestamp(wall[0], timezone.utc)
+        told = {
+            "date": "1/1/2027",
+            "time": "0:0:0",
+            "status": "SUCCESS",
+            "message": "Train finished successfully.",
+        }
+        (model.parent / "status.json").write_text(json.dumps(told) + "\n")
+        evidence.printed(b"Execution status: PASS\n", at)
+        verdict, _ = evidence.judge(EngineStatus(EngineState.EXITED, 0), stop_requested=False, at=at)
+        assert verdict.state is RunState.SUCCEEDED or "nothing was trained" in verdict.reason, verdict
+        return verdict.state
+
+    return run
+
+
+@pytest.mark.parametrize("set_by_s", [0.0, -HOUR_S, -26 * HOUR_S, HOUR_S])
+def test_a_clock_that_is_set_changes_no_verdict(ends: Callable[..., RunState], set_by_s: float) -> None:
+    assert ends(set_by_s=set_by_s) is RunState.SUCCEEDED
+
+
+@pytest.mark.parametrize("set_by_s", [0.0, -HOUR_S])
+def test_a_model_from_before_the_launch_is_still_not_this_runs(
+    ends: Callable[..., RunState], set_by_s: float
+) -> None:
+    assert ends(set_by_s=set_by_s, wrote_after_s=-10 * 60.0) is RunState.FAILED
+
+
+@pytest.fixture
+def evidence_of(tmp_path: Path) -> Callable[..., Evidence]:
+    def make(network: str, clock: list[float]) -> Evidence:
+        contract = load_network(network).contract("train")
+        plan = RunPlan(
+            project="p", experiment="e", action="train", backend="docker", contract=contract, argv=("x",),
+            workspace=tmp_path, results_dir=tmp_path, results_inside=str(tmp_path), run_inside="/r", epochs=9,
+        )  # fmt: skip
+        (tmp_path / "train").mkdir()
+        launched = datetime.fromtimestamp(LAUNCHED_S, timezone.utc)
+        return Evidence(
+            plan, "r", launched, wall_clock=lambda: LAUNCHED_S + clock[0], steady_clock=lambda: clock[0]
+        )
+
+    return make
+
+
+def write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    os.utime(path, (LAUNCHED_S + 60, LAUNCHED_S + 60))
+
+
+def saved(events: list[Event]) -> list[tuple[str, int | None]]:
+    return [(Path(event.path).name, event.epoch) for event in events if isinstance(event, CheckpointSaved)]
+
+
+def test_a_checkpoint_is_told_when_it_is_there_also_when_the_console_ended_the_epoch(
+    evidence_of: Callable[..., Evidence], tmp_path: Path
+) -> None:
+    clock = [0.0]
+    evidence = evidence_of("classification_tf2", clock)
+    at = datetime.fromtimestamp(LAUNCHED_S, timezone.utc)
+    evidence.printed(
+        b"Epoch 1/9\n3/3 [==============================] - 2s 1s/step - loss: 2.5 - lr: 0.01\n", at
+    )
+    assert saved(evidence.read_status(at)) == []
+    clock[0] = 40.0
+    write(tmp_path / "train/b0_001.tlt", b"PK\x03\x04 not yet whole")
+    assert saved(evidence.read_status(at)) == []
+    write(tmp_path / "train/b0_001.tlt", b"encrypted weights")
+    assert saved(evidence.read_status(at)) == [("b0_001.tlt", 1)]
+    assert saved(evidence.read_status(at)) == []
+
+
+def test_untrained_and_cut_off_weights_are_not_announced_and_prove_nothing(
+    evidence_of: Callable[..., Evidence], tmp_path: Path
+) -> None:
+    evidence = evidence_of("pose_classification", [0.0])
+    at = datetime.fromtimestamp(LAUNCHED_S, timezone.utc)
+    write(tmp_path / "train/model_epoch_000_step_00000.pth", b"weights")
+    (tmp_path / "train/pc_model_latest.pth").symlink_to("model_epoch_000_step_00000.pth")
+    evidence.printed(
+        b"Epoch 0, global step 0: 'val_loss' reached 1.0, saving model to '/r/train/model_epoch_000_step_00000.pth'\n"
+        b"Execution status: PASS\n",
+        at,
+    )
+    told = {
+        "date": "1/1/2027",
+        "time": "0:0:0",
+        "status": "RUNNING",
+        "message": "Train finished successfully.",
+    }
+    (tmp_path / "train/status.json").write_text(json.dumps(told) + "\n")
+    verdict, events = evidence.judge(EngineStatus(EngineState.EXITED, 0), stop_requested=False, at=at)
+    assert saved(events) == []
+    assert verdict.state is RunState.FAILED and "nothing was trained" in verdict.reason
