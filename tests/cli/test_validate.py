@@ -210,6 +210,17 @@ def test_misplaced_things_are_found_with_the_place_where_they_belong(cli: Cli, p
     assert all(item["hint"] for item in done.json)
 
 
+def test_stray_things_in_the_folder_of_projects_are_found_when_no_project_is_named(
+    cli: Cli, project: Path
+) -> None:
+    (project / "projects" / "train.txt").write_text("")
+    (project / "projects" / "my project").mkdir()
+    found = {Path(item["file"]).name: item["code"] for item in cli("validate", "--json", cwd=project).json}
+    assert (found["train.txt"], found["my project"]) == ("misplaced-file", "wrong-name")
+    named = {Path(item["file"]).name for item in cli("validate", "--json", "example_01", cwd=project).json}
+    assert not {"train.txt", "my project"} & named
+
+
 def test_a_loop_of_links_in_the_tree_ends(cli: Cli, project: Path) -> None:
     data = project / "projects" / "example_01" / "data"
     (data / "loop").symlink_to(data)

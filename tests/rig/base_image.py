@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -149,7 +148,3 @@ def programs_on_path(names: Iterable[str]) -> Iterator[Path]:
         if found is None:
             raise RigError(f"'{name}' is not installed")
         yield Path(found)
-
-
-def has_program(name: str) -> bool:
-    return shutil.which(name) is not None

@@ -29,7 +29,7 @@ from taorunner.planning.spec.schema_choice import schema_for
 from taorunner.planning.spec.spec_files import SUFFIXES
 from taorunner.project.experiments import Experiment
 from taorunner.project.image_lock import ImageLock, read_image_lock
-from taorunner.project.layout import check_layout
+from taorunner.project.layout import check_layout, check_projects_folder
 from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.workspace import Workspace
@@ -117,12 +117,17 @@ class _Checks:
 def validate_projects(
     workspace: Workspace, names: Sequence[str], environ: Mapping[str, str], *, strict: bool = False
 ) -> list[Finding]:
-    """All findings of all projects. ``strict`` turns warnings into errors."""
+    """All findings of the named projects; without names those of all projects and of the folder that holds them.
+
+    ``strict`` turns warnings into errors.
+    """
     mounts = load_mounts(workspace, environ)
     lock = read_image_lock(workspace)
     checks = _Checks(workspace, Networks(workspace.networks_dir), CrossChecks(mounts), lock)
     findings = [*mounts.findings, *checks.networks.check(), *lock.findings]
-    for name in names:
+    if not names and workspace.projects_dir.exists():
+        findings += check_projects_folder(workspace)
+    for name in names or workspace.project_names():
         findings += _validate(checks, load_project(workspace, name), mounts)
     if strict:
         findings = [_strict(finding) for finding in findings]

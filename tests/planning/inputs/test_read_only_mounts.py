@@ -12,8 +12,6 @@ from taorunner.planning.model.request import ActionRequest, Caller
 from taorunner.planning.planner import plan_action
 from taorunner.project.workspace import Workspace
 
-ENTRY = {"head": "dino", "dataset": "kitti"}
-
 
 def data_mounts(workspace: Workspace, action: str) -> list[Mount]:
     caller = Caller(1, 1, (), "ada", {"HOME": "/nowhere"})

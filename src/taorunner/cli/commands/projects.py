@@ -160,7 +160,7 @@ def _validate(
         if name not in root.project_names():
             hint = did_you_mean(name, root.project_names()) or f"projects are folders of {root.projects_dir}"
             raise UsageError(f'there is no project "{printable(name)}"', hint=hint)
-    findings = validate_projects(root, names or root.project_names(), os.environ, strict=strict)
+    findings = validate_projects(root, names, os.environ, strict=strict)
     if json:
         from taorunner.console.base.findings_text import findings_json
         from taorunner.console.base.json_output import write_json

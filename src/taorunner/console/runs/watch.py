@@ -46,10 +46,6 @@ def watch_runs(store: RunStore, run_ids: Sequence[str], *, json: bool, plain: bo
     return _Watch(store, run_ids, json=json, plain=plain, is_owned=lambda: False, stops=False).run()
 
 
-class _InterruptedError(Exception):
-    """A signal asked this process to end."""
-
-
 class _Watch:
     def __init__(
         self, store: RunStore, run_ids: Sequence[str], *,

@@ -25,7 +25,6 @@ class YamlNode:
     start: int
     end: int
     value: str = ""
-    has_properties: bool = False
     keys: list[YamlNode] = field(default_factory=list)
     values: list[YamlNode] = field(default_factory=list)
 
@@ -97,16 +96,14 @@ def _node(text: str, kind: str, event: Any, shift: int) -> YamlNode | None:
     if kind == "AliasEvent":
         return YamlNode("alias", "*", start, end)
     if kind == "ScalarEvent":
-        properties = bool(event.anchor or event.tag)
-        if properties:
+        if event.anchor or event.tag:
             start = _after_properties(text, start, end)
-        return YamlNode("scalar", event.style or "", start, end, event.value, properties)
+        return YamlNode("scalar", event.style or "", start, end, event.value)
     if kind in ("MappingStartEvent", "SequenceStartEvent"):
-        properties = bool(event.anchor or event.tag)
         style = "flow" if event.flow_style else "block"
-        if properties:
+        if event.anchor or event.tag:
             start = _after_properties(text, start, end)
-        return YamlNode("mapping" if kind[0] == "M" else "sequence", style, start, end, "", properties)
+        return YamlNode("mapping" if kind[0] == "M" else "sequence", style, start, end)
     return None
 
 
