@@ -92,7 +92,7 @@ def validate(
         TaorunnerError: there is no project of a given name.
 
     Example:
-        >>> taorunner.validate(workspace, ["shapes"])
+        >>> [finding.code for finding in taorunner.validate(workspace, ["shapes"]) if finding.is_error]
         []
     """
     inner = workspace._inner

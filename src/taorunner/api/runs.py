@@ -78,8 +78,8 @@ class Run:
         """The newest value of each metric; NaN and infinity as reported.
 
         Example:
-            >>> sorted(run.metrics)[:2]
-            ['epoch_time_s', 'loss']
+            >>> sorted(run.metrics)
+            ['train_loss', 'val_loss', 'val_mAP50']
         """
         return dict(self._snapshot().metrics)
 
@@ -98,7 +98,7 @@ class Run:
         """``(epoch, value)`` of each metric over the epochs, in their order. Metrics outside training are left out.
 
         Example:
-            >>> [epoch for epoch, value in run.history["loss"]]
+            >>> [epoch for epoch, value in run.history["train_loss"]]
             [1, 2]
         """
         found = _values_by_epoch(self._store, self.id)

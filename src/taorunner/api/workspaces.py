@@ -144,8 +144,10 @@ class Project:
 
     Example:
         >>> project = workspace.project("shapes")
-        >>> project.experiments, project.findings
-        (['small', 'tiny'], [])
+        >>> project.experiments
+        ['small', 'tiny']
+        >>> [finding.code for finding in project.findings]
+        ['results-exist']
     """
 
     workspace: Workspace
