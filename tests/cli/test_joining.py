@@ -45,4 +45,4 @@ def test_a_training_joins_a_batch_and_is_watched_to_its_end(
 
 def test_the_batch_has_its_own_parallel(cli: Cli, workspace: Path) -> None:
     done = cli("train", "second", "--join", "first", "--parallel", "2", cwd=workspace)
-    assert (done.code, "--join and --parallel exclude each other" in done.err) == (2, True)
+    assert (done.code, "--join cannot be combined with --parallel" in done.err) == (2, True)

@@ -10,7 +10,6 @@ from importlib import import_module
 
 from taorunner.backends.contract import Backend
 from taorunner.errors import MachineError, UsageError
-from taorunner.planning.model.plan import HOST_BACKENDS
 from taorunner.text import did_you_mean
 
 ENTRY_POINTS = "taorunner.backends"
@@ -28,14 +27,14 @@ def backend_names() -> tuple[str, ...]:
 
 
 def load_backend(name: str, environ: Mapping[str, str] | None = None) -> Backend:
-    """A new instance, not connected to anything yet. ``environ``: what processes on this host get, by default ours.
+    """A new instance, not connected to anything yet. ``environ`` names the engine, and is what
+    processes on this host get; by default ours.
 
     Raises:
         UsageError: no backend of that name. MachineError: another package's backend cannot be loaded.
     """
     if name in _MODULES:
-        create = import_module(_MODULES[name]).create
-        backend: Backend = create(environ) if name in HOST_BACKENDS else create()
+        backend: Backend = import_module(_MODULES[name]).create(environ)
         return backend
     others = _others()
     if name not in others:

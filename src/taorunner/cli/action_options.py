@@ -149,13 +149,6 @@ def with_action_options(function: Callable[..., int], *, without: Sequence[str] 
     return command
 
 
-def distinct(names: list[str]) -> tuple[str, ...]:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise UsageError(f'experiment "{twice[0]}" is named twice', hint="name each one once")
-    return tuple(names)
-
-
 def gpu_ids(text: str | None) -> tuple[str, ...] | None:
     """``0,1`` to ids, ``auto`` to an empty tuple, None when nothing was said."""
     if text is None:

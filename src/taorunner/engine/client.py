@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -75,13 +75,13 @@ class EngineInfo:
     has_nvidia_runtime: bool
 
 
-def connect() -> Engine:
+def connect(environ: Mapping[str, str] = os.environ) -> Engine:
     """A connection to the engine that the docker command would use. Takes one round trip.
 
     Raises:
         MachineError: no engine, no permission, unknown context, unusable certificates.
     """
-    address = find_address()
+    address = find_address(environ)
     if address.url.startswith("npipe://") and os.name != "nt":  # docker-py would break while it closes
         raise MachineError(
             f'"{address.url}" is not an address of a docker engine',
@@ -105,21 +105,21 @@ def connect() -> Engine:
     return Engine(api, address, answer.headers.get("Server", ""))
 
 
-def find_address() -> Address:
+def find_address(environ: Mapping[str, str] = os.environ) -> Address:
     """Where the docker command would look, without connecting.
 
     Raises:
         MachineError: an unknown or broken context, certificates that are not there.
     """
-    url = os.environ.get("DOCKER_HOST")
+    url = environ.get("DOCKER_HOST")
     if url:
         with translated(Asked(address=url)):
-            found = kwargs_from_env()
+            found = kwargs_from_env(environment=environ)
         if not url.startswith("ssh://"):  # docker-py writes :22 behind an alias
             url = str(found.get("base_url", url))
         return Address(url, "DOCKER_HOST", found.get("tls"))
-    name, said_by = current_context()
-    context = read_context(name, said_by)
+    name, said_by = current_context(environ)
+    context = read_context(name, said_by, environ)
     tls = None
     if context.certificates is not None:
         with translated(Asked(address=context.host)):

@@ -6,7 +6,7 @@ docker-py looks for them beside ``config.json`` only, and in the working directo
 from __future__ import annotations
 
 import json
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -28,18 +28,18 @@ class Context:
     skip_verify: bool = False
 
 
-def config_dir() -> Path:
+def config_dir(environ: Mapping[str, str]) -> Path:
     """Where the docker command keeps its configuration."""
-    given = os.environ.get("DOCKER_CONFIG")
+    given = environ.get("DOCKER_CONFIG")
     return Path(given) if given else Path("~/.docker").expanduser()
 
 
-def current_context() -> tuple[str, str]:
+def current_context(environ: Mapping[str, str]) -> tuple[str, str]:
     """The name in force and what says so: ``DOCKER_CONTEXT``, else ``docker context use``."""
-    name = os.environ.get("DOCKER_CONTEXT")
+    name = environ.get("DOCKER_CONTEXT")
     if name:
         return name, "DOCKER_CONTEXT"
-    path = config_dir() / "config.json"
+    path = config_dir(environ) / "config.json"
     try:
         body = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -50,12 +50,12 @@ def current_context() -> tuple[str, str]:
     return (name, "docker context use") if isinstance(name, str) and name else (DEFAULT, "the docker command")
 
 
-def read_context(name: str, said_by: str) -> Context:
+def read_context(name: str, said_by: str, environ: Mapping[str, str]) -> Context:
     """Raises MachineError when there is no such context, or its file makes no sense."""
     if name == DEFAULT:
         return Context(DEFAULT, "")
     key = sha256(name.encode()).hexdigest()
-    root = config_dir() / "contexts"
+    root = config_dir(environ) / "contexts"
     path = root / "meta" / key / "meta.json"
     try:
         body = json.loads(path.read_bytes())

@@ -175,6 +175,14 @@ def find_workspace(start: Path, explicit: Path | None, environ: Mapping[str, str
     )
 
 
+def open_workspace(folder: Path) -> Workspace:
+    """The workspace in exactly this folder.
+
+    Raises UsageError when the folder is not there or is no workspace.
+    """
+    return _named_workspace(Path(), folder, "workspace")
+
+
 def find_project(workspace: Workspace, start: Path, explicit: str | None, environ: Mapping[str, str]) -> str:
     """Its name: ``explicit`` (``-p``), else the one around ``start``, TAORUNNER_PROJECT, or the only one.
 

@@ -32,7 +32,7 @@ from taorunner.gpu.leases import Leases
 from taorunner.planning.model.plan import GpuRequest, RunPlan
 from taorunner.runs.control.recovery import mark_lost
 from taorunner.runs.state.batch_creation import create_batch
-from taorunner.runs.state.record import Orders, RunRecord
+from taorunner.runs.state.record import RunPolicy, RunRecord
 from taorunner.runs.state.store import Batch, RunStore
 from taorunner.runs.supervisor.batch_runner import BatchRunner
 from taorunner.runs.supervisor.run_files import make_room, put_back, recorded_moves
@@ -129,9 +129,9 @@ class World:
         )  # fmt: skip
         return replace(plain, **changes)
 
-    def batch(self, *plans: RunPlan, **orders: Any) -> Batch:
+    def batch(self, *plans: RunPlan, **policy: Any) -> Batch:
         named = [(f"20261120-00000{at}-{plan.experiment}-x", plan) for at, plan in enumerate(plans)]
-        return create_batch(self.store, named, now(), environ={}, orders=Orders(**orders), parallel=1)
+        return create_batch(self.store, named, now(), environ={}, policy=RunPolicy(**policy), parallel=1)
 
     def go_on(self, batch: Batch, engine: Engine) -> list[RunRecord]:
         one_gpu = Inventory((Gpu(0, "GPU-0", "H100"),))
@@ -141,8 +141,8 @@ class World:
         ).run()
         return [self.store.load(run_id) for run_id in batch.runs]
 
-    def run(self, engine: Engine, *plans: RunPlan, **orders: Any) -> list[RunRecord]:
-        return self.go_on(self.batch(*plans, **orders), engine)
+    def run(self, engine: Engine, *plans: RunPlan, **policy: Any) -> list[RunRecord]:
+        return self.go_on(self.batch(*plans, **policy), engine)
 
     def notices(self, record: RunRecord) -> list[tuple[str, str]]:
         found = [event for event in self.store.read_events(record.id)[0] if isinstance(event, Notice)]

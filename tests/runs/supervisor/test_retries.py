@@ -25,7 +25,7 @@ from taorunner.planning.model.plan import RenderedSpec, RunPlan
 from taorunner.progress.verdict import Verdict
 from taorunner.runs.control.stop import stop_runs
 from taorunner.runs.state.batch_creation import create_batch
-from taorunner.runs.state.record import Orders, RunRecord
+from taorunner.runs.state.record import RunPolicy, RunRecord
 from taorunner.runs.state.store import Batch, RunStore
 from taorunner.runs.supervisor.batch_runner import BatchRunner
 from taorunner.runs.supervisor.retries import next_attempt
@@ -60,13 +60,13 @@ class World:
         )  # fmt: skip
         return replace(plan, **changes)
 
-    def batch(self, program: str, *plans: RunPlan, **orders: Any) -> Batch:
+    def batch(self, program: str, *plans: RunPlan, **policy: Any) -> Batch:
         folder = self.root / "bin"
         folder.mkdir(exist_ok=True)
         (folder / "tinydet").write_text(HEAD + program)
         (folder / "tinydet").chmod(0o755)
         named = [(f"20260101-00000{at}-{plan.experiment}-train-x", plan) for at, plan in enumerate(plans)]
-        return create_batch(self.store, named, now(), environ={}, grace_s=1.0, orders=Orders(**orders))
+        return create_batch(self.store, named, now(), environ={}, grace_s=1.0, policy=RunPolicy(**policy))
 
     def runner(self, batch: Batch) -> BatchRunner:
         path = f"{self.root / 'bin'}{os.pathsep}{os.environ['PATH']}"
@@ -75,8 +75,8 @@ class World:
             environ={"PATH": path}, retry_waits_s=(0.0,),
         )  # fmt: skip
 
-    def run(self, program: str, *plans: RunPlan, **orders: Any) -> RunRecord:
-        batch = self.batch(program, *plans, **orders)
+    def run(self, program: str, *plans: RunPlan, **policy: Any) -> RunRecord:
+        batch = self.batch(program, *plans, **policy)
         self.runner(batch).run()
         return self.store.load(batch.runs[0])
 

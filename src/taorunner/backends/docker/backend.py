@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import shlex
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,9 @@ class DockerBackend:
 
     name = "docker"
 
-    def __init__(self) -> None:
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        """``environ`` names the engine, by default that of this process."""
+        self._environ = os.environ if environ is None else environ
         self._engine: Engine | None = None
         self._connecting = threading.Lock()
         self._kept: dict[
@@ -232,7 +235,7 @@ class DockerBackend:
 
             with self._connecting:
                 if self._engine is None:
-                    self._engine = connect()
+                    self._engine = connect(self._environ)
         return self._engine
 
     def _ours(self, request: EngineRequest) -> ContainerState:
@@ -382,6 +385,6 @@ def _status(state: ContainerState) -> EngineStatus:
     )
 
 
-def create() -> DockerBackend:
+def create(environ: Mapping[str, str] | None = None) -> DockerBackend:
     """What ``registry`` calls."""
-    return DockerBackend()
+    return DockerBackend(environ)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taorunner.cli.commands.actions import Wishes, start_and_watch
+from taorunner.cli.commands.actions import ViewOptions, start_and_watch
 from taorunner.cli.help_pages import add_command
 from taorunner.cli.options import PlainOption, option
-from taorunner.errors import ExitCode, MachineError, UserFilesError
+from taorunner.errors import ExitCode, MachineError
 
 if TYPE_CHECKING:
     from taorunner.project.workspace import Workspace
@@ -42,21 +41,22 @@ def _quickstart(
     plain: PlainOption = False,
 ) -> int:
     from taorunner.planning.model.request import ActionRequest
+    from taorunner.runs.control.launch import LaunchOptions
 
     context.obj.refuse_extra()
     workspace = _make_workspace(folder.absolute(), images)
-    wishes = Wishes(plain=plain, parallel=2)
+    options, view = LaunchOptions(parallel=2), ViewOptions(plain=plain)
     for action in ("convert", "train", "evaluate"):
         _say(f"taorunner -p {PROJECT} {action} {' '.join(EXPERIMENTS)}")
         overrides = _training(epochs) if action == "train" else {}
         request = ActionRequest(action, EXPERIMENTS, overrides=overrides)
-        code = start_and_watch(workspace, PROJECT, request, wishes)
+        code = start_and_watch(workspace, PROJECT, request, options, view)
         if code != ExitCode.DONE:
             return code
     scores = _scores(workspace)
     better = max(scores, key=lambda name: scores[name])
     _say(f"taorunner -p {PROJECT} export {better}")
-    code = start_and_watch(workspace, PROJECT, ActionRequest("export", (better,)), wishes)
+    code = start_and_watch(workspace, PROJECT, ActionRequest("export", (better,)), options, view)
     if code == ExitCode.DONE:
         _conclude(workspace, scores, better)
     return code
@@ -64,39 +64,11 @@ def _quickstart(
 
 def _make_workspace(folder: Path, images: int) -> Workspace:
     """Raises UserFilesError when the folder is in use, MachineError when the extra is not installed."""
-    from taorunner.backends.registry import load_backend
-    from taorunner.catalog.load import network_names
-    from taorunner.errors import has_errors
-    from taorunner.project.scaffold import create_example
-    from taorunner.project.workspace import Workspace
+    from taorunner.example_workspace import make_example_workspace
 
-    findings = load_backend("embedded").check()
-    if has_errors(findings):
-        first = next(finding for finding in findings if finding.is_error)
-        raise MachineError(first.message, hint=first.hint)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserFilesError(
-            f"{folder} is not empty", hint="name another folder: taorunner quickstart FOLDER"
-        )
-    create_example(folder, PROJECT, heads=network_names())
-    workspace = Workspace(folder)
-    data = workspace.project(PROJECT).data_dir / "shapes"
+    data = folder / "projects" / PROJECT / "data" / "shapes"
+    workspace = make_example_workspace(folder, images=images, held_out=HELD_OUT)
     _say(f"{images} pictures with circles, squares and triangles, and {HELD_OUT} held out: {data}")
-    command = [
-        "sample-dataset",
-        str(data),
-        "--images",
-        str(images + HELD_OUT),
-        "--held-out",
-        str(HELD_OUT),
-        "--seed",
-        "1",
-    ]
-    made = subprocess.run(
-        [sys.executable, "-m", "taorunner.embedded", *command], capture_output=True, text=True, check=False
-    )
-    if made.returncode:
-        raise MachineError(f"the pictures could not be made: {made.stderr.strip() or made.stdout.strip()}")
     return workspace
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from taorunner.errors import RunStateError
 from taorunner.runs.state.batch_creation import extend_batch, record_run
-from taorunner.runs.state.record import NO_ORDERS, Orders
+from taorunner.runs.state.record import DEFAULT_POLICY, RunPolicy
 from taorunner.runs.state.store import Batch, RunStore
 from taorunner.state_files import open_state
 
@@ -54,7 +54,7 @@ def joinable(store: RunStore, name: str) -> str:
 
 def join(
     store: RunStore, batch_id: str, plans: Sequence[tuple[str, RunPlan]], at: datetime, *,
-    environ: Mapping[str, str], orders: Orders = NO_ORDERS,
+    environ: Mapping[str, str], policy: RunPolicy = DEFAULT_POLICY,
 ) -> Batch:  # fmt: skip
     """Records the runs as part of the batch. Gives the batch as it is then.
 
@@ -73,5 +73,5 @@ def join(
         new = tuple(run_id for run_id, _ in plans)
         store.open_batches.rename_runs(batch_id, (*batch.runs, *new))  # first: what is half made is undone
         for run_id, plan in plans:
-            record_run(store, run_id, plan, batch_id, at, environ, orders)
+            record_run(store, run_id, plan, batch_id, at, environ, policy)
         return extend_batch(store, batch, new)

@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from taorunner.backends.contract import EngineState, Handle
 from taorunner.disk_room import room_at
@@ -23,9 +22,6 @@ from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.run_repair import finish_run, undo_batch
 from taorunner.runs.state.store import RunStore
 from taorunner.state_files import UntrustedFileError
-
-if TYPE_CHECKING:
-    pass
 
 READY_WITHIN_S = 3.0
 """A supervisor needs half a second to start and a moment to ask the engine."""
@@ -126,11 +122,11 @@ def _engine_state(store: RunStore, record: RunRecord) -> EngineState | None:
     from taorunner.backends.registry import load_backend
 
     directory = store.paths(record.id).directory
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        batch = store.load_batch(record.batch)
-        os.environ.update(restored_environ({}, batch.environ))  # the engine that the run was given to
+    environ: Mapping[str, str] = os.environ
+    with suppress(OSError, ValueError, KeyError, TypeError):  # the engine that the run was given to
+        environ = {**os.environ, **restored_environ({}, store.load_batch(record.batch).environ)}
     try:
-        backend = load_backend(record.backend)
+        backend = load_backend(record.backend, environ)
         handle = (
             Handle(record.backend, record.id, record.handle, directory)
             if record.handle is not None

@@ -59,6 +59,12 @@ class Supervisor:
         """Until it has ended."""
         self._has_ended(0)
 
+    def wait_aside(self) -> None:
+        """Waits in a thread, so that no zombie is left in a caller that goes on for long."""
+        import threading
+
+        threading.Thread(target=self.wait, name=f"supervisor-{self._pid}", daemon=True).start()
+
     def _has_ended(self, options: int) -> bool:
         if not self._is_over:
             try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from taorunner.events import RunState
 from taorunner.runs.state.batch_index import kept_environ
-from taorunner.runs.state.record import NO_ORDERS, Orders, RunRecord
+from taorunner.runs.state.record import DEFAULT_POLICY, RunPolicy, RunRecord
 from taorunner.runs.state.resume_origin import lineage
 from taorunner.runs.state.store import Batch, RunStore
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def create_batch(
     store: RunStore, plans: Sequence[tuple[str, RunPlan]], at: datetime, *, parallel: int | None = None,
-    grace_s: float = 30.0, environ: Mapping[str, str], orders: Orders = NO_ORDERS,
+    grace_s: float = 30.0, environ: Mapping[str, str], policy: RunPolicy = DEFAULT_POLICY,
 ) -> Batch:  # fmt: skip
     """Records a run in state QUEUED for each ``(run id, plan)``, as one batch.
 
@@ -36,14 +36,15 @@ def create_batch(
     )  # fmt: skip
     store.open_batches.begin(batch.id, batch.runs)
     for run_id, plan in plans:
-        record_run(store, run_id, plan, batch.id, at, environ, orders)
+        record_run(store, run_id, plan, batch.id, at, environ, policy)
     store.batch_paths(batch.id).directory.mkdir(parents=True)
     store.save_batch(batch)
     return batch
 
 
 def record_run(
-    store: RunStore, run_id: str, plan: RunPlan, batch_id: str, at: datetime, environ: Mapping[str, str], orders: Orders
+    store: RunStore, run_id: str, plan: RunPlan, batch_id: str, at: datetime, environ: Mapping[str, str],
+    policy: RunPolicy,
 ) -> None:  # fmt: skip
     """Makes a run's folder as it is while the run is queued. It is whole only with its record, which comes last."""
     from taorunner.backends.secrets import write_secrets  # listing runs needs no plans
@@ -53,7 +54,7 @@ def record_run(
         id=run_id, batch=batch_id, project=plan.project, experiment=plan.experiment, action=plan.action,
         backend=plan.backend, state=RunState.QUEUED, queued_at=at, image=plan.image, epochs=plan.epochs,
         results_dir=str(plan.results_dir), attempt=attempt, resumed_from=resumed_from,
-        retries_left=orders.retries, stop_on_nan=orders.stop_on_nan, on_finish=orders.on_finish,
+        retries_left=policy.retries, stop_on_nan=policy.stop_on_nan, on_finish=policy.on_finish,
     )  # fmt: skip
     paths = store.paths(run_id)
     paths.input_dir.mkdir(parents=True)

@@ -56,6 +56,11 @@ class OpenBatches:
         if handle is not None:
             os.close(handle)
 
+    def abandon(self) -> None:
+        """Gives up every batch that is being made: the next process that looks undoes what is half made."""
+        for batch_id in list(self._making):
+            self.handed_over(batch_id)
+
     def end(self, batch_id: str) -> None:
         """Nothing is left to do for the batch. Idempotent."""
         self._path(batch_id).unlink(missing_ok=True)

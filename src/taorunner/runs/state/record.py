@@ -15,15 +15,19 @@ from taorunner.events import RunFinished, RunQueued, RunState
 
 
 @dataclass(frozen=True, slots=True)
-class Orders:
-    """How runs are to be looked after, as opposed to what they do. ``on_finish`` is an argument list."""
+class RunPolicy:
+    """What the supervisor does for a run besides running it.
+
+    ``retries`` is the maximum number of restarts after an external failure. ``on_finish`` is the argument list of a
+    command that is run at the end.
+    """
 
     retries: int = 0
     stop_on_nan: bool = False
     on_finish: tuple[str, ...] = ()
 
 
-NO_ORDERS = Orders()
+DEFAULT_POLICY = RunPolicy()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,208 @@
+"""``validate``, ``plan`` and ``start``: what the actions of the command line do, with the same checks."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+from typing_extensions import Unpack
+
+from taorunner.api.runs import Batch
+from taorunner.api.workspaces import Project, Workspace
+from taorunner.backends.dry_run import rehearsal_sites, rehearse
+from taorunner.errors import Finding, UserFilesError
+from taorunner.planning.model.request import ActionRequest
+from taorunner.planning.validate import validate_projects
+from taorunner.runs.control.launch import LaunchOptions, launch, plan_request
+from taorunner.runs.state.record import RunPolicy
+from taorunner.runs.supervisor.hooks import parse_hook
+
+
+class RequestOptions(TypedDict, total=False):
+    """What a run is, as on the command line of an action. Everything is optional.
+
+    ``gpus`` is their number, ``gpu_ids`` are ids as in nvidia-smi. ``overrides`` sets dotted keys of the spec.
+    ``extra`` are arguments that TAO gets as they are. ``checkpoint`` is a path or a name in the results. ``overwrite``
+    sets earlier results aside; ``resume`` continues a training from its newest checkpoint.
+    """
+
+    backend: str
+    gpus: int
+    gpu_ids: Sequence[str]
+    release: str
+    image: str
+    overrides: Mapping[str, object]
+    extra: Sequence[str]
+    checkpoint: str | os.PathLike[str]
+    overwrite: bool
+    resume: bool
+
+
+class StartOptions(RequestOptions, total=False):
+    """What a run is, and how it is started.
+
+    ``parallel`` is the maximum number of concurrent runs. ``grace_s`` are the seconds between a stop and a kill.
+    ``retries`` is the maximum number of restarts after an external failure. ``on_finish`` is a command that gets the
+    run as JSON on its standard input. ``join`` names a run whose batch gets the new runs.
+    """
+
+    parallel: int
+    grace_s: float
+    retries: int
+    stop_on_nan: bool
+    on_finish: str
+    join: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedRun:
+    """What a run would be: the exact request, with ``***`` in the place of secrets.
+
+    ``request`` is what ``taorunner ACTION --dry-run --json`` prints: ``env``, ``mounts``, ``gpus``, ``user`` …
+    ``spec`` is the rendered text that the network would read, None where the action has none. ``command_line`` is a
+    line for the shell that does the same. ``findings`` are warnings.
+    """
+
+    project: str
+    experiment: str
+    action: str
+    backend: str
+    image: str | None
+    argv: tuple[str, ...]
+    spec: str | None
+    results: Path
+    command_line: str
+    request: dict[str, Any]
+    findings: tuple[Finding, ...]
+
+
+def validate(
+    workspace: Workspace, projects: Sequence[str | Project] | None = None, strict: bool = False
+) -> list[Finding]:
+    """Every problem in the files of ``projects``, by default of all. ``strict`` turns warnings into errors.
+
+    Never raises for what is wrong in a file: a finding says what, where, and what to do.
+
+    Raises:
+        TaorunnerError: there is no project of a given name.
+
+    Example:
+        >>> [finding.code for finding in taorunner.validate(workspace, ["shapes"]) if finding.is_error]
+        []
+    """
+    inner = workspace._inner
+    if projects is None:
+        names: Sequence[str] = inner.project_names()
+    else:
+        names = [_project_name(workspace, project) for project in projects]
+    return validate_projects(inner, names, os.environ, strict=strict)
+
+
+def plan(
+    workspace: Workspace, project: str | Project, action: str, experiments: str | Sequence[str],
+    **options: Unpack[StartOptions],
+) -> list[PlannedRun]:  # fmt: skip
+    """What ``start`` would run. Starts nothing and asks no engine; rendered specs are written below
+    ``.taorunner/dry-run``. Options of ``start`` that do not change the request are accepted and ignored.
+
+    Raises:
+        TaorunnerError: the request cannot be run; ``findings`` of the error has every problem.
+
+    Example:
+        >>> (run,) = taorunner.plan(workspace, "shapes", "train", "tiny", overwrite=True)
+        >>> run.backend, "num_epochs: 16" in run.spec
+        ('embedded', True)
+    """
+    inner, name = workspace._inner, _project_name(workspace, project)
+    request = _request(action, experiments, options)
+    with _naming_the_first_problem():
+        planned = plan_request(inner, name, request, os.environ, rehearsal_sites(inner.dry_run_dir, name))
+    found = [rehearse(item.plan, item.site) for item in planned.items]
+    return [
+        PlannedRun(
+            project=name, experiment=one.plan.experiment, action=one.plan.action, backend=one.plan.backend,
+            image=one.plan.image, argv=tuple(one.request.argv), spec=one.spec.read_text() if one.spec else None,
+            results=one.plan.results_dir, command_line=one.command_line, request=one.to_json(),
+            findings=planned.findings,
+        )
+        for one in found
+    ]  # fmt: skip
+
+
+def start(
+    workspace: Workspace, project: str | Project, action: str, experiments: str | Sequence[str],
+    **options: Unpack[StartOptions],
+) -> Batch:  # fmt: skip
+    """Starts one run for each of ``experiments``. Returns when they are recorded; they go on by themselves.
+
+    Raises:
+        TaorunnerError: nothing was started. The request cannot be run (``findings`` has every problem), an experiment
+            is being trained already, or runs cannot be recorded here.
+
+    Example:
+        >>> batch = taorunner.start(workspace, "shapes", "train", ["tiny"], overwrite=True, overrides=two_epochs)
+        >>> batch.wait(timeout_s=120)
+        True
+    """
+    name = _project_name(workspace, project)
+    hook = parse_hook(options["on_finish"]) if "on_finish" in options else ()
+    how = LaunchOptions(
+        options.get("parallel"), options.get("grace_s", 30.0),
+        RunPolicy(options.get("retries", 0), options.get("stop_on_nan", False), hook), options.get("join"),
+    )  # fmt: skip
+    request = _request(action, experiments, options)
+    with _naming_the_first_problem():
+        launched = launch(workspace._inner, name, request, how, os.environ)
+    if launched.supervisor is not None:
+        launched.supervisor.wait_aside()
+    return Batch(
+        workspace._store(), launched.batch.id, launched.batch.runs, launched.findings, launched.is_owned
+    )
+
+
+@contextmanager
+def _naming_the_first_problem() -> Iterator[None]:
+    """A traceback shows the message only: the command line prints the findings below it."""
+    try:
+        yield
+    except UserFilesError as error:
+        errors = [finding for finding in error.findings if finding.is_error]
+        if not errors:
+            raise
+        first = errors[0]
+        text = f"{error.message}: {first.message}"
+        raise UserFilesError(text, hint=first.hint, findings=error.findings) from None
+
+
+def _request(action: str, experiments: str | Sequence[str], options: RequestOptions) -> ActionRequest:
+    """Raises TypeError for a keyword that there is not."""
+    unknown = sorted(set(options) - StartOptions.__optional_keys__)
+    if unknown:
+        raise TypeError(
+            f"unexpected option {unknown[0]!r}; there are {sorted(StartOptions.__optional_keys__)}"
+        )
+    names = (experiments,) if isinstance(experiments, str) else tuple(experiments)
+    gpu_ids, checkpoint = options.get("gpu_ids"), options.get("checkpoint")
+    return ActionRequest(
+        action=action, experiments=names, backend=options.get("backend"), gpus=options.get("gpus"),
+        gpu_ids=tuple(map(str, gpu_ids)) if gpu_ids is not None else None, release=options.get("release"),
+        image=options.get("image"),
+        overrides={key: _spec_text(value) for key, value in options.get("overrides", {}).items()},
+        extra=tuple(options.get("extra", ())),
+        checkpoint=os.fspath(checkpoint) if checkpoint is not None else None,
+        overwrite=options.get("overwrite", False), resume=options.get("resume", False),
+    )  # fmt: skip
+
+
+def _spec_text(value: object) -> str:
+    """A value as it is typed behind ``--set KEY=``."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _project_name(workspace: Workspace, project: str | Project) -> str:
+    return workspace.project(project.name if isinstance(project, Project) else project).name

@@ -1,0 +1,244 @@
+"""Launching runs: check, plan, record, hand over to a supervisor. The one way from a request to a batch.
+
+Every check that protects results or GPUs is made here or below, so that a script gets the same ones as the command
+line. Nothing is printed, and nothing of the calling process is changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from taorunner.errors import Finding, RunStateError, UsageError
+from taorunner.events import now
+from taorunner.runs.control.spawn import Supervisor
+from taorunner.runs.state.batch_creation import create_batch
+from taorunner.runs.state.record import DEFAULT_POLICY, RunPolicy
+from taorunner.runs.state.store import Batch, RunStore
+
+if TYPE_CHECKING:
+    from taorunner.planning.model.plan import RunPlan
+    from taorunner.planning.model.request import ActionRequest, Site
+    from taorunner.planning.planner import Planned
+    from taorunner.project.workspace import Workspace
+
+LOCKED_WITHIN_S = 30.0
+"""Recording a batch takes milliseconds; a process that holds the lock for longer was suspended."""
+MAX_RETRIES = 100
+MAX_GPUS = 64
+_POLL_S = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchOptions:
+    """How runs are started, as opposed to what they are.
+
+    ``parallel`` is the maximum number of concurrent runs of the batch, None for no limit. ``grace_s`` are the seconds
+    between a stop and a kill. ``join`` names a run whose batch gets the new runs.
+    """
+
+    parallel: int | None = None
+    grace_s: float = 30.0
+    policy: RunPolicy = DEFAULT_POLICY
+    join: str | None = None
+
+    def check(self) -> None:
+        """Raises UsageError for values that cannot be used."""
+        if self.join is not None and self.parallel is not None:
+            raise UsageError(
+                "--join cannot be combined with --parallel",
+                hint="the batch that is joined has a limit of its own: leave out one of them",
+            )
+        if self.parallel is not None and self.parallel < 1:
+            raise UsageError(f"parallel must be at least 1, not {self.parallel}")
+        if not self.grace_s >= 0:
+            raise UsageError(f"the grace period must be at least 0 seconds, not {self.grace_s}")
+        if not 0 <= self.policy.retries <= MAX_RETRIES:
+            raise UsageError(f"retries must be from 0 to {MAX_RETRIES}, not {self.policy.retries}")
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """``batch`` has the new runs only, also when they joined others. ``findings`` are the warnings of planning.
+
+    ``supervisor`` was started for the batch, None when the runs joined another one.
+    """
+
+    batch: Batch
+    findings: tuple[Finding, ...]
+    supervisor: Supervisor | None
+
+    def is_owned(self) -> bool:
+        """Whether the supervisor that was started for the batch is still alive."""
+        return self.supervisor is not None and self.supervisor.is_alive()
+
+
+def check_request(request: ActionRequest) -> None:
+    """Raises UsageError for a request that contradicts itself, MachineError for a backend that cannot be loaded."""
+    names = request.experiments
+    if not names:
+        raise UsageError("no experiment is named", hint="name at least one")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UsageError(f'experiment "{twice[0]}" is named twice', hint="name each one once")
+    if request.resume and request.action != "train":
+        raise UsageError(f'only "train" can be resumed, not "{request.action}"')
+    if request.resume and request.overwrite:
+        raise UsageError("--resume cannot be combined with --overwrite", hint="leave out one of them")
+    if request.resume and request.checkpoint is not None:
+        raise UsageError(
+            "--resume continues from the newest checkpoint of the results: it cannot be combined with --checkpoint",
+            hint="leave out --resume to start from the weights of --checkpoint",
+        )
+    if request.backend is not None:
+        from taorunner.backends.registry import load_backend
+
+        load_backend(request.backend)
+    if request.gpus is not None and not 0 <= request.gpus <= MAX_GPUS:
+        raise UsageError(f"gpus must be from 0 to {MAX_GPUS}, not {request.gpus}")
+    ids = request.gpu_ids or ()
+    if len(set(ids)) != len(ids):
+        raise UsageError(f"a GPU is named twice: {', '.join(ids)}", hint="nvidia-smi -L lists the GPUs")
+
+
+def plan_request(
+    workspace: Workspace, project: str, request: ActionRequest, environ: Mapping[str, str],
+    make_site: Callable[[str, str], Site] | None = None,
+) -> Planned:  # fmt: skip
+    """The plans of a request, with warnings only. Writes and starts nothing.
+
+    Raises:
+        UsageError: the request contradicts itself.
+        UserFilesError: with every finding, when one of them is an error.
+    """
+    from taorunner.planning.model.request import Caller
+    from taorunner.planning.planner import plan_action
+
+    check_request(request)
+    planned = plan_action(workspace, project, request, Caller.current(environ), make_site)
+    planned.raise_for_errors()
+    return planned
+
+
+def launch(
+    workspace: Workspace, project: str, request: ActionRequest, options: LaunchOptions, environ: Mapping[str, str], *,
+    supervisor: Supervisor | None = None, on_planned: Callable[[Planned], None] = lambda _: None,
+) -> Launched:  # fmt: skip
+    """Starts runs. Returns when they are recorded and a supervisor owns them; they may still be queued.
+
+    ``supervisor`` was started ahead and waits for its batch; by default one is started here. ``on_planned`` is called
+    with the plans before anything is recorded. When this raises, nothing was started and the supervisor ends.
+
+    Raises:
+        UsageError: request or options contradict themselves.
+        UserFilesError: with every finding, when one of them is an error.
+        RunStateError: the experiment is being trained, or the batch to join has ended.
+        MachineError: runs cannot be recorded in this workspace.
+    """
+    supervisor = supervisor or Supervisor(environ)
+    store = RunStore(workspace.state_dir)
+    try:
+        return _launch(store, workspace, project, request, options, environ, supervisor, on_planned)
+    except BaseException:
+        store.open_batches.abandon()
+        supervisor.dismiss()
+        supervisor.wait_aside()
+        raise
+
+
+def _launch(
+    store: RunStore, workspace: Workspace, project: str, request: ActionRequest, options: LaunchOptions,
+    environ: Mapping[str, str], supervisor: Supervisor, on_planned: Callable[[Planned], None],
+) -> Launched:  # fmt: skip
+    options.check()
+    joined = _batch_to_join(store, options)
+    refuse_second_training(store, project, request)
+    planned = plan_request(workspace, project, request, environ)
+    on_planned(planned)
+    plans = [(item.site.run_id, item.plan) for item in planned.items]
+    with _alone(store):
+        refuse_second_training(store, project, request)  # planning takes seconds, and others start meanwhile
+        batch = (
+            _join(store, joined, plans, options, environ)
+            if joined is not None
+            else create_batch(
+                store, plans, now(), parallel=options.parallel, grace_s=options.grace_s, environ=environ,
+                policy=options.policy,
+            )
+        )  # fmt: skip
+    if joined is not None:
+        from taorunner.runs.control.recovery import look_after
+
+        supervisor.dismiss()  # the batch has one
+        supervisor.wait_aside()
+        look_after(store, wait_s=0)
+        return Launched(batch, planned.findings, None)
+    supervisor.give(batch.id, str(workspace.state_dir))
+    store.open_batches.handed_over(batch.id)
+    return Launched(batch, planned.findings, supervisor)
+
+
+def refuse_second_training(store: RunStore, project: str, request: ActionRequest) -> None:
+    """Two trainings must not write into the same results, nor may results be moved away while they are written.
+
+    Raises RunStateError naming the run.
+    """
+    for record in store.unfinished() if request.action == "train" else ():
+        same = record.project == project and record.experiment in request.experiments
+        if same and record.action == "train":
+            raise RunStateError(
+                f'run "{record.id}" is training "{record.experiment}" and is not over ({record.state.value})',
+                hint=f"taorunner attach {record.id} shows it, taorunner stop {record.id} ends it",
+            )
+
+
+@contextlib.contextmanager
+def _alone(store: RunStore) -> Iterator[None]:
+    """No other process records runs of this workspace meanwhile.
+
+    The lock is on the state folder itself. File systems that do not lock folders go without it.
+    """
+    store.check_is_ours()
+    store.state_dir.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(store.state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        deadline = time.monotonic() + LOCKED_WITHIN_S
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise RunStateError(
+                        f'another process has been starting runs in "{store.state_dir}" for {LOCKED_WITHIN_S:.0f} s',
+                        hint="is it suspended? ps -C taorunner -o pid,stat,args",
+                    ) from None
+                time.sleep(_POLL_S)
+            except OSError:
+                break
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _batch_to_join(store: RunStore, options: LaunchOptions) -> str | None:
+    if options.join is None:
+        return None
+    from taorunner.runs.control.join_batch import joinable
+
+    return joinable(store, options.join)
+
+
+def _join(
+    store: RunStore, batch_id: str, plans: Sequence[tuple[str, RunPlan]], options: LaunchOptions,
+    environ: Mapping[str, str],
+) -> Batch:  # fmt: skip
+    from taorunner.runs.control.join_batch import join
+
+    batch = join(store, batch_id, plans, now(), environ=environ, policy=options.policy)
+    return replace(batch, runs=tuple(run_id for run_id, _ in plans))
