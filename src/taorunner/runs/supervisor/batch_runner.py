@@ -31,16 +31,19 @@ from taorunner.events import (
 from taorunner.planning.model.plan import RunPlan
 from taorunner.progress.verdict import Verdict
 from taorunner.runs.state.console_log import ConsoleLog
+from taorunner.runs.state.history import HistoryWriter
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.run_repair import complete_run
 from taorunner.runs.state.store import Batch, RunStore
 from taorunner.runs.supervisor.active_run import Active
+from taorunner.runs.supervisor.hooks import FinishHook
 from taorunner.runs.supervisor.observation import Evidence
 from taorunner.runs.supervisor.pick_up import has_started, pick_up
 from taorunner.runs.supervisor.retries import RETRY_WAITS_S, clear_earlier, next_attempt
 from taorunner.runs.supervisor.run_files import make_room, put_back, write_spec
 from taorunner.runs.supervisor.run_journal import Journal
-from taorunner.runs.supervisor.run_monitor import Caretaker
+from taorunner.runs.supervisor.run_monitor import RunMonitor
+from taorunner.runs.supervisor.sinks import EventSinks, Problems
 from taorunner.runs.supervisor.worker import (
     Ended,
     Launched,
@@ -99,8 +102,12 @@ class BatchRunner:
         self._last_status_s = self._last_stops_s = 0.0
         self._tick_s = TICK_S
         self._batch_stamp: tuple[int, int] | None = None
-        self._care = Caretaker(store, environ)
-        self._journal = Journal(store, self._care)
+        self._monitor = RunMonitor()
+        self._problems = Problems()
+        self._sinks = EventSinks(
+            [HistoryWriter(store), FinishHook(store, environ, self._problems)], self._problems
+        )
+        self._journal = Journal(store, self._monitor, self._sinks)
         self._retry_waits_s = retry_waits_s
         self._not_before_s: dict[str, float] = {}
 
@@ -126,8 +133,9 @@ class BatchRunner:
                 self._ready = None
             self._take_messages()
             self._read_statuses()
-            self._journal.emit_each(self._care.look())
-        self._journal.emit_each(self._care.wait())
+            self._journal.emit_each([*self._monitor.look(), *self._problems.take()])
+        self._sinks.close()
+        self._journal.emit_each(self._problems.take())
         return not self._undecided and not self._uncleared and not self._left_alone
 
     def take_in(self) -> bool:
@@ -180,7 +188,7 @@ class BatchRunner:
             handle=handle, position=found.log.recorded.position, may_exist=True,
         )  # fmt: skip
         self._active[run_id] = Active(plan, launch, worker, backend, found.evidence, found.log, handle)
-        self._care.begin(run_id, plan)
+        self._monitor.begin(run_id, plan)
         worker.start()
 
     def _clear(self, record: RunRecord) -> None:
@@ -276,7 +284,7 @@ class BatchRunner:
             status_sizes=evidence.status_sizes,
         )  # fmt: skip
         self._journal.save(record)
-        self._journal.emit(run_id, self._care.begin(run_id, plan))
+        self._journal.emit(run_id, self._monitor.begin(run_id, plan))
         worker.start()
 
     def _prepare_files(self, backend: Backend, plan: RunPlan, launch: Launch) -> None:
@@ -364,7 +372,7 @@ class BatchRunner:
         self._journal.emit(run_id, [begun])
 
     def _printed(self, active: Active, message: Printed) -> None:
-        self._care.printed(message.run_id)
+        self._monitor.printed(message.run_id)
         lines = active.log.write(message.stream, message.data, message.unkept)
         if lines:
             active.printed = True
@@ -419,7 +427,7 @@ class BatchRunner:
         self._journal.save(coming.record)
         notice = Notice(run=run_id, at=now(), level="warning", code="retry", text=coming.text)
         self._journal.emit(run_id, [notice, replace(coming.record.queued_event(), at=notice.at)])
-        self._care.end(coming.record, coming.plan.workspace)
+        self._monitor.end(run_id)
         if active.handle is not None and status is not None and status.state is not EngineState.MISSING:
             with suppress(TaorunnerError):  # tried again right before the next attempt
                 active.backend.remove(active.handle)
@@ -447,7 +455,7 @@ class BatchRunner:
         record = self._journal.records[run_id].finished(event)
         self._journal.save(replace(record, error_code=int(error_code) if error_code is not None else None))
         self._store.paths(run_id).position.unlink(missing_ok=True)
-        self._care.end(self._journal.records[run_id], self._journal.plans[run_id].workspace)
+        self._monitor.end(run_id)
         gone = status is None or status.state is EngineState.MISSING
         if active is not None and active.handle is not None and not gone:
             try:
