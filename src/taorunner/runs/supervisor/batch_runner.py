@@ -56,7 +56,7 @@ from taorunner.runs.supervisor.worker import (
     Undecided,
     Worker,
 )  # fmt: skip
-from taorunner.scheduling.gpu_allocator import FreeGpus, Queued
+from taorunner.scheduling.allocator import Allocator, Queued
 
 TICK_S = 0.25
 TICK_WAITING_S = 0.08
@@ -69,7 +69,7 @@ _MESSAGES_A_TURN = 64
 
 
 class BatchRunner:
-    """Runs one batch to its end, on GPUs that ``gpus`` finds free and holds.
+    """Runs one batch to its end. ``gpus`` decides which runs start, and holds what they use.
 
     ``environ`` is where ``env:NAME`` secrets are looked up. ``make_backend`` gives one instance per name.
     """
@@ -80,7 +80,7 @@ class BatchRunner:
         batch: Batch,
         *,
         make_backend: Callable[[str], Backend],
-        gpus: FreeGpus,
+        gpus: Allocator,
         environ: Mapping[str, str],
         parallel_without_gpu: int = 1,
         ready: Callable[[], None] = lambda: None,
@@ -241,17 +241,8 @@ class BatchRunner:
             self._journal.notice(run_id, code, text, level="info" if code == "gpu-wait" else "warning")
         for start in decision.starts:
             self._begin(start.run_id, start.gpu_ids)
-        for queued in decision.impossible:
-            asked, there = (
-                "1 GPU" if queued.gpu_count == 1 else f"{queued.gpu_count} GPUs",
-                str(decision.known),
-            )
-            if queued.gpu_ids is not None:
-                asked = f"GPU {', '.join(self._gpus.missing(queued.gpu_ids))}"
-                there = f"only GPU {', '.join(self._gpus.indices)}"
-            reason = f"the run asks for {asked}, this machine has {there}"
-            hint = "lower gpus: or correct gpu_indices:; nvidia-smi lists the GPUs"
-            self._finish(queued.run_id, RunState.FAILED, reason, hint=hint, error_code=ExitCode.MACHINE)
+        for one in decision.impossible:
+            self._finish(one.run_id, RunState.FAILED, one.reason, hint=one.hint, error_code=ExitCode.MACHINE)
 
     def _begin(self, run_id: str, gpu_ids: tuple[str, ...]) -> None:
         plan = self._journal.plans[run_id]
