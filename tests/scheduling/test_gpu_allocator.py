@@ -12,7 +12,8 @@ import pytest
 from taorunner.errors import MachineError
 from taorunner.gpu.inventory import Gpu, GpuProcess, Inventory
 from taorunner.gpu.leases import Holder, Lease, Leases
-from taorunner.scheduling.gpu_allocator import Decision, FreeGpus, Queued
+from taorunner.scheduling.allocator import Decision, Impossible, Queued
+from taorunner.scheduling.gpu_allocator import FreeGpus
 from taorunner.scheduling.machine_queue import LEFT_FOR_S
 from taorunner.scheduling.policy import PATIENCE, Start
 
@@ -172,7 +173,9 @@ def test_who_names_it_gets_it_with_a_word(machine: Machine) -> None:
 
 
 def test_more_than_there_are_is_impossible(machine: Machine) -> None:
-    assert machine.decide(run("a", 3)) == Decision(impossible=[run("a", 3)], known=2)
+    hint = "lower gpus: or correct gpu_indices:; nvidia-smi lists the GPUs"
+    refused = Impossible("a", "the run asks for 3 GPUs, this machine has 2", hint)
+    assert machine.decide(run("a", 3)) == Decision(impossible=[refused], known=2)
 
 
 def test_a_gpu_that_is_split_is_not_any_gpu_and_its_parts_can_be_named(machine: Machine) -> None:

@@ -20,7 +20,8 @@ import pytest
 
 from taorunner.gpu.inventory import Gpu, Inventory
 from taorunner.gpu.leases import Lease, Leases
-from taorunner.scheduling.gpu_allocator import FreeGpus, Queued
+from taorunner.scheduling.allocator import Queued
+from taorunner.scheduling.gpu_allocator import FreeGpus
 from taorunner.scheduling.machine_queue import LEFT_FOR_S
 
 GPUS = ("GPU-0", "GPU-1")

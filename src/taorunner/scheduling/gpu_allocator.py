@@ -1,8 +1,8 @@
-"""Which waiting runs start now, on GPUs that nobody else on this machine uses: the scheduler's eyes and hands.
+"""Allocator for this host: starts waiting runs on GPUs that nothing else uses, and leases them.
 
-The pure ``scheduler`` chooses; here its choice meets the machine. A GPU is free when nobody has its lease, no
-running container of ours names it (its supervisor may have been killed), and no foreign process uses it; the last
-only for runs that take any GPU. A lease is taken first and looked at afterwards, so that nothing comes in between.
+``policy`` chooses; here its choice is checked against the host. A GPU is free when nobody has its lease, no running
+container of ours names it (its supervisor may have been killed), and no foreign process uses it; the last only for
+runs that take any GPU. A lease is taken first and checked afterwards, so that nothing comes in between.
 """
 
 from __future__ import annotations
@@ -20,33 +20,13 @@ from taorunner.errors import TaorunnerError
 from taorunner.gpu import inventory as nvml
 from taorunner.gpu.inventory import GpuProcess, Inventory
 from taorunner.gpu.leases import Holder, Lease, Leases
+from taorunner.scheduling.allocator import Decision, Impossible, Queued
 from taorunner.scheduling.machine_queue import HostQueue
 from taorunner.scheduling.policy import Fairness, Start, Waiting, choose
 from taorunner.scheduling.queue_tickets import Tickets
 
 LOOK_MOST_EVERY_S, LOOK_EVERY_S, LOOK_LEAST_EVERY_S = 0.08, 0.25, 0.75
 TELL_EVERY_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Queued:
-    """``gpu_ids`` as the user wrote them."""
-
-    run_id: str
-    backend: str
-    gpu_count: int
-    gpu_ids: tuple[str, ...] | None = None
-
-
-@dataclass(slots=True)
-class Decision:
-    """``notices``: (run id, code, text). ``impossible`` ask for more GPUs than ``known``, how many this machine has, or
-    name one that it does not have."""
-
-    starts: list[Start] = field(default_factory=list)
-    notices: list[tuple[str, str, str]] = field(default_factory=list)
-    impossible: list[Queued] = field(default_factory=list)
-    known: int = 0
 
 
 @dataclass(slots=True)
@@ -87,18 +67,6 @@ class FreeGpus:
             Tickets(leases.directory / "queue"), key=self._key, name=self._name_of_key, clock=clock
         )
 
-    @property
-    def indices(self) -> tuple[str, ...]:
-        """The numbers of this machine's GPUs, also of those that are split; empty when nobody can tell."""
-        return tuple(str(gpu.index) for gpu in self._first.gpus)
-
-    def missing(self, named: Sequence[str]) -> list[str]:
-        """Of the GPUs that a run names by number those that are not there. Other names (UUIDs, parts) are believed."""
-        known = self.indices
-        return [
-            gpu for gpu in named if known and gpu.isascii() and gpu.isdecimal() and str(int(gpu)) not in known
-        ]
-
     def decide(
         self, waiting: Sequence[Queued], active: Mapping[str, tuple[str, ...]], backend: Callable[[str], Backend], *,
         parallel: int | None, parallel_without_gpu: int,
@@ -111,10 +79,11 @@ class FreeGpus:
         decision = Decision(known=len(self._known or ()))
         possible: list[Queued] = []
         for run in waiting:
-            fits = self._known is None or (
-                run.gpu_count <= len(self._known) if run.gpu_ids is None else not self.missing(run.gpu_ids)
-            )
-            (possible if fits else decision.impossible).append(run)
+            impossible = self._why_impossible(run)
+            if impossible is None:
+                possible.append(run)
+            else:
+                decision.impossible.append(impossible)
         look = any(run.gpu_count for run in possible) and self._clock() >= self._look_at_s
         asked = [run for run in possible if look or not run.gpu_count]
         if not any(run.gpu_count for run in possible):
@@ -179,6 +148,30 @@ class FreeGpus:
         if lease is not None:
             lease.release()
         self._look_at_s = 0.0
+
+    def _why_impossible(self, run: Queued) -> Impossible | None:
+        """None for a run that may start some time. Of GPUs named by the user only numbers are checked."""
+        if self._known is None:
+            return None
+        indices = tuple(str(gpu.index) for gpu in self._first.gpus)
+        if run.gpu_ids is None:
+            if run.gpu_count <= len(self._known):
+                return None
+            asked = "1 GPU" if run.gpu_count == 1 else f"{run.gpu_count} GPUs"
+            there = str(len(self._known))
+        else:
+            missing = [
+                gpu
+                for gpu in run.gpu_ids
+                if gpu.isascii() and gpu.isdecimal() and str(int(gpu)) not in indices
+            ]
+            if not missing:
+                return None
+            asked, there = f"GPU {', '.join(missing)}", f"only GPU {', '.join(indices)}"
+        reason = f"the run asks for {asked}, this machine has {there}"
+        return Impossible(
+            run.run_id, reason, "lower gpus: or correct gpu_indices:; nvidia-smi lists the GPUs"
+        )
 
     # looking
 

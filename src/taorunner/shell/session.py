@@ -21,7 +21,8 @@ from taorunner.errors import MachineError, TaorunnerError, UserFilesError
 from taorunner.gpu.leases import Leases
 from taorunner.planning.model.plan import RunPlan
 from taorunner.planning.model.request import Site
-from taorunner.scheduling.gpu_allocator import FreeGpus, Queued
+from taorunner.scheduling.allocator import Queued
+from taorunner.scheduling.gpu_allocator import FreeGpus
 from taorunner.shell.container import ShellContainer
 from taorunner.shell.guard import ShellGuard
 from taorunner.shell.request import Notebook, PlannedShell

@@ -38,12 +38,17 @@ from taorunner.gpu.inventory import Gpu, Inventory
 from taorunner.gpu.leases import Leases
 from taorunner.planning.model.plan import GpuRequest, RenderedSpec, RunPlan, SecretSource
 from taorunner.runs.state.batch_creation import create_batch
+from taorunner.runs.state.history import read_history
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.batch_runner import BatchRunner
 from taorunner.scheduling.gpu_allocator import FreeGpus
 
 EXITED = EngineStatus(EngineState.EXITED, exit_code=0)
 GOOD = b"Execution status: PASS\n"
+TESTED = (
+    '{"date": "1/1/2026", "time": "1:1:1", "status": "RUNNING", "message": "Test metrics generated.", '
+    '"kpi": {"test_mAP50": "0.9"}}\n'
+)
 
 
 @dataclass
@@ -54,7 +59,8 @@ class Script:
     answers: list[EngineStatus | MachineError] = field(default_factory=lambda: [EXITED])
     refusal: EngineRefusedError | None = None
     gate: threading.Event | None = None
-    writes: str | None = None
+    status: str | None = None
+    """What the run writes into its status.json."""
 
 
 class ScriptedBackend:
@@ -90,6 +96,16 @@ class ScriptedBackend:
         script = self.script(request.run_id)
         if script.refusal is not None:
             raise script.refusal
+        if script.status is not None:
+            path = (
+                request.run_dir.parents[2]
+                / "models"
+                / request.run_id.split("-")[2]
+                / "evaluate"
+                / "status.json"
+            )
+            path.parent.mkdir(parents=True)
+            path.write_text(script.status)
         with self._lock:
             self.submitted.append((request.run_id, request.gpus))
             self.running += 1
@@ -353,9 +369,7 @@ def test_status_records_of_an_earlier_run_do_not_count(world: World) -> None:
     results = world.root / "models" / "e1"
     status = results / "evaluate" / "status.json"
     status.parent.mkdir(parents=True)
-    line = '{"date": "1/1/2026", "time": "1:1:1", "status": "RUNNING", "message": "Test metrics generated.", '
-    line += '"kpi": {"test_mAP50": "0.9"}}\n'
-    status.write_text(line)
+    status.write_text(TESTED)
     outcome = world.run({"e1": Script()})
     assert not [event for event in outcome.events("e1") if isinstance(event, MetricReported)]
 
@@ -395,3 +409,16 @@ def _wait_for(store: RunStore, run_id: str, state: RunState) -> None:
             return
         pause.wait(0.02)
     raise AssertionError(f"{run_id} never was {state}")
+
+
+def test_metrics_go_into_the_history_and_a_history_that_cannot_be_written_is_one_notice(world: World) -> None:
+    plans = {name: world.plan(name, action="evaluate") for name in ("e1", "e2")}
+    scripts = {name: Script(status=TESTED) for name in plans}
+    world.store.paths("20261120-000000-e2-x").history.mkdir(parents=True)
+    outcome = world.run(scripts, plans)
+    assert read_history(world.store, outcome.ids["e1"]) == {"test_mAP50": {None: 0.9}}
+    assert world.store.paths(outcome.ids["e1"]).history.is_file()
+    assert outcome.state("e1") == outcome.state("e2") == (RunState.SUCCEEDED, "finished")
+    notices = [event for event in outcome.events("e2") if isinstance(event, Notice)]
+    assert [notice.code for notice in notices] == ["sink-failed"]
+    assert "history" in notices[0].text

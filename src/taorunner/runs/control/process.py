@@ -66,6 +66,7 @@ def _get_ready() -> None:
 
 
 def _own(store: RunStore, batch_id: str, *, is_recovery: bool) -> None:
+    from taorunner.backends.contract import Backend, SchedulesItself
     from taorunner.backends.registry import load_backend
     from taorunner.gpu.leases import Leases
     from taorunner.runs.control.recovery import look_after
@@ -73,6 +74,8 @@ def _own(store: RunStore, batch_id: str, *, is_recovery: bool) -> None:
     from taorunner.runs.supervisor.batch_runner import (
         BatchRunner,  # what takes long was imported before there was a batch
     )
+    from taorunner.scheduling.allocator import AllocatorPerBackend
+    from taorunner.scheduling.delegated import Delegated
     from taorunner.scheduling.gpu_allocator import FreeGpus
 
     paths = store.batch_paths(batch_id)
@@ -91,11 +94,19 @@ def _own(store: RunStore, batch_id: str, *, is_recovery: bool) -> None:
         try:
             batch = store.load_batch(batch_id)
             of_runs = environ_of_runs(os.environ, batch.environ)
+
+            def make_backend(name: str) -> Backend:
+                return load_backend(name, of_runs)
+
+            def schedules(name: str) -> bool:
+                backend = make_backend(name)
+                return isinstance(backend, SchedulesItself) and backend.schedules_itself
+
             runner = BatchRunner(
                 store,
                 batch,
-                make_backend=lambda name: load_backend(name, of_runs),
-                gpus=FreeGpus(Leases()),
+                make_backend=make_backend,
+                gpus=AllocatorPerBackend(FreeGpus(Leases()), Delegated(), schedules),
                 environ=os.environ,
                 ready=ready,
             )

@@ -56,6 +56,11 @@ class RunPaths:
         return self.directory / "events.jsonl"
 
     @property
+    def history(self) -> Path:
+        """Every metric of every epoch; see ``runs.state.history``."""
+        return self.directory / "history.jsonl"
+
+    @property
     def console(self) -> Path:
         return self.directory / "console.log"
 

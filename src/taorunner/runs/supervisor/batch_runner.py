@@ -31,16 +31,19 @@ from taorunner.events import (
 from taorunner.planning.model.plan import RunPlan
 from taorunner.progress.verdict import Verdict
 from taorunner.runs.state.console_log import ConsoleLog
+from taorunner.runs.state.history import HistoryWriter
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.run_repair import complete_run
 from taorunner.runs.state.store import Batch, RunStore
 from taorunner.runs.supervisor.active_run import Active
+from taorunner.runs.supervisor.hooks import FinishHook
 from taorunner.runs.supervisor.observation import Evidence
 from taorunner.runs.supervisor.pick_up import has_started, pick_up
 from taorunner.runs.supervisor.retries import RETRY_WAITS_S, clear_earlier, next_attempt
 from taorunner.runs.supervisor.run_files import make_room, put_back, write_spec
 from taorunner.runs.supervisor.run_journal import Journal
-from taorunner.runs.supervisor.run_monitor import Caretaker
+from taorunner.runs.supervisor.run_monitor import RunMonitor
+from taorunner.runs.supervisor.sinks import EventSinks, Problems
 from taorunner.runs.supervisor.worker import (
     Ended,
     Launched,
@@ -53,7 +56,7 @@ from taorunner.runs.supervisor.worker import (
     Undecided,
     Worker,
 )  # fmt: skip
-from taorunner.scheduling.gpu_allocator import FreeGpus, Queued
+from taorunner.scheduling.allocator import Allocator, Queued
 
 TICK_S = 0.25
 TICK_WAITING_S = 0.08
@@ -66,7 +69,7 @@ _MESSAGES_A_TURN = 64
 
 
 class BatchRunner:
-    """Runs one batch to its end, on GPUs that ``gpus`` finds free and holds.
+    """Runs one batch to its end. ``gpus`` decides which runs start, and holds what they use.
 
     ``environ`` is where ``env:NAME`` secrets are looked up. ``make_backend`` gives one instance per name.
     """
@@ -77,7 +80,7 @@ class BatchRunner:
         batch: Batch,
         *,
         make_backend: Callable[[str], Backend],
-        gpus: FreeGpus,
+        gpus: Allocator,
         environ: Mapping[str, str],
         parallel_without_gpu: int = 1,
         ready: Callable[[], None] = lambda: None,
@@ -99,8 +102,12 @@ class BatchRunner:
         self._last_status_s = self._last_stops_s = 0.0
         self._tick_s = TICK_S
         self._batch_stamp: tuple[int, int] | None = None
-        self._care = Caretaker(store, environ)
-        self._journal = Journal(store, self._care)
+        self._monitor = RunMonitor()
+        self._problems = Problems()
+        self._sinks = EventSinks(
+            [HistoryWriter(store), FinishHook(store, environ, self._problems)], self._problems
+        )
+        self._journal = Journal(store, self._monitor, self._sinks)
         self._retry_waits_s = retry_waits_s
         self._not_before_s: dict[str, float] = {}
 
@@ -126,8 +133,9 @@ class BatchRunner:
                 self._ready = None
             self._take_messages()
             self._read_statuses()
-            self._journal.emit_each(self._care.look())
-        self._journal.emit_each(self._care.wait())
+            self._journal.emit_each([*self._monitor.look(), *self._problems.take()])
+        self._sinks.close()
+        self._journal.emit_each(self._problems.take())
         return not self._undecided and not self._uncleared and not self._left_alone
 
     def take_in(self) -> bool:
@@ -180,7 +188,7 @@ class BatchRunner:
             handle=handle, position=found.log.recorded.position, may_exist=True,
         )  # fmt: skip
         self._active[run_id] = Active(plan, launch, worker, backend, found.evidence, found.log, handle)
-        self._care.begin(run_id, plan)
+        self._monitor.begin(run_id, plan)
         worker.start()
 
     def _clear(self, record: RunRecord) -> None:
@@ -233,17 +241,8 @@ class BatchRunner:
             self._journal.notice(run_id, code, text, level="info" if code == "gpu-wait" else "warning")
         for start in decision.starts:
             self._begin(start.run_id, start.gpu_ids)
-        for queued in decision.impossible:
-            asked, there = (
-                "1 GPU" if queued.gpu_count == 1 else f"{queued.gpu_count} GPUs",
-                str(decision.known),
-            )
-            if queued.gpu_ids is not None:
-                asked = f"GPU {', '.join(self._gpus.missing(queued.gpu_ids))}"
-                there = f"only GPU {', '.join(self._gpus.indices)}"
-            reason = f"the run asks for {asked}, this machine has {there}"
-            hint = "lower gpus: or correct gpu_indices:; nvidia-smi lists the GPUs"
-            self._finish(queued.run_id, RunState.FAILED, reason, hint=hint, error_code=ExitCode.MACHINE)
+        for one in decision.impossible:
+            self._finish(one.run_id, RunState.FAILED, one.reason, hint=one.hint, error_code=ExitCode.MACHINE)
 
     def _begin(self, run_id: str, gpu_ids: tuple[str, ...]) -> None:
         plan = self._journal.plans[run_id]
@@ -276,7 +275,7 @@ class BatchRunner:
             status_sizes=evidence.status_sizes,
         )  # fmt: skip
         self._journal.save(record)
-        self._journal.emit(run_id, self._care.begin(run_id, plan))
+        self._journal.emit(run_id, self._monitor.begin(run_id, plan))
         worker.start()
 
     def _prepare_files(self, backend: Backend, plan: RunPlan, launch: Launch) -> None:
@@ -364,7 +363,7 @@ class BatchRunner:
         self._journal.emit(run_id, [begun])
 
     def _printed(self, active: Active, message: Printed) -> None:
-        self._care.printed(message.run_id)
+        self._monitor.printed(message.run_id)
         lines = active.log.write(message.stream, message.data, message.unkept)
         if lines:
             active.printed = True
@@ -419,7 +418,7 @@ class BatchRunner:
         self._journal.save(coming.record)
         notice = Notice(run=run_id, at=now(), level="warning", code="retry", text=coming.text)
         self._journal.emit(run_id, [notice, replace(coming.record.queued_event(), at=notice.at)])
-        self._care.end(coming.record, coming.plan.workspace)
+        self._monitor.end(run_id)
         if active.handle is not None and status is not None and status.state is not EngineState.MISSING:
             with suppress(TaorunnerError):  # tried again right before the next attempt
                 active.backend.remove(active.handle)
@@ -447,7 +446,7 @@ class BatchRunner:
         record = self._journal.records[run_id].finished(event)
         self._journal.save(replace(record, error_code=int(error_code) if error_code is not None else None))
         self._store.paths(run_id).position.unlink(missing_ok=True)
-        self._care.end(self._journal.records[run_id], self._journal.plans[run_id].workspace)
+        self._monitor.end(run_id)
         gone = status is None or status.state is EngineState.MISSING
         if active is not None and active.handle is not None and not gone:
             try:

@@ -1,6 +1,6 @@
-"""Hooks for people: a command of theirs that is told of each run's end, for a message to a chat or a mail.
+"""``--on-finish``: a user's command that is started when a run ends, for example to send a message.
 
-No shell; what the run ended with comes as JSON on standard input. Whatever the command does, the run stays as it is.
+It is started without a shell and gets the finished run as JSON on standard input. It cannot change the run.
 """
 
 from __future__ import annotations
@@ -14,6 +14,10 @@ from pathlib import Path
 
 from taorunner import host_commands
 from taorunner.errors import MachineError, UsageError
+from taorunner.events import Event, RunFinished, now
+from taorunner.runs.state.event_reader import RunFeed
+from taorunner.runs.state.store import RunStore
+from taorunner.runs.supervisor.sinks import Problems
 
 HOOK_TIMEOUT_S = 60.0
 
@@ -41,13 +45,51 @@ def parse_hook(text: str, path: str | None = None) -> tuple[str, ...]:
     return (str(Path(program).absolute()), *words[1:])
 
 
-class Hooks:
-    """Starts hooks in the background. ``tell`` gets ``(run id, text)`` of each that fails, from another thread."""
+class FinishHook:
+    """The event sink that starts each run's hook after its end was recorded."""
+
+    name = "on-finish"
 
     def __init__(
-        self, environ: Mapping[str, str], tell: Callable[[str, str], None], timeout_s: float = HOOK_TIMEOUT_S
+        self,
+        store: RunStore,
+        environ: Mapping[str, str],
+        problems: Problems,
+        timeout_s: float = HOOK_TIMEOUT_S,
     ) -> None:
-        self._environ, self._tell, self._timeout_s = environ, tell, timeout_s
+        self._store = store
+        self._hooks = Hooks(environ, lambda run_id, text: problems.add(run_id, self.name, text), timeout_s)
+
+    def write(self, run_id: str, events: Sequence[Event]) -> None:
+        """Raises RunStateError or OSError when the record of the run cannot be read."""
+        if not any(isinstance(event, RunFinished) for event in events):
+            return
+        record = self._store.load(run_id)
+        if record.on_finish:
+            workspace = self._store.load_plan(run_id).workspace
+            self._hooks.start(run_id, record.on_finish, self._body(run_id), workspace)
+
+    def close(self) -> None:
+        self._hooks.wait()
+
+    def _body(self, run_id: str) -> dict[str, object]:
+        """The shape of ``runs show --json``."""
+        feed = RunFeed(self._store, [run_id])
+        feed.poll()
+        (snapshot,) = feed.snapshots()
+        return snapshot.to_json(self._store.paths(run_id).directory, now())
+
+
+class Hooks:
+    """Starts hooks in the background. ``on_failure`` gets ``(run id, text)`` of each failure, from another thread."""
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        on_failure: Callable[[str, str], None],
+        timeout_s: float = HOOK_TIMEOUT_S,
+    ) -> None:
+        self._environ, self._on_failure, self._timeout_s = environ, on_failure, timeout_s
         self._threads: list[threading.Thread] = []
 
     def start(self, run_id: str, argv: Sequence[str], body: Mapping[str, object], cwd: Path) -> None:
@@ -60,7 +102,7 @@ class Hooks:
         thread.start()
 
     def wait(self) -> None:
-        """Until each has ended; their time is limited."""
+        """Blocks until each has ended; each has a time limit."""
         for thread in self._threads:
             thread.join(self._timeout_s + 5)
 
@@ -75,7 +117,7 @@ class Hooks:
                 cwd=cwd if cwd.is_dir() else None,
             )
         except MachineError as error:
-            self._tell(run_id, f"--on-finish {name}: {error.message}")
+            self._on_failure(run_id, f"--on-finish {name}: {error.message}")
             return
         if not done.succeeded:
-            self._tell(run_id, f"--on-finish {name} ended with code {done.code}: {done.last_words}")
+            self._on_failure(run_id, f"--on-finish {name} ended with code {done.code}: {done.last_words}")

@@ -1,7 +1,7 @@
-"""Journal: what is known of each run of one batch, and the only hand that writes it down.
+"""Journal: what is known of each run of one batch, and the only place that records it.
 
-Records, plans and events reach the disk here, in the order in which the runner's one thread decided them. Whatever an
-event asks for besides (an alarm, a stop on NaN) is the caretaker's word.
+Records, plans and events reach the disk here, in the order in which the runner's one thread decided them. Then events
+are passed to the sinks. RunMonitor decides on alarms and stops on NaN.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from taorunner.events import Event, Notice, now
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
-from taorunner.runs.supervisor.run_monitor import Caretaker
+from taorunner.runs.supervisor.run_monitor import RunMonitor
+from taorunner.runs.supervisor.sinks import EventSinks
 
 
 class Journal:
-    """``records`` and ``plans`` by run id, as they stand on disk."""
+    """``records`` and ``plans`` by run id, as they are on disk."""
 
-    def __init__(self, store: RunStore, care: Caretaker) -> None:
-        self._store, self._care = store, care
+    def __init__(self, store: RunStore, monitor: RunMonitor, sinks: EventSinks) -> None:
+        self._store, self._monitor, self._sinks = store, monitor, sinks
         self.records: dict[str, RunRecord] = {}
         self.plans: dict[str, RunPlan] = {}
 
@@ -48,11 +49,12 @@ class Journal:
         self._store.save_plan(run_id, plan)
 
     def emit(self, run_id: str, events: Sequence[Event]) -> None:
-        """Tells what happened to one run, in one write."""
+        """Records what happened to one run, in one write, and passes it on."""
         if not events:
             return
         self._store.append_events(run_id, events)
-        to_stop = self._care.saw(self.records[run_id], events)
+        self._sinks.write(run_id, events)
+        to_stop = self._monitor.saw(self.records[run_id], events)
         if to_stop is not None:
             self.save(to_stop)
 

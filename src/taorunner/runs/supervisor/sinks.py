@@ -1,0 +1,76 @@
+"""Event sinks: objects that get every event of a batch once it is on disk.
+
+A sink never changes a run, and its failure never harms one: it becomes one notice per run. Alarms and stops on NaN
+are no sinks; RunMonitor decides on them.
+"""
+
+from __future__ import annotations
+
+import queue
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Protocol
+
+from taorunner.events import Event, Notice, now
+
+
+class EventSink(Protocol):
+    """Called in the runner's one thread, so it must return soon. May raise any Exception."""
+
+    @property
+    def name(self) -> str:
+        """For the notice: ``history``."""
+        ...
+
+    def write(self, run_id: str, events: Sequence[Event]) -> None:
+        """Events of one run, in order; they are in its events.jsonl already."""
+        ...
+
+    def close(self) -> None:
+        """The batch is over. Waits, for a limited time, for work that is under way."""
+        ...
+
+
+class Problems:
+    """What went wrong beside runs, until the runner records it as notices. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[tuple[str, str, str]] = queue.SimpleQueue()
+
+    def add(self, run_id: str, code: str, text: str) -> None:
+        self._queue.put((run_id, code, text))
+
+    def take(self) -> list[Event]:
+        """Each as a warning of its run, once."""
+        events: list[Event] = []
+        with suppress(queue.Empty):
+            while True:
+                run_id, code, text = self._queue.get_nowait()
+                events.append(Notice(run=run_id, at=now(), level="warning", code=code, text=text))
+        return events
+
+
+class EventSinks:
+    """Passes events on to each sink. One that fails is called again: it may recover."""
+
+    def __init__(self, sinks: Sequence[EventSink], problems: Problems) -> None:
+        self._sinks, self._problems = tuple(sinks), problems
+        self._reported: set[tuple[str, str]] = set()
+
+    def write(self, run_id: str, events: Sequence[Event]) -> None:
+        for sink in self._sinks:
+            try:
+                sink.write(run_id, events)
+            except Exception as error:  # a sink is never worth a run
+                if (sink.name, run_id) not in self._reported:
+                    self._reported.add((sink.name, run_id))
+                    text = f"events could not be passed to {sink.name}: {error or type(error).__name__}"
+                    self._problems.add(run_id, "sink-failed", text)
+
+    def close(self) -> None:
+        for sink in self._sinks:
+            try:
+                sink.close()
+            except Exception as error:  # the runs are over and recorded
+                sys.stderr.write(f"{sink.name} could not be closed: {error!r}\n")

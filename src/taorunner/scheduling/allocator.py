@@ -1,0 +1,144 @@
+"""Which waiting runs start now, and on what: the protocol that a batch asks, and the choice of who answers.
+
+``gpu_allocator`` leases GPUs of this host. ``delegated`` leaves them to an engine with a queue of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from taorunner.backends.contract import Backend
+from taorunner.scheduling.policy import Start
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A run that may start. ``gpu_ids`` are as the user wrote them, None for any."""
+
+    run_id: str
+    backend: str
+    gpu_count: int
+    gpu_ids: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Impossible:
+    """A run that can never start here, with one line why and the next step."""
+
+    run_id: str
+    reason: str
+    hint: str
+
+
+@dataclass(slots=True)
+class Decision:
+    """``notices``: (run id, code, text). ``known`` is how many GPUs this host has, as far as that was looked at."""
+
+    starts: list[Start] = field(default_factory=list)
+    notices: list[tuple[str, str, str]] = field(default_factory=list)
+    impossible: list[Impossible] = field(default_factory=list)
+    known: int = 0
+
+
+class Allocator(Protocol):
+    """Belongs to one batch and its one thread. What it gave to a run is the run's until ``release``."""
+
+    def decide(
+        self, waiting: Sequence[Queued], active: Mapping[str, tuple[str, ...]], backend: Callable[[str], Backend], *,
+        parallel: int | None, parallel_without_gpu: int,
+    ) -> Decision:  # fmt: skip
+        """What starts now. ``active`` are the GPU ids of the batch's runs that are under way.
+
+        Raises:
+            MachineError: nothing can be given out, also not later.
+        """
+        ...
+
+    def leave_queue(self) -> None:
+        """No run of this batch waits. Idempotent."""
+        ...
+
+    def adopt(self, run_id: str, backend: str, gpu_ids: Sequence[str]) -> None:
+        """The run goes on under this supervisor; an earlier one started it."""
+        ...
+
+    def lease(self, run_id: str) -> tuple[int, ...]:
+        """Open descriptors that hold the run's GPUs. Empty where nothing of this host is held."""
+        ...
+
+    def release(self, run_id: str) -> None:
+        """The run is over. Idempotent."""
+        ...
+
+
+class AllocatorPerBackend:
+    """Asks ``leased`` for runs on this host, ``delegated`` for those whose engine schedules them itself.
+
+    ``engine_schedules`` says so by a backend's name; it is called once for each. ``parallel`` bounds both together.
+    """
+
+    def __init__(
+        self, leased: Allocator, delegated: Allocator, engine_schedules: Callable[[str], bool]
+    ) -> None:
+        self._leased, self._delegated = leased, delegated
+        self._engine_schedules = engine_schedules
+        self._is_delegated: dict[str, bool] = {}
+        self._delegated_runs: set[str] = set()
+
+    def decide(
+        self, waiting: Sequence[Queued], active: Mapping[str, tuple[str, ...]], backend: Callable[[str], Backend], *,
+        parallel: int | None, parallel_without_gpu: int,
+    ) -> Decision:  # fmt: skip
+        theirs = [run for run in waiting if self._is_scheduled_by_engine(run.backend)]
+        ours = [run for run in waiting if not self._is_scheduled_by_engine(run.backend)]
+        running_there = {run: ids for run, ids in active.items() if run in self._delegated_runs}
+        running_here = {run: ids for run, ids in active.items() if run not in self._delegated_runs}
+        decision = Decision()
+        if ours:
+            decision = self._leased.decide(
+                ours, running_here, backend,
+                parallel=None if parallel is None else max(0, parallel - len(running_there)),
+                parallel_without_gpu=parallel_without_gpu,
+            )  # fmt: skip
+        else:
+            self._leased.leave_queue()
+        if theirs:
+            taken = len(running_here) + len(decision.starts)
+            there = self._delegated.decide(
+                theirs, running_there, backend,
+                parallel=None if parallel is None else max(0, parallel - taken),
+                parallel_without_gpu=parallel_without_gpu,
+            )  # fmt: skip
+            decision.starts += there.starts
+            decision.notices += there.notices
+            decision.impossible += there.impossible
+            self._delegated_runs |= {start.run_id for start in there.starts}
+        return decision
+
+    def leave_queue(self) -> None:
+        self._leased.leave_queue()
+        self._delegated.leave_queue()
+
+    def adopt(self, run_id: str, backend: str, gpu_ids: Sequence[str]) -> None:
+        if self._is_scheduled_by_engine(backend):
+            self._delegated_runs.add(run_id)
+            self._delegated.adopt(run_id, backend, gpu_ids)
+        else:
+            self._leased.adopt(run_id, backend, gpu_ids)
+
+    def lease(self, run_id: str) -> tuple[int, ...]:
+        return self._of(run_id).lease(run_id)
+
+    def release(self, run_id: str) -> None:
+        self._of(run_id).release(run_id)
+        self._delegated_runs.discard(run_id)
+
+    def _of(self, run_id: str) -> Allocator:
+        return self._delegated if run_id in self._delegated_runs else self._leased
+
+    def _is_scheduled_by_engine(self, backend: str) -> bool:
+        if backend not in self._is_delegated:
+            self._is_delegated[backend] = self._engine_schedules(backend)
+        return self._is_delegated[backend]

@@ -1,0 +1,33 @@
+"""Allocator for engines that schedule themselves: runs are handed over at once, and the engine gives them GPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from taorunner.backends.contract import Backend
+from taorunner.scheduling.allocator import Decision, Queued
+from taorunner.scheduling.policy import Start
+
+
+class Delegated:
+    """Holds nothing on this host. ``parallel`` alone bounds how many runs the engine has at once."""
+
+    def decide(
+        self, waiting: Sequence[Queued], active: Mapping[str, tuple[str, ...]], backend: Callable[[str], Backend], *,
+        parallel: int | None, parallel_without_gpu: int,
+    ) -> Decision:  # fmt: skip
+        """The first of ``waiting``, in their order, as far as ``parallel`` goes. None of them gets a GPU here."""
+        room = len(waiting) if parallel is None else max(0, parallel - len(active))
+        return Decision(starts=[Start(run.run_id, ()) for run in waiting[:room]])
+
+    def leave_queue(self) -> None:
+        """There is no queue here."""
+
+    def adopt(self, run_id: str, backend: str, gpu_ids: Sequence[str]) -> None:
+        """Nothing is held for a run."""
+
+    def lease(self, run_id: str) -> tuple[int, ...]:
+        return ()
+
+    def release(self, run_id: str) -> None:
+        """Nothing is held for a run."""
