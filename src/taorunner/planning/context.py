@@ -1,0 +1,52 @@
+"""What all experiments of one request share while they are planned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from taorunner.errors import Finding, Severity
+from taorunner.planning.checks.consistency import CrossChecks
+from taorunner.planning.checks.dataset_preflight import DatasetPreflight
+from taorunner.planning.inputs.workspace_networks import Networks
+from taorunner.planning.model.request import ActionRequest, Caller, Site
+from taorunner.project.experiments import Experiment
+from taorunner.project.image_lock import ImageLock
+from taorunner.project.load import Project
+from taorunner.project.mounts import Mounts
+from taorunner.project.workspace import Workspace
+
+
+@dataclass(slots=True)
+class Planning:
+    """Files read once for the request, and the findings collected so far."""
+
+    workspace: Workspace
+    project: Project
+    mounts: Mounts
+    request: ActionRequest
+    caller: Caller
+    make_site: Callable[[str, str], Site]
+    networks: Networks
+    datasets: DatasetPreflight
+    lock: ImageLock
+    cross: CrossChecks
+    findings: list[Finding] = field(default_factory=list)
+
+    def add(self, found: list[Finding]) -> None:
+        """Collects findings; one that is already known is left out."""
+        self.findings += [finding for finding in found if finding not in self.findings]
+
+    def error(
+        self, experiment: Experiment, keys: tuple[str, ...], code: str, message: str, hint: str | None
+    ) -> Finding:
+        """An error at the experiment's key, or at its name if the experiment does not have the key itself."""
+        line, column = self.project.place(("experiments", experiment.name, *keys), of_key=not keys)
+        return Finding(Severity.ERROR, code, message, hint, self.project.paths.experiments_file, line, column)
+
+    def placed(self, experiment: Experiment, finding: Finding) -> Finding:
+        """The finding, at the experiment's name if it has no file."""
+        if finding.file is not None:
+            return finding
+        line, column = self.project.place(("experiments", experiment.name), of_key=True)
+        return replace(finding, file=self.project.paths.experiments_file, line=line, column=column)

@@ -1,0 +1,284 @@
+"""The plan of one experiment: what it runs with, every check before it starts, and its RunPlan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from taorunner.catalog.network import Network
+from taorunner.contracts import Contract, Framework
+from taorunner.errors import Finding, UserFilesError, has_errors
+from taorunner.planning.checks.consistency import Launch
+from taorunner.planning.checks.link_containment import outside_link
+from taorunner.planning.checks.secret_exposure import secret_findings
+from taorunner.planning.context import Planning
+from taorunner.planning.inputs.argv import Argv, build_argv, unsafe_character
+from taorunner.planning.inputs.checkpoints import torn_findings
+from taorunner.planning.inputs.earlier_results import EarlierResults, earlier_results
+from taorunner.planning.inputs.environment import (
+    RUN_INSIDE,
+)  # fmt: skip
+from taorunner.planning.inputs.named_checkpoint import destination, given_twice, not_read
+from taorunner.planning.inputs.precedence import (
+    choose_contract,
+    choose_gpus,
+    choose_image,
+    default_backend,
+    key_in_spec,
+    override_tokens,
+)
+from taorunner.planning.inputs.resume import NoResume, resumed
+from taorunner.planning.inputs.run_mounts import outside_findings, state_findings
+from taorunner.planning.inputs.values import RunValues, ValueFinder
+from taorunner.planning.model.arguments import ArgumentValues
+from taorunner.planning.model.plan import (
+    HOST_BACKENDS,
+    SECRET_SPEC_DIR,
+    GpuRequest,
+    Mount,
+    RunPlan,
+)  # fmt: skip
+from taorunner.planning.model.request import ActionRequest, Site
+from taorunner.planning.run_plan import Draft, assemble
+from taorunner.planning.spec.effective_spec import SpecOfAction, spec_of_action
+from taorunner.planning.spec.overrides import typed_value
+from taorunner.planning.spec.spec_files import find_spec
+from taorunner.project.experiments import Experiment
+from taorunner.project.mounts import Mounts
+from taorunner.specs.schema.image_schemas import KeptSchemas
+
+
+def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, RunPlan] | None:
+    """Where the run goes and its plan; None after an error of this experiment, which is added to the findings."""
+    draft = _draft(planning, experiment)
+    if draft is None:
+        return None
+    contract, values, request = draft.contract, draft.values, planning.request
+    here = [planning.placed(experiment, finding) for finding in values.findings]
+    here += _need_findings(planning, experiment, contract)
+    here += _mount_findings(planning, experiment, contract, draft.mounts)
+    here += draft.spec.findings
+    here += _consistency_findings(planning, draft)
+    arguments = _arguments(planning, draft)
+    argv = build_argv(contract, arguments)
+    here += [planning.placed(experiment, f) for f in argv.findings if not _follows(f, here)]
+    here += [
+        planning.placed(experiment, f) for f in _checkpoint_findings(request, contract, draft.spec, values)
+    ]
+    here += _key_findings(planning, experiment, contract)
+    here += secret_findings(planning.project, experiment, planning.workspace.root)
+    earlier = _earlier_results(planning, draft, argv)
+    here += [planning.placed(experiment, finding) for finding in earlier.findings]
+    if contract.action == "train" and not has_errors(here):
+        dataset = planning.project.paths.dataset_dir(experiment.dataset)
+        here += planning.datasets.warnings(planning.project.name, dataset, experiment)
+    planning.add(here)
+    if has_errors(here):
+        return None
+    plan = assemble(planning, draft, arguments, argv, earlier)
+    continued = _continued(planning, experiment, plan) if request.resume else plan
+    return None if continued is None else (draft.site, continued)
+
+
+def _draft(planning: Planning, experiment: Experiment) -> Draft | None:
+    """What the run is made of; None if there is no network, contract or backend for it."""
+    request = planning.request
+    found = _network_and_contract(planning, experiment)
+    if found is None:
+        return None
+    network, contract = found
+    backend = request.backend or experiment.backend or default_backend(contract)
+    trouble = _backend_finding(planning, experiment, contract, backend)
+    if trouble is not None:
+        planning.findings.append(trouble)
+        return None
+    on_host = backend in HOST_BACKENDS
+    mounts = Mounts.identity() if on_host else planning.mounts
+    if not on_host:
+        planning.add(list(planning.mounts.findings))
+    gpus = choose_gpus(experiment, request, contract)
+    if backend == "docker" and request.image is None:
+        planning.add(list(planning.lock.findings))
+    site = planning.make_site(experiment.name, contract.action)
+    finder = ValueFinder(planning.workspace, planning.project.paths, experiment, network, mounts)
+    values = finder.find(contract, gpus, request.checkpoint)
+    spec = _spec(planning, experiment, contract, values, gpus)
+    run_inside = str(site.run_dir / "input") if on_host else RUN_INSIDE
+    return Draft(
+        experiment, network, contract, backend, mounts, gpus, site, values, spec, on_host, run_inside
+    )
+
+
+def _network_and_contract(planning: Planning, experiment: Experiment) -> tuple[Network, Contract] | None:
+    request = planning.request
+    keys, code = ("head",), "unknown-head"
+    try:
+        network = planning.networks.load(experiment.head)
+        keys, code = ("release",), "unknown-release"
+        network.actions(request.release or experiment.release)
+        keys, code = ("head",), "unknown-action"
+        return network, choose_contract(network, experiment, request)
+    except UserFilesError as error:
+        own = planning.error(experiment, keys, code, error.message, error.hint)
+        planning.add(list(error.findings) or [own])
+        return None
+
+
+def _consistency_findings(planning: Planning, draft: Draft) -> list[Finding]:
+    spec, experiment = draft.spec, draft.experiment
+    if spec.prepared is None or spec.prepared.text is None or spec.path is None:
+        return []
+    launch = Launch(draft.gpus.count, draft.backend, _typed(spec.sets, planning.request.extra))
+    found = planning.cross.before(
+        draft.contract, spec.path, draft.network, planning.project, experiment, launch
+    )
+    return [planning.placed(experiment, finding) for finding in found]
+
+
+def _arguments(planning: Planning, draft: Draft) -> ArgumentValues:
+    """The values of the command line. A model key that the spec holds is taken out of them."""
+    contract, arguments = draft.contract, draft.values.arguments
+    if draft.spec.path is not None:  # also for a spec with errors, so that no missing argument is reported
+        is_private = key_in_spec(contract) is not None and arguments.pop("key", None) is not None
+        folder = f"{draft.run_inside}/{SECRET_SPEC_DIR}" if is_private else draft.run_inside
+        arguments["spec"] = f"{folder}/{draft.spec.path.name}"
+    return ArgumentValues(arguments, override_tokens(contract, draft.spec.sets), planning.request.extra)
+
+
+def _earlier_results(planning: Planning, draft: Draft, argv: Argv) -> EarlierResults:
+    request, prepared = planning.request, draft.spec.prepared
+    if request.resume:
+        return EarlierResults()
+    name = draft.experiment.name
+    return earlier_results(
+        draft.contract, planning.project.paths.results_dir(name), argv.values, draft.mounts,
+        experiment=name, overwrite=request.overwrite, network=draft.network,
+        spec_text=(prepared.text if prepared is not None else None) or "",
+    )  # fmt: skip
+
+
+def _continued(planning: Planning, experiment: Experiment, plan: RunPlan) -> RunPlan | None:
+    """The same training, continued from its newest checkpoint."""
+    continued = resumed(plan)
+    if isinstance(continued, NoResume):
+        planning.findings.append(planning.placed(experiment, continued.finding))
+        return None
+    if continued.resume is not None:
+        torn = torn_findings(continued.resume.checkpoint, plan.results_dir, plan.contract.checkpoints)
+        planning.findings += [planning.placed(experiment, finding) for finding in torn]
+    return continued
+
+
+def _backend_finding(
+    planning: Planning, experiment: Experiment, contract: Contract, backend: str
+) -> Finding | None:
+    is_embedded = contract.framework is Framework.EMBEDDED
+    if is_embedded != (backend == "embedded"):
+        what = "runs only on the embedded backend" if is_embedded else "is not an embedded network"
+        hint = "leave backend out" if is_embedded else 'only "tinydet" runs on it; use docker or local'
+        return planning.error(experiment, ("backend",), "wrong-backend", f'"{contract.network}" {what}', hint)
+    if backend == "docker" and contract.image is None:
+        message = (
+            f'no image is known for "{contract.network}" {contract.action} in release {contract.release}'
+        )
+        return planning.error(experiment, ("release",), "no-image", message, "name one with image or --image")
+    return None
+
+
+def _mount_findings(
+    planning: Planning, experiment: Experiment, contract: Contract, mounts: Mounts
+) -> Iterator[Finding]:
+    if mounts.is_identity:
+        return
+    shown = [Mount(entry.source, entry.destination) for entry in mounts.entries]
+    yield from state_findings(planning.workspace, shown, mounts.file)
+    paths = planning.project.paths
+    yield from outside_findings(paths, experiment.name, mounts, reads_data_only=contract.reads_data_only)
+
+
+def _need_findings(planning: Planning, experiment: Experiment, contract: Contract) -> Iterator[Finding]:
+    for key in contract.needs:
+        if getattr(experiment, key, None) is None:
+            message = (
+                f'"{contract.network}" {contract.action} needs "{key}", and "{experiment.name}" has none'
+            )
+            yield planning.error(experiment, (), "missing-key", message, f'write "{key}:" below it')
+    dataset = planning.project.paths.dataset_dir(experiment.dataset)
+    if not dataset.is_dir():
+        message = f'the dataset "{experiment.dataset}" does not exist ({dataset})'
+        yield planning.error(
+            experiment, ("dataset",), "missing-dataset", message, "put it there, or correct dataset"
+        )
+
+
+def _spec(
+    planning: Planning, experiment: Experiment, contract: Contract, values: RunValues, gpus: GpuRequest
+) -> SpecOfAction:
+    path = find_spec(experiment.spec_dirs, contract.spec) if contract.spec is not None else None
+    outside = outside_link(path, planning.workspace, planning.mounts) if path is not None else None
+    if outside is not None:
+        return SpecOfAction(findings=(outside,))
+    sets = planning.request.overrides
+    kept = KeptSchemas(planning.workspace.spec_schemas_dir)
+    image = choose_image(contract, planning.request, planning.lock)
+    pinned = replace(contract, image=image)
+    return spec_of_action(
+        planning.project, experiment, pinned, values.variables, gpus, sets, kept, weights=values.weights
+    )
+
+
+def _typed(sets: Mapping[str, str], extra: Sequence[str]) -> dict[str, object]:
+    """Keys of the spec that the command line sets: those of ``--set``, and ``key=value`` behind ``--``."""
+    behind = (token.partition("=") for token in extra if not token.startswith("-"))
+    given = {**sets, **{key: text for key, equals, text in behind if equals}}
+    return {key: typed_value(key, text) for key, text in given.items()}
+
+
+def _checkpoint_findings(
+    request: ActionRequest, contract: Contract, spec: SpecOfAction, values: RunValues
+) -> Iterator[Finding]:
+    """``--checkpoint`` is read, or it is an error."""
+    goes_to = destination(contract)
+    if request.checkpoint is None or goes_to is None:
+        return
+    if values.weights is not None and spec.path is None:
+        yield not_read(contract, request.checkpoint)
+    path = values.weights.path if values.weights is not None else None
+    key = next((key for key, value in spec.keys.items() if path is not None and value == path), None)
+    twice = given_twice(
+        contract, goes_to.argument, key, (*(f"{name}=" for name in request.overrides), *request.extra)
+    )
+    if twice is not None:
+        yield twice
+
+
+def _key_findings(planning: Planning, experiment: Experiment, contract: Contract) -> list[Finding]:
+    """The key passes through TAO's shell too; a literal one can be looked at."""
+    key = experiment.model_key
+    if key is None or key.startswith(("env:", "file:")) or key_in_spec(contract) is not None:
+        return []
+    bad = unsafe_character(contract, key)
+    if bad is None:
+        return []
+    message = f"the model key has the character {bad!r}, which TAO's entry point would change"
+    return [
+        planning.error(experiment, ("model_key",), "argument-unsafe", message, "use letters, digits, _ and -")
+    ]
+
+
+def _follows(finding: Finding, known: Sequence[Finding]) -> bool:
+    """Whether another finding already explains a missing argument."""
+    if finding.code != "argument-missing":
+        return False
+    codes = {other.code for other in known if other.is_error}
+    causes = {
+        "missing-spec",
+        "checkpoint-missing",
+        "pretrained-missing",
+        "not-mounted",
+        "missing-key",
+        "missing-dataset",
+    }
+    return bool(codes & causes) or any(
+        other.file is not None and other.file.suffix != ".yml" for other in known if other.is_error
+    )
