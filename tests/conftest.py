@@ -28,6 +28,8 @@ import pytest
 import rig
 
 HERE = Path(__file__).resolve().parent
+pytest_plugins = ["people", "launches"]  # of tests/cli and tests/backends: fixtures that other rooms use too
+
 RIG_VARIABLE = "TAORUNNER_TEST_RIG"  # set by the process that was started, read by its xdist workers
 ENGINE_FIXTURES = {"engine", "own_engine", "noop_image", "tao_image", "registry", "small_engine"}
 
@@ -183,7 +185,7 @@ class Registry:
 
 @pytest.fixture(scope="session")
 def docker_compose_file() -> str:
-    return str(HERE / "engine" / "registry" / "docker-compose.yml")
+    return str(HERE / "rig" / "registry" / "docker-compose.yml")
 
 
 @pytest.fixture(scope="session")
@@ -248,7 +250,7 @@ def fake_nvml(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[st
     command = ["gcc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-Wl,-soname,libnvidia-ml.so.1"]
     try:
         built = subprocess.run(
-            [*command, "-o", str(folder / "libnvidia-ml.so.1"), str(HERE / "engine" / "fake_nvml.c")],
+            [*command, "-o", str(folder / "libnvidia-ml.so.1"), str(HERE / "rig" / "fake_nvml.c")],
             capture_output=True,
             text=True,
             check=False,

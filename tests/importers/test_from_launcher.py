@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from command_line import Cli
+from workspace_contents import codes, snapshot
 
 from taorunner.project.scaffold import scaffold_heads
 
@@ -70,17 +71,6 @@ def write_mounts(cli: Cli, file: Path, **more: Any) -> Path:
     mount = {"source": "~/tao", "destination": "/workspace/tao-experiments"}
     file.write_text(json.dumps({"Mounts": [mount], **more}))
     return file
-
-
-def snapshot(folder: Path) -> dict[str, bytes | None]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None
-        for path in sorted(folder.rglob("*"))
-    }
-
-
-def codes(text: str) -> list[str]:
-    return [line.rpartition("[")[2].rstrip("]") for line in text.splitlines() if line.endswith("]")]
 
 
 def test_specs_of_detectnet_become_a_project_that_validates_and_names_the_same_files(

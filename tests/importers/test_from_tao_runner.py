@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from command_line import Cli
-from test_from_launcher import codes, snapshot
+from workspace_contents import codes, snapshot
 
 EXPERIMENTS = """\
 # This section contains tao-specific configurations.

@@ -82,7 +82,10 @@ def test_weights_of_a_start_that_failed_are_no_checkpoint(results: Callable[...,
 def test_training_after_a_start_that_failed_moves_only_what_that_left(results: Callable[..., Path]) -> None:
     files = {"train/model_epoch_000_step_00000.pth": archive(), "train/status.json": FAILED_START}
     folder = results(files, {"train/pc_model_latest.pth": "model_epoch_000_step_00000.pth"})
-    earlier = earlier_results(POSE, folder, {}, Mounts(()), experiment="e", overwrite=False)
+    earlier = earlier_results(
+        POSE, folder, {}, Mounts(()), experiment="e", overwrite=False,
+        network=load_network("pose_classification"),
+    )  # fmt: skip
     assert earlier.findings == ()
     assert earlier.set_aside == (
         folder / "train/model_epoch_000_step_00000.pth", folder / "train/pc_model_latest.pth",
