@@ -14,13 +14,14 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import json
-import math
 import sys
 import types
 import typing
 import zipfile
 from pathlib import Path
 from typing import Any, ClassVar
+
+from taorunner.specs.extract.dataclass_schemas import limits_of, plain_value
 
 PACKAGE = "nvidia_tao_core"
 CODE = "nvidia_tao_pytorch"
@@ -214,7 +215,7 @@ def _tree(cls: type) -> dict[str, Any]:
         if default is not _NONE_GIVEN:
             described["default"] = default
         if "keys" not in described:
-            described |= _limits(field.metadata, described)
+            described |= limits_of(field.metadata, described)
         elif default == MISSING:
             described["default"] = MISSING
         else:
@@ -276,44 +277,7 @@ def _default(field: dataclasses.Field[Any]) -> Any:
         value = field.default_factory()
     if type(value).__repr__ is object.__repr__ and not dataclasses.is_dataclass(value):
         return _NONE_GIVEN  # of a class that is not in the wheel: it would be told by its address
-    return _plain(value)
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, enum.Enum):
-        return value.name
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
-
-
-def _limits(metadata: Any, described: dict[str, Any]) -> dict[str, Any]:
-    """What the metadata says beyond the type. What is not plainly a number or a list of words is left out."""
-    found: dict[str, Any] = {}
-    numeric = described["type"] in ("int", "float") if "type" in described else False
-    for name, key in (("valid_min", "min"), ("valid_max", "max")):
-        limit = metadata.get(name)
-        if (
-            numeric
-            and isinstance(limit, (int, float))
-            and not isinstance(limit, bool)
-            and math.isfinite(limit)
-        ):
-            found[key] = limit
-    options = metadata.get("valid_options")
-    if isinstance(options, str) and options:
-        options = options.split(",")
-    if isinstance(options, (list, tuple)) and options and described.get("type") in ("str", "int", "float"):
-        words = [str(option).strip() for option in options]
-        if MISSING not in words:
-            found["options"] = list(dict.fromkeys(words))
-    return found
+    return plain_value(value)
 
 
 if __name__ == "__main__":

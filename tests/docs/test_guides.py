@@ -36,7 +36,7 @@ def test_the_network_of_the_guide_has_no_findings_and_ranks_by_map(tmp_path: Pat
 
 
 def test_the_cause_of_the_guide_meets_its_sample() -> None:
-    (cause,) = eval(block("add-a-failure-cause.md", "python").strip(), {"row": row})
+    cause = eval(block("add-a-failure-cause.md", "python"), {"row": row})
     assert isinstance(cause, Cause)
     (sample,) = yaml.safe_load(block("add-a-failure-cause.md", "yaml"))
     match = re.search(cause.pattern, sample["text"])

@@ -16,7 +16,9 @@ MADE_BY_THE_READER = re.compile(r"NAME|EXPERIMENT|corner_csv|[$<>…]")
 UNDER_WAY = {
     "examples/backends/nice", "examples/backends/nice/pyproject.toml",
     "examples/backends/nice/src/taorunner_nice/backend.py", "examples/backends/nice/src/taorunner_nice/target.py",
-    "runs/control/launch", "runs/state/history", "tests/backends/contract.py", "tests/backends/docker/test_contract.py",
+    "docs/library.md", "runs/control/launch", "runs/state/history", "runs/supervisor/poller", "runs/supervisor/sinks",
+    "scheduling/allocator", "scheduling/delegated", "tests/backends/contract.py",
+    "tests/backends/docker/test_contract.py", "tests/backends/test_example_backend.py",
 }  # fmt: skip
 """Named before they are there; they may be there."""
 QUOTED = re.compile(r"`([\w./*-]+)`")

@@ -89,12 +89,12 @@ def _build(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a helper that is missing is an error right after the warning
-            api._set_auth_headers(headers)  # of every registry: any of them may have the base image
+            engine.add_logins(headers)  # of every registry: any of them may have the base image
     except (StoreError, *ENGINE_ERRORS) as error:
         tell(f"warning: the docker login cannot be read: {text_of(error)}; building without it")
     with translated(engine.asked()):
         response = api.post(
-            api._url("/build"),
+            engine.url("/build"),
             data=context,
             params=_parameters(settings),
             headers=headers,
@@ -105,7 +105,7 @@ def _build(
     built = ""
     with response:
         try:
-            api._raise_for_status(response)
+            engine.raise_for_status(response)
         except ENGINE_ERRORS as error:
             tag = next(iter(settings.tags), None)
             raise build_error(text_of(error), settings.dockerfile, None, lines, tag) from error

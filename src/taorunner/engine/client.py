@@ -3,6 +3,9 @@
 The engine is found as the docker command finds it: ``DOCKER_HOST``, then ``DOCKER_CONTEXT``, then the current context
 of ``~/.docker/config.json``, then the local socket. Unlike docker-py, an unknown context is an error here, and ``ssh://``
 goes through the ssh program with all of its configuration. One round trip (a ping) settles the API version.
+
+Functions of docker-py that are not public are called in ``Engine`` here and in ``frames`` (sockets), nowhere else.
+``tests/engine/test_private_names.py`` fails when one of them changes.
 """
 
 from __future__ import annotations
@@ -64,6 +67,22 @@ class Engine:
     @property
     def is_podman(self) -> bool:
         return self.product.startswith("Libpod")
+
+    @property
+    def api_version(self) -> str:
+        return str(self.api._version)
+
+    def url(self, path: str, *names: str) -> str:
+        """The address of a call: ``/containers/{0}/start`` with names quoted, below the API version."""
+        return str(self.api._url(path, *names))
+
+    def raise_for_status(self, answer: Any) -> None:
+        """Raises docker-py's APIError with what the engine says, where the answer is an error."""
+        self.api._raise_for_status(answer)
+
+    def add_logins(self, headers: dict[str, str]) -> None:
+        """Adds the stored logins of all registries, for a build."""
+        self.api._set_auth_headers(headers)
 
     def asked(self, image: str | None = None, gpus: tuple[str, ...] = ()) -> Asked:
         return Asked(address=self.address.url, image=image, gpus=gpus)

@@ -16,7 +16,7 @@ from typing import Any
 from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
 from taorunner.engine.client import ENGINE_ERRORS, Engine, translated
-from taorunner.engine.frames import READ_BYTES, FrameStream
+from taorunner.engine.frames import READ_BYTES, FrameStream, body_of, close_attached, socket_of
 from taorunner.engine.refusals import is_going, is_missing, is_name_conflict
 from taorunner.errors import MachineError
 
@@ -122,9 +122,8 @@ def start(engine: Engine, container: str, image: str | None = None, gpus: tuple[
         MachineError, EngineRefusedError: it did not start; it is still there, in state ``created``.
     """
     with translated(engine.asked(image, gpus)):
-        api = engine.api
-        answer = api.post(api._url("/containers/{0}/start", container), timeout=START_TIMEOUT_S)
-        api._raise_for_status(answer)
+        answer = engine.api.post(engine.url("/containers/{0}/start", container), timeout=START_TIMEOUT_S)
+        engine.raise_for_status(answer)
 
 
 def attach(engine: Engine, container: str, *, tty: bool = False) -> FrameStream:
@@ -134,7 +133,7 @@ def attach(engine: Engine, container: str, *, tty: bool = False) -> FrameStream:
     """
     with translated(engine.asked()):
         raw = engine.api.attach_socket(container, {"stdout": 1, "stderr": 1, "stream": 1})
-    sock = getattr(raw, "_sock", raw)
+    sock = socket_of(raw)
     sock.settimeout(None)
 
     def read() -> bytes:
@@ -146,7 +145,7 @@ def attach(engine: Engine, container: str, *, tty: bool = False) -> FrameStream:
 
     def release() -> None:
         with suppress(OSError, ValueError):
-            (getattr(raw, "_response", None) or raw).close()
+            close_attached(raw)
 
     return FrameStream(read, wake, release, framed=not tty)
 
@@ -156,19 +155,18 @@ def read_log(engine: Engine, container: str, *, follow: bool, tty: bool = False)
 
     Lines without their end are held back by the engine until it comes. Works on containers that are over.
     """
-    api = engine.api
     with translated(engine.asked()):
-        response = api.get(
-            api._url("/containers/{0}/logs", container),
+        response = engine.api.get(
+            engine.url("/containers/{0}/logs", container),
             params={"stdout": 1, "stderr": 1, "follow": int(follow)},
             stream=True,
             timeout=START_TIMEOUT_S,
         )
-        api._raise_for_status(response)
-    body = response.raw._fp  # http.client's answer: nothing public reads "what is there" from a chunked one
+        engine.raise_for_status(response)
+    body = body_of(response)
     if body.fp is None:
         return FrameStream(lambda: b"", lambda: None, response.close, framed=True)
-    body.fp.raw._sock.settimeout(None)
+    socket_of(body.fp.raw).settimeout(None)
     waker = socket.socket(fileno=os.dup(body.fp.fileno()))
 
     def wake() -> None:
@@ -218,9 +216,8 @@ def wait(engine: Engine, container: str) -> ContainerState | None:
     """Where it stands when it is over; blocks until then. None when it is gone."""
     with translated(engine.asked()):
         try:
-            api = engine.api
-            answer = api.post(api._url("/containers/{0}/wait", container), timeout=None)
-            api._raise_for_status(answer)
+            answer = engine.api.post(engine.url("/containers/{0}/wait", container), timeout=None)
+            engine.raise_for_status(answer)
         except ENGINE_ERRORS as error:
             if is_missing(error):
                 return None
@@ -241,13 +238,12 @@ def stop(engine: Engine, container: str, grace_s: float) -> None:
     whole = max(0, round(grace_s))
     with translated(engine.asked()):
         try:
-            api = engine.api
-            answer = api.post(
-                api._url("/containers/{0}/stop", container),
+            answer = engine.api.post(
+                engine.url("/containers/{0}/stop", container),
                 params={"t": whole},
                 timeout=whole + START_TIMEOUT_S,
             )
-            api._raise_for_status(answer)
+            engine.raise_for_status(answer)
         except ENGINE_ERRORS as error:
             if not is_missing(error):
                 raise

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from taorunner.engine.client import ENGINE_ERRORS, Engine, translated
-from taorunner.engine.frames import READ_BYTES, FrameStream
+from taorunner.engine.frames import READ_BYTES, FrameStream, close_attached, socket_of
 from taorunner.engine.refusals import is_missing
 from taorunner.errors import MachineError
 
@@ -25,7 +25,7 @@ class Dialogue:
 
     def __init__(self, raw: Any, *, framed: bool) -> None:
         self._raw = raw
-        self._socket: socket.socket = getattr(raw, "_sock", raw)
+        self._socket = socket_of(raw)
         self._socket.settimeout(None)
         self._output = FrameStream(self._read, self._wake, self._release, framed=framed)
 
@@ -55,7 +55,7 @@ class Dialogue:
 
     def _release(self) -> None:
         with suppress(OSError, ValueError):
-            (getattr(self._raw, "_response", None) or self._raw).close()
+            close_attached(self._raw)
 
 
 def converse(engine: Engine, container: str, *, tty: bool) -> Dialogue:

@@ -68,7 +68,7 @@ def read_facts(engine: Engine) -> EngineFacts:
     root = body.get("DockerRootDir")
     return EngineFacts(
         version=str(body.get("ServerVersion") or ""),
-        api_version=str(engine.api._version),
+        api_version=engine.api_version,
         data_root=PurePosixPath(root) if root else None,
         system=str(body.get("OperatingSystem") or ""),
         machine=str(body.get("Architecture") or ""),

@@ -3,14 +3,20 @@
 A frame is 8 bytes (stream number, three zeros, length as big-endian 32 bits) and its data. docker-py reads frame by
 frame with two system calls each, 74,000 lines a second; reading large pieces and cutting them here keeps up with
 a container that writes as fast as it can. Source: testing.md section 5.
+
+The attributes of docker-py, urllib3 and the standard library below which the socket lies, none of them public, are
+read in ``socket_of``, ``close_attached`` and ``body_of``, nowhere else. ``tests/engine/test_private_names.py`` fails
+when one of them changes.
 """
 
 from __future__ import annotations
 
 import codecs
+import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 STDOUT, STDERR = "stdout", "stderr"
 READ_BYTES = 256 * 1024
@@ -82,6 +88,22 @@ class FrameStream:
             if not piece:
                 return
             yield piece
+
+
+def socket_of(raw: Any) -> socket.socket:
+    """The socket below what docker-py's ``attach_socket`` gives, or below an HTTP body; itself where it is one."""
+    found: socket.socket = getattr(raw, "_sock", raw)
+    return found
+
+
+def close_attached(raw: Any) -> None:
+    """Closes what ``attach_socket`` gave, with the HTTP answer that docker-py hangs on it."""
+    (getattr(raw, "_response", None) or raw).close()
+
+
+def body_of(response: Any) -> Any:
+    """http.client's answer below one of requests: nothing public reads "what has arrived" from a chunked one."""
+    return response.raw._fp
 
 
 def demultiplex(pieces: Iterator[bytes]) -> Iterator[tuple[str, bytes]]:

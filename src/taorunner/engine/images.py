@@ -121,14 +121,14 @@ def pull_events(engine: Engine, reference: str) -> Generator[Mapping[str, Any], 
         MachineError, EngineRefusedError: as ``pull``.
     """
     repository, tag = split_reference(reference)
-    url: str = engine.api._url("/images/create")
+    url = engine.url("/images/create")
     return _events(engine, reference, url, {"fromImage": repository, "tag": tag})
 
 
 def push_events(engine: Engine, reference: str) -> Generator[Mapping[str, Any], None, None]:
     """What the engine tells of a push, to its end; the last but one holds the digest. Raises as ``pull_events``."""
     repository, tag = split_reference(reference)
-    url: str = engine.api._url("/images/{0}/push", repository)
+    url = engine.url("/images/{0}/push", repository)
     return _events(engine, reference, url, {"tag": tag})
 
 
@@ -163,7 +163,7 @@ def _events(
             # Without a read timeout: a slow disk extracts a layer of 10 GiB in silence.
             response = api.post(url, params=parameters, headers=headers, stream=True, timeout=None)
             with response:
-                api._raise_for_status(response)
+                engine.raise_for_status(response)
                 for line in response.iter_lines(chunk_size=None):
                     if not line.strip():
                         continue

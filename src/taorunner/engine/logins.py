@@ -73,7 +73,7 @@ def try_login(engine: Engine, registry: str, login: Login) -> str | None:
     api = engine.api
     with translated(engine.asked()):
         try:
-            api._raise_for_status(api._post_json(api._url("/auth"), data=body))
+            engine.raise_for_status(api.post(engine.url("/auth"), json=body, timeout=api.timeout))
         except ENGINE_ERRORS as error:
             said = text_of(error).replace(login._secret, "***")
             if "401" in said or "unauthorized" in said.lower():

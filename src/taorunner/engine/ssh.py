@@ -3,6 +3,9 @@
 docker-py needs paramiko for this, ignores the ``Port`` of ``~/.ssh/config`` (it writes ``:22`` into the address) and
 starts a process per call. Here ssh itself reads its configuration, agent, jump hosts and known hosts, the
 process stands for a connection that is kept and used again, and what ssh says on stderr becomes the error.
+
+The one place that overrides a private method of urllib3 (``_new_conn``) and an adapter of docker-py that is not part of
+its documented interface. ``tests/engine/test_private_names.py`` fails when one of them changes.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 It does not go through Typer's command machinery (that imports a validator for each key press): static words
 come from ``completion_words``, which is generated from the app; names come by the cheapest way (folder names, the keys
 under ``experiments:``). Any error gives no words. The scripts that shells load are Typer's own
-(``taorunner --install-completion``); this answers their requests.
+(``taorunner --install-completion``); this answers their requests. The ``_TYPER_COMPLETE`` variables
+of those scripts are read here and nowhere else; ``tests/cli/test_private_names.py`` fails when they change.
 """
 
 from __future__ import annotations

@@ -210,7 +210,7 @@ def _tree(cls: type) -> Facts:
         if default is not _NONE_GIVEN:
             described["default"] = default
         if "keys" not in described:
-            described.update(_limits(field.metadata, described))
+            described.update(limits_of(field.metadata, described))
         elif default == MISSING:
             described["default"] = MISSING
         else:
@@ -250,24 +250,25 @@ def _default(field: typing.Any) -> typing.Any:
         if field.default_factory is dataclasses.MISSING:
             return MISSING  # OmegaConf takes a field without a default as one that has to be given
         value = field.default_factory()
-    return _NONE_GIVEN if getattr(value, "is_stand_in", False) else _plain(value)
+    return _NONE_GIVEN if getattr(value, "is_stand_in", False) else plain_value(value)
 
 
-def _plain(value: typing.Any) -> typing.Any:
+def plain_value(value: typing.Any) -> typing.Any:
+    """A default as JSON can hold it: an enum by its name, what is not finite and what is of another class as text."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {f.name: plain_value(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, enum.Enum):
         return value.name
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain_value(item) for item in value]
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain_value(item) for key, item in value.items()}
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
 
 
-def _limits(metadata: typing.Any, described: Facts) -> Facts:
+def limits_of(metadata: typing.Any, described: Facts) -> Facts:
     """What the metadata says beyond the type. What is not plainly a number or a list of words is left out."""
     found: Facts = {}
     numeric = described.get("type") in ("int", "float")
@@ -281,5 +282,6 @@ def _limits(metadata: typing.Any, described: Facts) -> Facts:
         options = options.split(",")
     if isinstance(options, (list, tuple)) and options and described.get("type") in ("str", "int", "float"):
         words = [str(option).strip() for option in options]
-        found["options"] = list(dict.fromkeys(words))
+        if MISSING not in words:
+            found["options"] = list(dict.fromkeys(words))
     return found
