@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -332,6 +334,27 @@ def test_marking_as_lost_is_for_what_nobody_can_decide(
     assert begun.ends() == [(RunState.LOST, "marked as lost by hand")]
     with pytest.raises(RunStateError, match="already over: LOST"):
         mark_lost(store, marked)
+
+
+def test_the_engine_of_the_batch_is_asked_and_our_environment_stays(
+    begun: Begun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = tmp_path / "asked.sock"
+    with socket.socket(socket.AF_UNIX) as engine:
+        engine.bind(str(asked))
+        engine.listen()
+        engine.settimeout(10)
+        begun.store.save_batch(replace(begun.batch, environ={"DOCKER_HOST": f"unix://{asked}"}))
+        begun.die_as(state=RunState.RUNNING, handle="c1", backend="docker", started_at=now())
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/other.sock")
+        before = dict(os.environ)
+        marking = threading.Thread(target=mark_lost, args=(begun.store, begun.store.load(RUN)))
+        marking.start()
+        for _ in range(2):  # looked at, then asked
+            engine.accept()[0].close()
+        marking.join(30)
+    assert begun.ends() == [(RunState.LOST, "marked as lost by hand")]
+    assert dict(os.environ) == before
 
 
 def test_a_run_that_still_lives_is_not_marked_as_lost(begun: Begun) -> None:
