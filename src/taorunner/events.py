@@ -15,10 +15,12 @@ from enum import Enum
 class RunState(str, Enum):
     """Where a run stands. The reason is a field of its own.
 
-    DAMAGED is never recorded: a list shows it for a folder whose record cannot be believed.
+    QUEUED waits here, WAITING in the queue of an engine that schedules itself. DAMAGED is never recorded: a list shows
+    it for a folder whose record cannot be believed.
     """
 
     QUEUED = "QUEUED"
+    WAITING = "WAITING"
     STARTING = "STARTING"
     RUNNING = "RUNNING"
     SUCCEEDED = "SUCCEEDED"
@@ -72,6 +74,13 @@ class ImagePulled(Event):
 
     image: str
     digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunWaiting(Event):
+    """The run waits in the engine's own queue. ``reason`` is the engine's; another reason is another event."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +160,7 @@ class RunFinished(Event):
 _TYPES: dict[str, type[Event]] = {
     cls.__name__: cls
     for cls in (
-        RunQueued, ImagePulling, ImagePulled, RunStarted, LogLine, EpochProgress,
+        RunQueued, ImagePulling, ImagePulled, RunWaiting, RunStarted, LogLine, EpochProgress,
         MetricReported, CheckpointSaved, Notice, RunFinished,
     )
 }  # fmt: skip

@@ -21,6 +21,7 @@ from taorunner.events import (
     RunQueued,
     RunStarted,
     RunState,
+    RunWaiting,
 )
 from taorunner.runs.state.snapshot import RunSnapshot, fold
 
@@ -68,6 +69,9 @@ class Scene:
 
     def queued(self, name: str) -> RunSnapshot:
         return fold([self.queue(name)])
+
+    def waiting(self, name: str, reason: str) -> RunSnapshot:
+        return fold([self.queue(name), RunWaiting(run=f"run-{name}", at=_at(60), reason=reason)])
 
     def training_events(self, index: int, epoch: int, gpus: tuple[str, ...] | None = None) -> list[Event]:
         name = NAMES[index]

@@ -88,15 +88,26 @@ class Handle:
 
 
 class EngineState(str, Enum):
+    """WAITING: the engine has accepted the run and will start it. CREATED: it exists and was never started."""
+
+    WAITING = "waiting"
     CREATED = "created"
     RUNNING = "running"
     EXITED = "exited"
     MISSING = "missing"
 
+    @property
+    def was_accepted(self) -> bool:
+        """It runs, ran, or will run without another request."""
+        return self in (EngineState.WAITING, EngineState.RUNNING, EngineState.EXITED)
+
 
 @dataclass(frozen=True, slots=True)
 class EngineStatus:
-    """``oom_killed`` is true also when only a child was killed and the exit code is another."""
+    """``oom_killed`` is true also when only a child was killed and the exit code is another.
+
+    ``waiting`` is the engine's reason while the state is WAITING, such as ``Priority``.
+    """
 
     state: EngineState
     exit_code: int | None = None
@@ -104,6 +115,7 @@ class EngineStatus:
     error: str | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    waiting: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +153,14 @@ class LogStream(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """``image_digest`` is ``sha256:…`` of what really runs, None where there is no image."""
+    """``image_digest`` is ``sha256:…`` of what really runs, None where there is no image.
+
+    ``waiting``: the run is not started yet, and why. None when it was started.
+    """
 
     handle: Handle
     image_digest: str | None = None
+    waiting: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

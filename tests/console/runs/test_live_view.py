@@ -82,6 +82,14 @@ def test_hidden_runs_are_counted_and_failures_among_them_named(scene):
     assert text.splitlines()[0].startswith("1 running · 2 queued · 9 finished")
 
 
+def test_a_run_that_waits_in_its_engine_is_counted_and_says_why(scene):
+    runs = [scene.training(), scene.queued("q1"), scene.waiting("dino_big", "Priority, job 48213")]
+    lines = drawn(console(100, 24), scene, runs).splitlines()
+    assert lines[0].startswith("1 running · 1 queued · 1 waiting")
+    (line,) = [line for line in lines if "dino_big" in line]
+    assert "train waiting" in line and line.endswith("Priority, job 48213")
+
+
 def test_log_lines_cannot_drive_the_terminal(scene):
     made = console(color=True)
     run = scene.training()

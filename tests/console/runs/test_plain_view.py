@@ -17,6 +17,7 @@ from taorunner.events import (
     RunQueued,
     RunStarted,
     RunState,
+    RunWaiting,
 )
 
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
@@ -89,6 +90,14 @@ def test_the_whole_way_of_a_run_line_by_line():
         "12:00:27 exp_01 train: warning: 64 MiB of shared memory [shm]",
         "12:00:34 exp_01 train: epoch 2/3  10s, 10s left",
         "12:00:40 exp_01 train: failed after 27s: out of memory (exit code 1); lower batch_size",
+    ]
+
+
+def test_a_run_that_waits_in_its_engine_says_why():
+    events = [queued("a", "exp_01"), RunWaiting(run="a", at=at(5), reason="Priority,\x1b[2J job 48213")]
+    assert shown(events) == [
+        "12:00:00 exp_01 train: queued on docker",
+        "12:00:05 exp_01 train: waiting: Priority, job 48213",
     ]
 
 

@@ -38,6 +38,15 @@ def test_a_table_without_a_terminal_has_the_same_lines(scene, width, symbols):
     assert plain_run_lines(runs, width, symbols, scene.at) == styled
 
 
+def test_a_run_that_waits_in_its_engine_says_why(scene):
+    run = scene.waiting("dino_big", "Priority, job 48213")
+    table = text_of(run_lines([run], 200, UNICODE, scene.at)).splitlines()[1]
+    assert "waiting: Priority, job 48213" in table
+    assert "waiting: Pri" in text_of(run_lines([run], 60, UNICODE, scene.at))
+    facts = text_of(run_detail_lines(run, Path("/ws"), 80, UNICODE, scene.at, timezone.utc))
+    assert facts.splitlines()[1].split() == ["waiting", "Priority,", "job", "48213"]
+
+
 def test_characters_of_unknown_width_are_left_to_those_who_know(scene):
     run = replace(scene.finished("a"), project="検出")
     assert plain_run_lines([run, scene.finished("b")], 80, UNICODE, scene.at) is None

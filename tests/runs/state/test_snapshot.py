@@ -74,6 +74,7 @@ def test_the_whole_way_gives_the_json_of_the_interface() -> None:
         "action": "train",
         "backend": "docker",
         "state": "RUNNING",
+        "waiting": None,
         "reason": None,
         "exit_code": None,
         "image": "tao:5",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,6 +33,7 @@ from taorunner.events import (
     RunFinished,
     RunStarted,
     RunState,
+    RunWaiting,
     now,
 )
 from taorunner.gpu.inventory import Gpu, Inventory
@@ -39,11 +41,15 @@ from taorunner.gpu.leases import Leases
 from taorunner.planning.model.plan import GpuRequest, RenderedSpec, RunPlan, SecretSource
 from taorunner.runs.state.batch_creation import create_batch
 from taorunner.runs.state.history import read_history
+from taorunner.runs.state.snapshot import fold
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.batch_runner import BatchRunner
+from taorunner.scheduling.allocator import AllocatorPerBackend
+from taorunner.scheduling.delegated import Delegated
 from taorunner.scheduling.gpu_allocator import FreeGpus
 
 EXITED = EngineStatus(EngineState.EXITED, exit_code=0)
+RUNNING = EngineStatus(EngineState.RUNNING)
 GOOD = b"Execution status: PASS\n"
 TESTED = (
     '{"date": "1/1/2026", "time": "1:1:1", "status": "RUNNING", "message": "Test metrics generated.", '
@@ -61,6 +67,9 @@ class Script:
     gate: threading.Event | None = None
     status: str | None = None
     """What the run writes into its status.json."""
+    waits_for: str | None = None
+    """Why the engine does not start it at once."""
+    after_stop: EngineStatus | None = None
 
 
 class ScriptedBackend:
@@ -72,6 +81,7 @@ class ScriptedBackend:
         self.positions: list[LogPosition] = []
         self.stopped: list[str] = []
         self.removed: list[str] = []
+        self.inspected: list[list[str]] = []
         self.running = 0
         self.most_running = 0
         self._lock = threading.Lock()
@@ -110,14 +120,19 @@ class ScriptedBackend:
             self.submitted.append((request.run_id, request.gpus))
             self.running += 1
             self.most_running = max(self.most_running, self.running)
-        return Started(Handle(self.name, request.run_id, "c-" + request.run_id, request.run_dir), "sha256:1")
+        handle = Handle(self.name, request.run_id, "c-" + request.run_id, request.run_dir)
+        return Started(handle, "sha256:1", script.waits_for)
 
     def inspect(self, handles: Sequence[Handle]) -> dict[str, EngineStatus]:
-        answers = self.script(handles[0].run_id).answers
-        answer = answers.pop(0) if len(answers) > 1 else answers[0]
-        if isinstance(answer, MachineError):
-            raise answer
-        return {handles[0].run_id: answer}
+        self.inspected.append([handle.run_id for handle in handles])
+        found = {}
+        for handle in handles:
+            answers = self.script(handle.run_id).answers
+            answer = answers.pop(0) if len(answers) > 1 else answers[0]
+            if isinstance(answer, MachineError):
+                raise answer
+            found[handle.run_id] = answer
+        return found
 
     def find(self, run_id: str, run_dir: Path) -> Handle | None:
         return None
@@ -130,6 +145,9 @@ class ScriptedBackend:
 
     def stop(self, handle: Handle, grace_s: float) -> None:
         self.stopped.append(handle.run_id)
+        after = self.script(handle.run_id).after_stop
+        if after is not None:
+            self.script(handle.run_id).answers[:] = [after]
         gate = self.script(handle.run_id).gate
         if gate is not None:
             gate.set()
@@ -422,3 +440,79 @@ def test_metrics_go_into_the_history_and_a_history_that_cannot_be_written_is_one
     notices = [event for event in outcome.events("e2") if isinstance(event, Notice)]
     assert [notice.code for notice in notices] == ["sink-failed"]
     assert "history" in notices[0].text
+
+
+PRIORITY = EngineStatus(EngineState.WAITING, waiting="Priority")
+
+
+def test_a_run_that_waits_in_its_engine_says_why_and_then_runs(world: World) -> None:
+    resources = EngineStatus(EngineState.WAITING, waiting="Resources: 4 GPUs of type h100")
+    answers: list[EngineStatus | MachineError] = [
+        PRIORITY, PRIORITY, resources, MachineError("login1 does not answer"), resources, RUNNING, EXITED,
+    ]  # fmt: skip
+    outcome = world.run({"e1": Script(answers=answers, waits_for="Priority")})
+    assert outcome.state("e1") == (RunState.SUCCEEDED, "finished")
+    events = outcome.events("e1")
+    assert [event.reason for event in events if isinstance(event, RunWaiting)] == [
+        "Priority", "Resources: 4 GPUs of type h100",
+    ]  # fmt: skip
+    kinds = [type(event).__name__ for event in events]
+    assert kinds.index("RunWaiting") < kinds.index("RunStarted") < kinds.index("RunFinished")
+    waiting = fold(events[: kinds.index("RunWaiting") + 1])
+    assert (waiting.state, waiting.waiting, waiting.elapsed_s(now())) == (RunState.WAITING, "Priority", None)
+    assert waiting.to_json(world.root)["waiting"] == "Priority"
+    assert fold(events).waiting is None
+
+
+def test_a_run_that_has_already_run_when_it_is_asked_about_is_judged_by_its_output(world: World) -> None:
+    outcome = world.run({"e1": Script(answers=[EXITED], waits_for="Priority")})
+    assert outcome.state("e1") == (RunState.SUCCEEDED, "finished")
+    assert outcome.log("e1") == GOOD
+
+
+@pytest.mark.parametrize(
+    "after", [EngineStatus(EngineState.MISSING), EngineStatus(EngineState.EXITED, error="CANCELLED")]
+)
+def test_a_run_that_waits_in_its_engine_is_stopped(world: World, after: EngineStatus) -> None:
+    script = Script(answers=[PRIORITY], waits_for="Priority", after_stop=after)
+    run_id = "20261120-000000-e1-x"
+
+    def stop_when_it_waits() -> None:
+        while not (
+            world.store.paths(run_id).record.exists() and world.store.load(run_id).state is RunState.WAITING
+        ):
+            time.sleep(0.01)
+        world.store.request_stop(run_id, now())
+
+    stopper = threading.Thread(target=stop_when_it_waits, daemon=True)
+    stopper.start()
+    outcome = world.run({"e1": script})
+    stopper.join(10)
+    assert outcome.state("e1") == (RunState.STOPPED, "stopped before it started")
+    assert outcome.backend.stopped == [run_id]
+    assert world.store.load(run_id).started_at is None
+
+
+def test_a_run_that_its_engine_drops_while_it_waits_is_lost(world: World) -> None:
+    outcome = world.run(
+        {"e1": Script(answers=[PRIORITY, EngineStatus(EngineState.MISSING)], waits_for="Priority")}
+    )
+    assert outcome.state("e1") == (RunState.LOST, "the engine no longer knows this run")
+
+
+def test_a_supervisor_goes_on_with_a_run_that_waits(world: World) -> None:
+    run_id = "20261120-000000-e1-x"
+    batch = create_batch(world.store, [(run_id, world.plan("e1"))], now(), parallel=None, environ={})
+    queued = world.store.load(run_id)
+    world.store.save(replace(queued, state=RunState.WAITING, handle="c-1", launched_at=now()))
+    world.store.append_events(run_id, [RunWaiting(run=run_id, at=now(), reason="Priority")])
+    backend = ScriptedBackend({"e1": Script(answers=[PRIORITY, RUNNING, EXITED])})
+    BatchRunner(
+        world.store, batch, make_backend=lambda _name: backend, environ={},
+        gpus=AllocatorPerBackend(FreeGpus(Leases(world.root / "leases"), two_gpus), Delegated(), lambda _name: True),
+    ).run()  # fmt: skip
+    record = world.store.load(run_id)
+    assert (record.state, record.handle) == (RunState.SUCCEEDED, "c-1")
+    assert backend.submitted == []
+    kinds = [type(event).__name__ for event in world.store.read_events(run_id)[0]]
+    assert kinds.count("RunStarted") == 1 and kinds.index("RunWaiting") < kinds.index("RunStarted")

@@ -32,6 +32,7 @@ _STYLES = {
     "bar.rest": "dim",
     "best": "green",
     "state.queued": "dim",
+    "state.waiting": "dim",
     "state.starting": "cyan",
     "state.running": "cyan",
     "state.succeeded": "green",
@@ -77,6 +78,7 @@ UNICODE = Symbols(
     side="│",
     states={
         RunState.QUEUED: "○",
+        RunState.WAITING: "○",
         RunState.STARTING: "◌",
         RunState.RUNNING: "●",
         RunState.SUCCEEDED: "✓",
@@ -98,6 +100,7 @@ ASCII = Symbols(
     side="|",
     states={
         RunState.QUEUED: ".",
+        RunState.WAITING: ".",
         RunState.STARTING: "o",
         RunState.RUNNING: "*",
         RunState.SUCCEEDED: "+",

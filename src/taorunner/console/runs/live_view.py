@@ -34,6 +34,8 @@ _LIST_SHARE = 4
 _COMFORTABLE = 9
 """Lines of a panel that has its bars, metrics, a GPU and some of the log."""
 
+_NOT_STARTED = (RunState.QUEUED, RunState.WAITING)
+
 
 class LiveView:
     """Pictures for one terminal. ``now`` gives aware UTC times."""
@@ -68,7 +70,7 @@ class LiveView:
             RunView(run, names[run.id], tails.get(run.id, ()), gpus, now, self._symbols) for run in snapshots
         ]
         finished = [view for view in views if view.run.state.is_final]
-        queued = [view for view in views if view.run.state is RunState.QUEUED]
+        queued = [view for view in views if view.run.state in _NOT_STARTED]
         running = [view for view in views if view not in finished and view not in queued]
         name_width = min(max((Text(name).cell_len for name in names.values()), default=0), max(8, width // 3))
 
@@ -87,8 +89,9 @@ class LiveView:
 
     def _header(self, views: Sequence[RunView], width: int) -> Text:
         counts = {
-            "running": sum(not v.run.state.is_final and v.run.state is not RunState.QUEUED for v in views),
+            "running": sum(not v.run.state.is_final and v.run.state not in _NOT_STARTED for v in views),
             "queued": sum(v.run.state is RunState.QUEUED for v in views),
+            "waiting": sum(v.run.state is RunState.WAITING for v in views),
             "finished": sum(v.run.state.is_final for v in views),
         }
         said = f" {self._symbols.dot} ".join(f"{count} {word}" for word, count in counts.items() if count)

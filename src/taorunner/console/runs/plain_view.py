@@ -167,6 +167,8 @@ class PlainView:
         if isinstance(event, ev.ImagePulled):
             digest = f" {event.digest}" if event.digest else ""
             return f"image {event.image}{digest} is here"
+        if isinstance(event, ev.RunWaiting):
+            return f"waiting: {event.reason}"
         if isinstance(event, ev.RunStarted):
             return f"started{_gpu_text(event.gpus)}"
         if isinstance(event, ev.CheckpointSaved):

@@ -33,6 +33,8 @@ def run_detail_lines(
         (run.state.value.lower(), style),
     )  # fmt: skip
     facts: list[tuple[str, Text | str]] = []
+    if run.waiting:
+        facts.append(("waiting", clean(run.waiting)))
     if run.reason:
         facts.append(("reason", clean(run.reason)))
     if run.hint:

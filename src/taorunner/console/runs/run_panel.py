@@ -141,13 +141,12 @@ def finished_row(view: RunView, width: int, name_width: int) -> Text:
 def queued_row(view: RunView, width: int, name_width: int) -> Text:
     line = _head(view, name_width)
     waited_s = view.run.waited_s(view.now)
-    line.append(f"  {view.run.action} queued", style="quiet")
+    line.append(f"  {view.run.action} {view.run.state.value.lower()}", style="quiet")
     if waited_s is not None:
         line.append(f"  {duration(waited_s)}", style="quiet")
-    if view.run.notices:
-        line.append(
-            "  " + fit(view.run.notices[-1].text, width - line.cell_len - 2, view.symbols), style="quiet"
-        )
+    reason = view.run.waiting or (view.run.notices[-1].text if view.run.notices else "")
+    if reason:
+        line.append("  " + fit(reason, width - line.cell_len - 2, view.symbols), style="quiet")
     line.truncate(width)
     return line
 

@@ -25,7 +25,7 @@ _COLUMNS = (
     Column("project", drop=1),
     Column("experiment", drop=2, shrinks_to=20),
     Column("action", drop=3),
-    Column("state", drop=9),
+    Column("state", drop=9, shrinks_to=16),
     Column("epochs", drop=8, right=True),
     Column("best", drop=7),
     Column("left", drop=6, right=True),
@@ -63,7 +63,7 @@ def _rows(snapshots: Sequence[RunSnapshot], symbols: Symbols, now: datetime) -> 
             ((clean(run.project) if several else "", ""),),
             ((clean(run.experiment), "name"),),
             ((clean(run.action), ""),),
-            ((run.state.value.lower(), state_style(run.state)),),
+            ((_state(run), state_style(run.state)),),
             ((of(run.epoch, run.epochs), ""),),
             _best(run),
             ((_duration(run.eta_s(now)), ""),),
@@ -72,6 +72,11 @@ def _rows(snapshots: Sequence[RunSnapshot], symbols: Symbols, now: datetime) -> 
         ]
         for run in snapshots
     ]
+
+
+def _state(run: RunSnapshot) -> str:
+    word = run.state.value.lower()
+    return f"{word}: {clean(run.waiting)}" if run.waiting else word
 
 
 def _best(run: RunSnapshot) -> _Cell:

@@ -236,7 +236,8 @@ def _question(runs: Sequence[RunSnapshot], grace_s: float) -> tuple[str, dict[st
     """What Ctrl-C asks, and what each answer does."""
     left = [run for run in runs if not run.state.is_final]
     queued = sum(run.state is RunState.QUEUED for run in left)
-    counts = ((len(left) - queued, "running"), (queued, "queued"))
+    waiting = sum(run.state is RunState.WAITING for run in left)
+    counts = ((len(left) - queued - waiting, "running"), (queued, "queued"), (waiting, "waiting"))
     counted = ", ".join(f"{count} {word}" for count, word in counts if count)
     grace = duration(grace_s)
     choices = {

@@ -68,7 +68,7 @@ class RunSnapshot:
 
     ``epoch`` is the 1-based epoch being worked on, or the last one if ``epoch_completed``. ``metrics`` are
     the newest values, ``best`` the best finite ones, ``judged`` what the events said of their meaning.
-    ``pull`` is there only while an image is being pulled.
+    ``pull`` is there only while an image is being pulled, ``waiting`` (the engine's reason) only in WAITING.
     """
 
     id: str
@@ -77,6 +77,7 @@ class RunSnapshot:
     action: str = ""
     backend: str = ""
     state: RunState = RunState.QUEUED
+    waiting: str | None = None
     reason: str | None = None
     hint: str | None = None
     exit_code: int | None = None
@@ -168,6 +169,7 @@ class RunSnapshot:
             "action": self.action,
             "backend": self.backend,
             "state": self.state.value,
+            "waiting": self.waiting,
             "reason": self.reason,
             "exit_code": self.exit_code,
             "image": self.image,
@@ -248,9 +250,12 @@ class Fold:
                 event.project, event.experiment, event.action, event.backend
             )  # fmt: skip
             if s.queued_at is not None and at > s.queued_at and not s.state.is_final:
-                s.state = RunState.QUEUED  # it waits for another attempt
+                s.state, s.waiting = RunState.QUEUED, None  # it waits for another attempt
             s.queued_at = s.queued_at or at
             s.epochs = s.epochs or _count(event.epochs)
+        elif isinstance(event, ev.RunWaiting):
+            if s.state in (RunState.QUEUED, RunState.STARTING, RunState.WAITING):
+                s.state, s.waiting, s.pull = RunState.WAITING, event.reason, None
         elif isinstance(event, ev.RunStarted):
             self._started(event, at)
         elif isinstance(event, ev.RunFinished):
@@ -264,7 +269,7 @@ class Fold:
             self._epoch_begins.clear()
             self._epoch_ends.clear()
         s.started_at = s.started_at or at
-        s.handle, s.gpus, s.pull = event.handle, tuple(event.gpus), None
+        s.handle, s.gpus, s.pull, s.waiting = event.handle, tuple(event.gpus), None, None
         s.image, s.image_digest = event.image or s.image, event.image_digest or s.image_digest
         if not s.state.is_final:
             s.state = RunState.RUNNING
@@ -274,7 +279,7 @@ class Fold:
         if not event.state.is_final or (s.state.is_final and s.state is not RunState.LOST):
             return  # the first end is the end; only a run believed lost may be found again
         s.state, s.reason, s.hint, s.exit_code = event.state, event.reason, event.hint, event.exit_code
-        s.finished_at, s.pull = at, None
+        s.finished_at, s.pull, s.waiting = at, None, None
 
     def _progress(self, event: ev.EpochProgress, at: datetime) -> None:
         s = self._now
@@ -282,7 +287,7 @@ class Fold:
         if epoch is None:
             return
         if not s.state.is_final:
-            s.state = RunState.RUNNING
+            s.state, s.waiting = RunState.RUNNING, None
         s.epochs = _count(event.epochs) or s.epochs
         claimed_s = _time(event.eta_s)
         if claimed_s is not None:

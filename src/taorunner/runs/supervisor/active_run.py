@@ -10,6 +10,7 @@ from taorunner.errors import TaorunnerError
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.state.console_log import ConsoleLog
 from taorunner.runs.supervisor.observation import Evidence
+from taorunner.runs.supervisor.poller import Statuses
 from taorunner.runs.supervisor.worker import Worker
 
 
@@ -21,6 +22,7 @@ class Active:
     launch: Launch
     worker: Worker
     backend: Backend
+    statuses: Statuses
     evidence: Evidence
     log: ConsoleLog
     handle: Handle | None = None
@@ -41,6 +43,7 @@ class Active:
         def ask() -> None:
             try:
                 self.backend.stop(handle, grace_s)
+                self.statuses.hurry()
             except TaorunnerError:
                 self._stop_sent = False  # asked again at the next tick
 

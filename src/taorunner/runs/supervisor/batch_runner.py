@@ -26,6 +26,7 @@ from taorunner.events import (
     RunFinished,
     RunStarted,
     RunState,
+    RunWaiting,
     now,
 )  # fmt: skip
 from taorunner.planning.model.plan import RunPlan
@@ -39,6 +40,7 @@ from taorunner.runs.supervisor.active_run import Active
 from taorunner.runs.supervisor.hooks import FinishHook
 from taorunner.runs.supervisor.observation import Evidence
 from taorunner.runs.supervisor.pick_up import has_started, pick_up
+from taorunner.runs.supervisor.poller import Poller
 from taorunner.runs.supervisor.retries import RETRY_WAITS_S, clear_earlier, next_attempt
 from taorunner.runs.supervisor.run_files import make_room, put_back, write_spec
 from taorunner.runs.supervisor.run_journal import Journal
@@ -54,6 +56,7 @@ from taorunner.runs.supervisor.worker import (
     SetAside,
     Trouble,
     Undecided,
+    Waits,
     Worker,
 )  # fmt: skip
 from taorunner.scheduling.allocator import Allocator, Queued
@@ -93,6 +96,7 @@ class BatchRunner:
         self._parallel_without_gpu = parallel_without_gpu
         self._ready: Callable[[], None] | None = ready
         self._backends: dict[str, Backend] = {}
+        self._statuses: dict[str, Poller] = {}
         self._inbox: queue.Queue[Message] = queue.Queue(_INBOX_SIZE)
         self._active: dict[str, Active] = {}
         self._undecided: set[str] = set()
@@ -170,7 +174,8 @@ class BatchRunner:
         launch = Launch(run_id, directory, record.gpus, self._gpus.lease(run_id))
         try:
             backend = self._backend(plan.backend)
-            if record.handle is None and not has_started(backend, run_id, directory):
+            statuses = self._statuses[plan.backend]
+            if record.handle is None and not has_started(backend, statuses, run_id, directory):
                 self._gpus.release(run_id)  # its GPUs may be another's by now: it waits for its turn again
                 self._put_back(run_id)
                 self._journal.save(replace(record, state=RunState.QUEUED, gpus=(), launched_at=None))
@@ -185,9 +190,12 @@ class BatchRunner:
         )
         worker = Worker(
             backend, plan, launch, self._inbox, lambda: write_spec(plan, launch),
-            handle=handle, position=found.log.recorded.position, may_exist=True,
+            statuses=statuses, handle=handle, position=found.log.recorded.position, may_exist=True,
+            waits=record.state is RunState.WAITING,
         )  # fmt: skip
-        self._active[run_id] = Active(plan, launch, worker, backend, found.evidence, found.log, handle)
+        self._active[run_id] = Active(
+            plan, launch, worker, backend, statuses, found.evidence, found.log, handle
+        )
         self._monitor.begin(run_id, plan)
         worker.start()
 
@@ -264,12 +272,14 @@ class BatchRunner:
             return
         launched_at = now()
         evidence = Evidence(plan, run_id, launched_at)
+        statuses = self._statuses[plan.backend]
         worker = Worker(
-            backend, plan, launch, self._inbox, lambda: self._prepare_files(backend, plan, launch)
-        )
+            backend, plan, launch, self._inbox, lambda: self._prepare_files(backend, plan, launch),
+            statuses=statuses,
+        )  # fmt: skip
         log = ConsoleLog(self._store.paths(run_id).console, secrets)
         log.recorded.save(self._store.paths(run_id).position)
-        self._active[run_id] = Active(plan, launch, worker, backend, evidence, log)
+        self._active[run_id] = Active(plan, launch, worker, backend, statuses, evidence, log)
         record = replace(
             self._journal.records[run_id], state=RunState.STARTING, gpus=gpu_ids, launched_at=launched_at,
             status_sizes=evidence.status_sizes,
@@ -281,7 +291,9 @@ class BatchRunner:
     def _prepare_files(self, backend: Backend, plan: RunPlan, launch: Launch) -> None:
         """In the worker's thread, right before the engine is asked to start: everything else is known to be there."""
         if self._journal.records[launch.run_id].retries_made:
-            clear_earlier(backend, launch.run_id, self._store.paths(launch.run_id))
+            clear_earlier(
+                backend, self._statuses[plan.backend], launch.run_id, self._store.paths(launch.run_id)
+            )
         write_spec(plan, launch)
         try:
             texts = make_room(plan, launch.run_dir, now())
@@ -298,6 +310,7 @@ class BatchRunner:
     def _backend(self, name: str) -> Backend:
         if name not in self._backends:
             self._backends[name] = self._make_backend(name)
+            self._statuses[name] = Poller(self._backends[name])
         return self._backends[name]
 
     # what workers say
@@ -334,6 +347,8 @@ class BatchRunner:
                 self._journal.notice(run_id, "set-aside", text, level="info")
         elif isinstance(message, Requested):
             write_bytes(self._store.paths(run_id).request, f"{message.command_line}\n".encode())
+        elif isinstance(message, Waits):
+            self._waits(active, message)
         elif isinstance(message, Launched):
             self._launched(active, message)
         elif isinstance(message, Trouble):
@@ -342,6 +357,14 @@ class BatchRunner:
             self._leave_undecided(run_id, message.text)
         else:
             self._ended(active, message)
+
+    def _waits(self, active: Active, message: Waits) -> None:
+        run_id = message.run_id
+        active.handle = message.handle
+        record = self._journal.records[run_id]
+        if record.state is not RunState.WAITING:
+            self._journal.save(replace(record, state=RunState.WAITING, handle=message.handle.id))
+        self._journal.emit(run_id, [RunWaiting(run=run_id, at=now(), reason=message.reason)])
 
     def _launched(self, active: Active, message: Launched) -> None:
         run_id, at = message.run_id, now()
@@ -387,8 +410,10 @@ class BatchRunner:
             if not self._tries_again(run_id, error, None):
                 self._fail(run_id, error)
             return
-        if message.status is None:
-            self._finish(run_id, RunState.STOPPED, "stopped before it started")
+        record = self._journal.records[run_id]
+        never_ran = record.state is RunState.WAITING and record.stop_requested_at is not None
+        if message.status is None or never_ran:
+            self._finish(run_id, RunState.STOPPED, "stopped before it started", status=message.status)
             return
         self._journal.emit(run_id, active.evidence.printed(active.log.flush(), at))
         active.log.recorded.save(self._store.paths(run_id).position)

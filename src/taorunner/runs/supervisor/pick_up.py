@@ -6,16 +6,17 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from taorunner.backends.contract import Backend, EngineState
+from taorunner.backends.contract import Backend
 from taorunner.backends.secrets import stored_secrets
 from taorunner.errors import MachineError
-from taorunner.events import Event, RunStarted, now
+from taorunner.events import Event, RunStarted, RunState, now
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.state.console_log import ConsoleLog
 from taorunner.runs.state.log_position import RecordedLog
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.observation import Evidence
+from taorunner.runs.supervisor.poller import Statuses
 from taorunner.runs.supervisor.replay_filter import Told
 
 ENGINE_WITHIN_S = 10.0
@@ -42,7 +43,8 @@ def pick_up(store: RunStore, record: RunRecord, plan: RunPlan) -> PickedUp:
     launched_at = record.launched_at or record.started_at or record.queued_at
     evidence = Evidence(plan, record.id, launched_at, record.status_sizes)
     events = evidence.catch_up(paths.console, recorded, told, now())
-    if record.handle is not None and not told.has_started(record.handle):
+    has_begun = record.handle is not None and record.state is not RunState.WAITING
+    if record.handle is not None and has_begun and not told.has_started(record.handle):
         started = RunStarted(
             run=record.id, at=record.started_at or launched_at, image=record.image, image_digest=record.image_digest,
             gpus=record.gpus, handle=record.handle,
@@ -51,7 +53,7 @@ def pick_up(store: RunStore, record: RunRecord, plan: RunPlan) -> PickedUp:
     return PickedUp(evidence, ConsoleLog(paths.console, secrets, recorded), events)
 
 
-def has_started(backend: Backend, run_id: str, directory: Path) -> bool:
+def has_started(backend: Backend, statuses: Statuses, run_id: str, directory: Path) -> bool:
     """Whether the engine has a run of which there is no handle; one that it only created is removed.
 
     Raises:
@@ -63,7 +65,7 @@ def has_started(backend: Backend, run_id: str, directory: Path) -> bool:
             found = backend.find(run_id, directory)
             if found is None:
                 return False
-            if backend.inspect([found])[run_id].state in (EngineState.RUNNING, EngineState.EXITED):
+            if statuses.ask(found).state.was_accepted:
                 return True
             backend.remove(found)
             return False

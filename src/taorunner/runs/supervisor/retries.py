@@ -17,6 +17,7 @@ from taorunner.planning.model.plan import RunPlan
 from taorunner.progress.verdict import Verdict
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunPaths
+from taorunner.runs.supervisor.poller import Statuses
 from taorunner.text import duration
 
 RETRY_WAITS_S = (5.0, 30.0, 120.0)
@@ -66,11 +67,11 @@ def _is_worth_it(ended: Verdict | TaorunnerError) -> bool:
     return ended.is_transient if isinstance(ended, Verdict) else isinstance(ended, MachineError)
 
 
-def clear_earlier(backend: Backend, run_id: str, paths: RunPaths) -> None:
+def clear_earlier(backend: Backend, statuses: Statuses, run_id: str, paths: RunPaths) -> None:
     """Removes what the engine still has of an attempt that is over: the next one has the same name.
 
     Raises MachineError when the engine cannot be asked.
     """
     found = backend.find(run_id, paths.directory)
-    if found is not None and backend.inspect([found])[run_id].state is EngineState.EXITED:
+    if found is not None and statuses.ask(found).state is EngineState.EXITED:
         backend.remove(found)

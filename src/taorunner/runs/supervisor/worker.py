@@ -31,6 +31,7 @@ from taorunner.disk_room import is_no_room, no_room
 from taorunner.errors import MachineError, TaorunnerError
 from taorunner.events import ImagePulling
 from taorunner.planning.model.plan import RunPlan
+from taorunner.runs.supervisor.poller import Statuses
 
 SETTLE_WAITS_S = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
 """A stream ends a moment before the engine knows the exit code: ask again before following anew."""
@@ -77,6 +78,15 @@ class Launched:
 
 
 @dataclass(frozen=True, slots=True)
+class Waits:
+    """The engine has the run in its queue, for ``reason``."""
+
+    run_id: str
+    handle: Handle
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Printed:
     """``unkept`` as in LogChunk."""
 
@@ -111,7 +121,7 @@ class Undecided:
     text: str
 
 
-Message = Undecided | Pulling | SetAside | Requested | Launched | Printed | Trouble | Ended
+Message = Undecided | Pulling | SetAside | Requested | Waits | Launched | Printed | Trouble | Ended
 
 
 class _Seen:
@@ -146,14 +156,16 @@ class Worker:
     """``prepare_files`` writes spec and secrets into the run's folder right before the launch.
 
     For a run that another supervisor began: ``handle`` is what it got from the engine, and ``position`` how much of the
-    output it recorded; ``may_exist`` when it died before it had a handle.
+    output it recorded; ``may_exist`` when it died before it had a handle; ``waits`` when the engine had not started it.
     """
 
     def __init__(
         self, backend: Backend, plan: RunPlan, launch: Launch, inbox: queue.Queue[Message],
         prepare_files: Callable[[], None], *,
-        handle: Handle | None = None, position: LogPosition = LogPosition(), may_exist: bool = False,  # noqa: B008
+        statuses: Statuses, handle: Handle | None = None, position: LogPosition = LogPosition(),  # noqa: B008
+        may_exist: bool = False, waits: bool = False,
     ) -> None:  # fmt: skip
+        self._statuses, self._waits = statuses, waits
         self._backend, self._plan, self._launch, self._inbox = backend, plan, launch, inbox
         self._prepare_files = prepare_files
         self._handle, self._position, self._may_exist = handle, position, may_exist
@@ -174,8 +186,7 @@ class Worker:
     def _run(self) -> None:
         run_id = self._launch.run_id
         try:
-            status = self._follow(self._handle or self._begin())
-            self._inbox.put(Ended(run_id, status))
+            self._inbox.put(Ended(run_id, self._to_its_end()))
         except _AbandonedError:
             self._inbox.put(Ended(run_id, None))
         except _UndecidedError as error:
@@ -189,7 +200,20 @@ class Worker:
             text = f"following the run failed: {type(error).__name__}: {error}"
             self._inbox.put(Ended(run_id, None, TaorunnerError(text)))
 
-    def _begin(self) -> Handle:
+    def _to_its_end(self) -> EngineStatus:
+        if self._handle is not None and not self._waits:
+            return self._follow(self._handle)
+        started = Started(self._handle, waiting="") if self._handle is not None else self._begin()
+        if started.waiting is not None:
+            status = self._wait_in_engine(started)
+            if status.state is EngineState.MISSING or (
+                status.state is EngineState.EXITED and status.exit_code is None
+            ):
+                return status  # it left the queue and never ran
+        self._inbox.put(Launched(self._launch.run_id, started))
+        return self._follow(started.handle)
+
+    def _begin(self) -> Started:
         run_id = self._launch.run_id
         if self._may_exist and self._find() is None:
             self._may_exist = False
@@ -205,9 +229,27 @@ class Worker:
             found = self._find(clear=True)  # it broke off in the middle: what runs must not run unknown
             if found is None:
                 raise
-            started = Started(found)
-        self._inbox.put(Launched(run_id, started))
-        return started.handle
+            started = Started(found[0], waiting=found[1].waiting)
+        return started
+
+    def _wait_in_engine(self, started: Started) -> EngineStatus:
+        """Reports why the run waits until it does not wait any more; gives the state that it has then."""
+        handle, attempt, silent_since = started.handle, 0, time.monotonic()
+        status = EngineStatus(EngineState.WAITING, waiting=started.waiting or None)
+        reported = started.waiting if self._waits else None
+        while status.state is EngineState.WAITING:
+            reason = status.waiting or ""
+            if reason != reported:
+                reported = reason
+                text = reason or "in the queue of the engine"
+                self._inbox.put(Waits(handle.run_id, handle, text))
+            try:
+                status = self._statuses.next_change(handle, status)
+                attempt = 0
+            except TaorunnerError as error:
+                silent_since = silent_since if attempt else time.monotonic()
+                attempt = self._wait_for_engine(silent_since, attempt, error)
+        return status
 
     def _report(self, progress: PullProgress) -> None:
         self._check_abandoned()
@@ -218,8 +260,8 @@ class Worker:
         if self._abandoned.is_set() and not self._may_exist:
             raise _AbandonedError
 
-    def _find(self, *, clear: bool = False) -> Handle | None:
-        """What the engine has of this run and was started. ``clear``: what never was is removed."""
+    def _find(self, *, clear: bool = False) -> tuple[Handle, EngineStatus] | None:
+        """What the engine has of this run: it runs, ran, or waits. ``clear``: what was only created is removed."""
         asked_since = time.monotonic()
         attempt = 0
         while True:
@@ -227,9 +269,9 @@ class Worker:
                 found = self._backend.find(self._launch.run_id, self._launch.run_dir)
                 if found is None:
                     return None
-                status = self._backend.inspect([found])[found.run_id]
-                if status.state in (EngineState.RUNNING, EngineState.EXITED):
-                    return found
+                status = self._statuses.ask(found)
+                if status.state.was_accepted:
+                    return found, status
                 if clear:
                     self._backend.remove(found)
                 return None
@@ -285,7 +327,7 @@ class Worker:
     def _settle(self, handle: Handle) -> EngineStatus:
         for wait_s in SETTLE_WAITS_S:
             time.sleep(wait_s)
-            status = self._backend.inspect([handle])[handle.run_id]
+            status = self._statuses.ask(handle)
             if status.state in (EngineState.EXITED, EngineState.MISSING):
                 break
         return status
