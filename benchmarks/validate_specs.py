@@ -83,25 +83,11 @@ def measure(times: int) -> None:
 def _measure_inside(root: Path, names: Path, times: int) -> None:
     from taorunner.planning.validate import validate_projects
     from taorunner.project.workspace import find_workspace
-    from taorunner.specs import outline, spec_file
-    from taorunner.specs.schema import template_check
-    from taorunner.specs.templates import template
 
     workspace = find_workspace(root, None, os.environ)
     read = compile(READ, "read", "exec")
 
     def validate() -> None:
-        for kept in (
-            spec_file._kept_findings,
-            spec_file._fine_shapes,
-            template._parse_kept,
-            template_check._kept_findings,
-            template_check._seen,
-            template_check._names,
-            template_check.shape_parts,
-        ):
-            kept.cache_clear()
-        outline._SHAPES.clear()
         found = validate_projects(workspace, [PROJECT], os.environ)
         if found:
             raise RuntimeError(f"{len(found)} findings, the first {found[0].place}: {found[0].message}")

@@ -46,6 +46,26 @@ class YamlProblem:
     hint: str | None = None
 
 
+class PlacedDict(dict[Any, Any]):
+    """A mapping that was read. ``places`` has the places of each key and its value, ``start`` that of the mapping."""
+
+    __slots__ = ("places", "start")
+
+    def __init__(self, start: Place) -> None:
+        self.start = start
+        self.places: dict[Hashable, tuple[Place, Place]] = {}
+
+
+class PlacedList(list[Any]):
+    """A list that was read. ``places`` has the place of each item, twice, as a mapping has them."""
+
+    __slots__ = ("places", "start")
+
+    def __init__(self, start: Place) -> None:
+        self.start = start
+        self.places: dict[Hashable, tuple[Place, Place]] = {}
+
+
 @dataclass(slots=True)
 class YamlDocument:
     """``value`` is made of dict, list, str, int, float, bool and None; None when the text could not be read.
@@ -55,18 +75,18 @@ class YamlDocument:
 
     value: Any = None
     problems: list[YamlProblem] = field(default_factory=list)
-    _places: dict[int, dict[Hashable, tuple[Place, Place]]] = field(default_factory=dict)
     _root: Place = (1, 1)
 
     def places_in(self, container: Any) -> Mapping[Hashable, tuple[Place, Place]]:
-        """Where each key and each value of a mapping or list of this document stands; in a list both are the item's."""
-        return self._places[id(container)]
+        """The places of each key and value of a mapping or list of this document; in a list both are the item's."""
+        places: Mapping[Hashable, tuple[Place, Place]] = container.places
+        return places
 
     def place(self, path: Sequence[str | int], *, of_key: bool = False) -> Place:
-        """Where the value at ``path`` stands (or its key). A path that leads nowhere gives its deepest known part."""
+        """The place of the value at ``path``, or of its key. For an unknown path, that of its deepest known part."""
         current, best = self.value, self._root
         for step in path:
-            known = self._places.get(id(current), {}).get(step)
+            known = current.places.get(step) if isinstance(current, (PlacedDict, PlacedList)) else None
             if known is None:
                 break
             best = known[0] if of_key else known[1]
@@ -196,9 +216,9 @@ class _Builder:
             if kind == "ScalarEvent":
                 self._scalar(event)
             elif kind == "MappingStartEvent":
-                self._open({}, event)
+                self._open(PlacedDict, event)
             elif kind == "SequenceStartEvent":
-                self._open([], event)
+                self._open(PlacedList, event)
             elif kind in ("MappingEndEvent", "SequenceEndEvent"):
                 self._close()
             elif kind == "AliasEvent":
@@ -224,13 +244,12 @@ class _Builder:
             self._anchors[event.anchor] = (value, 1)
         self._put(value, (mark.line + 1, mark.column + 1), 1, plain=event.implicit[0])
 
-    def _open(self, value: Any, event: Any) -> None:
+    def _open(self, kind: type[PlacedDict | PlacedList], event: Any) -> None:
         mark = event.start_mark
         place = (mark.line + 1, mark.column + 1)
         if len(self._stack) >= MAX_DEPTH:
             raise _TooMuchError("too-deep", f"nested deeper than {MAX_DEPTH} levels", place)
-        self._stack.append(_Open(value, place, event.anchor))
-        self._document._places[id(value)] = {}
+        self._stack.append(_Open(kind(place), place, event.anchor))
 
     def _close(self) -> None:
         done = self._stack.pop()
@@ -263,8 +282,8 @@ class _Builder:
             return
         top = self._stack[-1]
         top.nodes += nodes
-        if isinstance(top.value, list):
-            self._document._places[id(top.value)][len(top.value)] = (place, place)
+        if isinstance(top.value, PlacedList):
+            top.value.places[len(top.value)] = (place, place)
             top.value.append(value)
         elif not top.has_key:
             self._key(top, value, place, plain)
@@ -287,7 +306,7 @@ class _Builder:
             top.merges = [*(top.merges or ()), *sources]
             return
         if top.key in top.value:
-            first = self._document._places[id(top.value)][top.key][0]
+            first = top.value.places[top.key][0]
             self._document.problems.append(
                 YamlProblem(
                     "duplicate-key",
@@ -298,16 +317,15 @@ class _Builder:
             )
             return
         top.value[top.key] = value
-        self._document._places[id(top.value)][top.key] = (top.key_place, place)
+        top.value.places[top.key] = (top.key_place, place)
 
     def _merge(self, done: _Open) -> None:
-        places = self._document._places
         for source in done.merges or ():
             self._count_alias(len(source), done.place)
             for key, value in source.items():
                 if key not in done.value:
                     done.value[key] = value
-                    places[id(done.value)][key] = places[id(source)][key]
+                    done.value.places[key] = source.places[key]
 
 
 _MERGE = object()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from taorunner.catalog.layers import LAYER_KEYS, parse_argument, parse_version, version_matches
-from taorunner.catalog.load import DATA, families, image_kinds, load_network, network_names
+from taorunner.catalog.load import DATA, Catalog, load_network, network_names
 from taorunner.contracts import Contract, Framework
 from taorunner.diagnostics import FindingList
 from taorunner.planning.inputs.argv import VALUES
@@ -98,7 +98,11 @@ def test_a_workspace_could_have_the_same_file(path: Path) -> None:
     document = read_yaml(path.read_text(encoding="utf-8"))
     found = FindingList(path, document.place)
     check_network_file(
-        document.value, found, networks=network_names(), families=families(), images=image_kinds()
+        document.value,
+        found,
+        networks=network_names(),
+        families=Catalog().families(),
+        images=Catalog().image_kinds(),
     )
     expected = ['"embedded" is no key of groups'] if path.stem == "tinydet" else []
     assert [finding.message for finding in found.sorted()] == expected

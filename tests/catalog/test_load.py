@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from taorunner.catalog import load
-from taorunner.catalog.load import load_network, network_from, network_names
+from taorunner.catalog.load import Catalog, load_network, network_names
 from taorunner.contracts import Framework, GpuUse, OverrideSyntax
 from taorunner.errors import UserFilesError
 from taorunner.yaml_reader import read_yaml
@@ -192,7 +192,7 @@ def test_a_network_of_ones_own_needs_no_code() -> None:
               sleep: {gpu_use: none, arguments: {spec: null, key: null}, spec: null, command: my_tool rest}
         """
     ).value
-    network = network_from(body, "mine")
+    network = Catalog().network_from(body, "mine")
     assert network.actions() == {"train": "model", "evaluate": "model", "sleep": "model"}
     train = network.contract("train")
     assert train.command == ("mine", "train")
@@ -208,9 +208,6 @@ def test_reading_one_network_is_fast() -> None:
     load_network("dssd")  # imports the YAML parser
     best = 1.0
     for _ in range(5):
-        load.load_network.cache_clear()
-        load._read.cache_clear()
-        load._releases.cache_clear()
         start = time.process_time()
         load_network("dssd").contract("train")
         best = min(best, time.process_time() - start)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from taorunner.errors import Finding
+from taorunner.specs.memory import SpecMemory
 from taorunner.specs.schema.walk import Against
 from taorunner.specs.spec_file import SpecFile, check_loaded, load_spec
 from taorunner.specs.templates.template import Value
@@ -17,8 +18,9 @@ def check_template(
     names: Collection[str],
     against: Against | None = None,
     values: Mapping[str, Value] | None = None,
+    memory: SpecMemory | None = None,
 ) -> tuple[Finding, ...]:
     loaded = load_spec(path)
     if not isinstance(loaded, SpecFile):
         return loaded
-    return check_loaded(loaded, spec_format, names, against, values)
+    return check_loaded(loaded, spec_format, names, against, values, memory)

@@ -6,7 +6,6 @@ The files are ours and are checked strictly by ``tests/catalog``; here they are 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,111 +17,139 @@ from taorunner.errors import TaorunnerError, UserFilesError
 from taorunner.text import did_you_mean
 from taorunner.yaml_reader import read_yaml
 
-__all__ = [
-    "DATA", "families", "image_kinds", "image_of_kind", "joined", "load_network", "network_body", "network_from",
-    "network_names",
-]  # fmt: skip
+__all__ = ["DATA", "Catalog", "joined", "load_network", "network_names"]
 
 DATA = Path(__file__).parent / "data"
 
 
-@cache
-def load_network(name: str) -> Network:
-    """The network of that name. Raises UserFilesError with the nearest name."""
-    if name not in network_names():
-        raise UserFilesError(
-            f'"{name}" is not a network of the catalog', hint=did_you_mean(name, network_names())
+class Catalog:
+    """The networks, families and releases that come with taorunner. Each file is read once by one object."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, dict[str, Any]] = {}
+        self._networks: dict[str, Network] = {}
+        self._known_releases: tuple[Release, ...] | None = None
+
+    def network(self, name: str) -> Network:
+        """The network of that name. Raises UserFilesError with the nearest name."""
+        if name not in self._networks:
+            if name not in network_names():
+                hint = did_you_mean(name, network_names())
+                raise UserFilesError(f'"{name}" is not a network of the catalog', hint=hint)
+            self._networks[name] = self.network_from(self.network_body(name), name)
+        return self._networks[name]
+
+    def families(self) -> dict[str, tuple[str, ...]]:
+        """Every family with the names of its tables."""
+        names = sorted(path.stem for path in (DATA / "families").glob("*.yml"))
+        return {name: tuple(self._read(f"families/{name}.yml").get("tables") or ()) for name in names}
+
+    def image_kinds(self) -> tuple[str, ...]:
+        """The kinds of images that releases have tags for: pyt, tf1, deploy, …"""
+        return tuple(dict.fromkeys(kind for release in self._releases() for kind in release.tags))
+
+    def image_of_kind(self, kind: str, release: str | None = None) -> str:
+        """The image of one kind, of the named release or else of the newest public one that has it.
+
+        Raises:
+            UserFilesError: no such kind, no such release, or no tag is known.
+        """
+        kind, kinds = kind.replace("_", "-"), self.image_kinds()
+        if kind not in kinds:
+            raise UserFilesError(f'there is no group of images "{kind}"', hint=did_you_mean(kind, kinds))
+        having = [known for known in self._releases() if known.tags.get(kind) is not None]
+        wanted = None if release is None else release.strip().removeprefix("v")
+        fitting = [known for known in having if wanted in (known.name, known.name.removesuffix(".0"))]
+        if wanted is None:
+            fitting = [known for known in having if known.public]
+        if not fitting:
+            names = ", ".join(known.name for known in having)
+            raise UserFilesError(
+                f'no image of the group "{kind}" is known for TAO release "{release}"',
+                hint=f"releases that have it: {names}; or name the image with --image",
+            )
+        tag, registry = str(fitting[-1].tags[kind]), str(self._read("releases.yml")["registry"])
+        return f"{registry.rpartition('/')[0]}/{tag}" if ":" in tag else f"{registry}:{tag}"
+
+    def network_from(self, body: Mapping[str, Any], name: str, file: Path | None = None) -> Network:
+        """A network from the content of its file, after ``like`` was followed. The content is not checked: see
+        ``planning.inputs.workspace_networks``."""
+        groups = tuple(self._group(group, facts) for group, facts in body["groups"].items())
+        return Network(
+            name=name,
+            title=body["title"],
+            purpose=body["purpose"],
+            framework=groups[0].framework,
+            trainable=bool(body.get("trainable", True)),
+            needs=tuple(body.get("needs") or ()),
+            optional=tuple(body.get("optional") or ()),
+            groups=groups,
+            traps=tuple(body.get("traps") or ()),
+            sources=tuple(body.get("sources") or ()),
+            words=body.get("words") or {},
+            all_releases=self._releases(),
+            registry=self._read("releases.yml")["registry"],
+            file=file,
         )
-    return network_from(network_body(name), name)
 
+    def network_body(self, name: str) -> dict[str, Any]:
+        """The file's content, joined with that of the network that ``like`` names."""
+        body = self._read(f"networks/{name}.yml")
+        model = body.get("like")
+        return body if model is None else joined(self.network_body(model), body)
 
-def families() -> dict[str, tuple[str, ...]]:
-    """Every family with the names of its tables."""
-    names = sorted(path.stem for path in (DATA / "families").glob("*.yml"))
-    return {name: tuple(_read(f"families/{name}.yml").get("tables") or ()) for name in names}
-
-
-def image_kinds() -> tuple[str, ...]:
-    """The kinds of images that releases have tags for: pyt, tf1, deploy, …"""
-    return tuple(dict.fromkeys(kind for release in _releases() for kind in release.tags))
-
-
-def image_of_kind(kind: str, release: str | None = None) -> str:
-    """The image of one kind, of the newest public release that has it unless one is named.
-
-    Raises:
-        UserFilesError: no such kind, no such release, or no tag is known.
-    """
-    kind = kind.replace("_", "-")
-    if kind not in image_kinds():
-        raise UserFilesError(f'there is no group of images "{kind}"', hint=did_you_mean(kind, image_kinds()))
-    having = [known for known in _releases() if known.tags.get(kind) is not None]
-    wanted = None if release is None else release.strip().removeprefix("v")
-    fitting = [known for known in having if wanted in (known.name, known.name.removesuffix(".0"))]
-    if wanted is None:
-        fitting = [known for known in having if known.public]
-    if not fitting:
-        names = ", ".join(known.name for known in having)
-        raise UserFilesError(
-            f'no image of the group "{kind}" is known for TAO release "{release}"',
-            hint=f"releases that have it: {names}; or name the image with --image",
-        )
-    tag, registry = str(fitting[-1].tags[kind]), str(_read("releases.yml")["registry"])
-    return f"{registry.rpartition('/')[0]}/{tag}" if ":" in tag else f"{registry}:{tag}"
-
-
-def network_from(body: Mapping[str, Any], name: str, file: Path | None = None) -> Network:
-    """A network from what its file holds (after ``like`` was followed). Believes it: see ``planning.networks``."""
-    groups = tuple(_group(group, facts) for group, facts in body["groups"].items())
-    releases = _read("releases.yml")
-    return Network(
-        name=name,
-        title=body["title"],
-        purpose=body["purpose"],
-        framework=groups[0].framework,
-        trainable=bool(body.get("trainable", True)),
-        needs=tuple(body.get("needs") or ()),
-        optional=tuple(body.get("optional") or ()),
-        groups=groups,
-        traps=tuple(body.get("traps") or ()),
-        sources=tuple(body.get("sources") or ()),
-        words=body.get("words") or {},
-        all_releases=_releases(),
-        registry=releases["registry"],
-        file=file,
-    )
-
-
-def _group(name: str, facts: Mapping[str, Any]) -> Group:
-    family = _read(f"families/{facts['family']}.yml")
-    tables: Mapping[str, Block] = family.get("tables") or {}
-    blocks = (family, *(tables[table] for table in facts.get("uses") or ()), facts)
-    limits = {
-        action: {
-            key: value
-            for layer in ((family.get("actions") or {}).get(action), own)
-            for key, value in (layer or {}).items()
-            if key in ("since", "until")
+    def _group(self, name: str, facts: Mapping[str, Any]) -> Group:
+        family = self._read(f"families/{facts['family']}.yml")
+        tables: Mapping[str, Block] = family.get("tables") or {}
+        blocks = (family, *(tables[table] for table in facts.get("uses") or ()), facts)
+        limits = {
+            action: {
+                key: value
+                for layer in ((family.get("actions") or {}).get(action), own)
+                for key, value in (layer or {}).items()
+                if key in ("since", "until")
+            }
+            for action, own in facts["actions"].items()
         }
-        for action, own in facts["actions"].items()
-    }
-    return Group(
-        name=name,
-        framework=Framework(family["framework"]),
-        image=facts.get("image", family.get("image")),
-        blocks=blocks,
-        tables=tables,
-        actions=limits,
-        since=facts.get("since"),
-        until=facts.get("until"),
-    )
+        return Group(
+            name=name,
+            framework=Framework(family["framework"]),
+            image=facts.get("image", family.get("image")),
+            blocks=blocks,
+            tables=tables,
+            actions=limits,
+            since=facts.get("since"),
+            until=facts.get("until"),
+        )
+
+    def _releases(self) -> tuple[Release, ...]:
+        if self._known_releases is None:
+            self._known_releases = tuple(
+                Release(
+                    name=str(name),
+                    tags=facts["tags"],
+                    exceptions=facts.get("exceptions") or {},
+                    public=facts.get("public", True),
+                )
+                for name, facts in self._read("releases.yml")["releases"].items()
+            )
+        return self._known_releases
+
+    def _read(self, path: str) -> dict[str, Any]:
+        if path not in self._files:
+            document = read_yaml((DATA / path).read_text(encoding="utf-8"))
+            if document.problems:
+                problem = document.problems[0]
+                raise TaorunnerError(
+                    f"catalog/data/{path}:{problem.line}:{problem.column}: {problem.message}"
+                )
+            self._files[path] = document.value
+        return self._files[path]
 
 
-def network_body(name: str) -> dict[str, Any]:
-    """The file's content; ``like`` names another network whose facts hold unless said otherwise."""
-    body = _read(f"networks/{name}.yml")
-    model = body.get("like")
-    return body if model is None else joined(network_body(model), body)
+def load_network(name: str) -> Network:
+    """One network, read from its file. Raises UserFilesError with the nearest name."""
+    return Catalog().network(name)
 
 
 def joined(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,27 +161,3 @@ def joined(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
             value = joined(present, value)
         result[key] = value
     return result
-
-
-@cache
-def _releases() -> tuple[Release, ...]:
-    body = _read("releases.yml")
-    return tuple(
-        Release(
-            name=str(name),
-            tags=facts["tags"],
-            exceptions=facts.get("exceptions") or {},
-            public=facts.get("public", True),
-        )
-        for name, facts in body["releases"].items()
-    )
-
-
-@cache
-def _read(path: str) -> dict[str, Any]:
-    document = read_yaml((DATA / path).read_text(encoding="utf-8"))
-    if document.problems:
-        problem = document.problems[0]
-        raise TaorunnerError(f"catalog/data/{path}:{problem.line}:{problem.column}: {problem.message}")
-    value: dict[str, Any] = document.value
-    return value

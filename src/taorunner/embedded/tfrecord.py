@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterable, Iterator
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ import numpy.typing as npt
 
 from .failures import RunFailedError
 
+_MOST_DOUBLINGS = 32  # a record has less than 4 GiB
 _POLYNOMIAL = 0x82F63B78  # CRC-32C (Castagnoli), bits reversed
 _LANE_BYTES = 64
 _Words = npt.NDArray[np.uint32]
@@ -86,13 +86,13 @@ def crc32c(data: bytes) -> int:
         0xFF  # the same as to start with all ones
     )
     words = padded.view("<u4").reshape(lanes, _LANE_BYTES // 4)
-    after_word = _tables_for_zero_bytes(4)
+    after_word = _ZERO_BYTES[2]
     crcs = np.zeros(lanes, np.uint32)
     for column in range(words.shape[1]):
         crcs = _follow(after_word, crcs ^ words[:, column])
     width = _LANE_BYTES
     while len(crcs) > 1:
-        crcs = _follow(_tables_for_zero_bytes(width), crcs[0::2]) ^ crcs[1::2]
+        crcs = _follow(_ZERO_BYTES[width.bit_length() - 1], crcs[0::2]) ^ crcs[1::2]
         width *= 2
     return int(crcs[0]) ^ 0xFFFFFFFF
 
@@ -104,36 +104,11 @@ def _broken(path: Path, number: int, what: str) -> RunFailedError:
 
 
 def _crc32c_by_byte(data: bytes) -> int:
-    table = _byte_table_list()
+    table = _BYTE_TABLE
     crc = 0xFFFFFFFF
     for byte in data:
         crc = table[(crc ^ byte) & 0xFF] ^ (crc >> 8)
     return crc ^ 0xFFFFFFFF
-
-
-@cache
-def _byte_table() -> _Words:
-    crcs = np.arange(256, dtype=np.uint32)
-    for _ in range(8):
-        crcs = np.where(crcs & 1, (crcs >> np.uint32(1)) ^ np.uint32(_POLYNOMIAL), crcs >> np.uint32(1))
-    return crcs
-
-
-@cache
-def _byte_table_list() -> list[int]:
-    return [int(value) for value in _byte_table()]
-
-
-@cache
-def _tables_for_zero_bytes(count: int) -> _Words:
-    """``(4, 256)``: what each byte of a checksum becomes when ``count`` zero bytes follow. A power of two."""
-    if count > 1:
-        half = _tables_for_zero_bytes(count // 2)
-        return _follow(half, half)
-    single = np.arange(256, dtype=np.uint32)
-    basis = np.stack([single << np.uint32(8 * place) for place in range(4)])
-    tables: _Words = _byte_table()[basis & np.uint32(0xFF)] ^ (basis >> np.uint32(8))
-    return tables
 
 
 def _follow(tables: _Words, crcs: _Words) -> _Words:
@@ -144,3 +119,24 @@ def _follow(tables: _Words, crcs: _Words) -> _Words:
         ^ tables[3][crcs >> np.uint32(24)]
     )
     return followed
+
+
+def _byte_table() -> _Words:
+    crcs = np.arange(256, dtype=np.uint32)
+    for _ in range(8):
+        crcs = np.where(crcs & 1, (crcs >> np.uint32(1)) ^ np.uint32(_POLYNOMIAL), crcs >> np.uint32(1))
+    return crcs
+
+
+def _tables_for_zero_bytes() -> tuple[_Words, ...]:
+    single = np.arange(256, dtype=np.uint32)
+    basis = np.stack([single << np.uint32(8 * place) for place in range(4)])
+    tables: list[_Words] = [_byte_table()[basis & np.uint32(0xFF)] ^ (basis >> np.uint32(8))]
+    for _ in range(_MOST_DOUBLINGS):
+        tables.append(_follow(tables[-1], tables[-1]))
+    return tuple(tables)
+
+
+_BYTE_TABLE = tuple(int(value) for value in _byte_table())
+_ZERO_BYTES = _tables_for_zero_bytes()
+"""``(4, 256)`` at index k: what each byte of a checksum becomes when 2**k zero bytes follow."""

@@ -45,9 +45,9 @@ def experiments_of(
 ) -> list[LauncherExperiment]:
     """The first one stands for itself. ``folder`` is where the specs come from, ``taken`` are names in use."""
     release, contracts = _release(network, specs, folder, tell)
-    actions = {id(spec): action_of(spec, contracts.values()) for spec in specs}
+    read_by = [(spec, action_of(spec, contracts.values())) for spec in specs]
     trains = sorted(
-        (spec for spec in specs if actions[id(spec)] == "train"),
+        (spec for spec, action in read_by if action == "train"),
         key=lambda spec: (sum(word in spec.tokens for word in _LATER), len(spec.tokens), spec.name),
     )
     experiments: list[LauncherExperiment] = []
@@ -58,9 +58,8 @@ def experiments_of(
         base = experiments[0].name if experiments else None
         own = {} if train is None else {"train": train}
         experiments.append(LauncherExperiment(name, network, release, base, own))
-    rest = [spec for spec in specs if actions[id(spec)] != "train"]
-    for spec in sorted(rest, key=lambda one: (len(one.tokens), one.name)):
-        action = actions[id(spec)]
+    rest = [(spec, action) for spec, action in read_by if action != "train"]
+    for spec, action in sorted(rest, key=lambda one: (len(one[0].tokens), one[0].name)):
         home = max(experiments, key=lambda one: _likeness(spec, one.specs.get("train")))
         path = folder / spec.name
         if action is None:

@@ -19,8 +19,9 @@ from taorunner.errors import UserFilesError
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.spec.schema_choice import schema_for
 from taorunner.planning.spec.spec_files import SUFFIXES
+from taorunner.specs.memory import SpecMemory
 from taorunner.specs.schema.match import Fit, Section, fit_of, read_section
-from taorunner.specs.schema.schema import SHIPPED, find_schema
+from taorunner.specs.schema.schema import find_schema, shipped_schemas
 from taorunner.specs.schema.walk import ACTION_SECTIONS
 
 _BY_FIELD = (("dssd", "dssd_config"), ("ssd", "ssd_config"))
@@ -52,12 +53,13 @@ _ACTION_WORDS = (
 
 @dataclass(slots=True)
 class SpecRead:
-    """One file that reads as a spec. ``name`` is its path below the folder that was given."""
+    """One file that reads as a spec. ``name`` is its path below the given folder, ``memory`` that of the import."""
 
     name: Path
     text: str
     format: str
     section: Section
+    memory: SpecMemory = field(default_factory=SpecMemory, compare=False, repr=False)
     fits: dict[str, Fit] = field(default_factory=dict)
     head: str | None = None
     candidates: tuple[str, ...] = ()
@@ -67,11 +69,13 @@ class SpecRead:
         return tuple(token for token in re.split(r"[^a-z0-9]+", self.name.stem.lower()) if token)
 
 
-def read_spec(name: Path, text: str) -> SpecRead | None:
+def read_spec(name: Path, text: str, memory: SpecMemory | None = None) -> SpecRead | None:
     """None when the text is no spec of any kind."""
     spec_format = next((key for key, known in SUFFIXES.items() if name.suffix.lower() in known), None)
     section = None if spec_format is None else read_section(text, spec_format)
-    return None if section is None else SpecRead(name, text, spec_format or "", section)
+    return (
+        None if section is None else SpecRead(name, text, spec_format or "", section, memory or SpecMemory())
+    )
 
 
 def recognise_networks(specs: Sequence[SpecRead], networks: Networks, head: str | None, folder: Path) -> None:
@@ -131,9 +135,11 @@ def named_heads(spec: SpecRead, networks: Networks, folder: Path) -> set[str]:
     return named_in(names, [network.name for network in _in_containers(networks)])
 
 
-def unknown_names(specs: Iterable[SpecRead], contracts: Iterable[Contract]) -> int | None:
+def unknown_names(specs: Sequence[SpecRead], contracts: Iterable[Contract]) -> int | None:
     """How many names of the specs this release of their network does not know; None without a schema."""
-    schemas = [against.schema for one in contracts if (against := schema_for(one)) is not None]
+    memory = specs[0].memory if specs else None
+    found = (schema_for(one, memory=memory) for one in contracts)
+    schemas = [against.schema for against in found if against is not None]
     if not schemas:
         return None
     return sum(
@@ -169,8 +175,8 @@ def _best_fit(head: str, actions: Sequence[str], spec: SpecRead) -> Fit | None:
     fits = []
     seen = set()
     for action in actions:
-        for version in SHIPPED.versions(head, action):
-            schema = find_schema(head, action, version)
+        for version in shipped_schemas(spec.memory).versions(head, action):
+            schema = find_schema(head, action, version, spec.memory)
             if schema is None or schema.format != spec.format or (schema.name, version) in seen:
                 continue
             seen.add((schema.name, version))
@@ -252,9 +258,9 @@ def named_in(names: Sequence[str], choice: Collection[str]) -> set[str]:
 
 def _without_schema(spec: SpecRead, name: str, networks: Networks) -> None:
     """Names are all there is to go by where no schema of the network is known."""
-    has_schema = any(
-        SHIPPED.versions(name, action.rpartition(".")[2]) for action in networks.load(name).actions(None)
-    )
+    schemas = shipped_schemas(spec.memory)
+    actions = networks.load(name).actions(None)
+    has_schema = any(schemas.versions(name, action.rpartition(".")[2]) for action in actions)
     if not has_schema and _can_read(networks, name, spec.format):
         spec.head = name
 
@@ -264,9 +270,10 @@ def _could_be(spec: SpecRead, contract: Contract, all_of_them: Iterable[Contract
     schemas = {
         against.schema
         for one in all_of_them
-        if (against := schema_for(one)) is not None and against.schema.format == spec.format
+        if (against := schema_for(one, memory=spec.memory)) is not None
+        and against.schema.format == spec.format
     }
-    own = schema_for(contract)
+    own = schema_for(contract, memory=spec.memory)
     if own is None or own.schema not in schemas:
         return True
     least = min(fit_of(spec.section, schema).unknown for schema in schemas)
@@ -275,7 +282,7 @@ def _could_be(spec: SpecRead, contract: Contract, all_of_them: Iterable[Contract
 
 def _is_of_action_alone(spec: SpecRead, contract: Contract) -> bool:
     """True where the action has a schema of its own, and the text is one of these."""
-    against = schema_for(contract)
+    against = schema_for(contract, memory=spec.memory)
     if against is None or "." not in against.schema.name or against.schema.format != spec.format:
         return False
     return fit_of(spec.section, against.schema).unknown == 0

@@ -37,6 +37,7 @@ from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.mounts_file import MountsFile
 from taorunner.project.scaffold import plain_scalar, usual_weights
 from taorunner.project.workspace import Workspace, is_name
+from taorunner.specs.memory import SpecMemory
 from taorunner.specs.spec_file import SpecFile, load_spec
 from taorunner.text import printable
 
@@ -89,12 +90,13 @@ class _Migration:
 
     def read_specs(self, head: str | None) -> None:
         specs: list[SpecRead] = []
+        memory = SpecMemory()
         for path in self._files():
             loaded = load_spec(path)
             if not isinstance(loaded, SpecFile):
                 self._findings += [_softer(finding) for finding in loaded]
                 continue
-            spec = read_spec(path.relative_to(self._folder), loaded.text)
+            spec = read_spec(path.relative_to(self._folder), loaded.text, memory)
             if spec is None:
                 self._others.append((path.relative_to(self._folder), loaded.text))
                 message = "this reads as no spec of TAO; it is kept beside the specs"

@@ -15,6 +15,7 @@ from taorunner.project.image_lock import ImageLock
 from taorunner.project.load import Project
 from taorunner.project.mounts import Mounts
 from taorunner.project.workspace import Workspace
+from taorunner.specs.memory import SpecMemory
 
 
 @dataclass(slots=True)
@@ -31,6 +32,7 @@ class Planning:
     datasets: DatasetPreflight
     lock: ImageLock
     cross: CrossChecks
+    memory: SpecMemory
     findings: list[Finding] = field(default_factory=list)
 
     def add(self, found: list[Finding]) -> None:

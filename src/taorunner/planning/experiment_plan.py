@@ -219,7 +219,7 @@ def _spec(
     if outside is not None:
         return SpecOfAction(findings=(outside,))
     sets = planning.request.overrides
-    kept = KeptSchemas(planning.workspace.spec_schemas_dir)
+    kept = KeptSchemas(planning.workspace.spec_schemas_dir, planning.memory)
     image = choose_image(contract, planning.request, planning.lock)
     pinned = replace(contract, image=image)
     return spec_of_action(

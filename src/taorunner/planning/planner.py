@@ -19,6 +19,7 @@ from taorunner.project.image_lock import read_image_lock
 from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import load_mounts
 from taorunner.project.workspace import Workspace
+from taorunner.specs.memory import SpecMemory
 from taorunner.text import did_you_mean
 
 
@@ -57,10 +58,11 @@ def plan_action(
     project = load_project(workspace, project_name)
     mounts = load_mounts(workspace, caller.environ)
     networks = Networks(workspace.networks_dir)
+    memory = SpecMemory()
     site_maker = make_site or _new_runs(workspace)
     planning = Planning(
         workspace, project, mounts, request, caller, site_maker, networks,
-        DatasetPreflight(workspace), read_image_lock(workspace), CrossChecks(mounts),
+        DatasetPreflight(workspace), read_image_lock(workspace), CrossChecks(mounts, memory), memory,
     )  # fmt: skip
     planning.findings += [f for f in project.findings if concerns(f, project, request.experiments)]
     items: list[PlannedRun] = []

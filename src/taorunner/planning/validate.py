@@ -33,6 +33,7 @@ from taorunner.project.layout import check_layout, check_projects_folder
 from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.workspace import Workspace
+from taorunner.specs.memory import SpecMemory
 from taorunner.specs.schema.image_schemas import KeptSchemas
 from taorunner.specs.schema.walk import Against
 from taorunner.specs.spec_file import SpecFile, check_loaded, load_spec
@@ -50,17 +51,18 @@ class _Checks:
     networks: Networks
     cross: CrossChecks
     lock: ImageLock
+    memory: SpecMemory
     heads: frozenset[str] = field(init=False)
     contracts: dict[tuple[str, str | None], dict[str, Contract]] = field(default_factory=dict)
     folders: dict[Path, frozenset[str]] = field(default_factory=dict)
     weights: dict[tuple[str, str, Framework], str | None] = field(default_factory=dict)
-    schemas: dict[tuple[int, str | None, bool], Against | None] = field(default_factory=dict)
+    schemas: dict[tuple[str, str, str, str | None, bool], Against | None] = field(default_factory=dict)
     found: dict[tuple[object, ...], tuple[_SpecName, ...]] = field(default_factory=dict)
     kept: KeptSchemas = field(init=False)
 
     def against(self, contract: Contract, image: str | None, *, missing: bool) -> Against | None:
-        """The schema of a contract that ``contracts_of`` gave, which are made once, with the experiment's ``image``."""
-        key = (id(contract), image, missing)
+        """The schema of a contract with the experiment's ``image``. One for all experiments, so that it is one key."""
+        key = (contract.network, contract.action, contract.release, image, missing)
         if key not in self.schemas:
             self.schemas[key] = schema_for(self.pinned(contract, image), missing=missing, kept=self.kept)
         return self.schemas[key]
@@ -73,7 +75,7 @@ class _Checks:
 
     def __post_init__(self) -> None:
         self.heads = frozenset(self.networks.names)
-        self.kept = KeptSchemas(self.workspace.spec_schemas_dir)
+        self.kept = KeptSchemas(self.workspace.spec_schemas_dir, self.memory)
 
     def contracts_of(self, network: Network, release: str | None) -> dict[str, Contract]:
         """By action. Raises UserFilesError for an unknown release, and for one of which nothing is known."""
@@ -93,10 +95,12 @@ class _Checks:
                 self.folders[folder] = frozenset()
         return self.folders[folder]
 
-    def files_for(self, experiment: Experiment, contracts: Mapping[str, Contract]) -> Sequence[_SpecName]:
-        """Which file serves each action that has a spec. Told once for all experiments whose folders hold the same."""
+    def files_for(
+        self, experiment: Experiment, network: Network, contracts: Mapping[str, Contract]
+    ) -> Sequence[_SpecName]:
+        """The file of each action that has a spec: one answer for all experiments whose folders hold the same names."""
         names = tuple([self.names_in(folder) for folder in experiment.spec_dirs])
-        key = (id(contracts), names)  # ``contracts_of`` keeps them
+        key = (network.name, experiment.release, names)
         if key not in self.found:
             self.found[key] = tuple(
                 (action, contract, contract.spec, _find(names, contract.spec))
@@ -123,7 +127,8 @@ def validate_projects(
     """
     mounts = load_mounts(workspace, environ)
     lock = read_image_lock(workspace)
-    checks = _Checks(workspace, Networks(workspace.networks_dir), CrossChecks(mounts), lock)
+    memory = SpecMemory()
+    checks = _Checks(workspace, Networks(workspace.networks_dir), CrossChecks(mounts, memory), lock, memory)
     findings = [*mounts.findings, *checks.networks.check(), *lock.findings]
     if not names and workspace.projects_dir.exists():
         findings += check_projects_folder(workspace)
@@ -195,7 +200,7 @@ def _experiment(
         place = ("experiments", experiment.name, "backend")
         message = f'"{network.name}" runs only on the embedded backend, not on "{experiment.backend}"'
         yield project.finding(Severity.ERROR, "wrong-backend", message, place, hint="leave backend out")
-    yield from _specs(checks, project, experiment, contracts)
+    yield from _specs(checks, project, experiment, network, contracts)
     if experiment.name in checks.names_in(project.paths.models_dir):
         yield from standing_results(
             checks.workspace, project, experiment, network, contracts, checks.cross.mounts
@@ -203,13 +208,17 @@ def _experiment(
 
 
 def _specs(
-    checks: _Checks, project: Project, experiment: Experiment, contracts: Mapping[str, Contract]
+    checks: _Checks,
+    project: Project,
+    experiment: Experiment,
+    network: Network,
+    contracts: Mapping[str, Contract],
 ) -> Iterator[Finding]:
     """Each file once, however many actions read it; then what of them does not go together."""
     known = frozenset((*VARIABLES, *experiment.vars))
     loaded: dict[tuple[int, str], SpecFile | tuple[Finding, ...]] = {}
     readable: dict[str, FoundSpec] = {}
-    for action, contract, spec, found in checks.files_for(experiment, contracts):
+    for action, contract, spec, found in checks.files_for(experiment, network, contracts):
         if found is None:
             if action == "train" and spec.required and _has_folder(experiment):
                 suffix = "yaml" if spec.format == "yaml" else "txt"
@@ -247,7 +256,7 @@ def _spec(
     values = {**STAND_INS, **own_values(experiment.vars, STAND_INS)}
     if not experiment.overrides:
         against = checks.against(contract, experiment.image, missing=own_name)
-        return check_loaded(file, spec.format, known, against, values)
+        return check_loaded(file, spec.format, known, against, values, checks.memory)
     gpus = choose_gpus(experiment, ActionRequest(contract.action, (experiment.name,)), contract)
     chosen = checks.pinned(contract, experiment.image)
     return spec_of_action(

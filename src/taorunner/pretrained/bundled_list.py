@@ -1,10 +1,9 @@
-"""Which pretrained models are known without asking anybody? The list that comes with taorunner."""
+"""The list of pretrained models that comes with taorunner."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +27,8 @@ class KnownModel:
         }  # fmt: skip
 
 
-@cache
 def known_models() -> tuple[KnownModel, ...]:
-    """Sorted by name. Source: tao/pretrained.json."""
+    """Sorted by name, read from the file at each call. Source: tao/pretrained.json."""
     rows = json.loads((Path(__file__).parent / "data" / "models.json").read_text(encoding="utf-8"))
     return tuple(
         KnownModel(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from taorunner.catalog.load import image_of_kind
+from taorunner.catalog.load import Catalog
 from taorunner.errors import UserFilesError, has_errors
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.project.experiments import Experiment
@@ -48,7 +48,7 @@ def choose_image(
         if image is None and head:
             image = _network_image(planning, head, experiment)
         elif image is None and request.group is not None:
-            image = image_of_kind(request.group, request.release)
+            image = Catalog().image_of_kind(request.group, request.release)
         elif image is None and source is not None:
             return source.base_image(request.tag)
     except UserFilesError as error:

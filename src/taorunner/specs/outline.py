@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from taorunner.errors import has_errors
+from taorunner.specs.memory import Answers, SpecMemory
 from taorunner.specs.schema.template_check import NUMBER, shape_parts, without_comments
 from taorunner.specs.syntax.prototxt_parser import ProtoList, ProtoMessage, ProtoScalar, parse_prototxt
 from taorunner.specs.syntax.text_position import SpecProblemError
@@ -23,7 +24,6 @@ from taorunner.yaml_reader import resolve_scalar
 
 _MARK = re.compile(r"@\{([A-Za-z_][A-Za-z0-9_]*)\}@")
 _LARGE = 256 * 1024
-_MOST_SHAPES = 512
 
 
 class Unknown:
@@ -31,9 +31,6 @@ class Unknown:
 
 
 UNKNOWN = Unknown()
-
-_SHAPES: dict[tuple[str, str], Shape | None] = {}
-"""By shape and format, read from the first text of each, whose template was read a moment ago."""
 
 Value = str | int | float | bool | None
 Read = Value | Unknown
@@ -108,41 +105,46 @@ class Outline:
         return _filled(value, variables) if isinstance(value, str) else value
 
 
-def outline_of(text: str, spec_format: str) -> Outline | None:
-    """The outline of a template; None for one that cannot be read, which ``check_template`` tells."""
+class _Shapes(Answers[tuple[str, str], Shape | None]):
+    """By shape and format, read from the first text of each."""
+
+
+def outline_of(text: str, spec_format: str, memory: SpecMemory | None = None) -> Outline | None:
+    """The outline of a template; None for one that cannot be read, which ``check_loaded`` reports."""
+    memory = memory or SpecMemory()
     if len(text) > _LARGE:
-        whole = _shape(text, spec_format, has_slots=False)
+        whole = _shape(text, spec_format, memory, has_slots=False)
         return None if whole is None else Outline(whole, ())
-    shape, numbers = shape_parts(text, spec_format)
-    key = (shape, spec_format)
-    if key not in _SHAPES:
-        if len(_SHAPES) >= _MOST_SHAPES:
-            _SHAPES.pop(next(iter(_SHAPES)))
-        _SHAPES[key] = _shape(text, spec_format, has_slots=True)
-    known = _SHAPES[key]
+    shape, numbers = shape_parts(text, spec_format, memory)
+    known = memory.table(_Shapes).get(
+        (shape, spec_format), lambda: _shape(text, spec_format, memory, has_slots=True)
+    )
     return None if known is None else Outline(known, tuple(numbers))
 
 
-def place_of(text: str, spec_format: str, key: str, index: int = 0) -> tuple[int, int] | None:
+def place_of(
+    text: str, spec_format: str, key: str, index: int = 0, memory: SpecMemory | None = None
+) -> tuple[int, int] | None:
     """Line and column in the template of the ``index``-th value at ``key``.
 
-    A number is found without reading the text anew: a whole sweep may have the same fault.
+    A number is found without parsing the text: a whole sweep may have the same fault.
     """
-    outline = outline_of(text, spec_format)
+    memory = memory or SpecMemory()
+    outline = outline_of(text, spec_format, memory)
     slot = outline.slot(key, index) if outline is not None else None
     if slot is not None:
         bare = without_comments(text) if spec_format == "prototxt" else text
         start = next(islice(NUMBER.finditer(bare), slot, None)).start(2)
         return bare.count("\n", 0, start) + 1, start - bare.rfind("\n", 0, start)
-    rendered = _marked(text, spec_format)
+    rendered = _marked(text, spec_format, memory)
     if rendered is None:
         return None
     offsets = [offset for name, _, offset in _rows(rendered) or () if name == key]
     return rendered.locate(offsets[index]) if index < len(offsets) else None
 
 
-def _shape(text: str, spec_format: str, *, has_slots: bool) -> Shape | None:
-    rendered = _marked(text, spec_format)
+def _shape(text: str, spec_format: str, memory: SpecMemory, *, has_slots: bool) -> Shape | None:
+    rendered = _marked(text, spec_format, memory)
     rows = None if rendered is None else _rows(rendered)
     if rendered is None or rows is None:
         return None
@@ -182,9 +184,9 @@ def _is_open(value: Read | _Slot) -> bool:
     return isinstance(value, _Slot) or (isinstance(value, str) and "@{" in value)
 
 
-def _marked(text: str, spec_format: str) -> Rendered | None:
+def _marked(text: str, spec_format: str, memory: SpecMemory) -> Rendered | None:
     """The template with a mark for each variable, which can be read whatever the values will be."""
-    template = parse_template(text, spec_format)
+    template = parse_template(text, spec_format, memory)
     names = {use.name for use in template.variables} - {"$"}
     rendered = render(template, {name: f"@{{{name}}}@" for name in names})
     return None if has_errors(rendered.findings) else rendered

@@ -1,7 +1,8 @@
 """The entry points of specs: load, check, render, override, read. Answers with findings, never raises.
 
-``check_loaded`` is for ``validate`` and is kept per distinct text, because a thousand experiments share
-few specs. ``prepare_spec`` makes the text that a container will read; the user's file is never changed.
+``check_loaded`` is for ``validate``: with a ``SpecMemory`` each distinct text is checked once, because a thousand
+experiments share few specs. ``prepare_spec`` makes the text that a container will read. The user's file is never
+changed.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import sys
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from taorunner.errors import Finding, Severity, has_errors
+from taorunner.specs.editing.spec_edits import Edit, set_in
+from taorunner.specs.memory import Answers, SpecMemory
 from taorunner.specs.schema.template_check import check_rendered, check_schema, library_refusal, shape_of
 from taorunner.specs.schema.walk import Against
 from taorunner.specs.syntax.prototxt_parser import parse_prototxt
@@ -29,7 +31,6 @@ from taorunner.yaml_reader import read_yaml
 MAX_SPEC_BYTES = 4 * 1024 * 1024
 _READ_BYTES = 64 * 1024
 _LARGE = 256 * 1024  # texts above this many characters are not kept
-_MOST_SHAPES = 512
 
 _PLACEHOLDERS = (
     "YOUR_PRETRAINED_MODEL", "EXPERIMENT_DIR", "EXPERIMENTDIR", "RESULTS_DIR", "RESULTSDIR",
@@ -88,6 +89,7 @@ def check_loaded(
     known_names: Collection[str],
     against: Against | None = None,
     values: Mapping[str, Value] | None = None,
+    memory: SpecMemory | None = None,
 ) -> tuple[Finding, ...]:
     """What can be known of a spec file before a run: its syntax, its variables, and whether it agrees with the schema
     once ``values``, known or stand-ins, are put in.
@@ -96,10 +98,10 @@ def check_loaded(
     only in numbers.
     """
     names = known_names if isinstance(known_names, frozenset) else frozenset(known_names)
-    look = _kept_findings if len(loaded.text) <= _LARGE else _findings
-    findings = look(loaded.text, spec_format, names)
+    memory = memory or SpecMemory()
+    findings = _checked(loaded.text, spec_format, names, memory)
     if against is not None and not has_errors(findings):
-        findings = (*findings, *check_schema(loaded.text, against, values or {}))
+        findings = (*findings, *check_schema(loaded.text, against, values or {}, memory))
     return tuple(replace(finding, file=loaded.path) for finding in findings)
 
 
@@ -110,6 +112,7 @@ def prepare_spec(
     overrides: Mapping[str, object] | None = None,
     keys: Mapping[str, object] | None = None,
     against: Against | None = None,
+    memory: SpecMemory | None = None,
 ) -> PreparedSpec:
     """The spec with its variables replaced, then ``overrides`` (the user's) and ``keys`` (ours) set.
 
@@ -119,7 +122,8 @@ def prepare_spec(
     loaded = load_spec(path)
     if not isinstance(loaded, SpecFile):
         return PreparedSpec(path, spec_format, None, loaded)
-    template = parse_template(loaded.text, spec_format)
+    memory = memory or SpecMemory()
+    template = parse_template(loaded.text, spec_format, memory)
     rendered = render(template, values)
     findings = [*rendered.findings, *_placeholders(template)]
     text = rendered.text
@@ -129,15 +133,14 @@ def prepare_spec(
             line, column = rendered.locate(problem.offset or 0)
             findings.append(replace(problem.to_finding(), line=line, column=column))
         elif against is not None:
-            findings += check_rendered(rendered, against)
+            findings += check_rendered(rendered, against, memory)
     if not has_errors(findings):
-        for dotted, value in [*flattened(overrides or {}), *flattened(keys or {})]:
-            try:
-                text = _module(spec_format).set_value(text, dotted, value)
-            except SpecProblemError as refused:
-                findings.append(refused.to_finding())
+        given = [*flattened(overrides or {}), *flattened(keys or {})]
+        edits = [Edit(tuple(dotted.split(".")), value) for dotted, value in given]
+        text, problems = set_in(text, spec_format, edits)
+        findings += [refused.to_finding() for refused in problems if refused is not None]
     if against is not None and text != rendered.text and not has_errors(findings):
-        problem = library_refusal(text, against)
+        problem = library_refusal(text, against, memory)
         if problem is not None:
             hint = "one of the values that are set in it does not fit"
             findings.append(replace(problem.to_finding(), hint=hint))
@@ -235,28 +238,34 @@ def _module(spec_format: str) -> Any:
     return yaml_edit
 
 
-def _findings(text: str, spec_format: str, names: frozenset[str]) -> tuple[Finding, ...]:
-    template = parse_template(text, spec_format)
+class _Findings(Answers[tuple[str, str, frozenset[str]], tuple[Finding, ...]]):
+    """By text, format and known variables."""
+
+
+class _FineShapes(Answers[tuple[str, str, frozenset[str]], bool]):
+    """Whether the first text of a shape had no finding, by shape, format and known variables."""
+
+
+def _checked(text: str, spec_format: str, names: frozenset[str], memory: SpecMemory) -> tuple[Finding, ...]:
+    """Syntax, variables and placeholders. Each text is checked once.
+
+    The specs of a sweep are one text with other numbers and comments. No finding is about these, so the texts of a
+    shape whose first text has no finding are not read; else each is read, for the places in it.
+    """
+    if len(text) > _LARGE:
+        return _findings(text, spec_format, names, memory)
+
+    def check() -> tuple[Finding, ...]:
+        key = (shape_of(text, spec_format, memory), spec_format, names)
+        is_fine = memory.table(_FineShapes).get(key, lambda: not _findings(text, spec_format, names, memory))
+        return () if is_fine else _findings(text, spec_format, names, memory)
+
+    return memory.table(_Findings).get((text, spec_format, names), check)
+
+
+def _findings(text: str, spec_format: str, names: frozenset[str], memory: SpecMemory) -> tuple[Finding, ...]:
+    template = parse_template(text, spec_format, memory)
     return (*template.problems, *template.unknown_names(names), *_placeholders(template))
-
-
-@lru_cache(maxsize=512)
-def _kept_findings(text: str, spec_format: str, names: frozenset[str]) -> tuple[Finding, ...]:
-    """The specs of a sweep are one text with other numbers and comments. No finding is about these, so what is fine
-    in the first text of a shape is fine in all; else each text itself is read, for the places in it."""
-    is_fine = _fine_shapes(spec_format, names)
-    shape = shape_of(text, spec_format)
-    if shape in is_fine:
-        return ()
-    findings = _findings(text, spec_format, names)
-    if not findings and len(is_fine) < _MOST_SHAPES:
-        is_fine.add(shape)
-    return findings
-
-
-@lru_cache(maxsize=8)
-def _fine_shapes(spec_format: str, names: frozenset[str]) -> set[str]:
-    return set()
 
 
 def _placeholders(template: SpecTemplate) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from spec_checks import check_template
 
 from taorunner.errors import Severity
 from taorunner.project.scaffold import scaffold_heads
+from taorunner.specs.memory import SpecMemory
 from taorunner.specs.schema.protobuf_check import refused_by_library
 from taorunner.specs.schema.schema import Key, Schema, find_schema
 from taorunner.specs.schema.walk import Against, walk_prototxt
@@ -191,18 +192,18 @@ def test_the_library_is_asked_once_for_a_sweep(tmp_path: Path, monkeypatch: pyte
 
     asked: list[str] = []
 
-    def count(text: str, schema: Schema) -> SpecProblemError | None:
+    def count(text: str, schema: Schema, memory: SpecMemory) -> SpecProblemError | None:
         asked.append(text)
-        return refused_by_library(text, schema)
+        return refused_by_library(text, schema, memory)
 
     monkeypatch.setattr(protobuf_check, "refused_by_library", count)
-    against = Against(schema_of("detectnet_v2"))
+    against, memory = Against(schema_of("detectnet_v2")), SpecMemory()
     for number in range(1, 20):
         file = tmp_path / f"{number}.txt"
         file.write_text(
             f"# try {number}\nrandom_seed: {number}\ntraining_config {{\n  num_epochs: 2{number}\n}}\n"
         )
-        assert check_template(file, "prototxt", [], against, {}) == ()
+        assert check_template(file, "prototxt", [], against, {}, memory) == ()
     assert len(asked) == 1
 
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taorunner.specs.editing.prototxt_edit import read_value
+from taorunner.specs.memory import SpecMemory
 from taorunner.specs.templates.template import Context, parse_template, render
 from taorunner.yaml_reader import read_yaml
 
@@ -298,6 +299,9 @@ def test_places_in_the_rendered_text_lead_back_to_the_template() -> None:
     assert rendered.locate(rendered.text.index("value")) == (1, 5)
 
 
-def test_the_same_text_is_parsed_once() -> None:
-    text = "a: $one_of_a_kind\n"
-    assert parse_template(text, "yaml") is parse_template("".join(list(text)), "yaml")
+def test_one_memory_parses_the_same_text_once() -> None:
+    text, memory = "a: $one_of_a_kind\n", SpecMemory()
+    first = parse_template(text, "yaml", memory)
+    assert first is parse_template("".join(list(text)), "yaml", memory)
+    assert first is not parse_template(text, "yaml", SpecMemory())
+    assert first is not parse_template(text, "yaml")

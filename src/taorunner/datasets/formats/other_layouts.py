@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +36,8 @@ class OtherLayout:
     says: re.Pattern[str] | None
 
 
-@cache
 def other_layouts() -> tuple[OtherLayout, ...]:
+    """Read from the file at each call; a command asks once for each dataset."""
     text = Path(__file__).with_name("other_layouts.yml").read_text(encoding="utf-8")
     rows: Sequence[Mapping[str, Any]] = read_yaml(text).value
     return tuple(

@@ -27,6 +27,7 @@ from taorunner.planning.spec.spec_files import find_spec
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project
 from taorunner.project.mounts import Mounts
+from taorunner.specs.memory import SpecMemory
 from taorunner.specs.outline import outline_of, place_of
 from taorunner.specs.spec_file import SpecFile, flattened, load_spec
 
@@ -62,6 +63,7 @@ class CrossChecks:
     """One for all experiments that are checked together. ``mounts`` are those of containers."""
 
     mounts: Mounts
+    memory: SpecMemory = field(default_factory=SpecMemory)
     _data: DatasetFacts = field(default_factory=DatasetFacts)
     _host: Mounts = field(default_factory=Mounts.identity)
     _conversions: dict[tuple[object, ...], Conversion] = field(default_factory=dict)
@@ -118,11 +120,11 @@ class CrossChecks:
                 or (not on_host and self._stray.may_be_in(found.file.text))
             ):
                 continue
-            outline = outline_of(found.file.text, spec.format)
+            outline = outline_of(found.file.text, spec.format, self.memory)
             if outline is not None:
                 over = overlay if action == "train" or is_launched else {}
                 readers[action] = SpecReader(found.file, spec.format, outline, variables, over, mounts)
-        placing = _Placing(project, experiment, overlay_of(typed))
+        placing = _Placing(project, experiment, overlay_of(typed), self.memory)
         for action, reader in readers.items() if not on_host else ():
             yield from placing.place(reader, self._stray.faults(action, reader))
         convert = self._conversion(readers.get(_CONVERSION), experiment)
@@ -211,12 +213,14 @@ class _Placing:
     project: Project
     experiment: Experiment
     typed: Mapping[str, object]
+    memory: SpecMemory
 
     def place(self, spec: SpecReader, faults: Iterable[Fault]) -> Iterator[Finding]:
         for fault in faults:
             finding = Finding(fault.severity, fault.code, fault.message, fault.hint)
             if fault.key not in spec.overlay:
-                line, column = place_of(spec.file.text, spec.format, fault.key, fault.index) or (None, None)
+                place = place_of(spec.file.text, spec.format, fault.key, fault.index, self.memory)
+                line, column = place or (None, None)
                 yield replace(finding, file=spec.file.path, line=line, column=column)
             elif fault.key in self.typed:
                 yield replace(finding, message=f"{fault.key} of the command line: {fault.message}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from taorunner.catalog.load import load_network
+from taorunner.catalog.load import Catalog
 from taorunner.contracts import Framework
 from taorunner.errors import UserFilesError, has_errors
 from taorunner.planning.inputs.checkpoints import find_pretrained, pretrained_dir
@@ -32,6 +32,7 @@ def needed_weights(workspace: Workspace, project_name: str) -> list[NeededWeight
     project = load_project(workspace, project_name)
     if has_errors(project.findings) and not project.experiments:
         raise UserFilesError(f'the experiments of "{project_name}" cannot be read', findings=project.findings)
+    catalog = Catalog()
     users: dict[tuple[str, str], list[str]] = {}
     frameworks: dict[tuple[str, str], Framework] = {}
     for name, experiment in project.experiments.items():
@@ -39,7 +40,7 @@ def needed_weights(workspace: Workspace, project_name: str) -> list[NeededWeight
             continue
         key = (experiment.repository, experiment.backbone)
         users.setdefault(key, []).append(name)
-        frameworks.setdefault(key, load_network(experiment.head).framework)
+        frameworks.setdefault(key, catalog.network(experiment.head).framework)
     needed = []
     for (repository, backbone), names in users.items():
         folder = pretrained_dir(workspace.repositories_dir, repository, backbone)

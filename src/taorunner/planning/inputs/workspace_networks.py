@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from taorunner.catalog.load import families, image_kinds, joined, load_network, network_body, network_from
+from taorunner.catalog.load import Catalog, joined
 from taorunner.catalog.names import network_names, own_network_names
 from taorunner.catalog.network import Network
 from taorunner.diagnostics import FindingList, shown
@@ -43,6 +43,7 @@ class Networks:
     """The catalog with the files of ``folder``, None where there is no workspace. Reads a file when it is asked for."""
 
     folder: Path | None = None
+    catalog: Catalog = field(default_factory=Catalog)
     _files: dict[str, _OwnFile] = field(default_factory=dict)
     _loaded: dict[str, Network] = field(default_factory=dict)
     _own: tuple[str, ...] | None = None
@@ -67,7 +68,7 @@ class Networks:
             if name not in self._shipped:
                 hint = did_you_mean(name, self.names)
                 raise UserFilesError(f'"{printable(name)}" is not a network of the catalog', hint=hint)
-            return load_network(name)
+            return self.catalog.network(name)
         if name not in self._loaded:
             findings = self._findings(name)
             if has_errors(findings):
@@ -101,9 +102,17 @@ class Networks:
                 hint = "small letters, digits and underscores, the first a letter"
                 found.error("wrong-name", f'"{shown(name)}" cannot be the name of a network', hint=hint)
             if not found.findings:
-                known = {family: tables for family, tables in families().items() if family != "embedded"}
+                known = {
+                    family: tables
+                    for family, tables in self.catalog.families().items()
+                    if family != "embedded"
+                }
                 check_network_file(
-                    document.value, found, networks=self.names, families=known, images=image_kinds()
+                    document.value,
+                    found,
+                    networks=self.names,
+                    families=known,
+                    images=self.catalog.image_kinds(),
                 )
             self._files[name] = _OwnFile(path, document, found.sorted())
         return self._files[name]
@@ -133,7 +142,7 @@ class Networks:
             if current not in network_names():
                 found.error("like-circle", f'"{current}" is like itself', ("like",), hint='leave "like" out')
                 return None
-            bodies.append(network_body(current))
+            bodies.append(self.catalog.network_body(current))
         whole = bodies.pop()
         while bodies:
             whole = joined(whole, bodies.pop())
@@ -141,17 +150,18 @@ class Networks:
 
     def _use(self, name: str, body: Mapping[str, Any], file: _OwnFile, found: FindingList) -> None:
         """Makes every contract once: what only shows in the whole network is told here."""
+        families = self.catalog.families()
         for group, facts in body["groups"].items():
             at = ("groups", group)
             if not facts.get("family") or not facts.get("actions"):
                 found.error("missing-key", f'"{group}" needs "family" and "actions"', at, of_key=True)
-            elif unknown := sorted(_used(facts) - set(families()[facts["family"]])):
-                known = families()[facts["family"]]
+            elif unknown := sorted(_used(facts) - set(families[facts["family"]])):
+                known = families[facts["family"]]
                 message = f'"{unknown[0]}" is not a table of the family "{facts["family"]}"'
                 found.error("wrong-value", message, at, hint=did_you_mean(unknown[0], known))
         if found.findings:
             return
-        network = network_from(body, name, file.path)
+        network = self.catalog.network_from(body, name, file.path)
         if network.groups[0].image is not None and not network.releases:
             found.error(
                 "no-release", f'"{name}" is in no release', ("groups", network.groups[0].name), of_key=True

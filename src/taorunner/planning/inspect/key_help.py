@@ -16,7 +16,7 @@ from taorunner.project.load import load_project
 from taorunner.project.workspace import Workspace
 from taorunner.specs.schema.image_schemas import KeptSchemas
 from taorunner.specs.schema.lookup import KeyFacts, key_facts, nearest_keys
-from taorunner.specs.schema.schema import SHIPPED, Schema
+from taorunner.specs.schema.schema import Schema, shipped_schemas
 from taorunner.specs.syntax.key_paths import dotted, steps_without_indices
 from taorunner.text import printable
 
@@ -80,7 +80,7 @@ def _schema(contract: Contract, kept: KeptSchemas | None) -> tuple[Schema, str]:
     version = code_version(contract)
     schema = schema_of(contract, kept)
     if schema is None:
-        versions = SHIPPED.versions(contract.network, contract.action)
+        versions = shipped_schemas().versions(contract.network, contract.action)
         known = f"known: {', '.join(versions)}; choose one with --release" if versions else None
         raise UserFilesError(
             f'no schema is known for the spec of "{contract.network}" {contract.action} in {version}',

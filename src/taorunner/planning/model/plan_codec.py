@@ -11,7 +11,6 @@ import typing
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,13 +38,14 @@ def decoded(kind: type[_T], body: Any) -> _T:
     Raises ValueError where it stands for none.
     """
     try:
-        result: _T = _decoded(kind, body)
+        result: _T = _decoded(kind, body, {})
         return result
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"not a stored {kind.__name__}: {error}") from error
 
 
-def _decoded(kind: Any, body: Any) -> Any:
+def _decoded(kind: Any, body: Any, known: dict[type, dict[str, Any]]) -> Any:
+    """``known`` are the types of the fields of each dataclass that was met in this body."""
     origin = typing.get_origin(kind)
     if origin in (typing.Union, types.UnionType):
         if body is None:
@@ -53,21 +53,19 @@ def _decoded(kind: Any, body: Any) -> Any:
         kinds = [part for part in typing.get_args(kind) if part is not type(None)]
         if len(kinds) > 1:  # one text or several
             return tuple(body) if isinstance(body, list) else body
-        return _decoded(kinds[0], body)
+        return _decoded(kinds[0], body, known)
     if origin is tuple:
-        return tuple(_decoded(typing.get_args(kind)[0], item) for item in body)
+        return tuple(_decoded(typing.get_args(kind)[0], item, known) for item in body)
     if origin is not None and issubclass(origin, Mapping):
         of_key, of_value = typing.get_args(kind)
-        return {_decoded(of_key, key): _decoded(of_value, item) for key, item in body.items()}
+        return {_decoded(of_key, key, known): _decoded(of_value, item, known) for key, item in body.items()}
     if isinstance(kind, type):
         if is_dataclass(kind):
-            hints = _hints(kind)
-            return kind(**{name: _decoded(hints[name], item) for name, item in body.items() if name in hints})
+            if kind not in known:
+                known[kind] = typing.get_type_hints(kind)
+            hints = known[kind]
+            given = {name: item for name, item in body.items() if name in hints}
+            return kind(**{name: _decoded(hints[name], item, known) for name, item in given.items()})
         if issubclass(kind, (Enum, Path)) or (kind is int and isinstance(body, str)):
             return kind(body)
     return body
-
-
-@cache
-def _hints(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind)

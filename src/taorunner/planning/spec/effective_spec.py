@@ -17,6 +17,7 @@ from taorunner.planning.spec.spec_files import find_spec
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project
 from taorunner.specs.editing.spec_edits import Edit, set_in
+from taorunner.specs.memory import SpecMemory
 from taorunner.specs.schema.image_schemas import KeptSchemas
 from taorunner.specs.schema.schema import Schema
 from taorunner.specs.schema.template_check import library_refusal
@@ -62,6 +63,7 @@ def spec_of_action(
     overrides that are for no spec of this network. Never raises for what the user wrote.
     """
     spec = contract.spec
+    memory = kept.memory if kept is not None else SpecMemory()
     texts = texts_with_variables(sets, variables)
     if spec is None:
         return SpecOfAction(sets=texts)
@@ -80,7 +82,7 @@ def spec_of_action(
         ours_too = [spec.keys[weights.role]] if weights is not None and weights.role in spec.keys else []
         given = against.given | frozenset([*found.keys, *ours_too])
         against = replace(against, given=given, replaced=replaced)
-    prepared = prepare_spec(path, spec.format, variables, against=against)
+    prepared = prepare_spec(path, spec.format, variables, against=against, memory=memory)
     findings = (*prepared.findings, *found.findings)
     findings += tuple(_ignored(project, items, keys))
     text = prepared.text
@@ -102,7 +104,7 @@ def spec_of_action(
             if problem is not None
         )
         if against is not None and text is not None and text != prepared.text and not has_errors(findings):
-            refused = library_refusal(text, against)
+            refused = library_refusal(text, against, memory)
             if refused is not None:
                 told = replace(
                     refused.to_finding(), hint="one of the values that are set in it does not fit", file=path

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from taorunner.contracts import Contract
+from taorunner.specs.memory import SpecMemory
 from taorunner.specs.schema.image_schemas import KeptSchemas
 from taorunner.specs.schema.schema import Schema, find_schema
 from taorunner.specs.schema.walk import Against
@@ -22,24 +23,28 @@ def code_version(contract: Contract) -> str:
     return contract.release
 
 
-def schema_of(contract: Contract, kept: KeptSchemas | None = None) -> Schema | None:
+def schema_of(
+    contract: Contract, kept: KeptSchemas | None = None, memory: SpecMemory | None = None
+) -> Schema | None:
     """What the image itself says, where that has been taken out of it; else what is known of its version."""
     own = kept.of_image(contract.image) if kept is not None and contract.image is not None else None
     found = own.find(contract.network, contract.action, "") if own is not None else None
-    return found or find_schema(contract.network, contract.action, code_version(contract))
+    memory = kept.memory if memory is None and kept is not None else memory
+    return found or find_schema(contract.network, contract.action, code_version(contract), memory)
 
 
 def schema_for(
-    contract: Contract, given: Collection[str] = (), *, missing: bool = True, kept: KeptSchemas | None = None
-) -> Against | None:
+    contract: Contract, given: Collection[str] = (), *, missing: bool = True, kept: KeptSchemas | None = None,
+    memory: SpecMemory | None = None,
+) -> Against | None:  # fmt: skip
     """None when the network has no spec, or no schema is known. ``given``: keys whose values come from elsewhere.
 
     Without ``missing`` nothing is said of values that the action has to have. ``kept`` are the schemas of images, which
-    count before those that come with taorunner.
+    come before those shipped with taorunner. ``memory`` is that of ``kept`` unless another one is given.
     """
     if contract.spec is None:
         return None
-    schema = schema_of(contract, kept)
+    schema = schema_of(contract, kept, memory)
     if schema is None or schema.format != contract.spec.format:
         return None
     if contract.group == "deploy" and schema.format == "yaml" and schema.release.startswith("5."):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from taorunner.specs.memory import SpecMemory
 from taorunner.specs.schema.schema import Key, Schema
 from taorunner.specs.syntax.key_paths import dotted
 from taorunner.specs.syntax.literals import Value, inside_text
@@ -91,20 +92,21 @@ def set_in(
 ) -> tuple[str, list[SpecProblemError | None]]:
     """The text with everything set that can be set, and for each edit what kept it from being made."""
     problems: list[SpecProblemError | None] = []
+    memory = SpecMemory()
     for edit in edits:
         try:
-            text = _set(text, spec_format, edit, schema)
+            text = _set(text, spec_format, edit, schema, memory)
             problems.append(None)
         except SpecProblemError as problem:
             problems.append(problem)
     return text, problems
 
 
-def _set(text: str, spec_format: str, edit: Edit, schema: Schema | None) -> str:
+def _set(text: str, spec_format: str, edit: Edit, schema: Schema | None, memory: SpecMemory) -> str:
     if spec_format == "prototxt":
         from taorunner.specs.editing import prototxt_edit
 
         return prototxt_edit.set_value(text, edit.steps, edit.value, schema)
     from taorunner.specs.editing import yaml_edit
 
-    return yaml_edit.set_value(text, edit.steps, edit.value)
+    return yaml_edit.set_value(text, edit.steps, edit.value, memory)

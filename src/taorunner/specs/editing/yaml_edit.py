@@ -11,9 +11,9 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
+from taorunner.specs.memory import Answers, SpecMemory
 from taorunner.specs.syntax.literals import yaml_value
 from taorunner.specs.syntax.text_position import Lines, SpecProblemError
 from taorunner.specs.syntax.yaml_tree import YamlNode, read_tree
@@ -41,24 +41,32 @@ def value_in(root: Any, dotted: str) -> Any:
     return value
 
 
-def set_value(text: str, key: str | Sequence[str], value: object) -> str:
+class _Values(Answers[str, Any]):
+    """The values of a text. Shared between edits, so never changed."""
+
+    MOST = 2
+
+
+def set_value(text: str, key: str | Sequence[str], value: object, memory: SpecMemory | None = None) -> str:
     """``text`` with the value set; what is absent is inserted, sections included. Lists do not grow.
 
-    ``key`` is dotted, or its steps, of which one may have a dot in it.
+    ``key`` is dotted, or its steps, of which one may have a dot in it. With ``memory``, the text that one edit has
+    read is not read again for the next one.
 
     Raises:
         SpecProblemError: the text cannot be read, the path leads through something that is no section, or
         the edit
             would change more than this value (through an alias, for example).
     """
-    old = _read_for_edits(text)
+    memory = memory or SpecMemory()
+    old = _read_once(text, memory)
     steps = key.split(".") if isinstance(key, str) else list(key)
     dotted = ".".join(steps)
     if not all(steps):
         raise SpecProblemError("bad-key", f'"{dotted}" is not a key', hint="write it like train.num_epochs")
     wanted = _with_value(old, steps, value, dotted)
     changed = _edited(text, steps, value, dotted)
-    if not _reads_as(changed, wanted):
+    if not _reads_as(changed, wanted, memory):
         raise SpecProblemError(
             "cannot-set",
             f'"{dotted}" cannot be set here without changing something else',
@@ -93,9 +101,9 @@ def parse_override(text: str) -> tuple[str, object]:
     return key, document.value
 
 
-def _reads_as(text: str, wanted: Any) -> bool:
+def _reads_as(text: str, wanted: Any, memory: SpecMemory) -> bool:
     try:
-        return _same(_read_for_edits(text), wanted)
+        return _same(_read_once(text, memory), wanted)
     except SpecProblemError:
         return False
 
@@ -109,8 +117,8 @@ def _read(text: str) -> Any:
     return document.value
 
 
-_read_for_edits = lru_cache(maxsize=2)(_read)
-"""What one edit proved is where the next one begins. Its values are shared: nobody may change them."""
+def _read_once(text: str, memory: SpecMemory) -> Any:
+    return memory.table(_Values).get(text, lambda: _read(text))
 
 
 def _step(value: Any, step: str) -> Any:

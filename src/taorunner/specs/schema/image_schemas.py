@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
 from taorunner.atomic_files import write_json
+from taorunner.specs.memory import Answers, SpecMemory
 from taorunner.specs.schema.schema import SchemaSet
 from taorunner.specs.schema.storage import SchemaFile, write_schemas
 
@@ -24,21 +24,26 @@ _VERSION = 1
 """Of what is kept; another one is as good as nothing."""
 
 
+class _Indexes(Answers[tuple[Path, int], Mapping[str, str]]):
+    """``images.json`` by folder and time of change."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeptSchemas:
-    """``folder`` need not exist."""
+    """``folder`` need not exist. ``memory`` is that of the command: each file is read once for it."""
 
     folder: Path
+    memory: SpecMemory = field(default_factory=SpecMemory, compare=False, repr=False)
 
     def of_image(self, reference: str) -> SchemaSet | None:
         """None for an image that was never asked. A reference with a digest is known by that, whatever its tag."""
-        images = _images(self.folder)
+        images = self._images()
         entry = images.get(_key(reference))
         if entry is None:
             return None
         folder = self.folder / entry
         label = f"the image {reference.rpartition('/')[2]}"
-        return SchemaSet(folder, label) if (folder / "index.json").is_file() else None
+        return SchemaSet(folder, label, self.memory) if (folder / "index.json").is_file() else None
 
     def keep(
         self, reference: str, image_id: str, digest: str | None, found: Mapping[str, Any]
@@ -65,8 +70,16 @@ class KeptSchemas:
         keys = {_key(reference): name}
         if digest is not None:
             keys[_key(f"{reference.partition('@')[0]}@{digest}")] = name
-        self._write({**_images(self.folder), **keys})
+        self._write({**self._images(), **keys})
         return tuple(sorted(schemas))
+
+    def _images(self) -> Mapping[str, str]:
+        """Key → folder, of what this version has written. Empty without a file, or when it cannot be read."""
+        try:
+            stamp = (self.folder / _INDEX).stat().st_mtime_ns
+        except OSError:
+            return {}
+        return self.memory.table(_Indexes).get((self.folder, stamp), lambda: _read(self.folder))
 
     def _write(self, images: Mapping[str, str]) -> None:
         write_json(self.folder / _INDEX, {"version": _VERSION, "images": images}, sort_keys=True)
@@ -82,17 +95,7 @@ def _key(reference: str) -> str:
     return name if has_tag else f"{name}:latest"
 
 
-def _images(folder: Path) -> Mapping[str, str]:
-    """Key → folder, of what was kept by this version. Nothing where there is none, or it cannot be read."""
-    try:
-        stamp = (folder / _INDEX).stat().st_mtime_ns
-    except OSError:
-        return {}
-    return _read(folder, stamp)
-
-
-@lru_cache(maxsize=8)
-def _read(folder: Path, _stamp: int) -> Mapping[str, str]:
+def _read(folder: Path) -> Mapping[str, str]:
     try:
         body = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
         if body["version"] != _VERSION:

@@ -9,11 +9,11 @@ fields and of enum values.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
+from taorunner.specs.memory import Answers, SpecMemory
 from taorunner.specs.schema.schema import Key, Schema
 from taorunner.specs.syntax.prototxt_parser import ProtoList, ProtoMessage, ProtoScalar, parse_prototxt
 from taorunner.specs.syntax.text_position import Lines, SpecProblemError
@@ -29,14 +29,24 @@ _BEHIND = "Couldn't parse string"
 _MAX_SHOWN = 200
 
 
-def refused_by_library(text: str, schema: Schema) -> SpecProblemError | None:
+class _MessageClasses(Answers[Schema, Any]):
+    """One message class for each schema."""
+
+    MOST = 64
+
+
+def refused_by_library(
+    text: str, schema: Schema, memory: SpecMemory | None = None
+) -> SpecProblemError | None:
     """Why the library does not take ``text`` as a spec of ``schema``; None when it takes it.
 
     Merges as TAO does: of a value that is given twice the last one counts. Source: text_format.Merge in
     tao_tensorflow1_backend; tao/tensorflow.md section 4.1.
     """
+    classes = (memory or SpecMemory()).table(_MessageClasses)
+    message_class = classes.get(schema, lambda: _message_class(schema))
     try:
-        text_format.Merge(text.removeprefix("\ufeff"), _message_class(schema)())
+        text_format.Merge(text.removeprefix("\ufeff"), message_class())
     except text_format.ParseError as error:
         line = error.GetLine()
         place = None if line is None else _offset(text, line, error.GetColumn() or 1)
@@ -57,9 +67,8 @@ def refused_by_library(text: str, schema: Schema) -> SpecProblemError | None:
     return None
 
 
-@lru_cache(maxsize=64)
 def _message_class(schema: Schema) -> Any:
-    """The message of the schema's root, one class for each schema."""
+    """The message class of the schema's root."""
     file = descriptor_pb2.FileDescriptorProto(name="spec.proto", package=_PACKAGE, syntax="proto3")
     pending, seen = [schema.root], {schema.root}
     while pending:

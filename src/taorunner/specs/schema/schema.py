@@ -1,6 +1,6 @@
 """What may stand in the spec of this network, action and release? Answered from the files in ``schemas``.
 
-They are written by ``tools/spec_schemas.py`` out of TAO's own packages and are read once, when first asked for.
+They are written by ``tools/spec_schemas.py`` out of TAO's own packages and are read when first asked for.
 Nothing is guessed: a network or a release that is not in them has no schema, and is not checked.
 """
 
@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
+
+from taorunner.specs.memory import Answers, SpecMemory
 
 SCHEMAS = Path(__file__).parents[1] / "schemas"
 MISSING = "???"
@@ -57,7 +58,7 @@ class _SchemaFile:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Schema:
-    """One release of one schema, or that of one image. Compared by identity: ``find`` gives the same one again."""
+    """One release of one schema, or that of one image. Compared by identity: one memory gives one schema."""
 
     name: str
     release: str
@@ -107,72 +108,99 @@ class Schema:
 
 @dataclass(frozen=True, slots=True)
 class SchemaSet:
-    """The schemas of one folder. ``label``: what is told in place of a version, where they are those of one image."""
+    """The schemas of one folder. ``label`` is shown instead of a version for those of one image.
+
+    Each file is read once for each ``memory``.
+    """
 
     folder: Path
     label: str | None = None
+    memory: SpecMemory = field(default_factory=SpecMemory, compare=False, repr=False)
 
     def find(self, network: str, action: str, version: str) -> Schema | None:
         """The schema of the spec that ``action`` reads, in the code of that version (``6.26.3``). None if unknown."""
         name = self._name(network, action)
-        return None if name is None else _schema(self, name, version)
+        return None if name is None else self._schema(name, version)
 
     def of_network(self, network: str, version: str) -> tuple[Schema, ...]:
         """Those of all its actions: the one of its own name, and those of actions with a spec of another shape."""
-        index = _index(self.folder)
-        names = [network, *(n for n in (*index["schemas"], *index["same_as"]) if n.startswith(f"{network}."))]
-        found = (index["same_as"].get(name, name) for name in names)
-        schemas = (
-            _schema(self, str(name), version) for name in dict.fromkeys(found) if name in index["names"]
-        )
+        index = self._index()
+        names = [network, *(n for n in (*index.names, *index.same_as) if n.startswith(f"{network}."))]
+        found = (index.same_as.get(name, name) for name in names)
+        schemas = (self._schema(str(name), version) for name in dict.fromkeys(found) if name in index.names)
         return tuple(schema for schema in schemas if schema is not None)
 
     def versions(self, network: str, action: str) -> tuple[str, ...]:
         """The versions of which ``find`` has a schema, oldest first."""
         name = self._name(network, action)
-        return () if name is None else tuple(_file(self.folder, name).releases)
+        return () if name is None else tuple(self._file(name).releases)
 
     def _name(self, network: str, action: str) -> str | None:
-        """Which file it is in. ``same_as`` nothing: of another shape than its network's, and not known."""
-        index = _index(self.folder)
+        """Which file it is in. None if the spec differs from the network's and its schema is unknown."""
+        index = self._index()
         for name in (f"{network}.{action}", network):
-            found: str | None = index["same_as"].get(name, name)
-            if found is None or found in index["names"]:
+            found = index.same_as.get(name, name)
+            if found is None or found in index.names:
                 return found
         return None
 
+    def _index(self) -> _Index:
+        return self.memory.table(_Indexes).get(self.folder, lambda: _read_index(self.folder))
 
-SHIPPED = SchemaSet(SCHEMAS)
-"""What comes with taorunner."""
+    def _file(self, name: str) -> _SchemaFile:
+        return self.memory.table(_Files).get((self.folder, name), lambda: _read_file(self.folder, name))
 
+    def _schema(self, name: str, version: str) -> Schema | None:
+        return self.memory.table(_Schemas).get((self, name, version), lambda: self._new_schema(name, version))
 
-def find_schema(network: str, action: str, version: str) -> Schema | None:
-    """As ``SchemaSet.find``, of what comes with taorunner."""
-    return SHIPPED.find(network, action, version)
-
-
-@cache
-def _index(folder: Path) -> dict[str, Any]:
-    index: dict[str, Any] = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-    index["names"] = frozenset(index["schemas"])
-    return index
-
-
-@cache
-def _schema(source: SchemaSet, name: str, version: str) -> Schema | None:
-    file = _file(source.folder, name)
-    if source.label is not None:
-        root = next(iter(file.releases.values()))
-        return Schema(name, source.label, root, file, source)
-    found: str | None = version if version in file.releases else None
-    if found is None and file.format == "prototxt":  # TF1's messages no longer change
-        older = [known for known in file.releases if _numbers(known) <= _numbers(version)]
-        found = older[-1] if older else None
-    return None if found is None else Schema(name, found, file.releases[found], file, source)
+    def _new_schema(self, name: str, version: str) -> Schema | None:
+        file = self._file(name)
+        if self.label is not None:
+            root = next(iter(file.releases.values()))
+            return Schema(name, self.label, root, file, self)
+        found: str | None = version if version in file.releases else None
+        if found is None and file.format == "prototxt":  # TF1's messages no longer change
+            older = [known for known in file.releases if _numbers(known) <= _numbers(version)]
+            found = older[-1] if older else None
+        return None if found is None else Schema(name, found, file.releases[found], file, self)
 
 
-@cache
-def _file(folder: Path, name: str) -> _SchemaFile:
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """``names`` have files of their own; ``same_as`` maps to the name of the file, None if the schema is unknown."""
+
+    names: Mapping[str, Any]
+    same_as: Mapping[str, str | None]
+
+
+class _Indexes(Answers[Path, _Index]):
+    """By folder."""
+
+
+class _Files(Answers[tuple[Path, str], _SchemaFile]):
+    """By folder and name."""
+
+
+class _Schemas(Answers[tuple[SchemaSet, str, str], "Schema | None"]):
+    """By set, name and version."""
+
+
+def shipped_schemas(memory: SpecMemory | None = None) -> SchemaSet:
+    """The schemas that come with taorunner."""
+    return SchemaSet(SCHEMAS, memory=memory or SpecMemory())
+
+
+def find_schema(network: str, action: str, version: str, memory: SpecMemory | None = None) -> Schema | None:
+    """``SchemaSet.find`` in the schemas that come with taorunner."""
+    return shipped_schemas(memory).find(network, action, version)
+
+
+def _read_index(folder: Path) -> _Index:
+    body = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    return _Index(body["schemas"], body["same_as"])
+
+
+def _read_file(folder: Path, name: str) -> _SchemaFile:
     body = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     return _SchemaFile(body["format"], body["releases"], body["sections"])
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
 from taorunner.errors import Finding, Severity, has_errors
+from taorunner.specs.memory import Answers, SpecMemory
 from taorunner.specs.schema.value_check import Limit
 from taorunner.specs.schema.walk import Against, Walk, walk_prototxt, walk_yaml
 from taorunner.specs.syntax.prototxt_parser import parse_prototxt
@@ -50,95 +50,118 @@ class _Held:
         return True
 
 
-def shape_of(text: str, spec_format: str) -> str:
+class _ShapeParts(Answers[tuple[str, str], tuple[str, list[str]]]):
+    """By text and format. Few: the same text is asked for several times in a row."""
+
+    MOST = 8
+
+
+class _Names(Answers[str, tuple[str, ...]]):
+    """The variables of each shape."""
+
+
+def shape_of(text: str, spec_format: str, memory: SpecMemory | None = None) -> str:
     """The text without its numbers and, where that is safe, its comments.
 
     In YAML a line that begins with # may belong to a text, which may hold variables.
     """
-    return shape_parts(text, spec_format)[0]
+    return shape_parts(text, spec_format, memory)[0]
 
 
 def without_comments(text: str) -> str:
     """Lines that are a comment become a bare ``#``; every other line stays where it is."""
-    return _COMMENT_LINE.sub("\n#", f"\n{text}")[
-        1:
-    ]  # a pattern that starts with a letter is searched five times faster
+    # a pattern that starts with a letter is searched five times faster
+    return _COMMENT_LINE.sub("\n#", f"\n{text}")[1:]
 
 
-@lru_cache(maxsize=8)
-def shape_parts(text: str, spec_format: str) -> tuple[str, list[str]]:
-    """The shape and the numbers that it lacks. Kept for a moment: a text is asked for twice in a row."""
+def shape_parts(text: str, spec_format: str, memory: SpecMemory | None = None) -> tuple[str, list[str]]:
+    """The shape of the text and the numbers that were taken out of it."""
+    if memory is None:
+        return _split(text, spec_format)
+    return memory.table(_ShapeParts).get((text, spec_format), lambda: _split(text, spec_format))
+
+
+def _split(text: str, spec_format: str) -> tuple[str, list[str]]:
     parts = NUMBER.split(without_comments(text) if spec_format == "prototxt" else text)
     numbers = parts[2::3]
     parts[2::3] = ["0"] * len(numbers)
     return "".join(parts), numbers
 
 
-@lru_cache(maxsize=512)
-def _names(shape: str) -> tuple[str, ...]:
+def _names_in(shape: str) -> tuple[str, ...]:
     return tuple(sorted({str(use.name) for use in find_uses(shape)}))
 
 
-def check_schema(text: str, against: Against, values: Mapping[str, Value]) -> tuple[Finding, ...]:
-    """What of the template ``text`` does not agree with the schema, once ``values`` are put in. Carries no file.
+def check_schema(
+    text: str, against: Against, values: Mapping[str, Value], memory: SpecMemory | None = None
+) -> tuple[Finding, ...]:
+    """Where the template ``text`` disagrees with the schema once ``values`` are put in. The findings have no file.
 
-    A text that cannot be read, or has variables without a value, gives nothing: that is told elsewhere.
+    A text that cannot be read, or has variables without a value, gives nothing: other checks report that.
     """
-    names = _names(shape_of(text, against.schema.format))
+    memory = memory or SpecMemory()
+    shape = shape_of(text, against.schema.format, memory)
+    names = memory.table(_Names).get(shape, lambda: _names_in(shape))
     used = tuple((name, _frozen(values[name])) for name in names if name in values)
-    look = _kept_findings if len(text) <= _LARGE else _quick_findings
-    return look(text, against, used)
+    if len(text) > _LARGE:
+        return _quick_findings(text, against, used, memory)
+    return memory.table(_Findings).get(
+        (text, against, used), lambda: _quick_findings(text, against, used, memory)
+    )
 
 
-def check_rendered(rendered: Rendered, against: Against) -> tuple[Finding, ...]:
-    """The same for a text that has been rendered and can be read. Where we find no mistake the library is asked."""
+def check_rendered(
+    rendered: Rendered, against: Against, memory: SpecMemory | None = None
+) -> tuple[Finding, ...]:
+    """The same for a text that has been rendered and can be read. Without a mistake found here the library checks."""
     walk = _walk(rendered.text, against)
     if walk is None:
         return ()
     findings = []
     if not any(problem.misfit.severity is Severity.ERROR for problem in walk.problems):
-        refused = library_refusal(rendered.text, against)
+        refused = library_refusal(rendered.text, against, memory)
         if refused is not None:
             line, column = (1, 1) if refused.offset is None else rendered.locate(refused.offset)
             findings.append(replace(refused.to_finding(), line=line, column=column))
     for problem in walk.problems[:MAX_PROBLEMS]:
         line, column = rendered.locate(problem.offset)
-        told = problem.misfit
-        findings.append(Finding(told.severity, told.code, told.message, told.hint, None, line, column))
+        misfit = problem.misfit
+        findings.append(
+            Finding(misfit.severity, misfit.code, misfit.message, misfit.hint, None, line, column)
+        )
     return tuple(findings)
 
 
-def library_refusal(text: str, against: Against) -> SpecProblemError | None:
-    """What TAO's own reader says of a rendered text: protobuf's library, loaded when there is something to ask."""
+def library_refusal(text: str, against: Against, memory: SpecMemory | None = None) -> SpecProblemError | None:
+    """Why TAO's own reader, the protobuf library, refuses a rendered text. The library is imported when needed."""
     if against.schema.format != "prototxt":
         return None
     from taorunner.specs.schema.protobuf_check import refused_by_library
 
-    return refused_by_library(text, against.schema)
+    return refused_by_library(text, against.schema, memory)
 
 
-def _quick_findings(text: str, against: Against, used: _Used) -> tuple[Finding, ...]:
-    """The first text of a shape is read as it is; where it is in order, the others have their numbers looked at."""
-    shape, numbers = shape_parts(text, against.schema.format)
-    seen = _seen(shape, against, used)
+def _quick_findings(text: str, against: Against, used: _Used, memory: SpecMemory) -> tuple[Finding, ...]:
+    """Reads the first text of a shape; if it has no mistake, only the numbers of the others are checked."""
+    shape, numbers = shape_parts(text, against.schema.format, memory)
+    seen = memory.table(_SeenShapes).get((shape, against, used), _Seen)
     if seen.is_accepted:
         if not seen.has_limits:
-            seen.limits, seen.has_limits = _limits(shape, against, used), True
+            seen.limits, seen.has_limits = _limits(shape, against, used, memory), True
         if seen.limits is not None and all(one.allows(numbers[one.index]) for one in seen.limits):
             return ()
-    rendered = _render(text, against, used)
+    rendered = _render(text, against, used, memory)
     if rendered is None:
         return ()
     is_prototxt = against.schema.format == "prototxt"
-    if is_prototxt and not seen.is_accepted and library_refusal(rendered.text, against) is None:
-        seen.is_accepted = True  # of protobuf text only mistakes are told, and the library finds each of them
+    if is_prototxt and not seen.is_accepted and library_refusal(rendered.text, against, memory) is None:
+        seen.is_accepted = (
+            True  # in protobuf text only errors are reported, and the library finds each of them
+        )
         return ()
-    findings = check_rendered(rendered, against)
+    findings = check_rendered(rendered, against, memory)
     seen.is_accepted = seen.is_accepted or not findings
     return findings
-
-
-_kept_findings = lru_cache(maxsize=512)(_quick_findings)
 
 
 @dataclass(slots=True)
@@ -150,14 +173,17 @@ class _Seen:
     limits: tuple[_Held, ...] | None = None
 
 
-@lru_cache(maxsize=512)
-def _seen(shape: str, against: Against, used: _Used) -> _Seen:
-    return _Seen()
+class _SeenShapes(Answers[tuple[str, Against, _Used], _Seen]):
+    """By shape, schema and the values of its variables."""
 
 
-def _limits(shape: str, against: Against, used: _Used) -> tuple[_Held, ...] | None:
-    """For the numbers of the shape that are not free what they have to be; None when there is more to tell."""
-    rendered = _render(shape, against, used)
+class _Findings(Answers[tuple[str, Against, _Used], tuple[Finding, ...]]):
+    """By text, schema and the values of its variables."""
+
+
+def _limits(shape: str, against: Against, used: _Used, memory: SpecMemory) -> tuple[_Held, ...] | None:
+    """The limits of those numbers of the shape that have some; None when the shape has other problems."""
+    rendered = _render(shape, against, used, memory)
     walk = _walk(rendered.text, against) if rendered is not None else None
     if rendered is None or walk is None:
         return None
@@ -169,8 +195,8 @@ def _limits(shape: str, against: Against, used: _Used) -> tuple[_Held, ...] | No
     return tuple(_Held(index, limits[place]) for index, place in enumerate(places) if place in limits)
 
 
-def _render(text: str, against: Against, used: _Used) -> Rendered | None:
-    template = parse_template(text, against.schema.format)
+def _render(text: str, against: Against, used: _Used, memory: SpecMemory) -> Rendered | None:
+    template = parse_template(text, against.schema.format, memory)
     rendered = render(template, dict(used))
     return None if has_errors(rendered.findings) else rendered
 

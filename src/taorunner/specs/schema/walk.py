@@ -5,7 +5,7 @@ One walk finds everything: it goes on after each problem, where TAO's own check 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from taorunner.specs.schema.value_check import Limit, Misfit, limit_of, proto_mi
 from taorunner.specs.syntax.prototxt_parser import ProtoField, ProtoList, ProtoMessage, ProtoScalar
 from taorunner.specs.syntax.text_position import Lines
 from taorunner.text import did_you_mean, printable
-from taorunner.yaml_reader import Place, YamlDocument
+from taorunner.yaml_reader import Place, PlacedDict, YamlDocument
 
 ACTION_SECTIONS = frozenset([
     "train", "evaluate", "inference", "export", "gen_trt_engine", "prune", "quantize", "distill",
@@ -91,16 +91,16 @@ def unknown_key(schema: Schema, path: tuple[str, ...], keys: Collection[str]) ->
 class _YamlWalker:
     def __init__(self, lines: Lines, document: YamlDocument, against: Against) -> None:
         self._lines, self._document, self._against = lines, document, against
-        self._seen: set[tuple[int, Hashable]] = set()
+        self._seen: set[tuple[Place, Hashable]] = set()
         self.walk = Walk()
 
-    def section(self, value: Mapping[Any, Any], number: int | None, path: tuple[str, ...]) -> None:
-        if (id(value), number) in self._seen:
-            return  # an alias: told where it was first met
-        self._seen.add((id(value), number))
+    def section(self, value: PlacedDict, number: int | None, path: tuple[str, ...]) -> None:
+        if (value.start, number) in self._seen:
+            return  # an alias: its problems are reported at its first use
+        self._seen.add((value.start, number))
         schema = self._against.schema
         keys = schema.keys(number)
-        places = self._document.places_in(value)
+        places = value.places
         for name, inner in value.items():
             key_place, place = places[name]
             key = keys.get(name)
@@ -124,13 +124,13 @@ class _YamlWalker:
         misfit = yaml_misfit(key, value, dotted)
         if misfit is not None and (not is_given or misfit.severity is Severity.ERROR):
             self._tell(place, misfit)
-        if key.kind == "section" and isinstance(value, dict):
+        if key.kind == "section" and isinstance(value, PlacedDict):
             self.section(value, key.section, path)
         elif key.of is not None and misfit is None and isinstance(value, (dict, list)):
             places = self._document.places_in(value)
             items = value.items() if isinstance(value, dict) else enumerate(value)
             for name, item in items:
-                if key.of.kind == "section" and isinstance(item, dict):
+                if key.of.kind == "section" and isinstance(item, PlacedDict):
                     self.section(item, key.of.section, path)
                 elif not isinstance(item, (dict, list)):  # OmegaConf takes any collection where it merges
                     self.value(key.of, item, places[name][1], path)

@@ -16,9 +16,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 from taorunner.errors import Finding, Severity
+from taorunner.specs.memory import Answers, SpecMemory
 from taorunner.specs.syntax.literals import Value, has_surrogates
 from taorunner.specs.syntax.text_position import Lines
 from taorunner.specs.templates.prototxt_template import read_prototxt_template, written_in_prototxt
@@ -51,12 +51,20 @@ class Rendered:
         return Lines(self.template.text).place(self.origin(offset))
 
 
-def parse_template(text: str, spec_format: str) -> SpecTemplate:
-    """The variables of ``text`` and where they stand. ``spec_format`` is ``yaml`` or ``prototxt``.
+class _Templates(Answers[tuple[str, str], SpecTemplate]):
+    """Templates by text and format."""
 
-    Kept per distinct text: asking again costs one look-up.
+    MOST = 128
+
+
+def parse_template(text: str, spec_format: str, memory: SpecMemory | None = None) -> SpecTemplate:
+    """The variables of ``text`` and their places. ``spec_format`` is ``yaml`` or ``prototxt``.
+
+    With ``memory``, the same text is parsed once.
     """
-    return _parse(text, spec_format) if len(text) > _LARGE else _parse_kept(text, spec_format)
+    if memory is None or len(text) > _LARGE:
+        return _parse(text, spec_format)
+    return memory.table(_Templates).get((text, spec_format), lambda: _parse(text, spec_format))
 
 
 def render(template: SpecTemplate, values: Mapping[str, Value]) -> Rendered:
@@ -106,6 +114,3 @@ def _parse(text: str, spec_format: str) -> SpecTemplate:
     if spec_format == "prototxt":
         return read_prototxt_template(text)
     raise ValueError(f"unknown spec format: {spec_format}")
-
-
-_parse_kept = lru_cache(maxsize=128)(_parse)

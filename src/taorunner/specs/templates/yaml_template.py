@@ -72,7 +72,7 @@ def read_yaml_template(text: str) -> SpecTemplate:
             index += 1
         variables += uses
         if uses:
-            is_item = id(node) in only_items
+            is_item = node.start in only_items
             pieces.append(Piece(node.start, node.end, node.style, tuple(uses), node.value, mask, is_item))
     comments += _comments(text, position, len(text))
     variables += [use.at(Context.COMMENT, lines) for use in raw_uses[index:]]
@@ -186,13 +186,13 @@ def _comments(text: str, start: int, end: int) -> list[tuple[int, int]]:
 
 
 def _only_items(root: YamlNode | None) -> set[int]:
-    """The nodes that are the only element of a flow sequence."""
+    """Where the scalars start that are the only element of a flow sequence."""
     found: set[int] = set()
     pending = [root] if root is not None else []
     while pending:
         node = pending.pop()
         if node.kind == "sequence" and node.style == "flow" and len(node.values) == 1:
-            found.add(id(node.values[0]))
+            found.update(one.start for one in node.values if one.kind == "scalar")
         pending += node.values
     return found
 

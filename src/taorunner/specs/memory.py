@@ -1,0 +1,49 @@
+"""What one command has already worked out about specs. The command creates it, passes it along and drops it.
+
+Each module that keeps answers defines its own table, so that this module knows none of their types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import ClassVar, Generic, TypeVar, cast
+
+_Question = TypeVar("_Question", bound=Hashable)
+_Answer = TypeVar("_Answer")
+_Table = TypeVar("_Table", bound="Answers")  # type: ignore[type-arg]
+
+
+class Answers(Generic[_Question, _Answer]):
+    """Answers by question, ``MOST`` at most: the oldest is dropped for a new one."""
+
+    MOST: ClassVar[int] = 512
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[_Question, _Answer] = {}
+
+    def get(self, question: _Question, make: Callable[[], _Answer]) -> _Answer:
+        """The known answer; without one that of ``make``, which is kept."""
+        if question in self._known:
+            return self._known[question]
+        answer = make()
+        if len(self._known) >= self.MOST:
+            del self._known[next(iter(self._known))]
+        self._known[question] = answer
+        return answer
+
+
+class SpecMemory:
+    """The tables of one command. Not shared between threads."""
+
+    __slots__ = ("_tables",)
+
+    def __init__(self) -> None:
+        self._tables: dict[type, object] = {}
+
+    def table(self, kind: type[_Table]) -> _Table:
+        """The table of that type, empty when it is first asked for."""
+        found = self._tables.get(kind)
+        if found is None:
+            found = self._tables[kind] = kind()
+        return cast("_Table", found)
