@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from taorunner.contracts import Contract, Framework
+from taorunner.contracts import Contract
 from taorunner.errors import Finding, Severity, UserFilesError, has_errors
 from taorunner.events import now
 from taorunner.planning.checks.consistency import CrossChecks, Launch
@@ -15,6 +15,7 @@ from taorunner.planning.checks.dataset_preflight import DatasetPreflight
 from taorunner.planning.checks.link_containment import outside_link
 from taorunner.planning.checks.secret_exposure import secret_findings
 from taorunner.planning.inputs.argv import Argv, artifact_globs, build_argv, unsafe_character
+from taorunner.planning.inputs.backend_choice import backend_findings, backend_options_for
 from taorunner.planning.inputs.checkpoints import torn_findings
 from taorunner.planning.inputs.earlier_results import EarlierResults, earlier_results
 from taorunner.planning.inputs.environment import (
@@ -40,7 +41,6 @@ from taorunner.planning.model.arguments import ArgumentValues
 from taorunner.planning.model.plan import (
     DEFAULT_SHM_BYTES,
     DEFAULT_ULIMITS,
-    HOST_BACKENDS,
     SECRET_SPEC_DIR,
     ContainerOptions,
     GpuRequest,
@@ -61,6 +61,7 @@ from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.workspace import Workspace
 from taorunner.specs.schema.image_schemas import KeptSchemas
 from taorunner.specs.spec_file import PreparedSpec, read_number
+from taorunner.targets import Target, target_of
 from taorunner.text import did_you_mean
 
 
@@ -164,16 +165,17 @@ def _plan_one(planning: _Planning, experiment: Experiment) -> PlannedRun | None:
         findings += [finding for finding in told if finding not in findings]
         return None
     backend = request.backend or experiment.backend or default_backend(contract)
-    trouble = _backend_finding(planning, experiment, contract, backend)
-    if trouble is not None:
-        findings.append(trouble)
+    target = target_of(backend)
+    trouble = list(_backend_findings(planning, experiment, contract, target))
+    if trouble:
+        findings += [finding for finding in trouble if finding not in findings]
         return None
-    on_host = backend in HOST_BACKENDS
+    on_host = target.sees_host_paths
     mounts = Mounts.identity() if on_host else planning.mounts
     if not on_host:
         findings += [f for f in planning.mounts.findings if f not in findings]
     gpus = choose_gpus(experiment, request, contract)
-    if backend == "docker" and request.image is None:
+    if target.needs_image and request.image is None:
         findings += [finding for finding in planning.lock.findings if finding not in findings]
     site = planning.make_site(experiment.name, contract.action)
     finder = ValueFinder(planning.workspace, planning.project.paths, experiment, network, mounts)
@@ -233,20 +235,15 @@ def _going_on(planning: _Planning, experiment: Experiment, site: Site, plan: Run
     return PlannedRun(site, continued)
 
 
-def _backend_finding(
-    planning: _Planning, experiment: Experiment, contract: Contract, backend: str
-) -> Finding | None:
-    is_embedded = contract.framework is Framework.EMBEDDED
-    if is_embedded != (backend == "embedded"):
-        what = "runs only on the embedded backend" if is_embedded else "is not an embedded network"
-        hint = "leave backend out" if is_embedded else 'only "tinydet" runs on it; use docker or local'
-        return _at(planning, experiment, ("backend",), "wrong-backend", f'"{contract.network}" {what}', hint)
-    if backend == "docker" and contract.image is None:
+def _backend_findings(
+    planning: _Planning, experiment: Experiment, contract: Contract, target: Target
+) -> Iterator[Finding]:
+    yield from backend_findings(planning.project, experiment, target, contract.network, contract.framework)
+    if target.runs(contract.framework) and target.needs_image and contract.image is None:
         message = (
             f'no image is known for "{contract.network}" {contract.action} in release {contract.release}'
         )
-        return _at(planning, experiment, ("release",), "no-image", message, "name one with image or --image")
-    return None
+        yield _at(planning, experiment, ("release",), "no-image", message, "name one with image or --image")
 
 
 def _mount_findings(
@@ -335,7 +332,8 @@ def _assemble(
     argv: Argv, gpus: GpuRequest, prepared: PreparedSpec | None, spec_path: Path | None, mounts: Mounts,
 ) -> RunPlan:  # fmt: skip
     workspace, caller = planning.workspace, planning.caller
-    on_host = backend in HOST_BACKENDS
+    target = target_of(backend)
+    on_host = target.sees_host_paths
     env = {} if on_host else base_environment(caller.name)
     env |= {**contract.env, **mounts.env, **experiment.env}
     plain, secrets = split_secrets(env)
@@ -369,13 +367,14 @@ def _assemble(
         results_dir=planning.project.paths.results_dir(experiment.name),
         results_inside=str(values.arguments["results_dir"]),
         run_inside=run_inside,
-        image=choose_image(contract, planning.request, planning.lock) if backend == "docker" else None,
+        image=choose_image(contract, planning.request, planning.lock) if target.needs_image else None,
         env=plain,
         mounts=bound,
         gpus=gpus,
         spec=spec,
         secrets=secrets,
         options=ContainerOptions() if on_host else _options(experiment, mounts, caller),
+        backend_options=backend_options_for(experiment, target, contract.framework),
         epochs=_epochs(contract, prepared, planning.request.overrides),
         overwrite=planning.request.overwrite,
     )

@@ -276,8 +276,7 @@ def _detach(store: RunStore, batch: Batch, wishes: Wishes) -> int:
 
 
 def _check_backend(name: str) -> None:
-    from taorunner.backends.registry import backend_names
-    from taorunner.text import did_you_mean
+    """Raises UsageError for a name that no backend has, MachineError for one that cannot be loaded."""
+    from taorunner.targets import target_of
 
-    if name not in ("docker", "local", "embedded") and name not in backend_names():
-        raise UsageError(f'there is no backend "{name}"', hint=did_you_mean(name, backend_names()))
+    target_of(name)

@@ -69,8 +69,9 @@ def _make_workspace(folder: Path, images: int) -> Workspace:
     from taorunner.errors import has_errors
     from taorunner.project.scaffold import create_example
     from taorunner.project.workspace import Workspace
+    from taorunner.targets import EMBEDDED
 
-    findings = load_backend("embedded").check()
+    findings = load_backend(EMBEDDED.name).check()
     if has_errors(findings):
         first = next(finding for finding in findings if finding.is_error)
         raise MachineError(first.message, hint=first.hint)

@@ -16,6 +16,7 @@ from typing import Any
 from taorunner.catalog.load import families, image_kinds, joined, load_network, network_body, network_from
 from taorunner.catalog.names import network_names, own_network_names
 from taorunner.catalog.network import Network
+from taorunner.contracts import Framework
 from taorunner.diagnostics import FindingList, shown
 from taorunner.errors import Finding, UserFilesError, has_errors
 from taorunner.planning.inputs.argv import VALUES
@@ -101,7 +102,11 @@ class Networks:
                 hint = "small letters, digits and underscores, the first a letter"
                 found.error("wrong-name", f'"{shown(name)}" cannot be the name of a network', hint=hint)
             if not found.findings:
-                known = {family: tables for family, tables in families().items() if family != "embedded"}
+                known = {
+                    family: tables
+                    for family, tables in families().items()
+                    if family != Framework.EMBEDDED.value
+                }
                 check_network_file(
                     document.value, found, networks=self.names, families=known, images=image_kinds()
                 )
