@@ -11,6 +11,7 @@ from taorunner.catalog.load import network_names
 from taorunner.errors import MachineError, UserFilesError
 from taorunner.project.scaffold import create_example
 from taorunner.project.workspace import Workspace
+from taorunner.targets import EMBEDDED
 
 PROJECT = "shapes"
 EXPERIMENTS = ("small", "tiny")
@@ -27,7 +28,7 @@ def make_example_workspace(folder: Path, *, images: int, held_out: int) -> Works
         UserFilesError: the folder is not empty.
         MachineError: the extra "embedded" is not installed, or the disk refuses.
     """
-    for finding in load_backend("embedded").check():
+    for finding in load_backend(EMBEDDED.name).check():
         if finding.is_error:
             raise MachineError(finding.message, hint=finding.hint)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from taorunner.backends.secrets import masked, remove_secrets, wrapped, write_secrets
+from taorunner.backends.secrets import masked, remove_secrets, unwrapped, wrapped, write_secrets
 from taorunner.errors import UserFilesError
 from taorunner.planning.model.plan import ContainerOptions, RenderedSpec, RunPlan, SecretSource
 
@@ -267,3 +267,13 @@ def test_the_wrapper_comes_with_world_size_also_without_a_secret(
     assert [path.name for path in (tmp_path / "input").iterdir()] == ["with-secrets"]
     on_host = make_plan("dino", "-e", spec.inside, spec=spec, env={"WORLD_SIZE": "2"}, backend="local")
     assert wrapped(on_host, "/taorunner/run", plan.argv) == plan.argv
+
+
+def test_a_command_is_shown_without_its_wrapper(make_plan: Callable[..., RunPlan]) -> None:
+    for argv in (("tao", "train"), ("tao", "train", "-k", "@TAORUNNER_SECRET_key@")):
+        plan = make_plan(*argv, secrets=(SecretSource("key", "literal:s"),) if len(argv) > 2 else ())
+        command = wrapped(plan, "/input", ("nice", *argv))
+        assert unwrapped(plan, command) == (
+            "nice",
+            *("***" if "@" in word else word for word in argv),
+        )

@@ -454,3 +454,41 @@ def test_project_that_does_not_exist(workspace: Workspace) -> None:
 def test_experiments_yaml_is_the_wrong_spelling(workspace: Workspace) -> None:
     Path(workspace.project("p").root / "experiments.yaml").write_text(GOOD)
     assert only(load_project(workspace, "p")).hint == 'rename "experiments.yaml" to "experiments.yml"'
+
+
+def test_settings_of_a_backend_merge_by_name_and_stay_with_their_backend(load: Load) -> None:
+    text = (
+        "tao_config:\n  backend: local\n  backend_options: {a: 1, b: 2}\n"
+        "experiments:\n"
+        "  base: {head: dino, dataset: d, backend_options: {b: 3}}\n"
+        "  same: {extends: base, backend: local}\n"
+        "  other: {extends: base, backend: docker, backend_options: {c: 4}}\n"
+        "  back: {extends: other, backend: local}\n"
+    )
+    project = load(text)
+    assert {name: one.backend_options for name, one in project.experiments.items()} == {
+        "base": {"a": 1, "b": 3},
+        "same": {"a": 1, "b": 3},
+        "other": {"c": 4},
+        "back": {},
+    }
+    assert project.place(("experiments", "same", "backend_options", "a"), of_key=True) == (3, 21)
+    assert project.place(("experiments", "same", "backend_options", "b"), of_key=True) == (5, 52)
+
+
+def test_a_backend_that_is_nearly_right_gets_a_suggestion(load: Load) -> None:
+    finding = only(load(GOOD + "    backend: Docker\n"))
+    assert (finding.code, finding.hint) == ("wrong-value", 'did you mean "docker"?')
+
+
+def test_a_backend_whose_package_is_broken_is_a_finding(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "site" / "lsf-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "entry_points.txt").write_text("[taorunner.targets]\nlsf = not_there:TARGET\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    for text, line in ((GOOD + "    backend: lsf\n", 5), (f"tao_config: {{backend: lsf}}\n{GOOD}", 1)):
+        finding = only(load(text))
+        assert (finding.code, finding.line) == ("broken-backend", line)
+        assert 'the backend "lsf" of "not_there:TARGET" cannot be loaded' in finding.message

@@ -1,4 +1,6 @@
-"""The backend contract: seven verbs that turn plans into engine requests and operate them.
+"""The backend contract: what turns plans into engine requests and operates them.
+
+``tests/backends/contract.py`` holds these promises as tests, for every backend.
 
 1. ``check()`` says whether the engine can be used at all; it never raises.
 2. ``prepare(plan, report)`` makes the engine ready (pulls the image). It blocks; ``report`` is called often.
@@ -17,10 +19,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from taorunner.errors import Finding
-from taorunner.planning.model.plan import Mount, PublishedPort, RunPlan
+from taorunner.planning.model.plan import Mount, RunPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +39,18 @@ class Launch:
     lease: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineRequest:
-    """Exactly what will be sent. No secret in it, so it may be printed, stored and compared.
+    """What every request has. Each backend adds its own fields in a subclass (``DockerRequest``, ``ProcessRequest``).
 
-    ``argv`` is TAO's command line with ``***`` where a secret goes; ``command`` what the engine is really told
-    to run (a wrapper that puts secrets in, when there are any). ``input_dir`` is the run's folder with the rendered
-    spec and the secrets (mode 0600), made before ``submit``.
+    Exactly what will be sent. No secret is in it, so it may be printed, stored and compared. ``argv`` is TAO's command
+    line with ``***`` where a secret goes; ``command`` is what the engine starts (a wrapper that puts secrets in, when
+    there are any). ``run_dir/input`` holds the rendered spec and the secrets (mode 0600), made before ``submit``.
+    ``gpus`` are host ids. ``image`` is None where no container is used.
     """
 
     run_id: str
     backend: str
-    name: str
     argv: tuple[str, ...]
     command: tuple[str, ...]
     run_dir: Path
@@ -56,22 +58,7 @@ class EngineRequest:
     env: Mapping[str, str] = field(default_factory=dict)
     mounts: tuple[Mount, ...] = ()
     gpus: tuple[str, ...] = ()
-    user: str | None = None
-    groups: tuple[int, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
-    workdir: str | None = None
-    shm_bytes: int | None = None
-    ulimits: Mapping[str, int] = field(default_factory=dict)
-    hard_ulimits: Mapping[str, int] = field(default_factory=dict)
-    ports: Mapping[int, int] = field(default_factory=dict)
-    published: tuple[PublishedPort, ...] = ()
-    network: str | None = None
-    privileged: bool = False
-    no_new_privileges: bool = False
-    tty: bool = False
-    interactive: bool = False  # see ContainerOptions
-    terminal: tuple[int, int] | None = None
-    lease: tuple[int, ...] = field(default=(), compare=False, repr=False)  # as in Launch
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +192,11 @@ class Backend(Protocol):
         ...
 
     def request(self, plan: RunPlan, launch: Launch) -> EngineRequest: ...
-    def submit(self, request: EngineRequest) -> Started:
-        """Raises MachineError or EngineRefusedError; then nothing is left running."""
+    def submit(self, request: Any) -> Started:
+        """``request`` is one that this backend made; each backend has a type of its own.
+
+        Raises MachineError or EngineRefusedError; then nothing is left running.
+        """
         ...
 
     def inspect(self, handles: Sequence[Handle]) -> dict[str, EngineStatus]:
@@ -220,6 +210,6 @@ class Backend(Protocol):
     def logs(self, handle: Handle, position: LogPosition) -> LogStream: ...
     def stop(self, handle: Handle, grace_s: float) -> None: ...
     def remove(self, handle: Handle) -> None: ...
-    def command_line(self, request: EngineRequest) -> str:
+    def command_line(self, request: Any) -> str:
         """A line a person can paste that does the same (``docker run …``), secrets masked."""
         ...

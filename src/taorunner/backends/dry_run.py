@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.backends.contract import EngineRequest, Launch
+from taorunner.backends.docker.request import DockerRequest
 from taorunner.backends.registry import load_backend
-from taorunner.backends.secrets import INPUT_DIR, private_spec
+from taorunner.backends.secrets import INPUT_DIR, private_spec, unwrapped
 from taorunner.planning.model.plan import SECRET_SPEC_DIR, RunPlan
 from taorunner.planning.model.request import Site
 from taorunner.state_files import write_new
@@ -45,9 +46,9 @@ class Rehearsal:
                 for mount in request.mounts
             ],
             "gpus": list(request.gpus),
-            "user": request.user,
+            "user": self.plan.options.user,
             "spec": str(self.spec) if self.spec is not None else None,
-            "docker_run": self.command_line if request.backend == "docker" else None,
+            "docker_run": self.command_line if isinstance(request, DockerRequest) else None,
         }
 
 
@@ -78,7 +79,7 @@ def rehearse(plan: RunPlan, site: Site) -> Rehearsal:
     backend = load_backend(plan.backend)
     request = backend.request(plan, Launch(site.run_id, site.run_dir, gpus))
     variables = {secret.variable: MASK for secret in plan.secrets if secret.variable is not None}
-    shown = replace(request, command=request.argv, env={**request.env, **variables})
+    shown = replace(request, command=unwrapped(plan, request.command), env={**request.env, **variables})
     return Rehearsal(plan, shown, spec, _made_first(plan, request) + backend.command_line(shown))
 
 

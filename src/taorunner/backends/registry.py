@@ -1,16 +1,18 @@
-"""Which backends are there? Names to modules; a module is loaded when its backend is used.
+"""Loads a backend by its name. A module is imported when its backend is used.
 
-Other packages add theirs through the entry point group ``taorunner.backends``: a callable without arguments.
+Another package names its backend in two entry points of the same name: ``taorunner.targets`` (see ``targets``) and
+``taorunner.backends``, a callable that takes the environment of processes on this host, or None for ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
+from typing import Any
 
 from taorunner.backends.contract import Backend
-from taorunner.errors import MachineError, UsageError
-from taorunner.text import did_you_mean
+from taorunner.errors import MachineError
+from taorunner.targets import target_of
 
 ENTRY_POINTS = "taorunner.backends"
 
@@ -19,11 +21,6 @@ _MODULES = {
     "local": "taorunner.backends.process.backend",
     "embedded": "taorunner.backends.process.embedded",
 }
-
-
-def backend_names() -> tuple[str, ...]:
-    """All names, our own first. Reads the metadata of installed packages."""
-    return (*_MODULES, *sorted(set(_others()) - set(_MODULES)))
 
 
 def load_backend(name: str, environ: Mapping[str, str] | None = None) -> Backend:
@@ -36,27 +33,31 @@ def load_backend(name: str, environ: Mapping[str, str] | None = None) -> Backend
     if name in _MODULES:
         backend: Backend = import_module(_MODULES[name]).create(environ)
         return backend
-    others = _others()
-    if name not in others:
-        raise UsageError(f'there is no backend "{name}"', hint=did_you_mean(name, backend_names()))
-    return others[name]()
+    target_of(name)
+    return _other(name, environ)
 
 
-def _others() -> dict[str, Callable[[], Backend]]:
-    from importlib.metadata import EntryPoint, entry_points
+def _other(name: str, environ: Mapping[str, str] | None) -> Backend:
+    from importlib.metadata import entry_points
 
-    def loader(point: EntryPoint) -> Callable[[], Backend]:
-        def load() -> Backend:
-            try:
-                backend: Backend = point.load()()
-            except (
-                Exception
-            ) as error:  # somebody else's code: whatever it raises, the name of the culprit is told
-                raise MachineError(
-                    f'the backend "{point.name}" of "{point.value}" cannot be loaded: {error}'
-                ) from error
-            return backend
+    points = list(entry_points(group=ENTRY_POINTS, name=name))
+    if not points:
+        hint = f'its package needs an entry point "{name}" in the group "{ENTRY_POINTS}"'
+        raise MachineError(f'the backend "{name}" has a target but no code', hint=hint)
+    try:
+        backend: Any = points[0].load()(environ)
+    except Exception as error:  # code of another package: any exception
+        raise MachineError(
+            f'the backend "{name}" of "{points[0].value}" cannot be loaded: {error}'
+        ) from error
+    missing = [verb for verb in _VERBS if not callable(getattr(backend, verb, None))]
+    if missing or getattr(backend, "name", None) != name:
+        lacks = f"it has no {missing[0]}()" if missing else f'its name is not "{name}"'
+        raise MachineError(f'the backend "{name}" of "{points[0].value}" cannot be used: {lacks}')
+    found: Backend = backend
+    return found
 
-        return load
 
-    return {point.name: loader(point) for point in entry_points(group=ENTRY_POINTS)}
+_VERBS = (
+    "check", "prepare", "request", "submit", "inspect", "find", "logs", "stop", "remove", "command_line",
+)  # fmt: skip

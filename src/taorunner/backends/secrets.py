@@ -20,8 +20,9 @@ from pathlib import Path
 
 from taorunner.errors import UserFilesError
 from taorunner.planning.inputs.environment import secret_file
-from taorunner.planning.model.plan import HOST_BACKENDS, SECRET_MARK, SECRET_SPEC_DIR, RunPlan, SecretSource
+from taorunner.planning.model.plan import SECRET_MARK, SECRET_SPEC_DIR, RunPlan, SecretSource
 from taorunner.state_files import Trust, read_state, write_new
+from taorunner.targets import sees_host_paths
 from taorunner.text import MASK
 
 INPUT_DIR = "input"
@@ -109,6 +110,11 @@ def wrapped(plan: RunPlan, input_dir: str, argv: Sequence[str]) -> tuple[str, ..
     if not needs_wrapper(plan):
         return tuple(argv)
     return ("/bin/sh", f"{input_dir}/{WRAPPER}", *argv)
+
+
+def unwrapped(plan: RunPlan, command: Sequence[str]) -> tuple[str, ...]:
+    """The ``argv`` that ``wrapped`` got, with ``***`` in place of each secret: a line for a person."""
+    return masked(command[2:] if needs_wrapper(plan) else command)
 
 
 def write_secrets(plan: RunPlan, run_dir: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -243,7 +249,7 @@ def _owner(plan: RunPlan) -> tuple[int, int] | None:
 
 def _rewrites_spec(plan: RunPlan) -> bool:
     has_size = WORLD_SIZE in plan.env or any(source.variable == WORLD_SIZE for source in plan.secrets)
-    return plan.spec is not None and has_size and plan.backend not in HOST_BACKENDS
+    return plan.spec is not None and has_size and not sees_host_paths(plan.backend)
 
 
 def _readers(plan: RunPlan) -> Trust:

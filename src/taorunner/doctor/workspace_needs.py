@@ -9,11 +9,11 @@ from taorunner.doctor.requirements import Version, image_version
 from taorunner.errors import TaorunnerError
 from taorunner.image_names import DOCKER_HUB, registry_of
 from taorunner.planning.inputs.workspace_networks import Networks
-from taorunner.planning.model.plan import HOST_BACKENDS
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import load_project
 from taorunner.project.mounts import load_mounts
 from taorunner.project.workspace import Workspace
+from taorunner.targets import GpuSource, NetworkKind, sees_host_paths, target_of
 
 REGISTRY = "nvcr.io"
 _HUB_LOGIN = "https://index.docker.io/v1/"
@@ -83,7 +83,7 @@ def find_needs(workspace: Workspace, projects: Sequence[str], environ: Mapping[s
                 continue
             is_known = True
             if not runs_inside:
-                wants_gpus = wants_gpus or (experiment.backend == "local" and experiment.gpus != 0)
+                wants_gpus = wants_gpus or (_uses_gpus_here(experiment.backend) and experiment.gpus != 0)
                 continue
             label = f"{name}/{experiment.name}"
             wants_gpus = wants_gpus or experiment.gpus != 0
@@ -106,6 +106,15 @@ def _image(networks: Networks, experiment: Experiment) -> tuple[str | None, bool
     """The image, and whether it runs in a container at all."""
     network = networks.load(experiment.head)
     main = network.groups[0]
-    if main.image is None or experiment.backend in HOST_BACKENDS:
+    if main.image is None or sees_host_paths(experiment.backend):
         return None, False
     return experiment.image or network.image(main.name, network.release_name(experiment.release)), True
+
+
+def _uses_gpus_here(backend: str | None) -> bool:
+    """True for a backend that starts programs of this machine on its GPUs."""
+    if backend is None:
+        return False
+    target = target_of(backend)
+    is_embedded = target.networks is NetworkKind.EMBEDDED
+    return target.sees_host_paths and target.gpus is GpuSource.LEASED and not is_embedded

@@ -16,6 +16,7 @@ from taorunner.engine.containers import Bind, ContainerSettings
 from taorunner.errors import EngineRefusedError, TaorunnerError
 from taorunner.gpu.inventory import Gpu, inventory
 from taorunner.gpu.leases import Holder, Lease, Leases
+from taorunner.targets import DOCKER
 from taorunner.text import did_you_mean
 
 LABEL = "com.taorunner.trial"
@@ -121,7 +122,7 @@ def _leased(engine: Engine, trial: Trial, tells: Callable[[str], None]) -> Itera
                 continue  # of somebody who knows no leases
             lease = leases.take([_lease_name(gpu)])
             if lease is not None:
-                lease.sign(Holder(run=f"image test of {trial.image}", user=trial.name, backend="docker"))
+                lease.sign(Holder(run=f"image test of {trial.image}", user=trial.name, backend=DOCKER.name))
                 taken.append(lease)
                 ids.append(str(gpu.index))
         if trial.gpus is not None and len(ids) < trial.gpus:

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from taorunner.catalog.network import Network
-from taorunner.contracts import Contract, Framework
+from taorunner.contracts import Contract
 from taorunner.errors import Finding, UserFilesError, has_errors
 from taorunner.planning.checks.consistency import Launch
 from taorunner.planning.checks.link_containment import outside_link
 from taorunner.planning.checks.secret_exposure import secret_findings
 from taorunner.planning.context import Planning
 from taorunner.planning.inputs.argv import Argv, build_argv, unsafe_character
+from taorunner.planning.inputs.backend_choice import backend_findings
 from taorunner.planning.inputs.checkpoints import torn_findings
 from taorunner.planning.inputs.earlier_results import EarlierResults, earlier_results
 from taorunner.planning.inputs.environment import (
@@ -32,7 +33,6 @@ from taorunner.planning.inputs.run_mounts import outside_findings, state_finding
 from taorunner.planning.inputs.values import RunValues, ValueFinder
 from taorunner.planning.model.arguments import ArgumentValues
 from taorunner.planning.model.plan import (
-    HOST_BACKENDS,
     SECRET_SPEC_DIR,
     GpuRequest,
     Mount,
@@ -46,6 +46,7 @@ from taorunner.planning.spec.spec_files import find_spec
 from taorunner.project.experiments import Experiment
 from taorunner.project.mounts import Mounts
 from taorunner.specs.schema.image_schemas import KeptSchemas
+from taorunner.targets import Target, target_of
 
 
 def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, RunPlan] | None:
@@ -88,25 +89,24 @@ def _draft(planning: Planning, experiment: Experiment) -> Draft | None:
         return None
     network, contract = found
     backend = request.backend or experiment.backend or default_backend(contract)
-    trouble = _backend_finding(planning, experiment, contract, backend)
-    if trouble is not None:
-        planning.findings.append(trouble)
+    target = target_of(backend)
+    trouble = list(_backend_findings(planning, experiment, contract, target))
+    if trouble:
+        planning.add(trouble)
         return None
-    on_host = backend in HOST_BACKENDS
+    on_host = target.sees_host_paths
     mounts = Mounts.identity() if on_host else planning.mounts
     if not on_host:
         planning.add(list(planning.mounts.findings))
     gpus = choose_gpus(experiment, request, contract)
-    if backend == "docker" and request.image is None:
+    if target.needs_image and request.image is None:
         planning.add(list(planning.lock.findings))
     site = planning.make_site(experiment.name, contract.action)
     finder = ValueFinder(planning.workspace, planning.project.paths, experiment, network, mounts)
     values = finder.find(contract, gpus, request.checkpoint)
     spec = _spec(planning, experiment, contract, values, gpus)
     run_inside = str(site.run_dir / "input") if on_host else RUN_INSIDE
-    return Draft(
-        experiment, network, contract, backend, mounts, gpus, site, values, spec, on_host, run_inside
-    )
+    return Draft(experiment, network, contract, target, mounts, gpus, site, values, spec, on_host, run_inside)
 
 
 def _network_and_contract(planning: Planning, experiment: Experiment) -> tuple[Network, Contract] | None:
@@ -128,7 +128,7 @@ def _consistency_findings(planning: Planning, draft: Draft) -> list[Finding]:
     spec, experiment = draft.spec, draft.experiment
     if spec.prepared is None or spec.prepared.text is None or spec.path is None:
         return []
-    launch = Launch(draft.gpus.count, draft.backend, _typed(spec.sets, planning.request.extra))
+    launch = Launch(draft.gpus.count, draft.target.name, _typed(spec.sets, planning.request.extra))
     found = planning.cross.before(
         draft.contract, spec.path, draft.network, planning.project, experiment, launch
     )
@@ -169,20 +169,15 @@ def _continued(planning: Planning, experiment: Experiment, plan: RunPlan) -> Run
     return continued
 
 
-def _backend_finding(
-    planning: Planning, experiment: Experiment, contract: Contract, backend: str
-) -> Finding | None:
-    is_embedded = contract.framework is Framework.EMBEDDED
-    if is_embedded != (backend == "embedded"):
-        what = "runs only on the embedded backend" if is_embedded else "is not an embedded network"
-        hint = "leave backend out" if is_embedded else 'only "tinydet" runs on it; use docker or local'
-        return planning.error(experiment, ("backend",), "wrong-backend", f'"{contract.network}" {what}', hint)
-    if backend == "docker" and contract.image is None:
+def _backend_findings(
+    planning: Planning, experiment: Experiment, contract: Contract, target: Target
+) -> Iterator[Finding]:
+    yield from backend_findings(planning.project, experiment, target, contract.network, contract.framework)
+    if target.runs(contract.framework) and target.needs_image and contract.image is None:
         message = (
             f'no image is known for "{contract.network}" {contract.action} in release {contract.release}'
         )
-        return planning.error(experiment, ("release",), "no-image", message, "name one with image or --image")
-    return None
+        yield planning.error(experiment, ("release",), "no-image", message, "name one with image or --image")
 
 
 def _mount_findings(

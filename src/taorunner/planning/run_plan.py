@@ -10,6 +10,7 @@ from taorunner.catalog.network import Network
 from taorunner.contracts import Contract
 from taorunner.planning.context import Planning
 from taorunner.planning.inputs.argv import Argv, artifact_globs
+from taorunner.planning.inputs.backend_choice import backend_options_for
 from taorunner.planning.inputs.earlier_results import EarlierResults
 from taorunner.planning.inputs.environment import (
     MODEL_KEY,
@@ -38,19 +39,20 @@ from taorunner.planning.spec.effective_spec import SpecOfAction
 from taorunner.project.experiments import Experiment
 from taorunner.project.mounts import Mounts
 from taorunner.specs.spec_file import PreparedSpec, read_number
+from taorunner.targets import Target
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
     """What was chosen for one run, before its plan is assembled.
 
-    ``run_inside`` is the run's input folder as the process sees it, ``mounts`` those of ``backend``.
+    ``run_inside`` is the run's input folder as the process sees it, ``mounts`` those of ``target``.
     """
 
     experiment: Experiment
     network: Network
     contract: Contract
-    backend: str
+    target: Target
     mounts: Mounts
     gpus: GpuRequest
     site: Site
@@ -65,7 +67,7 @@ def assemble(
 ) -> RunPlan:
     """The plan of a run without errors. ``earlier`` is what is set aside before it starts."""
     workspace, project, request = planning.workspace, planning.project, planning.request
-    experiment, contract, backend = draft.experiment, draft.contract, draft.backend
+    experiment, contract, target = draft.experiment, draft.contract, draft.target
     plain, secrets = _environment(planning, draft, argv)
     bound: tuple[Mount, ...] = ()
     if not draft.on_host:
@@ -79,20 +81,21 @@ def assemble(
         project=project.paths.name,
         experiment=experiment.name,
         action=contract.action,
-        backend=backend,
+        backend=target.name,
         contract=replace(contract, verdict=replace(contract.verdict, artifacts=artifacts)),
         argv=argv.tokens,
         workspace=workspace.root,
         results_dir=project.paths.results_dir(experiment.name),
         results_inside=str(arguments.values["results_dir"]),
         run_inside=draft.run_inside,
-        image=choose_image(contract, request, planning.lock) if backend == "docker" else None,
+        image=choose_image(contract, request, planning.lock) if target.needs_image else None,
         env=plain,
         mounts=bound,
         gpus=draft.gpus,
         spec=_rendered(draft.spec, arguments),
         secrets=secrets,
         options=ContainerOptions() if draft.on_host else _options(experiment, draft.mounts, planning.caller),
+        backend_options=backend_options_for(experiment, target, contract.framework),
         epochs=_epochs(contract, draft.spec.prepared, request.overrides),
         overwrite=request.overwrite,
         arguments=arguments,

@@ -18,11 +18,11 @@ from taorunner.planning.checks.consistency import CROSS_CHECKED, CrossChecks, Fo
 from taorunner.planning.checks.existing_results import standing_results
 from taorunner.planning.checks.link_containment import outside_link
 from taorunner.planning.checks.secret_exposure import secret_findings
+from taorunner.planning.inputs.backend_choice import backend_findings
 from taorunner.planning.inputs.checkpoints import find_pretrained, pretrained_dir
 from taorunner.planning.inputs.precedence import choose_gpus, with_image
 from taorunner.planning.inputs.values import STAND_INS, VARIABLES, own_values
 from taorunner.planning.inputs.workspace_networks import Networks
-from taorunner.planning.model.plan import HOST_BACKENDS
 from taorunner.planning.model.request import ActionRequest
 from taorunner.planning.spec.effective_spec import spec_of_action
 from taorunner.planning.spec.schema_choice import schema_for
@@ -37,6 +37,7 @@ from taorunner.specs.memory import SpecMemory
 from taorunner.specs.schema.image_schemas import KeptSchemas
 from taorunner.specs.schema.walk import Against
 from taorunner.specs.spec_file import SpecFile, check_loaded, load_spec
+from taorunner.targets import default_target, sees_host_paths, target_of
 from taorunner.text import did_you_mean, printable
 
 _SpecName = tuple[str, Contract, SpecContract, tuple[int, str] | None]
@@ -168,7 +169,7 @@ def _validate(checks: _Checks, project: Project, mounts: Mounts) -> Iterator[Fin
         yield from _experiment(checks, project, experiment, network, contracts)
     if project.experiments or project.paths.experiments_file.exists():
         yield from check_layout(project, spec_names)
-    if any(experiment.backend not in HOST_BACKENDS for experiment in project.experiments.values()):
+    if any(not sees_host_paths(experiment.backend) for experiment in project.experiments.values()):
         yield from _covered(project, mounts)
 
 
@@ -196,10 +197,8 @@ def _experiment(
             fetch = f"taorunner pretrained pull -p {project.paths.name}"
             hint = f"they are needed to train: {fetch}, or correct repository and backbone"
             yield project.finding(Severity.WARNING, "pretrained-missing", message, place, hint=hint)
-    if network.framework is Framework.EMBEDDED and experiment.backend not in (None, "embedded"):
-        place = ("experiments", experiment.name, "backend")
-        message = f'"{network.name}" runs only on the embedded backend, not on "{experiment.backend}"'
-        yield project.finding(Severity.ERROR, "wrong-backend", message, place, hint="leave backend out")
+    target = target_of(experiment.backend) if experiment.backend else default_target(network.framework)
+    yield from backend_findings(project, experiment, target, network.name, network.framework)
     yield from _specs(checks, project, experiment, network, contracts)
     if experiment.name in checks.names_in(project.paths.models_dir):
         yield from standing_results(

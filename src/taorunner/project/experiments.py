@@ -1,7 +1,7 @@
 """From checked entries to experiments: ``tao_config`` lowest, then what ``extends`` brings, then their own.
 
-Scalars replace, ``vars``, ``overrides`` and ``env`` merge name by name, ``tags`` and ``description`` stay
-with the experiment that says them. Without recursion, and bounded in depth.
+Scalars replace, ``vars``, ``overrides``, ``env`` and ``backend_options`` merge name by name, ``tags`` and
+``description`` stay with the experiment that says them. Without recursion, and bounded in depth.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from taorunner.project.keys import size_bytes
 from taorunner.project.workspace import ProjectPaths
 
 MAX_CHAIN = 32
-MERGED = ("vars", "overrides", "env")
+MERGED = ("vars", "overrides", "env", "backend_options")
 _OWN = ("extends", "tags", "description")
 
 
@@ -43,6 +43,7 @@ class Experiment:
     release: str | None = None
     image: str | None = None
     backend: str | None = None
+    backend_options: Mapping[str, Any] = field(default_factory=dict)
     shm_bytes: int | None = None
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     user: str | None = None
@@ -172,6 +173,8 @@ def _with_gpus(
     A list of its own decides the count. A count of its own must fit a list from below, because dropping the
     list would let the run take GPUs that somebody kept it away from; only 0 needs no list.
     """
+    if entry.get("backend", below.get("backend")) != below.get("backend"):
+        below = {key: value for key, value in below.items() if key != "backend_options"}  # another backend's
     values = {**below, **entry}
     for key in _OWN:
         if key not in entry:
@@ -236,6 +239,7 @@ def _built(chain: tuple[str, ...], values: Mapping[str, Any], paths: ProjectPath
         release=values.get("release"),
         image=values.get("image"),
         backend=values.get("backend"),
+        backend_options=values.get("backend_options", {}),
         shm_bytes=None if shm is None else size_bytes(shm),
         env=values.get("env", {}),
         user=values.get("user"),

@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from taorunner.project.workspace import is_name
+from taorunner.targets import BUILT_IN
 
 MAX_GPUS = 64
 MAX_ENTRIES = 500
 """How many env, vars, overrides or tags one experiment may have."""
 MIN_SHM_BYTES = 1024 * 1024
 MAX_GPU_INDEX = 1023
-BACKENDS = ("docker", "local", "embedded")
 PRECISIONS = ("fp32", "fp16", "int8")
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -44,7 +44,8 @@ EXPECTED: dict[str, str] = {
     "gpu_indices": 'a list of GPU numbers or UUIDs, such as [0, 1], or "auto"',
     "release": 'a TAO release in text, such as "5.0.0"',
     "image": "the name of a container image, without blanks",
-    "backend": "docker, local or embedded",
+    "backend": "the name of a backend",
+    "backend_options": "a mapping of the backend's settings to values",
     "shm_size": "a size of at least 1 MiB, such as 16G",
     "env": "a mapping of variable names to texts",
     "user": 'a text such as "1000:1000"',
@@ -58,7 +59,17 @@ EXPECTED: dict[str, str] = {
 
 FILE_KEYS = ("tao_config", "experiments")
 EXPERIMENT_KEYS = tuple(EXPECTED)
-TAO_CONFIG_KEYS = ("gpus", "gpu_indices", "release", "image", "backend", "shm_size", "env", "user")
+TAO_CONFIG_KEYS = (
+    "gpus",
+    "gpu_indices",
+    "release",
+    "image",
+    "backend",
+    "backend_options",
+    "shm_size",
+    "env",
+    "user",
+)
 SECRET_KEYS = frozenset({"model_key", "env"})
 """Keys whose values are never shown."""
 
@@ -149,7 +160,8 @@ _PLAIN: dict[str, Callable[[Any], bool]] = {
     "gpu_indices": _are_gpu_indices,
     "release": _fits(RELEASE_PATTERN),
     "image": _fits(r"[A-Za-z0-9][A-Za-z0-9./:@_-]*", 200),
-    "backend": _one_of(BACKENDS),
+    "backend": _one_of(tuple(BUILT_IN)),
+    "backend_options": _mapping(_IS_VARIABLE, _is_scalar),
     "shm_size": _is_shm_size,
     "env": _mapping(_IS_VARIABLE, lambda value: value == "" or _is_short_text(value)),
     "user": _fits(r"[A-Za-z0-9_]+(:[A-Za-z0-9_]+)?"),

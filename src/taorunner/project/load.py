@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from taorunner.diagnostics import FindingList, Vocabulary, described, report, shown
-from taorunner.errors import Finding, Severity, has_errors
+from taorunner.errors import Finding, Severity, TaorunnerError, has_errors
 from taorunner.project import keys
 from taorunner.project.experiments import MERGED, Experiment, resolve_experiments
 from taorunner.project.workspace import NAME_RULE, ProjectPaths, Workspace, is_name
+from taorunner.targets import DOCKER, target_names, target_of
+from taorunner.text import nearest
 from taorunner.text_files import read_text_file
 from taorunner.yaml_reader import MAX_BYTES, Place, YamlDocument, read_yaml
 
@@ -131,9 +133,10 @@ class Project:
         for each in having:
             if not inner or inner[0] in _mapping(entries[each][key]):
                 return ("experiments", each)
-        if having:
+        base = _mapping(self._data.get("tao_config"))
+        if having and not (inner and inner[0] in _mapping(base.get(key))):
             return ("experiments", having[0])
-        return ("tao_config",) if key in _mapping(self._data.get("tao_config")) else None
+        return ("tao_config",) if key in base else None
 
 
 def load_project(workspace: Workspace, name: str) -> Project:
@@ -220,9 +223,9 @@ def _checked_tao_config(value: Any, to: FindingList) -> dict[str, Any]:
     try:
         check_tao_config(value)
     except ValidationError as error:
-        report(error, value, ("tao_config",), _TAO_CONFIG_WORDS, to)
+        report(error, value, ("tao_config",), _with_backends(_TAO_CONFIG_WORDS), to)
         return {}
-    return value
+    return value if _backend_loads(value, ("tao_config",), to) else {}
 
 
 def _is_good(name: Any, entry: Any, to: FindingList) -> bool:
@@ -252,9 +255,26 @@ def _is_good(name: Any, entry: Any, to: FindingList) -> bool:
     try:
         check_experiment(entry)
     except ValidationError as error:
-        report(error, entry, path, _EXPERIMENT_WORDS, to)
+        report(error, entry, path, _with_backends(_EXPERIMENT_WORDS), to)
         return False
-    return good
+    return _backend_loads(entry, path, to) and good
+
+
+def _backend_loads(entry: Mapping[Any, Any], path: tuple[str, ...], to: FindingList) -> bool:
+    """False after a finding: the package that brings the backend is broken."""
+    try:
+        target_of(entry.get("backend", DOCKER.name))
+    except TaorunnerError as error:
+        to.error("broken-backend", error.message, (*path, "backend"), hint=error.hint)
+        return False
+    return True
+
+
+def _with_backends(words: Vocabulary) -> Vocabulary:
+    """With the names of the installed backends, which are only read when a mistake is reported."""
+    names = target_names()
+    expected = f"{', '.join(names[:-1])} or {names[-1]}"
+    return replace(words, expected={**words.expected, "backend": expected})
 
 
 def _top_key_hint(key: Any, value: Any) -> str | None:
@@ -288,6 +308,9 @@ def _value_hint(key: str, value: object) -> str | None:
         return f'put it in quotes: "{shown(value)}"'
     if key == "tags" and isinstance(value, str):
         return f"a list: [{shown(value)}]"
+    if key == "backend" and isinstance(value, str):
+        meant = nearest(value, target_names())
+        return f'did you mean "{meant}"?' if meant else None
     if key == "dataset" and isinstance(value, str):
         return _dataset_hint(value)
     return None

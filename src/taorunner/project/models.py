@@ -32,12 +32,19 @@ from taorunner.project.keys import (
     size_bytes,
 )
 from taorunner.project.workspace import MAX_NAME_LENGTH
+from taorunner.targets import target_names
 
 
 def _shm_is_enough(text: str) -> str:
     if (size_bytes(text) or 0) < MIN_SHM_BYTES:
         raise ValueError("less than 1 MiB")
     return text
+
+
+def _is_backend(name: str) -> str:
+    if name not in target_names():
+        raise ValueError("no backend has that name")
+    return name
 
 
 _STRICT: ConfigDict = ConfigDict(extra="forbid", strict=True)
@@ -86,10 +93,18 @@ Image: TypeAlias = Annotated[
     ),
 ]
 Backend: TypeAlias = Annotated[
-    Literal["docker", "local", "embedded"],
+    str,
+    AfterValidator(_is_backend),
     Field(
-        description="Where it runs: a container, a program on the PATH, or the built-in CPU network.",
+        description="Where it runs: a container, a program on the PATH, the built-in CPU network, or another backend.",
         examples=["docker"],
+    ),
+]
+BackendOptions: TypeAlias = Annotated[
+    dict[_Variable, JsonValue],
+    Field(
+        max_length=MAX_ENTRIES,
+        description="Settings of the backend itself. docker, local and embedded take none.",
     ),
 ]
 ShmSize: TypeAlias = Annotated[
@@ -144,6 +159,7 @@ class TaoConfig(TypedDict):
     release: NotRequired[Release]
     image: NotRequired[Image]
     backend: NotRequired[Backend]
+    backend_options: NotRequired[BackendOptions]
     shm_size: NotRequired[ShmSize]
     env: NotRequired[Env]
     user: NotRequired[User]
@@ -216,6 +232,7 @@ class ExperimentEntry(TypedDict):
     release: NotRequired[Release]
     image: NotRequired[Image]
     backend: NotRequired[Backend]
+    backend_options: NotRequired[BackendOptions]
     shm_size: NotRequired[ShmSize]
     env: NotRequired[Env]
     user: NotRequired[User]

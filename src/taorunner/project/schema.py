@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from taorunner.project.models import file_schema
+from taorunner.targets import target_names
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -21,6 +22,8 @@ def experiments_schema(heads: Sequence[str]) -> dict[str, Any]:
     if heads:
         head = entry["properties"]["head"]
         entry["properties"]["head"] = {**head, "enum": sorted(heads), "examples": sorted(heads)[:1]}
+    for part in (entry, schema["$defs"]["TaoConfig"]):
+        part["properties"]["backend"]["enum"] = list(target_names())
     entry["anyOf"] = [{"required": ["head", "dataset"]}, {"required": ["extends"]}]
     return {"$schema": DIALECT, "title": "experiments.yml of taorunner", **schema}
 

@@ -16,8 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import IO
 
-from taorunner.backends.contract import EngineRequest
-from taorunner.backends.docker.backend import container_settings
+from taorunner.backends.docker.request import DockerRequest, container_settings
 from taorunner.engine import containers, dialogue
 from taorunner.engine.client import Engine, connect
 from taorunner.engine.refusals import translate
@@ -34,7 +33,7 @@ _RESIZE_WAITS_S = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5)
 class ShellContainer:
     """One container, from ``create`` to ``end``."""
 
-    def __init__(self, request: EngineRequest) -> None:
+    def __init__(self, request: DockerRequest) -> None:
         self._request = request
         self._engine = connect()
 
@@ -52,7 +51,7 @@ class ShellContainer:
         Raises:
             MachineError, EngineRefusedError: it could not be started, or the engine was lost on the way.
         """
-        if not self._request.tty:
+        if not self._request.options.tty:
             self._talk_through_pipes()
         elif (docker := docker_program()) is None or not self._talk_through(docker):
             self._talk_on_terminal()

@@ -50,6 +50,7 @@ from taorunner.shell.option_parsing import (
 from taorunner.shell.request import Notebook, PlannedShell, ShellPlanning, ShellRequest
 from taorunner.shell.source_tree import INSIDE as SOURCE_INSIDE
 from taorunner.shell.source_tree import SourceTree
+from taorunner.targets import DOCKER
 
 NOTEBOOK_PORT = 8888
 TOKEN_VARIABLE = "JUPYTER_TOKEN"
@@ -92,7 +93,7 @@ def plan_shell(
         project=project or "",
         experiment=request.experiment or "",
         action=SHELL,
-        backend="docker",
+        backend=DOCKER.name,
         contract=_contract(request, experiment, image),
         argv=command,
         workspace=workspace.root,

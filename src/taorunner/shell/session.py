@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping
 from http.client import HTTPConnection, HTTPException
 
 from taorunner.backends.contract import Launch, PullProgress
-from taorunner.backends.docker.backend import DockerBackend, container_name
+from taorunner.backends.docker.backend import DockerBackend
+from taorunner.backends.docker.request import container_name
 from taorunner.backends.secrets import write_secrets
 from taorunner.errors import MachineError, TaorunnerError, UserFilesError
 from taorunner.gpu.leases import Leases

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from taorunner.backends.docker.backend import container_name
+from taorunner.backends.docker.request import container_name
 from taorunner.engine.client import connect
 from taorunner.errors import TaorunnerError
 from taorunner.events import now

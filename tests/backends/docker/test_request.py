@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from taorunner.backends.contract import EngineRequest, Launch
-from taorunner.backends.docker.backend import DockerBackend, container_settings, docker_run
+from taorunner.backends.contract import Launch
+from taorunner.backends.docker.backend import DockerBackend
+from taorunner.backends.docker.request import DockerRequest, container_settings, docker_run
 from taorunner.errors import EngineRefusedError
 from taorunner.planning.model.plan import ContainerOptions, Mount, PublishedPort, RunPlan, SecretSource
 
@@ -25,7 +26,7 @@ def test_everything_of_the_plan_is_in_the_request(make_plan: Callable[..., RunPl
         ),
     )  # fmt: skip
     launch = Launch("r1", tmp_path / "r1", ("3", "1"))
-    assert DockerBackend().request(plan, launch) == EngineRequest(
+    assert DockerBackend().request(plan, launch) == DockerRequest(
         run_id="r1",
         backend="docker",
         name="taorunner-r1",
@@ -39,8 +40,6 @@ def test_everything_of_the_plan_is_in_the_request(make_plan: Callable[..., RunPl
             Mount(Path("/w/input"), "/taorunner/run", True),
         ),
         gpus=("3", "1"),
-        user="1000:1000",
-        groups=(4, 27),
         labels={
             "com.taorunner.run": "r1",
             "com.taorunner.project": "example_01",
@@ -49,13 +48,7 @@ def test_everything_of_the_plan_is_in_the_request(make_plan: Callable[..., RunPl
             "com.taorunner.workspace": str(tmp_path),
             "com.taorunner.gpus": "3,1",
         },
-        workdir="/results",
-        shm_bytes=1 << 30,
-        ulimits={"stack": 1},
-        ports={8888: 80},
-        network="host",
-        privileged=True,
-        tty=True,
+        options=plan.options,
     )
 
 
@@ -63,10 +56,10 @@ def test_a_plan_without_options_gets_room_for_loaders_and_no_rights(
     make_plan: Callable[..., RunPlan], tmp_path: Path
 ) -> None:
     request = DockerBackend().request(make_plan("dino", image="x:1"), Launch("r1", tmp_path / "r1"))
-    assert (request.shm_bytes, request.ulimits) == (16 * 1024**3, {})
+    assert (request.options.shm_bytes, request.options.ulimits) == (16 * 1024**3, {})
     assert request.mounts == (Mount(tmp_path / "r1" / "input", "/taorunner/run", True),)
-    assert (request.gpus, request.user, request.tty) == ((), None, False)
-    assert (request.privileged, request.no_new_privileges) == (False, True)
+    assert (request.gpus, request.options.user, request.options.tty) == ((), None, False)
+    assert (request.options.privileged, request.no_new_privileges) == (False, True)
     line = docker_run(request)
     assert line[line.index("--security-opt") + 1] == "no-new-privileges" and "--privileged" not in line
 
@@ -122,7 +115,7 @@ def test_the_docker_command_says_the_same(make_plan: Callable[..., RunPlan], tmp
         "--label", "com.taorunner.experiment=dino_01",
         "--label", "com.taorunner.action=train",
         "--label", f"com.taorunner.workspace={tmp_path}",
-            "--label", "com.taorunner.gpus=0,1",
+        "--label", "com.taorunner.gpus=0,1",
         "--mount", 'type=bind,"source=/data, raw",target=/data,readonly',
         "--mount", "type=bind,source=/in,target=/taorunner/run",
         "--gpus", '"device=0,1"',

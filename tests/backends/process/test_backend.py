@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from taorunner.backends.contract import EngineRequest, EngineState, EngineStatus, Handle, Launch, LogPosition
+from taorunner.backends.contract import EngineState, EngineStatus, Handle, Launch, LogPosition
 from taorunner.backends.process import reaper
-from taorunner.backends.process.backend import LocalBackend
+from taorunner.backends.process.backend import LocalBackend, ProcessRequest
 from taorunner.backends.secrets import write_secrets
 from taorunner.errors import EngineRefusedError, MachineError, Severity
 from taorunner.planning.model.plan import ContainerOptions, RunPlan, SecretSource
@@ -70,10 +70,9 @@ def test_the_request_as_one_value(make_plan: MakePlan, tmp_path: Path) -> None:
         backend="local", env={"A": "b"}, secrets=(SecretSource("model_key", "literal:k"),),
     )  # fmt: skip
     launch = Launch("r1", tmp_path / "r1", ("2", "0"))
-    assert LocalBackend().request(plan, launch) == EngineRequest(
+    assert LocalBackend().request(plan, launch) == ProcessRequest(
         run_id="r1",
         backend="local",
-        name="taorunner-r1",
         argv=("dino", "train", "-k", "***"),
         command=(
             "/bin/sh", f"{tmp_path}/r1/input/with-secrets", "dino", "train", "-k", "@TAORUNNER_SECRET_model_key@",
@@ -183,10 +182,11 @@ def test_a_second_submit_finds_the_first(
 def test_the_run_outlives_the_one_who_started_it(make_plan: MakePlan, make_launch: MakeLaunch) -> None:
     launch = make_launch()
     code = (
-        "import os, sys; from pathlib import Path; from taorunner.backends.contract import EngineRequest;"
-        "from taorunner.backends.process.backend import LocalBackend;"
+        "import os, sys; from pathlib import Path; "
+        "from taorunner.backends.process.backend import LocalBackend, ProcessRequest;"
         f"command = ('sh', '-c', 'sleep 0.3; echo alive; exit 5'); run_dir = Path({str(launch.run_dir)!r});"
-        f"LocalBackend().submit(EngineRequest('{launch.run_id}', 'local', 'n', command, command, run_dir, workdir='/'));"
+        f"LocalBackend().submit(ProcessRequest(run_id='{launch.run_id}', backend='local', argv=command, command=command,"
+        "run_dir=run_dir, workdir='/'));"
         "os.kill(os.getpid(), 9)"
     )
     done = subprocess.run([sys.executable, "-c", code], timeout=30, check=False)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import shlex
 import threading
@@ -12,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taorunner.backends.contract import (
-    EngineRequest,
     EngineState,
     EngineStatus,
     Handle,
@@ -24,24 +21,26 @@ from taorunner.backends.contract import (
     Started,
 )  # fmt: skip
 from taorunner.backends.docker.container_log import ContainerLog, NoLog
-from taorunner.backends.secrets import INPUT_DIR, masked, wrapped
+from taorunner.backends.docker.request import (
+    GPUS_LABEL,
+    RUN_LABEL,
+    DockerRequest,
+    container_settings,
+    docker_request,
+    docker_run,
+    image_of,
+)
 from taorunner.errors import EngineRefusedError, Finding, Severity, TaorunnerError
-from taorunner.planning.model.plan import DEFAULT_SHM_BYTES, Mount, RunPlan
+from taorunner.planning.model.plan import RunPlan
 
 if TYPE_CHECKING:
     from taorunner.engine.client import Engine
-    from taorunner.engine.containers import ContainerSettings, ContainerState
+    from taorunner.engine.containers import ContainerState
     from taorunner.engine.frames import FrameStream
 
 
-LABEL = "com.taorunner"
-RUN_LABEL = f"{LABEL}.run"
-GPUS_LABEL = f"{LABEL}.gpus"
-"""The host ids, separated by commas: the engine's list of containers does not tell which GPUs they were given."""
-
-
 class DockerBackend:
-    """See ``backends.base`` for the promises."""
+    """See ``contract`` for the promises."""
 
     name = "docker"
 
@@ -82,7 +81,7 @@ class DockerBackend:
     def prepare(self, plan: RunPlan, report: Report) -> str | None:
         from taorunner.engine import images
 
-        reference = _image(plan)
+        reference = image_of(plan)
         engine = self._connected()
         image = images.find_image(engine, reference)
         if image is None:
@@ -99,44 +98,10 @@ class DockerBackend:
         self._digests[reference] = image.digest
         return image.digest
 
-    def request(self, plan: RunPlan, launch: Launch) -> EngineRequest:
-        options = plan.options
-        return EngineRequest(
-            run_id=launch.run_id,
-            backend=self.name,
-            name=container_name(launch.run_id),
-            argv=masked(plan.argv),
-            command=wrapped(plan, plan.run_inside, plan.argv),
-            run_dir=launch.run_dir,
-            image=_image(plan),
-            env=dict(plan.env),
-            mounts=_mounts(plan, launch),
-            gpus=launch.gpu_ids,
-            user=options.user,
-            groups=options.groups,
-            labels={
-                RUN_LABEL: launch.run_id,
-                f"{LABEL}.project": plan.project,
-                f"{LABEL}.experiment": plan.experiment,
-                f"{LABEL}.action": plan.action,
-                f"{LABEL}.workspace": str(plan.workspace),
-                **({GPUS_LABEL: ",".join(launch.gpu_ids)} if launch.gpu_ids else {}),
-            },
-            workdir=options.workdir,
-            shm_bytes=DEFAULT_SHM_BYTES if options.shm_bytes is None else options.shm_bytes,
-            ulimits=dict(options.ulimits),
-            hard_ulimits=dict(options.hard_ulimits),
-            ports=dict(options.ports),
-            published=options.published,
-            network=options.network,
-            privileged=options.privileged,
-            no_new_privileges=not options.privileged,
-            tty=options.tty,
-            interactive=options.interactive,
-            terminal=options.terminal,
-        )
+    def request(self, plan: RunPlan, launch: Launch) -> DockerRequest:
+        return docker_request(plan, launch, self.name)
 
-    def submit(self, request: EngineRequest) -> Started:
+    def submit(self, request: DockerRequest) -> Started:
         """Keeps the live output for the first ``logs``: unread for long, it would hold the process up."""
         from taorunner.engine import containers
 
@@ -150,7 +115,7 @@ class DockerBackend:
                 return self._started(request, container)
         stream = None
         try:
-            stream = containers.attach(engine, container, tty=request.tty)
+            stream = containers.attach(engine, container, tty=request.options.tty)
             containers.start(engine, container, request.image, request.gpus)
         except BaseException:
             if stream is not None:
@@ -226,7 +191,7 @@ class DockerBackend:
             for gpu in state.labels[GPUS_LABEL].split(",")
         }
 
-    def command_line(self, request: EngineRequest) -> str:
+    def command_line(self, request: DockerRequest) -> str:
         return shlex.join(docker_run(request))
 
     def _connected(self) -> Engine:
@@ -238,7 +203,7 @@ class DockerBackend:
                     self._engine = connect(self._environ)
         return self._engine
 
-    def _ours(self, request: EngineRequest) -> ContainerState:
+    def _ours(self, request: DockerRequest) -> ContainerState:
         """The container that has the run's name: from an earlier submit of the same run, or somebody else's."""
         from taorunner.engine import containers
 
@@ -255,7 +220,7 @@ class DockerBackend:
         state = containers.look(self._connected(), container)
         return state is not None and state.status == "created"
 
-    def _started(self, request: EngineRequest, container: str) -> Started:
+    def _started(self, request: DockerRequest, container: str) -> Started:
         from taorunner.engine import images
 
         image = request.image or ""
@@ -274,103 +239,6 @@ class DockerBackend:
         if state.status == "running":
             self._started_at[handle.id] = status
         return status
-
-
-def container_name(run_id: str) -> str:
-    return f"taorunner-{run_id}"
-
-
-def docker_run(request: EngineRequest) -> list[str]:
-    """The argv of the docker command that makes the same container and starts it."""
-    argv = ["docker", "run", "--name", request.name, "--init"]
-    argv += ["--rm", "--interactive"] if request.interactive else []
-    argv += ["--log-driver", "none" if request.interactive else "json-file"]
-    for name, value in request.labels.items():
-        argv += ["--label", f"{name}={value}"]
-    for mount in request.mounts:
-        fields = ["type=bind", f"source={mount.source}", f"target={mount.target}"]
-        argv += ["--mount", _csv_line([*fields, "readonly"] if mount.read_only else fields)]
-    if request.gpus:
-        argv += ["--gpus", _csv_line([f"device={','.join(request.gpus)}"])]
-    if request.user is not None:
-        argv += ["--user", request.user]
-    for group in request.groups:
-        argv += ["--group-add", str(group)]
-    for name, value in request.env.items():
-        argv += ["--env", f"{name}={value}"]
-    if request.workdir is not None:
-        argv += ["--workdir", request.workdir]
-    if request.shm_bytes is not None:
-        argv += ["--shm-size", str(request.shm_bytes)]
-    for name, limit in request.ulimits.items():
-        argv += ["--ulimit", f"{name}={limit}:{request.hard_ulimits.get(name, limit)}"]
-    for inside, outside in request.ports.items():
-        argv += ["--publish", f"{outside}:{inside}"]
-    for port in request.published:
-        address = f"[{port.address}]" if ":" in port.address else port.address
-        argv += ["--publish", f"{address}:{port.outside}:{port.inside}/{port.protocol}"]
-    if request.network is not None:
-        argv += ["--network", request.network]
-    if request.privileged:
-        argv.append("--privileged")
-    if request.no_new_privileges:
-        argv += ["--security-opt", "no-new-privileges"]
-    if request.tty:
-        argv.append("--tty")
-    return [*argv, request.image or "", *request.command]
-
-
-def _csv_line(fields: Sequence[str]) -> str:
-    """The docker command reads ``--mount`` and ``--gpus`` as a line of CSV."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(fields)
-    return line.getvalue()
-
-
-def _image(plan: RunPlan) -> str:
-    if not plan.image:
-        raise EngineRefusedError(
-            f'no container image is known for "{plan.contract.network} {plan.action}"',
-            hint="name one: image: in experiments.yml, or --image",
-        )
-    return plan.image
-
-
-def _mounts(plan: RunPlan, launch: Launch) -> tuple[Mount, ...]:
-    """The plan's mounts, and the run's input folder where the plan has not mounted it already."""
-    if any(mount.target == plan.run_inside for mount in plan.mounts):
-        return plan.mounts
-    return (*plan.mounts, Mount(launch.run_dir / INPUT_DIR, plan.run_inside, read_only=True))
-
-
-def container_settings(request: EngineRequest) -> ContainerSettings:
-    from taorunner.engine.containers import Bind, ContainerSettings
-
-    return ContainerSettings(
-        name=request.name,
-        image=request.image or "",
-        command=request.command,
-        env=request.env,
-        binds=tuple(Bind(str(mount.source), mount.target, mount.read_only) for mount in request.mounts),
-        gpus=request.gpus,
-        user=request.user,
-        groups=request.groups,
-        labels=request.labels,
-        workdir=request.workdir,
-        shm_bytes=request.shm_bytes,
-        ulimits=request.ulimits,
-        hard_ulimits=request.hard_ulimits,
-        ports=request.ports,
-        published=tuple(
-            (port.inside, port.protocol, port.address, port.outside) for port in request.published
-        ),
-        network=request.network,
-        privileged=request.privileged,
-        no_new_privileges=request.no_new_privileges,
-        tty=request.tty,
-        interactive=request.interactive,
-        terminal=request.terminal,
-    )
 
 
 def _status(state: ContainerState) -> EngineStatus:

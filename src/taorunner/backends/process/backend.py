@@ -18,7 +18,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -49,8 +49,19 @@ _KILL_PATIENCE_S = 10.0
 _READ_BYTES = 256 * 1024
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessRequest(EngineRequest):
+    """``workdir`` is the folder the process starts in. ``lease`` as in ``Launch``."""
+
+    workdir: str
+    lease: tuple[int, ...] = field(default=(), compare=False, repr=False)
+
+
 class HostBackend(ABC):
-    """See ``backends.base`` for the promises. A subclass says what is run."""
+    """A backend whose runs are processes of this host. See ``contract`` for the promises.
+
+    A subclass says what is run: ``check``, ``prepare``, and where it differs ``host_command`` and ``workdir``.
+    """
 
     name = "host"
 
@@ -70,11 +81,10 @@ class HostBackend(ABC):
     def workdir(self, plan: RunPlan, launch: Launch) -> str:
         return plan.options.workdir or str(plan.workspace)
 
-    def request(self, plan: RunPlan, launch: Launch) -> EngineRequest:
-        return EngineRequest(
+    def request(self, plan: RunPlan, launch: Launch) -> ProcessRequest:
+        return ProcessRequest(
             run_id=launch.run_id,
             backend=self.name,
-            name=f"taorunner-{launch.run_id}",
             argv=masked(plan.argv),
             command=wrapped(plan, str(launch.run_dir / INPUT_DIR), self.host_command(plan)),
             run_dir=launch.run_dir,
@@ -89,7 +99,7 @@ class HostBackend(ABC):
             workdir=self.workdir(plan, launch),
         )
 
-    def submit(self, request: EngineRequest) -> Started:
+    def submit(self, request: ProcessRequest) -> Started:
         directory = _process_dir(request.run_dir)
         directory.mkdir(parents=True, exist_ok=True)
         found = self.find(request.run_id, request.run_dir)
@@ -134,10 +144,10 @@ class HostBackend(ABC):
         self.stop(handle, 0)
         shutil.rmtree(_process_dir(handle.run_dir), ignore_errors=True)
 
-    def command_line(self, request: EngineRequest) -> str:
+    def command_line(self, request: ProcessRequest) -> str:
         variables = [f"{name}={value}" for name, value in request.env.items()]
         line = shlex.join(["env", *variables, *request.command])
-        return line if request.workdir is None else f"cd {shlex.quote(request.workdir)} && {line}"
+        return f"cd {shlex.quote(request.workdir)} && {line}"
 
 
 class LocalBackend(HostBackend):
@@ -262,7 +272,7 @@ class _Process:
             ) from error
 
 
-def _start_keeper(request: EngineRequest, directory: Path, environ: Mapping[str, str]) -> dict[str, Any]:
+def _start_keeper(request: ProcessRequest, directory: Path, environ: Mapping[str, str]) -> dict[str, Any]:
     script = str(Path(reaper.__file__))
     argv = [
         sys.executable,
@@ -270,7 +280,7 @@ def _start_keeper(request: EngineRequest, directory: Path, environ: Mapping[str,
         "-S",
         script,
         str(directory),
-        request.workdir or "/",
+        request.workdir,
         request.run_id,
         *request.command,
     ]
@@ -302,9 +312,9 @@ def _start_keeper(request: EngineRequest, directory: Path, environ: Mapping[str,
     return answer
 
 
-def _cannot_start(request: EngineRequest, number: int) -> MachineError | EngineRefusedError:
+def _cannot_start(request: ProcessRequest, number: int) -> MachineError | EngineRefusedError:
     command = request.command[0]
-    if number == errno.ENOENT and not Path(request.workdir or "/").is_dir():
+    if number == errno.ENOENT and not Path(request.workdir).is_dir():
         return MachineError(f'there is no folder "{request.workdir}" to start in')
     if number == errno.ENOENT:
         return _no_command(command)

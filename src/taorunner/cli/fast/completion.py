@@ -107,7 +107,9 @@ class _Context(NamedTuple):
 
     def values(self, kind: str) -> Iterable[tuple[str, str]]:
         if kind == "backend":
-            return [("docker", ""), ("local", ""), ("embedded", "")]
+            from taorunner.targets import target_names
+
+            return [(name, "") for name in target_names()]
         names = _NAMES.get(kind)
         return [(name, "") for name in names(self)] if names is not None else []
 

@@ -38,11 +38,11 @@ def _facts(rehearsal: Rehearsal) -> list[tuple[str, str]]:
         ("spec", str(rehearsal.spec) if rehearsal.spec else ""),
         ("results", "" if is_shell else str(plan.results_dir)),
         ("gpus", ", ".join(request.gpus) or "none"),
-        ("user", request.user or ""),
+        ("user", plan.options.user or ""),
         ("argv", shlex.join(request.argv)),
     ]
     facts += [("mount", f"{mount.source} → {mount.target}") for mount in request.mounts]
-    facts += [("port", f"{port.address}:{port.outside} → {port.inside}") for port in request.published]
+    facts += [("port", f"{port.address}:{port.outside} → {port.inside}") for port in plan.options.published]
     facts += [("env", f"{name}={value}") for name, value in sorted(request.env.items())]
     facts += [("moved aside", str(path)) for path in plan.set_aside]
     return [(label, value) for label, value in facts if value]

@@ -22,7 +22,6 @@ from taorunner.planning.checks.host_paths import HostPaths
 from taorunner.planning.checks.spec_view import HostVariables, SpecReader, overlay_of
 from taorunner.planning.checks.training_facts import ClassMap, Conversion, Fault, Training
 from taorunner.planning.checks.word_list_rules import word_lists
-from taorunner.planning.model.plan import HOST_BACKENDS
 from taorunner.planning.spec.spec_files import find_spec
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project
@@ -30,6 +29,7 @@ from taorunner.project.mounts import Mounts
 from taorunner.specs.memory import SpecMemory
 from taorunner.specs.outline import outline_of, place_of
 from taorunner.specs.spec_file import SpecFile, flattened, load_spec
+from taorunner.targets import sees_host_paths
 
 _NUMBER_RULES = (
     *spec_rules.NUMBER_RULES, *dataset_rules.NUMBER_RULES, *held_out_rules.RULES, *mask_rules.RULES,
@@ -104,7 +104,7 @@ class CrossChecks:
         gpus = (launch.gpus if launch is not None else experiment.gpus) or 1
         typed = launch.typed if launch is not None else {}
         variables = HostVariables(project.paths, experiment, gpus)
-        on_host = (launch.backend if launch is not None else experiment.backend) in HOST_BACKENDS or any(
+        on_host = sees_host_paths(launch.backend if launch is not None else experiment.backend) or any(
             spec.contract.framework is Framework.EMBEDDED for spec in specs.values()
         )
         mounts = self._host if on_host else self.mounts

@@ -15,11 +15,12 @@ from taorunner.planning.inputs.argv import derived_values
 from taorunner.planning.inputs.earlier_results import earlier_results
 from taorunner.planning.inputs.values import ValueFinder
 from taorunner.planning.model.arguments import Value
-from taorunner.planning.model.plan import HOST_BACKENDS, GpuRequest
+from taorunner.planning.model.plan import GpuRequest
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project
 from taorunner.project.mounts import Mounts
 from taorunner.project.workspace import Workspace
+from taorunner.targets import sees_host_paths
 
 
 def standing_results(
@@ -31,7 +32,7 @@ def standing_results(
     Source: tao/pytorch.md section 3, tao/tensorflow.md sections 0 rule 9 and 2.4. ``mounts`` are those of containers.
     """
     is_embedded = network.framework is Framework.EMBEDDED
-    seen = Mounts.identity() if is_embedded or experiment.backend in HOST_BACKENDS else mounts
+    seen = Mounts.identity() if is_embedded or sees_host_paths(experiment.backend) else mounts
     results = project.paths.results_dir(experiment.name)
     for action in ("train", "export"):
         contract = contracts.get(action)

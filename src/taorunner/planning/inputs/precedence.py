@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from taorunner.catalog.network import Network
-from taorunner.contracts import Contract, Framework, GpuUse, OverrideSyntax
+from taorunner.contracts import Contract, GpuUse, OverrideSyntax
 from taorunner.planning.model.plan import GpuRequest
 from taorunner.planning.model.request import ACTION_OF_COMMAND, ActionRequest
 from taorunner.project.experiments import Experiment
 from taorunner.project.image_lock import ImageLock
+from taorunner.targets import default_target
 
 
 def choose_contract(network: Network, experiment: Experiment, request: ActionRequest) -> Contract:
@@ -42,7 +43,7 @@ def choose_image(contract: Contract, request: ActionRequest, lock: ImageLock) ->
 
 
 def default_backend(contract: Contract) -> str:
-    return "embedded" if contract.framework is Framework.EMBEDDED else "docker"
+    return default_target(contract.framework).name
 
 
 def choose_gpus(experiment: Experiment, request: ActionRequest, contract: Contract) -> GpuRequest:

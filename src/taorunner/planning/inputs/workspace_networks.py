@@ -16,6 +16,7 @@ from typing import Any
 from taorunner.catalog.load import Catalog, joined
 from taorunner.catalog.names import network_names, own_network_names
 from taorunner.catalog.network import Network
+from taorunner.contracts import Framework
 from taorunner.diagnostics import FindingList, shown
 from taorunner.errors import Finding, UserFilesError, has_errors
 from taorunner.planning.inputs.argv import VALUES
@@ -105,7 +106,7 @@ class Networks:
                 known = {
                     family: tables
                     for family, tables in self.catalog.families().items()
-                    if family != "embedded"
+                    if family != Framework.EMBEDDED.value
                 }
                 check_network_file(
                     document.value,

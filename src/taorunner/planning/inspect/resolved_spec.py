@@ -25,7 +25,6 @@ from taorunner.planning.inputs.precedence import (
 from taorunner.planning.inputs.values import ValueFinder
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.model.arguments import ArgumentValues
-from taorunner.planning.model.plan import HOST_BACKENDS
 from taorunner.planning.model.request import ActionRequest
 from taorunner.planning.planner import concerns, unknown_experiment
 from taorunner.planning.spec.effective_spec import SpecOfAction, spec_of_action
@@ -36,6 +35,7 @@ from taorunner.project.workspace import Workspace
 from taorunner.specs.schema.image_schemas import KeptSchemas
 from taorunner.specs.schema.schema import Schema
 from taorunner.specs.syntax.leaves import Leaf, Repeats, leaves
+from taorunner.targets import sees_host_paths
 from taorunner.text import MASK, did_you_mean, printable, redact
 
 _SECRET_KEY = re.compile(r"(?:^|_)(?:encryption_key|enc_key|api_key|password|secret|token)\Z", re.IGNORECASE)
@@ -88,7 +88,7 @@ def shown_spec(
     experiment, network = find_experiment(workspace, project, name)
     contract = spec_contract(network, experiment, request)
     backend = request.backend or experiment.backend or default_backend(contract)
-    mounts = Mounts.identity() if backend in HOST_BACKENDS else load_mounts(workspace, environ)
+    mounts = Mounts.identity() if sees_host_paths(backend) else load_mounts(workspace, environ)
     gpus = choose_gpus(experiment, request, contract)
     values = ValueFinder(workspace, project.paths, experiment, network, mounts).find(contract, gpus, None)
     kept = KeptSchemas(workspace.spec_schemas_dir)

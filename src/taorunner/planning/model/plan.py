@@ -15,8 +15,6 @@ from taorunner.contracts import Contract
 from taorunner.planning.model.arguments import ArgumentValues
 from taorunner.planning.model.plan_codec import decoded, encoded
 
-HOST_BACKENDS = frozenset({"local", "embedded"})
-"""Backends whose processes see this host's own paths."""
 SHELL = "shell"
 """The action of a plan that is no run but somebody's shell."""
 SECRET_MARK = "@TAORUNNER_SECRET_{name}@"
@@ -131,7 +129,8 @@ class RunPlan:
     folder of the experiment's results, ``results_inside`` the same folder as the process sees it.
     ``epochs`` is what the spec asks for, None when unknown or when the action has none.
     ``run_inside`` is where the run's input folder (spec, secrets) is seen by the process. ``arguments`` are the values
-    that ``argv`` was made of, ``resume`` is where the training goes on, None for one that begins.
+    that ``argv`` was made of, ``backend_options``
+    the settings of the backend. ``resume`` is where the training goes on, None for one that begins.
     """
 
     project: str
@@ -151,6 +150,7 @@ class RunPlan:
     spec: RenderedSpec | None = None
     secrets: tuple[SecretSource, ...] = ()
     options: ContainerOptions = ContainerOptions()
+    backend_options: Mapping[str, Any] = field(default_factory=dict)
     epochs: int | None = None
     overwrite: bool = False
     set_aside: tuple[Path, ...] = ()  # what moves to <name>.<timestamp> before the start

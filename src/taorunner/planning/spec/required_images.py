@@ -19,6 +19,7 @@ from taorunner.project.experiments import Experiment
 from taorunner.project.image_lock import ImageLock, read_image_lock
 from taorunner.project.load import Project, load_project
 from taorunner.project.workspace import Workspace
+from taorunner.targets import target_of
 
 _Contracts = dict[tuple[str, str | None], Mapping[str, Contract]]
 """Of each network and release once: they are made from many layers."""
@@ -84,7 +85,9 @@ def _images_of(networks: Networks, contracts: _Contracts, experiment: Experiment
     main = network.groups[0].name
     for action, contract in contracts[key].items():
         image = named_image(contract, experiment)
-        if "." in action or image is None or (experiment.backend or default_backend(contract)) != "docker":
+        if "." in action or image is None:
+            continue
+        if not target_of(experiment.backend or default_backend(contract)).needs_image:
             continue
         if contract.group == main or _has_spec(experiment, contract):
             yield image

@@ -1,0 +1,161 @@
+"""The request of the docker backend: from the plan, to the engine's settings and to a ``docker run`` line."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from taorunner.backends.contract import EngineRequest, Launch
+from taorunner.backends.secrets import INPUT_DIR, masked, wrapped
+from taorunner.errors import EngineRefusedError
+from taorunner.planning.model.plan import DEFAULT_SHM_BYTES, ContainerOptions, Mount, RunPlan
+
+if TYPE_CHECKING:
+    from taorunner.engine.containers import ContainerSettings
+
+LABEL = "com.taorunner"
+RUN_LABEL = f"{LABEL}.run"
+GPUS_LABEL = f"{LABEL}.gpus"
+"""The host ids, separated by commas: the engine's list of containers does not tell which GPUs they were given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DockerRequest(EngineRequest):
+    """``name`` is the container's. ``options`` are the plan's, with the size of /dev/shm filled in."""
+
+    name: str
+    options: ContainerOptions = field(default_factory=ContainerOptions)
+
+    @property
+    def no_new_privileges(self) -> bool:
+        """True unless the container is privileged."""
+        return not self.options.privileged
+
+
+def docker_request(plan: RunPlan, launch: Launch, backend: str) -> DockerRequest:
+    """Raises EngineRefusedError when no image is known."""
+    options = plan.options
+    shm_bytes = DEFAULT_SHM_BYTES if options.shm_bytes is None else options.shm_bytes
+    return DockerRequest(
+        run_id=launch.run_id,
+        backend=backend,
+        name=container_name(launch.run_id),
+        argv=masked(plan.argv),
+        command=wrapped(plan, plan.run_inside, plan.argv),
+        run_dir=launch.run_dir,
+        image=image_of(plan),
+        env=dict(plan.env),
+        mounts=_mounts(plan, launch),
+        gpus=launch.gpu_ids,
+        labels={
+            RUN_LABEL: launch.run_id,
+            f"{LABEL}.project": plan.project,
+            f"{LABEL}.experiment": plan.experiment,
+            f"{LABEL}.action": plan.action,
+            f"{LABEL}.workspace": str(plan.workspace),
+            **({GPUS_LABEL: ",".join(launch.gpu_ids)} if launch.gpu_ids else {}),
+        },
+        options=replace(options, shm_bytes=shm_bytes),
+    )
+
+
+def container_name(run_id: str) -> str:
+    return f"taorunner-{run_id}"
+
+
+def docker_run(request: DockerRequest) -> list[str]:
+    """The argv of the docker command that makes the same container and starts it."""
+    options = request.options
+    argv = ["docker", "run", "--name", request.name, "--init"]
+    argv += ["--rm", "--interactive"] if options.interactive else []
+    argv += ["--log-driver", "none" if options.interactive else "json-file"]
+    for name, value in request.labels.items():
+        argv += ["--label", f"{name}={value}"]
+    for mount in request.mounts:
+        fields = ["type=bind", f"source={mount.source}", f"target={mount.target}"]
+        argv += ["--mount", _csv_line([*fields, "readonly"] if mount.read_only else fields)]
+    if request.gpus:
+        argv += ["--gpus", _csv_line([f"device={','.join(request.gpus)}"])]
+    if options.user is not None:
+        argv += ["--user", options.user]
+    for group in options.groups:
+        argv += ["--group-add", str(group)]
+    for name, value in request.env.items():
+        argv += ["--env", f"{name}={value}"]
+    if options.workdir is not None:
+        argv += ["--workdir", options.workdir]
+    if options.shm_bytes is not None:
+        argv += ["--shm-size", str(options.shm_bytes)]
+    for name, limit in options.ulimits.items():
+        argv += ["--ulimit", f"{name}={limit}:{options.hard_ulimits.get(name, limit)}"]
+    for inside, outside in options.ports.items():
+        argv += ["--publish", f"{outside}:{inside}"]
+    for port in options.published:
+        address = f"[{port.address}]" if ":" in port.address else port.address
+        argv += ["--publish", f"{address}:{port.outside}:{port.inside}/{port.protocol}"]
+    if options.network is not None:
+        argv += ["--network", options.network]
+    if options.privileged:
+        argv.append("--privileged")
+    if request.no_new_privileges:
+        argv += ["--security-opt", "no-new-privileges"]
+    if options.tty:
+        argv.append("--tty")
+    return [*argv, request.image or "", *request.command]
+
+
+def _csv_line(fields: Sequence[str]) -> str:
+    """The docker command reads ``--mount`` and ``--gpus`` as a line of CSV."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(fields)
+    return line.getvalue()
+
+
+def image_of(plan: RunPlan) -> str:
+    if not plan.image:
+        raise EngineRefusedError(
+            f'no container image is known for "{plan.contract.network} {plan.action}"',
+            hint="name one: image: in experiments.yml, or --image",
+        )
+    return plan.image
+
+
+def _mounts(plan: RunPlan, launch: Launch) -> tuple[Mount, ...]:
+    """The plan's mounts, and the run's input folder where the plan has not mounted it already."""
+    if any(mount.target == plan.run_inside for mount in plan.mounts):
+        return plan.mounts
+    return (*plan.mounts, Mount(launch.run_dir / INPUT_DIR, plan.run_inside, read_only=True))
+
+
+def container_settings(request: DockerRequest) -> ContainerSettings:
+    from taorunner.engine.containers import Bind, ContainerSettings
+
+    options = request.options
+    return ContainerSettings(
+        name=request.name,
+        image=request.image or "",
+        command=request.command,
+        env=request.env,
+        binds=tuple(Bind(str(mount.source), mount.target, mount.read_only) for mount in request.mounts),
+        gpus=request.gpus,
+        user=options.user,
+        groups=options.groups,
+        labels=request.labels,
+        workdir=options.workdir,
+        shm_bytes=options.shm_bytes,
+        ulimits=options.ulimits,
+        hard_ulimits=options.hard_ulimits,
+        ports=options.ports,
+        published=tuple(
+            (port.inside, port.protocol, port.address, port.outside) for port in options.published
+        ),
+        network=options.network,
+        privileged=options.privileged,
+        no_new_privileges=request.no_new_privileges,
+        tty=options.tty,
+        interactive=options.interactive,
+        terminal=options.terminal,
+    )

@@ -1,0 +1,230 @@
+"""Execution targets: what the rest of the program must know about a backend, without loading it.
+
+A ``Target`` says where a run's process sees its files, what the backend needs and which settings it takes. The built-in
+ones are in a table. Other packages add theirs through the entry point group ``taorunner.targets``; such an entry point
+is read when a name is not built in, or when all names are listed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from taorunner.contracts import Framework
+from taorunner.errors import MachineError, UsageError
+from taorunner.text import did_you_mean, printable
+
+ENTRY_POINTS = "taorunner.targets"
+MAX_ENTRY_POINT_BYTES = 1024 * 1024
+
+
+class GpuSource(Enum):
+    """LEASED: taorunner chooses among the GPUs of this host. SCHEDULED: the engine gives them to a run."""
+
+    LEASED = "leased"
+    SCHEDULED = "scheduled"
+
+
+class Files(Enum):
+    """Where a run's files are: on this host, on a disk that this host shares, or out of its reach."""
+
+    HERE = "here"
+    SHARED = "shared"
+    FAR = "far"
+
+
+class NetworkKind(Enum):
+    """Which networks a backend runs: NVIDIA's, the CPU network of this package, or both."""
+
+    TAO = "tao"
+    EMBEDDED = "embedded"
+    ANY = "any"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One key of ``backend_options``: its type, what it must be in words, and a further check of its value.
+
+    ``kind`` is bool, int, float, str, list or dict. ``expected`` follows "must be": ``a whole number from 0 to 19``.
+    """
+
+    kind: type
+    expected: str
+    accepts: Callable[[Any], bool] = lambda value: True
+
+    def has_type(self, value: object) -> bool:
+        """True for the exact type; a whole number is also a float, and a bool is no number."""
+        return type(value) is self.kind or (self.kind is float and type(value) is int)
+
+
+@dataclass(frozen=True, slots=True)
+class SettingProblem:
+    """``path`` leads from ``backend_options`` to the wrong value, or with ``of_key`` to a key that is unknown."""
+
+    code: str
+    message: str
+    path: tuple[str | int, ...]
+    hint: str | None = None
+    of_key: bool = False
+
+
+def _no_problems(_settings: Mapping[str, Any]) -> Iterable[SettingProblem]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One backend, as planning sees it.
+
+    ``sees_host_paths``: its processes see the paths of this host, so that no mounts are needed. ``check`` is called
+    with the settings when each of them is right by itself, for rules about several.
+    """
+
+    name: str
+    summary: str
+    sees_host_paths: bool
+    needs_image: bool
+    gpus: GpuSource = GpuSource.LEASED
+    files: Files = Files.HERE
+    networks: NetworkKind = NetworkKind.TAO
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    check: Callable[[Mapping[str, Any]], Iterable[SettingProblem]] = _no_problems
+
+    def runs(self, framework: Framework) -> bool:
+        """True when the backend can run networks of that framework."""
+        if self.networks is NetworkKind.ANY:
+            return True
+        return (framework is Framework.EMBEDDED) == (self.networks is NetworkKind.EMBEDDED)
+
+    def check_settings(self, settings: Mapping[str, Any]) -> list[SettingProblem]:
+        """Every problem of ``backend_options``, in their order."""
+        problems = [found for key, value in settings.items() if (found := self._problem(key, value))]
+        return problems or list(self.check(settings))
+
+    def _problem(self, key: str, value: object) -> SettingProblem | None:
+        setting = self.settings.get(key)
+        if setting is None:
+            message = f'the backend "{self.name}" has no setting "{printable(key)}"'
+            hint = did_you_mean(key, self.settings) or "it takes none: remove the key"
+            return SettingProblem("unknown-key", message, (key,), hint, of_key=True)
+        has_type = setting.has_type(value)
+        if has_type and setting.accepts(value):
+            return None
+        shown = f'"{printable(value[:60])}"' if isinstance(value, str) else _described(value)
+        message = f'"backend_options.{printable(key)}" must be {setting.expected}, not {shown}'
+        return SettingProblem("wrong-value" if has_type else "wrong-type", message, (key,))
+
+
+DOCKER = Target("docker", "containers of a Docker engine", sees_host_paths=False, needs_image=True)
+LOCAL = Target("local", "programs on the PATH of this machine", sees_host_paths=True, needs_image=False)
+EMBEDDED = Target(
+    "embedded",
+    "the CPU network of this package",
+    sees_host_paths=True,
+    needs_image=False,
+    networks=NetworkKind.EMBEDDED,
+)
+BUILT_IN: Mapping[str, Target] = {target.name: target for target in (DOCKER, LOCAL, EMBEDDED)}
+
+
+def default_target(framework: Framework) -> Target:
+    """Where a network runs when nothing names a backend."""
+    return EMBEDDED if framework is Framework.EMBEDDED else DOCKER
+
+
+def target_names() -> tuple[str, ...]:
+    """All names, the built-in ones first. Does not load the targets of other packages."""
+    return (*BUILT_IN, *sorted(set(_entry_points()) - set(BUILT_IN)))
+
+
+def target_of(name: str) -> Target:
+    """The target of that name.
+
+    Raises:
+        UsageError: there is none. MachineError: another package's target cannot be loaded.
+    """
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    value = _entry_points().get(name)
+    if value is None:
+        raise UsageError(f'there is no backend "{printable(name)}"', hint=did_you_mean(name, target_names()))
+    return _loaded(name, value)
+
+
+def sees_host_paths(name: str | None) -> bool:
+    """False for None: no backend is named, and the default of most networks is a container.
+
+    Raises what ``target_of`` raises.
+    """
+    return name is not None and target_of(name).sees_host_paths
+
+
+def _loaded(name: str, value: str) -> Target:
+    module, _, attribute = value.partition(":")
+    blame = f'the backend "{name}" of "{value}" cannot be loaded'
+    try:
+        target: Any = import_module(module)
+        for part in attribute.split("."):
+            target = getattr(target, part)
+    except Exception as error:  # code of another package: any exception
+        raise MachineError(f"{blame}: {error}") from error
+    if not isinstance(target, Target) or target.name != name:
+        raise MachineError(f'{blame}: it is no Target of the name "{name}"')
+    return target
+
+
+def _entry_points() -> dict[str, str]:
+    """``module:attribute`` by name, from the metadata of installed packages. The first folder of sys.path wins.
+
+    importlib.metadata reads the same files; importing it takes longer than completion may.
+    Source: packaging.python.org, Entry points specification.
+    """
+    found: dict[str, str] = {}
+    for file in _metadata_files(sys.path):
+        try:
+            with Path(file).open(encoding="utf-8", errors="replace") as opened:
+                text = opened.read(MAX_ENTRY_POINT_BYTES)
+        except OSError:
+            continue
+        if ENTRY_POINTS in text:
+            for name, value in _group(text, ENTRY_POINTS):
+                found.setdefault(name, value)
+    return found
+
+
+def _metadata_files(folders: Sequence[str]) -> Iterator[str]:
+    for folder in dict.fromkeys(folders):
+        try:
+            with os.scandir(folder or ".") as entries:
+                names = sorted(
+                    entry.path for entry in entries if entry.name.endswith((".dist-info", ".egg-info"))
+                )
+        except OSError:
+            continue
+        yield from (f"{path}/entry_points.txt" for path in names)
+
+
+def _group(text: str, group: str) -> Iterator[tuple[str, str]]:
+    is_inside = False
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("["):
+            is_inside = line == f"[{group}]"
+        elif is_inside and "=" in line and not line.startswith(("#", ";")):
+            name, _, value = line.partition("=")
+            yield name.strip(), value.partition("[")[0].strip()
+
+
+def _described(value: object) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return f"the number {value}"
+    return "a list" if isinstance(value, list) else "a mapping"
