@@ -28,7 +28,7 @@ def test_findings_come_with_their_place_and_exit_code(cli: Cli) -> None:
     assert done.code == 3
     assert "bad/labels/a.txt:2: error: 3 columns, not 15 [label-columns]" in done.out
     assert (
-        "bad/labels/b.txt:1:11: error: the box 30 10 20 40 ends before it begins [box-inverted]" in done.out
+        "bad/labels/b.txt:1:11: error: the box 30 10 20 40 has its corners swapped [box-inverted]" in done.out
     )
     assert done.out.splitlines()[-1] == "2 errors"
     done = cli("dataset", "check", "bad", "--json")
@@ -83,4 +83,4 @@ def test_fix_repairs_and_says_what_is_left(cli: Cli) -> None:
 def test_a_folder_that_is_no_dataset(cli: Cli) -> None:
     (cli.home / "empty").mkdir()
     done = cli("dataset", "check", "empty")
-    assert (done.code, "has no annotations that are known here" in done.err) == (3, True)
+    assert (done.code, "has no annotations in a known format" in done.err) == (3, True)

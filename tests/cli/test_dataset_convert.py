@@ -40,7 +40,7 @@ def test_a_folder_needs_an_output(cli: Cli) -> None:
 def test_an_unknown_dataset_or_format_is_told(cli: Cli) -> None:
     (cli.home / "empty").mkdir()
     done = cli("dataset", "convert", "empty", "-o", "made")
-    assert (done.code, "has no annotations that are known here" in done.err) == (3, True)
+    assert (done.code, "has no annotations in a known format" in done.err) == (3, True)
     assert 'did you mean "kitti"?' in cli("dataset", "convert", "empty", "-o", "made", "--to", "kiti").err
 
 
@@ -63,5 +63,5 @@ def test_with_json_an_error_is_on_stdout_too(cli: Cli) -> None:
         [("error", "dataset-unreadable")],
     )
     taken = cli("dataset", "convert", "drawn", "-o", "empty", "--json")
-    assert (taken.code, taken.json["findings"], "exists already" in taken.json["error"]) == (2, [], True)
+    assert (taken.code, taken.json["findings"], "already exists" in taken.json["error"]) == (2, [], True)
     assert sorted(path.name for path in cli.home.iterdir()) == ["drawn", "empty"]

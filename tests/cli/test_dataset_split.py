@@ -39,7 +39,7 @@ def test_what_a_split_leaves_out_is_told(cli: Cli) -> None:
         label.write_text("car 0 0 0 1 1 20 20 0 0 0 0 0 0 0 0.5\n")
     done = cli("dataset", "split", "d", "-o", "made", "--val", "0.5")
     assert done.code == 0
-    assert 'kitti cannot hold "score" (2 objects): that is left out [fields-lost]' in done.err
+    assert 'kitti cannot hold "score" (2 objects): left out [fields-lost]' in done.err
     value = cli("dataset", "split", "d", "-o", "other", "--val", "0.5", "--json").json
     assert [finding["code"] for finding in value["findings"]] == ["fields-lost"]
 

@@ -115,7 +115,7 @@ def test_good_gpus_with_nobody_on_them(cli: Cli, workspace: Path, fake_nvml: Nvm
         ("ok", "NVIDIA driver 580.65.06"),
         ("ok", "GPU 0: NVIDIA H100 80GB HBM3, 86 GB"),
         ("ok", "GPU 1: NVIDIA H100 80GB HBM3, 86 GB"),
-        ("ok", "nobody else is on the GPUs"),
+        ("ok", "no other processes on the GPUs"),
     ]
     assert done.code == 0
 

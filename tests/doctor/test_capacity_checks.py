@@ -75,7 +75,7 @@ def test_cores(place: Place) -> None:
         Finding(
             Severity.WARNING,
             "cores-few",
-            "4 CPU cores: NVIDIA states 8 at least; take fewer workers in the specs",
+            "4 CPU cores: NVIDIA requires 8; use fewer workers in the specs",
         )
     ]
     assert look("cores", place.machine(cores=8)) == [Finding(Severity.OK, "cores", "8 CPU cores")]
@@ -130,7 +130,7 @@ def test_a_full_disk_under_the_workspace_and_what_fills_it(place: Place, small_d
     (small_disk / "projects" / "big").write_bytes(b"x" * 1_000_000)
     (found,) = look("disk-workspace", place.machine(workspace=Workspace(small_disk)))
     assert (found.severity, found.code) == (Severity.ERROR, "disk-workspace-full")
-    assert found.message == f'1 MB free in "{small_disk}": no checkpoint fits'
+    assert found.message == f'1 MB free in "{small_disk}": not enough for a checkpoint'
     assert found.hint is not None
     shown = subprocess.run(["sh", "-c", found.hint], capture_output=True, text=True, check=True).stdout
     assert [line.split("\t")[1] for line in shown.splitlines()] == [

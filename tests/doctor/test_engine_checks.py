@@ -83,7 +83,9 @@ def closed_socket() -> Iterator[Path]:
 def test_a_socket_of_root_alone_is_given_to_the_group_docker(place: Place, closed_socket: Path) -> None:
     found = as_another_user(place, "engine", host=f"unix://{closed_socket}")[0]
     assert (found.severity, found.code) == (Severity.ERROR, "engine-permission")
-    text = f'"somebody" may not use the docker engine at "{closed_socket}": not in the group "docker"'
+    text = (
+        f'"somebody" has no permission for the docker engine at "{closed_socket}": not in the group "docker"'
+    )
     assert found.message == text
     place.recorded("groupadd", "chgrp", "chmod", "usermod", "newgrp")
     place.paste(found.hint)
@@ -106,7 +108,7 @@ def test_somebody_who_was_put_into_the_group_after_the_login(place: Place, close
     os.chown(closed_socket, 0, grp.getgrnam("daemon").gr_gid)
     place.file("etc/group", "root:x:0:\ndaemon:x:1:anna,somebody\n")
     found = as_another_user(place, "engine", host=f"unix://{closed_socket}")[0]
-    assert found.message.endswith(': in the group "daemon", but logged in before that')
+    assert found.message.endswith(': added to the group "daemon" after logging in')
     assert found.hint == "newgrp daemon"
 
 
@@ -129,7 +131,7 @@ def test_an_address_that_is_none(place: Place, monkeypatch: pytest.MonkeyPatch) 
         Severity.ERROR,
         "engine-unreachable",
         '"ftp://nobody" is not an address of a docker engine',
-        "unix://PATH, tcp://HOST:PORT or ssh://HOST",
+        "use unix://PATH, tcp://HOST:PORT or ssh://HOST",
     )
 
 
@@ -244,7 +246,7 @@ def test_a_repair_that_restarts_the_engine_says_what_it_ends(
     assert found.message.endswith(" (a restart of the engine ends the 2 that run)")
     stand_in_engine.info["LiveRestoreEnabled"] = True
     (found,) = look("runtime", place.machine())
-    assert found.message.endswith("no GPU in any container")
+    assert found.message.endswith("no GPUs in containers")
 
 
 def test_gpus_through_cdi_need_no_runtime(place: Place, stand_in_engine: StandInEngine) -> None:

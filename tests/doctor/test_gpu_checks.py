@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from planted import IMAGE_5, IMAGE_7, UBUNTU, Place, StandInEngine, codes, look
 
-from taorunner.doctor.host import Machine, Once
+from taorunner.doctor.host import LazyValue, Machine
 from taorunner.doctor.workspace_needs import Needs
 from taorunner.errors import Finding, Severity
 from taorunner.gpu import inventory
@@ -19,7 +19,7 @@ H100 = Gpu(
 
 def seeing(place: Place, found: Inventory, **doors: object) -> Machine:
     """A machine whose driver answers that."""
-    return place.machine(_gpus=Once(lambda: found), uid=1000, **doors)
+    return place.machine(_gpus=LazyValue(lambda: found), uid=1000, **doors)
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_images_that_need_the_same_driver_are_one_finding(place: Place) -> None:
     place.file("etc/os-release", UBUNTU)
     findings = look("driver", seeing(place, Inventory((H100,), driver="535.54.03"), needs=needs))
     assert [(f.severity, f.message) for f in findings] == [
-        (Severity.ERROR, f'NVIDIA driver 535.54.03 is older than 580, needed by "{IMAGE_7}"'),
-        (Severity.WARNING, f'NVIDIA driver 535.54.03: NVIDIA states 550 for "{IMAGE_5}", "{other}"'),
+        (Severity.ERROR, f'NVIDIA driver 535.54.03 is older than 580, which is needed by "{IMAGE_7}"'),
+        (Severity.WARNING, f'NVIDIA driver 535.54.03: NVIDIA requires 550 for "{IMAGE_5}", "{other}"'),
     ]
     assert {f.hint for f in findings} == {
         "sudo apt-get update && sudo apt-get install -y nvidia-driver-580\nsudo reboot"
@@ -99,7 +99,7 @@ def test_gpus_as_they_should_be_and_a_split_one(place: Place) -> None:
         Finding(
             Severity.INFO,
             "gpu-split",
-            "GPU 1: NVIDIA A100, 40 GB is split into MIG devices: name one of them in gpu_indices, by its UUID",
+            "GPU 1: NVIDIA A100, 40 GB is split into MIG devices: write the UUID of one of them into gpu_indices",
             "nvidia-smi -L",
         ),
     ]
@@ -108,7 +108,7 @@ def test_gpus_as_they_should_be_and_a_split_one(place: Place) -> None:
 def test_a_bad_gpu_beside_a_good_one_names_the_good_one(place: Place) -> None:
     small = Gpu(1, "GPU-1", "GTX 750", memory_total_bytes=2 * GB, compute_capability=(5, 0))
     _, found = look("gpu", seeing(place, Inventory((H100, small), driver="580")))
-    text = "GPU 1: GTX 750, 2 GB has compute capability 5.0: TAO needs 6.0 (in experiments.yml name others: gpu_indices: [0])"
+    text = "GPU 1: GTX 750, 2 GB has compute capability 5.0: TAO needs 6.0 (use others in experiments.yml: gpu_indices: [0])"
     assert (found.severity, found.code, found.message) == (Severity.ERROR, "gpu-too-old", text)
 
 

@@ -13,7 +13,7 @@ import pytest
 from planted import IMAGE_5, codes, look
 
 import rig
-from taorunner.doctor.host import Machine, Once
+from taorunner.doctor.host import LazyValue, Machine
 from taorunner.doctor.workspace_needs import Needs
 from taorunner.errors import Severity
 from taorunner.gpu.inventory import Gpu, Inventory
@@ -57,7 +57,9 @@ def test_a_container_that_sees_less_than_the_machine_has(
     on_engine: Callable[..., Machine], tao_image: Callable[..., str]
 ) -> None:
     three = Inventory(tuple(Gpu(index, f"GPU-{index}", "H100") for index in range(3)), driver="580")
-    (found,) = look("gpu-in-container", on_engine(needs=needs(tao_image("pyt_7")), _gpus=Once(lambda: three)))
+    (found,) = look(
+        "gpu-in-container", on_engine(needs=needs(tao_image("pyt_7")), _gpus=LazyValue(lambda: three))
+    )
     assert (found.severity, found.code) == (Severity.WARNING, "gpu-not-in-container")
     assert found.message.endswith(" sees 2 GPUs of 3")
 

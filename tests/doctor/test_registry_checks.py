@@ -105,7 +105,7 @@ def test_a_credential_helper_without_a_login(place: Place) -> None:
     [
         (None, 'there is no command "docker-credential-desktop" on PATH'),
         ("echo no secret service >&2; exit 1", '"docker-credential-desktop": no secret service'),
-        (f"echo {SECRET}", '"docker-credential-desktop" answers with something that is no login'),
+        (f"echo {SECRET}", '"docker-credential-desktop" does not return a login'),
     ],
 )
 @pytest.mark.parametrize("key", ["credsStore", "credHelpers"])
@@ -234,7 +234,7 @@ def test_offline_nobody_is_asked_for_the_time(place: Place, dated_registry: dict
     (found,) = look("clock", clocked(place, dated_registry, offline=True))
     assert (found.severity, found.message) == (
         Severity.OK,
-        "the clock says 2026-05-01 12:00 UTC, compared with no other",
+        "the clock shows 2026-05-01 12:00 UTC, not compared with another",
     )
 
 

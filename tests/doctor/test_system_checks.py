@@ -25,7 +25,7 @@ def test_a_ubuntu_that_nvidia_does_not_state(place: Place) -> None:
     place.file("etc/os-release", UBUNTU.replace("22.04", "18.04"))
     (found,) = look("system", place.machine())
     assert found.severity is Severity.INFO
-    assert found.message.endswith("; NVIDIA states Ubuntu LTS 20.04, 22.04, 24.04")
+    assert found.message.endswith("; NVIDIA supports Ubuntu LTS 20.04, 22.04, 24.04")
 
 
 def test_a_system_that_says_nothing_of_itself(place: Place) -> None:

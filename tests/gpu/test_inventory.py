@@ -40,7 +40,7 @@ def test_two_gpus_one_of_them_busy(fake_nvml: Callable[..., dict[str, str]]) -> 
 
 
 def test_a_driver_that_is_not_loaded(fake_nvml: Callable[..., dict[str, str]]) -> None:
-    assert ask(fake_nvml(1, init_rc=9)) == Inventory(reason="the NVIDIA driver is installed and not loaded")
+    assert ask(fake_nvml(1, init_rc=9)) == Inventory(reason="the NVIDIA driver is installed but not loaded")
 
 
 def test_a_driver_that_was_updated_and_not_restarted(fake_nvml: Callable[..., dict[str, str]]) -> None:
@@ -56,7 +56,7 @@ def test_another_trouble_is_told_as_it_is(fake_nvml: Callable[..., dict[str, str
 
 def test_a_driver_without_gpus(fake_nvml: Callable[..., dict[str, str]]) -> None:
     found = ask(fake_nvml(0))
-    assert (found.gpus, found.reason) == ((), "the NVIDIA driver works, and shows no GPU")
+    assert (found.gpus, found.reason) == ((), "the NVIDIA driver works but reports no GPU")
 
 
 def test_functions_that_an_old_driver_lacks(fake_nvml: Callable[..., dict[str, str]]) -> None:

@@ -1,4 +1,4 @@
-"""Is there enough of everything: memory, shared memory, cores, disk under the engine and under the workspace?"""
+"""Checks of capacity: memory, shared memory, cores, disk space of the engine and of the workspace."""
 
 from __future__ import annotations
 
@@ -23,23 +23,21 @@ from taorunner.errors import Finding
 from taorunner.text import size
 
 _SPARE_BYTES = 5 * GB
-"""What an engine needs for containers and logs although all images are there."""
+"""What an engine needs for containers and logs when all images are present."""
 _RESULTS_BYTES = 20 * GB
-"""Ours: some trainings with a checkpoint per epoch; NVIDIA states only a whole disk."""
+"""An estimate: room for some trainings with a checkpoint per epoch. NVIDIA states only the size of a disk."""
 _FULL_BYTES = 1 * GB
 
 
 def look_at_memory(machine: Machine) -> Iterator[Finding]:
     total = _ram(machine)
     if total is None:
-        yield info("memory", "how much memory this machine has is not known: /proc/meminfo says nothing")
+        yield info("memory", "the memory of this machine is unknown: /proc/meminfo cannot be read")
         return
     text = f"{total / GB:.0f} GB of memory"
-    if total < MIN_RAM_BYTES * 0.93:  # what the kernel keeps for itself does not show in MemTotal
-        text += (
-            f": NVIDIA states {MIN_RAM_BYTES // GB} GB at least, {RECOMMENDED_RAM_BYTES // GB} GB recommended"
-        )
-        yield warning("memory-small", f"{text}; take smaller batches and fewer workers in the specs")
+    if total < MIN_RAM_BYTES * 0.93:  # MemTotal does not include what the kernel reserves
+        text += f": NVIDIA requires {MIN_RAM_BYTES // GB} GB, {RECOMMENDED_RAM_BYTES // GB} GB recommended"
+        yield warning("memory-small", f"{text}; use smaller batches and fewer workers in the specs")
     elif total < RECOMMENDED_RAM_BYTES * 0.93:
         yield ok("memory", f"{text} (NVIDIA recommends {RECOMMENDED_RAM_BYTES // GB} GB)")
     else:
@@ -47,23 +45,23 @@ def look_at_memory(machine: Machine) -> Iterator[Finding]:
 
 
 def look_at_shared_memory(machine: Machine) -> Iterator[Finding]:
-    """Of containers it is what experiments.yml says, 16G unless told; it comes out of the machine's memory."""
+    """In containers it is ``shm_size`` of experiments.yml, 16G by default; it uses the machine's memory."""
     ram = _ram(machine)
     small = {name: given for name, given in machine.needs.shm_bytes.items() if given < USUAL_SHM_BYTES}
     if small:
         name, given = min(small.items(), key=lambda item: item[1])
-        text = f'shm_size of "{name}" is {size(given)}: NVIDIA takes {size(USUAL_SHM_BYTES)} or more'
-        yield warning("shared-memory-small", f"{text}; without shm_size it is 16G")
+        text = f'shm_size of "{name}" is {size(given)}: NVIDIA uses {size(USUAL_SHM_BYTES)} or more'
+        yield warning("shared-memory-small", f"{text}; the default is 16G")
         return
     largest = max(machine.needs.shm_bytes.values(), default=0)
     if ram is not None and largest > ram:
         text = f"shm_size of {size(largest)} is more than the {size(ram)} of memory that this machine has"
-        yield warning("shared-memory-large", f"{text}; half of that is enough")
+        yield warning("shared-memory-large", f"{text}; use at most half of that")
         return
     try:
         host = machine.disk(machine.path("dev/shm"))
     except OSError:
-        yield info("shared-memory", "there is no /dev/shm on this machine; containers have their own")
+        yield info("shared-memory", "no /dev/shm on this machine; containers have their own")
         return
     yield ok(
         "shared-memory", f"shared memory {size(host.f_blocks * host.f_frsize)}; containers have their own"
@@ -77,7 +75,7 @@ def look_at_cores(machine: Machine) -> Iterator[Finding]:
     if cores >= MIN_CORES:
         yield ok("cores", text)
         return
-    yield warning("cores-few", f"{text}: NVIDIA states {MIN_CORES} at least; take fewer workers in the specs")
+    yield warning("cores-few", f"{text}: NVIDIA requires {MIN_CORES}; use fewer workers in the specs")
 
 
 def look_at_engine_disk(machine: Machine) -> Iterator[Finding]:
@@ -86,31 +84,29 @@ def look_at_engine_disk(machine: Machine) -> Iterator[Finding]:
         return
     if view.is_remote or view.facts.is_desktop:
         where = "in a virtual machine" if view.facts.is_desktop else "on another machine"
-        yield info("disk-engine", f"the engine is {where}: its disk cannot be looked at from here")
+        yield info("disk-engine", f"the engine is {where}: its disk cannot be checked from here")
         return
     missing = machine.missing_images() or ()
     root = Path(view.facts.data_root)
     try:
         state = machine.disk(_existing(root))
     except OSError as failure:
-        yield info(
-            "disk-engine", f'"{root}" cannot be looked at: {(failure.strerror or str(failure)).lower()}'
-        )
+        yield info("disk-engine", f'"{root}" cannot be checked: {(failure.strerror or str(failure)).lower()}')
         return
     free = state.f_bavail * state.f_frsize
     where = f'{_gb(free)} free for images in "{root}"'
     for_what = _for_images(len(missing))
-    # not "system prune": that takes containers of runs whose end nobody has read yet
+    # not "system prune": that removes containers of runs whose exit code is not read yet
     repair = "docker image prune -f && docker builder prune -f"
     if missing and free < SMALL_IMAGE_BYTES * len(missing):
-        yield error("disk-engine-full", f"{where}: {for_what} cannot fit", repair)
+        yield error("disk-engine-full", f"{where}: not enough for {for_what}", repair)
     elif missing and free < IMAGE_BYTES * len(missing):
-        text = f"{where}: {for_what} may take {_gb(IMAGE_BYTES * len(missing))}"
+        text = f"{where}: {for_what} may need {_gb(IMAGE_BYTES * len(missing))}"
         yield warning("disk-engine-small", text, repair)
     elif free < _FULL_BYTES:
-        yield error("disk-engine-full", f"{where}: no container can work", repair)
+        yield error("disk-engine-full", f"{where}: not enough for any container", repair)
     elif free < _SPARE_BYTES:
-        yield warning("disk-engine-small", f"{where}: containers and their logs need some", repair)
+        yield warning("disk-engine-small", f"{where}: little room for containers and their logs", repair)
     else:
         yield ok("disk-engine", where + (f", {for_what} to pull" if missing else ""))
 
@@ -122,25 +118,25 @@ def look_at_workspace_disk(machine: Machine) -> Iterator[Finding]:
     except OSError as failure:
         yield error(
             "disk-workspace-gone",
-            f'"{place}" cannot be looked at: {(failure.strerror or str(failure)).lower()}',
+            f'"{place}" cannot be checked: {(failure.strerror or str(failure)).lower()}',
         )
         return
     free, whole = state.f_bavail * state.f_frsize, state.f_blocks * state.f_frsize
     where = f'{_gb(free)} free in "{place}"'
     largest = f"du -xhd2 {shlex.quote(str(place))} | sort -h | tail -n 15"
     if state.f_files and not state.f_favail:
-        text = f'no file can be made in "{place}": the file system has no inodes left'
+        text = f'no file can be created in "{place}": the file system has no inodes left'
         yield error(
             "disk-workspace-full",
             text,
             f"du -x --inodes -d2 {shlex.quote(str(place))} | sort -n | tail -n 15",
         )
     elif free < _FULL_BYTES:
-        yield error("disk-workspace-full", f"{where}: no checkpoint fits", largest)
+        yield error("disk-workspace-full", f"{where}: not enough for a checkpoint", largest)
     elif free < _RESULTS_BYTES:
-        yield warning("disk-workspace-small", f"{where}: checkpoints of every epoch take much", largest)
+        yield warning("disk-workspace-small", f"{where}: little room for checkpoints of every epoch", largest)
     elif whole < MIN_DISK_BYTES:
-        yield ok("disk-workspace", f"{where} (NVIDIA states a disk of {MIN_DISK_BYTES // GB} GB)")
+        yield ok("disk-workspace", f"{where} (NVIDIA requires a disk of {MIN_DISK_BYTES // GB} GB)")
     else:
         yield ok("disk-workspace", where)
 
@@ -150,7 +146,7 @@ def _for_images(count: int) -> str:
 
 
 def _existing(path: Path) -> Path:
-    """The folder itself or the nearest above it: the engine's own may be closed to others."""
+    """The path or its nearest parent that can be accessed: the engine's own folder may not be readable."""
     for folder in (path, *path.parents):
         if os.path.exists(folder):  # noqa: PTH110 (Path.exists raises where a folder may not be read)
             return folder

@@ -1,4 +1,4 @@
-"""What is a check? A name, an area, a time limit, and a function that looks and tells what it found."""
+"""A check: a name, an area, a time limit, and a function that yields findings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ USUAL_LIMIT_S = 5.0
 
 
 class Area(str, Enum):
-    """Sections of the answer, in this order."""
+    """Sections of the report, in this order."""
 
     SYSTEM = "system"
     ENGINE = "container engine"
@@ -25,7 +25,7 @@ class Area(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """``look`` may take its time and may raise: who runs it sees to both. ``name`` is the code of its all-clear."""
+    """``look`` may block and may raise; ``runner`` handles both. ``name`` is the code of the "ok" finding."""
 
     name: str
     area: Area
@@ -50,5 +50,5 @@ def error(code: str, message: str, repair: str | None = None) -> Finding:
 
 
 def problem(matters: bool, code: str, message: str, repair: str | None = None) -> Finding:
-    """An error where the experiments need it, else something to know."""
+    """An error if the experiments need it, else an info."""
     return (error if matters else info)(code, message, repair)

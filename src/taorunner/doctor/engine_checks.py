@@ -1,4 +1,4 @@
-"""Does the container engine answer, is it new enough, and what would containers be able to do on it?"""
+"""Checks of the container engine: reachable, recent enough, able to run containers with GPUs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from taorunner.doctor.remedies import (
     install_toolkit,
     newer_docker,
     register_runtime,
+    restart_warning,
     service,
     user_name,
-    what_a_restart_ends,
     without_json_key,
 )
 from taorunner.doctor.requirements import DOCKER, DOCKER_7, DOCKER_API, TOOLKIT, TOOLKIT_7, is_older
@@ -43,7 +43,7 @@ def look_at_engine(machine: Machine) -> Iterator[Finding]:
     else:
         yield from _judged(machine, view)
         return
-    yield info("engine-unseen", f"not looked at without an engine: {_UNSEEN}")
+    yield info("engine-unseen", f"not checked without an engine: {_UNSEEN}")
 
 
 def _judged(machine: Machine, view: EngineView) -> Iterator[Finding]:
@@ -54,14 +54,14 @@ def _judged(machine: Machine, view: EngineView) -> Iterator[Finding]:
     if view.engine.is_podman:
         yield warning(
             "engine-podman",
-            f"{text}: podman leaves out GPUs that are asked for through Docker's API",
+            f"{text}: podman ignores GPUs requested through Docker's API",
             install_docker(machine),
         )
     elif is_older(facts.api_version, DOCKER_API):
-        text = f"{text}: TAO needs API {DOCKER_API}{what_a_restart_ends(machine)}"
+        text = f"{text}: TAO needs API {DOCKER_API}{restart_warning(machine)}"
         yield error("engine-api-old", text, newer_docker(machine))
     elif is_older(facts.version, floor):
-        text = f"{text}: TAO needs {floor}{what_a_restart_ends(machine)}"
+        text = f"{text}: TAO needs {floor}{restart_warning(machine)}"
         yield error("engine-old", text, newer_docker(machine))
     else:
         yield ok("engine", text)
@@ -70,12 +70,12 @@ def _judged(machine: Machine, view: EngineView) -> Iterator[Finding]:
 
 
 def _other_users(machine: Machine, view: EngineView) -> Iterator[Finding]:
-    """Results of runs would belong to a user that nobody is."""
+    """Reports engines that map user ids, so that results would belong to an unknown user."""
     if view.facts.is_rootless:
         yield warning(
             "engine-rootless",
-            "the engine runs rootless: your user id inside is another one outside, so results would not be yours"
-            ' (write user: "0:0" below tao_config: root inside is you outside)',
+            "the engine runs rootless and maps user ids, so results would not belong to you"
+            ' (write user: "0:0" below tao_config: root in the container is you)',
             f"{machine.sudo}nvidia-ctk config --set nvidia-container-cli.no-cgroups --in-place"
             " && systemctl --user restart docker",
         )
@@ -83,14 +83,14 @@ def _other_users(machine: Machine, view: EngineView) -> Iterator[Finding]:
     settings = machine.path("etc/docker/daemon.json")
     yield warning(
         "engine-remaps-users",
-        "the engine gives containers other user ids (userns-remap): results would not be yours"
-        f"{what_a_restart_ends(machine)}",
+        "the engine maps user ids (userns-remap), so results would not belong to you"
+        f"{restart_warning(machine)}",
         f"{without_json_key(machine, settings, 'userns-remap')} && {service(machine, 'restart')}",
     )
 
 
 def _causes(failure: BaseException) -> Iterator[BaseException]:
-    """What led to it, the first one last: an engine that dies while it is asked resets a connection it had taken."""
+    """The chain of causes, the root cause last: an engine that dies resets a connection it had accepted."""
     seen: BaseException | None = failure
     while seen is not None:
         yield seen
@@ -108,7 +108,7 @@ def _unreachable(machine: Machine, failure: TaorunnerError) -> Finding:
     ):
         named = machine.environ.get("DOCKER_HOST")
         if named and named != f"unix://{_DEFAULT_SOCKET}" and machine.path(_DEFAULT_SOCKET).is_socket():
-            text = f'no docker engine answers at "{url}", which DOCKER_HOST names, but there is a local one'
+            text = f'no docker engine answers at "{url}", the address in DOCKER_HOST, but a local one runs'
             return problem(matters, "engine-address", text, "unset DOCKER_HOST")
         if machine.program("dockerd") is None and machine.program("docker") is None:
             return problem(matters, "engine-missing", "docker is not installed", install_docker(machine))
@@ -130,9 +130,9 @@ def _no_permission(machine: Machine, socket: Path) -> Finding:
     except OSError:
         group, writable = "docker", True
     user = user_name(machine)
-    text = f'"{user}" may not use the docker engine at "{socket}"'
+    text = f'"{user}" has no permission for the docker engine at "{socket}"'
     if writable and group != "root" and _is_member(machine, group, user):
-        text += f': in the group "{group}", but logged in before that'
+        text += f': added to the group "{group}" after logging in'
         return problem(matters, "engine-permission", text, f"newgrp {group}")
     commands = [f"{machine.sudo}usermod -aG {group} {user}", f"newgrp {group}"]
     if group == "root" or not writable:
@@ -161,14 +161,14 @@ def look_at_runtime(machine: Machine) -> Iterator[Finding]:
         yield ok("runtime", f"{how} in the engine")
         return
     if not machine.has_gpu and not view.is_remote:
-        yield info("runtime", "the engine knows no NVIDIA runtime, and there is no NVIDIA GPU")
+        yield info("runtime", "the engine has no NVIDIA runtime, and there is no NVIDIA GPU")
         return
     repair = register_runtime(machine) if machine.program("nvidia-ctk") else install_toolkit(machine)
     yield problem(
         machine.needs.wants_engine and machine.needs.wants_gpus,
         "runtime-missing",
-        f"the engine knows no NVIDIA runtime (it has {', '.join(facts.runtimes) or 'none'}): no GPU in any container"
-        f"{what_a_restart_ends(machine)}",
+        f"the engine has no NVIDIA runtime (it has {', '.join(facts.runtimes) or 'none'}): no GPUs in containers"
+        f"{restart_warning(machine)}",
         repair,
     )
 
@@ -185,11 +185,11 @@ def look_at_toolkit(machine: Machine) -> Iterator[Finding]:
         if view is not None and view.facts.has_nvidia:
             yield info(
                 "toolkit",
-                "no program of the NVIDIA container toolkit on PATH, but the engine has its runtime",
+                "the NVIDIA container toolkit is not on PATH, but the engine has its runtime",
             )
         else:
             text = "the NVIDIA container toolkit is not installed: containers get no GPUs"
-            has_gpu = machine.has_gpu  # without one it would bring nothing
+            has_gpu = machine.has_gpu  # useless without a GPU
             yield problem(
                 matters and has_gpu, "toolkit-missing", text, install_toolkit(machine) if has_gpu else None
             )
@@ -208,14 +208,14 @@ def look_at_toolkit(machine: Machine) -> Iterator[Finding]:
         text = f"NVIDIA container toolkit {version}: TAO needs {TOOLKIT}"
         yield problem(matters, "toolkit-old", text, install_toolkit(machine))
     elif machine.needs.wants_7 and is_older(version, TOOLKIT_7):
-        text = f"NVIDIA container toolkit {version}: NVIDIA states {TOOLKIT_7} for TAO 7"
+        text = f"NVIDIA container toolkit {version}: NVIDIA requires {TOOLKIT_7} for TAO 7"
         yield warning("toolkit-old", text, install_toolkit(machine))
     else:
         yield ok("toolkit", f"NVIDIA container toolkit {version}")
 
 
 def _version_in(text: str) -> str | None:
-    """``1.14.3`` of what nvidia-ctk and nvidia-container-cli print."""
+    """The version, such as ``1.14.3``, in the output of nvidia-ctk or nvidia-container-cli."""
     for line in text.splitlines():
         for word in reversed(line.split()):
             if word[:1].isdigit() and "." in word:
@@ -224,7 +224,7 @@ def _version_in(text: str) -> str | None:
 
 
 def _address() -> str | None:
-    """None where it is not even known: a context that is none, a broken file."""
+    """None when it is unknown: a missing context, a broken file."""
     from taorunner.engine.client import find_address
 
     try:
@@ -234,7 +234,7 @@ def _address() -> str | None:
 
 
 def _is_member(machine: Machine, group: str, user: str) -> bool:
-    """By the file: the groups of this process are those of its login."""
+    """Reads /etc/group: the groups of this process are those of its login."""
     for line in (machine.text("etc/group") or "").splitlines():
         name, _, rest = line.partition(":")
         if name == group:

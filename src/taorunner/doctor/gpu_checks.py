@@ -1,4 +1,4 @@
-"""Are there GPUs that TAO can use: driver, generation, memory, who else is on them, and does a container see them?"""
+"""Checks of GPUs: driver, generation, memory, other processes, and whether a container sees them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from taorunner.doctor.remedies import (
     install_driver,
     install_toolkit,
     register_runtime,
+    restart_warning,
     service,
     user_name,
-    what_a_restart_ends,
 )
 from taorunner.doctor.requirements import (
     GB,
@@ -46,7 +46,7 @@ def look_at_driver(machine: Machine) -> Iterator[Finding]:
     matters = machine.needs.wants_gpus
     if _is_elsewhere(machine):
         yield info(
-            "driver", "the engine is on another machine: its driver and GPUs are seen only in a container"
+            "driver", "the engine is on another machine: its driver and GPUs are visible only in a container"
         )
         return
     try:
@@ -63,7 +63,7 @@ def look_at_driver(machine: Machine) -> Iterator[Finding]:
     if old:
         yield from old
     elif not driver:
-        yield warning("driver-unknown", "the NVIDIA driver does not say which version it is", "nvidia-smi")
+        yield warning("driver-unknown", "the NVIDIA driver does not report its version", "nvidia-smi")
     elif not machine.needs.images and is_older(driver, driver_floor((5,)).minimum):
         text = f"NVIDIA driver {driver}: TAO 5 needs {driver_floor((5,)).minimum}, TAO 7 {driver_floor((7,)).minimum}"
         yield warning("driver-old", text, _newer_driver(machine, driver_floor((7,)).minimum))
@@ -72,15 +72,15 @@ def look_at_driver(machine: Machine) -> Iterator[Finding]:
 
 
 def _old_for(machine: Machine, driver: str) -> list[Finding]:
-    """One finding for all images that need the same; what mends the worst mends them all."""
+    """One finding for all images with the same requirement; updating for the highest fixes all."""
     needed: dict[str, list[str]] = {}
     stated: dict[str, list[str]] = {}
     wanted = ""
     for image in machine.needs.images:
         floor = driver_floor(image_version(image))
-        for version, told in ((floor.minimum, needed), (floor.stated, stated)):
+        for version, images_by_version in ((floor.minimum, needed), (floor.stated, stated)):
             if is_older(driver, version):
-                told.setdefault(version, []).append(f'"{image}"')
+                images_by_version.setdefault(version, []).append(f'"{image}"')
                 wanted = max(wanted, floor.stated, key=parse_version)
                 break
     if not wanted:
@@ -89,13 +89,13 @@ def _old_for(machine: Machine, driver: str) -> list[Finding]:
     return [
         error(
             "driver-old",
-            f"NVIDIA driver {driver} is older than {version}, needed by {', '.join(images)}",
+            f"NVIDIA driver {driver} is older than {version}, which is needed by {', '.join(images)}",
             repair,
         )
         for version, images in needed.items()
     ] + [
         warning(
-            "driver-old", f"NVIDIA driver {driver}: NVIDIA states {version} for {', '.join(images)}", repair
+            "driver-old", f"NVIDIA driver {driver}: NVIDIA requires {version} for {', '.join(images)}", repair
         )
         for version, images in stated.items()
     ]
@@ -123,9 +123,9 @@ def _no_gpu(machine: Machine, found: Inventory) -> Finding:
     if machine.is_wsl:
         return problem(matters, "driver-missing", reason, _newer_driver(machine, str(_USUAL_BRANCH)))
     if machine.has_gpu:
-        text = "there is an NVIDIA GPU, and no driver for it"
+        text = "there is an NVIDIA GPU, but no driver for it"
         return problem(matters, "driver-missing", text, install_driver(machine, _USUAL_BRANCH))
-    text = "there is no NVIDIA GPU in this machine; one that has some is named with DOCKER_HOST=ssh://…"
+    text = "there is no NVIDIA GPU in this machine; for a machine with GPUs set DOCKER_HOST=ssh://…"
     return problem(matters, "gpu-missing", text)
 
 
@@ -144,10 +144,10 @@ def look_at_gpus(machine: Machine) -> Iterator[Finding]:
             text = f"{name} has compute capability {_dotted(capability)}: TAO needs {_dotted(floor)}"
             yield error("gpu-too-old", text + _others(found, gpu))
         elif memory is not None and memory < MIN_GPU_BYTES:
-            text = f"{name} is less than the {MIN_GPU_BYTES // GB} GB that NVIDIA states at least"
+            text = f"{name} is less than the {MIN_GPU_BYTES // GB} GB that NVIDIA requires"
             yield warning("gpu-memory", text + _others(found, gpu))
         elif gpu.is_split:
-            text = f"{name} is split into MIG devices: name one of them in gpu_indices, by its UUID"
+            text = f"{name} is split into MIG devices: write the UUID of one of them into gpu_indices"
             yield info("gpu-split", text, "nvidia-smi -L")
         elif memory is not None and memory < RECOMMENDED_GPU_BYTES:
             yield ok("gpu", f"{name} (NVIDIA recommends {RECOMMENDED_GPU_BYTES // GB} GB)")
@@ -156,33 +156,31 @@ def look_at_gpus(machine: Machine) -> Iterator[Finding]:
     off = [gpu for gpu in found.gpus if gpu.keeps_driver_loaded is False]
     if off and not machine.is_wsl:
         which = ", ".join(str(gpu.index) for gpu in off)
-        text = (
-            f"persistence mode is off on GPU {which}: each start of a container waits for the driver to load"
-        )
+        text = f"persistence mode is off on GPU {which}: each container start waits for the driver to load"
         yield info("gpu-persistence", text, f"{machine.sudo}nvidia-smi -pm 1")
 
 
 def _others(found: Inventory, gpu: Gpu) -> str:
     others = [str(other.index) for other in found.gpus if other is not gpu]
-    return f" (in experiments.yml name others: gpu_indices: [{', '.join(others)}])" if others else ""
+    return f" (use others in experiments.yml: gpu_indices: [{', '.join(others)}])" if others else ""
 
 
-def look_for_foreigners(machine: Machine) -> Iterator[Finding]:
-    """Processes on GPUs that no run of taorunner has: TAO starts beside them and runs out of memory."""
+def look_for_other_processes(machine: Machine) -> Iterator[Finding]:
+    """Reports processes that use GPUs outside of taorunner: TAO would run out of memory beside them."""
     found = None if _is_elsewhere(machine) else machine.gpus_or_none()
     if found is None or not found.gpus:
         return
-    told = False
+    is_found = False
     for gpu in found.gpus:
         if gpu.processes and not _is_leased(machine, gpu):
-            told = True
+            is_found = True
             people = "; ".join(_process(machine, process) for process in gpu.processes)
-            used = f" ({gpu.memory_used_bytes / GB:.1f} GB taken)" if gpu.memory_used_bytes else ""
+            used = f" ({gpu.memory_used_bytes / GB:.1f} GB used)" if gpu.memory_used_bytes else ""
             pids = ",".join(str(process.pid) for process in gpu.processes)
-            text = f"GPU {gpu.index} is in use by others{used}: {people}"
+            text = f"GPU {gpu.index} is in use by other processes{used}: {people}"
             yield warning("gpu-in-use", text, f"ps -o pid,user,etime,args -p {pids}")
-    if not told:
-        yield ok("gpu-foreign", "nobody else is on the GPUs")
+    if not is_found:
+        yield ok("gpu-foreign", "no other processes on the GPUs")
 
 
 def _is_leased(machine: Machine, gpu: Gpu) -> bool:
@@ -219,7 +217,7 @@ def look_inside_a_container(machine: Machine) -> Iterator[Finding]:
     image = _present_image(machine, view)
     if image is None:
         wanted = next(iter(machine.needs.images), "nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt")
-        text = "whether a container sees the GPUs is not known: no image of TAO is here to look with"
+        text = "whether a container sees the GPUs is unknown: no TAO image is present to check with"
         yield info("gpu-in-container", text, f"docker pull {shlex.quote(wanted)}")
         return
     try:
@@ -238,12 +236,12 @@ def look_inside_a_container(machine: Machine) -> Iterator[Finding]:
         return
     said = seen.words.splitlines()[-1] if seen.words else f"nvidia-smi ended with code {seen.exit_code}"
     repair = register_runtime(machine) if machine.program("nvidia-ctk") else install_toolkit(machine)
-    text = f'a container of "{image}" sees no GPU: {said}{what_a_restart_ends(machine)}'
+    text = f'a container of "{image}" sees no GPU: {said}{restart_warning(machine)}'
     yield error("gpu-not-in-container", text, repair)
 
 
 def _present_image(machine: Machine, view: EngineView) -> str | None:
-    """One that the experiments need, else any of TAO's or of CUDA's."""
+    """A present image that the experiments need, else any TAO or CUDA image."""
     from taorunner.engine.facts import image_names
 
     missing = machine.missing_images()
@@ -262,13 +260,15 @@ def _present_image(machine: Machine, view: EngineView) -> str | None:
 def _refused(machine: Machine, failure: TaorunnerError) -> Finding:
     view = machine.engine_or_none()
     is_known = view is not None and view.facts.has_nvidia
-    if "knows no NVIDIA runtime" in failure.message and machine.program("nvidia-ctk"):
-        text = "the engine gives no GPU to a container: the NVIDIA toolkit came after the engine was started"
-        return error("gpu-not-in-container", text + what_a_restart_ends(machine), service(machine, "restart"))
+    if "has no NVIDIA runtime" in failure.message and machine.program("nvidia-ctk"):
+        text = (
+            "the engine gives containers no GPUs: the NVIDIA toolkit was installed after the engine started"
+        )
+        return error("gpu-not-in-container", text + restart_warning(machine), service(machine, "restart"))
     if "nvidia-smi" in failure.message and is_known:
-        text = f"nothing of NVIDIA's driver is put into a container: {failure.message}"
-        return error("gpu-not-in-container", text + what_a_restart_ends(machine), register_runtime(machine))
-    text = f"a container with GPUs cannot be started: {failure.message}"
+        text = f"the NVIDIA driver is not mounted into containers: {failure.message}"
+        return error("gpu-not-in-container", text + restart_warning(machine), register_runtime(machine))
+    text = f"a container with GPUs cannot start: {failure.message}"
     return error("gpu-not-in-container", text, failure.hint)
 
 
@@ -279,6 +279,6 @@ def _dotted(capability: tuple[int, int]) -> str:
 CHECKS = (
     Check("driver", Area.GPUS, look_at_driver),
     Check("gpu", Area.GPUS, look_at_gpus),
-    Check("gpu-foreign", Area.GPUS, look_for_foreigners),
+    Check("gpu-foreign", Area.GPUS, look_for_other_processes),
     Check("gpu-in-container", Area.GPUS, look_inside_a_container, limit_s=_PROBE_LIMIT_S),
 )

@@ -1,7 +1,7 @@
-"""The doors through which checks look at the machine: files, programs, the engine, the driver, the clock.
+"""How checks access the machine: files, programs, the engine, the driver, the clock.
 
-Every door can be given from outside, so that a fault is planted where it would really be: another ``root`` for
-/proc and /etc, another PATH in ``environ``, another engine in DOCKER_HOST. What several checks need is asked once.
+Each of these can be replaced, so that tests can plant real faults: another ``root`` for /proc and /etc, another PATH
+in ``environ``, another engine in DOCKER_HOST. A result that several checks need is computed once.
 """
 
 from __future__ import annotations
@@ -28,56 +28,56 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 PATIENCE_S = 3.0
-"""For a program, the engine or the driver: whoever takes longer is said to hang."""
+"""Time limit for a program, the engine or the driver; a longer call counts as hanging."""
 _NVIDIA = "0x10de"
 _SYSTEM_PATH = ("usr/local/sbin", "usr/sbin", "sbin")
 
 
 class StillWaitingError(Exception):
-    """No answer yet, and nobody knows whether one will come."""
+    """No result within the time limit; it may never come."""
 
 
-class Once(Generic[_T]):
-    """A question that is asked in a thread of its own when somebody first wants to know, and never again."""
+class LazyValue(Generic[_T]):
+    """A value computed once, on first use, in a background thread."""
 
-    def __init__(self, question: Callable[[], _T]) -> None:
-        self._question = question
+    def __init__(self, compute: Callable[[], _T]) -> None:
+        self._compute = compute
         self._starting, self._ending = threading.Lock(), threading.Lock()
-        self._how: Callable[[_T], None] | None = None
+        self._dispose_value: Callable[[_T], None] | None = None
         self._thread: threading.Thread | None = None
-        self._answer: _T | None = None
+        self._value: _T | None = None
         self._error: Exception | None = None
 
     def get(self, patience_s: float) -> _T:
-        """Raises StillWaitingError, or what the question raised."""
+        """Raises StillWaitingError, or the exception of the computation."""
         with self._starting:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._ask, daemon=True)
+                self._thread = threading.Thread(target=self._run, daemon=True)
                 self._thread.start()
         self._thread.join(patience_s)
         if self._thread.is_alive():
             raise StillWaitingError
         if self._error is not None:
             raise self._error
-        return cast(_T, self._answer)
+        return cast(_T, self._value)
 
-    def give_back(self, how: Callable[[_T], None]) -> None:
-        """The answer is not needed any more; one that comes later is given back when it comes."""
+    def dispose(self, dispose_value: Callable[[_T], None]) -> None:
+        """Disposes of the value, now or as soon as it is computed."""
         with self._ending:
-            self._how = how
-            if self._answer is not None:
-                how(self._answer)
+            self._dispose_value = dispose_value
+            if self._value is not None:
+                dispose_value(self._value)
 
-    def _ask(self) -> None:
+    def _run(self) -> None:
         try:
-            answer = self._question()
-        except Exception as error:  # handed on to whoever asked
+            value = self._compute()
+        except Exception as error:  # raised again by get()
             self._error = error
             return
         with self._ending:
-            self._answer = answer
-            if self._how is not None:
-                self._how(answer)
+            self._value = value
+            if self._dispose_value is not None:
+                self._dispose_value(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class EngineView:
 
 @dataclass(frozen=True)
 class Machine:
-    """``root`` stands in for ``/`` where files of the system are read. ``uid`` and ``gid`` are those of who asks."""
+    """``root`` replaces ``/`` for system files. ``uid`` and ``gid`` are those of the calling user."""
 
     environ: Mapping[str, str]
     root: Path = Path("/")
@@ -104,11 +104,11 @@ class Machine:
     now: Callable[[], float] = time.time
     disk: Callable[[Path], os.statvfs_result] = os.statvfs
     cores: int = field(default_factory=lambda: _usable_cores())
-    _shared: dict[str, Once[Any]] = field(default_factory=dict, repr=False)
+    _shared: dict[str, LazyValue[Any]] = field(default_factory=dict, repr=False)
     _sharing: threading.Lock = field(default_factory=threading.Lock, repr=False)
-    _engine: Once[EngineView] = field(default_factory=lambda: Once(_engine_view), repr=False)
-    _gpus: Once[Inventory] = field(
-        default_factory=lambda: Once(lambda: with_settings(inventory())), repr=False
+    _engine: LazyValue[EngineView] = field(default_factory=lambda: LazyValue(_engine_view), repr=False)
+    _gpus: LazyValue[Inventory] = field(
+        default_factory=lambda: LazyValue(lambda: with_settings(inventory())), repr=False
     )
 
     @property
@@ -121,21 +121,21 @@ class Machine:
 
     @property
     def sudo(self) -> str:
-        """What goes before a command that only root may give."""
+        """Prefix for commands that need root: ``sudo ``, or empty for root."""
         return "" if self.is_root else "sudo "
 
     def path(self, name: str) -> Path:
         return self.root / name.lstrip("/")
 
     def text(self, name: str) -> str | None:
-        """A file of the system; None where it is not there or may not be read."""
+        """The text of a system file; None when it is missing or unreadable."""
         try:
             return self.path(name).read_text(encoding="utf-8", errors="replace")
         except OSError:
             return None
 
     def program(self, name: str) -> Path | None:
-        """As a shell finds it, also where daemons lie though a user's PATH lacks them."""
+        """Finds a program on PATH, or in the sbin folders that a user's PATH may lack."""
         folders = [self.environ.get("PATH", os.defpath), *(str(self.path(folder)) for folder in _SYSTEM_PATH)]
         found = shutil.which(name, path=os.pathsep.join(folders))
         return None if found is None else Path(found)
@@ -144,10 +144,10 @@ class Machine:
         """Raises MachineError when it cannot be started or hangs."""
         return host_commands.run(argv, timeout_s=PATIENCE_S, env=self.environ)
 
-    def shared(self, key: str, question: Callable[[], _T]) -> _T:
-        """The answer to a question that other checks ask too. Raises StillWaitingError, or what the question raises."""
+    def shared(self, key: str, compute: Callable[[], _T]) -> _T:
+        """A value shared by several checks. Raises StillWaitingError, or the exception of the computation."""
         with self._sharing:
-            once: Once[_T] = self._shared.setdefault(key, Once(question))
+            once: LazyValue[_T] = self._shared.setdefault(key, LazyValue(compute))
         return once.get(PATIENCE_S)
 
     def engine(self) -> EngineView:
@@ -157,14 +157,14 @@ class Machine:
         return self._engine.get(PATIENCE_S)
 
     def engine_or_none(self) -> EngineView | None:
-        """For checks that have nothing to say without an engine: why there is none is the check "engine"'s to tell."""
+        """None without an engine; the "engine" check reports why it is unavailable."""
         try:
             return self.engine()
-        except Exception:  # told by the check "engine", once
+        except Exception:  # reported once, by the "engine" check
             return None
 
     def missing_images(self) -> tuple[str, ...] | None:
-        """Which of the needed images the engine lacks; None when it does not say."""
+        """Needed images that the engine does not have; None when unknown."""
         view = self.engine_or_none()
         if view is None:
             return None
@@ -178,15 +178,15 @@ class Machine:
         return self._gpus.get(PATIENCE_S)
 
     def gpus_or_none(self) -> Inventory | None:
-        """None where the driver hangs: the check "driver" tells it."""
+        """None when the driver hangs; the "driver" check reports it."""
         try:
             return self.gpus()
         except StillWaitingError:
             return None
 
     def close(self) -> None:
-        """Gives the connection to the engine back. A check that is still waiting loses it."""
-        self._engine.give_back(lambda view: view.engine.api.close())
+        """Closes the connection to the engine, even if a check is still using it."""
+        self._engine.dispose(lambda view: view.engine.api.close())
 
     @property
     def kernel(self) -> str:
@@ -198,7 +198,7 @@ class Machine:
 
     @property
     def has_gpu(self) -> bool:
-        """Whether an NVIDIA GPU is on the PCI bus; in WSL and on Jetson there is no telling."""
+        """Whether an NVIDIA GPU is on the PCI bus; in WSL and on Jetson this is unknown."""
         for path in self.path("sys/bus/pci/devices").glob("*/vendor"):
             try:
                 kind = (path.parent / "class").read_text()

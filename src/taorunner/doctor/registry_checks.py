@@ -1,4 +1,4 @@
-"""Can images be fetched: the login at the registry, the clock that certificates and tokens depend on, proxies?"""
+"""Checks of the registry: login, proxies, and the clock, on which certificates and tokens depend."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from taorunner.doctor.check import Area, Check, error, info, ok, warning
 from taorunner.doctor.host import PATIENCE_S, Machine, StillWaitingError
-from taorunner.doctor.remedies import service, what_a_restart_ends, without_json_key
+from taorunner.doctor.remedies import restart_warning, service, without_json_key
 from taorunner.doctor.workspace_needs import REGISTRY, login_key
 from taorunner.errors import Finding, TaorunnerError
 from taorunner.text import duration
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from taorunner.engine.logins import Login
 
 NGC_USER = "$oauthtoken"
-"""The user of nvcr.io is this text, the password an API key. Source: tao/pretrained.md section B5."""
+"""The user name at nvcr.io is this literal text, the password an API key. Source: tao/pretrained.md section B5."""
 KEY_PAGE = "https://org.ngc.nvidia.com/setup/api-key"
 _KEY_VARIABLES = ("NGC_API_KEY", "NGC_CLI_API_KEY", "NGC_KEY")
 _SKEW_S = 60
 _BAD_SKEW_S = 300
-"""Tokens of registries live for five minutes."""
+"""Registry tokens are valid for five minutes."""
 _FIRST_YEAR, _LAST_YEAR = 2025, 2100
 _HIDDEN = "xxxxx"
 _LOCAL = ("localhost", "127.0.0.1", "::1")
@@ -40,7 +40,7 @@ printf '[Service]\\nEnvironment="HTTP_PROXY=%s" "HTTPS_PROXY=%s" "NO_PROXY=%s"\\
 _PROXY_OF_SCRIPT = """\
 printf 'export HTTP_PROXY="%s" HTTPS_PROXY="%s" NO_PROXY="%s"\\n' {values} | {sudo}tee -a /etc/default/docker >/dev/null
 {restart}"""
-"""With the shell's own variables: a password in them is not shown. systemd takes a % for something of its own."""
+"""Uses the shell's variables, so that no password is shown. ``%`` has a special meaning in systemd units."""
 
 
 def look_at_login(machine: Machine) -> Iterator[Finding]:
@@ -56,10 +56,12 @@ def _login(machine: Machine, registry: str) -> Iterator[Finding]:
     file = _docker_config(machine)
     login = find_login(registry, file, machine.environ, patience_s=PATIENCE_S)
     if login.stored is Stored.BROKEN_FILE:
-        text = f'"{file}" cannot be used, and docker refuses it too: {login.problem}'
+        text = f'"{file}" cannot be used, neither by docker: {login.problem}'
         yield error("login-broken-file", text, f"mv {_quoted(file)} {_quoted(file)}.broken")
     elif login.stored is Stored.BROKEN_HELPER:
-        text = f'the credential helper of "{_name(registry)}" does not work, so nothing can be pulled: {login.problem}'
+        text = (
+            f'the credential helper of "{_name(registry)}" fails, so images cannot be pulled: {login.problem}'
+        )
         yield error("login-broken-helper", text, _without_helper(machine, login.key, registry))
     elif login.stored is Stored.NONE:
         how = _log_in(machine, registry)
@@ -69,14 +71,14 @@ def _login(machine: Machine, registry: str) -> Iterator[Finding]:
         is_wanted = is_ngc and not _has_all_of(machine, registry)
         yield (warning if is_wanted else info)("login-missing", text, how)
     elif registry == REGISTRY and login.user not in (NGC_USER, TOKEN_USER):
-        text = f'the user of "{_name(registry)}" is the text {NGC_USER}, not "{login.user}"'
+        text = f'the user name at "{_name(registry)}" is the literal text {NGC_USER}, not "{login.user}"'
         yield warning("login-wrong-user", text, _log_in(machine, registry))
     else:
         yield from _tried(machine, registry, login)
 
 
 def _has_all_of(machine: Machine, registry: str) -> bool:
-    """Whether nothing has to be fetched from that registry."""
+    """True when no image of that registry needs to be pulled."""
     missing, ours = machine.missing_images(), [i for i in machine.needs.images if login_key(i) == registry]
     return bool(ours) and missing is not None and not any(image in missing for image in ours)
 
@@ -97,12 +99,14 @@ def _tried(machine: Machine, registry: str, login: Login) -> Iterator[Finding]:
     if refusal is None:
         yield ok("login", f'logged in at "{_name(registry)}" (user {login.user})')
     else:
-        text = f'"{_name(registry)}" does not take the stored login of user {login.user}: the key is old or wrong'
+        text = (
+            f'"{_name(registry)}" rejects the stored login of user {login.user}: the key is expired or wrong'
+        )
         yield error("login-refused", text, _log_in(machine, registry))
 
 
 def _log_in(machine: Machine, registry: str) -> str:
-    """Through a pipe where the key is known already: neither the shell's history nor ``ps`` shows it."""
+    """Pipes a key that is set in the environment, so that neither the shell's history nor ``ps`` shows it."""
     if registry != REGISTRY:
         return f"docker login {shlex.quote(registry)}" if not registry.startswith("http") else "docker login"
     for name in _KEY_VARIABLES:
@@ -120,19 +124,20 @@ def look_at_clock(machine: Machine) -> Iterator[Finding]:
     now = datetime.fromtimestamp(machine.now(), timezone.utc)
     fix = f"{machine.sudo}timedatectl set-ntp true" if machine.has_systemd else _from_http(machine)
     if not _FIRST_YEAR <= now.year <= _LAST_YEAR:
-        text = f"the clock says {now:%Y-%m-%d}: certificates and tokens are refused"
+        text = f"the clock shows {now:%Y-%m-%d}: certificates and tokens will be rejected"
         yield error("clock-wrong", text, fix)
         return
-    told = False
+    is_compared = False
     for whose, other in _other_clocks(machine):
-        told = True
+        is_compared = True
         apart = abs((now - other).total_seconds())
         if apart > _SKEW_S:
             text = f"the clock is {duration(apart)} {'ahead of' if now > other else 'behind'} that of {whose}"
             yield (error if apart > _BAD_SKEW_S else warning)("clock-skewed", text, fix)
             return
     yield ok(
-        "clock", f"the clock says {now:%Y-%m-%d %H:%M} UTC" + ("" if told else ", compared with no other")
+        "clock",
+        f"the clock shows {now:%Y-%m-%d %H:%M} UTC" + ("" if is_compared else ", not compared with another"),
     )
 
 
@@ -153,24 +158,25 @@ def _other_clocks(machine: Machine) -> Iterator[tuple[str, datetime]]:
 
 
 def look_at_registry(machine: Machine) -> Iterator[Finding]:
-    """Whether this machine reaches it; the engine fetches for itself, by the same network or another."""
+    """Whether this machine reaches the registry. The engine pulls by itself, maybe over another network."""
     if machine.offline or not machine.needs.wants_engine:
         return
     for registry in machine.needs.registries:
         answer = _answer_of(machine, registry)
         if isinstance(answer, str) and _has_all_of(machine, registry):
             yield ok(
-                "registry", f'"{_name(registry)}" is not reached from here, and all of its images are there'
+                "registry",
+                f'"{_name(registry)}" cannot be reached from here, but all of its images are present',
             )
         elif isinstance(answer, str):
-            text = f'"{_name(registry)}" is not reached from here: {answer}'
+            text = f'"{_name(registry)}" cannot be reached from here: {answer}'
             yield info("registry-unreached", text, f"curl -sSI {shlex.quote(_url(registry))}")
         else:
             yield ok("registry", f'"{_name(registry)}" answers')
 
 
 def _answer_of(machine: Machine, registry: str) -> datetime | str | None:
-    """The date of the answer (None when it has none), or why there is no answer. Asked once for all checks."""
+    """The date of the response (None when it has none), or the reason why there is none. Shared by all checks."""
     try:
         return machine.shared(f"registry {registry}", lambda: _ask(machine, registry))
     except StillWaitingError:
@@ -183,7 +189,7 @@ def _ask(machine: Machine, registry: str) -> datetime | str | None:
     try:
         with opener.open(request, timeout=PATIENCE_S) as response:
             date = response.headers.get("Date")
-    except urllib.error.HTTPError as refusal:  # 401 is an answer too
+    except urllib.error.HTTPError as refusal:  # 401 is a response, too
         date = refusal.headers.get("Date")
         refusal.close()
     except (OSError, ValueError, http.client.HTTPException) as failure:
@@ -196,7 +202,7 @@ def _ask(machine: Machine, registry: str) -> datetime | str | None:
 
 
 def _name(registry: str) -> str:
-    """As people call it: the key of Docker Hub in config.json is an address."""
+    """The usual name of the registry: Docker Hub's key in config.json is a URL."""
     return "docker.io" if registry.startswith("http") else registry
 
 
@@ -221,31 +227,33 @@ def look_at_proxy(machine: Machine) -> Iterator[Finding]:
     view = machine.engine_or_none()
     if view is None or view.is_remote:
         if ours:
-            yield info("proxy", "this shell goes through a proxy; whether the engine does is not known")
+            yield info("proxy", "this shell uses a proxy; whether the engine does is unknown")
         return
     if ours and not view.facts.has_proxy:
         names = [_name_of(machine, name) for name in ("http_proxy", "https_proxy", "no_proxy")]
         values = " ".join(f'"${name}"' for name in names)
-        text = "this shell goes through a proxy, the engine does not: it may reach no registry"
-        text += what_a_restart_ends(machine)
+        text = "this shell uses a proxy, the engine does not: it may not reach registries"
+        text += restart_warning(machine)
         shape = _PROXY_OF_SERVICE if machine.has_systemd else _PROXY_OF_SCRIPT
         repair = shape.format(sudo=machine.sudo, values=values, restart=service(machine, "restart"))
         yield warning("proxy-not-engine", text, repair)
     elif view.facts.has_proxy and not ours:
-        text = "the engine goes through a proxy, this shell does not: pretrained models may not be reached"
+        text = "the engine uses a proxy, this shell does not: downloads of pretrained models may fail"
         address = view.facts.https_proxy or view.facts.http_proxy
-        if _HIDDEN in address:  # the engine does not tell passwords
-            yield warning("proxy-not-here", f"{text}; set HTTPS_PROXY as whoever set up the engine did")
+        if _HIDDEN in address:  # the engine hides passwords
+            yield warning(
+                "proxy-not-here", f"{text}; set HTTPS_PROXY to the engine's proxy, with its password"
+            )
         else:
             yield warning("proxy-not-here", text, f"export HTTPS_PROXY={shlex.quote(address)}")
     elif ours:
-        yield ok("proxy", "this shell and the engine go through a proxy")
+        yield ok("proxy", "this shell and the engine use a proxy")
     else:
-        yield ok("proxy", "no proxy, neither here nor for the engine")
+        yield ok("proxy", "no proxy in this shell, none in the engine")
 
 
 def _name_of(machine: Machine, name: str) -> str:
-    """As it is set, so that the command finds its value; of a pair the other one serves as well."""
+    """The variable's name as it is set (upper or lower case), or the other one of a pair."""
     pair = {"http_proxy": "https_proxy", "https_proxy": "http_proxy"}
     for candidate in (name, name.upper(), pair.get(name, ""), pair.get(name, "").upper()):
         if machine.environ.get(candidate):

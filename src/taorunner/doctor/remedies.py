@@ -1,4 +1,4 @@
-"""Which command puts it right on this distribution? Lines to paste into a shell, nothing else."""
+"""Repair commands for this distribution: lines to paste into a shell."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from taorunner.doctor.host import Machine
 
 _OLDEST_BRANCH = 535
-"""Older ones have no package of their own in Ubuntu 22.04 and later."""
+"""Older branches have no package in Ubuntu 22.04 and later."""
 _CUDA_SITE = "https://developer.download.nvidia.com/compute/cuda/repos"
 _TOOLKIT_SITE = "https://nvidia.github.io/libnvidia-container"
 _KEY = "/usr/share/keyrings/nvidia-container-toolkit-keyring.gpg"
@@ -19,7 +19,7 @@ _KEY = "/usr/share/keyrings/nvidia-container-toolkit-keyring.gpg"
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """``family`` is the package manager's: apt, dnf, zypper, pacman; empty when unknown. ``likes`` are its parents."""
+    """``family``: the package manager (apt, dnf, zypper, pacman), empty when unknown. ``likes``: ID_LIKE."""
 
     name: str = ""
     id: str = ""
@@ -37,11 +37,11 @@ _FAMILIES = {
     "almalinux": "dnf", "amzn": "dnf", "suse": "zypper", "opensuse": "zypper", "sles": "zypper", "arch": "pacman",
 }  # fmt: skip
 _DOCKERS_OWN = ("fedora", "centos", "rhel")
-"""Among those with dnf: what the script of get.docker.com knows."""
+"""Distributions with dnf that the script of get.docker.com supports."""
 
 
 def distribution(machine: Machine) -> Distribution:
-    """From os-release, as its manual says: /etc first."""
+    """Reads os-release, in /etc first, as its manual requires."""
     text = machine.text("etc/os-release") or machine.text("usr/lib/os-release") or ""
     facts: dict[str, str] = {}
     for line in text.splitlines():
@@ -56,14 +56,14 @@ def distribution(machine: Machine) -> Distribution:
 
 
 def service(machine: Machine, verb: str, name: str = "docker") -> str:
-    """``sudo systemctl restart docker``, or what does it where systemd does not run."""
+    """``sudo systemctl restart docker``, or its equivalent without systemd."""
     if machine.has_systemd:
         return f"{machine.sudo}systemctl {verb} {name}"
     return f"{machine.sudo}service {name} {verb}"
 
 
 def user_name(machine: Machine) -> str:
-    """Who asks, as commands name them."""
+    """The calling user's name, quoted for a shell."""
     named = machine.environ.get("USER")
     if named:
         return shlex.quote(named)
@@ -73,8 +73,8 @@ def user_name(machine: Machine) -> str:
         return str(machine.uid)
 
 
-def what_a_restart_ends(machine: Machine) -> str:
-    """To be put behind what is told where the repair restarts the engine."""
+def restart_warning(machine: Machine) -> str:
+    """A suffix for messages whose repair restarts the engine: how many containers that would end."""
     view = machine.engine_or_none()
     if view is None or not view.facts.containers_running or view.facts.containers_outlive_it:
         return ""
@@ -92,7 +92,7 @@ def install_docker(machine: Machine) -> str:
 
 
 def newer_docker(machine: Machine) -> str:
-    """From Docker itself where it has packages: a distribution's own is as new as it gets."""
+    """Docker's own packages where they exist, as a distribution's package may be too old."""
     return f"{_newest_docker(machine)} && {service(machine, 'restart')}"
 
 
@@ -115,7 +115,7 @@ def _newest_docker(machine: Machine) -> str:
 
 
 def install_toolkit(machine: Machine) -> str:
-    """NVIDIA's packages, from its own repository, and docker told of them. Also brings an old one up to date.
+    """Installs or updates the toolkit from NVIDIA's repository, and registers it with docker.
 
     Source: docs.nvidia.com/datacenter/cloud-native/container-toolkit, "Installation".
     """
@@ -143,7 +143,7 @@ def register_runtime(machine: Machine) -> str:
 
 
 def install_driver(machine: Machine, branch: int) -> str:
-    """The NVIDIA driver, of at least that branch. Where a distribution has only older ones, from NVIDIA's repository.
+    """Installs the NVIDIA driver of at least ``branch``, from NVIDIA's repository if the distribution's is older.
 
     Source: docs.nvidia.com/datacenter/tesla/driver-installation-guide.
     """
@@ -181,7 +181,7 @@ def install_driver(machine: Machine, branch: int) -> str:
 
 
 def without_json_key(machine: Machine, file: Path, *keys: str) -> str:
-    """Takes one key out of a JSON file, keeping everything else and a copy of how it was. Root's file or ours."""
+    """Removes one key from a JSON file and keeps a backup; with sudo if the file belongs to root."""
     sudo = "" if file.is_relative_to(machine.home) else machine.sudo
     path, way = shlex.quote(str(file)), "".join(f"[{json.dumps(key)}]" for key in keys[:-1])
     program = (

@@ -1,6 +1,6 @@
-"""What does NVIDIA state that TAO needs? Minimum and recommended values, and per version of an image.
+"""NVIDIA's requirements of TAO: minimum and recommended values, also per image version.
 
-Nothing here looks at a machine. Gigabytes are NVIDIA's, of 10^9 bytes.
+Pure data; nothing here checks a machine. A gigabyte is 10^9 bytes, as in NVIDIA's documents.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ RECOMMENDED_GPU_BYTES = 32 * GB
 MIN_CORES = 8
 MIN_DISK_BYTES = 100 * GB
 """Source of the six: docs.nvidia.com/tao quick start guides 5.2 to 5.5, "Hardware Requirements" (cores and disk
-are the same in the list of the minimum and of what is recommended)."""
+have the same minimum and recommended values)."""
 
 IMAGE_BYTES = 40 * GB
 SMALL_IMAGE_BYTES = 20 * GB
-"""What one image takes on the engine's disk, at most and at least. Source: tao/peers.md section 6 item 8."""
+"""Disk space of one image on the engine, at most and at least. Source: tao/peers.md section 6 item 8."""
 USUAL_SHM_BYTES = 8 * 1024**3
 """Source: tao/pytorch.md section 7 (the docker skill's --shm-size)."""
 
@@ -46,10 +46,10 @@ _DRIVERS: tuple[tuple[Version, str, str], ...] = (
     ((4, 0), "520", "520"),
     ((0,), "465", "465"),
 )
-"""From this version of the image on: below the first nothing works, below the second NVIDIA promises nothing.
+"""By first image version: below the first driver version nothing works, below the second NVIDIA gives no support.
 
-Source: quick start guides 4.0.1 (520), 5.2 and 5.3 (535), 5.5 (550); 525.85 for 5.x is what 5.0 asks for; tao/peers.md
-section 5 (580); the launcher's page on PyPI, 5.0 to 5.3 (465). 6.x is not documented: as 5.5.
+Source: quick start guides 4.0.1 (520), 5.2 and 5.3 (535), 5.5 (550); 525.85 for 5.x is required by 5.0; tao/peers.md
+section 5 (580); the launcher's page on PyPI, 5.0 to 5.3 (465). 6.x is not documented; it is treated as 5.5.
 """
 _CAPABILITY_7 = (7, 5)
 _CAPABILITY = (6, 0)
@@ -65,7 +65,7 @@ class DriverFloor:
 
 
 def image_version(reference: str) -> Version | None:
-    """The version of TAO in an image's tag; None for an image that is not named as NVIDIA's are.
+    """The TAO version in an image's tag; None for names other than NVIDIA's.
 
     >>> image_version("nvcr.io/nvidia/tao/tao-toolkit:5.0.0-tf1.15.5")
     (5, 0, 0)
@@ -84,14 +84,15 @@ def parse_version(text: str) -> Version:
 
 
 def is_older(version: str, floor: str) -> bool:
-    """Compared as far as both go: nobody said which 580 it has to be. An unreadable version is not older."""
+    """Compares only as many parts as both have, as requirements may say just "580". An unreadable version is not
+    older."""
     found, wanted = parse_version(version), parse_version(floor)
     length = min(len(found), len(wanted))
     return found[:length] < wanted[:length]
 
 
 def driver_floor(image: Version | None) -> DriverFloor:
-    """Of an image of unknown version nothing is asked that no TAO asks for."""
+    """For an image of unknown version, the lowest requirement of all versions."""
     version = (0,) if image is None else image
     for since, minimum, stated in _DRIVERS:
         if version >= since:
@@ -100,5 +101,5 @@ def driver_floor(image: Version | None) -> DriverFloor:
 
 
 def capability_floor(image: Version | None) -> tuple[int, int]:
-    """The oldest compute capability of a GPU that is supported."""
+    """The lowest supported compute capability."""
     return _CAPABILITY_7 if image is not None and image >= (6,) else _CAPABILITY

@@ -1,4 +1,4 @@
-"""Which checks are there, and what did each find? All side by side; none can hang or break the others."""
+"""The list of checks, and their concurrent execution. A check that hangs or fails does not affect the others."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CHECKS: tuple[Check, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``findings`` is empty where a check has nothing to say on this machine. ``took_s`` is wall time."""
+    """``findings`` is empty when the check does not apply to this machine. ``took_s`` is wall time."""
 
     check: Check
     findings: tuple[Finding, ...]
@@ -41,7 +41,7 @@ class Answer:
 
 
 def chosen(names: Sequence[str]) -> tuple[Check, ...]:
-    """The checks of those names (separated by commas too), all of them for no name.
+    """The checks with these names, which may be separated by commas; all checks without names.
 
     Raises UsageError with the nearest name.
     """
@@ -51,14 +51,14 @@ def chosen(names: Sequence[str]) -> tuple[Check, ...]:
         if word not in known:
             raise UsageError(f'there is no check "{printable(word)}"', hint=did_you_mean(word, known))
     if names and not words:
-        raise UsageError("--only names no check", hint=f"known: {', '.join(known)}")
+        raise UsageError("--only has no check name", hint=f"known: {', '.join(known)}")
     return tuple(check for check in CHECKS if not words or check.name in words)
 
 
 def examine(machine: Machine, checks: Sequence[Check]) -> Iterator[Answer]:
-    """Runs all of them at once and gives each answer as soon as it and all before it are there.
+    """Runs all checks at once and yields the answers in order, each as soon as possible.
 
-    A check that takes longer than its limit is left to itself, and that is a finding; so is one that breaks.
+    A check that exceeds its time limit or fails yields a finding.
     """
     answers: queue.Queue[tuple[int, tuple[Finding, ...]]] = queue.Queue()
     began = time.monotonic()
@@ -86,11 +86,11 @@ def _findings(machine: Machine, check: Check) -> tuple[Finding, ...]:
         return tuple(check.look(machine))
     except TaorunnerError as failure:
         return (Finding(Severity.WARNING, f"{check.name}-failed", failure.message, failure.hint),)
-    except Exception as failure:  # a broken check may not break the doctor
-        text = f'the check "{check.name}" broke: {type(failure).__name__}: {printable(str(failure))}'
-        return (Finding(Severity.WARNING, "check-broke", text, "report it: it is a bug of ours"),)
+    except Exception as failure:  # a failing check must not stop the others
+        text = f'the check "{check.name}" failed: {type(failure).__name__}: {printable(str(failure))}'
+        return (Finding(Severity.WARNING, "check-broke", text, "report this internal error"),)
 
 
 def _too_slow(check: Check) -> Finding:
-    text = f'the check "{check.name}" did not end within {check.limit_s:g} s and was left alone'
+    text = f'the check "{check.name}" did not end within {check.limit_s:g} s'
     return Finding(Severity.WARNING, "check-timeout", text, f"taorunner doctor --only {check.name}")

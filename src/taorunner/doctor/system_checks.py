@@ -1,4 +1,4 @@
-"""Is the operating system one that TAO is made for? Also Python, processor, WSL, SELinux, other ``tao`` on PATH."""
+"""Checks of the system: operating system, Python, processor, WSL, SELinux, other ``tao`` commands on PATH."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CLASHES = (
     ("nvidia_tao", "nvidia_tao_client", 'the command "tao"'),
     ("nvidia_tao_client", "nvidia_tao_sdk", 'the Python package "tao_sdk"'),
 )
-"""Both of a pair install the same thing, each over the other. Source: tao/peers.md section 1, "Name clash"."""
+"""Packages that overwrite each other's files, and what they install. Source: tao/peers.md section 1, "Name clash"."""
 
 
 def look_at_system(machine: Machine) -> Iterator[Finding]:
@@ -36,7 +36,7 @@ def look_at_system(machine: Machine) -> Iterator[Finding]:
         yield problem(
             machine.needs.wants_engine,
             "system-not-linux",
-            f'"{platform.system()}" gives no NVIDIA GPUs to containers: name a Linux machine with DOCKER_HOST=ssh://…',
+            f'"{platform.system()}" gives containers no NVIDIA GPUs: set DOCKER_HOST=ssh://… to a Linux machine',
         )
         return
     found = distribution(machine)
@@ -46,7 +46,7 @@ def look_at_system(machine: Machine) -> Iterator[Finding]:
     if stated is None or found.version in stated:
         yield ok("system", f"{name}{kernel}")
     else:
-        yield info("system", f"{name}{kernel}; NVIDIA states Ubuntu LTS {', '.join(stated)}")
+        yield info("system", f"{name}{kernel}; NVIDIA supports Ubuntu LTS {', '.join(stated)}")
 
 
 def look_at_python(machine: Machine) -> Iterator[Finding]:
@@ -60,9 +60,11 @@ def look_at_processor(machine: Machine) -> Iterator[Finding]:
     if name.lower() in _X86:
         yield ok("processor", f"processor {name}")
         return
-    text = f"TAO's images are made for x86-64, this is {name}: an image without an arm64 part cannot start"
+    text = (
+        f"TAO's images are built for x86-64, this is {name}: an image without an arm64 variant cannot start"
+    )
     if name.lower() not in ("aarch64", "arm64"):
-        text = f"TAO's images are made for x86-64, this is {name}"
+        text = f"TAO's images are built for x86-64, this is {name}"
     image = next(iter(machine.needs.images), "nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt")
     yield warning(
         "processor-not-x86", text, f"docker manifest inspect {shlex.quote(image)} | grep architecture"
@@ -80,12 +82,12 @@ def look_at_wsl(machine: Machine) -> Iterator[Finding]:
             f"wsl.exe --set-version {shlex.quote(name)} 2",
         )
         return
-    yield ok("wsl", "WSL 2: the NVIDIA driver is the one of Windows, none may be installed in here")
+    yield ok("wsl", "WSL 2: it uses the NVIDIA driver of Windows; do not install one here")
     root = None if machine.workspace is None else machine.workspace.root
     if root is not None and re.match(r"/mnt/[a-z](/|$)", str(root)):
         yield warning(
             "wsl-slow-disk",
-            f'the workspace "{root}" lies on a disk of Windows, which is many times slower and keeps no owners',
+            f'the workspace "{root}" is on a Windows disk, which is much slower and does not keep file owners',
             f"cp -a {_quoted(root)} ~/ && cd ~/{_quoted(Path(root.name))}",
         )
 
@@ -96,12 +98,10 @@ def look_at_selinux(machine: Machine) -> Iterator[Finding]:
     if not enforcing:
         return
     if view is not None and not view.facts.labels_files:
-        yield ok("selinux", "SELinux enforces, and the engine leaves containers alone")
+        yield ok("selinux", "SELinux is enforcing, but not for the engine's containers")
         return
     if machine.workspace is None:
-        yield info(
-            "selinux", "SELinux enforces: folders that are mounted need a label that containers may use"
-        )
+        yield info("selinux", "SELinux is enforcing: mounted folders need a label that containers may use")
         return
     mounts = load_mounts(machine.workspace, machine.environ)
     sources = [entry.source for entry in mounts.entries] or [machine.workspace.root]
@@ -109,17 +109,17 @@ def look_at_selinux(machine: Machine) -> Iterator[Finding]:
         source for source in dict.fromkeys(sources) if _CONTAINER_LABEL not in (_label_of(source) or "")
     ]
     if not closed:
-        yield ok("selinux", "SELinux enforces, and what is mounted has the label of containers")
+        yield ok("selinux", "SELinux is enforcing, and mounted folders have the container label")
         return
     yield warning(
         "selinux-label",
-        f"SELinux enforces: containers may not read {', '.join(str(source) for source in closed)} with its label",
+        f"SELinux is enforcing: containers may not read {', '.join(str(source) for source in closed)} with its label",
         f"{machine.sudo}chcon -R -t container_file_t {shlex.join(str(source) for source in closed)}",
     )
 
 
 def look_for_tao(machine: Machine) -> Iterator[Finding]:
-    """Other programs called ``tao``: none of them is in our way, but two of them are in each other's."""
+    """Other programs called ``tao``. They do not conflict with taorunner, but may conflict with each other."""
     found = _programs(machine, "tao")
     if not found:
         yield ok("tao-command", 'no other command "tao" on PATH')
@@ -130,7 +130,7 @@ def look_for_tao(machine: Machine) -> Iterator[Finding]:
     else:
         yield warning(
             "tao-command-clash",
-            f'{len(found)} commands "tao" are on PATH, and the first is taken: {", ".join(named)}',
+            f'{len(found)} commands "tao" are on PATH; the first is used: {", ".join(named)}',
             f"mv {_quoted(found[1])} {_quoted(found[1])}.aside",
         )
     for folder in dict.fromkeys(path.parent for path in found):
@@ -140,7 +140,7 @@ def look_for_tao(machine: Machine) -> Iterator[Finding]:
                 python = _python_of(folder)
                 yield warning(
                     "tao-package-clash",
-                    f"{_PACKAGES[one]} and {_PACKAGES[other]} in {folder.parent} both install {what}, over each other",
+                    f"{_PACKAGES[one]} and {_PACKAGES[other]} in {folder.parent} both install {what}: a conflict",
                     f"{_quoted(python)} -m pip uninstall -y {other.replace('_', '-')}",
                 )
 
@@ -168,7 +168,7 @@ def _owner(path: Path) -> str:
 
 
 def _installed(folder: Path) -> set[str]:
-    """Which of NVIDIA's packages lie in the Python installation that ``folder`` is the ``bin`` of."""
+    """NVIDIA's packages in the Python installation whose ``bin`` is ``folder``."""
     found: set[str] = set()
     for site in folder.parent.glob("lib/python3*/*-packages"):
         for entry in site.glob("nvidia_tao*.dist-info"):

@@ -1,4 +1,4 @@
-"""Can runs work in this workspace: mounts that lead somewhere, folders that may be written, files that are ours?"""
+"""Checks of the workspace: mounts exist, folders are writable, files belong to the user."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ from taorunner.project.workspace import Workspace
 
 _WALK_S = 2.0
 _CLOSED_SYSTEMS = ("fuse.sshfs", "fuse.rclone", "fuse.gcsfuse", "fuse.s3fs", "fuse.encfs", "fuse.gocryptfs")
-"""Seen by whoever mounted them and by nobody else, not even root, unless mounted with allow_other or allow_root."""
+"""File systems that only the mounting user can read, not even root, unless mounted with allow_other or
+allow_root."""
 _SNAP = "/var/snap/docker/"
 
 
 def look_at_needs(machine: Machine) -> Iterator[Finding]:
     needs = machine.needs
     if machine.workspace is None:
-        text = "no workspace here or above: only the machine is looked at"
+        text = "no workspace here or above: only the machine is checked"
         yield info("workspace", text, "taorunner init-project my_project")
         return
     for name in needs.unreadable:
-        text = f'not everything of "{name}" can be read, so it may need more than is said here'
+        text = f'"{name}" cannot be read completely, so it may need more than is reported here'
         yield warning("workspace-unreadable", text, f"taorunner validate {name}")
     where = f'workspace "{machine.workspace.root}"'
     if needs.images:
@@ -55,9 +56,9 @@ def look_at_mounts(machine: Machine) -> Iterator[Finding]:
 
 
 def _as_command(hint: str | None) -> str | None:
-    """What the mounts file's reader proposes, as a shell takes it: the path is not ours."""
-    made = re.fullmatch(r'make it with: mkdir -p "(.*)"', hint or "", re.DOTALL)
-    return hint if made is None else f"mkdir -p {shlex.quote(made[1])}"
+    """The command in the hint of the mounts file's reader, quoted for a shell."""
+    match = re.fullmatch(r'make it with: mkdir -p "(.*)"', hint or "", re.DOTALL)
+    return hint if match is None else f"mkdir -p {shlex.quote(match[1])}"
 
 
 def _misfits(machine: Machine, workspace: Workspace, mounts: Mounts) -> Iterator[Finding]:
@@ -65,7 +66,7 @@ def _misfits(machine: Machine, workspace: Workspace, mounts: Mounts) -> Iterator
     for source in sources:
         kind = _closed_system(machine, source)
         if kind is not None:
-            text = f'"{source}" lies on {kind}, where the engine may not look: mount that with allow_other'
+            text = f'"{source}" is on {kind}, which the engine may not read: mount it with allow_other'
             file = machine.path("etc/fuse.conf")
             hint = f"{machine.sudo}sed -i.before 's/^#user_allow_other/user_allow_other/' {file}"
             yield _at(mounts, error("mount-closed", text, hint))
@@ -73,11 +74,12 @@ def _misfits(machine: Machine, workspace: Workspace, mounts: Mounts) -> Iterator
             if source.exists() and not os.access(source, os.R_OK):
                 yield _at(
                     mounts,
-                    error("mount-unreadable", f'"{source}" cannot be read', _give_back(machine, source)),
+                    error("mount-unreadable", f'"{source}" cannot be read', _access_command(machine, source)),
                 )
         elif not os.access(source, os.R_OK | os.X_OK):
             yield _at(
-                mounts, error("mount-unreadable", f'"{source}" cannot be read', _give_back(machine, source))
+                mounts,
+                error("mount-unreadable", f'"{source}" cannot be read', _access_command(machine, source)),
             )
     yield from _read_only(machine, workspace)
     yield from _nested(mounts)
@@ -85,12 +87,12 @@ def _misfits(machine: Machine, workspace: Workspace, mounts: Mounts) -> Iterator
     if view is not None and view.facts.data_root is not None and str(view.facts.data_root).startswith(_SNAP):
         outside = [source for source in sources if not source.is_relative_to("/home")]
         for source in outside:
-            text = f'docker comes from snap and sees nothing outside /home: "{source}" is empty in containers'
+            text = f'docker is installed from snap and sees only /home: "{source}" is empty in containers'
             yield error("mount-snap", text, f"cp -a {shlex.quote(str(source))} ~/")
 
 
 def _nested(mounts: Mounts) -> Iterator[Finding]:
-    """A mount inside of another needs a folder to be put on; the engine makes one that belongs to root."""
+    """A mount inside another needs a mount point; if missing, the engine creates a folder that belongs to root."""
     for entry in mounts.entries:
         outer = _around(entry, mounts.entries)
         if outer is None:
@@ -98,8 +100,8 @@ def _nested(mounts: Mounts) -> Iterator[Finding]:
         point = outer.source / posixpath.relpath(entry.destination, outer.destination)
         if not os.path.lexists(point):
             text = (
-                f'"{entry.destination}" lies in the mount "{outer.destination}", where there is no such folder:'
-                f' the engine would make "{point}" and it would belong to root'
+                f'"{entry.destination}" is inside the mount "{outer.destination}", which has no such folder:'
+                f' the engine would create "{point}", owned by root'
             )
             yield _at(mounts, warning("mount-nested", text, f"mkdir -p {shlex.quote(str(point))}"))
 
@@ -110,23 +112,23 @@ def _around(entry: MountEntry, entries: Sequence[MountEntry]) -> MountEntry | No
 
 
 def _read_only(machine: Machine, workspace: Workspace) -> Iterator[Finding]:
-    """Folders that runs write into; another's project is another's matter where one was named."""
+    """Folders that runs write into. If projects were named, only theirs are checked."""
     records = workspace.state_dir if workspace.state_dir.is_dir() else workspace.root
     if not os.access(records, os.W_OK):
-        text = f'"{records}" cannot be written, so no run can be recorded'
-        yield error("mount-not-writable", text, _give_back(machine, records))
+        text = f'"{records}" is not writable, so runs cannot be recorded'
+        yield error("mount-not-writable", text, _access_command(machine, records))
     for name in machine.needs.projects or workspace.project_names():
         paths = workspace.project(name)
         if paths.models_dir.is_dir() and not os.access(paths.models_dir, os.W_OK):
-            text = f'"{paths.models_dir}" cannot be written, so no run can leave results there'
-            yield error("mount-not-writable", text, _give_back(machine, paths.models_dir))
+            text = f'"{paths.models_dir}" is not writable, so runs cannot store results'
+            yield error("mount-not-writable", text, _access_command(machine, paths.models_dir))
         if paths.data_dir.is_dir() and not os.access(paths.data_dir, os.W_OK):
-            text = f'"{paths.data_dir}" cannot be written, so no conversion can leave records there'
-            yield warning("mount-not-writable", text, _give_back(machine, paths.data_dir))
+            text = f'"{paths.data_dir}" is not writable, so conversions cannot store records'
+            yield warning("mount-not-writable", text, _access_command(machine, paths.data_dir))
 
 
 def _closed_system(machine: Machine, source: Path) -> str | None:
-    """The file system's name, when root may not look into it."""
+    """The type of the file system, if root may not read it."""
     best, found = "", None
     for line in (machine.text("proc/self/mounts") or "").splitlines():
         words = line.split()
@@ -141,13 +143,13 @@ def _closed_system(machine: Machine, source: Path) -> str | None:
 
 
 def look_at_owners(machine: Machine) -> Iterator[Finding]:
-    """Files of root that a container left behind: they can be neither overwritten nor removed."""
+    """Files that a container created as root: the user can neither overwrite nor remove them."""
     workspace = machine.workspace
     if workspace is None:
         return
     owner = _owner(machine, workspace)
     if owner is None or owner[0] == 0:
-        yield ok("owners", "the workspace belongs to root, and so may its files")
+        yield ok("owners", "the workspace belongs to root, so its files may, too")
         return
     folders = [
         folder
@@ -178,7 +180,7 @@ def _projects(machine: Machine, workspace: Workspace) -> list[Path]:
 
 
 def _owner(machine: Machine, workspace: Workspace) -> tuple[int, int] | None:
-    """Whose files they should be: of who asks; of the workspace's owner when that is root."""
+    """The expected owner of files: the calling user, or the workspace's owner when that is root."""
     if not machine.is_root:
         return machine.uid, machine.gid
     try:
@@ -189,7 +191,7 @@ def _owner(machine: Machine, workspace: Workspace) -> tuple[int, int] | None:
 
 
 def _files_of_root(folders: Sequence[Path]) -> tuple[list[Path], int, bool]:
-    """The paths, how many were looked at, and whether those were all."""
+    """Paths of root's files, the number of files checked, and whether all were checked."""
     deadline = time.monotonic() + _WALK_S
     found: list[Path] = []
     seen = 0
@@ -211,8 +213,8 @@ def _files_of_root(folders: Sequence[Path]) -> tuple[list[Path], int, bool]:
     return found, seen, True
 
 
-def _give_back(machine: Machine, path: Path) -> str:
-    """Makes it ours when it is somebody else's, else gives us the rights we took from ourselves."""
+def _access_command(machine: Machine, path: Path) -> str:
+    """A command that gives the user access: a change of owner, of permissions, or a remount."""
     quoted = shlex.quote(str(path))
     try:
         status = path.stat()

@@ -1,4 +1,4 @@
-"""What do the experiments of a workspace need of the machine: images, GPUs, shared memory?"""
+"""What a workspace's experiments need of the machine: images, GPUs, shared memory."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from taorunner.targets import GpuSource, NetworkKind, sees_host_paths, target_of
 
 REGISTRY = "nvcr.io"
 _HUB_LOGIN = "https://index.docker.io/v1/"
-"""The key of Docker Hub's login in config.json. Source: docker/cli cli/config."""
+"""Key of Docker Hub's login in config.json. Source: docker/cli cli/config."""
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
     """``images`` maps a reference to the experiments that need it (``project/experiment``).
 
-    ``projects`` are those that were read. ``is_known`` is False where no experiment could be read: then the whole of
-    TAO is assumed to be wanted.
+    ``projects``: the projects that were read. ``is_known`` is False when no experiment could be read; then all of TAO
+    is assumed to be needed.
     """
 
     is_known: bool = False
@@ -49,12 +49,12 @@ class Needs:
 
     @property
     def registries(self) -> tuple[str, ...]:
-        """The keys of their logins in docker's config.json."""
+        """Keys of the images' registries in docker's config.json."""
         return tuple(dict.fromkeys(login_key(image) for image in self.images)) or (REGISTRY,)
 
 
 def login_key(image: str) -> str:
-    """Under which key docker's config.json holds the login for an image's registry.
+    """The key in docker's config.json of the login for an image's registry.
 
     >>> login_key("nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt"), login_key("docker.io/library/ubuntu")
     ('nvcr.io', 'https://index.docker.io/v1/')
@@ -64,7 +64,7 @@ def login_key(image: str) -> str:
 
 
 def find_needs(workspace: Workspace, projects: Sequence[str], environ: Mapping[str, str]) -> Needs:
-    """Never raises for what a user wrote: what cannot be read is ``unreadable``, and validate's to tell."""
+    """Never raises for faulty user files: they are listed in ``unreadable``, and ``validate`` reports them."""
     networks = Networks(workspace.networks_dir)
     images: dict[str, list[str]] = {}
     shm: dict[str, int] = {}
@@ -103,7 +103,7 @@ def find_needs(workspace: Workspace, projects: Sequence[str], environ: Mapping[s
 
 
 def _image(networks: Networks, experiment: Experiment) -> tuple[str | None, bool]:
-    """The image, and whether it runs in a container at all."""
+    """The image, and whether the experiment runs in a container."""
     network = networks.load(experiment.head)
     main = network.groups[0]
     if main.image is None or sees_host_paths(experiment.backend):

@@ -1,4 +1,4 @@
-"""Which GPUs does this machine have, and how busy are they? Through NVML; never an exception."""
+"""Lists the GPUs of this machine and their load through NVML. Never raises."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _T = TypeVar("_T")
 
 NO_PACKAGE = "the Python package nvidia-ml-py is not installed"
 NO_DRIVER = "there is no NVIDIA driver on this machine (libnvidia-ml.so.1 is not found)"
-NOT_LOADED = "the NVIDIA driver is installed and not loaded"
+NOT_LOADED = "the NVIDIA driver is installed but not loaded"
 MISMATCH = "the NVIDIA driver and its library have different versions: reboot after a driver update"
-NO_PERMISSION = "the NVIDIA driver may not be used by this user"
+NO_PERMISSION = "this user has no permission to use the NVIDIA driver"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class GpuProcess:
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU, numbered as nvidia-smi does. None where an old driver does not say."""
+    """One GPU; ``index`` as in nvidia-smi. Fields are None when an old driver does not report them."""
 
     index: int
     uuid: str
@@ -32,21 +32,21 @@ class Gpu:
     memory_used_bytes: int | None = None
     load_percent: int | None = None
     processes: tuple[GpuProcess, ...] = ()
-    is_split: bool = False  # into MIG devices: nobody can use it as a whole
+    is_split: bool = False  # into MIG devices; it cannot be used as a whole
     keeps_driver_loaded: bool | None = None  # persistence mode
     compute_capability: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """The GPUs in order of index, or the ``reason`` why there are none to see."""
+    """The GPUs in order of index, or the ``reason`` why none is visible."""
 
     gpus: tuple[Gpu, ...] = ()
     reason: str | None = None
     driver: str | None = None
 
     def find(self, gpu_id: str) -> Gpu | None:
-        """The GPU of an index (``"1"``) or of a UUID, also cut short as nvidia-smi allows (``"GPU-3f2a"``)."""
+        """The GPU with an index (``"1"``), a UUID, or the beginning of a UUID (``"GPU-3f2a"``)."""
         for gpu in self.gpus:
             if gpu_id in (str(gpu.index), gpu.uuid):
                 return gpu
@@ -57,7 +57,7 @@ class Inventory:
 
 
 def inventory() -> Inventory:
-    """Asks the driver. About a millisecond; no library or no driver is a ``reason``."""
+    """Queries the driver, which takes about a millisecond. A missing library or driver becomes ``reason``."""
     try:
         import pynvml
     except ImportError:
@@ -70,7 +70,7 @@ def inventory() -> Inventory:
         count = pynvml.nvmlDeviceGetCount()
         found = tuple(gpu for index in range(count) if (gpu := _gpu(pynvml, index)) is not None)
         driver = _ask(pynvml, lambda: _text(pynvml.nvmlSystemGetDriverVersion()))
-        reason = None if found else "the NVIDIA driver works, and shows no GPU"
+        reason = None if found else "the NVIDIA driver works but reports no GPU"
         return Inventory(found, reason, driver)
     except pynvml.NVMLError as error:
         return Inventory(reason=_reason(pynvml, error))
@@ -79,8 +79,8 @@ def inventory() -> Inventory:
 
 
 def parent_of(mig_uuid: str) -> str | None:
-    """The UUID of the GPU that a MIG device is a part of; None when nobody can tell."""
-    if mig_uuid.startswith("MIG-GPU-"):  # as drivers before 470 name them: "MIG-<UUID>/1/0"
+    """The UUID of the GPU that a MIG device is a part of; None when unknown."""
+    if mig_uuid.startswith("MIG-GPU-"):  # form before driver 470: "MIG-<UUID>/1/0"
         return mig_uuid[len("MIG-") :].partition("/")[0]
     try:
         import pynvml
@@ -98,7 +98,7 @@ def parent_of(mig_uuid: str) -> str | None:
 
 
 def _gpu(nvml: Any, index: int) -> Gpu | None:
-    """None for a GPU that the driver lost (fallen off the bus): the others are still there."""
+    """None for a GPU that has fallen off the bus; the others still work."""
     handle = _ask(nvml, lambda: nvml.nvmlDeviceGetHandleByIndex(index))
     if handle is None:
         return None
@@ -122,12 +122,12 @@ def _gpu(nvml: Any, index: int) -> Gpu | None:
 
 
 def with_settings(found: Inventory) -> Inventory:
-    """``found`` with what hardly ever changes, persistence mode and generation: for a look at the machine only."""
+    """``found`` with settings that hardly ever change: persistence mode and generation. For ``doctor`` only."""
     try:
         import pynvml
 
         pynvml.nvmlInit()
-    except Exception:  # no package, no library, no driver: ``found`` says so
+    except Exception:  # no package, library or driver, as ``found`` states
         return found
     try:
         return replace(found, gpus=tuple(_with_settings(pynvml, gpu) for gpu in found.gpus))
@@ -154,8 +154,8 @@ def _processes(found: Sequence[Any]) -> tuple[GpuProcess, ...]:
 
 
 def _ask(nvml: Any, question: Callable[[], _T]) -> _T | None:
-    """None for what this driver or this GPU does not know."""
-    # An old driver: some newer functions raise this one, which is no NVMLError.
+    """None for a query that the driver or GPU does not support."""
+    # With an old driver, newer functions raise this exception, which is not an NVMLError.
     mismatch = getattr(nvml, "NVMLLibraryMismatchError", nvml.NVMLError)
     try:
         return question()

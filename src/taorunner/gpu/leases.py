@@ -1,8 +1,8 @@
-"""Leases on GPUs: kernel locks on one file per GPU, seen by every process and every user of this machine.
+"""Leases on GPUs: kernel locks on one file per GPU, visible to every process and user of this machine.
 
-The kernel frees a lock with the last process that has it open, so none is ever stale. A process that was given the
-descriptors of a lease holds it too. What stands in the file (who, since when) is for people, and a hint after a crash:
-only the lock counts.
+The kernel releases a lock with the last process that has it open, so no lock is ever stale. A process that inherits
+the descriptors of a lease holds it, too. The file's text (who, since when) is information for people and after a
+crash; only the lock counts.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TRIES = 20
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who has a lease, in their own words: not to be believed for more than a sentence."""
+    """The holder of a lease, as written by that process. For messages only: it is not trusted."""
 
     run: str = "?"
     user: str = "?"
@@ -43,10 +43,10 @@ class Holder:
 
 @dataclass(slots=True)
 class Lease:
-    """Held until ``release``, or until every process that has ``descriptors`` open is gone.
+    """Held until ``release``, or until every process that has ``descriptors`` open has ended.
 
-    ``left_behind`` are earlier holders that were killed before they could give back theirs: what they started may
-    still be there. Their names stay in the files until ``sign``.
+    ``left_behind``: earlier holders that were killed before they released their lease; processes they started may
+    still run. Their names stay in the files until ``sign``.
     """
 
     descriptors: tuple[int, ...] = ()
@@ -55,7 +55,7 @@ class Lease:
     _is_signed: bool = False
 
     def sign(self, holder: Holder) -> None:
-        """Says who has it, for others to read."""
+        """Writes the holder into the files, for others to read."""
         self._is_signed = True
         for descriptor in self._alone:
             _write(descriptor, holder)
@@ -70,7 +70,7 @@ class Lease:
 
 
 def default_directory(environ: Mapping[str, str]) -> Path:
-    """The same for every user of this machine: decided by what the machine is like, not by who may write where."""
+    """The same folder for every user of this machine; it does not depend on the user's permissions."""
     given = environ.get(DIRECTORY_VARIABLE)
     if given:
         return Path(given)
@@ -82,21 +82,23 @@ def default_directory(environ: Mapping[str, str]) -> Path:
 
 
 class Leases:
-    """The leases of this machine. Touches nothing until one is asked for."""
+    """The leases of this machine. Creates nothing until the first lease is taken."""
 
     def __init__(self, directory: Path | None = None) -> None:
         self.directory = default_directory(os.environ) if directory is None else directory
 
     def take(self, names: Collection[str], shared: Collection[str] = ()) -> Lease | None:
-        """All of ``names``, or None when somebody else has one of them. ``shared`` may be held by several at once, and
-        by nobody who asks for it alone.
+        """Leases all of ``names``, or returns None when one is taken. Names in ``shared`` get a shared lock, which
+        excludes exclusive ones.
 
         Raises:
-            MachineError: the place where the locks lie cannot be used.
+            MachineError: the folder of the locks cannot be used.
         """
         lease = Lease()
         try:
-            for name in sorted({*names, *shared}):  # the same order for all: of two that compete one gets on
+            for name in sorted(
+                {*names, *shared}
+            ):  # a fixed order, so that of two competing processes one succeeds
                 kind = fcntl.LOCK_EX if name in names else fcntl.LOCK_SH
                 descriptor = self._locked(name, kind)
                 if descriptor is None:
@@ -113,10 +115,10 @@ class Leases:
         return lease
 
     def holder(self, name: str) -> Holder | None:
-        """Who has it at this moment; None when nobody has.
+        """The current holder; None when it is free.
 
         Raises:
-            MachineError: the place where the locks lie cannot be used.
+            MachineError: the folder of the locks cannot be used.
         """
         descriptor = self._opened(name)
         try:
@@ -129,7 +131,7 @@ class Leases:
             os.close(descriptor)
 
     def _locked(self, name: str, kind: int) -> int | None:
-        """Tries a few times: somebody else may just be looking, which takes a few microseconds."""
+        """Tries a few times: another process may hold the lock for microseconds to read the holder."""
         for attempt in range(_TRIES):
             descriptor = self._opened(name)
             try:
@@ -144,7 +146,7 @@ class Leases:
                 continue
             if self._is_still(name, descriptor):
                 return descriptor
-            os.close(descriptor)  # somebody cleaned up meanwhile: a lock on a file that nobody finds is none
+            os.close(descriptor)  # the file was removed meanwhile, so this lock excludes nobody
         return None
 
     def _is_still(self, name: str, descriptor: int) -> bool:
@@ -173,16 +175,16 @@ class Leases:
             os.close(descriptor)
             error = OSError(errno.EINVAL, "not a regular file")
             break
-        why = "it vanishes again and again" if error is None else (error.strerror or "").lower()
+        why = "it is removed repeatedly" if error is None else (error.strerror or "").lower()
         raise MachineError(
             f'GPUs cannot be leased: "{path}": {why}',
-            hint=f"remove that file, or name another folder for all users of this machine in {DIRECTORY_VARIABLE}",
+            hint=f"remove that file, or set {DIRECTORY_VARIABLE} to another folder for all users of this machine",
         ) from error
 
     def _make(self, path: Path) -> None:
-        """Open to everybody from the first moment that it has its name, whatever the umask is.
+        """Creates the file with permissions for all users, independent of the umask, before it gets its name.
 
-        Linked, not opened with O_CREAT: kernels with fs.protected_regular refuse that for another user's file.
+        Uses a link instead of O_CREAT, which kernels with fs.protected_regular refuse for another user's file.
         """
         try:
             make_shared_directory(self.directory)
@@ -198,15 +200,15 @@ class Leases:
         except OSError as error:
             raise MachineError(
                 f'GPUs cannot be leased: "{self.directory}": {(error.strerror or str(error)).lower()}',
-                hint=f"every user needs to write there: mode 1777; or name another folder in {DIRECTORY_VARIABLE}",
+                hint=f"give it mode 1777, so that every user can write; or set {DIRECTORY_VARIABLE} to another folder",
             ) from error
 
 
 def make_shared_directory(directory: Path) -> None:
-    """A folder that everybody may write into and nobody may tidy up for others (mode 1777). Never a link.
+    """Creates a folder into which all users may write, but not remove each other's files (mode 1777). Never a link.
 
     Raises:
-        OSError: it cannot be made, or something else stands in its place.
+        OSError: it cannot be created, or the path is not a folder.
     """
     try:
         found = os.lstat(directory)
@@ -215,7 +217,7 @@ def make_shared_directory(directory: Path) -> None:
         beside.mkdir(parents=True)
         beside.chmod(0o1777)
         try:
-            beside.rename(directory)  # takes the place of an empty folder at most
+            beside.rename(directory)  # replaces an empty folder at most
         except OSError:
             beside.rmdir()
         found = os.lstat(directory)
@@ -224,7 +226,7 @@ def make_shared_directory(directory: Path) -> None:
 
 
 def _write(descriptor: int, holder: Holder | None) -> None:
-    """Only into a file that everybody may write: what is linked here by a prankster must not be harmed."""
+    """Writes only into a file that all users may write, so that a planted link cannot damage another file."""
     if os.fstat(descriptor).st_mode & 0o666 == 0o666:
         with suppress(OSError):
             os.ftruncate(descriptor, 0)
@@ -245,5 +247,5 @@ def _read(descriptor: int) -> Holder | None:
 
 
 def _plain(value: object) -> str:
-    """Another user wrote this: nothing that a terminal would obey."""
+    """Text of another user, without control characters."""
     return "".join(letter for letter in str(value)[:80] if letter.isprintable())

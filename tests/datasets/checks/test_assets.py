@@ -16,7 +16,7 @@ from taorunner.errors import Severity
 
 
 def content(root: Path) -> dict[str, object]:
-    """Bytes of labels; of pictures what their header says, as encoders differ."""
+    """Bytes of labels; of images what their header says, as encoders differ."""
     found: dict[str, object] = {}
     for path in sorted(root.rglob("*")):
         if path.is_file():

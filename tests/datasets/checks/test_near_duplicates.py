@@ -1,4 +1,4 @@
-"""Copies are found whatever was done to their file; flat pictures and other frames of one camera are no copies."""
+"""Copies are found whatever was done to their file; flat images and other frames of one camera are no copies."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_copies_in_another_size_or_quality_are_found(tmp_path: Path) -> None:
         "new.jpg": lambda path: scene(100).save(path),
     })  # fmt: skip
     assert told(root) == [
-        (name, f'nearly the same picture is in "train" ({number}.jpg) and in "val"')
+        (name, f'nearly the same image is in "train" ({number}.jpg) and in "val"')
         for name, number in (("half.jpg", 1), ("other.png", 3), ("quality.jpg", 0), ("stretched.jpg", 2), ("turned.jpg", 4))
     ]  # fmt: skip
 

@@ -33,7 +33,7 @@ def picture(
 
 
 def make_clean(root: Path) -> Path:
-    """Two subsets, a background picture in each, both classes in both."""
+    """Two subsets, a background image in each, both classes in both."""
     for number, subset in enumerate(("train", "val")):
         for i in range(4):
             seed = number * 10 + i
@@ -319,7 +319,7 @@ def test_every_format_is_checked_as_what_it_is(tmp_path: Path, shape: str) -> No
 
 
 def labelled(root: Path, files: str) -> Path:
-    """Pictures and empty other files, at the paths named."""
+    """Images and empty other files, at the paths named."""
     for number, name in enumerate(files.split()):
         if name.endswith((".jpg", ".png")):
             picture(root / name, seed=number)
@@ -343,7 +343,7 @@ OTHER_LAYOUTS = {
 @pytest.mark.parametrize("layout", OTHER_LAYOUTS)
 def test_folders_of_other_layouts_are_no_classes(tmp_path: Path, layout: str) -> None:
     with pytest.raises(
-        UserFilesError, match=r"none that is checked|no annotations that are known|has the layout of"
+        UserFilesError, match=r"cannot be checked|no annotations in a known format|has the layout of"
     ):
         check_dataset(labelled(tmp_path, OTHER_LAYOUTS[layout]))
 
@@ -375,4 +375,4 @@ def test_a_panoptic_file_is_not_held_for_one_of_boxes(tmp_path: Path) -> None:
     file.write_text(json.dumps(document))
     with pytest.raises(UserFilesError) as refused:
         check_dataset(tmp_path)
-    assert "no annotations that are known" in str(refused.value)
+    assert "no annotations in a known format" in str(refused.value)

@@ -1,6 +1,6 @@
-"""One small dataset, written as each annotation tool writes it: two subsets, background pictures, awkward names.
+"""One small dataset, written as each annotation tool writes it: two subsets, background images, awkward names.
 
-The pictures are real (Pillow makes them); the annotations are spelt out here, not by the code under test. What is
+The images are real (Pillow makes them); the annotations are spelt out here, not by the code under test. What is
 written lies under ``tests/assets/datasets``, where the tests take it from.
 """
 
@@ -128,7 +128,7 @@ def voc(root: Path) -> None:
 
 
 def voc_beside(root: Path) -> None:
-    """labelImg: XML beside the pictures, none for background pictures."""
+    """labelImg: XML beside the images, none for background images."""
     _pictures(lambda _, name: root / name)
     for name, facts in PICTURES.items():
         if facts[3]:
@@ -144,7 +144,7 @@ def _yolo_lines(name: str) -> str:
 
 
 def yolo(root: Path) -> None:
-    """Ultralytics: no label file for a background picture."""
+    """Ultralytics: no label file for a background image."""
     _pictures(lambda subset, name: root / "images" / subset / name)
     for name, (subset, *_, boxes) in PICTURES.items():
         if boxes:
@@ -261,7 +261,7 @@ def kitti_blank_names(root: Path) -> None:
 
 
 def vott_asset_files(root: Path) -> None:
-    """The connection's folder without an export: one file for each picture."""
+    """The connection's folder without an export: one file for each image."""
     _pictures(lambda _, name: root / name)
     document = json.loads(_vott(lambda name: name))
     for key, asset in document["assets"].items():
@@ -269,7 +269,7 @@ def vott_asset_files(root: Path) -> None:
 
 
 def cvat_task(root: Path) -> None:
-    """A task's export: no project around it, no subset, pictures in one folder."""
+    """A task's export: no project around it, no subset, images in one folder."""
     cvat(root)
     text = (root / "annotations.xml").read_text(encoding="utf-8")
     for subset in ("train", "val"):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from shapes import SHAPES, asset, picture
 
-from taorunner.datasets.files.output_folders import whole_folder
+from taorunner.datasets.files.output_folders import new_folder
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.repair.run import fix_dataset
 from taorunner.datasets.transform.convert import convert
@@ -23,7 +23,7 @@ from taorunner.errors import UsageError, UserFilesError
 def broken_kitti(root: Path) -> None:
     for name in ("a.jpg", "b.jpg", "c.jpg"):
         picture(root / "images" / name, 40, 30)
-    (root / "images/d.jpg").write_bytes(b"no picture")
+    (root / "images/d.jpg").write_bytes(b"no image")
     (root / "labels").mkdir()
     good = "car 0 0 0 1 2 11 12 0 0 0 0 0 0 0\n"
     (root / "labels/a.txt").write_text(good + "car 0 0 0 1 2 x 12 0 0 0 0 0 0 0\ncar 1 2 3\n")
@@ -145,14 +145,14 @@ def test_a_source_is_never_replaced(tmp_path: Path) -> None:
 
 def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     script = (
-        "import os, pathlib, signal\nfrom taorunner.datasets.files.output_folders import whole_folder\n"
-        f"with whole_folder(pathlib.Path({str(tmp_path / 'made')!r}), overwrite=False) as folder:\n"
+        "import os, pathlib, signal\nfrom taorunner.datasets.files.output_folders import new_folder\n"
+        f"with new_folder(pathlib.Path({str(tmp_path / 'made')!r}), overwrite=False) as folder:\n"
         "    (folder / 'half').write_text('x')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGKILL
     (left,) = os.listdir(tmp_path)
     assert left.startswith(".made.partial-")
-    with whole_folder(tmp_path / "made", overwrite=False) as folder:
+    with new_folder(tmp_path / "made", overwrite=False) as folder:
         (folder / "whole").write_text("x")
     assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["made", "made/whole"]
 
@@ -206,13 +206,13 @@ def test_what_coco_has_beyond_boxes_is_told(tmp_path: Path) -> None:
     assert convert(root, tmp_path / "made", to="coco").findings == ()
     told = [f.message for f in convert(root, tmp_path / "kitti", to="kitti").findings]
     assert told == [
-        'kitti cannot hold "keypoints" (2 objects), "attributes" (1 object): that is left out',
+        'kitti cannot hold "keypoints" (2 objects), "attributes" (1 object): left out',
     ]
 
 
 @pytest.mark.parametrize("to", TARGETS)
 def test_names_that_are_no_utf8_get_others(to: str, tmp_path: Path) -> None:
-    """A picture from an old archive with Latin-1 names, and a class whose last character was cut in half."""
+    """An image from an old archive with Latin-1 names, and a class whose last character was cut in half."""
     root = tmp_path / "source"
     picture(root / "a.jpg", 40, 30)
     (root / "a.jpg").rename(root / os.fsdecode(b"\xfcber.jpg"))

@@ -1,4 +1,4 @@
-"""Pictures with one file name in several subsets, and COCO files that lie apart from them."""
+"""Images with one file name in several subsets, and COCO files that lie apart from them."""
 
 from __future__ import annotations
 

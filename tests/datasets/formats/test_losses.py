@@ -1,4 +1,4 @@
-"""What a reader would have to leave out is read, or refused, or told: no box, label file or picture goes silently."""
+"""What a reader would have to leave out is read, or refused, or told: no box, label file or image goes silently."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def refused(root: Path, to: str = "kitti") -> list[str]:
 
 
 def yolo(root: Path, yaml: str | None, **labels: str) -> Path:
-    """``labels`` by stem; each has a picture of 100x50, unless it ends with ``_only``."""
+    """``labels`` by stem; each has an image of 100x50, unless it ends with ``_only``."""
     for stem, text in labels.items():
         write(root / f"labels/{stem}.txt", text)
         if not stem.endswith("_only"):
@@ -118,7 +118,7 @@ def test_yolo_without_names_of_classes_is_named(line: str, tmp_path: Path) -> No
         lambda: convert(tmp_path / "d", tmp_path / "made", to="kitti"),
         lambda: split_dataset(tmp_path / "d", tmp_path / "made", shares=SHARES, seed=1),
     ):
-        with pytest.raises(UserFilesError, match=r"of YOLO, such as .* and no names of classes"):
+        with pytest.raises(UserFilesError, match=r"of YOLO, such as .* but no class names"):
             command()
 
 
@@ -132,7 +132,7 @@ def test_labels_of_no_picture_are_counted_and_stop(tmp_path: Path) -> None:
     root = yolo(tmp_path / "d", YAML, a="0 .5 .5 .4 .4\n", x_only="0 .5 .5 .4 .4\n", y_only="")
     assert refused(root) == ["label-without-image"]
     (error,) = [f for f in check_dataset(root).findings if f.is_error]
-    assert error.message.startswith("2 label files have no picture")
+    assert error.message.startswith("2 label files have no image")
     assert convert(root, tmp_path / "made", to="kitti", skip_bad=True).images_after == 1
 
 
@@ -142,7 +142,7 @@ def test_a_picture_in_two_subsets_is_told(tmp_path: Path) -> None:
 
 
 def test_darknet_labels_lie_where_the_list_says(tmp_path: Path) -> None:
-    """The pictures were put elsewhere; the list and the labels stayed."""
+    """The images were put elsewhere; the list and the labels stayed."""
     root = tmp_path / "d"
     write(root / "obj.data", "classes = 1\ntrain = data/train.txt\nnames = data/obj.names\n")
     write(root / "obj.names", "car\n")
@@ -177,7 +177,7 @@ def test_pictures_as_labels_are_no_kitti(tmp_path: Path) -> None:
     """An empty text for each, as ``--fix`` writes them, would hide the masks."""
     for folder in ("images", "labels"):
         picture(tmp_path / f"d/{folder}/a.jpg", 100, 50)
-    with pytest.raises(UserFilesError, match="no annotations that are known"):
+    with pytest.raises(UserFilesError, match="no annotations in a known format"):
         check_dataset(tmp_path / "d")
 
 
@@ -240,7 +240,7 @@ def test_pictures_that_no_annotation_names_are_counted(tmp_path: Path) -> None:
         picture(root / name, 64, 48)
     (finding,) = read_dataset(root).findings
     assert (finding.severity, finding.code) == (Severity.WARNING, "picture-unused")
-    assert finding.message.startswith('2 pictures of 3 are left out, such as "b.jpg"')
+    assert finding.message.startswith('2 images of 3 are left out, such as "b.jpg"')
 
 
 def test_another_file_of_the_same_pictures_is_told(tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def test_another_file_of_the_same_pictures_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("box", "seen"), [
-    ([4, 40, 20, 20], (4, 40, 24, 60)),  # beyond the stored picture of 64x48: drawn on the turned one
+    ([4, 40, 20, 20], (4, 40, 24, 60)),  # beyond the stored image of 64x48: drawn on the turned one
     ([40, 4, 20, 20], (24, 40, 44, 60)),  # beyond the turned one of 48x64: drawn on the stored one
 ])  # fmt: skip
 def test_boxes_on_turned_pictures_are_where_they_fit(
@@ -462,7 +462,7 @@ def test_a_link_to_a_folder_around_it_is_not_followed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["set.zip", "part/set.tar.gz"])
 def test_an_archive_in_place_of_its_content_is_named(name: str, tmp_path: Path) -> None:
     write(tmp_path / "d" / name, "x")
-    with pytest.raises(UserFilesError, match="has no pictures, but 1 archive") as caught:
+    with pytest.raises(UserFilesError, match="has no images, but 1 archive") as caught:
         check_dataset(tmp_path / "d")
     assert name in (caught.value.hint or "")
 

@@ -23,7 +23,7 @@ SHARES = {"train": 0.5, "val": 0.5}
 
 
 def lay(root: Path, *names: str) -> Path:
-    """A picture for the name of a picture; ``NAME=TEXT`` for every other file."""
+    """An image for the name of an image; ``NAME=TEXT`` for every other file."""
     for number, name in enumerate(names):
         path = root / name.partition("=")[0]
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +116,7 @@ def test_what_people_keep_beside_class_folders_is_no_fault(tmp_path: Path) -> No
 
 
 def test_folders_of_subsets_are_no_classes(tmp_path: Path) -> None:
-    """Pictures and label pictures of a segmentation whose folders are not the ones that are known."""
+    """Images and label images of a segmentation whose folders are not the ones that are known."""
     root = lay(tmp_path / "d", "images/train/1.png", "images/val/2.png", "annotations/train/1.png")
     with pytest.raises(UserFilesError):
         split_dataset(root, tmp_path / "s", shares=SHARES, seed=1)

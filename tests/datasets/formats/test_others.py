@@ -16,7 +16,7 @@ from taorunner.errors import UserFilesError
 
 
 def labelme(root: Path) -> None:
-    """One file a picture, in folders of subsets; a background picture has an empty list."""
+    """One file an image, in folders of subsets; a background image has an empty list."""
     for name, (subset, width, height, boxes) in PICTURES.items():
         picture(root / subset / name, width, height)
         shapes = [{"label": n, "points": [[a, b], [c, d]], "shape_type": "rectangle", "flags": {}}
@@ -64,7 +64,7 @@ def test_what_cannot_be_read_is_told_with_the_programs_word(tmp_path: Path) -> N
 
 
 def test_a_file_for_each_subset_is_read_beside_its_pictures(tmp_path: Path) -> None:
-    """Both have one name, and so have their pictures."""
+    """Both have one name, and so have their images."""
     for number, subset in enumerate(("train", "valid")):
         picture(tmp_path / f"source/{subset}/a.jpg", 60 + number, 40)
         (tmp_path / f"source/{subset}/_annotations.csv").write_text(f"a.jpg,1,2,{10 + number},20,car\n")

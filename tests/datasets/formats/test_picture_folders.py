@@ -1,4 +1,4 @@
-"""Class folders and pictures with masks: laid out as TAO reads them, or told what is wrong."""
+"""Class folders and images with masks: laid out as TAO reads them, or told what is wrong."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_dataset_with_boxes_is_no_classification(tmp_path: Path) -> None:
     with pytest.raises(UserFilesError) as caught:
         lay_out(asset("yolo-roboflow", tmp_path / "d"), tmp_path / "made", to="classification")
     assert [f.message for f in caught.value.findings] == [
-        '"images" is no class, but where formats with boxes keep their files'
+        '"images" is a folder of formats with boxes, not a class'
     ]
 
 
@@ -105,7 +105,7 @@ def test_commands_for_boxes_say_where_folders_belong(kind: str, tmp_path: Path) 
         lambda: convert(root, tmp_path / "made", to="kitti"),
         lambda: fix_dataset(root, None),
     ):
-        with pytest.raises(UserFilesError, match=f"has pictures for {kind}, and no boxes") as caught:
+        with pytest.raises(UserFilesError, match=f"has images for {kind}, and no boxes") as caught:
             command()
         assert f"dataset convert --to {kind}" in (caught.value.hint or "")
     assert [path.name for path in tmp_path.iterdir()] == ["d"]
@@ -114,5 +114,5 @@ def test_commands_for_boxes_say_where_folders_belong(kind: str, tmp_path: Path) 
 def test_a_place_where_nothing_can_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for place in (Path("/proc/made"), tmp_path / "file" / "made"):
-        with pytest.raises(MachineError, match="cannot be made: "):
+        with pytest.raises(MachineError, match="cannot be created: "):
             lay_out(asset("classification", tmp_path / f"d-{place.parent.name}"), place, to="classification")

@@ -1,4 +1,4 @@
-"""What annotations say beyond boxes stays through split and resize, with its place on the picture."""
+"""What annotations say beyond boxes stays through split and resize, with its place on the image."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def picture(path: Path, orientation: int = 1) -> None:
 
 
 def coco(root: Path, orientation: int = 1, **more: Any) -> dict[str, Any]:
-    """Two pictures with one annotation each; ``more`` is what both say beyond the rest."""
+    """Two images with one annotation each; ``more`` is what both say beyond the rest."""
     images, annotations = [], []
     for number, name in ((11, "a.jpg"), (12, "b.jpg")):
         picture(root / name, orientation)
@@ -130,7 +130,7 @@ def test_what_cannot_be_turned_with_its_picture_is_told(tmp_path: Path) -> None:
 ])  # fmt: skip
 def test_coordinates_that_are_not_known_stop_a_resize(key: str, value: object, tmp_path: Path) -> None:
     coco(tmp_path / "d", **{key: value})
-    with pytest.raises(UserFilesError, match="coordinates that are not known here") as caught:
+    with pytest.raises(UserFilesError, match="coordinates in unknown fields") as caught:
         resize_dataset(tmp_path / "d", tmp_path / "r", size=(32, 32))
     assert f'"{key}" (2)' in caught.value.message
     assert not (tmp_path / "r").exists()
@@ -176,5 +176,5 @@ def test_keys_of_odvg_stay_in_odvg(tmp_path: Path) -> None:
     assert split_dataset(root, tmp_path / "s", shares=SHARES, seed=1).findings == ()
     after = [json.loads(path.read_text()) for path in sorted((tmp_path / "s").rglob("annotations.jsonl"))]
     assert [(one["image_id"], one["detection"]["instances"]) for one in after] == [(5, instances)] * 2
-    with pytest.raises(UserFilesError, match="coordinates that are not known here"):
+    with pytest.raises(UserFilesError, match="coordinates in unknown fields"):
         resize_dataset(root, tmp_path / "r", size=(32, 32))

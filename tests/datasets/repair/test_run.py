@@ -13,7 +13,7 @@ from PIL import Image
 from shapes import SHAPES, picture
 
 from taorunner.datasets.checks.run import check_dataset
-from taorunner.datasets.files.atomic_swap import settle
+from taorunner.datasets.files.atomic_swap import recover
 from taorunner.datasets.repair.run import fix_dataset
 from taorunner.errors import Severity, UserFilesError
 
@@ -83,15 +83,15 @@ def test_a_repair_in_place_keeps_the_dataset_as_it_was(broken: Path) -> None:
 
 
 def test_what_is_no_dataset_is_not_repaired(tmp_path: Path) -> None:
-    with pytest.raises(UserFilesError, match="no annotations that are known here"):
+    with pytest.raises(UserFilesError, match="no annotations in a known format"):
         fix_dataset(tmp_path, None)
 
 
 def test_a_format_that_is_only_read_is_refused_with_the_way(tmp_path: Path) -> None:
     SHAPES["cvat"][1](tmp_path / "drawn")
-    with pytest.raises(UserFilesError, match="format cvat are not repaired") as caught:
+    with pytest.raises(UserFilesError, match="format cvat cannot be repaired") as caught:
         fix_dataset(tmp_path / "drawn", None)
-    assert caught.value.hint == "taorunner dataset convert --to kitti writes it anew, then repair that"
+    assert caught.value.hint == "convert it with taorunner dataset convert --to kitti, then repair the result"
     assert [path.name for path in tmp_path.iterdir()] == ["drawn"]
 
 
@@ -144,7 +144,7 @@ def test_a_kill_at_any_rename_leaves_a_dataset_and_what_was_kept(plain: bool, nt
     before = content(broken)
     script = KILLED.format(plain=plain, nth=nth, root=str(broken))
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGKILL
-    settle(broken)
+    recover(broken)
     found = {path.name: content(path) for path in broken.parent.iterdir()}
     kept = {name: files for name, files in found.items() if name != "data"}
     if kept:

@@ -93,7 +93,7 @@ def test_the_page_is_bounded_and_does_not_replace(
     stats, read = read_stats(dataset)
     path = tmp_path / "page.html"
     whole = html_page.write_page(path, stats, choose_samples(read.images, 24))
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         html_page.write_page(path, stats, ())
     monkeypatch.setattr(html_page, "MAX_BYTES", 4000)
     assert html_page.write_page(path, stats, choose_samples(read.images, 24), overwrite=True) < whole

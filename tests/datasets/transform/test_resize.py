@@ -1,4 +1,4 @@
-"""Pixels and boxes go to the same place, whatever EXIF says; the original stays; one broken picture leaves nothing."""
+"""Pixels and boxes go to the same place, whatever EXIF says; the original stays; one broken image leaves nothing."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_coco_stays_coco(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("letterbox", [False, True])
 def test_outlines_follow_their_object(tmp_path: Path, letterbox: bool) -> None:
-    """The white box as a polygon and as a mask of run lengths, both laid over the picture that was made."""
+    """The white box as a polygon and as a mask of run lengths, both laid over the image that was made."""
     marked(tmp_path / "d/images/a.jpg")
     left, top, right, bottom = BOX
     runs = [left * SEEN[1] + top]

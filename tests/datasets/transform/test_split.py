@@ -23,7 +23,7 @@ SHARES = {"train": 0.8, "val": 0.2}
 
 
 def entries(count: int, seed: int = 1) -> list[list[ImageEntry]]:
-    """Pictures of a common, a middling and a rare class; every tenth has nothing on it."""
+    """Images of a common, a middling and a rare class; every tenth has nothing on it."""
     chance = random.Random(seed)
     groups = []
     for number in range(count):
@@ -100,7 +100,7 @@ def test_the_list_is_kept_and_the_seed_repeats_it(videos: Path, tmp_path: Path) 
 
 
 def test_what_cannot_be_is_refused_and_nothing_is_left(videos: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no regular expression"):
+    with pytest.raises(UsageError, match="not a regular expression"):
         split_dataset(videos, tmp_path / "made", shares=SHARES, seed=1, group="(video")
     with pytest.raises(UsageError, match="shares cannot be"):
         split_dataset(videos, tmp_path / "made", shares={"train": 0.0, "val": 1.0}, seed=1)
@@ -136,7 +136,7 @@ def test_outlines_that_the_written_format_cannot_hold_are_counted(tmp_path: Path
 
 
 def test_class_folders_are_split_by_class(tmp_path: Path) -> None:
-    """Pictures of one name come from the two old splits, and the new one has every class in both parts."""
+    """Images of one name come from the two old splits, and the new one has every class in both parts."""
     root = asset("classification", tmp_path / "source")
     done = split_dataset(root, tmp_path / "made", shares={"train": 0.5, "val": 0.5}, seed=1)
     assert (done.format, done.target) == ("classification", "classification")

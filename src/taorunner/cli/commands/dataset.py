@@ -351,9 +351,9 @@ def _refuse_file(*paths: Path) -> None:
 def _is_there(folder: Path) -> bool:
     """Also when a killed repair left it under another name."""
     if not folder.is_dir():
-        from taorunner.datasets.files.atomic_swap import settle
+        from taorunner.datasets.files.atomic_swap import recover
 
-        settle(folder)
+        recover(folder)
     return folder.is_dir()
 
 

@@ -1,7 +1,7 @@
-"""Is a dataset in another format than KITTI sound? What its reader finds, its boxes, and what TAO asks of COCO.
+"""Checks of datasets in other formats than KITTI: boxes, and what TAO requires of COCO files.
 
-Source: tao/datasets.md A2: category ids are label indices, so num_classes is at least the highest id + 1, or the GPU
-stops with an assertion; every annotation needs ``area``.
+Source: tao/datasets.md A2: category ids are label indices, so num_classes must be at least the highest id + 1;
+otherwise training stops with a CUDA assertion. Every annotation needs ``area``.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from taorunner.errors import Finding, Severity
 
 _HINTS = {
     "box-inverted": "correct it: x_min y_min x_max y_max",
-    "box-tiny": "too small to be learnt; is it a slip?",
+    "box-tiny": "too small to learn from; check whether it is a mistake",
 }
 _CLIPPED = "box-beyond-edge"
 
 
 def box_findings(image: ImageEntry, needs: Sequence[ClassNeeds], *, is_repaired: bool) -> Iterator[Finding]:
-    """``is_repaired``: ``--fix`` knows the format."""
+    """``is_repaired``: ``--fix`` can repair this format."""
     size = (image.width, image.height)
     smallest = max([2.0, *(need.smallest_box(size) for need in needs)])
     place = image.source or image.path
@@ -37,7 +37,7 @@ def box_findings(image: ImageEntry, needs: Sequence[ClassNeeds], *, is_repaired:
             hint = _HINTS.get(fault.code) or _repair_hint(fault.code, is_repaired)
             yield Finding(fault.severity, fault.code, named + fault.message, hint, place, box.line)
         if (box.name, corners) in seen:
-            message = f"{named}the same box twice"
+            message = f"{named}duplicate box"
             hint = _repair_hint("box-duplicate", is_repaired)
             yield Finding(Severity.WARNING, "box-duplicate", message, hint, place, box.line)
         seen.add((box.name, corners))
@@ -46,11 +46,11 @@ def box_findings(image: ImageEntry, needs: Sequence[ClassNeeds], *, is_repaired:
 def _repair_hint(code: str, is_repaired: bool) -> str:
     if not is_repaired:
         return "correct it in the annotation tool"
-    return "--fix clips it to the picture" if code == _CLIPPED else "--fix: it goes"
+    return "--fix clips it to the image" if code == _CLIPPED else "--fix removes it"
 
 
 def coco_findings(dataset: DetectionDataset, needs: Sequence[ClassNeeds]) -> Iterator[Finding]:
-    """``dataset`` was read as COCO: the files that its images name are looked at once more, as they are."""
+    """``dataset`` was read as COCO. The JSON files of its images are read again here, without any conversion."""
     files = sorted({image.source for image in dataset.images if image.source is not None})
     by_file: dict[Path, tuple[tuple[int, str], ...]] = {}
     for file in files:
@@ -59,10 +59,10 @@ def coco_findings(dataset: DetectionDataset, needs: Sequence[ClassNeeds]) -> Ite
             annotations = [a for a in document.get("annotations", ()) if isinstance(a, dict)]
             listed = [(c["id"], str(c["name"])) for c in document.get("categories", ())]
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            continue  # told by the reader
+            continue  # the reader has reported it
         without = sum("area" not in annotation for annotation in annotations)
         if without:
-            message = f'{without} of {len(annotations)} annotations have no "area", which TAO\'s loader reads'
+            message = f'{without} of {len(annotations)} annotations have no "area", which TAO\'s loader needs'
             yield Finding(Severity.ERROR, "coco-area", message, "--fix adds it", file)
         by_file[file] = tuple(sorted((i, n) for i, n in listed if isinstance(i, int)))
         highest = max((i for i, _ in by_file[file]), default=0)
@@ -71,19 +71,19 @@ def coco_findings(dataset: DetectionDataset, needs: Sequence[ClassNeeds]) -> Ite
                 message = (
                     f"num_classes is {need.num_classes}, and {file.name} has category ids up to {highest}"
                 )
-                hint = f"set it to {highest + 1}: the highest id and one more"
+                hint = f"set it to {highest + 1}, the highest id plus one"
                 yield Finding(Severity.ERROR, "num-classes", message, hint, need.spec)
     if len(set(by_file.values())) > 1:
         first, other = files[0], next(f for f in by_file if by_file[f] != by_file[files[0]])
-        message = f"the categories differ from those of {first.name}: the same id means another class"
-        hint = "taorunner dataset convert --to coco numbers them alike"
+        message = f"the categories differ from those of {first.name}: the same id means different classes"
+        hint = "taorunner dataset convert --to coco gives them the same ids"
         yield Finding(Severity.ERROR, "coco-categories-differ", message, hint, other)
 
 
 def counted(
     dataset: DetectionDataset, subset: str
 ) -> tuple[int, int, Counter[str], Counter[tuple[int, int]]]:
-    """Images, backgrounds, boxes by class and images by size of one subset."""
+    """Counts of one subset: images, background images, boxes by class, images by size."""
     images = [image for image in dataset.images if image.subset == subset]
     return (
         len(images), sum(not image.boxes for image in images),

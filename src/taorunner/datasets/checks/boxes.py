@@ -1,4 +1,4 @@
-"""Is this box one that can be learnt? Order of its corners, area, the edge of the picture, size."""
+"""Checks of one box: the order of its corners, its area, its size, and whether it lies inside the image."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from taorunner.errors import Severity
 Corners = tuple[float, float, float, float]
 """``(x_min, y_min, x_max, y_max)`` in absolute pixels, origin top left."""
 
-_SLACK_PIXELS = 1.0  # tools differ in whether the last pixel ends at width or at width - 1; TAO clips either
+_SLACK_PIXELS = 1.0  # tools end the last pixel at width or at width - 1; TAO clips both
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """``goes`` is True when no box is left to learn; ``clipped`` is what is left of one that is cut."""
+    """``is_removed``: nothing of the box can be learnt. ``clipped`` is the part inside the image."""
 
     severity: Severity
     code: str
     message: str
-    goes: bool = False
+    is_removed: bool = False
     clipped: Corners | None = None
 
 
 def faults_of(box: Corners, size: tuple[int, int] | None, min_pixels: float) -> list[Fault]:
-    """All that is wrong. ``size`` is width and height of the picture, None when they are not known."""
+    """All faults of the box. ``size`` is width and height of the image, None when unknown."""
     x_min, y_min, x_max, y_max = box
     shown = " ".join(f"{value:.8g}" for value in box)
     if x_max < x_min or y_max < y_min:
-        return [Fault(Severity.ERROR, "box-inverted", f"the box {shown} ends before it begins")]
+        return [Fault(Severity.ERROR, "box-inverted", f"the box {shown} has its corners swapped")]
     if x_max == x_min or y_max == y_min:
-        return [Fault(Severity.ERROR, "box-empty", f"the box {shown} has no area", goes=True)]
+        return [Fault(Severity.ERROR, "box-empty", f"the box {shown} has no area", is_removed=True)]
     faults: list[Fault] = []
     if size is not None:
         width, height = size
-        picture = f"the picture of {width}x{height}"
+        picture = f"the image of {width}x{height}"
         if x_min >= width or y_min >= height or x_max <= 0 or y_max <= 0:
             message = f"the box {shown} lies outside {picture}"
-            return [Fault(Severity.ERROR, "box-outside", message, goes=True)]
+            return [Fault(Severity.ERROR, "box-outside", message, is_removed=True)]
         slack = _SLACK_PIXELS
         if x_min < -slack or y_min < -slack or x_max > width + slack or y_max > height + slack:
             x_min, y_min = max(0.0, x_min), max(0.0, y_min)

@@ -1,7 +1,7 @@
-"""Do the classes fit? The specs of the project against the labels, and train against val.
+"""Compares the classes of the labels with the project's specs, and train with val.
 
-Source: tao/tensorflow.md section 7 and tao/datasets.md A2: names outside target_class_mapping are not trained on;
-num_classes below the highest id + 1 ends in a CUDA assertion; input sizes are multiples of 16 or 32.
+Source: tao/tensorflow.md section 7 and tao/datasets.md A2: names missing in target_class_mapping are ignored in
+training; num_classes below the highest id + 1 ends in a CUDA assertion; input sizes are multiples of 16 or 32.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from taorunner.datasets.checks.kitti_labels import LabelFacts
     from taorunner.datasets.checks.report import SubsetReport
 
-_RARE = 20  # times fewer boxes than the commonest class
+_RARE = 20  # times fewer boxes than the most frequent class
 
 
 @dataclass(frozen=True, slots=True)
 class ClassNeeds:
-    """What one experiment's specs ask of its dataset. ``mapping`` is by class in the labels; empty: not said.
+    """What one experiment's specs require of its dataset. ``mapping``: by class name in the labels; empty: not set.
 
-    ``input_size`` is the network's ``(width, height)``. ``picture_folders`` are the folders that an annotation file's
-    names count from, where the spec says so; all paths of this host. ``masks``: how it reads masks.
-    ``has_class_folders`` is False for a network that reads no classes from folders, None where that is not known.
+    ``input_size`` is the network's ``(width, height)``. ``picture_folders``: for each annotation file, the folders that
+    its file names are relative to, where the spec sets them; host paths. ``masks``: how the network reads masks.
+    ``has_class_folders`` is False for a network that reads no classes from folders, None when unknown.
     """
 
     spec: Path
@@ -44,7 +44,7 @@ class ClassNeeds:
     has_class_folders: bool | None = None
 
     def smallest_box(self, size: tuple[int, int]) -> float:
-        """Pixels of a box in a picture of ``size`` that are ``min_pixels`` once it has the network's size."""
+        """Smallest box side in an image of ``size`` that still has ``min_pixels`` at the network's input size."""
         if self.input_size is None:
             return 0.0
         return self.min_pixels * min(size[0] / self.input_size[0], size[1] / self.input_size[1])
@@ -52,7 +52,7 @@ class ClassNeeds:
 
 @dataclass(slots=True)
 class Spellings:
-    """How class names are written in the label files: one finding for each spelling, not for each box."""
+    """Collects the spellings of class names in label files: one finding for each spelling, not for each box."""
 
     counts: Counter[str] = field(default_factory=Counter)
     places: dict[str, tuple[Path, int]] = field(default_factory=dict)
@@ -68,7 +68,13 @@ class Spellings:
             message = f'{listed} differ only in case: TAO reads all of them as "{printable(read)}"'
             path, line = self.places[written[0]]
             yield Finding(
-                Severity.WARNING, "class-names-merge", message, "rename one if they are two", path, line, 1
+                Severity.WARNING,
+                "class-names-merge",
+                message,
+                "rename one of them if they are different classes",
+                path,
+                line,
+                1,
             )
         for name, count in sorted(self.counts.items()):
             if name != name.lower() and " " not in name:
@@ -81,7 +87,7 @@ class Spellings:
 def class_findings(
     subsets: Sequence[SubsetReport], needs: Sequence[ClassNeeds], extensions: Counter[str], place: Path
 ) -> Iterator[Finding]:
-    """``place`` is the folder that findings on the whole dataset name."""
+    """``place`` is the folder named in findings on the whole dataset."""
     total: Counter[str] = Counter()
     for subset in subsets:
         total.update(subset.classes)
@@ -92,9 +98,7 @@ def class_findings(
         for name, count in sorted(total.items()):
             if count * _RARE < most:
                 message = f'class "{name}" has {amount(count, "box", "boxes")}, "{common}" has {most:,}'
-                yield Finding(
-                    Severity.WARNING, "class-imbalance", message, "more of it is learnt better", place
-                )
+                yield Finding(Severity.WARNING, "class-imbalance", message, "add more boxes of it", place)
     sizes = Counter(size for subset in subsets for size in subset.sizes.elements())
     for need in needs:
         yield from _mapped(need, total)
@@ -118,7 +122,7 @@ def _between(subsets: Sequence[SubsetReport], total: Counter[str], place: Path) 
     for subset in subsets:
         for name in sorted(set(total) - set(subset.classes)):
             message = f'class "{name}" ({amount(total[name], "box", "boxes")}) is missing in "{subset.name}"'
-            hint = "taorunner dataset split parts them so that every class is in both"
+            hint = "taorunner dataset split puts every class into both"
             yield Finding(Severity.WARNING, "class-missing-in-subset", message, hint, place)
 
 
@@ -128,12 +132,12 @@ def _mapped(need: ClassNeeds, total: Counter[str]) -> Iterator[Finding]:
         for name in sorted(set(total) - known):
             boxes = amount(total[name], "box", "boxes")
             message = f'class "{name}" of the labels ({boxes}) is not in target_class_mapping'
-            hint = did_you_mean(name, need.mapping) or "map it, or these boxes are not learnt"
+            hint = did_you_mean(name, need.mapping) or "map it; otherwise these boxes are ignored"
             severity = Severity.WARNING if known & set(total) else Severity.ERROR
             yield Finding(severity, "class-not-mapped", message, hint, need.spec)
         for name in sorted(known - set(total)):
-            message = f'class "{name}" of target_class_mapping has no box in the dataset'
-            hint = did_you_mean(name, total) or "remove it, or bring pictures of it"
+            message = f'class "{name}" of target_class_mapping has no boxes in the dataset'
+            hint = did_you_mean(name, total) or "remove it, or add images of it"
             yield Finding(Severity.ERROR, "class-without-boxes", message, hint, need.spec)
 
 
@@ -145,8 +149,8 @@ def _extension(need: ClassNeeds, extensions: Counter[str]) -> Iterator[Finding]:
     others = {suffix: count for suffix, count in extensions.items() if suffix != dotted}
     if others:
         there = ", ".join(f"{suffix} {count}" for suffix, count in sorted(others.items()))
-        message = f'image_extension is "{wanted}", and there are images with another: {there}'
-        hint = "those are left out: set image_extension, or convert the images"
+        message = f'image_extension is "{wanted}", but some images have another: {there}'
+        hint = "TAO leaves those out: set image_extension, or convert the images"
         yield Finding(Severity.ERROR, "image-extension", message, hint, need.spec)
 
 
@@ -155,9 +159,13 @@ def _size(need: ClassNeeds, sizes: Counter[tuple[int, int]]) -> Iterator[Finding
         return
     width, height = need.input_size
     if width % 16 or height % 16:
-        message = f"the input size {width}x{height} is no multiple of 16"
+        message = f"the input size {width}x{height} is not a multiple of 16"
         yield Finding(
-            Severity.WARNING, "input-size", message, "networks with strides want 16 or 32", need.spec
+            Severity.WARNING,
+            "input-size",
+            message,
+            "use multiples of 16 or 32, the strides of the networks",
+            need.spec,
         )
     others = sum(count for size, count in sizes.items() if size != need.input_size)
     if others:

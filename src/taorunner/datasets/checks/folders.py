@@ -1,4 +1,4 @@
-"""Are the folders of a classification complete, and are these folders classes at all?
+"""Checks the class folders of a classification dataset.
 
 Source: tao/datasets.md A2: ImageFolder for classification.
 """
@@ -19,14 +19,14 @@ from taorunner.text import did_you_mean
 
 _FURNITURE = frozenset({"thumbs.db", "desktop.ini"})
 _PICTURES = PICTURE_SUFFIXES | {".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jfif", ".jp2", ".heic", ".avif"}
-"""Also those that no network reads."""
+"""Image formats, including those that no network reads."""
 
 
 def are_classes(root: Path, splits: Mapping[str, Sequence[str]]) -> bool:
-    """False where networks with other layouts keep their files in folders of the same depth.
+    """False for other layouts that have folders of the same depth.
 
-    Those have a folder of other files (captions, texts, depths), as many other files as pictures (a JSON for each), or
-    one more level of folders in all classes of a split (videos with their frames).
+    Such a layout has a folder of other files (captions, texts, depth maps), as many other files as images (a JSON for
+    each), or another level of folders in every class of a split (videos with their frames).
     """
     for split, classes in splits.items():
         nested = 0
@@ -52,10 +52,9 @@ def check_class_folders(
     *,
     deep: bool,
 ) -> dict[str, Counter[str]]:
-    """Adds to ``found``; gives the pictures of each class by split.
+    """Adds findings to ``found``; returns the images of each class by split.
 
-    Of a dataset that only networks read to which folders are no classes, or no fixed set of them, nothing is said of
-    missing and empty ones.
+    Missing and empty folders are not reported for networks that do not take classes from folders.
     """
     is_meant = not any(need.has_class_folders is False for need in needs) or any(
         need.has_class_folders for need in needs
@@ -74,15 +73,21 @@ def check_class_folders(
                 message = f'class "{name}" has no folder in "{split}"'
                 hint = did_you_mean(name, [c for c in classes if c not in set(every) - {name}])
                 found.append(
-                    Finding(Severity.ERROR, "class-sets-differ", message, hint or "make it", root / split)
+                    Finding(Severity.ERROR, "class-sets-differ", message, hint or "create it", root / split)
                 )
                 continue
             names = images_in(folder)
             counts[split][name] = len(names)
             if not names and is_meant:
-                message = f'class "{name}" has no picture'
+                message = f'class "{name}" has no images'
                 found.append(
-                    Finding(Severity.ERROR, "class-folder-empty", message, "fill or delete it", folder)
+                    Finding(
+                        Severity.ERROR,
+                        "class-folder-empty",
+                        message,
+                        "add images, or delete the folder",
+                        folder,
+                    )
                 )
             for file in names:
                 facts = read_image_facts(folder / file)
@@ -96,7 +101,7 @@ def check_class_folders(
             and need.num_classes != len(every)
             and need.has_class_folders is not False
         ):
-            message = f"num_classes is {need.num_classes}, and there are {len(every)} class folders"
+            message = f"num_classes is {need.num_classes}, but there are {len(every)} class folders"
             found.append(
                 Finding(Severity.ERROR, "num-classes", message, f"set it to {len(every)}", need.spec)
             )

@@ -1,7 +1,7 @@
-"""What does an image file say of itself, and is its end there? Nothing is decoded.
+"""Facts of an image file, read without decoding it.
 
-The header, a digest of both ends (equal files have equal ones) and the mark that closes the file: thousands of
-files take a second.
+Reads the header, a digest of the first and last bytes (equal for equal files) and the end marker. Thousands of files
+take about a second.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ALPHA = frozenset({2, 4})
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """``header`` is None where ``problem`` says why. ``ends`` is empty for a file that could not be read."""
+    """``header`` is None when ``problem`` is set. ``ends`` is empty for a file that could not be read."""
 
     header: PictureHeader | None
     ends: str = ""
@@ -32,7 +32,7 @@ class ImageFacts:
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """Width and height as the picture is seen."""
+        """Width and height after the EXIF rotation."""
         return (self.header.width, self.header.height) if self.header is not None else None
 
     @property
@@ -41,7 +41,7 @@ class ImageFacts:
 
 
 def read_image_facts(path: Path) -> ImageFacts:
-    """Never raises: what cannot be read is a ``problem``."""
+    """Never raises: a file that cannot be read has a ``problem``."""
     try:
         header = read_header(path)
     except PictureError as error:
@@ -65,6 +65,6 @@ def read_image_facts(path: Path) -> ImageFacts:
     digest.update(length.to_bytes(8, "little"))
     mark = _ENDS.get(header.format)
     is_short = header.format == "bmp" and length < int.from_bytes(head[2:6], "little")
-    if is_short or (mark is not None and mark not in tail):  # cameras write a few bytes behind the mark
+    if is_short or (mark is not None and mark not in tail):  # cameras write a few bytes after the marker
         return ImageFacts(header, digest.hexdigest(), "the end of the file is missing", "image-truncated")
     return ImageFacts(header, digest.hexdigest())

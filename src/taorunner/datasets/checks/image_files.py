@@ -1,4 +1,4 @@
-"""Are the image files themselves fit? Contents, extensions, names that collide, the same picture twice."""
+"""Checks of image files: contents, extensions, colliding names, duplicates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taorunner.datasets.checks.image_facts import SUFFIXES_OF_FORMAT, ImageFacts
-from taorunner.datasets.checks.near_duplicates import Look, look_of, similar_findings
+from taorunner.datasets.checks.near_duplicates import Fingerprint, fingerprint_of, similar_findings
 from taorunner.datasets.files.image_header import SELDOM_READ
 from taorunner.datasets.files.pixels import needs_pillow
 from taorunner.errors import Finding, Severity
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def file_findings(path: Path, facts: ImageFacts, *, is_repaired: bool = False) -> Iterator[Finding]:
-    """What the header says of one picture."""
+    """Findings from the header of one image."""
     if facts.problem is not None:
-        hint = "bring the image anew, or delete it with its label"
+        hint = "replace the image, or delete it and its label"
         yield Finding(Severity.ERROR, facts.problem_code, facts.problem, hint, path)
         return
     header = facts.header
@@ -33,43 +33,42 @@ def file_findings(path: Path, facts: ImageFacts, *, is_repaired: bool = False) -
     if path.suffix.lower() not in fitting:
         message = f'the content is {header.format.upper()}, the name says "{path.suffix}"'
         named = f'"{printable(path.stem)}{fitting[0]}"'
-        hint = f"--fix names it {named}" if is_repaired else f"name it {named}, and so in the labels"
+        hint = f"--fix renames it to {named}" if is_repaired else f"rename it to {named}, also in the labels"
         yield Finding(Severity.ERROR, "image-wrong-extension", message, hint, path)
     if header.format in SELDOM_READ:
-        message = f"{header.format.upper()} is passed over by loaders of TAO that read JPEG, PNG and BMP"
-        yield _warning("image-format", message, path, "save it as PNG or JPEG, and name it so in the labels")
+        message = f"{header.format.upper()} is ignored by TAO's loaders, which read JPEG, PNG and BMP"
+        yield _warning("image-format", message, path, "save it as PNG or JPEG, and rename it in the labels")
     if header.bits > 8:
-        message = f"{header.bits} bits a channel; TAO's networks read 8"
+        message = f"{header.bits} bits per channel; TAO's networks read 8"
         yield _warning("image-16-bit", message, path, "convert it to 8 bits")
     if header.format == "jpeg" and header.channels == 4:
-        yield _warning("image-cmyk", "the colours are CMYK, not RGB", path, "convert it to RGB")
+        yield _warning("image-cmyk", "the colour space is CMYK, not RGB", path, "convert it to RGB")
     if facts.has_alpha:
-        yield _warning("image-alpha", "there is an alpha channel", path, "remove it, unless it is meant")
+        yield _warning("image-alpha", "there is an alpha channel", path, "remove it, unless it is intended")
     if header.orientation != 1:
-        message = (
-            f"EXIF asks to turn the picture (orientation {header.orientation}); TF networks do not turn it"
-        )
-        yield _warning("image-exif-rotation", message, path, "taorunner dataset resize turns the pixels")
+        message = f"EXIF orientation {header.orientation} rotates the image; TF networks ignore it"
+        yield _warning("image-exif-rotation", message, path, "taorunner dataset resize rotates the pixels")
 
 
 def grayscale_findings(grays: Sequence[Path], total: int) -> Iterator[Finding]:
-    """One finding on all of them: a dataset that is gray throughout is an ordinary thing, a mixed one seldom meant."""
+    """One finding for all grayscale images: info when all are grayscale, a warning when only some are."""
     if grays and len(grays) < total:
-        message = f"{len(grays)} of {total} pictures are grayscale, the others have colours"
+        message = f"{len(grays)} of {total} images are grayscale, the others are in colour"
         yield _warning(
-            "image-grayscale", message, grays[0], "is that meant? output_channel of the spec must fit"
+            "image-grayscale", message, grays[0], "set output_channel of the spec for what is intended"
         )
     elif grays:
-        message = f"all {total} pictures are grayscale"
+        message = f"all {total} images are grayscale"
         yield Finding(
             Severity.INFO, "image-grayscale", message, "output_channel of the spec must be 1", grays[0].parent
         )
 
 
 def name_findings(folder: Path, names: Sequence[str]) -> Iterator[Finding]:
-    """Names of one folder of pictures: extensions, stems, characters.
+    """Checks the file names in one image folder: extensions, stems, characters.
 
-    Source: tao/tensorflow.md section 7: one image_extension a run, case matters; arguments pass a shell.
+    Source: tao/tensorflow.md section 7: one image_extension per run, case-sensitive; arguments go through a
+    shell.
     """
     by_stem: dict[str, list[str]] = {}
     by_suffix: dict[str, list[str]] = {}
@@ -78,8 +77,8 @@ def name_findings(folder: Path, names: Sequence[str]) -> Iterator[Finding]:
         by_stem.setdefault(stem, []).append(name)
         by_suffix.setdefault(dot + suffix, []).append(name)
         if not name.isascii() or any(c.isspace() for c in name):
-            message = f'the name "{printable(name)}" has blanks or characters beyond ASCII'
-            yield _warning("image-name", message, folder / name, "rename it, with its label")
+            message = f'the name "{printable(name)}" has spaces or non-ASCII characters'
+            yield _warning("image-name", message, folder / name, "rename it and its label")
     for stem, same in by_stem.items():
         if len(same) > 1:
             message = f'{" and ".join(same)} share the label "{printable(stem)}.txt"'
@@ -90,16 +89,16 @@ def name_findings(folder: Path, names: Sequence[str]) -> Iterator[Finding]:
             if suffix != most:
                 names = amount(len(files), "name")
                 message = f'{names} with "{suffix}" at the end, {len(by_suffix[most]):,} with "{most}"'
-                hint = "a TAO run reads one extension and leaves the others out: convert or rename them"
+                hint = "TAO reads one extension per run and leaves the others out: convert or rename them"
                 yield Finding(Severity.ERROR, "mixed-extensions", message, hint, folder / files[0])
     for suffix, files in by_suffix.items():
         if suffix != suffix.lower():
-            message = f'{amount(len(files), "name")} with "{suffix}" at the end: TAO takes case into account'
+            message = f'{amount(len(files), "name")} with "{suffix}" at the end: TAO is case-sensitive'
             yield _warning("extension-case", message, folder / files[0], "--fix renames them")
 
 
 def duplicate_findings(prints: Mapping[str, list[tuple[str, Path]]]) -> Iterator[Finding]:
-    """The same bytes in two subsets, or twice in one. Whole files are read only where size and ends agree."""
+    """Identical files in two subsets, or twice in one. Whole files are compared only when size and ends agree."""
     for same in prints.values():
         if len(same) < 2:
             continue
@@ -113,29 +112,29 @@ def duplicate_findings(prints: Mapping[str, list[tuple[str, Path]]]) -> Iterator
                 continue
             other, other_path = first[key]
             if other != subset:
-                message = f'the same picture is in "{other}" ({other_path.name}) and in "{subset}"'
-                hint = "what is trained on says nothing when it validates: keep it in one of them"
+                message = f'the same image is in "{other}" ({other_path.name}) and in "{subset}"'
+                hint = "data leak: remove it from one of them"
                 yield Finding(Severity.ERROR, "same-image-in-subsets", message, hint, path)
             else:
                 yield _warning(
-                    "image-twice", f"the same picture as {other_path.name}", path, "keep one of them"
+                    "image-twice", f"the same image as {other_path.name}", path, "remove one of them"
                 )
 
 
 def deep_findings(pictures: Sequence[tuple[str, Path]], progress: Progress) -> Iterator[Finding]:
-    """Decodes every picture, given with its subset; Pillow releases the interpreter while it does.
+    """Decodes every image, given with its subset, in threads (Pillow releases the GIL while decoding).
 
     Raises UserFilesError without Pillow.
     """
     needs_pillow("--deep")
-    looks: list[tuple[str, Path, Look]] = []
+    looks: list[tuple[str, Path, Fingerprint]] = []
     with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
         decoded = pool.map(_decode, (path for _, path in pictures))
         for done, ((subset, path), (look, problem)) in enumerate(zip(pictures, decoded, strict=True), 1):
             if look is not None:
                 looks.append((subset, path, look))
             if problem is not None:
-                hint = "bring the image anew, or delete it with its label"
+                hint = "replace the image, or delete it and its label"
                 yield Finding(Severity.ERROR, "image-undecodable", problem, hint, path)
             if done % 50 == 0:
                 progress(done, len(pictures))
@@ -143,16 +142,16 @@ def deep_findings(pictures: Sequence[tuple[str, Path]], progress: Progress) -> I
         yield from similar_findings(looks)
 
 
-def _decode(path: Path) -> tuple[Look | None, str | None]:
-    """What it looks like, and why it could not be decoded."""
+def _decode(path: Path) -> tuple[Fingerprint | None, str | None]:
+    """The fingerprint of the image, and why it could not be decoded."""
     from PIL import Image
 
     try:
         with Image.open(path) as picture:
             picture.load()
-            return look_of(picture), None
+            return fingerprint_of(picture), None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return None, f"the picture cannot be decoded: {printable(str(error))[:200]}"
+        return None, f"the image cannot be decoded: {printable(str(error))[:200]}"
 
 
 def _identity(path: Path) -> tuple[object, ...] | None:

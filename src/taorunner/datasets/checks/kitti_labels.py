@@ -1,7 +1,7 @@
-"""Is a KITTI label file what TAO reads? Every line of it: columns, numbers, class names, boxes; and its repair.
+"""Checks a KITTI label file line by line (columns, numbers, class names, boxes) and computes its repair.
 
-Source: tao/tensorflow.md section 7: the converter takes exactly 15 columns parted by blanks, one object a line,
-an integer for occlusion, and class names without blanks, in lower case.
+Source: tao/tensorflow.md section 7: the converter takes exactly 15 columns separated by spaces, one object a line,
+an integer for occlusion, and class names in lower case without spaces.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _BOM = b"\xef\xbb\xbf"
 _WORD = re.compile(r"\S+")
 _HINTS = {
     "box-inverted": "write x_min y_min x_max y_max",
-    "box-empty": f"{FIX_HINT}: the line goes",
-    "box-outside": f"{FIX_HINT}: the line goes",
-    "box-beyond-edge": f"{FIX_HINT}: it is clipped",
-    "box-tiny": "too small to be learnt; is it a slip?",
+    "box-empty": f"{FIX_HINT}: removes the line",
+    "box-outside": f"{FIX_HINT}: removes the line",
+    "box-beyond-edge": f"{FIX_HINT}: clips it",
+    "box-tiny": "too small to learn from; check whether it is a mistake",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class LabelBox:
-    """``name`` as TAO reads it. Absolute pixels, clipped to the picture; ``line`` is 1-based."""
+    """``name`` as TAO reads it. Coordinates are absolute pixels, clipped to the image; ``line`` is 1-based."""
 
     name: str
     x_min: float
@@ -44,8 +44,8 @@ class LabelBox:
 
 @dataclass(slots=True)
 class LabelFacts:
-    """``boxes`` are those of the lines that TAO can use. ``spellings`` counts class names as they are written,
-    ``first_lines`` says where each comes first. ``repaired`` is the text as it would be after the repair."""
+    """``boxes`` holds the boxes that TAO can use. ``spellings`` counts class names as written; ``first_lines`` has the
+    line where each first occurs. ``repaired`` is the text after the repair."""
 
     findings: list[Finding] = field(default_factory=list)
     boxes: list[LabelBox] = field(default_factory=list)
@@ -55,7 +55,7 @@ class LabelFacts:
 
 
 def check_label_file(path: Path, size: tuple[int, int] | None, min_pixels: float = 2.0) -> LabelFacts:
-    """``size`` is the picture's width and height after EXIF, None when it is not known. Never raises."""
+    """``size`` is the image's width and height after EXIF, None when unknown. Never raises."""
     check = _LabelCheck(path, size, min_pixels)
     text = check.text()
     if text is not None:
@@ -74,7 +74,7 @@ class _LabelCheck:
         self._seen: dict[tuple[str, tuple[float, ...]], int] = {}
 
     def text(self) -> str | None:
-        """The content with plain line ends, or None when it cannot be read."""
+        """The content with LF line ends, or None when it cannot be read."""
         try:
             with open(self.path, "rb", buffering=0) as file:  # noqa: PTH123 (thousands of small files)
                 data = file.read()
@@ -84,7 +84,9 @@ class _LabelCheck:
             )
             return None
         if data.startswith(_BOM):
-            message = "the file begins with a byte order mark, which becomes part of the first class name"
+            message = (
+                "the file begins with a byte order mark, which TAO reads as part of the first class name"
+            )
             self._error("label-bom", message, 1, 1, FIX_HINT)
             data = data[len(_BOM) :]
         if b"\r" in data:
@@ -98,7 +100,7 @@ class _LabelCheck:
             return data.decode("utf-8", "surrogateescape")
 
     def line(self, number: int, line: str) -> str | None:
-        """The line as it should be: itself, a repaired one, or None for one that should go."""
+        """The line as it is, the repaired line, or None when the line must be removed."""
         places = list(_WORD.finditer(line))
         if not places:
             self._warning("label-blank-line", "a blank line", number, None, FIX_HINT)
@@ -117,18 +119,18 @@ class _LabelCheck:
         return " ".join(words) if box else None
 
     def _columns(self, number: int, words: list[str]) -> list[str] | None:
-        """The 15 columns, or None when nobody can tell what they are."""
+        """The 15 columns, or None when they cannot be identified."""
         self._name_words = next((i for i, word in enumerate(words) if i and _number(word) is not None), 1)
         if self._name_words > 1 and len(words) - self._name_words >= COLUMNS - 1:
             name = " ".join(words[: self._name_words])
             joined = name.replace(" ", "_")
-            message = f'the class name "{printable(name)}" has a blank, which shifts the columns'
+            message = f'the class name "{printable(name)}" has a space, which shifts the columns'
             self._error("class-name-blank", message, number, 1, f'{FIX_HINT}: "{printable(joined.lower())}"')
             words = [joined, *words[self._name_words :]]
         else:
             self._name_words = 1
         if len(words) == COLUMNS + 1:
-            hint = f"{FIX_HINT}: the 16th column, a detector's score, goes"
+            hint = f"{FIX_HINT}: removes the 16th column, a detection score"
             self._error("label-columns", f"16 columns, not {COLUMNS}", number, None, hint)
             return words[:COLUMNS]
         if len(words) != COLUMNS:
@@ -138,7 +140,7 @@ class _LabelCheck:
         return words
 
     def _numbers(self, number: int, words: list[str], columns: list[int]) -> bool:
-        """True when columns 2 to 15 are finite numbers. Puts a whole number for occlusion."""
+        """True when columns 2 to 15 are finite numbers. Writes occlusion as an integer."""
         is_good = True
         for i, word in enumerate(words[1:], 1):
             value = _number(word)
@@ -146,20 +148,22 @@ class _LabelCheck:
                 continue
             is_good = False
             code, what = (
-                ("label-not-a-number", "no number") if value is None else ("label-not-finite", "not finite")
+                ("label-not-a-number", "not a number")
+                if value is None
+                else ("label-not-finite", "not finite")
             )
             message = f'"{printable(word)}" is {what} (column {i + 1} of {COLUMNS})'
             self._error(code, message, number, columns[i], "correct the label, or delete the line")
         if is_good and not re.fullmatch(r"[+-]?\d+", words[2]):
             is_whole = float(words[2]).is_integer()
             hint = FIX_HINT if is_whole else "0 visible, 1 partly, 2 largely occluded, 3 unknown"
-            message = f'"{printable(words[2])}" is no whole number, which "occluded" has to be'
+            message = f'"{printable(words[2])}" is not an integer, as "occluded" must be'
             self._error("label-occluded", message, number, columns[2], hint)
             words[2] = str(int(float(words[2]))) if is_whole else words[2]
         return is_good
 
     def _box(self, number: int, words: list[str], column: int) -> bool:
-        """False when the line should go. Clips the box in ``words`` where it reaches beyond the picture."""
+        """False when the line must be removed. Clips the box in ``words`` to the image."""
         x_min, y_min, x_max, y_max = box = _corners(words)
         faults = faults_of(box, self.size, self.min_pixels)
         for fault in faults:
@@ -170,14 +174,14 @@ class _LabelCheck:
             if fault.clipped is not None:
                 x_min, y_min, x_max, y_max = fault.clipped
                 words[4:8] = [f"{value:.4f}".rstrip("0").rstrip(".") for value in fault.clipped]
-        if any(fault.goes for fault in faults):
+        if any(fault.is_removed for fault in faults):
             return False
         if any(fault.code == "box-inverted" for fault in faults):
             return True
         key = (words[0], box)
         if key in self._seen:
             message = f"the same box as in line {self._seen[key]}"
-            self._warning("box-duplicate", message, number, column, f"{FIX_HINT}: the line goes")
+            self._warning("box-duplicate", message, number, column, f"{FIX_HINT}: removes the line")
             return False
         self._seen[key] = number
         self.facts.boxes.append(LabelBox(words[0], x_min, y_min, x_max, y_max, number))

@@ -1,6 +1,6 @@
-"""Are segmentation pairs complete, and does the network read the classes that the masks have?
+"""Checks of image and mask pairs: completeness, sizes, and whether the network reads the classes in the masks.
 
-Source: tao/datasets.md A2: 8-bit grayscale or palette PNG masks; coloured ones where a spec names colours.
+Source: tao/datasets.md A2: masks are 8-bit grayscale or palette PNGs, or coloured where a spec lists colours.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from taorunner.datasets.files.pixels import has_pillow, needs_pillow
 from taorunner.errors import Finding, Severity
 
 _SAMPLE = 24
-"""So many masks of each subset are decoded without ``deep``."""
+"""Number of masks decoded in each subset without ``deep``."""
 _SHOWN = 4
 
 
 def check_masks(
     found: list[Finding], subsets: Sequence[Subset], needs: Sequence[ClassNeeds], *, deep: bool
 ) -> dict[str, int]:
-    """Adds to ``found``; gives the pictures by subset.
+    """Adds findings to ``found``; returns the images by subset.
 
-    ``deep`` reads the values of all masks. Without it, a sample is read where a spec says how (and Pillow is there).
+    ``deep`` reads the values of all masks. Otherwise a sample is read, if a spec describes the masks and Pillow is
+    installed.
     """
     if deep:
         needs_pillow("--deep")
@@ -50,7 +51,11 @@ def check_masks(
             mask = masks.pop(name.rpartition(".")[0], None)
             if mask is None:
                 message = f'there is no mask for this image in "{subset.labels}"'
-                found.append(Finding(Severity.ERROR, "image-without-mask", message, "bring it", path))
+                found.append(
+                    Finding(
+                        Severity.ERROR, "image-without-mask", message, "add it, or remove the image", path
+                    )
+                )
                 continue
             faults = list(_mask(subset.labels / mask, facts.size, readings))
             found += faults
@@ -61,7 +66,13 @@ def check_masks(
         for mask in masks.values():
             message = f'there is no image for this mask in "{subset.images}"'
             found.append(
-                Finding(Severity.ERROR, "mask-without-image", message, "bring it", subset.labels / mask)
+                Finding(
+                    Severity.ERROR,
+                    "mask-without-image",
+                    message,
+                    "add it, or remove the mask",
+                    subset.labels / mask,
+                )
             )
         if deep or has_pillow():
             for reading in readings:
@@ -80,27 +91,27 @@ def _mask(path: Path, size: tuple[int, int] | None, readings: Sequence[MaskReadi
         return
     if size is not None and facts.size != size:
         message = f"the mask is {header.width}x{header.height}, its image {size[0]}x{size[1]}"
-        yield Finding(Severity.ERROR, "mask-size", message, "make them the same", path)
+        yield Finding(Severity.ERROR, "mask-size", message, "give both the same size", path)
     if not all(reading.takes(header) for reading in readings or (MaskReading("", ()),)):
         message = f"the mask is {header.format} with {header.channels} channels of {header.bits} bits"
-        hint = "a mask is a PNG of one channel, grayscale or palette, whose values are the classes"
+        hint = "save it as a grayscale or palette PNG with one channel whose values are class numbers"
         yield Finding(Severity.ERROR, "mask-mode", message, hint, path)
 
 
 def _beyond(path: Path, num_classes: int | None) -> Iterator[Finding]:
-    """Values that are numbers of classes, and of a class that there is not."""
+    """Reports mask values that are not below ``num_classes``."""
     values = _values(path, coloured=False)
     if isinstance(values, Finding):
         yield values
         return
     highest = max((value[0] for value in values), default=0)
     if num_classes is not None and highest >= num_classes:
-        message = f"the mask has the value {highest}, and num_classes is {num_classes}"
-        yield Finding(Severity.ERROR, "mask-value", message, f"values are below {num_classes}", path)
+        message = f"the mask has the value {highest}, but num_classes is {num_classes}"
+        yield Finding(Severity.ERROR, "mask-value", message, f"use values below {num_classes}", path)
 
 
 def _unread(subset: Subset, names: Sequence[str], reading: MaskReading, *, deep: bool) -> Iterator[Finding]:
-    """Values that the spec does not name, and masks of which nothing but class 0 is read."""
+    """Reports values that the spec does not list, and masks that are read as class 0 only."""
     first = list(names) if deep else spread(names, _SAMPLE)
     rest = [] if deep else [name for name in names if name not in set(first)]
     unknown: Counter[tuple[int, ...]] = Counter()
@@ -125,7 +136,7 @@ def _unread(subset: Subset, names: Sequence[str], reading: MaskReading, *, deep:
         listed = ", ".join(_shown(value) for value in sorted(unknown)[:_SHOWN])
         more = f" and {len(unknown) - _SHOWN} other values" if len(unknown) > _SHOWN else ""
         message = (
-            f'masks have {listed}{more}, which "{reading.key}" does not name: those pixels become class 0 '
+            f'masks have {listed}{more}, which "{reading.key}" does not list: those pixels become class 0 '
             f"(first here; {read} masks of {len(names)} read)"
         )
         yield Finding(Severity.ERROR, "mask-value", message, _hint(reading, seen), place)
@@ -139,7 +150,7 @@ def _values(path: Path, *, coloured: bool) -> frozenset[tuple[int, ...]] | Findi
         return values_in(path, coloured=coloured)
     except (OSError, ValueError, SyntaxError) as error:
         message = f"the mask cannot be decoded: {error}"
-        return Finding(Severity.ERROR, "image-undecodable", message, "bring it anew", path)
+        return Finding(Severity.ERROR, "image-undecodable", message, "replace it", path)
 
 
 def _hint(reading: MaskReading, seen: set[tuple[int, ...]]) -> str:
@@ -147,12 +158,12 @@ def _hint(reading: MaskReading, seen: set[tuple[int, ...]]) -> str:
     is_gray = all(len(set(value)) == 1 for value in seen)
     known = {part for value, _ in reading.classes for part in value}
     if reading.is_normed and parts <= {0, 1}:
-        return f"the masks hold numbers of classes: {reading.norm_key} divides them by 255, so take it out"
+        return f"the masks hold class numbers, and {reading.norm_key} divides them by 255: remove it"
     if reading.norm_key and not reading.is_normed and is_gray and parts <= {0, 255} and known <= {0, 1}:
-        return f"set {reading.norm_key} to {reading.norm_word}, which makes 1 of 255"
+        return f"set {reading.norm_key} to {reading.norm_word}, which maps 255 to 1"
     if reading.is_coloured and is_gray:
-        return "the masks are gray: name their values, [0], [1], and not colours"
-    return f'"{reading.key}" names the values that are in the masks, one entry for each'
+        return "the masks are grayscale: list their values, such as [0], [1], instead of colours"
+    return f'"{reading.key}" must list the values in the masks, one entry for each'
 
 
 def _shown(value: tuple[int, ...]) -> str:

@@ -1,7 +1,8 @@
-"""Is a picture in train, encoded anew or in another size, also in val? Content hashes do not see that.
+"""Finds near-duplicate images across subsets: copies in another size or encoding, which content hashes miss.
 
-A picture is known by sixteen times sixteen means of gray, as it is seen. A copy keeps each of them within a few steps;
-another frame of the same camera does not, as soon as something moved. Pictures without contrast say nothing.
+The fingerprint of an image is its 16x16 grayscale thumbnail after the EXIF rotation. In a copy every value stays within
+a few steps; in another frame of the same camera it does not, as soon as something moved. Images without contrast are
+skipped.
 """
 
 from __future__ import annotations
@@ -16,23 +17,23 @@ from typing import Any
 from taorunner.errors import Finding, Severity
 
 _SIDE = 16
-_CONTRAST = 32  # steps of gray between the darkest and the lightest mean
-_STEPS = 8  # that a mean of a copy may differ
+_CONTRAST = 32  # gray levels between the darkest and the lightest value
+_STEPS = 8  # gray levels that a value of a copy may differ
 _MEAN_STEPS = 2.0
-_EDGE, _BITS = 2, 40  # steps that make an edge, and edges that a copy may gain or lose
+_EDGE, _BITS = 2, 40  # gray levels that make an edge; edges that may differ in a copy
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """``grays`` are row by row, ``edges`` says where the next one is darker, ``mean`` is of all."""
+class Fingerprint:
+    """``grays``: row by row; ``edges``: a bit for each pixel whose successor is darker; ``mean``: of all grays."""
 
     grays: bytes
     edges: int
     mean: float
 
 
-def look_of(picture: Any) -> Look | None:
-    """``picture`` is a decoded one of Pillow; None when it is too flat to be told from others."""
+def fingerprint_of(picture: Any) -> Fingerprint | None:
+    """``picture`` is a decoded Pillow image. None when its contrast is too low to compare it."""
     from PIL import Image, ImageOps
 
     small = picture.convert("RGB" if picture.mode in ("P", "PA", "CMYK") else "L").convert("L")
@@ -44,11 +45,11 @@ def look_of(picture: Any) -> Look | None:
     edges = 0
     for at in range(len(grays) - 1):
         edges = edges << 1 | (grays[at] > grays[at + 1] + _EDGE)
-    return Look(grays, edges, sum(grays) / len(grays))
+    return Fingerprint(grays, edges, sum(grays) / len(grays))
 
 
-def similar_findings(looks: Sequence[tuple[str, Path, Look]]) -> Iterator[Finding]:
-    """One for each picture that looks like one of a subset before its own; equal files are told elsewhere."""
+def similar_findings(looks: Sequence[tuple[str, Path, Fingerprint]]) -> Iterator[Finding]:
+    """One finding for each image that resembles one of an earlier subset. Identical files are reported elsewhere."""
     order = sorted(range(len(looks)), key=lambda at: looks[at][2].mean)
     means = [looks[at][2].mean for at in order]
     for at, (subset, path, look) in enumerate(looks):
@@ -60,14 +61,16 @@ def similar_findings(looks: Sequence[tuple[str, Path, Look]]) -> Iterator[Findin
                 continue
             if not _are_equal(path, other_path):
                 message = (
-                    f'nearly the same picture is in "{other_subset}" ({other_path.name}) and in "{subset}"'
+                    f'nearly the same image is in "{other_subset}" ({other_path.name}) and in "{subset}"'
                 )
-                hint = "a copy in another size or quality? keep both in one subset: dataset split --group"
+                hint = (
+                    "if one is a copy of the other, keep both in one subset: taorunner dataset split --group"
+                )
                 yield Finding(Severity.WARNING, "similar-image-in-subsets", message, hint, path)
             break
 
 
-def _is_copy(first: Look, second: Look) -> bool:
+def _is_copy(first: Fingerprint, second: Fingerprint) -> bool:
     return (first.edges ^ second.edges).bit_count() <= _BITS and all(
         abs(a - b) <= _STEPS for a, b in zip(first.grays, second.grays, strict=True)
     )

@@ -1,4 +1,4 @@
-"""What a check of a dataset gives: findings, and counts per subset. Also the formats that ``--fix`` can repair."""
+"""The result of a dataset check: findings, and counts per subset. Also lists the formats that ``--fix`` repairs."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from taorunner.errors import Finding
 
 Progress = Callable[[int, int], None]
-"""Called with ``(done, total)`` pictures."""
+"""Called with ``(done, total)`` images."""
 REPAIRED = ("coco", "voc", "yolo")
-"""Formats, beside KITTI, whose own files ``--fix`` repairs."""
+"""Formats other than KITTI whose files ``--fix`` repairs in place."""
 
 
 @dataclass(slots=True)
 class SubsetReport:
-    """``classes`` counts boxes, or pictures where a picture has one class."""
+    """``classes`` counts boxes; in classification datasets, images."""
 
     name: str
     images: int = 0

@@ -1,7 +1,7 @@
-"""Will TAO read this dataset, and learn from it what is meant? All findings at once, for every file.
+"""Checks a dataset and returns all findings at once.
 
-The fast level reads label files and image headers; ``deep`` decodes every picture. Nothing is changed here
-(``fix`` does that), and nothing stops at the first bad file.
+The fast level reads label files and image headers; ``deep`` decodes every image. Nothing is changed here
+(``repair`` does that), and a bad file does not end the check.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from taorunner.datasets.files.layout import (
 )  # fmt: skip
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.likely import likely_kind
-from taorunner.datasets.formats.other_layouts import refuse_other_layout, tell_other_files
+from taorunner.datasets.formats.other_layouts import refuse_other_layout, report_other_files
 from taorunner.datasets.formats.recognise import read_dataset, recognised
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.text import amount, printable
@@ -45,10 +45,10 @@ from taorunner.text import amount, printable
 def check_dataset(
     root: Path, *, deep: bool = False, needs: Sequence[ClassNeeds] = (), progress: Progress | None = None
 ) -> CheckReport:
-    """Raises UserFilesError when ``root`` is no folder or no dataset that is known here, or ``deep`` without Pillow."""
+    """Raises UserFilesError when ``root`` is no folder, has no known format, or ``deep`` is set without Pillow."""
     if not root.is_dir():
         raise UserFilesError(
-            f'there is no folder "{printable(str(root))}"', hint="name the folder of the dataset"
+            f'there is no folder "{printable(str(root))}"', hint="give the folder of the dataset"
         )
     told = progress or (lambda done, total: None)
     subsets = find_kitti(root)
@@ -66,11 +66,11 @@ def check_dataset(
     if splits and likely_kind(folder) is None and not _is_annotated(folder):
         if not are_classes(root, splits):
             raise UserFilesError(
-                f'the layout of "{printable(str(root))}" is none that is checked: images beside other files',
-                hint="class folders, images with masks, and datasets of boxes are",
+                f'the layout of "{printable(str(root))}" cannot be checked: images beside other files',
+                hint="class folders, images with masks, and datasets with boxes can be checked",
             )
         report = CheckReport("classification")
-        tell_other_files(folder, Severity.WARNING)
+        report_other_files(folder, Severity.WARNING)
         report.findings += folder.findings
         counts = check_class_folders(report.findings, root, splits, needs, deep=deep)
         report.subsets = [SubsetReport(n, sum(c.values()), classes=c) for n, c in counts.items()]
@@ -79,7 +79,7 @@ def check_dataset(
 
 
 def _is_annotated(folder: Folder) -> bool:
-    """False for folders of pictures and nothing else, such as those whose names are classes."""
+    """False when all files are images, as in class folders."""
     try:
         recognised(folder)
     except UserFilesError:
@@ -88,7 +88,7 @@ def _is_annotated(folder: Folder) -> bool:
 
 
 def _check_read(root: Path, *, deep: bool, needs: Sequence[ClassNeeds], progress: Progress) -> CheckReport:
-    """Any format that ``dataset convert`` reads. Raises UserFilesError when none fits."""
+    """Checks any format that ``dataset convert`` reads. Raises UserFilesError when none fits."""
     told = _picture_folders(root, needs)
     dataset = read_dataset(root, None, lambda what, done, total: progress(done, total), told)
     report = CheckReport(dataset.format, list(dataset.findings))
@@ -112,7 +112,7 @@ def _check_read(root: Path, *, deep: bool, needs: Sequence[ClassNeeds], progress
 
 
 def _picture_folders(root: Path, needs: Sequence[ClassNeeds]) -> dict[str, list[str]]:
-    """What specs say of annotation files and their pictures below ``root``, relative to it."""
+    """The image folders that specs set for annotation files, relative to ``root``."""
     found: dict[str, list[str]] = {}
     for need in needs:
         for file, folder in need.picture_folders.items():
@@ -131,7 +131,7 @@ def _picture(
     *,
     is_repaired: bool = True,
 ) -> ImageFacts:
-    """``is_repaired``: ``--fix`` gives files their right names."""
+    """``is_repaired``: ``--fix`` renames files."""
     facts = read_image_facts(path)
     found += file_findings(path, facts, is_repaired=is_repaired)
     if facts.header is not None and facts.header.channels == 1 and not facts.header.palette:
@@ -168,8 +168,8 @@ def _check_kitti(
                 progress(done, total)
     found += _unpaired(subsets)
     if total and not any(part.classes for part in report.subsets) and not any(one.is_error for one in found):
-        message = f"none of the {amount(total, 'picture')} has a box"
-        hint = "is that meant? nothing can be learnt from them alone"
+        message = f"none of the {amount(total, 'image')} has a box"
+        hint = "add boxes: background images alone cannot be trained on"
         found.append(Finding(Severity.WARNING, "no-boxes", message, hint, subsets[0].labels))
     found += duplicate_findings(prints)
     found += grayscale_findings(grays, total)
@@ -191,7 +191,7 @@ def _label(
         part.sizes[size] += 1
     label = subset.labels / f"{path.stem}.txt"
     if not label.exists():
-        return  # told by _pairs
+        return  # _pairs has reported it
     smallest = 2.0
     if size:
         smallest = max([2.0, *(need.smallest_box(size) for need in needs)])
@@ -205,11 +205,17 @@ def _label(
 def _unpaired(subsets: Sequence[Subset]) -> Iterator[Finding]:
     without_labels, without_pictures = unpaired(subsets)
     for folder in without_labels:
-        message = f"{amount(len(images_in(folder)), 'picture')} here, and no folder of labels"
-        yield Finding(Severity.WARNING, "pictures-without-labels", message, "pictures for a test?", folder)
+        message = f"{amount(len(images_in(folder)), 'image')} here, but no folder of labels"
+        yield Finding(
+            Severity.WARNING,
+            "pictures-without-labels",
+            message,
+            "add labels, unless these are test images",
+            folder,
+        )
     for folder in without_pictures:
-        message = "labels here, and no folder of pictures"
-        hint = "bring the pictures, or delete the labels"
+        message = "labels here, but no folder of images"
+        hint = "add the images, or delete the labels"
         yield Finding(Severity.ERROR, "label-without-image", message, hint, folder)
 
 
@@ -219,13 +225,13 @@ def _pairs(subset: Subset, images: Sequence[str]) -> Iterator[Finding]:
     for stem in sorted(labels - stems):
         path = subset.labels / f"{stem}.txt"
         message = f'there is no image for this label in "{subset.images.name}"'
-        hint = "bring the image back, or delete the label"
+        hint = "add the image, or delete the label"
         yield Finding(Severity.ERROR, "label-without-image", message, hint, path)
     for name in images:
         if name.rpartition(".")[0] not in labels:
             message = f'there is no label file for this image in "{subset.labels.name}"'
-            hint = "--fix writes an empty one, which says that nothing is on it"
+            hint = "--fix writes an empty one, which marks a background image"
             yield Finding(Severity.ERROR, "image-without-label", message, hint, subset.images / name)
     if not images:
         message = "there is no image in the folder"
-        yield Finding(Severity.ERROR, "no-images", message, "bring the images", subset.images)
+        yield Finding(Severity.ERROR, "no-images", message, "add images", subset.images)

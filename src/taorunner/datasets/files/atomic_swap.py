@@ -1,7 +1,7 @@
-"""How does a new folder take the name of one that is there, so that a kill leaves one of them under that name?
+"""Replaces a folder atomically (renameat2 with RENAME_EXCHANGE).
 
-Linux exchanges two names in one step. Where a file system cannot, there are two renames, and what a kill leaves
-between them is put right by ``settle``, which every command that writes or names that folder calls first.
+File systems that cannot exchange names get two renames. ``recover`` repairs the state that a killed process leaves
+between them; every command that writes or reads that folder calls it first.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ _HERE, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
 
 
 def exchange(first: Path, second: Path) -> bool:
-    """Each has the other's name afterwards, or nothing happened: False where the system cannot do that in one step."""
+    """Exchanges the two names atomically. False, with nothing changed, where the system cannot."""
     call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if call is None:
         return False
     return bool(call(_HERE, os.fsencode(first), _HERE, os.fsencode(second), _EXCHANGE) == 0)
 
 
-def take_name(partial: Path, target: Path) -> None:
-    """``partial`` becomes ``target``; what was there is removed."""
+def replace_folder(partial: Path, target: Path) -> None:
+    """Renames ``partial`` to ``target``; a previous ``target`` is removed."""
     if not os.path.lexists(target):
         partial.rename(target)
         return
@@ -43,11 +43,11 @@ def take_name(partial: Path, target: Path) -> None:
     remove(old)
 
 
-def take_name_and_keep(partial: Path, target: Path, backup: Path) -> None:
-    """``partial`` becomes ``target``, and what was there ``backup``, which is not there yet.
+def replace_keeping_old(partial: Path, target: Path, backup: Path) -> None:
+    """Renames ``partial`` to ``target``, and the previous ``target`` to ``backup``, which must not exist.
 
-    On the way the new folder has a name with its own inode in it: what lies there after a kill, the new one or the
-    old one, can be told apart.
+    Meanwhile the new folder has a name that holds its inode number, so that after a kill the new folder and the old
+    one can be distinguished.
     """
     waiting = target.with_name(f".{target.name}.swap-{os.getpid()}-{partial.stat().st_ino}")
     partial.rename(waiting)
@@ -63,8 +63,8 @@ def take_name_and_keep(partial: Path, target: Path, backup: Path) -> None:
         raise
 
 
-def settle(target: Path) -> None:
-    """Ends or undoes what processes that are no more left half done beside ``target``."""
+def recover(target: Path) -> None:
+    """Completes or undoes the unfinished swaps of ended processes beside ``target``."""
     if not target.parent.is_dir():
         return
     for kind in ("replaced", "swap", "partial"):
@@ -72,13 +72,13 @@ def settle(target: Path) -> None:
             if kind == "swap":
                 _end_swap(entry, target)
             elif kind == "replaced" and not os.path.lexists(target):
-                entry.rename(target)  # killed between the two renames: the old result is the result
+                entry.rename(target)  # killed between the two renames: restore the old folder
             else:
                 remove(entry)
 
 
 def free_name(target: Path, word: str) -> Path:
-    """``target.word`` or, where that is taken, ``target.word-2`` and so on."""
+    """``target.word`` or, when that exists, ``target.word-2`` and so on."""
     path, number = target.with_name(f"{target.name}.{word}"), 2
     while os.path.lexists(path):
         path, number = target.with_name(f"{target.name}.{word}-{number}"), number + 1
@@ -93,7 +93,7 @@ def remove(path: Path) -> None:
 
 
 KEPT = "before-fix"
-"""What the name of a dataset gets when it is kept as it was."""
+"""Suffix of the name under which the original dataset is kept."""
 
 
 def _end_swap(waiting: Path, target: Path) -> None:
@@ -101,9 +101,9 @@ def _end_swap(waiting: Path, target: Path) -> None:
         return
     is_new = waiting.lstat().st_ino == int(waiting.name.rpartition("-")[2])
     if not os.path.lexists(target):
-        waiting.rename(target)  # the old one has its new name already
+        waiting.rename(target)  # the old folder is already renamed
     elif is_new:
-        remove(waiting)  # nothing was exchanged yet
+        remove(waiting)  # not exchanged yet
     else:
         waiting.rename(free_name(target, KEPT))
 
@@ -112,8 +112,8 @@ def _left(target: Path, kind: str) -> Iterator[Path]:
     prefix = f".{target.name}.{kind}-"
     for entry in sorted(target.parent.iterdir()):
         numbers = entry.name.removeprefix(prefix).split("-")
-        is_ours = entry.name.startswith(prefix) and all(n.isdecimal() for n in numbers) and len(numbers) <= 2
-        if is_ours and not _is_alive(int(numbers[0])):
+        is_match = entry.name.startswith(prefix) and all(n.isdecimal() for n in numbers) and len(numbers) <= 2
+        if is_match and not _is_alive(int(numbers[0])):
             yield entry
 
 

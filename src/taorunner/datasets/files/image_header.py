@@ -1,7 +1,7 @@
-"""How large is a picture, and what kind of file is it? From the first bytes, without a decoder.
+"""Size and format of an image, read from its first bytes without decoding.
 
-Reads JPEG (with the orientation that EXIF gives), PNG, BMP, GIF, WebP and TIFF. Nothing is decoded, so a picture
-whose header is whole and whose rest is cut off passes here.
+Reads JPEG (with its EXIF orientation), PNG, BMP, GIF, WebP and TIFF. A truncated image with a complete header passes
+here.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from pathlib import Path
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
 """Compared in lower case."""
 SELDOM_READ = frozenset({"webp", "tiff"})
-"""Formats that loaders of TAO pass over. Source: tao/tensorflow.md section 7, the raw loader's list; the lists of
+"""Formats that TAO's loaders ignore. Source: tao/tensorflow.md section 7, the raw loader's list; the lists of
 suffixes of tao-pytorch 7.0.1 (inference, classification)."""
 UNREAD_SUFFIXES = frozenset({
     ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".jfif", ".jpe", ".ppm", ".pgm", ".tga", ".dng", ".cr2", ".nef",
 })  # fmt: skip
-"""Pictures that are not read here."""
+"""Images that are not read here."""
 
 _FIRST_BYTES = 4096
 _MAX_SEGMENTS = 2000
@@ -27,14 +27,14 @@ _SWAPPING = frozenset({5, 6, 7, 8})
 
 
 class PictureError(ValueError):
-    """The file is no picture that is known here; the text says why, in lower case."""
+    """The file is not an image of a known format; the text gives the reason, in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
 class PictureHeader:
-    """``stored_width`` and ``stored_height`` are of the pixels in the file; ``orientation`` is EXIF's, 1 to 8.
+    """``stored_width`` and ``stored_height`` are in pixels as stored; ``orientation`` is EXIF's, 1 to 8.
 
-    ``channels`` is 1 for gray and palettes, 0 where the header does not say.
+    ``channels`` is 1 for grayscale and palettes, 0 when the header does not state it.
     """
 
     format: str
@@ -47,7 +47,7 @@ class PictureHeader:
 
     @property
     def width(self) -> int:
-        """As it is seen, after the rotation that EXIF asks for."""
+        """After the EXIF rotation."""
         return self.stored_height if self.orientation in _SWAPPING else self.stored_width
 
     @property
@@ -56,12 +56,12 @@ class PictureHeader:
 
 
 def read_header(path: Path) -> PictureHeader:
-    """Raises PictureError for what is no picture, OSError for what cannot be read."""
+    """Raises PictureError when the file is not an image, OSError when it cannot be read."""
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (no method of Path is as fast for thousands)
         data = file.read(_FIRST_BYTES)
         if data[:2] == b"\xff\xd8":
             header = _jpeg(data)
-            if header is None:  # a preview or a colour profile stands before the size
+            if header is None:  # a preview or a colour profile comes before the size
                 header = _jpeg(data + file.read())
             if header is None:
                 raise PictureError("the JPEG ends before its size")
@@ -78,9 +78,9 @@ def read_header(path: Path) -> PictureHeader:
         elif not data:
             raise PictureError("the file is empty")
         else:
-            raise PictureError("the content is no JPEG, PNG, BMP, GIF, WebP or TIFF")
+            raise PictureError("the content is not JPEG, PNG, BMP, GIF, WebP or TIFF")
     if header.stored_width < 1 or header.stored_height < 1:
-        raise PictureError(f"the header says {header.stored_width}x{header.stored_height} pixels")
+        raise PictureError(f"the header states {header.stored_width}x{header.stored_height} pixels")
     return header
 
 
@@ -115,7 +115,7 @@ def _jpeg(data: bytes) -> PictureHeader | None:
 
 
 def _orientation(tiff: bytes) -> int:
-    """Broken EXIF is read as "not rotated", as viewers do."""
+    """Broken EXIF data counts as "not rotated", as in viewers."""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
     if order is None:
         return 1
@@ -157,7 +157,7 @@ def _gif(data: bytes) -> PictureHeader:
 
 
 def _webp(data: bytes) -> PictureHeader:
-    """The size stands at another place for each of the three kinds of content."""
+    """Each of the three content types stores the size at another offset."""
     kind = data[12:16]
     if len(data) < 30:
         raise PictureError("the WebP ends before its size")
@@ -176,7 +176,7 @@ def _webp(data: bytes) -> PictureHeader:
 
 
 def _tiff(data: bytes) -> PictureHeader:
-    """Of the first picture in the file."""
+    """Reads the first image in the file."""
     order = "<" if data[:2] == b"II" else ">"
     found: dict[int, int] = {}
     try:

@@ -1,6 +1,6 @@
-"""How is a dataset folder laid out? Subsets of pictures with their label, mask or class folders.
+"""Finds the subsets of a dataset folder: image folders with their label, mask or class folders.
 
-Only names are read here. A folder of another shape (COCO, VOC, YOLO, VoTT) has no subsets of this kind.
+Only names are read. Other formats (COCO, VOC, YOLO, VoTT) have no subsets of this kind.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _DEPTH = 3
 
 @dataclass(frozen=True, slots=True)
 class Subset:
-    """``name`` is the path from the root to it, empty for the root itself. ``labels``: where ``<stem>.txt`` are."""
+    """``name``: path relative to the root, empty for the root itself. ``labels``: the folder of ``<stem>.txt``."""
 
     name: str
     images: Path
@@ -28,7 +28,7 @@ class Subset:
 
 
 def find_kitti(root: Path) -> list[Subset]:
-    """Every pair of image and label folder below ``root``, by name."""
+    """Every pair of image and label folders below ``root``, sorted by name."""
     found: list[Subset] = []
     _search(root, root, _DEPTH, found)
     found = [subset for subset in found if not _holds_masks(subset.labels)]
@@ -36,12 +36,12 @@ def find_kitti(root: Path) -> list[Subset]:
 
 
 def _holds_masks(labels: Path) -> bool:
-    """Pictures in place of texts: an empty text for each picture would hide that."""
+    """True when the label folder holds images, which are masks."""
     return bool(images_in(labels)) and not any(name.endswith(".txt") for name in files_in(labels))
 
 
 def unpaired(subsets: Sequence[Subset]) -> tuple[list[Path], list[Path]]:
-    """Beside subsets with both: folders with pictures that have no folder of labels, and the other way round."""
+    """Image folders without a label folder, and label folders without an image folder."""
     without_labels: set[Path] = set()
     without_pictures: set[Path] = set()
     both = {
@@ -61,7 +61,7 @@ def unpaired(subsets: Sequence[Subset]) -> tuple[list[Path], list[Path]]:
 
 
 def is_yolo(subsets: Sequence[Subset]) -> bool:
-    """The same folders, and lines of a class number and fractions; where all are empty, ``data.yaml`` beside them."""
+    """True for YOLO label files in KITTI's folders; when all are empty, a ``data.yaml`` decides."""
     for subset in subsets:
         for name in files_in(subset.labels)[:50]:
             if name.endswith(".txt"):
@@ -72,7 +72,7 @@ def is_yolo(subsets: Sequence[Subset]) -> bool:
 
 
 def find_masks(root: Path) -> list[Subset]:
-    """Subsets of a segmentation dataset: ``images/<subset>`` with ``masks/<subset>``, or without subsets."""
+    """Subsets of a segmentation dataset: ``images/<subset>`` with ``masks/<subset>``, or ``images`` with ``masks``."""
     images, masks = root / "images", root / _MASK_FOLDER
     if not (images.is_dir() and masks.is_dir()):
         return []
@@ -81,7 +81,7 @@ def find_masks(root: Path) -> list[Subset]:
 
 
 def find_class_folders(root: Path) -> dict[str, list[str]]:
-    """``<split>/<class>/`` by split, as ImageFolder reads them; empty when ``root`` is nothing like it."""
+    """Classes by split of the layout ``<split>/<class>/`` (ImageFolder); empty for other layouts."""
     splits = {name: folders_in(root / name) for name in folders_in(root)}
     splits = {name: classes for name, classes in splits.items() if classes}
     has_images = any(
@@ -91,7 +91,7 @@ def find_class_folders(root: Path) -> dict[str, list[str]]:
 
 
 def images_in(folder: Path) -> list[str]:
-    """Names of the pictures in ``folder`` itself, sorted."""
+    """Names of the images directly in ``folder``, sorted."""
     return [name for name in files_in(folder) if os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES]  # noqa: PTH122
 
 
@@ -99,7 +99,7 @@ def files_in(folder: Path) -> list[str]:
     try:
         with os.scandir(folder) as entries:
             return sorted(e.name for e in entries if not e.name.startswith(".") and _is_file(e))
-    except (OSError, ValueError):  # no folder, or no path at all
+    except (OSError, ValueError):  # not a folder, or not a valid path
         return []
 
 
@@ -109,12 +109,12 @@ def folders_in(folder: Path) -> list[str]:
             return sorted(
                 e.name for e in entries if not e.name.startswith(".") and is_folder(e) and not leads_back(e)
             )
-    except (OSError, ValueError):  # no folder, or no path at all
+    except (OSError, ValueError):  # not a folder, or not a valid path
         return []
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Also by a link; False for a link that leads to itself."""
+    """Follows links; False for a link to itself."""
     try:
         return entry.is_dir()
     except OSError:
@@ -122,7 +122,7 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def leads_back(entry: os.DirEntry[str]) -> bool:
-    """True for a link to a folder around it: what is followed there never ends."""
+    """True for a link to a parent folder, which would be followed endlessly."""
     if not entry.is_symlink():
         return False
     above = os.path.realpath(os.path.dirname(entry.path))  # noqa: PTH120

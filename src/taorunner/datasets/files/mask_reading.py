@@ -1,6 +1,6 @@
-"""Which class does a pixel of a mask become? What a network's spec says of the values in its masks, and what they are.
+"""How a network's spec maps mask values to classes, and which values a mask holds.
 
-Values are tuples: one number of a gray or palette mask, three of a coloured one. Pillow is needed to read them.
+Values are tuples: one number for grayscale and palette masks, three for coloured ones. Reading them needs Pillow.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ _MOST_COLOURS = 4096
 
 @dataclass(frozen=True, slots=True)
 class MaskReading:
-    """``classes``: value in the mask and the number of its class; every other value becomes class 0, silently.
+    """``classes``: pairs of mask value and class number; every other value silently becomes class 0.
 
-    ``is_normed``: values are divided by 255, without a rest, before they are looked up. ``key`` is where the values
-    are written in the spec, ``norm_key`` and ``norm_word`` what to set for masks of 0 and 255.
+    ``is_normed``: values are divided by 255 (integer division) before the lookup. ``key`` is the spec key that lists
+    the values; ``norm_key`` and ``norm_word`` are the key and value to set for masks of 0 and 255.
 
     Source: tao-pytorch 7.0.1 cv/segformer/dataloader/dataset.py and utils.py (the first colour decides whether masks
-    are made RGB); tao_tensorflow1_backend cv/unet/utils/data_loader.py.
+    are converted to RGB); tao_tensorflow1_backend cv/unet/utils/data_loader.py.
     """
 
     key: str
@@ -37,7 +37,7 @@ class MaskReading:
         return bool(self.classes) and len(self.classes[0][0]) == 3
 
     def class_of(self, value: tuple[int, ...]) -> int | None:
-        """None for a value that is in no entry. Of two entries with one value the last one counts."""
+        """None for a value that is not listed. If a value is listed twice, the last entry counts."""
         looked_up = tuple(part // _NORM for part in value) if self.is_normed else value
         found = None
         for known, number in self.classes:
@@ -46,16 +46,16 @@ class MaskReading:
         return found
 
     def takes(self, header: PictureHeader) -> bool:
-        """Whether a mask of this kind can be read so: coloured ones without loss, others of one channel."""
+        """True when a mask of this format can be read: coloured masks in a lossless format, others with one channel."""
         if self.is_coloured:
             return header.format != "jpeg" and header.bits <= 8
         return header.format == "png" and header.channels == 1 and header.bits <= 8
 
 
 def values_in(path: Path, *, coloured: bool) -> frozenset[tuple[int, ...]]:
-    """The values of a mask's pixels, as the loaders get them from Pillow.
+    """The pixel values of a mask, as TAO's loaders get them from Pillow.
 
-    Raises OSError, ValueError or SyntaxError for what cannot be decoded.
+    Raises OSError, ValueError or SyntaxError when it cannot be decoded.
     """
     from PIL import Image
 
@@ -64,12 +64,12 @@ def values_in(path: Path, *, coloured: bool) -> frozenset[tuple[int, ...]]:
         counted = mask.getcolors(_MOST_COLOURS)
         is_bits = mask.mode == "1"
     if counted is None:
-        raise ValueError(f"it has more than {_MOST_COLOURS} colours, as pictures have")
+        raise ValueError(f"it has more than {_MOST_COLOURS} colours, so it is not a mask")
     values = [value if isinstance(value, tuple) else (int(value),) for _, value in counted]
     return frozenset((part[0] // 255,) if is_bits else tuple(map(int, part)) for part in values)
 
 
 def spread(names: Sequence[str], most: int) -> list[str]:
-    """At most ``most`` of the names, from all over the list."""
+    """At most ``most`` of the names, evenly spread over the list."""
     step = -(-len(names) // most) if names else 1
     return list(names[::step])

@@ -1,4 +1,4 @@
-"""How does a result reach its place? Pictures without a copy of their bytes, folders whole or not at all."""
+"""Writes result folders atomically, and places images in them by link where possible."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from taorunner.datasets.files.atomic_swap import remove, settle, take_name, take_name_and_keep
+from taorunner.datasets.files.atomic_swap import recover, remove, replace_folder, replace_keeping_old
 from taorunner.errors import MachineError, UsageError
 from taorunner.text import printable
 
@@ -20,7 +20,7 @@ _NO_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, 
 
 
 class Placer:
-    """Places files by hard link, else by reflink, else by copy; ``counts`` says how often each was done."""
+    """Places files by hard link, else by reflink, else by copy; ``counts`` has the number of each."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -28,7 +28,7 @@ class Placer:
         self._clones = True
 
     def place(self, source: Path | str, target: Path | str) -> None:
-        """Raises OSError as the last way tried does; ``target`` must not exist."""
+        """Raises OSError of the last method tried; ``target`` must not exist."""
         if self._links:
             try:
                 os.link(source, target, follow_symlinks=True)
@@ -58,36 +58,36 @@ class Placer:
 
 
 def refuse_taken(target: Path, *, overwrite: bool) -> None:
-    """Raises UsageError when ``target`` exists and must not be replaced; asked before much is read, too."""
+    """Raises UsageError when ``target`` exists and must not be replaced. Also called early, before much is read."""
     if os.path.lexists(target) and not overwrite:
         raise UsageError(
-            f'"{printable(str(target))}" exists already',
-            hint="give another folder with --output, or replace it with --overwrite",
+            f'"{printable(str(target))}" already exists',
+            hint="choose another folder with --output, or replace it with --overwrite",
         )
 
 
 @contextlib.contextmanager
-def whole_folder(target: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A new folder to write into; it takes the name ``target`` when the block ends well and is gone when it does not.
+def new_folder(target: Path, *, overwrite: bool) -> Iterator[Path]:
+    """A new folder to write into. It is renamed to ``target`` when the block succeeds, and removed when it fails.
 
-    It lies beside ``target`` under a hidden name. What a killed process left there is removed first. Raises
+    Until then it lies beside ``target`` under a hidden name. Leftovers of a killed process are removed first. Raises
     UsageError when ``target`` exists and must not be replaced.
     """
-    settle(target)
+    recover(target)
     refuse_taken(target, overwrite=overwrite)
     _make(target, target.parent, parents=True)
     with _partial(target) as partial:
         yield partial
-        take_name(partial, target)
+        replace_folder(partial, target)
 
 
 @contextlib.contextmanager
-def folder_in_place(target: Path, backup: Path) -> Iterator[Path]:
-    """The same for a folder that stands: what it was is kept as ``backup``. Without an error there is always one."""
-    settle(target)
+def replaced_folder(target: Path, backup: Path) -> Iterator[Path]:
+    """Like ``new_folder`` for an existing ``target``, which is kept as ``backup``. ``target`` exists at all times."""
+    recover(target)
     with _partial(target) as partial:
         yield partial
-        take_name_and_keep(partial, target, backup)
+        replace_keeping_old(partial, target, backup)
 
 
 @contextlib.contextmanager
@@ -101,7 +101,7 @@ def _partial(target: Path) -> Iterator[Path]:
             raise
         raise MachineError(
             f'"{printable(str(target))}" cannot be written: {(error.strerror or "").lower()}',
-            hint="free some space there, or give another folder with --output; nothing was kept",
+            hint="free disk space, or choose another folder with --output; nothing was written",
         ) from None
     finally:
         if os.path.lexists(partial):
@@ -113,6 +113,6 @@ def _make(target: Path, folder: Path, *, parents: bool = False) -> None:
         folder.mkdir(parents=parents, exist_ok=parents)
     except (FileNotFoundError, NotADirectoryError, FileExistsError, PermissionError) as error:
         raise MachineError(
-            f'"{printable(str(target))}" cannot be made: {(error.strerror or "").lower()}',
-            hint="give another folder with --output",
+            f'"{printable(str(target))}" cannot be created: {(error.strerror or "").lower()}',
+            hint="choose another folder with --output",
         ) from None

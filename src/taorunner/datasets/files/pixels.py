@@ -1,4 +1,4 @@
-"""Where pictures are decoded or written: is Pillow there, and what to type when it is not."""
+"""Whether Pillow is installed, and the command that installs it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from taorunner.errors import UserFilesError
 
 
 def has_pillow() -> bool:
-    """True where pictures can be decoded."""
+    """True when images can be decoded."""
     return find_spec("PIL") is not None
 
 
 def needs_pillow(what: str) -> None:
-    """Raises UserFilesError with the line to type when Pillow is not installed."""
+    """Raises UserFilesError with the command to type when Pillow is not installed."""
     try:
         import PIL  # noqa: F401
     except ImportError:

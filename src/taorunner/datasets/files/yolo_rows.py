@@ -1,7 +1,7 @@
-"""Is a line of numbers one of YOLO? KITTI's labels may have numbers as names, too.
+"""Distinguishes lines of YOLO labels from KITTI labels, whose class names may be numbers, too.
 
-A line of YOLO has a class number and fractions of the picture: 4 of a box (5 with a score), pairs of a polygon, or a
-box with key points, each with or without a visibility of 0, 1 or 2. A line of KITTI has pixels in columns 5 to 8.
+A YOLO line has a class number and fractions of the image: 4 for a box (5 with a score), pairs for a polygon, or a
+box with key points, each with or without a visibility of 0, 1 or 2. A KITTI line has pixels in columns 5 to 8.
 """
 
 from __future__ import annotations
@@ -24,6 +24,6 @@ def is_yolo_row(words: Sequence[str]) -> bool:
 
 
 def is_yolo_text(text: str) -> bool:
-    """By the first line with something on it."""
+    """Decides by the first non-empty line."""
     line = next((line for line in text.splitlines() if line.strip()), "")
     return is_yolo_row(line.split())

@@ -1,7 +1,7 @@
-"""COCO: one JSON of images, annotations and categories, under any file name, for each subset.
+"""Reads COCO: one JSON of images, annotations and categories for each subset, under any file name.
 
-Source: tao/datasets.md A2: TAO takes ``category_id`` as the label's index, wants ``area`` in each annotation, and turns
-pictures by EXIF; other tools begin their ids at 0 or leave gaps.
+Source: tao/datasets.md A2: TAO uses ``category_id`` as the label index, needs ``area`` in each annotation, and rotates
+images by EXIF; other tools start their ids at 0 or leave gaps.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from taorunner.datasets.formats.folder import Folder, around, number, subset_of
-from taorunner.datasets.model.annotations import Box, Described, DetectionDataset, ImageEntry
+from taorunner.datasets.formats.folder import Folder, bounding_box, number, subset_of
+from taorunner.datasets.model.annotations import Box, DatasetMetadata, DetectionDataset, ImageEntry
 from taorunner.text import amount, printable
 
 _READ = frozenset({"image_id", "category_id", "bbox", "iscrowd", "score"})
@@ -31,9 +31,9 @@ def read(folder: Folder) -> DetectionDataset:
     images: list[ImageEntry] = []
     classes: dict[str, None] = {}
     paths = documents(folder)
-    _tell_left_out(folder, paths)
+    _report_left_out(folder, paths)
     top: dict[str, Any] = {}
-    said: dict[str, dict[str, Any]] = {}
+    class_fields: dict[str, dict[str, Any]] = {}
     for path in paths:
         part = Document(folder, path, subset_of(path) if len(paths) > 1 or "/" in path else _of_stem(path))
         images += part.entries()
@@ -41,25 +41,30 @@ def read(folder: Folder) -> DetectionDataset:
         for key, value in part.top.items():
             if top.setdefault(key, value) != value:
                 message = f'its "{printable(key)}" differs from that of another file, which is kept'
-                folder.tell_info("coco-top-key", message, folder.root / path)
-        for name, category in part.described.items():
-            earlier = said.setdefault(name, category)
+                folder.report_info("coco-top-key", message, folder.root / path)
+        for name, category in part.metadata.items():
+            earlier = class_fields.setdefault(name, category)
             if earlier.get("id") != category.get("id"):
-                earlier.pop("id", None)  # one class, two ids: neither is kept
+                earlier.pop("id", None)  # one class with two ids: keep neither
     return DetectionDataset(
-        "coco", folder.root, tuple(images), tuple(classes), tuple(folder.findings), Described(top, said)
+        "coco",
+        folder.root,
+        tuple(images),
+        tuple(classes),
+        tuple(folder.findings),
+        DatasetMetadata(top, class_fields),
     )
 
 
-def _tell_left_out(folder: Folder, paths: list[str]) -> None:
-    """Of several files on the same pictures those with boxes are read."""
+def _report_left_out(folder: Folder, paths: list[str]) -> None:
+    """Reports the files that are left out: of several files on the same images, only those with boxes are read."""
     left = [path for path in _with_images(folder) if path not in paths]
     if left:
         message = (
-            f"{amount(len(left), 'file')} of other annotations on the same pictures "
+            f"{amount(len(left), 'file')} of other annotations on the same images "
             f'{"is" if len(left) == 1 else "are"} not read, such as "{printable(left[0])}"'
         )
-        hint = "put them into a folder of their own to read them"
+        hint = "move them to another folder to read them"
         folder.warning("annotations-left-out", message, folder.root / left[0], hint=hint)
 
 
@@ -85,16 +90,16 @@ def _with_images(folder: Folder) -> list[str]:
 
 
 class Document:
-    """One JSON file: its categories, then its annotations sorted to their images."""
+    """One JSON file: its categories, and its annotations grouped by image."""
 
     def __init__(self, folder: Folder, path: str, subset: str, file: Path | None = None) -> None:
-        """``file`` is what findings name, where it is not ``path`` itself."""
+        """``file``: the file named in findings, when it is not ``path`` itself."""
         self._folder, self._path, self._subset = folder, path, subset
         self._is_own = file is None
         self._file = file or folder.root / path
         self._value: dict[str, Any] = folder.json(path)
         self.top = {key: value for key, value in self._value.items() if key not in _TOP}
-        self.described: dict[str, dict[str, Any]] = {}
+        self.metadata: dict[str, dict[str, Any]] = {}
         self._names = self._categories()
         self._boxes: dict[Any, list[Box]] = {}
         self._read_annotations()
@@ -107,24 +112,26 @@ class Document:
         found = []
         seen: set[Any] = set()
         for index, image in enumerate(self._value["images"]):
-            said = image.get("file_name") if isinstance(image, Mapping) else None
-            if not isinstance(said, str) or not _is_id(image.get("id")):
+            reference = image.get("file_name") if isinstance(image, Mapping) else None
+            if not isinstance(reference, str) or not _is_id(image.get("id")):
                 self._error("coco-image", 'an image needs "id" and "file_name"', ("images", index))
                 continue
             if image["id"] in seen:
-                self._error("coco-image", f"the image id {image['id']} is there twice", ("images", index))
+                self._error("coco-image", f"the image id {image['id']} is used twice", ("images", index))
                 continue
             seen.add(image["id"])
-            picture = self._folder.picture(said, self._path)
+            picture = self._folder.picture(reference, self._path)
             if picture is None:
                 steps = ("images", index, "file_name")
                 place = self._folder.json_place(self._path, steps) if self._is_own else ()
-                self._folder.missing_picture(said, self._file, *place)
+                self._folder.missing_picture(reference, self._file, *place)
                 continue
-            said_size = (number(image.get("width")) or 0.0, number(image.get("height")) or 0.0)
+            stated_size = (number(image.get("width")) or 0.0, number(image.get("height")) or 0.0)
             boxes = self._boxes.get(image["id"], ())
             subset = self._subset or self._folder_subset(picture)
-            entry = self._folder.entry(picture, boxes, subset=subset, source=self._file, said_size=said_size)
+            entry = self._folder.entry(
+                picture, boxes, subset=subset, source=self._file, stated_size=stated_size
+            )
             if entry is not None:
                 extra = {key: value for key, value in image.items() if key not in _IMAGE}
                 found.append(replace(entry, extra=extra))
@@ -136,7 +143,7 @@ class Document:
         return found
 
     def _folder_subset(self, picture: Path) -> str:
-        """Of a document that another program made: what the picture's folders speak of."""
+        """The subset according to the image's folders; for documents that another program wrote."""
         if self._is_own or not picture.is_relative_to(self._folder.root):
             return ""
         return subset_of(f"{picture.relative_to(self._folder.root).parent.as_posix()}/x")
@@ -151,11 +158,11 @@ class Document:
                 self._error("coco-category", 'a category needs "id" and "name"', ("categories", index))
             else:
                 names[category["id"]] = name
-                self.described[name] = {key: value for key, value in category.items() if key != "name"}
+                self.metadata[name] = {key: value for key, value in category.items() if key != "name"}
         return self._without_umbrella(names, categories)
 
     def _without_umbrella(self, names: dict[Any, str], categories: list[Any]) -> dict[Any, str]:
-        """Roboflow lists the name of the project as category 0, the parent of all others, with no box."""
+        """Removes Roboflow's category 0: the name of the project, parent of all others, without boxes."""
         parents = {
             str(c.get("supercategory")) for c in categories if isinstance(c, Mapping) and c.get("id") != 0
         }
@@ -166,16 +173,16 @@ class Document:
             else set()
         )
         if len(names) > 1 and parents == {names.get(0)} and "0" not in used:
-            self.described.pop(names[0], None)
+            self.metadata.pop(names[0], None)
             return {key: name for key, name in names.items() if key != 0}
         return names
 
     def _read_annotations(self) -> None:
         annotations = self._value.get("annotations")
         if not isinstance(annotations, list):
-            said = "there is no" if annotations is None else "that is no list:"
-            message = f'{said} "annotations": every picture would pass for one without objects'
-            hint = "a file of test pictures? name a folder with annotations"
+            problem = "is missing" if annotations is None else "is not a list"
+            message = f'"annotations" {problem}: every image would count as a background image'
+            hint = "if this file lists test images, give a folder with annotations"
             self._folder.error("coco-annotations", message, self._file, hint=hint)
         for index, annotation in enumerate(annotations if isinstance(annotations, list) else ()):
             try:
@@ -187,7 +194,7 @@ class Document:
                 image_id = annotation["image_id"]
                 hash(image_id)
             except (KeyError, TypeError, ValueError, AttributeError):
-                self._read_odd(index, annotation)
+                self._read_without_box(index, annotation)
                 continue
             score = annotation.get("score")
             self._boxes.setdefault(image_id, []).append(
@@ -196,11 +203,13 @@ class Document:
                     None, _extra(annotation))
             )  # fmt: skip
 
-    def _read_odd(self, index: int, annotation: Any) -> None:
-        """What has no whole box: one around the polygon is taken, everything else is told."""
+    def _read_without_box(self, index: int, annotation: Any) -> None:
+        """An annotation without a complete box: takes the box around its polygon, or reports it."""
         steps = ("annotations", index)
         if isinstance(annotation, Mapping) and "segments_info" in annotation:
-            message = "panoptic segments, which mask2former and oneformer read as they are, are no objects with boxes"
+            message = (
+                "panoptic segments have no boxes; mask2former and oneformer read them without conversion"
+            )
             self._error("coco-panoptic", message, steps)
             return
         if not isinstance(annotation, Mapping) or not _is_id(annotation.get("image_id")):
@@ -216,12 +225,12 @@ class Document:
             flat = [number(value) for polygon in polygons if isinstance(polygon, list) for value in polygon]
             values = [value for value in flat if value is not None]
             if len(values) >= 6 and len(values) == len(flat):
-                corners = around(list(zip(values[::2], values[1::2], strict=False)))
+                corners = bounding_box(list(zip(values[::2], values[1::2], strict=False)))
                 box = Box(self._names[category], *corners, segmentation=polygons, extra=_extra(annotation))
                 self._boxes.setdefault(annotation["image_id"], []).append(box)
                 return
-        said = json.dumps(annotation.get("bbox"), ensure_ascii=False)
-        message = f'"bbox" is {printable(said)[:60]}, not [x, y, width, height]'
+        value = json.dumps(annotation.get("bbox"), ensure_ascii=False)
+        message = f'"bbox" is {printable(value)[:60]}, not [x, y, width, height]'
         self._error("coco-annotation", message, (*steps, "bbox"))
 
     def _error(self, code: str, message: str, steps: tuple[str | int, ...]) -> None:
@@ -230,7 +239,7 @@ class Document:
 
 
 def _is_panoptic(document: Mapping[str, Any]) -> bool:
-    """COCO's panoptic form, which OneFormer reads: an entry for each picture, with its segments in a PNG beside."""
+    """True for COCO panoptic annotations, which OneFormer reads: an entry for each image, its segments in a PNG."""
     listed = document.get("annotations")
     return isinstance(listed, list) and any(
         isinstance(one, Mapping) and "segments_info" in one for one in listed
@@ -238,7 +247,7 @@ def _is_panoptic(document: Mapping[str, Any]) -> bool:
 
 
 def _extra(annotation: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything that is not read, as it is. An empty outline, which loaders may look for, counts as such."""
+    """All fields that are not read, unchanged. An empty outline is kept, as loaders may look for it."""
     return {
         key: value
         for key, value in annotation.items()

@@ -1,11 +1,11 @@
-"""CVAT for images 1.1: one ``annotations.xml`` of a task or a project."""
+"""Reads CVAT for images 1.1: one ``annotations.xml`` of a task or a project."""
 
 from __future__ import annotations
 
 import math
 import re
 
-from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder, around, number
+from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder, bounding_box, number
 from taorunner.datasets.formats.xml_nodes import Node, XmlError, read_xml
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.text import printable
@@ -32,13 +32,13 @@ def read(folder: Folder) -> DetectionDataset:
         try:
             root = read_xml(folder.text(path) or "")
         except XmlError as error:
-            folder.error("xml-syntax", f"this is no XML: {error}", file, error.line, error.column)
+            folder.error("xml-syntax", f"not valid XML: {error}", file, error.line, error.column)
             continue
         for label in (one for labels in root.all("labels") for one in labels.children):
             classes[label.text_of("name")] = None
         if any(root.all("track")):
             track = next(root.all("track"))
-            folder.error("cvat-video", "these are tracks of a video, not pictures", file, track.line, track.column,
+            folder.error("cvat-video", "these are tracks of a video, not of images", file, track.line, track.column,
                          'export the task as "CVAT for images 1.1"')  # fmt: skip
         for node in (child for child in root.children if child.tag == "image"):
             entry = _image(folder, path, node)
@@ -51,12 +51,12 @@ def read(folder: Folder) -> DetectionDataset:
 
 def _image(folder: Folder, path: str, node: Node) -> ImageEntry | None:
     file = folder.root / path
-    said = node.attributes.get("name", "")
+    reference = node.attributes.get("name", "")
     subset = node.attributes.get("subset", "").lower()
-    picture = folder.picture(f"{subset}/{said}", path) if subset else None
-    picture = picture or folder.picture(said, path)
+    picture = folder.picture(f"{subset}/{reference}", path) if subset else None
+    picture = picture or folder.picture(reference, path)
     if picture is None:
-        folder.missing_picture(said, file, node.line, node.column)
+        folder.missing_picture(reference, file, node.line, node.column)
         return None
     boxes: list[Box] = []
     left_out: list[Node] = []
@@ -66,20 +66,20 @@ def _image(folder: Folder, path: str, node: Node) -> ImageEntry | None:
             if box is not None:
                 boxes.append(box)
         elif shape.tag in _SHAPES:
-            message = f"a {shape.tag} has no box and is left out"
+            message = f"a {shape.tag} has no box: left out"
             folder.warning("shape-left-out", message, file, shape.line, shape.column)
             left_out.append(shape)
     if left_out and not boxes:
-        folder.nothing_left(said, file, left_out[0].line, left_out[0].column)
+        folder.report_no_boxes_left(reference, file, left_out[0].line, left_out[0].column)
     if any(shape.tag == "tag" for shape in node.children):
-        message = "a tag of the whole picture is left out"
+        message = "tag of the whole image: left out"
         folder.warning("tag-left-out", message, file, node.line, node.column)
     size = (number(node.attributes.get("width")) or 0.0, number(node.attributes.get("height")) or 0.0)
-    return folder.entry(picture, boxes, subset=SPLIT_NAMES.get(subset, subset), source=file, said_size=size)
+    return folder.entry(picture, boxes, subset=SPLIT_NAMES.get(subset, subset), source=file, stated_size=size)
 
 
 def _box(folder: Folder, path: str, node: Node) -> Box | None:
-    """A rotated box and a polygon become the box around them."""
+    """A rotated box or a polygon becomes its bounding box."""
     file = folder.root / path
     label = node.attributes.get("label", "")
     segmentation = None
@@ -87,7 +87,7 @@ def _box(folder: Folder, path: str, node: Node) -> Box | None:
         pairs = [point.split(",") for point in node.attributes.get("points", "").split(";")]
         points = [(number(pair[0]), number(pair[-1])) for pair in pairs]
         known = [(x, y) for x, y in points if x is not None and y is not None]
-        corners = around(known) if len(known) == len(points) >= 3 else None
+        corners = bounding_box(known) if len(known) == len(points) >= 3 else None
         segmentation = [[value for point in known for value in point]]
     elif node.tag == "mask":
         left, top, wide, high = (
@@ -97,7 +97,7 @@ def _box(folder: Folder, path: str, node: Node) -> Box | None:
         if left is not None and top is not None and wide is not None and high is not None:
             corners = (left, top, left + wide, top + high)
             folder.warning(
-                "mask-box", "of a mask only the box around it is taken", file, node.line, node.column
+                "mask-box", "only the bounding box of a mask is used", file, node.line, node.column
             )
     elif node.tag == "ellipse":
         cx, cy, rx, ry = (number(node.attributes.get(key)) for key in ("cx", "cy", "rx", "ry"))
@@ -112,7 +112,7 @@ def _box(folder: Folder, path: str, node: Node) -> Box | None:
             angle = number(node.attributes.get("rotation")) or 0.0
             if angle % 360:
                 corners = rotated(corners, angle)
-                message = f"the box is rotated by {angle:g} degrees: the upright box around it is taken"
+                message = f"the box is rotated by {angle:g} degrees: its upright bounding box is used"
                 folder.warning("box-rotated", message, file, node.line, node.column)
     if corners is None or not label:
         message = f"a {node.tag} needs a label and numbers as coordinates"
@@ -122,17 +122,17 @@ def _box(folder: Folder, path: str, node: Node) -> Box | None:
 
 
 def _extra(node: Node) -> dict[str, object] | None:
-    """Attributes as CVAT itself writes them into COCO: occluded, and those of the task."""
-    said: dict[str, object] = {
+    """Attributes as in CVAT's own COCO export: occluded, and those of the task."""
+    attributes: dict[str, object] = {
         child.attributes.get("name", ""): child.text.strip() for child in node.all("attribute")
     }
     if node.attributes.get("occluded") == "1":
-        said["occluded"] = True
-    return {"attributes": said} if said else None
+        attributes["occluded"] = True
+    return {"attributes": attributes} if attributes else None
 
 
 def rotated(corners: tuple[float, float, float, float], degrees: float) -> tuple[float, float, float, float]:
-    """The upright box around ``corners`` turned clockwise about its centre."""
+    """The upright bounding box of ``corners`` rotated clockwise about its centre."""
     left, top, right, bottom = corners
     x, y = (left + right) / 2, (top + bottom) / 2
     cosine, sine = abs(math.cos(math.radians(degrees))), abs(math.sin(math.radians(degrees)))

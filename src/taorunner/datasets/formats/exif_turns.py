@@ -1,4 +1,4 @@
-"""Where are the boxes of pictures that EXIF turns, when the annotations state the size as it is stored?"""
+"""Moves boxes of images that EXIF rotates, when the annotations state the stored size."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from taorunner.datasets.model.extra_fields import moved_box, unmovable
 from taorunner.text import amount, printable
 
 
-def settled(folder: Folder, images: Sequence[ImageEntry]) -> tuple[ImageEntry, ...]:
-    """The boxes of pictures whose stored size is stated, on the picture as it is seen.
+def rotate_stored_boxes(folder: Folder, images: Sequence[ImageEntry]) -> tuple[ImageEntry, ...]:
+    """Moves the boxes of images whose stored size is stated to the rotated image.
 
-    Some tools state the stored size and yet draw on the turned picture: boxes that fit only there say so, for all
-    pictures of the dataset. What says both is an error.
+    Some tools state the stored size although boxes are drawn on the rotated image. Boxes that fit only the rotated
+    image show this, for the whole dataset. A dataset with both kinds is an error.
     """
     as_seen: list[ImageEntry] = []
     as_stored: list[ImageEntry] = []
@@ -33,36 +33,36 @@ def settled(folder: Folder, images: Sequence[ImageEntry]) -> tuple[ImageEntry, .
     if as_seen and as_stored:
         seen, stored = (printable(one[0].path.name) for one in (as_seen, as_stored))
         message = (
-            f'EXIF turns pictures, and boxes fit "{seen}" as it is seen, "{stored}" as it is stored: '
-            "nothing says which way the others are meant"
+            f'EXIF rotates images, but boxes fit "{seen}" after the rotation and "{stored}" before it: '
+            "the others are ambiguous"
         )
-        hint = "save the pictures upright in the annotation tool, and annotate or export anew"
+        hint = "save the images upright in the annotation tool, then annotate or export again"
         folder.error("exif-boxes-mixed", message, as_seen[0].source or as_seen[0].path, hint=hint)
     elif as_seen:
-        count = amount(len(folder.stored_sizes), "picture")
+        count = amount(len(folder.stored_sizes), "image")
         message = (
-            f"the annotations state the stored size of {count} that EXIF turns, and the boxes fit "
-            "the turned picture only: they are taken as drawn on that"
+            f"the annotations state the stored size of {count} that EXIF rotates, but the boxes fit "
+            "only the rotated image: they are used as drawn on it"
         )
         folder.warning("exif-boxes-as-seen", message, as_seen[0].source or as_seen[0].path)
         return tuple(images)
-    _tell_unmovable(folder, [image for image in images if image.path in folder.stored_sizes])
-    return tuple(_settled(folder, image) for image in images)
+    _report_unmovable(folder, [image for image in images if image.path in folder.stored_sizes])
+    return tuple(_rotated_entry(folder, image) for image in images)
 
 
-def _tell_unmovable(folder: Folder, images: Sequence[ImageEntry]) -> None:
+def _report_unmovable(folder: Folder, images: Sequence[ImageEntry]) -> None:
     counts = Counter(key for image in images for box in image.boxes for key in unmovable(box))
     if counts:
         shown = ", ".join(f'"{printable(key)[:40]}" ({count:,})' for key, count in counts.items())
-        message = f"EXIF turns pictures, and these coordinates cannot follow and are left out: {shown}"
+        message = f"EXIF rotates images, and these coordinates cannot be rotated: {shown}: left out"
         folder.warning("exif-fields", message, images[0].source or images[0].path)
 
 
-def _settled(folder: Folder, image: ImageEntry) -> ImageEntry:
+def _rotated_entry(folder: Folder, image: ImageEntry) -> ImageEntry:
     header = folder.header(image.path)
     if image.path not in folder.stored_sizes or header is None:
         return image
-    return replace(image, boxes=tuple(_turned(box, header) for box in image.boxes))
+    return replace(image, boxes=tuple(_rotated_box(box, header) for box in image.boxes))
 
 
 def _fits(boxes: Iterable[Box], width: int, height: int) -> bool:
@@ -74,8 +74,8 @@ def _fits(boxes: Iterable[Box], width: int, height: int) -> bool:
     )  # fmt: skip
 
 
-def _turned(box: Box, header: PictureHeader) -> Box:
-    """``box`` on the stored pixels, moved to where EXIF's orientation shows it. What is no outline goes as it is."""
+def _rotated_box(box: Box, header: PictureHeader) -> Box:
+    """``box`` on the stored pixels, moved by EXIF's orientation. A malformed outline is kept unchanged."""
     outline = box.segmentation
     if outline:
         with suppress(ValueError):

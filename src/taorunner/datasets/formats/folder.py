@@ -1,7 +1,6 @@
-"""What lies in a dataset's folder? Listed once, texts and JSON read once, problems collected with their place.
+"""A dataset folder as readers see it: files listed once, texts and JSON read once, findings collected.
 
-Every reader gets a ``Folder``. Reading never stops at a bad file: what is wrong becomes a finding, what is right is
-kept.
+Every reader gets a ``Folder``. A bad file does not stop reading: errors become findings, and the rest is kept.
 """
 
 from __future__ import annotations
@@ -29,17 +28,17 @@ _DECLARED = re.compile(rb"""\A\s*<\?xml[^>]*encoding\s*=\s*["']([A-Za-z0-9._-]+)
 _SPACE = re.compile(r"[ \t\n\r]*")
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
                "test": "test", "testing": "test", "trainval": "trainval", "default": ""}  # fmt: skip
-"""What tools call their subsets, and what it is called here."""
+"""Names of subsets in other tools, and the names used here."""
 
 
 class Folder:
-    """The files below ``root`` as paths relative to it with ``/``, sorted; hidden files and folders are left out."""
+    """The files below ``root``: sorted relative paths with ``/``, without hidden files and folders."""
 
     def __init__(
         self, root: Path, progress: Any = None, picture_folders: Mapping[str, Sequence[str]] | None = None
     ) -> None:
-        """``picture_folders``: for an annotation file the folders that its file names count from, as a spec says it;
-        all of them relative to ``root``.
+        """``picture_folders``: for each annotation file, the folders that its file names are relative to, as set in a
+        spec; all relative to ``root``.
         """
         self.root = root
         self._picture_folders = picture_folders or {}
@@ -69,7 +68,7 @@ class Folder:
                 if not is_folder(entry):
                     found.append(path)
                 elif leads_back(entry):
-                    message = f'"{printable(path)}" is a link to a folder around it, and is not followed'
+                    message = f'"{printable(path)}" is a link to a parent folder: not followed'
                     self.warning("link-loop", message, self.root / path)
                 elif depth < _MAX_DEPTH:
                     pending.append((path, depth + 1))
@@ -92,13 +91,13 @@ class Folder:
         return [path for path in self.files if path.lower().endswith(suffixes)]
 
     def folders_named(self, names: Iterable[str]) -> list[str]:
-        """Folders with a file in them whose own name is one of ``names``, compared in lower case."""
+        """Non-empty folders whose name is one of ``names``, ignoring case."""
         wanted = set(names)
         folders = {part for path in self.files for part in _parents(path)}
         return sorted(folder for folder in folders if folder.rpartition("/")[2].lower() in wanted)
 
     def text(self, path: str) -> str | None:
-        """UTF-8 with or without a mark, any line end; None (and a finding) when it cannot be read."""
+        """A UTF-8 text, with or without a byte order mark, with any line ends; None (and a finding) when unreadable."""
         if path not in self._texts:
             self._texts[path] = self._read(path)
         return self._texts[path]
@@ -111,14 +110,18 @@ class Folder:
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
             self.error(
-                "not-utf8", f"byte {error.start} is no UTF-8", self.root / path, line, hint="save it as UTF-8"
+                "not-utf8",
+                f"byte {error.start} is not UTF-8",
+                self.root / path,
+                line,
+                hint="save it as UTF-8",
             )
         except OSError as error:
             self.error("unreadable", f"cannot be read: {_reason(error)}", self.root / path)
         return None
 
     def peek(self, path: str) -> str | None:
-        """The beginning of a file, for a look at what it is: no finding comes of it, and it is not kept."""
+        """The beginning of a file, to recognise its format. Never adds a finding; not cached."""
         known = self._texts.get(path)
         if known is not None:
             return known
@@ -128,13 +131,13 @@ class Folder:
         except OSError:
             return None
 
-    def lay(self, path: str, text: str) -> str:
-        """A text that is no file, under a name of its own."""
+    def add_text(self, path: str, text: str) -> str:
+        """Adds a text that is not a file, under the name ``path``."""
         self._texts[path] = text
         return path
 
     def json(self, path: str) -> Any:
-        """None (and a finding) when the text is no JSON."""
+        """None (and a finding) when the text is not JSON."""
         if path not in self._json:
             self._json[path] = None
             text = self.text(path)
@@ -144,40 +147,39 @@ class Folder:
                 except json.JSONDecodeError as error:
                     place = (error.lineno, error.colno)
                     self.error(
-                        "json-syntax", f"this is no JSON: {error.msg.lower()}", self.root / path, *place
+                        "json-syntax", f"not valid JSON: {error.msg.lower()}", self.root / path, *place
                     )
                 except RecursionError:
-                    self.error("json-syntax", "this JSON is nested too deep", self.root / path)
+                    self.error("json-syntax", "the JSON is nested too deeply", self.root / path)
         return self._json[path]
 
     def json_place(self, path: str, steps: Sequence[str | int]) -> tuple[int, int]:
-        """Line and column of the value at ``steps``; looked up only where there is something to say."""
+        """Line and column of the value at ``steps``. Slow: call it only for findings."""
         return _place_in_json(self._texts.get(path) or "", steps)
 
     def error(self, code: str, message: str, file: Path, line: int | None = None, column: int | None = None,
               hint: str | None = None) -> None:  # fmt: skip
-        self._tell(Severity.ERROR, code, message, file, line, column, hint)
+        self._add(Severity.ERROR, code, message, file, line, column, hint)
 
     def warning(self, code: str, message: str, file: Path, line: int | None = None, column: int | None = None,
                 hint: str | None = None) -> None:  # fmt: skip
-        self._tell(Severity.WARNING, code, message, file, line, column, hint)
+        self._add(Severity.WARNING, code, message, file, line, column, hint)
 
-    def tell_info(self, code: str, message: str, file: Path) -> None:
-        self._tell(Severity.INFO, code, message, file, None, None, None)
+    def report_info(self, code: str, message: str, file: Path) -> None:
+        self._add(Severity.INFO, code, message, file, None, None, None)
 
-    def _tell(self, severity: Severity, code: str, message: str, file: Path, line: int | None, column: int | None,
+    def _add(self, severity: Severity, code: str, message: str, file: Path, line: int | None, column: int | None,
               hint: str | None) -> None:  # fmt: skip
         self.findings.append(Finding(severity, code, message, hint, file, line, column))
 
-    def picture(self, said: str, beside: str = "") -> Path | None:
-        """The picture that an annotation calls ``said``: a path, a ``file:`` address, or only a name.
+    def picture(self, reference: str, beside: str = "") -> Path | None:
+        """The image that an annotation calls ``reference``: a path, a ``file:`` URL, or only a name.
 
-        ``beside`` is the annotation file. The folders that a spec names for it come first. A path that does not exist
-        here is looked for by the longest tail of it that does, then by its name alone, where several pictures have it
-        in the subset that the annotation file speaks of. A picture outside the folder counts only when it is given by
-        an absolute path.
+        ``beside`` is the annotation file. The folders that a spec sets for it are searched first. A path that does not
+        exist here is matched by its longest existing tail, then by its name alone; if several images have that name,
+        only those in the annotation file's subset count. An image outside the folder needs an absolute path.
         """
-        path = _as_path(said)
+        path = _as_path(reference)
         if not path:
             return None
         base = beside.rpartition("/")[0]
@@ -204,7 +206,7 @@ class Folder:
         return self.root / found[0] if found else None
 
     def has_picture(self, path: str) -> bool:
-        """``path`` is relative to the root."""
+        """``path``: relative to the root."""
         return path in self._picture_set
 
     @cached_property
@@ -212,39 +214,39 @@ class Folder:
         return frozenset(self.pictures)
 
     def missing_picture(
-        self, said: str, file: Path, line: int | None = None, column: int | None = None
+        self, reference: str, file: Path, line: int | None = None, column: int | None = None
     ) -> None:
-        name = _as_path(said).rpartition("/")[2]
+        name = _as_path(reference).rpartition("/")[2]
         found = self._pictures_by_name.get(name, [])
         if len(found) > 1:
-            message = (
-                f'"{printable(said)}" could be {len(found)} pictures, among them "{printable(found[0])}"'
-            )
+            message = f'"{printable(reference)}" matches {len(found)} images, such as "{printable(found[0])}"'
             self.error(
-                "picture-ambiguous", message, file, line, column, "give their folders in the annotations"
+                "picture-ambiguous", message, file, line, column, "write their folders in the annotations"
             )
         else:
             hint = (
                 did_you_mean(name, list(self._pictures_by_name)[:2000]) if len(self.pictures) < 2000 else None
             )
             self.error(
-                "picture-missing", f'there is no picture "{printable(said)}"', file, line, column, hint
+                "picture-missing", f'there is no image "{printable(reference)}"', file, line, column, hint
             )
 
-    def nothing_left(self, said: str, file: Path, line: int | None = None, column: int | None = None) -> None:
-        """Every shape on a picture was left out: as a background picture it would teach that nothing is on it."""
-        message = f'nothing on "{printable(said)}" has a box: it would pass for a picture without objects'
-        hint = "draw boxes or polygons; --skip-bad takes it as a picture without objects"
+    def report_no_boxes_left(
+        self, reference: str, file: Path, line: int | None = None, column: int | None = None
+    ) -> None:
+        """Reports an image whose shapes were all left out: it must not become a background image."""
+        message = f'no object on "{printable(reference)}" has a box: it would count as a background image'
+        hint = "draw boxes or polygons; --skip-bad takes it as a background image"
         self.error("picture-without-boxes", message, file, line, column, hint)
 
     def header(self, path: Path) -> PictureHeader | None:
-        """None (and a finding, once) when it is no picture."""
+        """None (and a finding, once) when it is not an image."""
         if path not in self._headers:
             header: PictureHeader | None = None
             try:
                 header = read_header(path)
             except PictureError as error:
-                self.error("picture-unreadable", f"this is no picture: {error}", path)
+                self.error("picture-unreadable", f"not an image: {error}", path)
             except OSError as error:
                 self.error("picture-unreadable", f"cannot be read: {_reason(error)}", path)
             self._headers[path] = header
@@ -254,40 +256,44 @@ class Folder:
                 self.progress("reading", len(self._headers), len(self.pictures))
         return self._headers[path]
 
-    def tell_turned(self) -> None:
-        """One warning for all pictures that EXIF turns."""
+    def report_turned(self) -> None:
+        """Adds one warning for all images that EXIF rotates."""
         if self._turned:
             first = self._turned[0]
-            message = f'EXIF turns {amount(len(self._turned), "picture")}, such as "{printable(first.name)}"'
-            hint = "boxes are for the turned picture; a network that ignores EXIF needs it saved anew"
+            message = f'EXIF rotates {amount(len(self._turned), "image")}, such as "{printable(first.name)}"'
+            hint = (
+                "boxes are for the rotated image; for networks that ignore EXIF run taorunner dataset resize"
+            )
             self.warning("picture-turned", message, first, hint=hint)
 
     def entry(self, path: Path, boxes: Iterable[Box], *, subset: str = "", source: Path | None = None,
-              said_size: tuple[float, float] | None = None) -> ImageEntry | None:  # fmt: skip
-        """``boxes`` as they are written. ``said_size`` is what the annotations call width and height.
+              stated_size: tuple[float, float] | None = None) -> ImageEntry | None:  # fmt: skip
+        """``boxes`` as written in the source. ``stated_size``: width and height according to the annotations.
 
-        A tool that knows nothing of EXIF states the stored size; ``exif_turns`` moves its boxes with the picture.
+        A tool that ignores EXIF states the stored size; ``exif_turns`` moves its boxes.
         """
         header = self.header(path)
         if header is None:
             return None
         listed = tuple(boxes)
-        if said_size and all(said_size):
+        if stated_size and all(stated_size):
             stored = (header.stored_width, header.stored_height)
             seen = (header.width, header.height)
-            said = (round(said_size[0]), round(said_size[1]))
-            if header.orientation != 1 and said == stored != seen:
-                self.stored_sizes.add(path)  # ``exif_turns`` looks at all of them together
-            elif said != seen:
+            stated = (round(stated_size[0]), round(stated_size[1]))
+            if header.orientation != 1 and stated == stored != seen:
+                self.stored_sizes.add(path)  # ``exif_turns`` handles all of them together
+            elif stated != seen:
                 message = (
-                    f"the annotations say {said[0]}x{said[1]} pixels, the picture has {seen[0]}x{seen[1]}"
+                    f"the annotations state {stated[0]}x{stated[1]} pixels, the image has {seen[0]}x{seen[1]}"
                 )
-                self.warning("size-differs", message, path, hint="were the boxes drawn on a resized copy?")
+                self.warning(
+                    "size-differs", message, path, hint="check whether the boxes were drawn on a resized copy"
+                )
         return ImageEntry(path, header.width, header.height, listed, subset, source)
 
 
 def decoded(data: bytes) -> str:
-    """UTF-8, UTF-16 with its mark, or what an XML file declares. Raises UnicodeDecodeError."""
+    """Decodes UTF-8, UTF-16 with a byte order mark, or the encoding an XML file declares. Raises UnicodeDecodeError."""
     if data.startswith(_UTF16_MARKS):
         return data.decode("utf-16")
     try:
@@ -298,7 +304,7 @@ def decoded(data: bytes) -> str:
             raise
         try:
             name = declared[1].decode("ascii").lower()
-            return data.decode("gb18030" if name in ("gbk", "gb2312") else name)  # its larger successor
+            return data.decode("gb18030" if name in ("gbk", "gb2312") else name)  # a superset of both
         except LookupError:
             pass
         raise
@@ -309,7 +315,7 @@ def is_picture(path: str) -> bool:
 
 
 def subset_of(path: str) -> str:
-    """The subset that a file's folders or name speak of: ``instances_val.json``, ``valid/x.json``; else ""."""
+    """The subset in a file's folders or name, as in ``instances_val.json`` or ``valid/x.json``; else ""."""
     parts = path.lower().split("/")
     stem = parts[-1].partition(".")[0]
     words = [*reversed(re.split(r"[_\-\d]+", stem)), *reversed(parts[:-1])]
@@ -317,13 +323,13 @@ def subset_of(path: str) -> str:
 
 
 def _subset_in(path: str) -> str:
-    """The subset of the last word in ``path`` that names one, also of ``images/train2017``; else ""."""
+    """The subset of the last word in ``path`` that names one, as in ``images/train2017``; else ""."""
     words = re.split(r"[/_\-.\d]+", path.lower())
     return next((SPLIT_NAMES[word] for word in reversed(words) if SPLIT_NAMES.get(word)), "")
 
 
 def number(value: Any) -> float | None:
-    """A finite number, also from text; None for anything else."""
+    """A finite number, possibly from text; None for anything else."""
     if isinstance(value, bool) or value is None:
         return None
     try:
@@ -333,8 +339,8 @@ def number(value: Any) -> float | None:
     return result if math.isfinite(result) else None
 
 
-def around(points: Sequence[tuple[float, float]]) -> tuple[float, float, float, float]:
-    """The smallest box around ``points``, of which there is at least one."""
+def bounding_box(points: Sequence[tuple[float, float]]) -> tuple[float, float, float, float]:
+    """The bounding box of ``points``, which must not be empty."""
     xs, ys = [x for x, _ in points], [y for _, y in points]
     return min(xs), min(ys), max(xs), max(ys)
 
@@ -344,13 +350,13 @@ def _parents(path: str) -> list[str]:
     return ["/".join(parts[: count + 1]) for count in range(len(parts))]
 
 
-def _as_path(said: str) -> str:
-    if said.startswith("file:"):
-        said = unquote(urlparse(said).path)
-        said = said[1:] if re.match(r"/[A-Za-z]:", said) else said
-    elif "://" in said:
-        said = unquote(urlparse(said).path)
-    return said.replace("\\", "/")
+def _as_path(reference: str) -> str:
+    if reference.startswith("file:"):
+        reference = unquote(urlparse(reference).path)
+        reference = reference[1:] if re.match(r"/[A-Za-z]:", reference) else reference
+    elif "://" in reference:
+        reference = unquote(urlparse(reference).path)
+    return reference.replace("\\", "/")
 
 
 def _place_in_json(text: str, steps: Sequence[str | int]) -> tuple[int, int]:
@@ -365,7 +371,7 @@ def _place_in_json(text: str, steps: Sequence[str | int]) -> tuple[int, int]:
 
 
 def _inner(decoder: json.JSONDecoder, text: str, at: int, step: str | int) -> int:
-    """Where the value called ``step`` begins, in the list or object that begins at ``at``."""
+    """Offset of the value with key or index ``step`` in the list or object that begins at ``at``."""
     is_list = text[at] == "["
     at = _blank(text, at + 1)
     index = 0

@@ -1,7 +1,7 @@
-"""KITTI: one text file a picture, one object a line, 15 columns (a detector writes 16).
+"""Reads KITTI: one text file per image, one object per line, 15 columns (16 with a detection score).
 
-Source: tao/tensorflow.md section 7: exactly 15 columns separated by blanks, an integer as occlusion, a label file for
-each picture, also for an empty one; images and labels pair by base name.
+Source: tao/tensorflow.md section 7: exactly 15 columns separated by spaces, an integer for occlusion, a label file for
+every image, even without objects; images and labels are paired by base name.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FIELDS = ("truncation", "occlusion", "alpha", "x_min", "y_min", "x_max", "y_max
 
 
 def recognise(folder: Folder) -> bool:
-    """True when a pair of folders has labels of 15 or 16 columns, or such a file lies beside a picture."""
+    """True for a pair of folders with labels of 15 or 16 columns, or such a file beside an image."""
     return any(
         len(line.split()) >= 15 and _is_number(line.split()[-1]) and not is_yolo_row(line.split())
         for _, labels, _ in _pairs(folder)
@@ -33,7 +33,7 @@ def recognise(folder: Folder) -> bool:
 
 
 def is_all_background(folder: Folder) -> bool:
-    """True when folders of pictures have folders of labels beside them, and each label file is empty."""
+    """True when image folders have label folders beside them and every label file is empty."""
     labels = [path for _, place, _ in _pairs(folder) for path in _directly_in(folder, place, ".txt")]
     return bool(labels) and all(not (folder.text(path) or "").strip() for path in labels)
 
@@ -42,10 +42,10 @@ def read(folder: Folder) -> DetectionDataset:
     images: list[ImageEntry] = []
     classes: dict[str, None] = {}
     pairs = _pairs(folder)
-    _tell_unpaired(folder, {labels for _, labels, _ in pairs})
+    _report_unpaired(folder, {labels for _, labels, _ in pairs})
     if beside := folder.folders_named(_THREE_D):
-        message = f'"{printable(beside[0])}" is left out: only pictures and labels are read'
-        hint = "bevfusion and pointpillars read such a dataset as it is"
+        message = f'"{printable(beside[0])}" : left out, only images and labels are read'
+        hint = "bevfusion and pointpillars read such a dataset without conversion"
         folder.warning("folders-left-out", message, folder.root / beside[0], hint=hint)
     for pictures, labels, subset in pairs:
         by_stem = {_stem(path): path for path in _directly_in(folder, labels, ".txt")}
@@ -56,12 +56,12 @@ def read(folder: Folder) -> DetectionDataset:
             boxes: list[Box] = []
             source: Path | None = None
             if label is None:
-                message = f'"{printable(picture)}" has no label file: it is taken as a background picture'
+                message = f'"{printable(picture)}" has no label file: used as a background image'
                 folder.warning("label-missing", message, folder.root / picture)
             else:
                 used.add(stem)
                 if folder.text(label) is None:
-                    continue  # told; as a background picture it would teach that nothing is on it
+                    continue  # reported; it must not become a background image
                 source = folder.root / label
                 boxes = list(_boxes(folder, label))
             classes.update(dict.fromkeys(box.name for box in boxes))
@@ -69,27 +69,27 @@ def read(folder: Folder) -> DetectionDataset:
             if entry is not None:
                 images.append(entry)
         for stem in sorted(set(by_stem) - used):
-            message = f'there is no picture for "{printable(by_stem[stem])}"'
+            message = f'there is no image for "{printable(by_stem[stem])}"'
             folder.error("picture-missing", message, folder.root / by_stem[stem])
     return DetectionDataset("kitti", folder.root, tuple(images), tuple(classes), tuple(folder.findings))
 
 
-def _tell_unpaired(folder: Folder, paired: set[str]) -> None:
-    """Label files in folders that no folder of pictures goes with."""
+def _report_unpaired(folder: Folder, paired: set[str]) -> None:
+    """Reports label files in folders without an image folder."""
     left: dict[str, list[str]] = {}
     for path in folder.with_suffix(".txt"):
         parent = _parent(path)
         if parent not in paired and any(part.lower() in _LABELS for part in parent.split("/")):
             left.setdefault(parent, []).append(path)
     for parent, paths in sorted(left.items()):
-        message = f'there are no pictures for {amount(len(paths), "label file")} in "{printable(parent)}"'
+        message = f'there are no images for {amount(len(paths), "label file")} in "{printable(parent)}"'
         folder.error(
-            "picture-missing", message, folder.root / paths[0], hint="bring them, or delete the labels"
+            "picture-missing", message, folder.root / paths[0], hint="add them, or delete the labels"
         )
 
 
 def line_of(box: Box, name: str) -> str:
-    """One line of 15 columns, coordinates with at most four decimals: no noise, and 0.01 px kept."""
+    """One line of 15 columns; coordinates have at most four decimals, so that 0.01 px is kept."""
     k = box.kitti
     where = f"{_short(box.x_min)} {_short(box.y_min)} {_short(box.x_max)} {_short(box.y_max)}"
     if k is None:
@@ -117,7 +117,7 @@ def _boxes(folder: Folder, label: str) -> Iterator[Box]:
 def _box(folder: Folder, file: Path, number: int, line: str, columns: list[str]) -> Box | None:
     name, values = _name_and_values(columns)
     if len(values) not in (14, 15):
-        message = f"{len(columns)} columns, but a line of KITTI has 15 (16 with a score)"
+        message = f"{len(columns)} columns, but a KITTI line has 15 (16 with a score)"
         folder.error("kitti-columns", message, file, number, 1)
         return None
     numbers: list[float] = []
@@ -125,7 +125,7 @@ def _box(folder: Folder, file: Path, number: int, line: str, columns: list[str])
         parsed = _finite(value)
         if parsed is None:
             column = _column_of(line, columns, len(columns) - len(values) + len(numbers))
-            message = f'{title} is "{printable(value)}", which is no number'
+            message = f'{title} is "{printable(value)}", which is not a number'
             folder.error("kitti-number", message, file, number, column)
             return None
         numbers.append(parsed)
@@ -139,7 +139,7 @@ def _box(folder: Folder, file: Path, number: int, line: str, columns: list[str])
 
 
 def _name_and_values(columns: list[str]) -> tuple[str, list[str]]:
-    """Other writers leave blanks in class names: "traffic light" gives 16 or 17 columns."""
+    """Accepts spaces in class names, which other tools write: "traffic light" gives 16 or 17 columns."""
     if len(columns) > 15:
         first = next((i for i, text in enumerate(columns[1:], start=1) if _is_number(text)), 1)
         if len(columns) - first in (14, 15):
@@ -148,7 +148,7 @@ def _name_and_values(columns: list[str]) -> tuple[str, list[str]]:
 
 
 def _pairs(folder: Folder) -> list[tuple[str, str, str]]:
-    """(folder of pictures, folder of labels, subset) of each part of the dataset."""
+    """(image folder, label folder, subset) of each part of the dataset."""
     parents = {_parent(path) for path in folder.pictures}
     pairs = []
     for pictures in sorted(parents):
@@ -181,7 +181,7 @@ def _directly_in(folder: Folder, parent: str, suffix: str) -> list[str]:
 
 
 def _first_lines(folder: Folder, labels: str) -> Iterator[str]:
-    """The first lines with something on them, of at most 50 files."""
+    """The first non-empty line of each file, of at most 50 files."""
     for path in _directly_in(folder, labels, ".txt")[:50]:
         for line in (folder.text(path) or "").splitlines():
             if line.strip():

@@ -1,4 +1,4 @@
-"""Label Studio: JSON and JSON-MIN exports, coordinates in percent of the picture."""
+"""Reads Label Studio's JSON and JSON-MIN exports; coordinates are percentages of the image size."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlparse
 
-from taorunner.datasets.formats.folder import Folder, around, number, subset_of
+from taorunner.datasets.formats.folder import Folder, bounding_box, number, subset_of
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.text import amount, printable
 
@@ -34,22 +34,22 @@ def _documents(folder: Folder) -> list[str]:
 
 
 def _is_task(value: Mapping[str, Any]) -> bool:
-    """It names a picture, and its annotations, if there are any, have results: other tools use these names, too."""
+    """True when it names an image and its annotations, if any, have results; other tools use the same keys."""
     listed = value.get("annotations")
     is_others = isinstance(listed, list) and any(
         not isinstance(one, Mapping) or "result" not in one for one in listed
     )
-    return bool(_said(value)) and not is_others
+    return bool(_reference(value)) and not is_others
 
 
 def read(folder: Folder) -> DetectionDataset:
     images: list[ImageEntry] = []
     classes: dict[str, None] = {}
     for path in _documents(folder):
-        _tell_unannotated(folder, path)
+        _report_unannotated(folder, path)
         for index, task in enumerate(folder.json(path)):
             if _has_only_predictions(task):
-                continue  # told; as a background picture it would teach that nothing is on it
+                continue  # reported; it must not become a background image
             entry = _image(folder, path, index, task)
             if entry is not None:
                 images.append(entry)
@@ -59,19 +59,21 @@ def read(folder: Folder) -> DetectionDataset:
     )
 
 
-def _tell_unannotated(folder: Folder, path: str) -> None:
-    """Tasks that nobody worked on, counted: those with a model's predictions, and those without anything."""
+def _report_unannotated(folder: Folder, path: str) -> None:
+    """Reports the number of tasks without annotations: with predictions of a model only, and empty ones."""
     tasks = folder.json(path)
     predicted = sum(_has_only_predictions(task) for task in tasks)
     if predicted:
         message = (
             f"{amount(predicted, 'task')} of {len(tasks):,} {_has(predicted)} predictions of a model only"
         )
-        hint = "accept them as annotations in Label Studio, and export again; --skip-bad leaves these pictures out"
+        hint = (
+            "accept them as annotations in Label Studio and export again; --skip-bad leaves these images out"
+        )
         folder.error("only-predictions", message, folder.root / path, hint=hint)
     empty = sum(_is_unannotated(task) for task in tasks) - predicted
     if empty:
-        message = f"{amount(empty, 'task')} of {len(tasks):,} {_has(empty)} no annotation: taken as background pictures"
+        message = f"{amount(empty, 'task')} of {len(tasks):,} {_has(empty)} no annotation: used as background images"
         folder.warning("label-missing", message, folder.root / path)
 
 
@@ -80,7 +82,7 @@ def _has(count: int) -> str:
 
 
 def _is_unannotated(task: Any) -> bool:
-    """No annotation, or only cancelled ones."""
+    """True without annotations, or with cancelled ones only."""
     listed = task.get("annotations") if isinstance(task, Mapping) else None
     return isinstance(listed, list) and all(
         isinstance(one, Mapping) and bool(one.get("was_cancelled")) for one in listed
@@ -96,14 +98,14 @@ def _has_only_predictions(task: Any) -> bool:
     )
 
 
-def _said(task: Mapping[str, Any]) -> str:
+def _reference(task: Mapping[str, Any]) -> str:
     data = task.get("data") if isinstance(task.get("data"), Mapping) else task
     texts = [data.get("image"), *data.values()] if isinstance(data, Mapping) else []
     return next((text for text in texts if isinstance(text, str) and _picture_name(text)), "")
 
 
 def _picture_name(address: str) -> str:
-    """The path inside an address; ``/data/local-files/?d=…`` hides it in the query."""
+    """The path in a URL; in ``/data/local-files/?d=…`` it is in the query."""
     parsed = urlparse(address)
     hidden = parse_qs(parsed.query).get("d")
     path = hidden[0] if hidden else parsed.path
@@ -112,12 +114,12 @@ def _picture_name(address: str) -> str:
 
 def _image(folder: Folder, path: str, index: int, task: Any) -> ImageEntry | None:
     file = folder.root / path
-    said = _picture_name(_said(task)) if isinstance(task, Mapping) else ""
-    name = said.rpartition("/")[2]
-    candidates = [said.lstrip("/"), said, name, _UPLOAD.sub("", name, count=1)] if said else []
+    reference = _picture_name(_reference(task)) if isinstance(task, Mapping) else ""
+    name = reference.rpartition("/")[2]
+    candidates = [reference.lstrip("/"), reference, name, _UPLOAD.sub("", name, count=1)] if reference else []
     picture = next((found for text in candidates if (found := folder.picture(text, path)) is not None), None)
     if picture is None:
-        folder.missing_picture(said, file, *folder.json_place(path, (index,)))
+        folder.missing_picture(reference, file, *folder.json_place(path, (index,)))
         return None
     header = folder.header(picture)
     if header is None:
@@ -129,13 +131,13 @@ def _image(folder: Folder, path: str, index: int, task: Any) -> ImageEntry | Non
         for box in _boxes(folder, path, steps, result, header.width, header.height)
     ]
     if not boxes and any(finding.code == "shape-left-out" for finding in folder.findings[told:]):
-        folder.nothing_left(said, file, *folder.json_place(path, (index,)))
+        folder.report_no_boxes_left(reference, file, *folder.json_place(path, (index,)))
     inside = picture.relative_to(folder.root).as_posix() if picture.is_relative_to(folder.root) else ""
     return folder.entry(picture, boxes, subset=subset_of(inside.rpartition("/")[0] + "/x"), source=file)
 
 
 def _results(index: int, task: Mapping[str, Any]) -> Iterator[tuple[Steps, Any]]:
-    """The first annotation that was not cancelled: several are several people's views of one picture."""
+    """Results of the first annotation that is not cancelled; further ones are by other annotators."""
     annotations = task.get("annotations")
     if isinstance(annotations, list):
         for number_, annotation in enumerate(annotations):
@@ -170,15 +172,15 @@ def _boxes(folder: Folder, path: str, steps: Steps, result: Any, width: int, hei
             "textarea",
             "rating",
         ):
-            return []  # the same rectangle is there once more with its label
+            return []  # the same rectangle occurs again with its label
         kind = printable(str(result.get("type"))) if isinstance(result, Mapping) else "a result"
         if kind.startswith("brush"):
-            message = f'"{kind}" is a mask, and masks of Label Studio are not read'
+            message = f'"{kind}" is a mask; masks of Label Studio are not read'
             hint = "export polygons or rectangles; --skip-bad leaves it out"
             place = folder.json_place(path, steps)
             folder.error("brush-left-out", message, folder.root / path, *place, hint)
             return []
-        message = f'"{kind}" has no box and is left out'
+        message = f'"{kind}" has no box: left out'
         folder.warning("shape-left-out", message, folder.root / path, *folder.json_place(path, steps))
         return []
     corners = _corners(value, width, height)
@@ -196,7 +198,7 @@ def _corners(value: Mapping[str, Any], width: int, height: int) -> tuple[float, 
     if isinstance(points, list) and points:
         pairs = [(number(p[0]), number(p[1])) for p in points if isinstance(p, list) and len(p) == 2]
         known = [(x * width / 100, y * height / 100) for x, y in pairs if x is not None and y is not None]
-        return around(known) if len(known) == len(points) else None
+        return bounding_box(known) if len(known) == len(points) else None
     x, y, w, h = (number(value.get(key)) for key in ("x", "y", "width", "height"))
     if x is None or y is None or w is None or h is None:
         return None
@@ -210,7 +212,7 @@ def _corners(value: Mapping[str, Any], width: int, height: int) -> tuple[float, 
 def _around_ellipse(
     value: Mapping[str, Any], width: int, height: int
 ) -> tuple[float, float, float, float] | None:
-    """x and y are its centre; it is turned about that."""
+    """x and y are the centre of the ellipse, which is rotated about it."""
     x, y, rx, ry = (number(value.get(key)) for key in ("x", "y", "radiusX", "radiusY"))
     if x is None or y is None or rx is None or ry is None:
         return None
@@ -226,7 +228,7 @@ def _around_ellipse(
 def _turned_about_corner(
     left: float, top: float, wide: float, high: float, angle: float
 ) -> tuple[float, float, float, float]:
-    """Label Studio turns about the top left corner."""
+    """Label Studio rotates about the top left corner."""
     cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     corners = [(0.0, 0.0), (wide, 0.0), (wide, high), (0.0, high)]
-    return around([(left + x * cosine - y * sine, top + x * sine + y * cosine) for x, y in corners])
+    return bounding_box([(left + x * cosine - y * sine, top + x * sine + y * cosine) for x, y in corners])

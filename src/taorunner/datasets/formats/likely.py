@@ -1,4 +1,4 @@
-"""What may a folder be that no reader knows? One sentence with the next step, for the kinds that people bring."""
+"""Guesses what an unrecognised folder is (archive, unsupported format, YOLO without names), with a hint."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _TOOLS = (
     ("the VGG annotator", "via", ("regions", "shape_attributes")),
     ("CreateML", "create-ml", ("annotations", "coordinates")),
 )
-"""Name, name of its format here, and keys that its JSON has."""
+"""Name of the tool, name of its format here, and keys of its JSON."""
 _BOXES = re.compile(r"\ufeff?filename,width,height,class,xmin,ymin,xmax,ymax")
 _ARCHIVE = re.compile(r"\.(zip|7z|rar|tar|tgz|tar\.(gz|bz2|xz|zst))\Z", re.IGNORECASE)
 
 
 def likely_kind(folder: Folder) -> tuple[str, str] | None:
-    """What it looks like, as the end of a sentence about the folder, and a hint."""
+    """What the folder seems to hold, as the end of a sentence about it, and a hint."""
     return _archive(folder) or _yolo_without_names(folder) or _of_another_tool(folder)
 
 
@@ -31,8 +31,8 @@ def _archive(folder: Folder) -> tuple[str, str] | None:
     first = printable(found[0])
     command = "unzip" if first.lower().endswith(".zip") else "tar -xf"
     return (
-        f'has no pictures, but {amount(len(found), "archive")}, such as "{first}"',
-        f"unpack it and name the folder that comes out: {command} {first}",
+        f'has no images, but {amount(len(found), "archive")}, such as "{first}"',
+        f"unpack it, then give the unpacked folder: {command} {first}",
     )
 
 
@@ -41,8 +41,8 @@ def _yolo_without_names(folder: Folder) -> tuple[str, str] | None:
     if not rows:
         return None
     return (
-        f'has {amount(len(rows), "label file")} of YOLO, such as "{printable(rows[0])}", and no names of classes',
-        "write data.yaml with train:, val: and names:, or classes.txt with one name a line",
+        f'has {amount(len(rows), "label file")} of YOLO, such as "{printable(rows[0])}", but no class names',
+        "write data.yaml with train:, val: and names:, or classes.txt with one name per line",
     )
 
 
@@ -53,7 +53,7 @@ def _of_another_tool(folder: Folder) -> tuple[str, str] | None:
     if tables:
         return (
             f'has boxes in a table, such as "{printable(tables[0])}"',
-            "write them anew first: taorunner dataset convert --from tfod",
+            "convert them first: taorunner dataset convert --from tfod",
         )
     for path in folder.with_suffix(".json")[:_MOST_READ]:
         text = folder.peek(path) or ""
@@ -61,6 +61,6 @@ def _of_another_tool(folder: Folder) -> tuple[str, str] | None:
             if all(f'"{word}"' in text for word in words):
                 return (
                     f'has annotations of {tool}, such as "{printable(path)}"',
-                    f"write them anew first: taorunner dataset convert --from {format_name}",
+                    f"convert them first: taorunner dataset convert --from {format_name}",
                 )
     return None

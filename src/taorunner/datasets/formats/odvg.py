@@ -1,7 +1,7 @@
-"""ODVG: JSON lines, one picture each, and a label map from index to name.
+"""Reads and writes ODVG: JSON lines, one per image, and a label map from index to name.
 
-Source: tao/datasets.md A2: grounding_dino and mask_grounding_dino train on it; its indices begin at 0.
-tao/layouts.md: every release reads "file_name"; other tools and earlier versions of ours wrote "filename".
+Source: tao/datasets.md A2: grounding_dino and mask_grounding_dino train on it; its indices start at 0.
+tao/layouts.md: every release reads "file_name"; other tools and earlier versions of taorunner wrote "filename".
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def recognise(folder: Folder) -> bool:
 
 
 def documents(folder: Folder) -> list[str]:
-    """The files of lines, relative to the folder."""
+    """The files of JSON lines, relative to the folder."""
     return [
         path
         for path in folder.with_suffix(".jsonl")
@@ -52,9 +52,9 @@ def read(folder: Folder) -> DetectionDataset:
 
 
 def document(images: Iterable[tuple[str, ImageEntry]], classes: Mapping[str, tuple[int, str]]) -> str:
-    """The lines for ``(file name, image)``; ``classes`` has index and written name of each class.
+    """The lines for pairs ``(file name, image)``; ``classes`` has the index and written name of each class.
 
-    Background pictures have no instances.
+    Background images have no instances.
     """
     lines = []
     for name, image in images:
@@ -77,7 +77,7 @@ def _short(value: float) -> float:
 
 
 def _label_map(folder: Folder, path: str) -> dict[int, str]:
-    """The JSON beside the lines that maps digits to names."""
+    """The label map: the JSON in the same folder whose keys are digits."""
     here = path.rpartition("/")[0]
     for candidate in folder.with_suffix(".json"):
         if candidate.rpartition("/")[0] == here:
@@ -96,23 +96,21 @@ def _image(
     try:
         value = json.loads(line)
     except json.JSONDecodeError as error:
-        folder.error(
-            "json-syntax", f"this line is no JSON: {error.msg.lower()}", file, line_number, error.colno
-        )
+        folder.error("json-syntax", f"not valid JSON: {error.msg.lower()}", file, line_number, error.colno)
         return None
     names_of_file = [value.get(key) for key in _FILE_NAMES] if isinstance(value, dict) else []
-    said = next((name for name in names_of_file if isinstance(name, str)), None)
-    if said is None:
+    reference = next((name for name in names_of_file if isinstance(name, str)), None)
+    if reference is None:
         folder.error("odvg-line", f'a line needs "{FILE_NAME}"', file, line_number, 1)
         return None
-    picture = folder.picture(said, path)
+    picture = folder.picture(reference, path)
     if picture is None:
-        folder.missing_picture(said, file, line_number, 1)
+        folder.missing_picture(reference, file, line_number, 1)
         return None
     detection = value.get("detection")
     instances = detection.get("instances") if isinstance(detection, dict) else None
     if not isinstance(instances, list):
-        _tell_no_instances(folder, file, line_number, value)
+        _report_no_instances(folder, file, line_number, value)
         return None
     boxes = []
     for instance in instances:
@@ -122,19 +120,19 @@ def _image(
             folder.error("odvg-instance", message, file, line_number, 1)
         else:
             boxes.append(box)
-    said_size = (number(value.get("width")) or 0.0, number(value.get("height")) or 0.0)
-    entry = folder.entry(picture, boxes, subset=subset_of(path), source=file, said_size=said_size)
+    stated_size = (number(value.get("width")) or 0.0, number(value.get("height")) or 0.0)
+    entry = folder.entry(picture, boxes, subset=subset_of(path), source=file, stated_size=stated_size)
     extra = {key: one for key, one in value.items() if key not in _READ_OF_LINE}
     return None if entry is None else replace(entry, extra=extra)
 
 
-def _tell_no_instances(folder: Folder, file: Path, line_number: int, value: Mapping[str, Any]) -> None:
+def _report_no_instances(folder: Folder, file: Path, line_number: int, value: Mapping[str, Any]) -> None:
     if "grounding" in value:
-        message = 'this line has "grounding", a caption with its phrases: phrases are no classes'
-        hint = 'grounding_dino trains on such lines as they are; dataset commands read lines with "detection"'
+        message = 'this line has "grounding", a caption with phrases, which are not classes'
+        hint = 'grounding_dino trains on such lines without conversion; dataset commands read lines with "detection"'
         folder.error("odvg-grounding", message, file, line_number, 1, hint)
     else:
-        message = 'a line needs "detection" with "instances", an empty list where nothing is on the picture'
+        message = 'a line needs "detection" with "instances", an empty list for an image without objects'
         folder.error("odvg-line", message, file, line_number, 1)
 
 

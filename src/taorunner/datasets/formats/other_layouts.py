@@ -1,7 +1,7 @@
-"""Is this the dataset of a network that has neither boxes nor class folders nor masks? Such layouts are data.
+"""Recognises datasets of networks that use neither boxes nor class folders nor masks.
 
-They are in ``other_layouts.yml`` beside this module. What is found here is refused: rearranged as something else,
-its pictures would lose their labels.
+Their layouts are listed in ``other_layouts.yml`` beside this module. Such datasets are refused: converting them would
+lose their labels.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FIRST_CHARACTERS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class OtherLayout:
-    """``files`` and ``says`` as the data file explains them."""
+    """``files`` and ``says`` are explained in the data file."""
 
     name: str
     heads: tuple[str, ...]
@@ -52,7 +52,7 @@ def other_layouts() -> tuple[OtherLayout, ...]:
 
 
 def other_layout(folder: Folder) -> OtherLayout | None:
-    """The first one that fits; None for every other dataset."""
+    """The first layout that fits, else None."""
     names: dict[str, list[str]] = {}
     for path in folder.files:
         parent, _, name = path.rpartition("/")
@@ -68,7 +68,7 @@ def refuse_other_layout(folder: Folder) -> None:
         heads = " or ".join(found.heads)
         raise UserFilesError(
             f'"{printable(str(folder.root))}" has the layout of {heads}: {found.name}',
-            hint=f"{found.heads[0]} reads it as it is; dataset commands are for boxes, class folders and masks",
+            hint=f"{found.heads[0]} reads it without conversion; dataset commands take boxes, class folders and masks",
         )
 
 
@@ -107,12 +107,16 @@ def _expression(pattern: str) -> str:
     return re.escape(pattern).replace(r"\*", "[^/]*")
 
 
-def tell_other_files(folder: Folder, severity: Severity = Severity.ERROR) -> None:
-    """Adds a finding for files among class folders that are no pictures: they may be the labels of another layout."""
+def report_other_files(folder: Folder, severity: Severity = Severity.ERROR) -> None:
+    """Reports files in class folders that are not images: they may be labels of another layout."""
     left = [path for path in folder.files if not is_picture(path) and not _BESIDE.search(path)]
     if left:
-        message = f'{amount(len(left), "file")} beside the pictures would be left out, such as "{printable(left[0])}"'
-        hint = "class folders hold pictures only; are these the labels of another layout? else move them away"
+        message = (
+            f'{amount(len(left), "file")} beside the images would be left out, such as "{printable(left[0])}"'
+        )
+        hint = (
+            "class folders hold images only: move other files away, unless they are labels of another layout"
+        )
         folder.findings.append(
             Finding(severity, "files-beside-pictures", message, hint, folder.root / left[0])
         )

@@ -1,7 +1,7 @@
-"""Formats that are read through another program, panlabel (the extra ``formats``): LabelMe, CreateML, Open Images, …
+"""Reads formats through the program panlabel (extra ``formats``): LabelMe, CreateML, Open Images, …
 
-It reads boxes and writes COCO, which goes on as every other source does. Nothing else of it is used: pictures stay
-where they are, and what is written for TAO is written here.
+panlabel converts the boxes to COCO, which is then read as any other COCO file. It does not touch images, and files
+for TAO are written by taorunner.
 """
 
 from __future__ import annotations
@@ -24,50 +24,50 @@ NAMES = (
     "scale-ai", "superannotate", "supervisely", "tfod", "tfrecord", "udacity", "unity-perception", "v7-darwin", "via",
     "via-csv", "vott-csv", "yolo-keras", "yolov4-pytorch",
 )  # fmt: skip
-"""As panlabel calls them, without those that are read here."""
+"""panlabel's names of formats, without those that taorunner reads itself."""
 
 _PROGRAM = "panlabel"
 _SUFFIXES = (
     ".json", ".jsonl", ".ndjson", ".csv", ".txt", ".xml", ".manifest", ".labels", ".tfrecord", ".parquet",
 )  # fmt: skip
 _MOST_FILES = 50
-"""More are one file a picture, which the program reads by their folder."""
+"""More files mean one file per image, which the program reads by folder."""
 
 
 def read(folder: Folder, format_name: str) -> DetectionDataset:
-    """The whole folder where the format has one file a picture, else each file of annotations in it.
+    """Reads the whole folder if the format has one file per image, else each annotation file in it.
 
-    Raises UserFilesError when the program is not installed, or when it can read nothing.
+    Raises UserFilesError when the program is not installed, or when it reads nothing.
     """
     program = _program(format_name)
-    said = [_converted(program, folder, format_name, folder.root)]
+    results = [_converted(program, folder, format_name, folder.root)]
     candidates = folder.with_suffix(*_SUFFIXES)
-    if not _is_document(said[0][1]) and len(candidates) <= _MOST_FILES:
-        said += [_converted(program, folder, format_name, folder.root / path) for path in candidates]
+    if not _is_document(results[0][1]) and len(candidates) <= _MOST_FILES:
+        results += [_converted(program, folder, format_name, folder.root / path) for path in candidates]
     images: list[ImageEntry] = []
     classes: dict[str, None] = {}
-    documents = [(place, text) for place, text in said if _is_document(text)]
+    documents = [(place, text) for place, text in results if _is_document(text)]
     for place, text in documents:
         path = place.relative_to(folder.root).as_posix()
-        laid = folder.lay(f"{path}/as COCO" if place == folder.root else f"{path} as COCO", text)
+        laid = folder.add_text(f"{path}/as COCO" if place == folder.root else f"{path} as COCO", text)
         part = coco.Document(folder, laid, subset_of(path), place)
         images += part.entries()
         classes.update(dict.fromkeys(part.classes))
     kinds = {place.suffix for place, _ in documents}
-    for place, text in said[1:]:
+    for place, text in results[1:]:
         if place.suffix in kinds and not _is_document(text):
             folder.error("annotations-unreadable", f"{_PROGRAM} cannot read it: {text}", place)
     if not documents:
         raise UserFilesError(
-            f'{_PROGRAM} reads no {format_name} in "{printable(str(folder.root))}": {said[-1][1]}',
-            hint="is it another format? --from takes another name",
+            f'{_PROGRAM} reads no {format_name} in "{printable(str(folder.root))}": {results[-1][1]}',
+            hint="if it is another format, give that with --from",
         )
     images += _unnamed(folder, {image.path for image in images})
     return DetectionDataset(format_name, folder.root, tuple(images), tuple(classes), tuple(folder.findings))
 
 
 def _unnamed(folder: Folder, named: set[Path]) -> list[ImageEntry]:
-    """Pictures that the program does not name: background ones, unless their annotations lie beside them."""
+    """Images that the program does not name: background images, unless annotation files lie beside them."""
     found = []
     files = set(folder.files)
     for path in folder.pictures:
@@ -77,10 +77,10 @@ def _unnamed(folder: Folder, named: set[Path]) -> list[ImageEntry]:
         beside = next((stem + suffix for suffix in _SUFFIXES if stem + suffix in files), None)
         if beside is not None:
             folder.error(
-                "annotations-unreadable", f"{_PROGRAM} leaves it out, and says not why", folder.root / beside
+                "annotations-unreadable", f"{_PROGRAM} leaves it out without a reason", folder.root / beside
             )
             continue
-        message = f'nothing names "{printable(path)}": it is taken as a background picture'
+        message = f'no annotations for "{printable(path)}": used as a background image'
         folder.warning("label-missing", message, picture)
         entry = folder.entry(picture, (), subset=subset_of(path.rpartition("/")[0] + "/x"))
         if entry is not None:
@@ -89,7 +89,7 @@ def _unnamed(folder: Folder, named: set[Path]) -> list[ImageEntry]:
 
 
 def _program(format_name: str) -> str:
-    beside = Path(sys.executable).parent / _PROGRAM  # of an environment that is not on PATH
+    beside = Path(sys.executable).parent / _PROGRAM  # an environment may not be on PATH
     found = str(beside) if beside.is_file() else shutil.which(_PROGRAM)
     if found is None:
         raise UserFilesError(
@@ -100,8 +100,8 @@ def _program(format_name: str) -> str:
 
 
 def _converted(program: str, folder: Folder, format_name: str, place: Path) -> tuple[Path, str]:
-    """The COCO document, or the program's word why there is none."""
-    folder.progress("asking panlabel", 0, len(folder.pictures))
+    """The COCO document, or the program's error message."""
+    folder.progress("running panlabel", 0, len(folder.pictures))
     with tempfile.TemporaryDirectory(prefix="taorunner-") as temporary:
         made = Path(temporary) / "coco.json"
         words = [program, "convert", "--from", format_name, "--to", "coco", "--allow-lossy", "-i", str(place)]
@@ -110,9 +110,7 @@ def _converted(program: str, folder: Folder, format_name: str, place: Path) -> t
         if done.returncode == 0 and made.is_file():
             return place, made.read_text(encoding="utf-8")
     lines = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
-    told = next(
-        (line for line in lines if line.startswith("Error:")), lines[-1] if lines else "it says nothing"
-    )
+    told = next((line for line in lines if line.startswith("Error:")), lines[-1] if lines else "no message")
     return place, printable(told.removeprefix("Error:").strip())[:300]
 
 

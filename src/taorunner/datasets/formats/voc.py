@@ -1,7 +1,6 @@
-"""Pascal VOC: one XML a picture, with or without ``ImageSets`` and ``labelmap.txt``.
+"""Reads Pascal VOC: one XML per image, with or without ``ImageSets`` and ``labelmap.txt``.
 
-Coordinates are taken as they are written, as every other reader does: of the tools that write VOC today most count
-pixels from 0, the original counted from 1.
+Coordinates are used as written: most of today's tools count pixels from 0, although the original counted from 1.
 """
 
 from __future__ import annotations
@@ -37,12 +36,12 @@ def read(folder: Folder) -> DetectionDataset:
         if root is None:
             unread.add(path.rpartition("/")[2].rpartition(".")[0])
             continue
-        said = _said(folder, path, root)
+        reference = _reference(folder, path, root)
         file = folder.root / path
-        picture = folder.picture(said, path)
+        picture = folder.picture(reference, path)
         if picture is None:
             node = root.child("filename") or root
-            folder.missing_picture(said, file, node.line, node.column)
+            folder.missing_picture(reference, file, node.line, node.column)
             continue
         used.add(picture)
         boxes = [
@@ -55,10 +54,10 @@ def read(folder: Folder) -> DetectionDataset:
         stem = path.rpartition("/")[2].rpartition(".")[0]
         subset = subsets.get(stem, "") if subsets else subset_of(path.rpartition("/")[0] + "/x")
         size = root.child("size")
-        said_size = None
+        stated_size = None
         if size is not None:
-            said_size = (number(size.text_of("width")) or 0.0, number(size.text_of("height")) or 0.0)
-        entry = folder.entry(picture, boxes, subset=subset, source=file, said_size=said_size)
+            stated_size = (number(size.text_of("width")) or 0.0, number(size.text_of("height")) or 0.0)
+        entry = folder.entry(picture, boxes, subset=subset, source=file, stated_size=stated_size)
         if entry is not None:
             images.append(entry)
     images += _backgrounds(folder, used, subsets, with_xml, unread)
@@ -68,9 +67,9 @@ def read(folder: Folder) -> DetectionDataset:
 def _backgrounds(
     folder: Folder, used: set[Path], subsets: dict[str, str], with_xml: set[str], unread: set[str]
 ) -> list[ImageEntry]:
-    """Pictures beside the annotated ones: labelImg writes no XML for a picture without boxes.
+    """Background images: labelImg writes no XML for an image without boxes.
 
-    One whose XML is there and cannot be read (``unread``) is none: it would teach that nothing is on it.
+    An image whose XML cannot be read (``unread``) is not one of them.
     """
     places = {*(str(one).rpartition("/")[0] for one in used), *(f"{folder.root}/{one}" for one in with_xml)}
     found = []
@@ -78,7 +77,7 @@ def _backgrounds(
         picture = folder.root / path
         if picture in used or picture.stem in unread or str(picture).rpartition("/")[0] not in places:
             continue
-        message = f'"{printable(path)}" has no XML file: it is taken as a background picture'
+        message = f'"{printable(path)}" has no XML file: used as a background image'
         folder.warning("label-missing", message, picture)
         subset = subsets.get(picture.stem, "") if subsets else subset_of(path.rpartition("/")[0] + "/x")
         entry = folder.entry(picture, (), subset=subset)
@@ -94,13 +93,13 @@ def _root(folder: Folder, path: str) -> Node | None:
     try:
         root = read_xml(text)
     except XmlError as error:
-        folder.error("xml-syntax", f"this is no XML: {error}", folder.root / path, error.line, error.column)
+        folder.error("xml-syntax", f"not valid XML: {error}", folder.root / path, error.line, error.column)
         return None
     return root if root.tag == "annotation" else None
 
 
-def _said(folder: Folder, path: str, root: Node) -> str:
-    """The picture's name. Tools that rename files leave the old name inside, so the XML's own stem counts first."""
+def _reference(folder: Folder, path: str, root: Node) -> str:
+    """The image's name. The XML's own stem comes first, as tools that rename files leave the old name inside."""
     above, _, own = path.rpartition("/")
     stem = own.rpartition(".")[0]
     named = root.text_of("filename")
@@ -128,7 +127,7 @@ def _box(folder: Folder, path: str, node: Node) -> Box | None:
         value = number(bounds.text_of(corner))
         if value is None:
             place = bounds.child(corner) or bounds
-            message = f'{corner} is "{printable(bounds.text_of(corner))}", which is no number'
+            message = f'{corner} is "{printable(bounds.text_of(corner))}", which is not a number'
             folder.error("voc-number", message, folder.root / path, place.line, place.column)
             return None
         values.append(value)
@@ -147,7 +146,7 @@ def _polygon(node: Node) -> list[list[float]] | None:
 
 
 def _extra(node: Node) -> dict[str, object]:
-    """What an object says beyond its box, where it says something: difficult, truncated, pose; parts as they are."""
+    """The fields of an object beyond its box that are set: difficult, truncated, pose; parts unchanged."""
     found: dict[str, object] = {}
     for child in node.children:
         if child.tag in _BOX:
@@ -165,7 +164,7 @@ def _as_value(node: Node) -> object:
 
 
 def _image_sets(folder: Folder) -> dict[str, str]:
-    """Stem to subset. ``trainval`` and the per-class lists (``car_train``) repeat what the others say."""
+    """Stem to subset. ``trainval`` and per-class lists (``car_train``) are skipped: they repeat the others."""
     subsets: dict[str, str] = {}
     for path in folder.with_suffix(".txt"):
         parts = path.split("/")

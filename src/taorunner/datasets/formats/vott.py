@@ -1,11 +1,11 @@
-"""VoTT: one export JSON of all assets, or one ``*-asset.json`` a picture; paths relative, or ``file:`` addresses."""
+"""Reads VoTT: one export JSON of all assets, or one ``*-asset.json`` per image; relative paths or ``file:`` URLs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from taorunner.datasets.formats.folder import Folder, around, number, subset_of
+from taorunner.datasets.formats.folder import Folder, bounding_box, number, subset_of
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.text import printable
 
@@ -33,7 +33,7 @@ def read(folder: Folder) -> DetectionDataset:
 
 
 def _documents(folder: Folder) -> list[str]:
-    """The export alone where there is one: it holds what the asset files hold."""
+    """Only the export if there is one, as it holds the content of the asset files."""
     candidates = [path for path in folder.with_suffix(".json") if '"asset' in (folder.text(path) or "")]
     exports = [path for path in candidates if not path.endswith("-asset.json")]
     exports = [path for path in exports if isinstance(_value(folder, path).get("assets"), Mapping)]
@@ -58,26 +58,30 @@ def _assets(folder: Folder) -> Iterator[tuple[str, Steps, Mapping[str, Any]]]:
 
 def _image(folder: Folder, path: str, steps: Steps, entry: Mapping[str, Any]) -> ImageEntry | None:
     file, asset = folder.root / path, entry["asset"]
-    said = [text for text in (asset.get("path"), asset.get("name")) if isinstance(text, str) and text]
-    picture = next((found for text in said if (found := folder.picture(text, path)) is not None), None)
+    references = [text for text in (asset.get("path"), asset.get("name")) if isinstance(text, str) and text]
+    picture = next((found for text in references if (found := folder.picture(text, path)) is not None), None)
     if picture is None:
         place = folder.json_place(path, (*steps, "asset"))
-        folder.missing_picture(said[0] if said else "", file, *place)
+        folder.missing_picture(references[0] if references else "", file, *place)
         return None
     boxes: list[Box] = []
     regions = entry.get("regions")
     for index, region in enumerate(regions if isinstance(regions, list) else ()):
         boxes += _boxes(folder, path, (*steps, "regions", index), region)
     size = asset.get("size") if isinstance(asset.get("size"), Mapping) else {}
-    said_size = (number(size.get("width")) or 0.0, number(size.get("height")) or 0.0)
+    stated_size = (number(size.get("width")) or 0.0, number(size.get("height")) or 0.0)
     inside = picture.relative_to(folder.root).as_posix() if picture.is_relative_to(folder.root) else ""
     return folder.entry(
-        picture, boxes, subset=subset_of(inside.rpartition("/")[0] + "/x"), source=file, said_size=said_size
+        picture,
+        boxes,
+        subset=subset_of(inside.rpartition("/")[0] + "/x"),
+        source=file,
+        stated_size=stated_size,
     )
 
 
 def _boxes(folder: Folder, path: str, steps: Steps, region: Any) -> list[Box]:
-    """A region with two tags is two objects at one place."""
+    """A region with two tags becomes two objects."""
     tags = region.get("tags") if isinstance(region, Mapping) else None
     bounds = region.get("boundingBox") if isinstance(region, Mapping) else None
     corners = None
@@ -89,7 +93,7 @@ def _boxes(folder: Folder, path: str, steps: Steps, region: Any) -> list[Box]:
     if corners is None and isinstance(points, list) and points:
         pairs = [(number(p.get("x")), number(p.get("y"))) for p in points if isinstance(p, Mapping)]
         known = [(x, y) for x, y in pairs if x is not None and y is not None]
-        corners = around(known) if len(known) == len(points) else None
+        corners = bounding_box(known) if len(known) == len(points) else None
     if corners is None or not isinstance(tags, list) or not tags:
         message = f'a region needs "tags" and "boundingBox" ({printable(str(tags))[:60]})'
         folder.error("vott-region", message, folder.root / path, *folder.json_place(path, steps))

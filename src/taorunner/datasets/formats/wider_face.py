@@ -1,7 +1,7 @@
-"""WIDER FACE: one text for each subset: a picture's path, how many faces, then a line for each face.
+"""Reads WIDER FACE: one text file per subset, with each image's path, number of faces, and a line for each face.
 
 Source: the readme of WIDER FACE's annotations: x, y, width and height in pixels, then blur, expression, illumination,
-invalid, occlusion and pose; a picture without faces has a line of zeros.
+invalid, occlusion and pose; an image without faces has a line of zeros.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ def _is_document(text: str) -> bool:
 def read(folder: Folder) -> DetectionDataset:
     images: list[ImageEntry] = []
     for path in _documents(folder):
-        for line, said, rows in _pictures(folder, path):
-            picture = folder.picture(said, path)
+        for line, reference, rows in _pictures(folder, path):
+            picture = folder.picture(reference, path)
             if picture is None:
-                folder.missing_picture(said, folder.root / path, line, 1)
+                folder.missing_picture(reference, folder.root / path, line, 1)
                 continue
             boxes = [_box(at, values) for at, values in rows]
             entry = folder.entry(picture, boxes, subset=subset_of(path), source=folder.root / path)
@@ -53,25 +53,25 @@ def read(folder: Folder) -> DetectionDataset:
 
 
 def _pictures(folder: Folder, path: str) -> Iterator[tuple[int, str, list[Row]]]:
-    """Line, path and faces of each picture."""
+    """Line number, path and faces of each image."""
     lines = (folder.text(path) or "").splitlines()
     at = 0
     while at < len(lines):
-        said = lines[at].strip()
-        if not said:
+        reference = lines[at].strip()
+        if not reference:
             at += 1
             continue
         count = lines[at + 1].strip() if at + 1 < len(lines) else ""
-        if not is_picture(said) or not count.isdigit():
-            message = f'a picture and the number of its faces should be here, not "{printable(said)[:60]}"'
+        if not is_picture(reference) or not count.isdigit():
+            message = f'expected an image and its number of faces, not "{printable(reference)[:60]}"'
             folder.error("wider-face-line", message, folder.root / path, at + 1, 1)
             return
         rows: list[Row] = []
-        follows = max(1, int(count))  # a line of zeros where there is no face
+        follows = max(1, int(count))  # a line of zeros for an image without faces
         for place in range(at + 2, min(at + 2 + follows, len(lines))):
             words = lines[place].split()
             if not int(count) and is_picture(lines[place].strip()):
-                follows = 0  # a tool that leaves the zeros out
+                follows = 0  # some tools leave the zeros out
                 break
             values = [value for value in map(number, words) if value is not None]
             if len(values) < 4 or len(values) < len(words):
@@ -79,12 +79,12 @@ def _pictures(folder: Folder, path: str) -> Iterator[tuple[int, str, list[Row]]]
                 folder.error("wider-face-line", message, folder.root / path, place + 1, 1)
                 continue
             rows.append((place + 1, values))
-        yield at + 1, said, rows if int(count) else []
+        yield at + 1, reference, rows if int(count) else []
         at += 2 + follows
 
 
 def _box(line: int, values: list[float]) -> Box:
     x, y, width, height = values[:4]
-    said = {key: int(value) for key, value in zip(_FIELDS, values[4:], strict=False) if value}
-    extra = {"attributes": said} if said else None
+    attributes = {key: int(value) for key, value in zip(_FIELDS, values[4:], strict=False) if value}
+    extra = {"attributes": attributes} if attributes else None
     return Box(_CLASS, x, y, x + width, y + height, line=line, extra=extra)

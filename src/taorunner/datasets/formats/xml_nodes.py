@@ -1,4 +1,4 @@
-"""XML as plain nodes that know their line and column; the standard library's tree forgets them."""
+"""XML nodes with line and column, which the standard library's tree does not keep."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Node:
         return next((child for child in self.children if child.tag == tag), None)
 
     def text_of(self, tag: str) -> str:
-        """The text of the child ``tag`` without blanks around it; empty when there is none."""
+        """The stripped text of the child ``tag``; empty when there is none."""
         child = self.child(tag)
         return child.text.strip() if child is not None else ""
 
     def all(self, tag: str) -> Iterator[Node]:
-        """Every node called ``tag`` below this one, in the order of the file."""
+        """All descendants called ``tag``, in file order."""
         for child in self.children:
             if child.tag == tag:
                 yield child
@@ -42,8 +42,8 @@ _MAX_DEPTH = 100
 
 
 def read_xml(text: str) -> Node:
-    """The root. Raises XmlError for bad syntax, and for declared entities, which no annotation tool writes."""
-    parser = expat.ParserCreate("utf-8")  # the text is decoded already, whatever the file declares
+    """The root node. Raises XmlError for bad syntax, and for entity declarations, which no annotation tool writes."""
+    parser = expat.ParserCreate("utf-8")  # the text is already decoded, so ignore the declared encoding
     parser.buffer_text = True
     top = Node("", {}, 1, 1)
     stack = [top]

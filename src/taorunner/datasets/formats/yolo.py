@@ -1,6 +1,6 @@
-"""YOLO: numbers relative to the picture, one text file each. Ultralytics, Roboflow (``data.yaml``) and Darknet.
+"""Reads YOLO (Ultralytics, Roboflow, Darknet): one text file per image, coordinates as fractions of the image.
 
-The pictures lead, not the label files: a picture without one is a background picture.
+Reading starts from the images: an image without a label file is a background image.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from taorunner.datasets.files.yolo_rows import is_yolo_text
-from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder, around, number
-from taorunner.datasets.model.annotations import Box, Described, DetectionDataset, ImageEntry
+from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder, bounding_box, number
+from taorunner.datasets.model.annotations import Box, DatasetMetadata, DetectionDataset, ImageEntry
 from taorunner.text import amount, printable
 from taorunner.yaml_reader import read_yaml
 
@@ -25,7 +25,7 @@ def recognise(folder: Folder) -> bool:
 
 
 def read(folder: Folder) -> DetectionDataset:
-    names, parts = _described(folder)
+    names, parts = _read_description(folder)
     points = _points_of(folder)
     images: list[ImageEntry] = []
     taken: dict[str, str] = {}
@@ -41,24 +41,24 @@ def read(folder: Folder) -> DetectionDataset:
                 images.append(entry)
     for (subset, earlier), again in twice.items():
         verb = "is" if len(again) == 1 else "are"
-        message = f'{amount(len(again), "picture")} of "{subset}" {verb} in "{earlier}" too'
-        hint = f'taken for "{earlier}" only; taorunner dataset split parts them anew'
+        message = f'{amount(len(again), "image")} of "{subset}" {verb} in "{earlier}" too'
+        hint = f'used for "{earlier}" only; taorunner dataset split makes new subsets'
         folder.warning("picture-in-two-subsets", message, folder.root / again[0], hint=hint)
-    _tell_unused_labels(folder)
+    _report_unused_labels(folder)
     left = [path for path in folder.pictures if path not in taken]
     if left:
-        message = f'no subset names {amount(len(left), "picture")}, such as "{printable(left[0])}"'
+        message = f'no subset lists {amount(len(left), "image")}, such as "{printable(left[0])}"'
         folder.warning(
-            "picture-unlisted", message, folder.root / left[0], hint="name their folder in data.yaml"
+            "picture-unlisted", message, folder.root / left[0], hint="add their folder to data.yaml"
         )
     return DetectionDataset(
         "yolo", folder.root, tuple(images), tuple(dict.fromkeys(names)), tuple(folder.findings),
-        Described(pose=_pose(folder, images)),
+        DatasetMetadata(pose=_pose(folder, images)),
     )  # fmt: skip
 
 
 def _pose(folder: Folder, images: list[ImageEntry]) -> dict[str, Any]:
-    """The keys of data.yaml that go with key points, where every object has as many; empty without."""
+    """The keys of data.yaml that describe key points, if every object has the same number; else empty."""
     counts = {len((box.extra or {}).get("keypoints", ())) for image in images for box in image.boxes}
     points = _points_of(folder)
     if len(counts) != 1 or counts == {0}:
@@ -70,17 +70,19 @@ def _pose(folder: Folder, images: list[ImageEntry]) -> dict[str, Any]:
     return {"kpt_shape": shape, **{key: listed[key] for key in ("flip_idx", "kpt_names") if key in listed}}
 
 
-def _tell_unused_labels(folder: Folder) -> None:
-    """Label files that belong to no picture: theirs was lost, or lies where it is not looked for."""
+def _report_unused_labels(folder: Folder) -> None:
+    """Reports label files without an image."""
     used = {label for picture in folder.pictures if (label := _label_of(folder, picture))}
     left = [path for path in folder.with_suffix(".txt") if path not in used and _is_label(folder, path)]
     if not left:
         return
     message = (
-        f"{amount(len(left), 'label file')} {'has' if len(left) == 1 else 'have'} no picture of the same name, "
+        f"{amount(len(left), 'label file')} {'has' if len(left) == 1 else 'have'} no image of the same name, "
         f'such as "{printable(left[0])}"'
     )
-    hint = "labels lie beside their picture, or in labels/ where that is in images/; bring the pictures, or delete them"
+    hint = (
+        "put labels beside their image, or in labels/ next to images/; add the images, or delete the labels"
+    )
     folder.error("label-without-image", message, folder.root / left[0], hint=hint)
 
 
@@ -90,7 +92,7 @@ def _is_label(folder: Folder, path: str) -> bool:
 
 
 def line_of(index: object, corners: tuple[float, float, float, float], size: tuple[int, int]) -> str:
-    """Eight decimals: 0.01 px of any picture are kept."""
+    """Eight decimals, which keep 0.01 px in any image."""
     left, top, right, bottom = corners
     width, height = size
     values = (
@@ -113,7 +115,7 @@ def _entry(
     if label is None:
         return ImageEntry(path, header.width, header.height, (), subset)
     if folder.text(label) is None:
-        return None  # told; as a background picture it would teach that nothing is on it
+        return None  # reported; it must not become a background image
     boxes = tuple(_boxes(folder, label, names, (header.width, header.height), points))
     return ImageEntry(path, header.width, header.height, boxes, subset, folder.root / label)
 
@@ -121,7 +123,7 @@ def _entry(
 def _boxes(
     folder: Folder, label: str, names: list[str], size: tuple[int, int], points: tuple[int, int] | None
 ) -> Iterator[Box]:
-    """``points`` is how many key points an object has, and how many numbers each; None where it is not stated."""
+    """``points``: the number of key points of an object, and of values per point; None when not stated."""
     width, height = size
     file = folder.root / label
     for line_number, line in enumerate((folder.text(label) or "").splitlines(), start=1):
@@ -132,12 +134,12 @@ def _boxes(
         known = [value for value in values if value is not None]
         if len(known) < len(values):
             word = columns[values.index(None)]
-            message = f'"{printable(word)}" is no number'
+            message = f'"{printable(word)}" is not a number'
             folder.error("yolo-number", message, file, line_number, line.index(word) + 1)
             continue
         index, *rest = known
         if index != int(index) or not 0 <= index < len(names):
-            message = f'the class is "{columns[0]}", but there are {len(names)} names'
+            message = f'the class is "{columns[0]}", but there are {len(names)} class names'
             folder.error("yolo-class", message, file, line_number, line.index(columns[0]) + 1)
             continue
         name = names[int(index)]
@@ -145,7 +147,7 @@ def _boxes(
         is_pose = shape is not None and len(rest) == 4 + shape[0] * shape[1]
         if points is not None and not is_pose:
             message = (
-                f"{len(columns)} columns, but kpt_shape {list(points)} asks for {5 + points[0] * points[1]}"
+                f"{len(columns)} columns, but kpt_shape {list(points)} requires {5 + points[0] * points[1]}"
             )
             folder.error("yolo-columns", message, file, line_number, 1)
         elif len(rest) in (4, 5) or is_pose:
@@ -158,16 +160,16 @@ def _boxes(
         elif len(rest) >= 6 and len(rest) % 2 == 0:
             corners = [(x * width, y * height) for x, y in zip(rest[::2], rest[1::2], strict=True)]
             flat = [[value for corner in corners for value in corner]]
-            yield Box(name, *around(corners), segmentation=flat, line=line_number)
+            yield Box(name, *bounding_box(corners), segmentation=flat, line=line_number)
         else:
-            message = f"{len(columns)} columns, but a line of YOLO has 5 (6 with a score), or a polygon"
+            message = f"{len(columns)} columns, but a YOLO line has 5 (6 with a score) or a polygon"
             folder.error("yolo-columns", message, file, line_number, 1)
 
 
 def _points_of(folder: Folder) -> tuple[int, int] | None:
-    """``kpt_shape`` of data.yaml: how many points an object has, and how many numbers a point.
+    """``kpt_shape`` of data.yaml: the number of points of an object, and of values per point.
 
-    Source: Ultralytics' format of poses: a point has x and y, or a visibility, too.
+    Source: Ultralytics' pose format: a point has x and y, and possibly a visibility.
     """
     path = _data_yaml(folder)
     value = read_yaml(folder.text(path) or "").value if path is not None else None
@@ -178,7 +180,7 @@ def _points_of(folder: Folder) -> tuple[int, int] | None:
 
 
 def _guessed_points(rest: list[float]) -> tuple[int, int] | None:
-    """Without ``kpt_shape``: points with a visibility of 0, 1 or 2, all that are seen within the box."""
+    """Guesses the points without ``kpt_shape``: visibility is 0, 1 or 2, and visible points lie inside the box."""
     count, left = divmod(len(rest) - 4, 3)
     if count < 1 or left:
         return None
@@ -191,7 +193,7 @@ def _guessed_points(rest: list[float]) -> tuple[int, int] | None:
 
 
 def _keypoints(rest: list[float], step: int, size: tuple[int, int]) -> dict[str, object]:
-    """As COCO has them: x and y in pixels, and a visibility, which is 2 where none is stated."""
+    """In COCO's form: x and y in pixels, and a visibility, 2 when none is stated."""
     found: list[float] = []
     for at in range(0, len(rest), step):
         visibility = int(rest[at + 2]) if step == 3 else 2
@@ -200,7 +202,7 @@ def _keypoints(rest: list[float], step: int, size: tuple[int, int]) -> dict[str,
 
 
 def _label_of(folder: Folder, picture: str) -> str | None:
-    """``images/`` becomes ``labels/``, the last one of the path, as Ultralytics does; else beside the picture."""
+    """The label file: the last ``images/`` of the path becomes ``labels/`` (Ultralytics); else beside the image."""
     stem = picture.rpartition(".")[0]
     parts = stem.split("/")
     candidates = [stem + ".txt"]
@@ -213,7 +215,7 @@ def _label_of(folder: Folder, picture: str) -> str | None:
 
 
 def _listed_labels(folder: Folder) -> dict[str, list[str]]:
-    """Of pictures that a list names where they are not: the label lies where the list says, or below ``labels/``."""
+    """Label files of images that a list names at another place: as the list says, or below ``labels/``."""
     known: dict[str, list[str]] = folder.__dict__.setdefault("_listed_labels", {})
     return known
 
@@ -225,8 +227,8 @@ def _files(folder: Folder) -> frozenset[str]:
     return known
 
 
-def _described(folder: Folder) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """The class names and, for each subset, its pictures."""
+def _read_description(folder: Folder) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """The class names, and the images of each subset."""
     path = _data_yaml(folder)
     if path is not None:
         return _from_yaml(folder, path)
@@ -254,10 +256,10 @@ def _from_yaml(folder: Folder, path: str) -> tuple[list[str], list[tuple[str, li
     for subset in _SUBSETS:
         places = value.get(subset)
         pictures: list[str] = []
-        for said in places if isinstance(places, list) else [places] if places else []:
-            found = _pictures_at(folder, path, str(value.get("path") or ""), str(said))
+        for reference in places if isinstance(places, list) else [places] if places else []:
+            found = _pictures_at(folder, path, str(value.get("path") or ""), str(reference))
             if not found and subset != "test":
-                message = f'"{subset}" names "{printable(str(said))}", where no picture is'
+                message = f'"{subset}" names "{printable(str(reference))}", which has no images'
                 folder.error("yolo-subset", message, file, *document.place((subset,)))
             pictures += found
         if pictures:
@@ -272,11 +274,11 @@ def _names(value: Any) -> list[str]:
     return [str(name) for name in value] if isinstance(value, list) else []
 
 
-def _pictures_at(folder: Folder, description: str, base: str, said: str) -> list[str]:
-    """``said`` as people write it: below ``path``, below the description, with ``../`` too many, or elsewhere once."""
+def _pictures_at(folder: Folder, description: str, base: str, reference: str) -> list[str]:
+    """Resolves ``reference``: below ``path``, below data.yaml, with an extra ``../``, or at one other place."""
     here = description.rpartition("/")[0]
     inside = os.path.relpath(base, folder.root) if os.path.isabs(base) else ""  # noqa: PTH117
-    plain = said.replace("\\", "/")
+    plain = reference.replace("\\", "/")
     if plain.startswith("/"):
         plain = os.path.relpath(plain, folder.root)
     for start in dict.fromkeys((f"{here}/{base}", inside, here, "")):
@@ -299,18 +301,18 @@ def _below(folder: Folder, place: str) -> list[str]:
 
 
 def _listed(folder: Folder, listing: str) -> Iterator[str]:
-    """The pictures that a list file names, one a line."""
+    """The images in a list file, one per line."""
     for line_number, line in enumerate((folder.text(listing) or "").splitlines(), start=1):
-        said = line.strip()
-        if not said:
+        reference = line.strip()
+        if not reference:
             continue
-        picture = folder.picture(said, listing)
+        picture = folder.picture(reference, listing)
         if picture is None or not picture.is_relative_to(folder.root):
-            folder.missing_picture(said, folder.root / listing, line_number, 1)
+            folder.missing_picture(reference, folder.root / listing, line_number, 1)
         else:
             path = picture.relative_to(folder.root).as_posix()
-            label = _find(folder, listing, said.rpartition(".")[0].replace("\\", "/") + ".txt")
-            if label is not None and "/" in said:
+            label = _find(folder, listing, reference.rpartition(".")[0].replace("\\", "/") + ".txt")
+            if label is not None and "/" in reference:
                 _listed_labels(folder).setdefault(path, []).append(label)
             yield path
 
@@ -337,9 +339,9 @@ def _from_darknet(folder: Folder, path: str) -> tuple[list[str], list[tuple[str,
     return [name.strip() for name in listed if name.strip()], parts
 
 
-def _find(folder: Folder, beside: str, said: str) -> str | None:
-    """The file that ``obj.data`` means; its paths often begin at another folder than this one."""
-    parts = [part for part in said.split("/") if part not in ("", ".", "..")]
+def _find(folder: Folder, beside: str, reference: str) -> str | None:
+    """The file that ``obj.data`` names; its paths are often relative to another folder."""
+    parts = [part for part in reference.split("/") if part not in ("", ".", "..")]
     here = beside.rpartition("/")[0]
     for count in range(len(parts)):
         tail = "/".join(parts[count:])
@@ -362,6 +364,6 @@ def _darknet(folder: Folder) -> str | None:
 
 
 def _class_list(folder: Folder) -> str | None:
-    """``classes.txt``, as labelImg and Label Studio write it."""
+    """``classes.txt`` of labelImg and Label Studio."""
     names = ("classes.txt", "obj.names")
     return next((path for path in folder.files if path.rpartition("/")[2] in names), None)

@@ -1,7 +1,7 @@
-"""What does a detection dataset say? Images, boxes and classes in memory, whatever format they came from.
+"""The in-memory model of a detection dataset: images, boxes and classes, independent of the file format.
 
-Boxes are absolute pixels of the picture as it is seen, which is after the rotation that EXIF asks for: TAO's
-loaders rotate too. Readers make these values, writers, checks, split and resize take them.
+Boxes are in absolute pixels of the image after the EXIF rotation, which TAO's loaders apply, too. Readers create
+these values; writers, checks, split and resize use them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from taorunner.errors import Finding
 
 @dataclass(frozen=True, slots=True)
 class KittiFields:
-    """The columns of KITTI that no other format has; the defaults say "unknown" and are what TAO reads as 2-D."""
+    """The KITTI columns that no other format has. The defaults mean "unknown"; TAO reads them as a 2-D box."""
 
     truncation: float = 0.0
     occlusion: int = 0
@@ -29,10 +29,10 @@ class KittiFields:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One object. ``score`` is a detector's (KITTI's 16th column); ``segmentation`` is COCO's, carried as it is.
+    """One object. ``score`` is a detector's (KITTI's 16th column); ``segmentation`` is COCO's, unchanged.
 
-    ``extra`` is what the source says beyond that (key points, attributes), under the names of its format.
-    ``line`` is 1-based, in the file that the image's ``source`` names; None where lines mean nothing.
+    ``extra`` holds further fields of the source (key points, attributes), under the names of its format.
+    ``line`` is 1-based, in the image's ``source`` file; None for formats without meaningful lines.
     """
 
     name: str
@@ -58,10 +58,10 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class ImageEntry:
-    """One picture and what is on it. No boxes: a background picture, which is worth keeping.
+    """One image and its boxes. Without boxes it is a background image, which is kept.
 
-    ``width`` and ``height`` are after EXIF. ``subset`` is "train", "val" or "" where the source has none.
-    ``source`` is the file that the boxes were read from; ``extra`` what it says of the picture beyond that.
+    ``width`` and ``height`` are after EXIF. ``subset`` is "train", "val" or "" when the source has none.
+    ``source`` is the file that the boxes were read from; ``extra`` holds its further fields of the image.
     """
 
     path: Path
@@ -74,28 +74,28 @@ class ImageEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
-    """What a source says once for the whole dataset. Of COCO: ``top`` by key (info, licenses), ``classes`` by class
-    name. Of YOLO with poses: ``pose``, the keys of its data.yaml that go with them."""
+class DatasetMetadata:
+    """Fields that a source has once for the whole dataset. COCO: ``top`` by key (info, licenses), ``classes`` by class
+    name. YOLO pose datasets: ``pose``, the keys of data.yaml that describe key points."""
 
     top: Mapping[str, Any] = field(default_factory=dict)
     classes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     pose: Mapping[str, Any] = field(default_factory=dict)
 
 
-UNDESCRIBED = Described()
+NO_METADATA = DatasetMetadata()
 
 
 @dataclass(frozen=True, slots=True)
 class DetectionDataset:
-    """``classes`` are in the order of the source (of first appearance where it has none), also those without a box."""
+    """``classes``: in the order of the source (else of first appearance), including classes without boxes."""
 
     format: str
     root: Path
     images: tuple[ImageEntry, ...]
     classes: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
-    described: Described = UNDESCRIBED
+    metadata: DatasetMetadata = NO_METADATA
 
     @property
     def subsets(self) -> tuple[str, ...]:

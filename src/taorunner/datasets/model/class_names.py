@@ -1,7 +1,7 @@
-"""What are classes and pictures called in the result, so that TAO reads them all?
+"""Names of classes and images in written datasets, such that TAO reads all of them.
 
-Source: tao/tensorflow.md section 7: a blank in a class name breaks a line of KITTI, case is lost; pictures and labels
-pair by base name, extensions are compared with their case.
+Source: tao/tensorflow.md section 7: a space in a class name breaks a KITTI line, and case is lost; images and labels
+are paired by base name, and extensions are case-sensitive.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from pathlib import Path
 from taorunner.datasets.model.annotations import ImageEntry
 
 LABEL_MAP = "label_map.txt"
-"""Beside COCO annotations: the names of the classes, line 1 is id 1."""
+"""File beside COCO annotations with the class names; line 1 is id 1."""
 LABEL_MAP_FROM_0 = "label_map_from_0.txt"
-"""The same for networks that take line 1 for id 0, which no class has here: a stand-in, then the classes."""
+"""The same for networks that read line 1 as id 0, which no class has here: a placeholder, then the classes."""
 
 
 def kitti_class_names(classes: Iterable[str]) -> dict[str, str]:
-    """Each class with the name that goes into a line of KITTI: lower case, "_" for what separates words.
+    """Each class with its name in KITTI lines: lower case, with "_" between words.
 
-    Two classes that differ only in that get one name: to TAO they are the same.
+    Two classes that differ only in that get the same name: to TAO they are one class.
 
     >>> kitti_class_names(["Traffic light", "car"])
     {'Traffic light': 'traffic_light', 'car': 'car'}
@@ -33,17 +33,17 @@ def kitti_class_names(classes: Iterable[str]) -> dict[str, str]:
 
 
 def plain_class_name(name: str) -> str:
-    """``name`` on one line, without what XML or a list of names cannot hold."""
+    """``name`` on one line, without characters that XML or a list of names cannot hold."""
     return re.sub(r"[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]+", "_", name.strip()) or "unnamed"
 
 
 def encodable(name: str) -> str:
-    """``name`` with "_" for what no file of UTF-8 can hold: halves of characters, bytes of another encoding."""
+    """``name`` with "_" for what UTF-8 cannot encode: lone surrogates, bytes of another encoding."""
     return re.sub("[\ud800-\udfff]", "_", name)
 
 
 def merged_classes(names: Mapping[str, str]) -> dict[str, list[str]]:
-    """The written names that several classes share."""
+    """The written names that more than one class has."""
     shared: dict[str, list[str]] = {}
     for name, written in names.items():
         shared.setdefault(written, []).append(name)
@@ -51,11 +51,11 @@ def merged_classes(names: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def picture_names(images: Iterable[ImageEntry], root: Path) -> list[str]:
-    """A file name for each image, in one folder: no two with the same stem, also not on disks that ignore case.
+    """A file name for each image in one folder, with unique stems (ignoring case).
 
-    A name stays as it is but for its extension (".JPG" and ".jpeg" become ".jpg") and for bytes that are no UTF-8,
-    which labels cannot name, unless its stem is taken: then the
-    folders it came from, its old extension or at last a number make it another.
+    A name keeps its stem; its extension is normalised (".JPG" and ".jpeg" become ".jpg"), and bytes that are not UTF-8
+    are replaced, as labels cannot name them. When the stem is taken, the source folders, the old extension or finally
+    a number make it unique.
     """
     taken: set[str] = set()
     names = []

@@ -1,7 +1,7 @@
-"""What does an annotation say beyond its box: key points, attributes, ids? Carried, moved, or counted as lost.
+"""Further fields of annotations (key points, attributes, ids): carried over, moved, or counted as lost.
 
-A reader puts it into ``Box.extra`` and ``ImageEntry.extra`` under the names of its format. COCO can hold all of it,
-every other format only what came from itself.
+Readers put them into ``Box.extra`` and ``ImageEntry.extra`` under the names of their format. COCO can hold all of
+them; every other format only its own.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEnt
 from taorunner.text import printable
 
 Move = Callable[[float, float], tuple[float, float]]
-"""Where a point of the old picture is on the new one; absolute pixels."""
+"""Maps a point of the old image to the new one; absolute pixels."""
 
 NOT_LOST = frozenset({"id", "area", "segmentation"})
-"""Written anew where a format has them."""
+"""Computed again for formats that have them."""
 _KEEPS_SCORES = frozenset({"coco", "yolo"})
 _POINTS = ("keypoints", "_kpts")
 _IDS = ("ids", "labels")
 
 
 def moved(extra: Mapping[str, Any], move: Move) -> dict[str, Any]:
-    """``extra`` on a picture whose points were moved: key points follow, the area is left out.
+    """``extra`` for an image whose points were moved: key points are moved, the area is left out.
 
-    Raises ValueError with the name of what has coordinates that are not known here.
+    Raises ValueError with the name of a field whose coordinates are not understood.
     """
     made: dict[str, Any] = {}
     for key, value in extra.items():
@@ -41,10 +41,10 @@ def moved(extra: Mapping[str, Any], move: Move) -> dict[str, Any]:
 
 
 def holds_extra(to: str, dataset: DetectionDataset) -> bool:
-    """Whether the files of ``to`` have a place for what ``dataset`` says beyond its boxes."""
+    """Whether the format ``to`` can hold the extra fields of ``dataset``."""
     if to == "coco":
         return True
-    return to == dataset.format and (to != "yolo" or bool(dataset.described.pose))
+    return to == dataset.format and (to != "yolo" or bool(dataset.metadata.pose))
 
 
 def without_extra(images: Iterable[ImageEntry]) -> list[ImageEntry]:
@@ -55,7 +55,7 @@ def without_extra(images: Iterable[ImageEntry]) -> list[ImageEntry]:
 
 
 def lost_fields(to: str, dataset: DetectionDataset, images: Iterable[ImageEntry]) -> Counter[str]:
-    """How many objects of ``images`` have something that ``to`` has no place for, by its name."""
+    """Number of objects in ``images`` with a field that ``to`` cannot hold, by field name."""
     lost: Counter[str] = Counter()
     is_held = holds_extra(to, dataset)
     for image in images:
@@ -74,24 +74,24 @@ def lost_fields(to: str, dataset: DetectionDataset, images: Iterable[ImageEntry]
 def lost_message(to: str, lost: Mapping[str, int]) -> str:
     """
     >>> lost_message("kitti", {"keypoints": 2})
-    'kitti cannot hold "keypoints" (2 objects): that is left out'
+    'kitti cannot hold "keypoints" (2 objects): left out'
     """
     shown = ", ".join(
         f'"{printable(key)[:40]}" ({count:,} {"object" if count == 1 else "objects"})'
         for key, count in list(lost.items())[:8]
     )
-    return f"{to} cannot hold {shown}: that is left out"
+    return f"{to} cannot hold {shown}: left out"
 
 
 def moved_box(box: Box, move: Move) -> Mapping[str, Any] | None:
-    """The ``extra`` of ``box``, moved; what cannot follow stays out. ``unmovable`` tells it before."""
+    """The ``extra`` of ``box``, moved, without the fields that ``unmovable`` reports."""
     if not box.extra:
         return box.extra
     return moved({key: value for key, value in box.extra.items() if key not in unmovable(box)}, move)
 
 
 def unmovable(box: Box) -> list[str]:
-    """The names in ``extra`` that cannot follow a picture that is resized or turned."""
+    """The fields in ``extra`` that cannot be moved when the image is resized or rotated."""
     found = []
     for key, value in (box.extra or {}).items():
         try:
@@ -107,7 +107,7 @@ def _moved_points(key: str, values: list[Any], move: Move) -> list[Any]:
     made: list[Any] = []
     for at in range(0, len(values), 3):
         x, y, visibility = values[at : at + 3]
-        if visibility:  # without one, x and y are 0 and say nothing
+        if visibility:  # 0: x and y are 0 and have no meaning
             x, y = (round(value, 4) for value in move(x, y))
         made += [x, y, visibility]
     return made

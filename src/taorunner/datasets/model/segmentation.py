@@ -1,6 +1,6 @@
-"""Where are the outlines of objects, after their picture was scaled, framed or turned? COCO's ``segmentation``.
+"""Transforms COCO's ``segmentation`` when the image is scaled, padded or rotated.
 
-It is a list of polygons (``[x, y, x, y, …]`` in pixels), or a mask as run lengths, plain or packed into a text.
+It is a list of polygons (``[x, y, x, y, …]`` in pixels), or a run-length encoded mask, as numbers or compressed text.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 Point = tuple[float, float]
 Columns = list[bytes]
-"""A mask as COCO orders it: column by column, one byte of 0 or 1 for each pixel."""
+"""A mask in COCO's order: column by column, one byte of 0 or 1 for each pixel."""
 
 _MAX_PIXELS = 1 << 28
 _RUNS = re.compile(rb"\x00+|\x01+")
@@ -21,7 +21,7 @@ _RUNS = re.compile(rb"\x00+|\x01+")
 def scaled(
     outline: Any, scale: Point, size: tuple[int, int], offset: tuple[int, int], sheet: tuple[int, int]
 ) -> Any:  # fmt: skip
-    """``outline`` on a picture that was brought to ``size`` and laid at ``offset`` on a ``sheet``.
+    """``outline`` after its image was scaled to ``size`` and placed at ``offset`` in an image of size ``sheet``.
 
     Raises ValueError for what is no outline.
     """
@@ -42,9 +42,9 @@ def scaled(
 
 
 def turned(outline: Any, size: tuple[int, int], orientation: int) -> Any:
-    """``outline`` on the stored pixels of ``size``, moved to where EXIF's ``orientation`` shows it.
+    """``outline`` on the stored pixels of ``size``, after the rotation by EXIF's ``orientation``.
 
-    Raises ValueError for what is no outline.
+    Raises ValueError when ``outline`` is not a segmentation.
     """
     swaps, mirrored, flipped = turns(orientation)
     width, height = (size[1], size[0]) if swaps else size
@@ -64,12 +64,12 @@ def turned(outline: Any, size: tuple[int, int], orientation: int) -> Any:
 
 
 def turns(orientation: int) -> tuple[bool, bool, bool]:
-    """What EXIF's ``orientation`` asks for, in this order: sides swapped, left with right, top with bottom."""
+    """The steps of EXIF's ``orientation``, in order: transpose, mirror left and right, mirror top and bottom."""
     return orientation in (5, 6, 7, 8), orientation in (2, 3, 6, 7), orientation in (3, 4, 7, 8)
 
 
 def area(outline: Any) -> float:
-    """In pixels. Raises ValueError for what is no outline."""
+    """In pixels. Raises ValueError when ``outline`` is not a segmentation."""
     if isinstance(outline, Mapping):
         return float(sum(_runs(outline)[1::2]))
     total = 0.0
@@ -80,9 +80,9 @@ def area(outline: Any) -> float:
 
 
 def polygons(outline: Any) -> list[list[Point]]:
-    """The corners of each polygon. Raises ValueError for a mask, and for what is no outline."""
+    """The corners of each polygon. Raises ValueError for a mask, and when ``outline`` is not a segmentation."""
     if not isinstance(outline, list) or not outline:
-        raise ValueError("no list of polygons")
+        raise ValueError("not a list of polygons")
     listed = outline if isinstance(outline[0], list) else [outline]
     found = []
     for flat in listed:
@@ -115,7 +115,7 @@ def _nearest(at: int, old: int, new: int) -> int:
 
 
 def _runs(mask: Mapping[str, Any]) -> list[int]:
-    """How many pixels are out, in, out, … Raises ValueError unless they fill the mask."""
+    """Run lengths: pixels outside, inside, outside, … Raises ValueError unless they fill the mask."""
     size: Any = mask.get("size")
     counts = mask.get("counts")
     is_good = isinstance(size, list) and len(size) == 2 and all(isinstance(s, int) and s > 0 for s in size)
@@ -123,23 +123,24 @@ def _runs(mask: Mapping[str, Any]) -> list[int]:
         raise ValueError('a mask needs "size", height and width')
     runs = _unpacked(counts) if isinstance(counts, str) else counts
     if not isinstance(runs, list) or not all(isinstance(run, int) and run >= 0 for run in runs):
-        raise ValueError('"counts" of a mask are no run lengths')
+        raise ValueError('"counts" of a mask are not run lengths')
     if sum(runs) != size[0] * size[1]:
         raise ValueError(f"the run lengths of a mask are {sum(runs)} pixels, not {size[0]}x{size[1]}")
     return runs
 
 
 def _unpacked(text: str) -> list[int]:
-    """Five bits a character, lowest first, the sixth says that more follow; from the fourth on differences.
+    """Decodes run lengths: five bits per character, lowest first; the sixth bit means that more follow; from the
+    fourth number on, differences.
 
-    Source: the text form of run lengths that COCO's own tools write.
+    Source: the compressed text form that COCO's own tools write.
     """
     runs: list[int] = []
     value = shift = 0
     for character in text:
         bits = ord(character) - 48
         if not 0 <= bits < 64:
-            raise ValueError('"counts" of a mask has characters that are no run lengths')
+            raise ValueError('"counts" of a mask has characters that are not run lengths')
         value |= (bits & 31) << shift
         shift += 5
         if bits & 32:

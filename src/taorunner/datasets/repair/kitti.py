@@ -1,4 +1,4 @@
-"""What would repair a KITTI dataset? Its label files line by line, empty ones for pictures without, extensions."""
+"""Plans the repair of a KITTI dataset: label lines, empty files for images without labels, extensions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from taorunner.datasets.repair.actions import Repairs
 
 _HAND_WORK = frozenset({"label-unreadable", "label-not-utf8", "label-not-a-number", "label-not-finite", "box-tiny",
                         "box-inverted"})  # fmt: skip
-"""Findings that a repair leaves as they are."""
+"""Findings that a repair does not fix."""
 
 
 def kitti_repairs(subsets: Sequence[Subset], progress: Callable[[int, int], None]) -> Repairs:
@@ -35,7 +35,7 @@ def kitti_repairs(subsets: Sequence[Subset], progress: Callable[[int, int], None
 
 
 def _repaired(label: Path, picture: Path) -> str | None:
-    """The new text, or None when the file stays as it is."""
+    """The new text, or None when the file does not change."""
     try:
         header = read_header(picture)
         size = (header.width, header.height)
@@ -50,7 +50,7 @@ def _repaired(label: Path, picture: Path) -> str | None:
 
 
 def new_names(folder: Path, names: Sequence[str]) -> dict[Path, str]:
-    """Extensions in lower case that say what the content is, unless the new name is taken."""
+    """New names with lower-case extensions that match the content, unless the new name is taken."""
     taken = {name.lower() for name in names}
     found: dict[Path, str] = {}
     for name in names:

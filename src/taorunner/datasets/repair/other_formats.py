@@ -1,6 +1,6 @@
-"""What would repair a dataset in COCO, Pascal VOC or YOLO? Its own files, changed where they are wrong and only there.
+"""Plans the repair of a COCO, Pascal VOC or YOLO dataset: its own files, changed only where they are wrong.
 
-Whatever else stands in them (licences, key points, attributes, comments) stays.
+Everything else in them (licences, key points, attributes, comments) is kept.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FILENAME = re.compile(r"(<filename>\s*)([^<]*?)(\s*</filename>)")
 
 
 def format_repairs(root: Path, dataset: DetectionDataset) -> Repairs:
-    """``dataset`` was read from ``root`` and is in one of ``check_report.REPAIRED``."""
+    """``dataset`` was read from ``root``; its format is one of ``checks.report.REPAIRED``."""
     return _REPAIRS[dataset.format](root, dataset)
 
 
@@ -38,17 +38,17 @@ def _coco(root: Path, dataset: DetectionDataset) -> Repairs:
     for path in coco.documents(folder):
         text = folder.text(path) or ""
         document = folder.json(path)
-        if _mend_document(folder, path, document, repairs.names):
+        if _repair_document(folder, path, document, repairs.names):
             indent = 1 if "\n" in text.strip() else None
-            mended = json.dumps(document, ensure_ascii=False, indent=indent)
-            if encodable(mended) != mended:  # halves of characters: as escapes, as they came
-                mended = json.dumps(document, indent=indent)
-            repairs.texts[root / path] = mended + "\n"
+            repaired = json.dumps(document, ensure_ascii=False, indent=indent)
+            if encodable(repaired) != repaired:  # lone surrogates stay escapes
+                repaired = json.dumps(document, indent=indent)
+            repairs.texts[root / path] = repaired + "\n"
     return repairs
 
 
-def _mend_document(folder: Folder, path: str, document: dict[str, Any], names: Mapping[Path, str]) -> bool:
-    """Changes ``document``; True when something was wrong."""
+def _repair_document(folder: Folder, path: str, document: dict[str, Any], names: Mapping[Path, str]) -> bool:
+    """Repairs ``document`` in place; True when it changed."""
     is_changed = False
     boxes: dict[object, BoxRepair] = {}
     for image in document["images"]:
@@ -65,7 +65,7 @@ def _mend_document(folder: Folder, path: str, document: dict[str, Any], names: M
     listed = document.get("annotations")
     kept = []
     for annotation in listed if isinstance(listed, list) else ():
-        state = _mend_annotation(annotation, boxes)
+        state = _repair_annotation(annotation, boxes)
         is_changed |= state is not False
         if state is not None:
             kept.append(annotation)
@@ -74,8 +74,8 @@ def _mend_document(folder: Folder, path: str, document: dict[str, Any], names: M
     return is_changed
 
 
-def _mend_annotation(annotation: Any, boxes: Mapping[object, BoxRepair]) -> bool | None:
-    """None when it goes, True when it was changed. What cannot be read stays for a person."""
+def _repair_annotation(annotation: Any, boxes: Mapping[object, BoxRepair]) -> bool | None:
+    """None when it is removed, True when it changed. An unreadable annotation is left unchanged."""
     image_id = annotation.get("image_id") if isinstance(annotation, dict) else None
     bounds = annotation.get("bbox") if isinstance(annotation, dict) else None
     values = [number(value) for value in bounds] if isinstance(bounds, list) else []
@@ -97,19 +97,19 @@ def _mend_annotation(annotation: Any, boxes: Mapping[object, BoxRepair]) -> bool
 
 
 def _annotated_size(picture: Path, image: Mapping[str, Any]) -> tuple[int, int] | None:
-    """What the boxes are drawn on; None when the picture is not that one, and its edges say nothing."""
+    """The size that the boxes are drawn on; None when the image has another one, so that boxes are not clipped."""
     header = _header(picture)
     if header is None:
         return None
-    said = (number(image.get("width")), number(image.get("height")))
+    annotated = (number(image.get("width")), number(image.get("height")))
     seen = (header.width, header.height)
-    if not all(said) or said == seen:
+    if not all(annotated) or annotated == seen:
         return seen
-    return None  # also of a stored size: boxes may be drawn on the picture as EXIF turns it
+    return None  # also for the stored size: boxes may be drawn on the rotated image
 
 
 def _yolo(root: Path, dataset: DetectionDataset) -> Repairs:
-    """Names stay where lists of pictures name them."""
+    """Images that list files name are not renamed."""
     folder = Folder(root)
     has_lists = any(
         ".txt" in (folder.text(path) or "") for path in folder.with_suffix(".yaml", ".yml", ".data")
@@ -121,14 +121,14 @@ def _yolo(root: Path, dataset: DetectionDataset) -> Repairs:
             continue
         text = folder.text(label.relative_to(root).as_posix()) or ""
         boxes = BoxRepair((header.width, header.height))
-        lines = [_mended_line(line, boxes, header) for line in text.splitlines()]
-        mended = "".join(f"{line}\n" for line in lines if line is not None)
-        if mended.split() != text.split() or b"\r" in label.read_bytes():
-            repairs.texts[label] = mended
+        lines = [_repaired_line(line, boxes, header) for line in text.splitlines()]
+        repaired = "".join(f"{line}\n" for line in lines if line is not None)
+        if repaired.split() != text.split() or b"\r" in label.read_bytes():
+            repairs.texts[label] = repaired
     return repairs
 
 
-def _mended_line(line: str, boxes: BoxRepair, header: PictureHeader) -> str | None:
+def _repaired_line(line: str, boxes: BoxRepair, header: PictureHeader) -> str | None:
     words = line.split()
     values = [number(word) for word in words[1:]]
     known = [value for value in values if value is not None]
@@ -157,29 +157,29 @@ def _voc(root: Path, dataset: DetectionDataset) -> Repairs:
             continue
         text = folder.text(image.source.relative_to(root).as_posix()) or ""
         header = _header(image.path)
-        mended = text
+        repaired = text
         if header is not None and header.orientation == 1 and not _is_of_another_size(text, header):
             boxes = BoxRepair((header.width, header.height))
-            mended = _OBJECT.sub(partial(_mended_object, boxes), text)
+            repaired = _OBJECT.sub(partial(_repaired_object, boxes), text)
         new_name = repairs.names.get(image.path)
         if new_name is not None:
-            mended = _FILENAME.sub(partial(_renamed, new_name), mended, count=1)
-        if mended != text:  # written as UTF-8, whatever it was
-            repairs.texts[image.source] = _ENCODING.sub(r"\1UTF-8\2", mended, count=1)
+            repaired = _FILENAME.sub(partial(_renamed, new_name), repaired, count=1)
+        if repaired != text:  # written as UTF-8, whatever the original encoding
+            repairs.texts[image.source] = _ENCODING.sub(r"\1UTF-8\2", repaired, count=1)
     return repairs
 
 
 def _is_of_another_size(text: str, header: PictureHeader) -> bool:
-    said = [_number_in(text, tag) for tag in ("width", "height")]
-    return all(said) and said != [header.width, header.height]
+    annotated = [_number_in(text, tag) for tag in ("width", "height")]
+    return all(annotated) and annotated != [header.width, header.height]
 
 
 def _renamed(name: str, match: re.Match[str]) -> str:
     return match[1] + escape(name) + match[3]
 
 
-def _mended_object(boxes: BoxRepair, match: re.Match[str]) -> str:
-    """Empty when it goes. One with parts that have boxes of their own stays as it is."""
+def _repaired_object(boxes: BoxRepair, match: re.Match[str]) -> str:
+    """Empty when it is removed. An object whose parts have boxes is left unchanged."""
     text = match[0]
     values = [_number_in(text, corner) for corner in _CORNERS]
     name = re.search(r"<name>\s*([^<]*?)\s*</name>", text)
@@ -202,7 +202,7 @@ def _number_in(text: str, tag: str) -> float | None:
 
 
 def _names(dataset: DetectionDataset) -> dict[Path, str]:
-    """New names of the pictures, folder by folder; those of pictures outside the dataset stay."""
+    """New names of the images, folder by folder; images outside the dataset are not renamed."""
     by_folder: dict[Path, list[str]] = {}
     for image in dataset.images:
         name = image.path.name

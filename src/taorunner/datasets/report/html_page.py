@@ -1,7 +1,7 @@
-"""The numbers of a dataset as one HTML file: histograms, and samples with their boxes drawn.
+"""Dataset statistics as one HTML file: histograms, and sample images with their boxes.
 
-Everything is inside the file (no script, no other address), every text from the dataset is escaped, and the pictures
-are thumbnails: the page stays below a few megabytes however large the dataset is.
+The file is self-contained (no scripts, no external addresses), all text from the dataset is escaped, and images are
+thumbnails, so the page stays below a few megabytes for any dataset.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from taorunner.text import printable
 
 THUMBNAIL_PIXELS = 360
 MAX_BYTES = 6_000_000
-"""No further sample is added above this."""
+"""Size at which no further sample is added."""
 _MAX_BOXES = 200
 _MAX_ROWS = 60
 _COLOURS = (
@@ -68,13 +68,13 @@ def write_page(
     overwrite: bool = False,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> int:
-    """The whole file or none; gives its bytes.
+    """Writes the file atomically; returns its size in bytes.
 
-    Raises UserFilesError without Pillow, UsageError when ``path`` is there already.
+    Raises UserFilesError without Pillow, UsageError when ``path`` already exists.
     """
     needs_pillow("the page")
     if os.path.lexists(path) and not overwrite:
-        raise UsageError(f'"{printable(str(path))}" exists already', hint="replace it with --overwrite")
+        raise UsageError(f'"{printable(str(path))}" already exists', hint="replace it with --overwrite")
     colours = {one.name: _COLOURS[i % len(_COLOURS)] for i, one in enumerate(stats.classes)}
     body = "".join(_head(stats)) + "".join(_tables(stats, colours))
     figures: list[str] = []
@@ -135,7 +135,7 @@ def _tables(stats: Stats, colours: dict[str, str]) -> Iterable[str]:
 
 
 def _steps(counts: Counter[int]) -> list[tuple[str, int]]:
-    """0, 1, … each for itself where that is few; else ranges of one width."""
+    """Bins for a histogram: single values if they are few, else ranges of equal width."""
     highest = max(counts, default=0)
     if highest <= 12:
         return [(str(n), counts[n]) for n in range(highest + 1)]
@@ -192,7 +192,7 @@ def _figure(image: ImageEntry, root: Path, colours: dict[str, str]) -> str:
 
 
 def _thumbnail(path: Path) -> str:
-    """Base64 of a small JPEG, turned as EXIF asks; empty for what cannot be decoded."""
+    """Base64 of a small JPEG after the EXIF rotation; empty when the image cannot be decoded."""
     from PIL import Image, ImageOps
 
     try:

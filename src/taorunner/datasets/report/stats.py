@@ -1,4 +1,4 @@
-"""What is in a dataset? Pictures, boxes, classes and sizes, counted. Nothing is judged here: ``check`` does that."""
+"""Counts the images, boxes, classes and sizes of a dataset. ``checks`` looks for problems."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEnt
 _LEFT_OUT = frozenset(
     {"shape-left-out", "tag-left-out", "picture-unused", "picture-unlisted", "annotations-left-out"}
 )
-"""Warnings on what is not counted."""
+"""Warnings on things that are not counted."""
 SIZES = ("small", "medium", "large")
-"""Below 32x32 pixels, below 96x96, and larger: the classes of COCO's evaluation."""
+"""Below 32x32 pixels, below 96x96, and larger: the size classes of the COCO evaluation."""
 
 
 @dataclass(slots=True)
 class ClassStats:
-    """``images`` is how many pictures have at least one box of it; ``subsets`` counts boxes by subset."""
+    """``images``: the number of images with at least one box of the class; ``subsets``: boxes by subset."""
 
     name: str
     boxes: int = 0
@@ -33,7 +33,7 @@ class ClassStats:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """``classes`` come with the most boxes first. ``left_out`` is how many pictures or labels could not be read."""
+    """``classes``: sorted by number of boxes, most first. ``left_out``: the number of unreadable images and labels."""
 
     root: Path
     format: str
@@ -64,7 +64,7 @@ class Stats:
 def read_stats(
     root: Path, progress: Callable[[str, int, int], None] | None = None
 ) -> tuple[Stats, DetectionDataset]:
-    """Of any format that ``dataset convert`` reads. Raises UserFilesError when nothing can be read."""
+    """Counts a dataset in any format that ``dataset convert`` reads. Raises UserFilesError when nothing is readable."""
     dataset = read_dataset(root, None, progress)
     classes = {name: ClassStats(name) for name in dataset.boxes_per_class()}
     for image in dataset.images:
@@ -92,7 +92,7 @@ def size_of(box: Box) -> str:
 
 
 def choose_samples(images: Sequence[ImageEntry], count: int, seed: int = 1) -> list[ImageEntry]:
-    """Pictures by chance, but so that each class is on one while there is room, the rare ones first."""
+    """A random sample of images that covers as many classes as possible, rare classes first."""
     order = list(images)
     random.Random(seed).shuffle(order)
     total = Counter(box.name for image in order for box in image.boxes)

@@ -1,6 +1,6 @@
-"""From what an annotation tool wrote to what TAO reads, with nothing lost on the way: read, check, write, count again.
+"""Converts datasets of annotation tools to formats that TAO reads, without loss: read, check, write, count again.
 
-What is wrong in the source is told whole; nothing is written then, unless the bad parts may be left out.
+All errors in the source are reported together. Nothing is written then, unless bad parts may be left out.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from taorunner.datasets.checks.image_facts import SUFFIXES_OF_FORMAT
 from taorunner.datasets.files.image_header import SELDOM_READ
-from taorunner.datasets.files.output_folders import Placer, refuse_taken, whole_folder
+from taorunner.datasets.files.output_folders import Placer, new_folder, refuse_taken
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.datasets.model.class_names import merged_classes, picture_names
@@ -34,7 +34,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class ClassCount:
-    """``name`` as in the source, ``written`` as in the result; ``after`` counts boxes in the written files."""
+    """``name``: in the source; ``written``: in the result; ``after``: number of boxes in the written files."""
 
     name: str
     written: str
@@ -44,7 +44,7 @@ class ClassCount:
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What was done. ``after`` is by written name; ``subsets`` has the pictures of each."""
+    """The result of a conversion. ``after``: boxes by written name; ``subsets``: number of images of each."""
 
     source: Path
     format: str
@@ -98,10 +98,10 @@ def convert(
     if has_errors(findings) and not skip_bad:
         raise UserFilesError(
             "nothing was written, because something would be lost",
-            hint="correct what is named above, or leave it out with --skip-bad",
+            hint="correct the errors above, or leave the bad parts out with --skip-bad",
             findings=findings,
         )
-    if to in ("odvg", "voc") and not holds_extra(to, dataset):  # the others write none
+    if to in ("odvg", "voc") and not holds_extra(to, dataset):  # the other formats do not write it
         images = without_extra(images)
     by_subset: dict[str, list[ImageEntry]] = {}
     for image in images:
@@ -109,7 +109,7 @@ def convert(
     placer, renamed = Placer(), []
     after: Counter[str] = Counter()
     subsets: dict[str, int] = {}
-    with whole_folder(output, overwrite=overwrite) as partial:
+    with new_folder(output, overwrite=overwrite) as partial:
         done = 0
         for subset, members in by_subset.items():
             folder = partial / subset
@@ -123,11 +123,11 @@ def convert(
                 done += 1
                 if done % 100 == 0:
                     progress("writing", done, len(images))
-            write_labels(to, folder, named, names, dataset.described)
+            write_labels(to, folder, named, names, dataset.metadata)
             pictures, boxes = counted(to, folder, names)
             after += boxes
             subsets[subset] = pictures
-        write_description(to, partial, list(by_subset), names, dataset.described)
+        write_description(to, partial, list(by_subset), names, dataset.metadata)
         _compare(images, names, subsets, after)
     before = dataset.boxes_per_class()
     counts = tuple(ClassCount(name, names[name], before[name], left_out[name]) for name in before)
@@ -139,31 +139,32 @@ def convert(
 
 
 def _format_findings(to: str, dataset: DetectionDataset, images: list[ImageEntry]) -> Iterator[Finding]:
-    """What the files of ``to`` have no place for, and pictures that who reads them does not."""
+    """Findings on data that ``to`` cannot hold, and on images that its readers ignore."""
     source = dataset.root
     if to == "kitti":
         yield from _extension_findings(images, source)
     if lost := lost_outlines(to, images):
-        message = f"{to} cannot hold outlines: of {amount(lost, 'object')} only the box stays"
-        hint = "--to coco keeps outlines; yolo does where every object has one of one piece"
+        message = f"{to} cannot hold outlines: {amount(lost, 'object')} keep only the box"
+        hint = "--to coco keeps outlines; --to yolo keeps them if every object has a single polygon"
         yield Finding(Severity.WARNING, "outlines-lost", message, hint, source)
     if fields := lost_fields(to, dataset, images):
-        kept = None if to == "coco" else "--to coco keeps what annotations of COCO can hold"
+        kept = None if to == "coco" else "--to coco keeps the fields that COCO can hold"
         yield Finding(Severity.WARNING, "fields-lost", lost_message(to, fields), kept, source)
 
 
 def refuse_overlap(source: Path, output: Path) -> None:
-    """A result inside its source would be read the next time, one around it would replace it."""
+    """Raises UsageError for a result inside its source (it would be read next time) or around it (it would replace
+    it)."""
     inner, outer = source.resolve(), output.resolve()
     if inner == outer or inner.is_relative_to(outer) or outer.is_relative_to(inner):
         raise UsageError(
-            f'the result "{printable(str(output))}" cannot be in, around or at the source itself',
+            f'the result "{printable(str(output))}" cannot be in, around or at the source',
             hint="give another folder with --output",
         )
 
 
 def _usable(dataset: DetectionDataset) -> tuple[list[ImageEntry], Counter[str], list[Finding]]:
-    """The images once each, with the boxes that have an area; how many boxes of each class that leaves out."""
+    """The unique images with their non-empty boxes; the number of boxes left out by class; findings."""
     images: list[ImageEntry] = []
     left_out: Counter[str] = Counter()
     findings: list[Finding] = []
@@ -173,7 +174,7 @@ def _usable(dataset: DetectionDataset) -> tuple[list[ImageEntry], Counter[str], 
         if earlier is not image:
             places = " and ".join(f'"{one.subset or one.source or "?"}"' for one in (earlier, image))
             message = f'"{printable(image.path.name)}" is annotated twice, in {places}'
-            hint = "keep one of them; the first is taken with --skip-bad"
+            hint = "remove one of them; --skip-bad takes the first"
             findings.append(Finding(Severity.ERROR, "picture-twice", message, hint, image.path))
             left_out.update(box.name for box in image.boxes)
             continue
@@ -188,7 +189,7 @@ def _usable(dataset: DetectionDataset) -> tuple[list[ImageEntry], Counter[str], 
 
 
 def inverted_findings(images: Iterable[ImageEntry]) -> Iterator[Finding]:
-    """Boxes whose corners are swapped: errors, as nobody knows what was meant."""
+    """Errors for boxes whose corners are swapped, as the intended box is unknown."""
     for image in images:
         for box in image.boxes:
             if box.x_max < box.x_min or box.y_max < box.y_min:
@@ -200,16 +201,16 @@ def _has_area(box: Box) -> bool:
 
 
 def _flat_finding(image: ImageEntry, box: Box) -> Finding:
-    """One without an area is nothing that could be learnt; one whose corners are swapped is a slip."""
+    """A warning for a box without area; an error for swapped corners, which are a mistake."""
     where = f'the box "{printable(box.name)}" {box.x_min:g} {box.y_min:g} {box.x_max:g} {box.y_max:g}'
     place = image.source or image.path
     if box.x_max < box.x_min or box.y_max < box.y_min:
         message, hint = (
-            f"{where} ends before it begins",
+            f"{where} has its corners swapped",
             "correct its corners; dataset convert --skip-bad leaves it out",
         )
         return Finding(Severity.ERROR, "box-inverted", message, hint, place, box.line)
-    message, hint = f"{where} has no area", "it is left out, as TAO does"
+    message, hint = f"{where} has no area: left out", "TAO leaves such boxes out, too"
     return Finding(Severity.WARNING, "box-flat", message, hint, place, box.line)
 
 
@@ -217,7 +218,7 @@ def _class_findings(names: dict[str, str], source: Path) -> Iterator[Finding]:
     for written, classes in merged_classes(names).items():
         listed = ", ".join(f'"{printable(name)}"' for name in classes)
         message = f'the classes {listed} become one, "{printable(written)}"'
-        hint = "rename one in the source if they are two; TAO lower-cases the names of KITTI"
+        hint = "rename one in the source if they are different classes; TAO lower-cases KITTI names"
         yield Finding(Severity.WARNING, "classes-merged", message, hint, source)
 
 
@@ -225,14 +226,14 @@ def _extension_findings(images: list[ImageEntry], source: Path) -> Iterator[Find
     counts = Counter(image.path.suffix.lower().replace(".jpeg", ".jpg") for image in images)
     if len(counts) > 1:
         listed = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common())
-        message = f"the pictures have several extensions: {listed}"
-        hint = "TAO's converter reads one extension a run and ignores the others silently"
+        message = f"the images have several extensions: {listed}"
+        hint = "TAO's converter reads one extension per run and silently ignores the others"
         yield Finding(Severity.WARNING, "extensions-mixed", message, hint, source)
     seldom = {suffix: count for suffix, count in counts.items() if suffix in _SELDOM}
     if seldom:
         listed = ", ".join(f"{count} {suffix}" for suffix, count in seldom.items())
         message = f"TAO's networks that train on KITTI do not read {listed}"
-        hint = "save these pictures as PNG or JPEG, and name them so in the annotations"
+        hint = "save these images as PNG or JPEG, and rename them in the annotations"
         yield Finding(Severity.WARNING, "extension-unread", message, hint, source)
 
 
@@ -242,9 +243,9 @@ def _compare(
     meant = Counter(names[box.name] for image in images for box in image.boxes)
     if +after != meant or sum(subsets.values()) != len(images):
         raise MachineError(
-            f"the written files hold {after.total()} boxes on {sum(subsets.values())} pictures, "
-            f"not {meant.total()} on {len(images)}; nothing was kept",
-            hint="is the disk full, or did another program write there?",
+            f"the written files hold {after.total()} boxes on {sum(subsets.values())} images, "
+            f"not {meant.total()} on {len(images)}; nothing was written",
+            hint="check the free disk space, and that no other program writes there",
         )
 
 

@@ -1,6 +1,6 @@
-"""Datasets whose labels are files and folders: classes as folders, and pictures with masks; checked and laid out.
+"""Checks class-folder and mask datasets, and arranges them in the folders that TAO reads.
 
-Source: tao/datasets.md A2: classification reads ``<split>/<class>/<picture>`` and wants ``classes.txt``, which it
+Source: tao/datasets.md A2: classification reads ``<split>/<class>/<image>`` and needs ``classes.txt``, which it
 cannot write on a read-only mount; segformer reads ``images/<split>`` and ``masks/<split>`` with gray or palette PNGs.
 """
 
@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from taorunner.datasets.files.output_folders import Placer, refuse_taken, whole_folder
+from taorunner.datasets.files.output_folders import Placer, new_folder, refuse_taken
 from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder
-from taorunner.datasets.formats.other_layouts import refuse_other_layout, tell_other_files
+from taorunner.datasets.formats.other_layouts import refuse_other_layout, report_other_files
 from taorunner.datasets.transform.convert import ClassCount, Conversion, refuse_overlap
 from taorunner.errors import UserFilesError, has_errors
 from taorunner.text import amount, printable
@@ -20,26 +20,26 @@ from taorunner.text import amount, printable
 _PICTURES, _MASKS = ("images", "image", "jpegimages"), ("masks", "mask", "labels", "annotations")
 NO_CLASSES = frozenset({*_PICTURES, *_MASKS, "image_2", "label_2", "imagesets"})
 Plan = list[tuple[str, str]]
-"""Files of the source with their place in the result."""
+"""Pairs of a source file and its path in the result."""
 
 
 def lay_out(
     source: Path, output: Path, *, to: str, overwrite: bool = False, skip_bad: bool = False
 ) -> Conversion:
-    """``to`` is one of ``TARGETS``. Raises UserFilesError with every finding, unless the bad parts may be left out."""
+    """``to`` is one of ``TARGETS``. Raises UserFilesError with all findings, unless bad parts may be left out."""
     refuse_overlap(source, output)
     refuse_taken(output, overwrite=overwrite)
     folder = Folder(source)
     plan, classes = _PLANS[to](folder)
     plan = _once_each(folder, plan)
     if not plan or (has_errors(folder.findings) and not skip_bad):
-        what = (
-            "nothing was written, because something is wrong" if plan else f"there is nothing for {to} here"
+        what = "nothing was written, because something is wrong" if plan else f"no images for {to} here"
+        hint = (
+            "correct the errors above, or leave the bad parts out with --skip-bad" if plan else _LAYOUTS[to]
         )
-        hint = "correct what is named above, or leave it out with --skip-bad" if plan else _LAYOUTS[to]
         raise UserFilesError(f'{what} in "{printable(str(source))}"', hint=hint, findings=folder.findings)
     placer = Placer()
-    with whole_folder(output, overwrite=overwrite) as partial:
+    with new_folder(output, overwrite=overwrite) as partial:
         for path, place in plan:
             target = partial / place
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -59,23 +59,23 @@ def lay_out(
 
 
 def planned(folder: Folder, to: str) -> Plan:
-    """What ``lay_out`` would place, a mask behind its picture; two files may have one place."""
+    """The plan of ``lay_out``: a mask follows its image, and two files may have the same path."""
     return _PLANS[to](folder)[0]
 
 
 def _once_each(folder: Folder, plan: Plan) -> Plan:
-    """The first file for each place; every other one is told."""
+    """Keeps the first file for each path, and reports every other one."""
     first: dict[str, str] = {}
     for path, place in plan:
         earlier = first.setdefault(place, path)
         if earlier != path:
-            message = f'"{printable(place)}" would be this file and "{printable(earlier)}"'
+            message = f'"{printable(place)}" would hold both this file and "{printable(earlier)}"'
             folder.error("name-twice", message, folder.root / path, hint="rename one of them")
     return [(path, place) for place, path in first.items()]
 
 
 def _classification(folder: Folder) -> tuple[Plan, dict[str, int]]:
-    """Class folders, below folders of splits or directly; what is there without a split goes to ``train``."""
+    """Class folders, in split folders or directly; images without a split go to ``train``."""
     refuse_other_layout(folder)
     plan: Plan = []
     members: dict[str, dict[str, int]] = {}
@@ -83,7 +83,7 @@ def _classification(folder: Folder) -> tuple[Plan, dict[str, int]]:
     for path in folder.pictures:
         *above, name = path.split("/")
         if not above:
-            folder.error("class-missing", "the picture lies in no class folder", folder.root / path)
+            folder.error("class-missing", "the image is not in a class folder", folder.root / path)
             continue
         split = SPLIT_NAMES.get(above[0].lower(), "") if len(above) > 1 else ""
         if len(above) > (2 if split else 1) and above[0].lower() not in _PICTURES:
@@ -92,44 +92,48 @@ def _classification(folder: Folder) -> tuple[Plan, dict[str, int]]:
         members[split or "train"][above[-1]] += 1
         if folder.header(folder.root / path) is not None:
             plan.append((path, f"{split or 'train'}/{above[-1]}/{name}"))
-    _tell_deeper(folder, deeper)
+    _report_deeper(folder, deeper)
     for name in sorted(
         {name for counts in members.values() for name in counts if name.lower() in NO_CLASSES}
     ):
-        message = f'"{name}" is no class, but where formats with boxes keep their files'
-        folder.error("class-folder-name", message, folder.root, hint="convert boxes --to kitti or coco")
+        message = f'"{name}" is a folder of formats with boxes, not a class'
+        folder.error("class-folder-name", message, folder.root, hint="for boxes use --to kitti or --to coco")
     if not has_errors(folder.findings):
-        tell_other_files(folder)
+        report_other_files(folder)
     classes = dict.fromkeys(sorted({name for counts in members.values() for name in counts}), 0)
     for name in [name for name in classes if SPLIT_NAMES.get(name.lower())]:
         message = f'"{name}" is the name of a subset, not of a class'
         folder.error(
-            "class-folder-name", message, folder.root, hint="class folders lie below it: SPLIT/CLASS/"
+            "class-folder-name", message, folder.root, hint="put class folders into it: SPLIT/CLASS/"
         )
     for split, counts in members.items():
         for name, count in counts.items():
             classes[name] += count
         for name in classes.keys() - counts.keys():
-            message = f'the class "{printable(name)}" has no picture in "{split}", but in another split'
+            message = f'the class "{printable(name)}" has images in another split, but none in "{split}"'
             folder.error(
-                "class-set-differs", message, folder.root, hint="add some, or take the class out everywhere"
+                "class-set-differs",
+                message,
+                folder.root,
+                hint="add some, or remove the class from all splits",
             )
     return plan, classes
 
 
-def _tell_deeper(folder: Folder, deeper: Mapping[str, list[str]]) -> None:
+def _report_deeper(folder: Folder, deeper: Mapping[str, list[str]]) -> None:
     if deeper:
         place, paths = next(iter(deeper.items()))
         message = (
-            f"pictures lie deeper than SPLIT/CLASS/ or CLASS/ in {amount(len(deeper), 'folder')}, "
-            f'such as "{printable(place)}": nothing says which of the names is the class'
+            f"images lie deeper than SPLIT/CLASS/ or CLASS/ in {amount(len(deeper), 'folder')}, "
+            f'such as "{printable(place)}": it is unclear which folder is the class'
         )
-        hint = "name the folder whose folders are the classes, or move the pictures up"
+        hint = "give the folder whose subfolders are the classes, or move the images up"
         folder.error("class-folder-deep", message, folder.root / paths[0], hint=hint)
 
 
 def _segmentation(folder: Folder) -> tuple[Plan, dict[str, int]]:
-    """Pairs by stem: ``images/<split>`` and ``masks/<split>``, or ``<split>/images`` and ``<split>/masks``."""
+    """Pairs images and masks by stem: ``images/<split>`` with ``masks/<split>``, or ``<split>/images`` with
+    ``<split>/masks``."""
     plan: Plan = []
     pictures: dict[tuple[str, str], str] = {}
     masks: dict[tuple[str, str], str] = {}
@@ -147,14 +151,20 @@ def _segmentation(folder: Folder) -> tuple[Plan, dict[str, int]]:
             split = next((SPLIT_NAMES[part] for part in lower if SPLIT_NAMES.get(part)), "train")
             key = (split, name.rpartition(".")[0])
             if key in kind:
-                message = f'its name is that of "{printable(kind[key])}", so nothing says which mask is whose'
+                message = (
+                    f'same name as "{printable(kind[key])}": it is unclear which mask belongs to which image'
+                )
                 folder.error("name-twice", message, folder.root / path, hint="rename one of them")
             kind.setdefault(key, path)
     for key in sorted(pictures.keys() | masks.keys()):
         picture, mask = pictures.get(key), masks.get(key)
         if picture is None or mask is None:
             there, lacks = (picture or mask or ""), "mask" if picture else "picture"
-            folder.error(f"{lacks}-missing", f"it has no {lacks} of the same name", folder.root / there)
+            folder.error(
+                f"{lacks}-missing",
+                f"no {'mask' if picture else 'image'} has the same name",
+                folder.root / there,
+            )
         elif _is_pair(folder, folder.root / picture, folder.root / mask):
             for kind_name, path in (("images", picture), ("masks", mask)):
                 plan.append((path, f"{kind_name}/{key[0]}/{path.rpartition('/')[2]}"))
@@ -166,11 +176,14 @@ def _is_pair(folder: Folder, picture: Path, mask: Path) -> bool:
     if seen is None or drawn is None:
         return False
     if drawn.format != "png" or drawn.channels != 1:
-        message = f"a mask is a gray or palette PNG, this is a {drawn.format.upper()} with {drawn.channels} channels"
-        folder.error("mask-kind", message, mask, hint="each pixel must be the number of its class")
+        kind = f"{drawn.format.upper()} with {drawn.channels} channels"
+        message = f"a mask must be a grayscale or palette PNG, not {kind}"
+        folder.error(
+            "mask-kind", message, mask, hint="save it with the class number as the value of each pixel"
+        )
         return False
     if (seen.width, seen.height) != (drawn.width, drawn.height):
-        message = f"the mask has {drawn.width}x{drawn.height} pixels, its picture {seen.width}x{seen.height}"
+        message = f"the mask has {drawn.width}x{drawn.height} pixels, its image {seen.width}x{seen.height}"
         folder.error("mask-size", message, mask)
         return False
     return True
@@ -180,7 +193,7 @@ _PLANS: Mapping[str, Callable[[Folder], tuple[Plan, dict[str, int]]]] = {
     "classification": _classification, "segmentation": _segmentation,
 }  # fmt: skip
 _LAYOUTS = {
-    "classification": "pictures belong into SPLIT/CLASS/ or CLASS/",
-    "segmentation": "pictures belong into images/SPLIT/, masks into masks/SPLIT/",
+    "classification": "put images into SPLIT/CLASS/ or CLASS/",
+    "segmentation": "put images into images/SPLIT/, masks into masks/SPLIT/",
 }
 TARGETS = tuple(_PLANS)

@@ -1,7 +1,7 @@
-"""All pictures in one size, with boxes that follow: stretched, or fitted with a border (letterbox).
+"""Resizes all images and their boxes to one size, stretched or with a border (letterbox).
 
-TF networks want one size for the whole dataset. Pixels are turned as EXIF asks and written without that mark, so that
-boxes and pixels agree for loaders that do not turn. Several processes decode and encode.
+TF networks need one size for the whole dataset. Pixels are rotated by EXIF and written without the orientation tag,
+so that loaders that ignore EXIF see the same image. Several processes decode and encode.
 
 Source: tao/tensorflow.md section 7 (one size, multiples of 16).
 """
@@ -18,7 +18,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from taorunner.datasets.files.output_folders import Placer, refuse_taken, whole_folder
+from taorunner.datasets.files.output_folders import Placer, new_folder, refuse_taken
 from taorunner.datasets.files.pixels import needs_pillow
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.model import segmentation
@@ -37,14 +37,14 @@ from taorunner.errors import Finding, Severity, UsageError, UserFilesError, has_
 from taorunner.text import printable
 
 QUALITY = 95
-"""Of JPEG. A second compression is hardly seen at 95."""
+"""JPEG quality. At 95, compressing again causes hardly any visible loss."""
 _BORDER = 114
 _CHUNK = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """A point at ``x`` of the old picture is at ``x * scale_x + left`` of the new one; likewise ``y`` and ``top``."""
+    """Maps ``x`` of the old image to ``x * scale_x + left`` in the new one; ``y`` likewise with ``top``."""
 
     scale_x: float
     scale_y: float
@@ -52,9 +52,9 @@ class Placement:
     top: int
     width: int
     height: int
-    """Size that the picture itself gets, without a border."""
+    """Size of the scaled image without the border."""
     sheet: tuple[int, int]
-    """Size with it."""
+    """Size with the border."""
 
     def of_box(self, box: Box) -> Box:
         return replace(
@@ -77,7 +77,7 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Resize:
-    """What was done. ``linked`` pictures had the size already and were not encoded again."""
+    """The result of a resize. ``linked``: images that already had the size and were not encoded again."""
 
     output: Path
     format: str
@@ -87,9 +87,9 @@ class Resize:
     linked: int
     boxes: int
     lost_outlines: int
-    """Objects of which the written format keeps only the box."""
+    """Number of objects of which the written format keeps only the box."""
     findings: tuple[Finding, ...] = ()
-    """What else is left out, and warnings."""
+    """Other data left out, and warnings."""
 
     def to_json(self) -> dict[str, Any]:
         """The stable shape that ``--json`` prints."""
@@ -110,21 +110,21 @@ def resize_dataset(
     overwrite: bool = False,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Resize:
-    """Subsets and the format stay (what is only read here becomes KITTI). ``size`` is width and height.
+    """Keeps the subsets and the format (KITTI for formats that are not written here). ``size``: width and height.
 
-    Raises UserFilesError with every finding when something cannot be read or decoded: nothing is written then.
+    Raises UserFilesError with all findings when something cannot be read or decoded; nothing is written then.
     """
     needs_pillow("dataset resize")
     refuse_overlap(source, output)
     refuse_taken(output, overwrite=overwrite)
     if not all(0 < side <= 16384 for side in size):
-        raise UsageError(f"pictures cannot be {size[0]}x{size[1]}", hint="sides are 1 to 16384 pixels")
+        raise UsageError(f"images cannot be {size[0]}x{size[1]}", hint="sides are 1 to 16384 pixels")
     dataset = read_dataset(source, None, progress)
     findings = [*dataset.findings, *inverted_findings(dataset.images)]
     if has_errors(findings):
         raise UserFilesError(
             "nothing was resized, because the dataset has errors",
-            hint=f"taorunner dataset check {source} says all of them",
+            hint=f"see all of them with taorunner dataset check {source}",
             findings=findings,
         )
     to = target_of(dataset.format)
@@ -133,7 +133,7 @@ def resize_dataset(
     if holds_extra(to, dataset):
         _refuse_unmovable(dataset)
     placer = Placer()
-    with whole_folder(output, overwrite=overwrite) as partial:
+    with new_folder(output, overwrite=overwrite) as partial:
         jobs: list[_Job] = []
         lost = 0
         for subset in dataset.subsets:
@@ -151,9 +151,9 @@ def resize_dataset(
                     jobs.append((image.path, target, size, place))
                     boxes = tuple(place.of_box(box) for box in image.boxes)
                     named.append((name, replace(image, width=size[0], height=size[1], boxes=boxes)))
-            write_labels(to, folder, named, classes, dataset.described, keeps_ids=True)
+            write_labels(to, folder, named, classes, dataset.metadata, keeps_ids=True)
             lost += lost_outlines(to, members)
-        write_description(to, partial, dataset.subsets, classes, dataset.described)
+        write_description(to, partial, dataset.subsets, classes, dataset.metadata)
         _run(jobs, processes or os.cpu_count() or 1, progress)
     boxes_after = sum(len(image.boxes) for image in dataset.images)
     findings += _lost_findings(to, dataset)
@@ -169,18 +169,18 @@ def _lost_findings(to: str, dataset: DetectionDataset) -> Iterator[Finding]:
 
 
 def _refuse_unmovable(dataset: DetectionDataset) -> None:
-    """Raises UserFilesError when annotations have coordinates, of which nobody knows how they follow the picture."""
+    """Raises UserFilesError when annotations have coordinates in fields that are not understood."""
     counts = Counter(key for image in dataset.images for box in image.boxes for key in unmovable(box))
     if counts:
         shown = ", ".join(f'"{printable(key)[:40]}" ({count:,})' for key, count in counts.items())
         raise UserFilesError(
-            f"nothing was resized, because annotations have coordinates that are not known here: {shown}",
-            hint="take them out of the annotations, or resize with the tool that wrote them",
+            f"nothing was resized, because annotations have coordinates in unknown fields: {shown}",
+            hint="remove them from the annotations, or resize with the tool that wrote them",
         )
 
 
 def _refuse_bad_outlines(dataset: DetectionDataset) -> None:
-    """An outline that cannot be read cannot follow its picture. Raises UserFilesError with all of them."""
+    """Raises UserFilesError with all outlines that cannot be read, and so cannot be scaled."""
     findings = []
     for image in dataset.images:
         for box in image.boxes:
@@ -190,7 +190,7 @@ def _refuse_bad_outlines(dataset: DetectionDataset) -> None:
             except ValueError as error:
                 what = f'"{printable(box.name)}" on {printable(image.path.name)}'
                 message = f"the outline of {what} cannot be read: {error}"
-                hint = "correct its segmentation, or take it out"
+                hint = "correct its segmentation, or remove it"
                 place = image.source or image.path
                 findings.append(Finding(Severity.ERROR, "outline-unreadable", message, hint, place, box.line))
     if findings:
@@ -202,7 +202,7 @@ def _refuse_bad_outlines(dataset: DetectionDataset) -> None:
 
 
 def placement(old: tuple[int, int], new: tuple[int, int], *, letterbox: bool) -> Placement:
-    """Stretched over the whole of ``new``, or as large as fits, in its middle."""
+    """Stretched to ``new``, or with ``letterbox`` scaled to fit and centred."""
     if not letterbox:
         return Placement(new[0] / old[0], new[1] / old[1], 0, 0, *new, new)
     scale = min(new[0] / old[0], new[1] / old[1])
@@ -215,18 +215,18 @@ _Job = tuple[Path, Path, tuple[int, int], Placement]
 
 
 def _run(jobs: Sequence[_Job], processes: int, progress: Callable[[str, int, int], None]) -> None:
-    """Raises UserFilesError with every picture that cannot be decoded."""
+    """Raises UserFilesError with every image that cannot be decoded."""
     findings: list[Finding] = []
     for done, (path, problem) in enumerate(_results(jobs, processes), 1):
         if problem is not None:
-            message = f"the picture cannot be decoded: {printable(problem)[:200]}"
-            hint = "bring it anew, or delete it with its label"
+            message = f"the image cannot be decoded: {printable(problem)[:200]}"
+            hint = "replace it, or delete it and its label"
             findings.append(Finding(Severity.ERROR, "image-undecodable", message, hint, path))
         if done % 20 == 0:
             progress("resized", done, len(jobs))
     if findings:
         raise UserFilesError(
-            "nothing was resized, because pictures cannot be decoded",
+            "nothing was resized, because images cannot be decoded",
             hint="correct those first",
             findings=findings,
         )
@@ -236,7 +236,7 @@ def _results(jobs: Sequence[_Job], processes: int) -> Iterator[tuple[Path, str |
     if processes == 1 or len(jobs) < 2 * _CHUNK:
         yield from map(_resize, jobs)
         return
-    # Fresh interpreters: a fork of a program with threads may hang.
+    # spawn: a fork of a process with threads may hang
     pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_follow_first)
     try:
         yield from pool.map(_resize, jobs, chunksize=_CHUNK)
@@ -245,7 +245,7 @@ def _results(jobs: Sequence[_Job], processes: int) -> Iterator[tuple[Path, str |
 
 
 def _follow_first() -> None:
-    """Ctrl-C reaches every process of the terminal: only the first one answers it. They end when it is gone."""
+    """Ignores Ctrl-C in worker processes, which the parent handles, and ends them when the parent is gone."""
     import signal
     import threading
     from multiprocessing import parent_process
@@ -257,7 +257,7 @@ def _follow_first() -> None:
     def follow() -> None:
         if first is not None:
             wait([first.sentinel])
-            os._exit(1)  # a killed one closes nothing: this one would wait for work for ever
+            os._exit(1)  # a killed parent closes no pipe, so this worker would wait for ever
 
     threading.Thread(target=follow, daemon=True).start()
 
@@ -292,7 +292,7 @@ def _resize(job: _Job) -> tuple[Path, str | None]:
 
 
 def _at_least(size: tuple[int, int], place: Placement) -> tuple[int, int]:
-    """What a JPEG may be decoded at: never below the result. Pixels in the file may lie on their side."""
+    """The smallest size a JPEG may be decoded at: not below the result. The stored pixels may be rotated."""
     if (size[0] > size[1]) == (place.width > place.height):
         return place.width, place.height
     return place.height, place.width

@@ -1,7 +1,7 @@
-"""Into train, val and test: every class in the shares that are asked for, rare classes first, groups kept together.
+"""Splits a dataset into train, val and test by class, rare classes first, with groups kept together.
 
-The same pictures, shares, pattern and seed give the same parts on every machine. What went where is kept in
-``split.json`` beside them.
+The same images, shares, pattern and seed give the same parts on every machine. ``split.json`` in the result records
+the part of each image.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from taorunner.datasets.files.output_folders import Placer, refuse_taken, whole_folder
+from taorunner.datasets.files.output_folders import Placer, new_folder, refuse_taken
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.model.annotations import DetectionDataset, ImageEntry
 from taorunner.datasets.model.class_names import picture_names
@@ -38,7 +38,7 @@ LIST_FILE = "split.json"
 
 @dataclass(slots=True)
 class Part:
-    """``share`` of 1; ``classes`` counts boxes."""
+    """``share``: a fraction of 1; ``classes``: boxes by class."""
 
     name: str
     share: float
@@ -48,10 +48,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What was done. ``groups`` is how many groups of pictures stay together; each picture alone is one too.
+    """The result of a split. ``groups``: the number of groups kept together; a single image is a group, too.
 
-    ``target`` is the format that was written: the source's own, unless that is only read here. ``lost_outlines``
-    counts the objects of which it keeps only the box; ``findings`` has what else is left out, and warnings.
+    ``target``: the format that was written, which is the source's own if taorunner writes it. ``lost_outlines``: the
+    number of objects of which it keeps only the box. ``findings``: other data left out, and warnings.
     """
 
     output: Path
@@ -86,13 +86,13 @@ def split_dataset(
     overwrite: bool = False,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Split:
-    """Writes the format of the source (KITTI where that is only read), with a folder for each of ``shares``.
+    """Writes the source's format (KITTI for formats that are not written here), with a folder for each of ``shares``.
 
-    Class folders and pictures with masks are split, too, and laid out as TAO reads them.
+    Class folders and images with masks are split, too, and arranged as TAO reads them.
 
-    ``group`` is a regular expression on the path below ``source``: pictures with the same match (of its first
-    group, if it has one) stay together. Raises UsageError for shares or a pattern that cannot be, UserFilesError
-    with every finding when the source has errors.
+    ``group`` is a regular expression on the path below ``source``: images with the same match (of its first
+    group, if it has one) stay together. Raises UsageError for wrong shares or a wrong pattern, UserFilesError with
+    all findings when the source has errors.
     """
     refuse_overlap(source, output)
     refuse_taken(output, overwrite=overwrite)
@@ -106,7 +106,7 @@ def split_dataset(
     if has_errors(findings):
         raise UserFilesError(
             "nothing was split, because the dataset has errors",
-            hint=f"taorunner dataset check {source} says all of them",
+            hint=f"see all of them with taorunner dataset check {source}",
             findings=findings,
         )
     images = {image.path: image for image in dataset.images}
@@ -114,7 +114,7 @@ def split_dataset(
     to = target_of(dataset.format)
     names = written_names(to, dataset.boxes_per_class())
     placer = Placer()
-    with whole_folder(output, overwrite=overwrite) as partial:
+    with new_folder(output, overwrite=overwrite) as partial:
         listed: dict[str, list[str]] = {}
         done = lost = 0
         for part in parts:
@@ -125,10 +125,10 @@ def split_dataset(
                 placer.place(image.path, folder / "images" / name)
                 done += 1
                 progress("linking", done, len(images))
-            write_labels(to, folder, named, names, dataset.described, keeps_ids=True)
+            write_labels(to, folder, named, names, dataset.metadata, keeps_ids=True)
             lost += lost_outlines(to, part.images)
             listed[part.name] = [_shown(image.path, source) for image in part.images]
-        write_description(to, partial, [part.name for part in parts], names, dataset.described)
+        write_description(to, partial, [part.name for part in parts], names, dataset.metadata)
         _write_list(partial / LIST_FILE, source, seed, group, shares, listed)
     findings = (*findings, *_lost_fields(to, dataset))
     return Split(output, dataset.format, to, seed, group_count, parts, placer.counts, lost, findings)
@@ -142,11 +142,11 @@ def _lost_fields(to: str, dataset: DetectionDataset) -> Iterator[Finding]:
 def _split_folders(
     source: Path, output: Path, kind: str, shares: Mapping[str, float], seed: int, group: str | None, *, overwrite: bool
 ) -> Split:  # fmt: skip
-    """Class folders and pictures with masks."""
+    """Splits class folders and images with masks."""
     images, masks = read_folders(source, kind)
     parts, group_count = _assigned(images, source, group, shares, seed)
     placer = Placer()
-    with whole_folder(output, overwrite=overwrite) as partial:
+    with new_folder(output, overwrite=overwrite) as partial:
         for part in parts:
             write_part(kind, partial, part.name, part.images, masks, placer, source)
         write_classes(kind, partial, sorted({name for part in parts for name in part.classes}))
@@ -158,7 +158,7 @@ def _split_folders(
 def _assigned(
     images: Sequence[ImageEntry], source: Path, group: str | None, shares: Mapping[str, float], seed: int
 ) -> tuple[tuple[Part, ...], int]:
-    """The parts, and of how many groups they were made."""
+    """The parts, and the number of groups."""
     pattern = _pattern(group)
     groups: dict[str, list[ImageEntry]] = {}
     for image in sorted(images, key=lambda one: str(one.path)):
@@ -169,7 +169,7 @@ def _assigned(
 
 
 def assign(groups: Sequence[Sequence[ImageEntry]], parts: Sequence[Part], seed: int) -> None:
-    """Puts each group into one part: of the rarest class first, where most of it is still wanted."""
+    """Assigns each group to one part: rarest class first, to the part that still needs most of it."""
     order = list(groups)
     random.Random(seed).shuffle(order)
     counts = [Counter(box.name for image in group for box in image.boxes) for group in order]
@@ -198,7 +198,9 @@ def assign(groups: Sequence[Sequence[ImageEntry]], parts: Sequence[Part], seed: 
         )
         for number in sorted(open_groups[name], key=lambda one: (-counts[one][name], one)):
             without = [part for part in parts if not part.classes[name]]
-            able = without if 0 < len(open_groups[name]) <= len(without) else parts  # no part goes without
+            able = (
+                without if 0 < len(open_groups[name]) <= len(without) else parts
+            )  # every part gets the class
             put(number, max(able, key=lambda part: (wanted[part.name][name], wanted_images[part.name])))
     for number in sorted(left):
         put(number, max(parts, key=lambda part: wanted_images[part.name]))
@@ -226,7 +228,7 @@ def _pattern(group: str | None) -> re.Pattern[str] | None:
         return re.compile(group)
     except re.error as error:
         raise UsageError(
-            f'--group is no regular expression: "{printable(group)}" ({error})',
+            f'--group is not a regular expression: "{printable(group)}" ({error})',
             hint=r"for example --group '(video_\d+)_'",
         ) from None
 
@@ -234,9 +236,9 @@ def _pattern(group: str | None) -> re.Pattern[str] | None:
 def _check_shares(shares: Mapping[str, float]) -> None:
     bad = [name for name, share in shares.items() if not 0 < share < 1]
     if bad or len(shares) < 2 or abs(sum(shares.values()) - 1) > 1e-9:
-        said = ", ".join(f"{name} {share:g}" for name, share in shares.items())
+        listed = ", ".join(f"{name} {share:g}" for name, share in shares.items())
         raise UsageError(
-            f"the shares cannot be {said}", hint="--val and --test are above 0, and less than 1 together"
+            f"the shares cannot be {listed}", hint="use values above 0 for --val and --test, together below 1"
         )
 
 
@@ -244,7 +246,7 @@ def _group_of(path: Path, source: Path, pattern: re.Pattern[str] | None) -> str:
     shown = _shown(path, source)
     match = pattern.search(shown) if pattern is not None else None
     if match is None:
-        return f"\0{shown}"  # alone: no match can be equal to this
+        return f"\0{shown}"  # a group of one image: no match can equal this
     return str((match[1] if match.re.groups else match[0]) or match[0])
 
 

@@ -1,6 +1,6 @@
-"""Class folders, and pictures with masks, into train, val and test: laid out as TAO reads them, split as boxes are.
+"""Splits class folders and images with masks into train, val and test, arranged as TAO reads them.
 
-What subset a picture was in does not count: all are split anew.
+The previous subsets are ignored: all images are split again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from taorunner.errors import UserFilesError, has_errors
 
 
 def kind_of(source: Path) -> str | None:
-    """ "classification" or "segmentation", None for what may have boxes.
+    """ "classification" or "segmentation"; None for datasets that may have boxes.
 
     Raises UserFilesError for the layout of another network.
     """
@@ -36,7 +36,7 @@ def kind_of(source: Path) -> str | None:
     folder = Folder(source)
     refuse_other_layout(folder)
     if likely_kind(folder) is not None:
-        return None  # the reader says what it is
+        return None  # the reader reports what it is
     try:
         recognised(folder)
     except UserFilesError:
@@ -45,15 +45,15 @@ def kind_of(source: Path) -> str | None:
 
 
 def read_folders(source: Path, kind: str) -> tuple[list[ImageEntry], dict[Path, Path]]:
-    """Each picture, with a box as large as itself for its class; the mask of each, where there are masks.
+    """The images, each with one box of the full image for its class, and the mask of each image, if there are masks.
 
-    Raises UserFilesError with every finding when something is wrong.
+    Raises UserFilesError with all findings when something is wrong.
     """
     folder = Folder(source)
     plan = planned(folder, kind)
     findings = [
         one for one in folder.findings if one.code != "class-set-differs"
-    ]  # that ends with the new split
+    ]  # the new split resolves these findings
     if has_errors(findings):
         raise UserFilesError(
             "nothing was split, because the dataset has errors", hint="correct those first", findings=findings
@@ -63,7 +63,7 @@ def read_folders(source: Path, kind: str) -> tuple[list[ImageEntry], dict[Path, 
     for path, place in plan:
         picture, parts = source / path, place.split("/")
         if kind == "segmentation" and parts[0] == "masks":
-            masks[images[-1].path] = picture  # a mask follows its picture
+            masks[images[-1].path] = picture  # a mask follows its image
             continue
         header = folder.header(picture)
         width, height = (header.width, header.height) if header is not None else (1, 1)
@@ -76,7 +76,7 @@ def write_part(
     kind: str, root: Path, part: str, images: Sequence[ImageEntry], masks: dict[Path, Path], placer: Placer,
     source: Path,
 ) -> None:  # fmt: skip
-    """``part`` of the split, below ``root``."""
+    """Writes ``part`` of the split below ``root``."""
     by_class: dict[str, list[ImageEntry]] = {}
     for image in images:
         by_class.setdefault(image.boxes[0].name if image.boxes else "", []).append(image)
@@ -92,6 +92,6 @@ def write_part(
 
 
 def write_classes(kind: str, root: Path, classes: Sequence[str]) -> None:
-    """``classes.txt``, which a training on a read-only mount cannot write."""
+    """Writes ``classes.txt``, which a training cannot write on a read-only mount."""
     if kind == "classification":
         (root / "classes.txt").write_text("".join(f"{name}\n" for name in sorted(classes)), encoding="utf-8")

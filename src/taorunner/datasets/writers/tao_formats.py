@@ -1,7 +1,7 @@
-"""Datasets as TAO reads them (KITTI, COCO, ODVG) or as tools do, below a new folder; and what is really in there.
+"""Writes datasets in TAO's formats (KITTI, COCO, ODVG) or those of tools, and counts what was written.
 
-Each subset is a folder of its own with ``images/`` and its labels; a dataset without subsets lies directly in the
-result. Counts are taken from the files, not from what was meant to be written.
+Each subset is a folder with ``images/`` and its labels; a dataset without subsets is written directly into the
+result. Counts are taken from the written files.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from taorunner.datasets.formats import kitti, odvg
 from taorunner.datasets.model import segmentation
-from taorunner.datasets.model.annotations import UNDESCRIBED, Box, Described, ImageEntry
+from taorunner.datasets.model.annotations import NO_METADATA, Box, DatasetMetadata, ImageEntry
 from taorunner.datasets.model.class_names import (
     LABEL_MAP,
     LABEL_MAP_FROM_0,
@@ -39,29 +39,29 @@ from taorunner.datasets.writers.tool_formats import (
 )
 
 Named = Sequence[tuple[str, ImageEntry]]
-"""Pictures with the file name that they get."""
+"""Pairs of a file name in the result and its image."""
 
 LABEL_MAP_JSON = "label_map.json"
-"""The classes as a list of objects, with what Mask2Former wants to know of each. Source: tao/layouts.md."""
+"""File with the classes as a list of objects, in the form that Mask2Former reads. Source: tao/layouts.md."""
 
 SOURCES, CLASS_MAPPING = "sources.txt", "class_mapping.json"
-"""In each subset in KITTI form: the names of all subsets, and each class to itself."""
+"""File beside KITTI subsets: the names of all subsets, and a mapping of each class to itself."""
 
 
 def target_of(format_name: str) -> str:
-    """The format that ``split`` and ``resize`` write for a source: its own, or KITTI where that is only read."""
+    """The format that ``split`` and ``resize`` write for a source: its own, or KITTI if that cannot be written."""
     return format_name if format_name in TARGETS else "kitti"
 
 
 def written_names(to: str, classes: Iterable[str]) -> dict[str, str]:
-    """Each class with the name that the files of ``to`` can hold."""
+    """Each class with its name in files of the format ``to``."""
     if to == "kitti":
         return kitti_class_names(classes)
     return {name: plain_class_name(name) if to in ("voc", "yolo") else encodable(name) for name in classes}
 
 
 def lost_outlines(to: str, images: Sequence[ImageEntry]) -> int:
-    """How many objects have an outline that ``to`` has no place for: it becomes the box around it."""
+    """Number of objects whose outline ``to`` cannot hold, so that only its bounding box is kept."""
     if to == "coco" or (to == "yolo" and keeps_outlines(images)):
         return 0
     return sum(
@@ -72,35 +72,39 @@ def lost_outlines(to: str, images: Sequence[ImageEntry]) -> int:
 
 
 def write_labels(
-    to: str, folder: Path, images: Named, names: Mapping[str, str], described: Described = UNDESCRIBED,
+    to: str, folder: Path, images: Named, names: Mapping[str, str], metadata: DatasetMetadata = NO_METADATA,
     *, keeps_ids: bool = False,
 ) -> None:  # fmt: skip
-    """``to`` is one of ``TARGETS``; ``names`` has the written name of each class, in their order.
+    """``to`` is one of ``TARGETS``; ``names`` has the written name of each class, in class order.
 
-    ``described`` is what COCO says of the whole dataset. ``keeps_ids``: ids and areas of the source stay where they
-    can; else they are made anew.
+    ``metadata``: the source's fields for the whole dataset. ``keeps_ids``: keep ids and areas of the source where
+    possible; else compute new ones.
     """
     if to == "coco":
-        _write_coco(folder, images, names, described, keeps_ids=keeps_ids)
+        _write_coco(folder, images, names, metadata, keeps_ids=keeps_ids)
     elif to == "yolo":
-        write_yolo(folder, images, names, described)
+        write_yolo(folder, images, names, metadata)
     else:
         _FORMATS[to].write(folder, images, names)
 
 
 def write_description(
-    to: str, root: Path, subsets: Sequence[str], names: Mapping[str, str], described: Described = UNDESCRIBED
+    to: str,
+    root: Path,
+    subsets: Sequence[str],
+    names: Mapping[str, str],
+    metadata: DatasetMetadata = NO_METADATA,
 ) -> None:
-    """What a format keeps once for the whole dataset."""
+    """Writes the files that a format has once for the whole dataset."""
     describe = _FORMATS[to].describe
     if to == "yolo":
-        describe_yolo(root, subsets, names, described)
+        describe_yolo(root, subsets, names, metadata)
     elif describe is not None:
         describe(root, subsets, names)
 
 
 def counted(to: str, folder: Path, names: Mapping[str, str]) -> tuple[int, Counter[str]]:
-    """Pictures and boxes per written class name of one subset, as the written files say."""
+    """Number of images, and of boxes by written class name, in the written files of one subset."""
     counts = _FORMATS[to].count(folder)
     if to == "yolo":
         classes = list(dict.fromkeys(names.values()))
@@ -109,7 +113,7 @@ def counted(to: str, folder: Path, names: Mapping[str, str]) -> tuple[int, Count
 
 
 def _write_kitti(folder: Path, images: Named, names: Mapping[str, str]) -> None:
-    """One file a picture, also where there is no box: TAO's converter stops at a missing one."""
+    """One label file per image, even without boxes: TAO's converter stops at a missing file."""
     labels = folder / "labels"
     labels.mkdir()
     place = str(labels)
@@ -127,12 +131,12 @@ def _write_kitti(folder: Path, images: Named, names: Mapping[str, str]) -> None:
 
 
 def _describe_kitti(root: Path, subsets: Sequence[str], names: Mapping[str, str]) -> None:
-    """What "convert" of DINO and Deformable DETR reads: the folders with pictures and labels, class to class.
+    """The files that "convert" of DINO and Deformable DETR reads: folders of images and labels, and a class mapping.
 
     Source: NVIDIA/tao_pytorch_backend cv/deformable_detr/scripts/convert.py, utils/converter.py.
     """
     if "" in subsets:
-        return  # the converter takes folders below the dataset only
+        return  # the converter takes subfolders only
     mapping = json.dumps({name: name for name in names.values()}, ensure_ascii=False)
     for subset in subsets:
         (root / subset / SOURCES).write_text("".join(f"{one}\n" for one in subsets), encoding="utf-8")
@@ -150,11 +154,11 @@ def _count_kitti(folder: Path) -> Counter[str]:
 
 
 def _write_coco(
-    folder: Path, images: Named, names: Mapping[str, str], said: Described = UNDESCRIBED,
+    folder: Path, images: Named, names: Mapping[str, str], metadata: DatasetMetadata = NO_METADATA,
     *, keeps_ids: bool = False,
 ) -> None:  # fmt: skip
-    """Class ids from 1 without a gap. Source: tao/datasets.md A2: 0 is the background of TAO's detectors."""
-    classes = _write_coco_document(folder, images, names, said, first_id=1, keeps_ids=keeps_ids)
+    """Class ids from 1 without gaps. Source: tao/datasets.md A2: 0 is the background class of TAO's detectors."""
+    classes = _write_coco_document(folder, images, names, metadata, first_id=1, keeps_ids=keeps_ids)
     (folder / LABEL_MAP).write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
     listed = "".join(f"{name}\n" for name in (_stand_in(classes), *classes))
     (folder / LABEL_MAP_FROM_0).write_text(listed, encoding="utf-8")
@@ -166,7 +170,7 @@ def _write_coco(
 
 
 def _stand_in(classes: Sequence[str]) -> str:
-    """A name for id 0 that no class has: a class map with one name twice would lose one of them."""
+    """A name for id 0 that no class has: with a duplicate name, a class map would lose one class."""
     name = "background"
     while name in classes:
         name += "_"
@@ -174,17 +178,17 @@ def _stand_in(classes: Sequence[str]) -> str:
 
 
 def _color(number: int) -> list[int]:
-    """Red, green and blue from 0 to 255, far apart for numbers that follow each other."""
+    """Red, green and blue from 0 to 255; consecutive numbers get clearly different colours."""
     red, green, blue = colorsys.hsv_to_rgb(number * 0.618034 % 1, 0.65, 0.95)
     return [round(255 * value) for value in (red, green, blue)]
 
 
 def _write_coco_document(
-    folder: Path, images: Named, names: Mapping[str, str], said: Described = UNDESCRIBED,
+    folder: Path, images: Named, names: Mapping[str, str], metadata: DatasetMetadata = NO_METADATA,
     *, first_id: int, keeps_ids: bool = False,
 ) -> list[str]:  # fmt: skip
-    """Writes annotations.json. Returns the names of the classes by id, which begin at ``first_id``."""
-    ids = _category_ids(names, said if keeps_ids else UNDESCRIBED, first_id)
+    """Writes annotations.json. Returns the class names by id; ids start at ``first_id``."""
+    ids = _category_ids(names, metadata if keeps_ids else NO_METADATA, first_id)
     image_ids = _kept_ids([image.extra for _, image in images], is_wanted=keeps_ids)
     boxes = [
         (number, box) for number, (_, image) in zip(image_ids, images, strict=True) for box in image.boxes
@@ -199,17 +203,17 @@ def _write_coco_document(
         annotation = _annotation(box, keeps_area=keeps_ids)
         annotation.update(id=number, image_id=image_id, category_id=ids[names[box.name]])
         annotations.append(annotation)
-    extras = {written: said.classes.get(name, {}) for name, written in names.items()}
+    extras = {written: metadata.classes.get(name, {}) for name, written in names.items()}
     categories = [{**extras[name], "id": number, "name": name} for name, number in ids.items()]
-    value = {**said.top, "images": listed, "annotations": annotations, "categories": categories}
+    value = {**metadata.top, "images": listed, "annotations": annotations, "categories": categories}
     (folder / "annotations.json").write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
     return list(ids)
 
 
-def _category_ids(names: Mapping[str, str], said: Described, first_id: int) -> dict[str, int]:
-    """By written name, in the order of the ids: those of the source where they are 1 to n, else anew."""
+def _category_ids(names: Mapping[str, str], metadata: DatasetMetadata, first_id: int) -> dict[str, int]:
+    """Ids by written name, in the order of the ids: the source's ids if they are 1 to n, else new ones."""
     classes = list(dict.fromkeys(names.values()))
-    theirs = {written: said.classes.get(name, {}).get("id") for name, written in names.items()}
+    theirs = {written: metadata.classes.get(name, {}).get("id") for name, written in names.items()}
     if set(theirs.values()) == set(range(1, len(classes) + 1)) and len(names) == len(classes):
         return dict(
             sorted(((name, int(number or 0)) for name, number in theirs.items()), key=lambda one: one[1])
@@ -218,7 +222,7 @@ def _category_ids(names: Mapping[str, str], said: Described, first_id: int) -> d
 
 
 def _kept_ids(extras: Sequence[Mapping[str, Any] | None], *, is_wanted: bool) -> list[Any]:
-    """The ids of the source where each is a number above 0 of its own, else 1 to n."""
+    """The source's ids if they are unique positive numbers, else 1 to n."""
     theirs = [(extra or {}).get("id") for extra in extras]
     is_good = all(type(one) is int and one > 0 for one in theirs) and len(set(theirs)) == len(theirs)
     return theirs if is_wanted and is_good else list(range(1, len(extras) + 1))
@@ -241,7 +245,7 @@ def _annotation(box: Box, *, keeps_area: bool) -> dict[str, Any]:
 
 
 def _area(box: Box, of_box: float) -> float:
-    """Of the outline where there is one, as COCO means it."""
+    """The area of the outline if there is one, as COCO defines it."""
     try:
         return segmentation.area(box.segmentation) if box.segmentation else of_box
     except ValueError:
@@ -255,9 +259,9 @@ def _count_coco(folder: Path) -> Counter[str]:
 
 
 def _write_odvg(folder: Path, images: Named, names: Mapping[str, str]) -> None:
-    """Lines to train on, and the same as COCO with ids from 0 to validate on, in every subset.
+    """Writes each subset as ODVG for training, and as COCO with ids from 0 for validation.
 
-    Source: tao/layouts.md: the networks that train on ODVG validate on COCO, whose ids are those of the label map.
+    Source: tao/layouts.md: networks that train on ODVG validate on COCO with the ids of the label map.
     """
     _write_coco_document(folder, images, names, first_id=0)
     classes = list(dict.fromkeys(names.values()))

@@ -1,6 +1,7 @@
-"""Datasets as annotation tools read them: YOLO, Pascal VOC and VoTT, and what is really in the written files.
+"""Writes YOLO, Pascal VOC and VoTT datasets, and counts what was written.
 
-TAO reads none of these; they are for going on in a tool, and for ``split`` and ``resize``, which keep a format.
+TAO reads none of these. They are for further work in annotation tools, and for ``split`` and ``resize``, which keep
+the format of their source.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from xml.sax.saxutils import escape, unescape
 
 from taorunner.datasets.formats import yolo
 from taorunner.datasets.formats.folder import SPLIT_NAMES
-from taorunner.datasets.model.annotations import UNDESCRIBED, Box, Described, ImageEntry
+from taorunner.datasets.model.annotations import NO_METADATA, Box, DatasetMetadata, ImageEntry
 from taorunner.datasets.model.segmentation import polygons
 
 Named = Sequence[tuple[str, ImageEntry]]
@@ -26,11 +27,12 @@ _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def write_yolo(
-    folder: Path, images: Named, names: Mapping[str, str], described: Described = UNDESCRIBED
+    folder: Path, images: Named, names: Mapping[str, str], metadata: DatasetMetadata = NO_METADATA
 ) -> None:
-    """``labels/`` beside ``images/``; outlines only where every object has one, as a trainer reads all as one kind.
+    """Writes ``labels/`` beside ``images/``. Outlines are written only if every object has one, as trainers expect one
+    kind of label.
 
-    Key points go with the boxes where ``described`` has their shape.
+    Key points are written with the boxes if ``metadata`` has their shape.
     """
     (folder / "labels").mkdir()
     classes = list(dict.fromkeys(names.values()))
@@ -38,14 +40,14 @@ def write_yolo(
     has_outlines = keeps_outlines(image for _, image in images)
     for name, image in images:
         lines = [
-            _yolo_line(index[box.name], box, image, has_outlines) + _yolo_points(box, image, described) + "\n"
+            _yolo_line(index[box.name], box, image, has_outlines) + _yolo_points(box, image, metadata) + "\n"
             for box in image.boxes
         ]
         (folder / "labels" / f"{name.rpartition('.')[0]}.txt").write_text("".join(lines), encoding="utf-8")
 
 
 def keeps_outlines(images: Iterable[ImageEntry]) -> bool:
-    """True when every object has an outline of one polygon, which is all that YOLO can say."""
+    """True when every object has an outline of one polygon, the only kind that YOLO can hold."""
     boxes = [box for image in images for box in image.boxes]
     return bool(boxes) and all(has_one_polygon(box) for box in boxes)
 
@@ -72,12 +74,12 @@ def _yolo_line(index: int, box: Box, image: ImageEntry, has_outlines: bool) -> s
     return line if box.score is None else f"{line} {box.score:g}"
 
 
-def _yolo_points(box: Box, image: ImageEntry, described: Described) -> str:
-    """The key points as fractions, with their visibility where the shape has one."""
-    if not described.pose:
+def _yolo_points(box: Box, image: ImageEntry, metadata: DatasetMetadata) -> str:
+    """The key points as fractions, with visibility if the shape includes it."""
+    if not metadata.pose:
         return ""
     points: list[float] = (box.extra or {}).get("keypoints", [])
-    has_visibility = described.pose["kpt_shape"][1] == 3
+    has_visibility = metadata.pose["kpt_shape"][1] == 3
     words = []
     for x, y, visibility in zip(points[::3], points[1::3], points[2::3], strict=True):
         words += [f"{value:.8f}".rstrip("0").rstrip(".") for value in (x / image.width, y / image.height)]
@@ -86,7 +88,7 @@ def _yolo_points(box: Box, image: ImageEntry, described: Described) -> str:
 
 
 def count_yolo(folder: Path) -> Counter[str]:
-    """By the number of the class, as a text."""
+    """Counts boxes by class number (as text)."""
     counts: Counter[str] = Counter()
     for entry in os.scandir(folder / "labels"):
         counts.update(line.partition(" ")[0] for line in Path(entry.path).read_text("utf-8").splitlines())
@@ -94,9 +96,9 @@ def count_yolo(folder: Path) -> Counter[str]:
 
 
 def describe_yolo(
-    root: Path, subsets: Sequence[str], names: Mapping[str, str], described: Described = UNDESCRIBED
+    root: Path, subsets: Sequence[str], names: Mapping[str, str], metadata: DatasetMetadata = NO_METADATA
 ) -> None:
-    """``data.yaml``; without train or val, ``classes.txt`` as labelImg writes it."""
+    """Writes ``data.yaml``; without train or val, ``classes.txt`` as labelImg does."""
     classes = list(dict.fromkeys(names.values()))
     places: dict[str, list[str]] = {}
     for subset in subsets:
@@ -110,14 +112,14 @@ def describe_yolo(
             f"{key}: {json.dumps(found[0] if len(found) == 1 else found)}" for key, found in places.items()
         ]
         lines += ["names:", *(f"  {index}: {json.dumps(name)}" for index, name in enumerate(classes))]
-        lines += [f"{key}: {json.dumps(value)}" for key, value in described.pose.items()]
+        lines += [f"{key}: {json.dumps(value)}" for key, value in metadata.pose.items()]
         (root / "data.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
     else:
         (root / "classes.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
 
 
 def write_voc(folder: Path, images: Named, names: Mapping[str, str]) -> None:
-    """``annotations/`` beside ``images/``, an XML for each picture, coordinates from 0 as they are read."""
+    """Writes ``annotations/`` beside ``images/``: an XML per image, coordinates from 0, as they are read."""
     (folder / "annotations").mkdir()
     for name, image in images:
         objects = "".join(_voc_object(names[box.name], box) for box in image.boxes)
@@ -132,11 +134,11 @@ def write_voc(folder: Path, images: Named, names: Mapping[str, str]) -> None:
 def _voc_object(name: str, box: Box) -> str:
     corners = zip(("xmin", "ymin", "xmax", "ymax"), (box.x_min, box.y_min, box.x_max, box.y_max), strict=True)
     bounds = "".join(f"<{key}>{round(value, 4):.10g}</{key}>" for key, value in corners)
-    said = {
+    values = {
         **_VOC_UNSAID,
         **{key: value for key, value in (box.extra or {}).items() if isinstance(value, str)},
     }
-    fields = "".join(f"<{key}>{_xml(value)}</{key}>" for key, value in said.items())
+    fields = "".join(f"<{key}>{_xml(value)}</{key}>" for key, value in values.items())
     points = [value for point in _polygon(box) for value in point]
     pairs = zip(
         (f"{axis}{at // 2 + 1}" for at, axis in enumerate("xy" * (len(points) // 2))), points, strict=True
@@ -158,13 +160,13 @@ def count_voc(folder: Path) -> Counter[str]:
 
 
 def describe_voc(root: Path, subsets: Sequence[str], names: Mapping[str, str]) -> None:
-    """``labelmap.txt``: the order of the classes, and those without a box."""
+    """Writes ``labelmap.txt``, which keeps the order of the classes and classes without boxes."""
     classes = [name for name in dict.fromkeys(names.values()) if ":" not in name and name[:1] != "#"]
     (root / "labelmap.txt").write_text("".join(f"{name}:::\n" for name in classes), encoding="utf-8")
 
 
 def write_vott(folder: Path, images: Named, names: Mapping[str, str]) -> None:
-    """One export, with paths relative to it."""
+    """Writes one export JSON, with paths relative to it."""
     assets = {}
     for name, image in images:
         path = f"images/{name}"
