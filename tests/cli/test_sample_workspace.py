@@ -19,6 +19,12 @@ from command_line import Cli, wait_for
 SAMPLE = Path(__file__).parent.parent / "assets" / "workspace_0_1_0"
 MADE_AT = "/srv/taorunner-sample"
 EXPECTED = json.loads((SAMPLE / "expected.json").read_text(encoding="utf-8"))
+for _run in EXPECTED["runs list"]:
+    if _run["id"].endswith("-639c56"):
+        # The console's figure of a batch in epoch 3, and then that of the whole epoch. 0.1.0 took the lower one for the
+        # best value of the epoch; of an epoch the last figure counts.
+        assert _run["best"]["train_loss"] == {"value": 5.657, "epoch": 3}
+        _run["best"]["train_loss"] = {"value": 5.794079442926355, "epoch": 3}
 
 
 @pytest.fixture
