@@ -9,7 +9,6 @@ installed. Only names, types, defaults, limits and options are taken; texts for 
 from __future__ import annotations
 
 import dataclasses
-import enum
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -21,7 +20,7 @@ import zipfile
 from pathlib import Path
 from typing import Any, ClassVar
 
-from taorunner.specs.extract.dataclass_schemas import limits_of, plain_value
+from taorunner.specs.extract.dataclass_schemas import limits_of, plain_value, type_of
 
 PACKAGE = "nvidia_tao_core"
 CODE = "nvidia_tao_pytorch"
@@ -61,8 +60,6 @@ CODE_SCHEMAS = {
 
 Source: ``*/scripts`` of the code.
 """
-
-_KINDS = {int: "int", float: "float", bool: "bool", str: "str", bytes: "str"}
 
 
 class _StandIn(types.ModuleType):
@@ -210,7 +207,7 @@ def _tree(cls: type) -> dict[str, Any]:
     hints = typing.get_type_hints(cls)
     tree: dict[str, Any] = {}
     for field in dataclasses.fields(cls):
-        described = _type(_class_of(field, hints[field.name]))
+        described = type_of(_class_of(field, hints[field.name]), _tree)
         default = _default(field)
         if default is not _NONE_GIVEN:
             described["default"] = default
@@ -239,31 +236,6 @@ def _class_of(field: dataclasses.Field[Any], hint: Any) -> Any:
         return hint
     is_more = isinstance(declared[0], type) and issubclass(given, declared[0])
     return hint if not is_more else given if declared[0] is hint else given | None
-
-
-def _type(hint: Any) -> dict[str, Any]:
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Union or origin is getattr(types, "UnionType", None):
-        others = [one for one in inner if one is not type(None)]
-        described = _type(others[0]) if len(others) == 1 else {"any_of": [_type(one) for one in others]}
-        return {**described, "optional": True} if len(others) < len(inner) else described
-    if hint in _KINDS:
-        return {"type": _KINDS[hint]}
-    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        return {"type": "section", "keys": _tree(hint)}
-    if isinstance(hint, type) and issubclass(hint, enum.Enum):
-        return {"type": "enum", "options": [member.name for member in hint]}
-    if origin in (list, tuple) or hint in (list, tuple):
-        of = _type(inner[0]) if inner and not isinstance(inner[0], typing.TypeVar) else {"type": "any"}
-        return {"type": "list"} if of == {"type": "any"} else {"type": "list", "of": of}
-    if origin is dict or hint is dict:
-        of = (
-            _type(inner[1])
-            if len(inner) == 2 and not isinstance(inner[1], typing.TypeVar)
-            else {"type": "any"}
-        )
-        return {"type": "map"} if of == {"type": "any"} else {"type": "map", "of": of}
-    return {"type": "any"}
 
 
 _NONE_GIVEN = object()

@@ -205,7 +205,7 @@ def _tree(cls: type) -> Facts:
     hints = typing.get_type_hints(cls)
     tree = {}
     for field in dataclasses.fields(cls):
-        described = _type(hints[field.name])
+        described = type_of(hints[field.name], _tree)
         default = _default(field)
         if default is not _NONE_GIVEN:
             described["default"] = default
@@ -219,24 +219,31 @@ def _tree(cls: type) -> Facts:
     return tree
 
 
-def _type(hint: typing.Any) -> Facts:
+def type_of(hint: typing.Any, tree: typing.Callable[[typing.Any], Facts]) -> Facts:
+    """What a field's annotation says; ``tree`` reads the keys of a dataclass among it."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Union or (origin is not None and origin is getattr(types, "UnionType", None)):
         others = [one for one in inner if one is not type(None)]
-        described = _type(others[0]) if len(others) == 1 else {"any_of": [_type(one) for one in others]}
+        described = (
+            type_of(others[0], tree)
+            if len(others) == 1
+            else {"any_of": [type_of(one, tree) for one in others]}
+        )
         return dict(described, optional=True) if len(others) < len(inner) else described
     if hint in _KINDS:
         return {"type": _KINDS[hint]}
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        return {"type": "section", "keys": _tree(hint)}
+        return {"type": "section", "keys": tree(hint)}
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return {"type": "enum", "options": [member.name for member in hint]}
     if origin in (list, tuple) or hint in (list, tuple):
-        of = _type(inner[0]) if inner and not isinstance(inner[0], typing.TypeVar) else {"type": "any"}
+        of = (
+            type_of(inner[0], tree) if inner and not isinstance(inner[0], typing.TypeVar) else {"type": "any"}
+        )
         return {"type": "list"} if of == {"type": "any"} else {"type": "list", "of": of}
     if origin is dict or hint is dict:
         known = len(inner) == 2 and not isinstance(inner[1], typing.TypeVar)
-        of = _type(inner[1]) if known else {"type": "any"}
+        of = type_of(inner[1], tree) if known else {"type": "any"}
         return {"type": "map"} if of == {"type": "any"} else {"type": "map", "of": of}
     return {"type": "any"}
 
