@@ -11,6 +11,7 @@ import pytest
 from taorunner.catalog.load import load_network
 from taorunner.events import EpochProgress, Event, MetricReported, Notice
 from taorunner.planning.model.plan import RunPlan
+from taorunner.runs.results import LocalResults
 from taorunner.runs.supervisor.alarms import Alarms
 
 AT = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -30,7 +31,7 @@ def alarms(tmp_path: Path) -> Callable[..., Alarms]:
             project="p", experiment="e", action=action, backend="embedded", contract=contract, argv=("x",),
             workspace=tmp_path, results_dir=tmp_path, results_inside=str(tmp_path), run_inside="/r",
         )  # fmt: skip
-        return Alarms(plan, "r", 0.0, free)
+        return Alarms(plan, "r", 0.0, LocalResults(plan, free))
 
     return make
 

@@ -1,19 +1,17 @@
-"""Alarms: a run that has fallen silent, and a disk that will be full before the next checkpoint is written.
+"""Alarms: a run without progress, and a disk that will be full before the next checkpoint is written.
 
-One instance belongs to one attempt. Time is a parameter (seconds of a clock that only goes forward), so is the disk.
-Each alarm is told once; it is armed again when what it told of is over.
+One instance belongs to one attempt. Time is a parameter (seconds of a clock that only goes forward).
+Each alarm is given once, and again only after its cause was over.
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
-from pathlib import Path
 
 from taorunner.events import CheckpointSaved, EpochProgress, Event, MetricReported, Notice
-from taorunner.planning.inputs.checkpoints import find_checkpoints
 from taorunner.planning.model.plan import RunPlan
+from taorunner.runs.results import ResultsAccess, results_of
 from taorunner.text import duration, size
 
 SILENT_EPOCHS = 3.0
@@ -30,15 +28,14 @@ _EPOCHS_MEASURED = 5
 
 
 class Alarms:
-    """``free_bytes`` tells how much room there is where a path lies; it may raise OSError."""
+    """``results`` is by default that of the plan."""
 
     def __init__(
-        self, plan: RunPlan, run_id: str, started_s: float,
-        free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
-    ) -> None:  # fmt: skip
+        self, plan: RunPlan, run_id: str, started_s: float, results: ResultsAccess | None = None
+    ) -> None:
+        self._results = results or results_of(plan)
         self._plan, self._run = plan, run_id
         self._trains = plan.contract.action in ("train", "distill")
-        self._free_bytes = free_bytes
         self._moved_s = started_s
         self._epoch: int | None = None
         self._epoch_ended_s: float | None = None
@@ -99,13 +96,9 @@ class Alarms:
         if not self._trains or at_s - self._disk_looked_s < DISK_EVERY_S:
             return None
         self._disk_looked_s = at_s
-        results = self._plan.results_dir
         try:
-            largest = max(
-                (_bytes(path) for path in find_checkpoints(results, self._plan.contract.checkpoints)),
-                default=0,
-            )
-            free = self._free_bytes(results)
+            largest = max(map(self._results.size, self._results.checkpoints()), default=0)
+            free = self._results.free_bytes()
         except OSError:
             return None
         needed = max(DISK_CHECKPOINTS * largest, DISK_AT_LEAST_BYTES)
@@ -116,11 +109,6 @@ class Alarms:
             return None
         self._disk_told = True
         grown = f", and a checkpoint takes {size(largest)}" if largest else ""
-        return f"only {size(free)} are free in {results}{grown}: the next one may fail; make room"
-
-
-def _bytes(path: Path) -> int:
-    """Of a file, or of a folder that is a checkpoint."""
-    if not path.is_dir():
-        return path.stat().st_size
-    return sum(inner.stat().st_size for inner in path.rglob("*") if inner.is_file())
+        return (
+            f"only {size(free)} are free in {self._plan.results_dir}{grown}: the next one may fail; make room"
+        )

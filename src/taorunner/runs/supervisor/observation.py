@@ -10,18 +10,18 @@ import math
 import os
 import posixpath
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from taorunner.backends.contract import EngineState, EngineStatus
 from taorunner.events import CheckpointSaved, EpochProgress, Event, Notice
-from taorunner.planning.inputs.checkpoints import epoch_of, find_checkpoints, is_torn, is_untrained
+from taorunner.planning.inputs.checkpoints import epoch_of
 from taorunner.planning.model.plan import RunPlan
-from taorunner.progress.status_json import StatusReader
 from taorunner.progress.tracker import Tracker
 from taorunner.progress.verdict import Verdict, judge
+from taorunner.runs.results import ResultsAccess, results_of
 from taorunner.runs.state.log_position import RecordedLog
 from taorunner.runs.supervisor.full_disk import with_full_disk_named
 from taorunner.runs.supervisor.replay_filter import Told
@@ -37,15 +37,18 @@ _CLOCK_SLACK_S = 2.0
 
 
 class Evidence:
-    """Belongs to one attempt, made right before its launch. ``status_sizes``: what the run must not be told.
+    """Belongs to one attempt, made right before its launch. ``status_sizes``: bytes of each status.json that an earlier
+    run wrote. ``results`` is by default that of the plan.
 
     ``wall_clock`` may be set while the run goes on, ``steady_clock`` only goes forward; both in seconds.
     """
 
     def __init__(
         self, plan: RunPlan, run_id: str, launched_at: datetime, status_sizes: dict[str, int] | None = None, *,
+        results: ResultsAccess | None = None,
         wall_clock: Callable[[], float] = time.time, steady_clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
+        self._results = results or results_of(plan)
         self._plan, self._run = plan, run_id
         self._launched_s = launched_at.timestamp()
         self._wall_clock, self._steady_clock = wall_clock, steady_clock
@@ -56,9 +59,13 @@ class Evidence:
         self._tracker = Tracker(plan.contract, run_id, plan.epochs)
         paths = [plan.results_dir / name for name in plan.contract.progress.status_files]
         self.status_sizes = (
-            status_sizes if status_sizes is not None else {str(p): _met(plan, p) for p in paths}
+            status_sizes
+            if status_sizes is not None
+            else {str(p): _size_at_start(plan, self._results, p) for p in paths}
         )
-        self._readers = [StatusReader(path, self.status_sizes.get(str(path), 0)) for path in paths]
+        self._readers = [
+            self._results.status_source(path, self.status_sizes.get(str(path), 0)) for path in paths
+        ]
 
     def catch_up(self, console: Path, recorded: RecordedLog, told: Told, at: datetime) -> list[Event]:
         """For a run that another supervisor began: reads what it printed so far; gives what was not told yet."""
@@ -112,29 +119,16 @@ class Evidence:
             engine_error=status.error,
             stop_requested=stop_requested,
             artifact_fresh=self._artifact_is_fresh(),
-            host_path=self.host_path,
+            host_path=self._results.host_path,
         )
         verdict = judge(self._plan.contract.verdict, facts)
-        verdict = with_records_checked(self._plan, verdict, self._artifacts())
-        verdict = with_full_disk_named(self._plan, verdict, facts, self.host_path)
+        verdict = with_records_checked(self._plan, verdict, self._results.artifacts())
+        verdict = with_full_disk_named(self._plan, verdict, facts, self._results.host_path)
         events += [
             Notice(run=self._run, at=at, level="warning", code=caution.code, text=caution.text)
             for caution in verdict.cautions
         ]
         return verdict, events
-
-    def host_path(self, inside: str) -> Path | None:
-        """Where a path inside the container lies on this host; None where no mount covers it."""
-        if not self._plan.mounts:
-            return Path(inside)
-        inside = posixpath.normpath(inside)
-        best: Path | None = None
-        best_length = -1
-        for mount in self._plan.mounts:
-            target = mount.target.rstrip("/")
-            if (inside == target or inside.startswith(target + "/")) and len(target) > best_length:
-                best, best_length = mount.source / inside[len(target) :].lstrip("/"), len(target)
-        return best
 
     def _new_checkpoints(self, at: datetime) -> list[Event]:
         """Whole files that training wrote; most frameworks do not say on the console that they did."""
@@ -142,13 +136,13 @@ class Evidence:
             return []
         contract = self._plan.contract.checkpoints
         try:
-            found = find_checkpoints(self._plan.results_dir, contract)
+            found = self._results.checkpoints()
         except OSError:
             return []
         return [
             CheckpointSaved(run=self._run, at=at, path=str(path), epoch=epoch_of(path, contract))
             for path in found
-            if path.name not in self._checkpoints and self._is_fresh(path) and not is_torn(path)
+            if path.name not in self._checkpoints and self._is_fresh(path) and not self._results.is_torn(path)
         ]
 
     def _new_ones(self, events: list[Event]) -> list[Event]:
@@ -165,47 +159,19 @@ class Evidence:
 
     def _artifact_is_fresh(self) -> bool | None:
         """None where the contract promises no artifact."""
-        globs = self._plan.contract.verdict.artifacts
-        if not globs:
+        if not self._plan.contract.verdict.artifacts:
             return None
-        return any(
-            self._is_fresh(path) and not is_untrained(path, self._plan.contract.checkpoints)
-            for path in self._artifacts()
-        )
-
-    def _artifacts(self) -> Iterator[Path]:
-        return (path for pattern in self._plan.contract.verdict.artifacts for path in self._matches(pattern))
-
-    def _matches(self, pattern: str) -> list[Path]:
-        root = self._plan.results_dir
-        if pattern.startswith("/"):
-            found = self.host_path(pattern)
-            if found is None:
-                return []
-            root, pattern = found.parent, found.name
-        try:
-            return list(root.glob(pattern))
-        except (OSError, ValueError):
-            return []
+        return any(self._is_fresh(path) for path in self._results.artifacts())
 
     def _is_fresh(self, path: Path) -> bool:
-        try:
-            return path.stat().st_mtime >= self._launched_s - _CLOCK_SLACK_S - self._set_back_s()
-        except OSError:
-            return False
+        modified_s = self._results.modified_s(path)
+        return modified_s is not None and modified_s >= self._launched_s - _CLOCK_SLACK_S - self._set_back_s()
 
     def _set_back_s(self) -> float:
         """By how much the machine's clock was set back since the launch: new files are stamped older by that."""
         return max(0.0, self._clocks_apart_s - (self._wall_clock() - self._steady_clock()))
 
 
-def _met(plan: RunPlan, path: Path) -> int:
-    """The size that a file has when the run starts: what ``--overwrite`` moves aside before is not there any more."""
-    return 0 if any(path.is_relative_to(gone) for gone in plan.set_aside) else _size(path)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
+def _size_at_start(plan: RunPlan, results: ResultsAccess, path: Path) -> int:
+    """The size of a file when the run starts. What ``--overwrite`` moves aside is not there any more."""
+    return 0 if any(path.is_relative_to(gone) for gone in plan.set_aside) else results.size(path)

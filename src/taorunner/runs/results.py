@@ -1,0 +1,129 @@
+"""Access to the results of a run while it runs and right after: status files, checkpoints, artifacts, free space.
+
+``results_of`` chooses the access. Today every backend writes its results on this host; an engine whose results lie on a
+shared disk or on another machine gets a class of its own beside ``LocalResults``.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from taorunner.planning.inputs.checkpoints import find_checkpoints, is_torn, is_untrained
+from taorunner.planning.model.plan import RunPlan
+from taorunner.progress.status_json import StatusReader, StatusRecord
+
+
+class StatusSource(Protocol):
+    """The records of one status.json."""
+
+    def read_new(self, *, last: bool = False) -> list[StatusRecord]:
+        """Records written since the last call. ``last``: nothing will be written any more."""
+        ...
+
+
+class ResultsAccess(Protocol):
+    """The results of one run. Paths are those of the plan; sizes are in bytes, times in seconds of the epoch."""
+
+    def status_source(self, path: Path, start_offset: int) -> StatusSource: ...
+    def size(self, path: Path) -> int:
+        """Of a file, or of all files of a folder. 0 for what is not there."""
+        ...
+
+    def modified_s(self, path: Path) -> float | None:
+        """None for what is not there."""
+        ...
+
+    def checkpoints(self) -> list[Path]:
+        """Full checkpoints, newest epoch last, torn ones too. Raises OSError when they cannot be listed."""
+        ...
+
+    def is_torn(self, path: Path) -> bool:
+        """True for a checkpoint that was cut off while it was written."""
+        ...
+
+    def artifacts(self) -> Iterator[Path]:
+        """What the action promises to write, as far as it is there; untrained weights are left out."""
+        ...
+
+    def host_path(self, inside: str) -> Path | None:
+        """Where a path inside the container lies on this host; None where no mount covers it."""
+        ...
+
+    def free_bytes(self) -> int:
+        """Free space where the results are written. Raises OSError when it cannot be read."""
+        ...
+
+
+class LocalResults:
+    """Results in folders of this host. ``free_bytes`` gives the free space of the disk of a path."""
+
+    def __init__(
+        self, plan: RunPlan, free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
+    ) -> None:
+        self._plan, self._free_bytes = plan, free_bytes
+
+    def status_source(self, path: Path, start_offset: int) -> StatusSource:
+        return StatusReader(path, start_offset)
+
+    def size(self, path: Path) -> int:
+        try:
+            if not path.is_dir():
+                return path.stat().st_size
+            return sum(inner.stat().st_size for inner in path.rglob("*") if inner.is_file())
+        except OSError:
+            return 0
+
+    def modified_s(self, path: Path) -> float | None:
+        try:
+            return path.stat().st_mtime
+        except OSError:
+            return None
+
+    def checkpoints(self) -> list[Path]:
+        return find_checkpoints(self._plan.results_dir, self._plan.contract.checkpoints)
+
+    def is_torn(self, path: Path) -> bool:
+        return is_torn(path)
+
+    def artifacts(self) -> Iterator[Path]:
+        contract = self._plan.contract
+        for pattern in contract.verdict.artifacts:
+            for path in self._matches(pattern):
+                if not is_untrained(path, contract.checkpoints):
+                    yield path
+
+    def host_path(self, inside: str) -> Path | None:
+        if not self._plan.mounts:
+            return Path(inside)
+        inside = posixpath.normpath(inside)
+        best: Path | None = None
+        best_length = -1
+        for mount in self._plan.mounts:
+            target = mount.target.rstrip("/")
+            if (inside == target or inside.startswith(target + "/")) and len(target) > best_length:
+                best, best_length = mount.source / inside[len(target) :].lstrip("/"), len(target)
+        return best
+
+    def free_bytes(self) -> int:
+        return self._free_bytes(self._plan.results_dir)
+
+    def _matches(self, pattern: str) -> list[Path]:
+        root = self._plan.results_dir
+        if pattern.startswith("/"):
+            found = self.host_path(pattern)
+            if found is None:
+                return []
+            root, pattern = found.parent, found.name
+        try:
+            return list(root.glob(pattern))
+        except (OSError, ValueError):
+            return []
+
+
+def results_of(plan: RunPlan) -> ResultsAccess:
+    """The access to the results of a run with this plan."""
+    return LocalResults(plan)
