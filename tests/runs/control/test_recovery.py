@@ -77,7 +77,9 @@ class Engine:
         return None
 
     def request(self, plan: RunPlan, launch: Launch) -> EngineRequest:
-        return EngineRequest(launch.run_id, self.name, launch.run_id, plan.argv, plan.argv, launch.run_dir)
+        return EngineRequest(
+            run_id=launch.run_id, backend=self.name, argv=plan.argv, command=plan.argv, run_dir=launch.run_dir
+        )
 
     def submit(self, request: EngineRequest) -> Started:
         self.submitted.append(request.run_id)

@@ -98,7 +98,7 @@ class ScriptedBackend:
 
     def request(self, plan: RunPlan, launch: Launch) -> EngineRequest:
         return EngineRequest(
-            run_id=launch.run_id, backend=self.name, name=launch.run_id, argv=plan.argv, command=plan.argv,
+            run_id=launch.run_id, backend=self.name, argv=plan.argv, command=plan.argv,
             run_dir=launch.run_dir, gpus=launch.gpu_ids,
         )  # fmt: skip
 
