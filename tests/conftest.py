@@ -28,7 +28,11 @@ import pytest
 import rig
 
 HERE = Path(__file__).resolve().parent
-pytest_plugins = ["people", "launches"]  # of tests/cli and tests/backends: fixtures that other rooms use too
+pytest_plugins = [
+    "selection",
+    "people",
+    "launches",
+]  # options of a run; fixtures of tests/cli and tests/backends
 
 RIG_VARIABLE = "TAORUNNER_TEST_RIG"  # set by the process that was started, read by its xdist workers
 ENGINE_FIXTURES = {"engine", "own_engine", "noop_image", "tao_image", "registry", "small_engine"}

@@ -17,7 +17,7 @@ import typer
 
 from taorunner.cli.app import app
 
-TARGET = Path(__file__).resolve().parents[1] / "src" / "taorunner" / "cli" / "completion_words.py"
+TARGET = Path(__file__).resolve().parents[1] / "src" / "taorunner" / "cli" / "fast" / "words.py"
 KINDS = {
     "A": "experiment", "ACTION": "action", "B": "experiment", "BACKEND": "backend", "DATASET": "folder",
     "DIR": "folder", "EXPERIMENT": "experiment",

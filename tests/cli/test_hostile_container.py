@@ -77,11 +77,12 @@ def printed(root: Path) -> list[str]:
 
 
 def texts(root: Path) -> dict[str, str]:
-    """What every file below ``root`` holds, but for the results of e1 and our own folder."""
+    """What every file below ``root`` holds, but for the results of e1 and the program's own folders."""
     return {
         path.relative_to(root).as_posix(): path.read_text()
         for path in root.rglob("*")
-        if path.is_file() and "models/e1/" not in path.as_posix() and ".taorunner/" not in path.as_posix()
+        if path.is_file()
+        and not any(own in path.as_posix() for own in ("models/e1/", ".taorunner/", ".tao_inside/"))
     }
 
 

@@ -222,6 +222,7 @@ def test_evaluate_measures_on_the_held_out_pictures(
     assert str(shapes / "data" / "test") in result.stdout
 
 
+@pytest.mark.slow
 def test_network_learns_to_find_shapes_that_it_has_not_seen(tmp_path: Path, start: Start) -> None:
     data = tmp_path / "data"
     assert (

@@ -53,9 +53,9 @@ def test_a_program_that_reads_gets_the_end_of_input() -> None:
 def test_the_time_limit_ends_children_too(tmp_path: Path) -> None:
     begun = time.monotonic()
     with pytest.raises(MachineError) as caught:
-        run(["sh", "-c", "sleep 600 & echo $! >child; wait"], timeout_s=0.3, cwd=tmp_path)
-    assert time.monotonic() - begun < 10
-    assert "took longer than 0.3 s" in caught.value.message
+        run(["sh", "-c", "sleep 600 & echo $! >child; wait"], timeout_s=2, cwd=tmp_path)
+    assert time.monotonic() - begun < 20
+    assert "took longer than 2 s" in caught.value.message
     stat = Path(f"/proc/{(tmp_path / 'child').read_text().strip()}/stat")
     assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
 

@@ -165,8 +165,8 @@ def test_without_an_engine_a_test_is_skipped_with_the_reason_and_fails_in_ci(
         "-p",
         "no:cacheprovider",
         "-q",
-        "-p",
-        "no:xdist",
+        "-n",
+        "0",
     ]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *inner], env=environment, capture_output=True, text=True, check=False

@@ -77,6 +77,7 @@ def test_the_table_of_all_networks_fits(width):
     assert [line.plain.split()[0] for line in lines[1:]] == list(network_names())
 
 
+@pytest.mark.slow
 def test_every_network_of_every_release_has_a_page():
     for name in network_names():
         network = load_network(name)

@@ -1,0 +1,62 @@
+"""How a test run is spread over the cores, in which order it goes, and what it says of skipped tests at its end."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--shuffle",
+        metavar="SEED",
+        default=None,
+        help='run the tests in a random order: a whole number, or "new" for a seed of this run',
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """No workers for one named test, so that it starts at once and a debugger can be used; else one for each core."""
+    words = [str(word) for word in config.args]
+    return 0 if len(words) == 1 and "::" in words[0] else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    seed = config.getoption("shuffle")
+    if seed == "new":  # the workers of this run must have the same order
+        config.option.shuffle = os.environ.setdefault("TAORUNNER_TEST_SHUFFLE", str(random.randrange(10**6)))
+    elif seed is not None and not seed.isdecimal():
+        raise pytest.UsageError(f'--shuffle takes a whole number or "new", not "{seed}"')
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    seed = config.getoption("shuffle")
+    return None if seed is None else f"random order: --shuffle {seed}"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    seed = config.getoption("shuffle")
+    if seed is not None:
+        random.Random(int(seed)).shuffle(items)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """One line for each reason: how many tests it skipped. The seed of a random order, also with ``-q``."""
+    reasons: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("skipped", []):
+        text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        reasons[" ".join(text.removeprefix("Skipped: ").split())] += 1
+    if reasons:
+        terminalreporter.section("skipped, and why")
+        for reason, count in reasons.most_common():
+            terminalreporter.line(f"{count:6}  {reason}")
+    else:
+        terminalreporter.line("nothing was skipped")
+    if config.getoption("shuffle") is not None:
+        terminalreporter.line(f"random order: --shuffle {config.getoption('shuffle')}")
