@@ -34,6 +34,7 @@ def test_it_is_kept_without_outputs(cells: list[dict[str, Any]]) -> None:
     assert [cell["outputs"] or cell["execution_count"] for cell in code] == [None] * len(code)
 
 
+@pytest.mark.slow
 def test_a_kernel_executes_it(cells: list[dict[str, Any]], tmp_path: Path) -> None:
     done_file = tmp_path / "done.ipynb"
     environ = {
