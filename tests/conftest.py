@@ -183,7 +183,7 @@ class Registry:
 
 @pytest.fixture(scope="session")
 def docker_compose_file() -> str:
-    return str(HERE / "engine" / "registry" / "docker-compose.yml")
+    return str(HERE / "rig" / "registry" / "docker-compose.yml")
 
 
 @pytest.fixture(scope="session")
@@ -248,7 +248,7 @@ def fake_nvml(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[st
     command = ["gcc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-Wl,-soname,libnvidia-ml.so.1"]
     try:
         built = subprocess.run(
-            [*command, "-o", str(folder / "libnvidia-ml.so.1"), str(HERE / "engine" / "fake_nvml.c")],
+            [*command, "-o", str(folder / "libnvidia-ml.so.1"), str(HERE / "rig" / "fake_nvml.c")],
             capture_output=True,
             text=True,
             check=False,
