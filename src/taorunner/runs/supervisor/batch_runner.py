@@ -2,7 +2,7 @@
 
 Workers (a thread per run) talk to the engine and put messages on one queue; here they become records and
 events. Nothing else writes a run's folder while it runs. Reading ``tracker`` and ``verdict`` in this order is
-the whole life of a run: QUEUED → STARTING → RUNNING → judged.
+the whole life of a run: QUEUED → STARTING → (WAITING in the engine →) RUNNING → judged.
 """
 
 from __future__ import annotations
@@ -12,42 +12,32 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 
 from taorunner.atomic_files import write_bytes
-from taorunner.backends.contract import Backend, EngineState, EngineStatus, Handle, Launch
-from taorunner.backends.secrets import remove_secrets, stored_secrets, write_secrets
+from taorunner.backends.contract import Backend, Handle, Launch
+from taorunner.backends.secrets import stored_secrets, write_secrets
 from taorunner.disk_room import is_no_room, no_room
 from taorunner.errors import ExitCode, MachineError, TaorunnerError
-from taorunner.events import (
-    ImagePulled,
-    Notice,
-    RunFinished,
-    RunStarted,
-    RunState,
-    RunWaiting,
-    now,
-)  # fmt: skip
+from taorunner.events import ImagePulled, RunStarted, RunState, RunWaiting, now
 from taorunner.planning.model.plan import RunPlan
-from taorunner.progress.verdict import Verdict
 from taorunner.runs.state.console_log import ConsoleLog
 from taorunner.runs.state.history import HistoryWriter
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.run_repair import complete_run
 from taorunner.runs.state.store import Batch, RunStore
 from taorunner.runs.supervisor.active_run import Active
+from taorunner.runs.supervisor.alarms import RunMonitor
 from taorunner.runs.supervisor.hooks import FinishHook
 from taorunner.runs.supervisor.observation import Evidence
 from taorunner.runs.supervisor.pick_up import has_started, pick_up
 from taorunner.runs.supervisor.poller import Poller
-from taorunner.runs.supervisor.retries import RETRY_WAITS_S, clear_earlier, next_attempt
-from taorunner.runs.supervisor.run_files import make_room, put_back, write_spec
+from taorunner.runs.supervisor.retries import RETRY_WAITS_S, clear_earlier
+from taorunner.runs.supervisor.run_end import RunEnd
+from taorunner.runs.supervisor.run_files import make_room, write_spec
 from taorunner.runs.supervisor.run_journal import Journal
-from taorunner.runs.supervisor.run_monitor import RunMonitor
 from taorunner.runs.supervisor.sinks import EventSinks, Problems
 from taorunner.runs.supervisor.worker import (
-    Ended,
     Launched,
     Message,
     Printed,
@@ -99,8 +89,6 @@ class BatchRunner:
         self._statuses: dict[str, Poller] = {}
         self._inbox: queue.Queue[Message] = queue.Queue(_INBOX_SIZE)
         self._active: dict[str, Active] = {}
-        self._undecided: set[str] = set()
-        self._uncleared: set[str] = set()
         self._left_alone: set[str] = set()
         self._stop_all = threading.Event()
         self._last_status_s = self._last_stops_s = 0.0
@@ -112,8 +100,7 @@ class BatchRunner:
             [HistoryWriter(store), FinishHook(store, environ, self._problems)], self._problems
         )
         self._journal = Journal(store, self._monitor, self._sinks)
-        self._retry_waits_s = retry_waits_s
-        self._not_before_s: dict[str, float] = {}
+        self._end = RunEnd(store, self._journal, self._monitor, gpus, self._active, retry_waits_s)
 
     def stop_all(self) -> None:
         """Asks every run of the batch to stop. Safe in a signal handler."""
@@ -126,7 +113,7 @@ class BatchRunner:
         """
         self.take_in()
         while not all(
-            record.state.is_final or run_id in self._undecided
+            record.state.is_final or run_id in self._end.undecided
             for run_id, record in self._journal.records.items()
         ):
             self.take_in()
@@ -140,7 +127,7 @@ class BatchRunner:
             self._journal.emit_each([*self._monitor.look(), *self._problems.take()])
         self._sinks.close()
         self._journal.emit_each(self._problems.take())
-        return not self._undecided and not self._uncleared and not self._left_alone
+        return not self._end.undecided and not self._end.uncleared and not self._left_alone
 
     def take_in(self) -> bool:
         """Runs of the batch that are not known yet: all of them at first, later those that were added to it. Whether
@@ -177,11 +164,11 @@ class BatchRunner:
             statuses = self._statuses[plan.backend]
             if record.handle is None and not has_started(backend, statuses, run_id, directory):
                 self._gpus.release(run_id)  # its GPUs may be another's by now: it waits for its turn again
-                self._put_back(run_id)
+                self._end.put_back_results(run_id)
                 self._journal.save(replace(record, state=RunState.QUEUED, gpus=(), launched_at=None))
                 return
         except TaorunnerError as error:
-            self._leave_undecided(run_id, error.message)
+            self._end.leave_undecided(run_id, error.message)
             return
         found = pick_up(self._store, record, plan)
         self._journal.emit(run_id, found.events)
@@ -209,15 +196,7 @@ class BatchRunner:
             if left is not None:
                 backend.remove(left)
         except TaorunnerError:
-            self._uncleared.add(record.id)
-
-    def _leave_undecided(self, run_id: str, why: str) -> None:
-        active = self._active.pop(run_id, None)
-        if active is not None:
-            active.log.close()
-        self._undecided.add(run_id)
-        text = f"nobody can say what became of this run: {why}; taorunner ps looks again"
-        self._journal.notice(run_id, "undecided", text)
+            self._end.uncleared.add(record.id)
 
     # starting
 
@@ -225,7 +204,7 @@ class BatchRunner:
         waiting = [
             Queued(run_id, plan.backend, plan.gpus.count, plan.gpus.ids)
             for run_id, record in self._journal.records.items()
-            if record.state is RunState.QUEUED and self._not_before_s.get(run_id, 0.0) <= time.monotonic()
+            if record.state is RunState.QUEUED and self._end.not_before_s.get(run_id, 0.0) <= time.monotonic()
             for plan in [self._journal.plans[run_id]]
         ]
         self._tick_s = TICK_WAITING_S if waiting else TICK_S
@@ -243,14 +222,16 @@ class BatchRunner:
         except TaorunnerError as error:  # no leases, no GPUs: two runs on one would be worse
             for queued in waiting:
                 if queued.gpu_count:
-                    self._fail(queued.run_id, error)
+                    self._end.fail(queued.run_id, error)
             return
         for run_id, code, text in decision.notices:
             self._journal.notice(run_id, code, text, level="info" if code == "gpu-wait" else "warning")
         for start in decision.starts:
             self._begin(start.run_id, start.gpu_ids)
         for one in decision.impossible:
-            self._finish(one.run_id, RunState.FAILED, one.reason, hint=one.hint, error_code=ExitCode.MACHINE)
+            self._end.finish(
+                one.run_id, RunState.FAILED, one.reason, hint=one.hint, error_code=ExitCode.MACHINE
+            )
 
     def _begin(self, run_id: str, gpu_ids: tuple[str, ...]) -> None:
         plan = self._journal.plans[run_id]
@@ -261,14 +242,14 @@ class BatchRunner:
                 plan, launch.run_dir, self._environ
             )
         except TaorunnerError as error:
-            self._fail(run_id, error)
+            self._end.fail(run_id, error)
             return
         except OSError as error:
             if is_no_room(error):
-                self._fail(run_id, no_room(error, launch.run_dir))
+                self._end.fail(run_id, no_room(error, launch.run_dir))
                 return
             reason = f"the secrets cannot be written: {error}"
-            self._finish(run_id, RunState.FAILED, reason, error_code=ExitCode.MACHINE)
+            self._end.finish(run_id, RunState.FAILED, reason, error_code=ExitCode.MACHINE)
             return
         launched_at = now()
         evidence = Evidence(plan, run_id, launched_at)
@@ -301,11 +282,6 @@ class BatchRunner:
             raise MachineError(f"the results cannot be prepared: {error}") from error
         if texts:
             self._inbox.put(SetAside(launch.run_id, tuple(texts)))
-
-    def _put_back(self, run_id: str) -> None:
-        """What was moved aside for a run that then did not start."""
-        for text in put_back(self._journal.plans[run_id], self._store.paths(run_id).directory):
-            self._journal.notice(run_id, "put-back", text, level="info")
 
     def _backend(self, name: str) -> Backend:
         if name not in self._backends:
@@ -354,9 +330,9 @@ class BatchRunner:
         elif isinstance(message, Trouble):
             self._journal.notice(run_id, "engine", message.text)
         elif isinstance(message, Undecided):
-            self._leave_undecided(run_id, message.text)
+            self._end.leave_undecided(run_id, message.text)
         else:
-            self._ended(active, message)
+            self._end.ended(active, message)
 
     def _waits(self, active: Active, message: Waits) -> None:
         run_id = message.run_id
@@ -401,88 +377,6 @@ class BatchRunner:
             if active.handle is not None:
                 self._journal.emit(run_id, active.evidence.read_status(now()))
 
-    # ending
-
-    def _ended(self, active: Active, message: Ended) -> None:
-        run_id, at = message.run_id, now()
-        error = message.error
-        if error is not None:
-            if not self._tries_again(run_id, error, None):
-                self._fail(run_id, error)
-            return
-        record = self._journal.records[run_id]
-        never_ran = record.state is RunState.WAITING and record.stop_requested_at is not None
-        if message.status is None or never_ran:
-            self._finish(run_id, RunState.STOPPED, "stopped before it started", status=message.status)
-            return
-        self._journal.emit(run_id, active.evidence.printed(active.log.flush(), at))
-        active.log.recorded.save(self._store.paths(run_id).position)
-        self._journal.emit(run_id, active.evidence.read_status(at))
-        stop_requested = self._journal.records[run_id].stop_requested_at is not None
-        verdict, events = active.evidence.judge(message.status, stop_requested=stop_requested, at=at)
-        self._journal.emit(run_id, events)
-        if not self._tries_again(run_id, verdict, message.status):
-            self._finish(run_id, verdict.state, verdict.reason, hint=verdict.hint, status=message.status)
-
-    def _tries_again(self, run_id: str, ended: Verdict | TaorunnerError, status: EngineStatus | None) -> bool:
-        """``--retries``: back into the queue, to go on from the newest checkpoint."""
-        active = self._active[run_id]
-        coming = next_attempt(
-            self._journal.records[run_id], self._journal.plans[run_id], ended, self._retry_waits_s,
-            has_started=active.handle is not None,
-        )  # fmt: skip
-        if coming is None:
-            return False
-        del self._active[run_id]
-        if active.handle is None:
-            self._put_back(run_id)
-        active.log.close()
-        self._store.paths(run_id).position.unlink(missing_ok=True)
-        self._journal.save_plan(run_id, coming.plan)
-        self._not_before_s[run_id] = time.monotonic() + coming.wait_s
-        self._journal.save(coming.record)
-        notice = Notice(run=run_id, at=now(), level="warning", code="retry", text=coming.text)
-        self._journal.emit(run_id, [notice, replace(coming.record.queued_event(), at=notice.at)])
-        self._monitor.end(run_id)
-        if active.handle is not None and status is not None and status.state is not EngineState.MISSING:
-            with suppress(TaorunnerError):  # tried again right before the next attempt
-                active.backend.remove(active.handle)
-        self._gpus.release(run_id)
-        return True
-
-    def _fail(self, run_id: str, error: TaorunnerError) -> None:
-        self._finish(run_id, RunState.FAILED, error.message, hint=error.hint, error_code=error.exit_code)
-
-    def _finish(
-        self, run_id: str, state: RunState, reason: str, *,
-        hint: str | None = None, status: EngineStatus | None = None, error_code: ExitCode | None = None,
-    ) -> None:  # fmt: skip
-        """Makes a run final: first everything is on disk, then the container goes, then it is told."""
-        exit_code = status.exit_code if status is not None else None
-        if state is RunState.STOPPED:
-            reason = self._journal.records[run_id].stop_reason or reason
-        event = RunFinished(run=run_id, at=now(), state=state, reason=reason, exit_code=exit_code, hint=hint)
-        active = self._active.pop(run_id, None)
-        if active is not None:
-            active.log.close()
-        if self._journal.records[run_id].started_at is None:
-            self._put_back(run_id)
-        remove_secrets(self._store.paths(run_id).directory)
-        record = self._journal.records[run_id].finished(event)
-        self._journal.save(replace(record, error_code=int(error_code) if error_code is not None else None))
-        self._store.paths(run_id).position.unlink(missing_ok=True)
-        self._monitor.end(run_id)
-        gone = status is None or status.state is EngineState.MISSING
-        if active is not None and active.handle is not None and not gone:
-            try:
-                active.backend.remove(active.handle)
-            except TaorunnerError as error:
-                self._uncleared.add(run_id)
-                text = f"the finished run could not be removed from the engine: {error.message}"
-                self._journal.notice(run_id, "not-removed", text)
-        self._gpus.release(run_id)
-        self._journal.emit(run_id, [event])  # last: who sees it may expect that nothing is left to do
-
     # stopping
 
     def _obey_stop_requests(self) -> None:
@@ -491,7 +385,7 @@ class BatchRunner:
             return
         self._last_stops_s = moment
         for run_id, record in list(self._journal.records.items()):
-            if record.state.is_final or run_id in self._undecided:
+            if record.state.is_final or run_id in self._end.undecided:
                 continue
             if record.stop_requested_at is None:
                 asked = self._store.stop_requested(run_id, is_queued=run_id not in self._active)
@@ -500,6 +394,6 @@ class BatchRunner:
                 self._journal.save(replace(record, stop_requested_at=now()))
             active = self._active.get(run_id)
             if active is None:
-                self._finish(run_id, RunState.STOPPED, "stopped while it was queued")
+                self._end.finish(run_id, RunState.STOPPED, "stopped while it was queued")
             else:
                 active.stop(self._batch.grace_s)

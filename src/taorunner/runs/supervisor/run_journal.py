@@ -14,7 +14,7 @@ from taorunner.events import Event, Notice, now
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
-from taorunner.runs.supervisor.run_monitor import RunMonitor
+from taorunner.runs.supervisor.alarms import RunMonitor
 from taorunner.runs.supervisor.sinks import EventSinks
 
 

@@ -115,7 +115,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """The other last message: the engine could not be asked for so long that nobody can say what became of the run."""
+    """The other last message: the engine did not answer for so long that the state of the run is unknown."""
 
     run_id: str
     text: str

@@ -1,0 +1,137 @@
+"""The end of a run: judged and recorded, put back into the queue for another attempt, or left undecided.
+
+Belongs to the runner's one thread.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import replace
+
+from taorunner.backends.contract import EngineState, EngineStatus
+from taorunner.backends.secrets import remove_secrets
+from taorunner.errors import ExitCode, TaorunnerError
+from taorunner.events import Notice, RunFinished, RunState, now
+from taorunner.progress.verdict import Verdict
+from taorunner.runs.state.store import RunStore
+from taorunner.runs.supervisor.active_run import Active
+from taorunner.runs.supervisor.alarms import RunMonitor
+from taorunner.runs.supervisor.retries import next_attempt
+from taorunner.runs.supervisor.run_files import put_back
+from taorunner.runs.supervisor.run_journal import Journal
+from taorunner.runs.supervisor.worker import Ended
+from taorunner.scheduling.allocator import Allocator
+
+
+class RunEnd:
+    """``undecided`` are runs whose state is unknown, ``uncleared`` finished ones that the engine may still have.
+
+    ``not_before_s`` says when the next attempt of a run may start, by the steady clock. Runs that end leave ``active``.
+    """
+
+    def __init__(
+        self, store: RunStore, journal: Journal, monitor: RunMonitor, gpus: Allocator, active: dict[str, Active],
+        retry_waits_s: tuple[float, ...],
+    ) -> None:  # fmt: skip
+        self._store, self._journal, self._monitor, self._gpus = store, journal, monitor, gpus
+        self._active, self._retry_waits_s = active, retry_waits_s
+        self.undecided: set[str] = set()
+        self.uncleared: set[str] = set()
+        self.not_before_s: dict[str, float] = {}
+
+    def ended(self, active: Active, message: Ended) -> None:
+        """Judges the run, unless it never ran or is tried again."""
+        run_id, at = message.run_id, now()
+        error = message.error
+        if error is not None:
+            if not self._tries_again(run_id, error, None):
+                self.fail(run_id, error)
+            return
+        record = self._journal.records[run_id]
+        never_ran = record.state is RunState.WAITING and record.stop_requested_at is not None
+        if message.status is None or never_ran:
+            self.finish(run_id, RunState.STOPPED, "stopped before it started", status=message.status)
+            return
+        self._journal.emit(run_id, active.evidence.printed(active.log.flush(), at))
+        active.log.recorded.save(self._store.paths(run_id).position)
+        self._journal.emit(run_id, active.evidence.read_status(at))
+        stop_requested = self._journal.records[run_id].stop_requested_at is not None
+        verdict, events = active.evidence.judge(message.status, stop_requested=stop_requested, at=at)
+        self._journal.emit(run_id, events)
+        if not self._tries_again(run_id, verdict, message.status):
+            self.finish(run_id, verdict.state, verdict.reason, hint=verdict.hint, status=message.status)
+
+    def _tries_again(self, run_id: str, ended: Verdict | TaorunnerError, status: EngineStatus | None) -> bool:
+        """``--retries``: back into the queue, to go on from the newest checkpoint."""
+        active = self._active[run_id]
+        coming = next_attempt(
+            self._journal.records[run_id], self._journal.plans[run_id], ended, self._retry_waits_s,
+            has_started=active.handle is not None,
+        )  # fmt: skip
+        if coming is None:
+            return False
+        del self._active[run_id]
+        if active.handle is None:
+            self.put_back_results(run_id)
+        active.log.close()
+        self._store.paths(run_id).position.unlink(missing_ok=True)
+        self._journal.save_plan(run_id, coming.plan)
+        self.not_before_s[run_id] = time.monotonic() + coming.wait_s
+        self._journal.save(coming.record)
+        notice = Notice(run=run_id, at=now(), level="warning", code="retry", text=coming.text)
+        self._journal.emit(run_id, [notice, replace(coming.record.queued_event(), at=notice.at)])
+        self._monitor.end(run_id)
+        if active.handle is not None and status is not None and status.state is not EngineState.MISSING:
+            with suppress(TaorunnerError):  # tried again right before the next attempt
+                active.backend.remove(active.handle)
+        self._gpus.release(run_id)
+        return True
+
+    def fail(self, run_id: str, error: TaorunnerError) -> None:
+        """The run could not be started."""
+        self.finish(run_id, RunState.FAILED, error.message, hint=error.hint, error_code=error.exit_code)
+
+    def finish(
+        self, run_id: str, state: RunState, reason: str, *,
+        hint: str | None = None, status: EngineStatus | None = None, error_code: ExitCode | None = None,
+    ) -> None:  # fmt: skip
+        """Makes a run final: first everything is on disk, then the container is removed, then the end is reported."""
+        exit_code = status.exit_code if status is not None else None
+        if state is RunState.STOPPED:
+            reason = self._journal.records[run_id].stop_reason or reason
+        event = RunFinished(run=run_id, at=now(), state=state, reason=reason, exit_code=exit_code, hint=hint)
+        active = self._active.pop(run_id, None)
+        if active is not None:
+            active.log.close()
+        if self._journal.records[run_id].started_at is None:
+            self.put_back_results(run_id)
+        remove_secrets(self._store.paths(run_id).directory)
+        record = self._journal.records[run_id].finished(event)
+        self._journal.save(replace(record, error_code=int(error_code) if error_code is not None else None))
+        self._store.paths(run_id).position.unlink(missing_ok=True)
+        self._monitor.end(run_id)
+        gone = status is None or status.state is EngineState.MISSING
+        if active is not None and active.handle is not None and not gone:
+            try:
+                active.backend.remove(active.handle)
+            except TaorunnerError as error:
+                self.uncleared.add(run_id)
+                text = f"the finished run could not be removed from the engine: {error.message}"
+                self._journal.notice(run_id, "not-removed", text)
+        self._gpus.release(run_id)
+        self._journal.emit(run_id, [event])  # last: a reader may expect that nothing is left to do
+
+    def leave_undecided(self, run_id: str, why: str) -> None:
+        """The engine cannot be asked about it: the run stays as it is until another supervisor goes on with it."""
+        active = self._active.pop(run_id, None)
+        if active is not None:
+            active.log.close()
+        self.undecided.add(run_id)
+        text = f"state unknown: {why}; taorunner ps looks again"
+        self._journal.notice(run_id, "undecided", text)
+
+    def put_back_results(self, run_id: str) -> None:
+        """Moves back what was set aside for a run that then did not start."""
+        for text in put_back(self._journal.plans[run_id], self._store.paths(run_id).directory):
+            self._journal.notice(run_id, "put-back", text, level="info")
