@@ -7,7 +7,12 @@ Source: public messages of dockerd, runc, nvidia-container-toolkit and Docker De
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
+
+_WRAPPING = re.compile(
+    r"^(?:failed to create (?:shim )?task(?: for container)?: |OCI runtime create failed: |runc create failed: )+"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +258,20 @@ def login_hint(image: str) -> str:
     return f"docker login {registry}"
 
 
+def without_server(text: str) -> str:
+    """The text without the address of the name server that did not find a name."""
+    return re.sub(r"(lookup \S+) on \S+:", r"\1:", text)
+
+
+def image_hint(image: str) -> str:
+    """The next step for an image that does not exist."""
+    if "@" in image:
+        return "taorunner image lock takes what the tag stands for now, if taorunner.lock names this digest"
+    if image.startswith("nvcr.io/"):
+        return f"check the tag with taorunner networks; {login_hint(image)}"
+    return f"check name and tag: docker pull {image} says more; image in experiments.yml names another one"
+
+
 def _ngc_login() -> str:
     """The user name is the word ``$oauthtoken`` itself. Source: tao/peers.md section 4, NGC/registry login."""
     if os.environ.get("NGC_API_KEY"):
@@ -261,3 +280,16 @@ def _ngc_login() -> str:
         "docker login nvcr.io --username '$oauthtoken'  (just so; the password is your NGC API key, "
         "made at https://org.ngc.nvidia.com/setup/api-key)"
     )
+
+
+def one_line(text: str) -> str:
+    """The first line of an engine's answer, without the names of the programs that passed it on."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    line = _WRAPPING.sub("", lines[0]).removesuffix(": unknown") if lines else ""
+    return lower(line)[:400] or "no reason given"
+
+
+def lower(text: str) -> str:
+    """The text without its last dot; its first letter is small unless an abbreviation starts it."""
+    text = text.strip().rstrip(".")
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text

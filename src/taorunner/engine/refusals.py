@@ -1,4 +1,4 @@
-"""What does the engine's answer mean? The one place that matches engine text (with ``build_refusals`` for builds).
+"""Explains the engine's refusals. Only this module, and ``build_refusals`` for builds, matches engine text.
 
 Status codes do not help: dockerd answers 500 for a wrong password, a missing driver and an unknown host alike.
 So a refusal is recognised by its text, and becomes a sentence with a repair. ``translate`` never raises.
@@ -10,12 +10,19 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from taorunner.engine.refusal_rows import GPU_ROWS, REGISTRY_ROWS, START_ROWS, RefusalRow, login_hint
+from taorunner.engine.refusal_rows import (
+    GPU_ROWS,
+    REGISTRY_ROWS,
+    START_ROWS,
+    RefusalRow,
+    image_hint,
+    login_hint,
+    lower,
+    one_line,
+    without_server,
+)
 from taorunner.errors import EngineRefusedError, MachineError, TaorunnerError
 
-_WRAPPING = re.compile(
-    r"^(?:failed to create (?:shim )?task(?: for container)?: |OCI runtime create failed: |runc create failed: )+"
-)
 _PASSING = (
     r"unexpected EOF|connection reset by peer|broken pipe|i/o timeout|TLS handshake timeout|"
     r"Client\.Timeout|context deadline exceeded|unexpected HTTP status: (?:5\d\d|429)|server misbehaving|"
@@ -48,7 +55,7 @@ def translate(error: BaseException | str, asked: Asked | None = None) -> Taorunn
         return known
     if _is_unanswered(error):
         return _no_engine(None, asked)
-    return EngineRefusedError(f"the docker engine refused: {_one_line(text_of(error))}")
+    return EngineRefusedError(f"the docker engine refused: {one_line(text_of(error))}")
 
 
 def recognised(text: str, asked: Asked) -> TaorunnerError | None:
@@ -170,14 +177,14 @@ def _unknown_gpu(match: re.Match[str], asked: Asked) -> TaorunnerError:
 
 def _driver(match: re.Match[str], asked: Asked) -> TaorunnerError:
     return MachineError(
-        f"the NVIDIA driver does not work: {_one_line(match[1])}",
+        f"the NVIDIA driver does not work: {one_line(match[1])}",
         hint="nvidia-smi must work on the engine's machine; after a driver update, reboot",
     )
 
 
 def _image_not_found(match: re.Match[str], asked: Asked) -> TaorunnerError:
     image = asked.image or match[1] or "asked for"
-    return EngineRefusedError(f'the image "{image}" does not exist', hint=_image_hint(image))
+    return EngineRefusedError(f'the image "{image}" does not exist', hint=image_hint(image))
 
 
 def _no_access(match: re.Match[str], asked: Asked) -> TaorunnerError:
@@ -200,7 +207,7 @@ def _bad_login(match: re.Match[str], asked: Asked) -> TaorunnerError:
 def _registry(match: re.Match[str], asked: Asked) -> TaorunnerError:
     image = asked.image or "the image"
     return EngineRefusedError(
-        f'the registry of "{image}" cannot be reached: {_without_server(match[1])}',
+        f'the registry of "{image}" cannot be reached: {without_server(match[1])}',
         hint="check the network of the engine's machine; an image that is already there needs no registry",
     )
 
@@ -208,7 +215,7 @@ def _registry(match: re.Match[str], asked: Asked) -> TaorunnerError:
 def _broken_off(match: re.Match[str], asked: Asked) -> TaorunnerError:
     image = asked.image or "the image"
     return EngineRefusedError(
-        f'the connection to the registry of "{image}" broke off: {_lower(_without_server(match[0]))}',
+        f'the connection to the registry of "{image}" broke off: {lower(without_server(match[0]))}',
         hint="try again: the engine keeps the layers that are complete",
     )
 
@@ -306,7 +313,7 @@ def _port(match: re.Match[str], asked: Asked) -> TaorunnerError:
 
 
 def _resources(match: re.Match[str], asked: Asked) -> TaorunnerError:
-    return EngineRefusedError(f"the engine cannot give that much or that little: {_lower(match[0])}")
+    return EngineRefusedError(f"the engine cannot give that much or that little: {lower(match[0])}")
 
 
 def _helper(match: re.Match[str], asked: Asked) -> TaorunnerError:
@@ -332,7 +339,7 @@ def _network(match: re.Match[str], asked: Asked) -> TaorunnerError:
 
 def _tls(match: re.Match[str], asked: Asked) -> TaorunnerError:
     return MachineError(
-        f"the certificates for the docker engine cannot be used: {_one_line(match[0])}",
+        f"the certificates for the docker engine cannot be used: {one_line(match[0])}",
         hint="DOCKER_CERT_PATH must hold ca.pem, cert.pem and key.pem",
     )
 
@@ -388,27 +395,3 @@ def _is_unanswered(error: BaseException | str) -> bool:
     """requests' ConnectionError and the built-in one say the same, and neither is imported here."""
     names = {cls.__name__ for cls in type(error).__mro__}
     return bool(names & {"ConnectionError", "ChunkedEncodingError", "ProtocolError"})
-
-
-def _without_server(text: str) -> str:
-    """A name that is not found is not the name server's address."""
-    return re.sub(r"(lookup \S+) on \S+:", r"\1:", text)
-
-
-def _image_hint(image: str) -> str:
-    if "@" in image:
-        return "taorunner image lock takes what the tag stands for now, if taorunner.lock names this digest"
-    if image.startswith("nvcr.io/"):
-        return f"check the tag with taorunner networks; {login_hint(image)}"
-    return f"check name and tag: docker pull {image} says more; image in experiments.yml names another one"
-
-
-def _one_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    line = _WRAPPING.sub("", lines[0]).removesuffix(": unknown") if lines else ""
-    return _lower(line)[:400] or "no reason given"
-
-
-def _lower(text: str) -> str:
-    text = text.strip().rstrip(".")
-    return text[:1].lower() + text[1:] if text[1:2].islower() else text

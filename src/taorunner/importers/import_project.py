@@ -72,10 +72,10 @@ def _workspace(start: Path, root: Path | None) -> Workspace:
 def _validated(
     workspace: Workspace, names: list[str], moved: Migrated, environ: Mapping[str, str]
 ) -> Migration:
-    told = validate_projects(workspace, names, environ)
+    found = validate_projects(workspace, names, environ)
     what = " ".join(names)
-    if has_errors(told):
+    if has_errors(found):
         step = f"mend the errors, then: taorunner validate {what}"
     else:
         step = f"read experiments.yml and the specs, then: taorunner validate {what}"
-    return Migration(moved.made, tuple(dict.fromkeys((*moved.findings, *told))), step)
+    return Migration(moved.made, tuple(dict.fromkeys((*moved.findings, *found))), step)

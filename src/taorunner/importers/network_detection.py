@@ -2,7 +2,7 @@
 
 The network follows from the names in the text: the schemas that leave the fewest of them unknown are the candidates.
 What several networks share (a conversion, an engine) is decided by the files beside it, then by the names of file and
-folders, then by the user. Nothing is guessed: what stays open is told.
+folders, then by the user. Nothing is guessed: what stays open is reported.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def _heads_with_specs(networks: Networks) -> dict[str, list[str]]:
 
 
 def _in_containers(networks: Networks) -> Iterator[Network]:
-    """Those that a spec may be for. A file of the workspace's own that is wrong is told elsewhere."""
+    """Those that a spec may be for. A file of the workspace's own that is wrong is reported elsewhere."""
     for name in networks.names:
         try:
             network = networks.load(name)

@@ -158,7 +158,7 @@ def _validate(checks: _Checks, project: Project, mounts: Mounts) -> Iterator[Fin
         try:
             network = checks.networks.load(experiment.head)
         except UserFilesError:
-            continue  # its file's findings are told already
+            continue  # already reported with the file
         try:
             contracts = checks.contracts_of(network, experiment.release)
         except UserFilesError as error:
@@ -249,7 +249,7 @@ def _spec(
     checks: _Checks, project: Project, experiment: Experiment, contract: Contract, spec: SpecContract,
     file: SpecFile, known: frozenset[str], *, first: bool,
 ) -> Sequence[Finding]:  # fmt: skip
-    """Overrides that no spec of the network takes are told with the ``first`` one."""
+    """Overrides that no spec of the network takes are reported with the ``first`` one."""
     # a spec found under the name of another action need not have what this one reads
     own_name = file.path.stem == spec.stems[0]
     values = {**STAND_INS, **own_values(experiment.vars, STAND_INS)}
@@ -288,12 +288,12 @@ def _find(names: Sequence[frozenset[str]], spec: SpecContract) -> tuple[int, str
 
 
 def _has_folder(experiment: Experiment) -> bool:
-    """A missing spec folder is told by the layout; a missing file in one that exists is told here."""
+    """The layout check reports a missing spec folder; here a missing file in a folder that exists is reported."""
     return any(folder.is_dir() for folder in experiment.spec_dirs)
 
 
 def _spec_names(contracts: Mapping[str, Contract]) -> frozenset[str]:
-    """Without suffix: which suffix fits is told where the spec is read."""
+    """Without suffix: reading the spec reports a wrong one."""
     return frozenset(
         stem for contract in contracts.values() if contract.spec is not None for stem in contract.spec.stems
     )

@@ -116,7 +116,7 @@ def _is_gpu_count(value: object) -> bool:
 
 
 def _are_gpu_indices(value: object) -> bool:
-    if type(value) is not list:
+    if not isinstance(value, list):
         return value == "auto" and type(value) is str
     return 0 < len(value) <= MAX_GPUS and all(type(i) is int and 0 <= i <= MAX_GPU_INDEX for i in value)
 
@@ -135,7 +135,7 @@ def _mapping(
 ) -> Callable[[object], bool]:
     def fits(value: object) -> bool:
         return (
-            type(value) is dict
+            isinstance(value, dict)
             and len(value) <= MAX_ENTRIES
             and all(is_key(key) and is_value(item) for key, item in value.items())
         )
@@ -144,7 +144,7 @@ def _mapping(
 
 
 def _are_tags(value: object) -> bool:
-    return type(value) is list and len(value) <= MAX_ENTRIES and all(_is_plain_name(tag) for tag in value)
+    return isinstance(value, list) and len(value) <= MAX_ENTRIES and all(_is_plain_name(tag) for tag in value)
 
 
 _IS_VARIABLE = _fits(VARIABLE_PATTERN)

@@ -1,6 +1,6 @@
 """What does a spec template say, key by key, and where? One view of YAML and protobuf text, for checks.
 
-A key is dotted and has no numbers in it: what stands several times, or in a list, is several values of one key
+A key is dotted and has no numbers in it: what is given several times, or in a list, is several values of one key
 (``dataset_config.target_class_mapping.key``). Variables stay in the values and are told apart from text, so that a
 template is read once for all experiments. Specs that differ only in numbers are read once, too: a sweep of a
 thousand texts costs one parse, and for each text one look at the numbers that are asked for.
@@ -170,7 +170,7 @@ def _shape(text: str, spec_format: str, memory: SpecMemory, *, has_slots: bool) 
 
 
 def _slots(text: str, spec_format: str) -> dict[int, int]:
-    """Where each number of the shape stands in a text of it, with its index."""
+    """The offset of each number of the shape in a text of it, with its index."""
     found = [match.start(2) for match in NUMBER.finditer(text)]
     if spec_format == "prototxt":  # whose shape has no comments
         lines = (text[text.rfind("\n", 0, start) + 1 : start] for start in found)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -133,24 +133,17 @@ def resize_dataset(
     if holds_extra(to, dataset):
         _refuse_unmovable(dataset)
     placer = Placer()
+    jobs: list[_Job] = []
+    lost = 0
     with new_folder(output, overwrite=overwrite) as partial:
-        jobs: list[_Job] = []
-        lost = 0
         for subset in dataset.subsets:
             members = [image for image in dataset.images if image.subset == subset]
             folder = partial / subset
             (folder / "images").mkdir(parents=True)
-            named: list[tuple[str, ImageEntry]] = []
-            for name, image in zip(picture_names(members, source), members, strict=True):
-                place = placement((image.width, image.height), size, letterbox=letterbox)
-                target = folder / "images" / name
-                if (image.width, image.height) == size and not _is_turned(image.path):
-                    placer.place(image.path, target)
-                    named.append((name, image))
-                else:
-                    jobs.append((image.path, target, size, place))
-                    boxes = tuple(place.of_box(box) for box in image.boxes)
-                    named.append((name, replace(image, width=size[0], height=size[1], boxes=boxes)))
+            named = _place_all(
+                zip(picture_names(members, source), members, strict=True), folder, size, placer, jobs,
+                letterbox=letterbox,
+            )  # fmt: skip
             write_labels(to, folder, named, classes, dataset.metadata, keeps_ids=True)
             lost += lost_outlines(to, members)
         write_description(to, partial, dataset.subsets, classes, dataset.metadata)
@@ -161,6 +154,33 @@ def resize_dataset(
         output, dataset.format, to, len(dataset.images), len(jobs), placer.counts.total(), boxes_after, lost,
         tuple(findings),
     )  # fmt: skip
+
+
+def _place_all(
+    pictures: Iterable[tuple[str, ImageEntry]],
+    folder: Path,
+    size: tuple[int, int],
+    placer: Placer,
+    jobs: list[_Job],
+    *,
+    letterbox: bool,
+) -> list[tuple[str, ImageEntry]]:
+    """Places the pictures of one subset that have the size already, and adds the others to ``jobs``.
+
+    Returns each picture's name with its boxes in pixels of the new size.
+    """
+    named: list[tuple[str, ImageEntry]] = []
+    for name, image in pictures:
+        place = placement((image.width, image.height), size, letterbox=letterbox)
+        target = folder / "images" / name
+        if (image.width, image.height) == size and not _is_turned(image.path):
+            placer.place(image.path, target)
+            named.append((name, image))
+        else:
+            jobs.append((image.path, target, size, place))
+            boxes = tuple(place.of_box(box) for box in image.boxes)
+            named.append((name, replace(image, width=size[0], height=size[1], boxes=boxes)))
+    return named
 
 
 def _lost_findings(to: str, dataset: DetectionDataset) -> Iterator[Finding]:

@@ -1,7 +1,8 @@
-"""Do an experiment's specs go together, with its dataset and with the mounts? For ``validate`` and before a run.
+"""Checks an experiment's specs against each other, its dataset and the mounts, for ``validate`` and before a run.
 
-Told at the place in the user's template, or at the override that set the value. The rules are ``cross_rules`` and
-``cross_data_rules``, paths are ``host_paths``' business; this module gives them their values.
+A finding points at the place in the user's template, or at the override that set the value. The rules are in
+``spec_rules``, ``dataset_rules``, ``held_out_rules`` and ``mask_rules``, paths in ``host_paths``. This module gives
+them their values.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class CrossChecks:
     def before(
         self, contract: Contract, path: Path, network: Network, project: Project, experiment: Experiment, launch: Launch
     ) -> Iterator[Finding]:  # fmt: skip
-        """What is to be told before an action starts whose spec is at ``path``."""
+        """The findings before the start of an action whose spec is at ``path``."""
         specs = {contract.action: (contract, path)}
         if contract.action == "train" and _CONVERSION in network.actions(contract.release):
             with suppress(UserFilesError):  # nothing is known of its conversion in this release
@@ -97,7 +98,7 @@ class CrossChecks:
         self, project: Project, experiment: Experiment, specs: Mapping[str, FoundSpec], launch: Launch | None = None,
         inference: Contract | None = None,
     ) -> Iterator[Finding]:  # fmt: skip
-        """``specs`` are those that are to be told of, by action. One that cannot be read gives nothing.
+        """Findings in ``specs``, by action. One that cannot be read gives nothing.
 
         ``inference`` is the contract of the same network's inference, where there is one.
         """
@@ -177,30 +178,30 @@ def _classmap(inference: Contract | None) -> ClassMap | None:
 
 @dataclass(slots=True)
 class _Sweep:
-    """What the rules that read no numbers have said of a spec, for all specs that differ only in numbers."""
+    """What the rules that read no numbers have found in a spec, for all specs that differ only in numbers."""
 
-    _told: dict[tuple[object, ...], dict[tuple[tuple[str, object], ...], tuple[Fault, ...]]] = field(
+    _found: dict[tuple[object, ...], dict[tuple[tuple[str, object], ...], tuple[Fault, ...]]] = field(
         default_factory=dict
     )
-    _asked: dict[tuple[object, ...], frozenset[str]] = field(default_factory=dict)
+    _read: dict[tuple[object, ...], frozenset[str]] = field(default_factory=dict)
 
     def faults(self, training: Training, own: Mapping[str, object]) -> tuple[Fault, ...]:
         """``own`` are the experiment's variables: what depends on one of them is not kept."""
         spec, variables = training.spec, training.spec.variables
         release = training.contract.release
         key = (spec.outline.shape, training.convert, training.network, release, spec.mounts.is_identity)
-        names = self._asked.get(key)
+        names = self._read.get(key)
         if names is not None and not spec.overlay and names.isdisjoint(own):
-            known = self._told[key].get(_values(variables, names))
+            known = self._found[key].get(_values(variables, names))
             if known is not None:
                 return known
-        variables.asked.clear()
-        faults = tuple([fault for rule in _TEXT_RULES for fault in rule(training)])
-        names = frozenset(variables.asked)
+        with variables.recorded() as read:
+            faults = tuple([fault for rule in _TEXT_RULES for fault in rule(training)])
+        names = frozenset(read)
         if not spec.overlay and names.isdisjoint(own):
-            if self._asked.get(key) != names:
-                self._asked[key], self._told[key] = names, {}
-            self._told[key][_values(variables, names)] = faults
+            if self._read.get(key) != names:
+                self._read[key], self._found[key] = names, {}
+            self._found[key][_values(variables, names)] = faults
         return faults
 
 

@@ -1,12 +1,13 @@
-"""What does the spec of one experiment say, once its variables and overrides are in?
+"""The values in the spec of one experiment, with its variables and overrides.
 
-Nothing is rendered. Paths are those of this host, as text: a thousand experiments ask for them.
+Nothing is rendered. Paths are those of this host, as text: a thousand experiments need them.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from taorunner.project.experiments import Experiment
@@ -22,27 +23,26 @@ _LARGEST = 10**15
 
 
 class HostVariables(Mapping[str, object]):
-    """The variables of a template with the paths of this host, made when they are asked for.
+    """The variables of a template with the paths of this host, made when they are read.
 
     What is not known before a launch (``$pretrained_model``, ``$gpu_ids``) is left out, and so are ``vars`` made of
-    other variables. ``asked`` are the names that were asked for: what comes out of them is the same for another
-    experiment with the same values.
+    other variables.
     """
 
     def __init__(self, paths: ProjectPaths, experiment: Experiment, gpus: int) -> None:
         self._paths, self._experiment, self._gpus = paths, experiment, gpus
         self._given = {name: value for name, value in experiment.vars.items() if "$" not in str(value)}
         self._known: dict[str, object] = {}
-        self.asked: set[str] = set()
+        self._recorded: set[str] | None = None
 
     def __getitem__(self, name: str) -> object:
-        self.asked.add(name)
+        self._record(name)
         if name not in self._known:
             self._known[name] = self._given[name] if name in self._given else self._made(name)
         return self._known[name]
 
     def __contains__(self, name: object) -> bool:
-        self.asked.add(str(name))
+        self._record(str(name))
         return name in self._given or (name in _NAMES and name not in self._experiment.vars)
 
     def __iter__(self) -> Iterator[str]:
@@ -51,12 +51,28 @@ class HostVariables(Mapping[str, object]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    @contextmanager
+    def recorded(self) -> Iterator[set[str]]:
+        """Gives the names that are read inside the block, for the caller to look at after it.
+
+        A result that read only these is the same for another experiment with the same values. Blocks do not nest.
+        """
+        self._recorded = names = set[str]()
+        try:
+            yield names
+        finally:
+            self._recorded = None
+
+    def _record(self, name: str) -> None:
+        if self._recorded is not None:
+            self._recorded.add(name)
+
     def is_host_path(self, name: str | None) -> bool:
         """True for a variable that is a folder here, whatever it is called inside."""
         return name in _FOLDERS and name not in self._experiment.vars
 
     def made_of(self, name: str) -> object:
-        """What decides the value of ``name``, which is had for less than the value."""
+        """What decides the value of ``name``, cheaper to compute than the value."""
         if name in ("dataset_raw", "dataset") and name not in self._experiment.vars:
             return self._paths.root, self._experiment.dataset
         return str(self.get(name))

@@ -1,8 +1,8 @@
-"""The spec of one action as TAO will read it: which file, with which values, and what is set in it by whom."""
+"""The spec of one action as TAO will read it: its file, its values, and who set each of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ from taorunner.specs.memory import SpecMemory
 from taorunner.specs.schema.image_schemas import KeptSchemas
 from taorunner.specs.schema.schema import Schema
 from taorunner.specs.schema.template_check import library_refusal
+from taorunner.specs.schema.walk import Against
 from taorunner.specs.spec_file import PreparedSpec, prepare_spec
+from taorunner.specs.syntax.text_position import SpecProblemError
 from taorunner.specs.templates.template import Value
 
 
@@ -95,24 +97,32 @@ def spec_of_action(
     if text is not None and not has_errors(findings):
         ours = [Edit(tuple(key.split(".")), value) for key, value in keys.items()]
         text, problems = set_in(text, spec.format, [*(one.edit for one in items), *ours], schema)
-        for one, problem in zip(items, problems, strict=False):
-            if problem is not None:
-                findings += (refusal(project, one, problem),)
-        findings += tuple(
-            replace(problem.to_finding(), file=path)
-            for problem in problems[len(items) :]
-            if problem is not None
-        )
-        if against is not None and text is not None and text != prepared.text and not has_errors(findings):
-            refused = library_refusal(text, against, memory)
-            if refused is not None:
-                told = replace(
-                    refused.to_finding(), hint="one of the values that are set in it does not fit", file=path
-                )
-                findings += (told,)
+        findings += tuple(_refusals(project, path, items, problems))
+        if against is not None and text != prepared.text and not has_errors(findings):
+            findings += _library_findings(path, text, against, memory)
     text = None if has_errors(findings) else text
     prepared = replace(prepared, text=text, findings=findings)
     return SpecOfAction(prepared, path, findings, items, keys, texts, schema)
+
+
+def _refusals(
+    project: Project, path: Path, items: Sequence[Override], problems: Sequence[SpecProblemError | None]
+) -> Iterator[Finding]:
+    """Why values could not be set: those of ``items`` first, then taorunner's own."""
+    for number, problem in enumerate(problems):
+        if problem is not None and number < len(items):
+            yield refusal(project, items[number], problem)
+        elif problem is not None:
+            yield replace(problem.to_finding(), file=path)
+
+
+def _library_findings(path: Path, text: str, against: Against, memory: SpecMemory) -> tuple[Finding, ...]:
+    """The protobuf library's opinion of the text after values were set in it."""
+    refused = library_refusal(text, against, memory)
+    if refused is None:
+        return ()
+    hint = "one of the values that are set in it does not fit"
+    return (replace(refused.to_finding(), hint=hint, file=path),)
 
 
 def _missing(project: Project, experiment: Experiment, contract: Contract, spec: SpecContract) -> Finding:
@@ -124,7 +134,7 @@ def _missing(project: Project, experiment: Experiment, contract: Contract, spec:
 
 
 def _keys(spec: SpecContract, gpus: GpuRequest) -> dict[str, Any]:
-    """What taorunner itself sets: the GPUs as they are counted inside."""
+    """The keys that taorunner sets: the GPUs, numbered as in the container."""
     keys: dict[str, Any] = {}
     if spec.format == "yaml" and gpus.count:
         if "num_gpus" in spec.keys:

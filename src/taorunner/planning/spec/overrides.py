@@ -88,7 +88,7 @@ def find_overrides(
 
 
 def refusal(project: Project, one: Override, problem: SpecProblemError) -> Finding:
-    """What kept an override from being made, told where it was written."""
+    """Why an override could not be made, at the place where it was written."""
     return _told(project, one, Misfit(Severity.ERROR, problem.code, problem.message, problem.hint))
 
 

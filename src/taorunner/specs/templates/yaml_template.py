@@ -210,7 +210,8 @@ def _finding(problem: YamlProblem, mask: str, text: str) -> Finding:
 
 def _not_a_mapping(document: YamlDocument) -> Finding:
     line, column = document.place(())
-    seen = {list: "a list", type(None): "nothing"}.get(type(document.value), "a single value")
+    value = document.value
+    seen = "nothing" if value is None else "a list" if isinstance(value, list) else "a single value"
     return Finding(
         Severity.ERROR, "not-a-mapping", f"a spec has sections with keys, this has {seen}",
         "write it like train: and below it num_epochs: 10", None, line, column,
