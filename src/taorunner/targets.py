@@ -2,26 +2,21 @@
 
 A ``Target`` says where a run's process sees its files, what the backend needs and which settings it takes. The built-in
 ones are in a table. Other packages add theirs through the entry point group ``taorunner.targets``; such an entry point
-is read when a name is not built in, or when all names are listed.
+is read when a name is not built in, or when all names are listed (``target_names``).
 """
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from taorunner.contracts import Framework
 from taorunner.errors import MachineError, UsageError
+from taorunner.target_names import entry_points, target_names
 from taorunner.text import did_you_mean, printable
-
-ENTRY_POINTS = "taorunner.targets"
-MAX_ENTRY_POINT_BYTES = 1024 * 1024
 
 
 class GpuSource(Enum):
@@ -138,11 +133,6 @@ def default_target(framework: Framework) -> Target:
     return EMBEDDED if framework is Framework.EMBEDDED else DOCKER
 
 
-def target_names() -> tuple[str, ...]:
-    """All names, the built-in ones first. Does not load the targets of other packages."""
-    return (*BUILT_IN, *sorted(set(_entry_points()) - set(BUILT_IN)))
-
-
 def target_of(name: str) -> Target:
     """The target of that name.
 
@@ -151,7 +141,7 @@ def target_of(name: str) -> Target:
     """
     if name in BUILT_IN:
         return BUILT_IN[name]
-    value = _entry_points().get(name)
+    value = entry_points().get(name)
     if value is None:
         raise UsageError(f'there is no backend "{printable(name)}"', hint=did_you_mean(name, target_names()))
     return _loaded(name, value)
@@ -177,47 +167,6 @@ def _loaded(name: str, value: str) -> Target:
     if not isinstance(target, Target) or target.name != name:
         raise MachineError(f'{blame}: it is no Target of the name "{name}"')
     return target
-
-
-def _entry_points() -> dict[str, str]:
-    """``module:attribute`` by name, from the metadata of installed packages. The first folder of sys.path wins.
-
-    importlib.metadata reads the same files; importing it takes longer than completion may.
-    Source: packaging.python.org, Entry points specification.
-    """
-    found: dict[str, str] = {}
-    for file in _metadata_files(sys.path):
-        try:
-            with Path(file).open(encoding="utf-8", errors="replace") as opened:
-                text = opened.read(MAX_ENTRY_POINT_BYTES)
-        except OSError:
-            continue
-        if ENTRY_POINTS in text:
-            for name, value in _group(text, ENTRY_POINTS):
-                found.setdefault(name, value)
-    return found
-
-
-def _metadata_files(folders: Sequence[str]) -> Iterator[str]:
-    for folder in dict.fromkeys(folders):
-        try:
-            with os.scandir(folder or ".") as entries:
-                names = sorted(
-                    entry.path for entry in entries if entry.name.endswith((".dist-info", ".egg-info"))
-                )
-        except OSError:
-            continue
-        yield from (f"{path}/entry_points.txt" for path in names)
-
-
-def _group(text: str, group: str) -> Iterator[tuple[str, str]]:
-    is_inside = False
-    for line in map(str.strip, text.splitlines()):
-        if line.startswith("["):
-            is_inside = line == f"[{group}]"
-        elif is_inside and "=" in line and not line.startswith(("#", ";")):
-            name, _, value = line.partition("=")
-            yield name.strip(), value.partition("[")[0].strip()
 
 
 def _described(value: object) -> str:

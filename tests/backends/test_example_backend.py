@@ -15,7 +15,7 @@ from contract import BackendContract, Harness, installed, shell_harness
 from taorunner.backends.contract import Launch, LogPosition
 from taorunner.backends.registry import load_backend
 from taorunner.planning.model.plan import RunPlan
-from taorunner.targets import target_names
+from taorunner.target_names import target_names
 
 NICE = Path(__file__).resolve().parents[2] / "examples" / "backends" / "nice"
 SPEC = "train:\n  num_epochs: 2\n"

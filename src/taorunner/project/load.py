@@ -18,7 +18,8 @@ from taorunner.errors import Finding, Severity, TaorunnerError, has_errors
 from taorunner.project import keys
 from taorunner.project.experiments import MERGED, Experiment, resolve_experiments
 from taorunner.project.workspace import NAME_RULE, ProjectPaths, Workspace, is_name
-from taorunner.targets import DOCKER, target_names, target_of
+from taorunner.target_names import target_names
+from taorunner.targets import DOCKER, target_of
 from taorunner.text import nearest
 from taorunner.text_files import read_text_file
 from taorunner.yaml_reader import MAX_BYTES, Place, YamlDocument, read_yaml

@@ -32,7 +32,7 @@ from taorunner.project.keys import (
     size_bytes,
 )
 from taorunner.project.workspace import MAX_NAME_LENGTH
-from taorunner.targets import target_names
+from taorunner.target_names import target_names
 
 
 def _shm_is_enough(text: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from taorunner.project.models import file_schema
-from taorunner.targets import target_names
+from taorunner.target_names import target_names
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

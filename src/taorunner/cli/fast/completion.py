@@ -107,7 +107,7 @@ class _Context(NamedTuple):
 
     def values(self, kind: str) -> Iterable[tuple[str, str]]:
         if kind == "backend":
-            from taorunner.targets import target_names
+            from taorunner.target_names import target_names
 
             return [(name, "") for name in target_names()]
         names = _NAMES.get(kind)
