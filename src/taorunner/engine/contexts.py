@@ -1,6 +1,6 @@
-"""Docker contexts: named engines of the docker command, read as it writes them.
+"""Docker contexts: named engines of the docker command, read from its files.
 
-docker-py looks for them beside ``config.json`` only, and in the working directory where there is none.
+docker-py searches them only beside ``config.json``, or in the working directory if that file is missing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def config_dir() -> Path:
 
 
 def current_context() -> tuple[str, str]:
-    """The name in force and what says so: ``DOCKER_CONTEXT``, else ``docker context use``."""
+    """The active context and its origin: ``DOCKER_CONTEXT``, else ``docker context use``."""
     name = os.environ.get("DOCKER_CONTEXT")
     if name:
         return name, "DOCKER_CONTEXT"
@@ -45,13 +45,15 @@ def current_context() -> tuple[str, str]:
     except FileNotFoundError:
         return DEFAULT, "the docker command"
     except (OSError, ValueError) as error:
-        raise MachineError(f'"{path}" cannot be read: {error}', hint="docker refuses it too") from error
+        raise MachineError(
+            f'"{path}" cannot be read: {error}', hint="correct or remove it: docker cannot read it either"
+        ) from error
     name = body.get("currentContext") if isinstance(body, dict) else None
     return (name, "docker context use") if isinstance(name, str) and name else (DEFAULT, "the docker command")
 
 
 def read_context(name: str, said_by: str) -> Context:
-    """Raises MachineError when there is no such context, or its file makes no sense."""
+    """Raises MachineError when the context does not exist, or its file is damaged."""
     if name == DEFAULT:
         return Context(DEFAULT, "")
     key = sha256(name.encode()).hexdigest()
