@@ -127,7 +127,7 @@ def test_sizes_with_and_without_a_login(
 
     local = images.build("pulled/private:1", layers=1, kilobytes=100)
     private = registry.push(local, "pulled/private:1")
-    with pytest.raises(UnknownSizeError, match="asks for a login"):
+    with pytest.raises(UnknownSizeError, match="requires a login"):
         read_manifest(connected, private, "x86_64")
     monkeypatch.setenv("DOCKER_CONFIG", str(registry.credentials(tmp_path / "config")))
     assert read_manifest(client.connect(), private, "x86_64")[-1].size_bytes // 1024 == 100
