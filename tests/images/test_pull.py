@@ -177,7 +177,7 @@ def test_a_disk_that_is_too_small(
     with pytest.raises(MachineError) as caught:
         pull_images(engine, [reference], Seen())
     assert caught.value.message.startswith(f'"{reference}" needs about 7')
-    assert str(caught.value.hint).endswith("--force pulls anyway")
+    assert str(caught.value.hint).endswith("or pull anyway with --force")
     assert find_image(engine, reference) is None
     watcher = Seen()
     (done,) = pull_images(engine, [reference], watcher, force=True)
