@@ -144,7 +144,7 @@ def test_lock_then_check_then_a_moved_tag(docker_cli: Cli, workspace: Make, imag
     assert moved.json == [
         {
             "severity": "error", "code": "tag-moved", "message": f'"{reference}" moved from {first} to {second}',
-            "hint": "runs go on with the first; taorunner image lock takes the second",
+            "hint": "runs use the first; to lock the second: taorunner image lock",
             "file": str(root / "taorunner.lock"), "line": 4, "column": len(reference) + 7,
         }
     ]  # fmt: skip
@@ -176,7 +176,7 @@ def test_wrong_images(docker_cli: Cli, workspace: Make, images: Any, registry: A
     private = registry.push(noop_image, "cli/private:1")
     shut = docker_cli("image", "pull", private, cwd=root)
     assert (shut.code, shut.err.splitlines()[-2:]) == (
-        4, [f'error: the registry of "{private}" asks for a login', f"hint: docker login {registry.address}"],
+        4, [f'error: the registry of "{private}" requires a login', f"hint: docker login {registry.address}"],
     )  # fmt: skip
     ngc = docker_cli("image", "lock", cwd=root)
     assert ngc.code in (4, 5) and f'the registry of "{TAO}:7.0.1-pyt"' in ngc.err

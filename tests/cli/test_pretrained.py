@@ -78,7 +78,7 @@ def test_without_a_network_what_stands_is_compared_with_its_record(person: Cli) 
     for words, env in (((), away), (("--offline",), {})):
         bad = person("pretrained", "pull", "-p", "p1", *words, env=env)
         assert bad.code == 3
-        assert 'is not as it was pulled: "resnet18.hdf5" has another checksum' in bad.err
+        assert 'differs from what was pulled: "resnet18.hdf5" has a different checksum' in bad.err
 
 
 def test_offline_says_what_is_missing(person: Cli, server: FakeNgc) -> None:
@@ -143,7 +143,7 @@ def test_the_key_is_used_and_kept_nowhere(person: Cli, server: FakeNgc) -> None:
     wrong = "nvapi-not-mine"
     refused = person("pretrained", "pull", "nvaie/lab/private:v2", "--json", env={"NGC_API_KEY": wrong})
     assert refused.code == 4
-    assert 'NGC refuses "nvaie/lab/private:v2" to your API key (401)' in refused.err
+    assert 'NGC denies your API key access to "nvaie/lab/private:v2" (401)' in refused.err
     assert [
         text for text in (KEY, wrong) if text in pulled.out + pulled.err + refused.out + refused.err
     ] == []

@@ -336,7 +336,7 @@ def test_exported_model_gives_the_same_outputs(trained: Path, spec: Path, shapes
     before = target.read_bytes()
     again = start("tinydet", "export", "-e", spec, *arguments)
     assert (again.returncode, again.stderr.splitlines()[-1]) == (1, "Execution status: FAIL")
-    assert f'"{target}" exists already' in again.stderr
+    assert f'"{target}" already exists' in again.stderr
     assert target.read_bytes() == before
     assert messages(spec.parent / "results" / "export")[-1][0] == "FAILURE"
 
@@ -362,7 +362,7 @@ WRONG_SPECS = [
     ("train: {}\ntrain: {}", 'spec file "{spec}", line 2, column 1: '),
     ("- a\n- b", 'spec file "{spec}" must be a mapping of keys, found a list'),
     ("results_dir: ${nowhere}", 'interpolation "${nowhere}" names a key that the spec does not have'),
-    ("results_dir: ${results_dir}", "interpolations in the spec go in a circle"),
+    ("results_dir: ${results_dir}", "interpolations in the spec are circular"),
     (
         "results_dir: ${oc.env:TINYDET_UNSET}",
         'environment variable "TINYDET_UNSET" in "${oc.env:TINYDET_UNSET}"',
@@ -472,7 +472,7 @@ def test_checkpoint_of_another_network_is_refused(trained: Path, spec: Path, sta
     resume = f"train.resume_training_checkpoint_path={trained}/train/{LAST}"
     result = start("tinydet", "train", "-e", spec, resume, "model.backbone=small")
     assert result.returncode == 1
-    assert "choose a fresh results_dir to start anew" in result.stderr
+    assert "choose a new results_dir to start again" in result.stderr
 
 
 def test_loss_that_is_not_finite_ends_training_as_a_failure(trained: Path, spec: Path, start: Start) -> None:

@@ -122,7 +122,7 @@ def test_certificates_that_are_not_there(
     monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path))
     with pytest.raises(MachineError) as caught:
         client.connect()
-    assert caught.value.hint == "DOCKER_CERT_PATH must hold ca.pem, cert.pem and key.pem"
+    assert caught.value.hint == "put ca.pem, cert.pem and key.pem into DOCKER_CERT_PATH"
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def test_a_pull_with_a_login(
 
     with pytest.raises(MachineError) as caught:
         docker.prepare(plan, lambda progress: None)
-    assert caught.value.message == f'the registry of "{reference}" asks for a login'
+    assert caught.value.message == f'the registry of "{reference}" requires a login'
     assert caught.value.hint == f"docker login {registry.address}"
 
     monkeypatch.setenv("DOCKER_CONFIG", str(registry.credentials(tmp_path / "config")))

@@ -19,8 +19,8 @@ from taorunner.errors import EngineRefusedError, MachineError, TaorunnerError
 
 TAO = "nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt"
 NGC_LOGIN = (
-    "docker login nvcr.io --username '$oauthtoken'  (just so; the password is your NGC API key, "
-    "made at https://org.ngc.nvidia.com/setup/api-key)"
+    "docker login nvcr.io --username '$oauthtoken'  (type it literally; the password is your NGC API key "
+    "from https://org.ngc.nvidia.com/setup/api-key)"
 )
 GPU_REPAIR = (
     "install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker "
@@ -33,11 +33,11 @@ RUNC = "failed to create task for container: OCI runtime create failed: runc cre
 SEEN = [
     (
         'could not select device driver "" with capabilities: [[gpu]]',
-        MachineError, "the docker engine cannot give GPUs to a container: it knows no NVIDIA runtime", GPU_REPAIR,
+        MachineError, "the docker engine cannot give GPUs to a container: it has no NVIDIA runtime", GPU_REPAIR,
     ),
     (
         "Unknown runtime specified nvidia",
-        MachineError, "the docker engine cannot give GPUs to a container: it knows no NVIDIA runtime", GPU_REPAIR,
+        MachineError, "the docker engine cannot give GPUs to a container: it has no NVIDIA runtime", GPU_REPAIR,
     ),
     (
         "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: "
@@ -45,7 +45,7 @@ SEEN = [
         "status 1, stdout: , stderr: Auto-detected mode as 'legacy'\nnvidia-container-cli: device error: 7: unknown device: "
         "unknown",
         EngineRefusedError, 'there is no GPU "7" on the engine\'s machine',
-        "nvidia-smi -L lists them; see gpu_indices in experiments.yml",
+        "list them with nvidia-smi -L, and correct gpu_indices in experiments.yml",
     ),
     (
         "nvidia-container-cli: initialization error: nvml error: driver not loaded: unknown",
@@ -54,7 +54,7 @@ SEEN = [
     ),
     (
         'Head "https://nvcr.io/v2/nvidia/tao/manifests/5.5.0": no basic auth credentials',
-        MachineError, f'the registry of "{TAO}" asks for a login', NGC_LOGIN,
+        MachineError, f'the registry of "{TAO}" requires a login', NGC_LOGIN,
     ),
     (
         "unauthorized: authentication required",
@@ -71,18 +71,18 @@ SEEN = [
     (
         'Get "https://nvcr.io/v2/": dial tcp: lookup nvcr.io on 127.0.0.53:53: no such host',
         EngineRefusedError, f'the registry of "{TAO}" cannot be reached: lookup nvcr.io: no such host',
-        "check the network of the engine's machine; an image that is already there needs no registry",
+        "check the network of the engine's machine; an image that is already present needs no registry",
     ),
     (
         'Get "https://nvcr.io/v2/": context deadline exceeded (Client.Timeout exceeded while awaiting headers)',
         EngineRefusedError,
         f'the registry of "{TAO}" cannot be reached: context deadline exceeded (Client.Timeout exceeded while awaiting headers)',
-        "check the network of the engine's machine; an image that is already there needs no registry",
+        "check the network of the engine's machine; an image that is already present needs no registry",
     ),
     (
         "error during connect: this error may indicate that the docker daemon is not running: open //./pipe/docker_engine",
         MachineError, 'no docker engine answers at "unix:///var/run/docker.sock"',
-        "start it (sudo systemctl start docker), or name another one with DOCKER_HOST or docker context use",
+        "start it with sudo systemctl start docker, or choose another one with DOCKER_HOST or docker context use",
     ),
     (
         "unexpected EOF",
@@ -97,30 +97,30 @@ SEEN = [
     ),
     (
         "toomanyrequests: You have reached your pull rate limit.",
-        EngineRefusedError, f'the registry of "{TAO}" allows no more pulls for now', f"wait, or {NGC_LOGIN}",
+        EngineRefusedError, f'the registry of "{TAO}" limits the number of pulls for now', f"wait, or {NGC_LOGIN}",
     ),
     (
         "no matching manifest for linux/arm64/v8 in the manifest list entries",
-        EngineRefusedError, f'the image "{TAO}" is not made for this machine: no matching manifest for linux/arm64/v8',
-        "TAO images are made for x86-64 (some also for arm64): see taorunner networks",
+        EngineRefusedError, f'the image "{TAO}" is not built for this machine: no matching manifest for linux/arm64/v8',
+        "TAO images are built for x86-64, some also for arm64: see taorunner networks",
     ),
     (
         "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error "
         "during container init: error setting rlimits for ready process: error setting rlimit type 8: operation not "
         "permitted: unknown",
         EngineRefusedError, 'the engine may not raise the limit "memlock"',
-        'name other limits, without "memlock", under DockerOptions ulimits in .tao_mounts.json',
+        'remove "memlock" from DockerOptions ulimits in .tao_mounts.json',
     ),
     (
         "failed to register layer: write /usr/lib/libtorch.so: no space left on device",
         MachineError, "no space left on the disk of the docker engine",
-        "docker system df shows what takes it; docker image prune frees some",
+        "see what uses it with docker system df; free some with docker image prune",
     ),
     (
         'failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: '
         '"dino": executable file not found in $PATH: unknown',
         EngineRefusedError, f'the image "{TAO}" has no command "dino"',
-        "is it the image of another framework or release? see taorunner networks and image in experiments.yml",
+        "check image in experiments.yml: it may be of another framework or release (taorunner networks)",
     ),
     (
         'OCI runtime create failed: runc create failed: unable to start container process: exec: "/etc/hosts": permission '
@@ -130,18 +130,18 @@ SEEN = [
     (
         "Range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available",
         EngineRefusedError,
-        "the engine cannot give that much or that little: range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs "
+        "the engine cannot provide these resources: range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs "
         "available", None,
     ),
     (
         "Minimum memory limit allowed is 6MB",
-        EngineRefusedError, "the engine cannot give that much or that little: minimum memory limit allowed is 6MB", None,
+        EngineRefusedError, "the engine cannot provide these resources: minimum memory limit allowed is 6MB", None,
     ),
     (
         "driver failed programming external connectivity on endpoint x: Bind for 0.0.0.0:8888 failed: port is already "
         "allocated",
         EngineRefusedError, 'the port "8888" is in use on the engine\'s machine',
-        "choose another one under DockerOptions ports in .tao_mounts.json",
+        "choose another port under DockerOptions ports in .tao_mounts.json",
     ),
     (
         "Credentials store error: StoreError('docker-credential-desktop not installed or not available in PATH')",
@@ -177,33 +177,33 @@ ROWS = [
     (RUNC + 'exec: "nvidia-container-runtime": executable file not found in $PATH: unknown', "the docker engine cannot give GPUs to a container: its NVIDIA runtime is not installed"),
     ("nvidia-container-cli: initialization error: WSL environment detected but no adapters were found", "WSL sees no GPU"),
     ("nvidia-container-cli: ldcache error: process /sbin/ldconfig terminated with signal 9: unknown", "the NVIDIA container toolkit could not run ldconfig in the image: process /sbin/ldconfig terminated with signal 9"),
-    ("nvidia-container-cli: mount error: file creation failed: /var/lib/x/merged/usr/lib/libcuda.so.1: file exists: unknown", f'the image "{TAO}" itself holds a library of the driver: "libcuda.so.1"'),
+    ("nvidia-container-cli: mount error: file creation failed: /var/lib/x/merged/usr/lib/libcuda.so.1: file exists: unknown", f'the image "{TAO}" contains a library of the driver: "libcuda.so.1"'),
     ("nvidia-container-cli: mount error: failed to add device rules: bpf_prog_query(BPF_CGROUP_DEVICE) failed: operation not permitted: unknown", "the NVIDIA container toolkit may not give devices to a container (cgroups)"),
-    ("nvidia-container-cli: requirement error: unsatisfied condition: cuda>=12.8, please update your driver", "the NVIDIA driver of the engine's machine is too old for this image, which wants cuda>=12.8"),
-    ("nvidia-container-cli: requirement error: unsatisfied condition: brand=tesla: unknown", "this image is not made for the GPU or driver of the engine's machine: unsatisfied condition: brand=tesla"),
+    ("nvidia-container-cli: requirement error: unsatisfied condition: cuda>=12.8, please update your driver", "the NVIDIA driver of the engine's machine is too old for this image, which needs cuda>=12.8"),
+    ("nvidia-container-cli: requirement error: unsatisfied condition: brand=tesla: unknown", "this image does not support the GPU or driver of the engine's machine: unsatisfied condition: brand=tesla"),
     ("nvidia-container-cli: initialization error: load library failed: libnvidia-ml.so.1: cannot open shared object file: unknown", 'the engine\'s machine shows no NVIDIA driver: "libnvidia-ml.so.1" is missing'),
     ("nvidia-container-cli: initialization error: driver rpc error: timed out: unknown", "the NVIDIA driver answers too slowly to start a container"),
     ("nvidia-container-cli: mount error: stat failed: /dev/nvidia-modeset: no such file or directory: unknown", 'a file of the NVIDIA driver is missing on the engine\'s machine: "/dev/nvidia-modeset"'),
     ("nvidia-container-cli: permission error: capability change failed: operation not permitted: unknown", "the NVIDIA container toolkit lacks a permission: permission error: capability change failed: operation not permitted: unknown"),
     ("nvidia-container-cli: detection error: path error: something new: unknown", "the NVIDIA container toolkit failed: detection error: path error: something new"),
-    ("Mounts denied: approving /Users/u/Desktop/x: file does not exist", 'Docker Desktop may not see the folder "/Users/u/Desktop/x"'),
-    ("Mounts denied: The path /data/x is not shared from the host and is not known to Docker.", 'Docker Desktop may not see the folder "/data/x"'),
-    ("user declined directory sharing", "Docker Desktop may not see a folder that is to be mounted"),
+    ("Mounts denied: approving /Users/u/Desktop/x: file does not exist", 'Docker Desktop may not access the folder "/Users/u/Desktop/x"'),
+    ("Mounts denied: The path /data/x is not shared from the host and is not known to Docker.", 'Docker Desktop may not access the folder "/data/x"'),
+    ("user declined directory sharing", "Docker Desktop may not access a folder to mount"),
     ("error while creating mount source path '/host_mnt/c/data': mkdir /host_mnt/c: permission denied", 'Docker Desktop cannot reach the folder "/c/data"'),
-    ("error while creating mount source path '/nas/x': mkdir /nas/x: file exists", 'the engine cannot look into the folder "/nas/x" that is to be mounted: what was mounted there is gone'),
-    ("error while creating mount source path '/data/x': mkdir /data: read-only file system", 'the folder "/data/x" that is to be mounted does not exist, and the engine may not create it: read-only file system'),
-    (RUNC + 'error mounting "/h/a.yaml" to rootfs at "/w/a.yaml": mount /h/a.yaml:/w/a.yaml, flags: 0x5000: not a directory: unknown', 'a folder and a file are to be mounted onto each other: "/h/a.yaml" at "/w/a.yaml"'),
+    ("error while creating mount source path '/nas/x': mkdir /nas/x: file exists", 'the engine cannot read the folder "/nas/x" to mount: its file system is no longer available'),
+    ("error while creating mount source path '/data/x': mkdir /data: read-only file system", 'the folder "/data/x" to mount does not exist, and the engine may not create it: read-only file system'),
+    (RUNC + 'error mounting "/h/a.yaml" to rootfs at "/w/a.yaml": mount /h/a.yaml:/w/a.yaml, flags: 0x5000: not a directory: unknown', 'a folder cannot be mounted onto a file, nor a file onto a folder: "/h/a.yaml" at "/w/a.yaml"'),
     (RUNC + 'error mounting "/nas/x" to rootfs at "/w": stat /nas/x: permission denied: unknown', 'the engine cannot mount "/nas/x": permission denied'),
-    ("invalid volume specification: 'C:\\data:/w:rw:x'", 'this is no folder that the engine can mount: "C:\\data:/w:rw:x"'),
+    ("invalid volume specification: 'C:\\data:/w:rw:x'", 'the engine cannot mount this folder: "C:\\data:/w:rw:x"'),
     (RUNC + "apparmor failed to apply profile: write /proc/self/attr/exec: no such file or directory: unknown", "the engine could not set its AppArmor profile"),
     (RUNC + "error setting up exec command: write /proc/self/attr/keycreate: permission denied: unknown", "SELinux does not let the container start"),
     (RUNC + "unable to init seccomp: error loading seccomp filter: errno 524: unknown", "the engine could not set its filter of system calls (seccomp)"),
     ("authorization denied by plugin gate: no privileged containers", 'the plugin "gate" of the docker engine forbids this: no privileged containers'),
-    (RUNC + 'exec: "/entry.sh": exec format error: unknown', f'the image "{TAO}" is made for another kind of CPU than the engine\'s machine has'),
+    (RUNC + 'exec: "/entry.sh": exec format error: unknown', f'the image "{TAO}" is built for another CPU architecture than the engine\'s machine'),
     ("driver failed programming external connectivity: iptables failed: iptables --wait -t nat: No chain by that name", "the docker engine's firewall rules are gone"),
     ("cgroups: cgroup mountpoint does not exist: unknown", "the engine's machine has no cgroups that this docker can use"),
     ("fork/exec /usr/bin/runc: resource temporarily unavailable", "the engine's machine has no memory or no processes left to start a container"),
-    ("failed to authorize: unexpected status from GET request to https://nvcr.io/proxy_auth: 403 Forbidden", f'the registry of "{TAO}" does not let this account have it'),
+    ("failed to authorize: unexpected status from GET request to https://nvcr.io/proxy_auth: 403 Forbidden", f'the registry of "{TAO}" does not allow this account to pull it'),
     ('Get "https://nvcr.io/v2/": x509: certificate has expired or is not yet valid: current time is x', f'the registry of "{TAO}" cannot be reached: x509: certificate has expired or is not yet valid: current time is x'),
     ('Get "https://nvcr.io/v2/": tls: failed to verify certificate: x509: certificate signed by unknown authority', f'the registry of "{TAO}" cannot be reached: x509: certificate signed by unknown authority'),
     ('Get "https://nvcr.io/v2/": proxyconnect tcp: dial tcp 127.0.0.1:3128: connect: connection refused', "the proxy of the docker engine does not answer: dial tcp 127.0.0.1:3128: connect: connection refused"),
@@ -298,9 +298,9 @@ def refusal(
         ({"image": "Nosuch:1"}, '"Nosuch:1" is not the name of an image: repository name must be lowercase'),
         (
             {"binds": (Bind("/not/there", "/x"),)},
-            'the folder "/not/there" that is to be mounted does not exist on the engine\'s machine',
+            'the folder "/not/there" to mount does not exist on the engine\'s machine',
         ),
-        ({"binds": (Bind("/tmp", "/x"), Bind("/usr", "/x"))}, 'two folders are to be mounted at "/x"'),
+        ({"binds": (Bind("/tmp", "/x"), Bind("/usr", "/x"))}, 'two folders have the same destination "/x"'),
         ({"user": "somebody"}, 'the image has no user "somebody"'),
         ({"network": "nowhere"}, 'the engine has no network "nowhere"'),
         ({"ulimits": {"speed": 1}}, 'there is no limit "speed"'),
@@ -364,5 +364,5 @@ def test_no_permission_on_the_socket(docker_environment: None, engine: Any) -> N
             client.connect()
     finally:
         os.seteuid(0)
-    assert caught.value.message == f'no permission on the docker engine at "{engine.url}"'
+    assert caught.value.message == f'no permission for the docker engine at "{engine.url}"'
     assert caught.value.hint == "sudo usermod -aG docker $USER, then log in again"

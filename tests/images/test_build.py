@@ -110,7 +110,7 @@ def test_a_dockerfile_outside_of_the_context(
         ("# a comment\nRUN true && \\\n  true\n\nRUN exit 3", 6, "step-failed", "the command of step 3 ended with code 3"),
         ("COPY dist/*.whl /w/", 2, "copy-failed", "COPY found nothing to copy: no source files were specified"),
         ("RUN --mount=type=cache,target=/x true", 2, "needs-buildkit",
-         "the --mount option requires BuildKit, which the engine's API alone does not offer"),
+         "the --mount option requires BuildKit, which the engine's API does not offer"),
     ],
 )  # fmt: skip
 def test_a_broken_dockerfile_is_told_with_its_line(
@@ -136,7 +136,7 @@ def test_a_base_image_that_cannot_be_had(built: Build, registry: Any) -> None:
     assert gone.value.message.startswith('the registry of "127.0.0.1:9/base:1" cannot be reached')
     with pytest.raises(TaorunnerError) as shut:
         built("", first=f"FROM {registry.address}/base:1 AS first")
-    assert shut.value.message == f'the registry of "{registry.address}/base:1" asks for a login'
+    assert shut.value.message == f'the registry of "{registry.address}/base:1" requires a login'
     assert shut.value.hint == f"docker login {registry.address}"
 
 

@@ -111,7 +111,7 @@ def test_what_the_engine_has_is_locked_where_the_registry_is_silent(
     root = workspace(e1=shaky)
     (entry,) = lock(connected, root)
     assert (entry.digest, entry.change) == (digest, Change.ADDED)
-    assert str(entry.note).endswith(": locked is what the engine has") and "503" in str(entry.note)
+    assert str(entry.note).endswith(": locked the engine's digest") and "503" in str(entry.note)
     images.forget(shaky)
 
 
@@ -123,7 +123,7 @@ def test_a_login_is_asked_for_and_used(
     root = workspace(e1=reference)
     with pytest.raises(MachineError) as caught:
         lock(connected, root)
-    assert caught.value.message == f'the registry of "{reference}" asks for a login'
+    assert caught.value.message == f'the registry of "{reference}" requires a login'
     assert caught.value.hint == f"docker login {registry.address}"
 
     monkeypatch.setenv("DOCKER_CONFIG", str(registry.credentials(tmp_path / "config")))

@@ -127,7 +127,7 @@ def test_sizes_with_and_without_a_login(
 
     local = images.build("pulled/private:1", layers=1, kilobytes=100)
     private = registry.push(local, "pulled/private:1")
-    with pytest.raises(UnknownSizeError, match="asks for a login"):
+    with pytest.raises(UnknownSizeError, match="requires a login"):
         read_manifest(connected, private, "x86_64")
     monkeypatch.setenv("DOCKER_CONFIG", str(registry.credentials(tmp_path / "config")))
     assert read_manifest(client.connect(), private, "x86_64")[-1].size_bytes // 1024 == 100
@@ -177,7 +177,7 @@ def test_a_disk_that_is_too_small(
     with pytest.raises(MachineError) as caught:
         pull_images(engine, [reference], Seen())
     assert caught.value.message.startswith(f'"{reference}" needs about 7')
-    assert str(caught.value.hint).endswith("--force pulls anyway")
+    assert str(caught.value.hint).endswith("or pull anyway with --force")
     assert find_image(engine, reference) is None
     watcher = Seen()
     (done,) = pull_images(engine, [reference], watcher, force=True)

@@ -59,7 +59,7 @@ def test_a_login_for_a_push(
     images.made.append(target)
     with pytest.raises(MachineError) as caught:
         push_image(connected, image, Seen(), repository=target, patience=QUICK)
-    assert caught.value.message == f'the registry of "{target}" asks for a login'
+    assert caught.value.message == f'the registry of "{target}" requires a login'
     monkeypatch.setenv("DOCKER_CONFIG", str(registry.credentials(tmp_path / "config")))
     assert push_image(client.connect(), image, Seen(), repository=target).digest.startswith("sha256:")
 

@@ -111,8 +111,8 @@ def test_an_image_without_tao_or_without_python_is_told(
     empty = python_image(engine, "no-specs", {"other.py": ""})
     done = sync_cli("networks", "sync", empty, noop_image, cwd=root)
     assert done.code == 4
-    assert f'the image "{empty}" has no schemas of TAO\'s specs' in done.err
-    assert "2 images could not be asked" in done.err
+    assert f'the image "{empty}" has no TAO spec schemas' in done.err
+    assert "2 images could not be read" in done.err
     assert "python3" in done.err
     assert "Traceback" not in done.err
     assert not (root / ".taorunner" / "cache" / "spec-schemas").exists()

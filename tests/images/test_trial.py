@@ -81,7 +81,7 @@ def test_a_free_gpu_is_used_and_kept_from_runs(
     assert other is not None
     assert run(*shown, gpus=None)[1:] == ("\n", "", ["no GPU is used: all of them are in use"])
     with pytest.raises(
-        EngineRefusedError, match="2 GPUs are asked for, and 1 of 2 GPUs of this machine are free"
+        EngineRefusedError, match="2 GPUs are requested, but 1 of 2 GPUs of this machine are free"
     ):
         run(*shown, gpus=2)
     other.release()

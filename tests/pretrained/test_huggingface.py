@@ -18,7 +18,7 @@ from taorunner.pretrained.huggingface import pull_hub_model
 from taorunner.pretrained.names import HubModel
 from taorunner.pretrained.ngc import RemoteFile
 from taorunner.pretrained.pull import MANIFEST, Pulled
-from taorunner.pretrained.verify import standing
+from taorunner.pretrained.verify import verify_local
 
 FILES = {"model.safetensors": noise(300_000, 5), "config.json": b"{}"}
 COMMIT = "a" * 40
@@ -91,8 +91,8 @@ def test_a_repository_arrives_whole_in_its_folder(hub: dict[str, str], tmp_path:
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name != MANIFEST} == FILES
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
     (folder / "config.json").write_bytes(b"[]")
-    with pytest.raises(UserFilesError, match=r'"config\.json" has another checksum'):
-        standing(str(MODEL), folder)
+    with pytest.raises(UserFilesError, match=r'"config\.json" has a different checksum'):
+        verify_local(str(MODEL), folder)
 
 
 def test_an_unknown_repository_is_told(hub: dict[str, str], tmp_path: Path) -> None:

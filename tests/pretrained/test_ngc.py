@@ -95,8 +95,8 @@ def test_a_token_that_ended_early_is_renewed_once(server: FakeNgc, connect: Conn
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        (None, 'NGC refuses "nvaie/lab/private:v1" to guests (403)'),
-        ("nvapi-wrong", 'NGC refuses "nvaie/lab/private:v1" to your API key (401)'),
+        (None, 'NGC denies guests access to "nvaie/lab/private:v1" (403)'),
+        ("nvapi-wrong", 'NGC denies your API key access to "nvaie/lab/private:v1" (401)'),
         ("old-wrong", "NGC does not accept your API key (401)"),
     ],
 )
@@ -132,7 +132,7 @@ def test_versions_come_from_all_pages(server: FakeNgc, connect: Connect) -> None
 def test_a_version_that_is_still_uploaded_is_refused(server: FakeNgc, connect: Connect) -> None:
     server.status = "UPLOAD_PENDING"
     with pytest.raises(
-        UserFilesError, match='"nvidia/tao/public:v1" is not whole on NGC: its status is UPLOAD_PENDING'
+        UserFilesError, match='"nvidia/tao/public:v1" is incomplete on NGC: its status is UPLOAD_PENDING'
     ):
         connect().files(PUBLIC)
 
@@ -190,5 +190,5 @@ def test_where_the_key_comes_from(
 
 def test_errors_are_ours(server: FakeNgc, connect: Connect) -> None:
     server.api_faults = [(418, {})]
-    with pytest.raises(TaorunnerError, match=r"127\.0\.0\.1 answered 418: it refused"):
+    with pytest.raises(TaorunnerError, match=r"127\.0\.0\.1 answered 418: request refused"):
         connect().files(PUBLIC)

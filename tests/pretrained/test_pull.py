@@ -156,14 +156,14 @@ def test_a_server_that_asks_to_wait_for_long_is_not_waited_for(server: FakeNgc, 
     with pytest.raises(MachineError) as caught:
         pull()
     assert caught.value.message == "127.0.0.1 answered 429: too many requests"
-    assert caught.value.hint == "it asks to wait 3600 seconds: try again then"
+    assert caught.value.hint == "try again in 3600 seconds, as the server asks"
 
 
 def test_a_server_that_stays_ill_ends_the_pull_and_the_next_goes_on(
     server: FakeNgc, folder: Path, pull: Pull
 ) -> None:
     server.store_faults = [cut_at(2_000_000), *[refuse(500)] * 5]
-    with pytest.raises(MachineError, match=r"127\.0\.0\.1 answered 500: it has a problem of its own"):
+    with pytest.raises(MachineError, match=r"127\.0\.0\.1 answered 500: internal server error"):
         pull()
     assert not folder.exists()
     server.store_faults, server.seen = [], []
@@ -182,9 +182,9 @@ def test_a_silent_server_is_given_up(server: FakeNgc, pull: Pull) -> None:
 def test_a_wrong_checksum_is_tried_once_more_then_told(server: FakeNgc, folder: Path, pull: Pull) -> None:
     server.wrong_sums = {FILE}
     watcher = Notes()
-    with pytest.raises(MachineError, match=f'"{FILE}" arrived twice with a wrong checksum'):
+    with pytest.raises(MachineError, match=f'"{FILE}" had a wrong checksum twice'):
         pull(watcher)
-    assert watcher.texts[1:] == [f'"{FILE}" arrived with a wrong checksum; fetching it again']
+    assert watcher.texts[1:] == [f'"{FILE}" has a wrong checksum; downloading it again']
     assert not folder.exists()
     assert not list(folder.parent.rglob("*.part"))
 
@@ -219,7 +219,7 @@ def test_a_path_that_leaves_the_folder_is_refused(
     server: FakeNgc, folder: Path, pull: Pull, path: str
 ) -> None:
     server.models["nvidia/tao/pretrained_detectnet_v2"]["resnet18"] = {path: b"1"}
-    with pytest.raises(UserFilesError, match="would lie outside the model's folder"):
+    with pytest.raises(UserFilesError, match="outside the model's folder"):
         pull()
     assert not folder.parent.exists()
 
@@ -230,7 +230,7 @@ def test_a_full_disk_is_told_before_the_first_byte(
     monkeypatch.setattr(pull_module.shutil, "disk_usage", lambda _path: SimpleNamespace(free=1024 * 1024))
     with pytest.raises(MachineError) as caught:
         pull()
-    assert caught.value.message == f"2.9 MiB are to come, but only 1.0 MiB are free at {folder.parent}"
+    assert caught.value.message == f"the download needs 2.9 MiB, but only 1.0 MiB are free at {folder.parent}"
     assert server.at("store") == []
 
 
@@ -264,9 +264,9 @@ def test_a_copy_that_changed_on_the_way_is_refused(folder: Path, pull: Pull, tmp
     pull()
     (folder / FILE).write_bytes(CONTENT[:-1] + b"x")
     there = tmp_path / "elsewhere" / MODEL.name / folder.name
-    with pytest.raises(UserFilesError, match="is not what its manifest says"):
+    with pytest.raises(UserFilesError, match="differs from its manifest"):
         copy_from(str(MODEL), folder.parent, there, Notes())
     (folder / FILE).unlink()
-    with pytest.raises(UserFilesError, match=f'lacks "{FILE}", which its manifest names'):
+    with pytest.raises(UserFilesError, match=f'lacks "{FILE}", which its manifest lists'):
         copy_from(str(MODEL), folder.parent, there, Notes())
     assert not there.exists()

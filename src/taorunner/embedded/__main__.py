@@ -15,7 +15,7 @@ def main() -> int:
         names = " and ".join(missing)
         print(f"the embedded network needs {names}: pip install 'taorunner[embedded]'", file=sys.stderr)
         return 1
-    # Small matrices: threads of one process cost more than they bring, and experiments run side by side.
+    # With small matrices, threads cost more than they gain, and experiments run in parallel.
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     from .run import StopRequest

@@ -1,4 +1,4 @@
-"""The names for arrays that the network's modules share. Nothing else belongs here."""
+"""Array types shared by the network's modules."""
 
 from __future__ import annotations
 

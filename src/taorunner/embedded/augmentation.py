@@ -1,4 +1,4 @@
-"""Training pictures changed at random: mirrored, zoomed and shifted, with other light. The boxes go along."""
+"""Random augmentation of training images and their boxes: mirroring, zoom, shift, brightness."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _ZOOM = (0.8, 1.25)
 _SHIFT = 0.12
 _GAIN = (0.8, 1.2)
 _BRIGHTNESS = 0.3
-#: An object stays in the truth as long as this share of its box is still in the picture.
+#: An object is kept while this share of its box is inside the image.
 _VISIBLE_SHARE = 0.4
 
 
 def augment(
     pictures: Pictures, batch: Sequence[Objects], random: np.random.Generator
 ) -> tuple[Floats, list[Objects]]:
-    """Normalised pictures and their objects, boxes cut at the border."""
+    """Normalised images and their objects, with boxes clipped to the image."""
     count, height, width, _ = pictures.shape
     changed = np.empty_like(pictures)
     objects: list[Objects] = []
@@ -45,7 +45,7 @@ def augment(
 
 
 def _sources(size: int, zoom: float, shift: float) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Which old column (or row) each new one shows; the border is repeated."""
+    """The source column (or row) of each new one; the border is repeated."""
     middle = size / 2
     places = (np.arange(size) + 0.5 - middle) / zoom + middle - shift
     return np.clip(places.astype(np.int64), 0, size - 1)

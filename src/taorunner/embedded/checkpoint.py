@@ -1,7 +1,7 @@
-"""Checkpoints: everything that training needs to go on as if it had never stopped, in one npz file.
+"""Checkpoints: the full training state in one npz file, so that a resumed training gives the same result.
 
 Source: tao/pytorch.md section 3: ``model_epoch_EEE_step_SSSSS`` with the epoch counted from 0 and a relative
-symbolic link to the latest one. Written beside and renamed, so a checkpoint that has its name is whole.
+symbolic link to the latest one. Files are written atomically (temporary file, then rename).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far training is: ``epochs_done`` whole ones, ``epoch_steps`` into the next, ``steps`` in all.
+    """Progress of training: ``epochs_done`` complete epochs, ``epoch_steps`` steps of the next, ``steps`` in total.
 
     ``epoch_loss`` is the sum of the losses of the unfinished epoch's steps.
     """
@@ -45,7 +45,7 @@ class Checkpoint:
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Gives the file, after ``latest`` points to it. Raises: OSError."""
+    """Writes the checkpoint and updates ``latest``; returns the file. Raises: OSError."""
     position = checkpoint.position
     epoch = position.epochs_done if position.epoch_steps else position.epochs_done - 1
     path = folder / f"model_epoch_{epoch:03d}_step_{position.steps:05d}.npz"
@@ -73,7 +73,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
 
 
 def load(path: Path) -> Checkpoint:
-    """Raises: RunFailedError when the file is missing or no checkpoint of this network."""
+    """Raises: RunFailedError when the file is missing or not a checkpoint of this network."""
     try:
         with np.load(path, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
@@ -98,7 +98,7 @@ def load(path: Path) -> Checkpoint:
 
 
 def load_network(path: Path) -> Network:
-    """The trained network in a checkpoint, ready for use. Raises: RunFailedError."""
+    """The trained network in a checkpoint. Raises: RunFailedError."""
     checkpoint = load(path)
     network = Network(checkpoint.architecture, seed=0)
     restore(network, checkpoint, path)

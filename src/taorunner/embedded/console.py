@@ -1,7 +1,7 @@
-"""What the run prints: plain lines, and progress bars in the shape of Lightning's tqdm.
+"""Console output: plain lines, and progress bars in the form of Lightning's tqdm.
 
-Source: tao/pytorch.md section 4. Bars are rewritten with a carriage return, at most ten times a second. A reader
-who went away, or a full disk below the log, does not end the run: the console is silent from then on.
+Source: tao/pytorch.md section 4. Bars are rewritten with a carriage return, at most ten times a second. A closed
+pipe or a full disk does not end the run: the console is silent from then on.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Console:
             self._stream.write(text)
             self._stream.flush()
         except OSError:
-            # Everything that is still buffered, and all that follows, goes nowhere.
+            # Discards the buffered and all later output.
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)
@@ -55,7 +55,7 @@ class Progress:
         self._shown = 0.0
 
     def advance(self, extra: str = "") -> None:
-        """One step further. The last step is always shown."""
+        """Advances by one step. The last step is always shown."""
         self._done += 1
         now = time.monotonic()
         if self._done < self._total and now - self._shown < _INTERVAL_S:

@@ -1,4 +1,4 @@
-"""``dataset_convert``: a KITTI folder becomes TFRecord files with pictures, boxes and classes.
+"""``dataset_convert``: converts a KITTI folder to TFRecord files with images, boxes and classes.
 
 Source: tao/tensorflow.md section 7. Fold 0 (validation) is the first ``val_split`` per cent of the sorted names,
 fold 1 the rest; only the order inside a fold is shuffled, with seed 42. With ``val_split`` 0 the training data are
@@ -55,7 +55,7 @@ def convert(spec: Spec, run: Run) -> None:
 
 
 def split(pictures: Sequence[KittiPicture], val_split: float) -> list[list[KittiPicture]]:
-    """``[validation, training]``, or ``[training]`` where nothing is held back."""
+    """``[validation, training]``, or ``[training]`` when nothing is held out."""
     held_back = int(len(pictures) * val_split / 100)
     folds = [list(pictures[:held_back]), list(pictures[held_back:])]
     folds = [fold for fold in folds if fold]
@@ -67,7 +67,7 @@ def split(pictures: Sequence[KittiPicture], val_split: float) -> list[list[Kitti
 def shards(
     prefix: Path, fold: int, members: Sequence[KittiPicture], num_shards: int
 ) -> Iterator[tuple[Path, Sequence[KittiPicture]]]:
-    """The files of a fold and what goes into each; what does not divide evenly goes into the last."""
+    """The files of a fold and their images; the remainder goes into the last file."""
     name = f"{prefix.name}-fold-{fold:03d}-of-002"
     if num_shards == 0:
         yield prefix.with_name(name), members
@@ -80,7 +80,7 @@ def shards(
 
 
 def example_of(picture: KittiPicture) -> bytes:
-    """One record, with the feature names of TAO's converter and the picture's file embedded."""
+    """One record, with the feature names of TAO's converter and the encoded image file."""
     width, height = open_picture(picture.image).size
     objects = picture.objects
     features: dict[str, Value] = {

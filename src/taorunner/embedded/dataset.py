@@ -1,4 +1,4 @@
-"""The pictures of a run in memory: read from TFRecord files or a KITTI folder, resized, classes numbered."""
+"""The images of a run in memory: read from TFRecord files or a KITTI folder, resized, with numbered classes."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _LABEL_PAIRS = (("image_2", "label_2"), ("images", "labels"))
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """``objects`` and their boxes are in pixels of the network's input, ``scales`` ``(picture, 2)`` lead back:
-    original x = x * scale. ``ignored`` counts objects of classes that the spec does not name."""
+    """``objects`` and their boxes are in pixels of the network's input, ``scales`` ``(image, 2)`` convert back:
+    original x = x * scale. ``ignored`` counts objects of classes that the spec does not list."""
 
     pictures: Pictures
     objects: tuple[Objects, ...]
@@ -53,7 +53,7 @@ def load_tfrecords(pattern: str, architecture: Architecture, run: Run) -> Datase
 
 
 def load_kitti(root: Path, image_extension: str, architecture: Architecture, run: Run) -> Dataset:
-    """The same pictures as if converted, from ``image_2`` and ``label_2`` or from ``images`` and ``labels``.
+    """Reads the images directly, from ``image_2`` and ``label_2`` or from ``images`` and ``labels``.
 
     Raises: RunFailedError.
     """
@@ -114,7 +114,7 @@ def _objects_of(example: dict[str, Value]) -> tuple[list[str], Floats]:
     names = [text.decode().lower() for text in _texts(example, "target/object_class")]
     edges = [list(_numbers(example, f"target/coordinates_{edge}")) for edge in ("x1", "y1", "x2", "y2")]
     if any(len(edge) != len(names) for edge in edges):
-        raise ValueError("as many classes as boxes are needed")
+        raise ValueError("the numbers of classes and boxes differ")
     return names, np.array(edges, np.float32).reshape(4, -1).T
 
 

@@ -1,7 +1,7 @@
-"""The two commands of the embedded network, and the one place where its failures become text and exit codes.
+"""The two commands of the embedded network; turns its failures into messages and exit codes.
 
 Source: tao/pytorch.md sections 2 and 3: ``ACTION -e SPEC key=value ...``, footer ``Execution status: PASS|FAIL`` on
-stderr, exit 0 or 1; what is wrong with the command or the spec is said before status.json exists. Unlike TAO an
+stderr, exit 0 or 1; errors in the command or the spec are reported before status.json exists. Unlike in TAO, an
 interruption is a failure: SIGINT 130, SIGTERM 143.
 """
 
@@ -79,7 +79,7 @@ def _run_action(
         console.close()
         return _fail(run, f"File system error: {error}" if isinstance(error, OSError) else "out of memory")
     except Exception as error:
-        # Whatever it is: status.json and the footer must say that the run failed, and the log must say where.
+        # For any exception, status.json and the footer must report the failure, and the log must hold the traceback.
         console.close()
         Console(sys.stderr).line(traceback.format_exc().rstrip())
         return _fail(run, f"{type(error).__name__}: {error}")
@@ -95,7 +95,7 @@ def _prepared(action: str, spec_file: str | None, overrides: Sequence[str]) -> t
 
 
 def _implementation(action: str) -> Action:
-    """Imported here, because only export needs onnx and its half second."""
+    """Imports lazily, as importing onnx takes half a second and only export needs it."""
     if action == "dataset_convert":
         from .conversion import convert
 
@@ -169,14 +169,14 @@ def _parser() -> argparse.ArgumentParser:
     tinydet.add_argument("-e", "--experiment_spec_file", metavar="SPEC.yaml", help="the spec file")
     sample = commands.add_parser("sample-dataset", help="write a generated KITTI dataset", allow_abbrev=False)
     sample.add_argument("directory", metavar="DIR", help="a new or empty folder")
-    sample.add_argument("--images", type=_at_least(1), default=320, help="how many pictures in all (320)")
+    sample.add_argument("--images", type=_at_least(1), default=320, help="total number of images (320)")
     sample.add_argument(
         "--held-out",
         type=_at_least(0),
         default=0,
-        help="so many of them go to DIR/test, the others to DIR/train (0)",
+        help="number of images in DIR/test; the others go to DIR/train (0)",
     )
-    sample.add_argument("--seed", type=_at_least(0), default=1, help="another seed, other pictures (1)")
+    sample.add_argument("--seed", type=_at_least(0), default=1, help="seed of the random generator (1)")
     sample.add_argument("--size", type=_at_least(32), default=96, help="width and height in pixels (96)")
     return parser
 

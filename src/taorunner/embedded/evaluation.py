@@ -1,4 +1,4 @@
-"""``evaluate``: mean average precision on pictures that training has not seen, and the same measure during training."""
+"""``evaluate``: mean average precision on test images; also used for validation during training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .run import Run
 from .spec import Spec, required
 from .status_log import RUNNING
 
-#: Detections below this score are too many to be worth ranking.
+#: Detections below this score are left out, as there are too many of them.
 _LOWEST_SCORE = 0.01
 
 
@@ -56,7 +56,7 @@ def measure(
     run: Run,
     title: str | None = None,
 ) -> Measurement:
-    """Mean average precision and loss of ``network`` on all of ``dataset``; a bar when there is a ``title``."""
+    """Mean average precision and loss of ``network`` on ``dataset``; shows a progress bar if ``title`` is set."""
     rows, columns = network.architecture.rows, network.architecture.columns
     starts = range(0, len(dataset), batch_size)
     progress = Progress(run.console, title, len(starts)) if title else None
@@ -80,7 +80,7 @@ def measure(
 
 
 def table(architecture: Architecture, result: Measurement, iou_threshold: float) -> list[str]:
-    """Lines for a person: one class each, then the mean."""
+    """Lines of a readable table: one per class, then the mean."""
     width = max(5, *(len(name) for name in architecture.class_names))
     lines = [f"{'class':<{width}}  objects  detections  AP@{iou_threshold:g}"]
     for name, item in zip(architecture.class_names, result.classes, strict=True):

@@ -1,4 +1,4 @@
-"""``tf.train.Example`` as bytes, without TensorFlow: a message of named lists of bytes, floats or whole numbers.
+"""Encodes and decodes ``tf.train.Example`` without TensorFlow: named lists of bytes, floats or integers.
 
 Source: tensorflow/core/example/{example,feature}.proto and
 https://protobuf.dev/programming-guides/encoding.
@@ -19,7 +19,7 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 def encode_example(features: dict[str, Value]) -> bytes:
-    """Features by rising name, so that equal content gives equal bytes. An empty list is an empty BytesList."""
+    """Features are sorted by name, so that equal content gives equal bytes. An empty list is an empty BytesList."""
     entries = b"".join(
         _field(1, _field(1, name.encode()) + _field(2, _encode_feature(features[name])))
         for name in sorted(features)
@@ -28,7 +28,7 @@ def encode_example(features: dict[str, Value]) -> bytes:
 
 
 def decode_example(payload: bytes) -> dict[str, Value]:
-    """The inverse of ``encode_example``, for any writer's bytes. Raises: ValueError when they are not an Example."""
+    """The inverse of ``encode_example``, for bytes of any writer. Raises: ValueError when they are not an Example."""
     features: dict[str, Value] = {}
     for message in _submessages(payload, 1):
         for entry in _submessages(message, 1):
@@ -72,7 +72,7 @@ def _decode_feature(feature: bytes) -> Value:
 
 
 def _integers(value: bytes, kind: int) -> Iterator[int]:
-    """Of a packed or a single integer: the raw varints, as signed 64-bit numbers."""
+    """Decodes packed or single varints as signed 64-bit integers."""
     if kind not in (_BYTES, _VARINT):
         raise ValueError("an integer list holds something else")
     place = 0

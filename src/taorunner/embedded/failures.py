@@ -1,17 +1,17 @@
-"""Why a run ends early, as types. One boundary in ``entrypoint`` turns them into text, status.json and exit code."""
+"""Exceptions that end a run early. ``entrypoint`` turns them into a message, status.json and an exit code."""
 
 from __future__ import annotations
 
 
 class SpecError(Exception):
-    """The command line or the spec file cannot be used. Comes before status.json is opened, as Hydra's errors do.
+    """The command line or the spec file is faulty. Raised before status.json is opened, as Hydra's errors are.
 
     Source: tao/pytorch.md section 3: Hydra and schema errors leave no status.json, only the console and exit 1.
     """
 
 
 class RunFailedError(Exception):
-    """The run cannot go on. ``kind`` is the start of the FAILURE message in status.json.
+    """The run cannot continue. ``kind`` is the start of the FAILURE message in status.json.
 
     Source: tao/pytorch.md section 3: "Parameter validation error:", "File system error:", ...
     """

@@ -1,7 +1,7 @@
-"""``inference``: KITTI label files with a score as 16th column, and the pictures with the boxes drawn in.
+"""``inference``: writes KITTI label files with a score as 16th column, and images with the boxes drawn in.
 
 ``results/labels/NAME.txt`` and ``results/images_annotated/NAME.EXT`` for every picture of ``inference.image_dir``;
-boxes in pixels of the original picture, cut at its border.
+boxes are in pixels of the original image, clipped to it.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def infer(spec: Spec, run: Run) -> None:
 
 
 def detect(network: Network, pictures: Sequence[Image.Image], threshold: float) -> list[Detections]:
-    """What is in each picture, boxes in its own pixels."""
+    """The detections in each image, with boxes in its own pixels."""
     size = network.architecture
     inputs = np.stack([to_input(picture, size.input_width, size.input_height) for picture in pictures])
     boxes, scores = decode(network.forward(normalise(inputs)), size.rows, size.columns)
@@ -87,7 +87,7 @@ def detect(network: Network, pictures: Sequence[Image.Image], threshold: float) 
 
 
 def draw(picture: Image.Image, found: Detections, class_names: Sequence[str]) -> None:
-    """Boxes with class and score, into ``picture`` itself."""
+    """Draws boxes with class and score into ``picture``, in place."""
     pen = ImageDraw.Draw(picture)
     for box, score, number in zip(found.boxes.tolist(), found.scores, found.classes.tolist(), strict=True):
         colour = _COLOURS[number % len(_COLOURS)]

@@ -1,8 +1,8 @@
-"""KITTI datasets as the converter reads them, and label lines as inference writes them.
+"""Reads KITTI datasets as TAO's converter does, and writes label lines of inference.
 
-Source: tao/tensorflow.md section 7, column "converter": exactly 15 columns or the whole conversion stops; class
-names lower-cased; a missing label file is an error, an empty one is not; empty and inverted boxes are skipped and
-noted; only names that end with ``image_extension`` (case matters) are pictures.
+Source: tao/tensorflow.md section 7, column "converter": exactly 15 columns, or the conversion stops; class
+names are lower-cased; a missing label file is an error, an empty one is not; empty and inverted boxes are skipped and
+reported; only names that end with ``image_extension`` (case-sensitive) are images.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class KittiObject:
 
 @dataclass(frozen=True, slots=True)
 class KittiPicture:
-    """``skipped`` are the lines with an empty or inverted box, as the file has them."""
+    """``skipped``: the lines with an empty or inverted box, unchanged."""
 
     identifier: str
     image: Path
@@ -40,7 +40,7 @@ class KittiPicture:
 def read_kitti(
     root: Path, image_dir_name: str, label_dir_name: str, image_extension: str
 ) -> list[KittiPicture]:
-    """All pictures by name. Raises: RunFailedError at the first thing that is wrong, with file and line."""
+    """All images, sorted by name. Raises: RunFailedError at the first error, with file and line."""
     image_dir, label_dir = root / image_dir_name, root / label_dir_name
     for folder in (image_dir, label_dir):
         if not folder.is_dir():
@@ -80,7 +80,7 @@ def parse_label_line(line: str) -> KittiObject:
 
 
 def label_line(name: str, box: tuple[float, float, float, float], score: float) -> str:
-    """16 columns: KITTI's 15 with zeros for what a picture cannot tell, then the score, as TAO's inference writes."""
+    """16 columns, as in TAO's inference: KITTI's 15, with zeros for the 3-D fields, then the score."""
     return f"{name} 0.00 0 0.00 " + " ".join(f"{edge:.2f}" for edge in box) + " 0.00" * 7 + f" {score:.4f}"
 
 

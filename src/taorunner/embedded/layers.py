@@ -1,8 +1,8 @@
 """The layers of the network, each with its forward and backward pass.
 
-Activations lie as ``(picture, row, column, channel)``: the channels of neighbouring columns are then one run of
-memory, and a convolution becomes a few long copies and one matrix product. A layer keeps what its backward pass
-needs from the latest ``forward(training=True)``; ``backward`` must follow it.
+Activations have the layout ``(image, row, column, channel)``: channels of neighbouring columns are contiguous in
+memory, so a convolution needs a few long copies and one matrix product. ``forward(training=True)`` stores what
+``backward`` needs, which must be called next.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .arrays import Bools, Floats
 
 
 class Layer(Protocol):
-    """One differentiable step. ``parameters`` are trained, ``buffers`` only remembered."""
+    """One differentiable layer. ``parameters`` are trained; ``buffers`` are stored but not trained."""
 
     parameters: dict[str, Floats]
     gradients: dict[str, Floats]
@@ -29,7 +29,7 @@ class Layer(Protocol):
 class Convolution:
     """A square convolution with padding ``size // 2``; ``weight`` is ``(size, size, inputs, outputs)``.
 
-    ``needs_input_gradient=False`` saves the first layer a third of its work: nobody asks how to change a picture.
+    ``needs_input_gradient=False`` saves the first layer a third of its work, as images have no gradient.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Convolution:
         return self._input_gradient_strided(output_gradient)
 
     def _input_gradient_same_size(self, output_gradient: Floats) -> Floats:
-        """With stride 1 the gradient is itself a convolution, with the kernel turned by 180 degrees."""
+        """With stride 1 the gradient is a convolution with the kernel rotated by 180 degrees."""
         weight = self.parameters["weight"]
         turned = weight[::-1, ::-1].transpose(0, 1, 3, 2).reshape(-1, weight.shape[2])
         gradient: Floats = (_patches(output_gradient, self.size, 1) @ turned).reshape(self._input_shape)
@@ -107,9 +107,9 @@ class Convolution:
 
 
 class BatchNormalisation:
-    """Each channel to mean 0 and deviation 1 over the batch, then scaled and shifted as learned.
+    """Normalises each channel to mean 0 and deviation 1 over the batch, then applies the learned scale and shift.
 
-    In use (``training=False``) the running mean and variance stand in for the batch's.
+    With ``training=False`` the running mean and variance replace the batch's.
     """
 
     MOMENTUM = 0.1
@@ -187,12 +187,12 @@ class Rectifier:
 
 
 def output_size(size: int, stride: int) -> int:
-    """Rows or columns that a convolution with padding ``kernel // 2`` makes of ``size``."""
+    """Output rows or columns of a convolution with padding ``kernel // 2`` for an input of ``size``."""
     return (size - 1) // stride + 1
 
 
 def _patches(inputs: Floats, size: int, stride: int) -> Floats:
-    """Every input patch as one row: ``(pictures * rows * columns, size * size * channels)``."""
+    """Every input patch as one row: ``(images * rows * columns, size * size * channels)``."""
     count, height, width, channels = inputs.shape
     if size == 1 and stride == 1:
         return inputs.reshape(-1, channels)
@@ -201,7 +201,7 @@ def _patches(inputs: Floats, size: int, stride: int) -> Floats:
     padded[:, border : border + height, border : border + width] = inputs
     rows, columns = output_size(height, stride), output_size(width, stride)
     by_picture, by_row, by_column, by_channel = padded.strides
-    # One kernel row is size * channels neighbours in memory, so it is taken as a single axis.
+    # One kernel row is size * channels contiguous values, so it is handled as a single axis.
     windows = np.lib.stride_tricks.as_strided(
         padded,
         shape=(count, rows, columns, size, size * channels),

@@ -1,8 +1,8 @@
-"""What training makes small, and its gradient.
+"""The training loss and its gradient.
 
-For each picture the cells around an object's centre answer for it. The loss is, per answering cell,
+In each image, the cells around an object's centre are assigned to it. The loss is, per assigned cell,
 ``2 * (1 - GIoU)`` of its box and the cross entropy of its class, plus the binary cross entropy of every cell's
-objectness, all divided by the number of answering cells in the batch.
+objectness, all divided by the number of assigned cells in the batch.
 GIoU: Rezatofighi et al., "Generalized Intersection over Union", CVPR 2019.
 """
 
@@ -17,13 +17,13 @@ from .arrays import Floats, Ints
 from .network import LOG_SIZE_RANGE, STRIDE, cell_centres, sigmoid, softmax
 
 BOX_WEIGHT = 2.0
-#: Cells whose centre lies at most this far (in cells) from the object's centre and within its box answer for it.
+#: Cells whose centre is at most this far (in cells) from the object's centre and inside its box are assigned to it.
 CENTRE_RADIUS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """What is in one picture: ``boxes`` ``(object, 4)`` as ``(x_min, y_min, x_max, y_max)`` in input pixels."""
+    """The objects in one image: ``boxes`` ``(object, 4)`` as ``(x_min, y_min, x_max, y_max)`` in input pixels."""
 
     boxes: Floats
     classes: Ints
@@ -31,7 +31,7 @@ class Objects:
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """The answering cells of a batch: picture and cell number, box ``(x_min, y_min, x_max, y_max)`` in cells, class."""
+    """The assigned cells of a batch: image and cell number, box ``(x_min, y_min, x_max, y_max)`` in cells, class."""
 
     pictures: Ints
     cells: Ints
@@ -40,9 +40,9 @@ class Targets:
 
 
 def assign(batch: Sequence[Objects], rows: int, columns: int) -> Targets:
-    """Which cell answers for which object. Where two want a cell, the smaller object gets it.
+    """Assigns cells to objects. If two objects compete for a cell, the smaller one gets it.
 
-    The cell under the centre always answers, so that no object is too small to be learned.
+    The cell under the centre is always assigned, so that no object is too small to be learned.
     """
     centres = cell_centres(rows, columns)
     found: list[tuple[int, int, Floats, int]] = []

@@ -1,9 +1,9 @@
-"""Boxes compared: suppression of double detections, and mean average precision.
+"""Non-maximum suppression, and mean average precision.
 
-Average precision of a class: detections of all pictures by falling score; each claims the object of its class and
-picture that it overlaps most; it is right if that overlap reaches the threshold and nobody claimed the object
-before. Precision is made non-increasing in recall, and the area below it is taken at all points (PASCAL VOC 2010
-and later). The mean is over the classes that have at least one object. Boxes are ``(x_min, y_min, x_max, y_max)``
+Average precision of a class: detections of all images are sorted by falling score; each is matched with the object
+of its class and image that it overlaps most; it is correct if that overlap reaches the threshold and the object is
+not matched yet. Precision is made non-increasing in recall, and the area below it is taken at all points (PASCAL VOC
+2010 and later). The mean is over the classes that have at least one object. Boxes are ``(x_min, y_min, x_max, y_max)``
 in pixels, their area ``(x_max - x_min) * (y_max - y_min)``.
 """
 
@@ -23,7 +23,7 @@ MAXIMAL_DETECTIONS = 100
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """What was found in one picture, by falling score."""
+    """Detections in one image, by falling score."""
 
     boxes: Floats
     scores: Floats
@@ -51,8 +51,8 @@ def overlaps(some: Floats, others: Floats) -> Floats:
 
 
 def select(boxes: Floats, scores: Floats, threshold: float) -> Detections:
-    """The detections of one picture from its ``(cell, 4)`` boxes and ``(cell, classes)`` scores:
-    at least ``threshold``, per class only the best of those that overlap by more than ``SUPPRESSION_IOU``."""
+    """The detections of one image from its ``(cell, 4)`` boxes and ``(cell, classes)`` scores: scores of at least
+    ``threshold``, and per class only the best of boxes that overlap by more than ``SUPPRESSION_IOU``."""
     kept_boxes, kept_scores, kept_classes = [], [], []
     for number in range(scores.shape[1]):
         candidates = np.flatnonzero(scores[:, number] >= threshold)
@@ -73,7 +73,7 @@ def select(boxes: Floats, scores: Floats, threshold: float) -> Detections:
 def results_by_class(
     truth: Sequence[Objects], found: Sequence[Detections], classes: int, iou_threshold: float
 ) -> list[ClassResult]:
-    """One result per class, over all pictures. ``truth`` and ``found`` go together picture by picture."""
+    """One result per class, over all images. ``truth`` and ``found`` have one entry per image."""
     return [_class_result(truth, found, number, iou_threshold) for number in range(classes)]
 
 
@@ -112,7 +112,7 @@ def _class_result(
 
 
 def average_precision(right: Floats, objects: int) -> float:
-    """The area below precision over recall, for detections by falling score (1 right, 0 wrong)."""
+    """The area below precision over recall, for detections by falling score (1 correct, 0 wrong)."""
     hits = np.cumsum(right)
     precision = hits / np.arange(1, len(right) + 1)
     recall = hits / objects

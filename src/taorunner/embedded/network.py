@@ -14,9 +14,9 @@ from .arrays import Floats, Pictures
 from .layers import BatchNormalisation, Convolution, Layer, Rectifier
 
 STRIDE = 8
-#: Bounds of the logarithm of a box's size in cells: 0.05 to 400 pixels and more than any learning rate can break.
+#: Bounds of the logarithm of a box's size in cells (0.05 to 400 pixels), which keep training stable.
 LOG_SIZE_RANGE = (-5.0, 6.0)
-#: A cell holds an object in about one of fifty cases: start there, not at one half.
+#: About one cell in fifty holds an object, so objectness starts there instead of at one half.
 _OBJECTNESS_START = -4.0
 
 
@@ -29,7 +29,7 @@ class Stage:
     size: int = 3
 
 
-#: ``tiny`` has about half of the work of ``small``. Both see 71 pixels of the picture from every cell.
+#: ``tiny`` needs about half of the computation of ``small``. Both have a receptive field of 71 pixels.
 BACKBONES: dict[str, tuple[Stage, ...]] = {
     "tiny": (Stage(16, 4, 7), Stage(24), Stage(40, 2), Stage(40), Stage(40)),
     "small": (Stage(24, 4, 7), Stage(32), Stage(64, 2), Stage(64), Stage(64)),
@@ -38,7 +38,7 @@ BACKBONES: dict[str, tuple[Stage, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """What must be equal for weights to fit. Widths and heights in pixels, multiples of 8."""
+    """Settings that must agree for weights to fit. Widths and heights in pixels, multiples of 8."""
 
     backbone: str
     input_width: int
@@ -55,7 +55,7 @@ class Architecture:
 
 
 class Network:
-    """The layers in order, with named access to everything that is trained or remembered."""
+    """The layers in order, with named access to parameters and buffers."""
 
     def __init__(self, architecture: Architecture, seed: int) -> None:
         self.architecture = architecture
@@ -76,7 +76,7 @@ class Network:
         self.layers["head"] = head
 
     def forward(self, inputs: Floats, training: bool = False) -> Floats:
-        """Raw outputs for normalised pictures ``(count, height, width, 3)``."""
+        """Raw outputs for normalised images ``(count, height, width, 3)``."""
         for layer in self.layers.values():
             inputs = layer.forward(inputs, training)
         return inputs.reshape(len(inputs), -1, inputs.shape[3])
@@ -111,7 +111,7 @@ class Network:
         }
 
     def load_state(self, state: dict[str, Floats]) -> None:
-        """Takes every array over. Raises: KeyError or ValueError when a name or a shape does not fit."""
+        """Loads every array. Raises: KeyError or ValueError when a name or a shape does not fit."""
         for name, layer in self.layers.items():
             for values in (layer.parameters, layer.buffers):
                 for part, value in values.items():

@@ -1,9 +1,9 @@
-"""``export``: the trained network as an ONNX graph, checked, with the same outputs as here.
+"""``export``: writes the trained network as a checked ONNX graph with the same outputs.
 
 Input ``pictures``: float32 ``(N, 3, height, width)``, RGB, 0..255. Outputs ``boxes``: ``(N, cells, 4)`` as
-``(x_min, y_min, x_max, y_max)`` in input pixels cut at the border, and ``scores``: ``(N, cells, classes)``.
-Overlapping detections are not suppressed in the graph. Normalisation layers are folded into the convolutions
-before them. Both sides compute in float32, so boxes agree to about one part in a million of their size.
+``(x_min, y_min, x_max, y_max)`` in input pixels, clipped to the image, and ``scores``: ``(N, cells, classes)``.
+The graph does not suppress overlapping detections. Normalisation layers are folded into the convolutions before
+them. Both compute in float32, so boxes agree to about one millionth of their size.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def export(spec: Spec, run: Run) -> None:
     # Source: tao/pytorch.md section 2: export asserts when export.onnx_file already exists.
     if target.exists():
         raise RunFailedError(
-            "File system error", f'"{target}" exists already; remove it or name another export.onnx_file'
+            "File system error", f'"{target}" already exists; remove it or choose another export.onnx_file'
         )
     run.status.write(RUNNING, f"Loading checkpoint: {checkpoint}")
     model = build_model(load_network(checkpoint))
@@ -129,7 +129,7 @@ class _Graph:
         )
 
     def decode(self, raw: str, size: Architecture) -> None:
-        """``network.decode`` as nodes."""
+        """``network.decode`` as graph nodes."""
         parts = ["offset", "log_size", "objectness", "classes"]
         sizes = self.constant("parts", np.array([2, 2, 1, len(size.class_names)], np.int64))
         self.nodes.append(helper.make_node("Split", [raw, sizes], parts, name="split", axis=2))

@@ -1,4 +1,4 @@
-"""Adam with decoupled weight decay, a bound on the gradient, and the learning rate's course.
+"""Adam with decoupled weight decay and gradient clipping, and the learning rate schedule.
 
 Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
 """
@@ -17,7 +17,7 @@ _FINAL_SHARE = 0.01
 
 
 class Adam:
-    """Changes parameters in place. ``state`` and ``load_state`` make it go on where it stopped."""
+    """Updates parameters in place. ``state`` and ``load_state`` save and restore it."""
 
     FIRST, SECOND, EPSILON, WEIGHT_DECAY = 0.9, 0.99, 1e-8, 1e-3
 
@@ -37,7 +37,7 @@ class Adam:
             first, second = self._first[name], self._second[name]
             first += (1 - self.FIRST) * (gradient - first)
             second += (1 - self.SECOND) * (gradient * gradient - second)
-            if value.ndim > 1:  # convolution kernels; decaying scales and biases only hurts
+            if value.ndim > 1:  # convolution kernels only: weight decay harms scales and biases
                 value *= 1 - learning_rate * self.WEIGHT_DECAY
             value -= (learning_rate / first_scale) * first / (np.sqrt(second / second_scale) + self.EPSILON)
 
@@ -53,7 +53,7 @@ class Adam:
 
 
 def learning_rate_at(step: int, total_steps: int, peak: float) -> float:
-    """Up in a line during the first twentieth, then down in a cosine to one hundredth of ``peak``."""
+    """Linear warm-up during the first twentieth, then cosine decay to one hundredth of ``peak``."""
     warm_up = max(1, round(total_steps * _WARM_UP_SHARE))
     if step < warm_up:
         return peak * (step + 1) / warm_up

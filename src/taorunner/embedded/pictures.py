@@ -1,4 +1,4 @@
-"""Picture files as arrays: opened, checked, brought to the size of the network's input."""
+"""Reads image files as arrays and resizes them to the network's input."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 
 
 def open_picture(source: Path | bytes, name: str | None = None) -> Image.Image:
-    """The picture in RGB. Raises: RunFailedError naming the file (or ``name``) when it cannot be read."""
+    """The image in RGB. Raises: RunFailedError naming the file (or ``name``) when it cannot be read."""
     shown = name or str(source if isinstance(source, Path) else "")
     try:
         with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""What every action is given: console, results folder, status log, and whether somebody asked it to stop."""
+"""The context of every action: console, results folder, status log, and stop requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .status_log import StatusLog
 
 
 class StopRequest:
-    """SIGTERM and SIGINT as a flag that loops ask for. A second Ctrl-C ends the process at once."""
+    """SIGTERM and SIGINT as a flag that loops check. A second Ctrl-C ends the process at once."""
 
     def __init__(self) -> None:
         self.signal_number: int | None = None

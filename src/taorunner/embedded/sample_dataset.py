@@ -1,8 +1,8 @@
-"""A generated KITTI dataset: circles, squares and triangles on noisy ground, to try the whole way without own data.
+"""Generates a KITTI dataset of circles, squares and triangles on noise, to try all actions without own data.
 
-The task is not trivial: sizes from 12 to 40 pixels in a picture of 96, any colour, turned shapes, faint contrast,
+The task is not trivial: sizes from 12 to 40 pixels in images of 96, any colour, rotated shapes, low contrast,
 overlaps, blur, noise, and crosses, lines and rings that must not be detected. The same arguments give the same
-pictures, each drawn from its own random stream.
+images, each drawn from its own random stream.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ Points = list[tuple[float, float]]
 def write_sample_dataset(
     directory: Path, images: int, held_out: int, size: int, seed: int, stop_request: StopRequest
 ) -> None:
-    """``directory/{image_2,label_2}``, or with ``held_out`` pictures in ``test`` ``directory/{train,test}/...``.
+    """Writes ``directory/{image_2,label_2}``, or with ``held_out`` test images ``directory/{train,test}/...``.
 
-    The folder appears complete or not at all. Raises: RunFailedError when it holds files already,
+    The folder appears complete or not at all. Raises: RunFailedError when it already has files,
     RunInterruptedError.
     """
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
@@ -57,7 +57,7 @@ def write_sample_dataset(
 
 
 def draw_sample(seed: int, number: int, size: int) -> tuple[Image.Image, list[str]]:
-    """One picture and its label lines (15 columns)."""
+    """One image and its label lines (15 columns)."""
     random = np.random.default_rng([seed, number])
     large = size * SUPERSAMPLING
     picture = _ground(random, large)
@@ -94,7 +94,7 @@ def _ground(random: np.random.Generator, size: int) -> Image.Image:
 
 
 def _outline(random: np.random.Generator, name: str, radius: float) -> Points:
-    """The shape around the origin, turned by any angle; ``radius`` is half its longest extent."""
+    """The shape around the origin, rotated by a random angle; ``radius`` is half its longest extent."""
     turn = float(random.uniform(0, 2 * math.pi))
     if name == "circle":
         angles, squash = np.linspace(0, 2 * math.pi, 40, endpoint=False), float(random.uniform(0.8, 1.0))
@@ -113,7 +113,7 @@ def _turned(x: float, y: float, angle: float) -> tuple[float, float]:
 
 
 def _place(random: np.random.Generator, name: str, size: int, taken: list[Box]) -> tuple[Box, Points] | None:
-    """A box within the picture, hiding at most a part of the earlier ones; None when there is no room."""
+    """A box inside the image that covers earlier ones only partly; None when there is no room."""
     for _ in range(12):
         outline = _outline(random, name, size * float(random.uniform(0.075, 0.22)))
         xs, ys = [x for x, _ in outline], [y for _, y in outline]
@@ -126,7 +126,7 @@ def _place(random: np.random.Generator, name: str, size: int, taken: list[Box]) 
 
 
 def _shared(box: Box, other: Box) -> float:
-    """The common area as a part of the smaller box."""
+    """The shared area as a fraction of the smaller box."""
     width = min(box[2], other[2]) - max(box[0], other[0])
     height = min(box[3], other[3]) - max(box[1], other[1])
     smaller = min((b[2] - b[0]) * (b[3] - b[1]) for b in (box, other))
@@ -134,7 +134,7 @@ def _shared(box: Box, other: Box) -> float:
 
 
 def _contrasting_colour(random: np.random.Generator, picture: Image.Image, box: Box) -> tuple[int, int, int]:
-    """Any colour that a person could tell from the ground below the box."""
+    """A random colour that differs visibly from the background of the box."""
     left, upper, right, lower = (int(edge * SUPERSAMPLING) for edge in box)
     below = np.asarray(picture.crop((left, upper, right, lower))).reshape(-1, 3).mean(axis=0)
     while True:

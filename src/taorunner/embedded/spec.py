@@ -1,7 +1,7 @@
-"""The spec file of a run: its keys as types, read from YAML, with overrides, every mistake named.
+"""Reads and validates the spec file of a run, with overrides.
 
-``load_spec`` is the only way in. Unknown keys are errors that name the nearest key; numbers in quotes are numbers,
-as OmegaConf has it. ``${section.key}`` and ``${oc.env:NAME}`` are resolved as OmegaConf resolves them.
+``load_spec`` is the entry point. Unknown keys are errors that suggest the nearest key; numbers in quotes are numbers,
+as in OmegaConf. ``${section.key}`` and ``${oc.env:NAME}`` are resolved as by OmegaConf.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ruamel.yaml.error import YAMLError
 from .failures import SpecError
 
 _MAXIMAL_SPEC_BYTES = 1 << 20
-#: More values than any spec has: aliases of aliases would otherwise unfold without end.
+#: More values than any spec has; limits nested YAML aliases, which could expand endlessly.
 _MAXIMAL_VALUES = 10_000
 _INTERPOLATION = re.compile(r"\$\{(?:oc\.env:(?P<env>\w+)(?:,(?P<default>[^}]*))?|(?P<key>[\w.]+))\}")
 
@@ -38,7 +38,7 @@ class ModelSpec:
 @dataclass(frozen=True, slots=True)
 class DatasetSpec:
     """``test_tfrecords`` or ``test_kitti`` (a folder with image_2 and label_2, or images and labels) is what
-    ``evaluate`` measures on; without them it takes ``val_tfrecords``."""
+    ``evaluate`` uses; the default is ``val_tfrecords``."""
 
     train_tfrecords: str | None = None
     val_tfrecords: str | None = None
@@ -65,7 +65,7 @@ class TrainSpec:
 
 @dataclass(frozen=True, slots=True)
 class DatasetConvertSpec:
-    """``val_split`` is a percentage, ``output_filename`` the path that every record file's name starts with."""
+    """``val_split``: a percentage; ``output_filename``: the path prefix of every record file."""
 
     root_directory_path: str | None = None
     image_dir_name: str = "image_2"
@@ -133,7 +133,7 @@ def load_spec(path: Path, overrides: Sequence[str]) -> Spec:
 
 
 def required(value: str | None, key: str) -> str:
-    """``value``, which the action cannot do without. Raises: SpecError."""
+    """``value`` if it is set; the action requires it. Raises: SpecError."""
     if not value or value == "???":
         raise SpecError(
             f'"{key}" is missing in the spec (set it there, or append {key}=VALUE to the command)'
@@ -219,7 +219,7 @@ def _index(part: str, items: list[Any], key: str) -> int:
 
 
 def _bound(value: Any, left: int) -> int:
-    """How many more values may follow. Raises: SpecError."""
+    """The number of values still allowed. Raises: SpecError."""
     if left <= 0:
         raise SpecError(f"the spec holds more than {_MAXIMAL_VALUES} values")
     left -= 1
@@ -231,7 +231,7 @@ def _bound(value: Any, left: int) -> int:
 
 def _interpolated(value: Any, tree: dict[str, Any], depth: int) -> Any:
     if depth > 20:
-        raise SpecError("interpolations in the spec go in a circle")
+        raise SpecError("interpolations in the spec are circular")
     if isinstance(value, dict):
         return {key: _interpolated(item, tree, depth) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Which values of a spec make sense, beyond their types."""
+"""Checks the ranges of spec values."""
 
 from __future__ import annotations
 

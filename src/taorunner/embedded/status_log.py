@@ -1,7 +1,7 @@
-"""status.json as TAO's PyTorch containers from 6.0 on write it: JSON lines, appended.
+"""Writes status.json in the form of TAO's PyTorch containers from 6.0 on: appended JSON lines.
 
 Source: tao/pytorch.md section 3. ``kpi`` is sticky: every line repeats the last one. Date and time are the local
-clock without leading zeros. Whoever follows the file sees only whole lines: each is one write.
+clock without leading zeros. Each line is a single write, so readers see only complete lines.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ STARTED, RUNNING, FAILURE = "STARTED", "RUNNING", "FAILURE"
 
 
 class StatusLog:
-    """Appends to ``folder/status.json``. ``kpi`` may be set at any time and goes with every later line."""
+    """Appends to ``folder/status.json``. ``kpi`` may be set at any time and is part of every later line."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""TFRecord files: a row of records, each with its length and two checksums.
+"""TFRecord files: a sequence of records, each with its length and two checksums.
 
     uint64 length | uint32 masked crc32c of the length | payload | uint32 masked crc32c of the payload
 
@@ -25,7 +25,7 @@ _Words = npt.NDArray[np.uint32]
 
 
 def write_records(path: Path, payloads: Iterable[bytes]) -> int:
-    """Writes beside and renames, so that ``path`` is whole or absent. Gives the number of records."""
+    """Writes atomically; returns the number of records."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     count = 0
     try:
@@ -43,7 +43,7 @@ def write_records(path: Path, payloads: Iterable[bytes]) -> int:
 
 
 def read_records(path: Path) -> Iterator[bytes]:
-    """Every payload of the file. Raises: RunFailedError when it is cut off or a checksum does not fit."""
+    """Every payload of the file. Raises: RunFailedError when it is truncated or a checksum is wrong."""
     size = path.stat().st_size
     with path.open("rb") as file:
         number = 0
@@ -72,7 +72,7 @@ def masked_crc32c(data: bytes) -> int:
 def crc32c(data: bytes) -> int:
     """The CRC of RFC 3720, appendix B.4.
 
-    Long data are cut into lanes of 64 bytes whose checksums are computed side by side and then joined in pairs:
+    Long data are split into lanes of 64 bytes whose checksums are computed in parallel and then joined in pairs:
     a checksum followed by n zero bytes is a linear function of the checksum, kept as a table for each n.
     """
     if len(data) < 4 * _LANE_BYTES:
@@ -80,10 +80,10 @@ def crc32c(data: bytes) -> int:
     lanes = 1 << ((len(data) - 1) // _LANE_BYTES).bit_length()
     padded = np.zeros(
         lanes * _LANE_BYTES, np.uint8
-    )  # zeros in front do not change a checksum that starts with 0
+    )  # leading zeros do not change a checksum that starts with 0
     padded[-len(data) :] = np.frombuffer(data, np.uint8)
     padded[len(padded) - len(data) : len(padded) - len(data) + 4] ^= (
-        0xFF  # the same as to start with all ones
+        0xFF  # equivalent to starting with all ones
     )
     words = padded.view("<u4").reshape(lanes, _LANE_BYTES // 4)
     after_word = _ZERO_BYTES[2]

@@ -1,7 +1,7 @@
-"""``train``: gradient descent over the training pictures, with everything that TAO's training leaves behind.
+"""``train``: gradient descent over the training images, with the same output files as TAO's training.
 
-Order of the status lines: tao/pytorch.md section 3. All chance comes from (seed, epoch, step), so a run that was
-stopped and goes on from its checkpoint ends with the same weights as one that was not.
+Order of the status lines: tao/pytorch.md section 3. Random numbers depend only on (seed, epoch, step), so a run that
+resumes from a checkpoint ends with the same weights as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -176,9 +176,9 @@ class Training:
         save(self.run.folder, state)
 
     def _load_weights(self) -> None:
-        """From the checkpoint that was named, else the latest in the folder, else pretrained weights if named.
+        """Loads the checkpoint set in the spec, else the latest in the folder, else pretrained weights if set.
 
-        Source: tao/pytorch.md section 3: the latest checkpoint is picked up without being asked for.
+        Source: tao/pytorch.md section 3: the latest checkpoint is used automatically.
         """
         named = self.spec.resume_training_checkpoint_path
         path = Path(named) if named else self.run.folder / LATEST
@@ -195,7 +195,7 @@ class Training:
             raise RunFailedError(
                 "Parameter validation error",
                 f'checkpoint "{path}" is of {checkpoint.architecture}, the spec asks for {self.architecture}; '
-                "choose a fresh results_dir to start anew",
+                "choose a new results_dir to start again",
             )
         if checkpoint.position.epoch_steps >= self.steps_per_epoch:
             raise RunFailedError(
@@ -213,7 +213,7 @@ class Training:
         self.position = checkpoint.position
 
     def _start_from(self, path: Path) -> None:
-        """Takes the weights whose shape fits; the head of other classes stays as it is."""
+        """Loads the weights whose shape fits; the head for other classes keeps its initial values."""
         known = load(path).network
         state = self.network.state()
         fitting = {

@@ -1,6 +1,6 @@
-"""Builds an image from a Dockerfile and a folder, and tells the log as it comes.
+"""Builds an image from a Dockerfile and a folder, and passes on the log line by line.
 
-By the engine's own builder, which every engine's API offers; BuildKit needs the docker program.
+Uses the engine's classic builder, which every engine's API offers; BuildKit needs the docker program.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from taorunner.image_names import checked_name
 from taorunner.text import redact, size
 
 _DOCKERFILE = ".taorunner.Dockerfile"
-_TOLD = re.compile(r"Pull complete|Already exists|Digest: |Status: |Pulling from ")
-"""What is told of the pull of a base image: no bars in a log."""
+_PULL_LINES = re.compile(r"Pull complete|Already exists|Digest: |Status: |Pulling from ")
+"""Lines shown of the pull of a base image, without progress bars."""
 
 
 @dataclass(frozen=True, slots=True)
 class BuildSettings:
-    """``extra`` maps paths in the context to files elsewhere; ``left_out`` are folders of the context that stay away.
+    """``extra``: paths in the context and the files elsewhere that are added there; ``left_out``: excluded folders.
 
-    ``build_args`` are seen by everybody who has the image: they are no place for secrets.
+    ``build_args`` are visible to everyone who has the image, so they must not hold secrets.
     """
 
     context: Path
@@ -54,8 +54,8 @@ def build(engine: Engine, settings: BuildSettings, tell: Callable[[str], None]) 
     """The new image's id. Blocks; ``tell`` gets each line of the log.
 
     Raises:
-        UsageError: a tag that is no name of an image.
-        UserFilesError: context or Dockerfile cannot be used, or a step failed; with the place in the Dockerfile.
+        UsageError: a tag that is not an image name.
+        UserFilesError: context or Dockerfile cannot be used, or a step failed; with the line in the Dockerfile.
         MachineError, EngineRefusedError: no engine, no space, no login for the base image.
     """
     for tag in settings.tags:
@@ -68,7 +68,7 @@ def build(engine: Engine, settings: BuildSettings, tell: Callable[[str], None]) 
         context.seek(0)
         try:
             return _build(engine, settings, context, lines, tell)
-        except TaorunnerError as error:  # the engine may quote what it was given
+        except TaorunnerError as error:  # the engine may quote its input
             secrets = [value for value in settings.build_args.values() if len(value) > 5]
             error.message = redact(error.message, secrets)
             error.findings = tuple(
@@ -128,7 +128,7 @@ def _parameters(settings: BuildSettings) -> dict[str, Any]:
         "nocache": settings.no_cache,
         "pull": settings.pull,
         "rm": True,
-        "forcerm": True,  # containers that are left would keep their layers
+        "forcerm": True,  # containers left over would keep their layers
         **({"buildargs": json.dumps(dict(settings.build_args))} if settings.build_args else {}),
         **({"networkmode": settings.network} if settings.network else {}),
         **({"target": settings.target} if settings.target else {}),
@@ -150,7 +150,7 @@ def _log_lines(body: Mapping[str, Any]) -> list[str]:
     if "stream" in body:
         return [line for line in str(body["stream"]).splitlines() if line.strip()]
     status = str(body.get("status") or "")
-    return [f"{body.get('id', '')} {status}".strip()] if _TOLD.match(status) else []
+    return [f"{body.get('id', '')} {status}".strip()] if _PULL_LINES.match(status) else []
 
 
 # ---- the context -----------------------------------------------------------------------------------------------
@@ -159,19 +159,19 @@ def _log_lines(body: Mapping[str, Any]) -> list[str]:
 def _read_dockerfile(file: Path) -> str:
     try:
         if file.exists() and not file.is_file():
-            raise UserFilesError(f'"{file}" is not a file', hint="name the Dockerfile with -f")
+            raise UserFilesError(f'"{file}" is not a file', hint="give the Dockerfile with -f")
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = (error.strerror or "?").lower() if isinstance(error, OSError) else "it is not UTF-8 text"
         finding = Finding(
             Severity.ERROR, "dockerfile-unreadable", f'"{file.name}" cannot be read: {reason}',
-            "name another one with -f", file,
+            "give another one with -f", file,
         )  # fmt: skip
         raise UserFilesError("the image was not built", findings=(finding,)) from error
 
 
 def _pack(settings: BuildSettings, dockerfile: str, into: IO[bytes]) -> None:
-    """The context as a tar: what .dockerignore leaves, the extra files, and the Dockerfile under a name of ours."""
+    """Writes the context as a tar: files that .dockerignore keeps, extra files, the Dockerfile under a private name."""
     root = settings.context
     if not root.is_dir():
         raise UserFilesError(
@@ -202,7 +202,7 @@ def _names(root: Path, patterns: list[str]) -> list[str]:
 
 def _unreadable(path: object, error: OSError) -> UserFilesError:
     reason = (error.strerror or "it changed while it was read").lower()
-    hint = "name it in .dockerignore, or make it readable"
+    hint = "add it to .dockerignore, or make it readable"
     return UserFilesError(f'"{path}" of the context cannot be read: {reason}', hint=hint)
 
 
@@ -212,7 +212,7 @@ def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:
         if entry is None:  # a socket
             return
         entry.mtime = int(entry.mtime)
-        # As the docker program does: whose files they are here must not break the cache.
+        # As in the docker program: the files' owner must not change the cache key.
         entry.uid = entry.gid = 0
         entry.uname = entry.gname = ""
         if not entry.isreg():

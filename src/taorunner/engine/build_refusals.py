@@ -1,6 +1,6 @@
-"""What do the engine's words about a build mean? With ``refusals`` the only place that matches engine text.
+"""Translates the engine's build errors. Only this module and ``refusals`` match engine text.
 
-A broken Dockerfile is the user's file, so it becomes a finding at the line of the instruction.
+A fault in the Dockerfile becomes a finding at the line of the instruction.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _COPY = re.compile(r"(COPY|ADD) failed: (.+)", re.DOTALL)
 def build_error(
     text: str, dockerfile: Path, step: re.Match[str] | None, lines: Sequence[int], tag: str | None = None
 ) -> TaorunnerError:
-    """``step`` is the last step that was begun, ``lines`` where each instruction of the Dockerfile begins."""
+    """``step``: the last step that was started; ``lines``: the line where each instruction begins."""
     number = int(step[1]) if step is not None else 0
     line = lines[number - 1] if 0 < number <= len(lines) else None
     told = _of_dockerfile(text, number, line)
@@ -47,14 +47,14 @@ def build_error(
 
 
 def instruction_lines(text: str) -> list[int]:
-    """The line, from 1, where each instruction begins. Comments and continued lines are none of their own."""
+    """The 1-based line of each instruction, without comments and continuation lines."""
     lines: list[int] = []
     continued = False
     escape = "`" if re.match(r"#\s*escape\s*=\s*`", text, re.IGNORECASE) else "\\"
     for number, line in enumerate(text.splitlines(), 1):
         stripped = line.strip()
         if not stripped or stripped.startswith("#"):
-            continue  # inside a continued instruction these are skipped too
+            continue  # also skipped inside a continued instruction
         if not continued:
             lines.append(number)
         continued = stripped.endswith(escape)
@@ -64,24 +64,24 @@ def instruction_lines(text: str) -> list[int]:
 def _of_dockerfile(
     text: str, number: int, line: int | None
 ) -> tuple[str, str, str | None, int | None] | None:
-    """Code, message, hint and line of what is the Dockerfile's own fault."""
+    """Code, message, hint and line of a fault in the Dockerfile."""
     if match := _PARSE.search(text):
         return "dockerfile-syntax", _short(match[2]), None, int(match[1])
     if _EMPTY.search(text):
-        return "dockerfile-empty", "there is no FROM in it", "begin with FROM IMAGE", 1
+        return "dockerfile-empty", "the Dockerfile has no FROM", "begin it with FROM IMAGE", 1
     if _BUILDKIT.search(text):
-        hint = "DOCKER_BUILDKIT=1 docker build … with the docker program does it, where buildx is installed"
+        hint = "build it with DOCKER_BUILDKIT=1 docker build … (needs buildx)"
         return (
             "needs-buildkit",
-            f"{_short(text.partition('.')[0])}, which the engine's API alone does not offer",
+            f"{_short(text.partition('.')[0])}, which the engine's API does not offer",
             hint,
             line,
         )
     if match := _CODE.search(text):
         message = f"the command of step {number} ended with code {match[1]}"
-        return "step-failed", message, "the log above says why", line
+        return "step-failed", message, "see the log above for the reason", line
     if match := _COPY.search(text):
-        hint = "paths are relative to the context; .dockerignore may leave them out"
+        hint = "check the path: it is relative to the context, and .dockerignore may exclude it"
         return "copy-failed", f"{match[1]} found nothing to copy: {_short(match[2])}", hint, line
     return None
 

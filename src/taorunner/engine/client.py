@@ -1,4 +1,4 @@
-"""Which docker engine is ours, and how is it reached? Connecting, and nothing else.
+"""Finds the docker engine and connects to it.
 
 The engine is found as the docker command finds it: ``DOCKER_HOST``, then ``DOCKER_CONTEXT``, then the current context
 of ``~/.docker/config.json``, then the local socket. Unlike docker-py, an unknown context is an error here, and ``ssh://``
@@ -29,17 +29,17 @@ from taorunner.errors import MachineError, TaorunnerError
 
 LOCAL_SOCKET = "unix:///var/run/docker.sock"
 CONNECT_TIMEOUT_S = 10
-"""For a connection and for the first answer. An engine that is silent for longer is stuck."""
+"""For the connection and the first response. An engine that takes longer is stuck."""
 CALL_TIMEOUT_S = 120
-"""For one ordinary call. Starting a container on a cold disk or with a cold driver takes long."""
+"""For one ordinary call. Starting a container takes long when disk caches are cold or the driver is not loaded."""
 
 ENGINE_ERRORS = (DockerException, requests.exceptions.RequestException, OSError)
-"""All that a call to the engine may raise."""
+"""All exceptions that a call to the engine may raise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the engine is, and what said so (for error texts)."""
+    """The engine's address, and where it is configured (for error messages)."""
 
     url: str
     said_by: str
@@ -51,18 +51,18 @@ class Address:
 
     @property
     def is_remote(self) -> bool:
-        """True where bind sources are folders of another machine."""
+        """True when bind mounts use folders of another machine."""
         return not self.url.startswith(("unix://", "http+unix://", "npipe://"))
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A connected engine. ``api`` is docker-py's low-level client; it is thread-safe for what we do with it."""
+    """A connected engine. ``api`` is docker-py's low-level client, which is thread-safe for the calls made here."""
 
     api: Any
     address: Address
     product: str
-    """``Docker/20.10.24`` or ``Libpod/4.3.1``, as the engine says of itself."""
+    """``Docker/20.10.24`` or ``Libpod/4.3.1``, as the engine reports it."""
 
     @property
     def is_podman(self) -> bool:
@@ -114,8 +114,8 @@ def connect(environ: Mapping[str, str] = os.environ) -> Engine:
         version = answer.headers.get("Api-Version")
         if version is None:
             raise MachineError(
-                f'what answers at "{address.url}" is not a docker engine',
-                hint=f"the address comes from {address.said_by}",
+                f'the server at "{address.url}" is not a docker engine',
+                hint=f"correct the address in {address.said_by}",
             )
         answer.raise_for_status()
         api._version = version
@@ -128,7 +128,7 @@ def find_address(environ: Mapping[str, str] = os.environ) -> Address:
     """Where the docker command would look, without connecting.
 
     Raises:
-        MachineError: an unknown or broken context, certificates that are not there.
+        MachineError: an unknown or broken context, missing certificates.
     """
     url = environ.get("DOCKER_HOST")
     if url:
@@ -152,7 +152,7 @@ def find_address(environ: Mapping[str, str] = os.environ) -> Address:
 
 
 def describe(engine: Engine) -> EngineInfo:
-    """Which engine it is and what it can do. Slower than a ping: for checks only."""
+    """Product, version and features of the engine. Slower than a ping: for checks only."""
     with translated(engine.asked()):
         body = engine.api.info()
     product = f"{'podman' if engine.is_podman else 'docker'} engine {body.get('ServerVersion') or ''}".strip()
@@ -163,7 +163,7 @@ def describe(engine: Engine) -> EngineInfo:
 
 @contextmanager
 def translated(asked: Asked) -> Iterator[None]:
-    """Turns whatever the engine or the way to it raises into a ``TaorunnerError``."""
+    """Turns any exception of the engine or the connection into a ``TaorunnerError``."""
     try:
         yield
     except TaorunnerError:
@@ -173,7 +173,7 @@ def translated(asked: Asked) -> Iterator[None]:
 
 
 def _knock(address: Address) -> None:
-    """Raises what the operating system says of a local socket; docker-py would leave it open when it fails."""
+    """Raises the operating system's error for a local socket; docker-py would leave it open on failure."""
     scheme, _, path = address.url.partition("://")
     if scheme in ("unix", "http+unix"):
         with socket.socket(socket.AF_UNIX) as probe:
@@ -182,7 +182,7 @@ def _knock(address: Address) -> None:
 
 
 def _client(address: Address) -> Any:
-    # Any version will do for the ping, which carries none; docker-py would ask /version, which takes 50 ms.
+    # Any version is fine for the ping, which carries none; docker-py would call /version, which takes 50 ms.
     settings: dict[str, Any] = {"version": "1.44", "timeout": CONNECT_TIMEOUT_S}
     if address.is_ssh:
         from taorunner.engine.ssh import SshAdapter  # rarely needed

@@ -1,6 +1,6 @@
-"""What is done with containers: create, attach, start, look, stop, remove, read the log.
+"""Operations on containers: create, attach, start, look, stop, remove, read the log.
 
-Every function raises ``TaorunnerError`` only; what the engine said is turned into a sentence on the way.
+Every function raises only ``TaorunnerError``, with the engine's error translated.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Bind:
 
 @dataclass(frozen=True, slots=True)
 class ContainerSettings:
-    """All that a container is made from. ``gpus`` are ids of the engine's machine, never a count.
+    """Settings of a new container. ``gpus`` are ids on the engine's machine, never a count.
 
-    ``published`` are (port inside, protocol, address, port outside). ``interactive``: it has a standard input, which
-    ends with the one who is attached, and the engine keeps nothing of what it prints. ``terminal``: rows, columns.
+    ``published``: (container port, protocol, address, host port). ``interactive``: with a standard input, which ends
+    when the attached client does, and without a stored log. ``terminal``: rows, columns.
     """
 
     name: str
@@ -82,15 +82,15 @@ class ContainerState:
 
 
 def create(engine: Engine, settings: ContainerSettings) -> str | None:
-    """The new container's id, or None when one of that name exists already. Nothing is started.
+    """Creates a container without starting it. Returns its id, or None when the name is taken.
 
     Raises:
         MachineError, EngineRefusedError: nothing was created.
     """
     if settings.gpus and engine.is_podman:
         raise MachineError(
-            "podman leaves out GPUs that are asked for through Docker's API, without a word",
-            hint="use a docker engine for runs with GPUs: DOCKER_HOST or docker context use",
+            "podman silently ignores GPUs requested through Docker's API",
+            hint="use a docker engine for runs with GPUs: set DOCKER_HOST, or docker context use NAME",
         )
     api = engine.api
     with translated(engine.asked(settings.image, settings.gpus)):
@@ -116,10 +116,10 @@ def create(engine: Engine, settings: ContainerSettings) -> str | None:
 
 
 def start(engine: Engine, container: str, image: str | None = None, gpus: tuple[str, ...] = ()) -> None:
-    """Starts it; one that runs already stays as it is.
+    """Starts the container; no effect when it is running already.
 
     Raises:
-        MachineError, EngineRefusedError: it did not start; it is still there, in state ``created``.
+        MachineError, EngineRefusedError: it did not start; it still exists, in state ``created``.
     """
     with translated(engine.asked(image, gpus)):
         answer = engine.api.post(engine.url("/containers/{0}/start", container), timeout=START_TIMEOUT_S)
@@ -127,9 +127,9 @@ def start(engine: Engine, container: str, image: str | None = None, gpus: tuple[
 
 
 def attach(engine: Engine, container: str, *, tty: bool = False) -> FrameStream:
-    """The output from now on, as it is written: begun before the start it holds everything.
+    """The output from now on; attached before the start, it is complete.
 
-    On a container that is over this would block for ever (testing.md section 4): use ``read_log`` there.
+    On a container that has ended this blocks for ever (testing.md section 4): use ``read_log`` there.
     """
     with translated(engine.asked()):
         raw = engine.api.attach_socket(container, {"stdout": 1, "stderr": 1, "stream": 1})
@@ -151,9 +151,9 @@ def attach(engine: Engine, container: str, *, tty: bool = False) -> FrameStream:
 
 
 def read_log(engine: Engine, container: str, *, follow: bool, tty: bool = False) -> FrameStream:
-    """The stored output from the beginning, and what comes after it when ``follow``.
+    """The stored output from the beginning, and with ``follow`` all later output.
 
-    Lines without their end are held back by the engine until it comes. Works on containers that are over.
+    The engine holds back unfinished lines. Works on containers that have ended.
     """
     with translated(engine.asked()):
         response = engine.api.get(
@@ -176,7 +176,7 @@ def read_log(engine: Engine, container: str, *, follow: bool, tty: bool = False)
     def release() -> None:
         waker.close()
         with suppress(OSError, ValueError):
-            response.raw.connection.close()  # half read: it may not be used again
+            response.raw.connection.close()  # partly read, so it cannot be reused
         with suppress(OSError, ValueError):
             response.close()
 
@@ -187,7 +187,7 @@ def read_log(engine: Engine, container: str, *, follow: bool, tty: bool = False)
 
 
 def look(engine: Engine, container: str) -> ContainerState | None:
-    """Where one container stands, by id or name; None when there is none."""
+    """The state of a container, by id or name; None when it does not exist."""
     with translated(engine.asked()):
         try:
             body = engine.api.inspect_container(container)
@@ -198,7 +198,9 @@ def look(engine: Engine, container: str) -> ContainerState | None:
     state = body["State"]
     started_at, finished_at = parse_time(state.get("StartedAt")), parse_time(state.get("FinishedAt"))
     if started_at is not None and finished_at is not None:
-        started_at = min(started_at, finished_at)  # stamped by two programs: a moment's run may look reversed
+        started_at = min(
+            started_at, finished_at
+        )  # two programs write them, so a very short run may seem to end before it starts
     return ContainerState(
         id=body["Id"],
         status=state["Status"],
@@ -213,7 +215,7 @@ def look(engine: Engine, container: str) -> ContainerState | None:
 
 
 def wait(engine: Engine, container: str) -> ContainerState | None:
-    """Where it stands when it is over; blocks until then. None when it is gone."""
+    """Blocks until the container has ended and returns its state; None when it no longer exists."""
     with translated(engine.asked()):
         try:
             answer = engine.api.post(engine.url("/containers/{0}/wait", container), timeout=None)
@@ -234,7 +236,7 @@ def list_labelled(engine: Engine, label: str) -> Iterator[ContainerState]:
 
 
 def stop(engine: Engine, container: str, grace_s: float) -> None:
-    """SIGTERM, then SIGKILL after ``grace_s``. Blocks until it is over; gone or over already is no error."""
+    """SIGTERM, then SIGKILL after ``grace_s``. Blocks until it has ended; no error if it has ended or is gone."""
     whole = max(0, round(grace_s))
     with translated(engine.asked()):
         try:
@@ -250,7 +252,7 @@ def stop(engine: Engine, container: str, grace_s: float) -> None:
 
 
 def remove(engine: Engine, container: str) -> None:
-    """Kills it if it runs and removes it with its anonymous volumes; gone already is no error."""
+    """Kills and removes the container and its anonymous volumes; no error if it is gone."""
     with translated(engine.asked()):
         try:
             engine.api.remove_container(container, force=True, v=True)
@@ -282,8 +284,8 @@ def _host_config(api: Any, settings: ContainerSettings) -> Any:
     for inside, protocol, address, outside in settings.published:
         bindings.setdefault(f"{inside}/{protocol}", []).append((address, outside))
     config = api.create_host_config(
-        init=True,  # without it SIGTERM does not reach the process and every stop takes the whole grace
-        log_config=LogConfig(  # no rotation: it would outrun a reader
+        init=True,  # otherwise SIGTERM does not reach the process, and every stop takes the full grace period
+        log_config=LogConfig(  # no rotation: it could overtake a reader
             type="none" if settings.interactive else LogConfig.types.JSON, config={}
         ),
         mounts=[
@@ -306,5 +308,5 @@ def _host_config(api: Any, settings: ContainerSettings) -> Any:
         security_opt=["no-new-privileges"] if settings.no_new_privileges else None,
     )
     if settings.terminal is not None:
-        config["ConsoleSize"] = list(settings.terminal)  # API 1.42: right from the first moment
+        config["ConsoleSize"] = list(settings.terminal)  # from API 1.42: sets the size before the start
     return config

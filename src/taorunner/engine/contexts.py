@@ -1,6 +1,6 @@
-"""Docker contexts: named engines of the docker command, read as it writes them.
+"""Docker contexts: named engines of the docker command, read from its files.
 
-docker-py looks for them beside ``config.json`` only, and in the working directory where there is none.
+docker-py searches them only beside ``config.json``, or in the working directory if that file is missing.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ def current_context(environ: Mapping[str, str]) -> tuple[str, str]:
     except FileNotFoundError:
         return DEFAULT, "the docker command"
     except (OSError, ValueError) as error:
-        raise MachineError(f'"{path}" cannot be read: {error}', hint="docker refuses it too") from error
+        raise MachineError(
+            f'"{path}" cannot be read: {error}', hint="correct or remove it: docker cannot read it either"
+        ) from error
     name = body.get("currentContext") if isinstance(body, dict) else None
     return (name, "docker context use") if isinstance(name, str) and name else (DEFAULT, "the docker command")
 

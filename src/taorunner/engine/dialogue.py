@@ -1,6 +1,6 @@
-"""Talking with a container that is at work: its standard input, its terminal's size, signals.
+"""Interaction with a running container: standard input, terminal size, signals.
 
-Every function raises ``TaorunnerError`` only, but for what a connection says that breaks off: that is ``OSError``.
+Functions raise only ``TaorunnerError``, and ``OSError`` for a connection that breaks.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from taorunner.engine.refusals import is_missing
 from taorunner.errors import MachineError
 
 NEVER_DETACH = "ctrl-@,ctrl-^,ctrl-@,ctrl-]"
-"""Docker's own keys to detach (ctrl-p ctrl-q) hold back ctrl-p, which shells use, and leave the container behind.
-There is no way to have none. Source: Docker CLI reference, docker attach --detach-keys."""
+"""Replaces Docker's detach keys (ctrl-p ctrl-q), which delay ctrl-p and leave the container running. They cannot be
+switched off. Source: Docker CLI reference, docker attach --detach-keys."""
 
 
 class Dialogue:
-    """Both directions of one attached container. ``send`` and the iteration belong to one thread each."""
+    """Input and output of an attached container. Use ``send`` from one thread, and iterate in one thread."""
 
     def __init__(self, raw: Any, *, framed: bool) -> None:
         self._raw = raw
@@ -30,15 +30,15 @@ class Dialogue:
         self._output = FrameStream(self._read, self._wake, self._release, framed=framed)
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
-        """``(stream name, bytes)`` until the container has ended or the connection has."""
+        """``(stream name, bytes)`` until the container or the connection ends."""
         return iter(self._output)
 
     def send(self, data: bytes) -> None:
-        """Blocks while the process inside does not read. Raises OSError when nobody is there any more."""
+        """Blocks while the container's process does not read. Raises OSError when the connection is closed."""
         self._socket.sendall(data)
 
     def end_input(self) -> None:
-        """The process inside sees the end of its standard input; its output goes on."""
+        """Closes the container's standard input; its output continues."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
 
@@ -59,14 +59,14 @@ class Dialogue:
 
 
 def converse(engine: Engine, container: str, *, tty: bool) -> Dialogue:
-    """Attaches to a container that was created with a standard input; to be called before it is started.
+    """Attaches to a container that was created with a standard input. Call it before the start.
 
     Raises:
-        MachineError: also where the connection is one that cannot end one direction alone.
+        MachineError: no engine, or a connection that cannot close one direction alone.
     """
     if engine.address.tls and not tty:
         raise MachineError(
-            "through TLS the end of standard input cannot be told to a container",
+            "a TLS connection cannot pass on the end of standard input to a container",
             hint="use a terminal, or reach the engine with DOCKER_HOST=ssh://HOST",
         )
     params = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1, "detachKeys": NEVER_DETACH}
@@ -76,7 +76,7 @@ def converse(engine: Engine, container: str, *, tty: bool) -> Dialogue:
 
 
 def resize(engine: Engine, container: str, rows: int, columns: int) -> bool:
-    """Gives the container's terminal that size. False when it cannot be done at this moment."""
+    """Sets the size of the container's terminal. False when this is not possible at the moment."""
     with suppress(*ENGINE_ERRORS):
         engine.api.resize(container, rows, columns)
         return True
@@ -84,10 +84,10 @@ def resize(engine: Engine, container: str, rows: int, columns: int) -> bool:
 
 
 def signal(engine: Engine, container: str, name: str) -> None:
-    """Sends a signal (``HUP``, ``INT``, …) to its first process; one that is over or gone is no error."""
+    """Sends a signal (``HUP``, ``INT``, …) to the main process; no error if the container has ended or is gone."""
     with translated(engine.asked()):
         try:
             engine.api.kill(container, name)
         except ENGINE_ERRORS as error:
-            if not is_missing(error) and getattr(error, "status_code", None) != 409:  # 409: it does not run
+            if not is_missing(error) and getattr(error, "status_code", None) != 409:  # 409: not running
                 raise

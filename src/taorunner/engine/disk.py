@@ -1,4 +1,4 @@
-"""How much room is there for images on the disk of the engine, and which layers does it have already?"""
+"""Free disk space of the engine, and the image layers that it already has."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONTAINERD_ROOT = "/var/lib/containerd"
 
 @dataclass(frozen=True, slots=True)
 class EngineDisk:
-    """``free_bytes`` is None where it cannot be seen from here: ``reason`` says why."""
+    """``free_bytes`` is None when it cannot be read from here; ``reason`` says why."""
 
     place: str
     free_bytes: int | None
@@ -25,7 +25,7 @@ class EngineDisk:
 
 
 def look_at_disk(engine: Engine) -> EngineDisk:
-    """Raises MachineError where the engine does not answer."""
+    """Raises MachineError when the engine does not answer."""
     with translated(engine.asked()):
         body = engine.api.info()
     place, architecture = _place(body), str(body.get("Architecture") or "x86_64")
@@ -34,11 +34,11 @@ def look_at_disk(engine: Engine) -> EngineDisk:
     try:
         return EngineDisk(place, shutil.disk_usage(Path(place)).free, architecture)
     except (OSError, ValueError):  # Docker Desktop: a folder inside its virtual machine
-        return EngineDisk(place, None, architecture, f"{place or 'its folder'} cannot be seen from here")
+        return EngineDisk(place, None, architecture, f"{place or 'its folder'} cannot be read from here")
 
 
 def _place(body: Mapping[str, Any]) -> str:
-    """Where images lie: with newer engines, which leave them to containerd, not in the engine's own folder."""
+    """The folder of the images: newer engines store them in containerd's folder instead of their own."""
     status = dict(pair for pair in body.get("DriverStatus") or () if len(pair) == 2)
     if str(status.get("driver-type", "")).startswith("io.containerd.snapshotter"):
         return CONTAINERD_ROOT
@@ -46,7 +46,7 @@ def _place(body: Mapping[str, Any]) -> str:
 
 
 def known_layers(engine: Engine) -> list[tuple[str, ...]]:
-    """For each image of the engine what its layers unpack to, lowest first."""
+    """For each image of the engine, the digests of its unpacked layers, lowest first."""
     found: list[tuple[str, ...]] = []
     with translated(engine.asked()):
         for listed in engine.api.images(quiet=True):

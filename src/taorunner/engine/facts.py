@@ -1,4 +1,4 @@
-"""What does the engine say of itself and of its machine? One question to it; read by those who judge a machine."""
+"""Facts that the engine reports about itself and its machine, read with one request. Used by ``doctor``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from taorunner.engine.containers import parse_time
 
 @dataclass(frozen=True, slots=True)
 class EngineFacts:
-    """None and empty where the engine does not say."""
+    """Fields are None or empty when the engine does not report them."""
 
     version: str
     api_version: str
@@ -42,7 +42,7 @@ class EngineFacts:
 
     @property
     def labels_files(self) -> bool:
-        """SELinux: files that are mounted need a label that containers may read."""
+        """SELinux: mounted files need a label that containers may read."""
         return "selinux" in self.security
 
     @property
@@ -53,7 +53,7 @@ class EngineFacts:
 
     @property
     def is_desktop(self) -> bool:
-        """Docker Desktop: the engine's files lie in a virtual machine."""
+        """Docker Desktop: the engine's files are in a virtual machine."""
         return "Docker Desktop" in self.system
 
     @property
@@ -62,7 +62,7 @@ class EngineFacts:
 
 
 def read_facts(engine: Engine) -> EngineFacts:
-    """Raises MachineError or EngineRefusedError when there is no answer."""
+    """Raises MachineError or EngineRefusedError when the engine does not answer."""
     with translated(engine.asked()):
         body: Mapping[str, Any] = engine.api.info()
     root = body.get("DockerRootDir")
@@ -86,7 +86,7 @@ def read_facts(engine: Engine) -> EngineFacts:
 
 
 def image_names(engine: Engine) -> tuple[str, ...]:
-    """Every name that an image has on the engine, the newest image first."""
+    """All image names on the engine, the newest image first."""
     with translated(engine.asked()):
         images: Sequence[Mapping[str, Any]] = engine.api.images()
     return tuple(name for image in images for name in image.get("RepoTags") or () if "<none>" not in name)

@@ -1,4 +1,4 @@
-"""The engine's log format: frames of stdout and stderr in one byte stream, read in big pieces.
+"""The engine's log format: frames of stdout and stderr in one byte stream, read in large pieces.
 
 A frame is 8 bytes (stream number, three zeros, length as big-endian 32 bits) and its data. docker-py reads frame by
 frame with two system calls each, 74,000 lines a second; reading large pieces and cutting them here keeps up with
@@ -28,8 +28,8 @@ _NAMES = {0: STDOUT, 1: STDOUT, 2: STDERR}
 class FrameStream:
     """Iterates over ``(stream name, bytes)``; ``close()`` from another thread ends the iteration.
 
-    ``read`` gives the next bytes, empty at the end; ``wake`` makes a blocked ``read`` return. A stream of a
-    container with a terminal has no frames: all of it is stdout.
+    ``read`` gives the next bytes, empty at the end; ``wake`` makes a blocked ``read`` return. The stream of a
+    container with a terminal has no frames; all of it is stdout.
     """
 
     def __init__(
@@ -77,13 +77,13 @@ class FrameStream:
             self._release()
 
     def __del__(self) -> None:
-        self.close()  # started and never read: its connection would stay open
+        self.close()  # a stream that was never read would keep its connection open
 
     def _pieces(self) -> Iterator[bytes]:
         while not self._closed:
             try:
                 piece = self._read()
-            except (OSError, ValueError):  # the engine went away, or close() pulled the socket from under us
+            except (OSError, ValueError):  # the engine stopped, or close() closed the socket
                 return
             if not piece:
                 return
@@ -107,12 +107,12 @@ def body_of(response: Any) -> Any:
 
 
 def demultiplex(pieces: Iterator[bytes]) -> Iterator[tuple[str, bytes]]:
-    """The data of the frames, neighbours of one stream joined, in the order they came.
+    """The data of the frames in order; consecutive frames of one stream are joined.
 
-    What has arrived of a frame is given at once, so a long frame is never held back or kept in memory whole.
+    Parts of a frame are passed on as they arrive, so a long frame is neither delayed nor held in memory.
     """
     rest = b""
-    owed = 0  # bytes of the current frame that have not come yet
+    owed = 0  # bytes of the current frame still to come
     name = STDOUT
     for piece in pieces:
         data = rest + piece if rest else piece
@@ -144,9 +144,9 @@ def demultiplex(pieces: Iterator[bytes]) -> Iterator[tuple[str, bytes]]:
 
 
 def unchunk(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The body of an HTTP answer in chunked coding; ends behind the last chunk.
+    """Decodes the body of a chunked HTTP response; ends after the last chunk.
 
-    The engine makes a chunk of each line, and http.client reads them one at a time.
+    The engine sends each line as a chunk, and http.client would read them one at a time.
     """
     rest = b""
     owed = 0
@@ -160,7 +160,7 @@ def unchunk(pieces: Iterator[bytes]) -> Iterator[bytes]:
                 gathered.append(data[at:end])
                 owed -= end - at
                 at = end
-            elif owed:  # the line end behind the chunk's data
+            elif owed:  # the line end after the chunk's data
                 step = min(owed, size - at)
                 owed -= step
                 at += step
@@ -170,7 +170,7 @@ def unchunk(pieces: Iterator[bytes]) -> Iterator[bytes]:
                     break
                 length = _chunk_bytes(data[at:end])
                 at = end + 2
-                if length <= 0:  # the last chunk, or whatever this is, it is not the engine's log any more
+                if length <= 0:  # the last chunk, or data that is not the engine's log
                     if gathered:
                         yield b"".join(gathered)
                     return
@@ -181,10 +181,10 @@ def unchunk(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 class AsStored:
-    """Turns bytes as a process wrote them into the bytes that the engine's json-file log keeps of them.
+    """Converts the bytes that a process wrote into the bytes that the engine's json-file log stores.
 
-    Each byte that is not UTF-8 becomes U+FFFD there. Both ways to read a log must count alike, or a position in
-    one would mean another place in the other.
+    The log stores U+FFFD for each byte that is not UTF-8. Positions in the live output and in the stored log must
+    agree.
     """
 
     def __init__(self) -> None:
@@ -213,7 +213,7 @@ def _chunk_bytes(line: bytes) -> int:
 
 
 def _unfinished(data: bytes) -> int:
-    """How many bytes at the end begin a character that is not complete yet (0 to 3)."""
+    """Number of bytes at the end that belong to an incomplete character (0 to 3)."""
     for back in range(1, min(4, len(data) + 1)):
         byte = data[-back]
         if byte < 0x80:
@@ -230,7 +230,7 @@ def _replaced(data: bytes) -> bytes:
 
 def _replace_byte(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeDecodeError)
-    return "\ufffd", error.start + 1  # one for each byte, as Go does; Python would join some
+    return "\ufffd", error.start + 1  # one per byte, as in Go; Python would merge some
 
 
 codecs.register_error("taorunner-each-byte", _replace_byte)

@@ -1,4 +1,4 @@
-"""Does a container really see GPUs? Asked of one that lists them and ends; its image must be there already."""
+"""Checks that containers see GPUs, with a short-lived container that lists them. Its image must be present."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _GPU = re.compile(r"^GPU (\d+): (.+?) \(UUID: ([^)]+)\)", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """``gpus`` are the names of the GPUs inside; ``words`` what was printed, for when there are none."""
+    """``gpus``: names of the GPUs in the container; ``words``: its output, for the case that there are none."""
 
     gpus: tuple[str, ...]
     exit_code: int
@@ -26,17 +26,17 @@ class Seen:
 
 
 def look_inside(engine: Engine, image: str, *, patience_s: float) -> Seen:
-    """Starts ``nvidia-smi -L`` with all GPUs, without network, and removes the container whatever happens.
+    """Runs ``nvidia-smi -L`` with all GPUs and without network; always removes the container.
 
     Raises:
-        MachineError, EngineRefusedError: not started (no runtime, no such program inside), or too slow.
+        MachineError, EngineRefusedError: not started (no runtime, program missing in the image), or too slow.
     """
     api = engine.api
     asked = engine.asked(image, ("all",))
     with translated(asked):
         made = api.create_container(
             image,
-            entrypoint=["nvidia-smi"],  # not the image's: TAO's prints a page first
+            entrypoint=["nvidia-smi"],  # TAO's own entrypoint prints a banner first
             command=["-L"],
             name=f"taorunner-doctor-{secrets.token_hex(4)}",
             environment={"NVIDIA_DRIVER_CAPABILITIES": "compute,utility"},
@@ -59,5 +59,7 @@ def _host_config(api: Any) -> Any:
     return api.create_host_config(
         device_requests=[DeviceRequest(count=-1, capabilities=[["gpu"]])],
         security_opt=["no-new-privileges"],
-        log_config=LogConfig(type=LogConfig.types.JSON, config={}),  # the engine's own may not be readable
+        log_config=LogConfig(
+            type=LogConfig.types.JSON, config={}
+        ),  # the engine's default log driver may not be readable
     )

@@ -1,4 +1,4 @@
-"""Images on the engine: is it there, what is its digest, and the pull with its progress."""
+"""Images on the engine: presence, digest, and pulls and pushes with their progress."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _STEPS = {
 
 
 _NO_LOGIN = "e30="
-"""``{}``: a push without this header is refused as malformed."""
+"""``{}``: the engine rejects a push without this header as malformed."""
 _COMPLETE = ("Pull complete", "Already exists", "Pushed", "Layer already exists")
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """``digest`` is ``sha256:…`` of the registry's manifest; None for an image that was built here.
+    """``digest`` is ``sha256:…`` of the registry's manifest; None for an image that was built on the engine.
 
-    ``layers`` are the digests of what the layers unpack to, lowest first.
+    ``layers`` are the digests of the unpacked layers, lowest first.
     """
 
     id: str
@@ -47,7 +47,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class PullState:
-    """How far a pull or a push is. Bytes are those of the download; layers that were there already do not count."""
+    """Progress of a pull or push. Counts bytes of the transfer, without layers that were already present."""
 
     layers_done: int = 0
     layers: int = 0
@@ -57,7 +57,7 @@ class PullState:
 
 
 def find_image(engine: Engine, reference: str) -> Image | None:
-    """The image if the engine has it, without asking any registry."""
+    """The image if it is on the engine; contacts no registry."""
     with translated(engine.asked(reference)):
         try:
             body = engine.api.inspect_image(reference)
@@ -76,7 +76,7 @@ def find_image(engine: Engine, reference: str) -> Image | None:
 
 
 def digest_of(reference: str, repo_digests: list[str] | tuple[str, ...]) -> str | None:
-    """The digest that belongs to the reference's own repository, else any, else None.
+    """The digest of the reference's own repository, else any other, else None.
 
     >>> digest_of("nvcr.io/nvidia/tao:5.5", ["mirror/tao@sha256:aa", "nvcr.io/nvidia/tao@sha256:bb"])
     'sha256:bb'
@@ -90,10 +90,10 @@ def digest_of(reference: str, repo_digests: list[str] | tuple[str, ...]) -> str 
 
 
 def pull(engine: Engine, reference: str, report: Callable[[PullState], None]) -> Image:
-    """Fetches the image; blocks, and calls ``report`` often.
+    """Pulls the image. Blocks, and calls ``report`` often.
 
     Raises:
-        MachineError: no login, no space, no engine. EngineRefusedError: no such image, registry out of reach.
+        MachineError: no login, no space, no engine. EngineRefusedError: no such image, registry not reachable.
     """
     progress = PullProgressFold(time.monotonic())
     last = 0.0
@@ -114,10 +114,10 @@ def pull(engine: Engine, reference: str, report: Callable[[PullState], None]) ->
 
 
 def pull_events(engine: Engine, reference: str) -> Generator[Mapping[str, Any], None, None]:
-    """What the engine tells of a pull, to its end. Closing the iterator ends the pull.
+    """The engine's events of a pull, to its end. Closing the iterator ends the pull.
 
     Raises:
-        DroppedError: the connection was lost; layers that are complete are kept by the engine.
+        DroppedError: the connection was lost; the engine keeps complete layers.
         MachineError, EngineRefusedError: as ``pull``.
     """
     repository, tag = split_reference(reference)
@@ -126,20 +126,20 @@ def pull_events(engine: Engine, reference: str) -> Generator[Mapping[str, Any], 
 
 
 def push_events(engine: Engine, reference: str) -> Generator[Mapping[str, Any], None, None]:
-    """What the engine tells of a push, to its end; the last but one holds the digest. Raises as ``pull_events``."""
+    """The engine's events of a push; the last but one holds the digest. Raises as ``pull_events``."""
     repository, tag = split_reference(reference)
     url = engine.url("/images/{0}/push", repository)
     return _events(engine, reference, url, {"tag": tag})
 
 
 def pushed_digest(event: Mapping[str, Any]) -> str | None:
-    """The digest in one event of a push, if it is the one that tells it."""
+    """The digest in an event of a push, None for events without one."""
     digest = (event.get("aux") or {}).get("Digest")
     return str(digest) if digest else None
 
 
 def tag_image(engine: Engine, image: str, reference: str) -> None:
-    """Gives the image another name. Raises EngineRefusedError: no such image, or no name of an image."""
+    """Gives the image another name. Raises EngineRefusedError: no such image, or not an image name."""
     repository, tag = split_reference(reference)
     with translated(engine.asked(reference)):
         engine.api.tag(image, repository, tag)
@@ -160,7 +160,7 @@ def _events(
         with translated(asked):
             api = engine.api
             headers = {"X-Registry-Auth": _NO_LOGIN, **login(api, split_reference(reference)[0])}
-            # Without a read timeout: a slow disk extracts a layer of 10 GiB in silence.
+            # No read timeout: extracting a layer of 10 GiB on a slow disk sends no events for a long time.
             response = api.post(url, params=parameters, headers=headers, stream=True, timeout=None)
             with response:
                 engine.raise_for_status(response)
@@ -179,9 +179,9 @@ def _events(
 
 
 class DroppedError(TaorunnerError):
-    """The way to the registry or to the engine broke off: another try may go on where this one ended.
+    """The connection to the registry or the engine was lost; another try can continue from there.
 
-    Of ``pull_events`` and ``push_events`` only; ``error`` is what a person is told in the end.
+    Raised by ``pull_events`` and ``push_events`` only; ``error`` is the error to report if no try succeeds.
     """
 
     def __init__(self, error: TaorunnerError) -> None:
@@ -196,7 +196,7 @@ def _of_stream(text: str, asked: Asked) -> TaorunnerError:
 
 @dataclass(frozen=True, slots=True)
 class LayerState:
-    """``step`` in the engine's words, shortened: waiting, downloading, extracting, pushing, done, there (already)."""
+    """``step``: waiting, downloading, extracting, pushing, done, or there (already present)."""
 
     id: str
     step: str
@@ -205,7 +205,7 @@ class LayerState:
 
 
 class PullProgressFold:
-    """Folds the engine's events of a pull or a push into one ``PullState``. Pure but for the times it is given."""
+    """Folds the engine's events of a pull or push into one ``PullState``. Times are passed in."""
 
     def __init__(self, started_s: float) -> None:
         self._started_s = started_s
@@ -238,7 +238,7 @@ class PullProgressFold:
             self._layers[layer] = True
 
     def layers(self) -> tuple[LayerState, ...]:
-        """In the order in which the engine named them. Of one that is unpacked, so much as is unpacked already."""
+        """In the order in which the engine named them. For a layer being extracted, the bytes extracted so far."""
         return tuple(
             LayerState(
                 layer,
@@ -265,7 +265,7 @@ class PullProgressFold:
 
 
 def login(api: Any, repository: str) -> dict[str, str]:
-    """The stored login of the registry, as docker-py's own pull sends it."""
+    """The header with the stored login of the registry, as in docker-py's own pull."""
     from docker import auth
 
     registry, _ = auth.resolve_repository_name(repository)

@@ -1,6 +1,7 @@
-"""Which login does the docker command have stored for a registry, and does the registry take it?
+"""The docker command's stored login for a registry, and whether the registry accepts it.
 
-Read as docker reads it: ``credHelpers`` of the registry, then ``credsStore``, then ``auths``. Secrets stay in here.
+Read in docker's order: ``credHelpers`` of the registry, then ``credsStore``, then ``auths``. Secrets do not leave
+this module.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from taorunner.errors import MachineError
 
 HELPER = "docker-credential-"
 TOKEN_USER = "<token>"
-"""Instead of a user: the secret is an identity token, which cannot be tried as a password."""
+"""User name that marks an identity token, which cannot be tried as a password."""
 
 
 class Stored(Enum):
-    """What stands there for a registry."""
+    """The kind of entry stored for a registry."""
 
     LOGIN = "login"
     NONE = "none"
@@ -35,7 +36,7 @@ class Stored(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """``said_by`` is the file or the helper; ``key`` the entry of the file that names the helper."""
+    """``said_by``: the file or helper with the login; ``key``: the entry of the file that names the helper."""
 
     stored: Stored
     said_by: str
@@ -46,7 +47,7 @@ class Login:
 
 
 def find_login(registry: str, file: Path, environ: Mapping[str, str], *, patience_s: float) -> Login:
-    """What is stored for ``registry`` in docker's ``config.json``. Asks a helper when one is named there."""
+    """The login for ``registry`` in docker's ``config.json``. Calls a credential helper if one is configured."""
     try:
         body = json.loads(file.read_bytes())
     except FileNotFoundError:
@@ -55,7 +56,7 @@ def find_login(registry: str, file: Path, environ: Mapping[str, str], *, patienc
         problem = (getattr(error, "strerror", None) or str(error)).lower()
         return Login(Stored.BROKEN_FILE, str(file), problem=problem)
     if not isinstance(body, dict):
-        return Login(Stored.BROKEN_FILE, str(file), problem="it holds no JSON object")
+        return Login(Stored.BROKEN_FILE, str(file), problem="it is not a JSON object")
     own = _mapping(body.get("credHelpers")).get(registry)
     helper, key = (own, "credHelpers") if own else (body.get("credsStore"), "credsStore")
     if helper:
@@ -64,9 +65,9 @@ def find_login(registry: str, file: Path, environ: Mapping[str, str], *, patienc
 
 
 def try_login(engine: Engine, registry: str, login: Login) -> str | None:
-    """Has the engine try it at the registry: None when it is taken, else what the registry says.
+    """Lets the engine try the login: None when the registry accepts it, else the registry's message.
 
-    Raises MachineError or EngineRefusedError when nobody can tell.
+    Raises MachineError or EngineRefusedError when the login could not be tried.
     """
     scheme = "http" if registry.partition(":")[0] in ("localhost", "127.0.0.1") else "https"
     body = {"username": login.user, "password": login._secret, "serveraddress": f"{scheme}://{registry}"}
@@ -89,7 +90,7 @@ def _ask_helper(name: str, key: str, registry: str, environ: Mapping[str, str], 
     except MachineError as error:
         return Login(Stored.BROKEN_HELPER, program, problem=error.message, key=key)
     if not answer.succeeded:
-        # as all helpers say it, on stdout; Source: docker/docker-credential-helpers credentials/error.go
+        # the message of all helpers, on stdout. Source: docker/docker-credential-helpers credentials/error.go
         if "credentials not found" in answer.stdout:
             return Login(Stored.NONE, program, key=key)
         said = answer.last_words
@@ -99,7 +100,7 @@ def _ask_helper(name: str, key: str, registry: str, environ: Mapping[str, str], 
         body = json.loads(answer.stdout)
         return Login(Stored.LOGIN, program, str(body["Username"]), key=key, _secret=str(body["Secret"]))
     except (ValueError, KeyError, TypeError):
-        problem = f'"{program}" answers with something that is no login'
+        problem = f'"{program}" does not return a login'
         return Login(Stored.BROKEN_HELPER, program, problem=problem, key=key)
 
 
@@ -114,9 +115,7 @@ def _written(entry: Mapping[str, Any], file: Path) -> Login:
     except (binascii.Error, ValueError):
         colon = ""
     if not colon:
-        return Login(
-            Stored.BROKEN_FILE, str(file), problem='an "auth" in it is not the base64 of user:password'
-        )
+        return Login(Stored.BROKEN_FILE, str(file), problem='an "auth" in it is not user:password in base64')
     return Login(Stored.LOGIN, str(file), user, _secret=secret.rstrip("\0"))
 
 

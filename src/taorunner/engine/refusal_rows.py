@@ -1,6 +1,6 @@
-"""Refusals of the engine that need nothing but a sentence: the NVIDIA toolkit, mounts, Docker Desktop, security.
+"""Engine errors with fixed messages: the NVIDIA toolkit, mounts, Docker Desktop, security.
 
-Data for ``refusals``, best explanation first: its own table, whose sentences need code, comes after these rows.
+Data for ``refusals``, most specific first. The table in ``refusals``, whose messages need code, comes after these.
 Source: public messages of dockerd, runc, nvidia-container-toolkit and Docker Desktop.
 """
 
@@ -48,7 +48,7 @@ GPU_ROWS: tuple[RefusalRow, ...] = (
     RefusalRow(
         r"unresolvable CDI devices [\w./-]+=(?P<gpu>[\w:.-]*\w)",
         'there is no GPU "{gpu}" on the engine\'s machine',
-        "nvidia-smi -L lists them, nvidia-ctk cdi list what the engine knows; see gpu_indices in experiments.yml",
+        "list them with nvidia-smi -L and nvidia-ctk cdi list; correct gpu_indices in experiments.yml",
     ),
     RefusalRow(
         r"exec: \"[^\"]*nvidia-container-runtime[^\"]*\": [^\n]*(?:not found|no such file)"
@@ -73,8 +73,8 @@ GPU_ROWS: tuple[RefusalRow, ...] = (
     ),
     RefusalRow(
         r"mount error: file creation failed: [^\n]*/(?P<what>lib[\w.+-]+): file exists",
-        'the image "{image}" itself holds a library of the driver: "{what}"',
-        "make the image again without them (libcuda.so.1, libnvidia-*.so.1): docker commit under WSL keeps them",
+        'the image "{image}" contains a library of the driver: "{what}"',
+        "rebuild the image without libcuda.so.1 and libnvidia-*.so.1 (docker commit under WSL includes them)",
     ),
     RefusalRow(
         r"nvidia-container-cli[^\n]*(?:cgroup|bpf_prog_query|device rules|devices\.allow)",
@@ -85,13 +85,13 @@ GPU_ROWS: tuple[RefusalRow, ...] = (
     ),
     RefusalRow(
         r"requirement error: unsatisfied condition: (?P<what>(?:cuda|driver)[^\n,]*)",
-        "the NVIDIA driver of the engine's machine is too old for this image, which wants {what}",
+        "the NVIDIA driver of the engine's machine is too old for this image, which needs {what}",
         'update the driver, or use an older "release"',
         of_machine=True,
     ),
     RefusalRow(
         r"requirement error: (?P<what>[^\n]+?)(?:: unknown)?$",
-        "this image is not made for the GPU or driver of the engine's machine: {what}",
+        "this image does not support the GPU or driver of the engine's machine: {what}",
         'use another "release", or another machine',
         of_machine=True,
     ),
@@ -118,15 +118,14 @@ GPU_ROWS: tuple[RefusalRow, ...] = (
         r"(?:operation not permitted|permission denied"
         r"|insufficient permissions))[^\n]*)",
         "the NVIDIA container toolkit lacks a permission: {what}",
-        "does the engine run as root? a rootless one needs no-cgroups = true in "
-        "/etc/nvidia-container-runtime/config.toml",
+        "a rootless engine needs no-cgroups = true in /etc/nvidia-container-runtime/config.toml",
         of_machine=True,
     ),
     RefusalRow(
         r"nvidia-container-cli(?:\.real)?: (?!device error|initialization error|driver error|nvml error|cuda error)"
         r"(?P<what>[^\n]+?)(?:: unknown)?$",
         "the NVIDIA container toolkit failed: {what}",
-        "update nvidia-container-toolkit; sudo nvidia-container-cli -k -d /dev/tty info says more",
+        "update nvidia-container-toolkit; sudo nvidia-container-cli -k -d /dev/tty info shows details",
         of_machine=True,
     ),
 )
@@ -134,12 +133,12 @@ GPU_ROWS: tuple[RefusalRow, ...] = (
 START_ROWS: tuple[RefusalRow, ...] = (
     RefusalRow(
         r"[Mm]ounts denied:[^\n]*?\s(?P<what>/[^\s:]+|[A-Za-z]:\\[^\n:]+?)(?=[\s:]|$)",
-        'Docker Desktop may not see the folder "{what}"',
+        'Docker Desktop may not access the folder "{what}"',
         _SHARE,
     ),
     RefusalRow(
         r"[Mm]ounts denied|user declined directory sharing",
-        "Docker Desktop may not see a folder that is to be mounted",
+        "Docker Desktop may not access a folder to mount",
         _SHARE,
     ),
     RefusalRow(
@@ -149,30 +148,30 @@ START_ROWS: tuple[RefusalRow, ...] = (
     ),
     RefusalRow(
         r"creating mount source path '(?P<what>[^']+)': [^\n]*file exists",
-        'the engine cannot look into the folder "{what}" that is to be mounted: what was mounted there is gone',
-        "mount it again (ls on it must work), then restart docker if it stays",
+        'the engine cannot read the folder "{what}" to mount: its file system is no longer available',
+        "mount it again so that ls works, then restart docker if the error stays",
     ),
     RefusalRow(
         r"creating mount source path '(?P<what>[^']+)': (?:mkdir [^:\n]+: )?(?P<why>[^\n]+?)(?:: unknown)?$",
-        'the folder "{what}" that is to be mounted does not exist, and the engine may not create it: {why}',
+        'the folder "{what}" to mount does not exist, and the engine may not create it: {why}',
         "create it yourself; docker from snap sees only folders below the home folder",
     ),
     RefusalRow(
         r"error mounting \"(?P<what>[^\"]+)\" to rootfs at \"(?P<where>[^\"]+)\".*"
         r"(?:not a directory|directory onto a file)",
-        'a folder and a file are to be mounted onto each other: "{what}" at "{where}"',
-        "name a folder on both sides, or a file on both, in Mounts of .tao_mounts.json",
+        'a folder cannot be mounted onto a file, nor a file onto a folder: "{what}" at "{where}"',
+        "use two folders or two files in Mounts of .tao_mounts.json",
     ),
     RefusalRow(
         r"error mounting \"(?P<what>[^\"]+)\".*: (?P<why>permission denied|operation not permitted"
         r"|too many levels of symbolic links|input/output error|stale (?:NFS )?file handle)",
         'the engine cannot mount "{what}": {why}',
-        "the engine's own user (root) must be able to read it: a file server may keep root out (root_squash)",
+        "let the engine's user (root) read it: a file server may deny root (root_squash)",
     ),
     RefusalRow(
         r"invalid volume specification: '?(?P<what>[^'\n]+)|(?P<why>too many colons)",
-        'this is no folder that the engine can mount: "{what}{why}"',
-        "write paths as the engine's machine has them, /mnt/c/… for WSL, without a colon in their names",
+        'the engine cannot mount this folder: "{what}{why}"',
+        "write paths of the engine's machine (/mnt/c/… for WSL), without colons",
     ),
     RefusalRow(
         r"apparmor",
@@ -199,14 +198,14 @@ START_ROWS: tuple[RefusalRow, ...] = (
     ),
     RefusalRow(
         r"exec(?: user process caused)?:? [^\n]*exec format error",
-        'the image "{image}" is made for another kind of CPU than the engine\'s machine has',
-        "use an image for this machine (x86-64 or arm64): see taorunner networks",
+        'the image "{image}" is built for another CPU architecture than the engine\'s machine',
+        "choose an image for this machine (x86-64 or arm64): taorunner networks",
     ),
     RefusalRow(
         r"iptables[^\n]{0,60}(?:failed|No chain|Chain)"
         r"|failed to (?:set up|create) (?:container networking|endpoint)[^\n]*iptables",
         "the docker engine's firewall rules are gone",
-        "sudo systemctl restart docker sets them anew",
+        "restore them: sudo systemctl restart docker",
         of_machine=True,
     ),
     RefusalRow(
@@ -218,7 +217,7 @@ START_ROWS: tuple[RefusalRow, ...] = (
     RefusalRow(
         r"(?:fork/exec|clone|newosproc|runtime)[^\n]*(?:resource temporarily unavailable|cannot allocate memory)",
         "the engine's machine has no memory or no processes left to start a container",
-        "free -h and `ps` show what takes them; end something, then start the run again",
+        "see what uses them with free -h and ps, end something, then start the run again",
         of_machine=True,
     ),
 )
@@ -226,30 +225,30 @@ START_ROWS: tuple[RefusalRow, ...] = (
 REGISTRY_ROWS: tuple[RefusalRow, ...] = (
     RefusalRow(
         r"403 Forbidden|402 Payment Required|Payment Required",
-        'the registry of "{image}" does not let this account have it',
+        'the registry of "{image}" does not allow this account to pull it',
         "accept the terms on the image's page (NGC), or use a key of an organisation that may pull it",
     ),
     RefusalRow(
         r"x509: (?P<what>certificate has expired or is not yet valid[^\n\"]*)",
         'the registry of "{image}" cannot be reached: x509: {what}',
-        "compare the clock of the engine's machine (date); else a proxy shows an old certificate",
+        "check the clock of the engine's machine with date; else a proxy uses an expired certificate",
     ),
     RefusalRow(
         r"x509: (?P<what>[^\n\"]+)",
         'the registry of "{image}" cannot be reached: x509: {what}',
-        "a proxy with its own certificate? put it into /etc/docker/certs.d/{registry}/ca.crt and restart docker",
+        "put a proxy's own certificate into /etc/docker/certs.d/{registry}/ca.crt, then restart docker",
     ),
     RefusalRow(
         r"proxyconnect tcp: (?P<what>[^\n\"]+)",
         "the proxy of the docker engine does not answer: {what}",
-        "check it: systemctl show docker --property Environment names HTTP_PROXY and HTTPS_PROXY",
+        "check HTTP_PROXY and HTTPS_PROXY: systemctl show docker --property Environment",
         of_machine=True,
     ),
 )
 
 
 def login_hint(image: str) -> str:
-    """The command that logs in to the registry of that image."""
+    """The command that logs in to the registry of the image."""
     registry = image.split("/", 1)[0] if "/" in image else ""
     if not ("." in registry or ":" in registry or registry == "localhost"):
         return "docker login"
@@ -273,12 +272,12 @@ def image_hint(image: str) -> str:
 
 
 def _ngc_login() -> str:
-    """The user name is the word ``$oauthtoken`` itself. Source: tao/peers.md section 4, NGC/registry login."""
+    """The user name is the literal text ``$oauthtoken``. Source: tao/peers.md section 4, NGC/registry login."""
     if os.environ.get("NGC_API_KEY"):
         return "echo \"$NGC_API_KEY\" | docker login nvcr.io --username '$oauthtoken' --password-stdin"
     return (
-        "docker login nvcr.io --username '$oauthtoken'  (just so; the password is your NGC API key, "
-        "made at https://org.ngc.nvidia.com/setup/api-key)"
+        "docker login nvcr.io --username '$oauthtoken'  (type it literally; the password is your NGC API key "
+        "from https://org.ngc.nvidia.com/setup/api-key)"
     )
 
 

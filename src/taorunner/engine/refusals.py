@@ -1,7 +1,7 @@
 """Explains the engine's refusals. Only this module, and ``build_refusals`` for builds, matches engine text.
 
-Status codes do not help: dockerd answers 500 for a wrong password, a missing driver and an unknown host alike.
-So a refusal is recognised by its text, and becomes a sentence with a repair. ``translate`` never raises.
+Status codes do not help: dockerd returns 500 for a wrong password, a missing driver and an unknown host alike.
+So errors are recognised by their text. ``translate`` never raises.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _PASSING = (
     r"Client\.Timeout|context deadline exceeded|unexpected HTTP status: (?:5\d\d|429)|server misbehaving|"
     r"use of closed network connection|http2: |filesystem layer verification failed|"
     r"net/http: request canceled|Response ended prematurely|IncompleteRead|"
-    r"context canceled|(?:connection|transport) is closing"  # of an engine that is being stopped
+    r"context canceled|(?:connection|transport) is closing"  # from an engine that is stopping
 )
 _RLIMITS = {"4": "core", "6": "nproc", "7": "nofile", "8": "memlock", "12": "msgqueue", "14": "rtprio"}
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was asked for, as far as it helps the sentence: the engine's address, the image, the GPUs."""
+    """The request, as far as messages use it: the engine's address, the image, the GPUs."""
 
     address: str | None = None
     image: str | None = None
@@ -43,7 +43,7 @@ class Asked:
 
 
 def translate(error: BaseException | str, asked: Asked | None = None) -> TaorunnerError:
-    """The error as a person should read it: ``MachineError`` for what this machine lacks, else ``EngineRefusedError``.
+    """The error with a readable message: ``MachineError`` if this machine lacks something, else ``EngineRefusedError``.
 
     ``error`` is an exception of docker-py, requests or the operating system, or the text of a pull stream.
     """
@@ -59,20 +59,20 @@ def translate(error: BaseException | str, asked: Asked | None = None) -> Taorunn
 
 
 def recognised(text: str, asked: Asked) -> TaorunnerError | None:
-    """What ``translate`` says of a text, None for one that nobody knows."""
+    """The translation of a known error text, else None."""
     for row in (*GPU_ROWS, *START_ROWS, *REGISTRY_ROWS):
         match = re.search(row.pattern, text, re.DOTALL | re.MULTILINE)
         if match is not None:
             return _of_row(row, match, asked)
     for pattern, make in _TABLE:
-        match = re.search(pattern, text, re.DOTALL)  # compiled only when something went wrong
+        match = re.search(pattern, text, re.DOTALL)  # compiled only after an error
         if match is not None:
             return make(match, asked)
     return None
 
 
 def text_of(error: BaseException | str) -> str:
-    """The engine's own words: docker-py puts them into ``explanation`` and adds the URL only to ``str()``."""
+    """The engine's own text: docker-py has it in ``explanation``, and adds the URL in ``str()``."""
     if isinstance(error, str):
         return error.strip()
     explanation = getattr(error, "explanation", None)
@@ -82,32 +82,32 @@ def text_of(error: BaseException | str) -> str:
 
 
 def is_name_conflict(error: BaseException) -> bool:
-    """True when a container of that name exists already."""
+    """True when a container of that name already exists."""
     return "is already in use by container" in text_of(error)
 
 
 def is_missing(error: BaseException) -> bool:
-    """True when the engine says that there is no such container."""
+    """True when the engine reports that the container does not exist."""
     return getattr(error, "status_code", None) == 404 or "No such container" in text_of(error)
 
 
 def is_missing_image(error: BaseException) -> bool:
-    """True when the engine says that the image is not on it (which is no error before a pull)."""
+    """True when the engine reports that it does not have the image (not an error before a pull)."""
     return "no such image" in text_of(error).lower()
 
 
 def is_missing_manifest(error: BaseException) -> bool:
-    """True when a registry says that it has no image of that name."""
+    """True when a registry reports that it has no image of that name."""
     return re.search(r"manifest unknown|name unknown|manifest for \S+ not found", text_of(error)) is not None
 
 
 def is_passing(error: BaseException | str) -> bool:
-    """True for a connection that was lost on the way or a server that is overloaded: trying again may help."""
+    """True for a lost connection or an overloaded server: trying again may help."""
     return _is_unanswered(error) or re.search(_PASSING, text_of(error)) is not None
 
 
 def is_going(error: BaseException) -> bool:
-    """True when a container is being removed already."""
+    """True when a container is already being removed."""
     return "is already in progress" in text_of(error)
 
 
@@ -128,13 +128,13 @@ _Make = Callable[[re.Match[str], Asked], TaorunnerError]
 def _no_engine(_: re.Match[str] | None, asked: Asked) -> TaorunnerError:
     return MachineError(
         f'no docker engine answers at "{asked.address or "the docker socket"}"',
-        hint="start it (sudo systemctl start docker), or name another one with DOCKER_HOST or docker context use",
+        hint="start it with sudo systemctl start docker, or choose another one with DOCKER_HOST or docker context use",
     )
 
 
 def _no_permission(match: re.Match[str], asked: Asked) -> TaorunnerError:
     return MachineError(
-        f'no permission on the docker engine at "{asked.address or "the docker socket"}"',
+        f'no permission for the docker engine at "{asked.address or "the docker socket"}"',
         hint="sudo usermod -aG docker $USER, then log in again",
     )
 
@@ -142,14 +142,14 @@ def _no_permission(match: re.Match[str], asked: Asked) -> TaorunnerError:
 def _slow_engine(match: re.Match[str], asked: Asked) -> TaorunnerError:
     return MachineError(
         f'the docker engine at "{asked.address or "the docker socket"}" does not answer in time',
-        hint="docker info tells whether it is stuck; sudo systemctl restart docker",
+        hint="check it with docker info; if it is stuck, sudo systemctl restart docker",
     )
 
 
 def _bad_address(match: re.Match[str], asked: Asked) -> TaorunnerError:
     return MachineError(
         f'"{asked.address}" is not an address of a docker engine',
-        hint="unix://PATH, tcp://HOST:PORT or ssh://HOST",
+        hint="use unix://PATH, tcp://HOST:PORT or ssh://HOST",
     )
 
 
@@ -162,7 +162,7 @@ def _api_version(match: re.Match[str], asked: Asked) -> TaorunnerError:
 
 def _no_gpu_runtime(match: re.Match[str], asked: Asked) -> TaorunnerError:
     return MachineError(
-        "the docker engine cannot give GPUs to a container: it knows no NVIDIA runtime",
+        "the docker engine cannot give GPUs to a container: it has no NVIDIA runtime",
         hint="install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker "
         "&& sudo systemctl restart docker",
     )
@@ -171,7 +171,7 @@ def _no_gpu_runtime(match: re.Match[str], asked: Asked) -> TaorunnerError:
 def _unknown_gpu(match: re.Match[str], asked: Asked) -> TaorunnerError:
     return EngineRefusedError(
         f'there is no GPU "{match[1].strip()}" on the engine\'s machine',
-        hint="nvidia-smi -L lists them; see gpu_indices in experiments.yml",
+        hint="list them with nvidia-smi -L, and correct gpu_indices in experiments.yml",
     )
 
 
@@ -196,7 +196,7 @@ def _no_access(match: re.Match[str], asked: Asked) -> TaorunnerError:
 
 def _no_login(match: re.Match[str], asked: Asked) -> TaorunnerError:
     image = asked.image or "the image"
-    return MachineError(f'the registry of "{image}" asks for a login', hint=login_hint(image))
+    return MachineError(f'the registry of "{image}" requires a login', hint=login_hint(image))
 
 
 def _bad_login(match: re.Match[str], asked: Asked) -> TaorunnerError:
@@ -223,15 +223,15 @@ def _broken_off(match: re.Match[str], asked: Asked) -> TaorunnerError:
 def _rate_limit(match: re.Match[str], asked: Asked) -> TaorunnerError:
     image = asked.image or "the image"
     return EngineRefusedError(
-        f'the registry of "{image}" allows no more pulls for now',
+        f'the registry of "{image}" limits the number of pulls for now',
         hint=f"wait, or {login_hint(image)}",
     )
 
 
 def _platform(match: re.Match[str], asked: Asked) -> TaorunnerError:
     return EngineRefusedError(
-        f'the image "{asked.image or "asked for"}" is not made for this machine: {match[0]}',
-        hint="TAO images are made for x86-64 (some also for arm64): see taorunner networks",
+        f'the image "{asked.image or "asked for"}" is not built for this machine: {match[0]}',
+        hint="TAO images are built for x86-64, some also for arm64: see taorunner networks",
     )
 
 
@@ -239,13 +239,13 @@ def _bad_reference(match: re.Match[str], asked: Asked) -> TaorunnerError:
     detail = f": {match[1].strip()}" if match[1] else ""
     return EngineRefusedError(
         f'"{asked.image or ""}" is not the name of an image{detail}',
-        hint="repository:tag in lower case, for example nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt",
+        hint="write repository:tag in lower case, for example nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt",
     )
 
 
 def _no_source(match: re.Match[str], asked: Asked) -> TaorunnerError:
     return EngineRefusedError(
-        f'the folder "{match[1].strip()}" that is to be mounted does not exist on the engine\'s machine',
+        f'the folder "{match[1].strip()}" to mount does not exist on the engine\'s machine',
         hint="create it, or correct Mounts in .tao_mounts.json",
     )
 
@@ -254,21 +254,21 @@ def _ulimit(match: re.Match[str], asked: Asked) -> TaorunnerError:
     name = _RLIMITS.get(match[1], f"number {match[1]}")
     return EngineRefusedError(
         f'the engine may not raise the limit "{name}"',
-        hint=f'name other limits, without "{name}", under DockerOptions ulimits in .tao_mounts.json',
+        hint=f'remove "{name}" from DockerOptions ulimits in .tao_mounts.json',
     )
 
 
 def _unknown_ulimit(match: re.Match[str], asked: Asked) -> TaorunnerError:
     return EngineRefusedError(
         f'there is no limit "{match[1].lower()}"',
-        hint="memlock, stack, nofile, nproc, core, … under DockerOptions ulimits",
+        hint="use memlock, stack, nofile, nproc, core, … under DockerOptions ulimits",
     )
 
 
 def _two_mounts(match: re.Match[str], asked: Asked) -> TaorunnerError:
     return EngineRefusedError(
-        f'two folders are to be mounted at "{match[1]}"',
-        hint="each destination once under Mounts in .tao_mounts.json",
+        f'two folders have the same destination "{match[1]}"',
+        hint="use each destination once under Mounts in .tao_mounts.json",
     )
 
 
@@ -289,7 +289,7 @@ def _name_taken(match: re.Match[str], asked: Asked) -> TaorunnerError:
 def _no_space(match: re.Match[str], asked: Asked) -> TaorunnerError:
     return MachineError(
         "no space left on the disk of the docker engine",
-        hint="docker system df shows what takes it; docker image prune frees some",
+        hint="see what uses it with docker system df; free some with docker image prune",
     )
 
 
@@ -297,7 +297,7 @@ def _no_command(match: re.Match[str], asked: Asked) -> TaorunnerError:
     where = f'the image "{asked.image}"' if asked.image else "the image"
     return EngineRefusedError(
         f'{where} has no command "{match[1]}"',
-        hint="is it the image of another framework or release? see taorunner networks and image in experiments.yml",
+        hint="check image in experiments.yml: it may be of another framework or release (taorunner networks)",
     )
 
 
@@ -308,7 +308,7 @@ def _not_executable(match: re.Match[str], asked: Asked) -> TaorunnerError:
 def _port(match: re.Match[str], asked: Asked) -> TaorunnerError:
     return EngineRefusedError(
         f'the port "{match[1]}" is in use on the engine\'s machine',
-        hint="choose another one under DockerOptions ports in .tao_mounts.json",
+        hint="choose another port under DockerOptions ports in .tao_mounts.json",
     )
 
 
@@ -333,7 +333,7 @@ def _user(match: re.Match[str], asked: Asked) -> TaorunnerError:
 def _network(match: re.Match[str], asked: Asked) -> TaorunnerError:
     return EngineRefusedError(
         f'the engine has no network "{match[1]}"',
-        hint="docker network ls lists them; host and bridge are always there",
+        hint="list them with docker network ls; host and bridge always exist",
     )
 
 
@@ -363,7 +363,7 @@ _TABLE: tuple[tuple[str, _Make], ...] = (
      r"(?<=\": )context deadline exceeded[^\n\"]*)", _registry),
     (r"unexpected EOF|connection reset by peer|(?:read|write) tcp [^\n\"]+|received unexpected HTTP status: [^\n\"]+|"
      r"filesystem layer verification failed[^\n]*|download failed after attempts=[^\n]+", _broken_off),
-    # what a container asks for
+    # settings of a container
     (r"wrong rlimit value: RLIMIT_(\w+)", _unknown_ulimit),
     (r"Duplicate mount point: (\S+)", _two_mounts),
     (r"bind source path does not exist: ([^\n]+)", _no_source),
@@ -392,6 +392,6 @@ _TABLE: tuple[tuple[str, _Make], ...] = (
 
 
 def _is_unanswered(error: BaseException | str) -> bool:
-    """requests' ConnectionError and the built-in one say the same, and neither is imported here."""
+    """True for the built-in ConnectionError and the one of requests, which is not imported here."""
     names = {cls.__name__ for cls in type(error).__mro__}
     return bool(names & {"ConnectionError", "ChunkedEncodingError", "ProtocolError"})

@@ -1,7 +1,7 @@
-"""What does a registry say of an image: its digest now (asked through the engine), and how large its layers are?
+"""Facts of an image in its registry: the current digest (through the engine), and the sizes of its layers.
 
-The engine tells digests but no sizes, so those are read from the registry itself, with the login that the docker
-command has stored. That is an extra: where the registry cannot be reached from here, ``read_manifest`` says why.
+The engine reports digests but no sizes, so sizes are read from the registry itself, with the docker command's stored
+login. They are optional: if the registry cannot be reached from here, ``read_manifest`` gives the reason.
 Source: Docker Engine API, /distribution/{name}/json; OCI distribution specification, manifests and token login.
 """
 
@@ -24,7 +24,7 @@ from taorunner.image_names import DOCKER_HUB, registry_of, split_reference
 
 _TIMEOUT_S = (5.0, 15.0)
 _MOST_BYTES = 4 * 1024 * 1024
-"""Of a manifest or an image's configuration: 4 MiB is what registries allow."""
+"""Size limit of a manifest or image configuration: registries allow 4 MiB."""
 _INDEXES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -38,7 +38,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 @dataclass(frozen=True, slots=True)
 class RemoteLayer:
-    """``size_bytes`` is what is downloaded. ``unpacked`` is the digest of what it unpacks to, None when not told."""
+    """``size_bytes``: the size of the download. ``unpacked``: the digest of the unpacked layer, None when unknown."""
 
     digest: str
     size_bytes: int
@@ -46,26 +46,24 @@ class RemoteLayer:
 
 
 class UnknownSizeError(Exception):
-    """The registry does not tell from here; the text says why, without any secret.
+    """The size cannot be read; the text gives the reason, without secrets.
 
-    ``is_absent``: it says that it has no such image.
+    ``is_absent``: the registry has no such image.
     """
 
     is_absent = False
 
 
 def remote_digest(engine: Engine, reference: str) -> str | None:
-    """The digest that the registry has under this name at this moment; None when it has no such image.
+    """The registry's current digest of this name; None when it has no such image.
 
     Raises:
-        MachineError, EngineRefusedError: no login, registry out of reach, no engine.
+        MachineError, EngineRefusedError: no login, registry not reachable, no engine.
     """
     with translated(engine.asked(reference)):
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter(
-                    "ignore"
-                )  # a helper that is missing is an error right after the warning
+                warnings.simplefilter("ignore")  # a missing helper raises an error right after the warning
                 body = engine.api.inspect_distribution(reference)
         except ENGINE_ERRORS as error:
             if is_missing_manifest(error):
@@ -75,10 +73,10 @@ def remote_digest(engine: Engine, reference: str) -> str | None:
 
 
 def read_manifest(engine: Engine, reference: str, architecture: str) -> tuple[RemoteLayer, ...]:
-    """The layers of the image for an engine of that architecture (as ``uname -m`` says it), lowest first.
+    """The layers of the image for an engine of that architecture (as in ``uname -m``), lowest first.
 
     Raises:
-        UnknownSizeError: for whatever reason.
+        UnknownSizeError: for any reason.
     """
     try:
         return _read(engine.api, reference, _ARCHITECTURES.get(architecture, architecture))
@@ -87,7 +85,7 @@ def read_manifest(engine: Engine, reference: str, architecture: str) -> tuple[Re
     except DockerException as error:
         raise UnknownSizeError("the docker login cannot be read") from error
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise UnknownSizeError(f"{registry_of(reference)[0]} answers in a form that is not known") from error
+        raise UnknownSizeError(f"{registry_of(reference)[0]} sent a response of an unknown form") from error
 
 
 def _read(api: Any, reference: str, architecture: str) -> tuple[RemoteLayer, ...]:
@@ -116,11 +114,11 @@ def _fitting(entries: list[dict[str, Any]], architecture: str) -> str:
         platform = entry.get("platform") or {}
         if platform.get("architecture") == architecture and platform.get("os", "linux") == "linux":
             return str(entry["digest"])
-    raise UnknownSizeError(f"the image is not made for {architecture}")
+    raise UnknownSizeError(f"the image is not built for {architecture}")
 
 
 class _Registry:
-    """One repository of one registry, with whatever login it asks for."""
+    """One repository of a registry, with the login that it requires."""
 
     def __init__(self, session: requests.Session, api: Any, host: str, path: str) -> None:
         self._session, self._api, self._host, self._path = session, api, host, path
@@ -130,7 +128,7 @@ class _Registry:
         self._basic: tuple[str, str] | None = None
 
     def json(self, what: str, kinds: tuple[str, ...]) -> Any:
-        """Raises UnknownSizeError for a refusal, RequestException for a registry out of reach."""
+        """Raises UnknownSizeError for a refusal, RequestException when the registry is not reachable."""
         response = self._get(what, kinds)
         if response.status_code == requests.codes.unauthorized:
             self._log_in(response.headers.get("WWW-Authenticate", ""))
@@ -140,7 +138,7 @@ class _Registry:
             refused.is_absent = response.status_code == requests.codes.not_found
             raise refused
         if len(response.content) > _MOST_BYTES:
-            raise UnknownSizeError(f"{self._host} answers more than it should")
+            raise UnknownSizeError(f"{self._host} sent too large a response")
         return response.json()
 
     def _get(self, what: str, kinds: tuple[str, ...]) -> requests.Response:
@@ -154,13 +152,13 @@ class _Registry:
         login = self._stored_login()
         if kind.lower() == "basic":
             if login is None:
-                raise UnknownSizeError(f"{self._host} asks for a login")
+                raise UnknownSizeError(f"{self._host} requires a login")
             self._basic = login
             return
         asked = dict(re.findall(r'(\w+)="([^"]*)"', rest))
         realm = urlsplit(asked.get("realm", ""))
         if kind.lower() != "bearer" or not (realm.scheme == "https" or _is_loopback(realm.netloc)):
-            raise UnknownSizeError(f"{self._host} asks for a login of a kind that is not known")
+            raise UnknownSizeError(f"{self._host} requires an unknown kind of login")
         answer = self._session.get(
             realm.geturl(),
             params={
@@ -171,7 +169,7 @@ class _Registry:
             timeout=_TIMEOUT_S,
         )
         if answer.status_code != requests.codes.ok:
-            raise UnknownSizeError(f"{self._host} asks for a login")
+            raise UnknownSizeError(f"{self._host} requires a login")
         body = answer.json()
         self._headers = {"Authorization": f"Bearer {body.get('token') or body['access_token']}"}
 
@@ -185,12 +183,12 @@ class _Registry:
 
 
 def _nothing_of_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Without any ``auth`` requests would look for a password in ~/.netrc."""
+    """Stops requests from reading a password from ~/.netrc."""
     return request
 
 
 def _is_loopback(netloc: str) -> bool:
-    """Registries on this machine speak plain HTTP, as the engine takes for granted too."""
+    """Registries on this machine use plain HTTP, as the engine assumes, too."""
     name = urlsplit(f"//{netloc}").hostname or ""
     if name == "localhost":
         return True

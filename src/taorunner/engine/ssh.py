@@ -1,4 +1,4 @@
-"""A docker engine behind ``ssh://``: each connection is one ``ssh HOST docker system dial-stdio``.
+"""A docker engine at an ``ssh://`` address: each connection is one ``ssh HOST docker system dial-stdio`` process.
 
 docker-py needs paramiko for this, ignores the ``Port`` of ``~/.ssh/config`` (it writes ``:22`` into the address) and
 starts a process per call. Here ssh itself reads its configuration, agent, jump hosts and known hosts, the
@@ -24,14 +24,14 @@ from docker.transport.unixconn import UnixHTTPAdapter
 from taorunner.errors import MachineError
 
 CONNECT_TIMEOUT_S = 20
-"""Until the first answer: a login over a slow line, and the engine behind it."""
+"""Until the first response: a login over a slow connection, then the engine."""
 
 
 def ssh_command(url: str) -> list[str]:
-    """The argv for ``ssh://[user@]host[:port]``. A port is only given when the address names one.
+    """The argv for ``ssh://[user@]host[:port]``. A port is passed only if the address has one.
 
     Raises:
-        MachineError: the address names no host, or one that ssh would read as an option.
+        MachineError: the address has no host, or one that ssh would read as an option.
     """
     parts = urlsplit(url)
     try:
@@ -44,7 +44,9 @@ def ssh_command(url: str) -> list[str]:
         or (parts.username or "").startswith("-")
         or port == -1
     ):
-        raise MachineError(f'"{url}" is not an address of a docker engine', hint="ssh://[user@]host[:port]")
+        raise MachineError(
+            f'"{url}" is not an address of a docker engine', hint="use ssh://[user@]host[:port]"
+        )
     argv = ["ssh", "-o", "ConnectTimeout=10", "-o", "BatchMode=yes", "-T"]
     if parts.username:
         argv += ["-l", parts.username]
@@ -54,7 +56,7 @@ def ssh_command(url: str) -> list[str]:
 
 
 class SshConnection(urllib3.connection.HTTPConnection):
-    """An HTTP connection whose other end is the ssh process."""
+    """An HTTP connection through the ssh process."""
 
     def __init__(self, url: str) -> None:
         super().__init__("localhost", timeout=CONNECT_TIMEOUT_S)
@@ -75,7 +77,7 @@ class SshConnection(urllib3.connection.HTTPConnection):
                     stdin=theirs.fileno(),
                     stdout=theirs.fileno(),
                     stderr=said,
-                    start_new_session=True,  # Ctrl-C is for us, not for the connection
+                    start_new_session=True,  # Ctrl-C must not end the connection
                 )
             except OSError as error:
                 raise MachineError(
@@ -93,7 +95,7 @@ class SshConnection(urllib3.connection.HTTPConnection):
             self.close()
             raise MachineError(
                 f'cannot reach the docker engine at "{self._url}": {self._last_words}',
-                hint="the same login must work by itself: ssh HOST docker version",
+                hint="make this work first: ssh HOST docker version",
             ) from error
 
     def close(self) -> None:
@@ -125,11 +127,11 @@ class SshConnectionPool(urllib3.connectionpool.HTTPConnectionPool):
 
 
 class SshAdapter(UnixHTTPAdapter):  # type: ignore[misc]
-    """Mounted in place of docker-py's adapter for the local socket."""
+    """Replaces docker-py's adapter for the local socket."""
 
     def __init__(self, url: str) -> None:
         super().__init__("http+unix:///ssh", timeout=CONNECT_TIMEOUT_S)
-        ssh_command(url)  # an address that makes no sense is told now
+        ssh_command(url)  # reports a malformed address early
         self._ssh_pool = SshConnectionPool(url)
 
     def get_connection(self, url: str, proxies: object = None) -> SshConnectionPool:

@@ -1,4 +1,4 @@
-"""Which images are needed, and which of them does the engine have?"""
+"""Lists the needed images, and whether the engine has them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from taorunner.planning.spec.required_images import NeededImage
 
 @dataclass(frozen=True, slots=True)
 class ListedImage:
-    """``here`` is None where the engine does not have what runs would use."""
+    """``here`` is None when the engine does not have the image that runs would use."""
 
     needed: NeededImage
     here: images.Image | None
@@ -34,5 +34,5 @@ class ListedImage:
 
 
 def list_images(engine: Engine, needed: Sequence[NeededImage]) -> list[ListedImage]:
-    """In the same order. Raises MachineError where the engine does not answer."""
+    """In the order of ``needed``. Raises MachineError when the engine does not answer."""
     return [ListedImage(image, images.find_image(engine, image.runs_as)) for image in needed]

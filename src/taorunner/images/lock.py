@@ -1,6 +1,6 @@
-"""``taorunner.lock``: is every needed image in it, does each tag still stand for its digest, and writing it.
+"""Writes ``taorunner.lock``, and checks that it has every needed image and that tags still have their digests.
 
-The registry is asked through the engine, so nothing is pulled for it.
+Registries are queried through the engine, so nothing is pulled.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Change(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class LockedImage:
-    """``digest`` is None for one that is no longer in the file, ``note`` what a person should know of it."""
+    """``digest`` is None for an entry that was removed; ``note`` is a remark for the user."""
 
     reference: str
     digest: str | None
@@ -57,11 +57,11 @@ class LockedImage:
 def lock_images(
     engine: Engine, needed: Sequence[NeededImage], lock: ImageLock, *, whole: bool
 ) -> list[LockedImage]:
-    """Writes what each tag stands for now: in its registry, or on the engine where the registry does not answer.
-    ``whole``: entries that nobody needs leave the file.
+    """Writes the current digest of each tag: the registry's, or the engine's when the registry does not answer.
+    ``whole``: entries that are not needed are removed.
 
     Raises:
-        UserFilesError: an image that no registry has; nothing is written.
+        UserFilesError: an image is in no registry; nothing is written.
         MachineError, EngineRefusedError: a registry does not answer for an image that the engine does not have; nothing
             is written.
     """
@@ -91,9 +91,9 @@ def lock_images(
 
 
 def check_lock(engine: Engine, needed: Sequence[NeededImage], lock: ImageLock) -> list[Finding]:
-    """An error for each image that is not locked, and for each tag that moved; an all-clear for each of the others.
+    """An error for each image that is not locked and each tag that moved; an "ok" for each of the others.
 
-    A registry that does not answer is an error of its own code, ``registry-silent``.
+    A registry that does not answer has the code ``registry-silent``.
     """
     findings: list[Finding] = []
     asked = [image.reference for image in needed if lock.digest_of(image.reference) is not None]
@@ -102,7 +102,7 @@ def check_lock(engine: Engine, needed: Sequence[NeededImage], lock: ImageLock) -
         reference = image.reference
         if is_pinned(reference):
             findings.append(
-                _at(image, Severity.OK, "image-pinned", f'"{reference}" is pinned where it is named')
+                _at(image, Severity.OK, "image-pinned", f'"{reference}" is pinned by digest where it is used')
             )
         elif reference not in answers:
             by = image.experiments[0] if image.experiments else "nobody"
@@ -120,19 +120,19 @@ def _compared(reference: str, answer: str | TaorunnerError | None, lock: ImageLo
     if isinstance(answer, TaorunnerError):
         return replace(at, code="registry-silent", message=answer.message, hint=answer.hint)
     if answer is None:
-        message = f'"{reference}" is no longer in its registry; locked is {locked}'
+        message = f'"{reference}" is no longer in its registry; its locked digest is {locked}'
         return replace(
-            at, code="tag-gone", message=message, hint="runs go on with it as long as it can be had"
+            at, code="tag-gone", message=message, hint="runs use the locked digest as long as it is available"
         )
     if answer != locked:
         message = f'"{reference}" moved from {locked} to {answer}'
-        hint = f"runs go on with the first; {_LOCK} takes the second"
+        hint = f"runs use the first; to lock the second: {_LOCK}"
         return replace(at, code="tag-moved", message=message, hint=hint)
     return replace(at, severity=Severity.OK, code="image-locked", message=f'"{reference}" is {locked}')
 
 
 def _ask(engine: Engine, references: Sequence[str]) -> dict[str, str | TaorunnerError | None]:
-    """What each name stands for now, an error for a registry that does not tell."""
+    """The current digest of each name, or the error of its registry."""
 
     def one(reference: str) -> str | TaorunnerError | None:
         try:
@@ -162,20 +162,20 @@ def _changed(
     here = images.find_image(engine, reference)
     note = None
     if silence is not None:
-        note = f"{silence.message}: locked is what the engine has"
+        note = f"{silence.message}: locked the engine's digest"
     elif here is not None and here.digest != digest:
-        had = here.digest or "one that was built here"
+        had = here.digest or "an image built here"
         note = f"the engine has {had} under this tag; runs will pull the locked one"
     return LockedImage(reference, digest, previous, change, note)
 
 
 def _not_in_registry(engine: Engine, image: NeededImage) -> Finding:
     if images.find_image(engine, image.reference) is not None:
-        message = f'"{image.reference}" is only on this engine: what no registry has cannot be locked'
-        return _at(image, Severity.ERROR, "image-only-here", message, "taorunner image push puts it into one")
+        message = f'"{image.reference}" is only on this engine: an image must be in a registry to be locked'
+        return _at(image, Severity.ERROR, "image-only-here", message, "push it: taorunner image push")
     message = f'"{image.reference}" is not in its registry'
     return _at(
-        image, Severity.ERROR, "image-unknown", message, "correct image or release; taorunner networks"
+        image, Severity.ERROR, "image-unknown", message, "correct image or release: see taorunner networks"
     )
 
 
@@ -184,7 +184,7 @@ def _at(image: NeededImage, severity: Severity, code: str, message: str, hint: s
 
 
 def _write(file: Path, digests: Mapping[str, str]) -> None:
-    """Beside, then renamed: a reader never sees half of it."""
+    """Writes atomically (temporary file, then rename)."""
     text = lock_text(digests)
     with suppress(OSError, UnicodeDecodeError):
         if file.read_text(encoding="utf-8") == text:

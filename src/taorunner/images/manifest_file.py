@@ -1,7 +1,7 @@
-"""The file in which a source tree of TAO keeps the digest of its base image: ``docker/manifest.json``.
+"""``docker/manifest.json``, in which a TAO source tree keeps the digest of its base image.
 
-Keys: ``registry``, ``repository``, ``digest``, in newer trees ``tag``; in TAO Deploy's tree ``digests`` with one each
-for ``x86`` and ``arm``. All other keys, their order and the indentation stay as they are.
+Keys: ``registry``, ``repository``, ``digest``, in newer trees ``tag``; in TAO Deploy's tree ``digests`` with one for
+``x86`` and one for ``arm``. All other keys, their order and the indentation are preserved.
 Source: docker/manifest.json of NVIDIA/tao_pytorch_backend, tao_tensorflow2_backend and tao_deploy.
 """
 
@@ -22,7 +22,7 @@ from taorunner.text_files import read_text_file
 _MAX_BYTES = 1024 * 1024
 _INDENT = re.compile(r"\{\r?\n([ \t]+)\"")
 _KEYS = {"amd64": "x86", "arm64": "arm"}
-"""How the engine's word for a processor is written in ``digests``."""
+"""The engine's names of processors, and the keys in ``digests``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class ManifestFile:
     indent: str = "    "
 
     def with_push(self, reference: str, digest: str, architecture: str | None) -> ManifestFile:
-        """The same file after ``reference`` was pushed as ``digest``.
+        """The file's content after ``reference`` was pushed as ``digest``.
 
-        Raises UserFilesError where it keeps digests by processor, and none for this one.
+        Raises UserFilesError when it has digests by processor, but none for this one.
         """
         registry, repository = registry_of(reference)
         body = {**self.body, "registry": registry, "repository": repository}
@@ -51,16 +51,16 @@ class ManifestFile:
         return ManifestFile(self.path, body, self.indent)
 
     def write(self) -> None:
-        """Beside, then renamed. Raises OSError."""
+        """Writes atomically. Raises OSError."""
         place = Path(os.path.realpath(self.path))
         mode = place.stat().st_mode & 0o777 if place.exists() else 0o644
         write_text(place, json.dumps(self.body, indent=self.indent, ensure_ascii=False) + "\n", mode=mode)
 
 
 def read_manifest_file(path: Path) -> ManifestFile:
-    """No file is an empty one, to be written.
+    """A missing file counts as empty.
 
-    Raises UserFilesError with the place of what cannot be read.
+    Raises UserFilesError with the position of an error.
     """
     if not os.path.lexists(path):
         if not path.parent.is_dir():

@@ -1,6 +1,6 @@
-"""Several images from their registries, some at the same time, with room looked for first and lost ways tried again.
+"""Pulls several images in parallel, after a check of the disk space, and retries lost connections.
 
-The engine does the work and keeps every layer that is complete: whatever ends a pull, the next one goes on from there.
+The engine keeps every complete layer, so a pull that was interrupted continues from there.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from taorunner.images.transfer import Patience, Watcher, follow, with_patience
 from taorunner.text import size
 
 DEFAULT_PARALLEL = 2
-"""Images at a time. The engine itself fetches three layers of each at a time."""
+"""Images pulled at a time. The engine pulls three layers of each at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """``is_new`` is False where the engine had it already, just as the registry has it."""
+    """``is_new`` is False when the engine already had the registry's image."""
 
     reference: str
     image: Image
@@ -50,11 +50,11 @@ def pull_images(
     force: bool = False,
     patience: Patience | None = None,
 ) -> list[Pulled]:
-    """In the order asked for. A failure does not stop the others; all of them are told at the end.
+    """Returns the results in the order of the request. A failure does not stop the others; all are raised at the end.
 
     Raises:
         MachineError: no room (unless ``force``), no login, no engine. EngineRefusedError: no such image.
-        KeyboardInterrupt: passed on after the pulls were told to end.
+        KeyboardInterrupt: raised again after the pulls were stopped.
     """
     patience = patience or Patience()
     wanted = list(dict.fromkeys(references))
@@ -79,18 +79,18 @@ def pull_images(
 def _check_room(
     engine: Engine, references: Sequence[str], watcher: Watcher, *, force: bool
 ) -> Mapping[str, int]:
-    """How much is to come, as far as it is known."""
+    """The size of the download, as far as it is known."""
     if not references:
         return {}
     room = look_for_room(engine, references)
     for reference, reason in room.unknown.items():
-        watcher.tells(f"{reference}: its size is not known, so room for it is not checked: {reason}")
+        watcher.tells(f"{reference}: unknown size, so its disk space is not checked: {reason}")
     if room.is_too_small:
         if not force:
             raise room.refusal()
         watcher.tells(f"{room.refusal().message}; pulling anyway")
     elif room.free_bytes is None and room.needed_bytes:
-        watcher.tells(f"room for about {size(room.needed_bytes)} is not checked: {room.no_figure}")
+        watcher.tells(f"disk space for about {size(room.needed_bytes)} is not checked: {room.no_figure}")
     return room.download_bytes
 
 
@@ -103,8 +103,10 @@ def _pull(
     def pull() -> None:
         follow(images.pull_events(engine, reference), reference, watcher, patience.stop)
         if not patience.stop.is_set() and images.find_image(engine, reference) is None:
-            text = f'the engine ended the pull of "{reference}" before it was whole'  # as one does that is stopped
-            raise DroppedError(EngineRefusedError(text, hint="docker info tells how it is"))
+            text = (
+                f'the engine ended the pull of "{reference}" before it was complete'  # as when it is stopped
+            )
+            raise DroppedError(EngineRefusedError(text, hint="check the engine with docker info"))
 
     with_patience(reference, pull, watcher, patience)
     image = images.find_image(engine, reference)
@@ -114,7 +116,7 @@ def _pull(
 
 
 def _in_threads(items: Sequence[str], work: Callable[[str], None], count: int, stop: threading.Event) -> None:
-    """Threads are daemons, so that Ctrl-C waits for no engine: it ends a pull when its connection closes."""
+    """Uses daemon threads: Ctrl-C must not wait for the engine, which ends a pull when its connection closes."""
     waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
     for item in items:
         waiting.put(item)
@@ -147,7 +149,7 @@ def _in_threads(items: Sequence[str], work: Callable[[str], None], count: int, s
 
 
 def _of_all(errors: Sequence[TaorunnerError], asked: int) -> TaorunnerError:
-    """The error itself when it is one; else one of the kind of the first, with a finding for each."""
+    """A single error itself, else an error of the first one's type with a finding for each."""
     if len(errors) == 1:
         return errors[0]
     findings = [Finding(Severity.ERROR, "pull-failed", error.message, error.hint) for error in errors]

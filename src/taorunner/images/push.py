@@ -1,4 +1,4 @@
-"""Puts an image into a registry, and its digest into the manifest file that the source tree keeps."""
+"""Pushes an image to a registry, and writes its digest into the source tree's manifest file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NO_DIGEST = "sha256:" + "0" * 64
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """``reference`` is the name in the registry, ``manifest`` the file that tells of it now."""
+    """``reference``: the name in the registry; ``manifest``: the updated manifest file."""
 
     reference: str
     digest: str
@@ -43,12 +43,12 @@ def push_image(
     manifest: Path | None = None,
     patience: Patience | None = None,
 ) -> Pushed:
-    """``repository`` is the name to push as, with or without a tag; by default the image's own.
+    """``repository``: the name to push as, with or without a tag; by default the image's own.
 
-    The manifest file is read before anything is sent, and written after the registry has told the digest.
+    The manifest file is read before the push, and written when the registry has returned the digest.
 
     Raises:
-        UsageError: a name that nothing can be pushed as. UserFilesError: the manifest file cannot be used.
+        UsageError: a name that cannot be pushed to. UserFilesError: the manifest file cannot be used.
         MachineError, EngineRefusedError: no such image, no login, no registry.
     """
     patience = patience or Patience()
@@ -59,7 +59,9 @@ def push_image(
         raise EngineRefusedError(f'the engine has no image "{image}"', hint=did_you_mean(image, names))
     file = read_manifest_file(manifest) if manifest is not None else None
     if file is not None:
-        file.with_push(target, _NO_DIGEST, here.architecture)  # what would fail afterwards fails now
+        file.with_push(
+            target, _NO_DIGEST, here.architecture
+        )  # fails early if the manifest file cannot be updated
     if target != with_tag(image):
         images.tag_image(engine, image, target)
     watcher.begins(target, None)
@@ -72,19 +74,19 @@ def push_image(
         )
     finally:
         watcher.ends(target)
-    digest = digest or remote_digest(engine, target)  # podman's engine does not tell
+    digest = digest or remote_digest(engine, target)  # podman's engine does not report it
     if digest is None:
-        raise EngineRefusedError(f'"{target}" was sent, and its registry does not have it')
+        raise EngineRefusedError(f'"{target}" was pushed, but its registry does not have it')
     if file is not None:
         file.with_push(target, digest, here.architecture).write()
     return Pushed(target, digest, manifest)
 
 
 def _target(image: str, name: str) -> str:
-    """``name`` with a tag: its own, else the image's."""
+    """``name`` with its own tag, else the image's tag."""
     if is_pinned(name):
-        what = "has a digest and no tag" if name == image else "has a digest"
-        hint = "the push makes the digest: --repository NAME:TAG says what to push it as"
+        what = "has a digest but no tag" if name == image else "has a digest"
+        hint = "the registry computes the digest: give a tag with --repository NAME:TAG"
         raise UsageError(f'"{name}" {what}', hint=hint)
     if name == image or ":" in name.rpartition("/")[2]:
         return with_tag(name)

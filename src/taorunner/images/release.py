@@ -1,7 +1,7 @@
-"""From a source tree of TAO to its release image: the wheel, its Dockerfile, the tag from the version file.
+"""Builds the release image of a TAO source tree: its wheel, its Dockerfile, and the tag from the version file.
 
-Nothing is left behind in the source tree: the wheel is built beside it and travels to the engine as ``dist/*.whl``,
-where the release Dockerfile looks for it; wheels of earlier builds that lie there stay out.
+Nothing is left in the source tree. The wheel is built outside and sent to the engine as ``dist/*.whl``, where the
+release Dockerfile expects it; wheels of earlier builds in that folder are left out.
 Source: release/docker/deploy.sh, release/docker/Dockerfile and release/python/version.py of NVIDIA/tao_pytorch_backend.
 """
 
@@ -28,7 +28,7 @@ _NOT_IN_A_TAG = re.compile(r"[^A-Za-z0-9_.-]")
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What is to be built. ``version`` and ``package`` are the version file's."""
+    """A release to build. ``version`` and ``package`` come from the version file."""
 
     tree: Path
     dockerfile: Path
@@ -36,7 +36,7 @@ class Release:
     package: str
 
     def tag(self, repository: str | None = None, suffix: str | None = None) -> str:
-        """``REPOSITORY:v6.25.10``, with ``-SUFFIX``; the repository is the package's name unless another is given."""
+        """``REPOSITORY:v6.25.10``, with ``-SUFFIX``; the repository defaults to the package's name."""
         name = f"v{self.version}" + (f"-{suffix}" if suffix else "")
         return f"{repository or self.package}:{_NOT_IN_A_TAG.sub('-', name)[:128]}"
 
@@ -53,17 +53,17 @@ class Released:
 
 
 def find_release(tree: Path, dockerfile: Path | None = None, version_file: Path | None = None) -> Release:
-    """Raises UserFilesError with all that the tree lacks."""
+    """Raises UserFilesError with everything that the tree lacks."""
     findings: list[Finding] = []
     if not tree.is_dir():
         raise UserFilesError(f'there is no folder "{tree}"')
     if not any((tree / name).is_file() for name in ("setup.py", "pyproject.toml")):
-        findings.append(_missing(tree, "no-project", "there is neither setup.py nor pyproject.toml", None))
+        findings.append(_missing(tree, "no-project", "neither setup.py nor pyproject.toml exists", None))
     files = [dockerfile] if dockerfile is not None else [tree / name for name in DOCKERFILES]
     chosen = next((file for file in files if file.is_file()), None)
     if chosen is None:
         message = f"there is no {' or '.join(str(file) for file in files)}"
-        findings.append(_missing(tree, "no-dockerfile", message, "name the release Dockerfile with -f"))
+        findings.append(_missing(tree, "no-dockerfile", message, "give the release Dockerfile with -f"))
     version, package = "", ""
     try:
         version, package = read_version(version_file or tree / VERSION_FILE, tree / BUILD_INFO)
@@ -75,14 +75,14 @@ def find_release(tree: Path, dockerfile: Path | None = None, version_file: Path 
 
 
 def read_version(file: Path, build_info: Path) -> tuple[str, str]:
-    """Version and package, from the assignments of the file, which is not run.
+    """Version and package, from the assignments in the file, which is not executed.
 
-    MAJOR, MINOR, PATCH and PRE_RELEASE make the version, and ``build.info`` of the tree takes the place of PATCH; a
-    plain ``__version__ = "1.2"`` will do too. Raises UserFilesError.
+    MAJOR, MINOR, PATCH and PRE_RELEASE make the version; the tree's ``build.info`` overrides PATCH. A plain
+    ``__version__ = "1.2"`` is accepted, too. Raises UserFilesError.
     """
     read = read_text_file(file, max_bytes=_MAX_BYTES)
     if read.text is None:
-        hint = "name the version file with --version-file"
+        hint = "give the version file with --version-file"
         findings = [replace(one, hint=hint) for one in read.findings]
         raise UserFilesError("no version", findings=findings)
     try:
@@ -104,7 +104,7 @@ def read_version(file: Path, build_info: Path) -> tuple[str, str]:
         return ".".join(str(part) for part in parts) + (known.get("PRE_RELEASE") or ""), package
     if known.get("__version__"):
         return known["__version__"], package
-    message = "neither MAJOR, MINOR and PATCH nor __version__ are assigned in it as plain text"
+    message = "the file assigns neither MAJOR, MINOR and PATCH nor __version__ as plain text"
     raise UserFilesError(
         "no version", findings=(Finding(Severity.ERROR, "no-version", message, None, file, 1, 1),)
     )
@@ -141,7 +141,7 @@ def build_release(
 
 
 def _assigned(module: ast.Module) -> dict[str, str]:
-    """Names that are assigned plain text or a number at the top of the file."""
+    """Module-level names with plain text or numbers as values."""
     known: dict[str, str] = {}
     for node in module.body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):

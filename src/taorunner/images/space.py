@@ -1,7 +1,7 @@
-"""Is there room on the engine's disk for images that are to be pulled? What cannot be known is said, not guessed.
+"""Checks the engine's disk space before a pull. Unknown sizes are reported, not guessed.
 
-A registry tells how large layers are as they travel. What they unpack to is known only afterwards, so the need is an
-estimate: the layers as they come, and twice that for what becomes of them.
+A registry reports compressed sizes; unpacked sizes are known only after the pull. The needed space is therefore an
+estimate: the compressed layers, plus twice that for the unpacked ones.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from taorunner.errors import MachineError
 from taorunner.text import size
 
 NEED_PER_BYTE = 3
-"""Programs and libraries shrink to about half in a layer; while it is unpacked, both are on the disk."""
+"""Layers compress to about half; while one is unpacked, both forms are on the disk."""
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """``download_bytes`` by image: what is still to come of it. ``unknown`` says why of those that are not in it."""
+    """``download_bytes``: bytes still to download, by image. ``unknown``: the reason, for images of unknown size."""
 
     download_bytes: Mapping[str, int]
     unknown: Mapping[str, str]
@@ -42,13 +42,13 @@ class Room:
         what = f'"{few[0]}" needs' if len(few) == 1 else f"the {len(few)} images need"
         return MachineError(
             f"{what} about {size(self.needed_bytes)} on the disk of the docker engine ({self.place}), "
-            f"and {size(self.free_bytes or 0)} are free",
-            hint="docker system df shows what takes it, docker image prune frees some; --force pulls anyway",
+            f"but {size(self.free_bytes or 0)} are free",
+            hint="free some with docker image prune (see docker system df), or pull anyway with --force",
         )
 
 
 def look_for_room(engine: Engine, references: Sequence[str]) -> Room:
-    """Raises MachineError where the engine does not answer; a registry that does not is ``unknown``."""
+    """Raises MachineError when the engine does not answer; images of a silent registry are ``unknown``."""
     disk = look_at_disk(engine)
     known = known_layers(engine) if references else []
     counted: set[str] = set()
@@ -58,7 +58,7 @@ def look_for_room(engine: Engine, references: Sequence[str]) -> Room:
         try:
             layers = read_manifest(engine, reference, disk.architecture)
         except UnknownSizeError as error:
-            if not error.is_absent:  # of such an image the pull will tell
+            if not error.is_absent:  # the pull will report a missing image
                 unknown[reference] = str(error)
             continue
         downloads[reference] = sum(layer.size_bytes for layer in missing_layers(layers, known, counted))
@@ -69,9 +69,9 @@ def look_for_room(engine: Engine, references: Sequence[str]) -> Room:
 def missing_layers(
     layers: Sequence[RemoteLayer], known: Sequence[tuple[str, ...]], counted: Collection[str] = ()
 ) -> list[RemoteLayer]:
-    """Those that neither an image of the engine has, nor ``counted`` holds.
+    """The layers that are neither on the engine nor in ``counted``.
 
-    A layer is there only together with all that lie below it: an engine shares beginnings, not single layers.
+    A layer counts as present only with all layers below it, as engines share chains of layers, not single ones.
     """
     unpacked = tuple(layer.unpacked or "" for layer in layers)
     shared = 0

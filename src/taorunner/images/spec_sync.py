@@ -1,7 +1,7 @@
-"""What may the specs hold that this very image reads? Asked of the image itself, and kept in the workspace.
+"""Reads the spec schemas of the TAO version in an image, and stores them in the workspace.
 
-A small program of ours (``specs.installed_reader``) runs in a container of the image: as the calling user, without
-network, GPU and mounts. The image has to be on the engine: nothing is pulled here.
+A small program (``specs.installed_reader``) runs in a container of the image, as the calling user, without network,
+GPU and mounts. The image must be on the engine: nothing is pulled here.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from taorunner.text import printable
 
 TIMEOUT_S = 300
 _MAX_BYTES = 64 * 1024 * 1024
-_TOLD_BYTES = 4000
+_OUTPUT_BYTES = 4000
 
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """``schemas`` are kept now; ``failed`` are those that could not be read, with the reason.
+    """``schemas``: the stored schemas; ``failed``: those that could not be read, with the reason.
 
-    ``packages`` are TAO's in the image, with their versions as far as they say.
+    ``packages``: TAO's packages in the image, with their versions if known.
     """
 
     reference: str
@@ -44,7 +44,7 @@ class Synced:
 def sync_images(
     engine: Engine, references: Sequence[str], kept: KeptSchemas, user: str
 ) -> tuple[list[Synced], TaorunnerError | None]:
-    """One after the other; one that refuses does not keep the others from being asked. The error tells of all."""
+    """Reads one image after the other. A failure does not stop the others; the returned error has all failures."""
     synced: list[Synced] = []
     refused: list[TaorunnerError] = []
     for reference in references:
@@ -55,17 +55,17 @@ def sync_images(
     if len(refused) < 2:
         return synced, refused[0] if refused else None
     findings = [Finding(Severity.ERROR, "not-synced", error.message, error.hint) for error in refused]
-    return synced, MachineError(f"{len(refused)} images could not be asked", findings=findings)
+    return synced, MachineError(f"{len(refused)} images could not be read", findings=findings)
 
 
 def sync_image(
     engine: Engine, reference: str, kept: KeptSchemas, user: str, *, timeout_s: float = TIMEOUT_S
 ) -> Synced:
-    """Blocks until the image has answered. ``user`` is ``uid:gid``.
+    """Blocks until the container has finished. ``user`` is ``uid:gid``.
 
     Raises:
-        MachineError: the image is not there, or there is no TAO in it that can be read.
-        EngineRefusedError: no container could be made of it.
+        MachineError: the image is not on the engine, or has no readable TAO packages.
+        EngineRefusedError: its container could not be created.
     """
     image = find_image(engine, reference)
     if image is None:
@@ -78,17 +78,17 @@ def sync_image(
         known = ", ".join(found["packages"])
         reasons = "; ".join(f"{name}: {why}" for name, why in found["failed"].items())
         raise MachineError(
-            f'the image "{printable(reference)}" has no schemas of TAO\'s specs'
+            f'the image "{printable(reference)}" has no TAO spec schemas'
             + (f" that can be read, although it has {known}" if known else ""),
             hint=printable(reasons)[:300]
-            or "is it a TAO image? taorunner networks NAME lists those of a network",
+            or "use a TAO image: taorunner networks NAME lists those of a network",
         )
     names = kept.keep(reference, image.id, image.digest, found)
     return Synced(reference, image.id, image.digest, names, found["failed"], found["packages"])
 
 
 def _ask(engine: Engine, image_id: str, reference: str, user: str, timeout_s: float) -> dict[str, Any]:
-    """What ``installed_reader`` prints in a container of the image."""
+    """The output of ``installed_reader`` in a container of the image."""
     name = f"taorunner-specs-{secrets.token_hex(6)}"
     settings = containers.ContainerSettings(
         name=name,
@@ -145,8 +145,8 @@ def _answer(engine: Engine, name: str, reference: str, timeout_s: float) -> dict
             body = None
         if isinstance(body, dict) and {"yaml", "prototxt", "failed", "packages"} <= body.keys():
             return body
-    told = bytes(said["stderr"] or said["stdout"])[-_TOLD_BYTES:].decode("utf-8", "replace").strip()
+    output = bytes(said["stderr"] or said["stdout"])[-_OUTPUT_BYTES:].decode("utf-8", "replace").strip()
     raise EngineRefusedError(
         f'the image "{printable(reference)}" could not read its own specs',
-        hint=printable(told.splitlines()[-1])[:300] if told else "it said nothing",
+        hint=printable(output.splitlines()[-1])[:300] if output else "it printed no message",
     )

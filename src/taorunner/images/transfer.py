@@ -1,4 +1,4 @@
-"""What pulls and pushes share: who is told, and how often a lost connection is tried again."""
+"""Shared by pulls and pushes: the progress callbacks, and the retries of lost connections."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _Result = TypeVar("_Result")
 
 
 class Watcher(Protocol):
-    """Told from several threads. ``total_bytes`` is what is to come, None where the registry does not tell."""
+    """Progress callbacks, called from several threads. ``total_bytes``: size of the transfer, None when unknown."""
 
     def begins(self, image: str, total_bytes: int | None) -> None: ...
 
@@ -30,7 +30,7 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How often and when a lost connection is tried again. ``stop`` ends every waiting."""
+    """Number and timing of retries after a lost connection. ``stop`` ends every wait."""
 
     tries: int = 6
     first_wait_s: float = 1.0
@@ -44,7 +44,7 @@ class Patience:
 def with_patience(
     reference: str, transfer: Callable[[], _Result], watcher: Watcher, patience: Patience
 ) -> _Result:
-    """What ``transfer`` gives. Raises what it raises; DroppedError only as the error that is its reason."""
+    """The result of ``transfer``, with retries. Raises its errors; for a DroppedError, the error that caused it."""
     failures = 0
     while True:
         try:
@@ -62,7 +62,7 @@ def with_patience(
 def follow(
     events: Generator[Mapping[str, Any], None, None], reference: str, watcher: Watcher, stop: threading.Event
 ) -> str | None:
-    """Tells what comes, to the end or until ``stop``; gives the digest of a push."""
+    """Reports progress until the end or ``stop``; returns the digest of a push."""
     fold = PullProgressFold(time.monotonic())
     last = 0.0
     digest: str | None = None

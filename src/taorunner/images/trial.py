@@ -1,6 +1,6 @@
-"""Runs a command in an image that was just built, before anybody pins it. Its container is gone afterwards.
+"""Runs a test command in a new image, before it is pinned. The container is removed afterwards.
 
-As the calling user, with a GPU where one is free; no folder of the host and no network unless asked for.
+Runs as the calling user, with a GPU if one is free, and by default without host folders and network.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _GRACE_S = 5
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """``gpus`` is how many, None for one if one is free. ``user`` is ``uid:gid``."""
+    """``gpus``: their number; None for one if one is free. ``user`` is ``uid:gid``."""
 
     image: str
     command: tuple[str, ...]
@@ -42,17 +42,17 @@ class Trial:
 def run_trial(
     engine: Engine, trial: Trial, write: Callable[[str, bytes], None], tells: Callable[[str], None]
 ) -> int:
-    """The command's exit code. ``write`` gets the output as it comes: the stream's name and bytes.
+    """Returns the command's exit code. ``write`` gets the output as it arrives: stream name and bytes.
 
-    Ctrl-C stops the command. Raises EngineRefusedError and MachineError where it did not start.
+    Ctrl-C stops the command. Raises EngineRefusedError or MachineError when it does not start.
     """
     if images.find_image(engine, trial.image) is None:
-        hint = did_you_mean(trial.image, images.image_names(engine)) or "taorunner image build makes it"
+        hint = did_you_mean(trial.image, images.image_names(engine)) or "build it: taorunner image build"
         raise EngineRefusedError(f'the engine has no image "{trial.image}"', hint=hint)
     with _leased(engine, trial, tells) as gpu_ids:
         container = containers.create(engine, _settings(trial, gpu_ids))
         if container is None:
-            raise EngineRefusedError("there is another container of the same random name", hint="try again")
+            raise EngineRefusedError("another container has the same random name", hint="try again")
         try:
             return _followed(engine, container, trial, gpu_ids, write, tells)
         finally:
@@ -80,9 +80,9 @@ def _followed(
         stream.close()
     state = containers.wait(engine, container)
     if state is None or state.exit_code is None:
-        raise EngineRefusedError("the container is gone, and nobody knows how the command ended")
+        raise EngineRefusedError("the container disappeared before its exit code was read")
     if state.oom_killed:
-        tells("the engine ended a process for want of memory")
+        tells("the kernel killed a process: out of memory")
     return state.exit_code
 
 
@@ -105,7 +105,7 @@ def _settings(trial: Trial, gpu_ids: tuple[str, ...]) -> ContainerSettings:
 
 @contextmanager
 def _leased(engine: Engine, trial: Trial, tells: Callable[[str], None]) -> Iterator[tuple[str, ...]]:
-    """GPUs that no run has, kept from runs while the test lasts."""
+    """GPUs that no run uses, leased during the test."""
     wanted = 1 if trial.gpus is None else trial.gpus
     gpus = [gpu for gpu in inventory().gpus if not gpu.is_split] if wanted else []
     if gpus and trial.gpus is None and not describe(engine).has_nvidia_runtime:
@@ -119,7 +119,7 @@ def _leased(engine: Engine, trial: Trial, tells: Callable[[str], None]) -> Itera
             if len(ids) == wanted:
                 break
             if gpu.processes and trial.gpus is None:
-                continue  # of somebody who knows no leases
+                continue  # in use by a process without a lease
             lease = leases.take([_lease_name(gpu)])
             if lease is not None:
                 lease.sign(Holder(run=f"image test of {trial.image}", user=trial.name, backend=DOCKER.name))
@@ -128,7 +128,7 @@ def _leased(engine: Engine, trial: Trial, tells: Callable[[str], None]) -> Itera
         if trial.gpus is not None and len(ids) < trial.gpus:
             found = f"{len(ids)} of {len(gpus)} GPUs of this machine are free"
             raise EngineRefusedError(
-                f"{trial.gpus} GPUs are asked for, and {found}", hint="--gpus 0 does without"
+                f"{trial.gpus} GPUs are requested, but {found}", hint="use fewer, or none with --gpus 0"
             )
         if gpus and not ids:
             tells("no GPU is used: all of them are in use")
@@ -139,5 +139,5 @@ def _leased(engine: Engine, trial: Trial, tells: Callable[[str], None]) -> Itera
 
 
 def _lease_name(gpu: Gpu) -> str:
-    """As runs name it."""
+    """The GPU's name in leases, as for runs."""
     return gpu.uuid or f"index-{gpu.index}"

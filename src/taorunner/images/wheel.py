@@ -1,6 +1,6 @@
-"""The wheel of a source tree, built on this machine or in a container of the base image, as ``tao_pt`` does it.
+"""Builds the wheel of a source tree, on this machine or in a container of the base image, as ``tao_pt`` does.
 
-All that the build writes lies in a folder of its own, which is gone afterwards: the tree stays as it is.
+The build writes into a temporary folder, so the source tree does not change.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _TOLD_LINES = 20
 
 @dataclass(frozen=True, slots=True)
 class WheelBuilder:
-    """``python`` is a program on PATH, of this machine or of the image. ``inside`` is the container to build in, its
-    command left open; None builds here."""
+    """``python``: a program on PATH, of this machine or of the image. ``inside``: the container to build in, without
+    its command; None builds on this machine."""
 
     python: str = PYTHON
     inside: Trial | None = None
@@ -37,11 +37,11 @@ class WheelBuilder:
 def built_wheel(
     engine: Engine, tree: Path, builder: WheelBuilder, tell: Callable[[str], None]
 ) -> Iterator[Path]:
-    """The wheel's path, for as long as the block lasts.
+    """The wheel's path, valid inside the block.
 
     Raises:
-        UserFilesError: the build failed; what it said is told before.
-        MachineError, EngineRefusedError: no such Python here, no such image.
+        UserFilesError: the build failed; its output was passed on before.
+        MachineError, EngineRefusedError: Python or image not found.
     """
     with tempfile.TemporaryDirectory(prefix="taorunner-wheel-") as name:
         folder = Path(name)
@@ -59,16 +59,16 @@ def built_wheel(
         if last_words is not None or not wheels:
             where = f'in "{builder.inside.image}"' if builder.inside else "here"
             raise UserFilesError(
-                f'the wheel of "{tree}" cannot be built {where}: {last_words or "the build left none"}',
-                hint=f"{builder.python} needs what setup.py needs (setuptools, wheel, torch …); --python names another "
-                "one, --in an image to build in",
+                f'the wheel of "{tree}" cannot be built {where}: {last_words or "the build made none"}',
+                hint=f"install what setup.py needs for {builder.python} (setuptools, wheel, torch …), or choose "
+                "another Python with --python, or an image to build in with --in",
             )
         tell(f"built {wheels[0].name}")
         yield wheels[0]
 
 
 def _build_here(tree: Path, folder: Path, python: str, tell: Callable[[str], None]) -> str | None:
-    """The last words of a build that failed, None when it did not."""
+    """The last line of a failed build, None after success."""
     argv = wheel_command(tree.resolve(), folder, python)
     tell(f"building the wheel: {' '.join(argv)}")
     done = host_commands.run(argv, timeout_s=TIMEOUT_S, cwd=tree)
@@ -90,7 +90,7 @@ def _build_inside(
         binds=(Bind(str(tree.resolve()), str(_TREE_INSIDE)), Bind(str(folder), str(_FOLDER_INSIDE))),
         workdir=str(_TREE_INSIDE),
     )
-    parts = {"stdout": b"", "stderr": b""}  # a line may come in pieces
+    parts = {"stdout": b"", "stderr": b""}  # a line may arrive in pieces
     said: list[str] = []
 
     def tell_line(line: bytes) -> None:
@@ -111,7 +111,7 @@ def _build_inside(
 
 
 def wheel_command(tree: Path, folder: Path, python: str, has_setup: bool | None = None) -> list[str]:
-    """With setup.py as TAO's own script does it, and all that it writes in ``folder``; without one by ``build``."""
+    """Uses setup.py as TAO's own script does, with all output in ``folder``; without setup.py, ``build``."""
     if not ((tree / "setup.py").is_file() if has_setup is None else has_setup):
         return [python, "-m", "build", "--wheel", "--outdir", str(folder / "dist"), str(tree)]
     return [
@@ -122,5 +122,5 @@ def wheel_command(tree: Path, folder: Path, python: str, has_setup: bool | None 
 
 
 def _traces(tree: Path) -> list[Path]:
-    """What setuptools may leave in a tree all the same; only what was not there before is taken away again."""
+    """Files that setuptools may still leave in the tree; those that are new are removed."""
     return [*tree.glob("*.egg-info"), *(path for path in (tree / "build",) if path.is_dir())]

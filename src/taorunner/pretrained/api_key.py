@@ -1,4 +1,4 @@
-"""Which NGC API key is this person's? From the environment or NGC's own config file; never kept by us."""
+"""Finds the user's NGC API key in the environment or NGC's config file; never stores it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KEY_PAGE = "https://org.ngc.nvidia.com/setup/api-key"
 
 
 class ApiKey:
-    """A key that no representation, message or traceback shows."""
+    """A key whose text never appears in representations, messages or tracebacks."""
 
     __slots__ = ("_text",)
 
@@ -25,12 +25,12 @@ class ApiKey:
 
     @property
     def is_bearer(self) -> bool:
-        """Keys of the new kind are sent as they are, the others buy a token first."""
+        """True for keys of the new kind, which are sent directly; others are exchanged for a token first."""
         return self._text.startswith("nvapi-")
 
     @property
     def is_usable(self) -> bool:
-        """A header takes printable ASCII without blanks only."""
+        """True for printable ASCII without spaces, as HTTP headers require."""
         return bool(self._text) and all("!" <= c <= "~" for c in self._text)
 
     def __repr__(self) -> str:
@@ -38,7 +38,7 @@ class ApiKey:
 
 
 def find_key(environ: Mapping[str, str], home: Path) -> ApiKey | None:
-    """The first usable one of the variables, then ``apikey`` of ``~/.ngc/config``."""
+    """The first usable key: the environment variables, then ``apikey`` in ``~/.ngc/config``."""
     for variable in VARIABLES:
         key = ApiKey(environ.get(variable, ""))
         if key.is_usable:

@@ -12,7 +12,7 @@ from taorunner.pretrained.names import NgcModel, parse_model
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """``files`` only where NVIDIA's notebooks, specs or scripts name them: empty means not known."""
+    """``files``: as named in NVIDIA's notebooks, specs or scripts; empty when unknown."""
 
     name: str
     networks: tuple[str, ...]
@@ -51,7 +51,7 @@ def known_networks() -> tuple[str, ...]:
 
 
 def model_of(repository: str, backbone: str) -> NgcModel:
-    """The NGC model that an experiment's repository and backbone stand for: nvidia/tao unless it is known elsewhere."""
+    """The NGC model of an experiment's repository and backbone: in nvidia/tao unless the list has another place."""
     paths = [model.name for model in known_models() if not model.name.startswith("hf://")]
     wanted = f"/{repository}:{backbone}"
     exact = [path for path in paths if path.endswith(wanted)]

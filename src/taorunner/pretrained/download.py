@@ -1,8 +1,8 @@
-"""How does one file arrive whole? Fetched into a partial file, resumed where it stopped, verified, then named.
+"""Downloads one file: into a partial file, resumed after interruptions, verified, then renamed.
 
-A partial file is written without buffers, so that every byte that came counts after a cut, a Ctrl-C or a kill. Beside
-it a note says what it will be; a note that does not fit the server's word any more makes it start over. Nothing is
-forced to the disk here, which would halve the rate: ``pull`` does so once, before the whole version gets its name.
+The partial file is written unbuffered, so that no received byte is lost after a cut connection, Ctrl-C or a kill. A
+note beside it records its ETag and checksum; when the server's file has changed, the download starts again. Nothing
+is synced to disk here, which would halve the speed: ``pull`` does so once, before the version gets its final name.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ PART, NOTE = ".part", ".part.json"
 _BLOCK = 1024 * 1024
 _MAX_REDIRECTS = 5
 _ENDED_ADDRESS = frozenset({400, 401, 403, 404, 410})
-"""What stores say about a signed address whose time is over: a new one is asked for."""
+"""HTTP status codes for an expired signed URL; a new one is requested."""
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)\Z")
 
 
 @dataclass(slots=True)
 class Transfer:
-    """``address`` gives a new signed URL each time; ``advanced`` is told how many bytes are there."""
+    """``address``: returns a new signed URL for each call; ``advanced``: called with the number of bytes so far."""
 
     wire: Wire
     file: RemoteFile
@@ -62,7 +62,7 @@ class Transfer:
         return self.folder / (self.file.path + NOTE)
 
     def run(self) -> None:
-        """Afterwards ``target`` is there, whole and verified. Raises MachineError, OSError or Interrupted."""
+        """Downloads ``target`` completely and verifies it. Raises MachineError, OSError or Interrupted."""
         if is_whole(self.target, self.file):
             self.advanced(self.file.size)
             return
@@ -75,15 +75,15 @@ class Transfer:
             self._start_over()
             if is_last:
                 raise MachineError(
-                    f'"{self.file.path}" arrived twice with a wrong checksum',
-                    hint="a proxy may change it, or it is damaged on the server: try again later",
+                    f'"{self.file.path}" had a wrong checksum twice',
+                    hint="try again later: a proxy may change the file, or it is damaged on the server",
                 )
-            self.wire.patience.tell(f'"{self.file.path}" arrived with a wrong checksum; fetching it again')
+            self.wire.patience.tell(f'"{self.file.path}" has a wrong checksum; downloading it again')
         self.part.replace(self.target)
         self._note.unlink(missing_ok=True)
 
     def _fetch(self) -> str:
-        """Until all bytes are there; returns their SHA-256."""
+        """Downloads all bytes; returns their SHA-256."""
         descriptor = os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         hasher = _Follower(self.part)
         try:
@@ -114,12 +114,12 @@ class Transfer:
             except ConnectionLostError as error:
                 problem = error
             have = os.lseek(descriptor, 0, os.SEEK_END)
-            if have < size:  # a try that brought something is not one that failed
+            if have < size:  # a try that received bytes does not count as failed
                 failed = 1 if have > before else failed + 1
                 self.wire.patience.wait(failed, problem, asked)
 
     def _read_on(self, url: str, have: int, descriptor: int, hasher: _Follower) -> None:
-        """Writes what comes from ``have`` on, never more than the file's size. Ends with the body."""
+        """Writes the bytes from ``have`` on, to the end of the response, never more than the file's size."""
         headers = {"Range": f"bytes={have}-"} if have else {}
         if have and self._etag:
             headers["If-Range"] = self._etag
@@ -131,7 +131,7 @@ class Transfer:
                 if response.status_code == 416 or (have and not _continues(response, have, self.file.size)):
                     have = self._emptied(descriptor, hasher)
                     if response.status_code != 200:
-                        return  # what it sends is some other part: ask again from the start
+                        return  # the server sent another range: start again
                 self._remember(response.headers.get("ETag"))
                 self._write(response, have, descriptor, hasher)
                 return
@@ -144,7 +144,7 @@ class Transfer:
                 raise Interrupted
             if have + len(chunk) > self.file.size:
                 raise MachineError(
-                    f'the server sends more of "{self.file.path}" than it said there is',
+                    f'the server sends more bytes of "{self.file.path}" than its stated size',
                     hint="try again later",
                 )
             have += _write_all(descriptor, chunk)
@@ -159,7 +159,7 @@ class Transfer:
         return 0
 
     def _read_note(self) -> None:
-        """Throws away a partial file that was begun for other content."""
+        """Discards a partial file of different content."""
         try:
             note = json.loads(self._note.read_text(encoding="utf-8"))
             if (note["size"], note["sha256"]) == (self.file.size, self.file.sha256):
@@ -170,7 +170,7 @@ class Transfer:
         self._start_over()
 
     def _remember(self, etag: str | None) -> None:
-        """Before the first byte is written, so that a killed pull can go on. A weak ETag promises nothing."""
+        """Called before the first byte is written, so that a killed pull can resume. Weak ETags are not stored."""
         self._etag = etag if etag and not etag.startswith("W/") else None
         note = {"size": self.file.size, "sha256": self.file.sha256, "etag": self._etag}
         self._note.write_text(json.dumps(note), encoding="utf-8")
@@ -182,9 +182,9 @@ class Transfer:
 
 
 class _Follower:
-    """Hashes a growing file in a thread of its own, so that reading the network does not wait for it.
+    """Hashes a growing file in a separate thread, so that the download does not wait for it.
 
-    It reads what ``reach`` released from the page cache: a resumed file needs no other way than a new one.
+    It reads the bytes released by ``reach`` back from the page cache, the same way for new and resumed files.
     """
 
     def __init__(self, path: Path) -> None:
@@ -196,7 +196,7 @@ class _Follower:
         self._thread.start()
 
     def reach(self, count: int) -> None:
-        """The first ``count`` bytes are written. Wakes the thread once a block, not for each chunk."""
+        """Releases the first ``count`` bytes. Wakes the thread once per block, not for each chunk."""
         due = count // _BLOCK != self._released // _BLOCK
         self._released = count
         if due:
@@ -209,11 +209,11 @@ class _Follower:
             self._generation += 1
 
     def finish(self) -> str:
-        """The SHA-256 of all that was released. Raises OSError where the file cannot be read."""
+        """The SHA-256 of all released bytes. Raises OSError when the file cannot be read."""
         self.close()
         self._thread.join()
         if self._result is None:
-            raise MachineError(f"{self._path} cannot be read back", hint="look at the disk: dmesg tells")
+            raise MachineError(f"{self._path} cannot be read back", hint="check the disk with dmesg")
         return self._result
 
     def close(self) -> None:
@@ -250,7 +250,7 @@ class _Follower:
 
 
 def is_whole(path: Path, file: RemoteFile) -> bool:
-    """True when ``path`` has the size and, where it is known, the checksum of ``file``."""
+    """True when ``path`` has the size and, if known, the checksum of ``file``."""
     try:
         if not path.is_file() or path.stat().st_size != file.size:
             return False
@@ -260,7 +260,7 @@ def is_whole(path: Path, file: RemoteFile) -> bool:
 
 
 def sync_folder(folder: Path) -> None:
-    """Its names reach the disk."""
+    """Syncs the folder's entries to disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,6 @@
-"""How is one HTTP request made well? Retries with back-off, Retry-After, refusals in sentences, nothing secret told.
+"""HTTP requests with retries, back-off, Retry-After and readable errors that contain no secrets.
 
-The one module that makes requests. An exception of httpx never leaves it: such exceptions carry the request, and
-with it the key.
+The only module that makes requests. httpx exceptions never leave it, as they carry the request and with it the key.
 """
 
 from __future__ import annotations
@@ -24,46 +23,46 @@ from taorunner.pretrained.api_key import KEY_PAGE
 from taorunner.version import __version__
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
-GOES_ON = "run the same command again: it goes on where it stopped"
+GOES_ON = "run the same command again to resume"
 LONGEST_WAIT_S = 300.0
-"""A server that asks for more is not waited for."""
+"""Longest Retry-After that is waited for."""
 
 _REASONS = {
-    400: "it does not understand the request",
-    401: "it does not accept the API key",
+    400: "bad request",
+    401: "the API key is not accepted",
     403: "access is denied",
-    404: "there is no such thing",
-    408: "it waited too long for us",
+    404: "not found",
+    408: "request timeout",
     412: "the licence terms are not accepted yet",
     429: "too many requests",
-    500: "it has a problem of its own",
-    502: "it is not reachable behind its gateway",
-    503: "it is not available",
-    504: "it did not answer its gateway in time",
-    507: "it has no space left",
+    500: "internal server error",
+    502: "bad gateway",
+    503: "service unavailable",
+    504: "gateway timeout",
+    507: "no space left on the server",
 }
 
 
 class HttpRefusalError(MachineError):
-    """The server's no. ``status`` is what callers decide by; ``asked_s`` is its Retry-After."""
+    """An HTTP error status. Callers decide by ``status``; ``asked_s`` is the Retry-After."""
 
     def __init__(self, status: int, host: str, asked_s: float | None = None) -> None:
-        reason = _REASONS.get(status, "it refused")
+        reason = _REASONS.get(status, "request refused")
         super().__init__(f"{host} answered {status}: {reason}", hint=_hint(status))
         self.status, self.asked_s = status, asked_s
 
 
 class ConnectionLostError(MachineError):
-    """Nothing came, or no more: worth another try."""
+    """No response, or an incomplete one: another try may help."""
 
 
-class Interrupted(Exception):  # noqa: N818 (no error: the person asked for it)
-    """Somebody pressed Ctrl-C; what was fetched stays."""
+class Interrupted(Exception):  # noqa: N818 (not an error: requested by the user)
+    """Ctrl-C was pressed; downloaded data is kept."""
 
 
 @dataclass(slots=True)
 class Patience:
-    """How often and how long. ``tries`` are counted since the last byte that came."""
+    """Number and timing of retries. ``tries`` are counted from the last received byte."""
 
     tries: int = 5
     first_wait_s: float = 0.5
@@ -73,14 +72,14 @@ class Patience:
     tell: Callable[[str], None] = lambda _text: None
 
     def wait(self, failed: int, error: MachineError, asked_s: float | None = None) -> None:
-        """Sleeps before try ``failed + 1``, or raises ``error`` when that would be one too many."""
+        """Sleeps before try ``failed + 1``, or raises ``error`` after the last try."""
         if failed >= self.tries:
             raise error
         seconds = asked_s
         if seconds is None:
             seconds = min(30.0, self.first_wait_s * 2 ** (failed - 1)) * random.uniform(0.5, 1.0)
         if seconds > LONGEST_WAIT_S:
-            error.hint = f"it asks to wait {seconds:.0f} seconds: try again then"
+            error.hint = f"try again in {seconds:.0f} seconds, as the server asks"
             raise error
         if seconds >= 1:
             self.tell(f"{error.message}; trying again in {seconds:.0f} s")
@@ -89,7 +88,7 @@ class Patience:
 
 
 class Wire:
-    """One pool of connections. ``headers`` given to a request go to that URL only, never along a redirect."""
+    """A connection pool. ``headers`` of a request are sent to that URL only, never to a redirect's target."""
 
     def __init__(self, patience: Patience, connections: int = 8) -> None:
         self.patience = patience
@@ -105,7 +104,7 @@ class Wire:
         self._client.close()
 
     def get(self, url: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
-        """The whole answer, a success or a redirect. Raises HttpRefusalError or ConnectionLostError, after retries."""
+        """The complete response or a redirect. Raises HttpRefusalError or ConnectionLostError after retries."""
         failed = 0
         while True:
             try:
@@ -124,7 +123,7 @@ class Wire:
 
     @contextmanager
     def open(self, url: str, headers: Mapping[str, str] | None = None) -> Iterator[httpx.Response]:
-        """One try, the body still to be read. Statuses from 400 raise HttpRefusalError, but 416 is an answer."""
+        """One try, with an unread body. Statuses from 400 raise HttpRefusalError, except 416."""
         host = _host(url)
         try:
             with self._client.stream("GET", url, headers=dict(headers or {})) as response:
@@ -142,18 +141,18 @@ class Wire:
                 hint=GOES_ON,
             ) from None
         except (httpx.HTTPError, httpx.InvalidURL):
-            raise MachineError(f"{host} gave an answer that cannot be read") from None
+            raise MachineError(f"{host} sent an unreadable response") from None
 
 
 _OFFLINE = (
-    "check network and proxy (HTTPS_PROXY); without a network: copy the model's folder and use --from DIR"
+    "check network and proxy (HTTPS_PROXY); without a network, copy the model's folder and use --from DIR"
 )
 
 
 def _read_large_pieces() -> None:
-    """httpcore reads 64 KiB at a time and has no setting for it; with 1 MiB a download takes half the CPU time.
+    """Raises httpcore's read size from 64 KiB, which has no setting, to 1 MiB: downloads take half the CPU time.
 
-    Where a later httpcore has it elsewhere nothing is changed but the speed.
+    If a later httpcore changes this attribute, only the speed is affected.
     """
     try:
         connection: Any = importlib.import_module("httpcore._sync.http11").HTTP11Connection
@@ -179,16 +178,16 @@ def retry_after(text: str | None) -> float | None:
 
 def _hint(status: int) -> str | None:
     if status in (401, 403):
-        return f"set NGC_API_KEY to a key that may read this model; keys are made at {KEY_PAGE}"
+        return f"set NGC_API_KEY to a key that may read this model; create keys at {KEY_PAGE}"
     if status == 429:
         return "try again in some minutes, or with fewer --jobs"
     if status >= 500:
-        return "this is on the server's side: run the same command again later"
+        return "run the same command again later: the error is on the server"
     return None
 
 
 def _host(url: str) -> str:
-    """Only the host: the rest of a signed URL is as good as a password."""
+    """Only the host: the rest of a signed URL is a secret."""
     try:
         return httpx.URL(url).host or "the server"
     except httpx.InvalidURL:
@@ -196,7 +195,7 @@ def _host(url: str) -> str:
 
 
 def _why(error: Exception) -> str:
-    """The system's reason, for the cases that a person can do something about."""
+    """The reason, for cases that the user can fix."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):

@@ -1,7 +1,7 @@
-"""Models of Hugging Face, through its own library where it is installed (the extra ``huggingface``).
+"""Pulls models of Hugging Face through its own library (the extra ``huggingface``).
 
-That library resumes, verifies and knows gated models itself; ours is only where the result goes, and that it appears
-whole. It reads HF_TOKEN and HF_ENDPOINT by itself.
+That library resumes, verifies and handles gated models, and reads HF_TOKEN and HF_ENDPOINT. This module places the
+result atomically.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from taorunner.pretrained.pull import Pulled, Watcher, staged, write_manifest
 
 
 def pull_hub_model(model: HubModel, folder: Path, watcher: Watcher, environ: Mapping[str, str]) -> Pulled:
-    """Raises MachineError or UserFilesError with the library's word, without its traceback."""
+    """Raises MachineError or UserFilesError with the library's message, without its traceback."""
     hub = _library()
     endpoint = environ.get("HF_ENDPOINT") or None
     with staged(folder, watcher) as staging:
@@ -30,8 +30,10 @@ def pull_hub_model(model: HubModel, folder: Path, watcher: Watcher, environ: Map
             )
         except KeyboardInterrupt:
             raise
-        except Exception as error:  # its errors have several roots: requests, httpx, OSError, ValueError
-            raise _told(model, error) from None
+        except (
+            Exception
+        ) as error:  # its errors have several base classes: requests, httpx, OSError, ValueError
+            raise _translated(model, error) from None
         shutil.rmtree(staging / ".cache", ignore_errors=True)
         files = tuple(
             RemoteFile(path.relative_to(staging).as_posix(), path.stat().st_size, None)
@@ -57,16 +59,18 @@ def _library() -> Any:
         ) from None
 
 
-def _told(model: HubModel, error: Exception) -> MachineError | UserFilesError:
+def _translated(model: HubModel, error: Exception) -> MachineError | UserFilesError:
     kind = type(error).__name__
     if kind in ("RepositoryNotFoundError", "RevisionNotFoundError"):
         return UserFilesError(
-            f'Hugging Face has no "{model}", or shows it only to those who are signed in',
+            f'Hugging Face has no "{model}", or it needs a login',
             hint="correct the name, or set HF_TOKEN",
         )
     if kind == "GatedRepoError":
         return MachineError(
-            f'"{model}" is given only to those who accepted its terms',
+            f'the terms of "{model}" are not accepted yet',
             hint=f"accept them at https://huggingface.co/{model.repo_id}, then set HF_TOKEN",
         )
-    return MachineError(f'"{model}" could not be fetched: {kind}', hint="check network, proxy, HF_ENDPOINT")
+    return MachineError(
+        f'"{model}" could not be downloaded: {kind}', hint="check network, proxy, HF_ENDPOINT"
+    )

@@ -1,4 +1,4 @@
-"""Which model is meant? NGC names, catalog addresses and Hugging Face names as people write them."""
+"""Parses model names: NGC names, catalog URLs and Hugging Face names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FORMS = "write nvidia/tao/NAME:VERSION, ngc://ORG/TEAM/NAME:VERSION, or hf://OR
 
 @dataclass(frozen=True, slots=True)
 class NgcModel:
-    """``org/team/name:version``; ``version`` None where it was not said. Source: tao/pretrained.md section B5."""
+    """``org/team/name:version``; ``version`` is None when not given. Source: tao/pretrained.md section B5."""
 
     org: str
     team: str | None
@@ -32,7 +32,7 @@ class NgcModel:
 
     @property
     def catalog_url(self) -> str:
-        """Where a person reads about it, and accepts its licence."""
+        """The page with the model's description and licence."""
         team = f"/teams/{self.team}" if self.team else ""
         return f"https://catalog.ngc.nvidia.com/orgs/{self.org}{team}/models/{self.name}"
 
@@ -57,7 +57,7 @@ class HubModel:
 
 
 def parse_model(text: str, org: str = "nvidia", team: str | None = "tao") -> NgcModel | HubModel:
-    """The model that ``text`` names; without organisation it is one of ``org`` and ``team``. Raises UsageError."""
+    """The model named ``text``; ``org`` and ``team`` are the defaults. Raises UsageError."""
     for scheme in _HUGGING_FACE:
         if text.startswith(scheme):
             return _parse_hub(text, text.removeprefix(scheme))
@@ -84,12 +84,12 @@ def _parse_hub(text: str, rest: str) -> HubModel:
 
 
 def inner_path(path: str) -> str:
-    """``path`` as a server says it, if it stays inside the folder that it is joined to. Raises UserFilesError."""
+    """A server's ``path`` if it stays inside the folder that it is joined to. Raises UserFilesError."""
     pure = PurePosixPath(path)
     bad = not path or pure.is_absolute() or ".." in pure.parts or "\\" in path or not path.isprintable()
     if bad or str(pure) != path:
         raise UserFilesError(
-            f'the server names a file "{printable(path[:200])}" that would lie outside the model\'s folder',
-            hint="do not use this model; tell its publisher",
+            f'the server lists a file "{printable(path[:200])}" outside the model\'s folder',
+            hint="do not use this model, and inform its publisher",
         )
     return path

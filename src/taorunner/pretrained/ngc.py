@@ -1,7 +1,7 @@
-"""What does NGC have? Versions, files and signed addresses of models, as a guest or with a key.
+"""NGC's API: versions, files and signed URLs of models, as a guest or with a key.
 
-Source: tao/pretrained.md section B5. Guest first: the models of nvidia/tao are public, and a key of another
-organisation is refused for them; the key is used when a guest is refused.
+Source: tao/pretrained.md section B5. Requests are made as a guest first: the models of nvidia/tao are public, and NGC
+refuses keys of other organisations for them. The key is used when a guest is refused.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from taorunner.pretrained.names import NgcModel, inner_path
 from taorunner.text import did_you_mean
 
 API_VARIABLE, AUTH_VARIABLE = "TAORUNNER_NGC_URL", "TAORUNNER_NGC_AUTH_URL"
-"""For mirrors and tests."""
+"""Set for mirrors and tests."""
 _API, _AUTH = "https://api.ngc.nvidia.com", "https://authn.nvidia.com"
 _PAGE = 1000
 _RENEW_BEFORE_S = 300.0
@@ -34,7 +34,7 @@ _OTHER = "choose another version"
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """``sha256`` is in hexadecimal, None where the server has none."""
+    """``sha256`` is in hexadecimal, None when the server has none."""
 
     path: str
     size: int
@@ -51,7 +51,7 @@ class RemoteVersion:
 
 
 class Ngc:
-    """``find_key`` is asked at most once, when a guest was refused; it may ask the person."""
+    """``find_key`` is called at most once, after a guest was refused; it may prompt the user."""
 
     def __init__(self, wire: Wire, environ: Mapping[str, str], find_key: Callable[[], ApiKey | None]) -> None:
         self.wire = wire
@@ -75,7 +75,7 @@ class Ngc:
         return partial(self.signed_url, model)
 
     def versions(self, model: NgcModel) -> list[RemoteVersion]:
-        """Newest first, as NGC sorts them. Raises UserFilesError when there is no such model."""
+        """Newest first, as NGC sorts them. Raises UserFilesError when the model does not exist."""
         rows = self._pages(model, "/versions", {"sort-order": "SEMVER_DESC"}, "modelVersions")
         return [
             RemoteVersion(
@@ -86,12 +86,12 @@ class Ngc:
         ]  # fmt: skip
 
     def files(self, model: NgcModel) -> list[RemoteFile]:
-        """Of one version, sorted. Raises UserFilesError for a model, version or file list that is not usable."""
+        """The files of one version, sorted. Raises UserFilesError for an unusable model, version or file list."""
         version = quote(model.version or "", safe="")
         facts = _object(self._get(model, f"/versions/{version}"), "modelVersion")
         status = facts.get("status")
         if status not in (None, "UPLOAD_COMPLETE"):
-            raise UserFilesError(f'"{model}" is not whole on NGC: its status is {status}', hint=_OTHER)
+            raise UserFilesError(f'"{model}" is incomplete on NGC: its status is {status}', hint=_OTHER)
         rows = self._pages(model, f"/versions/{version}/files", {}, "modelFiles")
         files = [
             RemoteFile(
@@ -100,21 +100,21 @@ class Ngc:
             for row in rows
         ]
         if len({file.path for file in files}) != len(files) or not files:
-            raise UserFilesError(f'the list of files of "{model}" is empty or names one twice', hint=_OTHER)
+            raise UserFilesError(f'the list of files of "{model}" is empty or has duplicates', hint=_OTHER)
         return sorted(files, key=lambda file: file.path)
 
     def signed_url(self, model: NgcModel, path: str) -> str:
-        """A short-lived address of one file. It is a secret; no key is ever sent to it."""
+        """A short-lived URL of one file. The URL is a secret; no key is sent to it."""
         answer = self._get(model, f"/{quote(model.version or '', safe='')}/files", {"path": path}, signs=True)
         url = answer if isinstance(answer, str) else (_list(answer, "urls") or [""])[0]
         if not isinstance(url, str) or urlsplit(url).scheme not in ("http", "https"):
-            raise MachineError(f'NGC gave no address for "{path}" of "{model}"', hint="try again later")
+            raise MachineError(f'NGC returned no URL for "{path}" of "{model}"', hint="try again later")
         return url
 
     def _pages(
         self, model: NgcModel, suffix: str, query: Mapping[str, str], key: str
     ) -> list[Mapping[str, Any]]:
-        """All pages; the first is asked for without a number, the others count from 1."""
+        """All pages; the first request has no page number, the others count from 1."""
         rows: list[Mapping[str, Any]] = []
         page, pages = 0, 1
         while page < pages:
@@ -128,7 +128,7 @@ class Ngc:
     def _get(
         self, model: NgcModel, suffix: str, query: Mapping[str, str] | None = None, *, signs: bool = False
     ) -> Any:
-        """The JSON of an answer, or where it redirects to. As a guest, then with the key if a guest is refused."""
+        """The JSON of the response, or its redirect target. Tried as a guest, then with the key."""
         place = (model.org, model.team, model.name)
         while True:
             key = self._key if place in self._with_key else None
@@ -150,18 +150,18 @@ class Ngc:
                     raise
                 if key is not None:
                     raise MachineError(
-                        f'NGC refuses "{model}" to your API key ({error.status})',
-                        hint=f"use a key of an organisation that has this model; keys are made at {KEY_PAGE}",
+                        f'NGC denies your API key access to "{model}" ({error.status})',
+                        hint=f"use a key of an organisation that has this model; create keys at {KEY_PAGE}",
                     ) from None
                 if self._needed_key() is None:
                     raise MachineError(
-                        f'NGC refuses "{model}" to guests ({error.status})',
-                        hint=f"set NGC_API_KEY; keys are made at {KEY_PAGE}",
+                        f'NGC denies guests access to "{model}" ({error.status})',
+                        hint=f"set NGC_API_KEY; create keys at {KEY_PAGE}",
                     ) from None
                 self._with_key.add(place)
 
     def _follow(self, url: str, headers: Mapping[str, str]) -> Any:
-        """Redirects inside NGC are followed with the key; one that leaves NGC is the answer itself."""
+        """Follows redirects inside NGC with the key; a redirect that leaves NGC is returned."""
         for _ in range(_MAX_REDIRECTS):
             response = self.wire.get(url, headers)
             if response.status_code < 300:
@@ -173,7 +173,7 @@ class Ngc:
             if _origin(target) != _origin(url):
                 return target
             url = target
-        raise MachineError("NGC gave an answer that cannot be read", hint="check proxy and " + API_VARIABLE)
+        raise MachineError("NGC sent an unreadable response", hint="check proxy and " + API_VARIABLE)
 
     def _headers(self, model: NgcModel, key: ApiKey | None) -> dict[str, str]:
         if key is None:
@@ -181,7 +181,7 @@ class Ngc:
         return {"Authorization": f"Bearer {key.reveal() if key.is_bearer else self._token(model, key)}"}
 
     def _token(self, model: NgcModel, key: ApiKey) -> str:
-        """A key of the old kind is exchanged for a token, which is kept in memory until shortly before its end."""
+        """The token for a key of the old kind, cached in memory until shortly before it expires."""
         place = (model.org, model.team)
         token, ends = self._tokens.get(place, ("", 0.0))
         if time.monotonic() < ends:
@@ -198,14 +198,14 @@ class Ngc:
                 raise
             raise MachineError(
                 f"NGC does not accept your API key ({error.status})",
-                hint=f"set NGC_API_KEY to a valid key; keys are made at {KEY_PAGE}",
+                hint=f"set NGC_API_KEY to a valid key; create keys at {KEY_PAGE}",
             ) from None
         except ValueError:
             facts = None
         bought = facts.get("token") if isinstance(facts, dict) else None
         token = bought if isinstance(bought, str) else ""
         if not ApiKey(token).is_usable:
-            raise MachineError("NGC gave no token for your API key", hint="try again later") from None
+            raise MachineError("NGC returned no token for your API key", hint="try again later") from None
         lifetime = _int(facts.get("expires_in")) or 0
         self._tokens[place] = (token, time.monotonic() + lifetime - _RENEW_BEFORE_S)
         return token
@@ -218,7 +218,7 @@ class Ngc:
             return self._key
 
     def _unknown(self, model: NgcModel, is_version: bool) -> UserFilesError:
-        """Which model or version there is instead."""
+        """An error that names similar models or existing versions."""
         bare = replace(model, version=None)
         if is_version and model.version:
             try:
@@ -233,7 +233,7 @@ class Ngc:
 
 
 def _path(model: NgcModel, suffix: str, signs: bool, has_key: bool) -> str:
-    """Guests and keys go different ways, and a guest's way to signed addresses is a third."""
+    """Guests and keys have different API paths, and guests have a third one for signed URLs."""
     if has_key:
         team = f"/team/{model.team}" if model.team else ""
         return f"/v2/org/{model.org}{team}/models/{model.name}{suffix}"
@@ -245,7 +245,7 @@ def _path(model: NgcModel, suffix: str, signs: bool, has_key: bool) -> str:
 
 
 def _must_be_private(url: str) -> None:
-    """A key goes over TLS, or stays on this machine."""
+    """Allows keys only over TLS or to this machine."""
     parts = urlsplit(url)
     if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
         raise MachineError(
@@ -281,7 +281,7 @@ def _size(row: Mapping[str, Any], model: NgcModel) -> int:
 
 
 def _hex(text: Any) -> str | None:
-    """A base64 SHA-256 in hexadecimal; None for what is none."""
+    """A base64 SHA-256 in hexadecimal; None for other text."""
     try:
         raw = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
     except (binascii.Error, ValueError):

@@ -1,7 +1,7 @@
-"""How does a whole version arrive in its folder? Locked, staged beside it, fetched in parallel, moved at the end.
+"""Pulls one version of a model: locked, staged beside its folder, downloaded in parallel, renamed at the end.
 
 repositories/<repository>/.<repository>_v<version>.lock       one pull at a time
-repositories/<repository>/.<repository>_v<version>.partial/   what is not whole yet; a later pull goes on here
+repositories/<repository>/.<repository>_v<version>.partial/   incomplete; a later pull resumes here
 repositories/<repository>/<repository>_v<version>/            appears when everything is verified
 """
 
@@ -28,12 +28,12 @@ from taorunner.pretrained.ngc import RemoteFile
 from taorunner.text import size as shown_size
 
 MANIFEST = ".taorunner.json"
-"""What was verified and where it came from; ``--from`` compares copies with it."""
+"""File with the verified checksums and their origin; ``--from`` compares copies with it."""
 _SPARE_BYTES = 64 * 1024 * 1024
 
 
 class Watcher(Protocol):
-    """Told what happens, from several threads."""
+    """Progress callbacks, called from several threads."""
 
     def begins(self, model: str, files: Sequence[RemoteFile]) -> None: ...
 
@@ -44,7 +44,7 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """``fetched`` is how many bytes had to be moved: 0 when everything was there already."""
+    """``fetched``: number of bytes downloaded or copied; 0 when everything was present."""
 
     model: str
     folder: Path
@@ -69,7 +69,7 @@ def pull_files(
     watcher: Watcher,
     jobs: int,
 ) -> Pulled:
-    """Brings ``files`` into ``folder``. Raises TaorunnerError, OSError or KeyboardInterrupt; what came stays."""
+    """Downloads ``files`` into ``folder``. Raises TaorunnerError, OSError, KeyboardInterrupt; keeps partial data."""
     with _locked(folder, watcher, wire.patience.stop), _staging(folder) as staging:
         watcher.begins(model, files)
         missing = []
@@ -93,9 +93,9 @@ def pull_files(
 
 
 def copy_from(model: str, source: Path, folder: Path, watcher: Watcher) -> Pulled:
-    """The same from a folder on this machine, checked against the manifest that a pull left in it.
+    """Like ``pull_files`` from a folder on this machine, checked against the manifest of the original pull.
 
-    Raises UserFilesError where the folder is missing, empty, or differs from its manifest.
+    Raises UserFilesError when the folder is missing, empty, or differs from its manifest.
     """
     found = _source_folder(source, folder)
     known = {file.path: file for file in read_manifest(found)}
@@ -106,7 +106,7 @@ def copy_from(model: str, source: Path, folder: Path, watcher: Watcher) -> Pulle
             files.append(known.get(name) or RemoteFile(name, path.stat().st_size, None))
     lost = sorted(known.keys() - {file.path for file in files})
     if lost or not files:
-        what = f'lacks "{lost[0]}", which its manifest names' if lost else "holds no files"
+        what = f'lacks "{lost[0]}", which its manifest lists' if lost else "holds no files"
         raise UserFilesError(f"{found} {what}", hint="copy the whole folder again")
     with staged(folder, watcher) as staging:
         watcher.begins(model, files)
@@ -131,23 +131,23 @@ def _copy(source: Path, target: Path, file: RemoteFile) -> None:
     shutil.copyfile(source, target)
     if not is_whole(target, file):
         target.unlink()
-        raise UserFilesError(f"{source} is not what its manifest says", hint="copy the whole folder again")
+        raise UserFilesError(f"{source} differs from its manifest", hint="copy the whole folder again")
 
 
 def _source_folder(source: Path, folder: Path) -> Path:
-    """``source`` may hold the repositories, one repository, or be the model's folder itself."""
+    """``source`` may be the folder of all repositories, of one repository, or of the model."""
     for found in (source / folder.parent.name / folder.name, source / folder.name, source):
         if found.is_dir() and (found != source or found.name == folder.name):
             return found
     raise UserFilesError(
         f'{source} holds no folder "{folder.name}"',
-        hint=f'on a machine with a network pull the model, then copy "{folder.parent.name}/{folder.name}"',
+        hint=f'pull the model on a machine with a network, then copy "{folder.parent.name}/{folder.name}"',
     )
 
 
 @contextmanager
 def _locked(folder: Path, watcher: Watcher, stop: threading.Event) -> Iterator[None]:
-    """Waits for another pull of the same folder; the lock ends with the process, however that ends."""
+    """Waits for another pull of the same folder. The kernel releases the lock when its process ends."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     path, told = folder.parent / f".{folder.name}.lock", False
     while True:
@@ -156,7 +156,7 @@ def _locked(folder: Path, watcher: Watcher, stop: threading.Event) -> Iterator[N
                 try:
                     yield
                 finally:
-                    path.unlink(missing_ok=True)  # while it is held: who waits for it finds that it is gone
+                    path.unlink(missing_ok=True)  # removed while held, so that waiting pulls notice
                 return
         if not told:
             watcher.tells(f"another pull of {folder.name} is running: waiting for it")
@@ -166,7 +166,7 @@ def _locked(folder: Path, watcher: Watcher, stop: threading.Event) -> Iterator[N
 
 
 def _is_held(lock: IO[str], path: Path) -> bool:
-    """True when ``lock`` is ours and still the file at ``path``."""
+    """True when ``lock`` was acquired and is still the file at ``path``."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return path.stat().st_ino == os.fstat(lock.fileno()).st_ino
@@ -176,14 +176,14 @@ def _is_held(lock: IO[str], path: Path) -> bool:
 
 @contextmanager
 def staged(folder: Path, watcher: Watcher) -> Iterator[Path]:
-    """Locked, and with a folder to fetch into: for those who fetch by other means."""
+    """A locked staging folder, for downloads by other libraries."""
     with _locked(folder, watcher, threading.Event()), _staging(folder) as staging:
         yield staging
 
 
 @contextmanager
 def _staging(folder: Path) -> Iterator[Path]:
-    """Kept when something goes wrong, for a later pull; gone when all is well."""
+    """The staging folder: kept after an error for a later pull, removed after success."""
     staging = folder.parent / f".{folder.name}.partial"
     staging.mkdir(exist_ok=True)
     yield staging
@@ -196,13 +196,13 @@ def _check_space(staging: Path, files: Sequence[RemoteFile]) -> None:
     free = shutil.disk_usage(staging).free
     if need and need + _SPARE_BYTES > free:
         raise MachineError(
-            f"{shown_size(need)} are to come, but only {shown_size(free)} are free at {staging.parent}",
-            hint="free some space there, or move repositories/ to a larger disk and link it",
+            f"the download needs {shown_size(need)}, but only {shown_size(free)} are free at {staging.parent}",
+            hint="free disk space there, or move repositories/ to a larger disk and link it",
         )
 
 
 def _run_all(transfers: Sequence[Transfer], jobs: int, stop: threading.Event) -> None:
-    """Large files first. The first failure ends all; threads are daemons, so that Ctrl-C waits for no server."""
+    """Large files first. The first failure ends all. Daemon threads, so that Ctrl-C does not wait for a server."""
     waiting: queue.SimpleQueue[Transfer] = queue.SimpleQueue()
     for transfer in sorted(transfers, key=lambda each: -each.file.size):
         waiting.put(transfer)
@@ -246,9 +246,9 @@ def _join(threads: Sequence[threading.Thread]) -> None:
 
 
 def _put_in_place(staging: Path, folder: Path, model: str, files: Sequence[RemoteFile]) -> None:
-    """One rename where the folder is new, its record in it; else file by file, each of them whole.
+    """Renames the whole staging folder if ``folder`` is new, else file by file, each atomically.
 
-    First all of it reaches the disk: a power cut leaves no name without its content.
+    Everything is synced to disk first, so that a power cut leaves no file without content.
     """
     for file in files:
         _sync(staging / file.path)
@@ -256,7 +256,7 @@ def _put_in_place(staging: Path, folder: Path, model: str, files: Sequence[Remot
         wanted = {file.path for file in files}
         for path in [path for path in staging.rglob("*") if path.is_file()]:
             if path.relative_to(staging).as_posix() not in wanted:
-                path.unlink()  # of an earlier pull, when the version had other files
+                path.unlink()  # left by an earlier pull, when the version had other files
         write_manifest(staging, model, files)
         staging.rename(folder)
         staging.mkdir()
@@ -286,7 +286,7 @@ def write_manifest(folder: Path, model: str, files: Sequence[RemoteFile]) -> Non
 
 
 def read_manifest(folder: Path) -> list[RemoteFile]:
-    """Empty where there is none, as in a folder that NGC's own downloader made."""
+    """Empty when there is none, as in a folder made by NGC's own downloader."""
     try:
         rows = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
         return [RemoteFile(inner_path(row["path"]), int(row["size"]), row["sha256"]) for row in rows]

@@ -197,13 +197,13 @@ def _standing(
     wanted: list[tuple[NgcModel | HubModel, Path]], watcher: PullView, reasons: dict[Any, str] | None = None
 ) -> list[Any]:
     """Looked at without a network. Raises UserFilesError with everything that is missing or not as it was pulled."""
-    from taorunner.pretrained.verify import standing
+    from taorunner.pretrained.verify import verify_local
 
     done: list[Any] = []
     errors: list[TaorunnerError] = []
     for model, folder in wanted:
         try:
-            done.append(standing(str(model), folder))
+            done.append(verify_local(str(model), folder))
         except UserFilesError as error:
             errors.append(error)
             continue
