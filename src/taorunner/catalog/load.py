@@ -1,6 +1,6 @@
-"""Reads the catalog's files.
+"""Reads the files of the catalog.
 
-The files are ours and are checked strictly by ``tests/catalog``; here they are believed, so reading is fast.
+``tests/catalog`` checks them strictly; they are not checked again here, so reading is fast.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DATA = Path(__file__).parent / "data"
 
 @cache
 def load_network(name: str) -> Network:
-    """The network of that name. Raises UserFilesError with the nearest name."""
+    """The network of that name. Raises UserFilesError for an unknown one, with the nearest name."""
     if name not in network_names():
         raise UserFilesError(
             f'"{name}" is not a network of the catalog', hint=did_you_mean(name, network_names())
@@ -37,25 +37,25 @@ def load_network(name: str) -> Network:
 
 
 def families() -> dict[str, tuple[str, ...]]:
-    """Every family with the names of its tables."""
+    """The families with the names of their tables."""
     names = sorted(path.stem for path in (DATA / "families").glob("*.yml"))
     return {name: tuple(_read(f"families/{name}.yml").get("tables") or ()) for name in names}
 
 
 def image_kinds() -> tuple[str, ...]:
-    """The kinds of images that releases have tags for: pyt, tf1, deploy, …"""
+    """The image kinds of all releases: pyt, tf1, deploy, …"""
     return tuple(dict.fromkeys(kind for release in _releases() for kind in release.tags))
 
 
 def image_of_kind(kind: str, release: str | None = None) -> str:
-    """The image of one kind, of the newest public release that has it unless one is named.
+    """The image of one kind in ``release``, by default in the newest public release that has it.
 
     Raises:
         UserFilesError: no such kind, no such release, or no tag is known.
     """
     kind = kind.replace("_", "-")
     if kind not in image_kinds():
-        raise UserFilesError(f'there is no group of images "{kind}"', hint=did_you_mean(kind, image_kinds()))
+        raise UserFilesError(f'there is no image group "{kind}"', hint=did_you_mean(kind, image_kinds()))
     having = [known for known in _releases() if known.tags.get(kind) is not None]
     wanted = None if release is None else release.strip().removeprefix("v")
     fitting = [known for known in having if wanted in (known.name, known.name.removesuffix(".0"))]
@@ -72,7 +72,8 @@ def image_of_kind(kind: str, release: str | None = None) -> str:
 
 
 def network_from(body: Mapping[str, Any], name: str, file: Path | None = None) -> Network:
-    """A network from what its file holds (after ``like`` was followed). Believes it: see ``planning.networks``."""
+    """Builds a network from the content of its file, after ``like`` was resolved. The content is not checked here; see
+    ``planning.inputs.workspace_networks``."""
     groups = tuple(_group(group, facts) for group, facts in body["groups"].items())
     releases = _read("releases.yml")
     return Network(
@@ -119,14 +120,14 @@ def _group(name: str, facts: Mapping[str, Any]) -> Group:
 
 
 def network_body(name: str) -> dict[str, Any]:
-    """The file's content; ``like`` names another network whose facts hold unless said otherwise."""
+    """The content of the file, merged over that of the network named by ``like``."""
     body = _read(f"networks/{name}.yml")
     model = body.get("like")
     return body if model is None else joined(network_body(model), body)
 
 
 def joined(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """``above`` wins; mappings are joined, everything else is replaced."""
+    """``above`` wins: mappings are merged, other values replaced."""
     result = dict(below)
     for key, value in above.items():
         present = result.get(key)
