@@ -60,6 +60,7 @@ class Wishes:
     stop_on_nan: bool = False
     on_finish: str | None = None
     join: str | None = None
+    is_quiet: bool = False
 
     def orders(self) -> Orders:
         from taorunner.runs.state.record import Orders
@@ -110,7 +111,7 @@ def act(invocation: Invocation, action: str, experiments: list[str], options: Ac
     )  # fmt: skip
     wishes = Wishes(
         options.dry_run, options.detach, options.json, options.plain, options.parallel, options.grace, options.retries,
-        options.stop_on_nan, options.on_finish, options.join,
+        options.stop_on_nan, options.on_finish, options.join, invocation.is_quiet,
     )  # fmt: skip
     workspace = invocation.open_workspace(options.workspace)
     name = invocation.project_name(workspace, options.project)
@@ -161,7 +162,14 @@ def start_and_watch(
         return _detach(store, batch, wishes)
     from taorunner.console.runs.watch import watch_batch  # after the handover: it is needed only from here on
 
-    return watch_batch(store, batch, json=wishes.json, plain=wishes.plain, is_owned=supervisor.is_alive)
+    return watch_batch(
+        store,
+        batch,
+        json=wishes.json,
+        plain=wishes.plain,
+        is_quiet=wishes.is_quiet,
+        is_owned=supervisor.is_alive,
+    )
 
 
 def _joined(store: RunStore, wishes: Wishes) -> str | None:
@@ -193,7 +201,9 @@ def _join(store: RunStore, batch_id: str, plans: list[tuple[str, RunPlan]], wish
         return _detach(store, batch, wishes)
     from taorunner.console.runs.watch import watch_batch
 
-    return watch_batch(store, batch, json=wishes.json, plain=wishes.plain, is_owned=lambda: False)
+    return watch_batch(
+        store, batch, json=wishes.json, plain=wishes.plain, is_quiet=wishes.is_quiet, is_owned=lambda: False
+    )
 
 
 def _plan(
@@ -270,7 +280,7 @@ def _detach(store: RunStore, batch: Batch, wishes: Wishes) -> int:
     for record in refused:
         hint = f" ({record.hint})" if record.hint else ""
         typer.echo(f"{record.id} could not be started: {record.reason}{hint}", err=True)
-    if not wishes.json and len(refused) < len(batch.runs):
+    if not (wishes.json or wishes.is_quiet) and len(refused) < len(batch.runs):
         typer.echo("taorunner attach shows them, taorunner stop RUN ends one", err=True)
     return max((record.error_code or 0 for record in refused), default=0)
 
