@@ -1,4 +1,4 @@
-"""Writes ``cli/fast/words.py``: every command with its help, options and kinds of words, out of the app.
+"""Generates ``cli/fast/words.py`` from the app: every command with its help, options and kinds of words.
 
 python tools/completion_words.py            write the file
 python tools/completion_words.py --check    exit with 1 when it is out of date

@@ -1,6 +1,6 @@
-"""``python -m taorunner``, ``taorunner``, ``tao-runner`` and ``python -m tao-runner``: all come here.
+"""The entry point of ``taorunner``, ``tao-runner`` and ``python -m taorunner``.
 
-A completion request and the lists of runs are answered before anything heavy is imported.
+Completion requests and lists of runs are answered before any slow import.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import gc
 import os
 import sys
 
-TYPE_CHECKING = False  # typing would take as long to import as Python to start
+TYPE_CHECKING = False  # importing typing would double the start time
 if TYPE_CHECKING:
     from typing import NoReturn
 
@@ -30,7 +30,7 @@ def main() -> None:
         from taorunner.cli.fast.completion import answer
 
         sys.exit(answer(request.removeprefix("complete_"), os.environ))
-    gc.disable()  # what imports and plans make stays: looking for garbage among it takes 5 % of the time
+    gc.disable()  # objects of imports and plans live to the end; collecting costs 5 % of the time
     if sys.argv[1:2] in (["ps"], ["runs"]):
         from taorunner.cli.fast.lists import quick
 
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def _open_closed_streams() -> None:
-    """A stream that the caller closed goes nowhere; else the next file that is opened would stand in its place."""
+    """Opens closed standard streams on /dev/null; otherwise the next opened file would get their number."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is None:
             opened = os.open(os.devnull, os.O_RDWR)
@@ -54,21 +54,23 @@ def _open_closed_streams() -> None:
 
 
 def _leave(exit_code: int) -> NoReturn:
-    """Ends the process at once. Taking a few hundred modules down one by one would take 50 ms, and nothing of ours
-    waits for it: files are closed, and what is printed is flushed here."""
+    """Ends the process at once, after flushing the streams.
+
+    The regular shutdown of a few hundred modules takes 50 ms, and nothing depends on it: all files are closed.
+    """
     for stream in (sys.stdout, sys.stderr):
         try:
-            if stream is not None:  # None where the shell closed it
+            if stream is not None:  # None if the shell closed it
                 stream.flush()
-        except OSError:  # the reader left, or the disk is full
+        except OSError:  # the reader closed the pipe, or the disk is full
             exit_code = exit_code or 1
     os._exit(exit_code)
 
 
 def _early_supervisor(argv: list[str]) -> Supervisor | None:
-    """Starts the supervisor while this process still imports, when it looks as if one will be needed.
+    """Starts the supervisor while this process still imports, when the words look like an action.
 
-    A wrong guess costs nothing but a process that ends by itself.
+    After a wrong guess the extra process ends by itself.
     """
     if not _ACTIONS.intersection(argv) or _NO_RUN.intersection(argv):
         return None

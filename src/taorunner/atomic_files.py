@@ -1,7 +1,6 @@
-"""Whole files or none: written beside the target, then renamed over it, so that a reader never sees half a file.
+"""Replaces files atomically: writes beside the target, then renames over it, so that no reader sees a partial file.
 
-The one place where a file of ours replaces another. Append-only files (events, console logs) and files that are created
-once are the business of ``state_files``.
+All replacing of files happens here. Files that are appended to or created once are written by ``state_files``.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def write_bytes(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = False) -> None:
-    """Replaces ``path``; what was there before is not written to, and a symbolic link is itself replaced.
+    """Replaces ``path``. The old file is not modified; a symbolic link is replaced, not followed.
 
-    ``durable``: on the disk when this returns, also if the power fails. Raises OSError, which names ``path`` when the
-    disk is full; nothing is left behind then.
+    ``durable``: flushed to disk on return, so it survives a power failure. Raises OSError, naming ``path`` when the
+    disk is full; no partial file is left.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with suppress(FileNotFoundError):
-        os.unlink(beside)  # noqa: PTH108 - many times a second
+        os.unlink(beside)  # noqa: PTH108 - called many times a second
     descriptor = os.open(beside, _NEW, mode)
     try:
         try:
@@ -52,7 +51,7 @@ def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
 def write_json(
     path: Path, value: Any, *, indent: int | None = 1, sort_keys: bool = False, durable: bool = False
 ) -> None:
-    """``write_bytes`` of the value and a line feed, with letters of all scripts as they are."""
+    """``write_bytes`` of the value as UTF-8 JSON with a line feed; non-ASCII letters are not escaped."""
     text = json.dumps(value, ensure_ascii=False, indent=indent, sort_keys=sort_keys)
     write_bytes(path, f"{text}\n".encode(), durable=durable)
 

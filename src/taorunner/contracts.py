@@ -1,8 +1,7 @@
-"""What TAO can do, as frozen values. ``Network`` is one YAML file; ``Contract`` is one answer of it.
+"""The facts about TAO as frozen values.
 
-A ``Contract`` is everything the rest of the program knows about *network × action × release*:
-how it is called, what it reads, what it writes, and how it lies. No other module asks
-"which framework is this?" to decide what to do: it reads the contract.
+A ``Contract`` holds everything known about one *network × action × release*: its command line, inputs, outputs and
+misleading behaviour. Other modules read the contract; none of them decides by the framework's name.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ class Framework(str, Enum):
 
 
 class GpuUse(str, Enum):
-    """How many GPUs an action can use. ``ONE`` also stands for actions that only call nvidia-smi."""
+    """How many GPUs an action can use. ``ONE`` includes actions that only call nvidia-smi."""
 
     NONE = "none"
     ONE = "one"
@@ -33,14 +32,14 @@ class GpuUse(str, Enum):
 
 
 class EpochMark(str, Enum):
-    """When status.json writes an epoch's record: as it begins, or once it is complete."""
+    """When TAO writes the record of an epoch into status.json: at its start or at its end."""
 
     START = "start"
     END = "end"
 
 
 class ResumeRule(str, Enum):
-    """How training goes on from a checkpoint. ``AUTO``: silently, when the results folder has one."""
+    """How training resumes from a checkpoint. ``AUTO``: by itself, when the results folder has one."""
 
     NONE = "none"
     AUTO = "auto"
@@ -49,9 +48,9 @@ class ResumeRule(str, Enum):
 
 
 class OverrideSyntax(str, Enum):
-    """Whether ``key=value`` tokens are understood, and by whom.
+    """How ``key=value`` arguments are parsed.
 
-    ``HYDRA`` splits on blanks, eats quotes and has a grammar of its own; ``PLAIN`` takes a token as it is.
+    ``HYDRA`` splits at blanks, removes quotes and has its own grammar; ``PLAIN`` takes an argument unchanged.
     """
 
     NONE = "none"
@@ -60,7 +59,7 @@ class OverrideSyntax(str, Enum):
 
 
 class Direction(str, Enum):
-    """Which values of a metric are better: higher ones, lower ones, or neither."""
+    """Whether higher or lower values of a metric are better, or neither."""
 
     UP = "up"
     DOWN = "down"
@@ -68,7 +67,7 @@ class Direction(str, Enum):
 
 
 class MetricScale(str, Enum):
-    """How TAO writes a metric: from 0 to 1, from 0 to 100, or in a unit of its own."""
+    """The scale of a metric in TAO's output: 0 to 1, 0 to 100, or another unit."""
 
     FRACTION = "fraction"
     PERCENT = "percent"
@@ -77,9 +76,9 @@ class MetricScale(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """What a metric means. ``name`` is as TAO writes it; ``<class>``, ``<set>``, ``<k>`` and ``*`` are what varies.
+    """The meaning of a metric. ``name`` is TAO's; ``<class>``, ``<set>``, ``<k>`` and ``*`` are placeholders.
 
-    ``ranks``: runs are compared by it; the first such one that a run has counts.
+    ``ranks``: runs are compared by it. Of several, the first that a run has is used.
     """
 
     name: str
@@ -99,11 +98,11 @@ _VARIES = {"<class>": ".+", "<set>": ".+", "<k>": r"\d+", "*": ".*"}
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """One piece of a command line: its tokens with ``{value}`` placeholders.
+    """One argument of a command line: its tokens with ``{value}`` placeholders.
 
     ``("-e", "{spec}")``, ``("--gpu_index", "{gpu_ids*}")`` (``*`` spreads a list into tokens of its own),
     ``("train.gpu_ids=[{gpu_ids}]",)`` (without the star a list is joined by commas, no spaces).
-    The piece is left out when one of its values is unknown, unless ``required``, and when an earlier piece
+    The argument is left out when one of its values is unknown, unless ``required``, and when an earlier argument
     gave the same option. ``aliases`` are other spellings of its option (``--experiment_spec`` for ``-e``).
     Names of values: ``planning.argv.VALUES``.
     """
@@ -117,13 +116,13 @@ class Argument:
 class SpecContract:
     """The spec file of an action.
 
-    ``stems`` are the file names (without suffix) that serve, best first: evaluate of TF1 reads train's spec.
+    ``stems`` are the accepted file names (without suffix), best first: evaluate of TF1 reads train's spec.
     ``keys`` maps a role to its dotted key: epochs, batch_size, checkpoint_interval, num_gpus, gpu_ids,
-    results_dir, pretrained, resume, encryption_key, … Only roles the format really has are present.
+    results_dir, pretrained, resume, encryption_key, … Only roles that the format has are present.
     ``classmap`` is the dotted key of the class map, a text file with one class name a line, and ``classmap_first_id``
-    the category id whose name is in line 1; None where there is no such file, or it is not known.
-    ``pretrained_when`` maps a value of the spec (``model.input_type=of``) to the key that is read in place of
-    ``pretrained`` then; an empty key says that no single file is.
+    the category id of line 1; None without such a file, or when it is unknown.
+    ``pretrained_when`` maps a value of the spec (``model.input_type=of``) to the key that replaces ``pretrained``
+    there; an empty key means that no single file is read.
     """
 
     format: str  # "prototxt" or "yaml"
@@ -137,10 +136,10 @@ class SpecContract:
 
 @dataclass(frozen=True, slots=True)
 class ProgressContract:
-    """How the run tells where it is.
+    """How a run reports its progress.
 
-    ``console`` names a line family of ``progress.console_lines``. ``status_files`` are templates of the paths
-    where status.json may lie, relative to the results folder (``train/status.json``).
+    ``console`` names a line family of ``progress.console``. ``status_files`` are templates of possible paths
+    of status.json, relative to the results folder (``train/status.json``).
     ``first_epoch`` is the number TAO gives to the first epoch (0 or 1); ``max_epoch_is_last`` is True when
     max_epoch is the last epoch's number rather than the count. ``metric_scale`` multiplies metrics whose
     name matches ``percent_metrics`` so that all are on 0..1. ``kpi_is_cumulative``: an epoch's record repeats the
@@ -160,11 +159,11 @@ class ProgressContract:
 
 @dataclass(frozen=True, slots=True)
 class VerdictContract:
-    """What success looks like, because the exit code alone is not to be believed.
+    """The signs of success. The exit code alone is not reliable.
 
-    ``exit_zero_means_success`` is False for generations that drop the failure. ``success_statuses`` are the
-    status words of which one must be new in status.json (``SUCCESS``), ``success_suffix`` the end of the
-    message that does the same for generations that write RUNNING. ``status_required`` is False where a good
+    ``exit_zero_means_success`` is False for versions that exit with 0 after a failure. ``success_statuses`` are
+    status words, one of which must be new in status.json (``SUCCESS``); ``success_suffix`` is the end of the
+    message with the same meaning in versions that write RUNNING. ``status_required`` is False where a successful
     run may leave no record. ``failure_is_final`` is False in 7.x, where each logged ERROR becomes a FAILURE
     line. ``artifacts`` are globs relative to the results folder, with names of ``planning.argv.VALUES``: when
     given, one match must be newer than the start.
@@ -183,12 +182,12 @@ class VerdictContract:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointContract:
-    """Where training leaves its weights, relative to the results folder.
+    """Where training writes its weights, relative to the results folder.
 
     ``globs`` match full checkpoints only (never teacher, EMA or pretrained files); ``epoch_pattern`` has one
-    group, the epoch as written; ``first_epoch`` the number of the first one in that name. ``resume_globs`` match what
-    training goes on from where that is not the weights themselves. Names with a match of ``untrained_pattern`` are of
-    weights that a start that failed left behind: no result, whatever epoch the name tells.
+    group, the epoch as written; ``first_epoch`` the number of the first one in that name. ``resume_globs`` match the
+    files that training resumes from, if these are not the weights. ``untrained_pattern`` matches the names of weights
+    that a failed start leaves behind; they are no result, whatever epoch the name has.
     """
 
     globs: tuple[str, ...] = ()
@@ -204,17 +203,17 @@ class CheckpointContract:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """All that is known of one network × action × release. ``image`` is None where nothing is known.
+    """Everything known about one network × action × release. ``image`` is None when it is unknown.
 
-    ``command`` is the fixed start of argv, ``arguments`` the rest in order. ``needs`` are the keys of
-    experiments.yml that must be there. ``results_subdir`` is where below ``models/<experiment>/`` the action
-    writes when told the experiment's folder (empty: the folder itself). ``value_forms`` overrides how a value
+    ``command`` is the fixed start of argv, ``arguments`` the rest in order. ``needs`` are the required keys of
+    experiments.yml. ``results_subdir`` is the folder below ``models/<experiment>/`` that the action writes into
+    when it gets the experiment's folder (empty: that folder itself). ``value_forms`` overrides how a value
     is named for this action (``{"export_file": "export/{model}.onnx"}``, relative to the results folder).
-    ``shell_reads_arguments``: a shell inside the container reads every argument again, so blanks, quotes,
-    ``$ ; & * ` `` must not occur. ``reads_data_only``: nothing is written into ``data/``, so it is mounted
+    ``shell_reads_arguments``: a shell inside the container parses every argument again, so blanks, quotes
+    and ``$ ; & * ` `` are not allowed. ``reads_data_only``: nothing is written into ``data/``, so it is mounted
     read-only. ``refused_arguments`` maps an option that must not be passed to the reason.
-    ``kpi`` are the metrics of the action; with ``guesses_metrics`` the name of any other one tells what it means, else
-    nobody knows it. ``unknown`` maps what is not known (``checkpoints``) to the reason; nothing is guessed instead.
+    ``kpi`` are the metrics of the action; with ``guesses_metrics`` the meaning of others is guessed from their names,
+    otherwise it is unknown. ``unknown`` maps unknown facts (``checkpoints``) to the reason; they are not guessed.
     """
 
     network: str

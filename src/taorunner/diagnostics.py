@@ -1,7 +1,6 @@
-"""How a wrong value is told to a person: one sentence, the value in quotes, the next step.
+"""Turns validation errors of pydantic into findings: one sentence, the value in quotes, the place, the next step.
 
-Turns what pydantic says into findings in our own words, at their place in the file. Bounded: a file with a
-hundred thousand mistakes gives a list that can be read, in the time of reading it.
+The number of findings and the time are bounded, also for a file with a hundred thousand mistakes.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 MAX_FINDINGS = 500
 _MAX_SHOWN = 60
 _MAX_COMPARISONS = 10_000
-"""How many pairs of names are compared for nearest names in one file: well under a second."""
+"""Maximum number of name comparisons per file in search of nearest names: well under a second."""
 
 Step: TypeAlias = str | int
 PlaceOf: TypeAlias = Callable[..., tuple[int, int]]
@@ -31,7 +30,7 @@ PlaceOf: TypeAlias = Callable[..., tuple[int, int]]
 
 @dataclass(slots=True)
 class Suggestions:
-    """Nearest names for as long as the time for them lasts."""
+    """Finds nearest names until the budget of comparisons is spent."""
 
     _comparisons: int = 0
 
@@ -52,7 +51,7 @@ class Suggestions:
 
 @dataclass(slots=True)
 class FindingList:
-    """Collects the findings of one file. ``place_of`` gives a path's line and column."""
+    """Collects the findings of one file. ``place_of`` gives the line and column of a path."""
 
     file: Path
     place_of: PlaceOf
@@ -61,7 +60,7 @@ class FindingList:
     suggestions: Suggestions = field(default_factory=Suggestions)
 
     def take(self, problems: Iterable[YamlProblem]) -> None:
-        """What the YAML reader found; its words quote the file, so they are made fit to be shown."""
+        """Adds problems of the YAML reader, whose texts quote the file and are therefore cleaned."""
         for one in problems:
             message = printable(one.message if len(one.message) <= 300 else one.message[:300] + "…")
             self._append(
@@ -103,21 +102,27 @@ class FindingList:
         return self.suggestions.find(word, known)
 
     def sorted(self) -> tuple[Finding, ...]:
-        """In the order of the file, each once; the last one says how many were left out."""
+        """The different findings in the order of the file; the last one counts those left out."""
         found = sorted(dict.fromkeys(self.findings), key=lambda one: (one.line or 0, one.column or 0))
         if self.left_out:
-            message = f"{self.left_out} more problems are not shown"
+            message = f"{self.left_out} more problems, not shown"
             found.append(
-                Finding(Severity.ERROR, "too-many-findings", message, "mend the first ones", self.file)
+                Finding(
+                    Severity.ERROR,
+                    "too-many-findings",
+                    message,
+                    "correct the first ones and run it again",
+                    self.file,
+                )
             )
         return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """What a kind of mapping takes: its keys, the words behind "must be", and which values are never shown.
+    """The keys of a kind of mapping, the texts after "must be", and the keys whose values are secret.
 
-    ``unknown_key_hint`` may know better than the nearest name where a key belongs.
+    ``unknown_key_hint`` may give a better hint for an unknown key than the nearest name.
     """
 
     expected: Mapping[str, str]
@@ -129,7 +134,7 @@ class Vocabulary:
 def report(
     error: ValidationError, data: Mapping[Any, Any], base: Sequence[Step], words: Vocabulary, to: FindingList
 ) -> None:
-    """One finding for each wrong key or value of ``data``, which stands at ``base`` in the file."""
+    """Adds a finding per wrong key or value of ``data``, which is at ``base`` in the file."""
     told: set[tuple[Any, ...]] = set()
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     kinds: dict[tuple[Any, ...], set[str]] = {}
@@ -167,13 +172,13 @@ def report(
 
 
 def shown(text: object) -> str:
-    """``text`` short enough for a sentence and without anything that drives a terminal."""
+    """``text`` shortened for a sentence and without control characters."""
     line = printable(str(text)[: _MAX_SHOWN + 1]).replace("\t", "\\t")
     return line if len(line) <= _MAX_SHOWN else line[:_MAX_SHOWN] + "…"
 
 
 def described(value: object, *, secret: bool = False) -> str:
-    """What stands there, in words: ``the text "2"``, ``the number 5.0``, ``a list``, ``nothing``."""
+    """The value in words: ``the text "2"``, ``the number 5.0``, ``a list``, ``nothing``."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -219,7 +224,7 @@ def _value_hint(value: object, secret: bool) -> str | None:
     if isinstance(value, bool | int | float):
         return "put it in quotes" if secret else None
     if isinstance(value, str) and value.strip() != value:
-        return "there are blanks around it"
+        return "remove the blanks around it"
     return None
 
 
@@ -232,7 +237,7 @@ def _key_message(key: str, name: object) -> str:
 def _report_odd_keys(
     data: Mapping[Any, Any], base: Sequence[Step], to: FindingList, told: set[tuple[Any, ...]]
 ) -> None:
-    """Keys that are no text: ``1:`` or ``true:``."""
+    """Reports keys that are not texts: ``1:`` or ``true:``."""
     for key in data:
         if not isinstance(key, str) and ((key,), True) not in told:
             told.add(((key,), True))
@@ -241,7 +246,7 @@ def _report_odd_keys(
 
 
 def _path_in(data: Any, location: Sequence[Any]) -> tuple[Any, ...]:
-    """The part of pydantic's location that leads into the data; the rest names branches of unions."""
+    """The part of pydantic's location that exists in the data; the rest names branches of unions."""
     path: list[Any] = []
     current = data
     for step in location:

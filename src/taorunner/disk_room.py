@@ -1,6 +1,6 @@
-"""How much room is left where a path lies, and the error that says so when there is none.
+"""The free space of a path's file system, and the error for a full one.
 
-``write`` names no file when it fails: whoever writes says which one it was with ``naming``.
+An OSError of ``write`` names no file; the caller adds the name with ``naming``.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from taorunner.errors import MachineError
 from taorunner.text import size
 
 FULL_BELOW_BYTES = 1 << 20
-"""With less than that no run can be recorded: file systems say that they are full before the last byte."""
+"""The minimum to record a run. File systems report that they are full before the last byte is used."""
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Of one file system, as its users have it. ``free_files`` is None where their number has no limit."""
+    """The space of one file system for its users. ``free_files`` is None when the number of files is unlimited."""
 
     mount: Path
     free_bytes: int
@@ -47,11 +47,11 @@ class Room:
         count = "--inodes " if self.free_files == 0 else "-h "
         sort = "-n" if self.free_files == 0 else "-h"
         shown = f"du -x {count}-d2 {shlex.quote(str(self.mount))} | sort {sort} | tail -n 15"
-        return f"free some space there; {shown} shows what takes it"
+        return f"free some space there; {shown} shows the largest folders"
 
 
 def room_at(path: Path) -> Room | None:
-    """Of the file system on which ``path`` lies, or would lie. None where it cannot be asked."""
+    """The space of the file system that holds ``path`` or would hold it. None when it is unknown."""
     try:
         place = path.resolve()
         while not place.exists():
@@ -66,14 +66,14 @@ def room_at(path: Path) -> Room | None:
 
 
 def is_no_room(error: BaseException) -> bool:
-    """Whether the disk is full, or the user's share of it."""
+    """Whether the disk is full or the user's quota is used up."""
     return isinstance(error, OSError) and error.errno in _NO_ROOM
 
 
 def no_room(error: OSError, place: Path | None = None) -> MachineError:
-    """The error for a user: which file could not be written, on which file system, and how much of that is free.
+    """The error for the user: the file, its file system and the free space.
 
-    ``place`` is where it was, when ``error`` does not say.
+    ``place`` is the path when ``error`` has none.
     """
     path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, (str, bytes)) else place
     what = (error.strerror or "no space left on device").lower()
@@ -88,7 +88,7 @@ def no_room(error: OSError, place: Path | None = None) -> MachineError:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """An OSError from within that names no file names ``path``."""
+    """Adds ``path`` to an OSError of the block that names no file."""
     try:
         yield
     except OSError as error:

@@ -1,14 +1,14 @@
-"""What can go wrong, as types: the exception tree with its exit codes, and ``Finding``.
+"""The exception tree with its exit codes, and ``Finding``.
 
     TaorunnerError                  70  (only its subclasses are raised)
-    ├── UsageError                   2  the command line asks for something that cannot be
+    ├── UsageError                   2  a wrong command line
     ├── UserFilesError               3  experiments.yml, specs, data, weights
     ├── MachineError                 4  engine, driver, disk or credentials of this machine
-    ├── EngineRefusedError           5  the engine answered no
+    ├── EngineRefusedError           5  refused by the engine
     └── RunStateError                6  no such run, or it is in the wrong state
 
-A subclass exists only where the exit code differs or where someone catches it.
-Nothing here prints or exits: ``cli`` is the one place where errors become text.
+A subclass exists only where the exit code differs or where it is caught.
+Nothing here prints or exits: only ``cli`` turns errors into text.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 
 class ExitCode(IntEnum):
-    """What the shell sees. Part of the interface: scripts are written against it."""
+    """Exit codes of the command line. They are part of the interface, because scripts rely on them."""
 
     DONE = 0
     RUN_FAILED = 1
@@ -34,7 +34,7 @@ class ExitCode(IntEnum):
 
 
 class Severity(str, Enum):
-    """How much a finding matters. Only ``ERROR`` stops an action."""
+    """The severity of a finding. Only ``ERROR`` prevents an action."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -44,7 +44,7 @@ class Severity(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One problem or all-clear. Validation, preflight, dataset checks and the doctor all speak it.
+    """One result of a check: a problem, a note or an "ok". Used by validation, dataset checks and the doctor.
 
     ``message`` says what is wrong with the offending value in quotes; ``hint`` is the next step.
     ``line`` and ``column`` are 1-based; None where there is none.
@@ -65,7 +65,7 @@ class Finding:
 
     @property
     def place(self) -> str:
-        """``file:line:column`` with the parts that are known, or an empty string."""
+        """``file:line:column`` as far as known, or an empty string."""
         if self.file is None:
             return ""
         parts = [str(self.file)]
@@ -93,10 +93,10 @@ def has_errors(findings: Iterable[Finding]) -> bool:
 
 
 class TaorunnerError(Exception):
-    """Root of everything a user can be told about.
+    """Root of all errors that are shown to a user.
 
     ``message`` is one lower-case line without a full stop, ``hint`` the next step,
-    ``findings`` every problem that was seen, not only the first.
+    ``findings`` all problems found, not only the first.
     """
 
     exit_code: ExitCode = ExitCode.BUG

@@ -1,7 +1,7 @@
-"""What happens to a run, as frozen values, to and from one JSON line each.
+"""The events of a run as frozen values, converted to and from JSON lines.
 
-Everything that is shown, recorded or reported is derived from these; nothing else is.
-Epochs are 1-based everywhere here, whatever TAO writes. Times are aware UTC.
+All views, records and reports are derived from these events. Epochs are 1-based, whatever TAO writes. Times are aware
+UTC.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from enum import Enum
 
 
 class RunState(str, Enum):
-    """Where a run stands. The reason is a field of its own.
+    """The state of a run; its reason is a separate field.
 
-    QUEUED waits here, WAITING in the queue of an engine that schedules itself. DAMAGED is never recorded: a list shows
-    it for a folder whose record cannot be believed.
+    QUEUED waits here, WAITING in the queue of an engine that schedules itself. DAMAGED is never recorded: lists show it
+    for a run whose record is unusable.
     """
 
     QUEUED = "QUEUED"
@@ -31,7 +31,7 @@ class RunState(str, Enum):
 
     @property
     def is_final(self) -> bool:
-        """The only place that knows what finished means."""
+        """Whether the run has ended."""
         return self in (RunState.SUCCEEDED, RunState.FAILED, RunState.STOPPED, RunState.LOST)
 
 
@@ -58,7 +58,7 @@ class RunQueued(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImagePulling(Event):
-    """Progress of a pull. ``bytes_total`` grows while layers announce themselves; None while unknown."""
+    """Progress of a pull. ``bytes_total`` grows as layers start; None while unknown."""
 
     image: str
     layers_done: int
@@ -95,16 +95,16 @@ class RunStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogLine(Event):
-    """One line of console output. Never stored in events.jsonl: console.log has it."""
+    """One line of console output. Stored in console.log, never in events.jsonl."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochProgress(Event):
-    """``epoch`` is the 1-based epoch being worked on, or just finished if ``completed``.
+    """``epoch`` is the current 1-based epoch, or the one just completed if ``completed``.
 
-    ``step`` of ``steps`` within the epoch; ``eta_s`` is what TAO itself claims for the whole run.
+    ``step`` of ``steps`` within the epoch; ``eta_s`` is TAO's own estimate for the whole run.
     """
 
     epoch: int
@@ -120,9 +120,9 @@ class EpochProgress(Event):
 class MetricReported(Event):
     """``value`` may be NaN or infinite (written as strings in JSON). ``epoch`` 1-based, None outside training.
 
-    ``direction`` says which values are better: ``up``, ``down`` or ``none``; None where the name has to tell it
-    (records of 0.1.0, networks of the workspace's). Of the metrics of a run the one with the lowest ``rank`` says how
-    good the model is; those without one do not.
+    ``direction`` says which values are better: ``up``, ``down`` or ``none``. None: it is guessed from the name (records
+    of 0.1.0, networks of the workspace). The metric with the lowest ``rank`` measures the quality of the model; metrics
+    without a rank do not.
     """
 
     name: str
@@ -140,7 +140,7 @@ class CheckpointSaved(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice(Event):
-    """Something a person should know: ``level`` is info, warning or error; ``code`` is stable."""
+    """A note for the user. ``level`` is info, warning or error; ``code`` is stable."""
 
     level: str
     code: str
@@ -149,7 +149,7 @@ class Notice(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished(Event):
-    """``state`` is a final one; ``reason`` is one human line; ``hint`` the next step where known."""
+    """``state`` is final; ``reason`` is one line of text; ``hint`` the next step, if known."""
 
     state: RunState
     reason: str
@@ -173,9 +173,9 @@ def to_json_line(event: Event) -> str:
 
 
 def from_json_line(line: str) -> Event | None:
-    """The event of one line. None for a torn line, an unknown event or one with missing fields.
+    """The event of one line. None for an incomplete line, an unknown event or missing fields.
 
-    Unknown keys are ignored: an older program reads a newer record.
+    Unknown keys are ignored, so an older version reads newer records.
     """
     try:
         body = json.loads(line)

@@ -1,4 +1,4 @@
-"""Does somebody hold the kernel lock of this file? Whoever is asked about may belong to another user."""
+"""Tests whether a process, also of another user, holds the kernel lock of a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def open_regular(path: Path) -> int | None:
-    """A descriptor for reading; None for what is gone, unreadable, a link or no file. Never blocks."""
+    """A descriptor for reading; None if the path is missing, unreadable, a link or not a regular file. Never blocks."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -21,9 +21,9 @@ def open_regular(path: Path) -> int | None:
 
 
 def is_locked(path: Path) -> bool:
-    """True while a process holds an exclusive lock; a lock ends with its process, so this is never stale.
+    """True while a process holds an exclusive lock. The lock ends with its process, so it is never stale.
 
-    Asking takes a shared lock for a few microseconds: whoever wants the file for itself tries more than once.
+    The test takes a shared lock for a few microseconds, so code that takes the exclusive lock must retry.
     """
     descriptor = open_regular(path)
     if descriptor is None:

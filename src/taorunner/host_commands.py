@@ -1,4 +1,5 @@
-"""Run a program of this machine: argv, a time limit, a typed result. The only door to ``git`` or ``sbatch``."""
+"""Runs a program of this machine with a time limit and returns a typed result. All calls of ``git`` or ``sbatch`` use
+it."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from taorunner.errors import MachineError
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """How a program ended. ``code`` is 128 + n where signal n ended it; text is UTF-8, bad bytes replaced."""
+    """The end of a program. ``code`` is 128 + n after signal n; the text is UTF-8 with bad bytes replaced."""
 
     argv: tuple[str, ...]
     code: int
@@ -29,7 +30,7 @@ class CommandResult:
 
     @property
     def last_words(self) -> str:
-        """The last line that is not blank, of stderr or else of stdout: what a person would quote."""
+        """The last non-blank line of stderr, or else of stdout."""
         for text in (self.stderr, self.stdout):
             lines = [line.strip() for line in text.splitlines() if line.strip()]
             if lines:
@@ -45,12 +46,12 @@ def run(
     env: Mapping[str, str] | None = None,
     stdin: str | None = None,
 ) -> CommandResult:
-    """Runs it to its end and gives what it printed; a failure is a result, not an exception.
+    """Runs a program to its end. A failure is a result, not an exception.
 
-    The program gets a session of its own: Ctrl-C does not reach it, and at the time limit all of its children end too.
+    The program gets its own session: Ctrl-C does not reach it, and at the time limit its children are killed too.
 
     Raises:
-        MachineError: there is no such program, it cannot be started, or it took longer than ``timeout_s``.
+        MachineError: the program is missing, cannot be started, or took longer than ``timeout_s``.
     """
     words = tuple(str(word) for word in argv)
     try:

@@ -1,4 +1,4 @@
-"""The parts of an image's name: registry, repository, tag, digest. Pure, and without any engine."""
+"""Parses image names: registry, repository, tag, digest. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LONGEST = 255
 
 
 def split_reference(reference: str) -> tuple[str, str]:
-    """Repository, and tag or digest (``latest`` when there is none). A port is no tag.
+    """Repository, and tag or digest (``latest`` by default). A port is not a tag.
 
     >>> split_reference("localhost:5000/tao/toolkit:5.5.0-pyt")
     ('localhost:5000/tao/toolkit', '5.5.0-pyt')
@@ -35,7 +35,7 @@ def split_reference(reference: str) -> tuple[str, str]:
 
 
 def with_tag(reference: str) -> str:
-    """The same name with its tag written out; a name with a digest stays as it is.
+    """The name with its tag written out; a name with a digest is unchanged.
 
     >>> with_tag("busybox")
     'busybox:latest'
@@ -44,25 +44,25 @@ def with_tag(reference: str) -> str:
 
 
 def pinned(reference: str, digest: str) -> str:
-    """``repository@sha256:…``: without the tag, because not every engine takes both."""
+    """``repository@sha256:…`` without the tag, because not every engine accepts both."""
     return f"{split_reference(reference)[0]}@{digest}"
 
 
 def is_pinned(reference: str) -> bool:
-    """True when the name says by a digest which image it is, whatever becomes of its tag."""
+    """True when the name has a digest, so that it always means the same image."""
     return "@" in reference
 
 
 def is_image_name(text: str) -> bool:
-    """True for what an engine takes as the name of an image. Source: the distribution project's reference grammar."""
+    """True for a name that engines accept. Source: the distribution project's reference grammar."""
     return len(text) < 1000 and bool(_NAME.match(text)) and len(split_reference(text)[0]) <= _LONGEST
 
 
 def checked_name(text: str) -> str:
-    """The name itself. Raises UsageError for what is none."""
+    """Returns the name. Raises UsageError for an invalid one."""
     if not is_image_name(text):
         what = text if len(text) <= 80 else text[:80] + "…"
-        hint = "REPOSITORY:TAG, the repository in small letters: nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt"
+        hint = "write REPOSITORY:TAG in lower case, such as nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt"
         raise UsageError(f'"{printable(what)}" is not the name of an image', hint=hint)
     return text
 
@@ -72,7 +72,7 @@ def is_digest(text: object) -> bool:
 
 
 def short_digest(digest: str) -> str:
-    """As much of a digest as people compare: ``sha256:0123456789ab``.
+    """The digest shortened for people: ``sha256:0123456789ab``.
 
     >>> short_digest("sha256:" + "ab" * 32)
     'sha256:abababababab'

@@ -1,9 +1,8 @@
-"""Whose files in ``.taorunner`` count, and how they are read and written: never through a link.
+"""Reads and writes the files in ``.taorunner``, and decides which of them are trusted.
 
-What lies there decides which engine is asked and which program is started. So a file counts only when it is a regular
-file with one name that belongs to the caller, or to the group of a ``.taorunner`` with the setgid bit, which is how a
-team shares one on purpose. A file is judged on the descriptor it is read from, so nothing can take its place between
-the two.
+These files choose the engine and the programs that are started. A file is trusted only if it is a regular file with one
+name that belongs to the caller, or to the group of a ``.taorunner`` with the setgid bit, with which a team shares it.
+Links are never followed. The check uses the descriptor that is read, so the file cannot be exchanged in between.
 """
 
 from __future__ import annotations
@@ -26,30 +25,30 @@ _BLOCK = 1 << 20
 
 
 class UntrustedFileError(OSError):
-    """A file of ``.taorunner`` that does not count. The text says which one, and why."""
+    """An untrusted file of ``.taorunner``. The text names it and the reason."""
 
 
 class LinkedFileError(UntrustedFileError):
-    """A symbolic link in the place of a file or folder of ``.taorunner``."""
+    """A symbolic link instead of a file or folder of ``.taorunner``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Whose files count: those of ``owners`` (user ids), and those of ``group`` where there is one."""
+    """The trusted owners: ``owners`` (user ids), and ``group`` if there is one."""
 
     owners: frozenset[int]
     group: int | None = None
 
     @staticmethod
     def of_caller() -> Trust:
-        """The caller. For root also the user who typed ``sudo``."""
+        """Trusts the caller; for root also the user behind ``sudo``."""
         uid = os.geteuid()
         behind = os.environ.get("SUDO_UID", "") if uid == 0 else ""
         return Trust(frozenset({uid, int(behind)} if behind.isdecimal() else {uid}))
 
     @staticmethod
     def in_folder(state_dir: Path) -> Trust:
-        """The caller, and the group of ``state_dir`` where that has the setgid bit."""
+        """Trusts the caller, and the group of ``state_dir`` if it has the setgid bit."""
         caller = Trust.of_caller()
         try:
             facts = state_dir.stat()
@@ -61,10 +60,10 @@ class Trust:
         return facts.st_uid in self.owners or (self.group is not None and facts.st_gid == self.group)
 
     def check_folder(self, folder: Path, *, is_shared_place: bool = False) -> None:
-        """Raises UntrustedFileError for a folder that is a link or somebody else's; other OSErrors as they come.
+        """Raises UntrustedFileError for a link and for a folder of another user; other OSErrors pass through.
 
-        ``is_shared_place``: a folder above those of single runs. It may belong to root, and to anybody where the caller
-        is root: what is in it is judged by itself.
+        ``is_shared_place``: a folder above the run folders. It may belong to root, and to any user if the caller is
+        root, because its content is checked separately.
         """
         facts = os.lstat(folder)
         if stat.S_ISLNK(facts.st_mode):
@@ -75,11 +74,11 @@ class Trust:
 
 
 def open_state(path: Path, flags: int = _READ, trust: Trust | None = None, mode: int = 0o644) -> int:
-    """A descriptor of a file that counts. ``flags`` are those of ``os.open``; links are never followed.
+    """Opens a trusted file and returns its descriptor. ``flags`` are those of ``os.open``; links are not followed.
 
     Raises:
-        UntrustedFileError: it is a link, no regular file, has more than one name, or is somebody else's.
-        OSError: it is not there or may not be opened.
+        UntrustedFileError: it is a link, not a regular file, has several names, or belongs to another user.
+        OSError: it does not exist or cannot be opened.
     """
     try:
         descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
@@ -116,7 +115,7 @@ def read_state(path: Path, trust: Trust | None = None, offset: int = 0) -> bytes
 
 
 def append_state(path: Path, data: bytes, trust: Trust | None = None) -> None:
-    """One write at the end of the file, which is made where it is not there. Raises as ``open_state`` does."""
+    """Appends with one write; creates the file if it does not exist. Raises as ``open_state`` does."""
     descriptor = open_state(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, trust)
     try:
         with naming(path):
@@ -134,10 +133,10 @@ def write_new(
     folder_mode: int = 0o755,
     owner: tuple[int, int] | None = None,
 ) -> None:
-    """``root/name`` as a new file; whatever had the name is unlinked first, never written to or through.
+    """Writes ``root/name`` as a new file. An existing file or link of that name is unlinked first.
 
-    ``name`` may have folders in it. They are made with ``folder_mode`` where they are missing, and a link or a file in
-    the place of one is unlinked. ``owner`` (user id, group id) gets the file and the folders that were made.
+    ``name`` may contain folders. Missing ones are created with ``folder_mode``; a link or file in the place of a folder
+    is unlinked. The file and the new folders are given to ``owner`` (user id, group id).
     """
     *folders, last = name.split("/")
     at = os.open(root, _FOLDER)

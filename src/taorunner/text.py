@@ -1,4 +1,4 @@
-"""Small pure functions on text: nearest names, durations, sizes, redaction of secrets."""
+"""Pure functions on text: nearest names, durations, sizes, redaction of secrets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ENTRY = re.compile(
 
 
 def is_plain_name(name: str) -> bool:
-    """True for a name that survives TAO's shell: projects, experiments, datasets, runs.
+    """True for a name that TAO's shell passes on unchanged: projects, experiments, datasets, runs.
 
     Source: tao/tensorflow.md section 2.2: arguments are re-split by a shell inside the container.
     """
@@ -25,23 +25,23 @@ def is_plain_name(name: str) -> bool:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known name that ``word`` most likely meant, or None when nothing is close.
+    """The known name closest to ``word``, or None when none is close.
 
     >>> nearest("backbome", ["head", "backbone"])
     'backbone'
     """
-    import difflib  # only where something is misspelt
+    import difflib  # imported only after a misspelling
 
     by_lower = {name.lower(): name for name in known}
     if word.lower() in by_lower:
         return by_lower[word.lower()]
-    cutoff = 0.6 if len(word) > 3 else 0.5  # in a short name one wrong letter is half of it
+    cutoff = 0.6 if len(word) > 3 else 0.5  # one wrong letter weighs more in a short name
     close = difflib.get_close_matches(word.lower()[:200], list(by_lower), n=1, cutoff=cutoff)
     return by_lower[close[0]] if close else None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
-    """``did you mean "x"?``, or the short list of what there is, or None for an empty list."""
+    """``did you mean "x"?``, or a short list of the known names, or None if there are none."""
     names = list(known)
     best = nearest(word, names)
     if best is not None:
@@ -79,8 +79,8 @@ def size(count_bytes: float) -> str:
 
 def amount(number: int, noun: str, plural: str = "") -> str:
     """
-    >>> amount(1, "box", "boxes"), amount(5000, "picture")
-    ('1 box', '5,000 pictures')
+    >>> amount(1, "box", "boxes"), amount(5000, "image")
+    ('1 box', '5,000 images')
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
@@ -93,14 +93,14 @@ def redact(text: str, secrets: Sequence[str]) -> str:
 
 
 def is_secret_name(name: str) -> bool:
-    """True for a key or variable that is named like a secret: ``NGC_API_KEY``, ``WANDB_TOKEN``, ``model_key``."""
+    """True for the name of a secret key or variable: ``NGC_API_KEY``, ``WANDB_TOKEN``, ``model_key``."""
     return _SECRET_NAME.search(name) is not None
 
 
 def masked_line(line: str, more_names: Sequence[str] = ()) -> str:
-    """A line of a YAML or JSON file as it may be shown: what stands behind the name of a secret is hidden.
+    """A line of a YAML or JSON file with the values of secrets masked, for display.
 
-    Columns stay where they are. ``env:NAME`` and ``file:PATH`` say where a secret is, and stay readable.
+    Columns do not change. ``env:NAME`` and ``file:PATH`` name the place of a secret and stay readable.
 
     >>> masked_line('{model_key: tlt_encode, gpus: 1}')
     '{model_key: ***       , gpus: 1}'
@@ -117,5 +117,5 @@ def masked_line(line: str, more_names: Sequence[str] = ()) -> str:
 
 
 def printable(text: str) -> str:
-    """``text`` without control characters, so that a file's content cannot drive the terminal."""
+    """``text`` without control characters, so that it cannot control the terminal."""
     return "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in text)

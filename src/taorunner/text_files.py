@@ -1,6 +1,6 @@
-"""A text file of the user's, read so that nothing on the disk can harm: no pipe hangs, no giant is loaded.
+"""Reads text files of the user safely: never hangs on a pipe, never loads a huge file.
 
-Says what is wrong as findings. Knows nothing of what the text means.
+Problems are returned as findings. The meaning of the text is left to the caller.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 @dataclass(frozen=True, slots=True)
 class TextFile:
-    """``text`` is None exactly when ``findings`` says why."""
+    """``text`` is None exactly when ``findings`` has the reason."""
 
     text: str | None
     findings: tuple[Finding, ...] = ()
 
 
 def read_text_file(path: Path, *, max_bytes: int) -> TextFile:
-    """The file's text, from UTF-8 with or without a mark. Never raises, blocks or reads too much."""
+    """The text of a UTF-8 file, with or without byte order mark. Never raises or blocks."""
     try:
         return _read(path, max_bytes)
     except FileNotFoundError:
@@ -35,13 +35,13 @@ def read_text_file(path: Path, *, max_bytes: int) -> TextFile:
         return _bad(
             path,
             "is-a-directory",
-            f'"{path.name}" is a folder, but a file belongs there',
+            f'"{path.name}" is a folder, not a file',
             "move the folder away",
         )
     except OSError as error:
         if error.errno == errno.ELOOP:
             return _bad(
-                path, "link-loop", f'"{path.name}" is a link that leads in a circle', "remove the link"
+                path, "link-loop", f'"{path.name}" is a link that leads back to itself', "remove the link"
             )
         if isinstance(error, PermissionError):
             hint = f'make it readable: chmod u+r "{path}"'
@@ -55,7 +55,7 @@ def _read(path: Path, max_bytes: int) -> TextFile:
     problem = _kind_problem(path, path.stat())
     if problem is not None:
         return problem
-    # Without O_NONBLOCK a pipe put in the file's place after the look above would block for ever.
+    # Without O_NONBLOCK this would block if the file was replaced by a pipe after the check above.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor, not a path)
         status = os.fstat(descriptor)
@@ -75,7 +75,7 @@ def _kind_problem(path: Path, status: os.stat_result) -> TextFile | None:
         return None
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError
-    return _bad(path, "not-a-file", f'"{path.name}" is not a regular file', "put a text file there")
+    return _bad(path, "not-a-file", f'"{path.name}" is not a regular file', "replace it by a text file")
 
 
 def _decoded(path: Path, data: bytes) -> TextFile:
@@ -99,12 +99,12 @@ def _missing(path: Path) -> TextFile:
         except OSError:
             target = "?"
         message = f'"{path.name}" is a link to "{target}", which does not exist'
-        return _bad(path, "dangling-link", message, "make the target or remove the link")
+        return _bad(path, "dangling-link", message, "create the target, or remove the link")
     twin = path.with_suffix(".yaml" if path.suffix == ".yml" else ".yml")
     hint = (
         f'rename "{twin.name}" to "{path.name}"'
         if os.path.lexists(twin)
-        else "write it, or move the folder away"
+        else "create it, or move the folder away"
     )
     return _bad(path, "missing-file", f'no file "{path.name}" in "{path.parent}"', hint)
 

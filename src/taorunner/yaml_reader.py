@@ -1,8 +1,8 @@
-"""YAML files as plain values plus the place of everything in them. The one YAML reader of the program.
+"""Reads YAML files as plain values with the place of each value. The only YAML reader of the program.
 
-Built on libyaml's events (``ruamel.yaml.clib``), because a round-trip loader takes minutes for what this reads in
-a fraction of a second. Scalars follow YAML 1.2 (``1e-4`` is a number, ``yes`` is a string, ``012`` is twelve).
-Duplicate keys are reported, aliases and nesting are bounded: no input makes this slow or deep.
+It uses libyaml's events (``ruamel.yaml.clib``), because a round-trip loader takes minutes for what this reads in a
+fraction of a second. Scalars follow YAML 1.2 (``1e-4`` is a number, ``yes`` is a string, ``012`` is twelve).
+Duplicate keys are reported. Aliases and nesting are bounded, so no input makes it slow.
 Files that are edited go through ruamel's round-trip loader elsewhere; this module never writes.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 MAX_BYTES = 8 * 1024 * 1024
 MAX_DEPTH = 60
 MAX_ALIAS_NODES = 200_000
-"""How many values aliases and merges may stand for in all (a "billion laughs" file stands for 10^9)."""
+"""Maximum number of values from aliases and merges (a "billion laughs" file has 10^9)."""
 
 MAX_SLOW_CHARACTERS = 200_000
 _COLON_IN_FLOW = "found unexpected ':'"
@@ -31,7 +31,7 @@ _WORDS: dict[str, object] = {
     ".nan": float("nan"), ".NaN": float("nan"), ".NAN": float("nan"),
 }  # fmt: skip
 _NUMERIC_START = frozenset("0123456789+-.")
-_MAX_DIGITS = 1000  # int() of a longer text is refused by newer Pythons, and no spec needs it
+_MAX_DIGITS = 1000  # newer Pythons refuse int() of a longer text
 
 Place = tuple[int, int]
 """(line, column), both 1-based."""
@@ -68,9 +68,9 @@ class PlacedList(list[Any]):
 
 @dataclass(slots=True)
 class YamlDocument:
-    """``value`` is made of dict, list, str, int, float, bool and None; None when the text could not be read.
+    """``value`` consists of dict, list, str, int, float, bool and None.
 
-    ``problems`` holds everything wrong with the text itself; with a syntax error ``value`` is None.
+    ``problems`` are those of the text itself. After a syntax error ``value`` is None.
     """
 
     value: Any = None
@@ -124,9 +124,9 @@ def read_yaml(text: str) -> YamlDocument:
 
 
 def _read_slowly(text: str) -> YamlDocument | None:
-    """By ruamel's own parser, a hundred times slower; None when that cannot read it either.
+    """Reads with ruamel's Python parser, a hundred times slower; None when that fails too.
 
-    The libyaml that ruamel.yaml.clib carries refuses ``{key: env:NAME}``, which is good YAML 1.2.
+    The libyaml in ruamel.yaml.clib refuses ``{key: env:NAME}``, which is valid YAML 1.2.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
@@ -135,7 +135,7 @@ def _read_slowly(text: str) -> YamlDocument | None:
         _, parser = YAML(typ="safe", pure=True).get_constructor_parser(text)
         return _Builder(parser).document()
     except (YAMLError, LookupError, ValueError, TypeError, AttributeError, AssertionError):
-        # On broken text that parser also fails in ways of its own (a %YAML line in the middle: IndexError).
+        # On broken text that parser also raises other errors (a %YAML line in the middle: IndexError).
         return None
     except _TooMuchError as error:
         return _failed(error.code, error.message, error.line, error.column, error.hint)
@@ -154,7 +154,7 @@ def resolve_scalar(text: str) -> Any:
 
 
 def _within(text: str, line: int, column: int) -> Place:
-    """libyaml puts what is missing at the end onto a line behind the last one."""
+    """Limits a place to the text: libyaml reports a missing end on the line after the last."""
     lines = text.splitlines() or [""]
     return (line, column) if line <= len(lines) else (len(lines), len(lines[-1]) + 1)
 
@@ -186,7 +186,7 @@ class _TooMuchError(Exception):
 
 @dataclass(slots=True)
 class _Open:
-    """A mapping or sequence whose end has not come yet."""
+    """A mapping or sequence whose end was not read yet."""
 
     value: Any
     place: Place

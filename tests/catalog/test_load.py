@@ -102,7 +102,7 @@ def test_a_release_may_be_written_short(release: str) -> None:
 def test_an_unknown_release_lists_those_there_are(release: str) -> None:
     with pytest.raises(UserFilesError) as caught:
         load_network("rtdetr").contract("train", release)
-    assert caught.value.message == f'TAO release "{release}" is not known'
+    assert caught.value.message == f'unknown TAO release "{release}"'
     assert caught.value.hint == (
         'releases of "rtdetr": 6.0.0, 6.25.7, 6.25.9, 6.25.10, 6.25.11, 6.26.3, 7.0.0, 7.0.1, 7.1.0'
     )
@@ -234,7 +234,7 @@ def test_what_nobody_knows_is_refused_with_the_reason_and_the_next_step() -> Non
     with pytest.raises(UserFilesError) as caught:
         load_network("dssd").contract("train", "3.21.11")
     assert caught.value.message == (
-        'what "dssd train" takes in TAO release 3.21.11 is not known: '
+        'the arguments of "dssd train" in TAO release 3.21.11 are unknown: '
         "the containers before 5.0 are closed and their options were not verified"
     )
     assert caught.value.hint == (

@@ -76,7 +76,7 @@ def test_fix_repairs_and_says_what_is_left(cli: Cli) -> None:
     again = cli("dataset", "check", "bad", "--fix", "--json")
     assert [(f["message"], f["hint"], f["file"]) for f in again.json if f["code"] == "repaired"] == [
         ("0 label files corrected; 0 empty ones written; 0 images renamed",
-         f"as it was: {cli.home / 'bad.before-fix-2'}", str(cli.home / "bad")),
+         f"backup: {cli.home / 'bad.before-fix-2'}", str(cli.home / "bad")),
     ]  # fmt: skip
 
 

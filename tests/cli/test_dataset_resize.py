@@ -13,7 +13,7 @@ def test_pictures_get_one_size(cli: Cli) -> None:
     SHAPES["vott"][1](cli.home / "drawn")
     done = cli("dataset", "resize", "drawn", "-o", "made", "--size", "64x48", "--letterbox")
     assert done.code == 0, done.err
-    assert "4 pictures resized, 2 had the size already; 6 boxes" in done.out
+    assert "4 images resized, 2 linked (size already right); 6 boxes" in done.out
     assert cli("dataset", "resize", "drawn", "-o", "made", "--size", "64x48").code == 2
     assert cli("dataset", "resize", "drawn", "-o", "other", "--size", "64").code == 2
 

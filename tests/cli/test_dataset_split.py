@@ -17,7 +17,7 @@ def test_a_split_is_told_and_repeated(cli: Cli) -> None:
     done = cli("dataset", "split", "d", "-o", "made", "--val", "0.3")
     assert done.code == 0, done.err
     assert [line.split() for line in done.out.splitlines()[1:3]] == [
-        ["(pictures)", "7", "70.0", "%", "3", "30.0", "%"], ["car", "7", "70.0", "%", "3", "30.0", "%"],
+        ["(images)", "7", "70.0", "%", "3", "30.0", "%"], ["car", "7", "70.0", "%", "3", "30.0", "%"],
     ]  # fmt: skip
     assert "seed 42, kept in split.json" in done.out
     value = cli("dataset", "split", "d", "-o", "other", "--val", "0.2", "--test", "0.1", "--json").json

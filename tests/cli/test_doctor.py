@@ -46,7 +46,7 @@ def test_json_is_the_shape_of_all_findings(cli: Cli) -> None:
 
 def test_without_docker_and_offline_it_ends_soon(cli: Cli) -> None:
     began = time.monotonic()
-    done = cli("doctor", "--offline")
+    done = cli("doctor", "--offline", "-v")
     assert time.monotonic() - began < 15
     assert done.err == ""
     heads = [line for line in done.out.splitlines() if line and not line.startswith(" ")]
@@ -183,7 +183,7 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_doctor(
     [
         (["--only", "gpus"], 'error: there is no check "gpus"\nhint: did you mean "gpu"?\n'),
         (["-p", "nobody"], "error: no workspace here or above"),
-        (["--", "x"], 'error: this command takes nothing behind "--"'),
+        (["--", "x"], 'error: this command takes no words after "--"'),
     ],
 )
 def test_what_cannot_be_asked(words: list[str], says: str, cli: Cli) -> None:

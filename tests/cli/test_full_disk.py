@@ -91,7 +91,7 @@ def test_a_start_on_a_full_disk_is_refused(
             error,
         ), done.err
         assert hint == (
-            f"hint: free some space there; du -x -h -d2 {small_disk} | sort -h | tail -n 15 shows what takes it"
+            f"hint: free some space there; du -x -h -d2 {small_disk} | sort -h | tail -n 15 shows the largest folders"
         )
     assert not (results(workspace) / "ready").exists()
 

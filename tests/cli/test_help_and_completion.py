@@ -78,6 +78,33 @@ def test_the_version(flag: str, cli: Cli) -> None:
     assert cli(flag).out == f"taorunner {taorunner.__version__}\n"
 
 
+BROKEN = """
+import sys
+from taorunner.cli.app import app, run
+
+@app.command("broken")
+def broken() -> None:
+    {}["epochs"]
+
+sys.exit(run(["broken"]))
+"""
+
+
+def test_an_internal_error_is_three_lines_and_a_file(tmp_path: Path) -> None:
+    (tmp_path / ".taorunner").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", BROKEN], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    (file,) = (tmp_path / ".taorunner").iterdir()
+    assert (done.returncode, done.stdout) == (70, "")
+    assert done.stderr.splitlines() == [
+        "internal error: KeyError: 'epochs' [internal]",
+        f"  traceback: .taorunner/{file.name}",
+        "  runs are not affected; send that file with the bug report",
+    ]
+    assert "Traceback" in file.read_text()
+
+
 def loaded_by(script: str, **environment: str) -> set[str]:
     """Which of the heavy packages a fresh interpreter has loaded after ``script``."""
     code = f"{script}\nimport sys, json; print('LOADED', json.dumps(sorted(sys.modules)))"

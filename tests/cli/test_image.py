@@ -61,10 +61,10 @@ def test_what_cannot_be_asked(cli: Cli, workspace: Make, tmp_path: Path) -> None
     behind = cli("image", "lock", "--", "x", cwd=root)
     assert (behind.code, behind.err.splitlines()[0]) == (
         2,
-        'error: this command takes nothing behind "--" ("x")',
+        'error: this command takes no words after "--": "x"',
     )
     both = cli("image", "pull", "busybox", "-p", "example_01", cwd=root)
-    assert (both.code, both.err.splitlines()[0]) == (2, "error: images are named, and a project")
+    assert (both.code, both.err.splitlines()[0]) == (2, "error: image names cannot be combined with -p")
     none = cli("image", "pull", "--parallel", "0", cwd=root)
     assert none.code == 2
 
@@ -118,8 +118,8 @@ def test_pull_fetches_what_is_not_here(docker_cli: Cli, workspace: Make, images:
     done = docker_cli("image", "pull", cwd=root)
     assert (done.code, done.out) == (0, ""), done.err
     told = done.err.splitlines()
-    assert told[:2] == [f"{here} is there", f"{gone}: pulling 6.0 MiB"]
-    assert told[-1] == f"{gone} is here: {digest}"
+    assert told[:2] == [f"{here} already present", f"{gone}: pulling 6.0 MiB"]
+    assert told[-1] == f"{gone} pulled: {digest}"
     assert re.fullmatch(rf"{gone}  100%  4 of 4 layers  6\.0 MiB of 6\.0 MiB(  \S+ [KM]iB/s)?", told[-2])
     again = docker_cli("image", "pull", gone, "--json", cwd=root)
     (row,) = again.json

@@ -160,9 +160,7 @@ def test_build_tells_names_and_id(docker_cli: Cli, tmp_path: Path, noop_image: s
     assert done.out.splitlines() == [tag, image]
     assert (folder / "id").read_text() == image
     assert "word is x ***" in done.err.splitlines()
-    assert done.err.splitlines()[0] == (
-        'warning: the value of "NGC_API_KEY" can be read by everybody who has the image (docker history)'
-    )
+    assert done.err.splitlines()[0] == ('warning: "NGC_API_KEY" stays readable in the image (docker history)')
     assert key not in done.err
     again = docker_cli("image", "build", folder, "-t", tag, "--build-arg", "WORD=x", "--json", "--force")
     assert again.json["images"] == [tag] and again.json["id"] != image

@@ -51,7 +51,7 @@ NOT_UNDERSTOOD: list[tuple[str, ...]] = [
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
-    """A run in every state and one more, the names of two with letters that only a terminal library can measure."""
+    """A run in each state and one more, the names of two with letters that only a terminal library can measure."""
     (tmp_path / "w" / "projects").mkdir(parents=True)
     store = RunStore(tmp_path / "w" / ".taorunner")
     open_ones = []
@@ -163,10 +163,7 @@ def test_runs_that_do_not_count_are_told_and_not_shown(
     assert runs[0].name not in done.out
     if "ps" not in words:
         assert "damaged" in done.out.lower() and runs[1].name in done.out
-    assert (
-        f'not counted: {runs[0].name}: "{runs[0]}/record.json" belongs to user 12345, not to you\n'
-        in done.err
-    )
+    assert f'ignored: {runs[0].name}: "{runs[0]}/record.json" belongs to user 12345, not to you\n' in done.err
     assert "chmod -R g+rwXs .taorunner" in done.err
     shown = cli("runs", "show", runs[0].name, cwd=workspace)
     assert (shown.code, "belongs to user 12345" in shown.err) == (6, True)

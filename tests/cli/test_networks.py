@@ -142,5 +142,5 @@ def test_a_release_of_which_nothing_is_known_is_refused_before_anything_starts(
         done = cli(*command, cwd=root)
         assert done.code == 3
         assert (
-            "in TAO release 3.21.11 is not known: the containers before 5.0 are closed" in done.out + done.err
+            "in TAO release 3.21.11 are unknown: the containers before 5.0 are closed" in done.out + done.err
         )

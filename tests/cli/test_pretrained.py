@@ -69,7 +69,7 @@ def test_without_a_network_what_stands_is_compared_with_its_record(person: Cli) 
     good = person("pretrained", "pull", "-p", "p1", env=away)
     assert good.code == 0
     assert (
-        f"{weights(person)} is there, as it was pulled; not compared with NGC: 127.0.0.1 cannot be"
+        f"{weights(person)} already present, as pulled; not compared with NGC: 127.0.0.1 cannot be"
         in good.err
     )
     offline = person("pretrained", "pull", "-p", "p1", "--offline", "--json")
@@ -123,7 +123,7 @@ def test_an_end_in_the_middle_leaves_what_the_next_pull_goes_on_with(
         time.sleep(0.02)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    said = "interrupted: the same command goes on where it stopped"
+    said = "interrupted: the same command continues from here"
     if number == signal.SIGINT:
         assert (process.returncode, err.decode().splitlines()[-1]) == (130, said)
     else:
@@ -157,7 +157,7 @@ def test_on_a_terminal_the_key_is_asked_without_echo(person: Cli, server: FakeNg
     )  # fmt: skip
     os.close(theirs)
     shown = b""
-    while b"not kept): " not in shown:
+    while b"not stored): " not in shown:
         shown += os.read(ours, 4096)
     os.write(ours, KEY.encode() + b"\n")
     try:

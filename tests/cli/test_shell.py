@@ -342,7 +342,7 @@ def test_outside_of_a_workspace_nothing_of_one_is_mounted(
     words = ("shell", "--image", tao_image("pyt_7"), "--volume", f"{docker_cli.home}:/mine")
     done = docker_cli(*words, "--", "sh", "-c", "pwd; ls /workspace /mine; touch $HOME/.x && echo writable")
     assert done.code == 0, done.err
-    assert done.err == "no workspace here: nothing of one is mounted\n"
+    assert done.err == "no workspace here: no data is mounted\n"
     assert done.out.endswith("/mine\n/mine:\n\n/workspace:\nwritable\n")
     assert is_clean(engine, docker_cli.home / ".local" / "state" / "taorunner")
 
@@ -403,8 +403,8 @@ def test_a_command_without_dashes_is_told_where_it_goes(cli: Cli) -> None:
     done = cli("shell", "--image", "x", "ls", "projects")
     assert (done.code, done.out) == (2, "")
     assert done.err.splitlines() == [
-        'error: "ls" is no option',
-        'hint: a command goes behind "--": taorunner shell -- ls projects',
+        'error: "ls" is not an option',
+        'hint: put a command after "--": taorunner shell -- ls projects',
     ]
 
 

@@ -289,3 +289,18 @@ def test_a_workspace_by_option_and_by_variable(cli: Cli, project: Path, tmp_path
     gone = cli("validate", "--workspace", tmp_path / "gone")
     assert gone.code in (2, 3)
     assert str(tmp_path / "gone") in gone.err
+
+
+def test_verbose_stands_before_or_after_the_command(cli: Cli, project: Path) -> None:
+    model = project / "projects/example_01/models/dssd_resnet18_01/export"
+    model.mkdir(parents=True)
+    (model / "dssd_resnet18_epoch_080.etlt").touch()
+    (model / "dssd_resnet18_epoch_080.onnx").touch()
+    plain = cli("validate", cwd=project)
+    behind, before = (cli(*words, cwd=project) for words in (("validate", "-v"), ("-v", "validate")))
+    assert behind.out == before.out
+    assert (plain.code, behind.code) == (0, 0)
+    infos = behind.out.count(": info: ")
+    notes = f"{infos} note{'s' * (infos != 1)}: taorunner validate example_01 -v\n" if infos else ""
+    assert plain.out == f"no problems in example_01\n{notes}"
+    assert cli("-q", "validate", cwd=project).out == "no problems in example_01\n"

@@ -288,7 +288,7 @@ def test_detach_attach_logs_and_stop(
     again = docker_cli("stop", "e1", cwd=root)
     assert (again.code, again.err) == (
         6,
-        f'error: run "{run}" is already over\nhint: taorunner ps shows what runs\n',
+        f'error: run "{run}" has already ended\nhint: taorunner ps lists the runs that have not\n',
     )
 
 

@@ -22,7 +22,7 @@ def test_the_file_system_is_named_by_its_mount_point(small_disk: Path) -> None:
     found = room_at(small_disk)
     assert found is not None and found.is_full
     assert found.text == f'the file system "{small_disk}" has 0 B of 2.0 MiB free'
-    shown = found.hint.removeprefix("free some space there; ").removesuffix(" shows what takes it")
+    shown = found.hint.removeprefix("free some space there; ").removesuffix(" shows the largest folders")
     out = subprocess.run(["sh", "-c", shown], capture_output=True, text=True, check=True).stdout
     assert out.splitlines()[-1].split("\t")[1] == str(small_disk)
 

@@ -121,10 +121,7 @@ def test_too_many_experiments_are_refused(load: Load) -> None:
 
 def test_folder_in_place_of_the_file(workspace: Workspace, file: Path) -> None:
     file.mkdir()
-    assert (
-        only(load_project(workspace, "p")).message
-        == '"experiments.yml" is a folder, but a file belongs there'
-    )
+    assert only(load_project(workspace, "p")).message == '"experiments.yml" is a folder, not a file'
 
 
 def test_pipe_in_place_of_the_file_does_not_hang(workspace: Workspace, file: Path) -> None:

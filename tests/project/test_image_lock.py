@@ -66,10 +66,10 @@ def test_a_name_is_found_with_and_without_its_latest(place: Workspace) -> None:
         ("version: 2\nimages: {}\n", 1, 10, "wrong-version", '"version" must be 1, not "2"'),
         ("images: {}\n", 1, 1, "missing-key", '"version: 1" is missing'),
         ("version: 1\nimage: {}\n", 2, 1, "unknown-key", '"image" is not a key of this file'),
-        ("- a\n", 1, 1, "not-a-mapping", '"version" and "images" belong here'),
+        ("- a\n", 1, 1, "not-a-mapping", 'the file needs "version" and "images"'),
         (f'version: 1\nimages:\n  "a:1": {A}\n  "a:1": {B}\n', 4, 3, "duplicate-key", '"a:1" is given twice'),
         (f'version: 1\nimages:\n<<<<<<< ours\n  "a:1": {A}\n=======\n', 3, 1, "merge-conflict",
-         '"<<<<<<<" is the mark of a merge that is not finished'),
+         '"<<<<<<<" is a conflict mark of an unfinished merge'),
         ("version: 1\nimages: \x00\n", 2, 9, "not-text", "the character U+0000 is not allowed in YAML"),
     ],
 )  # fmt: skip

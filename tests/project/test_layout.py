@@ -111,7 +111,7 @@ def test_what_may_lie_there(told: Callable[[], list[Told]], root: Path, name: st
         ),
         (
             "modles/", "error", "misplaced-folder", 'the folder "modles" has no place in a project',
-            'did you mean "models"? that is there too: move the content into it',
+            'did you mean "models"? it exists too: move the content there',
         ),
         (
             "dssd_01/", "error", "misplaced-folder", 'the folder "dssd_01" has no place in a project',
@@ -230,7 +230,7 @@ def test_missing_dataset_without_anything_near_says_where_to_put_it(
     told: Callable[[], list[Told]], root: Path
 ) -> None:
     (root / "data/kitti").rename(root / "data/coco")
-    assert [one[4] for one in told()] == [f'put it there, or make it: mkdir -p "{root}/data/kitti/train"']
+    assert [one[4] for one in told()] == [f'move it there, or make it: mkdir -p "{root}/data/kitti/train"']
 
 
 def test_file_in_place_of_a_dataset(told: Callable[[], list[Told]], root: Path) -> None:
@@ -298,7 +298,7 @@ def test_many_findings_end_with_a_count(told: Callable[[], list[Told]], root: Pa
     for number in range(300):
         make(root / f"x{number}.sh")
     found = told()
-    assert (len(found), found[-1][3]) == (201, "100 more problems of the layout are not shown")
+    assert (len(found), found[-1][3]) == (201, "100 more problems of the layout, not shown")
 
 
 def test_thousands_of_folders_for_no_experiment_take_no_time(
@@ -328,7 +328,7 @@ def test_projects_folder_holds_projects_only(workspace: Workspace) -> None:
         (
             "warning",
             "misplaced-file",
-            'the file "train.txt" has no place in projects/: only projects are there',
+            'the file "train.txt" does not belong in projects/',
         ),
     ]
 

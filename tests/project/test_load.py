@@ -358,7 +358,7 @@ def test_gpus_and_gpu_indices_must_agree(load: Load) -> None:
     finding = only(load(GOOD + "    gpus: 1\n    gpu_indices: [0, 1]\n"))
     assert (finding.line, finding.column, finding.code) == (5, 11, "gpus-disagree")
     assert finding.message == '"gpus" is 1, but "gpu_indices" names 2'
-    assert finding.hint == "make both say the same, or leave one of them out"
+    assert finding.hint == "make them agree, or remove one of them"
 
 
 def test_disagreement_in_tao_config_is_told_once(load: Load) -> None:
@@ -431,7 +431,7 @@ def test_many_mistakes_stay_readable(load: Load) -> None:
     assert len(project.findings) == 501
     assert (project.findings[-1].code, project.findings[-1].message) == (
         "too-many-findings",
-        "19500 more problems are not shown",
+        "19500 more problems, not shown",
     )
 
 

@@ -102,7 +102,7 @@ def test_commented_lines_work_when_the_comment_is_removed(tmp_path: Path) -> Non
 def test_what_command_lines_need_stands_below_vars(tmp_path: Path) -> None:
     create_project(tmp_path, "new", "lprnet")
     file = Workspace(tmp_path).project("new").experiments_file
-    assert "      image_dir: $dataset_raw/val/image  # the pictures of inference\n" in file.read_text()
+    assert "      image_dir: $dataset_raw/val/image  # the images of inference\n" in file.read_text()
     (experiment,) = load_project(Workspace(tmp_path), "new").experiments.values()
     assert experiment.vars == {"image_dir": "$dataset_raw/val/image"}
     assert not (experiment.spec_dirs[0] / "vars.yml").exists()

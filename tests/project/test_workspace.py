@@ -62,7 +62,7 @@ def test_no_workspace_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(UserFilesError) as error:
         find_workspace(tmp_path, None, {})
     assert error.value.message == f'no workspace here or above: no folder "projects" from "{tmp_path}" up'
-    assert error.value.hint == 'make one with "taorunner init-project NAME", or name it with --workspace DIR'
+    assert error.value.hint == "taorunner init-project NAME makes one; --workspace DIR names another"
 
 
 def test_option_goes_before_environment_goes_before_folder(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_named_workspace_may_be_relative_to_the_current_folder(tmp_path: Path) -
     [
         (lambda path: None, '--workspace: no folder "{}"'),
         (lambda path: path.write_text(""), '--workspace: "{}" is not a folder that can be read'),
-        (lambda path: path.mkdir(), '--workspace: "{}" is no workspace: it has no folder "projects"'),
+        (lambda path: path.mkdir(), '--workspace: "{}" is not a workspace: it has no folder "projects"'),
         (lambda path: path.symlink_to(path), '--workspace: "{}" is not a folder that can be read'),
     ],
     ids=["nothing", "file", "empty folder", "circle of links"],
@@ -124,7 +124,7 @@ def test_project_is_found_by_option_folder_environment_and_being_the_only_one(wo
     with pytest.raises(UsageError) as error:
         find_project(workspace, start, None, {})
     assert (error.value.message, error.value.hint) == (
-        "which project? there are 3: p, q, r",
+        "no project named, and there are 3: p, q, r",
         "name one with -p PROJECT",
     )
 

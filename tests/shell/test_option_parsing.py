@@ -38,12 +38,12 @@ def test_volumes(word: str, source: str, target: str, read_only: bool, tmp_path:
 @pytest.mark.parametrize(
     ("word", "what"),
     [
-        ("data", "it is not SOURCE:DESTINATION"),
-        (":/data", "it is not SOURCE:DESTINATION"),
+        ("data", "not SOURCE:DESTINATION"),
+        (":/data", "not SOURCE:DESTINATION"),
         ("data:", 'the destination "" is not an absolute path'),
         ("data:inside", 'the destination "inside" is not an absolute path'),
         ("data:/", 'the destination "/" would hide the whole container'),
-        ("data:/x:z", '"z" is no way to mount a folder'),
+        ("data:/x:z", '"z" is not a mount option'),
         ("gone:/data", 'the source "{here}/gone" does not exist'),
     ],
 )

@@ -225,11 +225,11 @@ def test_every_problem_of_the_command_line_at_once(plan: Callable[..., PlannedSh
     assert [message.partition(":")[0] for message in problems(caught.value)] == [
         '--source "gone"',
         '--volume "nowhere',
-        'two things are to be mounted at "/taorunner/home"',
+        'two mounts at "/taorunner/home"',
         '--gpus "zero"',
         '--ulimit "stak=1"',
         '--shm-size "big"',
-        "port 1 of this machine is to lead to two ports inside",
+        "port 1 of this machine is published twice",
         '"dno" is not a network of the catalog',
     ]
 
@@ -237,12 +237,12 @@ def test_every_problem_of_the_command_line_at_once(plan: Callable[..., PlannedSh
 @pytest.mark.parametrize(
     ("words", "kind", "message"),
     [
-        ({}, UsageError, "a shell in which image?"),
-        ({"image": ""}, UsageError, "a shell in which image?"),
-        ({"image": "x", "tag": "a b"}, UsageError, '--tag "a b": it is no tag of an image'),
-        ({"head": "dino", "experiment": "own"}, UsageError, "--head and --experiment exclude each other"),
+        ({}, UsageError, "no image given"),
+        ({"image": ""}, UsageError, "no image given"),
+        ({"image": "x", "tag": "a b"}, UsageError, '--tag cannot be "a b"'),
+        ({"head": "dino", "experiment": "own"}, UsageError, "--head cannot be combined with --experiment"),
         ({"experiment": "onw"}, UsageError, 'there is no experiment "onw" in project "example_01"'),
-        ({"group": "pty"}, UserFilesError, 'there is no group of images "pty"'),
+        ({"group": "pty"}, UserFilesError, 'there is no image group "pty"'),
         (
             {"group": "pyt", "release": "9.9"},
             UserFilesError,

@@ -1,8 +1,8 @@
-"""Turns layers of facts (plain YAML values) into one ``Contract``. Pure; knows nothing of files.
+"""Merges layers of facts (plain YAML values) into one ``Contract``. Pure; reads no files.
 
-A *layer* is a mapping whose keys are the fields of ``Contract`` (``catalog/data/README.md`` describes them).
+A *layer* is a mapping whose keys are the fields of ``Contract`` (see ``catalog/data/README.md``).
 A *block* is ``{base: layer, actions: {name: layer}, versions: [{when: ">=5.5 <6.0", base: …, actions: …}]}``.
-Later layers win: mappings are merged, everything else is replaced, null takes a value away; traps add up.
+Later layers win: mappings are merged, other values replaced, null removes a value; traps are collected.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _ENUMS: dict[str, type[Any]] = {
 
 
 def parse_version(text: str) -> Version:
-    """``5.5`` and ``5.5.0`` are the same. Raises ValueError for anything but numbers and dots."""
+    """``5.5`` and ``5.5.0`` are equal. Raises ValueError for text other than numbers and dots."""
     numbers = [int(part) for part in text.split(".")]
     return tuple(numbers + [0] * (3 - len(numbers)))
 
@@ -72,7 +72,7 @@ def _compare(text: str, version: Version) -> bool:
 def layers_of(
     blocks: Iterable[Block], action_tables: Iterable[Block], action: str, version: Version
 ) -> Iterator[Layer]:
-    """The layers of one action, general before specific: each base, then what is said of this action.
+    """The layers of one action, general before specific: all bases, then the layers of this action.
 
     ``blocks`` are the family, its tables and, last, the network's own group.
     """
@@ -102,7 +102,7 @@ def _with_versions(block: Block, version: Version) -> Iterator[Block]:
 
 
 def merge(layers: Iterable[Layer]) -> dict[str, Any]:
-    """One mapping out of many. A name keeps the place where it first occurred, so arguments are ordered."""
+    """Merges mappings. A name keeps its first position, so arguments are ordered."""
     merged: dict[str, Any] = {}
     for layer in layers:
         _merge_into(merged, layer)
@@ -134,9 +134,11 @@ def build_contract(
     words: Mapping[str, str],
     is_own: bool = False,
 ) -> Contract:
-    """``is_own``: a network of the workspace's, whose metrics are told by their names where it has no table of them.
+    """The contract of one action.
 
-    ``words`` are replaced in each text (``{task}``, ``{action}``); other names are ``planning.argv``'s."""
+    ``is_own``: a network of the workspace; without a table of metrics, their meaning is guessed from their names.
+    ``words`` are replaced in each text (``{task}``, ``{action}``); other names are those of ``planning.inputs.argv``.
+    """
     filled = _fill(facts, words)
     _name_checkpoints(filled)
     spec, kpi = filled.get("spec"), _kpi(filled.get("kpi") or {})
@@ -163,7 +165,7 @@ def build_contract(
 
 
 def _name_checkpoints(facts: dict[str, Any]) -> None:
-    """``{checkpoints}`` among the artifacts stands for the checkpoint globs of the same generation."""
+    """Replaces ``{checkpoints}`` among the artifacts by the checkpoint globs of the same version."""
     verdict = facts.get("verdict") or {}
     globs = (facts.get("checkpoints") or {}).get("globs") or []
     if "{checkpoints}" in (verdict.get("artifacts") or ()):
@@ -178,11 +180,11 @@ _PLAIN = (
 )  # fmt: skip
 _PARTS = ("command", "arguments", "spec", "progress", "verdict", "checkpoints", "kpi")
 LAYER_KEYS = frozenset({*_PLAIN, *_PARTS, "source", "uses", "since", "until"})
-"""What a layer may hold. ``source`` says where a fact comes from, ``uses`` names tables of the family."""
+"""The keys of a layer. ``source`` is the source of a fact, ``uses`` names tables of the family."""
 
 
 def parse_argument(text: str) -> Argument:
-    """One piece: ``-m/--model_path {checkpoint}``; a ``?`` in one of its names makes the piece optional."""
+    """One argument: ``-m/--model_path {checkpoint}``; a ``?`` in one of its names makes it optional."""
     tokens = text.split()
     aliases: tuple[str, ...] = ()
     option = _OPTION.match(tokens[0])
@@ -195,13 +197,13 @@ def parse_argument(text: str) -> Argument:
 
 
 def _kpi(rows: Mapping[str, str | None]) -> tuple[Metric, ...]:
-    """Those that rank first, else in the order of the files: the general rows of a family come before a network's."""
+    """Ranking metrics first, then the others in the order of the files, where a family comes before its network."""
     metrics = [parse_metric(name, text) for name, text in rows.items() if text is not None]
     return tuple(sorted(metrics, key=lambda metric: not metric.ranks))
 
 
 def parse_metric(name: str, text: str) -> Metric:
-    """``val_mAP50`` and ``up fraction ranks``: direction, scale (else ``own``), and whether it ranks.
+    """Parses ``up fraction ranks``: direction, scale (default ``own``), and whether runs are compared by it.
 
     Raises ValueError for other words.
     """
@@ -215,7 +217,7 @@ def parse_metric(name: str, text: str) -> Metric:
 
 
 def _typed(values: Mapping[str, Any], cls: type[Any]) -> dict[str, Any]:
-    """The values as the dataclass wants them; a name it does not have is a TypeError of its constructor."""
+    """Converts values to the types of the dataclass. Its constructor raises TypeError for an unknown name."""
     known = {f.name for f in fields(cls)}
     typed: dict[str, Any] = {}
     for key, value in values.items():

@@ -1,6 +1,6 @@
-"""Reads the catalog's files.
+"""Reads the files of the catalog.
 
-The files are ours and are checked strictly by ``tests/catalog``; here they are believed, so reading is fast.
+``tests/catalog`` checks them strictly; they are not checked again here, so reading is fast.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def load_network(name: str) -> Network:
 
 
 def joined(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """``above`` wins; mappings are joined, everything else is replaced."""
+    """``above`` wins: mappings are merged, other values replaced."""
     result = dict(below)
     for key, value in above.items():
         present = result.get(key)

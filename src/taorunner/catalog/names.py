@@ -1,4 +1,4 @@
-"""Which networks are there? Answered from a folder's listing alone, because completion asks it for every key press."""
+"""The names of all networks, from a folder listing alone, because completion needs them at each key press."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ NETWORKS_DIR = os.path.join(os.path.dirname(__file__), "data", "networks")  # no
 
 
 def own_network_names(folder: str) -> tuple[str, ...]:
-    """The files of a workspace's ``networks/``, sorted; none when the folder cannot be read. Reads no file."""
+    """The networks in a workspace's ``networks/``, sorted; none if the folder is unreadable. Reads no file."""
     try:
         return tuple(
             sorted(name[:-4] for name in os.listdir(folder) if name.endswith(".yml") and name[0] != ".")
@@ -18,5 +18,5 @@ def own_network_names(folder: str) -> tuple[str, ...]:
 
 
 def network_names() -> tuple[str, ...]:
-    """Every head that experiments.yml may name, sorted. Reads no file."""
+    """All networks of the catalog, sorted. Reads no file."""
     return tuple(sorted(name[:-4] for name in os.listdir(NETWORKS_DIR) if name.endswith(".yml")))

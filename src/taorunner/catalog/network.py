@@ -1,7 +1,7 @@
-"""``Network``: what one file of ``data/networks`` says, and the contracts that follow from it.
+"""``Network``: one file of ``data/networks``, and the contracts derived from it.
 
-Which rules hold follows from the version of the code in the image, not from the release that names the image:
-release 5.5.0 ships TF2 as 5.0.0-tf2.11.0, and its bevfusion stayed at 5.5.0 for years.
+The rules depend on the version of the code in the image, not on the release: release 5.5.0 ships TF2 as 5.0.0-tf2.11.0,
+and its bevfusion stayed at 5.5.0 for years.
 Source: tao/pytorch.md section 6.
 """
 
@@ -26,19 +26,19 @@ from taorunner.errors import UserFilesError
 from taorunner.text import did_you_mean
 
 WHOLE_CONTRACT = "contract"
-"""The entry of ``unknown`` that says: of this action nothing is known that one could run it with."""
+"""The key of ``unknown`` for an action whose command line is unknown."""
 
 OWN_RELEASE = "embedded"
-"""The release of networks that come with taorunner itself and need no image."""
+"""The release of networks that are part of taorunner and need no image."""
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One TAO release: which image tag it has for each family of images (``pyt``, ``tf1``, ``deploy``, …).
+    """One TAO release with its image tags per kind (``pyt``, ``tf1``, ``deploy``, …).
 
-    ``tags`` holds None where the release exists but its tag is not documented. ``exceptions`` are the
-    networks that have an image of their own: ``{"bevfusion": {"model": "5.5.0-pyt"}}``. ``public`` is False
-    where the tags were not in the registry when the facts were gathered.
+    ``tags`` has None for a tag that is not documented. ``exceptions`` are networks with their own image:
+    ``{"bevfusion": {"model": "5.5.0-pyt"}}``. ``public`` is False when the tags were not in the registry at the time
+    the facts were collected.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A network's actions in one kind of container. ``image`` is None for what runs without a container."""
+    """The actions of a network in one kind of container. ``image`` is None without a container."""
 
     name: str
     framework: Framework
@@ -63,9 +63,9 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What the catalog knows of one head. ``needs`` and ``optional`` are keys of an experiment.
+    """The facts about one head. ``needs`` and ``optional`` are keys of an experiment.
 
-    ``file`` is the workspace's own file it was read from, None for those of the catalog.
+    ``file`` is the workspace's file of the network, None for networks of the catalog.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Network:
 
     @property
     def releases(self) -> tuple[str, ...]:
-        """The releases that have its main group, oldest first. Empty for a network that needs no image."""
+        """The releases with its main group, oldest first. Empty for a network without an image."""
         main = self.groups[0]
         if main.image is None:
             return ()
@@ -107,7 +107,7 @@ class Network:
         return (public or list(known))[-1]
 
     def actions(self, release: str | None = None) -> dict[str, str]:
-        """Action → group, in the order of the file. What two groups have is the first one's; the other's is
+        """Action → group, in the order of the file. An action of two groups belongs to the first; that of the other is
         written ``deploy.evaluate``. Raises UserFilesError for an unknown release."""
         found = self._release(release)
         known: dict[str, str] = {}
@@ -117,10 +117,10 @@ class Network:
         return known
 
     def contract(self, action: str, release: str | None = None, group: str | None = None) -> Contract:
-        """Everything about one action. ``deploy.evaluate`` is ``evaluate`` of the group deploy.
+        """The contract of one action. ``deploy.evaluate`` is ``evaluate`` of the group deploy.
 
-        Raises UserFilesError naming the nearest action, the releases that have it, or why nobody knows what
-        it takes: what is not known is refused and never guessed.
+        Raises UserFilesError for an unknown action, with the nearest name or the releases that have it, and for an
+        action whose command line is unknown, with the reason. Nothing is guessed.
         """
         found = self._release(release)
         if group is None and "." in action:
@@ -132,7 +132,7 @@ class Network:
         raise self._unknown_action(action, group, found)
 
     def contracts(self, release: str | None = None) -> dict[str, Contract]:
-        """By action, as ``actions`` names them; those of which nobody knows what they take are left out."""
+        """The contracts by action, as ``actions`` names them, without actions whose command line is unknown."""
         unknown = self.unknown_actions(release)
         return {
             action: self.contract(action, release)
@@ -141,7 +141,7 @@ class Network:
         }
 
     def unknown_actions(self, release: str | None = None) -> dict[str, str]:
-        """Actions that ``contract`` refuses, with the reason."""
+        """The actions that ``contract`` refuses, with the reason."""
         found = self._release(release)
         reasons: dict[str, str] = {}
         for action, owner in self.actions(release).items():
@@ -152,11 +152,11 @@ class Network:
         return reasons
 
     def release_name(self, release: str | None = None) -> str:
-        """As the catalog writes it: ``5.5.0`` of ``v5.5``. Raises UserFilesError for an unknown release."""
+        """The release as in the catalog: ``5.5.0`` for ``v5.5``. Raises UserFilesError for an unknown release."""
         return self._release(release).name
 
     def image(self, group: str, release: str) -> str | None:
-        """The image of that group; None where it needs none or none is known. Raises UserFilesError."""
+        """The image of the group; None when it needs none or it is unknown. Raises UserFilesError."""
         return next(
             (self._image(known, self._release(release)) for known in self.groups if known.name == group), None
         )
@@ -175,7 +175,7 @@ class Network:
         reason = self._reason(facts)
         if reason is not None:
             raise UserFilesError(
-                f'what "{self.name} {action}" takes in TAO release {release.name} is not known: {reason}',
+                f'the arguments of "{self.name} {action}" in TAO release {release.name} are unknown: {reason}',
                 hint=self._where_known(action, group.name),
             )
         words = {"task": self.name, **self.words, "network": self.name, "action": action}
@@ -215,7 +215,7 @@ class Network:
         return f"{self.registry.rpartition('/')[0]}/{tag}" if ":" in tag else f"{self.registry}:{tag}"
 
     def _version(self, group: Group, release: Release) -> Version | None:
-        """The version of the code in the group's image; None when the release does not have the group."""
+        """The version of the code in the group's image; None when the release lacks the group."""
         if group.image is None:
             return (0, 0, 0)
         if group.image not in release.tags:
@@ -237,7 +237,7 @@ class Network:
                     hint=f"releases that have it: {', '.join(self.releases)}; set release here",
                 )
         raise UserFilesError(
-            f'TAO release "{name}" is not known',
+            f'unknown TAO release "{name}"',
             hint=f'releases of "{self.name}": {", ".join(self.releases)}',
         )
 
@@ -290,7 +290,7 @@ def _version_in(tag: str) -> str:
 
 
 def _is_within(limits: Mapping[str, Any], version: Version) -> bool:
-    """``since`` is the first version that has it, ``until`` the first that no longer has it."""
+    """``since`` is the first version that has it, ``until`` the first without it."""
     since, until = limits.get("since"), limits.get("until")
     if since is not None and not version_matches(f">={since}", version):
         return False

@@ -1,4 +1,4 @@
-"""The options of the actions and of ``resume``, defined once, and how their words are read."""
+"""The options of the actions and of ``resume``, defined once, and the parsing of their values."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ OnFinish = Annotated[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionOptions:
-    """What an action can be told. Each field is an option of ``train``, ``evaluate`` … and of ``resume``."""
+    """The options of ``train``, ``evaluate`` … and ``resume``, one per field."""
 
     sets: Sets = None
     checkpoint: Checkpoint = None
@@ -123,7 +123,7 @@ class ActionOptions:
 def with_action_options(function: Callable[..., int], *, without: Sequence[str] = ()) -> Callable[..., int]:
     """``function`` as Typer calls it: its parameter ``options`` becomes one parameter per option of ``ActionOptions``.
 
-    ``without`` names fields that this command does not have; they keep their defaults.
+    ``without`` names the fields that are no option of this command; they keep their defaults.
     """
     known = [field for field in fields(ActionOptions) if field.name not in without]
     types = get_type_hints(ActionOptions, include_extras=True)
@@ -150,7 +150,7 @@ def with_action_options(function: Callable[..., int], *, without: Sequence[str] 
 
 
 def gpu_ids(text: str | None) -> tuple[str, ...] | None:
-    """``0,1`` to ids, ``auto`` to an empty tuple, None when nothing was said."""
+    """``0,1`` to ids, ``auto`` to an empty tuple, None to None."""
     if text is None:
         return None
     if text == "auto":

@@ -1,7 +1,7 @@
 """The Typer app and the one boundary where errors become text and exit codes.
 
-Modules of this package import at the top only typer, typing, pathlib and our own errors, so that help is instant;
-everything else is imported inside the command that needs it.
+At the top, the modules of this package import only typer, typing, pathlib and ``taorunner.errors``, so that help is
+instant. A command imports everything else inside its function.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ shell.register(app)
 
 @dataclass(frozen=True)
 class _Split:
-    """``head`` is what taorunner reads, ``extra`` what goes to TAO as it is (behind the first ``--``)."""
+    """``head`` is read by taorunner; ``extra``, after the first ``--``, is passed on to TAO unchanged."""
 
     head: list[str]
     extra: tuple[str, ...]
@@ -102,7 +102,7 @@ class _Split:
 def run(argv: list[str], supervisor: Supervisor | None = None) -> int:
     """Runs one command line; returns its exit code. No exception leaves this function.
 
-    ``supervisor`` was started ahead for an action; it is dismissed if nothing is handed to it.
+    ``supervisor`` was started in advance for an action. It is dismissed if it gets no batch.
     """
     split = _split(argv)
     invocation = Invocation(extra=split.extra, has_extra="--" in argv, supervisor=supervisor)
@@ -112,29 +112,31 @@ def run(argv: list[str], supervisor: Supervisor | None = None) -> int:
         sys.stdout.flush()
         return int(code or 0)
     except TaorunnerError as error:
-        return _tell(error)
+        return _report(error)
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: no message at exit
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # the reader closed the pipe: no message at exit
         return 128 + 13
     except typer.Exit as ending:
         return ending.exit_code
     except OSError as error:
-        return _refused(error)
-    except Exception as error:  # the boundary: a bug of ours becomes a file and one line
-        shown = _usage_error(error, split.head)
-        return shown if shown is not None else _crash(error)
+        return _os_error(error)
+    except Exception as error:  # the boundary: an internal error becomes a file and three lines
+        code = _usage_error(error, split.head)
+        return code if code is not None else _crash(error)
     finally:
         if supervisor is not None:
             supervisor.dismiss()
 
 
 def _needed(words: list[str]) -> typer.Typer:
-    """The app with no command but the one that ``words`` ask for: Typer builds all it has for each call, in 30 ms.
+    """The app reduced to the command in ``words``: Typer builds every registered command on each call, in 30 ms.
 
-    Whatever needs the others (the list of commands, an unknown command) gets the whole app.
+    The list of commands and an unknown command need the whole app.
     """
     name = _command_name(words)
     needed = copy.copy(app)
@@ -144,7 +146,7 @@ def _needed(words: list[str]) -> typer.Typer:
 
 
 def _command_name(words: list[str]) -> str | None:
-    """The first word that is neither an option of the root nor its value."""
+    """The first word that is neither a root option nor the value of one."""
     rest = iter(words)
     for word in rest:
         if word in ("-p", "--project", "--workspace"):
@@ -164,7 +166,7 @@ def _split(argv: list[str]) -> _Split:
 
 
 def _usage_error(error: Any, words: list[str]) -> int | None:
-    """The exit code if Typer's parser raised this. Its classes are Typer's private copy of Click's."""
+    """The exit code if Typer's parser raised this. Typer has a private copy of Click's classes."""
     if not (hasattr(error, "show") and hasattr(error, "format_message") and hasattr(error, "exit_code")):
         return None
     if type(error).__name__ == "NoArgsIsHelpError":
@@ -172,21 +174,21 @@ def _usage_error(error: Any, words: list[str]) -> int | None:
         return int(error.exit_code)
     from taorunner.cli.usage_errors import usage_error
 
-    return _tell(usage_error(error, words))
+    return _report(usage_error(error, words))
 
 
-def _refused(error: OSError) -> int:
+def _os_error(error: OSError) -> int:
     from taorunner.cli.os_errors import machine_error
 
-    told = machine_error(error)
-    if told is None:
+    found = machine_error(error)
+    if found is None:
         return _crash(error)
-    if error.filename is None:  # what could not be printed must not be tried again at the end
+    if error.filename is None:  # stdout failed: do not flush the rest of it at the end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return _tell(told)
+    return _report(found)
 
 
-def _tell(error: TaorunnerError) -> int:
+def _report(error: TaorunnerError) -> int:
     from taorunner.console.base.findings_text import print_error
     from taorunner.console.base.theme import make_console
 
@@ -204,15 +206,25 @@ def _crash(error: Exception) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"taorunner {__version__}\n{text}", encoding="utf-8")
-        where = f"the traceback is in {path}"
+        where, what_to_send = _near(path), "that file"
     except OSError:
-        where = text
-    print(f"taorunner: a bug of ours: {type(error).__name__}: {error}; {where}", file=sys.stderr)
+        where, what_to_send = f"\n{text.rstrip()}", "it"
+    reason = " ".join(str(error).split())
+    print(
+        f"internal error: {type(error).__name__}: {reason} [internal]\n  traceback: {where}\n"
+        f"  runs are not affected; send {what_to_send} with the bug report",
+        file=sys.stderr,
+    )
     return ExitCode.BUG
 
 
+def _near(path: Path) -> str:
+    """Relative where the file is below the current folder."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
 def _crash_file(name: str) -> Path:
-    """In the workspace's state folder where there is one, else in the temporary folder."""
+    """In the ``.taorunner`` of the workspace, or in the temporary folder outside of a workspace."""
     import tempfile
 
     for folder in (Path.cwd(), *Path.cwd().parents):

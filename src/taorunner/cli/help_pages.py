@@ -1,8 +1,8 @@
-"""The pages of ``--help``: what a command does, how it is called, one or two examples, its options in groups.
+"""The pages of ``--help``: summary, usage, one or two examples, options in groups.
 
-Typer parses; only the text is written here. A command's first help line is its summary, its epilog holds the examples
-(a line each), and ``rich_help_panel`` of an option names its group. Every value has a word for it (``metavar``); types
-are never shown.
+Typer parses; this module only writes the text. The first line of a command's help is its summary, its epilog holds the
+examples (one per line), and ``rich_help_panel`` of an option names its group. Values are shown as words (``metavar``),
+never as types.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typer.core import TyperCommand, TyperGroup
 
 WIDTH = 80
 _COLUMN = 25
-"""Where the texts of options begin."""
+"""Column where the text of an option starts."""
 _COMMAND_COLUMN = 23
 OPTION_GROUPS = ("Training", "Where it runs", "How it runs", "Options", "General")
-"""In the order of every page; an option without a group is among "Options"."""
+"""Groups in the order of the page. An option without a group belongs to "Options"."""
 
 COMMAND_GROUPS: tuple[tuple[str, tuple[tuple[tuple[str, ...], str | None], ...]], ...] = (
     ("Start", ((("quickstart",), None), (("init-project",), None), (("doctor",), None))),
@@ -35,14 +35,14 @@ COMMAND_GROUPS: tuple[tuple[str, tuple[tuple[tuple[str, ...], str | None], ...]]
     ("Results", ((("runs",), None),)),
     ("Machine", ((("image",), None), (("shell",), None))),
 )  # fmt: skip
-"""The rows of ``taorunner --help``: the commands of a row, and its text where that is not the command's own summary."""
+"""The rows of ``taorunner --help``: the commands of a row, and its text. None: the summary of its first command."""
 
 _OWN_TEXTS = {
     "--help": "Show this page",
     "--install-completion": "Install completion for this shell",
     "--show-completion": "Print the completion script of this shell",
 }
-"""Instead of Typer's own."""
+"""Replacements for Typer's texts."""
 
 EXIT_CODES = """\
 Exit codes: 0 done or detached, 1 a run failed or was stopped, 2 usage or
@@ -56,7 +56,7 @@ def add_command(
 ) -> None:  # fmt: skip
     """Adds a command with its page.
 
-    ``passes_on``: words after ``--`` go to TAO. ``spelling`` turns other spellings of an option into ours.
+    ``passes_on``: words after ``--`` go to TAO. ``spelling`` maps other spellings of an option to the one used here.
     """
     page = _PassingPage if passes_on else CommandPage
     settings = {"token_normalize_func": spelling} if spelling is not None else None
@@ -131,14 +131,14 @@ def _command_rows(
         known = [name for name in names if name in commands]
         if not known:
             continue
-        shown, said = ", ".join(known), text or _summary(commands[known[0]])
+        shown, summary = ", ".join(known), text or _summary(commands[known[0]])
         start = f"{head:<9}"
         head = ""
         if len(start + shown) < _COMMAND_COLUMN:
-            yield f"{start + shown:<{_COMMAND_COLUMN}}{said}"
+            yield f"{start + shown:<{_COMMAND_COLUMN}}{summary}"
         else:
             yield start + shown
-            yield " " * _COMMAND_COLUMN + said
+            yield " " * _COMMAND_COLUMN + summary
 
 
 def _examples(epilog: str | None) -> list[str]:
@@ -159,7 +159,7 @@ def _is_option(parameter: Any) -> bool:
 
 
 def _argument_word(argument: Any) -> str:
-    """``EXPERIMENT...``, ``[NAME]``: brackets where it may be left out."""
+    """``EXPERIMENT...``, ``[NAME]``: brackets around an optional one."""
     word = (argument.metavar or argument.name.upper()).strip("[]") + ("..." if argument.nargs == -1 else "")
     return word if argument.required else f"[{word}]"
 
@@ -184,14 +184,14 @@ def _flags(option: Any) -> str:
 
 
 def _text(option: Any) -> str:
-    """Help and default."""
-    said = next((_OWN_TEXTS[flag] for flag in option.opts if flag in _OWN_TEXTS), option.help or "")
+    """Help text and default."""
+    text = next((_OWN_TEXTS[flag] for flag in option.opts if flag in _OWN_TEXTS), option.help or "")
     shown = option.show_default
     default = shown if isinstance(shown, str) else option.default if shown else None
     if default in (None, False, 0, "", (), []) or callable(default):
-        return said
+        return text
     number = f"{default:g}" if isinstance(default, float) else str(default)
-    return f"{said} [default: {number}]"
+    return f"{text} [default: {number}]"
 
 
 def _summary(command: Any) -> str:
@@ -199,4 +199,4 @@ def _summary(command: Any) -> str:
 
 
 def _rows(rows: Iterable[tuple[str, str]], column: int) -> list[str]:
-    return [f"  {name:<{column - 3}} {text}".rstrip() for name, text in rows]
+    return [f"  {name:<{column - 4}}  {text}".rstrip() for name, text in rows]

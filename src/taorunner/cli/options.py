@@ -1,4 +1,4 @@
-"""Options that several commands share, and what one invocation carries."""
+"""Options that several commands share, and the state of one invocation."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class Invocation:
-    """``project`` and ``workspace`` as given before the command; ``extra`` is what stood behind ``--``.
+    """``project`` and ``workspace`` as given before the command; ``extra`` are the words after ``--``.
 
-    ``supervisor`` waits for a batch already, when one was started ahead.
+    ``supervisor`` is the process started in advance for a batch, if there is one.
     """
 
     extra: tuple[str, ...] = ()
@@ -34,7 +34,7 @@ class Invocation:
     is_verbose: bool = False
 
     def note(self, text: str) -> None:
-        """A remark beside the result, on stderr. ``-q`` drops it."""
+        """Prints a note or a next step on stderr. ``-q`` drops it."""
         if not self.is_quiet:
             typer.echo(text, err=True)
 
@@ -46,7 +46,7 @@ class Invocation:
         return find_workspace(Path.cwd(), given or self.workspace, os.environ)
 
     def networks(self) -> Networks:
-        """The catalog, with the workspace's own files where there is a workspace."""
+        """The catalog, with the workspace's own networks inside a workspace."""
         from taorunner.planning.inputs.workspace_networks import Networks
 
         try:
@@ -55,7 +55,7 @@ class Invocation:
             return Networks()
 
     def kept_schemas(self) -> KeptSchemas | None:
-        """What images said of their specs, where there is a workspace."""
+        """The spec schemas that were read from images; None outside of a workspace."""
         from taorunner.specs.schema.image_schemas import KeptSchemas
 
         try:
@@ -73,25 +73,25 @@ class Invocation:
     def refuse_extra(self) -> None:
         if self.has_extra:
             raise UsageError(
-                f'this command takes nothing behind "--" ("{" ".join(self.extra)}")',
-                hint='only actions such as train pass arguments on to TAO',
-            )  # fmt: skip
+                f'this command takes no words after "--": "{" ".join(self.extra)}"',
+                hint="remove them; only actions such as train pass arguments on to TAO",
+            )
 
 
 def option(
     *flags: str, word: str | None = None, group: str | None = None, default: str | None = None, **checks: Any
 ) -> Any:
-    """An option of a command: its flags, then its text (imperative, one line of the help page).
+    """An option of a command: its flags, then its help text (imperative, one line).
 
-    ``word`` stands for its value in the help, ``group`` is the head that it is listed under, ``default`` is shown where
-    the signature holds no default. ``checks`` are Typer's own (``min``, ``max``, ``callback`` …).
+    ``word`` is the metavariable, ``group`` the heading on the help page, ``default`` the text shown when the signature
+    has no default. ``checks`` are passed to Typer (``min``, ``max``, ``callback`` …).
     """
     *names, text = flags
     shown = default if default is not None else True
     return typer.Option(*names, help=text, metavar=word, rich_help_panel=group, show_default=shown, **checks)
 
 
-# Typer reads these at run time; `X | None` inside Annotated needs a newer Typer on Python 3.10.
+# Typer reads these at run time; on Python 3.10 `X | None` inside Annotated needs a newer Typer.
 ProjectOption = Annotated[
     Optional[str],
     option("--project", "-p", "Project [default: from the current folder]", word="PROJECT", group="General"),
@@ -101,6 +101,9 @@ WorkspaceOption = Annotated[
     option("--workspace", "Folder that holds projects/", word="DIR", group="General"),
 ]
 JsonOption = Annotated[bool, option("--json", "Print JSON on stdout and nothing else there", group="General")]
+VerboseOption = Annotated[
+    bool, option("--verbose", "-v", "Add infos, and every place of a finding", group="General")
+]
 PlainOption = Annotated[
     bool, option("--plain", "Print one line per event, also on a terminal", group="General")
 ]
@@ -116,7 +119,7 @@ def split_pairs(pairs: Sequence[str]) -> dict[str, str]:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
             raise UsageError(
-                f'--set takes key=value, not "{pair}"', hint="for example --set train.num_epochs=5"
+                f'--set takes KEY=VALUE, not "{pair}"', hint="for example --set train.num_epochs=5"
             )
         result[key.strip()] = value
     return result

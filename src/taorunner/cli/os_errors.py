@@ -1,4 +1,4 @@
-"""What the operating system refuses, as an error of this machine: full and read-only disks, missing rights."""
+"""Turns errors of the operating system into machine errors: full or read-only disks, missing permissions."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from taorunner.disk_room import is_no_room, no_room, room_at
 from taorunner.errors import MachineError
 
 _HINTS = {
-    errno.EROFS: "records are kept in .taorunner of the workspace, which must be writable",
-    errno.EACCES: "the workspace must be yours, or writable for you: ls -l shows whose it is",
-    errno.EPERM: "the workspace must be yours, or writable for you: ls -l shows whose it is",
-    errno.ENOTDIR: "a file stands where a folder belongs: move it away",
-    errno.EEXIST: "a file stands where a folder belongs: move it away",
-    errno.ELOOP: "a link leads in a circle: remove it",
+    errno.EROFS: "mount it writable: taorunner keeps its records in .taorunner of the workspace",
+    errno.EACCES: "you need write permission in the workspace: ls -l shows its owner",
+    errno.EPERM: "you need write permission in the workspace: ls -l shows its owner",
+    errno.ENOTDIR: "a file has the name of a folder: move it away",
+    errno.EEXIST: "a file has the name of a folder: move it away",
+    errno.ELOOP: "the link leads back to itself: remove it",
     errno.ENAMETOOLONG: "move the workspace to a shorter path",
-    errno.EMFILE: "too many files are open: raise ulimit -n",
-    errno.ENFILE: "too many files are open on this machine",
-    errno.EAGAIN: "too many processes run: ulimit -u says how many may",
-    errno.ENOMEM: "end something that takes memory",
-    errno.EIO: "look at the disk: dmesg tells what is wrong with it",
-    errno.ESTALE: "the network file system was mounted anew: leave the folder and enter it again",
+    errno.EMFILE: "too many open files: raise ulimit -n",
+    errno.ENFILE: "too many open files on this machine: end a program",
+    errno.EAGAIN: "too many processes: ulimit -u shows the limit",
+    errno.ENOMEM: "end a program that uses much memory",
+    errno.EIO: "check the disk: dmesg shows its errors",
+    errno.ESTALE: "the network file system was remounted: leave the folder and enter it again",
 }
 
 
 def machine_error(error: OSError) -> MachineError | None:
-    """The sentence and the next step, or None for what no machine can be blamed for."""
+    """The error with its next step; None when the cause is not this machine."""
     if is_no_room(error):
         return no_room(error, _unnamed_place())
     hint = _HINTS.get(error.errno or 0)
@@ -39,8 +39,8 @@ def machine_error(error: OSError) -> MachineError | None:
 
 
 def _unnamed_place() -> Path | None:
-    """What an error that names no file is about: what is printed, where that goes to a file, else the first place
-    without room among those that are written to."""
+    """The path for an error that names no file: the file behind stdout, or the first full one of the current folder,
+    the temporary folder and the home."""
     try:
         if stat.S_ISREG(os.fstat(1).st_mode):
             return Path("/proc/self/fd/1").readlink()

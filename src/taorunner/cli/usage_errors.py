@@ -1,4 +1,4 @@
-"""Usage errors of Typer's parser in our own words: what, and the command that shows what there is."""
+"""Rewords the usage errors of Typer's parser, with a hint that can be typed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ OTHER_WORDS = {
     "new": "init-project", "check": "validate", "exec": "shell", "bash": "shell", "images": "image ls",
     "models": "pretrained list", "dataset_convert": "convert", "infer": "inference", "eval": "evaluate",
 }  # fmt: skip
-"""What other programs call a command, and its name here."""
+"""Command names of other programs, and the command here."""
 
 
 def usage_error(error: Any, words: Sequence[str]) -> UsageError:
-    """``error`` is one of Typer's usage errors, ``words`` the command line it was found in."""
+    """``error`` is one of Typer's usage errors, ``words`` the command line without the program."""
     text = str(error.format_message()).strip()
     unknown = re.match(r"No such command '(.*?)'", text)
     if unknown is not None and (hint := _other_command(error, unknown[1], words)) is not None:
@@ -33,14 +33,14 @@ def usage_error(error: Any, words: Sequence[str]) -> UsageError:
         text = f"{_option(error, value[1])} {_given(error, words)}{_reason(value[2])}"
     text = text.strip().rstrip(".").replace("'", '"')
     path = getattr(getattr(error, "ctx", None), "command_path", None) or "taorunner"
-    hint = suggestion[1].replace("'", '"') if suggestion is not None else f"{path} --help shows what it takes"
+    hint = suggestion[1].replace("'", '"') if suggestion is not None else f"{path} --help"
     return UsageError(
         text if text[1:2].isupper() else text[:1].lower() + text[1:], hint=hint[:1].lower() + hint[1:]
     )
 
 
 def _other_command(error: Any, word: str, words: Sequence[str]) -> str | None:
-    """The command that is called something else here: a word of other programs, or an action without ``run``."""
+    """The hint for a name of other programs, or for an action that needs ``run``."""
     if getattr(getattr(error, "ctx", None), "parent", None) is not None:
         return None
     if word in OTHER_WORDS:
@@ -60,7 +60,7 @@ def _option(error: Any, quoted: str) -> str:
 
 
 def _given(error: Any, words: Sequence[str]) -> str:
-    """The value as it was typed, where it can be found again."""
+    """The value as it was typed, when the command line still shows it."""
     flags = tuple(getattr(getattr(error, "param", None), "opts", ()))
     for word, following in zip(words, [*words[1:], ""], strict=True):
         if word in flags:

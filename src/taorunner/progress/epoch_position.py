@@ -1,4 +1,4 @@
-"""What has been reported already: a place that only moves forward, and metrics that are told once."""
+"""Tracks what was reported: a position that only moves forward, and metrics that are reported once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from taorunner.progress.hints import ProgressHint
 
 STEP_INTERVAL = timedelta(seconds=0.5)
-"""The shortest time between two step events. Each may bring a running loss: at most four events a second."""
+"""Minimum time between two step events. Each may add a running loss: at most four events per second."""
 
 _SAME = 2e-3
 _HISTORY = 4
@@ -28,7 +28,7 @@ _NAMES = {
 
 
 class Position:
-    """A place that only moves forward: in epoch e, then e completed, then in epoch e + 1."""
+    """A position that only moves forward: in epoch e, then e completed, then in epoch e + 1."""
 
     def __init__(self, epochs: int | None) -> None:
         self.epochs = epochs
@@ -42,7 +42,7 @@ class Position:
         self._last_step_at: datetime | None = None
 
     def advance(self, hint: ProgressHint) -> list[ProgressHint]:
-        """What to report at once; steps are held back for ``take_step``."""
+        """The hints to report now; steps are held back for ``take_step``."""
         if hint.epochs:
             self.epochs = hint.epochs
         self._eta_s = hint.eta_s if hint.eta_s is not None else self._eta_s
@@ -66,7 +66,7 @@ class Position:
         return found
 
     def finish(self, marks_start: bool) -> list[ProgressHint]:
-        """A good end completes the last epoch where TAO writes only beginnings."""
+        """At a successful end, completes the last epoch of families that report only the start of epochs."""
         if marks_start and self.epoch is not None and self.epoch == self.epochs and self.done < self.epoch:
             return [self._complete(self.epoch, None, None)]
         return []
@@ -84,7 +84,7 @@ class Position:
         return ProgressHint(held.epoch, self.epochs, held.step, held.steps, eta_s=self._eta_s)
 
     def epoch_of_step(self, step: int) -> int | None:
-        """The epoch that ends with a step counted over the whole training."""
+        """The epoch that ends at ``step``, counted over the whole training."""
         if self._steps and step % self._steps == 0:
             return step // self._steps or None
         return None
@@ -96,10 +96,10 @@ class Position:
 
 
 class ReportedMetrics:
-    """Which values were reported already, by either source."""
+    """The values reported so far, by either source."""
 
     def __init__(self, *, epochs_agree: bool = False) -> None:
-        """``epochs_agree``: the sources count epochs alike, so an equal value of another epoch was measured again."""
+        """``epochs_agree``: both sources number epochs equally, so an equal value of another epoch is new."""
         self._epoch_slack = 0 if epochs_agree else 1
         self._said: dict[tuple[str, str], float] = {}
         self._history: dict[str, dict[int | None, tuple[float, str]]] = {}
@@ -107,9 +107,9 @@ class ReportedMetrics:
         self._running_sent: dict[str, float] = {}
 
     def is_new(self, name: str, value: float, epoch: int | None, source: str, *, repeats: bool) -> bool:
-        """``repeats``: the source says older values again, so only one that it changed is new.
+        """``repeats``: the source repeats older values, so only a changed value is new.
 
-        The two sources may tell the same value some time apart, and differ by one about its epoch.
+        Both sources may report a value at different times, with epochs that differ by one.
         """
         if name not in self._history and len(self._history) >= _NAMES_LIMIT:
             return False
@@ -152,13 +152,13 @@ class ReportedMetrics:
 
 
 def canonical_name(name: str) -> str:
-    """One name for what the families call differently: ``mAP``, ``val_loss``, ``AP/car``."""
+    """The common name of a metric that families name differently: ``mAP``, ``val_loss``, ``AP/car``."""
     head, slash, rest = name.partition("/")
     return _NAMES.get(head, head) + slash + rest
 
 
 def _is_rounded(value: float, exact: float) -> bool:
-    """Whether ``value`` is what the console prints of ``exact``: with three or four decimals."""
+    """Whether ``value`` is ``exact`` rounded to three or four decimals, as on the console."""
     return math.isfinite(exact) and value in (round(exact, 3), round(exact, 4))
 
 

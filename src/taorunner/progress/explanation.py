@@ -1,7 +1,7 @@
-"""Why did it fail? One answer out of many texts, by what the texts are worth.
+"""Chooses the explanation of a failed run from all texts, by their reliability.
 
-The order is that of ``Step``: facts of the machine, what ran out, the exception that ended the run, error lines,
-status.json, other processes, the signal. What is only a consequence never hides what it follows from.
+The order is that of ``Step``: facts of the machine, exhausted resources, the exception that ended the run, error lines,
+status.json, other processes, the signal. A consequence never hides its cause.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _RESUMING = re.compile(r"[Rr]esum(?:e|ing)[^\n]{0,40} (?:training )?from")
 
 
 class Step(IntEnum):
-    """Which explanation is taken first."""
+    """The order of explanations; the lowest is taken."""
 
     MACHINE = 1
     ENGINE_OUT_OF_MEMORY = 2
@@ -50,7 +50,7 @@ class Step(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """``reason`` is one line, ``hint`` the next step. ``is_transient``: the cause came from outside."""
+    """``reason`` is one line, ``hint`` the next step. ``is_transient``: the cause is external."""
 
     reason: str
     hint: str | None
@@ -58,11 +58,11 @@ class Explanation:
 
 
 _FROM_OUTSIDE = frozenset({129, 130, 137, 143})
-"""Signals that a machine sends which is shut down or wanted by somebody else."""
+"""Signals sent at a shutdown of the machine or by a scheduler that reclaims it."""
 _TRANSIENT = frozenset(
     {"terminated", "interrupted", "killed", "node-failure", "preempted", "gpu-taken-away", "slurm-launch"}
 )
-"""Causes that may well not be there the next time."""
+"""Causes that may be absent in the next attempt."""
 _SIGNALS: dict[int, tuple[str, str | None]] = {
     125: ("the engine could not run the container", "look at the log; `docker info` tells whether the engine is well"),
     126: ("the task's command cannot be executed in this image", 'check "image" and "release"'),
@@ -92,7 +92,7 @@ _SIGNALS: dict[int, tuple[str, str | None]] = {
 
 
 def explain(facts: Facts, code: int, *, status_is_final: bool = True) -> Explanation | None:
-    """The best explanation of a failed run, None where nothing was said.
+    """The best explanation of a failed run, or None.
 
     ``code`` is the exit code, 128 + n for a signal. ``status_is_final``: a FAILURE in status.json ends the run.
     """
@@ -114,7 +114,7 @@ def explain(facts: Facts, code: int, *, status_is_final: bool = True) -> Explana
 
 
 def explain_start(error: str, facts: Facts) -> tuple[str, str]:
-    """Reason and hint for a run that the engine could not start, from the engine's words."""
+    """Reason and hint for a run that the engine could not start, from its error text."""
     cause = find_cause(error, None, Place.TOOL_ERROR)
     if cause is not None:
         return _one_line(cause.reason()), _cause_hint(cause, facts)
@@ -122,7 +122,7 @@ def explain_start(error: str, facts: Facts) -> tuple[str, str]:
 
 
 def refused_arguments(facts: Facts) -> str | None:
-    """What argparse says is wrong with the arguments."""
+    """The error message of argparse about the arguments."""
     for line in reversed(facts.last_lines):
         if match := _ARGPARSE.search(line):
             return _one_line(match.group(1))
@@ -130,7 +130,7 @@ def refused_arguments(facts: Facts) -> str | None:
 
 
 def without_label(message: str) -> str:
-    """A message of status.json without the label of its kind: TAO gives one label to very different errors.
+    """A message of status.json without its label, because TAO gives one label to different errors.
 
     Source: tao/pytorch.md section 3: every ValueError and TypeError is a "Parameter validation error".
     """
@@ -185,7 +185,7 @@ def _from_engine(facts: Facts, code: int) -> Iterator[_Candidate]:
 
 
 def _from_words(facts: Facts, status_is_final: bool) -> Iterator[_Candidate]:
-    """TAO's own words about its failure, where no row knows them."""
+    """TAO's own messages about its failure, when no row matches."""
     if facts.traceback:
         hollow = is_hollow(facts.traceback) or _is_consequence(facts.traceback)
         yield Step.HOLLOW if hollow else Step.EXCEPTION, _AFTER_ROWS, _in_own_words(facts.traceback)
@@ -213,7 +213,7 @@ def _is_consequence(text: str) -> bool:
 
 
 def _error_line(lines: tuple[str, ...]) -> str | None:
-    """The last line that a tool marks as its error; of TensorRT's the first, as the others follow from it."""
+    """The last line marked as an error; for TensorRT the first, because the others follow from it."""
     marked = [
         line
         for line in lines

@@ -1,4 +1,4 @@
-"""All that a verdict looks at, as one frozen value."""
+"""The input of a verdict, as one frozen value."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from taorunner.progress.causes.cause import SeenCause
 
 HostPath = Callable[[str], object | None]
-"""From a path inside the container to the one on this host, None where no mount covers it."""
+"""Maps a path in the container to the path on this host; None when it is not mounted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that the verdict looks at. ``Tracker.facts`` says what was told; the caller adds what the engine
-    knows.
+    """The input of the verdict. ``Tracker.facts`` fills in what was printed; the caller adds the facts of the engine.
 
-    ``missing``: the engine no longer knows the run. ``engine_error``: what the engine says about a run that
-    it could not start. ``artifact_fresh`` is None when nobody looked. ``success_message`` and
+    ``missing``: the engine no longer knows the run. ``engine_error``: the engine's error for a run that it could not
+    start. ``artifact_fresh`` is None when it was not checked. ``success_message`` and
     ``failure_message`` come from records of this attempt only; ``success_is_last`` says which of the two
     came later.
     """

@@ -1,4 +1,4 @@
-"""What one console line can tell, as frozen values. Epochs are 1-based here already."""
+"""The information of one console line, as frozen values. Epochs are 1-based."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from taorunner.progress.causes.cause import SeenCause
 
 @dataclass(frozen=True, slots=True)
 class ProgressHint:
-    """``epoch`` is being worked on, or done if ``completed``; ``step`` of ``steps`` within it."""
+    """``epoch`` is the current one, or completed if ``completed``; ``step`` of ``steps`` within it."""
 
     epoch: int
     epochs: int | None = None
@@ -22,7 +22,7 @@ class ProgressHint:
 
 @dataclass(frozen=True, slots=True)
 class MetricHint:
-    """``running``: a value in the middle of an epoch, one of very many."""
+    """``running``: one of many values within an epoch."""
 
     name: str
     value: float
@@ -32,7 +32,7 @@ class MetricHint:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointHint:
-    """``path`` is None where TAO does not say it."""
+    """``path`` is None when TAO does not print it."""
 
     path: str | None = None
     epoch: int | None = None
@@ -46,7 +46,7 @@ class FooterHint:
 
 @dataclass(frozen=True, slots=True)
 class BetrayalHint:
-    """A text that means failure whatever the exit code says."""
+    """A text that means failure, whatever the exit code is."""
 
     text: str
 
@@ -55,7 +55,7 @@ class BetrayalHint:
 class TracebackHint:
     """The last line of a Python traceback: ``RuntimeError: …``.
 
-    ``frame`` is the innermost frame: the line with its file, and below it the source where Python shows it.
+    ``frame`` is the innermost frame: the line with the file, and the source line below it if Python prints one.
     ``is_chained``: raised while the exception before it was handled, or wrapped by it. ``is_ignored``: Python says
     itself that it goes on. These say where the line comes from, and do not make it another one.
     """
@@ -69,7 +69,7 @@ class TracebackHint:
 
 @dataclass(frozen=True, slots=True)
 class DetailHint:
-    """A further line of the exception just told."""
+    """A further line of the exception before it."""
 
     text: str
 

@@ -1,7 +1,7 @@
-"""What does a metric of this run mean? The catalog's table, asked by the names that console and status.json use.
+"""Looks up the meaning of a metric in the catalog's table, by its name on the console or in status.json.
 
-Names are compared without regard to case and to blanks at their ends. An exact name comes before one with placeholders,
-and that before one with ``*``.
+Names are compared without case and outer blanks. An exact name takes precedence over one with placeholders, and that
+over one with ``*``.
 Source: results.md section 2.2.
 """
 
@@ -19,15 +19,15 @@ _COCO_NAMES = {
     "ARmax1": "AR1", "ARmax10": "AR10", "ARmax100": "AR100", "ARs": "AR100_small", "ARm": "AR100_medium",
     "ARl": "AR100_large",
 }  # fmt: skip
-"""What the console's reader calls the figures of pycocotools, by TAO's name in status.json."""
+"""Names of pycocotools' values in the console parser, by TAO's name in status.json."""
 _MASK = "mask_"
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """``direction`` is None where the name has to tell it.
+    """``direction`` is None when it must be guessed from the name.
 
-    Of the metrics of a run the one with the lowest ``rank`` says how good the model is; those without one do not.
+    The metric with the lowest ``rank`` measures the quality of the model; metrics without a rank do not.
     """
 
     direction: Direction | None
@@ -35,7 +35,7 @@ class Meaning:
 
 
 class MetricTable:
-    """``metrics`` are those of one action; ``guesses``: the names of all others tell what they mean."""
+    """``metrics`` are those of one action; ``guesses``: the meaning of others is guessed from their names."""
 
     def __init__(self, metrics: Sequence[Metric], *, guesses: bool) -> None:
         self._unknown = Meaning(None if guesses else Direction.NONE)
@@ -55,16 +55,16 @@ class MetricTable:
         return Meaning(metric.direction, self._ranks.get(metric.name))
 
     def find(self, name: str) -> Metric | None:
-        """The metric of that name. One that the catalog does not know is None."""
+        """The metric of that name, or None."""
         if name not in self._found:
             matches = (metric for metric, pattern in self._rows if pattern.fullmatch(name.strip()))
             self._found[name] = next(matches, None)
         return self._found[name]
 
     def told_in_status(self, name: str) -> str:
-        """The name in status.json of what the console calls ``name``, so that one figure is not reported twice.
+        """The name in status.json of the console metric ``name``, so that a value is not reported twice.
 
-        Lightning's table of an evaluation leaves ``test_`` out or writes ``test/`` for ``val/``.
+        Lightning's table of an evaluation omits ``test_`` or prints ``test/`` for ``val/``.
         Source: tao/real_runs.md M6, R9.
         """
         metric = self.find(name)
@@ -78,7 +78,7 @@ class MetricTable:
         return name
 
     def means_nothing_there(self, name: str, value: float) -> bool:
-        """-1 is COCO's word for "there are no such objects"; no share is negative."""
+        """True for -1, which COCO uses when there are no such objects, and for other negative shares."""
         metric = self.find(name)
         if metric is None or metric.scale is MetricScale.OWN:
             return False

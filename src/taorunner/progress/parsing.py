@@ -1,4 +1,4 @@
-"""Numbers and durations as TAO prints them: strings, timedeltas, NaN."""
+"""Parses numbers and durations as TAO prints them: strings, timedeltas, NaN."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ _DURATION = re.compile(r"(?:(\d{1,6}) days?, ?)?(?:(\d{1,9}):)?(\d{1,4}):(\d\d?(
 _SECONDS = re.compile(r"(\d{1,12}(?:\.\d{1,12})?(?:[eE][-+]?\d{1,3})?) ?s?\Z", re.ASCII)
 
 NUMBER = r"[-+]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][-+]?\d{1,4})?|[-+]?(?:nan|NaN|inf)"
-"""One number as a regular expression without groups; every repetition is bounded."""
+"""A number as a regular expression without groups; every repetition is bounded."""
 
 
 def read_float(value: object) -> float | None:
-    """A number, or a string that is one (``"0.41"``, ``"nan"``). None for anything else, booleans
-    included."""
+    """A number, or a string with one (``"0.41"``, ``"nan"``). None for other values, also booleans."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if isinstance(value, str) and (len(value) > 64 or "_" in value):
@@ -26,7 +25,7 @@ def read_float(value: object) -> float | None:
 
 
 def read_int(value: object, most: int = 10**12) -> int | None:
-    """A whole number between 0 and ``most``, rounded down; None for anything else."""
+    """An integer from 0 to ``most``, rounded down; None for other values."""
     number = read_float(value)
     if number is None or not math.isfinite(number) or not 0 <= number <= most:
         return None
@@ -36,7 +35,7 @@ def read_int(value: object, most: int = 10**12) -> int | None:
 def read_seconds(value: object) -> float | None:
     """Seconds of ``0:01:02.5``, ``1 day, 2:03:04``, ``1:02``, ``9s``, ``"12.3"`` or a number.
 
-    None for negative, infinite and unreadable ones.
+    None for negative, infinite and unreadable values.
     Source: tao/tensorflow.md section 5.2, tao/pytorch.md section 3 (a timedelta's str; unet writes seconds).
     """
     if isinstance(value, str):

@@ -1,7 +1,7 @@
-"""Which of the exceptions that a run printed ended it?
+"""Finds the exception that ended a run among all that it printed.
 
-Python prints chains with the original exception first, DataLoader with a wrapper first, and other processes, threads
-and clean-ups print theirs before or behind it. What only points to something else is called hollow here.
+Python prints chains with the original exception first, DataLoader prints a wrapper first, and other processes, threads
+and clean-ups print theirs before or after it. An exception that only refers to another one is called hollow here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _TOLD_AS = re.compile(r"(?:[A-Za-z_]\w{0,80}\.){0,8}\w{0,80}(?:Error|Exception):
 
 
 def is_hollow(exception: str) -> bool:
-    """True for the text of an exception that says nothing of the cause."""
+    """True for the text of an exception that does not contain the cause."""
     return _HOLLOW.search(exception) is not None
 
 
@@ -44,7 +44,7 @@ class _Raised:
         return is_hollow(self.hint.line)
 
     def text(self) -> str:
-        """The exception's own line; for a hollow one the line below that says more."""
+        """The line of the exception; for a hollow one the detail line with the cause."""
         if self.is_hollow:
             for detail in reversed(self.details):
                 if _TOLD_AS.match(detail.strip()):
@@ -68,7 +68,7 @@ class _Raised:
 
 
 class RaisedErrors:
-    """Collects what ``ConsoleParser`` tells of exceptions, in order."""
+    """Collects the exceptions of ``ConsoleParser``, in order."""
 
     def __init__(self) -> None:
         self._chains: list[list[_Raised]] = []
@@ -100,7 +100,7 @@ class RaisedErrors:
 
     @property
     def text(self) -> str | None:
-        """The words of the exception that ended the run, the original one of its chain."""
+        """The text of the exception that ended the run: the original one of its chain."""
         chain = self._chain()
         if not chain:
             return None
@@ -110,8 +110,7 @@ class RaisedErrors:
         return chain[0].text()
 
     def causes(self) -> list[SeenCause]:
-        """The known causes: of the chain that ended the run as such, of the others only as lines among "
-        "others."""
+        """The known causes: those of the chain that ended the run, and those of other exceptions as ordinary lines."""
         chosen = self._chain()
         found: list[SeenCause] = []
         if chosen:
@@ -124,7 +123,7 @@ class RaisedErrors:
         return found
 
     def _chain(self) -> list[_Raised]:
-        """The first one that says something itself, in the main thread if possible."""
+        """The first chain that is not hollow, preferably in the main thread."""
         chains = self._chains or self._in_threads
         return next((chain for chain in chains if _says_something(chain)), chains[0] if chains else [])
 
@@ -139,7 +138,7 @@ def _says_something(chain: list[_Raised]) -> bool:
 
 
 def _fullest(seen: list[SeenCause]) -> list[SeenCause]:
-    """Of a chain the original exception's cause comes first; a later one of the same kind may name more."""
+    """The cause of the original exception, or a later one of the same kind with more details."""
     if not seen:
         return []
     first = next((one for one in seen if one.place is Place.EXCEPTION), seen[0])

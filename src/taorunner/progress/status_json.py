@@ -1,8 +1,7 @@
-"""What has TAO written to status.json since we last looked?
+"""Reads the new records of status.json.
 
-The file is JSON lines, appended to by train, truncated and rewritten by dataset_convert, torn when its
-writer is killed, shared with earlier attempts. This reader survives all of that in bounded memory and
-believes nothing it reads.
+The file has JSON lines. train appends to it, dataset_convert truncates and rewrites it, a kill leaves an incomplete
+line, and earlier attempts share it. The reader handles all of this in bounded memory and checks every value.
 Source: tao/pytorch.md section 3, tao/tensorflow.md section 5.2.
 """
 
@@ -40,11 +39,11 @@ _OWN_KEYS = (
 
 @dataclass(frozen=True, slots=True)
 class StatusRecord:
-    """One line of status.json. Numbers are as TAO counts them: see ``ProgressContract`` for what they mean.
+    """One line of status.json, with TAO's numbering; ``ProgressContract`` describes it.
 
-    ``metrics`` come from kpi, categorical and graphical, which TAO repeats on every later line (sticky);
-    ``own_metrics`` stand at the top level and belong to this line alone. A nested value is named
-    ``average_precision/car``. ``written_at`` is the container's local clock, without a zone.
+    ``metrics`` come from kpi, categorical and graphical, which TAO repeats on every later line;
+    ``own_metrics`` are at the top level and belong to this line alone. A nested value is named
+    ``average_precision/car``. ``written_at`` is the local time of the container, without a zone.
     """
 
     status: str
@@ -62,15 +61,15 @@ class StatusRecord:
 
     @property
     def generates_metrics(self) -> bool:
-        """True when this very line reports its metrics, rather than repeating older ones."""
+        """True when this line reports new metrics rather than repeating older ones."""
         return self.message.rstrip(" .").lower().endswith("metrics generated")
 
 
 class StatusReader:
-    """Reads what is new, by byte offset. Not thread-safe; opens the file anew for each reading.
+    """Reads new records by byte offset. Opens the file at each call. Not thread-safe.
 
-    ``start_offset`` is the size the file had at launch (0 when it was absent). When the bytes before the
-    offset are no longer those that were there, the file was rewritten and is read from its beginning.
+    ``start_offset`` is the size of the file at launch (0 when it was absent). When the bytes before the offset have
+    changed, the file was rewritten and is read from its start.
     """
 
     def __init__(self, path: Path, start_offset: int = 0) -> None:
@@ -79,7 +78,7 @@ class StatusReader:
         self._guard: bytes | None = None
         self._skipping = False
         self.at_end = True
-        """False when a reading stopped at its limit: read again at once."""
+        """False when the last call stopped at its limit: call it again at once."""
         try:
             if path.is_file():
                 with path.open("rb") as file:
@@ -89,14 +88,14 @@ class StatusReader:
 
     @property
     def offset(self) -> int:
-        """How many bytes have been read for good (up to the end of a line)."""
+        """Number of bytes read so far, up to the end of a line."""
         return self._offset
 
     def read_new(self, *, last: bool = False, max_bytes: int = 16 * 2**20) -> list[StatusRecord]:
-        """The complete records written since the last call; empty when there is no file.
+        """The complete records since the last call; empty without a file.
 
-        ``last``: nothing will be written any more. Everything is read, a line without its newline as well.
-        Of very many records only the latest are given.
+        ``last``: the writer has ended, so the rest is read, even a line without its newline. Of very many records only
+        the latest are returned.
         """
         records: list[StatusRecord] = []
         self.at_end = True
@@ -159,7 +158,7 @@ class StatusReader:
 
 
 def parse_line(line: bytes) -> StatusRecord | None:
-    """The record of one line, or None for rubbish. A record glued to a torn older one is found too."""
+    """The record of one line, or None. A record that follows an incomplete one on the same line is found too."""
     body = _load(line)
     if body is None:
         again = line.rfind(b'{"date"')
@@ -203,7 +202,7 @@ def _load(line: bytes) -> dict[str, object] | None:
 
 
 def _collect(found: dict[str, float], value: object, name: str, budget: list[int]) -> None:
-    """Numbers of a dict, nested ones named by their path. At most three levels and ``budget`` numbers."""
+    """Collects the numbers of a dict, named by their path. At most three levels and ``budget`` numbers."""
     if isinstance(value, dict):
         if name.count("/") >= 2:
             return

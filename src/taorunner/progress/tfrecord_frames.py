@@ -1,4 +1,4 @@
-"""How many records does a TFRecord file hold? Walks the frames, reads no payload.
+"""Counts the records of a TFRecord file by walking its frames, without reading the payload.
 
     uint64 length | uint32 masked crc32c of the length | payload | uint32 masked crc32c of the payload
 
@@ -14,12 +14,11 @@ _POLYNOMIAL = 0x82F63B78  # CRC-32C (Castagnoli), bits reversed
 
 
 class BrokenRecordsError(Exception):
-    """One line: what is wrong, after how many good records."""
+    """A broken file. The text has the problem and the number of good records before it."""
 
 
 def count_records(path: Path) -> int:
-    """Raises BrokenRecordsError for a file that is cut off or no TFRecord file, OSError when it cannot "
-    "be read."""
+    """The number of records. Raises BrokenRecordsError for a truncated or other file, OSError when it is unreadable."""
     size = path.stat().st_size
     count = at = 0
     with path.open("rb", buffering=4096) as file:
@@ -29,7 +28,7 @@ def count_records(path: Path) -> int:
                 raise BrokenRecordsError(f"is cut off after {count} records")
             length, checksum = struct.unpack("<QI", header)
             if _masked_crc32c(header[:8]) != checksum:
-                where = f"breaks after {count} records" if count else "is no TFRecord file"
+                where = f"breaks after {count} records" if count else "is not a TFRecord file"
                 raise BrokenRecordsError(where)
             at += 12 + length + 4
             if at > size:

@@ -1,6 +1,6 @@
-"""Where is the run? Merges console and status.json into events, each thing once, never backwards.
+"""Merges console and status.json into events: everything once, and never backwards.
 
-Epochs are 1-based here and after, whatever TAO writes. Time is a parameter; nothing is read or written.
+Epochs become 1-based here, whatever TAO writes. Time is a parameter; no files are read or written.
 Source: tao/pytorch.md sections 3 and 4, tao/tensorflow.md sections 5.2 and 6.
 """
 
@@ -38,8 +38,7 @@ from taorunner.progress.verdict import Facts, without_label
 TRAINING_ACTIONS = frozenset({"train", "distill"})
 
 SURVIVED_AFTER = timedelta(minutes=1)
-"""status.json is read a moment after the console: an epoch that it tells may be older than an error "
-"just printed."""
+"""status.json is read a moment after the console, so its epoch may be older than an error just printed."""
 
 _NOTICE_LIMIT = 20
 _CAUSE_LIMIT = 200
@@ -49,8 +48,8 @@ _NOTED_READINGS = 2000
 class Tracker:
     """Follows one attempt of one run. Not thread-safe.
 
-    ``feed_console`` and ``feed_status`` may be called in any order and at any rate. ``at`` is an aware UTC
-    time, and also the clock that limits the rate of step events.
+    ``feed_console`` and ``feed_status`` may be called in any order and at any rate. ``at`` is an aware UTC time; it
+    also limits the rate of step events.
     """
 
     def __init__(self, contract: Contract, run_id: str, epochs_planned: int | None = None) -> None:
@@ -84,7 +83,7 @@ class Tracker:
         self._at = datetime.min
 
     def feed_console(self, data: bytes, at: datetime, stream: str = "stdout") -> list[Event]:
-        """``stream`` tells stdout and stderr apart, so that one does not cut the other's lines."""
+        """``stream`` separates stdout and stderr, so that their lines do not mix."""
         self._at = at
         self._read_hints(self._parser.feed(data, stream))
         self._read_until.append((at, self._parser.bytes_read))
@@ -92,7 +91,7 @@ class Tracker:
         return self._taken()
 
     def feed_status(self, records: Iterable[StatusRecord], at: datetime) -> list[Event]:
-        """Records that are new in this attempt, in order."""
+        """Takes the new records of this attempt, in order."""
         self._at = at
         for record in records:
             self._read_record(record)
@@ -100,7 +99,7 @@ class Tracker:
         return self._taken()
 
     def flush(self, at: datetime) -> list[Event]:
-        """To be called once both sources have ended: unfinished lines and what the rate limit held back."""
+        """The events of incomplete lines, and held-back steps. Call it once, at the end of both sources."""
         self._at = at
         self._read_hints(self._parser.flush())
         self._emit_step(force=True)
@@ -113,7 +112,7 @@ class Tracker:
 
     @property
     def facts(self) -> Facts:
-        """What the verdict needs of all that was said. The caller adds exit code, artifacts and the like."""
+        """The printed facts for the verdict. The caller adds exit code, artifacts and so on."""
         last_lines = self._parser.tail()
         causes = [*self._raised.causes(), *self._causes, *self._causes_of_tail()]
         return Facts(
@@ -137,7 +136,7 @@ class Tracker:
         )
 
     def _causes_of_tail(self) -> list[SeenCause]:
-        """What the last lines betray, but for what training survived."""
+        """The causes in the last lines, without those that training survived."""
         found: list[SeenCause] = []
         epoch: int | None = None
         for hint in self._parser.read_tail_again(self._survived_until):
@@ -152,7 +151,7 @@ class Tracker:
     def _read_hints(self, hints: Sequence[Hint]) -> None:
         for hint in hints:
             if isinstance(hint, ProgressHint):
-                self._advance(hint, told_in_order=True)
+                self._advance(hint, is_in_order=True)
             elif isinstance(hint, MetricHint):
                 self._console_metric(hint)
             elif isinstance(hint, CheckpointHint):
@@ -170,20 +169,20 @@ class Tracker:
             elif isinstance(hint, CauseHint):
                 self._remember(hint.seen)
 
-    def _advance(self, hint: ProgressHint, *, told_in_order: bool = False) -> None:
-        """``told_in_order``: the hint stands behind everything that the console has said so far."""
+    def _advance(self, hint: ProgressHint, *, is_in_order: bool = False) -> None:
+        """``is_in_order``: the hint is later than everything printed so far."""
         before = self._progress.epoch
         for progress in self._progress.advance(hint):
             self._emit_progress(progress)
         if self._progress.epoch == before:
             return
-        if not told_in_order:
+        if not is_in_order:
             while self._read_until and self._at - self._read_until[0][0] > SURVIVED_AFTER:
                 self._survived_until = self._read_until.popleft()[1]
         if self._trouble_at is None:
             return
-        if told_in_order or self._at - self._trouble_at > SURVIVED_AFTER:
-            # Training went on after it: what was said before did not end the run.
+        if is_in_order or self._at - self._trouble_at > SURVIVED_AFTER:
+            # Training continued, so earlier errors did not end the run.
             self._raised.clear()
             self._causes.clear()
             self._trouble_at = None
@@ -230,7 +229,7 @@ class Tracker:
         )  # fmt: skip
 
     def _own_name(self, raw: str) -> str:
-        """One name for what the families call differently. Keras calls the accuracy of training just ``acc``."""
+        """The common name of a metric. Keras names the training accuracy just ``acc``."""
         return "train_acc" if raw == "acc" and self._trains else canonical_name(raw)
 
     def _watch_nan(self, name: str, value: float, epoch: int | None) -> None:
@@ -244,7 +243,7 @@ class Tracker:
         epoch = hint.epoch
         untrained = self._contract.checkpoints.untrained_pattern
         if hint.step == 0 if hint.path is None else untrained and re.search(untrained, hint.path):
-            return  # written before training begins
+            return  # written before training starts
         if epoch is None and hint.step:
             epoch = self._progress.epoch_of_step(hint.step)
         path = (
@@ -258,7 +257,7 @@ class Tracker:
             self._events.append(CheckpointSaved(run=self._run, at=self._at, path=path, epoch=at_epoch))
 
     def _checkpoint_name(self, epoch: int | None) -> str | None:
-        """The file of an epoch for families that write its plain number in the name."""
+        """The file of an epoch, for families with the plain epoch number in the name."""
         for glob in self._contract.checkpoints.globs:
             if epoch is not None and glob.count("*") == 1 and not set("?[") & set(glob):
                 return glob.replace("*", str(epoch))
@@ -368,7 +367,7 @@ class Tracker:
         return name, value
 
     def _metric_epoch(self, record: StatusRecord) -> int | None:
-        """Which epoch a record's metrics belong to.
+        """The epoch of a record's metrics.
 
         Source: tao/pytorch.md section 3, the sequence of a Lightning train.
         """
@@ -384,7 +383,7 @@ class Tracker:
             return done if done is not None else self._progress.epoch
         evaluates = record.message.lower().startswith(("eval", "valid"))
         if contract.epoch_mark is EpochMark.END and evaluates and contract.console != "tf_step":
-            # Written before the record of its epoch.
+            # written before the record of its epoch
             if done is None:
                 return self._progress.first or (None if self._resumed else 1)
             return min(done + 1, self._progress.epochs or done + 1)

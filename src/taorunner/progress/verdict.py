@@ -1,6 +1,6 @@
-"""Did it really succeed? The answer from everything that was seen, because no single sign is to be believed.
+"""Decides whether a run succeeded, from several signs, because no single sign is reliable.
 
-Pure: looks at facts, touches nothing. Every lie of TAO's that is known is a rule here or a row of ``causes``.
+Pure. Every known misleading behaviour of TAO is a rule here or a row of ``causes``.
 Source: tao/pytorch.md section 2 (exit codes), tao/tensorflow.md sections 2.3, 3 and 5.
 """
 
@@ -16,7 +16,7 @@ from taorunner.progress.facts import Facts, HostPath
 
 @dataclass(frozen=True, slots=True)
 class Caution:
-    """Something to say about a run that nevertheless succeeded. ``code`` is stable."""
+    """A warning about a run that succeeded. ``code`` is stable."""
 
     code: str
     text: str
@@ -24,9 +24,9 @@ class Caution:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``reason`` is one line, lower case, without a full stop; ``hint`` the next step where it is known.
+    """``reason`` is one line, lower case, without a full stop; ``hint`` the next step, if known.
 
-    ``is_transient``: it ended by something from outside, so the same run may well succeed.
+    ``is_transient``: the cause is external, so the same run may succeed when repeated.
     """
 
     state: RunState
@@ -37,7 +37,7 @@ class Verdict:
 
 
 def judge(contract: VerdictContract, facts: Facts) -> Verdict:
-    """The final state of a run that has ended. Doubt counts as failure, a request to stop as stopped."""
+    """The final state of a run that has ended. Doubt counts as failure; a requested stop as stopped."""
     if facts.missing:
         return Verdict(
             RunState.LOST,
@@ -76,7 +76,7 @@ def _judge_exit_code(contract: VerdictContract, code: int, facts: Facts) -> Verd
 
 
 def _doubt(contract: VerdictContract, facts: Facts) -> Verdict | None:
-    """Why an exit code of 0 is not a success, or None."""
+    """The reason why exit code 0 is not a success, or None."""
     if contract.footer and facts.footer_passed is False:
         return _failed(contract, facts, "TAO reports FAIL although it exited with 0")
     if any("interrupt" in text for text in facts.betrayals) or _interrupted(facts):
@@ -114,12 +114,12 @@ def _doubt(contract: VerdictContract, facts: Facts) -> Verdict | None:
 
 
 def _counts_as_failure(contract: VerdictContract, facts: Facts) -> bool:
-    """7.x turns each logged error into a FAILURE record: there it counts only without any sign of success."""
+    """7.x writes a FAILURE record for each logged error; there it counts only without any sign of success."""
     return contract.failure_is_final or (facts.success_message is None and facts.footer_passed is not True)
 
 
 def _interrupted(facts: Facts) -> bool:
-    """Source: tao/pytorch.md section 2: an interrupt counts as pass in every version."""
+    """Whether it was interrupted, which TAO reports as pass. Source: tao/pytorch.md section 2."""
     return any(seen.cause.code == "interrupted" for seen in facts.causes)
 
 
@@ -135,7 +135,7 @@ def _no_artifact(contract: VerdictContract, facts: Facts) -> Verdict:
 
 
 def _failed(contract: VerdictContract, facts: Facts, fallback: str, code: int = 0) -> Verdict:
-    """FAILED with the best explanation there is."""
+    """FAILED with the best known explanation."""
     found = explain(facts, code, status_is_final=contract.failure_is_final)
     if found is None:
         return Verdict(RunState.FAILED, fallback, "look at the last lines of the log")

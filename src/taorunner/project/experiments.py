@@ -1,7 +1,7 @@
-"""From checked entries to experiments: ``tao_config`` lowest, then what ``extends`` brings, then their own.
+"""Builds experiments from checked entries: ``tao_config``, then ``extends``, then the experiment's own keys.
 
-Scalars replace, ``vars``, ``overrides``, ``env`` and ``backend_options`` merge name by name, ``tags`` and
-``description`` stay with the experiment that says them. Without recursion, and bounded in depth.
+Later values win. ``vars``, ``overrides``, ``env`` and ``backend_options`` are merged by name; ``tags`` and
+``description`` are not inherited. The depth of ``extends`` is bounded.
 """
 
 from __future__ import annotations
@@ -22,12 +22,11 @@ _OWN = ("extends", "tags", "description")
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """One usable experiment with everything that it has from ``tao_config`` and ``extends``.
+    """One usable experiment, with the values inherited from ``tao_config`` and ``extends``.
 
-    ``gpus`` is None when nothing says how many. ``gpu_ids`` are host ids (index or UUID), None for any free
-    ones. ``model_key`` and the values of ``env`` are what the file says: ``env:NAME``, ``file:PATH`` or the
-    secret itself.
-    ``spec_dirs`` are where to look for a spec file, best first; they need not exist.
+    ``gpus`` is None when the number is not set. ``gpu_ids`` are host ids (index or UUID), None for any free GPUs.
+    ``model_key`` and the values of ``env`` are as in the file: ``env:NAME``, ``file:PATH`` or the secret itself.
+    ``spec_dirs`` are the folders searched for a spec file, in order; they need not exist.
     """
 
     name: str
@@ -62,10 +61,10 @@ def resolve_experiments(
     paths: ProjectPaths,
     to: FindingList,
 ) -> dict[str, Experiment]:
-    """The usable ones among ``entries``, in their order.
+    """The usable experiments among ``entries``, in order.
 
-    ``good`` are those whose own keys and values are in order; the others are still checked for what they
-    extend and lack, but no value of theirs is used. ``known`` are all names in the file.
+    ``good`` are entries whose own keys and values are valid; the others are only checked for ``extends`` and missing
+    keys. ``known`` are all names in the file.
     """
     base = _with_gpus({}, tao_config, ("tao_config",), to) or {}
     chains = _chains(entries, known, to)
@@ -84,7 +83,7 @@ def resolve_experiments(
 def _chains(
     entries: Mapping[str, dict[str, Any]], known: Iterable[object], to: FindingList
 ) -> dict[str, tuple[str, ...] | None]:
-    """For each name: itself, its parent, grandparent and so on; None after a finding on that way."""
+    """For each name: itself, its parent, grandparent and so on; None after a finding."""
     names = [one for one in known if isinstance(one, str)]
     done: dict[str, tuple[str, ...] | None] = {}
     for name in entries:
@@ -113,7 +112,7 @@ def _chains(
             if above is not None and len(above) > MAX_CHAIN:
                 message = f'experiment "{shown(each)}" extends a chain of more than {MAX_CHAIN} experiments'
                 path = ("experiments", each, "extends")
-                to.error("extends-too-deep", message, path, hint="extend an earlier one of them")
+                to.error("extends-too-deep", message, path, hint="extend an experiment earlier in the chain")
                 above = None
             above = None if above is None else (each, *above)
             done[each] = above
@@ -154,7 +153,7 @@ def _merge(
     merged: dict[str, dict[str, Any] | None],
     to: FindingList,
 ) -> dict[str, Any] | None:
-    """All values of ``chain[0]``; None when it, or one that it extends, is not usable."""
+    """All values of ``chain[0]``; None when it or one of its parents is not usable."""
     below: dict[str, Any] | None = base
     for name in reversed(chain):
         if name not in merged:
@@ -168,10 +167,10 @@ def _merge(
 def _with_gpus(
     below: Mapping[str, Any], entry: Mapping[str, Any], path: tuple[str, ...], to: FindingList
 ) -> dict[str, Any] | None:
-    """``entry`` over ``below``, where ``gpus`` and ``gpu_indices`` are one statement. None after a finding.
+    """``entry`` over ``below``, with ``gpus`` and ``gpu_indices`` treated together. None after a finding.
 
-    A list of its own decides the count. A count of its own must fit a list from below, because dropping the
-    list would let the run take GPUs that somebody kept it away from; only 0 needs no list.
+    Its own list sets the number. Its own number must match an inherited list, because dropping the list would let the
+    run use GPUs that the list excludes; only 0 needs no list.
     """
     if entry.get("backend", below.get("backend")) != below.get("backend"):
         below = {key: value for key, value in below.items() if key != "backend_options"}  # another backend's
@@ -197,7 +196,7 @@ def _with_gpus(
         where = "" if "gpu_indices" in entry else ' (inherited: see "tao_config" or "extends")'
         message = f'"gpus" is {entry["gpus"]}, but "gpu_indices" names {len(ids)}{where}'
         hint = (
-            "make both say the same, or leave one of them out"
+            "make them agree, or remove one of them"
             if "gpu_indices" in entry
             else 'write "gpu_indices" here too'
         )

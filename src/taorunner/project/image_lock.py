@@ -1,6 +1,6 @@
-"""Which image does each tag stand for? ``taorunner.lock`` of the workspace: read with places, and its text.
+"""Reads and writes ``taorunner.lock`` of the workspace: the digest of each image tag.
 
-The file belongs under version control: one line per image, sorted, nothing in it that changes by itself.
+The file is meant for version control: one line per image, sorted, without times.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from taorunner.yaml_reader import MAX_BYTES, Place, YamlDocument, read_yaml
 
 VERSION = 1
 _HEAD = '# Written by "taorunner image lock": every run uses these digests. Keep it under version control.\n'
-_AGAIN = 'write it anew with "taorunner image lock"'
+_AGAIN = "taorunner image lock writes it again"
 
 
 @dataclass(frozen=True, slots=True)
 class ImageLock:
-    """``digests`` by name with its tag. Empty where there is no file, and where ``findings`` hold an error."""
+    """``digests`` by name with tag. Empty without a file, and when ``findings`` has an error."""
 
     file: Path
     digests: Mapping[str, str] = field(default_factory=dict)
@@ -37,17 +37,17 @@ class ImageLock:
         return self.digests.get(with_tag(reference))
 
     def resolved(self, reference: str) -> str:
-        """The name that a run uses: with the locked digest in place of the tag, where there is one."""
+        """The name that a run uses: with the locked digest instead of the tag, if there is one."""
         digest = self.digest_of(reference)
         return reference if digest is None else pinned(reference, digest)
 
     def place(self, reference: str) -> Place:
-        """Where its digest stands in the file."""
+        """The place of its digest in the file."""
         return self._document.place(("images", with_tag(reference)))
 
 
 def read_image_lock(workspace: Workspace) -> ImageLock:
-    """Never raises for what stands in the file; no file is an empty lock."""
+    """Reads the lock; without a file it is empty. Never raises for bad content."""
     file = workspace.lock_file
     if not os.path.lexists(file):
         return ImageLock(file)
@@ -59,7 +59,7 @@ def read_image_lock(workspace: Workspace) -> ImageLock:
     conflict = re.search(r"^(?:<{7}|={7}|>{7})(?= |$)", read.text, re.MULTILINE)
     if conflict is not None:
         line = read.text.count("\n", 0, conflict.start()) + 1
-        message = f'"{conflict.group()}" is the mark of a merge that is not finished'
+        message = f'"{conflict.group()}" is a conflict mark of an unfinished merge'
         return ImageLock(
             file, {}, (Finding(Severity.ERROR, "merge-conflict", message, _AGAIN, file, line, 1),)
         )
@@ -73,7 +73,7 @@ def read_image_lock(workspace: Workspace) -> ImageLock:
 
 
 def lock_text(digests: Mapping[str, str]) -> str:
-    """The whole file. The same digests give the same text."""
+    """The text of the file. The same digests give the same text."""
     lines = [f"  {json.dumps(name)}: {digest}\n" for name, digest in sorted(digests.items())]
     return f"{_HEAD}version: {VERSION}\nimages:{''.join([chr(10), *lines]) if lines else ' {}' + chr(10)}"
 
@@ -82,7 +82,7 @@ def _check(value: object, found: FindingList) -> None:
     if value is None:
         return
     if not isinstance(value, dict):
-        found.error("not-a-mapping", '"version" and "images" belong here', hint=_AGAIN)
+        found.error("not-a-mapping", 'the file needs "version" and "images"', hint=_AGAIN)
         return
     for key in value:
         if key not in ("version", "images"):

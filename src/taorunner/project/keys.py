@@ -1,8 +1,8 @@
-"""The keys of experiments.yml and what is plainly right for them, without a validator.
+"""The keys of experiments.yml, and a fast check that accepts ordinary values without pydantic.
 
-``models`` says the same to pydantic, exactly and for every value; importing it takes 0.1 s, as long as all else that
-a launch imports here. So ``are_plain`` lets the values pass that every person writes, and leaves the rest,
-right or wrong, to ``models``: what is accepted here, that accepts.
+``models`` checks the same keys completely, but importing pydantic takes 0.1 s, as long as all other imports of a
+launch. ``are_plain`` accepts ordinary values; all others, valid or not, are left to ``models``. Whatever is accepted
+here is also accepted there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from taorunner.targets import BUILT_IN
 
 MAX_GPUS = 64
 MAX_ENTRIES = 500
-"""How many env, vars, overrides or tags one experiment may have."""
+"""Maximum number of env, vars, overrides or tags of one experiment."""
 MIN_SHM_BYTES = 1024 * 1024
 MAX_GPU_INDEX = 1023
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -55,7 +55,7 @@ EXPECTED: dict[str, str] = {
     "description": "a text",
     "tags": "a list of plain words",
 }
-"""What each key takes, to stand behind "must be"."""
+"""What each key takes; the text after "must be"."""
 
 FILE_KEYS = ("tao_config", "experiments")
 EXPERIMENT_KEYS = tuple(EXPECTED)
@@ -71,11 +71,11 @@ TAO_CONFIG_KEYS = (
     "user",
 )
 SECRET_KEYS = frozenset({"model_key", "env"})
-"""Keys whose values are never shown."""
+"""Keys whose values are secret."""
 
 
 def size_bytes(size: str | int) -> int | None:
-    """``16G`` is 17179869184, as docker reads it; None for what is no size.
+    """Bytes of a size as docker reads it (``16G`` is 17179869184); None for other text.
 
     Source: Docker CLI reference, docker run --shm-size: b, k, m or g, bytes when left out.
     """
@@ -86,7 +86,7 @@ def size_bytes(size: str | int) -> int | None:
 
 
 def are_plain(entry: Mapping[Any, Any], keys: tuple[str, ...]) -> bool:
-    """True where every key is one of ``keys`` and every value plainly right. False says nothing."""
+    """True when every key is one of ``keys`` and every value is ordinary. False decides nothing."""
     return all(key in keys and _PLAIN[key](value) for key, value in entry.items())
 
 
@@ -107,7 +107,7 @@ def _is_short_text(value: object) -> bool:
 
 def _is_scalar(value: object) -> bool:
     if type(value) is float or type(value) is int:
-        return -1e15 < value < 1e15  # neither infinite nor NaN nor huge
+        return -1e15 < value < 1e15  # excludes infinity, NaN and huge values
     return type(value) is bool or value == "" or _is_short_text(value)
 
 

@@ -1,9 +1,8 @@
-"""Is everything in a project where it belongs? The tree is enforced: what has no place in it is a finding.
+"""Checks the folder tree of a project: misplaced and missing files and folders are findings.
 
-Looks at names only, never into files, and lists each folder once. ``data/<dataset>`` and
-``models/<experiment>`` are not entered: what lies there is the user's and TAO's. In the project itself and
-in ``specs/`` a stray thing is an error, because it was meant to be read and is not; in ``data/`` and
-``models/``, where other tools write, a warning.
+It reads names only, never files, and lists each folder once. ``data/<dataset>`` and ``models/<experiment>`` are not
+listed, because their content belongs to the user and to TAO. A misplaced file in the project folder or in ``specs/`` is
+an error, because nothing reads it there; in ``data/`` and ``models/``, where other tools write, it is a warning.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from taorunner.text import nearest
 SPEC_STEMS = (
     "train", "convert", "dataset_convert", "evaluate", "prune", "retrain", "export", "inference",
     "gen_trt_engine", "quantize", "distill", "calibration_tensorfile", "kmeans", "visualize", )  # fmt: skip
-"""Names of spec files that are recognised when they lie in the wrong place; the catalog may know more."""
+"""Names of spec files that are recognised in a wrong place; the catalog may know more."""
 
 SPEC_SUFFIXES = (".txt", ".cfg", ".prototxt", ".pbtxt", ".yaml", ".yml")
 MAX_FINDINGS = 200
@@ -42,25 +41,29 @@ _RESULTS_HINT = "results belong in models/<experiment>, pretrained weights in re
 
 
 def check_layout(project: Project, spec_names: Mapping[str, Collection[str]] | None = None) -> list[Finding]:
-    """Every file and folder of the project that has no place in the tree, and every one that is missing.
+    """All misplaced and missing files and folders of the project.
 
-    ``spec_names`` are, for each experiment, the names of spec files (without suffix) that its network reads.
+    ``spec_names`` maps an experiment to the names of spec files (without suffix) that its network reads.
     """
     by_experiment = spec_names or {}
     known = frozenset(SPEC_STEMS).union(*by_experiment.values())
     check = _Check(project, frozenset(project.names), known, by_experiment)
     found = check.findings_of_all()
     if len(found) > MAX_FINDINGS:
-        message = f"{len(found) - MAX_FINDINGS} more problems of the layout are not shown"
+        message = f"{len(found) - MAX_FINDINGS} more problems of the layout, not shown"
         last = Finding(
-            Severity.ERROR, "too-many-findings", message, "mend the first ones", project.paths.root
+            Severity.ERROR,
+            "too-many-findings",
+            message,
+            "correct the first ones and run it again",
+            project.paths.root,
         )
         found[MAX_FINDINGS:] = [last]
     return found
 
 
 def check_projects_folder(workspace: Workspace) -> list[Finding]:
-    """What lies in ``projects/`` and cannot be a project."""
+    """Everything in ``projects/`` that cannot be a project."""
     listing = _listed(workspace.projects_dir)
     if isinstance(listing, Finding):
         return [listing]
@@ -68,7 +71,7 @@ def check_projects_folder(workspace: Workspace) -> list[Finding]:
     for entry in listing:
         path = workspace.projects_dir / entry.name
         if not entry.is_folder and not entry.is_note:
-            message = f'{entry.kind} "{shown(entry.name)}" has no place in projects/: only projects are there'
+            message = f'{entry.kind} "{shown(entry.name)}" does not belong in projects/'
             found.append(Finding(Severity.WARNING, "misplaced-file", message, "move it into a project", path))
         elif entry.is_folder and not is_name(entry.name):
             message = f'"{shown(entry.name)}" cannot be the name of a project: {_WHY_NOT}'
@@ -96,12 +99,12 @@ class _Entry:
 
     @property
     def is_note(self) -> bool:
-        """Notes for people may lie anywhere."""
+        """Notes for people are allowed everywhere."""
         return not self.is_folder and (self.suffix == ".md" or self.stem.upper() in ("README", "LICENSE"))
 
 
 def _listed(folder: Path) -> list[_Entry] | Finding:
-    """What is in a folder, sorted, without what editors leave behind; a finding when it cannot be read."""
+    """The sorted content of a folder, without backup files of editors; a finding when it cannot be read."""
     try:
         with os.scandir(folder) as entries:
             listing = [_entry(entry) for entry in entries if not _is_left_alone(entry.name)]
@@ -182,7 +185,7 @@ class _Check:
             return _RESULTS_HINT
         taken = nearest(entry.name, _FOLDERS)
         if taken is not None:
-            return f'did you mean "{taken}"? that is there too: move the content into it'
+            return f'did you mean "{taken}"? it exists too: move the content there'
         return f'move a dataset to "data/{name}", spec files to "specs/{self._only_experiment}"'
 
     def _file_hint(self, entry: _Entry) -> str:
@@ -227,7 +230,7 @@ class _Check:
                 self._warning("misplaced-file", message, _RESULTS_HINT, "models", entry.name)
 
     def _specs(self) -> list[str]:
-        """The folders that are there."""
+        """The existing folders below ``specs/``."""
         folders: list[str] = []
         for entry in self._entries("specs"):
             if not entry.is_folder:
@@ -241,7 +244,7 @@ class _Check:
         return folders
 
     def _spec_files(self, experiment: str) -> None:
-        """Other files may lie beside the specs (label lists, anchors): only a near miss is worth a word."""
+        """Warns only of names close to a spec's; other files (label lists, anchors) may lie beside the specs."""
         known = self.spec_names_of.get(experiment, self.spec_names)
         for entry in self._entries(f"specs/{experiment}"):
             if entry.is_folder or entry.suffix not in SPEC_SUFFIXES or entry.stem in known:
@@ -253,9 +256,9 @@ class _Check:
                 self._warning("unknown-spec", message, hint, "specs", experiment, entry.name)
 
     def _is_known(self, entry: _Entry, folder: str, prefix: str = "") -> bool:
-        """Warns of a folder for an experiment that is not in experiments.yml: nothing will use it.
+        """Warns of a folder whose experiment is not in experiments.yml.
 
-        Folders moved aside by ``--overwrite`` carry a time; they are kept for people.
+        Folders set aside by ``--overwrite`` have a time in their name and are accepted.
         """
         name = entry.name.removeprefix(prefix)
         if name in self.names or (folder != "specs" and _MOVED_ASIDE.match(name)):
@@ -267,7 +270,7 @@ class _Check:
         return False
 
     def _missing_datasets(self) -> None:
-        """Told where the dataset is written, once for all experiments that have it from one place."""
+        """Reports each missing dataset at its place in the file, once for all experiments that inherit it."""
         exists: dict[str, bool] = {}
         told: set[tuple[int, int]] = set()
         for name, experiment in self.project.experiments.items():
@@ -280,7 +283,7 @@ class _Check:
             told.add(place)
             folder = self.paths.dataset_dir(dataset)
             meant = self._nearest_dataset(dataset) if len(told) < _MAX_NEAREST else None
-            hint = f'did you mean "{meant}"?' if meant else f'put it there, or make it: mkdir -p "{folder}"'
+            hint = f'did you mean "{meant}"?' if meant else f'move it there, or make it: mkdir -p "{folder}"'
             problem = "is not a folder" if os.path.lexists(folder) else "does not exist in data/"
             message = f'the dataset "{shown(dataset)}" {problem}'
             self.found.append(
@@ -288,7 +291,7 @@ class _Check:
             )
 
     def _nearest_dataset(self, dataset: str) -> str | None:
-        """``dataset`` with its first segment that is not there replaced by the nearest folder beside it."""
+        """``dataset`` with its first missing segment replaced by the nearest folder name."""
         parts, here = dataset.split("/"), self.paths.data_dir
         for position, part in enumerate(parts):
             if os.path.isdir(here / part):  # noqa: PTH112 (Path.is_dir may raise)

@@ -1,8 +1,7 @@
-"""What experiments.yml says, with everything wrong in it at once.
+"""Reads experiments.yml and reports all of its problems at once.
 
-``load_project`` never raises for what a user wrote: the findings say what is wrong, where, and what to do. It
-does not know networks: whether a head exists and what it needs is checked where the catalog is known, with
-``Project.place``.
+``load_project`` never raises for bad content; the findings have the problem, the place and the next step. Networks are
+not checked here: callers that know the catalog report problems of a head with ``Project.place``.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _ONE_EXAMPLE = 'write "experiments:" and below it a name with "head" and "datase
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """``experiments`` holds the usable ones, ``findings`` every problem, both in the order of the file."""
+    """``experiments`` are the usable ones, ``findings`` all problems, both in the order of the file."""
 
     paths: ProjectPaths
     experiments: Mapping[str, Experiment]
@@ -47,7 +46,7 @@ class Project:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All experiments that the file names, usable or not."""
+        """All experiments in the file, usable or not."""
         return tuple(name for name in _mapping(self._data.get("experiments")) if isinstance(name, str))
 
     @property
@@ -57,8 +56,8 @@ class Project:
     def place(self, path: Sequence[str | int], *, of_key: bool = False) -> Place:
         """(line, column) in experiments.yml of the value at ``path`` (or of its key).
 
-        A key that an experiment has from ``extends`` or ``tao_config`` is found where it is written; one that
-        is written nowhere gives the experiment's own key.
+        An inherited key has the place where it is written. A key that is written nowhere has the place of the
+        experiment's name.
         """
         if len(path) >= 3 and path[0] == "experiments":
             key, rest = path[2], path[3:]
@@ -78,13 +77,13 @@ class Project:
         hint: str | None = None,
         of_key: bool = False,
     ) -> Finding:
-        """A finding about what stands at ``path``; see ``place``."""
+        """A finding about the value at ``path``; see ``place``."""
         return Finding(
             severity, code, message, hint, self.paths.experiments_file, *self.place(path, of_key=of_key)
         )
 
     def head_of(self, name: str) -> str | None:
-        """The head that the file gives an experiment, also one that is not usable."""
+        """The head of an experiment, also of an unusable one."""
         origin = self._origin(name, "head")
         value = (
             _mapping(_mapping(self._data.get("experiments")).get(origin[-1])).get("head") if origin else None
@@ -92,17 +91,17 @@ class Project:
         return value if isinstance(value, str) else None
 
     def ancestors(self, name: str) -> tuple[str, ...]:
-        """What ``name`` extends, nearest first, as far as it goes; also of those that are not usable."""
+        """The experiments that ``name`` extends, nearest first, unusable ones included."""
         return self._family(name)[1:]
 
     def layers(self, name: str, key: str) -> list[tuple[str, Mapping[Any, Any]]]:
-        """What ``name`` and those that it extends say under ``key``, a mapping: nearest first, with who says it."""
+        """The mappings under ``key`` of ``name`` and its ancestors, nearest first, each with its experiment."""
         entries = _mapping(self._data.get("experiments"))
         found = [(each, _mapping(_mapping(entries[each]).get(key))) for each in self._family(name)]
         return [layer for layer in found if layer[1]]
 
     def owner_of_line(self, line: int) -> str | None:
-        """The experiment that stands at a line of the file; None outside of all and where several stand."""
+        """The experiment at a line of the file; None outside of all, and when several share the line."""
         starts = self._starts
         if not starts:
             starts.extend(self._owned_lines())
@@ -110,7 +109,7 @@ class Project:
         return starts[last][1] if last >= 0 else None
 
     def _owned_lines(self) -> list[tuple[int, str | None]]:
-        """(first line, experiment) in the order of lines; None where none or several experiments stand."""
+        """(first line, experiment) in the order of lines; None for no or several experiments."""
         owners: dict[int, str | None] = {}
         for name in self.names:
             line = self._document.place(("experiments", name), of_key=True)[0]
@@ -128,7 +127,7 @@ class Project:
         return tuple(seen)
 
     def _origin(self, name: str | int, key: str | int, *inner: str | int) -> tuple[str, ...] | None:
-        """Who gives ``key``; with ``inner`` who gives that name of a mapping which is merged name by name."""
+        """The path of the entry that sets ``key``; with ``inner``, that sets the name inside a merged mapping."""
         entries = _mapping(self._data.get("experiments"))
         having = [each for each in self._family(name) if key in _mapping(entries[each])]
         for each in having:
@@ -209,7 +208,7 @@ def _checked(data: dict[Any, Any], paths: ProjectPaths, to: FindingList) -> dict
 
 
 def _checked_tao_config(value: Any, to: FindingList) -> dict[str, Any]:
-    """What of ``tao_config`` can be used: all of it or, after a finding, nothing."""
+    """``tao_config``, or an empty mapping after a finding."""
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -295,7 +294,7 @@ def _experiment_key_hint(key: str) -> str | None:
 
 
 def _value_hint(key: str, value: object) -> str | None:
-    """The next step where it is known what was meant."""
+    """The next step, when the intended value is known."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if key in ("gpus", "gpu_indices") and isinstance(value, str) and value.isdigit():
         return f"without quotes: {shown(value)}" if key == "gpus" else f"a list: [{shown(value)}]"

@@ -1,9 +1,9 @@
-"""What may stand in experiments.yml: every key, its type, its bounds and what it means.
+"""The types of experiments.yml for pydantic: every key with its type, bounds and description.
 
-``load`` checks files against it, ``schema`` prints it for editors; patterns and bounds are those of ``keys``, which
-lets plain values pass without loading this. The types are strict: no text for a number, no true for 1. Rules that need
-more than one value (counts that disagree, ``extends``) live in ``experiments``; what a head needs is the
-catalog's word.
+``load`` validates with them, and ``schema`` prints them for editors. Patterns and bounds come from ``keys``, which
+accepts ordinary values without loading this module. The types are strict: no text for a number, no true for 1. Rules
+about several values (disagreeing counts, ``extends``) are in ``experiments``; the keys that a head needs are in the
+catalog.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ _Vars: TypeAlias = Annotated[
     dict[_Variable, _Scalar | list[_Scalar]],
     Field(
         max_length=MAX_ENTRIES,
-        description="Variables of your own, for spec files and command lines; a value may name taorunner's.",
+        description="Your own variables for spec files and command lines; a value may use those of taorunner.",
         examples=[{"batch_size": 16, "learning_rate": 1e-4}],
     ),
 ]
@@ -152,7 +152,7 @@ _Overrides: TypeAlias = Annotated[
 
 @with_config(_STRICT)
 class TaoConfig(TypedDict):
-    """Defaults of all experiments of the project. An experiment's own value goes before."""
+    """Defaults of all experiments of the project. An experiment's own value wins."""
 
     gpus: NotRequired[Gpus]
     gpu_indices: NotRequired[GpuIndices]
@@ -167,7 +167,7 @@ class TaoConfig(TypedDict):
 
 @with_config(_STRICT)
 class ExperimentEntry(TypedDict):
-    """One experiment: a network, its data, and what is different from the defaults."""
+    """One experiment: a network, its data, and differences from the defaults."""
 
     head: NotRequired[
         Annotated[Name, Field(description='The network. "taorunner networks" lists them.', examples=["dssd"])]
@@ -175,7 +175,10 @@ class ExperimentEntry(TypedDict):
     backbone: NotRequired[
         Annotated[
             Name,
-            Field(description="Backbone of the network; part of the weights' folder.", examples=["resnet18"]),
+            Field(
+                description="Backbone of the network; part of the name of the weights' folder.",
+                examples=["resnet18"],
+            ),
         ]
     ]
     repository: NotRequired[
@@ -216,7 +219,7 @@ class ExperimentEntry(TypedDict):
             Field(
                 pattern=EXPORT_MODEL_PATTERN,
                 max_length=300,
-                description="Checkpoint that evaluate, export and inference take, among the results.",
+                description="Checkpoint in the results that evaluate, export and inference use.",
                 examples=["dssd_resnet18_epoch_080"],
             ),
         ]
@@ -239,7 +242,7 @@ class ExperimentEntry(TypedDict):
     extends: NotRequired[
         Annotated[
             Name,
-            Field(description="Another experiment: what is not said here is taken from it, its specs too."),
+            Field(description="Another experiment to inherit from: keys and specs that are not given here."),
         ]
     ]
     vars: NotRequired[_Vars]
@@ -248,7 +251,7 @@ class ExperimentEntry(TypedDict):
     tags: NotRequired[
         Annotated[
             list[Name],
-            Field(max_length=MAX_ENTRIES, description="Words to find it by.", examples=[["baseline"]]),
+            Field(max_length=MAX_ENTRIES, description="Words to search by.", examples=[["baseline"]]),
         ]
     ]
 
@@ -260,7 +263,7 @@ class ExperimentsFile(TypedDict):
     tao_config: NotRequired[
         Annotated[
             TaoConfig | None,
-            Field(description="Defaults of all experiments; an experiment's own value goes before."),
+            Field(description="Defaults of all experiments; an experiment's own value wins."),
         ]
     ]
     experiments: Annotated[
@@ -270,7 +273,7 @@ class ExperimentsFile(TypedDict):
 
 @contextmanager
 def _without_plugins() -> Iterator[None]:
-    """pydantic would read the metadata of every installed package in search of plugins, which takes 10 ms."""
+    """Disables the plugin search of pydantic, which reads the metadata of all packages in 10 ms."""
     name = "PYDANTIC_DISABLE_PLUGINS"
     before = os.environ.get(name)
     os.environ[name] = "1"
@@ -288,9 +291,9 @@ with _without_plugins():
     _ENTRY: TypeAdapter[ExperimentEntry] = TypeAdapter(ExperimentEntry)
 check_tao_config = _TAO_CONFIG.validator.validate_python
 check_experiment = _ENTRY.validator.validate_python
-"""Both raise ``pydantic.ValidationError`` with every problem; what they accept is used as it was read."""
+"""Both raise ``pydantic.ValidationError`` with all problems. Accepted values are used as they were read."""
 
 
 def file_schema() -> dict[str, Any]:
-    """The JSON Schema that the types above stand for."""
+    """The JSON Schema of the types above."""
     return TypeAdapter(ExperimentsFile).json_schema()

@@ -1,9 +1,9 @@
-"""Which host path is which path inside, and what else does ``.tao_mounts.json`` ask of the container?
+"""Maps host paths to container paths, from ``.tao_mounts.json`` or from the workspace's folders.
 
-The file is the TAO launcher's: it is looked for in the workspace, then where LAUNCHER_MOUNTS says, then in
-the home folder; without one the workspace's own folders are mounted. Differences to the launcher, all on
-purpose: ``$VAR`` is expanded, a relative source is meant from the file's folder (not from where the command
-was typed), and the same source at two places keeps both.
+The file has the format of the TAO launcher. It is read from the workspace, else from the path in LAUNCHER_MOUNTS, else
+from the home folder; without it the workspace's folders are mounted. Intended differences from the launcher: ``$VAR``
+is expanded, a relative source is relative to the file (not to the current folder), and one source may have two
+destinations.
 
 Source: tao/tensorflow.md section 9, nvidia_tao_cli docker_handler.py and local_instance.py (5.1, 6.26.3).
 """
@@ -34,7 +34,7 @@ class MountEntry:
 
 @dataclass(frozen=True, slots=True)
 class DockerOptions:
-    """Asked of Docker. ``ports``: container port to host port; ``ulimits``: soft and hard limit alike."""
+    """Options for Docker. ``ports`` maps container ports to host ports; ``ulimits`` set soft and hard limit."""
 
     user: str | None = None
     ports: Mapping[int, int] = field(default_factory=dict)
@@ -47,11 +47,10 @@ class DockerOptions:
 
 @dataclass(frozen=True, slots=True)
 class Mounts:
-    """The way between host paths and container paths.
+    """The mapping between host paths and container paths.
 
-    ``entries`` are to be mounted, in the order of the file. ``absent`` are default folders that do not
-    exist: nothing is mounted for them, but paths in them already have a name inside. ``file`` is None for
-    the default mounts.
+    ``entries`` are mounted in the order of the file. ``absent`` are default folders that do not exist: they are not
+    mounted, but their paths can already be mapped. ``file`` is None for the default mounts.
     """
 
     entries: tuple[MountEntry, ...]
@@ -65,14 +64,14 @@ class Mounts:
 
     @classmethod
     def identity(cls, env: Mapping[str, str] | None = None, options: DockerOptions | None = None) -> Mounts:
-        """For backends without containers: every path is the same inside."""
+        """For backends without containers: paths are unchanged."""
         return cls((), env or {}, options or DockerOptions(), is_identity=True)
 
     def to_inside(self, path: Path) -> str:
-        """The path inside of ``path``, which need not exist.
+        """The container path of ``path``, which need not exist.
 
-        Links are followed, because a link that leads out of its mount leads nowhere inside. The longest
-        source wins, among equals the one that the path itself goes through, then the first.
+        Links are followed, because a link that leaves its mount is broken inside. The longest source wins; among equals
+        the one that the path itself contains, then the first.
 
         Raises:
             UserFilesError: no mount covers the path, or a mount over it hides it.
@@ -96,7 +95,7 @@ class Mounts:
         return best[1]
 
     def to_host(self, inside: str) -> Path | None:
-        """The host path of a path inside; None when it is the container's own."""
+        """The host path of a container path; None when it is not mounted."""
         if not inside.startswith("/"):
             return None
         path = _normal(inside)
@@ -109,7 +108,7 @@ class Mounts:
         return entry.source / rest if rest else entry.source
 
     def _entry_at(self, inside: str) -> MountEntry | None:
-        """What is really seen at a path inside: the deepest destination above it."""
+        """The mount visible at a container path: the deepest destination above it."""
         covering = [
             one for one in (*self.entries, *self.absent) if _below(inside, one.destination) is not None
         ]
@@ -126,7 +125,7 @@ class Mounts:
         return UserFilesError(way, hint=f"mounted: {shown}; move it there, or add a mount to {where}")
 
     def _resolve(self, path: str) -> str:
-        """``os.path.realpath``, remembered per folder on the way: thousands of paths share their folders."""
+        """``os.path.realpath`` with results kept per folder, because thousands of paths share their folders."""
         known = self._resolved.get(path)
         if known is None and path.count("/") > _MAX_DEPTH:
             return os.path.realpath(path)
@@ -143,7 +142,7 @@ class Mounts:
 
 
 def load_mounts(workspace: Workspace, environ: Mapping[str, str]) -> Mounts:
-    """The mounts of this workspace; what is wrong with the file is in ``findings``. Never raises for it."""
+    """The mounts of this workspace. Problems of the file are in ``findings``; it never raises for them."""
     home = Path(environ.get("HOME") or Path.home())
     if os.path.lexists(workspace.mounts_file):
         return mounts_from_file(workspace.mounts_file, environ, home)
@@ -163,7 +162,7 @@ def load_mounts(workspace: Workspace, environ: Mapping[str, str]) -> Mounts:
 
 
 def default_mounts(workspace: Workspace) -> Mounts:
-    """``projects/`` under two names (older specs say "experiments"), ``repositories/`` under one."""
+    """Mounts ``projects/`` under two names (older specs say "experiments") and ``repositories/`` under one."""
     all_of_them = (
         MountEntry(workspace.projects_dir, f"{INSIDE}/projects"),
         MountEntry(workspace.projects_dir, f"{INSIDE}/experiments"),
@@ -175,8 +174,8 @@ def default_mounts(workspace: Workspace) -> Mounts:
 
 
 def mounts_from_file(file: Path, environ: Mapping[str, str], home: Path) -> Mounts:
-    """What that file says and nothing else; what is wrong with it is in ``findings``."""
-    # Only here, because most workspaces have no such file and checking one needs pydantic.
+    """The mounts of that file alone. Its problems are in ``findings``."""
+    # Imported here, because most workspaces have no such file, and checking it needs pydantic.
     from taorunner.project.mounts_file import read_mounts_file
 
     content = read_mounts_file(file, environ, home)
@@ -198,7 +197,7 @@ def _with_home(text: str, home: Path) -> str:
 
 
 def _below(path: str, folder: str) -> str | None:
-    """What of ``path`` lies below ``folder``: empty for the folder itself, None when it is elsewhere."""
+    """The part of ``path`` below ``folder``: empty for the folder itself, None if it is elsewhere."""
     if path == folder:
         return ""
     start = folder if folder.endswith("/") else folder + "/"
@@ -206,5 +205,5 @@ def _below(path: str, folder: str) -> str | None:
 
 
 def _normal(inside: str) -> str:
-    """Without ``.``, ``..`` and doubled slashes, the two leading ones that POSIX keeps too."""
+    """Without ``.``, ``..`` and repeated slashes, also at the start, where POSIX keeps two."""
     return "/" + posixpath.normpath(inside).lstrip("/")

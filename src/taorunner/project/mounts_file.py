@@ -1,6 +1,6 @@
-"""Reads ``.tao_mounts.json`` strictly: JSON as JSON is, every key known, mistakes at their line and column.
+"""Reads ``.tao_mounts.json`` strictly: valid JSON, known keys only, problems with line and column.
 
-Gives plain values; ``mounts`` makes of them what the program works with.
+Returns plain values, which ``mounts`` turns into ``Mounts``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)] | Annotated[str, Field(
 
 @dataclass(frozen=True, slots=True)
 class MountsFile:
-    """What the file says, and what is wrong with it. ``mounts``: (source, destination), both absolute."""
+    """The content of the file and its problems. ``mounts``: (source, destination), both absolute."""
 
     mounts: tuple[tuple[Path, str], ...] = ()
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -100,14 +100,14 @@ _OPTION_WORDS = Vocabulary(
 
 
 def read_mounts_file(file: Path, environ: Mapping[str, str], home: Path) -> MountsFile:
-    """Never raises for what a user wrote: what is wrong is left out and told in ``findings``."""
+    """Reads the file. Wrong parts are left out and reported in ``findings``; never raises for bad content."""
     read = read_text_file(file, max_bytes=MAX_BYTES)
     if read.text is None:
         return MountsFile(findings=read.findings)
     data, problem = _parsed(file, read.text)
     if problem is not None:
         return MountsFile(findings=(problem,))
-    # JSON is YAML, so the YAML reader knows where everything stands; what it cannot read has no place.
+    # JSON is YAML, so the YAML reader gives the places; text that it cannot read has none.
     document = read_yaml(read.text)
     to = FindingList(file, document.place)
     to.take(problem for problem in document.problems if problem.code == "duplicate-key")
@@ -140,7 +140,7 @@ def _parsed(file: Path, text: str) -> tuple[Any, Finding | None]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f'"{name}" is no JSON')
+    raise ValueError(f'"{name}" is not JSON')
 
 
 def _syntax_hint(text: str, error: json.JSONDecodeError) -> str | None:
@@ -151,7 +151,7 @@ def _syntax_hint(text: str, error: json.JSONDecodeError) -> str | None:
     if rest[:1] in ("}", "]", ",") and (before == "," or rest[:1] == ","):
         return "remove the comma before it" if before == "," else None
     if rest[:1] == "#" or rest == "//" or rest == "/*":
-        return "JSON has no comments"
+        return "remove the comment: JSON has none"
     if rest[:1] == "'":
         return 'use double quotes: "'
     return None
@@ -175,7 +175,9 @@ def _mounts(
         destination = _destination(entry["destination"], environ, home, (*path, "destination"), to)
         if destination is not None and destination in taken:
             message = f'two mounts go to "{shown(destination)}"'
-            to.error("destination-twice", message, (*path, "destination"), hint="give each its own")
+            to.error(
+                "destination-twice", message, (*path, "destination"), hint="give each its own destination"
+            )
             destination = None
         if destination is not None:
             taken.add(destination)
@@ -200,7 +202,7 @@ def _source(
         return source
     meant = f'"{shown(text)}"' if str(source) == text else f'"{shown(text)}" ("{source}")'
     if os.path.lexists(source):
-        to.error("missing-source", f"the link {meant} leads nowhere", path, hint="mend the link")
+        to.error("missing-source", f"the link {meant} leads nowhere", path, hint="correct or remove the link")
     else:
         hint = f'make it with: mkdir -p "{source}"'
         to.error("missing-source", f"the source {meant} does not exist", path, hint=hint)
@@ -220,7 +222,10 @@ def _destination(
     normal = "/" + posixpath.normpath(expanded).lstrip("/")
     if normal == "/":
         to.error(
-            "wrong-value", 'the destination "/" would hide the whole container', path, hint="name a folder"
+            "wrong-value",
+            'the destination "/" would hide the whole container',
+            path,
+            hint="name a folder below it",
         )
         return None
     return normal
@@ -229,7 +234,7 @@ def _destination(
 def _expanded(
     text: str, environ: Mapping[str, str], home: Path, path: tuple[str | int, ...], to: FindingList
 ) -> str | None:
-    """``text`` with ``~`` and variables replaced; None after a finding."""
+    """``text`` with ``~`` and variables expanded; None after a finding."""
     if text.startswith("~"):
         user, _, rest = text.partition("/")
         folder = str(home) if user == "~" else os.path.expanduser(user)  # noqa: PTH111 (a text)
@@ -273,14 +278,12 @@ def _options(value: Any, to: FindingList) -> dict[str, Any]:
     for inside, outside in value.get("ports", {}).items():
         for port in (inside.partition("/")[0], outside):
             if not 1 <= int(port) <= 65535:
-                message = f'"{shown(port)}" is no port: 1 to 65535'
+                message = f'"{shown(port)}" is not a port: 1 to 65535'
                 to.error("wrong-value", message, (*path, "ports", inside))
     if value.get("privileged"):
-        message = "privileged containers may do everything that root may do on this machine"
+        message = "a privileged container has all rights of root on this machine"
         place = (*path, "privileged")
-        to.add(
-            Severity.WARNING, "privileged", message, place, hint="leave it out: training needs no such right"
-        )
+        to.add(Severity.WARNING, "privileged", message, place, hint="remove it: training does not need it")
     return value
 
 

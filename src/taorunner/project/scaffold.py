@@ -1,7 +1,7 @@
-"""Makes a new project that validates at once. With ``arrivals`` the only module here that writes, never over anything.
+"""Creates a new project that validates at once. Never overwrites anything.
 
-What a network needs is told by the caller; the spec files come from ``scaffolds/<head>/``. A ``vars.yml`` there is no
-spec but the lines below ``vars`` in experiments.yml: what goes on command lines of actions, which have no other place.
+The caller gives the needs of the network; the spec files come from ``scaffolds/<head>/``. A ``vars.yml`` there is not a
+spec: it holds the lines below ``vars`` in experiments.yml, for values that actions read only from the command line.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./-]+\Z")
 _GIVEN = {"model_key": "tlt_encode", "export_model": "model", "export_type": "fp16"}
-"""For what a network needs and the caller does not say. Source of the key: tao/tensorflow.md section 9."""
+"""Defaults for required keys that the caller does not give. Source of the key: tao/tensorflow.md section 9."""
 
 _WEIGHTS = {
     "classification_tf1": ("pretrained_classification", "resnet18"),
@@ -45,7 +45,7 @@ _WEIGHTS = {
     "unet": ("pretrained_semantic_segmentation", "resnet18"),
     "yolo_v4_tiny": ("pretrained_object_detection", "cspdarknet_tiny"),
 }
-"""Repository and backbone to start with where they are needed. Source: tao/pretrained.md section B6."""
+"""Repository and backbone of the first experiment, for heads that need them. Source: tao/pretrained.md section B6."""
 
 _MOST_WEIGHTS = ("pretrained_object_detection", "resnet18")
 
@@ -53,9 +53,9 @@ _REMARKS = {
     "head": 'the network; "taorunner networks" lists them',
     "backbone": "part of the folder of the pretrained weights",
     "repository": "folder of pretrained weights below repositories/",
-    "model_key": "a key for the models, if they have one: itself, env:NAME or file:PATH",
+    "model_key": "key of encrypted models: the key, env:NAME or file:PATH",
     "dataset": "the folder below data/",
-    "export_model": "the checkpoint to evaluate and export, once there is one",
+    "export_model": "the checkpoint to evaluate and export",
     "export_type": "fp32, fp16 or int8",
 }
 _LATER = {"model_key": "env:TAO_MODEL_KEY", "export_model": "name", "export_type": "fp16"}
@@ -77,15 +77,15 @@ def create_project(
     gpus: int = 1,
     heads: Sequence[str] = (),
 ) -> list[Path]:
-    """Makes ``projects/<name>``, and the workspace around it where there is none. Returns what was made.
+    """Creates ``projects/<name>``, and its workspace if there is none. Returns the new files.
 
-    ``needs`` are the keys that the network wants in experiments.yml, ``values`` what is known for them;
-    ``heads`` are all networks, for the editor's schema. The project appears whole or not at all.
+    ``needs`` are the keys that the network requires in experiments.yml, ``values`` their known values; ``heads`` are
+    all networks, for the editor's schema. The project is created completely or not at all.
 
     Raises:
-        UsageError: a name cannot be one.
+        UsageError: a name is not valid.
         UserFilesError: the project exists, or there are no spec files for the head.
-        MachineError: the disk refuses.
+        MachineError: a file cannot be written.
     """
     if not is_name(name):
         raise UsageError(f'"{shown(name)}" cannot be the name of a project', hint=f"use {NAME_RULE}")
@@ -113,14 +113,15 @@ def create_project(
         problem = (error.strerror or str(error)).lower()
         where = error.filename or workspace.root
         raise MachineError(
-            f'cannot write "{where}": {problem}', hint="is it your folder, and has the disk room?"
+            f'cannot write "{where}": {problem}',
+            hint="check the owner of the folder (ls -ld) and the free space (df -h)",
         ) from error
 
 
 def create_example(workspace_root: Path, name: str, *, heads: Sequence[str] = ()) -> Path:
-    """Makes a workspace with the project that ``quickstart`` runs. Returns the project's folder.
+    """Creates a workspace with the project of ``quickstart``. Returns the project's folder.
 
-    Raises UserFilesError when there is such a project already, MachineError when the disk refuses.
+    Raises UserFilesError when the project exists, MachineError when a file cannot be written.
     """
     workspace = Workspace(Path(os.path.abspath(workspace_root)))  # noqa: PTH100 (Path.absolute keeps "..")
     target = workspace.project(name).root
@@ -141,12 +142,12 @@ def create_example(workspace_root: Path, name: str, *, heads: Sequence[str] = ()
 
 
 def usual_weights(head: str) -> tuple[str, str]:
-    """Repository and backbone to start this head with."""
+    """Repository and backbone of a first experiment with this head."""
     return _WEIGHTS.get(head, _MOST_WEIGHTS)
 
 
 def scaffold_heads() -> tuple[str, ...]:
-    """The heads that there are spec files for."""
+    """The heads that have spec files here."""
     folder = _scaffolds()
     return tuple(sorted(each.name for each in folder.iterdir() if each.is_dir())) if folder.is_dir() else ()
 
@@ -179,7 +180,7 @@ def _check_words(experiment: str, entry: Mapping[str, str]) -> None:
 
 
 def make_workspace(workspace: Workspace, schema: Mapping[str, object]) -> list[Path]:
-    """The folders of a workspace that are missing, and the editor's schema. Returns the folders that were made."""
+    """Creates the missing folders of a workspace, and the editor's schema. Returns the new folders."""
     made: list[Path] = []
     for folder in (workspace.projects_dir, workspace.repositories_dir, workspace.state_dir):
         if not os.path.lexists(folder):
@@ -188,7 +189,7 @@ def make_workspace(workspace: Workspace, schema: Mapping[str, object]) -> list[P
     ignore = workspace.state_dir / ".gitignore"
     if not os.path.lexists(ignore):
         ignore.write_text("*\n", encoding="utf-8")
-    # Not the user's file: it follows the program, and nobody edits it.
+    # Always overwritten: the schema belongs to the program, not to the user.
     write_json(workspace.schema_file, schema, indent=2)
     return made
 
@@ -196,7 +197,7 @@ def make_workspace(workspace: Workspace, schema: Mapping[str, object]) -> list[P
 def _make_project(
     paths: ProjectPaths, experiment: str, dataset: str, text: str, specs: Mapping[str, str]
 ) -> list[Path]:
-    """Built beside its place and renamed, so that nobody ever sees half a project."""
+    """Builds the project beside its place and renames it, so that it is never seen incomplete."""
     beside = ProjectPaths(paths.root.with_name(f".new-{paths.name}-{os.getpid()}"))
     try:
         beside.root.mkdir()
@@ -226,10 +227,10 @@ def _experiments_text(
         "# yaml-language-server: $schema=../../.taorunner/experiments.schema.json",
         f'# Experiments of the project "{project}". After a change: taorunner validate {project}',
         "",
-        "# Defaults of all experiments; each of them may say otherwise.",
+        "# Defaults of all experiments; an experiment may override them.",
         "tao_config:",
         _line("  gpus", str(gpus), "how many GPUs a run takes; 0 for none"),
-        _line("  # gpu_indices", "[0]", "which ones, as in nvidia-smi; left out: any free ones"),
+        _line("  # gpu_indices", "[0]", "which ones, as in nvidia-smi; default: any free ones"),
         _line("  # shm_size", "16G", "shared memory of the container"),
         "",
         "experiments:",
@@ -242,10 +243,10 @@ def _experiments_text(
     lines += [
         _line("    # description", "first try", "a sentence for people"),
         *_vars_lines(own_vars),
-        "    # overrides:                    # keys set in the rendered spec, in place of what the file says",
+        "    # overrides:                    # keys set in the rendered spec, instead of the values in the file",
         "    #   some.dotted.key: 12",
         "",
-        "  # A variation: everything from the first one, its spec files too, except what is said here.",
+        "  # A variation: inherits keys and spec files of the first one, except those given here.",
         f"  # {experiment.removesuffix('_01')}_02:",
         f"  #   extends: {plain_scalar(experiment)}",
         "  #   description: what is different",
@@ -262,7 +263,7 @@ def _vars_lines(own_vars: str) -> list[str]:
             "    #   batch_size: 8",
         ]
     lines = [
-        "    vars:                           # for command lines; $variables of your own for the spec files"
+        "    vars:                           # for command lines; also your own $variables in the spec files"
     ]
     for line in own_vars.splitlines():
         key, _, rest = line.partition(": ")
@@ -280,6 +281,6 @@ def _line(key: str, value: str, remark: str) -> str:
 
 
 def plain_scalar(text: str) -> str:
-    """``text`` so that YAML reads back exactly it: ``01`` and ``true`` need quotes."""
+    """``text`` as a YAML scalar that reads back unchanged: ``01`` and ``true`` get quotes."""
     is_plain = _PLAIN.match(text) is not None and resolve_scalar(text) == text
     return text if is_plain else json.dumps(text, ensure_ascii=False)

@@ -1,7 +1,7 @@
-"""The JSON Schema of experiments.yml, for ``taorunner schema`` and for the completion of editors.
+"""The JSON Schema of experiments.yml, for ``taorunner schema`` and for completion in editors.
 
-Made from the types that ``load`` checks with, so the two cannot drift apart. What a schema cannot say
-(nearest names, circles of ``extends``, counts that disagree) only ``validate`` tells.
+It is generated from the types that ``load`` validates with. Checks that a schema cannot express (nearest names, circles
+of ``extends``, disagreeing counts) are made only by ``validate``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def experiments_schema(heads: Sequence[str]) -> dict[str, Any]:
-    """Draft 2020-12. ``heads`` are the networks that can be named; without any, every name is accepted."""
+    """The schema, Draft 2020-12. ``heads`` are the accepted networks; without any, every name is accepted."""
     schema: dict[str, Any] = _tidy(file_schema())
     entry = schema["$defs"]["ExperimentEntry"]
     if heads:
@@ -29,7 +29,7 @@ def experiments_schema(heads: Sequence[str]) -> dict[str, Any]:
 
 
 def _tidy(part: Any) -> Any:
-    """Closed for odd names, and without the titles made from key names that hide descriptions in editors."""
+    """Refuses other names, and removes generated titles, which hide the descriptions in editors."""
     if isinstance(part, list):
         return [_tidy(each) for each in part]
     if not isinstance(part, dict):

@@ -1,7 +1,7 @@
-"""Where is the workspace, which projects are in it, and what is every path called?
+"""Finds the workspace and its projects, and names all of their paths.
 
-The one place that names paths. Reads folder names and nothing else, and loads only the standard library,
-because completion asks it on every press of Tab.
+All paths are named here. It reads folder names only and imports only the standard library, because completion uses it
+at each key press.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ WORKSPACE_VARIABLE = "TAORUNNER_WORKSPACE"
 PROJECT_VARIABLE = "TAORUNNER_PROJECT"
 NAME_RULE = "letters, digits, dots, dashes and underscores, the first a letter or digit"
 MAX_NAME_LENGTH = 100
-"""Names become folder names with a prefix or a time behind them; file systems end at 255 bytes."""
+"""Names become folder names with a prefix or a time added; file systems allow 255 bytes."""
 
-_MAKE_ONE = 'make one with "taorunner init-project NAME", or name it with --workspace DIR'
+_MAKE_ONE = "taorunner init-project NAME makes one; --workspace DIR names another"
 
 
 def is_name(name: str) -> bool:
-    """True for what may name a project, an experiment or one segment of a dataset."""
+    """True for a valid name of a project, an experiment or one segment of a dataset."""
     return len(name) <= MAX_NAME_LENGTH and is_plain_name(name)
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectPaths:
-    """Every path of one project. Nothing is promised to exist."""
+    """The paths of one project. They need not exist."""
 
     root: Path
 
@@ -87,7 +87,7 @@ class Workspace:
 
     @property
     def networks_dir(self) -> Path:
-        """The workspace's own networks, see ``planning.networks``."""
+        """The workspace's own networks, see ``planning.inputs.workspace_networks``."""
         return self.root / "networks"
 
     @property
@@ -96,7 +96,7 @@ class Workspace:
 
     @property
     def lock_file(self) -> Path:
-        """Which image each tag stands for, see ``project.image_lock``."""
+        """The digests of image tags, see ``project.image_lock``."""
         return self.root / "taorunner.lock"
 
     @property
@@ -113,17 +113,17 @@ class Workspace:
 
     @property
     def inside_dir(self) -> Path:
-        """What containers get from the workspace besides its own folders. Nothing in it is ever read by the host."""
+        """Files for containers besides the workspace's folders. The host never reads them."""
         return self.root / ".tao_inside"
 
     @property
     def home_dir(self) -> Path:
-        """HOME of the processes inside, so that their caches can be written and are found again."""
+        """HOME inside containers, so that their caches are writable and kept."""
         return self.inside_dir / "home"
 
     @property
     def hidden_dir(self) -> Path:
-        """Empty: what a container sees in the place of the state folder."""
+        """An empty folder that a container sees instead of the state folder."""
         return self.inside_dir / "hidden"
 
     @property
@@ -132,19 +132,19 @@ class Workspace:
 
     @property
     def spec_schemas_dir(self) -> Path:
-        """What specs may hold according to images that were asked, see ``specs.kept_schemas``."""
+        """Spec schemas that were read from images, see ``specs.schema.image_schemas``."""
         return self.state_dir / "cache" / "spec-schemas"
 
     @property
     def schema_file(self) -> Path:
-        """The JSON Schema that an editor completes experiments.yml with."""
+        """The JSON Schema with which editors complete experiments.yml."""
         return self.state_dir / "experiments.schema.json"
 
     def project(self, name: str) -> ProjectPaths:
         return ProjectPaths(self.projects_dir / name)
 
     def project_names(self) -> tuple[str, ...]:
-        """Folders below ``projects/`` that can be projects, sorted. Empty when it cannot be read."""
+        """The sorted folders below ``projects/`` with valid names. Empty when it cannot be read."""
         try:
             with os.scandir(self.projects_dir) as entries:
                 return tuple(
@@ -155,11 +155,11 @@ class Workspace:
 
 
 def find_workspace(start: Path, explicit: Path | None, environ: Mapping[str, str]) -> Workspace:
-    """The one named by ``explicit`` (--workspace) or TAORUNNER_WORKSPACE, else the nearest around ``start``.
+    """The workspace of ``explicit`` (--workspace) or TAORUNNER_WORKSPACE, else the nearest at or above ``start``.
 
     Raises:
-        UsageError: a folder was named that is not there or is no workspace.
-        UserFilesError: none was named and none is found.
+        UsageError: the named folder does not exist or is not a workspace.
+        UserFilesError: none was named and none was found.
     """
     if explicit is not None:
         return _named_workspace(start, explicit, "--workspace")
@@ -184,11 +184,12 @@ def open_workspace(folder: Path) -> Workspace:
 
 
 def find_project(workspace: Workspace, start: Path, explicit: str | None, environ: Mapping[str, str]) -> str:
-    """Its name: ``explicit`` (``-p``), else the one around ``start``, TAORUNNER_PROJECT, or the only one.
+    """The name of the project: ``explicit`` (``-p``), else the one around ``start``, TAORUNNER_PROJECT, or the only
+    one.
 
     Raises:
-        UsageError: the name is not a name, there is no such project, or there are several to choose from.
-        UserFilesError: the workspace has no project at all.
+        UsageError: the name is not valid, there is no such project, or there are several.
+        UserFilesError: the workspace has no project.
     """
     if explicit is not None:
         return _known_project(workspace, explicit, "--project")
@@ -203,10 +204,12 @@ def find_project(workspace: Workspace, start: Path, explicit: str | None, enviro
         return names[0]
     if not names:
         raise UserFilesError(
-            f'no project in "{workspace.projects_dir}"', hint='make one with "taorunner init-project NAME"'
+            f'no project in "{workspace.projects_dir}"', hint="taorunner init-project NAME makes one"
         )
     shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
-    raise UsageError(f"which project? there are {len(names)}: {shown}", hint="name one with -p PROJECT")
+    raise UsageError(
+        f"no project named, and there are {len(names)}: {shown}", hint="name one with -p PROJECT"
+    )
 
 
 def _named_workspace(start: Path, named: Path, origin: str) -> Workspace:
@@ -217,14 +220,14 @@ def _named_workspace(start: Path, named: Path, origin: str) -> Workspace:
         raise UsageError(f'{origin}: "{_shown(folder)}" is not a folder that can be read')
     if not _is_dir(folder / PROJECTS) and not _is_dir(folder / STATE):
         raise UsageError(
-            f'{origin}: "{_shown(folder)}" is no workspace: it has no folder "{PROJECTS}"',
-            hint=f'make one with "taorunner --workspace {_shown(folder)} init-project NAME"',
+            f'{origin}: "{_shown(folder)}" is not a workspace: it has no folder "{PROJECTS}"',
+            hint=f"taorunner --workspace {_shown(folder)} init-project NAME makes one",
         )
     return Workspace(folder)
 
 
 def _is_workspace(folder: Path) -> bool:
-    """A folder called ``projects`` is one only with ``.taorunner/``: a project may have that name too."""
+    """A folder named ``projects`` counts only with ``.taorunner/``, because a project may have that name too."""
     return _is_dir(folder / STATE) or (folder.name != PROJECTS and _is_dir(folder / PROJECTS))
 
 
@@ -238,7 +241,7 @@ def _known_project(workspace: Workspace, name: str, origin: str) -> str:
         nearest_name = did_you_mean(name, workspace.project_names())
         raise UsageError(
             f'{origin}: no project "{name}" in "{workspace.projects_dir}"',
-            hint=nearest_name or f'make it with "taorunner init-project {name}"',
+            hint=nearest_name or f"taorunner init-project {name} makes it",
         )
     return name
 
@@ -255,7 +258,7 @@ def _project_around(workspace: Workspace, start: Path) -> str | None:
 
 
 def _absolute(path: Path) -> Path:
-    """Absolute and without ``..``, but with links kept: a path is shown as the user knows it."""
+    """Absolute and without ``..``. Links are kept, so the path is shown as the user knows it."""
     try:
         return Path(os.path.abspath(path))  # noqa: PTH100 (Path.absolute keeps "..")
     except FileNotFoundError:
@@ -270,7 +273,7 @@ def _expand_home(path: Path) -> Path:
 
 
 def _is_dir(path: Path | str) -> bool:
-    """False also for loops of links and unreadable folders, where Path.is_dir raises on old Pythons."""
+    """Also False for link loops and unreadable folders, for which Path.is_dir raises on old Pythons."""
     return os.path.isdir(path)  # noqa: PTH112
 
 

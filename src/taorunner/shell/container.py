@@ -1,7 +1,7 @@
-"""The container of a shell: made from the same request as a run's, talked with, and gone afterwards.
+"""The container of a shell: created from the same request as that of a run, connected, and removed afterwards.
 
-A terminal is joined to it by the docker program where that is installed, and through the engine's API where it is not;
-pipes need no terminal and always go through the API.
+A terminal is connected by the docker program if it is installed, otherwise through the engine's API. Pipes always use
+the API.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from taorunner.errors import EngineRefusedError, MachineError
 from taorunner.shell import terminal
 
 HANG_UP_GRACE_S = 2.0
-"""What a shell gets to write down its history after SIGHUP, before it is killed."""
+"""Time for a shell to save its history after SIGHUP before it is killed."""
 _SETTLE_S = 10.0
 _RESIZE_WAITS_S = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5)
-"""The terminal of a container that is just starting cannot be resized yet."""
+"""Retries of the first resize, which fails while the container starts."""
 
 
 class ShellContainer:
@@ -38,18 +38,16 @@ class ShellContainer:
         self._engine = connect()
 
     def create(self) -> None:
-        """Nothing is started yet. Raises MachineError or EngineRefusedError: nothing was created."""
+        """Creates the container without starting it. After MachineError or EngineRefusedError nothing was created."""
         name = self._request.name
         if containers.create(self._engine, container_settings(self._request)) is None:
-            raise EngineRefusedError(
-                f'there is another container named "{name}"', hint=f"docker rm -f {name}"
-            )
+            raise EngineRefusedError(f'a container named "{name}" exists', hint=f"docker rm -f {name}")
 
     def talk(self) -> int:
-        """Starts it and joins it to our own terminal or pipes until it has ended; gives its exit code.
+        """Starts it, connects it to the terminal or pipes of this process until it ends, and returns its exit code.
 
         Raises:
-            MachineError, EngineRefusedError: it could not be started, or the engine was lost on the way.
+            MachineError, EngineRefusedError: it could not be started, or the connection to the engine was lost.
         """
         if not self._request.options.tty:
             self._talk_through_pipes()
@@ -58,10 +56,10 @@ class ShellContainer:
         return self._exit_code()
 
     def end(self) -> None:
-        """Hangs up, kills after a moment what does not listen, and removes it. Idempotent.
+        """Sends SIGHUP, then SIGKILL, and removes the container. Idempotent.
 
         Raises:
-            MachineError: the engine cannot be asked: it may still be there.
+            MachineError: the engine does not answer, so the container may still exist.
         """
         end_container(self._engine, self._request.name)
 
@@ -84,7 +82,7 @@ class ShellContainer:
             peer.close()
 
     def _talk_through(self, docker: str) -> bool:
-        """False when that program cannot be started at all."""
+        """False when the program cannot be started."""
         command = [docker, "start", "--attach", "--interactive", "--detach-keys", dialogue.NEVER_DETACH]
         with terminal.restored(), terminal.left_to_a_child(), tempfile.TemporaryFile() as said:
             try:
@@ -102,7 +100,7 @@ class ShellContainer:
         return True
 
     def _raise_if_refused(self, said: str) -> None:
-        """The engine's refusal in our own words; docker's own words, where it has something else to say."""
+        """Raises the engine's refusal with its explanation; other errors with docker's text."""
         state = containers.look(self._engine, self._request.name)
         if state is not None and state.status == "created":
             asked = self._engine.asked(self._request.image, self._request.gpus)
@@ -123,34 +121,35 @@ class ShellContainer:
                 return
 
     def _signal(self, name: str) -> None:
-        with suppress(MachineError, EngineRefusedError):  # it may have ended meanwhile
+        with suppress(MachineError, EngineRefusedError):  # the container may have ended
             dialogue.signal(self._engine, self._request.name, name)
 
     def _exit_code(self) -> int:
-        """A stream ends a moment before the engine knows the exit code."""
+        """Waits for the exit code, which the engine knows only after the stream has ended."""
         until_s = time.monotonic() + _SETTLE_S
         while True:
             state = containers.look(self._engine, self._request.name)
             if state is None:
                 raise MachineError(
-                    "the container of the shell was removed while it ran", hint="docker events tells by whom"
+                    "the container of the shell was removed while it ran",
+                    hint="docker events --since 10m shows when",
                 )
             if state.exit_code is not None:
                 return state.exit_code
             if time.monotonic() > until_s:
                 raise MachineError(
-                    "the connection to the container is lost", hint="is the docker engine well?"
+                    "the connection to the container was lost", hint="taorunner doctor --only engine"
                 )
             time.sleep(0.02)
 
 
 def docker_program() -> str | None:
-    """Where the docker program is, None where there is none."""
+    """The path of the docker program, or None."""
     return shutil.which("docker")
 
 
 def end_container(engine: Engine, name: str) -> bool:
-    """As ``ShellContainer.end``, by name. False when there was none."""
+    """Like ``ShellContainer.end``, by name. False when there was no such container."""
     state = containers.look(engine, name)
     if state is None:
         return False

@@ -1,8 +1,8 @@
-"""The guard: a process beside every shell that ends its container when the shell was killed.
+"""The guard process of a shell: ends the container when the shell was killed.
 
-It holds the leases of the shell's GPUs too, so that nobody gets a GPU before the container that uses it is gone; the
-kernel frees them with the last of the two. It waits on its standard input: ``done`` before the end means that the shell
-has put everything in order. Whatever a killed shell left the terminal in, the guard sets it as it was.
+The guard also holds the leases of the shell's GPUs, so that they are not reused before the container is gone; the
+kernel frees them when both processes have ended. The guard waits on its standard input: ``done`` before the end of the
+input means that the shell has cleaned up. After a kill it also restores the terminal.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _CODE = """import sys
 sys.path[:] = [*filter(None, sys.path), sys.argv[1]]
 from taorunner.shell.guard import main
 main(*sys.argv[2:])"""
-"""Not ``-m``, which would put the current folder, whatever is in it, in front of every import."""
+"""Not ``-m``, which would import from the current folder first."""
 _DONE = b"done"
 _LOOKS = 3
-"""A container that was just being made when the shell was killed appears a moment later."""
+"""A container that was being created when the shell was killed appears a moment later."""
 PATIENCE_S = 600.0
-"""An engine that does not answer for this long is given up; the container's labels still tell which GPUs it uses."""
+"""The guard gives up after this time without an answer of the engine; labels still show the container's GPUs."""
 
 
 class ShellGuard:
-    """The shell's end. ``lease`` are descriptors that the guard holds as well."""
+    """The shell's side of the guard. ``lease`` are descriptors that the guard inherits."""
 
     def __init__(self, container: str, run_dir: Path, lease: Sequence[int] = ()) -> None:
         package = str(Path(__file__).resolve().parents[2])
@@ -45,22 +45,22 @@ class ShellGuard:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             pass_fds=kept,
-            start_new_session=True,  # Ctrl-C, and the end of the terminal, are not for it
+            start_new_session=True,  # it must not get Ctrl-C and SIGHUP of the terminal
         )
         if terminal >= 0:
             os.close(terminal)
 
     def wait_until_ready(self) -> None:
-        """Until it knows how the terminal was. To be called before anything is started or set."""
+        """Waits until the guard has saved the terminal settings. Call it before anything is started."""
         assert self._process.stdout is not None
         self._process.stdout.read(1)
 
     def dismiss(self) -> None:
-        """Everything is in order: it ends and does nothing. Idempotent."""
+        """Ends the guard without any action. Idempotent."""
         self._end(_DONE)
 
     def leave_the_rest(self) -> None:
-        """It ends the container, as soon as that can be done; nobody waits for it."""
+        """Leaves the container to the guard, which ends it in the background."""
         assert self._process.stdin is not None
         self._process.stdin.close()
 
@@ -87,8 +87,8 @@ def main(container: str, run_dir: str, terminal: str) -> None:
     if said == _DONE:
         return
     _end_container(container)
-    shutil.rmtree(run_dir, ignore_errors=True)  # its secrets, too
-    with suppress(OSError):  # other shells are open
+    shutil.rmtree(run_dir, ignore_errors=True)  # with its secrets
+    with suppress(OSError):  # not empty: other shells are open
         Path(run_dir).parent.rmdir()
     if before is not None:
         with suppress(termios.error, OSError):
@@ -97,7 +97,7 @@ def main(container: str, run_dir: str, terminal: str) -> None:
 
 def _end_container(name: str) -> None:
     from taorunner.engine.client import connect
-    from taorunner.shell.container import end_container  # takes long to import, and is rarely needed
+    from taorunner.shell.container import end_container  # a slow import that is rarely needed
 
     until_s = time.monotonic() + PATIENCE_S
     looks = 0

@@ -1,4 +1,4 @@
-"""Which image is a shell opened in? The one named, or that of a network, a group, an experiment, a source tree."""
+"""Chooses the image of a shell: the one given, or that of a network, group, experiment or source tree."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
 
 
 def find_experiment(planning: ShellPlanning) -> Experiment | None:
-    """The one that is named; None, with a problem told, where there is none of that name."""
+    """The named experiment; None after reporting that it does not exist."""
     name = planning.request.experiment
     if name is None or planning.project is None:
         return None
     project = load_project(planning.workspace, planning.project)
     found = project.experiments.get(name)
     if found is None and name not in project.names:
-        hint = did_you_mean(name, project.names) or f"write it into {project.paths.experiments_file}"
+        hint = did_you_mean(name, project.names) or f"add it to {project.paths.experiments_file}"
         planning.problem(f'there is no experiment "{name}" in project "{project.paths.name}"', hint)
     elif found is None:
         planning.files += [finding for finding in project.findings if finding.is_error]
@@ -34,13 +34,13 @@ def find_experiment(planning: ShellPlanning) -> Experiment | None:
 def choose_image(
     planning: ShellPlanning, experiment: Experiment | None, source: SourceTree | None
 ) -> str | None:
-    """The one that is named, or that of the network, the group, the experiment, or the source tree's base image."""
+    """The given image, or that of the network, group or experiment, or the base image of the source tree."""
     request = planning.request
     if request.head is not None and request.experiment is not None:
-        planning.problem("--head and --experiment exclude each other", "leave one of them out")
+        planning.problem("--head cannot be combined with --experiment", "leave out one of them")
         return None
     if request.tag is not None and not _TAG.match(request.tag):
-        planning.problem(f'--tag "{request.tag}": it is no tag of an image', "letters, digits, dots, - and _")
+        planning.problem(f'--tag cannot be "{request.tag}"', "a tag has letters, digits, dots, - and _")
         return None
     try:
         image = request.image or None
@@ -56,8 +56,8 @@ def choose_image(
         return None
     if image is None and not planning.usage and not has_errors(planning.files):
         planning.problem(
-            "a shell in which image?",
-            "--head dino, --group pyt, -e EXPERIMENT, --image NAME, or --source DIR",
+            "no image given",
+            "add --head HEAD, --group pyt, -e EXPERIMENT, --image IMAGE or --source DIR",
         )
     if image is None or request.tag is None:
         return image
@@ -71,7 +71,7 @@ def _network_image(planning: ShellPlanning, head: str, experiment: Experiment | 
     network = Networks(planning.workspace.networks_dir).load(head)
     if network.groups[0].image is None:
         raise UserFilesError(
-            f'"{head}" runs without a container', hint="name another network, or an image with --image"
+            f'"{head}" runs without a container', hint="choose another network, or add --image IMAGE"
         )
     names = [group.name for group in network.groups]
     group = request.group or names[0]
@@ -82,7 +82,5 @@ def _network_image(planning: ShellPlanning, head: str, experiment: Experiment | 
     release = network.release_name(request.release or (experiment.release if experiment else None))
     image = network.image(group, release)
     if image is None:
-        raise UserFilesError(
-            f'no image is known for "{head}" in release {release}', hint="name one with --image"
-        )
+        raise UserFilesError(f'no image is known for "{head}" in release {release}', hint="add --image IMAGE")
     return image

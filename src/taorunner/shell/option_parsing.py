@@ -1,8 +1,8 @@
-"""How the words of ``shell``'s options are read: ``--volume``, ``--env``, ``--port``, ``--ulimit``, ``--gpus``. Pure.
+"""Parses the values of ``--volume``, ``--env``, ``--port``, ``--ulimit`` and ``--gpus`` of ``shell``. Pure.
 
-The formats are those of tao_pt, which hands them on to ``docker run`` as they are. Every function raises ``ValueError``
-with two texts for what cannot be: what is wrong, and what to write instead.
-Source: NVIDIA/tao_pytorch_backend runner/tao_pt.py (6.25.10); Docker CLI reference, docker run.
+The formats are those of tao_pt, which passes them to ``docker run`` unchanged. Every function raises ``ValueError``
+with two texts for a wrong value: the problem and the hint. Source: NVIDIA/tao_pytorch_backend runner/tao_pt.py
+(6.25.10); Docker CLI reference, docker run.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ _GPU = re.compile(r"[0-9]{1,4}\Z|(?:GPU|MIG)-[A-Za-z0-9/_-]+\Z")
 
 
 def read_volume(word: str, folder: Path, home: Path) -> Mount:
-    """``SOURCE:DESTINATION[:ro|rw]``. A relative source starts at ``folder``; colons in it are its own."""
+    """``SOURCE:DESTINATION[:ro|rw]``. A relative source starts at ``folder``; the source may contain colons."""
     parts = word.split(":")
     option = parts.pop() if len(parts) > 2 and not parts[-1].startswith("/") else "rw"
     if option not in ("ro", "rw"):
-        raise ValueError(f'"{option}" is no way to mount a folder', "ro or rw")
+        raise ValueError(f'"{option}" is not a mount option', "use ro or rw")
     source, destination = ":".join(parts[:-1]), parts[-1]
     if len(parts) < 2 or not source:
-        raise ValueError("it is not SOURCE:DESTINATION", "for example --volume /data/raw:/data:ro")
+        raise ValueError("not SOURCE:DESTINATION", "for example --volume /data/raw:/data:ro")
     if not destination.startswith("/"):
         raise ValueError(f'the destination "{destination}" is not an absolute path', f'"/{destination}"?')
     target = "/" + posixpath.normpath(destination).lstrip("/")
     if target == "/":
-        raise ValueError('the destination "/" would hide the whole container', "name a folder")
+        raise ValueError('the destination "/" would hide the whole container', "name a folder below it")
     if "\0" in word or "\n" in word:
-        raise ValueError("a path cannot have such characters", "rename the folder")
+        raise ValueError("a path has characters that are not allowed", "rename the folder")
     if source == "~" or source.startswith("~/"):
         source = str(home) + source[1:]
     path = Path(os.path.abspath(folder / source))  # noqa: PTH100 (Path.absolute keeps "..")
@@ -52,10 +52,10 @@ def read_volume(word: str, folder: Path, home: Path) -> Mount:
 
 
 def read_env(word: str, environ: Mapping[str, str]) -> tuple[str, str]:
-    """``NAME=VALUE``; a ``NAME`` alone has the value that it has here."""
+    """``NAME=VALUE``; a ``NAME`` alone takes the value from the environment."""
     name, equals, value = word.partition("=")
     if not _VARIABLE.match(name):
-        raise ValueError(f'"{name}" is not a name of a variable', "NAME=VALUE: letters, digits and _")
+        raise ValueError(f'"{name}" is not a name of a variable', "a name has letters, digits and _")
     if equals:
         return name, value
     if name not in environ:
@@ -64,7 +64,7 @@ def read_env(word: str, environ: Mapping[str, str]) -> tuple[str, str]:
 
 
 def read_ulimit(word: str) -> tuple[str, int, int]:
-    """``NAME=SOFT[:HARD]`` to name, soft and hard limit; -1 is no limit."""
+    """``NAME=SOFT[:HARD]`` to name, soft and hard limit; -1 means unlimited."""
     name, equals, value = word.partition("=")
     if name not in ULIMITS:
         raise ValueError(f'there is no limit "{name}"', did_you_mean(name, ULIMITS))
@@ -75,9 +75,7 @@ def read_ulimit(word: str) -> tuple[str, int, int]:
     ]
     soft, hard = limits
     if not equals or soft is None or hard is None:
-        raise ValueError(
-            "it is not NAME=SOFT:HARD in whole numbers", "for example --ulimit nofile=65536:65536"
-        )
+        raise ValueError("not NAME=SOFT:HARD with whole numbers", "for example --ulimit nofile=65536:65536")
     if hard != -1 and (soft > hard or soft == -1):
         raise ValueError(
             f"the soft limit {soft} is above the hard limit {hard}", f"--ulimit {name}={hard}:{hard}"
@@ -86,21 +84,23 @@ def read_ulimit(word: str) -> tuple[str, int, int]:
 
 
 def read_ports(word: str, free_port: Callable[[], int]) -> tuple[PublishedPort, ...]:
-    """``[ADDRESS:][OUTSIDE:]INSIDE[/tcp|udp]``, also with ranges. Loopback where no address is given; where no port
-    outside is given, ``free_port`` says one."""
+    """``[ADDRESS:][OUTSIDE:]INSIDE[/tcp|udp]``, also with ranges. The default address is loopback, the default outside
+    port that of ``free_port``."""
     match = _PORT.match(word)
     if match is None:
-        raise ValueError("it is not [ADDRESS:][PORT:]PORT", "for example --port 8888:8888")
+        raise ValueError("not [ADDRESS:][PORT:]PORT", "for example --port 8888:8888")
     first, outside, inside, protocol = match[1], match[2], match[3], (match[4] or "tcp").lower()
     if first is not None and outside is None and re.fullmatch(r"[0-9-]*", first):
         first, outside = None, first
     if protocol not in ("tcp", "udp"):
-        raise ValueError(f'"{protocol}" is no protocol of a port', "tcp or udp")
+        raise ValueError(f'"{protocol}" is not a protocol', "use tcp or udp")
     address = _address(first)
     within = _range(inside)
     beyond = _range(outside) if outside else tuple(free_port() for _ in within)
     if len(within) != len(beyond):
-        raise ValueError("the ranges have different lengths", f"{outside} and {inside} must count alike")
+        raise ValueError(
+            "the ranges have different lengths", f"{outside} and {inside} need equally many ports"
+        )
     return tuple(
         PublishedPort(here, there, address, protocol) for here, there in zip(within, beyond, strict=True)
     )
@@ -110,12 +110,12 @@ def read_shm_size(word: str) -> int:
     """``16G`` to bytes."""
     found = size_bytes(word) if re.fullmatch(SIZE_PATTERN, word) else None
     if found is None or found < MIN_SHM_BYTES:
-        raise ValueError("it is not a size of at least 1 MiB", "for example --shm-size 16G")
+        raise ValueError("not a size of at least 1 MiB", "for example --shm-size 16G")
     return found
 
 
 def read_gpus(word: str) -> tuple[str, ...] | int | None:
-    """Ids such as ``0,1``; for ``auto`` or ``auto:2`` how many; 0 for ``none``; None for ``all``."""
+    """Ids for ``0,1``; a number for ``auto`` or ``auto:2``; 0 for ``none``; None for ``all``."""
     if word == "all":
         return None
     if word == "none":
@@ -123,12 +123,12 @@ def read_gpus(word: str) -> tuple[str, ...] | int | None:
     if word == "auto" or re.fullmatch(r"auto:[0-9]{1,4}", word):
         count = int(word.partition(":")[2] or 1)
         if not 1 <= count <= MAX_GPUS:
-            raise ValueError(f"that is not 1 to {MAX_GPUS} GPUs", "for example --gpus auto:2")
+            raise ValueError(f"not 1 to {MAX_GPUS} GPUs", "for example --gpus auto:2")
         return count
     ids = tuple(part.strip() for part in word.split(","))
     if not all(_GPU.match(part) for part in ids) or len(set(ids)) != len(ids):
         raise ValueError(
-            "it is not a list of distinct GPUs", "all, none, auto, auto:2, or ids as in nvidia-smi: 0,1"
+            "not a list of distinct GPUs", "use all, none, auto, auto:2, or ids as in nvidia-smi: 0,1"
         )
     return ids
 
@@ -141,7 +141,7 @@ def _address(text: str | None) -> str:
         return str(ipaddress.ip_address("127.0.0.1" if plain == "localhost" else plain))
     except ValueError:
         raise ValueError(
-            f'"{plain}" is no address of this machine', "127.0.0.1, 0.0.0.0 for all, or [::1]"
+            f'"{plain}" is not an address of this machine', "use 127.0.0.1, 0.0.0.0 for all, or [::1]"
         ) from None
 
 
@@ -149,7 +149,9 @@ def _range(text: str) -> tuple[int, ...]:
     match = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", text)
     first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
     if not 1 <= first <= last <= 65535:
-        raise ValueError(f'"{text}" is no port', "1 to 65535")
+        raise ValueError(f'"{text}" is not a port', "use 1 to 65535")
     if last - first >= MOST_PORTS:
-        raise ValueError(f"{last - first + 1} ports are too many", f"at most {MOST_PORTS} with one --port")
+        raise ValueError(
+            f"{last - first + 1} ports are too many", f"use at most {MOST_PORTS} with one --port"
+        )
     return tuple(range(first, last + 1))

@@ -1,7 +1,7 @@
-"""plan_shell: from what the caller of ``shell`` wants to a RunPlan. Reads files, changes nothing, tells every problem.
+"""plan_shell: turns a request for a shell into a RunPlan. Reads files, changes nothing, reports all problems.
 
-A shell is a run in all that concerns its container: the same mounts, environment, secrets and options, so that whatever
-a backend makes of a plan holds for it, too. Its plan has no spec and no results.
+The container of a shell is planned like that of a run: the same mounts, environment, secrets and options, and the same
+backend code. The plan has no spec and no results.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ from taorunner.targets import DOCKER
 
 NOTEBOOK_PORT = 8888
 TOKEN_VARIABLE = "JUPYTER_TOKEN"
-"""Read by every Jupyter server; a process's environment is nobody else's. Source: Jupyter Server documentation,
+"""Read by every Jupyter server; other users cannot read a process's environment. Source: Jupyter Server documentation,
 "Running a public Jupyter server"; jupyter_server auth/identity.py."""
 
 _TERMINALS = frozenset(
     {"ansi", "dumb", "linux", "rxvt", "rxvt-unicode-256color", "screen", "screen-256color", "tmux", "tmux-256color",
      "vt100", "vt220", "xterm", "xterm-256color", "xterm-color"}
 )  # fmt: skip
-"""Described in every Debian-like image. Source: Debian package ncurses-base, list of files."""
+"""Terminal types known in every Debian-like image. Source: Debian package ncurses-base, list of files."""
 _FALLBACK_TERMINAL = "xterm-256color"
 
 _T = TypeVar("_T")
@@ -71,10 +71,10 @@ def plan_shell(
     workspace: Workspace, project: str | None, request: ShellRequest, caller: Caller, site: Site, *,
     here: Path, inventory: Inventory, free_port: Callable[[], int],
 ) -> PlannedShell:  # fmt: skip
-    """``here`` is the current folder, ``free_port`` gives a port of this host that nobody listens on.
+    """``here`` is the current folder, ``free_port`` returns an unused port of this host.
 
     Raises:
-        UsageError, UserFilesError: with every problem of the command line and of the files.
+        UsageError, UserFilesError: with all problems of the command line and of the files.
     """
     planning = ShellPlanning(workspace, project, request, caller, here, inventory, free_port)
     experiment = find_experiment(planning)
@@ -117,13 +117,13 @@ def _source(planning: ShellPlanning) -> SourceTree | None:
         return None
     root = Path(planning.here, given.expanduser())
     if not root.is_dir():
-        planning.problem(f'--source "{given}": there is no such folder', "name the folder of a source tree")
+        planning.problem(f'--source "{given}": no such folder', "give the folder of a source tree")
         return None
     return SourceTree(root.resolve())
 
 
 def _mounts_files(planning: ShellPlanning) -> tuple[Mounts, ...]:
-    """What the workspace mounts, and behind it the file of the command line."""
+    """The mounts of the workspace, then those of the file on the command line."""
     given = planning.request.mounts_file
     found = [load_mounts(planning.workspace, planning.caller.environ)]
     if given is not None:
@@ -150,14 +150,14 @@ def _mounts(
         there = taken.setdefault(entry.target, entry)
         if there != entry:
             planning.problem(
-                f'two things are to be mounted at "{entry.target}": "{there.source}" and "{entry.source}"',
+                f'two mounts at "{entry.target}": "{there.source}" and "{entry.source}"',
                 "give each its own destination",
             )
     return tuple(taken.values())
 
 
 def _gpus(planning: ShellPlanning, experiment: Experiment | None) -> GpuRequest:
-    """The command line, else the experiment, else one; where no GPU is seen, none unless some are asked for."""
+    """From the command line, else the experiment, else one GPU; without any GPU here, none unless requested."""
     seen = len(planning.inventory.gpus)
     word = planning.request.gpus
     if word is None:
@@ -174,9 +174,9 @@ def _gpus(planning: ShellPlanning, experiment: Experiment | None) -> GpuRequest:
     if asked is None:
         asked = tuple(str(gpu.index) for gpu in planning.inventory.gpus)
         if not asked:
-            reason = planning.inventory.reason or "no GPU is seen here"
+            reason = planning.inventory.reason or "no GPU found"
             planning.problem(
-                f'--gpus "all": {reason}', "--gpus none, or their ids as in nvidia-smi: --gpus 0,1"
+                f'--gpus "all": {reason}', "use --gpus none, or ids as in nvidia-smi: --gpus 0,1"
             )
     return GpuRequest(len(asked), asked)
 
@@ -208,7 +208,7 @@ def _env(
 def _options(
     planning: ShellPlanning, files: tuple[Mounts, ...], experiment: Experiment | None
 ) -> ContainerOptions:
-    """The command line beats the experiment, that the file of the command line, that the workspace's."""
+    """In order of precedence: command line, experiment, file of the command line, file of the workspace."""
     request, caller = planning.request, planning.caller
     given = [mounts.options for mounts in reversed(files)]
     own = f"{caller.uid}:{caller.gid}"
@@ -252,16 +252,14 @@ def _published(planning: ShellPlanning, files: tuple[Mounts, ...]) -> tuple[Publ
     for port in ports:
         there = taken.setdefault((port.address, port.outside, port.protocol), port)
         if there != port:
-            planning.problem(
-                f"port {port.outside} of this machine is to lead to two ports inside", "choose another one"
-            )
+            planning.problem(f"port {port.outside} of this machine is published twice", "choose another one")
     return tuple(taken.values())
 
 
 def _notebook(
     planning: ShellPlanning, options: ContainerOptions, env: Mapping[str, str]
 ) -> tuple[ContainerOptions, Notebook | None, tuple[str, ...]]:
-    """Options, address and command of a notebook; without one, the options as they are and the command as typed."""
+    """Options, address and command with a notebook; without one, the options and command unchanged."""
     request = planning.request
     is_host = options.network == "host"
     if is_host and options.published:
@@ -282,20 +280,20 @@ def _notebook(
     address, inside = (LOOPBACK, port.outside) if is_host else ("0.0.0.0", NOTEBOOK_PORT)
     command: tuple[str, ...] = ("jupyter", "notebook", f"--ip={address}", f"--port={inside}", "--no-browser")
     if (options.user or "").partition(":")[0] in ("0", "root"):
-        command += ("--allow-root",)  # it refuses to run as root otherwise
+        command += ("--allow-root",)  # otherwise it refuses to run as root
     host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(port.address, port.address)
     return options, Notebook(host, port.outside, known), (*command, *request.command)
 
 
 def _workdir(planning: ShellPlanning, mounts: tuple[Mount, ...], source: SourceTree | None) -> str | None:
-    """Where the caller stands, as it is called inside; None, which is the image's own, where that is not mounted."""
+    """The container path of the current folder; None (the default of the image) when it is not mounted."""
     entries = tuple(MountEntry(mount.source, mount.target) for mount in mounts)
     try:
         return Mounts(entries).to_inside(planning.here)
     except UserFilesError:
         if not planning.request.jupyter:
             return None
-    return SOURCE_INSIDE if source is not None else entries[0].destination  # what the notebook shows
+    return SOURCE_INSIDE if source is not None else entries[0].destination  # the root of the notebook
 
 
 def _contract(request: ShellRequest, experiment: Experiment | None, image: str | None) -> Contract:

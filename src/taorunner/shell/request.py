@@ -1,4 +1,4 @@
-"""What the caller of ``shell`` asks for, what comes of it, and the problems that are found on the way."""
+"""The request for a shell, its plan, and the problems found while planning."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class ShellRequest:
-    """What stands on the command line; None and empty: not said.
+    """The options of the command line; None and empty: not given.
 
-    ``terminal`` are rows and columns of the caller's, None without one. ``token`` is for a notebook that has none.
+    ``terminal`` is (rows, columns), None without a terminal. ``token`` is used for a notebook without a token.
     """
 
     command: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ class ShellRequest:
 
 @dataclass(frozen=True, slots=True)
 class Notebook:
-    """Where a notebook will answer. ``token`` is None when it comes from somewhere else."""
+    """The address of a notebook. ``token`` is None when the user sets it elsewhere."""
 
     host: str
     port: int
@@ -54,7 +54,7 @@ class Notebook:
 
     @property
     def url(self) -> str:
-        """Without the token."""
+        """The address without the token."""
         return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}/"
 
 
@@ -67,7 +67,7 @@ class PlannedShell:
 
 @dataclass(slots=True)
 class ShellPlanning:
-    """What is known while planning. ``usage`` are problems of the command line, ``files`` those of files."""
+    """The state of planning. ``usage`` are problems of the command line, ``files`` those of files."""
 
     workspace: Workspace
     project: str | None
@@ -84,16 +84,14 @@ class ShellPlanning:
         return Path(self.caller.environ.get("HOME") or Path.home())
 
     def each(self, option: str, words: Iterable[str], read: Callable[[str], _T]) -> list[_T]:
-        """What ``read`` makes of the words; those that it refuses are problems."""
+        """The parsed words; a word that ``read`` refuses becomes a problem."""
         found: list[_T] = []
         for word in words:
             try:
                 found.append(read(word))
             except ValueError as error:
                 what, hint = error.args
-                shown = (
-                    word.partition("=")[0] if option == "--env" else word
-                )  # what is behind may be a secret
+                shown = word.partition("=")[0] if option == "--env" else word  # the value may be a secret
                 self.problem(f'{option} "{shown}": {what}', hint)
         return found
 
@@ -117,4 +115,4 @@ class ShellPlanning:
             raise kind(findings[0].message, hint=findings[0].hint)
         if findings:
             count = "a problem" if len(findings) == 1 else f"{len(findings)} problems"
-            raise kind(f"nothing was started, because of {count}", findings=findings)
+            raise kind(f"nothing was started: {count}", findings=findings)

@@ -1,7 +1,7 @@
-"""One shell from its plan to its exit code: image, GPUs, secrets, container, and nothing left behind.
+"""Runs one shell from its plan to its exit code: image, GPUs, secrets, container, clean-up.
 
-A shell is no run: it has no record, and it ends with the one who typed it. The order of things is what keeps a kill at
-any moment harmless: the guard is there before the container is, and the container's name before both.
+A shell is not a run: it has no record, and it ends with its terminal. The order of the steps makes a kill at any moment
+harmless: the container's name exists before the guard, and the guard before the container.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Say = Callable[[str], object]
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on at this moment."""
+    """A port of loopback that is unused at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -47,8 +47,8 @@ def open_shell(
     shell: PlannedShell, site: Site, environ: Mapping[str, str], *,
     say: Say, tell_address: Say, pulling: Callable[[PullProgress], None],
 ) -> int:  # fmt: skip
-    """Blocks until the shell has ended; gives the exit code of the command inside. Its container, its files and its
-    leases are gone then. ``say`` gets what it waits for, ``tell_address`` where the notebook answers.
+    """Blocks until the shell has ended and returns the exit code of its command. Its container, files and leases are
+    gone then. ``say`` gets progress messages, ``tell_address`` the address of the notebook.
 
     Raises:
         MachineError, EngineRefusedError, UserFilesError: it could not be opened, or the engine was lost.
@@ -59,14 +59,14 @@ def open_shell(
     with restored(), ended_by_signals():
         try:
             clear_leftovers(site.run_dir.parent)
-            backend.prepare(plan, pulling)  # before GPUs are taken: it may take an hour
+            backend.prepare(plan, pulling)  # before GPUs are leased, because it may take an hour
             ids = _wait_for_gpus(plan, site.run_id, gpus, backend, say)
             return _in_container(
                 shell, site, environ, backend, ids, gpus.lease(site.run_id), say, tell_address
             )
         except EndedBySignal as ending:
             return 128 + ending.number
-        except BrokenPipeError:  # who read our output has left
+        except BrokenPipeError:  # the reader closed the pipe
             return 128 + signal.SIGPIPE
         finally:
             gpus.leave_queue()
@@ -76,7 +76,7 @@ def open_shell(
 def _wait_for_gpus(
     plan: RunPlan, run_id: str, gpus: FreeGpus, backend: DockerBackend, say: Say
 ) -> tuple[str, ...]:
-    """The ids it got; their leases are held. Waits in the queue of this machine, as runs do."""
+    """The leased GPU ids. Waits in the queue of this machine, as runs do."""
     if not plan.gpus.count:
         return ()
     wish = Queued(run_id, plan.backend, plan.gpus.count, plan.gpus.ids)
@@ -86,7 +86,7 @@ def _wait_for_gpus(
             say(text)
         if decision.impossible:
             raise UserFilesError(
-                f"{plan.gpus.count} GPUs are asked for, and this machine has {decision.known}",
+                f"{plan.gpus.count} GPUs requested, but this machine has {decision.known}",
                 hint="nvidia-smi -L lists them; --gpus takes ids, auto:2, all or none",
             )
         for start in decision.starts:
@@ -120,7 +120,7 @@ def _in_container(
                 container.end()
             in_order = True
         except TaorunnerError as error:
-            say(f"the container is not removed yet: {error.message}")
+            say(f"the container was not removed yet: {error.message}")
         finally:
             vacate(site)
             guard.dismiss() if in_order else guard.leave_the_rest()
@@ -133,12 +133,12 @@ def _make_folders(plan: RunPlan) -> None:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise MachineError(
-                f'"{folder}" cannot be made: {(error.strerror or str(error)).lower()}'
+                f'"{folder}" cannot be created: {(error.strerror or str(error)).lower()}'
             ) from error
 
 
 def _announce(notebook: Notebook, tell_address: Say) -> None:
-    """Tells the address as soon as something answers there."""
+    """Reports the address as soon as the notebook answers."""
 
     def knock() -> None:
         while not _answers(notebook):
@@ -150,7 +150,7 @@ def _announce(notebook: Notebook, tell_address: Say) -> None:
 
 
 def _answers(notebook: Notebook) -> bool:
-    """Not only the engine's proxy, which takes every connection."""
+    """Whether the notebook answers, and not only the engine's proxy, which accepts every connection."""
     connection = HTTPConnection(notebook.host, notebook.port, timeout=2)
     try:
         connection.request("GET", "/api")

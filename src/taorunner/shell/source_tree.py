@@ -1,4 +1,4 @@
-"""A source tree of a TAO backend: where it is seen inside, and which base image it is developed in.
+"""A source tree of a TAO backend: its path in the container and its base image.
 
 Source: NVIDIA/tao_pytorch_backend runner/tao_pt.py, scripts/envsetup.sh, docker/manifest.json (6.25.10).
 """
@@ -28,17 +28,17 @@ class SourceTree:
 
     @property
     def python_path(self) -> str:
-        """What PYTHONPATH begins with: the tree, and TAO's core where it lies in it as a submodule."""
+        """The start of PYTHONPATH: the tree, and TAO's core if it is a submodule."""
         return f"{INSIDE}:{INSIDE}/{_CORE}" if (self.root / _CORE).is_dir() else INSIDE
 
     def base_image(self, tag: str | None = None) -> str:
-        """The image that the manifest names, by its digest or with that tag.
+        """The image in the manifest, by its digest or with ``tag``.
 
         Raises:
-            UserFilesError: there is no manifest, or it does not name an image.
+            UserFilesError: the manifest is missing or has no image.
         """
         file = self.root / MANIFEST
-        hint = "name an image with --head, --group or --image"
+        hint = "add --head HEAD, --group GROUP or --image IMAGE"
         read = read_text_file(file, max_bytes=_MAX_BYTES)
         if read.text is None:
             problem = read.findings[0]

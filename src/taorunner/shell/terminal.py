@@ -1,7 +1,7 @@
-"""The caller's terminal and streams, joined to a container's: raw mode, size, signals, bytes both ways.
+"""Connects the terminal or pipes of this process to a container: raw mode, size, signals, data in both directions.
 
-Whatever happens, the terminal is as it was when a function here returns or raises. Knows nothing of engines: the other
-side is a ``Peer``.
+The terminal settings are restored whenever a function returns or raises. The other side is a ``Peer``; engines are not
+known here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Peer(Protocol):
 
 
 class EndedBySignal(BaseException):
-    """SIGTERM or SIGHUP came: what is under way ends, and everything is put in order on the way out."""
+    """Raised on SIGTERM or SIGHUP, so that the clean-up runs."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -35,12 +35,12 @@ class EndedBySignal(BaseException):
 
 
 def has_terminal() -> bool:
-    """True where both what is typed and what is shown go to a terminal."""
+    """True when standard input and output are both a terminal."""
     return os.isatty(STDIN) and os.isatty(STDOUT)
 
 
 def size() -> tuple[int, int]:
-    """Rows and columns of the terminal on standard output; what terminals have always had where it does not say."""
+    """Rows and columns of the terminal on standard output; 24 and 80 when unknown."""
     try:
         columns, rows = os.get_terminal_size(STDOUT)
     except OSError:
@@ -50,7 +50,7 @@ def size() -> tuple[int, int]:
 
 @contextmanager
 def restored() -> Iterator[None]:
-    """The terminal's settings are afterwards what they were before, whoever changed them."""
+    """Restores the terminal settings after the block."""
     try:
         before = termios.tcgetattr(STDIN)
     except (termios.error, OSError):
@@ -65,9 +65,9 @@ def restored() -> Iterator[None]:
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP raise ``EndedBySignal`` in the main thread, once; more of them are ignored.
+    """SIGTERM and SIGHUP raise ``EndedBySignal`` in the main thread once; later ones are ignored.
 
-    What the caller has ignored, as nohup does, stays ignored."""
+    Signals that the caller ignores, as under nohup, stay ignored."""
     numbers = _not_ignored(signal.SIGTERM, signal.SIGHUP)
 
     def end(number: int, _frame: FrameType | None) -> None:
@@ -81,14 +81,14 @@ def ended_by_signals() -> Iterator[None]:
 
 @contextmanager
 def left_to_a_child() -> Iterator[None]:
-    """Ctrl-C and Ctrl-\\ are a child's, which has the terminal. Not ignored: that it would inherit."""
+    """Leaves Ctrl-C and Ctrl-\\ to a child that uses the terminal. Not ignored, because a child inherits that."""
     with _handlers({signal.SIGINT: _nothing, signal.SIGQUIT: _nothing}):
         yield
 
 
 def talk_on_terminal(peer: Peer, resize: Callable[[int, int], object]) -> None:
-    """Every key goes to the peer, all of its output to the terminal, until it has ended. ``resize`` gets rows and
-    columns whenever they change; it is called from another thread and may take its time."""
+    """Sends keys to the peer and its output to the terminal until it ends. ``resize`` gets rows and columns at every
+    change; it is called from another thread and may block."""
     changed = threading.Event()
     over = threading.Event()
 
@@ -102,7 +102,7 @@ def talk_on_terminal(peer: Peer, resize: Callable[[int, int], object]) -> None:
 
     with restored(), _handlers({signal.SIGWINCH: lambda _number, _frame: changed.set()}):
         tty.setraw(STDIN, termios.TCSANOW)
-        changed.set()  # it may have changed since the container was made
+        changed.set()  # it may have changed since the container was created
         threading.Thread(target=follow_size, daemon=True).start()
         threading.Thread(target=_send_keys, args=(peer,), daemon=True).start()
         try:
@@ -114,8 +114,8 @@ def talk_on_terminal(peer: Peer, resize: Callable[[int, int], object]) -> None:
 
 
 def talk_through_pipes(peer: Peer, send_signal: Callable[[str], object]) -> None:
-    """Standard input to the peer, its two streams to ours, until it has ended. SIGINT and its like go to the peer;
-    the third raises KeyboardInterrupt, for a program that does not listen."""
+    """Sends standard input to the peer and its streams to stdout and stderr until it ends. Signals such as SIGINT go to
+    the peer; the third raises KeyboardInterrupt, for a program that ignores them."""
     count = 0
 
     def hand_on(number: int, _frame: FrameType | None) -> None:
@@ -134,7 +134,7 @@ def talk_through_pipes(peer: Peer, send_signal: Callable[[str], object]) -> None
 
 
 def _send_keys(peer: Peer) -> None:
-    """Until there is no terminal any more: then whoever reads inside reads the end."""
+    """Sends keys until the terminal is closed; the program inside then reads the end of its input."""
     with suppress(OSError):
         while data := os.read(STDIN, _READ_BYTES):
             peer.send(data)
@@ -142,7 +142,7 @@ def _send_keys(peer: Peer) -> None:
 
 
 def _send_pipe(peer: Peer) -> None:
-    with suppress(OSError):  # nobody reads inside: what comes out of it is still wanted
+    with suppress(OSError):  # the program closed its input; its output is still needed
         while data := os.read(STDIN, _READ_BYTES):
             peer.send(data)
     peer.end_input()
@@ -156,7 +156,7 @@ def _write(descriptor: int, data: bytes) -> None:
 
 @contextmanager
 def _ignoring(number: int) -> Iterator[None]:
-    """From the background, setting a terminal stops a process unless it ignores that."""
+    """Ignores a signal. Without it, setting the terminal from the background stops the process."""
     with _handlers({number: signal.SIG_IGN}):
         yield
 

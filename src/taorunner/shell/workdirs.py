@@ -1,7 +1,7 @@
-"""Where a shell's own files lie while it is open, and what becomes of those whose shell and guard are both dead.
+"""The folders of open shells, and the clean-up of folders whose shell and guard are both dead.
 
-``<state>/shells/<id>/`` holds its secrets and a lock, held by the shell and by its guard. A folder whose lock nobody
-holds was left behind: by a power failure, or by somebody who killed both.
+``<state>/shells/<id>/`` has the secrets and a lock held by the shell and its guard. A folder without a held lock was
+left behind by a power failure or by a kill of both.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from taorunner.state_files import read_state
 
 _LOCK = "lock"
 _SETTLED_S = 60.0
-"""Younger folders are left alone: their shell may not have come to locking them."""
+"""Younger folders are kept: their shell may not have locked them yet."""
 
 
 def shell_site(workspace: Workspace, name: str | None) -> Site:
-    """A new one, named after an experiment or a network where there is one."""
+    """A new site, named after the experiment or network, if there is one."""
     run_id = new_run_id(name or "container", SHELL, now())
     return Site(run_id, workspace.state_dir / "shells" / run_id)
 
 
 def home_workspace(environ: Mapping[str, str]) -> Workspace:
-    """Where shells outside of any workspace keep what they write: nothing of it is mounted but the home folder."""
+    """The workspace for shells outside of any workspace. Only its home folder is mounted."""
     home = Path(environ.get("HOME") or Path.home())
     return Workspace(Path(environ.get("XDG_STATE_HOME") or home / ".local" / "state") / "taorunner")
 
 
 def occupied(site: Site) -> int:
-    """Makes the shell's folder and locks it; whoever has the descriptor holds the lock. Raises OSError."""
+    """Creates the shell's folder and locks it; the returned descriptor holds the lock. Raises OSError."""
     site.run_dir.mkdir(parents=True, mode=0o700)
     descriptor = os.open(site.run_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -53,15 +53,15 @@ def occupied(site: Site) -> int:
 
 
 def vacate(site: Site) -> None:
-    """Removes it with everything in it. Idempotent."""
+    """Removes the folder and its content. Idempotent."""
     shutil.rmtree(site.run_dir, ignore_errors=True)
-    with suppress(OSError):  # other shells are open
+    with suppress(OSError):  # not empty: other shells are open
         site.run_dir.parent.rmdir()
 
 
 def clear_leftovers(shells_dir: Path) -> None:
-    """Ends the containers of dead shells of this user and this machine, and removes their files. What cannot be done
-    now is done by the next shell."""
+    """Ends containers of dead shells of this user on this machine, and removes their files. What fails is left to the
+    next shell."""
     for place in _left_behind(shells_dir):
         with suppress(TaorunnerError):
             end_container(connect(), container_name(place.name))

@@ -11,6 +11,7 @@ from taorunner.console.base.findings_text import (
     findings_json,
     print_error,
     print_findings,
+    print_validation,
 )
 from taorunner.console.base.theme import ASCII, UNICODE, make_console
 from taorunner.errors import Finding, Severity, UserFilesError
@@ -99,6 +100,24 @@ def test_an_error_is_told_after_its_findings():
     assert stream.getvalue() == (
         'error: unknown key "backbome" [unknown-key]\nerror: experiments.yml has an error\nhint: see above\n'
     )
+
+
+@pytest.mark.parametrize(
+    ("with_infos", "is_quiet", "text"),
+    [
+        (False, False, "error: wrong [unknown-key]\n1 error\n1 note: taorunner validate p -v\n"),
+        (False, True, "error: wrong [unknown-key]\n1 error\n"),
+        (True, False, "error: wrong [unknown-key]\ninfo: known [unknown-key]\n1 error\n"),
+    ],
+)
+def test_infos_are_counted_unless_they_are_wanted(with_infos, is_quiet, text):
+    info = finding(severity=Severity.INFO, message="known")
+    stream = io.StringIO()
+    print_validation(
+        make_console(stream, {}), [info, info, finding(message="wrong")], ["p"],
+        with_infos=with_infos, is_quiet=is_quiet,
+    )  # fmt: skip
+    assert stream.getvalue() == text
 
 
 def test_the_counts_come_last_and_nothing_is_wrapped_in_a_pipe():

@@ -54,6 +54,16 @@ def test_in_a_pipe() -> None:
     )
 
 
+def test_infos_are_counted_unless_they_are_wanted() -> None:
+    for is_quiet, last in ((False, "2 notes: taorunner doctor -v\n"), (True, "")):
+        stream = io.StringIO()
+        view = DoctorView(make_console(stream, {}), with_infos=False)
+        view.show("a", [FINDINGS[1]])
+        view.show("b", [FINDINGS[0], Finding(Severity.INFO, "x", "y")])
+        view.verdict(is_quiet=is_quiet)
+        assert stream.getvalue() == f"b\n  ✓ docker engine 24.0.7\n\nfit\n{last}"
+
+
 def test_in_ascii() -> None:
     assert shown(FINDINGS[0], FINDINGS[2], encoding="ascii") == (
         "container engine\n"

@@ -145,7 +145,7 @@ def test_a_screen_that_fails_to_draw_says_so_and_goes_on(scene):
     with LiveScreen(made, Broken(made, lambda: scene.at)) as screen:
         screen.show([scene.training()], {}, {})
     made.file.flush()
-    assert "the picture cannot be drawn: ValueError: no such colour" in made.file.buffer.getvalue().decode()
+    assert "the view cannot be drawn: ValueError: no such colour" in made.file.buffer.getvalue().decode()
 
 
 SCRIPT = """

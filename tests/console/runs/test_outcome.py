@@ -86,9 +86,20 @@ def test_each_stopped_training_goes_on_in_its_own_way(scene):
     steps = dict(zip([run.id for run in runs], [NextStep.RESUME, *NextStep], strict=True))
     lines = [line.plain for line in outcome_lines(runs, {}, {}, 100, UNICODE, next_steps=steps, now=scene.at)]
     assert lines[-5:] == [
-        "  taorunner -p example_01 resume a b            train on from the newest checkpoint",
+        "  taorunner -p example_01 resume a b            continue from the newest checkpoint",
         "  taorunner -p example_01 train c               start again",
-        "  taorunner -p example_01 train d --overwrite   start afresh; earlier results are moved aside",
+        "  taorunner -p example_01 train d --overwrite   start again; earlier results are set aside",
         "  taorunner -p example_01 evaluate e            measure on the held-out data",
-        "  taorunner runs show run-a                     everything that is known",
+        "  taorunner runs show run-a                     all details",
     ]
+
+
+def test_quiet_drops_the_commands_at_the_end(scene):
+    runs = [scene.finished("one")]
+    whole, quiet = (
+        [line.plain for line in outcome_lines(runs, {}, {}, 80, UNICODE, now=scene.at, is_quiet=is_quiet)]
+        for is_quiet in (False, True)
+    )
+    assert any("taorunner" in line for line in whole)
+    assert not any("taorunner" in line for line in quiet)
+    assert whole[: len(quiet)] == quiet

@@ -83,7 +83,7 @@ def test_the_whole_way_of_a_run_line_by_line():
         "12:00:00 exp_02 train: queued on docker",
         "12:00:01 exp_01 train: pulling nvcr.io/t:5: 0/9 layers, 0 B of 9.0 MiB, 9s left",
         "12:00:06 exp_01 train: pulling nvcr.io/t:5: 5/9 layers, 5.0 MiB of 9.0 MiB, 4s left",
-        "12:00:12 exp_01 train: image nvcr.io/t:5 sha256:ab is here",
+        "12:00:12 exp_01 train: image nvcr.io/t:5 sha256:ab present",
         "12:00:13 exp_01 train: started on GPUs 0, 2",
         "12:00:24 exp_01 train: epoch 1/3  10s, 20s left  mAP 0.2500  loss 0.5000",
         "12:00:26 exp_01 train: checkpoint m/e.pth",

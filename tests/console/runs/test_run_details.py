@@ -107,7 +107,7 @@ def test_an_action_is_told_with_the_releases_that_have_it():
 
 
 def test_an_unknown_release_is_an_error():
-    with pytest.raises(UserFilesError, match=r'release "1\.2" is'):
+    with pytest.raises(UserFilesError, match=r'unknown TAO release "1\.2"'):
         network_lines(load_network("dino"), "1.2", 80, UNICODE)
 
 

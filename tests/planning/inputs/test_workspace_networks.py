@@ -106,7 +106,7 @@ def test_what_the_catalog_does_not_know_can_be_told(tmp_path: Path) -> None:
     assert networks.check() == []
     train = networks.load("dssd").contract("train", "3.21.11")
     assert (train.command, train.release, train.image) == (("dssd", "train"), "3.21.11", None)
-    with pytest.raises(UserFilesError, match="is not known"):
+    with pytest.raises(UserFilesError, match="are unknown"):
         load_network("dssd").contract("train", "3.21.11")
 
 

@@ -144,5 +144,5 @@ def test_any_cut_of_a_file_is_seen(tmp_path: Path) -> None:
         with pytest.raises(BrokenRecordsError, match="is cut off after"):
             count_records(path)
     path.write_bytes(b"\x00" * 100)
-    with pytest.raises(BrokenRecordsError, match="is no TFRecord file"):
+    with pytest.raises(BrokenRecordsError, match="is not a TFRecord file"):
         count_records(path)

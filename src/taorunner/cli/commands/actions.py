@@ -52,6 +52,7 @@ class ViewOptions:
     detach: bool = False
     json: bool = False
     plain: bool = False
+    is_quiet: bool = False
 
 
 def _command(action: str) -> Callable[..., int]:
@@ -89,7 +90,7 @@ def act(invocation: Invocation, action: str, experiments: list[str], options: Ac
     name = invocation.project_name(workspace, options.project)
     if options.dry_run:
         return _show_dry_run(workspace, name, request, json=options.json)
-    view = ViewOptions(options.detach, options.json, options.plain)
+    view = ViewOptions(options.detach, options.json, options.plain, invocation.is_quiet)
     return start_and_watch(workspace, name, request, _launch_options(options), view, invocation.supervisor)
 
 
@@ -125,10 +126,19 @@ def start_and_watch(
     )
     store = RunStore(workspace.state_dir)
     if view.detach:
-        return _detach(store, launched.batch, json=view.json, joins=options.join is not None)
+        return _detach(
+            store, launched.batch, json=view.json, is_quiet=view.is_quiet, joins=options.join is not None
+        )
     from taorunner.console.runs.watch import watch_batch  # after the handover: it is needed only from here on
 
-    return watch_batch(store, launched.batch, json=view.json, plain=view.plain, is_owned=launched.is_owned)
+    return watch_batch(
+        store,
+        launched.batch,
+        json=view.json,
+        plain=view.plain,
+        is_quiet=view.is_quiet,
+        is_owned=launched.is_owned,
+    )
 
 
 def _print_notes(planned: Planned) -> None:
@@ -167,7 +177,7 @@ def _show_dry_run(workspace: Workspace, project: str, request: ActionRequest, *,
     return 0
 
 
-def _detach(store: RunStore, batch: Batch, *, json: bool, joins: bool) -> int:
+def _detach(store: RunStore, batch: Batch, *, json: bool, is_quiet: bool, joins: bool) -> int:
     """Prints the ids at once, and returns when what can start has started or has failed to."""
     from taorunner.runs.control.wait_for_start import wait_for_start
 
@@ -181,6 +191,6 @@ def _detach(store: RunStore, batch: Batch, *, json: bool, joins: bool) -> int:
     for record in refused:
         hint = f" ({record.hint})" if record.hint else ""
         typer.echo(f"{record.id} could not be started: {record.reason}{hint}", err=True)
-    if not json and len(refused) < len(batch.runs):
+    if not json and not is_quiet and len(refused) < len(batch.runs):
         typer.echo("taorunner attach shows them, taorunner stop RUN ends one", err=True)
     return max((record.error_code or 0 for record in refused), default=0)

@@ -1,4 +1,5 @@
-"""``dataset``: what an annotation tool wrote becomes what TAO reads. Everything here happens on the host."""
+"""``dataset``: turns the export of an annotation tool into a format that TAO reads. Runs on the host, without a
+container."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from taorunner.cli.help_pages import add_command, make_group
-from taorunner.cli.options import JsonOption, ProjectOption, WorkspaceOption, option
+from taorunner.cli.options import JsonOption, ProjectOption, VerboseOption, WorkspaceOption, option
 from taorunner.errors import TaorunnerError, UsageError
 
 
@@ -28,7 +29,7 @@ def register(app: typer.Typer) -> None:
         group,
         "check",
         _check,
-        "Find what TAO could not read or learn",
+        "Find what TAO cannot read or learn from",
         "taorunner dataset check parts --deep",
     )
     add_command(
@@ -93,7 +94,7 @@ def _convert(
         _known("--from", from_, NAMED)
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     output = _output(output, source, data, to)
-    with _whole_or_not(json=json), Progress() as progress:
+    with _cleaning_up(json=json), Progress(is_quiet=context.obj.is_quiet) as progress:
         if to in FOLDER_TARGETS:
             done = lay_out(source, output, to=to, overwrite=overwrite, skip_bad=skip_bad)
         else:
@@ -118,6 +119,7 @@ def _check(
     full: Annotated[bool, option("--full", "Show every finding, not the first of each kind")] = False,
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
+    verbose: VerboseOption = False,
     json: JsonOption = False,
 ) -> int:
     from taorunner.console.pages.dataset_check_view import print_check, print_repair, repair_finding
@@ -129,28 +131,29 @@ def _check(
 
     context.obj.refuse_extra()
     if not fix and (output is not None or overwrite):
-        raise UsageError("--output and --overwrite are for --fix", hint="add --fix")
+        raise UsageError("--output and --overwrite need --fix", hint="add --fix")
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     needs = _needs_of(data, source)
     repair = None
-    with _whole_or_not(json=json, as_findings=True):
+    with _cleaning_up(json=json, as_findings=True):
         if fix:
             if output is not None:
                 refuse_overlap(source, output.absolute())
-            with Progress() as progress:
+            with Progress(is_quiet=context.obj.is_quiet) as progress:
                 repair = fix_dataset(
                     source, output.absolute() if output else None, overwrite=overwrite,
                     progress=lambda done, total: progress("repairing", done, total),
                 )  # fmt: skip
-            print_repair(repair)  # before the check, which may end early
+            print_repair(repair)  # before the check, which may fail
             source = repair.output
-        with Progress() as progress:
+        with Progress(is_quiet=context.obj.is_quiet) as progress:
             report = check_dataset(
                 source, deep=deep, needs=needs, progress=lambda done, total: progress("checked", done, total)
             )
     if repair is not None:
         report.findings.append(repair_finding(repair))
-    print_check(report, json=json, full=full)
+    is_verbose = verbose or context.obj.is_verbose
+    print_check(report, json=json, full=full or is_verbose, with_infos=is_verbose)
     return ExitCode.USER_FILES if has_errors(report.findings) else ExitCode.DONE
 
 
@@ -181,7 +184,7 @@ def _split(
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     target = _output(output, source, data, "split")
     shares = {"train": round(1 - val - test, 9), "val": val, **({"test": test} if test else {})}
-    with _whole_or_not(json=json), Progress() as progress:
+    with _cleaning_up(json=json), Progress(is_quiet=context.obj.is_quiet) as progress:
         split = split_dataset(
             source, target, shares=shares, seed=seed, group=group, overwrite=overwrite, progress=progress
         )
@@ -211,7 +214,7 @@ def _stats(
 
     context.obj.refuse_extra()
     source, _ = dataset_folder(context.obj, dataset, project, workspace)
-    with _whole_or_not(json=json), Progress() as progress:
+    with _cleaning_up(json=json), Progress(is_quiet=context.obj.is_quiet) as progress:
         stats, read = read_stats(source, progress)
         if html is not None:
             chosen = choose_samples(read.images, samples)
@@ -247,7 +250,7 @@ def _resize(
     wanted = parse_size(size)
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     target = _output(output, source, data, f"{wanted[0]}x{wanted[1]}")
-    with _whole_or_not(json=json), Progress() as progress:
+    with _cleaning_up(json=json), Progress(is_quiet=context.obj.is_quiet) as progress:
         done = resize_dataset(
             source, target, size=wanted, letterbox=letterbox, processes=processes, overwrite=overwrite,
             progress=progress,
@@ -257,8 +260,8 @@ def _resize(
 
 
 @contextmanager
-def _whole_or_not(*, json: bool, as_findings: bool = False) -> Iterator[None]:
-    """Around what takes long: a polite end cleans up as Ctrl-C does, and with --json an error is JSON too."""
+def _cleaning_up(*, json: bool, as_findings: bool = False) -> Iterator[None]:
+    """For long work: SIGTERM and SIGHUP clean up as Ctrl-C does, and with --json an error is printed as JSON."""
     import signal
     import sys
 
@@ -275,10 +278,10 @@ def _whole_or_not(*, json: bool, as_findings: bool = False) -> Iterator[None]:
             from taorunner.console.pages.dataset_view import print_error_json
 
             print_error_json(error, sys.stdout.buffer, as_findings=as_findings)
-            error.findings = ()  # said already; its own line still goes to stderr
+            error.findings = ()  # printed above; its own line still goes to stderr
         raise
     except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)  # Typer makes a silent exit code of it
+        typer.echo("interrupted", err=True)  # Typer would exit without a message
         raise
     finally:
         for number in polite:
@@ -286,19 +289,17 @@ def _whole_or_not(*, json: bool, as_findings: bool = False) -> Iterator[None]:
 
 
 def _output(output: Path | None, source: Path, data: Path | None, word: str) -> Path:
-    """``output``, or a folder beside the dataset in the project's data. Raises UsageError when neither is known."""
+    """``output``, or a new folder in the project's ``data/``. Raises UsageError when neither is known."""
     if output is not None:
         return output.absolute()
     if data is None:
-        raise UsageError(
-            "--output is missing: the dataset is in no project", hint="give the new folder's path"
-        )
+        raise UsageError("--output is missing: the dataset is in no project", hint="add --output DIR")
     name = source.relative_to(data).as_posix() if source.is_relative_to(data) else source.name
     return data / f"{name}_{word}"
 
 
 def _needs_of(data: Path | None, source: Path) -> Any:
-    """What the specs of the project around ``data`` ask of the dataset; nothing without a project."""
+    """What the specs of the project around ``data`` require of the dataset; nothing without a project."""
     from taorunner.planning.checks.dataset_requirements import dataset_needs
     from taorunner.project.workspace import Workspace
 
@@ -310,9 +311,9 @@ def _needs_of(data: Path | None, source: Path) -> Any:
 def dataset_folder(
     invocation: Any, dataset: str, project: str | None, workspace: Path | None
 ) -> tuple[Path, Path | None]:
-    """The folder that is meant and the ``data`` folder of its project, if there is one.
+    """The dataset's folder, and the ``data`` folder of its project, if there is one.
 
-    Without a project, a folder that exists is that folder; everything else is a name below ``data/``.
+    Without -p, an existing folder is taken as it is; every other text is a name below ``data/``.
     """
     given = Path(os.path.abspath(Path(dataset).expanduser()))  # noqa: PTH100 (resolve() would follow links)
     if not (project or invocation.project):
@@ -332,24 +333,24 @@ def dataset_folder(
     names = sorted(entry.name for entry in paths.data_dir.iterdir()) if paths.data_dir.is_dir() else []
     raise UsageError(
         f'there is no dataset "{printable(dataset)}" in "{printable(str(paths.data_dir))}"',
-        hint=did_you_mean(dataset, names) or "put its folder there, or give a path",
+        hint=did_you_mean(dataset, names) or "move its folder there, or give a path",
     )
 
 
 def _refuse_file(*paths: Path) -> None:
-    """An archive, or a file of annotations, where the folder of a dataset is meant. Raises UsageError."""
+    """Raises UsageError for an archive or an annotation file in place of a folder."""
     from taorunner.text import printable
 
     for path in paths:
         if path.is_file():
             raise UsageError(
                 f'"{printable(str(path))}" is a file; a dataset is a folder',
-                hint="unpack an archive first; of annotations, name the folder that has the pictures, too",
+                hint="unpack an archive; for an annotation file, name the folder that also has the images",
             )
 
 
 def _is_there(folder: Path) -> bool:
-    """Also when a killed repair left it under another name."""
+    """Whether the folder exists. First undoes a rename that was interrupted by a kill."""
     if not folder.is_dir():
         from taorunner.datasets.files.atomic_swap import recover
 

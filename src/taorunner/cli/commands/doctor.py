@@ -1,4 +1,4 @@
-"""``doctor``: is this machine fit?"""
+"""``doctor``: checks this machine and suggests repairs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from taorunner.cli.help_pages import add_command
-from taorunner.cli.options import Invocation, JsonOption, ProjectOption, WorkspaceOption, option
+from taorunner.cli.options import (
+    Invocation,
+    JsonOption,
+    ProjectOption,
+    VerboseOption,
+    WorkspaceOption,
+    option,
+)
 from taorunner.errors import ExitCode, Finding, UserFilesError
 
 if TYPE_CHECKING:
@@ -26,11 +33,12 @@ def _doctor(
     context: typer.Context,
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
-    offline: Annotated[bool, option("--offline", "Ask nothing outside this machine")] = False,
+    offline: Annotated[bool, option("--offline", "Contact nothing outside this machine")] = False,
     only: Annotated[
         Optional[list[str]],
         option("--only", "Run only this check; may be repeated", word="NAME"),
     ] = None,
+    verbose: VerboseOption = False,
     json: JsonOption = False,
 ) -> int:
     import os
@@ -53,18 +61,19 @@ def _doctor(
         from taorunner.console.base.theme import make_console
         from taorunner.console.pages.doctor_view import DoctorView
 
-        view = DoctorView(make_console(sys.stdout, os.environ))
-        with view.waiting():
+        is_verbose = verbose or context.obj.is_verbose
+        view = DoctorView(make_console(sys.stdout, os.environ), with_infos=is_verbose)
+        with view.waiting(is_quiet=context.obj.is_quiet):
             for answer in examine(machine, checks):
                 findings += answer.findings
                 view.show(answer.check.area.value, answer.findings)
-        view.verdict()
+        view.verdict(is_quiet=context.obj.is_quiet)
     machine.close()
     return ExitCode.MACHINE if has_errors(findings) else ExitCode.DONE
 
 
 def _machine(invocation: Invocation, project: str | None, folder: Path | None, *, offline: bool) -> Machine:
-    """With the workspace where there is one: the machine alone can be looked at too."""
+    """With the needs of the workspace, if there is one. Outside of a workspace only the machine is checked."""
     import os
 
     from taorunner.doctor.host import Machine

@@ -1,4 +1,4 @@
-"""``image``: the containers that experiments need, pulled, pinned by digest, built and put into registries."""
+"""``image``: lists, pulls, locks (by digest), builds and pushes container images."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _ls(
     print_images(listed, datetime.now(timezone.utc), json=json)
     if not listed:
         context.obj.note("no experiment here needs an image")
-    return _told(needed.findings)
+    return _report(needed.findings)
 
 
 def _pull(
@@ -78,7 +78,7 @@ def _pull(
     context.obj.refuse_extra()
     findings: Sequence[Finding] = ()
     if images and project:
-        raise UsageError("images are named, and a project", hint="either the one or the other")
+        raise UsageError("image names cannot be combined with -p", hint="leave out one of them")
     if images:
         wanted, engine = [checked_name(image) for image in images], _engine()
     else:
@@ -89,14 +89,14 @@ def _pull(
         try:
             done = pull_images(engine, wanted, watcher, parallel=parallel, force=force)
         except KeyboardInterrupt:
-            watcher.tells("interrupted: the same command goes on; layers that are complete are kept")
+            watcher.tells("interrupted: complete layers are kept; the same command continues")
             return ExitCode.INTERRUPTED
         for pulled in done:
-            news = "is here" if pulled.is_new else "was here already"
-            watcher.tells(f"{pulled.reference} {news}: {pulled.image.digest or pulled.image.id}")
+            state = "pulled" if pulled.is_new else "already present"
+            watcher.tells(f"{pulled.reference} {state}: {pulled.image.digest or pulled.image.id}")
     if json:
         write_json([pulled.to_json() for pulled in done], sys.stdout.buffer)
-    return _told(findings)
+    return _report(findings)
 
 
 def _lock(
@@ -119,8 +119,8 @@ def _lock(
         return _check(needed, json=json)
     whole = project is None
     problems = [one for one in needed.findings if not whole or one.file != needed.lock.file]
-    if has_errors(problems):  # a damaged lock file is written anew, when nothing of it is to be kept
-        raise UserFilesError("nothing was locked, because of these problems", findings=problems)
+    if has_errors(problems):  # a damaged lock file may be replaced when all images are locked
+        raise UserFilesError("nothing was locked: the files have errors", findings=problems)
     changes = lock_images(_engine(), needed.images, needed.lock, whole=whole)
     print_locked(changes, str(root.lock_file), json=json)
     return ExitCode.DONE
@@ -148,7 +148,7 @@ def _check(needed: NeededImages, *, json: bool) -> int:
 
 
 def _needed(context: typer.Context, workspace: object, projects: Sequence[str]) -> NeededImages:
-    """Of the projects named, else of ``-p`` before the command, else of all."""
+    """The images of the named projects; without names of ``-p``, without ``-p`` of all projects."""
     from taorunner.planning.spec.required_images import needed_images
 
     root: Workspace = context.obj.open_workspace(workspace)
@@ -157,27 +157,27 @@ def _needed(context: typer.Context, workspace: object, projects: Sequence[str]) 
     names = [context.obj.project_name(root, name) for name in projects] or list(root.project_names())
     if not names:
         raise UserFilesError(
-            f'no project in "{root.projects_dir}"', hint='make one with "taorunner init-project NAME"'
+            f'no project in "{root.projects_dir}"', hint="taorunner init-project NAME makes one"
         )
     return needed_images(root, names)
 
 
 def _absent(engine: Engine, needed: NeededImages, invocation: Invocation | None) -> list[str]:
-    """The images to pull, by the names that runs use. ``invocation`` notes those that are there."""
+    """The images to pull, by the names that runs use. Those already present are noted on ``invocation``."""
     from taorunner.images.listing import list_images
 
     listed = list_images(engine, needed.images)
     if invocation is not None:
         for each in listed:
             if each.here is not None:
-                invocation.note(f"{each.needed.reference} is there")
+                invocation.note(f"{each.needed.reference} already present")
         if not listed:
             invocation.note("no experiment here needs an image")
     return [each.needed.runs_as for each in listed if each.here is None]
 
 
-def _told(findings: Sequence[Finding]) -> int:
-    """Problems of the files that may hide an image; the rest of the command was done."""
+def _report(findings: Sequence[Finding]) -> int:
+    """Prints problems in the files, which may hide an image; returns the exit code."""
     if not findings:
         return ExitCode.DONE
     import os

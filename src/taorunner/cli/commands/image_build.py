@@ -1,4 +1,4 @@
-"""``image build``, ``test``, ``push`` and ``release``: for those who work on TAO itself."""
+"""``image build``, ``test``, ``push`` and ``release``: for people who develop TAO itself."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _test(
 
     command = context.obj.extra
     if not command:
-        raise UsageError("no command to test the image with", hint=f"taorunner image test {image} -- COMMAND")
+        raise UsageError("the command is missing", hint=f"taorunner image test {image} -- COMMAND")
     trial = _trial(image, command, network=network, gpus=gpus, user=user)
 
     def write(name: str, data: bytes) -> None:
@@ -110,7 +110,7 @@ def _test(
         stream.write(data)
         stream.flush()
 
-    for number in (signal.SIGTERM, signal.SIGHUP):  # no container stays behind
+    for number in (signal.SIGTERM, signal.SIGHUP):  # leave no container behind
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, signal.default_int_handler)
     return run_trial(connect(), trial, write, lambda text: typer.echo(text, err=True))
@@ -138,10 +138,12 @@ def _push(
     from taorunner.images.push import push_image
 
     context.obj.refuse_extra()
-    with ImagePullView(sys.stderr, os.environ, plain=plain, quiet=json, verb="pushing") as watcher:
+    with ImagePullView(
+        sys.stderr, os.environ, plain=plain, quiet=json or context.obj.is_quiet, verb="pushing"
+    ) as watcher:
         pushed = push_image(connect(), image, watcher, repository=repository, manifest=manifest)
         if pushed.manifest is not None:
-            watcher.tells(f"written into {pushed.manifest}")
+            watcher.tells(f"wrote {pushed.manifest}")
     _result(pushed.to_json(), [f"{pushed.reference}@{pushed.digest}"], pushed.digest, None, json=json)
     return ExitCode.DONE
 
@@ -189,7 +191,7 @@ def _release(
     release = find_release(directory, file, version_file)
     tag = release.tag(repository, suffix)
     arguments = _build_args(build_arg or [], view)
-    engine = connect()  # before the wheel is built, which may take long
+    engine = connect()  # first: building the wheel may take long
     builder = WheelBuilder(python, _trial(inside, (), gpus=0) if inside else None)
     released = build_release(
         engine,
@@ -210,7 +212,7 @@ def _release(
 def _trial(
     image: str, command: tuple[str, ...], *, gpus: int | None, network: str = "none", user: str | None = None
 ) -> Trial:
-    """In the name of whoever calls."""
+    """A trial as the caller, unless ``user`` is given."""
     import os
 
     from taorunner.images.trial import Trial
@@ -223,7 +225,7 @@ def _trial(
 
 
 def _build_args(texts: list[str], view: LogView) -> dict[str, str]:
-    """As the docker command reads them. A name alone takes the environment's value, and is left out without one."""
+    """Reads them as docker does: a name alone takes its value from the environment, and is left out without one."""
     import os
 
     from taorunner.text import is_secret_name
@@ -237,16 +239,14 @@ def _build_args(texts: list[str], view: LogView) -> dict[str, str]:
             found[name] = value if equals else os.environ[name]
         if is_secret_name(name):
             view.hide(found.get(name, ""))
-            view.tells(
-                f'warning: the value of "{name}" can be read by everybody who has the image (docker history)'
-            )
+            view.tells(f'warning: "{name}" stays readable in the image (docker history)')
     return found
 
 
 def _result(
     body: Mapping[str, object], lines: list[str], image_id: str, iidfile: Path | None, *, json: bool
 ) -> None:
-    """What came out, on stdout: names and digest, or JSON."""
+    """Prints the result on stdout: names and digest, or JSON."""
     import sys
 
     if iidfile is not None:

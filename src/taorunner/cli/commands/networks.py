@@ -1,4 +1,4 @@
-"""``networks`` and ``networks sync``: what the catalog knows, and what an image says of its specs."""
+"""``networks`` shows the catalog; ``networks sync`` reads spec schemas from images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from taorunner.errors import ExitCode, UserFilesError
 
 
 class _ShowByDefault(GroupPage):
-    """``networks dino`` is ``networks show dino``, and ``networks`` alone shows all."""
+    """``networks dino`` means ``networks show dino``; ``networks`` alone lists all networks."""
 
     default_command = "show"
 
@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
     add_command(
         group, "show", _show, "List networks, or show one", "taorunner networks", "taorunner networks rtdetr"
     )
-    summary = "Read from images which keys their specs may hold"
+    summary = "Read the spec schemas of images"
     add_command(
         group, "sync", _sync, summary, "taorunner networks sync nvcr.io/nvidia/tao/tao-toolkit:7.0.1-pyt"
     )
@@ -53,7 +53,7 @@ def _show(
         return 0
     findings = networks.check()
     if findings:
-        raise UserFilesError("the workspace's own networks have problems", findings=findings)
+        raise UserFilesError("the networks of the workspace have errors", findings=findings)
     print_networks([networks.load(known) for known in networks.names], json=json)
     return 0
 

@@ -36,7 +36,7 @@ def _list(
         Optional[str],
         typer.Argument(help="A network, or a model on NGC", metavar="HEAD|MODEL", show_default=False),
     ] = None,
-    offline: Annotated[bool, option("--offline", "Show only what is known without a network")] = False,
+    offline: Annotated[bool, option("--offline", "Show only the list that comes with taorunner")] = False,
     json: JsonOption = False,
 ) -> int:
     from taorunner.console.pages.pretrained_view import print_files, print_known, print_versions
@@ -100,15 +100,15 @@ def _pull(
     if models:
         wanted = [_named(root, text) for text in dict.fromkeys(models)]
     else:
-        wanted = _needed(root, context.obj.project_name(root, project), quiet=json)
-    with _watcher(plain=plain, quiet=json) as watcher:
+        wanted = _needed(root, context.obj.project_name(root, project), quiet=json or context.obj.is_quiet)
+    with _watcher(plain=plain, quiet=json or context.obj.is_quiet) as watcher:
         try:
             if source is not None:
                 done = _copied(wanted, source, watcher)
             else:
                 done = _standing(wanted, watcher) if offline else _fetched(wanted, jobs, watcher)
         except KeyboardInterrupt:
-            typer.echo("interrupted: the same command goes on where it stopped", err=True)
+            typer.echo("interrupted: the same command continues from here", err=True)
             return ExitCode.INTERRUPTED
         for pulled in done if source is not None or not offline else ():
             watcher.tells(f"{pulled.model} is in {pulled.folder}")
@@ -124,16 +124,18 @@ def _named(root: Workspace, text: str) -> tuple[NgcModel | HubModel, Path]:
 
     if text in known_networks():
         names = ", ".join(known.name for known in models_for(text)[:4])
-        hint = f"for example {names}; taorunner pretrained list {text}"
-        raise UsageError(f'"{text}" is a network: which of its models?', hint=hint)
+        hint = f"choose one, such as {names}; taorunner pretrained list {text} shows them"
+        raise UsageError(f'"{text}" is a network, not a model', hint=hint)
     model = parse_model(text)
     if model.version is None:
-        raise UsageError(f'which version of "{model}"?', hint=f"taorunner pretrained list {model} shows them")
+        raise UsageError(
+            f'"{model}" has no version', hint=f"taorunner pretrained list {model} shows the versions"
+        )
     return model, pretrained_dir(root.repositories_dir, model.name, model.version)
 
 
 def _needed(root: Workspace, project: str, *, quiet: bool) -> list[tuple[NgcModel | HubModel, Path]]:
-    """Also those that are there: a pull looks whether they are whole."""
+    """All needed weights, also those present: a pull checks that they are complete."""
     from taorunner.planning.inputs.required_weights import needed_weights
     from taorunner.pretrained.bundled_list import model_of
 
@@ -152,9 +154,9 @@ def _copied(wanted: list[tuple[NgcModel | HubModel, Path]], source: Path, watche
 
 
 def _fetched(wanted: list[tuple[NgcModel | HubModel, Path]], jobs: int, watcher: PullView) -> list[Any]:
-    """All lists of files first, so that every wrong name is told at once; then the files.
+    """Gets all file lists first, so that all wrong names are reported at once; then downloads the files.
 
-    Weights that stand and cannot be compared with NGC are compared with the record of their pull.
+    Weights that are present but cannot be compared with NGC are checked against the record of their pull.
     """
     import os
 
@@ -196,7 +198,7 @@ def _fetched(wanted: list[tuple[NgcModel | HubModel, Path]], jobs: int, watcher:
 def _standing(
     wanted: list[tuple[NgcModel | HubModel, Path]], watcher: PullView, reasons: dict[Any, str] | None = None
 ) -> list[Any]:
-    """Looked at without a network. Raises UserFilesError with everything that is missing or not as it was pulled."""
+    """Checks weights without a network. Raises UserFilesError with all that are missing or changed since their pull."""
     from taorunner.pretrained.verify import verify_local
 
     done: list[Any] = []
@@ -207,9 +209,9 @@ def _standing(
         except UserFilesError as error:
             errors.append(error)
             continue
-        how = "as it was pulled" if done[-1].files else "without a record of its files"
+        how = "as pulled" if done[-1].files else "without a record of its files"
         reason = f"; not compared with NGC: {reasons[model]}" if reasons else ""
-        watcher.tells(f"{folder} is there, {how}{reason}")
+        watcher.tells(f"{folder} already present, {how}{reason}")
     _raise_all(errors, "models are missing or damaged")
     return done
 
@@ -225,7 +227,7 @@ def _raise_all(errors: list[TaorunnerError], what: str) -> None:
 
 
 def _connected(watcher: PullView, jobs: int, *, is_needed: bool = True) -> Ngc:
-    """``is_needed`` is False where everything stands: nobody is asked for a key then, and little is waited."""
+    """``is_needed`` is False when all weights are present: then no key is asked for, and timeouts are short."""
     import os
 
     from taorunner.pretrained.http import Patience, Wire
@@ -245,7 +247,7 @@ def _watcher(*, plain: bool, quiet: bool) -> PullView:
 
 
 def _key(watcher: PullView, *, asks: bool) -> ApiKey | None:
-    """From the environment or NGC's own file; a person at a terminal is asked. Nothing keeps the answer."""
+    """The key from the environment or NGC's own file, or typed at the terminal. It is not stored."""
     import getpass
     import os
     import sys
@@ -257,7 +259,7 @@ def _key(watcher: PullView, *, asks: bool) -> ApiKey | None:
         return found
     with watcher.paused():
         try:
-            key = ApiKey(getpass.getpass("NGC API key (not shown, not kept): ", stream=sys.stderr))
+            key = ApiKey(getpass.getpass("NGC API key (not shown, not stored): ", stream=sys.stderr))
         except EOFError:
             return None
     return key if key.is_usable else None

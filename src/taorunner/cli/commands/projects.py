@@ -1,4 +1,4 @@
-"""``init-project``, ``validate``, ``schema``: what the user writes."""
+"""``init-project``, ``validate``, ``schema``: the files of a project."""
 
 from __future__ import annotations
 
@@ -8,13 +8,20 @@ from typing import Annotated, Optional
 import typer
 
 from taorunner.cli.help_pages import add_command
-from taorunner.cli.options import Invocation, JsonOption, ProjectOption, WorkspaceOption, option
+from taorunner.cli.options import (
+    Invocation,
+    JsonOption,
+    ProjectOption,
+    VerboseOption,
+    WorkspaceOption,
+    option,
+)
 from taorunner.errors import ExitCode
 
 
 def register(app: typer.Typer) -> None:
     add_command(
-        app, "init-project", _init_project, "Create a project, empty or from what another tool left",
+        app, "init-project", _init_project, "Create a project, new or from another tool's files",
         "taorunner init-project parts --head rtdetr",
         "taorunner init-project old --from-launcher ~/tao/specs",
     )  # fmt: skip
@@ -61,46 +68,55 @@ def _init_project(
     ] = None,
     workspace: WorkspaceOption = None,
 ) -> int:
-    from taorunner.errors import UsageError
+    from taorunner.planning.new_project import new_project
 
     context.obj.refuse_extra()
     root = workspace or context.obj.workspace
-    if from_launcher is not None and from_tao_runner is not None:
-        raise UsageError("--from-launcher and --from-tao-runner do not go together", hint="make two projects")
-    if mounts_file is not None and from_launcher is None:
-        raise UsageError("--mounts-file belongs to --from-launcher", hint="add --from-launcher FOLDER")
-    if name is None and from_tao_runner is None:
-        raise UsageError("the name of the project is missing", hint="taorunner init-project NAME")
+    _refuse_options(name, from_launcher, mounts_file, from_tao_runner)
     if from_launcher is not None or from_tao_runner is not None:
-        option = "--from-launcher" if from_launcher is not None else "--from-tao-runner"
-        refused = {"--backbone": backbone, "--experiment": experiment, "--dataset": dataset}
+        new_only = {"--backbone": backbone, "--experiment": experiment, "--dataset": dataset}
         if from_tao_runner is not None:
-            refused["--head"] = head
-        for flag, value in refused.items():
-            if value is not None:
-                raise UsageError(
-                    f"{flag} does not go with {option}", hint="change experiments.yml afterwards"
-                )
-        return _migrate(context.obj, root, name, from_launcher, mounts_file, head, from_tao_runner)
-
-    from taorunner.planning.new_project import new_project
-
+            new_only["--head"] = head
+        _refuse_new_only(new_only, "--from-tao-runner" if from_launcher is None else "--from-launcher")
+        return _import(context.obj, root, name, from_launcher, mounts_file, head, from_tao_runner)
     made = new_project(
-        Path.cwd(),
-        root,
-        name or "",
-        head=head or "tinydet",
-        backbone=backbone,
-        experiment=experiment,
+        Path.cwd(), root, name or "", head=head or "tinydet", backbone=backbone, experiment=experiment,
         dataset=dataset or "train",
-    )
+    )  # fmt: skip
     for path in made.files:
         typer.echo(f"made {path}")
     context.obj.note(f"next: {made.next_step}")
     return 0
 
 
-def _migrate(
+def _refuse_options(
+    name: str | None, launcher: Path | None, mounts_file: Path | None, checkout: Path | None
+) -> None:
+    """Raises UsageError for options that exclude each other and for a missing name."""
+    from taorunner.errors import UsageError
+
+    if launcher is not None and checkout is not None:
+        raise UsageError(
+            "--from-launcher cannot be combined with --from-tao-runner", hint="make two projects"
+        )
+    if mounts_file is not None and launcher is None:
+        raise UsageError("--mounts-file needs --from-launcher", hint="add --from-launcher DIR")
+    if name is None and checkout is None:
+        raise UsageError("the name of the project is missing", hint="taorunner init-project NAME")
+
+
+def _refuse_new_only(given: dict[str, str | None], option: str) -> None:
+    """Raises UsageError for an option of new projects that stands beside ``option``, an import."""
+    from taorunner.errors import UsageError
+
+    for flag, value in given.items():
+        if value is not None:
+            raise UsageError(
+                f"{flag} cannot be combined with {option}", hint="change experiments.yml afterwards"
+            )
+
+
+def _import(
     invocation: Invocation,
     root: Path | None,
     name: str | None,
@@ -118,18 +134,18 @@ def _migrate(
     from taorunner.importers.import_project import from_launcher, from_tao_runner
 
     if checkout is not None:
-        moved = from_tao_runner(Path.cwd(), root, name, checkout, environ=os.environ)
+        imported = from_tao_runner(Path.cwd(), root, name, checkout, environ=os.environ)
     else:
         assert launcher is not None and name is not None
-        moved = from_launcher(
+        imported = from_launcher(
             Path.cwd(), root, name, launcher, mounts_file=mounts_file, head=head, environ=os.environ
         )
-    for path in moved.made:
+    for path in imported.made:
         typer.echo(f"made {path}")
-    if moved.findings:
-        print_findings(make_console(sys.stderr, os.environ), moved.findings)
-    invocation.note(f"next: {moved.next_step}")
-    return ExitCode.USER_FILES if has_errors(moved.findings) else ExitCode.DONE
+    if imported.findings:
+        print_findings(make_console(sys.stderr, os.environ), imported.findings)
+    invocation.note(f"next: {imported.next_step}")
+    return ExitCode.USER_FILES if has_errors(imported.findings) else ExitCode.DONE
 
 
 def _validate(
@@ -141,6 +157,7 @@ def _validate(
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
     strict: Annotated[bool, option("--strict", "Treat warnings as errors")] = False,
+    verbose: VerboseOption = False,
     json: JsonOption = False,
 ) -> int:
     import os
@@ -158,7 +175,7 @@ def _validate(
     names = list(dict.fromkeys([*(projects or ()), *([one] if one else ())]))
     for name in projects or ():
         if name not in root.project_names():
-            hint = did_you_mean(name, root.project_names()) or f"projects are folders of {root.projects_dir}"
+            hint = did_you_mean(name, root.project_names()) or "taorunner init-project NAME makes one"
             raise UsageError(f'there is no project "{printable(name)}"', hint=hint)
     findings = validate_projects(root, names, os.environ, strict=strict)
     if json:
@@ -166,14 +183,14 @@ def _validate(
         from taorunner.console.base.json_output import write_json
 
         write_json(findings_json(findings), sys.stdout.buffer)
-    elif findings:
-        from taorunner.console.base.findings_text import print_findings
+    else:
+        from taorunner.console.base.findings_text import print_validation
         from taorunner.console.base.theme import make_console
 
-        print_findings(make_console(sys.stdout, os.environ), findings)
-    else:
-        checked = ", ".join(names or root.project_names()) or "no project yet"
-        typer.echo(f"no problems in {checked}")
+        print_validation(
+            make_console(sys.stdout, os.environ), findings, names or root.project_names(),
+            with_infos=verbose or context.obj.is_verbose, is_quiet=context.obj.is_quiet,
+        )  # fmt: skip
     return ExitCode.USER_FILES if has_errors(findings) else ExitCode.DONE
 
 

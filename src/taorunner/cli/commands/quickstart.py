@@ -1,8 +1,9 @@
-"""``quickstart``: the whole way on this machine's CPU, with the same commands that a TAO network needs."""
+"""``quickstart``: convert, train, evaluate and export a small network on this CPU, with the usual commands."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,10 +45,12 @@ def _quickstart(
     from taorunner.runs.control.launch import LaunchOptions
 
     context.obj.refuse_extra()
-    workspace = _make_workspace(folder.absolute(), images)
-    options, view = LaunchOptions(parallel=2), ViewOptions(plain=plain)
+    say = _Chatter(context.obj.is_quiet)
+    workspace = _make_workspace(folder.absolute(), images, say)
+    options = LaunchOptions(parallel=2)
+    view = ViewOptions(plain=plain, is_quiet=context.obj.is_quiet)
     for action in ("convert", "train", "evaluate"):
-        _say(f"taorunner -p {PROJECT} {action} {' '.join(EXPERIMENTS)}")
+        say.command(f"taorunner -p {PROJECT} {action} {' '.join(EXPERIMENTS)}")
         overrides = _training(epochs) if action == "train" else {}
         request = ActionRequest(action, EXPERIMENTS, overrides=overrides)
         code = start_and_watch(workspace, PROJECT, request, options, view)
@@ -55,25 +58,27 @@ def _quickstart(
             return code
     scores = _scores(workspace)
     better = max(scores, key=lambda name: scores[name])
-    _say(f"taorunner -p {PROJECT} export {better}")
+    say.command(f"taorunner -p {PROJECT} export {better}")
     code = start_and_watch(workspace, PROJECT, ActionRequest("export", (better,)), options, view)
     if code == ExitCode.DONE:
-        _conclude(workspace, scores, better)
+        _conclude(workspace, scores, better, say)
     return code
 
 
-def _make_workspace(folder: Path, images: int) -> Workspace:
-    """Raises UserFilesError when the folder is in use, MachineError when the extra is not installed."""
+def _make_workspace(folder: Path, images: int, say: _Chatter) -> Workspace:
+    """Raises UserFilesError when the folder is not empty, MachineError when the extra is not installed."""
     from taorunner.example_workspace import make_example_workspace
 
     data = folder / "projects" / PROJECT / "data" / "shapes"
     workspace = make_example_workspace(folder, images=images, held_out=HELD_OUT)
-    _say(f"{images} pictures with circles, squares and triangles, and {HELD_OUT} held out: {data}")
+    say.note(
+        f"{images} training images of circles, squares and triangles, and {HELD_OUT} held-out ones: {data}"
+    )
     return workspace
 
 
 def _training(epochs: int) -> dict[str, str]:
-    """Spec keys for a training of that length: checkpoints may not be further apart than its end."""
+    """Spec keys for ``epochs`` epochs. The checkpoint interval must not exceed the number of epochs."""
     return {
         "train.num_epochs": str(epochs),
         "train.checkpoint_interval": str(min(epochs, CHECKPOINT_INTERVAL)),
@@ -81,7 +86,7 @@ def _training(epochs: int) -> dict[str, str]:
 
 
 def _scores(workspace: Workspace) -> dict[str, float]:
-    """mAP@0.5 on the held-out pictures, by experiment: what the evaluation reported."""
+    """mAP@0.5 on the held-out images per experiment, as reported by the evaluation."""
     from taorunner.runs.state.event_reader import RunFeed
     from taorunner.runs.state.store import RunStore
 
@@ -98,20 +103,30 @@ def _scores(workspace: Workspace) -> dict[str, float]:
     return scores
 
 
-def _conclude(workspace: Workspace, scores: dict[str, float], better: str) -> None:
+def _conclude(workspace: Workspace, scores: dict[str, float], better: str, say: _Chatter) -> None:
     exported = sorted((workspace.project(PROJECT).results_dir(better) / "export").glob("*.onnx"))
     typer.echo("")
     for name, score in sorted(scores.items(), key=lambda item: -item[1]):
         typer.echo(
-            f"{name:<8} mAP@0.5 {score:.3f} on {HELD_OUT} held-out pictures{'  (better)' if name == better else ''}"
+            f"{name:<8} mAP@0.5 {score:.3f} on {HELD_OUT} held-out images{'  (better)' if name == better else ''}"
         )
     for path in exported:
         typer.echo(f"exported {path}")
-    typer.echo("")
-    typer.echo(f"look around:  cd {workspace.root} && taorunner runs list")
-    typer.echo("your own:     taorunner networks; taorunner init-project NAME --head HEAD")
+    say.note("")
+    say.note(f"look around:  cd {workspace.root} && taorunner runs list")
+    say.note("your own:     taorunner networks; taorunner init-project NAME --head HEAD")
 
 
-def _say(text: str) -> None:
-    typer.echo(f"\n$ {text}" if text.startswith("taorunner") else text)
-    sys.stdout.flush()
+@dataclass(frozen=True)
+class _Chatter:
+    """The commands and notes between the results, on stdout. ``-q`` drops them."""
+
+    is_quiet: bool
+
+    def command(self, line: str) -> None:
+        self.note(f"\n$ {line}")
+
+    def note(self, text: str) -> None:
+        if not self.is_quiet:
+            typer.echo(text)
+            sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""``resume``: training continues from its newest checkpoint, as a run of its own."""
+"""``resume``: continues a training from its newest checkpoint, as a new run."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""``ps``, ``runs``, ``logs``, ``attach``, ``stop``: what ran and what runs.
+"""``ps``, ``runs``, ``logs``, ``attach``, ``stop``.
 
-Whoever looks at runs also sees to it that each that is not over is followed by a supervisor.
+These commands also restart the supervisor of any run that has not ended and lost its own.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
     group = make_group("List, show and clean up runs")
     add_command(group, "list", _list, "List all runs, newest first", "taorunner runs list -p parts -n 10")
     add_command(group, "show", _show, "Show one run in full", "taorunner runs show rtdetr_01")
-    mark_lost = "Give up a run whose end can no longer be found out"
+    mark_lost = "Mark a run as lost when its end cannot be found out"
     add_command(group, "mark-lost", _mark_lost, mark_lost, "taorunner runs mark-lost 61ab03")
     runs_prune.register(group)
     app.add_typer(group, name="runs")
@@ -132,7 +132,9 @@ def _attach(
     if not wanted:
         context.obj.note("nothing is running")
         return 0
-    return watch_runs(store, [record.id for record in wanted], json=json, plain=plain)
+    return watch_runs(
+        store, [record.id for record in wanted], json=json, plain=plain, is_quiet=context.obj.is_quiet
+    )
 
 
 def _stop(
@@ -152,11 +154,11 @@ def _stop(
     context.obj.refuse_extra()
     if not runs and not everything and not queued:
         raise UsageError(
-            "stop which run?",
-            hint="taorunner ps shows what runs; taorunner stop RUN ends one, --all every one",
+            "nothing selected: give RUN, --queued or --all",
+            hint="taorunner ps lists the runs; taorunner stop RUN stops one",
         )
     if runs and everything:
-        raise UsageError(f'--all and "{runs[0]}" exclude each other', hint="leave one of the two out")
+        raise UsageError(f'--all cannot be combined with "{runs[0]}"', hint="leave out one of them")
     store = RunStore(context.obj.open_workspace(workspace).state_dir)
     records = [store.find(name) for name in runs] if runs else store.unfinished()
     if queued:
@@ -166,10 +168,12 @@ def _stop(
         return ExitCode.DONE
     over = [record.id for record in records if record.state.is_final]
     if over:
-        raise RunStateError(f'run "{over[0]}" is already over', hint="taorunner ps shows what runs")
+        raise RunStateError(
+            f'run "{over[0]}" has already ended', hint="taorunner ps lists the runs that have not"
+        )
     ended = stop_runs(store, [record.id for record in records], only_queued=queued)
     for record in ended:
         typer.echo(f"{record.id}  {record.state.value}  {record.reason or ''}".rstrip())
     for command, _ in commands_after_stop(ended, after_stop(store, ended)):
-        typer.echo(f"next: {command}", err=True)
+        context.obj.note(f"next: {command}")
     return ExitCode.DONE

@@ -1,4 +1,4 @@
-"""``runs rm`` and ``runs prune``: records of runs that are over. Results are never removed."""
+"""``runs rm`` and ``runs prune``: remove records of ended runs, never results."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def _rm(context: typer.Context, runs: RunsToRemove, workspace: WorkspaceOption =
     records = list({record.id: record for record in map(store.find, runs)}.values())
     for record in records:
         if not record.state.is_final:
-            raise RunStateError(f'run "{record.id}" is not over', hint=f"taorunner stop {record.id} ends it")
+            raise RunStateError(f'run "{record.id}" has not ended', hint=f"taorunner stop {record.id}")
     freed = remove_runs(store, records)
     for record in records:
         typer.echo(record.id)
-    context.obj.note(f"removed {_count(len(records))} ({size(freed)}); results stay where they are")
+    context.obj.note(f"removed {_count(len(records))} ({size(freed)}); results are kept")
     return ExitCode.DONE
 
 
@@ -52,9 +52,9 @@ def _prune(
     keep: Annotated[Optional[int], option("--keep", "Keep the newest N", word="N", min=0)] = None,
     older: Annotated[
         Optional[str],
-        option("--older", "Take only those that ended longer ago, such as 30d", word="AGE"),
+        option("--older", "Select runs that ended longer ago, such as 30d", word="AGE"),
     ] = None,
-    yes: Annotated[bool, option("--yes", "-y", "Remove them; without it they are only shown")] = False,
+    yes: Annotated[bool, option("--yes", "-y", "Remove them instead of only showing them")] = False,
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
@@ -67,7 +67,8 @@ def _prune(
     context.obj.refuse_extra()
     if keep is None and older is None:
         raise UsageError(
-            "prune which runs?", hint="--keep 50 keeps the newest, --older 30d takes only old ones"
+            "nothing selected: give --keep or --older",
+            hint="taorunner runs prune --keep 50, or taorunner runs prune --older 30d",
         )
     age = parse_age(older) if older is not None else None
     store = RunStore(context.obj.open_workspace(workspace).state_dir)
@@ -90,13 +91,11 @@ def _prune(
         typer.echo(f"{item.record.id}  {item.record.state.value.lower()}  {size(item.size_bytes)}")
     total = size(sum(item.size_bytes for item in found))
     if not found:
-        context.obj.note("no run to remove")
+        context.obj.note("no records to remove")
     elif yes:
-        context.obj.note(f"removed {_count(len(found))} ({total}); results stay where they are")
+        context.obj.note(f"removed {_count(len(found))} ({total}); results are kept")
     else:
-        context.obj.note(
-            f"nothing is removed yet: --yes removes {_count(len(found))} ({total}), never results"
-        )
+        context.obj.note(f"nothing was removed: --yes removes {_count(len(found))} ({total}), never results")
     return ExitCode.DONE
 
 

@@ -1,4 +1,4 @@
-"""``shell``: an interactive TAO container beside one's data, or beside the source tree of TAO itself."""
+"""``shell``: an interactive TAO container with the workspace's data, or with a source tree of TAO."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def _dashed(option: str) -> str:
-    """tao_pt's spelling of an option in ours."""
+    """Maps tao_pt's spelling of an option to the one used here."""
     return {"cached": "image"}.get(option, option.replace("_", "-"))
 
 
@@ -60,7 +60,7 @@ def _shell(
     ] = None,
     port: Annotated[
         Optional[list[str]],
-        option("--port", "Publish a port, on loopback without ADDR", word="[ADDR:][PORT:]PORT"),
+        option("--port", "Publish [ADDR:][PORT:]PORT, on loopback by default", word="PORT"),
     ] = None,
     mounts_file: Annotated[
         Optional[Path], option("--mounts-file", "Add the mounts of this file", word="FILE")
@@ -69,7 +69,8 @@ def _shell(
         Optional[str], option("--shm-size", "Set the shared memory, such as 16G", word="SIZE")
     ] = None,
     ulimit: Annotated[
-        Optional[list[str]], option("--ulimit", "Set a limit; may be repeated", word="NAME=SOFT[:HARD]")
+        Optional[list[str]],
+        option("--ulimit", "Set a limit: NAME=SOFT[:HARD]; may be repeated", word="LIMIT"),
     ] = None,
     run_as_user: Annotated[
         bool, option("--run-as-user", "Run as you, even if a mounts file names another user")
@@ -87,28 +88,33 @@ def _shell(
     from taorunner.shell.request import ShellRequest
     from taorunner.shell.terminal import has_terminal, size
 
-    if words:
-        raise UsageError(
-            f'"{words[0]}" is no option',
-            hint=f'a command goes behind "--": taorunner shell -- {" ".join(words)}',
-        )
-    if json and not dry_run:
-        raise UsageError("a shell has nothing to say as JSON", hint="--json goes with --dry-run")
+    _refuse(words, json=json, dry_run=dry_run)
     request = ShellRequest(
         command=context.obj.extra, head=head, group=group, image=image, experiment=experiment, release=release,
         tag=tag, gpus=gpus, volumes=tuple(volume or ()), env=tuple(env or ()), ulimits=tuple(ulimit or ()),
         ports=tuple(port or ()), mounts_file=mounts_file, shm_size=shm_size, run_as_user=run_as_user,
         source=source, jupyter=jupyter, terminal=size() if not no_tty and (dry_run or has_terminal()) else None,
     )  # fmt: skip
-    place = _workspace(context.obj, workspace, experiment)
-    name = context.obj.project_name(place, project) if experiment is not None else None
+    root = _workspace(context.obj, workspace, experiment)
+    name = context.obj.project_name(root, project) if experiment is not None else None
     if dry_run:
-        return _show(place, name, request, json=json)
-    return _open(place, name, request)
+        return _show(root, name, request, json=json)
+    return _open(context.obj, root, name, request)
+
+
+def _refuse(words: list[str] | None, *, json: bool, dry_run: bool) -> None:
+    """Raises UsageError for words before ``--``, and for JSON of an interactive shell."""
+    if words:
+        raise UsageError(
+            f'"{words[0]}" is not an option',
+            hint=f'put a command after "--": taorunner shell -- {" ".join(words)}',
+        )
+    if json and not dry_run:
+        raise UsageError("--json needs --dry-run", hint="taorunner shell --dry-run --json")
 
 
 def _workspace(invocation: Invocation, given: Path | None, experiment: str | None) -> Workspace:
-    """Where none is around and none is asked for, a shell does without."""
+    """The workspace; outside of one, a place in the home folder unless an experiment is named."""
     import os
 
     from taorunner.shell.workdirs import home_workspace
@@ -118,7 +124,7 @@ def _workspace(invocation: Invocation, given: Path | None, experiment: str | Non
     except UserFilesError:
         if experiment is not None:
             raise
-    _say("no workspace here: nothing of one is mounted")
+    invocation.note("no workspace here: no data is mounted")
     return home_workspace(os.environ)
 
 
@@ -160,7 +166,7 @@ def _show(workspace: Workspace, project: str | None, request: ShellRequest, *, j
     return 0
 
 
-def _open(workspace: Workspace, project: str | None, request: ShellRequest) -> int:
+def _open(invocation: Invocation, workspace: Workspace, project: str | None, request: ShellRequest) -> int:
     import os
     import time
 
@@ -171,24 +177,22 @@ def _open(workspace: Workspace, project: str | None, request: ShellRequest) -> i
 
     site = shell_site(workspace, request.experiment or request.head)
     shell = _planned(workspace, project, request, site)
-    told_s = 0.0
+    printed_s = 0.0
 
     def pulling(progress: PullProgress) -> None:
-        nonlocal told_s
-        if time.monotonic() - told_s >= 2:
-            told_s = time.monotonic()
+        nonlocal printed_s
+        if time.monotonic() - printed_s >= 2:
+            printed_s = time.monotonic()
             layers = f"{progress.layers_done} of {progress.layers} layers"
-            _say(f"pulling {progress.image}: {layers}, {size(progress.bytes_done)}")
+            invocation.note(f"pulling {progress.image}: {layers}, {size(progress.bytes_done)}")
 
-    return open_shell(shell, site, os.environ, say=_say, tell_address=_tell_address, pulling=pulling)
-
-
-def _say(text: str) -> None:
-    typer.echo(text, err=True)
+    return open_shell(
+        shell, site, os.environ, say=invocation.note, tell_address=_print_address, pulling=pulling
+    )
 
 
-def _tell_address(address: str) -> None:
-    """The terminal may be raw by now: a line end alone would not go back to the left."""
+def _print_address(address: str) -> None:
+    """In a raw terminal a line feed does not return to the left margin."""
     import sys
 
     end = "\r\n" if sys.stderr.isatty() else "\n"

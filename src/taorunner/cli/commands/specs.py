@@ -1,4 +1,4 @@
-"""``specs show``, ``specs diff`` and ``specs explain``: what TAO reads, and what its keys mean."""
+"""``specs show``, ``specs diff`` and ``specs explain``: the spec as TAO reads it, and its keys."""
 
 from __future__ import annotations
 
@@ -17,12 +17,10 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     group = make_group("Show, compare and explain specs")
-    add_command(
-        group, "show", _show, "Print a spec as TAO will get it", "taorunner specs show rtdetr_01 train"
-    )
+    add_command(group, "show", _show, "Print a spec as TAO reads it", "taorunner specs show rtdetr_01 train")
     summary = "Compare the specs of two experiments, key by key"
     add_command(group, "diff", _diff, summary, "taorunner specs diff rtdetr_01 rtdetr_02")
-    summary = "Explain what a key takes, since when, and what sets it"
+    summary = "Explain a key: type, default, releases, what sets it"
     add_command(group, "explain", _explain, summary, "taorunner specs explain train.num_epochs --head rtdetr")
     app.add_typer(group, name="specs")
 
@@ -63,7 +61,7 @@ def _diff(
     first: Annotated[str, typer.Argument(help="An experiment", metavar="A", show_default=False)],
     second: Annotated[str, typer.Argument(help="Another experiment", metavar="B", show_default=False)],
     action: _ActionOption = "",
-    all_: Annotated[bool, option("--all", "Show differences by name too")] = False,
+    all_: Annotated[bool, option("--all", "Also show differences that are only names")] = False,
     exit_code: Annotated[bool, option("--exit-code", "Exit with 1 when there are differences")] = False,
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
@@ -91,7 +89,7 @@ def _explain(
     head: Annotated[Optional[str], option("--head", "Explain a key of this network", word="HEAD")] = None,
     experiment: Annotated[
         Optional[str],
-        option("--experiment", "-e", "Explain a key of this experiment, and what sets it", word="EXPERIMENT"),
+        option("--experiment", "-e", "Explain a key as this experiment sets it", word="EXPERIMENT"),
     ] = None,
     action: _ActionOption = "",
     release: Release = None,
@@ -108,8 +106,8 @@ def _explain(
     context.obj.refuse_extra()
     if (head is None) == (experiment is None):
         raise UsageError(
-            "name either a network (--head) or an experiment (--experiment)",
-            hint=f"for example taorunner specs explain {key or 'train'} --head dino",
+            "give either --head or --experiment",
+            hint=f"taorunner specs explain {key or 'train'} --head dino",
         )
     if head is not None:
         explained = explain_for_network(

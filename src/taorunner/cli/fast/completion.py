@@ -1,10 +1,10 @@
-"""Tab completion, answered in a few milliseconds and never wrong loudly.
+"""Answers tab completion requests in a few milliseconds.
 
-It does not go through Typer's command machinery (that imports a validator for each key press): static words
-come from ``completion_words``, which is generated from the app; names come by the cheapest way (folder names, the keys
-under ``experiments:``). Any error gives no words. The scripts that shells load are Typer's own
-(``taorunner --install-completion``); this answers their requests. The ``_TYPER_COMPLETE`` variables
-of those scripts are read here and nowhere else; ``tests/cli/test_private_names.py`` fails when they change.
+It bypasses Typer, which would import a validator at each key press. Command words come from ``words``, generated from
+the app; names come from folder names and from the keys under ``experiments:``. An error gives no words. The scripts
+that shells load are Typer's (``taorunner --install-completion``).
+The ``_TYPER_COMPLETE`` variables of those scripts are read here and nowhere else; ``tests/cli/test_private_names.py``
+fails when they change.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def answer(shell: str, environ: Mapping[str, str]) -> int:
 
 
 def complete(args: list[str], incomplete: str, environ: Mapping[str, str]) -> list[tuple[str, str]]:
-    """``(word, help)`` for what may stand where ``incomplete`` stands, after ``args`` (without the program)."""
+    """``(word, help)`` of the words that complete ``incomplete`` after ``args`` (without the program)."""
     if "--" in args:
         return []
     name, command, words, pending = _read(args)
@@ -161,7 +161,7 @@ def _experiments(context: _Context) -> list[str]:
 
 
 def _experiment_keys(text: str) -> list[str]:
-    """The keys right below ``experiments:``, found by their indentation."""
+    """The keys directly below ``experiments:``, found by their indentation."""
     match = re.search(r"^experiments:[ \t]*(?:#.*)?$", text, re.MULTILINE)
     if match is None:
         return []
@@ -192,7 +192,7 @@ def _actions(_context: _Context) -> list[str]:
 
 
 def action_names() -> list[str]:
-    """Every action that some network has."""
+    """Every action of any network."""
     found: set[str] = set()
     folder = Path(__file__).parents[2] / "catalog" / "data"
     for file in folder.rglob("*.yml"):
@@ -235,7 +235,7 @@ def _starting(items: Iterable[tuple[str, str]], incomplete: str) -> list[tuple[s
 
 
 def _request(shell: str, environ: Mapping[str, str]) -> tuple[list[str], str]:
-    """The words before the cursor without the program's name, and the unfinished one."""
+    """The complete words before the cursor, without the program, and the incomplete one."""
     if shell == "bash":
         words = _split(environ.get("COMP_WORDS", ""))
         at = int(environ.get("COMP_CWORD", "0"))

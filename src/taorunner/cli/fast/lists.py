@@ -1,7 +1,7 @@
-"""``ps`` and ``runs list``, as often as people and scripts ask for them: answered before Typer is even imported.
+"""``ps`` and ``runs list``, answered without importing Typer because people and scripts call them often.
 
-``quick`` understands the plain command lines of these two and leaves every other one, each mistake and each error to
-the whole command line, which calls the same two functions. Loads only what a list needs.
+``quick`` reads the plain command lines of both. Every other line and every error goes to the full command line, which
+calls the same two functions.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LIST_VALUES = {**_VALUES, "--project": "project", "-p": "project", "--limit": "
 
 
 class _Line(NamedTuple):
-    """A command line that is understood."""
+    """A parsed command line."""
 
     is_list: bool
     workspace: Path | None
@@ -46,7 +46,7 @@ def ps(workspace: Path | None, *, json: bool, ids_only: bool = False) -> int:
 def runs_list(
     workspace: Path | None, project: str | None, *, limit: int, json: bool, ids_only: bool = False
 ) -> int:
-    """Prints all runs, newest first, at most ``limit``; damaged ones as such, whose project is unknown. Raises
+    """Prints at most ``limit`` runs, newest first, damaged ones included; their project is unknown. Raises
     TaorunnerError."""
     from itertools import islice
 
@@ -64,13 +64,13 @@ def _print(
         from taorunner.console.runs.runs_view import print_runs
 
         print_runs(store, found, json=json, empty=empty)
-    _tell_refused(store)
+    _print_refused(store)
     return 0
 
 
 def quick(argv: Sequence[str]) -> int | None:
-    """The exit code, or None for whatever has to go the long way."""
-    line = _understood(argv)
+    """The exit code, or None when the full command line must answer."""
+    line = _parsed(argv)
     if line is None:
         return None
     try:
@@ -82,12 +82,12 @@ def quick(argv: Sequence[str]) -> int | None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
-    except Exception:  # the long way meets it again, and is the one that tells it
+    except Exception:  # the full command line meets it again and reports it
         return None
 
 
 def _store(workspace: Path | None) -> RunStore:
-    """Of the workspace, with a supervisor for each run that is not over."""
+    """The workspace's store. Restarts missing supervisors of runs that have not ended."""
     from taorunner.project.workspace import find_workspace
     from taorunner.runs.state.batch_lock import orphans
     from taorunner.runs.state.store import RunStore
@@ -100,22 +100,22 @@ def _store(workspace: Path | None) -> RunStore:
     return store
 
 
-def _tell_refused(store: RunStore) -> None:
-    """On stderr: what does not count among the runs, and why."""
+def _print_refused(store: RunStore) -> None:
+    """Prints on stderr which entries are ignored, and why."""
     if not store.refused:
         return
     from taorunner.state_files import SHARING
     from taorunner.text import printable
 
     for name, why in list(store.refused.items())[:_SHOWN]:
-        print(f"not counted: {printable(name)}: {printable(why)}", file=sys.stderr)
+        print(f"ignored: {printable(name)}: {printable(why)}", file=sys.stderr)
     if len(store.refused) > _SHOWN:
-        print(f"not counted: {len(store.refused) - _SHOWN} more", file=sys.stderr)
+        print(f"ignored: {len(store.refused) - _SHOWN} more", file=sys.stderr)
     print(SHARING, file=sys.stderr)
 
 
-def _understood(argv: Sequence[str]) -> _Line | None:
-    """Options behind the command, each once and as a word of its own."""
+def _parsed(argv: Sequence[str]) -> _Line | None:
+    """Reads options after the command, each at most once and as a separate word; None for anything else."""
     is_list = list(argv[:2]) == ["runs", "list"]
     if not is_list and list(argv[:1]) != ["ps"]:
         return None

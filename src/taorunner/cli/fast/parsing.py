@@ -1,11 +1,10 @@
-"""The command line's words to values without a validator, where a word is a value already.
+"""Converts the words of the command line to values without pydantic where no conversion is needed.
 
-Typer 0.29 turns every word, and every option that is not given, into a value through pydantic, which takes 0.1 s to
-import: more than most commands take for all else. Texts, switches and defaults need none of it. Numbers, paths and
-whatever else there is go Typer's own way, so that nothing is checked here that Typer checks.
+Typer 0.29 converts every word and every default through pydantic, whose import takes 0.1 s: more than the rest of most
+commands. Texts, switches and defaults need no conversion. Numbers, paths and other types are left to Typer.
 
-The one place that reads names of Typer's parameters that are not public (``process_value``, ``type_descriptor``).
-``tests/cli/test_private_names.py`` fails when one of them changes.
+This is the one place that reads names of Typer's parameters that are not public (``process_value``,
+``type_descriptor``). ``tests/cli/test_private_names.py`` fails when one of them changes.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ import typer
 
 
 def light_command(app: typer.Typer) -> Any:
-    """The app as a Click command, ready to be called. Its parameters take texts and defaults as they are."""
+    """The app as a Click command whose parameters take texts and defaults unchanged."""
     command = typer.main.get_command(app)
     _lighten(command)
     return command
 
 
 def _lighten(command: Any) -> None:
-    command.get_params = partial(_light_parameters, command.get_params)  # --help is made for each call
+    command.get_params = partial(_light_parameters, command.get_params)  # Typer makes --help at each call
     for inner in getattr(command, "commands", {}).values():
         _lighten(inner)
 
@@ -39,11 +38,11 @@ def _light_parameters(get_params: Callable[[Any], list[Any]], context: Any) -> l
 
 
 def _process(parameter: Any, process: Callable[[Any, Any], Any], context: Any, value: Any) -> Any:
-    """Click's ``Parameter.process_value``: gives the value, or raises what a wrong one deserves."""
+    """Click's ``Parameter.process_value``: returns the value, or raises a usage error."""
     takes_many = parameter.multiple or parameter.nargs != 1
     wanted = getattr(
         getattr(parameter, "type_descriptor", None), "annotation", None
-    )  # another Typer: its own way
+    )  # None in another Typer version: left to Typer
     if value is None and not parameter.required:
         value = () if takes_many else None
     elif wanted == list[str] and value and all(isinstance(item, str) for item in value):

@@ -20,7 +20,7 @@ _OPTIONS_1: dict[str, str] = {"--backbone": "any", "--dataset": "any", "--experi
     "--from-launcher": "folder", "--from-tao-runner": "folder", "--head": "head", "--help": "",
     "--mounts-file": "file", "--workspace": "folder"}
 _OPTIONS_2: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--strict":
-    "", "--workspace": "folder"}
+    "", "-v": "", "--verbose": "", "--workspace": "folder"}
 _OPTIONS_3: dict[str, str] = {"--help": ""}
 _OPTIONS_4: dict[str, str] = {"--backend": "backend", "--checkpoint": "file", "-d": "", "--detach": "",
     "--dry-run": "", "--gpu-indices": "any", "--gpus": "any", "--grace": "any", "--help": "", "--image":
@@ -44,7 +44,7 @@ _OPTIONS_9: dict[str, str] = {"--help": "", "--json": "", "--plain": "", "--work
 _OPTIONS_10: dict[str, str] = {"--all": "", "--help": "", "--queued": "", "--workspace": "folder"}
 _OPTIONS_11: dict[str, str] = {"--epochs": "any", "--help": "", "--images": "any", "--plain": ""}
 _OPTIONS_12: dict[str, str] = {"--help": "", "--json": "", "--offline": "", "--only": "any", "-p": "project",
-    "--project": "project", "--workspace": "folder"}
+    "--project": "project", "-v": "", "--verbose": "", "--workspace": "folder"}
 _OPTIONS_13: dict[str, str] = {"--dry-run": "", "-e": "experiment", "--env": "any", "--experiment":
     "experiment", "--gpus": "any", "--group": "any", "--head": "head", "--help": "", "--image": "any",
     "--json": "", "--jupyter": "", "--mounts-file": "file", "--no-tty": "", "-p": "project", "--port": "any",
@@ -64,8 +64,8 @@ _OPTIONS_21: dict[str, str] = {"--from": "any", "--help": "", "--json": "", "-o"
     "folder", "--overwrite": "", "-p": "project", "--project": "project", "--skip-bad": "", "--to": "any",
     "--workspace": "folder"}
 _OPTIONS_22: dict[str, str] = {"--deep": "", "--fix": "", "--full": "", "--help": "", "--json": "", "-o":
-    "folder", "--output": "folder", "--overwrite": "", "-p": "project", "--project": "project", "--workspace":
-    "folder"}
+    "folder", "--output": "folder", "--overwrite": "", "-p": "project", "--project": "project", "-v": "",
+    "--verbose": "", "--workspace": "folder"}
 _OPTIONS_23: dict[str, str] = {"--group": "any", "--help": "", "--json": "", "-o": "folder", "--output":
     "folder", "--overwrite": "", "-p": "project", "--project": "project", "--seed": "any", "--test": "any",
     "--val": "any", "--workspace": "folder"}
@@ -96,7 +96,7 @@ _OPTIONS_34: dict[str, str] = {"--action": "action", "-e": "experiment", "--expe
     "--workspace": "folder"}
 TABLE: dict[str, Command] = {
     "init-project": Command(
-        "Create a project, empty or from what another tool left", _OPTIONS_1, ("any", "none",)
+        "Create a project, new or from another tool's files", _OPTIONS_1, ("any", "none",)
     ),
     "validate": Command(
         "Find every error that can be known before a start", _OPTIONS_2, ("project",)
@@ -156,7 +156,7 @@ TABLE: dict[str, Command] = {
         "Show one run in full", _OPTIONS_15, ("run", "none",)
     ),
     "runs mark-lost": Command(
-        "Give up a run whose end can no longer be found out", _OPTIONS_16, ("run", "none",)
+        "Mark a run as lost when its end cannot be found out", _OPTIONS_16, ("run", "none",)
     ),
     "runs rm": Command(
         "Remove records of ended runs, never results", _OPTIONS_16, ("run",)
@@ -168,7 +168,7 @@ TABLE: dict[str, Command] = {
         "List networks, or show one", _OPTIONS_18, ("head", "none",)
     ),
     "networks sync": Command(
-        "Read from images which keys their specs may hold", _OPTIONS_15, ("any",)
+        "Read the spec schemas of images", _OPTIONS_15, ("any",)
     ),
     "pretrained list": Command(
         "List models, the versions of one, or its files", _OPTIONS_19, ("head", "none",)
@@ -180,7 +180,7 @@ TABLE: dict[str, Command] = {
         "Write a dataset in another format", _OPTIONS_21, ("folder", "none",)
     ),
     "dataset check": Command(
-        "Find what TAO could not read or learn", _OPTIONS_22, ("folder", "none",)
+        "Find what TAO cannot read or learn from", _OPTIONS_22, ("folder", "none",)
     ),
     "dataset split": Command(
         "Split a dataset into train, val and test", _OPTIONS_23, ("folder", "none",)
@@ -213,13 +213,13 @@ TABLE: dict[str, Command] = {
         "Build a source tree's wheel and its release image", _OPTIONS_31, ("folder", "none",)
     ),
     "specs show": Command(
-        "Print a spec as TAO will get it", _OPTIONS_32, ("experiment", "action", "none",)
+        "Print a spec as TAO reads it", _OPTIONS_32, ("experiment", "action", "none",)
     ),
     "specs diff": Command(
         "Compare the specs of two experiments, key by key", _OPTIONS_33, ("experiment", "experiment", "none",)
     ),
     "specs explain": Command(
-        "Explain what a key takes, since when, and what sets it", _OPTIONS_34, ("any", "none",)
+        "Explain a key: type, default, releases, what sets it", _OPTIONS_34, ("any", "none",)
     ),
 }
 ROOT_OPTIONS: dict[str, str] = {"-V": "", "--help": "", "--install-completion": "", "-p": "project",

@@ -1,4 +1,4 @@
-"""How does foreign text fit into a terminal? Cutting and padding by cells; bars and labels."""
+"""Fits text into terminal cells: cutting, padding, bars and labels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from taorunner.runs.state.snapshot import RunSnapshot
 
 
 def fit(text: str, width: int, symbols: Symbols) -> str:
-    """``text`` cleaned and cut to ``width`` cells, with an ellipsis where something was cut off."""
+    """``text`` cleaned and cut to ``width`` cells, with an ellipsis at the cut."""
     text = symbols.shown(clean(text).rstrip())
     if width <= 0:
         return ""
@@ -25,7 +25,7 @@ def fit(text: str, width: int, symbols: Symbols) -> str:
 
 
 def fit_path(path: str, width: int, symbols: Symbols) -> str:
-    """Like ``fit``, but the end stays: of an image or a path it says more than the beginning."""
+    """Like ``fit``, but keeps the end, which says more in an image name or a path."""
     path = symbols.shown(clean(path))
     if width <= 0 or cell_len(path) <= width:
         return path if width > 0 else ""
@@ -35,20 +35,20 @@ def fit_path(path: str, width: int, symbols: Symbols) -> str:
 
 
 def pad(text: str, width: int, *, right: bool = False) -> str:
-    """``text`` filled with blanks to ``width`` cells; ``right`` puts the blanks before it."""
+    """``text`` padded to ``width`` cells; ``right`` aligns it to the right."""
     missing = max(0, width - cell_len(text))
     return " " * missing + text if right else set_cell_size(text, max(width, cell_len(text)))
 
 
 def percent(fraction: float | None) -> str:
-    """``  7%``, `` 99%``, ``100%`` only when it is complete; four cells."""
+    """``  7%``, `` 99%``; ``100%`` only when complete. Four cells."""
     if fraction is None:
         return "    "
     return f"{100 if fraction >= 1 else min(99, int(fraction * 100)):3d}%"
 
 
 def bar(fraction: float | None, width: int, symbols: Symbols, style: str = "bar.done") -> Text:
-    """A bar that can be read without colour too. None: nobody knows how far it is."""
+    """A bar that is readable without colour. ``fraction`` is None when the progress is unknown."""
     width = max(0, width)
     if fraction is None:
         return Text(symbols.bar_rest * width, style="bar.rest")
@@ -58,7 +58,7 @@ def bar(fraction: float | None, width: int, symbols: Symbols, style: str = "bar.
 
 
 def labels(snapshots: Iterable[RunSnapshot]) -> Mapping[str, str]:
-    """Per run id the shortest name that tells it apart: experiment, project/experiment, with action or id."""
+    """The shortest unique name per run id: experiment or project/experiment, with action or id if needed."""
     runs = {snapshot.id: snapshot for snapshot in snapshots}
     several = len({run.project for run in runs.values()}) > 1
     names = {
@@ -74,5 +74,5 @@ def labels(snapshots: Iterable[RunSnapshot]) -> Mapping[str, str]:
 
 
 def fact_line(label: str, value: Text | str) -> Text:
-    """A line of a page of facts: the label in 11 cells, then the value."""
+    """One fact: the label in 11 cells, then the value."""
     return Text.assemble("  ", (pad(label, 11), "label"), "  ", value)

@@ -1,6 +1,6 @@
-"""Tables without lines: aligned columns that drop out or shrink in a given order until they fit.
+"""Tables without rules: aligned columns that shrink or are dropped in a given order until they fit.
 
-Columns are two blanks apart. Nothing is folded, so that a row is a line, for eyes and for ``grep`` alike.
+Columns are two blanks apart. A row is always one line, so ``grep`` works.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _GAP = "  "
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """``drop`` is the order in which columns leave when there is no room, 1 first; None for those that stay.
+    """``drop`` is the order in which columns are dropped to save room, 1 first; None keeps the column.
 
-    A column with ``shrinks_to`` gives up width, down to that, before anything is dropped.
+    A column with ``shrinks_to`` shrinks to that width before any column is dropped.
     """
 
     title: str
@@ -32,13 +32,13 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One cell per column; the text of a cell is one clean line."""
+    """One cell per column; a cell is one cleaned line."""
 
     cells: tuple[Text, ...]
 
 
 def laid_out(columns: Sequence[Column], rows: Sequence[Row], width: int, symbols: Symbols) -> list[Text]:
-    """Title line and rows, none wider than ``width``. Columns that are empty in every row are left out."""
+    """Heads and rows, none wider than ``width``. Columns without any value are left out."""
     from rich.text import Text
 
     lengths = [[cell.cell_len for cell in row.cells] for row in rows]
@@ -51,7 +51,7 @@ def laid_out(columns: Sequence[Column], rows: Sequence[Row], width: int, symbols
 def laid_out_plainly(
     columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int, symbols: Symbols
 ) -> list[str]:
-    """The same lines without styles, for cells in which each character is one cell wide."""
+    """The same lines without styles, for text whose characters are all one cell wide."""
     shown, widths = _fitted(columns, [[len(cell) for cell in row] for row in rows], width)
     title = [column.title for column in columns]
     with_title = [title, *rows] if any(columns[i].title for i in shown) else list(rows)
@@ -61,7 +61,7 @@ def laid_out_plainly(
 def _fitted(
     columns: Sequence[Column], lengths: Sequence[Sequence[int]], width: int
 ) -> tuple[list[int], dict[int, int]]:
-    """Which columns are shown, and how wide each is."""
+    """The columns that are shown, with their widths."""
     shown = [i for i, column in enumerate(columns) if not column.title or any(row[i] for row in lengths)]
     while True:
         widths = {i: max([len(columns[i].title), *(row[i] for row in lengths)]) for i in shown}

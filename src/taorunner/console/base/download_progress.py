@@ -1,4 +1,4 @@
-"""How is a download shown? A bar that is redrawn on a terminal, a line each ten per cent elsewhere."""
+"""Shows a download: a bar that is redrawn on a terminal, a line per ten percent elsewhere."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BAR = 30
 
 
 class PullView:
-    """A watcher of pulls, told from several threads. ``quiet`` shows nothing, for ``--json``."""
+    """Shows the progress of pulls; its methods may be called from several threads. ``quiet`` shows nothing."""
 
     def __init__(self, stream: TextIO, environ: Mapping[str, str], *, plain: bool, quiet: bool) -> None:
         self._console = make_console(stream, environ)
@@ -51,7 +51,7 @@ class PullView:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """While a person is asked something."""
+        """Stops drawing, for a prompt."""
         if self._live is not None:
             self._live.stop()
         try:

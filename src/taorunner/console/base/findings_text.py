@@ -1,7 +1,7 @@
-"""How is a problem told? ``file:line:column: error: message [code]``, the line, a caret, and the next step.
+"""Renders findings as text: ``file:line:column: error: message [code]``, the source line, a caret, the hint.
 
-The first line of each finding is what editors and CI know how to click on. Source lines are looked up again
-and shown only where the file can still be read; nothing here fails because a file is gone.
+Editors and CI parse the first line. Source lines are read again when they are shown, and left out when the file is
+gone.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from taorunner.console.base.cells import fit
 from taorunner.console.base.formatting import clean
 from taorunner.console.base.theme import Symbols, symbols_of
 from taorunner.errors import Finding, Severity, TaorunnerError
-from taorunner.text import masked_line
+from taorunner.text import amount, masked_line
 
 SOURCE_WIDTH = 100
-"""Cells of a source line that are shown; of a longer one the part around the column."""
+"""Cells of a source line. Of a longer line the part around the column is shown."""
 _FILE_LIMIT_BYTES = 4_000_000
 _SECRET_IN_JSON = ("value",)
-"""Where the launcher's mounts file has the values of variables."""
+"""The key that holds the values of variables in the launcher's mounts file; they may be secrets."""
 _ORDER = (Severity.ERROR, Severity.WARNING, Severity.INFO, Severity.OK)
 
 
 def print_error(console: Console, error: TaorunnerError, *, here: Path | None = None) -> None:
-    """The findings of ``error``, then its own message and hint. Paths below ``here`` are shown relative."""
+    """Prints the findings of ``error``, then its message and hint. Paths below ``here`` are relative."""
     if error.findings:
         print_findings(console, error.findings, here=here, counts=False)
     line = Text.assemble(("error", "severity.error"), ": ", clean(error.message))
@@ -38,15 +38,47 @@ def print_error(console: Console, error: TaorunnerError, *, here: Path | None = 
 def print_findings(
     console: Console, findings: Iterable[Finding], *, here: Path | None = None, counts: bool = True
 ) -> None:
-    """Grouped by file, sorted by place, with the counts at the end."""
+    """Prints findings sorted by file and place, with the counts at the end."""
     listed = list(findings)
     _print(console, finding_lines(listed, symbols_of(console), here=here or Path.cwd()))
     if counts:
         _print(console, [Text(count_text(listed))])
 
 
+def print_validation(
+    console: Console,
+    findings: Sequence[Finding],
+    projects: Sequence[str],
+    *,
+    with_infos: bool,
+    is_quiet: bool = False,
+) -> None:
+    """Prints the findings of ``projects``. Without ``with_infos``, infos are only counted; ``is_quiet`` drops the
+    count too."""
+    shown, hidden = without_infos(findings, with_infos=with_infos)
+    if shown:
+        print_findings(console, shown)
+    else:
+        _print(console, [Text(f"no problems in {', '.join(projects) or 'no project yet'}")])
+    if hidden and not is_quiet:
+        _print(console, [Text(notes_text(hidden, f"validate {' '.join(projects)}"), style="quiet")])
+
+
+def without_infos(findings: Sequence[Finding], *, with_infos: bool) -> tuple[list[Finding], int]:
+    """The findings to show, and how many different infos were left out."""
+    if with_infos:
+        return list(findings), 0
+    infos = {finding for finding in findings if finding.severity is Severity.INFO}
+    return [finding for finding in findings if finding.severity is not Severity.INFO], len(infos)
+
+
+def notes_text(count: int, command: str) -> str:
+    """``2 notes: taorunner doctor -v``."""
+    return f"{amount(count, 'note')}: taorunner {command} -v"
+
+
 def finding_lines(findings: Iterable[Finding], symbols: Symbols, *, here: Path) -> list[Text]:
-    """The lines of all findings. The same finding twice is told once."""
+    """The lines of all findings, each different finding once."""
     sources: dict[Path, list[str]] = {}
     lines: list[Text] = []
     for finding in sorted(dict.fromkeys(findings), key=_place_order):
@@ -67,12 +99,12 @@ def finding_lines(findings: Iterable[Finding], symbols: Symbols, *, here: Path) 
 def count_text(findings: Sequence[Finding]) -> str:
     """``3 errors, 1 warning``; ``no problems`` when there is neither."""
     counts = {severity: sum(f.severity is severity for f in set(findings)) for severity in _ORDER[:2]}
-    said = [f"{n} {s.value}{'s' if n != 1 else ''}" for s, n in counts.items() if n]
-    return ", ".join(said) or "no problems"
+    texts = [f"{n} {s.value}{'s' if n != 1 else ''}" for s, n in counts.items() if n]
+    return ", ".join(texts) or "no problems"
 
 
 def findings_json(findings: Iterable[Finding]) -> list[dict[str, str | int | None]]:
-    """The stable list that ``--json`` prints, in the order in which they are told."""
+    """The stable list that ``--json`` prints, in the order of the text output."""
     return [finding.to_json() for finding in sorted(dict.fromkeys(findings), key=_place_order)]
 
 
@@ -96,7 +128,7 @@ def _place(finding: Finding, here: Path) -> str:
 
 
 def _source(finding: Finding, sources: dict[Path, list[str]], symbols: Symbols) -> list[Text]:
-    """The line and a caret below the column, or nothing when they cannot be had."""
+    """The source line and a caret below the column; empty when the line cannot be read."""
     if finding.file is None or finding.line is None:
         return []
     if finding.file not in sources:
@@ -124,7 +156,7 @@ def _source(finding: Finding, sources: dict[Path, list[str]], symbols: Symbols) 
 
 
 def _read_lines(path: Path) -> list[str]:
-    """Lines as an editor counts them; empty for what is no readable text file of an ordinary size."""
+    """The lines as an editor counts them; empty when the file is unreadable or too large."""
     try:
         if not path.is_file() or path.stat().st_size > _FILE_LIMIT_BYTES:
             return []
@@ -143,5 +175,5 @@ def _hint(hint: str | None, indent: str) -> list[Text]:
 
 def _print(console: Console, lines: Iterable[Text]) -> None:
     for line in lines:
-        # Soft wrap: the terminal folds, so that a copied line is whole and a pipe gets one line.
+        # Soft wrap: the terminal wraps, so a copied line has no added breaks and a pipe gets one line.
         console.print(line, soft_wrap=True)

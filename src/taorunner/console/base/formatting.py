@@ -1,7 +1,7 @@
-"""How are foreign text and numbers written, wherever they are shown? Without a terminal library.
+"""Formats text and numbers for every view, without a terminal library.
 
-Everything that comes from a log, a file or a name goes through ``clean`` before it is shown: it can neither
-drive the terminal nor be read as markup, and its width on the screen is known.
+Text from logs, files and names goes through ``clean`` before it is shown, so that it cannot control the terminal and
+its width is known.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ _ESCAPES = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|.)", re.DOTALL
 )
 _CONSIDERED = 2000
-"""Characters of a line that are looked at: more than any terminal shows, less than a line can have."""
+"""A longer line is cut here: no terminal is that wide."""
 
 
 def clean(text: str) -> str:
-    """One line without escape sequences and control characters; tabs and line ends become blanks."""
+    """One line without escape sequences or control characters; tabs and line ends become blanks."""
     text = _ESCAPES.sub("", text[:_CONSIDERED])
     return printable(" ".join(text.expandtabs(4).splitlines()))
 
 
 def number(value: float) -> str:
-    """Four digits that matter: ``0.4312``, ``12.35``, ``1.2e-05``, ``nan``."""
+    """At most four significant digits: ``0.4312``, ``12.35``, ``1.2e-05``, ``nan``."""
     if not math.isfinite(value):
         return str(value)
     if value == int(value) and abs(value) < 1e6:
@@ -37,12 +37,12 @@ def number(value: float) -> str:
 
 
 def metric_label(name: str) -> str:
-    """The metric's own name; only the long one that everybody knows short is shortened."""
+    """The metric's name; ``mean average precision`` is shortened to ``mAP``."""
     return name.replace("mean average precision", "mAP")
 
 
 def of(done: int | None, total: int | None) -> str:
-    """``12/80``, ``12`` when the total is unknown, an empty string when nothing is."""
+    """``12/80``, ``12`` when the total is unknown, an empty string when both are."""
     if done is None:
         return ""
     return f"{done}/{total}" if total is not None else str(done)

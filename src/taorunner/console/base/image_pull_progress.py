@@ -1,4 +1,4 @@
-"""How are pulls of images shown? Layers and totals redrawn on a terminal, a line each ten per cent elsewhere."""
+"""Shows pulls and pushes of images: layers and totals on a terminal, a line per ten percent elsewhere."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 _BAR, _LAYER_BAR = 24, 24
 _NAME, _BESIDE = 16, 98
-"""Cells: the least for a name, and what stands beside it."""
+"""Cells: the minimum for a name, and the width of the rest of the line."""
 _ID = 12
 _BUSY = ("downloading", "extracting", "pushing")
 _KEPT_LINES = 4
-"""Lines of the terminal that are left to the prompt and to what is told meanwhile."""
+"""Terminal lines kept free for the prompt and for messages."""
 
 
 @dataclass
 class _Shown:
-    """``expected_bytes`` is what the registry said beforehand; the engine names sizes only as it gets to them."""
+    """``expected_bytes`` comes from the registry; the engine reports the size of a layer only when it starts it."""
 
     started_s: float
     expected_bytes: int
@@ -46,7 +46,7 @@ class _Shown:
 
     @property
     def fraction(self) -> float | None:
-        """Of the download; a pull is whole only when its last layer is unpacked."""
+        """Of the download. 1.0 only when the last layer is unpacked."""
         if self.state is None:
             return None
         if self.state.layers and self.state.layers_done == self.state.layers:
@@ -55,7 +55,7 @@ class _Shown:
 
 
 class ImagePullView:
-    """A watcher of pulls and pushes, told from several threads. ``quiet`` shows nothing, for ``--json``."""
+    """Shows pulls and pushes; its methods may be called from several threads. ``quiet`` shows nothing."""
 
     def __init__(
         self, stream: TextIO, environ: Mapping[str, str], *, plain: bool, quiet: bool, verb: str = "pulling"
@@ -109,7 +109,7 @@ class ImagePullView:
         self._print(Text(clean(text)))
 
     def picture(self) -> Group:
-        """For each image its total, and below it the layers that something is done for."""
+        """A line per image, and below it its active layers."""
         with self._lock:
             active = list(self._active.items())
         room = max(1, self._console.height - _KEPT_LINES - len(active)) // max(1, len(active))

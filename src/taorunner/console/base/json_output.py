@@ -1,7 +1,6 @@
-"""How is it told to programs? Events as JSON lines and values as one JSON document, always UTF-8.
+"""Writes JSON for programs: events as JSON lines, values as one document, always UTF-8.
 
-Bytes are written, so that neither the locale nor a path with undecodable bytes can break a line: such a byte
-is written as the JSON escape of its surrogate.
+It writes bytes, so the locale does not matter. An undecodable byte of a path becomes the JSON escape of its surrogate.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from taorunner.events import Event, to_json_line
 
 
 class JsonView:
-    """One JSON object a line, each written at once."""
+    """One JSON object per line, written immediately."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream

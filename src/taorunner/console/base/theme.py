@@ -1,7 +1,7 @@
-"""What does this terminal understand? Consoles, the few styles, and symbols with ASCII stand-ins.
+"""Consoles, styles, and symbols with ASCII replacements.
 
-Colour only on a terminal; ``NO_COLOR``, ``FORCE_COLOR`` and ``TERM=dumb`` are respected. The colours are the
-sixteen of the user's own palette, so that light and dark terminals both stay readable.
+Colour is used only on a terminal; ``NO_COLOR``, ``FORCE_COLOR`` and ``TERM=dumb`` are respected. The colours are the
+sixteen of the user's palette, readable on light and dark terminals.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 PIPE_WIDTH = 200
-"""Columns where nobody has a window: files and pipes get every column of a table."""
+"""The width in files and pipes: they get every column of a table."""
 
 _STYLES = {
     "label": "dim",
@@ -49,7 +49,7 @@ _STYLES = {
 
 @dataclass(frozen=True, slots=True)
 class Symbols:
-    """Single cells, but for the ellipsis in ASCII. ``corners`` go clockwise from the top left."""
+    """Symbols of one cell, except the ASCII ellipsis. ``corners`` go clockwise from the top left."""
 
     ellipsis: str
     dot: str
@@ -63,7 +63,7 @@ class Symbols:
     severities: Mapping[Severity, str]
 
     def shown(self, text: str) -> str:
-        """``text`` as far as the encoding has it; each other character is one ``?``: widths stay true."""
+        """``text`` with a ``?`` for each character that the encoding lacks, so that widths do not change."""
         return text if self.ellipsis == "…" else text.encode("ascii", "replace").decode("ascii")
 
 
@@ -114,11 +114,11 @@ ASCII = Symbols(
 
 
 def make_console(stream: TextIO, environ: Mapping[str, str]) -> Console:
-    """A console on ``stream``: no markup, no emoji codes, no guessing at what looks like a number.
+    """A console on ``stream`` without markup, emoji codes or highlighting.
 
     A character that the stream's encoding lacks becomes ``?`` instead of a UnicodeEncodeError.
     """
-    from rich.console import Console  # here: a table that goes into a pipe wants symbols and no rich
+    from rich.console import Console  # here, because a table in a pipe does not need rich
     from rich.theme import Theme
 
     lenient(stream)
@@ -134,20 +134,20 @@ def make_console(stream: TextIO, environ: Mapping[str, str]) -> Console:
 
 
 def lenient(stream: TextIO) -> TextIO:
-    """A character that the stream's encoding lacks becomes ``?`` from now on."""
+    """Makes the stream replace characters that its encoding lacks by ``?``."""
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="replace")
     return stream
 
 
 def is_plain(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    """True where a console would print text and nothing else; nobody asked for colours in a pipe."""
+    """True when a console would print plain text only: a pipe, without FORCE_COLOR."""
     forced = environ.get("FORCE_COLOR") or environ.get("TTY_COMPATIBLE")
     return not forced and not _is_terminal(stream)
 
 
 def can_draw(console: Console) -> bool:
-    """True when a picture can be redrawn in place: a real terminal that knows how to move its cursor."""
+    """True when lines can be redrawn in place: a terminal that can move its cursor."""
     return _is_terminal(console.file) and not console.is_dumb_terminal
 
 

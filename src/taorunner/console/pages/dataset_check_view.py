@@ -1,4 +1,4 @@
-"""What did the check of a dataset find? Findings by place, shortened where one kind fills the screen, and counts."""
+"""Shows the result of ``dataset check``: findings by place, at most ten of a kind, and counts per subset."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from taorunner.console.base.columns import Column, Row, laid_out
-from taorunner.console.base.findings_text import count_text, findings_json, print_findings
+from taorunner.console.base.findings_text import count_text, findings_json, print_findings, without_infos
 from taorunner.console.base.formatting import clean
 from taorunner.console.base.json_output import write_json
 from taorunner.console.base.theme import make_console, symbols_of
@@ -20,21 +20,20 @@ from taorunner.errors import Finding, Severity
 from taorunner.text import amount
 
 MANY = 10
-"""Findings of one kind that are shown; the others are counted. ``--json`` has all of them."""
+"""Findings shown of one kind; the others are counted. ``--json`` has all of them."""
 
 
-def print_check(report: CheckReport, *, json: bool, full: bool) -> None:
+def print_check(report: CheckReport, *, json: bool, full: bool, with_infos: bool = False) -> None:
+    """``full`` prints every finding of a kind; ``with_infos`` prints infos too."""
     if json:
         write_json(findings_json(report.findings), sys.stdout.buffer)
         return
     console = make_console(sys.stdout, os.environ)
-    told = [finding for finding in report.findings if finding.severity is not Severity.INFO]
-    shown, left = (told, Counter[tuple[Severity, str]]()) if full else _first_of_each(told)
+    wanted, _ = without_infos(report.findings, with_infos=with_infos)
+    shown, left = (wanted, Counter[tuple[Severity, str]]()) if full else _first_of_each(wanted)
     print_findings(console, shown, counts=False)
     for (severity, code), count in left.items():
-        console.print(
-            Text(f"and {count} more {severity.value}s [{code}] (--full shows them)"), soft_wrap=True
-        )
+        console.print(Text(f"and {count} more {severity.value}s [{code}] (-v shows them)"), soft_wrap=True)
     rows = [_row(part.name or ".", part.images, part.backgrounds, part.classes) for part in report.subsets]
     columns = [
         Column("subset"),
@@ -47,21 +46,21 @@ def print_check(report: CheckReport, *, json: bool, full: bool) -> None:
     ]
     for line in laid_out(columns, rows, console.width, symbols_of(console)):
         console.print(line, soft_wrap=True)
-    console.print(Text(count_text(told)))
+    console.print(Text(count_text(wanted)))
 
 
 def print_repair(repair: Repair) -> None:
-    """To stderr: stdout belongs to the findings that are left."""
+    """On stderr; stdout has the findings that are left."""
     console = make_console(sys.stderr, os.environ)
     console.print(Text(_repair_text(repair)), soft_wrap=True)
     console.print(Text(f"made {clean(str(repair.output))}"), soft_wrap=True)
     if repair.backup is not None:
-        console.print(Text(f"as it was: {clean(str(repair.backup))}"), soft_wrap=True)
+        console.print(Text(f"backup: {clean(str(repair.backup))}"), soft_wrap=True)
 
 
 def repair_finding(repair: Repair) -> Finding:
-    """The same for programs."""
-    hint = f"as it was: {repair.backup}" if repair.backup is not None else None
+    """The repair as a finding, for ``--json``."""
+    hint = f"backup: {repair.backup}" if repair.backup is not None else None
     return Finding(Severity.INFO, "repaired", _repair_text(repair), hint, repair.output)
 
 

@@ -1,4 +1,4 @@
-"""How was a dataset split? Pictures and boxes of every class by part, with their share."""
+"""Shows a split: images and boxes of every class per part, with their share."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def print_split(split: Split, *, json: bool) -> None:
     columns = [Column("class", shrinks_to=12)]
     for part in split.parts:
         columns += [Column(part.name, right=True), Column("", right=True)]
-    rows = [_row("(pictures)", [len(part.images) for part in split.parts])]
+    rows = [_row("(images)", [len(part.images) for part in split.parts])]
     for name in sorted({name for part in split.parts for name in part.classes}):
         rows.append(_row(name, [part.classes[name] for part in split.parts]))
     for line in laid_out(columns, rows, console.width, symbols_of(console)):

@@ -1,4 +1,4 @@
-"""What is in a dataset, as a table for the terminal."""
+"""Shows the statistics of a dataset as a table."""
 
 from __future__ import annotations
 
@@ -51,8 +51,6 @@ def print_stats(stats: Stats, *, json: bool) -> None:
     console.print(Text("; ".join(facts)), soft_wrap=True)
     console.print(Text(f"sizes: {', '.join(sizes)}{f' and {more:,} more' if more else ''}"), soft_wrap=True)
     if stats.left_out:
-        left = amount(stats.left_out, "picture, label or line", "pictures, labels or lines")
-        message = (
-            f"{left} could not be read and not be counted: taorunner dataset check tells all that is wrong"
-        )
+        left = amount(stats.left_out, "image, label or line", "images, labels or lines")
+        message = f"{left} could not be read: taorunner dataset check lists them"
         console.print(Text(message), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""What became of a dataset? The counts of a conversion as a table or JSON, and how far it is meanwhile."""
+"""Shows the results of dataset commands as tables or JSON, and their progress."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from taorunner.text import amount
 
 
 class Progress:
-    """One line on stderr that is rewritten, only on a terminal, and gone at the end."""
+    """A line on stderr, rewritten in place and erased at the end. Only on a terminal, never with ``is_quiet``."""
 
-    def __init__(self) -> None:
-        self._shows = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    def __init__(self, *, is_quiet: bool = False) -> None:
+        self._shows = not is_quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
     def __enter__(self) -> Progress:
         return self
 
     def __call__(self, what: str, done: int, total: int) -> None:
         if self._shows:
-            sys.stderr.write(f"\r{what} {done}/{total} pictures\x1b[K")
+            sys.stderr.write(f"\r{what} {done}/{total} images\x1b[K")
             sys.stderr.flush()
 
     def __exit__(self, *_: object) -> None:
@@ -41,7 +41,7 @@ class Progress:
 
 
 def print_error_json(error: TaorunnerError, stream: BinaryIO, *, as_findings: bool) -> None:
-    """What stopped a command that was asked for JSON: an object of its own, or one more of the findings."""
+    """Prints an error of a command with ``--json``: as an object, or as one more finding."""
     if as_findings:
         whole = Finding(Severity.ERROR, "dataset-unreadable", error.message, error.hint)
         write_json(findings_json([*error.findings, whole]), stream)
@@ -61,7 +61,7 @@ def print_conversion(done: Conversion, *, json: bool) -> None:
     columns = [Column("class"), Column("written as"), Column("before", right=True), Column("left out", right=True),
                Column("after", right=True)]  # fmt: skip
     rows = [
-        _row("(pictures)", "", done.images_before, done.images_before - done.images_after, done.images_after),
+        _row("(images)", "", done.images_before, done.images_before - done.images_after, done.images_after),
         *(
             _row(
                 c.name, c.written if c.written != c.name else "", c.before, c.left_out, done.after[c.written]
@@ -73,9 +73,9 @@ def print_conversion(done: Conversion, *, json: bool) -> None:
         console.print(line, soft_wrap=True)
     subsets = ", ".join(f"{name} {count}" for name, count in done.subsets.items() if name)
     placed = ", ".join(f"{count} {way}" for way, count in done.placed.items())
-    facts = [f"{done.backgrounds} background pictures", *([subsets] if subsets else []), placed]
+    facts = [f"{done.backgrounds} background images", *([subsets] if subsets else []), placed]
     if done.renamed:
-        facts.append(f"{amount(len(done.renamed), 'picture')} renamed (--json lists them)")
+        facts.append(f"{amount(len(done.renamed), 'image')} renamed (--json lists them)")
     console.print(Text("; ".join(facts)), soft_wrap=True)
     console.print(Text(f"made {clean(str(done.output))} ({done.format} to {done.target})"), soft_wrap=True)
 
@@ -88,18 +88,18 @@ def print_resize(done: Resize, *, json: bool) -> None:
         print_findings(make_console(sys.stderr, os.environ), done.findings)
     console = make_console(sys.stdout, os.environ)
     boxes = amount(done.boxes, "box", "boxes")
-    facts = f"{amount(done.resized, 'picture')} resized, {done.linked:,} had the size already; {boxes}"
+    facts = f"{amount(done.resized, 'image')} resized, {done.linked:,} linked (size already right); {boxes}"
     console.print(Text(facts), soft_wrap=True)
     print_made(console, done.output, done.format, done.target, done.lost_outlines)
 
 
 def print_made(console: Console, output: Path, source: str, target: str, lost_outlines: int) -> None:
-    """In which format, that this is another one than the source's, and what it has no place for."""
+    """Prints the new folder, whether its format differs from the source's, and which data was lost."""
     console.print(Text(f"made {clean(str(output))} ({target})"), soft_wrap=True)
     if source != target:
-        console.print(Text(f"{source} is only read here, so {target} was written"), soft_wrap=True)
+        console.print(Text(f"{source} cannot be written, so {target} was written"), soft_wrap=True)
     if lost_outlines:
-        lost = f"{target} cannot hold the outlines: of {amount(lost_outlines, 'object')} only the box stays"
+        lost = f"{target} cannot hold outlines: {amount(lost_outlines, 'object')} kept only the box"
         console.print(Text(lost), soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""How is a machine's examination told? Sections as they come, an all-clear in a line, a problem with its repair."""
+"""Shows the checks of ``doctor``: sections as they finish, one line per result, problems with their repair."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from taorunner.console.base.findings_text import notes_text, without_infos
 from taorunner.console.base.formatting import clean
 from taorunner.console.base.theme import can_draw, symbols_of
 from taorunner.errors import Finding, Severity
@@ -20,21 +21,25 @@ _NARROWEST = 40
 
 
 class DoctorView:
-    """Prints what it is given at once. ``waiting`` shows on a terminal that somebody is still looking."""
+    """Prints each result at once. Without ``with_infos``, infos are only counted."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, with_infos: bool = True) -> None:
         self._console = console
         self._symbols = symbols_of(console)
         self._section = ""
+        self._with_infos, self._hidden = with_infos, 0
         self._counts: Counter[Severity] = Counter()
 
-    def waiting(self) -> AbstractContextManager[Any]:
-        if not can_draw(self._console):
+    def waiting(self, *, is_quiet: bool = False) -> AbstractContextManager[Any]:
+        """A spinner, on a terminal only."""
+        if is_quiet or not can_draw(self._console):
             return nullcontext()
         spinner = "dots" if self._symbols.ellipsis == "…" else "line"
-        return self._console.status(Text("looking", style="quiet"), spinner=spinner)
+        return self._console.status(Text("checking", style="quiet"), spinner=spinner)
 
     def show(self, section: str, findings: Sequence[Finding]) -> None:
+        findings, hidden = without_infos(findings, with_infos=self._with_infos)
+        self._hidden += hidden
         if not findings:
             return
         if section != self._section:
@@ -46,8 +51,8 @@ class DoctorView:
             self._counts[finding.severity] += 1
             self._show(finding)
 
-    def verdict(self) -> None:
-        """The last line: whether the machine is fit."""
+    def verdict(self, *, is_quiet: bool = False) -> None:
+        """Prints the last line: whether the machine is fit. ``is_quiet`` drops the number of hidden infos."""
         errors, warnings = self._counts[Severity.ERROR], self._counts[Severity.WARNING]
         counts = ", ".join(
             f"{count} {word}{'s' if count != 1 else ''}"
@@ -63,6 +68,8 @@ class DoctorView:
         if self._section:
             self._print(Text())
         self._print(text)
+        if self._hidden and not is_quiet:
+            self._print(Text(notes_text(self._hidden, "doctor"), style="quiet"))
 
     def _show(self, finding: Finding) -> None:
         severity, style = finding.severity, f"severity.{finding.severity.value}"
@@ -84,7 +91,7 @@ class DoctorView:
         return "→" if self._symbols.ellipsis == "…" else ">"
 
     def _print_folded(self, line: Text) -> None:
-        """Between words on a terminal, the rest below the message; one line everywhere else."""
+        """Wraps between words on a terminal, indented below the message. Elsewhere it is one line."""
         width = self._console.width - len(_INDENT)
         if not self._console.is_terminal or width < _NARROWEST:
             self._print(line)
@@ -95,7 +102,7 @@ class DoctorView:
             self._print(Text.assemble(head if number == 0 else _INDENT, part))
 
     def _print(self, line: Text) -> None:
-        # Soft wrap: the terminal folds, so that a command that is copied is whole.
+        # Soft wrap: the terminal wraps, so a copied command has no added breaks.
         self._console.print(line, soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""How is the log of a build shown? Line by line, as it comes, and harmless for the terminal."""
+"""Shows the log of a build line by line, cleaned of control characters."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from taorunner.text import redact
 
 
 class LogView:
-    """Steps are marked: they are what one looks for in a long log."""
+    """Highlights build steps."""
 
     def __init__(self, stream: TextIO, environ: Mapping[str, str]) -> None:
         self._console = make_console(stream, environ)
         self._hidden: list[str] = []
 
     def hide(self, secret: str) -> None:
-        """From now on this is not shown, whatever the build prints."""
+        """Masks this text in all later lines."""
         self._hidden.append(secret)
 
     def tells(self, line: str) -> None:

@@ -1,4 +1,4 @@
-"""``image ls`` and ``image lock``: needed images, and what became of the lock, as tables or JSON."""
+"""``image ls`` and ``image lock``: needed images and changes of the lock as tables or JSON."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from taorunner.images.lock import LockedImage
 
 _NAMED = 3
-"""Experiments that are named in a row; of the others the number."""
+"""Experiments named in a row; the others are counted."""
 
 
 def print_images(listed: Sequence[ListedImage], now: datetime, *, json: bool) -> None:
-    """One row each; nothing for none."""
+    """One row per image; prints nothing for an empty list."""
     if json:
         write_json([each.to_json() for each in listed], sys.stdout.buffer)
         return
@@ -43,7 +43,7 @@ def print_images(listed: Sequence[ListedImage], now: datetime, *, json: bool) ->
 
 
 def print_locked(changes: Sequence[LockedImage], file: str, *, json: bool) -> None:
-    """A line for each image that is new, moved or gone; whole digests, because people compare them."""
+    """A line per image that is new, moved or gone, with its full digest."""
     if json:
         write_json([each.to_json() for each in changes], sys.stdout.buffer)
         return

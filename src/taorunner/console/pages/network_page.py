@@ -1,7 +1,6 @@
-"""What does the catalog know? All networks as a table, and one network's page.
+"""Renders the catalog: all networks as a table, and the page of one network.
 
-Lines that fit ``width``; a row of the action table says in which releases there is such an action, and what is not
-known is said in so many words.
+Lines fit ``width``. The action table names the releases of each action, and what is unknown is listed.
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ NOT_KNOWN = "not known"
 
 _RESUMES = {
     ResumeRule.NONE: "",
-    ResumeRule.AUTO: "by itself, when the results folder has a checkpoint",
-    ResumeRule.ARGUMENT: "from a checkpoint that is named on the command line",
-    ResumeRule.SPEC_KEY: "from a checkpoint that is named in the spec",
+    ResumeRule.AUTO: "automatic when the results folder has a checkpoint",
+    ResumeRule.ARGUMENT: "from a checkpoint on the command line",
+    ResumeRule.SPEC_KEY: "from a checkpoint in the spec",
 }
 
 
 def network_table_lines(networks: Iterable[Network], width: int, symbols: Symbols) -> list[Text]:
-    """One line a network: what it is for, and what can be done with it in its newest release.
+    """One line per network: its purpose, and its actions in its newest release.
 
-    The last column is there only when a network comes from the workspace's own file.
+    The last column appears only when the workspace has networks of its own.
     """
     columns = [
         Column("network"),
@@ -58,7 +57,7 @@ def network_table_lines(networks: Iterable[Network], width: int, symbols: Symbol
 
 
 def network_lines(network: Network, release: str | None, width: int, symbols: Symbols) -> list[Text]:
-    """One network's page: actions, images, keys, what is not known, traps. Raises UserFilesError."""
+    """The page of one network: actions, images, keys, unknowns, traps. Raises UserFilesError."""
     contracts = network.contracts(release)
     shown = network.release_name(release)
     resume = contracts["train"].checkpoints.resume if "train" in contracts else ResumeRule.NONE
@@ -90,7 +89,7 @@ def network_lines(network: Network, release: str | None, width: int, symbols: Sy
 
 
 def _key_lines(contracts: Iterable[Contract], width: int, symbols: Symbols) -> list[Text]:
-    """One row for each key that a role has in some action."""
+    """One row per role and key."""
     keys = dict.fromkeys(
         pair for contract in contracts if contract.spec for pair in contract.spec.keys.items()
     )
@@ -111,9 +110,9 @@ def _role(pair: tuple[str, str]) -> str:
 def _action_lines(
     network: Network, release: str | None, contracts: dict[str, Contract], width: int, symbols: Symbols
 ) -> list[Text]:
-    """Every action that some release has, those of the shown release first.
+    """The actions of all releases, those of the shown release first.
 
-    What is ``evaluate`` of one group can be called ``deploy.evaluate`` in a release where two groups have it.
+    ``evaluate`` is called ``deploy.evaluate`` in a release where two groups have it.
     """
     shown = network.actions(release)
     known = {_own_name(name, group): name for name, group in shown.items()}
@@ -154,7 +153,7 @@ _SUFFIXES = {"yaml": "yaml", "prototxt": "txt"}
 
 
 def _release_lines(network: Network, width: int, symbols: Symbols) -> list[Text]:
-    """The image tags of each release, and whether anything is known of its actions."""
+    """The image tags of each release, and whether its actions are known."""
     columns = [
         Column("release"),
         *(Column(f"{group.name} image") for group in network.groups),
@@ -168,20 +167,20 @@ def _release_lines(network: Network, width: int, symbols: Symbols) -> list[Text]
             for group in network.groups
         ]
         refused = len(network.unknown_actions(known)) == len(network.actions(known))
-        cells = (known, *tags, "how to run it is not known" if refused else "")
+        cells = (known, *tags, "actions unknown" if refused else "")
         rows.append(Row(tuple(map(Text, cells))))
     return laid_out(columns, rows, width, symbols)
 
 
 def _tag(image: str | None, network: Network) -> str:
-    """Without the registry that stands above; an image beside that one keeps its name."""
+    """The tag alone when the repository is the one shown above, else the full name."""
     return NOT_KNOWN if image is None else image.removeprefix(f"{network.registry}:").rpartition("/")[2]
 
 
 def _span(has: Sequence[str], releases: Sequence[str]) -> str:
-    """``all``, ``from 5.5.0``, ``to 5.3.0``, ``5.5.0``, ``5.1.0 to 5.3.0``; a gap gives several of them.
+    """``all``, ``from 5.5.0``, ``to 5.3.0``, ``5.5.0``, ``5.1.0 to 5.3.0``; several parts if there are gaps.
 
-    A release in which nobody knows how to run the action does not count.
+    A release whose way to run the action is unknown does not count.
     """
     if not releases or len(has) == len(releases):
         return "all" if releases else ""
@@ -217,7 +216,7 @@ def _unknown(network: Network, release: str | None, contracts: dict[str, Contrac
 
 
 def _listed(title: str, texts: Iterable[str], width: int, symbols: Symbols) -> list[Text]:
-    """A title and one point for each text, once; nothing without texts."""
+    """A title and a list of the different texts; nothing without texts."""
     lines: list[Text] = []
     for text in dict.fromkeys(texts):
         first, *more = _folded(clean(text), width - 4)
@@ -234,5 +233,5 @@ def _folded_fact(label: str, value: str, width: int) -> list[Text]:
 
 
 def _folded(text: str, width: int) -> list[str]:
-    """At least one line; a word that is longer than ``width`` stays whole."""
+    """At least one line; a word longer than ``width`` is not broken."""
     return textwrap.wrap(text, max(20, width), break_long_words=False, break_on_hyphens=False) or [""]

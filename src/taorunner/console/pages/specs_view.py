@@ -1,4 +1,4 @@
-"""Specs as TAO reads them: one as a text, the difference of two, and what a key means."""
+"""Renders a spec as TAO reads it, the differences of two specs, and the help of a key."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _BY = {"spec": "", "override": "overrides", "set": "--set", "taorunner": "set by
 
 
 def print_spec(spec: ShownSpec, *, json: bool) -> None:
-    """The spec alone on stdout, so that it can be piped; whose it is and what is to be said of it on stderr."""
+    """The spec alone on stdout, so that it can be piped; its heading and findings on stderr."""
     if json:
         write_json(_spec_json(spec), sys.stdout.buffer)
         return
@@ -41,7 +41,7 @@ def print_spec(spec: ShownSpec, *, json: bool) -> None:
     if spec.findings:
         print_findings(notes, spec.findings, counts=False)
     text = spec.text if spec.text.endswith("\n") else f"{spec.text}\n"
-    if sys.stdout.isatty():  # what stands in a file must not drive the terminal
+    if sys.stdout.isatty():  # text of a file must not control the terminal
         text = "\n".join(printable(line.rstrip("\r")) for line in text.split("\n"))
     sys.stdout.flush()
     sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
@@ -51,7 +51,7 @@ def print_spec(spec: ShownSpec, *, json: bool) -> None:
 def print_differences(
     first: ShownSpec, second: ShownSpec, differences: Sequence[Difference], *, by_name_too: bool, json: bool
 ) -> None:
-    """``by_name_too``: also what differs only by the experiments' names; else those are counted."""
+    """Differences that come only from the experiments' names are counted; ``by_name_too`` shows them."""
     if json:
         body = {
             "first": _heading_json(first),
@@ -186,7 +186,7 @@ def _range(facts: KeyFacts) -> str:
 
 
 def _releases(facts: KeyFacts) -> str:
-    """Of the code, oldest to newest."""
+    """The releases of the schemas, oldest to newest."""
     if not facts.releases:
         return ""
     since = f"since {facts.since}" if facts.since else ""
@@ -202,7 +202,7 @@ def _short(number: float | None) -> str:
 
 
 def _written(value: object) -> str:
-    """As a person would write it: texts without quotes where that is clear."""
+    """As YAML, without quotes where they are not needed."""
     if isinstance(value, str):
         return value if value.strip() == value and value else json_module.dumps(value, ensure_ascii=False)
     if isinstance(value, float) and not math.isfinite(value):
@@ -297,7 +297,7 @@ def _facts_json(facts: KeyFacts) -> dict[str, Any]:
 
 
 def _plain(value: object) -> Any:
-    """Strict JSON has no infinity and no not-a-number: they become texts."""
+    """Infinity and NaN become texts, because strict JSON lacks them."""
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""What ``networks sync`` took out of images: which networks, which not and why."""
+"""Shows the result of ``networks sync``: the schemas read, and what could not be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a dry run shows: the rendered spec's path, the exact request, and a line to paste."""
+"""Shows a dry run: the path of the rendered spec, the exact request, and a command to paste."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from taorunner.planning.model.plan import SHELL
 
 
 def print_rehearsals(console: Console, rehearsals: Sequence[Rehearsal], *, json: bool) -> None:
-    """One block per run on stdout; lines are not wrapped, so that they can be pasted."""
+    """One block per run on stdout. Lines are not wrapped, so that they can be pasted."""
     if json:
         write_json([rehearsal.to_json() for rehearsal in rehearsals], sys.stdout.buffer)
         return
@@ -30,7 +30,7 @@ def print_rehearsals(console: Console, rehearsals: Sequence[Rehearsal], *, json:
 
 def _facts(rehearsal: Rehearsal) -> list[tuple[str, str]]:
     request, plan = rehearsal.request, rehearsal.plan
-    is_shell = plan.action == SHELL  # which is of no project and has no results
+    is_shell = plan.action == SHELL  # a shell has no project and no results
     run = f"{plan.project} / {plan.experiment}: {plan.action} on {request.backend}"
     facts = [
         ("run", "" if is_shell else run),

@@ -1,8 +1,7 @@
-"""What is going on right now? The picture of all runs of a batch, and the screen that it is drawn on.
+"""The live view of a batch: its layout, and the screen that it is drawn on.
 
-``LiveView`` decides what fits: panels with bars, metrics, GPUs and log lines where there is room, two lines
-or one line for each run where there is not. It never asks for more lines than the terminal has. It owns
-nothing: closing it changes nothing for any run.
+``LiveView`` chooses what fits: panels with bars, metrics, GPUs and log lines, or two lines, or one line per run. It
+never uses more lines than the terminal has. Closing it changes no run.
 """
 
 from __future__ import annotations
@@ -26,19 +25,19 @@ from taorunner.events import RunState
 from taorunner.runs.state.snapshot import RunSnapshot
 
 PANEL_WIDTH_MIN = 78
-"""Panels stand side by side when each has so many columns."""
+"""Panels are placed side by side when each gets this many columns."""
 _PANEL_WIDTH_LEAST = 40
 _HINT = "Ctrl-C: stop or detach"
 _LIST_SHARE = 4
-"""Finished and queued runs always get one line in so many."""
+"""Ended and queued runs always get one of this many lines."""
 _COMFORTABLE = 9
-"""Lines of a panel that has its bars, metrics, a GPU and some of the log."""
+"""Lines of a panel with bars, metrics, one GPU and some log lines."""
 
 _NOT_STARTED = (RunState.QUEUED, RunState.WAITING)
 
 
 class LiveView:
-    """Pictures for one terminal. ``now`` gives aware UTC times."""
+    """The layout for one terminal. ``now`` gives aware UTC times."""
 
     def __init__(self, console: Console, now: Callable[[], datetime]) -> None:
         self._console = console
@@ -106,7 +105,7 @@ class LiveView:
 class LiveScreen:
     """Draws a ``LiveView`` several times a second, from a thread, until the block is left.
 
-    The last picture stays on the terminal, unless it is cleared; the cursor is restored whatever happens.
+    The last frame stays on the terminal unless it is cleared. The cursor is always restored.
     """
 
     def __init__(self, console: Console, view: LiveView, refresh_per_s: float = 5) -> None:
@@ -132,7 +131,7 @@ class LiveScreen:
         tails: Mapping[str, Sequence[str]],
         gpus: Mapping[str, GpuReading],
     ) -> None:
-        """Takes over what is to be seen; cheap, call it as often as something changes."""
+        """Sets what is drawn next. Cheap: call it at every change."""
         self._inputs = (tuple(snapshots), dict(tails), dict(gpus))
         if self._live is None:
             self._live = Live(
@@ -145,16 +144,15 @@ class LiveScreen:
             self._live.start(refresh=True)
 
     def clear(self) -> None:
-        """Takes the picture away: what comes next says it better."""
+        """Erases the frame."""
         if self._live is not None:
             self._erase(self._stop())
 
     def prompt(self, question: str, choices: Mapping[str, str], *, default: str, interrupt: str) -> str:
-        """Asks below the standing picture; the next ``show`` draws it anew in the place of both.
+        """Asks below the last frame; the next ``show`` replaces both.
 
-        ``choices`` maps an answer to what it does; the first letters of an answer are enough. An empty line
-        and the end of the input give ``default``, KeyboardInterrupt (a second Ctrl-C) gives ``interrupt``: the
-        question says both. Blocks.
+        ``choices`` maps an answer to its effect; the first letters of an answer are enough. An empty line or the end of
+        the input gives ``default``, KeyboardInterrupt (a second Ctrl-C) gives ``interrupt``. Blocks.
         """
         height = self._stop()
         width = self._console.width
@@ -180,18 +178,16 @@ class LiveScreen:
             asked = [Text(f'"{clean(said)}" is none of these: {", ".join(choices)}')]
 
     def _draw(self) -> RenderableType:
-        if (
-            self._console.size != self._size
-        ):  # old lines were wrapped anew by the terminal: begin on a clean one
+        if self._console.size != self._size:  # the terminal wrapped the old lines again: start on a clean one
             self._size = self._console.size
             self._console.control(Control.clear(), Control.home())
         try:
             return self._view.render(*self._inputs)
         except Exception as error:  # a view must not end a training
-            return Text(f"the picture cannot be drawn: {type(error).__name__}: {error}")
+            return Text(f"the view cannot be drawn: {type(error).__name__}: {error}")
 
     def _stop(self) -> int:
-        """Ends drawing; returns how many lines the picture left on the terminal."""
+        """Ends drawing; returns the number of lines left on the terminal."""
         if self._live is None:
             return 0
         live, self._live = self._live, None
@@ -211,7 +207,7 @@ def _picture(lines: Sequence[Text]) -> RenderableType:
 
 
 def _list_rooms(room: int, finished: int, queued: int, running: int, columns: int) -> tuple[int, int]:
-    """Lines for finished and for queued runs: what comfortable panels leave over, or their least share."""
+    """Lines for ended and queued runs: what full panels leave over, or their minimum share."""
     available = room
     if running:
         comfortable = -(-running // columns) * _COMFORTABLE
@@ -222,7 +218,7 @@ def _list_rooms(room: int, finished: int, queued: int, running: int, columns: in
 
 
 def _running(views: Sequence[RunView], room: int, width: int, columns: int, name_width: int) -> list[Text]:
-    """Panels when each gets its minimum and log lines are shared out; else two lines a run; else one."""
+    """Panels when each gets its minimum; else two lines per run; else one."""
     if not views or room <= 0:
         return []
     grid = [views[i : i + columns] for i in range(0, len(views), columns)]
@@ -241,7 +237,7 @@ def _running(views: Sequence[RunView], room: int, width: int, columns: int, name
 
 
 def _shared_out(room: int, wanted: Sequence[int]) -> list[int]:
-    """Everybody gets what is wanted up to the same limit, the highest for which the room is enough."""
+    """Gives each what it wants, up to the highest common limit that fits into ``room``."""
     limit = PANEL_MIN
     while limit < max(wanted) and sum(min(limit + 1, height) for height in wanted) <= room:
         limit += 1
@@ -255,12 +251,12 @@ def _side_by_side(views: Sequence[RunView], width: int, columns: int, height: in
 
 
 def _listed(views: Sequence[RunView], room: int, word: str, draw: Callable[[RunView], Text]) -> list[Text]:
-    """One line each; when there are more than ``room`` the last line counts the others."""
+    """One line per run. When there are more than ``room``, the last line counts the others."""
     if room <= 0 or not views:
         return []
     if len(views) <= room:
         return [draw(view) for view in views]
-    if word == "finished":  # the newest are the interesting ones
+    if word == "finished":  # show the newest
         rest = views[: len(views) - room + 1]
         return [_and_more(rest, word, len(views)), *(draw(view) for view in views[len(rest) :])]
     return [*(draw(view) for view in views[: room - 1]), _and_more(views[room - 1 :], word, len(views))]

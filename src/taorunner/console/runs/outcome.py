@@ -1,4 +1,4 @@
-"""How did it end? A table of outcomes, each failure's story, a comparison, and the commands to go on with."""
+"""Renders the end of a batch: a table of outcomes, details of failures, a comparison, and the next commands."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from taorunner.text import duration
 LAST_LINES = 8
 COMPARED_METRICS = 12
 _AFTER_STOP = {
-    NextStep.RESUME: ("resume {}", "train on from the newest checkpoint"),
+    NextStep.RESUME: ("resume {}", "continue from the newest checkpoint"),
     NextStep.START_AGAIN: ("train {}", "start again"),
-    NextStep.START_AFRESH: ("train {} --overwrite", "start afresh; earlier results are moved aside"),
+    NextStep.START_AFRESH: ("train {} --overwrite", "start again; earlier results are set aside"),
     NextStep.EVALUATE: ("evaluate {}", "measure on the held-out data"),
 }
 
 
 class Named(Protocol):
-    """A run by its names: a record or a snapshot."""
+    """The names of a run: a record or a snapshot."""
 
     @property
     def id(self) -> str: ...
@@ -50,13 +50,14 @@ def print_outcome(
     directories: Mapping[str, Path],
     *,
     next_steps: Mapping[str, NextStep],
+    is_quiet: bool = False,
     now: datetime | None = None,
 ) -> None:
-    """``tails`` are the last log lines by run id, ``directories`` the runs' own folders, ``next_steps`` what to do
-    with stopped trainings."""
+    """``tails`` are the last log lines by run id, ``directories`` the run folders, ``next_steps`` how to continue
+    stopped trainings. ``is_quiet`` drops the commands at the end."""
     lines = outcome_lines(
         snapshots, tails, directories, console.width, symbols_of(console),
-        next_steps=next_steps, now=now or events.now(),
+        next_steps=next_steps, now=now or events.now(), is_quiet=is_quiet,
     )  # fmt: skip
     for line in lines:
         console.print(line, soft_wrap=True)
@@ -71,8 +72,9 @@ def outcome_lines(
     *,
     next_steps: Mapping[str, NextStep] = {},
     now: datetime,
+    is_quiet: bool = False,
 ) -> list[Text]:
-    """Tables fit ``width``; reasons, hints, paths and commands are whole whatever their length."""
+    """Tables fit ``width``; reasons, hints, paths and commands are never cut."""
     names = labels(snapshots)
     lines = [Text(), *_table(snapshots, names, width, symbols, now)]
     for run in snapshots:
@@ -82,7 +84,7 @@ def outcome_lines(
     compared = _comparison(snapshots, names, width, symbols)
     if compared:
         lines += [Text(), *compared]
-    commands = _next_commands(snapshots, next_steps)
+    commands = [] if is_quiet else _next_commands(snapshots, next_steps)
     if commands:
         lines.append(Text())
     wide = max((len(command) for command, _ in commands), default=0)
@@ -164,7 +166,7 @@ def _failure(
 def _comparison(
     snapshots: Sequence[RunSnapshot], names: Mapping[str, str], width: int, symbols: Symbols
 ) -> list[Text]:
-    """Best values side by side, the best of all marked; only where there are at least two runs to compare."""
+    """Best values side by side with the winner marked; empty for fewer than two runs with metrics."""
     measured = [run for run in snapshots if run.best]
     shared = [name for name in _by_weight(measured) if sum(name in run.best for run in measured) > 1]
     if len(measured) < 2 or not shared:
@@ -173,7 +175,7 @@ def _comparison(
         Column("best values", shrinks_to=14),
         *(Column(names[run.id], drop=i, right=True, shrinks_to=8) for i, run in enumerate(measured, 1)),
     ]
-    if len(measured) > 4 or len(shared) < len(measured):  # the longer side goes down
+    if len(measured) > 4 or len(shared) < len(measured):  # the longer side becomes the rows
         return _comparison_by_run(measured, shared, names, width, symbols)
     rows = []
     for name in shared[:COMPARED_METRICS]:
@@ -206,7 +208,7 @@ def _comparison_by_run(
 
 
 def _from_the_last(names: Sequence[str]) -> list[tuple[int, str]]:
-    """Numbered so that the first is 0 (never dropped) and the last is dropped first."""
+    """Numbers the names for dropping: the first is 0 (never dropped), the last is dropped first."""
     return [(len(names) - i if i else 0, name) for i, name in enumerate(names)]
 
 
@@ -225,12 +227,12 @@ def _winner(name: str, runs: Sequence[RunSnapshot]) -> str | None:
 
 
 def _judged(runs: Sequence[RunSnapshot]) -> dict[str, Judged]:
-    """What the first run that has a metric says of it."""
+    """The meaning of each metric, from the first run that has it."""
     return {name: judged for run in reversed(runs) for name, judged in run.judged.items()}
 
 
 def _by_weight(runs: Sequence[RunSnapshot]) -> list[str]:
-    """Every metric once: the KPI, the loss, then in the order of their coming."""
+    """All metrics: the KPI, the loss, then the others in the order of their appearance."""
     every = list(dict.fromkeys(name for run in runs for name in run.best))
     first = [name for name in (kpi_name(every, _judged(runs)), loss_name(every)) if name is not None]
     first = list(dict.fromkeys(first))
@@ -238,7 +240,7 @@ def _by_weight(runs: Sequence[RunSnapshot]) -> list[str]:
 
 
 def commands_after_stop(runs: Sequence[Named], next_steps: Mapping[str, NextStep]) -> list[tuple[str, str]]:
-    """``(command, what it does)``: one for all experiments of a project that go on in the same way."""
+    """``(command, effect)``: one command for all experiments of a project with the same next step."""
     groups: dict[tuple[str, NextStep], list[Named]] = {}
     for run in runs:
         if run.id in next_steps:
@@ -253,28 +255,26 @@ def commands_after_stop(runs: Sequence[Named], next_steps: Mapping[str, NextStep
 def _next_commands(
     snapshots: Sequence[RunSnapshot], next_steps: Mapping[str, NextStep]
 ) -> list[tuple[str, str]]:
-    """What a person types next, for the most telling run of each kind; not a line per run."""
+    """The next commands, at most one per kind rather than one per run."""
     failed = [run for run in snapshots if run.state in (RunState.FAILED, RunState.LOST)]
     trained = [run for run in snapshots if run.state is RunState.SUCCEEDED and run.action == "train"]
     running = [run for run in snapshots if not run.state.is_final]
     commands: list[tuple[str, str]] = []
     if running:
-        commands.append(("taorunner attach", "watch what still runs"))
+        commands.append(("taorunner attach", "watch the runs that have not ended"))
     if failed:
-        commands.append((f"taorunner logs {failed[0].id}", "the whole log"))
+        commands.append((f"taorunner logs {failed[0].id}", "the complete log"))
     commands += commands_after_stop(snapshots, next_steps)
     if trained:
         commands.append((_command("evaluate {}", trained), "measure on the held-out data"))
         commands.append((_command("export {}", trained), "write the model for deployment"))
     if snapshots:
-        commands.append(
-            (f"taorunner runs show {(failed or list(snapshots))[0].id}", "everything that is known")
-        )
+        commands.append((f"taorunner runs show {(failed or list(snapshots))[0].id}", "all details"))
     return commands
 
 
 def _command(words: str, runs: Sequence[Named]) -> str:
-    """``words`` with the experiments of one project, the first run's, in them."""
+    """``words`` filled with the experiments of the first run's project."""
     project = runs[0].project
     experiments = dict.fromkeys(run.experiment for run in runs if run.project == project)
     return clean(f"taorunner -p {project} {words.format(' '.join(experiments))}")

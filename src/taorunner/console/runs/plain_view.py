@@ -1,7 +1,7 @@
-"""What happens, as one plain line each: for pipes, log files and CI, where nothing can be redrawn.
+"""Prints events as plain lines, for pipes, log files and CI.
 
-No control characters, every line written at once. Epochs, not steps: one line per epoch, written when its
-metrics are there too. A pull speaks every few seconds. Log lines are not repeated here: ``taorunner logs`` has them.
+One line per epoch, written when its metrics have arrived, and a line every few seconds during a pull. Lines have no
+control characters and are written immediately. Log lines are left to ``taorunner logs``.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from taorunner.text import duration, size
 
 PULL_EVERY_S = 5.0
 _COMPANY_S = 1.0
-"""How long a complete epoch waits for its metrics (TAO writes them right after), and metrics for more of them."""
+"""How long a complete epoch waits for its metrics, which TAO writes right after, and metrics for further ones."""
 _SIGN_OF_LIFE_S = 60.0
-"""An epoch that takes longer tells in between how far it is."""
+"""A longer epoch prints its progress at this interval."""
 _METRICS_ON_A_LINE = 8
 _EPOCHS_KEPT = 4
-"""Of so many it is known what their lines said: a metric that comes again is not told again."""
+"""Number of epochs whose printed metrics are remembered, so that a repeated metric is not printed again."""
 
 
 class PlainView:
@@ -42,7 +42,7 @@ class PlainView:
         self._lines: deque[_Line] = deque()
 
     def show(self, event: Event) -> None:
-        """Writes the line of ``event``, if it deserves one, behind those that still wait for metrics."""
+        """Writes the line of ``event``, if it has one, after those that still wait for metrics."""
         self.tick(event.at)
         run = self._runs.setdefault(event.run, _Run(event.run))
         known_s = run.fold.snapshot.timing.epoch_durations_s
@@ -61,14 +61,14 @@ class PlainView:
         self._write_ready()
 
     def tick(self, at: datetime) -> None:
-        """It is ``at`` now: writes what has waited long enough. For quiet moments."""
+        """Writes lines that have waited long enough at the time ``at``. Call it when no event arrives."""
         for line in self._lines:
             if line.waits and (at - line.at).total_seconds() > _COMPANY_S:
                 line.waits = False
         self._write_ready()
 
     def flush(self) -> None:
-        """Writes all that waits, for the end."""
+        """Writes all waiting lines, at the end."""
         for run in self._runs.values():
             self._close(run)
         for line in self._lines:
@@ -99,11 +99,11 @@ class PlainView:
             epoch = run.open.setdefault(event.epoch, _Epoch(event.epoch, event.at))
             epoch.metrics[event.name] = event.value
             self._sign_of_life(run, epoch, event.at)
-        elif line is None or event.name not in line.metrics:  # too late for the epoch's own line
+        elif line is None or event.name not in line.metrics:  # too late for the line of the epoch
             self._loose(run, event)
 
     def _loose(self, run: _Run, event: ev.MetricReported) -> None:
-        """Metrics of no epoch, such as those of an evaluation: together on a line."""
+        """Metrics without an epoch, as of an evaluation: together on one line."""
         line = run.loose
         full = line is not None and (event.epoch != line.epoch or len(line.metrics) >= _METRICS_ON_A_LINE)
         if line is None or full or not line.waits:
@@ -114,7 +114,7 @@ class PlainView:
         line.metrics[event.name] = event.value
 
     def _end_epochs_before(self, run: _Run, number: int, at: datetime) -> None:
-        """A later epoch's sign of life ends the earlier ones, also where TAO does not say so."""
+        """Progress of a later epoch ends the earlier ones, even if TAO does not report their end."""
         for epoch in sorted(run.open):
             if epoch < number:
                 ended = run.open[epoch]
@@ -144,7 +144,7 @@ class PlainView:
             self._lines.append(_Line(run, at, epoch.step, epoch=epoch.number, metrics=dict(epoch.metrics)))
 
     def _close(self, run: _Run) -> None:
-        """Nothing more will come: epochs that nobody ended are told if there is anything to tell."""
+        """At the end of the run, writes epochs that were never completed if they have any metrics."""
         for epoch in list(run.open.values()):
             if epoch.metrics:
                 self._lines.append(
@@ -166,7 +166,7 @@ class PlainView:
             return f"queued on {event.backend}"
         if isinstance(event, ev.ImagePulled):
             digest = f" {event.digest}" if event.digest else ""
-            return f"image {event.image}{digest} is here"
+            return f"image {event.image}{digest} present"
         if isinstance(event, ev.RunWaiting):
             return f"waiting: {event.reason}"
         if isinstance(event, ev.RunStarted):
@@ -180,7 +180,7 @@ class PlainView:
         return None
 
     def _write_ready(self) -> None:
-        """In order: a line that waits holds back those behind it."""
+        """Writes in order: a waiting line holds back the later ones."""
         while self._lines and not self._lines[0].waits:
             line = self._lines.popleft()
             snapshot = line.run.fold.snapshot
@@ -195,7 +195,7 @@ class PlainView:
 
 @dataclass(slots=True)
 class _Line:
-    """A line with its place in the order of time. ``waits`` until its metrics are there."""
+    """A line with its time. ``waits`` until its metrics have arrived."""
 
     run: _Run
     at: datetime
@@ -211,7 +211,7 @@ class _Line:
 
 @dataclass(slots=True)
 class _Epoch:
-    """An epoch that nobody has ended yet."""
+    """An epoch that is not complete."""
 
     number: int
     began_at: datetime
@@ -231,7 +231,7 @@ class _Run:
 
 
 def _metric_texts(metrics: Mapping[str, float], judged: Mapping[str, Judged]) -> Iterable[str]:
-    """How good it is first, then the losses, held-out before training; learning rates and counts last."""
+    """The KPI first, then losses, validation before training; learning rates and counts last."""
     kpi = kpi_name(metrics, judged)
 
     def rank(name: str) -> tuple[bool, bool, bool, bool]:

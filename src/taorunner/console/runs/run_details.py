@@ -1,6 +1,6 @@
-"""One run in full: what ``runs show`` says.
+"""Renders one run in full, for ``runs show``.
 
-Lines that fit ``width``; facts that a person copies (paths, digests, reasons) are whole and may be longer.
+Lines fit ``width``, except paths, digests and reasons, which are never cut.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def run_detail_lines(
     run: RunSnapshot, directory: Path, width: int, symbols: Symbols, now: datetime, zone: tzinfo | None = None,
     next_command: str | None = None,
 ) -> list[Text]:  # fmt: skip
-    """Everything that is known of one run. ``zone`` is for the times, the machine's own by default; ``next_command``
-    is what to type now."""
+    """All facts of one run. ``zone`` is the time zone, the machine's by default; ``next_command`` is the suggested
+    command."""
     style = state_style(run.state)
     head = Text.assemble(
         (f"{symbols.states[run.state]} ", style), (clean(run.experiment or run.id), "title"),

@@ -1,7 +1,7 @@
-"""How does one run look? As a panel, as two lines, as one line; whatever room there is.
+"""Renders one run as a panel, as two lines or as one line.
 
-Pure: the same snapshot, tail, readings and time give the same lines. No line is wider than asked for, so that
-the height of a screen is the number of its lines.
+Pure: the same snapshot, tail, readings and time give the same lines. No line is wider than requested, so the height on
+the screen is the number of lines.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LABEL_MAX = 14
 
 @dataclass(frozen=True, slots=True)
 class GpuReading:
-    """One GPU at one moment; None where the driver does not tell. ``load_percent`` is 0..100."""
+    """The state of one GPU; None where the driver reports no value. ``load_percent`` is 0..100."""
 
     index: str
     name: str = ""
@@ -39,7 +39,7 @@ class GpuReading:
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """What a run's lines are made of. ``tail`` are its last log lines, ``gpus`` readings by host id."""
+    """The input of the lines of one run. ``tail`` are its last log lines, ``gpus`` readings by host id."""
 
     run: RunSnapshot
     label: str
@@ -50,7 +50,7 @@ class RunView:
 
 
 def panel_height(view: RunView) -> int:
-    """The height at which nothing is left out."""
+    """The height that shows everything."""
     logs = min(LOG_LINES_MAX, len(view.tail))
     return 2 + len(_facts(view, 80, 99)) + (logs + 1 if logs else 0)
 
@@ -89,7 +89,7 @@ def pair(view: RunView, width: int, name_width: int) -> list[Text]:
 
 
 def row(view: RunView, width: int, name_width: int, *, with_metrics: bool = True) -> Text:
-    """One line: name, where it is, a bar, ETA; the KPI where there is room."""
+    """One line: name, position, bar, ETA; the KPI if there is room."""
     run, symbols = view.run, view.symbols
     line = _head(view, name_width)
     end = Text()
@@ -115,7 +115,7 @@ def row(view: RunView, width: int, name_width: int, *, with_metrics: bool = True
 
 
 def finished_row(view: RunView, width: int, name_width: int) -> Text:
-    """How it ended: best KPI and duration of a success, the reason of anything else."""
+    """One line of an ended run: best KPI and duration of a success, otherwise the reason."""
     run, symbols = view.run, view.symbols
     line = _head(view, name_width)
     elapsed_s = run.elapsed_s(view.now)
@@ -185,7 +185,7 @@ def _floor(view: RunView, width: int) -> Text:
 
 
 def _facts(view: RunView, width: int, rows: int) -> list[Text]:
-    """The panel's lines but for the log, the least important left out first when ``rows`` are few."""
+    """The panel's lines without the log; the least important are dropped first when ``rows`` is small."""
     run = view.run
     if run.pull is not None or (run.epoch is None and run.state is not RunState.RUNNING):
         progress = _pull_rows(view, width)
@@ -322,7 +322,7 @@ def _value_width(view: RunView) -> int:
 
 
 def _shown_metrics(run: RunSnapshot) -> list[str]:
-    """The loss and the KPI; where there is neither, the first metric."""
+    """The loss and the KPI, or the first metric if there is neither."""
     shown = [name for name in (loss_name(run.metrics), kpi_name(run.metrics, run.judged)) if name is not None]
     return list(dict.fromkeys(shown)) or list(run.metrics)[:1]
 
@@ -347,7 +347,7 @@ def _pulled(view: RunView) -> str:
 
 
 def _pull_fraction(view: RunView) -> float | None:
-    """By bytes; by layers as long as the total is unknown."""
+    """By bytes, or by layers while the total is unknown."""
     pull = view.run.pull
     if pull is None:
         return None

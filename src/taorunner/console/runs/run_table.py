@@ -1,4 +1,4 @@
-"""Runs as a table: one line a run, on a terminal with styles, and anywhere else without needing rich."""
+"""Runs as a table, one line per run: styled on a terminal, elsewhere without importing rich."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _COLUMNS = (
     Column("gpus", drop=4),
     Column("duration", drop=5, right=True),
 )
-"""The id stays whole: it is what the other commands take, and it says experiment and action, so that their columns go
+"""The id is never cut, because other commands take it. It contains experiment and action, so those columns are dropped
 first."""
 
 
 def run_lines(snapshots: Sequence[RunSnapshot], width: int, symbols: Symbols, now: datetime) -> list[Text]:
-    """One line a run, in the order given."""
+    """One line per run, in the given order."""
     from rich.text import Text
 
     rows = [Row(tuple(Text.assemble(*cell) for cell in cells)) for cells in _rows(snapshots, symbols, now)]
@@ -47,7 +47,7 @@ def run_lines(snapshots: Sequence[RunSnapshot], width: int, symbols: Symbols, no
 def plain_run_lines(
     snapshots: Sequence[RunSnapshot], width: int, symbols: Symbols, now: datetime
 ) -> list[str] | None:
-    """The same lines without styles; None where a text has characters whose width only a terminal library knows."""
+    """The same lines without styles; None when a text has characters whose width only rich knows."""
     rows = [["".join(text for text, _ in cell) for cell in cells] for cells in _rows(snapshots, symbols, now)]
     if not all(cell.isascii() for _, *cells in rows for cell in cells):
         return None

@@ -1,4 +1,4 @@
-"""``ps``, ``runs list``, ``runs show``: runs read from disk, as a table, a page or JSON."""
+"""``ps``, ``runs list`` and ``runs show``: runs read from disk, as a table, a page or JSON."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from taorunner.runs.state.store import DamagedRun, RunStore
 
 
 def print_runs(store: RunStore, records: Sequence[RunRecord | DamagedRun], *, json: bool, empty: str) -> None:
-    """One line a run on stdout; ``empty`` is said on stderr where there is none."""
+    """One line per run on stdout; without runs, ``empty`` on stderr."""
     snapshots = _snapshots(store, records)
     if json:
         write_json([s.to_json(store.paths(s.id).directory, now()) for s in snapshots], sys.stdout.buffer)
@@ -44,11 +44,11 @@ def print_runs(store: RunStore, records: Sequence[RunRecord | DamagedRun], *, js
 
     console = make_console(sys.stdout, os.environ)
     lines = run_lines(snapshots, console.width, symbols_of(console), now())
-    console.print(Text("\n").join(lines), soft_wrap=True)  # printed one by one they take three times as long
+    console.print(Text("\n").join(lines), soft_wrap=True)  # three times as fast as line by line
 
 
 def print_run(store: RunStore, record: RunRecord, *, json: bool) -> None:
-    """Everything known of one run. JSON is a list of one, the shape of the other lists."""
+    """All facts of one run. JSON is a list with one item, like the other lists."""
     from taorunner.console.runs.run_details import run_detail_lines
 
     (snapshot,) = _snapshots(store, [record])
@@ -70,8 +70,8 @@ def print_run(store: RunStore, record: RunRecord, *, json: bool) -> None:
 
 
 def _snapshots(store: RunStore, records: Sequence[RunRecord | DamagedRun]) -> list[RunSnapshot]:
-    """A record that is final without the event (a crash between the two) is believed. Of a damaged run nothing else is
-    read."""
+    """A final record counts even without its final event (a crash between the two). Of a damaged run only the record
+    is read."""
     believed = [record for record in records if not isinstance(record, DamagedRun)]
     feed = RunFeed(store, [record.id for record in believed])
     feed.poll()

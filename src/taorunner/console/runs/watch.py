@@ -1,6 +1,6 @@
-"""Watching runs: the loop behind ``train``, ``attach`` and the rest. Reads, shows, and asks for a stop if told to.
+"""The loop behind ``train`` and ``attach``: reads events, shows them, and requests a stop on Ctrl-C.
 
-Nothing here owns a run. Closing the terminal, Ctrl-Z or ``kill -9`` of this process change nothing but the view.
+The viewer owns no run: closing the terminal, Ctrl-Z or ``kill -9`` end only the view.
 """
 
 from __future__ import annotations
@@ -35,25 +35,35 @@ _GPUS_EVERY_S = 1.0
 
 
 def watch_batch(
-    store: RunStore, batch: Batch, *, json: bool, plain: bool, is_owned: Callable[[], bool]
+    store: RunStore, batch: Batch, *,
+    json: bool, plain: bool, is_owned: Callable[[], bool], is_quiet: bool = False,
+) -> int:  # fmt: skip
+    """Watches a batch that was just started; returns the exit code of its worst outcome.
+
+    ``is_quiet`` drops notes and next steps.
+    """
+    return _Watch(
+        store, batch.runs, json=json, plain=plain, is_quiet=is_quiet, is_owned=is_owned, stops=True
+    ).run()
+
+
+def watch_runs(
+    store: RunStore, run_ids: Sequence[str], *, json: bool, plain: bool, is_quiet: bool = False
 ) -> int:
-    """Watches a batch that was just handed over; the exit code is its worst outcome."""
-    return _Watch(store, batch.runs, json=json, plain=plain, is_owned=is_owned, stops=True).run()
-
-
-def watch_runs(store: RunStore, run_ids: Sequence[str], *, json: bool, plain: bool) -> int:
-    """Watches runs that somebody started earlier. A signal only ends the watching."""
-    return _Watch(store, run_ids, json=json, plain=plain, is_owned=lambda: False, stops=False).run()
+    """Watches runs that were started earlier. A signal only ends the watching."""
+    return _Watch(
+        store, run_ids, json=json, plain=plain, is_quiet=is_quiet, is_owned=lambda: False, stops=False
+    ).run()
 
 
 class _Watch:
     def __init__(
         self, store: RunStore, run_ids: Sequence[str], *,
-        json: bool, plain: bool, is_owned: Callable[[], bool], stops: bool,
+        json: bool, plain: bool, is_quiet: bool, is_owned: Callable[[], bool], stops: bool,
     ) -> None:  # fmt: skip
         self._store = store
         self._feed = RunFeed(store, run_ids)
-        self._json, self._plain = json, plain
+        self._json, self._plain, self._quiet = json, plain, is_quiet
         self._adoption = Adoption(store, run_ids, is_owned)
         self._stops = stops
         self._began_s = time.monotonic()
@@ -76,17 +86,19 @@ class _Watch:
                 with LiveScreen(console, LiveView(console, now)) as screen:
                     detached = self._follow_live(screen)
         if detached:
-            if not self._json:
+            if not (self._json or self._quiet):
                 sys.stderr.write(_farewell(self._feed.snapshots()) + "\n")
             return ExitCode.DONE
         if not self._json:
             directories = {run_id: self._store.paths(run_id).directory for run_id in self._feed.run_ids}
             steps = after_stop(self._store, map(self._store.load, self._feed.run_ids))
             feed = self._feed
-            print_outcome(console, feed.snapshots(), feed.tails(), directories, next_steps=steps)
+            print_outcome(
+                console, feed.snapshots(), feed.tails(), directories, next_steps=steps, is_quiet=self._quiet
+            )
         return self._exit_code()
 
-    # three ways of showing; each returns True when the viewer left before the runs were over
+    # three views; each returns True when the viewer left before the runs ended
 
     def _follow_json(self) -> bool:
         from taorunner.console.base.json_output import JsonView
@@ -94,7 +106,7 @@ class _Watch:
         view = JsonView(sys.stdout.buffer)
         while True:
             events = [*self._feed.poll(), *self._feed.log_lines()]
-            # a line has the time at which it was read: the end of a run comes after its last one
+            # a log line has the time of its reading, so the end of a run is sorted after it
             for event in sorted(events, key=lambda event: (isinstance(event, RunFinished), event.at)):
                 view.show(event)
             if self._is_over():
@@ -162,7 +174,7 @@ class _Watch:
 
     @contextmanager
     def _noting_signals(self) -> Iterator[None]:
-        """What the caller has ignored stays ignored: in a script, Ctrl-C is not for what runs behind ``&``."""
+        """Signals that the caller ignores stay ignored: in a script, Ctrl-C does not reach a job started with ``&``."""
 
         def note(_number: int, _frame: FrameType | None) -> None:
             self._signals += 1
@@ -176,7 +188,7 @@ class _Watch:
                 signal.signal(number, handler)
 
     def _obey_signals(self, screen: LiveScreen | None) -> bool:
-        """True to leave. On a terminal the first Ctrl-C asks; without one, a signal stops the runs gracefully."""
+        """True to leave. On a terminal the first Ctrl-C asks; elsewhere a signal stops the runs gracefully."""
         if self._signals == 0:
             return False
         if screen is None or self._asked_to_stop:
@@ -189,7 +201,7 @@ class _Watch:
         return answer == "detach"
 
     def _ask(self, screen: LiveScreen) -> str:
-        """A second Ctrl-C stops what this viewer launched, and leaves what another one did."""
+        """A second Ctrl-C stops runs that this viewer started, and detaches from others."""
         question, choices = _question(self._feed.snapshots(), self._grace_s())
         interrupt = "stop" if self._stops else "detach"
         noting = signal.getsignal(signal.SIGINT)
@@ -197,19 +209,19 @@ class _Watch:
             if noting is not signal.SIG_IGN:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
             return screen.prompt(question, choices, default="go on", interrupt=interrupt)
-        except KeyboardInterrupt:  # while the question was being printed
+        except KeyboardInterrupt:  # while the question is printed
             return interrupt
         finally:
             signal.signal(signal.SIGINT, noting)
 
     def _grace_s(self) -> float:
-        """The longest that any of the runs has to finish."""
+        """The longest grace period of the runs that have not ended."""
         longest = 0.0
         for run in self._feed.snapshots():
             if not run.state.is_final:
                 with suppress(
                     TaorunnerError, OSError, ValueError, KeyError
-                ):  # a question needs no whole record
+                ):  # a damaged record must not prevent the question
                     batch = self._store.load_batch(self._store.load(run.id).batch)
                     longest = max(longest, batch.grace_s)
         return longest
@@ -222,7 +234,7 @@ class _Watch:
         return False
 
     def _exit_code(self) -> int:
-        """The worst outcome: an engine's or machine's refusal says more than "a run failed"."""
+        """The worst outcome. A refusal by the engine or this machine outranks a failed run."""
         if self._asked_to_stop:
             return ExitCode.INTERRUPTED
         records = [self._store.load(run_id) for run_id in self._feed.run_ids]
@@ -233,7 +245,7 @@ class _Watch:
 
 
 def _question(runs: Sequence[RunSnapshot], grace_s: float) -> tuple[str, dict[str, str]]:
-    """What Ctrl-C asks, and what each answer does."""
+    """The question after Ctrl-C, and what each answer does."""
     left = [run for run in runs if not run.state.is_final]
     queued = sum(run.state is RunState.QUEUED for run in left)
     waiting = sum(run.state is RunState.WAITING for run in left)

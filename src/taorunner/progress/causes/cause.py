@@ -1,6 +1,6 @@
-"""What is a known cause, how much does one explain, and where was it seen?
+"""The types of known causes: their weight, and the place where one was seen.
 
-The tables of causes (``causes_*``) are made of ``row``s; ``causes.find_cause`` compares a text with all of them.
+The tables of this folder consist of ``row``s; ``table.find_cause`` compares a text with all of them.
 """
 
 from __future__ import annotations
@@ -10,49 +10,48 @@ from enum import IntEnum
 
 
 class Weight(IntEnum):
-    """What kind of fact a row stands for. The verdict takes the strongest (the lowest) first."""
+    """The kind of fact behind a row. The verdict takes the strongest (the lowest) first."""
 
     MACHINE = 1
-    """Of kernel, GPU or scheduler: nothing that the task says can explain it away."""
+    """A fact of kernel, GPU or scheduler. It outranks everything that the task prints."""
     RESOURCE = 2
     """Memory, shared memory or disk ran out."""
     ASSERTION = 3
-    """An assertion on the GPU that really failed."""
+    """A failed assertion on the GPU."""
     SPECIFIC = 4
     GENERAL = 5
-    """Says no more than the exception itself, in better words."""
+    """Rewords an exception."""
     PEERS = 6
-    """Another process failed before: NCCL, Horovod, mpirun."""
+    """A consequence of another failed process: NCCL, Horovod, mpirun."""
     SIGNAL = 7
     BACKGROUND = 8
-    """Also printed where all is well: counts only where an exception says nothing by itself."""
+    """Also printed by good runs. Counts only when the exception itself is uninformative."""
 
 
 class Place(IntEnum):
     """Where a text was seen."""
 
     EXCEPTION = 1
-    """In the exception that ended the run, or in its further lines."""
+    """In the exception that ended the run, or in its detail lines."""
     TOOL_ERROR = 2
     """A line that a tool marks as its error: ``[TRT] [E]``, ``- ERROR -``."""
     LOGGED_ERROR = 3
-    """Marked as an error by a library's logger, which does so for harmless things as well."""
+    """Marked as an error by the logger of a library, which also marks harmless messages."""
     LINE = 4
     STATUS = 5
     """In a message of status.json."""
     WARNING = 6
     HOLLOW = 7
-    """In an exception that only points to something else."""
+    """In an exception that only refers to another one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
     """``pattern`` is searched in a text; its groups ``path`` (or ``bare``), ``what`` and ``line`` fill the
-    places of the same name. Places that vanish when unknown: ``{at_epoch}`` (" at epoch 3"), ``{at_line}``
-    (" (line 3)"), ``{on_path}`` (' on "/x"'), ``{of_path}`` (': "/x"'), ``{at_path}`` (' at "a.b"'), ``{batch_key}``
-    (the spec's name of the batch size); ``{host}`` is a name in quotes or "the network".
-    A ``path`` is one inside the container. ``frame``, where given, must be found in the innermost frame of the
-    traceback.
+    placeholders of the same name. Placeholders that are empty when unknown: ``{at_epoch}`` (" at epoch 3"),
+    ``{at_line}`` (" (line 3)"), ``{on_path}`` (' on "/x"'), ``{of_path}`` (': "/x"'), ``{at_path}`` (' at "a.b"'),
+    ``{batch_key}`` (the spec's name of the batch size); ``{host}`` is a name in quotes or "the network".
+    ``path`` is a path in the container. ``frame``, if given, must be found in the innermost frame of the traceback.
     """
 
     code: str
@@ -66,7 +65,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class SeenCause:
-    """``rank`` is the row's place in the table: of two causes alike, the lower one explains more."""
+    """``rank`` is the row's position in the table. Of two equal causes, the lower rank explains more."""
 
     cause: Cause
     rank: int
@@ -107,7 +106,7 @@ def row(
     weight: Weight = Weight.SPECIFIC,
     frame: str = "",
 ) -> Cause:
-    """``needles`` are parted by ``|``; every text that matches ``pattern`` must hold one of them."""
+    """``needles`` are separated by ``|``. Every text that matches ``pattern`` must contain one of them."""
     return Cause(code, tuple(needles.split("|")), pattern, reason, hint, weight, frame)
 
 

@@ -1,4 +1,4 @@
-"""Causes in files and folders of the container: not there, there already, not to be read or written."""
+"""Causes in files and folders of the container: missing, existing, unreadable or not writable."""
 
 from __future__ import annotations
 

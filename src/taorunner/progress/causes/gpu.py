@@ -1,4 +1,4 @@
-"""Causes in the GPU, its driver and what CUDA says of them."""
+"""Causes in the GPU, its driver and CUDA."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Causes in the network, in hubs that weights come from, and in Slurm's ways to a container."""
+"""Causes in the network, in hubs of weights, and in Slurm's container plugins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What follows from something else: another process that failed, a signal, a clean-up."""
+"""Consequences of something else: another failed process, a signal, a clean-up."""
 
 from __future__ import annotations
 

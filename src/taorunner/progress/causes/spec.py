@@ -1,4 +1,4 @@
-"""Causes in the spec, the command line and what the launcher was given."""
+"""Causes in the spec, the command line and the environment of the launch."""
 
 from __future__ import annotations
 

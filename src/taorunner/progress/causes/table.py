@@ -1,8 +1,8 @@
-"""Which known cause does a text betray, and what can be done about it?
+"""Finds the known cause in a text.
 
-The rows stand in ``causes_*``, best explanation first, and the tables in the order below. To add a cause: one row
-in the table of its subject, with at least one needle that every match holds (a test compares the two), a reason
-(lower case, no full stop) and the next step.
+The rows are in the other modules of this folder, best explanation first; the tables are used in the order below. To add
+a cause, add a row to the table of its subject: needles, one of which every match contains (a test compares both), a
+reason (lower case, no full stop) and the next step.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ _HARMLESS = re.compile(
     r"[Tt]elemetry|indicates that this is not a failure|_IncompatibleKeys|[Mm]atplotlib|MPLCONFIGDIR|\bwandb\b"
     r"|dso_loader\.cc|Unable to register cu(?:FFT|DNN|BLAS) factory|SHMEM allocation limit"
 )
-"""Written by runs that end well. Source: tao/tensorflow.md section 2.3 (telemetry); public logs."""
+"""Printed by successful runs. Source: tao/tensorflow.md section 2.3 (telemetry); public logs."""
 
 
 def find_cause(
     text: str, epoch: int | None = None, place: Place = Place.LINE, frame: str = ""
 ) -> SeenCause | None:
-    """The best known cause that a text betrays, or None.
+    """The best known cause in a text, or None.
 
-    ``text`` is one line, or an exception with its further lines. ``epoch`` is when it was seen, ``frame`` the
-    innermost frame of a traceback.
+    ``text`` is one line, or an exception with its detail lines. ``epoch`` is the epoch in which it was printed,
+    ``frame`` the innermost frame of a traceback.
     """
     text = text[:_SCAN_LIMIT]
     if place is not Place.EXCEPTION and is_harmless(text):
@@ -46,7 +46,9 @@ def find_cause(
             continue
         if cause.frame and not re.search(cause.frame, frame[:_SCAN_LIMIT], re.ASCII):
             continue
-        if match := re.search(cause.pattern, text, re.ASCII):  # compiled when one of its needles is there
+        if match := re.search(
+            cause.pattern, text, re.ASCII
+        ):  # compiled only after one of its needles was found
             groups = match.groupdict()
             path = groups.get("path") or (groups.get("bare") or "").rstrip(".") or None
             return SeenCause(cause, rank, path, groups.get("what"), groups.get("line"), epoch, place)
@@ -54,7 +56,7 @@ def find_cause(
 
 
 def is_harmless(text: str) -> bool:
-    """True for a line that is no cause whatever it says."""
+    """True for a line that is never a cause."""
     return _HARMLESS.search(text) is not None
 
 

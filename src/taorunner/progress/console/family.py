@@ -1,8 +1,8 @@
-"""What the line parsers of all framework families share: their shape, and the lines that every family writes.
+"""The common base of the line parsers of all framework families, and the lines that every family prints.
 
-A parser gets only lines that hold one of its needles, cleaned and at most 4 KiB long, and appends hints. It
-keeps what it must remember from earlier lines (which epoch a bar belongs to). Every repetition in a pattern
-is bounded or starts at a fixed place, so that no line can take more than linear time.
+A parser gets only lines that contain one of its needles, cleaned and at most 4 KiB long, and appends hints. It keeps
+the state that it needs from earlier lines (the epoch of a bar). Every repetition in a pattern is bounded or starts at a
+fixed place, so every line takes linear time.
 Source: tao/tensorflow.md section 6, tao/pytorch.md section 4.
 """
 
@@ -15,7 +15,7 @@ from taorunner.progress.hints import Hint, MetricHint, ProgressHint
 from taorunner.progress.parsing import NUMBER, read_float
 
 Follower = Callable[[str, list[Hint]], bool]
-"""Reads the next line of a table; False when the table is over."""
+"""Reads the next line of a table; False at its end."""
 
 
 def line_pattern(pattern: str) -> re.Pattern[str]:
@@ -32,7 +32,7 @@ _PRUNING = line_pattern(r"Pruning ratio \(pruned model / original model\): (NUM)
 
 
 class Plain:
-    """Evaluation summaries only: what every family shares."""
+    """Reads evaluation summaries, which every family prints."""
 
     needles: tuple[bytes, ...] = (
         b"Average Precision ",
@@ -48,19 +48,19 @@ class Plain:
         self.trains = trains
         self.current_epoch: int | None = None
         self.metric_epoch: int | None = None
-        """Where it is not the current one."""
+        """The epoch of the metrics, if it is not the current one."""
         self.reads_masks = False
 
     def read(self, text: str, found: list[Hint]) -> Follower | None:
-        """Appends what the line tells; returns a follower when the next lines belong to a table."""
+        """Appends the hints of the line; returns a follower when the next lines are a table."""
         return self.read_metric(text, found)
 
     def read_metric(self, text: str, found: list[Hint]) -> Follower | None:
-        """``read`` for lines that tell results, not progress."""
+        """``read`` for lines with results rather than progress."""
         if self.reads_coco and (match := _COCO.search(text)):
             self._coco(match, found)
         elif "annotation type" in text:
-            # pycocotools announces which of the two summaries comes next: boxes or masks.
+            # pycocotools prints first whether the summary is for boxes or masks.
             self.reads_masks = "segm" in text
         elif match := _PRUNING.search(text):
             self.add_metric("pruning_ratio", match.group(1), found)
@@ -75,7 +75,7 @@ class Plain:
         if area != "all":
             name = f"{name}_{area}"
         number = read_float(value)
-        if number is not None and number >= 0:  # -1: nothing of that size
+        if number is not None and number >= 0:  # -1: no objects of that size
             found.append(MetricHint(f"mask_{name}" if self.reads_masks else name, number, self.current_epoch))
 
     def add_metric(
@@ -87,7 +87,7 @@ class Plain:
             found.append(MetricHint(name, scaled, self.metric_epoch or self.current_epoch, running))
 
     def add_progress(self, found: list[Hint], hint: ProgressHint) -> None:
-        """The epoch of a line such as ``E+1/E`` is clamped."""
+        """Adds a hint; an epoch beyond the last (``E+1/E``) is clamped."""
         epoch = min(hint.epoch, hint.epochs) if hint.epochs else hint.epoch
         self.current_epoch = max(1, epoch)
         found.append(hint)

@@ -1,5 +1,4 @@
-"""What kind of line is this: a tool's error, a warning, part of the image's banner? And what does it "
-"say itself?
+"""Classifies a console line (error of a tool, warning, banner of the image) and extracts its message.
 
 Source: tao/pytorch.md section 4 (log forms of 5.x to 7.x); the entry script of NVIDIA's images (banner).
 """
@@ -39,11 +38,11 @@ _BANNER = re.compile(
     r"|^ {2,}(?:insufficient for (?:TAO|PyTorch|TensorFlow)|docker run --gpus all|nvidia-docker run --shm-size"
     r"|Use the NVIDIA Container Toolkit to start|https://docs\.nvidia\.com/)",
 )
-"""The box of ``=`` counts as banner anywhere: it says nothing."""
+"""A line of ``=`` always counts as banner."""
 
 
 def place_of(line: str) -> Place:
-    """How a line that belongs to no exception is marked."""
+    """The place of a line outside of exceptions, from its log level."""
     if _WARNING.search(line):
         return Place.WARNING
     if _LOGGED_ERROR.search(line):
@@ -52,11 +51,11 @@ def place_of(line: str) -> Place:
 
 
 def own_words(line: str) -> str:
-    """Without what a logger puts before and behind a message."""
+    """The message without the prefix and suffix of a logger."""
     words, logged = _LOG_PREFIX.subn("", line, count=1)
     return _LOG_SUFFIX.sub("", words) if logged else line
 
 
 def is_banner(line: str) -> bool:
-    """True for what an image prints at its start about itself."""
+    """True for lines that an image prints about itself at its start."""
     return _BANNER.search(line) is not None

@@ -1,11 +1,10 @@
-"""What does the console say? Raw chunks in, hints out, at the speed of a log and not of a line.
+"""Parses console output: raw chunks in, hints out.
 
-Chunks are cut at CR and LF, ANSI sequences and backspaces are dropped. Most lines of a log say nothing:
-they are never looked at in Python. A block is searched for a few needles at memory speed, and only lines
-with one of them become text. (Measured: one ``bytes.find`` per needle is three times faster than one
-regular expression with all.)
+Chunks are split at CR and LF; ANSI sequences and backspaces are removed. For speed, a block is searched for a few
+needles as bytes, and only lines that contain one are decoded and parsed. (Measured: one ``bytes.find`` per needle is
+three times faster than one regular expression with all needles.)
 
-The same bytes give the same hints however they are cut into chunks.
+The hints do not depend on how the bytes are cut into chunks.
 Source: tao/tensorflow.md section 6, tao/pytorch.md section 4.
 """
 
@@ -47,7 +46,7 @@ FAMILIES: dict[str, type[Plain]] = {
 }
 
 LINE_LIMIT = 64 * 2**10
-"""A longer line is cut; what follows up to its end is dropped."""
+"""A longer line is cut; the rest is dropped."""
 
 _PIECE = 32 * 2**10
 _PATTERN_LIMIT = 4096
@@ -56,11 +55,11 @@ _TABLE_LIMIT = 500
 _TRACEBACK_LIMIT = 2000
 
 _LIVE = (b"rror", b"emory", b"illed", b"was interrupted", b"Invalid loss", b"SIGTERM")
-"""Lines with one of these are compared with the tables of causes at once, wherever they stand in the log.
-The other causes are found in the tail, once a run has ended: see ``ConsoleParser.read_tail_again``."""
+"""Lines with one of these are compared with the tables of causes at once. Other causes are searched in the tail after
+the end of the run: see ``ConsoleParser.read_tail_again``."""
 
 _GLUED = b"Received SIGTERM"
-"""Lightning writes it without a line end, so a bar may follow in the same line."""
+"""Lightning prints it without a line end, so a bar may follow on the same line."""
 
 _FOOTER = re.compile(rb"Execution status: (PASS|FAIL)")
 _TRACEBACK = b"Traceback (most recent call last)"
@@ -77,7 +76,7 @@ _DETAILS_END = re.compile(
     r"|mpirun noticed|^\S{1,80}: [^\n]{0,80}: Permission denied|^\[[^\]\n]{1,60}\](?! ?:)"
     r"|^\d{4}-\d\d-\d\d |Error executing job",
 )
-"""What follows an exception and does not belong to it."""
+"""Lines that end the details of an exception."""
 _ANSI = re.compile(
     rb"\x1b(?:\[[0-?]{0,64}[ -/]{0,8}[@-~]|\][^\x07\x1b\r\n]{0,512}(?:\x07|\x1b\\)?"
     rb"|[()][A-Z0-9]|[@-Z\\^_=>78])?"
@@ -97,10 +96,10 @@ _BAR = re.compile(r"\d%\||\d/(?:\d{1,12}|Unknown) (?:\[[=>.]{1,200}\] )?- |â”â”
 
 
 class ConsoleParser:
-    """Reads one run's console. Feed it every chunk of each stream in order; not thread-safe.
+    """Parses the console of one run. Feed it all chunks of each stream in order; not thread-safe.
 
-    ``betrayals`` are texts that mean failure (see ``VerdictContract``). ``trains`` is False for actions
-    without epochs: their bars become steps of one epoch.
+    ``betrayals`` are texts that mean failure (see ``VerdictContract``). ``trains`` is False for actions without epochs:
+    their bars become steps of one epoch.
     """
 
     def __init__(
@@ -125,10 +124,10 @@ class ConsoleParser:
         self._streams: dict[str, _Stream] = {}
         self._tail = bytearray()
         self.bytes_read = 0
-        """Of whole lines so far: a place in the log, for ``read_tail_again``."""
+        """Bytes of complete lines so far: a position in the log, for ``read_tail_again``."""
 
     def feed(self, data: bytes, stream: str = "stdout") -> list[Hint]:
-        """The hints of all lines that are complete now. ``stream`` keeps stdout and stderr apart."""
+        """The hints of all lines completed by ``data``. ``stream`` separates stdout and stderr."""
         found: list[Hint] = []
         state = self._streams.setdefault(stream, _Stream())
         for start in range(0, len(data), _PIECE):
@@ -138,7 +137,7 @@ class ConsoleParser:
         return found
 
     def flush(self) -> list[Hint]:
-        """The hints of lines that were never finished. To be called once, at the end of the streams."""
+        """The hints of incomplete lines. Call it once, at the end of the streams."""
         found: list[Hint] = []
         for state in self._streams.values():
             if state.carry:
@@ -146,18 +145,17 @@ class ConsoleParser:
         return found
 
     def tail(self, lines: int = 200) -> tuple[str, ...]:
-        """The last lines, without blank ones and the image's banner; of a progress bar only its latest "
-        "state."""
+        """The last lines without blank lines and the banner of the image; of a progress bar only its last state."""
         return tuple(line for line in self._tail_lines(lines) if not is_banner(line))
 
     def read_tail_again(self, since: int = 0) -> list[Hint]:
-        """The hints of the last 200 lines, each of them compared with the tables of causes.
+        """The hints of the last 200 lines, each compared with the tables of causes.
 
-        ``since`` is a ``bytes_read``: lines before it are left out.
+        ``since`` is a value of ``bytes_read``; earlier lines are left out.
         """
         parser = ConsoleParser(self._progress, trains=self._trains, compares_all=True)
         lines = self._tail_lines(200, since)
-        if len(lines) >= 200:  # it may begin in a traceback, whose frames are no lines of their own
+        if len(lines) >= 200:  # the cut may be inside a traceback, whose frames are not separate lines
             while lines and lines[0][:1].isspace():
                 del lines[0]
         return [*parser.feed("\n".join(lines).encode() + b"\n"), *parser.flush()]
@@ -233,7 +231,7 @@ class ConsoleParser:
             self._compare(line, short, below, found, is_exception)
 
     def _compare(self, line: bytes, short: str, below: str, found: list[Hint], is_exception: bool) -> None:
-        """Of an exception, which is told by itself, only what counts wherever it is said."""
+        """Compares a line with the causes; an exception, which has its own hint, only with those valid anywhere."""
         if not self._compares_all and not any(needle in line for needle in _LIVE):
             return
         seen = find_cause(short + below, self._family.current_epoch, place_of(short))
@@ -241,7 +239,7 @@ class ConsoleParser:
             found.append(CauseHint(seen))
 
     def _read_traceback(self, state: _Stream, text: str, found: list[Hint]) -> None:
-        """Frames are indented; the first line that is not, and reads like an exception, ends it."""
+        """Reads a traceback: frames are indented, and the first other line that looks like an exception ends it."""
         state.in_traceback -= 1
         if text[:1].isspace():
             state.read_frame(text)
@@ -249,7 +247,7 @@ class ConsoleParser:
             found.append(state.end_traceback(printable(text.strip())))
 
     def _read_detail(self, state: _Stream, text: str, found: list[Hint]) -> None:
-        """An exception's message may go on in further lines."""
+        """Reads a further line of an exception's message."""
         state.details_left -= 1 if text[:1].isspace() else 5
         if _DETAILS_END.search(text):
             state.details_left = 0
@@ -259,8 +257,7 @@ class ConsoleParser:
 
 
 class _Stream:
-    """What one stream has left over: the unfinished line, and whether a table, a traceback or a message "
-    "goes on."""
+    """The state of one stream: its incomplete line, and an open table, traceback or message."""
 
     def __init__(self) -> None:
         self.carry = bytearray()
@@ -283,7 +280,7 @@ class _Stream:
         self._frame = []
 
     def read_frame(self, text: str) -> None:
-        """Keeps the last line that names a file, and what stands below it."""
+        """Keeps the last line that names a file, and the source line below it."""
         if text.lstrip().startswith('File "'):
             self._frame = [text.strip()]
         elif len(self._frame) == 1 and set(text) - set(" ^~"):
@@ -296,7 +293,7 @@ class _Stream:
         return hint
 
     def read_mark(self, line: bytes) -> None:
-        """What Python says about a traceback, in the line before it."""
+        """Reads the line before a traceback, in which Python describes it."""
         if self._mark_left == 1:
             self.is_ignored = self._in_thread = self._is_chained = False
         self._mark_left = max(0, self._mark_left - 1)
@@ -308,7 +305,7 @@ class _Stream:
             self._is_chained, self._mark_left = True, _MARK_LIMIT
 
     def complete(self, piece: bytes) -> bytes:
-        """The bytes up to the last end of a line, none longer than the limit; the rest is kept."""
+        """The complete lines, each cut to the limit; the rest is kept."""
         cut = max(piece.rfind(b"\n"), piece.rfind(b"\r")) + 1
         if not cut:
             self.carry += piece[: LINE_LIMIT - len(self.carry)]
@@ -325,7 +322,7 @@ class _Stream:
 
 
 def _indented_below(block: bytes, place: int) -> str:
-    """Up to three indented lines from ``place`` on: they belong to the line above."""
+    """Up to three indented lines from ``place``, which belong to the line above."""
     lines: list[str] = []
     while len(lines) < 3 and block[place : place + 1] in (b" ", b"\t"):
         end = block.find(b"\n", place)
@@ -335,7 +332,7 @@ def _indented_below(block: bytes, place: int) -> str:
 
 
 def _without_covered(needles: set[bytes]) -> tuple[bytes, ...]:
-    """Without those that contain another one."""
+    """The needles without those that contain another needle."""
     return tuple(sorted(n for n in needles if not any(other != n and other in n for other in needles)))
 
 
@@ -351,7 +348,7 @@ def _clean(block: bytes) -> bytes:
 
 
 def _line_starts(block: bytes, needles: tuple[bytes, ...]) -> list[int]:
-    """Where the lines begin that hold a needle, in order. ``block`` ends with a line end."""
+    """The sorted starts of lines that contain a needle. ``block`` ends with a line end."""
     starts: set[int] = set()
     for needle in needles:
         place = block.find(needle)

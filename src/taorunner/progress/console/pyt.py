@@ -1,4 +1,4 @@
-"""How the PyTorch families write progress and metrics. Source: tao/pytorch.md section 4."""
+"""Parses progress and metrics of the PyTorch families. Source: tao/pytorch.md section 4."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _COLON_PAIR = line_pattern(r"(?:^|[\s])([A-Za-z_][\w./@-]{0,120}): {1,4}(NUM)(?!
 
 
 class Lightning(Plain):
-    """tqdm bars of PyTorch Lightning, epochs counted from 0; Rich's bars where rich is installed."""
+    """tqdm bars of PyTorch Lightning, epochs counted from 0; Rich bars if rich is installed."""
 
     metric_needles = (b"DataLoader 0", b"test_", b"Accuracy: ", b"Precision: ", b"Recall: ", b"Hmean: ")
     needles = (*Plain.needles, *metric_needles, b"%|", b"/? [", "━".encode(), b"saving model to '")
 
     reads_coco = False
-    """pycocotools also sums up the sanity check; status.json has the real figures under their own names."""
+    """pycocotools also prints a summary of the sanity check; status.json has the real values under their names."""
 
     _rich = line_pattern(
         r"(Epoch (\d{1,9})/(\d{1,9})|Testing|Predicting) {1,8}[━╸╺╴╶ ]{1,200}(\d{1,12})/(\d{1,12})"
@@ -36,7 +36,7 @@ class Lightning(Plain):
         r"\s{0,8}│\s{0,200}([A-Za-z][\w/.@ -]{0,100}?)\s{0,200}│\s{0,200}(NUM)\s{0,200}│\s{0,8}\Z"
     )
     _line = line_pattern(r"\s{0,8}(Accuracy|Precision|Recall|Hmean): {1,8}(NUM)\s{0,8}\Z")
-    """What the evaluations of ocrnet and ocdnet print, before 6.0 the only place of it."""
+    """The results of ocrnet and ocdnet, which before 6.0 are only printed."""
     _bare = line_pattern(r"\s{1,80}(test_[\w/.@-]{1,100})\s{1,80}(NUM)\s{0,80}\Z")
 
     def read(self, text: str, found: list[Hint]) -> Follower | None:
@@ -66,7 +66,7 @@ class Lightning(Plain):
         return super().read_metric(text, found)
 
     def _table(self, text: str, found: list[Hint]) -> bool:
-        """Two columns, name and value. Tables of the model's layers and of the data set have another head."""
+        """Reads a row of two columns, name and value. Tables of layers and of the dataset have another head."""
         if match := self._result.match(text):
             self.add_metric(match.group(1), match.group(2), found)
         return "└" not in text and "┏" not in text
@@ -90,7 +90,7 @@ class Lightning(Plain):
             found, ProgressHint(int(epoch) + 1, int(last) + 1 if last else None, int(step), total)
         )
         for name, value in (_POSTFIX if sign == "=" else _COLON_PAIR).findall(rest):
-            # A value of the whole epoch is the epoch before's: status.json says it in time.
+            # An epoch value here is of the previous epoch; status.json has it in time.
             if name != "v_num" and not name.endswith("_epoch"):
                 self.add_metric(name.removesuffix("_step"), value, found, running=True)
 

@@ -1,5 +1,4 @@
-"""The results that actions without progress print: evaluate of any family, prune. Nothing here counts "
-"as progress."""
+"""Parses results of actions without progress: evaluate of any family, prune."""
 
 from __future__ import annotations
 
@@ -10,7 +9,7 @@ from taorunner.progress.hints import Hint
 
 
 class Summaries(Plain):
-    """For the family "plain": the summaries of all the others."""
+    """The family "plain": the summaries of all other families."""
 
     needles = (
         *Plain.needles, *Keras.metric_needles, *SessionHook.metric_needles, *TfStep.metric_needles,

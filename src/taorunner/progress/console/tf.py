@@ -1,4 +1,4 @@
-"""How the TensorFlow families write progress and metrics. Source: tao/tensorflow.md section 6."""
+"""Parses progress and metrics of the TensorFlow families. Source: tao/tensorflow.md section 6."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Keras(Plain):
         if match := self._bar.search(text):
             self._read_bar(match, text[match.end() :], found)
         if match := _EPOCH_LINE.search(text):
-            # A TF2 entrypoint glues this line to the last bar.
+            # A TF2 entrypoint prints this on the line of the last bar.
             self._epochs = int(match.group(2)) or None
             self.add_progress(found, ProgressHint(max(1, int(match.group(1))), self._epochs))
         elif match := self._saved.search(text):
@@ -120,7 +120,7 @@ class Keras(Plain):
 
 
 class SessionHook(Plain):
-    """detectnet_v2, bpnet, fpenet: one line per epoch at its first step, tensors every few seconds."""
+    """detectnet_v2, bpnet, fpenet: a line per epoch at its first step, tensors every few seconds."""
 
     metric_needles = (b"Mean average_precision", b"Validation cost")
     needles = (
@@ -139,7 +139,7 @@ class SessionHook(Plain):
         if match := _HOOK.search(text):
             self._read_hook(match, found)
         elif match := _EPOCH_LINE.search(text):
-            # Not progress: validation announces like this which epoch it looks at.
+            # Not progress: validation prints its epoch in this form.
             self.metric_epoch = int(match.group(1)) or None
         elif match := _SAVING.search(text):
             found.append(CheckpointHint(match.group(2), None, int(match.group(1))))
@@ -266,8 +266,7 @@ class Unet(Plain):
 def _in_epochs(
     whole: float, step: int | None, epochs: int | None, eta_s: float | None = None
 ) -> ProgressHint:
-    """Progress after ``whole`` epochs (1.25: a quarter of the second), the step inside it where it can "
-    "be known."""
+    """Progress after ``whole`` epochs (1.25: a quarter of the second epoch), with its step if it can be computed."""
     base = int(whole)
     per_epoch = round(step / whole) if step and whole > 0 else None
     inside = max(0, min(step - base * per_epoch, per_epoch)) if step is not None and per_epoch else None
