@@ -74,7 +74,7 @@ class Workspace:
             >>> taorunner.Workspace.create_example(new_folder, images=16, held_out=4).project("shapes").experiments
             ['small', 'tiny']
         """
-        from taorunner.example_workspace import make_example_workspace
+        from taorunner.api.example_workspace import make_example_workspace
 
         return cls(make_example_workspace(Path(path).absolute(), images=images, held_out=held_out).root)
 

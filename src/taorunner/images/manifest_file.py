@@ -17,7 +17,7 @@ from typing import Any
 from taorunner.atomic_files import write_text
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.image_names import registry_of, split_reference
-from taorunner.text_files import read_text_file
+from taorunner.project.text_files import read_text_file
 
 _MAX_BYTES = 1024 * 1024
 _INDENT = re.compile(r"\{\r?\n([ \t]+)\"")

@@ -17,7 +17,7 @@ from taorunner.engine.build import BuildSettings, build
 from taorunner.engine.client import Engine
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.images.wheel import WheelBuilder, built_wheel
-from taorunner.text_files import read_text_file
+from taorunner.project.text_files import read_text_file
 
 DOCKERFILES = ("release/docker/Dockerfile", "release/docker/Dockerfile.release")
 VERSION_FILE = "release/python/version.py"

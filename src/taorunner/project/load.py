@@ -16,11 +16,11 @@ from taorunner.diagnostics import FindingList, Vocabulary, described, report, sh
 from taorunner.errors import Finding, Severity, TaorunnerError, has_errors
 from taorunner.project import keys
 from taorunner.project.experiments import MERGED, Experiment, resolve_experiments
+from taorunner.project.text_files import read_text_file
 from taorunner.project.workspace import NAME_RULE, ProjectPaths, Workspace, is_name
 from taorunner.target_names import target_names
 from taorunner.targets import DOCKER, target_of
 from taorunner.text import nearest
-from taorunner.text_files import read_text_file
 from taorunner.yaml_reader import MAX_BYTES, Place, YamlDocument, read_yaml
 
 __all__ = ["Experiment", "Project", "load_project"]

@@ -22,7 +22,7 @@ from taorunner.diagnostics import FindingList, Vocabulary, described, report, sh
 from taorunner.errors import Finding, Severity
 from taorunner.project.keys import size_bytes
 from taorunner.project.models import ShmSize
-from taorunner.text_files import read_text_file
+from taorunner.project.text_files import read_text_file
 from taorunner.yaml_reader import read_yaml
 
 MAX_BYTES = 1024 * 1024

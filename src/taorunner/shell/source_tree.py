@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.errors import UserFilesError
-from taorunner.text_files import read_text_file
+from taorunner.project.text_files import read_text_file
 
 INSIDE = "/tao-pt"
 MANIFEST = Path("docker", "manifest.json")

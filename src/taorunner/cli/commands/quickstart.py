@@ -67,7 +67,7 @@ def _quickstart(
 
 def _make_workspace(folder: Path, images: int, say: _Chatter) -> Workspace:
     """Raises UserFilesError when the folder is not empty, MachineError when the extra is not installed."""
-    from taorunner.example_workspace import make_example_workspace
+    from taorunner.api.example_workspace import make_example_workspace
 
     data = folder / "projects" / PROJECT / "data" / "shapes"
     workspace = make_example_workspace(folder, images=images, held_out=HELD_OUT)

@@ -21,8 +21,8 @@ from taorunner.diagnostics import FindingList, shown
 from taorunner.errors import Finding, UserFilesError, has_errors
 from taorunner.planning.inputs.argv import VALUES
 from taorunner.planning.inputs.network_file_check import check_network_file, is_network_name
+from taorunner.project.text_files import read_text_file
 from taorunner.text import did_you_mean, printable
-from taorunner.text_files import read_text_file
 from taorunner.yaml_reader import MAX_BYTES, YamlDocument, read_yaml
 
 _NAME = re.compile(r"\{([^{}]*?)[*?]?\}")
