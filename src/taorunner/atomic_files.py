@@ -16,18 +16,21 @@ from taorunner.disk_room import naming
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def write_bytes(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = False) -> None:
+def write_bytes(path: Path, data: bytes, *, mode: int | None = None, durable: bool = False) -> None:
     """Replaces ``path``. The old file is not modified; a symbolic link is replaced, not followed.
 
-    ``durable``: flushed to disk on return, so it survives a power failure. Raises OSError, naming ``path`` when the
+    ``mode``: permission bits, independent of the umask; by default 0644 less the umask. ``durable``: flushed to disk on
+    return, so it survives a power failure. Raises OSError, naming ``path`` when the
     disk is full; no partial file is left.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with suppress(FileNotFoundError):
         os.unlink(beside)  # noqa: PTH108 - called many times a second
-    descriptor = os.open(beside, _NEW, mode)
+    descriptor = os.open(beside, _NEW, 0o644)
     try:
         try:
+            if mode is not None:
+                os.fchmod(descriptor, mode)
             with naming(path):
                 _write_all(descriptor, data)
                 if durable:
@@ -43,7 +46,7 @@ def write_bytes(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = F
         _flush_folder(path.parent)
 
 
-def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
+def write_text(path: Path, text: str, *, mode: int | None = None) -> None:
     """``write_bytes`` in UTF-8."""
     write_bytes(path, text.encode("utf-8"), mode=mode)
 

@@ -17,6 +17,7 @@ from taorunner.backends.registry import load_backend
 from taorunner.backends.secrets import INPUT_DIR, private_spec, unwrapped
 from taorunner.planning.model.plan import SECRET_SPEC_DIR, RunPlan
 from taorunner.planning.model.request import Site
+from taorunner.project.workspace import Workspace
 from taorunner.state_files import write_new
 from taorunner.text import MASK
 
@@ -66,8 +67,9 @@ def rehearse(plan: RunPlan, site: Site) -> Rehearsal:
     """Writes the rendered spec, makes the request, sends nothing. Any GPUs are shown as the first ones."""
     input_dir = site.run_dir / INPUT_DIR
     input_dir.mkdir(parents=True, exist_ok=True)
+    own = (site.run_dir.parent.parent, Workspace(plan.workspace).inside_dir)
     for mount in plan.mounts:
-        if site.run_dir.parent.parent in mount.source.parents:  # ours: the line must be pasteable
+        if any(folder in mount.source.parents for folder in own):  # the line must be pasteable
             mount.source.mkdir(parents=True, exist_ok=True)
     spec = None
     if plan.spec is not None:

@@ -53,7 +53,7 @@ class ManifestFile:
     def write(self) -> None:
         """Writes atomically. Raises OSError."""
         place = Path(os.path.realpath(self.path))
-        mode = place.stat().st_mode & 0o777 if place.exists() else 0o644
+        mode = place.stat().st_mode & 0o777 if place.exists() else None
         write_text(place, json.dumps(self.body, indent=self.indent, ensure_ascii=False) + "\n", mode=mode)
 
 
