@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from taorunner.errors import Finding
-from taorunner.events import Event, MetricReported, RunState
+from taorunner.events import Event, RunState
 from taorunner.planning.inputs.checkpoints import find_checkpoints
 from taorunner.runs.control.stop import stop_runs
 from taorunner.runs.control.watchdog import Adoption
 from taorunner.runs.state.event_reader import RunFeed
+from taorunner.runs.state.history import read_history
 from taorunner.runs.state.log_reader import copy_log
 from taorunner.runs.state.snapshot import Best, RunSnapshot, fold
 from taorunner.runs.state.store import RunStore
@@ -101,8 +102,12 @@ class Run:
             >>> [epoch for epoch, value in run.history["train_loss"]]
             [1, 2]
         """
-        found = _values_by_epoch(self._store, self.id)
-        return {name: sorted(values.items()) for name, values in found.items() if values}
+        found = read_history(self._store, self.id)
+        by_name = {
+            name: [(epoch, value) for epoch, value in values.items() if epoch is not None]
+            for name, values in found.items()
+        }
+        return {name: values for name, values in by_name.items() if values}
 
     @property
     def results(self) -> Path:
@@ -264,15 +269,6 @@ class Batch:
 
     def __repr__(self) -> str:
         return f"Batch({self.id!r}, runs={list(self._run_ids)!r})"
-
-
-def _values_by_epoch(store: RunStore, run_id: str) -> dict[str, dict[int, float]]:
-    """By metric, the last value of each epoch."""
-    found: dict[str, dict[int, float]] = {}
-    for event in store.read_events(run_id)[0]:
-        if isinstance(event, MetricReported) and event.epoch is not None:
-            found.setdefault(event.name, {})[event.epoch] = event.value
-    return found
 
 
 def _is_over(store: RunStore, run_ids: Sequence[str]) -> bool:

@@ -174,13 +174,6 @@ class KnowsGpusInUse(Protocol):
         ...
 
 
-@runtime_checkable
-class SchedulesItself(Protocol):
-    """A backend whose engine has a queue of its own and gives GPUs to runs: nothing is leased on this host."""
-
-    schedules_itself: bool
-
-
 class Backend(Protocol):
     """See the module's text for the promises. One instance belongs to one process; methods are thread-safe."""
 

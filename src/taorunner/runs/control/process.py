@@ -66,7 +66,7 @@ def _get_ready() -> None:
 
 
 def _own(store: RunStore, batch_id: str, *, is_recovery: bool) -> None:
-    from taorunner.backends.contract import Backend, SchedulesItself
+    from taorunner.backends.contract import Backend
     from taorunner.backends.registry import load_backend
     from taorunner.gpu.leases import Leases
     from taorunner.runs.control.recovery import look_after
@@ -77,6 +77,7 @@ def _own(store: RunStore, batch_id: str, *, is_recovery: bool) -> None:
     from taorunner.scheduling.allocator import AllocatorPerBackend
     from taorunner.scheduling.delegated import Delegated
     from taorunner.scheduling.gpu_allocator import FreeGpus
+    from taorunner.targets import GpuSource, target_of
 
     paths = store.batch_paths(batch_id)
 
@@ -99,8 +100,7 @@ def _own(store: RunStore, batch_id: str, *, is_recovery: bool) -> None:
                 return load_backend(name, of_runs)
 
             def schedules(name: str) -> bool:
-                backend = make_backend(name)
-                return isinstance(backend, SchedulesItself) and backend.schedules_itself
+                return target_of(name).gpus is GpuSource.SCHEDULED
 
             runner = BatchRunner(
                 store,
