@@ -6,7 +6,7 @@ Source: tao/datasets.md A2: ImageFolder for classification.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from taorunner.datasets.checks.classes import ClassNeeds
@@ -70,41 +70,37 @@ def check_class_folders(
             if name not in classes and not is_meant:
                 continue
             if name not in classes:
-                message = f'class "{name}" has no folder in "{split}"'
-                hint = did_you_mean(name, [c for c in classes if c not in set(every) - {name}])
-                found.append(
-                    Finding(Severity.ERROR, "class-sets-differ", message, hint or "create it", root / split)
-                )
+                others = [other for other in classes if other not in set(every) - {name}]
+                found.append(_missing_folder(name, split, others, root))
                 continue
             names = images_in(folder)
             counts[split][name] = len(names)
             if not names and is_meant:
+                hint = "add images, or delete the folder"
                 message = f'class "{name}" has no images'
-                found.append(
-                    Finding(
-                        Severity.ERROR,
-                        "class-folder-empty",
-                        message,
-                        "add images, or delete the folder",
-                        folder,
-                    )
-                )
+                found.append(Finding(Severity.ERROR, "class-folder-empty", message, hint, folder))
             for file in names:
                 facts = read_image_facts(folder / file)
                 found += file_findings(folder / file, facts)
                 prints.setdefault(facts.ends, []).append((split, folder / file))
                 paths.append((split, folder / file))
     found += duplicate_findings(prints)
-    for need in needs:
-        if (
-            need.num_classes is not None
-            and need.num_classes != len(every)
-            and need.has_class_folders is not False
-        ):
-            message = f"num_classes is {need.num_classes}, but there are {len(every)} class folders"
-            found.append(
-                Finding(Severity.ERROR, "num-classes", message, f"set it to {len(every)}", need.spec)
-            )
+    found += _other_class_counts(needs, every)
     if deep:
         found += deep_findings(paths, lambda done, total: None)
     return counts
+
+
+def _missing_folder(name: str, split: str, classes: Sequence[str], root: Path) -> Finding:
+    message = f'class "{name}" has no folder in "{split}"'
+    hint = did_you_mean(name, classes) or "create it"
+    return Finding(Severity.ERROR, "class-sets-differ", message, hint, root / split)
+
+
+def _other_class_counts(needs: Sequence[ClassNeeds], classes: Sequence[str]) -> Iterator[Finding]:
+    """Specs of networks with class folders whose ``num_classes`` is not the number of ``classes``."""
+    for need in needs:
+        if need.num_classes in (None, len(classes)) or need.has_class_folders is False:
+            continue
+        message = f"num_classes is {need.num_classes}, but there are {len(classes)} class folders"
+        yield Finding(Severity.ERROR, "num-classes", message, f"set it to {len(classes)}", need.spec)
