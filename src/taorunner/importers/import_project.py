@@ -1,4 +1,4 @@
-"""A project out of another tool's files, in the workspace where the user stands, and whether it validates."""
+"""Imports a project from another tool's files into the current workspace, then validates it."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _validated(
     found = validate_projects(workspace, names, environ)
     what = " ".join(names)
     if has_errors(found):
-        step = f"mend the errors, then: taorunner validate {what}"
+        step = f"correct the errors, then: taorunner validate {what}"
     else:
         step = f"read experiments.yml and the specs, then: taorunner validate {what}"
     return Migration(moved.made, tuple(dict.fromkeys((*moved.findings, *found))), step)

@@ -1,4 +1,4 @@
-"""What must the mounts of a workspace say, so that another tool's files are seen where its specs look for them?"""
+"""Builds the mounts file of a workspace, so that imported specs find their files at the paths that they name."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Which paths of a spec are the dataset, the results and the pretrained weights, and how are they written as variables?
+"""Finds the dataset, results and weights among the paths of a launcher spec, and replaces them with variables.
 
-For specs written by hand for the TAO launcher: their paths are those inside the container, as the mounts have them.
+For specs written for the TAO launcher. Their paths are container paths; the mounts map them to this host.
 """
 
 from __future__ import annotations

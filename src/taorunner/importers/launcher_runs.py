@@ -1,7 +1,7 @@
-"""Which experiments do the launcher's spec files of one network make, in which release of TAO?
+"""Groups the launcher's spec files of one network into experiments, and picks the TAO release.
 
-Each spec that trains is an experiment; the later ones extend the first. The other specs go to the experiment that they
-resemble in name.
+Each spec that trains becomes an experiment; the later ones extend the first. Every other spec goes to the experiment
+with the most similar name.
 """
 
 from __future__ import annotations

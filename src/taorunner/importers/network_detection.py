@@ -1,8 +1,8 @@
-"""Whose spec is this file, and which action reads it? For files that come from elsewhere, without a project around.
+"""Detects the network that a spec file belongs to, and the action that reads it. For files without a project.
 
-The network follows from the names in the text: the schemas that leave the fewest of them unknown are the candidates.
-What several networks share (a conversion, an engine) is decided by the files beside it, then by the names of file and
-folders, then by the user. Nothing is guessed: what stays open is reported.
+The candidates are the networks whose schemas leave the fewest names of the file unknown. Several networks share some
+specs (a conversion, an engine). These are decided by the files beside them, then by the names of the file and its
+folders, then by the user. Nothing is guessed: an ambiguous file is reported.
 """
 
 from __future__ import annotations

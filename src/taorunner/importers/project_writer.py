@@ -1,6 +1,7 @@
-"""Writes projects that come from elsewhere, with the links and mounts that they need: all of it, or nothing.
+"""Writes imported projects with the links and mounts that they need: all of it, or nothing.
 
-Never over anything, and nothing outside the workspace is changed: data and weights are linked, not copied.
+Existing files are never replaced, and nothing outside the workspace is changed. Data and weights are linked, not
+copied.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A project out of what people of the TAO launcher have: a folder of spec files, and a mounts file.
+"""Imports a TAO launcher setup: a folder of spec files and a mounts file.
 
-Each spec that trains becomes an experiment, the other specs go to the experiment that they resemble. What is not
-understood is told and kept as it is; nothing outside the workspace is changed.
+Each spec that trains becomes an experiment. Every other spec goes to the experiment with the most similar name. A file
+that is not recognised is kept unchanged and reported. Nothing outside the workspace is changed.
 """
 
 from __future__ import annotations

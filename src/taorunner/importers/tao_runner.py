@@ -1,8 +1,8 @@
-"""Projects out of a checkout of the original tao-runner: its specs and experiments.yml, its data where it is.
+"""Imports projects from a checkout of the original tao-runner: specs, experiments.yml and links to the data.
 
-The layout is ours, with four differences: records of a conversion lay in the dataset, variables were replaced as plain
-text wherever their name begins, one mounts file was copied to the home folder, and nothing else was checked.
-Source: jhoogstraat/tao-runner b28ea41: README, context.py, tasks/train.py, tasks/convert.py.
+The layout is the same, with four differences: conversion records lay in the dataset, variables were replaced as plain
+text wherever their name begins, one mounts file was copied to the home folder, and nothing else was checked. Source:
+jhoogstraat/tao-runner b28ea41: README, context.py, tasks/train.py, tasks/convert.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What one command has already worked out about specs. The command creates it, passes it along and drops it.
+"""The results about specs that one command has computed. The command creates it, passes it along and drops it.
 
-Each module that keeps answers defines its own table, so that this module knows none of their types.
+Each module that caches results defines its own table, so this module needs none of their types.
 """
 
 from __future__ import annotations

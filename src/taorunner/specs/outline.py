@@ -1,9 +1,9 @@
-"""What does a spec template say, key by key, and where? One view of YAML and protobuf text, for checks.
+"""Lists the values of a spec template by key, with their places. One view of YAML and protobuf text, for checks.
 
-A key is dotted and has no numbers in it: what is given several times, or in a list, is several values of one key
-(``dataset_config.target_class_mapping.key``). Variables stay in the values and are told apart from text, so that a
-template is read once for all experiments. Specs that differ only in numbers are read once, too: a sweep of a
-thousand texts costs one parse, and for each text one look at the numbers that are asked for.
+A key is dotted and has no numbers in it. A value that is given several times, or in a list, is several values of one
+key (``dataset_config.target_class_mapping.key``). Variables stay in the values, separate from text, so a template is
+parsed once for all experiments. Specs that differ only in numbers are also parsed once: a sweep of a thousand texts
+costs one parse, and one look at the requested numbers of each text.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""The entry points of specs: load, check, render, override, read. Answers with findings, never raises.
+"""The specs package's entry points: load, check, render, override, read. They return findings and never raise.
 
-``check_loaded`` is for ``validate``: with a ``SpecMemory`` each distinct text is checked once, because a thousand
-experiments share few specs. ``prepare_spec`` makes the text that a container will read. The user's file is never
-changed.
+``check_loaded`` serves ``validate``: with a ``SpecMemory`` each distinct text is checked once, because a thousand
+experiments share few specs. ``prepare_spec`` makes the text that a container reads. The user's file is never changed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Checks an experiment's specs against each other, its dataset and the mounts, for ``validate`` and before a run.
 
 A finding points at the place in the user's template, or at the override that set the value. The rules are in
-``spec_rules``, ``dataset_rules``, ``held_out_rules`` and ``mask_rules``, paths in ``host_paths``. This module gives
-them their values.
+``spec_rules``, ``dataset_rules``, ``held_out_rules`` and ``mask_rules``, the path checks in ``host_paths``. This module
+supplies the values that they compare.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class FoundSpec:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What a launch has chosen; ``typed`` is what the command line sets in the spec, by dotted key."""
+    """The choices of a launch; ``typed`` holds the spec values of the command line, by dotted key."""
 
     gpus: int
     backend: str
@@ -98,7 +98,7 @@ class CrossChecks:
         self, project: Project, experiment: Experiment, specs: Mapping[str, FoundSpec], launch: Launch | None = None,
         inference: Contract | None = None,
     ) -> Iterator[Finding]:  # fmt: skip
-        """Findings in ``specs``, by action. One that cannot be read gives nothing.
+        """Findings in ``specs``, by action. A spec that cannot be read gives none.
 
         ``inference`` is the contract of the same network's inference, where there is one.
         """
@@ -186,7 +186,7 @@ class _Sweep:
     _read: dict[tuple[object, ...], frozenset[str]] = field(default_factory=dict)
 
     def faults(self, training: Training, own: Mapping[str, object]) -> tuple[Fault, ...]:
-        """``own`` are the experiment's variables: what depends on one of them is not kept."""
+        """``own`` are the experiment's variables; a result that depends on one of them is not cached."""
         spec, variables = training.spec, training.spec.variables
         release = training.contract.release
         key = (spec.outline.shape, training.convert, training.network, release, spec.mounts.is_identity)

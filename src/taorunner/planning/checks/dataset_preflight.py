@@ -1,7 +1,7 @@
-"""Is the dataset of this training sound? The fast check before every train, remembered until a file changes.
+"""The fast dataset check before each training. Its result is cached until a file changes.
 
-It warns and never stops a training: what a training reads may be records made long before. What was found is kept in
-``.taorunner/cache`` with a checksum of names, sizes and times of all files.
+It warns and never stops a training, because the training may read records that were made earlier. Results are kept in
+``.taorunner/cache`` with a checksum of the names, sizes and times of all files.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _VERSION = 3
 
 
 class DatasetPreflight:
-    """For one command: a folder is walked once, and checked once for each thing that is asked of it.
+    """For one command: each folder is walked once, and checked once for each requirement.
 
     Nothing of specs or datasets is imported while the answers are kept ones.
     """
@@ -89,7 +89,7 @@ class DatasetPreflight:
 
 
 def _crc(text: str, before: int = 0) -> int:
-    """Tells whether something changed: nobody gains by forging it, so no cryptography is loaded at each launch."""
+    """Detects changes only. Forging it gains nothing, so a launch need not load a cryptographic hash."""
     return zlib.crc32(text.encode("utf-8", "surrogateescape"), before)
 
 

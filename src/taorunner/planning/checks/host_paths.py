@@ -1,4 +1,4 @@
-"""Which paths in a spec are paths of this machine, where one of the container belongs?
+"""Finds paths of this machine in a spec where a container path is required.
 
 Source: tao/peers.md (host paths passed in: "path is correct but doesn't exist").
 """
@@ -39,7 +39,7 @@ class HostPaths:
     _needles: tuple[str, ...] | None = None
 
     def may_be_in(self, text: str) -> bool:
-        """False where no path of this machine can stand in a spec, which is seen without reading it."""
+        """False where a spec cannot contain a path of this machine, decided without parsing it."""
         if self._needles is None:
             top = (f"/{name}/" for name in os.listdir("/"))
             sources = (str(entry.source) for entry in self.mounts.entries)
@@ -48,7 +48,7 @@ class HostPaths:
         return any(needle in text for needle in self._needles)
 
     def faults(self, action: str, spec: SpecReader) -> Iterator[Fault]:
-        """An error only where the action is sure to read the path: one spec may serve them all."""
+        """An error only where the action certainly reads the path, because one spec may serve all actions."""
         over = spec.overlay
         written = [one for one in spec.outline.shape.written_out if one[0] not in over]
         written += [(key, 0, value) for key, value in over.items() if isinstance(value, str)]

@@ -1,7 +1,7 @@
-"""Does a link in a project lead to something that the container was never meant to see?
+"""Refuses links in a project that lead out of the workspace and its mounts.
 
-What a spec file says is copied into the container. In a project from somebody else ``train.yaml`` may be a link to a
-private file of the caller; the mounts would not show it, a rendered copy would.
+The content of a spec file is copied into the container. In a project from an untrusted source, ``train.yaml`` may be a
+link to a private file of the user. No mount would expose that file, but the rendered copy would.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What does a spec say of the values in its masks? SegFormer's palette, and the classes of UNet."""
+"""What a spec says about the values in its masks: the palette of SegFormer, the classes of UNet."""
 
 from __future__ import annotations
 

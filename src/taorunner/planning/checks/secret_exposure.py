@@ -1,7 +1,7 @@
-"""Are the secrets of an experiment kept where only their owner reads them?
+"""Checks that the secrets of an experiment are readable by their owner only.
 
-``model_key`` and the values of ``env`` may be ``env:NAME``, ``file:PATH`` or the secret itself. The last one is open
-to everybody who gets the project; a file that others may read is little better.
+``model_key`` and the values of ``env`` may be ``env:NAME``, ``file:PATH`` or the secret itself. A secret that is
+written out is visible to everyone who receives the project. A file that other users may read is little better.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def secret_findings(project: Project, experiment: Experiment, workspace: Path) -> Iterator[Finding]:
-    """Warnings about keys that stand in experiments.yml, and about their files; errors are left to the launch.
+    """Warnings about keys written in experiments.yml, and about their files. The launch reports errors.
 
     Never reads a secret. ``workspace`` is the folder that a relative ``file:`` path starts at.
     """
@@ -35,13 +35,13 @@ def secret_findings(project: Project, experiment: Experiment, workspace: Path) -
     for keys, value in given:
         place = ("experiments", experiment.name, *keys)
         if value.startswith("file:"):
-            told = _file(secret_file(value, workspace))
+            problem = _file(secret_file(value, workspace))
         elif value.startswith("env:"):
-            told = None
+            problem = None
         else:
-            told = _plain(keys[-1], value) if keys == ("model_key",) or is_secret_name(keys[-1]) else None
-        if told is not None:
-            code, message, hint = told
+            problem = _plain(keys[-1], value) if keys == ("model_key",) or is_secret_name(keys[-1]) else None
+        if problem is not None:
+            code, message, hint = problem
             yield project.finding(Severity.WARNING, code, message, place, hint=hint)
 
 

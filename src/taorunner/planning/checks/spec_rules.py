@@ -1,6 +1,6 @@
-"""Which values of a training's specs do not go together? One function a rule; nothing here is placed.
+"""Rules for values of a training's specs that contradict each other. One function per rule, without places.
 
-TAO finds these inside the container, after minutes, or never.
+TAO reports these inside the container after minutes, or never.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Which argument list starts an action? Pure: a contract and values in, tokens and findings out.
+"""Builds the argument list of an action. Pure: a contract and values in, tokens and findings out.
 
-The contract says which pieces there are (``catalog``); this module fills them in, leaves out what is unknown
-and optional, and says what is missing, reserved or unsafe. It never quotes: a value that a shell inside the
-container would change is refused, because no quoting survives all of TAO's entry points. The one escape is
-that of ``=`` in a Hydra value (``dino_model_epoch=011.pth``), which comes out right of each of them.
-Source: tao/tensorflow.md section 2.2, tao/pytorch.md section 2 ("quoting trap").
+The contract (``catalog``) lists the pieces. This module fills them in, omits optional pieces whose value is unknown,
+and reports values that are missing, reserved or unsafe. It never quotes: no quoting survives all of TAO's entry points,
+so a value that a shell inside the container would change is refused. The one escape is that of ``=`` in a Hydra value
+(``dino_model_epoch=011.pth``), which every entry point resolves correctly. Source: tao/tensorflow.md section 2.2,
+tao/pytorch.md section 2 ("quoting trap").
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from taorunner.planning.model.arguments import ArgumentValues, Value
 
 @dataclass(frozen=True, slots=True)
 class ValueMeaning:
-    """What a name in a contract's arguments stands for. ``hint`` is the next step when it is unknown.
+    """The meaning of a name in a contract's arguments. ``hint`` is the next step when it is unknown.
 
-    ``reserved``: decided by taorunner alone; a user who passes it by hand is told where to set it.
+    ``reserved``: set by taorunner only. Passed by hand, it is an error that names the right setting.
     ``from_vars``: an entry of that name in the experiment's ``vars`` gives the value.
     """
 
@@ -139,7 +139,7 @@ def build_argv(contract: Contract, values: ArgumentValues) -> Argv:
 
 
 def derived_values(contract: Contract, values: Mapping[str, Value]) -> dict[str, Value]:
-    """``values`` plus what follows from them and from the contract's value forms."""
+    """``values`` plus those derived from them and from the contract's value forms."""
     known = {name: value for name, value in values.items() if value}
     if "num_gpus" not in known and "gpu_ids" in known:
         known["num_gpus"] = str(len(known["gpu_ids"]))
@@ -203,7 +203,7 @@ def argument_names(argument: Argument) -> list[str]:
 
 
 def given_by_hand(contract: Contract, name: str, typed: Iterable[str]) -> str | None:
-    """The token that gives by hand what the pieces with the value ``name`` would give."""
+    """The user's token that sets the same argument as the pieces with the value ``name``."""
     pieces = [argument for argument in contract.arguments if name in argument_names(argument)]
     return next((token for token in typed for piece in pieces if _gives(token, piece)), None)
 
@@ -216,9 +216,9 @@ def fill(template: str, values: Mapping[str, Value]) -> str | None:
 
 
 def unsafe_character(contract: Contract, value: str) -> str | None:
-    """The first character of ``value`` that would not arrive as it is, or None.
+    """The first character of ``value`` that would not arrive unchanged, or None.
 
-    For secrets, which argv never holds: whoever puts them in does so as they are.
+    For secrets, which argv never contains. They are inserted unchanged when the process starts.
     """
     if contract.override_syntax is OverrideSyntax.HYDRA:
         match = _HYDRA_VALUE_UNSAFE.search(value) or (

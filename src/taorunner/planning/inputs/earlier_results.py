@@ -1,4 +1,4 @@
-"""What lies in the way of a run: earlier results that TAO would continue, overwrite or stumble over."""
+"""Finds earlier results that TAO would continue from, overwrite or fail on."""
 
 from __future__ import annotations
 

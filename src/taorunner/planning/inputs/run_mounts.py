@@ -1,8 +1,8 @@
-"""What of the workspace does a container see, and what of it may it write?
+"""The parts of the workspace that a container can read and write.
 
-With the default mounts a run writes into the results of its own experiment and, where the catalog says so, into the
-project's data; experiments.yml, specs, other results and other projects are read-only. A mounts file is kept to the
-letter. ``.taorunner`` is seen by no container: what lies there is believed by the next command.
+With the default mounts, a run writes to the results of its own experiment and, where the catalog says so, to the
+project's data. experiments.yml, specs, other results and other projects are read-only. A mounts file is applied exactly
+as written. No container sees ``.taorunner``, because later commands trust its content.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a run is told: template variables and argument values, as the process will see them.
+"""Template variables and command-line values of one run, as the process sees them.
 
-Paths on this host become paths inside; ids of GPUs become ``0..n-1``. Looks at the file system, changes nothing.
+Host paths become container paths; GPU ids become ``0..n-1``. Reads the file system, changes nothing.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class ValueFinder:
             return str(path)
 
     def _pretrained(self, contract: Contract, values: RunValues) -> None:
-        """A missing file is told where it is used; the variable exists all the same, so a template stays valid."""
+        """A missing file is reported where it is used. The variable always exists, so a template stays valid."""
         experiment = self._experiment
         if experiment.repository is None or experiment.backbone is None:
             return
@@ -262,11 +262,11 @@ def own_values(own: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, An
 
 
 def _left_over(name: str, text: str, values: RunValues) -> list[Finding]:
-    """What still looks like a variable in a value for the command line, where nobody fills it in any more."""
+    """Reports variables left in a command-line value, where nothing replaces them later."""
     match = re.search(r"(?<!\$)\$\{?([A-Za-z_][A-Za-z0-9_]*)", text)
     if match is None:
         return []
-    values.arguments[name] = text.replace("$", "")  # told here, not once more as an unsafe character
+    values.arguments[name] = text.replace("$", "")  # already reported; not again as an unsafe character
     hint = did_you_mean(match[1], sorted(values.variables)) or f"known: {', '.join(sorted(values.variables))}"
     message = f'"{name}" in vars has "${match[1]}", which is no variable of this experiment'
     return [Finding(Severity.ERROR, "unknown-variable", message, hint)]

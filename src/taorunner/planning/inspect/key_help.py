@@ -1,4 +1,4 @@
-"""What does this key of a spec mean to TAO, and what does this experiment set it to?"""
+"""Explains one spec key: its type and meaning in TAO, and the value that an experiment sets."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def explain_for_experiment(
     request: ActionRequest,
     environ: Mapping[str, str],
 ) -> ExplainedKey:
-    """As above, with what the experiment sets. A spec that cannot be rendered does not keep the key from being told."""
+    """As above, with the values of the experiment. The key is explained even if the spec cannot be rendered."""
     experiment, network = find_experiment(workspace, load_project(workspace, project), name)
     contract = spec_contract(network, experiment, request)
     schema, version = _schema(contract, KeptSchemas(workspace.spec_schemas_dir))

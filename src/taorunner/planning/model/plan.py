@@ -1,7 +1,7 @@
 """RunPlan: all that is needed to start one experiment × action. Pure data, no secret in it.
 
-A plan is made by ``planner``, printed by a dry run, stored in the run's record and turned into an
-engine request by a backend. It goes to and from plain JSON without loss (``to_json``, ``from_json``).
+``planner`` makes a plan, a dry run prints it, the run's record stores it, and a backend turns it into an engine
+request. It converts to and from plain JSON without loss (``to_json``, ``from_json``).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from taorunner.planning.model.arguments import ArgumentValues
 from taorunner.planning.model.plan_codec import decoded, encoded
 
 SHELL = "shell"
-"""The action of a plan that is no run but somebody's shell."""
+"""The action of a plan that opens a shell and is no run."""
 SECRET_MARK = "@TAORUNNER_SECRET_{name}@"
-"""Stands in argv where a secret goes. The secret itself lies in a file with mode 0600 in the run's folder."""
+"""The placeholder of a secret in argv. The secret itself is stored in a file with mode 0600 in the run's folder."""
 SECRET_SPEC_DIR = "secrets/spec"
 """Where in the run's input folder the copy of the spec lies that holds a secret."""
 
@@ -108,7 +108,7 @@ class ContainerOptions:
 
 @dataclass(frozen=True, slots=True)
 class ResumePoint:
-    """Where a training goes on. ``epoch`` is the checkpoint's, 1-based; ``is_partial``: written within that epoch."""
+    """The checkpoint to resume from. ``epoch`` is 1-based; ``is_partial``: written before the end of that epoch."""
 
     checkpoint: Path
     epoch: int
@@ -130,7 +130,7 @@ class RunPlan:
     ``epochs`` is what the spec asks for, None when unknown or when the action has none.
     ``run_inside`` is where the run's input folder (spec, secrets) is seen by the process. ``arguments`` are the values
     that ``argv`` was made of, ``backend_options``
-    the settings of the backend. ``resume`` is where the training goes on, None for one that begins.
+    the settings of the backend. ``resume`` is set for a resumed training, None for a fresh one.
     """
 
     project: str

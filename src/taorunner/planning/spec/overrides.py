@@ -1,7 +1,7 @@
-"""What does the user set in the spec of an action: ``overrides:`` of the experiment and of those it extends, ``--set``?
+"""Collects what the user sets in the spec of an action: ``overrides:``, also of extended experiments, and ``--set``.
 
-Each is held against the schema and keeps its place, so that what is wrong with it is told where it was written. An
-override of another action's spec (``kitti_config.val_split`` while training) is not for this one and left out.
+Each override is checked against the schema. It keeps its place, so a finding points at the line where it was written.
+An override for another action's spec (``kitti_config.val_split`` while training) is skipped.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Override:
 
 @dataclass(slots=True)
 class Overrides:
-    """Those that are for this spec, in the order in which they are set, and what is wrong with them."""
+    """The overrides for this spec, in the order in which they are set, and their findings."""
 
     items: list[Override] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
@@ -59,7 +59,7 @@ def find_overrides(
 ) -> Overrides:
     """``sets`` are the keys of ``--set`` with the text typed for each.
 
-    Without ``all_keys`` nothing is said of a key that no action of this network has: another look tells it.
+    Without ``all_keys`` a key that no action of this network has is not reported; another check reports it.
     """
     found = Overrides()
     schema = against.schema if against is not None else None
@@ -88,7 +88,7 @@ def find_overrides(
 
 
 def refusal(project: Project, one: Override, problem: SpecProblemError) -> Finding:
-    """Why an override could not be made, at the place where it was written."""
+    """The finding for an override that could not be set, at the place where it was written."""
     return _told(project, one, Misfit(Severity.ERROR, problem.code, problem.message, problem.hint))
 
 
@@ -178,7 +178,7 @@ def _at_fault(one: Override, schema: Schema | None) -> Override:
 
 def _given_twice(project: Project, one: Override, other: Override) -> Misfit:
     line, _column = project.place(other.place or ())
-    message = f'"{one.edit.key}" is set twice: "{other.edit.key}" stands at line {line} too'
+    message = f'"{one.edit.key}" is set twice: "{other.edit.key}" is at line {line} too'
     return Misfit(Severity.ERROR, "override-twice", message, "leave one of them out")
 
 

@@ -1,4 +1,4 @@
-"""What is set in a rendered spec: the values, put into the text one after the other, and what cannot be put there."""
+"""Sets values in a rendered spec one after the other, and collects those that cannot be set."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""Reads and sets single values in a YAML spec, by dotted path, without touching the rest of the text.
+"""Reads and sets single values in a YAML spec, by dotted path, and leaves the rest of the text unchanged.
 
-A path is ``train.optim.lr``; a number picks an element of a list
-(``dataset.train_data_sources.0.image_dir``). An edit is made at its place in the text, so comments and
-layout stay, and is then proved: the new text is read again and must differ from the old one in this value
-alone. What cannot be proved is refused.
+A path is ``train.optim.lr``; a number selects an element of a list (``dataset.train_data_sources.0.image_dir``). An
+edit is made in place, so comments and layout stay. It is then verified: the new text is parsed again and must differ
+from the old one in this value alone. An edit that fails this check is refused.
 """
 
 from __future__ import annotations

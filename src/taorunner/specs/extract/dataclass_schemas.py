@@ -1,9 +1,9 @@
-"""What may specs hold, according to the configuration dataclasses of TAO's packages?
+"""Reads spec schemas from the configuration dataclasses of TAO's packages.
 
-Python 3.8 and the standard library, because this text is also sent into images and runs there, by whatever Python they
-have (``installed_reader``). The dataclasses are imported; whatever they import that is neither theirs nor the standard
-library is replaced by an empty stand-in, so that nothing heavy is loaded and nothing has to be installed. Only names,
-types, defaults, limits and options are taken; texts for people stay where they are.
+Python 3.8 and the standard library only, because this text is also sent into images and runs there, on the image's own
+Python (``in_image``). The dataclasses are imported. Every other import of theirs outside the standard library is
+replaced by an empty placeholder, so nothing heavy is loaded and nothing has to be installed. Only names, types,
+defaults, limits and options are read; descriptions are not.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What may the specs hold that the TAO of this very Python reads? Printed as one line of JSON.
+"""Dumps the spec schemas of the installed TAO packages as one line of JSON.
 
-Runs inside images, where there is no taorunner: ``reader_command`` is a command line that carries the text of this
-module and of those that it needs. Python 3.8, as they are.
+Runs inside images, without taorunner: ``reader_command`` builds a command line that carries the text of this module and
+of those that it needs. Python 3.8, as they are.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is known of one key of a schema, and which keys are there at all?"""
+"""Looks up the facts of one schema key, and lists all keys of a schema."""
 
 from __future__ import annotations
 

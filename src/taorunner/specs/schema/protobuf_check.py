@@ -1,9 +1,9 @@
-"""What does Google's own protobuf library say of a spec? The last word, because TAO reads its specs with it.
+"""Checks a spec with Google's protobuf library. Its verdict is final, because TAO reads its specs with it.
 
-The one home of ``protobuf``. The library stops at the first mistake and is slow (its text format is plain Python), so
-it is asked only of texts that our own reader, which tells everything at once, has no fault to find with.
-Descriptors are built in memory from the schema data, which lacks what the text format does not need: the numbers of
-fields and of enum values.
+The only module that imports ``protobuf``. The library stops at the first mistake and is slow (its text format is plain
+Python). It therefore checks only texts in which taorunner's own reader, which reports all mistakes at once, found none.
+Descriptors are built in memory from the schema data. That data lacks field and enum numbers, which the text format does
+not need.
 """
 
 from __future__ import annotations
@@ -108,11 +108,11 @@ def _integer(key: Key) -> int:
     return int(_Field.TYPE_INT64 if is_long else _Field.TYPE_INT32)
 
 
-def _reason(told: str, text: str, line: int | None) -> str:
-    """What the library says, without the place, the line that it quotes and the names that we gave."""
+def _reason(message: str, text: str, line: int | None) -> str:
+    """The library's message without the place, the quoted line and the generated names."""
     lines = text.removeprefix("\ufeff").split("\n")
     quoted = f"'{lines[line - 1]}': " if line is not None and line <= len(lines) else ""
-    reason = _OUR_NAMES.sub("", _PLACE.sub("", told).removeprefix(quoted).split("\n")[0])
+    reason = _OUR_NAMES.sub("", _PLACE.sub("", message).removeprefix(quoted).split("\n")[0])
     return printable(reason.strip().rstrip("."))[:_MAX_SHOWN]
 
 

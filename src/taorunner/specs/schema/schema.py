@@ -1,7 +1,7 @@
-"""What may stand in the spec of this network, action and release? Answered from the files in ``schemas``.
+"""The keys and values that a spec may contain, by network, action and release. Read from the files in ``schemas``.
 
-They are written by ``tools/spec_schemas.py`` out of TAO's own packages and are read when first asked for.
-Nothing is guessed: a network or a release that is not in them has no schema, and is not checked.
+``tools/spec_schemas.py`` writes these files from TAO's own packages; each is read on first use. Nothing is guessed: a
+network or release without a file has no schema, and its specs are not checked.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""How schemas are written: one compact file for each, and ``index.json``. ``schema`` reads them.
+"""Writes schemas: one compact file for each, and ``index.json``. ``schema`` reads them.
 
-Sections that are alike, in several releases or in one, are written once. The same trees give the same bytes.
+Identical sections, in several releases or in one, are written once. The same trees give the same bytes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class SchemaFile:
         self._numbers: dict[str, int] = {}
 
     def add(self, release: str, tree: Mapping[str, Any]) -> None:
-        """``tree`` as ``config_reader`` and ``message_reader`` give it; of a key that ``is_corrected`` all is kept."""
+        """``tree`` as ``dataclass_schemas`` and ``protobuf_schemas`` return it. ``is_corrected`` keys stay whole."""
         self._releases[release] = self._section(tree)
 
     def _section(self, tree: Mapping[str, Any]) -> int:

@@ -1,8 +1,8 @@
-"""Does a spec as the user wrote it, with its variables, agree with the schema? Findings point into that text.
+"""Checks a spec template, with its variables, against the schema. Findings point into the template.
 
-The specs of a sweep are one text with other numbers. Such a text is walked once, with each number replaced by 0, which
-tells what every number has to be; the others only have their numbers looked at. The protobuf library, which has the
-last word on protobuf text, is asked once for each such text too.
+The specs of a sweep are one text with different numbers. Such a text is checked once, with each number replaced by 0,
+which gives the limits of every number. For the other texts only the numbers are checked. The protobuf library, whose
+verdict on protobuf text is final, also checks each such text once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Does a value fit its key? By the rules of who reads it: OmegaConf for YAML, protobuf's text reader for TF1.
+"""Checks that a value fits its key, by the rules of the reader: OmegaConf for YAML, protobuf for TF1.
 
-``Limit`` is the part of the answer that depends on the number alone, so that the many specs of a sweep, which differ
-in nothing but numbers, are judged without being read again.
+``Limit`` is the part of the result that depends on the number alone. The specs of a sweep differ only in numbers, so
+they are checked without being parsed again.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What in this text does not agree with the schema? Places are offsets in the text that was given.
+"""Compares a spec text with the schema. Places are offsets in the given text.
 
-One walk finds everything: it goes on after each problem, where TAO's own check stops at the first one.
+One walk finds all problems: it continues after each, where TAO's own check stops at the first one.
 """
 
 from __future__ import annotations

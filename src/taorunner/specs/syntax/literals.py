@@ -1,7 +1,7 @@
-"""How a value is written so that a parser reads the same value again, in YAML and in protobuf text.
+"""Writes values as YAML and protobuf literals, so that a parser reads the same value again.
 
-YAML written here means the same to YAML 1.1 readers (OmegaConf's, PyYAML) and to 1.2 ones: whatever one of
-them could take for something else than a string is quoted.
+The YAML means the same to YAML 1.1 readers (OmegaConf's, PyYAML) and to 1.2 readers: a string that one of them could
+read as another type is quoted.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Variables in protobuf text: where they stand, and how a value is written there."""
+"""Variables in protobuf text: finds them, and writes values in their place."""
 
 from __future__ import annotations
 
