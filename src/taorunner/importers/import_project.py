@@ -35,7 +35,7 @@ def from_launcher(
     head: str | None,
     environ: Mapping[str, str],
 ) -> Migration:
-    """Makes the project out of the launcher's spec files in ``folder``.
+    """Creates a project from the launcher's spec files in ``folder``.
 
     Raises UserFilesError, UsageError or MachineError; then nothing was made.
     """
@@ -50,7 +50,7 @@ def from_launcher(
 def from_tao_runner(
     start: Path, root: Path | None, name: str | None, checkout: Path, *, environ: Mapping[str, str]
 ) -> Migration:
-    """Makes the project ``name`` of an original checkout, or all of its projects.
+    """Creates the project ``name`` of an original checkout, or all of its projects.
 
     Raises UserFilesError, UsageError or MachineError; then nothing was made.
     """

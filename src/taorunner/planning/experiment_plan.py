@@ -82,7 +82,7 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
 
 
 def _draft(planning: Planning, experiment: Experiment) -> Draft | None:
-    """What the run is made of; None if there is no network, contract or backend for it."""
+    """The inputs of the run; None if there is no network, contract or backend for it."""
     request = planning.request
     found = _network_and_contract(planning, experiment)
     if found is None:
@@ -248,7 +248,7 @@ def _checkpoint_findings(
 
 
 def _key_findings(planning: Planning, experiment: Experiment, contract: Contract) -> list[Finding]:
-    """The key passes through TAO's shell too; a literal one can be looked at."""
+    """The key also passes through TAO's shell; only a literal one can be checked."""
     key = experiment.model_key
     if key is None or key.startswith(("env:", "file:")) or key_in_spec(contract) is not None:
         return []

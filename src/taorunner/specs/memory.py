@@ -23,7 +23,7 @@ class Answers(Generic[_Question, _Answer]):
         self._known: dict[_Question, _Answer] = {}
 
     def get(self, question: _Question, make: Callable[[], _Answer]) -> _Answer:
-        """The known answer; without one that of ``make``, which is kept."""
+        """The cached answer; without one, the result of ``make``, which is cached."""
         if question in self._known:
             return self._known[question]
         answer = make()

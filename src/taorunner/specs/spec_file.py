@@ -63,7 +63,7 @@ class PreparedSpec:
 
 
 def load_spec(path: Path) -> SpecFile | tuple[Finding, ...]:
-    """The text of a spec file, or what is wrong with the file. Follows links; reads regular files only."""
+    """The text of a spec file, or the finding about the file. Follows links; reads regular files only."""
     try:
         data = _read_bytes(path)
     except ValueError:
@@ -90,7 +90,7 @@ def check_loaded(
     values: Mapping[str, Value] | None = None,
     memory: SpecMemory | None = None,
 ) -> tuple[Finding, ...]:
-    """What can be known of a spec file before a run: its syntax, its variables, and whether it agrees with the schema
+    """Checks a spec file before a run: its syntax, its variables, and whether it matches the schema
     once ``values``, known or stand-ins, are put in.
 
     Costs one look-up when the same text has been seen with the same names, and hardly more when it differs from one
@@ -268,7 +268,7 @@ def _findings(text: str, spec_format: str, names: frozenset[str], memory: SpecMe
 
 
 def _placeholders(template: SpecTemplate) -> Iterator[Finding]:
-    """Words of an example that were left in: legal, but they will hardly work."""
+    """Leftover placeholder words of an example: legal, but they will hardly work."""
     lines = Lines(template.text)
     shown = 0
     for match in _PLACEHOLDER.finditer(template.text):

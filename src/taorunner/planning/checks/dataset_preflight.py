@@ -22,7 +22,7 @@ from taorunner.project.workspace import Workspace
 from taorunner.state_files import Trust, read_state
 
 MAX_FILES = 50_000
-"""A larger dataset would hold a training up for half a minute: it is checked only on request."""
+"""A larger dataset would delay a training by half a minute; it is checked only on request."""
 _VERSION = 3
 
 
@@ -58,12 +58,11 @@ class DatasetPreflight:
         total = sum(counts.values())
         errors = "an error" if total == 1 else f"{total} errors"
         message = f'the dataset "{experiment.dataset}" has {errors}: {listed}{more}'
-        hint = f"taorunner dataset check {experiment.dataset} -p {project} tells where"
+        hint = f"taorunner dataset check {experiment.dataset} -p {project} shows where"
         return (Finding(Severity.WARNING, "dataset-faults", message, hint),)
 
     def _asked(self, experiment: Experiment) -> str:
-        """All that the needs are made of, without reading it: settings, spec files and the workspace's own networks
-        as they are."""
+        """The inputs of the needs, without reading them: settings, spec files and the workspace's own networks."""
         folders = (*experiment.spec_dirs, self._workspace.networks_dir)
         files = [list(_files(str(folder), "")) for folder in folders]
         return repr((experiment.head, experiment.release, experiment.vars, experiment.overrides, files))
@@ -77,7 +76,7 @@ class DatasetPreflight:
         key = (
             folder,
             repr([replace(need, spec=Path()) for need in needs]),
-        )  # whose spec it is changes no count
+        )  # the experiment of a spec changes no count
         if key not in self._counted:
             try:
                 findings = check_dataset(folder, needs=needs).findings

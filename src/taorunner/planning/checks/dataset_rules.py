@@ -185,7 +185,7 @@ def converted_pictures(conversion: Conversion) -> Iterator[Fault]:
 
 NUMBER_RULES: tuple[Rule, ...] = (batch_size, logged_steps, class_count, class_map)
 TEXT_RULES: tuple[Rule, ...] = (class_names,)
-"""They read no numbers: what they say of one spec of a sweep, they say of all."""
+"""Rules that read no numbers: their result for one spec of a sweep holds for all."""
 
 
 def _batch(training: Training) -> tuple[str, int] | None:

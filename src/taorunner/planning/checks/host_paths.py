@@ -20,7 +20,7 @@ _HOMES = re.compile(r"(?:/home/[^/\s]+/|/Users/[^/\s]+/|[A-Za-z]:\\)")
 _CONTAINERS_OWN = (
     "/usr/", "/opt/", "/tmp/", "/etc/", "/dev/", "/proc/", "/sys/", "/bin/", "/lib/", "/var/", "/run/", "/root/",
 )  # fmt: skip
-"""Folders of any Linux: that one of them is here too says nothing."""
+"""Folders of every Linux system; their existence on this host proves nothing."""
 _TRAINS = ("train", "dataset_convert")
 _OF_OTHERS = frozenset({
     "evaluate", "inference", "export", "gen_trt_engine", "prune", "quantize", "distill", "infer_data_sources",
@@ -63,7 +63,7 @@ class HostPaths:
                 yield Fault(severity, "host-path", f'"{printable(path)}" {what}', hint, key, index)
 
     def _judged(self, path: str) -> tuple[Severity, str, str] | None:
-        """How sure that is, what it is, and what to do; None for a path that is in order."""
+        """Severity, message and hint; None for a valid path."""
         if self.mounts.to_host(path) is not None:
             return None
         what = "is a path of this machine, which the container does not have"

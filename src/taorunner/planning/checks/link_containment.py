@@ -29,7 +29,7 @@ def outside_link(path: Path, workspace: Workspace, mounts: Mounts) -> Finding | 
 
 
 def _has_link(path: Path, root: Path) -> bool:
-    """Looks only below the workspace: how one comes there is one's own affair."""
+    """Checks only path parts below the workspace; links on the way to it are allowed."""
     text, stop = str(path), len(str(root))
     while len(text) > stop:
         if os.path.islink(text):  # noqa: PTH114 (a str: a thousand specs are looked at)

@@ -19,7 +19,7 @@ from taorunner.project.load import Project
 from taorunner.text import is_secret_name, printable
 
 PUBLIC_KEYS = frozenset({"tlt_encode", "nvidia_tlt", "nvidia_tao", "secret_key"})
-"""Keys in everybody's hands: those NVIDIA publishes with its models, and the one in the documentation of tao-runner."""
+"""Publicly known keys: those NVIDIA publishes with its models, and the one in the documentation of tao-runner."""
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -49,7 +49,7 @@ def _plain(key: str, value: str) -> tuple[str, str, str] | None:
     if not value or value in PUBLIC_KEYS:
         return None
     variable = "TAO_MODEL_KEY" if key == "model_key" else key
-    message = f'"{key}" stands here for everybody who reads this file'
+    message = f'"{key}" is written here, readable by everyone with this file'
     return "plain-secret", message, f'write "{key}: env:{variable}" and export {variable}, or file:PATH'
 
 

@@ -19,7 +19,7 @@ from taorunner.specs.spec_file import SpecFile
 _FOLDERS = frozenset({"dataset_raw", "dataset", "dataset_tfrecord", "tfrecords", "results_dir"})
 _NAMES = frozenset({*_FOLDERS, "experiment", "project", "num_gpus"})
 _LARGEST = 10**15
-"""No count in a spec is larger; what is comes from a slip, and would only make sums and texts fail."""
+"""No valid count in a spec is larger. A larger one is a typing error and would only break calculations."""
 
 
 class HostVariables(Mapping[str, object]):

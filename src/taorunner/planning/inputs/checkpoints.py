@@ -152,7 +152,7 @@ def newest_whole(checkpoints: Sequence[Path], results: Path, contract: Checkpoin
     """The one to use of ``checkpoints`` (newest last): where the ``latest`` link points, else the newest whole one."""
     whole = whole_checkpoints(checkpoints)
     if contract.latest is not None and (results / contract.latest).is_symlink():
-        aimed = (results / contract.latest).resolve()  # where TAO itself would go on
+        aimed = (results / contract.latest).resolve()  # where TAO itself would resume
         linked = next((path for path in whole if path.resolve() == aimed), None)
         if linked is not None:
             return linked

@@ -85,7 +85,7 @@ def _training(
         if contract.checkpoints.resume is not ResumeRule.NONE:
             hint = f"--resume (or taorunner resume {experiment}) goes on from the newest one; {_AFRESH}"
         return EarlierResults((Finding(Severity.ERROR, "results-exist", message, hint),))
-    # A start that failed left weights of step 0, from which TAO would go on.
+    # A failed start left weights of step 0, which TAO would resume from.
     return EarlierResults(set_aside=untrained_leftovers(results, contract.checkpoints))
 
 
@@ -133,7 +133,7 @@ def _writes_records(contract: Contract, prefix: str, spec_text: str) -> bool:
 
 
 def _earlier_checkpoints(contract: Contract, results: Path) -> set[Path]:
-    """Also what TAO would silently go on from although no whole checkpoint is there."""
+    """Also files that TAO would silently resume from, although no whole checkpoint exists."""
     found = {
         *find_checkpoints(results, contract.checkpoints),
         *resumable_files(results, contract.checkpoints),

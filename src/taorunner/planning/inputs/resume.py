@@ -93,7 +93,7 @@ def resumable_files(results: Path, checkpoints: CheckpointContract) -> list[Path
 
 
 def _lack(contract: Contract, results: Path) -> str:
-    """Why no file of the results can be gone on from."""
+    """The reason why no file of the results can be resumed from."""
     files = [path for path in resumable_files(results, contract.checkpoints) if is_torn(path)]
     if files:
         return f"{max(files)} was cut off while it was written"

@@ -47,7 +47,7 @@ VARIABLES = (
 STAND_INS: Mapping[str, Any] = {
     name: 1 if name == "num_gpus" else [0] if name == "gpu_ids" else f"/{name}" for name in VARIABLES
 }
-"""What the variables of a template are taken for while no run gives them values."""
+"""Placeholder values of template variables for checks without a run."""
 
 _RECORD_PREFIX = "tfrecord"
 _ONNX_SUFFIXES = (".onnx", ".etlt", ".uff")
@@ -173,7 +173,7 @@ class ValueFinder:
     def _named(
         self, contract: Contract, training: Contract, results: Path, named: str, values: RunValues
     ) -> bool:
-        """Puts what ``--checkpoint`` names where this action reads it. False after a finding."""
+        """Passes the weights of ``--checkpoint`` to the argument or key of this action. False after a finding."""
         goes_to = destination(contract)
         if goes_to is None:
             values.findings.append(not_read(contract, named))

@@ -176,7 +176,7 @@ class Networks:
                         reported.add((place, word))
                         where = ("groups", contract.group, "actions", contract.action)
                         hint = did_you_mean(word, VALUES) if place == "arguments" else None
-                        message = f'"{{{shown(word)}}}" in {place} of "{action}" stands for nothing'
+                        message = f'"{{{shown(word)}}}" in {place} of "{action}" has no meaning'
                         hint = hint or f'give it in "words": {{{word}: …}}'
                         found.error("unknown-word", message, where, hint=hint, of_key=True)
         if not found.findings:

@@ -160,7 +160,7 @@ def _repeats(schema: Schema | None) -> Repeats:
 
 
 def _secrets(experiment: Experiment) -> tuple[str, ...]:
-    """What is written out in experiments.yml and must not be shown."""
+    """Secrets written in experiments.yml, which must not be shown."""
     _plain, secrets = split_secrets(experiment.env)
     found = [
         secret.origin.removeprefix("literal:") for secret in secrets if secret.origin.startswith("literal:")

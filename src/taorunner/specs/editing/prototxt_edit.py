@@ -88,7 +88,7 @@ def set_value(text: str, key: str | Sequence[str], value: object, schema: Schema
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What the schema, if there is one, says of a path; its indices are left out."""
+    """The schema's key at a path, if there is a schema; indices are ignored."""
 
     schema: Schema | None = None
 
@@ -256,7 +256,7 @@ def _like(old: _Node, value: object) -> str:
 
 
 def _by_schema(key: Key | None, value: object) -> str:
-    """How a value is written where there is none to be like: the name of an option without quotes."""
+    """The literal of a value where the text has no earlier one: option names are unquoted."""
     if isinstance(value, Sequence) and not isinstance(value, str):
         if key is not None and key.kind == "str" and not key.is_repeated:
             return proto_value(inside_brackets(value))  # a text that TAO reads as a Python list

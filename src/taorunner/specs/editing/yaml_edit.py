@@ -141,7 +141,7 @@ def _is_index(step: str) -> bool:
 
 
 def _with_value(root: Any, steps: list[str], value: object, dotted: str) -> Any:
-    """What the document shall be after the edit. Shares nothing with the old one along the path."""
+    """The expected document after the edit. Shares nothing with the old one along the path."""
     plain = _plain(value)
     if root is None:
         root = {}

@@ -47,8 +47,8 @@ class Fit:
 
     @property
     def is_likely(self) -> bool:
-        """At least three of four names are the schema's; those that any name is taken for tell little: pointpillars has
-        more of them than of its own."""
+        """At least three of four names belong to the schema. Free names are weak evidence: pointpillars accepts more of
+        them than it has names of its own."""
         return self.known > 0 and self.unknown * 3 <= self.known and self.free <= 2 * self.known
 
 

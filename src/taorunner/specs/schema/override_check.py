@@ -28,13 +28,13 @@ Source: omegaconf 2.3, merging a file with a structured config and ``update`` of
 
 
 def check_override(steps: Sequence[str], value: Any, against: Against) -> Misfit | None:
-    """What is wrong with setting the key to ``value``, apart from where it is written."""
+    """The problem with setting the key to ``value``, without its place."""
     key = key_at(against.schema, steps)
     if isinstance(key, Misfit):
         return key
     name = ".".join(steps)
     if value == MISSING and against.schema.format == "yaml":
-        message = f'{name} is set to "{MISSING}", which stands for a value that has to be given'
+        message = f'{name} is set to "{MISSING}", which means that a value has to be given'
         return Misfit(Severity.ERROR, "missing-value", message, "write the value")
     if against.schema.format == "prototxt":
         return _proto(key, value, name)

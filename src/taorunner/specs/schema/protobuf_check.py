@@ -25,7 +25,7 @@ _KINDS = {"float": _Field.TYPE_DOUBLE, "bool": _Field.TYPE_BOOL, "str": _Field.T
 _PLACE = re.compile(r"\A\d+:\d+ ?: ?")
 _OUR_NAMES = re.compile(rf' "{_PACKAGE}\.[A-Za-z0-9_.]*"')
 _BEHIND = "Couldn't parse string"
-"""Said with the place of what stands behind the text that cannot be read."""
+"""Messages whose place is that of the token after the faulty text."""
 _MAX_SHOWN = 200
 
 
@@ -38,7 +38,7 @@ class _MessageClasses(Answers[Schema, Any]):
 def refused_by_library(
     text: str, schema: Schema, memory: SpecMemory | None = None
 ) -> SpecProblemError | None:
-    """Why the library does not take ``text`` as a spec of ``schema``; None when it takes it.
+    """The reason why the library refuses ``text`` as a spec of ``schema``; None when it accepts it.
 
     Merges as TAO does: of a value that is given twice the last one counts. Source: text_format.Merge in
     tao_tensorflow1_backend; tao/tensorflow.md section 4.1.

@@ -35,7 +35,7 @@ _Used = tuple[tuple[str, Value], ...]
 
 @dataclass(slots=True)
 class _Held:
-    """What the ``index``-th number of a shape has to be, and those that were found ``fine``: a sweep varies few."""
+    """The limit of the ``index``-th number of a shape, and the numbers found ``fine``: a sweep varies few."""
 
     index: int
     limit: Limit
@@ -95,7 +95,7 @@ def _names_in(shape: str) -> tuple[str, ...]:
 def check_schema(
     text: str, against: Against, values: Mapping[str, Value], memory: SpecMemory | None = None
 ) -> tuple[Finding, ...]:
-    """Where the template ``text`` disagrees with the schema once ``values`` are put in. The findings have no file.
+    """Findings where the template ``text``, with ``values`` put in, contradicts the schema. The findings have no file.
 
     A text that cannot be read, or has variables without a value, gives nothing: other checks report that.
     """

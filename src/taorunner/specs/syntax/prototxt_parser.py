@@ -338,7 +338,7 @@ def _bad_token(text: str, position: int) -> SpecProblemError:
         )  # fmt: skip
     shown = char if char.isprintable() else f"U+{ord(char):04X}"
     return SpecProblemError(
-        "prototxt-syntax", f'"{shown}" cannot stand here', offset=position, hint="put text in double quotes"
+        "prototxt-syntax", f'"{shown}" is not allowed here', offset=position, hint="put text in double quotes"
     )
 
 
