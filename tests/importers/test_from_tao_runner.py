@@ -132,7 +132,8 @@ def test_what_lies_about_is_told(cli: Cli, tmp_path: Path, checkout: Path) -> No
     made = cli("init-project", "--from-tao-runner", checkout, "--workspace", tmp_path / "ws", cwd=tmp_path)
     assert made.code == 0
     assert (
-        "info: not imported, because projects have no place for it: notes.txt, data/all.zip [left-out]" in made.err
+        "info: not imported, because projects have no place for it: notes.txt, data/all.zip [left-out]"
+        in made.err
     )
     assert 'warning: "two words" cannot be the name of a dataset: it is left out [wrong-name]' in made.err
     assert "shared: warning: links to folders are not followed [left-out]" in made.err

@@ -209,7 +209,9 @@ class _Arriving:
         if left:
             names = ", ".join(printable(one.relative_to(paths.root).as_posix()) for one in left[:8])
             more = ", …" if len(left) > 8 else ""
-            self._note("left-out", f"not imported, because projects have no place for it: {names}{more}", paths.root)
+            self._note(
+                "left-out", f"not imported, because projects have no place for it: {names}{more}", paths.root
+            )
 
     def _renamed(self, paths: ProjectPaths, files: Mapping[PurePosixPath, bytes]) -> None:
         old = re.compile(

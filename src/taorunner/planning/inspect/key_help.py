@@ -68,7 +68,7 @@ def explain_for_experiment(
         shown = shown_spec(workspace, project, experiment.name, request, environ)
     except UserFilesError as error:
         count = len([finding for finding in error.findings if finding.is_error])
-        problem = f"{error.message} ({count} errors; taorunner specs show {experiment.name} shows them)"
+        problem = f"{error.message} ({count} errors; taorunner specs show {experiment.name} lists them)"
     else:
         values = tuple(value for value in shown.values if _is_within(value.key, dotted(key)))
     return ExplainedKey(
