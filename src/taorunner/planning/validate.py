@@ -214,7 +214,7 @@ def _specs(
     network: Network,
     contracts: Mapping[str, Contract],
 ) -> Iterator[Finding]:
-    """Each file once, however many actions read it; then what of them does not go together."""
+    """Checks each file once, even if several actions read it; then the files against each other."""
     known = frozenset((*VARIABLES, *experiment.vars))
     loaded: dict[tuple[int, str], SpecFile | tuple[Finding, ...]] = {}
     readable: dict[str, FoundSpec] = {}
@@ -251,7 +251,7 @@ def _spec(
     file: SpecFile, known: frozenset[str], *, first: bool,
 ) -> Sequence[Finding]:  # fmt: skip
     """Overrides that no spec of the network takes are reported with the ``first`` one."""
-    # a spec found under the name of another action need not have what this one reads
+    # a spec named after another action may lack what this one reads
     own_name = file.path.stem == spec.stems[0]
     values = {**STAND_INS, **own_values(experiment.vars, STAND_INS)}
     if not experiment.overrides:
@@ -267,7 +267,7 @@ def _spec(
 def _needs(
     project: Project, experiment: Experiment, network: Network, contracts: Mapping[str, Contract]
 ) -> Iterator[Finding]:
-    """What training needs counts; a network may start a new project with more than it cannot do without."""
+    """Only keys that training requires count; the scaffold of a network may contain optional ones."""
     for key in contracts["train"].needs if "train" in contracts else network.needs:
         if getattr(experiment, key, None) is None:
             message = f'"{network.name}" needs "{key}", and "{experiment.name}" has none'

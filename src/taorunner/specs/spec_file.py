@@ -178,7 +178,7 @@ def flattened(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[
 
 
 def _read_bytes(path: Path) -> bytes | str:
-    """The file's bytes, one more than allowed at most; a text says why it is no file to read."""
+    """The file's bytes, at most one more than the limit; a str is the reason why it cannot be read."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     try:
         mode = os.fstat(descriptor).st_mode

@@ -57,7 +57,7 @@ def test_without_files_there_is_the_catalog(tmp_path: Path) -> None:
     for networks in (Networks(), Networks(tmp_path / "absent"), Networks(tmp_path)):
         assert networks.names == network_names()
         assert networks.own == () and networks.check() == []
-        assert networks.load("dssd") is load_network("dssd")
+        assert networks.load("dssd") == load_network("dssd")
 
 
 def test_a_network_of_ones_own_is_one_like_the_others(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ _TEXT_RULES = (*spec_rules.TEXT_RULES, *dataset_rules.TEXT_RULES)
 _OF_THE_DATASET = frozenset({"dataset", "dataset_raw"})
 _CONVERSION = "dataset_convert"
 CROSS_CHECKED = ("train", _CONVERSION)
-"""Actions whose specs are held against each other and the dataset; those of all are searched for host paths."""
+"""Actions whose specs are checked against each other and the dataset. All specs are searched for host paths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ class CrossChecks:
             yield from placing.place(training.spec, faults)
 
     def _conversion(self, spec: SpecReader | None, experiment: Experiment) -> Conversion | None:
-        """One for all experiments that convert the same dataset alike."""
+        """The shared conversion of all experiments that convert the same dataset in the same way."""
         if spec is None:
             return None
         shape = spec.outline.shape
@@ -178,7 +178,7 @@ def _classmap(inference: Contract | None) -> ClassMap | None:
 
 @dataclass(slots=True)
 class _Sweep:
-    """What the rules that read no numbers have found in a spec, for all specs that differ only in numbers."""
+    """Results of the rules that read no numbers, shared by all specs that differ only in numbers."""
 
     _found: dict[tuple[object, ...], dict[tuple[tuple[str, object], ...], tuple[Fault, ...]]] = field(
         default_factory=dict

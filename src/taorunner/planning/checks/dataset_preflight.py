@@ -127,12 +127,12 @@ def _read(path: Path, digest: str) -> Counter[str] | None:
         if value["digest"] == digest:
             return Counter({str(code): int(count) for code, count in value["errors"].items()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        pass  # none yet, or not ours
+        pass  # none yet, or another user's
     return None
 
 
 def _write(path: Path, digest: str, counts: Counter[str]) -> None:
-    """Not kept where the disk is full or not ours: the next training checks again."""
+    """Not stored where the disk is full or not writable; the next training then checks again."""
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, {"digest": digest, "errors": counts}, indent=None)

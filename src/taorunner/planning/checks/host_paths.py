@@ -32,7 +32,7 @@ _VARIABLES = "$dataset_raw, $results_dir or $pretrained_model"
 
 @dataclass(slots=True)
 class HostPaths:
-    """``mounts`` are those of containers. One for many specs: each path is looked at once."""
+    """``mounts`` are those of containers. One object for many specs: each path is checked once."""
 
     mounts: Mounts
     _known: dict[str, tuple[Severity, str, str] | None] = field(default_factory=dict)

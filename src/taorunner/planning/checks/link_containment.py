@@ -32,7 +32,7 @@ def _has_link(path: Path, root: Path) -> bool:
     """Checks only path parts below the workspace; links on the way to it are allowed."""
     text, stop = str(path), len(str(root))
     while len(text) > stop:
-        if os.path.islink(text):  # noqa: PTH114 (a str: a thousand specs are looked at)
+        if os.path.islink(text):  # noqa: PTH114 (a str is faster: a thousand specs are checked)
             return True
         text = os.path.dirname(text)  # noqa: PTH120
     return False

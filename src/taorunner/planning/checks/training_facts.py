@@ -113,7 +113,7 @@ class Training:
 
     @cached_property
     def made_by(self) -> Conversion | None:
-        """The conversion whose records are trained on; None unless all of them are the experiment's own."""
+        """The conversion that made the training records; None unless all of them are the experiment's own."""
         key = f"{SOURCES}.tfrecords_path"
         if self.convert is None or self.spec.is_below(key, _RECORDS):
             return self.convert
@@ -122,7 +122,7 @@ class Training:
 
     @cached_property
     def reads_labels(self) -> bool:
-        """True for KITTI labels that are read as they are, without records between."""
+        """True when KITTI labels are read directly, without records."""
         return f"{SOURCES}.label_directory_path" in self.spec
 
     @cached_property
@@ -174,7 +174,7 @@ class Training:
         return None if percent is None else made_by.taken - int(made_by.taken * percent / 100)
 
     def _count(self, folders: tuple[str, ...] | None) -> int | None:
-        """None for folders with folders in them: pictures may lie further down."""
+        """None for folders with subfolders, which may contain more images."""
         if folders is None or any(self.data.folders(folder) for folder in folders):
             return None
         return sum(self.data.count(folder) for folder in folders) or None

@@ -181,7 +181,7 @@ def _annotations_by_hand(contract: Contract, extra: tuple[str, ...]) -> dict[str
 
 
 def artifact_globs(contract: Contract, values: Mapping[str, Value]) -> tuple[str, ...]:
-    """The contract's artifacts with their values, relative to the results folder where they lie in it.
+    """The contract's artifacts with their values, relative to the results folder where they are inside it.
 
     Others stay absolute, as the process sees them. One with an unknown value is left out.
     """
@@ -235,7 +235,7 @@ _NUL = re.compile(r"\x00")
 _SHELL_UNSAFE = re.compile(r"""[\s'"`$;&|<>()*?{}\\\x00-\x1f]|\A#|\A~""")
 _SPLIT_UNSAFE = re.compile(r"""[\s'"\\\x00-\x1f]""")
 _HYDRA_VALUE_UNSAFE = re.compile(r"[^A-Za-z0-9_/\-+.%@|:$*?]")
-"""What Hydra's grammar refuses in a value without quotes. Source: hydra OverrideLexer, UNQUOTED_CHAR."""
+"""Characters that Hydra's grammar refuses in an unquoted value. Source: hydra OverrideLexer, UNQUOTED_CHAR."""
 
 
 def _filled(token: str, values: Mapping[str, Value]) -> Iterator[str]:
@@ -266,7 +266,7 @@ def _option(token: str) -> str:
 
 
 def _gives(token: str, argument: Argument) -> bool:
-    """Whether a token typed by hand gives the same option. argparse takes an abbreviated long option too."""
+    """Whether a token of the user sets the same option. argparse also accepts abbreviated long options."""
     names = {_option(argument.tokens[0]), *argument.aliases}
     option = _option(token)
     if option in names:
@@ -330,7 +330,7 @@ def _no_overrides(contract: Contract, override: str) -> Finding:
 def _unsafe_findings(
     contract: Contract, tokens: tuple[str, ...] | list[str], *, by_hand: bool = False
 ) -> Iterator[Finding]:
-    """Names the option, and the value only where it is a path of ours: what is typed by hand may be a secret."""
+    """Names the option, and the value only if it is a path from taorunner: a value of the user may be a secret."""
     hint = (
         "put the value into the spec file"
         if by_hand
@@ -368,7 +368,7 @@ def _unsafe_match(contract: Contract, token: str, *, by_hand: bool) -> re.Match[
 def _calibration_findings(
     contract: Contract, values: Mapping[str, Value], extra: tuple[str, ...]
 ) -> Iterator[Finding]:
-    """TensorRT calibrates int8 on pictures; without them the build fails after minutes."""
+    """TensorRT calibrates int8 on images; without them the build fails after minutes."""
     wants = any("calibration_images" in argument_names(argument) for argument in contract.arguments)
     given = "calibration_images" in values or any(token.startswith("--cal_") for token in extra)
     if wants and values.get("export_type") == "int8" and not given:

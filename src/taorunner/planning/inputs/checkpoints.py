@@ -82,7 +82,7 @@ def is_untrained(path: Path, contract: CheckpointContract) -> bool:
 
 
 def untrained_leftovers(results: Path, contract: CheckpointContract) -> tuple[Path, ...]:
-    """Untrained weights among the checkpoints, and the link that would make TAO go on from them."""
+    """Untrained weights among the checkpoints, and the link that would make TAO resume from them."""
     found = {
         path for pattern in contract.globs for path in results.glob(pattern) if is_untrained(path, contract)
     }

@@ -90,7 +90,7 @@ def _training(
 
 
 def _results_of_training(contract: Contract, results: Path, network: Network) -> tuple[Path, ...]:
-    """What of the experiment's results training wrote: the whole folder, or only some of what is in it.
+    """The parts of the experiment's results that training wrote: the whole folder, or some of its entries.
 
     Where training has a folder of its own, that and what the contract names besides. Else all but the folders of the
     other actions: records of a conversion (``dataset_convert/``), exported models, evaluations.

@@ -116,7 +116,7 @@ def spec_key(spec: SpecContract, role: str, prepared: PreparedSpec, sets: Mappin
 def given_twice(
     contract: Contract, argument: str | None, key: str | None, typed: Sequence[str]
 ) -> Finding | None:
-    """``--checkpoint`` beside an option or a key that is typed by hand and says the same. ``typed`` are tokens of
+    """``--checkpoint`` together with an option or key of the user for the same weights. ``typed`` are tokens of
     ``--set`` and those behind ``--``."""
     found = given_by_hand(contract, argument, typed) if argument is not None else None
     if key is not None:

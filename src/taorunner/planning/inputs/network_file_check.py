@@ -40,7 +40,7 @@ ROLES = (
     "results_dir", "pretrained", "pretrained_backbone", "resume", "pruned", "encryption_key", "checkpoint", "onnx_file",
     "trt_engine", "export_type", "tfrecords", "image_dir", "label_dir", "annotations_file",
 )  # fmt: skip
-"""What a spec key can be for."""
+"""The roles of a spec key."""
 
 _RELATIVE = ("status_files", "globs", "latest", "results_subdir")
 _NAMES = re.compile(r"\{([a-z_][a-z0-9_]*)(?:\*|\?)?\}")

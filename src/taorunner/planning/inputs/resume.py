@@ -103,7 +103,7 @@ def _lack(contract: Contract, results: Path) -> str:
 
 
 def _completed_epochs(contract: Contract, results: Path) -> int | None:
-    """What status.json says of the last training: a checkpoint beyond it was written within an epoch.
+    """The last completed epoch in status.json; a later checkpoint was written within an epoch.
 
     Records without any epoch mean that none was completed; None is for a folder without records.
     """

@@ -71,7 +71,7 @@ def state_findings(
     """Errors for mounts behind which ``.taorunner`` cannot be hidden: those from within it, and those that show a link
     of that name, which a container could put something else in the place of."""
     state = os.path.realpath(workspace.state_dir)
-    is_link = os.path.islink(workspace.state_dir)  # noqa: PTH114 (may lie in a folder that cannot be read)
+    is_link = os.path.islink(workspace.state_dir)  # noqa: PTH114 (its folder may be unreadable)
     for mount in shown:
         source = os.path.realpath(mount.source)
         if _is_within(source, state):

@@ -53,7 +53,7 @@ _RECORD_PREFIX = "tfrecord"
 _ONNX_SUFFIXES = (".onnx", ".etlt", ".uff")
 _ENGINE_SUFFIXES = (".engine", ".trt", ".plan")
 _BUILT = {"onnx_file": ("export", _ONNX_SUFFIXES), "engine_file": ("gen_trt_engine", _ENGINE_SUFFIXES)}
-"""Models that other actions made of a checkpoint: where they lie in the results, and how their names end."""
+"""Models made from a checkpoint by other actions: their folders in the results, and their suffixes."""
 
 
 @dataclass(slots=True)
@@ -206,7 +206,7 @@ class ValueFinder:
             values.arguments[name] = self._inside((named or found)[-1], values)
 
     def _train_contract(self, contract: Contract) -> Contract:
-        """Where this network's training leaves its checkpoints, whichever action reads them."""
+        """The folder where this network's training writes checkpoints, for every action that reads them."""
         if contract.framework in (Framework.DEPLOY, Framework.DATA_SERVICES) or contract.action != "train":
             try:
                 return self._network.contract(

@@ -41,7 +41,7 @@ class _OwnFile:
 
 @dataclass(slots=True)
 class Networks:
-    """The catalog with the files of ``folder``, None where there is no workspace. Reads a file when it is asked for."""
+    """The catalog with the files of ``folder``, None where there is no workspace. Each file is read on first use."""
 
     folder: Path | None = None
     catalog: Catalog = field(default_factory=Catalog)

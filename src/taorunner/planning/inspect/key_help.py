@@ -23,7 +23,7 @@ from taorunner.text import printable
 
 @dataclass(frozen=True, slots=True)
 class ExplainedKey:
-    """``version`` is the code's, whose schema this is.
+    """``version`` is the code version of the schema.
 
     ``values`` are those of the experiment at and below the key, None where no experiment was asked for; ``problem``
     says why they are not known.

@@ -20,7 +20,7 @@ SHELL = "shell"
 SECRET_MARK = "@TAORUNNER_SECRET_{name}@"
 """The placeholder of a secret in argv. The secret itself is stored in a file with mode 0600 in the run's folder."""
 SECRET_SPEC_DIR = "secrets/spec"
-"""Where in the run's input folder the copy of the spec lies that holds a secret."""
+"""The path, in the run's input folder, of the copy of the spec that contains a secret."""
 
 DEFAULT_SHM_BYTES = 16 * 1024**3
 """Docker's own 64 MiB break every loader with workers. Source: tao/tensorflow.md 9, tao/pytorch.md 7."""
@@ -85,7 +85,7 @@ class PublishedPort:
 
 @dataclass(frozen=True, slots=True)
 class ContainerOptions:
-    """What .tao_mounts.json, tao_config and the experiment say about the container itself.
+    """Container settings from .tao_mounts.json, tao_config and the experiment.
 
     ``hard_ulimits`` are the hard limits that differ from the soft one of that name in ``ulimits``. ``interactive``: its
     standard input is ours, and it is gone when it ends; ``terminal`` are rows and columns at its start.
@@ -127,7 +127,7 @@ class RunPlan:
 
     ``argv`` holds secret marks instead of secrets and dense GPU ids ``0..n-1``. ``results_dir`` is the host
     folder of the experiment's results, ``results_inside`` the same folder as the process sees it.
-    ``epochs`` is what the spec asks for, None when unknown or when the action has none.
+    ``epochs`` is the number in the spec, None when unknown or when the action has none.
     ``run_inside`` is where the run's input folder (spec, secrets) is seen by the process. ``arguments`` are the values
     that ``argv`` was made of, ``backend_options``
     the settings of the backend. ``resume`` is set for a resumed training, None for a fresh one.
@@ -153,7 +153,7 @@ class RunPlan:
     backend_options: Mapping[str, Any] = field(default_factory=dict)
     epochs: int | None = None
     overwrite: bool = False
-    set_aside: tuple[Path, ...] = ()  # what moves to <name>.<timestamp> before the start
+    set_aside: tuple[Path, ...] = ()  # moved to <name>.<timestamp> before the start
     make_dirs: tuple[Path, ...] = ()  # folders the action expects to exist
     arguments: ArgumentValues = field(default_factory=ArgumentValues)
     resume: ResumePoint | None = None

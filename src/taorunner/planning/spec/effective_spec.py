@@ -108,7 +108,7 @@ def effective_spec(
 def _refusals(
     project: Project, path: Path, items: Sequence[Override], problems: Sequence[SpecProblemError | None]
 ) -> Iterator[Finding]:
-    """Why values could not be set: those of ``items`` first, then taorunner's own."""
+    """Findings for values that could not be set: those of ``items`` first, then taorunner's own."""
     for number, problem in enumerate(problems):
         if problem is not None and number < len(items):
             yield refusal(project, items[number], problem)
@@ -117,7 +117,7 @@ def _refusals(
 
 
 def _library_findings(path: Path, text: str, against: Against, memory: SpecMemory) -> tuple[Finding, ...]:
-    """The protobuf library's opinion of the text after values were set in it."""
+    """The protobuf library's findings in the text after values were set."""
     refused = library_refusal(text, against, memory)
     if refused is None:
         return ()

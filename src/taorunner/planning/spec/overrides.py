@@ -101,7 +101,7 @@ def _misfit(one: Override, against: Against | None) -> Misfit | None:
 def _written(
     project: Project, experiment: Experiment, schema: Schema | None, findings: list[Finding]
 ) -> Iterator[Override]:
-    """Those of experiments.yml, the experiment's own last. Names merge one by one, and the nearest says what counts."""
+    """Overrides of experiments.yml, the experiment's own last. They merge key by key; the nearest one wins."""
     seen: set[Any] = set()
     nearer: list[Override] = []
     layers: list[list[Override]] = []
@@ -125,7 +125,7 @@ def _written(
 
 
 def _typed(sets: Mapping[str, str], schema: Schema | None, findings: list[Finding]) -> Iterator[Override]:
-    """Those of ``--set``. A number typed for a text is that text."""
+    """Overrides of ``--set``. A number typed for a string key is a string."""
     for key, text in sets.items():
         try:
             value = typed_value(key, text)
@@ -141,7 +141,7 @@ def _typed(sets: Mapping[str, str], schema: Schema | None, findings: list[Findin
 
 
 def texts_with_variables(sets: Mapping[str, str], variables: Mapping[str, Value]) -> dict[str, str]:
-    """What ``--set`` says, for a command line: ``$variables`` replaced, a list as ``[0,1]``. Unknown ones stay."""
+    """The values of ``--set`` for a command line: ``$variables`` replaced, a list as ``[0,1]``. Unknown ones stay."""
     texts = {}
     for key, text in sets.items():
         value, _unknown = with_variables(text, variables, omegaconf=True)
@@ -150,7 +150,7 @@ def texts_with_variables(sets: Mapping[str, str], variables: Mapping[str, Value]
 
 
 def typed_value(key: str, text: str) -> object:
-    """What was typed behind ``--set key=``: ``3`` is a number, ``[0, 1]`` a list, ``a: b`` a text.
+    """The value typed after ``--set key=``: ``3`` is a number, ``[0, 1]`` a list, ``a: b`` a text.
 
     Raises:
         SpecProblemError: brackets or quotes are opened and not closed.
@@ -159,7 +159,7 @@ def typed_value(key: str, text: str) -> object:
 
 
 def _covers(one: Edit, other: Edit) -> bool:
-    """True where setting ``one`` leaves nothing of what ``other`` set."""
+    """True where setting ``one`` overwrites everything that ``other`` set."""
     return other.steps[: len(one.steps)] == one.steps
 
 

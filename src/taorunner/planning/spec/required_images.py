@@ -23,7 +23,7 @@ from taorunner.project.workspace import Workspace
 from taorunner.targets import target_of
 
 _Contracts = dict[tuple[str, str | None], Mapping[str, Contract]]
-"""Of each network and release once: they are made from many layers."""
+"""Cached per network and release, because they are built from many layers."""
 
 
 @dataclass(frozen=True, slots=True)

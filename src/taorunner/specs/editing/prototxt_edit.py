@@ -201,7 +201,7 @@ def _leaf(
 
 
 def _is_merged(index: int, messages: list[ProtoMessage]) -> bool:
-    """True where several blocks are surely one message: at the top of the file, unless entries of a map."""
+    """True where several blocks are certainly one message: at the top of the file, unless entries of a map."""
     return index == 1 and not any(field.name == "key" for message in messages for field in message.fields)
 
 
@@ -215,7 +215,7 @@ def _ambiguous(path: list[str], count: int, offset: int, rest: str) -> SpecProbl
 def _replace(text: str, found: _Found, value: object, dotted: str, key: Key | None) -> str:
     first, last = found.values[0], found.values[-1]
     if len(found.values) > 1 and key is not None and not key.is_repeated:
-        first = last  # of a field given twice the last one counts
+        first = last  # the last of several values of a scalar wins
     elif len(found.values) > 1:
         if isinstance(value, str) or not isinstance(value, Sequence):
             raise SpecProblemError(

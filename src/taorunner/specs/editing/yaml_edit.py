@@ -222,7 +222,7 @@ def _put(text: str, node: YamlNode, key: YamlNode | None, written: str) -> str:
 
 
 def _key_comment(text: str, start: int, end: int) -> str:
-    """The comment behind a key whose block begins on a line below, with the blanks before it."""
+    """The comment after a key whose block starts on a later line, with the blanks before it."""
     newline = text.find("\n", start, end)
     behind = text[start:newline].rstrip("\r") if newline >= 0 else ""
     return behind if behind.lstrip().startswith("#") else ""

@@ -21,7 +21,7 @@ from taorunner.specs.schema.storage import SchemaFile, write_schemas
 
 _INDEX = "images.json"
 _VERSION = 1
-"""Of what is kept; another one is as good as nothing."""
+"""Format version of the stored files; files of another version are ignored."""
 
 
 class _Indexes(Answers[tuple[Path, int], Mapping[str, str]]):
@@ -63,7 +63,7 @@ class KeptSchemas:
             write_schemas(partial, schemas, facts)
             shutil.rmtree(
                 self.folder / name, ignore_errors=True
-            )  # read again: what was kept may be of an older reader
+            )  # read again: the stored files may be from an older reader
             partial.rename(self.folder / name)
         finally:
             shutil.rmtree(partial, ignore_errors=True)

@@ -126,7 +126,7 @@ def _proto(key: Key, value: Any, name: str) -> Misfit | None:
 
 
 def _written_as(key: Key, value: Any) -> str:
-    """How the value will be written: names of options without quotes, texts with them."""
+    """The literal of the value: option names without quotes, strings with quotes."""
     if isinstance(value, str) and key.kind == "str":
         return "string"
     return "word" if isinstance(value, (str, bool)) else "number"

@@ -51,7 +51,7 @@ class _Held:
 
 
 class _ShapeParts(Answers[tuple[str, str], tuple[str, list[str]]]):
-    """By text and format. Few: the same text is asked for several times in a row."""
+    """By text and format. Small, because the same text is requested several times in a row."""
 
     MOST = 8
 
@@ -166,7 +166,7 @@ def _quick_findings(text: str, against: Against, used: _Used, memory: SpecMemory
 
 @dataclass(slots=True)
 class _Seen:
-    """What is known of a shape. ``is_accepted``: the library takes a text of it; ``limits``: see ``_limits``."""
+    """The results for a shape. ``is_accepted``: the library accepts a text of it; ``limits``: see ``_limits``."""
 
     is_accepted: bool = False
     has_limits: bool = False

@@ -129,7 +129,7 @@ def _elements(item: ProtoField) -> list[ProtoScalar | ProtoMessage]:
 
 
 def _is_repeated(known: bool | None, items: list[ProtoField], *, is_top: bool) -> bool:
-    """Where no schema says it: a list, and what occurs several times, unless it is a block at the top."""
+    """Without a schema: a list, or a field that occurs several times, unless it is a block at the top."""
     if known is not None:
         return known
     if any(isinstance(item.value, ProtoList) for item in items):

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from taorunner.yaml_reader import resolve_scalar
 
 Value = str | int | float | bool | Sequence["str | int | float | bool"]
-"""What a template variable may hold."""
+"""The types of a template variable's value."""
 
 _PLAIN = re.compile(r"[A-Za-z_/$](?:[\w./$+*@=~^()-]|:(?=[^\s:])|(?<=[\w.])[ ](?=[\w.]))*\Z")
 _YAML_11_WORDS = frozenset(["y", "yes", "n", "no", "on", "off", "true", "false", "null"])
@@ -127,7 +127,7 @@ def _number(value: int | float) -> str:
 
 
 def _yaml_number(value: int | float) -> str:
-    """YAML 1.1 takes ``1e-05`` for a string and ``1.0e-05`` for a number; both take the second."""
+    """YAML 1.1 reads ``1e-05`` as a string; both versions read ``1.0e-05`` as a number."""
     text = _number(value)
     if text.lstrip("-") in ("inf", "nan"):
         return text.replace("inf", ".inf").replace("nan", ".nan")

@@ -68,7 +68,7 @@ def parse_template(text: str, spec_format: str, memory: SpecMemory | None = None
 
 
 def render(template: SpecTemplate, values: Mapping[str, Value]) -> Rendered:
-    """The text with every variable replaced. Unknown names stay as they are and are findings."""
+    """The text with every variable replaced. Unknown names stay unchanged and are findings."""
     write = written_in_yaml if template.format == "yaml" else written_in_prototxt
     out: list[str] = []
     starts, origins, length, position = [0], [(0, True)], 0, 0

@@ -14,7 +14,7 @@ from taorunner.text import did_you_mean, printable
 
 DOLLAR = "$"
 MAX_PROBLEMS = 100
-"""How many findings of one kind one file gives at most."""
+"""The maximum number of findings of one kind per file."""
 
 _USE = re.compile(
     r"\$(?:(?P<dollar>\$)|(?P<bare>[A-Za-z_][A-Za-z0-9_]*)|\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)\}|(?P<other>\{))"

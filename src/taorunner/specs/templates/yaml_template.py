@@ -185,7 +185,7 @@ def _comments(text: str, start: int, end: int) -> list[tuple[int, int]]:
 
 
 def _only_items(root: YamlNode | None) -> set[int]:
-    """Where the scalars start that are the only element of a flow sequence."""
+    """The start offsets of scalars that are the only element of a flow sequence."""
     found: set[int] = set()
     pending = [root] if root is not None else []
     while pending:
