@@ -204,10 +204,14 @@ def test_mounts_of_the_workspace_stay_and_what_they_lack_is_told(
         (
             ["--from-tao-runner", "nvidia-tao", "--head", "dssd"],
             2,
-            "--head does not go with --from-tao-runner",
+            "--head cannot be combined with --from-tao-runner",
         ),
         (["a b", "--from-tao-runner", "nvidia-tao"], 2, '"a b" cannot be the name of a project'),
-        (["x", "--from-tao-runner", "nvidia-tao", "--from-launcher", "y"], 2, "do not go together"),
+        (
+            ["x", "--from-tao-runner", "nvidia-tao", "--from-launcher", "y"],
+            2,
+            "cannot be combined with --from-tao-runner",
+        ),
         ([], 2, "the name of the project is missing"),
     ],
 )

@@ -80,10 +80,10 @@ def _training(
         count = "a checkpoint" if len(checkpoints) == 1 else f"{len(checkpoints)} checkpoints"
         message = f"{results} already holds {count} of an earlier training"
         if contract.checkpoints.resume is ResumeRule.AUTO:
-            message += ", which TAO itself would go on from without a word"
+            message += ", which TAO would silently resume from"
         hint = _AFRESH
         if contract.checkpoints.resume is not ResumeRule.NONE:
-            hint = f"--resume (or taorunner resume {experiment}) goes on from the newest one; {_AFRESH}"
+            hint = f"--resume (or taorunner resume {experiment}) continues from the newest one; {_AFRESH}"
         return EarlierResults((Finding(Severity.ERROR, "results-exist", message, hint),))
     # A failed start left weights of step 0, which TAO would resume from.
     return EarlierResults(set_aside=untrained_leftovers(results, contract.checkpoints))
