@@ -292,8 +292,12 @@ def test_mounts_of_a_workspace_that_has_some_stay(cli: Cli, tmp_path: Path) -> N
         (["--from-launcher", "empty"], 3, 'no spec in "'),
         (["--from-launcher", "specs", "--mounts-file", "gone.json"], 3, 'there is no mounts file "'),
         (["--from-launcher", "specs", "--head", "detectnet"], 3, 'did you mean "detectnet_v2"?'),
-        (["--from-launcher", "specs", "--dataset", "x"], 2, "--dataset does not go with --from-launcher"),
-        (["--mounts-file", "x.json"], 2, "--mounts-file belongs to --from-launcher"),
+        (
+            ["--from-launcher", "specs", "--dataset", "x"],
+            2,
+            "--dataset cannot be combined with --from-launcher",
+        ),
+        (["--mounts-file", "x.json"], 2, "--mounts-file needs --from-launcher"),
     ],
 )
 def test_what_cannot_be_is_refused_and_leaves_nothing(

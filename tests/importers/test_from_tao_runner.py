@@ -132,7 +132,8 @@ def test_what_lies_about_is_told(cli: Cli, tmp_path: Path, checkout: Path) -> No
     made = cli("init-project", "--from-tao-runner", checkout, "--workspace", tmp_path / "ws", cwd=tmp_path)
     assert made.code == 0
     assert (
-        "info: not taken over, having no place in a project: notes.txt, data/all.zip [left-out]" in made.err
+        "info: not imported, because projects have no place for it: notes.txt, data/all.zip [left-out]"
+        in made.err
     )
     assert 'warning: "two words" cannot be the name of a dataset: it is left out [wrong-name]' in made.err
     assert "shared: warning: links to folders are not followed [left-out]" in made.err
@@ -203,10 +204,14 @@ def test_mounts_of_the_workspace_stay_and_what_they_lack_is_told(
         (
             ["--from-tao-runner", "nvidia-tao", "--head", "dssd"],
             2,
-            "--head does not go with --from-tao-runner",
+            "--head cannot be combined with --from-tao-runner",
         ),
         (["a b", "--from-tao-runner", "nvidia-tao"], 2, '"a b" cannot be the name of a project'),
-        (["x", "--from-tao-runner", "nvidia-tao", "--from-launcher", "y"], 2, "do not go together"),
+        (
+            ["x", "--from-tao-runner", "nvidia-tao", "--from-launcher", "y"],
+            2,
+            "cannot be combined with --from-tao-runner",
+        ),
         ([], 2, "the name of the project is missing"),
     ],
 )

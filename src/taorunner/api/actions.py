@@ -1,4 +1,4 @@
-"""``validate``, ``plan`` and ``start``: what the actions of the command line do, with the same checks."""
+"""``validate``, ``plan`` and ``start``: the actions of the command line, with the same checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A workspace to try things in: generated images and the embedded network, which trains on the CPU in a minute."""
+"""An example workspace: generated images and the embedded network, which trains on the CPU in a minute."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""``Run`` and ``Batch``: what was started, followed from its files.
+"""``Run`` and ``Batch``: started runs, read from their files.
 
-Every property reads the disk when it is asked, so an object is never out of date.
+Every property reads the disk when it is accessed, so an object is never out of date.
 """
 
 from __future__ import annotations

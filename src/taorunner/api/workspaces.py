@@ -1,4 +1,4 @@
-"""``Workspace`` and ``Project``: where everything is, and what is written there."""
+"""``Workspace`` and ``Project``: the folders of a workspace and their content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A project out of another tool's files, in the workspace where the user stands, and whether it validates."""
+"""Imports a project from another tool's files into the current workspace, then validates it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def from_launcher(
     head: str | None,
     environ: Mapping[str, str],
 ) -> Migration:
-    """Makes the project out of the launcher's spec files in ``folder``.
+    """Creates a project from the launcher's spec files in ``folder``.
 
     Raises UserFilesError, UsageError or MachineError; then nothing was made.
     """
@@ -50,7 +50,7 @@ def from_launcher(
 def from_tao_runner(
     start: Path, root: Path | None, name: str | None, checkout: Path, *, environ: Mapping[str, str]
 ) -> Migration:
-    """Makes the project ``name`` of an original checkout, or all of its projects.
+    """Creates the project ``name`` of an original checkout, or all of its projects.
 
     Raises UserFilesError, UsageError or MachineError; then nothing was made.
     """
@@ -75,7 +75,7 @@ def _validated(
     found = validate_projects(workspace, names, environ)
     what = " ".join(names)
     if has_errors(found):
-        step = f"mend the errors, then: taorunner validate {what}"
+        step = f"correct the errors, then: taorunner validate {what}"
     else:
         step = f"read experiments.yml and the specs, then: taorunner validate {what}"
     return Migration(moved.made, tuple(dict.fromkeys((*moved.findings, *found))), step)

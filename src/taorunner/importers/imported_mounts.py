@@ -1,4 +1,4 @@
-"""What must the mounts of a workspace say, so that another tool's files are seen where its specs look for them?"""
+"""Builds the mounts file of a workspace, so that imported specs find their files at the paths that they name."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from taorunner.project.workspace import Workspace
 from taorunner.text import printable
 
 _OWN_INSIDE = "/taorunner"
-"""For the workspace's own folders where ``/workspace`` is taken: a folder mounted there would get folders of ours."""
+"""The mount point of the workspace's own folders where ``/workspace`` is already a mount."""
 
 
 @dataclass(frozen=True, slots=True)
 class TakenMounts:
-    """``content`` of the file to write, None where there is one that is kept; ``mounts`` as they will be."""
+    """``content`` of the file to write, None where an existing file is kept; ``mounts`` are the result."""
 
     content: Mapping[str, Any] | None
     mounts: Mounts
@@ -41,7 +41,7 @@ def launcher_file(given: Path | None, environ: Mapping[str, str], home: Path) ->
 def read_mounts(
     file: Path, environ: Mapping[str, str], home: Path
 ) -> tuple[MountsFile, Mounts, list[Finding]]:
-    """The file, its mounts, and what of it is left out. Nothing of a file that is not ours is an error."""
+    """The file, its mounts, and the entries that are left out. No problem in the launcher's file is an error."""
     content = read_mounts_file(file, environ, home)
     findings = [_softened(finding) for finding in content.findings]
     entries = tuple(MountEntry(source, destination) for source, destination in content.mounts)
@@ -65,7 +65,9 @@ def take_mounts(
     entries: list[MountEntry] = []
     for entry in [*taken, *more]:
         if "$" in str(entry.source):
-            message = f'"{printable(str(entry.source))}" is not mounted: a "$" in a mounts file stands for a variable'
+            message = (
+                f'"{printable(str(entry.source))}" is not mounted: a "$" in a mounts file means a variable'
+            )
             findings.append(Finding(Severity.WARNING, "mount-left-out", message, "rename the folder"))
         elif all(entry.destination != one.destination for one in entries):
             entries.append(entry)
@@ -86,7 +88,7 @@ def take_mounts(
 
 
 def covering_entry(folder: Path) -> MountEntry:
-    """Mounted at its own path, so that links that lead there lead there inside as well."""
+    """A mount at the same path inside, so that links to it also work in the container."""
     return MountEntry(folder, posixpath.normpath(str(folder)))
 
 

@@ -1,6 +1,6 @@
-"""Which paths of a spec are the dataset, the results and the pretrained weights, and how are they written as variables?
+"""Finds the dataset, results and weights among the paths of a launcher spec, and replaces them with variables.
 
-For specs written by hand for the TAO launcher: their paths are those inside the container, as the mounts have them.
+For specs written for the TAO launcher. Their paths are container paths; the mounts map them to this host.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _WEIGHTS_FOLDER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class PathUse:
-    """A path inside that a spec names, with the names that lead to it."""
+    """A container path in a spec, with the key path of its value."""
 
     key: tuple[str, ...]
     path: str
@@ -83,15 +83,15 @@ def path_uses(spec: SpecRead) -> Iterator[PathUse]:
 
 
 def results_folders(uses: Sequence[PathUse]) -> list[str]:
-    """Where the specs have their results, but no folder that data lies in too."""
+    """The results folders of the specs, without those that also contain data."""
     folders = {use.path.rstrip("/") for use in uses if use.key == ("results_dir",)} - {""}
     return sorted(one for one in folders if not any(use.is_data and is_below(use.path, one) for use in uses))
 
 
 def dataset_root(uses: Iterable[PathUse], mounts: Mounts, results: Sequence[str]) -> str | None:
-    """The folder inside that holds what the specs train on; None where no path of theirs is data.
+    """The container folder of the training data; None where no path in the specs is data.
 
-    Where a mount holds other things too, it is the folder below it that most of the data lies in.
+    Where a mount also holds other files, it is the folder below it with most of the data.
     """
     folders: list[tuple[str, str]] = []
     others: set[str] = set()
@@ -117,7 +117,7 @@ def dataset_root(uses: Iterable[PathUse], mounts: Mounts, results: Sequence[str]
 
 
 def weights_place(use: PathUse, mounts: Mounts) -> WeightsPlace | None:
-    """Where pretrained weights lie, when their folder is named as NGC's downloader names it and is on this host."""
+    """The folder of pretrained weights, if it is on this host and has the name that NGC's downloader gives it."""
     folder = posixpath.dirname(use.path) if use.is_weights else use.path
     match = _WEIGHTS_FOLDER.match(posixpath.basename(folder))
     host = mounts.to_host(folder)
@@ -127,8 +127,8 @@ def weights_place(use: PathUse, mounts: Mounts) -> WeightsPlace | None:
 
 
 def with_variables(spec: SpecRead, replacements: Mapping[str, str]) -> str:
-    """The text with each path of ``replacements`` (path inside → ``$variable``) and what lies below it written so,
-    and with every dollar that is not ours written so that it stays one."""
+    """The text with each path of ``replacements`` (container path → ``$variable``) replaced, also at the start of a
+    longer path. Every other dollar is escaped."""
     template = parse_template(spec.text, spec.format)
     paths = sorted(replacements, key=len, reverse=True)
     found = "|".join(re.escape(path) for path in paths)

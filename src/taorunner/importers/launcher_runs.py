@@ -1,7 +1,7 @@
-"""Which experiments do the launcher's spec files of one network make, in which release of TAO?
+"""Groups the launcher's spec files of one network into experiments, and picks the TAO release.
 
-Each spec that trains is an experiment; the later ones extend the first. The other specs go to the experiment that they
-resemble in name.
+Each spec that trains becomes an experiment; the later ones extend the first. Every other spec goes to the experiment
+with the most similar name.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from taorunner.importers.launcher_paths import WeightsPlace
 from taorunner.importers.network_detection import SpecRead, action_of, unknown_names
 from taorunner.project.workspace import is_name
 
-Tell = Callable[[Finding], None]
+Report = Callable[[Finding], None]
 
 _NO_NAME = ("train", "retrain", "spec", "specs", "experiment", "config", "default")
 _LATER = ("retrain", "qat", "finetune", "distill", "seq")
-"""Words of a spec that goes on from another one."""
+"""Words in the name of a spec that continues from another one."""
 _MANY = 2
-"""So many names that no release knows are hardly slips of the pen."""
+"""This many unknown names are hardly typing errors."""
 
 
 @dataclass(slots=True)
 class LauncherExperiment:
-    """``specs``: action → the spec that it reads; ``beside``: those that none reads. ``base`` is what it extends."""
+    """``specs``: action → the spec that it reads; ``beside``: specs without an action; ``base``: what it extends."""
 
     name: str
     network: Network
@@ -41,10 +41,10 @@ class LauncherExperiment:
 
 
 def experiments_of(
-    network: Network, specs: Sequence[SpecRead], folder: Path, taken: set[str], tell: Tell
+    network: Network, specs: Sequence[SpecRead], folder: Path, taken: set[str], report: Report
 ) -> list[LauncherExperiment]:
-    """The first one stands for itself. ``folder`` is where the specs come from, ``taken`` are names in use."""
-    release, contracts = _release(network, specs, folder, tell)
+    """The experiments; the first extends none. ``folder`` is the source of the specs, ``taken`` are names in use."""
+    release, contracts = _release(network, specs, folder, report)
     read_by = [(spec, action_of(spec, contracts.values())) for spec in specs]
     trains = sorted(
         (spec for spec, action in read_by if action == "train"),
@@ -66,12 +66,12 @@ def experiments_of(
             home.beside.append(spec)
             message = f"it is not known which action of {network.name} reads this spec"
             hint = f"rename it in specs/{home.name} to <action>{spec.name.suffix}"
-            tell(Finding(Severity.WARNING, "unknown-action", message, hint, path))
+            report(Finding(Severity.WARNING, "unknown-action", message, hint, path))
         elif action in home.specs:
             home.beside.append(spec)
             message = f'{action} of "{home.name}" reads another spec, {home.specs[action].name}'
             hint = f"for this one make an experiment that extends {home.name}"
-            tell(Finding(Severity.WARNING, "second-spec", message, hint, path))
+            report(Finding(Severity.WARNING, "second-spec", message, hint, path))
         else:
             home.specs[action] = spec
     return experiments
@@ -92,11 +92,11 @@ def backbone_of(spec: SpecRead | None) -> str | None:
 
 
 def _release(
-    network: Network, specs: Sequence[SpecRead], folder: Path, tell: Tell
+    network: Network, specs: Sequence[SpecRead], folder: Path, report: Report
 ) -> tuple[str | None, dict[str, Contract]]:
-    """The release whose schema knows the most of the specs, None for the default one where it is as good as any.
+    """The release whose schema knows most names of the specs; None for the default release where none is better.
 
-    Where none knows them well it is the newest one before those whose schemas are known.
+    Where no schema knows them well, it is the newest release older than all known schemas.
     """
     usual = network.release_name(None)
     contracts = network.contracts(None)
@@ -115,12 +115,12 @@ def _release(
     if before is not None and least is not None and least >= _MANY:
         message = f"{least} keys of the specs of {network.name} are in no release with known keys; {before} is taken"
         hint = "set the release that you used in experiments.yml, or take the line out to see which keys these are"
-        tell(Finding(Severity.WARNING, "older-release", message, hint, folder))
+        report(Finding(Severity.WARNING, "older-release", message, hint, folder))
         return before, network.contracts(before)
     if chosen is not None:
         message = f"the specs of {network.name} are those of release {chosen}, not of {usual}"
         hint = "experiments.yml says so; take the line out to move on"
-        tell(Finding(Severity.INFO, "older-release", message, hint, folder))
+        report(Finding(Severity.INFO, "older-release", message, hint, folder))
     return chosen, contracts
 
 
@@ -143,7 +143,7 @@ def _free_name(head: str, spec: SpecRead | None, taken: set[str]) -> str:
 
 
 def _likeness(spec: SpecRead, train: SpecRead | None) -> tuple[int, int]:
-    """How many words the names share, and how few of the training's own are not shared."""
+    """Sort key: the number of shared words, then the fewest words of the training that are not shared."""
     if train is None:
         return (0, 0)
     ours, theirs = set(spec.tokens) - set(_NO_NAME), set(train.tokens) - set(_NO_NAME)

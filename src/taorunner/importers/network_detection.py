@@ -1,8 +1,8 @@
-"""Whose spec is this file, and which action reads it? For files that come from elsewhere, without a project around.
+"""Detects the network that a spec file belongs to, and the action that reads it. For files without a project.
 
-The network follows from the names in the text: the schemas that leave the fewest of them unknown are the candidates.
-What several networks share (a conversion, an engine) is decided by the files beside it, then by the names of file and
-folders, then by the user. Nothing is guessed: what stays open is reported.
+The candidates are the networks whose schemas leave the fewest names of the file unknown. Several networks share some
+specs (a conversion, an engine). These are decided by the files beside them, then by the names of the file and its
+folders, then by the user. Nothing is guessed: an ambiguous file is reported.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from taorunner.specs.schema.schema import find_schema, shipped_schemas
 from taorunner.specs.schema.walk import ACTION_SECTIONS
 
 _BY_FIELD = (("dssd", "dssd_config"), ("ssd", "ssd_config"))
-"""One message for two networks, told apart by the member of its oneof. Source: tao/tensorflow.md section 2."""
+"""One message for two networks, distinguished by the member of its oneof. Source: tao/tensorflow.md section 2."""
 
 _TINY_ARCH = "cspdarknet_tiny"
 """Source: tao/tensorflow.md section 2: yolo_v4_tiny is yolo_v4 with this arch."""
@@ -37,7 +37,7 @@ _OTHER_NAMES = {
     "makenet": "classification_tf1", "frcnn": "faster_rcnn", "maskrcnn": "mask_rcnn",
     "efficientdet": "efficientdet_tf1", "mclassification": "multitask_classification",
 }  # fmt: skip
-"""What NVIDIA's own folders and files call a network. Source: tao_tutorials, tao_tensorflow1_backend."""
+"""Names of networks in NVIDIA's own folders and files. Source: tao_tutorials, tao_tensorflow1_backend."""
 
 _ACTION_WORDS = (
     ("tfrecord", ("dataset_convert", "convert")), ("convert", ("dataset_convert", "convert")),
@@ -48,7 +48,7 @@ _ACTION_WORDS = (
     ("merge", ("merge",)), ("slice", ("slice",)), ("augment", ("generate", "augment")),
     ("autolabel", ("generate",)), ("analy", ("analyze",)), ("validate", ("validate",)),
 )  # fmt: skip
-"""How file names begin a word that tells the action, the surest first. Source: the spec files of tao_tutorials."""
+"""Prefixes of words in file names that indicate the action, best first. Source: the spec files of tao_tutorials."""
 
 
 @dataclass(slots=True)
@@ -70,7 +70,7 @@ class SpecRead:
 
 
 def read_spec(name: Path, text: str, memory: SpecMemory | None = None) -> SpecRead | None:
-    """None when the text is no spec of any kind."""
+    """The parsed spec; None when the text is no spec."""
     spec_format = next((key for key, known in SUFFIXES.items() if name.suffix.lower() in known), None)
     section = None if spec_format is None else read_section(text, spec_format)
     return (
@@ -79,9 +79,9 @@ def read_spec(name: Path, text: str, memory: SpecMemory | None = None) -> SpecRe
 
 
 def recognise_networks(specs: Sequence[SpecRead], networks: Networks, head: str | None, folder: Path) -> None:
-    """Sets ``head`` of each spec where it is sure, and ``candidates`` where it is not.
+    """Sets ``head`` of each spec where it is certain, and ``candidates`` where it is not.
 
-    ``head`` decides what is open; a file that only another network can have stays that network's.
+    The argument ``head`` decides ambiguous files; a file that fits only another network keeps that network.
     """
     heads = _heads_with_specs(networks)
     for spec in specs:
@@ -110,7 +110,7 @@ def recognise_networks(specs: Sequence[SpecRead], networks: Networks, head: str 
 
 
 def action_of(spec: SpecRead, contracts: Iterable[Contract]) -> str | None:
-    """The action that reads the file, by its name, else by what is in it; None where neither tells."""
+    """The action that reads the file, from its name, else from its content; None where both are inconclusive."""
     by_action = {one.action: one for one in contracts if one.spec is not None}
     joined = "_".join(spec.tokens)
     for word, actions in _ACTION_WORDS:
@@ -130,13 +130,13 @@ def action_of(spec: SpecRead, contracts: Iterable[Contract]) -> str | None:
 
 
 def named_heads(spec: SpecRead, networks: Networks, folder: Path) -> set[str]:
-    """The network that the names of the file and the folders above it speak of."""
+    """The networks named by the file and the folders above it."""
     names = [spec.name.name, *reversed((folder / spec.name.parent).parts)]
     return named_in(names, [network.name for network in _in_containers(networks)])
 
 
 def unknown_names(specs: Sequence[SpecRead], contracts: Iterable[Contract]) -> int | None:
-    """How many names of the specs this release of their network does not know; None without a schema."""
+    """The number of names in the specs that this release of their network does not know; None without a schema."""
     memory = specs[0].memory if specs else None
     found = (schema_for(one, memory=memory) for one in contracts)
     schemas = [against.schema for against in found if against is not None]
@@ -161,7 +161,7 @@ def _heads_with_specs(networks: Networks) -> dict[str, list[str]]:
 
 
 def _in_containers(networks: Networks) -> Iterator[Network]:
-    """Those that a spec may be for. A file of the workspace's own that is wrong is reported elsewhere."""
+    """The networks that a spec may belong to. Errors in the workspace's own network files are reported elsewhere."""
     for name in networks.names:
         try:
             network = networks.load(name)
@@ -213,7 +213,7 @@ def _can_read(networks: Networks, head: str, spec_format: str) -> bool:
 
 
 def _by_neighbours(place: Path, specs: Sequence[SpecRead], folder: Path) -> None:
-    """What is left open in one folder: the one network that could have them all, or the one that is named."""
+    """Decides the ambiguous files of one folder: the only network that fits all of them, or the one named."""
     common = set(specs[0].candidates).intersection(*(spec.candidates for spec in specs[1:]))
     for spec in specs:
         choice = common or set(spec.candidates)
@@ -229,8 +229,8 @@ def _by_neighbours(place: Path, specs: Sequence[SpecRead], folder: Path) -> None
 
 
 def _join_the_many(specs: Sequence[SpecRead], networks: Networks, folder: Path) -> None:
-    """A file that another network seems to have alone, or none, belongs to the network of more of the files where that
-    could have it, or where the names of file and folders speak of that."""
+    """Reassigns a file that seems to fit one other network or none: to the network of most files, if that fits the file
+    or the names of file and folders name it."""
     count = Counter(spec.head for spec in specs if spec.head is not None)
     for spec in specs:
         if spec.head is None and spec.candidates:
@@ -245,7 +245,7 @@ def _join_the_many(specs: Sequence[SpecRead], networks: Networks, folder: Path) 
 
 
 def named_in(names: Sequence[str], choice: Collection[str]) -> set[str]:
-    """The networks that the nearest telling name speaks of: the longest, as grounding_dino speaks of no dino."""
+    """The networks in the nearest name that contains one. The longest match wins: grounding_dino is not dino."""
     words = {**{name: name for name in choice}, **{k: v for k, v in _OTHER_NAMES.items() if v in choice}}
     for name in names[:4]:
         found = [
@@ -257,7 +257,7 @@ def named_in(names: Sequence[str], choice: Collection[str]) -> set[str]:
 
 
 def _without_schema(spec: SpecRead, name: str, networks: Networks) -> None:
-    """Names are all there is to go by where no schema of the network is known."""
+    """Where no schema of the network is known, only names can decide."""
     schemas = shipped_schemas(spec.memory)
     actions = networks.load(name).actions(None)
     has_schema = any(schemas.versions(name, action.rpartition(".")[2]) for action in actions)
@@ -266,7 +266,7 @@ def _without_schema(spec: SpecRead, name: str, networks: Networks) -> None:
 
 
 def _could_be(spec: SpecRead, contract: Contract, all_of_them: Iterable[Contract]) -> bool:
-    """False where another action has a message of its own that knows more of the text."""
+    """False where another action has its own message that matches the text better."""
     schemas = {
         against.schema
         for one in all_of_them

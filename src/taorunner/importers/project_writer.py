@@ -1,6 +1,7 @@
-"""Writes projects that come from elsewhere, with the links and mounts that they need: all of it, or nothing.
+"""Writes imported projects with the links and mounts that they need: all of it, or nothing.
 
-Never over anything, and nothing outside the workspace is changed: data and weights are linked, not copied.
+Existing files are never replaced, and nothing outside the workspace is changed. Data and weights are linked, not
+copied.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from taorunner.project.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One project. Paths are relative to it: ``files`` with their content, ``links`` with what they lead to."""
+    """One project. Paths are relative to it: ``files`` with their content, ``links`` with their targets."""
 
     name: str
     files: Mapping[PurePosixPath, bytes] = field(default_factory=dict)
@@ -31,7 +32,7 @@ class Arrival:
 
 
 def refuse_existing(workspace: Workspace, names: Sequence[str]) -> None:
-    """Raises UserFilesError where one of the projects is there already."""
+    """Raises UserFilesError where one of the projects exists already."""
     for name in names:
         root = workspace.project(name).root
         if os.path.lexists(root):
@@ -47,13 +48,13 @@ def place_projects(
     mounts: Mapping[str, Any] | None,
     heads: Sequence[str],
 ) -> list[Path]:
-    """Makes the workspace where there is none, then everything in it. Returns what was made.
+    """Creates the workspace if necessary, then everything in it. Returns the created paths.
 
     ``repositories`` are links below the folder of that name, ``mounts`` is the content of ``.tao_mounts.json``.
-    Each project is built beside its place and renamed; what was made is taken back when something fails.
+    Each project is built under a temporary name and renamed. After a failure, everything created is removed.
 
     Raises:
-        UserFilesError: a project, link or mounts file is there already.
+        UserFilesError: a project, link or mounts file exists already.
         MachineError: the disk refuses.
     """
     refuse_existing(workspace, [one.name for one in arrivals])
@@ -98,7 +99,7 @@ def _build(root: Path, arrival: Arrival) -> None:
 
 
 def _linked(folder: Path, path: PurePosixPath, target: Path) -> list[Path]:
-    """The link and the folders that had to be made for it, the outermost first."""
+    """The link and the folders created for it, the outermost first."""
     made = []
     for parent in reversed(path.parents[:-1]):
         if not os.path.lexists(folder / parent):

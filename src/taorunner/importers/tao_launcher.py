@@ -1,7 +1,7 @@
-"""A project out of what people of the TAO launcher have: a folder of spec files, and a mounts file.
+"""Imports a TAO launcher setup: a folder of spec files and a mounts file.
 
-Each spec that trains becomes an experiment, the other specs go to the experiment that they resemble. What is not
-understood is told and kept as it is; nothing outside the workspace is changed.
+Each spec that trains becomes an experiment. Every other spec goes to the experiment with the most similar name. A file
+that is not recognised is kept unchanged and reported. Nothing outside the workspace is changed.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _READABLE = (".txt", ".cfg", ".prototxt", ".pbtxt", ".yaml", ".yml")
 
 @dataclass(frozen=True, slots=True)
 class Migrated:
-    """``made`` is what was made; ``findings`` are what was not understood, and what a person has to know."""
+    """``made`` are the created paths; ``findings`` report what was not recognised and what the user has to know."""
 
     made: tuple[Path, ...]
     findings: tuple[Finding, ...]
@@ -63,7 +63,7 @@ def migrate_from_launcher(
     head: str | None,
     environ: Mapping[str, str],
 ) -> Migrated:
-    """Makes the project ``name`` out of the specs in ``folder``.
+    """Creates the project ``name`` from the specs in ``folder``.
 
     Raises UserFilesError when no spec can be recognised, the folder or the given mounts file cannot be read, or the
     project exists; MachineError when the disk refuses. Then nothing was made.
@@ -99,7 +99,7 @@ class _Migration:
             spec = read_spec(path.relative_to(self._folder), loaded.text, memory)
             if spec is None:
                 self._others.append((path.relative_to(self._folder), loaded.text))
-                message = "this reads as no spec of TAO; it is kept beside the specs"
+                message = "this is not recognised as a TAO spec; it is kept beside the specs"
                 self._findings.append(Finding(Severity.INFO, "no-spec", message, None, path))
             else:
                 specs.append(spec)
@@ -135,7 +135,7 @@ class _Migration:
             self._outside = load_mounts(self._workspace, environ)
             self._writes_mounts = False
             if given is not None:
-                message = "the workspace has a mounts file, which stays as it is"
+                message = "the existing mounts file of the workspace is kept"
                 self._tell(
                     "mounts-kept",
                     message,
@@ -209,7 +209,7 @@ class _Migration:
                 )
         if left:
             shown = ", ".join(printable(one) for one in left[:8]) + (", …" if len(left) > 8 else "")
-            message = f"not taken over, being no spec files: {shown}"
+            message = f"not imported, because these are no spec files: {shown}"
             self._findings.append(Finding(Severity.INFO, "left-out", message, None, self._folder))
         return found
 
@@ -228,11 +228,11 @@ class _Migration:
             message = f"this may be a spec of {', '.join(spec.candidates[:6])}"
             self._tell("ambiguous-network", message, f"say which: --head {spec.candidates[0]}", path)
         else:
-            message = "no network is known that has such a spec"
+            message = "no known network has such a spec"
             self._tell("unknown-network", message, "say which it is with --head", path)
 
     def _dataset(self, root: str | None) -> tuple[str, Path | None]:
-        """The name of the dataset's folder in the project, and what it leads to."""
+        """The name of the dataset's folder in the project, and its link target."""
         if root is None:
             message = "no spec says where its data is"
             self._tell("no-dataset", message, "put the dataset into data/train of the project", None)
@@ -263,7 +263,7 @@ class _Migration:
         return name, host
 
     def _find_weights(self) -> None:
-        """Weights that a person fetched with NGC's downloader, for the networks that experiments.yml names them for."""
+        """Weights from NGC's downloader, for the networks that name them in experiments.yml."""
         for experiment in self._experiments:
             if not {"repository", "backbone"}.issubset(
                 (*experiment.network.needs, *experiment.network.optional)
@@ -280,12 +280,12 @@ class _Migration:
                         experiment.weights = place
 
     def _is_found_again(self, place: WeightsPlace, experiment: LauncherExperiment) -> bool:
-        """True when ``$pretrained_model`` will be the very file that the spec names."""
+        """True when ``$pretrained_model`` will be the same file as the one in the spec."""
         found, _ = find_pretrained(place.folder, experiment.network.framework)
         return found is not None and found == self._outside.to_host(place.inside)
 
     def _tell_paths(self, uses: Iterable[PathUse], known: Sequence[str]) -> None:
-        """Paths that will not be seen inside, without those below ``known``."""
+        """Paths that the container will not see, without those below ``known``."""
         weights = {one.weights.inside for one in self._experiments if one.weights is not None}
         foreign: dict[str, None] = {}
         for use in uses:

@@ -1,8 +1,8 @@
-"""Projects out of a checkout of the original tao-runner: its specs and experiments.yml, its data where it is.
+"""Imports projects from a checkout of the original tao-runner: specs, experiments.yml and links to the data.
 
-The layout is ours, with four differences: records of a conversion lay in the dataset, variables were replaced as plain
-text wherever their name begins, one mounts file was copied to the home folder, and nothing else was checked.
-Source: jhoogstraat/tao-runner b28ea41: README, context.py, tasks/train.py, tasks/convert.py.
+The layout is the same, with four differences: conversion records lay in the dataset, variables were replaced as plain
+text wherever their name begins, one mounts file was copied to the home folder, and nothing else was checked. Source:
+jhoogstraat/tao-runner b28ea41: README, context.py, tasks/train.py, tasks/convert.py.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _SUFFIXES = {".txt": "prototxt", ".yaml": "yaml", ".yml": "yaml"}
 def migrate_from_tao_runner(
     workspace: Workspace, name: str | None, checkout: Path, environ: Mapping[str, str]
 ) -> tuple[list[str], Migrated]:
-    """Makes the project ``name`` of the checkout, or all of its projects. Returns their names too.
+    """Creates the project ``name`` of the checkout, or all of its projects. Returns their names too.
 
-    A checkout with one project gives that under any name. Raises UserFilesError when there is no such checkout or
+    The only project of a checkout is imported under any name. Raises UserFilesError when there is no such checkout or
     project, or a project of that name exists; MachineError when the disk refuses. Then nothing was made.
     """
     original = Workspace(Path(os.path.abspath(checkout)))  # noqa: PTH100 (Path.absolute keeps "..")
@@ -78,7 +78,7 @@ def _sources(original: Workspace, name: str | None) -> dict[str, ProjectPaths]:
 
 
 class _Arriving:
-    """Reads the checkout, and collects what a person has to know."""
+    """Reads the checkout, and collects findings for the user."""
 
     def __init__(self, workspace: Workspace, original: Workspace) -> None:
         self._workspace, self._original = workspace, original
@@ -130,7 +130,7 @@ class _Arriving:
         return links
 
     def mounts(self, environ: Mapping[str, str]) -> Mapping[str, object] | None:
-        """What is to be written; None where the workspace's own file stays."""
+        """The mounts file to write; None where the workspace's own file is kept."""
         wanted = [covering_entry(folder) for folder in self._mounted_folders()]
         if os.path.lexists(self._workspace.mounts_file):
             known = load_mounts(self._workspace, environ)
@@ -182,7 +182,7 @@ class _Arriving:
             return None
 
     def _with_our_variables(self, path: Path, text: str, spec_format: str) -> str:
-        """The original replaced plain text: ``$dataset2`` was the dataset with a 2 behind, ``$x`` stayed ``$x``."""
+        """The original replaced plain text: ``$dataset2`` was the dataset followed by 2, ``$x`` stayed ``$x``."""
         template = parse_template(text, spec_format)
         out: list[str] = []
         position = 0
@@ -200,7 +200,7 @@ class _Arriving:
         return written
 
     def _others(self, paths: ProjectPaths) -> None:
-        """What the original left alone: files that lie about."""
+        """Files that the original ignored."""
         known = {"data", "models", "specs", EXPERIMENTS_FILE}
         left = [one for one in _listed(paths.root) if one.name not in known]
         left += [
@@ -209,7 +209,9 @@ class _Arriving:
         if left:
             names = ", ".join(printable(one.relative_to(paths.root).as_posix()) for one in left[:8])
             more = ", …" if len(left) > 8 else ""
-            self._note("left-out", f"not taken over, having no place in a project: {names}{more}", paths.root)
+            self._note(
+                "left-out", f"not imported, because projects have no place for it: {names}{more}", paths.root
+            )
 
     def _renamed(self, paths: ProjectPaths, files: Mapping[PurePosixPath, bytes]) -> None:
         old = re.compile(
@@ -223,7 +225,7 @@ class _Arriving:
                 )
 
     def _records(self, name: str, paths: ProjectPaths) -> None:
-        """Records lay below the dataset, ours lie beside it; what a conversion makes is made again."""
+        """The original wrote records below the dataset, taorunner writes them beside it. Conversions are repeated."""
         for dataset in self._folders(paths.data_dir):
             for folder in self._folders(dataset) if not dataset.name.startswith("tfrecords_") else [dataset]:
                 if folder.name.startswith("tfrecords_"):
@@ -237,7 +239,7 @@ class _Arriving:
                     )
 
     def _mounted_folders(self) -> list[Path]:
-        """The checkout's folders that hold what is linked, and places that links inside the checkout lead to."""
+        """The checkout's folders that contain link targets, and the targets of links inside the checkout."""
         found: list[Path] = []
         for target in self._targets:
             real = Path(os.path.realpath(target))
@@ -250,7 +252,7 @@ class _Arriving:
         return found
 
     def _original_places(self, content: MountsFile) -> Iterator[str]:
-        """Where the original mounted what are now our own folders."""
+        """The mount points of the original for the folders that taorunner now mounts itself."""
         for source, inside in content.mounts:
             entry = MountEntry(Path(source), inside)
             ours = ("/workspace/projects", "/workspace/experiments", "/workspace/repositories")
@@ -274,7 +276,7 @@ class _Arriving:
 
 
 def _listed(folder: Path) -> list[Path]:
-    """What is in a folder, sorted, without hidden files; nothing where it cannot be read."""
+    """The entries of a folder, sorted, without hidden files; none where it cannot be read."""
     try:
         with os.scandir(folder) as entries:
             return sorted(Path(one.path) for one in entries if not one.name.startswith("."))

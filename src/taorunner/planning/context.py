@@ -1,4 +1,4 @@
-"""What all experiments of one request share while they are planned."""
+"""State shared by all experiments of one request while they are planned."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Planning:
     findings: list[Finding] = field(default_factory=list)
 
     def add(self, found: list[Finding]) -> None:
-        """Collects findings; one that is already known is left out."""
+        """Collects findings, without duplicates."""
         self.findings += [finding for finding in found if finding not in self.findings]
 
     def error(

@@ -1,4 +1,4 @@
-"""The plan of one experiment: what it runs with, every check before it starts, and its RunPlan."""
+"""Plans one experiment: collects its inputs, runs every check, and assembles its RunPlan."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from taorunner.planning.model.plan import (
 )  # fmt: skip
 from taorunner.planning.model.request import ActionRequest, Site
 from taorunner.planning.run_plan import Draft, assemble
-from taorunner.planning.spec.effective_spec import SpecOfAction, spec_of_action
+from taorunner.planning.spec.effective_spec import EffectiveSpec, effective_spec
 from taorunner.planning.spec.overrides import typed_value
 from taorunner.planning.spec.spec_files import find_spec
 from taorunner.project.experiments import Experiment
@@ -50,7 +50,7 @@ from taorunner.targets import Target, target_of
 
 
 def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, RunPlan] | None:
-    """Where the run goes and its plan; None after an error of this experiment, which is added to the findings."""
+    """The run's site and plan; None after an error in this experiment, which is added to the findings."""
     draft = _draft(planning, experiment)
     if draft is None:
         return None
@@ -82,7 +82,7 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
 
 
 def _draft(planning: Planning, experiment: Experiment) -> Draft | None:
-    """What the run is made of; None if there is no network, contract or backend for it."""
+    """The inputs of the run; None if there is no network, contract or backend for it."""
     request = planning.request
     found = _network_and_contract(planning, experiment)
     if found is None:
@@ -208,16 +208,16 @@ def _need_findings(planning: Planning, experiment: Experiment, contract: Contrac
 
 def _spec(
     planning: Planning, experiment: Experiment, contract: Contract, values: RunValues, gpus: GpuRequest
-) -> SpecOfAction:
+) -> EffectiveSpec:
     path = find_spec(experiment.spec_dirs, contract.spec) if contract.spec is not None else None
     outside = outside_link(path, planning.workspace, planning.mounts) if path is not None else None
     if outside is not None:
-        return SpecOfAction(findings=(outside,))
+        return EffectiveSpec(findings=(outside,))
     sets = planning.request.overrides
     kept = KeptSchemas(planning.workspace.spec_schemas_dir, planning.memory)
     image = choose_image(contract, planning.request, planning.lock)
     pinned = replace(contract, image=image)
-    return spec_of_action(
+    return effective_spec(
         planning.project, experiment, pinned, values.variables, gpus, sets, kept, weights=values.weights
     )
 
@@ -230,7 +230,7 @@ def _typed(sets: Mapping[str, str], extra: Sequence[str]) -> dict[str, object]:
 
 
 def _checkpoint_findings(
-    request: ActionRequest, contract: Contract, spec: SpecOfAction, values: RunValues
+    request: ActionRequest, contract: Contract, spec: EffectiveSpec, values: RunValues
 ) -> Iterator[Finding]:
     """``--checkpoint`` is read, or it is an error."""
     goes_to = destination(contract)
@@ -248,7 +248,7 @@ def _checkpoint_findings(
 
 
 def _key_findings(planning: Planning, experiment: Experiment, contract: Contract) -> list[Finding]:
-    """The key passes through TAO's shell too; a literal one can be looked at."""
+    """The key also passes through TAO's shell; only a literal one can be checked."""
     key = experiment.model_key
     if key is None or key.startswith(("env:", "file:")) or key_in_spec(contract) is not None:
         return []

@@ -1,4 +1,4 @@
-"""A new project: the scaffold's files with what the catalog knows of the head."""
+"""Creates a new project from the scaffold and the catalog's entry for its network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""plan_action: project × catalog × request → RunPlans. Reads files, changes nothing, collects every finding."""
+"""plan_action: turns project, catalog and request into RunPlans. Reads files, changes nothing, collects findings."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def plan_action(
     caller: Caller,
     make_site: Callable[[str, str], Site] | None = None,
 ) -> Planned:
-    """Everything checked that can be checked before a container starts. Never raises for what the user wrote.
+    """Runs every check that is possible before a container starts. Never raises for an error in user files.
 
     ``make_site`` decides a run's id and folder from experiment and action; by default a new run of the workspace.
     """

@@ -1,4 +1,4 @@
-"""Assembles the RunPlan of one experiment from what was chosen for it."""
+"""Assembles the RunPlan of one experiment from its chosen inputs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from taorunner.planning.model.plan import (
     SecretSource,
 )  # fmt: skip
 from taorunner.planning.model.request import Caller, Site
-from taorunner.planning.spec.effective_spec import SpecOfAction
+from taorunner.planning.spec.effective_spec import EffectiveSpec
 from taorunner.project.experiments import Experiment
 from taorunner.project.mounts import Mounts
 from taorunner.specs.spec_file import PreparedSpec, read_number
@@ -44,7 +44,7 @@ from taorunner.targets import Target
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What was chosen for one run, before its plan is assembled.
+    """The inputs chosen for one run, before its plan is assembled.
 
     ``run_inside`` is the run's input folder as the process sees it, ``mounts`` those of ``target``.
     """
@@ -57,7 +57,7 @@ class Draft:
     gpus: GpuRequest
     site: Site
     values: RunValues
-    spec: SpecOfAction
+    spec: EffectiveSpec
     on_host: bool
     run_inside: str
 
@@ -123,7 +123,7 @@ def _environment(
     return plain, secrets
 
 
-def _rendered(spec: SpecOfAction, arguments: ArgumentValues) -> RenderedSpec | None:
+def _rendered(spec: EffectiveSpec, arguments: ArgumentValues) -> RenderedSpec | None:
     if spec.prepared is None or spec.prepared.text is None or spec.path is None:
         return None
     return RenderedSpec(spec.path, spec.path.name, spec.prepared.text, str(arguments.values["spec"]))

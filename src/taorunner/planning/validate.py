@@ -1,7 +1,8 @@
-"""validate: everything that can be known of projects without a GPU, an engine or a container.
+"""validate: reports every problem of a project that can be found without a GPU, an engine or a container.
 
-What ``project`` finds in the files by themselves, and what only the catalog knows: heads, releases, needed keys,
-spec files of every action with the variables they use. Fast: a network's contracts are made once, and so on.
+``project`` checks the files by themselves. This module adds what needs the catalog: networks, releases, required keys,
+and the spec files of every action with the variables they use. It is fast: the contracts of a network are built once,
+and schemas and spec files are shared between experiments.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework, SpecContract
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.checks.consistency import CROSS_CHECKED, CrossChecks, FoundSpec
-from taorunner.planning.checks.existing_results import standing_results
+from taorunner.planning.checks.existing_results import existing_results
 from taorunner.planning.checks.link_containment import outside_link
 from taorunner.planning.checks.secret_exposure import secret_findings
 from taorunner.planning.inputs.backend_choice import backend_findings
@@ -24,7 +25,7 @@ from taorunner.planning.inputs.precedence import choose_gpus, with_image
 from taorunner.planning.inputs.values import STAND_INS, VARIABLES, own_values
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.model.request import ActionRequest
-from taorunner.planning.spec.effective_spec import spec_of_action
+from taorunner.planning.spec.effective_spec import effective_spec
 from taorunner.planning.spec.schema_choice import schema_for
 from taorunner.planning.spec.spec_files import SUFFIXES
 from taorunner.project.experiments import Experiment
@@ -46,7 +47,7 @@ _SpecName = tuple[str, Contract, SpecContract, tuple[int, str] | None]
 
 @dataclass(slots=True)
 class _Checks:
-    """What is made once for many experiments."""
+    """State shared by all experiments that are checked."""
 
     workspace: Workspace
     networks: Networks
@@ -201,7 +202,7 @@ def _experiment(
     yield from backend_findings(project, experiment, target, network.name, network.framework)
     yield from _specs(checks, project, experiment, network, contracts)
     if experiment.name in checks.names_in(project.paths.models_dir):
-        yield from standing_results(
+        yield from existing_results(
             checks.workspace, project, experiment, network, contracts, checks.cross.mounts
         )
 
@@ -213,7 +214,7 @@ def _specs(
     network: Network,
     contracts: Mapping[str, Contract],
 ) -> Iterator[Finding]:
-    """Each file once, however many actions read it; then what of them does not go together."""
+    """Checks each file once, even if several actions read it; then the files against each other."""
     known = frozenset((*VARIABLES, *experiment.vars))
     loaded: dict[tuple[int, str], SpecFile | tuple[Finding, ...]] = {}
     readable: dict[str, FoundSpec] = {}
@@ -250,7 +251,7 @@ def _spec(
     file: SpecFile, known: frozenset[str], *, first: bool,
 ) -> Sequence[Finding]:  # fmt: skip
     """Overrides that no spec of the network takes are reported with the ``first`` one."""
-    # a spec found under the name of another action need not have what this one reads
+    # a spec named after another action may lack what this one reads
     own_name = file.path.stem == spec.stems[0]
     values = {**STAND_INS, **own_values(experiment.vars, STAND_INS)}
     if not experiment.overrides:
@@ -258,7 +259,7 @@ def _spec(
         return check_loaded(file, spec.format, known, against, values, checks.memory)
     gpus = choose_gpus(experiment, ActionRequest(contract.action, (experiment.name,)), contract)
     chosen = checks.pinned(contract, experiment.image)
-    return spec_of_action(
+    return effective_spec(
         project, experiment, chosen, values, gpus, {}, checks.kept, missing=own_name, all_keys=first
     ).findings
 
@@ -266,7 +267,7 @@ def _spec(
 def _needs(
     project: Project, experiment: Experiment, network: Network, contracts: Mapping[str, Contract]
 ) -> Iterator[Finding]:
-    """What training needs counts; a network may start a new project with more than it cannot do without."""
+    """Only keys that training requires count; the scaffold of a network may contain optional ones."""
     for key in contracts["train"].needs if "train" in contracts else network.needs:
         if getattr(experiment, key, None) is None:
             message = f'"{network.name}" needs "{key}", and "{experiment.name}" has none'

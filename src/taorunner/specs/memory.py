@@ -1,6 +1,6 @@
-"""What one command has already worked out about specs. The command creates it, passes it along and drops it.
+"""The results about specs that one command has computed. The command creates it, passes it along and drops it.
 
-Each module that keeps answers defines its own table, so that this module knows none of their types.
+Each module that caches results defines its own table, so this module needs none of their types.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Answers(Generic[_Question, _Answer]):
         self._known: dict[_Question, _Answer] = {}
 
     def get(self, question: _Question, make: Callable[[], _Answer]) -> _Answer:
-        """The known answer; without one that of ``make``, which is kept."""
+        """The cached answer; without one, the result of ``make``, which is cached."""
         if question in self._known:
             return self._known[question]
         answer = make()

@@ -1,9 +1,9 @@
-"""What does a spec template say, key by key, and where? One view of YAML and protobuf text, for checks.
+"""Lists the values of a spec template by key, with their places. One view of YAML and protobuf text, for checks.
 
-A key is dotted and has no numbers in it: what is given several times, or in a list, is several values of one key
-(``dataset_config.target_class_mapping.key``). Variables stay in the values and are told apart from text, so that a
-template is read once for all experiments. Specs that differ only in numbers are read once, too: a sweep of a
-thousand texts costs one parse, and for each text one look at the numbers that are asked for.
+A key is dotted and has no numbers in it. A value that is given several times, or in a list, is several values of one
+key (``dataset_config.target_class_mapping.key``). Variables stay in the values, separate from text, so a template is
+parsed once for all experiments. Specs that differ only in numbers are also parsed once: a sweep of a thousand texts
+costs one parse, and one look at the requested numbers of each text.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LARGE = 256 * 1024
 
 
 class Unknown:
-    """Stands for a value that only the container will know: OmegaConf's, or a variable without a value."""
+    """A value that only the container will know: OmegaConf's, or a variable without a value."""
 
 
 UNKNOWN = Unknown()
@@ -48,7 +48,7 @@ class _Slot:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shape:
-    """What all texts have in common that differ only in numbers; there is one for all of them.
+    """The common part of all texts that differ only in numbers; one object for all of them.
 
     ``fixed`` maps a dotted key to its values, in the order of the text, where each text says the same to every
     experiment. ``open`` has the others: numbers fill the slots, variables the marks. ``variables`` are the names used.
@@ -185,7 +185,7 @@ def _is_open(value: Read | _Slot) -> bool:
 
 
 def _marked(text: str, spec_format: str, memory: SpecMemory) -> Rendered | None:
-    """The template with a mark for each variable, which can be read whatever the values will be."""
+    """The template with a mark for each variable; it parses whatever the values will be."""
     template = parse_template(text, spec_format, memory)
     names = {use.name for use in template.variables} - {"$"}
     rendered = render(template, {name: f"@{{{name}}}@" for name in names})

@@ -1,8 +1,7 @@
-"""The entry points of specs: load, check, render, override, read. Answers with findings, never raises.
+"""The specs package's entry points: load, check, render, override, read. They return findings and never raise.
 
-``check_loaded`` is for ``validate``: with a ``SpecMemory`` each distinct text is checked once, because a thousand
-experiments share few specs. ``prepare_spec`` makes the text that a container will read. The user's file is never
-changed.
+``check_loaded`` serves ``validate``: with a ``SpecMemory`` each distinct text is checked once, because a thousand
+experiments share few specs. ``prepare_spec`` makes the text that a container reads. The user's file is never changed.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ class PreparedSpec:
 
 
 def load_spec(path: Path) -> SpecFile | tuple[Finding, ...]:
-    """The text of a spec file, or what is wrong with the file. Follows links; reads regular files only."""
+    """The text of a spec file, or the finding about the file. Follows links; reads regular files only."""
     try:
         data = _read_bytes(path)
     except ValueError:
@@ -91,7 +90,7 @@ def check_loaded(
     values: Mapping[str, Value] | None = None,
     memory: SpecMemory | None = None,
 ) -> tuple[Finding, ...]:
-    """What can be known of a spec file before a run: its syntax, its variables, and whether it agrees with the schema
+    """Checks a spec file before a run: its syntax, its variables, and whether it matches the schema
     once ``values``, known or stand-ins, are put in.
 
     Costs one look-up when the same text has been seen with the same names, and hardly more when it differs from one
@@ -179,7 +178,7 @@ def flattened(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[
 
 
 def _read_bytes(path: Path) -> bytes | str:
-    """The file's bytes, one more than allowed at most; a text says why it is no file to read."""
+    """The file's bytes, at most one more than the limit; a str is the reason why it cannot be read."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     try:
         mode = os.fstat(descriptor).st_mode
@@ -269,7 +268,7 @@ def _findings(text: str, spec_format: str, names: frozenset[str], memory: SpecMe
 
 
 def _placeholders(template: SpecTemplate) -> Iterator[Finding]:
-    """Words of an example that were left in: legal, but they will hardly work."""
+    """Leftover placeholder words of an example: legal, but they will hardly work."""
     lines = Lines(template.text)
     shown = 0
     for match in _PLACEHOLDER.finditer(template.text):

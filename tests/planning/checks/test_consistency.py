@@ -890,8 +890,8 @@ def test_results_that_would_be_resumed_silently(head: str, checkpoint: str, benc
         (
             "info results-exist",
             "experiments.yml: |e:",
-            f"{folder} already holds a checkpoint of an earlier training, which TAO itself would go on from without "
-            f"a word; --resume (or taorunner resume e) goes on from the newest one; {AFRESH}",
+            f"{folder} already holds a checkpoint of an earlier training, which TAO would silently resume "
+            f"from; --resume (or taorunner resume e) continues from the newest one; {AFRESH}",
         )
     ]
 

@@ -42,7 +42,7 @@ def test_faults_are_counted_in_one_warning(workspace_factory: Callable[..., Path
     (finding,) = planned(root)
     assert (finding.severity.value, finding.message, finding.hint) == (
         "warning", 'the dataset "d" has 3 errors: label-columns 2, box-inverted 1',
-        "taorunner dataset check d -p example_01 tells where",
+        "taorunner dataset check d -p example_01 shows where",
     )  # fmt: skip
     assert planned(root, "evaluate") == []
 

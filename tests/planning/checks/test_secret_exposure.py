@@ -46,11 +46,11 @@ def told(
 def test_a_key_in_the_file_is_told_with_the_better_way(told: Callable[..., Any]) -> None:
     assert told(model_key=CANARY, env={"WANDB_API_KEY": CANARY, "WANDB_MODE": "offline"}) == [
         (
-            "plain-secret", 6, '"model_key" stands here for everybody who reads this file',
+            "plain-secret", 6, '"model_key" is written here, readable by everyone with this file',
             'write "model_key: env:TAO_MODEL_KEY" and export TAO_MODEL_KEY, or file:PATH',
         ),
         (
-            "plain-secret", 8, '"WANDB_API_KEY" stands here for everybody who reads this file',
+            "plain-secret", 8, '"WANDB_API_KEY" is written here, readable by everyone with this file',
             'write "WANDB_API_KEY: env:WANDB_API_KEY" and export WANDB_API_KEY, or file:PATH',
         ),
     ]  # fmt: skip

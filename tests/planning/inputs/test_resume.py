@@ -223,11 +223,11 @@ def test_train_names_both_choices(
     head: str, spec: str, files: dict[str, str], plan: Callable[..., Planned]
 ) -> None:
     ((code, message, hint),) = errors(plan(head, spec, files, resume=False))
-    silently = "" if head == "ssd" else ", which TAO itself would go on from without a word"
+    silently = "" if head == "ssd" else ", which TAO would silently resume from"
     told = f"already holds a checkpoint of an earlier training{silently}"
     assert code == "results-exist" and message.endswith(told)
     assert hint == (
-        "--resume (or taorunner resume e1) goes on from the newest one; "
+        "--resume (or taorunner resume e1) continues from the newest one; "
         "--overwrite moves the earlier ones aside (nothing is deleted) and starts afresh"
     )
 

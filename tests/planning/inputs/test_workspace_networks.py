@@ -57,7 +57,7 @@ def test_without_files_there_is_the_catalog(tmp_path: Path) -> None:
     for networks in (Networks(), Networks(tmp_path / "absent"), Networks(tmp_path)):
         assert networks.names == network_names()
         assert networks.own == () and networks.check() == []
-        assert networks.load("dssd") is load_network("dssd")
+        assert networks.load("dssd") == load_network("dssd")
 
 
 def test_a_network_of_ones_own_is_one_like_the_others(tmp_path: Path) -> None:
@@ -166,9 +166,9 @@ FAULTS: list[tuple[str, str, tuple[int, int], str, str | None]] = [
     ("since: 6.0.0", "image: pity", (9, 12), '"pity" is not a kind of image', "known: tf1, tf2, pyt, deploy, data-services"),
     ("  train: {arguments", "  Train: {arguments", (11, 7), '"Train" cannot be a name in "actions"', None),
     ("{arguments:", "{argument:", (11, 15), '"argument" is no key of a layer', 'did you mean "arguments"?'),
-    ("train.precision=fp16", '"-x {nothing}"', (11, 7), '"{nothing}" in arguments of "train" stands for nothing', None),
+    ("train.precision=fp16", '"-x {nothing}"', (11, 7), '"{nothing}" in arguments of "train" has no meaning', None),
     ("train.precision=fp16", '"-x {nothing"', (11, 32), '"-x {nothing" has a brace that belongs to no value', None),
-    ("latest: my_model, ", "", (11, 7), '"{latest}" in checkpoints of "train" stands for nothing', None),
+    ("latest: my_model, ", "", (11, 7), '"{latest}" in checkpoints of "train" has no meaning', None),
     ("train.precision=fp16", "7", (11, 32), '"amp" must be a text, not the number 7', None),
     ("train.precision=fp16}", "a=b}, gpu_use: lots", (11, 47), '"gpu_use" cannot be "lots"', "known: none, one, many"),
     (

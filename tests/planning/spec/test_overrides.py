@@ -242,7 +242,7 @@ def test_what_is_set_in_yaml(setting: Set, overrides: str, changed: list[str]) -
         ("train.gpu_ids: 3", 1, "wrong-type", "takes a list, this is 3"),
         ("train.optim: 3", 1, "wrong-type", "takes a section, this is 3"),
         ("train.num_epochs: null", 1, "wrong-type", "this is nothing"),
-        ("train.num_epochs: '???'", 1, "missing-value", "stands for a value that has to be given"),
+        ("train.num_epochs: '???'", 1, "missing-value", "means that a value has to be given"),
         ("train.optim: {}\ntrain.optim.lr: 1", 2, "override-twice", '"train.optim.lr" is set twice'),
         ("train.results_dir: $result_dir/x", 1, "unknown-variable", '"$result_dir"'),
     ],

@@ -1,8 +1,8 @@
 """Checks an experiment's specs against each other, its dataset and the mounts, for ``validate`` and before a run.
 
 A finding points at the place in the user's template, or at the override that set the value. The rules are in
-``spec_rules``, ``dataset_rules``, ``held_out_rules`` and ``mask_rules``, paths in ``host_paths``. This module gives
-them their values.
+``spec_rules``, ``dataset_rules``, ``held_out_rules`` and ``mask_rules``, the path checks in ``host_paths``. This module
+supplies the values that they compare.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _TEXT_RULES = (*spec_rules.TEXT_RULES, *dataset_rules.TEXT_RULES)
 _OF_THE_DATASET = frozenset({"dataset", "dataset_raw"})
 _CONVERSION = "dataset_convert"
 CROSS_CHECKED = ("train", _CONVERSION)
-"""Actions whose specs are held against each other and the dataset; those of all are searched for host paths."""
+"""Actions whose specs are checked against each other and the dataset. All specs are searched for host paths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class FoundSpec:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What a launch has chosen; ``typed`` is what the command line sets in the spec, by dotted key."""
+    """The choices of a launch; ``typed`` holds the spec values of the command line, by dotted key."""
 
     gpus: int
     backend: str
@@ -98,7 +98,7 @@ class CrossChecks:
         self, project: Project, experiment: Experiment, specs: Mapping[str, FoundSpec], launch: Launch | None = None,
         inference: Contract | None = None,
     ) -> Iterator[Finding]:  # fmt: skip
-        """Findings in ``specs``, by action. One that cannot be read gives nothing.
+        """Findings in ``specs``, by action. A spec that cannot be read gives none.
 
         ``inference`` is the contract of the same network's inference, where there is one.
         """
@@ -155,7 +155,7 @@ class CrossChecks:
             yield from placing.place(training.spec, faults)
 
     def _conversion(self, spec: SpecReader | None, experiment: Experiment) -> Conversion | None:
-        """One for all experiments that convert the same dataset alike."""
+        """The shared conversion of all experiments that convert the same dataset in the same way."""
         if spec is None:
             return None
         shape = spec.outline.shape
@@ -178,7 +178,7 @@ def _classmap(inference: Contract | None) -> ClassMap | None:
 
 @dataclass(slots=True)
 class _Sweep:
-    """What the rules that read no numbers have found in a spec, for all specs that differ only in numbers."""
+    """Results of the rules that read no numbers, shared by all specs that differ only in numbers."""
 
     _found: dict[tuple[object, ...], dict[tuple[tuple[str, object], ...], tuple[Fault, ...]]] = field(
         default_factory=dict
@@ -186,7 +186,7 @@ class _Sweep:
     _read: dict[tuple[object, ...], frozenset[str]] = field(default_factory=dict)
 
     def faults(self, training: Training, own: Mapping[str, object]) -> tuple[Fault, ...]:
-        """``own`` are the experiment's variables: what depends on one of them is not kept."""
+        """``own`` are the experiment's variables; a result that depends on one of them is not cached."""
         spec, variables = training.spec, training.spec.variables
         release = training.contract.release
         key = (spec.outline.shape, training.convert, training.network, release, spec.mounts.is_identity)

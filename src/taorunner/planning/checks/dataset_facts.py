@@ -1,7 +1,7 @@
-"""What the checks of specs want to know of a dataset on this host, looked at once however many experiments share it.
+"""Facts about a dataset on this host that spec checks need. Each is read once for all experiments that share it.
 
-Counts and names only: whether labels and pictures are sound is ``dataset check``'s business. What cannot be read is
-unknown (None or empty), never a finding. Paths are text: they are asked for thousands of times.
+Counts and names only; ``dataset check`` checks the labels and images themselves. What cannot be read is unknown (None
+or empty), never a finding. Paths are plain text, because they are compared thousands of times.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from taorunner.datasets.files.image_header import PICTURE_SUFFIXES
 from taorunner.datasets.files.layout import files_in, folders_in
 
 MAX_LABEL_FILES = 500
-"""So many tell the usual classes in a tenth of a second; of more, nothing is said of a class that is missing."""
+"""This many files show the usual classes in a tenth of a second. With more files, a missing class is not reported."""
 _MAX_CATEGORIES = 4 * 1024 * 1024
 _MAX_LIST = 1024 * 1024
 _CATEGORIES = re.compile(rb'"categories"\s*:\s*\[')
@@ -44,14 +44,14 @@ class DatasetFacts:
     _lines: dict[str, tuple[str, ...] | None] = field(default_factory=dict)
 
     def pictures(self, folder: str) -> Mapping[str, int]:
-        """How many pictures of each suffix lie in ``folder``; upper and lower case are different suffixes."""
+        """The number of images of each suffix in ``folder``; upper and lower case are different suffixes."""
         if folder not in self._pictures:
             suffixes = (os.path.splitext(name)[1] for name in _names(folder))  # noqa: PTH122 (names, not paths)
             self._pictures[folder] = Counter(one for one in suffixes if one.lower() in PICTURE_SUFFIXES)
         return self._pictures[folder]
 
     def count(self, folder: str) -> int:
-        """How many pictures lie in ``folder``."""
+        """The number of images in ``folder``."""
         return sum(self.pictures(folder).values())
 
     def folders(self, folder: str) -> tuple[str, ...]:
@@ -68,7 +68,7 @@ class DatasetFacts:
         return self._labels[folder]
 
     def category_ids(self, file: str) -> tuple[int, ...]:
-        """The ids of a COCO file's categories, sorted. Only that list is parsed, however large the file."""
+        """The ids of a COCO file's categories, sorted. Only that list is parsed, even in a large file."""
         return tuple(self.categories(file))
 
     def categories(self, file: str) -> Mapping[int, str]:

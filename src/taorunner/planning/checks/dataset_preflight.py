@@ -1,7 +1,7 @@
-"""Is the dataset of this training sound? The fast check before every train, remembered until a file changes.
+"""The fast dataset check before each training. Its result is cached until a file changes.
 
-It warns and never stops a training: what a training reads may be records made long before. What was found is kept in
-``.taorunner/cache`` with a checksum of names, sizes and times of all files.
+It warns and never stops a training, because the training may read records that were made earlier. Results are kept in
+``.taorunner/cache`` with a checksum of the names, sizes and times of all files.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from taorunner.project.workspace import Workspace
 from taorunner.state_files import Trust, read_state
 
 MAX_FILES = 50_000
-"""A larger dataset would hold a training up for half a minute: it is checked only on request."""
+"""A larger dataset would delay a training by half a minute; it is checked only on request."""
 _VERSION = 3
 
 
 class DatasetPreflight:
-    """For one command: a folder is walked once, and checked once for each thing that is asked of it.
+    """For one command: each folder is walked once, and checked once for each requirement.
 
     Nothing of specs or datasets is imported while the answers are kept ones.
     """
@@ -58,12 +58,11 @@ class DatasetPreflight:
         total = sum(counts.values())
         errors = "an error" if total == 1 else f"{total} errors"
         message = f'the dataset "{experiment.dataset}" has {errors}: {listed}{more}'
-        hint = f"taorunner dataset check {experiment.dataset} -p {project} tells where"
+        hint = f"taorunner dataset check {experiment.dataset} -p {project} shows where"
         return (Finding(Severity.WARNING, "dataset-faults", message, hint),)
 
     def _asked(self, experiment: Experiment) -> str:
-        """All that the needs are made of, without reading it: settings, spec files and the workspace's own networks
-        as they are."""
+        """The inputs of the needs, without reading them: settings, spec files and the workspace's own networks."""
         folders = (*experiment.spec_dirs, self._workspace.networks_dir)
         files = [list(_files(str(folder), "")) for folder in folders]
         return repr((experiment.head, experiment.release, experiment.vars, experiment.overrides, files))
@@ -77,7 +76,7 @@ class DatasetPreflight:
         key = (
             folder,
             repr([replace(need, spec=Path()) for need in needs]),
-        )  # whose spec it is changes no count
+        )  # the experiment of a spec changes no count
         if key not in self._counted:
             try:
                 findings = check_dataset(folder, needs=needs).findings
@@ -89,7 +88,7 @@ class DatasetPreflight:
 
 
 def _crc(text: str, before: int = 0) -> int:
-    """Tells whether something changed: nobody gains by forging it, so no cryptography is loaded at each launch."""
+    """Detects changes only. Forging it gains nothing, so a launch need not load a cryptographic hash."""
     return zlib.crc32(text.encode("utf-8", "surrogateescape"), before)
 
 
@@ -128,12 +127,12 @@ def _read(path: Path, digest: str) -> Counter[str] | None:
         if value["digest"] == digest:
             return Counter({str(code): int(count) for code, count in value["errors"].items()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        pass  # none yet, or not ours
+        pass  # none yet, or another user's
     return None
 
 
 def _write(path: Path, digest: str, counts: Counter[str]) -> None:
-    """Not kept where the disk is full or not ours: the next training checks again."""
+    """Not stored where the disk is full or not writable; the next training then checks again."""
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, {"digest": digest, "errors": counts}, indent=None)

@@ -1,6 +1,7 @@
-"""What do the specs of a project ask of a dataset? Class mapping, number of classes, extension, input size.
+"""What the specs of a project require of a dataset: class mapping, number of classes, extension, input size.
 
-Specs are read with stand-ins for their variables; one that cannot be read asks for nothing: ``validate`` tells why.
+Specs are read with placeholder values for their variables. A spec that cannot be read requires nothing; ``validate``
+reports why.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ _PICTURES_OF = {
 
 
 def dataset_needs(workspace: Workspace, project: str, folder: Path) -> list[ClassNeeds]:
-    """Of every experiment whose dataset is ``folder``, lies in it or around it. The same needs come once."""
+    """The needs of every experiment whose dataset is ``folder``, inside it or around it. Equal needs come once."""
     loaded = load_project(workspace, project)
     networks = Networks(workspace.networks_dir)
     wanted = folder.resolve()
@@ -62,7 +63,7 @@ def dataset_needs(workspace: Workspace, project: str, folder: Path) -> list[Clas
 
 
 def experiment_needs(experiment: Experiment, networks: Networks, dataset: Path) -> list[ClassNeeds]:
-    """What its specs for training and conversion ask for; nothing where its network is not known.
+    """The requirements of its training and conversion specs; none where its network is unknown.
 
     ``dataset`` is the experiment's own folder on this host.
     """
@@ -132,7 +133,7 @@ def _on_host(value: object, dataset: Path) -> Path | None:
 
 
 def _mapping(spec: PreparedSpec) -> dict[str, str]:
-    """``target_class_mapping { key: … value: … }``, wherever it stands."""
+    """``target_class_mapping { key: … value: … }`` anywhere in the spec."""
     if spec.text is None or spec.format == "yaml" or not re.search(r"target_class_mapping", spec.text):
         return {}
     try:

@@ -1,6 +1,6 @@
-"""Which values of a training's specs do not go with its dataset? One function a rule; nothing here is placed.
+"""Rules for values of a training's specs that contradict its dataset. One function per rule, without places.
 
-TAO finds these inside the container, after minutes, or never.
+TAO reports these inside the container after minutes, or never.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def class_count(training: Training) -> Iterator[Fault]:
 
 
 def class_map(training: Training) -> Iterator[Fault]:
-    """Source: tao/real_runs.md C2: a class map that begins at another id names every class wrongly, without a word."""
+    """Source: tao/real_runs.md C2: a class map with the wrong first id silently misnames every class."""
     if training.classmap is None or training.spec.last("dataset.remap_mscoco_category") is True:
         return
     key, first = training.classmap.key, training.classmap.first_id
@@ -185,7 +185,7 @@ def converted_pictures(conversion: Conversion) -> Iterator[Fault]:
 
 NUMBER_RULES: tuple[Rule, ...] = (batch_size, logged_steps, class_count, class_map)
 TEXT_RULES: tuple[Rule, ...] = (class_names,)
-"""They read no numbers: what they say of one spec of a sweep, they say of all."""
+"""Rules that read no numbers: their result for one spec of a sweep holds for all."""
 
 
 def _batch(training: Training) -> tuple[str, int] | None:
@@ -198,7 +198,7 @@ def _batch(training: Training) -> tuple[str, int] | None:
 
 
 def _highest_id(training: Training) -> Iterator[Fault]:
-    """Source: tao/datasets.md A2 (a device-side assert tells it late); NVIDIA/tao_pytorch_backend
+    """Source: tao/datasets.md A2 (a device-side assert reports it late); NVIDIA/tao_pytorch_backend
     cv/rtdetr/dataloader/pl_od_data_module.py (refuses a higher id; an id of num_classes itself is never learnt).
     """
     key, spec = NUM_CLASSES, training.spec

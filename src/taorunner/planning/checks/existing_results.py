@@ -1,6 +1,6 @@
-"""What would a launch of this experiment meet of earlier results? For ``validate``: nothing is wrong yet.
+"""Reports in ``validate`` the earlier results that would stop a launch of this experiment.
 
-The launch itself refuses (``preflight``); here it is told before, so that nobody counts on a fresh start.
+These are not errors yet: the launch itself refuses (``planning.inputs.earlier_results``).
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from taorunner.project.workspace import Workspace
 from taorunner.targets import sees_host_paths
 
 
-def standing_results(
+def existing_results(
     workspace: Workspace, project: Project, experiment: Experiment, network: Network, contracts: Mapping[str, Contract],
     mounts: Mounts,
 ) -> Iterator[Finding]:  # fmt: skip
-    """Checkpoints that TAO would silently go on from, and the file that an export would not write over.
+    """Checkpoints that TAO would silently resume from, and the file that an export would not overwrite.
 
-    Source: tao/pytorch.md section 3, tao/tensorflow.md sections 0 rule 9 and 2.4. ``mounts`` are those of containers.
+    Source: tao/pytorch.md section 3, tao/tensorflow.md sections 0 rule 9 and 2.4. ``mounts`` are the container's.
     """
     is_embedded = network.framework is Framework.EMBEDDED
     seen = Mounts.identity() if is_embedded or sees_host_paths(experiment.backend) else mounts

@@ -1,7 +1,7 @@
-"""Is what a network validates, evaluates or infers on enough for one batch?
+"""Checks that the validation, evaluation and inference sets fill at least one batch.
 
-Source: tao-pytorch 6.0 and later, core/lightning/tao_lightning_module.py: before each of them the set is refused when
-it is smaller than a batch on all GPUs; of train's own set see ``cross_data_rules``.
+Source: tao-pytorch 6.0 and later, core/lightning/tao_lightning_module.py refuses a set that is smaller than one batch
+on all GPUs. The training set itself is checked in ``dataset_rules``.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ _SETS: Mapping[str, Mapping[str, _HeldOut]] = {
 
 
 def held_out(training: Training) -> Iterator[Fault]:
-    """One warning for a set that the action refuses. A set that is not there, or in records, is another matter."""
+    """One warning for a set that the action refuses. A missing set, or one in records, is not judged."""
     contract = training.contract
     found = _SETS.get(training.network, {}).get(contract.action)
     if found is None or contract.framework is not Framework.PYT or code_version(contract).startswith("5."):

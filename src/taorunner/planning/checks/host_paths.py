@@ -1,4 +1,4 @@
-"""Which paths in a spec are paths of this machine, where one of the container belongs?
+"""Finds paths of this machine in a spec where a container path is required.
 
 Source: tao/peers.md (host paths passed in: "path is correct but doesn't exist").
 """
@@ -20,7 +20,7 @@ _HOMES = re.compile(r"(?:/home/[^/\s]+/|/Users/[^/\s]+/|[A-Za-z]:\\)")
 _CONTAINERS_OWN = (
     "/usr/", "/opt/", "/tmp/", "/etc/", "/dev/", "/proc/", "/sys/", "/bin/", "/lib/", "/var/", "/run/", "/root/",
 )  # fmt: skip
-"""Folders of any Linux: that one of them is here too says nothing."""
+"""Folders of every Linux system; their existence on this host proves nothing."""
 _TRAINS = ("train", "dataset_convert")
 _OF_OTHERS = frozenset({
     "evaluate", "inference", "export", "gen_trt_engine", "prune", "quantize", "distill", "infer_data_sources",
@@ -32,14 +32,14 @@ _VARIABLES = "$dataset_raw, $results_dir or $pretrained_model"
 
 @dataclass(slots=True)
 class HostPaths:
-    """``mounts`` are those of containers. One for many specs: each path is looked at once."""
+    """``mounts`` are those of containers. One object for many specs: each path is checked once."""
 
     mounts: Mounts
     _known: dict[str, tuple[Severity, str, str] | None] = field(default_factory=dict)
     _needles: tuple[str, ...] | None = None
 
     def may_be_in(self, text: str) -> bool:
-        """False where no path of this machine can stand in a spec, which is seen without reading it."""
+        """False where a spec cannot contain a path of this machine, decided without parsing it."""
         if self._needles is None:
             top = (f"/{name}/" for name in os.listdir("/"))
             sources = (str(entry.source) for entry in self.mounts.entries)
@@ -48,7 +48,7 @@ class HostPaths:
         return any(needle in text for needle in self._needles)
 
     def faults(self, action: str, spec: SpecReader) -> Iterator[Fault]:
-        """An error only where the action is sure to read the path: one spec may serve them all."""
+        """An error only where the action certainly reads the path, because one spec may serve all actions."""
         over = spec.overlay
         written = [one for one in spec.outline.shape.written_out if one[0] not in over]
         written += [(key, 0, value) for key, value in over.items() if isinstance(value, str)]
@@ -63,7 +63,7 @@ class HostPaths:
                 yield Fault(severity, "host-path", f'"{printable(path)}" {what}', hint, key, index)
 
     def _judged(self, path: str) -> tuple[Severity, str, str] | None:
-        """How sure that is, what it is, and what to do; None for a path that is in order."""
+        """Severity, message and hint; None for a valid path."""
         if self.mounts.to_host(path) is not None:
             return None
         what = "is a path of this machine, which the container does not have"

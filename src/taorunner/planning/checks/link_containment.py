@@ -1,7 +1,7 @@
-"""Does a link in a project lead to something that the container was never meant to see?
+"""Refuses links in a project that lead out of the workspace and its mounts.
 
-What a spec file says is copied into the container. In a project from somebody else ``train.yaml`` may be a link to a
-private file of the caller; the mounts would not show it, a rendered copy would.
+The content of a spec file is copied into the container. In a project from an untrusted source, ``train.yaml`` may be a
+link to a private file of the user. No mount would expose that file, but the rendered copy would.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ def outside_link(path: Path, workspace: Workspace, mounts: Mounts) -> Finding | 
 
 
 def _has_link(path: Path, root: Path) -> bool:
-    """Looks only below the workspace: how one comes there is one's own affair."""
+    """Checks only path parts below the workspace; links on the way to it are allowed."""
     text, stop = str(path), len(str(root))
     while len(text) > stop:
-        if os.path.islink(text):  # noqa: PTH114 (a str: a thousand specs are looked at)
+        if os.path.islink(text):  # noqa: PTH114 (a str is faster: a thousand specs are checked)
             return True
         text = os.path.dirname(text)  # noqa: PTH120
     return False

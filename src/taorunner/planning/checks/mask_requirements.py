@@ -1,4 +1,4 @@
-"""What does a spec say of the values in its masks? SegFormer's palette, and the classes of UNet."""
+"""What a spec says about the values in its masks: the palette of SegFormer, the classes of UNet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _IMAGE_TYPE = "dataset_config.input_image_type"
 
 
 def mask_reading(spec: PreparedSpec) -> MaskReading | None:
-    """None for a spec that says nothing of masks, or nothing that can be read."""
+    """None for a spec without readable values about masks."""
     if spec.text is None:
         return None
     if spec.format == "yaml":

@@ -1,6 +1,6 @@
-"""What of a training on masks does not go together: classes beyond their number, pictures with masks of others.
+"""Rules for trainings on masks: class ids within the number of classes, images paired with their own masks.
 
-TAO says nothing of the second, and of the first in the middle of the training.
+TAO reports the first in the middle of the training, and the second not at all.
 """
 
 from __future__ import annotations

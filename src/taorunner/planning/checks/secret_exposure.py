@@ -1,7 +1,7 @@
-"""Are the secrets of an experiment kept where only their owner reads them?
+"""Checks that the secrets of an experiment are readable by their owner only.
 
-``model_key`` and the values of ``env`` may be ``env:NAME``, ``file:PATH`` or the secret itself. The last one is open
-to everybody who gets the project; a file that others may read is little better.
+``model_key`` and the values of ``env`` may be ``env:NAME``, ``file:PATH`` or the secret itself. A secret that is
+written out is visible to everyone who receives the project. A file that other users may read is little better.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from taorunner.project.load import Project
 from taorunner.text import is_secret_name, printable
 
 PUBLIC_KEYS = frozenset({"tlt_encode", "nvidia_tlt", "nvidia_tao", "secret_key"})
-"""Keys in everybody's hands: those NVIDIA publishes with its models, and the one in the documentation of tao-runner."""
+"""Publicly known keys: those NVIDIA publishes with its models, and the one in the documentation of tao-runner."""
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def secret_findings(project: Project, experiment: Experiment, workspace: Path) -> Iterator[Finding]:
-    """Warnings about keys that stand in experiments.yml, and about their files; errors are left to the launch.
+    """Warnings about keys written in experiments.yml, and about their files. The launch reports errors.
 
     Never reads a secret. ``workspace`` is the folder that a relative ``file:`` path starts at.
     """
@@ -35,13 +35,13 @@ def secret_findings(project: Project, experiment: Experiment, workspace: Path) -
     for keys, value in given:
         place = ("experiments", experiment.name, *keys)
         if value.startswith("file:"):
-            told = _file(secret_file(value, workspace))
+            problem = _file(secret_file(value, workspace))
         elif value.startswith("env:"):
-            told = None
+            problem = None
         else:
-            told = _plain(keys[-1], value) if keys == ("model_key",) or is_secret_name(keys[-1]) else None
-        if told is not None:
-            code, message, hint = told
+            problem = _plain(keys[-1], value) if keys == ("model_key",) or is_secret_name(keys[-1]) else None
+        if problem is not None:
+            code, message, hint = problem
             yield project.finding(Severity.WARNING, code, message, place, hint=hint)
 
 
@@ -49,7 +49,7 @@ def _plain(key: str, value: str) -> tuple[str, str, str] | None:
     if not value or value in PUBLIC_KEYS:
         return None
     variable = "TAO_MODEL_KEY" if key == "model_key" else key
-    message = f'"{key}" stands here for everybody who reads this file'
+    message = f'"{key}" is written here, readable by everyone with this file'
     return "plain-secret", message, f'write "{key}: env:{variable}" and export {variable}, or file:PATH'
 
 

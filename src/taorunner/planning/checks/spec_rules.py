@@ -1,6 +1,6 @@
-"""Which values of a training's specs do not go together? One function a rule; nothing here is placed.
+"""Rules for values of a training's specs that contradict each other. One function per rule, without places.
 
-TAO finds these inside the container, after minutes, or never.
+TAO reports these inside the container after minutes, or never.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def interval_refused(training: Training) -> Iterator[Fault]:
 
 
 def _usual(training: Training, key: str) -> int:
-    """What TAO takes for an interval that the spec leaves out; 0 where this release has no such key, or 1 is usual."""
+    """TAO's default for an interval that the spec omits; 0 where this release has no such key, or 1 is usual."""
     if training.network != "efficientdet_tf2":
         return 0
     schema = schema_of(training.contract)
@@ -171,7 +171,7 @@ NUMBER_RULES: tuple[Rule, ...] = (
     interval_refused, nothing_saved, nothing_validated, last_epochs_lost, interval_zero, empty_training_fold,
 )  # fmt: skip
 TEXT_RULES: tuple[Rule, ...] = (picture_extension, ignored_keys, results_elsewhere)
-"""They read no numbers: what they say of one spec of a sweep, they say of all."""
+"""Rules that read no numbers: their result for one spec of a sweep holds for all."""
 
 
 def _is_lightning(training: Training) -> bool:

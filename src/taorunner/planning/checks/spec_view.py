@@ -1,6 +1,6 @@
 """The values in the spec of one experiment, with its variables and overrides.
 
-Nothing is rendered. Paths are those of this host, as text: a thousand experiments need them.
+Nothing is rendered. Paths are host paths as plain text, because a thousand experiments may need them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from taorunner.specs.spec_file import SpecFile
 _FOLDERS = frozenset({"dataset_raw", "dataset", "dataset_tfrecord", "tfrecords", "results_dir"})
 _NAMES = frozenset({*_FOLDERS, "experiment", "project", "num_gpus"})
 _LARGEST = 10**15
-"""No count in a spec is larger; what is comes from a slip, and would only make sums and texts fail."""
+"""No valid count in a spec is larger. A larger one is a typing error and would only break calculations."""
 
 
 class HostVariables(Mapping[str, object]):
@@ -72,7 +72,7 @@ class HostVariables(Mapping[str, object]):
         return name in _FOLDERS and name not in self._experiment.vars
 
     def made_of(self, name: str) -> object:
-        """What decides the value of ``name``, cheaper to compute than the value."""
+        """The inputs of the value of ``name``; cheaper to compute than the value."""
         if name in ("dataset_raw", "dataset") and name not in self._experiment.vars:
             return self._paths.root, self._experiment.dataset
         return str(self.get(name))
@@ -90,7 +90,7 @@ class HostVariables(Mapping[str, object]):
 
 @dataclass(frozen=True, slots=True)
 class SpecReader:
-    """``overlay``: what overrides set, by key without numbers; what is not known for certain is ``UNKNOWN``."""
+    """``overlay``: the values of overrides, by key without numbers; an uncertain one is ``UNKNOWN``."""
 
     file: SpecFile
     format: str
@@ -110,7 +110,7 @@ class SpecReader:
         return self.outline.values(key, self.variables)
 
     def last(self, key: str) -> Read:
-        """The value that counts: of a scalar that stands twice, the last one. UNKNOWN when there is none."""
+        """The effective value: the last one of a scalar that occurs twice. UNKNOWN when there is none."""
         if not self.overlay or key not in self.overlay:
             return self.outline.last(key, self.variables)
         found = self.values(key)

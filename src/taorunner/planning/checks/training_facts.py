@@ -1,6 +1,6 @@
-"""What do the cross checks of a training look at? Its spec, the one that its records are made by, and its dataset.
+"""The inputs of the consistency rules: the training spec, the spec that makes its records, and the dataset.
 
-A fact that is not certain is None: a rule says nothing about what it does not know.
+A fact that is uncertain is None; a rule reports nothing about an unknown fact.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ CLASS_FOLDERS = {
     "classification_tf1": "train_config.train_dataset_path",
     "classification_tf2": "dataset.train_dataset_path",
 }
-"""Where a folder stands for each class."""
+"""The key of the folder that has one subfolder per class."""
 _EXAMPLES = {
     "efficientdet_tf1": "training_config.num_examples_per_epoch",
     "efficientdet_tf2": "train.num_examples_per_epoch",
     "mask_rcnn": "num_examples_per_epoch",
 }
-"""Networks that are told how many pictures they have. Source: tao/tensorflow.md section 4.1."""
+"""Networks whose spec gives the number of images. Source: tao/tensorflow.md section 4.1."""
 _RECORDS = ("dataset_tfrecord", "tfrecords")
 _COCO_PICTURES = "dataset.train_data_sources.image_dir"
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Two things that do not go together; ``key`` is where to tell it, ``index`` which of its values."""
+    """A contradiction. It is reported at ``key``; ``index`` selects one of its values."""
 
     severity: Severity
     code: str
@@ -63,7 +63,7 @@ class Conversion:
 
     @cached_property
     def extension(self) -> str:
-        """What the name of a picture has to end with, with its dot."""
+        """The required suffix of image names, with its dot."""
         return self.spec.text(CONVERTED_EXTENSION) or ".png"
 
     @cached_property
@@ -72,7 +72,7 @@ class Conversion:
 
     @cached_property
     def taken(self) -> int | None:
-        """How many pictures become records."""
+        """The number of images that become records."""
         if self.pictures is None:
             return None
         counts = self.data.pictures(self.pictures)
@@ -94,7 +94,7 @@ class ClassMap:
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """``convert`` is the experiment's own conversion, ``classmap`` how inference takes the names of classes; None where
+    """``convert`` is the experiment's own conversion, ``classmap`` the way inference reads the class names; None where
     there is none.
     """
 
@@ -113,7 +113,7 @@ class Training:
 
     @cached_property
     def made_by(self) -> Conversion | None:
-        """The conversion whose records are trained on; None unless all of them are the experiment's own."""
+        """The conversion that made the training records; None unless all of them are the experiment's own."""
         key = f"{SOURCES}.tfrecords_path"
         if self.convert is None or self.spec.is_below(key, _RECORDS):
             return self.convert
@@ -122,16 +122,16 @@ class Training:
 
     @cached_property
     def reads_labels(self) -> bool:
-        """True for KITTI labels that are read as they are, without records between."""
+        """True when KITTI labels are read directly, without records."""
         return f"{SOURCES}.label_directory_path" in self.spec
 
     @cached_property
     def samples(self) -> int | None:
-        """How many pictures there are to train on, at most."""
+        """The maximum number of training images."""
         spec, data = self.spec, self.data
         if self.network in _EXAMPLES:
-            told = spec.number(_EXAMPLES[self.network])
-            return int(told) if told is not None else None
+            number = spec.number(_EXAMPLES[self.network])
+            return int(number) if number is not None else None
         if self.network in CLASS_FOLDERS:
             root = spec.path(CLASS_FOLDERS[self.network])
             return None if root is None else sum(data.count(f"{root}/{name}") for name in data.folders(root))
@@ -174,7 +174,7 @@ class Training:
         return None if percent is None else made_by.taken - int(made_by.taken * percent / 100)
 
     def _count(self, folders: tuple[str, ...] | None) -> int | None:
-        """None for folders with folders in them: pictures may lie further down."""
+        """None for folders with subfolders, which may contain more images."""
         if folders is None or any(self.data.folders(folder) for folder in folders):
             return None
         return sum(self.data.count(folder) for folder in folders) or None

@@ -1,6 +1,6 @@
-"""Can OCRNet read the list of words that its spec names? A line that it cannot read ends the action.
+"""Checks that OCRNet can read the word list that its spec names. A line that it cannot read ends the action.
 
-Source: tao-pytorch 7.0.1 cv/ocrnet/scripts/dataset_convert.py (a line is parted at tabs, into two) and
+Source: tao-pytorch 7.0.1 cv/ocrnet/scripts/dataset_convert.py (splits a line at tabs, into two) and
 dataloader/ocr_dataset.py (at any blanks, into two).
 """
 

@@ -1,10 +1,10 @@
-"""Which argument list starts an action? Pure: a contract and values in, tokens and findings out.
+"""Builds the argument list of an action. Pure: a contract and values in, tokens and findings out.
 
-The contract says which pieces there are (``catalog``); this module fills them in, leaves out what is unknown
-and optional, and says what is missing, reserved or unsafe. It never quotes: a value that a shell inside the
-container would change is refused, because no quoting survives all of TAO's entry points. The one escape is
-that of ``=`` in a Hydra value (``dino_model_epoch=011.pth``), which comes out right of each of them.
-Source: tao/tensorflow.md section 2.2, tao/pytorch.md section 2 ("quoting trap").
+The contract (``catalog``) lists the pieces. This module fills them in, omits optional pieces whose value is unknown,
+and reports values that are missing, reserved or unsafe. It never quotes: no quoting survives all of TAO's entry points,
+so a value that a shell inside the container would change is refused. The one escape is that of ``=`` in a Hydra value
+(``dino_model_epoch=011.pth``), which every entry point resolves correctly. Source: tao/tensorflow.md section 2.2,
+tao/pytorch.md section 2 ("quoting trap").
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from taorunner.planning.model.arguments import ArgumentValues, Value
 
 @dataclass(frozen=True, slots=True)
 class ValueMeaning:
-    """What a name in a contract's arguments stands for. ``hint`` is the next step when it is unknown.
+    """The meaning of a name in a contract's arguments. ``hint`` is the next step when it is unknown.
 
-    ``reserved``: decided by taorunner alone; a user who passes it by hand is told where to set it.
+    ``reserved``: set by taorunner only. Passed by hand, it is an error that names the right setting.
     ``from_vars``: an entry of that name in the experiment's ``vars`` gives the value.
     """
 
@@ -139,7 +139,7 @@ def build_argv(contract: Contract, values: ArgumentValues) -> Argv:
 
 
 def derived_values(contract: Contract, values: Mapping[str, Value]) -> dict[str, Value]:
-    """``values`` plus what follows from them and from the contract's value forms."""
+    """``values`` plus those derived from them and from the contract's value forms."""
     known = {name: value for name, value in values.items() if value}
     if "num_gpus" not in known and "gpu_ids" in known:
         known["num_gpus"] = str(len(known["gpu_ids"]))
@@ -181,7 +181,7 @@ def _annotations_by_hand(contract: Contract, extra: tuple[str, ...]) -> dict[str
 
 
 def artifact_globs(contract: Contract, values: Mapping[str, Value]) -> tuple[str, ...]:
-    """The contract's artifacts with their values, relative to the results folder where they lie in it.
+    """The contract's artifacts with their values, relative to the results folder where they are inside it.
 
     Others stay absolute, as the process sees them. One with an unknown value is left out.
     """
@@ -203,7 +203,7 @@ def argument_names(argument: Argument) -> list[str]:
 
 
 def given_by_hand(contract: Contract, name: str, typed: Iterable[str]) -> str | None:
-    """The token that gives by hand what the pieces with the value ``name`` would give."""
+    """The user's token that sets the same argument as the pieces with the value ``name``."""
     pieces = [argument for argument in contract.arguments if name in argument_names(argument)]
     return next((token for token in typed for piece in pieces if _gives(token, piece)), None)
 
@@ -216,9 +216,9 @@ def fill(template: str, values: Mapping[str, Value]) -> str | None:
 
 
 def unsafe_character(contract: Contract, value: str) -> str | None:
-    """The first character of ``value`` that would not arrive as it is, or None.
+    """The first character of ``value`` that would not arrive unchanged, or None.
 
-    For secrets, which argv never holds: whoever puts them in does so as they are.
+    For secrets, which argv never contains. They are inserted unchanged when the process starts.
     """
     if contract.override_syntax is OverrideSyntax.HYDRA:
         match = _HYDRA_VALUE_UNSAFE.search(value) or (
@@ -235,7 +235,7 @@ _NUL = re.compile(r"\x00")
 _SHELL_UNSAFE = re.compile(r"""[\s'"`$;&|<>()*?{}\\\x00-\x1f]|\A#|\A~""")
 _SPLIT_UNSAFE = re.compile(r"""[\s'"\\\x00-\x1f]""")
 _HYDRA_VALUE_UNSAFE = re.compile(r"[^A-Za-z0-9_/\-+.%@|:$*?]")
-"""What Hydra's grammar refuses in a value without quotes. Source: hydra OverrideLexer, UNQUOTED_CHAR."""
+"""Characters that Hydra's grammar refuses in an unquoted value. Source: hydra OverrideLexer, UNQUOTED_CHAR."""
 
 
 def _filled(token: str, values: Mapping[str, Value]) -> Iterator[str]:
@@ -266,7 +266,7 @@ def _option(token: str) -> str:
 
 
 def _gives(token: str, argument: Argument) -> bool:
-    """Whether a token typed by hand gives the same option. argparse takes an abbreviated long option too."""
+    """Whether a token of the user sets the same option. argparse also accepts abbreviated long options."""
     names = {_option(argument.tokens[0]), *argument.aliases}
     option = _option(token)
     if option in names:
@@ -330,7 +330,7 @@ def _no_overrides(contract: Contract, override: str) -> Finding:
 def _unsafe_findings(
     contract: Contract, tokens: tuple[str, ...] | list[str], *, by_hand: bool = False
 ) -> Iterator[Finding]:
-    """Names the option, and the value only where it is a path of ours: what is typed by hand may be a secret."""
+    """Names the option, and the value only if it is a path from taorunner: a value of the user may be a secret."""
     hint = (
         "put the value into the spec file"
         if by_hand
@@ -368,7 +368,7 @@ def _unsafe_match(contract: Contract, token: str, *, by_hand: bool) -> re.Match[
 def _calibration_findings(
     contract: Contract, values: Mapping[str, Value], extra: tuple[str, ...]
 ) -> Iterator[Finding]:
-    """TensorRT calibrates int8 on pictures; without them the build fails after minutes."""
+    """TensorRT calibrates int8 on images; without them the build fails after minutes."""
     wants = any("calibration_images" in argument_names(argument) for argument in contract.arguments)
     given = "calibration_images" in values or any(token.startswith("--cal_") for token in extra)
     if wants and values.get("export_type") == "int8" and not given:

@@ -1,4 +1,4 @@
-"""Does the backend of an experiment run its network, and does it take the settings that the file gives it?"""
+"""Checks that an experiment's backend runs its network and accepts its ``backend_options``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Which weights an action reads: the pretrained model of an experiment, or one of its own checkpoints.
+"""Finds the weights that an action reads: a pretrained model, or a checkpoint of the experiment.
 
-Looks at the file system, changes nothing.
+Reads the file system, changes nothing.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def is_untrained(path: Path, contract: CheckpointContract) -> bool:
 
 
 def untrained_leftovers(results: Path, contract: CheckpointContract) -> tuple[Path, ...]:
-    """Untrained weights among the checkpoints, and the link that would make TAO go on from them."""
+    """Untrained weights among the checkpoints, and the link that would make TAO resume from them."""
     found = {
         path for pattern in contract.globs for path in results.glob(pattern) if is_untrained(path, contract)
     }
@@ -101,7 +101,7 @@ def is_torn(path: Path) -> bool:
 
 
 def _is_whole(path: Path) -> bool | None:
-    """None where the content does not tell."""
+    """None where the content does not show it."""
     if not path.is_file():
         return None
     try:
@@ -135,7 +135,8 @@ def _has_zip_end(file: BinaryIO) -> bool:
 def whole_checkpoints(checkpoints: Iterable[Path]) -> list[Path]:
     """Without those that were cut off while they were written; the order is kept.
 
-    Checkpoints of one training are alike in size: where the content does not tell, one of less than half is cut off.
+    Checkpoints of one training have similar sizes. Where the content is inconclusive, one of less than half the size
+    counts as cut off.
     """
     known = {path: _is_whole(path) for path in checkpoints}
     sizes = {path: path.stat().st_size for path in known if path.is_file() and known[path] is not False}
@@ -151,7 +152,7 @@ def newest_whole(checkpoints: Sequence[Path], results: Path, contract: Checkpoin
     """The one to use of ``checkpoints`` (newest last): where the ``latest`` link points, else the newest whole one."""
     whole = whole_checkpoints(checkpoints)
     if contract.latest is not None and (results / contract.latest).is_symlink():
-        aimed = (results / contract.latest).resolve()  # where TAO itself would go on
+        aimed = (results / contract.latest).resolve()  # where TAO itself would resume
         linked = next((path for path in whole if path.resolve() == aimed), None)
         if linked is not None:
             return linked
@@ -177,7 +178,7 @@ def torn_findings(chosen: Path, results: Path, contract: CheckpointContract) -> 
 
 
 def epoch_of(path: Path, contract: CheckpointContract) -> int | None:
-    """The 1-based epoch that the checkpoint's name tells, None where it tells none."""
+    """The 1-based epoch in the checkpoint's name; None where it has none."""
     match = re.search(contract.epoch_pattern, path.name) if contract.epoch_pattern else None
     return int(match[1]) + 1 - contract.first_epoch if match else None
 

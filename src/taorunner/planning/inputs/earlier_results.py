@@ -1,4 +1,4 @@
-"""What lies in the way of a run: earlier results that TAO would continue, overwrite or stumble over."""
+"""Finds earlier results that TAO would continue from, overwrite or fail on."""
 
 from __future__ import annotations
 
@@ -80,17 +80,17 @@ def _training(
         count = "a checkpoint" if len(checkpoints) == 1 else f"{len(checkpoints)} checkpoints"
         message = f"{results} already holds {count} of an earlier training"
         if contract.checkpoints.resume is ResumeRule.AUTO:
-            message += ", which TAO itself would go on from without a word"
+            message += ", which TAO would silently resume from"
         hint = _AFRESH
         if contract.checkpoints.resume is not ResumeRule.NONE:
-            hint = f"--resume (or taorunner resume {experiment}) goes on from the newest one; {_AFRESH}"
+            hint = f"--resume (or taorunner resume {experiment}) continues from the newest one; {_AFRESH}"
         return EarlierResults((Finding(Severity.ERROR, "results-exist", message, hint),))
-    # A start that failed left weights of step 0, from which TAO would go on.
+    # A failed start left weights of step 0, which TAO would resume from.
     return EarlierResults(set_aside=untrained_leftovers(results, contract.checkpoints))
 
 
 def _results_of_training(contract: Contract, results: Path, network: Network) -> tuple[Path, ...]:
-    """What of the experiment's results training wrote: the whole folder, or only some of what is in it.
+    """The parts of the experiment's results that training wrote: the whole folder, or some of its entries.
 
     Where training has a folder of its own, that and what the contract names besides. Else all but the folders of the
     other actions: records of a conversion (``dataset_convert/``), exported models, evaluations.
@@ -133,7 +133,7 @@ def _writes_records(contract: Contract, prefix: str, spec_text: str) -> bool:
 
 
 def _earlier_checkpoints(contract: Contract, results: Path) -> set[Path]:
-    """Also what TAO would silently go on from although no whole checkpoint is there."""
+    """Also files that TAO would silently resume from, although no whole checkpoint exists."""
     found = {
         *find_checkpoints(results, contract.checkpoints),
         *resumable_files(results, contract.checkpoints),

@@ -1,7 +1,7 @@
-"""The process's environment and secrets: what is set inside, and what must never be seen from outside.
+"""The environment variables and secrets of a process.
 
-Without HOME, USER and LOGNAME a process under an arbitrary uid dies in ``getpass`` before TAO's first line, and
-caches would land in a read-only root. Source: tao/pytorch.md section 7.
+Without HOME, USER and LOGNAME a process under an arbitrary uid dies in ``getpass`` before TAO's first line, and caches
+would be written to a read-only root. Source: tao/pytorch.md section 7.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CACHES = {
 
 
 def base_environment(user_name: str) -> dict[str, str]:
-    """What every container gets: a home it may write, names for its uid, no telemetry."""
+    """The variables of every container: a writable home, names for its uid, no telemetry."""
     return {
         "HOME": HOME_INSIDE,
         "USER": user_name,
@@ -38,7 +38,7 @@ def base_environment(user_name: str) -> dict[str, str]:
 
 
 def split_secrets(env: Mapping[str, str]) -> tuple[dict[str, str], tuple[SecretSource, ...]]:
-    """Parts plain variables from secrets: a value ``env:NAME`` or ``file:PATH``, or a variable named like one."""
+    """Separates plain variables from secrets: a value ``env:NAME`` or ``file:PATH``, or a variable named like one."""
     plain: dict[str, str] = {}
     secrets: list[SecretSource] = []
     for name, value in env.items():
@@ -57,5 +57,5 @@ def secret_file(origin: str, workspace: Path) -> Path:
 
 
 def model_key_mark() -> str:
-    """What stands in argv for the model key."""
+    """The placeholder of the model key in argv."""
     return SECRET_MARK.format(name=MODEL_KEY)

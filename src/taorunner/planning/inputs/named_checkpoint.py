@@ -1,7 +1,7 @@
-"""Where does ``--checkpoint`` go: into an argument of the action, or a key of its spec? Else it is refused.
+"""Maps ``--checkpoint`` to an argument of the action or a key of its spec. Refuses it where neither exists.
 
-Training starts from it, each other action works on it. Which argument or key that is, the contract says; weights that
-are named and not read would be the worst answer: a training that began from scratch and ends well.
+A training starts from the checkpoint; every other action works on it. The contract names the argument or key. Weights
+must never be ignored silently: the training would start from scratch and still succeed.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ def destination(contract: Contract) -> Destination | None:
 
 
 def not_read(contract: Contract, named: str) -> Finding:
-    """What is said where there is no ``destination``."""
+    """The finding where there is no ``destination``."""
     if contract.action != "train":
         message = f'{contract.network} {contract.action} reads no checkpoint: "{named}" would be ignored'
         return Finding(Severity.ERROR, "checkpoint-not-read", message, "leave --checkpoint out")
     hint = "leave --checkpoint out"
     if contract.checkpoints.resume is not ResumeRule.NONE:
-        hint += "; --resume goes on from the newest checkpoint of the experiment"
+        hint += "; --resume continues from the newest checkpoint of the experiment"
     message = f'{contract.network} train starts from no weights that are named: "{named}" would be ignored'
     return Finding(Severity.ERROR, "checkpoint-not-read", message, hint)
 
@@ -104,7 +104,7 @@ def find_built(folder: Path, suffixes: tuple[str, ...], named: str) -> tuple[Pat
 
 
 def spec_key(spec: SpecContract, role: str, prepared: PreparedSpec, sets: Mapping[str, str]) -> str | None:
-    """The key of the rendered spec that is really read. None where this spec reads none (``pretrained_when``)."""
+    """The key of the rendered spec that TAO reads. None where this spec reads none (``pretrained_when``)."""
     if role == "pretrained":
         for condition, key in spec.pretrained_when.items():
             asked, _, value = condition.partition("=")
@@ -116,7 +116,7 @@ def spec_key(spec: SpecContract, role: str, prepared: PreparedSpec, sets: Mappin
 def given_twice(
     contract: Contract, argument: str | None, key: str | None, typed: Sequence[str]
 ) -> Finding | None:
-    """``--checkpoint`` beside an option or a key that is typed by hand and says the same. ``typed`` are tokens of
+    """``--checkpoint`` together with an option or key of the user for the same weights. ``typed`` are tokens of
     ``--set`` and those behind ``--``."""
     found = given_by_hand(contract, argument, typed) if argument is not None else None
     if key is not None:

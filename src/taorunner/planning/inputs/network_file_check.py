@@ -1,7 +1,7 @@
-"""Is this network file what the catalog can use? Every key, type and name in it, each problem with its place.
+"""Checks a workspace's network file: every key, type and name, each problem with its place.
 
-The catalog believes its own files; a workspace's are checked here first. The fields of a layer are those of the
-contract's dataclasses, so that a new field is known here at once. ``catalog/data/README.md`` explains them.
+The catalog trusts its own files; files of a workspace are checked here first. The fields of a section come from the
+contract's dataclasses, so a new field is accepted without a change here. ``catalog/data/README.md`` describes them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ROLES = (
     "results_dir", "pretrained", "pretrained_backbone", "resume", "pruned", "encryption_key", "checkpoint", "onnx_file",
     "trt_engine", "export_type", "tfrecords", "image_dir", "label_dir", "annotations_file",
 )  # fmt: skip
-"""What a spec key can be for."""
+"""The roles of a spec key."""
 
 _RELATIVE = ("status_files", "globs", "latest", "results_subdir")
 _NAMES = re.compile(r"\{([a-z_][a-z0-9_]*)(?:\*|\?)?\}")
@@ -224,7 +224,7 @@ class _Checker:
             self.relative(value, path)
 
     def plain(self, value: Any, path: Path) -> None:
-        """One text, with what its name asks of it."""
+        """One text, checked by the rules for its name."""
         owner = next(step for step in reversed(path) if isinstance(step, str))
         if not self.text(value, path):
             return
@@ -316,7 +316,7 @@ class _Checker:
         self.text(value, path)
 
     def mapping(self, value: Any, path: Path, known: Iterable[str], what: str) -> dict[str, Any] | None:
-        """The keys that are known; the others are told. None for something else than a mapping."""
+        """The known keys; unknown ones are reported. None for anything but a mapping."""
         if not isinstance(value, dict):
             self.wrong(value, path, "a mapping", name=what if not path else None)
             return None

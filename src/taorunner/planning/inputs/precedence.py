@@ -1,4 +1,4 @@
-"""What beats what: the command line, the experiment, the catalog. Pure."""
+"""The order of precedence: command line, then experiment, then catalog. Pure."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def choose_contract(network: Network, experiment: Experiment, request: ActionReq
 
 
 def named_image(contract: Contract, experiment: Experiment, typed: str | None = None) -> str | None:
-    """The one typed, else the experiment's (which is one to train with, not to deploy), else the catalog's."""
+    """The image typed, else the experiment's (for training, not for deploy), else the catalog's."""
     return typed or (experiment.image if contract.group != "deploy" else None) or contract.image
 
 
 def with_image(contract: Contract, image: str | None) -> Contract:
-    """With the image that the experiment names; it stands for the model's own code, not for deploy's."""
+    """With the image that the experiment names; it replaces the training image, not the deploy image."""
     return contract if image is None or contract.group == "deploy" else replace(contract, image=image)
 
 

@@ -1,4 +1,4 @@
-"""Which folders of a project are mounted once more, to be writable or not whatever lies around them?"""
+"""Extra mounts that set read or write access of single project folders, whatever surrounds them."""
 
 from __future__ import annotations
 

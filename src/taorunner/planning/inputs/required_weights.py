@@ -1,6 +1,6 @@
-"""Which pretrained weights do the experiments of a project need, and where must they lie?
+"""The pretrained weights that the experiments of a project need, and the folders that they belong in.
 
-Looks at the file system, changes nothing.
+Reads the file system, changes nothing.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""How a training goes on: from which checkpoint, and what the plan must say so that TAO takes that one.
+"""Resumes a training: selects the checkpoint, and changes the plan so that TAO continues from that one.
 
-Each framework has its own way (``ResumeRule``): an argument, a key of the spec, or by itself, whenever the results
-folder has something to go on from. A plan of a fresh training becomes one that goes on; nothing is written.
-Source: tao/tensorflow.md sections 4.1 and 5.1, tao/pytorch.md section 3.
+Each framework has its own way (``ResumeRule``): an argument, a key of the spec, or automatically, whenever the results
+folder holds a checkpoint. The plan of a fresh training becomes that of a resumed one; nothing is written. Source:
+tao/tensorflow.md sections 4.1 and 5.1, tao/pytorch.md section 3.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from taorunner.specs.syntax.text_position import SpecProblemError
 
 @dataclass(frozen=True, slots=True)
 class NoResume:
-    """Why nothing goes on. ``is_complete``: the newest checkpoint is already at the last epoch."""
+    """Why the training cannot be resumed. ``is_complete``: the newest checkpoint is already at the last epoch."""
 
     finding: Finding
     is_complete: bool = False
 
 
 def resumed(plan: RunPlan) -> RunPlan | NoResume:
-    """The plan of a training that goes on where the results of ``plan`` end. ``plan`` may itself be such a one."""
+    """The plan that resumes the training of ``plan`` from its results. ``plan`` may itself be a resumed one."""
     contract = plan.contract
     rule = contract.checkpoints.resume
     if contract.action != "train" or rule is ResumeRule.NONE:
@@ -81,7 +81,7 @@ def find_resume_point(contract: Contract, results: Path) -> ResumePoint | None:
 
 
 def resumable_files(results: Path, checkpoints: CheckpointContract) -> list[Path]:
-    """Files (for some networks folders) of the results that TAO could go on from, in no particular order."""
+    """Files (for some networks folders) of the results that TAO could resume from, unordered."""
     globs = checkpoints.resume_globs or checkpoints.globs
     is_directory = checkpoints.is_directory and not checkpoints.resume_globs
     return [
@@ -93,7 +93,7 @@ def resumable_files(results: Path, checkpoints: CheckpointContract) -> list[Path
 
 
 def _lack(contract: Contract, results: Path) -> str:
-    """Why no file of the results can be gone on from."""
+    """The reason why no file of the results can be resumed from."""
     files = [path for path in resumable_files(results, contract.checkpoints) if is_torn(path)]
     if files:
         return f"{max(files)} was cut off while it was written"
@@ -103,7 +103,7 @@ def _lack(contract: Contract, results: Path) -> str:
 
 
 def _completed_epochs(contract: Contract, results: Path) -> int | None:
-    """What status.json says of the last training: a checkpoint beyond it was written within an epoch.
+    """The last completed epoch in status.json; a later checkpoint was written within an epoch.
 
     Records without any epoch mean that none was completed; None is for a folder without records.
     """
@@ -121,7 +121,7 @@ def _completed_epochs(contract: Contract, results: Path) -> int | None:
 
 
 def _told(plan: RunPlan, point: ResumePoint) -> RunPlan | NoResume:
-    """The same plan with the checkpoint in argv or in the spec, wherever this network reads it."""
+    """The same plan with the checkpoint in argv or in the spec, where this network reads it."""
     contract = plan.contract
     inside = _inside(plan, point.checkpoint)
     named = {name for argument in contract.arguments for name in argument_names(argument)}

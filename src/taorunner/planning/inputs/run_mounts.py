@@ -1,8 +1,8 @@
-"""What of the workspace does a container see, and what of it may it write?
+"""The parts of the workspace that a container can read and write.
 
-With the default mounts a run writes into the results of its own experiment and, where the catalog says so, into the
-project's data; experiments.yml, specs, other results and other projects are read-only. A mounts file is kept to the
-letter. ``.taorunner`` is seen by no container: what lies there is believed by the next command.
+With the default mounts, a run writes to the results of its own experiment and, where the catalog says so, to the
+project's data. experiments.yml, specs, other results and other projects are read-only. A mounts file is applied exactly
+as written. No container sees ``.taorunner``, because later commands trust its content.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def state_findings(
     """Errors for mounts behind which ``.taorunner`` cannot be hidden: those from within it, and those that show a link
     of that name, which a container could put something else in the place of."""
     state = os.path.realpath(workspace.state_dir)
-    is_link = os.path.islink(workspace.state_dir)  # noqa: PTH114 (may lie in a folder that cannot be read)
+    is_link = os.path.islink(workspace.state_dir)  # noqa: PTH114 (its folder may be unreadable)
     for mount in shown:
         source = os.path.realpath(mount.source)
         if _is_within(source, state):

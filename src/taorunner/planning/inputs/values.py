@@ -1,6 +1,6 @@
-"""What a run is told: template variables and argument values, as the process will see them.
+"""Template variables and command-line values of one run, as the process sees them.
 
-Paths on this host become paths inside; ids of GPUs become ``0..n-1``. Looks at the file system, changes nothing.
+Host paths become container paths; GPU ids become ``0..n-1``. Reads the file system, changes nothing.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ VARIABLES = (
 STAND_INS: Mapping[str, Any] = {
     name: 1 if name == "num_gpus" else [0] if name == "gpu_ids" else f"/{name}" for name in VARIABLES
 }
-"""What the variables of a template are taken for while no run gives them values."""
+"""Placeholder values of template variables for checks without a run."""
 
 _RECORD_PREFIX = "tfrecord"
 _ONNX_SUFFIXES = (".onnx", ".etlt", ".uff")
 _ENGINE_SUFFIXES = (".engine", ".trt", ".plan")
 _BUILT = {"onnx_file": ("export", _ONNX_SUFFIXES), "engine_file": ("gen_trt_engine", _ENGINE_SUFFIXES)}
-"""Models that other actions made of a checkpoint: where they lie in the results, and how their names end."""
+"""Models made from a checkpoint by other actions: their folders in the results, and their suffixes."""
 
 
 @dataclass(slots=True)
@@ -116,7 +116,7 @@ class ValueFinder:
             return str(path)
 
     def _pretrained(self, contract: Contract, values: RunValues) -> None:
-        """A missing file is told where it is used; the variable exists all the same, so a template stays valid."""
+        """A missing file is reported where it is used. The variable always exists, so a template stays valid."""
         experiment = self._experiment
         if experiment.repository is None or experiment.backbone is None:
             return
@@ -173,7 +173,7 @@ class ValueFinder:
     def _named(
         self, contract: Contract, training: Contract, results: Path, named: str, values: RunValues
     ) -> bool:
-        """Puts what ``--checkpoint`` names where this action reads it. False after a finding."""
+        """Passes the weights of ``--checkpoint`` to the argument or key of this action. False after a finding."""
         goes_to = destination(contract)
         if goes_to is None:
             values.findings.append(not_read(contract, named))
@@ -206,7 +206,7 @@ class ValueFinder:
             values.arguments[name] = self._inside((named or found)[-1], values)
 
     def _train_contract(self, contract: Contract) -> Contract:
-        """Where this network's training leaves its checkpoints, whichever action reads them."""
+        """The folder where this network's training writes checkpoints, for every action that reads them."""
         if contract.framework in (Framework.DEPLOY, Framework.DATA_SERVICES) or contract.action != "train":
             try:
                 return self._network.contract(
@@ -262,11 +262,11 @@ def own_values(own: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, An
 
 
 def _left_over(name: str, text: str, values: RunValues) -> list[Finding]:
-    """What still looks like a variable in a value for the command line, where nobody fills it in any more."""
+    """Reports variables left in a command-line value, where nothing replaces them later."""
     match = re.search(r"(?<!\$)\$\{?([A-Za-z_][A-Za-z0-9_]*)", text)
     if match is None:
         return []
-    values.arguments[name] = text.replace("$", "")  # told here, not once more as an unsafe character
+    values.arguments[name] = text.replace("$", "")  # already reported; not again as an unsafe character
     hint = did_you_mean(match[1], sorted(values.variables)) or f"known: {', '.join(sorted(values.variables))}"
     message = f'"{name}" in vars has "${match[1]}", which is no variable of this experiment'
     return [Finding(Severity.ERROR, "unknown-variable", message, hint)]

@@ -1,8 +1,8 @@
-"""Which networks are there in this workspace, and what does its own file say of one?
+"""The networks available in a workspace: those of the catalog and those of its own files.
 
-``<workspace>/networks/NAME.yml`` adds a network, or takes the place of the catalog's of that name. The format is the
-catalog's (``catalog/data/README.md``). Nothing in such a file is believed: with a problem in it the network is not
-there, and each problem is a finding with its place.
+``<workspace>/networks/NAME.yml`` adds a network, or replaces the catalog's network of that name. The format is the
+catalog's (``catalog/data/README.md``). These files are not trusted: a network with a problem in its file is not
+available, and each problem is a finding with its place.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class _OwnFile:
 
 @dataclass(slots=True)
 class Networks:
-    """The catalog with the files of ``folder``, None where there is no workspace. Reads a file when it is asked for."""
+    """The catalog with the files of ``folder``, None where there is no workspace. Each file is read on first use."""
 
     folder: Path | None = None
     catalog: Catalog = field(default_factory=Catalog)
@@ -78,7 +78,7 @@ class Networks:
         return self._loaded[name]
 
     def check(self) -> list[Finding]:
-        """Everything that is wrong with the workspace's own files, also with those that nobody uses."""
+        """All problems in the workspace's own files, including files of unused networks."""
         return [finding for name in self.own for finding in self._findings(name)]
 
     def _findings(self, name: str) -> tuple[Finding, ...]:
@@ -131,7 +131,7 @@ class Networks:
             file = self._file(current)
             if has_errors(file.findings):
                 message = f'"{current}", which this is like, has problems'
-                found.error("like-unusable", message, ("like",), hint=f"mend {file.path}")
+                found.error("like-unusable", message, ("like",), hint=f"correct {file.path}")
                 return None
             bodies.append(file.body)
             seen.append(current)
@@ -150,7 +150,7 @@ class Networks:
         return whole
 
     def _use(self, name: str, body: Mapping[str, Any], file: _OwnFile, found: FindingList) -> None:
-        """Makes every contract once: what only shows in the whole network is told here."""
+        """Builds every contract once, to report problems that only the whole network shows."""
         families = self.catalog.families()
         for group, facts in body["groups"].items():
             at = ("groups", group)
@@ -168,15 +168,15 @@ class Networks:
                 "no-release", f'"{name}" is in no release', ("groups", network.groups[0].name), of_key=True
             )
             return
-        told: set[tuple[str, str]] = set()
+        reported: set[tuple[str, str]] = set()
         for release in network.releases or (None,):
             for action, contract in network.contracts(release).items():
                 for place, word in _left_over(contract):
-                    if (place, word) not in told:
-                        told.add((place, word))
+                    if (place, word) not in reported:
+                        reported.add((place, word))
                         where = ("groups", contract.group, "actions", contract.action)
                         hint = did_you_mean(word, VALUES) if place == "arguments" else None
-                        message = f'"{{{shown(word)}}}" in {place} of "{action}" stands for nothing'
+                        message = f'"{{{shown(word)}}}" in {place} of "{action}" has no meaning'
                         hint = hint or f'give it in "words": {{{word}: …}}'
                         found.error("unknown-word", message, where, hint=hint, of_key=True)
         if not found.findings:
@@ -189,7 +189,7 @@ def _used(facts: Mapping[str, Any]) -> set[str]:
 
 
 def _left_over(contract: Any) -> Iterator[tuple[str, str]]:
-    """Words that nothing replaces: in arguments and files to write only values may stand."""
+    """Placeholders that no word and no value replaces, each with the place that contains it."""
     spec = contract.spec
     filled = {
         "arguments": [token for argument in contract.arguments for token in argument.tokens],

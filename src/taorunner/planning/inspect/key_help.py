@@ -1,4 +1,4 @@
-"""What does this key of a spec mean to TAO, and what does this experiment set it to?"""
+"""Explains one spec key: its type and meaning in TAO, and the value that an experiment sets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from taorunner.text import printable
 
 @dataclass(frozen=True, slots=True)
 class ExplainedKey:
-    """``version`` is the code's, whose schema this is.
+    """``version`` is the code version of the schema.
 
     ``values`` are those of the experiment at and below the key, None where no experiment was asked for; ``problem``
     says why they are not known.
@@ -57,7 +57,7 @@ def explain_for_experiment(
     request: ActionRequest,
     environ: Mapping[str, str],
 ) -> ExplainedKey:
-    """As above, with what the experiment sets. A spec that cannot be rendered does not keep the key from being told."""
+    """As above, with the values of the experiment. The key is explained even if the spec cannot be rendered."""
     experiment, network = find_experiment(workspace, load_project(workspace, project), name)
     contract = spec_contract(network, experiment, request)
     schema, version = _schema(contract, KeptSchemas(workspace.spec_schemas_dir))
@@ -68,7 +68,7 @@ def explain_for_experiment(
         shown = shown_spec(workspace, project, experiment.name, request, environ)
     except UserFilesError as error:
         count = len([finding for finding in error.findings if finding.is_error])
-        problem = f"{error.message} ({count} errors; taorunner specs show {experiment.name} tells them)"
+        problem = f"{error.message} ({count} errors; taorunner specs show {experiment.name} lists them)"
     else:
         values = tuple(value for value in shown.values if _is_within(value.key, dotted(key)))
     return ExplainedKey(

@@ -1,6 +1,6 @@
-"""What will TAO read for this experiment and action, and where was each value written? Starts and changes nothing.
+"""The spec that TAO will read for an experiment and action, and where each value was set. Changes nothing.
 
-A missing dataset, checkpoint or pretrained file does not matter here: the paths are what they will be.
+A missing dataset, checkpoint or pretrained file is no error here; the paths are those that a run would use.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.model.arguments import ArgumentValues
 from taorunner.planning.model.request import ActionRequest
 from taorunner.planning.planner import concerns, unknown_experiment
-from taorunner.planning.spec.effective_spec import SpecOfAction, spec_of_action
+from taorunner.planning.spec.effective_spec import EffectiveSpec, effective_spec
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import Mounts, load_mounts
@@ -92,7 +92,7 @@ def shown_spec(
     gpus = choose_gpus(experiment, request, contract)
     values = ValueFinder(workspace, project.paths, experiment, network, mounts).find(contract, gpus, None)
     kept = KeptSchemas(workspace.spec_schemas_dir)
-    spec = spec_of_action(project, experiment, contract, values.variables, gpus, request.overrides, kept)
+    spec = effective_spec(project, experiment, contract, values.variables, gpus, request.overrides, kept)
     unmounted = [finding for finding in values.findings if finding.code == "not-mounted"]
     argv = build_argv(contract, ArgumentValues(values.arguments, override_tokens(contract, spec.sets)))
     unsafe = [finding for finding in argv.findings if finding.code == "argument-unsafe" and spec.sets]
@@ -160,7 +160,7 @@ def _repeats(schema: Schema | None) -> Repeats:
 
 
 def _secrets(experiment: Experiment) -> tuple[str, ...]:
-    """What is written out in experiments.yml and must not be shown."""
+    """Secrets written in experiments.yml, which must not be shown."""
     _plain, secrets = split_secrets(experiment.env)
     found = [
         secret.origin.removeprefix("literal:") for secret in secrets if secret.origin.startswith("literal:")
@@ -204,7 +204,7 @@ def _token_without_secret(token: str, secrets: tuple[str, ...]) -> str:
     return f"{key}={MASK}" if is_secret else token
 
 
-def _with_origins(found: Iterable[Leaf], spec: SpecOfAction, project: Project) -> Iterator[SpecValue]:
+def _with_origins(found: Iterable[Leaf], spec: EffectiveSpec, project: Project) -> Iterator[SpecValue]:
     prepared = spec.prepared
     if prepared is None or prepared.rendered is None:
         return

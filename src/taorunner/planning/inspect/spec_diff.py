@@ -1,4 +1,4 @@
-"""In what do two specs differ, as TAO will read them? By dotted key, with the place of each value."""
+"""Compares two specs as TAO will read them: by dotted key, with the place of each value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from taorunner.specs.syntax.key_paths import steps_without_indices
 class Difference:
     """``first`` or ``second`` is None where only the other spec has the key.
 
-    ``default`` is what TAO takes there, ``NO_DEFAULT`` where that is not known. ``by_name``: the values are the same
+    ``default`` is TAO's default, ``NO_DEFAULT`` where that is unknown. ``by_name``: the values are the same
     but for the experiments' names in them (``models/e1``, ``models/e2``).
     """
 

@@ -1,7 +1,7 @@
 """RunPlan: all that is needed to start one experiment × action. Pure data, no secret in it.
 
-A plan is made by ``planner``, printed by a dry run, stored in the run's record and turned into an
-engine request by a backend. It goes to and from plain JSON without loss (``to_json``, ``from_json``).
+``planner`` makes a plan, a dry run prints it, the run's record stores it, and a backend turns it into an engine
+request. It converts to and from plain JSON without loss (``to_json``, ``from_json``).
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from taorunner.planning.model.arguments import ArgumentValues
 from taorunner.planning.model.plan_codec import decoded, encoded
 
 SHELL = "shell"
-"""The action of a plan that is no run but somebody's shell."""
+"""The action of a plan that opens a shell and is no run."""
 SECRET_MARK = "@TAORUNNER_SECRET_{name}@"
-"""Stands in argv where a secret goes. The secret itself lies in a file with mode 0600 in the run's folder."""
+"""The placeholder of a secret in argv. The secret itself is stored in a file with mode 0600 in the run's folder."""
 SECRET_SPEC_DIR = "secrets/spec"
-"""Where in the run's input folder the copy of the spec lies that holds a secret."""
+"""The path, in the run's input folder, of the copy of the spec that contains a secret."""
 
 DEFAULT_SHM_BYTES = 16 * 1024**3
 """Docker's own 64 MiB break every loader with workers. Source: tao/tensorflow.md 9, tao/pytorch.md 7."""
@@ -85,7 +85,7 @@ class PublishedPort:
 
 @dataclass(frozen=True, slots=True)
 class ContainerOptions:
-    """What .tao_mounts.json, tao_config and the experiment say about the container itself.
+    """Container settings from .tao_mounts.json, tao_config and the experiment.
 
     ``hard_ulimits`` are the hard limits that differ from the soft one of that name in ``ulimits``. ``interactive``: its
     standard input is ours, and it is gone when it ends; ``terminal`` are rows and columns at its start.
@@ -108,7 +108,7 @@ class ContainerOptions:
 
 @dataclass(frozen=True, slots=True)
 class ResumePoint:
-    """Where a training goes on. ``epoch`` is the checkpoint's, 1-based; ``is_partial``: written within that epoch."""
+    """The checkpoint to resume from. ``epoch`` is 1-based; ``is_partial``: written before the end of that epoch."""
 
     checkpoint: Path
     epoch: int
@@ -127,10 +127,10 @@ class RunPlan:
 
     ``argv`` holds secret marks instead of secrets and dense GPU ids ``0..n-1``. ``results_dir`` is the host
     folder of the experiment's results, ``results_inside`` the same folder as the process sees it.
-    ``epochs`` is what the spec asks for, None when unknown or when the action has none.
+    ``epochs`` is the number in the spec, None when unknown or when the action has none.
     ``run_inside`` is where the run's input folder (spec, secrets) is seen by the process. ``arguments`` are the values
     that ``argv`` was made of, ``backend_options``
-    the settings of the backend. ``resume`` is where the training goes on, None for one that begins.
+    the settings of the backend. ``resume`` is set for a resumed training, None for a fresh one.
     """
 
     project: str
@@ -153,7 +153,7 @@ class RunPlan:
     backend_options: Mapping[str, Any] = field(default_factory=dict)
     epochs: int | None = None
     overwrite: bool = False
-    set_aside: tuple[Path, ...] = ()  # what moves to <name>.<timestamp> before the start
+    set_aside: tuple[Path, ...] = ()  # moved to <name>.<timestamp> before the start
     make_dirs: tuple[Path, ...] = ()  # folders the action expects to exist
     arguments: ArgumentValues = field(default_factory=ArgumentValues)
     resume: ResumePoint | None = None

@@ -1,7 +1,7 @@
-"""Plans to and from plain JSON. By hand, because a supervisor must be ready sooner than a validator is imported.
+"""Converts plans to and from plain JSON. Written by hand, because importing a validator would delay a supervisor.
 
-Knows exactly what plans are made of: dataclasses, enums, paths, tuples, mappings, plain values. Records are our own,
-so this does not check types; it rebuilds them.
+Handles exactly the types that plans contain: dataclasses, enums, paths, tuples, mappings, plain values. Records are
+written by taorunner itself, so types are rebuilt, not checked.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def encoded(value: Any) -> Any:
 
 
 def decoded(kind: type[_T], body: Any) -> _T:
-    """The value of type ``kind`` that ``body`` stands for.
+    """The value of type ``kind`` that ``body`` encodes.
 
-    Raises ValueError where it stands for none.
+    Raises ValueError where it encodes none.
     """
     try:
         result: _T = _decoded(kind, body, {})

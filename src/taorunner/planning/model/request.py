@@ -1,4 +1,4 @@
-"""What the caller asks for: one action on some experiments, with what the command line overrides."""
+"""What the user requests: one action on some experiments, with the overrides of the command line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ACTION_OF_COMMAND = {"convert": "dataset_convert"}
 class ActionRequest:
     """``action`` as typed (``convert``, ``train``, ``deploy.evaluate``). None means: not said on the command line.
 
-    ``gpu_ids`` are host ids; an empty tuple stands for "auto". ``overrides`` are dotted spec keys with their text.
+    ``gpu_ids`` are host ids; an empty tuple means "auto". ``overrides`` are dotted spec keys with their text.
     ``extra`` goes to TAO as it is. ``checkpoint`` is a path on this host or a name in the results. ``resume``: training
     goes on from its newest checkpoint.
     """
@@ -57,7 +57,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where a run's own folder will be: decided before planning, so that a plan is complete."""
+    """The location of the run's folder. It is chosen before planning, so that a plan is complete."""
 
     run_id: str
     run_dir: Path

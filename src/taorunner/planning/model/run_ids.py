@@ -1,4 +1,4 @@
-"""Names of runs: decided while planning, so that a plan knows its own folder."""
+"""Run ids. They are chosen while planning, so that a plan contains the path of its run folder."""
 
 from __future__ import annotations
 

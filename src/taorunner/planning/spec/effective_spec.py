@@ -1,4 +1,4 @@
-"""The spec of one action as TAO will read it: its file, its values, and who set each of them."""
+"""The spec of one action as TAO will read it: its file, its values, and the origin of each."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from taorunner.specs.templates.template import Value
 
 
 @dataclass(frozen=True, slots=True)
-class SpecOfAction:
+class EffectiveSpec:
     """``prepared`` and ``path`` are None where there is no spec file; an error among the findings says why if one is
     needed.
 
@@ -45,7 +45,7 @@ class SpecOfAction:
     schema: Schema | None = None
 
 
-def spec_of_action(
+def effective_spec(
     project: Project,
     experiment: Experiment,
     contract: Contract,
@@ -57,7 +57,7 @@ def spec_of_action(
     missing: bool = True,
     all_keys: bool = True,
     weights: NamedWeights | None = None,
-) -> SpecOfAction:
+) -> EffectiveSpec:
     """``sets`` are the keys of ``--set`` with the text typed for each, ``kept`` the schemas of images, ``weights`` what
     ``--checkpoint`` names for the spec.
 
@@ -68,11 +68,11 @@ def spec_of_action(
     memory = kept.memory if kept is not None else SpecMemory()
     texts = texts_with_variables(sets, variables)
     if spec is None:
-        return SpecOfAction(sets=texts)
+        return EffectiveSpec(sets=texts)
     path = find_spec(experiment.spec_dirs, spec)
     if path is None:
         missing_file = (_missing(project, experiment, contract, spec),) if spec.required else ()
-        return SpecOfAction(findings=missing_file, sets=texts)
+        return EffectiveSpec(findings=missing_file, sets=texts)
     against = schema_for(contract, missing=missing, kept=kept)
     schema = against.schema if against is not None else None
     found = find_overrides(project, experiment, contract, against, variables, sets, all_keys=all_keys)
@@ -102,13 +102,13 @@ def spec_of_action(
             findings += _library_findings(path, text, against, memory)
     text = None if has_errors(findings) else text
     prepared = replace(prepared, text=text, findings=findings)
-    return SpecOfAction(prepared, path, findings, items, keys, texts, schema)
+    return EffectiveSpec(prepared, path, findings, items, keys, texts, schema)
 
 
 def _refusals(
     project: Project, path: Path, items: Sequence[Override], problems: Sequence[SpecProblemError | None]
 ) -> Iterator[Finding]:
-    """Why values could not be set: those of ``items`` first, then taorunner's own."""
+    """Findings for values that could not be set: those of ``items`` first, then taorunner's own."""
     for number, problem in enumerate(problems):
         if problem is not None and number < len(items):
             yield refusal(project, items[number], problem)
@@ -117,7 +117,7 @@ def _refusals(
 
 
 def _library_findings(path: Path, text: str, against: Against, memory: SpecMemory) -> tuple[Finding, ...]:
-    """The protobuf library's opinion of the text after values were set in it."""
+    """The protobuf library's findings in the text after values were set."""
     refused = library_refusal(text, against, memory)
     if refused is None:
         return ()

@@ -1,7 +1,7 @@
-"""What does the user set in the spec of an action: ``overrides:`` of the experiment and of those it extends, ``--set``?
+"""Collects what the user sets in the spec of an action: ``overrides:``, also of extended experiments, and ``--set``.
 
-Each is held against the schema and keeps its place, so that what is wrong with it is told where it was written. An
-override of another action's spec (``kitti_config.val_split`` while training) is not for this one and left out.
+Each override is checked against the schema. It keeps its place, so a finding points at the line where it was written.
+An override for another action's spec (``kitti_config.val_split`` while training) is skipped.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Override:
 
 @dataclass(slots=True)
 class Overrides:
-    """Those that are for this spec, in the order in which they are set, and what is wrong with them."""
+    """The overrides for this spec, in the order in which they are set, and their findings."""
 
     items: list[Override] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
@@ -59,7 +59,7 @@ def find_overrides(
 ) -> Overrides:
     """``sets`` are the keys of ``--set`` with the text typed for each.
 
-    Without ``all_keys`` nothing is said of a key that no action of this network has: another look tells it.
+    Without ``all_keys`` a key that no action of this network has is not reported; another check reports it.
     """
     found = Overrides()
     schema = against.schema if against is not None else None
@@ -88,7 +88,7 @@ def find_overrides(
 
 
 def refusal(project: Project, one: Override, problem: SpecProblemError) -> Finding:
-    """Why an override could not be made, at the place where it was written."""
+    """The finding for an override that could not be set, at the place where it was written."""
     return _told(project, one, Misfit(Severity.ERROR, problem.code, problem.message, problem.hint))
 
 
@@ -101,7 +101,7 @@ def _misfit(one: Override, against: Against | None) -> Misfit | None:
 def _written(
     project: Project, experiment: Experiment, schema: Schema | None, findings: list[Finding]
 ) -> Iterator[Override]:
-    """Those of experiments.yml, the experiment's own last. Names merge one by one, and the nearest says what counts."""
+    """Overrides of experiments.yml, the experiment's own last. They merge key by key; the nearest one wins."""
     seen: set[Any] = set()
     nearer: list[Override] = []
     layers: list[list[Override]] = []
@@ -125,7 +125,7 @@ def _written(
 
 
 def _typed(sets: Mapping[str, str], schema: Schema | None, findings: list[Finding]) -> Iterator[Override]:
-    """Those of ``--set``. A number typed for a text is that text."""
+    """Overrides of ``--set``. A number typed for a string key is a string."""
     for key, text in sets.items():
         try:
             value = typed_value(key, text)
@@ -141,7 +141,7 @@ def _typed(sets: Mapping[str, str], schema: Schema | None, findings: list[Findin
 
 
 def texts_with_variables(sets: Mapping[str, str], variables: Mapping[str, Value]) -> dict[str, str]:
-    """What ``--set`` says, for a command line: ``$variables`` replaced, a list as ``[0,1]``. Unknown ones stay."""
+    """The values of ``--set`` for a command line: ``$variables`` replaced, a list as ``[0,1]``. Unknown ones stay."""
     texts = {}
     for key, text in sets.items():
         value, _unknown = with_variables(text, variables, omegaconf=True)
@@ -150,7 +150,7 @@ def texts_with_variables(sets: Mapping[str, str], variables: Mapping[str, Value]
 
 
 def typed_value(key: str, text: str) -> object:
-    """What was typed behind ``--set key=``: ``3`` is a number, ``[0, 1]`` a list, ``a: b`` a text.
+    """The value typed after ``--set key=``: ``3`` is a number, ``[0, 1]`` a list, ``a: b`` a text.
 
     Raises:
         SpecProblemError: brackets or quotes are opened and not closed.
@@ -159,7 +159,7 @@ def typed_value(key: str, text: str) -> object:
 
 
 def _covers(one: Edit, other: Edit) -> bool:
-    """True where setting ``one`` leaves nothing of what ``other`` set."""
+    """True where setting ``one`` overwrites everything that ``other`` set."""
     return other.steps[: len(one.steps)] == one.steps
 
 
@@ -178,7 +178,7 @@ def _at_fault(one: Override, schema: Schema | None) -> Override:
 
 def _given_twice(project: Project, one: Override, other: Override) -> Misfit:
     line, _column = project.place(other.place or ())
-    message = f'"{one.edit.key}" is set twice: "{other.edit.key}" stands at line {line} too'
+    message = f'"{one.edit.key}" is set twice: "{other.edit.key}" is at line {line} too'
     return Misfit(Severity.ERROR, "override-twice", message, "leave one of them out")
 
 

@@ -1,7 +1,8 @@
-"""Which container images do the experiments of some projects need, and as what do their runs name them?
+"""The container images that the experiments of some projects need, and the references that their runs use.
 
-Looks at the file system, changes nothing, asks no engine. An experiment needs the image it trains with; images of
-its network's other groups (deploy, data services) only where it has the spec file of an action that runs there.
+Reads the file system, changes nothing, and does not contact an engine. An experiment needs its training image. It needs
+images of its network's other groups (deploy, data services) only where it has the spec file of an action that runs
+there.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from taorunner.project.workspace import Workspace
 from taorunner.targets import target_of
 
 _Contracts = dict[tuple[str, str | None], Mapping[str, Contract]]
-"""Of each network and release once: they are made from many layers."""
+"""Cached per network and release, because they are built from many layers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class NeededImages:
 
 
 def needed_images(workspace: Workspace, projects: Sequence[str]) -> NeededImages:
-    """Each image once. Never raises for what the user wrote."""
+    """Each image once. Never raises for an error in user files."""
     networks = Networks(workspace.networks_dir)
     contracts: _Contracts = {}
     lock = read_image_lock(workspace)

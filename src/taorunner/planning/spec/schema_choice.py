@@ -1,4 +1,4 @@
-"""Which schema is the spec of this action held against?"""
+"""Selects the schema that the spec of an action is checked against."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TAO_IMAGES = "nvcr.io/nvidia/tao/tao-toolkit:"
 
 
 def code_version(contract: Contract) -> str:
-    """The version of the code in the image; of an image that is not NVIDIA's, the release it stands for.
+    """The version of the code in the image; of an image that is not NVIDIA's, the release it is used for.
 
     A release ships old images of what did not change. Source: tao/pytorch.md section 6.
     """
@@ -26,7 +26,7 @@ def code_version(contract: Contract) -> str:
 def schema_of(
     contract: Contract, kept: KeptSchemas | None = None, memory: SpecMemory | None = None
 ) -> Schema | None:
-    """What the image itself says, where that has been taken out of it; else what is known of its version."""
+    """The schema read from the image itself, if there is one; else the shipped schema of its version."""
     own = kept.of_image(contract.image) if kept is not None and contract.image is not None else None
     found = own.find(contract.network, contract.action, "") if own is not None else None
     memory = kept.memory if memory is None and kept is not None else memory

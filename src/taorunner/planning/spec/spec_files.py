@@ -1,4 +1,4 @@
-"""Which spec file serves an action: the experiment's own folder first, then those it extends."""
+"""Finds the spec file of an action: first in the experiment's own folder, then in those it extends."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Reads and sets single values in protobuf text, by dotted path, without touching the rest of the text.
+"""Reads and sets single values in protobuf text, by dotted path, and leaves the rest of the text unchanged.
 
-A path is ``training_config.num_epochs``; a number picks one of several
-(``dataset_config.data_sources.0.tfrecords_path``). What protobuf merges is seen merged: a block that occurs
-twice at the top of the file is one message, and of a scalar the last one wins. Where it cannot be known
-whether two blocks are one message or two elements, setting is refused. Source: tao/tensorflow.md section
-4.1 (an appended block merges, repeated fields are added).
+A path is ``training_config.num_epochs``; a number selects one of several
+(``dataset_config.data_sources.0.tfrecords_path``). Merging follows protobuf: a block that occurs twice at the top of
+the file is one message, and the last of several values of a scalar wins. Setting is refused where two blocks may be
+either one message or two elements. Source: tao/tensorflow.md section 4.1 (an appended block merges, repeated fields are
+added).
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ def set_value(text: str, key: str | Sequence[str], value: object, schema: Schema
     """
     dotted = key if isinstance(key, str) else ".".join(key)
     if isinstance(value, Mapping) or value is None:
-        told = "nothing" if value is None else "a block"
+        shown = "nothing" if value is None else "a block"
         raise SpecProblemError(
-            "cannot-set", f'"{dotted}" cannot be set to {told}', hint="name a field inside it"
+            "cannot-set", f'"{dotted}" cannot be set to {shown}', hint="name a field inside it"
         )
     if isinstance(value, Sequence) and any(isinstance(item, (Mapping, list, tuple)) for item in value):
         raise SpecProblemError(
@@ -88,7 +88,7 @@ def set_value(text: str, key: str | Sequence[str], value: object, schema: Schema
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What the schema, if there is one, says of a path; its indices are left out."""
+    """The schema's key at a path, if there is a schema; indices are ignored."""
 
     schema: Schema | None = None
 
@@ -144,7 +144,7 @@ def _find(root: ProtoMessage, steps: list[str], known: _Known, *, strict: bool) 
                 and known.repeats(tuple(steps))
                 and not any(isinstance(v, ProtoMessage) for v in values)
             ):
-                return _Found(values, fields, blocks[-1], [])  # its values may stand in several blocks
+                return _Found(values, fields, blocks[-1], [])  # its values may be in several blocks
             return _leaf(values, fields, blocks, steps, pick, strict)
         values = [
             item for value in values for item in (value.items if isinstance(value, ProtoList) else [value])
@@ -201,7 +201,7 @@ def _leaf(
 
 
 def _is_merged(index: int, messages: list[ProtoMessage]) -> bool:
-    """True where several blocks are surely one message: at the top of the file, unless entries of a map."""
+    """True where several blocks are certainly one message: at the top of the file, unless entries of a map."""
     return index == 1 and not any(field.name == "key" for message in messages for field in message.fields)
 
 
@@ -215,7 +215,7 @@ def _ambiguous(path: list[str], count: int, offset: int, rest: str) -> SpecProbl
 def _replace(text: str, found: _Found, value: object, dotted: str, key: Key | None) -> str:
     first, last = found.values[0], found.values[-1]
     if len(found.values) > 1 and key is not None and not key.is_repeated:
-        first = last  # of a field given twice the last one counts
+        first = last  # the last of several values of a scalar wins
     elif len(found.values) > 1:
         if isinstance(value, str) or not isinstance(value, Sequence):
             raise SpecProblemError(
@@ -256,7 +256,7 @@ def _like(old: _Node, value: object) -> str:
 
 
 def _by_schema(key: Key | None, value: object) -> str:
-    """How a value is written where there is none to be like: the name of an option without quotes."""
+    """The literal of a value where the text has no earlier one: option names are unquoted."""
     if isinstance(value, Sequence) and not isinstance(value, str):
         if key is not None and key.kind == "str" and not key.is_repeated:
             return proto_value(inside_brackets(value))  # a text that TAO reads as a Python list

@@ -1,4 +1,4 @@
-"""What is set in a rendered spec: the values, put into the text one after the other, and what cannot be put there."""
+"""Sets values in a rendered spec one after the other, and collects those that cannot be set."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def with_variables(value: Any, values: Mapping[str, Value], *, omegaconf: bool) 
 def set_in(
     text: str, spec_format: str, edits: Sequence[Edit], schema: Schema | None = None
 ) -> tuple[str, list[SpecProblemError | None]]:
-    """The text with everything set that can be set, and for each edit what kept it from being made."""
+    """The text with all possible edits made, and for each edit the reason why it could not be made."""
     problems: list[SpecProblemError | None] = []
     memory = SpecMemory()
     for edit in edits:

@@ -1,9 +1,8 @@
-"""Reads and sets single values in a YAML spec, by dotted path, without touching the rest of the text.
+"""Reads and sets single values in a YAML spec, by dotted path, and leaves the rest of the text unchanged.
 
-A path is ``train.optim.lr``; a number picks an element of a list
-(``dataset.train_data_sources.0.image_dir``). An edit is made at its place in the text, so comments and
-layout stay, and is then proved: the new text is read again and must differ from the old one in this value
-alone. What cannot be proved is refused.
+A path is ``train.optim.lr``; a number selects an element of a list (``dataset.train_data_sources.0.image_dir``). An
+edit is made in place, so comments and layout stay. It is then verified: the new text is parsed again and must differ
+from the old one in this value alone. An edit that fails this check is refused.
 """
 
 from __future__ import annotations
@@ -142,7 +141,7 @@ def _is_index(step: str) -> bool:
 
 
 def _with_value(root: Any, steps: list[str], value: object, dotted: str) -> Any:
-    """What the document shall be after the edit. Shares nothing with the old one along the path."""
+    """The expected document after the edit. Shares nothing with the old one along the path."""
     plain = _plain(value)
     if root is None:
         root = {}
@@ -223,7 +222,7 @@ def _put(text: str, node: YamlNode, key: YamlNode | None, written: str) -> str:
 
 
 def _key_comment(text: str, start: int, end: int) -> str:
-    """The comment behind a key whose block begins on a line below, with the blanks before it."""
+    """The comment after a key whose block starts on a later line, with the blanks before it."""
     newline = text.find("\n", start, end)
     behind = text[start:newline].rstrip("\r") if newline >= 0 else ""
     return behind if behind.lstrip().startswith("#") else ""

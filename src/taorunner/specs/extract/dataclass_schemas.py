@@ -1,9 +1,9 @@
-"""What may specs hold, according to the configuration dataclasses of TAO's packages?
+"""Reads spec schemas from the configuration dataclasses of TAO's packages.
 
-Python 3.8 and the standard library, because this text is also sent into images and runs there, by whatever Python they
-have (``installed_reader``). The dataclasses are imported; whatever they import that is neither theirs nor the standard
-library is replaced by an empty stand-in, so that nothing heavy is loaded and nothing has to be installed. Only names,
-types, defaults, limits and options are taken; texts for people stay where they are.
+Python 3.8 and the standard library only, because this text is also sent into images and runs there, on the image's own
+Python (``in_image``). The dataclasses are imported. Every other import of theirs outside the standard library is
+replaced by an empty placeholder, so nothing heavy is loaded and nothing has to be installed. Only names, types,
+defaults, limits and options are read; descriptions are not.
 """
 
 from __future__ import annotations
@@ -79,14 +79,14 @@ class _Anything(metaclass=_StandInClass):
     is_stand_in = True
 
     def __init__(self, *_given: typing.Any, **_more: typing.Any) -> None:
-        """Takes whatever the real one takes."""
+        """Accepts any arguments."""
 
     def __call__(self, *given: typing.Any, **_more: typing.Any) -> typing.Any:
         return given[0] if given else None
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Stand-ins for all that is neither the standard library nor one of ``own``.
+    """Placeholders for every module that is neither in the standard library nor in ``own``.
 
     ``bare``: a package of ours that is only on the way to a configuration is an empty module too. ``real``: only what
     is not installed is replaced.
@@ -197,7 +197,7 @@ def _read_config(package: str, module: str, classes: typing.Sequence[str]) -> ty
         return _tree(cls), ""
     except ModuleNotFoundError as error:
         return None, str(error)
-    except Exception as error:  # code of others, which does what it likes when it is imported
+    except Exception as error:  # third-party code; an import may raise anything
         return None, f"{type(error).__name__}: {error}"
 
 
@@ -220,7 +220,7 @@ def _tree(cls: type) -> Facts:
 
 
 def type_of(hint: typing.Any, tree: typing.Callable[[typing.Any], Facts]) -> Facts:
-    """What a field's annotation says; ``tree`` reads the keys of a dataclass among it."""
+    """The type from a field's annotation; ``tree`` reads the keys of a dataclass among it."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Union or (origin is not None and origin is getattr(types, "UnionType", None)):
         others = [one for one in inner if one is not type(None)]
@@ -276,7 +276,7 @@ def plain_value(value: typing.Any) -> typing.Any:
 
 
 def limits_of(metadata: typing.Any, described: Facts) -> Facts:
-    """What the metadata says beyond the type. What is not plainly a number or a list of words is left out."""
+    """The limits from the metadata. Anything but a plain number or a list of words is left out."""
     found: Facts = {}
     numeric = described.get("type") in ("int", "float")
     for name, key in (("valid_min", "min"), ("valid_max", "max")):

@@ -1,7 +1,7 @@
-"""What may the specs hold that the TAO of this very Python reads? Printed as one line of JSON.
+"""Dumps the spec schemas of the installed TAO packages as one line of JSON.
 
-Runs inside images, where there is no taorunner: ``reader_command`` is a command line that carries the text of this
-module and of those that it needs. Python 3.8, as they are.
+Runs inside images, without taorunner: ``reader_command`` builds a command line that carries the text of this module and
+of those that it needs. Python 3.8, as they are.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from taorunner.specs.extract.dataclass_schemas import config_packages, read_conf
 from taorunner.specs.extract.protobuf_schemas import read_messages
 
 MARK = "TAORUNNER-SPECS "
-"""Begins the one line that counts: an image's entry point prints what it likes before."""
+"""Prefix of the result line; the entry point of an image may print other lines before it."""
 PACKAGES = ("nvidia_tao_pytorch", "nvidia_tao_tf2", "nvidia_tao_deploy", "nvidia_tao_ds", "nvidia_tao_core")
 """Where dataclasses are looked for; what two packages have is the first one's. Source: tao/pytorch.md section 5."""
 PROTO_PACKAGES = ("nvidia_tao_tf1", "nvidia_tao_deploy")
@@ -31,7 +31,7 @@ module.main()
 
 
 def reader_command() -> typing.Tuple[str, ...]:  # noqa: UP006
-    """For a Python that has TAO and not us."""
+    """The command line for a Python with TAO and without taorunner."""
     here = Path(__file__).parent
     words = [
         word for name in _MODULES for word in (name, (here / (name + ".py")).read_text(encoding="utf-8"))
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def read_installed() -> dict[str, typing.Any]:
-    """All that TAO's packages on ``sys.path`` say: ``yaml`` and ``prototxt`` schemas, ``failed``, and the versions."""
+    """Schemas of TAO's packages on ``sys.path``: ``yaml`` and ``prototxt`` schemas, ``failed``, and the versions."""
     versions: dict[str, typing.Any] = {}
     packages: dict[str, typing.Any] = {}
     protos: dict[str, typing.Any] = {"schemas": {}, "failed": {}}

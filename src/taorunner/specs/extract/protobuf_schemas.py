@@ -1,7 +1,7 @@
-"""What may specs hold, according to the protobuf messages of TAO's packages? The specs of TF1 are these messages.
+"""Reads spec schemas from the protobuf messages of TAO's packages. The specs of TF1 are these messages.
 
-Python 3.8, as ``config_reader``. The modules that hold the messages are not imported: the descriptor stands in them as
-bytes, which the protobuf library reads, where there are any.
+Python 3.8, as ``dataclass_schemas``. The modules with the messages are not imported. Each contains its descriptor as
+bytes, which the protobuf library parses; it is needed only where there are messages.
 """
 
 from __future__ import annotations

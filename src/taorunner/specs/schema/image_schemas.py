@@ -1,7 +1,7 @@
-"""What do images themselves say of their specs? Kept in a workspace, one folder for each image, by its digest.
+"""Stores the schemas that were read from images, in the workspace: one folder per image digest.
 
-``images.json`` says which reference stood for which image when it was asked; nothing here asks an engine. A folder is
-written beside and renamed, so that it is whole or not there.
+``images.json`` maps each reference to the image that it named when its schemas were read. Nothing here contacts an
+engine. A folder is written under another name and then renamed, so it is complete or absent.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from taorunner.specs.schema.storage import SchemaFile, write_schemas
 
 _INDEX = "images.json"
 _VERSION = 1
-"""Of what is kept; another one is as good as nothing."""
+"""Format version of the stored files; files of another version are ignored."""
 
 
 class _Indexes(Answers[tuple[Path, int], Mapping[str, str]]):
@@ -36,7 +36,7 @@ class KeptSchemas:
     memory: SpecMemory = field(default_factory=SpecMemory, compare=False, repr=False)
 
     def of_image(self, reference: str) -> SchemaSet | None:
-        """None for an image that was never asked. A reference with a digest is known by that, whatever its tag."""
+        """None for an image whose schemas were never read. A digest in the reference takes precedence over its tag."""
         images = self._images()
         entry = images.get(_key(reference))
         if entry is None:
@@ -48,7 +48,7 @@ class KeptSchemas:
     def keep(
         self, reference: str, image_id: str, digest: str | None, found: Mapping[str, Any]
     ) -> tuple[str, ...]:
-        """Writes what ``installed_reader`` found in the image; gives the names of the schemas. Raises OSError."""
+        """Writes the output of ``in_image``; returns the names of the schemas. Raises OSError."""
         schemas: dict[str, SchemaFile] = {}
         for spec_format in ("yaml", "prototxt"):
             for name, tree in found[spec_format].items():
@@ -63,7 +63,7 @@ class KeptSchemas:
             write_schemas(partial, schemas, facts)
             shutil.rmtree(
                 self.folder / name, ignore_errors=True
-            )  # read again: what was kept may be of an older reader
+            )  # read again: the stored files may be from an older reader
             partial.rename(self.folder / name)
         finally:
             shutil.rmtree(partial, ignore_errors=True)

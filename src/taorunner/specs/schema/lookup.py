@@ -1,4 +1,4 @@
-"""What is known of one key of a schema, and which keys are there at all?"""
+"""Looks up the facts of one schema key, and lists all keys of a schema."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _found(schema: Schema, path: tuple[str, ...]) -> Key | None:
 
 
 def nearest_keys(schema: Schema, key: str) -> list[str]:
-    """Keys that may have been meant: of the same last name anywhere, then what is written alike."""
+    """Suggestions: keys with the same last name anywhere, then those with similar spelling."""
     path = steps_without_indices(key)
     known = list(all_keys(schema))
     last = path[-1] if path else ""

@@ -1,6 +1,6 @@
-"""How much of a spec's text does a schema know? The question of whoever has a file and asks whose it is.
+"""Scores how well a spec file matches a network's schema.
 
-Names only, no values: a spec with a wrong number still is a spec of its network.
+Compares names only, not values: a spec with a wrong number still belongs to its network.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """How many names the schema does not know, how many it does, and how many stand where it takes any."""
+    """The numbers of names that the schema does not know, knows, and accepts as free names."""
 
     unknown: int
     known: int
@@ -47,8 +47,8 @@ class Fit:
 
     @property
     def is_likely(self) -> bool:
-        """At least three of four names are the schema's; those that any name is taken for tell little: pointpillars has
-        more of them than of its own."""
+        """At least three of four names belong to the schema. Free names are weak evidence: pointpillars accepts more of
+        them than it has names of its own."""
         return self.known > 0 and self.unknown * 3 <= self.known and self.free <= 2 * self.known
 
 
@@ -101,7 +101,7 @@ def _is_misplaced(key: Key, inner: Sequence[Section], values: Sequence[Any]) -> 
 
 
 def _section_number(key: Key) -> int | None:
-    """The section that stands below the key, in a list or a map too."""
+    """The section below the key, also in a list or a map."""
     while key.kind in ("list", "map") and key.of is not None:
         if key.kind == "map":
             return None

@@ -1,7 +1,7 @@
-"""May this key be set to this value? Judged by the schema alone, wherever the value comes from.
+"""Checks that a key can be set to a value. The schema alone decides, whatever the source of the value.
 
-The path is followed with its indices: one of several has the type of one, and what leads into a single value, or stops
-at a section, is refused.
+The path is followed with its indices: an element of a repeated field has the type of one element. A path that leads
+into a single value, or ends at a section, is refused.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ Source: omegaconf 2.3, merging a file with a structured config and ``update`` of
 
 
 def check_override(steps: Sequence[str], value: Any, against: Against) -> Misfit | None:
-    """What is wrong with setting the key to ``value``, apart from where it is written."""
+    """The problem with setting the key to ``value``, without its place."""
     key = key_at(against.schema, steps)
     if isinstance(key, Misfit):
         return key
     name = ".".join(steps)
     if value == MISSING and against.schema.format == "yaml":
-        message = f'{name} is set to "{MISSING}", which stands for a value that has to be given'
+        message = f'{name} is set to "{MISSING}", which means that a value has to be given'
         return Misfit(Severity.ERROR, "missing-value", message, "write the value")
     if against.schema.format == "prototxt":
         return _proto(key, value, name)
@@ -42,7 +42,7 @@ def check_override(steps: Sequence[str], value: Any, against: Against) -> Misfit
 
 
 def key_at(schema: Schema, steps: Sequence[str]) -> Key | Misfit:
-    """What may stand at a path with its indices, or why nothing can stand there."""
+    """The schema key at a path with indices, or the reason why there is none."""
     if not all(steps):
         return Misfit(
             Severity.ERROR, "bad-key", f'"{".".join(steps)}" is not a key', "write it like train.num_epochs"
@@ -98,8 +98,8 @@ def _proto(key: Key, value: Any, name: str) -> Misfit | None:
     if key.kind == "section":
         if isinstance(value, Mapping) and not value:
             return None
-        told = "nothing" if value is None else "a list" if isinstance(value, list) else "a value"
-        return _refused(f"{name} is a section, and cannot be set to {told}", f"set what is in it: {name}.…")
+        shown = "nothing" if value is None else "a list" if isinstance(value, list) else "a value"
+        return _refused(f"{name} is a section, and cannot be set to {shown}", f"set what is in it: {name}.…")
     if value is None:
         return _refused(
             f"{name} cannot be set to nothing", "a protobuf spec has no null: remove the override"
@@ -126,7 +126,7 @@ def _proto(key: Key, value: Any, name: str) -> Misfit | None:
 
 
 def _written_as(key: Key, value: Any) -> str:
-    """How the value will be written: names of options without quotes, texts with them."""
+    """The literal of the value: option names without quotes, strings with quotes."""
     if isinstance(value, str) and key.kind == "str":
         return "string"
     return "word" if isinstance(value, (str, bool)) else "number"

@@ -1,9 +1,9 @@
-"""What does Google's own protobuf library say of a spec? The last word, because TAO reads its specs with it.
+"""Checks a spec with Google's protobuf library. Its verdict is final, because TAO reads its specs with it.
 
-The one home of ``protobuf``. The library stops at the first mistake and is slow (its text format is plain Python), so
-it is asked only of texts that our own reader, which tells everything at once, has no fault to find with.
-Descriptors are built in memory from the schema data, which lacks what the text format does not need: the numbers of
-fields and of enum values.
+The only module that imports ``protobuf``. The library stops at the first mistake and is slow (its text format is plain
+Python). It therefore checks only texts in which taorunner's own reader, which reports all mistakes at once, found none.
+Descriptors are built in memory from the schema data. That data lacks field and enum numbers, which the text format does
+not need.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _KINDS = {"float": _Field.TYPE_DOUBLE, "bool": _Field.TYPE_BOOL, "str": _Field.T
 _PLACE = re.compile(r"\A\d+:\d+ ?: ?")
 _OUR_NAMES = re.compile(rf' "{_PACKAGE}\.[A-Za-z0-9_.]*"')
 _BEHIND = "Couldn't parse string"
-"""Said with the place of what stands behind the text that cannot be read."""
+"""Messages whose place is that of the token after the faulty text."""
 _MAX_SHOWN = 200
 
 
@@ -38,7 +38,7 @@ class _MessageClasses(Answers[Schema, Any]):
 def refused_by_library(
     text: str, schema: Schema, memory: SpecMemory | None = None
 ) -> SpecProblemError | None:
-    """Why the library does not take ``text`` as a spec of ``schema``; None when it takes it.
+    """The reason why the library refuses ``text`` as a spec of ``schema``; None when it accepts it.
 
     Merges as TAO does: of a value that is given twice the last one counts. Source: text_format.Merge in
     tao_tensorflow1_backend; tao/tensorflow.md section 4.1.
@@ -108,11 +108,11 @@ def _integer(key: Key) -> int:
     return int(_Field.TYPE_INT64 if is_long else _Field.TYPE_INT32)
 
 
-def _reason(told: str, text: str, line: int | None) -> str:
-    """What the library says, without the place, the line that it quotes and the names that we gave."""
+def _reason(message: str, text: str, line: int | None) -> str:
+    """The library's message without the place, the quoted line and the generated names."""
     lines = text.removeprefix("\ufeff").split("\n")
     quoted = f"'{lines[line - 1]}': " if line is not None and line <= len(lines) else ""
-    reason = _OUR_NAMES.sub("", _PLACE.sub("", told).removeprefix(quoted).split("\n")[0])
+    reason = _OUR_NAMES.sub("", _PLACE.sub("", message).removeprefix(quoted).split("\n")[0])
     return printable(reason.strip().rstrip("."))[:_MAX_SHOWN]
 
 

@@ -1,7 +1,7 @@
-"""What may stand in the spec of this network, action and release? Answered from the files in ``schemas``.
+"""The keys and values that a spec may contain, by network, action and release. Read from the files in ``schemas``.
 
-They are written by ``tools/spec_schemas.py`` out of TAO's own packages and are read when first asked for.
-Nothing is guessed: a network or a release that is not in them has no schema, and is not checked.
+``tools/spec_schemas.py`` writes these files from TAO's own packages; each is read on first use. Nothing is guessed: a
+network or release without a file has no schema, and its specs are not checked.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from taorunner.specs.memory import Answers, SpecMemory
 
 SCHEMAS = Path(__file__).parents[1] / "schemas"
 MISSING = "???"
-"""How TAO writes a value that has to be given. Source: OmegaConf; tao/pytorch.md section 5."""
+"""TAO's marker of a required value. Source: OmegaConf; tao/pytorch.md section 5."""
 
 NO_DEFAULT = object()
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What one key takes. ``kind``: int, float, bool, str, enum, list, map, section, any, any_of.
+    """The type of one key. ``kind``: int, float, bool, str, enum, list, map, section, any, any_of.
 
     ``of`` is what a list or map holds, ``section`` the number of a section. ``is_repeated``: protobuf's repeated.
     ``options`` are compared as words; TAO's own parser refuses others only where ``kind`` is enum.
@@ -136,7 +136,7 @@ class SchemaSet:
         return () if name is None else tuple(self._file(name).releases)
 
     def _name(self, network: str, action: str) -> str | None:
-        """Which file it is in. None if the spec differs from the network's and its schema is unknown."""
+        """The file that contains it. None if the spec differs from the network's and its schema is unknown."""
         index = self._index()
         for name in (f"{network}.{action}", network):
             found = index.same_as.get(name, name)

@@ -1,6 +1,6 @@
-"""How schemas are written: one compact file for each, and ``index.json``. ``schema`` reads them.
+"""Writes schemas: one compact file for each, and ``index.json``. ``schema`` reads them.
 
-Sections that are alike, in several releases or in one, are written once. The same trees give the same bytes.
+Identical sections, in several releases or in one, are written once. The same trees give the same bytes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class SchemaFile:
         self._numbers: dict[str, int] = {}
 
     def add(self, release: str, tree: Mapping[str, Any]) -> None:
-        """``tree`` as ``config_reader`` and ``message_reader`` give it; of a key that ``is_corrected`` all is kept."""
+        """``tree`` as ``dataclass_schemas`` or ``protobuf_schemas`` gives it. ``is_corrected`` keys keep all limits."""
         self._releases[release] = self._section(tree)
 
     def _section(self, tree: Mapping[str, Any]) -> int:
@@ -75,7 +75,7 @@ def write_schemas(folder: Path, schemas: Mapping[str, SchemaFile], facts: Mappin
 
 
 def _without_false_limits(key: dict[str, Any]) -> dict[str, Any]:
-    """A limit or a list of options that the key's own default breaks says something else than what is allowed."""
+    """A limit or option list that the key's own default violates is not a limit, and is dropped."""
     default = key.get("default")
     kept = dict(key)
     if kept.pop("is_corrected", False):

@@ -1,8 +1,8 @@
-"""Does a spec as the user wrote it, with its variables, agree with the schema? Findings point into that text.
+"""Checks a spec template, with its variables, against the schema. Findings point into the template.
 
-The specs of a sweep are one text with other numbers. Such a text is walked once, with each number replaced by 0, which
-tells what every number has to be; the others only have their numbers looked at. The protobuf library, which has the
-last word on protobuf text, is asked once for each such text too.
+The specs of a sweep are one text with different numbers. Such a text is checked once, with each number replaced by 0,
+which gives the limits of every number. For the other texts only the numbers are checked. The protobuf library, whose
+verdict on protobuf text is final, also checks each such text once.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _Used = tuple[tuple[str, Value], ...]
 
 @dataclass(slots=True)
 class _Held:
-    """What the ``index``-th number of a shape has to be, and those that were found ``fine``: a sweep varies few."""
+    """The limit of the ``index``-th number of a shape, and the numbers found ``fine``: a sweep varies few."""
 
     index: int
     limit: Limit
@@ -51,7 +51,7 @@ class _Held:
 
 
 class _ShapeParts(Answers[tuple[str, str], tuple[str, list[str]]]):
-    """By text and format. Few: the same text is asked for several times in a row."""
+    """By text and format. Small, because the same text is requested several times in a row."""
 
     MOST = 8
 
@@ -95,7 +95,7 @@ def _names_in(shape: str) -> tuple[str, ...]:
 def check_schema(
     text: str, against: Against, values: Mapping[str, Value], memory: SpecMemory | None = None
 ) -> tuple[Finding, ...]:
-    """Where the template ``text`` disagrees with the schema once ``values`` are put in. The findings have no file.
+    """Findings where the template ``text``, with ``values`` put in, contradicts the schema. The findings have no file.
 
     A text that cannot be read, or has variables without a value, gives nothing: other checks report that.
     """
@@ -166,7 +166,7 @@ def _quick_findings(text: str, against: Against, used: _Used, memory: SpecMemory
 
 @dataclass(slots=True)
 class _Seen:
-    """What is known of a shape. ``is_accepted``: the library takes a text of it; ``limits``: see ``_limits``."""
+    """The results for a shape. ``is_accepted``: the library accepts a text of it; ``limits``: see ``_limits``."""
 
     is_accepted: bool = False
     has_limits: bool = False

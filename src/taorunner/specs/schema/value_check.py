@@ -1,7 +1,7 @@
-"""Does a value fit its key? By the rules of who reads it: OmegaConf for YAML, protobuf's text reader for TF1.
+"""Checks that a value fits its key, by the rules of the reader: OmegaConf for YAML, protobuf for TF1.
 
-``Limit`` is the part of the answer that depends on the number alone, so that the many specs of a sweep, which differ
-in nothing but numbers, are judged without being read again.
+``Limit`` is the part of the result that depends on the number alone. The specs of a sweep differ only in numbers, so
+they are checked without being parsed again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Misfit:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What a plain number has to be at one place of a spec."""
+    """The limits of a plain number at one place of a spec."""
 
     is_whole: bool
     least: float | None
@@ -53,7 +53,7 @@ class Limit:
 
 
 def limit_of(key: Key, spec_format: str) -> Limit | None:
-    """What has to hold for any number there; None when each will do, or none."""
+    """The limits of any number there; None when every number is valid, or none."""
     if spec_format == "prototxt" and key.kind == "bool":
         return Limit(True, 0, 1)
     if key.kind == "any_of":
@@ -66,7 +66,7 @@ def limit_of(key: Key, spec_format: str) -> Limit | None:
 
 
 def yaml_misfit(key: Key, value: Any, name: str) -> Misfit | None:
-    """What OmegaConf refuses is an error; what it lets pass although TAO's own limits say otherwise, a warning."""
+    """A value that OmegaConf refuses is an error; one that only violates TAO's own limits is a warning."""
     if value is None:
         return None if key.is_optional or key.kind == "any" else _wrong_type(key, "nothing", name)
     if key.kind == "any_of":

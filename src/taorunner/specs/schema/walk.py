@@ -1,6 +1,6 @@
-"""What in this text does not agree with the schema? Places are offsets in the text that was given.
+"""Compares a spec text with the schema. Places are offsets in the given text.
 
-One walk finds everything: it goes on after each problem, where TAO's own check stops at the first one.
+One walk finds all problems: it continues after each, where TAO's own check stops at the first one.
 """
 
 from __future__ import annotations
@@ -29,10 +29,12 @@ _OTHER_GROUPS = {"deploy": frozenset(["checkpoint"]), "model": frozenset(["trt_e
 
 @dataclass(frozen=True, slots=True)
 class Against:
-    """What a spec is held against. ``given``: dotted keys that get their value elsewhere, on the command line or by
-    an override; they may be missing. ``replaced``: those of them whose value in the text is exchanged before TAO reads
-    it. Hydra merges the text with the schema before it looks at its command line, so any other value has to fit.
-    Without an ``action`` nothing is said of missing values.
+    """The schema that a spec is checked against.
+
+    ``given``: dotted keys that get their value elsewhere, on the command line or by an override; they may be missing.
+    ``replaced``: those of them whose value in the text is exchanged before TAO reads it. Hydra merges the text with the
+    schema before it looks at its command line, so any other value has to fit. Without an ``action`` missing values are
+    not reported.
 
     Source: hydra 1.3 ``compose`` with a structured config: ``train.num_gpus: abc`` in the file is "Error merging with
     schema", also with ``train.num_gpus=1`` behind it.
@@ -53,7 +55,7 @@ class SchemaProblem:
 
 @dataclass(slots=True)
 class Walk:
-    """``limits``: offset of each value that was looked at → what a plain number has to be there."""
+    """``limits``: offset of each checked value → the limit of a plain number there."""
 
     problems: list[SchemaProblem] = field(default_factory=list)
     limits: dict[int, Limit] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""How is a key of a spec written? ``train.optim.lr``; one of several is ``sources.0.path`` or ``sources[0].path``."""
+"""Notation of spec keys: ``train.optim.lr``; one of several is ``sources.0.path`` or ``sources[0].path``."""
 
 from __future__ import annotations
 

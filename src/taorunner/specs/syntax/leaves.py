@@ -1,7 +1,7 @@
-"""Which values does a spec text have, each by its dotted key, and where does each stand?
+"""Lists the values of a spec text by dotted key, with the place of each.
 
-A list of plain values is one value; what holds sections is counted (``data_sources.0.tfrecords_path``). In protobuf
-text blocks that are one message are seen merged, and of a value given twice the last one wins.
+A list of plain values is one value; a list of sections is numbered (``data_sources.0.tfrecords_path``). In protobuf
+text, blocks of one message are merged, and the last of several values wins.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from taorunner.specs.syntax.yaml_tree import read_tree
 from taorunner.yaml_reader import YamlDocument, read_yaml
 
 Repeats = Callable[[tuple[str, ...]], "bool | None"]
-"""Whether the field at a path is protobuf's repeated; None where nobody knows."""
+"""Whether the field at a path is protobuf's repeated; None where that is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """``spans``: where the plain values that it is made of stand in the text, as offsets; an alias has no extent."""
+    """``spans``: offsets in the text of the plain values that it consists of; an alias has no extent."""
 
     key: str
     value: Any
@@ -61,7 +61,7 @@ class _Extents:
     ends: dict[int, int]
 
     def span(self, place: tuple[int, int]) -> tuple[int, int]:
-        """Of the scalar at a place; behind an anchor or a tag it begins a little later."""
+        """The extent of the scalar at a place. After an anchor or a tag it starts later than the place."""
         offset = self.lines.offset(*place)
         if offset in self.ends:
             return offset, self.ends[offset]
@@ -129,7 +129,7 @@ def _elements(item: ProtoField) -> list[ProtoScalar | ProtoMessage]:
 
 
 def _is_repeated(known: bool | None, items: list[ProtoField], *, is_top: bool) -> bool:
-    """Where no schema says it: a list, and what occurs several times, unless it is a block at the top."""
+    """Without a schema: a list, or a field that occurs several times, unless it is a block at the top."""
     if known is not None:
         return known
     if any(isinstance(item.value, ProtoList) for item in items):

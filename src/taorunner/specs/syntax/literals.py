@@ -1,7 +1,7 @@
-"""How a value is written so that a parser reads the same value again, in YAML and in protobuf text.
+"""Writes values as YAML and protobuf literals, so that a parser reads the same value again.
 
-YAML written here means the same to YAML 1.1 readers (OmegaConf's, PyYAML) and to 1.2 ones: whatever one of
-them could take for something else than a string is quoted.
+The YAML means the same to YAML 1.1 readers (OmegaConf's, PyYAML) and to 1.2 readers: a string that one of them could
+read as another type is quoted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from taorunner.yaml_reader import resolve_scalar
 
 Value = str | int | float | bool | Sequence["str | int | float | bool"]
-"""What a template variable may hold."""
+"""The types of a template variable's value."""
 
 _PLAIN = re.compile(r"[A-Za-z_/$](?:[\w./$+*@=~^()-]|:(?=[^\s:])|(?<=[\w.])[ ](?=[\w.]))*\Z")
 _YAML_11_WORDS = frozenset(["y", "yes", "n", "no", "on", "off", "true", "false", "null"])
@@ -127,7 +127,7 @@ def _number(value: int | float) -> str:
 
 
 def _yaml_number(value: int | float) -> str:
-    """YAML 1.1 takes ``1e-05`` for a string and ``1.0e-05`` for a number; both take the second."""
+    """YAML 1.1 reads ``1e-05`` as a string; both versions read ``1.0e-05`` as a number."""
     text = _number(value)
     if text.lstrip("-") in ("inf", "nan"):
         return text.replace("inf", ".inf").replace("nan", ".nan")

@@ -1,9 +1,9 @@
-"""Protobuf text format without a schema: the fields of a file and where each of them stands.
+"""Parses protobuf text format without a schema: the fields of a file and their places.
 
-Reads what ``google.protobuf.text_format`` reads (comments, both kinds of quotes, adjacent strings, ``{}``
-and ``<>``, lists, ``,`` and ``;`` between fields, extension names) and refuses what it refuses, but knows
-no message types: whether a field exists or is repeated is not known here. One pass, no recursion, bounded
-depth. Source: tao/tensorflow.md section 4.1; the language specification of the text format.
+Reads what ``google.protobuf.text_format`` reads (comments, both kinds of quotes, adjacent strings, ``{}`` and ``<>``,
+lists, ``,`` and ``;`` between fields, extension names) and refuses what it refuses. It knows no message types, so it
+cannot check whether a field exists or is repeated. One pass, no recursion, bounded depth. Source: tao/tensorflow.md
+section 4.1; the language specification of the text format.
 """
 
 from __future__ import annotations
@@ -338,7 +338,7 @@ def _bad_token(text: str, position: int) -> SpecProblemError:
         )  # fmt: skip
     shown = char if char.isprintable() else f"U+{ord(char):04X}"
     return SpecProblemError(
-        "prototxt-syntax", f'"{shown}" cannot stand here', offset=position, hint="put text in double quotes"
+        "prototxt-syntax", f'"{shown}" is not allowed here', offset=position, hint="put text in double quotes"
     )
 
 

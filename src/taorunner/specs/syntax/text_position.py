@@ -1,4 +1,4 @@
-"""Places in a text: from an offset to line and column, and the one error that carries a place."""
+"""Positions in a text: converts offsets to lines and columns, and defines the one error with a position."""
 
 from __future__ import annotations
 

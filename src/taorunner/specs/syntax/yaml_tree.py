@@ -1,7 +1,7 @@
-"""A YAML text as nodes with their exact extents, for templates and for edits that leave the rest alone.
+"""Parses YAML text into nodes with exact extents, for templates and for edits that leave the rest unchanged.
 
-Values are ``yaml_nodes``' business; this module knows only what stands where. Nothing here calls itself, so depth
-is no matter.
+``yaml_reader`` reads the values; this module finds only their positions. No function here is recursive, so deep nesting
+is safe.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Variables in protobuf text: where they stand, and how a value is written there."""
+"""Variables in protobuf text: finds them, and writes values in their place."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PART = re.compile(
       | (?P<other>[{}<>\[\]"'])""",
     re.VERBOSE,
 )
-"""``skipped``: whole words and what parts them, as far as neither can hold a variable."""
+"""``skipped``: whole words and separators that cannot contain a variable."""
 _CONTEXTS = {
     "comment": Context.COMMENT,
     "double": Context.DOUBLE_QUOTED,
@@ -123,7 +123,7 @@ def _inside_quotes(text: str, piece: Piece, values: Mapping[str, Value]) -> str:
             out.append("$")
         elif use.name in values:
             if _OPEN_ESCAPE.search(before):
-                out.append(f"{quote} {quote}")  # strings beside each other are one; the escape must not go on
+                out.append(f"{quote} {quote}")  # adjacent strings are one; this ends the escape
             out.append(proto_escaped(inside_text(values[use.name])))
         else:
             out.append(text[use.start : use.end])
@@ -146,7 +146,7 @@ def _parts(text: str, piece: Piece, values: Mapping[str, Value]) -> list[str]:
 
 
 def _mask(text: str, piece: Piece) -> str:
-    """The piece as the parser shall see it: an identifier of underscores where it is bare.
+    """The piece as the parser sees it: an identifier of underscores where it is bare.
 
     Inside quotes the rest of the string stays, so that a wrong escape is found at its place.
     """

@@ -1,14 +1,14 @@
-"""Spec files with ``$variables``: find them, and put values in their place so that the result parses.
+"""Spec files with ``$variables``: finds them, and puts values in their place so that the result parses.
 
-``$name`` and ``${name}`` are variables, ``$$`` is a dollar; in comments nothing is touched. In YAML,
-``${a.b}``, ``${oc.env:X}`` and a ``${key}`` of the same file are OmegaConf's and stay, unless the name is
-one of ours; any other is written ``$${key}``. An unknown name is a finding even inside quotes, where
-protobuf would take it literally.
+``$name`` and ``${name}`` are variables, ``$$`` is a dollar. Comments are left unchanged. In YAML, ``${a.b}``,
+``${oc.env:X}`` and a ``${key}`` of the same file belong to OmegaConf and stay, unless taorunner has a variable of that
+name; any other is written ``$${key}``. An unknown name is a finding even inside quotes, where protobuf would read it
+literally.
 
-How a value is written depends on where it stands: inside quotes it is escaped, bare text is quoted as a
-whole when it needs to be (``$results_dir/weights``), a variable that stands alone keeps its type, a list
-becomes ``[0, 1]``. ``[$gpu_ids]`` with a list gives ``[0, 1]``, not a list in a list. Source:
-tao/tensorflow.md section 4.1 (templating facts).
+A value is written according to its position. Inside quotes it is escaped. Bare text is quoted as a whole when necessary
+(``$results_dir/weights``). A variable that is the whole value keeps its type, and a list becomes ``[0, 1]``.
+``[$gpu_ids]`` with a list gives ``[0, 1]``, not a nested list. Source: tao/tensorflow.md section 4.1 (templating
+facts).
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def parse_template(text: str, spec_format: str, memory: SpecMemory | None = None
 
 
 def render(template: SpecTemplate, values: Mapping[str, Value]) -> Rendered:
-    """The text with every variable replaced. Unknown names stay as they are and are findings."""
+    """The text with every variable replaced. Unknown names stay unchanged and are findings."""
     write = written_in_yaml if template.format == "yaml" else written_in_prototxt
     out: list[str] = []
     starts, origins, length, position = [0], [(0, True)], 0, 0

@@ -1,4 +1,4 @@
-"""What a template is made of: variables, the pieces that hold them, and what is wrong with it."""
+"""The parts of a template: variables, the pieces that contain them, and the template's problems."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from taorunner.text import did_you_mean, printable
 
 DOLLAR = "$"
 MAX_PROBLEMS = 100
-"""How many findings of one kind one file gives at most."""
+"""The maximum number of findings of one kind per file."""
 
 _USE = re.compile(
     r"\$(?:(?P<dollar>\$)|(?P<bare>[A-Za-z_][A-Za-z0-9_]*)|\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)\}|(?P<other>\{))"
@@ -22,7 +22,7 @@ _USE = re.compile(
 
 
 class Context(str, Enum):
-    """Where a variable stands."""
+    """The position of a variable in the syntax."""
 
     BARE = "bare"
     DOUBLE_QUOTED = "double-quoted"
@@ -46,7 +46,7 @@ class VariableUse:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of the template that holds variables: it is written anew, the rest is copied.
+    """A range of the template that contains variables. It is rewritten; the rest is copied.
 
     ``start`` and ``end`` enclose a whole scalar where it may have to be quoted as a whole (``value`` is
     then its text with each variable masked by as many ``mask``), else the inside of a quoted string.
@@ -104,7 +104,7 @@ def find_uses(text: str) -> list[RawUse]:
 
 @dataclass(frozen=True, slots=True)
 class RawUse:
-    """A variable as found, before it is known where it stands. ``name`` None: a ``${`` that is none."""
+    """A variable whose context is not known yet. ``name`` None: a ``${`` that is no variable."""
 
     name: str | None
     start: int

@@ -1,8 +1,7 @@
-"""Variables in YAML: where they stand, and how a value is written there.
+"""Variables in YAML: finds them, and writes values in their place.
 
-The template is parsed with every variable masked by characters of the private use area, as many as the
-variable is long: so libyaml itself says in which scalar, of which style, each of them stands, and all
-places stay right.
+The template is parsed with every variable masked by characters of the private use area, one for each of its characters.
+libyaml itself then determines the scalar and the style of each variable, and all positions stay correct.
 """
 
 from __future__ import annotations
@@ -186,7 +185,7 @@ def _comments(text: str, start: int, end: int) -> list[tuple[int, int]]:
 
 
 def _only_items(root: YamlNode | None) -> set[int]:
-    """Where the scalars start that are the only element of a flow sequence."""
+    """The start offsets of scalars that are the only element of a flow sequence."""
     found: set[int] = set()
     pending = [root] if root is not None else []
     while pending:
