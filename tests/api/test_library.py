@@ -202,7 +202,7 @@ def test_the_workspace_of_the_environment(
     assert taorunner.Workspace.find() == workspace
     with pytest.raises(UserFilesError, match="no workspace here or above"):
         taorunner.Workspace.find(tmp_path)
-    with pytest.raises(UsageError, match="is no workspace"):
+    with pytest.raises(UsageError, match="is not a workspace"):
         taorunner.Workspace.open(tmp_path)
     with pytest.raises(UserFilesError, match="is not empty"):
         taorunner.Workspace.create_example(tmp_path)
