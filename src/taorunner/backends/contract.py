@@ -109,8 +109,9 @@ class EngineStatus:
 class LogPosition:
     """How much of each stream was read and recorded, as the engine keeps it, in bytes. All zero: from the beginning.
 
-    ``tails`` are the last bytes of each stream before the position, where whoever asks still knows them. An engine
-    that is restarted may have given out more than it kept; they show where its log goes on. See ``kept_log.Tail``.
+    ``tails`` are the last bytes of each stream before the position, where the caller still has them. A restarted
+    engine may have streamed more than it stored; the tails show where its stored log continues. See
+    ``docker.log_resume.Tail``.
     """
 
     stdout: int = 0
@@ -120,10 +121,10 @@ class LogPosition:
 
 @dataclass(frozen=True, slots=True)
 class LogChunk:
-    """Raw bytes of one stream as they came: neither whole lines nor whole characters are promised.
+    """Raw bytes of one stream as received. A chunk may end within a line or a character.
 
-    ``unkept``: so many bytes right before them were given out earlier and are not in the engine's log. Positions count
-    without them from here on.
+    ``unkept`` is the number of bytes right before the chunk that were streamed earlier but are not in the engine's
+    stored log. From here on positions do not count them.
     """
 
     stream: str  # "stdout" or "stderr"

@@ -204,7 +204,7 @@ class DockerBackend:
         return self._engine
 
     def _ours(self, request: DockerRequest) -> ContainerState:
-        """The container that has the run's name: from an earlier submit of the same run, or somebody else's."""
+        """The container with the run's name, created by an earlier submit of this run or by another program."""
         from taorunner.engine import containers
 
         there = containers.look(self._connected(), request.name)

@@ -1,8 +1,8 @@
 """Runs and batches on disk: ``.taorunner/runs/<id>/`` and ``.taorunner/batches/<id>/``.
 
-A run is a directory. Whoever has the directory has the run: its record, its plan, its events, its log.
-Every file has one named property. Records are written beside and renamed; events are appended line by line.
-What a record, a plan or a batch says is done, so each is believed only as ``state_files`` says.
+A run is a directory with its record, plan, events and log. ``RunPaths`` names every file. Records are replaced
+atomically; events are appended line by line. Records, plans and batches decide what is executed, so their owner and
+mode are checked by ``state_files``.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class BatchPaths:
 
     @property
     def lock(self) -> Path:
-        """Held by the supervisor as long as it lives; its pid stands in it once it has looked after every run."""
+        """Held by the supervisor while it lives; contains its pid once it is ready."""
         return self.directory / "supervisor.lock"
 
     @property
@@ -333,7 +333,7 @@ class RunStore:
         return sorted(found, key=lambda record: record.id, reverse=True)
 
     def damaged_open(self) -> list[DamagedRun]:
-        """Damaged runs of batches that are not over: nobody can say whether they still run."""
+        """Damaged runs of unfinished batches; whether they still run is unknown."""
         found: list[DamagedRun] = []
         for batch_id in self.open_batches.ids():
             for run_id in self.open_batches.runs(batch_id):
@@ -346,7 +346,7 @@ class RunStore:
         return found
 
     def request_stop(self, run_id: str, at: datetime, *, only_queued: bool = False) -> None:
-        """Asks whoever owns the run to stop it; ``only_queued``: unless it has started by then. Idempotent."""
+        """Requests a stop of the run. ``only_queued``: not if it has started by then. Idempotent."""
         write_json(self.paths(run_id).stop_request, {"at": at.isoformat(), "only_queued": only_queued})
 
     def stop_requested(self, run_id: str, *, is_queued: bool) -> bool:

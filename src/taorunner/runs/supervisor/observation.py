@@ -68,7 +68,7 @@ class Evidence:
         ]
 
     def catch_up(self, console: Path, recorded: RecordedLog, told: Told, at: datetime) -> list[Event]:
-        """For a run that another supervisor began: reads what it printed so far; gives what was not told yet."""
+        """For a run started by an earlier supervisor: reads its output so far. Returns the events not emitted yet."""
         self._told = told
         self._checkpoints |= told.checkpoints
         found: list[Event] = []

@@ -1,4 +1,4 @@
-"""Continuing a run that another supervisor began, from its folder and from what the engine has of it."""
+"""Continues a run of an earlier supervisor from its folder and the engine's state."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ASK_AGAIN_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class PickedUp:
-    """``events`` are those that should have been told before the crash and were not."""
+    """The restored state of a run. ``events`` are those that the crash kept from being emitted."""
 
     evidence: Evidence
     log: ConsoleLog
@@ -34,7 +34,7 @@ class PickedUp:
 
 
 def pick_up(store: RunStore, record: RunRecord, plan: RunPlan) -> PickedUp:
-    """What the supervisor before had in memory of a run that it had begun, from the run's folder."""
+    """Restores from the run's folder what the earlier supervisor had in memory."""
     paths = store.paths(record.id)
     store.mend_events(record.id)
     told = Told(store.read_events(record.id)[0])
@@ -54,10 +54,10 @@ def pick_up(store: RunStore, record: RunRecord, plan: RunPlan) -> PickedUp:
 
 
 def has_started(backend: Backend, statuses: Statuses, run_id: str, directory: Path) -> bool:
-    """Whether the engine has a run of which there is no handle; one that it only created is removed.
+    """Whether the engine has started a run whose handle was not recorded. A container only created is removed.
 
     Raises:
-        MachineError: the engine does not answer, also after a while.
+        MachineError: the engine does not answer after several attempts.
     """
     deadline = time.monotonic() + ENGINE_WITHIN_S
     while True:
