@@ -110,9 +110,7 @@ def choose(
         free = [gpu for gpu in usable if gpu not in taken]
         if len(free) >= run.gpu_count:
             if run.gpu_ids is None:
-                free.sort(
-                    key=lambda gpu: wanted[gpu]
-                )  # stable sort: GPUs that other runs name come last
+                free.sort(key=lambda gpu: wanted[gpu])  # stable sort: GPUs that other runs name come last
             picked = tuple(free[: run.gpu_count])
             taken |= set(picked)
             room -= is_own

@@ -53,7 +53,7 @@ def adopt(store: RunStore, batch_id: str) -> bool:
         return False  # its runs may still be running: a damaged file ends none of them
     supervisor = Supervisor(restored_environ(os.environ, batch.environ))
     supervisor.give(batch_id, str(store.state_dir), is_recovery=True)
-    threading.Thread(target=supervisor.wait, daemon=True).start()  # reaps the child in a caller that lives long
+    threading.Thread(target=supervisor.wait, daemon=True).start()  # reaps it in a caller that lives long
     return True
 
 

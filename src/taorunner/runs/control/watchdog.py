@@ -1,5 +1,4 @@
-"""Adoption: a viewer sees to it that what it watches is followed, and starts another supervisor where one
-was killed."""
+"""Restarts a supervisor that died while a viewer is attached."""
 
 from __future__ import annotations
 
@@ -16,9 +15,9 @@ _ATTEMPTS = 5
 
 
 class Adoption:
-    """``is_owned`` tells whether the supervisor lives that the caller started itself.
+    """``is_owned`` reports whether the supervisor that the caller started is alive.
 
-    The time is a parameter: seconds of any clock that only goes forward.
+    Times are parameters, in seconds of a monotonic clock.
     """
 
     def __init__(
@@ -32,10 +31,10 @@ class Adoption:
         self._attempts = 0
 
     def keep(self, at_s: float) -> None:
-        """To be called often; looks once a second.
+        """Checks at most once a second, so it can be called often.
 
         Raises:
-            MachineError: supervisors that were started did not stay alive, or have no room to record anything.
+            MachineError: restarted supervisors exited again, or the disk is full.
         """
         if at_s < self._next_look_s:
             return

@@ -24,7 +24,7 @@ def copy_log(
     path = store.paths(run_id).console
     offset = 0 if tail is None else tail_offset(path, tail, store.trust())
     while True:
-        is_over = store.load(run_id).state.is_final  # before reading, so that nothing written before the end is missed
+        is_over = store.load(run_id).state.is_final  # read before the log, so its end is not missed
         offset = _copy_from(path, offset, out, store.trust())
         if not follow or is_over:
             return

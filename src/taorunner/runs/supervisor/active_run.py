@@ -1,4 +1,4 @@
-"""Active: a run between its start and its end, with everything that belongs to this attempt."""
+"""Active: the state of one attempt of a run between its start and its end."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Active:
     _stoppers: list[threading.Thread] = field(default_factory=list)
 
     def stop(self, grace_s: float) -> None:
-        """Asks once, and again when the engine did not take it. Returns at once; the worker tells how it ended."""
+        """Requests a stop once, and again if the engine failed. Returns at once; the worker reports the end."""
         if self.handle is None:
             self.worker.abandon()
             return
@@ -45,7 +45,7 @@ class Active:
                 self.backend.stop(handle, grace_s)
                 self.statuses.hurry()
             except TaorunnerError:
-                self._stop_sent = False  # asked again at the next tick
+                self._stop_sent = False  # repeated at the next tick
 
         thread = threading.Thread(target=ask, name=f"stop-{handle.run_id}", daemon=True)
         self._stoppers.append(thread)
