@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class DockerBackend:
-    """See ``contract`` for the promises."""
+    """See ``contract`` for the rules."""
 
     name = "docker"
 
@@ -102,7 +102,7 @@ class DockerBackend:
         return docker_request(plan, launch, self.name)
 
     def submit(self, request: DockerRequest) -> Started:
-        """Keeps the live output for the first ``logs``: unread for long, it would hold the process up."""
+        """Attaches the live output for the first ``logs``. If unread for long, it would block the process."""
         from taorunner.engine import containers
 
         engine = self._connected()
