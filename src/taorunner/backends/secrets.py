@@ -180,8 +180,10 @@ def private_spec(plan: RunPlan, values: Mapping[str, str]) -> str | None:
         try:
             text = set_value(text, key, value)
         except SpecProblemError as error:
-            told = error.to_finding()
-            raise UserFilesError(f'the spec cannot take "{key}": {told.message}', hint=told.hint) from None
+            finding = error.to_finding()
+            raise UserFilesError(
+                f'the spec cannot take "{key}": {finding.message}', hint=finding.hint
+            ) from None
     return text
 
 

@@ -21,7 +21,7 @@ from taorunner.gpu import inventory as nvml
 from taorunner.gpu.inventory import GpuProcess, Inventory
 from taorunner.gpu.leases import Holder, Lease, Leases
 from taorunner.scheduling.allocator import Decision, Impossible, Queued
-from taorunner.scheduling.machine_queue import HostQueue
+from taorunner.scheduling.machine_queue import MachineQueue
 from taorunner.scheduling.policy import Fairness, Start, Waiting, choose
 from taorunner.scheduling.queue_tickets import Tickets
 
@@ -65,7 +65,7 @@ class FreeGpus:
         self._foreign_until_s = 0.0
         self._told: dict[str, tuple[str, float]] = {}
         self._names_by_key = {gpu.uuid: str(gpu.index) for gpu in self._first.gpus if gpu.uuid}
-        self._queue = HostQueue(
+        self._queue = MachineQueue(
             Tickets(leases.directory / "queue"), key=self._key, name=self._name_of_key, clock=clock
         )
 

@@ -17,7 +17,7 @@ LEFT_FOR_S = 5.0
 an engine that does not answer, a driver that it sees otherwise) loses its place."""
 
 
-class HostQueue:
+class MachineQueue:
     """``key`` maps a GPU to the name of its lease, ``name`` is its inverse. ``clock`` is monotonic, in seconds."""
 
     def __init__(

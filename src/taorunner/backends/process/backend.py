@@ -105,13 +105,13 @@ class HostBackend(ABC):
         found = self.find(request.run_id, request.run_dir)
         if found is not None:
             return Started(found)
-        answer = _start_keeper(request, directory, {**self._environ, **request.env})
+        answer = _start_reaper(request, directory, {**self._environ, **request.env})
         if "errno" in answer:
             raise _cannot_start(request, int(answer["errno"]))
         deadline = time.monotonic() + _KILL_PATIENCE_S
         while (found := self.find(request.run_id, request.run_dir)) is None:
             if time.monotonic() > deadline:
-                raise MachineError(f'the process did not start: see "{directory / "keeper.log"}"')
+                raise MachineError(f'the process did not start: see "{directory / "reaper.log"}"')
             time.sleep(_FAST_POLL_S)
         return Started(found)
 
@@ -272,7 +272,7 @@ class _Process:
             ) from error
 
 
-def _start_keeper(request: ProcessRequest, directory: Path, environ: Mapping[str, str]) -> dict[str, Any]:
+def _start_reaper(request: ProcessRequest, directory: Path, environ: Mapping[str, str]) -> dict[str, Any]:
     script = str(Path(reaper.__file__))
     argv = [
         sys.executable,
@@ -284,7 +284,7 @@ def _start_keeper(request: ProcessRequest, directory: Path, environ: Mapping[str
         request.run_id,
         *request.command,
     ]
-    with (directory / "keeper.log").open("ab") as log:
+    with (directory / "reaper.log").open("ab") as log:
         try:
             done = subprocess.run(
                 argv,
@@ -300,14 +300,16 @@ def _start_keeper(request: ProcessRequest, directory: Path, environ: Mapping[str
         except (OSError, ValueError) as error:
             raise EngineRefusedError(f"the process cannot be started: {error}") from error
         except subprocess.TimeoutExpired as error:
-            raise MachineError(f'the keeper does not answer: see "{directory / "keeper.log"}"') from error
+            raise MachineError(
+                f'the reaper process does not answer: see "{directory / "reaper.log"}"'
+            ) from error
     lines = done.stdout.splitlines()
     if not lines:
         room = room_at(directory)
         if room is not None and room.is_full:
             text = f"the process cannot be recorded: no space left on device; {room.text}"
             raise MachineError(text, hint=room.hint)
-        raise MachineError(f'the keeper died at once: see "{directory / "keeper.log"}"')
+        raise MachineError(f'the reaper process exited at start: see "{directory / "reaper.log"}"')
     answer: dict[str, Any] = json.loads(lines[0])
     return answer
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from taorunner.events import RunState
-from taorunner.runs.control.watchdog import Adoption
+from taorunner.runs.control.watchdog import Watchdog
 from taorunner.runs.state.batch_lock import is_ready
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
@@ -23,7 +23,7 @@ def wait_for_start(
 
     Waits for an image pull, but not for runs that wait for a GPU. The outcome after a start is not considered.
     """
-    adoption = Adoption(store, run_ids)
+    watchdog = Watchdog(store, run_ids)
     first_look_s = time.monotonic() + 1.0
     seen_by_s = time.monotonic() + _SEEN_WITHIN_S
     while True:
@@ -36,5 +36,5 @@ def wait_for_start(
         if RunState.STARTING not in states and (may_wait or RunState.QUEUED not in states):
             return [record for record in records if record.error_code is not None]
         if time.monotonic() > first_look_s:
-            adoption.keep(time.monotonic())
+            watchdog.keep(time.monotonic())
         time.sleep(_POLL_S)

@@ -14,7 +14,7 @@ _START_WITHIN_S = 5.0
 _ATTEMPTS = 5
 
 
-class Adoption:
+class Watchdog:
     """``is_owned`` reports whether the supervisor that the caller started is alive.
 
     Times are parameters, in seconds of a monotonic clock.

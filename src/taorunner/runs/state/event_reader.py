@@ -1,4 +1,4 @@
-"""RunFeed: reads new events and the last log lines of runs from disk, for every viewer.
+"""EventReader: reads new events and the last log lines of runs from disk, for every viewer.
 
 It only reads. Any number of viewers may watch the same runs from any terminal without affecting them.
 """
@@ -21,7 +21,7 @@ _BREAK = re.compile(rb"[\r\n]+")
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)|[\x08]")
 
 
-class RunFeed:
+class EventReader:
     """The reader of one viewer. ``poll`` costs one ``stat`` per file when nothing changed."""
 
     def __init__(self, store: RunStore, run_ids: Sequence[str]) -> None:

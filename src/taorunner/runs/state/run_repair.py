@@ -20,7 +20,7 @@ def complete_run(store: RunStore, record: RunRecord) -> None:
     directory = store.paths(record.id).directory
     remove_secrets(directory)
     store.paths(record.id).position.unlink(missing_ok=True)
-    store.mend_events(record.id)
+    store.repair_events(record.id)
     if any(isinstance(event, RunFinished) for event in store.read_events(record.id)[0]):
         return
     at = record.finished_at or now()

@@ -301,7 +301,7 @@ class RunStore:
         events = [from_json_line(line.decode("utf-8", "replace")) for line in whole.splitlines()]
         return [event for event in events if event is not None], offset + len(whole)
 
-    def mend_events(self, run_id: str) -> None:
+    def repair_events(self, run_id: str) -> None:
         """Removes a last line that a crash truncated, so the next event starts a new line."""
         try:
             descriptor = open_state(self.paths(run_id).events, os.O_RDWR, self.trust())

@@ -9,7 +9,7 @@ from taorunner.backends.contract import Backend, Handle, Launch
 from taorunner.errors import TaorunnerError
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.state.console_log import ConsoleLog
-from taorunner.runs.supervisor.observation import Evidence
+from taorunner.runs.supervisor.observation import Observation
 from taorunner.runs.supervisor.poller import Statuses
 from taorunner.runs.supervisor.worker import Worker
 
@@ -23,7 +23,7 @@ class Active:
     worker: Worker
     backend: Backend
     statuses: Statuses
-    evidence: Evidence
+    observation: Observation
     log: ConsoleLog
     handle: Handle | None = None
     printed: bool = False

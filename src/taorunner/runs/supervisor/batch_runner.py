@@ -29,7 +29,7 @@ from taorunner.runs.state.store import Batch, RunStore
 from taorunner.runs.supervisor.active_run import Active
 from taorunner.runs.supervisor.alarms import RunMonitor
 from taorunner.runs.supervisor.hooks import FinishHook
-from taorunner.runs.supervisor.observation import Evidence
+from taorunner.runs.supervisor.observation import Observation
 from taorunner.runs.supervisor.pick_up import has_started, pick_up
 from taorunner.runs.supervisor.poller import Poller
 from taorunner.runs.supervisor.retries import RETRY_WAITS_S, clear_earlier
@@ -183,7 +183,7 @@ class BatchRunner:
             waits=record.state is RunState.WAITING,
         )  # fmt: skip
         self._active[run_id] = Active(
-            plan, launch, worker, backend, statuses, found.evidence, found.log, handle
+            plan, launch, worker, backend, statuses, found.observation, found.log, handle
         )
         self._monitor.begin(run_id, plan)
         worker.start()
@@ -254,7 +254,7 @@ class BatchRunner:
             self._end.finish(run_id, RunState.FAILED, reason, error_code=ExitCode.MACHINE)
             return
         launched_at = now()
-        evidence = Evidence(plan, run_id, launched_at)
+        observation = Observation(plan, run_id, launched_at)
         statuses = self._statuses[plan.backend]
         worker = Worker(
             backend, plan, launch, self._inbox, lambda: self._prepare_files(backend, plan, launch),
@@ -262,10 +262,10 @@ class BatchRunner:
         )  # fmt: skip
         log = ConsoleLog(self._store.paths(run_id).console, secrets)
         log.recorded.save(self._store.paths(run_id).position)
-        self._active[run_id] = Active(plan, launch, worker, backend, statuses, evidence, log)
+        self._active[run_id] = Active(plan, launch, worker, backend, statuses, observation, log)
         record = replace(
             self._journal.records[run_id], state=RunState.STARTING, gpus=gpu_ids, launched_at=launched_at,
-            status_sizes=evidence.status_sizes,
+            status_sizes=observation.status_sizes,
         )  # fmt: skip
         self._journal.save(record)
         self._journal.emit(run_id, self._monitor.begin(run_id, plan))
@@ -368,7 +368,7 @@ class BatchRunner:
         lines = active.log.write(message.stream, message.data, message.unkept)
         if lines:
             active.printed = True
-            self._journal.emit(message.run_id, active.evidence.printed(lines, now()))
+            self._journal.emit(message.run_id, active.observation.printed(lines, now()))
 
     def _read_statuses(self) -> None:
         moment = time.monotonic()
@@ -377,7 +377,7 @@ class BatchRunner:
         self._last_status_s = moment
         for run_id, active in self._active.items():
             if active.handle is not None:
-                self._journal.emit(run_id, active.evidence.read_status(now()))
+                self._journal.emit(run_id, active.observation.read_status(now()))
 
     # stopping
 

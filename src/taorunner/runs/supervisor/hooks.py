@@ -15,7 +15,7 @@ from pathlib import Path
 from taorunner import host_commands
 from taorunner.errors import MachineError, UsageError
 from taorunner.events import Event, RunFinished, now
-from taorunner.runs.state.event_reader import RunFeed
+from taorunner.runs.state.event_reader import EventReader
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.sinks import Problems
 
@@ -74,7 +74,7 @@ class FinishHook:
 
     def _body(self, run_id: str) -> dict[str, object]:
         """The shape of ``runs show --json``."""
-        feed = RunFeed(self._store, [run_id])
+        feed = EventReader(self._store, [run_id])
         feed.poll()
         (snapshot,) = feed.snapshots()
         return snapshot.to_json(self._store.paths(run_id).directory, now())

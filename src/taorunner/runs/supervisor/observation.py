@@ -1,4 +1,4 @@
-"""Evidence: collects the console output, status.json and result files of one run for its verdict.
+"""Observation: collects the console output, status.json and result files of one run for its verdict.
 
 The tracker turns console lines and status.json into events. The sizes of status.json files at launch are kept, because
 earlier content belongs to an earlier run.
@@ -24,7 +24,7 @@ from taorunner.progress.verdict import Verdict, judge
 from taorunner.runs.results import ResultsAccess, results_of
 from taorunner.runs.state.log_position import RecordedLog
 from taorunner.runs.supervisor.full_disk import with_full_disk_named
-from taorunner.runs.supervisor.replay_filter import Told
+from taorunner.runs.supervisor.replay_filter import ReplayFilter
 from taorunner.runs.supervisor.tfrecord_check import with_records_checked
 from taorunner.state_files import open_state
 
@@ -36,7 +36,7 @@ _CLOCK_SLACK_S = 2.0
 """File systems round times, and a file server's clock may be a little behind ours."""
 
 
-class Evidence:
+class Observation:
     """The observation of one attempt, created right before its launch.
 
     ``status_sizes`` are the bytes of each status.json that an earlier run wrote. ``results`` defaults to those of the
@@ -54,7 +54,7 @@ class Evidence:
         self._wall_clock, self._steady_clock = wall_clock, steady_clock
         self._clocks_apart_s = wall_clock() - steady_clock()
         self._checkpoints: set[str] = set()
-        self._told: Told | None = None
+        self._replay_filter: ReplayFilter | None = None
         self._look_until_s = -math.inf
         self._tracker = Tracker(plan.contract, run_id, plan.epochs)
         paths = [plan.results_dir / name for name in plan.contract.progress.status_files]
@@ -67,10 +67,12 @@ class Evidence:
             self._results.status_source(path, self.status_sizes.get(str(path), 0)) for path in paths
         ]
 
-    def catch_up(self, console: Path, recorded: RecordedLog, told: Told, at: datetime) -> list[Event]:
+    def catch_up(
+        self, console: Path, recorded: RecordedLog, replay_filter: ReplayFilter, at: datetime
+    ) -> list[Event]:
         """For a run started by an earlier supervisor: reads its output so far. Returns the events not emitted yet."""
-        self._told = told
-        self._checkpoints |= told.checkpoints
+        self._replay_filter = replay_filter
+        self._checkpoints |= replay_filter.checkpoints
         found: list[Event] = []
         try:
             with os.fdopen(open_state(console), "rb") as file:
@@ -78,7 +80,7 @@ class Evidence:
                 left = recorded.size - recorded.start
                 while left > 0 and (block := file.read(min(left, _REPLAY_BYTES))):
                     left -= len(block)
-                    found += told.missed(self._tracker.feed_console(block, at))
+                    found += replay_filter.missed(self._tracker.feed_console(block, at))
         except OSError:
             return []
         return self._new_ones(found)
@@ -155,7 +157,7 @@ class Evidence:
                     continue
                 self._checkpoints.add(name)
             kept.append(event)
-        return kept if self._told is None else self._told.new_ones(kept)
+        return kept if self._replay_filter is None else self._replay_filter.new_ones(kept)
 
     def _artifact_is_fresh(self) -> bool | None:
         """None if the contract names no artifact."""

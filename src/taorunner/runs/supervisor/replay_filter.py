@@ -14,7 +14,7 @@ _RUNNING = frozenset({"loss", "train_loss"})
 """Metrics that come with steps, at a rate that the clock limits: read again they would be others."""
 
 
-class Told:
+class ReplayFilter:
     """``events`` are those of events.jsonl. Only events since the last start belong to this attempt."""
 
     def __init__(self, events: Iterable[Event]) -> None:

@@ -54,11 +54,11 @@ class RunEnd:
         if message.status is None or never_ran:
             self.finish(run_id, RunState.STOPPED, "stopped before it started", status=message.status)
             return
-        self._journal.emit(run_id, active.evidence.printed(active.log.flush(), at))
+        self._journal.emit(run_id, active.observation.printed(active.log.flush(), at))
         active.log.recorded.save(self._store.paths(run_id).position)
-        self._journal.emit(run_id, active.evidence.read_status(at))
+        self._journal.emit(run_id, active.observation.read_status(at))
         stop_requested = self._journal.records[run_id].stop_requested_at is not None
-        verdict, events = active.evidence.judge(message.status, stop_requested=stop_requested, at=at)
+        verdict, events = active.observation.judge(message.status, stop_requested=stop_requested, at=at)
         self._journal.emit(run_id, events)
         if not self._tries_again(run_id, verdict, message.status):
             self.finish(run_id, verdict.state, verdict.reason, hint=verdict.hint, status=message.status)

@@ -86,8 +86,8 @@ def put_back(plan: RunPlan, run_dir: Path) -> list[str]:
     if not left:
         with suppress(OSError):
             (run_dir / MOVES_FILE).unlink()
-    told = f"put {_listed(back[::-1])} back: the run never started"
-    return [told, *left] if back else left
+    report = f"put {_listed(back[::-1])} back: the run never started"
+    return [report, *left] if back else left
 
 
 def recorded_moves(run_dir: Path) -> list[Move]:
@@ -133,12 +133,14 @@ def _record(run_dir: Path, moves: list[Move]) -> None:
 
 def _told(plan: RunPlan, moves: list[Move]) -> list[str]:
     parts = [move for move in moves if _is_part(plan, move.path)]
-    told = [f"moved {move.path} aside to {move.aside.name}" for move in moves if move not in parts]
+    report = [f"moved {move.path} aside to {move.aside.name}" for move in moves if move not in parts]
     if parts:
         new = parts[0].aside.relative_to(plan.results_dir.parent).parts[0]
         names = _listed([move.path.relative_to(plan.results_dir) for move in parts])
-        told.append(f"moved {plan.results_dir} aside to {new} (only {names}; what other actions wrote stays)")
-    return told
+        report.append(
+            f"moved {plan.results_dir} aside to {new} (only {names}; what other actions wrote stays)"
+        )
+    return report
 
 
 def _is_part(plan: RunPlan, path: Path) -> bool:
