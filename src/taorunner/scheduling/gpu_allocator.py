@@ -217,7 +217,7 @@ class FreeGpus:
             for start in with_gpus:
                 lease = self._leased(start.gpu_ids)
                 if lease is None:
-                    taken_by = dict.fromkeys(map(self._name, start.gpu_ids), "just taken by somebody else")
+                    taken_by = dict.fromkeys(map(self._name, start.gpu_ids), "just taken by another process")
                     seen.held |= taken_by
                     seen.holders |= taken_by
                     return False
@@ -234,7 +234,7 @@ class FreeGpus:
             for start in with_gpus:
                 for gpu in start.gpu_ids:
                     if gpu in in_use and in_use[gpu] != start.run_id:
-                        seen.held[gpu] = f"used by run {in_use[gpu]}, which goes on without its supervisor"
+                        seen.held[gpu] = f"used by run {in_use[gpu]}, which continues without its supervisor"
                         clear = False
                     elif gpu in foreign and runs[start.run_id].gpu_ids is None:
                         seen.foreign[gpu] = foreign[gpu]

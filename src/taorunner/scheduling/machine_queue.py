@@ -13,8 +13,8 @@ from taorunner.scheduling.policy import PATIENCE, Fairness, Waiting, competes
 from taorunner.scheduling.queue_tickets import Tickets, Wish, since_boot_ns
 
 LEFT_FOR_S = 5.0
-"""GPUs that another batch could have are left to it for so long. Whoever does not take them by then (a stopped process,
-an engine that does not answer, a driver that it sees otherwise) loses its place."""
+"""How long GPUs are reserved for another batch. A batch that does not take them in time (a stopped process, an engine
+that does not answer, a different view of the driver) loses its place."""
 
 
 class MachineQueue:

@@ -13,8 +13,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 PATIENCE = 32
-"""So many later runs may take GPUs that an earlier one waits for. Fewer leave GPUs idle more often while a large run
-gathers its own, more let it wait longer."""
+"""The number of later runs that may take GPUs which an earlier run waits for. A lower value leaves GPUs idle more often
+while a large run gathers its own; a higher value lets that run wait longer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 BLOCK_BYTES = 16 * 1024
 TAIL_BYTES = 4 * BLOCK_BYTES
-"""A tail that is longer is cut: the block that may be lost is all that matters."""
+"""Longer tails are cut, because only the block that may be lost is needed."""
 
 
 class Tail:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LABEL = "com.taorunner"
 RUN_LABEL = f"{LABEL}.run"
 GPUS_LABEL = f"{LABEL}.gpus"
-"""The host ids, separated by commas: the engine's list of containers does not tell which GPUs they were given."""
+"""A label with the host ids, comma-separated: the engine's list of containers does not include their GPUs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from taorunner.errors import Finding, MachineError, Severity
 from taorunner.planning.model.plan import RunPlan
 
 NEEDS = {"numpy": "numpy", "PIL": "pillow", "onnx": "onnx"}
-"""Module and the package that brings it."""
+"""Each required module, and the package that provides it."""
 
 
 class EmbeddedBackend(HostBackend):

@@ -25,7 +25,7 @@ from contextlib import suppress
 from typing import Any
 
 RUN_VARIABLE = "TAORUNNER_RUN"
-"""Set in the process, so that children that left its session are known as its own."""
+"""An environment variable that identifies children which left the process's session."""
 
 _FULL_DISK_S = 0.5
 _IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGTSTP)

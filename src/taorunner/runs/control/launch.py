@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from taorunner.project.workspace import Workspace
 
 LOCKED_WITHIN_S = 30.0
-"""Recording a batch takes milliseconds; a process that holds the lock for longer was suspended."""
+"""Recording a batch takes milliseconds. A process that holds the lock for longer is suspended."""
 MAX_RETRIES = 100
 MAX_GPUS = 64
 _POLL_S = 0.01

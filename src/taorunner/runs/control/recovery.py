@@ -24,7 +24,7 @@ from taorunner.runs.state.store import RunStore
 from taorunner.state_files import UntrustedFileError
 
 READY_WITHIN_S = 3.0
-"""A supervisor needs half a second to start and a moment to ask the engine."""
+"""A supervisor needs half a second to start, and some time to query the engine."""
 _POLL_S = 0.02
 
 
@@ -67,7 +67,7 @@ def refuse_without_room(store: RunStore) -> None:
     if room is not None and room.is_full:
         raise MachineError(
             f'runs cannot be recorded in "{store.state_dir}": no space left on device; {room.text}',
-            hint=f"what runs goes on; {room.hint}; then taorunner attach goes on, too",
+            hint=f"the containers keep running; {room.hint}; then resume watching with taorunner attach",
         )
 
 

@@ -10,7 +10,7 @@ _CODE = """import sys
 sys.path[:] = [*filter(None, sys.path), sys.argv[1]]
 from taorunner.runs.control.process import main
 main()"""
-"""Not ``-m``, which would put the current folder, whatever is in it, in front of every import."""
+"""Not ``-m``, which would put the current folder first on the import path."""
 
 
 class Supervisor:

@@ -43,7 +43,7 @@ def _wait(store: RunStore, run_id: str, only_queued: bool) -> RunRecord:
             if attempts == _ATTEMPTS:
                 log = store.batch_paths(record.batch).supervisor_log
                 raise MachineError(
-                    f'nobody can stop run "{run_id}": its supervisor ends at once',
+                    f'run "{run_id}" cannot be stopped: its supervisor process exits at start',
                     hint=f"{log} says why; taorunner runs mark-lost {run_id} ends its record",
                 )
             attempts += 1

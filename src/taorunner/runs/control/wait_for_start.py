@@ -13,7 +13,7 @@ from taorunner.runs.state.store import RunStore
 
 _POLL_S = 0.02
 _SEEN_WITHIN_S = 1.0
-"""A supervisor sees what was added to its batch within a quarter of a second."""
+"""A supervisor reads added runs within a quarter of a second."""
 
 
 def wait_for_start(

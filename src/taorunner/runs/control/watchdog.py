@@ -49,7 +49,7 @@ class Watchdog:
         refuse_without_room(self._store)
         if self._attempts == _ATTEMPTS:
             raise MachineError(
-                "nobody follows these runs: their supervisor ends at once; the runs themselves may go on",
+                "the supervisor process exits at start; the runs themselves may still be running",
                 hint=f"{self._store.batch_paths(orphans[0]).supervisor_log} says why",
             )
         self._attempts += 1

@@ -29,8 +29,8 @@ _ENGINE = (
     "TAORUNNER_LEASES",
 )
 _PROGRAMS = ("PATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "CUDA_HOME")
-"""For the processes of runs on this host only: a supervisor finds its own programs as whoever started it does. Without
-PYTHONPATH, which would name the code of our own interpreters."""
+"""Only for run processes on this host; a supervisor uses the PATH of the process that started it. PYTHONPATH is not
+included, because it selects taorunner's own modules."""
 
 
 class OpenBatches:
@@ -107,5 +107,5 @@ def restored_environ(environ: Mapping[str, str], kept: Mapping[str, str]) -> dic
 
 
 def environ_of_runs(environ: Mapping[str, str], kept: Mapping[str, str]) -> dict[str, str]:
-    """``environ`` of run processes on this host, with the PATH settings of the terminal that launched the batch."""
+    """``environ`` of run processes on this host, with PATH and similar variables of the terminal that launched the batch."""
     return {**environ, **{name: value for name, value in kept.items() if name in _PROGRAMS}}

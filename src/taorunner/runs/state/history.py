@@ -26,7 +26,7 @@ from taorunner.runs.state.store import RunStore
 from taorunner.state_files import append_state, read_state
 
 History: TypeAlias = "dict[str, dict[int | None, float]]"
-"""By metric, its value by epoch: 1-based, None outside training. Of an epoch the last value counts."""
+"""The last value of each epoch, by metric and epoch (1-based, None outside training)."""
 
 
 def read_history(store: RunStore, run_id: str) -> History:

@@ -18,7 +18,7 @@ from taorunner.events import Event, ImagePulling, Notice, RunState
 from taorunner.runs.state.metric_names import Judged, is_lower_better
 
 EPOCHS_MEASURED = 5
-"""The ETA stands on the mean of so many completed epochs: a validation every few epochs is averaged in."""
+"""The number of completed epochs averaged for the ETA; it includes validations that run every few epochs."""
 NOTICES_KEPT = 50
 
 

@@ -19,11 +19,11 @@ from taorunner.runs.state.record import RunRecord
 from taorunner.text import duration, size
 
 SILENT_EPOCHS = 3.0
-"""So many measured epochs without progress are a silence."""
+"""The alarm is raised after this many epoch durations without progress."""
 SILENT_AT_LEAST_S = 120.0
-"""Short epochs are followed by a validation, a checkpoint, an export: that much is never a silence."""
+"""The minimum, in seconds: a validation, a checkpoint or an export may follow a short epoch."""
 SILENT_UNMEASURED_S = 600.0
-"""Before an epoch is measured: frameworks read and cache the dataset without a word."""
+"""Used before an epoch is measured: frameworks read and cache the dataset without output."""
 DISK_CHECKPOINTS = 2.0
 DISK_AT_LEAST_BYTES = 1 << 30
 DISK_EVERY_S = 30.0

@@ -53,11 +53,11 @@ from taorunner.scheduling.allocator import Allocator, Queued
 
 TICK_S = 0.25
 TICK_WAITING_S = 0.08
-"""While runs wait for GPUs: what comes free stands idle no longer than this."""
+"""The polling interval while runs wait for GPUs: a freed GPU is idle no longer than this."""
 STATUS_EVERY_S = 0.5
 STOPS_EVERY_S = 0.2
 _INBOX_SIZE = 32
-"""Messages; a piece of output is 256 KiB at most. A log that is faster than we are waits in the pipe, not in memory."""
+"""The queue size in messages; a chunk of output has at most 256 KiB. Excess output waits in the pipe, not in memory."""
 _MESSAGES_A_TURN = 64
 
 

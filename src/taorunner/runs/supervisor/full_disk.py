@@ -23,7 +23,7 @@ _FILES = (
     re.compile(r"left on device:? ['\"](/[^'\"]{1,300})['\"]"),
     re.compile(r"(?<![\w.])(/[^\s;:'\"]{1,300})['\"]?[;:] ?[Nn]o space left"),
 )
-"""Python's errors name the file behind the words, that of a move as ``'from' -> 'to'``; TensorFlow's before them."""
+"""Python's errors name the file after the message, for a move as ``'from' -> 'to'``; TensorFlow's name it before."""
 
 
 def with_full_disk_named(

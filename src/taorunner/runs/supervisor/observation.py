@@ -29,11 +29,11 @@ from taorunner.runs.supervisor.tfrecord_check import with_records_checked
 from taorunner.state_files import open_state
 
 CHECKPOINT_COMES_WITHIN_S = 120.0
-"""So long after the end of an epoch its checkpoint is looked for. Source: tao/real_runs.md, TensorFlow R2."""
+"""How long after an epoch its checkpoint is searched for, in seconds. Source: tao/real_runs.md, TensorFlow R2."""
 
 _REPLAY_BYTES = 1 << 20
 _CLOCK_SLACK_S = 2.0
-"""File systems round times, and a file server's clock may be a little behind ours."""
+"""The tolerance for rounded file times and for the clock of a file server, in seconds."""
 
 
 class Observation:

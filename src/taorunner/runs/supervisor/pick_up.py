@@ -20,7 +20,7 @@ from taorunner.runs.supervisor.poller import Statuses
 from taorunner.runs.supervisor.replay_filter import ReplayFilter
 
 ENGINE_WITHIN_S = 10.0
-"""An engine that is just being restarted is waited for."""
+"""How long to wait for an engine that is restarting, in seconds."""
 _ASK_AGAIN_S = 0.2
 
 

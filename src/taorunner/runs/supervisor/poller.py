@@ -21,7 +21,7 @@ FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 30.0
 _GROWS = 1.5
 _GATHER_S = 0.002
-"""Runs that end together ask at the same moment: the first question waits this long for the others."""
+"""The first request waits this long for others, because runs that end together send requests together."""
 
 
 class Statuses(Protocol):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from taorunner.events import CheckpointSaved, EpochProgress, Event, MetricReported, Notice, RunStarted
 
 _RUNNING = frozenset({"loss", "train_loss"})
-"""Metrics that come with steps, at a rate that the clock limits: read again they would be others."""
+"""Metrics sampled per step at a limited rate: a replay would sample other values."""
 
 
 class ReplayFilter:

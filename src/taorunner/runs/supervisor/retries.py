@@ -21,7 +21,7 @@ from taorunner.runs.supervisor.poller import Statuses
 from taorunner.text import duration
 
 RETRY_WAITS_S = (5.0, 30.0, 120.0)
-"""How long to wait before each further attempt; the last one is repeated."""
+"""The delay before each further attempt; the last one is repeated."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,11 +34,11 @@ from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.supervisor.poller import Statuses
 
 SETTLE_WAITS_S = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
-"""A stream ends a moment before the engine knows the exit code: ask again before following anew."""
+"""A stream ends shortly before the engine knows the exit code: the delay before the log is followed again."""
 RECONNECT_WAITS_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-"""How long to wait between asking an engine that does not answer; the last one is repeated."""
+"""The delays between attempts to reach an engine that does not answer; the last one is repeated."""
 ENGINE_PATIENCE_S = 600.0
-"""An engine that does not answer for this long is given up: the run stays as it is until somebody looks again."""
+"""The time limit for an engine that does not answer. The run is then left for a later supervisor."""
 
 
 @dataclass(frozen=True, slots=True)
