@@ -67,7 +67,7 @@ def refuse_without_room(store: RunStore) -> None:
     if room is not None and room.is_full:
         raise MachineError(
             f'runs cannot be recorded in "{store.state_dir}": no space left on device; {room.text}',
-            hint=f"the containers keep running; {room.hint}; then resume watching with taorunner attach",
+            hint=f"the runs themselves continue; {room.hint}; then resume watching with taorunner attach",
         )
 
 

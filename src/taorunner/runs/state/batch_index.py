@@ -107,5 +107,5 @@ def restored_environ(environ: Mapping[str, str], kept: Mapping[str, str]) -> dic
 
 
 def environ_of_runs(environ: Mapping[str, str], kept: Mapping[str, str]) -> dict[str, str]:
-    """``environ`` of run processes on this host, with PATH and similar variables of the terminal that launched the batch."""
+    """``environ`` of run processes on this host, with PATH etc. of the terminal that launched the batch."""
     return {**environ, **{name: value for name, value in kept.items() if name in _PROGRAMS}}
