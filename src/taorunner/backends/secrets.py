@@ -130,7 +130,7 @@ def write_secrets(plan: RunPlan, run_dir: Path, environ: Mapping[str, str]) -> t
     values = {source.name: _resolve(source, input_dir, plan, environ) for source in plan.secrets}
     unknown = {name for token in plan.argv for name in _MARK.findall(token)} - set(values)
     if unknown:
-        raise UserFilesError(f'the command names the secret "{min(unknown)}", which nothing defines')
+        raise UserFilesError(f'the command names the secret "{min(unknown)}", which is not defined')
     input_dir.mkdir(parents=True, exist_ok=True)
     owner = _owner(plan)
     for source in plan.secrets:
@@ -205,7 +205,7 @@ def _resolve(source: SecretSource, input_dir: Path, plan: RunPlan, environ: Mapp
         value = what or _written_before(source, input_dir, plan)
     else:
         raise UserFilesError(
-            f'the secret "{_called(source)}" has no source that is known',
+            f'the secret "{_called(source)}" has an unknown source',
             hint="env:NAME, file:PATH, or the text itself",
         )
     if "\0" in value or len(value.encode("utf-8", "surrogateescape")) > _MAX_BYTES:

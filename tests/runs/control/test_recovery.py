@@ -329,7 +329,10 @@ def test_marking_as_lost_is_for_what_nobody_can_decide(
         mark_lost(store, store.load(RUN))
     begun.die_as(state=RunState.RUNNING, handle="c1", backend="docker", started_at=now())
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine.sock")
-    with owning(store.batch_paths(begun.batch.id)), pytest.raises(RunStateError, match="is being followed"):
+    with (
+        owning(store.batch_paths(begun.batch.id)),
+        pytest.raises(RunStateError, match="has a live supervisor"),
+    ):
         mark_lost(store, store.load(RUN))
     marked = mark_lost(store, store.load(RUN))
     assert (marked.state, marked.reason) == (RunState.LOST, "marked as lost by hand")

@@ -43,11 +43,13 @@ def joinable(store: RunStore, name: str) -> str:
         RunStateError: the batch is over, or belongs to another user.
     """
     record = store.find(name)
-    hint = 'taorunner ps shows what is not over; without "--join" the runs wait for free GPUs as well'
+    hint = "taorunner ps lists active runs; without --join the runs also wait for free GPUs"
     if record.batch not in store.open_batches.ids():
-        raise RunStateError(f'the batch of run "{record.id}" is over: nothing can join it', hint=hint)
+        raise RunStateError(f'the batch of run "{record.id}" is over: it cannot be joined', hint=hint)
     if not store.open_batches.is_ours(record.batch):
-        raise RunStateError(f'run "{record.id}" is another user\'s: nothing of ours can join it', hint=hint)
+        raise RunStateError(
+            f'run "{record.id}" belongs to another user: its batch cannot be joined', hint=hint
+        )
     return record.batch
 
 
@@ -66,7 +68,7 @@ def join(
     with alone(store, batch_id):
         if batch_id not in store.open_batches.ids():
             raise RunStateError(
-                f'the batch "{batch_id}" has just ended: nothing can join it', hint='leave "--join" out'
+                f'the batch "{batch_id}" has just ended: it cannot be joined', hint="leave out --join"
             )
         batch = store.load_batch(batch_id)
         new = tuple(run_id for run_id, _ in plans)

@@ -81,12 +81,12 @@ def mark_lost(store: RunStore, record: RunRecord) -> RunRecord:
         raise RunStateError(f'run "{record.id}" is already over: {record.state.value}')
     if record.state is RunState.QUEUED:
         raise RunStateError(
-            f'run "{record.id}" is queued: nothing of it can be lost', hint=f"taorunner stop {record.id}"
+            f'run "{record.id}" is queued and cannot be lost', hint=f"taorunner stop {record.id}"
         )
     with owning(store.batch_paths(record.batch)) as is_owner:
         if not is_owner:
             raise RunStateError(
-                f'run "{record.id}" is being followed',
+                f'run "{record.id}" has a live supervisor',
                 hint=f"taorunner stop {record.id} ends it; its supervisor gives up after ten minutes without an engine",
             )
         record = store.load(record.id)
@@ -96,7 +96,7 @@ def mark_lost(store: RunStore, record: RunRecord) -> RunRecord:
         if state not in (None, EngineState.MISSING):
             raise RunStateError(
                 f'the engine still knows run "{record.id}": {state.value}',
-                hint=f"taorunner attach {record.id} follows it again, taorunner stop {record.id} ends it",
+                hint=f"taorunner attach {record.id} resumes watching it, taorunner stop {record.id} ends it",
             )
         reason = "marked as lost by hand"
         if record.started_at is None:

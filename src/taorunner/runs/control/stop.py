@@ -44,7 +44,7 @@ def _wait(store: RunStore, run_id: str, only_queued: bool) -> RunRecord:
                 log = store.batch_paths(record.batch).supervisor_log
                 raise MachineError(
                     f'run "{run_id}" cannot be stopped: its supervisor process exits at start',
-                    hint=f"{log} says why; taorunner runs mark-lost {run_id} ends its record",
+                    hint=f"see {log}; taorunner runs mark-lost {run_id} ends its record",
                 )
             attempts += 1
             look_after(store)

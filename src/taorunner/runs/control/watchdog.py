@@ -50,7 +50,7 @@ class Watchdog:
         if self._attempts == _ATTEMPTS:
             raise MachineError(
                 "the supervisor process exits at start; the runs themselves may still be running",
-                hint=f"{self._store.batch_paths(orphans[0]).supervisor_log} says why",
+                hint=f"see {self._store.batch_paths(orphans[0]).supervisor_log}",
             )
         self._attempts += 1
         self._starting_until_s = at_s + _START_WITHIN_S

@@ -81,7 +81,7 @@ def _remove_tree(name: str, parent: int) -> None:
 
 def _is_link(path: Path) -> RunStateError:
     return RunStateError(
-        f"{path} is a symbolic link, and taorunner removes nothing through one",
+        f"{path} is a symbolic link, and taorunner does not follow it",
         hint=f'look where it leads: ls -l "{path}"',
     )
 

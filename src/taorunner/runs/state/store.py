@@ -132,7 +132,7 @@ class DamagedRunError(RunStateError):
     def __init__(self, paths: RunPaths, what: str) -> None:
         super().__init__(
             f'the record of run "{paths.directory.name}" {what}',
-            hint=f'taorunner leaves it alone; look at it yourself: ls -la "{paths.directory}"',
+            hint=f'taorunner does not change it; inspect it: ls -la "{paths.directory}"',
         )
 
 
@@ -180,12 +180,12 @@ class RunStore:
         write_json(self.batch_paths(batch.id).batch, {**body, "environ": dict(batch.environ)})
 
     def load_batch(self, batch_id: str) -> Batch:
-        """Raises UntrustedFileError for one that does not count; other OSErrors when there is none; ValueError when it
+        """Raises UntrustedFileError for an untrusted file; other OSErrors when there is none; ValueError when it
         is damaged: also when it names another batch."""
         paths = self.batch_paths(batch_id)
         body = json.loads(self._read(paths.batch))
         if not isinstance(body, dict) or body.get("id") != batch_id:
-            raise ValueError(f"{paths.batch} is damaged: it is not of this batch")
+            raise ValueError(f"{paths.batch} is damaged: it names another batch")
         runs = body.get("runs")
         if not isinstance(runs, list) or not all(is_name(run_id) for run_id in runs):
             raise ValueError(f"{paths.batch} is damaged: its runs are not ids")
@@ -210,8 +210,8 @@ class RunStore:
         write_json(self.paths(record.id).record, record.to_json())
 
     def load(self, run_id: str) -> RunRecord:
-        """Raises RunStateError when there is no such run, or its record cannot be read or does not count;
-        DamagedRunError, which is one, when the record is not to be believed."""
+        """Raises RunStateError when there is no such run, or its record cannot be read or is not trusted;
+        DamagedRunError, a subclass, when the record is invalid."""
         paths = self.paths(run_id)
         try:
             record = RunRecord.from_json(json.loads(self._read(paths.record)))
@@ -219,7 +219,7 @@ class RunStore:
             raise DamagedRunError(paths, f"cannot be read: {error}") from error
         except UntrustedFileError as error:
             self.refused[run_id] = str(error)
-            raise RunStateError(f'run "{run_id}" does not count: {error}', hint=SHARING) from error
+            raise RunStateError(f'run "{run_id}" is not trusted: {error}', hint=SHARING) from error
         except FileNotFoundError:
             raise RunStateError(
                 f'no run "{run_id}"',
@@ -230,7 +230,7 @@ class RunStore:
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise RunStateError(
                 f'the record of run "{run_id}" cannot be read: {error}',
-                hint=f'taorunner leaves it alone; look at it yourself: ls -la "{paths.directory}"',
+                hint=f'taorunner does not change it; inspect it: ls -la "{paths.directory}"',
             ) from error
         wrong = _contradiction(record, run_id)
         if wrong is not None:

@@ -129,7 +129,7 @@ class RunEnd:
         if active is not None:
             active.log.close()
         self.undecided.add(run_id)
-        text = f"state unknown: {why}; taorunner ps looks again"
+        text = f"state unknown: {why}; taorunner ps checks again"
         self._journal.notice(run_id, "undecided", text)
 
     def put_back_results(self, run_id: str) -> None:

@@ -74,7 +74,7 @@ def put_back(plan: RunPlan, run_dir: Path) -> list[str]:
         _remove_empty(folder for folder in (plan.results_dir, *plan.make_dirs) if _is_in(folder, move.path))
         try:
             if os.path.lexists(move.path):
-                raise FileExistsError(0, "something new lies at its place")
+                raise FileExistsError(0, "the path exists again")
             move.path.parent.mkdir(parents=True, exist_ok=True)
             move.aside.rename(move.path)
         except OSError as error:

@@ -31,10 +31,10 @@ class Journal:
         try:
             record, plan = self._store.load(run_id), self._store.load_plan(run_id)
         except (RunStateError, OSError, ValueError, KeyError, TypeError) as error:
-            sys.stderr.write(f"{run_id} is left alone: {error}\n")  # the supervisor's log
+            sys.stderr.write(f"{run_id} is skipped: {error}\n")  # the supervisor's log
             return False
         if record.batch != batch_id:
-            sys.stderr.write(f"{run_id} is left alone: it is of batch {record.batch}\n")
+            sys.stderr.write(f"{run_id} is skipped: it belongs to batch {record.batch}\n")
             return False
         self.records[run_id], self.plans[run_id] = record, plan
         return True
