@@ -7,7 +7,7 @@
 3. ``request(plan, launch)`` is pure and gives exactly what ``submit`` will send. Tests compare it whole.
 4. ``submit(request)`` is idempotent by run id: a second call finds what the first one started.
 5. ``inspect(handles)`` asks once for many. ``MISSING`` is an answer, never an exception, never success.
-6. ``logs(handle, position)`` yields chunks as they come, from exactly behind ``position``, until the stream ends. The
+6. ``logs(handle, position)`` yields chunks as they come, starting right after ``position``, until the stream ends. The
    end of the stream is not the end of the run: ask ``inspect``. ``close()`` of the stream works from another thread.
 7. ``stop`` and ``remove`` are idempotent: a run that is gone is no error.
 """

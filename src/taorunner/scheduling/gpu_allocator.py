@@ -42,7 +42,7 @@ class _Seen:
 
 
 class FreeGpus:
-    """The GPUs of one batch, until each run's ``release``. ``clock`` gives seconds and only goes forward."""
+    """The GPUs of one batch, until each run's ``release``. ``clock`` is monotonic, in seconds."""
 
     def __init__(
         self,

@@ -31,11 +31,11 @@ DEFAULT_POLICY = RunPolicy()
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """``handle`` is the engine's own id once there is one; ``launched_at`` is right before it was asked
+    """``handle`` is the engine's own id once there is one; ``launched_at`` is right before the request
     to start. ``status_sizes`` holds the size that each status.json had at launch: only what comes after belongs to this
     run. ``error_code`` is the exit code (``errors.ExitCode``) of the refusal that kept the run from starting, None for
     a run whose own process ended.
-    ``attempt`` counts from 1 over retries and resumed runs; ``resumed_from`` is the run that this one goes on from.
+    ``attempt`` counts from 1 over retries and resumed runs; ``resumed_from`` is the run that this one resumes.
     ``stop_reason`` is set when taorunner stopped the run, not a user.
     Times are aware UTC.
     """

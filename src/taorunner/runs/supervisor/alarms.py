@@ -120,7 +120,7 @@ class Alarms:
 
 
 class RunMonitor:
-    """``clock`` gives seconds and only goes forward."""
+    """``clock`` is monotonic, in seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
