@@ -241,7 +241,7 @@ def kill_run(experiment: str) -> None:
     directory = folders(experiment)[-1] / "process"
     for pid in processes():
         if str(directory).encode() in words_of(pid):
-            os.kill(pid, signal.SIGKILL)  # the keeper
+            os.kill(pid, signal.SIGKILL)  # the reaper
     os.killpg(json.loads((directory / "started.json").read_text())["pid"], signal.SIGKILL)
 
 

@@ -156,12 +156,12 @@ def test_a_link_in_the_place_of_a_secret_is_not_followed(
             'the secret "NGC_KEY" should come from "{root}/none.txt": no such file or directory',
         ),
         (SecretSource("model_key", "file:."), 'the secret "model_key" should come from "{root}", which is not a file'),
-        (SecretSource("model_key", "vault:x"), 'the secret "model_key" has no source that is known'),
+        (SecretSource("model_key", "vault:x"), 'the secret "model_key" has an unknown source'),
         (SecretSource("model_key", "literal:a\0b"), 'the secret "model_key" is too long, or holds a zero byte'),
         (SecretSource("model_key", "literal:" + "x" * 70000), 'the secret "model_key" is too long, or holds a zero byte'),
         (SecretSource("../x", "literal:k"), '"../x" is not a name of a variable'),
         (SecretSource("k", "literal:k", "A/../../B"), '"A/../../B" is not a name of a variable'),
-        (SecretSource("other", "literal:k"), 'the command names the secret "model_key", which nothing defines'),
+        (SecretSource("other", "literal:k"), 'the command names the secret "model_key", which is not defined'),
     ],
 )  # fmt: skip
 def test_secrets_that_cannot_be(

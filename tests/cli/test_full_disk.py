@@ -134,7 +134,7 @@ def test_a_disk_that_fills_up_while_a_run_goes_on(
     state = workspace / ".taorunner"
     full = f'no space left on device; the file system "{small_disk}" has '
     assert err.decode().startswith(f'error: runs cannot be recorded in "{state}": {full}')
-    assert "then taorunner attach goes on, too" in err.decode()
+    assert "then resume watching with taorunner attach" in err.decode()
     stopped = cli("stop", "e1", cwd=workspace)
     assert (stopped.code, full in stopped.err) == (4, True), stopped
     (log,) = small_disk.glob("batches/*/supervisor.log")

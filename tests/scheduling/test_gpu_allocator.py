@@ -125,7 +125,7 @@ def test_a_container_without_supervisor_keeps_its_gpu(machine: Machine) -> None:
     machine.engine.in_use = {"GPU-0": "r-orphan"}
     decision = machine.decide(run("any"), run("named", 1, ("0",)))
     assert decision.starts == [Start("any", ("1",))]
-    text = "waits for GPU 0 (used by run r-orphan, which goes on without its supervisor)"
+    text = "waits for GPU 0 (used by run r-orphan, which continues without its supervisor)"
     assert decision.notices == [("named", "gpu-wait", text)]
     assert Leases(machine.directory).holder("GPU-0") is None
     machine.engine.in_use = {}

@@ -14,8 +14,8 @@ from taorunner.errors import Finding
 from taorunner.events import Event, RunState
 from taorunner.planning.inputs.checkpoints import find_checkpoints
 from taorunner.runs.control.stop import stop_runs
-from taorunner.runs.control.watchdog import Adoption
-from taorunner.runs.state.event_reader import RunFeed
+from taorunner.runs.control.watchdog import Watchdog
+from taorunner.runs.state.event_reader import EventReader
 from taorunner.runs.state.history import read_history
 from taorunner.runs.state.log_reader import copy_log
 from taorunner.runs.state.snapshot import Best, RunSnapshot, fold
@@ -221,9 +221,9 @@ class Batch:
             >>> [type(event).__name__ for event in batch.events()][-1]
             'RunFinished'
         """
-        feed, adoption = (
-            RunFeed(self._store, self._run_ids),
-            Adoption(self._store, self._run_ids, self._is_owned),
+        feed, watchdog = (
+            EventReader(self._store, self._run_ids),
+            Watchdog(self._store, self._run_ids, self._is_owned),
         )
         over_since_s: float | None = None
         while True:
@@ -231,7 +231,7 @@ class Batch:
             if not follow or feed.is_over():
                 return
             now_s = time.monotonic()
-            adoption.keep(now_s)
+            watchdog.keep(now_s)
             if _is_over(
                 self._store, self._run_ids
             ):  # the event follows the record, unless the supervisor was killed
@@ -278,11 +278,11 @@ def _is_over(store: RunStore, run_ids: Sequence[str]) -> bool:
 def _wait(
     store: RunStore, run_ids: Sequence[str], is_owned: Callable[[], bool], timeout_s: float | None
 ) -> None:
-    adoption = Adoption(store, run_ids, is_owned)
+    watchdog = Watchdog(store, run_ids, is_owned)
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     while not _is_over(store, run_ids):
         now_s = time.monotonic()
         if deadline is not None and now_s >= deadline:
             raise TimeoutError(f"not over after {timeout_s} s: {', '.join(run_ids)}")
-        adoption.keep(now_s)
+        watchdog.keep(now_s)
         time.sleep(_POLL_S if deadline is None else min(_POLL_S, max(0.0, deadline - now_s)))

@@ -1,13 +1,13 @@
-"""The backend contract: what turns plans into engine requests and operates them.
+"""The backend contract: a backend turns plans into engine requests and executes them.
 
-``tests/backends/contract.py`` holds these promises as tests, for every backend.
+``tests/backends/contract.py`` tests these rules for every backend.
 
 1. ``check()`` says whether the engine can be used at all; it never raises.
 2. ``prepare(plan, report)`` makes the engine ready (pulls the image). It blocks; ``report`` is called often.
 3. ``request(plan, launch)`` is pure and gives exactly what ``submit`` will send. Tests compare it whole.
 4. ``submit(request)`` is idempotent by run id: a second call finds what the first one started.
 5. ``inspect(handles)`` asks once for many. ``MISSING`` is an answer, never an exception, never success.
-6. ``logs(handle, position)`` yields chunks as they come, from exactly behind ``position``, until the stream ends. The
+6. ``logs(handle, position)`` yields chunks as they come, starting right after ``position``, until the stream ends. The
    end of the stream is not the end of the run: ask ``inspect``. ``close()`` of the stream works from another thread.
 7. ``stop`` and ``remove`` are idempotent: a run that is gone is no error.
 """
@@ -27,10 +27,9 @@ from taorunner.planning.model.plan import Mount, RunPlan
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What is decided at the last moment: which run, which folder, which GPUs (host ids).
+    """The launch parameters that the plan does not fix: run id, folder and GPUs (host ids).
 
-    ``lease`` are open descriptors that hold the GPUs: a backend whose runs are processes of this machine passes
-    them on.
+    ``lease`` are open descriptors that hold the GPU leases. A backend that starts local processes passes them on.
     """
 
     run_id: str
@@ -63,7 +62,7 @@ class EngineRequest:
 
 @dataclass(frozen=True, slots=True)
 class Handle:
-    """Something the engine owns: enough to find it again from another process.
+    """Identifies a run in its engine, from any process.
 
     ``id`` is the engine's own (container id, or ``pid:start time``); ``run_dir`` the run's folder.
     """
@@ -85,7 +84,7 @@ class EngineState(str, Enum):
 
     @property
     def was_accepted(self) -> bool:
-        """It runs, ran, or will run without another request."""
+        """Whether the run runs, ran, or will run without another request."""
         return self in (EngineState.WAITING, EngineState.RUNNING, EngineState.EXITED)
 
 
@@ -109,8 +108,9 @@ class EngineStatus:
 class LogPosition:
     """How much of each stream was read and recorded, as the engine keeps it, in bytes. All zero: from the beginning.
 
-    ``tails`` are the last bytes of each stream before the position, where whoever asks still knows them. An engine
-    that is restarted may have given out more than it kept; they show where its log goes on. See ``kept_log.Tail``.
+    ``tails`` are the last bytes of each stream before the position, where the caller still has them. A restarted
+    engine may have streamed more than it stored; the tails show where its stored log continues. See
+    ``docker.log_resume.Tail``.
     """
 
     stdout: int = 0
@@ -120,10 +120,10 @@ class LogPosition:
 
 @dataclass(frozen=True, slots=True)
 class LogChunk:
-    """Raw bytes of one stream as they came: neither whole lines nor whole characters are promised.
+    """Raw bytes of one stream as received. A chunk may end within a line or a character.
 
-    ``unkept``: so many bytes right before them were given out earlier and are not in the engine's log. Positions count
-    without them from here on.
+    ``unkept`` is the number of bytes right before the chunk that were streamed earlier but are not in the engine's
+    stored log. From here on positions do not count them.
     """
 
     stream: str  # "stdout" or "stderr"
@@ -134,13 +134,13 @@ class LogChunk:
 class LogStream(Protocol):
     def __iter__(self) -> Iterator[LogChunk]: ...
     def close(self) -> None:
-        """Ends the iteration soon, from any thread. Idempotent."""
+        """Ends the iteration soon. May be called from any thread. Idempotent."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """``image_digest`` is ``sha256:…`` of what really runs, None where there is no image.
+    """``image_digest`` is the ``sha256:…`` of the image that runs, None without an image.
 
     ``waiting``: the run is not started yet, and why. None when it was started.
     """
@@ -167,15 +167,15 @@ Report = Callable[[PullProgress], None]
 
 @runtime_checkable
 class KnowsGpusInUse(Protocol):
-    """A backend whose runs go on using their GPUs when everything of ours has died, and that can list them."""
+    """A backend whose runs use their GPUs even after taorunner's processes died, and that can list them."""
 
     def gpus_in_use(self) -> Mapping[str, str]:
-        """The run that uses it, by GPU (host id), for all workspaces and users. Raises MachineError."""
+        """Maps each GPU in use (host id) to its run, for all workspaces and users. Raises MachineError."""
         ...
 
 
 class Backend(Protocol):
-    """See the module's text for the promises. One instance belongs to one process; methods are thread-safe."""
+    """See the module docstring for the rules. One instance belongs to one process; methods are thread-safe."""
 
     name: str
 
@@ -193,7 +193,7 @@ class Backend(Protocol):
         ...
 
     def inspect(self, handles: Sequence[Handle]) -> dict[str, EngineStatus]:
-        """By run id. Raises MachineError when the engine cannot be asked."""
+        """The states by run id. Raises MachineError when the engine does not answer."""
         ...
 
     def find(self, run_id: str, run_dir: Path) -> Handle | None:
@@ -204,5 +204,5 @@ class Backend(Protocol):
     def stop(self, handle: Handle, grace_s: float) -> None: ...
     def remove(self, handle: Handle) -> None: ...
     def command_line(self, request: Any) -> str:
-        """A line a person can paste that does the same (``docker run …``), secrets masked."""
+        """An equivalent shell command (``docker run …``), secrets masked."""
         ...

@@ -1,6 +1,6 @@
-"""A rehearsal: the exact request of a plan, with its rendered spec on disk, and nothing started.
+"""A dry run: builds the exact request of a plan and writes its rendered spec, without starting anything.
 
-The spec is written below ``.taorunner/dry-run`` so that it can be looked at and the printed line can be pasted.
+The spec is written below ``.taorunner/dry-run``, so it can be inspected and the printed command can be executed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from taorunner.text import MASK
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """``command_line`` is a line for the shell that does the same; secrets are ``***`` in it."""
+    """``command_line`` is an equivalent shell command with ``***`` in place of secrets."""
 
     plan: RunPlan
     request: EngineRequest
@@ -54,7 +54,7 @@ class Rehearsal:
 
 
 def rehearsal_sites(dry_run_dir: Path, project: str) -> Callable[[str, str], Site]:
-    """One folder per project, experiment and action, written over by the next rehearsal."""
+    """One folder per project, experiment and action, overwritten by the next dry run."""
 
     def make(experiment: str, action: str) -> Site:
         name = f"{project}-{experiment}-{action}"
@@ -64,12 +64,12 @@ def rehearsal_sites(dry_run_dir: Path, project: str) -> Callable[[str, str], Sit
 
 
 def rehearse(plan: RunPlan, site: Site) -> Rehearsal:
-    """Writes the rendered spec, makes the request, sends nothing. Any GPUs are shown as the first ones."""
+    """Writes the rendered spec and builds the request. GPUs that are not named are shown as the first ones."""
     input_dir = site.run_dir / INPUT_DIR
     input_dir.mkdir(parents=True, exist_ok=True)
     own = (site.run_dir.parent.parent, Workspace(plan.workspace).inside_dir)
     for mount in plan.mounts:
-        if any(folder in mount.source.parents for folder in own):  # the line must be pasteable
+        if any(folder in mount.source.parents for folder in own):  # the command must work as printed
             mount.source.mkdir(parents=True, exist_ok=True)
     spec = None
     if plan.spec is not None:
@@ -86,7 +86,7 @@ def rehearse(plan: RunPlan, site: Site) -> Rehearsal:
 
 
 def _made_first(plan: RunPlan, request: EngineRequest) -> str:
-    """The project is left as it is: what a run makes before its start, by us and not by the engine, the line makes."""
+    """Shell commands that create the folders a run needs. A dry run does not change the project."""
     missing = {str(mount.source) for mount in request.mounts if mount.source == plan.results_dir}
     if not missing or plan.results_dir.exists():
         return ""

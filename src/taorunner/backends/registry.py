@@ -1,6 +1,6 @@
-"""Loads a backend by its name. A module is imported when its backend is used.
+"""Loads a backend by its name. Its module is imported on first use.
 
-Another package names its backend in two entry points of the same name: ``taorunner.targets`` (see ``targets``) and
+Another package registers its backend in two entry points of the same name: ``taorunner.targets`` (see ``targets``) and
 ``taorunner.backends``, a callable that takes the environment of processes on this host, or None for ours.
 """
 

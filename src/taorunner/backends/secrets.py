@@ -1,12 +1,12 @@
-"""Secrets on their way into the process: files with mode 0600 in the run's input folder, and nowhere else.
+"""Passes secrets to the process through files with mode 0600 in the run's input folder.
 
-A model key that a spec can hold is set in a private copy of the spec: no command line ever shows it. Elsewhere
-argv holds marks instead of secrets. ``with-secrets``, a shell script beside the secrets, puts the files'
-content in place of the marks and into variables inside, right before it becomes the command. So no request,
-record, label or ``docker inspect`` ever holds one.
+A model key that a spec can hold is set in a private copy of the spec, so no command line shows it. Otherwise argv
+holds placeholders. The shell script ``with-secrets`` in the input folder replaces the placeholders by the content of
+the files, sets environment variables, and then executes the command. So no request, record, label or
+``docker inspect`` output contains a secret.
 
-The input folder is mounted read-only. With WORLD_SIZE set, TAO's entry point rewrites its spec in place: there the
-script gives it a copy inside the container. Source: tao/pytorch.md section 2.
+The input folder is mounted read-only. With WORLD_SIZE set, TAO's entry point rewrites its spec in place; then the
+script passes it a copy inside the container. Source: tao/pytorch.md section 2.
 """
 
 from __future__ import annotations
@@ -101,19 +101,19 @@ def needs_wrapper(plan: RunPlan) -> bool:
 
 
 def masked(argv: Sequence[str]) -> tuple[str, ...]:
-    """``argv`` for the eyes: ``***`` in place of each mark."""
+    """``argv`` for display, with ``***`` in place of each placeholder."""
     return tuple(_MARK.sub(MASK, token) for token in argv)
 
 
 def wrapped(plan: RunPlan, input_dir: str, argv: Sequence[str]) -> tuple[str, ...]:
-    """The command that the engine is told to run. ``input_dir`` is the input folder as the process sees it."""
+    """The command line that the engine starts. ``input_dir`` is the input folder as the process sees it."""
     if not needs_wrapper(plan):
         return tuple(argv)
     return ("/bin/sh", f"{input_dir}/{WRAPPER}", *argv)
 
 
 def unwrapped(plan: RunPlan, command: Sequence[str]) -> tuple[str, ...]:
-    """The ``argv`` that ``wrapped`` got, with ``***`` in place of each secret: a line for a person."""
+    """The ``argv`` that was passed to ``wrapped``, with ``***`` in place of each secret, for display."""
     return masked(command[2:] if needs_wrapper(plan) else command)
 
 
@@ -130,7 +130,7 @@ def write_secrets(plan: RunPlan, run_dir: Path, environ: Mapping[str, str]) -> t
     values = {source.name: _resolve(source, input_dir, plan, environ) for source in plan.secrets}
     unknown = {name for token in plan.argv for name in _MARK.findall(token)} - set(values)
     if unknown:
-        raise UserFilesError(f'the command names the secret "{min(unknown)}", which nothing defines')
+        raise UserFilesError(f'the command names the secret "{min(unknown)}", which is not defined')
     input_dir.mkdir(parents=True, exist_ok=True)
     owner = _owner(plan)
     for source in plan.secrets:
@@ -148,7 +148,7 @@ def write_secrets(plan: RunPlan, run_dir: Path, environ: Mapping[str, str]) -> t
 
 
 def stored_secrets(plan: RunPlan, run_dir: Path) -> tuple[str, ...] | None:
-    """The values that ``write_secrets`` wrote, for whoever goes on with the run; None when one of them is gone."""
+    """The values that ``write_secrets`` wrote, for a later supervisor of the run; None when one is missing."""
     folder = run_dir / INPUT_DIR / SECRETS_DIR
     trust = _readers(plan)
     try:
@@ -180,8 +180,10 @@ def private_spec(plan: RunPlan, values: Mapping[str, str]) -> str | None:
         try:
             text = set_value(text, key, value)
         except SpecProblemError as error:
-            told = error.to_finding()
-            raise UserFilesError(f'the spec cannot take "{key}": {told.message}', hint=told.hint) from None
+            finding = error.to_finding()
+            raise UserFilesError(
+                f'the spec cannot take "{key}": {finding.message}', hint=finding.hint
+            ) from None
     return text
 
 
@@ -203,7 +205,7 @@ def _resolve(source: SecretSource, input_dir: Path, plan: RunPlan, environ: Mapp
         value = what or _written_before(source, input_dir, plan)
     else:
         raise UserFilesError(
-            f'the secret "{_called(source)}" has no source that is known',
+            f'the secret "{_called(source)}" has an unknown source',
             hint="env:NAME, file:PATH, or the text itself",
         )
     if "\0" in value or len(value.encode("utf-8", "surrogateescape")) > _MAX_BYTES:
@@ -212,7 +214,7 @@ def _resolve(source: SecretSource, input_dir: Path, plan: RunPlan, environ: Mapp
 
 
 def _read_file(source: SecretSource, path: Path) -> str:
-    """Without the newline at the end that every editor puts there."""
+    """The content without the final newline that editors add."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise UserFilesError(
@@ -240,7 +242,7 @@ def _called(source: SecretSource) -> str:
 
 
 def _owner(plan: RunPlan) -> tuple[int, int] | None:
-    """Whom the files must belong to so that the process can read them; None for ourselves."""
+    """The (uid, gid) that must own the files so that the process can read them; None for the current user."""
     user, _, group = (plan.options.user or "").partition(":")
     if os.geteuid() != 0 or not user.isdecimal() or int(user) == 0:
         return None
@@ -253,12 +255,12 @@ def _rewrites_spec(plan: RunPlan) -> bool:
 
 
 def _readers(plan: RunPlan) -> Trust:
-    """Whose secrets are believed: ours, and those that we gave to the process's user."""
+    """The trusted owners of secret files: the current user, and the user that the process runs as."""
     ours, owner = Trust.of_caller(), _owner(plan)
     return ours if owner is None else Trust(ours.owners | {owner[0]})
 
 
 def _write(run_dir: Path, name: str, value: str, owner: tuple[int, int] | None) -> None:
-    """``name`` is below the input folder; each of its folders is for its owner alone."""
+    """Writes ``name`` below the input folder. Its folders are accessible to their owner only."""
     data = os.fsencode(value)
     write_new(run_dir / INPUT_DIR, name, data, mode=0o600, folder_mode=0o700, owner=owner)

@@ -1,7 +1,7 @@
 """Access to the results of a run while it runs and right after: status files, checkpoints, artifacts, free space.
 
-``results_of`` chooses the access. Today every backend writes its results on this host; an engine whose results lie on a
-shared disk or on another machine gets a class of its own beside ``LocalResults``.
+``results_of`` selects the access. All current backends write results on this host. A backend with results on a shared
+disk or another machine gets its own class next to ``LocalResults``.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ class ResultsAccess(Protocol):
 
     def status_source(self, path: Path, start_offset: int) -> StatusSource: ...
     def size(self, path: Path) -> int:
-        """Of a file, or of all files of a folder. 0 for what is not there."""
+        """The size of a file, or of all files of a folder; 0 if it does not exist."""
         ...
 
     def modified_s(self, path: Path) -> float | None:
-        """None for what is not there."""
+        """The modification time; None if the path does not exist."""
         ...
 
     def checkpoints(self) -> list[Path]:
-        """Full checkpoints, newest epoch last, torn ones too. Raises OSError when they cannot be listed."""
+        """Full checkpoints, newest epoch last, including truncated ones. Raises OSError when listing fails."""
         ...
 
     def is_torn(self, path: Path) -> bool:
-        """True for a checkpoint that was cut off while it was written."""
+        """True for a truncated checkpoint."""
         ...
 
     def artifacts(self) -> Iterator[Path]:
-        """What the action promises to write, as far as it is there; untrained weights are left out."""
+        """The existing artifacts of the action's contract, without untrained weights."""
         ...
 
     def host_path(self, inside: str) -> Path | None:
-        """Where a path inside the container lies on this host; None where no mount covers it."""
+        """The host path of a path inside the container; None if no mount covers it."""
         ...
 
     def free_bytes(self) -> int:

@@ -1,6 +1,6 @@
-"""Which waiting runs start now, and on what: the protocol that a batch asks, and the choice of who answers.
+"""The Allocator protocol: which waiting runs start now, and on which GPUs.
 
-``gpu_allocator`` leases GPUs of this host. ``delegated`` leaves them to an engine with a queue of its own.
+``gpu_allocator`` leases GPUs of this host. ``delegated`` leaves GPUs to an engine with its own queue.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Impossible:
-    """A run that can never start here, with one line why and the next step."""
+    """A run that can never start here, with the reason and the next step."""
 
     run_id: str
     reason: str
@@ -34,7 +34,7 @@ class Impossible:
 
 @dataclass(slots=True)
 class Decision:
-    """``notices``: (run id, code, text). ``known`` is how many GPUs this host has, as far as that was looked at."""
+    """``notices``: (run id, code, text). ``known`` is the number of GPUs of this host, if it was determined."""
 
     starts: list[Start] = field(default_factory=list)
     notices: list[tuple[str, str, str]] = field(default_factory=list)
@@ -43,40 +43,40 @@ class Decision:
 
 
 class Allocator(Protocol):
-    """Belongs to one batch and its one thread. What it gave to a run is the run's until ``release``."""
+    """The allocator of one batch, used in one thread. A run keeps its GPUs until ``release``."""
 
     def decide(
         self, waiting: Sequence[Queued], active: Mapping[str, tuple[str, ...]], backend: Callable[[str], Backend], *,
         parallel: int | None, parallel_without_gpu: int,
     ) -> Decision:  # fmt: skip
-        """What starts now. ``active`` are the GPU ids of the batch's runs that are under way.
+        """The runs that start now. ``active`` are the GPU ids of the batch's active runs.
 
         Raises:
-            MachineError: nothing can be given out, also not later.
+            MachineError: GPUs cannot be allocated, now or later.
         """
         ...
 
     def leave_queue(self) -> None:
-        """No run of this batch waits. Idempotent."""
+        """Leaves the queue: no run of this batch waits. Idempotent."""
         ...
 
     def adopt(self, run_id: str, backend: str, gpu_ids: Sequence[str]) -> None:
-        """The run goes on under this supervisor; an earlier one started it."""
+        """Takes over the GPUs of a run that an earlier supervisor started."""
         ...
 
     def lease(self, run_id: str) -> tuple[int, ...]:
-        """Open descriptors that hold the run's GPUs. Empty where nothing of this host is held."""
+        """Open descriptors that hold the run's GPU leases. Empty if no GPU of this host is leased."""
         ...
 
     def release(self, run_id: str) -> None:
-        """The run is over. Idempotent."""
+        """Releases the GPUs of a finished run. Idempotent."""
         ...
 
 
 class AllocatorPerBackend:
-    """Asks ``leased`` for runs on this host, ``delegated`` for those whose engine schedules them itself.
+    """Uses ``leased`` for runs on this host and ``delegated`` for runs whose engine schedules them.
 
-    ``engine_schedules`` says so by a backend's name; it is called once for each. ``parallel`` bounds both together.
+    ``engine_schedules`` decides by the backend's name; it is called once for each. ``parallel`` limits both together.
     """
 
     def __init__(

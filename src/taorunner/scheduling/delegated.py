@@ -1,4 +1,4 @@
-"""Allocator for engines that schedule themselves: runs are handed over at once, and the engine gives them GPUs."""
+"""Allocator for engines with their own scheduler: runs are submitted at once, and the engine assigns GPUs."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from taorunner.scheduling.policy import Start
 
 
 class Delegated:
-    """Holds nothing on this host. ``parallel`` alone bounds how many runs the engine has at once."""
+    """Leases nothing on this host. Only ``parallel`` limits the number of submitted runs."""
 
     def decide(
         self, waiting: Sequence[Queued], active: Mapping[str, tuple[str, ...]], backend: Callable[[str], Backend], *,
         parallel: int | None, parallel_without_gpu: int,
     ) -> Decision:  # fmt: skip
-        """The first of ``waiting``, in their order, as far as ``parallel`` goes. None of them gets a GPU here."""
+        """The first of ``waiting``, in order, up to ``parallel``. No GPUs are assigned here."""
         room = len(waiting) if parallel is None else max(0, parallel - len(active))
         return Decision(starts=[Start(run.run_id, ()) for run in waiting[:room]])
 

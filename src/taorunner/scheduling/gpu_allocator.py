@@ -1,8 +1,8 @@
 """Allocator for this host: starts waiting runs on GPUs that nothing else uses, and leases them.
 
-``policy`` chooses; here its choice is checked against the host. A GPU is free when nobody has its lease, no running
-container of ours names it (its supervisor may have been killed), and no foreign process uses it; the last only for
-runs that take any GPU. A lease is taken first and checked afterwards, so that nothing comes in between.
+``policy`` chooses, and this module checks the choice against the host. A GPU is free when its lease is not held, no
+running container of taorunner uses it (its supervisor may have been killed), and no other process computes on it. The
+last check applies only to runs that take any GPU. Leases are acquired before the checks, to exclude races.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from taorunner.gpu import inventory as nvml
 from taorunner.gpu.inventory import GpuProcess, Inventory
 from taorunner.gpu.leases import Holder, Lease, Leases
 from taorunner.scheduling.allocator import Decision, Impossible, Queued
-from taorunner.scheduling.machine_queue import HostQueue
+from taorunner.scheduling.machine_queue import MachineQueue
 from taorunner.scheduling.policy import Fairness, Start, Waiting, choose
 from taorunner.scheduling.queue_tickets import Tickets
 
@@ -31,8 +31,10 @@ TELL_EVERY_S = 60.0
 
 @dataclass(slots=True)
 class _Seen:
-    """What others use, by the one name each GPU has here: why it is not to be had. ``holders`` are runs that have a
-    lease and a supervisor: they end some day, and then what they have is for whoever waits longest."""
+    """GPUs in use by others, by their name here, with the reason.
+
+    ``holders`` are the live runs that lease GPUs; those are reassigned in queue order when freed.
+    """
 
     held: dict[str, str] = field(default_factory=dict)
     holders: dict[str, str] = field(default_factory=dict)
@@ -40,7 +42,7 @@ class _Seen:
 
 
 class FreeGpus:
-    """The GPUs of one batch, until each run's ``release``. ``clock`` gives seconds and only goes forward."""
+    """The GPUs of one batch, until each run's ``release``. ``clock`` is monotonic, in seconds."""
 
     def __init__(
         self,
@@ -63,7 +65,7 @@ class FreeGpus:
         self._foreign_until_s = 0.0
         self._told: dict[str, tuple[str, float]] = {}
         self._names_by_key = {gpu.uuid: str(gpu.index) for gpu in self._first.gpus if gpu.uuid}
-        self._queue = HostQueue(
+        self._queue = MachineQueue(
             Tickets(leases.directory / "queue"), key=self._key, name=self._name_of_key, clock=clock
         )
 
@@ -74,7 +76,7 @@ class FreeGpus:
         """What starts now; the leases of what starts are held. ``active`` are the GPUs of this batch's runs.
 
         Raises:
-            MachineError: the place where the leases lie cannot be used.
+            MachineError: the lease folder cannot be used.
         """
         decision = Decision(known=len(self._known or ()))
         possible: list[Queued] = []
@@ -129,8 +131,11 @@ class FreeGpus:
         self._queue.wait((), self._fairness)
 
     def adopt(self, run_id: str, backend: str, gpu_ids: Sequence[str]) -> None:
-        """Leases the GPUs of a run that goes on after its supervisor died. What cannot be had is held by the run's own
-        process, or was taken over already; either way nothing of it is given to anybody here."""
+        """Leases the GPUs of a run that continues after its supervisor died.
+
+        A lease that cannot be acquired is held by the run's own process or was already taken over; the GPU is then
+        not given to another run here.
+        """
         if gpu_ids and run_id not in self._held:
             with suppress(TaorunnerError):
                 lease = self._leased(tuple(gpu_ids))
@@ -150,7 +155,7 @@ class FreeGpus:
         self._look_at_s = 0.0
 
     def _why_impossible(self, run: Queued) -> Impossible | None:
-        """None for a run that may start some time. Of GPUs named by the user only numbers are checked."""
+        """Why the run can never start here; None if it can. Of GPUs named by the user only numbers are checked."""
         if self._known is None:
             return None
         indices = tuple(str(gpu.index) for gpu in self._first.gpus)
@@ -173,7 +178,7 @@ class FreeGpus:
             run.run_id, reason, "lower gpus: or correct gpu_indices:; nvidia-smi lists the GPUs"
         )
 
-    # looking
+    # observing the host
 
     def _look(
         self, waiting: Sequence[Queued], own_queue: Sequence[Waiting], active: Mapping[str, tuple[str, ...]]
@@ -186,7 +191,7 @@ class FreeGpus:
                 seen.held[name], seen.holders[name] = str(holder), holder.run
         self._queue.look(own_queue, seen.holders, self._fairness)
         self._look_at_s = self._clock() + look_every_s(self._queue.ahead, len(self._known or ()))
-        if self._queue.others:  # what they will not take must not be left to them
+        if self._queue.others:  # do not reserve GPUs for runs that will not take them
             used = {*seen.held, *own}
             seen.foreign |= {gpu: why for gpu, why in self._foreign_lately().items() if gpu not in used}
         return seen
@@ -202,7 +207,7 @@ class FreeGpus:
         self, starts: Sequence[Start], runs: Mapping[str, Queued], active: Mapping[str, tuple[str, ...]],
         backend: Callable[[str], Backend], seen: _Seen, decision: Decision,
     ) -> bool:  # fmt: skip
-        """Leases what was chosen. False when something turned out to be used: now it is in ``seen``."""
+        """Leases the chosen GPUs. False when one is in use; it is then added to ``seen``."""
         with_gpus = [start for start in starts if start.gpu_ids]
         if not with_gpus:
             return True
@@ -212,7 +217,7 @@ class FreeGpus:
             for start in with_gpus:
                 lease = self._leased(start.gpu_ids)
                 if lease is None:
-                    taken_by = dict.fromkeys(map(self._name, start.gpu_ids), "just taken by somebody else")
+                    taken_by = dict.fromkeys(map(self._name, start.gpu_ids), "just taken by another process")
                     seen.held |= taken_by
                     seen.holders |= taken_by
                     return False
@@ -229,14 +234,14 @@ class FreeGpus:
             for start in with_gpus:
                 for gpu in start.gpu_ids:
                     if gpu in in_use and in_use[gpu] != start.run_id:
-                        seen.held[gpu] = f"used by run {in_use[gpu]}, which goes on without its supervisor"
+                        seen.held[gpu] = f"used by run {in_use[gpu]}, which continues without its supervisor"
                         clear = False
                     elif gpu in foreign and runs[start.run_id].gpu_ids is None:
                         seen.foreign[gpu] = foreign[gpu]
                         clear = False
                     elif gpu in foreign:
                         notices.append((start.run_id, "gpu-shared", f"GPU {gpu} is also {foreign[gpu]}"))
-            if not clear:  # engine and driver are asked again and again, but not ten times a second
+            if not clear:  # limits how often engine and driver are queried
                 self._look_at_s = self._clock() + LOOK_LEAST_EVERY_S
             else:
                 for run_id, lease in taken.items():
@@ -257,7 +262,7 @@ class FreeGpus:
         return Holder(run_id, self._user, backend)
 
     def _foreign(self) -> dict[str, str]:
-        """GPUs that somebody computes on, by name here. To be asked about GPUs that nobody has a lease of."""
+        """GPUs on which other processes compute, by name here. Only meaningful for GPUs without a lease."""
         return {
             str(gpu.index): "used by " + ", ".join(_process_text(process) for process in gpu.processes[:3])
             for gpu in self._inventory().gpus
@@ -270,10 +275,10 @@ class FreeGpus:
             self._foreign_until_s = self._clock() + LOOK_LEAST_EVERY_S
         return self._foreign_seen
 
-    # telling
+    # notices
 
     def _waits(self, waiting: Sequence[Queued], seen: _Seen) -> Iterator[tuple[str, str, str]]:
-        """For runs that wait for others than this batch: what for. Once, and again when it changed."""
+        """Notices of what runs wait for outside this batch, each once and again when it changes."""
         for run in waiting:
             if not run.gpu_count:
                 continue
@@ -307,7 +312,7 @@ class FreeGpus:
     # names
 
     def _name(self, gpu_id: str) -> str:
-        """One name for a GPU, however it was written: its number, or a MIG device's own UUID."""
+        """The canonical name of a GPU: its number, or the UUID of a MIG device."""
         gpu = self._first.find(gpu_id)
         return gpu_id if gpu is None else str(gpu.index)
 
@@ -315,7 +320,7 @@ class FreeGpus:
         return None if gpu_ids is None else tuple(self._name(gpu) for gpu in gpu_ids)
 
     def _key(self, name: str) -> str:
-        """The name of its lease, the same for everybody on this machine."""
+        """The name of the GPU's lease, the same for all users of this machine."""
         gpu = self._first.find(name)
         if gpu is not None and gpu.uuid:
             return gpu.uuid
@@ -333,15 +338,15 @@ class FreeGpus:
 
 
 def look_every_s(ahead: int, gpu_count: int) -> float:
-    """What comes free is left to those in front: the less they sleep, the less it stands idle. In a long queue, those
-    at the end would look for nothing most of the time."""
+    """The polling interval in seconds: short for the first batches in the queue, so freed GPUs are idle only briefly,
+    longer towards its end."""
     if ahead < max(1, gpu_count):
         return LOOK_MOST_EVERY_S
     return min(LOOK_LEAST_EVERY_S, LOOK_EVERY_S * (1 + ahead / (4 * max(1, gpu_count))))
 
 
 def _in_use(names: Sequence[str], backend: Callable[[str], Backend]) -> dict[str, str]:
-    """GPUs of runs that the engines know of. One that does not answer says so at submit."""
+    """GPUs of runs in the engines. An engine that does not answer is reported at submit."""
     found: dict[str, str] = {}
     for name in names:
         with suppress(TaorunnerError):
@@ -352,7 +357,7 @@ def _in_use(names: Sequence[str], backend: Callable[[str], Backend]) -> dict[str
 
 
 def _process_text(process: GpuProcess) -> str:
-    """Its name and owner where this machine shows them: a process in another namespace has a number only."""
+    """The process's name and owner where visible; in another PID namespace only its number is known."""
     place = Path("/proc") / str(process.pid)
     try:
         name = (place / "comm").read_text(encoding="utf-8", errors="replace").strip()

@@ -1,7 +1,7 @@
-"""The place of a batch's runs in the one queue of this machine: first come, first served between batches as well.
+"""The machine-wide queue: first come, first served across batches.
 
-Every supervisor puts its waiting runs between those of the others (their tickets), lets the pure scheduler choose for
-all of them, and starts its own. What the others could start with is left to them: they look four times a second.
+Every supervisor merges its waiting runs with those of other batches (their tickets), lets ``policy`` choose among all,
+and starts its own. GPUs chosen for runs of other batches are left to those, which poll four times a second.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from taorunner.scheduling.policy import PATIENCE, Fairness, Waiting, competes
 from taorunner.scheduling.queue_tickets import Tickets, Wish, since_boot_ns
 
 LEFT_FOR_S = 5.0
-"""GPUs that another batch could have are left to it for so long. Whoever does not take them by then (a stopped process,
-an engine that does not answer, a driver that it sees otherwise) loses its place."""
+"""How long GPUs are reserved for another batch. A batch that does not take them in time (a stopped process, an engine
+that does not answer, a different view of the driver) loses its place."""
 
 
-class HostQueue:
-    """``key`` gives the name of a GPU's lease, ``name`` is its inverse. ``clock`` gives seconds, only going forward."""
+class MachineQueue:
+    """``key`` maps a GPU to the name of its lease, ``name`` is its inverse. ``clock`` is monotonic, in seconds."""
 
     def __init__(
         self, tickets: Tickets, *, key: Callable[[str], str], name: Callable[[str], str], clock: Callable[[], float]
@@ -31,8 +31,9 @@ class HostQueue:
         self._gone: set[str] = set()
 
     def look(self, own: Sequence[Waiting], holders: Mapping[str, str], fairness: Fairness) -> None:
-        """``own`` waits now; ``holders`` are the runs of others by the GPUs that they have. Those that came later than
-        an own run and have just got what it could have used are counted in ``fairness``.
+        """Reads the tickets. ``own`` are the waiting runs; ``holders`` maps GPUs to the runs of others that use them.
+
+        Counts in ``fairness`` the later runs that were started on GPUs which a run of ``own`` could have used.
 
         Raises:
             MachineError: the folder of the tickets cannot be used.
@@ -59,14 +60,14 @@ class HostQueue:
         }
 
     def merged(self, own: Sequence[Waiting]) -> list[Waiting]:
-        """The runs of all batches in the order in which they asked."""
+        """The waiting runs of all batches, oldest request first."""
         asked = [(self._asked[run.run_id], run) for run in own]
         asked += [(wish.asked_ns, self._waiting(wish)) for wish in self._others.values()]
         return [run for _, run in sorted(asked, key=lambda pair: pair[0])]
 
     @property
     def ahead(self) -> int:
-        """How many runs of others asked before all of this batch."""
+        """How many runs of other batches are ahead of all runs of this batch."""
         first = min(self._asked.values(), default=0)
         return sum(wish.asked_ns < first for wish in self._others.values())
 
@@ -75,12 +76,12 @@ class HostQueue:
         return self._others.keys()
 
     def fairness(self, own: Fairness) -> Fairness:
-        """With those of others that nobody may pass any more."""
-        told = {run_id: PATIENCE for run_id, wish in self._others.items() if wish.is_due}
-        return replace(own, overtaken={**told, **own.overtaken})
+        """``own`` with the runs of others that may not be overtaken again."""
+        due = {run_id: PATIENCE for run_id, wish in self._others.items() if wish.is_due}
+        return replace(own, overtaken={**due, **own.overtaken})
 
     def leave_to(self, run_ids: Collection[str]) -> bool:
-        """Whether each of those runs of others may still be expected to take what it was left; if not, choose again."""
+        """Whether all these runs of others can still be expected to start; if not, choose again."""
         moment = self._clock()
         self._left_since = {run_id: self._left_since.get(run_id, moment) for run_id in run_ids}
         gone = {
@@ -94,7 +95,7 @@ class HostQueue:
         return not gone
 
     def wait(self, own: Sequence[Waiting], fairness: Fairness) -> None:
-        """Tells the others what this batch still waits for; nothing means that it leaves the queue.
+        """Publishes what this batch waits for. Without waiting runs it leaves the queue.
 
         Raises:
             MachineError: the folder of the tickets cannot be used.

@@ -1,10 +1,9 @@
 """Which waiting runs start now, and on which GPUs. Pure: no clock, no disk, no engine.
 
-First come, first served, and small ones fill the gaps: a run that does not fit yet lets later ones pass, ``PATIENCE``
-of them. Then the GPUs it waits for are kept for it, so that nobody waits for ever; where several of those want the same
-GPU, only for the first: what the next one wants besides would stand idle for longer than it takes to gather.
-GPUs that stood idle until a large run had them together are used for others of that size first, while those who are
-passed have patience: gathering costs idle time, and is worth more than one run.
+First come, first served, with backfill: up to ``PATIENCE`` later runs may overtake a run that does not fit yet. After
+that, the GPUs it waits for are reserved for it, so no run waits forever. Where several such runs want the same GPU, it
+is reserved for the first only, to avoid idle GPUs. GPUs that were gathered for a large run are given to other runs of
+that size first, as long as overtaken runs have patience left: gathering costs idle time.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 PATIENCE = 32
-"""So many later runs may take GPUs that an earlier one waits for. Fewer leave GPUs idle more often while a large run
-gathers its own, more let it wait longer."""
+"""The number of later runs that may take GPUs which an earlier run waits for. A lower value leaves GPUs idle more often
+while a large run gathers its own; a higher value lets that run wait longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +34,21 @@ class Start:
 
 @dataclass(slots=True)
 class Fairness:
-    """What must be remembered between two choices: ``overtaken`` says by how many later runs each run was passed on
-    GPUs that it could have used, ``gathered`` which GPUs stood idle until a large run had them together."""
+    """State kept between two choices.
+
+    ``overtaken``: how many later runs overtook each waiting run on GPUs that it could have used. ``gathered``: the
+    GPUs that were kept idle until a large run had all of them.
+    """
 
     overtaken: dict[str, int] = field(default_factory=dict)
     gathered: frozenset[frozenset[str]] = frozenset()
 
     def is_due(self, run: Waiting) -> bool:
-        """Whether nobody may pass this run any more."""
+        """Whether the run may not be overtaken again."""
         return self.overtaken.get(run.run_id, 0) >= PATIENCE
 
     def note(self, waiting: Sequence[Waiting], starts: Iterable[Start]) -> None:
-        """To be called with those of ``choose``'s answers that were really started."""
+        """Records the starts chosen by ``choose`` that succeeded."""
         started = {start.run_id: start for start in starts}
         later: list[set[str]] = []
         for run in reversed(waiting):
@@ -76,15 +78,14 @@ def choose(
     fairness: Fairness | None = None,
     others: Collection[str] = (),
 ) -> list[Start]:
-    """What starts now.
+    """The runs that start now, with their GPUs.
 
-    ``known_gpus`` are the host ids of this machine in order of preference, None when nobody can tell: then
-    ids named by the user are believed and "any n" means the lowest n numbers. ``busy_gpus`` are used by runs of this
-    batch, ``held_outside`` by somebody else's: nothing is kept for a run that waits for those, because what comes free
-    here would not help it. ``avoided`` are given to nobody who did not name them. ``parallel`` bounds all runs,
-    ``parallel_without_gpu`` those that use no GPU. ``others`` are the ids of runs of other batches, which stand in the
-    same queue: what they could start with is left to them, and told with the rest. A run that asks for more GPUs than
-    there are is never chosen.
+    ``known_gpus`` are the host ids of this machine in order of preference. If they are unknown (None), ids named by
+    the user are accepted and "any n" means the lowest n numbers. ``busy_gpus`` are used by runs of this batch,
+    ``held_outside`` by others; nothing is reserved for a run that waits for the latter. ``avoided`` are used only by
+    runs that name them. ``parallel`` is the maximum number of concurrent runs, ``parallel_without_gpu`` that of runs
+    without a GPU. ``others`` are the ids of runs of other batches in the same queue; their starts are reserved and
+    returned with the rest. A run that needs more GPUs than exist is never chosen.
     """
     fairness = fairness or Fairness()
     taken = {*busy_gpus, *held_outside}
@@ -109,9 +110,7 @@ def choose(
         free = [gpu for gpu in usable if gpu not in taken]
         if len(free) >= run.gpu_count:
             if run.gpu_ids is None:
-                free.sort(
-                    key=lambda gpu: wanted[gpu]
-                )  # stable: those that others name come last, the most wanted at the end
+                free.sort(key=lambda gpu: wanted[gpu])  # stable sort: GPUs that other runs name come last
             picked = tuple(free[: run.gpu_count])
             taken |= set(picked)
             room -= is_own
@@ -129,7 +128,7 @@ def _continued(
     fairness: Fairness,
     others: Collection[str],
 ) -> list[Start]:
-    """Runs that take over GPUs which were gathered for another one of their size and have just come free."""
+    """Runs that take over freed GPUs which were gathered for another run of the same size."""
     starts: list[Start] = []
     for gpus in fairness.gathered:
         if gpus & taken:
@@ -162,5 +161,5 @@ def _usable(run: Waiting, known_gpus: Sequence[str] | None, avoided: Collection[
 
 
 def _would_fit(run: Waiting, usable: Sequence[str], held_outside: Collection[str]) -> bool:
-    """Whether it could start once the runs of this batch are over."""
+    """Whether the run could start after all runs of this batch have ended."""
     return sum(gpu not in held_outside for gpu in usable) >= run.gpu_count

@@ -1,8 +1,8 @@
-"""Who waits for GPUs on this machine, and since when: one ticket a batch, read by every batch of every user.
+"""The GPU queue of this machine: one ticket per waiting batch, readable by all users.
 
-A ticket is a file in a folder beside the leases. Its owner holds a kernel lock on it and says again and again that it
-still looks for GPUs: a ticket whose owner was killed counts no more at once, one whose owner is stuck after a while.
-Only its owner can write it; what stands in it is another user's word, and is worth no more than a place in the queue.
+A ticket is a file in a folder next to the leases. Its owner holds a kernel lock on it and refreshes it regularly. The
+ticket of a killed owner is ignored at once, that of a hanging owner after a timeout. Only the owner can write it. Its
+content is untrusted and affects only the order of the queue.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _MOST_WISHES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A run that waits since ``asked_ns`` for any ``gpu_count`` GPUs, or for those of ``leases`` (their names).
+    """A run that has waited since ``asked_ns`` for any ``gpu_count`` GPUs, or for those named in ``leases``.
 
-    ``is_due``: so many that came later have started on GPUs which it could have used that nobody may pass it any more.
+    ``is_due``: it was overtaken by the maximum number of later runs and may not be overtaken again.
     """
 
     run_id: str
@@ -45,7 +45,7 @@ class Wish:
 
 @dataclass(slots=True)
 class _Ticket:
-    """As it was read last."""
+    """A ticket as last read."""
 
     changed_ns: int
     wishes: tuple[Wish, ...]
@@ -53,12 +53,12 @@ class _Ticket:
 
 
 def since_boot_ns() -> int:
-    """The same for every process of this machine, and no clock that anybody sets."""
+    """Nanoseconds since boot: the same in all processes, and unaffected by clock changes."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 class Tickets:
-    """The tickets of this machine, and the own one. Touches nothing until something is held or read."""
+    """This batch's ticket and those of the machine. Opens no file before the first call."""
 
     def __init__(self, directory: Path, clock_ns: Callable[[], int] = since_boot_ns) -> None:
         self._directory, self._clock_ns = directory, clock_ns
@@ -69,7 +69,7 @@ class Tickets:
         self._places: dict[str, str] = {}
 
     def hold(self, wishes: Sequence[Wish]) -> None:
-        """Says what this batch waits for, as often as it likes; nothing means that it has no ticket any more.
+        """Writes or refreshes this batch's ticket. Without wishes the ticket is removed.
 
         Raises:
             MachineError: the folder of the tickets cannot be used.
@@ -91,7 +91,7 @@ class Tickets:
         self._said = said, at_ns
 
     def drop(self) -> None:
-        """Idempotent."""
+        """Removes this batch's ticket. Idempotent."""
         if self._own is not None:
             with suppress(OSError):
                 self._own.unlink()
@@ -99,8 +99,9 @@ class Tickets:
             self._own = None
 
     def others(self) -> list[Wish]:
-        """What other batches wait for, in the order in which they asked. A ticket that nobody says again is left out;
-        whether the owner lives is for ``is_alive``.
+        """What other batches wait for, oldest first. Tickets that were not refreshed in time are left out.
+
+        ``is_alive`` checks whether an owner lives.
 
         Raises:
             MachineError: the folder of the tickets cannot be used.
@@ -122,7 +123,7 @@ class Tickets:
         return sorted(wishes, key=lambda wish: wish.asked_ns)  # stable: a batch's own order stays
 
     def is_alive(self, run_id: str) -> bool:
-        """Whether a process holds the ticket with this run, as ``others`` found it."""
+        """Whether a process holds the ticket in which ``others`` found this run."""
         name = self._places.get(run_id)
         return name is not None and is_locked(self._directory / name)
 
@@ -140,7 +141,7 @@ class Tickets:
             raise self._unusable(error) from error
 
     def _ticket(self, name: str, changed_ns: int) -> _Ticket | None:
-        """None while it is being written, and for whatever is no ticket."""
+        """The parsed ticket; None for a file that is being written or is no ticket."""
         descriptor = open_regular(self._directory / name)
         if descriptor is None:
             return None
@@ -154,7 +155,7 @@ class Tickets:
             os.close(descriptor)
 
     def _make(self, text: bytes) -> None:
-        """Locked before it has its name: nobody ever sees one that looks left behind."""
+        """Creates the ticket. It is locked before it is named, so it never appears abandoned."""
         make_shared_directory(self._directory.parent)
         make_shared_directory(self._directory)
         self._sweep()
@@ -163,7 +164,7 @@ class Tickets:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(beside, flags, 0o644)
         try:
-            os.fchmod(descriptor, 0o644)  # others may read it, whatever the umask is
+            os.fchmod(descriptor, 0o644)  # readable by other users, independent of the umask
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _rewrite(descriptor, text)
             beside.rename(self._directory / name)
@@ -174,7 +175,7 @@ class Tickets:
         self._own, self._descriptor = self._directory / name, descriptor
 
     def _sweep(self) -> None:
-        """Tickets that a killed process of this user left."""
+        """Removes tickets that killed processes of this user left."""
         for name, _ in self._found():
             path = self._directory / name
             with suppress(OSError):
@@ -189,7 +190,7 @@ class Tickets:
 
 
 def _rewrite(descriptor: int, text: bytes) -> None:
-    """A reader may see half of it: that is no JSON, and the one before counts until the next look."""
+    """Overwrites the ticket in place. A reader of a partial write gets invalid JSON and keeps the previous content."""
     os.pwrite(descriptor, text, 0)
     os.ftruncate(descriptor, len(text))
 
@@ -200,7 +201,7 @@ def _written(wishes: Sequence[Wish], at_ns: int) -> bytes:
 
 
 def _wish(row: Any) -> Wish:
-    """Raises ValueError or TypeError for whatever another user wrote in its place."""
+    """Parses one row. Raises ValueError or TypeError for invalid content."""
     run_id, count, leases, asked_ns, is_due = row
     names = None if leases is None else tuple(str(name)[:100] for name in leases[:64])
     count = int(count) if names is None else len(names)

@@ -54,7 +54,7 @@ def status_of(handle: Handle) -> EngineStatus:
     return LocalBackend().inspect([handle])[handle.run_id]
 
 
-def keeper_pid(handle: Handle) -> int:
+def reaper_pid(handle: Handle) -> int:
     """The process that holds the run's lock."""
     inode = str((handle.run_dir / "process" / "lock").stat().st_ino)
     for line in Path("/proc/locks").read_text().splitlines():
@@ -198,10 +198,10 @@ def test_the_run_outlives_the_one_who_started_it(make_plan: MakePlan, make_launc
     assert status_of(handle).exit_code == 5
 
 
-def test_a_killed_keeper_leaves_the_truth(start: Callable[..., Handle]) -> None:
+def test_state_after_the_reaper_was_killed(start: Callable[..., Handle]) -> None:
     handle = start("sleep", "600")
     assert status_of(handle).state is EngineState.RUNNING
-    os.kill(keeper_pid(handle), signal.SIGKILL)
+    os.kill(reaper_pid(handle), signal.SIGKILL)
     pid = int(handle.id.partition(":")[0])
     assert reaper.start_time(pid) is not None
     assert status_of(handle).state is EngineState.RUNNING

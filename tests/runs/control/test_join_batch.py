@@ -107,11 +107,11 @@ def test_what_joins_at_the_last_moment_runs_or_is_refused(workspace: Workspace, 
 def test_a_batch_that_is_over_cannot_be_joined(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     batch = workspace.begin("true")
     monkeypatch.setattr(OpenBatches, "is_ours", lambda *_: False)
-    with pytest.raises(RunStateError, match="another user's"):
+    with pytest.raises(RunStateError, match="belongs to another user"):
         joinable(workspace.store, "r0")
     monkeypatch.undo()
     workspace.wait(lambda: workspace.store.open_batches.ids() == [])
-    with pytest.raises(RunStateError, match="is over: nothing can join it"):
+    with pytest.raises(RunStateError, match="is over: it cannot be joined"):
         joinable(workspace.store, "r0")
     with pytest.raises(RunStateError, match="has just ended"):
         workspace.add(batch.id, "r1", "true")

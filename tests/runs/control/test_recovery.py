@@ -51,7 +51,7 @@ from taorunner.runs.state.log_position import RecordedLog
 from taorunner.runs.state.store import Batch, RunStore
 from taorunner.runs.supervisor import worker
 from taorunner.runs.supervisor.batch_runner import BatchRunner
-from taorunner.runs.supervisor.replay_filter import Told
+from taorunner.runs.supervisor.replay_filter import ReplayFilter
 from taorunner.scheduling.gpu_allocator import FreeGpus
 
 RUN = "20261120-000000-e1-x"
@@ -329,7 +329,10 @@ def test_marking_as_lost_is_for_what_nobody_can_decide(
         mark_lost(store, store.load(RUN))
     begun.die_as(state=RunState.RUNNING, handle="c1", backend="docker", started_at=now())
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine.sock")
-    with owning(store.batch_paths(begun.batch.id)), pytest.raises(RunStateError, match="is being followed"):
+    with (
+        owning(store.batch_paths(begun.batch.id)),
+        pytest.raises(RunStateError, match="has a live supervisor"),
+    ):
         mark_lost(store, store.load(RUN))
     marked = mark_lost(store, store.load(RUN))
     assert (marked.state, marked.reason) == (RunState.LOST, "marked as lost by hand")
@@ -385,7 +388,7 @@ def test_what_was_told_is_not_told_again() -> None:
         metric("loss", 0.5, 1),
         metric("mAP", float("nan"), 1),
     ]
-    told = Told([*before, CheckpointSaved(run=RUN, at=at, path="/a/m1.pth")])
+    replayed = ReplayFilter([*before, CheckpointSaved(run=RUN, at=at, path="/a/m1.pth")])
     again = [
         epoch(1),
         metric("loss", 0.5, 1),
@@ -393,10 +396,12 @@ def test_what_was_told_is_not_told_again() -> None:
         epoch(2),
         metric("mAP", 0.1, 2),
     ]
-    assert told.new_ones(again) == [epoch(2), metric("mAP", 0.1, 2)]
-    assert told.new_ones([epoch(9)]) == [epoch(9)]  # of the attempt before
-    assert told.missed([epoch(2, completed=False, step=3), metric("loss", 0.4, 2), epoch(2)]) == [epoch(2)]
-    assert told.checkpoints == {"m1.pth"}
+    assert replayed.new_ones(again) == [epoch(2), metric("mAP", 0.1, 2)]
+    assert replayed.new_ones([epoch(9)]) == [epoch(9)]  # of the attempt before
+    assert replayed.missed([epoch(2, completed=False, step=3), metric("loss", 0.4, 2), epoch(2)]) == [
+        epoch(2)
+    ]
+    assert replayed.checkpoints == {"m1.pth"}
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"size": 9, "stdout": 9, "stderr": 0, "start": 2}'])

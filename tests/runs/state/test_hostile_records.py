@@ -255,7 +255,7 @@ def test_a_lock_that_is_a_link_is_not_opened(store: RunStore) -> None:
 def test_events_are_not_written_through_a_link(store: RunStore) -> None:
     weights = store.state_dir / "precious" / "weights.pth"
     store.paths(OURS).events.symlink_to(weights)
-    store.mend_events(OURS)
+    store.repair_events(OURS)
     finished = RunFinished(run=OURS, at=AT + timedelta(seconds=1), state=RunState.LOST, reason="x")
     with pytest.raises(OSError, match="is a link"):
         store.append_events(OURS, [finished])

@@ -89,7 +89,7 @@ def test_a_run_whose_files_are_not_ours_is_left_alone(
     assert not run(store, batch)
     assert not (tmp_path / "one").exists()
     assert (tmp_path / "two").exists()
-    assert f"{RUNS[0]} is left alone: " in (told := capsys.readouterr().err)
+    assert f"{RUNS[0]} is skipped: " in (told := capsys.readouterr().err)
     assert f"belongs to user {SOMEBODY}, not to you" in told
     os.chown(store.paths(RUNS[0]).directory / name, 0, 0)
     assert run(store, batch)
@@ -142,7 +142,7 @@ def test_a_team_shares_its_state_by_the_setgid_bit(tmp_path: Path) -> None:
     assert RunStore(state).load(RUNS[0]).id == RUNS[0]
     assert [record.id for record in RunStore(state).unfinished()] == [RUNS[0]]
     os.chown(RunStore(state).paths(RUNS[0]).record, SOMEBODY, SOMEBODY + 1)
-    with pytest.raises(RunStateError, match="does not count") as caught:
+    with pytest.raises(RunStateError, match="is not trusted") as caught:
         RunStore(state).load(RUNS[0])
     assert "chmod -R g+rwXs .taorunner" in (caught.value.hint or "")
 

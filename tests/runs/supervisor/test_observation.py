@@ -14,7 +14,7 @@ from taorunner.backends.contract import EngineState, EngineStatus
 from taorunner.catalog.load import load_network
 from taorunner.events import CheckpointSaved, Event, RunState
 from taorunner.planning.model.plan import RunPlan
-from taorunner.runs.supervisor.observation import Evidence
+from taorunner.runs.supervisor.observation import Observation
 
 LAUNCHED_S = 1_800_000_000.0
 HOUR_S = 3600.0
@@ -31,7 +31,7 @@ def ends(tmp_path: Path) -> Callable[..., RunState]:
             workspace=tmp_path, results_dir=tmp_path, results_inside=str(tmp_path), run_inside="/r",
         )  # fmt: skip
         steady, wall = [500.0], [LAUNCHED_S]
-        evidence = Evidence(
+        observation = Observation(
             plan, "r", datetime.fromtimestamp(LAUNCHED_S, timezone.utc),
             wall_clock=lambda: wall[0], steady_clock=lambda: steady[0],
         )  # fmt: skip
@@ -50,8 +50,8 @@ def ends(tmp_path: Path) -> Callable[..., RunState]:
             "message": "Train finished successfully.",
         }
         (model.parent / "status.json").write_text(json.dumps(told) + "\n")
-        evidence.printed(b"Execution status: PASS\n", at)
-        verdict, _ = evidence.judge(EngineStatus(EngineState.EXITED, 0), stop_requested=False, at=at)
+        observation.printed(b"Execution status: PASS\n", at)
+        verdict, _ = observation.judge(EngineStatus(EngineState.EXITED, 0), stop_requested=False, at=at)
         assert verdict.state is RunState.SUCCEEDED or "nothing was trained" in verdict.reason, verdict
         return verdict.state
 
@@ -71,8 +71,8 @@ def test_a_model_from_before_the_launch_is_still_not_this_runs(
 
 
 @pytest.fixture
-def evidence_of(tmp_path: Path) -> Callable[..., Evidence]:
-    def make(network: str, clock: list[float]) -> Evidence:
+def make_observation(tmp_path: Path) -> Callable[..., Observation]:
+    def make(network: str, clock: list[float]) -> Observation:
         contract = load_network(network).contract("train")
         plan = RunPlan(
             project="p", experiment="e", action="train", backend="docker", contract=contract, argv=("x",),
@@ -80,7 +80,7 @@ def evidence_of(tmp_path: Path) -> Callable[..., Evidence]:
         )  # fmt: skip
         (tmp_path / "train").mkdir()
         launched = datetime.fromtimestamp(LAUNCHED_S, timezone.utc)
-        return Evidence(
+        return Observation(
             plan, "r", launched, wall_clock=lambda: LAUNCHED_S + clock[0], steady_clock=lambda: clock[0]
         )
 
@@ -97,31 +97,31 @@ def saved(events: list[Event]) -> list[tuple[str, int | None]]:
 
 
 def test_a_checkpoint_is_told_when_it_is_there_also_when_the_console_ended_the_epoch(
-    evidence_of: Callable[..., Evidence], tmp_path: Path
+    make_observation: Callable[..., Observation], tmp_path: Path
 ) -> None:
     clock = [0.0]
-    evidence = evidence_of("classification_tf2", clock)
+    observation = make_observation("classification_tf2", clock)
     at = datetime.fromtimestamp(LAUNCHED_S, timezone.utc)
-    evidence.printed(
+    observation.printed(
         b"Epoch 1/9\n3/3 [==============================] - 2s 1s/step - loss: 2.5 - lr: 0.01\n", at
     )
-    assert saved(evidence.read_status(at)) == []
+    assert saved(observation.read_status(at)) == []
     clock[0] = 40.0
     write(tmp_path / "train/b0_001.tlt", b"PK\x03\x04 not yet whole")
-    assert saved(evidence.read_status(at)) == []
+    assert saved(observation.read_status(at)) == []
     write(tmp_path / "train/b0_001.tlt", b"encrypted weights")
-    assert saved(evidence.read_status(at)) == [("b0_001.tlt", 1)]
-    assert saved(evidence.read_status(at)) == []
+    assert saved(observation.read_status(at)) == [("b0_001.tlt", 1)]
+    assert saved(observation.read_status(at)) == []
 
 
 def test_untrained_and_cut_off_weights_are_not_announced_and_prove_nothing(
-    evidence_of: Callable[..., Evidence], tmp_path: Path
+    make_observation: Callable[..., Observation], tmp_path: Path
 ) -> None:
-    evidence = evidence_of("pose_classification", [0.0])
+    observation = make_observation("pose_classification", [0.0])
     at = datetime.fromtimestamp(LAUNCHED_S, timezone.utc)
     write(tmp_path / "train/model_epoch_000_step_00000.pth", b"weights")
     (tmp_path / "train/pc_model_latest.pth").symlink_to("model_epoch_000_step_00000.pth")
-    evidence.printed(
+    observation.printed(
         b"Epoch 0, global step 0: 'val_loss' reached 1.0, saving model to '/r/train/model_epoch_000_step_00000.pth'\n"
         b"Execution status: PASS\n",
         at,
@@ -133,6 +133,6 @@ def test_untrained_and_cut_off_weights_are_not_announced_and_prove_nothing(
         "message": "Train finished successfully.",
     }
     (tmp_path / "train/status.json").write_text(json.dumps(told) + "\n")
-    verdict, events = evidence.judge(EngineStatus(EngineState.EXITED, 0), stop_requested=False, at=at)
+    verdict, events = observation.judge(EngineStatus(EngineState.EXITED, 0), stop_requested=False, at=at)
     assert saved(events) == []
     assert verdict.state is RunState.FAILED and "nothing was trained" in verdict.reason

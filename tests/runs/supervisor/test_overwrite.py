@@ -352,7 +352,7 @@ def test_nothing_new_is_written_over_when_results_come_back(world: World) -> Non
     make_room(plan, run_dir, AT)
     (world.models / "e1" / "new").write_text("new")
     aside = world.models / "e1.20261120-090507"
-    why = "something new lies at its place"
+    why = "the path exists again"
     assert put_back(plan, run_dir) == [f"{world.models / 'e1'} could not be put back from {aside}: {why}"]
     assert world.tree() == ["e1", "e1.20261120-090507", "e1.20261120-090507/old.hdf5", "e1/new"]
     (world.models / "e1" / "new").unlink()

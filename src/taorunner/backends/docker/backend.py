@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class DockerBackend:
-    """See ``contract`` for the promises."""
+    """See ``contract`` for the rules."""
 
     name = "docker"
 
@@ -102,7 +102,7 @@ class DockerBackend:
         return docker_request(plan, launch, self.name)
 
     def submit(self, request: DockerRequest) -> Started:
-        """Keeps the live output for the first ``logs``: unread for long, it would hold the process up."""
+        """Attaches the live output for the first ``logs``. If unread for long, it would block the process."""
         from taorunner.engine import containers
 
         engine = self._connected()
@@ -204,7 +204,7 @@ class DockerBackend:
         return self._engine
 
     def _ours(self, request: DockerRequest) -> ContainerState:
-        """The container that has the run's name: from an earlier submit of the same run, or somebody else's."""
+        """The container with the run's name, created by an earlier submit of this run or by another program."""
         from taorunner.engine import containers
 
         there = containers.look(self._connected(), request.name)

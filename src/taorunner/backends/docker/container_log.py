@@ -1,4 +1,4 @@
-"""The output of a container as chunks behind a position."""
+"""The output of a container in chunks, from a position on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ContainerLog:
-    """The output of a container behind a position: the first ``position`` bytes of each stream are left out."""
+    """The output of a container without the first ``position`` bytes of each stream."""
 
     def __init__(self, frames: FrameStream, position: LogPosition, *, live: bool) -> None:
         self._frames = frames
@@ -50,7 +50,7 @@ class ContainerLog:
 
 
 class NoLog:
-    """The output of a container that is gone."""
+    """The empty output of a container that no longer exists."""
 
     def __iter__(self) -> Iterator[LogChunk]:
         return iter(())

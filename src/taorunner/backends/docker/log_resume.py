@@ -1,8 +1,8 @@
-"""KeptLog: where the engine's stored log goes on behind what was already seen, also when less was kept than was seen.
+"""KeptLog: finds where the engine's stored log continues after the bytes already read, even if some were not stored.
 
-The engine keeps a line when its LF comes, and 16 KiB at once of a line without one. A training draws its progress with
-CR, so up to 16 KiB that the live output has shown are in the engine's memory alone; a restart of the daemon ends
-them, and what is stored next stands right behind the last bytes that were kept.
+The engine stores a line when its LF arrives, and a line without LF in blocks of 16 KiB. A training draws its progress
+with CR, so up to 16 KiB that the live output has shown exist in the engine's memory only. A restart of the daemon
+loses them, and the next stored bytes follow directly after the last stored block.
 Source: testing.md section 5, and the copier of moby's logger package (a buffer of 16 KiB).
 """
 
@@ -10,13 +10,13 @@ from __future__ import annotations
 
 BLOCK_BYTES = 16 * 1024
 TAIL_BYTES = 4 * BLOCK_BYTES
-"""A tail that is longer is cut: the block that may be lost is all that matters."""
+"""Longer tails are cut, because only the block that may be lost is needed."""
 
 
 class Tail:
-    """The last bytes that were seen of one stream, from a place on where the engine begins to keep a block.
+    """The last bytes read of one stream, starting where the engine starts a stored block.
 
-    ``begins``: this is the stream's beginning. Otherwise nothing is remembered before the first LF.
+    ``begins``: the tail starts at the beginning of the stream. Otherwise nothing before the first LF is kept.
     """
 
     def __init__(self, *, begins: bool) -> None:
@@ -24,7 +24,7 @@ class Tail:
         self._is_known = begins
 
     def add(self, data: bytes, unkept: int = 0) -> None:
-        """``unkept``: so many of the bytes before were not kept by the engine."""
+        """Appends ``data``. ``unkept`` is the number of preceding bytes that the engine did not store."""
         if not self._is_known:
             end = data.find(b"\n") + 1
             if not end:
@@ -38,13 +38,13 @@ class Tail:
 
 
 class KeptLog:
-    """One stream. ``seen`` counts the bytes that are known already, ``tail`` are the last of them, as in ``Tail``."""
+    """One stream. ``seen`` counts the bytes already read, ``tail`` holds the last of them."""
 
     def __init__(self, seen: int, tail: bytes = b"") -> None:
         self._skip, self._tail, self._matched = seen - len(tail), tail, 0
 
     def feed(self, data: bytes) -> tuple[int, bytes]:
-        """What is new in the next stored bytes, and how many of the bytes seen last are not in the log at all."""
+        """The number of bytes read last that the log does not contain, and the new part of the next stored bytes."""
         if self._skip:
             if self._skip >= len(data):
                 self._skip -= len(data)
@@ -61,20 +61,20 @@ class KeptLog:
         unkept = len(self._tail) - end
         new = (
             self._tail[end : self._matched] + data[common:]
-        )  # bytes that were alike by chance are new as well
+        )  # bytes that were equal by chance are new as well
         self._tail, self._matched = b"", 0
         return unkept, new
 
     def _kept_end(self, at_most: int) -> int:
-        """Where in the tail the engine's last kept bytes end: behind an LF, or whole blocks behind one."""
+        """Where in the tail the last stored bytes end: after an LF, or whole blocks after one."""
         begin = self._tail.rfind(b"\n", 0, at_most) + 1
         return begin + (at_most - begin) // BLOCK_BYTES * BLOCK_BYTES
 
 
 def _common_bytes(one: bytes, other: bytes) -> int:
-    """How long a beginning both have in common."""
+    """The length of the common prefix."""
     low, high = 0, min(len(one), len(other))
-    while low < high:  # halving: comparing slices is done by memcmp
+    while low < high:  # binary search: slices are compared by memcmp
         middle = (low + high + 1) // 2
         if one[low:middle] == other[low:middle]:
             low = middle

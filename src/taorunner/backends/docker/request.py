@@ -1,4 +1,4 @@
-"""The request of the docker backend: from the plan, to the engine's settings and to a ``docker run`` line."""
+"""The docker backend's request: built from a plan, and rendered as a ``docker run`` command."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 LABEL = "com.taorunner"
 RUN_LABEL = f"{LABEL}.run"
 GPUS_LABEL = f"{LABEL}.gpus"
-"""The host ids, separated by commas: the engine's list of containers does not tell which GPUs they were given."""
+"""A label with the host ids, comma-separated: the engine's list of containers does not include their GPUs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DockerRequest(EngineRequest):
-    """``name`` is the container's. ``options`` are the plan's, with the size of /dev/shm filled in."""
+    """``name`` is the container's name. ``options`` are those of the plan, with the size of /dev/shm set."""
 
     name: str
     options: ContainerOptions = field(default_factory=ContainerOptions)
@@ -67,7 +67,7 @@ def container_name(run_id: str) -> str:
 
 
 def docker_run(request: DockerRequest) -> list[str]:
-    """The argv of the docker command that makes the same container and starts it."""
+    """The argv of the docker command that creates and starts the same container."""
     options = request.options
     argv = ["docker", "run", "--name", request.name, "--init"]
     argv += ["--rm", "--interactive"] if options.interactive else []
@@ -108,7 +108,7 @@ def docker_run(request: DockerRequest) -> list[str]:
 
 
 def _csv_line(fields: Sequence[str]) -> str:
-    """The docker command reads ``--mount`` and ``--gpus`` as a line of CSV."""
+    """A CSV line, as the docker command parses ``--mount`` and ``--gpus``."""
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(fields)
     return line.getvalue()
@@ -124,7 +124,7 @@ def image_of(plan: RunPlan) -> str:
 
 
 def _mounts(plan: RunPlan, launch: Launch) -> tuple[Mount, ...]:
-    """The plan's mounts, and the run's input folder where the plan has not mounted it already."""
+    """The plan's mounts, and the run's input folder unless the plan mounts it."""
     if any(mount.target == plan.run_inside for mount in plan.mounts):
         return plan.mounts
     return (*plan.mounts, Mount(launch.run_dir / INPUT_DIR, plan.run_inside, read_only=True))

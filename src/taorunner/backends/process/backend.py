@@ -1,6 +1,6 @@
-"""The local backend: a run is a process on this machine, in a session of its own, watched by a keeper.
+"""The local backend: a run is a process on this machine, in its own session, watched by a reaper process.
 
-For a shell inside a TAO container, or a native install. ``HostBackend`` is what the embedded backend shares.
+For a shell inside a TAO container, or a native installation. The embedded backend shares ``HostBackend``.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ class ProcessRequest(EngineRequest):
 
 
 class HostBackend(ABC):
-    """A backend whose runs are processes of this host. See ``contract`` for the promises.
+    """A backend whose runs are processes of this host. See ``contract`` for the rules.
 
-    A subclass says what is run: ``check``, ``prepare``, and where it differs ``host_command`` and ``workdir``.
+    A subclass defines ``check`` and ``prepare``, and overrides ``host_command`` and ``workdir`` if needed.
     """
 
     name = "host"
@@ -75,7 +75,7 @@ class HostBackend(ABC):
     def prepare(self, plan: RunPlan, report: Report) -> str | None: ...
 
     def host_command(self, plan: RunPlan) -> tuple[str, ...]:
-        """The argv on this machine, marks in it."""
+        """The argv on this machine, with placeholders for secrets."""
         return plan.argv
 
     def workdir(self, plan: RunPlan, launch: Launch) -> str:
@@ -105,13 +105,13 @@ class HostBackend(ABC):
         found = self.find(request.run_id, request.run_dir)
         if found is not None:
             return Started(found)
-        answer = _start_keeper(request, directory, {**self._environ, **request.env})
+        answer = _start_reaper(request, directory, {**self._environ, **request.env})
         if "errno" in answer:
             raise _cannot_start(request, int(answer["errno"]))
         deadline = time.monotonic() + _KILL_PATIENCE_S
         while (found := self.find(request.run_id, request.run_dir)) is None:
             if time.monotonic() > deadline:
-                raise MachineError(f'the process did not start: see "{directory / "keeper.log"}"')
+                raise MachineError(f'the process did not start: see "{directory / "reaper.log"}"')
             time.sleep(_FAST_POLL_S)
         return Started(found)
 
@@ -128,13 +128,13 @@ class HostBackend(ABC):
         return FileTail(_process_dir(handle.run_dir), position)
 
     def stop(self, handle: Handle, grace_s: float) -> None:
-        """SIGTERM to the process and all of its group, SIGKILL after ``grace_s``. Blocks until it is over."""
+        """Sends SIGTERM to the process group, and SIGKILL after ``grace_s``. Blocks until the process has ended."""
         directory = _process_dir(handle.run_dir)
         process = _Process.read(directory)
         if process is None or not process.is_alive():
             return
         process.signal_group(signal.SIGTERM)
-        process.signal_group(signal.SIGCONT)  # a stopped process could not hear the other
+        process.signal_group(signal.SIGCONT)  # a stopped process does not handle SIGTERM
         if not _until(lambda: not process.is_alive(), grace_s):
             process.signal_group(signal.SIGKILL)
             reaper.kill_marked(handle.run_id, signal.SIGKILL)
@@ -172,7 +172,7 @@ class LocalBackend(HostBackend):
 
 
 class FileTail:
-    """The output files of a process behind a position, until the process is over and all has been read."""
+    """Reads the output files of a process from a position, until the process has ended and all is read."""
 
     def __init__(self, directory: Path, position: LogPosition) -> None:
         self._directory = directory
@@ -212,7 +212,7 @@ class FileTail:
 
 
 def read_status(directory: Path) -> EngineStatus:
-    """Where the process of that folder stands: what the keeper wrote, or else what the kernel says."""
+    """The state of the folder's process: recorded by the reaper, or else from the kernel."""
     process = _Process.read(directory)
     started_at = None if process is None else process.started_at
     finished = _finished(directory, started_at)
@@ -220,7 +220,7 @@ def read_status(directory: Path) -> EngineStatus:
         return finished
     if process is not None and process.is_alive():
         return EngineStatus(EngineState.RUNNING, started_at=started_at)
-    if _is_kept(directory):  # between the end and its record, or between the folder and the start
+    if _is_kept(directory):  # right before the start or after the end, not recorded yet
         return EngineStatus(
             EngineState.CREATED if process is None else EngineState.RUNNING, started_at=started_at
         )
@@ -242,7 +242,7 @@ def _finished(directory: Path, started_at: datetime | None) -> EngineStatus | No
 
 @dataclass(frozen=True, slots=True)
 class _Process:
-    """One process, ever: a pid alone may be another's tomorrow."""
+    """Identifies one process uniquely, because pids are reused."""
 
     pid: int
     start: int
@@ -272,7 +272,7 @@ class _Process:
             ) from error
 
 
-def _start_keeper(request: ProcessRequest, directory: Path, environ: Mapping[str, str]) -> dict[str, Any]:
+def _start_reaper(request: ProcessRequest, directory: Path, environ: Mapping[str, str]) -> dict[str, Any]:
     script = str(Path(reaper.__file__))
     argv = [
         sys.executable,
@@ -284,7 +284,7 @@ def _start_keeper(request: ProcessRequest, directory: Path, environ: Mapping[str
         request.run_id,
         *request.command,
     ]
-    with (directory / "keeper.log").open("ab") as log:
+    with (directory / "reaper.log").open("ab") as log:
         try:
             done = subprocess.run(
                 argv,
@@ -293,21 +293,23 @@ def _start_keeper(request: ProcessRequest, directory: Path, environ: Mapping[str
                 stderr=log,
                 env=dict(environ),
                 start_new_session=True,
-                pass_fds=request.lease,  # the keeper holds the GPUs too, for as long as the process lives
+                pass_fds=request.lease,  # the reaper holds the leases while the process lives
                 timeout=60,
                 check=False,
             )
         except (OSError, ValueError) as error:
             raise EngineRefusedError(f"the process cannot be started: {error}") from error
         except subprocess.TimeoutExpired as error:
-            raise MachineError(f'the keeper does not answer: see "{directory / "keeper.log"}"') from error
+            raise MachineError(
+                f'the reaper process does not answer: see "{directory / "reaper.log"}"'
+            ) from error
     lines = done.stdout.splitlines()
     if not lines:
         room = room_at(directory)
         if room is not None and room.is_full:
             text = f"the process cannot be recorded: no space left on device; {room.text}"
             raise MachineError(text, hint=room.hint)
-        raise MachineError(f'the keeper died at once: see "{directory / "keeper.log"}"')
+        raise MachineError(f'the reaper process exited at start: see "{directory / "reaper.log"}"')
     answer: dict[str, Any] = json.loads(lines[0])
     return answer
 
@@ -329,7 +331,7 @@ def _no_command(command: str) -> MachineError:
 
 
 def _is_kept(directory: Path) -> bool:
-    """True while the keeper lives: it holds the lock."""
+    """True while the reaper lives and holds the lock."""
     return is_locked(directory / "lock")
 
 

@@ -1,6 +1,6 @@
-"""The embedded backend: the small CPU network of this package, as a process that keeps TAO's contract.
+"""The embedded backend: runs the package's small CPU network as a process with TAO's interface.
 
-``taorunner.embedded`` is started, never imported: a mistake in it is a failed run, not a failed runner.
+``taorunner.embedded`` is started as a process and never imported, so an error in it only fails the run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from taorunner.errors import Finding, MachineError, Severity
 from taorunner.planning.model.plan import RunPlan
 
 NEEDS = {"numpy": "numpy", "PIL": "pillow", "onnx": "onnx"}
-"""Module and the package that brings it."""
+"""Each required module, and the package that provides it."""
 
 
 class EmbeddedBackend(HostBackend):
@@ -37,7 +37,7 @@ class EmbeddedBackend(HostBackend):
         return (sys.executable, "-m", "taorunner.embedded", *plan.argv)
 
     def workdir(self, plan: RunPlan, launch: Launch) -> str:
-        """The run's own folder: ``-m`` looks for modules in the working directory first."""
+        """The run's folder, because ``-m`` looks for modules in the working directory first."""
         return plan.options.workdir or str(launch.run_dir)
 
 

@@ -1,14 +1,14 @@
-"""The keeper: starts one process in a session of its own, waits for it, and writes down how it ended.
+"""The reaper: starts one process in a new session, waits for it, and records how it ended.
 
-Started by ``local_process`` as a script (``python -I -S keeper.py PROCESS_DIR WORKDIR RUN_ID COMMAND…``), so it
-imports the standard library only. It outlives whoever started it, and the process outlives the keeper. In PROCESS_DIR:
+``process.backend`` runs it as a script (``python -I -S reaper.py PROCESS_DIR WORKDIR RUN_ID COMMAND…``), so it imports
+the standard library only. It survives its caller, and the process survives the reaper. Files in PROCESS_DIR:
 
-    lock          held (flock) as long as the keeper lives
-    started.json  pid, its start time and the boot it belongs to: together they name one process, ever
-    exit.json     exit code (128 + n for signal n), when, and whether memory ran out; written whole or not at all
+    lock          held (flock) while the reaper lives
+    started.json  pid, start time and boot id, which together identify one process
+    exit.json     exit code (128 + n for signal n), time, and whether memory ran out; written atomically
     stdout, stderr
 
-The one line on its own standard output tells the caller what became of the start.
+It prints one line on its own standard output, which reports whether the process was started.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from contextlib import suppress
 from typing import Any
 
 RUN_VARIABLE = "TAORUNNER_RUN"
-"""Set in the process, so that children that left its session are known as its own."""
+"""An environment variable that identifies children which left the process's session."""
 
 _FULL_DISK_S = 0.5
 _IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGTSTP)
@@ -34,7 +34,7 @@ _IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal
 def main(argv: list[str]) -> None:
     directory, workdir, run_id, *command = argv
     if os.fork():
-        os._exit(0)  # the caller has nothing to reap later
+        os._exit(0)  # the caller must not have to reap it
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     lock = os.open(f"{directory}/lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -65,7 +65,7 @@ def main(argv: list[str]) -> None:
     os.dup2(os.open(os.devnull, os.O_RDWR), 1)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     with suppress(OSError):
-        os.killpg(pid, signal.SIGKILL)  # what the process leaves behind, while its id is still taken
+        os.killpg(pid, signal.SIGKILL)  # remaining children, while the group id is still in use
     kill_marked(run_id, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
     code = os.waitstatus_to_exitcode(status)
@@ -75,11 +75,11 @@ def main(argv: list[str]) -> None:
         "at": time.time(),
     }
     while not _has_room(lambda: write_json(f"{directory}/exit.json", body)):
-        time.sleep(_FULL_DISK_S)  # how it ended is known only here
+        time.sleep(_FULL_DISK_S)  # the exit code is known only here
 
 
 def _has_room(write: Callable[[], None]) -> bool:
-    """False where nothing was written because the disk is full."""
+    """Calls ``write``. False when it failed because the disk is full."""
     try:
         write()
     except OSError as error:
@@ -90,11 +90,11 @@ def _has_room(write: Callable[[], None]) -> bool:
 
 
 def write_json(path: str, body: dict[str, Any]) -> None:
-    """Durable, and never half there."""
+    """Writes a JSON file atomically and durably."""
     handle = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     try:
         data = json.dumps(body).encode()
-        while data:  # a disk that fills up takes less than it is given
+        while data:  # a write to a full disk may be short
             data = data[os.write(handle, data) :]
         os.fsync(handle)
     finally:
@@ -107,7 +107,7 @@ def write_json(path: str, body: dict[str, Any]) -> None:
 
 
 def start_time(pid: int) -> int | None:
-    """Clock ticks since boot when the process started; None when there is none, or only its corpse."""
+    """The start time of the process in clock ticks since boot; None when it does not exist or is a zombie."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
             fields = file.read().rpartition(b")")[2].split()
@@ -125,7 +125,7 @@ def boot_id() -> str:
 
 
 def kill_marked(run_id: str, number: int) -> int:
-    """Signals every process of the run that can be found by its environment; how many there were."""
+    """Signals every process whose environment names the run. Returns their number."""
     mark = f"{RUN_VARIABLE}={run_id}\0".encode()
     found = 0
     for name in os.listdir("/proc"):
@@ -145,7 +145,7 @@ def kill_marked(run_id: str, number: int) -> int:
 
 
 def memory_kills() -> int:
-    """How often the kernel has killed for want of memory in this control group."""
+    """The number of out-of-memory kills in this control group."""
     total = 0
     try:
         with open("/proc/self/cgroup") as file:  # noqa: PTH123
@@ -170,8 +170,11 @@ def memory_kills() -> int:
 
 
 def _fork(directory: str, workdir: str, run_id: str, command: list[str]) -> tuple[int, int, int]:
-    """The pid of a child that waits for one byte before it becomes the command; where to write that
-    byte; where to read the error number, or nothing once it has become the command."""
+    """Forks a child that waits for one byte and then executes the command.
+
+    Returns its pid, the descriptor to write that byte to, and the descriptor to read an errno from (end of file when
+    the command was executed).
+    """
     go_read, go_write = os.pipe()
     failure_read, failure_write = os.pipe()
     pid = os.fork()
@@ -190,7 +193,7 @@ def _fork(directory: str, workdir: str, run_id: str, command: list[str]) -> tupl
         os.dup2(os.open(f"{directory}/stderr", flags, 0o644), 2)
         os.chdir(workdir)
         if os.read(go_read, 1) != b"g":
-            os._exit(127)  # the keeper died before the process was on record: it must not run unknown
+            os._exit(127)  # the reaper died before it recorded the process: do not run it
         os.environ[RUN_VARIABLE] = run_id
         os.execvp(command[0], command)
     except OSError as error:
@@ -200,7 +203,7 @@ def _fork(directory: str, workdir: str, run_id: str, command: list[str]) -> tupl
 
 
 def _answer(body: dict[str, Any]) -> None:
-    with suppress(OSError):  # the caller may be gone: no reason to stop
+    with suppress(OSError):  # the caller may have exited: continue
         os.write(1, json.dumps(body).encode() + b"\n")
 
 

@@ -87,11 +87,11 @@ def _training(epochs: int) -> dict[str, str]:
 
 def _scores(workspace: Workspace) -> dict[str, float]:
     """mAP@0.5 on the held-out images per experiment, as reported by the evaluation."""
-    from taorunner.runs.state.event_reader import RunFeed
+    from taorunner.runs.state.event_reader import EventReader
     from taorunner.runs.state.store import RunStore
 
     store = RunStore(workspace.state_dir)
-    feed = RunFeed(store, [record.id for record in store.records() if record.action == "evaluate"])
+    feed = EventReader(store, [record.id for record in store.records() if record.action == "evaluate"])
     feed.poll()
     scores = {
         run.experiment: run.metrics["test_mAP50"] for run in feed.snapshots() if "test_mAP50" in run.metrics

@@ -17,7 +17,7 @@ from taorunner.console.base.theme import (
 )  # fmt: skip
 from taorunner.console.runs.run_table import plain_run_lines, run_lines
 from taorunner.events import RunState, now
-from taorunner.runs.state.event_reader import RunFeed
+from taorunner.runs.state.event_reader import EventReader
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.snapshot import RunSnapshot
 from taorunner.runs.state.store import DamagedRun, RunStore
@@ -73,7 +73,7 @@ def _snapshots(store: RunStore, records: Sequence[RunRecord | DamagedRun]) -> li
     """A final record counts even without its final event (a crash between the two). Of a damaged run only the record
     is read."""
     believed = [record for record in records if not isinstance(record, DamagedRun)]
-    feed = RunFeed(store, [record.id for record in believed])
+    feed = EventReader(store, [record.id for record in believed])
     feed.poll()
     for record in believed:
         if record.state.is_final:

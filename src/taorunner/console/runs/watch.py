@@ -20,8 +20,8 @@ from taorunner.console.runs.outcome import print_outcome
 from taorunner.errors import ExitCode, TaorunnerError
 from taorunner.events import RunFinished, RunState, now
 from taorunner.runs.control.next_step import after_stop
-from taorunner.runs.control.watchdog import Adoption
-from taorunner.runs.state.event_reader import RunFeed
+from taorunner.runs.control.watchdog import Watchdog
+from taorunner.runs.state.event_reader import EventReader
 from taorunner.runs.state.store import Batch, RunStore
 from taorunner.text import amount, duration
 
@@ -62,9 +62,9 @@ class _Watch:
         json: bool, plain: bool, is_quiet: bool, is_owned: Callable[[], bool], stops: bool,
     ) -> None:  # fmt: skip
         self._store = store
-        self._feed = RunFeed(store, run_ids)
+        self._feed = EventReader(store, run_ids)
         self._json, self._plain, self._quiet = json, plain, is_quiet
-        self._adoption = Adoption(store, run_ids, is_owned)
+        self._watchdog = Watchdog(store, run_ids, is_owned)
         self._stops = stops
         self._began_s = time.monotonic()
         self._signals = 0
@@ -145,7 +145,7 @@ class _Watch:
     def _is_over(self) -> bool:
         if self._feed.is_over():
             return True
-        self._adoption.keep(time.monotonic())
+        self._watchdog.keep(time.monotonic())
         return False
 
     def _pause(self) -> None:

@@ -1,8 +1,7 @@
-"""Adding runs to a batch that is not over: they share its supervisor, its place and its ``--parallel``.
+"""Adds runs to an unfinished batch. They share its supervisor, its place in the queue and its ``--parallel``.
 
-``batch.json`` names a new run only when its folder is whole; the batch's supervisor looks there for runs that it does
-not know. Whoever adds and the supervisor that is about to end exclude each other by a lock, so that no run is added to
-a batch that nobody follows any more.
+A new run is listed in ``batch.json`` only when its folder is complete. The batch's supervisor reads new runs from
+there. A lock excludes adding runs while the supervisor exits, so no run is added to a batch without a supervisor.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _POLL_S = 0.02
 
 @contextlib.contextmanager
 def alone(store: RunStore, batch_id: str) -> Iterator[None]:
-    """Nobody else adds to the batch or ends it meanwhile."""
+    """Holds the lock that excludes adding to the batch and ending it."""
     path = store.batch_paths(batch_id).directory / "joining.lock"
     with os.fdopen(open_state(path, os.O_WRONLY | os.O_CREAT), "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -38,17 +37,19 @@ def alone(store: RunStore, batch_id: str) -> Iterator[None]:
 
 
 def joinable(store: RunStore, name: str) -> str:
-    """The id of the batch of a run, which ``name`` says as everywhere.
+    """The id of the batch that contains the run ``name`` (an id, part of one, or an experiment).
 
     Raises:
-        RunStateError: the batch is over, or another user's.
+        RunStateError: the batch is over, or belongs to another user.
     """
     record = store.find(name)
-    hint = 'taorunner ps shows what is not over; without "--join" the runs wait for free GPUs as well'
+    hint = "taorunner ps lists active runs; without --join the runs also wait for free GPUs"
     if record.batch not in store.open_batches.ids():
-        raise RunStateError(f'the batch of run "{record.id}" is over: nothing can join it', hint=hint)
+        raise RunStateError(f'the batch of run "{record.id}" is over: it cannot be joined', hint=hint)
     if not store.open_batches.is_ours(record.batch):
-        raise RunStateError(f'run "{record.id}" is another user\'s: nothing of ours can join it', hint=hint)
+        raise RunStateError(
+            f'run "{record.id}" belongs to another user: its batch cannot be joined', hint=hint
+        )
     return record.batch
 
 
@@ -56,7 +57,7 @@ def join(
     store: RunStore, batch_id: str, plans: Sequence[tuple[str, RunPlan]], at: datetime, *,
     environ: Mapping[str, str], policy: RunPolicy = DEFAULT_POLICY,
 ) -> Batch:  # fmt: skip
-    """Records the runs as part of the batch. Gives the batch as it is then.
+    """Records the runs as part of the batch. Returns the extended batch.
 
     Raises:
         RunStateError: the batch has ended meanwhile.
@@ -67,11 +68,11 @@ def join(
     with alone(store, batch_id):
         if batch_id not in store.open_batches.ids():
             raise RunStateError(
-                f'the batch "{batch_id}" has just ended: nothing can join it', hint='leave "--join" out'
+                f'the batch "{batch_id}" has just ended: it cannot be joined', hint="leave out --join"
             )
         batch = store.load_batch(batch_id)
         new = tuple(run_id for run_id, _ in plans)
-        store.open_batches.rename_runs(batch_id, (*batch.runs, *new))  # first: what is half made is undone
+        store.open_batches.rename_runs(batch_id, (*batch.runs, *new))  # first: recovery undoes half a run
         for run_id, plan in plans:
             record_run(store, run_id, plan, batch_id, at, environ, policy)
         return extend_batch(store, batch, new)

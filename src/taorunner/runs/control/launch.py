@@ -1,7 +1,7 @@
-"""Launching runs: check, plan, record, hand over to a supervisor. The one way from a request to a batch.
+"""Launches runs: checks, plans and records a request and passes the batch to a supervisor.
 
-Every check that protects results or GPUs is made here or below, so that a script gets the same ones as the command
-line. Nothing is printed, and nothing of the calling process is changed.
+All checks that protect results or GPUs are made here or below, so the Python API and the command line share them.
+Nothing is printed, and the calling process is not changed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from taorunner.project.workspace import Workspace
 
 LOCKED_WITHIN_S = 30.0
-"""Recording a batch takes milliseconds; a process that holds the lock for longer was suspended."""
+"""Recording a batch takes milliseconds. A process that holds the lock for longer is suspended."""
 MAX_RETRIES = 100
 MAX_GPUS = 64
 _POLL_S = 0.01
@@ -36,10 +36,10 @@ _POLL_S = 0.01
 
 @dataclass(frozen=True, slots=True)
 class LaunchOptions:
-    """How runs are started, as opposed to what they are.
+    """How runs are started.
 
-    ``parallel`` is the maximum number of concurrent runs of the batch, None for no limit. ``grace_s`` are the seconds
-    between a stop and a kill. ``join`` names a run whose batch gets the new runs.
+    ``parallel`` is the maximum number of concurrent runs of the batch, None for no limit. ``grace_s`` is the time
+    between a stop and a kill in seconds. ``join`` names a run whose batch the new runs are added to.
     """
 
     parallel: int | None = None
@@ -64,7 +64,7 @@ class LaunchOptions:
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """``batch`` has the new runs only, also when they joined others. ``findings`` are the warnings of planning.
+    """``batch`` holds the new runs only, even if they joined another batch. ``findings`` are the planning warnings.
 
     ``supervisor`` was started for the batch, None when the runs joined another one.
     """
@@ -162,7 +162,7 @@ def _launch(
     on_planned(planned)
     plans = [(item.site.run_id, item.plan) for item in planned.items]
     with _alone(store):
-        refuse_second_training(store, project, request)  # planning takes seconds, and others start meanwhile
+        refuse_second_training(store, project, request)  # again: planning takes seconds
         batch = (
             _join(store, joined, plans, options, environ)
             if joined is not None
@@ -174,7 +174,7 @@ def _launch(
     if joined is not None:
         from taorunner.runs.control.recovery import look_after
 
-        supervisor.dismiss()  # the batch has one
+        supervisor.dismiss()  # the joined batch has one
         supervisor.wait_aside()
         look_after(store, wait_s=0)
         return Launched(batch, planned.findings, None)
@@ -184,7 +184,7 @@ def _launch(
 
 
 def refuse_second_training(store: RunStore, project: str, request: ActionRequest) -> None:
-    """Two trainings must not write into the same results, nor may results be moved away while they are written.
+    """Refuses a training into results that another run is writing, and moving such results.
 
     Raises RunStateError naming the run.
     """
@@ -199,9 +199,9 @@ def refuse_second_training(store: RunStore, project: str, request: ActionRequest
 
 @contextlib.contextmanager
 def _alone(store: RunStore) -> Iterator[None]:
-    """No other process records runs of this workspace meanwhile.
+    """Excludes other processes from recording runs in this workspace.
 
-    The lock is on the state folder itself. File systems that do not lock folders go without it.
+    Locks the state folder itself. On file systems without folder locks it does nothing.
     """
     store.check_is_ours()
     store.state_dir.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What to type after a training was stopped: go on, start again, or measure what it made. Reads, never writes."""
+"""The next command after a stopped training: resume, start again, or evaluate. Only reads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class NextStep(str, Enum):
-    """``START_AFRESH``: earlier results are in the way of another start, and nothing can go on from them."""
+    """``START_AFRESH``: earlier results block a new start and cannot be resumed."""
 
     RESUME = "resume"
     START_AGAIN = "start again"
@@ -24,11 +24,10 @@ class NextStep(str, Enum):
 
 
 def after_stop(store: RunStore, records: Iterable[RunRecord]) -> dict[str, NextStep]:
-    """For each stopped training among ``records``, by run id. The answer is that of ``taorunner resume``: by the
-    network and the files.
+    """The next step of each stopped training among ``records``, by run id.
 
-    A training that never started left nothing of its own, and one that was stopped for its NaN loss is not worth
-    going on with.
+    Uses the rules of ``taorunner resume``: the network and the files decide. A training that never started has no
+    results of its own. A training that was stopped for a NaN loss is not resumed.
     """
     return {
         record.id: _step(store, record)

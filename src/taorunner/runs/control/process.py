@@ -1,9 +1,9 @@
-"""The supervisor: a process in a session of its own that owns a batch from the first moment.
+"""The supervisor's entry point: a process in its own session that owns one batch.
 
-The terminal only watches. A closed terminal, a dropped connection or ``kill -9`` of the viewer does not reach it.
-It is started before anything is checked (importing takes as long as checking the user's files) and waits on its
-standard input for one line, ``BATCH<tab>STATE_DIR<tab>PURPOSE``. An end of input before that means that nothing is
-to be done. Another one for the same batch ends at once while the first lives.
+The terminal only watches. A closed terminal, a dropped connection or ``kill -9`` of the viewer does not affect it.
+It is started before the request is checked, because its imports take as long as the checks. It reads one line,
+``BATCH<tab>STATE_DIR<tab>PURPOSE``, from standard input, and exits at end of input. A second supervisor of the same
+batch exits while the first one lives.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main() -> None:
     _keep_memory_flat()
     gc.disable()
     _get_ready()
-    gc.freeze()  # modules are no garbage, now or ever
+    gc.freeze()  # modules are never garbage
     gc.enable()
     batch_id, _, rest = os.fsdecode(sys.stdin.buffer.readline()).rstrip("\n").partition("\t")
     state_dir, _, purpose = rest.rpartition("\t")
@@ -44,9 +44,11 @@ def main() -> None:
 
 
 def _keep_memory_flat() -> None:
-    """Each read takes 256 KiB and keeps the few bytes that came. Among what other threads allocate that would leave
-    holes, and memory would grow for days: so one heap for all threads, and large pieces outside of it. Only glibc
-    can be told."""
+    """Prevents heap fragmentation over days.
+
+    Each read allocates 256 KiB and keeps few bytes. So all threads use one heap, and large blocks are mapped outside
+    of it. Only glibc has these settings.
+    """
     import ctypes
     from contextlib import suppress
 
@@ -57,7 +59,7 @@ def _keep_memory_flat() -> None:
 
 
 def _get_ready() -> None:
-    """All that takes time and needs no batch: imports."""
+    """Imports the slow modules, before the batch is known."""
     import taorunner.backends.docker.backend
     import taorunner.engine.client
     import taorunner.engine.containers
@@ -72,7 +74,7 @@ def _own(store: RunStore, batch_id: str, *, is_recovery: bool) -> None:
     from taorunner.runs.control.recovery import look_after
     from taorunner.runs.state.batch_index import environ_of_runs
     from taorunner.runs.supervisor.batch_runner import (
-        BatchRunner,  # what takes long was imported before there was a batch
+        BatchRunner,  # already imported by _get_ready
     )
     from taorunner.scheduling.allocator import AllocatorPerBackend
     from taorunner.scheduling.delegated import Delegated
@@ -114,14 +116,14 @@ def _own(store: RunStore, batch_id: str, *, is_recovery: bool) -> None:
             while not _is_over(store, batch_id, runner):
                 pass
         except BaseException as error:
-            if isinstance(error, OSError) and is_no_room(error):  # whoever looks next goes on with the runs
+            if isinstance(error, OSError) and is_no_room(error):  # the next supervisor continues the runs
                 sys.exit(no_room(error, store.state_dir).message)
             traceback.print_exc()
             raise
 
 
 def _is_over(store: RunStore, batch_id: str, runner: BatchRunner) -> bool:
-    """Runs what there is to run. False if more was added at the last moment."""
+    """Runs the batch. False if runs were added while it ended."""
     from taorunner.runs.control.join_batch import alone
     from taorunner.runs.state.run_repair import undo_half_joined
 

@@ -1,7 +1,7 @@
-"""Continue from the directory: what is needed to go on with a run whose supervisor is gone.
+"""Recovers batches whose supervisor died.
 
-``pick_up`` gives the supervisor that goes on all that the one before had in memory; ``look_after`` finds the batches
-that nobody supervises and starts a supervisor for each; ``mark_lost`` is for what nobody can decide.
+``look_after`` starts a supervisor for each batch without one, ``adopt`` for one batch. ``mark_lost`` ends the record
+of a run whose state cannot be determined.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from taorunner.runs.state.store import RunStore
 from taorunner.state_files import UntrustedFileError
 
 READY_WITHIN_S = 3.0
-"""A supervisor needs half a second to start and a moment to ask the engine."""
+"""A supervisor needs half a second to start, and some time to query the engine."""
 _POLL_S = 0.02
 
 
 def look_after(store: RunStore, *, wait_s: float = READY_WITHIN_S) -> list[str]:
-    """Starts a supervisor for each orphan, and waits a little until it knows how its runs stand. Gives their ids."""
+    """Starts a supervisor for each orphaned batch and waits up to ``wait_s`` until it is ready. Returns their ids."""
     found = [batch_id for batch_id in orphans(store) if adopt(store, batch_id)]
     deadline = time.monotonic() + (wait_s if found else 0)
     while time.monotonic() < deadline and not all(_is_settled(store, batch_id) for batch_id in found):
@@ -38,7 +38,7 @@ def look_after(store: RunStore, *, wait_s: float = READY_WITHIN_S) -> list[str]:
 
 
 def adopt(store: RunStore, batch_id: str) -> bool:
-    """Starts a supervisor that goes on with the batch; False if there is nothing to go on with, or it is damaged."""
+    """Starts a supervisor that continues the batch; False if nothing is left to do or the batch is damaged."""
     from taorunner.runs.control.spawn import Supervisor
 
     try:
@@ -50,43 +50,43 @@ def adopt(store: RunStore, batch_id: str) -> bool:
         store.refused[batch_id] = str(error)
         return False
     except (OSError, ValueError):
-        return False  # its runs may well go on: none of them is ended for what a file says
+        return False  # its runs may still be running: a damaged file ends none of them
     supervisor = Supervisor(restored_environ(os.environ, batch.environ))
     supervisor.give(batch_id, str(store.state_dir), is_recovery=True)
-    threading.Thread(target=supervisor.wait, daemon=True).start()  # whoever adopts may live long: no zombies
+    threading.Thread(target=supervisor.wait, daemon=True).start()  # reaps it in a caller that lives long
     return True
 
 
 def refuse_without_room(store: RunStore) -> None:
-    """For runs that nobody follows: a supervisor that cannot write ends at once.
+    """Checks that a supervisor could write. On a full disk the supervisor process exits at start.
 
     Raises:
-        MachineError: the disk under the workspace's records is full. What runs in the engine goes on.
+        MachineError: the disk with the workspace's records is full. Running containers and processes continue.
     """
     room = room_at(store.state_dir)
     if room is not None and room.is_full:
         raise MachineError(
             f'runs cannot be recorded in "{store.state_dir}": no space left on device; {room.text}',
-            hint=f"what runs goes on; {room.hint}; then taorunner attach goes on, too",
+            hint=f"the runs themselves continue; {room.hint}; then resume watching with taorunner attach",
         )
 
 
 def mark_lost(store: RunStore, record: RunRecord) -> RunRecord:
-    """Ends the record of a run of which nobody can say anything any more. Nothing is stopped or removed.
+    """Marks a run LOST when its state cannot be determined. Nothing is stopped or removed.
 
     Raises:
-        RunStateError: it is over or only queued, a supervisor owns it, or the engine can be asked about it.
+        RunStateError: the run is over or only queued, a supervisor owns it, or the engine answers for it.
     """
     if record.state.is_final:
         raise RunStateError(f'run "{record.id}" is already over: {record.state.value}')
     if record.state is RunState.QUEUED:
         raise RunStateError(
-            f'run "{record.id}" is queued: nothing of it can be lost', hint=f"taorunner stop {record.id}"
+            f'run "{record.id}" is queued and cannot be lost', hint=f"taorunner stop {record.id}"
         )
     with owning(store.batch_paths(record.batch)) as is_owner:
         if not is_owner:
             raise RunStateError(
-                f'run "{record.id}" is being followed',
+                f'run "{record.id}" has a live supervisor',
                 hint=f"taorunner stop {record.id} ends it; its supervisor gives up after ten minutes without an engine",
             )
         record = store.load(record.id)
@@ -96,7 +96,7 @@ def mark_lost(store: RunStore, record: RunRecord) -> RunRecord:
         if state not in (None, EngineState.MISSING):
             raise RunStateError(
                 f'the engine still knows run "{record.id}": {state.value}',
-                hint=f"taorunner attach {record.id} follows it again, taorunner stop {record.id} ends it",
+                hint=f"taorunner attach {record.id} resumes watching it, taorunner stop {record.id} ends it",
             )
         reason = "marked as lost by hand"
         if record.started_at is None:
@@ -106,7 +106,7 @@ def mark_lost(store: RunStore, record: RunRecord) -> RunRecord:
 
 
 def _with_results_back(store: RunStore, record: RunRecord, *, is_gone: bool) -> str:
-    """What ``--overwrite`` moved for a run that is not in the engine goes back. Says what became of it."""
+    """Moves back what ``--overwrite`` set aside for a run that the engine does not have. Returns a report."""
     from taorunner.runs.supervisor.run_files import put_back, recorded_moves
 
     directory = store.paths(record.id).directory
@@ -118,12 +118,12 @@ def _with_results_back(store: RunStore, record: RunRecord, *, is_gone: bool) -> 
 
 
 def _engine_state(store: RunStore, record: RunRecord) -> EngineState | None:
-    """None when the engine cannot be asked."""
+    """The engine's state of the run; None when the engine does not answer."""
     from taorunner.backends.registry import load_backend
 
     directory = store.paths(record.id).directory
     environ: Mapping[str, str] = os.environ
-    with suppress(OSError, ValueError, KeyError, TypeError):  # the engine that the run was given to
+    with suppress(OSError, ValueError, KeyError, TypeError):  # the engine that the batch was launched with
         environ = {**os.environ, **restored_environ({}, store.load_batch(record.batch).environ)}
     try:
         backend = load_backend(record.backend, environ)
@@ -138,7 +138,7 @@ def _engine_state(store: RunStore, record: RunRecord) -> EngineState | None:
 
 
 def _is_settled(store: RunStore, batch_id: str) -> bool:
-    """Its supervisor has looked after every run, or has nothing to look after any more."""
+    """Whether the batch's supervisor is ready, or the batch is over."""
     return batch_id not in store.open_batches.ids() or is_ready(store.batch_paths(batch_id))
 
 

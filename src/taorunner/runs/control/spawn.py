@@ -1,4 +1,4 @@
-"""Handing a batch to a supervisor of its own: the viewer's end. Imports next to nothing, to be called first thing."""
+"""Starts a supervisor process and passes it a batch. Imports little, because it is called first."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _CODE = """import sys
 sys.path[:] = [*filter(None, sys.path), sys.argv[1]]
 from taorunner.runs.control.process import main
 main()"""
-"""Not ``-m``, which would put the current folder, whatever is in it, in front of every import."""
+"""Not ``-m``, which would put the current folder first on the import path."""
 
 
 class Supervisor:
-    """A process that imports what it will need and waits for its batch. It ends by itself when none comes."""
+    """A supervisor process, which imports its modules and waits for its batch. It exits if none arrives."""
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         read_end, self._write_end = os.pipe()
@@ -35,19 +35,19 @@ class Supervisor:
         self._is_over = False
 
     def give(self, batch_id: str, state_dir: str, *, is_recovery: bool = False) -> None:
-        """Hands the batch over. From here on the supervisor owns it, whatever happens to this process.
+        """Passes the batch to the supervisor, which owns it from then on, even if this process ends.
 
-        ``is_recovery``: it was started to go on with this batch; otherwise it looks after other orphans, too.
+        ``is_recovery``: it was started to continue this batch only; otherwise it also recovers other orphans.
         """
-        from contextlib import suppress  # not at the top: first the process starts
+        from contextlib import suppress  # not at the top: the process is started first
 
         words = [batch_id, state_dir, "recovery" if is_recovery else ""]
-        with suppress(BrokenPipeError):  # it is dead: is_alive tells
+        with suppress(BrokenPipeError):  # it has exited: see is_alive
             os.write(self._write_end, os.fsencode("\t".join(words) + "\n"))
         self.dismiss()
 
     def dismiss(self) -> None:
-        """Closes the pipe: a supervisor without a batch ends. Idempotent."""
+        """Closes the pipe, so a supervisor without a batch exits. Idempotent."""
         if self._write_end >= 0:
             os.close(self._write_end)
             self._write_end = -1
@@ -56,11 +56,11 @@ class Supervisor:
         return not self._has_ended(os.WNOHANG)
 
     def wait(self) -> None:
-        """Until it has ended."""
+        """Waits until the supervisor has exited."""
         self._has_ended(0)
 
     def wait_aside(self) -> None:
-        """Waits in a thread, so that no zombie is left in a caller that goes on for long."""
+        """Waits in a thread, so no zombie remains in a caller that lives long."""
         import threading
 
         threading.Thread(target=self.wait, name=f"supervisor-{self._pid}", daemon=True).start()

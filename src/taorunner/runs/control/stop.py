@@ -1,4 +1,4 @@
-"""Stopping runs from outside: ask the supervisor, and start one where there is none any more."""
+"""Stops runs through their supervisor, and starts a supervisor if there is none."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _ATTEMPTS = 3
 
 
 def stop_runs(store: RunStore, run_ids: Sequence[str], *, only_queued: bool = False) -> list[RunRecord]:
-    """Asks all of them, then waits until each is over. Idempotent.
+    """Requests the stop of all runs, then waits until each is over. Idempotent.
 
-    ``only_queued``: one that starts before it is reached goes on, and is given as it is.
+    ``only_queued``: a run that starts before the request is handled continues; its current record is returned.
 
     Raises:
         MachineError: no supervisor stays alive to do it.
@@ -36,15 +36,15 @@ def _wait(store: RunStore, run_id: str, only_queued: bool) -> RunRecord:
         if record.state.is_final or (only_queued and record.state is not RunState.QUEUED):
             return record
         if not is_supervised(store.batch_paths(record.batch)):
-            record = store.load(run_id)  # it may have ended with its last act
+            record = store.load(run_id)  # the supervisor may have ended the run last
             if record.state.is_final:
                 return record
             refuse_without_room(store)
             if attempts == _ATTEMPTS:
                 log = store.batch_paths(record.batch).supervisor_log
                 raise MachineError(
-                    f'nobody can stop run "{run_id}": its supervisor ends at once',
-                    hint=f"{log} says why; taorunner runs mark-lost {run_id} ends its record",
+                    f'run "{run_id}" cannot be stopped: its supervisor process exits at start',
+                    hint=f"see {log}; taorunner runs mark-lost {run_id} ends its record",
                 )
             attempts += 1
             look_after(store)

@@ -1,4 +1,4 @@
-"""What ``--detach`` waits for: each run that can start now has started, or has failed to."""
+"""Waits for ``--detach`` until each run that can start now has started or failed to start."""
 
 from __future__ import annotations
 
@@ -6,36 +6,35 @@ import time
 from collections.abc import Sequence
 
 from taorunner.events import RunState
-from taorunner.runs.control.watchdog import Adoption
+from taorunner.runs.control.watchdog import Watchdog
 from taorunner.runs.state.batch_lock import is_ready
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
 
 _POLL_S = 0.02
 _SEEN_WITHIN_S = 1.0
-"""A supervisor sees what was added to its batch within a quarter of a second."""
+"""A supervisor reads added runs within a quarter of a second."""
 
 
 def wait_for_start(
     store: RunStore, batch_id: str, run_ids: Sequence[str], *, joins: bool = False
 ) -> list[RunRecord]:
-    """The runs that could not be started; what a run does after its start is not asked here. ``joins``: they were
-    added to a batch that had started before.
+    """The runs that could not be started. ``joins``: they were added to a running batch.
 
-    Waits for an image that is pulled first, but not for runs that wait for a GPU.
+    Waits for an image pull, but not for runs that wait for a GPU. The outcome after a start is not considered.
     """
-    adoption = Adoption(store, run_ids)
+    watchdog = Watchdog(store, run_ids)
     first_look_s = time.monotonic() + 1.0
     seen_by_s = time.monotonic() + _SEEN_WITHIN_S
     while True:
         was_ready = is_ready(
             store.batch_paths(batch_id)
-        )  # asked first: what is QUEUED after it waits for others
+        )  # read first: a run still QUEUED afterwards waits for GPUs
         records = [store.load(run_id) for run_id in run_ids]
         states = {record.state for record in records}
         may_wait = was_ready and (not joins or time.monotonic() > seen_by_s)
         if RunState.STARTING not in states and (may_wait or RunState.QUEUED not in states):
             return [record for record in records if record.error_code is not None]
         if time.monotonic() > first_look_s:
-            adoption.keep(time.monotonic())
+            watchdog.keep(time.monotonic())
         time.sleep(_POLL_S)

@@ -1,5 +1,4 @@
-"""Adoption: a viewer sees to it that what it watches is followed, and starts another supervisor where one
-was killed."""
+"""Restarts a supervisor that died while a viewer is attached."""
 
 from __future__ import annotations
 
@@ -15,10 +14,10 @@ _START_WITHIN_S = 5.0
 _ATTEMPTS = 5
 
 
-class Adoption:
-    """``is_owned`` tells whether the supervisor lives that the caller started itself.
+class Watchdog:
+    """``is_owned`` reports whether the supervisor that the caller started is alive.
 
-    The time is a parameter: seconds of any clock that only goes forward.
+    Times are parameters, in seconds of a monotonic clock.
     """
 
     def __init__(
@@ -32,10 +31,10 @@ class Adoption:
         self._attempts = 0
 
     def keep(self, at_s: float) -> None:
-        """To be called often; looks once a second.
+        """Checks at most once a second, so it can be called often.
 
         Raises:
-            MachineError: supervisors that were started did not stay alive, or have no room to record anything.
+            MachineError: restarted supervisors exited again, or the disk is full.
         """
         if at_s < self._next_look_s:
             return
@@ -50,8 +49,8 @@ class Adoption:
         refuse_without_room(self._store)
         if self._attempts == _ATTEMPTS:
             raise MachineError(
-                "nobody follows these runs: their supervisor ends at once; the runs themselves may go on",
-                hint=f"{self._store.batch_paths(orphans[0]).supervisor_log} says why",
+                "the supervisor process exits at start; the runs themselves may still be running",
+                hint=f"see {self._store.batch_paths(orphans[0]).supervisor_log}",
             )
         self._attempts += 1
         self._starting_until_s = at_s + _START_WITHIN_S

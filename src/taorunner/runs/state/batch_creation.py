@@ -1,4 +1,4 @@
-"""Recording what was asked for: the first side effect of an action, and runs that are added to a batch later."""
+"""Records new batches, and runs that are added to a batch later."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def create_batch(
 ) -> Batch:  # fmt: skip
     """Records a run in state QUEUED for each ``(run id, plan)``, as one batch.
 
-    Secrets are taken now, from the caller's ``environ``, into files that only the caller can read.
+    Secrets are copied from the caller's ``environ`` into files that only the caller can read.
 
     Raises:
-        MachineError: the state folder is another user's and not shared: what is written there would not count.
+        MachineError: the state folder belongs to another user and is not shared.
     """
     store.check_is_ours()
     batch = Batch(
@@ -46,7 +46,7 @@ def record_run(
     store: RunStore, run_id: str, plan: RunPlan, batch_id: str, at: datetime, environ: Mapping[str, str],
     policy: RunPolicy,
 ) -> None:  # fmt: skip
-    """Makes a run's folder as it is while the run is queued. It is whole only with its record, which comes last."""
+    """Creates the folder of a queued run. Its record is written last and completes it."""
     from taorunner.backends.secrets import write_secrets  # listing runs needs no plans
 
     resumed_from, attempt = lineage(store, plan)
@@ -65,7 +65,7 @@ def record_run(
 
 
 def extend_batch(store: RunStore, batch: Batch, runs: Sequence[str]) -> Batch:
-    """The batch with more runs, which are recorded already."""
+    """Adds runs to the batch. Their folders must be complete."""
     longer = replace(batch, runs=(*batch.runs, *runs))
     store.save_batch(longer)
     return longer

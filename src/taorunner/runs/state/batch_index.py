@@ -1,8 +1,8 @@
-"""OpenBatches: which batches are not over, however many there have been: ``.taorunner/open/<batch id>``.
+"""OpenBatches: an index of unfinished batches, one file ``.taorunner/open/<batch id>`` each.
 
-The file is there from before the batch's first record until its last run is final and gone from the engine, and
-names its runs. Whoever makes the batch holds a lock on it until the batch is handed over: a batch that
-nobody makes and nobody supervises is an orphan.
+The file lists the batch's runs. It exists from before the first record is written until the last run is final and
+removed from the engine. The process that creates the batch holds a lock on the file until a supervisor owns the batch.
+A batch with neither a creator nor a supervisor is an orphan.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _ENGINE = (
     "TAORUNNER_LEASES",
 )
 _PROGRAMS = ("PATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "CUDA_HOME")
-"""For the processes of runs on this host only: a supervisor finds its own programs as whoever started it does. Without
-PYTHONPATH, which would name the code of our own interpreters."""
+"""Only for run processes on this host; a supervisor uses the PATH of the process that started it. PYTHONPATH is not
+included, because it selects taorunner's own modules."""
 
 
 class OpenBatches:
@@ -39,7 +39,7 @@ class OpenBatches:
         self._making: dict[str, int] = {}
 
     def begin(self, batch_id: str, runs: Sequence[str]) -> None:
-        """Before anything of the batch is written. It is ours to make until ``handed_over`` or our end."""
+        """Call it before any file of the batch is written. This process creates the batch until ``handed_over``."""
         self._folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(self._path(batch_id), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -48,7 +48,7 @@ class OpenBatches:
         self._making[batch_id] = handle
 
     def rename_runs(self, batch_id: str, runs: Sequence[str]) -> None:
-        """The batch has been handed over, and has other runs from now on."""
+        """Replaces the runs of a batch that has a supervisor."""
         write_json(self._path(batch_id), list(runs), indent=None)
 
     def handed_over(self, batch_id: str) -> None:
@@ -57,12 +57,12 @@ class OpenBatches:
             os.close(handle)
 
     def abandon(self) -> None:
-        """Gives up every batch that is being made: the next process that looks undoes what is half made."""
+        """Releases every batch being created; the next recovery undoes what is incomplete."""
         for batch_id in list(self._making):
             self.handed_over(batch_id)
 
     def end(self, batch_id: str) -> None:
-        """Nothing is left to do for the batch. Idempotent."""
+        """Removes the finished batch from the index. Idempotent."""
         self._path(batch_id).unlink(missing_ok=True)
         self.handed_over(batch_id)
 
@@ -74,7 +74,7 @@ class OpenBatches:
             return []
 
     def runs(self, batch_id: str) -> list[str]:
-        """Empty also for one whose making was interrupted before its first byte, and for another user's."""
+        """The batch's runs. Empty when its creation was interrupted, and for another user's batch."""
         with suppress(OSError, ValueError):
             body = json.loads(read_state(self._path(batch_id)))
             if isinstance(body, list):
@@ -85,7 +85,7 @@ class OpenBatches:
         return is_locked(self._path(batch_id))
 
     def is_ours(self, batch_id: str) -> bool:
-        """Another user's runs are another user's: what we wrote into their folders they could not change."""
+        """Whether the batch belongs to this user. Other users' batches are never written to."""
         try:
             return self._path(batch_id).lstat().st_uid == os.geteuid()
         except OSError:
@@ -96,17 +96,16 @@ class OpenBatches:
 
 
 def kept_environ(environ: Mapping[str, str]) -> dict[str, str]:
-    """What names engine and programs; nothing else of the environment, which is full of secrets, and nothing else of
-    a file, which may say anything."""
+    """Only the variables that select the engine and programs. Others may hold secrets, or come from a damaged file."""
     return {name: environ[name] for name in (*_ENGINE, *_PROGRAMS) if isinstance(environ.get(name), str)}
 
 
 def restored_environ(environ: Mapping[str, str], kept: Mapping[str, str]) -> dict[str, str]:
-    """``environ`` of a supervisor as the batch needs it: the engine is that of the terminal that it came from."""
+    """``environ`` of a supervisor with the engine settings of the terminal that launched the batch."""
     own = {name: value for name, value in environ.items() if name not in _ENGINE}
     return {**own, **{name: value for name, value in kept.items() if name in _ENGINE}}
 
 
 def environ_of_runs(environ: Mapping[str, str], kept: Mapping[str, str]) -> dict[str, str]:
-    """``environ`` of the processes of runs on this host: programs are those of the terminal that they came from."""
+    """``environ`` of run processes on this host, with PATH etc. of the terminal that launched the batch."""
     return {**environ, **{name: value for name, value in kept.items() if name in _PROGRAMS}}

@@ -1,4 +1,4 @@
-"""Who owns a batch: the process that holds the lock on ``supervisor.lock``. The kernel frees it with the process."""
+"""Ownership of a batch: the lock on ``supervisor.lock``. The kernel releases it when the process ends."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def is_supervised(paths: BatchPaths) -> bool:
 
 
 def is_ready(paths: BatchPaths) -> bool:
-    """True once the batch's supervisor has started what fits and gone on with what ran."""
+    """True once the batch's supervisor has resumed the running runs and started those that fit."""
     return supervisor_pid(paths) is not None and is_supervised(paths)
 
 
 def supervisor_pid(paths: BatchPaths) -> int | None:
-    """Of the supervisor that has, or had, the batch."""
+    """The pid of the batch's current or last supervisor."""
     try:
         return int(read_state(paths.lock))
     except (OSError, ValueError):
@@ -35,7 +35,7 @@ def supervisor_pid(paths: BatchPaths) -> int | None:
 
 
 def say_ready(paths: BatchPaths) -> None:
-    """Only by the owner."""
+    """Marks the batch ready. Only its owner may call this."""
     descriptor = open_state(paths.lock, os.O_WRONLY | os.O_TRUNC)
     try:
         write_all(descriptor, f"{os.getpid()}\n".encode())
@@ -45,9 +45,9 @@ def say_ready(paths: BatchPaths) -> None:
 
 @contextlib.contextmanager
 def owning(paths: BatchPaths) -> Iterator[bool]:
-    """Holds the batch's lock where nobody has it; False where somebody does.
+    """Acquires the batch's lock; yields False when another process holds it.
 
-    Raises MachineError where there is none to hold: the batch has no folder, or the lock is a link.
+    Raises MachineError when the batch has no folder or the lock is a symbolic link.
     """
     try:
         lock = os.fdopen(open_state(paths.lock, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
@@ -62,12 +62,12 @@ def owning(paths: BatchPaths) -> Iterator[bool]:
 
 
 def orphans(store: RunStore) -> list[str]:
-    """Batches that are not over and that nobody makes or supervises. Costs next to nothing where there is none."""
+    """Unfinished batches without a creator or a supervisor. Cheap when there are none."""
     return [batch_id for batch_id in store.open_batches.ids() if is_orphan(store, batch_id)]
 
 
 def is_orphan(store: RunStore, batch_id: str) -> bool:
-    """Only batches of this user: files that we wrote into another one's folders he could not change."""
+    """Whether the batch is an orphan of this user. Other users' batches are never taken over."""
     return (
         store.open_batches.is_ours(batch_id)
         and not store.open_batches.is_being_made(batch_id)
@@ -76,7 +76,7 @@ def is_orphan(store: RunStore, batch_id: str) -> bool:
 
 
 def _take(handle: int) -> bool:
-    """Tries for a moment: whoever asks ``is_supervised`` holds the lock for a few microseconds."""
+    """Retries briefly, because ``is_supervised`` holds the lock for a few microseconds."""
     for _ in range(_TRIES):
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

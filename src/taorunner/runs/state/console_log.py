@@ -1,8 +1,8 @@
 """ConsoleLog: writes what a process prints to ``console.log``, whole lines only, secrets masked.
 
-Two streams come in arbitrary pieces; in the file no line of one is torn by the other. Lines end with LF or CR
-exactly as they were printed. The file is append-only and has every byte once, also when another process goes on
-with it: ``recorded`` says how far it is.
+Two streams arrive in arbitrary chunks; in the file the lines of one are never split by the other. Lines end with LF
+or CR as printed. The file is append-only and holds every byte once, also when another process continues it:
+``recorded`` is the position to continue from.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _MAX_CARRY = 64 * 1024
 class ConsoleLog:
     """Not thread-safe: one thread records. ``received`` counts the raw bytes of each stream, masked or not.
 
-    ``recorded`` is where an earlier writer stopped: what it wrote behind that is cut off when the first new piece comes
-    (a process that is gone cannot be asked again, then its last lines stay).
+    ``recorded`` is where an earlier writer stopped. What it wrote after that is cut off when the first new chunk
+    arrives. If none arrives, because the process has ended, its last lines stay.
     """
 
     def __init__(self, path: Path, secrets: Sequence[str] = (), recorded: RecordedLog | None = None) -> None:
@@ -46,7 +46,7 @@ class ConsoleLog:
 
     @property
     def recorded(self) -> RecordedLog:
-        """Size and position that belong together: all that is in the file came from before the position."""
+        """A consistent pair of file size and stream position."""
         begun = {
             stream: carry
             for stream, carry in self._carry.items()
@@ -58,14 +58,14 @@ class ConsoleLog:
         return RecordedLog(self._size, stdout, stderr, self._start, tails, begun)
 
     def _may_hold_secret(self, data: bytes) -> bool:
-        """A whole secret, or at the end the beginning of one."""
+        """Whether ``data`` contains a secret or ends with the start of one."""
         return any(
             secret in data or any(data.endswith(secret[:length]) for length in range(1, len(secret)))
             for secret in self._secrets
         )
 
     def _tail(self, stream: str, held: int) -> bytes:
-        """What stands behind the last LF: the engine may forget it. Nothing that is, or may be a piece of, a secret."""
+        """The bytes after the last LF, which the engine may lose. Empty if they may contain part of a secret."""
         data = self._tails[stream].data
         data = data[: max(0, len(data) - held)]
         data = data[data.rfind(b"\n") + 1 :]
@@ -74,9 +74,9 @@ class ConsoleLog:
         return b"" if is_secret else data
 
     def write(self, stream: str, data: bytes, unkept: int = 0) -> bytes:
-        """Takes a piece; gives the whole lines that were written now (masked), perhaps none.
+        """Adds a chunk. Returns the complete lines that were written by this call, masked.
 
-        ``unkept``: so many of the bytes before are not in the engine's log, by which positions count.
+        ``unkept`` is the number of preceding bytes that are not in the engine's stored log; positions exclude them.
         """
         self.received[stream] = self.received.get(stream, 0) + len(data) - unkept
         self._tails[stream].add(data, unkept)
@@ -90,7 +90,7 @@ class ConsoleLog:
         return self._put(data[:end])
 
     def flush(self) -> bytes:
-        """Writes unfinished last lines, each closed with LF so that the streams stay apart."""
+        """Writes unfinished last lines, each terminated with LF to keep the streams separate."""
         rest = [carry for carry in self._carry.values() if carry]
         self._carry.clear()
         return self._put(b"".join(carry + b"\n" for carry in rest))
@@ -109,7 +109,7 @@ class ConsoleLog:
             self._file.seek(self._size)
         view = memoryview(data)
         with naming(self._path):
-            while view:  # an unbuffered file may take less than it is given
+            while view:  # an unbuffered write may be short
                 view = view[self._file.write(view) :]
         self._size += len(data)
         return data

@@ -1,6 +1,6 @@
-"""RunFeed: new events and last log lines of some runs, read from disk. What every viewer lives on.
+"""EventReader: reads new events and the last log lines of runs from disk, for every viewer.
 
-A reader only: any number of them may look at the same runs, from any terminal, and none of them matters to a run.
+It only reads. Any number of viewers may watch the same runs from any terminal without affecting them.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _BREAK = re.compile(rb"[\r\n]+")
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)|[\x08]")
 
 
-class RunFeed:
-    """Belongs to one viewer. ``poll`` costs a ``stat`` for each file when nothing happened."""
+class EventReader:
+    """The reader of one viewer. ``poll`` costs one ``stat`` per file when nothing changed."""
 
     def __init__(self, store: RunStore, run_ids: Sequence[str]) -> None:
         self._store = store
@@ -34,7 +34,7 @@ class RunFeed:
         self._tails: dict[str, list[str]] = {run_id: [] for run_id in run_ids}
 
     def poll(self) -> list[Event]:
-        """Events that came since the last call, each once, in order within a run."""
+        """Events since the last call, each once, in order within a run."""
         fresh: list[Event] = []
         for run_id in self.run_ids:
             if self._size(self._store.paths(run_id).events) == self._offsets[run_id]:
@@ -46,7 +46,7 @@ class RunFeed:
         return fresh
 
     def log_lines(self) -> list[LogLine]:
-        """Console lines that came since the last call: for a program that wants them with the events."""
+        """Console lines since the last call, for programs that want them with the events."""
         fresh: list[LogLine] = []
         for run_id in self.run_ids:
             data = self._read(run_id, self._log_offsets[run_id])
@@ -71,7 +71,7 @@ class RunFeed:
         return [fold.snapshot for fold in self._folds.values()]
 
     def conclude(self, record: RunRecord) -> None:
-        """Takes the record's word for its end; the end that events told of stands."""
+        """Uses the record's final state unless an event already set one."""
         at = record.finished_at or record.queued_at
         self._folds[record.id].apply(
             RunFinished(
@@ -98,7 +98,7 @@ class RunFeed:
 
 
 def _settled(data: bytes) -> list[str]:
-    """As a terminal would leave the lines: of what was written over with CR only the last state is there."""
+    """The lines as a terminal shows them: text overwritten with CR is dropped."""
     settled: list[str] = []
     for physical in data.split(b"\n"):
         settled += _lines(physical)[-1:]

@@ -1,6 +1,6 @@
-"""Which name is the name of a run or a batch, and how its folder is read and removed.
+"""Validates the names of runs and batches, and removes their folders safely.
 
-What a file says is never a path here: names are checked, folders are opened by descriptor, and no link is followed.
+File contents are never used as paths: names are checked, folders are opened by descriptor, links are not followed.
 """
 
 from __future__ import annotations
@@ -28,21 +28,20 @@ def is_name(value: object) -> bool:
 
 
 def checked_name(name: str, what: str) -> str:
-    """``name`` itself. Raises RunStateError when it is no name; ``what`` says of what, such as "run"."""
+    """Returns ``name``. Raises RunStateError for an invalid name; ``what`` is the kind of thing, such as "run"."""
     if not is_name(name):
         raise RunStateError(f'"{name}" is not a {what} id', hint="taorunner runs list shows the runs")
     return name
 
 
 def remove_folder(parent: Path, name: str) -> None:
-    """Removes ``parent/name`` with all that is in it. Idempotent.
+    """Removes the folder ``parent/name`` with its content. Idempotent.
 
-    It is out of sight after one rename, so no half of it is ever read. Links in it are removed, not what they
-    lead to.
+    It is renamed first, so readers never see it half removed. Links are removed, not their targets.
 
     Raises:
-        RunStateError: ``name`` is no name, or it or ``parent`` is a symbolic link.
-        MachineError: something of it cannot be removed.
+        RunStateError: ``name`` is invalid, or it or ``parent`` is a symbolic link.
+        MachineError: part of the folder cannot be removed.
     """
     checked_name(name, "run or batch")
     aside = f"{_ASIDE}{os.getpid()}-{name}"
@@ -68,7 +67,7 @@ def remove_folder(parent: Path, name: str) -> None:
 
 
 def _remove_tree(name: str, parent: int) -> None:
-    """``parent`` is the descriptor of the folder that has it."""
+    """``parent`` is the descriptor of the parent folder."""
     for _, folders, files, inside in os.fwalk(name, topdown=False, follow_symlinks=False, dir_fd=parent):
         for file in files:
             os.unlink(file, dir_fd=inside)
@@ -82,7 +81,7 @@ def _remove_tree(name: str, parent: int) -> None:
 
 def _is_link(path: Path) -> RunStateError:
     return RunStateError(
-        f"{path} is a symbolic link, and taorunner removes nothing through one",
+        f"{path} is a symbolic link, and taorunner does not follow it",
         hint=f'look where it leads: ls -l "{path}"',
     )
 

@@ -7,8 +7,8 @@ The file is written once per epoch and is small: 300 epochs of 20 metrics take 7
   when column ``i`` has a value. ``values`` are little-endian doubles in base64, so NaN and infinity are exact.
   ``offset`` is a byte of events.jsonl: everything before it is in this file.
 
-A reader takes the lines, then the events from the last offset on. So a torn line, a crash before the last epoch was
-written, or a run of 0.1.0 that has no such file cost time, never a value.
+A reader reads the lines, then the events from the last offset on. So a truncated line, a crash before the last epoch
+was written, or a run of 0.1.0 without this file makes reading slower but loses no value.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from taorunner.runs.state.store import RunStore
 from taorunner.state_files import append_state, read_state
 
 History: TypeAlias = "dict[str, dict[int | None, float]]"
-"""By metric, its value by epoch: 1-based, None outside training. Of an epoch the last value counts."""
+"""The last value of each epoch, by metric and epoch (1-based, None outside training)."""
 
 
 def read_history(store: RunStore, run_id: str) -> History:
-    """Everything that the run has reported so far, in the order of epochs. Empty when nothing is known."""
+    """All metrics reported so far, in epoch order. Empty if there are none."""
     file = _File.read(store, run_id)
     for event in store.read_events(run_id, file.offset)[0]:
         if isinstance(event, MetricReported):
@@ -48,7 +48,7 @@ class HistoryWriter:
         self._open: dict[str, _OpenHistory] = {}
 
     def write(self, run_id: str, events: Sequence[Event]) -> None:
-        """``events`` are in events.jsonl already. What cannot be written now is written with the next epoch.
+        """``events`` must already be in events.jsonl. Values that cannot be written are written with the next epoch.
 
         Raises:
             OSError: the file cannot be written.
@@ -60,13 +60,13 @@ class HistoryWriter:
         try:
             self._add(run_id, self._open[run_id], events)
         except OSError:
-            del self._open[run_id]  # the next call goes on from what is on disk
+            del self._open[run_id]  # the next call reloads it from disk
             raise
         if any(isinstance(event, RunFinished) for event in events):
             del self._open[run_id]
 
     def close(self) -> None:
-        """Nothing is left to do: what is not in the file is in events.jsonl."""
+        """Does nothing: values that are not in the file are in events.jsonl."""
 
     def _add(self, run_id: str, history: _OpenHistory, events: Sequence[Event]) -> None:
         for event in events:
@@ -75,7 +75,7 @@ class HistoryWriter:
                     self._flush(run_id, history, history.offset)
                     history.epoch = event.epoch
                 history.pending.setdefault(event.epoch, {})[event.name] = event.value
-            elif isinstance(event, (RunStarted, RunQueued)):  # another attempt begins at an earlier epoch
+            elif isinstance(event, (RunStarted, RunQueued)):  # a new attempt starts at an earlier epoch
                 history.epoch = None
         history.offset = self._store.paths(run_id).events.stat().st_size
         if any(isinstance(event, (RunFinished, RunQueued)) for event in events):
@@ -105,7 +105,7 @@ class _OpenHistory:
 
     @classmethod
     def of(cls, store: RunStore, run_id: str) -> _OpenHistory:
-        """Where an earlier supervisor stopped: what is in events.jsonl and not in the file is pending."""
+        """Restores the state of an earlier supervisor: values only in events.jsonl are pending."""
         file = _File.read(store, run_id)
         history = cls(tuple(file.names), file.offset, file.is_torn)
         for event in store.read_events(run_id, file.offset)[0]:
@@ -115,7 +115,7 @@ class _OpenHistory:
         return history
 
     def lines(self, offset: int) -> tuple[tuple[str, ...], str]:
-        """The columns afterwards, and the text to append. Only the last row has the offset: the others may be torn."""
+        """The columns after the append, and the text to append. Only the last row has the offset."""
         found = dict.fromkeys(self.names)
         for values in self.pending.values():
             found |= dict.fromkeys(values)

@@ -1,9 +1,8 @@
-"""How much of a run's output is safely in ``console.log``: what a later supervisor goes on from.
+"""How much of a run's output is stored in ``console.log``: the position from which a later supervisor continues.
 
-Written beside and renamed after the log itself. A crash between the two leaves a log that is longer than it says;
-the rest is cut off and asked for again, so each line is there once. The beginning of a line that is not whole yet is
-recorded here, because a restarted engine may have forgotten it; where it may hold a piece of a secret it does not count
-and is asked for again.
+Written atomically after the log itself. After a crash between the two the log is longer than the position; the excess
+is cut off and read again, so each line is stored once. The start of an incomplete line is stored here, because a
+restarted engine may have lost it. If it may contain part of a secret it is not stored, and is read again.
 """
 
 from __future__ import annotations
@@ -21,10 +20,12 @@ from taorunner.state_files import read_state
 
 @dataclass(frozen=True, slots=True)
 class RecordedLog:
-    """``size`` of console.log in bytes, how much of each stream it holds, and where in it this process began: before
-    ``start`` stands what an earlier attempt printed. ``tails``: see ``LogPosition``; also a supervisor that comes after
-    a restart of the engine must know what was shown and not kept. ``begun`` are lines that are not whole yet: they
-    count as held, and are not in console.log."""
+    """``size`` of console.log in bytes, and how much of each stream it holds.
+
+    ``start`` is where the current attempt's output begins in it. ``tails``: see ``LogPosition``; they are stored for a
+    supervisor that starts after a restart of the engine. ``begun`` are incomplete lines: they count as received but
+    are not in console.log.
+    """
 
     size: int = 0
     stdout: int = 0
@@ -46,7 +47,7 @@ class RecordedLog:
 
     @staticmethod
     def load(path: Path, console: Path) -> RecordedLog:
-        """The beginning when there is none, or when ``console`` is shorter than it says (the machine lost power)."""
+        """The stored position; zero if there is none or ``console`` is shorter (after a power failure)."""
         try:
             body = json.loads(read_state(path))
             found = RecordedLog(

@@ -1,4 +1,4 @@
-"""Copies a run's console log to a stream, and goes on while the run does."""
+"""Copies a run's console log to a stream, and follows it while the run is active."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def copy_log(
     store: RunStore, run_id: str, out: IO[bytes], *, follow: bool, tail: int | None,
     wait: Callable[[float], None] = time.sleep,
 ) -> None:  # fmt: skip
-    """Bytes as the process printed them. ``tail``: only so many lines from the end. ``follow`` ends with the run."""
+    """Copies the raw bytes. ``tail`` limits them to the last lines. ``follow`` continues until the run ends."""
     path = store.paths(run_id).console
     offset = 0 if tail is None else tail_offset(path, tail, store.trust())
     while True:
-        is_over = store.load(run_id).state.is_final  # asked before reading: what comes later is read first
+        is_over = store.load(run_id).state.is_final  # read before the log, so its end is not missed
         offset = _copy_from(path, offset, out, store.trust())
         if not follow or is_over:
             return
@@ -32,7 +32,7 @@ def copy_log(
 
 
 def tail_offset(path: Path, lines: int, trust: Trust | None = None) -> int:
-    """Where the last ``lines`` lines begin. Reads only the end of the file."""
+    """The byte offset of the last ``lines`` lines. Reads only the end of the file."""
     try:
         descriptor = open_state(path, trust=trust)
     except OSError:

@@ -1,7 +1,7 @@
-"""Which values of a metric are better, and which metric says how good a model is.
+"""Whether lower or higher values of a metric are better, and which metric is the main one.
 
-What the catalog knows came with the events (``Judged``). Without it the name has to tell: for records of 0.1.0 and for
-networks of the workspace's.
+Events carry the catalog's knowledge (``Judged``). Without it, for records of 0.1.0 and for networks defined in the
+workspace, the metric's name decides.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _LOSS_ORDER = ("loss", "train_loss", "training_loss", "running_average_loss", "t
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What the events said of a metric: see ``events.MetricReported``."""
+    """The catalog's knowledge of a metric from the events; see ``events.MetricReported``."""
 
     direction: str | None = None
     rank: int | None = None
@@ -55,7 +55,7 @@ _NOBODY: Mapping[str, Judged] = {}
 def is_lower_better(name: str, judged: Mapping[str, Judged] = _NOBODY) -> bool | None:
     """True for losses, errors, distances and times; False for scores; None where neither is better (``lr``).
 
-    What ``judged`` says of it counts, its name only where that says nothing.
+    ``judged`` takes precedence over the name.
 
     Source: metric names of tao/pytorch.md section 4 and tao/tensorflow.md section 5: ``loss``, ``val/epe``,
     ``fid50k_full``, ``val_mAP``, ``test_acc``, ``hmean``, ``mean average precision``.
@@ -75,9 +75,9 @@ def is_lower_better(name: str, judged: Mapping[str, Judged] = _NOBODY) -> bool |
 
 
 def kpi_name(names: Iterable[str], judged: Mapping[str, Judged] = _NOBODY) -> str | None:
-    """The metric that says how good the model is: the one that ``judged`` ranks first.
+    """The main quality metric: the one that ``judged`` ranks first.
 
-    By their names mAP comes before IoU and that before accuracy, held-out first.
+    Without ranks the order is mAP, IoU, accuracy, each on held-out data first.
     """
     known = [(place.rank, name) for name in names if (place := judged.get(name)) and place.rank is not None]
     if known:
@@ -95,7 +95,7 @@ def kpi_name(names: Iterable[str], judged: Mapping[str, Judged] = _NOBODY) -> st
 
 
 def loss_name(names: Iterable[str]) -> str | None:
-    """The training loss: the plainest name, validation losses only when there is nothing else."""
+    """The training loss: the simplest name; a validation loss only if there is no other."""
     losses = [name for name in names if "loss" in name.lower()]
 
     def rank(name: str) -> tuple[bool, int, int, str]:

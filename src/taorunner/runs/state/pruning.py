@@ -1,7 +1,7 @@
-"""Removing records of runs that are over. What TAO wrote, checkpoints above all, is never touched.
+"""Removes records of finished runs. TAO's output, such as checkpoints, is never touched.
 
-A record is taken out of sight by one rename before its files go, so no half of it is ever read. A run's folder has the
-name that the run has; a record that says anything else is damaged, and is left alone.
+A run's folder is renamed before its files are removed, so readers never see part of it. A record whose run id differs
+from its folder's name is damaged and is not removed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _AGE = re.compile(r"(\d{1,6})([smhdw])\Z")
 
 @dataclass(frozen=True, slots=True)
 class Prunable:
-    """A run whose record would be removed, and what its folder takes on disk."""
+    """A run whose record would be removed, and the size of its folder."""
 
     record: RunRecord
     size_bytes: int
@@ -42,9 +42,9 @@ def parse_age(text: str) -> timedelta:
 def prunable(
     store: RunStore, *, keep: int | None, older: timedelta | None, at: datetime, project: str | None = None
 ) -> list[Prunable]:
-    """Finished runs beyond the newest ``keep`` of them that ended longer ago than ``older``; newest first.
+    """Finished runs that are not among the newest ``keep`` and ended longer than ``older`` ago; newest first.
 
-    Where only one of the two is given, it alone decides.
+    If only one of the two is given, it alone decides.
     """
     finished = [
         record
@@ -80,7 +80,7 @@ def remove_runs(store: RunStore, records: Sequence[RunRecord]) -> int:
 
 def _remove_batch(store: RunStore, batch_id: str) -> None:
     if batch_id in store.open_batches.ids():
-        return  # something of it is left in an engine
+        return  # a run of it is still in the engine
     try:
         runs = store.load_batch(batch_id).runs
     except (OSError, ValueError, KeyError):

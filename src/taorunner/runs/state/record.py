@@ -1,8 +1,7 @@
-"""RunRecord: what is durably known of one run, in ``record.json`` of its folder.
+"""RunRecord: the durable state of one run, in ``record.json`` of its folder.
 
-Written beside and renamed, so a reader never sees half of it. Read with unknown keys ignored and missing ones
-defaulted: an older program reads a newer record. There is no secret in it. Plain dataclasses, because listing
-ten thousand of them must not wait for a validator.
+Written atomically. Unknown keys are ignored and missing ones get defaults, so an older version can read a newer
+record. It contains no secrets. Plain dataclasses keep listing ten thousand records fast.
 """
 
 from __future__ import annotations
@@ -32,12 +31,12 @@ DEFAULT_POLICY = RunPolicy()
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """``handle`` is the engine's own id once there is one; ``launched_at`` is right before it was asked
+    """``handle`` is the engine's own id once there is one; ``launched_at`` is right before the request
     to start. ``status_sizes`` holds the size that each status.json had at launch: only what comes after belongs to this
     run. ``error_code`` is the exit code (``errors.ExitCode``) of the refusal that kept the run from starting, None for
     a run whose own process ended.
-    ``attempt`` counts from 1 over retries and resumed runs; ``resumed_from`` is the run that this one goes on from.
-    ``stop_reason`` says why it was stopped when that was not a person's wish.
+    ``attempt`` counts from 1 over retries and resumed runs; ``resumed_from`` is the run that this one resumes.
+    ``stop_reason`` is set when taorunner stopped the run, not a user.
     Times are aware UTC.
     """
 
@@ -80,7 +79,7 @@ class RunRecord:
         )  # fmt: skip
 
     def finished(self, event: RunFinished) -> RunRecord:
-        """The record after its end. A final state is never overwritten by another one."""
+        """The record after the run's end. A final state is never overwritten."""
         if self.state.is_final:
             return self
         return replace(
@@ -89,7 +88,7 @@ class RunRecord:
         )  # fmt: skip
 
     def tried_again(self) -> RunRecord:
-        """Waiting for its next attempt; nothing of the last one is left but what came of it on disk."""
+        """The record while the run waits for its next attempt, without the state of the last one."""
         return replace(
             self, state=RunState.QUEUED, attempt=self.attempt + 1, retries_left=self.retries_left - 1,
             retries_made=self.retries_made + 1, handle=None, gpus=(), launched_at=None, status_sizes={},
@@ -110,7 +109,7 @@ class RunRecord:
 
     @staticmethod
     def from_json(body: dict[str, Any]) -> RunRecord:
-        """Raises ValueError, KeyError or TypeError for something that is not a record."""
+        """Raises ValueError, KeyError or TypeError for an invalid record."""
         if not isinstance(body, dict):
             raise ValueError("not an object")
         known = {item.name for item in fields(RunRecord)}

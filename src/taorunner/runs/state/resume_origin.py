@@ -1,4 +1,4 @@
-"""Which run does a resumed training go on from?"""
+"""Finds the run that a resumed training continues."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def lineage(store: RunStore, plan: RunPlan) -> tuple[str | None, int]:
-    """``(run that a resumed training goes on from, number of the attempt)``: the newest training into these results.
+    """``(run id, attempt)`` of a resumed training: the newest earlier training into these results, and its number.
 
-    ``(None, 1)`` for a training that begins, or whose earlier runs are no longer recorded.
+    ``(None, 1)`` for a new training, or if the earlier runs are no longer recorded.
     """
     if plan.resume is None:
         return None, 1

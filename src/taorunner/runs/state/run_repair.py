@@ -1,4 +1,4 @@
-"""Completing what a crash left half done on disk: the end of a finished run, and runs whose recording broke off."""
+"""Repairs the on-disk state after a crash: finished runs, and runs whose recording was interrupted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def complete_run(store: RunStore, record: RunRecord) -> None:
     directory = store.paths(record.id).directory
     remove_secrets(directory)
     store.paths(record.id).position.unlink(missing_ok=True)
-    store.mend_events(record.id)
+    store.repair_events(record.id)
     if any(isinstance(event, RunFinished) for event in store.read_events(record.id)[0]):
         return
     at = record.finished_at or now()
@@ -47,8 +47,10 @@ def undo_half_joined(store: RunStore, batch_id: str) -> None:
 
 
 def _undo_run(store: RunStore, run_id: str, batch_id: str) -> None:
-    """What is recorded of it never started, and half a record is removed. A damaged one, and one of another batch, is
-    left alone."""
+    """Ends a recorded run that never started, or removes its incomplete folder.
+
+    A damaged run, and a run of another batch, is not changed.
+    """
     if not os.path.lexists(store.paths(run_id).record):
         with suppress(TaorunnerError):
             remove_folder(store.runs_dir, run_id)
@@ -62,7 +64,7 @@ def _undo_run(store: RunStore, run_id: str, batch_id: str) -> None:
 
 
 def finish_run(store: RunStore, record: RunRecord, state: RunState, reason: str) -> None:
-    """Records the end of a run that no supervisor will end."""
+    """Records the end of a run that has no supervisor."""
     event = RunFinished(run=record.id, at=now(), state=state, reason=reason)
     store.save(record.finished(event))
     complete_run(store, store.load(record.id))

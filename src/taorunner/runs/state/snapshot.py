@@ -1,9 +1,8 @@
-"""Where does a run stand? Events folded into one picture; the only fold there is.
+"""RunSnapshot: the current state of a run, computed from its events.
 
-The live panel, ``ps``, ``runs show``, attach and reports all read a ``RunSnapshot``, so they cannot disagree.
-Events may come twice, late, out of order or not at all (a torn record, a status file that is read after the
-console, a clock that was set back): the fold never raises and the position never moves backwards.
-Nothing here reads files, prints or asks for the time.
+The live panel, ``ps``, ``runs show``, attach and reports all use it, so they agree. Events may be repeated, late, out
+of order or missing (a truncated record, a status file read after the console, a clock set back). The fold never raises
+and the position never moves backwards. This module reads no files and no clock, and prints nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from taorunner.events import Event, ImagePulling, Notice, RunState
 from taorunner.runs.state.metric_names import Judged, is_lower_better
 
 EPOCHS_MEASURED = 5
-"""The ETA stands on the mean of so many completed epochs: a validation every few epochs is averaged in."""
+"""The number of completed epochs averaged for the ETA; it includes validations that run every few epochs."""
 NOTICES_KEPT = 50
 
 
@@ -35,8 +34,8 @@ class Best:
 class Timing:
     """What the ETA is computed from. ``epoch_durations_s`` are the last few completed epochs, oldest first.
 
-    ``epoch_began_at`` is when the epoch being worked on began: the end of the one before, or its first sign.
-    ``first_step`` and ``last_step`` are (step, time) within it. ``claimed_eta_s`` is TAO's own word.
+    ``epoch_began_at`` is the start of the current epoch: the end of the previous one, or its first event.
+    ``first_step`` and ``last_step`` are (step, time) within it. ``claimed_eta_s`` is the ETA reported by TAO.
     """
 
     epoch_durations_s: tuple[float, ...] = ()
@@ -64,11 +63,11 @@ class Timing:
 
 @dataclass(slots=True, kw_only=True)
 class RunSnapshot:
-    """A run at one moment. A value: what ``Fold.snapshot`` hands out is never changed afterwards.
+    """A run at one moment. Immutable: ``Fold.snapshot`` returns a copy.
 
-    ``epoch`` is the 1-based epoch being worked on, or the last one if ``epoch_completed``. ``metrics`` are
-    the newest values, ``best`` the best finite ones, ``judged`` what the events said of their meaning.
-    ``pull`` is there only while an image is being pulled, ``waiting`` (the engine's reason) only in WAITING.
+    ``epoch`` is the 1-based current epoch, or the last one if ``epoch_completed``. ``metrics`` are the newest values,
+    ``best`` the best finite ones, ``judged`` their meaning from the events. ``pull`` is set only during an image pull,
+    ``waiting`` (the engine's reason) only in WAITING.
     """
 
     id: str
@@ -122,7 +121,7 @@ class RunSnapshot:
         return _seconds(self.queued_at, self.started_at or self.finished_at or now)
 
     def fraction(self, now: datetime) -> float | None:
-        """How much is done, 0..1, or None where nobody can know. Between steps the clock fills in."""
+        """The completed fraction, 0..1; None if unknown. Between steps it is interpolated by time."""
         if self.state is RunState.SUCCEEDED:
             return 1.0
         if self.epoch is None or not self.epochs:
@@ -132,9 +131,9 @@ class RunSnapshot:
         return min(1.0, max(0.0, done / self.epochs))
 
     def eta_s(self, now: datetime) -> float | None:
-        """Seconds until the last epoch is complete: from measured epochs, else steps, else what TAO claims.
+        """Seconds until the last epoch is complete: from measured epochs, else steps, else TAO's estimate.
 
-        None for a run that is not running, and where there is nothing to measure yet.
+        None for a run that is not running or has no measurements yet.
         """
         if self.state is not RunState.RUNNING:
             return None
@@ -196,9 +195,9 @@ class RunSnapshot:
 
 
 class Fold:
-    """Applies events one by one. Belongs to one run: events of another one are ignored.
+    """Applies the events of one run one by one; events of other runs are ignored.
 
-    An empty ``run`` takes the first event's. Cheap per event; ``snapshot`` makes the copy.
+    An empty ``run`` is set by the first event. Applying is cheap; ``snapshot`` makes the copy.
     """
 
     def __init__(self, run: str = "") -> None:
@@ -219,7 +218,7 @@ class Fold:
         )
 
     def apply(self, event: Event) -> None:
-        if isinstance(event, ev.LogLine):  # console.log's business: a picture from disk must be the same
+        if isinstance(event, ev.LogLine):  # not in events.jsonl: a snapshot from disk must be equal
             return
         s = self._now
         if not s.id:
@@ -250,7 +249,7 @@ class Fold:
                 event.project, event.experiment, event.action, event.backend
             )  # fmt: skip
             if s.queued_at is not None and at > s.queued_at and not s.state.is_final:
-                s.state, s.waiting = RunState.QUEUED, None  # it waits for another attempt
+                s.state, s.waiting = RunState.QUEUED, None  # it waits for its next attempt
             s.queued_at = s.queued_at or at
             s.epochs = s.epochs or _count(event.epochs)
         elif isinstance(event, ev.RunWaiting):
@@ -263,7 +262,7 @@ class Fold:
 
     def _started(self, event: ev.RunStarted, at: datetime) -> None:
         s = self._now
-        if s.started_at is not None and event.handle != s.handle:  # another attempt begins at its beginning
+        if s.started_at is not None and event.handle != s.handle:  # a new attempt starts from zero
             s.epoch = s.step = s.steps = None
             s.epoch_completed, s.timing = False, Timing()
             self._epoch_begins.clear()
@@ -277,7 +276,7 @@ class Fold:
     def _finished(self, event: ev.RunFinished, at: datetime) -> None:
         s = self._now
         if not event.state.is_final or (s.state.is_final and s.state is not RunState.LOST):
-            return  # the first end is the end; only a run believed lost may be found again
+            return  # the first end counts; only a LOST run may be found again
         s.state, s.reason, s.hint, s.exit_code = event.state, event.reason, event.hint, event.exit_code
         s.finished_at, s.pull, s.waiting = at, None, None
 
@@ -317,7 +316,7 @@ class Fold:
         s = self._now
         began = self._epoch_ends.get(epoch - 1) or self._epoch_begins.get(epoch)
         self._epoch_ends[epoch] = at
-        # Never shorter than TAO's own word: a record that is caught up on gives many epochs in one second.
+        # Not shorter than TAO's value: a replayed record has many epochs in one second.
         measured_s = (at - began).total_seconds() if began else 0.0
         seconds = max(measured_s, _time(told_s) or 0.0)
         if seconds > 0:
@@ -344,7 +343,7 @@ class Fold:
 
 
 class _BestEpoch:
-    """The best value over the epochs of one metric. Of an epoch the last value counts, also of a loss."""
+    """The best value of one metric over all epochs, by the last value of each epoch."""
 
     def __init__(self) -> None:
         self._before: Best | None = None
@@ -352,7 +351,7 @@ class _BestEpoch:
         self._epoch: int | None = None
 
     def after(self, value: float, epoch: int | None, lower: bool) -> Best | None:
-        """The best one once ``value`` was reported; without an epoch it counts beside all others."""
+        """The best value after ``value`` is reported. A value without an epoch counts as a separate one."""
         if epoch is not None and (self._epoch is None or epoch > self._epoch):
             self._before, self._epoch = self._best, epoch
         base = self._before if epoch is not None and epoch == self._epoch else self._best
@@ -368,7 +367,7 @@ def _is_better(value: float, than: float, lower: bool) -> bool:
 
 
 def fold(events: Iterable[Event], run: str = "") -> RunSnapshot:
-    """The picture after all of ``events``."""
+    """The snapshot after all of ``events``."""
     folding = Fold(run)
     for event in events:
         folding.apply(event)
@@ -376,7 +375,7 @@ def fold(events: Iterable[Event], run: str = "") -> RunSnapshot:
 
 
 def _count(value: object) -> int | None:
-    """A 1-based number, or None for whatever a torn or foreign record has in its place."""
+    """A 1-based number; None for an invalid value."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
@@ -389,7 +388,7 @@ def _aware(at: datetime) -> datetime:
 
 
 def _seconds(start: datetime, end: datetime) -> float:
-    """Never negative: a clock that was set back gives zero."""
+    """The duration in seconds; zero if the clock was set back."""
     return max(0.0, (_aware(end) - start).total_seconds())
 
 

@@ -1,8 +1,8 @@
 """Runs and batches on disk: ``.taorunner/runs/<id>/`` and ``.taorunner/batches/<id>/``.
 
-A run is a directory. Whoever has the directory has the run: its record, its plan, its events, its log.
-Every file has one named property. Records are written beside and renamed; events are appended line by line.
-What a record, a plan or a batch says is done, so each is believed only as ``state_files`` says.
+A run is a directory with its record, plan, events and log. ``RunPaths`` names every file. Records are replaced
+atomically; events are appended line by line. Records, plans and batches decide what is executed, so their owner and
+mode are checked by ``state_files``.
 """
 
 from __future__ import annotations
@@ -70,12 +70,12 @@ class RunPaths:
 
     @property
     def position(self) -> Path:
-        """How much of the output is safely in ``console``; only while the run is not over."""
+        """How much of the output is stored in ``console``; exists only until the run is over."""
         return self.directory / "position.json"
 
     @property
     def input_dir(self) -> Path:
-        """What the process is given: the rendered spec, and secrets while it runs."""
+        """The input of the process: the rendered spec, and secrets while it runs."""
         return self.directory / "input"
 
     @property
@@ -95,7 +95,7 @@ class BatchPaths:
 
     @property
     def lock(self) -> Path:
-        """Held by the supervisor as long as it lives; its pid stands in it once it has looked after every run."""
+        """Held by the supervisor while it lives; contains its pid once it is ready."""
         return self.directory / "supervisor.lock"
 
     @property
@@ -105,10 +105,10 @@ class BatchPaths:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Runs that were asked for together, in their order. ``parallel`` bounds how many run at once.
+    """Runs that were launched together, in order. ``parallel`` is the maximum number of concurrent runs.
 
-    ``environ`` is what a supervisor started from another terminal needs to go on with them: the same engine. Only names
-    of ``open_batches`` are in it.
+    ``environ`` selects the engine for a supervisor that is started from another terminal. It holds only the variables
+    that ``open_batches`` keeps.
     """
 
     id: str
@@ -120,26 +120,26 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class DamagedRun:
-    """A run's folder whose record cannot be believed: it is listed, and nothing is ever done with it."""
+    """A run's folder with an invalid record. It is listed but never acted on."""
 
     id: str
     reason: str
 
 
 class DamagedRunError(RunStateError):
-    """The record of a run says what cannot be true of its folder, or lies behind a link."""
+    """The record of a run contradicts its folder, or is reached through a symbolic link."""
 
     def __init__(self, paths: RunPaths, what: str) -> None:
         super().__init__(
             f'the record of run "{paths.directory.name}" {what}',
-            hint=f'taorunner leaves it alone; look at it yourself: ls -la "{paths.directory}"',
+            hint=f'taorunner does not change it; inspect it: ls -la "{paths.directory}"',
         )
 
 
 class RunStore:
     """Reads and writes the state folder of one workspace. Creates folders only when something is written.
 
-    ``refused`` says, by run id, why the record of a run that was met on the way does not count.
+    ``refused`` holds, by run id, why the record of a run was rejected while reading.
     """
 
     def __init__(self, state_dir: Path) -> None:
@@ -151,15 +151,15 @@ class RunStore:
         self._known_trust: Trust | None = None
 
     def paths(self, run_id: str) -> RunPaths:
-        """Raises RunStateError for what is no name: a path is never made of what a file says."""
+        """Raises RunStateError for an invalid name."""
         return RunPaths(self.runs_dir / checked_name(run_id, "run"))
 
     def batch_paths(self, batch_id: str) -> BatchPaths:
-        """Raises RunStateError for what is no name."""
+        """Raises RunStateError for an invalid name."""
         return BatchPaths(self.batches_dir / checked_name(batch_id, "batch"))
 
     def trust(self) -> Trust:
-        """Whose files count here. Raises UntrustedFileError when the folders above the runs are another user's."""
+        """The trusted file owners. Raises UntrustedFileError if another user owns the parent folders."""
         if self._known_trust is not None:
             return self._known_trust
         trust = Trust.in_folder(self.state_dir)
@@ -180,12 +180,12 @@ class RunStore:
         write_json(self.batch_paths(batch.id).batch, {**body, "environ": dict(batch.environ)})
 
     def load_batch(self, batch_id: str) -> Batch:
-        """Raises UntrustedFileError for one that does not count; other OSErrors when there is none; ValueError when it
+        """Raises UntrustedFileError for an untrusted file; other OSErrors when there is none; ValueError when it
         is damaged: also when it names another batch."""
         paths = self.batch_paths(batch_id)
         body = json.loads(self._read(paths.batch))
         if not isinstance(body, dict) or body.get("id") != batch_id:
-            raise ValueError(f"{paths.batch} is damaged: it is not of this batch")
+            raise ValueError(f"{paths.batch} is damaged: it names another batch")
         runs = body.get("runs")
         if not isinstance(runs, list) or not all(is_name(run_id) for run_id in runs):
             raise ValueError(f"{paths.batch} is damaged: its runs are not ids")
@@ -210,8 +210,8 @@ class RunStore:
         write_json(self.paths(record.id).record, record.to_json())
 
     def load(self, run_id: str) -> RunRecord:
-        """Raises RunStateError when there is no such run, or its record cannot be read or does not count;
-        DamagedRunError, which is one, when the record is not to be believed."""
+        """Raises RunStateError when there is no such run, or its record cannot be read or is not trusted;
+        DamagedRunError, a subclass, when the record is invalid."""
         paths = self.paths(run_id)
         try:
             record = RunRecord.from_json(json.loads(self._read(paths.record)))
@@ -219,7 +219,7 @@ class RunStore:
             raise DamagedRunError(paths, f"cannot be read: {error}") from error
         except UntrustedFileError as error:
             self.refused[run_id] = str(error)
-            raise RunStateError(f'run "{run_id}" does not count: {error}', hint=SHARING) from error
+            raise RunStateError(f'run "{run_id}" is not trusted: {error}', hint=SHARING) from error
         except FileNotFoundError:
             raise RunStateError(
                 f'no run "{run_id}"',
@@ -230,7 +230,7 @@ class RunStore:
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise RunStateError(
                 f'the record of run "{run_id}" cannot be read: {error}',
-                hint=f'taorunner leaves it alone; look at it yourself: ls -la "{paths.directory}"',
+                hint=f'taorunner does not change it; inspect it: ls -la "{paths.directory}"',
             ) from error
         wrong = _contradiction(record, run_id)
         if wrong is not None:
@@ -238,7 +238,7 @@ class RunStore:
         return record
 
     def run_ids(self) -> list[str]:
-        """Newest first. Only names of folders: cheap for thousands of runs."""
+        """All run ids, newest first. Reads only folder names, so it is cheap for thousands of runs."""
         try:
             with os.scandir(self.runs_dir) as entries:
                 return sorted(
@@ -248,7 +248,7 @@ class RunStore:
             return []
 
     def records(self) -> Iterator[RunRecord]:
-        """Newest first; folders without a record and damaged ones are passed over."""
+        """All records, newest first, without damaged ones and folders without a record."""
         for run_id in self.run_ids():
             try:
                 yield self.load(run_id)
@@ -256,7 +256,7 @@ class RunStore:
                 continue
 
     def listed(self) -> Iterator[RunRecord | DamagedRun]:
-        """As ``records``, with the damaged ones at their place; what is no record at all is passed over."""
+        """As ``records``, but with damaged runs in their place."""
         for run_id in self.run_ids():
             try:
                 yield self.load(run_id)
@@ -287,12 +287,12 @@ class RunStore:
         )
 
     def append_events(self, run_id: str, events: Iterable[Event]) -> None:
-        """One write for all of them, so that a torn line can only be the last one."""
+        """Appends all events in one write, so only the last line can be truncated."""
         text = "".join(to_json_line(event) + "\n" for event in events)
         append_state(self.paths(run_id).events, text.encode(), self.trust())
 
     def read_events(self, run_id: str, offset: int = 0) -> tuple[list[Event], int]:
-        """Whole lines from byte ``offset`` on, and the offset behind them. Unknown and torn lines are passed over."""
+        """Events from byte ``offset`` on, and the offset after them. Unknown and truncated lines are skipped."""
         try:
             data = read_state(self.paths(run_id).events, self.trust(), offset)
         except OSError:
@@ -301,8 +301,8 @@ class RunStore:
         events = [from_json_line(line.decode("utf-8", "replace")) for line in whole.splitlines()]
         return [event for event in events if event is not None], offset + len(whole)
 
-    def mend_events(self, run_id: str) -> None:
-        """Cuts off a last line that a crash tore, so that the next event begins a line of its own."""
+    def repair_events(self, run_id: str) -> None:
+        """Removes a last line that a crash truncated, so the next event starts a new line."""
         try:
             descriptor = open_state(self.paths(run_id).events, os.O_RDWR, self.trust())
             with os.fdopen(descriptor, "r+b") as file:
@@ -313,7 +313,7 @@ class RunStore:
             return
 
     def unfinished(self) -> list[RunRecord]:
-        """Runs that are not over, newest first; their number, not that of all runs, is what it costs."""
+        """Unfinished runs, newest first. The cost grows with their number, not with that of all runs."""
         found: list[RunRecord] = []
         for batch_id in self.open_batches.ids():
             try:
@@ -333,7 +333,7 @@ class RunStore:
         return sorted(found, key=lambda record: record.id, reverse=True)
 
     def damaged_open(self) -> list[DamagedRun]:
-        """Damaged runs of batches that are not over: nobody can say whether they still run."""
+        """Damaged runs of unfinished batches; whether they still run is unknown."""
         found: list[DamagedRun] = []
         for batch_id in self.open_batches.ids():
             for run_id in self.open_batches.runs(batch_id):
@@ -346,31 +346,31 @@ class RunStore:
         return found
 
     def request_stop(self, run_id: str, at: datetime, *, only_queued: bool = False) -> None:
-        """Asks whoever owns the run to stop it; ``only_queued``: unless it has started by then. Idempotent."""
+        """Requests a stop of the run. ``only_queued``: not if it has started by then. Idempotent."""
         write_json(self.paths(run_id).stop_request, {"at": at.isoformat(), "only_queued": only_queued})
 
     def stop_requested(self, run_id: str, *, is_queued: bool) -> bool:
-        """Whether the run is to be stopped. A request that came too late for a queued run is withdrawn."""
+        """Whether a stop is requested. An only-queued request is withdrawn if the run has started."""
         path = self.paths(run_id).stop_request
         try:
             body = json.loads(read_state(path, self.trust()))
         except (FileNotFoundError, UntrustedFileError):
             return False
         except (OSError, ValueError):
-            return True  # somebody asked, whatever is left of how
+            return True  # a damaged request is still a request
         if isinstance(body, dict) and body.get("only_queued") and not is_queued:
             path.unlink(missing_ok=True)
             return False
         return True
 
     def _read(self, path: Path) -> bytes:
-        """A file that something is done about: its folder, and those above, are looked at as well."""
+        """Reads a file that decides what is executed; the owners of its parent folders are checked too."""
         trust = self.trust()
         trust.check_folder(path.parent)
         return read_state(path, trust)
 
     def check_is_ours(self) -> None:
-        """Raises MachineError when the state folder is another user's and not shared."""
+        """Raises MachineError when the state folder belongs to another user and is not shared."""
         try:
             self.trust()
         except UntrustedFileError as error:
@@ -378,7 +378,7 @@ class RunStore:
 
 
 def _contradiction(record: RunRecord, run_id: str) -> str | None:
-    """What the record of the folder ``run_id`` says that cannot be true."""
+    """What in the record contradicts its folder ``run_id``; None if nothing does."""
     if record.id != run_id:
         return f'it says "id": {json.dumps(record.id)}'
     if not is_name(record.batch):

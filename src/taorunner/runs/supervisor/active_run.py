@@ -1,4 +1,4 @@
-"""Active: a run between its start and its end, with everything that belongs to this attempt."""
+"""Active: the state of one attempt of a run between its start and its end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from taorunner.backends.contract import Backend, Handle, Launch
 from taorunner.errors import TaorunnerError
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.state.console_log import ConsoleLog
-from taorunner.runs.supervisor.observation import Evidence
+from taorunner.runs.supervisor.observation import Observation
 from taorunner.runs.supervisor.poller import Statuses
 from taorunner.runs.supervisor.worker import Worker
 
@@ -23,7 +23,7 @@ class Active:
     worker: Worker
     backend: Backend
     statuses: Statuses
-    evidence: Evidence
+    observation: Observation
     log: ConsoleLog
     handle: Handle | None = None
     printed: bool = False
@@ -31,7 +31,7 @@ class Active:
     _stoppers: list[threading.Thread] = field(default_factory=list)
 
     def stop(self, grace_s: float) -> None:
-        """Asks once, and again when the engine did not take it. Returns at once; the worker tells how it ended."""
+        """Requests a stop once, and again if the engine failed. Returns at once; the worker reports the end."""
         if self.handle is None:
             self.worker.abandon()
             return
@@ -45,7 +45,7 @@ class Active:
                 self.backend.stop(handle, grace_s)
                 self.statuses.hurry()
             except TaorunnerError:
-                self._stop_sent = False  # asked again at the next tick
+                self._stop_sent = False  # repeated at the next tick
 
         thread = threading.Thread(target=ask, name=f"stop-{handle.run_id}", daemon=True)
         self._stoppers.append(thread)

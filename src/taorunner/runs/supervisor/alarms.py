@@ -1,8 +1,8 @@
 """Alarms: a run without progress, and a disk that will be full before the next checkpoint is written.
 
-One ``Alarms`` belongs to one attempt. Time is a parameter (seconds of a clock that only goes forward). Each alarm is
-given once, and again only after its cause was over. ``RunMonitor`` has those of a batch, and ``--stop-on-nan``. It
-belongs to the runner's one thread and decides what should happen; the runner records it.
+One ``Alarms`` belongs to one attempt. Times are parameters, in seconds of a monotonic clock. Each alarm is raised once,
+and again only after its cause has ended. ``RunMonitor`` holds the alarms of a batch and implements ``--stop-on-nan``.
+It runs in the runner's thread and decides; the runner records.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from taorunner.runs.state.record import RunRecord
 from taorunner.text import duration, size
 
 SILENT_EPOCHS = 3.0
-"""So many measured epochs without progress are a silence."""
+"""The alarm is raised after this many epoch durations without progress."""
 SILENT_AT_LEAST_S = 120.0
-"""Short epochs are followed by a validation, a checkpoint, an export: that much is never a silence."""
+"""The minimum, in seconds: a validation, a checkpoint or an export may follow a short epoch."""
 SILENT_UNMEASURED_S = 600.0
-"""Before an epoch is measured: frameworks read and cache the dataset without a word."""
+"""Used before an epoch is measured: frameworks read and cache the dataset without output."""
 DISK_CHECKPOINTS = 2.0
 DISK_AT_LEAST_BYTES = 1 << 30
 DISK_EVERY_S = 30.0
@@ -50,7 +50,7 @@ class Alarms:
         self._disk_looked_s = started_s - DISK_EVERY_S
 
     def observe(self, events: Iterable[Event], at_s: float) -> None:
-        """What the run was just seen to do."""
+        """Updates the alarms with new events of the run."""
         for event in events:
             if isinstance(event, (EpochProgress, MetricReported, CheckpointSaved)):
                 self._moved_s, self._is_silent = at_s, False
@@ -58,12 +58,12 @@ class Alarms:
                 self._measure(event, at_s)
 
     def printed(self, at_s: float) -> None:
-        """Any output counts as a sign of life until the first epoch is seen, and for actions that have none."""
+        """Counts any output as progress until the first epoch, and for actions without epochs."""
         if not self._trains or self._epoch is None:
             self._moved_s, self._is_silent = at_s, False
 
     def check(self, at_s: float, at: datetime) -> list[Notice]:
-        """Alarms that are new now. Costs next to nothing when called often."""
+        """The new alarms. Cheap when called often."""
         texts = [("silent", self._silence(at_s)), ("disk-nearly-full", self._disk(at_s))]
         return [
             Notice(run=self._run, at=at, level="warning", code=code, text=text)
@@ -120,7 +120,7 @@ class Alarms:
 
 
 class RunMonitor:
-    """``clock`` gives seconds and only goes forward."""
+    """``clock`` is monotonic, in seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -128,7 +128,7 @@ class RunMonitor:
         self._looked_s = 0.0
 
     def begin(self, run_id: str, plan: RunPlan) -> list[Event]:
-        """An attempt begins, or goes on under another supervisor."""
+        """Starts monitoring an attempt, new or continued from an earlier supervisor."""
         self._alarms[run_id] = Alarms(plan, run_id, self._clock())
         if plan.resume is None:
             return []
@@ -140,7 +140,7 @@ class RunMonitor:
             self._alarms[run_id].printed(self._clock())
 
     def saw(self, record: RunRecord, events: Sequence[Event]) -> RunRecord | None:
-        """The record as it should be from now on, when what was just seen means that the run is to be stopped."""
+        """The changed record if these events mean that the run must be stopped, else None."""
         alarms = self._alarms.get(record.id)
         if alarms is not None:
             alarms.observe(events, self._clock())
@@ -154,7 +154,7 @@ class RunMonitor:
         return None
 
     def look(self) -> list[Event]:
-        """New alarms. Cheap enough for every turn of the loop."""
+        """The new alarms of all runs. Cheap enough for every iteration of the loop."""
         moment = self._clock()
         events: list[Event] = []
         if moment - self._looked_s >= _LOOK_EVERY_S:
@@ -164,5 +164,5 @@ class RunMonitor:
         return events
 
     def end(self, run_id: str) -> None:
-        """The run is over, or waits for its next attempt."""
+        """Stops monitoring a run that is over or waits for its next attempt."""
         self._alarms.pop(run_id, None)

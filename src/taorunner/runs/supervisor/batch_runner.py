@@ -1,8 +1,8 @@
 """BatchRunner: the loop that owns a batch. One thread decides, records and emits.
 
-Workers (a thread per run) talk to the engine and put messages on one queue; here they become records and
-events. Nothing else writes a run's folder while it runs. Reading ``tracker`` and ``verdict`` in this order is
-the whole life of a run: QUEUED → STARTING → (WAITING in the engine →) RUNNING → judged.
+Workers (one thread per run) call the engine and put messages on one queue; this loop turns them into records and
+events. Nothing else writes a run's folder while it runs. The states of a run are
+QUEUED → STARTING → (WAITING in the engine →) RUNNING → a final state.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from taorunner.runs.state.store import Batch, RunStore
 from taorunner.runs.supervisor.active_run import Active
 from taorunner.runs.supervisor.alarms import RunMonitor
 from taorunner.runs.supervisor.hooks import FinishHook
-from taorunner.runs.supervisor.observation import Evidence
+from taorunner.runs.supervisor.observation import Observation
 from taorunner.runs.supervisor.pick_up import has_started, pick_up
 from taorunner.runs.supervisor.poller import Poller
 from taorunner.runs.supervisor.retries import RETRY_WAITS_S, clear_earlier
@@ -53,11 +53,11 @@ from taorunner.scheduling.allocator import Allocator, Queued
 
 TICK_S = 0.25
 TICK_WAITING_S = 0.08
-"""While runs wait for GPUs: what comes free stands idle no longer than this."""
+"""The polling interval while runs wait for GPUs: a freed GPU is idle no longer than this."""
 STATUS_EVERY_S = 0.5
 STOPS_EVERY_S = 0.2
 _INBOX_SIZE = 32
-"""Messages; a piece of output is 256 KiB at most. A log that is faster than we are waits in the pipe, not in memory."""
+"""The queue size in messages; a chunk of output has at most 256 KiB. Excess output waits in the pipe, not in memory."""
 _MESSAGES_A_TURN = 64
 
 
@@ -107,9 +107,9 @@ class BatchRunner:
         self._stop_all.set()
 
     def run(self) -> bool:
-        """Blocks until every run of the batch is final, or is one that nobody can decide because its engine is gone.
+        """Blocks until every run of the batch is final, or undecided because its engine does not answer.
 
-        True when nothing of the batch is left: no run that is not over, nothing in the engine.
+        True when every run is final and removed from the engine.
         """
         self.take_in()
         while not all(
@@ -130,8 +130,10 @@ class BatchRunner:
         return not self._end.undecided and not self._end.uncleared and not self._left_alone
 
     def take_in(self) -> bool:
-        """Runs of the batch that are not known yet: all of them at first, later those that were added to it. Whether
-        there were any; then ``run`` has more to do."""
+        """Loads the batch's runs that are not loaded yet: all at first, later those added to it.
+
+        True if there were any; then ``run`` must be called again.
+        """
         found = self._store.batch_paths(self._batch.id).batch.stat()
         stamp = found.st_ino, found.st_mtime_ns
         if stamp == self._batch_stamp:
@@ -146,7 +148,7 @@ class BatchRunner:
             self._go_on_with(run_id)
         return bool(new)
 
-    # going on with what another supervisor began
+    # continuing runs of an earlier supervisor
 
     def _go_on_with(self, run_id: str) -> None:
         record, plan = self._journal.records[run_id], self._journal.plans[run_id]
@@ -163,7 +165,7 @@ class BatchRunner:
             backend = self._backend(plan.backend)
             statuses = self._statuses[plan.backend]
             if record.handle is None and not has_started(backend, statuses, run_id, directory):
-                self._gpus.release(run_id)  # its GPUs may be another's by now: it waits for its turn again
+                self._gpus.release(run_id)  # its GPUs may be in use by now: queue it again
                 self._end.put_back_results(run_id)
                 self._journal.save(replace(record, state=RunState.QUEUED, gpus=(), launched_at=None))
                 return
@@ -181,13 +183,13 @@ class BatchRunner:
             waits=record.state is RunState.WAITING,
         )  # fmt: skip
         self._active[run_id] = Active(
-            plan, launch, worker, backend, statuses, found.evidence, found.log, handle
+            plan, launch, worker, backend, statuses, found.observation, found.log, handle
         )
         self._monitor.begin(run_id, plan)
         worker.start()
 
     def _clear(self, record: RunRecord) -> None:
-        """A run that was recorded as over right before a crash may still be in the engine."""
+        """Removes a finished run that a crash may have left in the engine."""
         if record.handle is None:
             return
         try:
@@ -219,7 +221,7 @@ class BatchRunner:
                 parallel=self._batch.parallel,
                 parallel_without_gpu=self._batch.parallel or self._parallel_without_gpu,
             )
-        except TaorunnerError as error:  # no leases, no GPUs: two runs on one would be worse
+        except TaorunnerError as error:  # without leases two runs could use one GPU
             for queued in waiting:
                 if queued.gpu_count:
                     self._end.fail(queued.run_id, error)
@@ -252,7 +254,7 @@ class BatchRunner:
             self._end.finish(run_id, RunState.FAILED, reason, error_code=ExitCode.MACHINE)
             return
         launched_at = now()
-        evidence = Evidence(plan, run_id, launched_at)
+        observation = Observation(plan, run_id, launched_at)
         statuses = self._statuses[plan.backend]
         worker = Worker(
             backend, plan, launch, self._inbox, lambda: self._prepare_files(backend, plan, launch),
@@ -260,17 +262,17 @@ class BatchRunner:
         )  # fmt: skip
         log = ConsoleLog(self._store.paths(run_id).console, secrets)
         log.recorded.save(self._store.paths(run_id).position)
-        self._active[run_id] = Active(plan, launch, worker, backend, statuses, evidence, log)
+        self._active[run_id] = Active(plan, launch, worker, backend, statuses, observation, log)
         record = replace(
             self._journal.records[run_id], state=RunState.STARTING, gpus=gpu_ids, launched_at=launched_at,
-            status_sizes=evidence.status_sizes,
+            status_sizes=observation.status_sizes,
         )  # fmt: skip
         self._journal.save(record)
         self._journal.emit(run_id, self._monitor.begin(run_id, plan))
         worker.start()
 
     def _prepare_files(self, backend: Backend, plan: RunPlan, launch: Launch) -> None:
-        """In the worker's thread, right before the engine is asked to start: everything else is known to be there."""
+        """Prepares the run's files last, in the worker's thread right before the start request."""
         if self._journal.records[launch.run_id].retries_made:
             clear_earlier(
                 backend, self._statuses[plan.backend], launch.run_id, self._store.paths(launch.run_id)
@@ -289,7 +291,7 @@ class BatchRunner:
             self._statuses[name] = Poller(self._backends[name])
         return self._backends[name]
 
-    # what workers say
+    # messages of workers
 
     def _take_messages(self) -> None:
         try:
@@ -303,7 +305,7 @@ class BatchRunner:
     def _take_some(self) -> None:
         try:
             self._take(self._inbox.get(timeout=self._tick_s))
-            # Bounded: a loud run must not starve stop requests and statuses.
+            # Bounded: a run with much output must not delay stop requests and statuses.
             for _ in range(_MESSAGES_A_TURN):
                 self._take(self._inbox.get_nowait())
         except queue.Empty:
@@ -366,7 +368,7 @@ class BatchRunner:
         lines = active.log.write(message.stream, message.data, message.unkept)
         if lines:
             active.printed = True
-            self._journal.emit(message.run_id, active.evidence.printed(lines, now()))
+            self._journal.emit(message.run_id, active.observation.printed(lines, now()))
 
     def _read_statuses(self) -> None:
         moment = time.monotonic()
@@ -375,7 +377,7 @@ class BatchRunner:
         self._last_status_s = moment
         for run_id, active in self._active.items():
             if active.handle is not None:
-                self._journal.emit(run_id, active.evidence.read_status(now()))
+                self._journal.emit(run_id, active.observation.read_status(now()))
 
     # stopping
 

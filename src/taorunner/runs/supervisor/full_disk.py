@@ -1,6 +1,6 @@
-"""Which disk was full when a run failed for want of space: that of its results, or that of its temporary files?
+"""Finds which disk was full when a run failed for lack of space: that of its results or of its temporary files.
 
-TAO's own words name a file at best. What is free is looked at right after the run, on this host.
+TAO's message names a file at best. Free space is measured right after the run, on this host.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _FILES = (
     re.compile(r"left on device:? ['\"](/[^'\"]{1,300})['\"]"),
     re.compile(r"(?<![\w.])(/[^\s;:'\"]{1,300})['\"]?[;:] ?[Nn]o space left"),
 )
-"""Python's errors name the file behind the words, that of a move as ``'from' -> 'to'``; TensorFlow's before them."""
+"""Python's errors name the file after the message, for a move as ``'from' -> 'to'``; TensorFlow's name it before."""
 
 
 def with_full_disk_named(
     plan: RunPlan, verdict: Verdict, facts: Facts, host_path: Callable[[str], Path | None],
     environ: Mapping[str, str] = os.environ,
 ) -> Verdict:  # fmt: skip
-    """The same verdict unless the cause is a full disk; then reason and hint say which one, and how full it is."""
+    """The verdict; if the cause is a full disk, with the disk and its free space in reason and hint."""
     texts = [text for text in (facts.traceback, facts.failure_message, *facts.last_lines) if text]
     causes = [*facts.causes, *filter(None, (find_cause(text, facts.epoch) for text in texts[:2]))]
     if not any(cause.cause.code in CODES and cause.reason() in verdict.reason for cause in causes):
@@ -60,14 +60,14 @@ def with_full_disk_named(
 
 
 def _named(text: str) -> Iterator[str]:
-    """Files that could not be written, the surest first."""
+    """Files that could not be written, the most certain first."""
     for pattern in _FILES:
         for match in pattern.finditer(text):
             yield match.group(1)
 
 
 def _emptiest(plan: RunPlan, temporary: Path | None) -> tuple[Path, bool]:
-    """Where no file is named: the disk with less room, and whether it is that of temporary files."""
+    """If no file is named: the disk with less free space, and whether it holds the temporary files."""
     results = plan.results_dir
     rooms = room_at(results), room_at(temporary) if temporary is not None else None
     if temporary is None or rooms[0] is None or rooms[1] is None or rooms[0].mount == rooms[1].mount:

@@ -1,6 +1,6 @@
-"""``--on-finish``: a user's command that is started when a run ends, for example to send a message.
+"""``--on-finish``: a user's command that is started when a run ends, for example to send a notification.
 
-It is started without a shell and gets the finished run as JSON on standard input. It cannot change the run.
+It is started without a shell and receives the finished run as JSON on standard input. It cannot change the run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from taorunner import host_commands
 from taorunner.errors import MachineError, UsageError
 from taorunner.events import Event, RunFinished, now
-from taorunner.runs.state.event_reader import RunFeed
+from taorunner.runs.state.event_reader import EventReader
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.sinks import Problems
 
@@ -23,9 +23,9 @@ HOOK_TIMEOUT_S = 60.0
 
 
 def parse_hook(text: str, path: str | None = None) -> tuple[str, ...]:
-    """The argument list of ``--on-finish``, its program by its full path, since it is started from elsewhere.
+    """The argument list of ``--on-finish``, with the program's full path, because it starts in another folder.
 
-    Raises UsageError when it cannot be split or there is no such program.
+    Raises UsageError when the text cannot be split or the program does not exist.
     """
     try:
         words = shlex.split(text)
@@ -74,14 +74,14 @@ class FinishHook:
 
     def _body(self, run_id: str) -> dict[str, object]:
         """The shape of ``runs show --json``."""
-        feed = RunFeed(self._store, [run_id])
+        feed = EventReader(self._store, [run_id])
         feed.poll()
         (snapshot,) = feed.snapshots()
         return snapshot.to_json(self._store.paths(run_id).directory, now())
 
 
 class Hooks:
-    """Starts hooks in the background. ``on_failure`` gets ``(run id, text)`` of each failure, from another thread."""
+    """Starts hooks in the background. ``on_failure(run id, text)`` is called for each failure, in another thread."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class Hooks:
         self._threads: list[threading.Thread] = []
 
     def start(self, run_id: str, argv: Sequence[str], body: Mapping[str, object], cwd: Path) -> None:
-        """Returns at once."""
+        """Starts a hook and returns at once."""
         text = json.dumps(body, ensure_ascii=False) + "\n"
         thread = threading.Thread(
             target=self._run, args=(run_id, argv, text, cwd), name=f"hook-{run_id}", daemon=True
@@ -102,7 +102,7 @@ class Hooks:
         thread.start()
 
     def wait(self) -> None:
-        """Blocks until each has ended; each has a time limit."""
+        """Blocks until all hooks have ended; each has a time limit."""
         for thread in self._threads:
             thread.join(self._timeout_s + 5)
 

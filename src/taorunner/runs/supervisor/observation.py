@@ -1,7 +1,7 @@
-"""Evidence: all that can be seen of one run from outside, gathered until it can be judged.
+"""Observation: collects the console output, status.json and result files of one run for its verdict.
 
-Console lines and status.json go through the tracker and become events; files in the results tell the rest. The sizes
-that status.json files have at launch are remembered: what stood there before belongs to an earlier run.
+The tracker turns console lines and status.json into events. The sizes of status.json files at launch are kept, because
+earlier content belongs to an earlier run.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from taorunner.progress.verdict import Verdict, judge
 from taorunner.runs.results import ResultsAccess, results_of
 from taorunner.runs.state.log_position import RecordedLog
 from taorunner.runs.supervisor.full_disk import with_full_disk_named
-from taorunner.runs.supervisor.replay_filter import Told
+from taorunner.runs.supervisor.replay_filter import ReplayFilter
 from taorunner.runs.supervisor.tfrecord_check import with_records_checked
 from taorunner.state_files import open_state
 
 CHECKPOINT_COMES_WITHIN_S = 120.0
-"""So long after the end of an epoch its checkpoint is looked for. Source: tao/real_runs.md, TensorFlow R2."""
+"""How long after an epoch its checkpoint is searched for, in seconds. Source: tao/real_runs.md, TensorFlow R2."""
 
 _REPLAY_BYTES = 1 << 20
 _CLOCK_SLACK_S = 2.0
-"""File systems round times, and a file server's clock may be a little behind ours."""
+"""The tolerance for rounded file times and for the clock of a file server, in seconds."""
 
 
-class Evidence:
-    """Belongs to one attempt, made right before its launch. ``status_sizes``: bytes of each status.json that an earlier
-    run wrote. ``results`` is by default that of the plan.
+class Observation:
+    """The observation of one attempt, created right before its launch.
 
-    ``wall_clock`` may be set while the run goes on, ``steady_clock`` only goes forward; both in seconds.
+    ``status_sizes`` are the bytes of each status.json that an earlier run wrote. ``results`` defaults to those of the
+    plan. ``wall_clock`` may be changed during the run, ``steady_clock`` is monotonic; both in seconds.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Evidence:
         self._wall_clock, self._steady_clock = wall_clock, steady_clock
         self._clocks_apart_s = wall_clock() - steady_clock()
         self._checkpoints: set[str] = set()
-        self._told: Told | None = None
+        self._replay_filter: ReplayFilter | None = None
         self._look_until_s = -math.inf
         self._tracker = Tracker(plan.contract, run_id, plan.epochs)
         paths = [plan.results_dir / name for name in plan.contract.progress.status_files]
@@ -67,10 +67,12 @@ class Evidence:
             self._results.status_source(path, self.status_sizes.get(str(path), 0)) for path in paths
         ]
 
-    def catch_up(self, console: Path, recorded: RecordedLog, told: Told, at: datetime) -> list[Event]:
-        """For a run that another supervisor began: reads what it printed so far; gives what was not told yet."""
-        self._told = told
-        self._checkpoints |= told.checkpoints
+    def catch_up(
+        self, console: Path, recorded: RecordedLog, replay_filter: ReplayFilter, at: datetime
+    ) -> list[Event]:
+        """For a run started by an earlier supervisor: reads its output so far. Returns the events not emitted yet."""
+        self._replay_filter = replay_filter
+        self._checkpoints |= replay_filter.checkpoints
         found: list[Event] = []
         try:
             with os.fdopen(open_state(console), "rb") as file:
@@ -78,17 +80,17 @@ class Evidence:
                 left = recorded.size - recorded.start
                 while left > 0 and (block := file.read(min(left, _REPLAY_BYTES))):
                     left -= len(block)
-                    found += told.missed(self._tracker.feed_console(block, at))
+                    found += replay_filter.missed(self._tracker.feed_console(block, at))
         except OSError:
             return []
         return self._new_ones(found)
 
     def printed(self, lines: bytes, at: datetime) -> list[Event]:
-        """Whole console lines, as they were recorded."""
+        """The events of complete console lines, as recorded."""
         return self._new_ones(self._looked_after(self._tracker.feed_console(lines, at)))
 
     def read_status(self, at: datetime) -> list[Event]:
-        """What status.json says since the last look, and which checkpoints lie in the results by now."""
+        """The events of new status.json records and of new checkpoints in the results."""
         records = [record for reader in self._readers for record in reader.read_new()]
         events = self._looked_after(self._tracker.feed_status(records, at))
         if self._steady_clock() <= self._look_until_s:
@@ -99,7 +101,7 @@ class Evidence:
         return self._new_ones(events)
 
     def _looked_after(self, events: list[Event]) -> list[Event]:
-        """A checkpoint is written some time after either source said that its epoch is complete."""
+        """Schedules checks for checkpoints, which are written some time after their epoch is reported complete."""
         if any(isinstance(event, EpochProgress) and event.completed for event in events):
             self._look_until_s = self._steady_clock() + CHECKPOINT_COMES_WITHIN_S
         return events
@@ -107,7 +109,7 @@ class Evidence:
     def judge(
         self, status: EngineStatus, *, stop_requested: bool, at: datetime
     ) -> tuple[Verdict, list[Event]]:
-        """To be called once, after the last console line: the verdict, and the last events before it."""
+        """The verdict and the last events before it. Call it once, after the last console line."""
         records = [record for reader in self._readers for record in reader.read_new(last=True)]
         events = self._tracker.feed_status(records, at) + self._tracker.flush(at)
         events = self._new_ones(events + self._new_checkpoints(at))
@@ -131,7 +133,7 @@ class Evidence:
         return verdict, events
 
     def _new_checkpoints(self, at: datetime) -> list[Event]:
-        """Whole files that training wrote; most frameworks do not say on the console that they did."""
+        """Events of new complete checkpoint files; most frameworks do not report them on the console."""
         if self._plan.contract.action != "train":
             return []
         contract = self._plan.contract.checkpoints
@@ -146,7 +148,7 @@ class Evidence:
         ]
 
     def _new_ones(self, events: list[Event]) -> list[Event]:
-        """Console and results tell of the same checkpoint: the first word counts."""
+        """Drops repeated reports of a checkpoint by console and results."""
         kept: list[Event] = []
         for event in events:
             if isinstance(event, CheckpointSaved):
@@ -155,10 +157,10 @@ class Evidence:
                     continue
                 self._checkpoints.add(name)
             kept.append(event)
-        return kept if self._told is None else self._told.new_ones(kept)
+        return kept if self._replay_filter is None else self._replay_filter.new_ones(kept)
 
     def _artifact_is_fresh(self) -> bool | None:
-        """None where the contract promises no artifact."""
+        """None if the contract names no artifact."""
         if not self._plan.contract.verdict.artifacts:
             return None
         return any(self._is_fresh(path) for path in self._results.artifacts())
@@ -168,10 +170,10 @@ class Evidence:
         return modified_s is not None and modified_s >= self._launched_s - _CLOCK_SLACK_S - self._set_back_s()
 
     def _set_back_s(self) -> float:
-        """By how much the machine's clock was set back since the launch: new files are stamped older by that."""
+        """By how many seconds the clock was set back since the launch; new files appear older by that."""
         return max(0.0, self._clocks_apart_s - (self._wall_clock() - self._steady_clock()))
 
 
 def _size_at_start(plan: RunPlan, results: ResultsAccess, path: Path) -> int:
-    """The size of a file when the run starts. What ``--overwrite`` moves aside is not there any more."""
+    """The size of a file when the run starts; 0 if ``--overwrite`` moves it aside."""
     return 0 if any(path.is_relative_to(gone) for gone in plan.set_aside) else results.size(path)

@@ -1,4 +1,4 @@
-"""Continuing a run that another supervisor began, from its folder and from what the engine has of it."""
+"""Continues a run of an earlier supervisor from its folder and the engine's state."""
 
 from __future__ import annotations
 
@@ -15,49 +15,49 @@ from taorunner.runs.state.console_log import ConsoleLog
 from taorunner.runs.state.log_position import RecordedLog
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
-from taorunner.runs.supervisor.observation import Evidence
+from taorunner.runs.supervisor.observation import Observation
 from taorunner.runs.supervisor.poller import Statuses
-from taorunner.runs.supervisor.replay_filter import Told
+from taorunner.runs.supervisor.replay_filter import ReplayFilter
 
 ENGINE_WITHIN_S = 10.0
-"""An engine that is just being restarted is waited for."""
+"""How long to wait for an engine that is restarting, in seconds."""
 _ASK_AGAIN_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class PickedUp:
-    """``events`` are those that should have been told before the crash and were not."""
+    """The restored state of a run. ``events`` are those that the crash kept from being emitted."""
 
-    evidence: Evidence
+    observation: Observation
     log: ConsoleLog
     events: list[Event]
 
 
 def pick_up(store: RunStore, record: RunRecord, plan: RunPlan) -> PickedUp:
-    """What the supervisor before had in memory of a run that it had begun, from the run's folder."""
+    """Restores from the run's folder what the earlier supervisor had in memory."""
     paths = store.paths(record.id)
-    store.mend_events(record.id)
-    told = Told(store.read_events(record.id)[0])
+    store.repair_events(record.id)
+    replay_filter = ReplayFilter(store.read_events(record.id)[0])
     recorded = RecordedLog.load(paths.position, paths.console)
     secrets = stored_secrets(plan, paths.directory) or ()
     launched_at = record.launched_at or record.started_at or record.queued_at
-    evidence = Evidence(plan, record.id, launched_at, record.status_sizes)
-    events = evidence.catch_up(paths.console, recorded, told, now())
+    observation = Observation(plan, record.id, launched_at, record.status_sizes)
+    events = observation.catch_up(paths.console, recorded, replay_filter, now())
     has_begun = record.handle is not None and record.state is not RunState.WAITING
-    if record.handle is not None and has_begun and not told.has_started(record.handle):
+    if record.handle is not None and has_begun and not replay_filter.has_started(record.handle):
         started = RunStarted(
             run=record.id, at=record.started_at or launched_at, image=record.image, image_digest=record.image_digest,
             gpus=record.gpus, handle=record.handle,
         )  # fmt: skip
         events = [started, *events]
-    return PickedUp(evidence, ConsoleLog(paths.console, secrets, recorded), events)
+    return PickedUp(observation, ConsoleLog(paths.console, secrets, recorded), events)
 
 
 def has_started(backend: Backend, statuses: Statuses, run_id: str, directory: Path) -> bool:
-    """Whether the engine has a run of which there is no handle; one that it only created is removed.
+    """Whether the engine has started a run whose handle was not recorded. A container only created is removed.
 
     Raises:
-        MachineError: the engine does not answer, also after a while.
+        MachineError: the engine does not answer after several attempts.
     """
     deadline = time.monotonic() + ENGINE_WITHIN_S
     while True:

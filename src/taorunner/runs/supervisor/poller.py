@@ -1,10 +1,9 @@
-"""Poller: one question to the engine for the states of all runs of a batch.
+"""Poller: queries the engine once for the states of all runs of a batch.
 
-Workers ask through it. Questions that come while another one is under way are asked together, in the next one. Runs
-that are watched are asked about again and again, with a pause that grows while nothing changes.
+Workers use it. Requests that arrive during a query are combined in the next one. Watched runs are polled with an
+interval that grows while nothing changes.
 
-``Statuses`` is what a worker needs. A poller that several batches of one user share, through a file, takes the place
-of ``Poller`` there.
+``Statuses`` is the interface for workers. It allows a poller that several batches of one user share through a file.
 """
 
 from __future__ import annotations
@@ -22,28 +21,28 @@ FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 30.0
 _GROWS = 1.5
 _GATHER_S = 0.002
-"""Runs that end together ask at the same moment: the first question waits this long for the others."""
+"""The first request waits this long for others, because runs that end together send requests together."""
 
 
 class Statuses(Protocol):
     """The engine's states of runs. Thread-safe; both methods block and raise what ``Backend.inspect`` raises."""
 
     def ask(self, handle: Handle) -> EngineStatus:
-        """The state of the run now."""
+        """The current state of the run."""
         ...
 
     def next_change(self, handle: Handle, known: EngineStatus) -> EngineStatus:
-        """The state of the run as soon as it is another one than ``known``."""
+        """Blocks until the state of the run differs from ``known``, and returns it."""
         ...
 
     def hurry(self) -> None:
-        """Something was done that changes a state: ask soon."""
+        """Shortens the interval, after an action that changes a state."""
         ...
 
 
 @dataclass(slots=True, eq=False)
 class _Question:
-    """``known`` is None for a question that any state answers."""
+    """A pending request. ``known`` is None if any state answers it."""
 
     handle: Handle
     known: EngineStatus | None = None
@@ -52,7 +51,7 @@ class _Question:
 
 
 class Poller:
-    """Asks ``backend`` from one thread, which lives only while there are questions. Pauses are in seconds."""
+    """Queries ``backend`` in one thread, which exists only while requests are pending. Pauses are in seconds."""
 
     def __init__(
         self, backend: Backend, *, first_pause_s: float = FIRST_PAUSE_S, longest_pause_s: float = LONGEST_PAUSE_S,
@@ -110,11 +109,11 @@ class Poller:
                 self._give(asked, statuses)
 
     def _wait_for_turn(self) -> None:
-        """Until the pause is over, or a question wants its answer at once."""
+        """Waits until the pause is over or an urgent request arrives."""
         until_s = self._clock() + self._pause_s
         while not self._is_urgent and (left_s := until_s - self._clock()) > 0:
             self._changed.wait(min(left_s, self._pause_s))
-            until_s = min(until_s, self._clock() + self._pause_s)  # it became shorter
+            until_s = min(until_s, self._clock() + self._pause_s)  # hurry() may have shortened it
         gathered_s = self._clock() + _GATHER_S
         while (left_s := gathered_s - self._clock()) > 0:
             self._changed.wait(left_s)
@@ -122,7 +121,7 @@ class Poller:
     def _ask_for(self, handles: dict[str, Handle]) -> dict[str, EngineStatus] | Exception:
         try:
             return self._backend.inspect(list(handles.values()))
-        except Exception as error:  # each worker deals with it as if it had asked alone
+        except Exception as error:  # raised in each waiting worker
             return error
 
     def _give(self, asked: list[_Question], statuses: dict[str, EngineStatus] | Exception) -> None:

@@ -1,5 +1,7 @@
-"""What the events of a run have told already: a supervisor that goes on with it reads its log and status.json from
-their beginnings to know where it stands, and must not tell any of it twice."""
+"""Which events were already emitted, so a replay skips them.
+
+A supervisor that continues a run reads its log and status.json from the beginning to restore its state.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,11 @@ from collections.abc import Iterable, Sequence
 from taorunner.events import CheckpointSaved, EpochProgress, Event, MetricReported, Notice, RunStarted
 
 _RUNNING = frozenset({"loss", "train_loss"})
-"""Metrics that come with steps, at a rate that the clock limits: read again they would be others."""
+"""Metrics sampled per step at a limited rate: a replay would sample other values."""
 
 
-class Told:
-    """``events`` are those of events.jsonl; only what came since the last start belongs to this attempt."""
+class ReplayFilter:
+    """``events`` are those of events.jsonl. Only events since the last start belong to this attempt."""
 
     def __init__(self, events: Iterable[Event]) -> None:
         self._keys: set[tuple[object, ...]] = set()
@@ -36,7 +38,7 @@ class Told:
         return [event for event in events if _key(event) not in self._keys]
 
     def missed(self, events: Sequence[Event]) -> list[Event]:
-        """Of events that come from reading an old log again: what should have been told and was not."""
+        """The events of a replayed log that were not emitted before."""
         kept: list[Event] = []
         after_step = False
         for event in self.new_ones(events):
@@ -49,7 +51,7 @@ class Told:
 
 
 def _key(event: Event) -> tuple[object, ...] | None:
-    """None for what may be told again."""
+    """The identity of an event; None for events that may be repeated."""
     if isinstance(event, EpochProgress):
         return ("epoch", event.epoch) if event.completed else None
     if isinstance(event, MetricReported):

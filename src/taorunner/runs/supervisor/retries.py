@@ -1,8 +1,8 @@
-"""Attempts: what a run does after a failure that was not its own fault.
+"""Retries: restarts a run after an external failure.
 
-``--retries N``: the same run (id, folder, log, GPUs) starts again from its newest checkpoint. It stays one run for
-whoever watches it; its record counts the attempts, its events tell why, and status.json is read from the size it has
-at each launch. A training that is resumed by hand is a run of its own, with ``resumed_from`` and the next number.
+``--retries N`` restarts the same run (id, folder, log, GPUs) from its newest checkpoint, up to N times. Viewers see
+one run. Its record counts the attempts, its events hold the reasons, and status.json is read from its size at each
+launch. ``taorunner resume`` creates a new run instead, with ``resumed_from`` and the next attempt number.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from taorunner.runs.supervisor.poller import Statuses
 from taorunner.text import duration
 
 RETRY_WAITS_S = (5.0, 30.0, 120.0)
-"""How long to wait before each further attempt; the last one is repeated."""
+"""The delay before each further attempt; the last one is repeated."""
 
 
 @dataclass(frozen=True, slots=True)
 class NextAttempt:
-    """``text`` says what happened and what comes, ``wait_s`` is how long to wait before it."""
+    """``text`` describes the failure and the next attempt, ``wait_s`` is the delay before it in seconds."""
 
     record: RunRecord
     plan: RunPlan
@@ -42,8 +42,10 @@ def next_attempt(
     *,
     has_started: bool = True,
 ) -> NextAttempt | None:
-    """None when no attempt is left, or when another one would end like this one. One that never started
-    (``has_started``) is repeated as it was: its results are not its own."""
+    """The next attempt; None when none is left or the failure would repeat.
+
+    A run that never started (``has_started``) is repeated unchanged: it has written no results.
+    """
     if record.retries_left < 1 or record.stop_requested_at is not None or not _is_worth_it(ended):
         return None
     continued = replace(plan, set_aside=(), overwrite=False) if has_started else plan
@@ -53,7 +55,7 @@ def next_attempt(
             continued = going_on
         elif going_on.finding.code != "nothing-to-resume":
             return None
-        else:  # TAO would go on from the untrained weights that this attempt left
+        else:  # otherwise TAO would resume from the untrained weights of this attempt
             leftovers = untrained_leftovers(plan.results_dir, plan.contract.checkpoints)
             continued = replace(continued, set_aside=leftovers)
     how = continued.resume.text if continued.resume is not None else "starts from the beginning"
@@ -68,9 +70,9 @@ def _is_worth_it(ended: Verdict | TaorunnerError) -> bool:
 
 
 def clear_earlier(backend: Backend, statuses: Statuses, run_id: str, paths: RunPaths) -> None:
-    """Removes what the engine still has of an attempt that is over: the next one has the same name.
+    """Removes the finished attempt from the engine, because the next one has the same name.
 
-    Raises MachineError when the engine cannot be asked.
+    Raises MachineError when the engine does not answer.
     """
     found = backend.find(run_id, paths.directory)
     if found is not None and statuses.ask(found).state is EngineState.EXITED:

@@ -1,6 +1,6 @@
-"""The end of a run: judged and recorded, put back into the queue for another attempt, or left undecided.
+"""The end of a run: records the verdict, queues another attempt, or leaves the state undecided.
 
-Belongs to the runner's one thread.
+Runs in the runner's thread.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from taorunner.scheduling.allocator import Allocator
 
 
 class RunEnd:
-    """``undecided`` are runs whose state is unknown, ``uncleared`` finished ones that the engine may still have.
+    """``undecided`` are runs whose state is unknown, ``uncleared`` finished runs that the engine may still have.
 
-    ``not_before_s`` says when the next attempt of a run may start, by the steady clock. Runs that end leave ``active``.
+    ``not_before_s`` is the earliest start of a run's next attempt, by the monotonic clock. Ended runs are removed from
+    ``active``.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class RunEnd:
         self.not_before_s: dict[str, float] = {}
 
     def ended(self, active: Active, message: Ended) -> None:
-        """Judges the run, unless it never ran or is tried again."""
+        """Records the verdict of the run, unless it never ran or is retried."""
         run_id, at = message.run_id, now()
         error = message.error
         if error is not None:
@@ -53,17 +54,17 @@ class RunEnd:
         if message.status is None or never_ran:
             self.finish(run_id, RunState.STOPPED, "stopped before it started", status=message.status)
             return
-        self._journal.emit(run_id, active.evidence.printed(active.log.flush(), at))
+        self._journal.emit(run_id, active.observation.printed(active.log.flush(), at))
         active.log.recorded.save(self._store.paths(run_id).position)
-        self._journal.emit(run_id, active.evidence.read_status(at))
+        self._journal.emit(run_id, active.observation.read_status(at))
         stop_requested = self._journal.records[run_id].stop_requested_at is not None
-        verdict, events = active.evidence.judge(message.status, stop_requested=stop_requested, at=at)
+        verdict, events = active.observation.judge(message.status, stop_requested=stop_requested, at=at)
         self._journal.emit(run_id, events)
         if not self._tries_again(run_id, verdict, message.status):
             self.finish(run_id, verdict.state, verdict.reason, hint=verdict.hint, status=message.status)
 
     def _tries_again(self, run_id: str, ended: Verdict | TaorunnerError, status: EngineStatus | None) -> bool:
-        """``--retries``: back into the queue, to go on from the newest checkpoint."""
+        """``--retries``: queues the run again, to resume from its newest checkpoint."""
         active = self._active[run_id]
         coming = next_attempt(
             self._journal.records[run_id], self._journal.plans[run_id], ended, self._retry_waits_s,
@@ -83,20 +84,20 @@ class RunEnd:
         self._journal.emit(run_id, [notice, replace(coming.record.queued_event(), at=notice.at)])
         self._monitor.end(run_id)
         if active.handle is not None and status is not None and status.state is not EngineState.MISSING:
-            with suppress(TaorunnerError):  # tried again right before the next attempt
+            with suppress(TaorunnerError):  # repeated right before the next attempt
                 active.backend.remove(active.handle)
         self._gpus.release(run_id)
         return True
 
     def fail(self, run_id: str, error: TaorunnerError) -> None:
-        """The run could not be started."""
+        """Ends a run that could not be started."""
         self.finish(run_id, RunState.FAILED, error.message, hint=error.hint, error_code=error.exit_code)
 
     def finish(
         self, run_id: str, state: RunState, reason: str, *,
         hint: str | None = None, status: EngineStatus | None = None, error_code: ExitCode | None = None,
     ) -> None:  # fmt: skip
-        """Makes a run final: first everything is on disk, then the container is removed, then the end is reported."""
+        """Makes a run final: writes everything to disk, removes the container, then reports the end."""
         exit_code = status.exit_code if status is not None else None
         if state is RunState.STOPPED:
             reason = self._journal.records[run_id].stop_reason or reason
@@ -120,18 +121,18 @@ class RunEnd:
                 text = f"the finished run could not be removed from the engine: {error.message}"
                 self._journal.notice(run_id, "not-removed", text)
         self._gpus.release(run_id)
-        self._journal.emit(run_id, [event])  # last: a reader may expect that nothing is left to do
+        self._journal.emit(run_id, [event])  # last: for readers this event means that everything is done
 
     def leave_undecided(self, run_id: str, why: str) -> None:
-        """The engine cannot be asked about it: the run stays as it is until another supervisor goes on with it."""
+        """Leaves the run unchanged for a later supervisor, because the engine does not answer."""
         active = self._active.pop(run_id, None)
         if active is not None:
             active.log.close()
         self.undecided.add(run_id)
-        text = f"state unknown: {why}; taorunner ps looks again"
+        text = f"state unknown: {why}; taorunner ps checks again"
         self._journal.notice(run_id, "undecided", text)
 
     def put_back_results(self, run_id: str) -> None:
-        """Moves back what was set aside for a run that then did not start."""
+        """Moves back results that were set aside for a run that did not start."""
         for text in put_back(self._journal.plans[run_id], self._store.paths(run_id).directory):
             self._journal.notice(run_id, "put-back", text, level="info")

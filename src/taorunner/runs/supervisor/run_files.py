@@ -1,8 +1,8 @@
-"""Preparation: what is done on disk right before a run starts, besides its record, and how it is taken back.
+"""Prepares folders and files right before a run starts, and undoes it if the run does not start.
 
-``--overwrite`` moves earlier results aside at the last moment: the files were judged, the GPUs are there, the image is
-pulled. Which move is made is written into the run's folder before it is made, so that after any crash it is known what
-lies where. When the run never starts, everything goes back.
+``--overwrite`` moves earlier results aside last: after the files are checked, the GPUs leased and the image pulled.
+Each move is recorded in the run's folder before it is made, so it can be undone after a crash. If the run never starts,
+the results are moved back.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class Move:
 
 
 def make_room(plan: RunPlan, run_dir: Path, at: datetime) -> list[str]:
-    """Moves what ``--overwrite`` is about, never deletes; makes folders that the action expects. Says what was moved.
+    """Moves aside what ``--overwrite`` replaces and creates the action's folders. Deletes nothing. Returns a report.
 
     Raises:
-        OSError: the folder of the results cannot be made or moved.
+        OSError: the results folder cannot be created or moved.
     """
     present = [path for path in plan.set_aside if os.path.lexists(path)]
     moves = _chosen(plan, present, at)
@@ -52,7 +52,7 @@ def make_room(plan: RunPlan, run_dir: Path, at: datetime) -> list[str]:
 
 
 def make_folders(plan: RunPlan) -> None:
-    """The folders that are mounted or written to, ours before the engine would make them as root. Raises OSError."""
+    """Creates mounted and output folders, which the engine would create as root. Raises OSError."""
     for folder in (plan.results_dir, *plan.make_dirs):
         folder.mkdir(parents=True, exist_ok=True)
     inside = Workspace(plan.workspace).inside_dir
@@ -62,9 +62,9 @@ def make_folders(plan: RunPlan) -> None:
 
 
 def put_back(plan: RunPlan, run_dir: Path) -> list[str]:
-    """Undoes ``make_room`` of a run that never started. Idempotent. Says what came back, and what could not.
+    """Undoes ``make_room`` of a run that never started. Idempotent. Returns a report.
 
-    Nothing is written over: where something new lies at the old place, the earlier results stay where they are.
+    Nothing is overwritten: if the original path exists again, the earlier results stay where they are.
     """
     back: list[Path] = []
     left: list[str] = []
@@ -74,7 +74,7 @@ def put_back(plan: RunPlan, run_dir: Path) -> list[str]:
         _remove_empty(folder for folder in (plan.results_dir, *plan.make_dirs) if _is_in(folder, move.path))
         try:
             if os.path.lexists(move.path):
-                raise FileExistsError(0, "something new lies at its place")
+                raise FileExistsError(0, "the path exists again")
             move.path.parent.mkdir(parents=True, exist_ok=True)
             move.aside.rename(move.path)
         except OSError as error:
@@ -86,12 +86,12 @@ def put_back(plan: RunPlan, run_dir: Path) -> list[str]:
     if not left:
         with suppress(OSError):
             (run_dir / MOVES_FILE).unlink()
-    told = f"put {_listed(back[::-1])} back: the run never started"
-    return [told, *left] if back else left
+    report = f"put {_listed(back[::-1])} back: the run never started"
+    return [report, *left] if back else left
 
 
 def recorded_moves(run_dir: Path) -> list[Move]:
-    """In the order in which they were made. Empty where nothing was moved, and where the record of it is damaged."""
+    """The moves in their order. Empty if nothing was moved or the record is damaged."""
     try:
         body = json.loads(read_state(run_dir / MOVES_FILE))
         moves = [Move(Path(item["path"]), Path(item["aside"])) for item in body["moves"]]
@@ -104,14 +104,16 @@ def recorded_moves(run_dir: Path) -> list[Move]:
 
 
 def write_spec(plan: RunPlan, launch: Launch) -> None:
-    """The rendered spec in the run's own folder. Not secret: secrets are put in beside it."""
+    """Writes the rendered spec, without secrets, into the run's folder."""
     if plan.spec is not None:
         write_new(launch.run_dir, f"{INPUT_DIR}/{plan.spec.file_name}", plan.spec.text.encode())
 
 
 def _chosen(plan: RunPlan, paths: Iterable[Path], at: datetime) -> list[Move]:
-    """Where each goes: beside itself, with the time behind its name. Parts of the results of a training go together,
-    into ``models/<experiment>.<time>/``."""
+    """The target of each path: next to it, with the time appended to its name.
+
+    Parts of a training's results are moved together into ``models/<experiment>.<time>/``.
+    """
     moves: list[Move] = []
     for path in paths:
         is_part = _is_part(plan, path)
@@ -124,23 +126,25 @@ def _chosen(plan: RunPlan, paths: Iterable[Path], at: datetime) -> list[Move]:
 
 
 def _record(run_dir: Path, moves: list[Move]) -> None:
-    """Written beside, then renamed, and on the disk before anything is moved."""
+    """Writes the moves atomically and durably, before anything is moved."""
     body = {"moves": [{"path": str(move.path), "aside": str(move.aside)} for move in moves]}
     write_bytes(run_dir / MOVES_FILE, json.dumps(body, ensure_ascii=False, indent=1).encode(), durable=True)
 
 
 def _told(plan: RunPlan, moves: list[Move]) -> list[str]:
     parts = [move for move in moves if _is_part(plan, move.path)]
-    told = [f"moved {move.path} aside to {move.aside.name}" for move in moves if move not in parts]
+    report = [f"moved {move.path} aside to {move.aside.name}" for move in moves if move not in parts]
     if parts:
         new = parts[0].aside.relative_to(plan.results_dir.parent).parts[0]
         names = _listed([move.path.relative_to(plan.results_dir) for move in parts])
-        told.append(f"moved {plan.results_dir} aside to {new} (only {names}; what other actions wrote stays)")
-    return told
+        report.append(
+            f"moved {plan.results_dir} aside to {new} (only {names}; what other actions wrote stays)"
+        )
+    return report
 
 
 def _is_part(plan: RunPlan, path: Path) -> bool:
-    """Whether it is one of several things of the results that belong to a training."""
+    """Whether ``path`` is one of several parts of a training's results."""
     return plan.action == "train" and path != plan.results_dir and _is_in(path, plan.results_dir)
 
 

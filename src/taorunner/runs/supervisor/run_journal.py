@@ -1,7 +1,7 @@
-"""Journal: what is known of each run of one batch, and the only place that records it.
+"""Journal: the state of each run of a batch, and the only writer of it.
 
-Records, plans and events reach the disk here, in the order in which the runner's one thread decided them. Then events
-are passed to the sinks. RunMonitor decides on alarms and stops on NaN.
+Writes records and events to disk in the order of the runner's decisions, then passes the events to the sinks.
+RunMonitor decides on alarms and NaN stops.
 """
 
 from __future__ import annotations
@@ -27,15 +27,14 @@ class Journal:
         self.plans: dict[str, RunPlan] = {}
 
     def open(self, run_id: str, batch_id: str) -> bool:
-        """Reads a run of the batch. False for one that is gone, damaged or another batch's: it is left alone, and the
-        others go on."""
+        """Loads a run of the batch. False, and the run is skipped, if it is missing, damaged or of another batch."""
         try:
             record, plan = self._store.load(run_id), self._store.load_plan(run_id)
         except (RunStateError, OSError, ValueError, KeyError, TypeError) as error:
-            sys.stderr.write(f"{run_id} is left alone: {error}\n")  # the supervisor's log
+            sys.stderr.write(f"{run_id} is skipped: {error}\n")  # the supervisor's log
             return False
         if record.batch != batch_id:
-            sys.stderr.write(f"{run_id} is left alone: it is of batch {record.batch}\n")
+            sys.stderr.write(f"{run_id} is skipped: it belongs to batch {record.batch}\n")
             return False
         self.records[run_id], self.plans[run_id] = record, plan
         return True
@@ -49,7 +48,7 @@ class Journal:
         self._store.save_plan(run_id, plan)
 
     def emit(self, run_id: str, events: Sequence[Event]) -> None:
-        """Records what happened to one run, in one write, and passes it on."""
+        """Appends the events of one run in one write, and passes them to the sinks."""
         if not events:
             return
         self._store.append_events(run_id, events)
@@ -59,7 +58,7 @@ class Journal:
             self.save(to_stop)
 
     def emit_each(self, events: Sequence[Event]) -> None:
-        """Events of different runs."""
+        """Emits events of different runs."""
         for event in events:
             self.emit(event.run, [event])
 

@@ -1,7 +1,7 @@
-"""Event sinks: objects that get every event of a batch once it is on disk.
+"""Event sinks: receive every event of a batch once it is on disk.
 
-A sink never changes a run, and its failure never harms one: it becomes one notice per run. Alarms and stops on NaN
-are no sinks; RunMonitor decides on them.
+A sink cannot change a run. Its failure becomes one notice per run. Alarms and NaN stops are not sinks; RunMonitor
+decides on them.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from taorunner.events import Event, Notice, now
 
 
 class EventSink(Protocol):
-    """Called in the runner's one thread, so it must return soon. May raise any Exception."""
+    """Called in the runner's thread, so it must return soon. May raise any Exception."""
 
     @property
     def name(self) -> str:
-        """For the notice: ``history``."""
+        """The name in notices, such as ``history``."""
         ...
 
     def write(self, run_id: str, events: Sequence[Event]) -> None:
-        """Events of one run, in order; they are in its events.jsonl already."""
+        """Receives events of one run, in order, after they were written to its events.jsonl."""
         ...
 
     def close(self) -> None:
-        """The batch is over. Waits, for a limited time, for work that is under way."""
+        """Called at the end of the batch. Waits for pending work, for a limited time."""
         ...
 
 
 class Problems:
-    """What went wrong beside runs, until the runner records it as notices. Thread-safe."""
+    """Failures outside of runs, until the runner records them as notices. Thread-safe."""
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[tuple[str, str, str]] = queue.SimpleQueue()
@@ -42,7 +42,7 @@ class Problems:
         self._queue.put((run_id, code, text))
 
     def take(self) -> list[Event]:
-        """Each as a warning of its run, once."""
+        """Returns each failure once, as a warning of its run."""
         events: list[Event] = []
         with suppress(queue.Empty):
             while True:
@@ -62,7 +62,7 @@ class EventSinks:
         for sink in self._sinks:
             try:
                 sink.write(run_id, events)
-            except Exception as error:  # a sink is never worth a run
+            except Exception as error:  # a sink's failure must not affect runs
                 if (sink.name, run_id) not in self._reported:
                     self._reported.add((sink.name, run_id))
                     text = f"events could not be passed to {sink.name}: {error or type(error).__name__}"

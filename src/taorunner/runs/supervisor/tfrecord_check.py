@@ -1,6 +1,6 @@
-"""Did the conversion write what its spec asks for? TFRecord files are counted after a success, before it is told.
+"""Checks after a successful conversion that the TFRecord files match the spec.
 
-TAO's converters end well with folds that are missing and files that are cut off. Source: tao/tensorflow.md section 7.
+TAO's converters exit with 0 even if folds are missing or files are truncated. Source: tao/tensorflow.md section 7.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _MAX_SHOWN = 3
 
 
 def with_records_checked(plan: RunPlan, verdict: Verdict, files: Iterable[Path]) -> Verdict:
-    """``verdict`` with the counts in its reason, or a failure. ``files`` are what the contract's artifacts match."""
+    """``verdict`` with the counts in its reason, or a failure. ``files`` match the contract's artifacts."""
     if plan.contract.action != "dataset_convert" or verdict.state is not RunState.SUCCEEDED:
         return verdict
     records = sorted(path for path in files if _is_record_file(path))
     if not records:
-        return verdict  # a converter that writes something else: the contract's artifacts are the judge
+        return verdict  # no TFRecord converter: the contract's artifacts decide
     counts: dict[Path, int] = {}
     wrong: list[str] = []
     for path in records:
@@ -64,7 +64,7 @@ def _is_record_file(path: Path) -> bool:
 
 
 def _missing_shards(records: list[Path]) -> list[str]:
-    """Of each row of shards, the numbers that no file has."""
+    """The missing shard numbers of each set of shards."""
     rows: dict[str, tuple[set[int], int]] = {}
     for path in records:
         match = _FOLD.search(path.name) or _SHARD.search(path.name)
@@ -79,7 +79,7 @@ def _missing_shards(records: list[Path]) -> list[str]:
 
 
 def _wrong_indexes(counts: dict[Path, int]) -> list[str]:
-    """An index that does not fit its records is a stale one; DALI would read from wrong offsets."""
+    """Index files that do not match their records. DALI would read from wrong offsets."""
     wrong = []
     for path, count in counts.items():
         index = path.with_name(f"idx-{path.name}")
@@ -103,7 +103,7 @@ def _by_fold(counts: dict[Path, int]) -> Counter[int]:
 
 
 def _expected_folds(plan: RunPlan) -> set[int]:
-    """By the rendered spec: with ``val_split`` 0 all is written as fold 0; a random split has two folds."""
+    """The folds by the rendered spec: fold 0 only with ``val_split`` 0, two folds for a random split."""
     if plan.spec is None or plan.contract.spec is None or plan.contract.spec.format != "prototxt":
         return set()
     try:

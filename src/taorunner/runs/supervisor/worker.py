@@ -1,7 +1,7 @@
-"""Worker: what happens between "start this run" and "it has exited", in a thread of its own.
+"""Worker: starts and follows one run in its own thread, until the run has exited.
 
-A worker talks to the engine, which may block, and puts messages on the runner's queue. It decides
-nothing and records nothing: that is the runner's one thread.
+A worker calls the engine, which may block, and puts messages on the runner's queue. Decisions and records are made
+by the runner's thread.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.supervisor.poller import Statuses
 
 SETTLE_WAITS_S = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
-"""A stream ends a moment before the engine knows the exit code: ask again before following anew."""
+"""A stream ends shortly before the engine knows the exit code: the delay before the log is followed again."""
 RECONNECT_WAITS_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-"""How long to wait between asking an engine that does not answer; the last one is repeated."""
+"""The delays between attempts to reach an engine that does not answer; the last one is repeated."""
 ENGINE_PATIENCE_S = 600.0
-"""An engine that does not answer for this long is given up: the run stays as it is until somebody looks again."""
+"""The time limit for an engine that does not answer. The run is then left for a later supervisor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Pulling:
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """Earlier results were moved; each of ``texts`` says which."""
+    """Earlier results were moved; ``texts`` describes each move."""
 
     run_id: str
     texts: tuple[str, ...]
@@ -98,7 +98,7 @@ class Printed:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """The engine does not answer, or answers again. The run itself may well go on."""
+    """The engine does not answer, or answers again. The run itself may still be running."""
 
     run_id: str
     text: str
@@ -106,7 +106,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The last message of a worker: how the engine says it ended, or why it never started."""
+    """The last message of a worker: the engine's final status, or why the run never started."""
 
     run_id: str
     status: EngineStatus | None
@@ -115,7 +115,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """The other last message: the engine did not answer for so long that the state of the run is unknown."""
+    """The alternative last message: the state is unknown, because the engine did not answer for too long."""
 
     run_id: str
     text: str
@@ -125,7 +125,7 @@ Message = Undecided | Pulling | SetAside | Requested | Waits | Launched | Printe
 
 
 class _Seen:
-    """How much of each stream was read, as the engine keeps it, and the last bytes of it."""
+    """The stored bytes read of each stream, and the last bytes of each."""
 
     def __init__(self, position: LogPosition) -> None:
         self._bytes = {"stdout": position.stdout, "stderr": position.stderr}
@@ -145,18 +145,18 @@ class _Seen:
 
 
 class _AbandonedError(Exception):
-    """The runner no longer wants this run to start."""
+    """The start was cancelled by the runner."""
 
 
 class _UndecidedError(Exception):
-    """The engine could not be asked for too long."""
+    """The engine did not answer for too long."""
 
 
 class Worker:
     """``prepare_files`` writes spec and secrets into the run's folder right before the launch.
 
-    For a run that another supervisor began: ``handle`` is what it got from the engine, and ``position`` how much of the
-    output it recorded; ``may_exist`` when it died before it had a handle; ``waits`` when the engine had not started it.
+    For a run of an earlier supervisor: ``handle`` is its recorded handle and ``position`` the recorded log position.
+    ``may_exist``: the supervisor died before it recorded a handle. ``waits``: the engine had not started the run.
     """
 
     def __init__(
@@ -177,7 +177,7 @@ class Worker:
         self._thread.start()
 
     def abandon(self) -> None:
-        """Ends a pull that is under way. Once the process is started this does nothing."""
+        """Cancels a pull in progress. Does nothing once the process is started."""
         self._abandoned.set()
 
     def join(self, timeout_s: float) -> None:
@@ -193,7 +193,7 @@ class Worker:
             self._inbox.put(Undecided(run_id, str(error)))
         except TaorunnerError as error:
             self._inbox.put(Ended(run_id, None, error))
-        except Exception as error:  # a broken worker must not leave its run RUNNING for ever
+        except Exception as error:  # a failed worker must not leave its run RUNNING
             if isinstance(error, OSError) and is_no_room(error):
                 self._inbox.put(Ended(run_id, None, no_room(error, self._launch.run_dir)))
                 return
@@ -226,14 +226,14 @@ class Worker:
         try:
             started = self._backend.submit(request)
         except MachineError:
-            found = self._find(clear=True)  # it broke off in the middle: what runs must not run unknown
+            found = self._find(clear=True)  # submit was interrupted: look for a started process
             if found is None:
                 raise
             started = Started(found[0], waiting=found[1].waiting)
         return started
 
     def _wait_in_engine(self, started: Started) -> EngineStatus:
-        """Reports why the run waits until it does not wait any more; gives the state that it has then."""
+        """Reports why the run waits, until it no longer does. Returns its state then."""
         handle, attempt, silent_since = started.handle, 0, time.monotonic()
         status = EngineStatus(EngineState.WAITING, waiting=started.waiting or None)
         reported = started.waiting if self._waits else None
@@ -256,12 +256,12 @@ class Worker:
         self._inbox.put(Pulling(self._launch.run_id, progress))
 
     def _check_abandoned(self) -> None:
-        """A run that may be there already is not left alone: it is followed, and stopped like any other."""
+        """Raises if the start was cancelled. A run that may exist already is followed and stopped as usual."""
         if self._abandoned.is_set() and not self._may_exist:
             raise _AbandonedError
 
     def _find(self, *, clear: bool = False) -> tuple[Handle, EngineStatus] | None:
-        """What the engine has of this run: it runs, ran, or waits. ``clear``: what was only created is removed."""
+        """The run in the engine, if it runs, ran or waits. ``clear`` removes a container that was only created."""
         asked_since = time.monotonic()
         attempt = 0
         while True:
@@ -279,7 +279,7 @@ class Worker:
                 attempt = self._wait_for_engine(asked_since, attempt, error)
 
     def _wait_for_engine(self, silent_since: float, attempt: int, error: TaorunnerError) -> int:
-        """The number of the next attempt. Raises _UndecidedError when this has gone on for too long."""
+        """Waits before the next attempt and returns its number. Raises _UndecidedError after a time limit."""
         if attempt == 0:
             text = f"the engine does not answer: {error.message}"
             self._inbox.put(Trouble(self._launch.run_id, text))
@@ -289,10 +289,10 @@ class Worker:
         return attempt + 1
 
     def _follow(self, handle: Handle) -> EngineStatus:
-        """Reads until the engine says that the run is over. The end of a stream alone says nothing.
+        """Reads the log until the engine reports the end of the run. The end of the stream alone is not enough.
 
-        A log that was followed may end before a last line without its end is stored: it is read again when the run is
-        over. Only the live output that was begun before the process is whole by itself.
+        A followed log may end before the engine stores a last line without LF, so it is read again after the run.
+        Only live output that was attached before the process started is complete.
         """
         seen = _Seen(self._position)
         silent_since: float | None = None
