@@ -81,7 +81,7 @@ def test_the_driver_is_judged_by_image(
     if expected[0][0] == "error":
         needing = [f["message"] for f in done.json]
         assert needing[-1] == (
-            f'NVIDIA driver {driver} is older than 580, needed by "nvcr.io/nvidia/tao/tao-toolkit:7.0.1-pyt"'
+            f'NVIDIA driver {driver} is older than 580, which is needed by "nvcr.io/nvidia/tao/tao-toolkit:7.0.1-pyt"'
         )
 
 

@@ -173,7 +173,7 @@ def test_wrong_words(docker_cli: Cli, tmp_path: Path, noop_image: str) -> None:
         assert done.out == ""
         return done.code, done.err.splitlines()[0] if done.err else ""
 
-    assert told("test", noop_image) == (2, "error: no command to test the image with")
+    assert told("test", noop_image) == (2, "error: the command is missing")
     assert told("test", "taorunner-test/no:1", "--", "x") == (
         5,
         'error: the engine has no image "taorunner-test/no:1"',

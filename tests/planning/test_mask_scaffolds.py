@@ -146,9 +146,9 @@ def test_masks_that_segformer_reads_rightly_have_no_error(
 @pytest.mark.parametrize(
     ("mode", "values", "palette", "norm", "seen", "error", "hint"),
     [
-        ("L", (0, 1), "colours", False, {0}, "mask-value", "the masks are gray: name their values, [0], [1]"),
+        ("L", (0, 1), "colours", False, {0}, "mask-value", "list their values, such as [0], [1]"),
         ("L", (0, 255), "gray", False, {0}, "mask-value", "set dataset.segment.label_transform to norm"),
-        ("L", (0, 1), "gray", True, {0}, "mask-background", "take it out"),
+        ("L", (0, 1), "gray", True, {0}, "mask-background", "remove it"),
         ("L", (0, 1, 2), "gray", False, {0, 1}, "mask-value", "one entry for each"),
         ("RGB", (0, 1), "gray", False, None, "mask-mode", "one channel"),
         ("P", (0, 1), "three of gray", False, {0}, "mask-value", "one entry for each"),

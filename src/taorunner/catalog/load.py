@@ -56,7 +56,7 @@ class Catalog:
         """
         kind, kinds = kind.replace("_", "-"), self.image_kinds()
         if kind not in kinds:
-            raise UserFilesError(f'there is no group of images "{kind}"', hint=did_you_mean(kind, kinds))
+            raise UserFilesError(f'there is no image group "{kind}"', hint=did_you_mean(kind, kinds))
         having = [known for known in self._releases() if known.tags.get(kind) is not None]
         wanted = None if release is None else release.strip().removeprefix("v")
         fitting = [known for known in having if wanted in (known.name, known.name.removesuffix(".0"))]

@@ -208,7 +208,7 @@ def _registry(match: re.Match[str], asked: Asked) -> TaorunnerError:
     image = asked.image or "the image"
     return EngineRefusedError(
         f'the registry of "{image}" cannot be reached: {without_server(match[1])}',
-        hint="check the network of the engine's machine; an image that is already there needs no registry",
+        hint="check the network of the engine's machine; an image that is already present needs no registry",
     )
 
 
@@ -313,7 +313,7 @@ def _port(match: re.Match[str], asked: Asked) -> TaorunnerError:
 
 
 def _resources(match: re.Match[str], asked: Asked) -> TaorunnerError:
-    return EngineRefusedError(f"the engine cannot give that much or that little: {lower(match[0])}")
+    return EngineRefusedError(f"the engine cannot provide these resources: {lower(match[0])}")
 
 
 def _helper(match: re.Match[str], asked: Asked) -> TaorunnerError:
@@ -340,7 +340,7 @@ def _network(match: re.Match[str], asked: Asked) -> TaorunnerError:
 def _tls(match: re.Match[str], asked: Asked) -> TaorunnerError:
     return MachineError(
         f"the certificates for the docker engine cannot be used: {one_line(match[0])}",
-        hint="DOCKER_CERT_PATH must hold ca.pem, cert.pem and key.pem",
+        hint="put ca.pem, cert.pem and key.pem into DOCKER_CERT_PATH",
     )
 
 
