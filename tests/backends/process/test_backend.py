@@ -265,6 +265,23 @@ def test_who_ignores_sigterm_is_killed_and_so_are_children_that_left(
     wait_for(lambda: reaper.start_time(away) is None)
 
 
+def test_a_run_of_another_workspace_with_the_same_id_is_left_alone(
+    start: Callable[..., Handle], make_plan: MakePlan, make_launch: MakeLaunch, tmp_path: Path
+) -> None:
+    theirs = start(f"setsid sleep 600 & echo $! >{tmp_path}/away; wait")
+    wait_for(lambda: (tmp_path / "away").exists() and (tmp_path / "away").read_text().strip())
+    away = int((tmp_path / "away").read_text())
+    ours = Launch(theirs.run_id, tmp_path / "other", ())
+    ours.run_dir.mkdir()
+    write_secrets(plan := make_plan("true", backend="local"), ours.run_dir, {})
+    handle = LocalBackend().submit(LocalBackend().request(plan, ours)).handle
+    wait_for(lambda: status_of(handle).state is EngineState.EXITED)
+    assert status_of(theirs).state is EngineState.RUNNING
+    assert reaper.start_time(away) is not None
+    LocalBackend().stop(theirs, 0)
+    wait_for(lambda: reaper.start_time(away) is None)
+
+
 def test_a_stopped_process_can_be_ended(start: Callable[..., Handle]) -> None:
     handle = start("sleep", "600")
     os.kill(int(handle.id.partition(":")[0]), signal.SIGSTOP)

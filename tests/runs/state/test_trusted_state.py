@@ -155,10 +155,11 @@ def test_runs_are_not_recorded_where_they_would_not_count() -> None:
         state = Path(folder) / ".taorunner"
         state.mkdir()
         os.chown(state, SOMEBODY, SOMEBODY)
+        plan = make_plan(state.parent)  # reads files of the package, which the other user may not see
         if (child := os.fork()) == 0:
             os.setuid(SOMEBODY + 1)
             try:
-                create_batch(RunStore(state), [(RUNS[0], make_plan(state.parent))], now(), environ={})
+                create_batch(RunStore(state), [(RUNS[0], plan)], now(), environ={})
             except MachineError as error:
                 os.write(writing, f"{error.message}|{error.hint}".encode())
             finally:

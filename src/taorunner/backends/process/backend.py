@@ -137,7 +137,7 @@ class HostBackend(ABC):
         process.signal_group(signal.SIGCONT)  # a stopped process does not handle SIGTERM
         if not _until(lambda: not process.is_alive(), grace_s):
             process.signal_group(signal.SIGKILL)
-            reaper.kill_marked(handle.run_id, signal.SIGKILL)
+            reaper.kill_marked(str(directory), signal.SIGKILL)
         _until(lambda: not process.is_alive() and not _is_kept(directory), _KILL_PATIENCE_S)
 
     def remove(self, handle: Handle) -> None:
@@ -281,7 +281,6 @@ def _start_reaper(request: ProcessRequest, directory: Path, environ: Mapping[str
         script,
         str(directory),
         request.workdir,
-        request.run_id,
         *request.command,
     ]
     with (directory / "reaper.log").open("ab") as log:

@@ -1,6 +1,6 @@
 """The reaper: starts one process in a new session, waits for it, and records how it ended.
 
-``process.backend`` runs it as a script (``python -I -S reaper.py PROCESS_DIR WORKDIR RUN_ID COMMAND…``), so it imports
+``process.backend`` runs it as a script (``python -I -S reaper.py PROCESS_DIR WORKDIR COMMAND…``), so it imports
 the standard library only. It survives its caller, and the process survives the reaper. Files in PROCESS_DIR:
 
     lock          held (flock) while the reaper lives
@@ -25,14 +25,15 @@ from contextlib import suppress
 from typing import Any
 
 RUN_VARIABLE = "TAORUNNER_RUN"
-"""An environment variable that identifies children which left the process's session."""
+"""Holds PROCESS_DIR in the environment of the process: identifies children that left its session. A run id would not
+do, as two workspaces may use the same one."""
 
 _FULL_DISK_S = 0.5
 _IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGTSTP)
 
 
 def main(argv: list[str]) -> None:
-    directory, workdir, run_id, *command = argv
+    directory, workdir, *command = argv
     if os.fork():
         os._exit(0)  # the caller must not have to reap it
     for number in _IGNORED:
@@ -47,7 +48,7 @@ def main(argv: list[str]) -> None:
         _answer({"busy": True})
         return
     kills_before = memory_kills()
-    pid, go, failure = _fork(directory, workdir, run_id, command)
+    pid, go, failure = _fork(directory, workdir, command)
     write_json(
         f"{directory}/started.json",
         {"pid": pid, "start": start_time(pid), "boot": boot_id(), "at": time.time()},
@@ -66,7 +67,7 @@ def main(argv: list[str]) -> None:
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     with suppress(OSError):
         os.killpg(pid, signal.SIGKILL)  # remaining children, while the group id is still in use
-    kill_marked(run_id, signal.SIGKILL)
+    kill_marked(directory, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
     code = os.waitstatus_to_exitcode(status)
     body: dict[str, Any] = {
@@ -124,9 +125,9 @@ def boot_id() -> str:
         return ""
 
 
-def kill_marked(run_id: str, number: int) -> int:
-    """Signals every process whose environment names the run. Returns their number."""
-    mark = f"{RUN_VARIABLE}={run_id}\0".encode()
+def kill_marked(directory: str, number: int) -> int:
+    """Signals every process whose environment names this PROCESS_DIR. Returns their number."""
+    mark = os.fsencode(f"{RUN_VARIABLE}={os.path.realpath(directory)}\0")
     found = 0
     for name in os.listdir("/proc"):
         if not name.isdigit() or int(name) == os.getpid():
@@ -169,7 +170,7 @@ def memory_kills() -> int:
     return total
 
 
-def _fork(directory: str, workdir: str, run_id: str, command: list[str]) -> tuple[int, int, int]:
+def _fork(directory: str, workdir: str, command: list[str]) -> tuple[int, int, int]:
     """Forks a child that waits for one byte and then executes the command.
 
     Returns its pid, the descriptor to write that byte to, and the descriptor to read an errno from (end of file when
@@ -194,7 +195,7 @@ def _fork(directory: str, workdir: str, run_id: str, command: list[str]) -> tupl
         os.chdir(workdir)
         if os.read(go_read, 1) != b"g":
             os._exit(127)  # the reaper died before it recorded the process: do not run it
-        os.environ[RUN_VARIABLE] = run_id
+        os.environ[RUN_VARIABLE] = os.path.realpath(directory)
         os.execvp(command[0], command)
     except OSError as error:
         os.write(failure_write, str(error.errno or errno.EINVAL).encode())
