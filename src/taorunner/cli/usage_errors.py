@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from taorunner.errors import UsageError
+from taorunner.text import nearest
 
 _SUGGESTION = re.compile(r"[.]?\s+\(?((?:Did you mean|Possible options:).*?)\)?\Z", re.DOTALL)
 
@@ -25,6 +26,9 @@ def usage_error(error: Any, words: Sequence[str]) -> UsageError:
     unknown = re.match(r"No such command '(.*?)'", text)
     if unknown is not None and (hint := _other_command(error, unknown[1], words)) is not None:
         return UsageError(f'no such command "{unknown[1]}"', hint=hint)
+    unknown = re.match(r"No such option: (--[^\s.]+)", text)
+    if unknown is not None:
+        return UsageError(f"no such option: {unknown[1]}", hint=_other_option(error, unknown[1]))
     suggestion = _SUGGESTION.search(text)
     if suggestion is not None:
         text = text[: suggestion.start()]
@@ -32,8 +36,8 @@ def usage_error(error: Any, words: Sequence[str]) -> UsageError:
     if value is not None:
         text = f"{_option(error, value[1])} {_given(error, words)}{_reason(value[2])}"
     text = text.strip().rstrip(".").replace("'", '"')
-    path = getattr(getattr(error, "ctx", None), "command_path", None) or "taorunner"
-    hint = suggestion[1].replace("'", '"') if suggestion is not None else f"{path} --help"
+    help_line = f"{_path(getattr(error, 'ctx', None))} --help"
+    hint = suggestion[1].replace("'", '"') if suggestion is not None else help_line
     return UsageError(
         text if text[1:2].isupper() else text[:1].lower() + text[1:], hint=hint[:1].lower() + hint[1:]
     )
@@ -51,6 +55,23 @@ def _other_command(error: Any, word: str, words: Sequence[str]) -> str | None:
         rest = " ".join(words[words.index(word) + 1 :]) or "EXPERIMENT"
         return f"taorunner run {word} {rest}"
     return None
+
+
+def _other_option(error: Any, word: str) -> str:
+    """The hint for an option that the command does not have: one that looks like it, ``--set``, or the help."""
+    context = getattr(error, "ctx", None)
+    parameters = getattr(getattr(context, "command", None), "params", ())
+    flags = [flag for parameter in parameters for flag in parameter.opts if flag.startswith("--")]
+    close = nearest(word.lstrip("-"), [flag.lstrip("-") for flag in flags])
+    if close is not None:
+        return f'did you mean "--{close}"?'
+    if "--set" in flags:
+        return f"--set KEY=VALUE changes a key of the spec; all options: {_path(context)} --help"
+    return f"{_path(context)} --help"
+
+
+def _path(context: Any) -> str:
+    return getattr(context, "command_path", None) or "taorunner"
 
 
 def _option(error: Any, quoted: str) -> str:
