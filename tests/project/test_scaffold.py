@@ -99,6 +99,33 @@ def test_commented_lines_work_when_the_comment_is_removed(tmp_path: Path) -> Non
     )
 
 
+@pytest.mark.parametrize(
+    ("head", "backbone", "line"),
+    [
+        ("classification_tf2", "resnet_10", "  backbone: resnet_10  # goes with the backbone resnet_10 of"),
+        (
+            "classification_tf2",
+            "efficientnet_b3",
+            "  backbone: efficientnet-b3  # goes with the backbone efficientnet_b3",
+        ),
+        (
+            "classification_tf2",
+            None,
+            "  backbone: efficientnet-b0  # goes with the backbone efficientnet_b0 of",
+        ),
+        (
+            "efficientdet_tf2",
+            "efficientnet_b4",
+            "  name: efficientdet-d4  # goes with the backbone efficientnet_b4",
+        ),
+    ],
+)
+def test_spec_names_the_chosen_backbone(tmp_path: Path, head: str, backbone: str | None, line: str) -> None:
+    create_project(tmp_path, "p", head, backbone, needs=("backbone", "repository"))
+    (spec,) = (tmp_path / "projects/p/specs").glob("*/train.yaml")
+    assert any(each.startswith(line) for each in spec.read_text().splitlines())
+
+
 def test_what_command_lines_need_stands_below_vars(tmp_path: Path) -> None:
     create_project(tmp_path, "new", "lprnet")
     file = Workspace(tmp_path).project("new").experiments_file

@@ -47,6 +47,14 @@ _WEIGHTS = {
 }
 """Repository and backbone of the first experiment, for heads that need them. Source: tao/pretrained.md section B6."""
 
+_BACKBONE_IN_SPEC = {
+    "classification_tf2": ("efficientnet-b0", "efficientnet-b"),
+    "efficientdet_tf1": ("efficientdet-d0", "efficientdet-d"),
+    "efficientdet_tf2": ("efficientdet-d0", "efficientdet-d"),
+}
+"""What train.* says for the backbone efficientnet_b0, and what stands there for ``efficientnet_b`` of another. Every
+other backbone keeps its name for classification_tf2. Source: tao/real_runs.md, part TensorFlow, S4."""
+
 _MOST_WEIGHTS = ("pretrained_object_detection", "resnet18")
 
 _REMARKS = {
@@ -96,7 +104,7 @@ def create_project(
     entry = {key: known[key] for key in _ORDER if key in wanted and key in known}
     experiment = experiment or "_".join(part for part in (head, entry.get("backbone"), "01") if part)
     _check_words(experiment, entry)
-    specs = _spec_files(head)
+    specs = {file: _with_backbone(text, head, backbone) for file, text in _spec_files(head).items()}
     own_vars = specs.pop(_VARS_FILE, "")
     workspace = Workspace(Path(os.path.abspath(workspace_root)))  # noqa: PTH100 (Path.absolute keeps "..")
     paths = workspace.project(name)
@@ -164,6 +172,22 @@ def _spec_files(head: str) -> dict[str, str]:
         hint = did_you_mean(head, scaffold_heads())
         raise UserFilesError(f'there are no spec files to start "{shown(head)}" with', hint=hint)
     return texts
+
+
+def _with_backbone(text: str, head: str, backbone: str | None) -> str:
+    """The text of a spec file with the chosen backbone, for networks whose spec names it too."""
+    if backbone is None or head not in _BACKBONE_IN_SPEC:
+        return text
+    usual, family = _BACKBONE_IN_SPEC[head]
+    if backbone.startswith("efficientnet_b"):
+        chosen = family + backbone.removeprefix("efficientnet_b")
+    elif head == "classification_tf2":
+        chosen = backbone
+    else:
+        return text
+    return text.replace(usual, chosen).replace(
+        "goes with the backbone efficientnet_b0", f"goes with the backbone {backbone}"
+    )
 
 
 def _check_words(experiment: str, entry: Mapping[str, str]) -> None:
