@@ -23,7 +23,7 @@ from taorunner.planning.new_project import new_project
 from taorunner.planning.planner import plan_action
 from taorunner.planning.validate import validate_projects
 from taorunner.project.load import load_project
-from taorunner.project.scaffold import scaffold_heads
+from taorunner.project.scaffold import create_project, scaffold_heads
 from taorunner.project.workspace import Workspace
 
 SCAFFOLDS = Path(taorunner.project.__file__).parent / "scaffolds"
@@ -318,3 +318,12 @@ def test_a_tensorflow_2_network_trains_without_weights(
     paths.experiments_file.write_text(experiments)
     assert validate_projects(workspace, ["new"], {"HOME": "/nowhere"}, strict=True) == []
     assert next(plans_of(workspace, experiment, "efficientdet_tf2")).contract.action == "train"
+
+
+@pytest.mark.parametrize("backbone", ["resnet_10", "efficientnet_b3"])
+def test_a_chosen_backbone_is_no_fault_of_the_spec(tmp_path: Path, backbone: str) -> None:
+    create_project(tmp_path, "new", "classification_tf2", backbone, needs=("backbone", "repository"))
+    (spec,) = (tmp_path / "projects/new/specs").glob("*/train.yaml")
+    assert f"backbone: {backbone.replace('net_b', 'net-b')} " in spec.read_text()
+    found = validate_projects(Workspace(tmp_path), ["new"], {"HOME": "/nowhere"}, strict=True)
+    assert [finding.code for finding in found if finding.file == spec] == []

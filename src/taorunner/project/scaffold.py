@@ -52,8 +52,8 @@ _BACKBONE_IN_SPEC = {
     "efficientdet_tf1": ("efficientdet-d0", "efficientdet-d"),
     "efficientdet_tf2": ("efficientdet-d0", "efficientdet-d"),
 }
-"""What train.* says for the backbone efficientnet_b0, and what stands there for ``efficientnet_b`` of another. Every
-other backbone keeps its name for classification_tf2. Source: tao/real_runs.md, part TensorFlow, S4."""
+"""The name that the training spec uses for the backbone efficientnet_b0, and the same name without its number.
+classification_tf2 uses all other backbone names unchanged. Source: tao/real_runs.md, part TensorFlow, S4."""
 
 _MOST_WEIGHTS = ("pretrained_object_detection", "resnet18")
 
