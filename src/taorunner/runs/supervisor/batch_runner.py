@@ -23,7 +23,6 @@ from taorunner.events import ImagePulled, RunStarted, RunState, RunWaiting, now
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.state.console_log import ConsoleLog
 from taorunner.runs.state.history import HistoryWriter
-from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.run_repair import complete_run
 from taorunner.runs.state.store import Batch, RunStore
 from taorunner.runs.supervisor.active_run import Active
@@ -156,7 +155,7 @@ class BatchRunner:
             return
         if record.state.is_final:
             complete_run(self._store, record)
-            self._clear(record)
+            self._end.clear(record, self._backend)
             return
         self._gpus.adopt(run_id, plan.backend, record.gpus)
         directory = self._store.paths(run_id).directory
@@ -187,18 +186,6 @@ class BatchRunner:
         )
         self._monitor.begin(run_id, plan)
         worker.start()
-
-    def _clear(self, record: RunRecord) -> None:
-        """Removes a finished run that a crash may have left in the engine."""
-        if record.handle is None:
-            return
-        try:
-            backend = self._backend(record.backend)
-            left = backend.find(record.id, self._store.paths(record.id).directory)
-            if left is not None:
-                backend.remove(left)
-        except TaorunnerError:
-            self._end.uncleared.add(record.id)
 
     # starting
 

@@ -6,14 +6,16 @@ Runs in the runner's thread.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
-from taorunner.backends.contract import EngineState, EngineStatus
+from taorunner.backends.contract import Backend, EngineState, EngineStatus
 from taorunner.backends.secrets import remove_secrets
 from taorunner.errors import ExitCode, TaorunnerError
 from taorunner.events import Notice, RunFinished, RunState, now
 from taorunner.progress.verdict import Verdict
+from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.active_run import Active
 from taorunner.runs.supervisor.alarms import RunMonitor
@@ -122,6 +124,18 @@ class RunEnd:
                 self._journal.notice(run_id, "not-removed", text)
         self._gpus.release(run_id)
         self._journal.emit(run_id, [event])  # last: for readers this event means that everything is done
+
+    def clear(self, record: RunRecord, make_backend: Callable[[str], Backend]) -> None:
+        """Removes a finished run that a crash may have left in the engine."""
+        if record.handle is None:
+            return
+        try:
+            backend = make_backend(record.backend)
+            left = backend.find(record.id, self._store.paths(record.id).directory)
+            if left is not None:
+                backend.remove(left)
+        except TaorunnerError:
+            self.uncleared.add(record.id)
 
     def leave_undecided(self, run_id: str, why: str) -> None:
         """Leaves the run unchanged for a later supervisor, because the engine does not answer."""
