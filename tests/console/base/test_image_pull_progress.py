@@ -54,20 +54,20 @@ def test_on_a_terminal_the_layers_that_are_worked_on(clock: list[float]) -> None
     stream = Terminal()
     view = ImagePullView(stream, {"TERM": "xterm", "COLUMNS": "140", "LINES": "24"}, plain=False, quiet=False)
     view.begins(IMAGE, None)
-    assert [line.plain for line in view.picture().renderables] == [f"{IMAGE}  asks the registry"]
+    assert [line.plain for line in view.drawing().renderables] == [f"{IMAGE}  asks the registry"]
     clock[0] += 10
     layers = [
         LayerState("aaaaaaaaaaaa", "there"), LayerState("bbbbbbbbbbbb", "downloading", 5 * MIB, 20 * MIB),
         LayerState("cccccccccccc", "extracting", 10 * MIB, 30 * MIB), LayerState("dddddddddddd", "waiting"),
     ]  # fmt: skip
     view.advanced(IMAGE, PullState(1, 4, 35 * MIB, 50 * MIB), layers)
-    assert [re.sub("[━╸]+─*", "#", line.plain) for line in view.picture().renderables] == [
+    assert [re.sub("[━╸]+─*", "#", line.plain) for line in view.drawing().renderables] == [
         f"{IMAGE}  #  70%  1 of 4 layers  35.0 MiB of 50.0 MiB  3.5 MiB/s  4s left",
         "  bbbbbbbbbbbb  downloading #  5.0 MiB of 20.0 MiB",
         "  cccccccccccc  extracting  #  10.0 MiB of 30.0 MiB",
     ]
     view.ends(IMAGE)
-    assert view.picture().renderables == []
+    assert view.drawing().renderables == []
 
 
 def test_more_layers_than_lines(clock: list[float]) -> None:
@@ -78,7 +78,7 @@ def test_more_layers_than_lines(clock: list[float]) -> None:
     for image in ("a:1", "b:1"):
         view.begins(image, None)
         view.advanced(image, PullState(0, 50, 50, 100), busy)
-    shown = [line.plain for line in view.picture().renderables]
+    shown = [line.plain for line in view.drawing().renderables]
     assert len(shown) == 6 and all(len(line) <= 60 for line in shown)
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
-from rich.live import Live
 from rich.text import Text
 
 from taorunner.console.base.cells import bar, pad, percent
 from taorunner.console.base.formatting import clean
-from taorunner.console.base.theme import can_draw, make_console, symbols_of
+from taorunner.console.base.live_progress import LiveProgress
 from taorunner.text import duration, size
 
 if TYPE_CHECKING:
@@ -23,31 +20,13 @@ if TYPE_CHECKING:
 _BAR = 30
 
 
-class PullView:
+class PullView(LiveProgress):
     """Shows the progress of pulls; its methods may be called from several threads. ``quiet`` shows nothing."""
 
     def __init__(self, stream: TextIO, environ: Mapping[str, str], *, plain: bool, quiet: bool) -> None:
-        self._console = make_console(stream, environ)
-        self._symbols = symbols_of(self._console)
-        self._quiet = quiet
-        self._lock = threading.Lock()
         self._have: dict[str, int] = {}
         self._model, self._total, self._begun_with, self._tenths, self._started = "", 0, -1, 0, 0.0
-        draws = not plain and not quiet and can_draw(self._console)
-        self._live = (
-            Live(get_renderable=self.line, console=self._console, refresh_per_second=8) if draws else None
-        )
-
-    def __enter__(self) -> PullView:
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
+        super().__init__(stream, environ, plain=plain, quiet=quiet, transient=False)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -80,12 +59,9 @@ class PullView:
             is_news = tenths > self._tenths
             self._tenths = max(tenths, self._tenths)
         if is_news and self._live is None:
-            self._print(self.line())
+            self._print(self.drawing())
 
-    def tells(self, text: str) -> None:
-        self._print(Text(clean(text)))
-
-    def line(self) -> Text:
+    def drawing(self) -> Text:
         """Model, bar, amount, rate and time left."""
         with self._lock:
             done, total = sum(self._have.values()), self._total
@@ -103,7 +79,3 @@ class PullView:
             if done < total:
                 text.append(f"  {duration((total - done) / rate)} left", style="quiet")
         return text
-
-    def _print(self, text: Text) -> None:
-        if not self._quiet:
-            self._console.print(text, soft_wrap=True)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Group
-from rich.live import Live
 from rich.text import Text
 
 from taorunner.console.base.cells import bar, fit_path, pad, percent
 from taorunner.console.base.formatting import clean
-from taorunner.console.base.theme import can_draw, make_console, symbols_of
+from taorunner.console.base.live_progress import LiveProgress
 from taorunner.text import duration, size
 
 if TYPE_CHECKING:
@@ -54,34 +51,15 @@ class _Shown:
         return min(0.99, self.state.bytes_done / self.total_bytes) if self.total_bytes else None
 
 
-class ImagePullView:
+class ImagePullView(LiveProgress):
     """Shows pulls and pushes; its methods may be called from several threads. ``quiet`` shows nothing."""
 
     def __init__(
         self, stream: TextIO, environ: Mapping[str, str], *, plain: bool, quiet: bool, verb: str = "pulling"
     ) -> None:
-        self._console = make_console(stream, environ)
-        self._symbols = symbols_of(self._console)
-        self._quiet, self._verb = quiet, verb
-        self._lock = threading.Lock()
+        self._verb = verb
         self._active: dict[str, _Shown] = {}
-        draws = not plain and not quiet and can_draw(self._console)
-        self._live = (
-            Live(get_renderable=self.picture, console=self._console, refresh_per_second=8, transient=True)
-            if draws
-            else None
-        )
-
-    def __enter__(self) -> ImagePullView:
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
+        super().__init__(stream, environ, plain=plain, quiet=quiet, transient=True)
 
     def begins(self, image: str, total_bytes: int | None) -> None:
         with self._lock:
@@ -105,10 +83,7 @@ class ImagePullView:
         with self._lock:
             self._active.pop(image, None)
 
-    def tells(self, text: str) -> None:
-        self._print(Text(clean(text)))
-
-    def picture(self) -> Group:
+    def drawing(self) -> Group:
         """A line per image, and below it its active layers."""
         with self._lock:
             active = list(self._active.items())
@@ -152,7 +127,3 @@ class ImagePullView:
         text.append_text(bar(fraction, _LAYER_BAR, self._symbols))
         total = f" of {size(layer.bytes_total)}" if layer.bytes_total else ""
         return text.append(f"  {size(layer.bytes_done)}{total}", style="quiet")
-
-    def _print(self, text: Text) -> None:
-        if not self._quiet:
-            self._console.print(text, soft_wrap=True)

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import sys
-
 from rich.text import Text
 
 from taorunner.console.base.columns import Column, Row, laid_out
-from taorunner.console.base.findings_text import print_findings
 from taorunner.console.base.formatting import clean
-from taorunner.console.base.json_output import write_json
-from taorunner.console.base.theme import make_console, symbols_of
-from taorunner.console.pages.dataset_view import print_made
+from taorunner.console.base.theme import symbols_of
+from taorunner.console.pages.dataset_view import print_made, print_opening
 from taorunner.datasets.transform.split import LIST_FILE, Split
 from taorunner.text import amount
 
 
 def print_split(split: Split, *, json: bool) -> None:
-    if json:
-        write_json(split.to_json(), sys.stdout.buffer)
+    console = print_opening(split, json=json)
+    if console is None:
         return
-    if split.findings:
-        print_findings(make_console(sys.stderr, os.environ), split.findings)
-    console = make_console(sys.stdout, os.environ)
     columns = [Column("class", shrinks_to=12)]
     for part in split.parts:
         columns += [Column(part.name, right=True), Column("", right=True)]

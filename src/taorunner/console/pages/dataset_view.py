@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from rich.console import Console
 from rich.text import Text
@@ -50,14 +51,30 @@ def print_error_json(error: TaorunnerError, stream: BinaryIO, *, as_findings: bo
         write_json({"error": error.message, "hint": error.hint, "findings": found}, stream)
 
 
-def print_conversion(done: Conversion, *, json: bool) -> None:
-    """Findings to stderr, the counts before and after to stdout."""
+class Written(Protocol):
+    """What a command that wrote a dataset gives back."""
+
+    @property
+    def findings(self) -> Sequence[Finding]: ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+def print_opening(done: Written, *, json: bool) -> Console | None:
+    """Prints the findings on stderr. Gives the console of stdout, or None with ``json``, which prints everything."""
     if json:
         write_json(done.to_json(), sys.stdout.buffer)
-        return
+        return None
     if done.findings:
         print_findings(make_console(sys.stderr, os.environ), done.findings)
-    console = make_console(sys.stdout, os.environ)
+    return make_console(sys.stdout, os.environ)
+
+
+def print_conversion(done: Conversion, *, json: bool) -> None:
+    """Findings to stderr, the counts before and after to stdout."""
+    console = print_opening(done, json=json)
+    if console is None:
+        return
     columns = [Column("class"), Column("written as"), Column("before", right=True), Column("left out", right=True),
                Column("after", right=True)]  # fmt: skip
     rows = [
@@ -81,12 +98,9 @@ def print_conversion(done: Conversion, *, json: bool) -> None:
 
 
 def print_resize(done: Resize, *, json: bool) -> None:
-    if json:
-        write_json(done.to_json(), sys.stdout.buffer)
+    console = print_opening(done, json=json)
+    if console is None:
         return
-    if done.findings:
-        print_findings(make_console(sys.stderr, os.environ), done.findings)
-    console = make_console(sys.stdout, os.environ)
     boxes = amount(done.boxes, "box", "boxes")
     facts = f"{amount(done.resized, 'image')} resized, {done.linked:,} linked (size already right); {boxes}"
     console.print(Text(facts), soft_wrap=True)
