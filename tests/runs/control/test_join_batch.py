@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import pytest
+from plain_runs import plain_plan
 
-from taorunner.catalog.load import load_network
 from taorunner.errors import RunStateError
 from taorunner.events import RunState, now
 from taorunner.planning.model.plan import RunPlan
@@ -30,16 +29,7 @@ class Workspace:
         self.store = RunStore(root / ".taorunner")
 
     def plan(self, name: str, script: str) -> RunPlan:
-        contract = load_network("tinydet").contract("evaluate")
-        verdict = replace(
-            contract.verdict, success_suffix=None, success_statuses=(), status_required=False, artifacts=()
-        )
-        results = self.root / "models" / name
-        return RunPlan(
-            project="p", experiment=name, action="evaluate", backend="local", argv=("sh", "-c", script, "sh"),
-            contract=replace(contract, verdict=verdict), workspace=self.root, results_dir=results,
-            results_inside=str(results), run_inside="/r",
-        )  # fmt: skip
+        return plain_plan(self.root, name, argv=("sh", "-c", script, "sh"), run_inside="/r")
 
     def begin(self, *scripts: str, parallel: int | None = None) -> Batch:
         plans = [(f"r{number}", self.plan(f"r{number}", script)) for number, script in enumerate(scripts)]

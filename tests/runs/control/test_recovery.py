@@ -13,22 +13,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import plain_runs
 import pytest
+from plain_runs import PlainBackend, plain_plan
 
 from taorunner.backends.contract import (
     EngineRequest,
     EngineState,
     EngineStatus,
     Handle,
-    Launch,
     LogChunk,
     LogPosition,
-    Report,
     Started,
 )  # fmt: skip
 from taorunner.backends.docker.log_resume import KeptLog
-from taorunner.catalog.load import load_network
-from taorunner.errors import Finding, MachineError, RunStateError
+from taorunner.errors import MachineError, RunStateError
 from taorunner.events import (
     CheckpointSaved,
     EpochProgress,
@@ -42,7 +41,7 @@ from taorunner.events import (
 )
 from taorunner.gpu.inventory import Inventory
 from taorunner.gpu.leases import Leases
-from taorunner.planning.model.plan import RunPlan, SecretSource
+from taorunner.planning.model.plan import SecretSource
 from taorunner.runs.control.recovery import adopt, mark_lost
 from taorunner.runs.state.batch_creation import create_batch
 from taorunner.runs.state.batch_lock import is_supervised, orphans, owning
@@ -59,27 +58,15 @@ OUTPUT = b"one\ntwo\nthree\nExecution status: PASS\n"
 
 
 @dataclass
-class Engine:
+class Engine(PlainBackend):
     """A backend whose one run has printed ``OUTPUT``; ``has`` says what there is of it, None for nothing."""
 
     has: EngineState | None = EngineState.EXITED
-    name: str = "local"
     is_gone: bool = False
     submitted: list[str] = field(default_factory=list)
     positions: list[LogPosition] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
-
-    def check(self) -> list[Finding]:
-        return []
-
-    def prepare(self, plan: RunPlan, report: Report) -> str | None:
-        return None
-
-    def request(self, plan: RunPlan, launch: Launch) -> EngineRequest:
-        return EngineRequest(
-            run_id=launch.run_id, backend=self.name, argv=plan.argv, command=plan.argv, run_dir=launch.run_dir
-        )
 
     def submit(self, request: EngineRequest) -> Started:
         self.submitted.append(request.run_id)
@@ -110,9 +97,6 @@ class Engine:
     def remove(self, handle: Handle) -> None:
         self.removed.append(handle.run_id)
         self.has = None
-
-    def command_line(self, request: EngineRequest) -> str:
-        return "paste me"
 
 
 @dataclass
@@ -157,24 +141,10 @@ class Begun:
         return [(e.state, e.reason) for e in self.events() if isinstance(e, RunFinished)]
 
 
-def make_plan(root: Path, **changes: Any) -> RunPlan:
-    contract = load_network("tinydet").contract("evaluate")
-    verdict = replace(
-        contract.verdict, success_suffix=None, success_statuses=(), status_required=False, artifacts=()
-    )
-    results = root / "models" / "e1"
-    plain = RunPlan(
-        project="p", experiment="e1", action="evaluate", backend="local", contract=replace(contract, verdict=verdict),
-        argv=("tool", "evaluate"), workspace=root, results_dir=results, results_inside=str(results),
-        run_inside="/taorunner/run",
-    )  # fmt: skip
-    return replace(plain, **changes)
-
-
 @pytest.fixture
 def begun(tmp_path: Path) -> Begun:
     store = RunStore(tmp_path / ".taorunner")
-    batch = create_batch(store, [(RUN, make_plan(tmp_path))], now(), environ={})
+    batch = create_batch(store, [(RUN, plain_plan(tmp_path, "e1"))], now(), environ={})
     store.open_batches.handed_over(batch.id)
     return Begun(store, batch)
 
@@ -250,7 +220,7 @@ def test_an_engine_that_stays_away_leaves_the_run_undecided(
 
 def test_secrets_stay_masked_by_whoever_goes_on(tmp_path: Path) -> None:
     store = RunStore(tmp_path / ".taorunner")
-    plan = make_plan(tmp_path, secrets=(SecretSource("key", "env:KEY"),))
+    plan = plain_plan(tmp_path, "e1", secrets=(SecretSource("key", "env:KEY"),))
     batch = create_batch(store, [(RUN, plan)], now(), environ={"KEY": "three"})
     begun = Begun(store, batch)
     begun.die_as(state=RunState.RUNNING, handle="c1", started_at=now())
@@ -260,7 +230,7 @@ def test_secrets_stay_masked_by_whoever_goes_on(tmp_path: Path) -> None:
 
 def test_a_queued_run_needs_nothing_of_the_terminal_it_came_from(tmp_path: Path) -> None:
     store = RunStore(tmp_path / ".taorunner")
-    plan = make_plan(tmp_path, secrets=(SecretSource("key", "env:KEY"),))
+    plan = plain_plan(tmp_path, "e1", secrets=(SecretSource("key", "env:KEY"),))
     kept = {"KEY": "three", "DOCKER_HOST": "unix:///x", "NGC_API_KEY": "no", "DOCKER_AUTH_CONFIG": "no"}
     batch = create_batch(store, [(RUN, plan)], now(), environ=kept)
     assert store.load_batch(batch.id).environ == {"DOCKER_HOST": "unix:///x"}
@@ -270,7 +240,7 @@ def test_a_queued_run_needs_nothing_of_the_terminal_it_came_from(tmp_path: Path)
 
 def test_a_batch_is_no_orphan_while_it_is_made_or_supervised(tmp_path: Path) -> None:
     store = RunStore(tmp_path / ".taorunner")
-    batch = create_batch(store, [(RUN, make_plan(tmp_path))], now(), environ={})
+    batch = create_batch(store, [(RUN, plain_plan(tmp_path, "e1"))], now(), environ={})
     assert (store.open_batches.ids(), orphans(store)) == ([batch.id], [])
     store.open_batches.handed_over(batch.id)
     assert orphans(store) == [batch.id]
@@ -292,8 +262,9 @@ from pathlib import Path
 from taorunner.runs.state import store as module
 from taorunner.runs.state.batch_creation import create_batch
 from taorunner.events import now
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from test_recovery import RUN, make_plan
+sys.path.insert(0, {str(Path(plain_runs.__file__).parent)!r})
+from plain_runs import plain_plan
+RUN = {RUN!r}
 from taorunner.planning.model.plan import SecretSource
 root = Path({str(tmp_path)!r})
 saves = []
@@ -303,7 +274,7 @@ class Dying(module.RunStore):
             os.kill(os.getpid(), signal.SIGKILL)
         saves.append(record)
         super().save(record)
-plan = make_plan(root, secrets=(SecretSource("key", "env:KEY"),))
+plan = plain_plan(root, "e1", secrets=(SecretSource("key", "env:KEY"),))
 create_batch(Dying(root / ".taorunner"), [(RUN, plan), (RUN + "2", plan)], now(), environ={{"KEY": "hidden"}})
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)

@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from plain_runs import plain_plan
 
 from taorunner.backends.process.backend import LocalBackend
-from taorunner.catalog.load import load_network
 from taorunner.errors import MachineError, RunStateError
 from taorunner.events import RunState, now
 from taorunner.gpu.inventory import Inventory
@@ -30,15 +30,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give fi
 
 
 def make_plan(root: Path, argv: tuple[str, ...] = ("true",)) -> RunPlan:
-    contract = load_network("tinydet").contract("evaluate")
-    verdict = replace(
-        contract.verdict, success_suffix=None, success_statuses=(), status_required=False, artifacts=()
-    )
-    results = root / "models" / "e1"
-    return RunPlan(
-        project="p", experiment="e1", action="evaluate", backend="local", contract=replace(contract, verdict=verdict),
-        argv=argv, workspace=root, results_dir=results, results_inside=str(results), run_inside="/taorunner/run",
-    )  # fmt: skip
+    return plain_plan(root, "e1", argv=argv)
 
 
 @pytest.fixture

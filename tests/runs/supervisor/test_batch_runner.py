@@ -10,21 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from plain_runs import PlainBackend, plain_plan
 
 from taorunner.backends.contract import (
     EngineRequest,
     EngineState,
     EngineStatus,
     Handle,
-    Launch,
     LogChunk,
     LogPosition,
     PullProgress,
     Report,
     Started,
 )  # fmt: skip
-from taorunner.catalog.load import load_network
-from taorunner.errors import EngineRefusedError, Finding, MachineError
+from taorunner.errors import EngineRefusedError, MachineError
 from taorunner.events import (
     Event,
     ImagePulling,
@@ -72,7 +71,7 @@ class Script:
     after_stop: EngineStatus | None = None
 
 
-class ScriptedBackend:
+class ScriptedBackend(PlainBackend):
     name = "scripted"
 
     def __init__(self, scripts: dict[str, Script]) -> None:
@@ -89,18 +88,9 @@ class ScriptedBackend:
     def script(self, run_id: str) -> Script:
         return next(script for name, script in self.scripts.items() if f"-{name}-" in run_id)
 
-    def check(self) -> list[Finding]:
-        return []
-
     def prepare(self, plan: RunPlan, report: Report) -> str | None:
         report(PullProgress("image", 1, 2, 10, 20, 1.0))
         return None
-
-    def request(self, plan: RunPlan, launch: Launch) -> EngineRequest:
-        return EngineRequest(
-            run_id=launch.run_id, backend=self.name, argv=plan.argv, command=plan.argv,
-            run_dir=launch.run_dir, gpus=launch.gpu_ids,
-        )  # fmt: skip
 
     def submit(self, request: EngineRequest) -> Started:
         script = self.script(request.run_id)
@@ -157,9 +147,6 @@ class ScriptedBackend:
             self.running -= 1
         self.removed.append(handle.run_id)
 
-    def command_line(self, request: EngineRequest) -> str:
-        return "paste me"
-
 
 @dataclass
 class Stream:
@@ -182,17 +169,7 @@ class World:
     root: Path
 
     def plan(self, name: str, **changes: Any) -> RunPlan:
-        contract = load_network("tinydet").contract("evaluate")
-        verdict = replace(
-            contract.verdict, success_suffix=None, success_statuses=(), status_required=False, artifacts=()
-        )
-        results = self.root / "models" / name
-        plain = RunPlan(
-            project="p", experiment=name, action="evaluate", backend="scripted",
-            contract=replace(contract, verdict=verdict), argv=("tool", "evaluate"), workspace=self.root,
-            results_dir=results, results_inside=str(results), run_inside="/taorunner/run",
-        )  # fmt: skip
-        return replace(plain, **changes)
+        return plain_plan(self.root, name, **{"backend": "scripted", **changes})
 
     def run(
         self, scripts: dict[str, Script], plans: dict[str, RunPlan] | None = None, **options: Any

@@ -12,20 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from plain_runs import PlainBackend, plain_plan
 
 from taorunner.backends.contract import (
     EngineRequest,
     EngineState,
     EngineStatus,
     Handle,
-    Launch,
     LogChunk,
     LogPosition,
     Report,
     Started,
 )  # fmt: skip
-from taorunner.catalog.load import load_network
-from taorunner.errors import EngineRefusedError, Finding, MachineError, TaorunnerError
+from taorunner.errors import EngineRefusedError, MachineError, TaorunnerError
 from taorunner.events import MetricReported, Notice, RunState, now
 from taorunner.gpu.inventory import Gpu, Inventory
 from taorunner.gpu.leases import Leases
@@ -43,28 +42,19 @@ Hook = Callable[[], None]
 
 
 @dataclass
-class Engine:
+class Engine(PlainBackend):
     """Runs end well at once, unless a step is told to do something else first."""
 
     preparing: list[Hook] = field(default_factory=list)
     submitting: list[Hook] = field(default_factory=list)
     has: EngineState | None = None
     answers: bool = True
-    name: str = "local"
     submitted: list[str] = field(default_factory=list)
-
-    def check(self) -> list[Finding]:
-        return []
 
     def prepare(self, plan: RunPlan, report: Report) -> str | None:
         if self.preparing:
             self.preparing.pop(0)()
         return None
-
-    def request(self, plan: RunPlan, launch: Launch) -> EngineRequest:
-        return EngineRequest(
-            run_id=launch.run_id, backend=self.name, argv=plan.argv, command=plan.argv, run_dir=launch.run_dir
-        )
 
     def submit(self, request: EngineRequest) -> Started:
         if self.submitting:
@@ -87,9 +77,6 @@ class Engine:
 
     def remove(self, handle: Handle) -> None:
         self.has = None
-
-    def command_line(self, request: EngineRequest) -> str:
-        return "paste me"
 
 
 class Stream:
@@ -117,19 +104,11 @@ class World:
         return self.root / "models"
 
     def plan(self, name: str = "e1", **changes: Any) -> RunPlan:
-        contract = load_network("tinydet").contract("evaluate")
-        verdict = replace(
-            contract.verdict, success_suffix=None, success_statuses=(), status_required=False, artifacts=()
-        )
         results = self.models / name
         results.mkdir(parents=True, exist_ok=True)
         (results / "old.hdf5").write_text(f"weights of {name}")
-        plain = RunPlan(
-            project="p", experiment=name, action="train", backend="local",
-            contract=replace(contract, verdict=verdict), argv=("tool", "evaluate"), workspace=self.root,
-            results_dir=results, results_inside=str(results), run_inside="/run", set_aside=(results,), overwrite=True,
-        )  # fmt: skip
-        return replace(plain, **changes)
+        settings = {"action": "train", "run_inside": "/run", "set_aside": (results,), "overwrite": True}
+        return plain_plan(self.root, name, **{**settings, **changes})
 
     def batch(self, *plans: RunPlan, **policy: Any) -> Batch:
         named = [(f"20261120-00000{at}-{plan.experiment}-x", plan) for at, plan in enumerate(plans)]
