@@ -16,7 +16,7 @@ READ = "import sys, yaml; yaml.load(open(sys.argv[1], encoding='utf-8'), Loader=
 
 
 def measure(times: int) -> None:
-    for kind, told in {
+    for kind, kind_text in {
         "same": "each with spec files of the same text",
         "different": "each with spec files with other numbers and comments",
         "unlike": "each with spec files unlike any other",
@@ -25,7 +25,7 @@ def measure(times: int) -> None:
         with tempfile.TemporaryDirectory(prefix="taorunner-bench-") as folder:
             file = many(Path(folder) / "w", EXPERIMENTS, kind)
             root = file.parent.parent.parent
-            print(f"validate: {EXPERIMENTS:,} experiments, {told} ({file.stat().st_size // 1024} KiB)")
+            print(f"validate: {EXPERIMENTS:,} experiments, {kind_text} ({file.stat().st_size // 1024} KiB)")
             ours, read = taking_turns(
                 {
                     "taorunner validate": process([*TAORUNNER, "validate"], cwd=str(root)),

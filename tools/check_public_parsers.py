@@ -178,10 +178,10 @@ def _check(
         print(f"{head} {action}: {problem}\n    {' '.join(plan.argv)}")
     if plan.spec is not None and plan.contract.spec is not None and plan.contract.spec.format == "yaml":
         overrides = [token for token in tokens if "=" in token]
-        outcome, told = _merged(f"{package}.{tokens[0]}", plan.spec.text, overrides)
+        outcome, message = _merged(f"{package}.{tokens[0]}", plan.spec.text, overrides)
         counts[f"{family} specs {outcome}"] += 1
-        if told:
-            print(f"{head} {action}: {plan.spec.file_name}: {outcome}: {told}")
+        if message:
+            print(f"{head} {action}: {plan.spec.file_name}: {outcome}: {message}")
 
 
 def _refusal(package: str, command: str, tokens: list[str]) -> str | None:

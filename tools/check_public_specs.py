@@ -156,7 +156,7 @@ def _check(
 def _files(source: str) -> Iterator[_PublicFile]:
     place, _, release = source.partition("=")
     folder, _, ref = place.partition("@")
-    told = release or (match[1] if (match := _VERSION.search(ref)) is not None else None)
+    version = release or (match[1] if (match := _VERSION.search(ref)) is not None else None)
     origin = f"{Path(folder).name}@{ref}" if ref else Path(folder).name
     if ref:
         command = ["git", "-C", folder, "archive", "--format=tar", ref]
@@ -166,13 +166,13 @@ def _files(source: str) -> Iterator[_PublicFile]:
                 if member.isfile() and _is_spec(PurePosixPath(member.name)):
                     content = tar.extractfile(member)
                     yield _PublicFile(
-                        origin, told, PurePosixPath(member.name), content.read() if content else b""
+                        origin, version, PurePosixPath(member.name), content.read() if content else b""
                     )
         return
     for path in sorted(Path(folder).rglob("*")):
         name = PurePosixPath(path.relative_to(folder).as_posix())
         if path.is_file() and _is_spec(name):
-            yield _PublicFile(origin, told, name, path.read_bytes())
+            yield _PublicFile(origin, version, name, path.read_bytes())
 
 
 def _is_spec(name: PurePosixPath) -> bool:

@@ -310,14 +310,14 @@ def said_of(sample: Path) -> dict[str, object]:
             )
             fcntl.flock(lock, fcntl.LOCK_EX)
 
-        def told(*words: str) -> str:
+        def output_of(*words: str) -> str:
             return command(*words, cwd=root).replace(str(root), "$ROOT")
 
-        runs = json.loads(told("runs", "list", "--json"))
+        runs = json.loads(output_of("runs", "list", "--json"))
         return {
-            "ps": json.loads(told("ps", "--json")),
+            "ps": json.loads(output_of("ps", "--json")),
             "runs list": runs,
-            "logs": {run["id"]: told("logs", run["id"]) for run in runs},
+            "logs": {run["id"]: output_of("logs", run["id"]) for run in runs},
         }
 
 

@@ -135,7 +135,7 @@ def report(
     error: ValidationError, data: Mapping[Any, Any], base: Sequence[Step], words: Vocabulary, to: FindingList
 ) -> None:
     """Adds a finding per wrong key or value of ``data``, which is at ``base`` in the file."""
-    told: set[tuple[Any, ...]] = set()
+    reported: set[tuple[Any, ...]] = set()
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     kinds: dict[tuple[Any, ...], set[str]] = {}
     for problem in problems:
@@ -145,13 +145,13 @@ def report(
         location = problem["loc"]
         kind = problem["type"]
         if kind == "invalid_key":
-            _report_odd_keys(data, base, to, told)
+            _report_odd_keys(data, base, to, reported)
             continue
         path = _path_in(data, location)
         of_key = bool(location) and location[-1] == "[key]"
-        if (path, of_key) in told or path in deeper:
+        if (path, of_key) in reported or path in deeper:
             continue
-        told.add((path, of_key))
+        reported.add((path, of_key))
         key = str(path[0]) if path else ""
         if kind == "extra_forbidden" and len(path) == 1:
             hint = words.unknown_key_hint(key) or to.suggestion(key, words.expected)
@@ -235,12 +235,12 @@ def _key_message(key: str, name: object) -> str:
 
 
 def _report_odd_keys(
-    data: Mapping[Any, Any], base: Sequence[Step], to: FindingList, told: set[tuple[Any, ...]]
+    data: Mapping[Any, Any], base: Sequence[Step], to: FindingList, reported: set[tuple[Any, ...]]
 ) -> None:
     """Reports keys that are not texts: ``1:`` or ``true:``."""
     for key in data:
-        if not isinstance(key, str) and ((key,), True) not in told:
-            told.add(((key,), True))
+        if not isinstance(key, str) and ((key,), True) not in reported:
+            reported.add(((key,), True))
             message = f"a key must be a text, not {described(key)}"
             to.error("wrong-name", message, (*base, key), hint="put it in quotes", of_key=True)
 

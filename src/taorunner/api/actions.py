@@ -14,7 +14,7 @@ from typing_extensions import Unpack
 
 from taorunner.api.runs import Batch
 from taorunner.api.workspaces import Project, Workspace
-from taorunner.backends.dry_run import rehearsal_sites, rehearse
+from taorunner.backends.dry_run import dry_run_sites, simulate
 from taorunner.errors import Finding, UserFilesError
 from taorunner.planning.model.request import ActionRequest
 from taorunner.planning.validate import validate_projects
@@ -121,8 +121,8 @@ def plan(
     inner, name = workspace._inner, _project_name(workspace, project)
     request = _request(action, experiments, options)
     with _naming_the_first_problem():
-        planned = plan_request(inner, name, request, os.environ, rehearsal_sites(inner.dry_run_dir, name))
-    found = [rehearse(item.plan, item.site) for item in planned.items]
+        planned = plan_request(inner, name, request, os.environ, dry_run_sites(inner.dry_run_dir, name))
+    found = [simulate(item.plan, item.site) for item in planned.items]
     return [
         PlannedRun(
             project=name, experiment=one.plan.experiment, action=one.plan.action, backend=one.plan.backend,

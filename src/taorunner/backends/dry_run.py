@@ -23,7 +23,7 @@ from taorunner.text import MASK
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsal:
+class Simulation:
     """``command_line`` is an equivalent shell command with ``***`` in place of secrets."""
 
     plan: RunPlan
@@ -53,7 +53,7 @@ class Rehearsal:
         }
 
 
-def rehearsal_sites(dry_run_dir: Path, project: str) -> Callable[[str, str], Site]:
+def dry_run_sites(dry_run_dir: Path, project: str) -> Callable[[str, str], Site]:
     """One folder per project, experiment and action, overwritten by the next dry run."""
 
     def make(experiment: str, action: str) -> Site:
@@ -63,7 +63,7 @@ def rehearsal_sites(dry_run_dir: Path, project: str) -> Callable[[str, str], Sit
     return make
 
 
-def rehearse(plan: RunPlan, site: Site) -> Rehearsal:
+def simulate(plan: RunPlan, site: Site) -> Simulation:
     """Writes the rendered spec and builds the request. GPUs that are not named are shown as the first ones."""
     input_dir = site.run_dir / INPUT_DIR
     input_dir.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ def rehearse(plan: RunPlan, site: Site) -> Rehearsal:
     request = backend.request(plan, Launch(site.run_id, site.run_dir, gpus))
     variables = {secret.variable: MASK for secret in plan.secrets if secret.variable is not None}
     shown = replace(request, command=unwrapped(plan, request.command), env={**request.env, **variables})
-    return Rehearsal(plan, shown, spec, _made_first(plan, request) + backend.command_line(shown))
+    return Simulation(plan, shown, spec, _made_first(plan, request) + backend.command_line(shown))
 
 
 def _made_first(plan: RunPlan, request: EngineRequest) -> str:

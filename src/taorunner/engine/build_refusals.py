@@ -29,10 +29,10 @@ def build_error(
     """``step``: the last step that was started; ``lines``: the line where each instruction begins."""
     number = int(step[1]) if step is not None else 0
     line = lines[number - 1] if 0 < number <= len(lines) else None
-    told = _of_dockerfile(text, number, line)
-    if told is not None:
+    facts = _of_dockerfile(text, number, line)
+    if facts is not None:
         finding = Finding(
-            Severity.ERROR, told[0], told[1], told[2], dockerfile, told[3], 1 if told[3] else None
+            Severity.ERROR, facts[0], facts[1], facts[2], dockerfile, facts[3], 1 if facts[3] else None
         )
         return UserFilesError("the image was not built", findings=(finding,))
     image = _image_of(step[3]) if step is not None else tag

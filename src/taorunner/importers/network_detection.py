@@ -86,7 +86,7 @@ def recognise_networks(specs: Sequence[SpecRead], networks: Networks, head: str 
     heads = _heads_with_specs(networks)
     for spec in specs:
         spec.fits = {name: fit for name in heads if (fit := _best_fit(name, heads[name], spec)) is not None}
-        spec.candidates = _told_apart(spec, _best(spec.fits))
+        spec.candidates = _distinguished(spec, _best(spec.fits))
         if len(spec.candidates) == 1:
             spec.head = spec.candidates[0]
     for spec in specs:
@@ -192,7 +192,7 @@ def _best(fits: dict[str, Fit]) -> tuple[str, ...]:
     return tuple(name for name, fit in likely.items() if (fit.unknown, -fit.known) == least)
 
 
-def _told_apart(spec: SpecRead, names: tuple[str, ...]) -> tuple[str, ...]:
+def _distinguished(spec: SpecRead, names: tuple[str, ...]) -> tuple[str, ...]:
     for name, member in _BY_FIELD:
         if name in names and member in spec.section.names:
             return (name,)

@@ -149,7 +149,7 @@ def _source_folder(source: Path, folder: Path) -> Path:
 def _locked(folder: Path, watcher: Watcher, stop: threading.Event) -> Iterator[None]:
     """Waits for another pull of the same folder. The kernel releases the lock when its process ends."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    path, told = folder.parent / f".{folder.name}.lock", False
+    path, is_reported = folder.parent / f".{folder.name}.lock", False
     while True:
         with path.open("a") as lock:
             if _is_held(lock, path):
@@ -158,9 +158,9 @@ def _locked(folder: Path, watcher: Watcher, stop: threading.Event) -> Iterator[N
                 finally:
                     path.unlink(missing_ok=True)  # removed while held, so that waiting pulls notice
                 return
-        if not told:
+        if not is_reported:
             watcher.tells(f"another pull of {folder.name} is running: waiting for it")
-        told = True
+        is_reported = True
         if stop.wait(0.2):
             raise KeyboardInterrupt
 

@@ -118,7 +118,7 @@ class ReportedMetrics:
         if repeats and before is not None and _same(before, value):
             return False
         history = self._history.setdefault(name, {})
-        if any(self._is_told(other, epoch, told, source, value) for other, told in history.items()):
+        if any(self._is_repeated(other, epoch, earlier, source, value) for other, earlier in history.items()):
             return False
         if epoch is not None and any(other is not None and other > epoch for other in history):
             return False
@@ -127,17 +127,22 @@ class ReportedMetrics:
             del history[next(iter(history))]
         return True
 
-    def _is_told(
-        self, other: int | None, epoch: int | None, told: tuple[float, str], source: str, value: float
+    def _is_repeated(
+        self, other: int | None, epoch: int | None, earlier: tuple[float, str], source: str, value: float
     ) -> bool:
-        if source == "console" and told[1] == "status" and other == epoch and _is_rounded(value, told[0]):
+        if (
+            source == "console"
+            and earlier[1] == "status"
+            and other == epoch
+            and _is_rounded(value, earlier[0])
+        ):
             return True
-        if not _same(told[0], value):
+        if not _same(earlier[0], value):
             return False
         if other == epoch:
             return True
         slack = self._epoch_slack
-        return told[1] != source and (other is None or epoch is None or abs(other - epoch) <= slack)
+        return earlier[1] != source and (other is None or epoch is None or abs(other - epoch) <= slack)
 
     def keep_running(self, name: str, value: float) -> None:
         self._running[name] = value

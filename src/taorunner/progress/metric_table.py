@@ -61,7 +61,7 @@ class MetricTable:
             self._found[name] = next(matches, None)
         return self._found[name]
 
-    def told_in_status(self, name: str) -> str:
+    def name_in_status(self, name: str) -> str:
         """The name in status.json of the console metric ``name``, so that a value is not reported twice.
 
         Lightning's table of an evaluation omits ``test_`` or prints ``test/`` for ``val/``.

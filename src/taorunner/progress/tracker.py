@@ -207,7 +207,7 @@ class Tracker:
     def _console_metric(self, hint: MetricHint) -> None:
         name = self._own_name(hint.name)
         if not self._trains:
-            name = self._table.told_in_status(name)
+            name = self._table.name_in_status(name)
         if hint.running:
             if "loss" in name:
                 self._watch_nan(name, hint.value, hint.epoch)

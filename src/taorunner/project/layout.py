@@ -272,17 +272,17 @@ class _Check:
     def _missing_datasets(self) -> None:
         """Reports each missing dataset at its place in the file, once for all experiments that inherit it."""
         exists: dict[str, bool] = {}
-        told: set[tuple[int, int]] = set()
+        reported: set[tuple[int, int]] = set()
         for name, experiment in self.project.experiments.items():
             dataset = experiment.dataset
             if dataset not in exists:
                 exists[dataset] = os.path.isdir(self.paths.dataset_dir(dataset))  # noqa: PTH112 (Path.is_dir may raise)
             path = ("experiments", name, "dataset")
-            if exists[dataset] or (place := self.project.place(path)) in told:
+            if exists[dataset] or (place := self.project.place(path)) in reported:
                 continue
-            told.add(place)
+            reported.add(place)
             folder = self.paths.dataset_dir(dataset)
-            meant = self._nearest_dataset(dataset) if len(told) < _MAX_NEAREST else None
+            meant = self._nearest_dataset(dataset) if len(reported) < _MAX_NEAREST else None
             hint = f'did you mean "{meant}"?' if meant else f'move it there, or make it: mkdir -p "{folder}"'
             problem = "is not a folder" if os.path.lexists(folder) else "does not exist in data/"
             message = f'the dataset "{shown(dataset)}" {problem}'

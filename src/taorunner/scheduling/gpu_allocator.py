@@ -63,7 +63,7 @@ class FreeGpus:
         self._look_at_s = 0.0
         self._foreign_seen: Mapping[str, str] = {}
         self._foreign_until_s = 0.0
-        self._told: dict[str, tuple[str, float]] = {}
+        self._reported: dict[str, tuple[str, float]] = {}
         self._names_by_key = {gpu.uuid: str(gpu.index) for gpu in self._first.gpus if gpu.uuid}
         self._queue = MachineQueue(
             Tickets(leases.directory / "queue"), key=self._key, name=self._name_of_key, clock=clock
@@ -289,9 +289,9 @@ class FreeGpus:
             text = f"waits for {what}" + "; ".join(f"GPU {gpu} {why}" for gpu, why in blockers[:4])
             if len(blockers) > 4:
                 text += f"; and {len(blockers) - 4} more"
-            before, at_s = self._told.get(run.run_id, ("", -TELL_EVERY_S))
+            before, at_s = self._reported.get(run.run_id, ("", -TELL_EVERY_S))
             if text != before and self._clock() - at_s >= TELL_EVERY_S:
-                self._told[run.run_id] = text, self._clock()
+                self._reported[run.run_id] = text, self._clock()
                 yield run.run_id, "gpu-wait", text
 
     def _blockers(self, run: Queued, seen: _Seen) -> list[tuple[str, str]]:

@@ -105,8 +105,8 @@ class ShellPlanning:
         self.files.append(Finding(Severity.WARNING, code, message, hint))
 
     def take(self, error: TaorunnerError) -> None:
-        told = error.findings or (Finding(Severity.ERROR, "shell", error.message, error.hint),)
-        self.files += [finding for finding in told if finding not in self.files]
+        reported = error.findings or (Finding(Severity.ERROR, "shell", error.message, error.hint),)
+        self.files += [finding for finding in reported if finding not in self.files]
 
     def raise_for_errors(self) -> None:
         findings = (*self.usage, *(finding for finding in self.files if finding.is_error))

@@ -164,16 +164,16 @@ def _show_dry_run(workspace: Workspace, project: str, request: ActionRequest, *,
     import os
     import sys
 
-    from taorunner.backends.dry_run import rehearsal_sites, rehearse
+    from taorunner.backends.dry_run import dry_run_sites, simulate
     from taorunner.console.base.theme import make_console
-    from taorunner.console.runs.dry_run_view import print_rehearsals
+    from taorunner.console.runs.dry_run_view import print_simulations
     from taorunner.runs.control.launch import plan_request
 
-    sites = rehearsal_sites(workspace.dry_run_dir, project)
+    sites = dry_run_sites(workspace.dry_run_dir, project)
     planned = plan_request(workspace, project, request, os.environ, sites)
     _print_notes(planned)
-    rehearsals = [rehearse(item.plan, item.site) for item in planned.items]
-    print_rehearsals(make_console(sys.stdout, os.environ), rehearsals, json=json)
+    simulations = [simulate(item.plan, item.site) for item in planned.items]
+    print_simulations(make_console(sys.stdout, os.environ), simulations, json=json)
     return 0
 
 

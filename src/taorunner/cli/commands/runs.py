@@ -73,12 +73,12 @@ def _show(
     context: typer.Context, run: RunArgument, workspace: WorkspaceOption = None, json: JsonOption = False
 ) -> int:
     from taorunner.console.runs.runs_view import print_run
-    from taorunner.runs.control.recovery import look_after
+    from taorunner.runs.control.recovery import start_missing_supervisors
     from taorunner.runs.state.store import RunStore
 
     context.obj.refuse_extra()
     store = RunStore(context.obj.open_workspace(workspace).state_dir)
-    look_after(store)
+    start_missing_supervisors(store)
     print_run(store, store.find(run), json=json)
     return 0
 
@@ -122,12 +122,12 @@ def _attach(
     plain: PlainOption = False,
 ) -> int:
     from taorunner.console.runs.watch import watch_runs
-    from taorunner.runs.control.recovery import look_after
+    from taorunner.runs.control.recovery import start_missing_supervisors
     from taorunner.runs.state.store import RunStore
 
     context.obj.refuse_extra()
     store = RunStore(context.obj.open_workspace(workspace).state_dir)
-    look_after(store, wait_s=0)
+    start_missing_supervisors(store, wait_s=0)
     wanted = [store.find(name) for name in runs] if runs else store.unfinished()[::-1]
     if not wanted:
         context.obj.note("nothing is running")

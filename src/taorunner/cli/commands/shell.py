@@ -155,14 +155,14 @@ def _show(workspace: Workspace, project: str | None, request: ShellRequest, *, j
     import os
     import sys
 
-    from taorunner.backends.dry_run import rehearse
+    from taorunner.backends.dry_run import simulate
     from taorunner.console.base.theme import make_console
-    from taorunner.console.runs.dry_run_view import print_rehearsals
+    from taorunner.console.runs.dry_run_view import print_simulations
     from taorunner.planning.model.request import Site
 
     site = Site("dry-run-shell", workspace.dry_run_dir / "shell")
     shell = _planned(workspace, project, request, site)
-    print_rehearsals(make_console(sys.stdout, os.environ), [rehearse(shell.plan, site)], json=json)
+    print_simulations(make_console(sys.stdout, os.environ), [simulate(shell.plan, site)], json=json)
     return 0
 
 

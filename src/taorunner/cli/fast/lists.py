@@ -94,9 +94,9 @@ def _store(workspace: Path | None) -> RunStore:
 
     store = RunStore(find_workspace(Path.cwd(), workspace, os.environ).state_dir)
     if orphans(store):
-        from taorunner.runs.control.recovery import look_after
+        from taorunner.runs.control.recovery import start_missing_supervisors
 
-        look_after(store)
+        start_missing_supervisors(store)
     return store
 
 

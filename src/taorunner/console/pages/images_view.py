@@ -60,11 +60,11 @@ def print_locked(changes: Sequence[LockedImage], file: str, *, json: bool) -> No
 
 def _counted(changes: Sequence[LockedImage]) -> str:
     held = sum(each.digest is not None for each in changes)
-    told = [f"{held} image{'s' * (held != 1)} locked"]
+    parts = [f"{held} image{'s' * (held != 1)} locked"]
     for word in ("added", "moved", "removed"):
         count = sum(each.change == word for each in changes)
-        told += [f"{count} {word}"] if count else []
-    return ", ".join(told)
+        parts += [f"{count} {word}"] if count else []
+    return ", ".join(parts)
 
 
 def _cells(listed: ListedImage, now: datetime) -> tuple[str, ...]:

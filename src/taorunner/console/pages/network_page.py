@@ -94,11 +94,11 @@ def _key_lines(contracts: Iterable[Contract], width: int, symbols: Symbols) -> l
         pair for contract in contracts if contract.spec for pair in contract.spec.keys.items()
     )
     rows = []
-    told = ""
+    shown_role = ""
     for role, key in sorted(keys, key=_role):
-        label = "" if role == told else clean(role.replace("_", " "))
+        label = "" if role == shown_role else clean(role.replace("_", " "))
         rows.append(Row((Text(label), Text(clean(key), style="name"))))
-        told = role
+        shown_role = role
     columns = [Column("spec key for"), Column("key")]
     return [Text(), *laid_out(columns, rows, width, symbols)] if rows else []
 
@@ -206,8 +206,8 @@ def _unknown(network: Network, release: str | None, contracts: dict[str, Contrac
     by_reason: dict[str, list[str]] = {}
     for action, reason in refused.items():
         by_reason.setdefault(reason, []).append(action)
-    told = [f"how to run {', '.join(actions)}: {reason}" for reason, actions in by_reason.items()]
-    return told + [
+    lines = [f"how to run {', '.join(actions)}: {reason}" for reason, actions in by_reason.items()]
+    return lines + [
         f"{topic}: {reason}"
         for contract in contracts.values()
         for topic, reason in contract.unknown.items()

@@ -81,8 +81,10 @@ def print_explained(explained: ExplainedKey, *, json: bool) -> None:
 
 def _headline(spec: ShownSpec) -> str:
     changed = sum(value.by in ("override", "set") for value in spec.values)
-    told = "" if not changed else ", 1 value overridden" if changed == 1 else f", {changed} values overridden"
-    return f"{spec.experiment}: {spec.action} of {spec.network} {spec.release}, from {_near(spec.path)}{told}"
+    overridden = (
+        "" if not changed else ", 1 value overridden" if changed == 1 else f", {changed} values overridden"
+    )
+    return f"{spec.experiment}: {spec.action} of {spec.network} {spec.release}, from {_near(spec.path)}{overridden}"
 
 
 def _difference_lines(
@@ -95,37 +97,37 @@ def _difference_lines(
     yield Text.assemble((f"{sign} ", style), (clean(one.key), "name"), (note, "quiet"))
     for name, value in zip(names, (one.first, one.second), strict=True):
         if value is not None:
-            told = (clean(_written(value.value)), ("  " + _where(value), "quiet"))
+            cells = (clean(_written(value.value)), ("  " + _where(value), "quiet"))
         elif one.default is not NO_DEFAULT:
-            told = (symbols.bar_rest, (f"  TAO's default: {clean(_written(one.default))}", "quiet"))
+            cells = (symbols.bar_rest, (f"  TAO's default: {clean(_written(one.default))}", "quiet"))
         else:
-            told = (symbols.bar_rest, ("", "quiet"))
-        yield Text.assemble(f"    {clean(name):<{width}}  ", *told)
+            cells = (symbols.bar_rest, ("", "quiet"))
+        yield Text.assemble(f"    {clean(name):<{width}}  ", *cells)
 
 
 def _summary(differences: Sequence[Difference], shown: Sequence[Difference], names: tuple[str, str]) -> str:
     hidden = len(differences) - len(shown)
     count = len(shown)
-    told = "1 difference" if count == 1 else f"{count} differences"
+    text = "1 difference" if count == 1 else f"{count} differences"
     if not count:
-        told = f"no difference between {names[0]} and {names[1]}"
+        text = f"no difference between {names[0]} and {names[1]}"
     if hidden:
-        told += f"; {hidden} more only by the experiments' names (--all shows them)"
-    return told
+        text += f"; {hidden} more only by the experiments' names (--all shows them)"
+    return text
 
 
 def _explained_lines(explained: ExplainedKey, console: Console) -> Iterable[Text]:
     facts = explained.facts
     title = f"{explained.network} {explained.release}, {explained.action}"
     yield Text.assemble((clean(facts.key or "spec"), "title"), f"  {facts.type}  ", (title, "quiet"))
-    told = {
+    labelled = {
         "default": "has to be given" if facts.is_mandatory else _default(facts.default),
         "may be null": "yes" if facts.is_optional else "",
         "range": _range(facts),
         "options": ", ".join(facts.options),
         "releases": _releases(facts),
     }
-    for label, value in told.items():
+    for label, value in labelled.items():
         if value and facts.key:
             yield fact_line(label, clean(value))
     if explained.experiment is not None:

@@ -9,33 +9,33 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from taorunner.backends.dry_run import Rehearsal
+from taorunner.backends.dry_run import Simulation
 from taorunner.console.base.json_output import write_json
 from taorunner.planning.model.plan import SHELL
 
 
-def print_rehearsals(console: Console, rehearsals: Sequence[Rehearsal], *, json: bool) -> None:
+def print_simulations(console: Console, simulations: Sequence[Simulation], *, json: bool) -> None:
     """One block per run on stdout. Lines are not wrapped, so that they can be pasted."""
     if json:
-        write_json([rehearsal.to_json() for rehearsal in rehearsals], sys.stdout.buffer)
+        write_json([simulation.to_json() for simulation in simulations], sys.stdout.buffer)
         return
-    for index, rehearsal in enumerate(rehearsals):
+    for index, simulation in enumerate(simulations):
         if index:
             console.print()
-        for label, value in _facts(rehearsal):
+        for label, value in _facts(simulation):
             console.print(Text.assemble((f"{label:<11}", "quiet"), value), soft_wrap=True)
         console.print()
-        console.print(Text(rehearsal.command_line), soft_wrap=True)
+        console.print(Text(simulation.command_line), soft_wrap=True)
 
 
-def _facts(rehearsal: Rehearsal) -> list[tuple[str, str]]:
-    request, plan = rehearsal.request, rehearsal.plan
+def _facts(simulation: Simulation) -> list[tuple[str, str]]:
+    request, plan = simulation.request, simulation.plan
     is_shell = plan.action == SHELL  # a shell has no project and no results
     run = f"{plan.project} / {plan.experiment}: {plan.action} on {request.backend}"
     facts = [
         ("run", "" if is_shell else run),
         ("image", request.image or ""),
-        ("spec", str(rehearsal.spec) if rehearsal.spec else ""),
+        ("spec", str(simulation.spec) if simulation.spec else ""),
         ("results", "" if is_shell else str(plan.results_dir)),
         ("gpus", ", ".join(request.gpus) or "none"),
         ("user", plan.options.user or ""),

@@ -92,7 +92,7 @@ class PlainView:
             self._loose(run, event)
             return
         self._end_epochs_before(run, event.epoch, event.at)
-        line = run.told.get(event.epoch)
+        line = run.epoch_lines.get(event.epoch)
         if line is not None and line.waits:
             line.metrics[event.name] = event.value
         elif event.epoch > run.last_epoch:
@@ -119,7 +119,7 @@ class PlainView:
             if epoch < number:
                 ended = run.open[epoch]
                 self._end(run, ended, at, (at - ended.began_at).total_seconds())
-        for epoch, line in run.told.items():
+        for epoch, line in run.epoch_lines.items():
             if epoch < number and line.metrics:
                 line.waits = False
 
@@ -130,9 +130,9 @@ class PlainView:
         times += [f"{duration(eta_s)} left"] if eta_s else []
         line = _Line(run, at, ", ".join(times), epoch=epoch.number, metrics=epoch.metrics, waits=True)
         self._lines.append(line)
-        run.told[epoch.number] = line
-        while len(run.told) > _EPOCHS_KEPT:
-            del run.told[min(run.told)]
+        run.epoch_lines[epoch.number] = line
+        while len(run.epoch_lines) > _EPOCHS_KEPT:
+            del run.epoch_lines[min(run.epoch_lines)]
         run.last_epoch = max(run.last_epoch, epoch.number)
         run.open.pop(epoch.number, None)
         run.spoke_at = at
@@ -223,7 +223,7 @@ class _Run:
     def __init__(self, run: str) -> None:
         self.fold = Fold(run)
         self.open: dict[int, _Epoch] = {}
-        self.told: dict[int, _Line] = {}
+        self.epoch_lines: dict[int, _Line] = {}
         self.last_epoch = 0
         self.loose: _Line | None = None
         self.pull_at: datetime | None = None

@@ -50,10 +50,10 @@ def check_dataset(
         raise UserFilesError(
             f'there is no folder "{printable(str(root))}"', hint="give the folder of the dataset"
         )
-    told = progress or (lambda done, total: None)
+    report_progress = progress or (lambda done, total: None)
     subsets = find_kitti(root)
     if subsets and not is_yolo(subsets):
-        return _check_kitti(subsets, deep=deep, needs=needs, progress=told)
+        return _check_kitti(subsets, deep=deep, needs=needs, progress=report_progress)
     if masks := find_masks(root):
         report = CheckReport("segmentation")
         pictures = check_masks(report.findings, masks, needs, deep=deep)
@@ -75,7 +75,7 @@ def check_dataset(
         counts = check_class_folders(report.findings, root, splits, needs, deep=deep)
         report.subsets = [SubsetReport(n, sum(c.values()), classes=c) for n, c in counts.items()]
         return report
-    return _check_read(root, deep=deep, needs=needs, progress=told)
+    return _check_read(root, deep=deep, needs=needs, progress=report_progress)
 
 
 def _is_annotated(folder: Folder) -> bool:
@@ -89,8 +89,8 @@ def _is_annotated(folder: Folder) -> bool:
 
 def _check_read(root: Path, *, deep: bool, needs: Sequence[ClassNeeds], progress: Progress) -> CheckReport:
     """Checks any format that ``dataset convert`` reads. Raises UserFilesError when none fits."""
-    told = _picture_folders(root, needs)
-    dataset = read_dataset(root, None, lambda what, done, total: progress(done, total), told)
+    folders = _picture_folders(root, needs)
+    dataset = read_dataset(root, None, lambda what, done, total: progress(done, total), folders)
     report = CheckReport(dataset.format, list(dataset.findings))
     found = report.findings
     prints: dict[str, list[tuple[str, Path]]] = {}

@@ -124,13 +124,13 @@ def _image(folder: Folder, path: str, index: int, task: Any) -> ImageEntry | Non
     header = folder.header(picture)
     if header is None:
         return None
-    told = len(folder.findings)
+    count_before = len(folder.findings)
     boxes = [
         box
         for steps, result in _results(index, task)
         for box in _boxes(folder, path, steps, result, header.width, header.height)
     ]
-    if not boxes and any(finding.code == "shape-left-out" for finding in folder.findings[told:]):
+    if not boxes and any(finding.code == "shape-left-out" for finding in folder.findings[count_before:]):
         folder.report_no_boxes_left(reference, file, *folder.json_place(path, (index,)))
     inside = picture.relative_to(folder.root).as_posix() if picture.is_relative_to(folder.root) else ""
     return folder.entry(picture, boxes, subset=subset_of(inside.rpartition("/")[0] + "/x"), source=file)

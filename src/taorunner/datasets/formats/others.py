@@ -110,8 +110,10 @@ def _converted(program: str, folder: Folder, format_name: str, place: Path) -> t
         if done.returncode == 0 and made.is_file():
             return place, made.read_text(encoding="utf-8")
     lines = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
-    told = next((line for line in lines if line.startswith("Error:")), lines[-1] if lines else "no message")
-    return place, printable(told.removeprefix("Error:").strip())[:300]
+    message = next(
+        (line for line in lines if line.startswith("Error:")), lines[-1] if lines else "no message"
+    )
+    return place, printable(message.removeprefix("Error:").strip())[:300]
 
 
 def _is_document(text: str) -> bool:

@@ -95,10 +95,10 @@ def _report_unused(folder: Folder, images: Sequence[ImageEntry]) -> None:
         folder.warning(
             "no-boxes", message, folder.root, hint="add boxes: background images alone cannot be trained on"
         )
-    told = {finding.file for finding in folder.findings if finding.file is not None}
+    with_findings = {finding.file for finding in folder.findings if finding.file is not None}
     if any(finding.code in ("picture-unlisted", "picture-missing") for finding in folder.findings):
         return
-    known = {str(path) for path in told} | {str(image.path) for image in images}
+    known = {str(path) for path in with_findings} | {str(image.path) for image in images}
     left = [path for path in folder.pictures if f"{folder.root}/{path}" not in known]
     if left:
         message = (

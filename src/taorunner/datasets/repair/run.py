@@ -53,13 +53,13 @@ def fix_dataset(
     """
     if output is not None:
         refuse_taken(output, overwrite=overwrite)
-    told = progress or (lambda done, total: None)
+    report_progress = progress or (lambda done, total: None)
     subsets = find_kitti(root)
     if subsets and not is_yolo(subsets):
-        repairs = kitti_repairs(subsets, told)
+        repairs = kitti_repairs(subsets, report_progress)
         pictures = None
     else:
-        dataset = read_dataset(root, None, lambda what, done, total: told(done, total))
+        dataset = read_dataset(root, None, lambda what, done, total: report_progress(done, total))
         if dataset.format not in REPAIRED:
             raise UserFilesError(
                 f"datasets in the format {dataset.format} cannot be repaired, only kitti, {', '.join(REPAIRED)}",

@@ -90,8 +90,8 @@ def convert(
     refuse_overlap(source, output)
     refuse_taken(output, overwrite=overwrite)
     dataset = read_dataset(source, from_, progress)
-    images, left_out, told = _usable(dataset)
-    findings = [*dataset.findings, *told]
+    images, left_out, unusable = _usable(dataset)
+    findings = [*dataset.findings, *unusable]
     names = written_names(to, dataset.boxes_per_class())
     findings += _class_findings(names, source)
     findings += _format_findings(to, dataset, images)

@@ -114,8 +114,8 @@ def held_out(training: Training) -> Iterator[Fault]:
         return
     size, key = min(sizes)
     at_once = int(size) * training.gpus
-    is_told = contract.action == "train" and 0 < (training.samples or 0) < at_once  # of the larger fault
-    if at_once > samples and not is_told:
+    is_reported = contract.action == "train" and 0 < (training.samples or 0) < at_once  # of the larger fault
+    if at_once > samples and not is_reported:
         what = f'"{key}" {int(size)}' + (f" on {training.gpus} GPUs" if training.gpus > 1 else "")
         message = (
             f'a batch of {at_once} ({what}) is more than the {amount(samples, "sample")} of "{found.key}": '

@@ -62,7 +62,7 @@ def resumed(plan: RunPlan) -> RunPlan | NoResume:
             f"ask for more epochs ({key}), or --overwrite to start afresh",
         )  # fmt: skip
         return replace(refusal, is_complete=True)
-    return _told(replace(plan, resume=point, set_aside=(), overwrite=False), point)
+    return _with_checkpoint(replace(plan, resume=point, set_aside=(), overwrite=False), point)
 
 
 def find_resume_point(contract: Contract, results: Path) -> ResumePoint | None:
@@ -120,7 +120,7 @@ def _completed_epochs(contract: Contract, results: Path) -> int | None:
     return last
 
 
-def _told(plan: RunPlan, point: ResumePoint) -> RunPlan | NoResume:
+def _with_checkpoint(plan: RunPlan, point: ResumePoint) -> RunPlan | NoResume:
     """The same plan with the checkpoint in argv or in the spec, where this network reads it."""
     contract = plan.contract
     inside = _inside(plan, point.checkpoint)

@@ -74,7 +74,7 @@ def find_overrides(
         value, unknown = with_variables(
             one.edit.value, variables, omegaconf=schema is None or schema.format == "yaml"
         )
-        found.findings += [_told(project, one, _unknown_variable(name, variables)) for name in unknown]
+        found.findings += [_finding(project, one, _unknown_variable(name, variables)) for name in unknown]
         one = replace(one, edit=replace(one.edit, value=value))
         misfit = _misfit(one, against) if not unknown else None
         if misfit is not None and misfit.code in ("unknown-key", "other-release"):
@@ -82,14 +82,14 @@ def find_overrides(
             if one.place is not None and (is_elsewhere or not all_keys):
                 continue
         if misfit is not None:
-            found.findings.append(_told(project, _at_fault(one, schema), misfit))
+            found.findings.append(_finding(project, _at_fault(one, schema), misfit))
         found.items.append(one)
     return found
 
 
 def refusal(project: Project, one: Override, problem: SpecProblemError) -> Finding:
     """The finding for an override that could not be set, at the place where it was written."""
-    return _told(project, one, Misfit(Severity.ERROR, problem.code, problem.message, problem.hint))
+    return _finding(project, one, Misfit(Severity.ERROR, problem.code, problem.message, problem.hint))
 
 
 def _misfit(one: Override, against: Against | None) -> Misfit | None:
@@ -115,7 +115,7 @@ def _written(
                 (other for other in mine if _covers(other.edit, edit) or _covers(edit, other.edit)), None
             )
             if twice is not None:
-                findings.append(_told(project, one, _given_twice(project, one, twice)))
+                findings.append(_finding(project, one, _given_twice(project, one, twice)))
             elif not any(_covers(other.edit, edit) for other in nearer):
                 mine.append(one)
         nearer += mine
@@ -187,7 +187,7 @@ def _unknown_variable(name: str, variables: Mapping[str, Value]) -> Misfit:
     return Misfit(Severity.ERROR, "unknown-variable", f'unknown variable "${printable(name)}"', hint)
 
 
-def _told(project: Project, one: Override, misfit: Misfit) -> Finding:
+def _finding(project: Project, one: Override, misfit: Misfit) -> Finding:
     if one.place is None:
         return Finding(misfit.severity, misfit.code, f"--set {one.edit.key}: {misfit.message}", misfit.hint)
     is_of_key = misfit.code in ("unknown-key", "other-release", "bad-key", "override-twice")

@@ -172,11 +172,11 @@ def _launch(
             )
         )  # fmt: skip
     if joined is not None:
-        from taorunner.runs.control.recovery import look_after
+        from taorunner.runs.control.recovery import start_missing_supervisors
 
         supervisor.dismiss()  # the joined batch has one
         supervisor.wait_aside()
-        look_after(store, wait_s=0)
+        start_missing_supervisors(store, wait_s=0)
         return Launched(batch, planned.findings, None)
     supervisor.give(batch.id, str(workspace.state_dir))
     store.open_batches.handed_over(batch.id)

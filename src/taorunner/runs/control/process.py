@@ -71,7 +71,7 @@ def _own(store: RunStore, batch_id: str, *, is_recovery: bool) -> None:
     from taorunner.backends.contract import Backend
     from taorunner.backends.registry import load_backend
     from taorunner.gpu.leases import Leases
-    from taorunner.runs.control.recovery import look_after
+    from taorunner.runs.control.recovery import start_missing_supervisors
     from taorunner.runs.state.batch_index import environ_of_runs
     from taorunner.runs.supervisor.batch_runner import (
         BatchRunner,  # already imported by _get_ready
@@ -86,7 +86,7 @@ def _own(store: RunStore, batch_id: str, *, is_recovery: bool) -> None:
     def ready() -> None:
         say_ready(paths)
         if not is_recovery:
-            look_after(store, wait_s=0)
+            start_missing_supervisors(store, wait_s=0)
 
     log_flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     with owning(paths) as is_owner, os.fdopen(open_state(paths.supervisor_log, log_flags), "ab") as log:
@@ -129,7 +129,7 @@ def _is_over(store: RunStore, batch_id: str, runner: BatchRunner) -> bool:
 
     is_done = runner.run()
     with alone(store, batch_id):
-        if runner.take_in():
+        if runner.accept_new_runs():
             return False
         undo_half_joined(store, batch_id)
         if is_done:

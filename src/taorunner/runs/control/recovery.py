@@ -1,7 +1,7 @@
 """Recovers batches whose supervisor died.
 
-``look_after`` starts a supervisor for each batch without one, ``adopt`` for one batch. ``mark_lost`` ends the record
-of a run whose state cannot be determined.
+``start_missing_supervisors`` starts a supervisor for each batch without one, ``adopt`` for one batch. ``mark_lost``
+ends the record of a run whose state cannot be determined.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ READY_WITHIN_S = 3.0
 _POLL_S = 0.02
 
 
-def look_after(store: RunStore, *, wait_s: float = READY_WITHIN_S) -> list[str]:
+def start_missing_supervisors(store: RunStore, *, wait_s: float = READY_WITHIN_S) -> list[str]:
     """Starts a supervisor for each orphaned batch and waits up to ``wait_s`` until it is ready. Returns their ids."""
     found = [batch_id for batch_id in orphans(store) if adopt(store, batch_id)]
     deadline = time.monotonic() + (wait_s if found else 0)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from taorunner.errors import MachineError
 from taorunner.events import RunState, now
-from taorunner.runs.control.recovery import look_after, refuse_without_room
+from taorunner.runs.control.recovery import refuse_without_room, start_missing_supervisors
 from taorunner.runs.state.batch_lock import is_supervised
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
@@ -47,5 +47,5 @@ def _wait(store: RunStore, run_id: str, only_queued: bool) -> RunRecord:
                     hint=f"see {log}; taorunner runs mark-lost {run_id} ends its record",
                 )
             attempts += 1
-            look_after(store)
+            start_missing_supervisors(store)
         time.sleep(_POLL_S)

@@ -310,7 +310,7 @@ class Fold:
             s.step = s.steps or s.step
             s.timing = replace(s.timing, epoch_began_at=self._epoch_ends[epoch])
 
-    def _epoch_done(self, epoch: int, told_s: float | None, at: datetime) -> None:
+    def _epoch_done(self, epoch: int, reported_s: float | None, at: datetime) -> None:
         if epoch in self._epoch_ends:
             return
         s = self._now
@@ -318,7 +318,7 @@ class Fold:
         self._epoch_ends[epoch] = at
         # Not shorter than TAO's value: a replayed record has many epochs in one second.
         measured_s = (at - began).total_seconds() if began else 0.0
-        seconds = max(measured_s, _time(told_s) or 0.0)
+        seconds = max(measured_s, _time(reported_s) or 0.0)
         if seconds > 0:
             durations = (*s.timing.epoch_durations_s, seconds)[-EPOCHS_MEASURED:]
             s.timing = replace(s.timing, epoch_durations_s=durations)

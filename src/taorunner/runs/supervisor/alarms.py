@@ -46,7 +46,7 @@ class Alarms:
         self._epoch_ended_s: float | None = None
         self._epoch_times_s: list[float] = []
         self._is_silent = False
-        self._disk_told = False
+        self._is_disk_reported = False
         self._disk_looked_s = started_s - DISK_EVERY_S
 
     def observe(self, events: Iterable[Event], at_s: float) -> None:
@@ -107,12 +107,12 @@ class Alarms:
         except OSError:
             return None
         needed = max(DISK_CHECKPOINTS * largest, DISK_AT_LEAST_BYTES)
-        if free >= needed * (_REARM if self._disk_told else 1):
-            self._disk_told = False
+        if free >= needed * (_REARM if self._is_disk_reported else 1):
+            self._is_disk_reported = False
             return None
-        if self._disk_told:
+        if self._is_disk_reported:
             return None
-        self._disk_told = True
+        self._is_disk_reported = True
         grown = f", and a checkpoint takes {size(largest)}" if largest else ""
         return (
             f"only {size(free)} are free in {self._plan.results_dir}{grown}: the next one may fail; make room"

@@ -110,12 +110,12 @@ class BatchRunner:
 
         True when every run is final and removed from the engine.
         """
-        self.take_in()
+        self.accept_new_runs()
         while not all(
             record.state.is_final or run_id in self._end.undecided
             for run_id, record in self._journal.records.items()
         ):
-            self.take_in()
+            self.accept_new_runs()
             self._obey_stop_requests()
             self._start_what_fits()
             if self._ready is not None:
@@ -128,7 +128,7 @@ class BatchRunner:
         self._journal.emit_each(self._problems.take())
         return not self._end.undecided and not self._end.uncleared and not self._left_alone
 
-    def take_in(self) -> bool:
+    def accept_new_runs(self) -> bool:
         """Loads the batch's runs that are not loaded yet: all at first, later those added to it.
 
         True if there were any; then ``run`` must be called again.
@@ -144,12 +144,12 @@ class BatchRunner:
         left_alone = set(unknown) - set(new)
         self._left_alone = {run for run in left_alone if os.path.lexists(self._store.paths(run).directory)}
         for run_id in new:
-            self._go_on_with(run_id)
+            self._resume(run_id)
         return bool(new)
 
     # continuing runs of an earlier supervisor
 
-    def _go_on_with(self, run_id: str) -> None:
+    def _resume(self, run_id: str) -> None:
         record, plan = self._journal.records[run_id], self._journal.plans[run_id]
         if record.state is RunState.QUEUED:
             return

@@ -48,7 +48,7 @@ def make_room(plan: RunPlan, run_dir: Path, at: datetime) -> list[str]:
         move.aside.parent.mkdir(parents=True, exist_ok=True)
         move.path.rename(move.aside)
     make_folders(plan)
-    return _told(plan, moves)
+    return _descriptions(plan, moves)
 
 
 def make_folders(plan: RunPlan) -> None:
@@ -131,7 +131,7 @@ def _record(run_dir: Path, moves: list[Move]) -> None:
     write_bytes(run_dir / MOVES_FILE, json.dumps(body, ensure_ascii=False, indent=1).encode(), durable=True)
 
 
-def _told(plan: RunPlan, moves: list[Move]) -> list[str]:
+def _descriptions(plan: RunPlan, moves: list[Move]) -> list[str]:
     parts = [move for move in moves if _is_part(plan, move.path)]
     report = [f"moved {move.path} aside to {move.aside.name}" for move in moves if move not in parts]
     if parts:

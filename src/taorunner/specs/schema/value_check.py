@@ -16,7 +16,7 @@ from taorunner.specs.schema.schema import Key
 from taorunner.specs.syntax.prototxt_parser import ProtoScalar
 from taorunner.text import did_you_mean, printable
 
-_TOLD = {
+_KIND_TEXTS = {
     "int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text", "enum": "a name",
     "list": "a list", "map": "a section with names of its own", "section": "a section", "any_of": "something else",
 }  # fmt: skip
@@ -171,13 +171,15 @@ def _out_of_range(key: Key, value: Any, name: str, severity: Severity) -> Misfit
 
 
 def _wrong_type(key: Key, shown: str, name: str, hint: str | None = None) -> Misfit:
-    return Misfit(Severity.ERROR, "wrong-type", f"{name} takes {_told(key)}, this is {shown}", hint)
+    return Misfit(Severity.ERROR, "wrong-type", f"{name} takes {_accepted(key)}, this is {shown}", hint)
 
 
-def _told(key: Key) -> str:
+def _accepted(key: Key) -> str:
     if key.kind == "any_of":
-        return " or ".join(dict.fromkeys(_TOLD[one.kind] for one in key.any_of if one.kind in _TOLD))
-    return _TOLD.get(key.kind, "something else")
+        return " or ".join(
+            dict.fromkeys(_KIND_TEXTS[one.kind] for one in key.any_of if one.kind in _KIND_TEXTS)
+        )
+    return _KIND_TEXTS.get(key.kind, "something else")
 
 
 def _shown(value: Any) -> str:
