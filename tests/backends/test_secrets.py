@@ -222,9 +222,9 @@ def test_a_spec_that_has_something_else_in_the_keys_place(
 ) -> None:
     spec = RenderedSpec(tmp_path / "train.yaml", "train.yaml", "- a\n- b\n", "/x")
     secret = SecretSource("model_key", "literal:canary", spec_key="encryption_key")
-    with pytest.raises(UserFilesError, match='the spec cannot take "encryption_key"') as told:
+    with pytest.raises(UserFilesError, match='the spec cannot take "encryption_key"') as caught:
         write_secrets(make_plan("dino", spec=spec, secrets=(secret,)), tmp_path, {})
-    assert "canary" not in repr(told.value)
+    assert "canary" not in repr(caught.value)
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: Path(shell[0]).name)

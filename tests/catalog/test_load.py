@@ -116,7 +116,7 @@ def test_a_release_without_the_network_lists_those_that_have_it() -> None:
     assert "5.0.0, 5.1.0, 5.2.0, 5.3.0, 5.5.0, 6.0.0, 6.26.3" in caught.value.hint
 
 
-def test_actions_of_two_groups_are_told_apart() -> None:
+def test_actions_of_two_groups_are_distinguished() -> None:
     assert load_network("dssd").actions() == {
         "dataset_convert": "model",
         "train": "model",
@@ -230,7 +230,7 @@ def test_the_data_is_part_of_the_package() -> None:
     assert Path(load.__file__).parent in load.DATA.parents
 
 
-def test_what_nobody_knows_is_refused_with_the_reason_and_the_next_step() -> None:
+def test_an_unknown_action_is_refused_with_the_reason_and_the_next_step() -> None:
     with pytest.raises(UserFilesError) as caught:
         load_network("dssd").contract("train", "3.21.11")
     assert caught.value.message == (

@@ -83,9 +83,9 @@ class Watch:
         while not self._over.wait(0.1):
             ids = self._engine.docker("ps", "-aq").stdout.split()
             if ids:
-                told = self._engine.docker("inspect", *ids).stdout
-                self.containers_seen += told.count('"Id"')
-                self.in_words_of_the_engine |= canaries_in(told)
+                inspected = self._engine.docker("inspect", *ids).stdout
+                self.containers_seen += inspected.count('"Id"')
+                self.in_words_of_the_engine |= canaries_in(inspected)
 
 
 def canaries_in(text: str) -> set[str]:

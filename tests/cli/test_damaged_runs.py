@@ -35,14 +35,14 @@ def workspace(tmp_path: Path) -> Path:
     return root
 
 
-def damage(root: Path, told: str) -> None:
+def damage(root: Path, given_id: str) -> None:
     path = RunStore(root / ".taorunner").paths(BAD).record
-    path.write_text(json.dumps({**json.loads(path.read_text()), "id": told}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "id": given_id}))
 
 
-@pytest.mark.parametrize("told", ["../../precious", "ABSOLUTE", "..", ".", "", GOOD])
-def test_prune_and_rm_remove_nothing_for_a_damaged_record(cli: Cli, workspace: Path, told: str) -> None:
-    damage(workspace, str(workspace / "precious") if told == "ABSOLUTE" else told)
+@pytest.mark.parametrize("given_id", ["../../precious", "ABSOLUTE", "..", ".", "", GOOD])
+def test_prune_and_rm_remove_nothing_for_a_damaged_record(cli: Cli, workspace: Path, given_id: str) -> None:
+    damage(workspace, str(workspace / "precious") if given_id == "ABSOLUTE" else given_id)
     bad = workspace / ".taorunner" / "runs" / BAD
     refused = cli("runs", "rm", BAD, cwd=workspace)
     assert refused.code == 6 and f'the record of run "{BAD}" is damaged' in refused.err

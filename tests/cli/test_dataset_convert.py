@@ -37,7 +37,7 @@ def test_a_folder_needs_an_output(cli: Cli) -> None:
     assert (cli.home / "made/annotations.json").is_file()
 
 
-def test_an_unknown_dataset_or_format_is_told(cli: Cli) -> None:
+def test_an_unknown_dataset_or_format_is_reported(cli: Cli) -> None:
     (cli.home / "empty").mkdir()
     done = cli("dataset", "convert", "empty", "-o", "made")
     assert (done.code, "has no annotations in a known format" in done.err) == (3, True)

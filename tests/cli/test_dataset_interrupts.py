@@ -164,7 +164,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("command", WORDS)
-def test_a_full_disk_is_told_and_nothing_is_left(
+def test_a_full_disk_is_reported_and_nothing_is_left(
     cli: Cli, many: Path, small_disk: Path, command: str
 ) -> None:
     words = [word.format(many=many) for word in WORDS[command]]

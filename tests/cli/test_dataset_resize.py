@@ -18,7 +18,7 @@ def test_pictures_get_one_size(cli: Cli) -> None:
     assert cli("dataset", "resize", "drawn", "-o", "other", "--size", "64").code == 2
 
 
-def test_without_pillow_the_line_to_type_is_told(cli: Cli) -> None:
+def test_without_pillow_the_line_to_type_is_printed(cli: Cli) -> None:
     SHAPES["vott"][1](cli.home / "drawn")
     hidden = cli.home / "hidden/PIL"
     hidden.mkdir(parents=True)

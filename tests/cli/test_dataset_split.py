@@ -8,7 +8,7 @@ from command_line import Cli
 from shapes import picture
 
 
-def test_a_split_is_told_and_repeated(cli: Cli) -> None:
+def test_a_split_is_printed_and_repeatable(cli: Cli) -> None:
     for number in range(10):
         picture(cli.home / f"d/images/{number}.png", 40 + number, 30)
         label = cli.home / f"d/labels/{number}.txt"
@@ -31,7 +31,7 @@ def test_a_split_is_told_and_repeated(cli: Cli) -> None:
     assert not Path(cli.home / "x").exists()
 
 
-def test_what_a_split_leaves_out_is_told(cli: Cli) -> None:
+def test_what_a_split_leaves_out_is_reported(cli: Cli) -> None:
     for number in range(2):
         picture(cli.home / f"d/images/{number}.png", 40 + number, 30)
         label = cli.home / f"d/labels/{number}.txt"

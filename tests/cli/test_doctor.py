@@ -25,7 +25,7 @@ def experiments(*images: str, **more: Any) -> dict[str, Any]:
     return {"experiments": entries}
 
 
-def told(done: Done) -> list[tuple[str, str, str | None]]:
+def findings_of(done: Done) -> list[tuple[str, str, str | None]]:
     return [(finding["severity"], finding["code"], finding["hint"]) for finding in done.json]
 
 
@@ -76,7 +76,7 @@ def test_the_driver_is_judged_by_image(
 ) -> None:
     environ = fake_nvml(1, driver=driver)
     done = cli("doctor", "--only", "driver", "--json", cwd=workspace, env=environ)
-    assert [(severity, code) for severity, code, _ in told(done)] == expected
+    assert [(severity, code) for severity, code, _ in findings_of(done)] == expected
     assert done.code == (4 if ("error", "driver-old") in expected else 0)
     if expected[0][0] == "error":
         needing = [f["message"] for f in done.json]
@@ -93,22 +93,22 @@ def test_a_driver_that_does_not_work(
     init_rc: int, code: str, hint_end: str, cli: Cli, workspace: Path, fake_nvml: Nvml
 ) -> None:
     done = cli("doctor", "--only", "driver", "--json", cwd=workspace, env=fake_nvml(1, init_rc=init_rc))
-    ((severity, found, hint),) = told(done)
+    ((severity, found, hint),) = findings_of(done)
     assert (severity, found, done.code) == ("error", code, 4)
     assert hint is not None and hint.endswith(hint_end)
 
 
-def test_a_driver_that_hangs_hangs_nobody(cli: Cli, workspace: Path, fake_nvml: Nvml) -> None:
+def test_a_driver_that_hangs_blocks_no_command(cli: Cli, workspace: Path, fake_nvml: Nvml) -> None:
     environ = {**fake_nvml(1), "FAKE_NVML_HANGS_S": "100"}
     began = time.monotonic()
     done = cli("doctor", *GPU_CHECKS, cwd=workspace, env=environ)
     assert time.monotonic() - began < 15
-    ((severity, code, hint),) = told(done)
+    ((severity, code, hint),) = findings_of(done)
     assert (severity, code, done.code) == ("error", "driver-hangs", 4)
     assert hint is not None and hint.endswith("reboot")
 
 
-def test_good_gpus_with_nobody_on_them(cli: Cli, workspace: Path, fake_nvml: Nvml) -> None:
+def test_good_idle_gpus(cli: Cli, workspace: Path, fake_nvml: Nvml) -> None:
     environ = {**fake_nvml(2, driver="580.65.06"), "FAKE_NVML_PERSISTENCE": "1"}
     done = cli("doctor", *GPU_CHECKS, cwd=workspace, env=environ)
     assert [(f["severity"], f["message"]) for f in done.json] == [
@@ -128,14 +128,14 @@ def test_a_small_gpu_of_an_old_generation(cli: Cli, workspace: Path, fake_nvml: 
     )  # fmt: skip
     environ = {**fake_nvml(1, name="GTX 1050", total_mib=2048), "FAKE_NVML_CAPABILITY": "6.1"}
     done = cli("doctor", "--only", "gpu", "--json", env=environ)
-    assert [(severity, code) for severity, code, _ in told(done)] == [
+    assert [(severity, code) for severity, code, _ in findings_of(done)] == [
         ("warning", "gpu-memory"),
         ("info", "gpu-persistence"),
     ]
     assert done.code == 0
 
 
-def test_somebody_else_is_on_a_gpu(cli: Cli, workspace: Path, fake_nvml: Nvml) -> None:
+def test_a_foreign_process_is_on_a_gpu(cli: Cli, workspace: Path, fake_nvml: Nvml) -> None:
     environ = fake_nvml(2, used_mib=[0, 4096], processes={1: {os.getpid(): 4096, 99999999: 1}})
     done = cli("doctor", "--only", "gpu-foreign", "--json", cwd=workspace, env=environ)
     (found,) = done.json
@@ -148,7 +148,7 @@ def test_somebody_else_is_on_a_gpu(cli: Cli, workspace: Path, fake_nvml: Nvml) -
     )
 
 
-def test_our_own_runs_are_nobody_else(cli: Cli, workspace: Path, fake_nvml: Nvml) -> None:
+def test_our_own_runs_are_not_foreign(cli: Cli, workspace: Path, fake_nvml: Nvml) -> None:
     from taorunner.gpu.leases import Leases
 
     environ = fake_nvml(1, processes={0: {os.getpid(): 512}})
@@ -158,7 +158,7 @@ def test_our_own_runs_are_nobody_else(cli: Cli, workspace: Path, fake_nvml: Nvml
         done = cli("doctor", "--only", "gpu-foreign", "--json", cwd=workspace, env=environ)
     finally:
         lease.release()
-    assert told(done) == [("ok", "gpu-foreign", None)]
+    assert findings_of(done) == [("ok", "gpu-foreign", None)]
 
 
 def test_one_project_only(cli: Cli, workspace: Path, workspace_factory: Callable[..., Path]) -> None:
@@ -174,7 +174,7 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_doctor(
 ) -> None:
     root = workspace_factory("experiments: [")
     done = cli("doctor", "--only", "workspace", "--json", cwd=root)
-    assert told(done) == [("warning", "workspace-unreadable", "taorunner validate example_01")]
+    assert findings_of(done) == [("warning", "workspace-unreadable", "taorunner validate example_01")]
     assert done.code == 0
 
 

@@ -272,7 +272,7 @@ def test_a_reader_that_leaves_does_not_end_the_run(cli: Cli, workspace: Path) ->
     wait_for(lambda: records(workspace).count("SUCCEEDED") == 2)
 
 
-def test_a_full_disk_is_told(cli: Cli, workspace: Path, tmpfs: Path) -> None:
+def test_a_full_disk_is_reported(cli: Cli, workspace: Path, tmpfs: Path) -> None:
     (workspace / ".taorunner").symlink_to(tmpfs)
     (tmpfs / "filler").write_bytes(b"x" * 2 * 1024 * 1024)
     done = cli("convert", "e1", cwd=workspace)
@@ -321,7 +321,7 @@ def test_a_state_folder_that_is_a_file(cli: Cli, workspace: Path) -> None:
     assert ".taorunner" in done.err
 
 
-def test_records_that_somebody_spoilt(cli: Cli, workspace: Path) -> None:
+def test_spoilt_records(cli: Cli, workspace: Path) -> None:
     assert cli("convert", "e1", cwd=workspace).code == 0
     runs = workspace / ".taorunner/runs"
     (good,) = runs.iterdir()

@@ -35,7 +35,7 @@ def test_help_fits_a_narrow_terminal(command: list[str], cli: Cli) -> None:
     assert not re.search(r"<\w+|\bTEXT\b|\bINTEGER\b", done.out)  # words for values, never types
 
 
-def test_every_command_stands_in_a_group_of_the_first_page(cli: Cli) -> None:
+def test_every_command_is_in_a_group_of_the_first_page(cli: Cli) -> None:
     shown = cli("--help", env={"COLUMNS": "80"}).out
     rows = [row for _, group in COMMAND_GROUPS for row in group]
     listed = [name for names, _ in rows for name in names]

@@ -69,7 +69,7 @@ def test_what_cannot_be_asked(cli: Cli, workspace: Make, tmp_path: Path) -> None
     assert none.code == 2
 
 
-def test_a_damaged_lock_is_told_with_its_place(cli: Cli, workspace: Make) -> None:
+def test_a_damaged_lock_is_reported_with_its_place(cli: Cli, workspace: Make) -> None:
     root = workspace(e1=None)
     (root / "taorunner.lock").write_text(f'version: 1\nimages:\n  "{TAO}:7.0.1-pyt": sha256:12\n')
     place = f"taorunner.lock:3:{len(TAO) + 17}"
@@ -82,7 +82,9 @@ def test_a_damaged_lock_is_told_with_its_place(cli: Cli, workspace: Make) -> Non
     assert [(one["code"], one["line"]) for one in checked.json] == [("wrong-digest", 3)]
 
 
-def test_ls_tells_what_is_here_and_who_needs_it(docker_cli: Cli, workspace: Make, images: Any) -> None:
+def test_ls_shows_what_is_here_and_which_experiments_need_it(
+    docker_cli: Cli, workspace: Make, images: Any
+) -> None:
     here, digest = images.push("cli/here:1", keep=True)
     gone, other = images.push("cli/gone:1")
     root = workspace(e1=here, e2=gone, e3=here)
@@ -117,10 +119,10 @@ def test_pull_fetches_what_is_not_here(docker_cli: Cli, workspace: Make, images:
     root = workspace(e1=here, e2=gone)
     done = docker_cli("image", "pull", cwd=root)
     assert (done.code, done.out) == (0, ""), done.err
-    told = done.err.splitlines()
-    assert told[:2] == [f"{here} already present", f"{gone}: pulling 6.0 MiB"]
-    assert told[-1] == f"{gone} pulled: {digest}"
-    assert re.fullmatch(rf"{gone}  100%  4 of 4 layers  6\.0 MiB of 6\.0 MiB(  \S+ [KM]iB/s)?", told[-2])
+    lines = done.err.splitlines()
+    assert lines[:2] == [f"{here} already present", f"{gone}: pulling 6.0 MiB"]
+    assert lines[-1] == f"{gone} pulled: {digest}"
+    assert re.fullmatch(rf"{gone}  100%  4 of 4 layers  6\.0 MiB of 6\.0 MiB(  \S+ [KM]iB/s)?", lines[-2])
     again = docker_cli("image", "pull", gone, "--json", cwd=root)
     (row,) = again.json
     assert (again.code, again.err, row["image"], row["digest"], row["new"]) == (0, "", gone, digest, False)
@@ -154,7 +156,7 @@ def test_lock_then_check_then_a_moved_tag(docker_cli: Cli, workspace: Make, imag
     ]
 
 
-def test_a_damaged_lock_is_written_anew_only_as_a_whole(
+def test_a_damaged_lock_is_written_again_only_as_a_whole(
     docker_cli: Cli, workspace: Make, images: Any
 ) -> None:
     reference, digest = images.push("cli/anew:1")

@@ -133,7 +133,7 @@ def test_from_a_source_tree_to_a_run_that_stays_with_its_digest(
     images.forget(pinned)
 
 
-def test_build_tells_names_and_id(docker_cli: Cli, tmp_path: Path, noop_image: str, engine: Any) -> None:
+def test_build_prints_names_and_id(docker_cli: Cli, tmp_path: Path, noop_image: str, engine: Any) -> None:
     folder = tmp_path / "context"
     folder.mkdir()
     (folder / "Dockerfile").write_text(
@@ -168,35 +168,35 @@ def test_build_tells_names_and_id(docker_cli: Cli, tmp_path: Path, noop_image: s
 
 
 def test_wrong_words(docker_cli: Cli, tmp_path: Path, noop_image: str) -> None:
-    def told(*words: str, env: dict[str, str] | None = None) -> tuple[int, str]:
+    def messages(*words: str, env: dict[str, str] | None = None) -> tuple[int, str]:
         done = docker_cli("image", *words, cwd=tmp_path, env=env)
         assert done.out == ""
         return done.code, done.err.splitlines()[0] if done.err else ""
 
-    assert told("test", noop_image) == (2, "error: the command is missing")
-    assert told("test", "taorunner-test/no:1", "--", "x") == (
+    assert messages("test", noop_image) == (2, "error: the command is missing")
+    assert messages("test", "taorunner-test/no:1", "--", "x") == (
         5,
         'error: the engine has no image "taorunner-test/no:1"',
     )
-    assert told("build", "nowhere") == (
+    assert messages("build", "nowhere") == (
         3, 'nowhere/Dockerfile: error: "Dockerfile" cannot be read: no such file or directory [dockerfile-unreadable]',
     )  # fmt: skip
-    assert told("build", "--build-arg", "=x") == (2, 'error: --build-arg takes NAME=VALUE, not "=x"')
-    assert told("push", noop_image, "--repository", "Not A Name") == (
+    assert messages("build", "--build-arg", "=x") == (2, 'error: --build-arg takes NAME=VALUE, not "=x"')
+    assert messages("push", noop_image, "--repository", "Not A Name") == (
         2,
         'error: "Not A Name" is not the name of an image',
     )
-    assert told("build", "-t", "Big:1") == (2, 'error: "Big:1" is not the name of an image')
-    assert told("pull", "x:1", "a b") == (2, 'error: "a b" is not the name of an image')
-    assert told("push", noop_image, "--repository", "127.0.0.1:9/x:1", "--plain")[0] == 5
-    assert told("push", noop_image, "--manifest", "no/folder/m.json") == (
+    assert messages("build", "-t", "Big:1") == (2, 'error: "Big:1" is not the name of an image')
+    assert messages("pull", "x:1", "a b") == (2, 'error: "a b" is not the name of an image')
+    assert messages("push", noop_image, "--repository", "127.0.0.1:9/x:1", "--plain")[0] == 5
+    assert messages("push", noop_image, "--manifest", "no/folder/m.json") == (
         3, 'error: there is no folder "no/folder" to write "m.json" into',
     )  # fmt: skip
-    assert told("release", "nowhere") == (3, 'error: there is no folder "nowhere"')
+    assert messages("release", "nowhere") == (3, 'error: there is no folder "nowhere"')
     gone = {"DOCKER_HOST": f"unix://{tmp_path}/gone.sock"}
     (tmp_path / "Dockerfile").write_text("FROM scratch\n")
     for words in (("build",), ("push", "x:1"), ("test", "x:1", "--", "y")):
-        assert told(*words, env=gone) == (
+        assert messages(*words, env=gone) == (
             4,
             f'error: no docker engine answers at "unix://{tmp_path}/gone.sock"',
         )
@@ -232,7 +232,7 @@ def test_the_password_of_a_registry_is_found_nowhere(
     login = registry.credentials(tmp_path / "login")
     owned(login)
     env = {"DOCKER_CONFIG": str(login), "NGC_API_KEY": "nvapi-canary-0815"}
-    told = ""
+    messages = ""
     for words in (
         ("pull", reference), ("pull", f"{reference}-nope"), ("lock",), ("lock", "--check"), ("ls",), ("pull",),
         ("build", "-t", f"{registry.address}/canary/built:1"), ("test", reference, "--", "env"),
@@ -241,10 +241,10 @@ def test_the_password_of_a_registry_is_found_nowhere(
     ):  # fmt: skip
         done = docker_cli("image", *words, cwd=root, env=env)
         assert (done.code == 0) == ("nope" not in str(words) and "127.0.0.1:9/x" not in words), done.err
-        told += done.out + done.err
+        messages += done.out + done.err
     stored = json.loads((login / "config.json").read_text())["auths"][registry.address]["auth"]
     for secret in (registry.password, stored, "canary-0815"):
-        assert secret not in told
+        assert secret not in messages
         assert files_holding(root, secret) == []
         assert secret not in engine.docker("inspect", f"{registry.address}/canary/built:1").stdout
         assert (

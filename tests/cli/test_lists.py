@@ -110,7 +110,7 @@ def test_anything_odd_goes_the_long_way(cli: Cli, workspace: Path, words: tuple[
     assert "typer" in imported
 
 
-def test_an_error_is_told_once_and_as_ever(cli: Cli, tmp_path: Path) -> None:
+def test_an_error_is_reported_once_and_as_ever(cli: Cli, tmp_path: Path) -> None:
     done = cli("runs", "list", "--workspace", tmp_path / "nowhere")
     assert (done.code, done.out) == (2, "")
     assert done.err == cli("runs", "list", "--workspace", tmp_path / "nowhere", program=LONG_WAY).err
@@ -148,7 +148,7 @@ def test_a_batch_from_nowhere_runs_no_code(cli: Cli, tmp_path: Path, words: tupl
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 @pytest.mark.parametrize("words", [("ps",), ("runs", "list"), ("runs", "list", "--json")], ids=" ".join)
-def test_runs_that_do_not_count_are_told_and_not_shown(
+def test_runs_that_do_not_count_are_reported_and_not_shown(
     cli: Cli, workspace: Path, words: tuple[str, ...]
 ) -> None:
     runs = sorted((workspace / ".taorunner/runs").iterdir())

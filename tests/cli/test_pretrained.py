@@ -54,7 +54,7 @@ def test_what_a_project_needs_is_pulled_and_pulled_once(person: Cli, server: Fak
     assert "pretrained-missing" not in person("validate", "p1", "--json").out
 
 
-def test_what_stands_is_compared_with_the_list(person: Cli, server: FakeNgc) -> None:
+def test_existing_files_are_compared_with_the_list(person: Cli, server: FakeNgc) -> None:
     person("pretrained", "pull", "-p", "p1")
     (weights(person) / "resnet18.hdf5").write_bytes(CONTENT[:1000])
     server.seen.clear()
@@ -63,7 +63,7 @@ def test_what_stands_is_compared_with_the_list(person: Cli, server: FakeNgc) -> 
     assert len(server.at("store")) == 1
 
 
-def test_without_a_network_what_stands_is_compared_with_its_record(person: Cli) -> None:
+def test_offline_the_files_are_compared_with_their_record(person: Cli) -> None:
     away = {"TAORUNNER_NGC_URL": "http://127.0.0.1:9"}
     person("pretrained", "pull", "-p", "p1")
     good = person("pretrained", "pull", "-p", "p1", env=away)
@@ -203,7 +203,7 @@ def test_lists_with_and_without_a_network(person: Cli, server: FakeNgc) -> None:
     assert files[1].split()[:3] == ["resnet18.hdf5", "1.9", "MiB"]
 
 
-def test_wrong_names_are_told_all_at_once(person: Cli) -> None:
+def test_wrong_names_are_reported_all_at_once(person: Cli) -> None:
     done = person(
         "pretrained", "pull", f"{DETECTNET}:resnet19", "nvidia/tao/pretrained_detectnet_v3:resnet18"
     )

@@ -45,7 +45,7 @@ def test_a_parameter_takes_context_and_value() -> None:
     assert taken == ["ctx", "value"], f"Parameter.process_value changed: {PARSING}, _process"
 
 
-def test_a_parameter_knows_the_type_that_its_function_asks_for() -> None:
+def test_a_parameter_has_the_type_of_its_function() -> None:
     found = {name: getattr(one, "type_descriptor", None) for name, one in options().items()}
     if set(found.values()) == {None}:
         pytest.skip(

@@ -278,7 +278,7 @@ def test_a_port_is_reached_on_loopback_only(
         running.communicate(timeout=30)
 
 
-def test_a_notebook_tells_its_address(
+def test_a_notebook_prints_its_address(
     docker_cli: Cli, workspace: Path, tao_image: Callable[..., str], engine: Any
 ) -> None:
     """A stand-in for Jupyter: it answers whoever has the token of its environment."""
@@ -353,12 +353,12 @@ def test_the_line_of_a_dry_run_can_be_pasted(
     words = ("--no-tty", "--gpus", "2", "--env", "A=it's", "--env", "MY_KEY=canary-7", "--dry-run", "--json")
     done = shell(*words, "--", "sh", "-c", 'cat; echo "$A" on GPU $NVIDIA_VISIBLE_DEVICES')
     assert (done.code, done.err) == (0, "")
-    (told,) = done.json
-    assert told["argv"] == ["sh", "-c", 'cat; echo "$A" on GPU $NVIDIA_VISIBLE_DEVICES']
-    assert (told["env"]["MY_KEY"], told["gpus"], told["action"]) == ("***", ["2"], "shell")
+    (simulated,) = done.json
+    assert simulated["argv"] == ["sh", "-c", 'cat; echo "$A" on GPU $NVIDIA_VISIBLE_DEVICES']
+    assert (simulated["env"]["MY_KEY"], simulated["gpus"], simulated["action"]) == ("***", ["2"], "shell")
     assert "canary-7" not in done.out
     assert files_holding(workspace, "canary-7") == []
-    pasted = docker_cli("-c", told["docker_run"], program=["bash"], cwd=workspace, stdin="typed\n")
+    pasted = docker_cli("-c", simulated["docker_run"], program=["bash"], cwd=workspace, stdin="typed\n")
     assert pasted.code == 0, pasted.err
     assert pasted.out.endswith("typed\nit's on GPU 2\n")
     assert containers(engine, workspace) == []
@@ -379,7 +379,7 @@ def test_a_reader_that_leaves_ends_the_shell(
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_an_engine_that_is_lost_is_told_and_the_container_ended_when_it_is_back(
+def test_an_engine_that_is_lost_is_reported_and_the_container_ended_when_it_is_back(
     way: str, own_engine: Any, workspace: Path, docker_cli: Cli, path_of: Callable[[str], str]
 ) -> None:
     image = images.noop_image(own_engine)
@@ -399,7 +399,7 @@ def test_an_engine_that_is_lost_is_told_and_the_container_ended_when_it_is_back(
         terminal.clear()
 
 
-def test_a_command_without_dashes_is_told_where_it_goes(cli: Cli) -> None:
+def test_a_command_without_dashes_is_reported_where_it_goes(cli: Cli) -> None:
     done = cli("shell", "--image", "x", "ls", "projects")
     assert (done.code, done.out) == (2, "")
     assert done.err.splitlines() == [

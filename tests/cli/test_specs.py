@@ -136,16 +136,16 @@ def test_explain_a_key_of_a_network(cli: Cli, tmp_path: Path) -> None:
         "train.num_epochs  int  dino 7.1.0, train\n  default      10\n  range        at least 1\n"
         "  releases     all that are known, 5.0.0 to 7.3.0\n"
     )
-    told = cli(
+    message = cli(
         "specs", "explain", "quantize", "--head", "dino", "--release", "7.1.0", "--json", cwd=tmp_path
     ).json
-    assert (told["type"], told["since"], told["until"], told["experiment"]) == (
+    assert (message["type"], message["since"], message["until"], message["experiment"]) == (
         "section",
         "6.26.3",
         None,
         None,
     )
-    assert told["children"][0].keys() == {
+    assert message["children"][0].keys() == {
         "key", "type", "optional", "mandatory", "has_default", "default", "min", "max", "options", "since", "until",
         "releases",
     }  # fmt: skip
@@ -155,12 +155,14 @@ def test_explain_a_key_of_an_experiment_says_what_sets_it(cli: Cli, workspace: P
     done = cli("specs", "explain", "train.num_epochs", "-e", "second", cwd=workspace)
     assert "  set          24  projects/example_01/experiments.yml:7:25 overrides\n" in done.out
     assert "not by second" in cli("specs", "explain", "train.seed", "-e", "second", cwd=workspace).out
-    told = cli("specs", "explain", "dataset_config.data_sources", "-e", "tf1", "--json", cwd=workspace).json
-    assert [value["key"] for value in told["values"]] == ["dataset_config.data_sources.0.tfrecords_path"]
+    message = cli(
+        "specs", "explain", "dataset_config.data_sources", "-e", "tf1", "--json", cwd=workspace
+    ).json
+    assert [value["key"] for value in message["values"]] == ["dataset_config.data_sources.0.tfrecords_path"]
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
         (("explain", "num_epoch", "--head", "dino"), 2, "hint: did you mean train.num_epochs?"),
         (("explain", "quantize", "--head", "dino", "--release", "6.0.0"), 2, "(since 6.26.3)"),
@@ -175,12 +177,12 @@ def test_explain_a_key_of_an_experiment_says_what_sets_it(cli: Cli, workspace: P
         (("show", "tf1", "--set", "random_seed=x"), 3, "--set random_seed: random_seed takes a whole number"),
     ],
 )
-def test_what_cannot_be_shown_is_told(
-    cli: Cli, workspace: Path, words: tuple[str, ...], code: int, told: str
+def test_what_cannot_be_shown_is_reported(
+    cli: Cli, workspace: Path, words: tuple[str, ...], code: int, message: str
 ) -> None:
     done = cli("specs", *words, cwd=workspace)
     assert (done.code, done.out) == (code, "")
-    assert told in done.err
+    assert message in done.err
     assert "Traceback" not in done.err
 
 

@@ -77,7 +77,7 @@ def test_all_findings_at_once_with_their_places(cli: Cli, project: Path) -> None
     assert plain.splitlines()[-1] == "3 errors"
 
 
-def test_what_tao_would_tell_only_in_the_container_is_told_at_its_place(cli: Cli, tmp_path: Path) -> None:
+def test_what_tao_would_refuse_in_the_container_is_reported_at_its_place(cli: Cli, tmp_path: Path) -> None:
     root = tmp_path / "ws"
     made = cli("init-project", "p", "--head", "dino", "--experiment", "e", "--workspace", root, cwd=tmp_path)
     assert made.code == 0, made.err
@@ -291,7 +291,7 @@ def test_a_workspace_by_option_and_by_variable(cli: Cli, project: Path, tmp_path
     assert str(tmp_path / "gone") in gone.err
 
 
-def test_verbose_stands_before_or_after_the_command(cli: Cli, project: Path) -> None:
+def test_verbose_is_accepted_before_or_after_the_command(cli: Cli, project: Path) -> None:
     model = project / "projects/example_01/models/dssd_resnet18_01/export"
     model.mkdir(parents=True)
     (model / "dssd_resnet18_epoch_080.etlt").touch()

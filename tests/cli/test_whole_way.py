@@ -344,8 +344,8 @@ def test_overwrite_set_and_extra_arguments(
         "model_epoch_000_step_00004.pth"
     ]
     assert f"moved {models / 'e1'} aside to {aside[0].name}" in again.out
-    told = docker_cli("validate", "--strict", "--json", cwd=root)
-    assert (told.code, [item["code"] for item in told.json]) == (0, ["results-exist"])
+    validated = docker_cli("validate", "--strict", "--json", cwd=root)
+    assert (validated.code, [item["code"] for item in validated.json]) == (0, ["results-exist"])
 
 
 @pytest.mark.parametrize(

@@ -136,8 +136,8 @@ def as_another_user(place: Place, name: str, *, host: str | None = None, **doors
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode()
-    told: list[Finding] = pickle.loads(done.stdout)
-    return told
+    findings: list[Finding] = pickle.loads(done.stdout)
+    return findings
 
 
 def answer_as_another_user() -> None:

@@ -51,7 +51,7 @@ def test_memory(kib: int, expected: tuple[Severity, str], place: Place) -> None:
     assert codes(look("memory", place.machine())) == [expected]
 
 
-def test_memory_that_nobody_tells(place: Place) -> None:
+def test_unknown_memory(place: Place) -> None:
     place.file("proc/meminfo", "nonsense\n")
     assert codes(look("memory", place.machine())) == [(Severity.INFO, "memory")]
 

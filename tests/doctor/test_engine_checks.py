@@ -57,7 +57,7 @@ def test_without_systemd_it_is_service(place: Place) -> None:
     assert found.hint == "service docker start"
 
 
-def test_a_socket_that_nobody_listens_on(place: Place) -> None:
+def test_a_socket_without_a_listener(place: Place) -> None:
     place.program("docker", "exit 0")
     dead = socket.socket(socket.AF_UNIX)
     dead.bind(str(place.folder / "docker.sock"))
@@ -98,13 +98,13 @@ def test_a_socket_of_root_alone_is_given_to_the_group_docker(place: Place, close
     ]
 
 
-def test_somebody_outside_of_the_sockets_group_is_put_into_it(place: Place, closed_socket: Path) -> None:
+def test_a_user_outside_the_sockets_group_is_added_to_it(place: Place, closed_socket: Path) -> None:
     os.chown(closed_socket, 0, grp.getgrnam("daemon").gr_gid)
     found = as_another_user(place, "engine", host=f"unix://{closed_socket}")[0]
     assert found.hint == "sudo usermod -aG daemon somebody && newgrp daemon"
 
 
-def test_somebody_who_was_put_into_the_group_after_the_login(place: Place, closed_socket: Path) -> None:
+def test_a_user_who_joined_the_group_after_the_login(place: Place, closed_socket: Path) -> None:
     os.chown(closed_socket, 0, grp.getgrnam("daemon").gr_gid)
     place.file("etc/group", "root:x:0:\ndaemon:x:1:anna,somebody\n")
     found = as_another_user(place, "engine", host=f"unix://{closed_socket}")[0]
@@ -305,7 +305,7 @@ def test_a_gpu_without_the_toolkit(place: Place) -> None:
     assert (found.severity, found.code) == (Severity.ERROR, "toolkit-missing")
 
 
-def test_no_engine_is_told_once_and_not_by_every_check(place: Place) -> None:
+def test_no_engine_is_reported_once_and_not_by_every_check(place: Place) -> None:
     assert look("runtime", place.machine()) == []
     assert look("disk-engine", place.machine()) == []
     assert look("gpu-in-container", place.machine()) == []

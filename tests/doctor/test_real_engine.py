@@ -74,7 +74,7 @@ def test_an_image_in_which_nothing_of_the_driver_arrives(
     assert left(engine) == ""
 
 
-def test_images_that_are_there_are_told_from_those_that_are_not(
+def test_images_that_are_there_are_reported_from_those_that_are_not(
     on_engine: Callable[..., Machine], noop_image: str
 ) -> None:
     (found,) = look("disk-engine", on_engine(needs=needs(noop_image)))

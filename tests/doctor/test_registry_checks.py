@@ -41,7 +41,7 @@ def logged_in(place: Place, **doors: Any) -> list[tuple[Severity, str]]:
     return codes(findings)
 
 
-def test_nobody_is_logged_in(place: Place) -> None:
+def test_no_login_is_found(place: Place) -> None:
     (found,) = look("login", place.machine(needs=NGC, offline=True))
     assert (found.severity, found.code) == (Severity.WARNING, "login-missing")
     assert found.hint == "docker login nvcr.io --username '$oauthtoken'"
@@ -229,7 +229,7 @@ def test_who_is_ahead_and_the_repair(place: Place, dated_registry: dict[str, Any
     assert place.record == ["timedatectl set-ntp true"]
 
 
-def test_offline_nobody_is_asked_for_the_time(place: Place, dated_registry: dict[str, Any]) -> None:
+def test_offline_no_time_server_is_asked(place: Place, dated_registry: dict[str, Any]) -> None:
     dated_registry["date"] = NOW + timedelta(days=400)
     (found,) = look("clock", clocked(place, dated_registry, offline=True))
     assert (found.severity, found.message) == (

@@ -64,11 +64,11 @@ def test_no_driver_is_asked_for_that_ubuntu_no_longer_has(place: Place) -> None:
 
 def test_root_needs_no_sudo(place: Place) -> None:
     machine = place.machine(uid=0)
-    told = [
+    reported = [
         install_docker(machine),
         newer_docker(machine),
         install_driver(machine, 580),
         install_toolkit(machine),
     ]
-    assert not any("sudo" in text for text in told)
+    assert not any("sudo" in text for text in reported)
     assert service(machine, "start") == "systemctl start docker"

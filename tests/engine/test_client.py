@@ -182,7 +182,7 @@ def test_an_ssh_address_leaves_the_port_to_ssh_unless_it_names_one() -> None:
 
 
 @pytest.mark.parametrize("host", ["ssh://nosuch.invalid", "ssh://root@127.0.0.1:1"])
-def test_an_ssh_host_that_cannot_be_reached_tells_sshs_reason(
+def test_an_unreachable_ssh_host_is_reported_with_sshs_reason(
     config: Path, monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
     if shutil.which("ssh") is None:

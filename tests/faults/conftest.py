@@ -73,10 +73,10 @@ class Place:
         assert self.numbered(name) == expected, name
         done = [event["epoch"] for event in self.events(name, "EpochProgress") if event["completed"]]
         assert done == list(range(1, EPOCHS + 1)), name
-        told = [
+        reported = [
             (e["name"], e["epoch"]) for e in self.events(name, "MetricReported") if e["name"] == "val_mAP"
         ]
-        assert sorted(told) == [("val_mAP", epoch) for epoch in range(1, EPOCHS + 1)], name
+        assert sorted(reported) == [("val_mAP", epoch) for epoch in range(1, EPOCHS + 1)], name
         saved = [event["path"].rpartition("/")[2] for event in self.events(name, "CheckpointSaved")]
         assert sorted(saved) == sorted(set(saved)) and len(saved) == EPOCHS, name
         assert len(self.events(name, "RunFinished")) == 1, name

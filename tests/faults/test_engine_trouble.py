@@ -151,7 +151,7 @@ def test_a_full_disk_of_results_fails_the_run_and_nothing_else(
     assert here.containers() == here.open_batches() == []
 
 
-def test_a_torn_record_of_events_is_mended(
+def test_a_torn_record_of_events_is_repaired(
     place: Callable[..., Any], engine: Any, tao_image: Callable[..., str]
 ) -> None:
     here = place(engine, tao_image("pyt_7"), {"e1": {}}, epoch_s=0.5)

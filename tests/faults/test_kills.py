@@ -151,11 +151,13 @@ def test_fifty_viewers_see_the_same_and_the_run_does_not_mind(
     here.checks_whole("e1")
     assert len(here.events("e1", "RunStarted")) == 1
 
-    def told(output: bytes) -> list[tuple[Any, ...]]:
+    def reported(output: bytes) -> list[tuple[Any, ...]]:
         events = [json.loads(line) for line in output.splitlines()]
         said = [{key: value for key, value in event.items() if key != "at"} for event in events]
         return sorted(tuple(sorted(map(str, each.items()))) for each in said)  # a line's time is its reader's
 
-    first = told(written[0])
-    assert first == told(here.cli("attach", "--json", here.records()["e1"]["id"], cwd=here.root).out.encode())
-    assert all(told(each) == first for each in written[1:])
+    first = reported(written[0])
+    assert first == reported(
+        here.cli("attach", "--json", here.records()["e1"]["id"], cwd=here.root).out.encode()
+    )
+    assert all(reported(each) == first for each in written[1:])

@@ -77,6 +77,6 @@ def test_resume_of_the_embedded_network(place: Callable[..., Any], engine: Any, 
     longer = ("--set", f"train.num_epochs={epochs + 1}", *interval)
     more = here.cli("resume", name, *longer, "--json", cwd=demo, timeout_s=120)
     assert more.code == 0, more.err
-    told = [json.loads(line) for line in more.out.splitlines()]
-    done = [event["epoch"] for event in told if event["event"] == "EpochProgress" and event["completed"]]
+    events = [json.loads(line) for line in more.out.splitlines()]
+    done = [event["epoch"] for event in events if event["event"] == "EpochProgress" and event["completed"]]
     assert done == [epochs + 1]

@@ -48,7 +48,7 @@ def test_a_driver_that_was_updated_and_not_restarted(fake_nvml: Callable[..., di
     assert ask(fake_nvml(1, init_rc=18)) == Inventory(reason=reason)
 
 
-def test_another_trouble_is_told_as_it_is(fake_nvml: Callable[..., dict[str, str]]) -> None:
+def test_another_trouble_is_reported_as_it_is(fake_nvml: Callable[..., dict[str, str]]) -> None:
     found = ask(fake_nvml(1, init_rc=15))
     assert found.gpus == () and found.reason is not None
     assert found.reason.startswith("the NVIDIA driver does not answer: ")
@@ -113,5 +113,5 @@ def test_an_old_name_of_a_part_says_whose_part_it_is() -> None:
     assert parent_of("MIG-GPU-3f2a/1/0") == "GPU-3f2a"
 
 
-def test_without_a_driver_nobody_knows_whose_part_it_is() -> None:
+def test_without_a_driver_the_mig_parent_is_unknown() -> None:
     assert parent_of("MIG-3f2a0000-0000-4000-8000-000000000000") is None

@@ -53,7 +53,7 @@ def leases(tmp_path: Path) -> Leases:
     return Leases(tmp_path / "leases")
 
 
-def test_what_one_has_nobody_else_gets(leases: Leases) -> None:
+def test_a_leased_gpu_is_given_to_no_other_run(leases: Leases) -> None:
     lease = held(leases.take(["GPU-1"]))
     lease.sign(ANNA)
     assert leases.take(["GPU-1"]) is None
@@ -142,7 +142,7 @@ def test_any_other_child_does_not(leases: Leases) -> None:
         child.kill()
 
 
-def test_parts_share_the_whole_and_the_whole_is_nobodys_then(leases: Leases) -> None:
+def test_mig_parts_share_the_gpu_and_the_whole_gpu_is_then_taken(leases: Leases) -> None:
     one = held(leases.take(["MIG-a"], shared=["GPU-1"]))
     two = held(leases.take(["MIG-b"], shared=["GPU-1"]))
     assert leases.take(["MIG-a"], shared=["GPU-1"]) is None
@@ -183,7 +183,7 @@ def test_a_link_is_not_followed(leases: Leases, tmp_path: Path) -> None:
     assert victim.read_text() == "precious"
 
 
-def test_a_hard_link_to_somebodys_file_is_locked_and_never_written(leases: Leases, tmp_path: Path) -> None:
+def test_a_hard_link_to_a_foreign_file_is_locked_and_never_written(leases: Leases, tmp_path: Path) -> None:
     held(leases.take(["GPU-1"])).release()
     victim = tmp_path / "victim"
     victim.write_text('{"run": "precious"}')
@@ -214,7 +214,7 @@ def test_a_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [b"\0\xff", b"[]", b'"x"', b"{" * 5000, b'{"run": "\\u001b[2J"}'])
-def test_whatever_stands_in_the_file_is_shown_harmlessly(leases: Leases, tmp_path: Path, text: bytes) -> None:
+def test_any_content_of_the_file_is_shown_harmlessly(leases: Leases, tmp_path: Path, text: bytes) -> None:
     lease = held(leases.take(["GPU-1"]))
     (tmp_path / "leases" / "GPU-1.lock").write_bytes(text)
     assert str(leases.holder("GPU-1")).isprintable()

@@ -42,7 +42,7 @@ def test_bytes_that_are_no_text_are_replaced() -> None:
     assert run(["printf", r"a\377b"], timeout_s=10).stdout == "a\ufffdb"
 
 
-def test_a_signal_is_told_as_a_shell_would() -> None:
+def test_a_signal_is_reported_as_a_shell_would() -> None:
     assert run(["sh", "-c", "kill -9 $$"], timeout_s=10).code == 137
 
 

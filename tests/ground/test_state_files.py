@@ -68,7 +68,7 @@ def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
 
 
 @needs_root
-def test_a_file_of_somebody_else_counts_only_in_a_shared_folder(tmp_path: Path) -> None:
+def test_a_file_of_another_user_counts_only_in_a_shared_folder(tmp_path: Path) -> None:
     file = tmp_path / "record.json"
     file.write_text("theirs")
     os.chown(file, SOMEBODY, SOMEBODY)

@@ -113,7 +113,7 @@ def test_a_dockerfile_outside_of_the_context(
          "the --mount option requires BuildKit, which the engine's API does not offer"),
     ],
 )  # fmt: skip
-def test_a_broken_dockerfile_is_told_with_its_line(
+def test_a_broken_dockerfile_is_reported_with_its_line(
     built: Build, context: Path, instructions: str, line: int, code: str, message: str
 ) -> None:
     with pytest.raises(UserFilesError) as caught:
@@ -185,8 +185,8 @@ def test_a_value_of_a_build_argument_is_in_no_error(built: Build, connected: cli
     secret = "nvapi-very-secret-17"
     with pytest.raises(TaorunnerError) as caught:
         built("ARG KEY\nCOPY $KEY /x", build_args={"KEY": secret})
-    told = [caught.value.message, *(one.message + str(one.hint) for one in caught.value.findings)]
-    assert not any(secret in text for text in told) and any("***" in text for text in told)
+    messages = [caught.value.message, *(one.message + str(one.hint) for one in caught.value.findings)]
+    assert not any(secret in text for text in messages) and any("***" in text for text in messages)
 
 
 def test_where_instructions_begin() -> None:

@@ -27,20 +27,20 @@ def lock(engine: client.Engine, root: Path, *, whole: bool = True) -> list[Locke
     return lock_images(engine, found.images, found.lock, whole=whole)
 
 
-def told(engine: client.Engine, root: Path) -> list[tuple[str, str, int | None, str]]:
+def findings_of(engine: client.Engine, root: Path) -> list[tuple[str, str, int | None, str]]:
     found = needed(root)
     findings = check_lock(engine, found.images, found.lock)
     return [(one.code, one.file.name if one.file else "", one.line, one.message) for one in findings]
 
 
-def test_a_tag_that_moves_is_told_from_what_to_what(
+def test_a_moved_tag_is_reported_with_both_digests(
     connected: client.Engine, images: Any, workspace: Make
 ) -> None:
     first, digest = images.push("locked/moves:1")
     other, steady = images.push("locked/stays:1")
     root = workspace(e1=first, e2=other)
     file = root / "taorunner.lock"
-    assert told(connected, root) == [
+    assert findings_of(connected, root) == [
         ("image-not-locked", "experiments.yml", 6, f'"{first}", which example_01/e1 needs, is not in taorunner.lock'),
         ("image-not-locked", "experiments.yml", 12, f'"{other}", which example_01/e2 needs, is not in taorunner.lock'),
     ]  # fmt: skip
@@ -50,7 +50,7 @@ def test_a_tag_that_moves_is_told_from_what_to_what(
     ]  # fmt: skip
     assert file.read_text() == lock_text({first: digest, other: steady})
     assert not list(root.glob(".taorunner.lock*"))
-    assert [code for code, *_ in told(connected, root)] == ["image-locked", "image-locked"]
+    assert [code for code, *_ in findings_of(connected, root)] == ["image-locked", "image-locked"]
 
     written = file.stat().st_mtime_ns
     assert {each.change for each in lock(connected, root)} == {Change.KEPT}
@@ -58,7 +58,7 @@ def test_a_tag_that_moves_is_told_from_what_to_what(
 
     _, moved = images.push("locked/moves:1")
     assert moved != digest
-    assert told(connected, root) == [
+    assert findings_of(connected, root) == [
         ("tag-moved", "taorunner.lock", 4, f'"{first}" moved from {digest} to {moved}'),
         ("image-locked", "taorunner.lock", 5, f'"{other}" is {steady}'),
     ]
@@ -66,7 +66,7 @@ def test_a_tag_that_moves_is_told_from_what_to_what(
     assert read_image_lock(Workspace(root)).digests == {first: moved, other: steady}
 
 
-def test_what_nobody_needs_leaves_only_a_whole_lock(
+def test_an_unused_image_is_removed_only_by_a_whole_lock(
     connected: client.Engine, images: Any, workspace: Make
 ) -> None:
     reference, digest = images.push("locked/needed:1")
@@ -98,7 +98,7 @@ def test_a_registry_that_is_silent(connected: client.Engine, images: Any, worksp
         lock(connected, root)
     assert caught.value.message.startswith(f'the registry of "{silent}" cannot be reached')
     (root / "taorunner.lock").write_text(lock_text({silent: "sha256:" + "1" * 64}))
-    assert [code for code, *_ in told(connected, root)] == ["registry-silent"]
+    assert [code for code, *_ in findings_of(connected, root)] == ["registry-silent"]
 
 
 def test_what_the_engine_has_is_locked_where_the_registry_is_silent(

@@ -30,7 +30,7 @@ def test_layers_and_totals_of_two_images_at_a_time(connected: client.Engine, ima
         (name, digest, True) for name, digest in pushed
     ]
     assert sorted(watcher.begun) == sorted(watcher.ended) == sorted(name for name, _ in pushed)
-    assert watcher.told == []
+    assert watcher.messages == []
     for name, _ in pushed:
         last = watcher.states[name][-1]
         assert (last.layers_done, last.layers) == (4, 4)
@@ -52,7 +52,7 @@ def test_a_pull_by_digest(connected: client.Engine, images: Any) -> None:
     images.forget(pinned)
 
 
-def test_failures_are_told_together_after_the_good_ones_are_here(
+def test_failures_are_reported_together_after_the_good_ones_are_here(
     connected: client.Engine, images: Any
 ) -> None:
     good, _ = images.push("pulled/good:1")
@@ -77,12 +77,14 @@ def test_a_connection_that_breaks_is_tried_again(
     (done,) = pull_images(connected, [shaky], watcher, patience=QUICK)
     assert done.image.digest == digest
     assert flaky_registry.failures == 0
-    told = [text for text in watcher.told if "trying again" in text]
-    assert told and all(text.startswith(f"{shaky}: ") and "503" in text for text in told)
+    messages = [text for text in watcher.messages if "trying again" in text]
+    assert messages and all(text.startswith(f"{shaky}: ") and "503" in text for text in messages)
     images.forget(shaky)
 
 
-def test_after_so_many_tries_it_is_told(connected: client.Engine, images: Any, flaky_registry: Any) -> None:
+def test_after_so_many_tries_it_is_reported(
+    connected: client.Engine, images: Any, flaky_registry: Any
+) -> None:
     reference, _ = images.push("pulled/flakier:1")
     shaky = reference.replace(images.registry, flaky_registry.address)
     flaky_registry.failures = 1000
@@ -92,7 +94,7 @@ def test_after_so_many_tries_it_is_told(connected: client.Engine, images: Any, f
     ) as caught:
         pull_images(connected, [shaky], watcher, patience=QUICK)
     assert caught.value.hint == "try again: the engine keeps the layers that are complete"
-    assert sum("trying again" in text for text in watcher.told) == QUICK.tries - 1
+    assert sum("trying again" in text for text in watcher.messages) == QUICK.tries - 1
 
 
 def test_an_engine_that_is_restarted_meanwhile(
@@ -114,7 +116,7 @@ def test_an_engine_that_is_restarted_meanwhile(
     watcher = Restarting()
     (done,) = pull_images(client.connect(), [reference], watcher, patience=QUICK)
     assert done.image.digest == digest
-    assert [text.split("; ")[1] for text in watcher.told] == ["trying again in 0s"]
+    assert [text.split("; ")[1] for text in watcher.messages] == ["trying again in 0s"]
 
 
 def test_sizes_with_and_without_a_login(
@@ -182,4 +184,4 @@ def test_a_disk_that_is_too_small(
     watcher = Seen()
     (done,) = pull_images(engine, [reference], watcher, force=True)
     assert done.is_new
-    assert [text.endswith("; pulling anyway") for text in watcher.told] == [True]
+    assert [text.endswith("; pulling anyway") for text in watcher.messages] == [True]

@@ -25,7 +25,7 @@ PYTORCH = """\
 """
 
 
-def test_the_digest_is_told_and_written(connected: client.Engine, images: Any, tmp_path: Path) -> None:
+def test_the_digest_is_reported_and_written(connected: client.Engine, images: Any, tmp_path: Path) -> None:
     image = images.build("pushed/base:mine", layers=2)
     file = tmp_path / "manifest.json"
     file.write_text(PYTORCH)

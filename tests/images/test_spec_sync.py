@@ -82,8 +82,8 @@ def test_an_image_is_asked_and_its_specs_are_held_against_what_it_said(
     tag = specs_image.rpartition("/")[2]
     assert finding["message"] == f'the section train of "dino" has no key "seed" in the image {tag}'
     assert (finding["line"], finding["column"]) == (1, 9)
-    told = sync_cli("specs", "explain", "train.num_epochs", "-e", "e", cwd=root).out
-    assert told.startswith("train.num_epochs  int  dino 7.1.0, train\n  default      10\n")
+    output = sync_cli("specs", "explain", "train.num_epochs", "-e", "e", cwd=root).out
+    assert output.startswith("train.num_epochs  int  dino 7.1.0, train\n  default      10\n")
     assert (
         "  not read     broken: RuntimeError: no licence\n"
         in sync_cli("networks", "sync", specs_image, cwd=root).out
@@ -104,7 +104,7 @@ def test_an_image_that_is_not_there_is_not_pulled(
     )
 
 
-def test_an_image_without_tao_or_without_python_is_told(
+def test_an_image_without_tao_or_without_python_is_reported(
     sync_cli: Cli, engine: Any, noop_image: str, workspace_factory: Callable[..., Path]
 ) -> None:
     root = workspace_factory("experiments: {}\n")

@@ -23,10 +23,10 @@ def run(connected: client.Engine, noop_image: str, engine: Any) -> Any:
     def start(*command: str, **fields: Any) -> tuple[int, str, str, list[str]]:
         trial = replace(Trial(noop_image, command, "1234:1234", (4321,), "ada", gpus=0), **fields)
         parts: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
-        told: list[str] = []
-        code = run_trial(connected, trial, lambda name, data: parts[name].append(data), told.append)
+        messages: list[str] = []
+        code = run_trial(connected, trial, lambda name, data: parts[name].append(data), messages.append)
         assert engine.docker("ps", "-aq", "--filter", f"label={LABEL}").stdout == ""
-        return code, b"".join(parts["stdout"]).decode(), b"".join(parts["stderr"]).decode(), told
+        return code, b"".join(parts["stdout"]).decode(), b"".join(parts["stderr"]).decode(), messages
 
     return start
 

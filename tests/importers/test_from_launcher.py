@@ -176,7 +176,7 @@ def test_what_several_networks_could_have_is_asked_for(cli: Cli, tmp_path: Path)
     )
 
 
-def test_several_trainings_extend_the_first_and_keep_what_nobody_reads(cli: Cli, tmp_path: Path) -> None:
+def test_several_trainings_extend_the_first_and_keep_unread_keys(cli: Cli, tmp_path: Path) -> None:
     write_mounts(cli, cli.home / ".tao_mounts.json")
     retrain = TRAIN.replace("num_epochs: 80", "num_epochs: 120")
     specs = write_specs(
@@ -234,7 +234,7 @@ def test_dollars_of_omegaconf_stay_and_comments_are_not_touched(cli: Cli, tmp_pa
     assert spec.read_text() == text.replace("dir: /results ", "dir: $results_dir ").replace("/$b/", "/$$b/")
 
 
-def test_what_the_mounts_do_not_say_is_told_and_left_as_it_is(cli: Cli, tmp_path: Path) -> None:
+def test_what_the_mounts_do_not_say_is_reported_and_left_as_it_is(cli: Cli, tmp_path: Path) -> None:
     (cli.home / "tao" / "other").mkdir(parents=True)
     file = tmp_path / "mounts.json"
     file.write_text(
@@ -278,14 +278,14 @@ def test_mounts_of_a_workspace_that_has_some_stay(cli: Cli, tmp_path: Path) -> N
     other = tmp_path / "other.json"
     other.write_text('{"Mounts": []}')
     made = cli("init-project", "moved", "--from-launcher", specs, "--mounts-file", other, cwd=tmp_path / "ws")
-    assert made.code == 3  # the kept mounts do not cover the project, which is told
+    assert made.code == 3  # the kept mounts do not cover the project, which is reported
     assert codes(made.err) == ["mounts-kept", "not-mounted"]
     assert (tmp_path / "ws" / ".tao_mounts.json").read_bytes() == mounts
     assert (tmp_path / "ws" / "projects" / "moved" / "data" / "data").readlink() == cli.home / "tao" / "data"
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
         (["--from-launcher", "nowhere"], 3, 'nowhere" is no folder of specs'),
         (["--from-launcher", "specs/train.txt"], 3, 'train.txt" is no folder of specs'),
@@ -301,13 +301,13 @@ def test_mounts_of_a_workspace_that_has_some_stay(cli: Cli, tmp_path: Path) -> N
     ],
 )
 def test_what_cannot_be_is_refused_and_leaves_nothing(
-    cli: Cli, tmp_path: Path, words: list[str], code: int, told: str
+    cli: Cli, tmp_path: Path, words: list[str], code: int, message: str
 ) -> None:
     write_specs(tmp_path / "specs", {"train.txt": TRAIN})
     (tmp_path / "empty").mkdir()
     done = cli("init-project", "moved", *words, "--workspace", tmp_path / "ws", cwd=tmp_path)
     assert (done.code, done.out) == (code, "")
-    assert told in done.err
+    assert message in done.err
     assert not (tmp_path / "ws").exists()
 
 
@@ -335,7 +335,7 @@ def test_a_disk_that_refuses_leaves_nothing(cli: Cli, tmp_path: Path) -> None:
     assert (workspace / "repositories").read_text() == "mine"
 
 
-def test_specs_of_several_networks_are_told_apart_and_the_larger_group_comes_first(
+def test_specs_of_several_networks_are_distinguished_and_the_larger_group_comes_first(
     cli: Cli, tmp_path: Path
 ) -> None:
     """With a network file of the workspace's own that is wrong, which concerns nobody here."""

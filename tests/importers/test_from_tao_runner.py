@@ -123,7 +123,7 @@ def test_a_checkout_becomes_a_workspace_that_validates(cli: Cli, tmp_path: Path,
     assert "# $project of spring, for 5$\n" in text
 
 
-def test_what_lies_about_is_told(cli: Cli, tmp_path: Path, checkout: Path) -> None:
+def test_what_lies_about_is_reported(cli: Cli, tmp_path: Path, checkout: Path) -> None:
     project = checkout / "projects" / "example_01"
     (project / "notes.txt").write_text("x")
     (project / "data" / "all.zip").write_text("x")
@@ -161,7 +161,9 @@ def test_one_project_is_taken_by_its_name_or_under_another(cli: Cli, tmp_path: P
     assert [path.name for path in (tmp_path / "ws" / "projects").iterdir()] == ["spring"]
 
 
-def test_faults_of_the_original_are_told_in_the_new_project(cli: Cli, tmp_path: Path, checkout: Path) -> None:
+def test_faults_of_the_original_are_reported_in_the_new_project(
+    cli: Cli, tmp_path: Path, checkout: Path
+) -> None:
     file = checkout / "projects" / "example_01" / "experiments.yml"
     file.write_text(EXPERIMENTS.replace("backbone:", "backbon:"))
     made = cli("init-project", "--from-tao-runner", checkout, "--workspace", tmp_path / "ws", cwd=tmp_path)
@@ -183,7 +185,7 @@ def test_all_projects_come_or_none(cli: Cli, tmp_path: Path, checkout: Path) -> 
     assert snapshot(tmp_path / "ws") == before
 
 
-def test_mounts_of_the_workspace_stay_and_what_they_lack_is_told(
+def test_mounts_of_the_workspace_stay_and_what_they_lack_is_reported(
     cli: Cli, tmp_path: Path, checkout: Path
 ) -> None:
     assert cli("init-project", "old", "--workspace", tmp_path / "ws", cwd=tmp_path).code == 0
@@ -198,7 +200,7 @@ def test_mounts_of_the_workspace_stay_and_what_they_lack_is_told(
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
         (["--from-tao-runner", "nowhere"], 3, 'nowhere" is no checkout of tao-runner'),
         (
@@ -216,11 +218,11 @@ def test_mounts_of_the_workspace_stay_and_what_they_lack_is_told(
     ],
 )
 def test_what_cannot_be_is_refused_and_leaves_nothing(
-    cli: Cli, tmp_path: Path, checkout: Path, words: list[str], code: int, told: str
+    cli: Cli, tmp_path: Path, checkout: Path, words: list[str], code: int, message: str
 ) -> None:
     done = cli("init-project", *words, "--workspace", tmp_path / "ws", cwd=tmp_path)
     assert (done.code, done.out) == (code, "")
-    assert told in done.err
+    assert message in done.err
     assert not (tmp_path / "ws").exists()
 
 

@@ -80,7 +80,7 @@ def classes_that_segformer_sees(config: Mapping[str, Any], root: Path, split: st
     return seen
 
 
-def told(workspace: Workspace, root: Path) -> list[tuple[str, str | None]]:
+def findings_of(workspace: Workspace, root: Path) -> list[tuple[str, str | None]]:
     """Errors of the check before a training, which decodes a part of the masks."""
     found = check_dataset(root, needs=dataset_needs(workspace, "new", root)).findings
     return [(one.code, one.hint) for one in found if one.is_error]
@@ -96,7 +96,7 @@ def test_segformer_sees_all_classes_of_what_split_wrote(tmp_path: Path, mode: st
     config = segment(spec)
     for split in (config["train_split"], config["validation_split"], config["predict_split"]):
         assert classes_that_segformer_sees(config, folder, split) == {0, 1}
-    assert told(workspace, folder) == []
+    assert findings_of(workspace, folder) == []
 
 
 PALETTES = {
@@ -140,7 +140,7 @@ def test_masks_that_segformer_reads_rightly_have_no_error(
             (folder / part).mkdir(exist_ok=True)
             (source / part).rename(folder / part / split)
     assert classes_that_segformer_sees(config, folder, "train") == set(range(len(values)))
-    assert [code for code, _ in told(workspace, folder) if code.startswith("mask")] == []
+    assert [code for code, _ in findings_of(workspace, folder) if code.startswith("mask")] == []
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_masks_that_segformer_reads_rightly_have_no_error(
         ("P", (0, 1), "three of gray", False, {0}, "mask-value", "one entry for each"),
     ],
 )
-def test_masks_that_segformer_reads_wrongly_are_told_before_a_training(
+def test_masks_that_segformer_reads_wrongly_are_reported_before_a_training(
     tmp_path: Path, mode: str, values: Sequence[int], palette: str, norm: bool, seen: set[int] | None,
     error: str, hint: str,
 ) -> None:  # fmt: skip
@@ -166,7 +166,7 @@ def test_masks_that_segformer_reads_wrongly_are_told_before_a_training(
         (source / part).rename(folder / part / "train")
     if seen is not None:
         assert classes_that_segformer_sees(config, folder, "train") == seen
-    found = [(code, said) for code, said in told(workspace, folder) if code.startswith("mask")]
+    found = [(code, said) for code, said in findings_of(workspace, folder) if code.startswith("mask")]
     assert {code for code, _ in found} == {error}
     assert hint in (found[0][1] or "")
 
@@ -177,9 +177,9 @@ def test_unet_names_the_values_of_what_split_wrote(tmp_path: Path) -> None:
     split_dataset(
         dataset(tmp_path / "source", "L", (0, 1)), folder, shares={"train": 0.8, "val": 0.2}, seed=42
     )
-    assert told(workspace, folder) == []
+    assert findings_of(workspace, folder) == []
     for path in (folder / "masks/train").iterdir():
         mask(path, "L", (0, 2))
-    assert [code for code, _ in told(workspace, folder)] == ["mask-value"]
+    assert [code for code, _ in findings_of(workspace, folder)] == ["mask-value"]
     spec.write_text(spec.read_text().replace("label_id: 1", "label_id: 2"))
-    assert [code for code, _ in told(workspace, folder)] == ["mask-value"]  # those of val have a 1
+    assert [code for code, _ in findings_of(workspace, folder)] == ["mask-value"]  # those of val have a 1

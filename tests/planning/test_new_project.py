@@ -93,7 +93,7 @@ def plans_of(root: Path, head: str) -> dict[str, RunPlan]:
     return {action: plans[action] for action in contracts}
 
 
-def told(plan: RunPlan, root: Path) -> str:
+def shown(plan: RunPlan, root: Path) -> str:
     """Its argument list; what runs on the host has paths of this workspace in it."""
     return " ".join(plan.argv).replace(str(root), "/ws")
 
@@ -102,7 +102,7 @@ def golden_text(head: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder).resolve()
         plans = plans_of(root, head)
-    return "".join(f"{head} {action}\n    {told(plan, root)}\n" for action, plan in plans.items())
+    return "".join(f"{head} {action}\n    {shown(plan, root)}\n" for action, plan in plans.items())
 
 
 def test_a_project_can_be_started_with_every_network_that_can_be_trained() -> None:
@@ -121,7 +121,7 @@ def test_a_new_project_passes_the_strict_check(head: str, tmp_path: Path) -> Non
 def test_every_action_of_a_new_project_can_be_planned(head: str, tmp_path: Path) -> None:
     golden = re.findall(rf"(?m)^{head} (\S+)\n    (.*)$", GOLDEN.read_text(encoding="utf-8"))
     plans = plans_of(tmp_path, head)
-    assert [(action, told(plan, tmp_path)) for action, plan in plans.items()] == golden
+    assert [(action, shown(plan, tmp_path)) for action, plan in plans.items()] == golden
     for action, plan in plans.items():
         contract = load_network(head).contract(action)
         assert (plan.spec is None) == (contract.spec is None), action

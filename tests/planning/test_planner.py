@@ -322,7 +322,7 @@ def test_a_key_that_taos_shell_would_change(workspace: Callable[..., Workspace],
     assert key not in findings[0].message
 
 
-def test_an_unknown_release_is_told_at_its_key(workspace: Callable[..., Workspace]) -> None:
+def test_an_unknown_release_is_reported_at_its_key(workspace: Callable[..., Workspace]) -> None:
     entry = {"head": "dino", "dataset": "kitti/train", "release": "9.9.9"}
     ws = workspace({"e1": entry}, specs={"e1/train.yaml": TRAIN_YAML})
     (finding,) = [f for f in plan(ws, "train", "e1").findings if f.is_error]
@@ -332,8 +332,8 @@ def test_an_unknown_release_is_told_at_its_key(workspace: Callable[..., Workspac
 def test_a_variable_misspelt_in_vars_is_named(workspace: Callable[..., Workspace]) -> None:
     entry = {**DSSD, "vars": {"image_dir": "$datset_raw/image_2"}}
     planned = plan(workspace({"e1": entry}, specs={"e1/train.txt": TRAIN_TXT}), "inference", "e1")
-    told = 'has "$datset_raw", which is no variable of this experiment'
-    assert ("unknown-variable", f'"image_dir" in vars {told}') in errors(planned)
+    message = 'has "$datset_raw", which is no variable of this experiment'
+    assert ("unknown-variable", f'"image_dir" in vars {message}') in errors(planned)
     assert [f.hint for f in planned.findings if f.code == "unknown-variable"] == [
         'did you mean "dataset_raw"?'
     ]

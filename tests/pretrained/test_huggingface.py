@@ -95,7 +95,7 @@ def test_a_repository_arrives_whole_in_its_folder(hub: dict[str, str], tmp_path:
         verify_local(str(MODEL), folder)
 
 
-def test_an_unknown_repository_is_told(hub: dict[str, str], tmp_path: Path) -> None:
+def test_an_unknown_repository_is_reported(hub: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(UserFilesError, match='Hugging Face has no "hf://nvidia/none@main"'):
         pull_hub_model(HubModel("nvidia/none"), tmp_path / "r" / "none_vmain", Silent(), hub)
 

@@ -105,11 +105,11 @@ def test_a_refusal_says_what_to_do_and_not_the_key(connect: Connect, key: str | 
         connect(key).files(PRIVATE)
     assert caught.value.message == message
     assert "https://org.ngc.nvidia.com/setup/api-key" in (caught.value.hint or "")
-    told = "".join(traceback.format_exception(caught.value))
-    assert key is None or key not in told
+    trace = "".join(traceback.format_exception(caught.value))
+    assert key is None or key not in trace
 
 
-def test_unknown_models_and_versions_are_told_with_what_there_is(connect: Connect) -> None:
+def test_unknown_models_and_versions_are_reported_with_what_there_is(connect: Connect) -> None:
     with pytest.raises(UserFilesError) as caught:
         connect().files(NgcModel("nvidia", "tao", "public", "v22"))
     assert caught.value.message == '"nvidia/tao/public" has no version "v22"'
@@ -153,7 +153,7 @@ def test_an_ill_moment_of_ngc_is_sat_out(server: FakeNgc, connect: Connect, stat
     assert [file.path for file in connect().files(PUBLIC)] == ["a.pth"]
 
 
-def test_nobody_at_the_address_is_told(connect: Connect) -> None:
+def test_no_server_at_the_address_is_reported(connect: Connect) -> None:
     with pytest.raises(MachineError) as caught:
         connect(environ={"TAORUNNER_NGC_URL": "http://127.0.0.1:9"}).files(PUBLIC)
     assert caught.value.message == "127.0.0.1 cannot be reached: connection refused"

@@ -179,7 +179,7 @@ def test_a_silent_server_is_given_up(server: FakeNgc, pull: Pull) -> None:
         pull(patience=Patience(tries=1, read_s=0.3))
 
 
-def test_a_wrong_checksum_is_tried_once_more_then_told(server: FakeNgc, folder: Path, pull: Pull) -> None:
+def test_a_wrong_checksum_is_tried_once_more_then_reported(server: FakeNgc, folder: Path, pull: Pull) -> None:
     server.wrong_sums = {FILE}
     watcher = Notes()
     with pytest.raises(MachineError, match=f'"{FILE}" had a wrong checksum twice'):
@@ -224,7 +224,7 @@ def test_a_path_that_leaves_the_folder_is_refused(
     assert not folder.parent.exists()
 
 
-def test_a_full_disk_is_told_before_the_first_byte(
+def test_a_full_disk_is_reported_before_the_first_byte(
     server: FakeNgc, folder: Path, pull: Pull, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pull_module.shutil, "disk_usage", lambda _path: SimpleNamespace(free=1024 * 1024))

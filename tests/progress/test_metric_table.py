@@ -99,11 +99,13 @@ def test_the_accuracy_of_an_evaluation_is_not_called_that_of_training_and_comes_
     rows = "".join(
         f"│ {name:^25} │ {value:^25} │\n" for name, value in (("acc", "0.75"), ("miou", "0.5394676327705383"))
     )
-    told = record(message="Test metrics generated.", kpi={"test_acc": 0.75, "test_miou": 0.5394676117610944})
+    status = record(
+        message="Test metrics generated.", kpi={"test_acc": 0.75, "test_miou": 0.5394676117610944}
+    )
     expected = [("test_acc", None, 0.75), ("test_miou", None, 0.5394676327705383)]
-    assert values(followed("segformer", "evaluate", head + rows + "└──┴──┘\n", told)) == expected
+    assert values(followed("segformer", "evaluate", head + rows + "└──┴──┘\n", status)) == expected
     assert [
-        m[:2] for m in values(followed("visual_changenet", "evaluate", told, head + rows + "└──┴──┘\n"))
+        m[:2] for m in values(followed("visual_changenet", "evaluate", status, head + rows + "└──┴──┘\n"))
     ] == [m[:2] for m in expected]
 
 
@@ -113,18 +115,18 @@ def test_the_accuracy_of_an_evaluation_is_not_called_that_of_training_and_comes_
 )
 def test_one_figure_under_two_names_is_reported_once(network: str, printed: str, written: str) -> None:
     console = f"┃ Test metric ┃ DataLoader 0 ┃\n│ {printed} │ 0.354497 │\n└──┴──┘\n"
-    told = record(message="Test metrics generated.", kpi={written: 0.35449734330177307})
-    assert values(followed(network, "evaluate", console, told)) == [(written, None, 0.354497)]
+    status = record(message="Test metrics generated.", kpi={written: 0.35449734330177307})
+    assert values(followed(network, "evaluate", console, status)) == [(written, None, 0.354497)]
 
 
 def test_a_rounded_figure_of_the_console_does_not_stand_beside_the_exact_one() -> None:
     summary = " Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ] = 0.001\n"
-    told = record(message="Evaluation metrics generated.", kpi={"AP": 0.00095, "APs": -1.0, "AP50": 0.0})
-    assert values(followed("efficientdet_tf2", "evaluate", told, summary)) == [
+    status = record(message="Evaluation metrics generated.", kpi={"AP": 0.00095, "APs": -1.0, "AP50": 0.0})
+    assert values(followed("efficientdet_tf2", "evaluate", status, summary)) == [
         ("AP", None, 0.00095),
         ("AP50", None, 0.0),
     ]
-    assert values(followed("efficientdet_tf2", "evaluate", summary, told))[-2:] == [
+    assert values(followed("efficientdet_tf2", "evaluate", summary, status))[-2:] == [
         ("AP", None, 0.00095), ("AP50", None, 0.0),
     ]  # fmt: skip
 

@@ -250,7 +250,7 @@ def test_a_clock_set_back_does_not_silence_the_steps() -> None:
     assert tracker.feed_console(b"\rEpoch 0:  1%|x| 3/9 [0]\r", earlier) == [epoch(1, None, 3, 9, at=earlier)]
 
 
-def test_nan_is_told_once() -> None:
+def test_nan_is_reported_once() -> None:
     tracker = make(KERAS, 3)
     console = b"Epoch 1/3\n 1/85 [>...] - ETA: 9s - loss: nan\n 2/85 [>...] - ETA: 9s - loss: nan\n"
     notices = [event for event in tracker.feed_console(console, T0) if isinstance(event, Notice)]
@@ -270,7 +270,7 @@ def test_what_training_survived_is_no_reason_for_its_end() -> None:
     assert (facts.traceback, facts.batch_key) == (None, "training_config.batch_size_per_gpu")
 
 
-def test_an_epoch_that_status_json_tells_late_does_not_hide_the_error() -> None:
+def test_an_epoch_that_status_json_reports_late_does_not_hide_the_error() -> None:
     """Without live bars, status.json is read just after the console has told of the end."""
     tracker = make(LIGHTNING)
     error = b"Traceback (most recent call last):\n  File x\nKeyError: 'boxes'\n"
@@ -370,12 +370,12 @@ def test_progress_never_goes_backwards_and_no_metric_is_said_twice_in_a_row(
     assert all(e.epoch >= 1 for e in events if isinstance(e, EpochProgress))
     done = [e.epoch for e in events if isinstance(e, EpochProgress) and e.completed]
     assert len(done) == len(set(done))
-    told: dict[str, tuple[str, int | None]] = {}
+    reported: dict[str, tuple[str, int | None]] = {}
     for event in events:
         if isinstance(event, MetricReported) and not math.isfinite(event.value):
-            told.pop(event.name, None)  # a value after it is news, also an old one
+            reported.pop(event.name, None)  # a value after it is news, also an old one
         elif isinstance(event, MetricReported):
             new = (repr(event.value), event.epoch)
-            assert told.get(event.name) != new or event.name in ("loss", "train_loss")
-            told[event.name] = new
+            assert reported.get(event.name) != new or event.name in ("loss", "train_loss")
+            reported[event.name] = new
     assert tracker.facts.status_records == sum(isinstance(piece, StatusRecord) for piece in feed)

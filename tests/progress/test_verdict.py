@@ -59,7 +59,7 @@ SUCCESS = StatusRecord("SUCCESS", message="Training finished successfully.")
 FINISHED = StatusRecord("RUNNING", message="Train finished successfully.")
 
 
-def told(
+def facts_of(
     contract: VerdictContract,
     console: bytes = b"",
     status: Iterable[StatusRecord] = (),
@@ -101,7 +101,7 @@ def sample(name: str) -> bytes:
     ids=["tf1", "tf2-5.0", "tf2-5.5", "pyt-5.2", "pyt-5.5", "pyt-6.0", "pyt-7.0"],
 )  # fmt: skip
 def test_every_sign_says_success(contract: VerdictContract, status: list[StatusRecord]) -> None:
-    facts = told(contract, PASS, status)
+    facts = facts_of(contract, PASS, status)
     assert fate(contract, facts, exit_code=0, artifact_fresh=True) == Verdict(RunState.SUCCEEDED, "finished")
 
 
@@ -110,7 +110,7 @@ def test_every_sign_says_success(contract: VerdictContract, status: list[StatusR
     [(TF1, 1), (TF1, 255), (TF2_50, 255), (TF2_55, 1), (PYT_52, 1), (PYT_60, 1), (PYT_70, 1)],
 )
 def test_an_honest_failure_has_its_tracebacks_reason(contract: VerdictContract, code: int) -> None:
-    facts = told(contract, b"Traceback (most recent call last):\n  File x\nKeyError: 'images'\n" + FAIL)
+    facts = facts_of(contract, b"Traceback (most recent call last):\n  File x\nKeyError: 'images'\n" + FAIL)
     assert fate(contract, facts, exit_code=code) == Verdict(
         RunState.FAILED, "KeyError: 'images'", "look at the last lines of the log"
     )
@@ -120,7 +120,7 @@ def test_an_honest_failure_has_its_tracebacks_reason(contract: VerdictContract, 
 @pytest.mark.parametrize("said", [FAIL, b""], ids=["fail", "silent"])
 def test_releases_that_exit_0_on_failure(contract: VerdictContract, said: bytes) -> None:
     status = [StatusRecord("STARTED", message="Starting training.")]
-    verdict = fate(contract, told(contract, said, status), exit_code=0)
+    verdict = fate(contract, facts_of(contract, said, status), exit_code=0)
     assert verdict.state is RunState.FAILED
     assert verdict.reason == (
         "TAO reports FAIL although it exited with 0"
@@ -131,17 +131,17 @@ def test_releases_that_exit_0_on_failure(contract: VerdictContract, said: bytes)
 
 def test_exit_0_without_any_sign_is_no_success_where_it_means_nothing() -> None:
     contract = VerdictContract(exit_zero_means_success=False)
-    assert fate(contract, told(contract), exit_code=0) == Verdict(
+    assert fate(contract, facts_of(contract), exit_code=0) == Verdict(
         RunState.FAILED,
         "exit code 0 means nothing with this release, and there is no other sign of success",
         "look at the last lines of the log",
     )
-    assert fate(contract, told(contract, PASS), exit_code=0).state is RunState.SUCCEEDED
-    assert fate(contract, told(contract), exit_code=0, artifact_fresh=True).state is RunState.SUCCEEDED
+    assert fate(contract, facts_of(contract, PASS), exit_code=0).state is RunState.SUCCEEDED
+    assert fate(contract, facts_of(contract), exit_code=0, artifact_fresh=True).state is RunState.SUCCEEDED
 
 
 def test_tf1_passes_with_the_wrong_key() -> None:
-    verdict = fate(TF1, told(TF1, sample("wrong_key_pass")), exit_code=0)
+    verdict = fate(TF1, facts_of(TF1, sample("wrong_key_pass")), exit_code=0)
     assert verdict == Verdict(
         RunState.FAILED,
         "the model key does not fit the weights",
@@ -150,7 +150,7 @@ def test_tf1_passes_with_the_wrong_key() -> None:
 
 
 def test_tf1_passes_with_a_spec_that_it_rejected() -> None:
-    facts = told(
+    facts = facts_of(
         TF1,
         b"Spec file validation failed. Quitting.\n" + PASS,
         [StatusRecord("FAILURE", message="Training was interrupted")],
@@ -161,7 +161,7 @@ def test_tf1_passes_with_a_spec_that_it_rejected() -> None:
 
 def test_ctrl_c_inside_counts_as_pass_for_tao_and_not_for_us() -> None:
     for contract in (TF1, PYT_60):
-        facts = told(contract, b"Command was interrupted.\n" + PASS, [SUCCESS, FINISHED])
+        facts = facts_of(contract, b"Command was interrupted.\n" + PASS, [SUCCESS, FINISHED])
         verdict = fate(contract, facts, exit_code=0, artifact_fresh=True)
         assert (verdict.state, verdict.reason) == (
             RunState.FAILED,
@@ -172,7 +172,7 @@ def test_ctrl_c_inside_counts_as_pass_for_tao_and_not_for_us() -> None:
 def test_an_interrupt_only_status_json_knows_of() -> None:
     """detectnet_v2 may still end with SUCCESS."""
     status = [StatusRecord("RUNNING", message="Training was interrupted"), SUCCESS]
-    verdict = fate(TF1, told(TF1, PASS, status), exit_code=0, artifact_fresh=True)
+    verdict = fate(TF1, facts_of(TF1, PASS, status), exit_code=0, artifact_fresh=True)
     assert (verdict.state, verdict.reason) == (
         RunState.FAILED,
         "interrupted inside the container, not by taorunner",
@@ -181,7 +181,7 @@ def test_an_interrupt_only_status_json_knows_of() -> None:
 
 @pytest.mark.parametrize("code", [0, 1, 137, 143, 255])
 def test_stopped_on_request_whatever_tao_says(code: int) -> None:
-    facts = told(TF1, b"Command was interrupted.\n" + PASS, [SUCCESS])
+    facts = facts_of(TF1, b"Command was interrupted.\n" + PASS, [SUCCESS])
     assert fate(TF1, facts, exit_code=code, stop_requested=True) == Verdict(
         RunState.STOPPED, "stopped on request"
     )
@@ -191,7 +191,7 @@ def test_a_success_of_an_earlier_attempt_does_not_count(tmp_path: Path) -> None:
     path = tmp_path / "status.json"
     path.write_bytes((DATA / "status_ssd_5.jsonl").read_bytes())
     reader = StatusReader(path, path.stat().st_size)
-    facts = told(TF1, PASS, reader.read_new(last=True))
+    facts = facts_of(TF1, PASS, reader.read_new(last=True))
     assert fate(TF1, facts, exit_code=0, artifact_fresh=True) == Verdict(
         RunState.FAILED, "TAO exited with 0, but wrote no status.json", "look at the last lines of the log"
     )
@@ -199,7 +199,7 @@ def test_a_success_of_an_earlier_attempt_does_not_count(tmp_path: Path) -> None:
 
 def test_a_final_failure_record_beats_exit_0_and_pass() -> None:
     status = [StatusRecord("FAILURE", message="File system error: cannot write the events file")]
-    verdict = fate(PYT_60, told(PYT_60, PASS, status), exit_code=0, artifact_fresh=True)
+    verdict = fate(PYT_60, facts_of(PYT_60, PASS, status), exit_code=0, artifact_fresh=True)
     assert (verdict.state, verdict.reason) == (
         RunState.FAILED,
         "File system error: cannot write the events file",
@@ -208,28 +208,32 @@ def test_a_final_failure_record_beats_exit_0_and_pass() -> None:
 
 def test_in_7_an_error_that_was_only_logged_is_not_the_end() -> None:
     logged = StatusRecord("FAILURE", "ERROR", "could not reach the cache, going on")
-    good = told(PYT_70, PASS, [logged, FINISHED])
+    good = facts_of(PYT_70, PASS, [logged, FINISHED])
     assert fate(PYT_70, good, exit_code=0, artifact_fresh=True) == Verdict(RunState.SUCCEEDED, "finished")
-    after = told(PYT_70, PASS, [FINISHED, logged])
+    after = facts_of(PYT_70, PASS, [FINISHED, logged])
     assert fate(PYT_70, after, exit_code=0, artifact_fresh=True).state is RunState.SUCCEEDED
     assert fate(PYT_60, after, exit_code=0, artifact_fresh=True).state is RunState.FAILED
-    bad = fate(PYT_70, told(PYT_70, b"", [logged]), exit_code=0, artifact_fresh=True)
+    bad = fate(PYT_70, facts_of(PYT_70, b"", [logged]), exit_code=0, artifact_fresh=True)
     assert (bad.state, bad.reason) == (RunState.FAILED, "could not reach the cache, going on")
 
 
 def test_success_without_a_new_artifact_is_none() -> None:
-    verdict = fate(PYT_60, told(PYT_60, PASS, [FINISHED], action="export"), exit_code=0, artifact_fresh=False)
+    verdict = fate(
+        PYT_60, facts_of(PYT_60, PASS, [FINISHED], action="export"), exit_code=0, artifact_fresh=False
+    )
     assert (verdict.state, verdict.reason) == (
         RunState.FAILED,
         'TAO exited with 0, but wrote no new file that matches "train/*.pth"',
     )
     globs = replace(PYT_60, artifacts=("a.onnx", "prune/*.tlt"))
-    verdict = fate(globs, told(globs, PASS, [FINISHED], action="export"), exit_code=0, artifact_fresh=False)
+    verdict = fate(
+        globs, facts_of(globs, PASS, [FINISHED], action="export"), exit_code=0, artifact_fresh=False
+    )
     assert verdict.reason == 'TAO exited with 0, but wrote no new file that matches "a.onnx" or "prune/*.tlt"'
 
 
 def test_a_finished_training_that_was_only_resumed_again() -> None:
-    verdict = fate(TF1, told(TF1, PASS, [SUCCESS]), exit_code=0, artifact_fresh=False)
+    verdict = fate(TF1, facts_of(TF1, PASS, [SUCCESS]), exit_code=0, artifact_fresh=False)
     assert verdict == Verdict(
         RunState.FAILED,
         "nothing was trained: the results folder already holds a finished training",
@@ -239,7 +243,7 @@ def test_a_finished_training_that_was_only_resumed_again() -> None:
 
 def test_telemetry_noise_is_ignored() -> None:
     noise = b"Telemetry data couldn't be sent, but the command ran successfully.\n[Error]: <urlopen error [Errno -2]>\n"
-    assert fate(TF1, told(TF1, noise + PASS, [SUCCESS]), exit_code=0, artifact_fresh=True) == Verdict(
+    assert fate(TF1, facts_of(TF1, noise + PASS, [SUCCESS]), exit_code=0, artifact_fresh=True) == Verdict(
         RunState.SUCCEEDED, "finished"
     )
 
@@ -248,7 +252,7 @@ def test_early_stopping_is_a_success_with_fewer_epochs() -> None:
     console = (
         b"Epoch 1/80\n5/5 [===] - 1s 2ms/step - loss: 1.0\nEpoch 2/80\n5/5 [===] - 1s 2ms/step - loss: 1.0\n"
     )
-    facts = told(TF1, console + PASS, [SUCCESS], progress=ProgressContract("keras"), planned=80)
+    facts = facts_of(TF1, console + PASS, [SUCCESS], progress=ProgressContract("keras"), planned=80)
     assert fate(TF1, facts, exit_code=0, artifact_fresh=True) == Verdict(
         RunState.SUCCEEDED,
         "finished after 2 of 80 epochs",
@@ -259,7 +263,7 @@ def test_early_stopping_is_a_success_with_fewer_epochs() -> None:
 
 def test_a_training_that_ended_in_nan_says_success() -> None:
     console = b"Epoch 1/1\n5/5 [===] - 1s 2ms/step - loss: nan\nBatch 4: Invalid loss, terminating training\n"
-    facts = told(TF1, console + PASS, [SUCCESS], progress=ProgressContract("keras"), planned=1)
+    facts = facts_of(TF1, console + PASS, [SUCCESS], progress=ProgressContract("keras"), planned=1)
     assert fate(TF1, facts, exit_code=0, artifact_fresh=True) == Verdict(
         RunState.SUCCEEDED,
         "finished 1 epoch",
@@ -271,7 +275,7 @@ def test_a_training_that_ended_in_nan_says_success() -> None:
 def test_the_last_epoch_counts_where_tao_writes_only_beginnings() -> None:
     progress = ProgressContract("session_hook", first_epoch=0, epoch_mark=EpochMark.START)
     status = [*(StatusRecord("RUNNING", epoch=number, max_epoch=3) for number in range(3)), SUCCESS]
-    facts = told(TF1, PASS, status, progress=progress, planned=3)
+    facts = facts_of(TF1, PASS, status, progress=progress, planned=3)
     assert fate(TF1, facts, exit_code=0, artifact_fresh=True) == Verdict(
         RunState.SUCCEEDED, "finished 3 epochs"
     )
@@ -281,7 +285,7 @@ def test_the_last_epoch_counts_where_tao_writes_only_beginnings() -> None:
 
 
 def test_exit_2_is_tao_refusing_its_arguments() -> None:
-    assert fate(TF1, told(TF1, sample("argparse")), exit_code=2) == Verdict(
+    assert fate(TF1, facts_of(TF1, sample("argparse")), exit_code=2) == Verdict(
         RunState.FAILED,
         "TAO refused its arguments: argument --gpu_index: invalid int value: '0,1'",
         "compare arguments and release: `taorunner networks` shows what this action takes",
@@ -289,7 +293,7 @@ def test_exit_2_is_tao_refusing_its_arguments() -> None:
 
 
 def test_exit_2_without_a_usage_is_an_ordinary_failure() -> None:
-    assert fate(TF1, told(TF1, b"boom\n"), exit_code=2).reason == "TAO ended with exit code 2"
+    assert fate(TF1, facts_of(TF1, b"boom\n"), exit_code=2).reason == "TAO ended with exit code 2"
 
 
 @pytest.mark.parametrize(
@@ -309,37 +313,41 @@ def test_exit_2_without_a_usage_is_an_ordinary_failure() -> None:
     ],
 )
 def test_codes_of_the_shell_and_of_signals(code: int, reason: str) -> None:
-    verdict = fate(PYT_60, told(PYT_60), exit_code=code)
+    verdict = fate(PYT_60, facts_of(PYT_60), exit_code=code)
     assert (verdict.state, verdict.reason) == (RunState.FAILED, reason)
 
 
 def test_out_of_host_memory_is_known_from_the_engine() -> None:
     hint = 'use fewer loader workers or a smaller batch size ("dataset.batch_size"), or give this machine more memory'
-    facts = told(PYT_60)
+    facts = facts_of(PYT_60)
     assert fate(PYT_60, facts, exit_code=137, oom_killed=True) == Verdict(
         RunState.FAILED, "killed: the host's memory limit was reached", hint
     )
     assert fate(PYT_60, facts, exit_code=3, oom_killed=True) == Verdict(
         RunState.FAILED, "a process of the run was killed: the host's memory limit was reached", hint
     )
-    assert fate(PYT_55, told(PYT_55, FAIL), exit_code=0, oom_killed=True).reason == (
+    assert fate(PYT_55, facts_of(PYT_55, FAIL), exit_code=0, oom_killed=True).reason == (
         "a process of the run was killed: the host's memory limit was reached"
     )
 
 
 def test_a_killed_child_of_a_successful_run_is_worth_a_word() -> None:
-    verdict = fate(PYT_60, told(PYT_60, PASS, [FINISHED]), exit_code=0, oom_killed=True, artifact_fresh=True)
+    verdict = fate(
+        PYT_60, facts_of(PYT_60, PASS, [FINISHED]), exit_code=0, oom_killed=True, artifact_fresh=True
+    )
     assert verdict.state is RunState.SUCCEEDED
     assert [caution.code for caution in verdict.cautions] == ["oom-killed"]
 
 
 def test_a_known_cause_beats_the_signal() -> None:
     text = b"ERROR: Unexpected bus error encountered in worker. insufficient shared memory (shm).\n"
-    assert fate(PYT_60, told(PYT_60, text), exit_code=135).reason == "shared memory ran out in a data loader"
+    assert (
+        fate(PYT_60, facts_of(PYT_60, text), exit_code=135).reason == "shared memory ran out in a data loader"
+    )
 
 
 def test_cuda_out_of_memory_names_epoch_and_batch_size() -> None:
-    facts = told(PYT_60, sample("cuda_oom"), progress=ProgressContract("lightning", first_epoch=0))
+    facts = facts_of(PYT_60, sample("cuda_oom"), progress=ProgressContract("lightning", first_epoch=0))
     assert fate(PYT_60, facts, exit_code=1) == Verdict(
         RunState.FAILED,
         "CUDA out of memory at epoch 2",
@@ -348,7 +356,7 @@ def test_cuda_out_of_memory_names_epoch_and_batch_size() -> None:
 
 
 def test_an_unknown_key_of_the_spec() -> None:
-    verdict = fate(PYT_60, told(PYT_60, sample("hydra_unknown_key")), exit_code=1)
+    verdict = fate(PYT_60, facts_of(PYT_60, sample("hydra_unknown_key")), exit_code=1)
     assert (verdict.reason, verdict.hint) == (
         'the spec has an unknown key "num_epoch"',
         "correct or remove the key; `taorunner networks` shows what this network knows",
@@ -365,13 +373,13 @@ def test_a_missing_file_has_two_names() -> None:
             else None
         )
 
-    facts = told(PYT_60, line)
+    facts = facts_of(PYT_60, line)
     assert fate(PYT_60, facts, exit_code=1, host_path=host_path) == Verdict(
         RunState.FAILED,
         'there is no "/workspace/projects/p/data/x" inside the container',
         "check the path in the spec and the mounts; on this host it is /home/u/w/projects/p/data/x",
     )
-    elsewhere = told(PYT_60, line.replace(b"/workspace", b"/mnt"))
+    elsewhere = facts_of(PYT_60, line.replace(b"/workspace", b"/mnt"))
     verdict = fate(PYT_60, elsewhere, exit_code=1, host_path=host_path)
     assert verdict.hint == "check the path in the spec and the mounts; no mount covers it"
 
@@ -386,21 +394,21 @@ def test_the_root_cause_beats_its_consequences() -> None:
             b"torch.distributed.elastic.multiprocessing.errors.ChildFailedError: \n",
         ]
     )
-    assert fate(PYT_60, told(PYT_60, text + FAIL), exit_code=1).reason == "CUDA out of memory"
+    assert fate(PYT_60, facts_of(PYT_60, text + FAIL), exit_code=1).reason == "CUDA out of memory"
 
 
 def test_a_logged_error_line_is_better_than_a_number() -> None:
     line = (
         b"2026-11-20 09:05:01,001 [TAO Toolkit] [ERROR] nvidia_tao_pytorch.core 12: the label map is empty\n"
     )
-    assert fate(PYT_60, told(PYT_60, line + FAIL), exit_code=1).reason == "the label map is empty"
+    assert fate(PYT_60, facts_of(PYT_60, line + FAIL), exit_code=1).reason == "the label map is empty"
 
 
 # What only the engine knows.
 
 
 def test_a_run_that_is_gone_is_lost_even_when_it_said_success() -> None:
-    facts = told(PYT_60, PASS, [FINISHED])
+    facts = facts_of(PYT_60, PASS, [FINISHED])
     assert fate(PYT_60, facts, missing=True, artifact_fresh=True).state is RunState.LOST
     assert fate(PYT_60, facts, missing=True, stop_requested=True).state is RunState.LOST
     assert fate(PYT_60, facts).state is RunState.LOST
@@ -408,7 +416,7 @@ def test_a_run_that_is_gone_is_lost_even_when_it_said_success() -> None:
 
 def test_what_the_engine_says_about_a_start_that_failed() -> None:
     error = 'OCI runtime create failed: exec: "dino": executable file not found in $PATH: unknown'
-    verdict = fate(PYT_60, told(PYT_60), exit_code=127, engine_error=error)
+    verdict = fate(PYT_60, facts_of(PYT_60), exit_code=127, engine_error=error)
     assert (verdict.state, verdict.reason) == (RunState.FAILED, error)
 
 

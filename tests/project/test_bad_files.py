@@ -73,7 +73,7 @@ def test_text_that_is_not_yaml(
     assert finding.message == (message or finding.message)
 
 
-def test_tabs_are_told_what_to_do(load: Load) -> None:
+def test_tabs_get_a_hint(load: Load) -> None:
     assert only(load("experiments:\n\te: 1\n")).hint == "indent with blanks, not tabs"
 
 
@@ -181,7 +181,7 @@ for one in [*project.findings, *check_layout(project)]:
         (".", 'the folder "p"', "chmod u+rx"),
     ],
 )
-def test_what_may_not_be_read_is_told(
+def test_what_may_not_be_read_is_reported(
     workspace: Workspace, file: Path, tmp_path: Path, locked: str, shown: str, command: str
 ) -> None:
     root = workspace.project("p").root
@@ -198,8 +198,8 @@ def test_what_may_not_be_read_is_told(
     finally:
         path.chmod(0o755)
     assert done.stderr == ""
-    told = f'unreadable | {shown} cannot be read: permission denied | make it readable: {command} "{path}"'
-    assert told in done.stdout.splitlines()
+    message = f'unreadable | {shown} cannot be read: permission denied | make it readable: {command} "{path}"'
+    assert message in done.stdout.splitlines()
 
 
 def open_to_others(path: Path) -> None:

@@ -10,7 +10,7 @@ from taorunner.project.workspace import Workspace
 Load = Callable[[str | bytes], Project]
 
 
-def told(project: Project) -> list[tuple[int | None, int | None, str, str, str | None]]:
+def findings_of(project: Project) -> list[tuple[int | None, int | None, str, str, str | None]]:
     return [(one.line, one.column, one.code, one.message, one.hint) for one in project.findings]
 
 
@@ -66,7 +66,7 @@ experiments:
 
 def test_unknown_parent_names_the_nearest(load: Load) -> None:
     project = load("experiments:\n  baseline: {head: d, dataset: k}\n  b:\n    extends: baselin\n")
-    assert told(project) == [
+    assert findings_of(project) == [
         (
             4,
             14,
@@ -79,17 +79,17 @@ def test_unknown_parent_names_the_nearest(load: Load) -> None:
 
 
 def test_experiment_that_extends_itself(load: Load) -> None:
-    assert told(load("experiments:\n  a: {extends: a, head: d, dataset: k}\n")) == [
+    assert findings_of(load("experiments:\n  a: {extends: a, head: d, dataset: k}\n")) == [
         (2, 16, "extends-itself", 'experiment "a" extends itself', 'remove one "extends" of it')
     ]
 
 
-def test_circle_is_told_once_and_spoils_what_leads_into_it(load: Load) -> None:
+def test_circle_is_reported_once_and_spoils_what_leads_into_it(load: Load) -> None:
     project = load(
         "experiments:\n  x: {extends: a}\n  a: {extends: b}\n  b: {extends: c}\n  c: {extends: a}\n"
         "  ok: {head: d, dataset: k}\n"
     )
-    assert told(project) == [
+    assert findings_of(project) == [
         (
             3,
             16,
@@ -156,11 +156,11 @@ def test_long_chain_takes_no_longer_than_its_lines(load: Load) -> None:
     assert [one.code for one in project.findings] == ["unknown-experiment"]
 
 
-def test_gpus_of_the_parent_that_disagree_are_told_at_the_child(load: Load) -> None:
+def test_gpus_of_the_parent_that_disagree_are_reported_at_the_child(load: Load) -> None:
     project = load(
         "experiments:\n  a: {head: d, dataset: k, gpu_indices: [0, 1]}\n  b: {extends: a, gpus: 1}\n"
     )
-    assert told(project) == [
+    assert findings_of(project) == [
         (
             3, 25, "gpus-disagree", '"gpus" is 1, but "gpu_indices" names 2 (inherited: see "tao_config" or "extends")',
             'write "gpu_indices" here too',

@@ -73,7 +73,7 @@ def test_a_name_is_found_with_and_without_its_latest(place: Workspace) -> None:
         ("version: 1\nimages: \x00\n", 2, 9, "not-text", "the character U+0000 is not allowed in YAML"),
     ],
 )  # fmt: skip
-def test_a_damaged_file_is_told_with_its_place(
+def test_a_damaged_file_is_reported_with_its_place(
     place: Workspace, text: str, line: int, column: int, code: str, message: str
 ) -> None:
     place.lock_file.write_text(text)

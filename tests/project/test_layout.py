@@ -11,7 +11,7 @@ from taorunner.project.load import Project, load_project
 from taorunner.project.workspace import Workspace
 
 Load = Callable[[str | bytes], Project]
-Told = tuple[str, str, str, str, str | None]
+Row = tuple[str, str, str, str, str | None]
 TWO = (
     "experiments:\n  dssd_01:\n    head: dssd\n    dataset: kitti/train\n"
     "  dssd_02:\n    extends: dssd_01\n    gpus: 2\n"
@@ -36,10 +36,10 @@ def root(workspace: Workspace) -> Path:
 
 
 @pytest.fixture
-def told(workspace: Workspace, root: Path) -> Callable[[], list[Told]]:
+def findings_of(workspace: Workspace, root: Path) -> Callable[[], list[Row]]:
     """What is found: severity, code, path below the project, message, hint."""
 
-    def check() -> list[Told]:
+    def check() -> list[Row]:
         found = check_layout(load_project(workspace, "p"))
         return [
             (
@@ -61,8 +61,8 @@ def make(path: Path) -> None:
     path.touch()
 
 
-def test_tidy_project_has_no_findings(told: Callable[[], list[Told]]) -> None:
-    assert told() == []
+def test_tidy_project_has_no_findings(findings_of: Callable[[], list[Row]]) -> None:
+    assert findings_of() == []
 
 
 @pytest.mark.parametrize(
@@ -77,9 +77,9 @@ def test_tidy_project_has_no_findings(told: Callable[[], list[Told]]) -> None:
         "specs/dssd_01/classes.csv",
     ],
 )  # fmt: skip
-def test_what_may_lie_there(told: Callable[[], list[Told]], root: Path, name: str) -> None:
+def test_what_may_lie_there(findings_of: Callable[[], list[Row]], root: Path, name: str) -> None:
     make(root / name)
-    assert told() == []
+    assert findings_of() == []
 
 
 @pytest.mark.parametrize(
@@ -164,19 +164,27 @@ def test_what_may_lie_there(told: Callable[[], list[Told]], root: Path, name: st
     ],
 )  # fmt: skip
 def test_what_has_no_place(
-    told: Callable[[], list[Told]], root: Path, name: str, severity: str, code: str, message: str, hint: str
+    findings_of: Callable[[], list[Row]],
+    root: Path,
+    name: str,
+    severity: str,
+    code: str,
+    message: str,
+    hint: str,
 ) -> None:
     if name.endswith("/"):
         (root / name).mkdir()
     else:
         make(root / name)
-    assert told() == [(severity, code, name.rstrip("/"), message, hint)]
+    assert findings_of() == [(severity, code, name.rstrip("/"), message, hint)]
 
 
-def test_hint_names_the_experiment_when_there_is_only_one(told: Callable[[], list[Told]], root: Path) -> None:
+def test_hint_names_the_experiment_when_there_is_only_one(
+    findings_of: Callable[[], list[Row]], root: Path
+) -> None:
     (root / "experiments.yml").write_text("experiments: {dssd_01: {head: dssd, dataset: kitti}}")
     make(root / "train.txt")
-    assert [one[4] for one in told()] == ['move it to "specs/dssd_01/train.txt"']
+    assert [one[4] for one in findings_of()] == ['move it to "specs/dssd_01/train.txt"']
 
 
 def test_spec_files_of_a_network_are_its_own_word(workspace: Workspace, root: Path) -> None:
@@ -187,9 +195,9 @@ def test_spec_files_of_a_network_are_its_own_word(workspace: Workspace, root: Pa
     assert check_layout(project, {"dssd_01": {"train", "gen_engine"}}) == []
 
 
-def test_folder_with_a_wrong_name_is_recognised(told: Callable[[], list[Told]], root: Path) -> None:
+def test_folder_with_a_wrong_name_is_recognised(findings_of: Callable[[], list[Row]], root: Path) -> None:
     (root / "specs").rename(root / "spec")
-    assert told() == [
+    assert findings_of() == [
         (
             "error", "misplaced-folder", "spec", 'the folder "spec" has no place in a project',
             'did you mean "specs"? rename it',
@@ -206,10 +214,10 @@ def test_folder_with_a_wrong_name_is_recognised(told: Callable[[], list[Told]], 
     ]  # fmt: skip
 
 
-def test_missing_models_folder_is_no_problem(told: Callable[[], list[Told]], root: Path) -> None:
+def test_missing_models_folder_is_no_problem(findings_of: Callable[[], list[Row]], root: Path) -> None:
     (root / "models/dssd_01").rmdir()
     (root / "models").rmdir()
-    assert told() == []
+    assert findings_of() == []
 
 
 def test_missing_dataset_names_the_line_where_it_is_written(workspace: Workspace, root: Path) -> None:
@@ -227,16 +235,18 @@ def test_missing_dataset_names_the_line_where_it_is_written(workspace: Workspace
 
 
 def test_missing_dataset_without_anything_near_says_where_to_put_it(
-    told: Callable[[], list[Told]], root: Path
+    findings_of: Callable[[], list[Row]], root: Path
 ) -> None:
     (root / "data/kitti").rename(root / "data/coco")
-    assert [one[4] for one in told()] == [f'move it there, or make it: mkdir -p "{root}/data/kitti/train"']
+    assert [one[4] for one in findings_of()] == [
+        f'move it there, or make it: mkdir -p "{root}/data/kitti/train"'
+    ]
 
 
-def test_file_in_place_of_a_dataset(told: Callable[[], list[Told]], root: Path) -> None:
+def test_file_in_place_of_a_dataset(findings_of: Callable[[], list[Row]], root: Path) -> None:
     (root / "data/kitti/train").rmdir()
     make(root / "data/kitti/train")
-    assert [one[3] for one in told()] == ['the dataset "kitti/train" is not a folder']
+    assert [one[3] for one in findings_of()] == ['the dataset "kitti/train" is not a folder']
 
 
 def test_missing_specs_name_the_line_of_the_experiment(workspace: Workspace, root: Path) -> None:
@@ -249,41 +259,43 @@ def test_missing_specs_name_the_line_of_the_experiment(workspace: Workspace, roo
     ]
 
 
-def test_specs_of_the_parent_are_enough(told: Callable[[], list[Told]], root: Path) -> None:
+def test_specs_of_the_parent_are_enough(findings_of: Callable[[], list[Row]], root: Path) -> None:
     assert not (root / "specs/dssd_02").exists()
-    assert told() == []
+    assert findings_of() == []
 
 
-def test_links_are_followed_and_broken_ones_are_told(
-    told: Callable[[], list[Told]], root: Path, tmp_path: Path
+def test_links_are_followed_and_broken_ones_are_reported(
+    findings_of: Callable[[], list[Row]], root: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "big" / "train").mkdir(parents=True)
     (root / "data/linked").symlink_to(tmp_path / "big")
-    assert told() == []
+    assert findings_of() == []
     (root / "data/broken").symlink_to(tmp_path / "gone")
     (root / "data/circle").symlink_to("circle")
     (root / "circle").symlink_to("circle")
-    assert [(one[2], one[3]) for one in told()] == [
+    assert [(one[2], one[3]) for one in findings_of()] == [
         ("circle", 'the broken link "circle" has no place in a project'),
         ("data/broken", 'the broken link "broken" has no place in data/: each dataset has its own folder'),
         ("data/circle", 'the broken link "circle" has no place in data/: each dataset has its own folder'),
     ]
 
 
-def test_dataset_behind_a_circle_of_links_is_missing(told: Callable[[], list[Told]], root: Path) -> None:
+def test_dataset_behind_a_circle_of_links_is_missing(
+    findings_of: Callable[[], list[Row]], root: Path
+) -> None:
     (root / "data/kitti/train").rmdir()
     (root / "data/kitti/train").symlink_to("train")
-    assert [(one[1], one[3]) for one in told()] == [
+    assert [(one[1], one[3]) for one in findings_of()] == [
         ("missing-dataset", 'the dataset "kitti/train" is not a folder')
     ]
 
 
 def test_broken_experiments_file_does_not_make_every_folder_unknown(
-    told: Callable[[], list[Told]], root: Path
+    findings_of: Callable[[], list[Row]], root: Path
 ) -> None:
     (root / "experiments.yml").write_text("experiments: [")
     (root / "models/other").mkdir()
-    assert told() == []
+    assert findings_of() == []
 
 
 def test_project_that_is_no_folder(workspace: Workspace) -> None:
@@ -294,22 +306,22 @@ def test_project_that_is_no_folder(workspace: Workspace) -> None:
     ]
 
 
-def test_many_findings_end_with_a_count(told: Callable[[], list[Told]], root: Path) -> None:
+def test_many_findings_end_with_a_count(findings_of: Callable[[], list[Row]], root: Path) -> None:
     for number in range(300):
         make(root / f"x{number}.sh")
-    found = told()
+    found = findings_of()
     assert (len(found), found[-1][3]) == (201, "100 more problems of the layout, not shown")
 
 
 def test_thousands_of_folders_for_no_experiment_take_no_time(
-    told: Callable[[], list[Told]], root: Path
+    findings_of: Callable[[], list[Row]], root: Path
 ) -> None:
     text = "".join(f"  experiment_{i}: {{head: dssd, dataset: kitti}}\n" for i in range(1000))
     (root / "experiments.yml").write_text("experiments:\n" + text)
     for number in range(1000):
         (root / f"models/experimant_{number}").mkdir()
     start = time.process_time()
-    assert len(told()) == 201
+    assert len(findings_of()) == 201
     assert time.process_time() - start < 10
 
 

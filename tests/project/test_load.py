@@ -20,7 +20,7 @@ def only(project: Project) -> Finding:
     return project.findings[0]
 
 
-def told(project: Project) -> list[tuple[int | None, int | None, str, str, str | None]]:
+def findings_of(project: Project) -> list[tuple[int | None, int | None, str, str, str | None]]:
     return [(one.line, one.column, one.code, one.message, one.hint) for one in project.findings]
 
 
@@ -153,7 +153,7 @@ def test_secrets_are_not_in_findings(load: Load) -> None:
     assert not [secret for secret in ("1234567", "7654321", "s3cret") if secret in shown]
 
 
-def test_all_problems_are_told_at_once_each_at_its_place(load: Load) -> None:
+def test_all_problems_are_reported_at_once_each_at_its_place(load: Load) -> None:
     project = load(
         """\
 tao_config:
@@ -174,7 +174,7 @@ gpu_indices: [1]
 """
     )
     name_rule = "letters, digits, dots, dashes and underscores, the first a letter or digit"
-    assert told(project) == [
+    assert findings_of(project) == [
         (2, 9, "wrong-type", '"gpus" must be a whole number from 0 to 64, not "1"', "without quotes: 1"),
         (3, 3, "unknown-key", 'unknown key "head"', '"head" belongs to an experiment'),
         (
@@ -254,7 +254,7 @@ gpu_indices: [1]
         ("extends: [a]", '"extends" must be the name of another experiment, not a list', None),
     ],
 )  # fmt: skip
-def test_wrong_values_are_told_in_words(load: Load, line: str, message: str, hint: str | None) -> None:
+def test_wrong_values_are_reported_in_words(load: Load, line: str, message: str, hint: str | None) -> None:
     finding = only(load(GOOD + f"    {line}\n"))
     assert finding.message == message.format(gpu_indices=EXPECTED["gpu_indices"], vars=EXPECTED["vars"])
     assert (finding.hint, finding.line) == (hint, 5)
@@ -346,7 +346,7 @@ def test_files_of_the_wrong_shape(load: Load, content: str, code: str, message: 
     assert (only(load(content)).code, only(load(content)).message) == (code, message)
 
 
-def test_experiment_at_the_top_is_told_where_it_belongs(load: Load) -> None:
+def test_experiment_at_the_top_is_reported_where_it_belongs(load: Load) -> None:
     finding = load("e: {head: dssd, dataset: k}\n").findings[0]
     assert (finding.code, finding.hint) == (
         "unknown-key",
@@ -361,7 +361,7 @@ def test_gpus_and_gpu_indices_must_agree(load: Load) -> None:
     assert finding.hint == "make them agree, or remove one of them"
 
 
-def test_disagreement_in_tao_config_is_told_once(load: Load) -> None:
+def test_disagreement_in_tao_config_is_reported_once(load: Load) -> None:
     project = load("tao_config: {gpus: 1, gpu_indices: [0, 1]}\n" + GOOD + "  f: {head: dssd, dataset: k}\n")
     assert (only(project).line, only(project).code) == (1, "gpus-disagree")
 
@@ -392,7 +392,7 @@ def test_more_gpus_than_the_inherited_list_names_is_an_error_not_a_guess(load: L
     assert (finding.line, finding.code, finding.hint) == (6, "gpus-disagree", 'write "gpu_indices" here too')
 
 
-def test_same_gpu_twice_is_told_at_the_second(load: Load) -> None:
+def test_same_gpu_twice_is_reported_at_the_second(load: Load) -> None:
     finding = only(load(GOOD + '    gpu_indices: [0, 1, "00"]\n'))
     assert (finding.line, finding.column, finding.message) == (5, 25, '"gpu_indices" names GPU "00" twice')
 

@@ -12,8 +12,8 @@ from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.project.mounts import DockerOptions, MountEntry, Mounts, default_mounts, load_mounts
 from taorunner.project.workspace import Workspace
 
-Told = tuple[int | None, int | None, str, str, str | None]
-Check = Callable[[str], list[Told]]
+Row = tuple[int | None, int | None, str, str, str | None]
+Check = Callable[[str], list[Row]]
 
 
 @pytest.fixture
@@ -24,10 +24,10 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def told(workspace: Workspace, environ: dict[str, str]) -> Check:
+def findings_of(workspace: Workspace, environ: dict[str, str]) -> Check:
     """Writes the workspace's file and gives its findings."""
 
-    def check(text: str) -> list[Told]:
+    def check(text: str) -> list[Row]:
         workspace.mounts_file.write_text(text)
         found = load_mounts(workspace, environ).findings
         assert {one.file for one in found} <= {workspace.mounts_file}
@@ -91,7 +91,7 @@ def test_launchers_variable_may_start_with_home(
     )
 
 
-def test_launchers_variable_with_a_missing_file_is_told(
+def test_launchers_variable_with_a_missing_file_is_reported(
     workspace: Workspace, environ: dict[str, str]
 ) -> None:
     mounts = load_mounts(workspace, {**environ, "LAUNCHER_MOUNTS": "/no/such/file"})
@@ -175,7 +175,7 @@ def test_home_variables_and_relative_paths_are_expanded(
 # what is wrong with the file
 
 
-def test_all_problems_of_the_file_are_told_at_their_place(told: Check, tmp_path: Path) -> None:
+def test_all_problems_of_the_file_are_reported_at_their_place(findings_of: Check, tmp_path: Path) -> None:
     text = f"""\
 {{
   "Mounts": [
@@ -195,7 +195,7 @@ def test_all_problems_of_the_file_are_told_at_their_place(told: Check, tmp_path:
 }}
 """
     second = 16 + len(str(tmp_path)) + 19  # where the destination stands behind the source
-    assert told(text) == [
+    assert findings_of(text) == [
         (3, 16, "missing-source", 'the source "/no/such/folder" does not exist',
          'make it with: mkdir -p "/no/such/folder"'),
         (4, second, "wrong-value", 'the destination "relative" is not an absolute path',
@@ -216,8 +216,10 @@ def test_all_problems_of_the_file_are_told_at_their_place(told: Check, tmp_path:
     ]  # fmt: skip
 
 
-def test_good_mounts_beside_bad_ones_are_kept(told: Check, workspace: Workspace, tmp_path: Path) -> None:
-    assert len(told(mounting((Path("/no/such"), "/a"), (tmp_path, "/b")))) == 1
+def test_good_mounts_beside_bad_ones_are_kept(
+    findings_of: Check, workspace: Workspace, tmp_path: Path
+) -> None:
+    assert len(findings_of(mounting((Path("/no/such"), "/a"), (tmp_path, "/b")))) == 1
     assert load_mounts(workspace, {}).entries == (MountEntry(tmp_path, "/b"),)
 
 
@@ -238,8 +240,8 @@ def test_good_mounts_beside_bad_ones_are_kept(told: Check, workspace: Workspace,
         ('{"Mounts": []} x', 1, 16, None),
     ],
 )
-def test_only_json_is_json(told: Check, text: str, line: int, column: int, hint: str | None) -> None:
-    [finding] = told(text)
+def test_only_json_is_json(findings_of: Check, text: str, line: int, column: int, hint: str | None) -> None:
+    [finding] = findings_of(text)
     assert (finding[2], finding[4]) == ("json-syntax", hint)
     # Where a comma too many is seen differs between Python versions: at the comma, or behind it.
     assert finding[0] == line
@@ -270,21 +272,24 @@ def test_only_json_is_json(told: Check, text: str, line: int, column: int, hint:
         ('{"Mounts": [{"source": "~nobdy/x", "destination": "/x"}]}', "unknown-user", '"~nobdy": no such user'),
     ],
 )  # fmt: skip
-def test_files_of_the_wrong_shape(told: Check, text: str, code: str, message: str) -> None:
-    assert [(one[2], one[3]) for one in told(text)] == [(code, message)]
+def test_files_of_the_wrong_shape(findings_of: Check, text: str, code: str, message: str) -> None:
+    assert [(one[2], one[3]) for one in findings_of(text)] == [(code, message)]
 
 
-def test_values_of_variables_are_not_shown(told: Check) -> None:
+def test_values_of_variables_are_not_shown(findings_of: Check) -> None:
     text = '{"Mounts": [], "Envs": [{"variable": "A", "value": ["s3cret"]}, {"variable": "B", "value": {"s3cret": 1}}]}'
-    found = told(text)
+    found = findings_of(text)
     assert len(found) == 2
     assert "s3cret" not in repr(found)
 
 
-def test_tabs_and_windows_lines_are_json(told: Check, workspace: Workspace, tmp_path: Path) -> None:
-    assert told(json.dumps({"Mounts": [{"source": str(tmp_path), "destination": "/x"}]}, indent="\t")) == []
-    assert told('\t{\r\n\t"Mounts": [\r\n\t]}') == []
-    assert told('{"Mounts": [], "Envs": [{"variable": "A", "value": "\\ud83d\\ude00"}]}') == []
+def test_tabs_and_windows_lines_are_json(findings_of: Check, workspace: Workspace, tmp_path: Path) -> None:
+    assert (
+        findings_of(json.dumps({"Mounts": [{"source": str(tmp_path), "destination": "/x"}]}, indent="\t"))
+        == []
+    )
+    assert findings_of('\t{\r\n\t"Mounts": [\r\n\t]}') == []
+    assert findings_of('{"Mounts": [], "Envs": [{"variable": "A", "value": "\\ud83d\\ude00"}]}') == []
 
 
 def test_folder_or_pipe_in_place_of_the_file(workspace: Workspace, environ: dict[str, str]) -> None:

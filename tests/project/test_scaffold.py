@@ -126,7 +126,7 @@ def test_spec_names_the_chosen_backbone(tmp_path: Path, head: str, backbone: str
     assert any(each.startswith(line) for each in spec.read_text().splitlines())
 
 
-def test_what_command_lines_need_stands_below_vars(tmp_path: Path) -> None:
+def test_what_command_lines_need_is_below_vars(tmp_path: Path) -> None:
     create_project(tmp_path, "new", "lprnet")
     file = Workspace(tmp_path).project("new").experiments_file
     assert "      image_dir: $dataset_raw/val/image  # the images of inference\n" in file.read_text()

@@ -179,7 +179,7 @@ def test_completion_may_import_it_without_pydantic_or_yaml() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_current_folder_that_was_removed_is_told(tmp_path: Path) -> None:
+def test_current_folder_that_was_removed_is_reported(tmp_path: Path) -> None:
     code = (
         "import os, sys\nfrom pathlib import Path\nfrom taorunner.project.workspace import find_workspace\n"
         "os.rmdir(os.getcwd())\n"

@@ -32,7 +32,7 @@ class Seen:
     def __init__(self) -> None:
         self.begun: dict[str, int | None] = {}
         self.ended: list[str] = []
-        self.told: list[str] = []
+        self.messages: list[str] = []
         self.states: dict[str, list[PullState]] = {}
         self.layers: dict[str, list[tuple[LayerState, ...]]] = {}
 
@@ -47,7 +47,7 @@ class Seen:
         self.ended.append(image)
 
     def tells(self, text: str) -> None:
-        self.told.append(text)
+        self.messages.append(text)
 
 
 CONFIG = """\

@@ -179,7 +179,7 @@ def test_down_without_an_engine_is_no_error(tmp_path: Path) -> None:
     rig.down(tmp_path / "none")
 
 
-def test_fake_nvml_shows_the_gpus_it_was_told(fake_nvml: Callable[..., dict[str, str]]) -> None:
+def test_fake_nvml_shows_the_gpus_it_was_given(fake_nvml: Callable[..., dict[str, str]]) -> None:
     script = (
         "import json, pynvml as n\n"
         "n.nvmlInit()\n"
@@ -222,7 +222,7 @@ def test_fake_nvml_can_lack_its_driver(fake_nvml: Callable[..., dict[str, str]])
     assert shown.stdout.strip() == "Driver Not Loaded"
 
 
-def test_workspace_factory_writes_what_it_is_told(workspace_factory: Callable[..., Path]) -> None:
+def test_workspace_factory_writes_what_it_is_given(workspace_factory: Callable[..., Path]) -> None:
     root = workspace_factory(
         "experiments: {}\n",
         specs={"e1/train.txt": "x"},

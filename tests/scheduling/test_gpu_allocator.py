@@ -79,7 +79,7 @@ def run(name: str, count: int = 1, ids: tuple[str, ...] | None = None) -> Queued
     return Queued(name, "docker", count, ids)
 
 
-def test_any_gpu_is_one_that_nobody_has(machine: Machine) -> None:
+def test_any_gpu_is_a_free_one(machine: Machine) -> None:
     lease = machine.hold("GPU-0")
     assert machine.decide(run("a"), run("b")).starts == [Start("a", ("1",))]
     lease.release()
@@ -103,7 +103,7 @@ def test_two_supervisors_never_get_the_same_gpu(machine: Machine) -> None:
     assert decision == Decision(notices=[("b", "gpu-wait", "waits for GPU GPU-0 (run a of anna)")], known=2)
 
 
-def test_what_a_run_waits_for_is_told_once_and_again_when_it_changed(machine: Machine) -> None:
+def test_what_a_run_waits_for_is_reported_once_and_again_when_it_changed(machine: Machine) -> None:
     lease = machine.hold("GPU-0", "GPU-1")
     text = "waits for 1 GPU: GPU 0 (run r-other of bert); GPU 1 (run r-other of bert)"
     assert machine.decide(run("a")).notices == [("a", "gpu-wait", text)]
@@ -151,7 +151,7 @@ def test_the_engine_of_one_that_was_killed_is_asked_by_runs_of_another_backend(m
     assert asked == ["docker", "local"] * 2
 
 
-def test_an_engine_that_does_not_answer_keeps_nobody_waiting(machine: Machine) -> None:
+def test_an_engine_that_does_not_answer_keeps_no_run_waiting(machine: Machine) -> None:
     machine.engine.in_use = MachineError("no engine answers")
     assert machine.decide(run("a")).starts == [Start("a", ("0",))]
 
@@ -284,7 +284,7 @@ def test_who_does_not_take_what_is_left_to_it_loses_its_place(machine: Machine) 
     assert LEFT_FOR_S <= waited <= LEFT_FOR_S + 2
 
 
-def test_who_is_gone_keeps_nobody_waiting(machine: Machine) -> None:
+def test_a_supervisor_that_left_keeps_no_run_waiting(machine: Machine) -> None:
     lease = machine.hold("GPU-0", "GPU-1")
     gone = machine.supervisor()
     machine.decide(run("a", 2), by=gone)

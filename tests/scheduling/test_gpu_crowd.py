@@ -30,7 +30,7 @@ from taorunner.runs.supervisor.batch_runner import BatchRunner
 from taorunner.scheduling.gpu_allocator import FreeGpus
 
 BATCHES, PROCESSES, GPUS = 200, 4, 8
-TOLD = (
+REPORTING = (
     'echo "$$ begin $CUDA_VISIBLE_DEVICES" >> "$0"; sleep 0.0$1; echo "$$ end $CUDA_VISIBLE_DEVICES" >> "$0"'
 )
 
@@ -47,7 +47,7 @@ def test_no_gpu_is_held_twice_by_two_hundred_batches_in_four_processes(
         for index in range(PROCESSES)
     ]
     codes = [one.wait(150) for one in crowd]
-    lines = (tmp_path / "told").read_text().splitlines()
+    lines = (tmp_path / "reports").read_text().splitlines()
     print(f"seed {seed}: {BATCHES} batches, {len(lines) // 2} runs in {time.monotonic() - began_s:.1f} s")
     assert codes == [0] * PROCESSES
     using: dict[str, str] = {}
@@ -100,7 +100,7 @@ def main(root: Path, process: int, seed: int) -> int:
         plans = []
         for order, gpus in enumerate(wishes(index, seed)):
             results = root / "models" / f"{index}-{order}"
-            argv = ("sh", "-c", TOLD, str(root / "told"), str(index % 5))
+            argv = ("sh", "-c", REPORTING, str(root / "reports"), str(index % 5))
             plan = RunPlan(
                 project="p", experiment="e", action="evaluate", backend="local", contract=contract, argv=argv,
                 workspace=root, results_dir=results, results_inside=str(results), run_inside="/r", gpus=gpus,

@@ -40,7 +40,7 @@ def test_a_small_run_fills_the_gap_while_a_large_one_waits() -> None:
     assert start(waiting, busy_gpus=frozenset({"0"})) == [Start("small", ("1",))]
 
 
-def test_nobody_passes_a_run_whose_patience_is_over() -> None:
+def test_no_run_passes_one_whose_patience_is_over() -> None:
     waiting = [Waiting("both", 2, ("0", "1")), Waiting("small", 1, ("1",)), Waiting("cpu", 0)]
     due = Fairness({"both": PATIENCE})
     assert start(waiting, busy_gpus=frozenset({"0"}), fairness=due) == [Start("cpu", ())]
@@ -53,7 +53,7 @@ def test_gpus_are_kept_for_the_first_of_two_that_want_the_same_one() -> None:
     assert starts == [Start("any", ("2",))]
 
 
-def test_runs_of_other_batches_are_told_what_is_left_to_them_and_do_not_count_as_ours() -> None:
+def test_runs_of_other_batches_do_not_count_as_ours() -> None:
     waiting = [Waiting("theirs", 1), Waiting("mine", 1), Waiting("mine too", 1)]
     starts = start(waiting, known_gpus=["0", "1", "2"], parallel=1, others={"theirs"})
     assert starts == [Start("theirs", ("0",)), Start("mine", ("1",))]
@@ -79,7 +79,7 @@ def test_gpus_that_others_compute_on_are_for_those_who_name_them() -> None:
     assert start(waiting, avoided={"0"}) == [Start("any", ("1",)), Start("named", ("0",))]
 
 
-def test_any_gpu_is_rather_one_that_nobody_names() -> None:
+def test_any_gpu_is_preferably_one_that_no_run_names() -> None:
     assert start([Waiting("any", 1), Waiting("named", 1, ("0",))]) == [
         Start("any", ("1",)),
         Start("named", ("0",)),

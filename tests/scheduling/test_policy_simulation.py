@@ -76,7 +76,7 @@ def simulate(works: list[Work]) -> tuple[float, int]:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_a_thousand_mixed_runs_take_hardly_longer_than_possible_and_nobody_starves(seed: int) -> None:
+def test_a_thousand_mixed_runs_take_hardly_longer_than_possible_and_none_starves(seed: int) -> None:
     works = mixed(seed)
     makespan_s, most = simulate(works)
     ratio = makespan_s / lower_bound_s(works)
@@ -86,7 +86,7 @@ def test_a_thousand_mixed_runs_take_hardly_longer_than_possible_and_nobody_starv
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_random_sets_of_gpus_cost_idle_time_and_still_nobody_starves(seed: int) -> None:
+def test_random_sets_of_gpus_cost_idle_time_and_no_run_starves(seed: int) -> None:
     """The bound is how much is asked of the most wanted GPU. Nobody can reach it: two overlapping sets exclude each
     other, and what a set leaves over often fits nobody."""
     works = picky(seed)

@@ -273,9 +273,7 @@ def test_what_is_set_with_env_is_never_in_an_error_or_a_plan(plan: Callable[...,
     assert found.env["C"] == "here"
 
 
-def test_where_the_caller_stands_is_where_the_shell_begins(
-    plan: Callable[..., PlannedShell], root: Path
-) -> None:
+def test_the_shell_begins_in_the_current_folder(plan: Callable[..., PlannedShell], root: Path) -> None:
     here = root / "projects" / "example_01" / "data"
     assert plan(image="x", here=here).plan.options.workdir == "/workspace/projects/example_01/data"
     assert plan(image="x").plan.options.workdir is None

@@ -51,8 +51,8 @@ def test_a_mistake_is_found_on_its_line(head: str, tmp_path: Path) -> None:
         for one in [one for seed in "abcdef" for one in tool.mutations(text, Against(held.schema), seed)]:
             file = tmp_path / path.name
             file.write_text(one.text)
-            told = check_template(file, spec_format, VALUES, Against(held.schema), VALUES)
-            assert one.line in [finding.line for finding in told], one
+            findings = check_template(file, spec_format, VALUES, Against(held.schema), VALUES)
+            assert one.line in [finding.line for finding in findings], one
             made.append(one.kind)
     assert {"misspelt", "wrong type"} <= set(made) or (head in WITHOUT_SCHEMA and not made)
 

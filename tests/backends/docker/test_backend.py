@@ -180,7 +180,7 @@ def test_a_container_that_was_created_and_not_started_is_started(
     docker.remove(handle)
 
 
-def test_somebody_elses_container_of_that_name_is_left_alone(
+def test_a_foreign_container_of_that_name_is_left_alone(
     docker: DockerBackend,
     make_plan: MakePlan,
     make_launch: Callable[..., Launch],
@@ -413,7 +413,7 @@ def test_the_printed_docker_line_does_the_same(
     docker.remove(handle)
 
 
-def test_running_out_of_memory_is_told(
+def test_running_out_of_memory_is_reported(
     docker: DockerBackend,
     make_plan: MakePlan,
     make_launch: Callable[..., Launch],

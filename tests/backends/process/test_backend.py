@@ -123,7 +123,7 @@ def test_secrets_and_gpus_arrive(
     assert all(b"it's $5" not in path.read_bytes() and b"ngc" not in path.read_bytes() for path in files)
 
 
-def test_a_missing_command_is_told_before_the_start(make_plan: MakePlan, make_launch: MakeLaunch) -> None:
+def test_a_missing_command_is_reported_before_the_start(make_plan: MakePlan, make_launch: MakeLaunch) -> None:
     backend = LocalBackend()
     plan = make_plan("detectnet_v3", "train", backend="local")
     with pytest.raises(MachineError) as caught:

@@ -44,7 +44,7 @@ def test_only_a_real_terminal_is_drawn_on():
 @pytest.mark.parametrize(
     ("columns", "width"), [({}, PIPE_WIDTH), ({"COLUMNS": "77"}, 77), ({"COLUMNS": "x"}, PIPE_WIDTH)]
 )
-def test_pipes_are_wide_unless_told_otherwise(columns, width):
+def test_pipes_are_wide_by_default(columns, width):
     assert make_console(io.StringIO(), columns).width == width
 
 

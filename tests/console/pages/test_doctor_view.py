@@ -93,7 +93,7 @@ def test_a_section_has_one_head_and_an_empty_answer_none() -> None:
     assert raw.getvalue().decode() == f"a\n{well}{well}\nc\n{well}"
 
 
-def test_on_a_terminal_words_stay_whole_and_the_rest_stands_below() -> None:
+def test_on_a_terminal_words_stay_whole_and_the_rest_wraps() -> None:
     message = "this is a message that is longer than the fifty columns of that terminal"
     lines = on_terminal(50, Finding(Severity.ERROR, "a-code", message, "one --very-long command " * 4))
     assert lines[:3] == [

@@ -102,7 +102,7 @@ def test_log_lines_cannot_drive_the_terminal(scene):
     assert "\x1b[2J" not in text and "\x1b]" not in text and "\x9b" not in text and "\x07" not in text
 
 
-def test_the_same_name_in_two_projects_and_actions_is_told_apart(scene):
+def test_the_same_name_in_two_projects_and_actions_is_distinguished(scene):
     runs = [
         fold([scene.queue("e1", project="a")]),
         fold([scene.queue("e2", project="b")]),

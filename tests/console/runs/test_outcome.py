@@ -48,7 +48,7 @@ def test_one_run_is_not_compared(scene):
     assert not any("best values" in line for line in lines)
 
 
-def test_a_run_without_reason_log_or_folder_is_still_told(scene):
+def test_a_run_without_reason_log_or_folder_is_still_reported(scene):
     run = replace(
         scene.finished("e", RunState.LOST), reason=None, hint=None, exit_code=None, metrics={}, best={}
     )
@@ -65,12 +65,12 @@ def test_the_banner_of_the_image_is_none_of_the_last_lines(scene):
         "Container image Copyright (c) x",
     ]
     lines = outcome_lines([run], {run.id: [*banner, "what went wrong"]}, {}, 80, UNICODE, now=scene.at)
-    told = [line.plain.strip() for line in lines]
-    assert any("what went wrong" in line for line in told)
-    assert not any("Toolkit" in line or "Copyright" in line or "====" in line for line in told)
+    texts = [line.plain.strip() for line in lines]
+    assert any("what went wrong" in line for line in texts)
+    assert not any("Toolkit" in line or "Copyright" in line or "====" in line for line in texts)
 
 
-def test_nothing_at_all_can_be_told(scene):
+def test_nothing_at_all_can_be_reported(scene):
     assert outcome_lines([], {}, {}, 80, UNICODE, now=scene.at)
 
 

@@ -89,7 +89,7 @@ def test_every_network_of_every_release_has_a_page():
             )
 
 
-def test_an_action_is_told_with_the_releases_that_have_it():
+def test_an_action_is_reported_with_the_releases_that_have_it():
     def spans(name, release=None):
         lines = [line.plain.split() for line in network_lines(load_network(name), release, 100, ASCII)]
         start = next(place for place, words in enumerate(lines) if words[:1] == ["action"]) + 1

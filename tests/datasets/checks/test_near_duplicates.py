@@ -39,7 +39,7 @@ def dataset(root: Path, train: dict[str, Image.Image], val: dict[str, Callable[[
     return root
 
 
-def told(root: Path) -> list[tuple[str, str]]:
+def findings_of(root: Path) -> list[tuple[str, str]]:
     found = check_dataset(root, deep=True).findings
     return [(f.file.name if f.file else "", f.message) for f in found if f.code == "similar-image-in-subsets"]
 
@@ -60,7 +60,7 @@ def test_copies_in_another_size_or_quality_are_found(tmp_path: Path) -> None:
         "turned.jpg": lambda path: turned(path, train["4.jpg"]),
         "new.jpg": lambda path: scene(100).save(path),
     })  # fmt: skip
-    assert told(root) == [
+    assert findings_of(root) == [
         (name, f'nearly the same image is in "train" ({number}.jpg) and in "val"')
         for name, number in (("half.jpg", 1), ("other.png", 3), ("quality.jpg", 0), ("stretched.jpg", 2), ("turned.jpg", 4))
     ]  # fmt: skip
@@ -73,7 +73,9 @@ def test_flat_pictures_are_no_copies(tmp_path: Path) -> None:
         )
 
     train = {f"{level}.jpg": flat(level) for level in (0, 120, 121, 255)}
-    assert told(dataset(tmp_path, train, {f"v{n}.jpg": flat(n).save for n in (0, 120, 121, 255)})) == []
+    assert (
+        findings_of(dataset(tmp_path, train, {f"v{n}.jpg": flat(n).save for n in (0, 120, 121, 255)})) == []
+    )
 
 
 def test_another_frame_of_one_camera_is_no_copy(tmp_path: Path) -> None:
@@ -85,16 +87,18 @@ def test_another_frame_of_one_camera_is_no_copy(tmp_path: Path) -> None:
         return picture
 
     assert (
-        told(dataset(tmp_path, {"a.jpg": frame(20)}, {"b.jpg": frame(200).save, "c.jpg": frame(40).save}))
+        findings_of(
+            dataset(tmp_path, {"a.jpg": frame(20)}, {"b.jpg": frame(200).save, "c.jpg": frame(40).save})
+        )
         == []
     )
 
 
-def test_equal_files_are_told_once(tmp_path: Path) -> None:
+def test_equal_files_are_reported_once(tmp_path: Path) -> None:
     picture = scene(3)
     root = dataset(tmp_path, {"a.jpg": picture}, {"b.jpg": lambda path: picture.save(path, quality=92)})
     codes = [f.code for f in check_dataset(root, deep=True).findings if f.is_error]
-    assert (codes, told(root)) == (["same-image-in-subsets"], [])
+    assert (codes, findings_of(root)) == (["same-image-in-subsets"], [])
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1", "LA", "I;16"])
@@ -102,4 +106,4 @@ def test_every_kind_of_picture_has_a_look(mode: str, tmp_path: Path) -> None:
     name = "a.jpg" if mode == "CMYK" else "a.png"
     picture = Image.new("I;16", (64, 48), 9) if mode == "I;16" else scene(2).convert(mode)
     root = dataset(tmp_path, {"t.jpg": scene(5)}, {name: picture.save})
-    assert told(root) == []
+    assert findings_of(root) == []

@@ -205,7 +205,7 @@ def test_what_is_planted_is_found_and_nothing_else(clean: Path, name: str) -> No
     assert problems(clean) == expected
 
 
-def test_all_faults_of_all_files_are_told_at_once(clean: Path) -> None:
+def test_all_faults_of_all_files_are_reported_at_once(clean: Path) -> None:
     expected = []
     for i, name in enumerate(("no number", "inverted", "duplicate box")):
         work = clean.parent / f"w{i}"
@@ -244,7 +244,7 @@ def test_specs_are_held_against_the_dataset(clean: Path) -> None:
     assert problems(clean, needs=(fitting,)) == []
 
 
-def test_boxes_too_small_for_the_network_are_told(clean: Path) -> None:
+def test_boxes_too_small_for_the_network_are_reported(clean: Path) -> None:
     """4 pixels of 16 are 16 of 64 and 24 of 96: the looser of both counts."""
     line_with(a_line("5 5 20 35"))(clean)
     needs = ClassNeeds(clean / "train.txt", {}, input_size=(16, 16))
@@ -348,7 +348,7 @@ def test_folders_of_other_layouts_are_no_classes(tmp_path: Path, layout: str) ->
         check_dataset(labelled(tmp_path, OTHER_LAYOUTS[layout]))
 
 
-def test_a_class_of_files_that_nobody_reads_is_an_empty_class(tmp_path: Path) -> None:
+def test_a_class_of_unreadable_files_is_an_empty_class(tmp_path: Path) -> None:
     labelled(tmp_path, "train/cat/a.jpg train/dog/b.heic train/dog/Thumbs.db val/cat/c.jpg val/dog/d.jpg")
     empty = [("class-folder-empty", "dog", ""), ("files-beside-pictures", "b.heic", "")]
     assert problems(tmp_path) == empty

@@ -33,15 +33,15 @@ def broken_kitti(root: Path) -> None:
     (root / "labels/z.txt").write_text(good)
 
 
-def test_every_bad_line_is_told_with_its_place_and_nothing_is_written(tmp_path: Path) -> None:
+def test_every_bad_line_is_reported_with_its_place_and_nothing_is_written(tmp_path: Path) -> None:
     broken_kitti(tmp_path / "source")
     with pytest.raises(UserFilesError) as caught:
         convert(tmp_path / "source", tmp_path / "made", to="kitti")
-    told = {
+    reported = {
         (f.severity.value, f.code, f.file.name if f.file else "", f.line, f.column)
         for f in caught.value.findings
     }
-    assert told == {
+    assert reported == {
         ("error", "kitti-number", "a.txt", 2, 15),
         ("error", "kitti-columns", "a.txt", 3, 1),
         ("error", "kitti-number", "b.txt", 1, 27),
@@ -73,13 +73,13 @@ def test_json_problems_have_line_and_column(tmp_path: Path) -> None:
     (root / "labels.json").write_text(lines)
     with pytest.raises(UserFilesError) as caught:
         convert(root, tmp_path / "made", to="kitti")
-    told = {(f.code, f.line, f.column) for f in caught.value.findings}
+    reported = {(f.code, f.line, f.column) for f in caught.value.findings}
     rows = lines.splitlines()
 
     def line(start: str, nth: int = 1) -> int:
         return [number for number, row in enumerate(rows, start=1) if row.strip().startswith(start)][nth - 1]
 
-    assert told == {
+    assert reported == {
         ("coco-annotation", line('"category_id": 9'), 19),
         ("coco-annotation", line('"bbox"', 2), 12),
         ("picture-missing", line('"file_name": "gone'), 17),
@@ -157,7 +157,7 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["made", "made/whole"]
 
 
-def test_ids_that_are_no_ids_are_told_not_stumbled_over(tmp_path: Path) -> None:
+def test_ids_that_are_no_ids_are_reported(tmp_path: Path) -> None:
     root = tmp_path / "source"
     picture(root / "a.jpg", 40, 30)
     document = {
@@ -187,7 +187,7 @@ def test_coordinates_of_voc_are_taken_as_they_are_written(tmp_path: Path) -> Non
     assert (tmp_path / "made/labels/renamed.txt").read_text() == "person 0 0 0 1 1 96 64 0 0 0 0 0 0 0\n"
 
 
-def test_what_coco_has_beyond_boxes_is_told(tmp_path: Path) -> None:
+def test_what_coco_has_beyond_boxes_is_reported(tmp_path: Path) -> None:
     root = tmp_path / "source"
     picture(root / "a.jpg", 40, 30)
     annotation = {
@@ -204,8 +204,8 @@ def test_what_coco_has_beyond_boxes_is_told(tmp_path: Path) -> None:
     }  # fmt: skip
     (root / "a.json").write_text(json.dumps(document))
     assert convert(root, tmp_path / "made", to="coco").findings == ()
-    told = [f.message for f in convert(root, tmp_path / "kitti", to="kitti").findings]
-    assert told == [
+    reported = [f.message for f in convert(root, tmp_path / "kitti", to="kitti").findings]
+    assert reported == [
         'kitti cannot hold "keypoints" (2 objects), "attributes" (1 object): left out',
     ]
 

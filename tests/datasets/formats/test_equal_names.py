@@ -49,7 +49,7 @@ def test_the_annotation_file_takes_the_pictures_of_its_own_subset(
     assert convert(tmp_path / "d", tmp_path / "made", to="coco").subsets == dict.fromkeys(WIDTHS, 1)
 
 
-def test_pictures_that_no_name_tells_apart_are_still_ambiguous(tmp_path: Path) -> None:
+def test_images_with_equal_names_are_still_ambiguous(tmp_path: Path) -> None:
     for part, width in (("north", 40), ("south", 50)):
         picture(tmp_path / "d" / part / "0001.jpg", width, 30)
     picture(tmp_path / "d/0002.jpg", 40, 30)

@@ -84,8 +84,8 @@ def test_poses_keep_their_box_and_their_points(shape: str | None, numbers: str, 
     assert box.extra is not None
     assert box.extra["keypoints"][:6] == [30, 15, 2, 60, 30, 2 if shape in ("[2, 2]", "[5, 2]") else 1]
     assert check_dataset(root).kind == "yolo"
-    told = [f.code for f in convert(root, tmp_path / "kitti", to="kitti").findings]
-    assert told == ["fields-lost"]
+    reported = [f.code for f in convert(root, tmp_path / "kitti", to="kitti").findings]
+    assert reported == ["fields-lost"]
     convert(root, tmp_path / "coco", to="coco")
     document = json.loads(next((tmp_path / "coco").rglob("annotations.json")).read_text())
     assert document["annotations"][0]["keypoints"] == box.extra["keypoints"]
@@ -95,7 +95,7 @@ def test_poses_keep_their_box_and_their_points(shape: str | None, numbers: str, 
     assert sorted(str(one.boxes[0].extra) for one in again.images) == [str(box.extra)] * 2
 
 
-def test_a_pose_with_other_columns_than_its_shape_is_told(tmp_path: Path) -> None:
+def test_a_pose_with_other_columns_than_its_shape_is_reported(tmp_path: Path) -> None:
     root = yolo(tmp_path / "d", YAML + "kpt_shape: [2, 3]\n", a="0 0.5 0.5 0.6 0.8 0.3 0.3 2\n")
     assert refused(root) == ["yolo-columns"]
 
@@ -136,7 +136,7 @@ def test_labels_of_no_picture_are_counted_and_stop(tmp_path: Path) -> None:
     assert convert(root, tmp_path / "made", to="kitti", skip_bad=True).images_after == 1
 
 
-def test_a_picture_in_two_subsets_is_told(tmp_path: Path) -> None:
+def test_a_picture_in_two_subsets_is_reported(tmp_path: Path) -> None:
     root = yolo(tmp_path / "d", "train: images\nval: images\nnames: [car]\n", a="0 .5 .5 .4 .4\n")
     assert codes(read_dataset(root), Severity.WARNING) == ["picture-in-two-subsets"]
 
@@ -153,7 +153,7 @@ def test_darknet_labels_lie_where_the_list_says(tmp_path: Path) -> None:
     assert [corners(box) for box in image.boxes] == [(30, 15, 70, 35)]
 
 
-def test_kitti_labels_in_a_folder_without_pictures_are_told(tmp_path: Path) -> None:
+def test_kitti_labels_in_a_folder_without_pictures_are_reported(tmp_path: Path) -> None:
     line = "car 0 0 0 10 10 50 40 0 0 0 0 0 0 0\n"
     picture(tmp_path / "d/images/train/a.jpg", 100, 50)
     picture(tmp_path / "d/images/test/c.jpg", 100, 50)
@@ -165,7 +165,7 @@ def test_kitti_labels_in_a_folder_without_pictures_are_told(tmp_path: Path) -> N
     assert found == {"label-without-image": Severity.ERROR, "pictures-without-labels": Severity.WARNING}
 
 
-def test_point_clouds_beside_kitti_are_told(tmp_path: Path) -> None:
+def test_point_clouds_beside_kitti_are_reported(tmp_path: Path) -> None:
     picture(tmp_path / "d/training/image_2/a.jpg", 100, 50)
     write(tmp_path / "d/training/label_2/a.txt", "car 0 0 0 10 10 50 40 0 0 0 0 0 0 0\n")
     write(tmp_path / "d/training/velodyne/a.bin", "x")
@@ -205,7 +205,7 @@ def coco(root: Path, *annotations: dict[str, Any], name: str = "a.jpg", **top: A
 
 
 @pytest.mark.parametrize("bbox", ["[NaN, 1, 2, 3]", "[1, 1, Infinity, 3]", "[1, 1, 1e999, 3]"])
-def test_boxes_that_are_no_numbers_are_told(bbox: str, tmp_path: Path) -> None:
+def test_boxes_that_are_no_numbers_are_reported(bbox: str, tmp_path: Path) -> None:
     root = coco(tmp_path / "d", {"bbox": [1, 1, 2, 3]})
     text = (root / "r.json").read_text().replace("[1, 1, 2, 3]", bbox)
     (root / "r.json").write_text(text)
@@ -243,7 +243,7 @@ def test_pictures_that_no_annotation_names_are_counted(tmp_path: Path) -> None:
     assert finding.message.startswith('2 images of 3 are left out, such as "b.jpg"')
 
 
-def test_another_file_of_the_same_pictures_is_told(tmp_path: Path) -> None:
+def test_another_file_of_the_same_pictures_is_reported(tmp_path: Path) -> None:
     root = coco(tmp_path / "d", {"bbox": [1, 1, 5, 5]})
     (root / "r.json").rename(root / "instances_train.json")
     write(root / "person_keypoints_train.json", (root / "instances_train.json").read_text())
@@ -288,7 +288,7 @@ def voc(
     return root
 
 
-def test_fields_of_voc_stay_in_voc_and_are_told_elsewhere(tmp_path: Path) -> None:
+def test_fields_of_voc_stay_in_voc_and_are_reported_elsewhere(tmp_path: Path) -> None:
     polygon = "<polygon><x1>1</x1><y1>2</y1><x2>20</x2><y2>2</y2><x3>20</x3><y3>30</y3></polygon>"
     fields = f"<name>car</name><pose>Left</pose><truncated>1</truncated><difficult>1</difficult>{polygon}"
     root = voc(tmp_path / "d", fields)
@@ -298,9 +298,9 @@ def test_fields_of_voc_stay_in_voc_and_are_told_elsewhere(tmp_path: Path) -> Non
     before, after = (read_dataset(place).images[0].boxes[0] for place in (root, tmp_path / "split"))
     assert after.extra == before.extra == {"pose": "Left", "truncated": "1", "difficult": "1"}
     assert after.segmentation == before.segmentation == [[1, 2, 20, 2, 20, 30]]
-    told = {f.code: f.message for f in convert(root, tmp_path / "made", to="kitti").findings}
-    assert set(told) == {"fields-lost", "outlines-lost"}
-    assert '"difficult" (2 objects)' in told["fields-lost"]
+    reported = {f.code: f.message for f in convert(root, tmp_path / "made", to="kitti").findings}
+    assert set(reported) == {"fields-lost", "outlines-lost"}
+    assert '"difficult" (2 objects)' in reported["fields-lost"]
 
 
 @pytest.mark.parametrize(("head", "start", "encoding"), [
@@ -348,7 +348,7 @@ def cvat(root: Path, *shapes: str) -> Path:
     return root
 
 
-def test_attributes_of_cvat_are_told_or_kept(tmp_path: Path) -> None:
+def test_attributes_of_cvat_are_reported_or_kept(tmp_path: Path) -> None:
     box = '<box label="car" xtl="1" ytl="1" xbr="9" ybr="9" occluded="1"><attribute name="c">red</attribute></box>'
     root = cvat(tmp_path / "d", box)
     assert [f.code for f in convert(root, tmp_path / "kitti", to="kitti").findings] == ["fields-lost"]
@@ -468,7 +468,7 @@ def test_an_archive_in_place_of_its_content_is_named(name: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", ["a.webp", "a.tif", "a.tiff", "a.WEBP"])
-def test_webp_and_tiff_are_read_and_told_where_tao_does_not(name: str, tmp_path: Path) -> None:
+def test_webp_and_tiff_are_read_and_reported_where_tao_does_not_read_them(name: str, tmp_path: Path) -> None:
     root = tmp_path / "d"
     root.mkdir()
     kind = "webp" if name.lower().endswith("webp") else "tiff"

@@ -54,7 +54,7 @@ def test_what_another_tool_wrote_becomes_kitti(
     ]  # fmt: skip
 
 
-def test_what_cannot_be_read_is_told_with_the_programs_word(tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_reported_with_the_programs_word(tmp_path: Path) -> None:
     picture(tmp_path / "source/a.jpg", 40, 30)
     (tmp_path / "source/a.json").write_text("{")
     with pytest.raises(UserFilesError, match="panlabel reads no labelme in") as caught:

@@ -31,7 +31,7 @@ def test_class_folders_are_laid_out_with_their_list(tmp_path: Path) -> None:
     assert dict(done.after) == {"cat": 2, "dog": 2}
 
 
-def test_a_class_that_a_split_lacks_is_told(tmp_path: Path) -> None:
+def test_a_class_that_a_split_lacks_is_reported(tmp_path: Path) -> None:
     for name in ("train/cat/a.jpg", "train/dog/b.jpg", "val/cat/c.jpg"):
         picture(tmp_path / "source" / name, 20, 20)
     with pytest.raises(UserFilesError) as caught:
@@ -40,7 +40,7 @@ def test_a_class_that_a_split_lacks_is_told(tmp_path: Path) -> None:
     assert not (tmp_path / "made").exists()
 
 
-def test_two_files_for_one_place_are_told(tmp_path: Path) -> None:
+def test_two_files_for_one_place_are_reported(tmp_path: Path) -> None:
     for name in ("cat/a.jpg", "train/cat/a.jpg"):
         picture(tmp_path / "source" / name, 20, 20)
     with pytest.raises(UserFilesError) as caught:
@@ -64,7 +64,7 @@ def test_pictures_and_masks_are_paired_by_name(tmp_path: Path) -> None:
     assert (done.images_after, done.subsets) == (2, {"train": 1, "val": 1})
 
 
-def test_masks_that_do_not_fit_are_all_told(tmp_path: Path) -> None:
+def test_masks_that_do_not_fit_are_all_reported(tmp_path: Path) -> None:
     source = tmp_path / "source"
     for name in ("good", "small", "colour", "alone"):
         picture(source / f"images/{name}.jpg", 20, 10)
@@ -111,7 +111,7 @@ def test_commands_for_boxes_say_where_folders_belong(kind: str, tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == ["d"]
 
 
-def test_a_place_where_nothing_can_be_made_is_told(tmp_path: Path) -> None:
+def test_a_place_where_nothing_can_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for place in (Path("/proc/made"), tmp_path / "file" / "made"):
         with pytest.raises(MachineError, match="cannot be created: "):

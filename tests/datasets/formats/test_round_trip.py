@@ -127,7 +127,7 @@ def test_what_is_written_for_a_tool_is_read_back_the_same(shape: str, to: str, t
     assert [f for one in (first, second) for f in one.findings if f.is_error] == []
 
 
-def test_names_that_a_format_cannot_hold_are_told(tmp_path: Path) -> None:
+def test_names_that_a_format_cannot_hold_are_reported(tmp_path: Path) -> None:
     """A line break in a list of names, a control character in XML: the class stays one class."""
     root = tmp_path / "source"
     picture(root / "a.jpg", 40, 30)
@@ -159,7 +159,7 @@ def test_two_parts_with_pictures_of_one_name_stay_apart(tmp_path: Path) -> None:
         assert sorted(found) == [("train", 40, [0.0]), ("val", 41, [1.0])], to
 
 
-def test_outlines_survive_where_the_format_has_them_and_are_told_where_not(tmp_path: Path) -> None:
+def test_outlines_survive_where_the_format_has_them_and_are_reported_where_not(tmp_path: Path) -> None:
     root = tmp_path / "source"
     picture(root / "a.jpg", 40, 30)
     outline = [[1, 1, 20, 1, 20, 15.5]]
@@ -173,8 +173,8 @@ def test_outlines_survive_where_the_format_has_them_and_are_told_where_not(tmp_p
     for to in TARGETS:
         done = convert(root, tmp_path / to, to=to)
         kept[to] = read_dataset(tmp_path / to).images[0].boxes[0].segmentation
-        told = [finding.code for finding in done.findings]
-        assert told == ([] if to in ("coco", "yolo", "voc") else ["outlines-lost"]), to
+        codes = [finding.code for finding in done.findings]
+        assert codes == ([] if to in ("coco", "yolo", "voc") else ["outlines-lost"]), to
     assert kept.pop("coco") == kept.pop("voc") == outline
     assert [round(value, 3) for value in kept.pop("yolo")[0]] == outline[0]
     assert set(kept.values()) == {None}

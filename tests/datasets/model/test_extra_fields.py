@@ -73,7 +73,7 @@ def test_a_split_keeps_every_key_and_every_id_of_coco(tmp_path: Path) -> None:
     assert split.findings == ()
 
 
-def test_ids_that_cannot_be_kept_are_made_anew(tmp_path: Path) -> None:
+def test_ids_that_cannot_be_kept_are_numbered_again(tmp_path: Path) -> None:
     """0 is the background of TAO's detectors, and two annotations may have one id."""
     document = coco(tmp_path / "d")
     document["categories"] = [{**one, "id": one["id"] - 1} for one in CATEGORIES]
@@ -118,10 +118,10 @@ def test_key_points_follow_a_picture_that_exif_turns(tmp_path: Path) -> None:
     assert (annotation["bbox"], annotation["keypoints"]) == ([24, 10, 16, 20], [39, 16, 2])
 
 
-def test_what_cannot_be_turned_with_its_picture_is_told(tmp_path: Path) -> None:
+def test_what_cannot_be_turned_with_its_picture_is_reported(tmp_path: Path) -> None:
     coco(tmp_path / "d", orientation=6, quad=[[1, 2], [3, 4]])
-    told = {f.code: f.message for f in convert(tmp_path / "d", tmp_path / "c", to="coco").findings}
-    assert '"quad" (2)' in told["exif-fields"]
+    reported = {f.code: f.message for f in convert(tmp_path / "d", tmp_path / "c", to="coco").findings}
+    assert '"quad" (2)' in reported["exif-fields"]
 
 
 @pytest.mark.parametrize(("key", "value"), [
@@ -149,9 +149,9 @@ def test_lists_that_are_no_coordinates_stay(tmp_path: Path) -> None:
 ])  # fmt: skip
 def test_what_a_format_cannot_hold_is_counted(to: str, lost: set[str], tmp_path: Path) -> None:
     coco(tmp_path / "d", attributes={"a": 1}, score=0.5)
-    told = [f.message for f in convert(tmp_path / "d", tmp_path / "c", to=to).findings]
-    assert len(told) == bool(lost)
-    assert all(f'"{name}" (2 objects)' in told[0] for name in lost)
+    reported = [f.message for f in convert(tmp_path / "d", tmp_path / "c", to=to).findings]
+    assert len(reported) == bool(lost)
+    assert all(f'"{name}" (2 objects)' in reported[0] for name in lost)
 
 
 def test_keys_of_odvg_stay_in_odvg(tmp_path: Path) -> None:

@@ -84,17 +84,17 @@ def test_kinds_of_pictures(tmp_path: Path, name: str, mode: str, after: str) -> 
 
 def test_several_processes_do_what_one_does(tmp_path: Path) -> None:
     source = dataset(tmp_path / "d", *(f"{n:03}.jpg" for n in range(40)))
-    told: list[tuple[str, int, int]] = []
+    progress_calls: list[tuple[str, int, int]] = []
     for processes in (1, 2):
         resize_dataset(
             source, tmp_path / f"made{processes}", size=(64, 64), processes=processes,
-            progress=lambda what, done, total: told.append((what, done, total)),
+            progress=lambda what, done, total: progress_calls.append((what, done, total)),
         )  # fmt: skip
     files = [sorted((p.relative_to(root), p.read_bytes()) for p in root.rglob("*") if p.is_file())
              for root in (tmp_path / "made1", tmp_path / "made2")]  # fmt: skip
     assert files[0] == files[1]
     assert len(files[0]) == 80
-    assert ("resized", 40, 40) in told
+    assert ("resized", 40, 40) in progress_calls
 
 
 def test_a_picture_of_the_size_is_linked(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ class Bench:
         found = validate_projects(Workspace(self.root), ["p"], {})
         return [finding for finding in found if finding.code != "pretrained-missing"]
 
-    def told(self) -> list[tuple[str, str, str]]:
+    def messages(self) -> list[tuple[str, str, str]]:
         """Severity and code, the line with a bar where the finding points, message and hint."""
         return [(f"{f.severity.value} {f.code}", where(f), f"{f.message}; {f.hint}") for f in self.findings()]
 
@@ -125,7 +125,7 @@ Make = Callable[..., Bench]
 
 @pytest.mark.parametrize("head", scaffold_heads())
 def test_a_scaffold_with_a_sound_dataset_gives_nothing(head: str, bench: Make) -> None:
-    assert bench(head).told() == []
+    assert bench(head).messages() == []
 
 
 # the names of classes at inference
@@ -140,7 +140,7 @@ def with_class_map(root: Path, names: Sequence[str], ids: Sequence[int] = (1, 2,
 
 
 @pytest.mark.parametrize(
-    ("head", "ids", "names", "told"),
+    ("head", "ids", "names", "messages"),
     [
         ("rtdetr", (1, 2), ("-", "c1", "c2"), None),
         ("rtdetr", (0, 1), ("c0", "c1"), None),
@@ -153,15 +153,15 @@ def with_class_map(root: Path, names: Sequence[str], ids: Sequence[int] = (1, 2,
     ],
 )
 def test_a_class_map_that_begins_at_another_id(
-    head: str, ids: tuple[int, ...], names: tuple[str, ...], told: tuple[object, ...] | None, bench: Make
+    head: str, ids: tuple[int, ...], names: tuple[str, ...], messages: tuple[object, ...] | None, bench: Make
 ) -> None:
     """C2 of the real runs: every name is that of the next class, and nothing says so."""
     made = bench(head, lambda root: with_class_map(root, names, ids))
     old = "train/label_map_from_0.txt" if head == "rtdetr" else "train/label_map.txt"
     made.edit("train", (old, "train/names.txt"))
     wanted = []
-    if told is not None:
-        first, name, number, line, hint = told
+    if messages is not None:
+        first, name, number, line, hint = messages
         wanted = [
             (
                 "warning class-map-shifted",
@@ -170,15 +170,15 @@ def test_a_class_map_that_begins_at_another_id(
                 f"is in line {line}: inference gives wrong names; {hint}",
             )
         ]
-    assert made.told() == wanted
+    assert made.messages() == wanted
 
 
-def test_the_label_map_from_1_is_told_of_the_one_beside_it(bench: Make) -> None:
+def test_the_label_map_from_1_is_reported_of_the_one_beside_it(bench: Make) -> None:
     made = bench("rtdetr", lambda root: with_class_map(root, ("c1", "c2", "c3")))
     folder = made.project / "data" / DATASET / "train"
     (folder / "names.txt").rename(folder / "label_map.txt")
     made.edit("train", ("train/label_map_from_0.txt", "train/label_map.txt"))
-    ((_, _, said),) = made.told()
+    ((_, _, said),) = made.messages()
     assert said.endswith("put a line in front of the names; label_map_from_0.txt, which dataset convert and split "
                          "write beside it, has one")  # fmt: skip
 
@@ -186,7 +186,7 @@ def test_the_label_map_from_1_is_told_of_the_one_beside_it(bench: Make) -> None:
 def test_a_class_map_of_binary_noise_says_nothing(bench: Make) -> None:
     made = bench("rtdetr", coco)
     (made.project / "data" / DATASET / "train" / "label_map_from_0.txt").write_bytes(b"\xff\xfe\x00c1")
-    assert made.told() == []
+    assert made.messages() == []
 
 
 # epochs and intervals
@@ -198,7 +198,7 @@ def test_pytorch_stops_at_an_interval_beyond_the_epochs(head: str, key: str, ben
     made = bench(head)
     epochs = made.spec("train").read_text().partition("num_epochs: ")[2].split()[0]
     made.edit("train", (f"{key}: 1", f"{key}: 100"))
-    assert made.told() == [
+    assert made.messages() == [
         (
             "error interval-beyond-epochs",
             f"train.yaml: {key}: |100",
@@ -215,7 +215,7 @@ def test_pytorch_stops_at_an_interval_beyond_the_epochs(head: str, key: str, ben
 def test_efficientdet_tf2_stops_at_an_interval_beyond_the_epochs(key: str, line: str, bench: Make) -> None:
     made = bench("efficientdet_tf2")
     made.edit("train", (line, f"{key}: 61"))
-    assert made.told() == [
+    assert made.messages() == [
         (
             "error interval-beyond-epochs",
             f"train.yaml: {key}: |61",
@@ -235,13 +235,13 @@ def test_efficientdet_tf2_has_an_interval_that_is_left_out(release: str, is_told
         ("checkpoint_interval: 10", "checkpoint_interval: 5"),
         ("warmup_epoch: 3", "warmup_epoch: 1"),
     )
-    told = (
+    messages = (
         "error interval-beyond-epochs",
         "train.yaml: num_epochs: |5",
         '"train.validation_interval" is 10 when it is left out, and there are 5 epochs; '
         "the training stops at its start: set it to 5 or less",
     )
-    assert made.told() == ([told] if is_told else [])
+    assert made.messages() == ([messages] if is_told else [])
 
 
 def test_an_interval_in_steps_is_not_held_against_epochs(bench: Make) -> None:
@@ -249,7 +249,7 @@ def test_an_interval_in_steps_is_not_held_against_epochs(bench: Make) -> None:
     made.edit(
         "train", ("checkpoint_interval: 1", "checkpoint_interval: 500\n  checkpoint_interval_unit: step")
     )
-    assert made.told() == []
+    assert made.messages() == []
 
 
 @pytest.mark.parametrize("head", ["ssd", "dssd", "faster_rcnn"])
@@ -257,7 +257,7 @@ def test_keras_saves_nothing_with_an_interval_beyond_the_epochs(head: str, bench
     made = bench(head)
     epochs = made.spec("train").read_text().partition("num_epochs: ")[2].split()[0]
     made.edit("train", ("checkpoint_interval: 10", "checkpoint_interval: 100"))
-    assert made.told() == [
+    assert made.messages() == [
         (
             "error interval-beyond-epochs",
             "train.txt: checkpoint_interval: |100",
@@ -267,13 +267,13 @@ def test_keras_saves_nothing_with_an_interval_beyond_the_epochs(head: str, bench
     ]
 
 
-def test_tf1_without_a_validation_is_told(bench: Make) -> None:
+def test_tf1_without_a_validation_is_reported(bench: Make) -> None:
     made = bench("detectnet_v2")
     made.edit(
         "train",
         ("validation_period_during_training: 10", "validation_period_during_training: 81"),
     )
-    assert made.told() == [
+    assert made.messages() == [
         (
             "warning interval-beyond-epochs",
             "train.txt: validation_period_during_training: |81",
@@ -287,7 +287,7 @@ def test_tf1_without_a_validation_is_told(bench: Make) -> None:
 def test_the_last_epochs_of_keras_are_lost(head: str, bench: Make) -> None:
     made = bench(head)
     made.edit("train", ("num_epochs: 80", "num_epochs: 85"))
-    assert made.told() == [
+    assert made.messages() == [
         (
             "warning last-epochs-lost",
             "train.txt: num_epochs: |85",
@@ -301,13 +301,13 @@ def test_the_last_epochs_of_keras_are_lost(head: str, bench: Make) -> None:
 def test_networks_that_save_the_last_epoch_are_left_alone(head: str, bench: Make) -> None:
     made = bench(head)
     made.edit("train", ("checkpoint_interval: 10", "checkpoint_interval: 7"))
-    assert made.told() == []
+    assert made.messages() == []
 
 
 def test_the_last_epochs_of_pytorch_are_lost(bench: Make) -> None:
     made = bench("dino")
     made.edit("train", ("checkpoint_interval: 1", "checkpoint_interval: 5"))
-    assert made.told() == [
+    assert made.messages() == [
         (
             "warning last-epochs-lost",
             "train.yaml: num_epochs: |12",
@@ -320,7 +320,7 @@ def test_the_last_epochs_of_pytorch_are_lost(bench: Make) -> None:
 def test_yolo_refuses_an_interval_of_zero(bench: Make) -> None:
     made = bench("yolo_v3")
     made.edit("train", ("checkpoint_interval: 10", "checkpoint_interval: 0"))
-    assert made.told() == [
+    assert made.messages() == [
         (
             "error interval-zero",
             "train.txt: checkpoint_interval: |0",
@@ -342,7 +342,7 @@ def test_numbers_that_are_none_are_no_crash(number: str, bench: Make) -> None:
 def test_a_class_of_the_palette_beyond_their_number(bench: Make) -> None:
     made = bench("segformer")
     made.edit("train", ("label_id: 1, rgb: [1]", "label_id: 2, rgb: [1]"))
-    assert made.told() == [
+    assert made.messages() == [
         (
             "error too-few-classes",
             "train.yaml: num_classes: |2",
@@ -371,16 +371,16 @@ def is_paired_by_unet(root: Path, part: str) -> bool:
 def test_unet_gives_pictures_the_masks_of_others(bench: Make, suffix: str, reverse: bool) -> None:
     made = bench("unet", lambda root: pairs(root, suffix, reverse))
     data = made.project / "data" / DATASET
-    told = [(code, place) for code, place, _ in made.told()]
+    messages = [(code, place) for code, place, _ in made.messages()]
     wrong = [part for part in ("train", "val") if not is_paired_by_unet(data, part)]
-    assert told == [
+    assert messages == [
         ("error pictures-with-other-masks", f'train.txt: {part}_images_path: |"$dataset_raw/images/{part}"')
         for part in wrong
     ]
     assert (wrong != []) == reverse
     lists = 'train_data_sources { data_source { image_path: "/a.txt" masks_path: "/b.txt" } }'
     made.edit("train", ("  augment: true", f"  {lists}\n  {lists.replace('train', 'val')}\n  augment: true"))
-    assert made.told() == []
+    assert made.messages() == []
 
 
 # texts
@@ -396,10 +396,10 @@ def words(root: Path, line: str) -> None:
 
 def test_lists_of_words_are_read_as_ocrnet_reads_them(bench: Make) -> None:
     made = bench("ocrnet", lambda root: words(root, "39.png\tab\n"))
-    assert made.told() == []
+    assert made.messages() == []
     lists = [made.project / "data" / DATASET / part / "labels.txt" for part in ("train", "val")]
     lists[0].write_text(lists[0].read_text().replace("\t", " "))
-    ((code, place, message),) = made.told()
+    ((code, place, message),) = made.messages()
     assert (code, place) == (
         "warning word-list-line",
         "convert.yaml: gt_file: |$dataset_raw/train/labels.txt",
@@ -409,7 +409,7 @@ def test_lists_of_words_are_read_as_ocrnet_reads_them(bench: Make) -> None:
     assert [code for code, _ in launch(made, action="dataset_convert")] == ["error word-list-line"]
     lists[0].write_text("0.png\ttwo words\n")
     lists[1].write_text("0.png\tab\n\n")
-    assert [(code, place) for code, place, _ in made.told()] == [
+    assert [(code, place) for code, place, _ in made.messages()] == [
         ("error word-list-line", "train.yaml: train_gt_file: |$dataset_raw/train/labels.txt"),
         ("error word-list-line", "train.yaml: val_gt_file: |$dataset_raw/val/labels.txt"),
     ]
@@ -421,7 +421,7 @@ def test_lists_of_words_are_read_as_ocrnet_reads_them(bench: Make) -> None:
 def test_a_batch_larger_than_a_coco_dataset_is_an_error(bench: Make) -> None:
     made = bench("dino", lambda root: coco(root, pictures=10))
     made.edit("train", ("\n  batch_size: 4", "\n  batch_size: 11"))
-    assert made.told() == [
+    assert made.messages() == [
         (
             "error batch-beyond-samples",
             "train.yaml: batch_size: |11",
@@ -434,7 +434,7 @@ def test_a_batch_larger_than_a_coco_dataset_is_an_error(bench: Make) -> None:
 def test_every_gpu_takes_a_batch(bench: Make) -> None:
     made = bench("dino", lambda root: coco(root, pictures=10))
     made.edit("experiments", ("gpus: 1", "gpus: 4"))
-    assert made.told() == [
+    assert made.messages() == [
         (
             "error batch-beyond-samples",
             "train.yaml: batch_size: |4",
@@ -443,7 +443,7 @@ def test_every_gpu_takes_a_batch(bench: Make) -> None:
         )
     ]
     made.edit("experiments", ("gpus: 4", "gpus: 2"))
-    assert made.told() == []
+    assert made.messages() == []
 
 
 def fewer(root: Path, part: str, left: int) -> None:
@@ -457,7 +457,7 @@ def test_a_validation_set_smaller_than_a_batch(bench: Make) -> None:
         fewer(root, "images/val", 7)
 
     made = bench("segformer", few)
-    assert made.told() == [
+    assert made.messages() == [
         (
             "warning batch-beyond-samples",
             "train.yaml: batch_size: |8",
@@ -466,10 +466,10 @@ def test_a_validation_set_smaller_than_a_batch(bench: Make) -> None:
         )
     ]
     made.edit("train", ("  batch_size: 8", "  batch_size: 7"))
-    assert made.told() == []
+    assert made.messages() == []
     made.edit("train", ("  batch_size: 7", "  batch_size: 8"))
     made.edit("experiments", ("gpus: 1", "gpus: 1\n  release: 5.5.0"))
-    assert [told for told in made.told() if "batch" in told[0]] == []
+    assert [messages for messages in made.messages() if "batch" in messages[0]] == []
 
 
 def test_sets_to_evaluate_and_infer_on_smaller_than_a_batch(bench: Make) -> None:
@@ -503,14 +503,14 @@ def test_videos_are_what_action_recognition_counts(bench: Make) -> None:
                 for video in range(number):
                     (root / part / name / f"v{video}" / "rgb").mkdir(parents=True)
 
-    ((code, _, message),) = bench("action_recognition", videos).told()
+    ((code, _, message),) = bench("action_recognition", videos).messages()
     assert code == "warning batch-beyond-samples" and "is more than the 9 samples" in message
 
 
 def test_records_without_those_for_validation_are_the_samples(bench: Make) -> None:
     made = bench("yolo_v4", lambda root: kitti(root, pictures=10))
     made.edit("train", ("batch_size_per_gpu: 8", "batch_size_per_gpu: 9"))
-    assert made.told() == [
+    assert made.messages() == [
         (
             "warning batch-beyond-samples",
             "train.txt: batch_size_per_gpu: |9",
@@ -519,7 +519,7 @@ def test_records_without_those_for_validation_are_the_samples(bench: Make) -> No
         )
     ]
     made.edit("train", ("batch_size_per_gpu: 9", "batch_size_per_gpu: 8"))
-    assert made.told() == []
+    assert made.messages() == []
 
 
 def test_records_of_another_experiment_are_not_counted(bench: Make) -> None:
@@ -529,13 +529,13 @@ def test_records_of_another_experiment_are_not_counted(bench: Make) -> None:
         ("batch_size_per_gpu: 8", "batch_size_per_gpu: 9"),
         ("$dataset_tfrecord/tfrecord-fold*", "$dataset_raw/../tfrecords_other/tfrecord-fold*"),
     )
-    assert made.told() == []
+    assert made.messages() == []
 
 
-def test_a_batch_larger_than_what_tf2_is_told_it_has(bench: Make) -> None:
+def test_a_batch_larger_than_the_stated_dataset_of_tf2(bench: Make) -> None:
     made = bench("efficientdet_tf2")
     made.edit("train", ("num_examples_per_epoch: 1000", "num_examples_per_epoch: 7"))
-    assert made.told() == [
+    assert made.messages() == [
         (
             "warning batch-beyond-samples",
             "train.yaml: batch_size: |8",
@@ -546,7 +546,7 @@ def test_a_batch_larger_than_what_tf2_is_told_it_has(bench: Make) -> None:
 
 def test_detectnet_v2_refuses_fewer_steps_than_it_logs(bench: Make) -> None:
     made = bench("detectnet_v2", lambda root: kitti(root, pictures=40))
-    assert made.told() == [
+    assert made.messages() == [
         (
             "error too-few-steps",
             "train.txt: batch_size_per_gpu: |8",
@@ -556,7 +556,7 @@ def test_detectnet_v2_refuses_fewer_steps_than_it_logs(bench: Make) -> None:
         )
     ]
     made.edit("train", ("scalar_logging_frequency: 5", "scalar_logging_frequency: 4"))
-    assert made.told() == []
+    assert made.messages() == []
 
 
 # classes
@@ -565,7 +565,7 @@ def test_detectnet_v2_refuses_fewer_steps_than_it_logs(bench: Make) -> None:
 @pytest.mark.parametrize("head", ["dino", "deformable_detr", "rtdetr"])
 def test_a_category_id_beyond_num_classes(head: str, bench: Make) -> None:
     made = bench(head, lambda root: coco(root, ids=(1, 2, 90)))
-    assert made.told() == [
+    assert made.messages() == [
         (
             "error too-few-classes",
             "train.yaml: num_classes: |4",
@@ -576,15 +576,15 @@ def test_a_category_id_beyond_num_classes(head: str, bench: Make) -> None:
 
 def test_rtdetr_never_learns_a_last_id_of_num_classes(bench: Make) -> None:
     made = bench("rtdetr", lambda root: coco(root, ids=(1, 2, 3, 4)))
-    assert [told[0] for told in made.told()] == ["warning too-few-classes"]
+    assert [messages[0] for messages in made.messages()] == ["warning too-few-classes"]
     made.edit("train", ("remap_mscoco_category: false", "remap_mscoco_category: true"))
-    assert made.told() == []
+    assert made.messages() == []
 
 
 def test_tf2_counts_the_background_as_a_class(bench: Make) -> None:
     made = bench("efficientdet_tf2")
     made.edit("train", ("num_classes: 4", "num_classes: 3"))
-    assert made.told() == [
+    assert made.messages() == [
         (
             "error too-few-classes",
             "train.yaml: num_classes: |3",
@@ -599,16 +599,16 @@ def test_class_folders_are_counted(bench: Make) -> None:
     made.edit("train", ("num_classes: 3", "num_classes: 2"))
     hint = "set it to 3, or correct the dataset"
     message = f'"dataset.num_classes" is 2, and {folder} has 3 class folders; {hint}'
-    assert made.told() == [("error too-few-classes", "train.yaml: num_classes: |2", message)]
+    assert made.messages() == [("error too-few-classes", "train.yaml: num_classes: |2", message)]
     made.edit("train", ("num_classes: 2", "num_classes: 4"))
     message = f'"dataset.num_classes" is 4, and {folder} has 3 class folders; {hint}'
-    assert made.told() == [("warning too-many-classes", "train.yaml: num_classes: |4", message)]
+    assert made.messages() == [("warning too-many-classes", "train.yaml: num_classes: |4", message)]
 
 
 @pytest.mark.parametrize("head", ["ssd", "yolo_v4", "faster_rcnn", "detectnet_v2"])
 def test_a_mapping_of_which_no_class_is_in_the_labels(head: str, bench: Make) -> None:
     made = bench(head, lambda root: kitti(root, classes=("bus", "Truck")))
-    assert made.told() == [
+    assert made.messages() == [
         (
             "error no-class-in-dataset",
             'train.txt: target_class_mapping { key: |"car" value: "car" }',
@@ -628,7 +628,7 @@ def test_blanks_capitals_and_missing_classes(bench: Make) -> None:
          'target_class_mapping { key: "pedestrian" value: "pedestrian" }\n  '
          'target_class_mapping { key: "dog" value: "dog" }'),
     )  # fmt: skip
-    assert made.told() == [
+    assert made.messages() == [
         (
             "warning class-with-blank",
             'train.txt: target_class_mapping { key: |"traffic light" value: "car" }',
@@ -656,7 +656,7 @@ def test_capitals_in_labels_that_are_read_raw_are_fine(bench: Make) -> None:
          'image_directory_path: "$dataset_raw/images"\n    label_directory_path: "$dataset_raw/labels"'),
         ('target_class_mapping { key: "car"', 'target_class_mapping { key: "Car"'),
     )  # fmt: skip
-    assert made.told() == []
+    assert made.messages() == []
 
 
 # networks without a scaffold: the same rules, other keys
@@ -734,7 +734,7 @@ def test_networks_without_a_scaffold(
     suffix = "yaml" if ":\n" in text else "txt"
     (made.project / "specs" / "e" / f"train.{suffix}").write_text(text)
     place = str(made.project / "data" / DATASET)
-    assert tuple(part.replace("DATASET", place) for part in wanted) in made.told()
+    assert tuple(part.replace("DATASET", place) for part in wanted) in made.messages()
 
 
 @pytest.mark.parametrize(
@@ -773,7 +773,7 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(bench: Make) -> None:
     annotations = made.project / "data" / DATASET / "train" / "annotations.json"
     annotations.unlink()
     os.mkfifo(annotations)
-    assert made.told() == []
+    assert made.messages() == []
 
 
 # folds, extensions
@@ -782,7 +782,7 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(bench: Make) -> None:
 def test_a_validation_fold_without_a_split_leaves_nothing_to_train_on(bench: Make) -> None:
     made = bench("yolo_v4")
     made.edit("convert", ("val_split: 20", "val_split: 0"))
-    assert made.told() == [
+    assert made.messages() == [
         (
             "error empty-training-fold",
             "train.txt: validation_fold: |0",
@@ -797,7 +797,7 @@ def test_pictures_with_another_extension_are_left_out(bench: Make) -> None:
     made = bench("ssd")
     folder = made.project / "data" / DATASET / "images"
     (folder / "0.jpg").touch()
-    assert made.told() == [
+    assert made.messages() == [
         (
             "warning image-extension",
             'convert.txt: image_extension: |".png"',
@@ -811,7 +811,7 @@ def test_pictures_with_another_extension_are_left_out(bench: Make) -> None:
 def test_no_picture_with_the_extension_is_an_error(suffix: str, bench: Make) -> None:
     made = bench("ssd", lambda root: kitti(root, suffix=suffix))
     folder = made.project / "data" / DATASET / "images"
-    assert made.told() == [
+    assert made.messages() == [
         (
             "error image-extension",
             'convert.txt: image_extension: |".png"',
@@ -825,7 +825,7 @@ def test_no_picture_with_the_extension_is_an_error(suffix: str, bench: Make) -> 
 def test_the_extension_of_a_training_has_no_dot(head: str, bench: Make) -> None:
     made = bench(head)
     made.edit("train", ('image_extension: "png"', 'image_extension: ".png"'))
-    assert made.told() == [
+    assert made.messages() == [
         (
             "warning image-extension",
             'train.txt: image_extension: |".png"',
@@ -838,7 +838,7 @@ def test_the_extension_of_a_training_has_no_dot(head: str, bench: Make) -> None:
 def test_training_and_conversion_read_the_same_pictures(head: str, bench: Make) -> None:
     made = bench(head)
     made.edit("train", ('image_extension: "png"', 'image_extension: "jpg"'))
-    assert made.told() == [
+    assert made.messages() == [
         (
             "error image-extension",
             'train.txt: image_extension: |"jpg"',
@@ -851,7 +851,7 @@ def test_training_and_conversion_read_the_same_pictures(head: str, bench: Make) 
 def test_yolo_needs_an_extension_with_records(bench: Make) -> None:
     made = bench("yolo_v4")
     made.edit("train", ('image_extension: "png"', ""))
-    assert made.told() == [
+    assert made.messages() == [
         (
             "error image-extension",
             'train.txt: tfrecords_path: |"$dataset_tfrecord/tfrecord-fold*"',
@@ -886,7 +886,7 @@ AFRESH = "--overwrite moves the earlier ones aside (nothing is deleted) and star
 def test_results_that_would_be_resumed_silently(head: str, checkpoint: str, bench: Make) -> None:
     made = bench(head)
     folder = results(made, checkpoint)
-    assert made.told() == [
+    assert made.messages() == [
         (
             "info results-exist",
             "experiments.yml: |e:",
@@ -899,7 +899,7 @@ def test_results_that_would_be_resumed_silently(head: str, checkpoint: str, benc
 def test_results_that_are_not_resumed_are_no_finding(bench: Make) -> None:
     made = bench("ssd")
     results(made, "weights/ssd_resnet18_epoch_080.hdf5")
-    assert made.told() == []
+    assert made.messages() == []
 
 
 @pytest.mark.parametrize(
@@ -913,8 +913,8 @@ def test_results_that_are_not_resumed_are_no_finding(bench: Make) -> None:
 def test_an_export_file_that_exists(head: str, checkpoint: str, exported: str, bench: Make) -> None:
     made = bench(head)
     folder = results(made, checkpoint, exported)
-    told = [item for item in made.told() if item[0] != "info results-exist"]
-    assert told == [
+    messages = [item for item in made.messages() if item[0] != "info results-exist"]
+    assert messages == [
         (
             "info output-exists",
             "experiments.yml: |e:",
@@ -931,7 +931,7 @@ def test_an_export_file_that_exists(head: str, checkpoint: str, exported: str, b
 def test_weights_in_the_spec_are_not_read(head: str, value: str, bench: Make) -> None:
     made = bench(head)
     made.edit("train", ("num_epochs: 80", f"num_epochs: 80\n  pretrain_model_path: {value}"))
-    assert made.told() == [
+    assert made.messages() == [
         (
             "warning ignored-key",
             f"train.txt: pretrain_model_path: |{value}",
@@ -944,13 +944,13 @@ def test_weights_in_the_spec_are_not_read(head: str, value: str, bench: Make) ->
 def test_weights_that_are_empty_are_no_finding(bench: Make) -> None:
     made = bench("ssd")
     made.edit("train", ("num_epochs: 80", 'num_epochs: 80\n  pretrain_model_path: ""'))
-    assert made.told() == []
+    assert made.messages() == []
 
 
 def test_unet_does_not_read_num_epochs(bench: Make) -> None:
     made = bench("unet")
     made.edit("train", ("epochs: 60", "epochs: 60\n  num_epochs: 70"))
-    assert made.told() == [
+    assert made.messages() == [
         (
             "warning ignored-key",
             "train.txt: num_epochs: |70",
@@ -962,7 +962,7 @@ def test_unet_does_not_read_num_epochs(bench: Make) -> None:
 def test_results_that_go_elsewhere(bench: Make) -> None:
     made = bench("dino")
     made.edit("train", ("num_epochs: 12", "num_epochs: 12\n  results_dir: /workspace/projects/p/other"))
-    assert made.told() == [
+    assert made.messages() == [
         (
             "warning results-elsewhere",
             "train.yaml: results_dir: |/workspace/projects/p/other",
@@ -971,7 +971,7 @@ def test_results_that_go_elsewhere(bench: Make) -> None:
         )
     ]
     made.edit("train", ("/workspace/projects/p/other", "$results_dir/train"))
-    assert made.told() == []
+    assert made.messages() == []
 
 
 @pytest.mark.parametrize(
@@ -981,13 +981,13 @@ def test_results_that_go_elsewhere(bench: Make) -> None:
         ("[$dataset_raw/val/images]", "image_dir: ", "warning"),
     ],
 )
-def test_a_path_of_this_machine_below_a_mount_is_told_with_its_name_inside(
+def test_a_path_of_this_machine_below_a_mount_is_reported_with_its_name_inside(
     old: str, line: str, severity: str, bench: Make
 ) -> None:
     made = bench("dino")
     folder = f"{made.root}/projects/p/data/set/train/train"
     made.edit("train", (old, f"image_dir: {folder}" if old.startswith("image") else folder))
-    assert made.told() == [
+    assert made.messages() == [
         (
             f"{severity} host-path",
             f"train.yaml: {line}|{folder}",
@@ -1003,18 +1003,18 @@ def test_a_path_of_this_machine_in_an_override(bench: Make) -> None:
     folder = f"{made.root}/repositories/w.pth"
     entry = "head: dino\n    overrides:\n      train.pretrained_model_path: "
     made.edit("experiments", ("head: dino", entry + folder))
-    assert [item[:2] for item in made.told()] == [
+    assert [item[:2] for item in made.messages()] == [
         ("error host-path", f"experiments.yml: train.pretrained_model_path: |{folder}")
     ]
     made.edit("experiments", (folder, "/workspace/repositories/w.pth"))
-    assert made.told() == []
+    assert made.messages() == []
 
 
 @pytest.mark.parametrize("path", ["/home/me/results", "/Users/me/results", "C:\\results"])
 def test_a_path_that_looks_like_one_of_a_machine(path: str, bench: Make) -> None:
     made = bench("dino")
     made.edit("train", ("$dataset_raw/train/label_map.txt", f"'{path}'"))
-    assert made.told() == [
+    assert made.messages() == [
         (
             "warning host-path",
             f"train.yaml: classmap: |'{path}'",
@@ -1028,7 +1028,7 @@ def test_a_path_outside_all_mounts_that_exists_here(bench: Make, tmp_path: Path)
     made = bench("ssd")
     (tmp_path / "elsewhere").mkdir()
     made.edit("convert", ('image_directory_path: "$dataset_raw"', f'image_directory_path: "{tmp_path}/elsewhere"'))  # fmt: skip
-    found = made.told()
+    found = made.messages()
     if str(tmp_path).startswith("/tmp/"):  # a folder that every container has as well
         assert found == []
         return
@@ -1041,7 +1041,7 @@ def test_paths_are_free_where_no_container_is(bench: Make) -> None:
     made = bench("dino")
     made.edit("train", ("$dataset_raw/train/label_map.txt", "/home/me/classmap.txt"))
     made.edit("experiments", ("head: dino", "head: dino\n    backend: local"))
-    assert made.told() == []
+    assert made.messages() == []
 
 
 def test_a_mount_at_the_same_place_makes_host_paths_right(bench: Make) -> None:
@@ -1052,19 +1052,19 @@ def test_a_mount_at_the_same_place_makes_host_paths_right(bench: Make) -> None:
     }
     (made.root / ".tao_mounts.json").write_text(json.dumps(mounts))
     made.edit("train", ("$dataset_raw/train/label_map.txt", f"{root}/projects/p/data/set/classmap.txt"))
-    assert made.told() == []
+    assert made.messages() == []
 
 
 # overrides, and what a launch adds
 
 
-def test_an_override_is_told_where_it_stands(bench: Make) -> None:
+def test_an_override_is_reported_where_it_is_written(bench: Make) -> None:
     made = bench("dino")
     made.edit(
         "experiments",
         ("head: dino", "head: dino\n    overrides:\n      train:\n        checkpoint_interval: 13"),
     )
-    assert made.told() == [
+    assert made.messages() == [
         (
             "error interval-beyond-epochs",
             "experiments.yml: checkpoint_interval: |13",
@@ -1073,7 +1073,7 @@ def test_an_override_is_told_where_it_stands(bench: Make) -> None:
         )
     ]
     made.edit("experiments", ("checkpoint_interval: 13", "checkpoint_interval: 13\n        num_epochs: 13"))
-    assert made.told() == []
+    assert made.messages() == []
 
 
 def test_a_list_element_that_is_overridden_is_not_known(bench: Make) -> None:
@@ -1091,11 +1091,11 @@ def test_the_experiments_own_variables_count(bench: Make) -> None:
     made = bench("ssd")
     made.edit("train", ("num_epochs: 80", "num_epochs: $epochs"))
     made.edit("experiments", ("      image_dir:", "      epochs: 84\n      image_dir:"))
-    assert [item[:2] for item in made.told()] == [
+    assert [item[:2] for item in made.messages()] == [
         ("warning last-epochs-lost", "train.txt: num_epochs: |$epochs")
     ]
     made.edit("experiments", ("epochs: 84", "epochs: 90"))
-    assert made.told() == []
+    assert made.messages() == []
 
 
 def launch(made: Bench, action: str = "train", **wishes: object) -> list[tuple[str, str]]:

@@ -81,16 +81,16 @@ def test_a_dataset_of_many_experiments_is_looked_at_once(workspace_factory: Call
     experiments = load_project(Workspace(root), "example_01").experiments
     folder = root / "projects/example_01/data/d"
     preflight = DatasetPreflight(Workspace(root))
-    told = [preflight.warnings("example_01", folder, experiments["e"])]
+    warnings = [preflight.warnings("example_01", folder, experiments["e"])]
     (folder / "labels/a.txt").write_text(GOOD)  # within one command the first look counts
-    told += [preflight.warnings("example_01", folder, experiments[name]) for name in ("f", "g")]
-    assert [[finding.message for finding in each] for each in told] == [
+    warnings += [preflight.warnings("example_01", folder, experiments[name]) for name in ("f", "g")]
+    assert [[finding.message for finding in each] for each in warnings] == [
         ['the dataset "d" has an error: label-columns 1']
     ] * 3
     assert DatasetPreflight(Workspace(root)).warnings("example_01", folder, experiments["f"]) == ()
 
 
-def test_other_specs_ask_anew(workspace_factory: Callable[..., Path]) -> None:
+def test_other_specs_ask_again(workspace_factory: Callable[..., Path]) -> None:
     root = workspace(workspace_factory, GOOD + "car 0\n")
     (first,) = planned(root)
     (kept,) = (root / ".taorunner/cache/dataset-checks/example_01").iterdir()

@@ -47,8 +47,8 @@ def test_a_spec_that_leads_out_is_refused_and_never_read(
         workspace, "example_01", ActionRequest("train", ("e1",)), Caller(1, 1, (), "ada", environ)
     )
     for findings in (found, planned.findings):
-        (told,) = (one for one in findings if one.is_error)
-        assert (told.code, told.file, told.message) == (
+        (error,) = (one for one in findings if one.is_error)
+        assert (error.code, error.file, error.message) == (
             "link-outside",
             specs / "train.yaml",
             f'"train.yaml" leads to "{private}/train.yaml", outside the workspace and its mounts',

@@ -16,7 +16,7 @@ CANARY = "canary-4711"
 
 
 @pytest.fixture
-def told(
+def findings_of(
     workspace_factory: Factory, tmp_path: Path
 ) -> Callable[..., list[tuple[str, int | None, str, str | None]]]:
     def validate(
@@ -43,8 +43,8 @@ def told(
     return validate
 
 
-def test_a_key_in_the_file_is_told_with_the_better_way(told: Callable[..., Any]) -> None:
-    assert told(model_key=CANARY, env={"WANDB_API_KEY": CANARY, "WANDB_MODE": "offline"}) == [
+def test_a_key_in_the_file_is_reported_with_the_better_way(findings_of: Callable[..., Any]) -> None:
+    assert findings_of(model_key=CANARY, env={"WANDB_API_KEY": CANARY, "WANDB_MODE": "offline"}) == [
         (
             "plain-secret", 6, '"model_key" is written here, readable by everyone with this file',
             'write "model_key: env:TAO_MODEL_KEY" and export TAO_MODEL_KEY, or file:PATH',
@@ -56,37 +56,39 @@ def test_a_key_in_the_file_is_told_with_the_better_way(told: Callable[..., Any])
     ]  # fmt: skip
 
 
-def test_it_is_told_once_for_all_who_inherit_it(told: Callable[..., Any]) -> None:
-    found = told(model_key=CANARY, more={"e2": {"extends": "e1"}, "e3": {"extends": "e2"}})
+def test_it_is_reported_once_for_all_who_inherit_it(findings_of: Callable[..., Any]) -> None:
+    found = findings_of(model_key=CANARY, more={"e2": {"extends": "e1"}, "e3": {"extends": "e2"}})
     assert [(code, line) for code, line, *_ in found] == [("plain-secret", 6)]
 
 
 @pytest.mark.parametrize("key", ["tlt_encode", "nvidia_tlt", "env:TAO_MODEL_KEY"])
-def test_published_keys_and_variables_are_fine(told: Callable[..., Any], key: str) -> None:
-    assert told(model_key=key) == []
+def test_published_keys_and_variables_are_fine(findings_of: Callable[..., Any], key: str) -> None:
+    assert findings_of(model_key=key) == []
 
 
-def test_a_file_for_its_owner_alone_is_fine(told: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_file_for_its_owner_alone_is_fine(findings_of: Callable[..., Any], tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text(CANARY)
     key.chmod(0o600)
-    assert told(model_key=f"file:{key}", env={"A": f"file:{key}"}) == []
+    assert findings_of(model_key=f"file:{key}", env={"A": f"file:{key}"}) == []
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
 def test_a_file_that_others_may_read_comes_with_the_repair(
-    told: Callable[..., Any], tmp_path: Path, mode: int
+    findings_of: Callable[..., Any], tmp_path: Path, mode: int
 ) -> None:
     key = tmp_path / "the key"
     key.write_text(CANARY)
     key.chmod(mode)
-    assert told(model_key=f"file:{key}") == [
+    assert findings_of(model_key=f"file:{key}") == [
         ("secret-file-open", 6, 'others may read the secret in "…/the key"', "chmod 600 '…/the key'")
     ]
 
 
-def test_a_file_that_is_not_there_is_told_before_the_launch(told: Callable[..., Any], tmp_path: Path) -> None:
-    assert told(model_key=f"file:{tmp_path}/gone", env={"A": f"file:{tmp_path}"}) == [
+def test_a_file_that_is_not_there_is_reported_before_the_launch(
+    findings_of: Callable[..., Any], tmp_path: Path
+) -> None:
+    assert findings_of(model_key=f"file:{tmp_path}/gone", env={"A": f"file:{tmp_path}"}) == [
         (
             "secret-file-missing", 6, 'the secret should come from "…/gone": no such file or directory',
             "write it there, then: chmod 600 …/gone",

@@ -339,7 +339,7 @@ def test_int8_needs_calibration_pictures() -> None:
         assert build_argv(contract, complete).findings == ()
 
 
-def test_keys_are_checked_by_whoever_puts_them_in() -> None:
+def test_unsafe_characters_of_keys_depend_on_the_framework() -> None:
     tf1, hydra, own = (load_network(name).contract("train") for name in ("dssd", "dino", "tinydet"))
     assert [unsafe_character(c, "tlt_encode-1.2") for c in (tf1, hydra, own)] == [None, None, None]
     assert [unsafe_character(c, "a$b") for c in (tf1, hydra, own)] == ["$", None, None]
@@ -428,13 +428,13 @@ def test_hydra_lists_are_e_and_overrides_only(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", network_names())
-def test_only_actions_that_can_use_several_gpus_are_told_of_them(name: str) -> None:
+def test_only_actions_for_several_gpus_have_gpu_arguments(name: str) -> None:
     network = load_network(name)
     for release in network.releases or (None,):
         for action, contract in network.contracts(release).items():
             names = {token for argument in contract.arguments for token in argument.tokens}
-            told = any("num_gpus}" in token or "gpu_ids}" in token for token in names)
-            assert told == (contract.gpu_use is GpuUse.MANY), (action, release)
+            has_gpus = any("num_gpus}" in token or "gpu_ids}" in token for token in names)
+            assert has_gpus == (contract.gpu_use is GpuUse.MANY), (action, release)
 
 
 safe_text = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=30)

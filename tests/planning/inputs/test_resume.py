@@ -121,7 +121,7 @@ def test_the_last_word_of_the_spec_names_the_checkpoint(
         ("unet", "training_config { epochs: 80 }\n", {"model.epoch-7.tlt/": "", "weights/model.tlt/": ""}, 7),
     ],
 )  # fmt: skip
-def test_who_goes_on_by_itself_is_told_nothing(
+def test_a_training_that_resumes_by_itself_keeps_its_arguments(
     head: str, spec: str, files: dict[str, str], epoch: int, plan: Callable[..., Planned]
 ) -> None:
     made = only(plan(head, spec, files))
@@ -224,8 +224,8 @@ def test_train_names_both_choices(
 ) -> None:
     ((code, message, hint),) = errors(plan(head, spec, files, resume=False))
     silently = "" if head == "ssd" else ", which TAO would silently resume from"
-    told = f"already holds a checkpoint of an earlier training{silently}"
-    assert code == "results-exist" and message.endswith(told)
+    message = f"already holds a checkpoint of an earlier training{silently}"
+    assert code == "results-exist" and message.endswith(message)
     assert hint == (
         "--resume (or taorunner resume e1) continues from the newest one; "
         "--overwrite moves the earlier ones aside (nothing is deleted) and starts afresh"

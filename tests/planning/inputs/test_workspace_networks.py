@@ -40,7 +40,7 @@ def write(folder: Path, **files: str) -> Networks:
     return Networks(folder)
 
 
-def told(networks: Networks) -> list[tuple[str, int | None, int | None, str, str | None]]:
+def findings_of(networks: Networks) -> list[tuple[str, int | None, int | None, str, str | None]]:
     return [
         (
             finding.file.name if finding.file else "",
@@ -100,7 +100,7 @@ def test_the_example_of_the_page_works(tmp_path: Path) -> None:
     )
 
 
-def test_what_the_catalog_does_not_know_can_be_told(tmp_path: Path) -> None:
+def test_what_the_catalog_does_not_know_can_be_reported(tmp_path: Path) -> None:
     text = 'like: dssd\ngroups: {model: {versions: [{when: "<5.0", base: {unknown: {contract: null}}}]}}\n'
     networks = write(tmp_path, dssd=text)
     assert networks.check() == []
@@ -121,10 +121,10 @@ def test_one_own_file_may_be_like_another(tmp_path: Path) -> None:
 
 
 def test_a_network_of_ones_own_says_what_its_metrics_mean(tmp_path: Path) -> None:
-    told_ones = MINE.replace(
+    declared_ones = MINE.replace(
         "train.precision=fp16}", "a=b}, kpi: {val_miss: down percent ranks, val_<class>: up}"
     )
-    networks = write(tmp_path, mine=told_ones, plain=MINE, dino="like: dino\ntitle: Ours\n")
+    networks = write(tmp_path, mine=declared_ones, plain=MINE, dino="like: dino\ntitle: Ours\n")
     assert networks.check() == []
     train = networks.load("mine").contract("train")
     assert train.kpi[0] == Metric("val_miss", Direction.DOWN, MetricScale.PERCENT, ranks=True)
@@ -136,7 +136,7 @@ def test_a_network_of_ones_own_says_what_its_metrics_mean(tmp_path: Path) -> Non
 
 def test_files_that_are_like_each_other_in_a_circle(tmp_path: Path) -> None:
     networks = write(tmp_path, a="like: b\n", b="like: a\n", c="like: c\n")
-    assert told(networks) == [
+    assert findings_of(networks) == [
         ("a.yml", 1, 7, '"a", which is like "b", which is like "a"', 'one of them has to do without "like"'),
         ("b.yml", 1, 7, '"b", which is like "a", which is like "b"', 'one of them has to do without "like"'),
         ("c.yml", 1, 7, '"c" is like itself', 'leave "like" out'),
@@ -145,7 +145,7 @@ def test_files_that_are_like_each_other_in_a_circle(tmp_path: Path) -> None:
 
 def test_a_file_that_is_like_a_broken_one_says_which(tmp_path: Path) -> None:
     networks = write(tmp_path, a="like: b\n", b="purpose: 3\nlike: dssd\n")
-    assert [line[:4] for line in told(networks)] == [
+    assert [line[:4] for line in findings_of(networks)] == [
         ("a.yml", 1, 7, '"b", which this is like, has problems'),
         ("b.yml", 1, 10, '"purpose" must be a text, not the number 3'),
     ]
@@ -198,7 +198,7 @@ FAULTS: list[tuple[str, str, tuple[int, int], str, str | None]] = [
 @pytest.mark.parametrize(
     ("old", "new", "place", "message", "hint"), FAULTS, ids=[new for _, new, *_ in FAULTS]
 )
-def test_each_fault_is_told_at_its_place(
+def test_each_fault_is_reported_at_its_place(
     old: str, new: str, place: tuple[int, int], message: str, hint: str | None, tmp_path: Path
 ) -> None:
     assert MINE.count(old) == 1

@@ -60,7 +60,7 @@ class Outcome(NamedTuple):
     """Lines that went and came, or what was found: (line, code, message); line None for --set."""
 
     lines: list[str]
-    told: list[tuple[int | None, str, str]]
+    messages: list[tuple[int | None, str, str]]
 
 
 Set = Callable[..., Outcome]
@@ -88,16 +88,16 @@ def setting(workspace_factory: Callable[..., Path]) -> Set:
         try:
             shown = shown_spec(Workspace(root), "example_01", "e", request, {})
         except TaorunnerError as error:
-            return Outcome([], _told(error.findings))
+            return Outcome([], _messages(error.findings))
         before = CONVERT if action != "train" else spec
         lines = difflib.unified_diff(before.splitlines(True), shown.text.splitlines(True), n=0)
         changed = [line for line in lines if not line.startswith(("---", "+++", "@@"))]
-        return Outcome([line.rstrip("\n") for line in changed], _told(shown.findings))
+        return Outcome([line.rstrip("\n") for line in changed], _messages(shown.findings))
 
     return outcome
 
 
-def _told(findings: tuple[Finding, ...]) -> list[tuple[int | None, str, str]]:
+def _messages(findings: tuple[Finding, ...]) -> list[tuple[int | None, str, str]]:
     assert all((finding.file is None) == (finding.line is None) for finding in findings)
     return [(finding.line, finding.code, finding.message) for finding in findings]
 
@@ -185,13 +185,13 @@ def test_line_ends_of_windows_stay(setting: Set) -> None:
         ),
     ],
 )
-def test_what_is_refused_in_protobuf_text_is_told_at_its_line(
+def test_what_is_refused_in_protobuf_text_is_reported_at_its_line(
     setting: Set, overrides: str, line: int, code: str, message: str
 ) -> None:
     done = setting("dssd", overrides)
-    told = [found for found in done.told if found[1] == code]
-    assert [found[0] for found in told] == [LAST["dssd"] + 1 + line], done
-    assert message in told[0][2]
+    messages = [found for found in done.messages if found[1] == code]
+    assert [found[0] for found in messages] == [LAST["dssd"] + 1 + line], done
+    assert message in messages[0][2]
     assert done.lines == []
 
 
@@ -247,19 +247,19 @@ def test_what_is_set_in_yaml(setting: Set, overrides: str, changed: list[str]) -
         ("train.results_dir: $result_dir/x", 1, "unknown-variable", '"$result_dir"'),
     ],
 )
-def test_what_is_refused_in_yaml_is_told_at_its_line(
+def test_what_is_refused_in_yaml_is_reported_at_its_line(
     setting: Set, overrides: str, line: int, code: str, message: str
 ) -> None:
     done = setting("dino", overrides)
-    told = [found for found in done.told if found[1] == code]
-    assert [found[0] for found in told] == [LAST["dino"] + 1 + line], done
-    assert message in told[0][2]
+    messages = [found for found in done.messages if found[1] == code]
+    assert [found[0] for found in messages] == [LAST["dino"] + 1 + line], done
+    assert message in messages[0][2]
     assert done.lines == []
 
 
 def test_a_value_that_others_are_an_alias_of_is_not_changed(setting: Set) -> None:
     done = setting("dino", "train.num_epochs: 5", text="train:\n  num_epochs: &n 3\n  seed: *n\n")
-    assert [(line, code) for line, code, _ in done.told] == [(8, "cannot-set")]
+    assert [(line, code) for line, code, _ in done.messages] == [(8, "cannot-set")]
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ def test_what_was_typed_and_is_refused_names_the_option(
     setting: Set, head: str, key: str, value: str, message: str
 ) -> None:
     done = setting(head, sets={key: value})
-    assert [(line, message in text) for line, _code, text in done.told] == [(None, True)], done
+    assert [(line, message in text) for line, _code, text in done.messages] == [(None, True)], done
 
 
 def test_an_override_of_another_actions_spec_is_not_for_this_one(setting: Set) -> None:
@@ -378,17 +378,19 @@ def test_the_nearest_override_counts_however_it_is_written(workspace_factory: Ca
     assert places == {"train.num_epochs": (9, 12), "train.seed": (4, 8), "train.optim.lr": (0.001, 13)}
 
 
-def test_an_inherited_override_is_told_where_it_is_written(workspace_factory: Callable[..., Path]) -> None:
+def test_an_inherited_override_is_reported_where_it_is_written(
+    workspace_factory: Callable[..., Path],
+) -> None:
     workspace = family(workspace_factory, parent="many", child="fast")
     found = validate_projects(workspace, ["example_01"], {})
-    told = {(finding.line, finding.message) for finding in found if finding.code == "wrong-type"}
-    assert told == {
+    messages = {(finding.line, finding.message) for finding in found if finding.code == "wrong-type"}
+    assert messages == {
         (7, 'train.num_epochs takes a whole number, this is "many"'),
         (13, 'train.optim.lr takes a number, this is "fast"'),
     }
 
 
-def test_validate_tells_an_unknown_override_once_and_looks_at_every_action(
+def test_validate_reports_an_unknown_override_once_and_checks_every_action(
     workspace_factory: Callable[..., Path],
 ) -> None:
     yml = f"experiments:\n  e:\n{HEADS['dssd']}" + (

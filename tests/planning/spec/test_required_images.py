@@ -59,7 +59,7 @@ def test_each_image_once_with_all_who_need_it(workspace: Callable[..., Workspace
     ]  # fmt: skip
 
 
-def test_what_hides_an_image_is_told(workspace: Callable[..., Workspace]) -> None:
+def test_what_hides_an_image_is_reported(workspace: Callable[..., Workspace]) -> None:
     ws = workspace({"e1": {**DINO, "release": "9.9"}, "e2": {**DINO, "head": "dina"}, "e3": {"head": "dino"}})
     found = needed_images(ws, ["example_01"])
     assert found.images == ()

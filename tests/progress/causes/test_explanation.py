@@ -258,7 +258,7 @@ def test_the_epoch_of_a_cause_is_the_one_it_was_seen_in() -> None:
     assert reason(console) == "CUDA out of memory at epoch 3"
 
 
-def test_an_epoch_that_only_status_json_tells_is_survived_too() -> None:
+def test_an_epoch_in_status_json_alone_clears_an_earlier_error() -> None:
     contract = Contract(
         "net", "train", "model", Framework.PYT, "7.0.1", None, (), (), SpecContract("yaml", ("train",)),
         ProgressContract("plain"), RULES, CheckpointContract(), GpuUse.MANY,
@@ -363,7 +363,7 @@ def test_a_child_that_was_killed_is_worth_another_attempt() -> None:
     assert found.is_transient
 
 
-def test_a_child_that_got_sigterm_is_told_although_tao_says_pass() -> None:
+def test_a_child_that_got_sigterm_is_reported_although_tao_says_pass() -> None:
     glued = "[rank: 0] Received SIGTERM: 15" + BAR.format(epoch=3) + "Execution status: PASS\n"
     found = verdict(BAR.format(epoch=2) + glued, 0)
     assert (found.reason, found.is_transient) == (

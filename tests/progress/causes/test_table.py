@@ -286,7 +286,7 @@ def test_every_row_has_a_sample_and_speaks_the_houses_language(cause: object) ->
         assert not text[0].isupper() or text.startswith(_NAMES)
 
 
-def test_a_row_that_asks_for_a_frame_says_nothing_without_it() -> None:
+def test_a_row_that_needs_a_frame_says_nothing_without_it() -> None:
     assert find_cause("KeyError: 'bbox'") is None
     assert find_cause("KeyError: 'bbox'", frame='File "/x/cv/dino/model/head.py", line 3, in f') is None
     assert find_cause("ZeroDivisionError: division by zero", frame='File "/x/cfg.py", line 3, in f') is None

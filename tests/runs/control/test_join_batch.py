@@ -108,7 +108,7 @@ def test_a_batch_that_is_over_cannot_be_joined(workspace: Workspace, monkeypatch
     assert workspace.store.run_ids() == ["r0"]
 
 
-def test_what_was_half_added_is_told_as_never_started(workspace: Workspace) -> None:
+def test_what_was_half_added_is_reported_as_never_started(workspace: Workspace) -> None:
     """As after kill -9 between the record and the batch's own list, and between folder and record."""
     batch = workspace.begin("sleep 1")
     with alone(workspace.store, batch.id):

@@ -195,7 +195,7 @@ def test_a_stop_that_was_asked_for_reaches_a_run_that_was_being_started(begun: B
     assert engine.removed == [RUN]
 
 
-def test_a_run_that_was_over_is_removed_and_told(begun: Begun) -> None:
+def test_a_run_that_was_over_is_removed_and_reported(begun: Begun) -> None:
     begun.die_as(state=RunState.SUCCEEDED, reason="finished", handle="c1", finished_at=now())
     engine = Engine()
     assert begun.go_on(engine)
@@ -218,7 +218,7 @@ def test_an_engine_that_stays_away_leaves_the_run_undecided(
     assert begun.log == OUTPUT
 
 
-def test_secrets_stay_masked_by_whoever_goes_on(tmp_path: Path) -> None:
+def test_secrets_stay_masked_after_a_recovery(tmp_path: Path) -> None:
     store = RunStore(tmp_path / ".taorunner")
     plan = plain_plan(tmp_path, "e1", secrets=(SecretSource("key", "env:KEY"),))
     batch = create_batch(store, [(RUN, plan)], now(), environ={"KEY": "three"})
@@ -254,7 +254,7 @@ def test_a_batch_is_no_orphan_while_it_is_made_or_supervised(tmp_path: Path) -> 
     assert (orphans(store), store.unfinished()) == ([], [])
 
 
-def test_a_batch_whose_making_was_killed_is_told_as_never_started(tmp_path: Path) -> None:
+def test_a_batch_whose_making_was_killed_is_reported_as_never_started(tmp_path: Path) -> None:
     """kill -9 after one of two records, with the other one's secret on disk."""
     code = f"""
 import os, signal, sys
@@ -292,7 +292,7 @@ create_batch(Dying(root / ".taorunner"), [(RUN, plan), (RUN + "2", plan)], now()
     assert left == []
 
 
-def test_marking_as_lost_is_for_what_nobody_can_decide(
+def test_marking_as_lost_is_for_undecidable_runs(
     begun: Begun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     store = begun.store
@@ -343,7 +343,7 @@ def test_a_run_that_still_lives_is_not_marked_as_lost(begun: Begun) -> None:
     assert "taorunner attach" in (caught.value.hint or "")
 
 
-def test_what_was_told_is_not_told_again() -> None:
+def test_a_reported_value_is_not_reported_again() -> None:
     at = now()
 
     def epoch(number: int, *, completed: bool = True, step: int | None = None) -> EpochProgress:

@@ -67,8 +67,8 @@ HOSTILE: list[object] = [
 
 @pytest.mark.parametrize("given", [*HOSTILE, "ABSOLUTE"])
 def test_an_id_that_is_not_the_folders_name_removes_nothing(store: RunStore, given: object) -> None:
-    told = str(store.state_dir.parent.parent / "precious") if given == "ABSOLUTE" else given
-    rewrite(store.paths(OURS).record, id=told)
+    written_id = str(store.state_dir.parent.parent / "precious") if given == "ABSOLUTE" else given
+    rewrite(store.paths(OURS).record, id=written_id)
     before = everything(store)
     assert [item.record.id for item in prunable(store, keep=0, older=None, at=AT)] == [OTHER]
     with pytest.raises(DamagedRunError) as refused:
@@ -80,9 +80,9 @@ def test_an_id_that_is_not_the_folders_name_removes_nothing(store: RunStore, giv
     assert everything(store) == before
 
 
-@pytest.mark.parametrize("told", [*(text for text in HOSTILE if text != OTHER), "/tmp"])
-def test_a_batch_that_is_no_name_is_damage_too(store: RunStore, told: object) -> None:
-    rewrite(store.paths(OURS).record, batch=told, state="RUNNING")
+@pytest.mark.parametrize("written_id", [*(text for text in HOSTILE if text != OTHER), "/tmp"])
+def test_a_batch_that_is_no_name_is_damage_too(store: RunStore, written_id: object) -> None:
+    rewrite(store.paths(OURS).record, batch=written_id, state="RUNNING")
     before = everything(store)
     with pytest.raises(DamagedRunError):
         store.load(OURS)

@@ -103,7 +103,7 @@ def test_runs_are_found_by_id_part_and_experiment(store: RunStore) -> None:
     assert [found.id for found in store.records()] == [new.id, old.id]
 
 
-def test_an_unclear_name_is_told_with_the_choices(store: RunStore) -> None:
+def test_an_unclear_name_is_reported_with_the_choices(store: RunStore) -> None:
     save(store, record("20261120-090507-e1-train-aaa111"))
     save(store, record("20261120-100000-e1-train-bbb222"))
     with pytest.raises(UsageError, match="fits 2 runs"):

@@ -81,8 +81,8 @@ def test_a_run_whose_files_are_not_ours_is_left_alone(
     assert not run(store, batch)
     assert not (tmp_path / "one").exists()
     assert (tmp_path / "two").exists()
-    assert f"{RUNS[0]} is skipped: " in (told := capsys.readouterr().err)
-    assert f"belongs to user {SOMEBODY}, not to you" in told
+    assert f"{RUNS[0]} is skipped: " in (message := capsys.readouterr().err)
+    assert f"belongs to user {SOMEBODY}, not to you" in message
     os.chown(store.paths(RUNS[0]).directory / name, 0, 0)
     assert run(store, batch)
     assert (tmp_path / "one").exists()
@@ -159,9 +159,9 @@ def test_runs_are_not_recorded_where_they_would_not_count() -> None:
         os.close(writing)
         os.waitpid(child, 0)
     with os.fdopen(reading) as pipe:
-        told = pipe.read()
-    assert told.startswith(f'runs cannot be recorded: "{state}" belongs to user {SOMEBODY}, not to you|')
-    assert "g+rwXs" in told
+        message = pipe.read()
+    assert message.startswith(f'runs cannot be recorded: "{state}" belongs to user {SOMEBODY}, not to you|')
+    assert "g+rwXs" in message
 
 
 def test_an_open_batch_undoes_no_run_of_another_one(store: RunStore, tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_a_batch_names_runs_and_no_paths(store: RunStore, tmp_path: Path, runs: 
 
 
 @needs_root
-def test_a_batch_of_somebody_else_is_neither_adopted_nor_undone(store: RunStore, tmp_path: Path) -> None:
+def test_a_batch_of_another_user_is_neither_adopted_nor_undone(store: RunStore, tmp_path: Path) -> None:
     batch = batch_of(store, make_plan(tmp_path))
     os.chown(store.batch_paths(batch.id).batch, SOMEBODY, SOMEBODY)
     assert not adopt(store, batch.id)

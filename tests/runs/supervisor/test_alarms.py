@@ -36,7 +36,7 @@ def alarms(tmp_path: Path) -> Callable[..., Alarms]:
     return make
 
 
-def told(notices: list[Notice]) -> list[tuple[str, str]]:
+def texts_of(notices: list[Notice]) -> list[tuple[str, str]]:
     return [(notice.code, notice.text) for notice in notices]
 
 
@@ -48,7 +48,7 @@ def test_before_anything_is_measured_ten_minutes_are_a_silence(alarms: Callable[
     assert notice.text == "no progress for 10m 00s; taorunner logs shows its last lines"
 
 
-def test_a_silence_is_told_once_and_the_next_one_again(alarms: Callable[..., Alarms]) -> None:
+def test_a_silence_is_reported_once_and_the_next_one_again(alarms: Callable[..., Alarms]) -> None:
     watched = alarms()
     assert len(watched.check(600, AT)) == 1
     assert watched.check(5000, AT) == []
@@ -63,7 +63,7 @@ def test_three_measured_epochs_are_a_silence(alarms: Callable[..., Alarms]) -> N
     watched.observe(epoch(2, 300.0), 600)
     assert watched.silent_after_s == 900
     assert watched.check(1499, AT) == []
-    assert told(watched.check(1500, AT)) == [
+    assert texts_of(watched.check(1500, AT)) == [
         ("silent", "no progress for 15m 00s; an epoch takes 5m 00s; taorunner logs shows its last lines")
     ]
 
@@ -108,7 +108,7 @@ def test_a_metric_is_progress(alarms: Callable[..., Alarms]) -> None:
     assert watched.check(1000, AT) == []
 
 
-def test_a_disk_nearly_full_is_told_before_the_next_checkpoint(
+def test_a_disk_nearly_full_is_reported_before_the_next_checkpoint(
     alarms: Callable[..., Alarms], tmp_path: Path
 ) -> None:
     free = [2 * GIB]

@@ -244,7 +244,7 @@ def test_an_exit_code_of_zero_with_a_failing_footer_is_a_failure(world: World) -
     assert outcome.state("e1")[0] is RunState.FAILED
 
 
-def test_what_the_engine_refuses_is_told_with_its_exit_code(world: World) -> None:
+def test_what_the_engine_refuses_is_reported_with_its_exit_code(world: World) -> None:
     refusal = EngineRefusedError("there is no image", hint="pull it")
     outcome = world.run({"e1": Script(refusal=refusal)})
     record = world.store.load(outcome.ids["e1"])

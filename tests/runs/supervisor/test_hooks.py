@@ -51,19 +51,19 @@ def test_what_cannot_be_started_is_said_before_anything_starts(text: str, messag
 
 
 def run(argv: list[str], timeout_s: float = 20) -> list[tuple[str, str]]:
-    told: list[tuple[str, str]] = []
-    hooks = Hooks(os.environ, lambda run_id, text: told.append((run_id, text)), timeout_s)
+    problems: list[tuple[str, str]] = []
+    hooks = Hooks(os.environ, lambda run_id, text: problems.append((run_id, text)), timeout_s)
     hooks.start("r1", argv, {"id": "r1", "reason": "grün"}, Path("/"))
     hooks.wait()
-    return told
+    return problems
 
 
 def test_the_run_comes_as_json_on_standard_input(program: Program, tmp_path: Path) -> None:
-    assert run([program(f'cat > "{tmp_path}/$1"'), "told it"]) == []
-    assert json.loads((tmp_path / "told it").read_text()) == {"id": "r1", "reason": "grün"}
+    assert run([program(f'cat > "{tmp_path}/$1"'), "sent it"]) == []
+    assert json.loads((tmp_path / "sent it").read_text()) == {"id": "r1", "reason": "grün"}
 
 
-def test_a_failure_is_told_in_its_last_words(program: Program) -> None:
+def test_a_failure_is_reported_in_its_last_words(program: Program) -> None:
     assert run([program("echo room closed >&2; exit 3")]) == [
         ("r1", "--on-finish hook ended with code 3: room closed")
     ]

@@ -43,13 +43,13 @@ def ends(tmp_path: Path) -> Callable[..., RunState]:
         stamped = LAUNCHED_S + wrote_after_s + set_by_s
         os.utime(model, (stamped, stamped))
         at = datetime.fromtimestamp(wall[0], timezone.utc)
-        told = {
+        record = {
             "date": "1/1/2027",
             "time": "0:0:0",
             "status": "SUCCESS",
             "message": "Train finished successfully.",
         }
-        (model.parent / "status.json").write_text(json.dumps(told) + "\n")
+        (model.parent / "status.json").write_text(json.dumps(record) + "\n")
         observation.printed(b"Execution status: PASS\n", at)
         verdict, _ = observation.judge(EngineStatus(EngineState.EXITED, 0), stop_requested=False, at=at)
         assert verdict.state is RunState.SUCCEEDED or "nothing was trained" in verdict.reason, verdict
@@ -96,7 +96,7 @@ def saved(events: list[Event]) -> list[tuple[str, int | None]]:
     return [(Path(event.path).name, event.epoch) for event in events if isinstance(event, CheckpointSaved)]
 
 
-def test_a_checkpoint_is_told_when_it_is_there_also_when_the_console_ended_the_epoch(
+def test_a_checkpoint_is_reported_when_it_is_there_also_when_the_console_ended_the_epoch(
     make_observation: Callable[..., Observation], tmp_path: Path
 ) -> None:
     clock = [0.0]
@@ -126,13 +126,13 @@ def test_untrained_and_cut_off_weights_are_not_announced_and_prove_nothing(
         b"Execution status: PASS\n",
         at,
     )
-    told = {
+    record = {
         "date": "1/1/2027",
         "time": "0:0:0",
         "status": "RUNNING",
         "message": "Train finished successfully.",
     }
-    (tmp_path / "train/status.json").write_text(json.dumps(told) + "\n")
+    (tmp_path / "train/status.json").write_text(json.dumps(record) + "\n")
     verdict, events = observation.judge(EngineStatus(EngineState.EXITED, 0), stop_requested=False, at=at)
     assert saved(events) == []
     assert verdict.state is RunState.FAILED and "nothing was trained" in verdict.reason

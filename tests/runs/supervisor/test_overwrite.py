@@ -294,7 +294,7 @@ def test_a_lost_run_that_never_started_gives_the_results_back(world: World) -> N
     assert world.tree() == ["e1", "e1/old.hdf5"]
 
 
-def test_where_nobody_can_be_asked_the_results_stay_and_their_place_is_said(world: World) -> None:
+def test_without_a_terminal_the_results_stay_and_their_place_is_printed(world: World) -> None:
     """The engine is gone: the run may have started, and may still write."""
     batch = killed(world, backend="no-such-backend")
     record = mark_lost(world.store, world.store.load(batch.runs[0]))

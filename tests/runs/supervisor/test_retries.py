@@ -220,16 +220,16 @@ def test_stopping_what_is_queued_gives_one_that_started_meanwhile_as_it_is(world
     assert record.state is RunState.RUNNING
 
 
-def test_the_hook_is_told_of_the_end_and_its_failure_is_a_notice(world: World) -> None:
-    told = world.root / "told.json"
+def test_the_hook_receives_the_end_and_its_failure_is_a_notice(world: World) -> None:
+    received = world.root / "received.json"
     hook = world.root / "hook"
-    hook.write_text(f'#!/bin/sh\ncat >> "{told}"\necho cannot send >&2\nexit 4\n')
+    hook.write_text(f'#!/bin/sh\ncat >> "{received}"\necho cannot send >&2\nexit 4\n')
     hook.chmod(0o755)
     record = world.run(
         "[ $attempt = 1 ] && kill -9 $$; good", world.plan("e1"), retries=1, on_finish=(str(hook),)
     )
     assert record.state is RunState.SUCCEEDED
-    (line,) = told.read_text().splitlines()  # once for the run, not for each attempt
+    (line,) = received.read_text().splitlines()  # once for the run, not for each attempt
     body = json.loads(line)
     assert (body["id"], body["state"], body["directory"]) == (
         record.id, "SUCCEEDED", str(world.store.paths(record.id).directory),

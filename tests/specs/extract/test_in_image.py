@@ -124,7 +124,7 @@ def test_messages_as_new_and_old_compilers_write_them(
     assert set(found["failed"]) == set(MESSAGES) - {network}
 
 
-def test_messages_without_their_library_and_broken_files_are_told(tmp_path: Path) -> None:
+def test_messages_without_their_library_and_broken_files_are_reported(tmp_path: Path) -> None:
     data = descriptor("nvidia_tao_tf1", "ssd")
     text = f"DESCRIPTOR = _pool.Default().AddSerializedFile({data!r})\n"
     write(tmp_path, {"nvidia_tao_tf1/cv/ssd/proto/experiment_pb2.py": text, "google/__init__.py": ""})

@@ -62,7 +62,7 @@ def test_an_image_is_known_by_its_tag_and_by_its_digest(
         assert found.find("rtdetr", "train", "") is None
 
 
-def test_a_tag_that_was_asked_again_stands_for_the_new_image(tmp_path: Path) -> None:
+def test_a_tag_that_was_looked_up_again_names_the_new_image(tmp_path: Path) -> None:
     kept = kept_in(tmp_path)
     kept.keep("reg:5000/tao:1", "sha256:" + "c" * 64, None, {**FOUND, "yaml": {"dino": CONVERT_TREE}})
     by_tag, by_digest = kept.of_image("reg:5000/tao:1"), kept.of_image(f"reg:5000/tao@{DIGEST}")
@@ -102,7 +102,7 @@ experiments:
 """
 
 
-def told(workspace: Workspace) -> set[tuple[str, int | None, str]]:
+def findings_of(workspace: Workspace) -> set[tuple[str, int | None, str]]:
     found = validate_projects(workspace, ["example_01"], {})
     return {(f.file.parent.name if f.file else "", f.line, f.message) for f in found}
 
@@ -114,14 +114,14 @@ def test_the_specs_of_an_image_that_was_asked_are_held_against_it(
     specs = {"plain/train.yaml": text, "ours/train.yaml": text, "more/": ""}
     workspace = Workspace(workspace_factory(YML, specs=specs, data={"d/": ""}))
     elsewhere = 'the spec of "dino" has no key "colours" in 7.1.0'
-    assert told(workspace) == {
+    assert findings_of(workspace) == {
         ("plain", 2, elsewhere),
         ("ours", 2, elsewhere),
         ("example_01", 4, "train.num_epochs is at least 1, this is 0"),
     }
     kept_in(workspace.spec_schemas_dir)
     unknown = 'the section train of "dino" has no key "seed" in the image tao:1'
-    assert told(workspace) == {
+    assert findings_of(workspace) == {
         ("plain", 2, elsewhere),
         ("ours", 1, unknown),
         ("example_01", 4, unknown),

@@ -150,16 +150,16 @@ def test_what_is_given_twice_is_merged_as_tao_merges_it() -> None:
     assert refused_by_library(text, schema_of("detectnet_v2")) is None
 
 
-def test_what_only_the_library_refuses_is_told_in_the_template(tmp_path: Path) -> None:
+def test_what_only_the_library_refuses_is_reported_in_the_template(tmp_path: Path) -> None:
     file = tmp_path / "train.txt"
     file.write_text(ONLY_THE_LIBRARY)
     against = Against(schema_of("detectnet_v2"))
     values = {"experiment": "a\nb"}
-    told = [
+    found = [
         (one.code, one.file, one.line, one.column)
         for one in check_template(file, "prototxt", values, against, values)
     ]
-    assert told == [("protobuf-refuses", file, 3, 9)]
+    assert found == [("protobuf-refuses", file, 3, 9)]
     prepared = prepare_spec(file, "prototxt", values, against=against)
     assert [(one.code, one.line, one.column) for one in prepared.findings] == [("protobuf-refuses", 3, 9)]
     assert prepared.text is None
@@ -208,7 +208,7 @@ def test_the_library_is_asked_once_for_a_sweep(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("words", [["--help"], ["validate", "--help"], ["networks"], ["ps"]])
-def test_who_asks_for_help_does_not_load_the_library(words: list[str], tmp_path: Path) -> None:
+def test_help_does_not_load_the_library(words: list[str], tmp_path: Path) -> None:
     (tmp_path / "projects").mkdir()
     code = (
         "import sys\nfrom taorunner.__main__ import main\n"

@@ -90,7 +90,7 @@ def test_a_key_of_another_release_names_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("network", "version", "key", "told"),
+    ("network", "version", "key", "expected"),
     [
         ("dino", "5.2.0", "train.gpu_ids", "since 5.5.0"),
         ("dino", "6.0.0", "quantize", "since 6.26.3"),
@@ -101,11 +101,11 @@ def test_a_key_of_another_release_names_it(tmp_path: Path) -> None:
     ],
 )
 def test_since_when_and_until_when_there_is_a_key(
-    network: str, version: str, key: str, told: str | None
+    network: str, version: str, key: str, expected: str | None
 ) -> None:
     schema = against(network, version=version).schema
     assert schema.find(tuple(key.split("."))) is None
-    assert schema.elsewhere(tuple(key.split("."))) == told
+    assert schema.elsewhere(tuple(key.split("."))) == expected
 
 
 def test_what_a_backbone_may_be_is_not_known_where_a_table_of_the_code_says_it() -> None:
@@ -127,11 +127,11 @@ def test_a_release_without_schema_is_not_checked() -> None:
 
 def test_an_override_is_held_against_the_same_schema() -> None:
     held = against("dino")
-    told = {
+    expected = {
         key: misfit.code if (misfit := check_override(key.split("."), value, held)) else None
         for key, value in {"train.num_epochs": 3, "train.num_epoch": 3, "train.optim.lr": "fast"}.items()
     }
-    assert told == {
+    assert expected == {
         "train.num_epochs": None,
         "train.num_epoch": "unknown-key",
         "train.optim.lr": "wrong-type",
@@ -171,7 +171,7 @@ def test_a_value_that_the_command_line_replaces_has_to_fit_all_the_same(tmp_path
 
 
 @pytest.mark.parametrize("version", ["6.0.0", "6.26.3", "7.0.1", "7.3.0"])
-def test_a_section_has_the_keys_of_the_object_that_stands_for_it(tmp_path: Path, version: str) -> None:
+def test_a_section_has_the_keys_of_its_object(tmp_path: Path, version: str) -> None:
     """visual_changenet declares a smaller class for ``export`` than that of its default, which OmegaConf goes by."""
     held = replace(against("visual_changenet", version=version), action=None)
     assert found(tmp_path, "export:\n  serialize_nvdsinfer: true\n", held) == []

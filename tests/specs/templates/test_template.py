@@ -116,7 +116,7 @@ scalars = st.one_of(st.integers(-(10**30), 10**30), st.floats(), st.booleans(), 
 
 @settings(max_examples=200)
 @given(value=st.one_of(scalars, st.lists(scalars, max_size=4)))
-def test_a_variable_that_stands_alone_keeps_its_type(value: Any) -> None:
+def test_a_variable_alone_keeps_its_type(value: Any) -> None:
     rendered = render(parse_template("a: $v\n", "yaml"), {"v": value})
     for seen in (read_yaml(rendered.text).value["a"], yaml.safe_load(rendered.text)["a"]):
         assert repr(seen) == repr(value)
