@@ -1,4 +1,4 @@
-"""How long does it take to convert 5,000 pictures from COCO to KITTI, pictures included?
+"""How long does it take to convert 5,000 images from COCO to KITTI, images included?
 
 The other side is datumaro, in an environment of its own: ``DATUMARO_PYTHON=…/bin/python`` names its interpreter.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from timing import print_ratio, process, taking_turns
 from workspaces import TAORUNNER
 
-PICTURES = 5000
+IMAGES = 5000
 _DATUMARO = """
 import sys, shutil
 import datumaro as dm
@@ -41,12 +41,12 @@ def measure(times: int) -> None:
             times,
         )
         links = {path.stat().st_nlink for path in (made / "train/images").iterdir()}
-        print(f"COCO to KITTI with pictures, {PICTURES:,} of 640x480 (hard links of each: {links})")
+        print(f"COCO to KITTI with images, {IMAGES:,} of 640x480 (hard links of each: {links})")
         print_ratio("dataset convert ÷ datumaro", measured, baseline, 0.5)
 
 
 def make_coco(root: Path) -> None:
-    """Real JPEGs of about 100 KB: noise of few distinct pictures, each file with bytes of its own."""
+    """Real JPEGs of about 100 KB: noise of few distinct images, each file with bytes of its own."""
     from PIL import Image
 
     chance = random.Random(5)
@@ -60,7 +60,7 @@ def make_coco(root: Path) -> None:
     folder.mkdir(parents=True)
     (root / "annotations").mkdir()
     images, annotations = [], []
-    for number in range(1, PICTURES + 1):
+    for number in range(1, IMAGES + 1):
         name = f"frame_{number:05}.jpg"
         shutil.copyfile(originals[number % 8], folder / name)
         images.append({"id": number, "file_name": name, "width": 640, "height": 480})

@@ -1,4 +1,4 @@
-"""How long does the fast check of 5,000 pictures take, and how much memory?"""
+"""How long does the fast check of 5,000 images take, and how much memory?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from conversion import PICTURES, make_coco
+from conversion import IMAGES, make_coco
 from timing import process, taking_turns
 from workspaces import TAORUNNER
 
@@ -23,7 +23,7 @@ def measure(times: int) -> None:
         shutil.rmtree(source)
         check = [*TAORUNNER, "dataset", "check", str(data), "--json"]
         (measured,) = taking_turns({"dataset check": process(check, cwd=folder, codes=(0, 3))}, times)
-        print(f"fast check of {PICTURES:,} pictures of 640x480 with their labels")
+        print(f"fast check of {IMAGES:,} images of 640x480 with their labels")
         print(
             f"  {measured.name:<44} {measured.median_s:9.2f} s    (least {measured.least_s:.2f} s; wanted ≤ 3 s; "
             f"load {os.getloadavg()[0]:.1f})"

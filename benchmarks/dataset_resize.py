@@ -1,4 +1,4 @@
-"""How long does it take to bring 5,000 pictures of 640x480 to 320x240, boxes included?
+"""How long does it take to bring 5,000 images of 640x480 to 320x240, boxes included?
 
 The other side is datumaro, in an environment of its own: ``DATUMARO_PYTHON=…/bin/python`` names its interpreter.
 """
@@ -9,7 +9,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from conversion import PICTURES, make_coco
+from conversion import IMAGES, make_coco
 from timing import print_ratio, process, taking_turns
 from workspaces import TAORUNNER
 
@@ -51,5 +51,5 @@ def measure(times: int) -> None:
         )
         counts = [sum(1 for _ in root.rglob("*.jpg")) for root in (made, theirs)]
         sizes = [sum(path.stat().st_size for path in root.rglob("*.jpg")) // 1024 for root in (made, theirs)]
-        print(f"{PICTURES:,} of 640x480 to 320x240 (pictures made: {counts}; KiB: {sizes})")
+        print(f"{IMAGES:,} of 640x480 to 320x240 (images made: {counts}; KiB: {sizes})")
         print_ratio("dataset resize ÷ datumaro", measured, baseline, 0.4)

@@ -21,10 +21,10 @@ SECONDS = 60
 HOUR_LINES = 3600
 AT_ONCE, EVERY_S = 10, 0.1
 SHARES = (0.1, 0.5, 1.0)
-_SLOW = "while :; do echo 'INFO: step 120 of 800, loss 0.4312, 12.3 pictures a second'; sleep 1; done"
+_SLOW = "while :; do echo 'INFO: step 120 of 800, loss 0.4312, 12.3 images a second'; sleep 1; done"
 _FAST = (
     f"n=0; while [ $n -lt {HOUR_LINES // AT_ONCE} ]; do n=$((n+1)); for i in 0 1 2 3 4 5 6 7 8 9; do "
-    f'echo "INFO: step $n$i of 800, loss 0.4312, 12.3 pictures a second"; done; sleep {EVERY_S}; done; sleep 600'
+    f'echo "INFO: step $n$i of 800, loss 0.4312, 12.3 images a second"; done; sleep {EVERY_S}; done; sleep 600'
 )
 
 

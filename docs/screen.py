@@ -2,7 +2,7 @@
 
     python docs/screen.py
 
-The events are made up, the picture is the program's own: the same fold and the same view that ``train`` uses.
+The events are made up, the drawing is the program's own: the same fold and the same view that ``train`` uses.
 """
 
 from __future__ import annotations
@@ -73,9 +73,9 @@ def main() -> None:
     }
     console.print(LiveView(console, lambda: NOW).render(runs, tails, gpus))
     target = Path(__file__).with_name("screen.svg")
-    picture = console.export_svg(title="taorunner train")
-    picture = re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL)  # no fonts from the network
-    target.write_text(picture, encoding="utf-8")
+    drawing = console.export_svg(title="taorunner train")
+    drawing = re.sub(r"@font-face \{.*?\}\s*", "", drawing, flags=re.DOTALL)  # no fonts from the network
+    target.write_text(drawing, encoding="utf-8")
     print(target)
 
 

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from command_line import Cli
-from shapes import picture
+from shapes import write_image
 
 GOOD = "car 0 0 0 10 10 60 40 0 0 0 0 0 0 0\n"
 
 
 def kitti(root: Path, labels: dict[str, str]) -> Path:
     for number, (stem, text) in enumerate(labels.items()):
-        picture(root / "images" / f"{stem}.jpg", 64 + number, 48)
+        write_image(root / "images" / f"{stem}.jpg", 64 + number, 48)
         (root / "labels").mkdir(exist_ok=True)
         (root / "labels" / f"{stem}.txt").write_text(text)
     return root

@@ -21,7 +21,7 @@ COUNT = 1500
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """So many pictures that there is a middle; one JPEG under many names."""
+    """So many images that there is a middle; one JPEG under many names."""
     root = tmp_path_factory.mktemp("home") / "many"
     (root / "images").mkdir(parents=True)
     first = root / "images/00000.jpg"
@@ -52,11 +52,11 @@ def stopped_in_the_middle(cli: Cli, home: Path, *words: str | Path) -> subproces
     deadline = time.monotonic() + 100
     while True:
         process = cli.start(*words, cwd=home, start_new_session=True)
-        while partial_pictures(home) <= 5 and process.poll() is None:
+        while partial_images(home) <= 5 and process.poll() is None:
             assert time.monotonic() < deadline
         process.send_signal(signal.SIGSTOP)
         wait_for(lambda: state_of(process.pid) in ("T", "Z", ""))  # noqa: B023
-        if 0 < partial_pictures(home) < COUNT:
+        if 0 < partial_images(home) < COUNT:
             return process
         process.send_signal(signal.SIGCONT)
         out, err = process.communicate(timeout=60)
@@ -64,7 +64,7 @@ def stopped_in_the_middle(cli: Cli, home: Path, *words: str | Path) -> subproces
         shutil.rmtree(home / "made")
 
 
-def partial_pictures(home: Path) -> int:
+def partial_images(home: Path) -> int:
     """How many lie in a result that has no name yet."""
     for path in home.glob(".made.partial-*/images"):
         try:
@@ -125,7 +125,7 @@ def parent_of(pid: int) -> int:
         return 0
 
 
-def test_across_file_systems_pictures_are_copied(cli: Cli, tmp_path: Path) -> None:
+def test_across_file_systems_images_are_copied(cli: Cli, tmp_path: Path) -> None:
     other = Path("/dev/shm")
     if not os.access(other, os.W_OK) or other.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("there is no second file system here that can be written to")

@@ -6,10 +6,10 @@ import signal
 import time
 
 from command_line import Cli
-from shapes import SHAPES, picture
+from shapes import SHAPES, write_image
 
 
-def test_pictures_get_one_size(cli: Cli) -> None:
+def test_images_get_one_size(cli: Cli) -> None:
     SHAPES["vott"][1](cli.home / "drawn")
     done = cli("dataset", "resize", "drawn", "-o", "made", "--size", "64x48", "--letterbox")
     assert done.code == 0, done.err
@@ -31,7 +31,7 @@ def test_without_pillow_the_line_to_type_is_printed(cli: Cli) -> None:
 
 def test_an_interruption_leaves_nothing_and_can_be_repeated(cli: Cli) -> None:
     for number in range(200):
-        picture(cli.home / f"d/images/{number:03}.png", 400 + number, 300)
+        write_image(cli.home / f"d/images/{number:03}.png", 400 + number, 300)
         (cli.home / "d/labels").mkdir(exist_ok=True)
         (cli.home / f"d/labels/{number:03}.txt").write_text("")
     (cli.home / "d/labels/000.txt").write_text("car 0 0 0 1 1 20 20 0 0 0 0 0 0 0\n")

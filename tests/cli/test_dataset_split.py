@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from command_line import Cli
-from shapes import picture
+from shapes import write_image
 
 
 def test_a_split_is_printed_and_repeatable(cli: Cli) -> None:
     for number in range(10):
-        picture(cli.home / f"d/images/{number}.png", 40 + number, 30)
+        write_image(cli.home / f"d/images/{number}.png", 40 + number, 30)
         label = cli.home / f"d/labels/{number}.txt"
         label.parent.mkdir(exist_ok=True)
         label.write_text("car 0 0 0 1 1 20 20 0 0 0 0 0 0 0\n")
@@ -33,7 +33,7 @@ def test_a_split_is_printed_and_repeatable(cli: Cli) -> None:
 
 def test_what_a_split_leaves_out_is_reported(cli: Cli) -> None:
     for number in range(2):
-        picture(cli.home / f"d/images/{number}.png", 40 + number, 30)
+        write_image(cli.home / f"d/images/{number}.png", 40 + number, 30)
         label = cli.home / f"d/labels/{number}.txt"
         label.parent.mkdir(exist_ok=True)
         label.write_text("car 0 0 0 1 1 20 20 0 0 0 0 0 0 0 0.5\n")

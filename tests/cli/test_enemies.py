@@ -30,7 +30,7 @@ train: {num_epochs: 2, batch_size: 8, checkpoint_interval: 1}
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny dataset, made once."""
     folder = tmp_path_factory.mktemp("pictures") / "shapes"
     subprocess.run(
@@ -40,11 +40,11 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def fill(root: Path, pictures: Path, name: str = "p") -> Path:
+def fill(root: Path, images: Path, name: str = "p") -> Path:
     home = root / "projects" / name
     for folder in ("data", "models", "specs/e1"):
         (home / folder).mkdir(parents=True, exist_ok=True)
-    shutil.copytree(pictures, home / "data" / "shapes")
+    shutil.copytree(images, home / "data" / "shapes")
     dataset = "shapes/train" if (home / "data/shapes/train").is_dir() else "shapes"
     (home / "experiments.yml").write_text(f"experiments:\n  e1: {{head: tinydet, dataset: {dataset}}}\n")
     (home / "specs/e1/train.yaml").write_text(SPEC)
@@ -53,8 +53,8 @@ def fill(root: Path, pictures: Path, name: str = "p") -> Path:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, pictures: Path) -> Path:
-    return fill(tmp_path / "workspace", pictures)
+def workspace(tmp_path: Path, images: Path) -> Path:
+    return fill(tmp_path / "workspace", images)
 
 
 @pytest.fixture
@@ -150,8 +150,8 @@ def test_wrong_use_is_answered_with_what_where_and_what_next(
 @pytest.mark.parametrize(
     "name", ["with blanks", "qu'o\"te", "ünïcödé 警", "$HOME;id", "a\\b", "-dash", "%s{x}"]
 )
-def test_the_workspace_may_lie_anywhere(name: str, cli: Cli, tmp_path: Path, pictures: Path) -> None:
-    root = fill(tmp_path / name, pictures)
+def test_the_workspace_may_lie_anywhere(name: str, cli: Cli, tmp_path: Path, images: Path) -> None:
+    root = fill(tmp_path / name, images)
     assert cli("validate", "--strict", cwd=root).code == 0
     done = cli("convert", "e1", cwd=root)
     assert done.code == 0, done.out + done.err

@@ -28,7 +28,7 @@ WAYS = ["docker", "api"]
 
 @pytest.fixture
 def workspace(workspace_factory: Callable[..., Path], docker_cli: Cli) -> Path:
-    root = workspace_factory("experiments: {}\n", data={"d/picture.txt": "a picture\n"})
+    root = workspace_factory("experiments: {}\n", data={"d/picture.txt": "an image\n"})
     if docker_cli.prefix:
         for path in [root, *root.rglob("*")]:
             os.chown(path, CALLER, CALLER)
@@ -189,7 +189,7 @@ def test_pipes_stay_pipes(shell: Callable[..., Any], engine: Any, workspace: Pat
 def test_a_script_on_standard_input_goes_to_the_images_shell(shell: Callable[..., Any]) -> None:
     done = shell(stdin="cat /workspace/projects/example_01/data/d/picture.txt; exit 4\n")
     assert (done.code, done.err) == (4, "")
-    assert done.out.endswith("a picture\n")
+    assert done.out.endswith("an image\n")
 
 
 def test_much_goes_both_ways_at_once(shell: Callable[..., Any]) -> None:
@@ -247,7 +247,7 @@ touch /ro/x 2>/dev/null || echo "ro=kept"; cat /ro/d/picture.txt; cat /proc/self
             "gpus": "3,1", "secret": "hush", "shm": "65536", "nofile": "100:200", "path": "/tao-pt:/tao-pt/tao-core",
             "import": "imported", "pwd": "/workspace", "more": "example_01", "ro": "kept",
         }  # fmt: skip
-        assert "a picture\n" in done.out
+        assert "an image\n" in done.out
         assert done.err == "GPUs 3, 1\n"
 
 

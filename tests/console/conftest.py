@@ -152,7 +152,7 @@ def _at(seconds: float) -> datetime:
 
 @dataclass
 class Golden:
-    """Whole screens beside the tests. To accept a new picture, write it to the file that is named."""
+    """Whole screens beside the tests. To accept a new image, write it to the file that is named."""
 
     folder: Path
 

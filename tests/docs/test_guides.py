@@ -56,7 +56,7 @@ def test_the_format_of_the_guide_reads_what_its_shape_writes(tmp_path: Path) -> 
     for name in ("one.jpg", "empty.jpg"):
         (root / "train/images").mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (64, 48)).save(root / "train/images" / name)
-    text = "picture,class,left,top,right,bottom\none.jpg,car,1,2,30.5,40\none.jpg,car,1,2\nempty.jpg\n"
+    text = "image,class,left,top,right,bottom\none.jpg,car,1,2,30.5,40\none.jpg,car,1,2\nempty.jpg\n"
     (root / "train/boxes.csv").write_text(text)
     folder = Folder(root)
     assert corner_csv.recognise(folder)

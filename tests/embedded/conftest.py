@@ -59,7 +59,7 @@ def start() -> Start:
 
 @pytest.fixture(scope="session")
 def shapes(tmp_path_factory: pytest.TempPathFactory, start: Start) -> Path:
-    """``spec.yaml``, ``data/{train,test}`` and ``records`` of 40 + 8 pictures of 64 pixels. Read only."""
+    """``spec.yaml``, ``data/{train,test}`` and ``records`` of 40 + 8 images of 64 pixels. Read only."""
     root = tmp_path_factory.mktemp("shapes")
     (root / "spec.yaml").write_text(SPEC.format(root=root))
     for arguments in (

@@ -1,4 +1,4 @@
-"""KITTI in, TFRecord out; the generated dataset; changed pictures."""
+"""KITTI in, TFRecord out; the generated dataset; changed images."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_written_label_line_has_sixteen_columns() -> None:
     assert len(line.split()) == 16
 
 
-def test_records_hold_picture_boxes_and_classes(tmp_path: Path, start: Start) -> None:
+def test_records_hold_image_boxes_and_classes(tmp_path: Path, start: Start) -> None:
     root = make_kitti(tmp_path / "k", {"a": LINE + "\n", "b": ""})
     assert convert(start, root, val_split=50, num_shards=1)[0] == 0
     (record,) = read_records(root / "records" / "r-fold-000-of-002-shard-00000-of-00001")
@@ -157,17 +157,17 @@ def test_empty_and_inverted_boxes_are_skipped_and_noted(tmp_path: Path, start: S
     assert picture.objects == (parse_label_line(LINE),)
 
 
-def test_missing_label_and_broken_picture_are_named(tmp_path: Path, start: Start) -> None:
+def test_missing_label_and_broken_image_are_named(tmp_path: Path, start: Start) -> None:
     root = make_kitti(tmp_path / "k", {"a": "", "b": ""})
     (root / "label_2" / "b.txt").unlink()
     code, _, errors = convert(start, root)
     assert code == 1
     assert f'"{root}/image_2/b.png" has no label file "{root}/label_2/b.txt"' in errors
     (root / "label_2" / "b.txt").write_text("")
-    (root / "image_2" / "b.png").write_bytes(b"not a picture")
+    (root / "image_2" / "b.png").write_bytes(b"not an image")
     code, _, errors = convert(start, root)
     assert code == 1
-    assert f'cannot read picture "{root}/image_2/b.png"' in errors
+    assert f'cannot read image "{root}/image_2/b.png"' in errors
 
 
 def test_names_with_several_dots_and_other_extensions(tmp_path: Path, start: Start) -> None:
@@ -199,7 +199,7 @@ def test_generated_dataset_is_the_same_for_the_same_seed(tmp_path: Path, start: 
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["one", "three", "two"]
 
 
-def test_generated_labels_are_valid_and_inside_the_picture() -> None:
+def test_generated_labels_are_valid_and_inside_the_image() -> None:
     names = set()
     for number in range(60):
         picture, lines = draw_sample(1, number, 96)
@@ -235,13 +235,13 @@ def test_stopped_generation_leaves_nothing(tmp_path: Path) -> None:
     )
 
 
-def test_held_out_must_leave_pictures_to_train_on(tmp_path: Path, start: Start) -> None:
+def test_held_out_must_leave_images_to_train_on(tmp_path: Path, start: Start) -> None:
     result = start("sample-dataset", tmp_path / "d", "--images", 5, "--held-out", 5)
     assert (result.returncode, (tmp_path / "d").exists()) == (2, False)
     assert "--held-out 5 leaves none of --images 5 to train on" in result.stderr
 
 
-def test_boxes_follow_the_changed_picture() -> None:
+def test_boxes_follow_the_changed_image() -> None:
     """A white square on black, changed a hundred times: its box stays where the white is."""
     picture = np.zeros((1, 64, 64, 3), np.uint8)
     picture[0, 24:40, 20:36] = 255
@@ -255,13 +255,13 @@ def test_boxes_follow_the_changed_picture() -> None:
         np.testing.assert_allclose(box, seen, atol=1.3, err_msg=str(seed))
 
 
-def test_pictures_are_normalised_to_about_one() -> None:
+def test_images_are_normalised_to_about_one() -> None:
     values = normalise(np.array([0, 127, 255], np.uint8))
     np.testing.assert_allclose(values, [-1.9921875, -0.0078125, 1.9921875])
 
 
 @pytest.mark.parametrize(("images", "labels"), [("image_2", "label_2"), ("images", "labels")])
-def test_pictures_held_out_may_have_either_pair_of_folder_names(
+def test_images_held_out_may_have_either_pair_of_folder_names(
     images: str, labels: str, tmp_path: Path
 ) -> None:
     """``dataset split`` writes images and labels, KITTI itself image_2 and label_2."""

@@ -75,7 +75,7 @@ def test_threshold_decides_whether_a_shifted_box_counts() -> None:
     assert mean_average_precision(results_by_class(*arguments, 0.67)) == 0.0
 
 
-def test_pictures_and_classes_are_kept_apart() -> None:
+def test_images_and_classes_are_kept_apart() -> None:
     results = results_by_class(
         [truth((SQUARE, 0)), truth((FAR, 1))],
         [found((FAR, 0.9, 1)), found((SQUARE, 0.8, 0), (FAR, 0.1, 1))],

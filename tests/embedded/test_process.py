@@ -202,7 +202,7 @@ def test_pretrained_weights_are_taken_where_they_fit(trained: Path, spec: Path, 
     )
 
 
-def test_evaluate_measures_on_the_held_out_pictures(
+def test_evaluate_measures_on_the_held_out_images(
     trained: Path, spec: Path, shapes: Path, start: Start
 ) -> None:
     checkpoint = f"evaluate.checkpoint={trained}/train/{LAST}"
@@ -218,7 +218,7 @@ def test_evaluate_measures_on_the_held_out_pictures(
     kpi = status_lines(folder)[-1]["kpi"]
     assert sorted(kpi) == ["test_loss", "test_mAP50"]
     assert result.stdout.splitlines()[-1].split() == ["mean", kpi["test_mAP50"]]
-    assert "test data: 8 pictures" in result.stdout
+    assert "test data: 8 images" in result.stdout
     assert str(shapes / "data" / "test") in result.stdout
 
 
@@ -258,11 +258,11 @@ def test_evaluate_falls_back_to_validation_records(trained: Path, spec: Path, st
         "evaluate.iou_threshold=0.75",
     )
     assert result.returncode == 0, result.stderr
-    assert "test data: 8 pictures" in result.stdout
+    assert "test data: 8 images" in result.stdout
     assert "test_mAP75" in status_lines(spec.parent / "results" / "evaluate")[-1]["kpi"]
 
 
-def test_inference_writes_labels_and_pictures(trained: Path, spec: Path, shapes: Path, start: Start) -> None:
+def test_inference_writes_labels_and_images(trained: Path, spec: Path, shapes: Path, start: Start) -> None:
     result = start(
         "tinydet",
         "inference",
@@ -294,7 +294,7 @@ def test_inference_writes_labels_and_pictures(trained: Path, spec: Path, shapes:
         assert picture.size == (64, 64)
 
 
-def test_pictures_that_would_share_a_label_file_are_refused(trained: Path, spec: Path, start: Start) -> None:
+def test_images_that_would_share_a_label_file_are_refused(trained: Path, spec: Path, start: Start) -> None:
     images = spec.parent / "images"
     images.mkdir()
     for name in ("a.png", "b.JPG", "b.png"):

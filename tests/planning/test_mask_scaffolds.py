@@ -40,9 +40,9 @@ def mask(path: Path, mode: str, values: Sequence[int]) -> None:
 def dataset(root: Path, mode: str, values: Sequence[int]) -> Path:
     for number in range(10):
         size = (6 * len(values), 8)
-        picture = root / "images" / f"n{number:02}.jpg"
-        picture.parent.mkdir(parents=True, exist_ok=True)
-        Image.effect_noise(size, 20 + number).convert("RGB").save(picture)
+        image_file = root / "images" / f"n{number:02}.jpg"
+        image_file.parent.mkdir(parents=True, exist_ok=True)
+        Image.effect_noise(size, 20 + number).convert("RGB").save(image_file)
         mask(root / "masks" / f"n{number:02}.png", mode, values)
     return root
 
@@ -60,9 +60,9 @@ def segment(spec: Path) -> Any:
 
 
 def classes_that_segformer_sees(config: Mapping[str, Any], root: Path, split: str) -> set[int]:
-    """One list of pictures and one of masks, both sorted; a pixel gets the label of the entry whose colour it has."""
-    pictures, masks = (sorted((root / kind / split).iterdir()) for kind in ("images", "masks"))
-    assert [one.stem for one in pictures] == [one.stem for one in masks]
+    """One list of images and one of masks, both sorted; a pixel gets the label of the entry whose colour it has."""
+    image_files, masks = (sorted((root / kind / split).iterdir()) for kind in ("images", "masks"))
+    assert [one.stem for one in image_files] == [one.stem for one in masks]
     colour_of = {one["seg_class"]: one["rgb"] for one in config["palette"]}
     label_of = {tuple(colour_of[one["mapping_class"]]): one["label_id"] for one in config["palette"]}
     is_coloured = len(next(iter(label_of))) == 3

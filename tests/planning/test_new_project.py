@@ -33,12 +33,12 @@ CALLER = Caller(1000, 1000, (), "ada", {"HOME": "/nowhere"})
 CANNOT_BE_TRAINED = {
     "analytics": "looks at datasets",
     "annotations": "converts annotations",
-    "augmentation": "makes pictures of pictures",
+    "augmentation": "makes images of images",
     "auto_label": "labels with a network that is there",
-    "image": "looks for broken pictures",
+    "image": "looks for broken images",
     "model_agnostic": "stands for the TensorRT actions of the others",
     "radio": "has no train; its schema is in no public package",
-    "skin_tone": "makes pictures of pictures",
+    "skin_tone": "makes images of images",
     "video_clip": "its PyTorch container is not public, only its TensorRT actions are",
 }
 """The networks of the catalog that no project can be started with, and why."""

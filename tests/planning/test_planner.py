@@ -339,9 +339,7 @@ def test_a_variable_misspelt_in_vars_is_named(workspace: Callable[..., Workspace
     ]
     assert "argument-unsafe" not in [code for code, _ in errors(planned)]
     other = plan(workspace({"e2": entry}, specs={"e2/train.txt": TRAIN_TXT}), "train", "e2")
-    assert "unknown-variable" not in [
-        code for code, _ in errors(other)
-    ]  # train's command line has no pictures
+    assert "unknown-variable" not in [code for code, _ in errors(other)]  # train's command line has no images
 
 
 def test_variables_in_vars_reach_the_command_line(workspace: Callable[..., Workspace]) -> None:

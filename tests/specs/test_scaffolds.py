@@ -81,7 +81,7 @@ def test_the_keys_the_catalog_names_are_there_and_can_be_set(head: str) -> None:
     prepared = prepare_spec(path, spec_format, values)
     assert (read_number(prepared, keys["epochs"]) or 0) >= 10
     interval = read_number(prepared, keys["checkpoint_interval"]) if "checkpoint_interval" in keys else 1
-    if head == "mask_rcnn":  # counts steps, and says how many pictures make an epoch
+    if head == "mask_rcnn":  # counts steps, and says how many images make an epoch
         steps = read_number(prepared, "num_examples_per_epoch") / read_number(prepared, "train_batch_size")
         interval /= steps
     assert (read_number(prepared, keys["epochs"]) or 0) % (interval or 1) == 0
@@ -103,7 +103,7 @@ def test_a_validation_fold_goes_with_a_split_that_makes_it(head: str) -> None:
 
 
 @pytest.mark.parametrize("head", ["ssd", "dssd", "retinanet"])
-def test_pictures_to_validate_on_are_not_those_of_the_training(head: str) -> None:
+def test_images_to_validate_on_are_not_those_of_the_training(head: str) -> None:
     values = values_for(head)
     convert = prepare_spec(SCAFFOLDS / head / "convert.txt", "prototxt", values)
     train = prepare_spec(SCAFFOLDS / head / "train.txt", "prototxt", values)

@@ -11,5 +11,5 @@ import numpy.typing as npt
 Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 Ints: TypeAlias = npt.NDArray[np.int64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
-#: Pictures: ``(height, width, 3)`` or ``(count, height, width, 3)``, RGB, 0..255.
-Pictures: TypeAlias = npt.NDArray[np.uint8]
+#: Images: ``(height, width, 3)`` or ``(count, height, width, 3)``, RGB, 0..255.
+Images: TypeAlias = npt.NDArray[np.uint8]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .arrays import Floats, Pictures
+from .arrays import Floats, Images
 from .loss import Objects
 from .network import normalise
 
@@ -19,7 +19,7 @@ _VISIBLE_SHARE = 0.4
 
 
 def augment(
-    pictures: Pictures, batch: Sequence[Objects], random: np.random.Generator
+    pictures: Images, batch: Sequence[Objects], random: np.random.Generator
 ) -> tuple[Floats, list[Objects]]:
     """Normalised images and their objects, with boxes clipped to the image."""
     count, height, width, _ = pictures.shape

@@ -15,8 +15,8 @@ from random import Random
 
 from .example_proto import Value, encode_example
 from .failures import RunFailedError
-from .kitti import KittiObject, KittiPicture, read_kitti
-from .pictures import open_picture
+from .kitti import KittiImage, KittiObject, read_kitti
+from .pictures import open_image
 from .run import Run
 from .spec import Spec, required
 from .tfrecord import write_records
@@ -40,7 +40,7 @@ def convert(spec: Spec, run: Run) -> None:
             write_records(path, _examples(part, run))
             written.add(path)
         run.console.line(
-            f"fold {fold}: {len(members)} pictures, {sum(len(p.objects) for p in members)} objects"
+            f"fold {fold}: {len(members)} images, {sum(len(p.objects) for p in members)} objects"
         )
     for path in _records_of(prefix):
         if path not in written:
@@ -54,7 +54,7 @@ def convert(spec: Spec, run: Run) -> None:
     run.console.line(f"{len(written)} files: {prefix}-fold-*")
 
 
-def split(pictures: Sequence[KittiPicture], val_split: float) -> list[list[KittiPicture]]:
+def split(pictures: Sequence[KittiImage], val_split: float) -> list[list[KittiImage]]:
     """``[validation, training]``, or ``[training]`` when nothing is held out."""
     held_back = int(len(pictures) * val_split / 100)
     folds = [list(pictures[:held_back]), list(pictures[held_back:])]
@@ -65,8 +65,8 @@ def split(pictures: Sequence[KittiPicture], val_split: float) -> list[list[Kitti
 
 
 def shards(
-    prefix: Path, fold: int, members: Sequence[KittiPicture], num_shards: int
-) -> Iterator[tuple[Path, Sequence[KittiPicture]]]:
+    prefix: Path, fold: int, members: Sequence[KittiImage], num_shards: int
+) -> Iterator[tuple[Path, Sequence[KittiImage]]]:
     """The files of a fold and their images; the remainder goes into the last file."""
     name = f"{prefix.name}-fold-{fold:03d}-of-002"
     if num_shards == 0:
@@ -79,9 +79,9 @@ def shards(
         yield path, members[shard * size : end]
 
 
-def example_of(picture: KittiPicture) -> bytes:
+def example_of(picture: KittiImage) -> bytes:
     """One record, with the feature names of TAO's converter and the encoded image file."""
-    width, height = open_picture(picture.image).size
+    width, height = open_image(picture.image).size
     objects = picture.objects
     features: dict[str, Value] = {
         "frame/id": [picture.identifier.encode()],
@@ -104,7 +104,7 @@ def _clamped(found: KittiObject, index: int, width: int, height: int) -> float:
     return min(max(found.box[index], 0.0), float((width, height)[index % 2]))
 
 
-def _examples(members: Sequence[KittiPicture], run: Run) -> Iterator[bytes]:
+def _examples(members: Sequence[KittiImage], run: Run) -> Iterator[bytes]:
     for picture in members:
         run.stop_if_asked()
         yield example_of(picture)
@@ -115,7 +115,7 @@ def _records_of(prefix: Path) -> list[Path]:
     return sorted(path for path in prefix.parent.iterdir() if pattern.match(path.name))
 
 
-def _report_skipped(prefix: Path, pictures: Sequence[KittiPicture], run: Run) -> None:
+def _report_skipped(prefix: Path, pictures: Sequence[KittiImage], run: Run) -> None:
     path = prefix.with_name(prefix.name + "_warning.json")
     skipped = {picture.identifier: list(picture.skipped) for picture in pictures if picture.skipped}
     if not skipped:

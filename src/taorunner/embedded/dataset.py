@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from .arrays import Floats, Pictures
+from .arrays import Floats, Images
 from .conversion import example_of
 from .example_proto import Value, decode_example
 from .failures import RunFailedError
 from .kitti import read_kitti
 from .loss import Objects
 from .network import Architecture
-from .pictures import open_picture, to_input
+from .pictures import open_image, to_input
 from .run import Run
 from .tfrecord import read_records
 
@@ -28,7 +28,7 @@ class Dataset:
     """``objects`` and their boxes are in pixels of the network's input, ``scales`` ``(image, 2)`` convert back:
     original x = x * scale. ``ignored`` counts objects of classes that the spec does not list."""
 
-    pictures: Pictures
+    pictures: Images
     objects: tuple[Objects, ...]
     scales: Floats
     ignored: dict[str, int]
@@ -64,14 +64,14 @@ def load_kitti(root: Path, image_extension: str, architecture: Architecture, run
 
 
 def describe(dataset: Dataset, architecture: Architecture) -> str:
-    """``216 pictures, 668 objects (circle 220, square 221, triangle 227; ignored: dontcare 3)``."""
+    """``216 images, 668 objects (circle 220, square 221, triangle 227; ignored: dontcare 3)``."""
     numbers = np.concatenate([objects.classes for objects in dataset.objects])
     counts = [
         f"{name} {int((numbers == index).sum())}" for index, name in enumerate(architecture.class_names)
     ]
     ignored = ", ".join(f"{name} {count}" for name, count in sorted(dataset.ignored.items()))
     return (
-        f"{len(dataset)} pictures, {len(numbers)} objects ({', '.join(counts)}"
+        f"{len(dataset)} images, {len(numbers)} objects ({', '.join(counts)}"
         + (f"; ignored: {ignored}" if ignored else "")
         + ")"
     )
@@ -81,7 +81,7 @@ def _load(
     payloads: Iterable[tuple[str, bytes]], architecture: Architecture, run: Run, source: str
 ) -> Dataset:
     numbers = {name.lower(): number for number, name in enumerate(architecture.class_names)}
-    pictures: list[Pictures] = []
+    pictures: list[Images] = []
     objects: list[Objects] = []
     scales: list[tuple[float, float]] = []
     ignored: dict[str, int] = {}
@@ -95,7 +95,7 @@ def _load(
             raise RunFailedError(
                 "Parameter validation error", f"{where} is not an example of this network: {error}"
             ) from error
-        picture = open_picture(encoded, where)
+        picture = open_image(encoded, where)
         scale = picture.width / architecture.input_width, picture.height / architecture.input_height
         kept = [index for index, name in enumerate(names) if name in numbers]
         for name in names:
@@ -106,7 +106,7 @@ def _load(
         pictures.append(to_input(picture, architecture.input_width, architecture.input_height))
         scales.append(scale)
     if not pictures:
-        raise RunFailedError("Parameter validation error", f"there is no picture in {source}")
+        raise RunFailedError("Parameter validation error", f"there is no image in {source}")
     return Dataset(np.stack(pictures), tuple(objects), np.array(scales, np.float32), ignored)
 
 

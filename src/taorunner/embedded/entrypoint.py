@@ -147,7 +147,7 @@ def _sample_dataset(parsed: argparse.Namespace, console: Console, stop_request: 
     except OSError as error:
         return _say(f'cannot write "{directory}": {error.strerror}')
     parts = f'"{directory / "train"}" and "{directory / "test"}"' if parsed.held_out else f'"{directory}"'
-    console.line(f"{parsed.images} generated pictures in {parts}")
+    console.line(f"{parsed.images} generated images in {parts}")
     return 0
 
 

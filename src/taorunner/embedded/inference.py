@@ -1,6 +1,6 @@
 """``inference``: writes KITTI label files with a score as 16th column, and images with the boxes drawn in.
 
-``results/labels/NAME.txt`` and ``results/images_annotated/NAME.EXT`` for every picture of ``inference.image_dir``;
+``results/labels/NAME.txt`` and ``results/images_annotated/NAME.EXT`` for every image of ``inference.image_dir``;
 boxes are in pixels of the original image, clipped to it.
 """
 
@@ -19,7 +19,7 @@ from .failures import RunFailedError
 from .kitti import label_line
 from .metrics import Detections, select
 from .network import Network, decode, normalise
-from .pictures import SUFFIXES, open_picture, to_input
+from .pictures import SUFFIXES, open_image, to_input
 from .run import Run
 from .spec import Spec, required
 from .status_log import RUNNING
@@ -35,7 +35,7 @@ def infer(spec: Spec, run: Run) -> None:
     images = (path for path in image_dir.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
     paths = sorted(images, key=lambda path: (path.stem, path.suffix))
     if not paths:
-        raise RunFailedError("File system error", f'no picture in "{image_dir}" ({", ".join(SUFFIXES)})')
+        raise RunFailedError("File system error", f'no image in "{image_dir}" ({", ".join(SUFFIXES)})')
     for one, other in pairwise(paths):
         if one.stem == other.stem:
             raise RunFailedError(
@@ -53,9 +53,9 @@ def infer(spec: Spec, run: Run) -> None:
     for start in range(0, len(paths), size):
         run.stop_if_asked()
         batch = paths[start : start + size]
-        pictures = [open_picture(path) for path in batch]
-        found_by_picture = detect(network, pictures, spec.inference.threshold)
-        for path, picture, found in zip(batch, pictures, found_by_picture, strict=True):
+        pictures = [open_image(path) for path in batch]
+        found_by_image = detect(network, pictures, spec.inference.threshold)
+        for path, picture, found in zip(batch, pictures, found_by_image, strict=True):
             lines = [
                 label_line(
                     network.architecture.class_names[number], (x_min, y_min, x_max, y_max), float(score)
@@ -69,7 +69,7 @@ def infer(spec: Spec, run: Run) -> None:
             picture.save(annotated / path.name)
             total += len(lines)
         progress.advance()
-    run.console.line(f'{total} objects in {len(paths)} pictures: "{labels}", "{annotated}"')
+    run.console.line(f'{total} objects in {len(paths)} images: "{labels}", "{annotated}"')
 
 
 def detect(network: Network, pictures: Sequence[Image.Image], threshold: float) -> list[Detections]:

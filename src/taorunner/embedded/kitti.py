@@ -28,7 +28,7 @@ class KittiObject:
 
 
 @dataclass(frozen=True, slots=True)
-class KittiPicture:
+class KittiImage:
     """``skipped``: the lines with an empty or inverted box, unchanged."""
 
     identifier: str
@@ -39,7 +39,7 @@ class KittiPicture:
 
 def read_kitti(
     root: Path, image_dir_name: str, label_dir_name: str, image_extension: str
-) -> list[KittiPicture]:
+) -> list[KittiImage]:
     """All images, sorted by name. Raises: RunFailedError at the first error, with file and line."""
     image_dir, label_dir = root / image_dir_name, root / label_dir_name
     for folder in (image_dir, label_dir):
@@ -51,10 +51,10 @@ def read_kitti(
     if not images:
         raise RunFailedError(
             "File system error",
-            f'no picture in "{image_dir}" ends with "{image_extension}" (image_extension, case matters)',
+            f'no image in "{image_dir}" ends with "{image_extension}" (image_extension, case matters)',
         )
     return [
-        _read_picture(image, f"{image_dir_name}/{image.stem}", label_dir / f"{image.stem}.txt")
+        _read_image(image, f"{image_dir_name}/{image.stem}", label_dir / f"{image.stem}.txt")
         for image in images
     ]
 
@@ -84,7 +84,7 @@ def label_line(name: str, box: tuple[float, float, float, float], score: float) 
     return f"{name} 0.00 0 0.00 " + " ".join(f"{edge:.2f}" for edge in box) + " 0.00" * 7 + f" {score:.4f}"
 
 
-def _read_picture(image: Path, identifier: str, label: Path) -> KittiPicture:
+def _read_image(image: Path, identifier: str, label: Path) -> KittiImage:
     try:
         lines = label.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -107,4 +107,4 @@ def _read_picture(image: Path, identifier: str, label: Path) -> KittiPicture:
             objects.append(found)
         else:
             skipped.append(line)
-    return KittiPicture(identifier, image, tuple(objects), tuple(skipped))
+    return KittiImage(identifier, image, tuple(objects), tuple(skipped))

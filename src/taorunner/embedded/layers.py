@@ -200,12 +200,12 @@ def _patches(inputs: Floats, size: int, stride: int) -> Floats:
     padded = np.zeros((count, height + 2 * border, width + 2 * border, channels), inputs.dtype)
     padded[:, border : border + height, border : border + width] = inputs
     rows, columns = output_size(height, stride), output_size(width, stride)
-    by_picture, by_row, by_column, by_channel = padded.strides
+    by_image, by_row, by_column, by_channel = padded.strides
     # One kernel row is size * channels contiguous values, so it is handled as a single axis.
     windows = np.lib.stride_tricks.as_strided(
         padded,
         shape=(count, rows, columns, size, size * channels),
-        strides=(by_picture, by_row * stride, by_column * stride, by_row, by_channel),
+        strides=(by_image, by_row * stride, by_column * stride, by_row, by_channel),
         writeable=False,
     )
     return np.ascontiguousarray(windows).reshape(count * rows * columns, size * size * channels)

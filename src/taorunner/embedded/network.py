@@ -1,6 +1,6 @@
 """The network: convolutions down to one cell per 8 pixels, and for each cell a box, an objectness and a class.
 
-The raw output is ``(picture, cell, 5 + classes)``, cells row by row, with the channels
+The raw output is ``(image, cell, 5 + classes)``, cells row by row, with the channels
 ``offset x, offset y, log width, log height, objectness, class...``. ``decode`` turns it into boxes and scores.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .arrays import Floats, Pictures
+from .arrays import Floats, Images
 from .layers import BatchNormalisation, Convolution, Layer, Rectifier
 
 STRIDE = 8
@@ -123,7 +123,7 @@ class Network:
                     values[part] = new.astype(value.dtype)
 
 
-def normalise(pictures: Pictures) -> Floats:
+def normalise(pictures: Images) -> Floats:
     """0..255 to about -1..1, float32. The exported graph does the same with ``(x - 127.5) / 64``."""
     normalised: Floats = (pictures.astype(np.float32) - np.float32(127.5)) * np.float32(1 / 64)
     return normalised
@@ -136,8 +136,8 @@ def cell_centres(rows: int, columns: int) -> Floats:
 
 
 def decode(raw: Floats, rows: int, columns: int) -> tuple[Floats, Floats]:
-    """``(boxes, scores)``: boxes ``(picture, cell, 4)`` as ``(x_min, y_min, x_max, y_max)`` in input pixels, cut at
-    the picture's border as labels are, scores ``(picture, cell, classes)`` as objectness times class probability."""
+    """``(boxes, scores)``: boxes ``(image, cell, 4)`` as ``(x_min, y_min, x_max, y_max)`` in input pixels, cut at
+    the image's border as labels are, scores ``(image, cell, classes)`` as objectness times class probability."""
     centre = raw[..., 0:2] + cell_centres(rows, columns)
     half = np.exp(np.clip(raw[..., 2:4], *LOG_SIZE_RANGE)) / 2
     border = np.array([columns, rows, columns, rows], raw.dtype) * STRIDE

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .arrays import Pictures
+from .arrays import Images
 from .failures import RunFailedError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 
 
-def open_picture(source: Path | bytes, name: str | None = None) -> Image.Image:
+def open_image(source: Path | bytes, name: str | None = None) -> Image.Image:
     """The image in RGB. Raises: RunFailedError naming the file (or ``name``) when it cannot be read."""
     shown = name or str(source if isinstance(source, Path) else "")
     try:
@@ -31,10 +31,10 @@ def open_picture(source: Path | bytes, name: str | None = None) -> Image.Image:
         Image.DecompressionBombError,
         Image.DecompressionBombWarning,
     ) as error:
-        raise RunFailedError("File system error", f'cannot read picture "{shown}": {error}') from error
+        raise RunFailedError("File system error", f'cannot read image "{shown}": {error}') from error
 
 
-def to_input(picture: Image.Image, width: int, height: int) -> Pictures:
+def to_input(picture: Image.Image, width: int, height: int) -> Images:
     """Stretched to the network's input: ``(height, width, 3)``."""
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.Resampling.BILINEAR)

@@ -9,12 +9,12 @@ convert.yaml (dataset_convert):
       image_dir_name: image_2         # below the root
       label_dir_name: label_2
       image_extension: .png           # case matters
-      val_split: 10                   # per cent of the pictures, by name, that become fold 000
+      val_split: 10                   # per cent of the images, by name, that become fold 000
       num_shards: 2                   # 0: one file per fold, without -shard- in its name
       output_filename: /workspace/projects/shapes/data/tfrecords_experiment_01/shapes
 
     writes <output_filename>-fold-000-of-002-shard-00000-of-00002 ...: fold 000 validation,
-    fold 001 training (with val_split 0, as in TAO, all pictures are fold 000).
+    fold 001 training (with val_split 0, as in TAO, all images are fold 000).
 
 train.yaml (train):
 
@@ -30,7 +30,7 @@ train.yaml (train):
       # pretrained_model_path: .../tinydet_model_latest.npz
     model:
       backbone: small                 # tiny, small
-      input_width: 96                 # pictures are stretched to this; multiples of 8
+      input_width: 96                 # images are stretched to this; multiples of 8
       input_height: 96
     dataset:
       train_tfrecords: /workspace/projects/shapes/data/tfrecords_experiment_01/shapes-fold-001-of-002*

@@ -53,7 +53,7 @@ def new_project(
         heads=networks.names,
     )
     data = workspace_root / "projects" / name / "data" / dataset
-    return NewProject(tuple(files), f"put pictures and labels into {data}, then: taorunner validate {name}")
+    return NewProject(tuple(files), f"put images and labels into {data}, then: taorunner validate {name}")
 
 
 def workspace_around(start: Path) -> Path:

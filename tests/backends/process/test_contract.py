@@ -25,7 +25,7 @@ class TestEmbedded(BackendContract):
     def harness(
         self, make_plan: Callable[..., RunPlan], make_launch: Callable[[], Launch], tmp_path: Path
     ) -> Harness:
-        def pictures(count: int) -> RunPlan:
+        def images(count: int) -> RunPlan:
             folder = tmp_path / f"pictures-{count}"
             words = ("--images", str(count), "--held-out", "1", "--seed", "1")
             return make_plan("sample-dataset", str(folder), *words, backend="embedded")
@@ -33,7 +33,7 @@ class TestEmbedded(BackendContract):
         return Harness(
             EmbeddedBackend,
             make_launch,
-            prints=pictures(4),
+            prints=images(4),
             fails=make_plan("no-such-task", backend="embedded"),
-            stays=pictures(900_000),
+            stays=images(900_000),
         )

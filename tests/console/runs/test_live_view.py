@@ -26,11 +26,11 @@ def console(width=80, height=24, encoding="utf-8", color=False):
 
 
 def drawn(view_console, scene, runs, gpus=None):
-    """What a person sees: the printed picture without trailing blanks."""
-    picture = LiveView(view_console, lambda: scene.at).render(
+    """What a person sees: the printed image without trailing blanks."""
+    drawing = LiveView(view_console, lambda: scene.at).render(
         runs, scene.tails(runs), scene.gpus if gpus is None else gpus
     )
-    view_console.print(picture)
+    view_console.print(drawing)
     view_console.file.flush()
     text = view_console.file.buffer.getvalue().decode(view_console.encoding)
     return "".join(line.rstrip() + "\n" for line in text.splitlines())

@@ -10,8 +10,8 @@ import pytest
 from shapes import ASSETS, SHAPES
 
 from taorunner.datasets.checks.run import check_dataset
-from taorunner.datasets.files.image_header import PictureError, read_header
-from taorunner.datasets.formats.folder import is_picture
+from taorunner.datasets.files.image_header import ImageError, read_header
+from taorunner.datasets.formats.folder import is_image
 from taorunner.errors import Severity
 
 
@@ -22,9 +22,9 @@ def content(root: Path) -> dict[str, object]:
         if path.is_file():
             try:
                 found[path.relative_to(root).as_posix()] = (
-                    read_header(path) if is_picture(path.name) else path.read_bytes()
+                    read_header(path) if is_image(path.name) else path.read_bytes()
                 )
-            except PictureError as error:
+            except ImageError as error:
                 found[path.relative_to(root).as_posix()] = str(error)
     return found
 

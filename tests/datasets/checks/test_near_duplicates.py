@@ -13,21 +13,21 @@ from taorunner.datasets.checks.run import check_dataset
 
 def scene(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
     """Soft shapes and some noise, as a camera has them."""
-    picture = Image.new("RGB", size, (90 + seed % 40, 110, 120))
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", size, (90 + seed % 40, 110, 120))
+    draw = ImageDraw.Draw(image)
     for number in range(9):
         x, y = (seed * 37 + number * 71) % size[0], (seed * 53 + number * 91) % size[1]
         colour = ((seed * 11 + number * 43) % 256, (seed * 5 + number * 29) % 256, (number * 60) % 256)
         draw.ellipse((x - 40, y - 30, x + 40, y + 30), fill=colour)
     noise = Image.effect_noise(size, 12).convert("RGB")
-    return Image.blend(picture.filter(ImageFilter.GaussianBlur(3)), noise, 0.08)
+    return Image.blend(image.filter(ImageFilter.GaussianBlur(3)), noise, 0.08)
 
 
 def dataset(root: Path, train: dict[str, Image.Image], val: dict[str, Callable[[Path], None]]) -> Path:
-    for name, picture in train.items():
+    for name, image in train.items():
         path = root / "train/images" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(path, quality=92)
+        image.save(path, quality=92)
     for name, save in val.items():
         path = root / "val/images" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,10 +44,10 @@ def findings_of(root: Path) -> list[tuple[str, str]]:
     return [(f.file.name if f.file else "", f.message) for f in found if f.code == "similar-image-in-subsets"]
 
 
-def turned(path: Path, picture: Image.Image) -> None:
+def turned(path: Path, image: Image.Image) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    picture.transpose(Image.Transpose.ROTATE_90).save(path, exif=exif)
+    image.transpose(Image.Transpose.ROTATE_90).save(path, exif=exif)
 
 
 def test_copies_in_another_size_or_quality_are_found(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_copies_in_another_size_or_quality_are_found(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_flat_pictures_are_no_copies(tmp_path: Path) -> None:
+def test_flat_images_are_no_copies(tmp_path: Path) -> None:
     def flat(level: int) -> Image.Image:
         return Image.blend(
             Image.new("RGB", (320, 240), (level,) * 3), Image.effect_noise((320, 240), 9).convert("RGB"), 0.05
@@ -82,9 +82,9 @@ def test_another_frame_of_one_camera_is_no_copy(tmp_path: Path) -> None:
     """The same street, and a car elsewhere."""
 
     def frame(x: int) -> Image.Image:
-        picture = scene(7)
-        ImageDraw.Draw(picture).rectangle((x, 100, x + 60, 140), fill=(230, 30, 30))
-        return picture
+        image = scene(7)
+        ImageDraw.Draw(image).rectangle((x, 100, x + 60, 140), fill=(230, 30, 30))
+        return image
 
     assert (
         findings_of(
@@ -95,15 +95,15 @@ def test_another_frame_of_one_camera_is_no_copy(tmp_path: Path) -> None:
 
 
 def test_equal_files_are_reported_once(tmp_path: Path) -> None:
-    picture = scene(3)
-    root = dataset(tmp_path, {"a.jpg": picture}, {"b.jpg": lambda path: picture.save(path, quality=92)})
+    image = scene(3)
+    root = dataset(tmp_path, {"a.jpg": image}, {"b.jpg": lambda path: image.save(path, quality=92)})
     codes = [f.code for f in check_dataset(root, deep=True).findings if f.is_error]
     assert (codes, findings_of(root)) == (["same-image-in-subsets"], [])
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1", "LA", "I;16"])
-def test_every_kind_of_picture_has_a_look(mode: str, tmp_path: Path) -> None:
+def test_every_kind_of_image_has_a_look(mode: str, tmp_path: Path) -> None:
     name = "a.jpg" if mode == "CMYK" else "a.png"
-    picture = Image.new("I;16", (64, 48), 9) if mode == "I;16" else scene(2).convert(mode)
-    root = dataset(tmp_path, {"t.jpg": scene(5)}, {name: picture.save})
+    image = Image.new("I;16", (64, 48), 9) if mode == "I;16" else scene(2).convert(mode)
+    root = dataset(tmp_path, {"t.jpg": scene(5)}, {name: image.save})
     assert findings_of(root) == []

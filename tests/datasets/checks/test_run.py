@@ -22,7 +22,7 @@ def a_line(box: str = "10 10 60 50", name: str = "car") -> str:
     return LINE.format(box).replace("car", name, 1)
 
 
-def picture(
+def write_image(
     path: Path, size: tuple[int, int] = (96, 64), seed: int = 0, mode: str = "RGB", **options: object
 ) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +37,7 @@ def make_clean(root: Path) -> Path:
     for number, subset in enumerate(("train", "val")):
         for i in range(4):
             seed = number * 10 + i
-            picture(root / subset / "images" / f"{subset}_{i}.jpg", seed=seed)
+            write_image(root / subset / "images" / f"{subset}_{i}.jpg", seed=seed)
             text = "" if i == 3 else a_line() + a_line("5 5 25 30", "person")
             label = root / subset / "labels" / f"{subset}_{i}.txt"
             label.parent.mkdir(exist_ok=True)
@@ -94,12 +94,12 @@ def saved(**options: object) -> Callable[[Path], None]:
 
 def _replace(path: Path, options: dict[str, object]) -> None:
     path.unlink()
-    picture(path, seed=77, **options)  # type: ignore[arg-type]
+    write_image(path, seed=77, **options)  # type: ignore[arg-type]
 
 
-def a_picture(name: str, **options: object) -> Callable[[Path], None]:
+def an_image(name: str, **options: object) -> Callable[[Path], None]:
     def plant(root: Path) -> None:
-        path = picture(root / "train/images" / name, seed=55, **options)  # type: ignore[arg-type]
+        path = write_image(root / "train/images" / name, seed=55, **options)  # type: ignore[arg-type]
         (root / "train/labels" / f"{path.stem}.txt").write_text(a_line())
 
     return plant
@@ -114,7 +114,7 @@ def sixteen_bits(root: Path) -> None:
 
 def with_alpha(root: Path) -> None:
     for path in root.rglob("*.jpg"):
-        picture(
+        write_image(
             path.with_suffix(".png"), mode="RGBA" if path.stem == "train_0" else "RGB", seed=len(path.stem)
         )
         Image.open(path).convert("RGBA" if path.stem == "train_0" else "RGB").save(path.with_suffix(".png"))
@@ -126,7 +126,7 @@ def rotated(root: Path) -> None:
     exif[0x0112] = 6
     path = root / "train/images/train_0.jpg"
     path.unlink()
-    picture(path, (64, 96), seed=77, exif=exif)
+    write_image(path, (64, 96), seed=77, exif=exif)
 
 
 def truncated(root: Path) -> None:
@@ -180,13 +180,13 @@ PLANTED: dict[str, tuple[Callable[[Path], object], list[tuple[str, str, str]]]] 
     "16 bits": (sixteen_bits, [("image-16-bit", "train_0.png", ""), ("image-grayscale", "train_0.png", "")]),
     "alpha": (with_alpha, [("image-alpha", "train_0.png", "")]),
     "rotation": (rotated, [("image-exif-rotation", "train_0.jpg", "")]),
-    "mixed extensions": (a_picture("other.png"), [("mixed-extensions", "other.png", "")]),
-    "upper-case extension": (a_picture("other.JPG", format="jpeg"), [
+    "mixed extensions": (an_image("other.png"), [("mixed-extensions", "other.png", "")]),
+    "upper-case extension": (an_image("other.JPG", format="jpeg"), [
         ("extension-case", "other.JPG", ""), ("mixed-extensions", "other.JPG", "")]),
-    "colliding stems": (a_picture("train_1.png"), [
+    "colliding stems": (an_image("train_1.png"), [
         ("mixed-extensions", "train_1.png", ""), ("stem-collision", "train_1.png", "")]),
-    "blank in a name": (a_picture("two words.jpg"), [("image-name", "two words.jpg", "")]),
-    "beyond ASCII in a name": (a_picture("grün.jpg"), [("image-name", "grün.jpg", "")]),
+    "blank in a name": (an_image("two words.jpg"), [("image-name", "two words.jpg", "")]),
+    "beyond ASCII in a name": (an_image("grün.jpg"), [("image-name", "grün.jpg", "")]),
     "same image in train and val": (
         lambda root: shutil.copy(root / "train/images/train_1.jpg", root / "val/images/val_3.jpg"),
         [("same-image-in-subsets", "val_3.jpg", "")]),
@@ -221,7 +221,7 @@ def test_all_faults_of_all_files_are_reported_at_once(clean: Path) -> None:
 def test_only_decoding_finds_pixels_that_are_broken(clean: Path) -> None:
     path = clean / "train/images/train_0.jpg"
     path.unlink()
-    picture(path.with_suffix(".png"), seed=77)
+    write_image(path.with_suffix(".png"), seed=77)
     data = bytearray(path.with_suffix(".png").read_bytes())
     data[60:90] = bytes(30)
     path.with_suffix(".png").unlink()
@@ -256,7 +256,7 @@ def test_boxes_too_small_for_the_network_are_reported(clean: Path) -> None:
 
 def test_coco_is_read_and_held_against_num_classes(tmp_path: Path) -> None:
     root = tmp_path / "coco"
-    picture(root / "images/a.jpg", seed=1)
+    write_image(root / "images/a.jpg", seed=1)
     annotation = {"id": 1, "image_id": 1, "category_id": 3, "bbox": [10, 10, 20, 20], "area": 400}
     document = {
         "images": [{"id": 1, "file_name": "a.jpg", "width": 96, "height": 64}],
@@ -279,14 +279,14 @@ def test_coco_is_read_and_held_against_num_classes(tmp_path: Path) -> None:
 def test_class_folders_and_masks(tmp_path: Path) -> None:
     folders = tmp_path / "folders"
     for number, place in enumerate(("train/cat/a.jpg", "train/dog/b.jpg", "val/cat/c.jpg", "val/dog/d.jpg")):
-        picture(folders / place, seed=number)
+        write_image(folders / place, seed=number)
     assert problems(folders) == []
     shutil.rmtree(folders / "val/dog")
     (folders / "train/cat/a.jpg").unlink()
     assert problems(folders) == [("class-folder-empty", "cat", ""), ("class-sets-differ", "val", "")]
     pairs = tmp_path / "pairs"
     for number, name in enumerate(("a", "b", "c")):
-        picture(pairs / "images/train" / f"{name}.png", seed=number)
+        write_image(pairs / "images/train" / f"{name}.png", seed=number)
         mask = pairs / "masks/train" / f"{name}.png"
         mask.parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (96, 64), number).save(mask)
@@ -322,7 +322,7 @@ def labelled(root: Path, files: str) -> Path:
     """Images and empty other files, at the paths named."""
     for number, name in enumerate(files.split()):
         if name.endswith((".jpg", ".png")):
-            picture(root / name, seed=number)
+            write_image(root / name, seed=number)
         else:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text("0")
@@ -364,7 +364,7 @@ def test_classes_that_a_network_does_not_read_as_a_fixed_set_may_differ(tmp_path
 
 
 def test_a_panoptic_file_is_not_held_for_one_of_boxes(tmp_path: Path) -> None:
-    picture(tmp_path / "train/a.jpg")
+    write_image(tmp_path / "train/a.jpg")
     segment = {"id": 1, "category_id": 1, "iscrowd": 0, "area": 4, "bbox": [0, 0, 2, 2]}
     document = {
         "images": [{"id": 1, "file_name": "a.jpg", "width": 96, "height": 64}],

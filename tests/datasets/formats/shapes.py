@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 CLASSES = ("Car", "traffic light", "person")
-PICTURES: dict[str, tuple[str, int, int, tuple[tuple[str, float, float, float, float], ...]]] = {
+IMAGES: dict[str, tuple[str, int, int, tuple[tuple[str, float, float, float, float], ...]]] = {
     "one.jpg": ("train", 64, 48, (("Car", 10, 8, 30.5, 28.25), ("person", 1, 2, 9, 40))),
     "two words.png": ("train", 50, 40, (("traffic light", 5, 6, 15, 26),)),
     "three.a.JPG": ("train", 80, 60, (("Car", 0, 0, 80, 60), ("traffic light", 20.5, 10, 25.5, 30))),
@@ -24,7 +24,7 @@ PICTURES: dict[str, tuple[str, int, int, tuple[tuple[str, float, float, float, f
 }  # fmt: skip
 
 
-def picture(path: Path, width: int, height: int, orientation: int = 1) -> Path:
+def write_image(path: Path, width: int, height: int, orientation: int = 1) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     exif = Image.Exif()
     if orientation != 1:
@@ -35,9 +35,9 @@ def picture(path: Path, width: int, height: int, orientation: int = 1) -> Path:
     return path
 
 
-def _pictures(place: Callable[[str, str], Path]) -> None:
-    for name, (subset, width, height, _) in PICTURES.items():
-        picture(place(subset, name), width, height)
+def _images(place: Callable[[str, str], Path]) -> None:
+    for name, (subset, width, height, _) in IMAGES.items():
+        write_image(place(subset, name), width, height)
 
 
 def _write(path: Path, text: str) -> None:
@@ -49,7 +49,7 @@ def _coco(subset: str, first: int, prefix: str = "") -> dict[str, object]:
     """Ids with gaps, as tools leave them; ``first`` is the smallest."""
     ids = dict(zip(CLASSES, (first, first + 2, first + 17), strict=True))
     images, annotations = [], []
-    for number, (name, (of, width, height, boxes)) in enumerate(PICTURES.items(), start=7):
+    for number, (name, (of, width, height, boxes)) in enumerate(IMAGES.items(), start=7):
         if subset in ("", of):
             images.append({"id": number, "file_name": prefix + name, "width": width, "height": height})
             for box in boxes:
@@ -61,19 +61,19 @@ def _coco(subset: str, first: int, prefix: str = "") -> dict[str, object]:
 
 
 def coco(root: Path) -> None:
-    _pictures(lambda subset, name: root / "images" / subset / name)
+    _images(lambda subset, name: root / "images" / subset / name)
     for subset in ("train", "val"):
         _write(root / f"annotations/instances_{subset}.json", json.dumps(_coco(subset, 1)))
 
 
 def coco_flat_from_zero(root: Path) -> None:
-    _pictures(lambda _, name: root / "images" / name)
+    _images(lambda _, name: root / "images" / name)
     _write(root / "result.json", json.dumps(_coco("", 0, "images/"), indent=1))
 
 
 def roboflow_coco(root: Path) -> None:
     folders = {"train": "train", "val": "valid"}
-    _pictures(lambda subset, name: root / folders[subset] / name)
+    _images(lambda subset, name: root / folders[subset] / name)
     for subset, folder in folders.items():
         document = _coco(subset, 1)
         categories = [{"id": 0, "name": "things", "supercategory": "none"}]
@@ -91,21 +91,21 @@ def _kitti_lines(boxes: tuple[tuple[str, float, float, float, float], ...], scor
 
 
 def kitti(root: Path) -> None:
-    _pictures(lambda subset, name: root / subset / "image_2" / name)
-    for name, (subset, _, _, boxes) in PICTURES.items():
+    _images(lambda subset, name: root / subset / "image_2" / name)
+    for name, (subset, _, _, boxes) in IMAGES.items():
         _write(root / subset / "label_2" / f"{Path(name).stem}.txt", _kitti_lines(boxes))
 
 
 def kitti_sixteen(root: Path) -> None:
     """A detector's output: a score behind, Windows line ends, a mark in front, blank lines."""
-    _pictures(lambda subset, name: root / subset / "images" / name)
-    for name, (subset, _, _, boxes) in PICTURES.items():
+    _images(lambda subset, name: root / subset / "images" / name)
+    for name, (subset, _, _, boxes) in IMAGES.items():
         text = "\ufeff" + _kitti_lines(boxes, " 0.9").replace("\n", "\r\n\r\n")
         _write(root / subset / "labels" / f"{Path(name).stem}.txt", text)
 
 
 def _voc_xml(name: str) -> str:
-    _, width, height, boxes = PICTURES[name]
+    _, width, height, boxes = IMAGES[name]
     objects = "".join(
         f"<object><name>{n}</name><bndbox><xmin>{a}</xmin><ymin>{b}</ymin><xmax>{c}</xmax><ymax>{d}</ymax></bndbox>"
         "</object>\n" for n, a, b, c, d in boxes
@@ -115,11 +115,11 @@ def _voc_xml(name: str) -> str:
 
 
 def voc(root: Path) -> None:
-    _pictures(lambda _, name: root / "JPEGImages" / name)
-    for name in PICTURES:
+    _images(lambda _, name: root / "JPEGImages" / name)
+    for name in IMAGES:
         _write(root / "Annotations" / f"{Path(name).stem}.xml", _voc_xml(name))
     for subset in ("train", "val"):
-        stems = [Path(name).stem for name, facts in PICTURES.items() if facts[0] == subset]
+        stems = [Path(name).stem for name, facts in IMAGES.items() if facts[0] == subset]
         _write(root / f"ImageSets/Main/{subset}.txt", "".join(f"{stem}\n" for stem in stems))
     _write(
         root / "labelmap.txt",
@@ -129,14 +129,14 @@ def voc(root: Path) -> None:
 
 def voc_beside(root: Path) -> None:
     """labelImg: XML beside the images, none for background images."""
-    _pictures(lambda _, name: root / name)
-    for name, facts in PICTURES.items():
+    _images(lambda _, name: root / name)
+    for name, facts in IMAGES.items():
         if facts[3]:
             _write(root / f"{Path(name).stem}.xml", _voc_xml(name))
 
 
 def _yolo_lines(name: str) -> str:
-    _, width, height, boxes = PICTURES[name]
+    _, width, height, boxes = IMAGES[name]
     return "".join(
         f"{CLASSES.index(n)} {(a + c) / 2 / width:.7f} {(b + d) / 2 / height:.7f} {(c - a) / width:.7f} "
         f"{(d - b) / height:.7f}\n" for n, a, b, c, d in boxes
@@ -145,8 +145,8 @@ def _yolo_lines(name: str) -> str:
 
 def yolo(root: Path) -> None:
     """Ultralytics: no label file for a background image."""
-    _pictures(lambda subset, name: root / "images" / subset / name)
-    for name, (subset, *_, boxes) in PICTURES.items():
+    _images(lambda subset, name: root / "images" / subset / name)
+    for name, (subset, *_, boxes) in IMAGES.items():
         if boxes:
             _write(root / "labels" / subset / f"{Path(name).stem}.txt", _yolo_lines(name))
     names = "".join(f"  {index}: {name}\n" for index, name in enumerate(CLASSES))
@@ -158,17 +158,17 @@ def yolo(root: Path) -> None:
 def roboflow_yolo(root: Path) -> None:
     """Paths with one ".." too many, empty label files."""
     folders = {"train": "train", "val": "valid"}
-    _pictures(lambda subset, name: root / folders[subset] / "images" / name)
-    for name, (subset, *_) in PICTURES.items():
+    _images(lambda subset, name: root / folders[subset] / "images" / name)
+    for name, (subset, *_) in IMAGES.items():
         _write(root / folders[subset] / "labels" / f"{Path(name).stem}.txt", _yolo_lines(name))
     text = f"train: ../train/images\nval: ../valid/images\ntest: ../test/images\n\nnc: 3\nnames: {list(CLASSES)}\n"
     _write(root / "data.yaml", text)
 
 
 def darknet(root: Path) -> None:
-    _pictures(lambda subset, name: root / f"obj_{subset}_data" / name)
+    _images(lambda subset, name: root / f"obj_{subset}_data" / name)
     for subset in ("train", "val"):
-        names = [name for name, facts in PICTURES.items() if facts[0] == subset]
+        names = [name for name, facts in IMAGES.items() if facts[0] == subset]
         for name in names:
             _write(root / f"obj_{subset}_data" / f"{Path(name).stem}.txt", _yolo_lines(name))
         _write(root / f"{subset}.txt", "".join(f"data/obj_{subset}_data/{name}\n" for name in names))
@@ -179,7 +179,7 @@ def darknet(root: Path) -> None:
 
 def _vott(address: Callable[[str], str]) -> str:
     assets = {}
-    for number, (name, (_, width, height, boxes)) in enumerate(PICTURES.items()):
+    for number, (name, (_, width, height, boxes)) in enumerate(IMAGES.items()):
         regions = [
             {"id": "r", "type": "RECTANGLE", "tags": [n],
              "boundingBox": {"left": a, "top": b, "width": c - a, "height": d - b}} for n, a, b, c, d in boxes
@@ -192,13 +192,13 @@ def _vott(address: Callable[[str], str]) -> str:
 
 
 def vott(root: Path) -> None:
-    _pictures(lambda _, name: root / name)
+    _images(lambda _, name: root / name)
     _write(root / "mine-export.json", _vott(lambda name: name))
 
 
 def vott_file_addresses(root: Path) -> None:
     """As VoTT really writes them: of the machine where the boxes were drawn."""
-    _pictures(lambda _, name: root / "vott-json-export" / name)
+    _images(lambda _, name: root / "vott-json-export" / name)
     _write(
         root / "vott-json-export/mine-export.json",
         _vott(lambda name: f"file:/home/someone/pictures/{name.replace(' ', '%20')}"),
@@ -206,9 +206,9 @@ def vott_file_addresses(root: Path) -> None:
 
 
 def cvat(root: Path) -> None:
-    _pictures(lambda subset, name: root / "images" / subset / name)
+    _images(lambda subset, name: root / "images" / subset / name)
     images = ""
-    for number, (name, (subset, width, height, boxes)) in enumerate(PICTURES.items()):
+    for number, (name, (subset, width, height, boxes)) in enumerate(IMAGES.items()):
         shapes = "".join(
             f'<box label="{n}" occluded="0" xtl="{a}" ytl="{b}" xbr="{c}" ybr="{d}" z_order="0"></box>\n'
             for n, a, b, c, d in boxes
@@ -223,9 +223,9 @@ def cvat(root: Path) -> None:
 
 
 def label_studio(root: Path) -> None:
-    _pictures(lambda _, name: root / "images" / name)
+    _images(lambda _, name: root / "images" / name)
     tasks = []
-    for number, (name, (_, width, height, boxes)) in enumerate(PICTURES.items()):
+    for number, (name, (_, width, height, boxes)) in enumerate(IMAGES.items()):
         results = [
             {"type": "rectanglelabels", "original_width": width, "original_height": height,
              "value": {"x": a / width * 100, "y": b / height * 100, "width": (c - a) / width * 100,
@@ -238,10 +238,10 @@ def label_studio(root: Path) -> None:
 
 
 def odvg(root: Path) -> None:
-    _pictures(lambda subset, name: root / subset / "images" / name)
+    _images(lambda subset, name: root / subset / "images" / name)
     for subset in ("train", "val"):
         lines = []
-        for name, (of, width, height, boxes) in PICTURES.items():
+        for name, (of, width, height, boxes) in IMAGES.items():
             if of == subset:
                 instances = [
                     {"bbox": [*corners], "label": CLASSES.index(n), "category": n} for n, *corners in boxes
@@ -254,15 +254,15 @@ def odvg(root: Path) -> None:
 
 def kitti_blank_names(root: Path) -> None:
     """As other converters write it: a class name of two words, which shifts the columns; an occlusion of 0.0."""
-    _pictures(lambda subset, name: root / subset / "images" / name)
-    for name, (subset, _, _, boxes) in PICTURES.items():
+    _images(lambda subset, name: root / subset / "images" / name)
+    for name, (subset, _, _, boxes) in IMAGES.items():
         text = "".join(f"{n} 0.00 0.0 0.00 {a} {b} {c} {d} 0 0 0 0 0 0 0\n" for n, a, b, c, d in boxes)
         _write(root / subset / "labels" / f"{Path(name).stem}.txt", text)
 
 
 def vott_asset_files(root: Path) -> None:
     """The connection's folder without an export: one file for each image."""
-    _pictures(lambda _, name: root / name)
+    _images(lambda _, name: root / name)
     document = json.loads(_vott(lambda name: name))
     for key, asset in document["assets"].items():
         _write(root / f"{key}-asset.json", json.dumps(asset, indent=1))

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from shapes import SHAPES, asset, picture
+from shapes import SHAPES, asset, write_image
 
 from taorunner.datasets.files.output_folders import new_folder
 from taorunner.datasets.formats.recognise import read_dataset
@@ -22,7 +22,7 @@ from taorunner.errors import UsageError, UserFilesError
 
 def broken_kitti(root: Path) -> None:
     for name in ("a.jpg", "b.jpg", "c.jpg"):
-        picture(root / "images" / name, 40, 30)
+        write_image(root / "images" / name, 40, 30)
     (root / "images/d.jpg").write_bytes(b"no image")
     (root / "labels").mkdir()
     good = "car 0 0 0 1 2 11 12 0 0 0 0 0 0 0\n"
@@ -62,7 +62,7 @@ def test_the_bad_parts_can_be_left_out(tmp_path: Path) -> None:
 
 def test_json_problems_have_line_and_column(tmp_path: Path) -> None:
     root = tmp_path / "source"
-    picture(root / "a.jpg", 40, 30)
+    write_image(root / "a.jpg", 40, 30)
     document = {
         "images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "gone.jpg"}],
         "annotations": [{"id": 1, "image_id": 1, "category_id": 9, "bbox": [1, 1, 2, 2]},
@@ -90,10 +90,10 @@ def test_json_problems_have_line_and_column(tmp_path: Path) -> None:
     ("orientation", "box"),
     [(1, (2, 3, 12, 8)), (3, (2, 3, 12, 8)), (6, (22, 2, 27, 12)), (8, (3, 28, 8, 38))],
 )
-def test_boxes_turn_with_the_picture(orientation: int, box: tuple[int, ...], tmp_path: Path) -> None:
+def test_boxes_turn_with_the_image(orientation: int, box: tuple[int, ...], tmp_path: Path) -> None:
     """After half a turn the size does not tell what was annotated: the boxes are taken as seen, the turn is told."""
     root = tmp_path / "source"
-    picture(root / "a.jpg", 40, 30, orientation)
+    write_image(root / "a.jpg", 40, 30, orientation)
     document = {
         "images": [{"id": 1, "file_name": "a.jpg", "width": 40, "height": 30}],
         "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [2, 3, 10, 5]}],
@@ -108,10 +108,10 @@ def test_boxes_turn_with_the_picture(orientation: int, box: tuple[int, ...], tmp
     assert [f.code for f in read_dataset(root).findings] == (["picture-turned"] if orientation != 1 else [])
 
 
-def test_pictures_with_one_stem_all_survive(tmp_path: Path) -> None:
+def test_images_with_one_stem_all_survive(tmp_path: Path) -> None:
     root = tmp_path / "source"
     for name in ("images/x/a.jpg", "images/y/a.jpg", "images/x/a.png", "images/x/A.jpeg"):
-        picture(root / name, 40, 30)
+        write_image(root / name, 40, 30)
     images = [
         {"id": i, "file_name": name} for i, name in enumerate(("x/a.jpg", "y/a.jpg", "x/a.png", "x/A.jpeg"))
     ]
@@ -159,7 +159,7 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
 
 def test_ids_that_are_no_ids_are_reported(tmp_path: Path) -> None:
     root = tmp_path / "source"
-    picture(root / "a.jpg", 40, 30)
+    write_image(root / "a.jpg", 40, 30)
     document = {
         "images": [{"id": 1, "file_name": "a.jpg"}, {"id": [2], "file_name": "a.jpg"}, None],
         "annotations": [{"image_id": [1], "category_id": 1, "bbox": [1, 1, 2, 2]},
@@ -171,7 +171,7 @@ def test_ids_that_are_no_ids_are_reported(tmp_path: Path) -> None:
     assert sorted(codes) == ["coco-annotation"] * 3 + ["coco-category"] + ["coco-image"] * 2
 
 
-def test_an_unreadable_label_makes_no_background_picture(tmp_path: Path) -> None:
+def test_an_unreadable_label_makes_no_background_image(tmp_path: Path) -> None:
     """Left out with what is on it: as a background it would teach that nothing is there."""
     for name, left in (("nasty-voc", "broken"), ("nasty-kitti", "latin1")):
         done = convert(asset(name, tmp_path / name), tmp_path / f"{name}-made", to="kitti", skip_bad=True)
@@ -189,7 +189,7 @@ def test_coordinates_of_voc_are_taken_as_they_are_written(tmp_path: Path) -> Non
 
 def test_what_coco_has_beyond_boxes_is_reported(tmp_path: Path) -> None:
     root = tmp_path / "source"
-    picture(root / "a.jpg", 40, 30)
+    write_image(root / "a.jpg", 40, 30)
     annotation = {
         "id": 1,
         "image_id": 1,
@@ -214,7 +214,7 @@ def test_what_coco_has_beyond_boxes_is_reported(tmp_path: Path) -> None:
 def test_names_that_are_no_utf8_get_others(to: str, tmp_path: Path) -> None:
     """An image from an old archive with Latin-1 names, and a class whose last character was cut in half."""
     root = tmp_path / "source"
-    picture(root / "a.jpg", 40, 30)
+    write_image(root / "a.jpg", 40, 30)
     (root / "a.jpg").rename(root / os.fsdecode(b"\xfcber.jpg"))
     document = {
         "images": [{"id": 1, "file_name": "\udcfcber.jpg"}],

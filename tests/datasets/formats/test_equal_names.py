@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from shapes import picture
+from shapes import write_image
 
 from taorunner.datasets.checks.classes import ClassNeeds
 from taorunner.datasets.checks.run import check_dataset
@@ -27,7 +27,7 @@ def coco(path: Path, width: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("annotations", "pictures"),
+    ("annotations", "image_places"),
     [
         ("annotations/{}.json", "{}"),
         ("annotations/instances_{}2017.json", "{}2017"),
@@ -36,11 +36,11 @@ def coco(path: Path, width: int) -> None:
         ("labels/{}/coco.json", "pictures/{}-a/b"),
     ],
 )
-def test_the_annotation_file_takes_the_pictures_of_its_own_subset(
-    annotations: str, pictures: str, tmp_path: Path
+def test_the_annotation_file_takes_the_images_of_its_own_subset(
+    annotations: str, image_places: str, tmp_path: Path
 ) -> None:
     for subset, width in WIDTHS.items():
-        picture(tmp_path / "d" / pictures.format(subset) / "0001.jpg", width, 30)
+        write_image(tmp_path / "d" / image_places.format(subset) / "0001.jpg", width, 30)
         coco(tmp_path / "d" / annotations.format(subset), width)
     dataset = read_dataset(tmp_path / "d")
     assert dataset.findings == ()
@@ -51,8 +51,8 @@ def test_the_annotation_file_takes_the_pictures_of_its_own_subset(
 
 def test_images_with_equal_names_are_still_ambiguous(tmp_path: Path) -> None:
     for part, width in (("north", 40), ("south", 50)):
-        picture(tmp_path / "d" / part / "0001.jpg", width, 30)
-    picture(tmp_path / "d/0002.jpg", 40, 30)
+        write_image(tmp_path / "d" / part / "0001.jpg", width, 30)
+    write_image(tmp_path / "d/0002.jpg", 40, 30)
     coco(tmp_path / "d/annotations/all.json", 40)
     document = json.loads((tmp_path / "d/annotations/all.json").read_text())
     document["images"].append({"id": 2, "file_name": "0002.jpg", "width": 40, "height": 30})
@@ -60,16 +60,16 @@ def test_images_with_equal_names_are_still_ambiguous(tmp_path: Path) -> None:
     assert [f.code for f in check_dataset(tmp_path / "d").findings if f.is_error] == ["picture-ambiguous"]
 
 
-def test_a_spec_that_names_the_folder_of_the_pictures_settles_it(tmp_path: Path) -> None:
+def test_a_spec_that_names_the_folder_of_the_images_settles_it(tmp_path: Path) -> None:
     root = tmp_path / "d"
     for part, width in (("north", 40), ("south", 50)):
-        picture(root / part / "0001.jpg", width, 30)
+        write_image(root / part / "0001.jpg", width, 30)
         coco(root / f"boxes/of_{part}.json", width)
     assert "picture-ambiguous" in [
         f.code for f in check_dataset_or_nothing(root, ClassNeeds(tmp_path / "train.yaml", {}))
     ]
     folders = {root / f"boxes/of_{part}.json": root / part for part in ("north", "south")}
-    need = ClassNeeds(tmp_path / "train.yaml", {}, picture_folders=folders)
+    need = ClassNeeds(tmp_path / "train.yaml", {}, image_folders=folders)
     assert [f.message for f in check_dataset_or_nothing(root, need) if f.is_error] == []
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from shapes import picture
+from shapes import write_image
 
 from taorunner.datasets.checks.run import check_dataset
 from taorunner.datasets.files.image_header import read_header
@@ -51,7 +51,7 @@ def yolo(root: Path, yaml: str | None, **labels: str) -> Path:
     for stem, text in labels.items():
         write(root / f"labels/{stem}.txt", text)
         if not stem.endswith("_only"):
-            picture(root / f"images/{stem}.jpg", 100, 50)
+            write_image(root / f"images/{stem}.jpg", 100, 50)
     if yaml is not None:
         write(root / "data.yaml", yaml)
     return root
@@ -101,7 +101,7 @@ def test_a_pose_with_other_columns_than_its_shape_is_reported(tmp_path: Path) ->
 
 
 def test_kitti_with_numbers_as_classes_stays_kitti(tmp_path: Path) -> None:
-    picture(tmp_path / "d/images/a.jpg", 100, 50)
+    write_image(tmp_path / "d/images/a.jpg", 100, 50)
     write(tmp_path / "d/labels/a.txt", "1 0 0 0 10 10 50 40 0 0 0 0 0 0 0\n")
     assert read_dataset(tmp_path / "d").format == check_dataset(tmp_path / "d").kind == "kitti"
 
@@ -111,7 +111,7 @@ def test_kitti_with_numbers_as_classes_stays_kitti(tmp_path: Path) -> None:
 )
 def test_yolo_without_names_of_classes_is_named(line: str, tmp_path: Path) -> None:
     for place in ("images/train/a.jpg", "images/val/b.jpg"):
-        picture(tmp_path / "d" / place, 100, 50)
+        write_image(tmp_path / "d" / place, 100, 50)
         write(tmp_path / "d" / place.replace("images", "labels").replace(".jpg", ".txt"), line)
     for command in (
         lambda: check_dataset(tmp_path / "d"),
@@ -128,7 +128,7 @@ def test_class_numbers_with_a_point_are_no_names_of_kitti(tmp_path: Path) -> Non
     assert (dataset.format, [box.name for box in dataset.images[0].boxes]) == ("yolo", ["bus"])
 
 
-def test_labels_of_no_picture_are_counted_and_stop(tmp_path: Path) -> None:
+def test_labels_of_no_image_are_counted_and_stop(tmp_path: Path) -> None:
     root = yolo(tmp_path / "d", YAML, a="0 .5 .5 .4 .4\n", x_only="0 .5 .5 .4 .4\n", y_only="")
     assert refused(root) == ["label-without-image"]
     (error,) = [f for f in check_dataset(root).findings if f.is_error]
@@ -136,7 +136,7 @@ def test_labels_of_no_picture_are_counted_and_stop(tmp_path: Path) -> None:
     assert convert(root, tmp_path / "made", to="kitti", skip_bad=True).images_after == 1
 
 
-def test_a_picture_in_two_subsets_is_reported(tmp_path: Path) -> None:
+def test_an_image_in_two_subsets_is_reported(tmp_path: Path) -> None:
     root = yolo(tmp_path / "d", "train: images\nval: images\nnames: [car]\n", a="0 .5 .5 .4 .4\n")
     assert codes(read_dataset(root), Severity.WARNING) == ["picture-in-two-subsets"]
 
@@ -148,15 +148,15 @@ def test_darknet_labels_lie_where_the_list_says(tmp_path: Path) -> None:
     write(root / "obj.names", "car\n")
     write(root / "train.txt", "data/obj_train_data/a.jpg\n")
     write(root / "obj_train_data/a.txt", "0 .5 .5 .4 .4\n")
-    picture(root / "pictures/a.jpg", 100, 50)
+    write_image(root / "pictures/a.jpg", 100, 50)
     (image,) = read_dataset(root).images
     assert [corners(box) for box in image.boxes] == [(30, 15, 70, 35)]
 
 
-def test_kitti_labels_in_a_folder_without_pictures_are_reported(tmp_path: Path) -> None:
+def test_kitti_labels_in_a_folder_without_images_are_reported(tmp_path: Path) -> None:
     line = "car 0 0 0 10 10 50 40 0 0 0 0 0 0 0\n"
-    picture(tmp_path / "d/images/train/a.jpg", 100, 50)
-    picture(tmp_path / "d/images/test/c.jpg", 100, 50)
+    write_image(tmp_path / "d/images/train/a.jpg", 100, 50)
+    write_image(tmp_path / "d/images/test/c.jpg", 100, 50)
     for name in ("train/a", "val/b"):
         write(tmp_path / f"d/labels/{name}.txt", line)
     assert refused(tmp_path / "d") == ["picture-missing"]
@@ -166,23 +166,23 @@ def test_kitti_labels_in_a_folder_without_pictures_are_reported(tmp_path: Path) 
 
 
 def test_point_clouds_beside_kitti_are_reported(tmp_path: Path) -> None:
-    picture(tmp_path / "d/training/image_2/a.jpg", 100, 50)
+    write_image(tmp_path / "d/training/image_2/a.jpg", 100, 50)
     write(tmp_path / "d/training/label_2/a.txt", "car 0 0 0 10 10 50 40 0 0 0 0 0 0 0\n")
     write(tmp_path / "d/training/velodyne/a.bin", "x")
     split = split_dataset(tmp_path / "d", tmp_path / "made", shares=SHARES, seed=1)
     assert [f.code for f in split.findings if f.severity is Severity.WARNING] == ["folders-left-out"]
 
 
-def test_pictures_as_labels_are_no_kitti(tmp_path: Path) -> None:
+def test_images_as_labels_are_no_kitti(tmp_path: Path) -> None:
     """An empty text for each, as ``--fix`` writes them, would hide the masks."""
     for folder in ("images", "labels"):
-        picture(tmp_path / f"d/{folder}/a.jpg", 100, 50)
+        write_image(tmp_path / f"d/{folder}/a.jpg", 100, 50)
     with pytest.raises(UserFilesError, match="no annotations in a known format"):
         check_dataset(tmp_path / "d")
 
 
-def test_kitti_of_background_pictures_only_is_read(tmp_path: Path) -> None:
-    picture(tmp_path / "d/images/a.jpg", 100, 50)
+def test_kitti_of_background_images_only_is_read(tmp_path: Path) -> None:
+    write_image(tmp_path / "d/images/a.jpg", 100, 50)
     write(tmp_path / "d/labels/a.txt", "\n")
     done = convert(tmp_path / "d", tmp_path / "made", to="coco")
     assert (done.format, done.images_after, done.backgrounds) == ("kitti", 1, 1)
@@ -192,7 +192,7 @@ def test_kitti_of_background_pictures_only_is_read(tmp_path: Path) -> None:
 
 def coco(root: Path, *annotations: dict[str, Any], name: str = "a.jpg", **top: Any) -> Path:
     if not (root / name).exists():
-        picture(root / name, 64, 48)
+        write_image(root / name, 64, 48)
     document = {
         "images": [{"id": 7, "file_name": name, "width": 64, "height": 48, "license": 3}],
         "categories": [{"id": 1, "name": "person", "supercategory": "animal", "skeleton": [[1, 2]]}],
@@ -224,7 +224,7 @@ def test_swapped_corners_stop_and_can_be_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("listed", ["missing", None, {}])
-def test_pictures_without_a_list_of_annotations_are_no_background(listed: object, tmp_path: Path) -> None:
+def test_images_without_a_list_of_annotations_are_no_background(listed: object, tmp_path: Path) -> None:
     root = coco(tmp_path / "d")
     document = json.loads((root / "r.json").read_text())
     document.pop("annotations")
@@ -234,16 +234,16 @@ def test_pictures_without_a_list_of_annotations_are_no_background(listed: object
     assert refused(root) == ["coco-annotations"]
 
 
-def test_pictures_that_no_annotation_names_are_counted(tmp_path: Path) -> None:
+def test_images_that_no_annotation_names_are_counted(tmp_path: Path) -> None:
     root = coco(tmp_path / "d", {"bbox": [1, 1, 5, 5]})
     for name in ("b.jpg", "c.jpg"):
-        picture(root / name, 64, 48)
+        write_image(root / name, 64, 48)
     (finding,) = read_dataset(root).findings
     assert (finding.severity, finding.code) == (Severity.WARNING, "picture-unused")
     assert finding.message.startswith('2 images of 3 are left out, such as "b.jpg"')
 
 
-def test_another_file_of_the_same_pictures_is_reported(tmp_path: Path) -> None:
+def test_another_file_of_the_same_images_is_reported(tmp_path: Path) -> None:
     root = coco(tmp_path / "d", {"bbox": [1, 1, 5, 5]})
     (root / "r.json").rename(root / "instances_train.json")
     write(root / "person_keypoints_train.json", (root / "instances_train.json").read_text())
@@ -254,11 +254,11 @@ def test_another_file_of_the_same_pictures_is_reported(tmp_path: Path) -> None:
     ([4, 40, 20, 20], (4, 40, 24, 60)),  # beyond the stored image of 64x48: drawn on the turned one
     ([40, 4, 20, 20], (24, 40, 44, 60)),  # beyond the turned one of 48x64: drawn on the stored one
 ])  # fmt: skip
-def test_boxes_on_turned_pictures_are_where_they_fit(
+def test_boxes_on_turned_images_are_where_they_fit(
     box: list[int], seen: tuple[int, ...], tmp_path: Path
 ) -> None:
     """The other box fits both ways, and follows the one that does not."""
-    picture(tmp_path / "d/a.jpg", 64, 48, orientation=6)
+    write_image(tmp_path / "d/a.jpg", 64, 48, orientation=6)
     root = coco(tmp_path / "d", {"bbox": box}, {"bbox": [1, 2, 10, 20]})
     first, other = read_dataset(root).images[0].boxes
     assert corners(first) == seen
@@ -268,7 +268,7 @@ def test_boxes_on_turned_pictures_are_where_they_fit(
 def test_boxes_that_say_both_stop(tmp_path: Path) -> None:
     root = tmp_path / "d"
     for name in ("a.jpg", "b.jpg"):
-        picture(root / name, 64, 48, orientation=6)
+        write_image(root / name, 64, 48, orientation=6)
     write(root / "r.json", {
         "images": [{"id": i, "file_name": n, "width": 64, "height": 48} for i, n in ((1, "a.jpg"), (2, "b.jpg"))],
         "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [4, 40, 20, 20], "area": 1},
@@ -281,7 +281,7 @@ def test_boxes_that_say_both_stop(tmp_path: Path) -> None:
 def voc(
     root: Path, fields: str, head: str = "", start: str = "<annotation>", encoding: str = "utf-8"
 ) -> Path:
-    picture(root / "a.jpg", 64, 48)
+    write_image(root / "a.jpg", 64, 48)
     bounds = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>20</xmax><ymax>30</ymax></bndbox>"
     text = f"{head}{start}<filename>a.jpg</filename><object>{fields}{bounds}</object></annotation>"
     (root / "a.xml").write_bytes(text.encode(encoding))
@@ -292,7 +292,7 @@ def test_fields_of_voc_stay_in_voc_and_are_reported_elsewhere(tmp_path: Path) ->
     polygon = "<polygon><x1>1</x1><y1>2</y1><x2>20</x2><y2>2</y2><x3>20</x3><y3>30</y3></polygon>"
     fields = f"<name>car</name><pose>Left</pose><truncated>1</truncated><difficult>1</difficult>{polygon}"
     root = voc(tmp_path / "d", fields)
-    picture(root / "b.jpg", 60, 40)
+    write_image(root / "b.jpg", 60, 40)
     write(root / "b.xml", (root / "a.xml").read_text().replace("a.jpg", "b.jpg"))
     assert split_dataset(root, tmp_path / "split", shares=SHARES, seed=1).findings == ()
     before, after = (read_dataset(place).images[0].boxes[0] for place in (root, tmp_path / "split"))
@@ -328,7 +328,7 @@ def test_a_repaired_xml_declares_what_it_is(tmp_path: Path) -> None:
 
 
 def test_a_table_of_boxes_is_named(tmp_path: Path) -> None:
-    picture(tmp_path / "d/train/a.jpg", 64, 48)
+    write_image(tmp_path / "d/train/a.jpg", 64, 48)
     write(
         tmp_path / "d/train/_annotations.csv",
         "filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,64,48,c,1,1,9,9\n",
@@ -342,7 +342,7 @@ def test_a_table_of_boxes_is_named(tmp_path: Path) -> None:
 
 
 def cvat(root: Path, *shapes: str) -> Path:
-    picture(root / "a.jpg", 64, 48)
+    write_image(root / "a.jpg", 64, 48)
     image = f'<image id="0" name="a.jpg" width="64" height="48">{"".join(shapes)}</image>'
     write(root / "annotations.xml", f'<annotations version="1.1">{image}</annotations>')
     return root
@@ -357,7 +357,7 @@ def test_attributes_of_cvat_are_reported_or_kept(tmp_path: Path) -> None:
     assert annotation["attributes"] == {"c": "red", "occluded": True}
 
 
-def test_a_picture_whose_shapes_have_no_box_is_no_background(tmp_path: Path) -> None:
+def test_an_image_whose_shapes_have_no_box_is_no_background(tmp_path: Path) -> None:
     assert refused(cvat(tmp_path / "d", '<polyline label="lane" points="1,1;9,9"/>')) == [
         "picture-without-boxes"
     ]
@@ -370,7 +370,7 @@ def test_a_mask_of_cvat_becomes_its_box(tmp_path: Path) -> None:
 
 def label_studio(root: Path, *tasks: dict[str, Any]) -> Path:
     for index in range(len(tasks)):
-        picture(root / f"{index}.jpg", 64, 48)
+        write_image(root / f"{index}.jpg", 64, 48)
     write(root / "e.json", [{"id": i, "data": {"image": f"{i}.jpg"}, **one} for i, one in enumerate(tasks)])
     return root
 
@@ -402,7 +402,7 @@ def test_points_alone_make_no_background(tmp_path: Path) -> None:
 
 
 def test_lists_of_other_tools_are_no_label_studio(tmp_path: Path) -> None:
-    picture(tmp_path / "d/a.jpg", 64, 48)
+    write_image(tmp_path / "d/a.jpg", 64, 48)
     write(tmp_path / "d/x.json", [{"image": "a.jpg", "annotations": [
         {"label": "c", "coordinates": {"x": 5, "y": 5, "width": 2, "height": 2}}]}])  # fmt: skip
     with pytest.raises(UserFilesError, match="annotations of CreateML") as caught:
@@ -411,7 +411,7 @@ def test_lists_of_other_tools_are_no_label_studio(tmp_path: Path) -> None:
 
 
 def test_labelme_is_named(tmp_path: Path) -> None:
-    picture(tmp_path / "d/a.jpg", 64, 48)
+    write_image(tmp_path / "d/a.jpg", 64, 48)
     write(tmp_path / "d/a.json", {"shapes": [], "imagePath": "a.jpg"})
     with pytest.raises(UserFilesError, match="annotations of LabelMe"):
         check_dataset(tmp_path / "d")
@@ -425,7 +425,7 @@ def test_lines_of_odvg_without_instances_are_no_background(
     line: dict[str, Any], code: str, tmp_path: Path
 ) -> None:
     for name in ("a.jpg", "b.jpg"):
-        picture(tmp_path / "d" / name, 64, 48)
+        write_image(tmp_path / "d" / name, 64, 48)
     good = {"filename": "b.jpg", "height": 48, "width": 64, "detection": {"instances": []}}
     bad = {"filename": "a.jpg", "height": 48, "width": 64, **line}
     write(tmp_path / "d/a.jsonl", "".join(json.dumps(one) + "\n" for one in (bad, good)))
@@ -435,7 +435,7 @@ def test_lines_of_odvg_without_instances_are_no_background(
 def test_wider_face_is_read(tmp_path: Path) -> None:
     root = tmp_path / "d"
     for name in ("0--P/a.jpg", "1--Q/b.jpg"):
-        picture(root / "WIDER_train/images" / name, 64, 48)
+        write_image(root / "WIDER_train/images" / name, 64, 48)
     write(root / "split/wider_face_train_bbx_gt.txt",
           "0--P/a.jpg\n2\n10 11 20 21 0 0 0 0 0 0 \n1 2 3 4 2 0 0 0 1 0 \n1--Q/b.jpg\n0\n0 0 0 0 0 0 0 0 0 0 \n")  # fmt: skip
     done = convert(root, tmp_path / "made", to="kitti")
@@ -481,7 +481,7 @@ def test_webp_and_tiff_are_read_and_reported_where_tao_does_not_read_them(name: 
 
 
 @pytest.mark.parametrize("name", ["a.heic", "b.jfif", "c.AVIF"])
-def test_pictures_of_kinds_that_are_not_read_stop(name: str, tmp_path: Path) -> None:
+def test_images_of_kinds_that_are_not_read_stop(name: str, tmp_path: Path) -> None:
     root = coco(tmp_path / "d", {"bbox": [1, 1, 5, 5]})
     write(root / name, "x")
     assert refused(root) == ["picture-kind"]

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from shapes import CLASSES, PICTURES, SHAPES, picture
+from shapes import CLASSES, IMAGES, SHAPES, write_image
 
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.transform.convert import convert
@@ -36,13 +36,13 @@ def test_what_is_written_is_what_the_loader_indexes(subset: str, tmp_path: Path)
     part = tmp_path / "made" / subset
     found = loaded_by_tao(part / "annotations.jsonl", part / "label_map.json", part / "images")
     assert all(path.is_file() for path, _ in found)
-    wanted = sorted(sorted(box[0] for box in boxes) for of, _, _, boxes in PICTURES.values() if of == subset)
+    wanted = sorted(sorted(box[0] for box in boxes) for of, _, _, boxes in IMAGES.values() if of == subset)
     assert sorted(sorted(labels) for _, labels in found) == wanted
 
 
 @pytest.mark.parametrize("key", ["file_name", "filename"])
 def test_both_spellings_of_the_key_are_read(key: str, tmp_path: Path) -> None:
-    picture(tmp_path / "images/a.jpg", 40, 30)
+    write_image(tmp_path / "images/a.jpg", 40, 30)
     (tmp_path / "lines.jsonl").write_text(json.dumps({key: "a.jpg", **ODVG_LINE}) + "\n")
     dataset = read_dataset(tmp_path)
     assert (dataset.format, [image.path.name for image in dataset.images]) == ("odvg", ["a.jpg"])
@@ -50,7 +50,7 @@ def test_both_spellings_of_the_key_are_read(key: str, tmp_path: Path) -> None:
 
 
 def test_a_line_without_a_name_says_which_key_it_needs(tmp_path: Path) -> None:
-    picture(tmp_path / "images/a.jpg", 40, 30)
+    write_image(tmp_path / "images/a.jpg", 40, 30)
     lines = [{"file_name": "a.jpg", **ODVG_LINE}, ODVG_LINE]
     (tmp_path / "lines.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (finding,) = read_dataset(tmp_path).findings

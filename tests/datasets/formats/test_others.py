@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from shapes import PICTURES, picture
+from shapes import IMAGES, write_image
 
 from taorunner.datasets.formats import others
 from taorunner.datasets.formats.recognise import FORMATS
@@ -17,8 +17,8 @@ from taorunner.errors import UserFilesError
 
 def labelme(root: Path) -> None:
     """One file an image, in folders of subsets; a background image has an empty list."""
-    for name, (subset, width, height, boxes) in PICTURES.items():
-        picture(root / subset / name, width, height)
+    for name, (subset, width, height, boxes) in IMAGES.items():
+        write_image(root / subset / name, width, height)
         shapes = [{"label": n, "points": [[a, b], [c, d]], "shape_type": "rectangle", "flags": {}}
                   for n, a, b, c, d in boxes]  # fmt: skip
         value = {"version": "5.4.1", "flags": {}, "shapes": shapes, "imagePath": name, "imageData": None,
@@ -29,8 +29,8 @@ def labelme(root: Path) -> None:
 def create_ml(root: Path) -> None:
     """One file for all, boxes by their middle."""
     rows = []
-    for name, (_, width, height, boxes) in PICTURES.items():
-        picture(root / name, width, height)
+    for name, (_, width, height, boxes) in IMAGES.items():
+        write_image(root / name, width, height)
         rows.append({"image": name, "annotations": [
             {"label": n, "coordinates": {"x": (a + c) / 2, "y": (b + d) / 2, "width": c - a, "height": d - b}}
             for n, a, b, c, d in boxes
@@ -55,7 +55,7 @@ def test_what_another_tool_wrote_becomes_kitti(
 
 
 def test_what_cannot_be_read_is_reported_with_the_programs_word(tmp_path: Path) -> None:
-    picture(tmp_path / "source/a.jpg", 40, 30)
+    write_image(tmp_path / "source/a.jpg", 40, 30)
     (tmp_path / "source/a.json").write_text("{")
     with pytest.raises(UserFilesError, match="panlabel reads no labelme in") as caught:
         convert(tmp_path / "source", tmp_path / "made", to="kitti", from_="labelme")
@@ -63,10 +63,10 @@ def test_what_cannot_be_read_is_reported_with_the_programs_word(tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
-def test_a_file_for_each_subset_is_read_beside_its_pictures(tmp_path: Path) -> None:
+def test_a_file_for_each_subset_is_read_beside_its_images(tmp_path: Path) -> None:
     """Both have one name, and so have their images."""
     for number, subset in enumerate(("train", "valid")):
-        picture(tmp_path / f"source/{subset}/a.jpg", 60 + number, 40)
+        write_image(tmp_path / f"source/{subset}/a.jpg", 60 + number, 40)
         (tmp_path / f"source/{subset}/_annotations.csv").write_text(f"a.jpg,1,2,{10 + number},20,car\n")
     done = convert(tmp_path / "source", tmp_path / "made", to="kitti", from_="retinanet")
     assert done.subsets == {"train": 1, "val": 1}
@@ -83,9 +83,9 @@ def test_one_bad_file_is_not_left_out_silently(tmp_path: Path) -> None:
     assert errors == [("annotations-unreadable", "one.json")]
 
 
-def test_a_picture_that_nothing_names_is_a_background(tmp_path: Path) -> None:
+def test_an_image_that_nothing_names_is_a_background(tmp_path: Path) -> None:
     create_ml(tmp_path / "source")
-    picture(tmp_path / "source/val/more.jpg", 40, 30)
+    write_image(tmp_path / "source/val/more.jpg", 40, 30)
     done = convert(tmp_path / "source", tmp_path / "made", to="kitti", from_="create-ml")
     assert (done.images_after, done.backgrounds) == (7, 3)
     assert [f.file.name for f in done.findings if f.code == "label-missing" and f.file] == ["more.jpg"]

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from shapes import CLASSES, PICTURES, SHAPES, picture
+from shapes import CLASSES, IMAGES, SHAPES, write_image
 
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.transform.convert import Conversion, convert
@@ -34,7 +34,7 @@ def wanted(subsets: bool) -> Facts:
             height,
             sorted((n.lower().replace(" ", "_"), tuple(corners)) for n, *corners in boxes),
         )
-        for name, (subset, width, height, boxes) in PICTURES.items()
+        for name, (subset, width, height, boxes) in IMAGES.items()
     }
 
 
@@ -106,7 +106,7 @@ def test_coco_is_written_with_all_that_tao_wants(tmp_path: Path) -> None:
     assert (tmp_path / "made/label_map.txt").read_text().splitlines() == list(CLASSES)
 
 
-def test_pictures_are_linked_not_copied(tmp_path: Path) -> None:
+def test_images_are_linked_not_copied(tmp_path: Path) -> None:
     SHAPES["vott"][1](tmp_path / "source")
     done: Conversion = convert(tmp_path / "source", tmp_path / "made", to="kitti")
     assert dict(done.placed) == {"hard links": 6}
@@ -130,7 +130,7 @@ def test_what_is_written_for_a_tool_is_read_back_the_same(shape: str, to: str, t
 def test_names_that_a_format_cannot_hold_are_reported(tmp_path: Path) -> None:
     """A line break in a list of names, a control character in XML: the class stays one class."""
     root = tmp_path / "source"
-    picture(root / "a.jpg", 40, 30)
+    write_image(root / "a.jpg", 40, 30)
     names = ["two\nlines", "bell\x07", "a & <b>", 'say "hi"', "#1: x"]
     document = {
         "images": [{"id": 1, "file_name": "a.jpg"}],
@@ -144,9 +144,9 @@ def test_names_that_a_format_cannot_hold_are_reported(tmp_path: Path) -> None:
         assert [box.name for box in image.boxes] == [*first, *names[2:]], to
 
 
-def test_two_parts_with_pictures_of_one_name_stay_apart(tmp_path: Path) -> None:
+def test_two_parts_with_images_of_one_name_stay_apart(tmp_path: Path) -> None:
     for number, part in enumerate(("train", "val")):
-        picture(tmp_path / f"source/{part}/images/a.jpg", 40 + number, 30)
+        write_image(tmp_path / f"source/{part}/images/a.jpg", 40 + number, 30)
         label = tmp_path / f"source/{part}/labels/a.txt"
         label.parent.mkdir()
         label.write_text(f"car 0 0 0 {number} 1 20 20 0 0 0 0 0 0 0\n")
@@ -161,7 +161,7 @@ def test_two_parts_with_pictures_of_one_name_stay_apart(tmp_path: Path) -> None:
 
 def test_outlines_survive_where_the_format_has_them_and_are_reported_where_not(tmp_path: Path) -> None:
     root = tmp_path / "source"
-    picture(root / "a.jpg", 40, 30)
+    write_image(root / "a.jpg", 40, 30)
     outline = [[1, 1, 20, 1, 20, 15.5]]
     document = {
         "images": [{"id": 1, "file_name": "a.jpg"}],

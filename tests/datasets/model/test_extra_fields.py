@@ -28,7 +28,7 @@ CATEGORIES = [
 ]
 
 
-def picture(path: Path, orientation: int = 1) -> None:
+def write_image(path: Path, orientation: int = 1) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -39,7 +39,7 @@ def coco(root: Path, orientation: int = 1, **more: Any) -> dict[str, Any]:
     """Two images with one annotation each; ``more`` is what both say beyond the rest."""
     images, annotations = [], []
     for number, name in ((11, "a.jpg"), (12, "b.jpg")):
-        picture(root / name, orientation)
+        write_image(root / name, orientation)
         images.append(
             {"id": number, "file_name": name, "width": 64, "height": 48, "license": 3, "coco_url": "u"}
         )
@@ -101,7 +101,7 @@ def test_a_conversion_to_coco_keeps_all_but_the_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("letterbox", "points"), [
     (False, [32, 24, 2, 0, 0, 0]), (True, [32, 18 + 16, 2, 0, 0, 0]),
 ])  # fmt: skip
-def test_key_points_follow_a_resized_picture(letterbox: bool, points: list[int], tmp_path: Path) -> None:
+def test_key_points_follow_a_resized_image(letterbox: bool, points: list[int], tmp_path: Path) -> None:
     coco(tmp_path / "d", keypoints=[16, 9, 2, 0, 0, 0], num_keypoints=1, attributes={"a": 1})
     size = (128, 128)
     resize_dataset(tmp_path / "d", tmp_path / "r", size=size, letterbox=letterbox)
@@ -111,14 +111,14 @@ def test_key_points_follow_a_resized_picture(letterbox: bool, points: list[int],
     assert annotation["area"] == annotation["bbox"][2] * annotation["bbox"][3]
 
 
-def test_key_points_follow_a_picture_that_exif_turns(tmp_path: Path) -> None:
+def test_key_points_follow_an_image_that_exif_turns(tmp_path: Path) -> None:
     coco(tmp_path / "d", orientation=6, keypoints=[16, 9, 2])
     convert(tmp_path / "d", tmp_path / "c", to="coco")
     annotation = written(tmp_path / "c")[0]["annotations"][0]
     assert (annotation["bbox"], annotation["keypoints"]) == ([24, 10, 16, 20], [39, 16, 2])
 
 
-def test_what_cannot_be_turned_with_its_picture_is_reported(tmp_path: Path) -> None:
+def test_what_cannot_be_turned_with_its_image_is_reported(tmp_path: Path) -> None:
     coco(tmp_path / "d", orientation=6, quad=[[1, 2], [3, 4]])
     reported = {f.code: f.message for f in convert(tmp_path / "d", tmp_path / "c", to="coco").findings}
     assert '"quad" (2)' in reported["exif-fields"]
@@ -158,7 +158,7 @@ def test_keys_of_odvg_stay_in_odvg(tmp_path: Path) -> None:
     root = tmp_path / "d"
     lines = []
     for name in ("a.jpg", "b.jpg"):
-        picture(root / name)
+        write_image(root / name)
         instances = [
             {"bbox": [1, 2, 9, 9], "label": 0, "category": "car", "mask": [[1, 2, 9, 2, 9, 9]], "id": 7}
         ]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from shapes import SHAPES, picture
+from shapes import SHAPES, write_image
 
 from taorunner.datasets.checks.run import check_dataset
 from taorunner.datasets.files.atomic_swap import recover
@@ -95,7 +95,7 @@ def test_a_format_that_is_only_read_is_refused_with_the_way(tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["drawn"]
 
 
-def test_labels_are_copies_and_pictures_are_links(broken: Path) -> None:
+def test_labels_are_copies_and_images_are_links(broken: Path) -> None:
     """Who edits a label of the repaired dataset must not change what is kept."""
     fix_dataset(broken, None)
     kept = broken.with_name("data.before-fix")
@@ -172,7 +172,7 @@ COCO = {
 
 def test_coco_is_repaired_in_its_own_file_and_keeps_the_rest(tmp_path: Path) -> None:
     root = tmp_path / "data"
-    picture(root / "images/a.JPG", 96, 64)
+    write_image(root / "images/a.JPG", 96, 64)
     (root / "labels.json").write_text(json.dumps(COCO))
     assert sorted(codes(root)) == [
         "box-beyond-edge",
@@ -195,8 +195,8 @@ def test_coco_is_repaired_in_its_own_file_and_keeps_the_rest(tmp_path: Path) -> 
 
 def test_yolo_is_repaired_line_by_line(tmp_path: Path) -> None:
     root = tmp_path / "data"
-    picture(root / "images/train/a.jpg", 100, 50)
-    picture(
+    write_image(root / "images/train/a.jpg", 100, 50)
+    write_image(
         root / "images/train/b.jpg",
         100,
         50,
@@ -228,7 +228,7 @@ VOC = """<annotation><filename>a.JPG</filename><!-- kept --><size><width>96</wid
 
 def test_voc_is_repaired_object_by_object(tmp_path: Path) -> None:
     root = tmp_path / "data"
-    picture(root / "a.JPG", 96, 64)
+    write_image(root / "a.JPG", 96, 64)
     (root / "a.xml").write_text(VOC)
     repair = fix_dataset(root, None)
     assert (repair.labels, repair.renamed) == (1, (("a.JPG", "a.jpg"),))

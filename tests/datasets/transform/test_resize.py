@@ -22,15 +22,15 @@ _BACK = {1: None, 3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8
 
 def marked(path: Path, orientation: int = 1, mode: str = "RGB") -> None:
     """A white box where the label says, as it is seen; stored as ``orientation`` asks."""
-    picture = Image.new("RGB", SEEN, (20, 20, 20))
-    ImageDraw.Draw(picture).rectangle((BOX[0], BOX[1], BOX[2] - 1, BOX[3] - 1), fill=(250, 250, 250))
+    drawn = Image.new("RGB", SEEN, (20, 20, 20))
+    ImageDraw.Draw(drawn).rectangle((BOX[0], BOX[1], BOX[2] - 1, BOX[3] - 1), fill=(250, 250, 250))
     turn = _BACK[orientation]
     exif = Image.Exif()
     if turn is not None:
-        picture = picture.transpose(turn)
+        drawn = drawn.transpose(turn)
         exif[0x0112] = orientation
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.convert(mode).save(path, exif=exif)
+    drawn.convert(mode).save(path, exif=exif)
 
 
 def dataset(root: Path, *names: str, orientation: int = 1, mode: str = "RGB") -> Path:
@@ -43,9 +43,9 @@ def dataset(root: Path, *names: str, orientation: int = 1, mode: str = "RGB") ->
 
 
 def bright_box(path: Path) -> tuple[int, int, int, int]:
-    with Image.open(path) as picture:
-        assert picture.getexif().get(0x0112, 1) == 1
-        return picture.convert("L").point(lambda value: 255 if value > 180 else 0).getbbox()  # type: ignore[return-value]
+    with Image.open(path) as drawn:
+        assert drawn.getexif().get(0x0112, 1) == 1
+        return drawn.convert("L").point(lambda value: 255 if value > 180 else 0).getbbox()  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize("letterbox", [False, True])
@@ -58,8 +58,8 @@ def test_the_box_is_where_the_object_is(
     done = resize_dataset(source, tmp_path / "made", size=size, letterbox=letterbox)
     assert (done.images, done.resized, done.linked, done.boxes) == (1, 1, 0, 1)
     made = tmp_path / "made/images/a.jpg"
-    with Image.open(made) as picture:
-        assert picture.size == size
+    with Image.open(made) as drawn:
+        assert drawn.size == size
     (image,) = read_dataset(tmp_path / "made").images
     (box,) = image.boxes
     labelled = (box.x_min, box.y_min, box.x_max, box.y_max)
@@ -75,11 +75,11 @@ def test_a_letterbox_keeps_proportions() -> None:
 @pytest.mark.parametrize(("name", "mode", "after"), [
     ("a.png", "P", "RGB"), ("a.png", "L", "L"), ("a.png", "RGBA", "RGBA"), ("a.jpg", "CMYK", "RGB"), ("a.bmp", "RGB", "RGB"),
 ])  # fmt: skip
-def test_kinds_of_pictures(tmp_path: Path, name: str, mode: str, after: str) -> None:
+def test_kinds_of_images(tmp_path: Path, name: str, mode: str, after: str) -> None:
     source = dataset(tmp_path / "d", name, mode=mode)
     resize_dataset(source, tmp_path / "made", size=(100, 90), letterbox=True)
-    with Image.open(tmp_path / "made/images" / name) as picture:
-        assert (picture.size, picture.mode) == ((100, 90), after)
+    with Image.open(tmp_path / "made/images" / name) as drawn:
+        assert (drawn.size, drawn.mode) == ((100, 90), after)
 
 
 def test_several_processes_do_what_one_does(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_several_processes_do_what_one_does(tmp_path: Path) -> None:
     assert ("resized", 40, 40) in progress_calls
 
 
-def test_a_picture_of_the_size_is_linked(tmp_path: Path) -> None:
+def test_an_image_of_the_size_is_linked(tmp_path: Path) -> None:
     source = dataset(tmp_path / "d", "a.jpg")
     done = resize_dataset(source, tmp_path / "made", size=SEEN)
     assert (done.resized, done.linked) == (0, 1)
@@ -188,7 +188,7 @@ def test_the_format_stays_where_it_can_be_written(shape: str, tmp_path: Path) ->
     )
 
 
-def test_every_broken_picture_is_named_and_nothing_is_left(tmp_path: Path) -> None:
+def test_every_broken_image_is_named_and_nothing_is_left(tmp_path: Path) -> None:
     source = dataset(tmp_path / "d", *(f"{n:03}.jpg" for n in range(40)))
     for name in ("003.jpg", "030.jpg"):
         path = source / "images" / name

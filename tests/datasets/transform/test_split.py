@@ -44,7 +44,7 @@ def test_every_class_gets_its_share() -> None:
     assert sorted(i.path.name for part in parts for i in part.images) == [f"{n:05}.jpg" for n in range(5000)]
 
 
-def test_a_class_on_two_pictures_is_in_both_parts() -> None:
+def test_a_class_on_two_images_is_in_both_parts() -> None:
     groups = entries(50)
     for number in (3, 4):
         groups[number] = [
@@ -158,7 +158,7 @@ def test_class_folders_without_subsets_are_split(tmp_path: Path) -> None:
     assert (done.target, sum(len(part.images) for part in done.parts)) == ("classification", 3)
 
 
-def test_masks_go_with_their_pictures(tmp_path: Path) -> None:
+def test_masks_go_with_their_images(tmp_path: Path) -> None:
     root = asset("segmentation", tmp_path / "source")
     done = split_dataset(root, tmp_path / "made", shares={"train": 0.7, "val": 0.3}, seed=1)
     assert (done.target, [len(part.images) for part in done.parts]) == ("segmentation", [2, 1])
@@ -167,13 +167,13 @@ def test_masks_go_with_their_pictures(tmp_path: Path) -> None:
         "segmentation",
         [],
     )
-    for picture in (tmp_path / "made/images").rglob("*.jpg"):
-        mask = Path(str(picture).replace("/images/", "/masks/")).with_suffix(".png")
-        (old,) = (path for path in root.rglob("*.jpg") if path.samefile(picture))
+    for image_file in (tmp_path / "made/images").rglob("*.jpg"):
+        mask = Path(str(image_file).replace("/images/", "/masks/")).with_suffix(".png")
+        (old,) = (path for path in root.rglob("*.jpg") if path.samefile(image_file))
         assert mask.samefile(Path(str(old).replace("/images/", "/masks/")).with_suffix(".png"))
 
 
-def test_a_broken_picture_among_classes_stops_the_split(tmp_path: Path) -> None:
+def test_a_broken_image_among_classes_stops_the_split(tmp_path: Path) -> None:
     root = asset("classification", tmp_path / "source")
     (root / "train/cat/1.jpg").write_bytes(b"nothing")
     with pytest.raises(UserFilesError, match="has errors") as caught:

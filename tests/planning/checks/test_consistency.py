@@ -57,7 +57,7 @@ def folders(root: Path, classes: Sequence[str] = CLASSES) -> None:
 
 
 def masks(root: Path) -> None:
-    """Pictures and masks for segmentation."""
+    """Images and masks for segmentation."""
     for part in ("train", "val", "test"):
         for name in ("images", "masks"):
             (root / name / part).mkdir(parents=True)
@@ -352,7 +352,7 @@ def test_a_class_of_the_palette_beyond_their_number(bench: Make) -> None:
 
 
 def pairs(root: Path, suffix: str, reverse: bool) -> None:
-    """Pictures and masks of the same names; ``reverse``: the masks are made in the opposite order."""
+    """Images and masks of the same names; ``reverse``: the masks are made in the opposite order."""
     for part in ("train", "val"):
         for name, ending in (("images", ".png"), ("masks", suffix)):
             (root / name / part).mkdir(parents=True)
@@ -368,7 +368,7 @@ def is_paired_by_unet(root: Path, part: str) -> bool:
 
 
 @pytest.mark.parametrize(("suffix", "reverse"), [(".png", False), (".jpg", True)])
-def test_unet_gives_pictures_the_masks_of_others(bench: Make, suffix: str, reverse: bool) -> None:
+def test_unet_gives_images_the_masks_of_others(bench: Make, suffix: str, reverse: bool) -> None:
     made = bench("unet", lambda root: pairs(root, suffix, reverse))
     data = made.project / "data" / DATASET
     messages = [(code, place) for code, place, _ in made.messages()]
@@ -425,7 +425,7 @@ def test_a_batch_larger_than_a_coco_dataset_is_an_error(bench: Make) -> None:
         (
             "error batch-beyond-samples",
             "train.yaml: batch_size: |11",
-            'a batch of 11 ("dataset.batch_size" 11) is more than the 10 pictures there are to train on; '
+            'a batch of 11 ("dataset.batch_size" 11) is more than the 10 images there are to train on; '
             "use 10 or less",
         )
     ]
@@ -438,7 +438,7 @@ def test_every_gpu_takes_a_batch(bench: Make) -> None:
         (
             "error batch-beyond-samples",
             "train.yaml: batch_size: |4",
-            'a batch of 16 ("dataset.batch_size" 4 on 4 GPUs) is more than the 10 pictures there are to train on; '
+            'a batch of 16 ("dataset.batch_size" 4 on 4 GPUs) is more than the 10 images there are to train on; '
             "use 2 or less",
         )
     ]
@@ -514,7 +514,7 @@ def test_records_without_those_for_validation_are_the_samples(bench: Make) -> No
         (
             "warning batch-beyond-samples",
             "train.txt: batch_size_per_gpu: |9",
-            'a batch of 9 ("training_config.batch_size_per_gpu" 9) is more than the 8 pictures there are to train on; '
+            'a batch of 9 ("training_config.batch_size_per_gpu" 9) is more than the 8 images there are to train on; '
             "use 8 or less",
         )
     ]
@@ -539,7 +539,7 @@ def test_a_batch_larger_than_the_stated_dataset_of_tf2(bench: Make) -> None:
         (
             "warning batch-beyond-samples",
             "train.yaml: batch_size: |8",
-            'a batch of 8 ("train.batch_size" 8) is more than the 7 pictures there are to train on; use 7 or less',
+            'a batch of 8 ("train.batch_size" 8) is more than the 7 images there are to train on; use 7 or less',
         )
     ]
 
@@ -550,7 +550,7 @@ def test_detectnet_v2_refuses_fewer_steps_than_it_logs(bench: Make) -> None:
         (
             "error too-few-steps",
             "train.txt: batch_size_per_gpu: |8",
-            "32 pictures in batches of 8 are 4 steps an epoch, fewer than the 5 that are logged: the training stops "
+            "32 images in batches of 8 are 4 steps an epoch, fewer than the 5 that are logged: the training stops "
             'at its start; use a smaller batch, or set "training_config.visualizer.scalar_logging_frequency" to 4 '
             "or less",
         )
@@ -678,7 +678,7 @@ OTHERS = [
     (
         "mask_rcnn", coco, "train_batch_size: 8\nnum_examples_per_epoch: 4\n",
         ("warning batch-beyond-samples", "train.txt: train_batch_size: |8",
-         'a batch of 8 ("train_batch_size" 8) is more than the 4 pictures there are to train on; use 4 or less'),
+         'a batch of 8 ("train_batch_size" 8) is more than the 4 images there are to train on; use 4 or less'),
     ),
     (
         "multitask_classification", kitti, "training_config {\n  num_epochs: 5\n  checkpoint_interval: 2\n}\n",
@@ -706,7 +706,7 @@ OTHERS = [
         "classification_tf2", folders, "train:\n  batch_size_per_gpu: 151\ndataset:\n"
         "  train_dataset_path: $dataset_raw/train\n",
         ("warning batch-beyond-samples", "train.yaml: batch_size_per_gpu: |151",
-         'a batch of 151 ("train.batch_size_per_gpu" 151) is more than the 150 pictures there are to train on; '
+         'a batch of 151 ("train.batch_size_per_gpu" 151) is more than the 150 images there are to train on; '
          "use 150 or less"),
     ),
     (
@@ -787,13 +787,13 @@ def test_a_validation_fold_without_a_split_leaves_nothing_to_train_on(bench: Mak
             "error empty-training-fold",
             "train.txt: validation_fold: |0",
             '"dataset_config.validation_fold" 0 leaves nothing to train on: "val_split" 0 in convert.txt writes all '
-            'pictures as fold 0; set "kitti_config.val_split" in convert.txt to a percentage such as 20, and convert '
+            'images as fold 0; set "kitti_config.val_split" in convert.txt to a percentage such as 20, and convert '
             "again",
         )
     ]
 
 
-def test_pictures_with_another_extension_are_left_out(bench: Make) -> None:
+def test_images_with_another_extension_are_left_out(bench: Make) -> None:
     made = bench("ssd")
     folder = made.project / "data" / DATASET / "images"
     (folder / "0.jpg").touch()
@@ -801,21 +801,21 @@ def test_pictures_with_another_extension_are_left_out(bench: Make) -> None:
         (
             "warning image-extension",
             'convert.txt: image_extension: |".png"',
-            f'1 pictures in {folder} do not end with ".png" and are left out: it has 1 .jpg, 200 .png; '
-            "bring all pictures to one extension",
+            f'1 images in {folder} do not end with ".png" and are left out: it has 1 .jpg, 200 .png; '
+            "bring all images to one extension",
         )
     ]
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".PNG"])
-def test_no_picture_with_the_extension_is_an_error(suffix: str, bench: Make) -> None:
+def test_no_image_with_the_extension_is_an_error(suffix: str, bench: Make) -> None:
     made = bench("ssd", lambda root: kitti(root, suffix=suffix))
     folder = made.project / "data" / DATASET / "images"
     assert made.messages() == [
         (
             "error image-extension",
             'convert.txt: image_extension: |".png"',
-            f'no picture in {folder} ends with ".png": there are 200 {suffix}; '
+            f'no image in {folder} ends with ".png": there are 200 {suffix}; '
             f'set "kitti_config.image_extension" to "{suffix}"',
         )
     ]
@@ -835,14 +835,14 @@ def test_the_extension_of_a_training_has_no_dot(head: str, bench: Make) -> None:
 
 
 @pytest.mark.parametrize("head", ["yolo_v4", "faster_rcnn", "detectnet_v2"])
-def test_training_and_conversion_read_the_same_pictures(head: str, bench: Make) -> None:
+def test_training_and_conversion_read_the_same_images(head: str, bench: Make) -> None:
     made = bench(head)
     made.edit("train", ('image_extension: "png"', 'image_extension: "jpg"'))
     assert made.messages() == [
         (
             "error image-extension",
             'train.txt: image_extension: |"jpg"',
-            '"dataset_config.image_extension" is "jpg", and convert.txt takes the pictures that end with ".png"; '
+            '"dataset_config.image_extension" is "jpg", and convert.txt takes the images that end with ".png"; '
             "name the same extension in both",
         )
     ]
@@ -1128,7 +1128,7 @@ def test_a_launch_counts_its_own_gpus_and_overrides(bench: Make) -> None:
     assert launch(made, overrides={"dataset.batch_size": "11"}) == [
         (
             "error batch-beyond-samples",
-            'dataset.batch_size of the command line: a batch of 11 ("dataset.batch_size" 11) is more than the 10 pictures there are '
+            'dataset.batch_size of the command line: a batch of 11 ("dataset.batch_size" 11) is more than the 10 images there are '
             "to train on",
         )
     ]

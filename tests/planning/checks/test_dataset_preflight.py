@@ -117,7 +117,7 @@ def test_the_specs_of_the_workspaces_own_network_ask_too(workspace_factory: Call
     assert finding.message == 'the dataset "d" has 2 errors: class-not-mapped 1, class-without-boxes 1'
 
 
-def test_a_source_that_names_its_pictures_is_no_fault(workspace_factory: Callable[..., Path]) -> None:
+def test_a_source_that_names_its_images_is_no_fault(workspace_factory: Callable[..., Path]) -> None:
     """The same file name in two folders, and annotations apart from both: the spec tells which are meant."""
     from PIL import Image
 

@@ -213,7 +213,7 @@ def test_what_is_missing_is_named_with_the_next_step() -> None:
     assert messages(argv.findings) == [
         ("argument-missing", 'dssd inference needs the rendered spec file ("-e")'),
         ("argument-missing", 'dssd inference needs the trained weights the action works on ("-m")'),
-        ("argument-missing", 'dssd inference needs the folder of pictures ("-i")'),
+        ("argument-missing", 'dssd inference needs the folder of images ("-i")'),
     ]
     assert argv.findings[2].hint == (
         "set image_dir in vars of the experiment (a path inside the container); or pass -i after --"
@@ -322,14 +322,14 @@ def test_a_value_typed_by_hand_is_never_repeated() -> None:
     assert messages(argv.findings) == [("argument-unsafe", "' ' in the argument \"--password\"")]
 
 
-def test_int8_needs_calibration_pictures() -> None:
+def test_int8_needs_calibration_images() -> None:
     contract = load_network("dssd").contract("gen_trt_engine")
     values: dict[str, Value] = {
         "spec": "/s", "results_dir": RESULTS, "onnx_file": f"{RESULTS}/export/m.onnx", "export_type": "int8",
     }  # fmt: skip
     argv = build_argv(contract, ArgumentValues(values))
     assert messages(argv.findings) == [
-        ("argument-missing", 'export_type "int8" needs the folder of pictures for int8 calibration')
+        ("argument-missing", 'export_type "int8" needs the folder of images for int8 calibration')
     ]
     for complete in (
         ArgumentValues({**values, "calibration_images": "/pictures"}),

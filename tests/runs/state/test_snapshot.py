@@ -99,7 +99,7 @@ def test_a_late_completion_does_not_move_the_position_back_but_is_measured() -> 
     assert snapshot.timing.epoch_durations_s == (10.0,)
 
 
-def test_the_same_events_twice_give_the_same_picture() -> None:
+def test_the_same_events_twice_give_the_same_snapshot() -> None:
     events: list[Event] = [
         QUEUED,
         STARTED,
@@ -380,7 +380,7 @@ _events = st.one_of(
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(_events, max_size=30), _times)
-def test_any_events_in_any_order_give_a_picture_that_makes_sense(events: list[Event], now: datetime) -> None:
+def test_any_events_in_any_order_give_a_consistent_snapshot(events: list[Event], now: datetime) -> None:
     snapshot = fold(events, "r1")
     fraction, eta_s, elapsed_s = snapshot.fraction(now), snapshot.eta_s(now), snapshot.elapsed_s(now)
     assert fraction is None or 0.0 <= fraction <= 1.0

@@ -46,8 +46,8 @@ def print_stats(stats: Stats, *, json: bool) -> None:
         f"{stats.backgrounds:,} background",
         *subsets,
     ]
-    sizes = [f"{w}x{h} ({count:,})" for (w, h), count in stats.picture_sizes.most_common(3)]
-    more = len(stats.picture_sizes) - len(sizes)
+    sizes = [f"{w}x{h} ({count:,})" for (w, h), count in stats.image_sizes.most_common(3)]
+    more = len(stats.image_sizes) - len(sizes)
     console.print(Text("; ".join(facts)), soft_wrap=True)
     console.print(Text(f"sizes: {', '.join(sizes)}{f' and {more:,} more' if more else ''}"), soft_wrap=True)
     if stats.left_out:

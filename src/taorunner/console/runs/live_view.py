@@ -53,7 +53,7 @@ class LiveView:
         """``tails`` are the last log lines by run id, ``gpus`` readings by host id. Finished runs come first,
         then running ones, then the queue; each in the order given."""
         width, height = self._console.size
-        return _picture(self.lines(snapshots, tails, gpus, width, height - 1))
+        return _drawing(self.lines(snapshots, tails, gpus, width, height - 1))
 
     def lines(
         self,
@@ -200,10 +200,10 @@ class LiveScreen:
         self._console.control(Control(*codes, ControlType.CARRIAGE_RETURN))
 
 
-def _picture(lines: Sequence[Text]) -> RenderableType:
-    picture = Text("\n", no_wrap=True, overflow="crop").join(lines)
-    picture.no_wrap, picture.overflow = True, "crop"
-    return picture
+def _drawing(lines: Sequence[Text]) -> RenderableType:
+    drawing = Text("\n", no_wrap=True, overflow="crop").join(lines)
+    drawing.no_wrap, drawing.overflow = True, "crop"
+    return drawing
 
 
 def _list_rooms(room: int, finished: int, queued: int, running: int, columns: int) -> tuple[int, int]:

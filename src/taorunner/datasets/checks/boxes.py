@@ -34,15 +34,15 @@ def faults_of(box: Corners, size: tuple[int, int] | None, min_pixels: float) -> 
     faults: list[Fault] = []
     if size is not None:
         width, height = size
-        picture = f"the image of {width}x{height}"
+        image = f"the image of {width}x{height}"
         if x_min >= width or y_min >= height or x_max <= 0 or y_max <= 0:
-            message = f"the box {shown} lies outside {picture}"
+            message = f"the box {shown} lies outside {image}"
             return [Fault(Severity.ERROR, "box-outside", message, is_removed=True)]
         slack = _SLACK_PIXELS
         if x_min < -slack or y_min < -slack or x_max > width + slack or y_max > height + slack:
             x_min, y_min = max(0.0, x_min), max(0.0, y_min)
             x_max, y_max = min(float(width), x_max), min(float(height), y_max)
-            message = f"the box {shown} reaches beyond {picture}"
+            message = f"the box {shown} reaches beyond {image}"
             clipped = (x_min, y_min, x_max, y_max)
             faults.append(Fault(Severity.ERROR, "box-beyond-edge", message, clipped=clipped))
     if min(x_max - x_min, y_max - y_min) < min_pixels:

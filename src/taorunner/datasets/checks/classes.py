@@ -28,7 +28,7 @@ _RARE = 20  # times fewer boxes than the most frequent class
 class ClassNeeds:
     """What one experiment's specs require of its dataset. ``mapping``: by class name in the labels; empty: not set.
 
-    ``input_size`` is the network's ``(width, height)``. ``picture_folders``: for each annotation file, the folders that
+    ``input_size`` is the network's ``(width, height)``. ``image_folders``: for each annotation file, the folders that
     its file names are relative to, where the spec sets them; host paths. ``masks``: how the network reads masks.
     ``has_class_folders`` is False for a network that reads no classes from folders, None when unknown.
     """
@@ -39,7 +39,7 @@ class ClassNeeds:
     image_extension: str | None = None
     input_size: tuple[int, int] | None = None
     min_pixels: float = 4.0
-    picture_folders: Mapping[Path, Path] = field(default_factory=dict)
+    image_folders: Mapping[Path, Path] = field(default_factory=dict)
     masks: MaskReading | None = None
     has_class_folders: bool | None = None
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from taorunner.datasets.checks.classes import ClassNeeds
 from taorunner.datasets.checks.image_facts import read_image_facts
 from taorunner.datasets.checks.image_files import deep_findings, duplicate_findings, file_findings
-from taorunner.datasets.files.image_header import PICTURE_SUFFIXES
+from taorunner.datasets.files.image_header import IMAGE_SUFFIXES
 from taorunner.datasets.files.layout import files_in, folders_in, images_in
 from taorunner.errors import Finding, Severity
 from taorunner.text import did_you_mean
 
 _FURNITURE = frozenset({"thumbs.db", "desktop.ini"})
-_PICTURES = PICTURE_SUFFIXES | {".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jfif", ".jp2", ".heic", ".avif"}
+_IMAGES = IMAGE_SUFFIXES | {".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jfif", ".jp2", ".heic", ".avif"}
 """Image formats, including those that no network reads."""
 
 
@@ -32,13 +32,13 @@ def are_classes(root: Path, splits: Mapping[str, Sequence[str]]) -> bool:
         nested = 0
         for name in classes:
             folder = root / split / name
-            pictures, others = len(images_in(folder)), 0
+            image_count, others = len(images_in(folder)), 0
             for file in files_in(folder):
                 suffix = file[file.rfind(".") :].lower()
-                others += file.lower() not in _FURNITURE and suffix not in _PICTURES
-            if others and others >= pictures:
+                others += file.lower() not in _FURNITURE and suffix not in _IMAGES
+            if others and others >= image_count:
                 return False
-            nested += not pictures and bool(folders_in(folder))
+            nested += not image_count and bool(folders_in(folder))
         if classes and nested == len(classes):
             return False
     return True

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from taorunner.datasets.files.image_header import PictureError, PictureHeader, read_header
+from taorunner.datasets.files.image_header import ImageError, ImageHeader, read_header
 
 SUFFIXES_OF_FORMAT = {"jpeg": (".jpg", ".jpeg"), "png": (".png",), "bmp": (".bmp",), "gif": (".gif",),
                      "webp": (".webp",), "tiff": (".tif", ".tiff")}  # fmt: skip
@@ -25,7 +25,7 @@ _ALPHA = frozenset({2, 4})
 class ImageFacts:
     """``header`` is None when ``problem`` is set. ``ends`` is empty for a file that could not be read."""
 
-    header: PictureHeader | None
+    header: ImageHeader | None
     ends: str = ""
     problem: str | None = None
     problem_code: str = ""
@@ -44,7 +44,7 @@ def read_image_facts(path: Path) -> ImageFacts:
     """Never raises: a file that cannot be read has a ``problem``."""
     try:
         header = read_header(path)
-    except PictureError as error:
+    except ImageError as error:
         problem = str(error)
         code = {"the file is empty": "image-empty", "the JPEG ends before its size": "image-truncated"}
         return ImageFacts(None, problem=problem, problem_code=code.get(problem, "image-corrupt"))

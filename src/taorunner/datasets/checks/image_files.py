@@ -121,7 +121,7 @@ def duplicate_findings(prints: Mapping[str, list[tuple[str, Path]]]) -> Iterator
                 )
 
 
-def deep_findings(pictures: Sequence[tuple[str, Path]], progress: Progress) -> Iterator[Finding]:
+def deep_findings(images: Sequence[tuple[str, Path]], progress: Progress) -> Iterator[Finding]:
     """Decodes every image, given with its subset, in threads (Pillow releases the GIL while decoding).
 
     Raises UserFilesError without Pillow.
@@ -129,15 +129,15 @@ def deep_findings(pictures: Sequence[tuple[str, Path]], progress: Progress) -> I
     needs_pillow("--deep")
     looks: list[tuple[str, Path, Fingerprint]] = []
     with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
-        decoded = pool.map(_decode, (path for _, path in pictures))
-        for done, ((subset, path), (look, problem)) in enumerate(zip(pictures, decoded, strict=True), 1):
+        decoded = pool.map(_decode, (path for _, path in images))
+        for done, ((subset, path), (look, problem)) in enumerate(zip(images, decoded, strict=True), 1):
             if look is not None:
                 looks.append((subset, path, look))
             if problem is not None:
                 hint = "replace the image, or delete it and its label"
                 yield Finding(Severity.ERROR, "image-undecodable", problem, hint, path)
             if done % 50 == 0:
-                progress(done, len(pictures))
+                progress(done, len(images))
     if len({subset for subset, _, _ in looks}) > 1:
         yield from similar_findings(looks)
 
@@ -147,9 +147,9 @@ def _decode(path: Path) -> tuple[Fingerprint | None, str | None]:
     from PIL import Image
 
     try:
-        with Image.open(path) as picture:
-            picture.load()
-            return fingerprint_of(picture), None
+        with Image.open(path) as image:
+            image.load()
+            return fingerprint_of(image), None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         return None, f"the image cannot be decoded: {printable(str(error))[:200]}"
 

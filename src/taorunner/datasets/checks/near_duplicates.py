@@ -32,13 +32,13 @@ class Fingerprint:
     mean: float
 
 
-def fingerprint_of(picture: Any) -> Fingerprint | None:
-    """``picture`` is a decoded Pillow image. None when its contrast is too low to compare it."""
+def fingerprint_of(image: Any) -> Fingerprint | None:
+    """``image`` is a decoded Pillow image. None when its contrast is too low to compare it."""
     from PIL import Image, ImageOps
 
-    small = picture.convert("RGB" if picture.mode in ("P", "PA", "CMYK") else "L").convert("L")
+    small = image.convert("RGB" if image.mode in ("P", "PA", "CMYK") else "L").convert("L")
     small = small.resize((_SIDE, _SIDE), Image.Resampling.BOX)
-    small.getexif()[0x0112] = picture.getexif().get(0x0112, 1)
+    small.getexif()[0x0112] = image.getexif().get(0x0112, 1)
     grays = ImageOps.exif_transpose(small).tobytes()
     if max(grays) - min(grays) < _CONTRAST:
         return None

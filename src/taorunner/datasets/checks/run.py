@@ -56,8 +56,8 @@ def check_dataset(
         return _check_kitti(subsets, deep=deep, needs=needs, progress=report_progress)
     if masks := find_masks(root):
         report = CheckReport("segmentation")
-        pictures = check_masks(report.findings, masks, needs, deep=deep)
-        report.subsets = [SubsetReport(name, count) for name, count in pictures.items()]
+        image_counts = check_masks(report.findings, masks, needs, deep=deep)
+        report.subsets = [SubsetReport(name, count) for name, count in image_counts.items()]
         return report
     splits = find_class_folders(root)
     folder = Folder(root)
@@ -89,7 +89,7 @@ def _is_annotated(folder: Folder) -> bool:
 
 def _check_read(root: Path, *, deep: bool, needs: Sequence[ClassNeeds], progress: Progress) -> CheckReport:
     """Checks any format that ``dataset convert`` reads. Raises UserFilesError when none fits."""
-    folders = _picture_folders(root, needs)
+    folders = _image_folders(root, needs)
     dataset = read_dataset(root, None, lambda what, done, total: progress(done, total), folders)
     report = CheckReport(dataset.format, list(dataset.findings))
     found = report.findings
@@ -97,7 +97,7 @@ def _check_read(root: Path, *, deep: bool, needs: Sequence[ClassNeeds], progress
     grays: list[Path] = []
     is_repaired = dataset.format in REPAIRED
     for image in dataset.images:
-        _picture(image.path, image.subset, found, prints, grays, is_repaired=is_repaired)
+        _image(image.path, image.subset, found, prints, grays, is_repaired=is_repaired)
         found += box_findings(image, needs, is_repaired=is_repaired)
     for subset in dataset.subsets:
         report.subsets.append(SubsetReport(subset, *counted(dataset, subset)))
@@ -111,18 +111,18 @@ def _check_read(root: Path, *, deep: bool, needs: Sequence[ClassNeeds], progress
     return report
 
 
-def _picture_folders(root: Path, needs: Sequence[ClassNeeds]) -> dict[str, list[str]]:
+def _image_folders(root: Path, needs: Sequence[ClassNeeds]) -> dict[str, list[str]]:
     """The image folders that specs set for annotation files, relative to ``root``."""
     found: dict[str, list[str]] = {}
     for need in needs:
-        for file, folder in need.picture_folders.items():
+        for file, folder in need.image_folders.items():
             if file.is_relative_to(root) and folder.is_relative_to(root):
                 below = folder.relative_to(root).as_posix()
                 found.setdefault(file.relative_to(root).as_posix(), []).append("" if below == "." else below)
     return found
 
 
-def _picture(
+def _image(
     path: Path,
     subset: str,
     found: list[Finding],
@@ -161,7 +161,7 @@ def _check_kitti(
         for name in names:
             path = subset.images / name
             extensions[path.suffix] += 1
-            facts = _picture(path, subset.name, found, prints, grays)
+            facts = _image(path, subset.name, found, prints, grays)
             _label(part, subset, path, facts, needs, found, spellings)
             done += 1
             if done % 50 == 0:
@@ -203,7 +203,7 @@ def _label(
 
 
 def _unpaired(subsets: Sequence[Subset]) -> Iterator[Finding]:
-    without_labels, without_pictures = unpaired(subsets)
+    without_labels, without_images = unpaired(subsets)
     for folder in without_labels:
         message = f"{amount(len(images_in(folder)), 'image')} here, but no folder of labels"
         yield Finding(
@@ -213,7 +213,7 @@ def _unpaired(subsets: Sequence[Subset]) -> Iterator[Finding]:
             "add labels, unless these are test images",
             folder,
         )
-    for folder in without_pictures:
+    for folder in without_images:
         message = "labels here, but no folder of images"
         hint = "add the images, or delete the labels"
         yield Finding(Severity.ERROR, "label-without-image", message, hint, folder)

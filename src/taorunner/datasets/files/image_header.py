@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
 """Compared in lower case."""
 SELDOM_READ = frozenset({"webp", "tiff"})
 """Formats that TAO's loaders ignore. Source: tao/tensorflow.md section 7, the raw loader's list; the lists of
@@ -26,12 +26,12 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SWAPPING = frozenset({5, 6, 7, 8})
 
 
-class PictureError(ValueError):
+class ImageError(ValueError):
     """The file is not an image of a known format; the text gives the reason, in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
-class PictureHeader:
+class ImageHeader:
     """``stored_width`` and ``stored_height`` are in pixels as stored; ``orientation`` is EXIF's, 1 to 8.
 
     ``channels`` is 1 for grayscale and palettes, 0 when the header does not state it.
@@ -55,8 +55,8 @@ class PictureHeader:
         return self.stored_width if self.orientation in _SWAPPING else self.stored_height
 
 
-def read_header(path: Path) -> PictureHeader:
-    """Raises PictureError when the file is not an image, OSError when it cannot be read."""
+def read_header(path: Path) -> ImageHeader:
+    """Raises ImageError when the file is not an image, OSError when it cannot be read."""
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (no method of Path is as fast for thousands)
         data = file.read(_FIRST_BYTES)
         if data[:2] == b"\xff\xd8":
@@ -64,7 +64,7 @@ def read_header(path: Path) -> PictureHeader:
             if header is None:  # a preview or a colour profile comes before the size
                 header = _jpeg(data + file.read())
             if header is None:
-                raise PictureError("the JPEG ends before its size")
+                raise ImageError("the JPEG ends before its size")
         elif data[:8] == b"\x89PNG\r\n\x1a\n":
             header = _png(data)
         elif data[:2] == b"BM":
@@ -76,15 +76,15 @@ def read_header(path: Path) -> PictureHeader:
         elif data[:4] in (b"II*\0", b"MM\0*"):
             header = _tiff(data + file.read())
         elif not data:
-            raise PictureError("the file is empty")
+            raise ImageError("the file is empty")
         else:
-            raise PictureError("the content is not JPEG, PNG, BMP, GIF, WebP or TIFF")
+            raise ImageError("the content is not JPEG, PNG, BMP, GIF, WebP or TIFF")
     if header.stored_width < 1 or header.stored_height < 1:
-        raise PictureError(f"the header states {header.stored_width}x{header.stored_height} pixels")
+        raise ImageError(f"the header states {header.stored_width}x{header.stored_height} pixels")
     return header
 
 
-def _jpeg(data: bytes) -> PictureHeader | None:
+def _jpeg(data: bytes) -> ImageHeader | None:
     """None when ``data`` ends before the frame header."""
     at, orientation, end = 2, 1, len(data)
     for _ in range(_MAX_SEGMENTS):
@@ -93,25 +93,25 @@ def _jpeg(data: bytes) -> PictureHeader | None:
         if at + 4 > end:
             return None
         if data[at] != 0xFF:
-            raise PictureError(f"the JPEG has no marker at byte {at}")
+            raise ImageError(f"the JPEG has no marker at byte {at}")
         marker = data[at + 1]
         if marker == 0x01 or 0xD0 <= marker <= 0xD8:
             at += 2
             continue
         if marker in (0xD9, 0xDA):
-            raise PictureError("the JPEG has no size before its pixels")
+            raise ImageError("the JPEG has no size before its pixels")
         (length,) = struct.unpack_from(">H", data, at + 2)
         if marker in _FRAMES:
             if at + 10 > end:
                 return None
             bits, height, width, channels = struct.unpack_from(">BHHB", data, at + 4)
-            return PictureHeader("jpeg", width, height, orientation, bits, channels)
+            return ImageHeader("jpeg", width, height, orientation, bits, channels)
         if marker == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
             if at + 2 + length > end:
                 return None
             orientation = _orientation(data[at + 10 : at + 2 + length])
         at += 2 + length
-    raise PictureError("the JPEG has no size")
+    raise ImageError("the JPEG has no size")
 
 
 def _orientation(tiff: bytes) -> int:
@@ -131,51 +131,51 @@ def _orientation(tiff: bytes) -> int:
     return 1
 
 
-def _png(data: bytes) -> PictureHeader:
+def _png(data: bytes) -> ImageHeader:
     if len(data) < 26 or data[12:16] != b"IHDR":
-        raise PictureError("the PNG ends before its size")
+        raise ImageError("the PNG ends before its size")
     width, height, bits, colour = struct.unpack_from(">IIBB", data, 16)
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour, 0)
-    return PictureHeader("png", width, height, 1, bits, channels, palette=colour == 3)
+    return ImageHeader("png", width, height, 1, bits, channels, palette=colour == 3)
 
 
-def _bmp(data: bytes) -> PictureHeader:
+def _bmp(data: bytes) -> ImageHeader:
     if len(data) < 30:
-        raise PictureError("the BMP ends before its size")
+        raise ImageError("the BMP ends before its size")
     if struct.unpack_from("<I", data, 14)[0] == 12:
         width, height, _, depth = struct.unpack_from("<HHHH", data, 18)
     else:
         width, height, _, depth = struct.unpack_from("<iiHH", data, 18)
-    return PictureHeader("bmp", width, abs(height), 1, 8, max(1, depth // 8), palette=depth <= 8)
+    return ImageHeader("bmp", width, abs(height), 1, 8, max(1, depth // 8), palette=depth <= 8)
 
 
-def _gif(data: bytes) -> PictureHeader:
+def _gif(data: bytes) -> ImageHeader:
     if len(data) < 10:
-        raise PictureError("the GIF ends before its size")
+        raise ImageError("the GIF ends before its size")
     width, height = struct.unpack_from("<HH", data, 6)
-    return PictureHeader("gif", width, height, 1, 8, 1, palette=True)
+    return ImageHeader("gif", width, height, 1, 8, 1, palette=True)
 
 
-def _webp(data: bytes) -> PictureHeader:
+def _webp(data: bytes) -> ImageHeader:
     """Each of the three content types stores the size at another offset."""
     kind = data[12:16]
     if len(data) < 30:
-        raise PictureError("the WebP ends before its size")
+        raise ImageError("the WebP ends before its size")
     if kind == b"VP8X":
         width, height = (1 + int.from_bytes(data[at : at + 3], "little") for at in (24, 27))
-        return PictureHeader("webp", width, height, 1, 8, 4 if data[20] & 0x10 else 3)
+        return ImageHeader("webp", width, height, 1, 8, 4 if data[20] & 0x10 else 3)
     if kind == b"VP8L":
         bits = int.from_bytes(data[21:25], "little")
-        return PictureHeader(
+        return ImageHeader(
             "webp", 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF), 1, 8, 4 if bits >> 28 & 1 else 3
         )
     if kind == b"VP8 ":
         width, height = struct.unpack_from("<HH", data, 26)
-        return PictureHeader("webp", width & 0x3FFF, height & 0x3FFF)
-    raise PictureError("the WebP has no pixels")
+        return ImageHeader("webp", width & 0x3FFF, height & 0x3FFF)
+    raise ImageError("the WebP has no pixels")
 
 
-def _tiff(data: bytes) -> PictureHeader:
+def _tiff(data: bytes) -> ImageHeader:
     """Reads the first image in the file."""
     order = "<" if data[:2] == b"II" else ">"
     found: dict[int, int] = {}
@@ -193,12 +193,12 @@ def _tiff(data: bytes) -> PictureHeader:
                     where = place + 8
                 (found[tag],) = struct.unpack_from(order + size, data, where)
     except struct.error:
-        raise PictureError("the TIFF ends before its size") from None
+        raise ImageError("the TIFF ends before its size") from None
     if 256 not in found or 257 not in found:
-        raise PictureError("the TIFF has no size")
+        raise ImageError("the TIFF has no size")
     turn = found.get(274, 1)
     channels = found.get(277, 1)
     is_palette = found.get(262) == 3
-    return PictureHeader(
+    return ImageHeader(
         "tiff", found[256], found[257], turn if 1 <= turn <= 8 else 1, found.get(258, 1), channels, is_palette
     )

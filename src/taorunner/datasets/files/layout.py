@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from taorunner.datasets.files.image_header import PICTURE_SUFFIXES
+from taorunner.datasets.files.image_header import IMAGE_SUFFIXES
 from taorunner.datasets.files.yolo_rows import is_yolo_text
 
 LABEL_PAIRS = (("image_2", "label_2"), ("images", "labels"))
@@ -43,7 +43,7 @@ def _holds_masks(labels: Path) -> bool:
 def unpaired(subsets: Sequence[Subset]) -> tuple[list[Path], list[Path]]:
     """Image folders without a label folder, and label folders without an image folder."""
     without_labels: set[Path] = set()
-    without_pictures: set[Path] = set()
+    without_images: set[Path] = set()
     both = {
         (subset.images.parent, subset.labels.parent)
         for subset in subsets
@@ -52,12 +52,12 @@ def unpaired(subsets: Sequence[Subset]) -> tuple[list[Path], list[Path]]:
     for images, labels in both:
         here, there = set(folders_in(images)), set(folders_in(labels))
         without_labels |= {images / name for name in here - there if images_in(images / name)}
-        without_pictures |= {
+        without_images |= {
             labels / name
             for name in there - here
             if any(file.endswith(".txt") for file in files_in(labels / name))
         }
-    return sorted(without_labels), sorted(without_pictures)
+    return sorted(without_labels), sorted(without_images)
 
 
 def is_yolo(subsets: Sequence[Subset]) -> bool:
@@ -92,7 +92,7 @@ def find_class_folders(root: Path) -> dict[str, list[str]]:
 
 def images_in(folder: Path) -> list[str]:
     """Names of the images directly in ``folder``, sorted."""
-    return [name for name in files_in(folder) if os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES]  # noqa: PTH122
+    return [name for name in files_in(folder) if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES]  # noqa: PTH122
 
 
 def files_in(folder: Path) -> list[str]:

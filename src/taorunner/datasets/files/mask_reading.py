@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from taorunner.datasets.files.image_header import PictureHeader
+from taorunner.datasets.files.image_header import ImageHeader
 
 _NORM = 255
 _MOST_COLOURS = 4096
@@ -45,7 +45,7 @@ class MaskReading:
                 found = number
         return found
 
-    def takes(self, header: PictureHeader) -> bool:
+    def takes(self, header: ImageHeader) -> bool:
         """True when a mask of this format can be read: coloured masks in a lossless format, others with one channel."""
         if self.is_coloured:
             return header.format != "jpeg" and header.bits <= 8

@@ -120,17 +120,17 @@ class Document:
                 self._error("coco-image", f"the image id {image['id']} is used twice", ("images", index))
                 continue
             seen.add(image["id"])
-            picture = self._folder.picture(reference, self._path)
-            if picture is None:
+            image_file = self._folder.image_file(reference, self._path)
+            if image_file is None:
                 steps = ("images", index, "file_name")
                 place = self._folder.json_place(self._path, steps) if self._is_own else ()
-                self._folder.missing_picture(reference, self._file, *place)
+                self._folder.missing_image(reference, self._file, *place)
                 continue
             stated_size = (number(image.get("width")) or 0.0, number(image.get("height")) or 0.0)
             boxes = self._boxes.get(image["id"], ())
-            subset = self._subset or self._folder_subset(picture)
+            subset = self._subset or self._folder_subset(image_file)
             entry = self._folder.entry(
-                picture, boxes, subset=subset, source=self._file, stated_size=stated_size
+                image_file, boxes, subset=subset, source=self._file, stated_size=stated_size
             )
             if entry is not None:
                 extra = {key: value for key, value in image.items() if key not in _IMAGE}
@@ -142,11 +142,11 @@ class Document:
             self._folder.error("coco-annotation", message, self._file)
         return found
 
-    def _folder_subset(self, picture: Path) -> str:
+    def _folder_subset(self, image_file: Path) -> str:
         """The subset according to the image's folders; for documents that another program wrote."""
-        if self._is_own or not picture.is_relative_to(self._folder.root):
+        if self._is_own or not image_file.is_relative_to(self._folder.root):
             return ""
-        return subset_of(f"{picture.relative_to(self._folder.root).parent.as_posix()}/x")
+        return subset_of(f"{image_file.relative_to(self._folder.root).parent.as_posix()}/x")
 
     def _categories(self) -> dict[Any, str]:
         names: dict[Any, str] = {}

@@ -53,10 +53,10 @@ def _image(folder: Folder, path: str, node: Node) -> ImageEntry | None:
     file = folder.root / path
     reference = node.attributes.get("name", "")
     subset = node.attributes.get("subset", "").lower()
-    picture = folder.picture(f"{subset}/{reference}", path) if subset else None
-    picture = picture or folder.picture(reference, path)
-    if picture is None:
-        folder.missing_picture(reference, file, node.line, node.column)
+    image_file = folder.image_file(f"{subset}/{reference}", path) if subset else None
+    image_file = image_file or folder.image_file(reference, path)
+    if image_file is None:
+        folder.missing_image(reference, file, node.line, node.column)
         return None
     boxes: list[Box] = []
     left_out: list[Node] = []
@@ -75,7 +75,9 @@ def _image(folder: Folder, path: str, node: Node) -> ImageEntry | None:
         message = "tag of the whole image: left out"
         folder.warning("tag-left-out", message, file, node.line, node.column)
     size = (number(node.attributes.get("width")) or 0.0, number(node.attributes.get("height")) or 0.0)
-    return folder.entry(picture, boxes, subset=SPLIT_NAMES.get(subset, subset), source=file, stated_size=size)
+    return folder.entry(
+        image_file, boxes, subset=SPLIT_NAMES.get(subset, subset), source=file, stated_size=size
+    )
 
 
 def _box(folder: Folder, path: str, node: Node) -> Box | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from taorunner.datasets.files.image_header import PictureHeader
+from taorunner.datasets.files.image_header import ImageHeader
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.model import segmentation
 from taorunner.datasets.model.annotations import Box, ImageEntry
@@ -74,7 +74,7 @@ def _fits(boxes: Iterable[Box], width: int, height: int) -> bool:
     )  # fmt: skip
 
 
-def _rotated_box(box: Box, header: PictureHeader) -> Box:
+def _rotated_box(box: Box, header: ImageHeader) -> Box:
     """``box`` on the stored pixels, moved by EXIF's orientation. A malformed outline is kept unchanged."""
     outline = box.segmentation
     if outline:

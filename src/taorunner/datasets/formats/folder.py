@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from taorunner.datasets.files.image_header import PICTURE_SUFFIXES, PictureError, PictureHeader, read_header
+from taorunner.datasets.files.image_header import IMAGE_SUFFIXES, ImageError, ImageHeader, read_header
 from taorunner.datasets.files.layout import is_folder, leads_back
 from taorunner.datasets.model.annotations import Box, ImageEntry
 from taorunner.errors import Finding, Severity
@@ -35,18 +35,18 @@ class Folder:
     """The files below ``root``: sorted relative paths with ``/``, without hidden files and folders."""
 
     def __init__(
-        self, root: Path, progress: Any = None, picture_folders: Mapping[str, Sequence[str]] | None = None
+        self, root: Path, progress: Any = None, image_folders: Mapping[str, Sequence[str]] | None = None
     ) -> None:
-        """``picture_folders``: for each annotation file, the folders that its file names are relative to, as set in a
+        """``image_folders``: for each annotation file, the folders that its file names are relative to, as set in a
         spec; all relative to ``root``.
         """
         self.root = root
-        self._picture_folders = picture_folders or {}
+        self._image_folders = image_folders or {}
         self.findings: list[Finding] = []
         self.progress = progress or (lambda what, done, total: None)
         self._texts: dict[str, str | None] = {}
         self._json: dict[str, Any] = {}
-        self._headers: dict[Path, PictureHeader | None] = {}
+        self._headers: dict[Path, ImageHeader | None] = {}
         self._turned: list[Path] = []
         self.stored_sizes: set[Path] = set()
 
@@ -77,13 +77,13 @@ class Folder:
         return tuple(sorted(found))
 
     @cached_property
-    def pictures(self) -> tuple[str, ...]:
-        return tuple(path for path in self.files if is_picture(path))
+    def image_files(self) -> tuple[str, ...]:
+        return tuple(path for path in self.files if is_image(path))
 
     @cached_property
-    def _pictures_by_name(self) -> dict[str, list[str]]:
+    def _images_by_name(self) -> dict[str, list[str]]:
         by_name: dict[str, list[str]] = {}
-        for path in self.pictures:
+        for path in self.image_files:
             by_name.setdefault(path.rpartition("/")[2], []).append(path)
         return by_name
 
@@ -172,7 +172,7 @@ class Folder:
               hint: str | None) -> None:  # fmt: skip
         self.findings.append(Finding(severity, code, message, hint, file, line, column))
 
-    def picture(self, reference: str, beside: str = "") -> Path | None:
+    def image_file(self, reference: str, beside: str = "") -> Path | None:
         """The image that an annotation calls ``reference``: a path, a ``file:`` URL, or only a name.
 
         ``beside`` is the annotation file. The folders that a spec sets for it are searched first. A path that does not
@@ -183,15 +183,15 @@ class Folder:
         if not path:
             return None
         base = beside.rpartition("/")[0]
-        listed = self._picture_set
-        for below in (*self._picture_folders.get(beside, ()), base, ""):
+        listed = self._image_set
+        for below in (*self._image_folders.get(beside, ()), base, ""):
             candidate = os.path.normpath(f"{below}/{path}" if below else path)
             if candidate in listed:
                 return self.root / candidate
-        if path.startswith("/") and is_picture(path) and os.path.isfile(path):  # noqa: PTH113
+        if path.startswith("/") and is_image(path) and os.path.isfile(path):  # noqa: PTH113
             return Path(path)
         name = path.rpartition("/")[2]
-        found = self._pictures_by_name.get(name, [])
+        found = self._images_by_name.get(name, [])
         if len(found) > 1:
             parts = path.split("/")
             for count in range(len(parts), 1, -1):
@@ -205,19 +205,19 @@ class Folder:
             return self.root / near[0] if len(near) == 1 else None
         return self.root / found[0] if found else None
 
-    def has_picture(self, path: str) -> bool:
+    def has_image(self, path: str) -> bool:
         """``path``: relative to the root."""
-        return path in self._picture_set
+        return path in self._image_set
 
     @cached_property
-    def _picture_set(self) -> frozenset[str]:
-        return frozenset(self.pictures)
+    def _image_set(self) -> frozenset[str]:
+        return frozenset(self.image_files)
 
-    def missing_picture(
+    def missing_image(
         self, reference: str, file: Path, line: int | None = None, column: int | None = None
     ) -> None:
         name = _as_path(reference).rpartition("/")[2]
-        found = self._pictures_by_name.get(name, [])
+        found = self._images_by_name.get(name, [])
         if len(found) > 1:
             message = f'"{printable(reference)}" matches {len(found)} images, such as "{printable(found[0])}"'
             self.error(
@@ -225,7 +225,9 @@ class Folder:
             )
         else:
             hint = (
-                did_you_mean(name, list(self._pictures_by_name)[:2000]) if len(self.pictures) < 2000 else None
+                did_you_mean(name, list(self._images_by_name)[:2000])
+                if len(self.image_files) < 2000
+                else None
             )
             self.error(
                 "picture-missing", f'there is no image "{printable(reference)}"', file, line, column, hint
@@ -239,13 +241,13 @@ class Folder:
         hint = "draw boxes or polygons; --skip-bad takes it as a background image"
         self.error("picture-without-boxes", message, file, line, column, hint)
 
-    def header(self, path: Path) -> PictureHeader | None:
+    def header(self, path: Path) -> ImageHeader | None:
         """None (and a finding, once) when it is not an image."""
         if path not in self._headers:
-            header: PictureHeader | None = None
+            header: ImageHeader | None = None
             try:
                 header = read_header(path)
-            except PictureError as error:
+            except ImageError as error:
                 self.error("picture-unreadable", f"not an image: {error}", path)
             except OSError as error:
                 self.error("picture-unreadable", f"cannot be read: {_reason(error)}", path)
@@ -253,7 +255,7 @@ class Folder:
             if header is not None and header.orientation != 1:
                 self._turned.append(path)
             if len(self._headers) % 100 == 0:
-                self.progress("reading", len(self._headers), len(self.pictures))
+                self.progress("reading", len(self._headers), len(self.image_files))
         return self._headers[path]
 
     def report_turned(self) -> None:
@@ -310,8 +312,8 @@ def decoded(data: bytes) -> str:
         raise
 
 
-def is_picture(path: str) -> bool:
-    return "." + path.rpartition(".")[2].lower() in PICTURE_SUFFIXES
+def is_image(path: str) -> bool:
+    return "." + path.rpartition(".")[2].lower() in IMAGE_SUFFIXES
 
 
 def subset_of(path: str) -> str:

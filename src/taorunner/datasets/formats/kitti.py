@@ -15,7 +15,7 @@ from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry, KittiFields
 from taorunner.text import amount, printable
 
-_PICTURES = ("image_2", "images", "image")
+_IMAGES = ("image_2", "images", "image")
 _LABELS = ("label_2", "labels", "label")
 _THREE_D = ("velodyne", "calib")
 _PLAIN = KittiFields()
@@ -47,17 +47,17 @@ def read(folder: Folder) -> DetectionDataset:
         message = f'"{printable(beside[0])}" : left out, only images and labels are read'
         hint = "bevfusion and pointpillars read such a dataset without conversion"
         folder.warning("folders-left-out", message, folder.root / beside[0], hint=hint)
-    for pictures, labels, subset in pairs:
+    for image_files, labels, subset in pairs:
         by_stem = {_stem(path): path for path in _directly_in(folder, labels, ".txt")}
         used: set[str] = set()
-        for picture in (p for p in folder.pictures if _parent(p) == pictures):
-            stem = _stem(picture)
+        for image_file in (p for p in folder.image_files if _parent(p) == image_files):
+            stem = _stem(image_file)
             label = by_stem.get(stem)
             boxes: list[Box] = []
             source: Path | None = None
             if label is None:
-                message = f'"{printable(picture)}" has no label file: used as a background image'
-                folder.warning("label-missing", message, folder.root / picture)
+                message = f'"{printable(image_file)}" has no label file: used as a background image'
+                folder.warning("label-missing", message, folder.root / image_file)
             else:
                 used.add(stem)
                 if folder.text(label) is None:
@@ -65,7 +65,7 @@ def read(folder: Folder) -> DetectionDataset:
                 source = folder.root / label
                 boxes = list(_boxes(folder, label))
             classes.update(dict.fromkeys(box.name for box in boxes))
-            entry = folder.entry(folder.root / picture, boxes, subset=subset, source=source)
+            entry = folder.entry(folder.root / image_file, boxes, subset=subset, source=source)
             if entry is not None:
                 images.append(entry)
         for stem in sorted(set(by_stem) - used):
@@ -149,26 +149,26 @@ def _name_and_values(columns: list[str]) -> tuple[str, list[str]]:
 
 def _pairs(folder: Folder) -> list[tuple[str, str, str]]:
     """(image folder, label folder, subset) of each part of the dataset."""
-    parents = {_parent(path) for path in folder.pictures}
+    parents = {_parent(path) for path in folder.image_files}
     pairs = []
-    for pictures in sorted(parents):
-        above, _, own = pictures.rpartition("/")
+    for image_files in sorted(parents):
+        above, _, own = image_files.rpartition("/")
         below = ""
-        if own.lower() not in _PICTURES:  # images/train beside labels/train
+        if own.lower() not in _IMAGES:  # images/train beside labels/train
             upper, _, middle = above.rpartition("/")
-            if middle.lower() in _PICTURES:
+            if middle.lower() in _IMAGES:
                 above, own, below = upper, middle, own
-        if own.lower() in _PICTURES:
+        if own.lower() in _IMAGES:
             for labels in _LABELS:
                 candidate = "/".join(part for part in (above, labels, below) if part)
                 if any(path.startswith(candidate + "/") for path in folder.with_suffix(".txt")):
                     name = below or above.rpartition("/")[2]
-                    pairs.append((pictures, candidate, _subset(name)))
+                    pairs.append((image_files, candidate, _subset(name)))
                     break
         else:
-            stems = {_stem(path) for path in folder.pictures if _parent(path) == pictures}
-            if any(_stem(path) in stems for path in _directly_in(folder, pictures, ".txt")):
-                pairs.append((pictures, pictures, _subset(own)))
+            stems = {_stem(path) for path in folder.image_files if _parent(path) == image_files}
+            if any(_stem(path) in stems for path in _directly_in(folder, image_files, ".txt")):
+                pairs.append((image_files, image_files, _subset(own)))
     return pairs
 
 

@@ -101,10 +101,10 @@ def _has_only_predictions(task: Any) -> bool:
 def _reference(task: Mapping[str, Any]) -> str:
     data = task.get("data") if isinstance(task.get("data"), Mapping) else task
     texts = [data.get("image"), *data.values()] if isinstance(data, Mapping) else []
-    return next((text for text in texts if isinstance(text, str) and _picture_name(text)), "")
+    return next((text for text in texts if isinstance(text, str) and _image_name(text)), "")
 
 
-def _picture_name(address: str) -> str:
+def _image_name(address: str) -> str:
     """The path in a URL; in ``/data/local-files/?d=…`` it is in the query."""
     parsed = urlparse(address)
     hidden = parse_qs(parsed.query).get("d")
@@ -114,14 +114,16 @@ def _picture_name(address: str) -> str:
 
 def _image(folder: Folder, path: str, index: int, task: Any) -> ImageEntry | None:
     file = folder.root / path
-    reference = _picture_name(_reference(task)) if isinstance(task, Mapping) else ""
+    reference = _image_name(_reference(task)) if isinstance(task, Mapping) else ""
     name = reference.rpartition("/")[2]
     candidates = [reference.lstrip("/"), reference, name, _UPLOAD.sub("", name, count=1)] if reference else []
-    picture = next((found for text in candidates if (found := folder.picture(text, path)) is not None), None)
-    if picture is None:
-        folder.missing_picture(reference, file, *folder.json_place(path, (index,)))
+    image_file = next(
+        (found for text in candidates if (found := folder.image_file(text, path)) is not None), None
+    )
+    if image_file is None:
+        folder.missing_image(reference, file, *folder.json_place(path, (index,)))
         return None
-    header = folder.header(picture)
+    header = folder.header(image_file)
     if header is None:
         return None
     count_before = len(folder.findings)
@@ -132,8 +134,8 @@ def _image(folder: Folder, path: str, index: int, task: Any) -> ImageEntry | Non
     ]
     if not boxes and any(finding.code == "shape-left-out" for finding in folder.findings[count_before:]):
         folder.report_no_boxes_left(reference, file, *folder.json_place(path, (index,)))
-    inside = picture.relative_to(folder.root).as_posix() if picture.is_relative_to(folder.root) else ""
-    return folder.entry(picture, boxes, subset=subset_of(inside.rpartition("/")[0] + "/x"), source=file)
+    inside = image_file.relative_to(folder.root).as_posix() if image_file.is_relative_to(folder.root) else ""
+    return folder.entry(image_file, boxes, subset=subset_of(inside.rpartition("/")[0] + "/x"), source=file)
 
 
 def _results(index: int, task: Mapping[str, Any]) -> Iterator[tuple[Steps, Any]]:

@@ -26,7 +26,7 @@ def likely_kind(folder: Folder) -> tuple[str, str] | None:
 
 def _archive(folder: Folder) -> tuple[str, str] | None:
     found = [path for path in folder.files if _ARCHIVE.search(path)]
-    if not found or folder.pictures:
+    if not found or folder.image_files:
         return None
     first = printable(found[0])
     command = "unzip" if first.lower().endswith(".zip") else "tar -xf"

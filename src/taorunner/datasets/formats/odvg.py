@@ -103,9 +103,9 @@ def _image(
     if reference is None:
         folder.error("odvg-line", f'a line needs "{FILE_NAME}"', file, line_number, 1)
         return None
-    picture = folder.picture(reference, path)
-    if picture is None:
-        folder.missing_picture(reference, file, line_number, 1)
+    image_file = folder.image_file(reference, path)
+    if image_file is None:
+        folder.missing_image(reference, file, line_number, 1)
         return None
     detection = value.get("detection")
     instances = detection.get("instances") if isinstance(detection, dict) else None
@@ -121,7 +121,7 @@ def _image(
         else:
             boxes.append(box)
     stated_size = (number(value.get("width")) or 0.0, number(value.get("height")) or 0.0)
-    entry = folder.entry(picture, boxes, subset=subset_of(path), source=file, stated_size=stated_size)
+    entry = folder.entry(image_file, boxes, subset=subset_of(path), source=file, stated_size=stated_size)
     extra = {key: one for key, one in value.items() if key not in _READ_OF_LINE}
     return None if entry is None else replace(entry, extra=extra)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from taorunner.datasets.formats.folder import Folder, is_picture
+from taorunner.datasets.formats.folder import Folder, is_image
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.text import amount, printable
 from taorunner.yaml_reader import read_yaml
@@ -21,7 +21,7 @@ _BESIDE = re.compile(
     r"(^|/)(_?classes|class_?(names|map)?|labels?|readme[^/]*|licen[cs]e[^/]*|thumbs|desktop|split)\.[a-z]+$"
     r"|(^|/)(readme|licen[cs]e|notice)$", re.IGNORECASE
 )  # fmt: skip
-_PICTURE = "<picture>"
+_IMAGE = "<image>"
 _MOST_READ = 20
 _FIRST_CHARACTERS = 20_000
 
@@ -57,8 +57,8 @@ def other_layout(folder: Folder) -> OtherLayout | None:
     for path in folder.files:
         parent, _, name = path.rpartition("/")
         names.setdefault(parent, []).append(name)
-    with_pictures = {parent for parent, files in names.items() if any(map(is_picture, files))}
-    return next((one for one in other_layouts() if _fits(one, folder, names, with_pictures)), None)
+    with_images = {parent for parent, files in names.items() if any(map(is_image, files))}
+    return next((one for one in other_layouts() if _fits(one, folder, names, with_images)), None)
 
 
 def refuse_other_layout(folder: Folder) -> None:
@@ -72,9 +72,7 @@ def refuse_other_layout(folder: Folder) -> None:
         )
 
 
-def _fits(
-    layout: OtherLayout, folder: Folder, names: Mapping[str, list[str]], with_pictures: set[str]
-) -> bool:
+def _fits(layout: OtherLayout, folder: Folder, names: Mapping[str, list[str]], with_images: set[str]) -> bool:
     bases: set[str] | None = None
     last: list[str] = []
     for pattern in layout.files:
@@ -87,8 +85,8 @@ def _fits(
             match = steps.fullmatch(parent + "/" if parent else "")
             if match is None or (bases is not None and match["base"] not in bases):
                 continue
-            if own == _PICTURE:
-                fitting = files[:1] if parent in with_pictures else []
+            if own == _IMAGE:
+                fitting = files[:1] if parent in with_images else []
             else:
                 fitting = [file for file in files if name.fullmatch(file)]
             if fitting:
@@ -109,7 +107,7 @@ def _expression(pattern: str) -> str:
 
 def report_other_files(folder: Folder, severity: Severity = Severity.ERROR) -> None:
     """Reports files in class folders that are not images: they may be labels of another layout."""
-    left = [path for path in folder.files if not is_picture(path) and not _BESIDE.search(path)]
+    left = [path for path in folder.files if not is_image(path) and not _BESIDE.search(path)]
     if left:
         message = (
             f'{amount(len(left), "file")} beside the images would be left out, such as "{printable(left[0])}"'

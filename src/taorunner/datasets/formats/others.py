@@ -70,9 +70,9 @@ def _unnamed(folder: Folder, named: set[Path]) -> list[ImageEntry]:
     """Images that the program does not name: background images, unless annotation files lie beside them."""
     found = []
     files = set(folder.files)
-    for path in folder.pictures:
-        picture, stem = folder.root / path, path.rpartition(".")[0]
-        if picture in named:
+    for path in folder.image_files:
+        image_file, stem = folder.root / path, path.rpartition(".")[0]
+        if image_file in named:
             continue
         beside = next((stem + suffix for suffix in _SUFFIXES if stem + suffix in files), None)
         if beside is not None:
@@ -81,8 +81,8 @@ def _unnamed(folder: Folder, named: set[Path]) -> list[ImageEntry]:
             )
             continue
         message = f'no annotations for "{printable(path)}": used as a background image'
-        folder.warning("label-missing", message, picture)
-        entry = folder.entry(picture, (), subset=subset_of(path.rpartition("/")[0] + "/x"))
+        folder.warning("label-missing", message, image_file)
+        entry = folder.entry(image_file, (), subset=subset_of(path.rpartition("/")[0] + "/x"))
         if entry is not None:
             found.append(entry)
     return found
@@ -101,7 +101,7 @@ def _program(format_name: str) -> str:
 
 def _converted(program: str, folder: Folder, format_name: str, place: Path) -> tuple[Path, str]:
     """The COCO document, or the program's error message."""
-    folder.progress("running panlabel", 0, len(folder.pictures))
+    folder.progress("running panlabel", 0, len(folder.image_files))
     with tempfile.TemporaryDirectory(prefix="taorunner-") as temporary:
         made = Path(temporary) / "coco.json"
         words = [program, "convert", "--from", format_name, "--to", "coco", "--allow-lossy", "-i", str(place)]

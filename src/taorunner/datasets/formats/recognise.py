@@ -44,15 +44,15 @@ def read_dataset(
     root: Path,
     format_name: str | None = None,
     progress: Callable[[str, int, int], None] | None = None,
-    picture_folders: Mapping[str, Sequence[str]] | None = None,
+    image_folders: Mapping[str, Sequence[str]] | None = None,
 ) -> DetectionDataset:
     """Everything that could be read; the rest is in ``findings``.
 
-    ``format_name`` is one of ``NAMED``; None detects it. ``picture_folders`` are the folders that specs set for
+    ``format_name`` is one of ``NAMED``; None detects it. ``image_folders`` are the folders that specs set for
     annotation files, relative to ``root``. Raises UserFilesError when the format cannot be detected, or when nothing
     could be read.
     """
-    folder = Folder(root, progress, picture_folders)
+    folder = Folder(root, progress, image_folders)
     if format_name is None:
         format_name = recognised(folder)
     if format_name in others.NAMES:
@@ -99,10 +99,10 @@ def _report_unused(folder: Folder, images: Sequence[ImageEntry]) -> None:
     if any(finding.code in ("picture-unlisted", "picture-missing") for finding in folder.findings):
         return
     known = {str(path) for path in with_findings} | {str(image.path) for image in images}
-    left = [path for path in folder.pictures if f"{folder.root}/{path}" not in known]
+    left = [path for path in folder.image_files if f"{folder.root}/{path}" not in known]
     if left:
         message = (
-            f"{amount(len(left), 'image')} of {len(folder.pictures):,} "
+            f"{amount(len(left), 'image')} of {len(folder.image_files):,} "
             f'{"is" if len(left) == 1 else "are"} left out, such as "{printable(left[0])}": no annotations for '
             f"{'it' if len(left) == 1 else 'them'}"
         )
@@ -147,7 +147,7 @@ def recognised(folder: Folder) -> str:
             )
     raise UserFilesError(
         f'"{printable(str(folder.root))}" has no annotations in a known format '
-        f"({len(folder.files)} files, {len(folder.pictures)} images)",
+        f"({len(folder.files)} files, {len(folder.image_files)} images)",
         hint=f"known formats: {', '.join(FORMATS)}; choose one with --from to see why it does not fit",
         findings=folder.findings,
     )

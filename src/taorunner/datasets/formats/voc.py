@@ -38,12 +38,12 @@ def read(folder: Folder) -> DetectionDataset:
             continue
         reference = _reference(folder, path, root)
         file = folder.root / path
-        picture = folder.picture(reference, path)
-        if picture is None:
+        image_file = folder.image_file(reference, path)
+        if image_file is None:
             node = root.child("filename") or root
-            folder.missing_picture(reference, file, node.line, node.column)
+            folder.missing_image(reference, file, node.line, node.column)
             continue
-        used.add(picture)
+        used.add(image_file)
         boxes = [
             box
             for node in root.children
@@ -57,7 +57,7 @@ def read(folder: Folder) -> DetectionDataset:
         stated_size = None
         if size is not None:
             stated_size = (number(size.text_of("width")) or 0.0, number(size.text_of("height")) or 0.0)
-        entry = folder.entry(picture, boxes, subset=subset, source=file, stated_size=stated_size)
+        entry = folder.entry(image_file, boxes, subset=subset, source=file, stated_size=stated_size)
         if entry is not None:
             images.append(entry)
     images += _backgrounds(folder, used, subsets, with_xml, unread)
@@ -73,14 +73,18 @@ def _backgrounds(
     """
     places = {*(str(one).rpartition("/")[0] for one in used), *(f"{folder.root}/{one}" for one in with_xml)}
     found = []
-    for path in folder.pictures:
-        picture = folder.root / path
-        if picture in used or picture.stem in unread or str(picture).rpartition("/")[0] not in places:
+    for path in folder.image_files:
+        image_file = folder.root / path
+        if (
+            image_file in used
+            or image_file.stem in unread
+            or str(image_file).rpartition("/")[0] not in places
+        ):
             continue
         message = f'"{printable(path)}" has no XML file: used as a background image'
-        folder.warning("label-missing", message, picture)
-        subset = subsets.get(picture.stem, "") if subsets else subset_of(path.rpartition("/")[0] + "/x")
-        entry = folder.entry(picture, (), subset=subset)
+        folder.warning("label-missing", message, image_file)
+        subset = subsets.get(image_file.stem, "") if subsets else subset_of(path.rpartition("/")[0] + "/x")
+        entry = folder.entry(image_file, (), subset=subset)
         if entry is not None:
             found.append(entry)
     return found
@@ -105,11 +109,11 @@ def _reference(folder: Folder, path: str, root: Node) -> str:
     named = root.text_of("filename")
     for folder_name in ("JPEGImages", "images", "Images"):
         sibling = "/".join(part for part in (above.rpartition("/")[0], folder_name, named) if part)
-        if named.rpartition(".")[0] == stem and folder.has_picture(sibling):
+        if named.rpartition(".")[0] == stem and folder.has_image(sibling):
             return f"{'../' if above else ''}{folder_name}/{named}"
     if named.rpartition(".")[0] != stem:
         for suffix in (".jpg", ".jpeg", ".png", ".JPG", ".bmp", ".JPEG", ".PNG", ".webp", ".tif", ".tiff"):
-            if folder.picture(stem + suffix, path) is not None:
+            if folder.image_file(stem + suffix, path) is not None:
                 return stem + suffix
     return named or stem
 

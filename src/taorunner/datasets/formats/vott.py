@@ -59,10 +59,12 @@ def _assets(folder: Folder) -> Iterator[tuple[str, Steps, Mapping[str, Any]]]:
 def _image(folder: Folder, path: str, steps: Steps, entry: Mapping[str, Any]) -> ImageEntry | None:
     file, asset = folder.root / path, entry["asset"]
     references = [text for text in (asset.get("path"), asset.get("name")) if isinstance(text, str) and text]
-    picture = next((found for text in references if (found := folder.picture(text, path)) is not None), None)
-    if picture is None:
+    image_file = next(
+        (found for text in references if (found := folder.image_file(text, path)) is not None), None
+    )
+    if image_file is None:
         place = folder.json_place(path, (*steps, "asset"))
-        folder.missing_picture(references[0] if references else "", file, *place)
+        folder.missing_image(references[0] if references else "", file, *place)
         return None
     boxes: list[Box] = []
     regions = entry.get("regions")
@@ -70,9 +72,9 @@ def _image(folder: Folder, path: str, steps: Steps, entry: Mapping[str, Any]) ->
         boxes += _boxes(folder, path, (*steps, "regions", index), region)
     size = asset.get("size") if isinstance(asset.get("size"), Mapping) else {}
     stated_size = (number(size.get("width")) or 0.0, number(size.get("height")) or 0.0)
-    inside = picture.relative_to(folder.root).as_posix() if picture.is_relative_to(folder.root) else ""
+    inside = image_file.relative_to(folder.root).as_posix() if image_file.is_relative_to(folder.root) else ""
     return folder.entry(
-        picture,
+        image_file,
         boxes,
         subset=subset_of(inside.rpartition("/")[0] + "/x"),
         source=file,

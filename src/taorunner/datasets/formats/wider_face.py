@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from taorunner.datasets.formats.folder import Folder, is_picture, number, subset_of
+from taorunner.datasets.formats.folder import Folder, is_image, number, subset_of
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.text import printable
 
@@ -30,7 +30,7 @@ def _is_document(text: str) -> bool:
     lines = text.lstrip("\ufeff").split("\n", 3)
     return (
         len(lines) >= 3
-        and is_picture(lines[0].strip())
+        and is_image(lines[0].strip())
         and lines[1].strip().isdigit()
         and len(lines[2].split()) >= 4
         and all(number(word) is not None for word in lines[2].split())
@@ -40,19 +40,19 @@ def _is_document(text: str) -> bool:
 def read(folder: Folder) -> DetectionDataset:
     images: list[ImageEntry] = []
     for path in _documents(folder):
-        for line, reference, rows in _pictures(folder, path):
-            picture = folder.picture(reference, path)
-            if picture is None:
-                folder.missing_picture(reference, folder.root / path, line, 1)
+        for line, reference, rows in _images(folder, path):
+            image_file = folder.image_file(reference, path)
+            if image_file is None:
+                folder.missing_image(reference, folder.root / path, line, 1)
                 continue
             boxes = [_box(at, values) for at, values in rows]
-            entry = folder.entry(picture, boxes, subset=subset_of(path), source=folder.root / path)
+            entry = folder.entry(image_file, boxes, subset=subset_of(path), source=folder.root / path)
             if entry is not None:
                 images.append(entry)
     return DetectionDataset("wider-face", folder.root, tuple(images), (_CLASS,), tuple(folder.findings))
 
 
-def _pictures(folder: Folder, path: str) -> Iterator[tuple[int, str, list[Row]]]:
+def _images(folder: Folder, path: str) -> Iterator[tuple[int, str, list[Row]]]:
     """Line number, path and faces of each image."""
     lines = (folder.text(path) or "").splitlines()
     at = 0
@@ -62,7 +62,7 @@ def _pictures(folder: Folder, path: str) -> Iterator[tuple[int, str, list[Row]]]
             at += 1
             continue
         count = lines[at + 1].strip() if at + 1 < len(lines) else ""
-        if not is_picture(reference) or not count.isdigit():
+        if not is_image(reference) or not count.isdigit():
             message = f'expected an image and its number of faces, not "{printable(reference)[:60]}"'
             folder.error("wider-face-line", message, folder.root / path, at + 1, 1)
             return
@@ -70,7 +70,7 @@ def _pictures(folder: Folder, path: str) -> Iterator[tuple[int, str, list[Row]]]
         follows = max(1, int(count))  # a line of zeros for an image without faces
         for place in range(at + 2, min(at + 2 + follows, len(lines))):
             words = lines[place].split()
-            if not int(count) and is_picture(lines[place].strip()):
+            if not int(count) and is_image(lines[place].strip()):
                 follows = 0  # some tools leave the zeros out
                 break
             values = [value for value in map(number, words) if value is not None]

@@ -21,7 +21,9 @@ _SUBSETS = ("train", "val", "valid", "test")
 def recognise(folder: Folder) -> bool:
     if _data_yaml(folder) or _darknet(folder):
         return True
-    return _class_list(folder) is not None and any(_label_of(folder, picture) for picture in folder.pictures)
+    return _class_list(folder) is not None and any(
+        _label_of(folder, image_file) for image_file in folder.image_files
+    )
 
 
 def read(folder: Folder) -> DetectionDataset:
@@ -30,13 +32,13 @@ def read(folder: Folder) -> DetectionDataset:
     images: list[ImageEntry] = []
     taken: dict[str, str] = {}
     twice: dict[tuple[str, str], list[str]] = {}
-    for subset, pictures in parts:
-        for picture in dict.fromkeys(pictures):
-            if picture in taken:
-                twice.setdefault((subset, taken[picture]), []).append(picture)
+    for subset, image_files in parts:
+        for image_file in dict.fromkeys(image_files):
+            if image_file in taken:
+                twice.setdefault((subset, taken[image_file]), []).append(image_file)
                 continue
-            taken[picture] = subset
-            entry = _entry(folder, picture, subset, names, points)
+            taken[image_file] = subset
+            entry = _entry(folder, image_file, subset, names, points)
             if entry is not None:
                 images.append(entry)
     for (subset, earlier), again in twice.items():
@@ -45,7 +47,7 @@ def read(folder: Folder) -> DetectionDataset:
         hint = f'used for "{earlier}" only; taorunner dataset split makes new subsets'
         folder.warning("picture-in-two-subsets", message, folder.root / again[0], hint=hint)
     _report_unused_labels(folder)
-    left = [path for path in folder.pictures if path not in taken]
+    left = [path for path in folder.image_files if path not in taken]
     if left:
         message = f'no subset lists {amount(len(left), "image")}, such as "{printable(left[0])}"'
         folder.warning(
@@ -72,7 +74,7 @@ def _pose(folder: Folder, images: list[ImageEntry]) -> dict[str, Any]:
 
 def _report_unused_labels(folder: Folder) -> None:
     """Reports label files without an image."""
-    used = {label for picture in folder.pictures if (label := _label_of(folder, picture))}
+    used = {label for image_file in folder.image_files if (label := _label_of(folder, image_file))}
     left = [path for path in folder.with_suffix(".txt") if path not in used and _is_label(folder, path)]
     if not left:
         return
@@ -105,13 +107,13 @@ def line_of(index: object, corners: tuple[float, float, float, float], size: tup
 
 
 def _entry(
-    folder: Folder, picture: str, subset: str, names: list[str], points: tuple[int, int] | None
+    folder: Folder, image_file: str, subset: str, names: list[str], points: tuple[int, int] | None
 ) -> ImageEntry | None:
-    path = folder.root / picture
+    path = folder.root / image_file
     header = folder.header(path)
     if header is None:
         return None
-    label = _label_of(folder, picture)
+    label = _label_of(folder, image_file)
     if label is None:
         return ImageEntry(path, header.width, header.height, (), subset)
     if folder.text(label) is None:
@@ -201,16 +203,16 @@ def _keypoints(rest: list[float], step: int, size: tuple[int, int]) -> dict[str,
     return {"keypoints": found, "num_keypoints": sum(value > 0 for value in found[2::3])}
 
 
-def _label_of(folder: Folder, picture: str) -> str | None:
+def _label_of(folder: Folder, image_file: str) -> str | None:
     """The label file: the last ``images/`` of the path becomes ``labels/`` (Ultralytics); else beside the image."""
-    stem = picture.rpartition(".")[0]
+    stem = image_file.rpartition(".")[0]
     parts = stem.split("/")
     candidates = [stem + ".txt"]
     for at in range(len(parts) - 2, -1, -1):
         if parts[at] == "images":
             candidates.insert(0, "/".join([*parts[:at], "labels", *parts[at + 1 :]]) + ".txt")
             break
-    candidates += _listed_labels(folder).get(picture, [])
+    candidates += _listed_labels(folder).get(image_file, [])
     return next((path for path in candidates if path in _files(folder)), None)
 
 
@@ -237,9 +239,9 @@ def _read_description(folder: Folder) -> tuple[list[str], list[tuple[str, list[s
         return _from_darknet(folder, path)
     names = (folder.text(_class_list(folder) or "") or "").splitlines()
     by_subset: dict[str, list[str]] = {}
-    for picture in folder.pictures:
-        words = [SPLIT_NAMES[part] for part in picture.lower().split("/")[:-1] if SPLIT_NAMES.get(part)]
-        by_subset.setdefault(words[0] if words else "", []).append(picture)
+    for image_file in folder.image_files:
+        words = [SPLIT_NAMES[part] for part in image_file.lower().split("/")[:-1] if SPLIT_NAMES.get(part)]
+        by_subset.setdefault(words[0] if words else "", []).append(image_file)
     return [name.strip() for name in names if name.strip()], list(by_subset.items())
 
 
@@ -255,15 +257,15 @@ def _from_yaml(folder: Folder, path: str) -> tuple[list[str], list[tuple[str, li
     parts = []
     for subset in _SUBSETS:
         places = value.get(subset)
-        pictures: list[str] = []
+        image_files: list[str] = []
         for reference in places if isinstance(places, list) else [places] if places else []:
-            found = _pictures_at(folder, path, str(value.get("path") or ""), str(reference))
+            found = _images_at(folder, path, str(value.get("path") or ""), str(reference))
             if not found and subset != "test":
                 message = f'"{subset}" names "{printable(str(reference))}", which has no images'
                 folder.error("yolo-subset", message, file, *document.place((subset,)))
-            pictures += found
-        if pictures:
-            parts.append((SPLIT_NAMES[subset], pictures))
+            image_files += found
+        if image_files:
+            parts.append((SPLIT_NAMES[subset], image_files))
     return names, parts
 
 
@@ -274,7 +276,7 @@ def _names(value: Any) -> list[str]:
     return [str(name) for name in value] if isinstance(value, list) else []
 
 
-def _pictures_at(folder: Folder, description: str, base: str, reference: str) -> list[str]:
+def _images_at(folder: Folder, description: str, base: str, reference: str) -> list[str]:
     """Resolves ``reference``: below ``path``, below data.yaml, with an extra ``../``, or at one other place."""
     here = description.rpartition("/")[0]
     inside = os.path.relpath(base, folder.root) if os.path.isabs(base) else ""  # noqa: PTH117
@@ -297,7 +299,7 @@ def _pictures_at(folder: Folder, description: str, base: str, reference: str) ->
 def _below(folder: Folder, place: str) -> list[str]:
     if place.endswith(".txt"):
         return list(_listed(folder, place)) if place in _files(folder) else []
-    return [path for path in folder.pictures if path.startswith(place + "/")]
+    return [path for path in folder.image_files if path.startswith(place + "/")]
 
 
 def _listed(folder: Folder, listing: str) -> Iterator[str]:
@@ -306,11 +308,11 @@ def _listed(folder: Folder, listing: str) -> Iterator[str]:
         reference = line.strip()
         if not reference:
             continue
-        picture = folder.picture(reference, listing)
-        if picture is None or not picture.is_relative_to(folder.root):
-            folder.missing_picture(reference, folder.root / listing, line_number, 1)
+        image_file = folder.image_file(reference, listing)
+        if image_file is None or not image_file.is_relative_to(folder.root):
+            folder.missing_image(reference, folder.root / listing, line_number, 1)
         else:
-            path = picture.relative_to(folder.root).as_posix()
+            path = image_file.relative_to(folder.root).as_posix()
             label = _find(folder, listing, reference.rpartition(".")[0].replace("\\", "/") + ".txt")
             if label is not None and "/" in reference:
                 _listed_labels(folder).setdefault(path, []).append(label)

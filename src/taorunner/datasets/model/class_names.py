@@ -50,7 +50,7 @@ def merged_classes(names: Mapping[str, str]) -> dict[str, list[str]]:
     return {written: sources for written, sources in shared.items() if len(sources) > 1}
 
 
-def picture_names(images: Iterable[ImageEntry], root: Path) -> list[str]:
+def image_names(images: Iterable[ImageEntry], root: Path) -> list[str]:
     """A file name for each image in one folder, with unique stems (ignoring case).
 
     A name keeps its stem; its extension is normalised (".JPG" and ".jpeg" become ".jpg"), and bytes that are not UTF-8

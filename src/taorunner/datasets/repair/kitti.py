@@ -7,7 +7,7 @@ from pathlib import Path
 
 from taorunner.datasets.checks.image_facts import SUFFIXES_OF_FORMAT
 from taorunner.datasets.checks.kitti_labels import check_label_file
-from taorunner.datasets.files.image_header import PictureError, read_header
+from taorunner.datasets.files.image_header import ImageError, read_header
 from taorunner.datasets.files.layout import Subset, files_in, images_in
 from taorunner.datasets.repair.actions import Repairs
 
@@ -20,10 +20,10 @@ def kitti_repairs(subsets: Sequence[Subset], progress: Callable[[int, int], None
     repairs = Repairs()
     total, done = sum(len(images_in(subset.images)) for subset in subsets), 0
     for subset in subsets:
-        pictures = images_in(subset.images)
-        repairs.names.update(new_names(subset.images, pictures))
+        image_files = images_in(subset.images)
+        repairs.names.update(new_names(subset.images, image_files))
         labels = {name for name in files_in(subset.labels) if name.endswith(".txt")}
-        for name in pictures:
+        for name in image_files:
             label = subset.labels / f"{name.rpartition('.')[0]}.txt"
             if label.name not in labels:
                 repairs.empty[label] = None
@@ -34,12 +34,12 @@ def kitti_repairs(subsets: Sequence[Subset], progress: Callable[[int, int], None
     return repairs
 
 
-def _repaired(label: Path, picture: Path) -> str | None:
+def _repaired(label: Path, image_file: Path) -> str | None:
     """The new text, or None when the file does not change."""
     try:
-        header = read_header(picture)
+        header = read_header(image_file)
         size = (header.width, header.height)
-    except (PictureError, OSError):
+    except (ImageError, OSError):
         size = None
     facts = check_label_file(label, size)
     if any(finding.code in ("label-unreadable", "label-not-utf8") for finding in facts.findings):
@@ -58,7 +58,7 @@ def new_names(folder: Path, names: Sequence[str]) -> dict[Path, str]:
         new = f".{suffix.lower()}"
         try:
             fitting = SUFFIXES_OF_FORMAT[read_header(folder / name).format]
-        except (PictureError, OSError):
+        except (ImageError, OSError):
             continue
         new_name = stem + (new if new in fitting else fitting[0])
         if new_name != name and (new_name.lower() == name.lower() or new_name.lower() not in taken):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-from taorunner.datasets.files.image_header import PictureError, PictureHeader, read_header
+from taorunner.datasets.files.image_header import ImageError, ImageHeader, read_header
 from taorunner.datasets.formats import coco, yolo
 from taorunner.datasets.formats.folder import Folder, number
 from taorunner.datasets.model.annotations import DetectionDataset
@@ -54,13 +54,13 @@ def _repair_document(folder: Folder, path: str, document: dict[str, Any], names:
     for image in document["images"]:
         if not (isinstance(image, dict) and isinstance(image.get("file_name"), str)):
             continue
-        picture = folder.picture(image["file_name"], path)
-        if picture is None or not isinstance(image.get("id"), int | str):
+        image_file = folder.image_file(image["file_name"], path)
+        if image_file is None or not isinstance(image.get("id"), int | str):
             continue
-        boxes.setdefault(image["id"], BoxRepair(_annotated_size(picture, image)))
-        if picture in names:
+        boxes.setdefault(image["id"], BoxRepair(_annotated_size(image_file, image)))
+        if image_file in names:
             above, slash, _ = image["file_name"].rpartition("/")
-            image["file_name"] = above + slash + names[picture]
+            image["file_name"] = above + slash + names[image_file]
             is_changed = True
     listed = document.get("annotations")
     kept = []
@@ -96,9 +96,9 @@ def _repair_annotation(annotation: Any, boxes: Mapping[object, BoxRepair]) -> bo
     return is_clipped
 
 
-def _annotated_size(picture: Path, image: Mapping[str, Any]) -> tuple[int, int] | None:
+def _annotated_size(image_file: Path, image: Mapping[str, Any]) -> tuple[int, int] | None:
     """The size that the boxes are drawn on; None when the image has another one, so that boxes are not clipped."""
-    header = _header(picture)
+    header = _header(image_file)
     if header is None:
         return None
     annotated = (number(image.get("width")), number(image.get("height")))
@@ -128,7 +128,7 @@ def _yolo(root: Path, dataset: DetectionDataset) -> Repairs:
     return repairs
 
 
-def _repaired_line(line: str, boxes: BoxRepair, header: PictureHeader) -> str | None:
+def _repaired_line(line: str, boxes: BoxRepair, header: ImageHeader) -> str | None:
     words = line.split()
     values = [number(word) for word in words[1:]]
     known = [value for value in values if value is not None]
@@ -169,7 +169,7 @@ def _voc(root: Path, dataset: DetectionDataset) -> Repairs:
     return repairs
 
 
-def _is_of_another_size(text: str, header: PictureHeader) -> bool:
+def _is_of_another_size(text: str, header: ImageHeader) -> bool:
     annotated = [_number_in(text, tag) for tag in ("width", "height")]
     return all(annotated) and annotated != [header.width, header.height]
 
@@ -213,10 +213,10 @@ def _names(dataset: DetectionDataset) -> dict[Path, str]:
     }
 
 
-def _header(path: Path) -> PictureHeader | None:
+def _header(path: Path) -> ImageHeader | None:
     try:
         return read_header(path)
-    except (PictureError, OSError):
+    except (ImageError, OSError):
         return None
 
 

@@ -17,7 +17,7 @@ from taorunner.datasets.checks.report import REPAIRED
 from taorunner.datasets.files.atomic_swap import KEPT, free_name
 from taorunner.datasets.files.layout import find_kitti, is_yolo
 from taorunner.datasets.files.output_folders import Placer, new_folder, refuse_taken, replaced_folder
-from taorunner.datasets.formats.folder import is_picture
+from taorunner.datasets.formats.folder import is_image
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.repair.actions import Repairs
 from taorunner.datasets.repair.kitti import kitti_repairs
@@ -57,7 +57,7 @@ def fix_dataset(
     subsets = find_kitti(root)
     if subsets and not is_yolo(subsets):
         repairs = kitti_repairs(subsets, report_progress)
-        pictures = None
+        image_count = None
     else:
         dataset = read_dataset(root, None, lambda what, done, total: report_progress(done, total))
         if dataset.format not in REPAIRED:
@@ -66,17 +66,17 @@ def fix_dataset(
                 hint="convert it with taorunner dataset convert --to kitti, then repair the result",
             )
         repairs = format_repairs(root, dataset)
-        pictures = len(dataset.images)
+        image_count = len(dataset.images)
     if output is not None:
         with new_folder(output, overwrite=overwrite) as partial:
             renamed = _rebuild(root, repairs, partial)
-            _compare(partial, pictures)
+            _compare(partial, image_count)
         return Repair(output, None, len(repairs.texts), len(repairs.empty), renamed)
     backup = free_name(root, KEPT)
     try:
         with replaced_folder(root, backup) as partial:
             renamed = _rebuild(root, repairs, partial)
-            _compare(partial, pictures)
+            _compare(partial, image_count)
     except OSError as error:
         if error.errno in (errno.EBUSY, errno.EXDEV):
             raise MachineError(
@@ -109,7 +109,7 @@ def _rebuild(root: Path, repairs: Repairs, partial: Path) -> tuple[tuple[str, st
                 (place / source.name).write_text(repairs.texts[source], encoding="utf-8", newline="")
             elif source.is_symlink() and not source.exists():
                 (place / source.name).symlink_to(source.readlink())  # a broken link stays a broken link
-            elif is_picture(source.name) or source.stat().st_size > _COPIED_BYTES or not source.is_file():
+            elif is_image(source.name) or source.stat().st_size > _COPIED_BYTES or not source.is_file():
                 placer.place(source, place / new_name)
             else:
                 shutil.copy2(source, place / source.name)
@@ -120,10 +120,10 @@ def _rebuild(root: Path, repairs: Repairs, partial: Path) -> tuple[tuple[str, st
     return tuple(sorted(renamed))
 
 
-def _compare(partial: Path, pictures: int | None) -> None:
+def _compare(partial: Path, image_count: int | None) -> None:
     """Checks formats that name images in their labels: every image must still be found."""
-    if pictures is not None and (found := len(read_dataset(partial).images)) != pictures:
+    if image_count is not None and (found := len(read_dataset(partial).images)) != image_count:
         raise MachineError(
-            f"the repaired dataset would have {found} images, not {pictures}; nothing was written",
+            f"the repaired dataset would have {found} images, not {image_count}; nothing was written",
             hint="convert it with taorunner dataset convert",
         )

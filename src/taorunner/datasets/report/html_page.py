@@ -126,8 +126,8 @@ def _tables(stats: Stats, colours: dict[str, str]) -> Iterable[str]:
         yield f'<p class="about">and {len(stats.classes) - _MAX_ROWS:,} more</p>\n'
     yield '<p class="about">small: below 32x32 pixels; medium: below 96x96</p>\n<div class="two">\n'
     yield _histogram("Boxes per image", _steps(stats.boxes_per_image))
-    sizes = [(f"{w}x{h}", count) for (w, h), count in stats.picture_sizes.most_common(12)]
-    rest = len(stats.picture_sizes) - len(sizes)
+    sizes = [(f"{w}x{h}", count) for (w, h), count in stats.image_sizes.most_common(12)]
+    rest = len(stats.image_sizes) - len(sizes)
     if rest:
         sizes.append((f"{rest:,} other sizes", stats.images - sum(count for _, count in sizes)))
     yield _histogram("Sizes of images", sizes)
@@ -173,7 +173,7 @@ def _figure(image: ImageEntry, root: Path, colours: dict[str, str]) -> str:
         for box in image.boxes[:_MAX_BOXES]
     )
     thumbnail = _thumbnail(image.path)
-    picture = (
+    image_tag = (
         f'<image href="data:image/jpeg;base64,{thumbnail}" width="{width}" height="{height}"/>'
         if thumbnail
         else ""
@@ -186,7 +186,7 @@ def _figure(image: ImageEntry, root: Path, colours: dict[str, str]) -> str:
     shown = image.path.relative_to(root).as_posix() if image.path.is_relative_to(root) else image.path.name
     note = "" if thumbnail else " (cannot be decoded)"
     return (
-        f'<figure><svg viewBox="0 0 {width} {height}" role="img">{picture}{drawn}</svg>'
+        f'<figure><svg viewBox="0 0 {width} {height}" role="img">{image_tag}{drawn}</svg>'
         f"<figcaption>{legend or 'background'}<br><span>{_text(shown)}{note}</span></figcaption></figure>\n"
     )
 
@@ -196,9 +196,9 @@ def _thumbnail(path: Path) -> str:
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(path) as picture:
-            picture.draft("RGB", (THUMBNAIL_PIXELS * 2, THUMBNAIL_PIXELS * 2))
-            small = ImageOps.exif_transpose(picture)
+        with Image.open(path) as full_size:
+            full_size.draft("RGB", (THUMBNAIL_PIXELS * 2, THUMBNAIL_PIXELS * 2))
+            small = ImageOps.exif_transpose(full_size)
             small.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))
             stream = io.BytesIO()
             small.convert("RGB").save(stream, "JPEG", quality=78)

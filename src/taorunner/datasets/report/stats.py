@@ -43,7 +43,7 @@ class Stats:
     subsets: dict[str, int]
     classes: tuple[ClassStats, ...]
     boxes_per_image: Counter[int]
-    picture_sizes: Counter[tuple[int, int]]
+    image_sizes: Counter[tuple[int, int]]
     left_out: int
 
     def to_json(self) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class Stats:
                         for one in self.classes],
             "boxes_per_image": {str(n): count for n, count in sorted(self.boxes_per_image.items())},
             "picture_sizes": [{"width": w, "height": h, "images": count}
-                              for (w, h), count in self.picture_sizes.most_common()],
+                              for (w, h), count in self.image_sizes.most_common()],
             "left_out": self.left_out,
         }  # fmt: skip
 

@@ -16,7 +16,7 @@ from taorunner.datasets.files.image_header import SELDOM_READ
 from taorunner.datasets.files.output_folders import Placer, new_folder, refuse_taken
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
-from taorunner.datasets.model.class_names import merged_classes, picture_names
+from taorunner.datasets.model.class_names import image_names, merged_classes
 from taorunner.datasets.model.extra_fields import holds_extra, lost_fields, lost_message, without_extra
 from taorunner.datasets.writers.tao_formats import (
     counted,
@@ -114,7 +114,7 @@ def convert(
         for subset, members in by_subset.items():
             folder = partial / subset
             (folder / "images").mkdir(parents=True)
-            named = list(zip(picture_names(members, source), members, strict=True))
+            named = list(zip(image_names(members, source), members, strict=True))
             prefix = f"{folder}/images/"
             for name, image in named:
                 placer.place(image.path, prefix + name)
@@ -124,9 +124,9 @@ def convert(
                 if done % 100 == 0:
                     progress("writing", done, len(images))
             write_labels(to, folder, named, names, dataset.metadata)
-            pictures, boxes = counted(to, folder, names)
+            image_count, boxes = counted(to, folder, names)
             after += boxes
-            subsets[subset] = pictures
+            subsets[subset] = image_count
         write_description(to, partial, list(by_subset), names, dataset.metadata)
         _compare(images, names, subsets, after)
     before = dataset.boxes_per_class()

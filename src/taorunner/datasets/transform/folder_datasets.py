@@ -17,8 +17,8 @@ from taorunner.datasets.transform.convert import ClassCount, Conversion, refuse_
 from taorunner.errors import UserFilesError, has_errors
 from taorunner.text import amount, printable
 
-_PICTURES, _MASKS = ("images", "image", "jpegimages"), ("masks", "mask", "labels", "annotations")
-NO_CLASSES = frozenset({*_PICTURES, *_MASKS, "image_2", "label_2", "imagesets"})
+_IMAGES, _MASKS = ("images", "image", "jpegimages"), ("masks", "mask", "labels", "annotations")
+NO_CLASSES = frozenset({*_IMAGES, *_MASKS, "image_2", "label_2", "imagesets"})
 Plan = list[tuple[str, str]]
 """Pairs of a source file and its path in the result."""
 
@@ -47,13 +47,15 @@ def lay_out(
         if classes:
             (partial / "classes.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
         made = [path.relative_to(partial).parts for path in partial.rglob("*") if path.is_file()]
-    pictures = [parts for parts in made if parts[0] != "masks" and parts != ("classes.txt",)]
-    after = Counter(parts[-2] for parts in pictures) if classes else Counter[str]()
-    subsets = Counter(parts[1] if to == "segmentation" and len(parts) > 2 else parts[0] for parts in pictures)
+    image_files = [parts for parts in made if parts[0] != "masks" and parts != ("classes.txt",)]
+    after = Counter(parts[-2] for parts in image_files) if classes else Counter[str]()
+    subsets = Counter(
+        parts[1] if to == "segmentation" and len(parts) > 2 else parts[0] for parts in image_files
+    )
     counts = tuple(ClassCount(name, name, before, before - after[name]) for name, before in classes.items())
     before = sum(classes.values()) or sum(not place.startswith("masks/") for _, place in plan)
     return Conversion(
-        source, "folders", to, output, before, len(pictures), 0, counts, after, dict(subsets), (), placer.counts,
+        source, "folders", to, output, before, len(image_files), 0, counts, after, dict(subsets), (), placer.counts,
         tuple(folder.findings),
     )  # fmt: skip
 
@@ -80,13 +82,13 @@ def _classification(folder: Folder) -> tuple[Plan, dict[str, int]]:
     plan: Plan = []
     members: dict[str, dict[str, int]] = {}
     deeper: dict[str, list[str]] = {}
-    for path in folder.pictures:
+    for path in folder.image_files:
         *above, name = path.split("/")
         if not above:
             folder.error("class-missing", "the image is not in a class folder", folder.root / path)
             continue
         split = SPLIT_NAMES.get(above[0].lower(), "") if len(above) > 1 else ""
-        if len(above) > (2 if split else 1) and above[0].lower() not in _PICTURES:
+        if len(above) > (2 if split else 1) and above[0].lower() not in _IMAGES:
             deeper.setdefault("/".join(above), []).append(path)
         members.setdefault(split or "train", {}).setdefault(above[-1], 0)
         members[split or "train"][above[-1]] += 1
@@ -135,14 +137,14 @@ def _segmentation(folder: Folder) -> tuple[Plan, dict[str, int]]:
     """Pairs images and masks by stem: ``images/<split>`` with ``masks/<split>``, or ``<split>/images`` with
     ``<split>/masks``."""
     plan: Plan = []
-    pictures: dict[tuple[str, str], str] = {}
+    image_files: dict[tuple[str, str], str] = {}
     masks: dict[tuple[str, str], str] = {}
-    for path in folder.pictures:
+    for path in folder.image_files:
         *above, name = path.split("/")
         lower = [part.lower() for part in above]
         kind = (
-            pictures
-            if any(p in _PICTURES for p in lower)
+            image_files
+            if any(p in _IMAGES for p in lower)
             else masks
             if any(p in _MASKS for p in lower)
             else None
@@ -156,23 +158,23 @@ def _segmentation(folder: Folder) -> tuple[Plan, dict[str, int]]:
                 )
                 folder.error("name-twice", message, folder.root / path, hint="rename one of them")
             kind.setdefault(key, path)
-    for key in sorted(pictures.keys() | masks.keys()):
-        picture, mask = pictures.get(key), masks.get(key)
-        if picture is None or mask is None:
-            there, lacks = (picture or mask or ""), "mask" if picture else "picture"
+    for key in sorted(image_files.keys() | masks.keys()):
+        image_file, mask = image_files.get(key), masks.get(key)
+        if image_file is None or mask is None:
+            there, lacks = (image_file or mask or ""), "mask" if image_file else "picture"
             folder.error(
                 f"{lacks}-missing",
-                f"no {'mask' if picture else 'image'} has the same name",
+                f"no {'mask' if image_file else 'image'} has the same name",
                 folder.root / there,
             )
-        elif _is_pair(folder, folder.root / picture, folder.root / mask):
-            for kind_name, path in (("images", picture), ("masks", mask)):
+        elif _is_pair(folder, folder.root / image_file, folder.root / mask):
+            for kind_name, path in (("images", image_file), ("masks", mask)):
                 plan.append((path, f"{kind_name}/{key[0]}/{path.rpartition('/')[2]}"))
     return plan, {}
 
 
-def _is_pair(folder: Folder, picture: Path, mask: Path) -> bool:
-    seen, drawn = folder.header(picture), folder.header(mask)
+def _is_pair(folder: Folder, image_file: Path, mask: Path) -> bool:
+    seen, drawn = folder.header(image_file), folder.header(mask)
     if seen is None or drawn is None:
         return False
     if drawn.format != "png" or drawn.channels != 1:

@@ -23,7 +23,7 @@ from taorunner.datasets.files.pixels import needs_pillow
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.model import segmentation
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
-from taorunner.datasets.model.class_names import picture_names
+from taorunner.datasets.model.class_names import image_names
 from taorunner.datasets.model.extra_fields import holds_extra, lost_fields, lost_message, moved_box, unmovable
 from taorunner.datasets.transform.convert import inverted_findings, refuse_overlap
 from taorunner.datasets.writers.tao_formats import (
@@ -141,7 +141,7 @@ def resize_dataset(
             folder = partial / subset
             (folder / "images").mkdir(parents=True)
             named = _place_all(
-                zip(picture_names(members, source), members, strict=True), folder, size, placer, jobs,
+                zip(image_names(members, source), members, strict=True), folder, size, placer, jobs,
                 letterbox=letterbox,
             )  # fmt: skip
             write_labels(to, folder, named, classes, dataset.metadata, keeps_ids=True)
@@ -157,7 +157,7 @@ def resize_dataset(
 
 
 def _place_all(
-    pictures: Iterable[tuple[str, ImageEntry]],
+    named_images: Iterable[tuple[str, ImageEntry]],
     folder: Path,
     size: tuple[int, int],
     placer: Placer,
@@ -165,12 +165,12 @@ def _place_all(
     *,
     letterbox: bool,
 ) -> list[tuple[str, ImageEntry]]:
-    """Places the pictures of one subset that have the size already, and adds the others to ``jobs``.
+    """Places the images of one subset that have the size already, and adds the others to ``jobs``.
 
-    Returns each picture's name with its boxes in pixels of the new size.
+    Returns each image's name with its boxes in pixels of the new size.
     """
     named: list[tuple[str, ImageEntry]] = []
-    for name, image in pictures:
+    for name, image in named_images:
         place = placement((image.width, image.height), size, letterbox=letterbox)
         target = folder / "images" / name
         if (image.width, image.height) == size and not _is_turned(image.path):
@@ -297,10 +297,10 @@ def _resize(job: _Job) -> tuple[Path, str | None]:
         return path, str(error)
     palette = turned.mode in ("P", "1")
     mode = "RGBA" if turned.info.get("transparency") is not None else "RGB"
-    picture = turned.convert(mode) if palette else turned
-    if kind == "JPEG" and picture.mode == "CMYK":
-        picture, profile = picture.convert("RGB"), None
-    made = picture.resize((place.width, place.height), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    converted = turned.convert(mode) if palette else turned
+    if kind == "JPEG" and converted.mode == "CMYK":
+        converted, profile = converted.convert("RGB"), None
+    made = converted.resize((place.width, place.height), Image.Resampling.BILINEAR, reducing_gap=2.0)
     if (place.width, place.height) != size:
         bands = len(made.getbands())
         border = _BORDER if bands == 1 else (_BORDER,) * min(3, bands) + (255,) * (bands - 3)
@@ -318,14 +318,14 @@ def _at_least(size: tuple[int, int], place: Placement) -> tuple[int, int]:
     return place.height, place.width
 
 
-def _save(picture: Any, target: Path, profile: bytes | None) -> None:
+def _save(converted: Any, target: Path, profile: bytes | None) -> None:
     options: dict[str, Any] = {"icc_profile": profile} if profile else {}
     if target.suffix == ".jpg":
-        picture.save(target, "JPEG", quality=QUALITY, **options)
+        converted.save(target, "JPEG", quality=QUALITY, **options)
     elif target.suffix == ".png":
-        picture.save(target, "PNG", compress_level=4, **options)
+        converted.save(target, "PNG", compress_level=4, **options)
     else:
-        picture.save(target)
+        converted.save(target)
 
 
 def _is_turned(path: Path) -> bool:

@@ -19,7 +19,7 @@ from typing import Any
 from taorunner.datasets.files.output_folders import Placer, new_folder, refuse_taken
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.model.annotations import DetectionDataset, ImageEntry
-from taorunner.datasets.model.class_names import picture_names
+from taorunner.datasets.model.class_names import image_names
 from taorunner.datasets.model.extra_fields import lost_fields, lost_message
 from taorunner.datasets.transform.convert import inverted_findings, refuse_overlap
 from taorunner.datasets.transform.split_folders import kind_of, read_folders, write_classes, write_part
@@ -120,7 +120,7 @@ def split_dataset(
         for part in parts:
             folder = partial / part.name
             (folder / "images").mkdir(parents=True)
-            named = list(zip(picture_names(part.images, source), part.images, strict=True))
+            named = list(zip(image_names(part.images, source), part.images, strict=True))
             for name, image in named:
                 placer.place(image.path, folder / "images" / name)
                 done += 1

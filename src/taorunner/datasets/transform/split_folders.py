@@ -15,7 +15,7 @@ from taorunner.datasets.formats.likely import likely_kind
 from taorunner.datasets.formats.other_layouts import refuse_other_layout
 from taorunner.datasets.formats.recognise import recognised
 from taorunner.datasets.model.annotations import Box, ImageEntry
-from taorunner.datasets.model.class_names import picture_names
+from taorunner.datasets.model.class_names import image_names
 from taorunner.datasets.transform.folder_datasets import NO_CLASSES, planned
 from taorunner.errors import UserFilesError, has_errors
 
@@ -61,14 +61,14 @@ def read_folders(source: Path, kind: str) -> tuple[list[ImageEntry], dict[Path, 
     images: list[ImageEntry] = []
     masks: dict[Path, Path] = {}
     for path, place in plan:
-        picture, parts = source / path, place.split("/")
+        image_file, parts = source / path, place.split("/")
         if kind == "segmentation" and parts[0] == "masks":
-            masks[images[-1].path] = picture  # a mask follows its image
+            masks[images[-1].path] = image_file  # a mask follows its image
             continue
-        header = folder.header(picture)
+        header = folder.header(image_file)
         width, height = (header.width, header.height) if header is not None else (1, 1)
         box = (Box(parts[-2], 0, 0, width, height),) if kind == "classification" else ()
-        images.append(ImageEntry(picture, width, height, box))
+        images.append(ImageEntry(image_file, width, height, box))
     return images, masks
 
 
@@ -83,7 +83,7 @@ def write_part(
     for name, members in by_class.items():
         folder = root / part / name if kind == "classification" else root / "images" / part
         folder.mkdir(parents=True, exist_ok=True)
-        for file, image in zip(picture_names(members, source), members, strict=True):
+        for file, image in zip(image_names(members, source), members, strict=True):
             placer.place(image.path, folder / file)
             if image.path in masks:
                 mask_folder = root / "masks" / part

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from taorunner.datasets.files.image_header import PICTURE_SUFFIXES
+from taorunner.datasets.files.image_header import IMAGE_SUFFIXES
 from taorunner.datasets.files.layout import files_in, folders_in
 
 MAX_LABEL_FILES = 500
@@ -37,7 +37,7 @@ class Labels:
 
 @dataclass(slots=True)
 class DatasetFacts:
-    _pictures: dict[str, Mapping[str, int]] = field(default_factory=dict)
+    _images: dict[str, Mapping[str, int]] = field(default_factory=dict)
     _folders: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _labels: dict[str, Labels | None] = field(default_factory=dict)
     _categories: dict[str, Mapping[int, str]] = field(default_factory=dict)
@@ -45,10 +45,10 @@ class DatasetFacts:
 
     def pictures(self, folder: str) -> Mapping[str, int]:
         """The number of images of each suffix in ``folder``; upper and lower case are different suffixes."""
-        if folder not in self._pictures:
+        if folder not in self._images:
             suffixes = (os.path.splitext(name)[1] for name in _names(folder))  # noqa: PTH122 (names, not paths)
-            self._pictures[folder] = Counter(one for one in suffixes if one.lower() in PICTURE_SUFFIXES)
-        return self._pictures[folder]
+            self._images[folder] = Counter(one for one in suffixes if one.lower() in IMAGE_SUFFIXES)
+        return self._images[folder]
 
     def count(self, folder: str) -> int:
         """The number of images in ``folder``."""

@@ -102,13 +102,13 @@ def _need(spec: PreparedSpec, dataset: Path) -> ClassNeeds:
     )
     return ClassNeeds(
         spec.path, _mapping(spec), int(num_classes) if num_classes is not None else None,
-        extensions[0] if extensions else None, size, picture_folders=dict(_picture_folders(spec, dataset)),
+        extensions[0] if extensions else None, size, image_folders=dict(_image_folders(spec, dataset)),
         masks=mask_reading(spec),
     )  # fmt: skip
 
 
-def _picture_folders(spec: PreparedSpec, dataset: Path) -> Iterator[tuple[Path, Path]]:
-    """Each COCO file that the spec names below ``dataset``, and the folder of its pictures."""
+def _image_folders(spec: PreparedSpec, dataset: Path) -> Iterator[tuple[Path, Path]]:
+    """Each COCO file that the spec names below ``dataset``, and the folder of its images."""
     if spec.text is None or spec.format != "yaml":
         return
     pending: list[object] = [read_yaml(spec.text).value]

@@ -52,9 +52,9 @@ def batch_size(training: Training) -> Iterator[Fault]:
     if at_once <= samples:
         return
     what = f'"{key}" {size} on {training.gpus} GPUs' if training.gpus > 1 else f'"{key}" {size}'
-    message = f"a batch of {at_once} ({what}) is more than the {samples} pictures there are to train on"
+    message = f"a batch of {at_once} ({what}) is more than the {samples} images there are to train on"
     fits = samples // training.gpus
-    hint = f"use {fits} or less" if fits else "use fewer GPUs, or more pictures"
+    hint = f"use {fits} or less" if fits else "use fewer GPUs, or more images"
     per_gpu = -(-samples // training.gpus)
     stops = training.network in _ID_IS_INDEX and size > per_gpu
     severity = Severity.ERROR if stops else Severity.WARNING
@@ -73,7 +73,7 @@ def logged_steps(training: Training) -> Iterator[Fault]:
     steps = -(-samples // at_once)
     if steps < logged:
         message = (
-            f"{samples} pictures in batches of {at_once} are {steps} steps an epoch, fewer than the {logged:g} that "
+            f"{samples} images in batches of {at_once} are {steps} steps an epoch, fewer than the {logged:g} that "
             "are logged: the training stops at its start"
         )
         hint = f'use a smaller batch, or set "{_LOGGED_STEPS}" to {steps} or less'
@@ -174,12 +174,14 @@ def converted_pictures(conversion: Conversion) -> Iterator[Fault]:
     key = CONVERTED_EXTENSION
     place = key if key in conversion.spec else "kitti_config.root_directory_path"
     if not taken:
-        message = f'no picture in {printable(folder)} ends with "{wanted}": there are {seen}'
+        message = f'no image in {printable(folder)} ends with "{wanted}": there are {seen}'
         most = max(there, key=lambda suffix: there[suffix])
         yield Fault(Severity.ERROR, "image-extension", message, f'set "{key}" to "{printable(most)}"', place)
     else:
-        message = f'{left} pictures in {printable(folder)} do not end with "{wanted}" and are left out: it has {seen}'
-        hint = "bring all pictures to one extension"
+        message = (
+            f'{left} images in {printable(folder)} do not end with "{wanted}" and are left out: it has {seen}'
+        )
+        hint = "bring all images to one extension"
         yield Fault(Severity.WARNING, "image-extension", message, hint, place)
 
 
@@ -189,7 +191,7 @@ TEXT_RULES: tuple[Rule, ...] = (class_names,)
 
 
 def _batch(training: Training) -> tuple[str, int] | None:
-    """Its key, and how many pictures go to each GPU at once."""
+    """Its key, and how many images go to each GPU at once."""
     for key in (training.role("batch_size"), *_BATCH_KEYS):
         if key in training.spec:
             size = training.spec.number(key)

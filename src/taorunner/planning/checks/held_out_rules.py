@@ -35,7 +35,7 @@ class _HeldOut:
     batch: tuple[str, ...] = ("dataset.batch_size",)
 
 
-def _pictures(training: Training, key: str) -> int | None:
+def _images(training: Training, key: str) -> int | None:
     """In folders without folders in them."""
     folders = training.spec.paths(key)
     if folders is None or any(training.data.folders(folder) for folder in folders):
@@ -67,7 +67,7 @@ def _of_split(training: Training, key: str) -> int | None:
 
 
 _COCO: Mapping[str, _HeldOut] = {
-    action: _HeldOut(f"dataset.{sources}_data_sources.image_dir", _pictures, ("dataset.batch_size", *own))
+    action: _HeldOut(f"dataset.{sources}_data_sources.image_dir", _images, ("dataset.batch_size", *own))
     for action, sources, own in (
         ("train", "val", ()), ("evaluate", "test", ("evaluate.batch_size",)),
         ("inference", "infer", ("inference.batch_size",)),
@@ -79,7 +79,7 @@ _SETS: Mapping[str, Mapping[str, _HeldOut]] = {
     "classification_pyt": {
         "train": _HeldOut("dataset.val_dataset.images_dir", _class_folders),
         "evaluate": _HeldOut("dataset.val_dataset.images_dir", _class_folders),
-        "inference": _HeldOut("dataset.test_dataset.images_dir", _pictures),
+        "inference": _HeldOut("dataset.test_dataset.images_dir", _images),
     },
     "segformer": {
         "train": _HeldOut("dataset.segment.validation_split", _of_split, _SEGMENT),
@@ -87,9 +87,9 @@ _SETS: Mapping[str, Mapping[str, _HeldOut]] = {
         "inference": _HeldOut("dataset.segment.predict_split", _of_split, _SEGMENT),
     },
     "ocrnet": {
-        "train": _HeldOut("dataset.val_dataset_dir", _pictures),
-        "evaluate": _HeldOut("evaluate.test_dataset_dir", _pictures, ("evaluate.batch_size",)),
-        "inference": _HeldOut("inference.inference_dataset_dir", _pictures, ("inference.batch_size",)),
+        "train": _HeldOut("dataset.val_dataset_dir", _images),
+        "evaluate": _HeldOut("evaluate.test_dataset_dir", _images, ("evaluate.batch_size",)),
+        "inference": _HeldOut("inference.inference_dataset_dir", _images, ("inference.batch_size",)),
     },
     "action_recognition": {
         "train": _HeldOut("dataset.val_dataset_dir", _videos),

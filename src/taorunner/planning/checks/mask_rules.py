@@ -29,7 +29,7 @@ def label_ids(training: Training) -> Iterator[Fault]:
 
 
 def pairs(training: Training) -> Iterator[Fault]:
-    """Source: tao_tensorflow1_backend cv/unet/utils/data_loader.py: of folders, the n-th picture listed gets the n-th
+    """Source: tao_tensorflow1_backend cv/unet/utils/data_loader.py: of folders, the n-th image listed gets the n-th
     mask listed. Nothing is sorted, so both are listed here as Python lists them there, on the same file system.
     """
     for part in ("train", "val"):
@@ -49,7 +49,7 @@ def pairs(training: Training) -> Iterator[Fault]:
             else "the last ones with none"
         )
         message = (
-            f"TAO pairs pictures and masks in the order in which the disk lists them, here {what} "
+            f"TAO pairs images and masks in the order in which the disk lists them, here {what} "
             f"({len(wrong)} of {len(pictures)} wrong)"
         )
         hint = (

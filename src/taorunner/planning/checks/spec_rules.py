@@ -20,7 +20,7 @@ _NO_INTERVAL_ZERO = frozenset({"yolo_v3", "yolo_v4", "yolo_v4_tiny", "multitask_
 _WEIGHTS_BY_ARGUMENT = frozenset({"ssd", "dssd", "lprnet"})
 _YOLO = frozenset({"yolo_v3", "yolo_v4", "yolo_v4_tiny"})
 _RECORDS_WITHOUT_PICTURES = _YOLO | {"detectnet_v2", "faster_rcnn"}
-"""Their records name the pictures; those of the others hold them. Source: tao/tensorflow.md section 7."""
+"""Their records name the images; those of the others hold them. Source: tao/tensorflow.md section 7."""
 _VALIDATION_PERIODS = (
     "eval_config.validation_period_during_training",
     "evaluation_config.validation_period_during_training",
@@ -106,17 +106,17 @@ def interval_zero(training: Training) -> Iterator[Fault]:
 
 
 def empty_training_fold(training: Training) -> Iterator[Fault]:
-    """Source: tao/tensorflow.md section 7: an empty fold is dropped, and all pictures are written as fold 0."""
+    """Source: tao/tensorflow.md section 7: an empty fold is dropped, and all images are written as fold 0."""
     key, made_by = "dataset_config.validation_fold", training.made_by
     if made_by is None or training.spec.number(key) != 0 or made_by.percent_for_validation != 0:
         return
     name = made_by.spec.file.path.name
-    message = f'"{key}" 0 leaves nothing to train on: "val_split" 0 in {name} writes all pictures as fold 0'
+    message = f'"{key}" 0 leaves nothing to train on: "val_split" 0 in {name} writes all images as fold 0'
     hint = f'set "kitti_config.val_split" in {name} to a percentage such as 20, and convert again'
     yield _error("empty-training-fold", message, hint, key)
 
 
-def picture_extension(training: Training) -> Iterator[Fault]:
+def image_extension(training: Training) -> Iterator[Fault]:
     """Source: tao/tensorflow.md sections 4.1 and 7: without a dot here, needed with records by YOLO."""
     key, spec = TRAINED_EXTENSION, training.spec
     records = f"{SOURCES}.tfrecords_path"
@@ -137,7 +137,7 @@ def picture_extension(training: Training) -> Iterator[Fault]:
     elif written and training.made_by is not None and training.made_by.extension != f".{written}":
         convert = training.made_by
         message = (
-            f'"{key}" is "{printable(written)}", and {convert.spec.file.path.name} takes the pictures that end '
+            f'"{key}" is "{printable(written)}", and {convert.spec.file.path.name} takes the images that end '
             f'with "{printable(convert.extension)}"'
         )
         yield _error("image-extension", message, "name the same extension in both", key)
@@ -170,7 +170,7 @@ def results_elsewhere(training: Training) -> Iterator[Fault]:
 NUMBER_RULES: tuple[Rule, ...] = (
     interval_refused, nothing_saved, nothing_validated, last_epochs_lost, interval_zero, empty_training_fold,
 )  # fmt: skip
-TEXT_RULES: tuple[Rule, ...] = (picture_extension, ignored_keys, results_elsewhere)
+TEXT_RULES: tuple[Rule, ...] = (image_extension, ignored_keys, results_elsewhere)
 """Rules that read no numbers: their result for one spec of a sweep holds for all."""
 
 

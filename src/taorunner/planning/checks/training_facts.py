@@ -165,7 +165,7 @@ class Training:
         )
 
     def _converted(self) -> int | None:
-        """The pictures in the records, without those set aside for validation."""
+        """The images in the records, without those set aside for validation."""
         made_by = self.made_by
         if made_by is None or made_by.taken is None:
             return None

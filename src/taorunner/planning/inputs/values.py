@@ -228,10 +228,10 @@ class ValueFinder:
                 if any(name in _names_in(argument.tokens) for argument in contract.arguments):
                     values.findings += _left_over(name, str(known[name]), values)
         if "image_dir" in VALUES and "image_dir" not in values.arguments:
-            self._default_pictures(values)
+            self._default_images(values)
 
-    def _default_pictures(self, values: RunValues) -> None:
-        """Pictures for inference: the folder of a KITTI dataset, or the dataset's own."""
+    def _default_images(self, values: RunValues) -> None:
+        """Images for inference: the folder of a KITTI dataset, or the dataset's own."""
         dataset = self._paths.dataset_dir(self._experiment.dataset)
         for image_dir, label_dir in LABEL_PAIRS:
             for name, folder in (("image_dir", image_dir), ("label_dir", label_dir)):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from shapes import asset, picture
+from shapes import asset, write_image
 
 from taorunner.datasets.checks.run import check_dataset
 from taorunner.datasets.repair.run import fix_dataset
@@ -22,7 +22,7 @@ def files_of(folder: Path) -> list[str]:
 
 def test_class_folders_are_laid_out_with_their_list(tmp_path: Path) -> None:
     for name in ("train/cat/a.jpg", "train/dog/b.jpg", "valid/cat/c.jpg", "valid/dog/d.png"):
-        picture(tmp_path / "source" / name, 20, 20)
+        write_image(tmp_path / "source" / name, 20, 20)
     done = lay_out(tmp_path / "source", tmp_path / "made", to="classification")
     wanted = ["classes.txt", "train/cat/a.jpg", "train/dog/b.jpg", "val/cat/c.jpg", "val/dog/d.png"]
     assert files_of(tmp_path / "made") == wanted
@@ -33,7 +33,7 @@ def test_class_folders_are_laid_out_with_their_list(tmp_path: Path) -> None:
 
 def test_a_class_that_a_split_lacks_is_reported(tmp_path: Path) -> None:
     for name in ("train/cat/a.jpg", "train/dog/b.jpg", "val/cat/c.jpg"):
-        picture(tmp_path / "source" / name, 20, 20)
+        write_image(tmp_path / "source" / name, 20, 20)
     with pytest.raises(UserFilesError) as caught:
         lay_out(tmp_path / "source", tmp_path / "made", to="classification")
     assert [finding.code for finding in caught.value.findings] == ["class-set-differs"]
@@ -42,7 +42,7 @@ def test_a_class_that_a_split_lacks_is_reported(tmp_path: Path) -> None:
 
 def test_two_files_for_one_place_are_reported(tmp_path: Path) -> None:
     for name in ("cat/a.jpg", "train/cat/a.jpg"):
-        picture(tmp_path / "source" / name, 20, 20)
+        write_image(tmp_path / "source" / name, 20, 20)
     with pytest.raises(UserFilesError) as caught:
         lay_out(tmp_path / "source", tmp_path / "made", to="classification")
     assert [finding.code for finding in caught.value.findings] == ["name-twice"]
@@ -53,10 +53,10 @@ def mask(path: Path, width: int, height: int, mode: str = "L") -> None:
     Image.new(mode, (width, height)).save(path)
 
 
-def test_pictures_and_masks_are_paired_by_name(tmp_path: Path) -> None:
+def test_images_and_masks_are_paired_by_name(tmp_path: Path) -> None:
     source = tmp_path / "source"
     for split in ("train", "valid"):
-        picture(source / split / "images/a.jpg", 20, 10)
+        write_image(source / split / "images/a.jpg", 20, 10)
         mask(source / split / "masks/a.png", 20, 10, "P")
     done = lay_out(source, tmp_path / "made", to="segmentation")
     wanted = ["images/train/a.jpg", "images/val/a.jpg", "masks/train/a.png", "masks/val/a.png"]
@@ -67,7 +67,7 @@ def test_pictures_and_masks_are_paired_by_name(tmp_path: Path) -> None:
 def test_masks_that_do_not_fit_are_all_reported(tmp_path: Path) -> None:
     source = tmp_path / "source"
     for name in ("good", "small", "colour", "alone"):
-        picture(source / f"images/{name}.jpg", 20, 10)
+        write_image(source / f"images/{name}.jpg", 20, 10)
     mask(source / "masks/good.png", 20, 10)
     mask(source / "masks/small.png", 10, 10)
     mask(source / "masks/colour.png", 20, 10, "RGB")
