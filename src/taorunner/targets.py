@@ -165,7 +165,7 @@ def _loaded(name: str, value: str) -> Target:
     except Exception as error:  # code of another package: any exception
         raise MachineError(f"{blame}: {error}") from error
     if not isinstance(target, Target) or target.name != name:
-        raise MachineError(f'{blame}: it is no Target of the name "{name}"')
+        raise MachineError(f'{blame}: it is not a Target with the name "{name}"')
     return target
 
 

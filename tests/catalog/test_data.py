@@ -104,7 +104,7 @@ def test_a_workspace_could_have_the_same_file(path: Path) -> None:
         families=Catalog().families(),
         images=Catalog().image_kinds(),
     )
-    expected = ['"embedded" is no key of groups'] if path.stem == "tinydet" else []
+    expected = ['"embedded" is not a key of groups'] if path.stem == "tinydet" else []
     assert [finding.message for finding in found.sorted()] == expected
 
 

@@ -96,7 +96,7 @@ def test_a_page_says_actions_images_keys_and_traps(cli: Cli, tmp_path: Path) -> 
         "quantize              quantize.yaml        one   7.0.1-pyt     from 7.0.0",
         "5.5.0    5.5.0-pyt    5.5.0-deploy",
         "epochs               train.num_epochs",
-        "  · export fails when its file is there already",
+        "  · export fails when its file already exists",
     ):
         assert line in page.splitlines()
 

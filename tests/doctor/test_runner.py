@@ -21,7 +21,7 @@ def check(name: str, look: object, limit_s: float = 5.0) -> Check:
 
 
 def breaks(machine: Machine) -> Iterator[Finding]:
-    yield ok("breaks", "said before")
+    yield ok("breaks", "printed before")
     raise ZeroDivisionError("no \x1b[31mway")
 
 

@@ -47,7 +47,7 @@ def test_a_stopped_training_goes_on_behind_its_last_epoch(
     assert "--resume" in refused.err and "--overwrite" in refused.err
     done = here.cli("train", "e1", "--resume", "--plain", cwd=here.root, env=env)
     assert done.code == 0, done.out + done.err
-    assert f"goes on after epoch {newest}, from " in done.err, done.err
+    assert f"resumes after epoch {newest}, from " in done.err, done.err
 
     second = here.records()["e1"]
     assert second["id"] != first["id"]

@@ -332,7 +332,7 @@ def test_an_unknown_release_is_reported_at_its_key(workspace: Callable[..., Work
 def test_a_variable_misspelt_in_vars_is_named(workspace: Callable[..., Workspace]) -> None:
     entry = {**DSSD, "vars": {"image_dir": "$datset_raw/image_2"}}
     planned = plan(workspace({"e1": entry}, specs={"e1/train.txt": TRAIN_TXT}), "inference", "e1")
-    message = 'has "$datset_raw", which is no variable of this experiment'
+    message = 'has "$datset_raw", which is not a variable of this experiment'
     assert ("unknown-variable", f'"image_dir" in vars {message}') in errors(planned)
     assert [f.hint for f in planned.findings if f.code == "unknown-variable"] == [
         'did you mean "dataset_raw"?'

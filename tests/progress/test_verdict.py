@@ -133,7 +133,7 @@ def test_exit_0_without_any_sign_is_no_success_where_it_means_nothing() -> None:
     contract = VerdictContract(exit_zero_means_success=False)
     assert fate(contract, facts_of(contract), exit_code=0) == Verdict(
         RunState.FAILED,
-        "exit code 0 means nothing with this release, and there is no other sign of success",
+        "exit code 0 does not prove success with this release, and there is no other sign of it",
         "look at the last lines of the log",
     )
     assert fate(contract, facts_of(contract, PASS), exit_code=0).state is RunState.SUCCEEDED

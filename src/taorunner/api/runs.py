@@ -159,7 +159,7 @@ class Run:
         """Blocks until it is over, and gives its final state.
 
         Raises:
-            TimeoutError: it is not over after ``timeout_s`` seconds; it goes on.
+            TimeoutError: it is not ended after ``timeout_s`` seconds; it goes on.
             TaorunnerError: no supervisor stays alive to follow it.
 
         Example:
@@ -246,7 +246,7 @@ class Batch:
         Interrupting it leaves the runs alone.
 
         Raises:
-            TimeoutError: they are not over after ``timeout_s`` seconds; they go on.
+            TimeoutError: they are not ended after ``timeout_s`` seconds; they go on.
             TaorunnerError: no supervisor stays alive to follow them.
 
         Example:
@@ -283,6 +283,6 @@ def _wait(
     while not _is_over(store, run_ids):
         now_s = time.monotonic()
         if deadline is not None and now_s >= deadline:
-            raise TimeoutError(f"not over after {timeout_s} s: {', '.join(run_ids)}")
+            raise TimeoutError(f"not ended after {timeout_s} s: {', '.join(run_ids)}")
         watchdog.keep(now_s)
         time.sleep(_POLL_S if deadline is None else min(_POLL_S, max(0.0, deadline - now_s)))

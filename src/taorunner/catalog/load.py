@@ -66,7 +66,7 @@ class Catalog:
             names = ", ".join(known.name for known in having)
             raise UserFilesError(
                 f'no image of the group "{kind}" is known for TAO release "{release}"',
-                hint=f"releases that have it: {names}; or name the image with --image",
+                hint=f"releases that have it: {names}; or add --image IMAGE",
             )
         tag, registry = str(fitting[-1].tags[kind]), str(self._read("releases.yml")["registry"])
         return f"{registry.rpartition('/')[0]}/{tag}" if ":" in tag else f"{registry}:{tag}"

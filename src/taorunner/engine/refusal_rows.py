@@ -265,7 +265,7 @@ def without_server(text: str) -> str:
 def image_hint(image: str) -> str:
     """The next step for an image that does not exist."""
     if "@" in image:
-        return "taorunner image lock takes what the tag stands for now, if taorunner.lock names this digest"
+        return "taorunner image lock locks what the tag names now, if taorunner.lock names this digest"
     if image.startswith("nvcr.io/"):
         return f"check the tag with taorunner networks; {login_hint(image)}"
     return f"check name and tag: docker pull {image} says more; image in experiments.yml names another one"

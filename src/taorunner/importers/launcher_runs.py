@@ -64,7 +64,7 @@ def experiments_of(
         path = folder / spec.name
         if action is None:
             home.beside.append(spec)
-            message = f"it is not known which action of {network.name} reads this spec"
+            message = f"no action of {network.name} is known to read this spec"
             hint = f"rename it in specs/{home.name} to <action>{spec.name.suffix}"
             report(Finding(Severity.WARNING, "unknown-action", message, hint, path))
         elif action in home.specs:

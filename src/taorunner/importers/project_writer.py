@@ -81,7 +81,8 @@ def place_projects(
         where = error.filename2 or error.filename or workspace.root
         problem = (error.strerror or str(error)).lower()
         raise MachineError(
-            f'cannot write "{where}": {problem}', hint="is it your folder, and has the disk room?"
+            f'cannot write "{where}": {problem}',
+            hint="check the owner of the folder (ls -ld) and the free space (df -h)",
         ) from error
     return [*folders, *made]
 

@@ -139,7 +139,7 @@ class _Migration:
                 self._tell(
                     "mounts-kept",
                     message,
-                    f"take over from {given} what is missing",
+                    f"copy from {given} what is missing",
                     self._workspace.mounts_file,
                 )
             return
@@ -188,7 +188,7 @@ class _Migration:
         """The text files below the folder; links to folders are not followed."""
         if not self._folder.is_dir():
             raise UserFilesError(
-                f'"{self._folder}" is no folder of specs', hint="name the folder that holds them"
+                f'"{self._folder}" is not a folder of specs', hint="name the folder that holds them"
             )
         found: list[Path] = []
         left: list[str] = []
@@ -209,7 +209,7 @@ class _Migration:
                 )
         if left:
             shown = ", ".join(printable(one) for one in left[:8]) + (", …" if len(left) > 8 else "")
-            message = f"not imported, because these are no spec files: {shown}"
+            message = f"not imported, because these are not spec files: {shown}"
             self._findings.append(Finding(Severity.INFO, "left-out", message, None, self._folder))
         return found
 
@@ -251,7 +251,7 @@ class _Migration:
             return name, None
         if not host.is_dir():
             message = (
-                f'"{root}", where the specs have their data, is "{host}", which is no folder of this host'
+                f'"{root}", where the specs have their data, is "{host}", which is not a folder of this host'
             )
             self._tell(
                 "missing-data",

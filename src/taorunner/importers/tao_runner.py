@@ -68,7 +68,7 @@ def _sources(original: Workspace, name: str | None) -> dict[str, ProjectPaths]:
     there = [one for one in original.project_names() if original.project(one).experiments_file.is_file()]
     if not there:
         hint = f"a checkout has projects/<name>/{EXPERIMENTS_FILE}; name its folder"
-        raise UserFilesError(f'"{original.root}" is no checkout of tao-runner', hint=hint)
+        raise UserFilesError(f'"{original.root}" is not a checkout of tao-runner', hint=hint)
     if name is None:
         return {one: original.project(one) for one in there}
     if name in there or len(there) == 1:
@@ -174,7 +174,9 @@ class _Arriving:
             return self._with_our_variables(path, loaded.text, spec_format).encode()
         try:
             if path.stat().st_size > MAX_COPIED_BYTES or not path.is_file():
-                self._tell("left-out", "this is no small file, and is not copied", f"it is at {path}", path)
+                self._tell(
+                    "left-out", "this is not a small file, so it is not copied", f"it is at {path}", path
+                )
                 return None
             return path.read_bytes()
         except OSError as error:
@@ -194,7 +196,7 @@ class _Arriving:
         if written != text:
             self._note(
                 "variables-rewritten",
-                'a "$" that was plain text for tao-runner is written so that it stays',
+                '"$" signs are written so that taorunner reads what tao-runner read ("$$" for a plain one)',
                 path,
             )
         return written
@@ -219,7 +221,7 @@ class _Arriving:
         )
         for path, content in files.items():
             if old.search(content):
-                message = f'this names the project "{paths.name}" in a path, which has another name now'
+                message = f'this names the project "{paths.name}" in a path, but the project has a new name'
                 self._tell(
                     "old-name", message, "write $dataset, $tfrecords or $results_dir", paths.root / path
                 )
@@ -235,7 +237,7 @@ class _Arriving:
                         "records-left",
                         message,
                         folder,
-                        f"make them again: taorunner -p {name} convert {experiment}",
+                        f"convert again: taorunner -p {name} convert {experiment}",
                     )
 
     def _mounted_folders(self) -> list[Path]:

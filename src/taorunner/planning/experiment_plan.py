@@ -177,7 +177,13 @@ def _backend_findings(
         message = (
             f'no image is known for "{contract.network}" {contract.action} in release {contract.release}'
         )
-        yield planning.error(experiment, ("release",), "no-image", message, "name one with image or --image")
+        yield planning.error(
+            experiment,
+            ("release",),
+            "no-image",
+            message,
+            "set image in experiments.yml, or add --image IMAGE",
+        )
 
 
 def _mount_findings(

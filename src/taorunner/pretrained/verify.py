@@ -41,8 +41,8 @@ def may_be_pulled(folder: Path, files: Sequence[RemoteFile], watcher: Watcher) -
     found = differences(folder, there)
     if found:
         watcher.tells(
-            f"{folder} differs from NGC's list, and no pull made it: {', '.join(found[:5])}; it is not changed "
-            "(delete it to pull it)"
+            f"{folder} differs from NGC's list and was not pulled by taorunner: {', '.join(found[:5])}; "
+            "it is not changed (delete it to pull it)"
         )
     return not found
 

@@ -64,7 +64,7 @@ _TRANSIENT = frozenset(
 )
 """Causes that may be absent in the next attempt."""
 _SIGNALS: dict[int, tuple[str, str | None]] = {
-    125: ("the engine could not run the container", "look at the log; `docker info` tells whether the engine is well"),
+    125: ("the engine could not run the container", "look at the log; `docker info` shows whether the engine works"),
     126: ("the task's command cannot be executed in this image", 'check "image" and "release"'),
     127: ("the task's command does not exist in this image", 'check "image" and "release"'),
     129: ("ended by SIGHUP, which did not come from taorunner", None),
@@ -77,7 +77,7 @@ _SIGNALS: dict[int, tuple[str, str | None]] = {
     ),
     137: (
         "killed (SIGKILL), but not by taorunner",
-        "perhaps the host ran out of memory, `dmesg` tells; use fewer loader workers or a "
+        "perhaps the host ran out of memory, `dmesg` shows it; use fewer loader workers or a "
         "smaller batch size{batch}",
     ),
     139: (
@@ -106,8 +106,8 @@ def explain(facts: Facts, code: int, *, status_is_final: bool = True) -> Explana
         return min(candidates, key=lambda candidate: candidate[:2])[2]
     if facts.footer_passed is False and (facts.epoch or facts.epochs_done):
         return Explanation(
-            "the training process ended without a word: killed by a signal, most likely for lack of memory",
-            f"`dmesg` tells; {_memory_hint(facts)}",
+            "the training process ended without a message: killed by a signal, most likely for lack of memory",
+            f"`dmesg` shows it; {_memory_hint(facts)}",
             is_transient=True,
         )
     return None

@@ -108,7 +108,7 @@ def _doubt(contract: VerdictContract, facts: Facts) -> Verdict | None:
         return _failed(
             contract,
             facts,
-            "exit code 0 means nothing with this release, and there is no other sign of success",
+            "exit code 0 does not prove success with this release, and there is no other sign of it",
         )
     return None
 

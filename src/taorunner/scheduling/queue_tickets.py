@@ -206,5 +206,5 @@ def _wish(row: Any) -> Wish:
     names = None if leases is None else tuple(str(name)[:100] for name in leases[:64])
     count = int(count) if names is None else len(names)
     if not 0 < count <= 1024 or not isinstance(asked_ns, int):
-        raise ValueError("not a wish")
+        raise ValueError("not a request for GPUs")
     return Wish(str(run_id)[:300], count, names, asked_ns, is_due is True)

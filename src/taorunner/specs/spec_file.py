@@ -67,7 +67,7 @@ def load_spec(path: Path) -> SpecFile | tuple[Finding, ...]:
     try:
         data = _read_bytes(path)
     except ValueError:
-        return (_file_problem(path, "unreadable-spec", "the path of the spec is no path", None),)
+        return (_file_problem(path, "unreadable-spec", "the path of the spec is not valid", None),)
     except OSError as error:
         return (_file_problem(path, _os_code(error), _os_message(error), _os_hint(error)),)
     if isinstance(data, str):

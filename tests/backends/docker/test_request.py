@@ -93,7 +93,7 @@ def test_an_action_without_an_image_names_the_way_out(
     with pytest.raises(EngineRefusedError) as caught:
         DockerBackend().request(make_plan("dino"), Launch("r1", tmp_path))
     assert caught.value.message == 'no container image is known for "dino train"'
-    assert caught.value.hint == "name one: image: in experiments.yml, or --image"
+    assert caught.value.hint == "set image in experiments.yml, or add --image IMAGE"
 
 
 def test_the_docker_command_says_the_same(make_plan: Callable[..., RunPlan], tmp_path: Path) -> None:

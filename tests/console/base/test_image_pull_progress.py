@@ -54,7 +54,7 @@ def test_on_a_terminal_the_layers_that_are_worked_on(clock: list[float]) -> None
     stream = Terminal()
     view = ImagePullView(stream, {"TERM": "xterm", "COLUMNS": "140", "LINES": "24"}, plain=False, quiet=False)
     view.begins(IMAGE, None)
-    assert [line.plain for line in view.drawing().renderables] == [f"{IMAGE}  asks the registry"]
+    assert [line.plain for line in view.drawing().renderables] == [f"{IMAGE}  asking the registry"]
     clock[0] += 10
     layers = [
         LayerState("aaaaaaaaaaaa", "there"), LayerState("bbbbbbbbbbbb", "downloading", 5 * MIB, 20 * MIB),

@@ -918,7 +918,7 @@ def test_an_export_file_that_exists(head: str, checkpoint: str, exported: str, b
         (
             "info output-exists",
             "experiments.yml: |e:",
-            f"{folder}/{exported} exists, and {head} export does not write over it; {AFRESH}",
+            f"{folder}/{exported} exists, and {head} export does not overwrite it; {AFRESH}",
         )
     ]
 

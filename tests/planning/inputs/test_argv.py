@@ -212,7 +212,7 @@ def test_what_is_missing_is_named_with_the_next_step() -> None:
     argv = argv_of("dssd", "inference", results_dir=RESULTS)
     assert messages(argv.findings) == [
         ("argument-missing", 'dssd inference needs the rendered spec file ("-e")'),
-        ("argument-missing", 'dssd inference needs the trained weights the action works on ("-m")'),
+        ("argument-missing", 'dssd inference needs the trained weights that the action reads ("-m")'),
         ("argument-missing", 'dssd inference needs the folder of images ("-i")'),
     ]
     assert argv.findings[2].hint == (

@@ -148,7 +148,7 @@ def test_a_newest_checkpoint_that_was_cut_off_is_not_chosen(
     assert path is None
     assert (
         problem
-        == f'the checkpoint "{Path(name.format(3)).name}" is not whole: it was cut off while it was written'
+        == f'the checkpoint "{Path(name.format(3)).name}" is incomplete: it was cut off while it was written'
     )
 
 
@@ -208,7 +208,7 @@ def test_where_every_checkpoint_is_torn_it_is_said(results: Callable[..., Path])
     folder = results({"train/model_epoch_000_step_00003.pth": archive()[:2000]})
     torn = folder / "train/model_epoch_000_step_00003.pth"
     assert choose_checkpoint(folder, POSE.checkpoints, None)[:2] == (
-        None, f"{torn} is not whole: it was cut off while it was written",
+        None, f"{torn} is incomplete: it was cut off while it was written",
     )  # fmt: skip
 
 
@@ -258,7 +258,7 @@ def test_evaluate_export_and_resume_say_which_one_was_cut_off(
     assert said(planned) == [
         (
             "checkpoint-torn",
-            'the checkpoint "model_epoch_001_step_00006.pth" is not whole: it was cut off while it was written',
+            'the checkpoint "model_epoch_001_step_00006.pth" is incomplete: it was cut off while it was written',
             "model_epoch_000_step_00003.pth is used instead; the disk may have been full",
         )
     ]

@@ -70,7 +70,7 @@ def test_ssd_takes_checkpoint_and_next_epoch_instead_of_the_pretrained_weights(
     assert after(made.argv, "-m") == [f"{INSIDE}/weights/ssd_resnet18_epoch_040.hdf5"]
     assert after(made.argv, "--initial_epoch") == ["41"]
     assert made.resume == ResumePoint(made.results_dir / "weights/ssd_resnet18_epoch_040.hdf5", 40)
-    assert made.resume.text == "goes on after epoch 40, from ssd_resnet18_epoch_040.hdf5"
+    assert made.resume.text == "resumes after epoch 40, from ssd_resnet18_epoch_040.hdf5"
     assert RunPlan.from_json(json.loads(json.dumps(made.to_json()))) == made
 
 
@@ -196,7 +196,7 @@ def test_a_checkpoint_from_within_the_last_epoch_is_not_the_end(plan: Callable[.
     files = {"train/model_epoch_011_step_00090.pth": "w", "train/status.json": status(9, 10)}
     made = only(plan("dino", YAML, files, release="7.0.1"))
     assert made.resume is not None
-    assert made.resume.text == "goes on within epoch 12, from model_epoch_011_step_00090.pth"
+    assert made.resume.text == "resumes within epoch 12, from model_epoch_011_step_00090.pth"
 
 
 @pytest.mark.parametrize("files", [{}, {"weights/ssd_resnet18_epoch_003.hdf5": ""}, {"status.json": "{}"}])
@@ -205,7 +205,7 @@ def test_without_a_checkpoint_there_is_nothing_to_resume(
 ) -> None:
     ((code, message, hint),) = errors(plan("ssd", TF1_SPEC, files))
     assert code == "nothing-to-resume"
-    assert message.startswith("there is nothing to go on from: ") and message.endswith(
+    assert message.startswith("there is no checkpoint to resume from: ") and message.endswith(
         "holds no full checkpoint"
     )
     assert hint == "taorunner train e1 starts from the beginning"

@@ -152,11 +152,11 @@ def test_a_file_that_is_like_a_broken_one_says_which(tmp_path: Path) -> None:
 
 
 FAULTS: list[tuple[str, str, tuple[int, int], str, str | None]] = [
-    ("title: My head", "titel: My head", (1, 1), '"titel" is no key of a network file', 'did you mean "title"?'),
+    ("title: My head", "titel: My head", (1, 1), '"titel" is not a key of a network file', 'did you mean "title"?'),
     ("title: My head", "title: [a]", (1, 8), '"title" must be a text, not a list', None),
     ("[dataset]", "[datset]", (4, 9), '"datset" is not a key of an experiment', 'did you mean "dataset"?'),
     ("[dataset]", "dataset", (4, 8), '"needs" must be a list, not "dataset"', None),
-    ("  model:\n", "  modle:\n", (7, 3), '"modle" is no key of groups', 'did you mean "model"?'),
+    ("  model:\n", "  modle:\n", (7, 3), '"modle" is not a key of groups', 'did you mean "model"?'),
     ("family: pyt", "family: pty", (8, 13), '"pty" is not a family', 'did you mean "pyt"?'),
     ("family: pyt", "family: embedded", (8, 13), '"embedded" is not a family', None),
     ("since: 6.0.0", "since: 6.0", (9, 12), '"since" must be a version such as 6.0.0, not the number 6.0', None),
@@ -165,7 +165,7 @@ FAULTS: list[tuple[str, str, tuple[int, int], str, str | None]] = [
     ("since: 6.0.0", "uses: [nope]", (9, 12), '"nope" is not a table of the family', None),
     ("since: 6.0.0", "image: pity", (9, 12), '"pity" is not a kind of image', "known: tf1, tf2, pyt, deploy, data-services"),
     ("  train: {arguments", "  Train: {arguments", (11, 7), '"Train" cannot be a name in "actions"', None),
-    ("{arguments:", "{argument:", (11, 15), '"argument" is no key of a layer', 'did you mean "arguments"?'),
+    ("{arguments:", "{argument:", (11, 15), '"argument" is not a key of a layer', 'did you mean "arguments"?'),
     ("train.precision=fp16", '"-x {nothing}"', (11, 7), '"{nothing}" in arguments of "train" has no meaning', None),
     ("train.precision=fp16", '"-x {nothing"', (11, 32), '"-x {nothing" has a brace that belongs to no value', None),
     ("latest: my_model, ", "", (11, 7), '"{latest}" in checkpoints of "train" has no meaning', None),
@@ -188,7 +188,7 @@ FAULTS: list[tuple[str, str, tuple[int, int], str, str | None]] = [
     ("train.precision=fp16}", "a=b}, kpi: [val_x]", (11, 43), '"kpi" must be a mapping, not a list', None),
     (
         "train.precision=fp16}", "a=b}, checkpoints: {untrained_pattern: (}", (11, 71),
-        '"(" is no regular expression', None,
+        '"(" is not a regular expression', None,
     ),
     ("evaluate:", "evaluate: 7", (12, 17), '"evaluate" must be a mapping, not the number 7', None),
     ("sources: [my own head]", "sources: [my own head", (4, 6), "not valid YAML", None),

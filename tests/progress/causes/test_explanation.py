@@ -208,7 +208,7 @@ def test_the_next_lines_hold_what_the_exception_only_points_to(console: str, exp
 
 def test_a_signal_hides_neither_the_traceback_nor_nccl() -> None:
     watchdog = "[rank1]:[E ProcessGroupNCCL.cpp:563] [Rank 1] Watchdog caught collective operation timeout\n"
-    assert reason(watchdog, 134) == "the GPUs could not talk to each other through NCCL"
+    assert reason(watchdog, 134) == "the GPUs could not communicate through NCCL"
     crash = raised("RuntimeError: the grid has a hole") + "Segmentation fault (core dumped)\n"
     assert reason(crash, 139) == "RuntimeError: the grid has a hole"
     assert reason("Segmentation fault (core dumped)\n", 139) == "crashed (segmentation fault)"
@@ -358,7 +358,7 @@ def test_weights_that_do_not_fit_after_a_resume_are_an_earlier_runs() -> None:
 def test_a_child_that_was_killed_is_worth_another_attempt() -> None:
     found = verdict(BAR.format(epoch=2) + "Execution status: FAIL\n")
     assert found.reason == (
-        "the training process ended without a word: killed by a signal, most likely for lack of memory"
+        "the training process ended without a message: killed by a signal, most likely for lack of memory"
     )
     assert found.is_transient
 

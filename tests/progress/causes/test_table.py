@@ -186,7 +186,7 @@ SAMPLES: list[tuple[str, str, str]] = [
     (
         "read-only-data",
         "OSError: [Errno 30] Read-only file system: '/data/x'",
-        'a folder that is mounted read-only was to be written: on "/data/x"',
+        'the run tried to write to a folder that is mounted read-only: on "/data/x"',
     ),
     (
         "missing-file",
@@ -221,7 +221,7 @@ SAMPLES: list[tuple[str, str, str]] = [
     (
         "too-few-steps",
         "ValueError: Number of logging points 10 must be <= than the number of steps per epoch 3",
-        "the dataset is so small that an epoch has fewer steps than the logging wants",
+        "the dataset is so small that an epoch has fewer steps than the logging needs",
     ),
     ("nan-loss", "Batch 12: Invalid loss, terminating training", "the loss became NaN at epoch 3"),
     ("nan-loss", "To avoid NaN loss, please set the output_width >= 96", "the loss became NaN at epoch 3"),
@@ -244,7 +244,7 @@ SAMPLES: list[tuple[str, str, str]] = [
     (
         "nccl",
         "torch.distributed.DistBackendError: NCCL error in: ProcessGroupNCCL.cpp:1970",
-        "the GPUs could not talk to each other through NCCL at epoch 3",
+        "the GPUs could not communicate through NCCL at epoch 3",
     ),
     (
         "assertion",

@@ -108,8 +108,8 @@ def test_a_killed_training_goes_on_from_its_newest_checkpoint_in_the_same_run(wo
     assert world.notices(record.id) == [
         ("retry",
          "attempt 1: killed (SIGKILL), but not by taorunner; "
-         "attempt 2 goes on after epoch 2, from model_epoch_001_step_00010.npz, in 0s"),
-        ("resuming", "this training goes on after epoch 2, from model_epoch_001_step_00010.npz"),
+         "attempt 2 resumes after epoch 2, from model_epoch_001_step_00010.npz, in 0s"),
+        ("resuming", "this training resumes after epoch 2, from model_epoch_001_step_00010.npz"),
     ]  # fmt: skip
     starts = [event for event in world.store.read_events(record.id)[0] if isinstance(event, RunStarted)]
     assert len({event.handle for event in starts}) == 2

@@ -118,7 +118,7 @@ def image_of(plan: RunPlan) -> str:
     if not plan.image:
         raise EngineRefusedError(
             f'no container image is known for "{plan.contract.network} {plan.action}"',
-            hint="name one: image: in experiments.yml, or --image",
+            hint="set image in experiments.yml, or add --image IMAGE",
         )
     return plan.image
 

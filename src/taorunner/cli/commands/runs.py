@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
     group = make_group("List, show and clean up runs")
     add_command(group, "list", _list, "List all runs, newest first", "taorunner runs list -p parts -n 10")
     add_command(group, "show", _show, "Show one run in full", "taorunner runs show rtdetr_01")
-    mark_lost = "Mark a run as lost when its end cannot be found out"
+    mark_lost = "Mark a run as lost when its end is unknown"
     add_command(group, "mark-lost", _mark_lost, mark_lost, "taorunner runs mark-lost 61ab03")
     runs_prune.register(group)
     app.add_typer(group, name="runs")

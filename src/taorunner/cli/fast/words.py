@@ -156,7 +156,7 @@ TABLE: dict[str, Command] = {
         "Show one run in full", _OPTIONS_15, ("run", "none",)
     ),
     "runs mark-lost": Command(
-        "Mark a run as lost when its end cannot be found out", _OPTIONS_16, ("run", "none",)
+        "Mark a run as lost when its end is unknown", _OPTIONS_16, ("run", "none",)
     ),
     "runs rm": Command(
         "Remove records of ended runs, never results", _OPTIONS_16, ("run",)

@@ -102,7 +102,7 @@ class ImagePullView(LiveProgress):
         name = fit_path(image, room, self._symbols)
         state = shown.state
         if state is None or not state.layers:
-            return Text.assemble(name, ("  asks the registry", "quiet"))
+            return Text.assemble(name, ("  asking the registry", "quiet"))
         text = Text.assemble(name, "  ")
         if self._live is not None:
             text.append_text(bar(shown.fraction, _BAR, self._symbols))

@@ -63,7 +63,7 @@ def print_versions(versions: Sequence[RemoteVersion], *, json: bool) -> None:
         [
             (
                 v.name, size(v.size) if v.size is not None else "", str(v.files or ""), (v.created or "")[:10],
-                "" if v.is_complete else "not whole",
+                "" if v.is_complete else "incomplete",
             )
             for v in versions
         ],

@@ -44,7 +44,7 @@ def read(folder: Folder) -> DetectionDataset:
     pairs = _pairs(folder)
     _report_unpaired(folder, {labels for _, labels, _ in pairs})
     if beside := folder.folders_named(_THREE_D):
-        message = f'"{printable(beside[0])}" : left out, only images and labels are read'
+        message = f'"{printable(beside[0])}": left out, only images and labels are read'
         hint = "bevfusion and pointpillars read such a dataset without conversion"
         folder.warning("folders-left-out", message, folder.root / beside[0], hint=hint)
     for image_files, labels, subset in pairs:

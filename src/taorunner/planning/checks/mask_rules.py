@@ -53,7 +53,7 @@ def pairs(training: Training) -> Iterator[Fault]:
             f"({len(wrong)} of {len(pictures)} wrong)"
         )
         hint = (
-            f"write two lists, a path inside the container a line, and name them in {part}_data_sources "
+            f"write two lists, one path inside the container per line, and name them in {part}_data_sources "
             "{ data_source { image_path: masks_path: } }"
         )
         yield Fault(Severity.ERROR, "pictures-with-other-masks", message, hint, keys[0])

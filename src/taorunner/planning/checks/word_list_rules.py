@@ -33,8 +33,8 @@ def word_lists(network: str, action: str, spec: SpecReader, *, is_certain: bool)
             if len(line.split(separator)) != 2:
                 between = "a tab" if separator else "a tab or a blank"
                 message = (
-                    f"line {number} of {printable(file or '')} is no file name and text with {between} between them: "
-                    f'"{printable(line)[:60]}"'
+                    f"line {number} of {printable(file or '')} is not a file name and a text with "
+                    f'{between} between them: "{printable(line)[:60]}"'
                 )
                 hint = (
                     "write the name, a tab and the text; a text has no blanks"

@@ -51,19 +51,20 @@ VALUES: Mapping[str, ValueMeaning] = {
     ),
     "pretrained": ValueMeaning("the pretrained weights", "set repository and backbone of the experiment"),
     "checkpoint": ValueMeaning(
-        "the trained weights the action works on", "train first, or set export_model to the checkpoint's name"
+        "the trained weights that the action reads",
+        "train first, or set export_model to the checkpoint's name",
     ),
     "model": ValueMeaning(
         "the checkpoint's file name without suffix", "set export_model to the checkpoint's name"
     ),
-    "resume_checkpoint": ValueMeaning("the checkpoint to go on from", "train first"),
-    "initial_epoch": ValueMeaning("the 1-based epoch to go on with", "the checkpoint's name tells it"),
+    "resume_checkpoint": ValueMeaning("the checkpoint to resume from", "train first"),
+    "initial_epoch": ValueMeaning(
+        "the 1-based epoch to resume with", "it follows from the checkpoint's name"
+    ),
     "tfrecords_prefix": ValueMeaning(
-        "path and name start of the converted records", "set dataset of the experiment"
+        "path and name prefix of the converted records", "set dataset of the experiment"
     ),
-    "record_tag": ValueMeaning(
-        "what the names of the records begin with", "it follows from annotations_file"
-    ),
+    "record_tag": ValueMeaning("the prefix of the records' names", "it follows from annotations_file"),
     "export_file": ValueMeaning("the exported model", "set export_model to the checkpoint's name"),
     "export_type": ValueMeaning("fp32, fp16 or int8", "set export_type of the experiment"),
     "onnx_file": ValueMeaning("the exported model to build an engine from", "export first"),
@@ -75,7 +76,7 @@ VALUES: Mapping[str, ValueMeaning] = {
     "label_dir": _var("label_dir", "the folder of labels"),
     "image_file": _var("image_file", "one image"),
     "annotations_file": _var("annotations_file", "the COCO annotations file"),
-    "class_names_file": _var("class_names_file", "a file with one class name a line"),
+    "class_names_file": _var("class_names_file", "a file with one class name per line"),
     "classmap": _var("classmap", "the file that maps classes to numbers"),
     "calibration_images": _var("calibration_images", "the folder of images for int8 calibration"),
     "calibration_cache": _var("calibration_cache", "the file that keeps the int8 calibration"),

@@ -169,7 +169,7 @@ def torn_findings(chosen: Path, results: Path, contract: CheckpointContract) -> 
         Finding(
             Severity.WARNING,
             "checkpoint-torn",
-            f'the checkpoint "{path.name}" is not whole: it was cut off while it was written',
+            f'the checkpoint "{path.name}" is incomplete: it was cut off while it was written',
             f"{chosen.name} is used instead; the disk may have been full",
         )
         for path in checkpoints[checkpoints.index(chosen) + 1 :]
@@ -199,13 +199,13 @@ def choose_checkpoint(
     if path is not None and is_untrained(path, contract):
         return None, f'"{named}" holds untrained weights: a start that failed left them', names
     if path is not None and is_torn(path):
-        return None, f'the checkpoint "{named}" is not whole: it was cut off while it was written', names
+        return None, f'the checkpoint "{named}" is incomplete: it was cut off while it was written', names
     return path, problem, names
 
 
 def _none_to_use(checkpoints: Sequence[Path], results: Path, contract: CheckpointContract) -> str:
     if checkpoints:
-        return f"{checkpoints[-1]} is not whole: it was cut off while it was written"
+        return f"{checkpoints[-1]} is incomplete: it was cut off while it was written"
     if leftovers := untrained_leftovers(results, contract):
         return f"there is no checkpoint in {results}: {leftovers[0].name} is untrained, a start that failed left it"
     return f"there is no checkpoint in {results}"

@@ -53,7 +53,7 @@ def earlier_results(
             return _conversion(folder, overwrite=overwrite)
     there = tuple(path for path in written if path is not None and path.exists())
     if there and not overwrite:
-        message = f"{there[0]} exists, and {contract.network} {contract.action} does not write over it"
+        message = f"{there[0]} exists, and {contract.network} {contract.action} does not overwrite it"
         return EarlierResults((_error("output-exists", message),), make_dirs=folders)
     return EarlierResults(set_aside=there, make_dirs=folders)
 

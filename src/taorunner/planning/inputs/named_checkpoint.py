@@ -57,7 +57,7 @@ def not_read(contract: Contract, named: str) -> Finding:
     hint = "leave --checkpoint out"
     if contract.checkpoints.resume is not ResumeRule.NONE:
         hint += "; --resume continues from the newest checkpoint of the experiment"
-    message = f'{contract.network} train starts from no weights that are named: "{named}" would be ignored'
+    message = f'{contract.network} train does not read --checkpoint: "{named}" would be ignored'
     return Finding(Severity.ERROR, "checkpoint-not-read", message, hint)
 
 
@@ -98,7 +98,7 @@ def find_built(folder: Path, suffixes: tuple[str, ...], named: str) -> tuple[Pat
     if fitting:
         return fitting[-1], None
     names = ", ".join(path.name for path in found[-5:])
-    hint = f"there are: {names}" if found else f"{folder} holds none: it is another action that makes them"
+    hint = f"there are: {names}" if found else f"{folder} holds none: another action writes them"
     message = f'there is no {suffixes[0]} file "{named}" in {folder}'
     return None, Finding(Severity.ERROR, "checkpoint-missing", message, hint)
 

@@ -176,7 +176,7 @@ class _Checker:
                 if self.text(value, (*path, key)) and not _COMMAND.match(value):
                     self.to.error(
                         "wrong-value",
-                        f'"{shown(value)}" is no command',
+                        f'"{shown(value)}" is not a command',
                         (*path, key),
                         hint="words with single blanks",
                     )
@@ -217,7 +217,7 @@ class _Checker:
             self.choice(name, path, ROLES, "what a spec key is for", of_key=True)
             if not _KEY_PATH.match(value):
                 hint = "names with dots between them, such as train.num_epochs"
-                self.to.error("wrong-value", f'"{shown(value)}" is no key of a spec', path, hint=hint)
+                self.to.error("wrong-value", f'"{shown(value)}" is not a key of a spec', path, hint=hint)
         elif owner == "value_forms":
             self.choice(name, path, tuple(VALUES), "a value", of_key=True)
             self.placeholders(value, path)
@@ -240,7 +240,7 @@ class _Checker:
             self.placeholders(value, path, more=("checkpoints",))
         elif owner == "stems" and ("/" in value or value.startswith(".")):
             self.to.error(
-                "wrong-value", f'"{shown(value)}" is no file name', path, hint="without folder and suffix"
+                "wrong-value", f'"{shown(value)}" is not a file name', path, hint="without folder and suffix"
             )
 
     def argument(self, text: Any, path: Path) -> None:
@@ -279,7 +279,7 @@ class _Checker:
         try:
             groups = re.compile(text).groups
         except (re.error, OverflowError, RecursionError) as error:
-            self.to.error("wrong-value", f'"{shown(text)}" is no regular expression: {shown(error)}', path)
+            self.to.error("wrong-value", f'"{shown(text)}" is not a regular expression: {shown(error)}', path)
             return
         if has_epoch and groups != 1:
             hint = r"such as _epoch_(\d+)\.hdf5$"
@@ -323,7 +323,7 @@ class _Checker:
         names = tuple(known)
         for key in value:
             if key not in names:
-                message = f'"{shown(key)}" is no key of {what}'
+                message = f'"{shown(key)}" is not a key of {what}'
                 self.to.error(
                     "unknown-key", message, (*path, key), hint=self.to.suggestion(key, names), of_key=True
                 )

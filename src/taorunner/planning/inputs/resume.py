@@ -44,14 +44,14 @@ def resumed(plan: RunPlan) -> RunPlan | NoResume:
     if contract.action != "train" or rule is ResumeRule.NONE:
         return _refusal(
             "no-resume",
-            f'{contract.network} {contract.action} cannot go on where it ended',
+            f'{contract.network} {contract.action} cannot be resumed',
             "--overwrite moves the earlier results aside and starts afresh",
         )  # fmt: skip
     point = find_resume_point(contract, plan.results_dir)
     if point is None:
         return _refusal(
             "nothing-to-resume",
-            f"there is nothing to go on from: {_lack(contract, plan.results_dir)}",
+            f"there is no checkpoint to resume from: {_lack(contract, plan.results_dir)}",
             f"taorunner train {plan.experiment} starts from the beginning",
         )
     if plan.epochs is not None and point.epoch >= plan.epochs and not point.is_partial:

@@ -268,7 +268,7 @@ def _left_over(name: str, text: str, values: RunValues) -> list[Finding]:
         return []
     values.arguments[name] = text.replace("$", "")  # already reported; not again as an unsafe character
     hint = did_you_mean(match[1], sorted(values.variables)) or f"known: {', '.join(sorted(values.variables))}"
-    message = f'"{name}" in vars has "${match[1]}", which is no variable of this experiment'
+    message = f'"{name}" in vars has "${match[1]}", which is not a variable of this experiment'
     return [Finding(Severity.ERROR, "unknown-variable", message, hint)]
 
 

@@ -116,9 +116,9 @@ class ResumePoint:
 
     @property
     def text(self) -> str:
-        """``goes on after epoch 5, from model_epoch_004_step_00100.pth``"""
+        """``resumes after epoch 5, from model_epoch_004_step_00100.pth``"""
         where = f"within epoch {self.epoch}" if self.is_partial else f"after epoch {self.epoch}"
-        return f"goes on {where}, from {self.checkpoint.name}"
+        return f"resumes {where}, from {self.checkpoint.name}"
 
 
 @dataclass(frozen=True, slots=True)

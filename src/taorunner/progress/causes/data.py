@@ -64,7 +64,7 @@ DATA: tuple[Cause, ...] = (
         "invalid literal for int|could not convert string to float",
         r"(?:invalid literal for int\(\) with base 10"
         r"|could not convert string to float): '(?P<what>[^'\n]{0,80})'",
-        'a column of a label file holds "{what}", which is not the number that is wanted there',
+        'a column of a label file holds "{what}", where a number is expected',
         "`taorunner dataset check --fix` shows and corrects such label lines (occluded must be a whole number)",
         frame=r"kitti|dataio|label|convert|yolo|annot|parse|coco",
     ),
@@ -169,7 +169,7 @@ DATA: tuple[Cause, ...] = (
         + QUOTED_PATH
         + r"|(?:file)?name = '(?P<bare>/[^'\n]{1,300})'[^\n]{0,80}errno = 21"
         r"|errno = 21\b|; Is a directory",
-        "the spec names a folder where a file is wanted{of_path}",
+        "the spec names a folder where a file is expected{of_path}",
         "name the file in it (.json, .hdf5, .h5, .pth, …)",
     ),
     row(
@@ -185,14 +185,14 @@ DATA: tuple[Cause, ...] = (
         r"(?:[Nn]o (?:valid )?tfrecords? files?(?: found| match)?|[Nn]o TFRecords?)(?:[^/\n]{0,40}"
         + BARE_PATH
         + r")?",
-        "no TFRecords are there{of_path}",
+        "there are no TFRecords{of_path}",
         "run dataset_convert, and check tfrecords_path and the mounts",
     ),
     row(
         "damaged-records",
         "DataLossError|orrupted record|runcated record",
         r"DataLossError|[Cc]orrupted record at|[Tt]runcated record at",
-        "a file that is read as TFRecord is none, or is damaged",
+        "a file that is read as TFRecords is damaged, or has another format",
         "run dataset_convert again into an empty folder; narrow tfrecords_path to the records",
     ),
     row(
@@ -211,7 +211,7 @@ DATA: tuple[Cause, ...] = (
         r"|class ids are not contig\w{1,5}|label value of -?\d{1,9} which is outside the valid range"
         r"|Class values must be (?:smaller|non-negative)[^\n]{0,60})",
         "most likely a class number is beyond num_classes: {what}",
-        "set num_classes as the dataset has them (largest class number + 1);"
+        "set num_classes to what the dataset has (largest class number + 1);"
         " COCO's own ids: remap_mscoco_category: true",
     ),
     row(
@@ -220,8 +220,8 @@ DATA: tuple[Cause, ...] = (
         r"(?P<what>[Nn]umber of classes[^\n]{0,120}(?:doesn't|does not|do not|don't) match[^\n]{0,60}"
         r"|expected [\w-]{1,60} to have shape \(\d{1,6},\) but got array with shape \(\d{1,6},\)"
         r"|Shapes \(None, \d{1,6}\) and \(None, \d{1,6}\) are incompatible)",
-        "data and spec (or weights) have another number of classes: {what}",
-        "set num_classes as the dataset has class folders or categories, the same in each split",
+        "data and spec (or weights) have different numbers of classes: {what}",
+        "set num_classes to the number of class folders or categories of the dataset, the same in each split",
     ),
     row(
         "nan-loss",

@@ -9,7 +9,7 @@ FILES: tuple[Cause, ...] = (
         "read-only-data",
         "ead-only file system",
         rf"[Rr]ead-only file system(?:[:;]? {QUOTED_PATH})?",
-        "a folder that is mounted read-only was to be written:{on_path}",
+        "the run tried to write to a folder that is mounted read-only:{on_path}",
         "where the network needs to write into data/, name the mounts yourself in .tao_mounts.json",
     ),
     row(
@@ -31,7 +31,7 @@ FILES: tuple[Cause, ...] = (
         "file-exists",
         "File exists",
         r"File exists: " + QUOTED_PATH,
-        '"{path}" is there already, from an earlier run',
+        '"{path}" already exists, from an earlier run',
         "use --overwrite, which sets the earlier results aside",
     ),
     row(

@@ -15,7 +15,7 @@ GPU: tuple[Cause, ...] = (
         r"GPU is lost|fallen off the bus|Xid \([^)\n]{1,80}\): 79\b|GPU_IS_LOST|GpuIsLost",
         "the GPU is lost{at_epoch}: it fell off the bus",
         "reboot this machine; `dmesg "
-        "| grep -i xid` tells more; check power, heat and the slot if it comes again",
+        "| grep -i xid` shows more; check power, heat and the slot if it comes again",
         weight=Weight.MACHINE,
     ),
     row(
@@ -220,6 +220,6 @@ GPU: tuple[Cause, ...] = (
         r"|CUDA unknown error",
         "the GPU failed without giving a reason: driver, WSL or a sleep of the machine",
         "restart the docker engine (WSL: wsl --shutdown) or reboot, then try again; `nvidia-smi` and "
-        "`dmesg` tell more",
+        "`dmesg` show more",
     ),
 )

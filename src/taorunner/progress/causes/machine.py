@@ -34,7 +34,7 @@ MACHINE: tuple[Cause, ...] = (
         "CANCELLED AT",
         r"\*\*\* (?:JOB|STEP) [\w.+]{1,40} ON [^\n]{1,120} CANCELLED AT",
         "the Slurm job was cancelled",
-        "`sacct -j JOB` tells by whom; submit it again and resume from the last checkpoint",
+        "`sacct -j JOB` shows by whom; submit it again and resume from the last checkpoint",
         weight=Weight.SIGNAL,
     ),
     row(
@@ -101,7 +101,7 @@ MACHINE: tuple[Cause, ...] = (
         "checkpoint-not-written",
         "enforce fail at inline_container|unexpected pos|StreamWriter failed",
         r"unexpected pos \d{1,20} vs|PytorchStreamWriter failed writing|enforce fail at inline_container",
-        "a checkpoint could not be written whole: most often the disk is full{at_epoch}",
+        "a checkpoint could not be written completely: most often the disk is full{at_epoch}",
         "free space where the results are written, or point the mounts at a larger disk",
     ),
     row(
@@ -117,7 +117,7 @@ MACHINE: tuple[Cause, ...] = (
         "loader-ended",
         "exited unexpectedly",
         r"DataLoader worker \([^\n]{1,120}\) exited unexpectedly",
-        "a loader worker ended without a word{at_epoch}: most often shared memory or the host's memory ran out",
+        "a loader worker ended without a message{at_epoch}: most often shared memory or the host's memory ran out",
         'set a larger "shm_size" or use fewer loader workers; `dmesg` shows whether the kernel killed one',
     ),
     row(
@@ -141,7 +141,7 @@ MACHINE: tuple[Cause, ...] = (
         r"[Ii]nput/output error(?:: ['\"](?P<path>/[^'\"\n]{1,300})['\"])?|[Ss]tale (?:NFS )?file handle"
         r"|[Tt]ransport endpoint is not connected",
         "the disk or file server behind a mount failed{on_path}",
-        "`dmesg` and `df` on the host tell more; mount it again, then start the run again",
+        "`dmesg` and `df` on the host show more; mount it again, then start the run again",
     ),
     row(
         "cpu-lacks-instructions",

@@ -37,7 +37,7 @@ NETWORK: tuple[Cause, ...] = (
         "hub-offline",
         "outgoing traffic|HF_HUB_OFFLINE|OfflineMode|offline mode is enabled",
         r"outgoing traffic has been disabled|HF_HUB_OFFLINE|OfflineModeIsEnabled|offline mode is enabled",
-        "the Hugging Face Hub may not be asked (HF_HUB_OFFLINE), and its cache lacks the files",
+        "downloads from the Hugging Face Hub are off (HF_HUB_OFFLINE), and its cache lacks the files",
         "download them beforehand into a folder that is mounted and named by HF_HOME, or unset HF_HUB_OFFLINE",
     ),
     row(

@@ -25,7 +25,7 @@ PEERS: tuple[Cause, ...] = (
         r"ncclRemoteError|remote process exited|Horovod has been shut down"
         r"|Connection closed by (?:remote )?peer",
         "another process of the run ended first, so NCCL or Horovod gave up{at_epoch}",
-        "look in the log for what that process (rank) said before",
+        "look in the log for what that process (rank) printed before",
         weight=Weight.PEERS,
     ),
     row(
@@ -34,7 +34,7 @@ PEERS: tuple[Cause, ...] = (
         r"NCCL error|nccl(?:System|UnhandledCuda|Internal|InvalidUsage)Error|unhandled"
         r" (?:system|cuda) error|NCCL operations have failed or timed out|ProcessGroupNCCL[^\n]{0,80}[Tt]imeout"
         r"|collective operation timeout|NCCL communicator was aborted|Watchdog caught",
-        "the GPUs could not talk to each other through NCCL{at_epoch}",
+        "the GPUs could not communicate through NCCL{at_epoch}",
         'see whether another rank failed before; set a larger "shm_size", try NCCL_P2P_DISABLE=1 in '
         '"env", or train on one GPU',
         weight=Weight.PEERS,
@@ -69,7 +69,7 @@ PEERS: tuple[Cause, ...] = (
         "Killed",
         r"^(?:\S{0,80}: line \d{1,6}: {1,4}\d{1,9} )?Killed(?: {2,}.{0,200})?$",
         "a process of the run was killed (SIGKILL){at_epoch}, most likely because the host's memory ran out",
-        "`dmesg` tells; use fewer loader workers or a smaller batch size{batch_key}",
+        "`dmesg` shows it; use fewer loader workers or a smaller batch size{batch_key}",
         weight=Weight.SIGNAL,
     ),
     row(

@@ -93,7 +93,7 @@ SPEC: tuple[Cause, ...] = (
         "|recision not supported",
         r"(?P<what>(?:Only \w{1,12} precision is supported|(?:INT8|int8|FP16|fp16"
         r"|BF16) is not supported[^\n]{0,80}))",
-        "the precision of the spec is not possible here: {what}",
+        "the precision of the spec is not supported here: {what}",
         "set the precision in the spec (train.precision, gen_trt_engine's data type) to one that is: "
         "fp32, often fp16",
     ),
@@ -101,7 +101,7 @@ SPEC: tuple[Cause, ...] = (
         "lr-policy",
         "interval'|'scheduler'|'lr_scheduler'|lr_policy",
         r"UnboundLocalError[^\n]{0,60}'(?P<what>interval|scheduler|lr_scheduler)'",
-        'the learning rate policy of the spec is not known here ("{what}" was never set)',
+        'the learning rate policy of the spec is unknown ("{what}" was never set)',
         "use another train.optim.policy (or lr_scheduler)",
     ),
     row(
@@ -140,7 +140,7 @@ SPEC: tuple[Cause, ...] = (
         "too-few-steps",
         "logging points",
         r"[Nn]umber of logging points",
-        "the dataset is so small that an epoch has fewer steps than the logging wants",
+        "the dataset is so small that an epoch has fewer steps than the logging needs",
         "use a smaller batch size{batch_key}, or set visualizer scalar_logging_frequency",
     ),
     row(

@@ -81,13 +81,13 @@ WEIGHTS: tuple[Cause, ...] = (
         r"|KeyError: '(?P<what>optimizer_states|lr_schedulers|state_dict|pytorch-lightning_version"
         r"|global_step)'",
         "training cannot be resumed from this checkpoint: it holds no training state, or another one: {what}",
-        "resume from a checkpoint of the same training; give other weights as pretrained ones instead",
+        "resume from a checkpoint of the same training; use other weights as pretrained weights instead",
     ),
     row(
         "unreadable-weights",
         "invalid load key, '<'",
         r"invalid load key, '<'",
-        "the weights cannot be read: the file is a web page, not what was to be downloaded",
+        "the weights cannot be read: the file is a web page, not the file that was requested",
         "download them again",
     ),
     row(

@@ -192,7 +192,7 @@ def refuse_second_training(store: RunStore, project: str, request: ActionRequest
         same = record.project == project and record.experiment in request.experiments
         if same and record.action == "train":
             raise RunStateError(
-                f'run "{record.id}" is training "{record.experiment}" and is not over ({record.state.value})',
+                f'run "{record.id}" is training "{record.experiment}" and has not ended ({record.state.value})',
                 hint=f"taorunner attach {record.id} shows it, taorunner stop {record.id} ends it",
             )
 

@@ -40,7 +40,7 @@ def parse_hook(text: str, path: str | None = None) -> tuple[str, ...]:
     program = shutil.which(words[0], path=path)
     if program is None:
         raise UsageError(
-            f'--on-finish: there is no command "{words[0]}"', hint="name a program on PATH, or its whole path"
+            f'--on-finish: there is no command "{words[0]}"', hint="name a program on PATH, or its full path"
         )
     return (str(Path(program).absolute()), *words[1:])
 
