@@ -29,7 +29,7 @@ def engine() -> rig.Engine:
 
 
 def image_that_only(found: rig.Engine, name: str, entrypoint: list[str]) -> str:
-    """An image that runs ``entrypoint`` whatever it is told, as two megabytes around busybox."""
+    """An image that runs ``entrypoint`` with any arguments, as two megabytes around busybox."""
     base = images.noop_image(found)
     tag = f"taorunner-bench/{name}:{images.digest(base, *entrypoint)}"
     if not images.has_image(found, tag):

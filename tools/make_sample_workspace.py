@@ -123,7 +123,7 @@ def prepare() -> None:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Nothing of whoever runs this."""
+    """Nothing of the caller's environment."""
     return {
         "PATH": f"{ROOT}/bin:/usr/bin:/bin", "HOME": f"{ROOT}/home", "USER": "somebody", "LANG": "C.UTF-8",
         "TAORUNNER_LEASES": f"{ROOT}/leases", "DOCKER_HOST": f"unix://{ROOT}/engine.sock",
@@ -269,7 +269,7 @@ def end_processes() -> None:
 
 
 def take_along(target: Path) -> None:
-    """The files without what tells of this machine."""
+    """The files without what describes this machine."""
     replaced = {
         sys.executable: "/usr/bin/python3",
         environment()["PYTHONPATH"]: "/usr/lib/python3/dist-packages",

@@ -23,7 +23,7 @@ _TYPED = ("int", "float", "bool")
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """``text`` has one mistake of this ``kind``; ``line`` is where it has to be told."""
+    """``text`` has one mistake of this ``kind``; ``line`` is where it has to be reported."""
 
     kind: str
     line: int

@@ -75,7 +75,7 @@ class _StandIn(types.ModuleType):
 
 
 class _StandInFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Last in line: finds what nobody else finds, except in the wheel's own package."""
+    """Last in line: finds what no other finder finds, except in the wheel's own package."""
 
     def __init__(self, own: str) -> None:
         self._own = own
@@ -248,7 +248,7 @@ def _default(field: dataclasses.Field[Any]) -> Any:
             return MISSING  # OmegaConf takes a field without a default as one that has to be given
         value = field.default_factory()
     if type(value).__repr__ is object.__repr__ and not dataclasses.is_dataclass(value):
-        return _NONE_GIVEN  # of a class that is not in the wheel: it would be told by its address
+        return _NONE_GIVEN  # of a class that is not in the wheel: its text would hold its address
     return plain_value(value)
 
 

@@ -1,4 +1,4 @@
-"""Driving the real command line: a process of its own, in an environment that inherits nobody's settings."""
+"""Driving the real command line: a process of its own, in an environment that inherits no user's settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 PROGRAM = (sys.executable, "-m", "taorunner")
 CALLER = 1234
-"""Another uid than ours, when we are root: what a run leaves must belong to whoever typed the command."""
+"""Another uid than ours, when we are root: what a run leaves must belong to the user who typed the command."""
 
 
 @dataclass(frozen=True)

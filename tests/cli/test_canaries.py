@@ -231,7 +231,7 @@ def test_no_command_shows_or_keeps_a_secret(docker_cli: Cli, workspace: Path, en
     assert watch.containers_seen > 0
     assert watch.outside == set()
     assert {name for name, _ in watch.inside} <= {"old"}, (
-        "TF1 takes its key as an argument, nobody else's is in a command line"
+        "TF1 takes its key as an argument, no other key is in a command line"
     )
     assert watch.in_words_of_the_engine == set()
 

@@ -47,7 +47,7 @@ def home(cli: Cli, many: Path) -> Iterator[Path]:
 def stopped_in_the_middle(cli: Cli, home: Path, *words: str | Path) -> subprocess.Popen[bytes]:
     """Standing still while its partial result grows, in a process group of its own.
 
-    On a busy machine it may be over before it is stopped: then it is started anew.
+    On a busy machine it may be over before it is stopped: then it is started again.
     """
     deadline = time.monotonic() + 100
     while True:

@@ -29,7 +29,7 @@ echo 'Execution status: PASS'
 
 @pytest.fixture
 def person(cli: Cli, tmp_path: Path) -> Callable[[str], Cli]:
-    """Somebody on whose PATH ``dino`` is a program with this body."""
+    """A user on whose PATH ``dino`` is a program with this body."""
 
     def make(body: str) -> Cli:
         folder = tmp_path / "bin"

@@ -159,7 +159,7 @@ def test_lock_then_check_then_a_moved_tag(docker_cli: Cli, workspace: Make, imag
 def test_a_damaged_lock_is_written_again_only_as_a_whole(
     docker_cli: Cli, workspace: Make, images: Any
 ) -> None:
-    reference, digest = images.push("cli/anew:1")
+    reference, digest = images.push("cli/again:1")
     root = workspace(e1=reference)
     (root / "taorunner.lock").write_text("<<<<<<< ours\n")
     part = docker_cli("image", "lock", "-p", "example_01", cwd=root)

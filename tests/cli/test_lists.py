@@ -173,7 +173,7 @@ PROGRAM_TRACED = (sys.executable, "-X", "importtime", "-m", "taorunner")
 
 
 def untraced(err: str) -> tuple[str, set[str]]:
-    """What was told on stderr, and the packages that were imported."""
+    """What was printed on stderr, and the packages that were imported."""
     lines = err.splitlines(keepends=True)
     traced = [line for line in lines if line.startswith("import time:")]
     packages = {line.rpartition("|")[2].strip().partition(".")[0] for line in traced}

@@ -41,7 +41,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def standing(root: Path) -> Iterator[Path]:
-    """The workspace while somebody holds the locks of its open batches, as their supervisors did."""
+    """The workspace while another process holds the locks of its open batches, as their supervisors did."""
     with contextlib.ExitStack() as held:
         for batch in (root / ".taorunner/open").iterdir():
             lock = root / ".taorunner/batches" / batch.name / "supervisor.lock"
@@ -110,7 +110,7 @@ def test_its_lock_is_still_used(cli: Cli, standing: Path) -> None:
 
 @pytest.mark.slow
 def test_its_open_batches_go_on(cli: Cli, root: Path) -> None:
-    """Of a machine that was started anew: what ran is lost, what waited starts, what nobody can be asked about stays."""
+    """After a reboot: what ran is lost, what waited starts, what cannot be asked about stays."""
     assert cli("ps", cwd=root).code == 0
     over = {"running": "LOST", "queued": "FAILED", "starting": "STARTING"}
     wait_for(lambda: {name: states(root)[name] for name in over} == over, 40)

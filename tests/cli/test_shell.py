@@ -281,7 +281,7 @@ def test_a_port_is_reached_on_loopback_only(
 def test_a_notebook_prints_its_address(
     docker_cli: Cli, workspace: Path, tao_image: Callable[..., str], engine: Any
 ) -> None:
-    """A stand-in for Jupyter: it answers whoever has the token of its environment."""
+    """A stand-in for Jupyter: it answers requests that have the token of its environment."""
     jupyter = workspace / "jupyter"
     jupyter.write_text(JUPYTER)
     jupyter.chmod(0o755)

@@ -95,7 +95,7 @@ def containers(engine: Any, root: Path) -> str:
 
 
 def assert_gone(engine: Any, root: Path) -> None:
-    """A container is removed when everything is on disk, a moment after the run is told to be over."""
+    """A container is removed when everything is on disk, a moment after the run is reported as ended."""
     wait_for(lambda: containers(engine, root) == "")
 
 
@@ -499,6 +499,6 @@ def test_the_engine_says_no(docker_cli: Cli, workspace: Callable[..., Path], reg
     )
     assert missing.code == 5, missing.out
     assert "not" in missing.out
-    nobody = docker_cli("train", "e1", cwd=root, env={"DOCKER_HOST": "unix:///nowhere/docker.sock"})
-    assert nobody.code == 4, nobody.out
-    assert "/nowhere/docker.sock" in nobody.out
+    refused = docker_cli("train", "e1", cwd=root, env={"DOCKER_HOST": "unix:///nowhere/docker.sock"})
+    assert refused.code == 4, refused.out
+    assert "/nowhere/docker.sock" in refused.out

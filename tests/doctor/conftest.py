@@ -1,4 +1,4 @@
-"""A machine where nothing is wrong, and an engine that answers as it is told."""
+"""A machine where nothing is wrong, and an engine that answers as it is configured."""
 
 from __future__ import annotations
 

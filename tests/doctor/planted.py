@@ -1,4 +1,4 @@
-"""Machines with planted faults: files of a system, programs on PATH, an engine that answers as it is told."""
+"""Machines with planted faults: files of a system, programs on PATH, an engine that answers as it is configured."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Place:
         return path
 
     def recorded(self, *names: str) -> None:
-        """Stand-ins that only write down how they were called; ``sudo`` does what it is told."""
+        """Stand-ins that only record how they were called; ``sudo`` runs its command."""
         for name in names:
             self.program(name, f'echo "{name} $*" >>"$RECORD"')
         self.program("sudo", 'exec "$@"')
@@ -120,11 +120,11 @@ GOOD_INFO: dict[str, Any] = {
 
 
 ANOTHER = 1234
-"""The uid of somebody who is not root."""
+"""The uid of a user who is not root."""
 
 
 def as_another_user(place: Place, name: str, *, host: str | None = None, **doors: Any) -> list[Finding]:
-    """What a check finds as uid 1234, told by a process of its own: what the system refuses is really refused."""
+    """What a check finds as uid 1234, in a process of its own: what the system refuses is really refused."""
     open_to_all(place.folder)
     environ = {**place.environ, "DOCKER_HOST": host or place.environ["DOCKER_HOST"]}
     asked = pickle.dumps((replace(place, environ=environ), name, doors))

@@ -42,7 +42,7 @@ def disk(free: float, whole: float = 1000 * GB, inodes: int = 1000) -> Callable[
     ("kib", "expected"),
     [
         (3_900_000, (Severity.WARNING, "memory-small")),
-        (7_750_000, (Severity.OK, "memory")),  # what Linux tells of a machine with 8 GB
+        (7_750_000, (Severity.OK, "memory")),  # what Linux reports on a machine with 8 GB
         (65_536_000, (Severity.OK, "memory")),
     ],
 )

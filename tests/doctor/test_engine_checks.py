@@ -1,4 +1,4 @@
-"""No engine, no permission, an old one, one that hangs; runtimes and the toolkit; and the commands that mend it."""
+"""No engine, no permission, an old one, one that hangs; runtimes and the toolkit; and the commands that repair it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_socket_without_a_listener(place: Place) -> None:
 def closed_socket() -> Iterator[Path]:
     """A socket with a listener that only root and a group may use. In /tmp: another uid must come as far."""
     if os.geteuid() != 0:
-        pytest.skip("only root can be somebody else")
+        pytest.skip("only root can become another user")
     path = Path(f"/tmp/taor-doctor-{os.getpid()}.sock")
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))

@@ -129,7 +129,7 @@ def test_a_broken_credential_helper_is_taken_out_by_the_repair(
 def test_a_hostile_name_of_a_registry_is_only_a_name_when_the_repair_is_pasted(
     place: Place, stand_in_engine: StandInEngine
 ) -> None:
-    """Whoever wrote experiments.yml is not whoever pastes."""
+    """The author of experiments.yml is not the user who pastes."""
     registry = "x.$(touch${IFS}ran)`touch${IFS}ran`'\""
     needs = Needs(is_known=True, images={f"{registry}/tao:5.0.0-pyt": ("p/e",)})
     config(place, {"credHelpers": {registry: "desktop"}})

@@ -1,4 +1,4 @@
-"""Mounts that cannot work and files that belong to root: found, and mended by the command that is told."""
+"""Mounts that cannot work and files that belong to root: found, and repaired by the command of the hint."""
 
 from __future__ import annotations
 

@@ -356,7 +356,7 @@ def test_a_credential_helper_that_is_not_there(
 
 
 @pytest.mark.engine
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_no_permission_on_the_socket(docker_environment: None, engine: Any) -> None:
     os.seteuid(65534)
     try:

@@ -68,7 +68,7 @@ class Place:
         return [event for event in map(json.loads, lines) if event["event"] == kind]
 
     def checks_whole(self, name: str) -> None:
-        """Each line once and in order, each epoch, metric and checkpoint told once."""
+        """Each line once and in order, each epoch, metric and checkpoint reported once."""
         expected = [(epoch, line) for epoch in range(EPOCHS) for line in range(LINES)]
         assert self.numbered(name) == expected, name
         done = [event["epoch"] for event in self.events(name, "EpochProgress") if event["completed"]]

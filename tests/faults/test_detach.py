@@ -1,4 +1,4 @@
-"""``--detach`` comes back when the run is really started, or says why it is not; nobody watches after that."""
+"""``--detach`` comes back when the run is really started, or says why it is not; no process watches after that."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_detach_says_why_a_run_was_not_started(place: Callable[..., Any], engine
 def test_ps_goes_on_with_a_batch_that_was_never_handed_over(
     place: Callable[..., Any], engine: Any, tao_image: Callable[..., str]
 ) -> None:
-    """The viewer was killed between the last record and the handover: nobody has the batch, and it is not forgotten."""
+    """The viewer was killed between the last record and the handover: no process has the batch, and it is not forgotten."""
     here = place(engine, tao_image("pyt_7"), {"e1": {"model_key": "env:TAO_KEY_OF_MINE"}})
     code = """
 import os, signal, sys

@@ -58,7 +58,7 @@ def test_a_supervisor_that_died_before_the_engine_was_restarted_leaves_a_whole_l
     place: Callable[..., Any], own_engine: Any
 ) -> None:
     """Its successor knows what was shown of the line that the engine then forgot. Nothing is printed meanwhile: what
-    an engine forgets and nobody had read cannot be had back.
+    an engine forgets and no process had read cannot be had back.
     """
     here = place(own_engine, images.tao_image(own_engine, "pyt_7"), {"e1": {}}, epoch_s=10.0)
     viewer = start(here, "e1")

@@ -1,4 +1,4 @@
-"""kill -9 at random moments: whoever dies, each run comes to its right end, each line is there once, nothing is left.
+"""kill -9 at random moments: whichever process dies, each run comes to its right end, each line is there once, nothing is left.
 
 ``TAORUNNER_FAULT_ROUNDS`` says how often, ``TAORUNNER_FAULT_SEED`` goes on with a seed that was printed.
 """
@@ -35,7 +35,7 @@ def child_of(process: subprocess.Popen[bytes]) -> int | None:
 
 
 def kill(pid: int | None) -> bool:
-    """Whether there was somebody to kill: one that has ended and only waits to be collected is nobody."""
+    """Whether there was a process to kill; one that has ended and only waits to be collected does not count."""
     if pid is None or is_ended(pid):
         return False
     os.kill(pid, signal.SIGKILL)

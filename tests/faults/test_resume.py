@@ -1,4 +1,4 @@
-"""A training that was stopped goes on in a real container: from its newest full checkpoint, told as its network wants."""
+"""A stopped training resumes in a real container from its newest full checkpoint, in the way of its network."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from taorunner.state_files import (
     write_new,
 )  # fmt: skip
 
-SOMEBODY = 12345
+OTHER_USER = 12345
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 
 
@@ -71,15 +71,15 @@ def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
 def test_a_file_of_another_user_counts_only_in_a_shared_folder(tmp_path: Path) -> None:
     file = tmp_path / "record.json"
     file.write_text("theirs")
-    os.chown(file, SOMEBODY, SOMEBODY)
-    with pytest.raises(UntrustedFileError, match=f'record.json" belongs to user {SOMEBODY}, not to you'):
+    os.chown(file, OTHER_USER, OTHER_USER)
+    with pytest.raises(UntrustedFileError, match=f'record.json" belongs to user {OTHER_USER}, not to you'):
         read_state(file, Trust.in_folder(tmp_path))
-    os.chown(tmp_path, 0, SOMEBODY)
+    os.chown(tmp_path, 0, OTHER_USER)
     with pytest.raises(UntrustedFileError):  # the group alone is no wish to share
         read_state(file, Trust.in_folder(tmp_path))
     tmp_path.chmod(0o2770)
     assert read_state(file, Trust.in_folder(tmp_path)) == b"theirs"
-    os.chown(file, SOMEBODY, SOMEBODY + 1)
+    os.chown(file, OTHER_USER, OTHER_USER + 1)
     with pytest.raises(UntrustedFileError):
         read_state(file, Trust.in_folder(tmp_path))
 
@@ -88,8 +88,8 @@ def test_a_file_of_another_user_counts_only_in_a_shared_folder(tmp_path: Path) -
 def test_root_also_believes_who_typed_sudo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "record.json"
     file.write_text("theirs")
-    os.chown(file, SOMEBODY, SOMEBODY)
-    monkeypatch.setenv("SUDO_UID", str(SOMEBODY))
+    os.chown(file, OTHER_USER, OTHER_USER)
+    monkeypatch.setenv("SUDO_UID", str(OTHER_USER))
     assert read_state(file) == b"theirs"
     monkeypatch.setenv("SUDO_UID", "0x1")
     with pytest.raises(UntrustedFileError):
@@ -102,8 +102,8 @@ def test_folders_are_looked_at_too(tmp_path: Path) -> None:
     run.mkdir()
     (tmp_path / "link").symlink_to(run)
     Trust.of_caller().check_folder(run)
-    os.chown(run, SOMEBODY, SOMEBODY)
-    with pytest.raises(UntrustedFileError, match=f'run" belongs to user {SOMEBODY}'):
+    os.chown(run, OTHER_USER, OTHER_USER)
+    with pytest.raises(UntrustedFileError, match=f'run" belongs to user {OTHER_USER}'):
         Trust.of_caller().check_folder(run)
     with pytest.raises(UntrustedFileError, match='link" is a link'):
         Trust.of_caller().check_folder(tmp_path / "link")

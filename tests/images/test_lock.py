@@ -1,4 +1,4 @@
-"""Tags become digests, and what moved since is told."""
+"""Tags become digests, and moved tags are reported."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from taorunner.images.trial import LABEL, Trial, run_trial
 
 @pytest.fixture
 def run(connected: client.Engine, noop_image: str, engine: Any) -> Any:
-    """``run("sh", "-c", …)`` gives the exit code, stdout, stderr and what was told."""
+    """``run("sh", "-c", …)`` gives the exit code, stdout, stderr and the messages."""
 
     def start(*command: str, **fields: Any) -> tuple[int, str, str, list[str]]:
         trial = replace(Trial(noop_image, command, "1234:1234", (4321,), "ada", gpus=0), **fields)
@@ -71,7 +71,7 @@ def test_a_free_gpu_is_used_and_kept_from_runs(
     monkeypatch.setattr(pynvml, "nvmlLib", library)
     monkeypatch.setenv("TAORUNNER_LEASES", str(tmp_path / "leases"))
     shown = ("sh", "-c", "echo $NVIDIA_VISIBLE_DEVICES")
-    assert run(*shown, gpus=None)[:2] == (0, "1\n")  # somebody computes on the first
+    assert run(*shown, gpus=None)[:2] == (0, "1\n")  # another process computes on the first
     assert run(*shown, gpus=2)[:2] == (0, "0,1\n")
     assert run(*shown, gpus=0)[:2] == (0, "\n")
 

@@ -338,7 +338,7 @@ def test_a_disk_that_refuses_leaves_nothing(cli: Cli, tmp_path: Path) -> None:
 def test_specs_of_several_networks_are_distinguished_and_the_larger_group_comes_first(
     cli: Cli, tmp_path: Path
 ) -> None:
-    """With a network file of the workspace's own that is wrong, which concerns nobody here."""
+    """With a network file of the workspace's own that is wrong, which this import does not use."""
     write_mounts(cli, cli.home / ".tao_mounts.json")
     annotations = "data: {input_format: COCO, output_format: KITTI}\ncoco: {ann_file: /workspace/tao-experiments/data/a.json}\n"
     specs = write_specs(

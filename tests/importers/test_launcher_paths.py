@@ -1,4 +1,4 @@
-"""Paths of launcher specs as variables: what is written anew reads as it did, once the variables have their values."""
+"""Paths of launcher specs as variables: what is written again reads as it did, once the variables have their values."""
 
 from __future__ import annotations
 

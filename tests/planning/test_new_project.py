@@ -1,7 +1,7 @@
 """What ``init-project`` makes: right under the strict check, and a plan for every action of its network.
 
 ``new_project_golden.txt`` holds the argument list of every network × action in a new project. After a wanted change:
-``python tests/planning/test_new_project.py`` writes it anew; read the difference before you commit it.
+``python tests/planning/test_new_project.py`` writes it again; read the difference before you commit it.
 ``tools/check_public_parsers.py`` gives these lists to TAO's own parsers.
 """
 

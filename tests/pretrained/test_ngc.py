@@ -1,4 +1,4 @@
-"""Who is told the key, what is asked, and what a refusal says."""
+"""Which server gets the key, what is requested, and what a refusal says."""
 
 from __future__ import annotations
 

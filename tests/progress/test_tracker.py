@@ -271,7 +271,7 @@ def test_what_training_survived_is_no_reason_for_its_end() -> None:
 
 
 def test_an_epoch_that_status_json_reports_late_does_not_hide_the_error() -> None:
-    """Without live bars, status.json is read just after the console has told of the end."""
+    """Without live bars, status.json is read just after the console has reported the end."""
     tracker = make(LIGHTNING)
     error = b"Traceback (most recent call last):\n  File x\nKeyError: 'boxes'\n"
     record = StatusRecord("RUNNING", epoch=3, max_epoch=11)

@@ -156,7 +156,7 @@ def test_file_in_place_of_the_project(workspace: Workspace) -> None:
     )
 
 
-AS_NOBODY = """
+AS_OTHER_USER = """
 import os, sys
 from pathlib import Path
 from taorunner.project.layout import check_layout
@@ -193,7 +193,10 @@ def test_what_may_not_be_read_is_reported(
     path.chmod(0)
     try:
         done = subprocess.run(
-            [sys.executable, "-c", AS_NOBODY, str(workspace.root)], capture_output=True, text=True, timeout=60
+            [sys.executable, "-c", AS_OTHER_USER, str(workspace.root)],
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
     finally:
         path.chmod(0o755)

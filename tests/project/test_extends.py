@@ -129,7 +129,7 @@ def test_missing_keys_count_what_is_inherited(load: Load) -> None:
 
 
 def test_parent_may_be_a_fragment_that_cannot_run_alone(load: Load) -> None:
-    """It is told what it lacks, but its children are whole."""
+    """Its missing keys are reported, but its children are complete."""
     project = load("experiments:\n  a: {head: d}\n  b: {extends: a, dataset: k}\n")
     assert list(project.experiments) == ["b"]
 

@@ -1,4 +1,4 @@
-"""Registries on loopback: an open one, one in front of it that fails when told to; images to put into them."""
+"""Registries on loopback: an open one, one in front of it that fails on demand; images to put into them."""
 
 from __future__ import annotations
 

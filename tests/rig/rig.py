@@ -46,7 +46,7 @@ class Engine:
     is_private: bool = True
 
     def environment(self) -> dict[str, str]:
-        """What a client must have in its environment: this engine, and nobody's credentials or contexts."""
+        """What a client must have in its environment: this engine, and no credentials or contexts."""
         config = self.home / "docker-config"
         config.mkdir(parents=True, exist_ok=True)
         return {"DOCKER_HOST": self.url, "DOCKER_CONFIG": str(config)}
@@ -196,7 +196,7 @@ def guard(home: Path, owner: int | None, live_restore: bool) -> int:
         watched.prepare()
         watched.start()
         os.write(writing, b"ready")
-    except Exception as error:  # whatever it is, the waiting process must be told
+    except Exception as error:  # whatever it is, the waiting process must get it
         os.write(writing, f"{error}\n{watched.log_end()}".encode())
         watched.clear()
         os._exit(1)

@@ -1,4 +1,4 @@
-"""Which GPUs are free: leases of others, containers whose supervisor is gone, foreign processes; and who is told what."""
+"""Which GPUs are free: leases of others, containers whose supervisor is gone, foreign processes; and which message each run gets."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """One queue for all batches of a machine, with real processes: who asked first starts first, and who is killed or stopped
-keeps nobody waiting.
+keeps no run waiting.
 
 This file is also the program of those processes.
 """

@@ -32,7 +32,7 @@ def mixed(seed: int) -> list[Work]:
 
 
 def picky(seed: int) -> list[Work]:
-    """Half of the runs name a random set of GPUs, as nobody would who has ``auto``."""
+    """Half of the runs name a random set of GPUs, which no user with ``auto`` would do."""
     rng = random.Random(seed)
     works = []
     for index in range(RUNS):
@@ -87,8 +87,8 @@ def test_a_thousand_mixed_runs_take_hardly_longer_than_possible_and_none_starves
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_random_sets_of_gpus_cost_idle_time_and_no_run_starves(seed: int) -> None:
-    """The bound is how much is asked of the most wanted GPU. Nobody can reach it: two overlapping sets exclude each
-    other, and what a set leaves over often fits nobody."""
+    """The bound is how much is asked of the most wanted GPU. No schedule can reach it: two overlapping sets exclude each
+    other, and what a set leaves over often fits no run."""
     works = picky(seed)
     makespan_s, most = simulate(works)
     ratio = makespan_s / lower_bound_s(works)

@@ -55,7 +55,7 @@ def test_others_are_seen_in_the_order_in_which_they_asked_and_oneself_is_not(fol
     assert theirs.others() == [NAMED]
     third = Tickets(folder)
     assert third.others() == [LARGE, NAMED, Wish("r-last", 4, None, 3000)]
-    assert third.is_alive("r-large") and not third.is_alive("r-nobody")
+    assert third.is_alive("r-large") and not third.is_alive("r-unknown")
     theirs.hold([LARGE])
     assert third.others() == [LARGE, NAMED]
     theirs.hold([])

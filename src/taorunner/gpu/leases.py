@@ -146,7 +146,7 @@ class Leases:
                 continue
             if self._is_still(name, descriptor):
                 return descriptor
-            os.close(descriptor)  # the file was removed meanwhile, so this lock excludes nobody
+            os.close(descriptor)  # the file was removed meanwhile, so this lock excludes no other process
         return None
 
     def _is_still(self, name: str, descriptor: int) -> bool:

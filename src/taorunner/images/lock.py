@@ -105,8 +105,8 @@ def check_lock(engine: Engine, needed: Sequence[NeededImage], lock: ImageLock) -
                 _at(image, Severity.OK, "image-pinned", f'"{reference}" is pinned by digest where it is used')
             )
         elif reference not in answers:
-            by = image.experiments[0] if image.experiments else "nobody"
-            message = f'"{reference}", which {by} needs, is not in {lock.file.name}'
+            needed_by = f", which {image.experiments[0]} needs," if image.experiments else ""
+            message = f'"{reference}"{needed_by} is not in {lock.file.name}'
             findings.append(_at(image, Severity.ERROR, "image-not-locked", message, _LOCK))
         else:
             findings.append(_compared(reference, answers[reference], lock))

@@ -61,7 +61,7 @@ def reaper_pid(handle: Handle) -> int:
         fields = line.split()
         if fields[1] == "FLOCK" and fields[5].endswith(f":{inode}"):
             return int(fields[4])
-    raise AssertionError("nobody holds the lock")
+    raise AssertionError("no process holds the lock")
 
 
 def test_the_request_as_one_value(make_plan: MakePlan, tmp_path: Path) -> None:

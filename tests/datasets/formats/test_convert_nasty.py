@@ -1,4 +1,4 @@
-"""What is wrong in a source is told whole and with its place; a result is there whole or not at all."""
+"""Every fault of a source is reported with its place; a result is complete or absent."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_json_problems_have_line_and_column(tmp_path: Path) -> None:
     [(1, (2, 3, 12, 8)), (3, (2, 3, 12, 8)), (6, (22, 2, 27, 12)), (8, (3, 28, 8, 38))],
 )
 def test_boxes_turn_with_the_image(orientation: int, box: tuple[int, ...], tmp_path: Path) -> None:
-    """After half a turn the size does not tell what was annotated: the boxes are taken as seen, the turn is told."""
+    """After half a turn the size does not show what was annotated: the boxes are taken as seen, with a warning."""
     root = tmp_path / "source"
     write_image(root / "a.jpg", 40, 30, orientation)
     document = {

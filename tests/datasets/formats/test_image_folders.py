@@ -1,4 +1,4 @@
-"""Class folders and images with masks: laid out as TAO reads them, or told what is wrong."""
+"""Class folders and images with masks: laid out as TAO reads them, or refused with the fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reader would have to leave out is read, or refused, or told: no box, label file or image goes silently."""
+"""What a reader would have to leave out is read, refused or reported: no box, label file or image goes silently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys that lie open are told, with the way that keeps them; a secret itself is never in a finding."""
+"""Exposed keys are reported with a safer way; the secret itself is never in a finding."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Argument lists: whole values, and accepted by parsers made from TAO's own option tables.
 
 ``argv_golden.txt`` holds every network × action, with the releases that share a list. After a wanted change:
-``python tests/planning/test_argv.py`` writes it anew; read the difference before you commit it.
+``python tests/planning/test_argv.py`` writes it again; read the difference before you commit it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ KEY = "@TAORUNNER_SECRET_model_key@"
 
 
 def values_for(contract: Contract) -> dict[str, Value]:
-    """All that a project can give, each value told apart by its name."""
+    """All that a project can give, each value recognisable by its name."""
     values: dict[str, Value] = {name: f"/in/{name}" for name in VALUES}
     for name in (*contract.value_forms, "model", "resume_checkpoint", "initial_epoch", "pruned_dir"):
         values.pop(name, None)

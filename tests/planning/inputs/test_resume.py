@@ -1,4 +1,4 @@
-"""How each network goes on: which checkpoint, how it is told, and when there is nothing to go on from."""
+"""How each network resumes: which checkpoint, how it is passed, and when there is nothing to resume from."""
 
 from __future__ import annotations
 

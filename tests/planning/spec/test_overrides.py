@@ -1,4 +1,4 @@
-"""Overrides of experiments.yml and --set: what they do to a spec, and where it is told when they cannot."""
+"""Overrides of experiments.yml and --set: what they do to a spec, and where a fault is reported."""
 
 from __future__ import annotations
 

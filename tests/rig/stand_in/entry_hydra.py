@@ -101,7 +101,7 @@ def translated_flags(options: argparse.Namespace) -> list[str]:
 
 
 def gpu_ids(action: str, spec_text: str, overrides: Sequence[str]) -> list[int]:
-    """The ids a job is told: the command line's alone when it names any, else the spec's; a mismatch is widened."""
+    """The ids a job gets: the command line's alone when it names any, else the spec's; a mismatch is widened."""
     text = " ".join(overrides)
     if re.search(r"num_gpus|gpu_ids|cuda_blocking", text):
         count_text = re.search(r"num_gpus=(\d+)", text)

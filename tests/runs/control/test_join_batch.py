@@ -80,7 +80,7 @@ def test_a_run_that_joins_is_started_by_the_same_supervisor_within_the_batchs_pa
 
 @pytest.mark.parametrize("round_", range(8))
 def test_what_joins_at_the_last_moment_runs_or_is_refused(workspace: Workspace, round_: int) -> None:
-    """Whoever adds while the batch is about to end: never a run that nobody follows."""
+    """Adding while the batch is about to end never leaves a run without a supervisor."""
     batch = workspace.begin("true")
     workspace.wait(lambda: workspace.state("r0").is_final)
     time.sleep(0.002 * round_)

@@ -24,7 +24,7 @@ from taorunner.runs.state.store import Batch, RunStore
 from taorunner.runs.supervisor.batch_runner import BatchRunner
 from taorunner.scheduling.gpu_allocator import FreeGpus
 
-SOMEBODY = 12345
+OTHER_USER = 12345
 RUNS = ("20261120-000000-e1-x", "20261120-000001-e2-x")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 
@@ -77,12 +77,12 @@ def test_a_run_whose_files_are_not_ours_is_left_alone(
     store: RunStore, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     batch = batch_of(store, touching(tmp_path, "one"), touching(tmp_path, "two"))
-    os.chown(store.paths(RUNS[0]).directory / name, SOMEBODY, SOMEBODY)
+    os.chown(store.paths(RUNS[0]).directory / name, OTHER_USER, OTHER_USER)
     assert not run(store, batch)
     assert not (tmp_path / "one").exists()
     assert (tmp_path / "two").exists()
     assert f"{RUNS[0]} is skipped: " in (message := capsys.readouterr().err)
-    assert f"belongs to user {SOMEBODY}, not to you" in message
+    assert f"belongs to user {OTHER_USER}, not to you" in message
     os.chown(store.paths(RUNS[0]).directory / name, 0, 0)
     assert run(store, batch)
     assert (tmp_path / "one").exists()
@@ -125,15 +125,15 @@ def test_events_and_log_are_not_written_through_links(store: RunStore, tmp_path:
 def test_a_team_shares_its_state_by_the_setgid_bit(tmp_path: Path) -> None:
     state = tmp_path / ".taorunner"
     state.mkdir()
-    os.chown(state, SOMEBODY, SOMEBODY)
+    os.chown(state, OTHER_USER, OTHER_USER)
     state.chmod(0o2775)  # new folders and files get the group, and folders the bit
     ours = RunStore(state)
     batch_of(ours, make_plan(tmp_path))
     for path in state.rglob("*"):
-        os.chown(path, SOMEBODY, path.stat().st_gid)
+        os.chown(path, OTHER_USER, path.stat().st_gid)
     assert RunStore(state).load(RUNS[0]).id == RUNS[0]
     assert [record.id for record in RunStore(state).unfinished()] == [RUNS[0]]
-    os.chown(RunStore(state).paths(RUNS[0]).record, SOMEBODY, SOMEBODY + 1)
+    os.chown(RunStore(state).paths(RUNS[0]).record, OTHER_USER, OTHER_USER + 1)
     with pytest.raises(RunStateError, match="is not trusted") as caught:
         RunStore(state).load(RUNS[0])
     assert "chmod -R g+rwXs .taorunner" in (caught.value.hint or "")
@@ -142,14 +142,14 @@ def test_a_team_shares_its_state_by_the_setgid_bit(tmp_path: Path) -> None:
 @needs_root
 def test_runs_are_not_recorded_where_they_would_not_count() -> None:
     reading, writing = os.pipe()
-    with tempfile.TemporaryDirectory() as folder:  # that of a test may be looked into by nobody else
+    with tempfile.TemporaryDirectory() as folder:  # no other user may read the folder of a test
         Path(folder).chmod(0o755)
         state = Path(folder) / ".taorunner"
         state.mkdir()
-        os.chown(state, SOMEBODY, SOMEBODY)
+        os.chown(state, OTHER_USER, OTHER_USER)
         plan = make_plan(state.parent)  # reads files of the package, which the other user may not see
         if (child := os.fork()) == 0:
-            os.setuid(SOMEBODY + 1)
+            os.setuid(OTHER_USER + 1)
             try:
                 create_batch(RunStore(state), [(RUNS[0], plan)], now(), environ={})
             except MachineError as error:
@@ -160,7 +160,7 @@ def test_runs_are_not_recorded_where_they_would_not_count() -> None:
         os.waitpid(child, 0)
     with os.fdopen(reading) as pipe:
         message = pipe.read()
-    assert message.startswith(f'runs cannot be recorded: "{state}" belongs to user {SOMEBODY}, not to you|')
+    assert message.startswith(f'runs cannot be recorded: "{state}" belongs to user {OTHER_USER}, not to you|')
     assert "g+rwXs" in message
 
 
@@ -188,9 +188,9 @@ def test_a_batch_names_runs_and_no_paths(store: RunStore, tmp_path: Path, runs: 
 @needs_root
 def test_a_batch_of_another_user_is_neither_adopted_nor_undone(store: RunStore, tmp_path: Path) -> None:
     batch = batch_of(store, make_plan(tmp_path))
-    os.chown(store.batch_paths(batch.id).batch, SOMEBODY, SOMEBODY)
+    os.chown(store.batch_paths(batch.id).batch, OTHER_USER, OTHER_USER)
     assert not adopt(store, batch.id)
     assert store.open_batches.ids() == [batch.id]
     assert store.load(RUNS[0]).state is RunState.QUEUED
     assert store.unfinished() == []
-    assert f"belongs to user {SOMEBODY}" in store.refused[batch.id]
+    assert f"belongs to user {OTHER_USER}" in store.refused[batch.id]

@@ -1,4 +1,4 @@
-"""The loop that owns a batch, against a backend that does what it is told: every way a run can go."""
+"""The loop that owns a batch, against a scripted backend: every way a run can go."""
 
 from __future__ import annotations
 
@@ -260,7 +260,7 @@ def test_the_end_of_the_stream_is_not_the_end_of_the_run(world: World) -> None:
     outcome = world.run({"e1": script})
     assert outcome.state("e1")[0] is RunState.SUCCEEDED
     assert outcome.log("e1") == b"first\nsecond\n" + GOOD
-    whole = LogPosition(stdout=6 + 7 + len(GOOD))  # what was followed anew is read again once it is over
+    whole = LogPosition(stdout=6 + 7 + len(GOOD))  # what was followed again is read again once it is over
     assert outcome.backend.positions == [LogPosition(), LogPosition(stdout=6), whole]
 
 

@@ -43,7 +43,7 @@ Hook = Callable[[], None]
 
 @dataclass
 class Engine(PlainBackend):
-    """Runs end well at once, unless a step is told to do something else first."""
+    """Runs end well at once, unless a step has a hook that runs first."""
 
     preparing: list[Hook] = field(default_factory=list)
     submitting: list[Hook] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What is told of one key, and which keys may have been meant."""
+"""What is shown of one key, and which keys may have been meant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Google's library has the last word on protobuf text: it and we agree, and what only it refuses is told at its place."""
+"""Google's library has the last word on protobuf text: it and our reader agree, and what only it refuses is reported at its place."""
 
 from __future__ import annotations
 

@@ -49,10 +49,10 @@ class Judged:
     rank: int | None = None
 
 
-_NOBODY: Mapping[str, Judged] = {}
+_NO_DIRECTIONS: Mapping[str, Judged] = {}
 
 
-def is_lower_better(name: str, judged: Mapping[str, Judged] = _NOBODY) -> bool | None:
+def is_lower_better(name: str, judged: Mapping[str, Judged] = _NO_DIRECTIONS) -> bool | None:
     """True for losses, errors, distances and times; False for scores; None where neither is better (``lr``).
 
     ``judged`` takes precedence over the name.
@@ -74,7 +74,7 @@ def is_lower_better(name: str, judged: Mapping[str, Judged] = _NOBODY) -> bool |
     )
 
 
-def kpi_name(names: Iterable[str], judged: Mapping[str, Judged] = _NOBODY) -> str | None:
+def kpi_name(names: Iterable[str], judged: Mapping[str, Judged] = _NO_DIRECTIONS) -> str | None:
     """The main quality metric: the one that ``judged`` ranks first.
 
     Without ranks the order is mAP, IoU, accuracy, each on held-out data first.
