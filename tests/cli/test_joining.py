@@ -40,7 +40,7 @@ def test_a_training_joins_a_batch_and_is_watched_to_its_end(
     assert {record["state"] for record in records} == {"SUCCEEDED"}
     assert len({record["batch"] for record in records}) == len(list((state / "batches").iterdir())) == 1
     late = cli("train", "second", "--join", run, "--overwrite", cwd=workspace, env=env)
-    assert (late.code, late.err.count("is over: it cannot be joined")) == (6, 1)
+    assert (late.code, late.err.count("has ended: it cannot be joined")) == (6, 1)
 
 
 def test_the_batch_has_its_own_parallel(cli: Cli, workspace: Path) -> None:

@@ -97,6 +97,14 @@ def setting(workspace_factory: Callable[..., Path]) -> Set:
     return outcome
 
 
+def _is_refused(head: str, done: Outcome, line: int, code: str, message: str) -> None:
+    """Nothing is changed, and one finding with ``code`` is at this line of ``overrides:``."""
+    messages = [found for found in done.messages if found[1] == code]
+    assert [found[0] for found in messages] == [LAST[head] + 1 + line], done
+    assert message in messages[0][2]
+    assert done.lines == []
+
+
 def _messages(findings: tuple[Finding, ...]) -> list[tuple[int | None, str, str]]:
     assert all((finding.file is None) == (finding.line is None) for finding in findings)
     return [(finding.line, finding.code, finding.message) for finding in findings]
@@ -188,11 +196,7 @@ def test_line_ends_of_windows_stay(setting: Set) -> None:
 def test_what_is_refused_in_protobuf_text_is_reported_at_its_line(
     setting: Set, overrides: str, line: int, code: str, message: str
 ) -> None:
-    done = setting("dssd", overrides)
-    messages = [found for found in done.messages if found[1] == code]
-    assert [found[0] for found in messages] == [LAST["dssd"] + 1 + line], done
-    assert message in messages[0][2]
-    assert done.lines == []
+    _is_refused("dssd", setting("dssd", overrides), line, code, message)
 
 
 @pytest.mark.parametrize(
@@ -250,11 +254,7 @@ def test_what_is_set_in_yaml(setting: Set, overrides: str, changed: list[str]) -
 def test_what_is_refused_in_yaml_is_reported_at_its_line(
     setting: Set, overrides: str, line: int, code: str, message: str
 ) -> None:
-    done = setting("dino", overrides)
-    messages = [found for found in done.messages if found[1] == code]
-    assert [found[0] for found in messages] == [LAST["dino"] + 1 + line], done
-    assert message in messages[0][2]
-    assert done.lines == []
+    _is_refused("dino", setting("dino", overrides), line, code, message)
 
 
 def test_a_value_that_others_are_an_alias_of_is_not_changed(setting: Set) -> None:

@@ -175,7 +175,7 @@ SAMPLES: list[tuple[str, str, str]] = [
     (
         "file-exists",
         "FileExistsError: [Errno 17] File exists: '/results/weights/model.tlt'",
-        '"/results/weights/model.tlt" is there already, from an earlier run',
+        '"/results/weights/model.tlt" already exists, from an earlier run',
     ),
     (
         "permission-denied",

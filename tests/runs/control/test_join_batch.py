@@ -101,7 +101,7 @@ def test_a_batch_that_is_over_cannot_be_joined(workspace: Workspace, monkeypatch
         joinable(workspace.store, "r0")
     monkeypatch.undo()
     workspace.wait(lambda: workspace.store.open_batches.ids() == [])
-    with pytest.raises(RunStateError, match="is over: it cannot be joined"):
+    with pytest.raises(RunStateError, match="has ended: it cannot be joined"):
         joinable(workspace.store, "r0")
     with pytest.raises(RunStateError, match="has just ended"):
         workspace.add(batch.id, "r1", "true")
