@@ -95,7 +95,10 @@ def test_what_a_person_put_there_is_never_replaced(person: Cli, server: FakeNgc)
     (weights(person) / "resnet18.hdf5").write_bytes(b"mine")
     done = person("pretrained", "pull", "-p", "p1")
     assert done.code == 0
-    assert 'was not pulled by taorunner: "resnet18.hdf5" has 4 B (4 bytes), not 1.9 MiB (2000000 bytes)' in done.err
+    assert (
+        'was not pulled by taorunner: "resnet18.hdf5" has 4 B (4 bytes), not 1.9 MiB (2000000 bytes)'
+        in done.err
+    )
     assert [path.read_bytes() for path in weights(person).iterdir()] == [b"mine"]
     assert server.at("store") == []
 
