@@ -72,6 +72,33 @@ def test_stored_bytes_do_not_depend_on_the_pieces(data: bytes, sizes: list[int])
     assert out == go_sanitized(data)
 
 
+@pytest.mark.parametrize("piece", [1, 7, 4096, 16384, 100_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u2588" * 9000,
+        "x\n"
+        + "\u2588" * 9000
+        + "\n"
+        + "\u2588" * 5461
+        + "x\n"
+        + "\u00e9" * 8192
+        + "\n"
+        + "y" * 16383
+        + "\u00e9",
+        "a" * 16384 + "\n" + "\u20ac" * 6000 + "\r" + "b" * 40000 + "\U0001f600" * 9001,
+    ],
+)
+def test_a_character_that_two_blocks_share_is_stored_as_bytes_that_are_none(text: str, piece: int) -> None:
+    data = text.encode() + b"\xe2"
+    stored = AsStored()
+    out = b"".join(stored.feed(data[at : at + piece]) for at in range(0, len(data), piece)) + stored.flush()
+    lines = [line + b"\n" for line in data.split(b"\n")]
+    lines[-1] = lines[-1][:-1]
+    blocks = [line[at : at + 16384] for line in lines for at in range(0, len(line), 16384)]
+    assert out == b"".join(map(go_sanitized, blocks))
+
+
 def go_sanitized(data: bytes) -> bytes:
     """What Go's JSON writer keeps of bytes: each one that begins no character is U+FFFD."""
     out, at = b"", 0

@@ -8,7 +8,9 @@ Source: testing.md section 5, and the copier of moby's logger package (a buffer 
 
 from __future__ import annotations
 
-BLOCK_BYTES = 16 * 1024
+from taorunner.engine.frames import STORED_BLOCK_BYTES
+
+BLOCK_BYTES = STORED_BLOCK_BYTES
 TAIL_BYTES = 4 * BLOCK_BYTES
 """Longer tails are cut, because only the block that may be lost is needed."""
 
