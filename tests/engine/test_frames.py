@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taorunner.engine.frames import AsStored, FrameStream, demultiplex, unchunk
+from taorunner.engine.frames import AsStored, Delivered, FrameStream, demultiplex, unchunk
 
 frames = st.lists(st.tuples(st.sampled_from(["stdout", "stderr"]), st.binary(max_size=40)), max_size=12)
 cuts = st.lists(st.integers(1, 30), min_size=1, max_size=8)
@@ -97,6 +97,19 @@ def test_a_character_that_two_blocks_share_is_stored_as_bytes_that_are_none(text
     lines[-1] = lines[-1][:-1]
     blocks = [line[at : at + 16384] for line in lines for at in range(0, len(line), 16384)]
     assert out == b"".join(map(go_sanitized, blocks))
+
+
+@given(st.text(max_size=40), st.integers(0, 120), cuts)
+@settings(max_examples=200)
+def test_live_output_that_ends_early_is_completed_from_the_log(
+    text: str, lives: int, sizes: list[int]
+) -> None:
+    stored = text.encode()
+    live = stored[:lives]
+    one = Delivered()
+    out = b"".join(one.feed(piece) for piece in cut(live, sizes))
+    rest = stored[one.stored_bytes :]
+    assert out + one.flush(rest) + one.flush() == stored
 
 
 def go_sanitized(data: bytes) -> bytes:

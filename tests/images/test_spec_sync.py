@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from base_image import Tree, import_tree
+from broken_attach import broken_attach
 from command_line import Cli
 from images import digest, has_image
 from tao_packages import CORE
@@ -145,4 +146,16 @@ def test_an_image_that_does_not_answer_is_left_after_a_while(
         monkeypatch.setenv(name, value)
     with pytest.raises(MachineError, match="did not answer within 2 seconds"):
         sync_image(connect(), slow, KeptSchemas(tmp_path), "1234:4321", timeout_s=2)
+    assert containers_of(engine) == []
+
+
+def test_an_answer_is_read_whole_when_the_connection_breaks(
+    engine: Any, specs_image: str, tmp_path: Path
+) -> None:
+    (tmp_path / "kept").mkdir()
+    with broken_attach(engine.url, tmp_path) as address:
+        synced = sync_image(
+            connect({"DOCKER_HOST": address}), specs_image, KeptSchemas(tmp_path / "kept"), "1234:4321"
+        )
+    assert synced.schemas == ("dino", "dino.convert")
     assert containers_of(engine) == []

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from broken_attach import broken_attach
 
 from taorunner.engine import client
 from taorunner.engine.containers import Bind
@@ -85,3 +87,27 @@ def test_a_free_gpu_is_used_and_kept_from_runs(
     ):
         run(*shown, gpus=2)
     other.release()
+
+
+@pytest.mark.parametrize("after", [b"", b"one"])
+def test_output_is_whole_when_the_connection_breaks(
+    noop_image: str, engine: Any, tmp_path: Path, after: bytes
+) -> None:
+    script = "echo one; sleep 0.5; printf 'caf\\303\\251 '; echo err >&2; printf last"
+    parts: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
+    trial = Trial(noop_image, ("sh", "-c", script), "1234:1234", gpus=0)
+    with broken_attach(engine.url, tmp_path, after) as address:
+        broken = client.connect({"DOCKER_HOST": address})
+        code = run_trial(broken, trial, lambda name, data: parts[name].append(data), lambda text: None)
+    assert (code, b"".join(parts["stdout"]).decode(), b"".join(parts["stderr"])) == (
+        0,
+        "one\ncaf\u00e9 last",
+        b"err\n",
+    )
+
+
+def test_bytes_that_are_no_text_arrive_as_they_are(connected: client.Engine, noop_image: str) -> None:
+    parts: list[bytes] = []
+    trial = Trial(noop_image, ("printf", r"\377\303\251\342\226"), "1234:1234", gpus=0)
+    assert run_trial(connected, trial, lambda name, data: parts.append(data), lambda text: None) == 0
+    assert b"".join(parts) == b"\xff\xc3\xa9\xe2\x96"

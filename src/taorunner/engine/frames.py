@@ -221,6 +221,29 @@ class AsStored:
         return _replaced(held)
 
 
+class Delivered:
+    """What live output has given of one stream: whole characters are passed on, an unfinished one is held back.
+
+    ``stored_bytes`` is its length in the stored log.
+    """
+
+    def __init__(self) -> None:
+        self._as_stored = AsStored()
+        self.stored_bytes = 0
+
+    def feed(self, data: bytes) -> bytes:
+        whole = self._as_stored.held + data
+        self.stored_bytes += len(self._as_stored.feed(data))
+        return whole[: len(whole) - len(self._as_stored.held)]
+
+    def flush(self, stored: bytes = b"") -> bytes:
+        """What is held back, and ``stored``: the log's next bytes, which may begin with the same character."""
+        held, as_stored = self._as_stored.held, self._as_stored.flush()
+        if not stored or stored.startswith(as_stored):
+            return held + stored[len(as_stored) :]
+        return stored
+
+
 def _chunk_bytes(line: bytes) -> int:
     try:
         return int(line.partition(b";")[0], 16)

@@ -10,6 +10,7 @@ import json
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,6 +119,8 @@ def _answer(engine: Engine, name: str, reference: str, timeout_s: float) -> dict
 
     def end() -> None:
         is_late.set()
+        with suppress(TaorunnerError):
+            containers.stop(engine, name, 0)
         stream.close()
 
     timer = threading.Timer(timeout_s, end)
@@ -125,7 +128,7 @@ def _answer(engine: Engine, name: str, reference: str, timeout_s: float) -> dict
     timer.start()
     try:
         containers.start(engine, name, reference)
-        for kind, data in stream:
+        for kind, data in containers.output_to_the_end(engine, name, stream):
             if len(said[kind]) < _MAX_BYTES:
                 said[kind] += data
     finally:
