@@ -218,6 +218,27 @@ def test_a_signal_ends_a_test_and_leaves_nothing(
     assert engine.docker("ps", "-aq", "--filter", "label=com.taorunner.trial").stdout == ""
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_build_of_a_wheel_and_leaves_nothing(
+    docker_cli: Cli, tree: Path, noop_image: str, engine: Any, tmp_path: Path, number: signal.Signals
+) -> None:
+    place = tmp_path / "temporary"
+    place.mkdir()
+    owned(place)
+    process = docker_cli.start(
+        "image", "release", tree, "--in", noop_image, "--python", "yes", env={"TMPDIR": str(place)}
+    )
+    assert process.stderr is not None
+    while b"egg_info" not in process.stderr.readline():
+        assert process.poll() is None
+    process.stderr.readline()  # yes has begun
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert engine.docker("ps", "-aq", "--filter", "label=com.taorunner.trial").stdout == ""
+    assert list(place.iterdir()) == []
+
+
 def test_the_password_of_a_registry_is_found_nowhere(
     docker_cli: Cli,
     registry: Any,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from base_image import Tree, import_tree
 from broken_attach import broken_attach
-from command_line import Cli
+from command_line import Cli, wait_for
 from images import digest, has_image
 from tao_packages import CORE
 
@@ -158,4 +159,21 @@ def test_an_answer_is_read_whole_when_the_connection_breaks(
             connect({"DOCKER_HOST": address}), specs_image, KeptSchemas(tmp_path / "kept"), "1234:4321"
         )
     assert synced.schemas == ("dino", "dino.convert")
+    assert containers_of(engine) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_removes_the_container(
+    sync_cli: Cli, engine: Any, workspace_factory: Callable[..., Path], number: signal.Signals
+) -> None:
+    root = workspace_factory("experiments: {}\n")
+    slow = python_image(
+        engine, "slow", {"nvidia_tao_core/config/dino/default_config.py": "import time\ntime.sleep(90)\n"}
+    )
+    process = sync_cli.start("networks", "sync", slow, cwd=root)
+    running = ("ps", "-q", "--filter", "label=com.taorunner.specs", "--filter", "status=running")
+    wait_for(lambda: engine.docker(*running).stdout != "")
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
     assert containers_of(engine) == []
