@@ -162,7 +162,7 @@ class Worker:
     def __init__(
         self, backend: Backend, plan: RunPlan, launch: Launch, inbox: queue.Queue[Message],
         prepare_files: Callable[[], None], *,
-        statuses: Statuses, handle: Handle | None = None, position: LogPosition = LogPosition(),  # noqa: B008
+        statuses: Statuses, handle: Handle | None = None, position: LogPosition = LogPosition(),  # noqa: B008 (it is frozen)
         may_exist: bool = False, waits: bool = False,
     ) -> None:  # fmt: skip
         self._statuses, self._waits = statuses, waits
