@@ -159,15 +159,23 @@ def attach(engine: Engine, container: str, *, tty: bool = False) -> FrameStream:
     return FrameStream(read, wake, release, framed=not tty)
 
 
-def read_log(engine: Engine, container: str, *, follow: bool, tty: bool = False) -> FrameStream:
-    """The stored output from the beginning, and with ``follow`` all later output.
+def read_log(
+    engine: Engine, container: str, *, follow: bool, tty: bool = False, last: int | None = None
+) -> FrameStream:
+    """The stored output from the beginning, and with ``follow`` all later output. ``last``: only so many last lines;
+    a line without LF counts once for each block of 16 KiB.
 
     The engine holds back unfinished lines. Works on containers that have ended.
     """
     with translated(engine.asked()):
         response = engine.api.get(
             engine.url("/containers/{0}/logs", container),
-            params={"stdout": 1, "stderr": 1, "follow": int(follow)},
+            params={
+                "stdout": 1,
+                "stderr": 1,
+                "follow": int(follow),
+                "tail": "all" if last is None else last,
+            },
             stream=True,
             timeout=START_TIMEOUT_S,
         )
