@@ -16,8 +16,9 @@ from images import digest, has_image
 from tao_packages import CORE
 
 from taorunner.engine.client import connect
-from taorunner.errors import MachineError
+from taorunner.errors import MachineError, TaorunnerError
 from taorunner.images.spec_sync import sync_image
+from taorunner.specs.extract.in_image import MARK
 from taorunner.specs.schema.image_schemas import KeptSchemas
 
 PACKAGES = "opt/tao/packages"
@@ -177,3 +178,22 @@ def test_a_signal_removes_the_container(
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
     assert containers_of(engine) == []
+
+
+def test_a_name_that_an_image_prints_is_no_path(
+    engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in engine.environment().items():
+        monkeypatch.setenv(name, value)
+    answer = json.dumps(
+        {"yaml": {"../../precious": {"a": {"type": "int"}}}, "prototxt": {}, "failed": {}, "packages": {}}
+    )
+    line = f"\n{MARK}{answer}\n"
+    program = f"import os, sys\nsys.stdout.write({line!r})\nsys.stdout.flush()\nos._exit(0)\n"
+    image = python_image(engine, "hostile", {"nvidia_tao_core/config/dino/default_config.py": program})
+    precious = tmp_path / "precious.json"
+    precious.write_text("mine")
+    with pytest.raises(TaorunnerError, match="could not read its own specs"):
+        sync_image(connect(), image, KeptSchemas(tmp_path / "kept"), "1234:4321")
+    assert precious.read_text() == "mine"
+    assert not (tmp_path / "kept").exists()
