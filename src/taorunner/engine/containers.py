@@ -162,8 +162,9 @@ def attach(engine: Engine, container: str, *, tty: bool = False) -> FrameStream:
 def read_log(
     engine: Engine, container: str, *, follow: bool, tty: bool = False, last: int | None = None
 ) -> FrameStream:
-    """The stored output from the beginning, and with ``follow`` all later output. ``last``: only so many last lines;
-    a line without LF counts once for each block of 16 KiB.
+    """The stored output from the beginning, and with ``follow`` all later output.
+
+    ``last``: only this number of last lines; a line without LF counts once for each block of 16 KiB.
 
     The engine holds back unfinished lines. Works on containers that have ended.
     """
