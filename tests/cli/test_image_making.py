@@ -210,12 +210,15 @@ def test_wrong_words(docker_cli: Cli, tmp_path: Path, noop_image: str) -> None:
 def test_a_signal_ends_a_test_and_leaves_nothing(
     docker_cli: Cli, noop_image: str, engine: Any, number: signal.Signals
 ) -> None:
-    process = docker_cli.start("image", "test", noop_image, "--", "sh", "-c", "echo begun; sleep 60")
+    image = f"taorunner-test/ended-{number}:1"
+    engine.docker("tag", noop_image, image)
+    process = docker_cli.start("image", "test", image, "--", "sh", "-c", "echo begun; sleep 60")
     assert process.stdout is not None and process.stdout.readline() == b"begun\n"
     process.send_signal(number)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
-    assert engine.docker("ps", "-aq", "--filter", "label=com.taorunner.trial").stdout == ""
+    assert engine.docker("ps", "-aq", "--filter", f"label=com.taorunner.trial={image}").stdout == ""
+    engine.docker("rmi", image)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -225,8 +228,10 @@ def test_a_signal_ends_the_build_of_a_wheel_and_leaves_nothing(
     place = tmp_path / "temporary"
     place.mkdir()
     owned(place)
+    image = f"taorunner-test/ended-wheel-{number}:1"
+    engine.docker("tag", noop_image, image)
     process = docker_cli.start(
-        "image", "release", tree, "--in", noop_image, "--python", "yes", env={"TMPDIR": str(place)}
+        "image", "release", tree, "--in", image, "--python", "yes", env={"TMPDIR": str(place)}
     )
     assert process.stderr is not None
     while b"egg_info" not in process.stderr.readline():
@@ -235,7 +240,8 @@ def test_a_signal_ends_the_build_of_a_wheel_and_leaves_nothing(
     process.send_signal(number)
     process.communicate(timeout=30)
     assert process.returncode == 130
-    assert engine.docker("ps", "-aq", "--filter", "label=com.taorunner.trial").stdout == ""
+    assert engine.docker("ps", "-aq", "--filter", f"label=com.taorunner.trial={image}").stdout == ""
+    engine.docker("rmi", image)
     assert list(place.iterdir()) == []
 
 

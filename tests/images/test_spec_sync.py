@@ -171,13 +171,16 @@ def test_a_signal_removes_the_container(
     slow = python_image(
         engine, "slow", {"nvidia_tao_core/config/dino/default_config.py": "import time\ntime.sleep(90)\n"}
     )
-    process = sync_cli.start("networks", "sync", slow, cwd=root)
-    running = ("ps", "-q", "--filter", "label=com.taorunner.specs", "--filter", "status=running")
+    image = f"taorunner-test/ended-sync-{number}:1"
+    engine.docker("tag", slow, image)
+    process = sync_cli.start("networks", "sync", image, cwd=root)
+    running = ("ps", "-q", "--filter", f"label=com.taorunner.specs={image}", "--filter", "status=running")
     wait_for(lambda: engine.docker(*running).stdout != "")
     process.send_signal(number)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
-    assert containers_of(engine) == []
+    assert engine.docker("ps", "-aq", "--filter", f"label=com.taorunner.specs={image}").stdout == ""
+    engine.docker("rmi", image)
 
 
 def test_a_name_that_an_image_prints_is_no_path(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,18 +20,22 @@ from taorunner.images.trial import LABEL, Trial, run_trial
 
 
 @pytest.fixture
-def run(connected: client.Engine, noop_image: str, engine: Any) -> Any:
+def run(connected: client.Engine, noop_image: str, engine: Any) -> Iterator[Any]:
     """``run("sh", "-c", …)`` gives the exit code, stdout, stderr and what was told."""
 
+    image = f"taorunner-test/trial-{secrets.token_hex(4)}:1"  # tests of other workers use the same engine
+    engine.docker("tag", noop_image, image)
+
     def start(*command: str, **fields: Any) -> tuple[int, str, str, list[str]]:
-        trial = replace(Trial(noop_image, command, "1234:1234", (4321,), "ada", gpus=0), **fields)
+        trial = replace(Trial(image, command, "1234:1234", (4321,), "ada", gpus=0), **fields)
         parts: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
         told: list[str] = []
         code = run_trial(connected, trial, lambda name, data: parts[name].append(data), told.append)
-        assert engine.docker("ps", "-aq", "--filter", f"label={LABEL}").stdout == ""
+        assert engine.docker("ps", "-aq", "--filter", f"label={LABEL}={image}").stdout == ""
         return code, b"".join(parts["stdout"]).decode(), b"".join(parts["stderr"]).decode(), told
 
-    return start
+    yield start
+    engine.docker("rmi", image)
 
 
 def test_output_and_exit_code_are_the_commands(run: Any) -> None:
