@@ -9,6 +9,7 @@ import json
 import os
 from contextlib import suppress
 from pathlib import Path
+from threading import get_native_id
 from typing import Any
 
 from taorunner.disk_room import naming
@@ -23,7 +24,7 @@ def write_bytes(path: Path, data: bytes, *, mode: int | None = None, durable: bo
     return, so it survives a power failure. Raises OSError, naming ``path`` when the
     disk is full; no partial file is left.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{get_native_id()}.tmp")
     with suppress(FileNotFoundError):
         os.unlink(beside)  # noqa: PTH108 - called many times a second
     descriptor = os.open(beside, _NEW, 0o644)

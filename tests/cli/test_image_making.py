@@ -84,15 +84,15 @@ def test_from_a_source_tree_to_a_run_that_stays_with_its_digest(
         (tree / "small" / "__init__.py").write_text(f"WORD = {word!r}\n")
         words = ("image", "release", tree, "--repository", repository, "--suffix", "py3", "--python", python)
         released = docker_cli(*words, "--json", timeout_s=120)
-        assert released.code == 0, released.err
+        assert released.code == 0, released
         assert released.json["image"] == reference and released.json["version"] == "7.0.1"
         assert "Step 4/4 : ENV PYTHONPATH=/site" in released.err
         tried = docker_cli(
             "image", "test", reference, "--", "python3", "-c", "import small; print(small.WORD)"
         )
-        assert (tried.code, tried.out.splitlines()[-1]) == (0, word), tried.err
+        assert (tried.code, tried.out.splitlines()[-1:]) == (0, [word]), tried
         pushed = docker_cli("image", "push", reference, "--manifest", tree / "docker" / "manifest.json")
-        assert pushed.code == 0, pushed.err
+        assert pushed.code == 0, pushed
         name, _, digest = pushed.out.strip().partition("@")
         assert name == reference
         kept = json.loads((tree / "docker" / "manifest.json").read_text())
@@ -109,27 +109,30 @@ def test_from_a_source_tree_to_a_run_that_stays_with_its_digest(
         data={"coco/annotations.json": "{}"},
     )
     owned(root)
-    assert docker_cli("image", "lock", cwd=root).code == 0
+    locked = docker_cli("image", "lock", cwd=root)
+    assert locked.code == 0, locked
     pinned = f"{repository}@{first}"
 
     second = release("second")
     assert second != first
     moved = docker_cli("image", "lock", "--check", cwd=root)
-    assert moved.code == 3
+    assert moved.code == 3, moved
     assert f'error: "{reference}" moved from {first} to {second} [tag-moved]' in moved.out
 
     images.forget(reference)  # of the first only the registry knows; nothing names it any more
     done = docker_cli("train", "e1", cwd=root)
-    assert done.code == 0, done.err
+    assert done.code == 0, done
     (run,) = (root / ".taorunner" / "runs").iterdir()
     record = json.loads((run / "record.json").read_text())
     assert (record["state"], record["image"], record["image_digest"]) == ("SUCCEEDED", pinned, first)
-    listed = docker_cli("image", "ls", "--json", cwd=root).json
+    shown = docker_cli("image", "ls", "--json", cwd=root)
+    assert shown.code == 0, shown
+    listed = shown.json
     assert [(row["image"], row["runs_as"], row["present"], row["digest"]) for row in listed] == [
         (reference, pinned, True, first)
     ]
     inside = docker_cli("image", "test", pinned, "--", "python3", "-c", "import small; print(small.WORD)")
-    assert inside.out.splitlines()[-1] == "first"
+    assert (inside.code, inside.out.splitlines()[-1:]) == (0, ["first"]), inside
     images.forget(pinned)
 
 
@@ -155,7 +158,7 @@ def test_build_prints_names_and_id(docker_cli: Cli, tmp_path: Path, noop_image: 
         "id",
     )
     done = docker_cli(*words, cwd=folder, env={"NGC_API_KEY": key})
-    assert done.code == 0, done.err
+    assert done.code == 0, done
     image = engine.docker("inspect", "-f", "{{.Id}}", tag).stdout.strip()
     assert done.out.splitlines() == [tag, image]
     assert (folder / "id").read_text() == image
@@ -163,6 +166,7 @@ def test_build_prints_names_and_id(docker_cli: Cli, tmp_path: Path, noop_image: 
     assert done.err.splitlines()[0] == ('warning: "NGC_API_KEY" stays readable in the image (docker history)')
     assert key not in done.err
     again = docker_cli("image", "build", folder, "-t", tag, "--build-arg", "WORD=x", "--json", "--force")
+    assert again.code == 0, again
     assert again.json["images"] == [tag] and again.json["id"] != image
     engine.docker("rmi", "-f", tag, image)
 
@@ -170,7 +174,7 @@ def test_build_prints_names_and_id(docker_cli: Cli, tmp_path: Path, noop_image: 
 def test_wrong_words(docker_cli: Cli, tmp_path: Path, noop_image: str) -> None:
     def messages(*words: str, env: dict[str, str] | None = None) -> tuple[int, str]:
         done = docker_cli("image", *words, cwd=tmp_path, env=env)
-        assert done.out == ""
+        assert done.out == "", done
         return done.code, done.err.splitlines()[0] if done.err else ""
 
     assert messages("test", noop_image) == (2, "error: the command is missing")
@@ -206,12 +210,39 @@ def test_wrong_words(docker_cli: Cli, tmp_path: Path, noop_image: str) -> None:
 def test_a_signal_ends_a_test_and_leaves_nothing(
     docker_cli: Cli, noop_image: str, engine: Any, number: signal.Signals
 ) -> None:
-    process = docker_cli.start("image", "test", noop_image, "--", "sh", "-c", "echo begun; sleep 60")
+    image = f"taorunner-test/ended-{number}:1"
+    engine.docker("tag", noop_image, image)
+    process = docker_cli.start("image", "test", image, "--", "sh", "-c", "echo begun; sleep 60")
     assert process.stdout is not None and process.stdout.readline() == b"begun\n"
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert engine.docker("ps", "-aq", "--filter", f"label=com.taorunner.trial={image}").stdout == ""
+    engine.docker("rmi", image)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_build_of_a_wheel_and_leaves_nothing(
+    docker_cli: Cli, tree: Path, noop_image: str, engine: Any, tmp_path: Path, number: signal.Signals
+) -> None:
+    place = tmp_path / "temporary"
+    place.mkdir()
+    owned(place)
+    image = f"taorunner-test/ended-wheel-{number}:1"
+    engine.docker("tag", noop_image, image)
+    process = docker_cli.start(
+        "image", "release", tree, "--in", image, "--python", "yes", env={"TMPDIR": str(place)}
+    )
+    assert process.stderr is not None
+    while b"egg_info" not in process.stderr.readline():
+        assert process.poll() is None
+    process.stderr.readline()  # yes has begun
     process.send_signal(number)
     process.communicate(timeout=30)
     assert process.returncode == 130
-    assert engine.docker("ps", "-aq", "--filter", "label=com.taorunner.trial").stdout == ""
+    assert engine.docker("ps", "-aq", "--filter", f"label=com.taorunner.trial={image}").stdout == ""
+    engine.docker("rmi", image)
+    assert list(place.iterdir()) == []
 
 
 def test_the_password_of_a_registry_is_found_nowhere(
@@ -240,7 +271,7 @@ def test_the_password_of_a_registry_is_found_nowhere(
         ("push", f"{registry.address}/canary/built:1", "--repository", "127.0.0.1:9/x"),
     ):  # fmt: skip
         done = docker_cli("image", *words, cwd=root, env=env)
-        assert (done.code == 0) == ("nope" not in str(words) and "127.0.0.1:9/x" not in words), done.err
+        assert (done.code == 0) == ("nope" not in str(words) and "127.0.0.1:9/x" not in words), done
         messages += done.out + done.err
     stored = json.loads((login / "config.json").read_text())["auths"][registry.address]["auth"]
     for secret in (registry.password, stored, "canary-0815"):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taorunner.engine.frames import AsStored, FrameStream, demultiplex, unchunk
+from taorunner.engine.frames import AsStored, Delivered, FrameStream, demultiplex, unchunk
 
 frames = st.lists(st.tuples(st.sampled_from(["stdout", "stderr"]), st.binary(max_size=40)), max_size=12)
 cuts = st.lists(st.integers(1, 30), min_size=1, max_size=8)
@@ -70,6 +70,46 @@ def test_stored_bytes_do_not_depend_on_the_pieces(data: bytes, sizes: list[int])
     stored = AsStored()
     out = b"".join(stored.feed(piece) for piece in cut(data, sizes)) + stored.flush()
     assert out == go_sanitized(data)
+
+
+@pytest.mark.parametrize("piece", [1, 7, 4096, 16384, 100_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u2588" * 9000,
+        "x\n"
+        + "\u2588" * 9000
+        + "\n"
+        + "\u2588" * 5461
+        + "x\n"
+        + "\u00e9" * 8192
+        + "\n"
+        + "y" * 16383
+        + "\u00e9",
+        "a" * 16384 + "\n" + "\u20ac" * 6000 + "\r" + "b" * 40000 + "\U0001f600" * 9001,
+    ],
+)
+def test_a_character_that_two_blocks_share_is_stored_as_bytes_that_are_none(text: str, piece: int) -> None:
+    data = text.encode() + b"\xe2"
+    stored = AsStored()
+    out = b"".join(stored.feed(data[at : at + piece]) for at in range(0, len(data), piece)) + stored.flush()
+    lines = [line + b"\n" for line in data.split(b"\n")]
+    lines[-1] = lines[-1][:-1]
+    blocks = [line[at : at + 16384] for line in lines for at in range(0, len(line), 16384)]
+    assert out == b"".join(map(go_sanitized, blocks))
+
+
+@given(st.text(max_size=40), st.integers(0, 120), cuts)
+@settings(max_examples=200)
+def test_live_output_that_ends_early_is_completed_from_the_log(
+    text: str, lives: int, sizes: list[int]
+) -> None:
+    stored = text.encode()
+    live = stored[:lives]
+    one = Delivered()
+    out = b"".join(one.feed(piece) for piece in cut(live, sizes))
+    rest = stored[one.stored_bytes :]
+    assert out + one.flush(rest) + one.flush() == stored
 
 
 def go_sanitized(data: bytes) -> bytes:

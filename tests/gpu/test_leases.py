@@ -213,12 +213,15 @@ def test_a_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
         Leases(tmp_path / "leases").take(["GPU-1"])
 
 
-@pytest.mark.parametrize("text", [b"\0\xff", b"[]", b'"x"', b"{" * 5000, b'{"run": "\\u001b[2J"}'])
+@pytest.mark.parametrize(
+    "text", [b"\0\xff", b"[]", b'"x"', b"{" * 5000, b"[" * 5000, b'{"run": "\\u001b[2J"}']
+)
 def test_any_content_of_the_file_is_shown_harmlessly(leases: Leases, tmp_path: Path, text: bytes) -> None:
     lease = held(leases.take(["GPU-1"]))
     (tmp_path / "leases" / "GPU-1.lock").write_bytes(text)
     assert str(leases.holder("GPU-1")).isprintable()
     lease.release()
+    held(leases.take(["GPU-1"])).release()
 
 
 def test_the_folder_is_the_same_for_all_users(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def test_a_link_is_not_read_appended_to_or_written_through(tmp_path: Path, preci
 
 
 def test_a_link_prepared_for_the_file_beside_is_not_written_through(tmp_path: Path, precious: Path) -> None:
-    (tmp_path / f".record.json.{os.getpid()}.tmp").symlink_to(precious)
+    (tmp_path / f".record.json.{os.getpid()}-{threading.get_native_id()}.tmp").symlink_to(precious)
     write_bytes(tmp_path / "record.json", b"new")
     assert (precious.read_text(), (tmp_path / "record.json").read_text()) == ("old", "new")
 

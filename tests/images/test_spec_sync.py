@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from base_image import Tree, import_tree
-from command_line import Cli
+from broken_attach import broken_attach
+from command_line import Cli, wait_for
 from images import digest, has_image
 from tao_packages import CORE
 
 from taorunner.engine.client import connect
-from taorunner.errors import MachineError
+from taorunner.errors import MachineError, TaorunnerError
 from taorunner.images.spec_sync import sync_image
+from taorunner.specs.extract.in_image import MARK
 from taorunner.specs.schema.image_schemas import KeptSchemas
 
 PACKAGES = "opt/tao/packages"
@@ -146,3 +149,54 @@ def test_an_image_that_does_not_answer_is_left_after_a_while(
     with pytest.raises(MachineError, match="did not answer within 2 seconds"):
         sync_image(connect(), slow, KeptSchemas(tmp_path), "1234:4321", timeout_s=2)
     assert containers_of(engine) == []
+
+
+def test_an_answer_is_read_whole_when_the_connection_breaks(
+    engine: Any, specs_image: str, tmp_path: Path
+) -> None:
+    (tmp_path / "kept").mkdir()
+    with broken_attach(engine.url, tmp_path) as address:
+        synced = sync_image(
+            connect({"DOCKER_HOST": address}), specs_image, KeptSchemas(tmp_path / "kept"), "1234:4321"
+        )
+    assert synced.schemas == ("dino", "dino.convert")
+    assert containers_of(engine) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_removes_the_container(
+    sync_cli: Cli, engine: Any, workspace_factory: Callable[..., Path], number: signal.Signals
+) -> None:
+    root = workspace_factory("experiments: {}\n")
+    slow = python_image(
+        engine, "slow", {"nvidia_tao_core/config/dino/default_config.py": "import time\ntime.sleep(90)\n"}
+    )
+    image = f"taorunner-test/ended-sync-{number}:1"
+    engine.docker("tag", slow, image)
+    process = sync_cli.start("networks", "sync", image, cwd=root)
+    running = ("ps", "-q", "--filter", f"label=com.taorunner.specs={image}", "--filter", "status=running")
+    wait_for(lambda: engine.docker(*running).stdout != "")
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert engine.docker("ps", "-aq", "--filter", f"label=com.taorunner.specs={image}").stdout == ""
+    engine.docker("rmi", image)
+
+
+def test_a_name_that_an_image_prints_is_no_path(
+    engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in engine.environment().items():
+        monkeypatch.setenv(name, value)
+    answer = json.dumps(
+        {"yaml": {"../../precious": {"a": {"type": "int"}}}, "prototxt": {}, "failed": {}, "packages": {}}
+    )
+    line = f"\n{MARK}{answer}\n"
+    program = f"import os, sys\nsys.stdout.write({line!r})\nsys.stdout.flush()\nos._exit(0)\n"
+    image = python_image(engine, "hostile", {"nvidia_tao_core/config/dino/default_config.py": program})
+    precious = tmp_path / "precious.json"
+    precious.write_text("mine")
+    with pytest.raises(TaorunnerError, match="could not read its own specs"):
+        sync_image(connect(), image, KeptSchemas(tmp_path / "kept"), "1234:4321")
+    assert precious.read_text() == "mine"
+    assert not (tmp_path / "kept").exists()

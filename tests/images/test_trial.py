@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from broken_attach import broken_attach
 
 from taorunner.engine import client
 from taorunner.engine.containers import Bind
@@ -17,18 +20,22 @@ from taorunner.images.trial import LABEL, Trial, run_trial
 
 
 @pytest.fixture
-def run(connected: client.Engine, noop_image: str, engine: Any) -> Any:
+def run(connected: client.Engine, noop_image: str, engine: Any) -> Iterator[Any]:
     """``run("sh", "-c", …)`` gives the exit code, stdout, stderr and the messages."""
 
+    image = f"taorunner-test/trial-{secrets.token_hex(4)}:1"  # tests of other workers use the same engine
+    engine.docker("tag", noop_image, image)
+
     def start(*command: str, **fields: Any) -> tuple[int, str, str, list[str]]:
-        trial = replace(Trial(noop_image, command, "1234:1234", (4321,), "ada", gpus=0), **fields)
+        trial = replace(Trial(image, command, "1234:1234", (4321,), "ada", gpus=0), **fields)
         parts: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
         messages: list[str] = []
         code = run_trial(connected, trial, lambda name, data: parts[name].append(data), messages.append)
-        assert engine.docker("ps", "-aq", "--filter", f"label={LABEL}").stdout == ""
+        assert engine.docker("ps", "-aq", "--filter", f"label={LABEL}={image}").stdout == ""
         return code, b"".join(parts["stdout"]).decode(), b"".join(parts["stderr"]).decode(), messages
 
-    return start
+    yield start
+    engine.docker("rmi", image)
 
 
 def test_output_and_exit_code_are_the_commands(run: Any) -> None:
@@ -85,3 +92,27 @@ def test_a_free_gpu_is_used_and_kept_from_runs(
     ):
         run(*shown, gpus=2)
     other.release()
+
+
+@pytest.mark.parametrize("after", [b"", b"one"])
+def test_output_is_whole_when_the_connection_breaks(
+    noop_image: str, engine: Any, tmp_path: Path, after: bytes
+) -> None:
+    script = "echo one; sleep 0.5; printf 'caf\\303\\251 '; echo err >&2; printf last"
+    parts: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
+    trial = Trial(noop_image, ("sh", "-c", script), "1234:1234", gpus=0)
+    with broken_attach(engine.url, tmp_path, after) as address:
+        broken = client.connect({"DOCKER_HOST": address})
+        code = run_trial(broken, trial, lambda name, data: parts[name].append(data), lambda text: None)
+    assert (code, b"".join(parts["stdout"]).decode(), b"".join(parts["stderr"])) == (
+        0,
+        "one\ncaf\u00e9 last",
+        b"err\n",
+    )
+
+
+def test_bytes_that_are_no_text_arrive_as_they_are(connected: client.Engine, noop_image: str) -> None:
+    parts: list[bytes] = []
+    trial = Trial(noop_image, ("printf", r"\377\303\251\342\226"), "1234:1234", gpus=0)
+    assert run_trial(connected, trial, lambda name, data: parts.append(data), lambda text: None) == 0
+    assert b"".join(parts) == b"\xff\xc3\xa9\xe2\x96"

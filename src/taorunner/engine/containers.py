@@ -16,7 +16,16 @@ from typing import Any
 from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
 from taorunner.engine.client import ENGINE_ERRORS, Engine, translated
-from taorunner.engine.frames import READ_BYTES, FrameStream, body_of, close_attached, socket_of
+from taorunner.engine.frames import (
+    READ_BYTES,
+    STDERR,
+    STDOUT,
+    Delivered,
+    FrameStream,
+    body_of,
+    close_attached,
+    socket_of,
+)  # fmt: skip
 from taorunner.engine.refusals import is_going, is_missing, is_name_conflict
 from taorunner.errors import MachineError
 
@@ -150,15 +159,24 @@ def attach(engine: Engine, container: str, *, tty: bool = False) -> FrameStream:
     return FrameStream(read, wake, release, framed=not tty)
 
 
-def read_log(engine: Engine, container: str, *, follow: bool, tty: bool = False) -> FrameStream:
+def read_log(
+    engine: Engine, container: str, *, follow: bool, tty: bool = False, last: int | None = None
+) -> FrameStream:
     """The stored output from the beginning, and with ``follow`` all later output.
+
+    ``last``: only this number of last lines; a line without LF counts once for each block of 16 KiB.
 
     The engine holds back unfinished lines. Works on containers that have ended.
     """
     with translated(engine.asked()):
         response = engine.api.get(
             engine.url("/containers/{0}/logs", container),
-            params={"stdout": 1, "stderr": 1, "follow": int(follow)},
+            params={
+                "stdout": 1,
+                "stderr": 1,
+                "follow": int(follow),
+                "tail": "all" if last is None else last,
+            },
             stream=True,
             timeout=START_TIMEOUT_S,
         )
@@ -184,6 +202,31 @@ def read_log(engine: Engine, container: str, *, follow: bool, tty: bool = False)
         return bytes(body.fp.read1(READ_BYTES))
 
     return FrameStream(read, wake, release, framed=not tty, chunked=bool(body.chunked))
+
+
+def output_to_the_end(engine: Engine, container: str, live: FrameStream) -> Iterator[tuple[str, bytes]]:
+    """The whole output of a container without a terminal, as it arrives, until the container has ended.
+
+    ``live`` was attached before the start. Its connection may break before the container ends; the rest is then read
+    from the stored log.
+    """
+    delivered = {STDOUT: Delivered(), STDERR: Delivered()}
+    for name, data in live:
+        data = delivered[name].feed(data)
+        if data:
+            yield name, data
+    if wait(engine, container) is None:
+        return
+    skipped = dict.fromkeys(delivered, 0)
+    for name, data in read_log(engine, container, follow=False):
+        known = min(len(data), delivered[name].stored_bytes - skipped[name])
+        skipped[name] += known
+        if known < len(data):
+            yield name, delivered[name].flush(data[known:])
+    for name, one in delivered.items():
+        held = one.flush()
+        if held:
+            yield name, held
 
 
 def look(engine: Engine, container: str) -> ContainerState | None:

@@ -20,6 +20,8 @@ from typing import Any
 
 STDOUT, STDERR = "stdout", "stderr"
 READ_BYTES = 256 * 1024
+STORED_BLOCK_BYTES = 16 * 1024
+"""The most bytes of a line that the engine stores in one piece. Source: the copier of moby's logger package."""
 
 _HEADER = struct.Struct(">BxxxL")
 _NAMES = {0: STDOUT, 1: STDOUT, 2: STDERR}
@@ -183,26 +185,63 @@ def unchunk(pieces: Iterator[bytes]) -> Iterator[bytes]:
 class AsStored:
     """Converts the bytes that a process wrote into the bytes that the engine's json-file log stores.
 
-    The log stores U+FFFD for each byte that is not UTF-8. Positions in the live output and in the stored log must
-    agree.
+    The log stores U+FFFD for each byte that is not UTF-8. It stores a line without LF in blocks of 16 KiB, so the bytes
+    of a character that two blocks share are not UTF-8 either. Positions in the live output and in the stored log must
+    agree. ``held`` are the last bytes fed, if they may belong to an unfinished character.
     """
 
     def __init__(self) -> None:
-        self._held = b""
+        self.held = b""
+        self._column = 0  # bytes in the current block, with those held
 
     def feed(self, data: bytes) -> bytes:
-        if not self._held and data.isascii():
+        if not self.held and data.isascii():
+            end = data.rfind(b"\n") + 1
+            self._column = (len(data) - end if end else self._column + len(data)) % STORED_BLOCK_BYTES
             return data
-        data = self._held + data
-        self._held = b""
-        keep = _unfinished(data)
-        if keep:
-            data, self._held = data[:-keep], data[-keep:]
-        return _replaced(data)
+        column = self._column - len(self.held)
+        data = self.held + data
+        parts: list[bytes] = []
+        begin = at = 0
+        while (full := at + STORED_BLOCK_BYTES - column) <= len(data):
+            after_line = data.rfind(b"\n", at, full) + 1
+            if not after_line:
+                parts.append(_replaced(data[begin:full]))
+                begin = full
+            at, column = after_line or full, 0
+        after_line = data.rfind(b"\n", at) + 1
+        self._column = len(data) - after_line if after_line else column + len(data) - at
+        last = data[begin:]
+        keep = _unfinished(last)
+        last, self.held = last[: len(last) - keep], last[len(last) - keep :]
+        return b"".join([*parts, _replaced(last)])
 
     def flush(self) -> bytes:
-        held, self._held = self._held, b""
+        held, self.held = self.held, b""
         return _replaced(held)
+
+
+class Delivered:
+    """What live output has given of one stream: whole characters are passed on, an unfinished one is held back.
+
+    ``stored_bytes`` is its length in the stored log.
+    """
+
+    def __init__(self) -> None:
+        self._as_stored = AsStored()
+        self.stored_bytes = 0
+
+    def feed(self, data: bytes) -> bytes:
+        whole = self._as_stored.held + data
+        self.stored_bytes += len(self._as_stored.feed(data))
+        return whole[: len(whole) - len(self._as_stored.held)]
+
+    def flush(self, stored: bytes = b"") -> bytes:
+        """What is held back, and ``stored``: the log's next bytes, which may begin with the same character."""
+        held, as_stored = self._as_stored.held, self._as_stored.flush()
+        if not stored or stored.startswith(as_stored):
+            return held + stored[len(as_stored) :]
+        return stored
 
 
 def _chunk_bytes(line: bytes) -> int:

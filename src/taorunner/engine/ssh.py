@@ -88,7 +88,7 @@ class SshConnection(urllib3.connection.HTTPConnection):
         ours.settimeout(CONNECT_TIMEOUT_S)
         self.sock, self._said = ours, said
 
-    def getresponse(self) -> urllib3.response.HTTPResponse:  # type: ignore[override]
+    def getresponse(self) -> urllib3.response.HTTPResponse:  # type: ignore[override]  # urllib3 declares its base class
         try:
             return super().getresponse()
         except ConnectionError as error:
@@ -126,7 +126,7 @@ class SshConnectionPool(urllib3.connectionpool.HTTPConnectionPool):
         return SshConnection(self._url)
 
 
-class SshAdapter(UnixHTTPAdapter):  # type: ignore[misc]
+class SshAdapter(UnixHTTPAdapter):  # type: ignore[misc]  # docker-py has no types
     """Replaces docker-py's adapter for the local socket."""
 
     def __init__(self, url: str) -> None:

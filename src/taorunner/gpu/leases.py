@@ -242,7 +242,7 @@ def _read(descriptor: int) -> Holder | None:
         known = {item.name for item in fields(Holder)}
         said = {key: _plain(value) for key, value in body.items() if key in known}
         return Holder(**said)
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):  # any user may write it
         return Holder()
 
 

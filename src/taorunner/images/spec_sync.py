@@ -6,10 +6,10 @@ GPU and mounts. The image must be on the engine: nothing is pulled here.
 
 from __future__ import annotations
 
-import json
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from taorunner.engine import containers
 from taorunner.engine.client import Engine
 from taorunner.engine.images import find_image
 from taorunner.errors import EngineRefusedError, Finding, MachineError, Severity, TaorunnerError
+from taorunner.images.spec_answer import read_answer
 from taorunner.specs.extract.in_image import MARK, reader_command
 from taorunner.specs.schema.image_schemas import KeptSchemas
 from taorunner.text import printable
@@ -118,6 +119,8 @@ def _answer(engine: Engine, name: str, reference: str, timeout_s: float) -> dict
 
     def end() -> None:
         is_late.set()
+        with suppress(TaorunnerError):
+            containers.stop(engine, name, 0)
         stream.close()
 
     timer = threading.Timer(timeout_s, end)
@@ -125,7 +128,7 @@ def _answer(engine: Engine, name: str, reference: str, timeout_s: float) -> dict
     timer.start()
     try:
         containers.start(engine, name, reference)
-        for kind, data in stream:
+        for kind, data in containers.output_to_the_end(engine, name, stream):
             if len(said[kind]) < _MAX_BYTES:
                 said[kind] += data
     finally:
@@ -138,13 +141,9 @@ def _answer(engine: Engine, name: str, reference: str, timeout_s: float) -> dict
         )
     mark = f"\n{MARK}".encode()
     _before, found, line = bytes(said["stdout"]).rpartition(mark)
-    if found:
-        try:
-            body = json.loads(line)
-        except ValueError:
-            body = None
-        if isinstance(body, dict) and {"yaml", "prototxt", "failed", "packages"} <= body.keys():
-            return body
+    body = read_answer(line) if found else None
+    if body is not None:
+        return body
     output = bytes(said["stderr"] or said["stdout"])[-_OUTPUT_BYTES:].decode("utf-8", "replace").strip()
     raise EngineRefusedError(
         f'the image "{printable(reference)}" could not read its own specs',

@@ -71,14 +71,14 @@ def _followed(
     stream = containers.attach(engine, container)
     try:
         containers.start(engine, container, trial.image, gpu_ids)
-        for name, data in stream:
+        for name, data in containers.output_to_the_end(engine, container, stream):
             write(name, data)
     except KeyboardInterrupt:
         containers.stop(engine, container, _GRACE_S)
         raise
     finally:
         stream.close()
-    state = containers.wait(engine, container)
+    state = containers.look(engine, container)
     if state is None or state.exit_code is None:
         raise EngineRefusedError("the container disappeared before its exit code was read")
     if state.oom_killed:

@@ -84,9 +84,9 @@ def _wait_for_gpus(
         decision = gpus.decide([wish], {}, lambda _: backend, parallel=None, parallel_without_gpu=1)
         for _, _, text in decision.notices:
             say(text)
-        if decision.impossible:
+        for impossible in decision.impossible:
             raise UserFilesError(
-                f"{plan.gpus.count} GPUs requested, but this machine has {decision.known}",
+                impossible.reason.replace("the run", "the shell", 1),
                 hint="nvidia-smi -L lists them; --gpus takes ids, auto:2, all or none",
             )
         for start in decision.starts:

@@ -70,9 +70,13 @@ def clear_leftovers(shells_dir: Path) -> None:
 
 def _left_behind(shells_dir: Path) -> list[Path]:
     found: list[Path] = []
-    with suppress(OSError):
-        for place in sorted(shells_dir.iterdir()):
-            lock = place / _LOCK
+    try:
+        places = sorted(shells_dir.iterdir())
+    except OSError:
+        return []
+    for place in places:
+        lock = place / _LOCK
+        with suppress(OSError):  # no lock: it is being created, or was left before it was locked
             facts = lock.lstat()
             is_ours = facts.st_uid == os.getuid() and read_state(lock) == os.fsencode(os.uname().nodename)
             if is_ours and time.time() - facts.st_mtime > _SETTLED_S and not is_locked(lock):

@@ -17,6 +17,7 @@ import pytest
 
 from taorunner.backends.contract import EngineState, EngineStatus, Handle, Launch, LogPosition
 from taorunner.backends.docker.backend import DockerBackend
+from taorunner.backends.docker.log_resume import Tail
 from taorunner.backends.secrets import remove_secrets, write_secrets
 from taorunner.errors import EngineRefusedError, Severity
 from taorunner.planning.model.plan import ContainerOptions, Mount, RunPlan, SecretSource
@@ -501,3 +502,19 @@ def test_requests_differ_only_in_what_was_asked(
     assert DockerBackend().request(make_plan("b", image="x"), launch) == replace(
         one, argv=("b",), command=("b",)
     )
+
+
+@pytest.mark.parametrize("lost", [0, 1, 50, 88, 89, 9000, 1_000_000])
+def test_a_long_log_goes_on_where_it_was_left(
+    docker: DockerBackend, make_plan: MakePlan, noop_image: str, run_to_end: RunToEnd, lost: int
+) -> None:
+    handle, status, out, _ = run_to_end(docker, make_plan("emit", "100000", image=noop_image))
+    assert (status.state, len(out)) == (EngineState.EXITED, 8_800_000)
+    seen = out[: len(out) - lost]
+    tail = Tail(begins=True)
+    for at in range(0, len(seen), 65536):
+        tail.add(seen[at : at + 65536])
+    position = LogPosition(len(seen), 0, {"stdout": tail.data})
+    chunks = list(docker.logs(handle, position))
+    assert b"".join(chunk.data for chunk in chunks) == out[len(seen) :]
+    assert not any(chunk.unkept for chunk in chunks)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taorunner.backends.docker.log_resume import BLOCK_BYTES, TAIL_BYTES, KeptLog, Tail
+from taorunner.backends.docker.log_resume import BLOCK_BYTES, TAIL_BYTES, KeptLog, Tail, is_at_the_end
 
 
 def in_pieces(data: bytes, sizes: list[int]) -> list[bytes]:
@@ -91,3 +91,21 @@ def test_a_tail_in_the_middle_of_a_stream_begins_behind_the_first_line() -> None
 def test_without_a_tail_bytes_are_counted() -> None:
     log = KeptLog(4)
     assert [log.feed(b"ab"), log.feed(b"cdef"), log.feed(b"g")] == [(0, b""), (0, b"ef"), (0, b"g")]
+
+
+@pytest.mark.parametrize(
+    ("tail", "last", "is_end"),
+    [
+        (b"line 1\nline 2\n", b"line 2\n", True),
+        (b"line 2\n", b"line 1\nline 2\n", True),
+        (b"line 1\nlast", b"line 1\nlast", True),
+        (b"line 1\n", b"line 1\nline 2\n", False),
+        (b"line 1\nli", b"line 1\nline 2\n", False),
+        (b"same\nsame\n", b"same\n", False),  # a third one may have been lost
+        (b"", b"line 1\n", False),
+    ],
+)
+def test_the_end_is_known_by_its_last_lines(tail: bytes, last: bytes, is_end: bool) -> None:
+    assert is_at_the_end({"stdout": tail}, {"stdout": last}) is is_end
+    assert is_at_the_end({"stdout": tail, "stderr": b"x\n"}, {"stdout": last}) is is_end
+    assert is_at_the_end({"stderr": b"x\n", "stdout": tail}, {"stdout": last, "stderr": b"y\n"}) is False

@@ -40,6 +40,7 @@ from taorunner.gpu.leases import Leases
 from taorunner.planning.model.plan import GpuRequest, RenderedSpec, RunPlan, SecretSource
 from taorunner.runs.state.batch_creation import create_batch
 from taorunner.runs.state.history import read_history
+from taorunner.runs.state.record import RunPolicy
 from taorunner.runs.state.snapshot import fold
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.batch_runner import BatchRunner
@@ -493,3 +494,24 @@ def test_a_supervisor_goes_on_with_a_run_that_waits(world: World) -> None:
     assert backend.submitted == []
     kinds = [type(event).__name__ for event in world.store.read_events(run_id)[0]]
     assert kinds.count("RunStarted") == 1 and kinds.index("RunWaiting") < kinds.index("RunStarted")
+
+
+def test_the_hook_of_a_run_whose_end_a_crash_cut_off_is_started_once(world: World) -> None:
+    """The earlier supervisor died after it had recorded the end, before it emitted it."""
+    told = world.root / "told"
+    hook = ("/bin/sh", "-c", f"echo ended >> {told}")
+    run_id = "20261120-000000-e1-x"
+    batch = create_batch(
+        world.store, [(run_id, world.plan("e1"))], now(), environ={}, policy=RunPolicy(on_finish=hook)
+    )
+    end = RunFinished(run=run_id, at=now(), state=RunState.FAILED, reason="exit code 3", exit_code=3)
+    world.store.save(world.store.load(run_id).finished(end))
+    backend = ScriptedBackend({"e1": Script()})
+    for _ in range(2):
+        gpus = FreeGpus(Leases(world.root / "leases"), two_gpus)
+        BatchRunner(world.store, batch, make_backend=lambda _name: backend, gpus=gpus, environ={}).run()
+    assert told.read_text() == "ended\n"
+    assert [type(event).__name__ for event in world.store.read_events(run_id)[0]] == [
+        "RunQueued",
+        "RunFinished",
+    ]

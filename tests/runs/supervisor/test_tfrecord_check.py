@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -110,6 +111,19 @@ def test_a_stale_index_fails_the_run(plan: RunPlan, records: Records) -> None:
     assert checked(plan) == Verdict(
         RunState.FAILED, f"idx-{path.name} names 1 records, its file holds 2", AGAIN
     )
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_an_index_that_is_no_file_is_not_read(
+    plan: RunPlan, records: Records, make: Callable[[Path], None]
+) -> None:
+    path = whole(records)[0]
+    make(path.with_name(f"idx-{path.name}"))
+    verdicts: list[Verdict] = []
+    checking = threading.Thread(target=lambda: verdicts.append(checked(plan)), daemon=True)
+    checking.start()
+    checking.join(10)
+    assert [verdict.state for verdict in verdicts] == [RunState.SUCCEEDED]
 
 
 def test_nothing_converted_fails_the_run(plan: RunPlan, records: Records) -> None:

@@ -21,6 +21,7 @@ from taorunner.backends.contract import (
     Started,
 )  # fmt: skip
 from taorunner.backends.docker.container_log import ContainerLog, NoLog
+from taorunner.backends.docker.log_resume import is_at_the_end
 from taorunner.backends.docker.request import (
     GPUS_LABEL,
     RUN_LABEL,
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from taorunner.engine.client import Engine
     from taorunner.engine.containers import ContainerState
     from taorunner.engine.frames import FrameStream
+
+_LONG_LOG_BYTES = 4 * 1024 * 1024
+_LAST_LINES = 100
 
 
 class DockerBackend:
@@ -164,6 +168,9 @@ class DockerBackend:
         state = containers.look(engine, handle.id)
         if state is None:
             return NoLog()
+        is_long = position.stdout + position.stderr > _LONG_LOG_BYTES
+        if state.is_over and is_long and _is_read(engine, state, position):
+            return NoLog()
         return ContainerLog(
             containers.read_log(engine, handle.id, follow=True, tty=state.tty), position, live=False
         )
@@ -239,6 +246,16 @@ class DockerBackend:
         if state.status == "running":
             self._started_at[handle.id] = status
         return status
+
+
+def _is_read(engine: Engine, state: ContainerState, position: LogPosition) -> bool:
+    """Compares the end of the stored log only: reading 100 MB of it takes seconds."""
+    from taorunner.engine import containers
+
+    last: dict[str, bytes] = {}
+    for stream, data in containers.read_log(engine, state.id, follow=False, tty=state.tty, last=_LAST_LINES):
+        last[stream] = last.get(stream, b"") + data
+    return is_at_the_end(position.tails, last)
 
 
 def _status(state: ContainerState) -> EngineStatus:

@@ -8,7 +8,11 @@ Source: testing.md section 5, and the copier of moby's logger package (a buffer 
 
 from __future__ import annotations
 
-BLOCK_BYTES = 16 * 1024
+from collections.abc import Mapping
+
+from taorunner.engine.frames import STORED_BLOCK_BYTES
+
+BLOCK_BYTES = STORED_BLOCK_BYTES
 TAIL_BYTES = 4 * BLOCK_BYTES
 """Longer tails are cut, because only the block that may be lost is needed."""
 
@@ -35,6 +39,19 @@ class Tail:
             self.data = self.data[self.data.rfind(b"\n", 0, len(self.data) - BLOCK_BYTES) + 1 :]
             blocks = max(0, len(self.data) // BLOCK_BYTES - 2)  # none of them has an LF
             self.data = self.data[blocks * BLOCK_BYTES :]
+
+
+def is_at_the_end(tails: Mapping[str, bytes], last: Mapping[str, bytes]) -> bool:
+    """Whether the stored log ends with the bytes already read. ``last`` are its last lines of each stream.
+
+    False also when this is not certain, because the last line is there several times.
+    """
+    for stream, stored in last.items():
+        tail = tails.get(stream, b"")
+        line = stored[stored.rfind(b"\n", 0, len(stored) - 1) + 1 :]
+        if not (tail.endswith(stored) or stored.endswith(tail)) or tail.count(line) != 1:
+            return False
+    return True
 
 
 class KeptLog:

@@ -94,9 +94,9 @@ def _test(
         Optional[str], option("--user", "Run as this user [default: you]", word="UID:GID")
     ] = None,
 ) -> int:
-    import signal
     import sys
 
+    from taorunner.cli.signals import end_as_by_ctrl_c
     from taorunner.engine.client import connect
     from taorunner.images.trial import run_trial
 
@@ -110,9 +110,7 @@ def _test(
         stream.write(data)
         stream.flush()
 
-    for number in (signal.SIGTERM, signal.SIGHUP):  # leave no container behind
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-            signal.signal(number, signal.default_int_handler)
+    end_as_by_ctrl_c()
     return run_trial(connect(), trial, write, lambda text: typer.echo(text, err=True))
 
 
@@ -182,6 +180,7 @@ def _release(
     iidfile: IidFile = None,
     json: JsonOption = False,
 ) -> int:
+    from taorunner.cli.signals import end_as_by_ctrl_c
     from taorunner.engine.client import connect
     from taorunner.images.release import build_release, find_release
     from taorunner.images.wheel import WheelBuilder
@@ -192,6 +191,7 @@ def _release(
     tag = release.tag(repository, suffix)
     arguments = _build_args(build_arg or [], view)
     engine = connect()  # first: building the wheel may take long
+    end_as_by_ctrl_c()
     builder = WheelBuilder(python, _trial(inside, (), gpus=0) if inside else None)
     released = build_release(
         engine,

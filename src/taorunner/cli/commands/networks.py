@@ -69,6 +69,7 @@ def _sync(
 ) -> int:
     import os
 
+    from taorunner.cli.signals import end_as_by_ctrl_c
     from taorunner.console.pages.sync_view import print_synced
     from taorunner.engine.client import connect
     from taorunner.images.spec_sync import sync_images
@@ -78,6 +79,7 @@ def _sync(
     place = context.obj.open_workspace(workspace)
     kept = KeptSchemas(place.spec_schemas_dir)
     user = f"{os.getuid()}:{os.getgid()}"
+    end_as_by_ctrl_c()
     synced, refused = sync_images(connect(), list(dict.fromkeys(images)), kept, user)
     print_synced(synced, json=json)
     if refused is not None:

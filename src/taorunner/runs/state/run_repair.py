@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from taorunner.backends.secrets import remove_secrets
 from taorunner.errors import RunStateError, TaorunnerError
-from taorunner.events import RunFinished, RunState, now
+from taorunner.events import Event, RunFinished, RunState, now
 from taorunner.runs.state.folders import remove_folder
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
@@ -15,20 +15,21 @@ from taorunner.runs.state.store import RunStore
 _NEVER_STARTED = "taorunner was ended while it recorded this run; it was never started"
 
 
-def complete_run(store: RunStore, record: RunRecord) -> None:
-    """Completes the on-disk state of a finished run after a crash. Idempotent."""
+def complete_run(store: RunStore, record: RunRecord) -> list[Event]:
+    """Completes the on-disk state of a finished run after a crash. Idempotent. Returns the events that it added."""
     directory = store.paths(record.id).directory
     remove_secrets(directory)
     store.paths(record.id).position.unlink(missing_ok=True)
     store.repair_events(record.id)
     if any(isinstance(event, RunFinished) for event in store.read_events(record.id)[0]):
-        return
+        return []
     at = record.finished_at or now()
     event = RunFinished(
         run=record.id, at=at, state=record.state, reason=record.reason or "", exit_code=record.exit_code,
         hint=record.hint,
     )  # fmt: skip
     store.append_events(record.id, [event])
+    return [event]
 
 
 def undo_batch(store: RunStore, batch_id: str) -> None:

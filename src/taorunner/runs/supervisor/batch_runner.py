@@ -154,7 +154,7 @@ class BatchRunner:
         if record.state is RunState.QUEUED:
             return
         if record.state.is_final:
-            complete_run(self._store, record)
+            self._sinks.write(run_id, complete_run(self._store, record))
             self._end.clear(record, self._backend)
             return
         self._gpus.adopt(run_id, plan.backend, record.gpus)

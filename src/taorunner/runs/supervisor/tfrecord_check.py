@@ -5,6 +5,7 @@ TAO's converters exit with 0 even if folds are missing or files are truncated. S
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from taorunner.events import RunState
+from taorunner.file_locks import open_regular
 from taorunner.planning.model.plan import RunPlan
 from taorunner.progress.tfrecord_frames import BrokenRecordsError, count_records
 from taorunner.progress.verdict import Caution, Verdict
@@ -83,8 +85,11 @@ def _wrong_indexes(counts: dict[Path, int]) -> list[str]:
     wrong = []
     for path, count in counts.items():
         index = path.with_name(f"idx-{path.name}")
+        descriptor = open_regular(index)  # the container wrote it
+        if descriptor is None:
+            continue
         try:
-            with index.open("rb") as file:
+            with os.fdopen(descriptor, "rb") as file:
                 lines = sum(1 for line in file if line.strip())
         except OSError:
             continue

@@ -162,7 +162,7 @@ class Worker:
     def __init__(
         self, backend: Backend, plan: RunPlan, launch: Launch, inbox: queue.Queue[Message],
         prepare_files: Callable[[], None], *,
-        statuses: Statuses, handle: Handle | None = None, position: LogPosition = LogPosition(),  # noqa: B008
+        statuses: Statuses, handle: Handle | None = None, position: LogPosition = LogPosition(),  # noqa: B008 (it is frozen)
         may_exist: bool = False, waits: bool = False,
     ) -> None:  # fmt: skip
         self._statuses, self._waits = statuses, waits
@@ -291,31 +291,29 @@ class Worker:
     def _follow(self, handle: Handle) -> EngineStatus:
         """Reads the log until the engine reports the end of the run. The end of the stream alone is not enough.
 
-        A followed log may end before the engine stores a last line without LF, so it is read again after the run.
-        Only live output that was attached before the process started is complete.
+        Then the log is read once more from the last position: a connection may break right before the end, and a
+        followed log may end before the engine stores a last line without LF.
         """
         seen = _Seen(self._position)
         silent_since: float | None = None
         attempt = 0
-        is_whole = self._handle is None and not self._may_exist
+        ended: EngineStatus | None = None
         while True:
             try:
                 self._stream = self._backend.logs(handle, seen.position)
                 for chunk in self._stream:
                     seen.add(chunk)
                     self._inbox.put(Printed(handle.run_id, chunk.stream, chunk.data, chunk.unkept))
-                status = self._settle(handle)
+                status = ended or self._settle(handle)
                 if silent_since is not None:
                     self._inbox.put(Trouble(handle.run_id, "the engine answers again"))
                 silent_since, attempt = None, min(attempt, 3)
-                is_over = status.state is EngineState.EXITED
-                if status.state is EngineState.MISSING or (is_over and is_whole):
+                if ended is not None or status.state is EngineState.MISSING:
                     return status
-                is_whole = is_over
-                if is_over:
+                if status.state is EngineState.EXITED:
+                    ended = status
                     continue
             except TaorunnerError as error:
-                is_whole = False
                 if silent_since is None:
                     silent_since = time.monotonic()
                     self._inbox.put(Trouble(handle.run_id, f"the engine does not answer: {error.message}"))

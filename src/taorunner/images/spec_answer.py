@@ -1,0 +1,57 @@
+"""Checks what an image printed as its spec schemas. An image may print anything, and the names become file names."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,60}(\.[A-Za-z0-9_][A-Za-z0-9_-]{0,60})?\Z")
+_MAX_DEPTH = 60
+
+
+def read_answer(line: bytes) -> dict[str, Any] | None:
+    """The output of ``specs.extract.in_image``; None for text of another form."""
+    try:
+        body = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(body, dict):
+        return None
+    schemas = [body.get("yaml"), body.get("prototxt")]
+    is_right = all(isinstance(trees, dict) and all(map(_is_schema, trees.items())) for trees in schemas)
+    return body if is_right and _has_texts(body.get("failed")) and _has_texts(body.get("packages")) else None
+
+
+def _is_schema(item: tuple[str, Any]) -> bool:
+    name, tree = item
+    return bool(_NAME.match(name)) and _is_tree(tree, 0)
+
+
+def _is_tree(tree: Any, depth: int) -> bool:
+    return depth < _MAX_DEPTH and isinstance(tree, dict) and all(_is_key(key, depth) for key in tree.values())
+
+
+def _is_key(key: Any, depth: int) -> bool:
+    """One key as ``dataclass_schemas`` and ``protobuf_schemas`` describe it. ``section`` is added when it is stored."""
+    if not isinstance(key, dict) or depth >= _MAX_DEPTH or "section" in key:
+        return False
+    any_of, options = key.get("any_of", []), key.get("options", [])
+    return (
+        (isinstance(key.get("type"), str) or ("any_of" in key and "keys" not in key))
+        and all(_is_number(key[limit]) for limit in ("min", "max") if limit in key)
+        and isinstance(options, list)
+        and all(isinstance(option, str) for option in options)
+        and ("keys" not in key or _is_tree(key["keys"], depth + 1))
+        and ("of" not in key or _is_key(key["of"], depth + 1))
+        and isinstance(any_of, list)
+        and all(_is_key(one, depth + 1) for one in any_of)
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _has_texts(value: Any) -> bool:
+    return isinstance(value, dict) and all(text is None or isinstance(text, str) for text in value.values())
