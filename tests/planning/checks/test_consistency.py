@@ -507,6 +507,117 @@ def test_videos_are_what_action_recognition_counts(bench: Make) -> None:
     assert code == "warning batch-beyond-samples" and "is more than the 9 samples" in message
 
 
+def few(root: Path, *paths: str, content: str | bytes = b"") -> None:
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def three_arrays(root: Path) -> None:
+    """As ``numpy.save`` writes three sequences."""
+    text = b"{'descr': '<f4', 'fortran_order': False, 'shape': (3, 3, 300, 34, 1), }"
+    content = b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + text.ljust(117) + b"\n"
+    few(root, "val_data.npy", "test_data.npy", content=content)
+
+
+def few_to_validate(root: Path, left: int) -> None:
+    coco(root, pictures=50)
+    fewer(root, "val/images", left)
+
+
+@pytest.mark.parametrize(
+    ("network", "dataset", "at_once", "what"),
+    [
+        ("grounding_dino", lambda root: few_to_validate(root, 3), 4, '3 samples of "dataset.val_data_sources.image_dir"'),
+        ("codetr", lambda root: few_to_validate(root, 1), 2, '1 sample of "dataset.val_data_sources.image_dir"'),
+        ("re_identification", lambda root: few(root, "query/1_c1.jpg", "gallery/1_c2.jpg", "gallery/2_c1.jpg"), 128,
+         '3 samples of "dataset.query_dataset_dir" and "dataset.test_dataset_dir"'),
+        ("visual_changenet", lambda root: few(root, "list/val.txt", content="a.png\nb.png\nc.png\n"), 4,
+         '3 samples of "dataset.segment.validation_split"'),
+        ("pose_classification", three_arrays, 16, '3 samples of "dataset.val_dataset.data_path"'),
+        ("centerpose", lambda root: few(root, "val/bike/0/1.png", "val/bike/0/2.png", "val/bike/1/1.png"), 16,
+         '3 samples of "dataset.val_data"'),
+        ("mae", lambda root: few(root, "val/a/1.png", "val/b/1.png", "val/b/c/1.jpg"), 16,
+         '3 samples of "dataset.val_data_sources"'),
+        ("clip", lambda root: few(root, *[f"val/images/{n}.jpg" for n in range(3)]), 16,
+         '3 samples of "dataset.val.datasets.image_dir"'),
+    ],
+)  # fmt: skip
+def test_validation_sets_of_other_networks_smaller_than_a_batch(
+    bench: Make, network: str, dataset: Callable[[Path], None], at_once: int, what: str
+) -> None:
+    made = bench(network, dataset)
+    ((code, message),) = [(code, text) for code, _, text in made.told() if "batch" in code]
+    assert code == "warning batch-beyond-samples" and message.startswith(f"a batch of {at_once} ")
+    assert f"is more than the {what}: the training stops at its first validation" in message
+    made.edit("experiments", ("gpus: 1", "gpus: 1\n  release: 5.5.0"))
+    assert [told for told in made.told() if "batch" in told[0]] == []
+
+
+@pytest.mark.parametrize(
+    ("network", "action", "dataset", "what"),
+    [
+        ("codetr", "evaluate", lambda root: few_to_validate(root, 1), '"dataset.test_data_sources.image_dir"'),
+        ("ml_recog", "evaluate", lambda root: few(root, "train/a/1.jpg", "train/b/1.jpg"),
+         '"dataset.val_dataset.reference"'),
+        ("ml_recog", "inference", lambda root: few(root, "val/a/1.jpg", "val/b/1.jpg"), '"inference.input_path"'),
+        ("re_identification", "evaluate", lambda root: few(root, "query/1_c1.jpg", "gallery/1_c2.jpg"),
+         '"inference.query_dataset" and "inference.test_dataset"'),
+        ("pose_classification", "inference", three_arrays, '"inference.test_dataset.data_path"'),
+    ],
+)  # fmt: skip
+def test_sets_of_other_networks_to_evaluate_and_infer_on(
+    bench: Make, network: str, action: str, dataset: Callable[[Path], None], what: str
+) -> None:
+    made = bench(network, dataset)
+    few(made.project, "models/e/train/model.pth")
+    told = launch(made, action=action, checkpoint=str(made.project / "models/e/train/model.pth"))
+    (message,) = [message for code, message in told if code == "warning batch-beyond-samples"]
+    assert what in message and message.endswith(f"{action} stops at its start")
+
+
+@pytest.mark.parametrize(
+    ("network", "written", "content", "what"),
+    [
+        ("optical_inspection", "$results_dir/dataset_convert/valid_combined.csv", "input_path,golden\na,b\nc,d\n",
+         '2 samples of "dataset.validation_dataset.csv_path"'),
+        ("depth_net", "$results_dir/convert/val.txt", "a.png a.pfm\n\nb.png b.pfm\n",
+         '2 samples of "dataset.val_dataset.data_sources.data_file"'),
+    ],
+)  # fmt: skip
+def test_lists_of_other_networks_with_less_than_a_batch(
+    bench: Make, network: str, written: str, content: str, what: str
+) -> None:
+    made = bench(network, lambda root: few(root, "val.list", content=content))
+    spec = made.spec("train")
+    text = spec.read_text().replace(written, "$dataset_raw/val.list")
+    spec.write_text(text.replace("    batch_size: 1\n", "    batch_size: 3\n"))
+    (message,) = [text for code, _, text in made.told() if code == "warning batch-beyond-samples"]
+    assert f"more than the {what}: the training stops at its first validation" in message
+
+
+def test_inference_that_takes_any_number_of_pictures(bench: Make) -> None:
+    """Source: tao-pytorch 7.0.1 cv/codetr/model/pl_codetr_model.py has an on_predict_start of its own."""
+    made = bench("codetr", lambda root: few_to_validate(root, 1))
+    few(made.project, "models/e/train/model.pth")
+    assert launch(made, action="inference", checkpoint=str(made.project / "models/e/train/model.pth")) == []
+
+
+def test_a_last_batch_that_mask2former_leaves_out(bench: Make) -> None:
+    made = bench("mask2former", lambda root: few_to_validate(root, 10))
+    few(made.project, "models/e/train/model.pth")
+    wishes = {"action": "inference", "checkpoint": str(made.project / "models/e/train/model.pth")}
+    assert launch(made, **wishes) == []  # type: ignore[arg-type]
+    assert launch(made, overrides={"dataset.test.batch_size": "4"}, **wishes) == [  # type: ignore[arg-type]
+        (
+            "warning last-batch-left-out",
+            'dataset.test.batch_size of the command line: the last 2 of the 10 samples of "dataset.test.img_dir" get '
+            'no result: they fill no batch of 4 ("dataset.test.batch_size" 4), and mask2former leaves such a batch out',
+        )
+    ]
+    assert launch(made, overrides={"dataset.test.batch_size": "5"}, **wishes) == []  # type: ignore[arg-type]
+
+
 def test_records_without_those_for_validation_are_the_samples(bench: Make) -> None:
     made = bench("yolo_v4", lambda root: kitti(root, pictures=10))
     made.edit("train", ("batch_size_per_gpu: 8", "batch_size_per_gpu: 9"))
