@@ -618,6 +618,31 @@ def test_a_last_batch_that_mask2former_leaves_out(bench: Make) -> None:
     assert launch(made, overrides={"dataset.test.batch_size": "5"}, **wishes) == []  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("outline", [[[1, 1, 5, 1, 5, 5]], None])
+def test_objects_without_the_masks_that_the_training_reads(bench: Make, outline: object) -> None:
+    def lines(root: Path) -> None:
+        few_to_validate(root, 50)
+        objects = [{"bbox": [1, 1, 5, 5], "label": 0, "category": "c1", "mask": [[1, 1, 5, 1, 5, 5]]}]
+        last = [{key: value for key, value in objects[0].items() if key != "mask" or outline}]
+        written = [{"file_name": "0.jpg", "detection": {"instances": one}} for one in (objects, [], last)]
+        few(root, "train/annotations.jsonl", content="".join(json.dumps(one) + "\n" for one in written))
+
+    made = bench("mask_grounding_dino", lines)
+    found = [told for told in made.told() if told[0] != "warning batch-beyond-samples"]
+    assert found == ([] if outline else [
+        (
+            "error mask-missing",
+            "train.yaml: json_file: |$dataset_raw/train/annotations.jsonl",
+            'line 3 of annotations.jsonl has an object without "mask", and "dataset.has_mask" is true: the training '
+            'stops there; taorunner dataset convert --to odvg writes the outlines of its source as "mask"',
+        )
+    ])  # fmt: skip
+    if not outline:
+        text = made.spec("train").read_text()
+        made.spec("train").write_text(text.replace("has_mask: true", "has_mask: false"))
+        assert made.told() == []
+
+
 def test_records_without_those_for_validation_are_the_samples(bench: Make) -> None:
     made = bench("yolo_v4", lambda root: kitti(root, pictures=10))
     made.edit("train", ("batch_size_per_gpu: 8", "batch_size_per_gpu: 9"))

@@ -45,6 +45,7 @@ class DatasetFacts:
     _categories: dict[str, Mapping[int, str]] = field(default_factory=dict)
     _lines: dict[str, tuple[str, ...] | None] = field(default_factory=dict)
     _arrays: dict[str, int | None] = field(default_factory=dict)
+    _maskless: dict[str, int | None] = field(default_factory=dict)
 
     def pictures(self, folder: str) -> Mapping[str, int]:
         """The number of images of each suffix in ``folder``; upper and lower case are different suffixes."""
@@ -92,6 +93,12 @@ class DatasetFacts:
             self._arrays[file] = _read_length(file)
         return self._arrays[file]
 
+    def line_without_mask(self, file: str) -> int | None:
+        """The first line of an ODVG file with an object that has no mask; only the beginning of the file is read."""
+        if file not in self._maskless:
+            self._maskless[file] = _read_maskless(file)
+        return self._maskless[file]
+
 
 def _names(folder: str) -> list[str]:
     try:
@@ -134,6 +141,26 @@ def _read_length(file: str) -> int | None:
         return None
     match = _NPY_SHAPE.search(head) if head.startswith(b"\x93NUMPY") else None
     return int(match[1]) if match is not None else None
+
+
+def _read_maskless(file: str) -> int | None:
+    if not os.path.isfile(file):  # noqa: PTH113 (a str)
+        return None
+    try:
+        with Path(file).open("rb") as stream:
+            lines = stream.read(_MAX_LIST).splitlines(keepends=True)
+    except OSError:
+        return None
+    for number, line in enumerate(lines, start=1):
+        try:
+            read: Any = json.loads(line) if line.endswith(b"\n") else None
+        except (ValueError, RecursionError):
+            return None
+        detection = read.get("detection") if isinstance(read, dict) else None
+        objects = detection.get("instances") if isinstance(detection, dict) else None
+        if isinstance(objects, list) and any(isinstance(one, dict) and "mask" not in one for one in objects):
+            return number
+    return None
 
 
 def _read_categories(file: str) -> dict[int, str]:

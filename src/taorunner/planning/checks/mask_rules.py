@@ -59,8 +59,24 @@ def pairs(training: Training) -> Iterator[Fault]:
         yield Fault(Severity.ERROR, "pictures-with-other-masks", message, hint, keys[0])
 
 
+def masks_of_objects(training: Training) -> Iterator[Fault]:
+    """Source: tao-pytorch 7.0.1 cv/mask_grounding_dino/dataloader/odvg.py reads "mask" of every instance."""
+    key = "dataset.train_data_sources.json_file"
+    if training.spec.last("dataset.has_mask") is not True:
+        return
+    for index, file in enumerate(training.spec.paths(key) or ()):
+        line = training.data.line_without_mask(file)
+        if line is not None:
+            message = (
+                f'line {line} of {printable(file.rpartition("/")[2])} has an object without "mask", and '
+                '"dataset.has_mask" is true: the training stops there'
+            )
+            hint = 'taorunner dataset convert --to odvg writes the outlines of its source as "mask"'
+            yield Fault(Severity.ERROR, "mask-missing", message, hint, key, index)
+
+
 _IN_LISTS = ("image_path", "masks_path")
-RULES: tuple[Rule, ...] = (label_ids, pairs)
+RULES: tuple[Rule, ...] = (label_ids, pairs, masks_of_objects)
 
 
 def _listed(folder: str | None) -> list[str]:
