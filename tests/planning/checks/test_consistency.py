@@ -183,6 +183,43 @@ def test_the_label_map_from_1_is_told_of_the_one_beside_it(bench: Make) -> None:
                          "write beside it, has one")  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("head", "names", "told"),
+    [
+        ("rtdetr", ("-", "-", "c1", "c2"), None),
+        ("rtdetr", ("-", "c1", "c2"), (-1, 2, "put a line in front of the names")),
+        ("rtdetr", ("c1", "c2"), (-1, 1, "put 2 lines in front of the names")),
+        ("dino", ("c1", "c2"), None),
+        ("dino", ("-", "c1", "c2"), (1, 2, "take a line away in front")),
+    ],
+)
+def test_the_class_map_of_inference_with_tensorrt(
+    head: str, names: tuple[str, ...], told: tuple[int, int, str] | None, bench: Make
+) -> None:
+    """Source: tao-deploy 7.0.1 cv/rtdetr/scripts/inference.py takes one off the number of a line counted from 0."""
+    made = bench(head, lambda root: with_class_map(root, names, (1, 2)))
+    old = "train/label_map_from_0.txt" if head == "rtdetr" else "train/label_map.txt"
+    made.edit("train", (old, "train/names.txt"))
+    few(made.project, "models/e/gen_trt_engine/model.engine", "models/e/train/model.pth")
+    wishes = {"action": "deploy.inference", "checkpoint": str(made.project / "models/e/train/model.pth")}
+    found = [one for one in launch(made, **wishes) if "class-map" in one[0]]  # type: ignore[arg-type]
+    if told is None:
+        assert found == []
+        return
+    first, line, hint = told
+    message = (
+        f'line 1 of names.txt is read as category id {first}, and "c1", which has the id 1, is in line {line}: '
+        "inference gives wrong names"
+    )
+    assert found == [("warning class-map-shifted", message)]
+    request = ActionRequest("deploy.inference", ("e",), checkpoint=wishes["checkpoint"])
+    planned = plan_action(Workspace(made.root), "p", request, Caller(1000, 1000, (), "ada", {}))
+    (said,) = [finding.hint or "" for finding in planned.findings if finding.code == "class-map-shifted"]
+    assert said.startswith(hint) and ("in a copy that only this action names" in said) == hint.startswith(
+        "put"
+    )
+
+
 def test_a_class_map_of_binary_noise_says_nothing(bench: Make) -> None:
     made = bench("rtdetr", coco)
     (made.project / "data" / DATASET / "train" / "label_map_from_0.txt").write_bytes(b"\xff\xfe\x00c1")
