@@ -655,6 +655,34 @@ def test_a_last_batch_that_mask2former_leaves_out(bench: Make) -> None:
     assert launch(made, overrides={"dataset.test.batch_size": "5"}, **wishes) == []  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("masks", "told"),
+    [
+        ("/m/a.png\n/m/b.png\n", None),
+        ("/m/mask_b.png\n/m/mask_a.png\n", None),  # other names: nothing is known of the pairs
+        ("/m/b.png\n/m/a.png\n", (
+            "warning pictures-with-other-masks",
+            'line 1 of images.txt is "/i/a.jpg", and of masks.txt "/m/b.png": TAO takes them for a pair '
+            "(2 of 2 masks are in other lines); bring both lists into one order",
+        )),
+        ("/m/a.png\n", (
+            "error lists-differ",
+            "images.txt has 2 lines, masks.txt has 1: the rest is left out; "
+            "write the mask of each line of the one list into the same line of the other",
+        )),
+    ],
+)  # fmt: skip
+def test_the_two_lists_of_unet(bench: Make, masks: str, told: tuple[str, str] | None) -> None:
+    def lists(root: Path) -> None:
+        few(root, "images.txt", content="/i/a.jpg\n/i/b.jpg\n")
+        few(root, "masks.txt", content=masks)
+
+    made = bench("unet", lists)
+    made.edit("train", ("  # train_data_sources", "  train_data_sources"))
+    found = [(code, said) for code, _, said in made.told() if code != "error dataset-missing"]
+    assert found == ([told] if told else [])
+
+
 @pytest.mark.parametrize("outline", [[[1, 1, 5, 1, 5, 5]], None])
 def test_objects_without_the_masks_that_the_training_reads(bench: Make, outline: object) -> None:
     def lines(root: Path) -> None:
