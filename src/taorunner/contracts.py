@@ -136,8 +136,8 @@ class SpecContract:
     results_dir, pretrained, resume, encryption_key, … Only roles that the format has are present.
     ``classmap`` is the dotted key of the class map, a text file with one class name a line, and ``classmap_first_id``
     the category id of line 1; None without such a file, or when it is unknown.
-    ``held_out`` are the keys of the data that the action reads and does not train on, ``held_out_counts`` says how its
-    samples are counted (at most so many), ``held_out_batch`` are the keys of its batch size: of several, the one that
+    ``held_out`` are the keys of the data that the action reads and does not train on, ``held_out_counts`` is how its
+    samples are counted (an upper bound), ``held_out_batch`` are the keys of its batch size: of several, the one that
     counts depends on the release. ``held_out_drops_last``: the last batch is left out when it is not full.
     ``pretrained_when`` maps a value of the spec (``model.input_type=of``) to the key that replaces ``pretrained``
     there; an empty key means that no single file is read.
