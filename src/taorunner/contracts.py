@@ -112,6 +112,21 @@ class Argument:
     aliases: tuple[str, ...] = ()
 
 
+class SampleCount(str, Enum):
+    """How the samples of a set are counted, from the values of its keys in the spec, in the order of the keys."""
+
+    PICTURES = "pictures"  # of each folder, which has no folders in it
+    PICTURES_BELOW = "pictures_below"  # of the folder and all folders in it
+    CLASS_FOLDERS = "class_folders"  # pictures, in a folder for each class
+    VIDEOS = "videos"  # a folder for each
+    CLASS_VIDEOS = "class_videos"  # a folder for each, below one for each class
+    SPLIT = "split"  # pictures in images/<second key> of the folder of the first
+    SPLIT_LIST = "split_list"  # lines of <second key>/<third key>.txt in the folder of the first
+    LINES = "lines"  # of a text file
+    ROWS = "rows"  # of a CSV file, without its head
+    ARRAY = "array"  # the first axis of a file of NumPy
+
+
 @dataclass(frozen=True, slots=True)
 class SpecContract:
     """The spec file of an action.
@@ -121,6 +136,9 @@ class SpecContract:
     results_dir, pretrained, resume, encryption_key, … Only roles that the format has are present.
     ``classmap`` is the dotted key of the class map, a text file with one class name a line, and ``classmap_first_id``
     the category id of line 1; None without such a file, or when it is unknown.
+    ``held_out`` are the keys of the data that the action reads and does not train on, ``held_out_counts`` is how its
+    samples are counted (an upper bound), ``held_out_batch`` are the keys of its batch size: of several, the one that
+    counts depends on the release. ``held_out_drops_last``: the last batch is left out when it is not full.
     ``pretrained_when`` maps a value of the spec (``model.input_type=of``) to the key that replaces ``pretrained``
     there; an empty key means that no single file is read.
     """
@@ -131,6 +149,10 @@ class SpecContract:
     keys: Mapping[str, str] = field(default_factory=dict)
     classmap: str | None = None
     classmap_first_id: int | None = None
+    held_out: tuple[str, ...] = ()
+    held_out_counts: SampleCount | None = None
+    held_out_batch: tuple[str, ...] = ()
+    held_out_drops_last: bool = False
     pretrained_when: Mapping[str, str] = field(default_factory=dict)
 
 

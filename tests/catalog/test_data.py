@@ -24,6 +24,7 @@ from taorunner.planning.inputs.network_file_check import (
     ROLES,
     check_network_file,
 )
+from taorunner.planning.spec.schema_choice import schema_of
 from taorunner.progress.console.lines import FAMILIES
 from taorunner.yaml_reader import read_yaml
 
@@ -222,3 +223,18 @@ def test_versions_and_conditions() -> None:
     for wrong in ("5.5", ">=x", "~5.5", "> 5.5"):
         with pytest.raises(ValueError, match="not a comparison"):
             version_matches(wrong, (5, 5, 0))
+
+
+def test_what_an_action_reads_beside_the_training_set_is_named_by_keys_of_the_schema() -> None:
+    named, unknown = set(), []
+    for name in network_names():
+        for action, contract in load_network(name).contracts().items():
+            spec = contract.spec
+            schema = schema_of(contract) if spec is not None and spec.held_out else None
+            if spec is None or schema is None:
+                continue
+            assert spec.held_out_counts is not None and spec.held_out_batch, (name, action)
+            named.add(name)
+            keys = (*spec.held_out, *spec.held_out_batch)
+            unknown += [(name, action, key) for key in keys if schema.find(tuple(key.split("."))) is None]
+    assert len(named) == 19 and unknown == []

@@ -25,6 +25,7 @@ from taorunner.contracts import (
     OverrideSyntax,
     ProgressContract,
     ResumeRule,
+    SampleCount,
     SpecContract,
     VerdictContract,
 )
@@ -41,6 +42,7 @@ _ENUMS: dict[str, type[Any]] = {
     "override_syntax": OverrideSyntax,
     "epoch_mark": EpochMark,
     "resume": ResumeRule,
+    "held_out_counts": SampleCount,
 }
 
 

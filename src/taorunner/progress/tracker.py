@@ -49,10 +49,16 @@ class Tracker:
     """Follows one attempt of one run. Not thread-safe.
 
     ``feed_console`` and ``feed_status`` may be called in any order and at any rate. ``at`` is an aware UTC time; it
-    also limits the rate of step events.
+    also limits the rate of step events. ``resumed_at`` is the epoch that a resumed training completes first.
     """
 
-    def __init__(self, contract: Contract, run_id: str, epochs_planned: int | None = None) -> None:
+    def __init__(
+        self,
+        contract: Contract,
+        run_id: str,
+        epochs_planned: int | None = None,
+        resumed_at: int | None = None,
+    ) -> None:
         self._contract = contract
         self._run = run_id
         self._trains = epochs_planned is not None or contract.action in TRAINING_ACTIONS
@@ -78,7 +84,7 @@ class Tracker:
         self._success_is_last = False
         self._nan_epoch: int | None = None
         self._nan_seen = False
-        self._resumed = False
+        self._resumed, self._resumed_at = False, resumed_at
         self._events: list[Event] = []
         self._at = datetime.min
 
@@ -241,16 +247,14 @@ class Tracker:
 
     def _checkpoint(self, hint: CheckpointHint) -> None:
         epoch = hint.epoch
-        untrained = self._contract.checkpoints.untrained_pattern
-        if hint.step == 0 if hint.path is None else untrained and re.search(untrained, hint.path):
-            return  # written before training starts
         if epoch is None and hint.step:
             epoch = self._progress.epoch_of_step(hint.step)
-        path = (
-            hint.path
-            or self._checkpoint_name(epoch)
-            or (f"step {hint.step}" if hint.step is not None else "")
-        )
+        of_step = f"step {hint.step}" if hint.step is not None else ""
+        path = hint.path or self._checkpoint_name(epoch) or of_step
+        untrained = self._contract.checkpoints.untrained_pattern
+        is_of_step_0 = hint.path is None and hint.step == 0
+        if is_of_step_0 or (untrained and re.search(untrained, path.rpartition("/")[2])):
+            return  # written before training starts
         if path and path not in self._checkpoints:
             self._checkpoints.add(path)
             at_epoch = epoch if epoch is not None else self._progress.epoch
@@ -385,7 +389,7 @@ class Tracker:
         if contract.epoch_mark is EpochMark.END and evaluates and contract.console != "tf_step":
             # written before the record of its epoch
             if done is None:
-                return self._progress.first or (None if self._resumed else 1)
+                return self._progress.first or self._resumed_at or (None if self._resumed else 1)
             return min(done + 1, self._progress.epochs or done + 1)
         return done if done is not None else self._progress.epoch
 

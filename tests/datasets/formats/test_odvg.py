@@ -71,6 +71,45 @@ def test_coco_beside_the_lines_has_the_ids_of_the_label_map(tmp_path: Path) -> N
         assert all((part / "images" / image["file_name"]).is_file() for image in document["images"])
 
 
+RUNS = {"size": [30, 40], "counts": [0, 30, 1170]}
+
+
+@pytest.mark.parametrize(
+    ("outline", "mask"),
+    [
+        ([[1, 1, 20, 1, 20, 15.5]], [[1, 1, 20, 1, 20, 15.5]]),
+        ([1, 1, 20, 1, 20, 15.5], [[1, 1, 20, 1, 20, 15.5]]),
+        (RUNS, RUNS),
+    ],
+)
+def test_outlines_become_the_masks_that_mask_grounding_dino_reads(
+    outline: object, mask: object, tmp_path: Path
+) -> None:
+    """A list of polygons or run lengths, and an id for each picture.
+
+    Source: tao-pytorch 7.0.1 cv/mask_grounding_dino/dataloader/odvg.py.
+    """
+    root = tmp_path / "source"
+    document = {
+        "images": [{"id": 7 + n, "file_name": f"{n}.jpg"} for n in range(2)],
+        "annotations": [
+            {"image_id": 7 + n, "category_id": 1, "bbox": [1, 1, 19, 14.5], "segmentation": outline}
+            for n in range(2)
+        ],
+        "categories": [{"id": 1, "name": "car"}],
+    }
+    for number in range(2):
+        picture(root / f"{number}.jpg", 40, 30)
+    (root / "a.json").write_text(json.dumps(document))
+    convert(root, tmp_path / "made", to="odvg")
+    (path,) = (tmp_path / "made").rglob("annotations.jsonl")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["image_id"] for line in lines] == [0, 1]
+    assert [one["mask"] for line in lines for one in line["detection"]["instances"]] == [mask, mask]
+    again = read_dataset(tmp_path / "made")
+    assert [box.segmentation for image in again.images for box in image.boxes] == [mask, mask]
+
+
 def test_lines_and_coco_of_one_folder_are_one_dataset(tmp_path: Path) -> None:
     SHAPES["coco"][1](tmp_path / "source")
     made = convert(tmp_path / "source", tmp_path / "made", to="odvg")

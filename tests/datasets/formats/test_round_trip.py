@@ -174,8 +174,8 @@ def test_outlines_survive_where_the_format_has_them_and_are_reported_where_not(t
         done = convert(root, tmp_path / to, to=to)
         kept[to] = read_dataset(tmp_path / to).images[0].boxes[0].segmentation
         codes = [finding.code for finding in done.findings]
-        assert codes == ([] if to in ("coco", "yolo", "voc") else ["outlines-lost"]), to
-    assert kept.pop("coco") == kept.pop("voc") == outline
+        assert codes == ([] if to in ("coco", "odvg", "yolo", "voc") else ["outlines-lost"]), to
+    assert kept.pop("coco") == kept.pop("odvg") == kept.pop("voc") == outline
     assert [round(value, 3) for value in kept.pop("yolo")[0]] == outline[0]
     assert set(kept.values()) == {None}
     written = json.loads((tmp_path / "coco/annotations.json").read_text())["annotations"][0]

@@ -176,5 +176,10 @@ def test_keys_of_odvg_stay_in_odvg(tmp_path: Path) -> None:
     assert split_dataset(root, tmp_path / "s", shares=SHARES, seed=1).findings == ()
     after = [json.loads(path.read_text()) for path in sorted((tmp_path / "s").rglob("annotations.jsonl"))]
     assert [(one["image_id"], one["detection"]["instances"]) for one in after] == [(5, instances)] * 2
+    resize_dataset(root, tmp_path / "r", size=(32, 24))
+    (path,) = (tmp_path / "r").rglob("annotations.jsonl")
+    moved = [json.loads(line)["detection"]["instances"][0]["mask"] for line in path.read_text().splitlines()]
+    assert moved == [[[0.5, 1, 4.5, 1, 4.5, 4.5]]] * 2
+    (root / "x.jsonl").write_text((root / "x.jsonl").read_text().replace('"mask"', '"points"'))
     with pytest.raises(UserFilesError, match="coordinates in unknown fields"):
-        resize_dataset(root, tmp_path / "r", size=(32, 32))
+        resize_dataset(root, tmp_path / "q", size=(32, 24))

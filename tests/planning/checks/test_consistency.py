@@ -183,6 +183,43 @@ def test_the_label_map_from_1_is_reported_of_the_one_beside_it(bench: Make) -> N
                          "write beside it, has one")  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("head", "names", "told"),
+    [
+        ("rtdetr", ("-", "-", "c1", "c2"), None),
+        ("rtdetr", ("-", "c1", "c2"), (-1, 2, "put a line in front of the names")),
+        ("rtdetr", ("c1", "c2"), (-1, 1, "put 2 lines in front of the names")),
+        ("dino", ("c1", "c2"), None),
+        ("dino", ("-", "c1", "c2"), (1, 2, "take a line away in front")),
+    ],
+)
+def test_the_class_map_of_inference_with_tensorrt(
+    head: str, names: tuple[str, ...], told: tuple[int, int, str] | None, bench: Make
+) -> None:
+    """Source: tao-deploy 7.0.1 cv/rtdetr/scripts/inference.py takes one off the number of a line counted from 0."""
+    made = bench(head, lambda root: with_class_map(root, names, (1, 2)))
+    old = "train/label_map_from_0.txt" if head == "rtdetr" else "train/label_map.txt"
+    made.edit("train", (old, "train/names.txt"))
+    few(made.project, "models/e/gen_trt_engine/model.engine", "models/e/train/model.pth")
+    wishes = {"action": "deploy.inference", "checkpoint": str(made.project / "models/e/train/model.pth")}
+    found = [one for one in launch(made, **wishes) if "class-map" in one[0]]  # type: ignore[arg-type]
+    if told is None:
+        assert found == []
+        return
+    first, line, hint = told
+    message = (
+        f'line 1 of names.txt is read as category id {first}, and "c1", which has the id 1, is in line {line}: '
+        "inference gives wrong names"
+    )
+    assert found == [("warning class-map-shifted", message)]
+    request = ActionRequest("deploy.inference", ("e",), checkpoint=wishes["checkpoint"])
+    planned = plan_action(Workspace(made.root), "p", request, Caller(1000, 1000, (), "ada", {}))
+    (said,) = [finding.hint or "" for finding in planned.findings if finding.code == "class-map-shifted"]
+    assert said.startswith(hint) and ("in a copy that only this action names" in said) == hint.startswith(
+        "put"
+    )
+
+
 def test_a_class_map_of_binary_noise_says_nothing(bench: Make) -> None:
     made = bench("rtdetr", coco)
     (made.project / "data" / DATASET / "train" / "label_map_from_0.txt").write_bytes(b"\xff\xfe\x00c1")
@@ -505,6 +542,170 @@ def test_videos_are_what_action_recognition_counts(bench: Make) -> None:
 
     ((code, _, message),) = bench("action_recognition", videos).messages()
     assert code == "warning batch-beyond-samples" and "is more than the 9 samples" in message
+
+
+def few(root: Path, *paths: str, content: str | bytes = b"") -> None:
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def three_arrays(root: Path) -> None:
+    """As ``numpy.save`` writes three sequences."""
+    text = b"{'descr': '<f4', 'fortran_order': False, 'shape': (3, 3, 300, 34, 1), }"
+    content = b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + text.ljust(117) + b"\n"
+    few(root, "val_data.npy", "test_data.npy", content=content)
+
+
+def few_to_validate(root: Path, left: int) -> None:
+    coco(root, pictures=50)
+    fewer(root, "val/images", left)
+
+
+@pytest.mark.parametrize(
+    ("network", "dataset", "at_once", "what"),
+    [
+        ("grounding_dino", lambda root: few_to_validate(root, 3), 4, '3 samples of "dataset.val_data_sources.image_dir"'),
+        ("codetr", lambda root: few_to_validate(root, 1), 2, '1 sample of "dataset.val_data_sources.image_dir"'),
+        ("re_identification", lambda root: few(root, "query/1_c1.jpg", "gallery/1_c2.jpg", "gallery/2_c1.jpg"), 128,
+         '3 samples of "dataset.query_dataset_dir" and "dataset.test_dataset_dir"'),
+        ("visual_changenet", lambda root: few(root, "list/val.txt", content="a.png\nb.png\nc.png\n"), 4,
+         '3 samples of "dataset.segment.validation_split"'),
+        ("pose_classification", three_arrays, 16, '3 samples of "dataset.val_dataset.data_path"'),
+        ("centerpose", lambda root: few(root, "val/bike/0/1.png", "val/bike/0/2.png", "val/bike/1/1.png"), 16,
+         '3 samples of "dataset.val_data"'),
+        ("mae", lambda root: few(root, "val/a/1.png", "val/b/1.png", "val/b/c/1.jpg"), 16,
+         '3 samples of "dataset.val_data_sources"'),
+        ("clip", lambda root: few(root, *[f"val/images/{n}.jpg" for n in range(3)]), 16,
+         '3 samples of "dataset.val.datasets.image_dir"'),
+    ],
+)  # fmt: skip
+def test_validation_sets_of_other_networks_smaller_than_a_batch(
+    bench: Make, network: str, dataset: Callable[[Path], None], at_once: int, what: str
+) -> None:
+    made = bench(network, dataset)
+    ((code, message),) = [(code, text) for code, _, text in made.told() if "batch" in code]
+    assert code == "warning batch-beyond-samples" and message.startswith(f"a batch of {at_once} ")
+    assert f"is more than the {what}: the training stops at its first validation" in message
+    made.edit("experiments", ("gpus: 1", "gpus: 1\n  release: 5.5.0"))
+    assert [told for told in made.told() if "batch" in told[0]] == []
+
+
+@pytest.mark.parametrize(
+    ("network", "action", "dataset", "what"),
+    [
+        ("codetr", "evaluate", lambda root: few_to_validate(root, 1), '"dataset.test_data_sources.image_dir"'),
+        ("ml_recog", "evaluate", lambda root: few(root, "train/a/1.jpg", "train/b/1.jpg"),
+         '"dataset.val_dataset.reference"'),
+        ("ml_recog", "inference", lambda root: few(root, "val/a/1.jpg", "val/b/1.jpg"), '"inference.input_path"'),
+        ("re_identification", "evaluate", lambda root: few(root, "query/1_c1.jpg", "gallery/1_c2.jpg"),
+         '"inference.query_dataset" and "inference.test_dataset"'),
+        ("pose_classification", "inference", three_arrays, '"inference.test_dataset.data_path"'),
+    ],
+)  # fmt: skip
+def test_sets_of_other_networks_to_evaluate_and_infer_on(
+    bench: Make, network: str, action: str, dataset: Callable[[Path], None], what: str
+) -> None:
+    made = bench(network, dataset)
+    few(made.project, "models/e/train/model.pth")
+    told = launch(made, action=action, checkpoint=str(made.project / "models/e/train/model.pth"))
+    (message,) = [message for code, message in told if code == "warning batch-beyond-samples"]
+    assert what in message and message.endswith(f"{action} stops at its start")
+
+
+@pytest.mark.parametrize(
+    ("network", "written", "content", "what"),
+    [
+        ("optical_inspection", "$results_dir/dataset_convert/valid_combined.csv", "input_path,golden\na,b\nc,d\n",
+         '2 samples of "dataset.validation_dataset.csv_path"'),
+        ("depth_net", "$results_dir/convert/val.txt", "a.png a.pfm\n\nb.png b.pfm\n",
+         '2 samples of "dataset.val_dataset.data_sources.data_file"'),
+    ],
+)  # fmt: skip
+def test_lists_of_other_networks_with_less_than_a_batch(
+    bench: Make, network: str, written: str, content: str, what: str
+) -> None:
+    made = bench(network, lambda root: few(root, "val.list", content=content))
+    spec = made.spec("train")
+    text = spec.read_text().replace(written, "$dataset_raw/val.list")
+    spec.write_text(text.replace("    batch_size: 1\n", "    batch_size: 3\n"))
+    (message,) = [text for code, _, text in made.told() if code == "warning batch-beyond-samples"]
+    assert f"more than the {what}: the training stops at its first validation" in message
+
+
+def test_inference_that_takes_any_number_of_pictures(bench: Make) -> None:
+    """Source: tao-pytorch 7.0.1 cv/codetr/model/pl_codetr_model.py has an on_predict_start of its own."""
+    made = bench("codetr", lambda root: few_to_validate(root, 1))
+    few(made.project, "models/e/train/model.pth")
+    assert launch(made, action="inference", checkpoint=str(made.project / "models/e/train/model.pth")) == []
+
+
+def test_a_last_batch_that_mask2former_leaves_out(bench: Make) -> None:
+    made = bench("mask2former", lambda root: few_to_validate(root, 10))
+    few(made.project, "models/e/train/model.pth")
+    wishes = {"action": "inference", "checkpoint": str(made.project / "models/e/train/model.pth")}
+    assert launch(made, **wishes) == []  # type: ignore[arg-type]
+    assert launch(made, overrides={"dataset.test.batch_size": "4"}, **wishes) == [  # type: ignore[arg-type]
+        (
+            "warning last-batch-left-out",
+            'dataset.test.batch_size of the command line: the last 2 of the 10 samples of "dataset.test.img_dir" get '
+            'no result: they fill no batch of 4 ("dataset.test.batch_size" 4), and mask2former leaves such a batch out',
+        )
+    ]
+    assert launch(made, overrides={"dataset.test.batch_size": "5"}, **wishes) == []  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("masks", "told"),
+    [
+        ("/m/a.png\n/m/b.png\n", None),
+        ("/m/mask_b.png\n/m/mask_a.png\n", None),  # other names: nothing is known of the pairs
+        ("/m/b.png\n/m/a.png\n", (
+            "warning pictures-with-other-masks",
+            'line 1 of images.txt is "/i/a.jpg", and of masks.txt "/m/b.png": TAO takes them for a pair '
+            "(2 of 2 masks are in other lines); bring both lists into one order",
+        )),
+        ("/m/a.png\n", (
+            "error lists-differ",
+            "images.txt has 2 lines, masks.txt has 1: the rest is left out; "
+            "write the mask of each line of the one list into the same line of the other",
+        )),
+    ],
+)  # fmt: skip
+def test_the_two_lists_of_unet(bench: Make, masks: str, told: tuple[str, str] | None) -> None:
+    def lists(root: Path) -> None:
+        few(root, "images.txt", content="/i/a.jpg\n/i/b.jpg\n")
+        few(root, "masks.txt", content=masks)
+
+    made = bench("unet", lists)
+    made.edit("train", ("  # train_data_sources", "  train_data_sources"))
+    found = [(code, said) for code, _, said in made.told() if code != "error dataset-missing"]
+    assert found == ([told] if told else [])
+
+
+@pytest.mark.parametrize("outline", [[[1, 1, 5, 1, 5, 5]], None])
+def test_objects_without_the_masks_that_the_training_reads(bench: Make, outline: object) -> None:
+    def lines(root: Path) -> None:
+        few_to_validate(root, 50)
+        objects = [{"bbox": [1, 1, 5, 5], "label": 0, "category": "c1", "mask": [[1, 1, 5, 1, 5, 5]]}]
+        last = [{key: value for key, value in objects[0].items() if key != "mask" or outline}]
+        written = [{"file_name": "0.jpg", "detection": {"instances": one}} for one in (objects, [], last)]
+        few(root, "train/annotations.jsonl", content="".join(json.dumps(one) + "\n" for one in written))
+
+    made = bench("mask_grounding_dino", lines)
+    found = [told for told in made.told() if told[0] != "warning batch-beyond-samples"]
+    assert found == ([] if outline else [
+        (
+            "error mask-missing",
+            "train.yaml: json_file: |$dataset_raw/train/annotations.jsonl",
+            'line 3 of annotations.jsonl has an object without "mask", and "dataset.has_mask" is true: the training '
+            'stops there; taorunner dataset convert --to odvg writes the outlines of its source as "mask"',
+        )
+    ])  # fmt: skip
+    if not outline:
+        text = made.spec("train").read_text()
+        made.spec("train").write_text(text.replace("has_mask: true", "has_mask: false"))
+        assert made.told() == []
 
 
 def test_records_without_those_for_validation_are_the_samples(bench: Make) -> None:

@@ -70,12 +70,12 @@ def test_weights_of_a_start_that_failed_are_no_checkpoint(results: Callable[...,
     assert find_resume_point(POSE, folder) is None
     assert choose_checkpoint(folder, POSE.checkpoints, None) == (
         None,
-        f"there is no checkpoint in {folder}: model_epoch_000_step_00000.pth is untrained, a start that failed left it",
+        f"there is no checkpoint in {folder}: model_epoch_000_step_00000.pth is untrained, TAO wrote it before the first step",
         [],
     )
     for named in ("model_epoch_000_step_00000", "train/pc_model_latest.pth"):
         assert choose_checkpoint(folder, POSE.checkpoints, named) == (
-            None, f'"{named}" holds untrained weights: a start that failed left them', [],
+            None, f'"{named}" holds untrained weights: TAO wrote them before the first step', [],
         )  # fmt: skip
 
 
@@ -105,6 +105,36 @@ def test_untrained_weights_of_another_action_are_not_found_by_name(results: Call
     )
     assert choose_checkpoint(folder, POSE.checkpoints, "model_epoch_000_step_00000")[0] is None
     assert untrained_leftovers(folder, POSE.checkpoints) == ()
+
+
+@pytest.mark.parametrize(
+    ("network", "left", "mark"),
+    [
+        ("mask_rcnn", "model.epoch-0.tlt", "file"),
+        ("efficientdet_tf1", "model.epoch-0.tlt", "file"),
+        ("detectnet_v2", "model.epoch-0.ckzip", "file"),
+        ("unet", "model.epoch-0.tlt", "folder"),
+    ],
+)
+def test_step_0_of_tensorflow_1_is_no_checkpoint(
+    results: Callable[..., Path], network: str, left: str, mark: str
+) -> None:
+    contract = load_network(network).contract("train", "5.0.0")
+    folder = results({f"{left}/model.ckpt-0.index" if mark == "folder" else left: archive()})
+    assert find_checkpoints(folder, contract.checkpoints) == []
+    assert find_resume_point(contract, folder) is None
+    path, problem, _ = choose_checkpoint(folder, contract.checkpoints, None)
+    assert (path, problem) == (
+        None, f"there is no checkpoint in {folder}: {left} is untrained, TAO wrote it before the first step",
+    )  # fmt: skip
+    earlier = earlier_results(
+        contract, folder, {}, Mounts(()), experiment="e", overwrite=False, network=load_network(network)
+    )
+    assert (earlier.findings, earlier.set_aside) == ((), (folder / left,))
+    trained = left.replace("epoch-0", "epoch-10")
+    folder = results({f"{trained}/model.ckpt-10.index" if mark == "folder" else trained: archive()})
+    point = find_resume_point(contract, folder)
+    assert point is not None and (point.checkpoint, point.epoch) == (folder / trained, 10)
 
 
 def test_steps_that_only_begin_with_zeros_are_trained(results: Callable[..., Path]) -> None:
@@ -269,7 +299,7 @@ def test_resume_after_a_start_that_failed_says_why_not(plan: Callable[..., Plann
     planned = plan("train", {f"train/{left}": archive()}, {"train/pc_model_latest.pth": left}, resume=True)
     ((code, message, hint),) = [(f.code, f.message, f.hint) for f in planned.findings if f.is_error]
     assert code == "nothing-to-resume" and message.endswith(
-        f"/train/{left} is untrained, a start that failed left it"
+        f"/train/{left} is untrained, TAO wrote it before the first step"
     )
     assert hint == "taorunner train e1 starts from the beginning"
     started = plan("train", {}, {})

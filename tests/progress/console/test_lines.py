@@ -277,6 +277,32 @@ def test_what_evaluations_print_line_by_line(family: str) -> None:
     assert parse("lightning", "[I] Accuracy: 72.416 of 3\nAccuracy: 72.4\n") == []
 
 
+COMPARED = "Tot Comp 16 Total Accuracy 62.5 False Negative 37.5 False Alarm 0.0 Defect Correctly Captured 12.25 for Margin 2.0"
+RANKED = """\
+╒═══════════════════════╤═════════╕
+│ Name                  │ Score   │
+╞═══════════════════════╪═════════╡
+│ mAP                   │ 71.1%   │
+├───────────────────────┼─────────┤
+│ CMC curve, Rank-1     │ 88.1%   │
+├───────────────────────┼─────────┤
+│ CMC curve, Rank-10    │ 100.0%  │
+╘═══════════════════════╧═════════╛
+"""
+
+
+@pytest.mark.parametrize("family", ["lightning", "plain"])
+def test_results_that_no_record_has(family: str) -> None:
+    assert parse(family, f"\x1b[38;20m2026 - INFO - {COMPARED} (evaluate.py:98)\x1b[0m\n", trains=False) == [
+        MetricHint("test_acc", 62.5), MetricHint("test_fnr", 37.5), MetricHint("test_fpr", 0.0),
+        MetricHint("defect_acc", 12.25),
+    ]  # fmt: skip
+    assert parse(family, RANKED, trains=False) == [
+        MetricHint("cmc_rank_1", 0.881), MetricHint("cmc_rank_10", 1.0),
+    ]  # fmt: skip
+    assert parse(family, f"{COMPARED}\n{RANKED}") == []
+
+
 def test_lightning_tests_and_predictions_are_steps_of_one_epoch() -> None:
     text = (
         "\rTesting DataLoader 0:  40%|████      | 4/10 [00:00<00:01,  9.00it/s]"

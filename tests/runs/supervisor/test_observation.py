@@ -12,8 +12,8 @@ import pytest
 
 from taorunner.backends.contract import EngineState, EngineStatus
 from taorunner.catalog.load import load_network
-from taorunner.events import CheckpointSaved, Event, RunState
-from taorunner.planning.model.plan import RunPlan
+from taorunner.events import CheckpointSaved, Event, MetricReported, RunState
+from taorunner.planning.model.plan import ResumePoint, RunPlan
 from taorunner.runs.supervisor.observation import Observation
 
 LAUNCHED_S = 1_800_000_000.0
@@ -72,11 +72,12 @@ def test_a_model_from_before_the_launch_is_still_not_this_runs(
 
 @pytest.fixture
 def make_observation(tmp_path: Path) -> Callable[..., Observation]:
-    def make(network: str, clock: list[float]) -> Observation:
+    def make(network: str, clock: list[float], resume: ResumePoint | None = None) -> Observation:
         contract = load_network(network).contract("train")
         plan = RunPlan(
             project="p", experiment="e", action="train", backend="docker", contract=contract, argv=("x",),
             workspace=tmp_path, results_dir=tmp_path, results_inside=str(tmp_path), run_inside="/r", epochs=9,
+            resume=resume,
         )  # fmt: skip
         (tmp_path / "train").mkdir()
         launched = datetime.fromtimestamp(LAUNCHED_S, timezone.utc)
@@ -136,3 +137,41 @@ def test_untrained_and_cut_off_weights_are_not_announced_and_prove_nothing(
     verdict, events = observation.judge(EngineStatus(EngineState.EXITED, 0), stop_requested=False, at=at)
     assert saved(events) == []
     assert verdict.state is RunState.FAILED and "nothing was trained" in verdict.reason
+
+
+def test_weights_of_step_0_of_tensorflow_1_are_not_announced(
+    make_observation: Callable[..., Observation], tmp_path: Path
+) -> None:
+    observation = make_observation("mask_rcnn", [0.0])
+    at = datetime.fromtimestamp(LAUNCHED_S, timezone.utc)
+    line = b"[INFO] Saving checkpoints for epoch %d into /r/train/model.epoch-%d.tlt.\n"
+    events = observation.printed(line % (0, 0), at)
+    assert saved(events + observation.printed(line % (1, 1), at)) == [("model.epoch-1.tlt", 1)]
+
+
+@pytest.mark.parametrize(("is_partial", "epoch"), [(False, 4), (True, 3)])
+def test_the_first_validation_of_a_resumed_training_belongs_to_its_first_epoch(
+    make_observation: Callable[..., Observation], tmp_path: Path, is_partial: bool, epoch: int
+) -> None:
+    """With rich the console shows no epoch before the end, and the record of a validation names none.
+
+    Source: tao/real_runs.md M6; the order of the records is that of a real resume of pose_classification 7.0.1.
+    """
+    point = ResumePoint(tmp_path / "train/model_epoch_002_step_00007.pth", 3, is_partial=is_partial)
+    observation = make_observation("pose_classification", [0.0], point)
+    stamp: dict[str, object] = {"date": "1/1/2027", "time": "0:0:0", "status": "RUNNING"}
+    told = [
+        {"message": f"Resuming training from checkpoint: {point.checkpoint}"},
+        {"message": "Eval metrics generated.", "kpi": {"val_acc": 0.25}},
+        {
+            "epoch": epoch - 1,
+            "max_epoch": 8,
+            "message": "Training loop in progress",
+            "kpi": {"val_acc": 0.25},
+        },
+        {"message": "Eval metrics generated.", "kpi": {"val_acc": 0.5}},
+    ]
+    (tmp_path / "train/status.json").write_text("".join(json.dumps(stamp | one) + "\n" for one in told))
+    events = observation.read_status(datetime.fromtimestamp(LAUNCHED_S, timezone.utc))
+    metrics = [(event.value, event.epoch) for event in events if isinstance(event, MetricReported)]
+    assert metrics == [(0.25, epoch), (0.5, epoch + 1)]

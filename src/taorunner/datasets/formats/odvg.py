@@ -2,6 +2,8 @@
 
 Source: tao/datasets.md A2: grounding_dino and mask_grounding_dino train on it; its indices start at 0.
 tao/layouts.md: every release reads "file_name"; other tools and earlier versions of taorunner wrote "filename".
+Outlines are in "mask", in the form of COCO's "segmentation", and each line has an "image_id": tao-pytorch 7.0.1
+cv/mask_grounding_dino/dataloader/odvg.py stops at an instance or a line without them.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from taorunner.text import printable
 
 FILE_NAME = "file_name"
 _FILE_NAMES = (FILE_NAME, "filename")
+_MASK = "mask"
 _READ = frozenset({"bbox", "label", "category"})
 _READ_OF_LINE = frozenset({*_FILE_NAMES, "height", "width", "detection"})
 
@@ -57,19 +60,28 @@ def document(images: Iterable[tuple[str, ImageEntry]], classes: Mapping[str, tup
     Background images have no instances.
     """
     lines = []
-    for name, image in images:
+    for number_of_line, (name, image) in enumerate(images):
         instances = [
             {
                 **(box.extra or {}),
+                **({_MASK: _outline(box.segmentation)} if box.segmentation else {}),
                 "bbox": [_short(box.x_min), _short(box.y_min), _short(box.x_max), _short(box.y_max)],
                 "label": classes[box.name][0],
                 "category": classes[box.name][1],
             }
             for box in image.boxes
         ]
-        value = {**(image.extra or {}), FILE_NAME: name, "height": image.height, "width": image.width}
+        value = {
+            "image_id": number_of_line, **(image.extra or {}), FILE_NAME: name, "height": image.height,
+            "width": image.width,
+        }  # fmt: skip
         lines.append(json.dumps({**value, "detection": {"instances": instances}}, ensure_ascii=False))
     return "".join(line + "\n" for line in lines)
+
+
+def _outline(outline: Any) -> Any:
+    """Polygons as a list of lists, also where the source has one polygon without the outer list."""
+    return [outline] if isinstance(outline, list) and not isinstance(outline[0], list) else outline
 
 
 def _short(value: float) -> float:
@@ -147,4 +159,5 @@ def _box(instance: Any, names: Mapping[int, str], line_number: int) -> Box | Non
     if not isinstance(name, str):
         return None
     extra = {key: value for key, value in instance.items() if key not in _READ}
-    return Box(name, known[0], known[1], known[2], known[3], line=line_number, extra=extra)
+    mask = extra.pop(_MASK) if extra.get(_MASK) and isinstance(extra[_MASK], list | dict) else None
+    return Box(name, known[0], known[1], known[2], known[3], line=line_number, extra=extra, segmentation=mask)

@@ -62,7 +62,7 @@ def written_names(to: str, classes: Iterable[str]) -> dict[str, str]:
 
 def lost_outlines(to: str, images: Sequence[ImageEntry]) -> int:
     """Number of objects whose outline ``to`` cannot hold, so that only its bounding box is kept."""
-    if to == "coco" or (to == "yolo" and keeps_outlines(images)):
+    if to in ("coco", "odvg") or (to == "yolo" and keeps_outlines(images)):
         return 0
     return sum(
         bool(box.segmentation) and not (to == "voc" and has_one_polygon(box))

@@ -18,7 +18,7 @@ from taorunner.contracts import Contract, Framework
 from taorunner.errors import Finding, UserFilesError
 from taorunner.planning.checks import dataset_rules, held_out_rules, mask_rules, spec_rules
 from taorunner.planning.checks.dataset_facts import DatasetFacts
-from taorunner.planning.checks.dataset_rules import converted_pictures
+from taorunner.planning.checks.dataset_rules import class_map, converted_pictures
 from taorunner.planning.checks.host_paths import HostPaths
 from taorunner.planning.checks.spec_view import HostVariables, SpecReader, overlay_of
 from taorunner.planning.checks.training_facts import ClassMap, Conversion, Fault, Training
@@ -140,8 +140,10 @@ class CrossChecks:
         for action in ("evaluate", "inference") if launch is not None else ():
             if action in readers:
                 contract = specs[action].contract
-                using = Training(experiment.head, contract, readers[action], None, gpus, self._data)
-                faults = [fault for rule in held_out_rules.RULES for fault in rule(using)]
+                using = Training(
+                    experiment.head, contract, readers[action], None, gpus, self._data, _classmap(contract)
+                )
+                faults = [fault for rule in (*held_out_rules.RULES, class_map) for fault in rule(using)]
                 yield from placing.place(using.spec, faults)
         if "train" in readers:
             contract = specs["train"].contract

@@ -23,6 +23,8 @@ MAX_LABEL_FILES = 500
 """This many files show the usual classes in a tenth of a second. With more files, a missing class is not reported."""
 _MAX_CATEGORIES = 4 * 1024 * 1024
 _MAX_LIST = 1024 * 1024
+_NPY_HEAD = 4096
+_NPY_SHAPE = re.compile(rb"'shape': \((\d{1,12}),")
 _CATEGORIES = re.compile(rb'"categories"\s*:\s*\[')
 
 
@@ -42,6 +44,8 @@ class DatasetFacts:
     _labels: dict[str, Labels | None] = field(default_factory=dict)
     _categories: dict[str, Mapping[int, str]] = field(default_factory=dict)
     _lines: dict[str, tuple[str, ...] | None] = field(default_factory=dict)
+    _arrays: dict[str, int | None] = field(default_factory=dict)
+    _maskless: dict[str, int | None] = field(default_factory=dict)
 
     def pictures(self, folder: str) -> Mapping[str, int]:
         """The number of images of each suffix in ``folder``; upper and lower case are different suffixes."""
@@ -83,6 +87,18 @@ class DatasetFacts:
             self._lines[file] = _read_lines(file)
         return self._lines[file]
 
+    def array_length(self, file: str) -> int | None:
+        """The length of the first axis of an array that NumPy saved; None when there is none to read."""
+        if file not in self._arrays:
+            self._arrays[file] = _read_length(file)
+        return self._arrays[file]
+
+    def line_without_mask(self, file: str) -> int | None:
+        """The first line of an ODVG file with an object that has no mask; only the beginning of the file is read."""
+        if file not in self._maskless:
+            self._maskless[file] = _read_maskless(file)
+        return self._maskless[file]
+
 
 def _names(folder: str) -> list[str]:
     try:
@@ -112,6 +128,39 @@ def _read_lines(file: str) -> tuple[str, ...] | None:
         return tuple(line.rstrip() for line in Path(file).read_text(encoding="utf-8").splitlines())
     except (OSError, ValueError):  # no text
         return None
+
+
+def _read_length(file: str) -> int | None:
+    """Source: the format of ``.npy`` files in NumPy's manual: magic, version, size, a dict as text."""
+    if not os.path.isfile(file):  # noqa: PTH113 (a str)
+        return None
+    try:
+        with Path(file).open("rb") as stream:
+            head = stream.read(_NPY_HEAD)
+    except OSError:
+        return None
+    match = _NPY_SHAPE.search(head) if head.startswith(b"\x93NUMPY") else None
+    return int(match[1]) if match is not None else None
+
+
+def _read_maskless(file: str) -> int | None:
+    if not os.path.isfile(file):  # noqa: PTH113 (a str)
+        return None
+    try:
+        with Path(file).open("rb") as stream:
+            lines = stream.read(_MAX_LIST).splitlines(keepends=True)
+    except OSError:
+        return None
+    for number, line in enumerate(lines, start=1):
+        try:
+            read: Any = json.loads(line) if line.endswith(b"\n") else None
+        except (ValueError, RecursionError):
+            return None
+        detection = read.get("detection") if isinstance(read, dict) else None
+        objects = detection.get("instances") if isinstance(detection, dict) else None
+        if isinstance(objects, list) and any(isinstance(one, dict) and "mask" not in one for one in objects):
+            return number
+    return None
 
 
 def _read_categories(file: str) -> dict[int, str]:

@@ -117,6 +117,8 @@ def class_map(training: Training) -> Iterator[Fault]:
                 hint = f"number the categories from {first}: taorunner dataset convert --to coco does"
             if _name(file) == LABEL_MAP and shift == -1:
                 hint += f"; {LABEL_MAP_FROM_0}, which dataset convert and split write beside it, has one"
+            if training.contract.group == "deploy" and shift < 0:
+                hint += ", in a copy that only this action names: inference in PyTorch reads other lines"
             yield Fault(Severity.WARNING, "class-map-shifted", message, hint, key)
             return
 

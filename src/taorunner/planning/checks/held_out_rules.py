@@ -1,5 +1,6 @@
 """Checks that the validation, evaluation and inference sets fill at least one batch.
 
+Which set an action reads, and how its samples are counted, is in the catalog (``held_out`` of ``SpecContract``).
 Source: tao-pytorch 6.0 and later, core/lightning/tao_lightning_module.py refuses a set that is smaller than one batch
 on all GPUs. The training set itself is checked in ``dataset_rules``.
 """
@@ -7,9 +8,8 @@ on all GPUs. The training set itself is checked in ``dataset_rules``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
-from taorunner.contracts import Framework
+from taorunner.contracts import Framework, SampleCount, SpecContract
 from taorunner.errors import Severity
 from taorunner.planning.checks.training_facts import Fault, Rule, Training
 from taorunner.planning.spec.schema_choice import code_version
@@ -23,107 +23,135 @@ _STOPS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _HeldOut:
-    """``key`` names what is read; ``count`` says how many samples that is at most, None where it is not known.
-
-    ``batch``: keys of the batch size. Releases differ in which of two counts, so the smaller one is taken.
-    """
-
-    key: str
-    count: Callable[[Training, str], int | None]
-    batch: tuple[str, ...] = ("dataset.batch_size",)
-
-
-def _images(training: Training, key: str) -> int | None:
-    """In folders without folders in them."""
-    folders = training.spec.paths(key)
-    if folders is None or any(training.data.folders(folder) for folder in folders):
-        return None
-    return sum(training.data.count(folder) for folder in folders)
-
-
-def _class_folders(training: Training, key: str) -> int | None:
-    root = training.spec.path(key)
-    if root is None:
-        return None
-    return sum(training.data.count(f"{root}/{name}") for name in training.data.folders(root))
-
-
-def _videos(training: Training, key: str) -> int | None:
-    """A folder for each, below one for each class; without those for inference."""
-    root = training.spec.path(key)
-    if root is None:
-        return None
-    above = [f"{root}/{name}" for name in training.data.folders(root)]
-    is_flat = training.contract.action == "inference"
-    return len(above) if is_flat else sum(len(training.data.folders(folder)) for folder in above)
-
-
-def _of_split(training: Training, key: str) -> int | None:
-    """SegFormer names a folder below ``images``."""
-    root, split = training.spec.path("dataset.segment.root_dir"), training.spec.text(key)
-    return training.data.count(f"{root}/images/{split}") if root is not None and split else None
-
-
-_COCO: Mapping[str, _HeldOut] = {
-    action: _HeldOut(f"dataset.{sources}_data_sources.image_dir", _images, ("dataset.batch_size", *own))
-    for action, sources, own in (
-        ("train", "val", ()), ("evaluate", "test", ("evaluate.batch_size",)),
-        ("inference", "infer", ("inference.batch_size",)),
-    )
-}  # fmt: skip
-_SEGMENT = ("dataset.segment.batch_size",)
-_SETS: Mapping[str, Mapping[str, _HeldOut]] = {
-    **dict.fromkeys(("dino", "deformable_detr", "rtdetr"), _COCO),
-    "classification_pyt": {
-        "train": _HeldOut("dataset.val_dataset.images_dir", _class_folders),
-        "evaluate": _HeldOut("dataset.val_dataset.images_dir", _class_folders),
-        "inference": _HeldOut("dataset.test_dataset.images_dir", _images),
-    },
-    "segformer": {
-        "train": _HeldOut("dataset.segment.validation_split", _of_split, _SEGMENT),
-        "evaluate": _HeldOut("dataset.segment.test_split", _of_split, _SEGMENT),
-        "inference": _HeldOut("dataset.segment.predict_split", _of_split, _SEGMENT),
-    },
-    "ocrnet": {
-        "train": _HeldOut("dataset.val_dataset_dir", _images),
-        "evaluate": _HeldOut("evaluate.test_dataset_dir", _images, ("evaluate.batch_size",)),
-        "inference": _HeldOut("inference.inference_dataset_dir", _images, ("inference.batch_size",)),
-    },
-    "action_recognition": {
-        "train": _HeldOut("dataset.val_dataset_dir", _videos),
-        "evaluate": _HeldOut("evaluate.test_dataset_dir", _videos, ("evaluate.batch_size",)),
-        "inference": _HeldOut("inference.inference_dataset_dir", _videos, ("inference.batch_size",)),
-    },
-}
-"""Source: the data modules below cv/*/dataloader of tao-pytorch 7.0.1."""
-
-
 def held_out(training: Training) -> Iterator[Fault]:
-    """One warning for a set that the action refuses. A missing set, or one in records, is not judged."""
-    contract = training.contract
-    found = _SETS.get(training.network, {}).get(contract.action)
-    if found is None or contract.framework is not Framework.PYT or code_version(contract).startswith("5."):
+    """One warning for a set that the action refuses or reads in part. A missing one, or records, are not judged."""
+    contract, spec = training.contract, training.contract.spec
+    if spec is None or contract.framework is not Framework.PYT or code_version(contract).startswith("5."):
         return
     sizes = [
-        (size, key) for key in found.batch if (size := training.spec.number(key)) is not None and size >= 1
+        (size, key)
+        for key in spec.held_out_batch
+        if (size := training.spec.number(key)) is not None and size >= 1
     ]
-    samples = found.count(training, found.key) if sizes else None
+    samples = _samples(training, spec) if sizes else None
     if not samples:
         return
     size, key = min(sizes)
     at_once = int(size) * training.gpus
+    what = f'"{key}" {int(size)}' + (f" on {training.gpus} GPUs" if training.gpus > 1 else "")
     is_reported = contract.action == "train" and 0 < (training.samples or 0) < at_once  # of the larger fault
     if at_once > samples and not is_reported:
-        what = f'"{key}" {int(size)}' + (f" on {training.gpus} GPUs" if training.gpus > 1 else "")
         message = (
-            f'a batch of {at_once} ({what}) is more than the {amount(samples, "sample")} of "{found.key}": '
+            f"a batch of {at_once} ({what}) is more than the {amount(samples, 'sample')} of {_named(spec)}: "
             f"{_STOPS[contract.action]}"
         )
         fits = samples // training.gpus
         hint = f"use {fits} or less" if fits else "use fewer GPUs, or more samples"
         yield Fault(Severity.WARNING, "batch-beyond-samples", message, hint, key)
+    elif spec.held_out_drops_last and contract.action == "inference" and (left := samples % at_once):
+        message = (
+            f"the last {left} of the {samples} samples of {_named(spec)} get no result: they fill no batch of "
+            f"{at_once} ({what}), and {contract.network} leaves such a batch out"
+        )
+        yield Fault(Severity.WARNING, "last-batch-left-out", message, "set it to 1", key)
 
 
 RULES: tuple[Rule, ...] = (held_out,)
+
+
+def _samples(training: Training, spec: SpecContract) -> int | None:
+    """The number of samples at most; None where it is not known."""
+    if not spec.held_out or spec.held_out_counts is None:
+        return None
+    return _COUNTS[spec.held_out_counts](training, spec.held_out)
+
+
+def _named(spec: SpecContract) -> str:
+    """The keys of a set, as a message names it: of folder and split the split."""
+    is_split = spec.held_out_counts in (SampleCount.SPLIT, SampleCount.SPLIT_LIST)
+    return " and ".join(f'"{key}"' for key in (spec.held_out[-1:] if is_split else spec.held_out))
+
+
+def _pictures(training: Training, keys: tuple[str, ...]) -> int | None:
+    """In folders without folders in them."""
+    given = [training.spec.paths(key) for key in keys]
+    folders = [folder for paths in given for folder in paths or ()]
+    if not all(given) or any(training.data.folders(folder) for folder in folders):
+        return None
+    return sum(training.data.count(folder) for folder in folders)
+
+
+def _pictures_below(training: Training, keys: tuple[str, ...]) -> int | None:
+    folders = list(training.spec.paths(keys[0]) or ())
+    found = 0
+    for folder in folders:  # grows
+        found += training.data.count(folder)
+        folders += [f"{folder}/{name}" for name in training.data.folders(folder)]
+        if len(folders) > _MOST_FOLDERS:
+            return None
+    return found
+
+
+def _class_folders(training: Training, keys: tuple[str, ...]) -> int | None:
+    root = training.spec.path(keys[0])
+    if root is None:
+        return None
+    return sum(training.data.count(f"{root}/{name}") for name in training.data.folders(root))
+
+
+def _videos(training: Training, keys: tuple[str, ...]) -> int | None:
+    root = training.spec.path(keys[0])
+    return len(training.data.folders(root)) if root is not None else None
+
+
+def _class_videos(training: Training, keys: tuple[str, ...]) -> int | None:
+    root = training.spec.path(keys[0])
+    if root is None:
+        return None
+    return sum(len(training.data.folders(f"{root}/{name}")) for name in training.data.folders(root))
+
+
+def _split(training: Training, keys: tuple[str, ...]) -> int | None:
+    root, split = training.spec.path(keys[0]), training.spec.text(keys[1])
+    return training.data.count(f"{root}/images/{split}") if root is not None and split else None
+
+
+def _split_list(training: Training, keys: tuple[str, ...]) -> int | None:
+    root, folder, split = training.spec.path(keys[0]), *(training.spec.text(key) for key in keys[1:])
+    return _lines_of(training, f"{root}/{folder}/{split}.txt") if root and folder and split else None
+
+
+def _lines(training: Training, keys: tuple[str, ...]) -> int | None:
+    counts = [_lines_of(training, file) for file in training.spec.paths(keys[0]) or ()]
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def _rows(training: Training, keys: tuple[str, ...]) -> int | None:
+    lines = _lines(training, keys)
+    return max(0, lines - 1) if lines is not None else None
+
+
+def _array(training: Training, keys: tuple[str, ...]) -> int | None:
+    file = training.spec.path(keys[0])
+    return training.data.array_length(file) if file is not None else None
+
+
+def _lines_of(training: Training, file: str) -> int | None:
+    lines = training.data.lines(file)
+    return sum(bool(line) for line in lines) if lines is not None else None
+
+
+_MOST_FOLDERS = 2000
+_COUNTS: Mapping[SampleCount, Callable[[Training, tuple[str, ...]], int | None]] = {
+    SampleCount.PICTURES: _pictures,
+    SampleCount.PICTURES_BELOW: _pictures_below,
+    SampleCount.CLASS_FOLDERS: _class_folders,
+    SampleCount.VIDEOS: _videos,
+    SampleCount.CLASS_VIDEOS: _class_videos,
+    SampleCount.SPLIT: _split,
+    SampleCount.SPLIT_LIST: _split_list,
+    SampleCount.LINES: _lines,
+    SampleCount.ROWS: _rows,
+    SampleCount.ARRAY: _array,
+}

@@ -59,8 +59,55 @@ def pairs(training: Training) -> Iterator[Fault]:
         yield Fault(Severity.ERROR, "pictures-with-other-masks", message, hint, keys[0])
 
 
+def listed_pairs(training: Training) -> Iterator[Fault]:
+    """Source: tao_tensorflow1_backend cv/unet/utils/data_loader.py: line n of both lists belongs together, and the
+    lines that only one list has are left out silently.
+    """
+    for part in ("train", "val"):
+        keys = [f"dataset_config.{part}_data_sources.data_source.{kind}" for kind in _IN_LISTS]
+        files = [training.spec.paths(key) or () for key in keys]
+        for index, (images_file, masks_file) in enumerate(zip(*files, strict=False)):
+            images, masks = training.data.lines(images_file), training.data.lines(masks_file)
+            if images is None or masks is None:
+                continue
+            names = [printable(file.rpartition("/")[2]) for file in (images_file, masks_file)]
+            if len(images) != len(masks):
+                message = (
+                    f"{names[0]} has {len(images)} lines, {names[1]} has {len(masks)}: the rest is left out"
+                )
+                hint = "write the mask of each line of the one list into the same line of the other"
+                yield Fault(Severity.ERROR, "lists-differ", message, hint, keys[1], index)
+                continue
+            wrong = _misplaced(images, masks)
+            if wrong:
+                number = wrong[0]
+                image, mask = printable(images[number]), printable(masks[number])
+                message = (
+                    f'line {number + 1} of {names[0]} is "{image}", and of {names[1]} "{mask}": TAO takes them for a '
+                    f"pair ({len(wrong)} of {len(images)} masks are in other lines)"
+                )
+                hint = "bring both lists into one order"
+                yield Fault(Severity.WARNING, "pictures-with-other-masks", message, hint, keys[1], index)
+
+
+def masks_of_objects(training: Training) -> Iterator[Fault]:
+    """Source: tao-pytorch 7.0.1 cv/mask_grounding_dino/dataloader/odvg.py reads "mask" of every instance."""
+    key = "dataset.train_data_sources.json_file"
+    if training.spec.last("dataset.has_mask") is not True:
+        return
+    for index, file in enumerate(training.spec.paths(key) or ()):
+        line = training.data.line_without_mask(file)
+        if line is not None:
+            message = (
+                f'line {line} of {printable(file.rpartition("/")[2])} has an object without "mask", and '
+                '"dataset.has_mask" is true: the training stops there'
+            )
+            hint = 'taorunner dataset convert --to odvg writes the outlines of its source as "mask"'
+            yield Fault(Severity.ERROR, "mask-missing", message, hint, key, index)
+
+
 _IN_LISTS = ("image_path", "masks_path")
-RULES: tuple[Rule, ...] = (label_ids, pairs)
+RULES: tuple[Rule, ...] = (label_ids, pairs, listed_pairs, masks_of_objects)
 
 
 def _listed(folder: str | None) -> list[str]:
@@ -68,6 +115,13 @@ def _listed(folder: str | None) -> list[str]:
         return os.listdir(folder) if folder is not None else []
     except (OSError, ValueError):  # no folder, or no path at all
         return []
+
+
+def _misplaced(images: tuple[str, ...], masks: tuple[str, ...]) -> list[int]:
+    """Indices of the pictures whose name a mask in another line has, and not the one in their own."""
+    stems = [[_stem(line.rpartition("/")[2]) for line in lines] for lines in (images, masks)]
+    known = set(stems[1])
+    return [at for at, (one, other) in enumerate(zip(*stems, strict=True)) if one != other and one in known]
 
 
 def _stem(name: str) -> str:

@@ -71,9 +71,9 @@ def find_checkpoints(results: Path, contract: CheckpointContract) -> list[Path]:
 
 
 def is_untrained(path: Path, contract: CheckpointContract) -> bool:
-    """Whether these are weights of step 0, or a link to such: what a start that failed leaves behind.
+    """Whether these are weights of step 0, or a link to such: a start that failed leaves no others behind.
 
-    Source: tao/real_runs.md M2.
+    Source: tao/real_runs.md M2; for TensorFlow 1 the family's file of the catalog.
     """
     if contract.untrained_pattern is None:
         return False
@@ -83,9 +83,8 @@ def is_untrained(path: Path, contract: CheckpointContract) -> bool:
 
 def untrained_leftovers(results: Path, contract: CheckpointContract) -> tuple[Path, ...]:
     """Untrained weights among the checkpoints, and the link that would make TAO resume from them."""
-    found = {
-        path for pattern in contract.globs for path in results.glob(pattern) if is_untrained(path, contract)
-    }
+    patterns = (*contract.globs, *contract.resume_globs)
+    found = {path for pattern in patterns for path in results.glob(pattern) if is_untrained(path, contract)}
     if contract.latest is not None and is_untrained(results / contract.latest, contract):
         found.add(results / contract.latest)
     return tuple(sorted(found))
@@ -197,7 +196,7 @@ def choose_checkpoint(
         return None, f'"{named}" names no checkpoint', names
     path, problem = _named_checkpoint(results, checkpoints, named)
     if path is not None and is_untrained(path, contract):
-        return None, f'"{named}" holds untrained weights: a start that failed left them', names
+        return None, f'"{named}" holds untrained weights: TAO wrote them before the first step', names
     if path is not None and is_torn(path):
         return None, f'the checkpoint "{named}" is incomplete: it was cut off while it was written', names
     return path, problem, names
@@ -207,7 +206,8 @@ def _none_to_use(checkpoints: Sequence[Path], results: Path, contract: Checkpoin
     if checkpoints:
         return f"{checkpoints[-1]} is incomplete: it was cut off while it was written"
     if leftovers := untrained_leftovers(results, contract):
-        return f"there is no checkpoint in {results}: {leftovers[0].name} is untrained, a start that failed left it"
+        left = leftovers[0].name
+        return f"there is no checkpoint in {results}: {left} is untrained, TAO wrote it before the first step"
     return f"there is no checkpoint in {results}"
 
 

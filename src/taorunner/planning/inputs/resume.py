@@ -98,7 +98,7 @@ def _lack(contract: Contract, results: Path) -> str:
     if files:
         return f"{max(files)} was cut off while it was written"
     if leftovers := untrained_leftovers(results, contract.checkpoints):
-        return f"{leftovers[0]} is untrained, a start that failed left it"
+        return f"{leftovers[0]} is untrained, TAO wrote it before the first step"
     return f"{results} holds no full checkpoint"
 
 

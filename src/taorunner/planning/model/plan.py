@@ -120,6 +120,11 @@ class ResumePoint:
         where = f"within epoch {self.epoch}" if self.is_partial else f"after epoch {self.epoch}"
         return f"resumes {where}, from {self.checkpoint.name}"
 
+    @property
+    def next_epoch(self) -> int:
+        """The 1-based epoch that the resumed training completes first."""
+        return self.epoch if self.is_partial else self.epoch + 1
+
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:

@@ -11,6 +11,7 @@ _TQDM = line_pattern(
     r" \d{1,4}|epochs|train): {0,4}"
     r"(?:\d{1,3}%)? ?\|[^|\n]{0,400}\| {0,12}(\d{1,12})/(\d{1,12}|\?) \[([^\]\n]{0,2000})"
 )
+_COMPARED = ("test_acc", "test_fnr", "test_fpr", "defect_acc")
 _POSTFIX = line_pattern(r"[ ,]([A-Za-z_][\w/.-]{0,80})=(NUM)")
 _COLON_PAIR = line_pattern(r"(?:^|[\s])([A-Za-z_][\w./@-]{0,120}): {1,4}(NUM)(?![\w:])")
 
@@ -18,7 +19,10 @@ _COLON_PAIR = line_pattern(r"(?:^|[\s])([A-Za-z_][\w./@-]{0,120}): {1,4}(NUM)(?!
 class Lightning(Plain):
     """tqdm bars of PyTorch Lightning, epochs counted from 0; Rich bars if rich is installed."""
 
-    metric_needles = (b"DataLoader 0", b"test_", b"Accuracy: ", b"Precision: ", b"Recall: ", b"Hmean: ")
+    metric_needles = (
+        b"DataLoader 0", b"test_", b"Accuracy: ", b"Precision: ", b"Recall: ", b"Hmean: ", b"Tot Comp ",
+        b"CMC curve, Rank-",
+    )  # fmt: skip
     needles = (*Plain.needles, *metric_needles, b"%|", b"/? [", "━".encode(), b"saving model to '")
 
     reads_coco = False
@@ -37,6 +41,14 @@ class Lightning(Plain):
     )
     _line = line_pattern(r"\s{0,8}(Accuracy|Precision|Recall|Hmean): {1,8}(NUM)\s{0,8}\Z")
     """The results of ocrnet and ocdnet, which before 6.0 are only printed."""
+    _compared = line_pattern(
+        r"Tot Comp \d{1,12} Total Accuracy (NUM) False Negative (NUM) False Alarm (NUM) Defect Correctly Captured (NUM)"
+    )
+    """optical_inspection and visual_changenet, which before 5.5 only print it. Source: tao_pytorch_backend v5.0.0
+    cv/optical_inspection/scripts/evaluate.py; the names are those of status.json in 5.5 and later."""
+    _ranked = line_pattern(r"\s{0,8}│ CMC curve, Rank-(\d{1,4})\s{0,80}│\s{0,80}(NUM)%\s{0,80}│\s{0,8}\Z")
+    """re_identification, whose status.json has the mAP alone. Source: tao-pytorch 7.0.1
+    cv/re_identification/model/pl_reid_model.py, on_test_epoch_end."""
     _bare = line_pattern(r"\s{1,80}(test_[\w/.@-]{1,100})\s{1,80}(NUM)\s{0,80}\Z")
 
     def read(self, text: str, found: list[Hint]) -> Follower | None:
@@ -59,6 +71,13 @@ class Lightning(Plain):
             return self._table
         if (line := self._line.match(text)) and not self.trains:
             self.add_metric(line.group(1).lower(), line.group(2), found)
+            return None
+        if "Tot Comp " in text and (compared := self._compared.search(text)) and not self.trains:
+            for name, value in zip(_COMPARED, compared.groups(), strict=True):
+                self.add_metric(name, value, found)
+            return None
+        if "CMC curve" in text and (ranked := self._ranked.match(text)) and not self.trains:
+            self.add_metric(f"cmc_rank_{ranked.group(1)}", ranked.group(2), found, 0.01)
             return None
         if bare := self._bare.match(text):
             self.add_metric(bare.group(1), bare.group(2), found)

@@ -56,7 +56,8 @@ class Observation:
         self._checkpoints: set[str] = set()
         self._replay_filter: ReplayFilter | None = None
         self._look_until_s = -math.inf
-        self._tracker = Tracker(plan.contract, run_id, plan.epochs)
+        resumed_at = plan.resume.next_epoch if plan.resume is not None else None
+        self._tracker = Tracker(plan.contract, run_id, plan.epochs, resumed_at)
         paths = [plan.results_dir / name for name in plan.contract.progress.status_files]
         self.status_sizes = (
             status_sizes
