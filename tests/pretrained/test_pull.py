@@ -112,9 +112,9 @@ def test_a_signed_address_is_used_to_the_letter(server: FakeNgc, pull: Pull) -> 
     assert [seen.query for seen in server.at("store")] == [SECRET_QUERY]
 
 
-def test_fifty_cuts_give_the_right_file_and_no_byte_twice(server: FakeNgc, folder: Path, pull: Pull) -> None:
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")
+def test_fifty_cuts_give_the_right_file_and_no_byte_twice(
+    server: FakeNgc, folder: Path, pull: Pull, seed: int
+) -> None:
     cuts = sorted(random.Random(seed).sample(range(1, len(CONTENT)), 50))
     server.store_faults = [cut_at(end) for end in cuts]
     pull(patience=Patience(first_wait_s=0.001))
