@@ -94,8 +94,8 @@ MUTATIONS = (
     Mutation("gpu", "gpu/leases.py", "if self._is_still(name, descriptor):", "if descriptor >= 0:"),
     Mutation("gpu", "gpu/leases.py", "if self._is_signed and descriptor in self._alone:",
              "if descriptor in self._alone:"),
-    Mutation("planning/checks", "planning/checks/link_containment.py", "*mounts.entries, *mounts.absent",
-             "*mounts.entries"),
+    Mutation("planning/checks", "planning/checks/link_containment.py", "(*mounts.entries, *mounts.absent)",
+             "mounts.entries"),
     Mutation("planning/inputs", "planning/inputs/resume.py", "== epoch - 1)", "== epoch)"),
     Mutation("planning/inputs", "planning/inputs/earlier_results.py", "{escape(tag)}-*-of-*", "{tag}-*-of-*"),
     Mutation("specs/editing", "specs/editing/yaml_edit.py", "return type(one) is type(other) and bool(one == other)",
@@ -137,7 +137,7 @@ def noticed_by(mutation: Mutation) -> str | None:
         run = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
         if run.returncode == 0:
             return None
-        failed = re.search(r"^(?:FAILED|ERROR) (\S+)", run.stdout, re.MULTILINE)
+        failed = re.search(r"^(?:FAILED|ERROR) (\S+::\S+)", run.stdout, re.MULTILINE)
         if run.returncode != 1 or failed is None:
             raise SystemExit(f"pytest ended with {run.returncode}:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
         return failed[1]
