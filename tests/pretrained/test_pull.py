@@ -125,6 +125,14 @@ def test_fifty_cuts_give_the_right_file_and_no_byte_twice(
         assert 0 <= end - start <= BLOCK, f"the cut at {end} was followed by a request from {start}"
 
 
+def test_a_pull_goes_on_where_the_servers_tags_are_weak(server: FakeNgc, folder: Path, pull: Pull) -> None:
+    server.tags_are_weak = True
+    server.store_faults = [cut_at(1_000_000)]
+    pull()
+    assert (folder / FILE).read_bytes() == CONTENT
+    assert server.at("store")[1].sent[0] > 0
+
+
 def test_a_server_without_ranges_is_read_from_the_start_again(
     server: FakeNgc, folder: Path, pull: Pull
 ) -> None:
