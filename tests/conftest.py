@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -34,6 +35,7 @@ pytest_plugins = [
     "launches",
 ]  # options of a run; fixtures of tests/cli and tests/backends
 
+SEED_VARIABLE = "TAORUNNER_FAULT_SEED"
 RIG_VARIABLE = "TAORUNNER_TEST_RIG"  # set by the process that was started, read by its xdist workers
 ENGINE_FIXTURES = {"engine", "own_engine", "noop_image", "tao_image", "registry", "small_engine"}
 
@@ -57,6 +59,15 @@ def catch_what_is_ignored() -> None:
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
+
+
+@pytest.fixture
+def seed() -> int:
+    """The seed of a test with random faults: that in TAORUNNER_FAULT_SEED, else a new one. Printed before the test."""
+    given = os.environ.get(SEED_VARIABLE, "")
+    chosen = int(given) if given else random.SystemRandom().randrange(1, 1 << 30)
+    print(f"to repeat: {SEED_VARIABLE}={chosen}")
+    return chosen
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

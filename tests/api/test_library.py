@@ -89,6 +89,14 @@ def test_a_second_training_is_refused_and_a_stop_ends_the_first(workspace: taoru
     assert len(workspace.runs()) == 2
 
 
+def test_a_batch_succeeded_only_if_every_run_did(workspace: taorunner.Workspace) -> None:
+    assert taorunner.start(workspace, "shapes", "dataset_convert", ["tiny", "small"]).wait(timeout_s=120)
+    batch = taorunner.start(workspace, "shapes", "train", ["tiny", "small"], overrides=FORTY, parallel=1)
+    batch.runs[1].stop()
+    assert batch.wait(timeout_s=120) is False
+    assert [run.state for run in batch.runs] == [RunState.SUCCEEDED, RunState.STOPPED]
+
+
 def test_of_many_that_start_one_training_at_once_one_does(workspace: taorunner.Workspace) -> None:
     """The check and the record are one step: planning in between takes long enough for all of them."""
     assert taorunner.start(workspace, "shapes", "dataset_convert", "tiny").wait(timeout_s=120)

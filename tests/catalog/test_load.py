@@ -254,3 +254,11 @@ def test_what_else_is_not_known_is_said_in_the_contract() -> None:
     assert train.unknown == {"checkpoints": "their names were not verified"}
     assert (train.checkpoints.globs, train.checkpoints.latest, train.verdict.artifacts) == ((), None, ())
     assert load_network("dino").contract("train").unknown == {}
+
+
+def test_the_image_of_a_kind_is_that_of_the_newest_public_release() -> None:
+    catalog = Catalog()
+    assert catalog.image_of_kind("pyt") == f"{PREFIX}:7.0.1-pyt"
+    assert catalog.image_of_kind("data_services") == f"{PREFIX}:7.0.1-data-services"
+    assert catalog.image_of_kind("tf1") == f"{PREFIX}:5.0.0-tf1.15.5"
+    assert catalog.image_of_kind("pyt", "v5.5") == f"{PREFIX}:5.5.0-pyt"

@@ -104,3 +104,9 @@ def test_of_overlapping_detections_of_a_class_only_the_best_stays() -> None:
 def test_nothing_above_the_threshold_is_an_empty_answer() -> None:
     kept = select(np.array([SQUARE], np.float32), np.array([[0.1]], np.float32), 0.2)
     assert (kept.boxes.shape, kept.scores.shape, kept.classes.shape) == ((0, 4), (0,), (0,))
+
+
+def test_an_overlap_of_just_the_threshold_counts() -> None:
+    half: Box = (0, 0, 10, 5)  # overlaps SQUARE by 50 / 100
+    (result,) = results_by_class([truth((SQUARE, 0))], [found((half, 0.9, 0))], 1, 0.5)
+    assert result == ClassResult(1, 1, 1.0)

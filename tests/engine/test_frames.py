@@ -162,3 +162,13 @@ def test_a_stream_that_was_closed_unread_is_released_once() -> None:
 @pytest.mark.parametrize("bad", [b"zz\r\nabc\r\n", b"-5\r\nabc\r\n", b"\r\n\r\n"])
 def test_a_broken_chunk_is_an_end(bad: bytes) -> None:
     assert list(unchunk(iter([b"1\r\na\r\n" + bad, b"more"]))) == [b"a"]
+
+
+def test_a_whole_character_is_passed_on_at_once_and_a_begun_one_is_held() -> None:
+    stored = AsStored()
+    assert [stored.feed(one.encode()) for one in ("aé", "警", "🚂")] == [
+        "aé".encode(),
+        "警".encode(),
+        "🚂".encode(),
+    ]
+    assert [stored.feed(b"x\xe8\xad"), stored.feed(b"\xa6y")] == [b"x", "警y".encode()]

@@ -51,6 +51,7 @@ class FakeNgc:
     seen: list[Seen] = field(default_factory=list)
     tokens: dict[str, float] = field(default_factory=dict)
     ignores_ranges: bool = False
+    tags_are_weak: bool = False
     lock: Any = field(default_factory=threading.Lock)
 
     def __enter__(self) -> FakeNgc:
@@ -181,8 +182,14 @@ def _handler(ngc: FakeNgc, where: str) -> type[BaseHTTPRequestHandler]:
         def send_content(self, content: bytes, end: int, pause_s: float = 0.0) -> None:
             """All that is asked for up to ``end``; the promised length is that of the whole."""
             etag, start = '"' + hashlib.md5(content).hexdigest() + '"', 0
+            if ngc.tags_are_weak:  # which no If-Range matches. Source: RFC 9110, 13.1.5
+                etag = f"W/{etag}"
             asked = self.headers.get("Range")
-            if asked and not ngc.ignores_ranges and self.headers.get("If-Range", etag) == etag:
+            if (
+                asked
+                and not ngc.ignores_ranges
+                and self.headers.get("If-Range", etag.removeprefix("W/")) == etag.removeprefix("W/")
+            ):
                 start = int(asked.removeprefix("bytes=").rstrip("-"))
                 if start >= len(content):
                     self.answer(416, None, {"Content-Range": f"bytes */{len(content)}"})

@@ -112,9 +112,9 @@ def test_a_signed_address_is_used_to_the_letter(server: FakeNgc, pull: Pull) -> 
     assert [seen.query for seen in server.at("store")] == [SECRET_QUERY]
 
 
-def test_fifty_cuts_give_the_right_file_and_no_byte_twice(server: FakeNgc, folder: Path, pull: Pull) -> None:
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")
+def test_fifty_cuts_give_the_right_file_and_no_byte_twice(
+    server: FakeNgc, folder: Path, pull: Pull, seed: int
+) -> None:
     cuts = sorted(random.Random(seed).sample(range(1, len(CONTENT)), 50))
     server.store_faults = [cut_at(end) for end in cuts]
     pull(patience=Patience(first_wait_s=0.001))
@@ -123,6 +123,14 @@ def test_fifty_cuts_give_the_right_file_and_no_byte_twice(server: FakeNgc, folde
     starts = [seen.sent[0] for seen in server.at("store")]
     for start, end in zip(starts[1:], cuts, strict=True):
         assert 0 <= end - start <= BLOCK, f"the cut at {end} was followed by a request from {start}"
+
+
+def test_a_pull_goes_on_where_the_servers_tags_are_weak(server: FakeNgc, folder: Path, pull: Pull) -> None:
+    server.tags_are_weak = True
+    server.store_faults = [cut_at(1_000_000)]
+    pull()
+    assert (folder / FILE).read_bytes() == CONTENT
+    assert server.at("store")[1].sent[0] > 0
 
 
 def test_a_server_without_ranges_is_read_from_the_start_again(

@@ -146,3 +146,15 @@ def test_a_folder_that_is_a_link_is_refused(folder: Path, tmp_path: Path, which:
     with pytest.raises(MachineError, match=r"GPUs cannot be queued for: .*: it is not a folder"):
         Tickets(folder).hold([LARGE])
     assert list((tmp_path / "nowhere").iterdir()) == []
+
+
+def test_a_ticket_from_the_future_is_believed_no_longer_than_others(folder: Path) -> None:
+    moment_ns = [10**12]
+    theirs = Tickets(folder, lambda: moment_ns[0] + 10**15)
+    theirs.hold([LARGE])
+    mine = Tickets(folder, lambda: moment_ns[0])
+    assert mine.others() == [LARGE]
+    moment_ns[0] += int(BELIEVED_S * 1e9)
+    assert mine.others() == [LARGE]
+    moment_ns[0] += 1
+    assert mine.others() == []

@@ -348,3 +348,9 @@ def test_the_start_is_quick(start: Callable[..., Handle]) -> None:
 
 def test_check_is_an_all_clear() -> None:
     assert [finding.severity for finding in LocalBackend().check()] == [Severity.OK]
+
+
+def test_the_process_starts_with_every_signal_as_in_a_shell(start: Callable[..., Handle]) -> None:
+    handle = start("grep", "SigIgn", "/proc/self/status")
+    wait_for(lambda: status_of(handle).state is EngineState.EXITED)
+    assert (handle.run_dir / "process" / "stdout").read_text() == "SigIgn:\t0000000000000000\n"

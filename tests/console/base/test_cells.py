@@ -60,6 +60,9 @@ def test_padding_counts_cells():
         (1e9, "1.00e+09"),
         (float("nan"), "nan"),
         (float("-inf"), "-inf"),
+        (10, "10"),
+        (9.0, "9.0"),
+        (-10.0, "-10"),
     ],
 )
 def test_numbers_have_the_digits_that_matter(value, shown):

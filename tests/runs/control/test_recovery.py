@@ -312,6 +312,19 @@ def test_marking_as_lost_is_for_undecidable_runs(
         mark_lost(store, marked)
 
 
+def test_a_run_that_is_lost_before_it_started_names_its_earlier_results(
+    begun: Begun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    store = begun.store
+    begun.die_as(state=RunState.STARTING, handle="c1", backend="docker")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine.sock")
+    models = store.state_dir.parent / "models"
+    move = {"path": str(models / "e"), "aside": str(models / "e.20260101-000000")}
+    (store.paths(RUN).directory / "set_aside.json").write_text(json.dumps({"moves": [move]}))
+    marked = mark_lost(store, store.load(RUN))
+    assert marked.reason == f"marked as lost by hand; the earlier results are in {move['aside']}"
+
+
 def test_the_engine_of_the_batch_is_asked_and_our_environment_stays(
     begun: Begun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

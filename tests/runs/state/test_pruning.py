@@ -110,3 +110,11 @@ def test_what_is_no_age(text: str) -> None:
     with pytest.raises(UsageError) as refused:
         parse_age(text)
     assert refused.value.hint == "for example --older 30d"
+
+
+def test_the_age_of_a_run_is_counted_from_its_end(store: RunStore) -> None:
+    record = replace(make(store, 40), finished_at=NOW - timedelta(days=2))
+    store.save(record)
+    assert prunable(store, keep=None, older=timedelta(days=30), at=NOW) == []
+    (found,) = prunable(store, keep=None, older=timedelta(days=1), at=NOW)
+    assert found.record == record

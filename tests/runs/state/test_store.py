@@ -11,6 +11,7 @@ import pytest
 
 from taorunner.errors import RunStateError, UsageError
 from taorunner.events import EpochProgress, RunFinished, RunQueued, RunState
+from taorunner.runs.state.batch_lock import orphans
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
 
@@ -121,3 +122,30 @@ def test_no_name_leads_out_of_the_folder(store: RunStore, name: str) -> None:
 
 def test_an_empty_workspace_has_no_runs(store: RunStore) -> None:
     assert (store.run_ids(), list(store.records())) == ([], [])
+
+
+def test_a_torn_last_event_is_removed_and_the_next_one_is_read(store: RunStore) -> None:
+    saved = save(store, record())
+    first, second = (EpochProgress(run=saved.id, at=AT, epoch=number, epochs=3) for number in (1, 2))
+    store.append_events(saved.id, [first])
+    whole = store.paths(saved.id).events.read_bytes()
+    store.paths(saved.id).events.write_bytes(whole + b'{"type": "Epo')
+    store.repair_events(saved.id)
+    assert store.paths(saved.id).events.read_bytes() == whole
+    store.append_events(saved.id, [second])
+    assert store.read_events(saved.id)[0] == [first, second]
+
+
+@pytest.mark.parametrize("text", ["", "{", "\x00"])
+def test_a_damaged_stop_request_is_still_a_request(store: RunStore, text: str) -> None:
+    saved = save(store, record())
+    assert store.stop_requested(saved.id, is_queued=True) is False
+    store.paths(saved.id).stop_request.write_text(text)
+    assert store.stop_requested(saved.id, is_queued=False) is True
+
+
+def test_a_batch_is_an_orphan_only_after_its_creator_has_gone(store: RunStore) -> None:
+    store.open_batches.begin("b", ["r"])
+    assert (orphans(store), store.open_batches.ids()) == ([], ["b"])
+    store.open_batches.handed_over("b")
+    assert orphans(store) == ["b"]

@@ -169,6 +169,19 @@ def a_record(**changes: Any) -> RunRecord:
     return RunRecord(**{**body, **changes})
 
 
+def test_results_of_the_first_attempt_are_not_set_aside_by_the_second(world: World) -> None:
+    contract = load_network("tinydet").contract("export")
+    file = world.root / "models" / "e1" / "model.onnx"
+    plan = world.plan("e1", action="export", contract=contract, set_aside=(file,), overwrite=True)
+    lost = Verdict(RunState.LOST, "gone", is_transient=True)
+    again = next_attempt(a_record(), plan, lost)
+    assert again is not None
+    assert again.plan == replace(plan, set_aside=(), overwrite=False)
+    never_ran = next_attempt(a_record(), plan, lost, has_started=False)
+    assert never_ran is not None
+    assert never_ran.plan == plan
+
+
 def test_which_ends_are_worth_another_attempt(world: World) -> None:
     plan = world.plan("e1")
     lost = Verdict(RunState.LOST, "gone", is_transient=True)

@@ -186,7 +186,7 @@ def _fork(directory: str, workdir: str, command: list[str]) -> tuple[int, int, i
     try:
         os.setsid()
         os.close(go_write)
-        for number in (*_IGNORED, signal.SIGPIPE):
+        for number in (*_IGNORED, signal.SIGPIPE, signal.SIGXFSZ):  # the last two by Python
             signal.signal(number, signal.SIG_DFL)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
