@@ -18,7 +18,7 @@ def measure(times: int) -> None:
     with tempfile.TemporaryDirectory(prefix="taorunner-bench-") as folder:
         workspace = small(Path(folder) / "w", image="taorunner-test/none:1")
         _record_runs(workspace)
-        bounds = {"ps": 10, "runs list": 10, "runs list --json": 10}
+        bounds = {"ps": 4.5, "runs list": 10, "runs list --json": 10}
         others = (f"runs list -n {RUNS} --json", "runs list -p nothing", "networks")
         commands = [line.split() for line in (*bounds, *others)]
         bare, *shown = taking_turns(

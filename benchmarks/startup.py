@@ -19,7 +19,7 @@ def measure_help(times: int) -> None:
         times,
     )
     print("help")
-    print_ratio("taorunner --help ÷ bare Python", shown, bare, 12)
+    print_ratio("taorunner --help ÷ bare Python", shown, bare, 8.5)
     print_ratio("taorunner --version ÷ bare Python", version, bare)
 
 
@@ -39,7 +39,7 @@ def measure_completion(times: int) -> None:
         )
     print("completion")
     for one in answered:
-        print_ratio(f"{one.name} ÷ bare Python", one, bare, 6)
+        print_ratio(f"{one.name} ÷ bare Python", one, bare, 2.6)
 
 
 def _asking(line: str) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The entry point of ``taorunner``, ``tao-runner`` and ``python -m taorunner``.
 
-Completion requests and lists of runs are answered before any slow import.
+Completion, the first help page, the version and lists of runs are answered before any slow import.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import gc
 import os
 import sys
+
+from taorunner.version import __version__
 
 TYPE_CHECKING = False  # importing typing would double the start time
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ def main() -> None:
 
         sys.exit(answer(request.removeprefix("complete_"), os.environ))
     gc.disable()  # objects of imports and plans live to the end; collecting costs 5 % of the time
+    if len(sys.argv) == 2 and _print_text_of(sys.argv[1]):
+        _leave(0)
     if sys.argv[1:2] in (["ps"], ["runs"]):
         from taorunner.cli.fast.lists import quick
 
@@ -41,6 +45,25 @@ def main() -> None:
     from taorunner.cli.app import run
 
     _leave(run(sys.argv[1:], supervisor))
+
+
+def _print_text_of(flag: str) -> bool:
+    """Prints the first help page or the version. False when the full command line must answer, which also reports
+    an output that cannot be written."""
+    if flag in ("-h", "--help"):
+        from taorunner.cli.fast.root_page import PAGE
+
+        text = PAGE
+    elif flag in ("-V", "--version"):
+        text = f"taorunner {__version__}\n"
+    else:
+        return False
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError:
+        return False
+    return True
 
 
 def _open_closed_streams() -> None:

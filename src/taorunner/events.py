@@ -165,6 +165,9 @@ _TYPES: dict[str, type[Event]] = {
     )
 }  # fmt: skip
 
+_NAMES = {cls: frozenset(item.name for item in fields(cls)) for cls in _TYPES.values()}
+"""The keys of each event."""
+
 
 def to_json_line(event: Event) -> str:
     """One line without its newline: ``{"event": "EpochProgress", "run": …, "at": …, …}``, strict JSON."""
@@ -180,8 +183,8 @@ def from_json_line(line: str) -> Event | None:
     try:
         body = json.loads(line)
         cls = _TYPES[body.pop("event")]
-        known = {f.name for f in fields(cls)}
-        body = {key: value for key, value in body.items() if key in known}
+        names = _NAMES[cls]
+        body = {key: value for key, value in body.items() if key in names}
         body["at"] = datetime.fromisoformat(body["at"])
         if "state" in body:
             body["state"] = RunState(body["state"])

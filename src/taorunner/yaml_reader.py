@@ -23,6 +23,8 @@ _COLON_IN_FLOW = "found unexpected ':'"
 
 _INT = re.compile(r"[-+]?[0-9]+\Z|0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
+_NOT_IN_YAML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
+"""The characters outside of YAML 1.2's c-printable; the set of those inside takes ten times as long to compile."""
 _WORDS: dict[str, object] = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
@@ -162,7 +164,7 @@ def _within(text: str, line: int, column: int) -> Place:
 def _unreadable_character(text: str) -> YamlDocument | None:
     if text.isprintable():
         return None
-    match = re.search(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", text)
+    match = _NOT_IN_YAML.search(text)
     if match is None:
         return None
     line = text.count("\n", 0, match.start()) + 1

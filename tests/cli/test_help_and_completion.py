@@ -172,6 +172,43 @@ def test_the_table_of_completion_is_up_to_date() -> None:
     assert subprocess.run([sys.executable, str(script), "--check"], check=False).returncode == 0
 
 
+@pytest.mark.parametrize("flag", ["-h", "--help", "-V", "--version"])
+def test_the_first_page_and_the_version_are_those_of_the_app(flag: str, cli: Cli) -> None:
+    app_alone = [sys.executable, "-c", f"from taorunner.cli.app import run; run(['{flag}'])"]
+    assert cli(flag).out == subprocess.run(app_alone, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_first_page_is_up_to_date() -> None:
+    script = Path(__file__).parents[2] / "tools" / "root_page.py"
+    assert subprocess.run([sys.executable, str(script), "--check"], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "request_of_shell"),
+    [
+        (["--help"], {}),
+        (["--version"], {}),
+        ([], {"_TAORUNNER_COMPLETE": "complete_bash", "COMP_WORDS": "taorunner tr", "COMP_CWORD": "1"}),
+    ],
+    ids=["help", "version", "completion"],
+)
+def test_quick_answers_import_neither_typer_nor_typing(
+    words: list[str], request_of_shell: dict[str, str], cli: Cli
+) -> None:
+    done = cli(*words, env=request_of_shell, program=[sys.executable, "-X", "importtime", "-m", "taorunner"])
+    imported = {line.rpartition("|")[2].strip() for line in done.err.splitlines()}
+    assert "taorunner.cli" in imported or words == ["--version"]
+    assert not imported & {"typer", "typing", "dataclasses", "inspect"}
+
+
+def test_help_reports_a_full_disk() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "taorunner", "--help"], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert (done.returncode, done.stderr.startswith(b"error: no space left")) == (4, True)
+
+
 @pytest.fixture
 def workspace(workspace_factory: Callable[..., Path]) -> Path:
     root = workspace_factory(

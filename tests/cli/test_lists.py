@@ -183,3 +183,13 @@ def untraced(err: str) -> tuple[str, set[str]]:
 def without_eta(out: str) -> str:
     """The clock went on between the two."""
     return re.sub(r"\b\d+d \d\dh\b|\"eta_s\": [\d.]+", "…", out)
+
+
+def test_ps_without_open_batches_reads_no_record(tmp_path: Path, cli: Cli) -> None:
+    (tmp_path / "projects").mkdir()
+    done = cli("ps", cwd=tmp_path, program=[sys.executable, "-X", "importtime", "-m", "taorunner"])
+    imported = {line.rpartition("|")[2].strip() for line in done.err.splitlines()}
+    assert (done.code, done.out) == (0, "")
+    assert done.err.endswith("nothing is running\n")
+    assert "taorunner.runs.state.batch_index" in imported
+    assert not imported & {"taorunner.runs.state.store", "taorunner.events", "rich", "typer"}

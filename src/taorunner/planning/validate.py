@@ -16,7 +16,6 @@ from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework, SpecContract
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.checks.consistency import CROSS_CHECKED, CrossChecks, FoundSpec
-from taorunner.planning.checks.existing_results import existing_results
 from taorunner.planning.checks.link_containment import outside_link
 from taorunner.planning.checks.secret_exposure import secret_findings
 from taorunner.planning.inputs.backend_choice import backend_findings
@@ -57,6 +56,7 @@ class _Checks:
     heads: frozenset[str] = field(init=False)
     contracts: dict[tuple[str, str | None], dict[str, Contract]] = field(default_factory=dict)
     folders: dict[Path, frozenset[str]] = field(default_factory=dict)
+    linked: dict[str, bool] = field(default_factory=dict)
     weights: dict[tuple[str, str, Framework], str | None] = field(default_factory=dict)
     schemas: dict[tuple[str, str, str, str | None, bool], Against | None] = field(default_factory=dict)
     found: dict[tuple[object, ...], tuple[_SpecName, ...]] = field(default_factory=dict)
@@ -202,6 +202,8 @@ def _experiment(
     yield from backend_findings(project, experiment, target, network.name, network.framework)
     yield from _specs(checks, project, experiment, network, contracts)
     if experiment.name in checks.names_in(project.paths.models_dir):
+        from taorunner.planning.checks.existing_results import existing_results  # only with results
+
         yield from existing_results(
             checks.workspace, project, experiment, network, contracts, checks.cross.mounts
         )
@@ -229,7 +231,7 @@ def _specs(
             continue
         if found not in loaded:
             path = experiment.spec_dirs[found[0]] / found[1]
-            outside = outside_link(path, checks.workspace, checks.cross.mounts)
+            outside = outside_link(path, checks.workspace, checks.cross.mounts, checks.linked)
             file = loaded[found] = (outside,) if outside is not None else load_spec(path)
             first = len(loaded) == 1
             yield from (

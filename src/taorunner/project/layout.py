@@ -81,21 +81,17 @@ def check_projects_folder(workspace: Workspace) -> list[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
+    """``suffix`` is in small letters."""
+
     name: str
+    stem: str
+    suffix: str
     is_folder: bool
     is_dangling: bool = False
 
     @property
     def kind(self) -> str:
         return "the folder" if self.is_folder else "the broken link" if self.is_dangling else "the file"
-
-    @property
-    def stem(self) -> str:
-        return os.path.splitext(self.name)[0]  # noqa: PTH122 (a name, not a path)
-
-    @property
-    def suffix(self) -> str:
-        return os.path.splitext(self.name)[1].lower()  # noqa: PTH122 (a name, not a path)
 
     @property
     def is_note(self) -> bool:
@@ -122,7 +118,8 @@ def _entry(entry: os.DirEntry[str]) -> _Entry:
         dangling = not is_folder and entry.is_symlink() and not os.path.exists(entry.path)  # noqa: PTH110
     except OSError:  # a circle of links
         is_folder, dangling = False, True
-    return _Entry(entry.name, is_folder, dangling)
+    stem, suffix = os.path.splitext(entry.name)  # noqa: PTH122 (a name, not a path)
+    return _Entry(entry.name, stem, suffix.lower(), is_folder, dangling)
 
 
 def _is_left_alone(name: str) -> bool:

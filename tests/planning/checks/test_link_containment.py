@@ -78,3 +78,21 @@ def test_how_one_comes_to_the_workspace_is_ones_own_affair(workspace: Workspace,
     spec = there.project("example_01").spec_dir("e1") / "train.yaml"
     spec.write_text("a: 1\n")
     assert outside_link(spec, there, default_mounts(there)) is None
+
+
+def test_a_folder_that_is_known_is_not_asked_for_again(workspace: Workspace, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    folder = workspace.project("example_01").spec_dir("e2")
+    folder.symlink_to(elsewhere)
+    folders: dict[str, bool] = {}
+    mounts = default_mounts(workspace)
+    for name in ("train.yaml", "evaluate.yaml"):
+        (elsewhere / name).write_text("a: 1\n")
+        assert outside_link(folder / name, workspace, mounts, folders) is not None
+    assert folders[str(folder)] is True
+    fine = workspace.project("example_01").spec_dir("e1")
+    (fine / "train.yaml").write_text("a: 1\n")
+    assert outside_link(fine / "train.yaml", workspace, mounts, folders) is None
+    (fine / "evaluate.yaml").symlink_to(elsewhere / "evaluate.yaml")
+    assert outside_link(fine / "evaluate.yaml", workspace, mounts, folders) is not None

@@ -183,6 +183,10 @@ def _validate(
         from taorunner.console.base.json_output import write_json
 
         write_json(findings_json(findings), sys.stdout.buffer)
+    elif not findings:  # a line without styles: importing rich would take longer than checking a project
+        from taorunner.console.base.formatting import no_problems_text
+
+        print(no_problems_text(names or root.project_names()))
     else:
         from taorunner.console.base.findings_text import print_validation
         from taorunner.console.base.theme import make_console

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LIMIT = 50
 _SHOWN = 3
+_NOTHING = "nothing is running"
 _SWITCHES = {"--json": "json", "-q": "ids_only", "--quiet": "ids_only"}
 _VALUES = {"--workspace": "workspace"}
 _LIST_VALUES = {**_VALUES, "--project": "project", "-p": "project", "--limit": "limit", "-n": "limit"}
@@ -38,9 +39,16 @@ class _Line(NamedTuple):
 
 def ps(workspace: Path | None, *, json: bool, ids_only: bool = False) -> int:
     """Prints the runs that have not ended, and damaged ones whose state is unknown. Raises TaorunnerError."""
-    store = _store(workspace)
+    from taorunner.runs.state.batch_index import OpenBatches
+
+    state_dir = _state_dir(workspace)
+    if not json and not OpenBatches(state_dir).ids():  # all runs are over: no record need be read
+        if not ids_only:
+            sys.stderr.write(f"{_NOTHING}\n")
+        return 0
+    store = _store(state_dir)
     found: list[RunRecord | DamagedRun] = [*store.unfinished(), *store.damaged_open()]
-    return _print(store, found, json=json, ids_only=ids_only, empty="nothing is running")
+    return _print(store, found, json=json, ids_only=ids_only, empty=_NOTHING)
 
 
 def runs_list(
@@ -50,7 +58,7 @@ def runs_list(
     TaorunnerError."""
     from itertools import islice
 
-    store = _store(workspace)
+    store = _store(_state_dir(workspace))
     found = (run for run in store.listed() if project is None or getattr(run, "project", None) == project)
     return _print(store, list(islice(found, limit)), json=json, ids_only=ids_only, empty="no runs yet")
 
@@ -86,13 +94,18 @@ def quick(argv: Sequence[str]) -> int | None:
         return None
 
 
-def _store(workspace: Path | None) -> RunStore:
-    """The workspace's store. Restarts missing supervisors of runs that have not ended."""
+def _state_dir(workspace: Path | None) -> Path:
     from taorunner.project.workspace import find_workspace
+
+    return find_workspace(Path.cwd(), workspace, os.environ).state_dir
+
+
+def _store(state_dir: Path) -> RunStore:
+    """The store in ``state_dir``. Restarts missing supervisors of runs that have not ended."""
     from taorunner.runs.state.batch_lock import orphans
     from taorunner.runs.state.store import RunStore
 
-    store = RunStore(find_workspace(Path.cwd(), workspace, os.environ).state_dir)
+    store = RunStore(state_dir)
     if orphans(store):
         from taorunner.runs.control.recovery import start_missing_supervisors
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+TYPE_CHECKING = False  # importing typing would take as long as everything else here
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
-class Command(NamedTuple):  # no dataclass: importing dataclasses takes as long as everything else here
+class Command:
     """``help`` is the first line of the command's page; ``options`` map a flag to the kind of its value, empty for a
     switch; ``words`` are the kinds of its positional words, the last one repeated."""
 
-    help: str
-    options: Mapping[str, str]
-    words: tuple[str, ...] = ()
+    __slots__ = ("help", "options", "words")
+
+    def __init__(self, help: str, options: Mapping[str, str], words: tuple[str, ...] = ()) -> None:  # noqa: A002
+        self.help = help
+        self.options = options
+        self.words = words
 
 
 # fmt: off

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from taorunner.console.base.cells import fit
-from taorunner.console.base.formatting import clean
+from taorunner.console.base.formatting import clean, no_problems_text
 from taorunner.console.base.theme import Symbols, symbols_of
 from taorunner.errors import Finding, Severity, TaorunnerError
 from taorunner.text import amount, masked_line
@@ -59,7 +59,7 @@ def print_validation(
     if shown:
         print_findings(console, shown)
     else:
-        _print(console, [Text(f"no problems in {', '.join(projects) or 'no project yet'}")])
+        _print(console, [Text(no_problems_text(projects))])
     if hidden and not is_quiet:
         _print(console, [Text(notes_text(hidden, f"validate {' '.join(projects)}"), style="quiet")])
 

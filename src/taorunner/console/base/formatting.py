@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 from taorunner.text import printable
 
@@ -46,3 +47,8 @@ def of(done: int | None, total: int | None) -> str:
     if done is None:
         return ""
     return f"{done}/{total}" if total is not None else str(done)
+
+
+def no_problems_text(projects: Sequence[str]) -> str:
+    """What ``validate`` says when it has found nothing to show."""
+    return f"no problems in {', '.join(projects) or 'no project yet'}"

@@ -15,9 +15,14 @@ from taorunner.project.workspace import Workspace
 from taorunner.text import printable
 
 
-def outside_link(path: Path, workspace: Workspace, mounts: Mounts) -> Finding | None:
-    """An error where ``path`` is, or goes through, a link out of the workspace and of everything mounted."""
-    if not _has_link(path, workspace.root):
+def outside_link(
+    path: Path, workspace: Workspace, mounts: Mounts, folders: dict[str, bool] | None = None
+) -> Finding | None:
+    """An error where ``path`` is, or goes through, a link out of the workspace and of everything mounted.
+
+    ``folders`` keeps for the next call which folders are reached through a link.
+    """
+    if not _has_link(str(path), len(str(workspace.root)), {} if folders is None else folders):
         return None
     real = Path(os.path.realpath(path))
     allowed = (workspace.root, *(entry.source for entry in (*mounts.entries, *mounts.absent)))
@@ -28,11 +33,11 @@ def outside_link(path: Path, workspace: Workspace, mounts: Mounts) -> Finding | 
     return Finding(Severity.ERROR, "link-outside", message, hint, path)
 
 
-def _has_link(path: Path, root: Path) -> bool:
-    """Checks only path parts below the workspace; links on the way to it are allowed."""
-    text, stop = str(path), len(str(root))
-    while len(text) > stop:
-        if os.path.islink(text):  # noqa: PTH114 (a str is faster: a thousand specs are checked)
-            return True
-        text = os.path.dirname(text)  # noqa: PTH120
-    return False
+def _has_link(path: str, stop: int, folders: dict[str, bool]) -> bool:
+    """Checks only the path parts after ``stop`` characters, below the workspace; links on the way to it are allowed."""
+    if len(path) <= stop:
+        return False
+    folder = os.path.dirname(path)  # noqa: PTH120 (a str is faster: a thousand specs are checked)
+    if folder not in folders:
+        folders[folder] = _has_link(folder, stop, folders)
+    return folders[folder] or os.path.islink(path)  # noqa: PTH114

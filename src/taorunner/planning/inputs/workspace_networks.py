@@ -20,7 +20,6 @@ from taorunner.contracts import Framework
 from taorunner.diagnostics import FindingList, shown
 from taorunner.errors import Finding, UserFilesError, has_errors
 from taorunner.planning.inputs.argv import VALUES
-from taorunner.planning.inputs.network_file_check import check_network_file, is_network_name
 from taorunner.project.text_files import read_text_file
 from taorunner.text import did_you_mean, printable
 from taorunner.yaml_reader import MAX_BYTES, YamlDocument, read_yaml
@@ -93,6 +92,9 @@ class Networks:
 
     def _file(self, name: str) -> _OwnFile:
         if name not in self._files:
+            # Imported here: it needs every console pattern, and few workspaces have networks of their own.
+            from taorunner.planning.inputs.network_file_check import check_network_file, is_network_name
+
             assert self.folder is not None
             path = self.folder / f"{name}.yml"
             text = read_text_file(path, max_bytes=MAX_BYTES)

@@ -34,8 +34,10 @@ included, because it selects taorunner's own modules."""
 
 
 class OpenBatches:
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    """The index in ``state_dir``, the ``.taorunner`` of a workspace."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._folder = state_dir / "open"
         self._making: dict[str, int] = {}
 
     def begin(self, batch_id: str, runs: Sequence[str]) -> None:

@@ -112,8 +112,7 @@ class RunRecord:
         """Raises ValueError, KeyError or TypeError for an invalid record."""
         if not isinstance(body, dict):
             raise ValueError("not an object")
-        known = {item.name for item in fields(RunRecord)}
-        values = {key: value for key, value in body.items() if key in known}
+        values = {key: value for key, value in body.items() if key in _NAMES}
         for key in ("queued_at", "launched_at", "started_at", "finished_at", "stop_requested_at"):
             if values.get(key) is not None:
                 values[key] = datetime.fromisoformat(values[key])
@@ -121,3 +120,7 @@ class RunRecord:
         values["gpus"] = tuple(values.get("gpus") or ())
         values["on_finish"] = tuple(values.get("on_finish") or ())
         return RunRecord(**values)
+
+
+_NAMES = frozenset(item.name for item in fields(RunRecord))
+"""The keys of a record. ``fields`` would take a third of the time of reading one."""

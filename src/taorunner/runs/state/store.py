@@ -146,7 +146,7 @@ class RunStore:
         self.runs_dir = state_dir / "runs"
         self.batches_dir = state_dir / "batches"
         self.state_dir = state_dir
-        self.open_batches = OpenBatches(state_dir / "open")
+        self.open_batches = OpenBatches(state_dir)
         self.refused: dict[str, str] = {}
         self._known_trust: Trust | None = None
 

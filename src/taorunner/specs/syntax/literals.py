@@ -17,9 +17,7 @@ Value = str | int | float | bool | Sequence["str | int | float | bool"]
 
 _PLAIN = re.compile(r"[A-Za-z_/$](?:[\w./$+*@=~^()-]|:(?=[^\s:])|(?<=[\w.])[ ](?=[\w.]))*\Z")
 _YAML_11_WORDS = frozenset(["y", "yes", "n", "no", "on", "off", "true", "false", "null"])
-_YAML_UNPRINTABLE = re.compile(
-    r"[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
-)
+_YAML_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 _YAML_NAMED = {"\n": "\\n", "\t": "\\t", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
 
 
