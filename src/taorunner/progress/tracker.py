@@ -130,7 +130,7 @@ class Tracker:
             failure_message=self._failure,
             success_is_last=self._success_is_last,
             traceback=self._raised.text,
-            causes=_distinct(causes),
+            causes=tuple(dict.fromkeys(causes)),
             last_lines=last_lines,
             epochs_planned=self._planned if self._planned is not None else self._progress.epochs,
             epochs_done=self._progress.done,
@@ -396,7 +396,3 @@ class Tracker:
     def _taken(self) -> list[Event]:
         events, self._events = self._events, []
         return events
-
-
-def _distinct(causes: list[SeenCause]) -> tuple[SeenCause, ...]:
-    return tuple(dict.fromkeys(causes))

@@ -99,7 +99,7 @@ def test_outlines_become_the_masks_that_mask_grounding_dino_reads(
         "categories": [{"id": 1, "name": "car"}],
     }
     for number in range(2):
-        picture(root / f"{number}.jpg", 40, 30)
+        write_image(root / f"{number}.jpg", 40, 30)
     (root / "a.json").write_text(json.dumps(document))
     convert(root, tmp_path / "made", to="odvg")
     (path,) = (tmp_path / "made").rglob("annotations.jsonl")

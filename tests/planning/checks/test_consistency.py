@@ -184,7 +184,7 @@ def test_the_label_map_from_1_is_reported_of_the_one_beside_it(bench: Make) -> N
 
 
 @pytest.mark.parametrize(
-    ("head", "names", "told"),
+    ("head", "names", "expected"),
     [
         ("rtdetr", ("-", "-", "c1", "c2"), None),
         ("rtdetr", ("-", "c1", "c2"), (-1, 2, "put a line in front of the names")),
@@ -194,7 +194,7 @@ def test_the_label_map_from_1_is_reported_of_the_one_beside_it(bench: Make) -> N
     ],
 )
 def test_the_class_map_of_inference_with_tensorrt(
-    head: str, names: tuple[str, ...], told: tuple[int, int, str] | None, bench: Make
+    head: str, names: tuple[str, ...], expected: tuple[int, int, str] | None, bench: Make
 ) -> None:
     """Source: tao-deploy 7.0.1 cv/rtdetr/scripts/inference.py takes one off the number of a line counted from 0."""
     made = bench(head, lambda root: with_class_map(root, names, (1, 2)))
@@ -203,10 +203,10 @@ def test_the_class_map_of_inference_with_tensorrt(
     few(made.project, "models/e/gen_trt_engine/model.engine", "models/e/train/model.pth")
     wishes = {"action": "deploy.inference", "checkpoint": str(made.project / "models/e/train/model.pth")}
     found = [one for one in launch(made, **wishes) if "class-map" in one[0]]  # type: ignore[arg-type]
-    if told is None:
+    if expected is None:
         assert found == []
         return
-    first, line, hint = told
+    first, line, hint = expected
     message = (
         f'line 1 of names.txt is read as category id {first}, and "c1", which has the id 1, is in line {line}: '
         "inference gives wrong names"
@@ -261,8 +261,10 @@ def test_efficientdet_tf2_stops_at_an_interval_beyond_the_epochs(key: str, line:
     ]
 
 
-@pytest.mark.parametrize(("release", "is_told"), [("6.0.0", True), ("5.5.0", False)])
-def test_efficientdet_tf2_has_an_interval_that_is_left_out(release: str, is_told: bool, bench: Make) -> None:
+@pytest.mark.parametrize(("release", "is_reported"), [("6.0.0", True), ("5.5.0", False)])
+def test_efficientdet_tf2_has_an_interval_that_is_left_out(
+    release: str, is_reported: bool, bench: Make
+) -> None:
     """Version 5.0, which release 5.5.0 has, knows no such key."""
     made = bench("efficientdet_tf2")
     made.edit("experiments", ("head: efficientdet_tf2", f"release: {release}\n    head: efficientdet_tf2"))
@@ -278,7 +280,7 @@ def test_efficientdet_tf2_has_an_interval_that_is_left_out(release: str, is_told
         '"train.validation_interval" is 10 when it is left out, and there are 5 epochs; '
         "the training stops at its start: set it to 5 or less",
     )
-    assert made.messages() == ([messages] if is_told else [])
+    assert made.messages() == ([messages] if is_reported else [])
 
 
 def test_an_interval_in_steps_is_not_held_against_epochs(bench: Make) -> None:
@@ -584,11 +586,11 @@ def test_validation_sets_of_other_networks_smaller_than_a_batch(
     bench: Make, network: str, dataset: Callable[[Path], None], at_once: int, what: str
 ) -> None:
     made = bench(network, dataset)
-    ((code, message),) = [(code, text) for code, _, text in made.told() if "batch" in code]
+    ((code, message),) = [(code, text) for code, _, text in made.messages() if "batch" in code]
     assert code == "warning batch-beyond-samples" and message.startswith(f"a batch of {at_once} ")
     assert f"is more than the {what}: the training stops at its first validation" in message
     made.edit("experiments", ("gpus: 1", "gpus: 1\n  release: 5.5.0"))
-    assert [told for told in made.told() if "batch" in told[0]] == []
+    assert [expected for expected in made.messages() if "batch" in expected[0]] == []
 
 
 @pytest.mark.parametrize(
@@ -608,8 +610,8 @@ def test_sets_of_other_networks_to_evaluate_and_infer_on(
 ) -> None:
     made = bench(network, dataset)
     few(made.project, "models/e/train/model.pth")
-    told = launch(made, action=action, checkpoint=str(made.project / "models/e/train/model.pth"))
-    (message,) = [message for code, message in told if code == "warning batch-beyond-samples"]
+    expected = launch(made, action=action, checkpoint=str(made.project / "models/e/train/model.pth"))
+    (message,) = [message for code, message in expected if code == "warning batch-beyond-samples"]
     assert what in message and message.endswith(f"{action} stops at its start")
 
 
@@ -629,7 +631,7 @@ def test_lists_of_other_networks_with_less_than_a_batch(
     spec = made.spec("train")
     text = spec.read_text().replace(written, "$dataset_raw/val.list")
     spec.write_text(text.replace("    batch_size: 1\n", "    batch_size: 3\n"))
-    (message,) = [text for code, _, text in made.told() if code == "warning batch-beyond-samples"]
+    (message,) = [text for code, _, text in made.messages() if code == "warning batch-beyond-samples"]
     assert f"more than the {what}: the training stops at its first validation" in message
 
 
@@ -656,7 +658,7 @@ def test_a_last_batch_that_mask2former_leaves_out(bench: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("masks", "told"),
+    ("masks", "expected"),
     [
         ("/m/a.png\n/m/b.png\n", None),
         ("/m/mask_b.png\n/m/mask_a.png\n", None),  # other names: nothing is known of the pairs
@@ -672,15 +674,15 @@ def test_a_last_batch_that_mask2former_leaves_out(bench: Make) -> None:
         )),
     ],
 )  # fmt: skip
-def test_the_two_lists_of_unet(bench: Make, masks: str, told: tuple[str, str] | None) -> None:
+def test_the_two_lists_of_unet(bench: Make, masks: str, expected: tuple[str, str] | None) -> None:
     def lists(root: Path) -> None:
         few(root, "images.txt", content="/i/a.jpg\n/i/b.jpg\n")
         few(root, "masks.txt", content=masks)
 
     made = bench("unet", lists)
     made.edit("train", ("  # train_data_sources", "  train_data_sources"))
-    found = [(code, said) for code, _, said in made.told() if code != "error dataset-missing"]
-    assert found == ([told] if told else [])
+    found = [(code, said) for code, _, said in made.messages() if code != "error dataset-missing"]
+    assert found == ([expected] if expected else [])
 
 
 @pytest.mark.parametrize("outline", [[[1, 1, 5, 1, 5, 5]], None])
@@ -693,7 +695,7 @@ def test_objects_without_the_masks_that_the_training_reads(bench: Make, outline:
         few(root, "train/annotations.jsonl", content="".join(json.dumps(one) + "\n" for one in written))
 
     made = bench("mask_grounding_dino", lines)
-    found = [told for told in made.told() if told[0] != "warning batch-beyond-samples"]
+    found = [expected for expected in made.messages() if expected[0] != "warning batch-beyond-samples"]
     assert found == ([] if outline else [
         (
             "error mask-missing",
@@ -705,7 +707,7 @@ def test_objects_without_the_masks_that_the_training_reads(bench: Make, outline:
     if not outline:
         text = made.spec("train").read_text()
         made.spec("train").write_text(text.replace("has_mask: true", "has_mask: false"))
-        assert made.told() == []
+        assert made.messages() == []
 
 
 def test_records_without_those_for_validation_are_the_samples(bench: Make) -> None:

@@ -160,7 +160,7 @@ def test_the_first_validation_of_a_resumed_training_belongs_to_its_first_epoch(
     point = ResumePoint(tmp_path / "train/model_epoch_002_step_00007.pth", 3, is_partial=is_partial)
     observation = make_observation("pose_classification", [0.0], point)
     stamp: dict[str, object] = {"date": "1/1/2027", "time": "0:0:0", "status": "RUNNING"}
-    told = [
+    records = [
         {"message": f"Resuming training from checkpoint: {point.checkpoint}"},
         {"message": "Eval metrics generated.", "kpi": {"val_acc": 0.25}},
         {
@@ -171,7 +171,7 @@ def test_the_first_validation_of_a_resumed_training_belongs_to_its_first_epoch(
         },
         {"message": "Eval metrics generated.", "kpi": {"val_acc": 0.5}},
     ]
-    (tmp_path / "train/status.json").write_text("".join(json.dumps(stamp | one) + "\n" for one in told))
+    (tmp_path / "train/status.json").write_text("".join(json.dumps(stamp | one) + "\n" for one in records))
     events = observation.read_status(datetime.fromtimestamp(LAUNCHED_S, timezone.utc))
     metrics = [(event.value, event.epoch) for event in events if isinstance(event, MetricReported)]
     assert metrics == [(0.25, epoch), (0.5, epoch + 1)]

@@ -194,15 +194,8 @@ def _release(
     end_as_by_ctrl_c()
     builder = WheelBuilder(python, _trial(inside, (), gpus=0) if inside else None)
     released = build_release(
-        engine,
-        release,
-        tag,
-        view.tells,
-        builder=builder,
-        no_cache=force,
-        build_args=arguments,
-        network=network,
-    )
+        engine, release, tag, view.tells, builder=builder, no_cache=force, build_args=arguments, network=network
+    )  # fmt: skip
     _result(released.to_json(), [released.tag, released.id], released.id, iidfile, json=json)
     if not json:
         context.obj.note(f"next: taorunner image test {tag} -- COMMAND; taorunner image push {tag}")

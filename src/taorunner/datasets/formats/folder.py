@@ -393,8 +393,7 @@ def _inner(decoder: json.JSONDecoder, text: str, at: int, step: str | int) -> in
 
 
 def _blank(text: str, at: int) -> int:
-    match = _SPACE.match(text, at)
-    return match.end() if match else at
+    return match.end() if (match := _SPACE.match(text, at)) else at
 
 
 def _reason(error: OSError) -> str:

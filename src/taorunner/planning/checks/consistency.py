@@ -139,12 +139,8 @@ class CrossChecks:
                 )
         for action in ("evaluate", "inference") if launch is not None else ():
             if action in readers:
-                contract = specs[action].contract
-                using = Training(
-                    experiment.head, contract, readers[action], None, gpus, self._data, _classmap(contract)
-                )
-                faults = [fault for rule in (*held_out_rules.RULES, class_map) for fault in rule(using)]
-                yield from placing.place(using.spec, faults)
+                faults = self._held_out_faults(experiment.head, specs[action].contract, readers[action], gpus)
+                yield from placing.place(readers[action], faults)
         if "train" in readers:
             contract = specs["train"].contract
             training = Training(
@@ -155,6 +151,11 @@ class CrossChecks:
                 *[fault for rule in _NUMBER_RULES for fault in rule(training)],
             ]
             yield from placing.place(training.spec, faults)
+
+    def _held_out_faults(self, head: str, contract: Contract, spec: SpecReader, gpus: int) -> list[Fault]:
+        """Faults of the data that an evaluation or an inference reads."""
+        using = Training(head, contract, spec, None, gpus, self._data, _classmap(contract))
+        return [fault for rule in (*held_out_rules.RULES, class_map) for fault in rule(using)]
 
     def _conversion(self, spec: SpecReader | None, experiment: Experiment) -> Conversion | None:
         """The shared conversion of all experiments that convert the same dataset in the same way."""
