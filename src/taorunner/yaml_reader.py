@@ -115,7 +115,7 @@ def read_yaml(text: str) -> YamlDocument:
             return again
         mark = error.problem_mark or error.context_mark
         line, column = _within(text, mark.line + 1, mark.column + 1) if mark else (1, 1)
-        message = " ".join(part for part in (error.context, error.problem) if part)
+        message = ", ".join(part for part in (error.context, error.problem) if part)
         hint = "indent with blanks, not tabs" if "cannot start any token" in message else None
         hint = 'put the text with the ":" in quotes' if is_colon else hint
         return _failed("yaml-syntax", f"not valid YAML: {message}", line, column, hint)
@@ -231,6 +231,7 @@ class _Builder:
                     "several-documents",
                     "a second document starts here (---)",
                     (mark.line + 1, mark.column + 1),
+                    "keep one document in a file: remove this line, and move what follows to a file of its own",
                 )
             elif kind == "DocumentEndEvent":
                 self._done = True
@@ -265,7 +266,12 @@ class _Builder:
         mark = event.start_mark
         place = (mark.line + 1, mark.column + 1)
         if event.anchor not in self._anchors:
-            raise _TooMuchError("unknown-alias", f'alias "*{event.anchor}" has no anchor before it', place)
+            raise _TooMuchError(
+                "unknown-alias",
+                f'alias "*{event.anchor}" has no anchor before it',
+                place,
+                f'mark the value with "&{event.anchor}" above, or write the text in quotes: "*{event.anchor}"',
+            )
         value, nodes = self._anchors[event.anchor]
         self._count_alias(nodes, place)
         self._put(value, place, nodes)

@@ -73,6 +73,13 @@ def test_text_that_is_not_yaml(
     assert finding.message == (message or finding.message)
 
 
+def test_an_unknown_alias_and_a_second_document_get_a_hint(load: Load) -> None:
+    hint = 'mark the value with "&no" above, or write the text in quotes: "*no"'
+    assert only(load("a: *no\n")).hint == hint
+    hint = "keep one document in a file: remove this line, and move what follows to a file of its own"
+    assert only(load("a: 1\n---\nb: 2\n")).hint == hint
+
+
 def test_tabs_get_a_hint(load: Load) -> None:
     assert only(load("experiments:\n\te: 1\n")).hint == "indent with blanks, not tabs"
 
