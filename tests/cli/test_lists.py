@@ -102,6 +102,18 @@ def test_quiet_prints_ids_and_nothing_else(cli: Cli, workspace: Path) -> None:
     assert cli("-q", "runs", "list", "-n", "3", cwd=workspace).out.splitlines() == whole[:3]
 
 
+@pytest.mark.parametrize("words", [("-p", "p", "runs", "prune"), ("runs", "prune", "-p", "p")], ids=" ".join)
+def test_pruning_keeps_to_the_project_wherever_it_is_named(
+    cli: Cli, workspace: Path, words: tuple[str, ...]
+) -> None:
+    rows = json.loads(cli("runs", "list", "--json", cwd=workspace).out)
+    ended = {row["id"] for row in rows if row["finished_at"]}
+    of_p = {row["id"] for row in rows if row["project"] == "p"}
+    shown = json.loads(cli(*words, "--keep", "0", "--json", cwd=workspace).out)
+    assert {row["id"] for row in shown} == ended & of_p
+    assert ended & of_p and ended - of_p
+
+
 @pytest.mark.parametrize("words", NOT_UNDERSTOOD, ids=" ".join)
 def test_anything_odd_goes_the_long_way(cli: Cli, workspace: Path, words: tuple[str, ...]) -> None:
     short, long = (cli(*words, cwd=workspace, program=way) for way in (PROGRAM_TRACED, LONG_WAY))
