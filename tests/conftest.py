@@ -15,6 +15,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -40,6 +41,12 @@ RIG_VARIABLE = "TAORUNNER_TEST_RIG"  # set by the process that was started, read
 ENGINE_FIXTURES = {"engine", "own_engine", "noop_image", "tao_image", "registry", "small_engine"}
 
 
+_OWN_FOLDER = pytest.StashKey[Path]()
+"""The folder of temporary files of one run. pytest's usual one is shared by all runs of a user, and each start closes it
+to other users (``TempPathFactory.getbasetemp``), while tests of another run are using it as such a user."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest reads the option for its temporary folders
 def pytest_configure(config: pytest.Config) -> None:
     catch_what_is_ignored()
     if not hasattr(config, "workerinput"):
@@ -47,6 +54,9 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["TAORUNNER_LEASES"] = (
             f"/tmp/taor-leases-{secrets.token_hex(4)}"  # not those of this machine
         )
+    if config.option.basetemp is None and not hasattr(config, "workerinput"):
+        config.option.basetemp = tempfile.mkdtemp(prefix="taorunner-tests-")
+        config.stash[_OWN_FOLDER] = Path(config.option.basetemp)
 
 
 def catch_what_is_ignored() -> None:
@@ -68,6 +78,13 @@ def seed() -> int:
     chosen = int(given) if given else random.SystemRandom().randrange(1, 1 << 30)
     print(f"to repeat: {SEED_VARIABLE}={chosen}")
     return chosen
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Removes the temporary files of a run without failures."""
+    folder = session.config.stash.get(_OWN_FOLDER, None)
+    if folder is not None and exitstatus == 0:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -157,7 +157,7 @@ def test_a_second_up_finds_the_engine_of_the_first(engine: Engine) -> None:
 
 @pytest.mark.parametrize(("ci", "code", "outcome"), [("", 0, "1 skipped"), ("true", 1, "1 error")])
 def test_without_an_engine_a_test_is_skipped_with_the_reason_and_fails_in_ci(
-    ci: str, code: int, outcome: str
+    ci: str, code: int, outcome: str, tmp_path: Path
 ) -> None:
     environment = {**os.environ, "TAORUNNER_TEST_DOCKER_HOST": "unix:///nonexistent/docker.sock", "CI": ci}
     inner = [
@@ -167,6 +167,7 @@ def test_without_an_engine_a_test_is_skipped_with_the_reason_and_fails_in_ci(
         "-q",
         "-n",
         "0",
+        f"--basetemp={tmp_path / 'inner'}",
     ]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *inner], env=environment, capture_output=True, text=True, check=False
