@@ -156,9 +156,11 @@ def test_an_answer_is_read_whole_when_the_connection_breaks(
 ) -> None:
     (tmp_path / "kept").mkdir()
     with broken_attach(engine.url, tmp_path) as address:
-        synced = sync_image(
-            connect({"DOCKER_HOST": address}), specs_image, KeptSchemas(tmp_path / "kept"), "1234:4321"
-        )
+        broken = connect({"DOCKER_HOST": address})
+        try:
+            synced = sync_image(broken, specs_image, KeptSchemas(tmp_path / "kept"), "1234:4321")
+        finally:
+            broken.api.close()
     assert synced.schemas == ("dino", "dino.convert")
     assert containers_of(engine) == []
 

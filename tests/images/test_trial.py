@@ -103,7 +103,10 @@ def test_output_is_whole_when_the_connection_breaks(
     trial = Trial(noop_image, ("sh", "-c", script), "1234:1234", gpus=0)
     with broken_attach(engine.url, tmp_path, after) as address:
         broken = client.connect({"DOCKER_HOST": address})
-        code = run_trial(broken, trial, lambda name, data: parts[name].append(data), lambda text: None)
+        try:
+            code = run_trial(broken, trial, lambda name, data: parts[name].append(data), lambda text: None)
+        finally:
+            broken.api.close()
     assert (code, b"".join(parts["stdout"]).decode(), b"".join(parts["stderr"])) == (
         0,
         "one\ncaf\u00e9 last",

@@ -36,6 +36,8 @@ def test_output_is_whole_when_the_live_connection_breaks(
         )
         worker.start()
         worker.join(60)
+        if backend._engine is not None:
+            backend._engine.api.close()
     messages: list[Message] = []
     while not inbox.empty():
         messages.append(inbox.get())
