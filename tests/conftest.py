@@ -163,6 +163,24 @@ def noop_image(engine: rig.Engine) -> str:
     return images.noop_image(engine)
 
 
+@pytest.fixture
+def own_tag(engine: rig.Engine) -> Iterator[Callable[[str], str]]:
+    """``own_tag(image)`` gives an image a name that this test alone uses, so that its containers can be found by it.
+
+    Tests of other workers have the same engine, and run containers of the same images at the same time.
+    """
+    made: list[str] = []
+
+    def tag(image: str) -> str:
+        made.append(f"taorunner-test/own-{secrets.token_hex(4)}:1")
+        engine.docker("tag", image, made[-1])
+        return made[-1]
+
+    yield tag
+    if made:
+        engine.docker("rmi", *made)
+
+
 @pytest.fixture(scope="session")
 def tao_image(engine: rig.Engine) -> Callable[..., str]:
     """``tao_image("pyt7")`` gives the tag of TAO's stand-in of that generation (``images.GENERATIONS``)."""

@@ -215,12 +215,14 @@ def test_a_machine_as_it_should_be_is_fit_and_left_as_it_was(
     docker_cli: Cli,
     engine: Any,
     tao_image: Callable[..., str],
+    own_tag: Callable[[str], str],
     workspace_factory: Callable[..., Path],
     fake_nvml: Nvml,
     tmp_path: Path,
 ) -> None:
     """Another uid with the right group, an engine with the hook, two GPUs, the image there, nothing of root."""
-    root = workspace_factory(experiments(tao_image("pyt_7")))
+    image = own_tag(tao_image("pyt_7"))
+    root = workspace_factory(experiments(image))
     programs = tmp_path / "programs"
     programs.mkdir()
     (programs / "nvidia-ctk").write_text("#!/bin/sh\necho NVIDIA Container Toolkit CLI version 1.19.1\n")
@@ -244,7 +246,7 @@ def test_a_machine_as_it_should_be_is_fit_and_left_as_it_was(
         "mounts", "owners",
     }  # fmt: skip
     assert snapshot(root) == before
-    assert engine.docker("ps", "-aq", "--filter", "label=com.taorunner.probe").stdout == ""
+    assert engine.docker("ps", "-aq", "--filter", f"label=com.taorunner.probe={image}").stdout == ""
 
 
 def test_ctrl_c_ends_it(cli: Cli, tmp_path: Path) -> None:

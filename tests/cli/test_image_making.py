@@ -208,28 +208,26 @@ def test_wrong_words(docker_cli: Cli, tmp_path: Path, noop_image: str) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_test_and_leaves_nothing(
-    docker_cli: Cli, noop_image: str, engine: Any, number: signal.Signals
+    docker_cli: Cli, noop_image: str, own_tag: Callable[[str], str], engine: Any, number: signal.Signals
 ) -> None:
-    image = f"taorunner-test/ended-{number}:1"
-    engine.docker("tag", noop_image, image)
+    image = own_tag(noop_image)
     process = docker_cli.start("image", "test", image, "--", "sh", "-c", "echo begun; sleep 60")
     assert process.stdout is not None and process.stdout.readline() == b"begun\n"
     process.send_signal(number)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
     assert engine.docker("ps", "-aq", "--filter", f"label=com.taorunner.trial={image}").stdout == ""
-    engine.docker("rmi", image)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_build_of_a_wheel_and_leaves_nothing(
-    docker_cli: Cli, tree: Path, noop_image: str, engine: Any, tmp_path: Path, number: signal.Signals
-) -> None:
+    docker_cli: Cli, tree: Path, noop_image: str, own_tag: Callable[[str], str], engine: Any, tmp_path: Path,
+    number: signal.Signals,
+) -> None:  # fmt: skip
     place = tmp_path / "temporary"
     place.mkdir()
     owned(place)
-    image = f"taorunner-test/ended-wheel-{number}:1"
-    engine.docker("tag", noop_image, image)
+    image = own_tag(noop_image)
     process = docker_cli.start(
         "image", "release", tree, "--in", image, "--python", "yes", env={"TMPDIR": str(place)}
     )
@@ -241,7 +239,6 @@ def test_a_signal_ends_the_build_of_a_wheel_and_leaves_nothing(
     process.communicate(timeout=30)
     assert process.returncode == 130
     assert engine.docker("ps", "-aq", "--filter", f"label=com.taorunner.trial={image}").stdout == ""
-    engine.docker("rmi", image)
     assert list(place.iterdir()) == []
 
 

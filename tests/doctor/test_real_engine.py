@@ -33,9 +33,9 @@ def needs(*images: str) -> Needs:
     return Needs(is_known=True, images=dict.fromkeys(images, ("p/e",)))
 
 
-def left(engine: Any) -> str:
-    """Containers of the doctor that are still there."""
-    return str(engine.docker("ps", "-aq", "--filter", "label=com.taorunner.probe").stdout)
+def left(engine: Any, image: str) -> str:
+    """Containers of this image that the doctor left."""
+    return str(engine.docker("ps", "-aq", "--filter", f"label=com.taorunner.probe={image}").stdout)
 
 
 def test_it_answers_and_has_the_nvidia_runtime(on_engine: Callable[..., Machine]) -> None:
@@ -45,12 +45,15 @@ def test_it_answers_and_has_the_nvidia_runtime(on_engine: Callable[..., Machine]
 
 
 def test_a_container_of_a_needed_image_sees_the_gpus(
-    on_engine: Callable[..., Machine], engine: Any, tao_image: Callable[..., str]
+    on_engine: Callable[..., Machine],
+    engine: Any,
+    tao_image: Callable[..., str],
+    own_tag: Callable[[str], str],
 ) -> None:
-    image = tao_image("pyt_7")
+    image = own_tag(tao_image("pyt_7"))
     (found,) = look("gpu-in-container", on_engine(needs=needs(IMAGE_5, image)))
     assert (found.severity, found.message) == (Severity.OK, f'a container of "{image}" sees 2 GPUs')
-    assert left(engine) == ""
+    assert left(engine, image) == ""
 
 
 def test_a_container_that_sees_less_than_the_machine_has(
@@ -65,13 +68,14 @@ def test_a_container_that_sees_less_than_the_machine_has(
 
 
 def test_an_image_in_which_nothing_of_the_driver_arrives(
-    on_engine: Callable[..., Machine], engine: Any, noop_image: str
+    on_engine: Callable[..., Machine], engine: Any, noop_image: str, own_tag: Callable[[str], str]
 ) -> None:
-    (found,) = look("gpu-in-container", on_engine(needs=needs(noop_image)))
+    image = own_tag(noop_image)
+    (found,) = look("gpu-in-container", on_engine(needs=needs(image)))
     assert (found.severity, found.code) == (Severity.ERROR, "gpu-not-in-container")
     assert "nvidia-smi" in found.message
     assert found.hint is not None and "nvidia-ctk runtime configure" in found.hint
-    assert left(engine) == ""
+    assert left(engine, image) == ""
 
 
 def test_images_that_are_there_are_reported_from_those_that_are_not(

@@ -56,23 +56,30 @@ def sync_cli(tmp_path: Path, engine: Any) -> Cli:
     return Cli(home, engine.environment())
 
 
-def containers_of(engine: Any) -> list[str]:
-    return list(engine.docker("ps", "-aq", "--filter", "label=com.taorunner.specs").stdout.split())
+@pytest.fixture
+def own_specs_image(specs_image: str, own_tag: Callable[[str], str]) -> str:
+    return own_tag(specs_image)
+
+
+def containers_of(engine: Any, image: str) -> list[str]:
+    return list(engine.docker("ps", "-aq", "--filter", f"label=com.taorunner.specs={image}").stdout.split())
 
 
 def test_an_image_is_asked_and_its_specs_are_held_against_what_it_said(
-    sync_cli: Cli, engine: Any, specs_image: str, workspace_factory: Callable[..., Path]
+    sync_cli: Cli, engine: Any, own_specs_image: str, workspace_factory: Callable[..., Path]
 ) -> None:
     root = workspace_factory(
-        EXPERIMENTS.format(image=specs_image), specs={"e/train.yaml": "train: {seed: 3}\n"}, data={"d/": ""}
+        EXPERIMENTS.format(image=own_specs_image),
+        specs={"e/train.yaml": "train: {seed: 3}\n"},
+        data={"d/": ""},
     )
     assert sync_cli("validate", "--json", cwd=root).json == []
-    done = sync_cli("networks", "sync", specs_image, "--json", cwd=root)
+    done = sync_cli("networks", "sync", own_specs_image, "--json", cwd=root)
     assert done.code == 0, done.err
-    image_id = engine.docker("image", "inspect", "--format", "{{.Id}}", specs_image).stdout.strip()
+    image_id = engine.docker("image", "inspect", "--format", "{{.Id}}", own_specs_image).stdout.strip()
     assert done.json == [
         {
-            "image": specs_image, "image_id": image_id, "digest": None, "packages": {"nvidia_tao_core": "9.9.1"},
+            "image": own_specs_image, "image_id": image_id, "digest": None, "packages": {"nvidia_tao_core": "9.9.1"},
             "schemas": ["dino", "dino.convert"],
             "not_read": {
                 "broken": "RuntimeError: no licence",
@@ -82,16 +89,16 @@ def test_an_image_is_asked_and_its_specs_are_held_against_what_it_said(
         }
     ]  # fmt: skip
     (finding,) = sync_cli("validate", "--json", cwd=root).json
-    tag = specs_image.rpartition("/")[2]
+    tag = own_specs_image.rpartition("/")[2]
     assert finding["message"] == f'the section train of "dino" has no key "seed" in the image {tag}'
     assert (finding["line"], finding["column"]) == (1, 9)
     output = sync_cli("specs", "explain", "train.num_epochs", "-e", "e", cwd=root).out
     assert output.startswith("train.num_epochs  int  dino 7.1.0, train\n  default      10\n")
     assert (
         "  not read     broken: RuntimeError: no licence\n"
-        in sync_cli("networks", "sync", specs_image, cwd=root).out
+        in sync_cli("networks", "sync", own_specs_image, cwd=root).out
     )
-    assert containers_of(engine) == []
+    assert containers_of(engine, own_specs_image) == []
 
 
 def test_an_image_that_is_not_there_is_not_pulled(
@@ -108,18 +115,22 @@ def test_an_image_that_is_not_there_is_not_pulled(
 
 
 def test_an_image_without_tao_or_without_python_is_reported(
-    sync_cli: Cli, engine: Any, noop_image: str, workspace_factory: Callable[..., Path]
+    sync_cli: Cli,
+    engine: Any,
+    noop_image: str,
+    own_tag: Callable[[str], str],
+    workspace_factory: Callable[..., Path],
 ) -> None:
     root = workspace_factory("experiments: {}\n")
-    empty = python_image(engine, "no-specs", {"other.py": ""})
-    done = sync_cli("networks", "sync", empty, noop_image, cwd=root)
+    empty, other = own_tag(python_image(engine, "no-specs", {"other.py": ""})), own_tag(noop_image)
+    done = sync_cli("networks", "sync", empty, other, cwd=root)
     assert done.code == 4
     assert f'the image "{empty}" has no TAO spec schemas' in done.err
     assert "2 images could not be read" in done.err
     assert "python3" in done.err
     assert "Traceback" not in done.err
     assert not (root / ".taorunner" / "cache" / "spec-schemas").exists()
-    assert containers_of(engine) == []
+    assert [*containers_of(engine, empty), *containers_of(engine, other)] == []
 
 
 def test_the_container_has_the_callers_rights_and_nothing_else(
@@ -139,50 +150,48 @@ def test_the_container_has_the_callers_rights_and_nothing_else(
 
 
 def test_an_image_that_does_not_answer_is_left_after_a_while(
-    engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: Any, own_tag: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow = python_image(
-        engine, "slow", {"nvidia_tao_core/config/dino/default_config.py": "import time\ntime.sleep(90)\n"}
-    )
+    texts = {"nvidia_tao_core/config/dino/default_config.py": "import time\ntime.sleep(90)\n"}
+    slow = own_tag(python_image(engine, "slow", texts))
     for name, value in engine.environment().items():
         monkeypatch.setenv(name, value)
     with pytest.raises(MachineError, match="did not answer within 2 seconds"):
         sync_image(connect(), slow, KeptSchemas(tmp_path), "1234:4321", timeout_s=2)
-    assert containers_of(engine) == []
+    assert containers_of(engine, slow) == []
 
 
 def test_an_answer_is_read_whole_when_the_connection_breaks(
-    engine: Any, specs_image: str, tmp_path: Path
+    engine: Any, own_specs_image: str, tmp_path: Path
 ) -> None:
     (tmp_path / "kept").mkdir()
     with broken_attach(engine.url, tmp_path) as address:
         broken = connect({"DOCKER_HOST": address})
         try:
-            synced = sync_image(broken, specs_image, KeptSchemas(tmp_path / "kept"), "1234:4321")
+            synced = sync_image(broken, own_specs_image, KeptSchemas(tmp_path / "kept"), "1234:4321")
         finally:
             broken.api.close()
     assert synced.schemas == ("dino", "dino.convert")
-    assert containers_of(engine) == []
+    assert containers_of(engine, own_specs_image) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_removes_the_container(
-    sync_cli: Cli, engine: Any, workspace_factory: Callable[..., Path], number: signal.Signals
-) -> None:
+    sync_cli: Cli, engine: Any, own_tag: Callable[[str], str], workspace_factory: Callable[..., Path],
+    number: signal.Signals,
+) -> None:  # fmt: skip
     root = workspace_factory("experiments: {}\n")
     slow = python_image(
         engine, "slow", {"nvidia_tao_core/config/dino/default_config.py": "import time\ntime.sleep(90)\n"}
     )
-    image = f"taorunner-test/ended-sync-{number}:1"
-    engine.docker("tag", slow, image)
+    image = own_tag(slow)
     process = sync_cli.start("networks", "sync", image, cwd=root)
     running = ("ps", "-q", "--filter", f"label=com.taorunner.specs={image}", "--filter", "status=running")
     wait_for(lambda: engine.docker(*running).stdout != "")
     process.send_signal(number)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
-    assert engine.docker("ps", "-aq", "--filter", f"label=com.taorunner.specs={image}").stdout == ""
-    engine.docker("rmi", image)
+    assert containers_of(engine, image) == []
 
 
 def test_a_name_that_an_image_prints_is_no_path(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,10 @@ from taorunner.images.trial import LABEL, Trial, run_trial
 
 
 @pytest.fixture
-def run(connected: client.Engine, noop_image: str, engine: Any) -> Iterator[Any]:
+def run(connected: client.Engine, noop_image: str, own_tag: Callable[[str], str], engine: Any) -> Any:
     """``run("sh", "-c", …)`` gives the exit code, stdout, stderr and the messages."""
 
-    image = f"taorunner-test/trial-{secrets.token_hex(4)}:1"  # tests of other workers use the same engine
-    engine.docker("tag", noop_image, image)
+    image = own_tag(noop_image)
 
     def start(*command: str, **fields: Any) -> tuple[int, str, str, list[str]]:
         trial = replace(Trial(image, command, "1234:1234", (4321,), "ada", gpus=0), **fields)
@@ -34,8 +32,7 @@ def run(connected: client.Engine, noop_image: str, engine: Any) -> Iterator[Any]
         assert engine.docker("ps", "-aq", "--filter", f"label={LABEL}={image}").stdout == ""
         return code, b"".join(parts["stdout"]).decode(), b"".join(parts["stderr"]).decode(), messages
 
-    yield start
-    engine.docker("rmi", image)
+    return start
 
 
 def test_output_and_exit_code_are_the_commands(run: Any) -> None:

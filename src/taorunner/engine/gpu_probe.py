@@ -40,7 +40,7 @@ def look_inside(engine: Engine, image: str, *, patience_s: float) -> Seen:
             command=["-L"],
             name=f"taorunner-doctor-{secrets.token_hex(4)}",
             environment={"NVIDIA_DRIVER_CAPABILITIES": "compute,utility"},
-            labels={LABEL: "doctor"},
+            labels={LABEL: image},
             network_disabled=True,
             host_config=_host_config(api),
         )
