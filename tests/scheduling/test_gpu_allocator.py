@@ -174,7 +174,7 @@ def test_who_names_it_gets_it_with_a_word(machine: Machine) -> None:
 
 def test_more_than_there_are_is_impossible(machine: Machine) -> None:
     hint = "lower gpus: or correct gpu_indices:; nvidia-smi lists the GPUs"
-    refused = Impossible("a", "the run asks for 3 GPUs, this machine has 2", hint)
+    refused = Impossible("a", "3 GPUs requested, this machine has 2", hint)
     assert machine.decide(run("a", 3)) == Decision(impossible=[refused], known=2)
 
 

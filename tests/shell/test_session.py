@@ -19,8 +19,8 @@ from taorunner.shell.session import _wait_for_gpus
 @pytest.mark.parametrize(
     ("wanted", "text"),
     [
-        (GpuRequest(1, ("7",)), "the shell asks for GPU 7, this machine has only GPU 0, 1"),
-        (GpuRequest(3), "the shell asks for 3 GPUs, this machine has 2"),
+        (GpuRequest(1, ("7",)), "GPU 7 requested, this machine has only GPU 0, 1"),
+        (GpuRequest(3), "3 GPUs requested, this machine has 2"),
     ],
 )
 def test_gpus_that_do_not_exist_are_named(

@@ -173,7 +173,7 @@ class FreeGpus:
             if not missing:
                 return None
             asked, there = f"GPU {', '.join(missing)}", f"only GPU {', '.join(indices)}"
-        reason = f"the run asks for {asked}, this machine has {there}"
+        reason = f"{asked} requested, this machine has {there}"
         return Impossible(
             run.run_id, reason, "lower gpus: or correct gpu_indices:; nvidia-smi lists the GPUs"
         )

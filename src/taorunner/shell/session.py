@@ -86,7 +86,7 @@ def _wait_for_gpus(
             say(text)
         for impossible in decision.impossible:
             raise UserFilesError(
-                impossible.reason.replace("the run", "the shell", 1),
+                impossible.reason,
                 hint="nvidia-smi -L lists them; --gpus takes ids, auto:2, all or none",
             )
         for start in decision.starts:

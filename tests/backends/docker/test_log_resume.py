@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taorunner.backends.docker.log_resume import BLOCK_BYTES, TAIL_BYTES, KeptLog, Tail, is_at_the_end
+from taorunner.backends.docker.log_resume import TAIL_BYTES, KeptLog, Tail, is_at_the_end
+from taorunner.engine.frames import STORED_BLOCK_BYTES
 
 
 def in_pieces(data: bytes, sizes: list[int]) -> list[bytes]:
@@ -32,7 +33,7 @@ def gone_on(stored: bytes, shown: bytes, sizes: list[int]) -> tuple[int, bytes]:
 def kept_of(shown: bytes) -> bytes:
     """What an engine that dies has stored of what it has shown: lines with LF, and whole blocks of one without."""
     begin = shown.rfind(b"\n") + 1
-    return shown[: begin + (len(shown) - begin) // BLOCK_BYTES * BLOCK_BYTES]
+    return shown[: begin + (len(shown) - begin) // STORED_BLOCK_BYTES * STORED_BLOCK_BYTES]
 
 
 SIZES = st.lists(st.integers(1, 40_000), min_size=1, max_size=5)
@@ -78,7 +79,7 @@ def test_the_tail_is_bounded_and_begins_where_the_engine_begins_a_block() -> Non
         begin = len(whole) - len(tail.data)
         assert whole.endswith(tail.data)
         assert len(tail.data) <= TAIL_BYTES + len(piece)
-        assert (begin - (whole.rfind(b"\n", 0, begin) + 1)) % BLOCK_BYTES == 0
+        assert (begin - (whole.rfind(b"\n", 0, begin) + 1)) % STORED_BLOCK_BYTES == 0
 
 
 def test_a_tail_in_the_middle_of_a_stream_begins_behind_the_first_line() -> None:

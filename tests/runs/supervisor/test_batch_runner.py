@@ -299,7 +299,7 @@ def test_more_gpus_than_there_are_is_a_failure_of_this_machine(world: World) -> 
     outcome = world.run({"e1": Script()}, {"e1": world.plan("e1", gpus=GpuRequest(3))})
     record = world.store.load(outcome.ids["e1"])
     assert (record.state, record.reason, record.error_code) == (
-        RunState.FAILED, "the run asks for 3 GPUs, this machine has 2", 4,
+        RunState.FAILED, "3 GPUs requested, this machine has 2", 4,
     )  # fmt: skip
 
 

@@ -153,7 +153,7 @@ def test_nothing_is_moved_when_the_engine_or_the_image_is_not_there(world: World
 def test_nothing_is_moved_when_the_gpu_does_not_exist(world: World) -> None:
     (record,) = world.run(Engine(), world.plan(gpus=GpuRequest(1, ("7",))))
     assert (record.state, record.error_code) == (RunState.FAILED, 4)
-    assert record.reason == "the run asks for GPU 7, this machine has only GPU 0"
+    assert record.reason == "GPU 7 requested, this machine has only GPU 0"
     assert (world.tree(), world.notices(record)) == (["e1", "e1/old.hdf5"], [])
 
 

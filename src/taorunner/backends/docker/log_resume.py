@@ -12,8 +12,7 @@ from collections.abc import Mapping
 
 from taorunner.engine.frames import STORED_BLOCK_BYTES
 
-BLOCK_BYTES = STORED_BLOCK_BYTES
-TAIL_BYTES = 4 * BLOCK_BYTES
+TAIL_BYTES = 4 * STORED_BLOCK_BYTES
 """Longer tails are cut, because only the block that may be lost is needed."""
 
 
@@ -36,9 +35,9 @@ class Tail:
             self._is_known, data, unkept = True, data[end:], 0
         self.data = self.data[: len(self.data) - unkept] + data
         if len(self.data) > TAIL_BYTES:
-            self.data = self.data[self.data.rfind(b"\n", 0, len(self.data) - BLOCK_BYTES) + 1 :]
-            blocks = max(0, len(self.data) // BLOCK_BYTES - 2)  # none of them has an LF
-            self.data = self.data[blocks * BLOCK_BYTES :]
+            self.data = self.data[self.data.rfind(b"\n", 0, len(self.data) - STORED_BLOCK_BYTES) + 1 :]
+            blocks = max(0, len(self.data) // STORED_BLOCK_BYTES - 2)  # none of them has an LF
+            self.data = self.data[blocks * STORED_BLOCK_BYTES :]
 
 
 def is_at_the_end(tails: Mapping[str, bytes], last: Mapping[str, bytes]) -> bool:
@@ -85,7 +84,7 @@ class KeptLog:
     def _kept_end(self, at_most: int) -> int:
         """Where in the tail the last stored bytes end: after an LF, or whole blocks after one."""
         begin = self._tail.rfind(b"\n", 0, at_most) + 1
-        return begin + (at_most - begin) // BLOCK_BYTES * BLOCK_BYTES
+        return begin + (at_most - begin) // STORED_BLOCK_BYTES * STORED_BLOCK_BYTES
 
 
 def _common_bytes(one: bytes, other: bytes) -> int:

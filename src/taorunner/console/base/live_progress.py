@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TextIO, TypeVar
@@ -17,7 +18,7 @@ from taorunner.console.base.theme import can_draw, make_console, symbols_of
 View = TypeVar("View", bound="LiveProgress")
 
 
-class LiveProgress:
+class LiveProgress(ABC):
     """Draws while it is entered. ``quiet`` shows nothing; ``plain`` never draws; ``transient`` erases the drawing."""
 
     def __init__(
@@ -47,9 +48,9 @@ class LiveProgress:
         if self._live is not None:
             self._live.stop()
 
+    @abstractmethod
     def drawing(self) -> RenderableType:
         """What is drawn now."""
-        raise NotImplementedError
 
     def tells(self, text: str) -> None:
         """Prints a line above the drawing."""

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from taorunner.backends.docker.log_resume import BLOCK_BYTES, Tail
+from taorunner.backends.docker.log_resume import Tail
 from taorunner.disk_room import naming
+from taorunner.engine.frames import STORED_BLOCK_BYTES
 from taorunner.runs.state.log_position import RecordedLog
 from taorunner.state_files import open_state
 from taorunner.text import MASK
@@ -69,7 +70,7 @@ class ConsoleLog:
         data = self._tails[stream].data
         data = data[: max(0, len(data) - held)]
         data = data[data.rfind(b"\n") + 1 :]
-        may_be_cut = len(data) >= 2 * BLOCK_BYTES
+        may_be_cut = len(data) >= 2 * STORED_BLOCK_BYTES
         is_secret = self._secrets and (may_be_cut or any(secret in data for secret in self._secrets))
         return b"" if is_secret else data
 
