@@ -692,7 +692,9 @@ def test_objects_without_the_masks_that_the_training_reads(bench: Make, outline:
         objects = [{"bbox": [1, 1, 5, 5], "label": 0, "category": "c1", "mask": [[1, 1, 5, 1, 5, 5]]}]
         last = [{key: value for key, value in objects[0].items() if key != "mask" or outline}]
         written = [{"file_name": "0.jpg", "detection": {"instances": one}} for one in (objects, [], last)]
-        few(root, "train/annotations.jsonl", content="".join(json.dumps(one) + "\n" for one in written))
+        few(
+            root, "train/annotations.jsonl", content="\n".join(map(json.dumps, written))
+        )  # no line end at the last
 
     made = bench("mask_grounding_dino", lines)
     found = [expected for expected in made.messages() if expected[0] != "warning batch-beyond-samples"]

@@ -130,30 +130,32 @@ def _read_lines(file: str) -> tuple[str, ...] | None:
         return None
 
 
-def _read_length(file: str) -> int | None:
-    """Source: the format of ``.npy`` files in NumPy's manual: magic, version, size, a dict as text."""
-    if not os.path.isfile(file):  # noqa: PTH113 (a str)
-        return None
+def _beginning(file: str, size: int) -> bytes:
+    """The first ``size`` bytes; none where there is no file to read."""
+    if not os.path.isfile(file):  # noqa: PTH113 (a str); a pipe would be waited for
+        return b""
     try:
         with Path(file).open("rb") as stream:
-            head = stream.read(_NPY_HEAD)
+            return stream.read(size)
     except OSError:
-        return None
+        return b""
+
+
+def _read_length(file: str) -> int | None:
+    """Source: the format of ``.npy`` files in NumPy's manual: magic, version, size, a dict as text."""
+    head = _beginning(file, _NPY_HEAD)
     match = _NPY_SHAPE.search(head) if head.startswith(b"\x93NUMPY") else None
     return int(match[1]) if match is not None else None
 
 
 def _read_maskless(file: str) -> int | None:
-    if not os.path.isfile(file):  # noqa: PTH113 (a str)
-        return None
-    try:
-        with Path(file).open("rb") as stream:
-            lines = stream.read(_MAX_LIST).splitlines(keepends=True)
-    except OSError:
-        return None
+    text = _beginning(file, _MAX_LIST)
+    lines = text.splitlines()
+    if len(text) == _MAX_LIST:  # the last line may be cut off
+        del lines[-1]
     for number, line in enumerate(lines, start=1):
         try:
-            read: Any = json.loads(line) if line.endswith(b"\n") else None
+            read: Any = json.loads(line) if line.strip() else None
         except (ValueError, RecursionError):
             return None
         detection = read.get("detection") if isinstance(read, dict) else None
