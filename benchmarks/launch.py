@@ -27,7 +27,7 @@ def measure(times: int) -> None:
             times,
         )
     print("launch overhead: a container that does nothing")
-    print_ratio("taorunner train ÷ docker run", ours, kept, 2)
+    print_ratio("taorunner train ÷ docker run", ours, kept, 1.9)
     print_ratio("taorunner train ÷ docker run --rm", ours, removed)
     left = found.docker("ps", "-aq", "--filter", f"ancestor={image}").stdout.split()
     if left:
