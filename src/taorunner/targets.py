@@ -34,6 +34,22 @@ class Files(Enum):
     FAR = "far"
 
 
+class Resource(Enum):
+    """A limit that a backend may apply to a run. The value is its key in experiments.yml."""
+
+    NODES = "nodes"
+    CPUS = "cpus"
+    MEMORY = "memory"
+    TIME = "time"
+
+    @property
+    def meaning(self) -> str:
+        """What is limited, in words."""
+        return {"nodes": "the nodes", "cpus": "the CPUs", "memory": "the memory", "time": "the time"}[
+            self.value
+        ]
+
+
 class NetworkKind(Enum):
     """Which networks a backend runs: NVIDIA's, the CPU network of this package, or both."""
 
@@ -77,8 +93,9 @@ def _no_problems(_settings: Mapping[str, Any]) -> Iterable[SettingProblem]:
 class Target:
     """One backend, as planning sees it.
 
-    ``sees_host_paths``: its processes see the paths of this host, so that no mounts are needed. ``check`` is called
-    with the settings when each of them is right by itself, for rules about several.
+    ``sees_host_paths``: its processes see the paths of this host, so that no mounts are needed. ``resources`` are the
+    limits that it applies to a run. ``check`` is called with the settings when each of them is right by itself, for
+    rules about several.
     """
 
     name: str
@@ -88,6 +105,7 @@ class Target:
     gpus: GpuSource = GpuSource.LEASED
     files: Files = Files.HERE
     networks: NetworkKind = NetworkKind.TAO
+    resources: frozenset[Resource] = frozenset()
     settings: Mapping[str, Setting] = field(default_factory=dict)
     check: Callable[[Mapping[str, Any]], Iterable[SettingProblem]] = _no_problems
 
@@ -116,7 +134,13 @@ class Target:
         return SettingProblem("wrong-value" if has_type else "wrong-type", message, (key,))
 
 
-DOCKER = Target("docker", "containers of a Docker engine", sees_host_paths=False, needs_image=True)
+DOCKER = Target(
+    "docker",
+    "containers of a Docker engine",
+    sees_host_paths=False,
+    needs_image=True,
+    resources=frozenset({Resource.CPUS, Resource.MEMORY}),
+)
 LOCAL = Target("local", "programs on the PATH of this machine", sees_host_paths=True, needs_image=False)
 EMBEDDED = Target(
     "embedded",

@@ -32,7 +32,7 @@ from taorunner.backends.contract import (
 )
 from taorunner.backends.secrets import write_secrets
 from taorunner.errors import Finding, Severity
-from taorunner.planning.model.plan import RunPlan, SecretSource
+from taorunner.planning.model.plan import GpuRequest, Resources, RunPlan, SecretSource
 from taorunner.targets import target_of
 
 SECRET = "hunter2-is-my-secret"
@@ -123,6 +123,11 @@ class BackendContract:
             launch.run_dir,
         )
         assert (request.argv, request.gpus) == (harness.prints.argv, launch.gpu_ids)
+
+    def test_3_a_request_has_the_resources_of_its_plan(self, harness: Harness, backend: Backend) -> None:
+        wanted = Resources(nodes=1, gpus=GpuRequest(2), cpus=3, memory_bytes=1 << 30, time_s=90)
+        plan = replace(harness.prints, resources=wanted)
+        assert backend.request(plan, harness.launch()).resources == wanted
 
     def test_4_submit_starts_a_run_once(self, harness: Harness, backend: Backend) -> None:
         request = harness.request(backend, harness.stays)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from command_line import Cli, end_what_runs
-from contract import BackendContract, Harness, installed, shell_harness
+from contract import BackendContract, Harness, ended, installed, shell_harness
 
 from taorunner.backends.contract import Launch, LogPosition
 from taorunner.backends.registry import load_backend
-from taorunner.planning.model.plan import RunPlan
+from taorunner.planning.model.plan import Resources, RunPlan
 from taorunner.target_names import target_names
 
 NICE = Path(__file__).resolve().parents[2] / "examples" / "backends" / "nice"
@@ -72,6 +72,13 @@ class TestNice(BackendContract):
             assert int(chunk.data) == min(19, os.nice(0) + niceness)
             backend.remove(handle)
 
+    def test_a_time_limit_ends_the_process(self, harness: Harness, make_plan: Callable[..., RunPlan]) -> None:
+        backend = harness.make()
+        plan = make_plan("sleep", "600", backend="nice", resources=Resources(time_s=1))
+        handle = harness.start(backend, plan)
+        assert ended(backend, handle).exit_code == 124  # of the command timeout
+        backend.remove(handle)
+
 
 def write(workspace_factory: Callable[..., Path], niceness: object) -> Path:
     return workspace_factory(
@@ -99,8 +106,26 @@ def test_a_dry_run_shows_its_request(cli: Cli, workspace_factory: Callable[..., 
     assert done.code == 0, done.err
     (shown,) = done.json
     assert (shown["backend"], shown["image"], shown["docker_run"]) == ("nice", None, None)
+    assert [shown[key] for key in ("nodes", "cpus", "memory_bytes", "time_s")] == [1, None, None, None]
     line = cli("train", "first", "--dry-run", cwd=workspace).out.splitlines()[-1]
     assert " nice -n 7 dino train " in line
+
+
+def test_its_time_limit_reaches_the_command(cli: Cli, workspace_factory: Callable[..., Path]) -> None:
+    workspace = write(workspace_factory, 7)
+    done = cli("train", "first", "--dry-run", "--time", "12:00:00", cwd=workspace)
+    assert (done.code, done.err) == (0, "")
+    assert "time       12h 00m" in done.out.splitlines()
+    assert " timeout --signal=TERM --kill-after=30 43200 nice -n 7 dino train " in done.out.splitlines()[-1]
+    refused = cli("train", "first", "--dry-run", "--time", "12:00", cwd=workspace)
+    assert (refused.code, "time must be a text such as 12:00:00" in refused.err) == (2, True)
+    ignored = cli(
+        "train", "first", "--dry-run", "--cpus", "2", "--memory", "8G", "--nodes", "1", cwd=workspace
+    )
+    assert ignored.code == 0
+    assert 'the backend "nice" does not limit the CPUs: "cpus" is ignored' in ignored.err
+    several = cli("train", "first", "--dry-run", "--nodes", "2", cwd=workspace)
+    assert (several.code, 'the backend "nice" runs on one node, not on 2' in several.err) == (3, True)
 
 
 @pytest.mark.parametrize(

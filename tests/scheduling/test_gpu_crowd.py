@@ -23,7 +23,7 @@ from taorunner.catalog.load import load_network
 from taorunner.events import now
 from taorunner.gpu.inventory import inventory
 from taorunner.gpu.leases import Leases
-from taorunner.planning.model.plan import GpuRequest, RunPlan
+from taorunner.planning.model.plan import GpuRequest, Resources, RunPlan
 from taorunner.runs.state.batch_creation import create_batch
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.batch_runner import BatchRunner
@@ -102,7 +102,8 @@ def main(root: Path, process: int, seed: int) -> int:
             argv = ("sh", "-c", REPORTING, str(root / "reports"), str(index % 5))
             plan = RunPlan(
                 project="p", experiment="e", action="evaluate", backend="local", contract=contract, argv=argv,
-                workspace=root, results_dir=results, results_inside=str(results), run_inside="/r", gpus=gpus,
+                workspace=root, results_dir=results, results_inside=str(results), run_inside="/r",
+                resources=Resources(gpus=gpus),
             )  # fmt: skip
             plans.append((f"20261120-000000-{index}-{order}", plan))
         batches.append((store, create_batch(store, plans, now(), environ={})))

@@ -11,7 +11,7 @@ from taorunner.backends.docker.backend import DockerBackend
 from taorunner.errors import UserFilesError
 from taorunner.gpu.inventory import Gpu, Inventory
 from taorunner.gpu.leases import Leases
-from taorunner.planning.model.plan import GpuRequest
+from taorunner.planning.model.plan import GpuRequest, Resources
 from taorunner.scheduling.gpu_allocator import FreeGpus
 from taorunner.shell.session import _wait_for_gpus
 
@@ -29,5 +29,7 @@ def test_gpus_that_do_not_exist_are_named(
     two = Inventory((Gpu(0, "GPU-a", "A"), Gpu(1, "GPU-b", "B")))
     gpus = FreeGpus(Leases(tmp_path / "leases"), lambda: two)
     with pytest.raises(UserFilesError) as refused:
-        _wait_for_gpus(make_plan("sh", gpus=wanted), "shell-1", gpus, DockerBackend({}), print)
+        _wait_for_gpus(
+            make_plan("sh", resources=Resources(gpus=wanted)), "shell-1", gpus, DockerBackend({}), print
+        )
     assert refused.value.message == text

@@ -18,6 +18,7 @@ from taorunner.backends.dry_run import dry_run_sites, simulate
 from taorunner.errors import Finding, UserFilesError
 from taorunner.planning.model.request import ActionRequest
 from taorunner.planning.validate import validate_projects
+from taorunner.project.limits import read_limits
 from taorunner.runs.control.launch import LaunchOptions, launch, plan_request
 from taorunner.runs.state.record import RunPolicy
 from taorunner.runs.supervisor.hooks import parse_hook
@@ -26,14 +27,19 @@ from taorunner.runs.supervisor.hooks import parse_hook
 class RequestOptions(TypedDict, total=False):
     """What a run is, as on the command line of an action. Everything is optional.
 
-    ``gpus`` is their number, ``gpu_ids`` are ids as in nvidia-smi. ``overrides`` sets dotted keys of the spec.
-    ``extra`` are arguments that TAO gets as they are. ``checkpoint`` is a path or a name in the results. ``overwrite``
-    sets earlier results aside; ``resume`` continues a training from its newest checkpoint.
+    ``gpus`` is their number, ``gpu_ids`` are ids as in nvidia-smi. ``nodes``, ``cpus``,
+    ``memory`` and ``time`` are as in experiments.yml: ``"64G"``, ``"12:00:00"``. ``overrides`` sets dotted keys of the
+    spec. ``extra`` are arguments that TAO gets as they are. ``checkpoint`` is a path or a name in the results.
+    ``overwrite`` sets earlier results aside; ``resume`` continues a training from its newest checkpoint.
     """
 
     backend: str
     gpus: int
     gpu_ids: Sequence[str]
+    nodes: int
+    cpus: int
+    memory: str | int
+    time: str
     release: str
     image: str
     overrides: Mapping[str, object]
@@ -188,10 +194,13 @@ def _request(action: str, experiments: str | Sequence[str], options: RequestOpti
         )
     names = (experiments,) if isinstance(experiments, str) else tuple(experiments)
     gpu_ids, checkpoint = options.get("gpu_ids"), options.get("checkpoint")
+    limits = read_limits(
+        options.get("nodes"), options.get("cpus"), options.get("memory"), options.get("time")
+    )
     return ActionRequest(
         action=action, experiments=names, backend=options.get("backend"), gpus=options.get("gpus"),
-        gpu_ids=tuple(map(str, gpu_ids)) if gpu_ids is not None else None, release=options.get("release"),
-        image=options.get("image"),
+        gpu_ids=tuple(map(str, gpu_ids)) if gpu_ids is not None else None,
+        limits=limits, release=options.get("release"), image=options.get("image"),
         overrides={key: _spec_text(value) for key, value in options.get("overrides", {}).items()},
         extra=tuple(options.get("extra", ())),
         checkpoint=os.fspath(checkpoint) if checkpoint is not None else None,

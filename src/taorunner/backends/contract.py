@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from taorunner.errors import Finding
-from taorunner.planning.model.plan import Mount, RunPlan
+from taorunner.planning.model.plan import Mount, Resources, RunPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class EngineRequest:
     Exactly what will be sent. No secret is in it, so it may be printed, stored and compared. ``argv`` is TAO's command
     line with ``***`` where a secret goes; ``command`` is what the engine starts (a wrapper that puts secrets in, when
     there are any). ``run_dir/input`` holds the rendered spec and the secrets (mode 0600), made before ``submit``.
-    ``gpus`` are host ids. ``image`` is None where no container is used.
+    ``gpus`` are host ids, ``resources`` those of the plan. ``image`` is None where no container is used.
     """
 
     run_id: str
@@ -57,6 +57,7 @@ class EngineRequest:
     env: Mapping[str, str] = field(default_factory=dict)
     mounts: tuple[Mount, ...] = ()
     gpus: tuple[str, ...] = ()
+    resources: Resources = field(default_factory=Resources)
     labels: Mapping[str, str] = field(default_factory=dict)
 
 

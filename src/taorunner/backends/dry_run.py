@@ -47,6 +47,10 @@ class Simulation:
                 for mount in request.mounts
             ],
             "gpus": list(request.gpus),
+            "nodes": request.resources.nodes,
+            "cpus": request.resources.cpus,
+            "memory_bytes": request.resources.memory_bytes,
+            "time_s": request.resources.time_s,
             "user": self.plan.options.user,
             "spec": str(self.spec) if self.spec is not None else None,
             "docker_run": self.command_line if isinstance(request, DockerRequest) else None,

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Optional, get_type_hints
 
 from taorunner.cli.options import JsonOption, PlainOption, ProjectOption, WorkspaceOption, option
 from taorunner.errors import UsageError
+from taorunner.project.limits import MAX_CPUS, MAX_NODES
 
 DryRun = Annotated[bool, option("--dry-run", "Show what would run; start nothing", group="How it runs")]
 Overwrite = Annotated[
@@ -36,6 +37,29 @@ GpuIndices = Annotated[
         "--gpu-indices",
         "Use these GPUs: ids as in nvidia-smi (0,1) or auto",
         word="IDS",
+        group="Where it runs",
+    ),
+]
+Nodes = Annotated[
+    Optional[int],
+    option("--nodes", "Use this number of nodes", word="N", group="Where it runs", min=1, max=MAX_NODES),
+]
+Cpus = Annotated[
+    Optional[int],
+    option("--cpus", "Use at most N CPUs on a node", word="N", group="Where it runs", min=1, max=MAX_CPUS),
+]
+Memory = Annotated[
+    Optional[str],
+    option(
+        "--memory", "Use at most this much memory on a node, such as 64G", word="SIZE", group="Where it runs"
+    ),
+]
+TimeLimit = Annotated[
+    Optional[str],
+    option(
+        "--time",
+        "End it after this time, such as 12:00:00 or 2d (schedulers only)",
+        word="TIME",
         group="Where it runs",
     ),
 ]
@@ -103,6 +127,10 @@ class ActionOptions:
     backend: BackendOption = None
     gpus: Gpus = None
     gpu_indices: GpuIndices = None
+    nodes: Nodes = None
+    cpus: Cpus = None
+    memory: Memory = None
+    time: TimeLimit = None
     release: Release = None
     image: Image = None
     dry_run: DryRun = False

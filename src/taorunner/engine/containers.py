@@ -54,6 +54,8 @@ class ContainerSettings:
     env: Mapping[str, str] = field(default_factory=dict)
     binds: tuple[Bind, ...] = ()
     gpus: tuple[str, ...] = ()
+    cpus: int | None = None
+    memory_bytes: int | None = None
     user: str | None = None
     groups: tuple[int, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -339,6 +341,8 @@ def _host_config(api: Any, settings: ContainerSettings) -> Any:
         if settings.gpus
         else None,
         group_add=[str(group) for group in settings.groups] or None,
+        nano_cpus=None if settings.cpus is None else settings.cpus * 10**9,
+        mem_limit=settings.memory_bytes,
         shm_size=settings.shm_bytes,
         ulimits=[
             Ulimit(name=name, soft=limit, hard=settings.hard_ulimits.get(name, limit))

@@ -22,12 +22,13 @@ from taorunner.planning.inputs.environment import (
 from taorunner.planning.inputs.named_checkpoint import destination, given_twice, not_read
 from taorunner.planning.inputs.precedence import (
     choose_contract,
-    choose_gpus,
     choose_image,
+    choose_resources,
     default_backend,
     key_in_spec,
     override_tokens,
 )
+from taorunner.planning.inputs.resources import resource_findings
 from taorunner.planning.inputs.resume import NoResume, resumed
 from taorunner.planning.inputs.run_mounts import outside_findings, state_findings
 from taorunner.planning.inputs.values import RunValues, ValueFinder
@@ -57,6 +58,8 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     contract, values, request = draft.contract, draft.values, planning.request
     here = [planning.placed(experiment, finding) for finding in values.findings]
     here += _need_findings(planning, experiment, contract)
+    limited = resource_findings(planning.project, experiment, draft.target, request.limits)
+    here += [planning.placed(experiment, finding) for finding in limited]
     here += _mount_findings(planning, experiment, contract, draft.mounts)
     here += draft.spec.findings
     here += _consistency_findings(planning, draft)
@@ -98,15 +101,17 @@ def _draft(planning: Planning, experiment: Experiment) -> Draft | None:
     mounts = Mounts.identity() if on_host else planning.mounts
     if not on_host:
         planning.add(list(planning.mounts.findings))
-    gpus = choose_gpus(experiment, request, contract)
+    resources = choose_resources(experiment, request, contract)
     if target.needs_image and request.image is None:
         planning.add(list(planning.lock.findings))
     site = planning.make_site(experiment.name, contract.action)
     finder = ValueFinder(planning.workspace, planning.project.paths, experiment, network, mounts)
-    values = finder.find(contract, gpus, request.checkpoint)
-    spec = _spec(planning, experiment, contract, values, gpus)
+    values = finder.find(contract, resources.gpus, request.checkpoint)
+    spec = _spec(planning, experiment, contract, values, resources.gpus)
     run_inside = str(site.run_dir / "input") if on_host else RUN_INSIDE
-    return Draft(experiment, network, contract, target, mounts, gpus, site, values, spec, on_host, run_inside)
+    return Draft(
+        experiment, network, contract, target, mounts, resources, site, values, spec, on_host, run_inside
+    )
 
 
 def _network_and_contract(planning: Planning, experiment: Experiment) -> tuple[Network, Contract] | None:
@@ -128,7 +133,7 @@ def _consistency_findings(planning: Planning, draft: Draft) -> list[Finding]:
     spec, experiment = draft.spec, draft.experiment
     if spec.prepared is None or spec.prepared.text is None or spec.path is None:
         return []
-    launch = Launch(draft.gpus.count, draft.target.name, _typed(spec.sets, planning.request.extra))
+    launch = Launch(draft.resources.gpus.count, draft.target.name, _typed(spec.sets, planning.request.extra))
     found = planning.cross.before(
         draft.contract, spec.path, draft.network, planning.project, experiment, launch
     )

@@ -28,9 +28,9 @@ from taorunner.planning.model.plan import (
     DEFAULT_SHM_BYTES,
     DEFAULT_ULIMITS,
     ContainerOptions,
-    GpuRequest,
     Mount,
     RenderedSpec,
+    Resources,
     RunPlan,
     SecretSource,
 )  # fmt: skip
@@ -54,7 +54,7 @@ class Draft:
     contract: Contract
     target: Target
     mounts: Mounts
-    gpus: GpuRequest
+    resources: Resources
     site: Site
     values: RunValues
     spec: EffectiveSpec
@@ -91,7 +91,7 @@ def assemble(
         image=choose_image(contract, request, planning.lock) if target.needs_image else None,
         env=plain,
         mounts=bound,
-        gpus=draft.gpus,
+        resources=draft.resources,
         spec=_rendered(draft.spec, arguments),
         secrets=secrets,
         options=ContainerOptions() if draft.on_host else _options(experiment, draft.mounts, planning.caller),

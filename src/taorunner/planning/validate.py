@@ -21,6 +21,7 @@ from taorunner.planning.checks.secret_exposure import secret_findings
 from taorunner.planning.inputs.backend_choice import backend_findings
 from taorunner.planning.inputs.checkpoints import find_pretrained, pretrained_dir
 from taorunner.planning.inputs.precedence import choose_gpus, with_image
+from taorunner.planning.inputs.resources import resource_findings
 from taorunner.planning.inputs.values import STAND_INS, VARIABLES, own_values
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.model.request import ActionRequest
@@ -200,6 +201,7 @@ def _experiment(
             yield project.finding(Severity.WARNING, "pretrained-missing", message, place, hint=hint)
     target = target_of(experiment.backend) if experiment.backend else default_target(network.framework)
     yield from backend_findings(project, experiment, target, network.name, network.framework)
+    yield from resource_findings(project, experiment, target)
     yield from _specs(checks, project, experiment, network, contracts)
     if experiment.name in checks.names_in(project.paths.models_dir):
         from taorunner.planning.checks.existing_results import existing_results  # only with results

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.diagnostics import FindingList, shown
-from taorunner.project.keys import size_bytes
+from taorunner.project.limits import NO_LIMITS, Limits, size_bytes, time_limit_s
 from taorunner.project.workspace import ProjectPaths
 
 MAX_CHAIN = 32
@@ -39,6 +39,7 @@ class Experiment:
     export_type: str | None = None
     gpus: int | None = None
     gpu_ids: tuple[str, ...] | None = None
+    limits: Limits = NO_LIMITS
     release: str | None = None
     image: str | None = None
     backend: str | None = None
@@ -223,7 +224,13 @@ def _gpu_id(gpu: int | str) -> str:
 
 def _built(chain: tuple[str, ...], values: Mapping[str, Any], paths: ProjectPaths) -> Experiment:
     ids = values.get("gpu_indices")
-    shm = values.get("shm_size")
+    shm, memory, time = values.get("shm_size"), values.get("memory"), values.get("time")
+    limits = Limits(
+        nodes=values.get("nodes"),
+        cpus=values.get("cpus"),
+        memory_bytes=None if memory is None else size_bytes(memory),
+        time_s=None if time is None else time_limit_s(time),
+    )
     return Experiment(
         name=chain[0],
         head=values["head"],
@@ -235,6 +242,7 @@ def _built(chain: tuple[str, ...], values: Mapping[str, Any], paths: ProjectPath
         export_type=values.get("export_type"),
         gpus=values.get("gpus"),
         gpu_ids=tuple(map(_gpu_id, ids)) if isinstance(ids, list) else None,
+        limits=limits,
         release=values.get("release"),
         image=values.get("image"),
         backend=values.get("backend"),

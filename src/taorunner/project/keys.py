@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from taorunner.project import limits
+from taorunner.project.limits import SIZE_PATTERN, size_bytes
 from taorunner.project.workspace import is_name
 from taorunner.targets import BUILT_IN
 
@@ -26,11 +28,7 @@ VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 DATASET_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$"
 EXPORT_MODEL_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.=+@-]*(/[A-Za-z0-9_][A-Za-z0-9_.=+@-]*)*$"
 RELEASE_PATTERN = r"^[0-9]+(\.[0-9]+){1,3}$"
-SIZE_PATTERN = r"^[0-9]+(\.[0-9]+)? ?([kKmMgGtT]([iI]?[bB])?|[bB])?$"
 OVERRIDE_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.\[\]/@+~-]*$"
-
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kmgt]?)(?:i?b)?\Z", re.IGNORECASE)
-_SHIFTS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
 
 EXPECTED: dict[str, str] = {
     "head": "the name of a network",
@@ -42,6 +40,7 @@ EXPECTED: dict[str, str] = {
     "export_type": "fp32, fp16 or int8",
     "gpus": f"a whole number from 0 to {MAX_GPUS}",
     "gpu_indices": 'a list of GPU numbers or UUIDs, such as [0, 1], or "auto"',
+    **limits.EXPECTED,
     "release": 'a TAO release in text, such as "5.0.0"',
     "image": "the name of a container image, without blanks",
     "backend": "the name of a backend",
@@ -62,6 +61,10 @@ EXPERIMENT_KEYS = tuple(EXPECTED)
 TAO_CONFIG_KEYS = (
     "gpus",
     "gpu_indices",
+    "nodes",
+    "cpus",
+    "memory",
+    "time",
     "release",
     "image",
     "backend",
@@ -72,17 +75,6 @@ TAO_CONFIG_KEYS = (
 )
 SECRET_KEYS = frozenset({"model_key", "env"})
 """Keys whose values are secret."""
-
-
-def size_bytes(size: str | int) -> int | None:
-    """Bytes of a size as docker reads it (``16G`` is 17179869184); None for other text.
-
-    Source: Docker CLI reference, docker run --shm-size: b, k, m or g, bytes when left out.
-    """
-    if isinstance(size, int):
-        return size
-    match = _SIZE.match(size)
-    return int(float(match[1]) * (1 << _SHIFTS[match[2].lower()])) if match and len(size) < 40 else None
 
 
 def are_plain(entry: Mapping[Any, Any], keys: tuple[str, ...]) -> bool:
@@ -126,6 +118,18 @@ def _is_shm_size(value: object) -> bool:
     return is_size and type(value) is str and (size_bytes(value) or 0) >= MIN_SHM_BYTES
 
 
+def _count_up_to(maximum: int) -> Callable[[object], bool]:
+    return lambda value: type(value) is int and 1 <= value <= maximum
+
+
+def _is_memory(value: object) -> bool:
+    return type(value) is str and _fits(SIZE_PATTERN, 30)(value) and limits.memory_bytes(value) is not None
+
+
+def _is_time(value: object) -> bool:
+    return type(value) is str and limits.time_limit_s(value) is not None
+
+
 def _one_of(words: tuple[str, ...]) -> Callable[[object], bool]:
     return lambda value: type(value) is str and value in words
 
@@ -158,6 +162,10 @@ _PLAIN: dict[str, Callable[[Any], bool]] = {
     "export_type": _one_of(PRECISIONS),
     "gpus": _is_gpu_count,
     "gpu_indices": _are_gpu_indices,
+    "nodes": _count_up_to(limits.MAX_NODES),
+    "cpus": _count_up_to(limits.MAX_CPUS),
+    "memory": _is_memory,
+    "time": _is_time,
     "release": _fits(RELEASE_PATTERN),
     "image": _fits(r"[A-Za-z0-9][A-Za-z0-9./:@_-]*", 200),
     "backend": _one_of(tuple(BUILT_IN)),

@@ -16,6 +16,7 @@ from taorunner.diagnostics import FindingList, Vocabulary, described, report, sh
 from taorunner.errors import Finding, Severity, TaorunnerError, has_errors
 from taorunner.project import keys
 from taorunner.project.experiments import MERGED, Experiment, resolve_experiments
+from taorunner.project.limits import time_hint
 from taorunner.project.text_files import read_text_file
 from taorunner.project.workspace import NAME_RULE, ProjectPaths, Workspace, is_name
 from taorunner.target_names import target_names
@@ -296,11 +297,13 @@ def _experiment_key_hint(key: str) -> str | None:
 def _value_hint(key: str, value: object) -> str | None:
     """The next step, when the intended value is known."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if key in ("gpus", "gpu_indices") and isinstance(value, str) and value.isdigit():
-        return f"without quotes: {shown(value)}" if key == "gpus" else f"a list: [{shown(value)}]"
+    if key in ("gpus", "nodes", "cpus", "gpu_indices") and isinstance(value, str) and value.isdigit():
+        return f"a list: [{shown(value)}]" if key == "gpu_indices" else f"without quotes: {shown(value)}"
     if key == "gpu_indices" and number:
         return f"a list: [{value}]" if isinstance(value, int) and 0 <= value < 1024 else None
-    if key == "shm_size":
+    if key == "time":
+        return time_hint(value)
+    if key in ("shm_size", "memory"):
         return (
             f'did you mean "{value}G"?' if str(value).isdigit() and 0 < int(str(value)[:9]) < 1024 else None
         )

@@ -27,9 +27,17 @@ from taorunner.project.keys import (
     NAME_PATTERN,
     OVERRIDE_PATTERN,
     RELEASE_PATTERN,
-    SIZE_PATTERN,
     VARIABLE_PATTERN,
+)
+from taorunner.project.limits import (
+    MAX_CPUS,
+    MAX_NODES,
+    MIN_MEMORY_BYTES,
+    SIZE_PATTERN,
+    TIME_PATTERN,
+    memory_bytes,
     size_bytes,
+    time_limit_s,
 )
 from taorunner.project.workspace import MAX_NAME_LENGTH
 from taorunner.target_names import target_names
@@ -38,6 +46,18 @@ from taorunner.target_names import target_names
 def _shm_is_enough(text: str) -> str:
     if (size_bytes(text) or 0) < MIN_SHM_BYTES:
         raise ValueError("less than 1 MiB")
+    return text
+
+
+def _memory_is_enough(text: str) -> str:
+    if memory_bytes(text) is None:
+        raise ValueError("less than 64 MiB")
+    return text
+
+
+def _is_time_limit(text: str) -> str:
+    if time_limit_s(text) is None:
+        raise ValueError("less than a minute, or more than a year")
     return text
 
 
@@ -73,6 +93,37 @@ GpuIndices: TypeAlias = Annotated[
         description='Which GPUs: numbers as in nvidia-smi, or UUIDs, or "auto" for any free ones.',
         examples=[[0, 1], "auto"],
         json_schema_extra={"default": "auto"},
+    ),
+]
+Nodes: TypeAlias = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=MAX_NODES,
+        description="How many nodes a run takes, each with the GPUs, CPUs and memory given here.",
+        examples=[2],
+        json_schema_extra={"default": 1},
+    ),
+]
+Cpus: TypeAlias = Annotated[
+    int, Field(ge=1, le=MAX_CPUS, description="How many CPUs a run may use on a node.", examples=[8])
+]
+Memory: TypeAlias = Annotated[
+    Annotated[str, Field(pattern=SIZE_PATTERN), AfterValidator(_memory_is_enough)]
+    | Annotated[int, Field(ge=MIN_MEMORY_BYTES)],
+    Field(
+        description="Main memory a run may use on a node, /dev/shm included, as docker writes sizes.",
+        examples=["64G"],
+    ),
+]
+TimeLimit: TypeAlias = Annotated[
+    str,
+    Field(pattern=TIME_PATTERN),
+    AfterValidator(_is_time_limit),
+    Field(
+        description="Longest time a run may take, where a scheduler starts it: HOURS:MINUTES:SECONDS, "
+        "DAYS-HOURS:MINUTES:SECONDS, or a number with m, h or d.",
+        examples=["12:00:00", "2-00:00:00", "90m"],
     ),
 ]
 Release: TypeAlias = Annotated[
@@ -156,6 +207,10 @@ class TaoConfig(TypedDict):
 
     gpus: NotRequired[Gpus]
     gpu_indices: NotRequired[GpuIndices]
+    nodes: NotRequired[Nodes]
+    cpus: NotRequired[Cpus]
+    memory: NotRequired[Memory]
+    time: NotRequired[TimeLimit]
     release: NotRequired[Release]
     image: NotRequired[Image]
     backend: NotRequired[Backend]
@@ -232,6 +287,10 @@ class ExperimentEntry(TypedDict):
     ]
     gpus: NotRequired[Gpus]
     gpu_indices: NotRequired[GpuIndices]
+    nodes: NotRequired[Nodes]
+    cpus: NotRequired[Cpus]
+    memory: NotRequired[Memory]
+    time: NotRequired[TimeLimit]
     release: NotRequired[Release]
     image: NotRequired[Image]
     backend: NotRequired[Backend]

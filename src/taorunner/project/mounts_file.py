@@ -20,7 +20,7 @@ from typing_extensions import NotRequired, TypedDict
 
 from taorunner.diagnostics import FindingList, Vocabulary, described, report, shown
 from taorunner.errors import Finding, Severity
-from taorunner.project.keys import size_bytes
+from taorunner.project.limits import size_bytes
 from taorunner.project.models import ShmSize
 from taorunner.project.text_files import read_text_file
 from taorunner.yaml_reader import read_yaml

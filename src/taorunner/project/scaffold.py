@@ -256,6 +256,8 @@ def _experiments_text(
         _line("  gpus", str(gpus), "how many GPUs a run takes; 0 for none"),
         _line("  # gpu_indices", "[0]", "which ones, as in nvidia-smi; default: any free ones"),
         _line("  # shm_size", "16G", "shared memory of the container"),
+        _line("  # cpus", "8", "maximum number of CPUs; default: all"),
+        _line("  # memory", "64G", "maximum main memory; default: all"),
         "",
         "experiments:",
         f"  {plain_scalar(experiment)}:",

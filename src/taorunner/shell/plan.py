@@ -31,10 +31,12 @@ from taorunner.planning.model.plan import (
     GpuRequest,
     Mount,
     PublishedPort,
+    Resources,
     RunPlan,
 )
 from taorunner.planning.model.request import Caller, Site
 from taorunner.project.experiments import Experiment
+from taorunner.project.limits import NO_LIMITS
 from taorunner.project.mounts import MountEntry, Mounts, load_mounts, mounts_from_file
 from taorunner.project.workspace import Workspace
 from taorunner.shell.image import choose_image, find_experiment
@@ -83,6 +85,7 @@ def plan_shell(
     files = _mounts_files(planning)
     mounts = _mounts(planning, files, source, site)
     gpus = _gpus(planning, experiment)
+    limits = experiment.limits if experiment is not None else NO_LIMITS
     env = _env(planning, files, experiment, source)
     options = _options(planning, files, experiment)
     options, notebook, command = _notebook(planning, options, env)
@@ -103,7 +106,7 @@ def plan_shell(
         image=image,
         env=plain,
         mounts=mounts,
-        gpus=gpus,
+        resources=Resources(gpus=gpus, cpus=limits.cpus, memory_bytes=limits.memory_bytes),
         secrets=secrets,
         options=replace(options, workdir=workdir),
         make_dirs=(workspace.home_dir, workspace.hidden_dir),

@@ -20,7 +20,7 @@ from taorunner.backends.docker.backend import DockerBackend
 from taorunner.backends.docker.log_resume import Tail
 from taorunner.backends.secrets import remove_secrets, write_secrets
 from taorunner.errors import EngineRefusedError, Severity
-from taorunner.planning.model.plan import ContainerOptions, Mount, RunPlan, SecretSource
+from taorunner.planning.model.plan import ContainerOptions, Mount, Resources, RunPlan, SecretSource
 
 pytestmark = pytest.mark.engine
 
@@ -59,6 +59,7 @@ def test_the_container_is_what_the_request_says(
     plan = make_plan(
         "sleep", "60",
         image=noop_image,
+        resources=Resources(cpus=1, memory_bytes=1 << 29),
         env={"HOME": "/taorunner/home", "EMPTY": "", "WITH": "a=b c"},
         mounts=(Mount(tmp_path / "data", "/data", True), Mount(tmp_path, "/all")),
         options=ContainerOptions(user="1000:1001", groups=(4, 27), shm_bytes=1 << 28, ulimits={"stack": 67108864}),
@@ -77,6 +78,7 @@ def test_the_container_is_what_the_request_says(
         {"Driver": "", "Count": 0, "DeviceIDs": ["0", "2"], "Capabilities": [["gpu"]], "Options": {}}
     ]
     assert host["ShmSize"] == 1 << 28
+    assert (host["NanoCpus"], host["Memory"]) == (10**9, 1 << 29)
     assert host["Ulimits"] == [{"Name": "stack", "Hard": 67108864, "Soft": 67108864}]
     assert host["LogConfig"] == {"Type": "json-file", "Config": {}}
     assert (host["Init"], host["AutoRemove"], host["Privileged"]) == (True, False, False)

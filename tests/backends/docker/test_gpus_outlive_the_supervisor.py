@@ -16,7 +16,7 @@ from taorunner.catalog.load import load_network
 from taorunner.events import Notice, RunStarted, RunState, now
 from taorunner.gpu.inventory import Gpu, Inventory
 from taorunner.gpu.leases import Leases
-from taorunner.planning.model.plan import GpuRequest, RunPlan
+from taorunner.planning.model.plan import GpuRequest, Resources, RunPlan
 from taorunner.runs.state.batch_creation import create_batch
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.batch_runner import BatchRunner
@@ -59,7 +59,7 @@ def test_a_waiting_run_starts_within_a_second_of_its_gpu_being_free(
 ) -> None:
     contract = load_network("tinydet").contract("evaluate")
     store, leases = RunStore(tmp_path / ".taorunner"), Leases(tmp_path / "leases")
-    plan = make_plan("true", backend="local", contract=contract, gpus=GpuRequest(1))
+    plan = make_plan("true", backend="local", contract=contract, resources=Resources(gpus=GpuRequest(1)))
     batch = create_batch(store, [("r1", plan)], now(), environ={})
     gpus = FreeGpus(leases, lambda: Inventory((Gpu(0, "GPU-0", "H100"),)))
     runner = BatchRunner(store, batch, make_backend=lambda _name: LocalBackend(), gpus=gpus, environ={})

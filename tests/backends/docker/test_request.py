@@ -11,13 +11,21 @@ from taorunner.backends.contract import Launch
 from taorunner.backends.docker.backend import DockerBackend
 from taorunner.backends.docker.request import DockerRequest, container_settings, docker_run
 from taorunner.errors import EngineRefusedError
-from taorunner.planning.model.plan import ContainerOptions, Mount, PublishedPort, RunPlan, SecretSource
+from taorunner.planning.model.plan import (
+    ContainerOptions,
+    Mount,
+    PublishedPort,
+    Resources,
+    RunPlan,
+    SecretSource,
+)
 
 
 def test_everything_of_the_plan_is_in_the_request(make_plan: Callable[..., RunPlan], tmp_path: Path) -> None:
     plan = make_plan(
         "dino", "train", "-e", "/taorunner/run/train.yaml",
         image="nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt",
+        resources=Resources(cpus=8, memory_bytes=1 << 36),
         env={"HOME": "/taorunner/home"},
         mounts=(Mount(Path("/w/projects"), "/workspace/projects"), Mount(Path("/w/input"), "/taorunner/run", True)),
         options=ContainerOptions(
@@ -40,6 +48,7 @@ def test_everything_of_the_plan_is_in_the_request(make_plan: Callable[..., RunPl
             Mount(Path("/w/input"), "/taorunner/run", True),
         ),
         gpus=("3", "1"),
+        resources=Resources(cpus=8, memory_bytes=1 << 36),
         labels={
             "com.taorunner.run": "r1",
             "com.taorunner.project": "example_01",
@@ -100,6 +109,7 @@ def test_the_docker_command_says_the_same(make_plan: Callable[..., RunPlan], tmp
     plan = make_plan(
         "dino", "train", "it's",
         image="x:1",
+        resources=Resources(cpus=2, memory_bytes=1 << 30),
         env={"A": "b c"},
         mounts=(Mount(Path("/data, raw"), "/data", True), Mount(Path("/in"), "/taorunner/run")),
         options=ContainerOptions(
@@ -118,7 +128,7 @@ def test_the_docker_command_says_the_same(make_plan: Callable[..., RunPlan], tmp
         "--label", "com.taorunner.gpus=0,1",
         "--mount", 'type=bind,"source=/data, raw",target=/data,readonly',
         "--mount", "type=bind,source=/in,target=/taorunner/run",
-        "--gpus", '"device=0,1"',
+        "--gpus", '"device=0,1"', "--cpus", "2", "--memory", "1073741824",
         "--user", "1:2", "--group-add", "4",
         "--env", "A=b c", "--workdir", "/w", "--shm-size", "64", "--ulimit", "memlock=-1:-1",
         "--publish", "80:8888", "--network", "host", "--privileged", "--tty",

@@ -37,7 +37,7 @@ from taorunner.events import (
 )
 from taorunner.gpu.inventory import Gpu, Inventory
 from taorunner.gpu.leases import Leases
-from taorunner.planning.model.plan import GpuRequest, RenderedSpec, RunPlan, SecretSource
+from taorunner.planning.model.plan import GpuRequest, RenderedSpec, Resources, RunPlan, SecretSource
 from taorunner.runs.state.batch_creation import create_batch
 from taorunner.runs.state.history import read_history
 from taorunner.runs.state.record import RunPolicy
@@ -281,7 +281,7 @@ def test_a_run_that_the_engine_no_longer_knows_is_lost_not_good(world: World) ->
 
 def test_runs_on_the_same_gpu_wait_for_each_other(world: World) -> None:
     gpus = GpuRequest(1, ("1",))
-    plans = {name: world.plan(name, gpus=gpus) for name in ("e1", "e2", "e3")}
+    plans = {name: world.plan(name, resources=Resources(gpus=gpus)) for name in ("e1", "e2", "e3")}
     outcome = world.run({name: Script() for name in plans}, plans)
     assert [gpu for _, gpu in outcome.backend.submitted] == [("1",)] * 3
     assert outcome.backend.most_running == 1
@@ -289,14 +289,14 @@ def test_runs_on_the_same_gpu_wait_for_each_other(world: World) -> None:
 
 
 def test_any_free_gpu_is_given_and_recorded(world: World) -> None:
-    plans = {name: world.plan(name, gpus=GpuRequest(1)) for name in ("e1", "e2")}
+    plans = {name: world.plan(name, resources=Resources(gpus=GpuRequest(1))) for name in ("e1", "e2")}
     outcome = world.run({name: Script() for name in plans}, plans)
     started = [event for name in plans for event in outcome.events(name) if isinstance(event, RunStarted)]
     assert {event.gpus for event in started} <= {("0",), ("1",)}
 
 
 def test_more_gpus_than_there_are_is_a_failure_of_this_machine(world: World) -> None:
-    outcome = world.run({"e1": Script()}, {"e1": world.plan("e1", gpus=GpuRequest(3))})
+    outcome = world.run({"e1": Script()}, {"e1": world.plan("e1", resources=Resources(gpus=GpuRequest(3)))})
     record = world.store.load(outcome.ids["e1"])
     assert (record.state, record.reason, record.error_code) == (
         RunState.FAILED, "3 GPUs requested, this machine has 2", 4,
@@ -322,7 +322,7 @@ def test_a_stop_request_ends_a_running_run_as_stopped(world: World) -> None:
 def test_a_queued_run_is_stopped_without_being_started(world: World) -> None:
     gate = threading.Event()
     gpus = GpuRequest(1, ("0",))
-    plans = {name: world.plan(name, gpus=gpus) for name in ("e1", "e2")}
+    plans = {name: world.plan(name, resources=Resources(gpus=gpus)) for name in ("e1", "e2")}
     scripts = {"e1": Script(gate=gate), "e2": Script()}
     runs = [(f"20261120-000000-{name}-x", plan) for name, plan in plans.items()]
 

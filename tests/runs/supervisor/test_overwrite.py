@@ -28,7 +28,7 @@ from taorunner.errors import EngineRefusedError, MachineError, TaorunnerError
 from taorunner.events import MetricReported, Notice, RunState, now
 from taorunner.gpu.inventory import Gpu, Inventory
 from taorunner.gpu.leases import Leases
-from taorunner.planning.model.plan import GpuRequest, RunPlan
+from taorunner.planning.model.plan import GpuRequest, Resources, RunPlan
 from taorunner.runs.control.recovery import mark_lost
 from taorunner.runs.state.batch_creation import create_batch
 from taorunner.runs.state.record import RunPolicy, RunRecord
@@ -151,7 +151,7 @@ def test_nothing_is_moved_when_the_engine_or_the_image_is_not_there(world: World
 
 
 def test_nothing_is_moved_when_the_gpu_does_not_exist(world: World) -> None:
-    (record,) = world.run(Engine(), world.plan(gpus=GpuRequest(1, ("7",))))
+    (record,) = world.run(Engine(), world.plan(resources=Resources(gpus=GpuRequest(1, ("7",)))))
     assert (record.state, record.error_code) == (RunState.FAILED, 4)
     assert record.reason == "GPU 7 requested, this machine has only GPU 0"
     assert (world.tree(), world.notices(record)) == (["e1", "e1/old.hdf5"], [])

@@ -50,6 +50,7 @@ def docker_request(plan: RunPlan, launch: Launch, backend: str) -> DockerRequest
         env=dict(plan.env),
         mounts=_mounts(plan, launch),
         gpus=launch.gpu_ids,
+        resources=plan.resources,
         labels={
             RUN_LABEL: launch.run_id,
             f"{LABEL}.project": plan.project,
@@ -79,6 +80,10 @@ def docker_run(request: DockerRequest) -> list[str]:
         argv += ["--mount", _csv_line([*fields, "readonly"] if mount.read_only else fields)]
     if request.gpus:
         argv += ["--gpus", _csv_line([f"device={','.join(request.gpus)}"])]
+    if request.resources.cpus is not None:
+        argv += ["--cpus", str(request.resources.cpus)]
+    if request.resources.memory_bytes is not None:
+        argv += ["--memory", str(request.resources.memory_bytes)]
     if options.user is not None:
         argv += ["--user", options.user]
     for group in options.groups:
@@ -141,6 +146,8 @@ def container_settings(request: DockerRequest) -> ContainerSettings:
         env=request.env,
         binds=tuple(Bind(str(mount.source), mount.target, mount.read_only) for mount in request.mounts),
         gpus=request.gpus,
+        cpus=request.resources.cpus,
+        memory_bytes=request.resources.memory_bytes,
         user=options.user,
         groups=options.groups,
         labels=request.labels,

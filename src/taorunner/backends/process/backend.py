@@ -95,6 +95,7 @@ class HostBackend(ABC):
                 "CUDA_VISIBLE_DEVICES": ",".join(launch.gpu_ids),
             },
             gpus=launch.gpu_ids,
+            resources=plan.resources,
             lease=launch.lease,
             workdir=self.workdir(plan, launch),
         )

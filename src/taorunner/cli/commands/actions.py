@@ -77,11 +77,14 @@ def _run(
 def act(invocation: Invocation, action: str, experiments: list[str], options: ActionOptions) -> int:
     """Runs an action as the command line asked for it. Returns the exit code."""
     from taorunner.planning.model.request import ActionRequest
+    from taorunner.project.limits import read_limits
     from taorunner.runs.control.launch import check_request
 
     request = ActionRequest(
         action=action, experiments=tuple(experiments), backend=options.backend, gpus=options.gpus,
-        gpu_ids=gpu_ids(options.gpu_indices), release=options.release, image=options.image,
+        gpu_ids=gpu_ids(options.gpu_indices),
+        limits=read_limits(options.nodes, options.cpus, options.memory, options.time),
+        release=options.release, image=options.image,
         overrides=split_pairs(options.sets or ()), extra=invocation.extra, checkpoint=options.checkpoint,
         overwrite=options.overwrite, resume=options.resume,
     )  # fmt: skip

@@ -26,21 +26,23 @@ _OPTIONS_1: dict[str, str] = {"--backbone": "any", "--dataset": "any", "--experi
 _OPTIONS_2: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--strict":
     "", "-v": "", "--verbose": "", "--workspace": "folder"}
 _OPTIONS_3: dict[str, str] = {"--help": ""}
-_OPTIONS_4: dict[str, str] = {"--backend": "backend", "--checkpoint": "file", "-d": "", "--detach": "",
-    "--dry-run": "", "--gpu-indices": "any", "--gpus": "any", "--grace": "any", "--help": "", "--image":
-    "any", "--join": "run", "--json": "", "--on-finish": "any", "--overwrite": "", "-p": "project",
-    "--parallel": "any", "--plain": "", "--project": "project", "--release": "any", "--retries": "any",
-    "--set": "any", "--stop-on-nan": "", "--workspace": "folder"}
-_OPTIONS_5: dict[str, str] = {"--backend": "backend", "--checkpoint": "file", "-d": "", "--detach": "",
-    "--dry-run": "", "--gpu-indices": "any", "--gpus": "any", "--grace": "any", "--help": "", "--image":
-    "any", "--join": "run", "--json": "", "--on-finish": "any", "--overwrite": "", "-p": "project",
-    "--parallel": "any", "--plain": "", "--project": "project", "--release": "any", "--resume": "",
-    "--retries": "any", "--set": "any", "--stop-on-nan": "", "--workspace": "folder"}
-_OPTIONS_6: dict[str, str] = {"--backend": "backend", "-d": "", "--detach": "", "--dry-run": "",
-    "--gpu-indices": "any", "--gpus": "any", "--grace": "any", "--help": "", "--image": "any", "--join":
-    "run", "--json": "", "--on-finish": "any", "-p": "project", "--parallel": "any", "--plain": "",
-    "--project": "project", "--release": "any", "--retries": "any", "--set": "any", "--stop-on-nan": "",
+_OPTIONS_4: dict[str, str] = {"--backend": "backend", "--checkpoint": "file", "--cpus": "any", "-d": "",
+    "--detach": "", "--dry-run": "", "--gpu-indices": "any", "--gpus": "any", "--grace": "any", "--help": "",
+    "--image": "any", "--join": "run", "--json": "", "--memory": "any", "--nodes": "any", "--on-finish":
+    "any", "--overwrite": "", "-p": "project", "--parallel": "any", "--plain": "", "--project": "project",
+    "--release": "any", "--retries": "any", "--set": "any", "--stop-on-nan": "", "--time": "any",
     "--workspace": "folder"}
+_OPTIONS_5: dict[str, str] = {"--backend": "backend", "--checkpoint": "file", "--cpus": "any", "-d": "",
+    "--detach": "", "--dry-run": "", "--gpu-indices": "any", "--gpus": "any", "--grace": "any", "--help": "",
+    "--image": "any", "--join": "run", "--json": "", "--memory": "any", "--nodes": "any", "--on-finish":
+    "any", "--overwrite": "", "-p": "project", "--parallel": "any", "--plain": "", "--project": "project",
+    "--release": "any", "--resume": "", "--retries": "any", "--set": "any", "--stop-on-nan": "", "--time":
+    "any", "--workspace": "folder"}
+_OPTIONS_6: dict[str, str] = {"--backend": "backend", "--cpus": "any", "-d": "", "--detach": "", "--dry-run":
+    "", "--gpu-indices": "any", "--gpus": "any", "--grace": "any", "--help": "", "--image": "any", "--join":
+    "run", "--json": "", "--memory": "any", "--nodes": "any", "--on-finish": "any", "-p": "project",
+    "--parallel": "any", "--plain": "", "--project": "project", "--release": "any", "--retries": "any",
+    "--set": "any", "--stop-on-nan": "", "--time": "any", "--workspace": "folder"}
 _OPTIONS_7: dict[str, str] = {"--help": "", "--json": "", "-q": "", "--quiet": "", "--workspace": "folder"}
 _OPTIONS_8: dict[str, str] = {"-f": "", "--follow": "", "--help": "", "-n": "any", "--tail": "any",
     "--workspace": "folder"}

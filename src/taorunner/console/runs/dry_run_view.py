@@ -11,7 +11,8 @@ from rich.text import Text
 
 from taorunner.backends.dry_run import Simulation
 from taorunner.console.base.json_output import write_json
-from taorunner.planning.model.plan import SHELL
+from taorunner.planning.model.plan import SHELL, Resources
+from taorunner.text import duration, size
 
 
 def print_simulations(console: Console, simulations: Sequence[Simulation], *, json: bool) -> None:
@@ -41,8 +42,19 @@ def _facts(simulation: Simulation) -> list[tuple[str, str]]:
         ("user", plan.options.user or ""),
         ("argv", shlex.join(request.argv)),
     ]
+    facts += _limits(request.resources)
     facts += [("mount", f"{mount.source} → {mount.target}") for mount in request.mounts]
     facts += [("port", f"{port.address}:{port.outside} → {port.inside}") for port in plan.options.published]
     facts += [("env", f"{name}={value}") for name, value in sorted(request.env.items())]
     facts += [("moved aside", str(path)) for path in plan.set_aside]
     return [(label, value) for label, value in facts if value]
+
+
+def _limits(resources: Resources) -> list[tuple[str, str]]:
+    """Only what is limited."""
+    return [
+        ("nodes", str(resources.nodes) if resources.nodes > 1 else ""),
+        ("cpus", str(resources.cpus or "")),
+        ("memory", size(resources.memory_bytes) if resources.memory_bytes is not None else ""),
+        ("time", duration(resources.time_s) if resources.time_s is not None else ""),
+    ]

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, GpuUse, OverrideSyntax
-from taorunner.planning.model.plan import GpuRequest
+from taorunner.planning.model.plan import GpuRequest, Resources
 from taorunner.planning.model.request import ACTION_OF_COMMAND, ActionRequest
 from taorunner.project.experiments import Experiment
 from taorunner.project.image_lock import ImageLock
@@ -62,6 +62,18 @@ def choose_gpus(experiment: Experiment, request: ActionRequest, contract: Contra
     if contract.gpu_use is GpuUse.ONE and count > 1:
         count, ids = 1, ids[:1] if ids else None
     return GpuRequest(count, ids if count else None)
+
+
+def choose_resources(experiment: Experiment, request: ActionRequest, contract: Contract) -> Resources:
+    """The command line beats the file."""
+    typed, own = request.limits, experiment.limits
+    return Resources(
+        nodes=typed.nodes or own.nodes or 1,
+        gpus=choose_gpus(experiment, request, contract),
+        cpus=typed.cpus or own.cpus,
+        memory_bytes=typed.memory_bytes or own.memory_bytes,
+        time_s=typed.time_s or own.time_s,
+    )
 
 
 def key_in_spec(contract: Contract) -> str | None:

@@ -46,6 +46,20 @@ class GpuRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Resources:
+    """What a run takes. ``gpus``, ``cpus`` and ``memory_bytes`` are those of one node; ``time_s`` is a limit.
+
+    None: not limited by taorunner. Which of them a backend applies says its ``Target``.
+    """
+
+    nodes: int = 1
+    gpus: GpuRequest = GpuRequest()
+    cpus: int | None = None
+    memory_bytes: int | None = None
+    time_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RenderedSpec:
     """``text`` as the container will read it, from ``source``; ``inside`` is the path argv names.
 
@@ -151,7 +165,7 @@ class RunPlan:
     image: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     mounts: tuple[Mount, ...] = ()
-    gpus: GpuRequest = GpuRequest()
+    resources: Resources = field(default_factory=Resources)
     spec: RenderedSpec | None = None
     secrets: tuple[SecretSource, ...] = ()
     options: ContainerOptions = ContainerOptions()
@@ -163,6 +177,11 @@ class RunPlan:
     arguments: ArgumentValues = field(default_factory=ArgumentValues)
     resume: ResumePoint | None = None
 
+    @property
+    def gpus(self) -> GpuRequest:
+        """The GPUs of one node."""
+        return self.resources.gpus
+
     def to_json(self) -> dict[str, Any]:
         """Without secrets: what is written to disk."""
         body: dict[str, Any] = encoded(self)
@@ -173,5 +192,10 @@ class RunPlan:
 
     @staticmethod
     def from_json(body: dict[str, Any]) -> RunPlan:
-        """Unknown keys are ignored, missing ones take their defaults. Raises ValueError for what is no plan."""
+        """Unknown keys are ignored, missing ones take their defaults. Raises ValueError for what is no plan.
+
+        Plans of 0.1.0 have ``gpus`` in the place of ``resources``.
+        """
+        if isinstance(body, dict) and "gpus" in body and "resources" not in body:
+            body = {**body, "resources": {"gpus": body["gpus"]}}
         return decoded(RunPlan, body)

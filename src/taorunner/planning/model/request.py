@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from taorunner.project.limits import NO_LIMITS, Limits
+
 ACTION_OF_COMMAND = {"convert": "dataset_convert"}
 """Commands whose name is not the action's: TAO calls it dataset_convert (or convert) in every network."""
 
@@ -24,6 +26,7 @@ class ActionRequest:
     backend: str | None = None
     gpus: int | None = None
     gpu_ids: tuple[str, ...] | None = None
+    limits: Limits = NO_LIMITS
     release: str | None = None
     image: str | None = None
     overrides: Mapping[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Runs TAO as the local backend does, started through ``nice -n N``."""
+"""Runs TAO as the local backend does, started through ``nice -n N``, and through ``timeout`` with a time limit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ class NiceBackend(LocalBackend):
 
     def host_command(self, plan: RunPlan) -> tuple[str, ...]:
         niceness = plan.backend_options.get("niceness", DEFAULT_NICENESS)
-        return ("nice", "-n", str(niceness), *plan.argv)
+        command = ("nice", "-n", str(niceness), *plan.argv)
+        if plan.resources.time_s is None:
+            return command
+        return ("timeout", "--signal=TERM", "--kill-after=30", str(plan.resources.time_s), *command)
 
 
 def create(environ: Mapping[str, str] | None = None) -> NiceBackend:
