@@ -428,13 +428,13 @@ def test_a_dry_run_prints_what_really_runs(
     docker_cli: Cli, workspace: Callable[..., Path], tao_image: Callable[..., str], engine: Any
 ) -> None:
     image = tao_image("pyt_7")
-    root = workspace({"e1": {"gpu_indices": [2]}}, image)
+    root = workspace({"e1": {"gpu_indices": [2], "memory": "4G"}}, image)
     done = docker_cli("train", "e1", "--dry-run", "--json", cwd=root)
     assert done.code == 0, done.err
     (shown,) = done.json
     assert list(shown) == [
-        "project", "experiment", "action", "backend", "image", "argv", "env", "mounts", "gpus", "user", "spec",
-        "docker_run",
+        "project", "experiment", "action", "backend", "image", "argv", "env", "mounts", "gpus", "nodes", "cpus",
+        "memory_bytes", "time_s", "user", "spec", "docker_run",
     ]  # fmt: skip
     inside = "/workspace/projects/example_01/models/e1"
     assert (shown["project"], shown["experiment"], shown["action"]) == ("example_01", "e1", "train")

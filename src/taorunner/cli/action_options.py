@@ -46,19 +46,17 @@ Nodes = Annotated[
 ]
 Cpus = Annotated[
     Optional[int],
-    option("--cpus", "Use at most N CPUs on a node", word="N", group="Where it runs", min=1, max=MAX_CPUS),
+    option("--cpus", "Use at most N CPUs", word="N", group="Where it runs", min=1, max=MAX_CPUS),
 ]
 Memory = Annotated[
     Optional[str],
-    option(
-        "--memory", "Use at most this much memory on a node, such as 64G", word="SIZE", group="Where it runs"
-    ),
+    option("--memory", "Use at most this much memory, such as 64G", word="SIZE", group="Where it runs"),
 ]
 TimeLimit = Annotated[
     Optional[str],
     option(
         "--time",
-        "End it after this time, such as 12:00:00 or 2d (schedulers only)",
+        "End the run after this time, such as 12h or 2d",
         word="TIME",
         group="Where it runs",
     ),

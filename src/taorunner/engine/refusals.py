@@ -313,7 +313,10 @@ def _port(match: re.Match[str], asked: Asked) -> TaorunnerError:
 
 
 def _resources(match: re.Match[str], asked: Asked) -> TaorunnerError:
-    return EngineRefusedError(f"the engine cannot provide these resources: {lower(match[0])}")
+    return EngineRefusedError(
+        f"the engine cannot provide these resources: {lower(match[0])}",
+        hint='set "cpus" and "memory" in experiments.yml to what it has, or remove them',
+    )
 
 
 def _helper(match: re.Match[str], asked: Asked) -> TaorunnerError:
