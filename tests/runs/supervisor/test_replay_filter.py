@@ -17,10 +17,10 @@ LOSS = MetricReported(run="r", at=AT, name="val_loss", value=float("nan"), epoch
 def test_what_this_attempt_emitted_is_left_out() -> None:
     replay = ReplayFilter([STARTED, EPOCH, LOSS])
     assert replay.new_ones([EPOCH, LOSS]) == []
-    assert (replay.has_started("one"), replay.has_started("two")) == (True, False)
+    assert (replay.handle, replay.waiting) == ("one", None)
 
 
 def test_what_an_earlier_attempt_emitted_is_new_again() -> None:
     replay = ReplayFilter([STARTED, EPOCH, LOSS, AGAIN])
     assert replay.new_ones([EPOCH, LOSS]) == [EPOCH, LOSS]
-    assert (replay.has_started("one"), replay.has_started("two")) == (False, True)
+    assert (replay.handle, replay.waiting) == ("two", None)
