@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from taorunner.container_options import ContainerOptions, Mount
 from taorunner.engine import client, containers, images
-from taorunner.engine.containers import Bind, ContainerSettings
+from taorunner.engine.containers import ContainerSettings
 from taorunner.engine.refusal_rows import GPU_ROWS, REGISTRY_ROWS, START_ROWS
 from taorunner.engine.refusals import Asked, is_passing, translate
 from taorunner.errors import EngineRefusedError, MachineError, TaorunnerError
@@ -297,14 +298,20 @@ def refusal(
         ({"image": "nosuch:1"}, 'the image "nosuch:1" does not exist'),
         ({"image": "Nosuch:1"}, '"Nosuch:1" is not the name of an image: repository name must be lowercase'),
         (
-            {"binds": (Bind("/not/there", "/x"),)},
+            {"mounts": (Mount(Path("/not/there"), "/x"),)},
             'the folder "/not/there" to mount does not exist on the engine\'s machine',
         ),
-        ({"binds": (Bind("/tmp", "/x"), Bind("/usr", "/x"))}, 'two folders have the same destination "/x"'),
-        ({"user": "somebody"}, 'the image has no user "somebody"'),
-        ({"network": "nowhere"}, 'the engine has no network "nowhere"'),
-        ({"ulimits": {"speed": 1}}, 'there is no limit "speed"'),
-        ({"shm_bytes": -1}, "the docker engine refused: SHM size can not be less than 0"),
+        (
+            {"mounts": (Mount(Path("/tmp"), "/x"), Mount(Path("/usr"), "/x"))},
+            'two folders have the same destination "/x"',
+        ),
+        ({"options": ContainerOptions(user="somebody")}, 'the image has no user "somebody"'),
+        ({"options": ContainerOptions(network="nowhere")}, 'the engine has no network "nowhere"'),
+        ({"options": ContainerOptions(ulimits={"speed": 1})}, 'there is no limit "speed"'),
+        (
+            {"options": ContainerOptions(shm_bytes=-1)},
+            "the docker engine refused: SHM size can not be less than 0",
+        ),
     ],
 )
 def test_refusals_of_a_real_engine(
@@ -320,7 +327,7 @@ def test_a_port_in_use(refusal: Callable[..., TaorunnerError]) -> None:
         taken.bind(("0.0.0.0", 0))
         taken.listen(1)
         port = taken.getsockname()[1]
-        error = refusal(ports={80: port})
+        error = refusal(options=ContainerOptions(ports={80: port}))
     assert (type(error), error.message) == (
         EngineRefusedError,
         f'the port "{port}" is in use on the engine\'s machine',

@@ -27,8 +27,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from taorunner.container_options import Mount
 from taorunner.errors import Finding
-from taorunner.planning.model.plan import Mount, RunPlan
+from taorunner.planning.model.plan import RunPlan
 
 
 @dataclass(frozen=True, slots=True)
