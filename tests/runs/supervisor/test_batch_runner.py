@@ -633,6 +633,30 @@ def test_the_second_start_that_a_crash_cut_off_is_emitted(world: World) -> None:
     assert kinds == ["RunQueued", "RunStarted", "RunWaiting", "RunStarted", "RunFinished"]
 
 
+def test_a_retried_run_that_waits_for_its_first_start_has_not_started(world: World) -> None:
+    """Its record keeps the start of the attempt before."""
+    run_id = "20261120-000000-e1-x"
+    batch = create_batch(world.store, [(run_id, world.plan("e1"))], now(), parallel=None, environ={})
+    queued = world.store.load(run_id)
+    tried = replace(
+        queued, state=RunState.RUNNING, handle="c-1", started_at=now(), requeues=2, retries_left=1
+    )
+    world.store.save(replace(tried.tried_again(), state=RunState.WAITING, handle="c-2", launched_at=now()))
+    again = [RunStarted(run=run_id, at=now(), handle="c-1"), replace(queued.queued_event(), at=now())]
+    world.store.append_events(run_id, [*again, RunWaiting(run=run_id, at=now(), reason="Priority")])
+    stopper = _stopping_when_it_waits(world.store, run_id)
+    backend = ScriptedBackend(
+        {"e1": Script(answers=[PRIORITY], after_stop=EngineStatus(EngineState.MISSING))}
+    )
+    gpus = FreeGpus(Leases(world.root / "leases"), two_gpus)
+    BatchRunner(world.store, batch, make_backend=lambda _name: backend, gpus=gpus, environ={}).run()
+    stopper.join(10)
+    record = world.store.load(run_id)
+    assert (record.state, record.reason) == (RunState.STOPPED, "stopped while it waited to be started again")
+    kinds = [type(event).__name__ for event in world.store.read_events(run_id)[0]]
+    assert kinds == ["RunQueued", "RunStarted", "RunQueued", "RunWaiting", "RunFinished"]
+
+
 def test_a_record_of_an_earlier_version_waits_for_its_first_start(world: World) -> None:
     run_id = "20261120-000000-e1-x"
     create_batch(world.store, [(run_id, world.plan("e1"))], now(), parallel=None, environ={})
