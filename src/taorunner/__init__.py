@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from taorunner.errors import TaorunnerError as TaorunnerError
     from taorunner.events import Event as Event
     from taorunner.events import RunState as RunState
-    from taorunner.runs.state.snapshot import Best as Best
+    from taorunner.runs.state.metric_names import Best as Best
 
 _HOMES = {
     "Batch": "taorunner.api.runs",
-    "Best": "taorunner.runs.state.snapshot",
+    "Best": "taorunner.runs.state.metric_names",
     "Event": "taorunner.events",
     "Finding": "taorunner.errors",
     "PlannedRun": "taorunner.api.actions",

@@ -78,7 +78,10 @@ class ImagePulled(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunWaiting(Event):
-    """The run waits in the engine's own queue. ``reason`` is the engine's; another reason is another event."""
+    """The run waits in the engine's own queue. ``reason`` is the engine's; another reason is another event.
+
+    After ``RunStarted``: the engine has requeued the run, and will start it again.
+    """
 
     reason: str
 

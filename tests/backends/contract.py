@@ -76,8 +76,13 @@ def output(backend: Backend, handle: Handle, position: LogPosition | None = None
 
 def ended(backend: Backend, handle: Handle) -> EngineStatus:
     """The status once the run is over."""
+    return becomes(backend, handle, EngineState.EXITED)
+
+
+def becomes(backend: Backend, handle: Handle, state: EngineState) -> EngineStatus:
+    """The status once the run is in this state."""
     deadline = time.monotonic() + PATIENCE_S
-    while (status := backend.inspect([handle])[handle.run_id]).state is not EngineState.EXITED:
+    while (status := backend.inspect([handle])[handle.run_id]).state is not state:
         assert time.monotonic() < deadline, f"it is still {status.state.value}"
         time.sleep(0.02)
     return status
@@ -260,6 +265,75 @@ class BackendContract:
             path for path in launch.run_dir.rglob("*") if path.is_file() and SECRET in path.read_text()
         ]
         assert open_files and all(path.stat().st_mode & 0o077 == 0 for path in open_files)
+
+
+@dataclass(frozen=True)
+class Preemption:
+    """``take`` takes the machine from a run of its harness, or before its start, for the reason; ``give`` ends that."""
+
+    take: Callable[[Path, str], None]
+    give: Callable[[Path], None]
+
+
+class RequeueContract(BackendContract):
+    """For a backend whose engine may requeue a run. A subclass also gives a ``preemption`` fixture.
+
+    ``harness.stays`` must print a line at each start.
+    """
+
+    def test_10_a_run_that_waits_is_started_later(
+        self, harness: Harness, backend: Backend, preemption: Preemption
+    ) -> None:
+        request = harness.request(backend, harness.stays)
+        preemption.take(request.run_dir, "Priority")
+        started = backend.submit(request)
+        handle = started.handle
+        try:
+            assert started.waiting == "Priority"
+            assert becomes(backend, handle, EngineState.WAITING) == EngineStatus(
+                EngineState.WAITING, waiting="Priority"
+            )
+            assert output(backend, handle) == {"stdout": b"", "stderr": b""}
+            preemption.give(handle.run_dir)
+            assert becomes(harness.make(), handle, EngineState.RUNNING).waiting is None
+        finally:
+            backend.remove(handle)
+
+    def test_10_a_requeued_run_keeps_its_handle_and_its_log_goes_on(
+        self, harness: Harness, backend: Backend, preemption: Preemption
+    ) -> None:
+        handle = harness.start(backend, harness.stays)
+        try:
+            first = next(iter(backend.logs(handle, LogPosition()))).data
+            stream = backend.logs(handle, LogPosition(stdout=len(first)))
+            preemption.take(handle.run_dir, "Preempted")
+            assert list(stream) == []  # it ends by itself
+            for instance in (backend, harness.make()):
+                assert becomes(instance, handle, EngineState.WAITING).waiting == "Preempted"
+                assert output(instance, handle) == {"stdout": first, "stderr": b""}
+                assert instance.find(handle.run_id, handle.run_dir) == handle
+            preemption.give(handle.run_dir)
+            becomes(backend, handle, EngineState.RUNNING)
+            again = next(iter(backend.logs(handle, LogPosition(stdout=len(first)))))
+            assert (again.stream, again.data) == ("stdout", first)
+        finally:
+            backend.remove(handle)
+        assert backend.inspect([handle])[handle.run_id].state is EngineState.MISSING
+
+    def test_10_a_requeued_run_that_is_stopped_has_no_exit_code(
+        self, harness: Harness, backend: Backend, preemption: Preemption
+    ) -> None:
+        handle = harness.start(backend, harness.stays)
+        try:
+            next(iter(backend.logs(handle, LogPosition())))
+            preemption.take(handle.run_dir, "Preempted")
+            becomes(backend, handle, EngineState.WAITING)
+            harness.make().stop(handle, 10)
+            status = backend.inspect([handle])[handle.run_id]
+            assert status.state in (EngineState.EXITED, EngineState.MISSING)
+            assert status.exit_code is None
+        finally:
+            backend.remove(handle)
 
 
 def shell_harness(

@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from taorunner.backends.secrets import masked, remove_secrets, unwrapped, wrapped, write_secrets
+from taorunner.container_options import ContainerOptions
 from taorunner.errors import UserFilesError
-from taorunner.planning.model.plan import ContainerOptions, RenderedSpec, RunPlan, SecretSource
+from taorunner.planning.model.plan import RenderedSpec, RunPlan, SecretSource
 
 MARK = "@TAORUNNER_SECRET_model_key@"
 SHELLS = [

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from taorunner.container_options import ContainerOptions, Mount
 from taorunner.engine import client, containers, images
-from taorunner.engine.containers import Bind, ContainerSettings
+from taorunner.engine.containers import ContainerSettings
 from taorunner.engine.refusal_rows import GPU_ROWS, REGISTRY_ROWS, START_ROWS
 from taorunner.engine.refusals import Asked, is_passing, translate
 from taorunner.errors import EngineRefusedError, MachineError, TaorunnerError
@@ -30,6 +31,7 @@ GPU_REPAIR = (
 RUNC = "failed to create task for container: OCI runtime create failed: runc create failed: unable to start container process: "
 
 # Texts that the engines of the test machines cannot be made to say, as seen on others.
+LESS = 'set "cpus" and "memory" in experiments.yml to what it has, or remove them'
 SEEN = [
     (
         'could not select device driver "" with capabilities: [[gpu]]',
@@ -131,11 +133,11 @@ SEEN = [
         "Range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available",
         EngineRefusedError,
         "the engine cannot provide these resources: range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs "
-        "available", None,
+        "available", LESS,
     ),
     (
         "Minimum memory limit allowed is 6MB",
-        EngineRefusedError, "the engine cannot provide these resources: minimum memory limit allowed is 6MB", None,
+        EngineRefusedError, "the engine cannot provide these resources: minimum memory limit allowed is 6MB", LESS,
     ),
     (
         "driver failed programming external connectivity on endpoint x: Bind for 0.0.0.0:8888 failed: port is already "
@@ -297,14 +299,20 @@ def refusal(
         ({"image": "nosuch:1"}, 'the image "nosuch:1" does not exist'),
         ({"image": "Nosuch:1"}, '"Nosuch:1" is not the name of an image: repository name must be lowercase'),
         (
-            {"binds": (Bind("/not/there", "/x"),)},
+            {"mounts": (Mount(Path("/not/there"), "/x"),)},
             'the folder "/not/there" to mount does not exist on the engine\'s machine',
         ),
-        ({"binds": (Bind("/tmp", "/x"), Bind("/usr", "/x"))}, 'two folders have the same destination "/x"'),
-        ({"user": "somebody"}, 'the image has no user "somebody"'),
-        ({"network": "nowhere"}, 'the engine has no network "nowhere"'),
-        ({"ulimits": {"speed": 1}}, 'there is no limit "speed"'),
-        ({"shm_bytes": -1}, "the docker engine refused: SHM size can not be less than 0"),
+        (
+            {"mounts": (Mount(Path("/tmp"), "/x"), Mount(Path("/usr"), "/x"))},
+            'two folders have the same destination "/x"',
+        ),
+        ({"options": ContainerOptions(user="somebody")}, 'the image has no user "somebody"'),
+        ({"options": ContainerOptions(network="nowhere")}, 'the engine has no network "nowhere"'),
+        ({"options": ContainerOptions(ulimits={"speed": 1})}, 'there is no limit "speed"'),
+        (
+            {"options": ContainerOptions(shm_bytes=-1)},
+            "the docker engine refused: SHM size can not be less than 0",
+        ),
     ],
 )
 def test_refusals_of_a_real_engine(
@@ -315,12 +323,21 @@ def test_refusals_of_a_real_engine(
 
 
 @pytest.mark.engine
+def test_more_cpus_than_the_machine_has(refusal: Callable[..., TaorunnerError]) -> None:
+    error = refusal(cpus=100_000)
+    assert error.message.startswith(
+        "the engine cannot provide these resources: range of CPUs is from 0.01 to "
+    )
+    assert (type(error), error.hint) == (EngineRefusedError, LESS)
+
+
+@pytest.mark.engine
 def test_a_port_in_use(refusal: Callable[..., TaorunnerError]) -> None:
     with socket.socket() as taken:
         taken.bind(("0.0.0.0", 0))
         taken.listen(1)
         port = taken.getsockname()[1]
-        error = refusal(ports={80: port})
+        error = refusal(options=ContainerOptions(ports={80: port}))
     assert (type(error), error.message) == (
         EngineRefusedError,
         f'the port "{port}" is in use on the engine\'s machine',

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from broken_attach import broken_attach
 
+from taorunner.container_options import Mount
 from taorunner.engine import client
-from taorunner.engine.containers import Bind
 from taorunner.errors import EngineRefusedError
 from taorunner.gpu.leases import Leases
 from taorunner.images.trial import LABEL, Trial, run_trial
@@ -53,7 +53,7 @@ def test_no_process_of_it_gains_rights(run: Any) -> None:
 def test_what_is_bound_is_there(run: Any, tmp_path: Any) -> None:
     tmp_path.chmod(0o755)
     (tmp_path / "x").write_text("bound")
-    code, out, _, _ = run("cat", "x", binds=(Bind(str(tmp_path), "/here"),), workdir="/here")
+    code, out, _, _ = run("cat", "x", mounts=(Mount(tmp_path, "/here"),), workdir="/here")
     assert (code, out) == (0, "bound")
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from taorunner.container_options import Mount
 from taorunner.errors import Finding
-from taorunner.planning.model.plan import GpuRequest, Mount, RunPlan, SecretSource
+from taorunner.planning.model.plan import GpuRequest, RunPlan, SecretSource
 from taorunner.planning.model.request import ActionRequest, Caller, Site
 from taorunner.planning.planner import Planned, plan_action
 from taorunner.project.workspace import Workspace

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from taorunner.catalog.load import load_network
-from taorunner.planning.model.plan import Mount, RunPlan
+from taorunner.container_options import Mount
+from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.results import LocalResults, results_of
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from taorunner.planning.model.plan import Mount, PublishedPort
+from taorunner.container_options import Mount, PublishedPort
 from taorunner.shell.option_parsing import (
     read_env,
     read_gpus,

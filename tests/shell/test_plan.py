@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from taorunner.container_options import ContainerOptions, Mount, PublishedPort
 from taorunner.errors import TaorunnerError, UsageError, UserFilesError
 from taorunner.gpu.inventory import Gpu, Inventory
-from taorunner.planning.model.plan import ContainerOptions, GpuRequest, Mount, PublishedPort
+from taorunner.planning.model.plan import GpuRequest
 from taorunner.planning.model.request import Caller, Site
 from taorunner.project.workspace import Workspace
 from taorunner.shell.plan import plan_shell

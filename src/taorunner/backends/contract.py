@@ -9,7 +9,13 @@
 5. ``inspect(handles)`` asks once for many. ``MISSING`` is an answer, never an exception, never success.
 6. ``logs(handle, position)`` yields chunks as they come, starting right after ``position``, until the stream ends. The
    end of the stream is not the end of the run: ask ``inspect``. ``close()`` of the stream works from another thread.
-7. ``stop`` and ``remove`` are idempotent: a run that is gone is no error.
+7. ``stop`` and ``remove`` are idempotent: a run that is gone is no error. They also end a run that waits.
+8. ``find(run_id, run_dir)`` needs nothing but the id, from any process.
+9. No secret is in a request or in its command line.
+10. An engine may put a running run back into its queue (a preemption): ``inspect`` then answers ``WAITING`` with the
+    reason, and ``logs`` ends. The handle stays. When the run is started again, ``inspect`` answers ``RUNNING``, and
+    ``logs`` continues: a position counts the output of all launches. A run that leaves the queue without being started
+    is ``EXITED`` without an exit code, or ``MISSING``.
 """
 
 from __future__ import annotations
@@ -21,8 +27,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from taorunner.container_options import Mount
 from taorunner.errors import Finding
-from taorunner.planning.model.plan import Mount, Resources, RunPlan
+from taorunner.planning.model.plan import Resources, RunPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,9 @@ class Handle:
 
 
 class EngineState(str, Enum):
-    """WAITING: the engine has accepted the run and will start it. CREATED: it exists and was never started."""
+    """WAITING: the engine has accepted the run and will start it, or start it again after it has requeued it. CREATED:
+    it exists and was never started.
+    """
 
     WAITING = "waiting"
     CREATED = "created"

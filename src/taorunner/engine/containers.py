@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
+from docker.types import DeviceRequest, LogConfig, Ulimit
+from docker.types import Mount as EngineMount
 
+from taorunner.container_options import ContainerOptions, Mount
 from taorunner.engine.client import ENGINE_ERRORS, Engine, translated
 from taorunner.engine.frames import (
     READ_BYTES,
@@ -34,43 +36,19 @@ _OVER = ("exited", "dead")
 
 
 @dataclass(frozen=True, slots=True)
-class Bind:
-    source: str
-    target: str
-    read_only: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class ContainerSettings:
-    """Settings of a new container. ``gpus`` are ids on the engine's machine, never a count.
-
-    ``published``: (container port, protocol, address, host port). ``interactive``: with a standard input, which ends
-    when the attached client does, and without a stored log. ``terminal``: rows, columns.
-    """
+    """A new container. ``gpus`` are ids on the engine's machine, never a count."""
 
     name: str
     image: str
     command: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
-    binds: tuple[Bind, ...] = ()
+    mounts: tuple[Mount, ...] = ()
     gpus: tuple[str, ...] = ()
     cpus: int | None = None
     memory_bytes: int | None = None
-    user: str | None = None
-    groups: tuple[int, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
-    workdir: str | None = None
-    shm_bytes: int | None = None
-    ulimits: Mapping[str, int] = field(default_factory=dict)
-    hard_ulimits: Mapping[str, int] = field(default_factory=dict)
-    ports: Mapping[int, int] = field(default_factory=dict)
-    published: tuple[tuple[int, str, str, int], ...] = ()
-    network: str | None = None
-    privileged: bool = False
-    no_new_privileges: bool = True
-    tty: bool = False
-    interactive: bool = False
-    terminal: tuple[int, int] | None = None
+    options: ContainerOptions = field(default_factory=ContainerOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +81,7 @@ def create(engine: Engine, settings: ContainerSettings) -> str | None:
             "podman silently ignores GPUs requested through Docker's API",
             hint="use a docker engine for runs with GPUs: set DOCKER_HOST, or docker context use NAME",
         )
-    api = engine.api
+    api, options = engine.api, settings.options
     with translated(engine.asked(settings.image, settings.gpus)):
         try:
             answer = api.create_container(
@@ -111,12 +89,12 @@ def create(engine: Engine, settings: ContainerSettings) -> str | None:
                 command=list(settings.command),
                 name=settings.name,
                 environment=dict(settings.env),
-                user=settings.user,
-                working_dir=settings.workdir,
+                user=options.user,
+                working_dir=options.workdir,
                 labels=dict(settings.labels),
-                ports=[*settings.ports, *((port[0], port[1]) for port in settings.published)] or None,
-                tty=settings.tty,
-                stdin_open=settings.interactive,
+                ports=[*options.ports, *((port.inside, port.protocol) for port in options.published)] or None,
+                tty=options.tty,
+                stdin_open=options.interactive,
                 host_config=_host_config(api, settings),
             )
         except ENGINE_ERRORS as error:
@@ -325,35 +303,36 @@ def parse_time(text: str | None) -> datetime | None:
 
 
 def _host_config(api: Any, settings: ContainerSettings) -> Any:
-    bindings: dict[Any, Any] = dict(settings.ports)
-    for inside, protocol, address, outside in settings.published:
-        bindings.setdefault(f"{inside}/{protocol}", []).append((address, outside))
+    options = settings.options
+    bindings: dict[Any, Any] = dict(options.ports)
+    for port in options.published:
+        bindings.setdefault(f"{port.inside}/{port.protocol}", []).append((port.address, port.outside))
     config = api.create_host_config(
         init=True,  # otherwise SIGTERM does not reach the process, and every stop takes the full grace period
         log_config=LogConfig(  # no rotation: it could overtake a reader
-            type="none" if settings.interactive else LogConfig.types.JSON, config={}
+            type="none" if options.interactive else LogConfig.types.JSON, config={}
         ),
         mounts=[
-            Mount(target=bind.target, source=bind.source, type="bind", read_only=bind.read_only)
-            for bind in settings.binds
+            EngineMount(target=mount.target, source=str(mount.source), type="bind", read_only=mount.read_only)
+            for mount in settings.mounts
         ],
         device_requests=[DeviceRequest(device_ids=list(settings.gpus), capabilities=[["gpu"]])]
         if settings.gpus
         else None,
-        group_add=[str(group) for group in settings.groups] or None,
+        group_add=[str(group) for group in options.groups] or None,
         nano_cpus=None if settings.cpus is None else settings.cpus * 10**9,
         mem_limit=settings.memory_bytes,
-        shm_size=settings.shm_bytes,
+        shm_size=options.shm_bytes,
         ulimits=[
-            Ulimit(name=name, soft=limit, hard=settings.hard_ulimits.get(name, limit))
-            for name, limit in settings.ulimits.items()
+            Ulimit(name=name, soft=limit, hard=options.hard_ulimits.get(name, limit))
+            for name, limit in options.ulimits.items()
         ]
         or None,
         port_bindings=bindings or None,
-        network_mode=settings.network,
-        privileged=settings.privileged,
-        security_opt=["no-new-privileges"] if settings.no_new_privileges else None,
+        network_mode=options.network,
+        privileged=options.privileged,
+        security_opt=["no-new-privileges"] if options.no_new_privileges else None,
     )
-    if settings.terminal is not None:
-        config["ConsoleSize"] = list(settings.terminal)  # from API 1.42: sets the size before the start
+    if options.terminal is not None:
+        config["ConsoleSize"] = list(options.terminal)  # from API 1.42: sets the size before the start
     return config

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from taorunner.container_options import ContainerOptions
 from taorunner.engine import containers
 from taorunner.engine.client import Engine
 from taorunner.engine.images import find_image
@@ -101,10 +102,8 @@ def _ask(engine: Engine, image_id: str, reference: str, user: str, timeout_s: fl
             "CUDA_VISIBLE_DEVICES": "",
             "NVIDIA_VISIBLE_DEVICES": "void",
         },
-        user=user,
         labels={"com.taorunner.specs": reference},
-        workdir="/tmp",
-        network="none",
+        options=ContainerOptions(user=user, workdir="/tmp", network="none"),
     )
     containers.create(engine, settings)
     try:

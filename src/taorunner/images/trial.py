@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from taorunner.container_options import ContainerOptions, Mount
 from taorunner.engine import containers, images
 from taorunner.engine.client import Engine, describe
-from taorunner.engine.containers import Bind, ContainerSettings
+from taorunner.engine.containers import ContainerSettings
 from taorunner.errors import EngineRefusedError, TaorunnerError
 from taorunner.gpu.inventory import Gpu, inventory
 from taorunner.gpu.leases import Holder, Lease, Leases
@@ -35,7 +36,7 @@ class Trial:
     name: str = "somebody"
     network: str = "none"
     gpus: int | None = None
-    binds: tuple[Bind, ...] = ()
+    mounts: tuple[Mount, ...] = ()
     workdir: str | None = None
 
 
@@ -92,14 +93,16 @@ def _settings(trial: Trial, gpu_ids: tuple[str, ...]) -> ContainerSettings:
         image=trial.image,
         command=trial.command,
         env={"HOME": "/tmp", "USER": trial.name, "LOGNAME": trial.name},
-        binds=trial.binds,
+        mounts=trial.mounts,
         gpus=gpu_ids,
-        user=trial.user,
-        groups=trial.groups,
         labels={LABEL: trial.image},
-        shm_bytes=SHM_BYTES,
-        network=trial.network,
-        workdir=trial.workdir,
+        options=ContainerOptions(
+            user=trial.user,
+            groups=trial.groups,
+            shm_bytes=SHM_BYTES,
+            network=trial.network,
+            workdir=trial.workdir,
+        ),
     )
 
 

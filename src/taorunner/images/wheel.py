@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from taorunner import host_commands
+from taorunner.container_options import Mount
 from taorunner.engine.client import Engine
-from taorunner.engine.containers import Bind
 from taorunner.errors import UserFilesError
 from taorunner.images.trial import Trial, run_trial
 
@@ -87,7 +87,7 @@ def _build_inside(
     trial = replace(
         inside,
         command=tuple(argv),
-        binds=(Bind(str(tree.resolve()), str(_TREE_INSIDE)), Bind(str(folder), str(_FOLDER_INSIDE))),
+        mounts=(Mount(tree.resolve(), str(_TREE_INSIDE)), Mount(folder, str(_FOLDER_INSIDE))),
         workdir=str(_TREE_INSIDE),
     )
     parts = {"stdout": b"", "stderr": b""}  # a line may arrive in pieces

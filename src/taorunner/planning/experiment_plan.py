@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from taorunner.catalog.network import Network
+from taorunner.container_options import Mount
 from taorunner.contracts import Contract
 from taorunner.errors import Finding, UserFilesError, has_errors
 from taorunner.planning.checks.consistency import Launch
@@ -36,9 +37,8 @@ from taorunner.planning.model.arguments import ArgumentValues
 from taorunner.planning.model.plan import (
     SECRET_SPEC_DIR,
     GpuRequest,
-    Mount,
     RunPlan,
-)  # fmt: skip
+)
 from taorunner.planning.model.request import ActionRequest, Site
 from taorunner.planning.run_plan import Draft, assemble
 from taorunner.planning.spec.effective_spec import EffectiveSpec, effective_spec

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from taorunner.catalog.network import Network
+from taorunner.container_options import ContainerOptions, Mount
 from taorunner.contracts import Contract
 from taorunner.planning.context import Planning
 from taorunner.planning.inputs.argv import Argv, artifact_globs
@@ -27,13 +28,11 @@ from taorunner.planning.model.arguments import ArgumentValues
 from taorunner.planning.model.plan import (
     DEFAULT_SHM_BYTES,
     DEFAULT_ULIMITS,
-    ContainerOptions,
-    Mount,
     RenderedSpec,
     Resources,
     RunPlan,
     SecretSource,
-)  # fmt: skip
+)
 from taorunner.planning.model.request import Caller, Site
 from taorunner.planning.spec.effective_spec import EffectiveSpec
 from taorunner.project.experiments import Experiment

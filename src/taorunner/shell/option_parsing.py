@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from taorunner.planning.model.plan import Mount, PublishedPort
+from taorunner.container_options import Mount, PublishedPort
 from taorunner.project.keys import MAX_GPUS, MIN_SHM_BYTES
 from taorunner.project.limits import SIZE_PATTERN, size_bytes
 from taorunner.project.mounts_file import ULIMITS

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from taorunner.container_options import ContainerOptions, Mount, PublishedPort
 from taorunner.contracts import (
     CheckpointContract,
     Contract,
@@ -27,10 +28,7 @@ from taorunner.planning.model.plan import (
     DEFAULT_SHM_BYTES,
     DEFAULT_ULIMITS,
     SHELL,
-    ContainerOptions,
     GpuRequest,
-    Mount,
-    PublishedPort,
     Resources,
     RunPlan,
 )

@@ -19,8 +19,9 @@ from taorunner.backends.contract import EngineState, EngineStatus, Handle, Launc
 from taorunner.backends.docker.backend import DockerBackend
 from taorunner.backends.docker.log_resume import Tail
 from taorunner.backends.secrets import remove_secrets, write_secrets
+from taorunner.container_options import ContainerOptions, Mount
 from taorunner.errors import EngineRefusedError, Severity
-from taorunner.planning.model.plan import ContainerOptions, Mount, Resources, RunPlan, SecretSource
+from taorunner.planning.model.plan import Resources, RunPlan, SecretSource
 
 pytestmark = pytest.mark.engine
 

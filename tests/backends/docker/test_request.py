@@ -10,15 +10,9 @@ import pytest
 from taorunner.backends.contract import Launch
 from taorunner.backends.docker.backend import DockerBackend
 from taorunner.backends.docker.request import DockerRequest, container_settings, docker_run
+from taorunner.container_options import ContainerOptions, Mount, PublishedPort
 from taorunner.errors import EngineRefusedError
-from taorunner.planning.model.plan import (
-    ContainerOptions,
-    Mount,
-    PublishedPort,
-    Resources,
-    RunPlan,
-    SecretSource,
-)
+from taorunner.planning.model.plan import Resources, RunPlan, SecretSource
 
 
 def test_everything_of_the_plan_is_in_the_request(make_plan: Callable[..., RunPlan], tmp_path: Path) -> None:
@@ -68,7 +62,7 @@ def test_a_plan_without_options_gets_room_for_loaders_and_no_rights(
     assert (request.options.shm_bytes, request.options.ulimits) == (16 * 1024**3, {})
     assert request.mounts == (Mount(tmp_path / "r1" / "input", "/taorunner/run", True),)
     assert (request.gpus, request.options.user, request.options.tty) == ((), None, False)
-    assert (request.options.privileged, request.no_new_privileges) == (False, True)
+    assert (request.options.privileged, request.options.no_new_privileges) == (False, True)
     line = docker_run(request)
     assert line[line.index("--security-opt") + 1] == "no-new-privileges" and "--privileged" not in line
 
@@ -156,6 +150,6 @@ def test_a_shell_has_an_input_and_leaves_neither_log_nor_container(
         "--publish", "127.0.0.1:80:8888/tcp", "--publish", "[::1]:5353:53/udp", "--security-opt", "no-new-privileges", "--tty", "x:1",
     ]  # fmt: skip
     settings = container_settings(request)
-    assert (settings.interactive, settings.tty, settings.terminal) == (True, True, (30, 90))
-    assert settings.published == ((8888, "tcp", "127.0.0.1", 80), (53, "udp", "::1", 5353))
-    assert settings.hard_ulimits == {"nofile": 2}
+    assert (settings.name, settings.image, settings.command) == ("taorunner-r1", "x:1", request.command)
+    assert (settings.mounts, settings.labels) == (request.mounts, request.labels)
+    assert settings.options == plan.options

@@ -18,8 +18,9 @@ from taorunner.backends.contract import EngineState, EngineStatus, Handle, Launc
 from taorunner.backends.process import reaper
 from taorunner.backends.process.backend import LocalBackend, ProcessRequest
 from taorunner.backends.secrets import write_secrets
+from taorunner.container_options import ContainerOptions
 from taorunner.errors import EngineRefusedError, MachineError, Severity
-from taorunner.planning.model.plan import ContainerOptions, RunPlan, SecretSource
+from taorunner.planning.model.plan import RunPlan, SecretSource
 
 MakePlan = Callable[..., RunPlan]
 MakeLaunch = Callable[..., Launch]

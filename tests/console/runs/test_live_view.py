@@ -5,6 +5,7 @@ import select
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,7 @@ from taorunner.console.base.cells import labels
 from taorunner.console.base.theme import make_console
 from taorunner.console.runs.live_view import LiveScreen, LiveView
 from taorunner.console.runs.run_panel import GpuReading
-from taorunner.events import RunState
+from taorunner.events import RunState, RunWaiting
 from taorunner.runs.state.snapshot import fold
 
 
@@ -88,6 +89,16 @@ def test_a_run_that_waits_in_its_engine_is_counted_and_says_why(scene):
     assert lines[0].startswith("1 running · 1 queued · 1 waiting")
     (line,) = [line for line in lines if "dino_big" in line]
     assert "train waiting" in line and line.endswith("Priority, job 48213")
+
+
+def test_a_run_that_its_engine_requeued_leaves_the_panels_and_says_why(scene):
+    events = scene.training_events(0, 12)
+    since = scene.at - timedelta(minutes=4)
+    requeued = fold([*events, RunWaiting(run=events[0].run, at=since, reason="Preempted by job 7")])
+    lines = drawn(console(100, 24), scene, [requeued, scene.training(1)]).splitlines()
+    assert lines[0].startswith("1 running · 1 waiting")
+    (line,) = [line for line in lines if requeued.experiment in line]
+    assert "train waiting  4m 00s" in line and line.endswith("Preempted by job 7")
 
 
 def test_log_lines_cannot_drive_the_terminal(scene):

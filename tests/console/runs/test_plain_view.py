@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 from hypothesis import given, settings
@@ -224,3 +225,21 @@ def test_any_text_is_one_printable_line(name, value, text):
     lines = shown(events)
     assert len(lines) == 3
     assert all(line.isprintable() for line in lines)
+
+
+def test_a_run_that_its_engine_requeues_says_why_and_shows_its_epochs_again():
+    started = RunStarted(run="a", at=at(1), handle="h")
+    events = [
+        queued("a", "exp_01"), started, epoch(10, 1), epoch(20, 2), metric(21, "loss", 0.5, 3),
+        RunWaiting(run="a", at=at(25), reason="Preempted"), replace(started, at=at(90)), epoch(99, 1),
+    ]  # fmt: skip
+    assert shown(events) == [
+        "12:00:00 exp_01 train: queued on docker",
+        "12:00:01 exp_01 train: started",
+        "12:00:10 exp_01 train: epoch 1/3",
+        "12:00:20 exp_01 train: epoch 2/3  10s, 10s left",
+        "12:00:25 exp_01 train: epoch 3/3  loss 0.5000",
+        "12:00:25 exp_01 train: waiting: Preempted",
+        "12:01:30 exp_01 train: started",
+        "12:01:39 exp_01 train: epoch 1/3",
+    ]

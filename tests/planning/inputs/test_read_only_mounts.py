@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from taorunner.planning.model.plan import Mount
+from taorunner.container_options import Mount
 from taorunner.planning.model.request import ActionRequest, Caller
 from taorunner.planning.planner import plan_action
 from taorunner.project.workspace import Workspace

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from taorunner.container_options import Mount
 from taorunner.errors import Severity
 from taorunner.planning.inputs.run_mounts import hidden_state, state_findings
-from taorunner.planning.model.plan import Mount
 from taorunner.planning.model.request import ActionRequest, Caller, Site
 from taorunner.planning.planner import Planned, plan_action
 from taorunner.project.workspace import Workspace

@@ -21,10 +21,11 @@ from taorunner.events import (
     RunQueued,
     RunStarted,
     RunState,
+    RunWaiting,
     from_json_line,
 )
-from taorunner.runs.state.metric_names import Judged, is_lower_better, kpi_name, loss_name
-from taorunner.runs.state.snapshot import Best, Fold, fold
+from taorunner.runs.state.metric_names import Best, Judged, is_lower_better, kpi_name, loss_name
+from taorunner.runs.state.snapshot import Fold, fold
 
 T0 = datetime(2026, 3, 1, 12, 0, 0, tzinfo=timezone.utc)
 
@@ -204,6 +205,48 @@ def test_another_attempt_begins_at_its_beginning() -> None:
     snapshot = fold([QUEUED, STARTED, epoch_end(5, 50), again, step(1, 10, 110)])
     assert (snapshot.epoch, snapshot.epoch_completed, snapshot.step) == (1, False, 10)
     assert snapshot.started_at == at(5)
+
+
+WAITING = RunWaiting(run="r1", at=at(60), reason="Preempted")
+
+
+def test_a_running_run_that_its_engine_requeues_waits_and_keeps_what_it_reached() -> None:
+    snapshot = fold([QUEUED, STARTED, epoch_end(5, 50), metric("val_mAP", 0.5, 5), WAITING])
+    assert (snapshot.state, snapshot.waiting, snapshot.epoch) == (RunState.WAITING, "Preempted", 5)
+    assert (snapshot.started_at, snapshot.eta_s(at(70))) == (at(5), None)
+    assert (snapshot.waited_s(at(70)), snapshot.elapsed_s(at(70))) == (10.0, 65.0)
+    assert snapshot.to_json(Path("/w"))["waiting"] == "Preempted"
+
+
+def test_a_requeued_run_begins_again_at_its_next_launch() -> None:
+    another = replace(WAITING, at=at(65), reason="Resources")
+    again = replace(STARTED, at=at(100))
+    before = [
+        QUEUED,
+        STARTED,
+        epoch_end(5, 50),
+        metric("acc", 0.5, 5),
+        metric("loss", 0.5, 5),
+        WAITING,
+        another,
+    ]
+    waiting = fold(before)
+    assert (waiting.waiting, waiting.requeued_at) == ("Resources", at(60))
+    first = [metric("acc", 0.25, 1), metric("loss", 1.5, 1), metric("loss", 0.25, 1), metric("loss", 0.75, 1)]
+    for events in ([again, step(1, 10, 110)], [step(1, 10, 110), again]):  # status.json may be read first
+        snapshot = fold([*before, *events, *first])
+        assert (snapshot.state, snapshot.waiting, snapshot.started_at) == (RunState.RUNNING, None, at(5))
+        assert (snapshot.epoch, snapshot.step, snapshot.requeued_at) == (1, 10, None)
+        assert dict(snapshot.metrics) == {"acc": 0.25, "loss": 0.75}
+        assert dict(snapshot.best) == {"acc": Best(0.5, 5), "loss": Best(0.5, 5)}
+
+
+def test_an_ended_run_does_not_wait() -> None:
+    end = RunFinished(run="r1", at=at(70), state=RunState.STOPPED, reason="stopped")
+    assert fold([QUEUED, STARTED, WAITING, end, WAITING]) == replace(
+        fold([QUEUED, STARTED, WAITING, end]), last_event_at=at(70)
+    )
+    assert fold([QUEUED, STARTED, WAITING, end]).waiting is None
 
 
 def test_events_of_another_run_and_log_lines_change_nothing() -> None:

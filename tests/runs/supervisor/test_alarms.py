@@ -7,12 +7,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
+from plain_runs import plain_plan
 
 from taorunner.catalog.load import load_network
 from taorunner.events import EpochProgress, Event, MetricReported, Notice
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.results import LocalResults
-from taorunner.runs.supervisor.alarms import Alarms
+from taorunner.runs.supervisor.alarms import SILENT_UNMEASURED_S, Alarms, RunMonitor
 
 AT = datetime(2026, 1, 1, tzinfo=timezone.utc)
 GIB = 1 << 30
@@ -156,3 +157,19 @@ def test_the_disk_is_not_asked_at_every_look(alarms: Callable[..., Alarms]) -> N
     for second in range(61):
         watched.check(second, AT)
     assert len(asked) == 3
+
+
+def test_a_run_that_waits_in_its_engine_is_not_silent(tmp_path: Path) -> None:
+    clock = [0.0]
+    monitor = RunMonitor(lambda: clock[0])
+    plan = plain_plan(tmp_path, "e1")
+    monitor.begin("r", plan)
+    monitor.end("r")  # the engine has it in its queue
+    clock[0] = 10 * SILENT_UNMEASURED_S
+    assert monitor.look() == []
+    monitor.resume("r", plan)
+    clock[0] += SILENT_UNMEASURED_S - 1
+    assert monitor.look() == []
+    monitor.resume("r", plan)  # a second launch that is known does not begin the silence again
+    clock[0] += 2
+    assert [event.code for event in monitor.look() if isinstance(event, Notice)] == ["silent"]

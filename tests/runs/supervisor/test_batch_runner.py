@@ -40,7 +40,8 @@ from taorunner.gpu.leases import Leases
 from taorunner.planning.model.plan import GpuRequest, RenderedSpec, Resources, RunPlan, SecretSource
 from taorunner.runs.state.batch_creation import create_batch
 from taorunner.runs.state.history import read_history
-from taorunner.runs.state.record import RunPolicy
+from taorunner.runs.state.log_position import RecordedLog
+from taorunner.runs.state.record import RunPolicy, RunRecord
 from taorunner.runs.state.snapshot import fold
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.batch_runner import BatchRunner
@@ -494,6 +495,175 @@ def test_a_supervisor_goes_on_with_a_run_that_waits(world: World) -> None:
     assert backend.submitted == []
     kinds = [type(event).__name__ for event in world.store.read_events(run_id)[0]]
     assert kinds.count("RunStarted") == 1 and kinds.index("RunWaiting") < kinds.index("RunStarted")
+
+
+PREEMPTED = EngineStatus(EngineState.WAITING, waiting="Preempted by job 7")
+RESOURCES = EngineStatus(EngineState.WAITING, waiting="Resources")
+FAILING = b"Execution status: FAIL\n"
+
+
+def test_a_run_that_its_engine_requeues_waits_and_is_judged_by_its_next_launch(world: World) -> None:
+    """The interrupted process says that it failed, and leaves a line open; the next one succeeds."""
+    answers: list[EngineStatus | MachineError] = [
+        PREEMPTED, MachineError("login1 does not answer"), RESOURCES, RUNNING, EXITED,
+    ]  # fmt: skip
+    script = Script([[b"one\n", FAILING, b"half"], [b"two\n", GOOD]], answers)
+    outcome = world.run({"e1": script})
+    assert outcome.state("e1") == (RunState.SUCCEEDED, "finished")
+    assert outcome.log("e1") == b"one\n" + FAILING + b"half\ntwo\n" + GOOD
+    first = len(b"one\n" + FAILING + b"half")
+    whole = LogPosition(stdout=first + len(b"two\n" + GOOD))
+    assert outcome.backend.positions == [LogPosition(), LogPosition(stdout=first), whole]
+    assert len(outcome.backend.submitted) == 1
+    events = outcome.events("e1")
+    kinds = [type(event).__name__ for event in events if not isinstance(event, Notice)]
+    assert kinds == [
+        "RunQueued", "ImagePulling", "RunStarted", "RunWaiting", "RunWaiting", "RunStarted", "RunFinished",
+    ]  # fmt: skip
+    assert [event.reason for event in events if isinstance(event, RunWaiting)] == [
+        "Preempted by job 7", "Resources",
+    ]  # fmt: skip
+    starts = [event for event in events if isinstance(event, RunStarted)]
+    assert starts[0].handle == starts[1].handle
+    record = world.store.load(outcome.ids["e1"])
+    assert (record.requeues, record.started_at, record.image_digest) == (1, starts[0].at, "sha256:1")
+
+
+def _stopping_when_it_waits(store: RunStore, run_id: str) -> threading.Thread:
+    def stop() -> None:
+        _wait_for(store, run_id, RunState.WAITING)
+        store.request_stop(run_id, now())
+
+    stopper = threading.Thread(target=stop, daemon=True)
+    stopper.start()
+    return stopper
+
+
+@pytest.mark.parametrize(
+    "after", [EngineStatus(EngineState.MISSING), EngineStatus(EngineState.EXITED, error="CANCELLED")]
+)
+def test_a_requeued_run_that_is_stopped_has_run_and_keeps_its_results(
+    world: World, after: EngineStatus
+) -> None:
+    results = world.root / "models" / "e1"
+    results.mkdir(parents=True)
+    (results / "old.hdf5").write_text("weights")
+    run_id = "20261120-000000-e1-x"
+    stopper = _stopping_when_it_waits(world.store, run_id)
+    script = Script([[b"one\n"], [b"last words\n"]], [PREEMPTED], after_stop=after)
+    outcome = world.run({"e1": script}, {"e1": world.plan("e1", set_aside=(results,))})
+    stopper.join(10)
+    assert outcome.state("e1") == (RunState.STOPPED, "stopped while it waited to be started again")
+    assert outcome.backend.stopped == [run_id]
+    assert outcome.log("e1") == b"one\nlast words\n"
+    assert results.is_dir() and not any(results.iterdir())
+    (aside,) = (world.root / "models").glob("e1.*")
+    assert (aside / "old.hdf5").read_text() == "weights"
+    assert not [
+        event for event in outcome.events("e1") if isinstance(event, Notice) and event.code == "put-back"
+    ]
+
+
+def test_a_requeued_run_that_its_engine_drops_is_lost(world: World) -> None:
+    outcome = world.run({"e1": Script(answers=[PREEMPTED, EngineStatus(EngineState.MISSING)])})
+    assert outcome.state("e1") == (RunState.LOST, "the engine no longer knows this run")
+
+
+def test_status_records_of_the_interrupted_process_are_read_once(world: World) -> None:
+    script = Script(answers=[PREEMPTED, PREEMPTED, RUNNING, EXITED], status=TESTED)
+    outcome = world.run({"e1": script}, {"e1": world.plan("e1", action="evaluate")})
+    metrics = [event for event in outcome.events("e1") if isinstance(event, MetricReported)]
+    assert [(event.name, event.value) for event in metrics] == [("test_mAP50", 0.9)]
+    size = len(TESTED.encode())
+    assert list(world.store.load(outcome.ids["e1"]).status_sizes.values()) == [size]
+
+
+@pytest.mark.parametrize("crash", ["after the event", "before the event", "before the record"])
+def test_a_supervisor_goes_on_with_a_run_that_waits_again(world: World, crash: str) -> None:
+    """The earlier supervisor died at each moment of recording that the engine has requeued the run."""
+    run_id = "20261120-000000-e1-x"
+    batch = create_batch(world.store, [(run_id, world.plan("e1"))], now(), parallel=None, environ={})
+    started = replace(
+        world.store.load(run_id), state=RunState.RUNNING, handle="c-1", launched_at=now(), started_at=now(),
+        image_digest="sha256:1",
+    )  # fmt: skip
+    waiting = replace(started, state=RunState.WAITING, requeues=1)
+    world.store.save(started if crash == "before the record" else waiting)
+    paths = world.store.paths(run_id)
+    paths.console.write_bytes(b"one\n" + FAILING)
+    printed = len(b"one\n" + FAILING)
+    RecordedLog(size=printed, stdout=printed, start=printed).save(paths.position)
+    events: list[Event] = [RunStarted(run=run_id, at=now(), handle="c-1")]
+    if crash == "after the event":
+        events.append(RunWaiting(run=run_id, at=now(), reason="Preempted by job 7"))
+    world.store.append_events(run_id, events)
+    backend = ScriptedBackend({"e1": Script([[b"two\n", GOOD]], [PREEMPTED, PREEMPTED, RUNNING, EXITED])})
+    if crash == "before the record":
+        backend.scripts["e1"].logs.insert(0, [])
+    gpus = FreeGpus(Leases(world.root / "leases"), two_gpus)
+    BatchRunner(world.store, batch, make_backend=lambda _name: backend, gpus=gpus, environ={}).run()
+    record = world.store.load(run_id)
+    assert (record.state, record.reason, record.handle) == (RunState.SUCCEEDED, "finished", "c-1")
+    assert (record.started_at, record.requeues, record.image_digest) == (started.started_at, 1, "sha256:1")
+    assert backend.submitted == []
+    assert backend.positions[0] == LogPosition(stdout=printed)
+    assert paths.console.read_bytes() == b"one\n" + FAILING + b"two\n" + GOOD
+    found = world.store.read_events(run_id)[0]
+    kinds = [type(event).__name__ for event in found]
+    assert kinds.count("RunStarted") == 2 and kinds[-2:] == ["RunStarted", "RunFinished"]
+    reasons = [event.reason for event in found if isinstance(event, RunWaiting)]
+    assert list(dict.fromkeys(reasons))[-1] == "Preempted by job 7"
+    assert reasons.count("Preempted by job 7") == 1
+
+
+def test_the_second_start_that_a_crash_cut_off_is_emitted(world: World) -> None:
+    run_id = "20261120-000000-e1-x"
+    batch = create_batch(world.store, [(run_id, world.plan("e1"))], now(), parallel=None, environ={})
+    running = replace(
+        world.store.load(run_id), state=RunState.RUNNING, handle="c-1", launched_at=now(), started_at=now(),
+        requeues=1,
+    )  # fmt: skip
+    world.store.save(running)
+    started = RunStarted(run=run_id, at=now(), handle="c-1")
+    world.store.append_events(run_id, [started, RunWaiting(run=run_id, at=now(), reason="Preempted")])
+    backend = ScriptedBackend({"e1": Script()})
+    gpus = FreeGpus(Leases(world.root / "leases"), two_gpus)
+    BatchRunner(world.store, batch, make_backend=lambda _name: backend, gpus=gpus, environ={}).run()
+    kinds = [type(event).__name__ for event in world.store.read_events(run_id)[0]]
+    assert kinds == ["RunQueued", "RunStarted", "RunWaiting", "RunStarted", "RunFinished"]
+
+
+def test_a_retried_run_that_waits_for_its_first_start_has_not_started(world: World) -> None:
+    """Its record keeps the start of the attempt before."""
+    run_id = "20261120-000000-e1-x"
+    batch = create_batch(world.store, [(run_id, world.plan("e1"))], now(), parallel=None, environ={})
+    queued = world.store.load(run_id)
+    tried = replace(
+        queued, state=RunState.RUNNING, handle="c-1", started_at=now(), requeues=2, retries_left=1
+    )
+    world.store.save(replace(tried.tried_again(), state=RunState.WAITING, handle="c-2", launched_at=now()))
+    again = [RunStarted(run=run_id, at=now(), handle="c-1"), replace(queued.queued_event(), at=now())]
+    world.store.append_events(run_id, [*again, RunWaiting(run=run_id, at=now(), reason="Priority")])
+    stopper = _stopping_when_it_waits(world.store, run_id)
+    backend = ScriptedBackend(
+        {"e1": Script(answers=[PRIORITY], after_stop=EngineStatus(EngineState.MISSING))}
+    )
+    gpus = FreeGpus(Leases(world.root / "leases"), two_gpus)
+    BatchRunner(world.store, batch, make_backend=lambda _name: backend, gpus=gpus, environ={}).run()
+    stopper.join(10)
+    record = world.store.load(run_id)
+    assert (record.state, record.reason) == (RunState.STOPPED, "stopped while it waited to be started again")
+    kinds = [type(event).__name__ for event in world.store.read_events(run_id)[0]]
+    assert kinds == ["RunQueued", "RunStarted", "RunQueued", "RunWaiting", "RunFinished"]
+
+
+def test_a_record_of_an_earlier_version_waits_for_its_first_start(world: World) -> None:
+    run_id = "20261120-000000-e1-x"
+    create_batch(world.store, [(run_id, world.plan("e1"))], now(), parallel=None, environ={})
+    body = replace(world.store.load(run_id), state=RunState.WAITING, handle="c-1").to_json()
+    del body["requeues"]
+    record = RunRecord.from_json(body)
+    assert (record.state, record.requeues, record.was_launched) == (RunState.WAITING, 0, False)
 
 
 def test_the_hook_of_a_run_whose_end_a_crash_cut_off_is_started_once(world: World) -> None:

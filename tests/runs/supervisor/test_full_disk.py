@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from taorunner.catalog.load import load_network
+from taorunner.container_options import Mount
 from taorunner.planning.inputs.argv import ArgumentValues
-from taorunner.planning.model.plan import Mount, RunPlan
+from taorunner.planning.model.plan import RunPlan
 from taorunner.progress.causes.cause import Place, SeenCause
 from taorunner.progress.causes.table import find_cause
 from taorunner.progress.verdict import Facts, Verdict, judge

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from taorunner.backends.contract import EngineRequest, Launch
 from taorunner.backends.secrets import INPUT_DIR, masked, wrapped
+from taorunner.container_options import ContainerOptions, Mount
 from taorunner.errors import EngineRefusedError
-from taorunner.planning.model.plan import DEFAULT_SHM_BYTES, ContainerOptions, Mount, RunPlan
+from taorunner.planning.model.plan import DEFAULT_SHM_BYTES, RunPlan
 
 if TYPE_CHECKING:
     from taorunner.engine.containers import ContainerSettings
@@ -28,11 +29,6 @@ class DockerRequest(EngineRequest):
 
     name: str
     options: ContainerOptions = field(default_factory=ContainerOptions)
-
-    @property
-    def no_new_privileges(self) -> bool:
-        """True unless the container is privileged."""
-        return not self.options.privileged
 
 
 def docker_request(plan: RunPlan, launch: Launch, backend: str) -> DockerRequest:
@@ -105,7 +101,7 @@ def docker_run(request: DockerRequest) -> list[str]:
         argv += ["--network", options.network]
     if options.privileged:
         argv.append("--privileged")
-    if request.no_new_privileges:
+    if options.no_new_privileges:
         argv += ["--security-opt", "no-new-privileges"]
     if options.tty:
         argv.append("--tty")
@@ -136,33 +132,17 @@ def _mounts(plan: RunPlan, launch: Launch) -> tuple[Mount, ...]:
 
 
 def container_settings(request: DockerRequest) -> ContainerSettings:
-    from taorunner.engine.containers import Bind, ContainerSettings
+    from taorunner.engine.containers import ContainerSettings
 
-    options = request.options
     return ContainerSettings(
         name=request.name,
         image=request.image or "",
         command=request.command,
         env=request.env,
-        binds=tuple(Bind(str(mount.source), mount.target, mount.read_only) for mount in request.mounts),
+        mounts=request.mounts,
         gpus=request.gpus,
         cpus=request.resources.cpus,
         memory_bytes=request.resources.memory_bytes,
-        user=options.user,
-        groups=options.groups,
         labels=request.labels,
-        workdir=options.workdir,
-        shm_bytes=options.shm_bytes,
-        ulimits=options.ulimits,
-        hard_ulimits=options.hard_ulimits,
-        ports=options.ports,
-        published=tuple(
-            (port.inside, port.protocol, port.address, port.outside) for port in options.published
-        ),
-        network=options.network,
-        privileged=options.privileged,
-        no_new_privileges=request.no_new_privileges,
-        tty=options.tty,
-        interactive=options.interactive,
-        terminal=options.terminal,
+        options=request.options,
     )

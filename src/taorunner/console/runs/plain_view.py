@@ -53,8 +53,11 @@ class PlainView:
             durations_s = run.fold.snapshot.timing.epoch_durations_s
             self._progress(run, event, durations_s[-1] if durations_s != known_s else None)
         else:
-            if isinstance(event, ev.RunFinished):
+            if isinstance(event, (ev.RunFinished, ev.RunWaiting)):
                 self._close(run)
+            if isinstance(event, ev.RunWaiting):
+                run.last_epoch = 0  # a run that its engine requeues begins again
+                run.epoch_lines.clear()
             text = self._text(run, event)
             if text is not None:
                 self._lines.append(_Line(run, event.at, text=text))
@@ -144,7 +147,7 @@ class PlainView:
             self._lines.append(_Line(run, at, epoch.step, epoch=epoch.number, metrics=dict(epoch.metrics)))
 
     def _close(self, run: _Run) -> None:
-        """At the end of the run, writes epochs that were never completed if they have any metrics."""
+        """When the process has ended, writes epochs that were never completed if they have any metrics."""
         for epoch in list(run.open.values()):
             if epoch.metrics:
                 self._lines.append(

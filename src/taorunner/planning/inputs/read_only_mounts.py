@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from taorunner.planning.model.plan import Mount
+from taorunner.container_options import Mount
 from taorunner.project.mounts import Mounts
 
 

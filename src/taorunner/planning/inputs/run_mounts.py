@@ -11,10 +11,10 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from taorunner.container_options import Mount
 from taorunner.errors import Finding, Severity
 from taorunner.planning.inputs.environment import HOME_INSIDE, RUN_INSIDE
 from taorunner.planning.inputs.read_only_mounts import data_mounts, mounted_again
-from taorunner.planning.model.plan import Mount
 from taorunner.planning.model.request import Site
 from taorunner.project.mounts import Mounts
 from taorunner.project.workspace import STATE, ProjectPaths, Workspace

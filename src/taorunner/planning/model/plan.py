@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from taorunner.container_options import ContainerOptions, Mount
 from taorunner.contracts import Contract
 from taorunner.planning.model.arguments import ArgumentValues
 from taorunner.planning.model.plan_codec import decoded, encoded
@@ -26,15 +27,6 @@ DEFAULT_SHM_BYTES = 16 * 1024**3
 """Docker's own 64 MiB break every loader with workers. Source: tao/tensorflow.md 9, tao/pytorch.md 7."""
 DEFAULT_ULIMITS: Mapping[str, int] = {"stack": 67108864}
 """As NVIDIA's notebooks set it. memlock is left to the engine: many engines may not raise it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mount:
-    """``source`` on this host, ``target`` an absolute POSIX path inside."""
-
-    source: Path
-    target: str
-    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,39 +80,6 @@ class SecretSource:
 
 
 @dataclass(frozen=True, slots=True)
-class PublishedPort:
-    """The port ``inside`` of the container, reached at ``address`` and ``outside`` on this host."""
-
-    inside: int
-    outside: int
-    address: str = "127.0.0.1"
-    protocol: str = "tcp"
-
-
-@dataclass(frozen=True, slots=True)
-class ContainerOptions:
-    """Container settings from .tao_mounts.json, tao_config and the experiment.
-
-    ``hard_ulimits`` are the hard limits that differ from the soft one of that name in ``ulimits``. ``interactive``: its
-    standard input is ours, and it is gone when it ends; ``terminal`` are rows and columns at its start.
-    """
-
-    user: str | None = None
-    groups: tuple[int, ...] = ()
-    shm_bytes: int | None = None
-    ulimits: Mapping[str, int] = field(default_factory=dict)
-    hard_ulimits: Mapping[str, int] = field(default_factory=dict)
-    ports: Mapping[int, int] = field(default_factory=dict)  # container port -> host port
-    published: tuple[PublishedPort, ...] = ()
-    network: str | None = None
-    privileged: bool = False
-    tty: bool = False
-    interactive: bool = False
-    terminal: tuple[int, int] | None = None
-    workdir: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class ResumePoint:
     """The checkpoint to resume from. ``epoch`` is 1-based; ``is_partial``: written before the end of that epoch."""
 
@@ -168,7 +127,7 @@ class RunPlan:
     resources: Resources = field(default_factory=Resources)
     spec: RenderedSpec | None = None
     secrets: tuple[SecretSource, ...] = ()
-    options: ContainerOptions = ContainerOptions()
+    options: ContainerOptions = field(default_factory=ContainerOptions)
     backend_options: Mapping[str, Any] = field(default_factory=dict)
     epochs: int | None = None
     overwrite: bool = False

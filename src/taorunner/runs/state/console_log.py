@@ -96,6 +96,12 @@ class ConsoleLog:
         self._carry.clear()
         return self._put(b"".join(carry + b"\n" for carry in rest))
 
+    def end_launch(self) -> bytes:
+        """Like ``flush``, when the engine has requeued the run: what follows is the output of its next launch."""
+        rest = self.flush()
+        self._start = self._size
+        return rest
+
     def close(self) -> None:
         self._file.close()
 

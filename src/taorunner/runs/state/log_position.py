@@ -22,9 +22,9 @@ from taorunner.state_files import read_state
 class RecordedLog:
     """``size`` of console.log in bytes, and how much of each stream it holds.
 
-    ``start`` is where the current attempt's output begins in it. ``tails``: see ``LogPosition``; they are stored for a
-    supervisor that starts after a restart of the engine. ``begun`` are incomplete lines: they count as received but
-    are not in console.log.
+    ``start`` is where the output of the current launch begins in it. ``tails``: see ``LogPosition``; they are stored
+    for a supervisor that starts after a restart of the engine. ``begun`` are incomplete lines: they count as received
+    but are not in console.log.
     """
 
     size: int = 0

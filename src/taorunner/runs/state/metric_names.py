@@ -1,4 +1,4 @@
-"""Whether lower or higher values of a metric are better, and which metric is the main one.
+"""Whether lower or higher values of a metric are better, which value is the best, and which metric is the main one.
 
 Events carry the catalog's knowledge (``Judged``). Without it, for records of 0.1.0 and for networks defined in the
 workspace, the metric's name decides.
@@ -6,6 +6,7 @@ workspace, the metric's name decides.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -47,6 +48,14 @@ class Judged:
 
     direction: str | None = None
     rank: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best value of a metric so far; ``epoch`` is 1-based, None outside training."""
+
+    value: float
+    epoch: int | None = None
 
 
 _NO_DIRECTIONS: Mapping[str, Judged] = {}
@@ -106,6 +115,30 @@ def loss_name(names: Iterable[str]) -> str | None:
     return min(losses, key=rank) if losses else None
 
 
+class BestOverEpochs:
+    """The best value of one metric over all epochs, by the last value of each epoch."""
+
+    def __init__(self) -> None:
+        self._before: Best | None = None
+        self._best: Best | None = None
+        self._epoch: int | None = None
+
+    def begin_again(self) -> None:
+        """The next value is of a process that counts its epochs from the start."""
+        self._epoch = None
+
+    def after(self, value: float, epoch: int | None, lower: bool) -> Best | None:
+        """The best value after ``value`` is reported. A value without an epoch counts as a separate one."""
+        if epoch is not None and (self._epoch is None or epoch > self._epoch):
+            self._before, self._epoch = self._best, epoch
+        base = self._before if epoch is not None and epoch == self._epoch else self._best
+        candidate = Best(value, epoch) if math.isfinite(value) else None
+        if base is not None and (candidate is None or not _is_better(candidate.value, base.value, lower)):
+            candidate = base
+        self._best = candidate
+        return candidate
+
+
 def _words(name: str) -> list[str]:
     spaced = re.sub(r"(?<=[a-z]{2})(?=[A-Z])", " ", name[:200])
     return re.findall(r"[a-z0-9]+", spaced.lower())
@@ -113,3 +146,7 @@ def _words(name: str) -> list[str]:
 
 def _has(words: list[str], part: tuple[str, ...]) -> bool:
     return any(tuple(words[i : i + len(part)]) == part for i in range(len(words)))
+
+
+def _is_better(value: float, than: float, lower: bool) -> bool:
+    return value < than if lower else value > than

@@ -35,6 +35,8 @@ class RunRecord:
     to start. ``status_sizes`` holds the size that each status.json had at launch: only what comes after belongs to this
     run. ``error_code`` is the exit code (``errors.ExitCode``) of the refusal that kept the run from starting, None for
     a run whose own process ended.
+    ``requeues`` counts how often the engine put the running run of this attempt back into its queue; ``started_at`` is
+    its first start.
     ``attempt`` counts from 1 over retries and resumed runs; ``resumed_from`` is the run that this one resumes.
     ``stop_reason`` is set when taorunner stopped the run, not a user.
     Times are aware UTC.
@@ -63,6 +65,7 @@ class RunRecord:
     results_dir: str | None = None
     error_code: int | None = None
     status_sizes: dict[str, int] = field(default_factory=dict)
+    requeues: int = 0
     attempt: int = 1
     resumed_from: str | None = None
     retries_left: int = 0
@@ -71,6 +74,11 @@ class RunRecord:
     stop_reason: str | None = None
     on_finish: tuple[str, ...] = ()
     version: int = 1
+
+    @property
+    def was_launched(self) -> bool:
+        """Whether the engine has started the process of this attempt."""
+        return self.handle is not None and (self.state is not RunState.WAITING or self.requeues > 0)
 
     def queued_event(self) -> RunQueued:
         return RunQueued(
@@ -91,7 +99,7 @@ class RunRecord:
         """The record while the run waits for its next attempt, without the state of the last one."""
         return replace(
             self, state=RunState.QUEUED, attempt=self.attempt + 1, retries_left=self.retries_left - 1,
-            retries_made=self.retries_made + 1, handle=None, gpus=(), launched_at=None, status_sizes={},
+            retries_made=self.retries_made + 1, handle=None, gpus=(), launched_at=None, status_sizes={}, requeues=0,
         )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:

@@ -15,19 +15,11 @@ from pathlib import Path
 
 from taorunner import events as ev
 from taorunner.events import Event, ImagePulling, Notice, RunState
-from taorunner.runs.state.metric_names import Judged, is_lower_better
+from taorunner.runs.state.metric_names import Best, BestOverEpochs, Judged, is_lower_better
 
 EPOCHS_MEASURED = 5
 """The number of completed epochs averaged for the ETA; it includes validations that run every few epochs."""
 NOTICES_KEPT = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Best:
-    """The best value of a metric so far; ``epoch`` is 1-based, None outside training."""
-
-    value: float
-    epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +59,8 @@ class RunSnapshot:
 
     ``epoch`` is the 1-based current epoch, or the last one if ``epoch_completed``. ``metrics`` are the newest values,
     ``best`` the best finite ones, ``judged`` their meaning from the events. ``pull`` is set only during an image pull,
-    ``waiting`` (the engine's reason) only in WAITING.
+    ``waiting`` (the engine's reason) only in WAITING. ``requeued_at`` is when the engine put a running run back into
+    its queue; None once the run is started again.
     """
 
     id: str
@@ -97,6 +90,7 @@ class RunSnapshot:
     notices: tuple[Notice, ...] = ()
     queued_at: datetime | None = None
     started_at: datetime | None = None
+    requeued_at: datetime | None = None
     finished_at: datetime | None = None
     last_event_at: datetime | None = None
     pull: ImagePulling | None = None
@@ -115,7 +109,12 @@ class RunSnapshot:
         return _seconds(self.started_at, self.finished_at or now)
 
     def waited_s(self, now: datetime) -> float | None:
-        """Seconds from being queued to being started (or to ``now``, or to an end without a start)."""
+        """Seconds from being queued to being started (or to ``now``, or to an end without a start).
+
+        For a run that waits again: seconds since the engine requeued it.
+        """
+        if self.requeued_at is not None:
+            return _seconds(self.requeued_at, self.finished_at or now)
         if self.queued_at is None:
             return None
         return _seconds(self.queued_at, self.started_at or self.finished_at or now)
@@ -205,7 +204,7 @@ class Fold:
         self._metrics: dict[str, float] = {}
         self._metric_epochs: dict[str, int] = {}
         self._best: dict[str, Best] = {}
-        self._best_epochs: dict[str, _BestEpoch] = {}
+        self._best_epochs: dict[str, BestOverEpochs] = {}
         self._judged: dict[str, Judged] = {}
         self._checkpoints: set[str] = set()
         self._epoch_begins: dict[int, datetime] = {}
@@ -249,11 +248,16 @@ class Fold:
                 event.project, event.experiment, event.action, event.backend
             )  # fmt: skip
             if s.queued_at is not None and at > s.queued_at and not s.state.is_final:
-                s.state, s.waiting = RunState.QUEUED, None  # it waits for its next attempt
+                s.state, s.waiting, s.requeued_at = (
+                    RunState.QUEUED,
+                    None,
+                    None,
+                )  # it waits for its next attempt
             s.queued_at = s.queued_at or at
             s.epochs = s.epochs or _count(event.epochs)
         elif isinstance(event, ev.RunWaiting):
-            if s.state in (RunState.QUEUED, RunState.STARTING, RunState.WAITING):
+            if not s.state.is_final:
+                s.requeued_at = at if s.state is RunState.RUNNING else s.requeued_at
                 s.state, s.waiting, s.pull = RunState.WAITING, event.reason, None
         elif isinstance(event, ev.RunStarted):
             self._started(event, at)
@@ -262,23 +266,31 @@ class Fold:
 
     def _started(self, event: ev.RunStarted, at: datetime) -> None:
         s = self._now
-        if s.started_at is not None and event.handle != s.handle:  # a new attempt starts from zero
-            s.epoch = s.step = s.steps = None
-            s.epoch_completed, s.timing = False, Timing()
-            self._epoch_begins.clear()
-            self._epoch_ends.clear()
+        if s.requeued_at is not None or (s.started_at is not None and event.handle != s.handle):
+            self._start_from_zero()
         s.started_at = s.started_at or at
         s.handle, s.gpus, s.pull, s.waiting = event.handle, tuple(event.gpus), None, None
         s.image, s.image_digest = event.image or s.image, event.image_digest or s.image_digest
         if not s.state.is_final:
             s.state = RunState.RUNNING
 
+    def _start_from_zero(self) -> None:
+        """The position of a new attempt, or of a run that its engine starts again."""
+        s = self._now
+        s.epoch = s.step = s.steps = s.requeued_at = None
+        s.epoch_completed, s.timing = False, Timing()
+        self._metric_epochs.clear()
+        for best in self._best_epochs.values():
+            best.begin_again()
+        self._epoch_begins.clear()
+        self._epoch_ends.clear()
+
     def _finished(self, event: ev.RunFinished, at: datetime) -> None:
         s = self._now
         if not event.state.is_final or (s.state.is_final and s.state is not RunState.LOST):
             return  # the first end counts; only a LOST run may be found again
         s.state, s.reason, s.hint, s.exit_code = event.state, event.reason, event.hint, event.exit_code
-        s.finished_at, s.pull, s.waiting = at, None, None
+        s.finished_at, s.pull, s.waiting, s.requeued_at = at, None, None, None
 
     def _progress(self, event: ev.EpochProgress, at: datetime) -> None:
         s = self._now
@@ -286,6 +298,8 @@ class Fold:
         if epoch is None:
             return
         if not s.state.is_final:
+            if s.requeued_at is not None:  # status.json is read before the engine reports the start
+                self._start_from_zero()
             s.state, s.waiting = RunState.RUNNING, None
         s.epochs = _count(event.epochs) or s.epochs
         claimed_s = _time(event.eta_s)
@@ -334,36 +348,12 @@ class Fold:
         lower = is_lower_better(event.name, self._judged)
         if lower is None:
             return
-        known = self._best_epochs.setdefault(event.name, _BestEpoch())
+        known = self._best_epochs.setdefault(event.name, BestOverEpochs())
         best = known.after(event.value, epoch, lower)
         if best is not None:
             self._best[event.name] = best
         else:
             self._best.pop(event.name, None)
-
-
-class _BestEpoch:
-    """The best value of one metric over all epochs, by the last value of each epoch."""
-
-    def __init__(self) -> None:
-        self._before: Best | None = None
-        self._best: Best | None = None
-        self._epoch: int | None = None
-
-    def after(self, value: float, epoch: int | None, lower: bool) -> Best | None:
-        """The best value after ``value`` is reported. A value without an epoch counts as a separate one."""
-        if epoch is not None and (self._epoch is None or epoch > self._epoch):
-            self._before, self._epoch = self._best, epoch
-        base = self._before if epoch is not None and epoch == self._epoch else self._best
-        candidate = Best(value, epoch) if math.isfinite(value) else None
-        if base is not None and (candidate is None or not _is_better(candidate.value, base.value, lower)):
-            candidate = base
-        self._best = candidate
-        return candidate
-
-
-def _is_better(value: float, than: float, lower: bool) -> bool:
-    return value < than if lower else value > than
 
 
 def fold(events: Iterable[Event], run: str = "") -> RunSnapshot:

@@ -16,7 +16,10 @@ from taorunner.runs.supervisor.worker import Worker
 
 @dataclass(slots=True)
 class Active:
-    """``handle`` is None until the engine has started it; ``printed``: there is output whose position is not saved."""
+    """``handle`` is None until the engine has accepted it; ``printed``: there is output whose position is not saved.
+
+    ``observation`` is that of the current launch.
+    """
 
     plan: RunPlan
     launch: Launch

@@ -135,6 +135,11 @@ class RunMonitor:
         text = f"this training {plan.resume.text}"
         return [Notice(run=run_id, at=now(), level="info", code="resuming", text=text)]
 
+    def resume(self, run_id: str, plan: RunPlan) -> None:
+        """Monitors a run again that was started after it had waited in its engine (``end``)."""
+        if run_id not in self._alarms:
+            self._alarms[run_id] = Alarms(plan, run_id, self._clock())
+
     def printed(self, run_id: str) -> None:
         if run_id in self._alarms:
             self._alarms[run_id].printed(self._clock())
@@ -164,5 +169,5 @@ class RunMonitor:
         return events
 
     def end(self, run_id: str) -> None:
-        """Stops monitoring a run that is over or waits for its next attempt."""
+        """Stops monitoring a run that is over, or waits in its engine or for its next attempt."""
         self._alarms.pop(run_id, None)

@@ -2,7 +2,7 @@
 
 Workers (one thread per run) call the engine and put messages on one queue; this loop turns them into records and
 events. Nothing else writes a run's folder while it runs. The states of a run are
-QUEUED → STARTING → (WAITING in the engine →) RUNNING → a final state.
+QUEUED → STARTING → (WAITING in the engine →) RUNNING → a final state. An engine may requeue a run: RUNNING → WAITING.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from taorunner.atomic_files import write_bytes
-from taorunner.backends.contract import Backend, Handle, Launch
+from taorunner.backends.contract import Backend, Launch
 from taorunner.backends.secrets import stored_secrets, write_secrets
 from taorunner.disk_room import is_no_room, no_room
 from taorunner.errors import ExitCode, MachineError, TaorunnerError
@@ -171,20 +171,17 @@ class BatchRunner:
         except TaorunnerError as error:
             self._end.leave_undecided(run_id, error.message)
             return
-        found = pick_up(self._store, record, plan)
+        found = pick_up(self._store, record, plan, backend.name)
         self._journal.emit(run_id, found.events)
-        handle = (
-            None if record.handle is None else Handle(backend.name, run_id, record.handle, launch.run_dir)
-        )
         worker = Worker(
             backend, plan, launch, self._inbox, lambda: write_spec(plan, launch),
-            statuses=statuses, handle=handle, position=found.log.recorded.position, may_exist=True,
-            waits=record.state is RunState.WAITING,
+            statuses=statuses, recorded=found.recorded,
         )  # fmt: skip
         self._active[run_id] = Active(
-            plan, launch, worker, backend, statuses, found.observation, found.log, handle
+            plan, launch, worker, backend, statuses, found.observation, found.log, found.recorded.handle
         )
-        self._monitor.begin(run_id, plan)
+        if record.state is not RunState.WAITING:
+            self._monitor.begin(run_id, plan)
         worker.start()
 
     # starting
@@ -326,9 +323,17 @@ class BatchRunner:
     def _waits(self, active: Active, message: Waits) -> None:
         run_id = message.run_id
         active.handle = message.handle
+        self._monitor.end(run_id)
+        is_requeued = self._journal.records[run_id].state is RunState.RUNNING
+        if is_requeued:
+            self._end.end_launch(run_id, active)
         record = self._journal.records[run_id]
         if record.state is not RunState.WAITING:
-            self._journal.save(replace(record, state=RunState.WAITING, handle=message.handle.id))
+            waiting = replace(
+                record, state=RunState.WAITING, handle=message.handle.id, requeues=record.requeues + is_requeued,
+                status_sizes=active.observation.status_sizes,
+            )  # fmt: skip
+            self._journal.save(waiting)
         self._journal.emit(run_id, [RunWaiting(run=run_id, at=now(), reason=message.reason)])
 
     def _launched(self, active: Active, message: Launched) -> None:
@@ -336,16 +341,19 @@ class BatchRunner:
         started = message.started
         active.handle = started.handle
         plan = active.plan
+        self._monitor.resume(run_id, plan)
+        record = self._journal.records[run_id]
         record = replace(
-            self._journal.records[run_id], state=RunState.RUNNING, handle=started.handle.id, started_at=at,
-            image=plan.image, image_digest=started.image_digest,
+            record, state=RunState.RUNNING, handle=started.handle.id, image=plan.image,
+            started_at=record.started_at if record.requeues else at,
+            image_digest=started.image_digest or (record.image_digest if record.requeues else None),
         )  # fmt: skip
         self._journal.save(record)
-        if plan.image is not None:
-            pulled = ImagePulled(run=run_id, at=at, image=plan.image, digest=started.image_digest)
+        if plan.image is not None and not record.requeues:
+            pulled = ImagePulled(run=run_id, at=at, image=plan.image, digest=record.image_digest)
             self._journal.emit(run_id, [pulled])
         begun = RunStarted(
-            run=run_id, at=at, image=plan.image, image_digest=started.image_digest, gpus=active.launch.gpu_ids,
+            run=run_id, at=at, image=plan.image, image_digest=record.image_digest, gpus=active.launch.gpu_ids,
             handle=started.handle.id,
         )  # fmt: skip
         self._journal.emit(run_id, [begun])

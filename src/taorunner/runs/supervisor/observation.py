@@ -11,6 +11,7 @@ import os
 import posixpath
 import time
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -37,7 +38,7 @@ _CLOCK_SLACK_S = 2.0
 
 
 class Observation:
-    """The observation of one attempt, created right before its launch.
+    """The observation of one launch, created right before it.
 
     ``status_sizes`` are the bytes of each status.json that an earlier run wrote. ``results`` defaults to those of the
     plan. ``wall_clock`` may be changed during the run, ``steady_clock`` is monotonic; both in seconds.
@@ -54,19 +55,23 @@ class Observation:
         self._wall_clock, self._steady_clock = wall_clock, steady_clock
         self._clocks_apart_s = wall_clock() - steady_clock()
         self._checkpoints: set[str] = set()
+        if status_sizes is None:
+            status_sizes = {str(p): _size_at_start(plan, self._results, p) for p in self._status_files()}
+        self._begin(status_sizes)
+
+    def _begin(self, status_sizes: dict[str, int]) -> None:
+        plan = self._plan
         self._replay_filter: ReplayFilter | None = None
         self._look_until_s = -math.inf
         resumed_at = plan.resume.next_epoch if plan.resume is not None else None
-        self._tracker = Tracker(plan.contract, run_id, plan.epochs, resumed_at)
-        paths = [plan.results_dir / name for name in plan.contract.progress.status_files]
-        self.status_sizes = (
-            status_sizes
-            if status_sizes is not None
-            else {str(p): _size_at_start(plan, self._results, p) for p in paths}
-        )
+        self._tracker = Tracker(plan.contract, self._run, plan.epochs, resumed_at)
+        self.status_sizes = status_sizes
         self._readers = [
-            self._results.status_source(path, self.status_sizes.get(str(path), 0)) for path in paths
+            self._results.status_source(path, status_sizes.get(str(path), 0)) for path in self._status_files()
         ]
+
+    def _status_files(self) -> list[Path]:
+        return [self._plan.results_dir / name for name in self._plan.contract.progress.status_files]
 
     def catch_up(
         self, console: Path, recorded: RecordedLog, replay_filter: ReplayFilter, at: datetime
@@ -107,13 +112,21 @@ class Observation:
             self._look_until_s = self._steady_clock() + CHECKPOINT_COMES_WITHIN_S
         return events
 
+    def requeued(self, at: datetime) -> tuple[Observation, list[Event]]:
+        """The observation of the next launch, and the last events of this one, when the engine has requeued the run.
+
+        What the interrupted process printed does not count for the verdict. Its checkpoints are those of the run.
+        """
+        events = self._last_events(at)
+        coming = copy(self)
+        coming._begin({str(path): self._results.size(path) for path in self._status_files()})
+        return coming, events
+
     def judge(
         self, status: EngineStatus, *, stop_requested: bool, at: datetime
     ) -> tuple[Verdict, list[Event]]:
         """The verdict and the last events before it. Call it once, after the last console line."""
-        records = [record for reader in self._readers for record in reader.read_new(last=True)]
-        events = self._tracker.feed_status(records, at) + self._tracker.flush(at)
-        events = self._new_ones(events + self._new_checkpoints(at))
+        events = self._last_events(at)
         facts = replace(
             self._tracker.facts,
             exit_code=status.exit_code,
@@ -132,6 +145,11 @@ class Observation:
             for caution in verdict.cautions
         ]
         return verdict, events
+
+    def _last_events(self, at: datetime) -> list[Event]:
+        records = [record for reader in self._readers for record in reader.read_new(last=True)]
+        events = self._tracker.feed_status(records, at) + self._tracker.flush(at)
+        return self._new_ones(events + self._new_checkpoints(at))
 
     def _new_checkpoints(self, at: datetime) -> list[Event]:
         """Events of new complete checkpoint files; most frameworks do not report them on the console."""

@@ -8,31 +8,54 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Sequence
 
-from taorunner.events import CheckpointSaved, EpochProgress, Event, MetricReported, Notice, RunStarted
+from taorunner.events import (
+    CheckpointSaved,
+    EpochProgress,
+    Event,
+    MetricReported,
+    Notice,
+    RunQueued,
+    RunStarted,
+    RunWaiting,
+)
 
 _RUNNING = frozenset({"loss", "train_loss"})
 """Metrics sampled per step at a limited rate: a replay would sample other values."""
 
 
 class ReplayFilter:
-    """``events`` are those of events.jsonl. Only events since the last start belong to this attempt."""
+    """``events`` are those of events.jsonl. Only events since the last start belong to this launch.
+
+    ``handle`` is that of the last start, ``waiting`` the reason of a run that waits in its engine since then.
+    """
 
     def __init__(self, events: Iterable[Event]) -> None:
         self._keys: set[tuple[object, ...]] = set()
         self.checkpoints: set[str] = set()
-        self._handle: str | None = None
+        self.handle: str | None = None
+        self.waiting: str | None = None
         for event in events:
-            if isinstance(event, RunStarted):
-                self._keys.clear()
-                self._handle = event.handle
+            if isinstance(event, RunQueued):
+                self.waiting = None
+            elif isinstance(event, RunWaiting):
+                if self.waiting is None:
+                    self._keys.clear()
+                self.waiting = event.reason
+            elif isinstance(event, RunStarted):
+                if (
+                    self.waiting is None
+                ):  # otherwise status.json may have been read before the start was reported
+                    self._keys.clear()
+                self.handle, self.waiting = event.handle, None
             key = _key(event)
             if key is not None:
                 self._keys.add(key)
             if isinstance(event, CheckpointSaved):
                 self.checkpoints.add(posixpath.basename(event.path))
 
-    def has_started(self, handle: str) -> bool:
-        return self._handle == handle
+    def begin_launch(self) -> None:
+        """Forgets the events of the last launch: the run was requeued, and a crash kept that from being emitted."""
+        self._keys.clear()
 
     def new_ones(self, events: Sequence[Event]) -> list[Event]:
         return [event for event in events if _key(event) not in self._keys]

@@ -43,6 +43,14 @@ class RunEnd:
         self.uncleared: set[str] = set()
         self.not_before_s: dict[str, float] = {}
 
+    def end_launch(self, run_id: str, active: Active) -> None:
+        """Records the last output of a process whose run the engine has requeued. The next one is observed afresh."""
+        at = now()
+        self._journal.emit(run_id, active.observation.printed(active.log.end_launch(), at))
+        active.log.recorded.save(self._store.paths(run_id).position)
+        active.observation, events = active.observation.requeued(at)
+        self._journal.emit(run_id, events)
+
     def ended(self, active: Active, message: Ended) -> None:
         """Records the verdict of the run, unless it never ran or is retried."""
         run_id, at = message.run_id, now()
@@ -52,13 +60,17 @@ class RunEnd:
                 self.fail(run_id, error)
             return
         record = self._journal.records[run_id]
-        never_ran = record.state is RunState.WAITING and record.stop_requested_at is not None
-        if message.status is None or never_ran:
+        stopped_waiting = record.state is RunState.WAITING and record.stop_requested_at is not None
+        if message.status is None or (stopped_waiting and record.started_at is None):
             self.finish(run_id, RunState.STOPPED, "stopped before it started", status=message.status)
             return
         self._journal.emit(run_id, active.observation.printed(active.log.flush(), at))
         active.log.recorded.save(self._store.paths(run_id).position)
         self._journal.emit(run_id, active.observation.read_status(at))
+        if stopped_waiting:
+            reason = "stopped while it waited to be started again"
+            self.finish(run_id, RunState.STOPPED, reason, status=message.status)
+            return
         stop_requested = self._journal.records[run_id].stop_requested_at is not None
         verdict, events = active.observation.judge(message.status, stop_requested=stop_requested, at=at)
         self._journal.emit(run_id, events)

@@ -10,7 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from taorunner.backends.contract import (
@@ -39,6 +39,8 @@ RECONNECT_WAITS_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """The delays between attempts to reach an engine that does not answer; the last one is repeated."""
 ENGINE_PATIENCE_S = 600.0
 """The time limit for an engine that does not answer. The run is then left for a later supervisor."""
+IN_QUEUE = "in the queue of the engine"
+"""The reason of a run that waits when the engine gives none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class Launched:
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """The engine has the run in its queue, for ``reason``."""
+    """The engine has the run in its queue, for ``reason``: before its first start, or because it was requeued."""
 
     run_id: str
     handle: Handle
@@ -144,6 +146,20 @@ class _Seen:
         self._bytes[chunk.stream] += len(chunk.data) - chunk.unkept
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What an earlier supervisor recorded of a run. ``handle`` is None if it died before it recorded one.
+
+    ``waiting`` is the last reported reason of a run in the queue of its engine, "" if none was reported, and None for a
+    run that was started. ``was_launched``: the engine has started it at least once.
+    """
+
+    handle: Handle | None
+    position: LogPosition
+    waiting: str | None = None
+    was_launched: bool = False
+
+
 class _AbandonedError(Exception):
     """The start was cancelled by the runner."""
 
@@ -155,20 +171,18 @@ class _UndecidedError(Exception):
 class Worker:
     """``prepare_files`` writes spec and secrets into the run's folder right before the launch.
 
-    For a run of an earlier supervisor: ``handle`` is its recorded handle and ``position`` the recorded log position.
-    ``may_exist``: the supervisor died before it recorded a handle. ``waits``: the engine had not started the run.
+    ``recorded`` is given for a run of an earlier supervisor.
     """
 
     def __init__(
         self, backend: Backend, plan: RunPlan, launch: Launch, inbox: queue.Queue[Message],
-        prepare_files: Callable[[], None], *,
-        statuses: Statuses, handle: Handle | None = None, position: LogPosition = LogPosition(),  # noqa: B008 (it is frozen)
-        may_exist: bool = False, waits: bool = False,
+        prepare_files: Callable[[], None], *, statuses: Statuses, recorded: Recorded | None = None,
     ) -> None:  # fmt: skip
-        self._statuses, self._waits = statuses, waits
+        self._statuses = statuses
         self._backend, self._plan, self._launch, self._inbox = backend, plan, launch, inbox
         self._prepare_files = prepare_files
-        self._handle, self._position, self._may_exist = handle, position, may_exist
+        self._recorded, self._may_exist = recorded or Recorded(None, LogPosition()), recorded is not None
+        self._seen = _Seen(self._recorded.position)
         self._abandoned = threading.Event()
         self._stream: LogStream | None = None
         self._thread = threading.Thread(target=self._run, name=f"run-{launch.run_id}", daemon=True)
@@ -201,17 +215,29 @@ class Worker:
             self._inbox.put(Ended(run_id, None, TaorunnerError(text)))
 
     def _to_its_end(self) -> EngineStatus:
-        if self._handle is not None and not self._waits:
-            return self._follow(self._handle)
-        started = Started(self._handle, waiting="") if self._handle is not None else self._begin()
-        if started.waiting is not None:
-            status = self._wait_in_engine(started)
-            if status.state is EngineState.MISSING or (
-                status.state is EngineState.EXITED and status.exit_code is None
-            ):
-                return status  # it left the queue and never ran
-        self._inbox.put(Launched(self._launch.run_id, started))
-        return self._follow(started.handle)
+        """Follows the run through all its launches: the engine may requeue it and start it again."""
+        handle, reason, was_launched = (
+            self._recorded.handle,
+            self._recorded.waiting,
+            self._recorded.was_launched,
+        )
+        started = self._begin() if handle is None else Started(handle, waiting=reason)
+        is_launch_known = handle is not None and reason is None
+        reported = reason or None
+        while True:
+            if started.waiting is not None:
+                status = self._wait_in_engine(started, reported)
+                if status.state is EngineState.MISSING or (
+                    status.state is EngineState.EXITED and status.exit_code is None
+                ):  # it left the queue and was not started
+                    return self._follow(started.handle, status) if was_launched else status
+            if not is_launch_known:
+                self._inbox.put(Launched(self._launch.run_id, started))
+            was_launched = True
+            status = self._follow(started.handle)
+            if status.state is not EngineState.WAITING:
+                return status
+            started, is_launch_known, reported = replace(started, waiting=_reason(status)), False, None
 
     def _begin(self) -> Started:
         run_id = self._launch.run_id
@@ -229,20 +255,18 @@ class Worker:
             found = self._find(clear=True)  # submit was interrupted: look for a started process
             if found is None:
                 raise
-            started = Started(found[0], waiting=found[1].waiting)
+            started = Started(found[0], waiting=_reason(found[1]))
         return started
 
-    def _wait_in_engine(self, started: Started) -> EngineStatus:
+    def _wait_in_engine(self, started: Started, reported: str | None) -> EngineStatus:
         """Reports why the run waits, until it no longer does. Returns its state then."""
         handle, attempt, silent_since = started.handle, 0, time.monotonic()
         status = EngineStatus(EngineState.WAITING, waiting=started.waiting or None)
-        reported = started.waiting if self._waits else None
         while status.state is EngineState.WAITING:
-            reason = status.waiting or ""
+            reason = status.waiting or IN_QUEUE
             if reason != reported:
                 reported = reason
-                text = reason or "in the queue of the engine"
-                self._inbox.put(Waits(handle.run_id, handle, text))
+                self._inbox.put(Waits(handle.run_id, handle, reason))
             try:
                 status = self._statuses.next_change(handle, status)
                 attempt = 0
@@ -288,16 +312,17 @@ class Worker:
         time.sleep(RECONNECT_WAITS_S[min(attempt, len(RECONNECT_WAITS_S) - 1)])
         return attempt + 1
 
-    def _follow(self, handle: Handle) -> EngineStatus:
-        """Reads the log until the engine reports the end of the run. The end of the stream alone is not enough.
+    def _follow(self, handle: Handle, ended: EngineStatus | None = None) -> EngineStatus:
+        """Reads the log until the engine reports that the run has ended, or waits again. The end of the stream alone
+        is not enough.
 
-        Then the log is read once more from the last position: a connection may break right before the end, and a
-        followed log may end before the engine stores a last line without LF.
+        After the end the log is read once more from the last position: a connection may break right before the end,
+        and a followed log may end before the engine stores a last line without LF. The log of a run that waits is read
+        on when it is started again, or has ended: read now, it might already be that of the next launch.
         """
-        seen = _Seen(self._position)
+        seen = self._seen
         silent_since: float | None = None
         attempt = 0
-        ended: EngineStatus | None = None
         while True:
             try:
                 self._stream = self._backend.logs(handle, seen.position)
@@ -308,7 +333,7 @@ class Worker:
                 if silent_since is not None:
                     self._inbox.put(Trouble(handle.run_id, "the engine answers again"))
                 silent_since, attempt = None, min(attempt, 3)
-                if ended is not None or status.state is EngineState.MISSING:
+                if ended is not None or status.state in (EngineState.MISSING, EngineState.WAITING):
                     return status
                 if status.state is EngineState.EXITED:
                     ended = status
@@ -326,6 +351,11 @@ class Worker:
         for wait_s in SETTLE_WAITS_S:
             time.sleep(wait_s)
             status = self._statuses.ask(handle)
-            if status.state in (EngineState.EXITED, EngineState.MISSING):
+            if status.state in (EngineState.EXITED, EngineState.MISSING, EngineState.WAITING):
                 break
         return status
+
+
+def _reason(status: EngineStatus) -> str | None:
+    """Why the run waits, "" without a reason of the engine; None for a run that does not wait."""
+    return (status.waiting or "") if status.state is EngineState.WAITING else None
