@@ -42,9 +42,8 @@ class ReplayFilter:
                     self._keys.clear()
                 self.waiting = event.reason
             elif isinstance(event, RunStarted):
-                if (
-                    self.waiting is None
-                ):  # otherwise status.json may have been read before the start was reported
+                # After a requeue, status.json may have been read before the start was reported.
+                if self.waiting is None:
                     self._keys.clear()
                 self.handle, self.waiting = event.handle, None
             key = _key(event)
