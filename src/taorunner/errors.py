@@ -3,6 +3,7 @@
     TaorunnerError                  70  (only its subclasses are raised)
     ├── UsageError                   2  a wrong command line
     ├── UserFilesError               3  experiments.yml, specs, data, weights
+    │   └── UnknownNameError         2  a name of the command line that does not exist: network, experiment, action
     ├── MachineError                 4  engine, driver, disk or credentials of this machine
     ├── EngineRefusedError           5  refused by the engine
     └── RunStateError                6  no such run, or it is in the wrong state
@@ -114,6 +115,10 @@ class UsageError(TaorunnerError):
 
 class UserFilesError(TaorunnerError):
     exit_code = ExitCode.USER_FILES
+
+
+class UnknownNameError(UserFilesError):
+    exit_code = ExitCode.USAGE
 
 
 class MachineError(TaorunnerError):

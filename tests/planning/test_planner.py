@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from taorunner.container_options import Mount
-from taorunner.errors import Finding
+from taorunner.errors import ExitCode, Finding, UserFilesError
 from taorunner.planning.model.plan import GpuRequest, RunPlan, SecretSource
 from taorunner.planning.model.request import ActionRequest, Caller, Site
 from taorunner.planning.planner import Planned, plan_action
@@ -328,6 +328,29 @@ def test_an_unknown_release_is_reported_at_its_key(workspace: Callable[..., Work
     ws = workspace({"e1": entry}, specs={"e1/train.yaml": TRAIN_YAML})
     (finding,) = [f for f in plan(ws, "train", "e1").findings if f.is_error]
     assert (finding.code, finding.line) == ("unknown-release", 6)
+
+
+@pytest.mark.parametrize(
+    ("action", "experiment", "options", "exit_code"),
+    [
+        ("train", "e2", {}, ExitCode.USAGE),
+        ("fly", "e1", {}, ExitCode.USAGE),
+        ("train", "e1", {"release": "9.9.9"}, ExitCode.USAGE),
+        ("train", "e1", {}, ExitCode.USER_FILES),
+    ],
+)
+def test_unknown_names_of_the_command_line_are_wrong_usage(
+    workspace: Callable[..., Workspace], action: str, experiment: str, options: dict[str, str], exit_code: int
+) -> None:
+    entry = {"head": "dino", "dataset": "kitti/train", **({} if options else {"release": "9.9.9"})}
+    if action == "fly":
+        del entry["release"]
+    planned = plan(
+        workspace({"e1": entry}, specs={"e1/train.yaml": TRAIN_YAML}), action, experiment, **options
+    )
+    with pytest.raises(UserFilesError) as caught:
+        planned.raise_for_errors()
+    assert caught.value.exit_code == exit_code
 
 
 def test_a_variable_misspelt_in_vars_is_named(workspace: Callable[..., Workspace]) -> None:

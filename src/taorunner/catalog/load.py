@@ -13,7 +13,7 @@ from taorunner.catalog.layers import Block
 from taorunner.catalog.names import network_names
 from taorunner.catalog.network import Group, Network, Release
 from taorunner.contracts import Framework
-from taorunner.errors import TaorunnerError, UserFilesError
+from taorunner.errors import TaorunnerError, UnknownNameError, UserFilesError
 from taorunner.text import did_you_mean
 from taorunner.yaml_reader import read_yaml
 
@@ -31,11 +31,11 @@ class Catalog:
         self._known_releases: tuple[Release, ...] | None = None
 
     def network(self, name: str) -> Network:
-        """The network of that name. Raises UserFilesError with the nearest name."""
+        """The network of that name. Raises UnknownNameError with the nearest name."""
         if name not in self._networks:
             if name not in network_names():
                 hint = did_you_mean(name, network_names())
-                raise UserFilesError(f'"{name}" is not a network of the catalog', hint=hint)
+                raise UnknownNameError(f'"{name}" is not a network of the catalog', hint=hint)
             self._networks[name] = self.network_from(self.network_body(name), name)
         return self._networks[name]
 
@@ -56,7 +56,7 @@ class Catalog:
         """
         kind, kinds = kind.replace("_", "-"), self.image_kinds()
         if kind not in kinds:
-            raise UserFilesError(f'there is no image group "{kind}"', hint=did_you_mean(kind, kinds))
+            raise UnknownNameError(f'there is no image group "{kind}"', hint=did_you_mean(kind, kinds))
         having = [known for known in self._releases() if known.tags.get(kind) is not None]
         wanted = None if release is None else release.strip().removeprefix("v")
         fitting = [known for known in having if wanted in (known.name, known.name.removesuffix(".0"))]

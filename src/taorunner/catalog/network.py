@@ -22,7 +22,7 @@ from taorunner.catalog.layers import (
     version_matches,
 )
 from taorunner.contracts import Contract, Framework
-from taorunner.errors import UserFilesError
+from taorunner.errors import UnknownNameError, UserFilesError
 from taorunner.text import did_you_mean
 
 WHOLE_CONTRACT = "contract"
@@ -232,11 +232,11 @@ class Network:
             if release.name in (wanted, f"{wanted}.0"):
                 if release.name in self.releases:
                     return release
-                raise UserFilesError(
+                raise UnknownNameError(
                     f'"{self.name}" is not in TAO release "{name}"',
                     hint=f"releases that have it: {', '.join(self.releases)}; set release here",
                 )
-        raise UserFilesError(
+        raise UnknownNameError(
             f'unknown TAO release "{name}"',
             hint=f'releases of "{self.name}": {", ".join(self.releases)}',
         )
@@ -255,21 +255,21 @@ class Network:
             if self.actions(release)[action] == group
         }
 
-    def _unknown_action(self, action: str, group: str | None, release: Release) -> UserFilesError:
+    def _unknown_action(self, action: str, group: str | None, release: Release) -> UnknownNameError:
         groups = [candidate.name for candidate in self.groups]
         if group is not None and group not in groups:
-            return UserFilesError(
+            return UnknownNameError(
                 f'"{self.name}" has no group "{group}"',
                 hint=did_you_mean(group, groups) or "it has no groups",
             )
         elsewhere = self._releases_with(action, group)
         if elsewhere:
-            return UserFilesError(
+            return UnknownNameError(
                 f'"{self.name}" has no action "{action}" in TAO release {release.name}',
                 hint=f"releases that have it: {', '.join(elsewhere)}",
             )
         known = [name for name, owner in self.actions(release.name).items() if group in (None, owner)]
-        return UserFilesError(f'"{self.name}" has no action "{action}"', hint=did_you_mean(action, known))
+        return UnknownNameError(f'"{self.name}" has no action "{action}"', hint=did_you_mean(action, known))
 
     def _releases_with(self, action: str, group: str | None) -> list[str]:
         return [

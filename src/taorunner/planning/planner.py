@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from taorunner.errors import Finding, Severity, UserFilesError, has_errors
+from taorunner.errors import Finding, Severity, UnknownNameError, UserFilesError, has_errors
 from taorunner.events import now
 from taorunner.planning.checks.consistency import CrossChecks
 from taorunner.planning.checks.dataset_preflight import DatasetPreflight
@@ -40,8 +40,16 @@ class Planned:
         """Raises UserFilesError with all findings when one of them is an error."""
         if has_errors(self.findings):
             errors = [finding for finding in self.findings if finding.is_error]
+            kind = UnknownNameError if all(map(_is_unknown_name, errors)) else UserFilesError
             count = "a problem" if len(errors) == 1 else f"{len(errors)} problems"
-            raise UserFilesError(f"nothing was started, because of {count}", findings=self.findings)
+            raise kind(f"nothing was started, because of {count}", findings=self.findings)
+
+
+def _is_unknown_name(finding: Finding) -> bool:
+    """Whether a name of the command line is wrong, not one of a file."""
+    if finding.code == "unknown-release":
+        return finding.file is None
+    return finding.code in ("unknown-experiment", "unknown-action")
 
 
 def plan_action(

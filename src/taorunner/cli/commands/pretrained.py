@@ -129,7 +129,8 @@ def _named(root: Workspace, text: str) -> tuple[NgcModel | HubModel, Path]:
     model = parse_model(text)
     if model.version is None:
         raise UsageError(
-            f'"{model}" has no version', hint=f"taorunner pretrained list {model} shows the versions"
+            f'the version of "{model}" is missing',
+            hint=f"taorunner pretrained list {model} shows the versions",
         )
     return model, pretrained_dir(root.repositories_dir, model.name, model.version)
 

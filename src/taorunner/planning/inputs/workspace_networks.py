@@ -18,7 +18,7 @@ from taorunner.catalog.names import network_names, own_network_names
 from taorunner.catalog.network import Network
 from taorunner.contracts import Framework
 from taorunner.diagnostics import FindingList, shown
-from taorunner.errors import Finding, UserFilesError, has_errors
+from taorunner.errors import Finding, UnknownNameError, UserFilesError, has_errors
 from taorunner.planning.inputs.argv import VALUES
 from taorunner.project.text_files import read_text_file
 from taorunner.text import did_you_mean, printable
@@ -67,7 +67,7 @@ class Networks:
             self._shipped = self._shipped or frozenset(network_names())
             if name not in self._shipped:
                 hint = did_you_mean(name, self.names)
-                raise UserFilesError(f'"{printable(name)}" is not a network of the catalog', hint=hint)
+                raise UnknownNameError(f'"{printable(name)}" is not a network of the catalog', hint=hint)
             return self.catalog.network(name)
         if name not in self._loaded:
             findings = self._findings(name)

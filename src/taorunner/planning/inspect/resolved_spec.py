@@ -13,7 +13,7 @@ from typing import Any
 
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract
-from taorunner.errors import Finding, Severity, UsageError, UserFilesError, has_errors
+from taorunner.errors import Finding, Severity, UnknownNameError, UsageError, UserFilesError, has_errors
 from taorunner.planning.inputs.argv import build_argv
 from taorunner.planning.inputs.environment import split_secrets
 from taorunner.planning.inputs.precedence import (
@@ -139,7 +139,7 @@ def find_experiment(workspace: Workspace, project: Project, name: str) -> tuple[
         findings = [finding for finding in project.findings if concerns(finding, project, (name,))]
         if name not in project.names:
             unknown = unknown_experiment(name, project)
-            raise UserFilesError(unknown.message, hint=unknown.hint, findings=findings)
+            raise UnknownNameError(unknown.message, hint=unknown.hint, findings=findings)
         raise UserFilesError(f'experiment "{printable(name)}" has problems', findings=findings)
     networks = Networks(workspace.networks_dir)
     if experiment.head not in networks.names:
