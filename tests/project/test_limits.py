@@ -92,4 +92,6 @@ def test_the_command_line_takes_the_same() -> None:
         with pytest.raises(UsageError, match=f"^{key} must be a") as caught:
             limits.read_limits(**wrong)  # type: ignore[arg-type]  # each value has the type of its key
         assert str(value).strip() in caught.value.message
+        if key == "memory" and value == 5:
+            assert caught.value.hint == 'did you mean "5G"?'
     assert caught.value.hint == 'with a unit: "9m", "9h" or "9d"'

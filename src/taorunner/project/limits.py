@@ -105,7 +105,7 @@ def read_limits(
         ("time", time, time is None or limits.time_s is not None),
     ):
         if not is_good:
-            hint = time_hint(value) if key == "time" else None
+            hint = time_hint(value) if key == "time" else size_hint(value) if key == "memory" else None
             raise UsageError(f'{key} must be {EXPECTED[key]}, not "{printable(str(value)[:60])}"', hint=hint)
     return limits
 
@@ -113,6 +113,12 @@ def read_limits(
 def _memory(size: str | int) -> int | None:
     is_size = isinstance(size, int) or re.fullmatch(SIZE_PATTERN, size) is not None
     return memory_bytes(size) if is_size else None
+
+
+def size_hint(value: object) -> str | None:
+    """The next step for a number without a unit, where GiB are meant."""
+    text = str(value)
+    return f'did you mean "{text}G"?' if re.fullmatch("0*[1-9][0-9]{0,2}", text) else None
 
 
 def time_hint(value: object) -> str | None:

@@ -16,7 +16,7 @@ from taorunner.diagnostics import FindingList, Vocabulary, described, report, sh
 from taorunner.errors import Finding, Severity, TaorunnerError, has_errors
 from taorunner.project import keys
 from taorunner.project.experiments import MERGED, Experiment, resolve_experiments
-from taorunner.project.limits import time_hint
+from taorunner.project.limits import size_hint, time_hint
 from taorunner.project.text_files import read_text_file
 from taorunner.project.workspace import NAME_RULE, ProjectPaths, Workspace, is_name
 from taorunner.target_names import target_names
@@ -304,9 +304,7 @@ def _value_hint(key: str, value: object) -> str | None:
     if key == "time":
         return time_hint(value)
     if key in ("shm_size", "memory"):
-        return (
-            f'did you mean "{value}G"?' if str(value).isdigit() and 0 < int(str(value)[:9]) < 1024 else None
-        )
+        return size_hint(value)
     if key in ("release", "user", "image", "description", "tags", "backbone", "export_model") and number:
         return f'put it in quotes: "{shown(value)}"'
     if key == "tags" and isinstance(value, str):

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
+from taorunner.backends.contract import EngineRequest
 from taorunner.backends.dry_run import Simulation
 from taorunner.console.base.json_output import write_json
-from taorunner.planning.model.plan import SHELL, Resources
+from taorunner.planning.model.plan import SHELL
+from taorunner.targets import Resource, target_of
 from taorunner.text import duration, size
 
 
@@ -42,19 +44,24 @@ def _facts(simulation: Simulation) -> list[tuple[str, str]]:
         ("user", plan.options.user or ""),
         ("argv", shlex.join(request.argv)),
     ]
-    facts += _limits(request.resources)
-    facts += [("mount", f"{mount.source} → {mount.target}") for mount in request.mounts]
+    facts += _limits(request)
+    facts += [
+        ("mount", f"{mount.source} → {mount.target}{' (read-only)' if mount.read_only else ''}")
+        for mount in request.mounts
+    ]
     facts += [("port", f"{port.address}:{port.outside} → {port.inside}") for port in plan.options.published]
     facts += [("env", f"{name}={value}") for name, value in sorted(request.env.items())]
     facts += [("moved aside", str(path)) for path in plan.set_aside]
     return [(label, value) for label, value in facts if value]
 
 
-def _limits(resources: Resources) -> list[tuple[str, str]]:
-    """Only what is limited."""
-    return [
-        ("nodes", str(resources.nodes) if resources.nodes > 1 else ""),
-        ("cpus", str(resources.cpus or "")),
-        ("memory", size(resources.memory_bytes) if resources.memory_bytes is not None else ""),
-        ("time", duration(resources.time_s) if resources.time_s is not None else ""),
-    ]
+def _limits(request: EngineRequest) -> list[tuple[str, str]]:
+    """The limits that the backend applies."""
+    wanted, applied = request.resources, target_of(request.backend).resources
+    shown = {
+        Resource.NODES: str(wanted.nodes),
+        Resource.CPUS: str(wanted.cpus or ""),
+        Resource.MEMORY: size(wanted.memory_bytes) if wanted.memory_bytes is not None else "",
+        Resource.TIME: duration(wanted.time_s) if wanted.time_s is not None else "",
+    }
+    return [(resource.value, text) for resource, text in shown.items() if resource in applied]
