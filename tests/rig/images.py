@@ -79,15 +79,17 @@ def generation_of(kind: str) -> str:
 
 def tao_base(engine: Engine) -> str:
     """Python, a shell, the stand-in's modules and one link for each of TAO's tasks."""
-    sources = sorted(path for path in (HERE / "stand_in").iterdir() if path.suffix in (".py", ".json"))
-    content = [path.name + path.read_text() for path in sources]
+    stand_in = HERE / "stand_in"
+    paths = sorted(path for path in stand_in.rglob("*") if path.suffix in (".py", ".json"))
+    sources = {str(path.relative_to(stand_in)): path for path in paths}
+    content = [name + path.read_text() for name, path in sources.items()]
     tag = f"taorunner-test/tao-base:{digest(sys.version, base_source(), EMIT, BANNER, LAUNCHER, *content)}"
     with engine.locked("tao-base"):
         if not has_image(engine, tag):
             tree = Tree(texts={"usr/bin/noop": NOOP, "usr/bin/emit": EMIT})
             tree.add_busybox()
             tree.add_python()
-            tree.files.update({f"opt/tao/stand_in/{path.name}": path for path in sources})
+            tree.files.update({f"opt/tao/stand_in/{name}": path for name, path in sources.items()})
             tree.texts["usr/local/bin/taofake"] = LAUNCHER.format(
                 python="/usr/bin/python3", modules="/opt/tao/stand_in"
             )

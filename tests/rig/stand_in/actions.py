@@ -8,9 +8,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import measures
-import train_lightning
 from context import Job
+from training import lightning, measures
 
 import faults
 
@@ -145,7 +144,7 @@ PROTO = {
 
 def run_yaml(job: Job) -> None:
     """Actions with a YAML spec, in every container that has them."""
-    title = train_lightning.NAMES.get(job.task, job.task)
+    title = lightning.NAMES.get(job.task, job.task)
     if job.action == "default_specs":
         (job.results_dir / "experiment.yaml").write_text("train:\n  num_epochs: 10\n")
         return
@@ -153,7 +152,7 @@ def run_yaml(job: Job) -> None:
     job.log(f"{job.action.capitalize()} results will be saved at: {job.results_dir}")
     faults.at_start(job)
     if job.generation.family == "pyt" and job.action in ("evaluate", "inference"):
-        train_lightning.require_gpus()
+        lightning.require_gpus()
     checkpoint = (
         job.value(f"{job.action}.checkpoint")
         or job.value(f"{job.action}.trt_engine")

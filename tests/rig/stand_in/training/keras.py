@@ -9,8 +9,8 @@ import re
 import time
 from pathlib import Path
 
-import measures
 from context import Job
+from training import measures
 
 import faults
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import entry
 import gpus
-import measures
 from context import Job
+from training import measures
 
 import faults
 

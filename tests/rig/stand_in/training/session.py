@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 import time
 
-import measures
 from context import Job
+from training import measures
 
 import faults
 
