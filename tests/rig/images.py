@@ -10,6 +10,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from base_image import Tree, import_tree, programs_on_path
@@ -89,7 +90,6 @@ def tao_base(engine: Engine) -> str:
             tree = Tree(texts={"usr/bin/noop": NOOP, "usr/bin/emit": EMIT})
             tree.add_busybox()
             tree.add_python()
-            tree.files.update({f"opt/tao/stand_in/{name}": path for name, path in sources.items()})
             tree.texts["usr/local/bin/taofake"] = LAUNCHER.format(
                 python="/usr/bin/python3", modules="/opt/tao/stand_in"
             )
@@ -104,9 +104,10 @@ def tao_base(engine: Engine) -> str:
                 "PYTHONDONTWRITEBYTECODE": "1",
             }
             entrypoint = 'ENTRYPOINT ["/opt/nvidia/nvidia_entrypoint.sh"]'
-            import_tree(
-                engine, tree, tag, environment, [entrypoint, 'CMD ["/bin/bash"]', "WORKDIR /workspace"]
-            )
+            lines = [entrypoint, 'CMD ["/bin/bash"]', "WORKDIR /workspace"]
+            with tempfile.TemporaryDirectory() as scratch:
+                tree.add_modules("opt/tao/stand_in", sources, Path(scratch))
+                import_tree(engine, tree, tag, environment, lines)
     return tag
 
 
