@@ -33,7 +33,7 @@ def run_proto(job: Job) -> None:
     model = job.options.get("model_path") or job.options.get("model")
     if model and not Path(model).exists():
         raise FileNotFoundError(2, "No such file or directory", str(model))
-    time.sleep(job.settings.epoch_s)
+    time.sleep(job.settings.epoch_s())
     if job.settings.fail != "no_artifact":
         PROTO.get(job.action, write_results)(job)
     faults.in_the_middle(job)
@@ -162,7 +162,7 @@ def run_yaml(job: Job) -> None:
     if checkpoint and checkpoint not in ("null", "???") and not is_output:
         job.status.write("RUNNING", f"Loading checkpoint: {checkpoint}")
         Path(checkpoint).stat()
-    time.sleep(job.settings.epoch_s)
+    time.sleep(job.settings.epoch_s())
     if job.settings.fail != "no_artifact":
         write_yaml_results(job)
     faults.in_the_middle(job)
