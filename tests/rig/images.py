@@ -6,8 +6,10 @@ serves a stale one.
 
 from __future__ import annotations
 
+import compileall
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -114,8 +116,11 @@ def tao_base(engine: Engine) -> str:
 def host_commands(folder: Path) -> Path:
     """TAO's commands as programs of this host, in a folder to put on PATH: what a native install would be."""
     folder.mkdir(parents=True, exist_ok=True)
+    modules = folder / "stand_in"
+    shutil.copytree(HERE / "stand_in", modules, ignore=shutil.ignore_patterns("__pycache__"))
+    compileall.compile_dir(modules, quiet=2)  # or each start may compile them
     launcher = folder / "taofake"
-    launcher.write_text(LAUNCHER.format(python=sys.executable, modules=str(HERE / "stand_in")))
+    launcher.write_text(LAUNCHER.format(python=sys.executable, modules=str(modules)))
     launcher.chmod(0o755)
     for name in [*task_names(), "nvidia-smi"]:
         (folder / name).symlink_to("taofake")
