@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -68,6 +69,8 @@ def docker_cli(tmp_path: Path, engine: Any, tao_image: Callable[..., str]) -> It
     yield Cli(home, engine.environment(), prefix)
     end_what_runs(tmp_path)
     left = engine.docker("ps", "-aq", "--filter", "label=com.taorunner.run").stdout.split()
-    ours = [name for name in left if str(tmp_path) in engine.docker("inspect", name).stdout]
+    # It prints those that are not gone by now, [] at least.
+    inspected = json.loads(engine.docker("inspect", *left).stdout) if left else []
+    ours = [body["Id"] for body in inspected if str(tmp_path) in json.dumps(body, ensure_ascii=False)]
     if ours:
         engine.docker("rm", "-f", *ours)
