@@ -139,7 +139,7 @@ def test_two_supervisors_race_for_one_batch(
 def test_fifty_viewers_see_the_same_and_the_run_does_not_mind(
     place: Callable[..., Any], engine: Any, tao_image: Callable[..., str]
 ) -> None:
-    here = place(engine, tao_image("pyt_7"), {"e1": {}}, epoch_s="12,0.5")
+    here = place(engine, tao_image("pyt_7"), {"e1": {}}, epoch_s=6.0)
     started = here.cli("train", "e1", "--detach", cwd=here.root)
     assert started.code == 0, started.err
     viewers = [here.cli.start("attach", "--json", cwd=here.root) for _ in range(50)]
