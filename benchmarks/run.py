@@ -24,9 +24,9 @@ FIGURES = {
     "handover": ("handover", "measure", 7),
     "pull": ("pull", "measure", 3),
     "image-pull": ("image_pull", "measure", 5),
-    "conversion": ("conversion", "measure", 5),
-    "check": ("dataset_check", "measure", 5),
-    "resize": ("dataset_resize", "measure", 3),
+    "conversion": ("datasets.conversion", "measure", 5),
+    "check": ("datasets.check", "measure", 5),
+    "resize": ("datasets.resize", "measure", 3),
 }
 
 

@@ -80,7 +80,7 @@ MUTATIONS = (
              "        and not store.open_batches.is_being_made(batch_id)\n", ""),
     Mutation("runs/supervisor", "runs/supervisor/retries.py",
              "replace(plan, set_aside=(), overwrite=False) if has_started else plan", "plan"),
-    Mutation("runs/supervisor", "runs/supervisor/alarms.py", "needed * (_REARM if self._disk_told else 1)", "needed"),
+    Mutation("runs/supervisor", "runs/supervisor/alarms.py", "needed * (_REARM if self._is_disk_reported else 1)", "needed"),
     Mutation("runs/supervisor", "runs/supervisor/run_end.py",
              "        remove_secrets(self._store.paths(run_id).directory)\n", ""),
     Mutation("runs/supervisor", "runs/supervisor/run_files.py", "for move in reversed(recorded_moves(run_dir)):",

@@ -9,11 +9,10 @@ MASK = "***"
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
-_SECRET_NAME = re.compile(r"(^|_)(KEY|TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIALS?)(_|$)", re.IGNORECASE)
-_BLOCK_ENTRY = re.compile(r"""^\s*(?:- )?["']?(?P<name>[A-Za-z0-9_]+)["']?\s*:\s+(?P<value>[^\s\[{"'].*)""")
-_ENTRY = re.compile(
-    r"""(?P<name>[A-Za-z0-9_]+)["']?\s*[:=]\s*(?P<value>"[^"]*"?|'[^']*'?|[^\s,{}\[\]#][^,{}\[\]]*)"""
-)
+# compiled when they are first used: most commands redact nothing
+_SECRET_NAME = r"(?i)(^|_)(KEY|TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIALS?)(_|$)"
+_BLOCK_ENTRY = r"""^\s*(?:- )?["']?(?P<name>[A-Za-z0-9_]+)["']?\s*:\s+(?P<value>[^\s\[{"'].*)"""
+_ENTRY = r"""(?P<name>[A-Za-z0-9_]+)["']?\s*[:=]\s*(?P<value>"[^"]*"?|'[^']*'?|[^\s,{}\[\]#][^,{}\[\]]*)"""
 
 
 def is_plain_name(name: str) -> bool:
@@ -94,7 +93,7 @@ def redact(text: str, secrets: Sequence[str]) -> str:
 
 def is_secret_name(name: str) -> bool:
     """True for the name of a secret key or variable: ``NGC_API_KEY``, ``WANDB_TOKEN``, ``model_key``."""
-    return _SECRET_NAME.search(name) is not None
+    return re.search(_SECRET_NAME, name) is not None
 
 
 def masked_line(line: str, more_names: Sequence[str] = ()) -> str:
@@ -113,7 +112,7 @@ def masked_line(line: str, more_names: Sequence[str] = ()) -> str:
             return match[0]
         return match[0][: -len(value)] + MASK.ljust(len(value))[: max(len(value), 1)]
 
-    return _ENTRY.sub(hidden, _BLOCK_ENTRY.sub(hidden, line))
+    return re.sub(_ENTRY, hidden, re.sub(_BLOCK_ENTRY, hidden, line))
 
 
 def printable(text: str) -> str:

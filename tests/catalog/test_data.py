@@ -13,7 +13,6 @@ import pytest
 from taorunner.catalog.layers import LAYER_KEYS, parse_argument, parse_version, version_matches
 from taorunner.catalog.load import DATA, Catalog, load_network, network_names
 from taorunner.contracts import Contract, Framework
-from taorunner.diagnostics import FindingList
 from taorunner.planning.inputs.argv import VALUES
 from taorunner.planning.inputs.network_file_check import (
     BLOCK_KEYS,
@@ -26,6 +25,7 @@ from taorunner.planning.inputs.network_file_check import (
 )
 from taorunner.planning.spec.schema_choice import schema_of
 from taorunner.progress.console.lines import FAMILIES
+from taorunner.project.diagnostics import FindingList
 from taorunner.yaml_reader import read_yaml
 
 NETWORK_FILES = sorted((DATA / "networks").iterdir())

@@ -1,4 +1,4 @@
-"""The findings on GPUs for each answer of the driver, and the repairs. The driver itself: tests/cli/test_doctor.py."""
+"""The findings on GPUs for each answer of the driver, and the repairs. The driver itself: tests/cli/commands/test_doctor.py."""
 
 from __future__ import annotations
 

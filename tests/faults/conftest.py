@@ -87,13 +87,16 @@ MakePlace = Callable[..., Place]
 
 @pytest.fixture
 def place(tmp_path: Path, workspace_factory: Callable[..., Path]) -> Iterator[MakePlace]:
-    """``place(engine, image, {"e1": {…}}, epoch_s=0.3)``: experiments of dino unless they say otherwise."""
+    """``place(engine, image, {"e1": {…}}, epoch_s=0.3)``: experiments of dino unless they say otherwise.
+
+    ``epoch_s="3,0.1"``: the first epoch takes 3 s, each of the others 0.1 s.
+    """
     home = tmp_path / "home"
     home.mkdir()
     made: list[Place] = []
 
     def make(
-        engine: Any, image: str, experiments: Mapping[str, Mapping[str, Any]], epoch_s: float = 0.3,
+        engine: Any, image: str, experiments: Mapping[str, Mapping[str, Any]], epoch_s: float | str = 0.3,
         env: Mapping[str, str] | None = None, specs: Mapping[str, str] | None = None, **folders: Any,
     ) -> Place:  # fmt: skip
         steered = {"FAKE_LINES": str(LINES), "FAKE_EPOCH_S": str(epoch_s), **(env or {})}

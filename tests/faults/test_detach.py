@@ -13,9 +13,8 @@ def test_detach_returns_when_the_run_has_started(
     place: Callable[..., Any], engine: Any, tao_image: Callable[..., str]
 ) -> None:
     gpus: dict[str, dict[str, Any]] = {"e1": {"gpu_indices": [0]}, "e2": {"gpu_indices": [0]}}
-    here = place(
-        engine, tao_image("pyt_7"), gpus, epoch_s=2.0
-    )  # on a busy machine it must not be over already
+    # on a busy machine the first must not be over already
+    here = place(engine, tao_image("pyt_7"), gpus, epoch_s="4,0.1")
     done = here.cli("train", "e1", "e2", "--detach", "--json", cwd=here.root)
     states = here.states()
     assert done.code == 0, done.err

@@ -60,7 +60,7 @@ def test_a_supervisor_that_died_before_the_engine_was_restarted_leaves_a_whole_l
     """Its successor knows what was shown of the line that the engine then forgot. Nothing is printed meanwhile: what
     an engine forgets and no process had read cannot be had back.
     """
-    here = place(own_engine, images.tao_image(own_engine, "pyt_7"), {"e1": {}}, epoch_s=10.0)
+    here = place(own_engine, images.tao_image(own_engine, "pyt_7"), {"e1": {}}, epoch_s="0.3,10,0.3")
     viewer = start(here, "e1")
     wait_for(lambda: len(here.numbered("e1")) >= LINES - 1)
     time.sleep(0.5)  # the last line of an epoch has no end yet

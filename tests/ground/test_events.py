@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import FrozenInstanceError, replace
 from datetime import datetime, timezone
 
 import pytest
@@ -53,6 +54,22 @@ def test_there_and_back(event: Event) -> None:
     line = to_json_line(event)
     assert "\n" not in line
     assert from_json_line(line) == event
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_events_compare_by_value(event: Event) -> None:
+    same = replace(event)
+    assert event == same and hash(event) == hash(same) and repr(event) == repr(same)
+    other = replace(event, run="another")
+    assert event != other and repr(event) != repr(other)
+    assert event not in [one for one in EVENTS if one is not event]
+    with pytest.raises(FrozenInstanceError):
+        event.run = "another"  # type: ignore[misc]
+
+
+def test_an_event_is_shown_with_its_fields() -> None:
+    shown = f"ImagePulled(run='r', at={AT!r}, image='i:1', digest='sha256:0')"
+    assert repr(EVENTS[2]) == shown
 
 
 def test_the_shape_that_scripts_read() -> None:

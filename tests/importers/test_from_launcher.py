@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import Cli
+from command_line import Cli, Done
 from workspace_contents import codes, snapshot
 
 from taorunner.project.scaffold import scaffold_heads
@@ -133,7 +133,9 @@ def test_specs_of_detectnet_become_a_project_that_validates_and_names_the_same_f
 
 
 @pytest.mark.parametrize("head", [head for head in scaffold_heads() if head != "tinydet"])
-def test_specs_of_every_head_are_known_again_and_validate(cli: Cli, tmp_path: Path, head: str) -> None:
+def test_specs_of_every_head_are_known_again_and_validate(
+    cli: Cli, cli_inside: Callable[..., Done], tmp_path: Path, head: str
+) -> None:
     texts = {}
     of_scaffold = [path for path in sorted((SCAFFOLDS / head).iterdir()) if path.name != "vars.yml"]
     for path in of_scaffold:
@@ -143,12 +145,12 @@ def test_specs_of_every_head_are_known_again_and_validate(cli: Cli, tmp_path: Pa
         texts[f"my_{path.name}"] = text
     specs = write_specs(tmp_path / head / "specs", texts)
     write_mounts(cli, cli.home / ".tao_mounts.json")
-    made = cli(
+    made = cli_inside(
         "init-project", "moved", "--from-launcher", specs, "--workspace", tmp_path / "ws", cwd=tmp_path
     )
     assert made.code == 0, made.err
     assert f"    head: {head}\n" in (tmp_path / "ws" / "projects" / "moved" / "experiments.yml").read_text()
-    done = cli("validate", "moved", cwd=tmp_path / "ws")
+    done = cli_inside("validate", "moved", cwd=tmp_path / "ws")
     assert done.code == 0, done.out
     folder = next((tmp_path / "ws" / "projects" / "moved" / "specs").iterdir())
     assert {path.stem for path in folder.iterdir()} == {path.stem for path in of_scaffold}

@@ -6,8 +6,10 @@ with busybox-static for a shell. That works for pyenv's, GitHub's and Debian's i
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
+import py_compile
 import re
 import subprocess
 import sys
@@ -22,7 +24,7 @@ from private_daemon import RigError, which
 from rig import Engine
 
 LEFT_OUT = {
-    "__pycache__", "test", "tests", "idlelib", "tkinter", "turtledemo", "lib2to3", "ensurepip",
+    "test", "tests", "idlelib", "tkinter", "turtledemo", "lib2to3", "ensurepip",
     "site-packages", "dist-packages", "pydoc_data", "unittest", "distutils",
 }  # fmt: skip
 LOADED_LATE = (  # libraries that ldd does not list because they are opened by name
@@ -60,7 +62,7 @@ class Tree:
         self.texts["bin/bash"] = '#!/bin/sh\nexec /bin/sh "$@"\n'
 
     def add_python(self) -> None:
-        """This interpreter below /opt/py, as python3 on PATH."""
+        """This interpreter below /opt/py, as python3 on PATH, with the bytecode of its library."""
         version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
         standard = Path(sysconfig.get_paths()["stdlib"]).resolve()
         executable = Path(sys.executable).resolve()
@@ -68,6 +70,8 @@ class Tree:
             names[:] = [name for name in names if name not in LEFT_OUT and not name.startswith("config-")]
             for name in found:
                 path = Path(folder, name)
+                if path.suffix == ".pyc" and not name.endswith(f".{sys.implementation.cache_tag}.pyc"):
+                    continue  # of another Python, or optimised
                 self.files[f"opt/py/lib/{version}/{path.relative_to(standard)}"] = path
         self.files[f"opt/py/bin/{version}"] = executable
         self.links.update({f"usr/bin/{name}": f"/opt/py/bin/{version}" for name in ("python3", "python")})
@@ -77,6 +81,16 @@ class Tree:
                 if Path(base, name).exists():
                     self.files[f"usr/lib/{name}"] = Path(base, name)
                     break
+
+    def add_modules(self, place: str, sources: Mapping[str, Path], scratch: Path) -> None:
+        """Modules below ``place``, each with its bytecode, which is made in ``scratch``."""
+        for name, source in sources.items():
+            self.files[f"{place}/{name}"] = source
+            if source.suffix == ".py":
+                compiled = importlib.util.cache_from_source(name)
+                target = scratch / compiled
+                py_compile.compile(str(source), str(target), f"/{place}/{name}", doraise=True)
+                self.files[f"{place}/{compiled}"] = target
 
     def add_libraries(self, programs: Iterable[Path]) -> None:
         """All shared libraries these programs load, and the loader where they look for it."""
@@ -102,6 +116,7 @@ class Tree:
                 status = source.stat()
                 entry = tarfile.TarInfo(name)
                 entry.size, entry.mode = status.st_size, 0o755 if status.st_mode & 0o111 else 0o644
+                entry.mtime = int(status.st_mtime)  # bytecode counts only for sources of its time
                 with source.open("rb") as content:
                     archive.addfile(entry, content)
             for name, aim in self.links.items():

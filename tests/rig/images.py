@@ -6,10 +6,13 @@ serves a stale one.
 
 from __future__ import annotations
 
+import compileall
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from base_image import Tree, import_tree, programs_on_path
@@ -79,15 +82,16 @@ def generation_of(kind: str) -> str:
 
 def tao_base(engine: Engine) -> str:
     """Python, a shell, the stand-in's modules and one link for each of TAO's tasks."""
-    sources = sorted(path for path in (HERE / "stand_in").iterdir() if path.suffix in (".py", ".json"))
-    content = [path.name + path.read_text() for path in sources]
+    stand_in = HERE / "stand_in"
+    paths = sorted(path for path in stand_in.rglob("*") if path.suffix in (".py", ".json"))
+    sources = {str(path.relative_to(stand_in)): path for path in paths}
+    content = [name + path.read_text() for name, path in sources.items()]
     tag = f"taorunner-test/tao-base:{digest(sys.version, base_source(), EMIT, BANNER, LAUNCHER, *content)}"
     with engine.locked("tao-base"):
         if not has_image(engine, tag):
             tree = Tree(texts={"usr/bin/noop": NOOP, "usr/bin/emit": EMIT})
             tree.add_busybox()
             tree.add_python()
-            tree.files.update({f"opt/tao/stand_in/{path.name}": path for path in sources})
             tree.texts["usr/local/bin/taofake"] = LAUNCHER.format(
                 python="/usr/bin/python3", modules="/opt/tao/stand_in"
             )
@@ -102,17 +106,21 @@ def tao_base(engine: Engine) -> str:
                 "PYTHONDONTWRITEBYTECODE": "1",
             }
             entrypoint = 'ENTRYPOINT ["/opt/nvidia/nvidia_entrypoint.sh"]'
-            import_tree(
-                engine, tree, tag, environment, [entrypoint, 'CMD ["/bin/bash"]', "WORKDIR /workspace"]
-            )
+            lines = [entrypoint, 'CMD ["/bin/bash"]', "WORKDIR /workspace"]
+            with tempfile.TemporaryDirectory() as scratch:
+                tree.add_modules("opt/tao/stand_in", sources, Path(scratch))
+                import_tree(engine, tree, tag, environment, lines)
     return tag
 
 
 def host_commands(folder: Path) -> Path:
     """TAO's commands as programs of this host, in a folder to put on PATH: what a native install would be."""
     folder.mkdir(parents=True, exist_ok=True)
+    modules = folder / "stand_in"
+    shutil.copytree(HERE / "stand_in", modules, ignore=shutil.ignore_patterns("__pycache__"))
+    compileall.compile_dir(modules, quiet=2)  # or each start may compile them
     launcher = folder / "taofake"
-    launcher.write_text(LAUNCHER.format(python=sys.executable, modules=str(HERE / "stand_in")))
+    launcher.write_text(LAUNCHER.format(python=sys.executable, modules=str(modules)))
     launcher.chmod(0o755)
     for name in [*task_names(), "nvidia-smi"]:
         (folder / name).symlink_to("taofake")

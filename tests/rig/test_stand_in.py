@@ -95,6 +95,11 @@ def test_a_good_run(kind: str, last: tuple[str, str], run_tao: Callable[..., Ran
     assert (ran.code, ran.footer, ran.last) == (0, "PASS", last)
 
 
+def test_the_first_epoch_may_take_longer_than_the_others(run_tao: Callable[..., Ran], tmp_path: Path) -> None:
+    ran = run_tao("tf1", command("tf1", tmp_path), FAKE_EPOCH_S="0.4,0", FAKE_EPOCHS="3")
+    assert re.findall(r"- 0s (\d+)ms/step", ran.text) == ["100", "0", "0"]
+
+
 @pytest.mark.parametrize(
     ("kind", "code", "last"),
     [

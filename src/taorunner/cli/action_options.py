@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
-from typing import Annotated, Any, Optional, get_type_hints
+from dataclasses import dataclass
+from typing import Annotated, Optional
 
 from taorunner.cli.options import JsonOption, PlainOption, ProjectOption, WorkspaceOption, option
 from taorunner.errors import UsageError
@@ -144,35 +142,6 @@ class ActionOptions:
     plain: PlainOption = False
     project: ProjectOption = None
     workspace: WorkspaceOption = None
-
-
-def with_action_options(function: Callable[..., int], *, without: Sequence[str] = ()) -> Callable[..., int]:
-    """``function`` as Typer calls it: its parameter ``options`` becomes one parameter per option of ``ActionOptions``.
-
-    ``without`` names the fields that are no option of this command; they keep their defaults.
-    """
-    known = [field for field in fields(ActionOptions) if field.name not in without]
-    types = get_type_hints(ActionOptions, include_extras=True)
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    added = [
-        inspect.Parameter(field.name, keyword, default=field.default, annotation=types[field.name])
-        for field in known
-    ]
-    own_types = get_type_hints(function, include_extras=True)
-    signature = inspect.signature(function)
-    own = [
-        one.replace(annotation=own_types[one.name])
-        for one in signature.parameters.values()
-        if one.name != "options"
-    ]
-
-    def command(**given: Any) -> int:
-        options = ActionOptions(**{field.name: given.pop(field.name) for field in known})
-        return function(**given, options=options)
-
-    command.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
-    command.__annotations__ = {one.name: one.annotation for one in [*own, *added]}
-    return command
 
 
 def gpu_ids(text: str | None) -> tuple[str, ...] | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from taorunner.diagnostics import FindingList, shown
+from taorunner.project.diagnostics import FindingList, shown
 from taorunner.project.limits import NO_LIMITS, Limits, size_bytes, time_limit_s
 from taorunner.project.workspace import ProjectPaths
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from taorunner.diagnostics import FindingList, shown
 from taorunner.errors import Finding, Severity
 from taorunner.image_names import is_digest, is_pinned, pinned, with_tag
+from taorunner.project.diagnostics import FindingList, shown
 from taorunner.project.text_files import read_text_file
 from taorunner.project.workspace import Workspace
 from taorunner.yaml_reader import MAX_BYTES, Place, YamlDocument, read_yaml

@@ -14,8 +14,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from taorunner.diagnostics import Suggestions, shown
 from taorunner.errors import Finding, Severity
+from taorunner.project.diagnostics import Suggestions, shown
 from taorunner.project.load import Project
 from taorunner.project.workspace import EXPERIMENTS_FILE, NAME_RULE, ProjectPaths, Workspace, is_name
 from taorunner.text import nearest

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from taorunner.diagnostics import FindingList, Vocabulary, described, report, shown
 from taorunner.errors import Finding, Severity, TaorunnerError, has_errors
 from taorunner.project import keys
+from taorunner.project.diagnostics import FindingList, Vocabulary, described, report, shown
 from taorunner.project.experiments import MERGED, Experiment, resolve_experiments
 from taorunner.project.limits import size_hint, time_hint
 from taorunner.project.text_files import read_text_file

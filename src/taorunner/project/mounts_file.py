@@ -18,8 +18,8 @@ from pydantic import Field, TypeAdapter, ValidationError, with_config
 from pydantic.config import ConfigDict
 from typing_extensions import NotRequired, TypedDict
 
-from taorunner.diagnostics import FindingList, Vocabulary, described, report, shown
 from taorunner.errors import Finding, Severity
+from taorunner.project.diagnostics import FindingList, Vocabulary, described, report, shown
 from taorunner.project.limits import size_bytes
 from taorunner.project.models import ShmSize
 from taorunner.project.text_files import read_text_file

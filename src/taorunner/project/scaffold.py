@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from taorunner.atomic_files import write_json
-from taorunner.diagnostics import shown
 from taorunner.disk_room import is_no_room, no_room
 from taorunner.errors import MachineError, UsageError, UserFilesError
 from taorunner.project import keys, models
+from taorunner.project.diagnostics import shown
 from taorunner.project.schema import experiments_schema
 from taorunner.project.workspace import NAME_RULE, ProjectPaths, Workspace, is_name
 from taorunner.text import did_you_mean

@@ -20,7 +20,7 @@ from taorunner.backends.docker.backend import DockerBackend
 from taorunner.backends.docker.log_resume import Tail
 from taorunner.backends.secrets import remove_secrets, write_secrets
 from taorunner.container_options import ContainerOptions, Mount
-from taorunner.errors import EngineRefusedError, Severity
+from taorunner.errors import EngineRefusedError, Severity, TaorunnerError
 from taorunner.planning.model.plan import Resources, RunPlan, SecretSource
 
 pytestmark = pytest.mark.engine
@@ -50,6 +50,18 @@ def test_output_and_exit_code_of_a_run(
     docker.stop(handle, 1)
     assert docker.inspect([handle]) == {handle.run_id: EngineStatus(EngineState.MISSING)}
     assert list(docker.logs(handle, LogPosition())) == []
+
+
+def test_a_container_removed_between_its_end_and_the_last_look_at_its_log(
+    docker: DockerBackend, make_plan: MakePlan, noop_image: str, run_to_end: RunToEnd, engine: Any
+) -> None:
+    """Its state is not asked for again before the log is read; a second try finds that there is none."""
+    handle, status, out, _ = run_to_end(docker, make_plan("emit", "3", image=noop_image))
+    assert status.state is EngineState.EXITED
+    assert engine.docker("rm", handle.id).returncode == 0
+    with pytest.raises(TaorunnerError, match=r"[Nn]o such container"):
+        docker.logs(handle, LogPosition(stdout=len(out)))
+    assert list(docker.logs(handle, LogPosition(stdout=len(out)))) == []
 
 
 def test_the_container_is_what_the_request_says(

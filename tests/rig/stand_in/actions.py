@@ -8,9 +8,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import measures
-import train_lightning
 from context import Job
+from training import lightning, measures
 
 import faults
 
@@ -34,7 +33,7 @@ def run_proto(job: Job) -> None:
     model = job.options.get("model_path") or job.options.get("model")
     if model and not Path(model).exists():
         raise FileNotFoundError(2, "No such file or directory", str(model))
-    time.sleep(job.settings.epoch_s)
+    time.sleep(job.settings.epoch_s())
     if job.settings.fail != "no_artifact":
         PROTO.get(job.action, write_results)(job)
     faults.in_the_middle(job)
@@ -145,7 +144,7 @@ PROTO = {
 
 def run_yaml(job: Job) -> None:
     """Actions with a YAML spec, in every container that has them."""
-    title = train_lightning.NAMES.get(job.task, job.task)
+    title = lightning.NAMES.get(job.task, job.task)
     if job.action == "default_specs":
         (job.results_dir / "experiment.yaml").write_text("train:\n  num_epochs: 10\n")
         return
@@ -153,7 +152,7 @@ def run_yaml(job: Job) -> None:
     job.log(f"{job.action.capitalize()} results will be saved at: {job.results_dir}")
     faults.at_start(job)
     if job.generation.family == "pyt" and job.action in ("evaluate", "inference"):
-        train_lightning.require_gpus()
+        lightning.require_gpus()
     checkpoint = (
         job.value(f"{job.action}.checkpoint")
         or job.value(f"{job.action}.trt_engine")
@@ -163,7 +162,7 @@ def run_yaml(job: Job) -> None:
     if checkpoint and checkpoint not in ("null", "???") and not is_output:
         job.status.write("RUNNING", f"Loading checkpoint: {checkpoint}")
         Path(checkpoint).stat()
-    time.sleep(job.settings.epoch_s)
+    time.sleep(job.settings.epoch_s())
     if job.settings.fail != "no_artifact":
         write_yaml_results(job)
     faults.in_the_middle(job)

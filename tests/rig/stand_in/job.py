@@ -13,10 +13,8 @@ import actions
 import entry
 import generations
 import seen
-import train_keras
-import train_lightning
-import train_session
 from context import Job, from_hydra, from_options
+from training import keras, lightning, session
 
 SESSION_TASKS = {"detectnet_v2", "bpnet", "fpenet", "unet", "mask_rcnn", "efficientdet_tf1"}
 
@@ -53,11 +51,11 @@ def work(job: Job) -> None:
     if job.action not in ("train", "distill"):
         actions.run(job)
     elif job.generation.family == "pyt":
-        train_lightning.train(job)
+        lightning.train(job)
     elif job.task in SESSION_TASKS:
-        train_session.train(job)
+        session.train(job)
     else:
-        train_keras.train(job)
+        keras.train(job)
 
 
 def record_failure(job: Job, error: Exception) -> None:

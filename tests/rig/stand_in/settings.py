@@ -1,8 +1,9 @@
 """How a test steers the stand-in: variables ``FAKE_…`` in the environment, or ``FAKE_…=value`` in a spec's comment.
 
-``FAKE_EPOCHS``, ``FAKE_STEPS`` (4), ``FAKE_EPOCH_S`` (0), ``FAKE_LINES`` (log lines more per epoch), ``FAKE_GPUS``
-(how many NVIDIA_VISIBLE_DEVICES=all means, 2; without that variable: how many there are, none), ``FAKE_STOP_S`` (3, for
-slow_stop), ``FAKE_MEMORY_MIB`` (for oom_killed) and ``FAKE_FAIL``, one of ``FAILURES``.
+``FAKE_EPOCHS``, ``FAKE_STEPS`` (4), ``FAKE_EPOCH_S`` (0; ``3,0.1`` is the first epoch, then every other one),
+``FAKE_LINES`` (log lines more per epoch), ``FAKE_GPUS`` (how many NVIDIA_VISIBLE_DEVICES=all means, 2; without that
+variable: how many there are, none), ``FAKE_STOP_S`` (3, for slow_stop), ``FAKE_MEMORY_MIB`` (for oom_killed) and
+``FAKE_FAIL``, one of ``FAILURES``.
 """
 
 from __future__ import annotations
@@ -38,11 +39,15 @@ FAILURES = {
 class Settings:
     epochs: int | None
     steps: int
-    epoch_s: float
+    epochs_s: tuple[float, ...]
     lines: int
     fail: str
     stop_s: float
     memory_mib: int
+
+    def epoch_s(self, done: int = 0) -> float:
+        """How long the epoch after ``done`` epochs takes."""
+        return self.epochs_s[min(done, len(self.epochs_s) - 1)]
 
 
 def read(spec_text: str = "") -> Settings:
@@ -55,7 +60,7 @@ def read(spec_text: str = "") -> Settings:
     return Settings(
         epochs=int(values["EPOCHS"]) if "EPOCHS" in values else None,
         steps=int(values.get("STEPS", 4)),
-        epoch_s=float(values.get("EPOCH_S", 0)),
+        epochs_s=tuple(map(float, values.get("EPOCH_S", "0").split(","))),
         lines=int(values.get("LINES", 0)),
         fail=fail,
         stop_s=float(values.get("STOP_S", 3)),

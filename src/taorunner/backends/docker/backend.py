@@ -58,6 +58,7 @@ class DockerBackend:
         ] = {}  # run id -> container id, its live output from the start
         self._digests: dict[str, str | None] = {}
         self._started_at: dict[str, EngineStatus] = {}
+        self._over: dict[str, ContainerState] = {}  # container id -> its last state, until its log is read
 
     def check(self) -> list[Finding]:
         from taorunner.engine import client
@@ -165,7 +166,8 @@ class DockerBackend:
                 return ContainerLog(kept[1], position, live=True)
             kept[1].close()
         engine = self._connected()
-        state = containers.look(engine, handle.id)
+        # Taken out: if reading fails, the next call looks whether the container still exists.
+        state = self._over.pop(handle.id, None) or containers.look(engine, handle.id)
         if state is None:
             return NoLog()
         is_long = position.stdout + position.stderr > _LONG_LOG_BYTES
@@ -184,6 +186,7 @@ class DockerBackend:
         from taorunner.engine import containers
 
         containers.remove(self._connected(), handle.id)
+        self._over.pop(handle.id, None)
         kept = self._kept.pop(handle.run_id, None)
         if kept is not None:
             kept[1].close()
@@ -243,6 +246,8 @@ class DockerBackend:
         if state is None:
             return EngineStatus(EngineState.MISSING)
         status = _status(state)
+        if state.is_over:
+            self._over[handle.id] = state
         if state.status == "running":
             self._started_at[handle.id] = status
         return status

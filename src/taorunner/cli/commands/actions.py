@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taorunner.cli.action_options import ActionOptions, gpu_ids, with_action_options
+from taorunner.cli.action_options import ActionOptions, gpu_ids
 from taorunner.cli.help_pages import add_command
+from taorunner.cli.option_sets import with_options
 from taorunner.cli.options import ExperimentsArgument, Invocation, split_pairs
 from taorunner.errors import Finding
 
@@ -38,9 +39,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 
 def register(app: typer.Typer) -> None:
     for name, texts in COMMANDS.items():
-        command = with_action_options(_command(name), without=() if name == "train" else ("resume",))
+        command = with_options(_command(name), without=() if name == "train" else ("resume",))
         add_command(app, name, command, *texts, passes_on=True)
-    run = with_action_options(_run, without=("resume",))
+    run = with_options(_run, without=("resume",))
     examples = ("taorunner run gen_trt_engine rtdetr_01", "taorunner run deploy.evaluate rtdetr_01")
     add_command(app, "run", run, "Run any other action of a network", *examples, passes_on=True)
 

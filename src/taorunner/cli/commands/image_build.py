@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from taorunner.cli.help_pages import add_command
+from taorunner.cli.option_sets import with_options
 from taorunner.cli.options import JsonOption, PlainOption, option
 from taorunner.errors import ExitCode, UsageError
 
@@ -32,6 +34,38 @@ NetworkOption = Annotated[
 IidFile = Annotated[Optional[Path], option("--iidfile", "Write the image's id into this file", word="FILE")]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseOptions:
+    """The options of ``image release``, one per field."""
+
+    file: Annotated[
+        Optional[Path],
+        option("--file", "-f", "Use instead of release/docker/Dockerfile", word="FILE"),
+    ] = None
+    version_file: Annotated[
+        Optional[Path],
+        option("--version-file", "Use instead of release/python/version.py", word="FILE"),
+    ] = None
+    repository: Annotated[
+        Optional[str],
+        option("--repository", "Name it REGISTRY/NAME [default: the package]", word="NAME"),
+    ] = None
+    suffix: Annotated[
+        Optional[str],
+        option("--suffix", "Add to the version in the tag, such as py3-01", word="SUFFIX"),
+    ] = None
+    python: Annotated[str, option("--python", "Build the wheel with this Python", word="PROGRAM")] = "python3"
+    inside: Annotated[
+        Optional[str],
+        option("--in", "Build the wheel in this image, as tao_pt does", word="IMAGE"),
+    ] = None
+    force: ForceOption = False
+    build_arg: BuildArgs = field(default=None, repr=False)
+    network: NetworkOption = None
+    iidfile: IidFile = None
+    json: JsonOption = False
+
+
 def register(group: typer.Typer) -> None:
     add_command(
         group, "build", _build, "Build an image from a Dockerfile", "taorunner image build . -t my/tao:1"
@@ -40,7 +74,9 @@ def register(group: typer.Typer) -> None:
     add_command(group, "test", _test, summary, "taorunner image test my/tao:1 -- dino --help")
     add_command(group, "push", _push, "Push an image and print its digest", "taorunner image push my/tao:1")
     summary = "Build a source tree's wheel and its release image"
-    add_command(group, "release", _release, summary, "taorunner image release ~/tao_pytorch_backend")
+    add_command(
+        group, "release", with_options(_release), summary, "taorunner image release ~/tao_pytorch_backend"
+    )
 
 
 def _build(
@@ -151,34 +187,8 @@ def _release(
     directory: Annotated[
         Path, typer.Argument(help="The source tree", metavar="DIR", show_default=False)
     ] = Path(),
-    file: Annotated[
-        Optional[Path],
-        option("--file", "-f", "Use instead of release/docker/Dockerfile", word="FILE"),
-    ] = None,
-    version_file: Annotated[
-        Optional[Path],
-        option("--version-file", "Use instead of release/python/version.py", word="FILE"),
-    ] = None,
-    repository: Annotated[
-        Optional[str],
-        option("--repository", "Name it REGISTRY/NAME [default: the package]", word="NAME"),
-    ] = None,
-    suffix: Annotated[
-        Optional[str],
-        option("--suffix", "Add to the version in the tag, such as py3-01", word="SUFFIX"),
-    ] = None,
-    python: Annotated[
-        str, option("--python", "Build the wheel with this Python", word="PROGRAM")
-    ] = "python3",
-    inside: Annotated[
-        Optional[str],
-        option("--in", "Build the wheel in this image, as tao_pt does", word="IMAGE"),
-    ] = None,
-    force: ForceOption = False,
-    build_arg: BuildArgs = None,
-    network: NetworkOption = None,
-    iidfile: IidFile = None,
-    json: JsonOption = False,
+    *,
+    options: ReleaseOptions,
 ) -> int:
     from taorunner.cli.signals import end_as_by_ctrl_c
     from taorunner.engine.client import connect
@@ -187,17 +197,18 @@ def _release(
 
     context.obj.refuse_extra()
     view = _log_view()
-    release = find_release(directory, file, version_file)
-    tag = release.tag(repository, suffix)
-    arguments = _build_args(build_arg or [], view)
+    release = find_release(directory, options.file, options.version_file)
+    tag = release.tag(options.repository, options.suffix)
+    arguments = _build_args(options.build_arg or [], view)
     engine = connect()  # first: building the wheel may take long
     end_as_by_ctrl_c()
-    builder = WheelBuilder(python, _trial(inside, (), gpus=0) if inside else None)
+    builder = WheelBuilder(options.python, _trial(options.inside, (), gpus=0) if options.inside else None)
     released = build_release(
-        engine, release, tag, view.tells, builder=builder, no_cache=force, build_args=arguments, network=network
+        engine, release, tag, view.tells, builder=builder, no_cache=options.force, build_args=arguments,
+        network=options.network,
     )  # fmt: skip
-    _result(released.to_json(), [released.tag, released.id], released.id, iidfile, json=json)
-    if not json:
+    _result(released.to_json(), [released.tag, released.id], released.id, options.iidfile, json=options.json)
+    if not options.json:
         context.obj.note(f"next: taorunner image test {tag} -- COMMAND; taorunner image push {tag}")
     return ExitCode.DONE
 

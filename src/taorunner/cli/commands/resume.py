@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import typer
 
-from taorunner.cli.action_options import ActionOptions, with_action_options
+from taorunner.cli.action_options import ActionOptions
 from taorunner.cli.commands.actions import act
 from taorunner.cli.help_pages import add_command
+from taorunner.cli.option_sets import with_options
 from taorunner.cli.options import ExperimentsArgument
 
 
 def register(app: typer.Typer) -> None:
-    command = with_action_options(_resume, without=("checkpoint", "overwrite", "resume"))
+    command = with_options(_resume, without=("checkpoint", "overwrite", "resume"))
     summary = "Continue a training from its newest checkpoint"
     add_command(app, "resume", command, summary, "taorunner resume rtdetr_01", passes_on=True)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from taorunner.cli.help_pages import add_command
+from taorunner.cli.option_sets import with_options
 from taorunner.cli.options import Invocation, JsonOption, ProjectOption, WorkspaceOption, option
 from taorunner.errors import UsageError, UserFilesError
 
@@ -17,6 +19,62 @@ if TYPE_CHECKING:
     from taorunner.shell.request import PlannedShell, ShellRequest
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShellOptions:
+    """The options of ``shell``, one per field."""
+
+    head: Annotated[Optional[str], option("--head", "Use the image of this network", word="HEAD")] = None
+    group: Annotated[
+        Optional[str],
+        option("--group", "Use this image: pyt, tf1, tf2, deploy, ...", word="GROUP"),
+    ] = None
+    image: Annotated[Optional[str], option("--image", "Use this container image", word="IMAGE")] = None
+    experiment: Annotated[
+        Optional[str],
+        option("--experiment", "-e", "Take image, GPUs and env of this experiment", word="EXPERIMENT"),
+    ] = None
+    release: Annotated[
+        Optional[str], option("--release", "Use the image of this TAO release, such as 7.0.1", word="RELEASE")
+    ] = None
+    tag: Annotated[Optional[str], option("--tag", "Use this tag of the image", word="TAG")] = None
+    gpus: Annotated[
+        Optional[str],
+        option("--gpus", "Use these GPUs: 0,1, all, none, auto or auto:2", word="IDS"),
+    ] = None
+    volume: Annotated[
+        Optional[list[str]], option("--volume", "Mount one more folder; may be repeated", word="SRC:DST[:ro]")
+    ] = None
+    env: Annotated[
+        Optional[list[str]], option("--env", "Set a variable inside; may be repeated", word="NAME[=VALUE]")
+    ] = field(default=None, repr=False)
+    port: Annotated[
+        Optional[list[str]],
+        option("--port", "Publish [ADDR:][PORT:]PORT, on loopback by default", word="PORT"),
+    ] = None
+    mounts_file: Annotated[
+        Optional[Path], option("--mounts-file", "Add the mounts of this file", word="FILE")
+    ] = None
+    shm_size: Annotated[
+        Optional[str], option("--shm-size", "Set the shared memory, such as 16G", word="SIZE")
+    ] = None
+    ulimit: Annotated[
+        Optional[list[str]],
+        option("--ulimit", "Set a limit: NAME=SOFT[:HARD]; may be repeated", word="LIMIT"),
+    ] = None
+    run_as_user: Annotated[
+        bool, option("--run-as-user", "Run as you, even if a mounts file names another user")
+    ] = False
+    source: Annotated[
+        Optional[Path], option("--source", "Mount this source tree, on PYTHONPATH", word="DIR")
+    ] = None
+    jupyter: Annotated[bool, option("--jupyter", "Start a notebook server and print its address")] = False
+    no_tty: Annotated[bool, option("--no-tty", "Run without a terminal, as in a pipe")] = False
+    dry_run: Annotated[bool, option("--dry-run", "Show the exact request; start nothing")] = False
+    project: ProjectOption = None
+    workspace: WorkspaceOption = None
+    json: JsonOption = False
+
+
 def _dashed(option: str) -> str:
     """Maps tao_pt's spelling of an option to the one used here."""
     return {"cached": "image"}.get(option, option.replace("_", "-"))
@@ -24,7 +82,7 @@ def _dashed(option: str) -> str:
 
 def register(app: typer.Typer) -> None:
     add_command(
-        app, "shell", _shell, "Open a shell in a TAO container", "taorunner shell --head rtdetr",
+        app, "shell", with_options(_shell), "Open a shell in a TAO container", "taorunner shell --head rtdetr",
         "taorunner shell -e rtdetr_01 -- python", spelling=_dashed,
     )  # fmt: skip
 
@@ -34,72 +92,31 @@ def _shell(
     words: Annotated[
         Optional[list[str]], typer.Argument(metavar="-- COMMAND", hidden=True, show_default=False)
     ] = None,
-    head: Annotated[Optional[str], option("--head", "Use the image of this network", word="HEAD")] = None,
-    group: Annotated[
-        Optional[str],
-        option("--group", "Use this image: pyt, tf1, tf2, deploy, ...", word="GROUP"),
-    ] = None,
-    image: Annotated[Optional[str], option("--image", "Use this container image", word="IMAGE")] = None,
-    experiment: Annotated[
-        Optional[str],
-        option("--experiment", "-e", "Take image, GPUs and env of this experiment", word="EXPERIMENT"),
-    ] = None,
-    release: Annotated[
-        Optional[str], option("--release", "Use the image of this TAO release, such as 7.0.1", word="RELEASE")
-    ] = None,
-    tag: Annotated[Optional[str], option("--tag", "Use this tag of the image", word="TAG")] = None,
-    gpus: Annotated[
-        Optional[str],
-        option("--gpus", "Use these GPUs: 0,1, all, none, auto or auto:2", word="IDS"),
-    ] = None,
-    volume: Annotated[
-        Optional[list[str]], option("--volume", "Mount one more folder; may be repeated", word="SRC:DST[:ro]")
-    ] = None,
-    env: Annotated[
-        Optional[list[str]], option("--env", "Set a variable inside; may be repeated", word="NAME[=VALUE]")
-    ] = None,
-    port: Annotated[
-        Optional[list[str]],
-        option("--port", "Publish [ADDR:][PORT:]PORT, on loopback by default", word="PORT"),
-    ] = None,
-    mounts_file: Annotated[
-        Optional[Path], option("--mounts-file", "Add the mounts of this file", word="FILE")
-    ] = None,
-    shm_size: Annotated[
-        Optional[str], option("--shm-size", "Set the shared memory, such as 16G", word="SIZE")
-    ] = None,
-    ulimit: Annotated[
-        Optional[list[str]],
-        option("--ulimit", "Set a limit: NAME=SOFT[:HARD]; may be repeated", word="LIMIT"),
-    ] = None,
-    run_as_user: Annotated[
-        bool, option("--run-as-user", "Run as you, even if a mounts file names another user")
-    ] = False,
-    source: Annotated[
-        Optional[Path], option("--source", "Mount this source tree, on PYTHONPATH", word="DIR")
-    ] = None,
-    jupyter: Annotated[bool, option("--jupyter", "Start a notebook server and print its address")] = False,
-    no_tty: Annotated[bool, option("--no-tty", "Run without a terminal, as in a pipe")] = False,
-    dry_run: Annotated[bool, option("--dry-run", "Show the exact request; start nothing")] = False,
-    project: ProjectOption = None,
-    workspace: WorkspaceOption = None,
-    json: JsonOption = False,
+    *,
+    options: ShellOptions,
 ) -> int:
+    _refuse(words, json=options.json, dry_run=options.dry_run)
+    request = _request(context.obj.extra, options)
+    root = _workspace(context.obj, options.workspace, options.experiment)
+    name = context.obj.project_name(root, options.project) if options.experiment is not None else None
+    if options.dry_run:
+        return _show(root, name, request, json=options.json)
+    return _open(context.obj, root, name, request)
+
+
+def _request(command: tuple[str, ...], options: ShellOptions) -> ShellRequest:
     from taorunner.shell.request import ShellRequest
     from taorunner.shell.terminal import has_terminal, size
 
-    _refuse(words, json=json, dry_run=dry_run)
-    request = ShellRequest(
-        command=context.obj.extra, head=head, group=group, image=image, experiment=experiment, release=release,
-        tag=tag, gpus=gpus, volumes=tuple(volume or ()), env=tuple(env or ()), ulimits=tuple(ulimit or ()),
-        ports=tuple(port or ()), mounts_file=mounts_file, shm_size=shm_size, run_as_user=run_as_user,
-        source=source, jupyter=jupyter, terminal=size() if not no_tty and (dry_run or has_terminal()) else None,
+    has_size = not options.no_tty and (options.dry_run or has_terminal())
+    return ShellRequest(
+        command=command, head=options.head, group=options.group, image=options.image,
+        experiment=options.experiment, release=options.release, tag=options.tag, gpus=options.gpus,
+        volumes=tuple(options.volume or ()), env=tuple(options.env or ()), ulimits=tuple(options.ulimit or ()),
+        ports=tuple(options.port or ()), mounts_file=options.mounts_file, shm_size=options.shm_size,
+        run_as_user=options.run_as_user, source=options.source, jupyter=options.jupyter,
+        terminal=size() if has_size else None,
     )  # fmt: skip
-    root = _workspace(context.obj, workspace, experiment)
-    name = context.obj.project_name(root, project) if experiment is not None else None
-    if dry_run:
-        return _show(root, name, request, json=json)
-    return _open(context.obj, root, name, request)
 
 
 def _refuse(words: list[str] | None, *, json: bool, dry_run: bool) -> None:

@@ -3,8 +3,8 @@
 It bypasses Typer, which would import a validator at each key press. Command words come from ``words``, generated from
 the app; names come from folder names and from the keys under ``experiments:``. An error gives no words. The scripts
 that shells load are Typer's (``taorunner --install-completion``).
-The ``_TYPER_COMPLETE`` variables of those scripts are read here and nowhere else; ``tests/cli/test_private_names.py``
-fails when they change.
+The ``_TYPER_COMPLETE`` variables of those scripts are read here and nowhere else;
+``tests/cli/fast/test_private_names.py`` fails when they change.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Typer 0.29 converts every word and every default through pydantic, whose import 
 commands. Texts, switches and defaults need no conversion. Numbers, paths and other types are left to Typer.
 
 This is the one place that reads names of Typer's parameters that are not public (``process_value``,
-``type_descriptor``). ``tests/cli/test_private_names.py`` fails when one of them changes.
+``type_descriptor``). ``tests/cli/fast/test_private_names.py`` fails when one of them changes.
 """
 
 from __future__ import annotations

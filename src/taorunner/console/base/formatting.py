@@ -12,16 +12,16 @@ from collections.abc import Sequence
 
 from taorunner.text import printable
 
-_ESCAPES = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|.)", re.DOTALL
-)
+_ESCAPES = r"(?s)\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|.)"
 _CONSIDERED = 2000
 """A longer line is cut here: no terminal is that wide."""
 
 
 def clean(text: str) -> str:
     """One line without escape sequences or control characters; tabs and line ends become blanks."""
-    text = _ESCAPES.sub("", text[:_CONSIDERED])
+    text = text[:_CONSIDERED]
+    if "\x1b" in text:  # few texts have one, and compiling the pattern takes time
+        text = re.sub(_ESCAPES, "", text)
     return printable(" ".join(text.expandtabs(4).splitlines()))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from taorunner.console.base.columns import Column, Row, laid_out, laid_out_plainly
 from taorunner.console.base.formatting import clean, metric_label, number, of
@@ -13,6 +12,7 @@ from taorunner.runs.state.metric_names import kpi_name, loss_name
 from taorunner.runs.state.snapshot import RunSnapshot
 from taorunner.text import duration
 
+TYPE_CHECKING = False  # importing typing takes a tenth of the time of `taorunner ps`
 if TYPE_CHECKING:
     from rich.text import Text
 

@@ -21,9 +21,9 @@ from taorunner.contracts import (
     SpecContract,
     VerdictContract,
 )
-from taorunner.diagnostics import FindingList, described, shown
 from taorunner.planning.inputs.argv import VALUES
 from taorunner.progress.console.lines import FAMILIES as CONSOLE_FAMILIES
+from taorunner.project.diagnostics import FindingList, described, shown
 
 NETWORK_KEYS = (
     "like", "title", "purpose", "sources", "trainable", "needs", "optional", "words", "groups", "traps",

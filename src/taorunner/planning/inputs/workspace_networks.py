@@ -17,9 +17,9 @@ from taorunner.catalog.load import Catalog, joined
 from taorunner.catalog.names import network_names, own_network_names
 from taorunner.catalog.network import Network
 from taorunner.contracts import Framework
-from taorunner.diagnostics import FindingList, shown
 from taorunner.errors import Finding, UnknownNameError, UserFilesError, has_errors
 from taorunner.planning.inputs.argv import VALUES
+from taorunner.project.diagnostics import FindingList, shown
 from taorunner.project.text_files import read_text_file
 from taorunner.text import did_you_mean, printable
 from taorunner.yaml_reader import MAX_BYTES, YamlDocument, read_yaml

@@ -17,8 +17,9 @@ from taorunner.state_files import read_state
 
 _TAIL_BYTES = 16 * 1024
 _TAIL_LINES = 40
-_BREAK = re.compile(rb"[\r\n]+")
-_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)|[\x08]")
+# compiled when the first line is read: lists of runs read none
+_BREAK = rb"[\r\n]+"
+_ESCAPE = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)|[\x08]"
 
 
 class EventReader:
@@ -106,5 +107,7 @@ def _settled(data: bytes) -> list[str]:
 
 
 def _lines(data: bytes) -> list[str]:
-    texts = (_ESCAPE.sub("", piece.decode("utf-8", "replace")).rstrip() for piece in _BREAK.split(data))
+    texts = (
+        re.sub(_ESCAPE, "", piece.decode("utf-8", "replace")).rstrip() for piece in re.split(_BREAK, data)
+    )
     return [text for text in texts if text]

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from taorunner.events import Value
+
 _LOWER_PARTS = ("loss", "error", "latency", "perplexity")
 _LOWER_WORDS = frozenset(
     ("epe", "fid", "fid50k", "rmse", "mse", "mae", "err", "cer", "wer", "rel", "nll", "time", "duration", "fpr", "fnr",
@@ -42,8 +44,8 @@ _KPI_ORDER: tuple[tuple[str, ...], ...] = (
 _LOSS_ORDER = ("loss", "train_loss", "training_loss", "running_average_loss", "total_loss")
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Judged(Value):
     """The catalog's knowledge of a metric from the events; see ``events.MetricReported``."""
 
     direction: str | None = None

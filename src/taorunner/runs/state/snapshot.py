@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from taorunner import events as ev
-from taorunner.events import Event, ImagePulling, Notice, RunState
+from taorunner.events import Event, ImagePulling, Notice, RunState, Value
 from taorunner.runs.state.metric_names import Best, BestOverEpochs, Judged, is_lower_better
 
 EPOCHS_MEASURED = 5
@@ -22,8 +22,8 @@ EPOCHS_MEASURED = 5
 NOTICES_KEPT = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Timing(Value):
     """What the ETA is computed from. ``epoch_durations_s`` are the last few completed epochs, oldest first.
 
     ``epoch_began_at`` is the start of the current epoch: the end of the previous one, or its first event.
@@ -53,8 +53,8 @@ class Timing:
         return seconds / steps if steps > 0 and seconds > 0 else None
 
 
-@dataclass(slots=True, kw_only=True)
-class RunSnapshot:
+@dataclass(slots=True, kw_only=True, repr=False, eq=False)
+class RunSnapshot(Value):
     """A run at one moment. Immutable: ``Fold.snapshot`` returns a copy.
 
     ``epoch`` is the 1-based current epoch, or the last one if ``epoch_completed``. ``metrics`` are the newest values,

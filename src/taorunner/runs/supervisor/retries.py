@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from taorunner.backends.contract import Backend, EngineState
 from taorunner.errors import MachineError, TaorunnerError
 from taorunner.planning.inputs.checkpoints import untrained_leftovers
-from taorunner.planning.inputs.resume import resumed
 from taorunner.planning.model.plan import RunPlan
 from taorunner.progress.verdict import Verdict
 from taorunner.runs.state.record import RunRecord
@@ -50,6 +49,8 @@ def next_attempt(
         return None
     continued = replace(plan, set_aside=(), overwrite=False) if has_started else plan
     if plan.contract.action == "train" and has_started:
+        from taorunner.planning.inputs.resume import resumed  # not before a run has failed: it reads specs
+
         going_on = resumed(plan)
         if isinstance(going_on, RunPlan):
             continued = going_on

@@ -17,8 +17,6 @@ from taorunner.file_locks import open_regular
 from taorunner.planning.model.plan import RunPlan
 from taorunner.progress.tfrecord_frames import BrokenRecordsError, count_records
 from taorunner.progress.verdict import Caution, Verdict
-from taorunner.specs.editing.prototxt_edit import read_value
-from taorunner.specs.syntax.text_position import SpecProblemError
 from taorunner.text import printable
 
 _FOLD = re.compile(r"-fold-(?P<fold>\d+)-of-(?P<folds>\d+)(?:-shard-(?P<shard>\d+)-of-(?P<shards>\d+))?\Z")
@@ -111,6 +109,10 @@ def _expected_folds(plan: RunPlan) -> set[int]:
     """The folds by the rendered spec: fold 0 only with ``val_split`` 0, two folds for a random split."""
     if plan.spec is None or plan.contract.spec is None or plan.contract.spec.format != "prototxt":
         return set()
+    # Few runs convert datasets, and a supervisor's imports delay the start of every run.
+    from taorunner.specs.editing.prototxt_edit import read_value
+    from taorunner.specs.syntax.text_position import SpecProblemError
+
     try:
         split = read_value(plan.spec.text, "kitti_config.val_split")
         mode = read_value(plan.spec.text, "kitti_config.partition_mode")

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from command_line import Cli, wait_for
 
-SAMPLE = Path(__file__).parent.parent / "assets" / "workspace_0_1_0"
+SAMPLE = Path(__file__).parents[2] / "assets" / "workspace_0_1_0"
 MADE_AT = "/srv/taorunner-sample"
 EXPECTED = json.loads((SAMPLE / "expected.json").read_text(encoding="utf-8"))
 for _run in EXPECTED["runs list"]:

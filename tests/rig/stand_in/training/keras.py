@@ -9,8 +9,8 @@ import re
 import time
 from pathlib import Path
 
-import measures
 from context import Job
+from training import measures
 
 import faults
 
@@ -63,7 +63,8 @@ def train(job: Job) -> None:
 
 def print_bar(job: Job, epoch: int, steps: int, is_nan: bool) -> None:
     """Keras' bar without a terminal: each update begins on a new line."""
-    width, pause_s = len(str(steps)), job.settings.epoch_s / max(steps, 1)
+    epoch_s = job.settings.epoch_s(epoch - 1)
+    width, pause_s = len(str(steps)), epoch_s / max(steps, 1)
     for step in range(1, steps + 1):
         time.sleep(pause_s)
         filled = 30 * step // steps
@@ -73,7 +74,7 @@ def print_bar(job: Job, epoch: int, steps: int, is_nan: bool) -> None:
             left = clock(pause_s * (steps - step))
             print(f"\n{step:>{width}}/{steps} [{bar}] - ETA: {left} - loss: {value:.4f}", end="", flush=True)
         else:
-            taken = f"{job.settings.epoch_s:.0f}s {pause_s * 1000:.0f}ms/step"
+            taken = f"{epoch_s:.0f}s {pause_s * 1000:.0f}ms/step"
             print(f"\n{step}/{steps} [{'=' * 30}] - {taken} - loss: {value:.4f}", flush=True)
 
 

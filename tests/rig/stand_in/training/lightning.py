@@ -9,8 +9,8 @@ from pathlib import Path
 
 import entry
 import gpus
-import measures
 from context import Job
+from training import measures
 
 import faults
 
@@ -77,7 +77,7 @@ def print_bar(job: Job, epoch: int, steps: int) -> None:
     """tqdm's bar, which repeats its line with CR. 7.x has Rich's, which a pipe does not show."""
     is_nan = job.settings.fail == "nan_pass"
     for step in range(1, steps + 1):
-        time.sleep(job.settings.epoch_s / max(steps, 1))
+        time.sleep(job.settings.epoch_s(epoch) / max(steps, 1))
         if job.generation.name == "pyt_7":
             continue
         value = measures.loss(epoch + 1, step, steps, is_nan)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 import time
 
-import measures
 from context import Job
+from training import measures
 
 import faults
 
@@ -30,7 +30,7 @@ def train(job: Job) -> None:
         value = measures.loss(done + 1, 0, steps, is_nan)
         begin_epoch(job, done, epochs, value, taken_s)
         for step in range(steps):
-            time.sleep(job.settings.epoch_s / max(steps, 1))
+            time.sleep(job.settings.epoch_s(done) / max(steps, 1))
             report_step(job, done, epochs, done * steps + step, steps, value)
         for line in range(job.settings.lines):
             job.log(f"step {line} of epoch {done + 1}")

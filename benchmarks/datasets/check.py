@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from conversion import IMAGES, make_coco
+from datasets.conversion import IMAGES, make_coco
 from timing import process, taking_turns
 from workspaces import TAORUNNER
 

@@ -168,7 +168,7 @@ def test_the_table_of_completion_is_the_app() -> None:
 
 
 def test_the_table_of_completion_is_up_to_date() -> None:
-    script = Path(__file__).parents[2] / "tools" / "completion_words.py"
+    script = Path(__file__).parents[3] / "tools" / "completion_words.py"
     assert subprocess.run([sys.executable, str(script), "--check"], check=False).returncode == 0
 
 
@@ -179,7 +179,7 @@ def test_the_first_page_and_the_version_are_those_of_the_app(flag: str, cli: Cli
 
 
 def test_the_first_page_is_up_to_date() -> None:
-    script = Path(__file__).parents[2] / "tools" / "root_page.py"
+    script = Path(__file__).parents[3] / "tools" / "root_page.py"
     assert subprocess.run([sys.executable, str(script), "--check"], check=False).returncode == 0
 
 

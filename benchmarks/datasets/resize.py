@@ -9,7 +9,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from conversion import IMAGES, make_coco
+from datasets.conversion import IMAGES, make_coco
 from timing import print_ratio, process, taking_turns
 from workspaces import TAORUNNER
 
