@@ -13,9 +13,8 @@ import os
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from urllib.parse import urljoin
 
 import httpx
 
@@ -26,16 +25,44 @@ from taorunner.pretrained.http import (
     ConnectionLostError,
     HttpRefusalError,
     Interrupted,
+    WebPageError,
     Wire,
+    body_of,
+    is_web_page,
+    packing_of,
+    redirect_target,
 )
+from taorunner.pretrained.names import NOTE, PART
 from taorunner.pretrained.ngc import RemoteFile
 
-PART, NOTE = ".part", ".part.json"
 _BLOCK = 1024 * 1024
 _MAX_REDIRECTS = 5
 _ENDED_ADDRESS = frozenset({400, 401, 403, 404, 410})
 """HTTP status codes for an expired signed URL; a new one is requested."""
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """What a server says of the file's version: ETag (weak ones too) and Last-Modified."""
+
+    etag: str | None = None
+    modified: str | None = None
+
+    @property
+    def condition(self) -> str | None:
+        """For If-Range, which takes no weak ETag. Source: RFC 9110, 13.1.5."""
+        if self.etag is not None:
+            return None if self.etag.startswith("W/") else self.etag
+        return self.modified
+
+    def is_same(self, other: _Version) -> bool | None:
+        """None when the two have nothing in common to compare."""
+        if self.etag is not None and other.etag is not None:
+            return self.etag == other.etag
+        if self.modified is not None and other.modified is not None:
+            return self.modified == other.modified
+        return None
 
 
 @dataclass(slots=True)
@@ -47,7 +74,7 @@ class Transfer:
     folder: Path
     address: Callable[[], str]
     advanced: Callable[[int], None]
-    _etag: str | None = None
+    _version: _Version = field(default_factory=lambda: _Version())
 
     @property
     def target(self) -> Path:
@@ -110,7 +137,7 @@ class Transfer:
             except HttpRefusalError as error:
                 if error.status not in RETRIED | _ENDED_ADDRESS:
                     raise
-                url, problem, asked = "", error, error.asked_s
+                url, problem, asked = "", self._explained(error), error.asked_s
             except ConnectionLostError as error:
                 problem = error
             have = os.lseek(descriptor, 0, os.SEEK_END)
@@ -121,25 +148,26 @@ class Transfer:
     def _read_on(self, url: str, have: int, descriptor: int, hasher: _Follower) -> None:
         """Writes the bytes from ``have`` on, to the end of the response, never more than the file's size."""
         headers = {"Range": f"bytes={have}-"} if have else {}
-        if have and self._etag:
-            headers["If-Range"] = self._etag
+        if have and self._version.condition:
+            headers["If-Range"] = self._version.condition
         for _ in range(_MAX_REDIRECTS):
             with self.wire.open(url, headers) as response:
                 if response.is_redirect:
-                    url = urljoin(url, response.headers.get("Location", ""))
+                    url = redirect_target(url, response.headers.get("Location", ""))
                     continue
-                if response.status_code == 416 or (have and not _continues(response, have, self.file.size)):
+                self._check_is_the_file(response)
+                if response.status_code == 416 or (have and not self._continues(response, have)):
                     have = self._emptied(descriptor, hasher)
                     if response.status_code != 200:
                         return  # the server sent another range: start again
-                self._remember(response.headers.get("ETag"))
+                self._remember(_version_of(response))
                 self._write(response, have, descriptor, hasher)
                 return
         raise MachineError("the address of the file redirects without end", hint="try again later")
 
     def _write(self, response: httpx.Response, have: int, descriptor: int, hasher: _Follower) -> None:
         stop = self.wire.patience.stop
-        for chunk in response.iter_raw():
+        for chunk in body_of(response):
             if stop.is_set():
                 raise Interrupted
             if have + len(chunk) > self.file.size:
@@ -150,6 +178,43 @@ class Transfer:
             have += _write_all(descriptor, chunk)
             hasher.reach(have)
             self.advanced(have)
+
+    def _check_is_the_file(self, response: httpx.Response) -> None:
+        """Raises MachineError for a response that is not the file, before a byte of an earlier part is lost."""
+        path, size = self.file.path, self.file.size
+        if response.status_code == 416:
+            return
+        if is_web_page(response.headers) and not path.lower().endswith((".html", ".htm")):
+            raise WebPageError(response.url.host or "the server")
+        length = response.headers.get("Content-Length", "")
+        is_whole_file = response.status_code == 200 and packing_of(response) is None
+        if is_whole_file and length.isdecimal() and int(length) != size:
+            raise MachineError(
+                f'the server sends {int(length)} bytes of "{path}", which has {size} in the list',
+                hint="try again later: the file may have been replaced on the server, or a proxy changes it",
+            )
+
+    def _continues(self, response: httpx.Response, have: int) -> bool:
+        """Whether the response goes on where the part ends, in the same version of the file.
+
+        Where nothing tells two versions apart, and no checksum would, the file is downloaded from the start.
+        """
+        match = _CONTENT_RANGE.match(response.headers.get("Content-Range", ""))
+        if response.status_code != 206 or match is None or int(match[1]) != have:
+            return False
+        if packing_of(response) is not None or match[3] not in ("*", str(self.file.size)):
+            return False
+        is_same = self._version.is_same(_version_of(response))
+        return self.file.sha256 is not None if is_same is None else is_same
+
+    def _explained(self, error: HttpRefusalError) -> MachineError:
+        """A refused address is no matter of the API key: it was signed for this file."""
+        if error.status not in _ENDED_ADDRESS:
+            return error
+        return MachineError(
+            f'the storage refuses "{self.file.path}": {error.message}',
+            hint="check this machine's clock (date -u) and its proxy; else try again later",
+        )
 
     def _emptied(self, descriptor: int, hasher: _Follower) -> int:
         hasher.restart()
@@ -163,20 +228,20 @@ class Transfer:
         try:
             note = json.loads(self._note.read_text(encoding="utf-8"))
             if (note["size"], note["sha256"]) == (self.file.size, self.file.sha256):
-                self._etag = note["etag"]
+                self._version = _Version(_text(note["etag"]), _text(note.get("modified")))
                 return
         except (OSError, ValueError, KeyError, TypeError):
             pass
         self._start_over()
 
-    def _remember(self, etag: str | None) -> None:
-        """Called before the first byte is written, so that a killed pull can resume. Weak ETags are not stored."""
-        self._etag = etag if etag and not etag.startswith("W/") else None
-        note = {"size": self.file.size, "sha256": self.file.sha256, "etag": self._etag}
+    def _remember(self, version: _Version) -> None:
+        """Called before the first byte is written, so that a killed pull can resume."""
+        self._version = version
+        note = {"size": self.file.size, "sha256": self.file.sha256, **asdict(version)}
         self._note.write_text(json.dumps(note), encoding="utf-8")
 
     def _start_over(self) -> None:
-        self._etag = None
+        self._version = _Version()
         self.part.unlink(missing_ok=True)
         self._note.unlink(missing_ok=True)
 
@@ -276,11 +341,13 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _continues(response: httpx.Response, have: int, size: int) -> bool:
-    match = _CONTENT_RANGE.match(response.headers.get("Content-Range", ""))
-    if response.status_code != 206 or match is None or int(match[1]) != have:
-        return False
-    return match[3] == "*" or int(match[3]) == size
+def _version_of(response: httpx.Response) -> _Version:
+    return _Version(response.headers.get("ETag") or None, response.headers.get("Last-Modified") or None)
+
+
+def _text(value: object) -> str | None:
+    """A text of a note; a line that no header can hold is none."""
+    return value if isinstance(value, str) and value.isascii() and value.isprintable() else None
 
 
 def _write_all(descriptor: int, chunk: bytes) -> int:

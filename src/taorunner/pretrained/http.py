@@ -6,32 +6,44 @@ The only module that makes requests. httpx exceptions never leave it, as they ca
 from __future__ import annotations
 
 import importlib
+import json
 import random
 import ssl
 import threading
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 
 from taorunner.errors import MachineError
 from taorunner.pretrained.api_key import KEY_PAGE
+from taorunner.pretrained.connection import make_client
+from taorunner.text import printable
 from taorunner.version import __version__
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 GOES_ON = "run the same command again to resume"
 LONGEST_WAIT_S = 300.0
 """Longest Retry-After that is waited for."""
+MAX_REPLY_BYTES = 8 * 1024**2
+"""More than any list of files that NGC sends. Replies are kept in memory."""
+SIGN_IN = (
+    "a login page of your network may answer: open any page in a browser and sign in, or check HTTPS_PROXY"
+)
+_PIECE = 1024 * 1024
 
 _REASONS = {
     400: "bad request",
     401: "the API key is not accepted",
     403: "access is denied",
     404: "not found",
+    407: "the proxy wants a login",
     408: "request timeout",
     412: "the licence terms are not accepted yet",
     429: "too many requests",
@@ -40,6 +52,7 @@ _REASONS = {
     503: "service unavailable",
     504: "gateway timeout",
     507: "no space left on the server",
+    511: "the network wants a login first",
 }
 
 
@@ -54,6 +67,13 @@ class HttpRefusalError(MachineError):
 
 class ConnectionLostError(MachineError):
     """No response, or an incomplete one: another try may help."""
+
+
+class WebPageError(MachineError):
+    """A web page came in place of what was asked for, as from a captive portal."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"{host} answered with a web page", hint=SIGN_IN)
 
 
 class Interrupted(Exception):  # noqa: N818 (not an error: requested by the user)
@@ -87,13 +107,29 @@ class Patience:
             raise Interrupted
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A complete response. Its body is limited to ``MAX_REPLY_BYTES``."""
+
+    status_code: int
+    headers: httpx.Headers
+    body: bytes
+
+    def json(self) -> Any:
+        """Raises ValueError for a body that is not JSON, or nested too deeply."""
+        try:
+            return json.loads(self.body)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+
+
 class Wire:
     """A connection pool. ``headers`` of a request are sent to that URL only, never to a redirect's target."""
 
     def __init__(self, patience: Patience, connections: int = 8) -> None:
         self.patience = patience
         _read_large_pieces()
-        self._client = httpx.Client(
+        self._client = make_client(
             follow_redirects=False,
             timeout=httpx.Timeout(patience.read_s, connect=patience.connect_s),
             limits=httpx.Limits(max_connections=connections + 2),
@@ -103,14 +139,17 @@ class Wire:
     def close(self) -> None:
         self._client.close()
 
-    def get(self, url: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
-        """The complete response or a redirect. Raises HttpRefusalError or ConnectionLostError after retries."""
+    def get(self, url: str, headers: Mapping[str, str] | None = None) -> Reply:
+        """The complete response or a redirect.
+
+        Raises:
+            HttpRefusalError, ConnectionLostError: after retries. MachineError: a web page, or more than 8 MiB.
+        """
         failed = 0
         while True:
             try:
                 with self.open(url, headers) as response:
-                    response.read()
-                    return response
+                    return Reply(response.status_code, response.headers, _whole_body(response, _host(url)))
             except HttpRefusalError as error:
                 if error.status not in RETRIED:
                     raise
@@ -133,6 +172,12 @@ class Wire:
                 yield response
         except httpx.TimeoutException:
             raise ConnectionLostError(f"{host} does not answer", hint=_OFFLINE) from None
+        except httpx.ProxyError as error:
+            text = printable(str(error)[:200])
+            hint = "check HTTPS_PROXY: its user and password are part of the address"
+            raise ConnectionLostError(f"the proxy does not connect to {host}: {text}", hint=hint) from None
+        except httpx.UnsupportedProtocol:
+            raise MachineError(f"{host} is not reached over http or https", hint=_OFFLINE) from None
         except httpx.ConnectError as error:
             raise ConnectionLostError(f"{host} cannot be reached{_why(error)}", hint=_OFFLINE) from None
         except httpx.TransportError:
@@ -147,6 +192,70 @@ class Wire:
 _OFFLINE = (
     "check network and proxy (HTTPS_PROXY); without a network, copy the model's folder and use --from DIR"
 )
+
+
+def body_of(response: httpx.Response) -> Iterator[bytes]:
+    """The body in pieces, unpacked where a server or proxy packs it although it was asked not to.
+
+    Raises:
+        ConnectionLostError: it ends too early. MachineError: it is packed in another way than gzip or deflate.
+    """
+    packing = packing_of(response)
+    if packing is None:
+        yield from response.iter_raw()
+        return
+    if packing not in ("gzip", "x-gzip", "deflate"):
+        raise MachineError(
+            f'the server packs its answer as "{printable(packing[:40])}", which was not asked for',
+            hint="check the proxy (HTTPS_PROXY): it may change what it passes on",
+        )
+    unpacker = zlib.decompressobj(wbits=47)  # the header says whether it is gzip or zlib
+    try:
+        for chunk in response.iter_raw():
+            while chunk:
+                yield unpacker.decompress(chunk, _PIECE)
+                chunk = unpacker.unconsumed_tail
+        yield unpacker.flush()
+    except zlib.error:
+        raise ConnectionLostError("the packed answer of the server is damaged", hint=GOES_ON) from None
+    if not unpacker.eof:
+        raise ConnectionLostError("the server ended its answer too early", hint=GOES_ON)
+
+
+def packing_of(response: httpx.Response) -> str | None:
+    """The content encoding; None for a body as it is."""
+    packing = str(response.headers.get("Content-Encoding", "")).strip().lower()
+    return None if packing in ("", "identity") else packing
+
+
+def is_web_page(headers: Mapping[str, str]) -> bool:
+    kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return kind in ("text/html", "application/xhtml+xml")
+
+
+def redirect_target(url: str, location: str) -> str:
+    """Where a redirect from ``url`` leads. Raises MachineError for an address that cannot be read."""
+    try:
+        target = urljoin(url, location)
+        urlsplit(target)
+    except ValueError:
+        raise MachineError(
+            f"{_host(url)} redirects to an unreadable address", hint="try again later"
+        ) from None
+    return target
+
+
+def _whole_body(response: httpx.Response, host: str) -> bytes:
+    body = bytearray()
+    for piece in body_of(response):
+        body += piece
+        if len(body) > MAX_REPLY_BYTES:
+            raise MachineError(
+                f"{host} sends an answer of more than 8 MiB", hint="check the proxy (HTTPS_PROXY)"
+            )
+    if is_web_page(response.headers) and not response.is_redirect:
+        raise WebPageError(host)
+    return bytes(body)
 
 
 def _read_large_pieces() -> None:
@@ -169,7 +278,7 @@ def retry_after(text: str | None) -> float | None:
         return float(text)
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
     if at.tzinfo is None:
         at = at.replace(tzinfo=timezone.utc)
@@ -179,6 +288,10 @@ def retry_after(text: str | None) -> float | None:
 def _hint(status: int) -> str | None:
     if status in (401, 403):
         return f"set NGC_API_KEY to a key that may read this model; create keys at {KEY_PAGE}"
+    if status == 407:
+        return "write user and password into HTTPS_PROXY: http://USER:PASSWORD@HOST:PORT"
+    if status == 511:
+        return SIGN_IN
     if status == 429:
         return "try again in some minutes, or with fewer --jobs"
     if status >= 500:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -14,6 +15,10 @@ _CATALOG = re.compile(
     r"(?:[^#]*[?&]version=(?P<version>[^&#]+))?"
 )
 _HUGGING_FACE = ("hf_model://", "hf://")
+PART, NOTE = ".part", ".part.json"
+"""Suffixes of a file while it is downloaded."""
+MANIFEST = ".taorunner.json"
+"""File with the verified checksums and their origin; ``--from`` compares copies with it."""
 _FORMS = "write nvidia/tao/NAME:VERSION, ngc://ORG/TEAM/NAME:VERSION, or hf://ORG/REPOSITORY"
 
 
@@ -84,12 +89,30 @@ def _parse_hub(text: str, rest: str) -> HubModel:
 
 
 def inner_path(path: str) -> str:
-    """A server's ``path`` if it stays inside the folder that it is joined to. Raises UserFilesError."""
+    """A server's ``path`` if it names a file inside the folder that it is joined to. Raises UserFilesError."""
     pure = PurePosixPath(path)
     bad = not path or pure.is_absolute() or ".." in pure.parts or "\\" in path or not path.isprintable()
-    if bad or str(pure) != path:
+    if bad or str(pure) != path or not pure.parts:
         raise UserFilesError(
             f'the server lists a file "{printable(path[:200])}" outside the model\'s folder',
             hint="do not use this model, and inform its publisher",
         )
+    if path == MANIFEST:
+        raise UserFilesError(
+            f'the server lists a file "{MANIFEST}", a name that taorunner uses itself',
+            hint="do not use this model, and inform its publisher",
+        )
     return path
+
+
+def name_conflict(paths: Collection[str]) -> str | None:
+    """A path that cannot be stored beside the others: listed twice, or a folder or partial file of another one."""
+    known = set(paths)
+    if len(known) != len(paths):
+        return next(path for path in paths if list(paths).count(path) > 1)
+    for path in paths:
+        if any(str(parent) in known for parent in PurePosixPath(path).parents):
+            return path
+        if any(path.endswith(end) and path.removesuffix(end) in known for end in (PART, NOTE)):
+            return path
+    return None

@@ -14,14 +14,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
-from urllib.parse import quote, urlencode, urljoin, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from taorunner.errors import MachineError, UserFilesError
 from taorunner.pretrained.api_key import KEY_PAGE, ApiKey
 from taorunner.pretrained.bundled_list import known_models
-from taorunner.pretrained.http import HttpRefusalError, Wire
-from taorunner.pretrained.names import NgcModel, inner_path
-from taorunner.text import did_you_mean
+from taorunner.pretrained.http import SIGN_IN, HttpRefusalError, Wire, redirect_target
+from taorunner.pretrained.names import NgcModel, inner_path, name_conflict
+from taorunner.text import did_you_mean, printable
 
 API_VARIABLE, AUTH_VARIABLE = "TAORUNNER_NGC_URL", "TAORUNNER_NGC_AUTH_URL"
 """Set for mirrors and tests."""
@@ -29,6 +29,8 @@ _API, _AUTH = "https://api.ngc.nvidia.com", "https://authn.nvidia.com"
 _PAGE = 1000
 _RENEW_BEFORE_S = 300.0
 _MAX_REDIRECTS = 5
+_MAX_ROWS = 50_000
+"""More than any model has files or versions; a list without end would fill the memory."""
 _OTHER = "choose another version"
 
 
@@ -99,15 +101,21 @@ class Ngc:
             )
             for row in rows
         ]
-        if len({file.path for file in files}) != len(files) or not files:
-            raise UserFilesError(f'the list of files of "{model}" is empty or has duplicates', hint=_OTHER)
+        if not files:
+            raise UserFilesError(f'the list of files of "{model}" is empty', hint=_OTHER)
+        conflict = name_conflict([file.path for file in files])
+        if conflict is not None:
+            raise UserFilesError(
+                f'"{printable(conflict[:200])}" of "{model}" cannot be stored beside its other files',
+                hint=_OTHER,
+            )
         return sorted(files, key=lambda file: file.path)
 
     def signed_url(self, model: NgcModel, path: str) -> str:
         """A short-lived URL of one file. The URL is a secret; no key is sent to it."""
         answer = self._get(model, f"/{quote(model.version or '', safe='')}/files", {"path": path}, signs=True)
         url = answer if isinstance(answer, str) else (_list(answer, "urls") or [""])[0]
-        if not isinstance(url, str) or urlsplit(url).scheme not in ("http", "https"):
+        if not isinstance(url, str) or not url.startswith(("http://", "https://")):
             raise MachineError(f'NGC returned no URL for "{path}" of "{model}"', hint="try again later")
         return url
 
@@ -121,6 +129,8 @@ class Ngc:
             number = {"page-number": str(page)} if page else {}
             answer = self._get(model, suffix, {"page-size": str(_PAGE), **query, **number})
             rows += [row for row in _list(answer, key) if isinstance(row, dict)]
+            if len(rows) > _MAX_ROWS:
+                raise MachineError(f'NGC lists more than {_MAX_ROWS:,} rows for "{model}"', hint=_OTHER)
             pages = min(_int(_object(answer, "paginationInfo").get("totalPages")) or 1, 1000)
             page += 1
         return rows
@@ -135,7 +145,11 @@ class Ngc:
             url = self._api + _path(model, suffix, signs, key is not None)
             url += f"?{urlencode(query, quote_via=quote)}" if query else ""
             try:
-                return self._follow(url, self._headers(model, key))
+                answer = self._follow(url, self._headers(model, key))
+                if isinstance(answer, str) and not signs:  # a redirect that leaves NGC
+                    where = urlsplit(answer).hostname or "an address without a host"
+                    raise MachineError(f"NGC redirects to {printable(where[:200])}", hint=SIGN_IN)
+                return answer
             except HttpRefusalError as error:
                 if error.status == 404:
                     raise self._unknown(model, signs or suffix != "/versions") from None
@@ -169,7 +183,7 @@ class Ngc:
                     return response.json()
                 except ValueError:
                     break
-            target = urljoin(url, response.headers.get("Location", ""))
+            target = redirect_target(url, response.headers.get("Location", ""))
             if _origin(target) != _origin(url):
                 return target
             url = target

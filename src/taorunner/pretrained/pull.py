@@ -21,14 +21,12 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from taorunner.errors import MachineError, TaorunnerError, UserFilesError
-from taorunner.pretrained.download import PART, Transfer, is_whole, sha256_of, sync_folder
+from taorunner.pretrained.download import Transfer, is_whole, sha256_of, sync_folder
 from taorunner.pretrained.http import Interrupted, Wire
-from taorunner.pretrained.names import inner_path
+from taorunner.pretrained.names import MANIFEST, PART, inner_path
 from taorunner.pretrained.ngc import RemoteFile
 from taorunner.text import size as shown_size
 
-MANIFEST = ".taorunner.json"
-"""File with the verified checksums and their origin; ``--from`` compares copies with it."""
 _SPARE_BYTES = 64 * 1024 * 1024
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from taorunner.errors import UserFilesError
 from taorunner.pretrained.download import sha256_of
+from taorunner.pretrained.names import MANIFEST
 from taorunner.pretrained.ngc import RemoteFile
-from taorunner.pretrained.pull import MANIFEST, Pulled, Watcher, read_manifest
+from taorunner.pretrained.pull import Pulled, Watcher, read_manifest
 from taorunner.text import printable, size
 
 
