@@ -60,6 +60,9 @@ DatasetArgument = Annotated[
     str,
     typer.Argument(help="Folder, or name below the project's data/", metavar="DATASET", show_default=False),
 ]
+FromOption = Annotated[
+    Optional[str], option("--from", "Read this format instead of the recognised one", word="FORMAT")
+]
 OverwriteOption = Annotated[bool, option("--overwrite", "Replace the new folder")]
 
 
@@ -67,10 +70,7 @@ def _convert(
     context: typer.Context,
     dataset: DatasetArgument,
     to: Annotated[str, option("--to", "Write this format", word="FORMAT")] = "kitti",
-    from_: Annotated[
-        Optional[str],
-        option("--from", "Read this format instead of the recognised one", word="FORMAT"),
-    ] = None,
+    from_: FromOption = None,
     output: Annotated[
         Optional[Path],
         option("--output", "-o", "Write here [default: data/DATASET_FORMAT]", word="DIR"),
@@ -82,7 +82,6 @@ def _convert(
     json: JsonOption = False,
 ) -> int:
     from taorunner.console.pages.dataset_view import Progress, print_conversion
-    from taorunner.datasets.formats.recognise import NAMED
     from taorunner.datasets.transform.convert import convert
     from taorunner.datasets.transform.folder_datasets import TARGETS as FOLDER_TARGETS
     from taorunner.datasets.transform.folder_datasets import lay_out
@@ -90,8 +89,7 @@ def _convert(
 
     context.obj.refuse_extra()
     _known("--to", to, (*TARGETS, *FOLDER_TARGETS))
-    if from_ is not None:
-        _known("--from", from_, NAMED)
+    _check_format(from_)
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     output = _output(output, source, data, to)
     with _cleaning_up(json=json), Progress(is_quiet=context.obj.is_quiet) as progress:
@@ -109,6 +107,7 @@ def _convert(
 def _check(
     context: typer.Context,
     dataset: DatasetArgument,
+    from_: FromOption = None,
     deep: Annotated[bool, option("--deep", "Decode every image")] = False,
     fix: Annotated[bool, option("--fix", "Repair what is safe; keep a copy of the dataset")] = False,
     output: Annotated[
@@ -130,6 +129,7 @@ def _check(
     from taorunner.errors import ExitCode, has_errors
 
     context.obj.refuse_extra()
+    _check_format(from_)
     if not fix and (output is not None or overwrite):
         raise UsageError("--output and --overwrite need --fix", hint="add --fix")
     source, data = dataset_folder(context.obj, dataset, project, workspace)
@@ -141,15 +141,16 @@ def _check(
                 refuse_overlap(source, output.absolute())
             with Progress(is_quiet=context.obj.is_quiet) as progress:
                 repair = fix_dataset(
-                    source, output.absolute() if output else None, overwrite=overwrite,
+                    source, output.absolute() if output else None, from_=from_, overwrite=overwrite,
                     progress=lambda done, total: progress("repairing", done, total),
                 )  # fmt: skip
             print_repair(repair)  # before the check, which may fail
             source = repair.output
         with Progress(is_quiet=context.obj.is_quiet) as progress:
             report = check_dataset(
-                source, deep=deep, needs=needs, progress=lambda done, total: progress("checked", done, total)
-            )
+                source, from_=from_, deep=deep, needs=needs,
+                progress=lambda done, total: progress("checked", done, total),
+            )  # fmt: skip
     if repair is not None:
         report.findings.append(repair_finding(repair))
     is_verbose = verbose or context.obj.is_verbose
@@ -160,6 +161,7 @@ def _check(
 def _split(
     context: typer.Context,
     dataset: DatasetArgument,
+    from_: FromOption = None,
     val: Annotated[float, option("--val", "Put this share of the images into val", word="SHARE")] = 0.2,
     test: Annotated[float, option("--test", "Put this share of the images into test", word="SHARE")] = 0.0,
     seed: Annotated[int, option("--seed", "Set the seed of the split", word="N")] = 42,
@@ -181,13 +183,15 @@ def _split(
     from taorunner.datasets.transform.split import split_dataset
 
     context.obj.refuse_extra()
+    _check_format(from_)
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     target = _output(output, source, data, "split")
     shares = {"train": round(1 - val - test, 9), "val": val, **({"test": test} if test else {})}
     with _cleaning_up(json=json), Progress(is_quiet=context.obj.is_quiet) as progress:
         split = split_dataset(
-            source, target, shares=shares, seed=seed, group=group, overwrite=overwrite, progress=progress
-        )
+            source, target, shares=shares, seed=seed, from_=from_, group=group, overwrite=overwrite,
+            progress=progress,
+        )  # fmt: skip
     print_split(split, json=json)
     return 0
 
@@ -195,6 +199,7 @@ def _split(
 def _stats(
     context: typer.Context,
     dataset: DatasetArgument,
+    from_: FromOption = None,
     html: Annotated[
         Optional[Path],
         option("--html", "Write a page with histograms and sample images", word="FILE"),
@@ -213,9 +218,10 @@ def _stats(
     from taorunner.datasets.report.stats import choose_samples, read_stats
 
     context.obj.refuse_extra()
+    _check_format(from_)
     source, _ = dataset_folder(context.obj, dataset, project, workspace)
     with _cleaning_up(json=json), Progress(is_quiet=context.obj.is_quiet) as progress:
-        stats, read = read_stats(source, progress)
+        stats, read = read_stats(source, progress, from_=from_)
         if html is not None:
             chosen = choose_samples(read.images, samples)
             write_page(html.absolute(), stats, chosen, overwrite=overwrite, progress=progress)
@@ -229,6 +235,7 @@ def _resize(
     context: typer.Context,
     dataset: DatasetArgument,
     size: Annotated[str, option("--size", "Resize to this size, such as 960x544", word="WIDTHxHEIGHT")],
+    from_: FromOption = None,
     letterbox: Annotated[bool, option("--letterbox", "Keep proportions and add a border")] = False,
     output: Annotated[
         Optional[Path],
@@ -247,13 +254,14 @@ def _resize(
     from taorunner.datasets.transform.resize import parse_size, resize_dataset
 
     context.obj.refuse_extra()
+    _check_format(from_)
     wanted = parse_size(size)
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     target = _output(output, source, data, f"{wanted[0]}x{wanted[1]}")
     with _cleaning_up(json=json), Progress(is_quiet=context.obj.is_quiet) as progress:
         done = resize_dataset(
-            source, target, size=wanted, letterbox=letterbox, processes=processes, overwrite=overwrite,
-            progress=progress,
+            source, target, size=wanted, from_=from_, letterbox=letterbox, processes=processes,
+            overwrite=overwrite, progress=progress,
         )  # fmt: skip
     print_resize(done, json=json)
     return 0
@@ -360,6 +368,13 @@ def _is_there(folder: Path) -> bool:
 
 def _is_data(folder: Path) -> bool:
     return folder.name == "data" and folder.parent.parent.name == "projects"
+
+
+def _check_format(from_: str | None) -> None:
+    from taorunner.datasets.formats.recognise import NAMED
+
+    if from_ is not None:
+        _known("--from", from_, NAMED)
 
 
 def _known(option: str, value: str, known: tuple[str, ...]) -> None:

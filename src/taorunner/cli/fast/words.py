@@ -69,17 +69,17 @@ _OPTIONS_20: dict[str, str] = {"--from": "folder", "--help": "", "-j": "any", "-
 _OPTIONS_21: dict[str, str] = {"--from": "any", "--help": "", "--json": "", "-o": "folder", "--output":
     "folder", "--overwrite": "", "-p": "project", "--project": "project", "--skip-bad": "", "--to": "any",
     "--workspace": "folder"}
-_OPTIONS_22: dict[str, str] = {"--deep": "", "--fix": "", "--full": "", "--help": "", "--json": "", "-o":
-    "folder", "--output": "folder", "--overwrite": "", "-p": "project", "--project": "project", "-v": "",
-    "--verbose": "", "--workspace": "folder"}
-_OPTIONS_23: dict[str, str] = {"--group": "any", "--help": "", "--json": "", "-o": "folder", "--output":
-    "folder", "--overwrite": "", "-p": "project", "--project": "project", "--seed": "any", "--test": "any",
-    "--val": "any", "--workspace": "folder"}
-_OPTIONS_24: dict[str, str] = {"--help": "", "--html": "file", "--json": "", "--overwrite": "", "-p":
-    "project", "--project": "project", "--samples": "any", "--workspace": "folder"}
-_OPTIONS_25: dict[str, str] = {"--help": "", "--json": "", "--letterbox": "", "-o": "folder", "--output":
-    "folder", "--overwrite": "", "-p": "project", "--processes": "any", "--project": "project", "--size":
-    "any", "--workspace": "folder"}
+_OPTIONS_22: dict[str, str] = {"--deep": "", "--fix": "", "--from": "any", "--full": "", "--help": "",
+    "--json": "", "-o": "folder", "--output": "folder", "--overwrite": "", "-p": "project", "--project":
+    "project", "-v": "", "--verbose": "", "--workspace": "folder"}
+_OPTIONS_23: dict[str, str] = {"--from": "any", "--group": "any", "--help": "", "--json": "", "-o": "folder",
+    "--output": "folder", "--overwrite": "", "-p": "project", "--project": "project", "--seed": "any",
+    "--test": "any", "--val": "any", "--workspace": "folder"}
+_OPTIONS_24: dict[str, str] = {"--from": "any", "--help": "", "--html": "file", "--json": "", "--overwrite":
+    "", "-p": "project", "--project": "project", "--samples": "any", "--workspace": "folder"}
+_OPTIONS_25: dict[str, str] = {"--from": "any", "--help": "", "--json": "", "--letterbox": "", "-o": "folder",
+    "--output": "folder", "--overwrite": "", "-p": "project", "--processes": "any", "--project": "project",
+    "--size": "any", "--workspace": "folder"}
 _OPTIONS_26: dict[str, str] = {"--force": "", "--help": "", "--json": "", "-p": "project", "--parallel":
     "any", "--plain": "", "--project": "project", "--workspace": "folder"}
 _OPTIONS_27: dict[str, str] = {"--check": "", "--help": "", "--json": "", "-p": "project", "--project":

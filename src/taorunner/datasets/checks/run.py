@@ -43,17 +43,22 @@ from taorunner.text import amount, printable
 
 
 def check_dataset(
-    root: Path, *, deep: bool = False, needs: Sequence[ClassNeeds] = (), progress: Progress | None = None
-) -> CheckReport:
-    """Raises UserFilesError when ``root`` is no folder, has no known format, or ``deep`` is set without Pillow."""
+    root: Path, *, from_: str | None = None, deep: bool = False, needs: Sequence[ClassNeeds] = (),
+    progress: Progress | None = None,
+) -> CheckReport:  # fmt: skip
+    """``from_`` names the format instead of its recognition.
+
+    Raises UserFilesError when ``root`` is no folder, has no known format, or ``deep`` is set without Pillow."""
     if not root.is_dir():
         raise UserFilesError(
             f'there is no folder "{printable(str(root))}"', hint="give the folder of the dataset"
         )
     report_progress = progress or (lambda done, total: None)
     subsets = find_kitti(root)
-    if subsets and not is_yolo(subsets):
+    if subsets and (from_ == "kitti" if from_ is not None else not is_yolo(subsets)):
         return _check_kitti(subsets, deep=deep, needs=needs, progress=report_progress)
+    if from_ is not None:
+        return _check_read(root, from_, deep=deep, needs=needs, progress=report_progress)
     if masks := find_masks(root):
         report = CheckReport("segmentation")
         image_counts = check_masks(report.findings, masks, needs, deep=deep)
@@ -75,7 +80,7 @@ def check_dataset(
         counts = check_class_folders(report.findings, root, splits, needs, deep=deep)
         report.subsets = [SubsetReport(n, sum(c.values()), classes=c) for n, c in counts.items()]
         return report
-    return _check_read(root, deep=deep, needs=needs, progress=report_progress)
+    return _check_read(root, None, deep=deep, needs=needs, progress=report_progress)
 
 
 def _is_annotated(folder: Folder) -> bool:
@@ -87,10 +92,12 @@ def _is_annotated(folder: Folder) -> bool:
     return True
 
 
-def _check_read(root: Path, *, deep: bool, needs: Sequence[ClassNeeds], progress: Progress) -> CheckReport:
+def _check_read(
+    root: Path, from_: str | None, *, deep: bool, needs: Sequence[ClassNeeds], progress: Progress
+) -> CheckReport:
     """Checks any format that ``dataset convert`` reads. Raises UserFilesError when none fits."""
     folders = _image_folders(root, needs)
-    dataset = read_dataset(root, None, lambda what, done, total: progress(done, total), folders)
+    dataset = read_dataset(root, from_, lambda what, done, total: progress(done, total), folders)
     report = CheckReport(dataset.format, list(dataset.findings))
     found = report.findings
     prints: dict[str, list[tuple[str, Path]]] = {}

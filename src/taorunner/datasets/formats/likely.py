@@ -6,6 +6,7 @@ import re
 
 from taorunner.datasets.files.yolo_rows import is_yolo_text
 from taorunner.datasets.formats.folder import Folder
+from taorunner.datasets.formats.yolo import NAMES_HINT
 from taorunner.text import amount, printable
 
 _MOST_READ = 20
@@ -42,7 +43,7 @@ def _yolo_without_names(folder: Folder) -> tuple[str, str] | None:
         return None
     return (
         f'has {amount(len(rows), "label file")} of YOLO, such as "{printable(rows[0])}", but no class names',
-        "write data.yaml with train:, val: and names:, or classes.txt with one name per line",
+        NAMES_HINT,
     )
 
 

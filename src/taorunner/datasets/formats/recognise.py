@@ -9,6 +9,7 @@ from typing import Any
 
 from taorunner.datasets.files.image_header import UNREAD_SUFFIXES
 from taorunner.datasets.files.layout import find_class_folders, find_masks
+from taorunner.datasets.files.yolo_rows import is_yolo_text
 from taorunner.datasets.formats import (
     coco,
     cvat,
@@ -35,6 +36,8 @@ _MODULES: Mapping[str, Any] = {
 }  # fmt: skip
 """In the order in which they are tried: the most specific first, YOLO's plain numbers last."""
 
+_PEEKED = 20
+"""The number of text files that are looked into for labels of another format."""
 FORMATS = tuple(sorted(_MODULES))
 NAMED = (*FORMATS, *others.NAMES)
 """Including the formats that another program reads, which are used only when named."""
@@ -55,6 +58,7 @@ def read_dataset(
     folder = Folder(root, progress, image_folders)
     if format_name is None:
         format_name = recognised(folder)
+        _report_unread_labels(folder, format_name)
     if format_name in others.NAMES:
         dataset = others.read(folder, format_name)
     else:
@@ -71,6 +75,24 @@ def read_dataset(
             findings=dataset.findings,
         )
     return dataset
+
+
+def _report_unread_labels(folder: Folder, format_name: str) -> None:
+    """Reports label files of YOLO beside annotations of another format. Without class names they are no dataset."""
+    if format_name in ("yolo", "kitti"):
+        return
+    texts = folder.with_suffix(".txt")
+    first = next((path for path in texts[:_PEEKED] if is_yolo_text(folder.peek(path) or "")), None)
+    if first is None:
+        return
+    count = sum(path.rpartition("/")[0] == first.rpartition("/")[0] for path in texts)
+    folder.warning(
+        "labels-unread",
+        f'{amount(count, "label file")} of YOLO, such as "{printable(first)}", {"is" if count == 1 else "are"} not '
+        f"read: the boxes are those of {format_name}",
+        folder.root / first,
+        hint="move them away, or read them instead: write classes.txt and add --from yolo",
+    )
 
 
 def _has_lines_beside_coco(folder: Folder) -> bool:
@@ -130,7 +152,7 @@ def recognised(folder: Folder) -> str:
     if known:
         raise UserFilesError(
             f'"{printable(str(folder.root))}" has annotations of several formats: {", ".join(known)}',
-            hint=f"give the folder of one of them, or taorunner dataset convert --from {known[0]}",
+            hint=f"give the folder of one of them, or name one with --from {known[0]}",
         )
     if likely := likely_kind(folder):
         raise UserFilesError(

@@ -15,19 +15,25 @@ from taorunner.datasets.model.annotations import Box, DatasetMetadata, Detection
 from taorunner.text import amount, printable
 from taorunner.yaml_reader import read_yaml
 
+NAMES_HINT = "write data.yaml with train:, val: and names:, or classes.txt with one name per line"
 _SUBSETS = ("train", "val", "valid", "test")
 
 
 def recognise(folder: Folder) -> bool:
     if _data_yaml(folder) or _darknet(folder):
         return True
-    return _class_list(folder) is not None and any(
-        _label_of(folder, image_file) for image_file in folder.image_files
-    )
+    labels = (label for image_file in folder.image_files if (label := _label_of(folder, image_file)))
+    if _class_list(folder) is not None:
+        return any(labels)
+    return _names_yaml(folder) is not None and any(is_yolo_text(folder.peek(label) or "") for label in labels)
 
 
 def read(folder: Folder) -> DetectionDataset:
-    names, parts = _read_description(folder)
+    described = _read_description(folder)
+    if described is None:
+        folder.error("yolo-names", "there is no list of class names", folder.root, hint=NAMES_HINT)
+        return DetectionDataset("yolo", folder.root, (), (), tuple(folder.findings))
+    names, parts = described
     points = _points_of(folder)
     images: list[ImageEntry] = []
     taken: dict[str, str] = {}
@@ -65,9 +71,8 @@ def _pose(folder: Folder, images: list[ImageEntry]) -> dict[str, Any]:
     points = _points_of(folder)
     if len(counts) != 1 or counts == {0}:
         return {}
-    path = _data_yaml(folder)
-    value = read_yaml(folder.text(path) or "").value if path is not None else None
-    listed = value if isinstance(value, dict) else {}
+    path = _data_yaml(folder) or _names_yaml(folder)
+    listed = _mapping(folder, path) if path is not None else {}
     shape = list(points) if points else [counts.pop() // 3, 3]
     return {"kpt_shape": shape, **{key: listed[key] for key in ("flip_idx", "kpt_names") if key in listed}}
 
@@ -173,9 +178,8 @@ def _points_of(folder: Folder) -> tuple[int, int] | None:
 
     Source: Ultralytics' pose format: a point has x and y, and possibly a visibility.
     """
-    path = _data_yaml(folder)
-    value = read_yaml(folder.text(path) or "").value if path is not None else None
-    shape = value.get("kpt_shape") if isinstance(value, dict) else None
+    path = _data_yaml(folder) or _names_yaml(folder)
+    shape = _mapping(folder, path).get("kpt_shape") if path is not None else None
     if not (isinstance(shape, list) and len(shape) == 2 and all(type(one) is int for one in shape)):
         return None
     return (shape[0], shape[1]) if shape[0] > 0 and shape[1] in (2, 3) else None
@@ -229,15 +233,21 @@ def _files(folder: Folder) -> frozenset[str]:
     return known
 
 
-def _read_description(folder: Folder) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """The class names, and the images of each subset."""
+def _read_description(folder: Folder) -> tuple[list[str], list[tuple[str, list[str]]]] | None:
+    """The class names, and the images of each subset. None without class names."""
     path = _data_yaml(folder)
     if path is not None:
         return _from_yaml(folder, path)
     path = _darknet(folder)
     if path is not None:
         return _from_darknet(folder, path)
-    names = (folder.text(_class_list(folder) or "") or "").splitlines()
+    path, listed = _names_yaml(folder), _class_list(folder)
+    if listed is not None:
+        names = (folder.text(listed) or "").splitlines()
+    elif path is not None:
+        names = _names(_mapping(folder, path).get("names"))
+    else:
+        return None
     by_subset: dict[str, list[str]] = {}
     for image_file in folder.image_files:
         words = [SPLIT_NAMES[part] for part in image_file.lower().split("/")[:-1] if SPLIT_NAMES.get(part)]
@@ -359,6 +369,19 @@ def _data_yaml(folder: Folder) -> str | None:
         if "names:" in text and ("train:" in text or "val:" in text):
             return path
     return None
+
+
+def _names_yaml(folder: Folder) -> str | None:
+    """A YAML file that lists class names and no subsets: the folders are the subsets."""
+    for path in folder.with_suffix(".yaml", ".yml"):
+        if "names:" in (folder.text(path) or "") and _names(_mapping(folder, path).get("names")):
+            return path
+    return None
+
+
+def _mapping(folder: Folder, path: str) -> dict[Any, Any]:
+    value = read_yaml(folder.text(path) or "").value
+    return value if isinstance(value, dict) else {}
 
 
 def _darknet(folder: Folder) -> str | None:

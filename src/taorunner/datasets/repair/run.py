@@ -44,7 +44,8 @@ class Repair:
 
 
 def fix_dataset(
-    root: Path, output: Path | None, *, overwrite: bool = False, progress: Callable[[int, int], None] | None = None
+    root: Path, output: Path | None, *, from_: str | None = None, overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Repair:  # fmt: skip
     """Without ``output`` the result replaces ``root``, which is kept beside it under another name.
 
@@ -55,11 +56,11 @@ def fix_dataset(
         refuse_taken(output, overwrite=overwrite)
     report_progress = progress or (lambda done, total: None)
     subsets = find_kitti(root)
-    if subsets and not is_yolo(subsets):
+    if subsets and (from_ == "kitti" if from_ is not None else not is_yolo(subsets)):
         repairs = kitti_repairs(subsets, report_progress)
         image_count = None
     else:
-        dataset = read_dataset(root, None, lambda what, done, total: report_progress(done, total))
+        dataset = read_dataset(root, from_, lambda what, done, total: report_progress(done, total))
         if dataset.format not in REPAIRED:
             raise UserFilesError(
                 f"datasets in the format {dataset.format} cannot be repaired, only kitti, {', '.join(REPAIRED)}",
@@ -70,13 +71,13 @@ def fix_dataset(
     if output is not None:
         with new_folder(output, overwrite=overwrite) as partial:
             renamed = _rebuild(root, repairs, partial)
-            _compare(partial, image_count)
+            _compare(partial, from_, image_count)
         return Repair(output, None, len(repairs.texts), len(repairs.empty), renamed)
     backup = free_name(root, KEPT)
     try:
         with replaced_folder(root, backup) as partial:
             renamed = _rebuild(root, repairs, partial)
-            _compare(partial, image_count)
+            _compare(partial, from_, image_count)
     except OSError as error:
         if error.errno in (errno.EBUSY, errno.EXDEV):
             raise MachineError(
@@ -120,9 +121,9 @@ def _rebuild(root: Path, repairs: Repairs, partial: Path) -> tuple[tuple[str, st
     return tuple(sorted(renamed))
 
 
-def _compare(partial: Path, image_count: int | None) -> None:
+def _compare(partial: Path, from_: str | None, image_count: int | None) -> None:
     """Checks formats that name images in their labels: every image must still be found."""
-    if image_count is not None and (found := len(read_dataset(partial).images)) != image_count:
+    if image_count is not None and (found := len(read_dataset(partial, from_).images)) != image_count:
         raise MachineError(
             f"the repaired dataset would have {found} images, not {image_count}; nothing was written",
             hint="convert it with taorunner dataset convert",

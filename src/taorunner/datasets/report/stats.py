@@ -62,10 +62,10 @@ class Stats:
 
 
 def read_stats(
-    root: Path, progress: Callable[[str, int, int], None] | None = None
+    root: Path, progress: Callable[[str, int, int], None] | None = None, *, from_: str | None = None
 ) -> tuple[Stats, DetectionDataset]:
     """Counts a dataset in any format that ``dataset convert`` reads. Raises UserFilesError when nothing is readable."""
-    dataset = read_dataset(root, None, progress)
+    dataset = read_dataset(root, from_, progress)
     classes = {name: ClassStats(name) for name in dataset.boxes_per_class()}
     for image in dataset.images:
         for name in {box.name for box in image.boxes}:

@@ -105,12 +105,14 @@ def resize_dataset(
     output: Path,
     *,
     size: tuple[int, int],
+    from_: str | None = None,
     letterbox: bool = False,
     processes: int | None = None,
     overwrite: bool = False,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Resize:
     """Keeps the subsets and the format (KITTI for formats that are not written here). ``size``: width and height.
+    ``from_`` names the format instead of its recognition.
 
     Raises UserFilesError with all findings when something cannot be read or decoded; nothing is written then.
     """
@@ -119,7 +121,7 @@ def resize_dataset(
     refuse_taken(output, overwrite=overwrite)
     if not all(0 < side <= 16384 for side in size):
         raise UsageError(f"images cannot be {size[0]}x{size[1]}", hint="sides are 1 to 16384 pixels")
-    dataset = read_dataset(source, None, progress)
+    dataset = read_dataset(source, from_, progress)
     findings = [*dataset.findings, *inverted_findings(dataset.images)]
     if has_errors(findings):
         raise UserFilesError(

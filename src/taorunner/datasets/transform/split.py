@@ -82,13 +82,15 @@ def split_dataset(
     *,
     shares: Mapping[str, float],
     seed: int,
+    from_: str | None = None,
     group: str | None = None,
     overwrite: bool = False,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Split:
     """Writes the source's format (KITTI for formats that are not written here), with a folder for each of ``shares``.
 
-    Class folders and images with masks are split, too, and arranged as TAO reads them.
+    Class folders and images with masks are split, too, and arranged as TAO reads them. ``from_`` names the format
+    instead of its recognition.
 
     ``group`` is a regular expression on the path below ``source``: images with the same match (of its first
     group, if it has one) stay together. Raises UsageError for wrong shares or a wrong pattern, UserFilesError with
@@ -98,10 +100,10 @@ def split_dataset(
     refuse_taken(output, overwrite=overwrite)
     _pattern(group)
     _check_shares(shares)
-    kind = kind_of(source)
+    kind = kind_of(source) if from_ is None else None
     if kind is not None:
         return _split_folders(source, output, kind, shares, seed, group, overwrite=overwrite)
-    dataset = read_dataset(source, None, progress)
+    dataset = read_dataset(source, from_, progress)
     findings = (*dataset.findings, *inverted_findings(dataset.images))
     if has_errors(findings):
         raise UserFilesError(
