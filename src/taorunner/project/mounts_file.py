@@ -136,6 +136,8 @@ def _parsed(file: Path, text: str) -> tuple[Any, Finding | None]:
         )
     except (ValueError, RecursionError) as error:
         message = "nested too deep" if isinstance(error, RecursionError) else str(error)
+        if "digits" in message:  # Python converts no whole number of more than 4300 digits
+            message = "a number has thousands of digits"
         return None, Finding(Severity.ERROR, "json-syntax", f"not valid JSON: {message}", None, file, 1, 1)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from taorunner.datasets.files.image_header import IMAGE_SUFFIXES, ImageError, ImageHeader, read_header
+from taorunner.datasets.files.json_text import parse_json
 from taorunner.datasets.files.layout import is_folder, leads_back
 from taorunner.datasets.model.annotations import Box, ImageEntry
 from taorunner.errors import Finding, Severity
@@ -142,15 +143,9 @@ class Folder:
             self._json[path] = None
             text = self.text(path)
             if text is not None:
-                try:
-                    self._json[path] = json.loads(text)
-                except json.JSONDecodeError as error:
-                    place = (error.lineno, error.colno)
-                    self.error(
-                        "json-syntax", f"not valid JSON: {error.msg.lower()}", self.root / path, *place
-                    )
-                except RecursionError:
-                    self.error("json-syntax", "the JSON is nested too deeply", self.root / path)
+                self._json[path], problem = parse_json(text)
+                if problem is not None:
+                    self.error("json-syntax", problem.message, self.root / path, problem.line, problem.column)
         return self._json[path]
 
     def json_place(self, path: str, steps: Sequence[str | int]) -> tuple[int, int]:

@@ -126,6 +126,12 @@ def _image(folder: Folder, path: str, index: int, task: Any) -> ImageEntry | Non
     header = folder.header(image_file)
     if header is None:
         return None
+    if not _is_readable(task):
+        message = f'the annotations of "{printable(reference)}" have no list "result"'
+        folder.error(
+            "json-syntax", message, file, *folder.json_place(path, (index,)), hint="export the project again"
+        )
+        return None
     count_before = len(folder.findings)
     boxes = [
         box
@@ -153,6 +159,15 @@ def _results(index: int, task: Mapping[str, Any]) -> Iterator[tuple[Steps, Any]]
         if isinstance(value, list) and value and isinstance(value[0], Mapping) and _labels(value[0]):
             for at, result in enumerate(value):
                 yield (index, key, at), result
+
+
+def _is_readable(task: Mapping[str, Any]) -> bool:
+    """False when there are annotations whose results are not where Label Studio writes them."""
+    annotations = task.get("annotations", [])
+    if not isinstance(annotations, list):
+        return False
+    listed = [one for one in annotations if not (isinstance(one, Mapping) and one.get("was_cancelled"))]
+    return all(isinstance(one, Mapping) and isinstance(one.get("result"), list) for one in listed)
 
 
 def _labels(value: Mapping[str, Any]) -> list[str]:

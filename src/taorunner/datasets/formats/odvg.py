@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from taorunner.datasets.files.json_text import parse_json
 from taorunner.datasets.formats.folder import Folder, number, subset_of
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.text import printable
@@ -105,10 +106,9 @@ def _image(
     folder: Folder, path: str, line_number: int, line: str, names: Mapping[int, str]
 ) -> ImageEntry | None:
     file = folder.root / path
-    try:
-        value = json.loads(line)
-    except json.JSONDecodeError as error:
-        folder.error("json-syntax", f"not valid JSON: {error.msg.lower()}", file, line_number, error.colno)
+    value, problem = parse_json(line)
+    if problem is not None:
+        folder.error("json-syntax", problem.message, file, line_number, problem.column)
         return None
     names_of_file = [value.get(key) for key in _FILE_NAMES] if isinstance(value, dict) else []
     reference = next((name for name in names_of_file if isinstance(name, str)), None)

@@ -1,0 +1,137 @@
+"""One file of a dataset is damaged at random: a finding or an error names it, and no box is lost without a word.
+
+Text files of labels are not cut off: what is left of them may be a whole label file.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from shapes import SHAPES
+
+from taorunner.datasets.checks.run import check_dataset
+from taorunner.datasets.files.json_text import parse_json
+from taorunner.datasets.formats.recognise import read_dataset
+from taorunner.datasets.model.annotations import DetectionDataset
+from taorunner.datasets.transform.convert import convert
+from taorunner.errors import TaorunnerError
+
+TRIES = 25
+NUMBERS = ("nan", "-1", "1e999", "", "null", "99999999999999999999", "true", '"x"', "[]", "{}")
+TEXTS = ("null", "1", "[]", "{}", '""', '"\\u0000"', "true")
+
+
+def _replaced(pattern: str, values: tuple[str, ...]) -> Callable[[random.Random, bytes], bytes]:
+    def damage(rng: random.Random, data: bytes) -> bytes:
+        text = data.decode("utf-8", "surrogateescape")
+        found = list(re.finditer(pattern, text))
+        if not found:
+            return data
+        at = rng.choice(found)
+        return (text[: at.start()] + rng.choice(values) + text[at.end() :]).encode("utf-8", "surrogateescape")
+
+    return damage
+
+
+def _flipped(rng: random.Random, data: bytes) -> bytes:
+    changed = bytearray(data)
+    for _ in range(rng.choice((1, 3))):
+        changed[rng.randrange(len(data))] = rng.randrange(256)
+    return bytes(changed)
+
+
+def _with_nul(rng: random.Random, data: bytes) -> bytes:
+    at = rng.randrange(len(data) + 1)
+    return data[:at] + b"\0" + data[at:]
+
+
+DAMAGES: dict[str, Callable[[random.Random, bytes], bytes]] = {
+    "cut in a line": lambda rng, data: data[: rng.randrange(max(1, data.find(b"\n")))] or b"{",
+    "byte": _flipped,
+    "number": _replaced(r"-?\d+(\.\d+)?", NUMBERS),
+    "text": _replaced(r'"[^"\n]*"', TEXTS),
+    "noise": lambda rng, _: bytes(rng.randrange(256) for _ in range(rng.randrange(1, 2000))),
+    "digits": lambda rng, data: data + b"9" * rng.choice((5000, 100_000)) + b"\n",
+    "UTF-16": lambda _, data: data.decode("utf-8", "replace").encode("utf-16"),
+    "nul": _with_nul,
+}
+
+
+def boxes(dataset: DetectionDataset) -> int:
+    return sum(len(image.boxes) for image in dataset.images)
+
+
+def use(folder: Path, made: Path) -> None:
+    """Whatever is wrong is an error of ours, with a message."""
+    for command in (
+        lambda: check_dataset(folder),
+        lambda: convert(folder, made, to="coco", from_=None, overwrite=True, skip_bad=True),
+    ):
+        try:
+            command()
+        except TaorunnerError as error:
+            assert error.message
+
+
+@pytest.mark.parametrize("shape", sorted(SHAPES))
+def test_random_damage_is_never_silent(shape: str, tmp_path: Path, seed: int) -> None:
+    rng = random.Random(f"{seed} {shape}")
+    root = tmp_path / "whole"
+    SHAPES[shape][1](root)
+    whole = read_dataset(root)
+    known = {finding.code for finding in whole.findings}
+    files = [path for path in sorted(root.rglob("*")) if path.is_file()]
+    labels = [path for path in files if path.suffix.lower() not in (".jpg", ".jpeg", ".png")]
+    for number in range(TRIES):
+        folder = tmp_path / "damaged"
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(root, folder)
+        file = folder / rng.choice([path for path in labels if path.stat().st_size]).relative_to(root)
+        kind = rng.choice(sorted(DAMAGES.keys() - ({"cut in a line"} if file.suffix == ".txt" else set())))
+        file.write_bytes(DAMAGES[kind](rng, file.read_bytes()))
+        what = f"try {number}: {kind} in {file.relative_to(folder)}"
+        if file.suffix == ".txt" and not file.read_bytes().strip():
+            continue  # an empty label file marks a background image
+        use(folder, tmp_path / "made")
+        try:
+            read = read_dataset(folder)
+        except TaorunnerError as error:
+            assert error.message, what
+            continue
+        is_named = {finding.code for finding in read.findings} - known
+        assert is_named or (len(read.images), boxes(read)) >= (len(whole.images), boxes(whole)), what
+
+
+def test_json_that_python_cannot_read_is_a_problem() -> None:
+    assert parse_json('{"a": 1}') == ({"a": 1}, None)
+    for text, message in (
+        ("[" * 200_000, "the JSON is nested too deeply"),
+        ("9" * 5000, "not valid JSON: a number has thousands of digits"),
+        ('{"a"', "not valid JSON: expecting ':' delimiter"),
+    ):
+        value, problem = parse_json(text)
+        assert problem is not None
+        assert (value, problem.message) == (None, message)
+
+
+@pytest.mark.parametrize(
+    "broken", [{"annotations": {}}, {"annotations": [{"results": []}]}, {"annotations": [7]}]
+)
+def test_results_of_label_studio_at_another_place_are_no_background(
+    tmp_path: Path, broken: dict[str, object]
+) -> None:
+    root = tmp_path / "drawn"
+    SHAPES["label-studio"][1](root)
+    (file,) = root.rglob("*.json")
+    tasks = json.loads(file.read_text())
+    tasks[-1].update(broken)
+    file.write_text(json.dumps(tasks))
+    (finding,) = [one for one in read_dataset(root).findings if one.code == "json-syntax"]
+    assert finding.message.endswith('have no list "result"')
+    assert finding.is_error
