@@ -38,16 +38,27 @@ class Image:
 
 @dataclass
 class Container:
-    """``says`` is its output once it was started; it then ends with ``code``, unless it ``stays``."""
+    """``says`` is its output once it was started; it then ends with ``code``, unless it ``stays``.
+
+    One that ``is_deaf`` ends by no signal.
+    """
 
     says: bytes = b""
     code: int = 0
     stays: bool = False
     status: str = "created"
+    is_deaf: bool = False
     out_of_memory: bool = False
     body: dict[str, Any] = field(default_factory=dict)
     heard: bytearray = field(default_factory=bytearray)
     started: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def hang_up(self, code: int = 0) -> None:
+        """Ends a container that stays."""
+        self.status, self.code = "exited", code
+        self.started.set()
+        self.ended.set()
 
 
 @dataclass
@@ -173,6 +184,7 @@ class _Handler(BaseHTTPRequestHandler):
                     "RootFS": layers,
                     "Architecture": "amd64",
                     "Size": 7,
+                    "Created": "2026-01-31T10:00:00Z",
                 },
             )
 
@@ -217,8 +229,8 @@ class _Handler(BaseHTTPRequestHandler):
                 found.status = "exited"
             self._send(204)
         elif what in ("stop", "kill"):
-            found.status, found.code = "exited", found.code or 137
-            found.started.set()
+            if not found.is_deaf:
+                found.hang_up(found.code or 137)
             self._send(204)
         elif what == "wait":
             self._send(200, {"StatusCode": found.code})
@@ -240,14 +252,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.flush()
-        hearing = threading.Thread(target=self._hear, args=(container,), daemon=True)
-        hearing.start()
+        threading.Thread(target=self._hear, args=(container,), daemon=True).start()
         container.started.wait(30)
         with suppress(OSError):
             self.wfile.write(container.says)
             self.wfile.flush()
         if container.stays:
-            hearing.join(30)
+            container.ended.wait(30)
         self.close_connection = True
 
     def _hear(self, container: Container) -> None:
