@@ -245,6 +245,20 @@ def test_any_content_of_the_file_is_shown_harmlessly(leases: Leases, tmp_path: P
     held(leases.take(["GPU-1"])).release()
 
 
+def test_a_holder_that_wrote_nothing_is_an_unknown_one(leases: Leases) -> None:
+    lease = held(leases.take(["GPU-1"]))
+    assert leases.holder("GPU-1") == Holder()
+    lease.release()
+
+
+def test_all_descriptors_are_those_of_the_lease(leases: Leases) -> None:
+    lease = held(leases.take(["GPU-1", "GPU-2"], shared=["GPU-3"]))
+    assert len(set(lease.descriptors)) == 3
+    lease.release()
+    lease.release()
+    assert lease.descriptors == ()
+
+
 def test_the_folder_is_the_same_for_all_users(tmp_path: Path) -> None:
     assert default_directory({"TAORUNNER_LEASES": str(tmp_path)}) == tmp_path
     assert default_directory({}).name == "taorunner-gpus"

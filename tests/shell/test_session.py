@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import threading
 import time
@@ -63,6 +65,15 @@ def test_gpus_that_are_free_are_leased_and_none_is_asked_for_without_a_wish(
     gpus.release("shell-4")
 
 
+def write_to_a_reader_that_is_gone() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        os.write(writer, b"x")
+    finally:
+        os.close(writer)
+
+
 Open = Callable[..., tuple[int, list[str]]]
 
 
@@ -71,7 +82,9 @@ def open_one(make_plan: Any, scripted: ScriptedEngine, tmp_path: Path) -> Open:
     """``open_one(make_dirs=…)`` gives the exit code and the messages; its folder, container and lock are gone."""
     scripted.images["mine:1"] = Image("sha256:mine")
 
-    def start(*, notebook: Notebook | None = None, **fields: Any) -> tuple[int, list[str]]:
+    def start(
+        *, notebook: Notebook | None = None, pulling: Callable[[], object] = bool, **fields: Any
+    ) -> tuple[int, list[str]]:
         said: list[str] = []
         site = Site("r1", tmp_path / "shells" / "r1")
         wish = Resources(gpus=GpuRequest(0))
@@ -80,7 +93,7 @@ def open_one(make_plan: Any, scripted: ScriptedEngine, tmp_path: Path) -> Open:
         shell = PlannedShell(make_plan("sh", **fields), notebook)
         try:
             code = open_shell(
-                shell, site, {}, say=said.append, tell_address=said.append, pulling=lambda _: None
+                shell, site, {}, say=said.append, tell_address=said.append, pulling=lambda _: pulling()
             )
         finally:
             assert not site.run_dir.parent.exists()
@@ -111,6 +124,21 @@ def test_a_folder_that_cannot_be_created_is_an_error(open_one: Open, tmp_path: P
 def test_an_image_that_cannot_be_had_is_an_error(open_one: Open, scripted: ScriptedEngine) -> None:
     with pytest.raises(EngineRefusedError):
         open_one(image="127.0.0.1:9/none:1")
+    assert scripted.created == []
+
+
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        (lambda: signal.raise_signal(signal.SIGTERM), 143), (lambda: signal.raise_signal(signal.SIGHUP), 129),
+        (write_to_a_reader_that_is_gone, 141),
+    ],
+)  # fmt: skip
+def test_a_shell_that_is_ended_while_its_image_is_pulled_has_the_code_of_the_signal(
+    open_one: Open, scripted: ScriptedEngine, end: Callable[[], object], code: int
+) -> None:
+    scripted.pulls["127.0.0.1:9/new:1"] = [([{"id": "a", "status": "Pull complete"}], Image("sha256:new"))]
+    assert open_one(image="127.0.0.1:9/new:1", pulling=end) == (code, [])
     assert scripted.created == []
 
 
