@@ -40,8 +40,10 @@ def test_the_deepest_mount_says_where_a_path_lies(plan: RunPlan, tmp_path: Path)
     assert results.host_path("/results/deep/../deep/x") == tmp_path / "deep" / "x"
     assert results.host_path("/resultset/x") is None
     assert results.host_path("/results") == tmp_path
-    turned = results_of(replace(plan, mounts=plan.mounts[::-1]))
-    assert turned.host_path("/results/deep/x") == tmp_path / "deep" / "x"
+    deep = Mount(tmp_path / "elsewhere", "/results/deep", read_only=False)
+    for mounts in ((deep, plan.mounts[0]), (plan.mounts[0], deep)):
+        turned = results_of(replace(plan, mounts=mounts))
+        assert turned.host_path("/results/deep/x") == tmp_path / "elsewhere" / "x"
     assert results_of(replace(plan, mounts=())).host_path("/a/b") == Path("/a/b")
 
 
