@@ -78,6 +78,13 @@ def test_secrets_are_masked_by_their_name_and_by_their_value(root: Path) -> None
     assert 'tags: ["***", plain]' in found.text
 
 
+@pytest.mark.parametrize("value", ["null", "''", "'???'", "${oc.env:KEY}"])
+def test_what_is_no_value_yet_is_no_secret(root: Path, value: str) -> None:
+    spec = Workspace(root).project("example_01").spec_dir("e1") / "train.yaml"
+    spec.write_text(SPEC.replace("encryption_key: abc", f"encryption_key: {value}"))
+    assert f"encryption_key: {value}\n" in show(root).text
+
+
 def test_no_action_is_the_training(root: Path) -> None:
     assert show(root, action="").action == "train"
 
