@@ -193,7 +193,7 @@ def test_gpus_that_are_free_are_leased_for_the_command(
         "    except TaorunnerError as error:\n"
         "        print(error.message)\n"
         "    held.release()\n"
-        "trial(None); trial(2); trial(None, [1]); trial(2, [1]); trial(1, [0]); trial(0)\n"
+        "trial(None); trial(2); trial(None, [1]); trial(2, [1]); trial(1, [0]); trial(0); trial(1)\n"
     )
     environ = {
         **os.environ, **fake_nvml(2, processes={0: {1: 512}}), "TAORUNNER_LEASES": str(tmp_path / "leases"),
@@ -210,6 +210,7 @@ def test_gpus_that_are_free_are_leased_for_the_command(
         None,
         ["1"],
         None,
+        ["0"],
     ]
     assert done.stdout.splitlines() == [
         "no GPU is used: all of them are in use",
