@@ -3,18 +3,20 @@
     python tools/mutations.py                       # all of them, two at a time
     python tools/mutations.py scheduling specs      # those whose room begins so
 
-A change is made in a copy of ``src``; the checkout stays as it is. Each test run imports the copy through PYTHONPATH.
-The exit code is the number of changes that no test noticed. Tests marked ``engine`` or ``slow`` are left out.
+A change is made in a copy of ``src``; the checkout stays as it is. Each test run has an environment of its own, whose
+programs import the copy: a command that a test starts has the change, too. The exit code is the number of changes
+that no test noticed. Tests marked ``engine`` or ``slow`` are left out.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
+import venv
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -133,15 +135,29 @@ def noticed_by(mutation: Mutation) -> str | None:
         file.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
         options = ["-q", "-x", "-n", "0", "-m", "not engine and not slow", "-p", "no:cacheprovider"]
         places = [f"tests/{place}" for place in mutation.tests.split()]
-        command = [sys.executable, "-m", "pytest", *options, "--basetemp", f"{folder}/tests", *places]
-        environ = {**os.environ, "PYTHONPATH": str(source)}
-        run = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+        python = environment(Path(folder, "environment"), source)
+        command = [str(python), "-m", "pytest", *options, "--basetemp", f"{folder}/tests", *places]
+        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if run.returncode == 0:
             return None
         failed = re.search(r"^(?:FAILED|ERROR) (\S+::\S+)", run.stdout, re.MULTILINE)
         if run.returncode != 1 or failed is None:
             raise SystemExit(f"pytest ended with {run.returncode}:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
         return failed[1]
+
+
+def environment(folder: Path, source: Path) -> Path:
+    """The Python of a new environment with the packages and programs of this one, but the package from ``source``."""
+    venv.create(folder)
+    mine = Path(sysconfig.get_path("purelib"))
+    path = folder / mine.relative_to(sys.prefix) / "mutated.pth"
+    path.write_text(f"{source}\nimport site; site.addsitedir({str(mine)!r})\n", encoding="utf-8")
+    for name in ("taorunner", "tao-runner"):
+        program = Path(sysconfig.get_path("scripts"), name).read_text(encoding="utf-8")
+        own = folder / "bin" / name
+        own.write_text(program.replace(sys.prefix, str(folder)), encoding="utf-8")
+        own.chmod(0o755)
+    return folder / "bin" / "python"
 
 
 if __name__ == "__main__":

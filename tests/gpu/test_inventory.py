@@ -7,15 +7,17 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 
-from taorunner.gpu.inventory import Gpu, GpuProcess, Inventory, inventory, parent_of
+import pytest
+
+from taorunner.gpu.inventory import Gpu, GpuProcess, Inventory, inventory, parent_of, with_settings
 
 GiB = 1024**3
 TWO = Inventory((Gpu(0, "GPU-11aa", "A"), Gpu(1, "GPU-11ab", "B"), Gpu(2, "GPU-22cc", "C")))
 
 
-def ask(environment: Mapping[str, str], before: str = "") -> Inventory:
+def ask(environment: Mapping[str, str], before: str = "", question: str = "inventory()") -> Inventory:
     """The inventory that a fresh process sees."""
-    code = f"{before}\nfrom taorunner.gpu.inventory import *; print(repr(inventory()))"
+    code = f"{before}\nfrom taorunner.gpu.inventory import *; print(repr({question}))"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False,
@@ -107,6 +109,77 @@ def test_a_gpu_is_found_by_index_and_by_uuid() -> None:
         TWO.gpus[2],
     ]
     assert [TWO.find(gpu_id) for gpu_id in ("3", "GPU-11", "GPU-", "", "-1", "01", "MIG-1")] == [None] * 7
+
+
+def test_the_beginning_of_every_uuid_names_no_gpu() -> None:
+    alone = Inventory((Gpu(0, "GPU-11aa", "A"),))
+    assert [alone.find(gpu_id) for gpu_id in ("GPU-1", "GPU-", "GPU", "G", "")] == [
+        alone.gpus[0],
+        *[None] * 4,
+    ]
+
+
+def test_processes_with_their_memory(fake_nvml: Callable[..., dict[str, str]]) -> None:
+    found = ask(fake_nvml(2, processes={0: {4711: 512, 12: 1}}))
+    assert found.gpus[0].processes == (GpuProcess(4711, 512 * 1024**2), GpuProcess(12, 1024**2))
+    assert found.gpus[1].processes == ()
+    assert [gpu.is_split for gpu in found.gpus] == [False, False]
+
+
+def test_a_gpu_that_is_split_and_one_that_has_fallen_off_the_bus(
+    fake_nvml: Callable[..., dict[str, str]],
+) -> None:
+    changed = (
+        "import pynvml\n"
+        "handle, mode = pynvml.nvmlDeviceGetHandleByIndex, pynvml.nvmlDeviceGetMigMode\n"
+        "def lost(index):\n"
+        "    if index == 0:\n"
+        "        raise pynvml.NVMLError(pynvml.NVML_ERROR_GPU_IS_LOST)\n"
+        "    return handle(index)\n"
+        "pynvml.nvmlDeviceGetHandleByIndex = lost\n"
+        "pynvml.nvmlDeviceGetMigMode = lambda device: [1, 1]\n"
+    )
+    found = ask(fake_nvml(3), before=changed)
+    assert [(gpu.index, gpu.is_split) for gpu in found.gpus] == [(1, True), (2, True)]
+    assert found.reason is None
+
+
+@pytest.mark.parametrize(
+    ("persistence", "capability", "expected"),
+    [("1", "7.0", (True, (7, 0))), ("0", "9.0", (False, (9, 0)))],
+)
+def test_settings_that_doctor_wants(
+    fake_nvml: Callable[..., dict[str, str]], persistence: str, capability: str,
+    expected: tuple[bool, tuple[int, int]],
+) -> None:  # fmt: skip
+    environ = {**fake_nvml(1), "FAKE_NVML_PERSISTENCE": persistence, "FAKE_NVML_CAPABILITY": capability}
+    found = ask(
+        environ, before="import taorunner.gpu.inventory as i", question="i.with_settings(i.inventory())"
+    )
+    (gpu,) = found.gpus
+    assert (gpu.keeps_driver_loaded, gpu.compute_capability) == expected
+    (plain,) = ask(environ).gpus
+    assert (plain.keeps_driver_loaded, plain.compute_capability) == (None, None)
+
+
+def test_settings_that_the_driver_does_not_tell(fake_nvml: Callable[..., dict[str, str]]) -> None:
+    lacking = (
+        "import pynvml, taorunner.gpu.inventory as i\n"
+        "def lacks(*_): raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)\n"
+        "pynvml.nvmlDeviceGetPersistenceMode = pynvml.nvmlDeviceGetCudaComputeCapability = lacks\n"
+    )
+    (gpu,) = ask(fake_nvml(1), before=lacking, question="i.with_settings(i.inventory())").gpus
+    assert (gpu.keeps_driver_loaded, gpu.compute_capability) == (None, None)
+
+
+def test_without_a_driver_the_settings_change_nothing() -> None:
+    found = Inventory(reason="none")
+    assert with_settings(found) == found
+
+
+def test_no_permission_is_named(fake_nvml: Callable[..., dict[str, str]]) -> None:
+    reason = "this user has no permission to use the NVIDIA driver"
+    assert ask(fake_nvml(1, init_rc=4)) == Inventory(reason=reason)
 
 
 def test_an_old_name_of_a_part_says_whose_part_it_is() -> None:

@@ -162,6 +162,27 @@ def test_a_file_that_was_tidied_away_is_no_lock(leases: Leases, tmp_path: Path) 
     lease.release()
 
 
+SWAPPED = """
+import fcntl, sys
+from pathlib import Path
+from taorunner.gpu.leases import Leases
+leases, swaps = Leases(Path(sys.argv[1])), []
+def swap(event, _):
+    if event == "fcntl.flock" and not swaps:
+        swaps.append(event)
+        (leases.directory / "GPU-1.lock").unlink()  # between the opening and the locking of the file
+sys.addaudithook(swap)
+lease = leases.take(["GPU-1"])
+print(len(swaps), lease is not None, leases.take(["GPU-1"]) is None)
+"""
+
+
+def test_a_file_that_is_removed_while_it_is_locked_is_no_lock(leases: Leases) -> None:
+    argv = [sys.executable, "-c", SWAPPED, str(leases.directory)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("1 True True\n", "")
+
+
 def test_names_cannot_leave_the_folder(leases: Leases, tmp_path: Path) -> None:
     held(leases.take(["MIG-GPU-1/2/3", "../../x", "."])).release()
     assert sorted(path.name for path in (tmp_path / "leases").iterdir()) == [
@@ -222,6 +243,20 @@ def test_any_content_of_the_file_is_shown_harmlessly(leases: Leases, tmp_path: P
     assert str(leases.holder("GPU-1")).isprintable()
     lease.release()
     held(leases.take(["GPU-1"])).release()
+
+
+def test_a_holder_that_wrote_nothing_is_an_unknown_one(leases: Leases) -> None:
+    lease = held(leases.take(["GPU-1"]))
+    assert leases.holder("GPU-1") == Holder()
+    lease.release()
+
+
+def test_all_descriptors_are_those_of_the_lease(leases: Leases) -> None:
+    lease = held(leases.take(["GPU-1", "GPU-2"], shared=["GPU-3"]))
+    assert len(set(lease.descriptors)) == 3
+    lease.release()
+    lease.release()
+    assert lease.descriptors == ()
 
 
 def test_the_folder_is_the_same_for_all_users(tmp_path: Path) -> None:

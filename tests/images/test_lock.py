@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scripted_engine import Image, ScriptedEngine
 
 from taorunner.engine import client
 from taorunner.errors import EngineRefusedError, MachineError, UserFilesError
@@ -151,3 +152,85 @@ def test_a_credential_helper_is_asked(
     monkeypatch.setenv("PATH", f"{helper.parent}:/usr/bin:/bin")
     (entry,) = lock(client.connect(), root)
     assert entry.change is Change.ADDED
+
+
+A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
+
+
+def test_what_became_of_each_entry(scripted: ScriptedEngine, workspace: Make) -> None:
+    root = workspace(e1="r.io/new:1", e2="r.io/moved:1", e3="r.io/kept:1", e4=f"r.io/pinned@{A}")
+    (root / "taorunner.lock").write_text(lock_text({"r.io/moved:1": A, "r.io/kept:1": A, "r.io/old:1": A}))
+    scripted.registry.update({"r.io/new:1": B, "r.io/moved:1": B, "r.io/kept:1": A})
+    changed = lock(client.connect(), root, whole=False)
+    kept = {"r.io/new:1": B, "r.io/moved:1": B, "r.io/kept:1": A}
+    assert changed == [
+        LockedImage("r.io/new:1", B, None, Change.ADDED), LockedImage("r.io/moved:1", B, A, Change.MOVED),
+        LockedImage("r.io/kept:1", A, A, Change.KEPT),
+    ]  # fmt: skip
+    assert read_image_lock(Workspace(root)).digests == {**kept, "r.io/old:1": A}
+    changed = lock(client.connect(), root)
+    assert changed[-1] == LockedImage("r.io/old:1", None, A, Change.REMOVED)
+    assert [one.change for one in changed[:-1]] == [Change.KEPT] * 3
+    assert read_image_lock(Workspace(root)).digests == kept
+
+
+def test_an_image_of_the_engine_that_differs_is_remarked(scripted: ScriptedEngine, workspace: Make) -> None:
+    root = workspace(e1="r.io/same:1", e2="r.io/older:1", e3="r.io/built:1")
+    scripted.registry.update(dict.fromkeys(("r.io/same:1", "r.io/older:1", "r.io/built:1"), A))
+    scripted.images.update({
+        "r.io/same:1": Image("sha256:1", A), "r.io/older:1": Image("sha256:2", B), "r.io/built:1": Image("sha256:3"),
+    })  # fmt: skip
+    will = "under this tag; runs will pull the locked one"
+    assert [one.note for one in lock(client.connect(), root)] == [
+        None, f"the engine has {B} {will}", f"the engine has an image built here {will}",
+    ]  # fmt: skip
+
+
+def test_a_silent_registry_is_an_error_unless_the_engine_knows_the_digest(
+    scripted: ScriptedEngine, workspace: Make
+) -> None:
+    root = workspace(e1="r.io/a:1", e2="r.io/b:1")
+    silent = "dial tcp 10.0.0.1:443: connect: connection refused"
+    scripted.registry.update({"r.io/a:1": silent, "r.io/b:1": silent})
+    with pytest.raises(EngineRefusedError) as caught:
+        lock(client.connect(), root)
+    assert caught.value.message == "nothing was locked: 2 of 2 images"
+    assert [one.code for one in caught.value.findings] == ["registry-silent", "registry-silent"]
+    scripted.images["r.io/a:1"] = Image("sha256:1", A)
+    with pytest.raises(EngineRefusedError) as caught:
+        lock(client.connect(), root)
+    assert 'the registry of "r.io/b:1"' in caught.value.message
+    assert not (root / "taorunner.lock").exists()
+    scripted.images["r.io/b:1"] = Image("sha256:2")
+    with pytest.raises(EngineRefusedError):
+        lock(client.connect(), root)  # it was built here, so it has no digest
+    scripted.images["r.io/b:1"] = Image("sha256:2", B)
+    changed = lock(client.connect(), root)
+    assert [one.digest for one in changed] == [A, B]
+    assert all(one.note is not None and one.note.endswith(": locked the engine's digest") for one in changed)
+
+
+def test_images_of_no_registry_are_named_and_nothing_is_locked(
+    scripted: ScriptedEngine, workspace: Make
+) -> None:
+    root = workspace(e1="r.io/a:1", e2="r.io/b:1", e3="r.io/c:1")
+    scripted.registry["r.io/c:1"] = A
+    scripted.images["r.io/a:1"] = Image("sha256:1")
+    with pytest.raises(UserFilesError) as caught:
+        lock(client.connect(), root)
+    assert [one.code for one in caught.value.findings] == ["image-only-here", "image-unknown"]
+    assert not (root / "taorunner.lock").exists()
+
+
+def test_each_image_is_compared_with_its_registry(scripted: ScriptedEngine, workspace: Make) -> None:
+    names = ("same", "moved", "gone", "silent")
+    root = workspace(**{name: f"r.io/{name}:1" for name in (*names, "new")}, pin=f"r.io/pinned@{A}")
+    (root / "taorunner.lock").write_text(lock_text({f"r.io/{name}:1": A for name in names}))
+    scripted.registry.update({"r.io/same:1": A, "r.io/moved:1": B, "r.io/silent:1": "i/o timeout"})
+    found = needed(root)
+    findings = check_lock(client.connect(), found.images, found.lock)
+    assert [(one.code, one.is_error) for one in findings] == [
+        ("image-locked", False), ("tag-moved", True), ("tag-gone", True), ("registry-silent", True),
+        ("image-not-locked", True), ("image-pinned", False),
+    ]  # fmt: skip
+    assert ("GET", "/distribution/r.io/new:1/json", {}) not in scripted.calls  # it is not locked

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import subprocess
+import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import private_daemon
 import pytest
 from registries import QUICK, Seen
+from scripted_engine import Image, ScriptedEngine
 
 import rig
 from taorunner.engine import client
@@ -185,3 +190,126 @@ def test_a_disk_that_is_too_small(
     (done,) = pull_images(engine, [reference], watcher, force=True)
     assert done.is_new
     assert [text.endswith("; pulling anyway") for text in watcher.messages] == [True]
+
+
+ONE = Image("sha256:one", "sha256:" + "1" * 64)
+DONE = {"id": "a", "status": "Pull complete"}
+
+
+def test_a_pull_that_the_engine_ended_early_is_tried_again(scripted: ScriptedEngine) -> None:
+    scripted.pulls["127.0.0.1:9/a:1"] = [([], None), ([DONE], ONE)]
+    watcher = Seen()
+    (done,) = pull_images(client.connect(), ["127.0.0.1:9/a:1"], watcher, patience=QUICK)
+    assert (done.image.id, done.image.digest, done.is_new) == (ONE.id, ONE.digest, True)
+    assert watcher.ended == ["127.0.0.1:9/a:1"]
+    unknown, again = watcher.messages
+    assert unknown.startswith("127.0.0.1:9/a:1: unknown size, so its disk space is not checked: ")
+    assert "before it was complete; trying again in " in again
+
+
+@pytest.mark.parametrize(("before", "is_new"), [(ONE, False), (Image("sha256:old"), True)])
+def test_only_an_image_that_was_not_here_is_new(
+    scripted: ScriptedEngine, before: Image, is_new: bool
+) -> None:
+    scripted.images["127.0.0.1:9/a:1"] = before
+    scripted.pulls["127.0.0.1:9/a:1"] = [([DONE], ONE)]
+    (done,) = pull_images(client.connect(), ["127.0.0.1:9/a:1"] * 2, Seen())
+    assert done.is_new is is_new
+    assert done.to_json()["new"] is is_new
+
+
+def test_one_failure_is_raised_itself_and_several_as_one(scripted: ScriptedEngine) -> None:
+    scripted.pulls["127.0.0.1:9/a:1"] = [([DONE], ONE)]
+    watcher = Seen()
+    with pytest.raises(EngineRefusedError) as caught:
+        pull_images(client.connect(), ["127.0.0.1:9/b:1", "127.0.0.1:9/a:1"], watcher, parallel=1)
+    assert caught.value.message == 'the image "127.0.0.1:9/b:1" does not exist'
+    assert sorted(watcher.ended) == ["127.0.0.1:9/a:1", "127.0.0.1:9/b:1"]
+    with pytest.raises(MachineError) as several:
+        pull_images(client.connect(), ["127.0.0.1:9/c:1", "127.0.0.1:9/b:1"], Seen())
+    assert several.value.message == "2 of 2 images could not be pulled"
+    assert [one.message for one in several.value.findings] == [
+        'the image "127.0.0.1:9/c:1" does not exist', 'the image "127.0.0.1:9/b:1" does not exist',
+    ]  # fmt: skip
+    assert several.value.exit_code == caught.value.exit_code
+
+
+def test_a_stopped_pull_is_an_error(scripted: ScriptedEngine) -> None:
+    scripted.pulls["127.0.0.1:9/a:1"] = [([DONE], None)]
+    patience = replace(QUICK, stop=threading.Event())
+
+    class Stopping(Seen):
+        def begins(self, image: str, total_bytes: int | None) -> None:
+            super().begins(image, total_bytes)
+            patience.stop.set()
+
+    watcher = Stopping()
+    with pytest.raises(EngineRefusedError, match=r'the pull of "127.0.0.1:9/a:1" was ended'):
+        pull_images(client.connect(), ["127.0.0.1:9/a:1"], watcher, patience=patience)
+    assert not [text for text in watcher.messages if "trying again" in text]
+
+
+@pytest.fixture
+def layered_registry() -> Iterator[str]:
+    """Its images have a layer of 5 bytes and one of a terabyte, but ``small`` has the first only."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            return
+
+        def do_GET(self) -> None:
+            layers = [{"digest": "sha256:a", "size": 5}, {"digest": "sha256:b", "size": 10**15}]
+            layers = layers[:1] if "/small/" in self.path else layers
+            body: dict[str, Any] = {"layers": layers, "config": {"digest": "sha256:c"}}
+            if "/blobs/" in self.path:
+                body = {"rootfs": {"diff_ids": [f"un:{one['digest']}" for one in layers]}}
+            data = json.dumps(body).encode()
+            self.send_response(404 if "/gone/" in self.path else 200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_pull_needs_room_unless_it_is_forced(scripted: ScriptedEngine, layered_registry: str) -> None:
+    name = f"{layered_registry}/big:1"
+    scripted.pulls[name] = [([DONE], ONE)]
+    with pytest.raises(MachineError) as caught:
+        pull_images(client.connect(), [name], Seen())
+    assert caught.value.message.startswith(f'"{name}" needs about ')
+    with pytest.raises(MachineError, match="the 2 images need about "):
+        pull_images(client.connect(), [name, f"{layered_registry}/other:1"], Seen())
+    assert ONE not in scripted.images.values()
+    watcher = Seen()
+    pull_images(client.connect(), [name], watcher, force=True)
+    assert [text.endswith("; pulling anyway") for text in watcher.messages] == [True]
+    assert watcher.begun == {name: 10**15 + 5}
+
+
+def test_only_layers_that_are_not_here_are_counted_and_each_once(
+    scripted: ScriptedEngine, layered_registry: str
+) -> None:
+    big, small, gone = (f"{layered_registry}/{name}:1" for name in ("big", "small", "gone"))
+    room = look_for_room(client.connect(), [small, big, gone])
+    assert (room.download_bytes, room.unknown) == ({small: 5, big: 10**15}, {})
+    assert room.needed_bytes == 3 * (10**15 + 5)
+    scripted.images["here:1"] = Image("sha256:here", layers=("un:sha256:a",))
+    assert look_for_room(client.connect(), [small, big]).download_bytes == {small: 0, big: 10**15}
+
+
+def test_space_of_an_engine_whose_disk_is_not_seen_is_not_checked(
+    scripted: ScriptedEngine, layered_registry: str
+) -> None:
+    scripted.info["DockerRootDir"] = "/nowhere/docker"
+    name = f"{layered_registry}/big:1"
+    scripted.pulls[name] = [([DONE], ONE)]
+    watcher = Seen()
+    pull_images(client.connect(), [name], watcher)
+    (text,) = watcher.messages
+    assert text.startswith("disk space for about ") and text.endswith(
+        "/nowhere/docker cannot be read from here"
+    )

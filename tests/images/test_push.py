@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from registries import QUICK, Seen
+from scripted_engine import Image, ScriptedEngine
 
 from taorunner.engine import client
 from taorunner.engine.registry import remote_digest
 from taorunner.errors import EngineRefusedError, MachineError, UsageError, UserFilesError
 from taorunner.images.manifest_file import read_manifest_file
-from taorunner.images.push import push_image
+from taorunner.images.push import Pushed, push_image
 
 A = "sha256:" + "ab" * 32
 PYTORCH = """\
@@ -131,3 +132,77 @@ def test_damaged_manifest_files(tmp_path: Path, text: str, place: tuple[int, int
     assert [(one.file, (one.line, one.column), one.message) for one in caught.value.findings] == [
         (file, place, message)
     ]
+
+
+def pushing(scripted: ScriptedEngine, *events: dict[str, Any], name: str = "r.io/mine:1") -> None:
+    scripted.images["mine:1"] = Image("sha256:mine")
+    scripted.pushes[name] = [list(events)]
+
+
+def test_an_image_is_pushed_as_its_new_name(scripted: ScriptedEngine, tmp_path: Path) -> None:
+    pushing(scripted, {"id": "a", "status": "Pushed"}, {"aux": {"Digest": A}})
+    watcher, file = Seen(), tmp_path / "manifest.json"
+    done = push_image(client.connect(), "mine:1", watcher, repository="r.io/mine", manifest=file)
+    assert done == Pushed("r.io/mine:1", A, file)
+    assert A in file.read_text()
+    assert (watcher.begun, watcher.ended) == ({"r.io/mine:1": None}, ["r.io/mine:1"])
+    assert scripted.images["r.io/mine:1"].id == "sha256:mine"
+    assert done.to_json()["manifest"] == str(file)
+
+
+def test_an_image_of_the_registrys_name_needs_no_second_name(scripted: ScriptedEngine) -> None:
+    scripted.images["r.io/mine:latest"] = scripted.images["r.io/mine"] = Image("sha256:mine")
+    scripted.pushes["r.io/mine:latest"] = [[{"aux": {"Digest": A}}]]
+    assert push_image(client.connect(), "r.io/mine", Seen()) == Pushed("r.io/mine:latest", A)
+    assert scripted.changes == ["POST /images/r.io/mine/push"]
+
+
+def test_a_digest_that_the_engine_does_not_say_is_asked_of_the_registry(scripted: ScriptedEngine) -> None:
+    pushing(scripted)
+    scripted.registry["r.io/mine:1"] = A
+    assert push_image(client.connect(), "mine:1", Seen(), repository="r.io/mine:1").digest == A
+    pushing(scripted)
+    del scripted.registry["r.io/mine:1"]
+    with pytest.raises(EngineRefusedError, match="was pushed, but its registry does not have it"):
+        push_image(client.connect(), "mine:1", Seen(), repository="r.io/mine:1")
+
+
+def test_nothing_is_pushed_where_the_manifest_file_cannot_be_used(
+    scripted: ScriptedEngine, tmp_path: Path
+) -> None:
+    pushing(scripted)
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(UserFilesError):
+        push_image(
+            client.connect(), "mine:1", Seen(), repository="r.io/mine", manifest=tmp_path / "manifest.json"
+        )
+    with pytest.raises(EngineRefusedError, match=r'the engine has no image "mine:2"'):
+        push_image(client.connect(), "mine:2", Seen(), repository="r.io/mine")
+    assert scripted.changes == []
+
+
+@pytest.mark.parametrize(
+    ("image", "repository", "target"),
+    [
+        ("mine:1", "r.io/mine", "r.io/mine:1"), ("mine:1", "r.io/mine:2", "r.io/mine:2"),
+        ("mine:1", "localhost:5000/mine", "localhost:5000/mine:1"), (f"mine@{A}", "r.io/mine", "r.io/mine:latest"),
+    ],
+)  # fmt: skip
+def test_the_name_in_the_registry(scripted: ScriptedEngine, image: str, repository: str, target: str) -> None:
+    scripted.images[image] = Image("sha256:mine")
+    scripted.pushes[target] = [[{"aux": {"Digest": A}}]]
+    assert push_image(client.connect(), image, Seen(), repository=repository).reference == target
+
+
+@pytest.mark.parametrize(
+    ("image", "repository", "message"),
+    [
+        (f"mine@{A}", None, "has a digest but no tag"), ("mine:1", f"mine@{A}", '" has a digest'),
+    ],
+)  # fmt: skip
+def test_a_digest_is_no_name_to_push_as(
+    scripted: ScriptedEngine, image: str, repository: str | None, message: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        push_image(client.connect(), image, Seen(), repository=repository)
+    assert caught.value.message.endswith(message)

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scripted_engine import ScriptedEngine
 
 from taorunner.engine import client
-from taorunner.errors import MachineError, UserFilesError
-from taorunner.images.release import build_release, find_release, read_version
+from taorunner.errors import MachineError, TaorunnerError, UserFilesError
+from taorunner.images.release import Release, build_release, find_release, read_version
 from taorunner.images.trial import Trial
 from taorunner.images.wheel import WheelBuilder, wheel_command
 
@@ -197,3 +198,17 @@ def test_the_wheel_of_setuptools_is_one(tree: Path, connected: client.Engine, py
             assert opened.read("small/__init__.py") == b"NAME = 'small'\n"
         folder = wheel.parent.parent
     assert not folder.exists()
+
+
+def test_names_of_release_images() -> None:
+    release = Release(Path(), Path(), "6.25+local", "tao")
+    assert release.tag() == "tao:v6.25-local"
+    assert release.tag("r.io/tao", "rc 1") == "r.io/tao:v6.25-local-rc-1"
+    assert len(release.tag("r", "x" * 200)) == len("r:") + 128
+
+
+def test_the_wheel_is_built_with_the_python_that_was_named(scripted: ScriptedEngine, tmp_path: Path) -> None:
+    (tmp_path / "setup.py").write_text("raise SystemExit('not reached')\n")
+    release = Release(tmp_path, tmp_path / "Dockerfile", "1", "tao")
+    with pytest.raises(TaorunnerError, match="no-such-python"):
+        build_release(client.connect(), release, "tao:1", print, builder=WheelBuilder("no-such-python"))

@@ -18,6 +18,7 @@ WHOLE: dict[str, Any] = {
     "yaml": {"dino": KEYS, "dino.convert": {}}, "prototxt": {"ssd": {"a": {"type": "str", "many": True}}},
     "failed": {"x": "RuntimeError"}, "packages": {"nvidia_tao_core": None},
 }  # fmt: skip
+DEEP_CHOICE = '{"any_of": [' * 300 + '{"type": "any"}' + "]}" * 300
 DEEP = '{"type": "list", "of": ' * 300 + '{"type": "any"}' + "}" * 300
 
 
@@ -41,6 +42,7 @@ def test_the_right_form_is_read_as_it_is() -> None:
         {"yaml": {"dino": {"train": {"type": "str", "options": 5}}}},
         {"yaml": {"dino": {"train": {"any_of": 5}}}},
         {"yaml": {"dino": {"train": json.loads(DEEP)}}},
+        {"yaml": {"dino": {"train": json.loads(DEEP_CHOICE)}}},
         {"packages": 5},
         {"failed": ["x"]},
         {"failed": {"x": 5}},

@@ -13,11 +13,12 @@ from base_image import Tree, import_tree
 from broken_attach import broken_attach
 from command_line import Cli, wait_for
 from images import digest, has_image
+from scripted_engine import Container, Image, ScriptedEngine, frame
 from tao_packages import CORE
 
 from taorunner.engine.client import connect
 from taorunner.errors import MachineError, TaorunnerError
-from taorunner.images.spec_sync import sync_image
+from taorunner.images.spec_sync import sync_image, sync_images
 from taorunner.specs.extract.in_image import MARK
 from taorunner.specs.schema.image_schemas import KeptSchemas
 
@@ -211,3 +212,71 @@ def test_a_name_that_an_image_prints_is_no_path(
         sync_image(connect(), image, KeptSchemas(tmp_path / "kept"), "1234:4321")
     assert precious.read_text() == "mine"
     assert not (tmp_path / "kept").exists()
+
+
+ANSWER = {"yaml": {"dino": {}}, "prototxt": {}, "failed": {}, "packages": {"nvidia_tao_core": "7.0"}}
+
+
+def synced(scripted: ScriptedEngine, tmp_path: Path, says: bytes, **fields: Any) -> Any:
+    """What is read from an image that prints this; its container is gone afterwards."""
+    scripted.images["tao:1"] = Image("sha256:t")
+    scripted.template = Container(says=says, **fields)
+    try:
+        return sync_image(connect(), "tao:1", KeptSchemas(tmp_path), "1234:4321", timeout_s=0.5)
+    finally:
+        assert scripted.containers == {}
+
+
+def answer(**changed: Any) -> bytes:
+    return frame("stdout", f"a banner\n{MARK}{json.dumps({**ANSWER, **changed})}\n".encode())
+
+
+def test_what_an_image_prints_is_kept(scripted: ScriptedEngine, tmp_path: Path) -> None:
+    found = synced(scripted, tmp_path, answer())
+    assert (found.schemas, found.image_id, found.packages) == (
+        ("dino",),
+        "sha256:t",
+        {"nvidia_tao_core": "7.0"},
+    )
+    (made,) = scripted.created
+    assert (made.body["User"], made.body["HostConfig"]["NetworkMode"]) == ("1234:4321", "none")
+    assert synced(scripted, tmp_path, answer(yaml={}, prototxt={"ssd": {}})).schemas == ("ssd",)
+
+
+@pytest.mark.parametrize(
+    ("says", "message", "hint"),
+    [
+        (answer(yaml={}, packages={}), "has no TAO spec schemas", "use a TAO image: taorunner networks NAME lists those of a network"),
+        (answer(yaml={}, failed={"dino": "RuntimeError"}), "has no TAO spec schemas that can be read, although it has nvidia_tao_core", "dino: RuntimeError"),
+        (frame("stdout", b"out\n") + frame("stderr", b"first\nlast\n"), "could not read its own specs", "last"),
+        (frame("stdout", b"out\n"), "could not read its own specs", "out"),
+        (b"", "could not read its own specs", "it printed no message"),
+    ],
+)  # fmt: skip
+def test_an_image_whose_answer_is_none_is_reported(
+    scripted: ScriptedEngine, tmp_path: Path, says: bytes, message: str, hint: str
+) -> None:
+    with pytest.raises(TaorunnerError) as caught:
+        synced(scripted, tmp_path, says)
+    assert caught.value.message == f'the image "tao:1" {message}'
+    assert caught.value.hint == hint
+
+
+def test_an_image_that_goes_on_is_stopped(scripted: ScriptedEngine, tmp_path: Path) -> None:
+    with pytest.raises(MachineError, match=r"did not answer within 0.5 seconds"):
+        synced(scripted, tmp_path, answer(), stays=True)
+    assert [change for change in scripted.changes if change.endswith("/stop")]
+
+
+def test_one_image_that_cannot_be_read_does_not_stop_the_next(
+    scripted: ScriptedEngine, tmp_path: Path
+) -> None:
+    scripted.images["tao:1"] = Image("sha256:t")
+    for names, schemas, message in (
+        (["tao:1"], 1, None),
+        (["no:1", "tao:1"], 1, 'the image "no:1" is not on the engine'),
+        (["no:1", "tao:1", "no:2"], 1, "2 images could not be read"),
+    ):
+        scripted.template = Container(says=answer())
+        found, error = sync_images(connect(), names, KeptSchemas(tmp_path), "1:1")
+        assert (len(found), error and error.message) == (schemas, message)

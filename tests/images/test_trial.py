@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 from broken_attach import broken_attach
+from scripted_engine import Container, Image, ScriptedEngine, frame
 
 from taorunner.container_options import Mount
 from taorunner.engine import client
@@ -116,3 +119,115 @@ def test_bytes_that_are_no_text_arrive_as_they_are(connected: client.Engine, noo
     trial = Trial(noop_image, ("printf", r"\377\303\251\342\226"), "1234:1234", gpus=0)
     assert run_trial(connected, trial, lambda name, data: parts.append(data), lambda text: None) == 0
     assert b"".join(parts) == b"\xff\xc3\xa9\xe2\x96"
+
+
+@pytest.fixture
+def mine(scripted: ScriptedEngine) -> ScriptedEngine:
+    scripted.images["mine:1"] = Image("sha256:mine")
+    return scripted
+
+
+def trial_of(mine: ScriptedEngine, **fields: Any) -> tuple[int, list[tuple[str, bytes]], list[str]]:
+    """The exit code, the output and the messages."""
+    output: list[tuple[str, bytes]] = []
+    said: list[str] = []
+    trial = replace(Trial("mine:1", ("run", "me"), "1234:4321", gpus=0), **fields)
+    code = run_trial(client.connect(), trial, lambda name, data: output.append((name, data)), said.append)
+    return code, output, said
+
+
+def test_the_container_is_the_callers_and_is_removed(mine: ScriptedEngine) -> None:
+    made = mine.template = Container(says=frame("stdout", b"out") + frame("stderr", b"err"), code=7)
+    assert trial_of(mine) == (7, [("stdout", b"out"), ("stderr", b"err")], [])
+    assert mine.containers == {}
+    host = made.body["HostConfig"]
+    assert (made.body["Cmd"], made.body["User"], made.body["Labels"]) == (
+        ["run", "me"], "1234:4321", {LABEL: "mine:1"},
+    )  # fmt: skip
+    assert (host["NetworkMode"], host["ShmSize"], host.get("DeviceRequests")) == ("none", 16 << 30, None)
+    assert host["SecurityOpt"] == ["no-new-privileges"]
+
+
+def test_a_process_that_the_kernel_killed_is_told(mine: ScriptedEngine) -> None:
+    mine.template = Container(code=137, out_of_memory=True)
+    assert trial_of(mine) == (137, [], ["the kernel killed a process: out of memory"])
+
+
+def test_ctrl_c_stops_the_command_and_removes_the_container(mine: ScriptedEngine) -> None:
+    mine.template = Container(says=frame("stdout", b"out"), stays=True)
+
+    def interrupted(_name: str, _data: bytes) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_trial(client.connect(), Trial("mine:1", ("x",), "1:1", gpus=0), interrupted, print)
+    assert [change.rpartition("/")[2] for change in mine.changes if change.endswith("stop")] == ["stop"]
+    assert mine.containers == {}
+
+
+def test_an_image_of_a_similar_name_is_suggested(mine: ScriptedEngine) -> None:
+    with pytest.raises(EngineRefusedError) as caught:
+        trial_of(mine, image="mine:2")
+    assert caught.value.hint == 'did you mean "mine:1"?'
+    mine.images.clear()
+    with pytest.raises(EngineRefusedError) as caught:
+        trial_of(mine, image="mine:2")
+    assert caught.value.hint == "build it: taorunner image build"
+
+
+def test_gpus_that_are_free_are_leased_for_the_command(
+    mine: ScriptedEngine, fake_nvml: Callable[..., dict[str, str]], tmp_path: Path
+) -> None:
+    """In a process of its own, which loads NVML anew."""
+    code = (
+        "import sys\n"
+        "from taorunner.engine import client\n"
+        "from taorunner.errors import TaorunnerError\n"
+        "from taorunner.gpu.inventory import inventory\n"
+        "from taorunner.gpu.leases import Leases\n"
+        "from taorunner.images.trial import Trial, run_trial\n"
+        "def trial(gpus, taken=()):\n"
+        "    held = Leases().take([inventory().gpus[index].uuid for index in taken])\n"
+        "    try:\n"
+        "        run_trial(client.connect(), Trial('mine:1', ('x',), '1:1', gpus=gpus), print, print)\n"
+        "    except TaorunnerError as error:\n"
+        "        print(error.message)\n"
+        "    held.release()\n"
+        "trial(None); trial(2); trial(None, [1]); trial(2, [1]); trial(1, [0]); trial(0); trial(1)\n"
+    )
+    environ = {
+        **os.environ, **fake_nvml(2, processes={0: {1: 512}}), "TAORUNNER_LEASES": str(tmp_path / "leases"),
+    }  # fmt: skip
+    mine.info["Runtimes"] = {"nvidia": {}}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stderr == ""
+    requests = [one.body["HostConfig"].get("DeviceRequests") for one in mine.created]
+    assert [one if one is None else one[0]["DeviceIDs"] for one in requests] == [
+        ["1"],
+        ["0", "1"],
+        None,
+        ["1"],
+        None,
+        ["0"],
+    ]
+    assert done.stdout.splitlines() == [
+        "no GPU is used: all of them are in use",
+        "2 GPUs are requested, but 1 of 2 GPUs of this machine are free",
+    ]
+
+
+def test_no_gpu_is_taken_from_an_engine_without_nvidias_runtime(
+    mine: ScriptedEngine, fake_nvml: Callable[..., dict[str, str]]
+) -> None:
+    code = (
+        "from taorunner.engine import client\n"
+        "from taorunner.images.trial import Trial, run_trial\n"
+        "run_trial(client.connect(), Trial('mine:1', ('x',), '1:1'), print, print)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **fake_nvml(1)}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("no GPU is used: the engine has no NVIDIA runtime\n", "")

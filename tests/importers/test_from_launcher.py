@@ -358,3 +358,18 @@ def test_specs_of_several_networks_are_distinguished_and_the_larger_group_comes_
     ]  # fmt: skip
     (workspace / "networks" / "mine.yml").unlink()
     assert cli("validate", "--strict", "moved", cwd=workspace).code == 0
+
+
+def test_keys_of_no_known_release_choose_the_newest_release_without_known_keys(
+    cli: Cli, tmp_path: Path
+) -> None:
+    text = "train:\n  num_epochs: 3\n  learning: 1\n  speed: 2\n"
+    specs = write_specs(tmp_path / "specs", {"train.yaml": text})
+    words = ("init-project", "moved", "--from-launcher", specs, "--head", "classification_tf2")
+    made = cli(*words, "--workspace", tmp_path / "ws", cwd=tmp_path)
+    assert made.code == 0, made.err
+    assert "2 keys of the specs of classification_tf2 are in no release with known keys; 5.5.0 is taken" in (
+        made.err
+    )
+    text = (tmp_path / "ws" / "projects" / "moved" / "experiments.yml").read_text()
+    assert "    release: 5.5.0\n" in text.replace('"', "")

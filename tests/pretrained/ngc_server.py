@@ -48,6 +48,9 @@ class FakeNgc:
     status: str = "UPLOAD_COMPLETE"
     api_faults: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     store_faults: list[Any] = field(default_factory=list)
+    auth_faults: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    auth_answer: bytes | None = None
+    sizes: dict[str, Any] = field(default_factory=dict)
     seen: list[Seen] = field(default_factory=list)
     tokens: dict[str, float] = field(default_factory=dict)
     ignores_ranges: bool = False
@@ -108,6 +111,15 @@ def _handler(ngc: FakeNgc, where: str) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(data)
 
         def auth(self, _path: str, _query: dict[str, str]) -> None:
+            if ngc.auth_faults:
+                code, headers = ngc.auth_faults.pop(0)
+                return self.answer(code, {}, headers)
+            if ngc.auth_answer is not None:
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(ngc.auth_answer)))
+                self.end_headers()
+                self.wfile.write(ngc.auth_answer)
+                return None
             wanted = "Basic " + base64.b64encode(f"$oauthtoken:{ngc.legacy_key}".encode()).decode()
             if self.headers.get("Authorization") != wanted:
                 return self.answer(401, {})
@@ -157,7 +169,9 @@ def _handler(ngc: FakeNgc, where: str) -> type[BaseHTTPRequestHandler]:
             for file, content in versions[rest[1]].items():
                 digest = hashlib.sha256(content + (b"x" if file in ngc.wrong_sums else b"")).digest()
                 sum64 = None if ngc.no_sums else base64.b64encode(digest).decode()
-                rows.append({"path": file, "sizeInBytes": len(content), "sha256_base64": sum64})
+                rows.append(
+                    {"path": file, "sizeInBytes": ngc.sizes.get(file, len(content)), "sha256_base64": sum64}
+                )
             return self.page("modelFiles", rows, query)
 
         def page(self, key: str, rows: list[Any], query: dict[str, str]) -> None:

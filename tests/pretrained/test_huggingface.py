@@ -60,6 +60,10 @@ class Hub(BaseHTTPRequestHandler):
             rows = [{"rfilename": name} for name in FILES]
             body = {"id": MODEL.repo_id, "sha": COMMIT, "siblings": rows}
             return self.answer(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        if path.startswith("/api/models/nvidia/gated"):
+            return self.answer(403, b"{}", {"X-Error-Code": "GatedRepo"})
+        if path.startswith("/api/models/nvidia/ill"):
+            return self.answer(418, b"{}", {})
         return self.answer(404, b"{}", {"X-Error-Code": "RepoNotFound"})
 
     def answer(self, code: int, body: bytes, headers: dict[str, str]) -> None:
@@ -108,3 +112,26 @@ def test_without_the_library_the_extra_is_named(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(MachineError) as caught:
         pull_hub_model(MODEL, tmp_path / "r" / "x_vmain", Silent(), {})
     assert caught.value.hint == 'pip install "taorunner[huggingface]"'
+
+
+def test_terms_that_are_not_accepted_are_pointed_to(
+    hub: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gated = HubModel("nvidia/gated")
+    with pytest.raises(MachineError) as caught:
+        pull_hub_model(gated, tmp_path / "r" / "gated_vmain", Silent(), hub)
+    assert caught.value.message == 'the terms of "hf://nvidia/gated@main" are not accepted yet'
+    assert caught.value.hint == "accept them at https://huggingface.co/nvidia/gated, then set HF_TOKEN"
+
+
+def test_another_error_of_the_library_is_named(tmp_path: Path, hub: dict[str, str]) -> None:
+    with pytest.raises(MachineError, match='"hf://nvidia/ill@main" could not be downloaded: '):
+        pull_hub_model(HubModel("nvidia/ill"), tmp_path / "r" / "ill_vmain", Silent(), hub)
+
+
+def test_what_was_pulled_before_is_replaced(hub: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "r" / "C_vmain"
+    folder.mkdir(parents=True)
+    (folder / "old").write_text("")
+    pull_hub_model(MODEL, folder, Silent(), hub)
+    assert {path.name for path in folder.iterdir()} == {*FILES, MANIFEST}

@@ -173,6 +173,9 @@ def test_a_key_is_not_sent_unencrypted_to_another_machine(server: FakeNgc, conne
         ({"NGC_API_KEY": "two words"}, "[CURRENT]\napikey = k2\n", "k2"),
         ({}, ";comment\n[CURRENT]\napikey = k%2\nformat_type = ascii\n", "k%2"),
         ({}, "[CURRENT]\napikey = no-apikey\n", None),
+        ({}, "[A]\nformat_type = ascii\n[B]\napikey = no-apikey\n[C]\napikey = k3\n", "k3"),
+        ({}, "[A]\nformat_type = ascii\n", None),
+        ({"NGC_CLI_API_KEY": "k4", "NGC_API_KEY": ""}, None, "k4"),
         ({}, "apikey = k2\n", None),
         ({}, None, None),
     ],
@@ -192,3 +195,33 @@ def test_errors_are_ours(server: FakeNgc, connect: Connect) -> None:
     server.api_faults = [(418, {})]
     with pytest.raises(TaorunnerError, match=r"127\.0\.0\.1 answered 418: request refused"):
         connect().files(PUBLIC)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_a_key_that_buys_no_token_is_reported(server: FakeNgc, connect: Connect, status: int) -> None:
+    server.auth_faults = [(status, {})]
+    with pytest.raises(MachineError) as caught:
+        connect("old-key-1").files(PRIVATE)
+    assert caught.value.message == f"NGC does not accept your API key ({status})"
+
+
+def test_another_refusal_of_a_token_is_not_the_keys_fault(server: FakeNgc, connect: Connect) -> None:
+    server.auth_faults = [(418, {})]
+    with pytest.raises(TaorunnerError, match=r"127\.0\.0\.1 answered 418: request refused"):
+        connect("old-key-1").files(PRIVATE)
+
+
+@pytest.mark.parametrize("answer", [b"{}", b"[]", b'{"token": 5}', b'{"token": "two words"}', b"none"])
+def test_an_answer_without_a_token_is_reported(server: FakeNgc, connect: Connect, answer: bytes) -> None:
+    server.auth_answer = answer
+    with pytest.raises(MachineError) as caught:
+        connect("old-key-1").files(PRIVATE)
+    assert caught.value.message == "NGC returned no token for your API key"
+
+
+@pytest.mark.parametrize("size", [None, -1, True, "7", 1.5])
+def test_a_file_of_unknown_size_is_refused(server: FakeNgc, connect: Connect, size: object) -> None:
+    server.sizes["a.pth"] = size
+    with pytest.raises(UserFilesError) as caught:
+        connect().files(PUBLIC)
+    assert caught.value.message == 'NGC does not say how large "a.pth" of "nvidia/tao/public:v1" is'

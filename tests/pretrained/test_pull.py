@@ -19,7 +19,8 @@ from taorunner.pretrained import pull as pull_module
 from taorunner.pretrained.http import Patience, Wire
 from taorunner.pretrained.names import NgcModel
 from taorunner.pretrained.ngc import Ngc, RemoteFile
-from taorunner.pretrained.pull import Pulled, copy_from, pull_files
+from taorunner.pretrained.pull import MANIFEST, Pulled, copy_from, pull_files
+from taorunner.pretrained.verify import differences, may_be_pulled, verify_local
 
 MODEL = NgcModel("nvidia", "tao", "pretrained_detectnet_v2", "resnet18")
 FILE = "resnet18.hdf5"
@@ -278,3 +279,44 @@ def test_a_copy_that_changed_on_the_way_is_refused(folder: Path, pull: Pull, tmp
     with pytest.raises(UserFilesError, match=f'lacks "{FILE}", which its manifest lists'):
         copy_from(str(MODEL), folder.parent, there, Notes())
     assert not there.exists()
+
+
+def test_a_folder_is_compared_with_what_was_pulled(folder: Path, pull: Pull) -> None:
+    pull()
+    sha256 = hashlib.sha256(CONTENT).hexdigest()
+    whole = Pulled(str(MODEL), folder, (RemoteFile(FILE, len(CONTENT), sha256),), 0)
+    assert verify_local(str(MODEL), folder) == whole
+    with pytest.raises(UserFilesError) as caught:
+        verify_local(str(MODEL), folder.parent / "none")
+    assert caught.value.message == f'"{MODEL}" is not in {folder.parent}/none'
+    for content, difference in (
+        (CONTENT[:-1], f'"{FILE}" has '), (CONTENT[:-1] + b"x", f'"{FILE}" has a different checksum'),
+        (None, f'"{FILE}" is missing'),
+    ):  # fmt: skip
+        (folder / FILE).unlink() if content is None else (folder / FILE).write_bytes(content)
+        with pytest.raises(UserFilesError) as caught:
+            verify_local(str(MODEL), folder)
+        assert caught.value.message.startswith(f"{folder} differs from what was pulled: {difference}")
+
+
+def test_a_file_that_cannot_be_read_differs(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").write_bytes(b"four")
+    files = [RemoteFile("a/x" + "y" * 300, 1, None), RemoteFile("b", 4, None), RemoteFile("b", 4, "ab" * 32)]
+    assert differences(tmp_path, files) == [
+        f'"a/x{"y" * 300}" cannot be read: file name too long', '"b" has a different checksum',
+    ]  # fmt: skip
+
+
+def test_only_files_that_no_pull_made_and_that_differ_keep_a_model_from_being_pulled(tmp_path: Path) -> None:
+    files = [RemoteFile("a", 1, None), RemoteFile("b", 1, None)]
+    notes = Notes()
+    assert may_be_pulled(tmp_path / "none", files, notes) is True
+    (tmp_path / "a").write_bytes(b"1")
+    assert may_be_pulled(tmp_path, files, notes) is True
+    (tmp_path / "a").write_bytes(b"12")
+    assert notes.texts == []
+    assert may_be_pulled(tmp_path, files, notes) is False
+    assert [text.startswith(f"{tmp_path} differs from NGC's list") for text in notes.texts] == [True]
+    (tmp_path / MANIFEST).write_text("{}")
+    assert may_be_pulled(tmp_path, files, notes) is True

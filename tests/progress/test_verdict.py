@@ -471,3 +471,34 @@ def test_success_needs_every_sign(contract: VerdictContract, facts: Facts) -> No
         assert not (contract.artifacts and facts.artifact_fresh is False)
         if contract.status_required and (contract.success_statuses or contract.success_suffix):
             assert facts.success_message is not None
+
+
+@pytest.mark.parametrize(
+    ("sign", "state"),
+    [
+        ({"success_message": "finished"}, RunState.SUCCEEDED), ({"footer_passed": True}, RunState.SUCCEEDED),
+        ({"artifact_fresh": True}, RunState.SUCCEEDED), ({}, RunState.FAILED),
+        ({"artifact_fresh": False}, RunState.FAILED), ({"footer_passed": False}, RunState.FAILED),
+    ],
+)  # fmt: skip
+def test_any_one_sign_of_success_is_enough_where_the_exit_code_proves_nothing(
+    sign: dict[str, object], state: RunState
+) -> None:
+    contract = VerdictContract(exit_zero_means_success=False)
+    assert judge(contract, Facts(exit_code=0, **sign)).state is state  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("is_final", "sign", "state"),
+    [
+        (False, {}, RunState.FAILED), (False, {"success_message": "finished"}, RunState.SUCCEEDED),
+        (False, {"footer_passed": True}, RunState.SUCCEEDED), (True, {"footer_passed": True}, RunState.FAILED),
+        (True, {"success_message": "finished"}, RunState.FAILED),
+        (True, {"success_message": "finished", "success_is_last": True}, RunState.SUCCEEDED),
+    ],
+)  # fmt: skip
+def test_a_failure_that_was_logged_counts_where_it_is_final_or_nothing_else_is_said(
+    is_final: bool, sign: dict[str, object], state: RunState
+) -> None:
+    facts = Facts(exit_code=0, failure_message="an error", **sign)  # type: ignore[arg-type]
+    assert judge(VerdictContract(failure_is_final=is_final), facts).state is state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,12 @@ def test_the_deepest_mount_says_where_a_path_lies(plan: RunPlan, tmp_path: Path)
     assert results.host_path("/results/e/x") == tmp_path / "e" / "x"
     assert results.host_path("/results/deep/../deep/x") == tmp_path / "deep" / "x"
     assert results.host_path("/resultset/x") is None
+    assert results.host_path("/results") == tmp_path
+    deep = Mount(tmp_path / "elsewhere", "/results/deep", read_only=False)
+    for mounts in ((deep, plan.mounts[0]), (plan.mounts[0], deep)):
+        turned = results_of(replace(plan, mounts=mounts))
+        assert turned.host_path("/results/deep/x") == tmp_path / "elsewhere" / "x"
+    assert results_of(replace(plan, mounts=())).host_path("/a/b") == Path("/a/b")
 
 
 def test_artifacts_and_checkpoints_are_found_untrained_weights_are_none(

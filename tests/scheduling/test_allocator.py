@@ -89,3 +89,20 @@ def test_a_run_that_is_taken_over_is_the_engines_still(gpus: AllocatorPerBackend
     gpus.adopt("h1", "docker", ("0",))
     assert gpus.lease("h1") and not gpus.lease("t1")
     assert started(decide(gpus, Queued("t2", "queue", 1), parallel=2, t1=(), h1=("0",))) == {}
+
+
+@pytest.mark.parametrize(("parallel", "expected"), [(3, {"t1": ()}), (2, {}), (1, {})])
+def test_runs_of_this_host_leave_the_engine_only_what_is_left_of_parallel(
+    gpus: AllocatorPerBackend, parallel: int, expected: dict[str, tuple[str, ...]]
+) -> None:
+    there = [Queued("t1", "queue", 1), Queued("t2", "queue", 1)]
+    assert started(decide(gpus, *there, parallel=parallel, h1=("0",), h2=("1",))) == expected
+
+
+@pytest.mark.parametrize(("parallel", "expected"), [(1, {}), (2, {"h1": ("0",)})])
+def test_runs_of_the_engine_leave_this_host_only_what_is_left_of_parallel(
+    gpus: AllocatorPerBackend, parallel: int, expected: dict[str, tuple[str, ...]]
+) -> None:
+    gpus.adopt("t1", "queue", ())
+    here = [Queued("h1", "docker", 1), Queued("h2", "docker", 1)]
+    assert started(decide(gpus, *here, parallel=parallel, t1=())) == expected

@@ -22,7 +22,9 @@ from taorunner.gpu.inventory import Gpu, Inventory
 from taorunner.gpu.leases import Lease, Leases
 from taorunner.scheduling.allocator import Queued
 from taorunner.scheduling.gpu_allocator import FreeGpus
-from taorunner.scheduling.machine_queue import LEFT_FOR_S
+from taorunner.scheduling.machine_queue import LEFT_FOR_S, MachineQueue
+from taorunner.scheduling.policy import PATIENCE, Fairness, Waiting
+from taorunner.scheduling.queue_tickets import Tickets, Wish, since_boot_ns
 
 GPUS = ("GPU-0", "GPU-1")
 
@@ -100,6 +102,65 @@ def test_a_batch_that_is_stopped_while_it_waits_is_passed_after_a_while_and_goes
     assert batches.started((stopped,)) == ["1"]
     stopped.send_signal(signal.SIGCONT)
     assert batches.started() == ["1", "0"]
+
+
+@pytest.fixture
+def now_s() -> list[float]:
+    """What the clock of ``here`` shows."""
+    return [0.0]
+
+
+@pytest.fixture
+def here(tmp_path: Path, now_s: list[float]) -> Iterator[MachineQueue]:
+    tickets = Tickets(tmp_path / "queue")
+    yield MachineQueue(tickets, key=str, name=str, clock=lambda: now_s[0])
+    tickets.drop()
+
+
+MINE = Waiting("mine", 1)
+
+
+def test_only_a_run_that_asked_later_and_took_a_gpu_of_ones_own_overtakes(
+    here: MachineQueue, tmp_path: Path
+) -> None:
+    fairness = Fairness({})
+    asked_ns = since_boot_ns()
+    here.look([MINE, Waiting("named", 1, ("GPU-7",))], {"GPU-9": "before"}, fairness)
+    theirs = Tickets(tmp_path / "queue")
+    theirs.hold([Wish("earlier", 1, None, asked_ns - 1), Wish("later", 1, None, since_boot_ns())])
+    own = [MINE, Waiting("named", 1, ("GPU-7",))]
+    here.look(own, {"GPU-9": "before"}, fairness)
+    assert [run.run_id for run in here.merged(own)] == ["earlier", "mine", "named", "later"]
+    assert (here.ahead, sorted(here.others)) == (1, ["earlier", "later"])
+    here.look(own, {"GPU-9": "before", "GPU-0": "earlier"}, fairness)
+    assert fairness.overtaken == {}
+    holders = {"GPU-9": "before", "GPU-0": "earlier", "GPU-1": "later"}
+    for _ in range(2):  # each start counts once
+        here.look([*own, Waiting("new", 1)], holders, fairness)
+    assert fairness.overtaken == {"mine": 1}
+    here.look([*own, Waiting("new", 1)], {**holders, "GPU-7": "unknown"}, fairness)
+    assert fairness.overtaken == {"mine": 2, "named": 1, "new": 1}
+    theirs.drop()
+
+
+def test_a_run_of_others_that_does_not_start_in_time_loses_its_place(
+    here: MachineQueue, tmp_path: Path, now_s: list[float]
+) -> None:
+    theirs = Tickets(tmp_path / "queue")
+    theirs.hold([Wish("slow", 1, None, 1), Wish("other", 1, None, 2, is_due=True)])
+    here.look([MINE], {}, Fairness({}))
+    assert here.fairness(Fairness({"mine": 1})).overtaken == {"mine": 1, "other": PATIENCE}
+    now_s[0] = 100.0
+    assert here.leave_to(["slow"]) is True
+    now_s[0] += LEFT_FOR_S
+    assert here.leave_to(["slow"]) is True
+    now_s[0] += 0.1
+    assert here.leave_to(["slow"]) is False
+    assert list(here.others) == ["other"]
+    here.look([MINE], {}, Fairness({}))
+    assert list(here.others) == ["other"]  # it does not come back
+    theirs.drop()
+    assert here.leave_to(["other"]) is False  # its batch has ended
 
 
 def main(root: Path, name: str, count: int) -> None:

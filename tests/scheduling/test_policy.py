@@ -59,6 +59,12 @@ def test_runs_of_other_batches_do_not_count_as_ours() -> None:
     assert starts == [Start("theirs", ("0",)), Start("mine", ("1",))]
 
 
+def test_gpus_are_reserved_for_runs_of_others_when_this_batch_has_no_room_left() -> None:
+    waiting = [Waiting("mine", 1), Waiting("theirs", 1), Waiting("mine too", 1)]
+    starts = start(waiting, known_gpus=["0", "1", "2"], parallel=1, others={"theirs"})
+    assert starts == [Start("mine", ("0",)), Start("theirs", ("1",))]
+
+
 def test_any_gpu_is_rather_the_least_wanted_one() -> None:
     waiting = [
         Waiting("any", 1),

@@ -42,12 +42,13 @@ def plan(root: Path, tmp_path: Path) -> Callable[..., PlannedShell]:
         environ: dict[str, str] | None = None,
         inventory: Inventory = TWO,
         here: Path | None = None,
+        project: str | None = None,
         **words: Any,
     ) -> PlannedShell:
         variables = {"HOME": str(tmp_path), **(environ or {})}
         caller = Caller(1000, 1001, (4,), "somebody", variables)
         return plan_shell(
-            Workspace(root), "example_01" if "experiment" in words else None, ShellRequest(**words), caller,
+            Workspace(root), project or ("example_01" if "experiment" in words else None), ShellRequest(**words), caller,
             Site("r1", root / ".taorunner" / "shells" / "r1"),
             here=here or tmp_path, inventory=inventory, free_port=lambda: 60000,
         )  # fmt: skip
@@ -278,3 +279,8 @@ def test_the_shell_begins_in_the_current_folder(plan: Callable[..., PlannedShell
     here = root / "projects" / "example_01" / "data"
     assert plan(image="x", here=here).plan.options.workdir == "/workspace/projects/example_01/data"
     assert plan(image="x").plan.options.workdir is None
+
+
+def test_a_project_without_an_experiment_is_no_problem(plan: Callable[..., PlannedShell]) -> None:
+    found = plan(project="example_01", head="dino", release="5.5.0")
+    assert (found.findings, found.plan.image) == ((), "nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt")

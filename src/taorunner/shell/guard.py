@@ -65,13 +65,14 @@ class ShellGuard:
         self._process.stdin.close()
 
     def _end(self, word: bytes) -> None:
-        stdin = self._process.stdin
-        assert stdin is not None
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None and stdout is not None
         with suppress(OSError):  # it was killed
             if not stdin.closed:
                 stdin.write(word)
                 stdin.close()
         self._process.wait()
+        stdout.close()
 
 
 def main(container: str, run_dir: str, terminal: str) -> None:

@@ -96,3 +96,13 @@ def test_a_folder_that_is_known_is_not_asked_for_again(workspace: Workspace, tmp
     assert outside_link(fine / "train.yaml", workspace, mounts, folders) is None
     (fine / "evaluate.yaml").symlink_to(elsewhere / "evaluate.yaml")
     assert outside_link(fine / "evaluate.yaml", workspace, mounts, folders) is not None
+
+
+def test_a_link_into_a_default_folder_that_does_not_exist_yet_is_fine(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    later = tmp_path / "later"
+    spec = workspace.project("example_01").spec_dir("e1") / "train.yaml"
+    spec.symlink_to(later / "train.yaml")
+    assert outside_link(spec, workspace, Mounts(())) is not None
+    assert outside_link(spec, workspace, Mounts((), absent=(MountEntry(later, "/later"),))) is None

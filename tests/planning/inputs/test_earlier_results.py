@@ -99,3 +99,20 @@ def test_only_a_conversion_that_is_given_the_records_folder_moves_it(
         experiment="e1", overwrite=True, network=network, spec_text=spec.replace("RECORDS", str(records)),
     )  # fmt: skip
     assert met.set_aside == ((records,) if expected else ())
+
+
+def test_a_tag_is_compared_as_text_and_not_as_a_pattern(tmp_path: Path) -> None:
+    network = load_network("efficientdet_tf2")
+    records = tmp_path / "records"
+    make(records, {"ab-00000-of-00001", "a[bc]-00000-of-00001", "a[bc]-old-00000-of-00001"})
+    own = (records / "a[bc]-00000-of-00001", records / "a[bc]-old-00000-of-00001")
+    values = {"tfrecords_prefix": str(records), "record_tag": "a[bc]"}
+    for overwrite, moved, messages in (
+        (True, own, []),
+        (False, (), [f'{records} already holds records of "a[bc]"']),
+    ):
+        met = earlier_results(
+            network.contract("dataset_convert"), tmp_path, values, Mounts.identity(),
+            experiment="e1", overwrite=overwrite, network=network,
+        )  # fmt: skip
+        assert (met.set_aside, [one.message for one in met.findings]) == (moved, messages)

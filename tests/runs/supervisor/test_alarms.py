@@ -173,3 +173,18 @@ def test_a_run_that_waits_in_its_engine_is_not_silent(tmp_path: Path) -> None:
     monitor.resume("r", plan)  # a second launch that is known does not begin the silence again
     clock[0] += 2
     assert [event.code for event in monitor.look() if isinstance(event, Notice)] == ["silent"]
+
+
+def test_output_of_a_run_ends_its_silence_and_that_of_no_other(tmp_path: Path) -> None:
+    clock = [0.0]
+    monitor = RunMonitor(lambda: clock[0])
+    for run_id in ("r1", "r2"):
+        monitor.begin(run_id, plain_plan(tmp_path, "e1"))
+    clock[0] = SILENT_UNMEASURED_S - 1
+    monitor.printed("r1")
+    monitor.printed("unknown")
+    clock[0] += 2
+    assert [event.run for event in monitor.look()] == ["r2"]
+    assert monitor.look() == []  # not again within a second
+    clock[0] += SILENT_UNMEASURED_S
+    assert [event.run for event in monitor.look()] == ["r1"]

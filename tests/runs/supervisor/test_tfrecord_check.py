@@ -84,6 +84,29 @@ def test_a_missing_fold_fails_the_run(plan: RunPlan, records: Records) -> None:
     assert "set a larger one" in (found.hint or "")
 
 
+@pytest.mark.parametrize("split", ["1", "0.5"])
+def test_the_smallest_split_has_a_second_fold(plan: RunPlan, records: Records, split: str) -> None:
+    for path in whole(records)[2:]:
+        path.unlink()
+    assert plan.spec is not None
+    spec = replace(plan.spec, text=plan.spec.text.replace("val_split: 20", f"val_split: {split}"))
+    assert checked(replace(plan, spec=spec)).reason == "fold 1 is missing"
+
+
+@pytest.mark.parametrize(
+    ("partitions", "reason"),
+    [(2, "finished: 14 records"), (3, "fold 2 is missing"), (1, "finished: 14 records")],
+)
+def test_a_split_by_sequence_has_a_fold_for_each_partition(
+    plan: RunPlan, records: Records, partitions: int, reason: str
+) -> None:
+    whole(records)
+    assert plan.spec is not None
+    text = f'kitti_config {{ partition_mode: "sequence" num_partitions: {partitions} }}'
+    found = checked(replace(plan, spec=replace(plan.spec, text=text)))
+    assert found.reason.startswith(reason)
+
+
 def test_one_fold_is_right_where_nothing_is_split_off(plan: RunPlan, records: Records) -> None:
     for path in whole(records)[2:]:
         path.unlink()

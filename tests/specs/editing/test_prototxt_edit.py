@@ -378,3 +378,19 @@ def test_lines_and_columns_are_one_based() -> None:
     lines = Lines("a\nbc\n")
     assert [lines.place(offset) for offset in range(6)] == [(1, 1), (1, 2), (2, 1), (2, 2), (2, 3), (3, 1)]
     assert [lines.offset(*lines.place(offset)) for offset in range(6)] == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("text", "changed"),
+    [
+        ("a: 1\na: 2\nb: 3\n", "a: [7]\nb: 3\n"),  # a field on a line of its own goes with the line
+        ("a: 1\na: 2\r\nb: 3\n", "a: [7]\nb: 3\n"),
+        ("a: 1\na: 2", "a: [7]\n"),
+        ("a: 1\na: 2; b: 3\n", "a: [7]\nb: 3\n"),
+        ("a: 1 a: 2\nb: 3\n", "a: [7] \nb: 3\n"),
+        ("a: 1\na: 2  # two\n", "a: [7]\n# two\n"),
+    ],
+)
+def test_a_repeated_field_that_is_set_leaves_no_others(text: str, changed: str) -> None:
+    found = set_value(text, "a", [7])
+    assert found == changed

@@ -177,3 +177,13 @@ def test_an_override_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(SpecProblemError) as caught:
         parse_override(text)
     assert caught.value.code == "bad-override"
+
+
+@pytest.mark.parametrize("value", [True, 1.0], ids=["bool", "float"])
+@pytest.mark.parametrize("text", ["a: &x 1\nb: *x\n", "a: &x 1\nb:\n  - *x\n"])
+def test_an_edit_that_changes_the_type_of_an_equal_value_elsewhere_is_refused(
+    text: str, value: object
+) -> None:
+    with pytest.raises(SpecProblemError) as caught:
+        set_value(text, "a", value)
+    assert caught.value.message == '"a" cannot be set here without changing something else'

@@ -125,6 +125,12 @@ def test_a_release_without_schema_is_not_checked() -> None:
     assert find_schema("tinydet", "train", "embedded") is None
 
 
+def test_a_value_that_is_missing_from_a_spec_of_one_action_is_reported(tmp_path: Path) -> None:
+    held = against("dino", "convert", "7.0.1")
+    assert found(tmp_path, "input_source: /a\n", held) == [("warning", "missing-value", 1)]
+    assert found(tmp_path, "results_dir: /r\n", held) == []
+
+
 def test_an_override_is_held_against_the_same_schema() -> None:
     held = against("dino")
     expected = {

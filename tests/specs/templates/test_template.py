@@ -291,6 +291,7 @@ def test_the_rest_of_the_text_stays_as_it_is() -> None:
 def test_a_value_that_is_not_unicode_text_is_a_finding() -> None:
     (finding,) = render(parse_template("a: $v\n", "yaml"), {"v": "caf\udce9"}).findings
     assert (finding.code, finding.line, finding.column) == ("not-text", 1, 4)
+    assert render(parse_template("# $v\na: 1\n", "yaml"), {"v": "caf\udce9"}).findings == ()
 
 
 def test_places_in_the_rendered_text_lead_back_to_the_template() -> None:

@@ -140,7 +140,7 @@ class SessionHook(Plain):
             self._read_hook(match, found)
         elif match := _EPOCH_LINE.search(text):
             # Not progress: validation prints its epoch in this form.
-            self.metric_epoch = int(match.group(1)) or None
+            self.metric_epoch = int(match.group(1))
         elif match := _SAVING.search(text):
             found.append(CheckpointHint(match.group(2), None, int(match.group(1))))
         elif "step = " in text or "epoch = " in text:

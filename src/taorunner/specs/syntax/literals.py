@@ -129,8 +129,8 @@ def _yaml_number(value: int | float) -> str:
     text = _number(value)
     if text.lstrip("-") in ("inf", "nan"):
         return text.replace("inf", ".inf").replace("nan", ".nan")
-    mantissa, mark, exponent = text.partition("e")
+    mantissa, mark, exponent = text.partition("e")  # Python always writes the exponent's sign
     if not mark:
         return text
     mantissa = mantissa if "." in mantissa else f"{mantissa}.0"
-    return f"{mantissa}e{exponent}" if exponent[0] in "+-" else f"{mantissa}e+{exponent}"
+    return f"{mantissa}e{exponent}"

@@ -1,0 +1,55 @@
+"""Which lines of a console are errors, warnings and banners, and what is left without the logger's words."""
+
+from __future__ import annotations
+
+import pytest
+
+from taorunner.progress.causes.cause import Place
+from taorunner.progress.console.line_kind import is_banner, own_words, place_of
+
+
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [
+        ("epoch 3 of 7", Place.LINE),
+        ("2026-01-02 03:04:05.678: E tensorflow/core/x.cc:1] out of memory", Place.LOGGED_ERROR),
+        ("E tensorflow/core/x.cc:1] out of memory", Place.LOGGED_ERROR),
+        ("E0102 03:04:05.6 12 x.cc:1] bad", Place.LOGGED_ERROR),
+        ("[E ProcessGroupNCCL.cpp:1] bad", Place.LOGGED_ERROR),
+        ("2026-01-02 03:04:05.678: F tensorflow/core/x.cc:1] check failed", Place.TOOL_ERROR),
+        ("ERROR: no such file", Place.TOOL_ERROR),
+        ("dino: error: unrecognized arguments", Place.TOOL_ERROR),
+        ("[01/02/2026-03:04:05] [TRT] [E] bad", Place.TOOL_ERROR),
+        ("2026-01-02 03:04:05,678 - [x] - ERROR - bad", Place.TOOL_ERROR),
+        ("UserWarning: ERROR: old", Place.WARNING),  # of both it is the lesser one
+        ("2026-01-02 03:04:05.678: W tensorflow/core/x.cc:1] slow", Place.WARNING),
+        ("[W ProcessGroupNCCL.cpp:1] slow", Place.WARNING),
+        ("no errors", Place.LINE),
+    ],
+)
+def test_the_place_of_a_line(line: str, place: Place) -> None:
+    assert place_of(line) is place
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("error: it is full", "it is full"),
+        ("2026-01-02 03:04:05,678 - [root] - ERROR - it is full (train.py:12)", "it is full"),
+        ("[01/02/2026-03:04:05] [TRT] [E] it is full", "it is full"),
+        ("it is full (train.py:12)", "it is full (train.py:12)"),  # no logger wrote it
+    ],
+)
+def test_the_words_of_a_line(line: str, words: str) -> None:
+    assert own_words(line) == words
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("=====", True), ("== TAO Toolkit ==", True), ("NVIDIA Release 5.5", True),
+        ("NOTE: The SHMEM allocation limit is set to 64MB", True), ("== no end", False), ("epoch 3", False),
+    ],
+)  # fmt: skip
+def test_lines_that_an_image_prints_of_itself(line: str, expected: bool) -> None:
+    assert is_banner(line) is expected

@@ -1,0 +1,46 @@
+"""Requests that contradict themselves are refused before anything is planned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from taorunner.errors import TaorunnerError, UsageError
+from taorunner.planning.model.request import ActionRequest
+from taorunner.runs.control.launch import MAX_GPUS, check_request
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"experiments": ()}, "no experiment is named"),
+        ({"experiments": ("e2", "e1", "e2")}, 'experiment "e2" is named twice'),
+        ({"action": "export", "resume": True}, 'only "train" can be resumed, not "export"'),
+        ({"resume": True, "overwrite": True}, "--resume cannot be combined with --overwrite"),
+        ({"resume": True, "checkpoint": "a.pth"}, "it cannot be combined with --checkpoint"),
+        ({"gpus": -1}, f"gpus must be from 0 to {MAX_GPUS}, not -1"),
+        ({"gpus": MAX_GPUS + 1}, f"gpus must be from 0 to {MAX_GPUS}, not {MAX_GPUS + 1}"),
+        ({"gpu_ids": ("0", "1", "0")}, "a GPU is named twice: 0, 1, 0"),
+    ],
+)
+def test_a_request_that_contradicts_itself_is_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        check_request(ActionRequest(**{"action": "train", "experiments": ("e1",), **fields}))
+    assert message in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {}, {"experiments": ("e1", "e2")}, {"resume": True}, {"overwrite": True}, {"checkpoint": "a.pth"},
+        {"gpus": 0}, {"gpus": MAX_GPUS}, {"gpu_ids": ("0", "1")}, {"backend": "docker"},
+    ],
+)  # fmt: skip
+def test_any_other_request_is_fine(fields: dict[str, Any]) -> None:
+    check_request(ActionRequest(**{"action": "train", "experiments": ("e1",), **fields}))
+
+
+def test_a_backend_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(TaorunnerError, match="nowhere"):
+        check_request(ActionRequest("train", ("e1",), backend="nowhere"))
