@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from taorunner.errors import Finding, RunStateError, UsageError
 from taorunner.events import now
+from taorunner.project.keys import MAX_GPUS
 from taorunner.runs.control.spawn import Supervisor
 from taorunner.runs.state.batch_creation import create_batch
 from taorunner.runs.state.record import DEFAULT_POLICY, RunPolicy
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 LOCKED_WITHIN_S = 30.0
 """Recording a batch takes milliseconds. A process that holds the lock for longer is suspended."""
 MAX_RETRIES = 100
-MAX_GPUS = 64
+
 _POLL_S = 0.01
 
 
