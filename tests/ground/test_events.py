@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -23,7 +23,9 @@ from taorunner.events import (
     RunQueued,
     RunStarted,
     RunState,
+    RunWaiting,
     from_json_line,
+    now,
     to_json_line,
 )  # fmt: skip
 
@@ -40,6 +42,7 @@ EVENTS: list[Event] = [
         run="r", at=AT, epoch=3, epochs=80, step=1, steps=2, completed=True, epoch_s=1.0, eta_s=9.0
     ),
     MetricReported(run="r", at=AT, name="mAP", value=0.5, epoch=3),
+    RunWaiting(run="r", at=AT, reason="no GPU is free"),
     CheckpointSaved(run="r", at=AT, path="/a/b.hdf5", epoch=3),
     Notice(run="r", at=AT, level="warning", code="nan-loss", text="the loss is NaN"),
     RunFinished(
@@ -53,6 +56,24 @@ def test_there_and_back(event: Event) -> None:
     line = to_json_line(event)
     assert "\n" not in line
     assert from_json_line(line) == event
+
+
+def test_which_states_end_a_run() -> None:
+    final = {RunState.SUCCEEDED, RunState.FAILED, RunState.STOPPED, RunState.LOST}
+    assert {state for state in RunState if state.is_final} == final
+
+
+def test_times_are_aware_utc() -> None:
+    assert now().utcoffset() == timedelta(0)
+    assert abs(now() - datetime.now(timezone.utc)) < timedelta(minutes=1)
+
+
+def test_letters_are_not_escaped_and_events_are_values() -> None:
+    event = LogLine(run="r", at=AT, text="größer")
+    assert '"text": "größer"' in to_json_line(event)
+    assert len({event, LogLine(run="r", at=AT, text="größer")}) == 1
+    with pytest.raises(AttributeError):
+        event.text = "other"  # type: ignore[misc]
 
 
 def test_the_shape_that_scripts_read() -> None:
