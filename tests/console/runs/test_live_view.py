@@ -73,6 +73,10 @@ def test_a_gpu_without_reading_is_still_named(scene):
     assert "old card" in drawn(console(), scene, [scene.training()], gpus=partial)
 
 
+def test_without_runs_there_is_nothing_to_do(scene):
+    assert drawn(console(), scene, []).startswith("nothing to do")
+
+
 def test_hidden_runs_are_counted_and_failures_among_them_named(scene):
     runs = [scene.finished(f"done_{i}", RunState.FAILED if i == 1 else RunState.SUCCEEDED) for i in range(9)]
     text = drawn(console(80, 12), scene, [*runs, scene.training(), scene.queued("q1"), scene.queued("q2")])
