@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from taorunner.catalog.layers import parse_metric
+from taorunner.catalog.layers import _kpi, parse_metric
 from taorunner.catalog.load import Catalog, joined
 from taorunner.catalog.names import network_names, own_network_names
 from taorunner.contracts import Direction, Metric, MetricScale
@@ -72,3 +72,8 @@ def test_mappings_are_joined_at_every_depth() -> None:
     above = {"a": 5, "b": {"c": 7}, "e": None, "g": [2], "h": 1}
     assert joined(below, above) == {"a": 5, "b": {"c": 7, "d": 3}, "e": None, "g": [2], "h": 1}
     assert below["b"] == {"c": 2, "d": 3}
+
+
+def test_metrics_that_rank_come_first_and_those_taken_away_are_left_out() -> None:
+    metrics = _kpi({"a": "up", "b": None, "c": "down fraction ranks", "d": "none"})
+    assert [metric.name for metric in metrics] == ["c", "a", "d"]

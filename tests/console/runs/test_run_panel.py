@@ -91,6 +91,12 @@ def test_a_pull_by_bytes_or_by_layers(scene: Any) -> None:
     assert "pulling 3.0 GiB of 4.0 …" in row and "75%" in row
 
 
+def test_the_name_of_an_image_leaves_room_for_its_layers(scene: Any) -> None:
+    shown = panel(scene, scene.pulling("p"), width=50)
+    (line,) = [line for line in shown if "image" in line]
+    assert "…" in line and "5.5.0-pyt   12/31 layers" in line
+
+
 def test_a_run_before_its_first_epoch(scene: Any) -> None:
     begun = [scene.queue("e"), RunStarted(run="run-e", at=scene.at, image="i:1", gpus=("0",), handle="h")]
     text = "\n".join(panel(scene, fold(begun)))
