@@ -163,6 +163,8 @@ def test_the_question_counts_what_would_be_stopped(scene: Any) -> None:
     assert question == "2 running, 1 queued, 1 waiting. What now?"
     assert choices["stop"] == "end them, 10s each to finish"
     assert choices["detach"] == "leave; runs and queue go on"
+    two = [scene.training(), scene.training(1)]
+    assert _question(two, 10)[1]["stop"] == "end them, 10s each to finish"
     assert _question([scene.finished("done")], 10)[0] == "nothing is running. What now?"
     assert _farewell([scene.training(), scene.finished("done")]).startswith("detached; 1 run goes on. ")
 
