@@ -56,11 +56,32 @@ def stand_in_engine(place: Place) -> Iterator[StandInEngine]:
             elif route.endswith("/images/json"):
                 body = [{"Id": f"sha256:{n}", "RepoTags": [name]} for n, name in enumerate(engine.images)]
                 self.answer(200, json.dumps(body).encode())
+            elif route.endswith("/containers/c1/json"):
+                self.answer(200, b'{"Id": "c1", "Config": {"Tty": true}}')
+            elif route.endswith("/containers/c1/logs"):
+                self.answer(200, engine.probe[1].encode())
             else:
                 name = route.rpartition("/images/")[2].removesuffix("/json")
                 found = engine.images.get(name)
                 body = {"message": f"No such image: {name}"} if found is None else found
                 self.answer(404 if found is None else 200, json.dumps(body).encode())
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            route = self.path.partition("?")[0]
+            if route.endswith("/containers/create") and engine.refuses:
+                self.answer(500, json.dumps({"message": engine.refuses}).encode())
+            elif route.endswith("/containers/create"):
+                self.answer(201, b'{"Id": "c1", "Warnings": []}')
+            elif route.endswith("/containers/c1/wait"):
+                self.answer(200, json.dumps({"StatusCode": engine.probe[0]}).encode())
+            elif route.endswith("/containers/c1/start"):
+                self.answer(204, b"")
+            else:
+                self.answer(404, b'{"message": "page not found"}')
+
+        def do_DELETE(self) -> None:
+            self.answer(204, b"")
 
         def answer(self, status: int, body: bytes) -> None:
             self.send_response_only(status)

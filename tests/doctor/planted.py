@@ -103,6 +103,8 @@ class StandInEngine:
     info: dict[str, Any] = field(default_factory=dict)
     images: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     hangs: threading.Event | None = None
+    probe: tuple[int, str] = (0, "")  # exit code and output of each container
+    refuses: str = ""  # the text with which it creates no container
 
 
 GOOD_INFO: dict[str, Any] = {

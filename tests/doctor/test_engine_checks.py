@@ -300,6 +300,60 @@ def test_a_toolkit_that_fails(place: Place) -> None:
     )
 
 
+def test_a_toolkit_that_says_no_version(place: Place) -> None:
+    for script in ("echo NVIDIA Container Toolkit", "echo version 2.0.0; exit 1"):
+        place.program("nvidia-ctk", script)
+        assert codes(look("toolkit", place.machine())) == [(Severity.WARNING, "toolkit-broken")]
+
+
+@pytest.mark.parametrize(
+    ("says", "needs", "code"),
+    [
+        ("version 1.3.0,", Needs(), "ok"),
+        ("version 1.19.0", WANTS_7, "ok"),
+        ("version 1.18.9", WANTS_7, "old"),
+        ("version 1.18.9", Needs(), "ok"),
+        ("cli-version: 1.17.4\\nlib-version: 1.2.0", Needs(), "ok"),
+    ],
+)
+def test_which_toolkit_is_new_enough(says: str, needs: Needs, code: str, place: Place) -> None:
+    place.program("nvidia-ctk", f'printf "{says}\\n"')
+    (found,) = look("toolkit", place.machine(needs=needs))
+    assert found.code == {"ok": "toolkit", "old": "toolkit-old"}[code]
+
+
+def test_an_old_toolkit_is_no_error_where_no_gpu_is_wanted(place: Place) -> None:
+    place.program("nvidia-ctk", "echo version 1.2.0")
+    assert codes(look("toolkit", place.machine(needs=WANTS_NONE))) == [(Severity.INFO, "toolkit-old")]
+
+
+def test_no_toolkit_where_the_engine_has_its_runtime_or_there_is_no_gpu(
+    place: Place, stand_in_engine: StandInEngine
+) -> None:
+    assert codes(look("toolkit", place.machine())) == [(Severity.INFO, "toolkit")]
+    stand_in_engine.info["Runtimes"] = {"runc": {}}
+    assert codes(look("toolkit", place.machine())) == [(Severity.ERROR, "toolkit-missing")]
+    assert codes(look("toolkit", place.machine(needs=WANTS_NONE))) == [(Severity.INFO, "toolkit-missing")]
+    place.file("sys/bus/pci/devices/0000:01:00.0/class", "0x040300\n")
+    (found,) = look("toolkit", place.machine())
+    assert (found.severity, found.code, found.hint) == (Severity.INFO, "toolkit-missing", None)
+
+
+def test_a_users_own_engine_and_docker_desktop_are_started_in_their_way(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.program("docker", "exit 0")
+    place.file("proc/sys/kernel/osrelease", "5.15.153.1-microsoft-standard-WSL2\n")
+    found, _ = look("engine", place.machine())
+    assert found.hint == '"/mnt/c/Program Files/Docker/Docker/Docker Desktop.exe" &'
+    place.program("dockerd", "exit 0")
+    found, _ = look("engine", place.machine(uid=0))
+    assert found.hint == "systemctl start docker"
+    monkeypatch.setenv("DOCKER_HOST", "unix:///run/user/1000/not-there/docker.sock")
+    found, _ = look("engine", place.machine())
+    assert found.hint == "systemctl --user start docker"
+
+
 def test_a_gpu_without_the_toolkit(place: Place) -> None:
     (found,) = look("toolkit", place.machine())
     assert (found.severity, found.code) == (Severity.ERROR, "toolkit-missing")

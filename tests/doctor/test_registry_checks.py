@@ -69,6 +69,16 @@ def test_a_login_in_the_file(place: Place) -> None:
     assert logged_in(place) == [(Severity.OK, "login")]
 
 
+def test_without_docker_config_the_file_is_in_the_home_folder(place: Place) -> None:
+    config(place, {"auths": {"nvcr.io": auth("somebody else")}})
+    del place.environ["DOCKER_CONFIG"]
+    assert logged_in(place) == [(Severity.WARNING, "login-wrong-user")]
+    elsewhere = place.folder / "elsewhere"
+    elsewhere.mkdir()
+    place.environ["DOCKER_CONFIG"] = str(elsewhere)
+    assert logged_in(place) == [(Severity.WARNING, "login-missing")]
+
+
 def test_a_login_with_the_wrong_user(place: Place) -> None:
     config(place, {"auths": {"nvcr.io": auth("me@example.org")}})
     assert logged_in(place) == [(Severity.WARNING, "login-wrong-user")]

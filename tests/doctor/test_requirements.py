@@ -34,6 +34,9 @@ def test_the_version_in_a_tag(image: str, version: tuple[int, ...] | None) -> No
     ("version", "floor"),
     [
         ((7, 0, 1), DriverFloor("580", "580")),
+        ((7,), DriverFloor("580", "580")),
+        ((5,), DriverFloor("525.85", "525.85")),
+        ((4,), DriverFloor("520", "520")),
         ((6, 26, 3), DriverFloor("525.85", "550")),
         ((5, 5, 0), DriverFloor("525.85", "550")),
         ((5, 2, 0), DriverFloor("525.85", "535")),

@@ -75,6 +75,20 @@ def test_answers_come_in_order_and_as_soon_as_they_are_there(place: Place) -> No
     assert next(answers).check.name == "b"
 
 
+def test_the_time_of_each_answer_is_measured(place: Place) -> None:
+    over = threading.Event()
+    fast, slow = examine(
+        place.machine(),
+        (
+            check("fast", lambda machine: []),
+            check("slow", lambda machine: over.wait(30) and [], limit_s=0.3),
+        ),
+    )
+    over.set()
+    assert 0 <= fast.took_s < 20
+    assert 0.3 <= slow.took_s < 20
+
+
 def test_names_choose_checks_in_the_usual_order() -> None:
     assert [one.name for one in chosen(["clock,engine", "system"])] == ["system", "engine", "clock"]
     assert chosen([]) == CHECKS

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from planted import UBUNTU, Place, StandInEngine, codes, look
 
+from taorunner.doctor.workspace_needs import Needs
 from taorunner.errors import Finding, Severity
 from taorunner.project.workspace import Workspace
 
@@ -78,6 +79,52 @@ def test_selinux_that_the_engine_does_not_use(place: Place, stand_in_engine: Sta
     place.file("sys/fs/selinux/enforce", "1")
     machine = place.machine(workspace=Workspace(place.folder))
     assert codes(look("selinux", machine)) == [(Severity.OK, "selinux")]
+
+
+def test_selinux_without_an_engine_or_a_workspace(place: Place) -> None:
+    place.file("sys/fs/selinux/enforce", "1")
+    assert codes(look("selinux", place.machine(workspace=Workspace(place.folder)))) == [
+        (Severity.WARNING, "selinux-label")
+    ]
+    assert codes(look("selinux", place.machine())) == [(Severity.INFO, "selinux")]
+
+
+def test_a_workspace_on_a_disk_of_linux_in_wsl(place: Place) -> None:
+    place.file("proc/sys/kernel/osrelease", "5.4.0-Microsoft-WSL2\n")
+    for root in ("/mnt/data/work", "/home/me/mnt/c"):
+        assert codes(look("wsl", place.machine(workspace=Workspace(Path(root))))) == [(Severity.OK, "wsl")]
+    assert codes(look("wsl", place.machine(workspace=Workspace(Path("/mnt/d"))))) == [
+        (Severity.OK, "wsl"),
+        (Severity.WARNING, "wsl-slow-disk"),
+    ]
+
+
+def test_a_processor_of_another_kind(place: Place, stand_in_engine: StandInEngine) -> None:
+    (found,) = look("processor", place.machine())
+    assert found == Finding(Severity.OK, "processor", "processor x86_64")
+    stand_in_engine.info["Architecture"] = "ARM64"
+    assert "an image without an arm64 variant" in look("processor", place.machine())[0].message
+    stand_in_engine.info["Architecture"] = "ppc64le"
+    (found,) = look("processor", place.machine(needs=Needs(is_known=True, images={"my/tao:1": ("p/e",)})))
+    assert found.message == "TAO's images are built for x86-64, this is ppc64le"
+    assert found.hint == "docker manifest inspect my/tao:1 | grep architecture"
+
+
+def test_packages_that_overwrite_each_other(place: Place) -> None:
+    """Which packages an installation has is read from its folder."""
+    site = place.folder / "lib/python3.10/site-packages"
+    for name in ("nvidia_tao_sdk-1.0", "nvidia_tao_client-2.0", "nvidia_taoother-1"):
+        (site / f"{name}.dist-info").mkdir(parents=True)
+    place.program("tao", "# from tao_cli import main")
+    place.program("python3", "exit 0")
+    only, clash = look("tao-command", place.machine())
+    assert "NVIDIA's API client (nvidia-tao-client)" in only.message
+    assert clash.message.endswith('both install the Python package "tao_sdk": a conflict')
+    assert clash.hint == f"{place.bin}/python3 -m pip uninstall -y nvidia-tao-sdk"
+    (place.bin / "tao").write_text("#!/bin/sh\n")
+    assert "(not NVIDIA's)" in look("tao-command", place.machine())[0].message
+    (place.bin / "tao").chmod(0o644)
+    assert codes(look("tao-command", place.machine())) == [(Severity.OK, "tao-command")]
 
 
 def test_selinux_that_only_warns(place: Place) -> None:

@@ -68,6 +68,34 @@ def test_an_unknown_context_is_an_error(config: Path, monkeypatch: pytest.Monkey
     assert caught.value.hint == 'did you mean "laboratory"?'
 
 
+def test_files_of_contexts_that_are_broken_are_no_names(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, text in enumerate(("[]", "{", '{"Name": 5}', '"lab"', '{"Name": "lab"}')):
+        (config / "contexts/meta" / str(number)).mkdir(parents=True)
+        (config / "contexts/meta" / str(number) / "meta.json").write_text(text)
+    monkeypatch.setenv("DOCKER_CONTEXT", "zzz")
+    with pytest.raises(MachineError) as caught:
+        client.connect()
+    assert caught.value.hint == "known: default, lab"
+
+
+def test_the_address_of_ssh_is_kept_as_it_is_written(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for given, found in (
+        ("ssh://alias", "ssh://alias"),
+        ("tcp://10.0.0.7:2375", "tcp://10.0.0.7:2375"),
+        ("tcp://10.0.0.7:2376", "tcp://10.0.0.7:2376"),
+    ):
+        monkeypatch.setenv("DOCKER_HOST", given)
+        assert client.find_address().url == found
+    monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+    monkeypatch.setenv("DOCKER_CERT_PATH", str(config))
+    for name in ("ca.pem", "cert.pem", "key.pem"):
+        (config / name).touch()
+    address = client.find_address()
+    assert (address.said_by, address.tls is not None) == ("DOCKER_HOST", True)
+
+
 def test_an_unknown_current_context_is_an_error(config: Path) -> None:
     (config / "config.json").write_text('{"currentContext": "gone"}')
     with pytest.raises(MachineError) as caught:

@@ -228,6 +228,22 @@ def test_every_row_has_a_text() -> None:
     assert first == set(rows)
 
 
+def test_what_this_machine_lacks_and_what_the_engine_refuses() -> None:
+    """They have different exit codes."""
+    refused = {
+        message for text, message in ROWS
+        if not isinstance(translate(text, Asked("unix:///var/run/docker.sock", TAO)), MachineError)
+    }  # fmt: skip
+    starts = (
+        'there is no GPU "', "Docker Desktop may not access", "Docker Desktop cannot reach", "the engine cannot read",
+        'the folder "', "a folder cannot be mounted", "the engine cannot mount", "the plugin ", f'the image "{TAO}" contains',
+        f'the image "{TAO}" is built for', f'the registry of "{TAO}" does not allow',
+        f'the registry of "{TAO}" cannot be reached: x509',
+    )  # fmt: skip
+    assert refused == {message for _, message in ROWS if message.startswith(starts)}
+    assert refused < {message for _, message in ROWS}
+
+
 @pytest.mark.parametrize(
     ("text", "is_login"),
     [

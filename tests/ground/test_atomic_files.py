@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import threading
 from pathlib import Path
 
 import pytest
 
-from taorunner.atomic_files import write_bytes, write_json
+from taorunner.atomic_files import write_bytes, write_json, write_text
 
 
 @pytest.fixture
@@ -45,6 +46,46 @@ def test_a_file_that_cannot_be_named_leaves_nothing_behind(tmp_path: Path) -> No
     with pytest.raises(IsADirectoryError):
         write_bytes(tmp_path / "name", b"new")
     assert [path.name for path in tmp_path.iterdir()] == ["name"]
+
+
+def test_permissions_are_those_asked_for_whatever_the_umask_is(tmp_path: Path) -> None:
+    old = os.umask(0o077)
+    try:
+        write_bytes(tmp_path / "open", b"", mode=0o664)
+        write_text(tmp_path / "usual", "")
+        os.umask(0)
+        write_text(tmp_path / "closed", "", mode=0o600)
+        write_bytes(tmp_path / "default", b"")
+    finally:
+        os.umask(old)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {"open": 0o664, "usual": 0o600, "closed": 0o600, "default": 0o644}
+
+
+def test_text_is_utf_8_and_json_is_written_as_asked(tmp_path: Path) -> None:
+    write_text(tmp_path / "text", "ä\n")
+    assert (tmp_path / "text").read_bytes() == b"\xc3\xa4\n"
+    value = {"b": 1, "a": ["ü"]}
+    write_json(tmp_path / "one", value)
+    assert (tmp_path / "one").read_text("utf-8") == '{\n "b": 1,\n "a": [\n  "ü"\n ]\n}\n'
+    write_json(tmp_path / "two", value, indent=None, sort_keys=True)
+    assert (tmp_path / "two").read_text("utf-8") == '{"a": ["ü"], "b": 1}\n'
+
+
+def test_a_full_disk_leaves_the_old_file_and_names_it(small_disk: Path) -> None:
+    file = small_disk / "record.json"
+    write_bytes(file, b"old")
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_bytes(file, b"x" * (4 << 20))
+    assert caught.value.filename == str(file)
+    assert (os.listdir(small_disk), file.read_bytes()) == (["record.json"], b"old")
+
+
+def test_no_descriptor_stays_open(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        write_bytes(tmp_path / "file", b"new", durable=True)
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_threads_that_replace_one_file_do_not_disturb_each_other(tmp_path: Path) -> None:

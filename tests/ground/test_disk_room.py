@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from taorunner.disk_room import Room, naming, no_room, room_at
+from taorunner.disk_room import Room, is_no_room, naming, no_room, room_at
 
 
 def test_the_file_system_is_named_by_its_mount_point(small_disk: Path) -> None:
@@ -68,6 +68,49 @@ def test_a_quota_says_nothing_of_the_file_system(tmp_path: Path) -> None:
 
 def test_a_file_system_without_a_limit_of_files() -> None:
     assert not Room(Path("/"), 10 << 30, 20 << 30, None).is_full
+
+
+@pytest.mark.parametrize(
+    ("free_bytes", "free_files", "is_full"),
+    [(1 << 20, None, False), ((1 << 20) - 1, None, True), (1 << 30, 1, False), (1 << 30, 0, True)],
+)
+def test_when_a_file_system_is_full(free_bytes: int, free_files: int | None, is_full: bool) -> None:
+    assert Room(Path("/data"), free_bytes, 2 << 30, free_files).is_full == is_full
+
+
+def test_bytes_are_named_when_both_are_used_up() -> None:
+    both = Room(Path("/a b"), 0, 2 << 30, 0)
+    assert both.text == 'the file system "/a b" has 0 B of 2.0 GiB free'
+    assert "du -x --inodes -d2 '/a b' | sort -n | tail -n 15 shows" in both.hint
+    none_left = Room(Path("/a b"), 1 << 20, 2 << 30, 0)
+    assert none_left.text == 'the file system "/a b" has no inode left for another file'
+
+
+def test_only_a_full_disk_and_a_used_quota_are_no_room() -> None:
+    errors = [OSError(number, "") for number in (errno.ENOSPC, errno.EDQUOT, errno.EIO)]
+    assert [is_no_room(error) for error in (*errors, ValueError())] == [True, True, False, False]
+
+
+def test_a_full_disk_that_nothing_is_known_of() -> None:
+    error = no_room(OSError(errno.ENOSPC, "No space left on device"))
+    assert (error.message, error.hint) == (
+        "no space left on device",
+        "free some space: df -h shows which file system is full",
+    )
+    assert no_room(OSError(errno.ENOSPC, None)).message == "no space left on device"
+
+
+def test_the_file_of_the_error_is_named_before_the_place(tmp_path: Path) -> None:
+    for name in (str(tmp_path / "file"), os.fsencode(tmp_path / "file")):
+        error = OSError(errno.ENOSPC, "No space left on device", name)
+        assert no_room(error, Path("/else")).message.startswith(
+            f'"{tmp_path}/file" cannot be written: no space'
+        )
+
+
+def test_a_path_that_leads_round_in_a_circle_has_no_file_system(tmp_path: Path) -> None:
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    assert room_at(tmp_path / "round" / ("x" * 300)) is None
 
 
 def fill(place: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import FrozenInstanceError, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -24,7 +24,9 @@ from taorunner.events import (
     RunQueued,
     RunStarted,
     RunState,
+    RunWaiting,
     from_json_line,
+    now,
     to_json_line,
 )  # fmt: skip
 
@@ -41,6 +43,7 @@ EVENTS: list[Event] = [
         run="r", at=AT, epoch=3, epochs=80, step=1, steps=2, completed=True, epoch_s=1.0, eta_s=9.0
     ),
     MetricReported(run="r", at=AT, name="mAP", value=0.5, epoch=3),
+    RunWaiting(run="r", at=AT, reason="no GPU is free"),
     CheckpointSaved(run="r", at=AT, path="/a/b.hdf5", epoch=3),
     Notice(run="r", at=AT, level="warning", code="nan-loss", text="the loss is NaN"),
     RunFinished(
@@ -70,6 +73,24 @@ def test_events_compare_by_value(event: Event) -> None:
 def test_an_event_is_shown_with_its_fields() -> None:
     shown = f"ImagePulled(run='r', at={AT!r}, image='i:1', digest='sha256:0')"
     assert repr(EVENTS[2]) == shown
+
+
+def test_which_states_end_a_run() -> None:
+    final = {RunState.SUCCEEDED, RunState.FAILED, RunState.STOPPED, RunState.LOST}
+    assert {state for state in RunState if state.is_final} == final
+
+
+def test_times_are_aware_utc() -> None:
+    assert now().utcoffset() == timedelta(0)
+    assert abs(now() - datetime.now(timezone.utc)) < timedelta(minutes=1)
+
+
+def test_letters_are_not_escaped_and_events_are_values() -> None:
+    event = LogLine(run="r", at=AT, text="größer")
+    assert '"text": "größer"' in to_json_line(event)
+    assert len({event, LogLine(run="r", at=AT, text="größer")}) == 1
+    with pytest.raises(AttributeError):
+        event.text = "other"  # type: ignore[misc]
 
 
 def test_the_shape_that_scripts_read() -> None:

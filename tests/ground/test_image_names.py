@@ -12,6 +12,7 @@ from taorunner.image_names import (
     is_pinned,
     pinned,
     registry_of,
+    short_digest,
     split_reference,
     with_tag,
 )
@@ -53,12 +54,26 @@ def test_a_tag_is_written_out() -> None:
         ("busybox", ("docker.io", "library/busybox")),
         ("somebody/tool:1", ("docker.io", "somebody/tool")),
         ("nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt", ("nvcr.io", "nvidia/tao/tao-toolkit")),
+        ("nvcr.io", ("docker.io", "library/nvcr.io")),
+        ("[::1]:5000/x", ("[::1]:5000", "x")),
+        ("host:5000/tao", ("host:5000", "tao")),
         ("localhost/tao", ("localhost", "tao")),
         ("127.0.0.1:5000/tao:1", ("127.0.0.1:5000", "tao")),
     ],
 )
 def test_the_registry_of_a_name(reference: str, parts: tuple[str, str]) -> None:
     assert registry_of(reference) == parts
+
+
+def test_a_digest_is_shortened_for_people() -> None:
+    assert short_digest(DIGEST) == "sha256:abababababab"
+
+
+def test_a_long_text_is_shortened_in_the_message() -> None:
+    for length, shown in ((80, "X" * 80), (81, "X" * 80 + "…")):
+        with pytest.raises(UsageError) as caught:
+            checked_name("X" * length)
+        assert caught.value.message == f'"{shown}" is not the name of an image'
 
 
 @pytest.mark.parametrize(
@@ -73,7 +88,7 @@ def test_what_is_no_digest(text: object) -> None:
     "text",
     [
         "busybox", "a.b/c:1", "localhost:5000/tao/toolkit:5.5.0-pyt", f"nvcr.io/nvidia/tao/tao-toolkit@{DIGEST}",
-        f"a__b/c-d.e:X_y@{DIGEST}", "[::1]:5000/x", "Registry.Example:80/x", "x" * 255,
+        f"a__b/c-d.e:X_y@{DIGEST}", "x:" + "t" * 128, "x" * 255 + ":1", "[::1]:5000/x", "Registry.Example:80/x", "x" * 255,
     ],
 )  # fmt: skip
 def test_names_of_images(text: str) -> None:

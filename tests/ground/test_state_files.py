@@ -11,6 +11,7 @@ import pytest
 
 from taorunner.atomic_files import write_bytes
 from taorunner.state_files import (
+    LinkedFileError,
     Trust,
     UntrustedFileError,
     append_state,
@@ -135,10 +136,85 @@ def test_a_new_file_takes_the_place_of_whatever_was_there(tmp_path: Path, precio
     assert not (run / "input/train.yaml").is_symlink()
 
 
+@needs_root
+def test_new_files_and_folders_are_given_to_their_owner(tmp_path: Path) -> None:
+    write_new(tmp_path, "a/b", b"new", owner=(OTHER_USER, OTHER_USER + 1))
+    for path in (tmp_path / "a", tmp_path / "a/b"):
+        assert (path.stat().st_uid, path.stat().st_gid) == (OTHER_USER, OTHER_USER + 1)
+    assert tmp_path.stat().st_uid == 0
+    write_new(tmp_path, "mine", b"new")
+    assert (tmp_path / "mine").stat().st_uid == 0
+
+
+def test_a_file_in_the_place_of_a_folder_is_replaced(tmp_path: Path, precious: Path) -> None:
+    (tmp_path / "input").write_text("in the way")
+    old = os.umask(0o077)
+    try:
+        write_new(tmp_path, "input/train.yaml", b"new", mode=0o664)
+    finally:
+        os.umask(old)
+    assert (tmp_path / "input/train.yaml").read_text() == "new"
+    assert stat.S_IMODE((tmp_path / "input/train.yaml").stat().st_mode) == 0o664
+    (tmp_path / "run").symlink_to(tmp_path / "input")
+    with pytest.raises(NotADirectoryError):
+        write_new(tmp_path / "run", "x", b"")
+
+
+def test_a_link_or_another_error_has_its_own_class(tmp_path: Path, precious: Path) -> None:
+    (tmp_path / "link").symlink_to(precious)
+    with pytest.raises(LinkedFileError):
+        read_state(tmp_path / "link")
+    with pytest.raises(LinkedFileError):
+        Trust.of_caller().check_folder(tmp_path / "link")
+    with pytest.raises(FileNotFoundError):
+        read_state(tmp_path / "missing")
+    with pytest.raises(FileNotFoundError):
+        Trust.of_caller().check_folder(tmp_path / "missing")
+
+
+def test_a_large_file_is_read_whole_and_from_an_offset(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 10_000
+    (tmp_path / "log").write_bytes(data)
+    assert read_state(tmp_path / "log") == data
+    assert read_state(tmp_path / "log", offset=1 << 20) == data[1 << 20 :]
+    assert read_state(tmp_path / "log", offset=len(data)) == b""
+
+
+def test_a_folder_that_is_gone_adds_no_group(tmp_path: Path) -> None:
+    assert Trust.in_folder(tmp_path / "missing") == Trust.of_caller()
+    assert Trust.in_folder(tmp_path) == Trust(frozenset({os.geteuid()}))
+
+
+@needs_root
+def test_root_looks_into_shared_places_of_every_user_but_not_into_their_runs(tmp_path: Path) -> None:
+    os.chown(tmp_path, OTHER_USER, OTHER_USER)
+    Trust.of_caller().check_folder(tmp_path, is_shared_place=True)
+    with pytest.raises(UntrustedFileError):
+        Trust(frozenset({1})).check_folder(tmp_path, is_shared_place=True)
+    os.chown(tmp_path, 0, 0)
+    with pytest.raises(UntrustedFileError, match='belongs to user "root"'):
+        Trust(frozenset({1})).check_folder(tmp_path)
+
+
+def test_what_cannot_be_appended_names_the_file(small_disk: Path) -> None:
+    file = small_disk / "events.jsonl"
+    with pytest.raises(OSError, match="No space left") as caught:
+        append_state(file, b"x" * (4 << 20))
+    assert caught.value.filename == str(file)
+    file.unlink()
+    with pytest.raises(OSError, match="No space left") as other:
+        write_new(small_disk, "input/spec.yaml", b"x" * (4 << 20))
+    assert other.value.filename == str(small_disk / "input/spec.yaml")
+
+
 def test_a_descriptor_is_not_left_open(tmp_path: Path, precious: Path) -> None:
     (tmp_path / "again").hardlink_to(precious)
+    (tmp_path / "log").touch()
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(5):
         with pytest.raises(UntrustedFileError):
             open_state(precious)
+        read_state(tmp_path / "log")
+        append_state(tmp_path / "log", b"x")
+        write_new(tmp_path, "a/b/c", b"x")
     assert len(os.listdir("/proc/self/fd")) == before

@@ -15,7 +15,10 @@ from taorunner.errors import MachineError, UsageError
 from taorunner.target_names import BUILT_IN_NAMES, target_names
 from taorunner.targets import (
     BUILT_IN,
+    Files,
+    GpuSource,
     NetworkKind,
+    Resource,
     Setting,
     SettingProblem,
     Target,
@@ -97,6 +100,9 @@ SETTINGS = Target(
         ({"hours": 9}, [("wrong-value", "too long", ("hours",), None, False)]),
         ({"hours": 9, "nodes": "2"}, [("wrong-type", '"backend_options.nodes" must be a whole number, not "2"', ("nodes",), None, False)]),
         ({"nodes": True}, [("wrong-type", '"backend_options.nodes" must be a whole number, not true', ("nodes",), None, False)]),
+        ({"hours": "2"}, [("wrong-type", '"backend_options.hours" must be a number above 0, not "2"', ("hours",), None, False)]),
+        ({"hours": 2.5}, []),
+        ({"nodes": 1.0}, [("wrong-type", '"backend_options.nodes" must be a whole number, not the number 1.0', ("nodes",), None, False)]),
         ({"hours": 0}, [("wrong-value", '"backend_options.hours" must be a number above 0, not the number 0', ("hours",), None, False)]),
         ({"queue": None}, [("wrong-type", '"backend_options.queue" must be the name of a queue, not nothing', ("queue",), None, False)]),
         ({"queu": "x"}, [("unknown-key", 'the backend "lsf" has no setting "queu"', ("queu",), 'did you mean "queue"?', True)]),
@@ -105,6 +111,42 @@ SETTINGS = Target(
 def test_settings_are_checked_one_by_one(settings: dict[str, object], problems: list[object]) -> None:
     found = SETTINGS.check_settings(settings)
     assert [(one.code, one.message, one.path, one.hint, one.of_key) for one in found] == problems
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(None, "nothing"), (False, "false"), (1.5, "the number 1.5"), ([1], "a list"), ({}, "a mapping")],
+)
+def test_a_wrong_setting_is_described(value: object, shown: str) -> None:
+    (problem,) = SETTINGS.check_settings({"queue": value})
+    assert problem.message == f'"backend_options.queue" must be the name of a queue, not {shown}'
+
+
+def test_a_long_setting_is_shortened() -> None:
+    (problem,) = SETTINGS.check_settings({"nodes": "\x1b" + "x" * 100})
+    assert problem.message == f'"backend_options.nodes" must be a whole number, not "\ufffd{"x" * 59}"'
+
+
+def test_the_limits_that_a_run_may_have() -> None:
+    assert {one.value: one.meaning for one in Resource} == {
+        "nodes": "the nodes",
+        "cpus": "the CPUs",
+        "memory": "the memory",
+        "time": "the time",
+    }
+    assert BUILT_IN["docker"].resources == {Resource.CPUS, Resource.MEMORY}
+    assert not BUILT_IN["local"].resources and not BUILT_IN["embedded"].resources
+
+
+def test_what_planning_knows_of_the_built_in_ones() -> None:
+    facts = {
+        name: (one.sees_host_paths, one.needs_image, one.gpus, one.files) for name, one in BUILT_IN.items()
+    }
+    assert facts == {
+        "docker": (False, True, GpuSource.LEASED, Files.HERE),
+        "local": (True, False, GpuSource.LEASED, Files.HERE),
+        "embedded": (True, False, GpuSource.LEASED, Files.HERE),
+    }
 
 
 @pytest.mark.parametrize("name", sorted(BUILT_IN))

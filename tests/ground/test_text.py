@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from taorunner.text import (
+    amount,
     did_you_mean,
     duration,
     is_plain_name,
+    is_secret_name,
     masked_line,
     nearest,
     printable,
@@ -22,6 +24,9 @@ from taorunner.text import (
         ("backbome", ["head", "backbone"], "backbone"),
         ("TRAIN", ["train"], "train"),
         ("e2", ["e1"], "e1"),
+        ("abcd", ["abxy"], None),
+        ("abc", ["axc", "xyz"], "axc"),
+        ("Backbon", ["head", "BackBone"], "BackBone"),
         ("zzz", ["head"], None),
         ("x" * 100_000, ["head"], None),
     ],
@@ -33,22 +38,51 @@ def test_nearest(word: str, known: list[str], meant: str | None) -> None:
 def test_without_a_near_name_the_known_ones_are_listed() -> None:
     assert did_you_mean("zzz", ["a", "b"]) == "known: a, b"
     assert did_you_mean("zzz", []) is None
+    assert did_you_mean("?", [f"name{i}" for i in range(12)]).endswith("name10, name11")  # type: ignore[union-attr]
     assert did_you_mean("?", [f"name{i}" for i in range(20)]).endswith("name11, …")  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(-3, "0s"), (0.4, "0s"), (59.6, "1m 00s"), (125, "2m 05s"), (7620, "2h 07m"), (100_800, "1d 04h")],
-)
+    [
+        (-3, "0s"), (0.4, "0s"), (59.4, "59s"), (59.6, "1m 00s"), (125, "2m 05s"), (3599, "59m 59s"),
+        (3600, "1h 00m"), (7620, "2h 07m"), (86_399, "23h 59m"), (86_400, "1d 00h"), (100_800, "1d 04h"),
+        (90 * 86_400, "90d 00h"),
+    ],
+)  # fmt: skip
 def test_duration(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(
-    ("count", "text"), [(512, "512 B"), (1536, "1.5 KiB"), (21_800_000_000, "20.3 GiB"), (-1, "0 B")]
-)
+    ("count", "text"),
+    [
+        (512, "512 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536, "1.5 KiB"), (21_800_000_000, "20.3 GiB"),
+        (1 << 40, "1.0 TiB"), (5000 << 50, "5000.0 PiB"), (-1, "0 B"),
+    ],
+)  # fmt: skip
 def test_size(count: int, text: str) -> None:
     assert size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "plural", "text"),
+    [
+        (0, "image", "", "0 images"),
+        (1, "image", "", "1 image"),
+        (2, "box", "boxes", "2 boxes"),
+        (1, "box", "boxes", "1 box"),
+        (1000, "class", "classes", "1,000 classes"),
+    ],
+)
+def test_amount(number: int, noun: str, plural: str, text: str) -> None:
+    assert amount(number, noun, plural) == text
+
+
+def test_names_of_secrets() -> None:
+    secret = ("NGC_API_KEY", "WANDB_TOKEN", "model_key", "PASSWORD", "MY_PASSWD", "credential", "KEY_ID")
+    plain = ("keyboard", "MONKEY", "tokens", "KEYS", "num_epochs", "")
+    assert [is_secret_name(name) for name in (*secret, *plain)] == [True] * len(secret) + [False] * len(plain)
 
 
 def test_longer_secrets_are_masked_first() -> None:

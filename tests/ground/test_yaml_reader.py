@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taorunner.yaml_reader import read_yaml
+from taorunner.yaml_reader import MAX_BYTES, MAX_DEPTH, MAX_SLOW_CHARACTERS, read_yaml
 
 
 @pytest.mark.parametrize(
@@ -67,6 +67,88 @@ def test_places_are_one_based_and_know_keys_from_values() -> None:
 def test_problems_have_their_place(text: str, code: str, line: int, column: int) -> None:
     (problem,) = read_yaml(text).problems
     assert (problem.code, problem.line, problem.column) == (code, line, column)
+
+
+def test_a_problem_says_how_to_go_on() -> None:
+    hints = {
+        "b: 2\na: 1\na: 3": "the first one is at line 2; remove one of them",
+        "a:\n\t- 1": "indent with blanks, not tabs",
+        "a: [1": None,
+        "a\x00b": "is this a text file?",
+        "a: *x": 'mark the value with "&x" above, or write the text in quotes: "*x"',
+        "{a: env:B, c: [d}": 'put the text with the ":" in quotes',
+    }
+    assert {text: read_yaml(text).problems[0].hint for text in hints} == hints
+
+
+def test_the_value_of_a_broken_text_is_nothing_and_the_first_of_a_double_key_counts() -> None:
+    assert read_yaml("a: [1").value is None
+    assert read_yaml("a: 1\nb: 2\na: 3").value == {"a": 1, "b": 2}
+
+
+def test_limits_are_the_last_that_is_allowed() -> None:
+    deepest = read_yaml("[" * MAX_DEPTH + "]" * MAX_DEPTH)
+    assert deepest.problems == []
+    assert read_yaml("x" * MAX_BYTES).problems == []
+    (problem,) = read_yaml("x" * (MAX_BYTES + 1)).problems
+    assert (problem.code, problem.line, problem.column) == ("too-large", 1, 1)
+    assert read_yaml(f"a: {'1' * 999}").value == {"a": int("1" * 999)}
+    assert read_yaml(f"a: {'1' * 1000}").value == {"a": "1" * 1000}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{key: env:NAME}", {"key": "env:NAME"}),
+        ("a: {b: file:~/x, c: [d:e]}", {"a": {"b": "file:~/x", "c": ["d:e"]}}),
+        ("{a: b:c, ? d}", {"a": "b:c", "d": None}),
+        ("a: -1.5", {"a": -1.5}),
+        ("a: +1", {"a": 1}),
+        ("a: .5", {"a": 0.5}),
+        ("a: 1.", {"a": 1.0}),
+        ("a: -", "?"),
+        ("a: <<", {"a": "<<"}),
+        ("'<<': 1", {"<<": 1}),
+        ("a: &x {b: 1}\nc: &y {d: 2}\ne: {<<: [*x, *y], f: 3}",
+         {"a": {"b": 1}, "c": {"d": 2}, "e": {"f": 3, "b": 1, "d": 2}}),
+        ("a: &x {b: 1}\nc: &y {b: 2}\ne: {<<: [*x, *y]}", {"a": {"b": 1}, "c": {"b": 2}, "e": {"b": 1}}),
+        ("a: &x 5\nb: *x", {"a": 5, "b": 5}),
+        ("---\na: 1\n...\n", {"a": 1}),
+        ("a: 'yes'\nb: \"1\"\nc: |\n  2\n", {"a": "yes", "b": "1", "c": "2\n"}),
+    ],
+)  # fmt: skip
+def test_more_values(text: str, value: Any) -> None:
+    document = read_yaml(text)
+    if value == "?":
+        assert [problem.code for problem in document.problems] == ["yaml-syntax"]
+    else:
+        assert (document.problems, document.value) == ([], value)
+
+
+def test_merged_values_keep_the_place_where_they_are_written() -> None:
+    document = read_yaml("a: &x {b: 1}\nd: {<<: *x, e: 2}\nf: [&y 7, *y]")
+    assert document.place(["d", "b"]) == (1, 11)
+    assert document.place(["d", "e"], of_key=True) == (2, 13)
+    assert (document.place(["f", 0]), document.place(["f", 1])) == ((3, 5), (3, 11))
+    assert document.place([]) == (1, 1)
+    assert read_yaml("\n\n  x").place([]) == (3, 3)
+    assert document.places_in(document.value)["a"] == ((1, 1), (1, 4))
+
+
+def test_a_short_colon_in_a_long_file_is_a_problem_and_not_a_slow_read() -> None:
+    text = "{key: env:NAME}" + " " * MAX_SLOW_CHARACTERS
+    (problem,) = read_yaml(text).problems
+    assert (problem.code, problem.hint) == ("yaml-syntax", 'put the text with the ":" in quotes')
+    (problem,) = read_yaml("{key: env:NAME, a: *nowhere}").problems
+    assert problem.code == "unknown-alias"
+
+
+def test_aliases_of_as_many_values_as_allowed() -> None:
+    listed = "a: &a [" + "x," * 999 + "x]\n"  # an alias stands for 1 + 1000 values
+    assert read_yaml(listed + "b: [" + "*a," * 199 + "]").problems == []
+    assert [one.code for one in read_yaml(listed + "b: [" + "*a," * 200 + "]").problems] == [
+        "too-many-aliases"
+    ]
 
 
 def test_a_bomb_of_aliases_is_refused_at_once() -> None:

@@ -39,11 +39,11 @@ STATED_SYSTEMS = {"ubuntu": ("20.04", "22.04", "24.04")}
 Python 3.12 (tao/pytorch.md section 6), which is that of 24.04."""
 
 _DRIVERS: tuple[tuple[Version, str, str], ...] = (
-    ((7, 0), "580", "580"),
+    ((7,), "580", "580"),
     ((5, 5), "525.85", "550"),
     ((5, 2), "525.85", "535"),
-    ((5, 0), "525.85", "525.85"),
-    ((4, 0), "520", "520"),
+    ((5,), "525.85", "525.85"),
+    ((4,), "520", "520"),
     ((0,), "465", "465"),
 )
 """By first image version: below the first driver version nothing works, below the second NVIDIA gives no support.

@@ -8,6 +8,7 @@ Source: Docker Engine API, /distribution/{name}/json; OCI distribution specifica
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 import warnings
 from dataclasses import dataclass
@@ -139,7 +140,7 @@ class _Registry:
             raise refused
         if len(response.content) > _MOST_BYTES:
             raise UnknownSizeError(f"{self._host} sent too large a response")
-        return response.json()
+        return _value_of(response)
 
     def _get(self, what: str, kinds: tuple[str, ...]) -> requests.Response:
         headers = {**self._headers, **({"Accept": ", ".join(kinds)} if kinds else {})}
@@ -170,7 +171,7 @@ class _Registry:
         )
         if answer.status_code != requests.codes.ok:
             raise UnknownSizeError(f"{self._host} requires a login")
-        body = answer.json()
+        body = _value_of(answer)
         self._headers = {"Authorization": f"Bearer {body.get('token') or body['access_token']}"}
 
     def _stored_login(self) -> tuple[str, str] | None:
@@ -180,6 +181,11 @@ class _Registry:
         known = {key.lower(): value for key, value in found.items()}
         user, password = known.get("username"), known.get("password")
         return (user, password) if user and password and not known.get("identitytoken") else None
+
+
+def _value_of(response: requests.Response) -> Any:
+    """The JSON of a response. Raises ValueError; ``Response.json`` would raise an error of the connection."""
+    return json.loads(response.content)
 
 
 def _nothing_of_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -1,5 +1,6 @@
 import io
 import json
+import os
 from datetime import datetime, timezone
 
 import pytest
@@ -20,6 +21,19 @@ def test_each_event_is_one_line_that_reads_back():
         JsonView(stream).show(event)
     lines = stream.getvalue().decode("utf-8").splitlines()
     assert [from_json_line(line) for line in lines] == events
+
+
+def test_every_line_is_written_at_once():
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    with open(write, "wb") as stream:  # noqa: PTH123 - a descriptor
+        for show in (
+            lambda: JsonView(stream).show(MetricReported(run="r", at=AT, name="x", value=1)),
+            lambda: write_json({}, stream),
+        ):
+            show()
+            assert os.read(read, 1000).endswith(b"}\n")
+    os.close(read)
 
 
 def test_undecodable_names_stay_json():

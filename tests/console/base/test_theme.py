@@ -3,7 +3,15 @@ import io
 import pytest
 from rich.text import Text
 
-from taorunner.console.base.theme import ASCII, PIPE_WIDTH, UNICODE, can_draw, make_console, symbols_of
+from taorunner.console.base.theme import (
+    ASCII,
+    PIPE_WIDTH,
+    UNICODE,
+    can_draw,
+    is_plain,
+    make_console,
+    symbols_of,
+)
 
 
 class Terminal(io.StringIO):
@@ -46,6 +54,27 @@ def test_only_a_real_terminal_is_drawn_on():
 )
 def test_pipes_are_wide_by_default(columns, width):
     assert make_console(io.StringIO(), columns).width == width
+
+
+@pytest.mark.parametrize(
+    ("stream", "environ", "plain"),
+    [
+        (io.StringIO(), {}, True),
+        (io.StringIO(), {"FORCE_COLOR": "1"}, False),
+        (io.StringIO(), {"TTY_COMPATIBLE": "1"}, False),
+        (Terminal(), {}, False),
+    ],
+)
+def test_a_pipe_is_plain_unless_colour_is_forced(stream, environ, plain):
+    assert is_plain(stream, environ) == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "width"),
+    [("0", PIPE_WIDTH), ("1", 1), ("9999", 9999), ("10000", PIPE_WIDTH), ("-5", PIPE_WIDTH)],
+)
+def test_a_width_that_cannot_be_is_not_used(text, width):
+    assert make_console(io.StringIO(), {"COLUMNS": text}).width == width
 
 
 def test_markup_and_emoji_codes_are_text():

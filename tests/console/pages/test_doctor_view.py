@@ -104,6 +104,27 @@ def test_on_a_terminal_words_stay_whole_and_the_rest_wraps() -> None:
     assert "".join(lines[3:]).strip() == "→ " + ("one --very-long command " * 4).strip()
 
 
+def test_a_terminal_that_is_too_narrow_does_not_wrap() -> None:
+    message = "this is a message that is longer than the columns of that terminal"
+    lines = on_terminal(14, Finding(Severity.ERROR, "a-code", message))
+    assert lines == ["section", f"  ✗ error: {message} [a-code]"]
+
+
+def test_a_spinner_is_drawn_on_a_terminal_only_and_not_when_quiet() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for stream, is_quiet, is_drawn in (
+        (Terminal(), False, True),
+        (Terminal(), True, False),
+        (io.StringIO(), False, False),
+    ):
+        with DoctorView(make_console(stream, {"TERM": "xterm", "COLUMNS": "80"})).waiting(is_quiet=is_quiet):
+            pass
+        assert ("checking" in stream.getvalue()) == is_drawn
+
+
 def test_control_characters_do_not_reach_the_terminal() -> None:
     text = shown(Finding(Severity.WARNING, "x", "bad \x1b[31mname\x07", "rm \x1b]0;evil\x07x"))
     assert "\x1b" not in text and "\x07" not in text

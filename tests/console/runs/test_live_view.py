@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taorunner.console.base.cells import labels
-from taorunner.console.base.theme import make_console
-from taorunner.console.runs.live_view import LiveScreen, LiveView
-from taorunner.console.runs.run_panel import GpuReading
+from taorunner.console.base.theme import UNICODE, make_console
+from taorunner.console.runs.live_view import LiveScreen, LiveView, _running
+from taorunner.console.runs.run_panel import GpuReading, RunView
 from taorunner.events import RunState, RunWaiting
 from taorunner.runs.state.snapshot import fold
 
@@ -71,6 +71,23 @@ def test_a_gpu_without_reading_is_still_named(scene):
     assert "│ GPU 0 " in drawn(console(), scene, [scene.training()], gpus={})
     partial = {"0": GpuReading("0", "old card")}
     assert "old card" in drawn(console(), scene, [scene.training()], gpus=partial)
+
+
+def test_without_runs_there_is_nothing_to_do(scene):
+    assert drawn(console(), scene, []).startswith("nothing to do")
+
+
+@pytest.mark.parametrize(
+    ("room", "count"),
+    [(0, 0), (-1, 0), (1, 1), (2, 2), (3, 3), (5, 3), (6, 6), (7, 6)],
+)
+def test_running_runs_get_two_lines_each_where_there_is_room(scene, room, count):
+    views = [
+        RunView(run=run, label=run.experiment, tail=(), gpus={}, now=scene.at, symbols=UNICODE)
+        for run in (scene.training(index, 9) for index in range(3))
+    ]
+    assert len(_running(views, room, 80, 1, 20)) == count
+    assert _running([], 5, 80, 1, 20) == []
 
 
 def test_hidden_runs_are_counted_and_failures_among_them_named(scene):

@@ -1,13 +1,17 @@
 import io
+import re
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from taorunner import events
 from taorunner.console.base.theme import UNICODE, make_console
 from taorunner.console.runs.outcome import outcome_lines, print_outcome
-from taorunner.events import RunState
+from taorunner.events import RunStarted, RunState
 from taorunner.runs.control.next_step import NextStep
+from taorunner.runs.state.snapshot import fold
 
 
 def printed(scene, runs, width):
@@ -30,6 +34,16 @@ def test_a_failure_among_successes(scene, golden, width):
         scene.finished("ended", RunState.STOPPED, mean_ap=0.02),
     ]
     golden.check(f"outcome_{width}", printed(scene, runs, width))
+
+
+def test_a_run_that_goes_on_has_lasted_until_now(scene):
+    assert "35m 33s" in printed(scene, [scene.training()], 120)
+    stream = io.StringIO()
+    began = events.now() - timedelta(seconds=3)
+    queued = replace(scene.queue("e"), at=began)
+    begun = RunStarted(run="run-e", at=began, gpus=("0",), handle="h")
+    print_outcome(make_console(stream, {}), [fold([queued, begun])], {}, {}, next_steps={})
+    assert re.search(r"running .* \d\ds?$|  [3-9]s$", stream.getvalue(), re.MULTILINE)
 
 
 def test_two_runs_are_compared_and_the_better_one_marked(scene):

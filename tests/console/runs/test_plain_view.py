@@ -2,6 +2,7 @@ import io
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -184,6 +185,21 @@ def test_a_long_epoch_gives_a_sign_of_life():
         "12:02:00 e train: epoch 1/3  step 4/9  loss 2.500",
         "12:02:40 e train: epoch 1/3  2m 10s, 4m 20s left  loss 2.500",
     ]
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "reason", "text"),
+    [
+        (RunState.FAILED, 7, "out of memory", "failed: out of memory (exit code 7); a hint"),
+        (RunState.FAILED, None, "out of memory", "failed: out of memory; a hint"),
+        (RunState.FAILED, 7, "ended with exit code 7", "failed: ended with exit code 7; a hint"),
+        (RunState.STOPPED, 143, "asked", "stopped: asked; a hint"),
+        (RunState.SUCCEEDED, 0, "finished", "succeeded: finished; a hint"),
+    ],
+)
+def test_the_end_of_a_run_says_the_exit_code_of_a_failure(state, code, reason, text):
+    end = RunFinished(run="a", at=at(5), state=state, reason=reason, exit_code=code, hint="a hint")
+    assert shown([queued("a", "exp_01"), end])[-1].endswith(text)
 
 
 def test_many_metrics_are_counted():

@@ -26,7 +26,7 @@ def print_simulations(console: Console, simulations: Sequence[Simulation], *, js
         if index:
             console.print()
         for label, value in _facts(simulation):
-            console.print(Text.assemble((f"{label:<11}", "quiet"), value), soft_wrap=True)
+            console.print(Text.assemble((f"{label:<10} ", "quiet"), value), soft_wrap=True)
         console.print()
         console.print(Text(simulation.command_line), soft_wrap=True)
 

@@ -66,6 +66,8 @@ def panel(view: RunView, width: int, height: int) -> list[Text]:
         left -= 1
     if left > 0 and view.tail:
         lines += [Text(fit(text, inner, view.symbols), style="quiet") for text in view.tail[-left:]]
+    for line in lines:
+        line.truncate(inner)
     lines += [Text()] * (rows - len(lines))
     side = (view.symbols.side, "border")
     body = [

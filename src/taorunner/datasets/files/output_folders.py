@@ -31,7 +31,8 @@ class Placer:
         """Raises OSError of the last method tried; ``target`` must not exist."""
         if self._links:
             try:
-                os.link(source, target, follow_symlinks=True)
+                # os.link follows no link on Linux, whatever follow_symlinks says
+                os.link(os.path.realpath(source) if os.path.islink(source) else source, target)  # noqa: PTH114
                 self.counts["hard links"] += 1
                 return
             except OSError as error:

@@ -1,0 +1,93 @@
+"""Result folders are whole or not there; images are placed in them without a copy where that can be."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from taorunner.datasets.files.output_folders import Placer, new_folder, refuse_taken, replaced_folder
+from taorunner.errors import MachineError, UsageError
+
+
+def test_a_folder_appears_when_it_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "not yet" / "made"
+    with new_folder(target, overwrite=False) as partial:
+        (partial / "file").write_text("x")
+        assert not target.exists()
+    assert [path.name for path in target.parent.iterdir()] == ["made"]
+    assert (target / "file").read_text() == "x"
+
+
+def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "made", overwrite=False) as partial:
+        (partial / "file").write_text("x")
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_there_is_replaced_only_when_asked(tmp_path: Path) -> None:
+    target = tmp_path / "made"
+    target.mkdir()
+    (target / "old").touch()
+    with pytest.raises(UsageError) as caught, new_folder(target, overwrite=False):
+        raise AssertionError
+    assert caught.value.message == f'"{target}" already exists'
+    with new_folder(target, overwrite=True) as partial:
+        (partial / "new").touch()
+    assert [path.name for path in target.iterdir()] == ["new"]
+    refuse_taken(target, overwrite=True)
+    refuse_taken(tmp_path / "free", overwrite=False)
+
+
+def test_the_old_folder_is_kept_beside_the_new(tmp_path: Path) -> None:
+    target = tmp_path / "data"
+    target.mkdir()
+    (target / "old").touch()
+    with replaced_folder(target, tmp_path / "kept") as partial:
+        (partial / "new").touch()
+    assert [path.name for path in target.iterdir()] == ["new"]
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["old"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_an_error_of_the_machine(number: int, tmp_path: Path) -> None:
+    with pytest.raises(MachineError) as caught, new_folder(tmp_path / "made", overwrite=False):
+        raise OSError(number, os.strerror(number))
+    assert caught.value.message == f'"{tmp_path}/made" cannot be written: {os.strerror(number).lower()}'
+    with pytest.raises(OSError, match="Input/output"), new_folder(tmp_path / "made", overwrite=False):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_created(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(MachineError) as caught, new_folder(tmp_path / "file" / "made", overwrite=False):
+        raise AssertionError
+    assert caught.value.message.startswith(f'"{tmp_path}/file/made" cannot be created: ')
+
+
+def test_files_are_linked_where_they_can_be(tmp_path: Path) -> None:
+    (tmp_path / "source").write_text("x")
+    (tmp_path / "link").symlink_to("source")
+    placer = Placer()
+    placer.place(tmp_path / "source", tmp_path / "one")
+    placer.place(str(tmp_path / "link"), str(tmp_path / "two"))
+    assert (tmp_path / "one").samefile(tmp_path / "source") and not (tmp_path / "two").is_symlink()
+    assert placer.counts == {"hard links": 2}
+    with pytest.raises(FileExistsError):
+        placer.place(tmp_path / "source", tmp_path / "one")
+    with pytest.raises(FileNotFoundError):
+        placer.place(tmp_path / "missing", tmp_path / "three")
+
+
+def test_files_of_another_disk_are_copied(tmp_path: Path, small_disk: Path) -> None:
+    (tmp_path / "source").write_text("x")
+    os.utime(tmp_path / "source", (1, 1))
+    placer = Placer()
+    for name in ("one", "two"):
+        placer.place(tmp_path / "source", small_disk / name)
+    assert placer.counts == {"copies": 2}
+    assert ((small_disk / "two").read_text(), (small_disk / "two").stat().st_mtime) == ("x", 1)
