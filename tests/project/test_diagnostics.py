@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
+
+from taorunner.errors import Finding, Severity
 from taorunner.project.diagnostics import (
     MAX_FINDINGS,
     FindingList,
@@ -16,8 +18,6 @@ from taorunner.project.diagnostics import (
     report,
     shown,
 )
-
-from taorunner.errors import Finding, Severity
 from taorunner.yaml_reader import YamlProblem, read_yaml
 
 FILE = Path("experiments.yml")

@@ -182,7 +182,7 @@ def _naming_the_first_problem() -> Iterator[None]:
             raise
         first = errors[0]
         text = f"{error.message}: {first.message}"
-        raise UserFilesError(text, hint=first.hint, findings=error.findings) from None
+        raise type(error)(text, hint=first.hint, findings=error.findings) from None
 
 
 def _request(action: str, experiments: str | Sequence[str], options: RequestOptions) -> ActionRequest:

@@ -255,7 +255,7 @@ class Network:
             if self.actions(release)[action] == group
         }
 
-    def _unknown_action(self, action: str, group: str | None, release: Release) -> UnknownNameError:
+    def _unknown_action(self, action: str, group: str | None, release: Release) -> UserFilesError:
         groups = [candidate.name for candidate in self.groups]
         if group is not None and group not in groups:
             return UnknownNameError(
@@ -264,7 +264,7 @@ class Network:
             )
         elsewhere = self._releases_with(action, group)
         if elsewhere:
-            return UnknownNameError(
+            return UserFilesError(
                 f'"{self.name}" has no action "{action}" in TAO release {release.name}',
                 hint=f"releases that have it: {', '.join(elsewhere)}",
             )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from taorunner.catalog.network import Network
 from taorunner.container_options import Mount
 from taorunner.contracts import Contract
-from taorunner.errors import Finding, Severity, UserFilesError, has_errors
+from taorunner.errors import Finding, Severity, UnknownNameError, UserFilesError, has_errors
 from taorunner.planning.checks.consistency import Launch
 from taorunner.planning.checks.link_containment import outside_link
 from taorunner.planning.checks.secret_exposure import secret_findings
@@ -127,6 +127,8 @@ def _network_and_contract(planning: Planning, experiment: Experiment) -> tuple[N
         own = planning.error(experiment, keys, code, error.message, error.hint)
         if code == "unknown-release" and request.release is not None:
             own = Finding(Severity.ERROR, code, error.message, "correct --release, or leave it out")
+        elif code == "unknown-action" and isinstance(error, UnknownNameError):
+            own = Finding(Severity.ERROR, code, error.message, error.hint)
         planning.add(list(error.findings) or [own])
         return None
 

@@ -47,9 +47,9 @@ class Planned:
 
 def _is_unknown_name(finding: Finding) -> bool:
     """Whether a name of the command line is wrong, not one of a file."""
-    if finding.code == "unknown-release":
+    if finding.code in ("unknown-release", "unknown-action"):
         return finding.file is None
-    return finding.code in ("unknown-experiment", "unknown-action")
+    return finding.code == "unknown-experiment"
 
 
 def plan_action(

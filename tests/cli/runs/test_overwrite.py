@@ -36,7 +36,7 @@ def workspace(workspace_factory: Callable[..., Path]) -> Path:
         (["--checkpoint", "/nowhere/weights.pth"], 3, "/nowhere/weights.pth"),
         (["--checkpoint", ""], 3, "names no checkpoint"),
         (["--resume", "--checkpoint", "nowhere.pth"], 2, "--resume"),
-        (["--checkpoint", "a.pth", "--release", "9.9"], 3, "9.9"),
+        (["--checkpoint", "a.pth", "--release", "9.9"], 2, "9.9"),
     ],
 )
 def test_nothing_is_moved_when_the_start_is_refused(
