@@ -40,6 +40,9 @@ def test_a_pull_counts_layers_bytes_and_time() -> None:
     assert fold.state(105.0) == PullState(1, 4, 250, 1000, 15.0)
     fold.take({"status": "Download complete", "id": "a"})
     fold.take({"status": "Extracting", "progressDetail": {"current": 5, "total": 7}, "id": "a"})
+    assert [(layer.step, layer.bytes_done) for layer in fold.layers() if layer.id == "a"] == [
+        ("extracting", 5)
+    ]
     assert fold.state(110.0) == PullState(1, 4, 1000, 1000, 0.0)
     for layer in "acd":
         fold.take({"status": "Pull complete", "id": layer})

@@ -100,6 +100,7 @@ def test_a_shell_is_mounted_and_guarded_as_a_run(plan: Callable[..., PlannedShel
         ({"group": "pyt"}, "nvcr.io/nvidia/tao/tao-toolkit:7.0.1-pyt"),
         ({"group": "pyt", "tag": "nightly"}, "nvcr.io/nvidia/tao/tao-toolkit:nightly"),
         ({"experiment": "own"}, "nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt"),
+        ({"experiment": "own", "release": "6.0.0"}, "nvcr.io/nvidia/tao/tao-toolkit:6.0.0-pyt"),
         ({"experiment": "pinned"}, "mine:1"),
         ({"experiment": "pinned", "image": "other"}, "other"),
         ({"image": "localhost:5000/x", "tag": "2"}, "localhost:5000/x:2"),

@@ -78,6 +78,13 @@ def test_without_runs_there_is_nothing_to_do(scene):
 
 
 @pytest.mark.parametrize(
+    ("width", "line"), [(37, "nothing to do  Ctrl-C: stop or detach"), (36, "nothing to do")]
+)
+def test_the_keys_are_named_where_there_is_room(scene, width, line):
+    assert drawn(console(width), scene, []).splitlines()[0] == line
+
+
+@pytest.mark.parametrize(
     ("room", "count"),
     [(0, 0), (-1, 0), (1, 1), (2, 2), (3, 3), (5, 3), (6, 6), (7, 6)],
 )
