@@ -36,7 +36,7 @@ def others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     info = tmp_path / "lsf-1.0.dist-info"
     info.mkdir()
     (info / "entry_points.txt").write_text(
-        "[console_scripts]\nodd = lsf:main\n\n[taorunner.targets]\n# a note\nlsf = lsf_target:TARGET\n"
+        "[console_scripts]\nodd = lsf:main\n\n[taorunner.targets]\n# a = note\n; b = note\nlsf = lsf_target:TARGET\n"
         "broken=lsf_target:NOTHING\nother = lsf_target:TARGET [extra]\ndocker = lsf_target:TARGET\n"
     )
     (tmp_path / "lsf_target.py").write_text(

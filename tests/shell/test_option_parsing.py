@@ -126,6 +126,7 @@ def test_ports(word: str, ports: list[PublishedPort]) -> None:
         "a.b.c:80:80",
         "80:80/sctp",
         "1-3:1-2",
+        "1-2:1-3",
         "1-9000:1-9000",
         "5-3:5-3",
         ":::80",
