@@ -40,17 +40,19 @@ class Image:
 class Container:
     """``says`` is its output once it was started; it then ends with ``code``, unless it ``stays``.
 
-    One that ``is_deaf`` ends by no signal.
+    It first reads ``listens_for`` bytes of its standard input. One that ``is_deaf`` ends by no signal.
     """
 
     says: bytes = b""
     code: int = 0
     stays: bool = False
+    listens_for: int = 0
     status: str = "created"
     is_deaf: bool = False
     out_of_memory: bool = False
     body: dict[str, Any] = field(default_factory=dict)
     heard: bytearray = field(default_factory=bytearray)
+    has_heard: threading.Event = field(default_factory=threading.Event)
     started: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
 
@@ -257,6 +259,8 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(OSError):
             self.wfile.write(container.says)
             self.wfile.flush()
+        if container.listens_for:
+            container.has_heard.wait(30)
         if container.stays:
             container.ended.wait(30)
         self.close_connection = True
@@ -265,6 +269,8 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(OSError, ValueError):
             while data := self.connection.recv(4096):
                 container.heard += data
+                if len(container.heard) >= container.listens_for:
+                    container.has_heard.set()
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def test_pipes_are_connected_and_the_exit_code_is_the_commands(
     scripted: ScriptedEngine, request_of: Callable[..., DockerRequest]
 ) -> None:
     says = frame("stdout", b"out") + frame("stderr", b"err")
-    made = scripted.template = Container(says=says, code=5)
+    made = scripted.template = Container(says=says, code=5, listens_for=3)
     done = talk(request_of())
     assert (done.returncode, done.stdout, done.stderr) == (5, b"out", b"err")
     assert made.heard == b"ls\n"
