@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -169,3 +171,28 @@ def scene() -> Scene:
 @pytest.fixture
 def golden() -> Golden:
     return Golden(Path(__file__).parent / "golden")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds of ``time.monotonic``, which the test sets: rates and remaining times are exact, and nothing waits."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
+
+
+@pytest.fixture
+def shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., str]:
+    """What a page prints in a pipe of that width: its stdout, and below a line its stderr."""
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    def show(page: Callable[..., Any], *things: Any, width: int = 120, **options: Any) -> str:
+        monkeypatch.setenv("COLUMNS", str(width))
+        page(*things, **options)
+        out, err = capsys.readouterr()
+        return out + (f"--- stderr\n{err}" if err else "")
+
+    return show

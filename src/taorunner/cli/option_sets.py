@@ -33,6 +33,7 @@ def with_options(function: Callable[..., int], *, without: Sequence[str] = ()) -
         options = kind(**{field.name: given.pop(field.name) for field in known})
         return function(**given, options=options)
 
+    # inspect.signature, which Typer calls, takes what is set here; the type of a function has no such attribute.
     command.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
     command.__annotations__ = {one.name: one.annotation for one in [*own, *added]}
     return command

@@ -74,7 +74,7 @@ class Transfer:
     folder: Path
     address: Callable[[], str]
     advanced: Callable[[int], None]
-    _version: _Version = field(default_factory=lambda: _Version())
+    _version: _Version = field(default_factory=_Version)
 
     @property
     def target(self) -> Path:

@@ -134,15 +134,21 @@ def _parsed(file: Path, text: str) -> tuple[Any, Finding | None]:
         return None, Finding(
             Severity.ERROR, "json-syntax", message, _syntax_hint(text, error), file, error.lineno, error.colno
         )
-    except (ValueError, RecursionError) as error:
-        message = "nested too deep" if isinstance(error, RecursionError) else str(error)
-        if "digits" in message:  # Python converts no whole number of more than 4300 digits
-            message = "a number has thousands of digits"
-        return None, Finding(Severity.ERROR, "json-syntax", f"not valid JSON: {message}", None, file, 1, 1)
+    except _ConstantError as error:
+        message = str(error)
+    except ValueError:  # Python converts no whole number of more than 4300 digits
+        message = "a number has thousands of digits"
+    except RecursionError:
+        message = "nested too deep"
+    return None, Finding(Severity.ERROR, "json-syntax", f"not valid JSON: {message}", None, file, 1, 1)
+
+
+class _ConstantError(ValueError):
+    """NaN or Infinity, which Python reads and JSON does not have."""
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f'"{name}" is not JSON')
+    raise _ConstantError(f'"{name}" is not JSON')
 
 
 def _syntax_hint(text: str, error: json.JSONDecodeError) -> str | None:

@@ -4,28 +4,13 @@ from __future__ import annotations
 
 import io
 
-import pytest
+from pretended_terminal import Terminal
 
-from taorunner.console.base import download_progress
 from taorunner.console.base.download_progress import PullView
 from taorunner.pretrained.ngc import RemoteFile
 
 MIB = 1024 * 1024
 FILES = [RemoteFile("a.pth", 60 * MIB, None), RemoteFile("b.pth", 40 * MIB, None)]
-
-
-class Terminal(io.StringIO):
-    encoding = "utf-8"
-
-    def isatty(self) -> bool:
-        return True
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    now = [100.0]
-    monkeypatch.setattr(download_progress.time, "monotonic", lambda: now[0])
-    return now
 
 
 def test_in_a_pipe_a_line_each_ten_per_cent(clock: list[float]) -> None:

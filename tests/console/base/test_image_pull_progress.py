@@ -5,28 +5,13 @@ from __future__ import annotations
 import io
 import re
 
-import pytest
+from pretended_terminal import Terminal
 
-from taorunner.console.base import image_pull_progress
 from taorunner.console.base.image_pull_progress import ImagePullView
 from taorunner.engine.images import LayerState, PullState
 
 MIB = 1024 * 1024
 IMAGE = "nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt"
-
-
-class Terminal(io.StringIO):
-    encoding = "utf-8"
-
-    def isatty(self) -> bool:
-        return True
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    now = [100.0]
-    monkeypatch.setattr(image_pull_progress.time, "monotonic", lambda: now[0])
-    return now
 
 
 def lines(stream: io.StringIO) -> list[str]:

@@ -1,6 +1,7 @@
 import io
 
 import pytest
+from pretended_terminal import Terminal
 from rich.text import Text
 
 from taorunner.console.base.theme import (
@@ -12,13 +13,6 @@ from taorunner.console.base.theme import (
     make_console,
     symbols_of,
 )
-
-
-class Terminal(io.StringIO):
-    encoding = "utf-8"
-
-    def isatty(self):
-        return True
 
 
 def written(stream, environ):

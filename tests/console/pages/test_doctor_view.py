@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+from pretended_terminal import Terminal
 from rich.console import Console
 
 from taorunner.console.base.theme import make_console
@@ -111,10 +112,6 @@ def test_a_terminal_that_is_too_narrow_does_not_wrap() -> None:
 
 
 def test_a_spinner_is_drawn_on_a_terminal_only_and_not_when_quiet() -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
     for stream, is_quiet, is_drawn in (
         (Terminal(), False, True),
         (Terminal(), True, False),

@@ -6,11 +6,13 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pretended_terminal import Terminal
 
 from taorunner.console.pages.dataset_check_view import print_check, print_repair, repair_finding
 from taorunner.console.pages.dataset_split_view import print_split
@@ -46,20 +48,6 @@ DIGEST = "sha256:" + "ab" * 32
 OTHER = "sha256:" + "cd" * 32
 
 Shown = Callable[..., str]
-
-
-@pytest.fixture
-def shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shown:
-    """What a page prints in a pipe of that width: its stdout, and below a line its stderr."""
-    monkeypatch.delenv("FORCE_COLOR", raising=False)
-
-    def show(page: Callable[..., Any], *things: Any, width: int = 120, **options: Any) -> str:
-        monkeypatch.setenv("COLUMNS", str(width))
-        page(*things, **options)
-        out, err = capsys.readouterr()
-        return out + (f"--- stderr\n{err}" if err else "")
-
-    return show
 
 
 ASKED = Finding(Severity.INFO, "image", "asked for here")
@@ -291,18 +279,13 @@ def test_a_repair(shown: Shown) -> None:
 
 
 def test_progress_is_drawn_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
     for stream, term, is_quiet, drawn in (
         (Terminal(), "xterm", False, "\rreading 1/2 images\x1b[K\r\x1b[K"),
         (Terminal(), "xterm", True, ""),
         (Terminal(), "dumb", False, ""),
         (io.StringIO(), "xterm", False, ""),
     ):
-        monkeypatch.setattr("sys.stderr", stream)
         monkeypatch.setenv("TERM", term)
-        with Progress(is_quiet=is_quiet) as progress:
+        with redirect_stderr(stream), Progress(is_quiet=is_quiet) as progress:
             progress("reading", 1, 2)
         assert stream.getvalue() == drawn

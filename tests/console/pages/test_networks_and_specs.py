@@ -31,21 +31,6 @@ from taorunner.specs.schema.schema import NO_DEFAULT
 Shown = Callable[..., str]
 
 
-@pytest.fixture
-def shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shown:
-    """What a page prints in a pipe of that width: its stdout, and below a line its stderr."""
-    monkeypatch.delenv("FORCE_COLOR", raising=False)
-    monkeypatch.chdir(tmp_path)
-
-    def show(page: Callable[..., Any], *things: Any, width: int = 120, **options: Any) -> str:
-        monkeypatch.setenv("COLUMNS", str(width))
-        page(*things, **options)
-        out, err = capsys.readouterr()
-        return out + (f"--- stderr\n{err}" if err else "")
-
-    return show
-
-
 NAMES = ("dino", "tinydet")
 
 

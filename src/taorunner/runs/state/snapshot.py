@@ -248,11 +248,8 @@ class Fold:
                 event.project, event.experiment, event.action, event.backend
             )  # fmt: skip
             if s.queued_at is not None and at > s.queued_at and not s.state.is_final:
-                s.state, s.waiting, s.requeued_at = (
-                    RunState.QUEUED,
-                    None,
-                    None,
-                )  # it waits for its next attempt
+                s.state = RunState.QUEUED  # it waits for its next attempt
+                s.waiting = s.requeued_at = None
             s.queued_at = s.queued_at or at
             s.epochs = s.epochs or _count(event.epochs)
         elif isinstance(event, ev.RunWaiting):

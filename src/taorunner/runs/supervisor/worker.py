@@ -216,11 +216,8 @@ class Worker:
 
     def _to_its_end(self) -> EngineStatus:
         """Follows the run through all its launches: the engine may requeue it and start it again."""
-        handle, reason, was_launched = (
-            self._recorded.handle,
-            self._recorded.waiting,
-            self._recorded.was_launched,
-        )
+        handle, reason = self._recorded.handle, self._recorded.waiting
+        was_launched = self._recorded.was_launched
         started = self._begin() if handle is None else Started(handle, waiting=reason)
         is_launch_known = handle is not None and reason is None
         reported = reason or None
