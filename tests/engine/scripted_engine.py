@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import json
 import re
-import socketserver
 import struct
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
+from http_servers import Request, RequestHandler, listening
 
 STREAMS = {"stdout": 1, "stderr": 2}
 
@@ -87,31 +85,16 @@ class ScriptedEngine:
         return [f"{method} {path}" for method, path, _ in self.calls if method != "GET"]
 
 
-class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    daemon_threads = True
+class _Handler(RequestHandler):
+    """``engine`` is set by a subclass for each engine."""
+
+    protocol_version = "HTTP/1.1"
     engine: ScriptedEngine
 
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Server
-
-    def log_message(self, *_: Any) -> None:
-        return
-
-    def do_GET(self) -> None:
-        self._answer()
-
-    do_POST = do_DELETE = do_HEAD = do_GET  # noqa: N815
-
-    def _answer(self) -> None:
-        parts = urlsplit(self.path)
-        path = re.sub(r"^/v[\d.]+", "", unquote(parts.path))
-        query = dict(parse_qsl(parts.query))
-        text = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        engine = self.server.engine
+    def answer(self, request: Request) -> None:
+        engine, path, query = self.engine, request.path, request.query
         if path != "/_ping":
-            engine.calls.append((self.command, path, query))
+            engine.calls.append((request.method, path, query))
         match = re.fullmatch(
             r"/(images|containers|distribution)/(.+?)(?:/(json|attach|start|stop|kill|wait|logs|tag|push|resize))?",
             path,
@@ -129,7 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
                 else f"{query['fromImage']}@{query['tag']}"
             )
         elif path == "/containers/create":
-            self._create(query["name"], json.loads(text))
+            self._create(query["name"], request.json)
         elif match is None:
             self._send(404, {"message": f"page not found: {path}"})
         elif match[1] == "images":
@@ -140,30 +123,23 @@ class _Handler(BaseHTTPRequestHandler):
             self._container(match[2], match[3])
 
     def _send(self, code: int, body: Any = b"") -> None:
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.send_response(code)
-        self.send_header("Api-Version", "1.44")
-        self.send_header("Server", "Docker/24.0.0 (linux)")
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+        self.send(code, body, {"Api-Version": "1.44", "Server": "Docker/24.0.0 (linux)"})
 
     def _events(self, events: list[dict[str, Any]]) -> None:
         self._send(200, b"".join(json.dumps(event).encode() + b"\r\n" for event in events))
 
     def _pull(self, name: str) -> None:
-        tries = self.server.engine.pulls.get(name)
+        tries = self.engine.pulls.get(name)
         if not tries:
             self._send(404, {"message": f"manifest for {name} not found: manifest unknown: manifest unknown"})
             return
         events, image = tries.pop(0)
         if image is not None:
-            self.server.engine.images[name] = image
+            self.engine.images[name] = image
         self._events(events)
 
     def _image(self, name: str, what: str | None, query: dict[str, str]) -> None:
-        engine = self.server.engine
+        engine = self.engine
         if what == "push":
             self._events(engine.pushes[f"{name}:{query['tag']}"].pop(0))
             return
@@ -191,14 +167,14 @@ class _Handler(BaseHTTPRequestHandler):
             )
 
     def _registry(self, name: str) -> None:
-        known = self.server.engine.registry.get(name, "manifest unknown")
+        known = self.engine.registry.get(name, "manifest unknown")
         if known.startswith("sha256:"):
             self._send(200, {"Descriptor": {"digest": known}})
         else:
             self._send(404 if known == "manifest unknown" else 500, {"message": known})
 
     def _create(self, name: str, body: dict[str, Any]) -> None:
-        engine = self.server.engine
+        engine = self.engine
         if name in engine.containers:
             self._send(
                 409,
@@ -212,7 +188,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(201, {"Id": name, "Warnings": []})
 
     def _container(self, name: str, what: str | None) -> None:
-        engine = self.server.engine
+        engine = self.engine
         found = engine.containers.get(name)
         if found is None:
             self._send(404, {"message": f"No such container: {name}"})
@@ -276,19 +252,11 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def scripted_engine() -> Iterator[ScriptedEngine]:
     """The engine answers inside the block, at ``url``."""
-    with (
-        tempfile.TemporaryDirectory(prefix="engine-") as folder,
-        _Server(f"{folder}/sock", _Handler) as server,
-    ):
-        info = {"DockerRootDir": folder, "Architecture": "x86_64"}
-        server.engine = ScriptedEngine(f"unix://{folder}/sock", info)
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        try:
-            yield server.engine
-        finally:
-            server.shutdown()
-            thread.join()
+    with tempfile.TemporaryDirectory(prefix="engine-") as folder:
+        made = ScriptedEngine("", {"DockerRootDir": folder, "Architecture": "x86_64"})
+        handler = type("Handler", (_Handler,), {"engine": made})
+        with listening(Path(folder, "sock"), handler) as made.url:
+            yield made
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from served import Request, Served, serving
+from http_servers import Request
+from served import Served, serving
 
 from taorunner.engine.client import Engine
 from taorunner.engine.registry import RemoteLayer, UnknownSizeError, read_manifest, remote_digest
