@@ -38,7 +38,7 @@ class RequestHandler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
-        path = re.sub(r"^/v[\d.]+(?=/)", "", unquote(parts.path))
+        path = re.sub(r"^/v\d+\.\d+(?=/)", "", unquote(parts.path))  # not the /v2/ of a registry
         query = {key: values[-1] for key, values in parse_qs(parts.query, keep_blank_values=True).items()}
         headers = {key.lower(): value for key, value in self.headers.items()}
         self.answer(Request(self.command, path, query, headers, self._body()))
