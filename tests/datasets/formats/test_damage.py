@@ -135,3 +135,25 @@ def test_results_of_label_studio_at_another_place_are_no_background(
     (finding,) = [one for one in read_dataset(root).findings if one.code == "json-syntax"]
     assert finding.message.endswith('have no list "result"')
     assert finding.is_error
+
+
+@pytest.mark.parametrize(
+    ("broken", "is_error"),
+    [({"regions": {}}, True), ({"": []}, True), ({"asset": 7}, True), ({"asset.state": 1}, False)],
+)
+def test_regions_of_vott_at_another_place_are_no_background(
+    tmp_path: Path, broken: dict[str, object], is_error: bool
+) -> None:
+    root = tmp_path / "drawn"
+    SHAPES["vott"][1](root)
+    (file,) = root.rglob("*.json")
+    project = json.loads(file.read_text())
+    entry = next(one for one in project["assets"].values() if one["regions"])
+    del entry["regions"]
+    if "asset.state" in broken:  # nobody has drawn anything
+        entry["asset"]["state"] = broken["asset.state"]
+    else:
+        entry.update(broken)
+    file.write_text(json.dumps(project))
+    found = [one for one in read_dataset(root).findings if one.code == "vott-region"]
+    assert [one.is_error for one in found] == [True] * is_error

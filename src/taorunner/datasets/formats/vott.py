@@ -12,8 +12,12 @@ from taorunner.text import printable
 Steps = tuple[str | int, ...]
 
 
+_UNTAGGED = (0, 1)
+"""States of an asset without tags: not visited, visited. Source: VoTT, enumeration AssetState."""
+
+
 def recognise(folder: Folder) -> bool:
-    return any(True for _ in _assets(folder))
+    return any(_value(folder, path).get("asset") or _value(folder, path)["assets"] for path in _documents(folder))
 
 
 def read(folder: Folder) -> DetectionDataset:
@@ -54,6 +58,9 @@ def _assets(folder: Folder) -> Iterator[tuple[str, Steps, Mapping[str, Any]]]:
         for key, entry in value["assets"].items():
             if isinstance(entry, Mapping) and isinstance(entry.get("asset"), Mapping):
                 yield path, ("assets", key), entry
+            else:
+                place = folder.json_place(path, ("assets", key))
+                folder.error("vott-region", 'an entry of "assets" has no "asset"', folder.root / path, *place)
 
 
 def _image(folder: Folder, path: str, steps: Steps, entry: Mapping[str, Any]) -> ImageEntry | None:
@@ -68,7 +75,15 @@ def _image(folder: Folder, path: str, steps: Steps, entry: Mapping[str, Any]) ->
         return None
     boxes: list[Box] = []
     regions = entry.get("regions")
-    for index, region in enumerate(regions if isinstance(regions, list) else ()):
+    if not isinstance(regions, list):
+        if "regions" in entry or asset.get("state") not in _UNTAGGED:
+            message = f'"{printable(references[0])}" has no list "regions"'
+            folder.error(
+                "vott-region", message, file, *folder.json_place(path, steps), hint="export the project again"
+            )
+            return None
+        regions = []
+    for index, region in enumerate(regions):
         boxes += _boxes(folder, path, (*steps, "regions", index), region)
     size = asset.get("size") if isinstance(asset.get("size"), Mapping) else {}
     stated_size = (number(size.get("width")) or 0.0, number(size.get("height")) or 0.0)
