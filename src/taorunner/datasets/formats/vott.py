@@ -17,7 +17,9 @@ _UNTAGGED = (0, 1)
 
 
 def recognise(folder: Folder) -> bool:
-    return any(_value(folder, path).get("asset") or _value(folder, path)["assets"] for path in _documents(folder))
+    return any(
+        _value(folder, path).get("asset") or _value(folder, path)["assets"] for path in _documents(folder)
+    )
 
 
 def read(folder: Folder) -> DetectionDataset:
