@@ -6,15 +6,16 @@ otherwise training stops with a CUDA assertion. Every annotation needs ``area``.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from taorunner.datasets.checks.boxes import faults_of
+from taorunner.datasets.checks.boxes import faults_of, is_sound
 from taorunner.datasets.checks.classes import ClassNeeds
+from taorunner.datasets.files.coco_rows import count_without_area
+from taorunner.datasets.files.json_pieces import JsonSource, read_in_pieces
 from taorunner.datasets.model.annotations import DetectionDataset, ImageEntry
+from taorunner.datasets.model.boxes import Corners, corners_of, names_of
 from taorunner.errors import Finding, Severity
 
 _HINTS = {
@@ -29,18 +30,21 @@ def box_findings(image: ImageEntry, needs: Sequence[ClassNeeds], *, is_repaired:
     size = (image.width, image.height)
     smallest = max([2.0, *(need.smallest_box(size) for need in needs)])
     place = image.source or image.path
-    seen: set[tuple[object, ...]] = set()
-    for box in image.boxes:
-        corners = (box.x_min, box.y_min, box.x_max, box.y_max)
-        named = f'{image.path.name}, "{box.name}": '
-        for fault in faults_of(corners, size, smallest):
+    seen: set[Corners] = set()
+    for index, box in enumerate(corners_of(image.boxes)):
+        name, *corners = box
+        if box not in seen and is_sound(corners, size, smallest):
+            seen.add(box)
+            continue
+        named, line = f'{image.path.name}, "{name}": ', image.boxes[index].line
+        for fault in faults_of((corners[0], corners[1], corners[2], corners[3]), size, smallest):
             hint = _HINTS.get(fault.code) or _repair_hint(fault.code, is_repaired)
-            yield Finding(fault.severity, fault.code, named + fault.message, hint, place, box.line)
-        if (box.name, corners) in seen:
+            yield Finding(fault.severity, fault.code, named + fault.message, hint, place, line)
+        if box in seen:
             message = f"{named}duplicate box"
             hint = _repair_hint("box-duplicate", is_repaired)
-            yield Finding(Severity.WARNING, "box-duplicate", message, hint, place, box.line)
-        seen.add((box.name, corners))
+            yield Finding(Severity.WARNING, "box-duplicate", message, hint, place, line)
+        seen.add(box)
 
 
 def _repair_hint(code: str, is_repaired: bool) -> str:
@@ -55,14 +59,13 @@ def coco_findings(dataset: DetectionDataset, needs: Sequence[ClassNeeds]) -> Ite
     by_file: dict[Path, tuple[tuple[int, str], ...]] = {}
     for file in files:
         try:
-            document: Any = json.loads(file.read_bytes())
-            annotations = [a for a in document.get("annotations", ()) if isinstance(a, dict)]
-            listed = [(c["id"], str(c["name"])) for c in document.get("categories", ())]
+            document = read_in_pieces(JsonSource(file), ("annotations",))
+            count, without = count_without_area(document)
+            listed = [(c["id"], str(c["name"])) for c in document.values.get("categories", ())]
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             continue  # the reader has reported it
-        without = sum("area" not in annotation for annotation in annotations)
         if without:
-            message = f'{without} of {len(annotations)} annotations have no "area", which TAO\'s loader needs'
+            message = f'{without} of {count} annotations have no "area", which TAO\'s loader needs'
             yield Finding(Severity.ERROR, "coco-area", message, "--fix adds it", file)
         by_file[file] = tuple(sorted((i, n) for i, n in listed if isinstance(i, int)))
         highest = max((i for i, _ in by_file[file]), default=0)
@@ -87,6 +90,6 @@ def counted(
     images = [image for image in dataset.images if image.subset == subset]
     return (
         len(images), sum(not image.boxes for image in images),
-        Counter(box.name for image in images for box in image.boxes),
+        Counter(name for image in images for name in names_of(image.boxes)),
         Counter((image.width, image.height) for image in images),
     )  # fmt: skip

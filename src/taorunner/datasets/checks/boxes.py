@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from taorunner.errors import Severity
@@ -21,6 +22,15 @@ class Fault:
     message: str
     is_removed: bool = False
     clipped: Corners | None = None
+
+
+def is_sound(box: Sequence[float], size: tuple[int, int], min_pixels: float) -> bool:
+    """Whether ``faults_of`` finds nothing, without saying what. ``min_pixels`` is 2 or more."""
+    x_min, y_min, x_max, y_max = box
+    return (
+        x_max - x_min >= min_pixels and y_max - y_min >= min_pixels and x_min >= -_SLACK_PIXELS
+        and y_min >= -_SLACK_PIXELS and x_max <= size[0] + _SLACK_PIXELS and y_max <= size[1] + _SLACK_PIXELS
+    )  # fmt: skip
 
 
 def faults_of(box: Corners, size: tuple[int, int] | None, min_pixels: float) -> list[Fault]:

@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import json
 import math
+from array import array
 from collections.abc import Mapping
-from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from msgspec import UNSET
+
+from taorunner.datasets.files.coco_rows import Annotation, Batch, batches, read_annotation
+from taorunner.datasets.files.json_pieces import JsonObject, JsonSource
 from taorunner.datasets.formats.folder import Folder, bounding_box, number, subset_of
-from taorunner.datasets.model.annotations import Box, DatasetMetadata, DetectionDataset, ImageEntry
+from taorunner.datasets.model.annotations import DatasetMetadata, DetectionDataset, ImageEntry
+from taorunner.datasets.model.boxes import BoxRows, BoxTable, Kind, Rest
 from taorunner.text import amount, printable
 
 _READ = frozenset({"image_id", "category_id", "bbox", "iscrowd", "score"})
-_TOP = frozenset({"images", "annotations", "categories"})
+_LISTS = ("images", "annotations")
+_TOP = frozenset({*_LISTS, "categories"})
 _IMAGE = frozenset({"file_name", "width", "height"})
+_PLAIN = ("id", "area", "segmentation")
 _OTHER_TASKS = ("captions", "person_keypoints", "stuff", "panoptic")
 
 
@@ -81,10 +89,9 @@ def documents(folder: Folder) -> list[str]:
 def _with_images(folder: Folder) -> list[str]:
     found = []
     for path in folder.with_suffix(".json"):
-        text = folder.text(path)
-        if text and '"images"' in text and '"categories"' in text:
-            value = folder.json(path)
-            if isinstance(value, dict) and isinstance(value.get("images"), list) and not _is_panoptic(value):
+        if folder.mentions(path, '"images"', '"categories"'):
+            document = folder.json_object(path, _LISTS)
+            if document is not None and "images" in document.lists and not _is_panoptic(document):
                 found.append(path)
     return found
 
@@ -97,12 +104,13 @@ class Document:
         self._folder, self._path, self._subset = folder, path, subset
         self._is_own = file is None
         self._file = file or folder.root / path
-        self._value: dict[str, Any] = folder.json(path)
-        self.top = {key: value for key, value in self._value.items() if key not in _TOP}
+        self._document = folder.json_object(path, _LISTS) or JsonObject(JsonSource(b""))
+        self.top = {key: value for key, value in self._document.values.items() if key not in _TOP}
         self.metadata: dict[str, dict[str, Any]] = {}
         self._names = self._categories()
-        self._boxes: dict[Any, list[Box]] = {}
+        self._rows = _Rows(self._document.source)
         self._read_annotations()
+        self._boxes = self._rows.by_image()
 
     @property
     def classes(self) -> list[str]:
@@ -111,7 +119,7 @@ class Document:
     def entries(self) -> list[ImageEntry]:
         found = []
         seen: set[Any] = set()
-        for index, image in enumerate(self._value["images"]):
+        for index, image in enumerate(self._document.elements("images")):
             reference = image.get("file_name") if isinstance(image, Mapping) else None
             if not isinstance(reference, str) or not _is_id(image.get("id")):
                 self._error("coco-image", 'an image needs "id" and "file_name"', ("images", index))
@@ -127,19 +135,20 @@ class Document:
                 self._folder.missing_image(reference, self._file, *place)
                 continue
             stated_size = (number(image.get("width")) or 0.0, number(image.get("height")) or 0.0)
-            boxes = self._boxes.get(image["id"], ())
-            subset = self._subset or self._folder_subset(image_file)
             entry = self._folder.entry(
-                image_file, boxes, subset=subset, source=self._file, stated_size=stated_size
+                image_file,
+                self._boxes.get(image["id"], ()),
+                subset=self._subset or self._folder_subset(image_file),
+                source=self._file,
+                stated_size=stated_size,
+                extra={key: value for key, value in image.items() if key not in _IMAGE},
             )
             if entry is not None:
-                extra = {key: value for key, value in image.items() if key not in _IMAGE}
-                found.append(replace(entry, extra=extra))
-        for image_id in self._boxes.keys() - seen:
-            message = (
-                f'no image has the id "{image_id}" of {amount(len(self._boxes[image_id]), "annotation")}'
-            )
-            self._folder.error("coco-annotation", message, self._file)
+                found.append(entry)
+        for image_id, boxes in self._boxes.items():
+            if image_id not in seen:
+                message = f'no image has the id "{image_id}" of {amount(len(boxes), "annotation")}'
+                self._folder.error("coco-annotation", message, self._file)
         return found
 
     def _folder_subset(self, image_file: Path) -> str:
@@ -150,7 +159,7 @@ class Document:
 
     def _categories(self) -> dict[Any, str]:
         names: dict[Any, str] = {}
-        listed = self._value.get("categories")
+        listed = self._document.values.get("categories")
         categories = listed if isinstance(listed, list) else []
         for index, category in enumerate(categories):
             name = category.get("name") if isinstance(category, Mapping) else None
@@ -166,44 +175,42 @@ class Document:
         parents = {
             str(c.get("supercategory")) for c in categories if isinstance(c, Mapping) and c.get("id") != 0
         }
-        listed = self._value.get("annotations")
-        used = (
-            {str(a.get("category_id")) for a in listed if isinstance(a, Mapping)}
-            if isinstance(listed, list)
-            else set()
-        )
-        if len(names) > 1 and parents == {names.get(0)} and "0" not in used:
+        if len(names) > 1 and parents == {names.get(0)} and not self._uses_category_0():
             self.metadata.pop(names[0], None)
             return {key: name for key, name in names.items() if key != 0}
         return names
 
+    def _uses_category_0(self) -> bool:
+        annotations = self._document.elements("annotations")
+        return any(str(one.get("category_id")) == "0" for one in annotations if isinstance(one, Mapping))
+
     def _read_annotations(self) -> None:
-        annotations = self._value.get("annotations")
-        if not isinstance(annotations, list):
-            problem = "is missing" if annotations is None else "is not a list"
+        if "annotations" not in self._document.lists:
+            problem = "is missing" if self._document.values.get("annotations") is None else "is not a list"
             message = f'"annotations" {problem}: every image would count as a background image'
             hint = "if this file lists test images, give a folder with annotations"
             self._folder.error("coco-annotations", message, self._file, hint=hint)
-        for index, annotation in enumerate(annotations if isinstance(annotations, list) else ()):
-            try:
-                name = self._names[annotation["category_id"]]
-                x, y, width, height = annotation["bbox"]
-                x, y, right, bottom = float(x), float(y), float(x) + float(width), float(y) + float(height)
-                if not math.isfinite(x + y + right + bottom):
-                    raise ValueError
-                image_id = annotation["image_id"]
-                hash(image_id)
-            except (KeyError, TypeError, ValueError, AttributeError):
-                self._read_without_box(index, annotation)
-                continue
-            score = annotation.get("score")
-            self._boxes.setdefault(image_id, []).append(
-                Box(name, x, y, right, bottom, None, number(score) if score is not None else None,
-                    bool(annotation.get("iscrowd")), annotation.get("segmentation") or None,
-                    None, _extra(annotation))
-            )  # fmt: skip
+        for batch in batches(self._document):
+            for index in self._rows.add_batch(batch, self._names):
+                place = batch.places[index]
+                self._read_one(batch.first + index, place, read_annotation(self._document.source, place))
 
-    def _read_without_box(self, index: int, annotation: Any) -> None:
+    def _read_one(self, index: int, place: tuple[int, int], annotation: Any) -> None:
+        """An annotation with other types than usual, or that is wrong."""
+        try:
+            name = self._names[annotation["category_id"]]
+            x, y, width, height = annotation["bbox"]
+            x, y, right, bottom = float(x), float(y), float(x) + float(width), float(y) + float(height)
+            if not math.isfinite(x + y + right + bottom):
+                raise ValueError
+            image_id = annotation["image_id"]
+            hash(image_id)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            self._read_without_box(index, place, annotation)
+            return
+        self._rows.add(image_id, name, (x, y, right, bottom), _rest(annotation).kind, place)
+
+    def _read_without_box(self, index: int, place: tuple[int, int], annotation: Any) -> None:
         """An annotation without a complete box: takes the box around its polygon, or reports it."""
         steps = ("annotations", index)
         if isinstance(annotation, Mapping) and "segments_info" in annotation:
@@ -226,8 +233,8 @@ class Document:
             values = [value for value in flat if value is not None]
             if len(values) >= 6 and len(values) == len(flat):
                 corners = bounding_box(list(zip(values[::2], values[1::2], strict=False)))
-                box = Box(self._names[category], *corners, segmentation=polygons, extra=_extra(annotation))
-                self._boxes.setdefault(annotation["image_id"], []).append(box)
+                kind = _rest(annotation).kind
+                self._rows.add(annotation["image_id"], self._names[category], corners, kind, place)
                 return
         value = json.dumps(annotation.get("bbox"), ensure_ascii=False)
         message = f'"bbox" is {printable(value)[:60]}, not [x, y, width, height]'
@@ -238,12 +245,100 @@ class Document:
         self._folder.error(code, message, self._file, *place)
 
 
-def _is_panoptic(document: Mapping[str, Any]) -> bool:
+class _Rows:
+    """The boxes of a file in the order of its annotations, until they are grouped by image."""
+
+    def __init__(self, source: JsonSource) -> None:
+        self._source = source
+        self._table = BoxTable(self._rest_of)
+        self._starts, self._lengths, self._images = array("Q"), array("I"), array("I")
+        self._numbers: dict[Any, int] = {}
+        self._kinds: dict[tuple[Any, ...], int] = {}
+
+    def _rest_of(self, row: int) -> Rest:
+        start = self._starts[row]
+        return _rest(read_annotation(self._source, (start, start + self._lengths[row])))
+
+    def add(
+        self, image_id: Any, name: str, corners: tuple[float, ...], kind: Kind, place: tuple[int, int]
+    ) -> None:
+        self._table.add_row(name, corners, kind=self._table.kind_number(kind))
+        self._images.append(self._numbers.setdefault(image_id, len(self._numbers)))
+        self._starts.append(place[0])
+        self._lengths.append(place[1] - place[0])
+
+    def add_batch(self, batch: Batch, names: Mapping[Any, str]) -> list[int]:
+        """Adds the boxes that are right; returns the indices of the others in the batch."""
+        if batch.annotations is None:
+            return list(range(len(batch.places)))
+        left: list[int] = []
+        keys: tuple[str, ...] | None = None
+        for index, (annotation, place) in enumerate(zip(batch.annotations, batch.places, strict=True)):
+            x, y, width, height = annotation.bbox
+            name = names.get(annotation.category_id)
+            if name is None or not math.isfinite(x + y + width + height):
+                left.append(index)
+                continue
+            if batch.keys is not None:
+                keys = batch.keys[index]
+            self._table.add_row(name, (x, y, x + width, y + height), kind=self._kind_of(annotation, keys))
+            self._images.append(self._numbers.setdefault(annotation.image_id, len(self._numbers)))
+            self._starts.append(place[0])
+            self._lengths.append(place[1] - place[0])
+        return left
+
+    def _kind_of(self, annotation: Annotation, keys: tuple[str, ...] | None) -> int:
+        has_outline = annotation.has_outline
+        shape = (
+            has_outline, annotation.segmentation is UNSET, bool(annotation.iscrowd), annotation.score is None,
+            annotation.id is UNSET, annotation.area is UNSET, keys,
+        )  # fmt: skip
+        number = self._kinds.get(shape)
+        if number is None:
+            given = keys or [key for key in _PLAIN if getattr(annotation, key) is not UNSET]
+            extra = tuple(
+                key for key in given if key not in _READ and (key != "segmentation" or not has_outline)
+            )
+            kind = Kind(False, annotation.score is not None, bool(annotation.iscrowd), has_outline, extra)
+            number = self._kinds[shape] = self._table.kind_number(kind)
+        return number
+
+    def by_image(self) -> dict[Any, BoxRows]:
+        counts = [0] * len(self._numbers)
+        for image in self._images:
+            counts[image] += 1
+        ends = list(accumulate(counts))
+        begins = [end - count for end, count in zip(ends, counts, strict=True)]
+        order = array("I", bytes(4 * len(self._images)))
+        free = begins.copy()
+        for row, image in enumerate(self._images):
+            order[free[image]] = row
+            free[image] += 1
+        self._table.sort(order)
+        self._starts = array("Q", map(self._starts.__getitem__, order))
+        self._lengths = array("I", map(self._lengths.__getitem__, order))
+        self._images = array("I")
+        return {
+            image_id: BoxRows(self._table, begins[number], ends[number])
+            for image_id, number in self._numbers.items()
+        }
+
+
+def _is_panoptic(document: JsonObject) -> bool:
     """True for COCO panoptic annotations, which OneFormer reads: an entry for each image, its segments in a PNG."""
-    listed = document.get("annotations")
-    return isinstance(listed, list) and any(
-        isinstance(one, Mapping) and "segments_info" in one for one in listed
+    return any(
+        b'"segments_info"' in text
+        and any(isinstance(one, Mapping) and "segments_info" in one for one in json.loads(text))
+        for _, text in document.pieces("annotations")
     )
+
+
+def _rest(annotation: Mapping[str, Any]) -> Rest:
+    score = annotation.get("score")
+    return Rest(
+        None, number(score) if score is not None else None, bool(annotation.get("iscrowd")),
+        annotation.get("segmentation") or None, _extra(annotation),
+    )  # fmt: skip
 
 
 def _extra(annotation: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -11,6 +11,7 @@ from taorunner.datasets.files.image_header import ImageHeader
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.model import segmentation
 from taorunner.datasets.model.annotations import Box, ImageEntry
+from taorunner.datasets.model.boxes import BoxTable, corners_of
 from taorunner.datasets.model.extra_fields import moved_box, unmovable
 from taorunner.text import amount, printable
 
@@ -24,8 +25,7 @@ def rotate_stored_boxes(folder: Folder, images: Sequence[ImageEntry]) -> tuple[I
     as_seen: list[ImageEntry] = []
     as_stored: list[ImageEntry] = []
     for image in images:
-        header = folder.header(image.path)
-        if image.path in folder.stored_sizes and header is not None:
+        if image.path in folder.stored_sizes and (header := folder.header(image.path)) is not None:
             fits_seen = _fits(image.boxes, header.width, header.height)
             fits_stored = _fits(image.boxes, header.stored_width, header.stored_height)
             if fits_seen != fits_stored:
@@ -47,7 +47,8 @@ def rotate_stored_boxes(folder: Folder, images: Sequence[ImageEntry]) -> tuple[I
         folder.warning("exif-boxes-as-seen", message, as_seen[0].source or as_seen[0].path)
         return tuple(images)
     _report_unmovable(folder, [image for image in images if image.path in folder.stored_sizes])
-    return tuple(_rotated_entry(folder, image) for image in images)
+    table = BoxTable()
+    return tuple(_rotated_entry(folder, image, table) for image in images)
 
 
 def _report_unmovable(folder: Folder, images: Sequence[ImageEntry]) -> None:
@@ -58,19 +59,19 @@ def _report_unmovable(folder: Folder, images: Sequence[ImageEntry]) -> None:
         folder.warning("exif-fields", message, images[0].source or images[0].path)
 
 
-def _rotated_entry(folder: Folder, image: ImageEntry) -> ImageEntry:
-    header = folder.header(image.path)
-    if image.path not in folder.stored_sizes or header is None:
+def _rotated_entry(folder: Folder, image: ImageEntry, table: BoxTable) -> ImageEntry:
+    header = folder.header(image.path) if image.path in folder.stored_sizes else None
+    if header is None:
         return image
-    return replace(image, boxes=tuple(_rotated_box(box, header) for box in image.boxes))
+    return replace(image, boxes=table.add(_rotated_box(box, header) for box in image.boxes))
 
 
-def _fits(boxes: Iterable[Box], width: int, height: int) -> bool:
+def _fits(boxes: Sequence[Box], width: int, height: int) -> bool:
     slack = 1.5
     return all(
-        -slack <= min(box.x_min, box.x_max) and max(box.x_min, box.x_max) <= width + slack
-        and -slack <= min(box.y_min, box.y_max) and max(box.y_min, box.y_max) <= height + slack
-        for box in boxes
+        -slack <= min(x_min, x_max) and max(x_min, x_max) <= width + slack
+        and -slack <= min(y_min, y_max) and max(y_min, y_max) <= height + slack
+        for _, x_min, y_min, x_max, y_max in corners_of(boxes)
     )  # fmt: skip
 
 

@@ -10,23 +10,31 @@ import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
 from taorunner.datasets.files.image_header import IMAGE_SUFFIXES, ImageError, ImageHeader, read_header
+from taorunner.datasets.files.json_pieces import (
+    JsonObject,
+    JsonSource,
+    place_in_json,
+    read_in_pieces,
+)
 from taorunner.datasets.files.json_text import parse_json
 from taorunner.datasets.files.layout import is_folder, leads_back
 from taorunner.datasets.model.annotations import Box, ImageEntry
+from taorunner.datasets.model.boxes import BoxRows, BoxTable
 from taorunner.errors import Finding, Severity
 from taorunner.text import amount, did_you_mean, printable
 
 _MAX_DEPTH = 12
 _FIRST_BYTES = 256 * 1024
+_LARGE_BYTES = 8 * 1024 * 1024
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _DECLARED = re.compile(rb"""\A\s*<\?xml[^>]*encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
-_SPACE = re.compile(r"[ \t\n\r]*")
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
                "test": "test", "testing": "test", "trainval": "trainval", "default": ""}  # fmt: skip
 """Names of subsets in other tools, and the names used here."""
@@ -47,6 +55,8 @@ class Folder:
         self.progress = progress or (lambda what, done, total: None)
         self._texts: dict[str, str | None] = {}
         self._json: dict[str, Any] = {}
+        self._objects: dict[str, JsonObject | None] = {}
+        self._boxes = BoxTable()
         self._headers: dict[Path, ImageHeader | None] = {}
         self._turned: list[Path] = []
         self.stored_sizes: set[Path] = set()
@@ -132,6 +142,38 @@ class Folder:
         except OSError:
             return None
 
+    def mentions(self, path: str, *words: str) -> bool:
+        """Whether each of ``words`` is in the text. A large file is searched in pieces, and not kept."""
+        if self._is_large(path):
+            return all(_is_in(self.root / path, word.encode()) for word in words)
+        text = self.text(path)
+        return text is not None and all(word in text for word in words)
+
+    def begins_with(self, path: str, mark: str) -> bool:
+        """Whether ``mark`` is the first text that is not blank. A large file is not kept."""
+        text = self.peek(path) if self._is_large(path) else self.text(path)
+        return (text or "").lstrip("\ufeff \t\r\n").startswith(mark)
+
+    def _is_large(self, path: str) -> bool:
+        if path in self._texts:
+            return False
+        with suppress(OSError), open(f"{self.root}/{path}", "rb") as file:  # noqa: PTH123 (as above)
+            return os.fstat(file.fileno()).st_size > _LARGE_BYTES and file.read(2) not in _UTF16_MARKS
+        return False
+
+    def json_object(self, path: str, lists: Sequence[str]) -> JsonObject | None:
+        """A JSON object whose ``lists`` are read in pieces; None (and a finding) when the text is not JSON."""
+        if path not in self._objects:
+            text = self._texts.get(path)
+            try:
+                source = JsonSource(self.root / path if text is None else text.encode())
+                self._objects[path] = read_in_pieces(source, lists)
+            except (OSError, ValueError):
+                value = self.json(path)  # says what is wrong; UTF-16 is right, but not in pieces
+                again = JsonSource(json.dumps(value).encode())
+                self._objects[path] = read_in_pieces(again, lists) if isinstance(value, dict) else None
+        return self._objects[path]
+
     def add_text(self, path: str, text: str) -> str:
         """Adds a text that is not a file, under the name ``path``."""
         self._texts[path] = text
@@ -150,7 +192,10 @@ class Folder:
 
     def json_place(self, path: str, steps: Sequence[str | int]) -> tuple[int, int]:
         """Line and column of the value at ``steps``. Slow: call it only for findings."""
-        return _place_in_json(self._texts.get(path) or "", steps)
+        known = self._objects.get(path)
+        if known is not None and path not in self._json:
+            return known.place(steps)
+        return place_in_json(self._texts.get(path) or "", steps)
 
     def error(self, code: str, message: str, file: Path, line: int | None = None, column: int | None = None,
               hint: str | None = None) -> None:  # fmt: skip
@@ -264,7 +309,8 @@ class Folder:
             self.warning("picture-turned", message, first, hint=hint)
 
     def entry(self, path: Path, boxes: Iterable[Box], *, subset: str = "", source: Path | None = None,
-              stated_size: tuple[float, float] | None = None) -> ImageEntry | None:  # fmt: skip
+              stated_size: tuple[float, float] | None = None,
+              extra: Mapping[str, Any] | None = None) -> ImageEntry | None:  # fmt: skip
         """``boxes`` as written in the source. ``stated_size``: width and height according to the annotations.
 
         A tool that ignores EXIF states the stored size; ``exif_turns`` moves its boxes.
@@ -272,7 +318,6 @@ class Folder:
         header = self.header(path)
         if header is None:
             return None
-        listed = tuple(boxes)
         if stated_size and all(stated_size):
             stored = (header.stored_width, header.stored_height)
             seen = (header.width, header.height)
@@ -286,7 +331,18 @@ class Folder:
                 self.warning(
                     "size-differs", message, path, hint="check whether the boxes were drawn on a resized copy"
                 )
-        return ImageEntry(path, header.width, header.height, listed, subset, source)
+        rows = boxes if isinstance(boxes, BoxRows) else self._boxes.add(boxes)
+        return ImageEntry(path, header.width, header.height, rows, subset, source, extra)
+
+
+def _is_in(path: Path, word: bytes) -> bool:
+    end = b""
+    with suppress(OSError), path.open("rb") as file:
+        while block := file.read(_LARGE_BYTES):
+            if word in end + block:
+                return True
+            end = block[1 - len(word) :]
+    return False
 
 
 def decoded(data: bytes) -> str:
@@ -354,41 +410,6 @@ def _as_path(reference: str) -> str:
     elif "://" in reference:
         reference = unquote(urlparse(reference).path)
     return reference.replace("\\", "/")
-
-
-def _place_in_json(text: str, steps: Sequence[str | int]) -> tuple[int, int]:
-    decoder = json.JSONDecoder()
-    at = _blank(text, 0)
-    try:
-        for step in steps:
-            at = _inner(decoder, text, at, step)
-    except (ValueError, IndexError, StopIteration):
-        pass
-    return text.count("\n", 0, at) + 1, at - (text.rfind("\n", 0, at) + 1) + 1
-
-
-def _inner(decoder: json.JSONDecoder, text: str, at: int, step: str | int) -> int:
-    """Offset of the value with key or index ``step`` in the list or object that begins at ``at``."""
-    is_list = text[at] == "["
-    at = _blank(text, at + 1)
-    index = 0
-    while text[at] not in "]}":
-        key: str | int = index
-        if not is_list:
-            key, at = decoder.raw_decode(text, at)
-            at = _blank(text, _blank(text, at) + 1)
-        if key == step:
-            return at
-        _, at = decoder.raw_decode(text, at)
-        at = _blank(text, at)
-        if text[at] == ",":
-            at = _blank(text, at + 1)
-        index += 1
-    raise IndexError(step)
-
-
-def _blank(text: str, at: int) -> int:
-    return match.end() if (match := _SPACE.match(text, at)) else at
 
 
 def _reason(error: OSError) -> str:

@@ -16,6 +16,9 @@ _UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")
 Steps = tuple[str | int, ...]
 
 
+_WORDS = ('"annotations"', '"label"', '"image"')
+
+
 def recognise(folder: Folder) -> bool:
     return bool(_documents(folder))
 
@@ -23,10 +26,7 @@ def recognise(folder: Folder) -> bool:
 def _documents(folder: Folder) -> list[str]:
     found = []
     for path in folder.with_suffix(".json"):
-        text = folder.text(path) or ""
-        if text.lstrip().startswith("[") and (
-            '"annotations"' in text or '"label"' in text or '"image"' in text
-        ):
+        if folder.begins_with(path, "[") and any(folder.mentions(path, word) for word in _WORDS):
             value = folder.json(path)
             if isinstance(value, list) and value and isinstance(value[0], Mapping) and _is_task(value[0]):
                 found.append(path)

@@ -40,7 +40,7 @@ def read(folder: Folder) -> DetectionDataset:
 
 def _documents(folder: Folder) -> list[str]:
     """Only the export if there is one, as it holds the content of the asset files."""
-    candidates = [path for path in folder.with_suffix(".json") if '"asset' in (folder.text(path) or "")]
+    candidates = [path for path in folder.with_suffix(".json") if folder.mentions(path, '"asset')]
     exports = [path for path in candidates if not path.endswith("-asset.json")]
     exports = [path for path in exports if isinstance(_value(folder, path).get("assets"), Mapping)]
     return exports or [path for path in candidates if isinstance(_value(folder, path).get("asset"), Mapping)]

@@ -7,67 +7,30 @@ these values; writers, checks, split and resize use them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from taorunner.datasets.model.boxes import Box, KittiFields, names_of
 from taorunner.errors import Finding
 
-
-@dataclass(frozen=True, slots=True)
-class KittiFields:
-    """The KITTI columns that no other format has. The defaults mean "unknown"; TAO reads them as a 2-D box."""
-
-    truncation: float = 0.0
-    occlusion: int = 0
-    alpha: float = 0.0
-    dimensions: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    location: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    rotation_y: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """One object. ``score`` is a detector's (KITTI's 16th column); ``segmentation`` is COCO's, unchanged.
-
-    ``extra`` holds further fields of the source (key points, attributes), under the names of its format.
-    ``line`` is 1-based, in the image's ``source`` file; None for formats without meaningful lines.
-    """
-
-    name: str
-    x_min: float
-    y_min: float
-    x_max: float
-    y_max: float
-    kitti: KittiFields | None = None
-    score: float | None = None
-    iscrowd: bool = False
-    segmentation: Any = None
-    line: int | None = None
-    extra: Mapping[str, Any] | None = None
-
-    @property
-    def width(self) -> float:
-        return self.x_max - self.x_min
-
-    @property
-    def height(self) -> float:
-        return self.y_max - self.y_min
+__all__ = ["NO_METADATA", "Box", "DatasetMetadata", "DetectionDataset", "ImageEntry", "KittiFields"]
 
 
 @dataclass(frozen=True, slots=True)
 class ImageEntry:
     """One image and its boxes. Without boxes it is a background image, which is kept.
 
-    ``width`` and ``height`` are after EXIF. ``subset`` is "train", "val" or "" when the source has none.
-    ``source`` is the file that the boxes were read from; ``extra`` holds its further fields of the image.
+    ``width`` and ``height`` are after EXIF. ``boxes``: a tuple, or rows of a table. ``subset`` is "train", "val" or ""
+    when the source has none. ``source`` is the file that the boxes were read from; ``extra`` holds its further fields
+    of the image.
     """
 
     path: Path
     width: int
     height: int
-    boxes: tuple[Box, ...] = ()
+    boxes: Sequence[Box] = ()
     subset: str = ""
     source: Path | None = None
     extra: Mapping[str, Any] | None = None
@@ -103,7 +66,7 @@ class DetectionDataset:
 
     def boxes_per_class(self) -> Counter[str]:
         counts = Counter(dict.fromkeys(self.classes, 0))
-        counts.update(box.name for image in self.images for box in image.boxes)
+        counts.update(name for image in self.images for name in names_of(image.boxes))
         return counts
 
     @property

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
+from taorunner.datasets.model.boxes import BoxTable, kinds_of
 from taorunner.text import printable
 
 Move = Callable[[float, float], tuple[float, float]]
@@ -48,8 +49,9 @@ def holds_extra(to: str, dataset: DetectionDataset) -> bool:
 
 
 def without_extra(images: Iterable[ImageEntry]) -> list[ImageEntry]:
+    table = BoxTable()
     return [
-        replace(image, extra=None, boxes=tuple(replace(box, extra=None) for box in image.boxes))
+        replace(image, extra=None, boxes=table.add(replace(box, extra=None) for box in image.boxes))
         for image in images
     ]
 
@@ -58,16 +60,17 @@ def lost_fields(to: str, dataset: DetectionDataset, images: Iterable[ImageEntry]
     """Number of objects in ``images`` with a field that ``to`` cannot hold, by field name."""
     lost: Counter[str] = Counter()
     is_held = holds_extra(to, dataset)
-    for image in images:
-        for box in image.boxes:
-            if box.extra and not is_held:
-                lost.update(key for key in box.extra if key not in NOT_LOST)
-            if box.iscrowd and to != "coco":
-                lost["iscrowd"] += 1
-            if box.kitti is not None and to != "kitti":
-                lost["truncation, occlusion, 3-D"] += 1
-            if box.score is not None and to not in _KEEPS_SCORES:
-                lost["score"] += 1
+    kinds = Counter(kind for image in images for kind in kinds_of(image.boxes))
+    for kind, count in kinds.items():
+        for key in () if is_held else kind.extra:
+            if key not in NOT_LOST:
+                lost[key] += count
+        if kind.iscrowd and to != "coco":
+            lost["iscrowd"] += count
+        if kind.has_kitti and to != "kitti":
+            lost["truncation, occlusion, 3-D"] += count
+        if kind.has_score and to not in _KEEPS_SCORES:
+            lost["score"] += count
     return lost
 
 

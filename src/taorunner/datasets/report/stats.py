@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.datasets.formats.recognise import read_dataset
-from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
+from taorunner.datasets.model.annotations import DetectionDataset, ImageEntry
+from taorunner.datasets.model.boxes import corners_of, names_of
 
 _LEFT_OUT = frozenset(
     {"shape-left-out", "tag-left-out", "picture-unused", "picture-unlisted", "annotations-left-out"}
@@ -68,12 +69,12 @@ def read_stats(
     dataset = read_dataset(root, from_, progress)
     classes = {name: ClassStats(name) for name in dataset.boxes_per_class()}
     for image in dataset.images:
-        for name in {box.name for box in image.boxes}:
+        for name in set(names_of(image.boxes)):
             classes[name].images += 1
-        for box in image.boxes:
-            one = classes[box.name]
+        for name, x_min, y_min, x_max, y_max in corners_of(image.boxes):
+            one = classes[name]
             one.boxes += 1
-            one.sizes[size_of(box)] += 1
+            one.sizes[size_of(x_max - x_min, y_max - y_min)] += 1
             one.subsets[image.subset] += 1
     stats = Stats(
         root, dataset.format, len(dataset.images), dataset.backgrounds,
@@ -86,8 +87,8 @@ def read_stats(
     return stats, dataset
 
 
-def size_of(box: Box) -> str:
-    area = abs(box.width * box.height)
+def size_of(width: float, height: float) -> str:
+    area = abs(width * height)
     return SIZES[0] if area < 32 * 32 else SIZES[1] if area < 96 * 96 else SIZES[2]
 
 
@@ -95,14 +96,14 @@ def choose_samples(images: Sequence[ImageEntry], count: int, seed: int = 1) -> l
     """A random sample of images that covers as many classes as possible, rare classes first."""
     order = list(images)
     random.Random(seed).shuffle(order)
-    total = Counter(box.name for image in order for box in image.boxes)
+    total = Counter(name for image in order for name in names_of(image.boxes))
     chosen: dict[Path, ImageEntry] = {}
     shown: set[str] = set()
     for name, _ in sorted(total.items(), key=lambda item: (item[1], item[0])):
         if name not in shown and len(chosen) < count:
-            image = next(one for one in order if any(box.name == name for box in one.boxes))
+            image = next(one for one in order if name in names_of(one.boxes))
             chosen[image.path] = image
-            shown.update(box.name for box in image.boxes)
+            shown.update(names_of(image.boxes))
     for image in order:
         if len(chosen) >= count:
             break

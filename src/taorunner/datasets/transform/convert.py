@@ -6,7 +6,7 @@ All errors in the source are reported together. Nothing is written then, unless 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from taorunner.datasets.files.image_header import SELDOM_READ
 from taorunner.datasets.files.output_folders import Placer, new_folder, refuse_taken
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
+from taorunner.datasets.model.boxes import corners_of, names_of
 from taorunner.datasets.model.class_names import image_names, merged_classes
 from taorunner.datasets.model.extra_fields import holds_extra, lost_fields, lost_message, without_extra
 from taorunner.datasets.writers.tao_formats import (
@@ -176,9 +177,9 @@ def _usable(dataset: DetectionDataset) -> tuple[list[ImageEntry], Counter[str], 
             message = f'"{printable(image.path.name)}" is annotated twice, in {places}'
             hint = "remove one of them; --skip-bad takes the first"
             findings.append(Finding(Severity.ERROR, "picture-twice", message, hint, image.path))
-            left_out.update(box.name for box in image.boxes)
+            left_out.update(names_of(image.boxes))
             continue
-        flat = [box for box in image.boxes if not _has_area(box)]
+        flat = _flat_boxes(image.boxes)
         for box in flat:
             left_out[box.name] += 1
             findings.append(_flat_finding(image, box))
@@ -191,9 +192,17 @@ def _usable(dataset: DetectionDataset) -> tuple[list[ImageEntry], Counter[str], 
 def inverted_findings(images: Iterable[ImageEntry]) -> Iterator[Finding]:
     """Errors for boxes whose corners are swapped, as the intended box is unknown."""
     for image in images:
-        for box in image.boxes:
+        for box in _flat_boxes(image.boxes):
             if box.x_max < box.x_min or box.y_max < box.y_min:
                 yield _flat_finding(image, box)
+
+
+def _flat_boxes(boxes: Sequence[Box]) -> list[Box]:
+    return [
+        boxes[index]
+        for index, (_, x_min, y_min, x_max, y_max) in enumerate(corners_of(boxes))
+        if not (x_max > x_min and y_max > y_min)
+    ]
 
 
 def _has_area(box: Box) -> bool:
@@ -240,7 +249,7 @@ def _extension_findings(images: list[ImageEntry], source: Path) -> Iterator[Find
 def _compare(
     images: list[ImageEntry], names: dict[str, str], subsets: dict[str, int], after: Counter[str]
 ) -> None:
-    meant = Counter(names[box.name] for image in images for box in image.boxes)
+    meant = Counter(names[name] for image in images for name in names_of(image.boxes))
     if +after != meant or sum(subsets.values()) != len(images):
         raise MachineError(
             f"the written files hold {after.total()} boxes on {sum(subsets.values())} images, "

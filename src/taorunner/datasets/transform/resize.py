@@ -23,6 +23,7 @@ from taorunner.datasets.files.pixels import needs_pillow
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.model import segmentation
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
+from taorunner.datasets.model.boxes import BoxTable
 from taorunner.datasets.model.class_names import image_names
 from taorunner.datasets.model.extra_fields import holds_extra, lost_fields, lost_message, moved_box, unmovable
 from taorunner.datasets.transform.convert import inverted_findings, refuse_overlap
@@ -172,6 +173,7 @@ def _place_all(
     Returns each image's name with its boxes in pixels of the new size.
     """
     named: list[tuple[str, ImageEntry]] = []
+    table = BoxTable()
     for name, image in named_images:
         place = placement((image.width, image.height), size, letterbox=letterbox)
         target = folder / "images" / name
@@ -180,7 +182,7 @@ def _place_all(
             named.append((name, image))
         else:
             jobs.append((image.path, target, size, place))
-            boxes = tuple(place.of_box(box) for box in image.boxes)
+            boxes = table.add(place.of_box(box) for box in image.boxes)
             named.append((name, replace(image, width=size[0], height=size[1], boxes=boxes)))
     return named
 

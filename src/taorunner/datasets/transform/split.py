@@ -19,6 +19,7 @@ from typing import Any
 from taorunner.datasets.files.output_folders import Placer, new_folder, refuse_taken
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.model.annotations import DetectionDataset, ImageEntry
+from taorunner.datasets.model.boxes import names_of
 from taorunner.datasets.model.class_names import image_names
 from taorunner.datasets.model.extra_fields import lost_fields, lost_message
 from taorunner.datasets.transform.convert import inverted_findings, refuse_overlap
@@ -174,7 +175,7 @@ def assign(groups: Sequence[Sequence[ImageEntry]], parts: Sequence[Part], seed: 
     """Assigns each group to one part: rarest class first, to the part that still needs most of it."""
     order = list(groups)
     random.Random(seed).shuffle(order)
-    counts = [Counter(box.name for image in group for box in image.boxes) for group in order]
+    counts = [Counter(name for image in group for name in names_of(image.boxes)) for group in order]
     total: Counter[str] = sum(counts, Counter())
     open_groups: dict[str, set[int]] = {}
     for number, count in enumerate(counts):

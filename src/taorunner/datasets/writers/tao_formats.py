@@ -18,6 +18,7 @@ from typing import Any
 from taorunner.datasets.formats import kitti, odvg
 from taorunner.datasets.model import segmentation
 from taorunner.datasets.model.annotations import NO_METADATA, Box, DatasetMetadata, ImageEntry
+from taorunner.datasets.model.boxes import corners_of, kinds_of
 from taorunner.datasets.model.class_names import (
     LABEL_MAP,
     LABEL_MAP_FROM_0,
@@ -64,11 +65,10 @@ def lost_outlines(to: str, images: Sequence[ImageEntry]) -> int:
     """Number of objects whose outline ``to`` cannot hold, so that only its bounding box is kept."""
     if to in ("coco", "odvg") or (to == "yolo" and keeps_outlines(images)):
         return 0
-    return sum(
-        bool(box.segmentation) and not (to == "voc" and has_one_polygon(box))
-        for image in images
-        for box in image.boxes
-    )
+    outlined = sum(kind.has_outline for image in images for kind in kinds_of(image.boxes))
+    if outlined and to == "voc":
+        outlined -= sum(has_one_polygon(box) for image in images for box in image.boxes)
+    return outlined
 
 
 def write_labels(
@@ -118,7 +118,10 @@ def _write_kitti(folder: Path, images: Named, names: Mapping[str, str]) -> None:
     labels.mkdir()
     place = str(labels)
     for name, image in images:
-        text = "".join([kitti.line_of(box, names[box.name]) for box in image.boxes])
+        if any(kind.has_kitti for kind in kinds_of(image.boxes)):
+            text = "".join([kitti.line_of(box, names[box.name]) for box in image.boxes])
+        else:
+            text = "".join([kitti.line_of(Box(*box), names[box[0]]) for box in corners_of(image.boxes)])
         descriptor = os.open(
             f"{place}/{name.rpartition('.')[0]}.txt", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666
         )

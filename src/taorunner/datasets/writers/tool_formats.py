@@ -19,6 +19,7 @@ from xml.sax.saxutils import escape, unescape
 from taorunner.datasets.formats import yolo
 from taorunner.datasets.formats.folder import SPLIT_NAMES
 from taorunner.datasets.model.annotations import NO_METADATA, Box, DatasetMetadata, ImageEntry
+from taorunner.datasets.model.boxes import kinds_of
 from taorunner.datasets.model.segmentation import polygons
 
 Named = Sequence[tuple[str, ImageEntry]]
@@ -48,8 +49,12 @@ def write_yolo(
 
 def keeps_outlines(images: Iterable[ImageEntry]) -> bool:
     """True when every object has an outline of one polygon, the only kind that YOLO can hold."""
-    boxes = [box for image in images for box in image.boxes]
-    return bool(boxes) and all(has_one_polygon(box) for box in boxes)
+    listed = list(images)
+    if not all(kind.has_outline for image in listed for kind in kinds_of(image.boxes)):
+        return False
+    return any(image.boxes for image in listed) and all(
+        has_one_polygon(box) for image in listed for box in image.boxes
+    )
 
 
 def has_one_polygon(box: Box) -> bool:

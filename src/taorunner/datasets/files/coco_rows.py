@@ -1,0 +1,133 @@
+"""Decodes the annotations of a COCO file, typed and in pieces.
+
+What has the usual types comes in batches; everything else, as JSON has it, one by one. Which annotations are right is
+decided by ``formats.coco``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from taorunner.datasets.files.json_pieces import JsonObject, JsonSource
+
+_EMPTY = re.compile(rb'\[\s*\]|\{\s*\}|""|null|false|-?0(\.0*)?([eE][+-]?\d+)?')
+"""Values that are false in Python."""
+
+
+class Annotation(msgspec.Struct, gc=False):
+    """The types that files of most tools have."""
+
+    image_id: int | str
+    category_id: int | str
+    bbox: tuple[float, float, float, float]
+    iscrowd: int | float | bool | None = None
+    score: float | None = None
+    segmentation: Raw | UnsetType = UNSET
+    id: Raw | UnsetType = UNSET
+    area: Raw | UnsetType = UNSET
+
+    @property
+    def has_outline(self) -> bool:
+        return self.segmentation is not UNSET and not _EMPTY.fullmatch(bytes(self.segmentation))
+
+
+class _Area(msgspec.Struct, gc=False):
+    area: Raw | UnsetType = UNSET
+
+
+class _PlainAnnotation(Annotation, gc=False, forbid_unknown_fields=True):
+    """Has no further fields."""
+
+
+_PLAIN = msgspec.json.Decoder(list[_PlainAnnotation])
+_OTHERS = msgspec.json.Decoder(list[Annotation])
+_KEYS = msgspec.json.Decoder(list[dict[str, Raw]])
+_AREAS = msgspec.json.Decoder(list[_Area])
+_TEXTS = msgspec.json.Decoder(list[Raw])
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The annotations of one piece. ``first``: the index of the first; ``places``: where each begins and ends in the
+    source, in bytes. ``keys``: the keys of each, when there may be others than those of ``Annotation``. ``annotations``
+    is None when one of them has other types."""
+
+    first: int
+    places: list[tuple[int, int]]
+    annotations: list[Annotation] | None
+    keys: list[tuple[str, ...]] | None
+
+
+def batches(document: JsonObject, key: str = "annotations") -> Iterator[Batch]:
+    """Raises MachineError when the file cannot be read any more."""
+    for piece, text in document.pieces(key):
+        annotations: list[Annotation] | None
+        keys: list[tuple[str, ...]] | None = None
+        try:
+            annotations = [*_PLAIN.decode(text)]
+        except msgspec.DecodeError:
+            try:
+                annotations = _OTHERS.decode(text)
+                keys = [tuple(fields) for fields in _KEYS.decode(text)]
+            except msgspec.DecodeError:
+                annotations = None
+        yield Batch(piece.first, _places(text, piece.start - 1), annotations, keys)
+
+
+def count_without_area(document: JsonObject) -> tuple[int, int]:
+    """The number of annotations, and of those without ``area``. Raises MachineError as ``batches`` does."""
+    count = without = 0
+    for _, text in document.pieces("annotations"):
+        try:
+            missing = [one.area is UNSET for one in _AREAS.decode(text)]
+        except msgspec.DecodeError:
+            missing = ["area" not in one for one in json.loads(text) if isinstance(one, dict)]
+        count += len(missing)
+        without += sum(missing)
+    return count, without
+
+
+def read_annotation(source: JsonSource, place: tuple[int, int]) -> Any:
+    """The annotation at ``place`` as JSON has it. Raises MachineError when it cannot be read any more."""
+    return json.loads(source.read(*place))
+
+
+def _places(text: bytes, offset: int) -> list[tuple[int, int]]:
+    """Where each value of a list begins and ends."""
+    try:
+        values = _TEXTS.decode(text)
+    except msgspec.DecodeError:
+        return _places_one_by_one(text, offset)
+    places = []
+    at = 1
+    for value in values:
+        one = bytes(value)
+        at = text.index(one, at)  # only blanks and a comma are between two values
+        places.append((offset + at, offset + at + len(one)))
+        at += len(one)
+    return places
+
+
+def _places_one_by_one(text: bytes, offset: int) -> list[tuple[int, int]]:
+    """The same for text that only Python reads."""
+    decoder = json.JSONDecoder()
+    decoded = text.decode()
+    places: list[tuple[int, int]] = []
+    at = start = end = 1
+    while match := re.compile(r"[\s,]*").match(decoded, at):
+        begin = match.end()
+        if decoded[begin : begin + 1] == "]":
+            return places
+        _, stop = decoder.raw_decode(decoded, begin)
+        start = end + len(decoded[at:begin].encode())
+        end = start + len(decoded[begin:stop].encode())
+        places.append((offset + start, offset + end))
+        at = stop
+    return places
