@@ -58,7 +58,7 @@ def test_the_same_image_twice(tmp_path: Path) -> None:
     a, b, c, d = paths
     gone = tmp_path / "gone"
     same = [("train", a), ("train", b), ("train", c), ("val", d), ("val", gone)]
-    found = list(duplicate_findings({"ends": same, "other": [("train", a)]}))
+    found = list(duplicate_findings({1: same, 2: [("train", a)]}))
     assert [(one.code, one.severity, one.file) for one in found] == [
         ("image-twice", Severity.WARNING, b),
         ("same-image-in-subsets", Severity.ERROR, d),

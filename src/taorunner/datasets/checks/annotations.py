@@ -10,10 +10,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from taorunner.datasets.checks.boxes import faults_of, is_sound
+from taorunner.datasets.checks.boxes import are_sound, faults_of
 from taorunner.datasets.checks.classes import ClassNeeds
-from taorunner.datasets.files.coco_rows import count_without_area
-from taorunner.datasets.files.json_pieces import JsonSource, read_in_pieces
 from taorunner.datasets.model.annotations import DetectionDataset, ImageEntry
 from taorunner.datasets.model.boxes import Corners, corners_of, names_of
 from taorunner.errors import Finding, Severity
@@ -30,12 +28,12 @@ def box_findings(image: ImageEntry, needs: Sequence[ClassNeeds], *, is_repaired:
     size = (image.width, image.height)
     smallest = max([2.0, *(need.smallest_box(size) for need in needs)])
     place = image.source or image.path
+    boxes = list(corners_of(image.boxes))
+    if len(set(boxes)) == len(boxes) and are_sound(boxes, size, smallest):
+        return
     seen: set[Corners] = set()
-    for index, box in enumerate(corners_of(image.boxes)):
+    for index, box in enumerate(boxes):
         name, *corners = box
-        if box not in seen and is_sound(corners, size, smallest):
-            seen.add(box)
-            continue
         named, line = f'{image.path.name}, "{name}": ', image.boxes[index].line
         for fault in faults_of((corners[0], corners[1], corners[2], corners[3]), size, smallest):
             hint = _HINTS.get(fault.code) or _repair_hint(fault.code, is_repaired)
@@ -54,20 +52,17 @@ def _repair_hint(code: str, is_repaired: bool) -> str:
 
 
 def coco_findings(dataset: DetectionDataset, needs: Sequence[ClassNeeds]) -> Iterator[Finding]:
-    """``dataset`` was read as COCO. The JSON files of its images are read again here, without any conversion."""
+    """``dataset`` was read as COCO. The findings are on its files as they are, without any conversion."""
     files = sorted({image.source for image in dataset.images if image.source is not None})
     by_file: dict[Path, tuple[tuple[int, str], ...]] = {}
     for file in files:
-        try:
-            document = read_in_pieces(JsonSource(file), ("annotations",))
-            count, without = count_without_area(document)
-            listed = [(c["id"], str(c["name"])) for c in document.values.get("categories", ())]
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            continue  # the reader has reported it
-        if without:
-            message = f'{without} of {count} annotations have no "area", which TAO\'s loader needs'
+        facts = dataset.metadata.coco_files.get(file)
+        if facts is None:
+            continue  # the reader has reported its categories
+        if facts.without_area:
+            message = f'{facts.without_area} of {facts.annotations} annotations have no "area", which TAO\'s loader needs'
             yield Finding(Severity.ERROR, "coco-area", message, "--fix adds it", file)
-        by_file[file] = tuple(sorted((i, n) for i, n in listed if isinstance(i, int)))
+        by_file[file] = tuple(sorted((i, n) for i, n in facts.categories if isinstance(i, int)))
         highest = max((i for i, _ in by_file[file]), default=0)
         for need in needs:
             if need.num_classes is not None and need.num_classes <= highest:

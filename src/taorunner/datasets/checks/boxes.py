@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from taorunner.datasets.model.boxes import Corners as NamedCorners
 from taorunner.errors import Severity
 
 Corners = tuple[float, float, float, float]
@@ -24,12 +25,13 @@ class Fault:
     clipped: Corners | None = None
 
 
-def is_sound(box: Sequence[float], size: tuple[int, int], min_pixels: float) -> bool:
+def are_sound(boxes: Iterable[NamedCorners], size: tuple[int, int], min_pixels: float) -> bool:
     """Whether ``faults_of`` finds nothing, without saying what. ``min_pixels`` is 2 or more."""
-    x_min, y_min, x_max, y_max = box
-    return (
-        x_max - x_min >= min_pixels and y_max - y_min >= min_pixels and x_min >= -_SLACK_PIXELS
-        and y_min >= -_SLACK_PIXELS and x_max <= size[0] + _SLACK_PIXELS and y_max <= size[1] + _SLACK_PIXELS
+    least, right, bottom = -_SLACK_PIXELS, size[0] + _SLACK_PIXELS, size[1] + _SLACK_PIXELS
+    return all(
+        x_max - x_min >= min_pixels and y_max - y_min >= min_pixels
+        and x_min >= least and y_min >= least and x_max <= right and y_max <= bottom
+        for _, x_min, y_min, x_max, y_max in boxes
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from taorunner.datasets.checks.classes import ClassNeeds
 from taorunner.datasets.checks.image_facts import read_image_facts
-from taorunner.datasets.checks.image_files import deep_findings, duplicate_findings, file_findings
+from taorunner.datasets.checks.image_files import EqualFiles, deep_findings, file_findings
 from taorunner.datasets.files.image_header import IMAGE_SUFFIXES
 from taorunner.datasets.files.layout import files_in, folders_in, images_in
 from taorunner.errors import Finding, Severity
@@ -61,7 +61,7 @@ def check_class_folders(
     )
     every = sorted({name for classes in splits.values() for name in classes})
     counts: dict[str, Counter[str]] = {}
-    prints: dict[str, list[tuple[str, Path]]] = {}
+    equal = EqualFiles()
     paths: list[tuple[str, Path]] = []
     for split, classes in splits.items():
         counts[split] = Counter()
@@ -82,9 +82,9 @@ def check_class_folders(
             for file in names:
                 facts = read_image_facts(folder / file)
                 found += file_findings(folder / file, facts)
-                prints.setdefault(facts.ends, []).append((split, folder / file))
+                equal.add(facts, split, folder / file)
                 paths.append((split, folder / file))
-    found += duplicate_findings(prints)
+    found += equal.findings()
     found += _other_class_counts(needs, every)
     if deep:
         found += deep_findings(paths, lambda done, total: None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
@@ -97,7 +98,30 @@ def name_findings(folder: Path, names: Sequence[str]) -> Iterator[Finding]:
             yield _warning("extension-case", message, folder / files[0], "--fix renames them")
 
 
-def duplicate_findings(prints: Mapping[str, list[tuple[str, Path]]]) -> Iterator[Finding]:
+class EqualFiles:
+    """Collects images, with 80 bytes for each, and finds those with the same content."""
+
+    def __init__(self) -> None:
+        self._ends = array("q")
+        self._files: list[tuple[str, Path]] = []
+
+    def add(self, facts: ImageFacts, subset: str, path: Path) -> None:
+        if facts.ends:
+            self._ends.append(facts.ends)
+            self._files.append((subset, path))
+
+    def findings(self) -> Iterator[Finding]:
+        """See ``duplicate_findings``."""
+        seen: set[int] = set()
+        twice = {ends for ends in self._ends if ends in seen or seen.add(ends)}  # type: ignore[func-returns-value]
+        groups: dict[int, list[tuple[str, Path]]] = {}
+        for ends, file in zip(self._ends, self._files, strict=True):
+            if ends in twice:
+                groups.setdefault(ends, []).append(file)
+        return duplicate_findings(groups)
+
+
+def duplicate_findings(prints: Mapping[int, list[tuple[str, Path]]]) -> Iterator[Finding]:
     """Identical files in two subsets, or twice in one. Whole files are compared only when size and ends agree."""
     for same in prints.values():
         if len(same) < 2:

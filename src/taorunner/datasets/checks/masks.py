@@ -11,7 +11,7 @@ from pathlib import Path
 
 from taorunner.datasets.checks.classes import ClassNeeds
 from taorunner.datasets.checks.image_facts import read_image_facts
-from taorunner.datasets.checks.image_files import deep_findings, duplicate_findings, file_findings
+from taorunner.datasets.checks.image_files import EqualFiles, deep_findings, file_findings
 from taorunner.datasets.files.layout import Subset, images_in
 from taorunner.datasets.files.mask_reading import MaskReading, spread, values_in
 from taorunner.datasets.files.pixels import has_pillow, needs_pillow
@@ -34,7 +34,7 @@ def check_masks(
         needs_pillow("--deep")
     limits = [need.num_classes for need in needs if need.num_classes is not None and need.masks is None]
     readings = tuple(dict.fromkeys(need.masks for need in needs if need.masks is not None))
-    prints: dict[str, list[tuple[str, Path]]] = {}
+    equal = EqualFiles()
     paths: list[tuple[str, Path]] = []
     counts: dict[str, int] = {}
     for subset in subsets:
@@ -47,7 +47,7 @@ def check_masks(
             paths.append((subset.name, path))
             facts = read_image_facts(path)
             found += file_findings(path, facts)
-            prints.setdefault(facts.ends, []).append((subset.name, path))
+            equal.add(facts, subset.name, path)
             mask = masks.pop(name.rpartition(".")[0], None)
             if mask is None:
                 message = f'there is no mask for this image in "{subset.labels}"'
@@ -77,7 +77,7 @@ def check_masks(
         if deep or has_pillow():
             for reading in readings:
                 found += _unread(subset, sound, reading, deep=deep)
-    found += duplicate_findings(prints)
+    found += equal.findings()
     if deep:
         found += deep_findings(paths, lambda done, total: None)
     return counts

@@ -13,10 +13,10 @@ from pathlib import Path
 from taorunner.datasets.checks.annotations import box_findings, coco_findings, counted
 from taorunner.datasets.checks.classes import ClassNeeds, Spellings, class_findings
 from taorunner.datasets.checks.folders import are_classes, check_class_folders
-from taorunner.datasets.checks.image_facts import ImageFacts, read_image_facts
+from taorunner.datasets.checks.image_facts import ImageFacts, look_at, read_image_facts
 from taorunner.datasets.checks.image_files import (
+    EqualFiles,
     deep_findings,
-    duplicate_findings,
     file_findings,
     grayscale_findings,
     name_findings,
@@ -24,6 +24,7 @@ from taorunner.datasets.checks.image_files import (
 from taorunner.datasets.checks.kitti_labels import check_label_file
 from taorunner.datasets.checks.masks import check_masks
 from taorunner.datasets.checks.report import REPAIRED, CheckReport, Progress, SubsetReport
+from taorunner.datasets.files.image_header import ImageHeader
 from taorunner.datasets.files.layout import (
     Subset,
     files_in,
@@ -37,7 +38,7 @@ from taorunner.datasets.files.layout import (
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.likely import likely_kind
 from taorunner.datasets.formats.other_layouts import refuse_other_layout, report_other_files
-from taorunner.datasets.formats.recognise import read_dataset, recognised
+from taorunner.datasets.formats.recognise import read_folder, recognised
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.text import amount, printable
 
@@ -57,15 +58,16 @@ def check_dataset(
     subsets = find_kitti(root)
     if subsets and (from_ == "kitti" if from_ is not None else not is_yolo(subsets)):
         return _check_kitti(subsets, deep=deep, needs=needs, progress=report_progress)
+    facts: dict[str, ImageFacts] = {}
+    folder = _folder(root, needs, report_progress, facts)
     if from_ is not None:
-        return _check_read(root, from_, deep=deep, needs=needs, progress=report_progress)
+        return _check_read(folder, from_, facts, deep=deep, needs=needs, progress=report_progress)
     if masks := find_masks(root):
         report = CheckReport("segmentation")
         image_counts = check_masks(report.findings, masks, needs, deep=deep)
         report.subsets = [SubsetReport(name, count) for name, count in image_counts.items()]
         return report
     splits = find_class_folders(root)
-    folder = Folder(root)
     if splits:
         refuse_other_layout(folder)
     if splits and likely_kind(folder) is None and not _is_annotated(folder):
@@ -80,7 +82,7 @@ def check_dataset(
         counts = check_class_folders(report.findings, root, splits, needs, deep=deep)
         report.subsets = [SubsetReport(n, sum(c.values()), classes=c) for n, c in counts.items()]
         return report
-    return _check_read(root, None, deep=deep, needs=needs, progress=report_progress)
+    return _check_read(folder, None, facts, deep=deep, needs=needs, progress=report_progress)
 
 
 def _is_annotated(folder: Folder) -> bool:
@@ -92,25 +94,39 @@ def _is_annotated(folder: Folder) -> bool:
     return True
 
 
+def _folder(
+    root: Path, needs: Sequence[ClassNeeds], progress: Progress, facts: dict[str, ImageFacts]
+) -> Folder:
+    """A folder that keeps the facts of each image whose header is read, so that no image is opened twice."""
+
+    def look(path: Path) -> ImageHeader:
+        header, known = look_at(path)
+        facts[str(path)] = known
+        return header
+
+    return Folder(root, lambda what, done, total: progress(done, total), _image_folders(root, needs), look)
+
+
 def _check_read(
-    root: Path, from_: str | None, *, deep: bool, needs: Sequence[ClassNeeds], progress: Progress
-) -> CheckReport:
+    folder: Folder, from_: str | None, facts: dict[str, ImageFacts], *, deep: bool, needs: Sequence[ClassNeeds],
+    progress: Progress,
+) -> CheckReport:  # fmt: skip
     """Checks any format that ``dataset convert`` reads. Raises UserFilesError when none fits."""
-    folders = _image_folders(root, needs)
-    dataset = read_dataset(root, from_, lambda what, done, total: progress(done, total), folders)
+    root = folder.root
+    dataset = read_folder(folder, from_)
     report = CheckReport(dataset.format, list(dataset.findings))
     found = report.findings
-    prints: dict[str, list[tuple[str, Path]]] = {}
+    equal = EqualFiles()
     grays: list[Path] = []
     is_repaired = dataset.format in REPAIRED
     for image in dataset.images:
-        _image(image.path, image.subset, found, prints, grays, is_repaired=is_repaired)
+        _image(image.path, image.subset, facts[str(image.path)], found, equal, grays, is_repaired=is_repaired)
         found += box_findings(image, needs, is_repaired=is_repaired)
     for subset in dataset.subsets:
         report.subsets.append(SubsetReport(subset, *counted(dataset, subset)))
     if dataset.format == "coco":
         found += coco_findings(dataset, needs)
-    found += duplicate_findings(prints)
+    found += equal.findings()
     found += grayscale_findings(grays, len(dataset.images))
     found += class_findings(report.subsets, [], Counter(), root)
     if deep:
@@ -132,20 +148,18 @@ def _image_folders(root: Path, needs: Sequence[ClassNeeds]) -> dict[str, list[st
 def _image(
     path: Path,
     subset: str,
+    facts: ImageFacts,
     found: list[Finding],
-    prints: dict[str, list[tuple[str, Path]]],
+    equal: EqualFiles,
     grays: list[Path],
     *,
     is_repaired: bool = True,
-) -> ImageFacts:
+) -> None:
     """``is_repaired``: ``--fix`` renames files."""
-    facts = read_image_facts(path)
     found += file_findings(path, facts, is_repaired=is_repaired)
     if facts.header is not None and facts.header.channels == 1 and not facts.header.palette:
         grays.append(path)
-    if facts.ends:
-        prints.setdefault(facts.ends, []).append((subset, path))
-    return facts
+    equal.add(facts, subset, path)
 
 
 def _check_kitti(
@@ -156,7 +170,7 @@ def _check_kitti(
     listed = [(subset, images_in(subset.images)) for subset in subsets]
     total = sum(len(names) for _, names in listed)
     done = 0
-    prints: dict[str, list[tuple[str, Path]]] = {}
+    equal = EqualFiles()
     extensions: Counter[str] = Counter()
     grays: list[Path] = []
     spellings = Spellings()
@@ -168,7 +182,8 @@ def _check_kitti(
         for name in names:
             path = subset.images / name
             extensions[path.suffix] += 1
-            facts = _image(path, subset.name, found, prints, grays)
+            facts = read_image_facts(path)
+            _image(path, subset.name, facts, found, equal, grays)
             _label(part, subset, path, facts, needs, found, spellings)
             done += 1
             if done % 50 == 0:
@@ -178,7 +193,7 @@ def _check_kitti(
         message = f"none of the {amount(total, 'image')} has a box"
         hint = "add boxes: background images alone cannot be trained on"
         found.append(Finding(Severity.WARNING, "no-boxes", message, hint, subsets[0].labels))
-    found += duplicate_findings(prints)
+    found += equal.findings()
     found += grayscale_findings(grays, total)
     found += spellings.findings()
     found += class_findings(report.subsets, needs, extensions, subsets[0].images)

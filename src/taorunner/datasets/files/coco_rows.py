@@ -38,10 +38,6 @@ class Annotation(msgspec.Struct, gc=False):
         return self.segmentation is not UNSET and not _EMPTY.fullmatch(bytes(self.segmentation))
 
 
-class _Area(msgspec.Struct, gc=False):
-    area: Raw | UnsetType = UNSET
-
-
 class _PlainAnnotation(Annotation, gc=False, forbid_unknown_fields=True):
     """Has no further fields."""
 
@@ -49,7 +45,6 @@ class _PlainAnnotation(Annotation, gc=False, forbid_unknown_fields=True):
 _PLAIN = msgspec.json.Decoder(list[_PlainAnnotation])
 _OTHERS = msgspec.json.Decoder(list[Annotation])
 _KEYS = msgspec.json.Decoder(list[dict[str, Raw]])
-_AREAS = msgspec.json.Decoder(list[_Area])
 _TEXTS = msgspec.json.Decoder(list[Raw])
 
 
@@ -79,19 +74,6 @@ def batches(document: JsonObject, key: str = "annotations") -> Iterator[Batch]:
             except msgspec.DecodeError:
                 annotations = None
         yield Batch(piece.first, _places(text, piece.start - 1), annotations, keys)
-
-
-def count_without_area(document: JsonObject) -> tuple[int, int]:
-    """The number of annotations, and of those without ``area``. Raises MachineError as ``batches`` does."""
-    count = without = 0
-    for _, text in document.pieces("annotations"):
-        try:
-            missing = [one.area is UNSET for one in _AREAS.decode(text)]
-        except msgspec.DecodeError:
-            missing = ["area" not in one for one in json.loads(text) if isinstance(one, dict)]
-        count += len(missing)
-        without += sum(missing)
-    return count, without
 
 
 def read_annotation(source: JsonSource, place: tuple[int, int]) -> Any:

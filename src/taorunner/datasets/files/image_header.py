@@ -7,6 +7,7 @@ here.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ UNREAD_SUFFIXES = frozenset({
 })  # fmt: skip
 """Images that are not read here."""
 
-_FIRST_BYTES = 4096
+FIRST_BYTES = 4096
 _MAX_SEGMENTS = 2000
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SWAPPING = frozenset({5, 6, 7, 8})
@@ -58,27 +59,32 @@ class ImageHeader:
 def read_header(path: Path) -> ImageHeader:
     """Raises ImageError when the file is not an image, OSError when it cannot be read."""
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (no method of Path is as fast for thousands)
-        data = file.read(_FIRST_BYTES)
-        if data[:2] == b"\xff\xd8":
-            header = _jpeg(data)
-            if header is None:  # a preview or a colour profile comes before the size
-                header = _jpeg(data + file.read())
-            if header is None:
-                raise ImageError("the JPEG ends before its size")
-        elif data[:8] == b"\x89PNG\r\n\x1a\n":
-            header = _png(data)
-        elif data[:2] == b"BM":
-            header = _bmp(data)
-        elif data[:6] in (b"GIF87a", b"GIF89a"):
-            header = _gif(data)
-        elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-            header = _webp(data)
-        elif data[:4] in (b"II*\0", b"MM\0*"):
-            header = _tiff(data + file.read())
-        elif not data:
-            raise ImageError("the file is empty")
-        else:
-            raise ImageError("the content is not JPEG, PNG, BMP, GIF, WebP or TIFF")
+        return header_of(file.read(FIRST_BYTES), file.read)
+
+
+def header_of(data: bytes, rest: Callable[[], bytes]) -> ImageHeader:
+    """``data``: the first bytes of the file; ``rest`` reads those after them. Raises ImageError, and what ``rest``
+    raises."""
+    if data[:2] == b"\xff\xd8":
+        header = _jpeg(data)
+        if header is None:  # a preview or a colour profile comes before the size
+            header = _jpeg(data + rest())
+        if header is None:
+            raise ImageError("the JPEG ends before its size")
+    elif data[:8] == b"\x89PNG\r\n\x1a\n":
+        header = _png(data)
+    elif data[:2] == b"BM":
+        header = _bmp(data)
+    elif data[:6] in (b"GIF87a", b"GIF89a"):
+        header = _gif(data)
+    elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        header = _webp(data)
+    elif data[:4] in (b"II*\0", b"MM\0*"):
+        header = _tiff(data + rest())
+    elif not data:
+        raise ImageError("the file is empty")
+    else:
+        raise ImageError("the content is not JPEG, PNG, BMP, GIF, WebP or TIFF")
     if header.stored_width < 1 or header.stored_height < 1:
         raise ImageError(f"the header states {header.stored_width}x{header.stored_height} pixels")
     return header

@@ -10,7 +10,8 @@ import json
 import math
 from array import array
 from collections.abc import Mapping
-from itertools import accumulate
+from itertools import accumulate, islice
+from operator import gt
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from msgspec import UNSET
 from taorunner.datasets.files.coco_rows import Annotation, Batch, batches, read_annotation
 from taorunner.datasets.files.json_pieces import JsonObject, JsonSource
 from taorunner.datasets.formats.folder import Folder, bounding_box, number, subset_of
-from taorunner.datasets.model.annotations import DatasetMetadata, DetectionDataset, ImageEntry
+from taorunner.datasets.model.annotations import CocoFile, DatasetMetadata, DetectionDataset, ImageEntry
 from taorunner.datasets.model.boxes import BoxRows, BoxTable, Kind, Rest
 from taorunner.text import amount, printable
 
@@ -42,10 +43,13 @@ def read(folder: Folder) -> DetectionDataset:
     _report_left_out(folder, paths)
     top: dict[str, Any] = {}
     class_fields: dict[str, dict[str, Any]] = {}
+    files: dict[Path, CocoFile] = {}
     for path in paths:
         part = Document(folder, path, subset_of(path) if len(paths) > 1 or "/" in path else _of_stem(path))
         images += part.entries()
         classes.update(dict.fromkeys(part.classes))
+        if (facts := part.facts()) is not None:
+            files[folder.root / path] = facts
         for key, value in part.top.items():
             if top.setdefault(key, value) != value:
                 message = f'its "{printable(key)}" differs from that of another file, which is kept'
@@ -60,7 +64,7 @@ def read(folder: Folder) -> DetectionDataset:
         tuple(images),
         tuple(classes),
         tuple(folder.findings),
-        DatasetMetadata(top, class_fields),
+        DatasetMetadata(top, class_fields, coco_files=files),
     )
 
 
@@ -109,12 +113,23 @@ class Document:
         self.metadata: dict[str, dict[str, Any]] = {}
         self._names = self._categories()
         self._rows = _Rows(self._document.source)
+        self._count = self._without_area = 0
         self._read_annotations()
         self._boxes = self._rows.by_image()
 
     @property
     def classes(self) -> list[str]:
         return list(self._names.values())
+
+    def facts(self) -> CocoFile | None:
+        """None when categories are not as COCO has them."""
+        try:
+            listed = tuple(
+                (one["id"], str(one["name"])) for one in self._document.values.get("categories", ())
+            )
+        except (TypeError, KeyError):
+            return None
+        return CocoFile(self._count, self._without_area, listed)
 
     def entries(self) -> list[ImageEntry]:
         found = []
@@ -191,9 +206,16 @@ class Document:
             hint = "if this file lists test images, give a folder with annotations"
             self._folder.error("coco-annotations", message, self._file, hint=hint)
         for batch in batches(self._document):
+            for one in batch.annotations or ():
+                self._count += 1
+                self._without_area += one.area is UNSET
             for index in self._rows.add_batch(batch, self._names):
                 place = batch.places[index]
-                self._read_one(batch.first + index, place, read_annotation(self._document.source, place))
+                annotation = read_annotation(self._document.source, place)
+                if batch.annotations is None and isinstance(annotation, Mapping):
+                    self._count += 1
+                    self._without_area += "area" not in annotation
+                self._read_one(batch.first + index, place, annotation)
 
     def _read_one(self, index: int, place: tuple[int, int], annotation: Any) -> None:
         """An annotation with other types than usual, or that is wrong."""
@@ -271,6 +293,8 @@ class _Rows:
         """Adds the boxes that are right; returns the indices of the others in the batch."""
         if batch.annotations is None:
             return list(range(len(batch.places)))
+        if batch.keys is None and self._add_all(batch.annotations, batch.places, names):
+            return []
         left: list[int] = []
         keys: tuple[str, ...] | None = None
         for index, (annotation, place) in enumerate(zip(batch.annotations, batch.places, strict=True)):
@@ -287,10 +311,38 @@ class _Rows:
             self._lengths.append(place[1] - place[0])
         return left
 
+    def _add_all(
+        self, annotations: list[Annotation], places: list[tuple[int, int]], names: Mapping[Any, str]
+    ) -> bool:
+        """Adds all of them in columns; False, and none, when one is wrong."""
+        try:
+            named = [names[one.category_id] for one in annotations]
+        except KeyError:
+            return False
+        boxes = [one.bbox for one in annotations]
+        x_max, y_max = [x + width for x, _, width, _ in boxes], [y + height for _, y, _, height in boxes]
+        if not math.isfinite(sum(x_max) + sum(y_max)):
+            return False
+        shapes = [
+            (one.segmentation is UNSET, one.iscrowd, one.score is None, one.id is UNSET, one.area is UNSET)
+            for one in annotations
+        ]
+        if shapes[0][0] and shapes.count(shapes[0]) == len(shapes):
+            kinds = [self._kind_of(annotations[0], None)] * len(annotations)
+        else:
+            kinds = [self._kind_of(one, None) for one in annotations]
+        self._table.add_rows(named, [box[0] for box in boxes], [box[1] for box in boxes], x_max, y_max, kinds)
+        numbers = self._numbers
+        self._images.extend([numbers.setdefault(one.image_id, len(numbers)) for one in annotations])
+        self._starts.extend([start for start, _ in places])
+        self._lengths.extend([stop - start for start, stop in places])
+        return True
+
     def _kind_of(self, annotation: Annotation, keys: tuple[str, ...] | None) -> int:
-        has_outline = annotation.has_outline
+        is_plain = annotation.segmentation is UNSET
+        has_outline = not is_plain and annotation.has_outline
         shape = (
-            has_outline, annotation.segmentation is UNSET, bool(annotation.iscrowd), annotation.score is None,
+            has_outline, is_plain, bool(annotation.iscrowd), annotation.score is None,
             annotation.id is UNSET, annotation.area is UNSET, keys,
         )  # fmt: skip
         number = self._kinds.get(shape)
@@ -304,19 +356,22 @@ class _Rows:
         return number
 
     def by_image(self) -> dict[Any, BoxRows]:
+        if not self._numbers:
+            return {}
         counts = [0] * len(self._numbers)
         for image in self._images:
             counts[image] += 1
         ends = list(accumulate(counts))
         begins = [end - count for end, count in zip(ends, counts, strict=True)]
-        order = array("I", bytes(4 * len(self._images)))
-        free = begins.copy()
-        for row, image in enumerate(self._images):
-            order[free[image]] = row
-            free[image] += 1
-        self._table.sort(order)
-        self._starts = array("Q", map(self._starts.__getitem__, order))
-        self._lengths = array("I", map(self._lengths.__getitem__, order))
+        if any(map(gt, self._images, islice(self._images, 1, None))):
+            order = array("I", bytes(4 * len(self._images)))
+            free = begins.copy()
+            for row, image in enumerate(self._images):
+                order[free[image]] = row
+                free[image] += 1
+            self._table.sort(order)
+            self._starts = array("Q", map(self._starts.__getitem__, order))
+            self._lengths = array("I", map(self._lengths.__getitem__, order))
         self._images = array("I")
         return {
             image_id: BoxRows(self._table, begins[number], ends[number])

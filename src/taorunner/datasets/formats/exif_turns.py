@@ -22,6 +22,8 @@ def rotate_stored_boxes(folder: Folder, images: Sequence[ImageEntry]) -> tuple[I
     Some tools state the stored size although boxes are drawn on the rotated image. Boxes that fit only the rotated
     image show this, for the whole dataset. A dataset with both kinds is an error.
     """
+    if not folder.stored_sizes:
+        return tuple(images)
     as_seen: list[ImageEntry] = []
     as_stored: list[ImageEntry] = []
     for image in images:

@@ -9,7 +9,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +33,7 @@ from taorunner.text import amount, did_you_mean, printable
 _MAX_DEPTH = 12
 _FIRST_BYTES = 256 * 1024
 _LARGE_BYTES = 8 * 1024 * 1024
+_DETOUR = re.compile(r"(^|/)\.{0,2}(/|$)")
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _DECLARED = re.compile(rb"""\A\s*<\?xml[^>]*encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
@@ -44,20 +45,27 @@ class Folder:
     """The files below ``root``: sorted relative paths with ``/``, without hidden files and folders."""
 
     def __init__(
-        self, root: Path, progress: Any = None, image_folders: Mapping[str, Sequence[str]] | None = None
+        self,
+        root: Path,
+        progress: Any = None,
+        image_folders: Mapping[str, Sequence[str]] | None = None,
+        look: Callable[[Path], ImageHeader] = read_header,
     ) -> None:
         """``image_folders``: for each annotation file, the folders that its file names are relative to, as set in a
-        spec; all relative to ``root``.
+        spec; all relative to ``root``. ``look``: reads the header of an image.
         """
         self.root = root
         self._image_folders = image_folders or {}
+        self._look = look
         self.findings: list[Finding] = []
         self.progress = progress or (lambda what, done, total: None)
         self._texts: dict[str, str | None] = {}
         self._json: dict[str, Any] = {}
+        self._mentioned: dict[tuple[str, str], bool] = {}
         self._objects: dict[str, JsonObject | None] = {}
         self._boxes = BoxTable()
-        self._headers: dict[Path, ImageHeader | None] = {}
+        self._headers: dict[str, ImageHeader | None] = {}
+        self._shared_headers: dict[ImageHeader, ImageHeader] = {}
         self._turned: list[Path] = []
         self.stored_sizes: set[Path] = set()
 
@@ -99,7 +107,12 @@ class Folder:
         return by_name
 
     def with_suffix(self, *suffixes: str) -> list[str]:
-        return [path for path in self.files if path.lower().endswith(suffixes)]
+        listed = self.files if IMAGE_SUFFIXES.intersection(suffixes) else self._other_files
+        return [path for path in listed if path.lower().endswith(suffixes)]
+
+    @cached_property
+    def _other_files(self) -> tuple[str, ...]:
+        return tuple(path for path in self.files if not is_image(path))
 
     def folders_named(self, names: Iterable[str]) -> list[str]:
         """Non-empty folders whose name is one of ``names``, ignoring case."""
@@ -143,9 +156,12 @@ class Folder:
             return None
 
     def mentions(self, path: str, *words: str) -> bool:
-        """Whether each of ``words`` is in the text. A large file is searched in pieces, and not kept."""
+        """Whether each of ``words`` is in the text. A large file is searched in pieces once, and not kept."""
         if self._is_large(path):
-            return all(_is_in(self.root / path, word.encode()) for word in words)
+            for word in words:
+                if (path, word) not in self._mentioned:
+                    self._mentioned[path, word] = _is_in(self.root / path, word.encode())
+            return all(self._mentioned[path, word] for word in words)
         text = self.text(path)
         return text is not None and all(word in text for word in words)
 
@@ -225,7 +241,9 @@ class Folder:
         base = beside.rpartition("/")[0]
         listed = self._image_set
         for below in (*self._image_folders.get(beside, ()), base, ""):
-            candidate = os.path.normpath(f"{below}/{path}" if below else path)
+            candidate = f"{below}/{path}" if below else path
+            if _DETOUR.search(candidate):
+                candidate = os.path.normpath(candidate)
             if candidate in listed:
                 return self.root / candidate
         if path.startswith("/") and is_image(path) and os.path.isfile(path):  # noqa: PTH113
@@ -283,20 +301,22 @@ class Folder:
 
     def header(self, path: Path) -> ImageHeader | None:
         """None (and a finding, once) when it is not an image."""
-        if path not in self._headers:
+        key = str(path)  # has its hash, and is needed to open the file
+        if key not in self._headers:
             header: ImageHeader | None = None
             try:
-                header = read_header(path)
+                header = self._look(path)
+                header = self._shared_headers.setdefault(header, header)
             except ImageError as error:
                 self.error("picture-unreadable", f"not an image: {error}", path)
             except OSError as error:
                 self.error("picture-unreadable", f"cannot be read: {_reason(error)}", path)
-            self._headers[path] = header
+            self._headers[key] = header
             if header is not None and header.orientation != 1:
                 self._turned.append(path)
             if len(self._headers) % 100 == 0:
                 self.progress("reading", len(self._headers), len(self.image_files))
-        return self._headers[path]
+        return self._headers[key]
 
     def report_turned(self) -> None:
         """Adds one warning for all images that EXIF rotates."""
@@ -339,7 +359,7 @@ def _is_in(path: Path, word: bytes) -> bool:
     end = b""
     with suppress(OSError), path.open("rb") as file:
         while block := file.read(_LARGE_BYTES):
-            if word in end + block:
+            if word in block or word in end + block[: len(word)]:
                 return True
             end = block[1 - len(word) :]
     return False

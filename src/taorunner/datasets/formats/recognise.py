@@ -44,18 +44,18 @@ NAMED = (*FORMATS, *others.NAMES)
 
 
 def read_dataset(
-    root: Path,
-    format_name: str | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
-    image_folders: Mapping[str, Sequence[str]] | None = None,
+    root: Path, format_name: str | None = None, progress: Callable[[str, int, int], None] | None = None
 ) -> DetectionDataset:
     """Everything that could be read; the rest is in ``findings``.
 
-    ``format_name`` is one of ``NAMED``; None detects it. ``image_folders`` are the folders that specs set for
-    annotation files, relative to ``root``. Raises UserFilesError when the format cannot be detected, or when nothing
-    could be read.
+    ``format_name`` is one of ``NAMED``; None detects it. Raises UserFilesError when the format cannot be detected, or
+    when nothing could be read.
     """
-    folder = Folder(root, progress, image_folders)
+    return read_folder(Folder(root, progress), format_name)
+
+
+def read_folder(folder: Folder, format_name: str | None = None) -> DetectionDataset:
+    """The same for a folder that is listed already."""
     if format_name is None:
         format_name = recognised(folder)
         _report_unread_labels(folder, format_name)
@@ -70,7 +70,7 @@ def read_dataset(
     dataset = replace(dataset, images=images, findings=tuple(folder.findings))
     if not dataset.images:
         raise UserFilesError(
-            f'no image could be read from "{printable(str(root))}" as {format_name}',
+            f'no image could be read from "{printable(str(folder.root))}" as {format_name}',
             hint=f"give its format with --from: {', '.join(FORMATS)}",
             findings=dataset.findings,
         )

@@ -15,7 +15,15 @@ from typing import Any
 from taorunner.datasets.model.boxes import Box, KittiFields, names_of
 from taorunner.errors import Finding
 
-__all__ = ["NO_METADATA", "Box", "DatasetMetadata", "DetectionDataset", "ImageEntry", "KittiFields"]
+__all__ = [
+    "NO_METADATA",
+    "Box",
+    "CocoFile",
+    "DatasetMetadata",
+    "DetectionDataset",
+    "ImageEntry",
+    "KittiFields",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +45,25 @@ class ImageEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class CocoFile:
+    """What a COCO file has, as it is: the number of its annotations, and of those without ``area``; pairs of id and
+    name."""
+
+    annotations: int
+    without_area: int
+    categories: tuple[tuple[int | str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetMetadata:
     """Fields that a source has once for the whole dataset. COCO: ``top`` by key (info, licenses), ``classes`` by class
-    name. YOLO pose datasets: ``pose``, the keys of data.yaml that describe key points."""
+    name, ``coco_files`` by path, those with sound categories. YOLO pose datasets: ``pose``, the keys of data.yaml that
+    describe key points."""
 
     top: Mapping[str, Any] = field(default_factory=dict)
     classes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     pose: Mapping[str, Any] = field(default_factory=dict)
+    coco_files: Mapping[Path, CocoFile] = field(default_factory=dict, compare=False)
 
 
 NO_METADATA = DatasetMetadata()

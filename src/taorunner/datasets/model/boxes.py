@@ -118,16 +118,26 @@ class BoxTable:
         return BoxRows(self, start, len(self))
 
     def add_row(self, name: str, corners: Sequence[float], line: int = 0, kind: int = 0) -> None:
-        number = self._name_numbers.get(name)
-        if number is None:
-            number = self._name_numbers[name] = len(self._name_of)
-            self._name_of.append(name)
-        self._names.append(number)
+        self._names.append(self._name_number(name))
         for column, value in zip(self.corners, corners, strict=True):
             column.append(value)
         self._kinds.append(kind)
         self._lines.append(line)
         self._rests.append(0)
+
+    def add_rows(
+        self, names: Sequence[str], x_min: Iterable[float], y_min: Iterable[float], x_max: Iterable[float],
+        y_max: Iterable[float], kinds: Iterable[int],
+    ) -> None:  # fmt: skip
+        """Many rows without lines, in columns of the same length."""
+        numbers = {name: self._name_number(name) for name in dict.fromkeys(names)}
+        self._names.extend(map(numbers.__getitem__, names))
+        for column, values in zip(self.corners, (x_min, y_min, x_max, y_max), strict=True):
+            column.extend(values)
+        self._kinds.extend(kinds)
+        nothing = bytes(self._lines.itemsize * len(names))
+        self._lines.frombytes(nothing)
+        self._rests.frombytes(nothing)
 
     def sort(self, order: array[int]) -> None:
         """Puts the rows into ``order``, before any are given out."""
@@ -136,6 +146,12 @@ class BoxTable:
             array("I", map(column.__getitem__, order))
             for column in (self._names, self._kinds, self._lines, self._rests)
         )
+
+    def _name_number(self, name: str) -> int:
+        number = self._name_numbers.setdefault(name, len(self._name_of))
+        if number == len(self._name_of):
+            self._name_of.append(name)
+        return number
 
     def kind_number(self, kind: Kind) -> int:
         """The number of ``kind`` in ``add_row``."""
