@@ -60,7 +60,8 @@ def coco_findings(dataset: DetectionDataset, needs: Sequence[ClassNeeds]) -> Ite
         if facts is None:
             continue  # the reader has reported its categories
         if facts.without_area:
-            message = f'{facts.without_area} of {facts.annotations} annotations have no "area", which TAO\'s loader needs'
+            share = f"{facts.without_area} of {facts.annotations}"
+            message = f'{share} annotations have no "area", which TAO\'s loader needs'
             yield Finding(Severity.ERROR, "coco-area", message, "--fix adds it", file)
         by_file[file] = tuple(sorted((i, n) for i, n in facts.categories if isinstance(i, int)))
         highest = max((i for i, _ in by_file[file]), default=0)

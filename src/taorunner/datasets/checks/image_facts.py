@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from taorunner.datasets.files.image_header import FIRST_BYTES, ImageError, ImageHeader, header_of
@@ -55,16 +56,16 @@ def look_at(path: Path) -> tuple[ImageHeader, ImageFacts]:
     """Raises ImageError when the file is not an image, OSError when it cannot be read."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        length = os.fstat(file).st_size
         head = os.read(file, FIRST_BYTES)
-        header = header_of(head, lambda: _rest(file))
+        header = header_of(head, partial(_rest, file))
+        length = os.lseek(file, 0, os.SEEK_END)
         tail = os.pread(file, FIRST_BYTES, max(0, length - FIRST_BYTES))
     finally:
         os.close(file)
     ends = hash((head, tail, length)) or 1
     mark = _ENDS.get(header.format)
     is_short = header.format == "bmp" and length < int.from_bytes(head[2:6], "little")
-    if is_short or (mark is not None and mark not in tail):  # cameras write a few bytes after the marker
+    if is_short or (mark is not None and tail.rfind(mark) < 0):  # cameras write a few bytes after the marker
         return header, ImageFacts(header, ends, "the end of the file is missing", "image-truncated")
     return header, ImageFacts(header, ends)
 

@@ -31,7 +31,7 @@ def file_findings(path: Path, facts: ImageFacts, *, is_repaired: bool = False) -
     if header is None:
         return
     fitting = SUFFIXES_OF_FORMAT[header.format]
-    if path.suffix.lower() not in fitting:
+    if not str(path).lower().endswith(fitting):
         message = f'the content is {header.format.upper()}, the name says "{path.suffix}"'
         named = f'"{printable(path.stem)}{fitting[0]}"'
         hint = f"--fix renames it to {named}" if is_repaired else f"rename it to {named}, also in the labels"

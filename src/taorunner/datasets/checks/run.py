@@ -38,7 +38,7 @@ from taorunner.datasets.files.layout import (
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.likely import likely_kind
 from taorunner.datasets.formats.other_layouts import refuse_other_layout, report_other_files
-from taorunner.datasets.formats.recognise import read_folder, recognised
+from taorunner.datasets.formats.recognise import format_of, read_folder, report_unread_labels
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.text import amount, printable
 
@@ -68,9 +68,11 @@ def check_dataset(
         report.subsets = [SubsetReport(name, count) for name, count in image_counts.items()]
         return report
     splits = find_class_folders(root)
+    name = None
     if splits:
         refuse_other_layout(folder)
-    if splits and likely_kind(folder) is None and not _is_annotated(folder):
+        name = _format_of(folder)
+    if splits and name is None and likely_kind(folder) is None:
         if not are_classes(root, splits):
             raise UserFilesError(
                 f'the layout of "{printable(str(root))}" cannot be checked: images beside other files',
@@ -82,16 +84,17 @@ def check_dataset(
         counts = check_class_folders(report.findings, root, splits, needs, deep=deep)
         report.subsets = [SubsetReport(n, sum(c.values()), classes=c) for n, c in counts.items()]
         return report
-    return _check_read(folder, None, facts, deep=deep, needs=needs, progress=report_progress)
+    return _check_read(folder, name, facts, deep=deep, needs=needs, progress=report_progress)
 
 
-def _is_annotated(folder: Folder) -> bool:
-    """False when all files are images, as in class folders."""
+def _format_of(folder: Folder) -> str | None:
+    """None when all files are images, as in class folders."""
     try:
-        recognised(folder)
+        name = format_of(folder)
     except UserFilesError:
-        return False
-    return True
+        return None
+    report_unread_labels(folder, name)
+    return name
 
 
 def _folder(

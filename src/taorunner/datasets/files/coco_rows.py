@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from taorunner.datasets.files.json_pieces import JsonObject, JsonSource
+from taorunner.datasets.files.json_pieces import JsonObject
 
 _EMPTY = re.compile(rb'\[\s*\]|\{\s*\}|""|null|false|-?0(\.0*)?([eE][+-]?\d+)?')
 """Values that are false in Python."""
@@ -50,12 +51,11 @@ _TEXTS = msgspec.json.Decoder(list[Raw])
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The annotations of one piece. ``first``: the index of the first; ``places``: where each begins and ends in the
-    source, in bytes. ``keys``: the keys of each, when there may be others than those of ``Annotation``. ``annotations``
-    is None when one of them has other types."""
+    """The annotations of one piece. ``first``: the index of the first; ``text``: a JSON list of them. ``annotations``
+    is None when one of them has other types; ``keys``: the keys of each, None when all are those of ``Annotation``."""
 
     first: int
-    places: list[tuple[int, int]]
+    text: bytes
     annotations: list[Annotation] | None
     keys: list[tuple[str, ...]] | None
 
@@ -73,31 +73,44 @@ def batches(document: JsonObject, key: str = "annotations") -> Iterator[Batch]:
                 keys = [tuple(fields) for fields in _KEYS.decode(text)]
             except msgspec.DecodeError:
                 annotations = None
-        yield Batch(piece.first, _places(text, piece.start - 1), annotations, keys)
+        yield Batch(piece.first, text, annotations, keys)
 
 
-def read_annotation(source: JsonSource, place: tuple[int, int]) -> Any:
-    """The annotation at ``place`` as JSON has it. Raises MachineError when it cannot be read any more."""
-    return json.loads(source.read(*place))
+class AnnotationTexts:
+    """Reads single annotations again, by their index in the file. Where each begins is found at the first call."""
+
+    def __init__(self, document: JsonObject, key: str = "annotations") -> None:
+        self._document, self._key = document, key
+        self._starts, self._lengths = array("Q"), array("I")
+
+    def read(self, index: int) -> Any:
+        """The annotation as JSON has it. Raises MachineError when it cannot be read any more."""
+        if not self._starts:
+            for piece, text in self._document.pieces(self._key):
+                for start, stop in _places(text):
+                    self._starts.append(piece.start - 1 + start)
+                    self._lengths.append(stop - start)
+        start = self._starts[index]
+        return json.loads(self._document.source.read(start, start + self._lengths[index]))
 
 
-def _places(text: bytes, offset: int) -> list[tuple[int, int]]:
+def _places(text: bytes) -> list[tuple[int, int]]:
     """Where each value of a list begins and ends."""
     try:
         values = _TEXTS.decode(text)
     except msgspec.DecodeError:
-        return _places_one_by_one(text, offset)
+        return _places_one_by_one(text)
     places = []
     at = 1
     for value in values:
         one = bytes(value)
         at = text.index(one, at)  # only blanks and a comma are between two values
-        places.append((offset + at, offset + at + len(one)))
+        places.append((at, at + len(one)))
         at += len(one)
     return places
 
 
-def _places_one_by_one(text: bytes, offset: int) -> list[tuple[int, int]]:
+def _places_one_by_one(text: bytes) -> list[tuple[int, int]]:
     """The same for text that only Python reads."""
     decoder = json.JSONDecoder()
     decoded = text.decode()
@@ -110,6 +123,6 @@ def _places_one_by_one(text: bytes, offset: int) -> list[tuple[int, int]]:
         _, stop = decoder.raw_decode(decoded, begin)
         start = end + len(decoded[at:begin].encode())
         end = start + len(decoded[begin:stop].encode())
-        places.append((offset + start, offset + end))
+        places.append((start, end))
         at = stop
     return places

@@ -17,7 +17,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from taorunner.datasets.files.coco_rows import Annotation, Batch, batches, read_annotation
+from taorunner.datasets.files.coco_rows import Annotation, AnnotationTexts, Batch, batches
 from taorunner.datasets.files.json_pieces import JsonObject, JsonSource
 from taorunner.datasets.formats.folder import Folder, bounding_box, number, subset_of
 from taorunner.datasets.model.annotations import CocoFile, DatasetMetadata, DetectionDataset, ImageEntry
@@ -112,7 +112,7 @@ class Document:
         self.top = {key: value for key, value in self._document.values.items() if key not in _TOP}
         self.metadata: dict[str, dict[str, Any]] = {}
         self._names = self._categories()
-        self._rows = _Rows(self._document.source)
+        self._rows = _Rows(AnnotationTexts(self._document))
         self._count = self._without_area = 0
         self._read_annotations()
         self._boxes = self._rows.by_image()
@@ -209,15 +209,16 @@ class Document:
             for one in batch.annotations or ():
                 self._count += 1
                 self._without_area += one.area is UNSET
-            for index in self._rows.add_batch(batch, self._names):
-                place = batch.places[index]
-                annotation = read_annotation(self._document.source, place)
-                if batch.annotations is None and isinstance(annotation, Mapping):
-                    self._count += 1
-                    self._without_area += "area" not in annotation
-                self._read_one(batch.first + index, place, annotation)
+            left = self._rows.add_batch(batch, self._names)
+            if left is None or left:
+                for index, annotation in enumerate(json.loads(batch.text)):
+                    if left is None and isinstance(annotation, Mapping):
+                        self._count += 1
+                        self._without_area += "area" not in annotation
+                    if left is None or index in left:
+                        self._read_one(batch.first + index, annotation)
 
-    def _read_one(self, index: int, place: tuple[int, int], annotation: Any) -> None:
+    def _read_one(self, index: int, annotation: Any) -> None:
         """An annotation with other types than usual, or that is wrong."""
         try:
             name = self._names[annotation["category_id"]]
@@ -228,11 +229,11 @@ class Document:
             image_id = annotation["image_id"]
             hash(image_id)
         except (KeyError, TypeError, ValueError, AttributeError):
-            self._read_without_box(index, place, annotation)
+            self._read_without_box(index, annotation)
             return
-        self._rows.add(image_id, name, (x, y, right, bottom), _rest(annotation).kind, place)
+        self._rows.add(index, image_id, name, (x, y, right, bottom), _rest(annotation).kind)
 
-    def _read_without_box(self, index: int, place: tuple[int, int], annotation: Any) -> None:
+    def _read_without_box(self, index: int, annotation: Any) -> None:
         """An annotation without a complete box: takes the box around its polygon, or reports it."""
         steps = ("annotations", index)
         if isinstance(annotation, Mapping) and "segments_info" in annotation:
@@ -256,7 +257,7 @@ class Document:
             if len(values) >= 6 and len(values) == len(flat):
                 corners = bounding_box(list(zip(values[::2], values[1::2], strict=False)))
                 kind = _rest(annotation).kind
-                self._rows.add(annotation["image_id"], self._names[category], corners, kind, place)
+                self._rows.add(index, annotation["image_id"], self._names[category], corners, kind)
                 return
         value = json.dumps(annotation.get("bbox"), ensure_ascii=False)
         message = f'"bbox" is {printable(value)[:60]}, not [x, y, width, height]'
@@ -270,50 +271,38 @@ class Document:
 class _Rows:
     """The boxes of a file in the order of its annotations, until they are grouped by image."""
 
-    def __init__(self, source: JsonSource) -> None:
-        self._source = source
-        self._table = BoxTable(self._rest_of)
-        self._starts, self._lengths, self._images = array("Q"), array("I"), array("I")
+    def __init__(self, texts: AnnotationTexts) -> None:
+        self._table = BoxTable(lambda row: _rest(texts.read(self._annotations[row])))
+        self._annotations, self._images = array("I"), array("I")
         self._numbers: dict[Any, int] = {}
         self._kinds: dict[tuple[Any, ...], int] = {}
 
-    def _rest_of(self, row: int) -> Rest:
-        start = self._starts[row]
-        return _rest(read_annotation(self._source, (start, start + self._lengths[row])))
-
-    def add(
-        self, image_id: Any, name: str, corners: tuple[float, ...], kind: Kind, place: tuple[int, int]
-    ) -> None:
+    def add(self, index: int, image_id: Any, name: str, corners: tuple[float, ...], kind: Kind) -> None:
+        """``index``: of the annotation in the file."""
         self._table.add_row(name, corners, kind=self._table.kind_number(kind))
         self._images.append(self._numbers.setdefault(image_id, len(self._numbers)))
-        self._starts.append(place[0])
-        self._lengths.append(place[1] - place[0])
+        self._annotations.append(index)
 
-    def add_batch(self, batch: Batch, names: Mapping[Any, str]) -> list[int]:
-        """Adds the boxes that are right; returns the indices of the others in the batch."""
+    def add_batch(self, batch: Batch, names: Mapping[Any, str]) -> set[int] | None:
+        """Adds the boxes that are right; returns the indices of the others in the batch, None for all."""
         if batch.annotations is None:
-            return list(range(len(batch.places)))
-        if batch.keys is None and self._add_all(batch.annotations, batch.places, names):
-            return []
-        left: list[int] = []
-        keys: tuple[str, ...] | None = None
-        for index, (annotation, place) in enumerate(zip(batch.annotations, batch.places, strict=True)):
+            return None
+        if batch.keys is None and self._add_all(batch.first, batch.annotations, names):
+            return set()
+        left: set[int] = set()
+        for index, annotation in enumerate(batch.annotations):
             x, y, width, height = annotation.bbox
             name = names.get(annotation.category_id)
             if name is None or not math.isfinite(x + y + width + height):
-                left.append(index)
+                left.add(index)
                 continue
-            if batch.keys is not None:
-                keys = batch.keys[index]
-            self._table.add_row(name, (x, y, x + width, y + height), kind=self._kind_of(annotation, keys))
+            kind = self._kind_of(annotation, batch.keys[index] if batch.keys is not None else None)
+            self._table.add_row(name, (x, y, x + width, y + height), kind=kind)
             self._images.append(self._numbers.setdefault(annotation.image_id, len(self._numbers)))
-            self._starts.append(place[0])
-            self._lengths.append(place[1] - place[0])
+            self._annotations.append(batch.first + index)
         return left
 
-    def _add_all(
-        self, annotations: list[Annotation], places: list[tuple[int, int]], names: Mapping[Any, str]
-    ) -> bool:
+    def _add_all(self, first: int, annotations: list[Annotation], names: Mapping[Any, str]) -> bool:
         """Adds all of them in columns; False, and none, when one is wrong."""
         try:
             named = [names[one.category_id] for one in annotations]
@@ -334,8 +323,7 @@ class _Rows:
         self._table.add_rows(named, [box[0] for box in boxes], [box[1] for box in boxes], x_max, y_max, kinds)
         numbers = self._numbers
         self._images.extend([numbers.setdefault(one.image_id, len(numbers)) for one in annotations])
-        self._starts.extend([start for start, _ in places])
-        self._lengths.extend([stop - start for start, stop in places])
+        self._annotations.extend(range(first, first + len(annotations)))
         return True
 
     def _kind_of(self, annotation: Annotation, keys: tuple[str, ...] | None) -> int:
@@ -370,8 +358,7 @@ class _Rows:
                 order[free[image]] = row
                 free[image] += 1
             self._table.sort(order)
-            self._starts = array("Q", map(self._starts.__getitem__, order))
-            self._lengths = array("I", map(self._lengths.__getitem__, order))
+            self._annotations = array("I", map(self._annotations.__getitem__, order))
         self._images = array("I")
         return {
             image_id: BoxRows(self._table, begins[number], ends[number])

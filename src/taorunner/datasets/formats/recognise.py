@@ -58,7 +58,7 @@ def read_folder(folder: Folder, format_name: str | None = None) -> DetectionData
     """The same for a folder that is listed already."""
     if format_name is None:
         format_name = recognised(folder)
-        _report_unread_labels(folder, format_name)
+        report_unread_labels(folder, format_name)
     if format_name in others.NAMES:
         dataset = others.read(folder, format_name)
     else:
@@ -77,7 +77,7 @@ def read_folder(folder: Folder, format_name: str | None = None) -> DetectionData
     return dataset
 
 
-def _report_unread_labels(folder: Folder, format_name: str) -> None:
+def report_unread_labels(folder: Folder, format_name: str) -> None:
     """Reports label files of YOLO beside annotations of another format. Without class names they are no dataset."""
     if format_name in ("yolo", "kitti"):
         return
@@ -140,6 +140,11 @@ def _suffix(path: str) -> str:
 def recognised(folder: Folder) -> str:
     """The format's name. Raises UserFilesError when none or several fit, and for the layout of another network."""
     refuse_other_layout(folder)
+    return format_of(folder)
+
+
+def format_of(folder: Folder) -> str:
+    """The same where ``refuse_other_layout`` has found nothing."""
     known = [name for name, module in _MODULES.items() if module.recognise(folder)]
     if "kitti" in known and "yolo" in known:
         known.remove("yolo")  # a classes.txt beside KITTI labels
