@@ -58,7 +58,7 @@ def check_dataset(
     subsets = find_kitti(root)
     if subsets and (from_ == "kitti" if from_ is not None else not is_yolo(subsets)):
         return _check_kitti(subsets, deep=deep, needs=needs, progress=report_progress)
-    facts: dict[str, ImageFacts] = {}
+    facts: dict[str, int | ImageFacts] = {}
     folder = _folder(root, needs, report_progress, facts)
     if from_ is not None:
         return _check_read(folder, from_, facts, deep=deep, needs=needs, progress=report_progress)
@@ -98,20 +98,21 @@ def _format_of(folder: Folder) -> str | None:
 
 
 def _folder(
-    root: Path, needs: Sequence[ClassNeeds], progress: Progress, facts: dict[str, ImageFacts]
+    root: Path, needs: Sequence[ClassNeeds], progress: Progress, facts: dict[str, int | ImageFacts]
 ) -> Folder:
-    """A folder that keeps the facts of each image whose header is read, so that no image is opened twice."""
+    """A folder that keeps the facts of each image whose header is read, so that no image is opened twice: the ends
+    of sound images."""
 
     def look(path: Path) -> ImageHeader:
         header, known = look_at(path)
-        facts[str(path)] = known
+        facts[str(path)] = known.ends if known.problem is None else known
         return header
 
     return Folder(root, lambda what, done, total: progress(done, total), _image_folders(root, needs), look)
 
 
 def _check_read(
-    folder: Folder, from_: str | None, facts: dict[str, ImageFacts], *, deep: bool, needs: Sequence[ClassNeeds],
+    folder: Folder, from_: str | None, facts: dict[str, int | ImageFacts], *, deep: bool, needs: Sequence[ClassNeeds],
     progress: Progress,
 ) -> CheckReport:  # fmt: skip
     """Checks any format that ``dataset convert`` reads. Raises UserFilesError when none fits."""
@@ -123,7 +124,10 @@ def _check_read(
     grays: list[Path] = []
     is_repaired = dataset.format in REPAIRED
     for image in dataset.images:
-        _image(image.path, image.subset, facts[str(image.path)], found, equal, grays, is_repaired=is_repaired)
+        known = facts[str(image.path)]
+        if isinstance(known, int):
+            known = ImageFacts(folder.header(image.path), known)
+        _image(image.path, image.subset, known, found, equal, grays, is_repaired=is_repaired)
         found += box_findings(image, needs, is_repaired=is_repaired)
     for subset in dataset.subsets:
         report.subsets.append(SubsetReport(subset, *counted(dataset, subset)))

@@ -76,6 +76,16 @@ def batches(document: JsonObject, key: str = "annotations") -> Iterator[Batch]:
         yield Batch(piece.first, text, annotations, keys)
 
 
+def category_ids(document: JsonObject) -> Iterator[Any]:
+    """The category of each annotation, None where it has none."""
+    for batch in batches(document):
+        if batch.annotations is not None:
+            yield from (one.category_id for one in batch.annotations)
+        else:
+            for one in json.loads(batch.text):
+                yield one.get("category_id") if isinstance(one, dict) else None
+
+
 class AnnotationTexts:
     """Reads single annotations again, by their index in the file. Where each begins is found at the first call."""
 

@@ -17,11 +17,11 @@ from typing import Any
 
 from msgspec import UNSET
 
-from taorunner.datasets.files.coco_rows import Annotation, AnnotationTexts, Batch, batches
+from taorunner.datasets.files.coco_rows import Annotation, AnnotationTexts, Batch, batches, category_ids
 from taorunner.datasets.files.json_pieces import JsonObject, JsonSource
 from taorunner.datasets.formats.folder import Folder, bounding_box, number, subset_of
 from taorunner.datasets.model.annotations import CocoFile, DatasetMetadata, DetectionDataset, ImageEntry
-from taorunner.datasets.model.boxes import BoxRows, BoxTable, Kind, Rest
+from taorunner.datasets.model.boxes import BoxRows, BoxTable, Fields, Kind, Rest
 from taorunner.text import amount, printable
 
 _READ = frozenset({"image_id", "category_id", "bbox", "iscrowd", "score"})
@@ -134,6 +134,7 @@ class Document:
     def entries(self) -> list[ImageEntry]:
         found = []
         seen: set[Any] = set()
+        shared: dict[tuple[str, ...], tuple[str, ...]] = {}
         for index, image in enumerate(self._document.elements("images")):
             reference = image.get("file_name") if isinstance(image, Mapping) else None
             if not isinstance(reference, str) or not _is_id(image.get("id")):
@@ -149,6 +150,8 @@ class Document:
                 place = self._folder.json_place(self._path, steps) if self._is_own else ()
                 self._folder.missing_image(reference, self._file, *place)
                 continue
+            keys = tuple(key for key in image if key not in _IMAGE)
+            extra = Fields(shared.setdefault(keys, keys), tuple(image[key] for key in keys))
             stated_size = (number(image.get("width")) or 0.0, number(image.get("height")) or 0.0)
             entry = self._folder.entry(
                 image_file,
@@ -156,7 +159,7 @@ class Document:
                 subset=self._subset or self._folder_subset(image_file),
                 source=self._file,
                 stated_size=stated_size,
-                extra={key: value for key, value in image.items() if key not in _IMAGE},
+                extra=extra,
             )
             if entry is not None:
                 found.append(entry)
@@ -196,8 +199,7 @@ class Document:
         return names
 
     def _uses_category_0(self) -> bool:
-        annotations = self._document.elements("annotations")
-        return any(str(one.get("category_id")) == "0" for one in annotations if isinstance(one, Mapping))
+        return any(str(one) == "0" for one in category_ids(self._document))
 
     def _read_annotations(self) -> None:
         if "annotations" not in self._document.lists:

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -100,11 +101,21 @@ class Folder:
         return tuple(path for path in self.files if is_image(path))
 
     @cached_property
-    def _images_by_name(self) -> dict[str, list[str]]:
-        by_name: dict[str, list[str]] = {}
+    def _images_by_name(self) -> dict[str, str | list[str]]:
+        """A list where several images have the name. Names are interned, as those in paths are."""
+        by_name: dict[str, str | list[str]] = {}
         for path in self.image_files:
-            by_name.setdefault(path.rpartition("/")[2], []).append(path)
+            name = sys.intern(path.rpartition("/")[2])
+            known = by_name.setdefault(name, path)
+            if isinstance(known, list):
+                known.append(path)
+            elif known is not path:
+                by_name[name] = [known, path]
         return by_name
+
+    def _named(self, name: str) -> list[str]:
+        found = self._images_by_name.get(name, [])
+        return found if isinstance(found, list) else [found]
 
     def with_suffix(self, *suffixes: str) -> list[str]:
         listed = self.files if IMAGE_SUFFIXES.intersection(suffixes) else self._other_files
@@ -249,7 +260,7 @@ class Folder:
         if path.startswith("/") and is_image(path) and os.path.isfile(path):  # noqa: PTH113
             return Path(path)
         name = path.rpartition("/")[2]
-        found = self._images_by_name.get(name, [])
+        found = self._named(name)
         if len(found) > 1:
             parts = path.split("/")
             for count in range(len(parts), 1, -1):
@@ -275,7 +286,7 @@ class Folder:
         self, reference: str, file: Path, line: int | None = None, column: int | None = None
     ) -> None:
         name = _as_path(reference).rpartition("/")[2]
-        found = self._images_by_name.get(name, [])
+        found = self._named(name)
         if len(found) > 1:
             message = f'"{printable(reference)}" matches {len(found)} images, such as "{printable(found[0])}"'
             self.error(

@@ -9,7 +9,7 @@ cv/mask_grounding_dino/dataloader/odvg.py stops at an instance or a line without
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,12 +55,13 @@ def read(folder: Folder) -> DetectionDataset:
     return DetectionDataset("odvg", folder.root, tuple(images), tuple(classes), tuple(folder.findings))
 
 
-def document(images: Iterable[tuple[str, ImageEntry]], classes: Mapping[str, tuple[int, str]]) -> str:
+def lines_of(
+    images: Iterable[tuple[str, ImageEntry]], classes: Mapping[str, tuple[int, str]]
+) -> Iterator[str]:
     """The lines for pairs ``(file name, image)``; ``classes`` has the index and written name of each class.
 
     Background images have no instances.
     """
-    lines = []
     for number_of_line, (name, image) in enumerate(images):
         instances = [
             {
@@ -76,8 +77,7 @@ def document(images: Iterable[tuple[str, ImageEntry]], classes: Mapping[str, tup
             "image_id": number_of_line, **(image.extra or {}), FILE_NAME: name, "height": image.height,
             "width": image.width,
         }  # fmt: skip
-        lines.append(json.dumps({**value, "detection": {"instances": instances}}, ensure_ascii=False))
-    return "".join(line + "\n" for line in lines)
+        yield json.dumps({**value, "detection": {"instances": instances}}, ensure_ascii=False) + "\n"
 
 
 def _outline(outline: Any) -> Any:

@@ -169,9 +169,9 @@ def _usable(dataset: DetectionDataset) -> tuple[list[ImageEntry], Counter[str], 
     images: list[ImageEntry] = []
     left_out: Counter[str] = Counter()
     findings: list[Finding] = []
-    first: dict[Path, ImageEntry] = {}
+    first: dict[str, ImageEntry] = {}
     for image in dataset.images:
-        earlier = first.setdefault(image.path, image)
+        earlier = first.setdefault(str(image.path), image)
         if earlier is not image:
             places = " and ".join(f'"{one.subset or one.source or "?"}"' for one in (earlier, image))
             message = f'"{printable(image.path.name)}" is annotated twice, in {places}'

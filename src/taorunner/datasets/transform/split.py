@@ -10,6 +10,7 @@ import hashlib
 import json
 import random
 import re
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from typing import Any
 from taorunner.datasets.files.output_folders import Placer, new_folder, refuse_taken
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.model.annotations import DetectionDataset, ImageEntry
-from taorunner.datasets.model.boxes import names_of
+from taorunner.datasets.model.boxes import Fields, names_of
 from taorunner.datasets.model.class_names import image_names
 from taorunner.datasets.model.extra_fields import lost_fields, lost_message
 from taorunner.datasets.transform.convert import inverted_findings, refuse_overlap
@@ -34,6 +35,7 @@ from taorunner.datasets.writers.tao_formats import (
 from taorunner.errors import Finding, Severity, UsageError, UserFilesError, has_errors
 from taorunner.text import printable
 
+_FEW = 6
 LIST_FILE = "split.json"
 
 
@@ -112,7 +114,7 @@ def split_dataset(
             hint=f"see all of them with taorunner dataset check {source}",
             findings=findings,
         )
-    images = {image.path: image for image in dataset.images}
+    images = {str(image.path): image for image in dataset.images}
     parts, group_count = _assigned(list(images.values()), source, group, shares, seed)
     to = target_of(dataset.format)
     names = written_names(to, dataset.boxes_per_class())
@@ -162,53 +164,61 @@ def _assigned(
     images: Sequence[ImageEntry], source: Path, group: str | None, shares: Mapping[str, float], seed: int
 ) -> tuple[tuple[Part, ...], int]:
     """The parts, and the number of groups."""
+    ordered = sorted(images, key=lambda one: str(one.path))
+    parts = tuple(Part(name, share) for name, share in shares.items())
     pattern = _pattern(group)
     groups: dict[str, list[ImageEntry]] = {}
-    for image in sorted(images, key=lambda one: str(one.path)):
+    for image in ordered if pattern is not None else ():
         groups.setdefault(_group_of(image.path, source, pattern), []).append(image)
-    parts = tuple(Part(name, share) for name, share in shares.items())
-    assign(list(groups.values()), parts, seed)
-    return parts, len(groups)
+    listed = list(groups.values()) if pattern is not None else [(image,) for image in ordered]
+    assign(listed, parts, seed)
+    return parts, len(listed)
 
 
 def assign(groups: Sequence[Sequence[ImageEntry]], parts: Sequence[Part], seed: int) -> None:
     """Assigns each group to one part: rarest class first, to the part that still needs most of it."""
     order = list(groups)
     random.Random(seed).shuffle(order)
-    counts = [Counter(name for image in group for name in names_of(image.boxes)) for group in order]
-    total: Counter[str] = sum(counts, Counter())
-    open_groups: dict[str, set[int]] = {}
+    counts = [_counted(group) for group in order]
+    total = Counter(name for group in order for image in group for name in names_of(image.boxes))
+    groups_of: dict[str, array[int]] = {}
     for number, count in enumerate(counts):
         for name in count:
-            open_groups.setdefault(name, set()).add(number)
+            groups_of.setdefault(name, array("I")).append(number)
     left = set(range(len(order)))
+    open_groups = {name: len(numbers) for name, numbers in groups_of.items()}
+    boxes = Counter(total)
+    """In open groups, by class."""
     wanted = {part.name: {name: part.share * count for name, count in total.items()} for part in parts}
     wanted_images = {part.name: part.share * sum(map(len, order)) for part in parts}
 
     def put(number: int, part: Part) -> None:
         left.discard(number)
         part.images += order[number]
-        part.classes += counts[number]
+        part.classes.update(counts[number])
         wanted_images[part.name] -= len(order[number])
         for name, count in counts[number].items():
             wanted[part.name][name] -= count
-            open_groups[name].discard(number)
+            boxes[name] -= count
+            open_groups[name] -= 1
 
     while any(open_groups.values()):
-        name = min(
-            (name for name, numbers in open_groups.items() if numbers),
-            key=lambda one: (sum(counts[number][one] for number in open_groups[one]), one),
-        )
-        for number in sorted(open_groups[name], key=lambda one: (-counts[one][name], one)):
+        name = min((name for name, count in open_groups.items() if count), key=lambda one: (boxes[one], one))
+        numbers = [number for number in groups_of[name] if number in left]
+        for number in sorted(numbers, key=lambda one: (-counts[one][name], one)):
             without = [part for part in parts if not part.classes[name]]
-            able = (
-                without if 0 < len(open_groups[name]) <= len(without) else parts
-            )  # every part gets the class
+            able = without if 0 < open_groups[name] <= len(without) else parts  # every part gets the class
             put(number, max(able, key=lambda part: (wanted[part.name][name], wanted_images[part.name])))
     for number in sorted(left):
         put(number, max(parts, key=lambda part: wanted_images[part.name]))
     for part in parts:
         part.images.sort(key=lambda image: str(image.path))
+
+
+def _counted(group: Sequence[ImageEntry]) -> Mapping[str, int]:
+    """Boxes by class."""
+    counts = Counter(name for image in group for name in names_of(image.boxes))
+    return Fields(tuple(counts), tuple(counts.values())) if len(counts) < _FEW else counts
 
 
 def _write_list(

@@ -9,12 +9,17 @@ from __future__ import annotations
 import colorsys
 import json
 import os
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from operator import lt
 from pathlib import Path
 from typing import Any
 
+from taorunner.datasets.files.coco_rows import category_ids
+from taorunner.datasets.files.json_pieces import JsonSource, read_in_pieces
 from taorunner.datasets.formats import kitti, odvg
 from taorunner.datasets.model import segmentation
 from taorunner.datasets.model.annotations import NO_METADATA, Box, DatasetMetadata, ImageEntry
@@ -42,6 +47,8 @@ from taorunner.datasets.writers.tool_formats import (
 Named = Sequence[tuple[str, ImageEntry]]
 """Pairs of a file name in the result and its image."""
 
+COCO_FILE = "annotations.json"
+_JSON = json.JSONEncoder(ensure_ascii=False)
 LABEL_MAP_JSON = "label_map.json"
 """File with the classes as a list of objects, in the form that Mask2Former reads. Source: tao/layouts.md."""
 
@@ -192,24 +199,33 @@ def _write_coco_document(
 ) -> list[str]:  # fmt: skip
     """Writes annotations.json. Returns the class names by id; ids start at ``first_id``."""
     ids = _category_ids(names, metadata if keeps_ids else NO_METADATA, first_id)
-    image_ids = _kept_ids([image.extra for _, image in images], is_wanted=keeps_ids)
-    boxes = [
-        (number, box) for number, (_, image) in zip(image_ids, images, strict=True) for box in image.boxes
-    ]
-    box_ids = _kept_ids([box.extra for _, box in boxes], is_wanted=keeps_ids)
-    listed = [
+    extras = (image.extra for _, image in images)
+    image_ids = _kept_ids(extras, len(images), is_wanted=keeps_ids)
+    extras = (box.extra for _, image in images for box in image.boxes)
+    box_ids = iter(_kept_ids(extras, sum(len(image.boxes) for _, image in images), is_wanted=keeps_ids))
+    listed = (
         {**(image.extra or {}), "id": number, "file_name": name, "width": image.width, "height": image.height}
         for number, (name, image) in zip(image_ids, images, strict=True)
-    ]
-    annotations = []
-    for number, (image_id, box) in zip(box_ids, boxes, strict=True):
-        annotation = _annotation(box, keeps_area=keeps_ids)
-        annotation.update(id=number, image_id=image_id, category_id=ids[names[box.name]])
-        annotations.append(annotation)
-    extras = {written: metadata.classes.get(name, {}) for name, written in names.items()}
-    categories = [{**extras[name], "id": number, "name": name} for name, number in ids.items()]
-    value = {**metadata.top, "images": listed, "annotations": annotations, "categories": categories}
-    (folder / "annotations.json").write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
+    )
+    annotations = (
+        {
+            **_annotation(box, keeps_area=keeps_ids), "id": next(box_ids), "image_id": number,
+            "category_id": ids[names[box.name]],
+        }
+        for number, (_, image) in zip(image_ids, images, strict=True) for box in image.boxes
+    )  # fmt: skip
+    fields = {written: metadata.classes.get(name, {}) for name, written in names.items()}
+    categories = [{**fields[name], "id": number, "name": name} for name, number in ids.items()]
+    with (folder / COCO_FILE).open("w", encoding="utf-8") as file:
+        file.write("{")
+        for key, value in metadata.top.items():
+            file.write(f"{_JSON.encode(key)}: {_JSON.encode(value)}, ")
+        for key, values in (("images", listed), ("annotations", annotations), ("categories", categories)):
+            file.write(f'{"" if key == "images" else ", "}"{key}": [')
+            for index, one in enumerate(values):
+                file.write((", " if index else "") + _JSON.encode(one))
+            file.write("]")
+        file.write("}")
     return list(ids)
 
 
@@ -224,11 +240,17 @@ def _category_ids(names: Mapping[str, str], metadata: DatasetMetadata, first_id:
     return {name: number for number, name in enumerate(classes, start=first_id)}
 
 
-def _kept_ids(extras: Sequence[Mapping[str, Any] | None], *, is_wanted: bool) -> list[Any]:
-    """The source's ids if they are unique positive numbers, else 1 to n."""
-    theirs = [(extra or {}).get("id") for extra in extras]
-    is_good = all(type(one) is int and one > 0 for one in theirs) and len(set(theirs)) == len(theirs)
-    return theirs if is_wanted and is_good else list(range(1, len(extras) + 1))
+def _kept_ids(extras: Iterable[Mapping[str, Any] | None], count: int, *, is_wanted: bool) -> Sequence[int]:
+    """The source's ids if they are unique positive numbers, else 1 to ``count``."""
+    others = range(1, count + 1)
+    theirs = array("q")
+    for extra in extras if is_wanted else ():
+        number = (extra or {}).get("id")
+        if type(number) is not int or not 0 < number < 1 << 63:
+            return others
+        theirs.append(number)
+    is_good = all(map(lt, theirs, islice(theirs, 1, None))) or len(set(theirs)) == len(theirs)
+    return theirs if is_wanted and is_good else others
 
 
 def _annotation(box: Box, *, keeps_area: bool) -> dict[str, Any]:
@@ -256,9 +278,9 @@ def _area(box: Box, of_box: float) -> float:
 
 
 def _count_coco(folder: Path) -> Counter[str]:
-    value = json.loads((folder / "annotations.json").read_text(encoding="utf-8"))
-    names = {category["id"]: category["name"] for category in value["categories"]}
-    return Counter(names[annotation["category_id"]] for annotation in value["annotations"])
+    document = read_in_pieces(JsonSource(folder / COCO_FILE), ("images", "annotations"))
+    names = {category["id"]: category["name"] for category in document.values["categories"]}
+    return Counter(names[number] for number in category_ids(document))
 
 
 def _write_odvg(folder: Path, images: Named, names: Mapping[str, str]) -> None:
@@ -268,16 +290,18 @@ def _write_odvg(folder: Path, images: Named, names: Mapping[str, str]) -> None:
     """
     _write_coco_document(folder, images, names, first_id=0)
     classes = list(dict.fromkeys(names.values()))
-    text = odvg.document(images, {name: (classes.index(written), written) for name, written in names.items()})
-    (folder / "annotations.jsonl").write_text(text, encoding="utf-8")
+    numbered = {name: (classes.index(written), written) for name, written in names.items()}
+    with (folder / "annotations.jsonl").open("w", encoding="utf-8") as file:
+        file.writelines(odvg.lines_of(images, numbered))
     label_map = {str(index): name for index, name in enumerate(classes)}
     (folder / "label_map.json").write_text(json.dumps(label_map, ensure_ascii=False), encoding="utf-8")
 
 
 def _count_odvg(folder: Path) -> Counter[str]:
     counts: Counter[str] = Counter()
-    for line in (folder / "annotations.jsonl").read_text(encoding="utf-8").splitlines():
-        counts.update(one["category"] for one in json.loads(line)["detection"]["instances"])
+    with (folder / "annotations.jsonl").open(encoding="utf-8") as file:
+        for line in file:
+            counts.update(one["category"] for one in json.loads(line)["detection"]["instances"])
     return counts
 
 
