@@ -4,7 +4,7 @@ container."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -13,7 +13,7 @@ import typer
 
 from taorunner.cli.help_pages import add_command, make_group
 from taorunner.cli.options import JsonOption, ProjectOption, VerboseOption, WorkspaceOption, option
-from taorunner.errors import TaorunnerError, UsageError
+from taorunner.errors import Finding, Severity, TaorunnerError, UsageError
 
 
 def register(app: typer.Typer) -> None:
@@ -146,11 +146,16 @@ def _check(
                 )  # fmt: skip
             print_repair(repair)  # before the check, which may fail
             source = repair.output
+        keep = _keeper(data, source) if from_ is None else None
         with Progress(is_quiet=context.obj.is_quiet) as progress:
             report = check_dataset(
                 source, from_=from_, deep=deep, needs=needs,
                 progress=lambda done, total: progress("checked", done, total),
             )  # fmt: skip
+    if keep is not None:
+        keep(report.findings)
+    if not deep:
+        report.findings.append(_not_decoded(dataset, project))
     if repair is not None:
         report.findings.append(repair_finding(repair))
     is_verbose = verbose or context.obj.is_verbose
@@ -320,6 +325,24 @@ def _needs_of(data: Path | None, source: Path) -> Any:
     if data is None or not _is_data(data):
         return ()
     return dataset_needs(Workspace(data.parent.parent.parent), data.parent.name, source)
+
+
+def _keeper(data: Path | None, source: Path) -> Callable[[Sequence[Finding]], None] | None:
+    """Keeps the answer for the check before a training, if ``source`` is in a project."""
+    from taorunner.planning.checks.dataset_preflight import DatasetPreflight
+    from taorunner.project.workspace import Workspace
+
+    if data is None or not _is_data(data):
+        return None
+    preflight = DatasetPreflight(Workspace(data.parent.parent.parent))
+    preflight.look(source)
+    return lambda findings: preflight.keep(data.parent.name, source, findings)
+
+
+def _not_decoded(dataset: str, project: str | None) -> Finding:
+    message = "not checked: whether every image can be decoded, and near duplicates of images"
+    command = f"taorunner dataset check {dataset} --deep" + (f" -p {project}" if project else "")
+    return Finding(Severity.INFO, "not-checked", message, f"{command} checks it")
 
 
 def dataset_folder(

@@ -77,6 +77,10 @@ def check_masks(
         if deep or has_pillow():
             for reading in readings:
                 found += _unread(subset, sound, reading, deep=deep)
+    if readings and not deep and not has_pillow():
+        message = "not checked: the values in the masks, which Pillow decodes"
+        hint = "pip install 'taorunner[datasets]', then repeat the check"
+        found.append(Finding(Severity.WARNING, "not-checked", message, hint, subsets[0].labels))
     found += equal.findings()
     if deep:
         found += deep_findings(paths, lambda done, total: None)
