@@ -7,7 +7,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from taorunner.errors import Finding
+import pytest
+
+from taorunner.datasets.checks.run import check_dataset
+from taorunner.errors import Finding, Severity
 from taorunner.planning.checks.dataset_preflight import DatasetPreflight
 from taorunner.planning.model.request import ActionRequest, Caller, Site
 from taorunner.planning.planner import plan_action
@@ -143,3 +146,55 @@ def test_a_source_that_names_its_images_is_no_fault(workspace_factory: Callable[
     train = root / "projects/example_01/specs/e/train.yaml"
     train.write_text(spec.replace("image_dir: $dataset_raw/north, ", ""))
     assert [f.message for f in planned(root)] == ['the dataset "d" has an error: picture-ambiguous 1']
+
+
+def test_a_large_dataset_is_named_until_dataset_check_has_answered(
+    workspace_factory: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    root = workspace(workspace_factory, GOOD + "car 0\n")
+    experiment = load_project(Workspace(root), "example_01").experiments["e"]
+    folder = root / "projects/example_01/data/d"
+
+    def warnings() -> list[Finding]:
+        return list(DatasetPreflight(Workspace(root), max_files=1).warnings("example_01", folder, experiment))
+
+    (unchecked,) = warnings()
+    assert (unchecked.severity.value, unchecked.code, unchecked.message, unchecked.hint) == (
+        "warning", "dataset-unchecked", 'the dataset "d" was not checked: it has 2 files',
+        "taorunner dataset check d -p example_01 checks it once; its answer is kept until a file changes",
+    )  # fmt: skip
+    # the cache of the workspace cannot be written: the caller's own is used
+    (root / ".taorunner/cache").mkdir(parents=True)
+    (root / ".taorunner/cache/dataset-checks").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    preflight = DatasetPreflight(Workspace(root))
+    preflight.look(folder)
+    preflight.keep("example_01", folder, check_dataset(folder).findings)
+    assert [one.message for one in warnings()] == ['the dataset "d" has an error: label-columns 1']
+    (folder / "labels/a.txt").write_text(GOOD + "car 0 0\n")
+    assert warnings() == [unchecked]
+
+
+def test_a_folder_that_takes_too_long_to_list_is_named(workspace_factory: Callable[..., Path]) -> None:
+    root = workspace(workspace_factory, GOOD)
+    experiment = load_project(Workspace(root), "example_01").experiments["e"]
+    folder = root / "projects/example_01/data/d"
+    for number in range(1000):
+        (folder / f"labels/{number}.txt").write_text("")
+    times = iter((0.0, 60.0))
+    preflight = DatasetPreflight(Workspace(root), clock=lambda: next(times))
+    (unchecked,) = preflight.warnings("example_01", folder, experiment)
+    assert (
+        unchecked.message == 'the dataset "d" was not checked: it has more than 1,000 files, or a slow drive'
+    )
+
+
+def test_what_was_checked_in_part_is_named(workspace_factory: Callable[..., Path]) -> None:
+    root = workspace(workspace_factory, GOOD)
+    experiment = load_project(Workspace(root), "example_01").experiments["e"]
+    folder = root / "projects/example_01/data/d"
+    preflight = DatasetPreflight(Workspace(root))
+    preflight.look(folder)
+    preflight.keep("example_01", folder, [Finding(Severity.WARNING, "not-checked", "masks")])
+    (part,) = preflight.warnings("example_01", folder, experiment)
+    assert (part.code, part.message) == ("dataset-unchecked", 'the dataset "d" was only checked in part')

@@ -12,7 +12,7 @@ import os
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +29,8 @@ MAX_FILES = 50_000
 MAX_SECONDS = 5.0
 """To list a dataset. A slow network drive takes longer, and so does a folder of millions of files."""
 NOT_CHECKED = "dataset-unchecked"
+_PART = "not-checked"
+"""A warning of the check: a part of the dataset was not checked, for example for want of Pillow."""
 _VERSION = 3
 
 
@@ -66,15 +68,7 @@ class DatasetPreflight:
         if counts is None:
             counts = self._check(folder, experiment)
             self._keep(project, experiment, digest, counts)
-        if not counts:
-            return ()
-        listed = ", ".join(f"{code} {count}" for code, count in counts.most_common(4))
-        more = f" and {len(counts) - 4} other kinds" if len(counts) > 4 else ""
-        total = sum(counts.values())
-        errors = "an error" if total == 1 else f"{total} errors"
-        message = f'the dataset "{experiment.dataset}" has {errors}: {listed}{more}'
-        hint = f"taorunner dataset check {experiment.dataset} -p {project} shows where"
-        return (Finding(Severity.WARNING, "dataset-faults", message, hint),)
+        return tuple(_findings(counts, project, experiment.dataset))
 
     def look(self, folder: Path) -> None:
         """Notes the state of the files before ``dataset check`` reads them. See ``keep``."""
@@ -95,10 +89,9 @@ class DatasetPreflight:
         }
         every = {spec for specs in of_specs.values() for spec in specs}
         for name, specs in of_specs.items():
-            others = every - specs
-            errors = (one.code for one in findings if one.is_error and one.file not in others)
             experiment = loaded.experiments[name]
-            self._keep(project, experiment, self._digest(self._trees[folder], experiment), Counter(errors))
+            digest = self._digest(self._trees[folder], experiment)
+            self._keep(project, experiment, digest, _counts(findings, every - specs))
 
     def _tree(self, folder: Path, deadline: float | None) -> _Tree:
         if folder not in self._trees:
@@ -149,14 +142,38 @@ class DatasetPreflight:
                 findings = check_dataset(folder, needs=needs).findings
             except (UserFilesError, OSError):
                 findings = []  # no dataset of a kind that is known here
-            wrong = (finding.code for finding in findings if finding.severity is Severity.ERROR)
-            self._counted[key] = Counter(wrong)
+            self._counted[key] = _counts(findings)
         return self._counted[key]
 
 
 def _crc(text: str, before: int = 0) -> int:
     """Detects changes only. Forging it gains nothing, so a launch need not load a cryptographic hash."""
     return zlib.crc32(text.encode("utf-8", "surrogateescape"), before)
+
+
+def _findings(counts: Counter[str], project: str, dataset: str) -> Iterator[Finding]:
+    command = f"taorunner dataset check {dataset} -p {project}"
+    errors = Counter({code: count for code, count in counts.items() if code != _PART})
+    if errors:
+        listed = ", ".join(f"{code} {count}" for code, count in errors.most_common(4))
+        more = f" and {len(errors) - 4} other kinds" if len(errors) > 4 else ""
+        total = sum(errors.values())
+        shown = "an error" if total == 1 else f"{total} errors"
+        message = f'the dataset "{dataset}" has {shown}: {listed}{more}'
+        yield Finding(Severity.WARNING, "dataset-faults", message, f"{command} shows where")
+    if counts[_PART]:
+        message = f'the dataset "{dataset}" was only checked in part'
+        yield Finding(Severity.WARNING, NOT_CHECKED, message, f"{command} names the rest, and what it needs")
+
+
+def _counts(findings: Sequence[Finding], others: Collection[Path] = ()) -> Counter[str]:
+    """Errors by code, and what was not checked; without those of ``others``, specs of other experiments."""
+    return Counter(
+        one.code
+        for one in findings
+        if one.file not in others
+        and (one.is_error or (one.code == _PART and one.severity is Severity.WARNING))
+    )
 
 
 def _unchecked(project: str, dataset: str, tree: _Tree) -> Finding:
