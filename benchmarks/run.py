@@ -26,6 +26,8 @@ FIGURES = {
     "image-pull": ("image_pull", "measure", 5),
     "conversion": ("datasets.conversion", "measure", 5),
     "check": ("datasets.check", "measure", 5),
+    "check-large": ("datasets.size", "measure_check", 3),
+    "memory-per-box": ("datasets.size", "measure_memory", 1),
     "resize": ("datasets.resize", "measure", 3),
 }
 

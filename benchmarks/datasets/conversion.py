@@ -1,4 +1,4 @@
-"""How long does it take to convert 5,000 images from COCO to KITTI, images included?
+"""How long does it take to convert 5,000 and 50,000 images from COCO to KITTI, images included?
 
 The other side is datumaro, in an environment of its own: ``DATUMARO_PYTHON=…/bin/python`` names its interpreter.
 """
@@ -16,6 +16,7 @@ from timing import print_ratio, process, taking_turns
 from workspaces import TAORUNNER
 
 IMAGES = 5000
+MORE_IMAGES = 50_000
 _DATUMARO = """
 import sys, shutil
 import datumaro as dm
@@ -29,9 +30,14 @@ def measure(times: int) -> None:
     if not python:
         print("conversion: left out, DATUMARO_PYTHON names no interpreter with datumaro\n")
         return
+    for images in (IMAGES, MORE_IMAGES):
+        _measure(images, python, times if images == IMAGES else 1)
+
+
+def _measure(images: int, python: str, times: int) -> None:
     with tempfile.TemporaryDirectory(prefix="taorunner-bench-") as folder:
         source, made, theirs = (Path(folder) / name for name in ("source", "made", "theirs"))
-        make_coco(source)
+        make_coco(source, images)
         ours = [*TAORUNNER, "dataset", "convert", str(source), "-o", str(made), "--overwrite", "--json"]
         measured, baseline = taking_turns(
             {
@@ -41,12 +47,13 @@ def measure(times: int) -> None:
             times,
         )
         links = {path.stat().st_nlink for path in (made / "train/images").iterdir()}
-        print(f"COCO to KITTI with images, {IMAGES:,} of 640x480 (hard links of each: {links})")
-        print_ratio("dataset convert ÷ datumaro", measured, baseline, 0.5)
+        print(f"COCO to KITTI with images, {images:,} of 640x480 (hard links of each: {links})")
+        print_ratio("dataset convert ÷ datumaro", measured, baseline, 0.25)
 
 
-def make_coco(root: Path) -> None:
-    """Real JPEGs of about 100 KB: noise of few distinct images, each file with bytes of its own."""
+def make_coco(root: Path, count: int = IMAGES) -> None:
+    """Real JPEGs of about 100 KB: noise of few distinct images, each file with bytes of its own; more than ``IMAGES``
+    are links, as they would not fit into memory."""
     from PIL import Image
 
     chance = random.Random(5)
@@ -60,9 +67,12 @@ def make_coco(root: Path) -> None:
     folder.mkdir(parents=True)
     (root / "annotations").mkdir()
     images, annotations = [], []
-    for number in range(1, IMAGES + 1):
+    for number in range(1, count + 1):
         name = f"frame_{number:05}.jpg"
-        shutil.copyfile(originals[number % 8], folder / name)
+        if count <= IMAGES:
+            shutil.copyfile(originals[number % 8], folder / name)
+        else:
+            os.link(originals[number % 8], folder / name)
         images.append({"id": number, "file_name": name, "width": 640, "height": 480})
         for _ in range(0 if number % 10 == 0 else chance.randint(1, 9)):
             x, y = chance.uniform(0, 500), chance.uniform(0, 400)

@@ -34,7 +34,8 @@ def test_findings_come_with_their_place_and_exit_code(cli: Cli) -> None:
     done = cli("dataset", "check", "bad", "--json")
     assert done.code == 3
     assert [(f["severity"], f["code"], f["line"]) for f in done.json] == [
-        ("info", "class-histogram", None), ("error", "label-columns", 2), ("error", "box-inverted", 1),
+        ("info", "not-checked", None), ("info", "class-histogram", None), ("error", "label-columns", 2),
+        ("error", "box-inverted", 1),
     ]  # fmt: skip
 
 
