@@ -6,7 +6,6 @@ The pictures are small JPEGs with bytes of their own, so that the time is that o
 from __future__ import annotations
 
 import io
-import os
 import random
 import subprocess
 import sys
@@ -30,6 +29,15 @@ for folder, _, names in os.walk(sys.argv[1] + "/images"):
             file.read(65536)
 with open(sys.argv[1] + "/annotations/instances_train.json") as file:
     json.load(file)
+"""
+
+
+_PEAK = """
+import os, subprocess, sys
+child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(child.pid, 0)
+print(usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))
 """
 
 
@@ -100,9 +108,17 @@ def make_large(root: Path, images: int, boxes: int) -> None:
 
 def _peak_bytes(command: str, root: Path, options: tuple[str, ...], cwd: Path) -> int:
     overwrite = ("--overwrite",) if options else ()
-    argv = [*TAORUNNER, "dataset", command, str(root), *options, *overwrite, "--json"]
-    child = subprocess.Popen(argv, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(child.pid, 0)
-    if status:
-        raise RuntimeError(f"{' '.join(argv)} ended with {os.waitstatus_to_exitcode(status)}")
-    return usage.ru_maxrss * 1024
+    argv = [
+        sys.executable,
+        "-c",
+        _PEAK,
+        *TAORUNNER,
+        "dataset",
+        command,
+        str(root),
+        *options,
+        *overwrite,
+        "--json",
+    ]
+    done = subprocess.run(argv, cwd=cwd, capture_output=True, check=True)
+    return int(done.stdout) * 1024

@@ -13,6 +13,15 @@ import pytest
 from taorunner.datasets.model.annotations import Box, KittiFields
 from taorunner.datasets.model.boxes import BoxTable, Fields, Kind, corners_of, kinds_of, names_of
 
+_PEAK = """
+import os, subprocess, sys
+child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(child.pid, 0)
+print(usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+"""A small parent, as the peak of a process is at least that of its parent when it began."""
+
 BOXES = (
     Box("car", 1.5, 2.0, 30.25, 40.0),
     Box("bus", 0.0, 0.0, 1.0, 1.0, KittiFields(occlusion=2), 0.5, line=3),
@@ -72,9 +81,18 @@ def _peak_bytes(root: Path, command: str, boxes: int) -> int:
     value = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "car"}]}
     (root / "data/boxes.json").write_text(json.dumps(value))
     options = ["-o", str(root / "made")] if command in ("convert", "split") else []
-    argv = [sys.executable, "-m", "taorunner", "dataset", command, str(root / "data"), *options]
-    child = subprocess.Popen(argv, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    assert child.returncode in (0, 3)
-    return usage.ru_maxrss * 1024
+    argv = [
+        sys.executable,
+        "-c",
+        _PEAK,
+        sys.executable,
+        "-m",
+        "taorunner",
+        "dataset",
+        command,
+        str(root / "data"),
+        *options,
+    ]
+    done = subprocess.run(argv, cwd=root, capture_output=True, check=False)
+    assert done.returncode in (0, 3), done.stderr
+    return int(done.stdout) * 1024

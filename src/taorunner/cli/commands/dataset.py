@@ -274,10 +274,7 @@ def _resize(
 
 @contextmanager
 def _cleaning_up(*, json: bool, as_findings: bool = False) -> Iterator[None]:
-    """For long work: SIGTERM and SIGHUP clean up as Ctrl-C does, and with --json an error is printed as JSON.
-
-    The garbage collector looks for cycles less often: a dataset is a million objects without any."""
-    import gc
+    """For long work: SIGTERM and SIGHUP clean up as Ctrl-C does, and with --json an error is printed as JSON."""
     import signal
     import sys
 
@@ -287,8 +284,6 @@ def _cleaning_up(*, json: bool, as_findings: bool = False) -> Iterator[None]:
     polite = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL]
     for number in polite:
         signal.signal(number, end)
-    thresholds = gc.get_threshold()
-    gc.set_threshold(100_000, *thresholds[1:])
     try:
         yield
     except TaorunnerError as error:
@@ -302,7 +297,6 @@ def _cleaning_up(*, json: bool, as_findings: bool = False) -> Iterator[None]:
         typer.echo("interrupted", err=True)  # Typer would exit without a message
         raise
     finally:
-        gc.set_threshold(*thresholds)
         for number in polite:
             signal.signal(number, signal.SIG_DFL)
 
