@@ -77,14 +77,18 @@ def check_masks(
         if deep or has_pillow():
             for reading in readings:
                 found += _unread(subset, sound, reading, deep=deep)
-    if readings and not deep and not has_pillow():
-        message = "not checked: the values in the masks, which Pillow decodes"
-        hint = "pip install 'taorunner[datasets]', then repeat the check"
-        found.append(Finding(Severity.WARNING, "not-checked", message, hint, subsets[0].labels))
+    if readings and not has_pillow():
+        found.append(_values_not_checked(subsets[0].labels))
     found += equal.findings()
     if deep:
         found += deep_findings(paths, lambda done, total: None)
     return counts
+
+
+def _values_not_checked(masks: Path) -> Finding:
+    message = "not checked: the values in the masks, which Pillow decodes"
+    hint = "pip install 'taorunner[datasets]', then repeat the check"
+    return Finding(Severity.WARNING, "not-checked", message, hint, masks)
 
 
 def _mask(path: Path, size: tuple[int, int] | None, readings: Sequence[MaskReading]) -> Iterator[Finding]:
