@@ -27,8 +27,7 @@ def check_masks(
 ) -> dict[str, int]:
     """Adds findings to ``found``; returns the images by subset.
 
-    ``deep`` reads the values of all masks. Otherwise a sample is read, if a spec describes the masks and Pillow is
-    installed.
+    ``deep`` reads the values of all masks; else a sample is read, if a spec describes the masks.
     """
     if deep:
         needs_pillow("--deep")
