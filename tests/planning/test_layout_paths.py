@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from dataset_layouts import put_data
 
-from taorunner.catalog.layouts import DataLayout
 from taorunner.catalog.load import Catalog, load_network
 from taorunner.planning.model.plan import RunPlan
 from taorunner.planning.model.request import ActionRequest, Caller, Site
@@ -19,19 +19,6 @@ from taorunner.project.scaffold import scaffold_heads
 from taorunner.project.workspace import Workspace
 
 CALLER = Caller(1000, 1000, (4,), "ada", {"HOME": "/nowhere"})
-WORDS = {"subset": ("train", "val"), "class": ("car", "cyclist", "pedestrian"), "stem": ("one",), "video": ("walk",),
-         "scene": ("scene_01",), "id": ("1",), "board": ("b",), "part": ("p",), "light": ("l",)}  # fmt: skip
-
-
-def put(layout: DataLayout, root: Path) -> None:
-    """Empty files at all places of the layout."""
-    places = list(layout.put)
-    for name, words in WORDS.items():
-        places = [place.replace(f"<{name}>", word) for place in places for word in words]
-    for place in places:
-        file = root / place.replace("*", "one")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
 
 
 def plans_of(workspace: Workspace, experiment: str, head: str) -> Iterator[RunPlan]:
@@ -57,12 +44,11 @@ def plans_of(workspace: Workspace, experiment: str, head: str) -> Iterator[RunPl
 @pytest.mark.parametrize("head", scaffold_heads())
 def test_what_a_new_project_names_is_where_the_layout_puts_it(head: str, tmp_path: Path) -> None:
     layout = Catalog().layout(head)
-    assert layout is not None
-    dataset = "cars/train" if layout.dataset else "cars"
+    dataset = "cars/train" if layout is not None and layout.dataset else "cars"
     new_project(tmp_path, tmp_path, "new", head=head, backbone=None, experiment=None, dataset=dataset)
     workspace = Workspace(tmp_path)
     data = workspace.project("new").data_dir
-    put(layout, data / "cars")
+    put_data(head, data / dataset)
     (experiment,) = load_project(workspace, "new").experiments.values()
     if experiment.repository is not None:
         name = f"{experiment.repository}/{experiment.repository}_v{experiment.backbone}/weights.hdf5"

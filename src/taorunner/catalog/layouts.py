@@ -83,9 +83,11 @@ class DataLayout:
     start: Mapping[str, Any]
     facts: Mapping[str, Any] = field(default_factory=dict)
 
-    def inputs_of(self, action: str) -> tuple[Input, ...]:
-        """The spec keys whose paths ``action`` opens."""
-        return tuple(one for one in self.inputs if one.is_read_by(action))
+    def inputs_of(self, action: str, group: str = "model") -> tuple[Input, ...]:
+        """The spec keys whose paths ``action`` of that group of the network opens."""
+        longer = f"{group}.{action}"
+        of_group = tuple(one for one in self.inputs if one.is_read_by(longer))
+        return of_group or tuple(one for one in self.inputs if one.is_read_by(action))
 
 
 FACTS = (

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from dataset_layouts import put_data
 
 from taorunner.errors import Finding
 from taorunner.planning.model.request import ActionRequest, Caller
@@ -82,6 +83,7 @@ class Bench:
         new_project(root, root, "p", head=head, backbone=None, experiment="e", dataset=DATASET)
         self.project = root / "projects" / "p"
         (dataset or DATASETS.get(head, kitti))(self.project / "data" / DATASET)
+        put_data(head, self.project / "data" / DATASET)
         for repository in (root / "repositories").glob("*/*"):
             (repository / "weights.hdf5").touch()
 
@@ -969,7 +971,8 @@ def test_paths_that_are_none_are_no_crash(head: str, name: str, old: str, value:
     made = bench(head)
     made.edit(name, (old, f'{old.partition(": ")[0]}: "{value}"'))
     assert {finding.code for finding in made.findings()} <= {
-        "unknown-variable", "wrong-type", "not-text", "syntax", "unreadable-spec", "image-extension",
+        "unknown-variable", "wrong-type", "not-text", "syntax", "unreadable-spec", "image-extension", "missing-input",
+        "wrong-input",
     }  # fmt: skip
 
 
@@ -1244,7 +1247,8 @@ def test_a_path_outside_all_mounts_that_exists_here(bench: Make, tmp_path: Path)
 
 def test_paths_are_free_where_no_container_is(bench: Make) -> None:
     made = bench("dino")
-    made.edit("train", ("$dataset_raw/train/label_map.txt", "/home/me/classmap.txt"))
+    (made.root.parent / "classmap.txt").write_text("c1\n")
+    made.edit("train", ("$dataset_raw/train/label_map.txt", f"{made.root.parent}/classmap.txt"))
     made.edit("experiments", ("head: dino", "head: dino\n    backend: local"))
     assert made.messages() == []
 
@@ -1256,6 +1260,7 @@ def test_a_mount_at_the_same_place_makes_host_paths_right(bench: Make) -> None:
         "Mounts": [{"source": root, "destination": root}, {"source": root, "destination": "/workspace"}]
     }
     (made.root / ".tao_mounts.json").write_text(json.dumps(mounts))
+    (made.root / "projects/p/data/set/classmap.txt").write_text("c1\n")
     made.edit("train", ("$dataset_raw/train/label_map.txt", f"{root}/projects/p/data/set/classmap.txt"))
     assert made.messages() == []
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from taorunner.catalog.layouts import DataLayout
 from taorunner.contracts import Contract
 from taorunner.errors import Severity
 from taorunner.planning.checks.dataset_facts import DatasetFacts, Labels
@@ -94,8 +95,8 @@ class ClassMap:
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """``convert`` is the experiment's own conversion, ``classmap`` the way inference reads the class names; None where
-    there is none.
+    """``convert`` is the experiment's own conversion, ``classmap`` the way inference reads the class names, ``layout``
+    what the network reads; None where there is none.
     """
 
     network: str
@@ -105,6 +106,7 @@ class Training:
     gpus: int
     data: DatasetFacts
     classmap: ClassMap | None = None
+    layout: DataLayout | None = None
 
     def role(self, name: str) -> str:
         """The dotted key of a role; a key that no spec has where the network has none."""
