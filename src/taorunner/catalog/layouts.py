@@ -43,13 +43,32 @@ class Input:
         return action in self.needed_by or action in self.used_by
 
 
+class Counts(str, Enum):
+    """What of the data a value is held against.
+
+    ``HIGHEST_ID``: the largest category id and 1. ``CATEGORIES``: the number of categories. ``CLASS_FOLDERS``: the
+    number of folders. ``CLASS_NAMES``: the keys of a mapping are the names of the categories.
+    """
+
+    HIGHEST_ID = "highest_id"
+    CATEGORIES = "categories"
+    CLASS_FOLDERS = "class_folders"
+    CLASS_NAMES = "class_names"
+
+
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """Keys whose values follow from the data, and how."""
+    """Keys whose values follow from the data, and how.
+
+    ``counts`` says it for ``validate``, and ``of`` are the keys of the files or folders that are counted; None where
+    only the rule is known.
+    """
 
     keys: tuple[str, ...]
     source: str
     rule: str
+    counts: Counts | None = None
+    of: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +102,16 @@ class DataLayout:
     start: Mapping[str, Any]
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    def counted(self, counts: Counts) -> Computed | None:
+        """The first value that is held against that of the data."""
+        return next((one for one in self.computed if one.counts is counts), None)
+
+    @property
+    def class_folders(self) -> str | None:
+        """The key of the folder that has one folder for each class; None where classes are no folders."""
+        found = self.counted(Counts.CLASS_FOLDERS)
+        return found.of[0] if found is not None else None
+
     def inputs_of(self, action: str, group: str = "model") -> tuple[Input, ...]:
         """The spec keys whose paths ``action`` of that group of the network opens."""
         longer = f"{group}.{action}"
@@ -109,9 +138,7 @@ def layout_from(body: Mapping[str, Any], network: str) -> DataLayout:
         put=_given(body, "put"),
         inputs=tuple(_input(key, row) for key, row in _given(body, "inputs").items()),
         arguments=tuple(_input(key, row) for key, row in _given(body, "arguments").items()),
-        computed=tuple(
-            Computed(tuple(row["keys"]), row["from"], row["rule"]) for row in body.get("computed") or ()
-        ),
+        computed=tuple(_computed(row) for row in body.get("computed") or ()),
         weights=tuple(
             StartWeights(model, row["key"], row.get("covers"), row.get("note"))
             for model, row in _given(body, "weights").items()
@@ -124,6 +151,17 @@ def layout_from(body: Mapping[str, Any], network: str) -> DataLayout:
 def _given(body: Mapping[str, Any], key: str) -> dict[str, Any]:
     """A mapping without the entries that a layout removes from that of the network it is like."""
     return {name: value for name, value in (body.get(key) or {}).items() if value is not None}
+
+
+def _computed(row: Mapping[str, Any]) -> Computed:
+    counts = row.get("counts")
+    return Computed(
+        tuple(row["keys"]),
+        row["from"],
+        row["rule"],
+        Counts(counts) if counts else None,
+        tuple(row.get("of") or ()),
+    )
 
 
 def _input(key: str, row: Mapping[str, Any]) -> Input:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -221,3 +222,49 @@ def test_experiments_of_different_datasets_are_each_held_against_their_own(desk:
     assert [message for _, _, message, _ in made.validated()] == [
         f'"{made.project}/data/other/{VAL}" does not exist'
     ]
+
+
+COLOURS = "color_map: {car: green, cyclist: orange, pedestrian: blue}"
+
+
+@pytest.mark.parametrize(
+    ("colours", "names", "left"),
+    [
+        (COLOURS, ("car", "pedestrian"), None),
+        (COLOURS, ("car", "tram", "van"), "tram, van"),
+        ("color_map: {a b: red}", ("a b",), None),
+        ("conf_threshold: 0.5", ("van",), None),  # without any: those of COCO
+    ],
+)
+def test_classes_without_a_colour_get_no_box_at_inference(
+    colours: str, names: tuple[str, ...], left: str | None, desk: Make
+) -> None:
+    made = desk("dino")
+    categories = [{"id": number, "name": name} for number, name in enumerate(names, 1)]
+    document = {"images": [], "annotations": [], "categories": categories}
+    (made.data / "train/annotations.json").write_text(json.dumps(document))
+    made.edit(COLOURS, colours)
+    found = validate_projects(made.workspace, ["p"], {"HOME": "/nowhere"})
+    said = [(one.line, one.message) for one in found if one.code == "class-without-colour"]
+    wanted = f'"inference.color_map" has no colour for {left}: inference draws no boxes of them'
+    assert said == ([(made.line_of("color_map"), wanted)] if left else [])
+
+
+def test_categories_of_codetr_and_mask2former_are_counted_too(tmp_path: Path) -> None:
+    document = {
+        "images": [],
+        "annotations": [],
+        "categories": [{"id": 1, "name": "a"}, {"id": 30, "name": "b"}],
+    }
+    for head, key, needed in (
+        ("codetr", "dataset.num_classes", 31),
+        ("mask2former", "model.sem_seg_head.num_classes", 2),
+    ):
+        made = Desk(tmp_path / head, head)
+        (made.data / "train/annotations.json").write_text(json.dumps(document))
+        made.edit(": 3  #" if head == "mask2former" else ": 4  #", ": 1  #")
+        found = validate_projects(made.workspace, ["p"], {"HOME": "/nowhere"})
+        ((message, hint),) = [(one.message, one.hint) for one in found if one.code == "too-few-classes"]
+        assert (
+            message.startswith(f'"{key}" is 1, and annotations.json has ') and hint == f"set it to {needed}"
+        )

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
-from taorunner.catalog.layouts import DataLayout, Input
+from taorunner.catalog.layouts import Computed, DataLayout, Input
 from taorunner.console.base.cells import folded, folded_fact, listed
 from taorunner.console.base.formatting import clean
 from taorunner.console.base.theme import Symbols
@@ -69,9 +69,7 @@ def layout_json(layout: DataLayout | None) -> dict[str, Any] | None:
         "put": dict(layout.put),
         "inputs": [_input(one) for one in layout.inputs],
         "arguments": [_input(one) for one in layout.arguments],
-        "computed": [
-            {"keys": list(one.keys), "from": one.source, "rule": one.rule} for one in layout.computed
-        ],
+        "computed": [_computed(one) for one in layout.computed],
         "weights": [asdict(one) for one in layout.weights],
         "start": dict(layout.start),
         **layout.facts,
@@ -80,3 +78,8 @@ def layout_json(layout: DataLayout | None) -> dict[str, Any] | None:
 
 def _input(one: Input) -> Mapping[str, Any]:
     return {**asdict(one), "kind": one.kind.value}
+
+
+def _computed(one: Computed) -> Mapping[str, Any]:
+    counts = one.counts.value if one.counts is not None else None
+    return {"keys": one.keys, "from": one.source, "rule": one.rule, "counts": counts, "of": one.of}

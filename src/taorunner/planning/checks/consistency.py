@@ -144,15 +144,8 @@ class CrossChecks:
                     reader, word_lists(experiment.head, action, reader, is_certain=is_certain)
                 )
         layout = self.layouts(experiment.head)
-        for action in readers:
-            if layout is None or action == "train":
-                continue
-            if action == launched or (launch is None and self._data.has_files(str(variables["dataset_raw"]))):
-                severity = Severity.WARNING if launch is None else Severity.ERROR
-                missing = missing_inputs(
-                    layout, specs[action].contract, readers[action], self._data, severity
-                )
-                yield from placing.place(readers[action], missing)
+        for reader, missing in self._missing(layout, readers, specs, launched):
+            yield from placing.place(reader, missing)
         for action in ("evaluate", "inference") if launch is not None else ():
             if action in readers:
                 faults = self._held_out_faults(experiment.head, specs[action].contract, readers[action], gpus)
@@ -160,20 +153,24 @@ class CrossChecks:
         if "train" in readers:
             contract = specs["train"].contract
             training = Training(
-                experiment.head,
-                contract,
-                readers["train"],
-                convert,
-                gpus,
-                self._data,
-                _classmap(inference),
-                layout,
-            )
+                experiment.head, contract, readers["train"], convert, gpus, self._data, _classmap(inference), layout
+            )  # fmt: skip
             faults = [
                 *self._sweep.faults(training, experiment.vars, _TEXT_RULES if launch else _VALIDATE_RULES),
                 *[fault for rule in _NUMBER_RULES for fault in rule(training)],
             ]
             yield from placing.place(training.spec, faults)
+
+    def _missing(
+        self, layout: DataLayout | None, readers: Mapping[str, SpecReader], specs: Mapping[str, FoundSpec],
+        launched: str | None,
+    ) -> Iterator[tuple[SpecReader, Iterator[Fault]]]:  # fmt: skip
+        """What is not there for the launched action, or for any in ``validate``. A training has a rule for it."""
+        for action, reader in readers.items():
+            is_checked = launched is None and self._data.has_files(str(reader.variables["dataset_raw"]))
+            if layout is not None and action != "train" and (action == launched or is_checked):
+                severity = Severity.ERROR if launched else Severity.WARNING
+                yield reader, missing_inputs(layout, specs[action].contract, reader, self._data, severity)
 
     def _held_out_faults(self, head: str, contract: Contract, spec: SpecReader, gpus: int) -> list[Fault]:
         """Faults of the data that an evaluation or an inference reads."""

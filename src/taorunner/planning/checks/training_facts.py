@@ -19,12 +19,6 @@ SOURCES = "dataset_config.data_sources"
 NUM_CLASSES = "dataset.num_classes"
 TRAINED_EXTENSION = "dataset_config.image_extension"
 CONVERTED_EXTENSION = "kitti_config.image_extension"
-CLASS_FOLDERS = {
-    "classification_pyt": "dataset.train_dataset.images_dir",
-    "classification_tf1": "train_config.train_dataset_path",
-    "classification_tf2": "dataset.train_dataset_path",
-}
-"""The key of the folder that has one subfolder per class."""
 _EXAMPLES = {
     "efficientdet_tf1": "training_config.num_examples_per_epoch",
     "efficientdet_tf2": "train.num_examples_per_epoch",
@@ -134,8 +128,8 @@ class Training:
         if self.network in _EXAMPLES:
             number = spec.number(_EXAMPLES[self.network])
             return int(number) if number is not None else None
-        if self.network in CLASS_FOLDERS:
-            root = spec.path(CLASS_FOLDERS[self.network])
+        if self.layout is not None and self.layout.class_folders is not None:
+            root = spec.path(self.layout.class_folders)
             return None if root is None else sum(data.count(f"{root}/{name}") for name in data.folders(root))
         if self.reads_labels:
             return self._count(spec.paths(f"{SOURCES}.image_directory_path"))
