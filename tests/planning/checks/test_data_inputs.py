@@ -118,7 +118,7 @@ def test_a_folder_that_is_empty_or_a_file(desk: Make) -> None:
     ]
 
 
-@pytest.mark.parametrize("head", ["rtdetr", "segformer", "ocrnet", "lprnet"])
+@pytest.mark.parametrize("head", ["rtdetr", "segformer", "ocrnet", "lprnet", "detectnet_v2", "ssd"])
 def test_an_empty_dataset_is_one_error(head: str, desk: Make) -> None:
     made = desk(head)
     shutil.rmtree(made.data)
@@ -127,6 +127,17 @@ def test_an_empty_dataset_is_one_error(head: str, desk: Make) -> None:
         ((code, line, message, hint),) = findings
         assert (code, message) == ("error empty-dataset", f'the dataset "{made.data}" is empty')
         assert line is not None and hint == f'"taorunner networks {head}" says what to put where'
+
+
+@pytest.mark.parametrize("head", ["tinydet", "efficientdet_tf2"])
+def test_an_empty_dataset_of_records_is_the_error_of_the_conversion(head: str, desk: Make) -> None:
+    made = desk(head)
+    shutil.rmtree(made.data)
+    made.data.mkdir()
+    for findings in (made.validated(), made.launched("dataset_convert")):
+        assert [(code, message) for code, _, message, _ in findings] == [
+            ("error empty-dataset", f'the dataset "{made.data}" is empty')
+        ]
 
 
 def test_a_dataset_that_does_not_exist_is_reported_elsewhere(desk: Make) -> None:

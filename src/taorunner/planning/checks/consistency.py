@@ -18,7 +18,7 @@ from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.checks import dataset_rules, held_out_rules, mask_rules, spec_rules
-from taorunner.planning.checks.data_inputs import later_inputs, missing_inputs, training_inputs
+from taorunner.planning.checks.data_inputs import later_inputs, missing_inputs, reads_dataset, training_inputs
 from taorunner.planning.checks.dataset_facts import DatasetFacts
 from taorunner.planning.checks.dataset_rules import class_map, converted_pictures
 from taorunner.planning.checks.host_paths import HostPaths
@@ -165,12 +165,20 @@ class CrossChecks:
         self, layout: DataLayout | None, readers: Mapping[str, SpecReader], specs: Mapping[str, FoundSpec],
         launched: str | None,
     ) -> Iterator[tuple[SpecReader, Iterator[Fault]]]:  # fmt: skip
-        """What is not there for the launched action, or for any in ``validate``. A training has a rule for it."""
+        """What is not there for the launched action, or for any in ``validate``. A training has a rule for it.
+
+        An empty dataset is reported of the training, or of the conversion where the training reads only records.
+        """
+        training = readers.get("train")
         for action, reader in readers.items():
-            is_checked = launched is None and self._data.has_files(str(reader.variables["dataset_raw"]))
-            if layout is not None and action != "train" and (action == launched or is_checked):
-                severity = Severity.ERROR if launched else Severity.WARNING
-                yield reader, missing_inputs(layout, specs[action].contract, reader, self._data, severity)
+            if layout is None or action == "train" or launched not in (None, action):
+                continue
+            severity = Severity.ERROR if launched else Severity.WARNING
+            if launched is None and not self._data.has_files(str(reader.variables["dataset_raw"])):
+                if training is None or reads_dataset(layout, specs["train"].contract, training):
+                    continue
+                severity = Severity.ERROR
+            yield reader, missing_inputs(layout, specs[action].contract, reader, self._data, severity)
 
     def _held_out_faults(self, head: str, contract: Contract, spec: SpecReader, gpus: int) -> list[Fault]:
         """Faults of the data that an evaluation or an inference reads."""

@@ -61,6 +61,11 @@ def training_inputs(training: Training) -> Iterator[Fault]:
         )
 
 
+def reads_dataset(layout: DataLayout, contract: Contract, spec: SpecReader) -> bool:
+    """Whether the action opens files of the dataset itself, and not only records of it."""
+    return any(_reads_dataset(spec, one.key) for one in layout.inputs_of(contract.action, contract.group))
+
+
 def _reads_dataset(spec: SpecReader, key: str) -> bool:
     return key in spec and any(start in _DATASET for start in spec.starts(key))
 
