@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 
+from taorunner.datasets.files.xml_nodes import Node, XmlError, read_xml
 from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder, bounding_box, number
-from taorunner.datasets.formats.xml_nodes import Node, XmlError, read_xml
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.text import printable
 

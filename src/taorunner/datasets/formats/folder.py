@@ -5,7 +5,6 @@ Every reader gets a ``Folder``. A bad file does not stop reading: errors become 
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
@@ -16,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from taorunner.datasets.files.image_header import IMAGE_SUFFIXES, ImageError, ImageHeader, read_header
-from taorunner.datasets.files.json_text import parse_json
+from taorunner.datasets.files.json_text import parse_json, place_in_json
 from taorunner.datasets.files.layout import is_folder, leads_back
 from taorunner.datasets.model.annotations import Box, ImageEntry
 from taorunner.errors import Finding, Severity
@@ -26,7 +25,6 @@ _MAX_DEPTH = 12
 _FIRST_BYTES = 256 * 1024
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _DECLARED = re.compile(rb"""\A\s*<\?xml[^>]*encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
-_SPACE = re.compile(r"[ \t\n\r]*")
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
                "test": "test", "testing": "test", "trainval": "trainval", "default": ""}  # fmt: skip
 """Names of subsets in other tools, and the names used here."""
@@ -150,7 +148,7 @@ class Folder:
 
     def json_place(self, path: str, steps: Sequence[str | int]) -> tuple[int, int]:
         """Line and column of the value at ``steps``. Slow: call it only for findings."""
-        return _place_in_json(self._texts.get(path) or "", steps)
+        return place_in_json(self._texts.get(path) or "", steps)
 
     def error(self, code: str, message: str, file: Path, line: int | None = None, column: int | None = None,
               hint: str | None = None) -> None:  # fmt: skip
@@ -354,41 +352,6 @@ def _as_path(reference: str) -> str:
     elif "://" in reference:
         reference = unquote(urlparse(reference).path)
     return reference.replace("\\", "/")
-
-
-def _place_in_json(text: str, steps: Sequence[str | int]) -> tuple[int, int]:
-    decoder = json.JSONDecoder()
-    at = _blank(text, 0)
-    try:
-        for step in steps:
-            at = _inner(decoder, text, at, step)
-    except (ValueError, IndexError, StopIteration):
-        pass
-    return text.count("\n", 0, at) + 1, at - (text.rfind("\n", 0, at) + 1) + 1
-
-
-def _inner(decoder: json.JSONDecoder, text: str, at: int, step: str | int) -> int:
-    """Offset of the value with key or index ``step`` in the list or object that begins at ``at``."""
-    is_list = text[at] == "["
-    at = _blank(text, at + 1)
-    index = 0
-    while text[at] not in "]}":
-        key: str | int = index
-        if not is_list:
-            key, at = decoder.raw_decode(text, at)
-            at = _blank(text, _blank(text, at) + 1)
-        if key == step:
-            return at
-        _, at = decoder.raw_decode(text, at)
-        at = _blank(text, at)
-        if text[at] == ",":
-            at = _blank(text, at + 1)
-        index += 1
-    raise IndexError(step)
-
-
-def _blank(text: str, at: int) -> int:
-    return match.end() if (match := _SPACE.match(text, at)) else at
 
 
 def _reason(error: OSError) -> str:

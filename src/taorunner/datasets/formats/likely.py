@@ -6,7 +6,7 @@ import re
 
 from taorunner.datasets.files.yolo_rows import is_yolo_text
 from taorunner.datasets.formats.folder import Folder
-from taorunner.datasets.formats.yolo import NAMES_HINT
+from taorunner.datasets.formats.yolo.description import NAMES_HINT
 from taorunner.text import amount, printable
 
 _MOST_READ = 20

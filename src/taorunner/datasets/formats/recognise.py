@@ -20,12 +20,12 @@ from taorunner.datasets.formats import (
     voc,
     vott,
     wider_face,
-    yolo,
 )
 from taorunner.datasets.formats.exif_turns import rotate_stored_boxes
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.likely import likely_kind
 from taorunner.datasets.formats.other_layouts import refuse_other_layout
+from taorunner.datasets.formats.yolo import labels as yolo
 from taorunner.datasets.model.annotations import DetectionDataset, ImageEntry
 from taorunner.errors import UserFilesError, has_errors
 from taorunner.text import amount, printable

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from taorunner.datasets.files.xml_nodes import Node, XmlError, read_xml
 from taorunner.datasets.formats.folder import Folder, number, subset_of
-from taorunner.datasets.formats.xml_nodes import Node, XmlError, read_xml
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.text import printable
 
