@@ -31,13 +31,13 @@ from taorunner.datasets.files.layout import (
     find_kitti,
     find_masks,
     images_in,
-    is_yolo,
     unpaired,
 )  # fmt: skip
+from taorunner.datasets.formats import kitti
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.likely import likely_kind
 from taorunner.datasets.formats.other_layouts import refuse_other_layout, report_other_files
-from taorunner.datasets.formats.recognise import read_dataset, recognised
+from taorunner.datasets.formats.recognise import known_formats, read_dataset
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.text import amount, printable
 
@@ -55,20 +55,36 @@ def check_dataset(
         )
     report_progress = progress or (lambda done, total: None)
     subsets = find_kitti(root)
-    if subsets and (from_ == "kitti" if from_ is not None else not is_yolo(subsets)):
-        return _check_kitti(subsets, deep=deep, needs=needs, progress=report_progress)
-    if from_ is not None:
+    if from_ is not None and not (from_ == "kitti" and subsets):
         return _check_read(root, from_, deep=deep, needs=needs, progress=report_progress)
+    folder = Folder(root)
+    if from_ is None:
+        refuse_other_layout(folder)
+    known = known_formats(folder) if from_ is None else [from_]
+    is_guess = bool(subsets) and not known and likely_kind(folder) is None
+    if is_guess or (known == ["kitti"] and _covers(subsets, folder)):
+        return _check_kitti(subsets, deep=deep, needs=needs, progress=report_progress)
+    if known or likely_kind(folder) is not None:
+        return _check_read(root, None, deep=deep, needs=needs, progress=report_progress)
+    return _check_folders(root, folder, deep=deep, needs=needs, progress=report_progress)
+
+
+def _covers(subsets: Sequence[Subset], folder: Folder) -> bool:
+    """True when ``subsets`` have every folder of images that the reader finds."""
+    return bool(subsets) and {subset.images for subset in subsets} >= kitti.image_folders(folder)
+
+
+def _check_folders(
+    root: Path, folder: Folder, *, deep: bool, needs: Sequence[ClassNeeds], progress: Progress
+) -> CheckReport:
+    """Checks images with masks, and class folders. Raises UserFilesError when ``root`` holds neither."""
     if masks := find_masks(root):
         report = CheckReport("segmentation")
         image_counts = check_masks(report.findings, masks, needs, deep=deep)
         report.subsets = [SubsetReport(name, count) for name, count in image_counts.items()]
         return report
     splits = find_class_folders(root)
-    folder = Folder(root)
     if splits:
-        refuse_other_layout(folder)
-    if splits and likely_kind(folder) is None and not _is_annotated(folder):
         if not are_classes(root, splits):
             raise UserFilesError(
                 f'the layout of "{printable(str(root))}" cannot be checked: images beside other files',
@@ -80,16 +96,7 @@ def check_dataset(
         counts = check_class_folders(report.findings, root, splits, needs, deep=deep)
         report.subsets = [SubsetReport(n, sum(c.values()), classes=c) for n, c in counts.items()]
         return report
-    return _check_read(root, None, deep=deep, needs=needs, progress=report_progress)
-
-
-def _is_annotated(folder: Folder) -> bool:
-    """False when all files are images, as in class folders."""
-    try:
-        recognised(folder)
-    except UserFilesError:
-        return False
-    return True
+    return _check_read(root, None, deep=deep, needs=needs, progress=progress)
 
 
 def _check_read(

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 
-from taorunner.datasets.files.xml_nodes import Node, XmlError, read_xml
+from taorunner.datasets.files.xml_nodes import Node, XmlError, read_xml, root_tag
 from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder, bounding_box, number
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.text import printable
 
 _CORNERS = ("xtl", "ytl", "xbr", "ybr")
-_ROOT = re.compile(r"<annotations(\s[^>]*)?>")
 _SHAPES = ("polyline", "points", "cuboid", "skeleton")
 
 
@@ -20,8 +18,7 @@ def recognise(folder: Folder) -> bool:
 
 
 def _documents(folder: Folder) -> list[str]:
-    first = ((path, (folder.text(path) or "")[:2000]) for path in folder.with_suffix(".xml"))
-    return [path for path, text in first if _ROOT.search(text)]
+    return [path for path in folder.with_suffix(".xml") if root_tag(folder.peek(path) or "") == "annotations"]
 
 
 def read(folder: Folder) -> DetectionDataset:

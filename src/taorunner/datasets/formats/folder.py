@@ -126,7 +126,10 @@ class Folder:
             return known
         try:
             with open(f"{self.root}/{path}", "rb") as file:  # noqa: PTH123 (thousands of small files)
-                return file.read(_FIRST_BYTES).decode("utf-8", "replace")
+                data = file.read(_FIRST_BYTES)
+            if data.startswith(_UTF16_MARKS):
+                return data.decode("utf-16", "replace")
+            return data.decode("utf-8-sig", "replace")
         except OSError:
             return None
 

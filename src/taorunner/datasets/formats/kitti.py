@@ -17,6 +17,8 @@ from taorunner.text import amount, printable
 
 _IMAGES = ("image_2", "images", "image")
 _LABELS = ("label_2", "labels", "label")
+_MOST_COLUMNS = 30
+"""With a class name of several words; a line with more is none of KITTI."""
 _THREE_D = ("velodyne", "calib")
 _PLAIN = KittiFields()
 _FIELDS = ("truncation", "occlusion", "alpha", "x_min", "y_min", "x_max", "y_max", "height", "width", "length",
@@ -26,7 +28,9 @@ _FIELDS = ("truncation", "occlusion", "alpha", "x_min", "y_min", "x_max", "y_max
 def recognise(folder: Folder) -> bool:
     """True for a pair of folders with labels of 15 or 16 columns, or such a file beside an image."""
     return any(
-        len(line.split()) >= 15 and _is_number(line.split()[-1]) and not is_yolo_row(line.split())
+        15 <= len(line.split()) <= _MOST_COLUMNS
+        and _is_number(line.split()[-1])
+        and not is_yolo_row(line.split())
         for _, labels, _ in _pairs(folder)
         for line in _first_lines(folder, labels)
     )
@@ -36,6 +40,11 @@ def is_all_background(folder: Folder) -> bool:
     """True when image folders have label folders beside them and every label file is empty."""
     labels = [path for _, place, _ in _pairs(folder) for path in _directly_in(folder, place, ".txt")]
     return bool(labels) and all(not (folder.text(path) or "").strip() for path in labels)
+
+
+def image_folders(folder: Folder) -> set[Path]:
+    """The folders of images that have labels beside them."""
+    return {folder.root / place for place, _, _ in _pairs(folder)}
 
 
 def read(folder: Folder) -> DetectionDataset:
@@ -150,6 +159,7 @@ def _name_and_values(columns: list[str]) -> tuple[str, list[str]]:
 def _pairs(folder: Folder) -> list[tuple[str, str, str]]:
     """(image folder, label folder, subset) of each part of the dataset."""
     parents = {_parent(path) for path in folder.image_files}
+    with_text = sorted({_parent(path) for path in folder.with_suffix(".txt")})
     pairs = []
     for image_files in sorted(parents):
         above, _, own = image_files.rpartition("/")
@@ -160,8 +170,9 @@ def _pairs(folder: Folder) -> list[tuple[str, str, str]]:
                 above, own, below = upper, middle, own
         if own.lower() in _IMAGES:
             for labels in _LABELS:
-                candidate = "/".join(part for part in (above, labels, below) if part)
-                if any(path.startswith(candidate + "/") for path in folder.with_suffix(".txt")):
+                wanted = "/".join(part for part in (above, labels, below) if part).lower()
+                candidate = next((place for place in with_text if place.lower() == wanted), None)
+                if candidate is not None:
                     name = below or above.rpartition("/")[2]
                     pairs.append((image_files, candidate, _subset(name)))
                     break
@@ -181,12 +192,16 @@ def _directly_in(folder: Folder, parent: str, suffix: str) -> list[str]:
 
 
 def _first_lines(folder: Folder, labels: str) -> Iterator[str]:
-    """The first non-empty line of each file, of at most 50 files."""
-    for path in _directly_in(folder, labels, ".txt")[:50]:
-        for line in (folder.text(path) or "").splitlines():
+    """The first line of each file that has one, of at most 50 such files."""
+    found = 0
+    for path in _directly_in(folder, labels, ".txt"):
+        for line in (folder.peek(path) or "").removeprefix("\ufeff").splitlines():
             if line.strip():
                 yield line
+                found += 1
                 break
+        if found >= 50:
+            return
 
 
 def _finite(text: str) -> float | None:

@@ -38,6 +38,7 @@ _MODULES: Mapping[str, Any] = {
 
 _PEEKED = 20
 """The number of text files that are looked into for labels of another format."""
+_CORRECT_HINT = "correct the errors above; if it is another format, name that with --from"
 FORMATS = tuple(sorted(_MODULES))
 NAMED = (*FORMATS, *others.NAMES)
 """Including the formats that another program reads, which are used only when named."""
@@ -71,7 +72,9 @@ def read_dataset(
     if not dataset.images:
         raise UserFilesError(
             f'no image could be read from "{printable(str(root))}" as {format_name}',
-            hint=f"give its format with --from: {', '.join(FORMATS)}",
+            hint=_CORRECT_HINT
+            if has_errors(dataset.findings)
+            else f"give its format with --from: {', '.join(FORMATS)}",
             findings=dataset.findings,
         )
     return dataset
@@ -137,9 +140,8 @@ def _suffix(path: str) -> str:
     return "." + path.rpartition(".")[2].lower()
 
 
-def recognised(folder: Folder) -> str:
-    """The format's name. Raises UserFilesError when none or several fit, and for the layout of another network."""
-    refuse_other_layout(folder)
+def known_formats(folder: Folder) -> list[str]:
+    """The names of all formats that fit, from their files and what lies around them; the best one if that is known."""
     known = [name for name, module in _MODULES.items() if module.recognise(folder)]
     if "kitti" in known and "yolo" in known:
         known.remove("yolo")  # a classes.txt beside KITTI labels
@@ -147,6 +149,13 @@ def recognised(folder: Folder) -> str:
         known.remove("coco")  # a copy of the same boxes, for validation
     if not known and kitti.is_all_background(folder):
         known = ["kitti"]
+    return known
+
+
+def recognised(folder: Folder) -> str:
+    """The format's name. Raises UserFilesError when none or several fit, and for the layout of another network."""
+    refuse_other_layout(folder)
+    known = known_formats(folder)
     if len(known) == 1:
         return known[0]
     if known:

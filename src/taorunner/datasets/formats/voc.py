@@ -5,23 +5,20 @@ Coordinates are used as written: most of today's tools count pixels from 0, alth
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-from taorunner.datasets.files.xml_nodes import Node, XmlError, read_xml
+from taorunner.datasets.files.xml_nodes import Node, XmlError, read_xml, root_tag
 from taorunner.datasets.formats.folder import Folder, number, subset_of
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.text import printable
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
-_ROOT = re.compile(r"<annotation(\s[^>]*)?>")
 _BOX = frozenset({"name", "bndbox", "polygon"})
 _UNSAID = frozenset({"", "0", "unspecified"})
 
 
 def recognise(folder: Folder) -> bool:
-    first = [folder.text(path) or "" for path in folder.with_suffix(".xml")[:20]]
-    return any(_ROOT.search(text) for text in first)
+    return any(root_tag(folder.peek(path) or "") == "annotation" for path in folder.with_suffix(".xml"))
 
 
 def read(folder: Folder) -> DetectionDataset:

@@ -13,7 +13,7 @@ from taorunner.datasets.files.output_folders import Placer
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.likely import likely_kind
 from taorunner.datasets.formats.other_layouts import refuse_other_layout
-from taorunner.datasets.formats.recognise import recognised
+from taorunner.datasets.formats.recognise import known_formats
 from taorunner.datasets.model.annotations import Box, ImageEntry
 from taorunner.datasets.model.class_names import image_names
 from taorunner.datasets.transform.folder_datasets import NO_CLASSES, planned
@@ -25,6 +25,10 @@ def kind_of(source: Path) -> str | None:
 
     Raises UserFilesError for the layout of another network.
     """
+    folder = Folder(source)
+    refuse_other_layout(folder)
+    if known_formats(folder) or likely_kind(folder) is not None:
+        return None  # the reader reads it, or reports what it is
     if find_masks(source):
         return "segmentation"
     splits = find_class_folders(source) or {
@@ -33,15 +37,7 @@ def kind_of(source: Path) -> str | None:
     names = {name.lower() for classes in splits.values() for name in classes}
     if not names or names & NO_CLASSES:
         return None
-    folder = Folder(source)
-    refuse_other_layout(folder)
-    if likely_kind(folder) is not None:
-        return None  # the reader reports what it is
-    try:
-        recognised(folder)
-    except UserFilesError:
-        return "classification"
-    return None
+    return "classification"
 
 
 def read_folders(source: Path, kind: str) -> tuple[list[ImageEntry], dict[Path, Path]]:
