@@ -10,7 +10,9 @@ from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEnt
 from taorunner.text import printable
 
 _CORNERS = ("xtl", "ytl", "xbr", "ybr")
-_SHAPES = ("polyline", "points", "cuboid", "skeleton")
+_BOXED = ("box", "polygon", "ellipse", "mask", "cuboid")
+_SHAPES = ("polyline", "points", "skeleton")
+_CUBOID = ("tl1", "bl1", "tr1", "br1", "tl2", "bl2", "tr2", "br2")
 
 
 def recognise(folder: Folder) -> bool:
@@ -58,7 +60,7 @@ def _image(folder: Folder, path: str, node: Node) -> ImageEntry | None:
     boxes: list[Box] = []
     left_out: list[Node] = []
     for shape in node.children:
-        if shape.tag in ("box", "polygon", "ellipse", "mask"):
+        if shape.tag in _BOXED:
             box = _box(folder, path, shape)
             if box is not None:
                 boxes.append(box)
@@ -95,14 +97,19 @@ def _box(folder: Folder, path: str, node: Node) -> Box | None:
         corners = None
         if left is not None and top is not None and wide is not None and high is not None:
             corners = (left, top, left + wide, top + high)
-            folder.warning(
-                "mask-box", "only the bounding box of a mask is used", file, node.line, node.column
-            )
+            folder.note_box("mask-box", "mask", file, node.line, node.column)
     elif node.tag == "ellipse":
         cx, cy, rx, ry = (number(node.attributes.get(key)) for key in ("cx", "cy", "rx", "ry"))
         corners = None
         if cx is not None and cy is not None and rx is not None and ry is not None:
             corners = (cx - rx, cy - ry, cx + rx, cy + ry)
+            folder.note_box("shape-box", "ellipse", file, node.line, node.column)
+    elif node.tag == "cuboid":
+        xs, ys = ([number(node.attributes.get(axis + key)) for key in _CUBOID] for axis in "xy")
+        found = [(x, y) for x, y in zip(xs, ys, strict=True) if x is not None and y is not None]
+        corners = bounding_box(found) if len(found) == len(_CUBOID) else None
+        if corners is not None:
+            folder.note_box("shape-box", "cuboid", file, node.line, node.column)
     else:
         left, top, right, bottom = (number(node.attributes.get(key)) for key in _CORNERS)
         corners = None
@@ -111,8 +118,7 @@ def _box(folder: Folder, path: str, node: Node) -> Box | None:
             angle = number(node.attributes.get("rotation")) or 0.0
             if angle % 360:
                 corners = rotated(corners, angle)
-                message = f"the box is rotated by {angle:g} degrees: its upright bounding box is used"
-                folder.warning("box-rotated", message, file, node.line, node.column)
+                folder.note_box("box-rotated", "rotated box", file, node.line, node.column)
     if corners is None or not label:
         message = f"a {node.tag} needs a label and numbers as coordinates"
         folder.error("cvat-shape", printable(message), file, node.line, node.column)

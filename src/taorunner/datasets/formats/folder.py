@@ -47,6 +47,7 @@ class Folder:
         self._json: dict[str, Any] = {}
         self._headers: dict[Path, ImageHeader | None] = {}
         self._turned: list[Path] = []
+        self._noted: dict[tuple[str, str], tuple[int, tuple[Path, int | None, int | None]]] = {}
         self.stored_sizes: set[Path] = set()
 
     @cached_property
@@ -253,6 +254,20 @@ class Folder:
             if len(self._headers) % 100 == 0:
                 self.progress("reading", len(self._headers), len(self.image_files))
         return self._headers[path]
+
+    def note_box(
+        self, code: str, shape: str, file: Path, line: int | None = None, column: int | None = None
+    ) -> None:
+        """Notes an object of which only the upright bounding box is kept; ``report_noted`` counts them."""
+        count, place = self._noted.get((code, shape), (0, (file, line, column)))
+        self._noted[code, shape] = count + 1, place
+
+    def report_noted(self) -> None:
+        """Adds one warning for all objects of a shape of which only the upright bounding box is kept."""
+        for (code, shape), (count, place) in self._noted.items():
+            shown = f"{count:,} {shape if count == 1 else shape.replace('box', 'boxe') + 's'}"
+            self.warning(code, f"only the upright bounding box of {shown} is used", *place)
+        self._noted.clear()
 
     def report_turned(self) -> None:
         """Adds one warning for all images that EXIF rotates."""

@@ -40,6 +40,7 @@ _PEEKED = 20
 """The number of text files that are looked into for labels of another format."""
 _CORRECT_HINT = "correct the errors above; if it is another format, name that with --from"
 FORMATS = tuple(sorted(_MODULES))
+_CHOOSE_HINT = f"give its format with --from: {', '.join(FORMATS)}"
 NAMED = (*FORMATS, *others.NAMES)
 """Including the formats that another program reads, which are used only when named."""
 
@@ -66,15 +67,14 @@ def read_dataset(
         read: Callable[[Folder], DetectionDataset] = _MODULES[format_name].read
         dataset = read(folder)
     folder.report_turned()
+    folder.report_noted()
     images = rotate_stored_boxes(folder, dataset.images)
     _report_unused(folder, images)
     dataset = replace(dataset, images=images, findings=tuple(folder.findings))
     if not dataset.images:
         raise UserFilesError(
             f'no image could be read from "{printable(str(root))}" as {format_name}',
-            hint=_CORRECT_HINT
-            if has_errors(dataset.findings)
-            else f"give its format with --from: {', '.join(FORMATS)}",
+            hint=_CORRECT_HINT if has_errors(dataset.findings) else _CHOOSE_HINT,
             findings=dataset.findings,
         )
     return dataset
