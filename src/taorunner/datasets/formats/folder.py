@@ -202,6 +202,10 @@ class Folder:
             return self.root / near[0] if len(near) == 1 else None
         return self.root / found[0] if found else None
 
+    def has_named(self, name: str) -> bool:
+        """Whether an image in any folder has this name."""
+        return name in self._images_by_name
+
     def has_image(self, path: str) -> bool:
         """``path``: relative to the root."""
         return path in self._image_set

@@ -13,6 +13,7 @@ from taorunner.datasets.files.yolo_rows import is_yolo_text
 from taorunner.datasets.formats import (
     coco,
     cvat,
+    dota,
     kitti,
     label_studio,
     odvg,
@@ -23,7 +24,7 @@ from taorunner.datasets.formats import (
 )
 from taorunner.datasets.formats.exif_turns import rotate_stored_boxes
 from taorunner.datasets.formats.folder import Folder
-from taorunner.datasets.formats.likely import likely_kind
+from taorunner.datasets.formats.likely import likely_kind, unread_archives
 from taorunner.datasets.formats.other_layouts import refuse_other_layout
 from taorunner.datasets.formats.yolo import labels as yolo
 from taorunner.datasets.model.annotations import DetectionDataset, ImageEntry
@@ -32,7 +33,7 @@ from taorunner.text import amount, printable
 
 _MODULES: Mapping[str, Any] = {
     "coco": coco, "odvg": odvg, "vott": vott, "cvat": cvat, "label-studio": label_studio, "voc": voc,
-    "kitti": kitti, "wider-face": wider_face, "yolo": yolo,
+    "kitti": kitti, "dota": dota, "wider-face": wider_face, "yolo": yolo,
 }  # fmt: skip
 """In the order in which they are tried: the most specific first, YOLO's plain numbers last."""
 
@@ -60,7 +61,7 @@ def read_dataset(
     folder = Folder(root, progress, image_folders)
     if format_name is None:
         format_name = recognised(folder)
-        _report_unread_labels(folder, format_name)
+        _report_unread(folder, format_name)
     if format_name in others.NAMES:
         dataset = others.read(folder, format_name)
     else:
@@ -80,8 +81,13 @@ def read_dataset(
     return dataset
 
 
-def _report_unread_labels(folder: Folder, format_name: str) -> None:
-    """Reports label files of YOLO beside annotations of another format. Without class names they are no dataset."""
+def _report_unread(folder: Folder, format_name: str) -> None:
+    """Reports archives, and label files of YOLO beside another format, which are no dataset without class names."""
+    if archives := unread_archives(folder):
+        verb = "is" if len(archives) == 1 else "are"
+        message = f'{amount(len(archives), "archive")}, such as "{printable(archives[0])}", {verb} not read'
+        hint = "unpack it if it belongs to the dataset, else move it away"
+        folder.warning("archive-unread", message, folder.root / archives[0], hint=hint)
     if format_name in ("yolo", "kitti"):
         return
     texts = folder.with_suffix(".txt")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder
@@ -11,6 +11,8 @@ from taorunner.text import printable
 from taorunner.yaml_reader import read_yaml
 
 NAMES_HINT = "write data.yaml with train:, val: and names:, or classes.txt with one name per line"
+Description = tuple[list[str], list[tuple[str, list[str]]]]
+"""The class names, and the images of each subset."""
 _SUBSETS = ("train", "val", "valid", "test")
 
 
@@ -52,16 +54,17 @@ def _files(folder: Folder) -> frozenset[str]:
     return known
 
 
-def read_description(folder: Folder) -> tuple[list[str], list[tuple[str, list[str]]]] | None:
+def read_description(folder: Folder) -> Description | None:
     """The class names, and the images of each subset. None without class names."""
-    path = data_yaml(folder)
-    if path is not None:
-        return _from_yaml(folder, path)
-    path = darknet(folder)
-    if path is not None:
-        return _from_darknet(folder, path)
+    yamls = _data_yamls(folder)
+    if yamls:
+        return _of_one(folder, yamls, _from_yaml)
+    lists = _darknets(folder)
+    if lists:
+        return _of_one(folder, lists, _from_darknet)
     path, listed = names_yaml(folder), class_list(folder)
     if listed is not None:
+        _report_other_names(folder, listed)
         names = (folder.text(listed) or "").splitlines()
     elif path is not None:
         names = _names(mapping(folder, path).get("names"))
@@ -74,7 +77,34 @@ def read_description(folder: Folder) -> tuple[list[str], list[tuple[str, list[st
     return [name.strip() for name in names if name.strip()], list(by_subset.items())
 
 
-def _from_yaml(folder: Folder, path: str) -> tuple[list[str], list[tuple[str, list[str]]]]:
+def _of_one(folder: Folder, paths: list[str], read: Callable[[Folder, str], Description]) -> Description:
+    """What the first of several descriptions says; another one that says something else is an error."""
+    chosen = read(folder, paths[0])
+    seen = {image_file for _, image_files in chosen[1] for image_file in image_files}
+    for path in paths[1:]:
+        count = len(folder.findings)
+        names, parts = read(folder, path)
+        del folder.findings[count:]  # it is not used
+        place = folder.root / path
+        if names != chosen[0] or {one for _, image_files in parts for one in image_files} - seen:
+            message = f'"{printable(path)}" describes other images or classes than "{printable(paths[0])}"'
+            hint = "give the folder of one of them, or move one away"
+            folder.error("descriptions-differ", message, place, hint=hint)
+        else:
+            message = f'"{printable(path)}" is not read: "{printable(paths[0])}" has its images and classes'
+            folder.warning("description-unread", message, place)
+    return chosen
+
+
+def _report_other_names(folder: Folder, chosen: str) -> None:
+    """Reports another list of class names, with other names."""
+    for path in class_lists(folder):
+        if (folder.text(path) or "").split() != (folder.text(chosen) or "").split():
+            message = f'"{printable(path)}" has other class names than "{printable(chosen)}"'
+            folder.error("descriptions-differ", message, folder.root / path, hint="keep the right one only")
+
+
+def _from_yaml(folder: Folder, path: str) -> Description:
     document = read_yaml(folder.text(path) or "")
     file = folder.root / path
     for problem in document.problems:
@@ -99,6 +129,8 @@ def _from_yaml(folder: Folder, path: str) -> tuple[list[str], list[tuple[str, li
 
 
 def _names(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        value = {int(key) if str(key).isdecimal() else key: name for key, name in value.items()}
     if isinstance(value, dict) and all(isinstance(key, int) and key >= 0 for key in value):
         top = max(value, default=-1)
         return [str(value.get(i, f"class_{i}")) for i in range(top + 1)] if top < 100_000 else []
@@ -148,7 +180,7 @@ def _listed(folder: Folder, listing: str) -> Iterator[str]:
             yield path
 
 
-def _from_darknet(folder: Folder, path: str) -> tuple[list[str], list[tuple[str, list[str]]]]:
+def _from_darknet(folder: Folder, path: str) -> Description:
     keys: dict[str, str] = {}
     for line in (folder.text(path) or "").splitlines():
         key, equals, value = line.partition("=")
@@ -183,11 +215,21 @@ def _find(folder: Folder, beside: str, reference: str) -> str | None:
 
 
 def data_yaml(folder: Folder) -> str | None:
+    return next(iter(_data_yamls(folder)), None)
+
+
+def _data_yamls(folder: Folder) -> list[str]:
+    """The descriptions that name subsets, those in the upper folders first."""
+    found = []
     for path in folder.with_suffix(".yaml", ".yml"):
         text = folder.text(path) or ""
         if "names:" in text and ("train:" in text or "val:" in text):
-            return path
-    return None
+            found.append(path)
+    return sorted(found, key=_depth)
+
+
+def _depth(path: str) -> tuple[int, str]:
+    return path.count("/"), path
 
 
 def names_yaml(folder: Folder) -> str | None:
@@ -204,10 +246,19 @@ def mapping(folder: Folder, path: str) -> dict[Any, Any]:
 
 
 def darknet(folder: Folder) -> str | None:
-    return next((path for path in folder.with_suffix(".data") if "names" in (folder.text(path) or "")), None)
+    return next(iter(_darknets(folder)), None)
+
+
+def _darknets(folder: Folder) -> list[str]:
+    found = [path for path in folder.with_suffix(".data") if "names" in (folder.text(path) or "")]
+    return sorted(found, key=_depth)
 
 
 def class_list(folder: Folder) -> str | None:
-    """``classes.txt`` of labelImg and Label Studio."""
-    names = ("classes.txt", "obj.names")
-    return next((path for path in folder.files if path.rpartition("/")[2] in names), None)
+    return next(iter(class_lists(folder)), None)
+
+
+def class_lists(folder: Folder) -> list[str]:
+    """``classes.txt`` of labelImg and Label Studio, ``obj.names`` and Roboflow's ``_darknet.labels``."""
+    names = ("classes.txt", "obj.names", "_darknet.labels")
+    return sorted((path for path in folder.files if path.rpartition("/")[2] in names), key=_depth)

@@ -22,7 +22,11 @@ from taorunner.datasets.formats.yolo.description import (
     read_description,
 )
 from taorunner.datasets.model.annotations import Box, DatasetMetadata, DetectionDataset, ImageEntry
+from taorunner.datasets.model.geometry import is_rectangle, is_upright
 from taorunner.text import amount, printable
+
+_LARGEST = 4.0
+"""The largest coordinate, as boxes may reach beyond the image; half of it where a track may follow the score."""
 
 
 def recognise(folder: Folder) -> bool:
@@ -58,6 +62,8 @@ def read(folder: Folder) -> DetectionDataset:
         message = f'{amount(len(again), "image")} of "{subset}" {verb} in "{earlier}" too'
         hint = f'used for "{earlier}" only; taorunner dataset split makes new subsets'
         folder.warning("picture-in-two-subsets", message, folder.root / again[0], hint=hint)
+    _report_unlabelled(folder, images)
+    _note_oriented(folder, images)
     _report_unused_labels(folder)
     left = [path for path in folder.image_files if path not in taken]
     if left:
@@ -81,6 +87,43 @@ def _pose(folder: Folder, images: list[ImageEntry]) -> dict[str, Any]:
     listed = mapping(folder, path) if path is not None else {}
     shape = list(points) if points else [counts.pop() // 3, 3]
     return {"kpt_shape": shape, **{key: listed[key] for key in ("flip_idx", "kpt_names") if key in listed}}
+
+
+def _report_unlabelled(folder: Folder, images: list[ImageEntry]) -> None:
+    """A subset in which no image has a label file lost its labels; single images without one are background."""
+    for subset in dict.fromkeys(image.subset for image in images):
+        members = [image for image in images if image.subset == subset]
+        left = [image.path for image in members if image.source is None]
+        if not left:
+            continue
+        shown = f'such as "{printable(left[0].name)}"'
+        if len(left) == len(members):
+            what = f'"{subset}"' if subset else "the dataset"
+            message = f"none of the {amount(len(left), 'image')} in {what} has a label file, {shown}"
+            hint = "put labels in labels/ next to images/, also empty ones; --skip-bad takes all as background images"
+            folder.error("subset-unlabelled", message, left[0], hint=hint)
+        else:
+            verb = "has" if len(left) == 1 else "have"
+            shown = f"{len(left):,} of {amount(len(members), 'image')}, {shown},"
+            message = f"{shown} {verb} no label file: used as background images"
+            folder.report_info("label-missing", message, left[0])
+
+
+def _note_oriented(folder: Folder, images: list[ImageEntry]) -> None:
+    """Four corners with right angles everywhere are oriented boxes (Ultralytics' OBB), not outlines."""
+    drawn = [
+        (image, box, list(zip(box.segmentation[0][::2], box.segmentation[0][1::2], strict=True)))
+        for image in images
+        for box in image.boxes
+        if box.segmentation
+    ]
+    if len(drawn) < sum(len(image.boxes) for image in images) or not all(
+        is_rectangle(one[2]) for one in drawn
+    ):
+        return
+    for image, box, points in drawn:
+        if not is_upright(points):
+            folder.note_box("box-rotated", "oriented box", image.source or image.path, box.line)
 
 
 def _report_unused_labels(folder: Folder) -> None:
@@ -151,6 +194,17 @@ def _boxes(
             folder.error("yolo-number", message, file, line_number, line.index(word) + 1)
             continue
         index, *rest = known
+        largest = _LARGEST / 2 if len(rest) == 6 else _LARGEST
+        if (far := next((at for at, value in enumerate(rest) if abs(value) > largest), None)) is not None:
+            word = columns[far + 1]
+            message = (
+                f'"{printable(word)}" is no fraction of the image; YOLO\'s coordinates lie between 0 and 1'
+            )
+            hint = (
+                "divide pixels by the size of the image; leave out columns behind the score, such as a track"
+            )
+            folder.error("yolo-fraction", message, file, line_number, line.index(word) + 1, hint)
+            continue
         if index != int(index) or not 0 <= index < len(names):
             message = f'the class is "{columns[0]}", but there are {len(names)} class names'
             folder.error("yolo-class", message, file, line_number, line.index(columns[0]) + 1)

@@ -1,0 +1,169 @@
+"""Where a dataset says two things, or says less than it seems to, nothing is chosen silently."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from shapes import write_image
+
+from taorunner.datasets.formats.recognise import read_dataset
+from taorunner.datasets.model.annotations import Box, DetectionDataset
+from taorunner.datasets.model.geometry import is_rectangle, is_upright
+from taorunner.datasets.transform.convert import convert
+from taorunner.errors import Severity, UserFilesError
+
+BOX = "0 0.5 0.5 0.4 0.4\n"
+YAML = "train: images\nnames: [car]\n"
+
+
+def lay(root: Path, files: dict[str, str | None]) -> Path:
+    """Texts by path; None is an image of 100x50."""
+    for name, text in files.items():
+        if text is None:
+            write_image(root / name, 100, 50)
+        else:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text, encoding="utf-8")
+    return root
+
+
+def codes(dataset: DetectionDataset) -> list[str]:
+    return [finding.code for finding in dataset.findings if finding.severity is not Severity.INFO]
+
+
+def corners(box: Box) -> tuple[float, ...]:
+    return tuple(round(value, 3) for value in (box.x_min, box.y_min, box.x_max, box.y_max))
+
+
+ONE: dict[str, str | None] = {"images/a.jpg": None, "labels/a.txt": BOX}
+
+
+@pytest.mark.parametrize(("files", "found"), [
+    ({**ONE, "data.yaml": YAML, "other.yaml": "train: images\nnames: [bus]\n"}, ["descriptions-differ"]),
+    ({**ONE, "data.yaml": YAML, "copy.yaml": YAML}, ["description-unread"]),
+    ({**ONE, "data.yaml": YAML, "b/images/b.jpg": None, "b/labels/b.txt": BOX, "b/data.yaml": YAML},
+     ["descriptions-differ", "picture-unlisted"]),
+    ({**ONE, "classes.txt": "car\n", "labels/classes.txt": "bus\n"}, ["descriptions-differ"]),
+    ({**ONE, "classes.txt": "car\n", "labels/classes.txt": "car\r\n"}, []),
+    ({**ONE, "obj.data": "names = obj.names\ntrain = t.txt\n", "obj.names": "car\n", "t.txt": "images/a.jpg\n",
+      "x.data": "names = x.names\ntrain = t.txt\n", "x.names": "bus\n"}, ["descriptions-differ"]),
+    ({**ONE, "data.yaml": YAML, "more.zip": "PK"}, ["archive-unread"]),
+])  # fmt: skip
+def test_two_descriptions_are_no_silent_choice(
+    files: dict[str, str | None], found: list[str], tmp_path: Path
+) -> None:
+    dataset = read_dataset(lay(tmp_path / "d", files))
+    assert (codes(dataset), dataset.images[0].boxes[0].name) == (found, "car")
+
+
+@pytest.mark.parametrize("names", ["names:\n  '0': car\n", 'names: {"0": car}\n', "names:\n  0: car\n"])
+def test_names_with_numbers_as_texts_are_read(names: str, tmp_path: Path) -> None:
+    assert read_dataset(lay(tmp_path / "d", {**ONE, "data.yaml": f"train: images\n{names}"})).classes == (
+        "car",
+    )
+
+
+def test_names_of_roboflow_for_darknet_are_read(tmp_path: Path) -> None:
+    root = lay(
+        tmp_path / "d", {"train/a.jpg": None, "train/a.txt": BOX, "train/_darknet.labels": "car\nbus\n"}
+    )
+    assert (codes(read_dataset(root)), read_dataset(root).classes) == ([], ("car", "bus"))
+
+
+def test_a_subset_that_lost_its_labels_stops_and_single_images_are_counted(tmp_path: Path) -> None:
+    files = {
+        "images/train/a.jpg": None, "images/train/b.jpg": None, "images/val/c.jpg": None, "labels/train/a.txt": BOX,
+        "data.yaml": "train: images/train\nval: images/val\nnames: [car]\n",
+    }  # fmt: skip
+    root = lay(tmp_path / "d", files)
+    found = {finding.code: finding for finding in read_dataset(root).findings}
+    assert set(found) == {"subset-unlabelled", "label-missing"}
+    assert (
+        found["subset-unlabelled"].message == 'none of the 1 image in "val" has a label file, such as "c.jpg"'
+    )
+    assert found["label-missing"].message == (
+        '1 of 2 images, such as "b.jpg", has no label file: used as background images'
+    )
+    with pytest.raises(UserFilesError):
+        convert(root, tmp_path / "made", to="coco")
+    assert convert(root, tmp_path / "made", to="coco", skip_bad=True).backgrounds == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("0 32 24 20 20", "32"),
+        ("0 .5 .5 .4 .4 .93 7", "7"),
+        ("0 .1 .1 .5 .1 90 .5", "90"),
+        ("0 .5 -9 .2 .2", "-9"),
+    ],
+)
+def test_pixels_and_tracks_are_no_fractions(line: str, word: str, tmp_path: Path) -> None:
+    dataset = read_dataset(lay(tmp_path / "d", {**ONE, "labels/a.txt": f"{line}\n", "data.yaml": YAML}))
+    (finding,) = dataset.findings
+    assert (finding.code, finding.line, finding.is_error) == ("yolo-fraction", 1, True)
+    assert finding.message.startswith(f'"{word}" is no fraction')
+
+
+@pytest.mark.parametrize(("lines", "found"), [
+    ("0 .1 .2 .4 .2 .4 .8 .1 .8\n0 .5 .2 .6 .4 .5 .6 .4 .4\n0 .5 .2 .6 .6 .4 1 .3 .6\n", []),  # not all rectangles
+    ("0 .1 .2 .4 .2 .4 .8 .1 .8\n", []),  # upright
+    ("0 .1 .2 .4 .2 .4 .8 .1 .8\n0 .5 .2 .6 .4 .5 .6 .4 .4\n0 .5 .2 .6 .4 .5 .6 .4 .4\n", ["box-rotated"]),
+    ("0 .1 .2 .4 .2 .4 .8 .1 .8\n0 .5 .5 .1 .1\n", []),
+])  # fmt: skip
+def test_oriented_boxes_of_yolo_are_counted(lines: str, found: list[str], tmp_path: Path) -> None:
+    dataset = read_dataset(lay(tmp_path / "d", {**ONE, "labels/a.txt": lines, "data.yaml": YAML}))
+    assert (codes(dataset), len(dataset.images[0].boxes)) == (found, lines.count("\n"))
+    if found:
+        assert dataset.findings[0].message == "only the upright bounding box of 2 oriented boxes is used"
+
+
+def test_what_corners_form() -> None:
+    assert is_upright([(0, 0), (9, 0), (9, 5), (0, 5)])
+    assert not is_upright([(0, 0), (9, 1), (9, 5), (0, 5)])
+    assert is_rectangle([(5, 0), (10, 5), (5, 10), (0, 5)])
+    assert not is_rectangle([(5, 0), (20, 5), (5, 10), (0, 5)])
+    assert not is_rectangle([(1, 1), (1, 1), (1, 1), (1, 1)])
+    assert not is_rectangle([(0, 0), (9, 0), (9, 5)])
+
+
+HEAD = "imagesource:GoogleEarth\ngsd:0.146\n"
+PLANE = "1 1 20 1 20 20 1 20 plane 0\n"
+SHIP = "30 20 40 30 30 40 20 30 small-ship 1\n"
+
+
+@pytest.mark.parametrize(("files", "boxes", "found"), [
+    ({"images/P1.jpg": None, "labelTxt/P1.txt": HEAD + PLANE + SHIP}, 2, ["box-rotated"]),
+    ({"images/P1.jpg": None, "labelTxt/P1.txt": PLANE}, 1, []),
+    ({"images/P1.jpg": None, "labelTxt-v1.5/train/P1.txt": PLANE.replace(" 0\n", "\n")}, 1, []),
+    ({"images/P1.jpg": None, "labelTxt/P1.txt": "\ufeff" + PLANE, "labelTxt/P2.txt": PLANE}, 1, ["picture-missing"]),
+    ({"images/P1.jpg": None, "images/P2.jpg": None, "labelTxt/P1.txt": PLANE, "labelTxt/P2.txt": HEAD}, 1, []),
+    ({"images/P1.jpg": None, "images/P2.jpg": None, "labelTxt/P1.txt": PLANE}, 1, ["label-missing"]),
+    ({"images/P1.jpg": None, "labelTxt/P1.txt": PLANE + "1 1 20 1 20 x 1 20 plane 0\n"}, 1, ["dota-line"]),
+    ({"images/P1.jpg": None, "labelTxt/P1.txt": PLANE + "1 1 20 1\n"}, 1, ["dota-line"]),
+])  # fmt: skip
+def test_dota_is_read(files: dict[str, str | None], boxes: int, found: list[str], tmp_path: Path) -> None:
+    dataset = read_dataset(lay(tmp_path / "d", files))
+    count = sum(len(image.boxes) for image in dataset.images)
+    assert (dataset.format, count, codes(dataset)) == ("dota", boxes, found)
+
+
+def test_oriented_boxes_of_dota_keep_their_corners_and_their_subset(tmp_path: Path) -> None:
+    files = {"train/images/P1.jpg": None, "train/labelTxt/P1.txt": SHIP, "val/images/P1.jpg": None,
+             "val/labelTxt/P1.txt": PLANE}  # fmt: skip
+    root = lay(tmp_path / "d", files)
+    dataset = read_dataset(root)
+    assert {image.subset: [box.name for box in image.boxes] for image in dataset.images} == {
+        "train": ["small-ship"], "val": ["plane"]}  # fmt: skip
+    (box,) = dataset.images[0].boxes
+    assert (corners(box), box.segmentation, box.extra) == (
+        (20, 20, 40, 40), [[30, 20, 40, 30, 30, 40, 20, 30]], {"difficult": "1"})  # fmt: skip
+    done = convert(root, tmp_path / "made", to="kitti")
+    assert [finding.code for finding in done.findings] == ["box-rotated", "outlines-lost", "fields-lost"]
+
+
+def test_dota_beside_yolo_is_two_formats(tmp_path: Path) -> None:
+    root = lay(tmp_path / "d", {**ONE, "labelTxt/a.txt": PLANE, "data.yaml": YAML})
+    with pytest.raises(UserFilesError, match="several formats: dota, yolo"):
+        read_dataset(root)
