@@ -10,7 +10,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from taorunner.datasets.checks.annotations import box_findings, coco_findings, counted
+from taorunner.datasets.checks.annotations import (
+    box_findings,
+    coco_findings,
+    counted,
+    twice_finding,
+    with_earlier,
+)
 from taorunner.datasets.checks.classes import ClassNeeds, Spellings, class_findings
 from taorunner.datasets.checks.folders import are_classes, check_class_folders
 from taorunner.datasets.checks.image_facts import ImageFacts, read_image_facts
@@ -110,7 +116,10 @@ def _check_read(
     prints: dict[str, list[tuple[str, Path]]] = {}
     grays: list[Path] = []
     is_repaired = dataset.format in REPAIRED
-    for image in dataset.images:
+    for image, earlier in with_earlier(dataset):
+        if earlier is not None:
+            found.append(twice_finding(image, earlier))
+            continue
         _image(image.path, image.subset, found, prints, grays, is_repaired=is_repaired)
         found += box_findings(image, needs, is_repaired=is_repaired)
     for subset in dataset.subsets:

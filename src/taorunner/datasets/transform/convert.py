@@ -6,8 +6,8 @@ All errors in the source are reported together. Nothing is written then, unless 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from taorunner.datasets.checks.image_facts import SUFFIXES_OF_FORMAT
 from taorunner.datasets.files.image_header import SELDOM_READ
 from taorunner.datasets.files.output_folders import Placer, new_folder, refuse_taken
 from taorunner.datasets.formats.recognise import read_dataset
-from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
+from taorunner.datasets.model.annotations import DetectionDataset, ImageEntry
 from taorunner.datasets.model.class_names import image_names, merged_classes
 from taorunner.datasets.model.extra_fields import holds_extra, lost_fields, lost_message, without_extra
+from taorunner.datasets.transform.usable_boxes import usable_boxes
 from taorunner.datasets.writers.tao_formats import (
     counted,
     lost_outlines,
@@ -90,8 +91,8 @@ def convert(
     refuse_overlap(source, output)
     refuse_taken(output, overwrite=overwrite)
     dataset = read_dataset(source, from_, progress)
-    images, left_out, unusable = _usable(dataset)
-    findings = [*dataset.findings, *unusable]
+    usable = usable_boxes(dataset)
+    images, findings = usable.images, [*dataset.findings, *usable.findings]
     names = written_names(to, dataset.boxes_per_class())
     findings += _class_findings(names, source)
     findings += _format_findings(to, dataset, images)
@@ -130,7 +131,7 @@ def convert(
         write_description(to, partial, list(by_subset), names, dataset.metadata)
         _compare(images, names, subsets, after)
     before = dataset.boxes_per_class()
-    counts = tuple(ClassCount(name, names[name], before[name], left_out[name]) for name in before)
+    counts = tuple(ClassCount(name, names[name], before[name], usable.left_out[name]) for name in before)
     return Conversion(
         source, dataset.format, to, output, len(dataset.images), sum(subsets.values()),
         sum(not image.boxes for image in images), counts, after, subsets, tuple(renamed), placer.counts,
@@ -161,57 +162,6 @@ def refuse_overlap(source: Path, output: Path) -> None:
             f'the result "{printable(str(output))}" cannot be in, around or at the source',
             hint="give another folder with --output",
         )
-
-
-def _usable(dataset: DetectionDataset) -> tuple[list[ImageEntry], Counter[str], list[Finding]]:
-    """The unique images with their non-empty boxes; the number of boxes left out by class; findings."""
-    images: list[ImageEntry] = []
-    left_out: Counter[str] = Counter()
-    findings: list[Finding] = []
-    first: dict[Path, ImageEntry] = {}
-    for image in dataset.images:
-        earlier = first.setdefault(image.path, image)
-        if earlier is not image:
-            places = " and ".join(f'"{one.subset or one.source or "?"}"' for one in (earlier, image))
-            message = f'"{printable(image.path.name)}" is annotated twice, in {places}'
-            hint = "remove one of them; --skip-bad takes the first"
-            findings.append(Finding(Severity.ERROR, "picture-twice", message, hint, image.path))
-            left_out.update(box.name for box in image.boxes)
-            continue
-        flat = [box for box in image.boxes if not _has_area(box)]
-        for box in flat:
-            left_out[box.name] += 1
-            findings.append(_flat_finding(image, box))
-        if flat:
-            image = replace(image, boxes=tuple(box for box in image.boxes if _has_area(box)))
-        images.append(image)
-    return images, left_out, findings
-
-
-def inverted_findings(images: Iterable[ImageEntry]) -> Iterator[Finding]:
-    """Errors for boxes whose corners are swapped, as the intended box is unknown."""
-    for image in images:
-        for box in image.boxes:
-            if box.x_max < box.x_min or box.y_max < box.y_min:
-                yield _flat_finding(image, box)
-
-
-def _has_area(box: Box) -> bool:
-    return box.x_max > box.x_min and box.y_max > box.y_min
-
-
-def _flat_finding(image: ImageEntry, box: Box) -> Finding:
-    """A warning for a box without area; an error for swapped corners, which are a mistake."""
-    where = f'the box "{printable(box.name)}" {box.x_min:g} {box.y_min:g} {box.x_max:g} {box.y_max:g}'
-    place = image.source or image.path
-    if box.x_max < box.x_min or box.y_max < box.y_min:
-        message, hint = (
-            f"{where} has its corners swapped",
-            "correct its corners; dataset convert --skip-bad leaves it out",
-        )
-        return Finding(Severity.ERROR, "box-inverted", message, hint, place, box.line)
-    message, hint = f"{where} has no area: left out", "TAO leaves such boxes out, too"
-    return Finding(Severity.WARNING, "box-flat", message, hint, place, box.line)
 
 
 def _class_findings(names: dict[str, str], source: Path) -> Iterator[Finding]:

@@ -21,8 +21,9 @@ from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.model.annotations import DetectionDataset, ImageEntry
 from taorunner.datasets.model.class_names import image_names
 from taorunner.datasets.model.extra_fields import lost_fields, lost_message
-from taorunner.datasets.transform.convert import inverted_findings, refuse_overlap
+from taorunner.datasets.transform.convert import refuse_overlap
 from taorunner.datasets.transform.split_folders import kind_of, read_folders, write_classes, write_part
+from taorunner.datasets.transform.usable_boxes import box_findings
 from taorunner.datasets.writers.tao_formats import (
     lost_outlines,
     target_of,
@@ -104,7 +105,7 @@ def split_dataset(
     if kind is not None:
         return _split_folders(source, output, kind, shares, seed, group, overwrite=overwrite)
     dataset = read_dataset(source, from_, progress)
-    findings = (*dataset.findings, *inverted_findings(dataset.images))
+    findings = (*dataset.findings, *box_findings(dataset))
     if has_errors(findings):
         raise UserFilesError(
             "nothing was split, because the dataset has errors",
