@@ -1,7 +1,4 @@
-"""Splits class folders and images with masks into train, val and test, arranged as TAO reads them.
-
-The previous subsets are ignored: all images are split again.
-"""
+"""Splits class folders and images with masks into train, val and test, arranged as TAO reads them."""
 
 from __future__ import annotations
 
@@ -64,7 +61,8 @@ def read_folders(source: Path, kind: str) -> tuple[list[ImageEntry], dict[Path, 
         header = folder.header(image_file)
         width, height = (header.width, header.height) if header is not None else (1, 1)
         box = (Box(parts[-2], 0, 0, width, height),) if kind == "classification" else ()
-        images.append(ImageEntry(image_file, width, height, box))
+        subset = parts[0] if kind == "classification" else parts[1]
+        images.append(ImageEntry(image_file, width, height, box, subset))
     return images, masks
 
 
