@@ -9,18 +9,20 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from taorunner.datasets.formats.folder import Folder, bounding_box, number, subset_of
+from taorunner.datasets.model import segmentation
 from taorunner.datasets.model.annotations import Box, DatasetMetadata, DetectionDataset, ImageEntry
 from taorunner.text import amount, printable
 
 _READ = frozenset({"image_id", "category_id", "bbox", "iscrowd", "score"})
 _TOP = frozenset({"images", "annotations", "categories"})
 _IMAGE = frozenset({"file_name", "width", "height"})
-_OTHER_TASKS = ("captions", "person_keypoints", "stuff", "panoptic")
+_OTHER_TASKS = ("captions", "person_keypoints", "stuff", "panoptic", "image_info")
 
 
 def recognise(folder: Folder) -> bool:
@@ -61,7 +63,7 @@ def _report_left_out(folder: Folder, paths: list[str]) -> None:
     left = [path for path in _with_images(folder) if path not in paths]
     if left:
         message = (
-            f"{amount(len(left), 'file')} of other annotations on the same images "
+            f"{amount(len(left), 'file')} of images without boxes or of other annotations "
             f'{"is" if len(left) == 1 else "are"} not read, such as "{printable(left[0])}"'
         )
         hint = "move them to another folder to read them"
@@ -74,8 +76,9 @@ def _of_stem(path: str) -> str:
 
 def documents(folder: Folder) -> list[str]:
     found = _with_images(folder)
-    instances = [path for path in found if not path.rpartition("/")[2].startswith(_OTHER_TASKS)]
-    return instances or found
+    with_boxes = [path for path in found if "annotations" in folder.json(path)] or found
+    instances = [path for path in with_boxes if not path.rpartition("/")[2].startswith(_OTHER_TASKS)]
+    return instances or with_boxes
 
 
 def _with_images(folder: Folder) -> list[str]:
@@ -112,7 +115,7 @@ class Document:
         found = []
         seen: set[Any] = set()
         for index, image in enumerate(self._value["images"]):
-            reference = image.get("file_name") if isinstance(image, Mapping) else None
+            reference = _reference(image) if isinstance(image, Mapping) else None
             if not isinstance(reference, str) or not _is_id(image.get("id")):
                 self._error("coco-image", 'an image needs "id" and "file_name"', ("images", index))
                 continue
@@ -221,7 +224,17 @@ class Document:
             self._error("coco-annotation", message, (*steps, "category_id"))
             return
         polygons = annotation.get("segmentation")
-        if "bbox" not in annotation and isinstance(polygons, list):
+        if not annotation.get("bbox") and isinstance(polygons, Mapping):
+            with suppress(ValueError):
+                corners = segmentation.extent(polygons)
+                self._folder.note_box("mask-box", "mask", self._file)
+                is_crowd = bool(annotation.get("iscrowd"))
+                box = Box(
+                    self._names[category], *corners, None, None, is_crowd, polygons, None, _extra(annotation)
+                )
+                self._boxes.setdefault(annotation["image_id"], []).append(box)
+                return
+        if not annotation.get("bbox") and isinstance(polygons, list):
             flat = [number(value) for polygon in polygons if isinstance(polygon, list) for value in polygon]
             values = [value for value in flat if value is not None]
             if len(values) >= 6 and len(values) == len(flat):
@@ -253,6 +266,11 @@ def _extra(annotation: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in annotation.items()
         if key not in _READ and (key != "segmentation" or not value)
     }
+
+
+def _reference(image: Mapping[str, Any]) -> Any:
+    """``file_name``; LVIS has the address only."""
+    return image.get("file_name", image.get("coco_url"))
 
 
 def _is_id(value: Any) -> bool:
