@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -167,3 +168,68 @@ def test_dota_beside_yolo_is_two_formats(tmp_path: Path) -> None:
     root = lay(tmp_path / "d", {**ONE, "labelTxt/a.txt": PLANE, "data.yaml": YAML})
     with pytest.raises(UserFilesError, match="several formats: dota, yolo"):
         read_dataset(root)
+
+
+def coco(*annotations: dict[str, object], **image: object) -> str:
+    listed = [
+        {"id": n, "image_id": 1, "category_id": 1, "area": 9, **one} for n, one in enumerate(annotations, 1)
+    ]
+    entry = {"id": 1, "file_name": "a.jpg", "width": 100, "height": 50, **image}
+    return json.dumps({"images": [entry], "annotations": listed, "categories": [{"id": 1, "name": "car"}]})
+
+
+GOOD: dict[str, object] = {"bbox": [1, 2, 30, 40]}
+
+
+@pytest.mark.parametrize("folder", ["masks", "SegmentationClass", "thumbnails", "labels"])
+def test_a_mask_of_the_same_name_is_not_the_image(folder: str, tmp_path: Path) -> None:
+    root = lay(tmp_path / "d", {"images/a.jpg": None, f"{folder}/a.jpg": None, "r.json": coco(GOOD)})
+    dataset = read_dataset(root)
+    assert [image.path for image in dataset.images] == [root / "images/a.jpg"]
+    assert codes(dataset) == ["picture-unused"]
+
+
+def test_lists_of_images_beside_boxes_are_left_out_with_a_word(tmp_path: Path) -> None:
+    listed = json.loads(coco())
+    del listed["annotations"]
+    listed["images"][0]["file_name"] = "b.jpg"
+    files = {"train/a.jpg": None, "test/b.jpg": None, "annotations/instances_train.json": coco(GOOD),
+             "annotations/image_info_test.json": json.dumps(listed)}  # fmt: skip
+    dataset = read_dataset(lay(tmp_path / "d", files))
+    assert (codes(dataset), len(dataset.images)) == (["annotations-left-out", "picture-unused"], 1)
+
+
+def test_a_mask_without_a_box_becomes_one(tmp_path: Path) -> None:
+    mask = {"segmentation": {"size": [50, 100], "counts": [510, 5, 45, 5, 4435]}, "iscrowd": 1}
+    dataset = read_dataset(lay(tmp_path / "d", {"a.jpg": None, "r.json": coco(mask)}))
+    assert ([corners(box) for box in dataset.images[0].boxes], codes(dataset)) == (
+        [(10, 10, 12, 15)],
+        ["mask-box"],
+    )
+    over = {"segmentation": {"size": [50, 100], "counts": [510, 60, 4430]}}
+    dataset = read_dataset(lay(tmp_path / "e", {"a.jpg": None, "r.json": coco(over)}))
+    assert [corners(box) for box in dataset.images[0].boxes] == [(10, 0, 12, 50)]
+
+
+@pytest.mark.parametrize("counts", [[5000], [1, 2], "x", None])
+def test_a_mask_that_cannot_be_read_stops(counts: object, tmp_path: Path) -> None:
+    mask: dict[str, object] = {"segmentation": {"size": [50, 100], "counts": counts}}
+    dataset = read_dataset(lay(tmp_path / "d", {"a.jpg": None, "r.json": coco(mask)}))
+    assert codes(dataset) == ["coco-annotation"]
+
+
+def test_images_that_only_have_an_address_are_found(tmp_path: Path) -> None:
+    document = json.loads(coco(GOOD))
+    del document["images"][0]["file_name"]
+    document["images"][0]["coco_url"] = "http://images.cocodataset.org/train2017/a.jpg"
+    dataset = read_dataset(lay(tmp_path / "d", {"train2017/a.jpg": None, "lvis.json": json.dumps(document)}))
+    assert (len(dataset.images[0].boxes), codes(dataset)) == (1, [])
+
+
+def test_the_subset_of_cvat_stays_in_the_result(tmp_path: Path) -> None:
+    image = ('<image id="0" name="a.jpg" subset="../../out" width="100" height="50"><box label="car" xtl="1" ytl="1" '
+             'xbr="20" ybr="20"/></image>')  # fmt: skip
+    root = lay(tmp_path / "d", {"a.jpg": None, "annotations.xml": f"<annotations>{image}</annotations>"})
+    convert(root, tmp_path / "in/made", to="coco")
+    assert [path.name for path in (tmp_path / "in").iterdir()] == ["made"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["d", "in"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from taorunner.datasets.files.xml_nodes import Node, XmlError, read_xml, root_tag
 from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder, bounding_box, number
@@ -74,9 +75,10 @@ def _image(folder: Folder, path: str, node: Node) -> ImageEntry | None:
         message = "tag of the whole image: left out"
         folder.warning("tag-left-out", message, file, node.line, node.column)
     size = (number(node.attributes.get("width")) or 0.0, number(node.attributes.get("height")) or 0.0)
-    return folder.entry(
-        image_file, boxes, subset=SPLIT_NAMES.get(subset, subset), source=file, stated_size=size
-    )
+    subset = re.sub(
+        r"[^\w.-]+|\A\.+", "_", SPLIT_NAMES.get(subset, subset)
+    )  # it becomes the name of a folder
+    return folder.entry(image_file, boxes, subset=subset, source=file, stated_size=size)
 
 
 def _box(folder: Folder, path: str, node: Node) -> Box | None:

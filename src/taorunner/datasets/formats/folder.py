@@ -23,6 +23,11 @@ from taorunner.text import amount, did_you_mean, printable
 
 _MAX_DEPTH = 12
 _FIRST_BYTES = 256 * 1024
+_BESIDE = re.compile(
+    r"(^|/)(masks?|labels?|annotations?|segmentation(class|object)|depth|thumb(nail)?s?|previews?)/",
+    re.IGNORECASE,
+)
+"""Folders of images that belong to an image of the same name elsewhere."""
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _DECLARED = re.compile(rb"""\A\s*<\?xml[^>]*encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
@@ -189,6 +194,7 @@ class Folder:
             return Path(path)
         name = path.rpartition("/")[2]
         found = self._images_by_name.get(name, [])
+        found = [one for one in found if not _BESIDE.search(one)] or found
         if len(found) > 1:
             parts = path.split("/")
             for count in range(len(parts), 1, -1):
