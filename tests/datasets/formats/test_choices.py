@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from shapes import write_image
 
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.model.annotations import Box, DetectionDataset
 from taorunner.datasets.model.geometry import is_rectangle, is_upright
 from taorunner.datasets.transform.convert import convert
+from taorunner.datasets.transform.folder_datasets import lay_out
 from taorunner.errors import Severity, UserFilesError
 
 BOX = "0 0.5 0.5 0.4 0.4\n"
@@ -233,3 +235,43 @@ def test_the_subset_of_cvat_stays_in_the_result(tmp_path: Path) -> None:
     convert(root, tmp_path / "in/made", to="coco")
     assert [path.name for path in (tmp_path / "in").iterdir()] == ["made"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["d", "in"]
+
+
+def voc(name: str, bounds: str) -> str:
+    return f"<annotation><filename>{name}</filename><object><name>car</name>{bounds}</object></annotation>"
+
+
+BOUNDS = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>30</xmax><ymax>40</ymax></bndbox>"
+
+
+def test_lists_of_voc_and_its_images_are_compared(tmp_path: Path) -> None:
+    files: dict[str, str | None] = {"JPEGImages/a.jpg": None, "JPEGImages/b.jpg": None}
+    files |= {f"Annotations/{name}.xml": voc(f"{name}.jpg", BOUNDS) for name in "ab"}
+    root = lay(tmp_path / "d", {**files, "ImageSets/Main/train.txt": "a\ngone\n"})
+    found = {finding.code: finding.message for finding in read_dataset(root).findings}
+    assert found == {
+        "picture-missing": 'ImageSets lists 1 image that is not here, such as "gone"',
+        "picture-unlisted": 'no list of ImageSets has 1 image, such as "b.jpg": in no subset',
+    }
+
+
+@pytest.mark.parametrize(("angle", "box"), [("0", (15, 16, 25, 24)), ("1.5707963", (16, 15, 24, 25))])
+def test_oriented_boxes_of_voc_become_upright(angle: str, box: tuple[int, ...], tmp_path: Path) -> None:
+    bounds = f"<type>robndbox</type><robndbox><cx>20</cx><cy>20</cy><w>10</w><h>8</h><angle>{angle}</angle></robndbox>"
+    dataset = read_dataset(lay(tmp_path / "d", {"a.jpg": None, "a.xml": voc("a.jpg", bounds)}))
+    assert ([corners(one) for one in dataset.images[0].boxes], codes(dataset)) == ([box], ["box-rotated"])
+
+
+def test_an_oriented_box_of_voc_without_its_angle_stops(tmp_path: Path) -> None:
+    dataset = read_dataset(
+        lay(tmp_path / "d", {"a.jpg": None, "a.xml": voc("a.jpg", "<robndbox><cx>2</cx></robndbox>")})
+    )
+    assert codes(dataset) == ["voc-object"]
+
+
+def test_labels_beside_images_and_masks_are_named_where_masks_are_wanted(tmp_path: Path) -> None:
+    root = lay(tmp_path / "d", {"images/a.jpg": None, "more/b.jpg": None, "labels/a.txt": BOX})
+    (root / "masks").mkdir()
+    Image.new("L", (100, 50)).save(root / "masks/a.png")
+    done = lay_out(root, tmp_path / "made", to="segmentation")
+    assert [finding.code for finding in done.findings] == ["picture-unused", "files-beside-pictures"]

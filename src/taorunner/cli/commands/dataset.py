@@ -92,6 +92,8 @@ def _convert(
     context.obj.refuse_extra()
     _known("--to", to, (*TARGETS, *FOLDER_TARGETS))
     _check_format(from_)
+    if to in FOLDER_TARGETS and from_ is not None:
+        raise UsageError(f"--to {to} takes no --from", hint=f"it arranges folders of images: --to {to} alone")
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     output = _output(output, source, data, to)
     with _cleaning_up(json=json), Progress(is_quiet=context.obj.is_quiet) as progress:

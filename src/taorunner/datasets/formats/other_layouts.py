@@ -113,7 +113,7 @@ def report_other_files(folder: Folder, severity: Severity = Severity.ERROR) -> N
             f'{amount(len(left), "file")} beside the images would be left out, such as "{printable(left[0])}"'
         )
         hint = (
-            "class folders hold images only: move other files away, unless they are labels of another layout"
+            "such folders hold images only: move other files away, unless they are labels of another layout"
         )
         folder.findings.append(
             Finding(severity, "files-beside-pictures", message, hint, folder.root / left[0])

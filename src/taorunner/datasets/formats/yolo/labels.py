@@ -69,7 +69,7 @@ def read(folder: Folder) -> DetectionDataset:
     if left:
         message = f'no subset lists {amount(len(left), "image")}, such as "{printable(left[0])}"'
         folder.warning(
-            "picture-unlisted", message, folder.root / left[0], hint="add their folder to data.yaml"
+            "picture-unlisted", message, folder.root / left[0], hint="list them in data.yaml or obj.data"
         )
     return DetectionDataset(
         "yolo", folder.root, tuple(images), tuple(dict.fromkeys(names)), tuple(folder.findings),
