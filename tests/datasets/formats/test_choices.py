@@ -9,11 +9,13 @@ import pytest
 from PIL import Image
 from shapes import write_image
 
+from taorunner.datasets.checks.run import check_dataset
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.model.annotations import Box, DetectionDataset
 from taorunner.datasets.model.geometry import is_rectangle, is_upright
 from taorunner.datasets.transform.convert import convert
 from taorunner.datasets.transform.folder_datasets import lay_out
+from taorunner.datasets.transform.split import split_dataset
 from taorunner.errors import Severity, UserFilesError
 
 BOX = "0 0.5 0.5 0.4 0.4\n"
@@ -275,3 +277,59 @@ def test_labels_beside_images_and_masks_are_named_where_masks_are_wanted(tmp_pat
     Image.new("L", (100, 50)).save(root / "masks/a.png")
     done = lay_out(root, tmp_path / "made", to="segmentation")
     assert [finding.code for finding in done.findings] == ["picture-unused", "files-beside-pictures"]
+
+
+@pytest.mark.parametrize(("line", "name"), [("2 .5 .5 .1 .1\n", "bus"), ("1 .5 .5 .1 .1\n", "class_1")])
+def test_a_blank_line_among_class_names_keeps_its_number(line: str, name: str, tmp_path: Path) -> None:
+    dataset = read_dataset(
+        lay(tmp_path / "d", {**ONE, "labels/a.txt": line, "classes.txt": "car\n\nbus\n\n"})
+    )
+    assert (dataset.images[0].boxes[0].name, dataset.classes) == (name, ("car", "class_1", "bus"))
+
+
+KITTI = "car 0 0 0 10 10 40 30 0 0 0 0 0 0 0\n"
+
+
+@pytest.mark.parametrize("other", ["label_2_old", "labels", "backup/labels"])
+def test_labels_of_kitti_that_no_image_has_stop_in_check_and_in_convert(other: str, tmp_path: Path) -> None:
+    root = lay(tmp_path / "d", {"image_2/a.jpg": None, "label_2/a.txt": KITTI, f"{other}/a.txt": KITTI * 2})
+    for findings in (read_dataset(root).findings, check_dataset(root).findings):
+        (finding,) = [one for one in findings if one.is_error]
+        assert finding.message == f'there are no images for 1 label file in "{other}"'
+
+
+def test_an_object_of_voc_with_two_boxes_stops(tmp_path: Path) -> None:
+    dataset = read_dataset(lay(tmp_path / "d", {"a.jpg": None, "a.xml": voc("a.jpg", BOUNDS * 2)}))
+    assert codes(dataset) == ["voc-object"]
+
+
+@pytest.mark.parametrize("key", ["to_name", "item_index"])
+def test_shapes_on_several_images_of_a_task_are_not_put_on_one(key: str, tmp_path: Path) -> None:
+    value = {"x": 10, "y": 10, "width": 30, "height": 30, "rectanglelabels": ["car"]}
+    results = [{"type": "rectanglelabels", "value": value, key: number} for number in (1, 2)]
+    task = {"data": {"one": "/data/a.jpg", "two": "/data/b.jpg"}, "annotations": [{"result": results}]}
+    other = {"data": {"one": "/data/b.jpg"}, "annotations": [{"result": results[:1]}]}
+    root = lay(tmp_path / "d", {"a.jpg": None, "b.jpg": None, "p.json": json.dumps([task, other])})
+    dataset = read_dataset(root)
+    assert [(image.path.name, len(image.boxes)) for image in dataset.images] == [("b.jpg", 1)]
+    assert codes(dataset)[0] == "several-images"
+
+
+@pytest.mark.parametrize("folders", [("input", "target"), ("train/rgb", "train/depth"), ("A", "B")])
+def test_pairs_of_images_are_no_classes(folders: tuple[str, str], tmp_path: Path) -> None:
+    root = lay(tmp_path / "d", {f"{folder}/{name}.jpg": None for folder in folders for name in "xy"})
+    for command in (
+        lambda: check_dataset(root),
+        lambda: lay_out(root, tmp_path / "made", to="classification"),
+        lambda: split_dataset(root, tmp_path / "made", shares={"train": 0.5, "val": 0.5}, seed=1),
+    ):
+        with pytest.raises(UserFilesError, match=r"pairs, not classes|layout of"):
+            command()
+
+
+def test_images_beside_class_folders_are_counted(tmp_path: Path) -> None:
+    root = lay(
+        tmp_path / "d", {"train/cat/a.jpg": None, "train/dog/b.jpg": None, "train/c.jpg": None, "d.jpg": None}
+    )
+    found = {finding.code: finding.message for finding in check_dataset(root).findings}
+    assert found["picture-unused"] == "2 images are in no class folder, or in no subset"

@@ -42,7 +42,7 @@ from taorunner.datasets.files.layout import (
 from taorunner.datasets.formats import kitti
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.likely import likely_kind
-from taorunner.datasets.formats.other_layouts import refuse_other_layout, report_other_files
+from taorunner.datasets.formats.other_layouts import refuse_other_layout, refuse_pairs, report_other_files
 from taorunner.datasets.formats.recognise import known_formats, read_dataset
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.text import amount, printable
@@ -69,7 +69,11 @@ def check_dataset(
     known = known_formats(folder) if from_ is None else [from_]
     is_guess = bool(subsets) and not known and likely_kind(folder) is None
     if is_guess or (known == ["kitti"] and _covers(subsets, folder)):
-        return _check_kitti(subsets, deep=deep, needs=needs, progress=report_progress)
+        report = _check_kitti(subsets, deep=deep, needs=needs, progress=report_progress)
+        seen = [*(subset.labels for subset in subsets), *unpaired(subsets)[1]]
+        kitti.report_unread(folder, {path.relative_to(root).as_posix() for path in seen})
+        report.findings += [one for one in folder.findings if one not in report.findings]
+        return report
     if known or likely_kind(folder) is not None:
         return _check_read(root, None, deep=deep, needs=needs, progress=report_progress)
     return _check_folders(root, folder, deep=deep, needs=needs, progress=report_progress)
@@ -91,6 +95,7 @@ def _check_folders(
         return report
     splits = find_class_folders(root)
     if splits:
+        refuse_pairs(folder)
         if not are_classes(root, splits):
             raise UserFilesError(
                 f'the layout of "{printable(str(root))}" cannot be checked: images beside other files',
@@ -100,6 +105,10 @@ def _check_folders(
         report_other_files(folder, Severity.WARNING)
         report.findings += folder.findings
         counts = check_class_folders(report.findings, root, splits, needs, deep=deep)
+        if loose := len(folder.image_files) - sum(part.total() for part in counts.values()):
+            message = f"{amount(loose, 'image')} {'is' if loose == 1 else 'are'} in no class folder, or in no subset"
+            hint = "move them into SPLIT/CLASS/, or move them away"
+            report.findings.append(Finding(Severity.WARNING, "picture-unused", message, hint, root))
         report.subsets = [SubsetReport(n, sum(c.values()), classes=c) for n, c in counts.items()]
         return report
     return _check_read(root, None, deep=deep, needs=needs, progress=progress)

@@ -27,13 +27,7 @@ _FIELDS = ("truncation", "occlusion", "alpha", "x_min", "y_min", "x_max", "y_max
 
 def recognise(folder: Folder) -> bool:
     """True for a pair of folders with labels of 15 or 16 columns, or such a file beside an image."""
-    return any(
-        15 <= len(line.split()) <= _MOST_COLUMNS
-        and _is_number(line.split()[-1])
-        and not is_yolo_row(line.split())
-        for _, labels, _ in _pairs(folder)
-        for line in _first_lines(folder, labels)
-    )
+    return any(_is_row(line) for _, labels, _ in _pairs(folder) for line in _first_lines(folder, labels))
 
 
 def is_all_background(folder: Folder) -> bool:
@@ -51,7 +45,7 @@ def read(folder: Folder) -> DetectionDataset:
     images: list[ImageEntry] = []
     classes: dict[str, None] = {}
     pairs = _pairs(folder)
-    _report_unpaired(folder, {labels for _, labels, _ in pairs})
+    report_unread(folder, {labels for _, labels, _ in pairs})
     if beside := folder.folders_named(_THREE_D):
         message = f'"{printable(beside[0])}": left out, only images and labels are read'
         hint = "bevfusion and pointpillars read such a dataset without conversion"
@@ -83,18 +77,26 @@ def read(folder: Folder) -> DetectionDataset:
     return DetectionDataset("kitti", folder.root, tuple(images), tuple(classes), tuple(folder.findings))
 
 
-def _report_unpaired(folder: Folder, paired: set[str]) -> None:
-    """Reports label files in folders without an image folder."""
+def report_unread(folder: Folder, paired: set[str]) -> None:
+    """Reports labels in other folders than ``paired``, which have no images beside them."""
     left: dict[str, list[str]] = {}
     for path in folder.with_suffix(".txt"):
         parent = _parent(path)
-        if parent not in paired and any(part.lower() in _LABELS for part in parent.split("/")):
+        if parent in paired:
+            continue
+        is_named = any(part.lower() in _LABELS for part in parent.split("/"))
+        if is_named or _is_row(next(iter((folder.peek(path) or "").splitlines()), "")):
             left.setdefault(parent, []).append(path)
     for parent, paths in sorted(left.items()):
         message = f'there are no images for {amount(len(paths), "label file")} in "{printable(parent)}"'
         folder.error(
             "picture-missing", message, folder.root / paths[0], hint="add them, or delete the labels"
         )
+
+
+def _is_row(line: str) -> bool:
+    words = line.removeprefix("\ufeff").split()
+    return 15 <= len(words) <= _MOST_COLUMNS and _is_number(words[-1]) and not is_yolo_row(words)
 
 
 def line_of(box: Box, name: str) -> str:

@@ -204,6 +204,11 @@ def _image(folder: Folder, path: str, index: int, task: Any) -> ImageEntry | Non
     header = folder.header(image_file)
     if header is None:
         return None
+    if _has_several_images(task):
+        message = f'the task of "{printable(reference)}" has shapes on several images'
+        hint = "import each image as a task of its own; --skip-bad leaves these images out"
+        folder.error("several-images", message, file, *folder.json_place(path, (index,)), hint)
+        return None
     if not _is_readable(task):
         message = f'the annotations of "{printable(reference)}" have no list "result"'
         folder.error(
@@ -225,6 +230,14 @@ def _image(folder: Folder, path: str, index: int, task: Any) -> ImageEntry | Non
         folder.report_no_boxes_left(reference, file, *folder.json_place(path, (index,)))
     inside = image_file.relative_to(folder.root).as_posix() if image_file.is_relative_to(folder.root) else ""
     return folder.entry(image_file, boxes, subset=subset_of(inside.rpartition("/")[0] + "/x"), source=file)
+
+
+def _has_several_images(task: Mapping[str, Any]) -> bool:
+    """True when the shapes are on more than one image of the task."""
+    drawn = [
+        result for _, result in _results(0, task) if isinstance(result, Mapping) and _labels(_value(result))
+    ]
+    return len({(str(one.get("to_name")), str(one.get("item_index"))) for one in drawn}) > 1
 
 
 def _results(index: int, task: Mapping[str, Any]) -> Iterator[tuple[Steps, Any]]:

@@ -21,6 +21,13 @@ _BESIDE = re.compile(
     r"(^|/)(_?classes|class_?(names|map)?|labels?|readme[^/]*|licen[cs]e[^/]*|thumbs|desktop|split)\.[a-z]+$"
     r"|(^|/)(readme|licen[cs]e|notice)$", re.IGNORECASE
 )  # fmt: skip
+_PAIRED = frozenset({
+    "input", "target", "gt", "groundtruth", "ground_truth", "label", "labels", "mask", "masks", "image", "images",
+    "clean", "noisy", "hr", "lr", "high", "low", "before", "after", "left", "right", "a", "b", "rgb", "depth", "disp",
+    "disparity", "source", "reference", "im1", "im2", "t1", "t2", "sharp", "blur", "img", "imgs", "flow", "normal",
+    "thermal", "visible",
+})  # fmt: skip
+"""Folders whose images belong to images of the same names in another one of them."""
 _IMAGE = "<image>"
 _MOST_READ = 20
 _FIRST_CHARACTERS = 20_000
@@ -70,6 +77,24 @@ def refuse_other_layout(folder: Folder) -> None:
             f'"{printable(str(folder.root))}" has the layout of {heads}: {found.name}',
             hint=f"{found.heads[0]} reads it without conversion; dataset commands take boxes, class folders and masks",
         )
+
+
+def refuse_pairs(folder: Folder) -> None:
+    """Raises UserFilesError for folders of images that belong together by their names, such as input and target."""
+    stems: dict[str, dict[str, set[str]]] = {}
+    for path in folder.image_files:
+        above, _, name = path.rpartition("/")
+        parent, _, own = above.rpartition("/")
+        stems.setdefault(parent, {}).setdefault(own.lower(), set()).add(name.rpartition(".")[0])
+    for parent, inner in stems.items():
+        names = set(inner)
+        if len(names) > 1 and names <= _PAIRED and len({frozenset(one) for one in inner.values()}) == 1:
+            listed = " and ".join(f'"{printable(name)}"' for name in sorted(names))
+            place = printable(str(folder.root / parent))
+            raise UserFilesError(
+                f'"{place}" has images of the same names in {listed}: pairs, not classes',
+                hint="no dataset command takes them; rename the folders if they are classes",
+            )
 
 
 def _fits(layout: OtherLayout, folder: Folder, names: Mapping[str, list[str]], with_images: set[str]) -> bool:

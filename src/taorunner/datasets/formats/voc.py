@@ -127,6 +127,11 @@ def _box(folder: Folder, path: str, node: Node) -> Box | None:
         if corners is not None:
             folder.note_box("box-rotated", "oriented box", folder.root / path, node.line, node.column)
             return Box(name, *corners, line=node.line, extra=_extra(node))
+    count = sum(child.tag in ("bndbox", "robndbox") for child in node.children)
+    if count > 1:
+        message = f"an object has {count} boxes: it is unclear which one counts"
+        folder.error("voc-object", message, folder.root / path, node.line, node.column)
+        return None
     if not name or bounds is None:
         folder.error(
             "voc-object", 'an object needs "name" and "bndbox"', folder.root / path, node.line, node.column

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from taorunner.datasets.files.output_folders import Placer, new_folder, refuse_taken
 from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder
-from taorunner.datasets.formats.other_layouts import refuse_other_layout, report_other_files
+from taorunner.datasets.formats.other_layouts import refuse_other_layout, refuse_pairs, report_other_files
 from taorunner.datasets.transform.convert import ClassCount, Conversion, refuse_overlap
 from taorunner.errors import Severity, UserFilesError, has_errors
 from taorunner.text import amount, printable
@@ -79,6 +79,7 @@ def _once_each(folder: Folder, plan: Plan) -> Plan:
 def _classification(folder: Folder) -> tuple[Plan, dict[str, int]]:
     """Class folders, in split folders or directly; images without a split go to ``train``."""
     refuse_other_layout(folder)
+    refuse_pairs(folder)
     plan: Plan = []
     members: dict[str, dict[str, int]] = {}
     deeper: dict[str, list[str]] = {}

@@ -9,7 +9,7 @@ from taorunner.datasets.files.layout import find_class_folders, find_masks, fold
 from taorunner.datasets.files.output_folders import Placer
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.likely import likely_kind
-from taorunner.datasets.formats.other_layouts import refuse_other_layout
+from taorunner.datasets.formats.other_layouts import refuse_other_layout, refuse_pairs
 from taorunner.datasets.formats.recognise import known_formats
 from taorunner.datasets.model.annotations import Box, ImageEntry
 from taorunner.datasets.model.class_names import image_names
@@ -34,6 +34,7 @@ def kind_of(source: Path) -> str | None:
     names = {name.lower() for classes in splits.values() for name in classes}
     if not names or names & NO_CLASSES:
         return None
+    refuse_pairs(folder)
     return "classification"
 
 

@@ -65,7 +65,7 @@ def read_description(folder: Folder) -> Description | None:
     path, listed = names_yaml(folder), class_list(folder)
     if listed is not None:
         _report_other_names(folder, listed)
-        names = (folder.text(listed) or "").splitlines()
+        names = _lines(folder, listed)
     elif path is not None:
         names = _names(mapping(folder, path).get("names"))
     else:
@@ -74,7 +74,7 @@ def read_description(folder: Folder) -> Description | None:
     for image_file in folder.image_files:
         words = [SPLIT_NAMES[part] for part in image_file.lower().split("/")[:-1] if SPLIT_NAMES.get(part)]
         by_subset.setdefault(words[0] if words else "", []).append(image_file)
-    return [name.strip() for name in names if name.strip()], list(by_subset.items())
+    return names, list(by_subset.items())
 
 
 def _of_one(folder: Folder, paths: list[str], read: Callable[[Folder, str], Description]) -> Description:
@@ -198,8 +198,13 @@ def _from_darknet(folder: Folder, path: str) -> Description:
         listing = _find(folder, path, keys.get(key, ""))
         if listing is not None:
             parts.append((SPLIT_NAMES[key], list(_listed(folder, listing))))
-    listed = (folder.text(names) or "").splitlines() if names else []
-    return [name.strip() for name in listed if name.strip()], parts
+    return _lines(folder, names) if names else [], parts
+
+
+def _lines(folder: Folder, path: str) -> list[str]:
+    """One name per line; a blank line between others keeps its number, as label files count lines."""
+    names = [line.strip() for line in (folder.text(path) or "").rstrip().splitlines()]
+    return [name or f"class_{number}" for number, name in enumerate(names)]
 
 
 def _find(folder: Folder, beside: str, reference: str) -> str | None:
