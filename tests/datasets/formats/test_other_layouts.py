@@ -46,6 +46,9 @@ LAYOUTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ocdnet": ("ocdnet", ("train/img/i1.jpg", "train/gt/gt_i1.txt=1,1,9,1,9,9,1,9,word\n")),
     "ocrnet": ("ocrnet", ("train/w1.png", "train/gt_new.txt=w1.png hello\n")),
     "lprnet": ("lprnet", ("train/image/p1.jpg", "train/label/p1.txt=AB123C\n")),
+    "plates": ("lprnet", ("train/images/1.jpg", "train/labels/1.txt=AB123\n")),
+    "icdar": ("ocdnet", (
+        "ch4_training_images/i1.jpg", "ch4_training_gt/gt_i1.txt=1,1,9,1,9,9,1,9,word\n")),
     "fpenet": ("fpenet", (
         "a.png", 'd.json=[{"filename": "a.png", "annotations": [{"class": "FiducialPoints", "P1x": 3}]}]')),
     "centerpose": ("centerpose", ("train/a.png", 'train/a.json={"camera_data": {}, "objects": []}')),

@@ -203,3 +203,17 @@ def test_what_cannot_be_read_is_not_called_another_format(tmp_path: Path) -> Non
     with pytest.raises(UserFilesError) as caught:
         read_dataset(root)
     assert caught.value.hint == "correct the errors above; if it is another format, name that with --from"
+
+
+def test_images_beside_masks_of_other_names_are_no_classes(tmp_path: Path) -> None:
+    root = lay(tmp_path / "d", **{"images/training/a.jpg": None, "annotations/training/a.png": None})
+    for command in commands(root, tmp_path / "made"):
+        with pytest.raises(UserFilesError, match="no annotations in a known format"):
+            command()
+
+
+def test_other_files_beside_classes_without_subsets_are_an_error(tmp_path: Path) -> None:
+    root = lay(
+        tmp_path / "d", **{"im0/1.png": None, "im1/2.png": None, "list.txt": "im0/1.png im1/2.png x\n"}
+    )
+    assert [one.code for one in check_dataset(root).findings if one.is_error] == ["files-beside-pictures"]

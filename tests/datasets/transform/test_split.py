@@ -15,6 +15,7 @@ from taorunner.datasets.checks.run import check_dataset
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.model.annotations import Box, ImageEntry
 from taorunner.datasets.model.class_names import kitti_class_names
+from taorunner.datasets.transform.convert import convert
 from taorunner.datasets.transform.resize import resize_dataset
 from taorunner.datasets.transform.split import split_dataset
 from taorunner.datasets.transform.split_parts import Part, assign
@@ -264,3 +265,16 @@ def test_subsets_of_class_folders_and_masks_are_kept_too(tmp_path: Path) -> None
         split_dataset(root, tmp_path / "made", shares=SHARES, seed=1)
     with pytest.raises(UsageError, match="already"):
         split_dataset(asset("segmentation", tmp_path / "masks"), tmp_path / "made", shares=SHARES, seed=1)
+
+
+def test_a_part_without_images_is_named_and_not_written(tmp_path: Path) -> None:
+    """What was written is read back without an error."""
+    root = kitti(tmp_path / "d", a="red", b="red")
+    for source, target in ((root, "kitti"), (tmp_path / "yolo", "yolo"), (tmp_path / "odvg", "odvg")):
+        if source != root:
+            convert(root, source, to=target)
+        done = split_dataset(source, tmp_path / f"made-{target}", shares=SHARES, seed=1)
+        assert 'no image is left for "val"' in [finding.message for finding in done.findings]
+        again = read_dataset(tmp_path / f"made-{target}")
+        assert (again.format, len(again.images), again.subsets) == (target, 2, ("train",))
+        assert not any(finding.is_error for finding in again.findings)

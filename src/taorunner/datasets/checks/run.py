@@ -102,7 +102,7 @@ def _check_folders(
                 hint="class folders, images with masks, and datasets with boxes can be checked",
             )
         report = CheckReport("classification")
-        report_other_files(folder, Severity.WARNING)
+        report_other_files(folder, Severity.ERROR if "" in splits else Severity.WARNING)
         report.findings += folder.findings
         counts = check_class_folders(report.findings, root, splits, needs, deep=deep)
         if loose := len(folder.image_files) - sum(part.total() for part in counts.values()):

@@ -15,9 +15,9 @@ from taorunner.datasets.files.image_header import IMAGE_SUFFIXES
 LABEL_PAIRS = (("image_2", "label_2"), ("images", "labels"))
 _MASK_FOLDER = "masks"
 _DEPTH = 3
+_SUBSETS = ("train", "training", "val", "valid", "validation", "test", "testing")
 _NO_CLASSES = frozenset({
-    "images", "image", "jpegimages", "masks", "mask", "labels", "annotations", "image_2", "label_2",
-    "train", "training", "val", "valid", "validation", "test", "testing",
+    "images", "image", "jpegimages", "masks", "mask", "labels", "annotations", "image_2", "label_2", *_SUBSETS,
 })  # fmt: skip
 """Folders that are parts of other layouts, or subsets."""
 
@@ -81,6 +81,8 @@ def find_class_folders(root: Path) -> dict[str, list[str]]:
     top = folders_in(root)
     splits = {name: folders_in(root / name) for name in top}
     splits = {name: classes for name, classes in splits.items() if classes}
+    if sum(name.lower() in _NO_CLASSES - set(_SUBSETS) for name in top) > 1:
+        return {}  # images beside masks or labels
     if not splits and len(top) > 1 and all(images_in(root / name) for name in top) and not images_in(root):
         return {"": top} if not any(name.lower() in _NO_CLASSES for name in top) else {}
     has_images = any(

@@ -28,6 +28,8 @@ _PAIRED = frozenset({
     "thermal", "visible",
 })  # fmt: skip
 """Folders whose images belong to images of the same names in another one of them."""
+_CLASS_LISTS = frozenset({"classes.txt", "obj.names", "_darknet.labels"})
+"""They have one word a line, as the texts of number plates have."""
 _IMAGE = "<image>"
 _MOST_READ = 20
 _FIRST_CHARACTERS = 20_000
@@ -113,7 +115,9 @@ def _fits(layout: OtherLayout, folder: Folder, names: Mapping[str, list[str]], w
             if own == _IMAGE:
                 fitting = files[:1] if parent in with_images else []
             else:
-                fitting = [file for file in files if name.fullmatch(file)]
+                fitting = [
+                    file for file in files if name.fullmatch(file) and file.lower() not in _CLASS_LISTS
+                ]
             if fitting:
                 found.add(match["base"])
                 last += [f"{parent}/{file}" if parent else file for file in fitting[:_MOST_READ]]

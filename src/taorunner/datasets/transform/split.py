@@ -102,13 +102,14 @@ def split_dataset(
     images = {image.path: image for image in dataset.images}
     made = parted(list(images.values()), source, request)
     parts = made.parts
+    filled = [part for part in parts if part.images]
     to = target_of(dataset.format)
     names = written_names(to, dataset.boxes_per_class())
     placer = Placer()
     with new_folder(output, overwrite=overwrite) as partial:
         listed: dict[str, list[str]] = {}
         done = lost = 0
-        for part in parts:
+        for part in filled:
             folder = partial / part.name
             (folder / "images").mkdir(parents=True)
             named = list(zip(image_names(part.images, source), part.images, strict=True))
@@ -119,7 +120,7 @@ def split_dataset(
             write_labels(to, folder, named, names, dataset.metadata, keeps_ids=True)
             lost += lost_outlines(to, part.images)
             listed[part.name] = [shown_path(image.path, source) for image in part.images]
-        write_description(to, partial, [part.name for part in parts], names, dataset.metadata)
+        write_description(to, partial, [part.name for part in filled], names, dataset.metadata)
         _write_list(partial / LIST_FILE, source, request, listed)
     findings = (*made.findings, *findings, *_lost_fields(to, dataset))
     return Split(output, dataset.format, to, seed, made.groups, parts, placer.counts, lost, findings)

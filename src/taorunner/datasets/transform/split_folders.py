@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from taorunner.datasets.files.layout import find_class_folders, find_masks, folders_in, images_in
+from taorunner.datasets.files.layout import find_class_folders, find_masks
 from taorunner.datasets.files.output_folders import Placer
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.likely import likely_kind
@@ -28,9 +28,7 @@ def kind_of(source: Path) -> str | None:
         return None  # the reader reads it, or reports what it is
     if find_masks(source):
         return "segmentation"
-    splits = find_class_folders(source) or {
-        "": [name for name in folders_in(source) if images_in(source / name)]
-    }
+    splits = find_class_folders(source)
     names = {name.lower() for classes in splits.values() for name in classes}
     if not names or names & NO_CLASSES:
         return None

@@ -75,7 +75,7 @@ def parted(images: Sequence[ImageEntry], source: Path, request: Request) -> Part
     for name, members in kept.items():
         classes = Counter(box.name for image in members for box in image.boxes)
         parts.append(Part(name, len(members) / len(images), list(members), classes))
-    return Parted(tuple(parts), len(groups), tuple(_findings(kept, left, source)))
+    return Parted(tuple(parts), len(groups), tuple(_findings(kept, left, parts, source)))
 
 
 def _kept(images: Sequence[ImageEntry]) -> dict[str, list[ImageEntry]]:
@@ -84,12 +84,15 @@ def _kept(images: Sequence[ImageEntry]) -> dict[str, list[ImageEntry]]:
 
 
 def _findings(
-    kept: Mapping[str, Sequence[ImageEntry]], left: Sequence[ImageEntry], source: Path
+    kept: Mapping[str, Sequence[ImageEntry]], left: Sequence[ImageEntry], parts: Sequence[Part], source: Path
 ) -> Iterator[Finding]:
     hint = "--merge puts all images together and splits them again"
     if kept:
         listed = " and ".join(f'"{name}" ({amount(len(members), "image")})' for name, members in kept.items())
         yield Finding(Severity.WARNING, "subsets-kept", f"kept as it is: {listed}", hint, source)
+    if empty := [f'"{part.name}"' for part in parts if not part.images]:
+        message = f"no image is left for {' and '.join(empty)}"
+        yield Finding(Severity.INFO, "part-empty", message, "add images, or choose other shares", source)
     contents = _contents([*left, *(image for members in kept.values() for image in members)])
     copies = Counter(contents[image.path] for image in left if image.path in contents)
     for name, members in kept.items():
