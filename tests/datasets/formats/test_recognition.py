@@ -161,7 +161,7 @@ def test_every_command_names_what_it_is_and_what_to_do(name: str, tmp_path: Path
 @pytest.mark.parametrize("digits", ["9" * 100_000, "9 " * 50_000, "9," * 50_000])
 def test_files_of_digits_only_are_soon_unknown(digits: str, tmp_path: Path) -> None:
     root = lay(tmp_path / "d", **{"a.jpg": None, "a.txt": digits, "a.json": digits, "a.csv": digits})
-    with pytest.raises(UserFilesError, match="no annotations in a known format"):
+    with pytest.raises(UserFilesError, match="a JSON file that cannot be read"):
         read_dataset(root)
 
 

@@ -76,7 +76,9 @@ def likely_kind(folder: Folder) -> tuple[str, str] | None:
     archives = unread_archives(folder)
     if archives and not folder.image_files:
         return f"has no images, but {_archive(archives)}", _unpack(archives[0])
-    found = _yolo_without_names(folder) or _of_another_tool(folder) or _kitti_elsewhere(folder)
+    found = (
+        _yolo_without_names(folder) or _of_another_tool(folder) or _kitti_elsewhere(folder) or _broken(folder)
+    )
     if found is None and archives:
         return f"has no annotations that are read, but {_archive(archives)}", _unpack(archives[0])
     return found
@@ -97,6 +99,16 @@ def _unpack(path: str) -> str:
     if first.lower().endswith(".gz") and ".tar" not in first.lower():
         command = "gunzip"
     return f"unpack it, then give the unpacked folder: {command} {first}"
+
+
+def _broken(folder: Folder) -> tuple[str, str] | None:
+    """A JSON file that is cut off or damaged, which may hold all labels; a finding says where."""
+    for path in folder.with_suffix(".json")[:_MOST_READ]:
+        before = len(folder.findings)
+        if folder.json(path) is None and len(folder.findings) > before:
+            message = f'has a JSON file that cannot be read: "{printable(path)}"'
+            return message, "export it again, or move it away if it holds no annotations"
+    return None
 
 
 def _yolo_without_names(folder: Folder) -> tuple[str, str] | None:
