@@ -10,6 +10,7 @@ import pytest
 
 from taorunner.catalog.layouts import FACTS, KEYS, DataLayout, InputKind
 from taorunner.catalog.load import DATA, Catalog, load_network, network_names
+from taorunner.catalog.other_layouts import other_layouts
 from taorunner.contracts import Contract
 from taorunner.datasets.transform.folder_datasets import TARGETS as FOLDER_TARGETS
 from taorunner.datasets.writers.tao_formats import TARGETS
@@ -125,3 +126,8 @@ def test_a_layout_like_another_one_keeps_what_it_does_not_change() -> None:
         "dataset.test_data_sources.image_dir", "dataset.test_data_sources.json_file",
     ]  # fmt: skip
     assert {one.kind for one in layout_of("ssd").inputs_of("train")} == {InputKind.RECORDS, InputKind.FOLDER}
+
+
+def test_what_no_command_converts_is_the_layout_of_networks_without_a_form() -> None:
+    heads = {head for one in other_layouts() for head in one.heads}
+    assert {head: layout_of(head).form for head in heads} == dict.fromkeys(heads)

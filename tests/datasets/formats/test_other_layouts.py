@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from taorunner.catalog.load import network_names
+from taorunner.catalog.other_layouts import other_layouts
 from taorunner.datasets.checks.run import check_dataset
 from taorunner.datasets.formats.folder import Folder
-from taorunner.datasets.formats.other_layouts import other_layout, other_layouts
+from taorunner.datasets.formats.other_layouts import other_layout
 from taorunner.datasets.report.stats import read_stats
 from taorunner.datasets.transform.convert import convert
 from taorunner.datasets.transform.folder_datasets import lay_out

@@ -1,21 +1,17 @@
 """Recognises datasets of networks that use neither boxes nor class folders nor masks.
 
-Their layouts are listed in ``other_layouts.yml`` beside this module. Such datasets are refused: converting them would
-lose their labels.
+The catalog lists their layouts. Such datasets are refused: converting them would lose their labels.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
+from taorunner.catalog.other_layouts import OtherLayout, other_layouts
 from taorunner.datasets.formats.folder import Folder, is_image
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.text import amount, printable
-from taorunner.yaml_reader import read_yaml
 
 _BESIDE = re.compile(
     r"(^|/)(_?classes|class_?(names|map)?|labels?|readme[^/]*|licen[cs]e[^/]*|thumbs|desktop|split)\.[a-z]+$"
@@ -33,31 +29,6 @@ _CLASS_LISTS = frozenset({"classes.txt", "obj.names", "_darknet.labels"})
 _IMAGE = "<image>"
 _MOST_READ = 20
 _FIRST_CHARACTERS = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class OtherLayout:
-    """``files`` and ``says`` are explained in the data file."""
-
-    name: str
-    heads: tuple[str, ...]
-    files: tuple[str, ...]
-    says: re.Pattern[str] | None
-
-
-def other_layouts() -> tuple[OtherLayout, ...]:
-    """Read from the file at each call; a command asks once for each dataset."""
-    text = Path(__file__).with_name("other_layouts.yml").read_text(encoding="utf-8")
-    rows: Sequence[Mapping[str, Any]] = read_yaml(text).value
-    return tuple(
-        OtherLayout(
-            row["name"],
-            tuple(row["heads"]),
-            tuple(row["files"]),
-            re.compile(row["says"], re.MULTILINE) if "says" in row else None,
-        )
-        for row in rows
-    )
 
 
 def other_layout(folder: Folder) -> OtherLayout | None:
