@@ -21,11 +21,13 @@ def examples() -> Path:
     return folder
 
 
-def test_the_example_workspace_lacks_nothing_but_weights(examples: Path) -> None:
+def test_the_example_workspace_lacks_nothing_but_weights_and_data(examples: Path) -> None:
     workspace = Workspace(examples)
     findings = validate_projects(workspace, workspace.project_names(), {})
     assert {(finding.severity.value, finding.code) for finding in findings} == {
-        ("warning", "pretrained-missing")
+        ("warning", "pretrained-missing"),
+        ("error", "missing-input"),
+        ("warning", "missing-input"),
     }
 
 

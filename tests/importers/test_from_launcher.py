@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from command_line import Cli, Done
+from dataset_layouts import put_data
 from workspace_contents import codes, snapshot
 
 from taorunner.project.scaffold import scaffold_heads
@@ -65,6 +67,9 @@ def write_mounts(cli: Cli, file: Path, **more: Any) -> Path:
     """The launcher's file with ``~/tao`` at the place that NVIDIA's notebooks use; the folder has data and weights."""
     for folder in ("data/training", "pretrained/pretrained_detectnet_v2_vresnet18"):
         (cli.home / "tao" / folder).mkdir(parents=True, exist_ok=True)
+    for file_name in ("image_2/000.png", "label_2/000.txt"):
+        (cli.home / "tao/data/training" / file_name).parent.mkdir(exist_ok=True)
+        (cli.home / "tao/data/training" / file_name).write_text("car 0.0 0 0.0 1 1 20 20 0 0 0 0 0 0 0\n")
     (cli.home / "tao" / "pretrained/pretrained_detectnet_v2_vresnet18" / "resnet18.hdf5").write_bytes(
         b"weights"
     )
@@ -138,13 +143,24 @@ def test_specs_of_every_head_are_known_again_and_validate(
 ) -> None:
     texts = {}
     of_scaffold = [path for path in sorted((SCAFFOLDS / head).iterdir()) if path.name != "vars.yml"]
+    data = f"{INSIDE['$dataset_raw']}/training"
     for path in of_scaffold:
         text = path.read_text()
-        for variable, value in sorted(INSIDE.items(), key=lambda item: -len(item[0])):
+        for variable, value in sorted(
+            {**INSIDE, "$dataset_raw": data}.items(), key=lambda item: -len(item[0])
+        ):
             text = text.replace(variable, value)
         texts[f"my_{path.name}"] = text
     specs = write_specs(tmp_path / head / "specs", texts)
     write_mounts(cli, cli.home / ".tao_mounts.json")
+    shutil.rmtree(cli.home / "tao/data/training")
+    put_data(head, cli.home / "tao/data/training")
+    for text in texts.values():  # weights, and what conversions wrote
+        for made_before in re.findall(
+            r"/workspace/tao-experiments/((?:results|pretrained)/[\w/.]+\.\w+)", text
+        ):
+            (cli.home / "tao" / made_before).parent.mkdir(parents=True, exist_ok=True)
+            (cli.home / "tao" / made_before).write_bytes(b"some")
     made = cli_inside(
         "init-project", "moved", "--from-launcher", specs, "--workspace", tmp_path / "ws", cwd=tmp_path
     )

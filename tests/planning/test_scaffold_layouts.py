@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from dataset_layouts import put_data
 from PIL import Image
 
 import taorunner.project
@@ -117,7 +118,7 @@ def made_project(root: Path, head: str, split_of: Callable[[str, Path], None]) -
 def plans_of(workspace: Workspace, experiment: str, head: str) -> Iterator[RunPlan]:
     """Of each action that reads the dataset, training first: the others need a checkpoint."""
     network = load_network(head)
-    wanted = ("train", "dataset_convert", "convert", "kmeans", "evaluate", "inference", "quantize", "distill")
+    wanted = ("train", "dataset_convert", "kmeans", "evaluate", "inference", "quantize", "distill")
     results = workspace.project("new").results_dir(experiment)
     named = None
     for action in [one for one in wanted if one in network.contracts()]:
@@ -150,8 +151,6 @@ def test_what_a_new_project_names_is_what_split_writes(
     data = workspace.project("new").data_dir
     named: set[Path] = set()
     for plan in plans_of(workspace, experiment, head):
-        if plan.contract.action == "convert":
-            continue  # of KITTI labels to COCO: below
         named |= named_in(plan, data)
         spec = plan.spec.text if plan.spec is not None else ""
         folders = re.findall(r"(?:image|label)_dir_name: \"?(\w+)", spec)
@@ -323,6 +322,7 @@ def test_a_tensorflow_2_network_trains_without_weights(
 @pytest.mark.parametrize("backbone", ["resnet_10", "efficientnet_b3"])
 def test_a_chosen_backbone_is_no_fault_of_the_spec(tmp_path: Path, backbone: str) -> None:
     create_project(tmp_path, "new", "classification_tf2", backbone, needs=("backbone", "repository"))
+    put_data("classification_tf2", tmp_path / "projects/new/data/train")
     (spec,) = (tmp_path / "projects/new/specs").glob("*/train.yaml")
     assert f"backbone: {backbone.replace('net_b', 'net-b')} " in spec.read_text()
     found = validate_projects(Workspace(tmp_path), ["new"], {"HOME": "/nowhere"}, strict=True)

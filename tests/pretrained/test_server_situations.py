@@ -90,7 +90,7 @@ def serve() -> Iterator[Callable[[Answer], str]]:
                 self.do_GET()
 
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
+        server.daemon_threads = False  # the end of the test waits for what they still send
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         servers.append(server)
         return f"http://127.0.0.1:{server.server_address[1]}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.catalog.layers import Block
+from taorunner.catalog.layouts import DataLayout, layout_from
 from taorunner.catalog.names import network_names
 from taorunner.catalog.network import Group, Network, Release
 from taorunner.contracts import Framework
@@ -28,6 +29,7 @@ class Catalog:
     def __init__(self) -> None:
         self._files: dict[str, dict[str, Any]] = {}
         self._networks: dict[str, Network] = {}
+        self._layouts: dict[str, DataLayout | None] = {}
         self._known_releases: tuple[Release, ...] | None = None
 
     def network(self, name: str) -> Network:
@@ -97,6 +99,21 @@ class Catalog:
         body = self._read(f"networks/{name}.yml")
         model = body.get("like")
         return body if model is None else joined(self.network_body(model), body)
+
+    def layout(self, name: str) -> DataLayout | None:
+        """What the network reads of a dataset; None for tools, and for a network that the catalog does not have."""
+        if name not in self._layouts:
+            body = self._layout_body(name)
+            self._layouts[name] = None if body is None else layout_from(body, name)
+        return self._layouts[name]
+
+    def _layout_body(self, name: str) -> dict[str, Any] | None:
+        if not (DATA / "layouts" / f"{name}.yml").is_file():
+            return None
+        body = self._read(f"layouts/{name}.yml")
+        model = body.get("like")
+        below = self._layout_body(model) if model is not None else None
+        return body if below is None else joined(below, body)
 
     def _group(self, name: str, facts: Mapping[str, Any]) -> Group:
         family = self._read(f"families/{facts['family']}.yml")

@@ -39,17 +39,18 @@ class Dataset:
 
 def load_tfrecords(pattern: str, architecture: Architecture, run: Run) -> Dataset:
     """Raises: RunFailedError when no file matches, or one is broken."""
-    paths = [Path(path) for path in sorted(glob.glob(pattern)) if Path(path).is_file()]  # noqa: PTH207 (an absolute pattern)
-    if not paths:
-        raise RunFailedError(
-            "File system error", f'no tfrecord file matches "{pattern}"; run dataset_convert first'
-        )
-    payloads = (
-        (f'record {number} of "{path}"', payload)
-        for path in paths
-        for number, payload in enumerate(read_records(path))
-    )
-    return _load(payloads, architecture, run, f'"{pattern}"')
+    return _load(_payloads(pattern), architecture, run, f'"{pattern}"')
+
+
+def class_names_in(pattern: str) -> tuple[str, ...]:
+    """The classes in the records, sorted, without DontCare: what TAO's KITTI networks call no class.
+
+    Raises: RunFailedError when no file matches, or one is broken.
+    """
+    names: set[str] = set()
+    for where, payload in _payloads(pattern):
+        names.update(_example(where, payload)[1])
+    return tuple(sorted(names - {"dontcare"}))
 
 
 def load_kitti(root: Path, image_extension: str, architecture: Architecture, run: Run) -> Dataset:
@@ -77,6 +78,29 @@ def describe(dataset: Dataset, architecture: Architecture) -> str:
     )
 
 
+def _payloads(pattern: str) -> Iterator[tuple[str, bytes]]:
+    paths = [Path(path) for path in sorted(glob.glob(pattern)) if Path(path).is_file()]  # noqa: PTH207 (an absolute pattern)
+    if not paths:
+        raise RunFailedError(
+            "File system error", f'no tfrecord file matches "{pattern}"; run dataset_convert first'
+        )
+    for path in paths:
+        for number, payload in enumerate(read_records(path)):
+            yield f'record {number} of "{path}"', payload
+
+
+def _example(where: str, payload: bytes) -> tuple[bytes, list[str], Floats]:
+    """The encoded image, and the name and box of each object."""
+    try:
+        example = decode_example(payload)
+        names, boxes = _objects_of(example)
+        return next(_texts(example, "frame/encoded")), names, boxes
+    except (ValueError, StopIteration) as error:
+        raise RunFailedError(
+            "Parameter validation error", f"{where} is not an example of this network: {error}"
+        ) from error
+
+
 def _load(
     payloads: Iterable[tuple[str, bytes]], architecture: Architecture, run: Run, source: str
 ) -> Dataset:
@@ -87,14 +111,7 @@ def _load(
     ignored: dict[str, int] = {}
     for where, payload in payloads:
         run.stop_if_asked()
-        try:
-            example = decode_example(payload)
-            names, boxes = _objects_of(example)
-            encoded = next(_texts(example, "frame/encoded"))
-        except (ValueError, StopIteration) as error:
-            raise RunFailedError(
-                "Parameter validation error", f"{where} is not an example of this network: {error}"
-            ) from error
+        encoded, names, boxes = _example(where, payload)
         picture = open_image(encoded, where)
         scale = picture.width / architecture.input_width, picture.height / architecture.input_height
         kept = [index for index, name in enumerate(names) if name in numbers]

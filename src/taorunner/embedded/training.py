@@ -16,7 +16,7 @@ import numpy as np
 from .augmentation import augment
 from .checkpoint import LATEST, Checkpoint, Position, load, restore, save
 from .console import Progress
-from .dataset import Dataset, describe, load_tfrecords
+from .dataset import Dataset, class_names_in, describe, load_tfrecords
 from .evaluation import measure
 from .failures import RunFailedError, RunInterruptedError, SpecError
 from .loss import assign, detection_loss
@@ -30,10 +30,13 @@ _VALIDATION_IOU = 0.5
 
 
 def train(spec: Spec, run: Run) -> None:
-    architecture = architecture_of(spec)
-    training = load_tfrecords(
-        required(spec.dataset.train_tfrecords, "dataset.train_tfrecords"), architecture, run
-    )
+    pattern = required(spec.dataset.train_tfrecords, "dataset.train_tfrecords")
+    names = spec.dataset.class_names
+    if not names:
+        names = class_names_in(pattern)
+        run.console.line(f"classes, as in the training data: {', '.join(names) or 'none'}")
+    architecture = architecture_of(spec, names)
+    training = load_tfrecords(pattern, architecture, run)
     run.console.line(f"training data: {describe(training, architecture)}")
     if not any(len(objects.classes) for objects in training.objects):
         seen = ", ".join(sorted(training.ignored)) or "none"
@@ -48,11 +51,10 @@ def train(spec: Spec, run: Run) -> None:
     Training(spec.train, run, architecture, training, validation).fit()
 
 
-def architecture_of(spec: Spec) -> Architecture:
-    """Raises: SpecError when there are no classes."""
-    names = spec.dataset.class_names
+def architecture_of(spec: Spec, names: tuple[str, ...]) -> Architecture:
+    """Raises: SpecError when there are no classes, or one of them twice."""
     if not names:
-        raise SpecError('"dataset.class_names" is missing in the spec (a list, for example [circle, square])')
+        raise SpecError("there is no class in the training data, and no dataset.class_names in the spec")
     if len({name.lower() for name in names}) < len(names):
         raise SpecError(f'"dataset.class_names" has a name twice: {", ".join(names)} (case does not count)')
     model = spec.model

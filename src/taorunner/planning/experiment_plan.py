@@ -10,7 +10,6 @@ from taorunner.container_options import Mount
 from taorunner.contracts import Contract
 from taorunner.errors import Finding, Severity, UnknownNameError, UserFilesError, has_errors
 from taorunner.planning.checks.consistency import Launch
-from taorunner.planning.checks.link_containment import outside_link
 from taorunner.planning.checks.secret_exposure import secret_findings
 from taorunner.planning.context import Planning
 from taorunner.planning.inputs.argv import Argv, build_argv, unsafe_character
@@ -42,6 +41,7 @@ from taorunner.planning.model.plan import (
 from taorunner.planning.model.request import ActionRequest, Site
 from taorunner.planning.run_plan import Draft, assemble
 from taorunner.planning.spec.effective_spec import EffectiveSpec, effective_spec
+from taorunner.planning.spec.link_containment import outside_link
 from taorunner.planning.spec.overrides import typed_value
 from taorunner.planning.spec.spec_files import find_spec
 from taorunner.project.experiments import Experiment
@@ -137,7 +137,12 @@ def _consistency_findings(planning: Planning, draft: Draft) -> list[Finding]:
     spec, experiment = draft.spec, draft.experiment
     if spec.prepared is None or spec.prepared.text is None or spec.path is None:
         return []
-    launch = Launch(draft.resources.gpus.count, draft.target.name, _typed(spec.sets, planning.request.extra))
+    launch = Launch(
+        draft.contract.action,
+        draft.resources.gpus.count,
+        draft.target.name,
+        _typed(spec.sets, planning.request.extra),
+    )
     found = planning.cross.before(
         draft.contract, spec.path, draft.network, planning.project, experiment, launch
     )

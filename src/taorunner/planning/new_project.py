@@ -53,7 +53,8 @@ def new_project(
         heads=networks.names,
     )
     data = workspace_root / "projects" / name / "data" / dataset
-    return NewProject(tuple(files), f"put images and labels into {data}, then: taorunner validate {name}")
+    where = f'put images and labels into {data} as "taorunner networks {head}" says'
+    return NewProject(tuple(files), f"{where}, then: taorunner validate {name}")
 
 
 def workspace_around(start: Path) -> Path:

@@ -70,7 +70,8 @@ def plan_action(
     site_maker = make_site or _new_runs(workspace)
     planning = Planning(
         workspace, project, mounts, request, caller, site_maker, networks,
-        DatasetPreflight(workspace), read_image_lock(workspace), CrossChecks(mounts, memory), memory,
+        DatasetPreflight(workspace), read_image_lock(workspace), CrossChecks(mounts, memory, networks.layout),
+        memory,
     )  # fmt: skip
     planning.findings += [f for f in project.findings if concerns(f, project, request.experiments)]
     items: list[PlannedRun] = []

@@ -16,7 +16,6 @@ from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework, SpecContract
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.checks.consistency import CROSS_CHECKED, CrossChecks, FoundSpec
-from taorunner.planning.checks.link_containment import outside_link
 from taorunner.planning.checks.secret_exposure import secret_findings
 from taorunner.planning.inputs.backend_choice import backend_findings
 from taorunner.planning.inputs.checkpoints import find_pretrained, pretrained_dir
@@ -26,6 +25,7 @@ from taorunner.planning.inputs.values import STAND_INS, VARIABLES, own_values
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.model.request import ActionRequest
 from taorunner.planning.spec.effective_spec import effective_spec
+from taorunner.planning.spec.link_containment import outside_link
 from taorunner.planning.spec.schema_choice import schema_for
 from taorunner.planning.spec.spec_files import SUFFIXES
 from taorunner.project.experiments import Experiment
@@ -131,7 +131,9 @@ def validate_projects(
     mounts = load_mounts(workspace, environ)
     lock = read_image_lock(workspace)
     memory = SpecMemory()
-    checks = _Checks(workspace, Networks(workspace.networks_dir), CrossChecks(mounts, memory), lock, memory)
+    networks = Networks(workspace.networks_dir)
+    cross = CrossChecks(mounts, memory, networks.layout)
+    checks = _Checks(workspace, networks, cross, lock, memory)
     findings = [*mounts.findings, *checks.networks.check(), *lock.findings]
     if not names and workspace.projects_dir.exists():
         findings += check_projects_folder(workspace)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from command_line import PROGRAM, Cli
+from dataset_layouts import put_data
 
 from taorunner.catalog.load import network_names
 
@@ -81,6 +82,8 @@ def test_what_tao_would_refuse_in_the_container_is_reported_at_its_place(cli: Cl
     root = tmp_path / "ws"
     made = cli("init-project", "p", "--head", "dino", "--experiment", "e", "--workspace", root, cwd=tmp_path)
     assert made.code == 0, made.err
+    assert "is empty [empty-dataset]" in cli("validate", cwd=root).out
+    put_data("dino", root / "projects/p/data/train")
     assert cli("validate", cwd=root).out == "no problems in p\n"
     spec = root / "projects/p/specs/e/train.yaml"
     spec.write_text(spec.read_text().replace("checkpoint_interval: 1 ", "checkpoint_interval: 13 "))
@@ -258,6 +261,7 @@ def test_a_new_project_validates_and_can_be_planned(head: str, cli: Cli, tmp_pat
     assert made.code == 0, made.err
     root = tmp_path / "ws"
     assert made.err.startswith("next: put ")
+    put_data(head, root / "projects/new/data/train")
     checked = cli("validate", "new", "--json", cwd=root)
     assert checked.code == 0, checked.out
     assert [item for item in checked.json if item["code"] != "pretrained-missing"] == []

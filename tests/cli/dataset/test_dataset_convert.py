@@ -62,6 +62,7 @@ def test_with_json_an_error_is_on_stdout_too(cli: Cli) -> None:
         3,
         [("error", "dataset-unreadable")],
     )
+    (cli.home / "empty/file").touch()
     taken = cli("dataset", "convert", "drawn", "-o", "empty", "--json")
     assert (taken.code, taken.json["findings"], "already exists" in taken.json["error"]) == (2, [], True)
     assert sorted(path.name for path in cli.home.iterdir()) == ["drawn", "empty"]

@@ -14,7 +14,7 @@ import pytest
 
 from taorunner.backends.contract import EngineRequest
 from taorunner.backends.dry_run import Simulation
-from taorunner.catalog.load import load_network
+from taorunner.catalog.load import Catalog, load_network
 from taorunner.console.base.theme import make_console
 from taorunner.console.pages.networks_view import print_network, print_networks
 from taorunner.console.pages.specs_view import print_differences, print_explained, print_spec
@@ -32,33 +32,41 @@ Shown = Callable[..., str]
 
 
 NAMES = ("dino", "tinydet")
+LAYOUTS = Catalog().layout
 
 
 def test_networks(shown: Shown, golden: Any) -> None:
     networks = [load_network(name) for name in NAMES]
-    text = shown(print_networks, networks, json=False) + "\n"
-    golden.check("networks", text + shown(print_networks, networks, json=False, width=60))
+    text = shown(print_networks, networks, LAYOUTS, json=False) + "\n"
+    golden.check("networks", text + shown(print_networks, networks, LAYOUTS, json=False, width=60))
 
 
 def test_the_page_of_a_network(shown: Shown, golden: Any) -> None:
     golden.check(
-        "network_tinydet", shown(print_network, load_network("tinydet"), None, json=False, width=100)
+        "network_tinydet", shown(print_network, load_network("tinydet"), LAYOUTS, None, json=False, width=100)
     )
 
 
 def test_the_page_of_an_older_release(shown: Shown, golden: Any) -> None:
     network = load_network("dino")
     release = network.releases[0]
-    golden.check("network_old", shown(print_network, network, release, json=False, width=70))
+    golden.check("network_old", shown(print_network, network, LAYOUTS, release, json=False, width=70))
     with pytest.raises(UserFilesError):
-        shown(print_network, network, "1.2.3", json=False)
+        shown(print_network, network, LAYOUTS, "1.2.3", json=False)
 
 
 def test_networks_as_json(shown: Shown) -> None:
     network = load_network("dino")
-    (found,) = json.loads(shown(print_networks, [network], json=True))
-    assert found == json.loads(shown(print_network, network, None, json=True))
+    (found,) = json.loads(shown(print_networks, [network], LAYOUTS, json=True))
+    assert found == json.loads(shown(print_network, network, LAYOUTS, None, json=True))
     assert (found["name"], found["framework"], found["trainable"]) == ("dino", "pyt", True)
+    layout = found["layout"]
+    assert (layout["form"], layout["put"]["<subset>/images/*"]) == ("coco", "images")
+    assert layout["inputs"][0] == {
+        "key": "dataset.train_data_sources.image_dir", "kind": "folder", "holds": "images that train",
+        "needed_by": ["train", "distill"], "used_by": [], "note": None,
+    }  # fmt: skip
+    assert layout["start"]["epochs"] == 12 and layout["source"].startswith("tao-pytorch")
     assert found["releases"] == list(network.releases) and list(found["by_release"]) == found["releases"]
     train = found["actions"]["train"]
     contract = network.contracts(None)["train"]
@@ -66,7 +74,7 @@ def test_networks_as_json(shown: Shown) -> None:
     assert train["exit_code_lies"] == (not contract.verdict.exit_zero_means_success)
     assert train["spec"]["keys"] == dict(contract.spec.keys) if contract.spec else False
     assert {metric["name"] for metric in train["kpi"]} == {metric.name for metric in contract.kpi}
-    oldest = json.loads(shown(print_network, network, network.releases[0], json=True))
+    oldest = json.loads(shown(print_network, network, LAYOUTS, network.releases[0], json=True))
     for action, reason in network.unknown_actions(network.releases[0]).items():
         assert oldest["actions"][action]["unknown"] == {"contract": reason} or reason in str(
             oldest["actions"][action]

@@ -82,7 +82,7 @@ def test_every_network_of_every_release_has_a_page():
     for name in network_names():
         network = load_network(name)
         for release in network.releases or (None,):
-            text = text_of(network_lines(network, release, 80, ASCII))
+            text = text_of(network_lines(network, None, release, 80, ASCII))
             assert network.title in text.splitlines()[0]
             assert all(
                 f"\n{action} " in text or f"\n{action}\n" in text for action in network.actions(release)
@@ -91,7 +91,7 @@ def test_every_network_of_every_release_has_a_page():
 
 def test_an_action_is_reported_with_the_releases_that_have_it():
     def spans(name, release=None):
-        lines = [line.plain.split() for line in network_lines(load_network(name), release, 100, ASCII)]
+        lines = [line.plain.split() for line in network_lines(load_network(name), None, release, 100, ASCII)]
         start = next(place for place, words in enumerate(lines) if words[:1] == ["action"]) + 1
         table = lines[start : lines.index([], start)]
         return {words[0]: " ".join(words[-3:]) for words in table}
@@ -108,7 +108,7 @@ def test_an_action_is_reported_with_the_releases_that_have_it():
 
 def test_an_unknown_release_is_an_error():
     with pytest.raises(UserFilesError, match=r'unknown TAO release "1\.2"'):
-        network_lines(load_network("dino"), "1.2", 80, UNICODE)
+        network_lines(load_network("dino"), None, "1.2", 80, UNICODE)
 
 
 def test_columns_leave_in_order_and_then_shrink_no_further():

@@ -42,6 +42,22 @@ def test_a_folder_that_is_there_is_replaced_only_when_asked(tmp_path: Path) -> N
     refuse_taken(tmp_path / "free", overwrite=False)
 
 
+def test_a_folder_of_nothing_but_folders_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "made/train/images").mkdir(parents=True)
+    with new_folder(tmp_path / "made", overwrite=False) as partial:
+        (partial / "new").touch()
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["new"]
+
+
+@pytest.mark.parametrize("link", ["made", "made/train/link"])
+def test_a_link_is_something(link: str, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / link).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / link).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UsageError):
+        refuse_taken(tmp_path / "made", overwrite=False)
+
+
 def test_the_old_folder_is_kept_beside_the_new(tmp_path: Path) -> None:
     target = tmp_path / "data"
     target.mkdir()

@@ -47,7 +47,7 @@ def test_every_bad_line_is_reported_with_its_place_and_nothing_is_written(tmp_pa
         ("error", "kitti-number", "b.txt", 1, 27),
         ("error", "picture-unreadable", "d.jpg", None, None),
         ("error", "picture-missing", "z.txt", None, None),
-        ("warning", "box-flat", "c.txt", 1, None),
+        ("warning", "box-empty", "c.txt", 1, None),
         ("warning", "classes-merged", "source", None, None),
     }
     assert [path.name for path in tmp_path.iterdir()] == ["source"]

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from shapes import SHAPES
 
 from taorunner.datasets.checks.run import check_dataset
@@ -20,7 +21,8 @@ from taorunner.datasets.files.json_text import parse_json
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.model.annotations import DetectionDataset
 from taorunner.datasets.transform.convert import convert
-from taorunner.errors import TaorunnerError
+from taorunner.datasets.transform.split import split_dataset
+from taorunner.errors import TaorunnerError, UserFilesError
 
 TRIES = 25
 NUMBERS = ("nan", "-1", "1e999", "", "null", "99999999999999999999", "true", '"x"', "[]", "{}")
@@ -157,3 +159,24 @@ def test_regions_of_vott_at_another_place_are_no_background(
     file.write_text(json.dumps(project))
     found = [one for one in read_dataset(root).findings if one.code == "vott-region"]
     assert [one.is_error for one in found] == [True] * is_error
+
+
+@pytest.mark.parametrize("text", ['{"images": [{"id": 1, "file_n', "garbage", "[[[", '{"a": 1}}'])
+def test_annotations_that_are_all_damaged_are_no_class_folders(text: str, tmp_path: Path) -> None:
+    """Each subset has a folder of images and a file of annotations: without the file, they look like classes."""
+    root = tmp_path / "set"
+    for part in ("train", "val"):
+        (root / part / "images").mkdir(parents=True)
+        (root / part / "annotations.json").write_text(text)
+        for number in range(3):
+            Image.effect_noise((64, 64), 50 + number).save(root / part / "images" / f"{part}{number}.png")
+    for command in (
+        lambda: check_dataset(root),
+        lambda: convert(root, tmp_path / "made", to="coco"),
+        lambda: split_dataset(root, tmp_path / "made", shares={"train": 0.7, "val": 0.3}, seed=1),
+    ):
+        with pytest.raises(
+            UserFilesError, match=r"JSON file that cannot be read: .train/annotations"
+        ) as caught:
+            command()
+        assert [finding.code for finding in caught.value.findings] == ["json-syntax"]

@@ -115,7 +115,8 @@ def test_lines_and_coco_of_one_folder_are_one_dataset(tmp_path: Path) -> None:
     made = convert(tmp_path / "source", tmp_path / "made", to="odvg")
     dataset = read_dataset(tmp_path / "made")
     assert (dataset.format, len(dataset.images), dataset.findings) == ("odvg", made.images_after, ())
-    split = split_dataset(tmp_path / "made", tmp_path / "split", shares={"train": 0.5, "val": 0.5}, seed=1)
+    shares = {"train": 0.5, "val": 0.5}
+    split = split_dataset(tmp_path / "made", tmp_path / "split", shares=shares, seed=1, merge=True)
     assert (split.format, split.target) == ("odvg", "odvg")
     assert (tmp_path / "split/val/annotations.json").is_file()
 

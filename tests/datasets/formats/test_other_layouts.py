@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from taorunner.catalog.load import network_names
+from taorunner.catalog.other_layouts import other_layouts
 from taorunner.datasets.checks.run import check_dataset
 from taorunner.datasets.formats.folder import Folder
-from taorunner.datasets.formats.other_layouts import other_layout, other_layouts
+from taorunner.datasets.formats.other_layouts import other_layout
 from taorunner.datasets.report.stats import read_stats
 from taorunner.datasets.transform.convert import convert
 from taorunner.datasets.transform.folder_datasets import lay_out
@@ -46,6 +47,9 @@ LAYOUTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ocdnet": ("ocdnet", ("train/img/i1.jpg", "train/gt/gt_i1.txt=1,1,9,1,9,9,1,9,word\n")),
     "ocrnet": ("ocrnet", ("train/w1.png", "train/gt_new.txt=w1.png hello\n")),
     "lprnet": ("lprnet", ("train/image/p1.jpg", "train/label/p1.txt=AB123C\n")),
+    "plates": ("lprnet", ("train/images/1.jpg", "train/labels/1.txt=AB123\n")),
+    "icdar": ("ocdnet", (
+        "ch4_training_images/i1.jpg", "ch4_training_gt/gt_i1.txt=1,1,9,1,9,9,1,9,word\n")),
     "fpenet": ("fpenet", (
         "a.png", 'd.json=[{"filename": "a.png", "annotations": [{"class": "FiducialPoints", "P1x": 3}]}]')),
     "centerpose": ("centerpose", ("train/a.png", 'train/a.json={"camera_data": {}, "objects": []}')),

@@ -54,7 +54,9 @@ def cvat(
         ('<box label="car" xtl="10" ytl="20" xbr="50" ybr="40" rotation="360"/>', ("car", 10, 20, 50, 40), []),
         ('<box label="car" xtl="40" ytl="40" xbr="60" ybr="60" rotation="45"/>',
          ("car", 35.858, 35.858, 64.142, 64.142), ["box-rotated"]),
-        ('<ellipse label="car" cx="50" cy="40" rx="20" ry="10"/>', ("car", 30, 30, 70, 50), []),
+        ('<ellipse label="car" cx="50" cy="40" rx="20" ry="10"/>', ("car", 30, 30, 70, 50), ["shape-box"]),
+        ('<cuboid label="car" xtl1="1" ytl1="2" xbl1="1" ybl1="9" xtr1="9" ytr1="2" xbr1="9" ybr1="9" xtl2="4" ytl2="1" '
+         'xbl2="4" ybl2="8" xtr2="12" ytr2="1" xbr2="12" ybr2="8"/>', ("car", 1, 1, 12, 9), ["shape-box"]),
         ('<mask label="car" left="5" top="6" width="10" height="20" rle="1"/>', ("car", 5, 6, 15, 26), ["mask-box"]),
         ('<polygon label="car" points="10,20;30,5;40,50"/>', ("car", 10, 5, 40, 50), []),
     ],
@@ -162,7 +164,8 @@ def rectangle(**value: Any) -> dict[str, Any]:
 )  # fmt: skip
 def test_shapes_of_label_studio(result: Any, corners: tuple[float, ...], root: Path) -> None:
     dataset = studio(root, result)
-    assert (boxes(dataset), codes(dataset)) == ([("car", *corners)], [])
+    is_ellipse = result["type"] == "ellipselabels"
+    assert (boxes(dataset), codes(dataset)) == ([("car", *corners)], ["shape-box"] if is_ellipse else [])
 
 
 def test_two_labels_of_label_studio_are_two_objects(root: Path) -> None:
@@ -184,8 +187,8 @@ def test_two_labels_of_label_studio_are_two_objects(root: Path) -> None:
             {"type": "ellipselabels", "value": {"x": 1, "y": 2, "radiusX": 3, "ellipselabels": ["car"]}},
             ["label-studio-box"],
         ),
-        ({"type": "rectangle", "value": {"x": 1}}, ["no-boxes"]),
-        ({"type": "choices", "value": {"choices": ["day"]}}, ["no-boxes"]),
+        ({"type": "rectangle", "value": {"x": 1}}, ["shape-left-out", "picture-without-boxes"]),
+        ({"type": "choices", "value": {"choices": ["day"]}}, ["tag-left-out", "no-boxes"]),
         ({"type": "brushlabels", "value": {"rle": []}}, ["brush-left-out"]),
     ],
 )
@@ -201,13 +204,80 @@ def test_a_shape_that_is_left_out_is_reported(root: Path) -> None:
     assert codes(studio(root, point, rectangle())) == ["shape-left-out"]
 
 
-def test_the_first_annotation_that_is_not_cancelled_counts(root: Path) -> None:
-    annotations = [
-        {"was_cancelled": True, "result": [rectangle(x=0)]},
-        {"result": [rectangle(x=50)]},
-        {"result": [rectangle(x=60)]},
-    ]
-    assert boxes(studio(root, annotations=annotations)) == [("car", 100, 20, 160, 60)]
+def test_a_rotated_box_and_a_polygon_of_label_studio_say_what_they_lose(root: Path) -> None:
+    dataset = studio(root, rectangle(rotation=30), rectangle(rotation=30))
+    (finding,) = dataset.findings
+    assert (finding.code, finding.message) == (
+        "box-rotated",
+        "only the upright bounding box of 2 rotated boxes is used",
+    )
+    polygon = {
+        "type": "polygonlabels",
+        "value": {"points": [[10, 20], [50, 30], [20, 90]], "polygonlabels": ["car"]},
+    }
+    (box,) = studio(root, polygon).images[0].boxes
+    assert box.segmentation == [[20, 20, 100, 30, 40, 90]]
+
+
+@pytest.mark.parametrize(
+    ("more", "found", "x"),
+    [
+        ([], [], 100),
+        ([{"result": [rectangle(x=60)]}], ["annotations-differ"], 100),
+        ([{"result": []}], ["annotations-differ"], 100),
+        ([{"id": 8, "result": [{**rectangle(x=50), "id": "other"}]}], ["annotation-chosen"], 100),
+        ([{"result": [rectangle(x=60)], "ground_truth": True}], ["annotation-chosen"], 120),
+    ],
+)
+def test_one_of_several_annotations_is_chosen_only_where_nothing_is_lost(
+    more: list[Any], found: list[str], x: float, root: Path
+) -> None:
+    annotations = [{"was_cancelled": True, "result": [rectangle(x=0)]}, {"result": [rectangle(x=50)]}, *more]
+    dataset = studio(root, annotations=annotations)
+    assert (boxes(dataset), codes(dataset)) == ([("car", x, 20, x + 60, 60)], found)
+
+
+def test_a_shape_and_its_label_are_one_object(root: Path) -> None:
+    shape = {"x": 10, "y": 20, "width": 30, "height": 40}
+    labelled = {"id": "q", "type": "labels", "value": {**shape, "labels": ["car"]}}
+    dataset = studio(root, {"id": "q", "type": "rectangle", "value": shape}, labelled)
+    assert (boxes(dataset), codes(dataset)) == ([("car", 20, 20, 80, 60)], [])
+    without = studio(root, {"id": "r", "type": "rectangle", "value": shape}, labelled)
+    assert (boxes(without), codes(without)) == ([("car", 20, 20, 80, 60)], ["shape-left-out"])
+
+
+def packed(pixels: bytes) -> list[int]:
+    """A mask as Label Studio's brush packs it: RGBA, here in runs of at most 256."""
+    values = b"".join(bytes([0, 0, 0, one]) for one in pixels)
+    bits = f"{len(values):032b}" + f"{7:05b}" + "".join(f"{length - 1:04b}" for length in (3, 4, 8, 16))
+    for at in range(0, len(values), 200):
+        part = values[at : at + 200]
+        if len(set(part)) == 1:
+            bits += f"110{len(part) - 1:08b}{part[0]:08b}"
+        else:
+            bits += f"010{len(part) - 1:08b}" + "".join(f"{one:08b}" for one in part)
+    bits += "0" * (-len(bits) % 8)
+    return [int(bits[at : at + 8], 2) for at in range(0, len(bits), 8)]
+
+
+def test_a_brush_of_label_studio_becomes_its_box(root: Path) -> None:
+    pixels = bytearray(200 * 100)
+    for y in range(30, 41):
+        pixels[y * 200 + 50 : y * 200 + 71] = b"\xff" * 21
+    brush = {"type": "brushlabels", "value": {"format": "rle", "rle": packed(pixels), "brushlabels": ["car"]}}
+    dataset = studio(root, brush)
+    assert (boxes(dataset), codes(dataset)) == ([("car", 50, 30, 71, 41)], ["mask-box"])
+
+
+@pytest.mark.parametrize(("rle", "says"), [
+    ([], "end early"), ([1, 2], "end early"), ("x", "not bytes"), ([999], "not bytes"), (packed(b"\1" * 9), "another size"),
+    (packed(bytes(200 * 100)), "is empty"), (packed(b"\1" * (200 * 100))[:-9], "end early"),
+])  # fmt: skip
+def test_a_brush_that_cannot_be_read_stops(rle: Any, says: str, root: Path) -> None:
+    dataset = studio(root, {"type": "brushlabels", "value": {"rle": rle, "brushlabels": ["car"]}})
+    (finding,) = dataset.findings
+    assert (finding.code, finding.is_error) == ("brush-left-out", True)
+    assert says in finding.message
 
 
 def test_tasks_of_label_studio_without_annotations(root: Path) -> None:
@@ -361,3 +431,12 @@ def test_a_face_in_a_picture_that_is_missing(root: Path) -> None:
 def test_what_is_a_list_of_faces(text: str, is_list: bool, root: Path) -> None:
     (root / "list.txt").write_text(text)
     assert wider_face.recognise(Folder(root)) == is_list
+
+
+def test_the_polygon_of_vott_is_kept(root: Path) -> None:
+    points = [{"x": 1, "y": 2}, {"x": 11, "y": 2}, {"x": 5, "y": 22}]
+    (box,) = vott(root, {"tags": ["car"], "boundingBox": BOUNDS, "points": points}).images[0].boxes
+    assert box.segmentation == [[1, 2, 11, 2, 5, 22]]
+    square = [{"x": x, "y": y} for x, y in ((1, 2), (11, 2), (11, 22), (1, 22))]
+    (box,) = vott(root, {"tags": ["car"], "boundingBox": BOUNDS, "points": square}).images[0].boxes
+    assert box.segmentation is None

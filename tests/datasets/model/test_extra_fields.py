@@ -32,7 +32,7 @@ def write_image(path: Path, orientation: int = 1) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    Image.new("RGB", (64, 48)).save(path, exif=exif)
+    Image.new("RGB", (64, 48), "red" if path.stem == "a" else "blue").save(path, exif=exif)
 
 
 def coco(root: Path, orientation: int = 1, **more: Any) -> dict[str, Any]:

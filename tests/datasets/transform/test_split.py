@@ -15,8 +15,10 @@ from taorunner.datasets.checks.run import check_dataset
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.model.annotations import Box, ImageEntry
 from taorunner.datasets.model.class_names import kitti_class_names
+from taorunner.datasets.transform.convert import convert
 from taorunner.datasets.transform.resize import resize_dataset
-from taorunner.datasets.transform.split import Part, assign, split_dataset
+from taorunner.datasets.transform.split import split_dataset
+from taorunner.datasets.transform.split_parts import Part, assign
 from taorunner.errors import Severity, UsageError, UserFilesError
 
 SHARES = {"train": 0.8, "val": 0.2}
@@ -115,7 +117,9 @@ def test_what_cannot_be_is_refused_and_nothing_is_left(videos: Path, tmp_path: P
 def test_the_format_stays_where_it_can_be_written(shape: str, tmp_path: Path) -> None:
     format_name, write, _ = SHAPES[shape]
     write(tmp_path / "source")
-    done = split_dataset(tmp_path / "source", tmp_path / "made", shares={"train": 0.5, "val": 0.5}, seed=1)
+    done = split_dataset(
+        tmp_path / "source", tmp_path / "made", shares={"train": 0.5, "val": 0.5}, seed=1, merge=True
+    )
     target = "kitti" if format_name in ("cvat", "label-studio") else format_name
     assert (done.format, done.target) == (format_name, target)
     made = read_dataset(tmp_path / "made")
@@ -138,7 +142,7 @@ def test_outlines_that_the_written_format_cannot_hold_are_counted(tmp_path: Path
 def test_class_folders_are_split_by_class(tmp_path: Path) -> None:
     """Images of one name come from the two old splits, and the new one has every class in both parts."""
     root = asset("classification", tmp_path / "source")
-    done = split_dataset(root, tmp_path / "made", shares={"train": 0.5, "val": 0.5}, seed=1)
+    done = split_dataset(root, tmp_path / "made", shares={"train": 0.5, "val": 0.5}, seed=1, merge=True)
     assert (done.format, done.target) == ("classification", "classification")
     assert [sorted(part.classes) for part in done.parts] == [["cat", "dog"], ["cat", "dog"]]
     report = check_dataset(tmp_path / "made", deep=True)
@@ -160,7 +164,7 @@ def test_class_folders_without_subsets_are_split(tmp_path: Path) -> None:
 
 def test_masks_go_with_their_images(tmp_path: Path) -> None:
     root = asset("segmentation", tmp_path / "source")
-    done = split_dataset(root, tmp_path / "made", shares={"train": 0.7, "val": 0.3}, seed=1)
+    done = split_dataset(root, tmp_path / "made", shares={"train": 0.7, "val": 0.3}, seed=1, merge=True)
     assert (done.target, [len(part.images) for part in done.parts]) == ("segmentation", [2, 1])
     report = check_dataset(tmp_path / "made", deep=True)
     assert (report.kind, [f for f in report.findings if f.severity is not Severity.INFO]) == (
@@ -180,3 +184,97 @@ def test_a_broken_image_among_classes_stops_the_split(tmp_path: Path) -> None:
         split_dataset(root, tmp_path / "made", shares=SHARES, seed=1)
     assert [f.code for f in caught.value.findings] == ["picture-unreadable"]
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+def kitti(root: Path, **images: str) -> Path:
+    """``SUBSET__NAME=COLOUR``: an image of this colour with one car; "" has no subset folder."""
+    for name, colour in images.items():
+        subset, _, stem = name.rpartition("__")
+        for folder in ("images", "labels"):
+            (root / subset / folder).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (64, 48), colour).save(root / subset / f"images/{stem}.png")
+        (root / subset / f"labels/{stem}.txt").write_text("car 0 0 0 1 2 30 40 0 0 0 0 0 0 0\n")
+    return root
+
+
+COLOURS = ("red", "green", "blue", "yellow", "black", "white", "gray", "cyan", "purple", "orange")
+
+
+def test_subsets_that_exist_are_kept_unless_they_are_merged(tmp_path: Path) -> None:
+    many = {f"train__t{n}": colour for n, colour in enumerate(COLOURS[:8])}
+    root = kitti(tmp_path / "d", **many, test__x="orange", test__y="purple")
+    done = split_dataset(root, tmp_path / "made", shares={"train": 0.75, "val": 0.25}, seed=1)
+    assert [(part.name, len(part.images), part.classes["car"]) for part in done.parts] == [
+        ("train", 6, 6), ("val", 2, 2), ("test", 2, 2)]  # fmt: skip
+    assert [(f.code, f.message) for f in done.findings] == [
+        ("subsets-kept", 'kept as it is: "test" (2 images)')
+    ]
+    assert sorted(path.name for path in (tmp_path / "made/test/images").iterdir()) == ["x.png", "y.png"]
+    again = read_dataset(tmp_path / "made")
+    assert Counter(image.subset for image in again.images) == {"train": 6, "val": 2, "test": 2}
+    shares = {"train": 0.6, "val": 0.2, "test": 0.2}
+    with_test = split_dataset(root, tmp_path / "three", shares=shares, seed=1)
+    assert [len(part.images) for part in with_test.parts] == [6, 2, 2]
+    merged = split_dataset(root, tmp_path / "all", shares={"train": 0.5, "val": 0.5}, seed=1, merge=True)
+    assert ([len(part.images) for part in merged.parts], merged.findings) == ([5, 5], ())
+
+
+@pytest.mark.parametrize(
+    "images", [{"train__a": "red", "val__b": "blue"}, {"val__b": "blue", "test__c": "red"}]
+)
+def test_nothing_is_split_twice_without_a_word(images: dict[str, str], tmp_path: Path) -> None:
+    root = kitti(tmp_path / "d", **images)
+    with pytest.raises(UsageError, match=r'"val".* already: nothing is left to split') as caught:
+        split_dataset(root, tmp_path / "made", shares=SHARES, seed=1)
+    assert "--merge" in (caught.value.hint or "")
+    assert not (tmp_path / "made").exists()
+
+
+def test_copies_of_an_image_stay_in_one_part(tmp_path: Path) -> None:
+    copies = {f"a{n}": COLOURS[n % 5] for n in range(20)}
+    for seed in range(5):
+        root = kitti(tmp_path / f"d{seed}", **copies)
+        done = split_dataset(root, tmp_path / f"made{seed}", shares={"train": 0.6, "val": 0.4}, seed=seed)
+        assert (done.groups, [len(part.images) for part in done.parts]) == (5, [12, 8])
+        parts = [{int(image.path.stem[1:]) % 5 for image in part.images} for part in done.parts]
+        assert not parts[0] & parts[1]
+        assert [(f.code, f.message) for f in done.findings] == [
+            ("image-copies", "20 images are copies of one another: copies stay in one part")]  # fmt: skip
+
+
+def test_copies_join_the_groups_of_a_pattern(tmp_path: Path) -> None:
+    root = kitti(
+        tmp_path / "d", v1_a="red", v1_b="green", v2_a="green", v2_b="blue", v3_a="blue", v4_a="black"
+    )
+    done = split_dataset(root, tmp_path / "made", shares={"train": 0.8, "val": 0.2}, seed=1, group=r"(v\d)_")
+    assert (done.groups, sorted(len(part.images) for part in done.parts)) == (2, [1, 5])
+
+
+def test_copies_in_a_subset_that_is_kept_are_named(tmp_path: Path) -> None:
+    root = kitti(tmp_path / "d", train__a="red", train__b="blue", train__c="black", test__x="red")
+    done = split_dataset(root, tmp_path / "made", shares=SHARES, seed=1)
+    assert [(f.code, f.message) for f in done.findings] == [
+        ("subsets-kept", 'kept as it is: "test" (1 image)'),
+        ("image-copies", '1 image of "test" is also among the others'),
+    ]
+
+
+def test_subsets_of_class_folders_and_masks_are_kept_too(tmp_path: Path) -> None:
+    root = asset("classification", tmp_path / "source")
+    with pytest.raises(UsageError, match="already"):
+        split_dataset(root, tmp_path / "made", shares=SHARES, seed=1)
+    with pytest.raises(UsageError, match="already"):
+        split_dataset(asset("segmentation", tmp_path / "masks"), tmp_path / "made", shares=SHARES, seed=1)
+
+
+def test_a_part_without_images_is_named_and_not_written(tmp_path: Path) -> None:
+    """What was written is read back without an error."""
+    root = kitti(tmp_path / "d", a="red", b="red")
+    for source, target in ((root, "kitti"), (tmp_path / "yolo", "yolo"), (tmp_path / "odvg", "odvg")):
+        if source != root:
+            convert(root, source, to=target)
+        done = split_dataset(source, tmp_path / f"made-{target}", shares=SHARES, seed=1)
+        assert 'no image is left for "val"' in [finding.message for finding in done.findings]
+        again = read_dataset(tmp_path / f"made-{target}")
+        assert (again.format, len(again.images), again.subsets) == (target, 2, ("train",))
+        assert not any(finding.is_error for finding in again.findings)

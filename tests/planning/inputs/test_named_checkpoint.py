@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from dataset_layouts import put_data
 
 from taorunner.catalog.load import load_network, network_names
 from taorunner.contracts import Contract
@@ -25,6 +26,7 @@ NO_START_WEIGHTS = {"nvpanoptix3d", "tinydet"}
 
 def made_project(root: Path, head: str) -> tuple[Workspace, str]:
     new_project(root, root, "new", head=head, backbone=None, experiment=None, dataset="train")
+    put_data(head, root / "projects/new/data/train")
     workspace = Workspace(root)
     (experiment,) = load_project(workspace, "new").experiments.values()
     if experiment.repository is not None:

@@ -6,12 +6,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
 
 from taorunner.cli.help_pages import add_command, make_group
+from taorunner.cli.option_sets import with_options
 from taorunner.cli.options import JsonOption, ProjectOption, VerboseOption, WorkspaceOption, option
 from taorunner.errors import Finding, Severity, TaorunnerError, UsageError
 
@@ -35,7 +37,7 @@ def register(app: typer.Typer) -> None:
     add_command(
         group,
         "split",
-        _split,
+        with_options(_split),
         "Split a dataset into train, val and test",
         "taorunner dataset split parts --val 0.1",
     )
@@ -90,6 +92,8 @@ def _convert(
     context.obj.refuse_extra()
     _known("--to", to, (*TARGETS, *FOLDER_TARGETS))
     _check_format(from_)
+    if to in FOLDER_TARGETS and from_ is not None:
+        raise UsageError(f"--to {to} takes no --from", hint=f"it arranges folders of images: --to {to} alone")
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     output = _output(output, source, data, to)
     with _cleaning_up(json=json), Progress(is_quiet=context.obj.is_quiet) as progress:
@@ -163,17 +167,23 @@ def _check(
     return ExitCode.USER_FILES if has_errors(report.findings) else ExitCode.DONE
 
 
-def _split(
-    context: typer.Context,
-    dataset: DatasetArgument,
-    from_: FromOption = None,
-    val: Annotated[float, option("--val", "Put this share of the images into val", word="SHARE")] = 0.2,
-    test: Annotated[float, option("--test", "Put this share of the images into test", word="SHARE")] = 0.0,
-    seed: Annotated[int, option("--seed", "Set the seed of the split", word="N")] = 42,
+@dataclass(frozen=True, slots=True)
+class _SplitOptions:
+    val: Annotated[float, option("--val", "Put this share of the images into val", word="SHARE")] = 0.2
+    test: Annotated[float, option("--test", "Put this share of the images into test", word="SHARE")] = 0.0
+    seed: Annotated[int, option("--seed", "Set the seed of the split", word="N")] = 42
     group: Annotated[
         Optional[str],
         option("--group", "Keep paths with the same match together", word="PATTERN"),
-    ] = None,
+    ] = None
+    merge: Annotated[bool, option("--merge", "Split existing val and test again, too")] = False
+
+
+def _split(
+    context: typer.Context,
+    dataset: DatasetArgument,
+    options: _SplitOptions,
+    from_: FromOption = None,
     output: Annotated[
         Optional[Path],
         option("--output", "-o", "Write here [default: data/DATASET_split]", word="DIR"),
@@ -191,11 +201,12 @@ def _split(
     _check_format(from_)
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     target = _output(output, source, data, "split")
+    val, test = options.val, options.test
     shares = {"train": round(1 - val - test, 9), "val": val, **({"test": test} if test else {})}
     with _cleaning_up(json=json), Progress(is_quiet=context.obj.is_quiet) as progress:
         split = split_dataset(
-            source, target, shares=shares, seed=seed, from_=from_, group=group, overwrite=overwrite,
-            progress=progress,
+            source, target, shares=shares, seed=options.seed, from_=from_, group=options.group,
+            merge=options.merge, overwrite=overwrite, progress=progress,
         )  # fmt: skip
     print_split(split, json=json)
     return 0

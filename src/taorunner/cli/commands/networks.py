@@ -49,12 +49,12 @@ def _show(
     context.obj.refuse_extra()
     networks = context.obj.networks()
     if name is not None:
-        print_network(networks.load(name), release, json=json)
+        print_network(networks.load(name), networks.layout, release, json=json)
         return 0
     findings = networks.check()
     if findings:
         raise UserFilesError("the networks of the workspace have errors", findings=findings)
-    print_networks([networks.load(known) for known in networks.names], json=json)
+    print_networks([networks.load(known) for known in networks.names], networks.layout, json=json)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
@@ -76,3 +77,25 @@ def labels(snapshots: Iterable[RunSnapshot]) -> Mapping[str, str]:
 def fact_line(label: str, value: Text | str) -> Text:
     """One fact: the label in 11 cells, then the value."""
     return Text.assemble("  ", (pad(label, 11), "label"), "  ", value)
+
+
+def folded_fact(label: str, value: str, width: int) -> list[Text]:
+    """A fact in lines of ``width`` cells; none for an empty value."""
+    if not value:
+        return []
+    first, *more = folded(value, width - 15)
+    return [fact_line(label, first), *(Text(" " * 15 + line) for line in more)]
+
+
+def listed(title: str, texts: Iterable[str], width: int, symbols: Symbols) -> list[Text]:
+    """A title and a list of the different texts; nothing without texts."""
+    lines: list[Text] = []
+    for text in dict.fromkeys(texts):
+        first, *more = folded(text, width - 4)
+        lines += [Text(f"  {symbols.dot} {first}"), *(Text(f"    {line}") for line in more)]
+    return [Text(), Text(title, style="label"), *lines] if lines else []
+
+
+def folded(text: str, width: int) -> list[str]:
+    """At least one line; a word longer than ``width`` is not broken."""
+    return textwrap.wrap(clean(text), max(20, width), break_long_words=False, break_on_hyphens=False) or [""]

@@ -46,6 +46,7 @@ def print_check(report: CheckReport, *, json: bool, full: bool, with_infos: bool
     ]
     for line in laid_out(columns, rows, console.width, symbols_of(console)):
         console.print(line, soft_wrap=True)
+    console.print(Text(f"read as {report.kind}"), soft_wrap=True)
     console.print(Text(count_text(wanted)))
 
 

@@ -5,16 +5,17 @@ Lines fit ``width``. The action table names the releases of each action, and wha
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Sequence
 
 from rich.text import Text
 
+from taorunner.catalog.layouts import DataLayout
 from taorunner.catalog.network import WHOLE_CONTRACT, Network
-from taorunner.console.base.cells import fact_line
+from taorunner.console.base.cells import fact_line, folded_fact, listed
 from taorunner.console.base.columns import Column, Row, laid_out
 from taorunner.console.base.formatting import clean
 from taorunner.console.base.theme import Symbols
+from taorunner.console.pages.layout_page import layout_lines
 from taorunner.contracts import Contract, ResumeRule
 
 NOT_KNOWN = "not known"
@@ -56,8 +57,10 @@ def network_table_lines(networks: Iterable[Network], width: int, symbols: Symbol
     return laid_out(columns, rows, width, symbols)
 
 
-def network_lines(network: Network, release: str | None, width: int, symbols: Symbols) -> list[Text]:
-    """The page of one network: actions, images, keys, unknowns, traps. Raises UserFilesError."""
+def network_lines(
+    network: Network, layout: DataLayout | None, release: str | None, width: int, symbols: Symbols
+) -> list[Text]:
+    """The page of one network: actions, images, keys, data, unknowns, traps. Raises UserFilesError."""
     contracts = network.contracts(release)
     shown = network.release_name(release)
     resume = contracts["train"].checkpoints.resume if "train" in contracts else ResumeRule.NONE
@@ -75,16 +78,18 @@ def network_lines(network: Network, release: str | None, width: int, symbols: Sy
         fact_line("release", shown),
     ]
     for label, value in facts.items():
-        lines += _folded_fact(label, clean(value), width)
+        lines += folded_fact(label, value, width)
     lines += [Text(), *_action_lines(network, release, contracts, width, symbols)]
     if network.releases:
         lines += [Text(), *_release_lines(network, width, symbols)]
     lines += _key_lines(contracts.values(), width, symbols)
-    lines += _listed(NOT_KNOWN, _unknown(network, release, contracts), width, symbols)
+    if layout is not None:
+        lines += layout_lines(layout, width, symbols)
+    lines += listed(NOT_KNOWN, _unknown(network, release, contracts), width, symbols)
     traps = [*network.traps, *(trap for contract in contracts.values() for trap in contract.traps)]
-    lines += _listed("worth knowing", traps, width, symbols)
+    lines += listed("worth knowing", traps, width, symbols)
     if network.sources:
-        lines += [Text(), *_folded_fact("sources", clean(", ".join(network.sources)), width)]
+        lines += [Text(), *folded_fact("sources", ", ".join(network.sources), width)]
     return lines
 
 
@@ -213,25 +218,3 @@ def _unknown(network: Network, release: str | None, contracts: dict[str, Contrac
         for topic, reason in contract.unknown.items()
         if topic != WHOLE_CONTRACT
     ]
-
-
-def _listed(title: str, texts: Iterable[str], width: int, symbols: Symbols) -> list[Text]:
-    """A title and a list of the different texts; nothing without texts."""
-    lines: list[Text] = []
-    for text in dict.fromkeys(texts):
-        first, *more = _folded(clean(text), width - 4)
-        lines += [Text(f"  {symbols.dot} {first}"), *(Text(f"    {line}") for line in more)]
-    return [Text(), Text(title, style="label"), *lines] if lines else []
-
-
-def _folded_fact(label: str, value: str, width: int) -> list[Text]:
-    """Nothing for an empty value."""
-    if not value:
-        return []
-    first, *more = _folded(value, width - 15)
-    return [fact_line(label, first), *(Text(" " * 15 + line) for line in more)]
-
-
-def _folded(text: str, width: int) -> list[str]:
-    """At least one line; a word longer than ``width`` is not broken."""
-    return textwrap.wrap(text, max(20, width), break_long_words=False, break_on_hyphens=False) or [""]

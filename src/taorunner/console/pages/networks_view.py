@@ -4,36 +4,41 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from taorunner.catalog.layouts import DataLayout
 from taorunner.catalog.network import WHOLE_CONTRACT, Network
 from taorunner.console.base.json_output import write_json
 from taorunner.console.base.theme import make_console, symbols_of
+from taorunner.console.pages.layout_page import layout_json
 from taorunner.console.pages.network_page import network_lines, network_table_lines
 from taorunner.contracts import Contract
 
+Layouts = Callable[[str], DataLayout | None]
+"""What a network reads, by its name."""
 
-def print_networks(networks: Sequence[Network], *, json: bool) -> None:
+
+def print_networks(networks: Sequence[Network], layouts: Layouts, *, json: bool) -> None:
     if json:
-        write_json([_facts(network, None) for network in networks], sys.stdout.buffer)
+        write_json([_facts(network, layouts, None) for network in networks], sys.stdout.buffer)
         return
     console = make_console(sys.stdout, os.environ)
     for line in network_table_lines(networks, console.width, symbols_of(console)):
         console.print(line, soft_wrap=True)
 
 
-def print_network(network: Network, release: str | None, *, json: bool) -> None:
+def print_network(network: Network, layouts: Layouts, release: str | None, *, json: bool) -> None:
     """Raises UserFilesError for a release that the network is not in."""
     if json:
-        write_json(_facts(network, release), sys.stdout.buffer)
+        write_json(_facts(network, layouts, release), sys.stdout.buffer)
         return
     console = make_console(sys.stdout, os.environ)
-    for line in network_lines(network, release, console.width, symbols_of(console)):
+    for line in network_lines(network, layouts(network.name), release, console.width, symbols_of(console)):
         console.print(line, soft_wrap=True)
 
 
-def _facts(network: Network, release: str | None) -> dict[str, Any]:
+def _facts(network: Network, layouts: Layouts, release: str | None) -> dict[str, Any]:
     contracts = network.contracts(release)
     unknown = network.unknown_actions(release)
     shown = network.release_name(release)
@@ -50,6 +55,7 @@ def _facts(network: Network, release: str | None) -> dict[str, Any]:
         "traps": list(network.traps),
         "sources": list(network.sources),
         "file": None if network.file is None else str(network.file),
+        "layout": layout_json(layouts(network.name)),
         "actions": {
             action: _action(contracts[action])
             if action in contracts

@@ -15,6 +15,7 @@ from taorunner.datasets.checks.classes import ClassNeeds
 from taorunner.datasets.model.annotations import DetectionDataset, ImageEntry
 from taorunner.datasets.model.boxes import Corners, corners_of, names_of
 from taorunner.errors import Finding, Severity
+from taorunner.text import printable
 
 _HINTS = {
     "box-inverted": "correct it: x_min y_min x_max y_max",
@@ -77,6 +78,25 @@ def coco_findings(dataset: DetectionDataset, needs: Sequence[ClassNeeds]) -> Ite
         message = f"the categories differ from those of {first.name}: the same id means different classes"
         hint = "taorunner dataset convert --to coco gives them the same ids"
         yield Finding(Severity.ERROR, "coco-categories-differ", message, hint, other)
+
+
+def with_earlier(dataset: DetectionDataset) -> Iterator[tuple[ImageEntry, ImageEntry | None]]:
+    """Each image, with the earlier entry of the same file."""
+    first: dict[Path, ImageEntry] = {}
+    for image in dataset.images:
+        earlier = first.setdefault(image.path, image)
+        yield image, earlier if earlier is not image else None
+
+
+def twice_finding(image: ImageEntry, earlier: ImageEntry) -> Finding:
+    places = " and ".join(f'"{printable(_origin(one))}"' for one in (earlier, image))
+    message = f'"{printable(image.path.name)}" is annotated twice, in {places}'
+    hint = "remove one of them; dataset convert --skip-bad takes the first"
+    return Finding(Severity.ERROR, "picture-twice", message, hint, image.path)
+
+
+def _origin(image: ImageEntry) -> str:
+    return image.subset or (image.source.name if image.source is not None else "?")
 
 
 def counted(

@@ -1,4 +1,8 @@
-"""Checks of one box: the order of its corners, its area, its size, and whether it lies inside the image."""
+"""Checks of one box: the order of its corners, its area, its size, and whether it lies inside the image.
+
+The one rule for all commands: a box without area is left out, one that is partly outside is clipped, both with a
+warning; swapped corners and a box outside of its image are mistakes, which stop.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +46,7 @@ def faults_of(box: Corners, size: tuple[int, int] | None, min_pixels: float) -> 
     if x_max < x_min or y_max < y_min:
         return [Fault(Severity.ERROR, "box-inverted", f"the box {shown} has its corners swapped")]
     if x_max == x_min or y_max == y_min:
-        return [Fault(Severity.ERROR, "box-empty", f"the box {shown} has no area", is_removed=True)]
+        return [Fault(Severity.WARNING, "box-empty", f"the box {shown} has no area", is_removed=True)]
     faults: list[Fault] = []
     if size is not None:
         width, height = size
@@ -56,7 +60,7 @@ def faults_of(box: Corners, size: tuple[int, int] | None, min_pixels: float) -> 
             x_max, y_max = min(float(width), x_max), min(float(height), y_max)
             message = f"the box {shown} reaches beyond {image}"
             clipped = (x_min, y_min, x_max, y_max)
-            faults.append(Fault(Severity.ERROR, "box-beyond-edge", message, clipped=clipped))
+            faults.append(Fault(Severity.WARNING, "box-beyond-edge", message, clipped=clipped))
     if min(x_max - x_min, y_max - y_min) < min_pixels:
         message = f"the box {shown} is narrower than {min_pixels:.3g} pixels"
         faults.append(Fault(Severity.WARNING, "box-tiny", message))

@@ -10,7 +10,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from taorunner.datasets.checks.annotations import box_findings, coco_findings, counted
+from taorunner.datasets.checks.annotations import (
+    box_findings,
+    coco_findings,
+    counted,
+    twice_finding,
+    with_earlier,
+)
 from taorunner.datasets.checks.classes import ClassNeeds, Spellings, class_findings
 from taorunner.datasets.checks.folders import are_classes, check_class_folders
 from taorunner.datasets.checks.image_facts import ImageFacts, look_at, read_image_facts
@@ -32,13 +38,13 @@ from taorunner.datasets.files.layout import (
     find_kitti,
     find_masks,
     images_in,
-    is_yolo,
     unpaired,
 )  # fmt: skip
+from taorunner.datasets.formats import kitti
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.likely import likely_kind
-from taorunner.datasets.formats.other_layouts import refuse_other_layout, report_other_files
-from taorunner.datasets.formats.recognise import format_of, read_folder, report_unread_labels
+from taorunner.datasets.formats.other_layouts import refuse_other_layout, refuse_pairs, report_other_files
+from taorunner.datasets.formats.recognise import known_formats, read_folder, report_unread
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.text import amount, printable
 
@@ -56,45 +62,62 @@ def check_dataset(
         )
     report_progress = progress or (lambda done, total: None)
     subsets = find_kitti(root)
-    if subsets and (from_ == "kitti" if from_ is not None else not is_yolo(subsets)):
-        return _check_kitti(subsets, deep=deep, needs=needs, progress=report_progress)
     facts: dict[str, int | ImageFacts] = {}
     folder = _folder(root, needs, report_progress, facts)
-    if from_ is not None:
+    if from_ is not None and not (from_ == "kitti" and subsets):
         return _check_read(folder, from_, facts, deep=deep, needs=needs, progress=report_progress)
+    if from_ is None:
+        refuse_other_layout(folder)
+    known = known_formats(folder) if from_ is None else [from_]
+    is_guess = bool(subsets) and not known and likely_kind(folder) is None
+    if is_guess or (known == ["kitti"] and _covers(subsets, folder)):
+        report = _check_kitti(subsets, deep=deep, needs=needs, progress=report_progress)
+        seen = [*(subset.labels for subset in subsets), *unpaired(subsets)[1]]
+        kitti.report_unread(folder, {path.relative_to(root).as_posix() for path in seen})
+        report.findings += [one for one in folder.findings if one not in report.findings]
+        return report
+    if known or likely_kind(folder) is not None:
+        name = known[0] if len(known) == 1 else None
+        if name is not None:
+            report_unread(folder, name)
+        return _check_read(folder, name, facts, deep=deep, needs=needs, progress=report_progress)
+    return _check_folders(root, folder, facts, deep=deep, needs=needs, progress=report_progress)
+
+
+def _covers(subsets: Sequence[Subset], folder: Folder) -> bool:
+    """True when ``subsets`` have every folder of images that the reader finds."""
+    return bool(subsets) and {subset.images for subset in subsets} >= kitti.image_folders(folder)
+
+
+def _check_folders(
+    root: Path, folder: Folder, facts: dict[str, int | ImageFacts], *, deep: bool, needs: Sequence[ClassNeeds],
+    progress: Progress,
+) -> CheckReport:  # fmt: skip
+    """Checks images with masks, and class folders. Raises UserFilesError when ``root`` holds neither."""
     if masks := find_masks(root):
         report = CheckReport("segmentation")
         image_counts = check_masks(report.findings, masks, needs, deep=deep)
         report.subsets = [SubsetReport(name, count) for name, count in image_counts.items()]
         return report
     splits = find_class_folders(root)
-    name = None
     if splits:
-        refuse_other_layout(folder)
-        name = _format_of(folder)
-    if splits and name is None and likely_kind(folder) is None:
+        refuse_pairs(folder)
         if not are_classes(root, splits):
             raise UserFilesError(
                 f'the layout of "{printable(str(root))}" cannot be checked: images beside other files',
                 hint="class folders, images with masks, and datasets with boxes can be checked",
             )
         report = CheckReport("classification")
-        report_other_files(folder, Severity.WARNING)
+        report_other_files(folder, Severity.ERROR if "" in splits else Severity.WARNING)
         report.findings += folder.findings
         counts = check_class_folders(report.findings, root, splits, needs, deep=deep)
+        if loose := len(folder.image_files) - sum(part.total() for part in counts.values()):
+            message = f"{amount(loose, 'image')} {'is' if loose == 1 else 'are'} in no class folder, or in no subset"
+            hint = "move them into SPLIT/CLASS/, or move them away"
+            report.findings.append(Finding(Severity.WARNING, "picture-unused", message, hint, root))
         report.subsets = [SubsetReport(n, sum(c.values()), classes=c) for n, c in counts.items()]
         return report
-    return _check_read(folder, name, facts, deep=deep, needs=needs, progress=report_progress)
-
-
-def _format_of(folder: Folder) -> str | None:
-    """None when all files are images, as in class folders."""
-    try:
-        name = format_of(folder)
-    except UserFilesError:
-        return None
-    report_unread_labels(folder, name)
-    return name
+    return _check_read(folder, None, facts, deep=deep, needs=needs, progress=progress)
 
 
 def _folder(
@@ -123,7 +146,10 @@ def _check_read(
     equal = EqualFiles()
     grays: list[Path] = []
     is_repaired = dataset.format in REPAIRED
-    for image in dataset.images:
+    for image, earlier in with_earlier(dataset):
+        if earlier is not None:
+            found.append(twice_finding(image, earlier))
+            continue
         known = facts[str(image.path)]
         if isinstance(known, int):
             known = ImageFacts(folder.header(image.path), known)

@@ -11,13 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+)
 """Compared in lower case."""
 SELDOM_READ = frozenset({"webp", "tiff"})
 """Formats that TAO's loaders ignore. Source: tao/tensorflow.md section 7, the raw loader's list; the lists of
 suffixes of tao-pytorch 7.0.1 (inference, classification)."""
 UNREAD_SUFFIXES = frozenset({
-    ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".jfif", ".jpe", ".ppm", ".pgm", ".tga", ".dng", ".cr2", ".nef",
+    ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".ppm", ".pgm", ".tga", ".dng", ".cr2", ".nef",
 })  # fmt: skip
 """Images that are not read here."""
 

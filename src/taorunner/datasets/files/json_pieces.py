@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from taorunner.datasets.files.json_text import after_blank, place_in_json
 from taorunner.errors import MachineError
 from taorunner.text import printable
 
@@ -25,7 +26,6 @@ _KEPT_BYTES = 1024 * 1024
 """A file up to this size is kept in memory, so that a thousand small ones need no file handles."""
 _BOM = b"\xef\xbb\xbf"
 _BLANK = re.compile(rb"[ \t\n\r]*")
-_SPACE = re.compile(r"[ \t\n\r]*")
 _KEY = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _ODD = re.compile(rb"NaN|Infinity|\\u[dD]")
 _TRIES = 8
@@ -133,41 +133,6 @@ class JsonObject:
 def read_in_pieces(source: JsonSource, lists: Collection[str], piece_bytes: int = PIECE_BYTES) -> JsonObject:
     """``lists``: the keys whose lists are read in pieces. Raises NotInPiecesError."""
     return _Reader(source, lists, piece_bytes).read()
-
-
-def place_in_json(text: str, steps: Sequence[str | int]) -> tuple[int, int]:
-    """Line and column of the value at ``steps``; of the innermost value around it when there is none."""
-    at = _blank(text, 0)
-    try:
-        for step in steps:
-            at = _inner(text, at, step)
-    except (ValueError, IndexError, StopIteration):
-        pass
-    return text.count("\n", 0, at) + 1, at - (text.rfind("\n", 0, at) + 1) + 1
-
-
-def _inner(text: str, at: int, step: str | int) -> int:
-    """Offset of the value with key or index ``step`` in the list or object that begins at ``at``."""
-    is_list = text[at] == "["
-    at = _blank(text, at + 1)
-    index = 0
-    while text[at] not in "]}":
-        key: str | int = index
-        if not is_list:
-            key, at = _JSON.raw_decode(text, at)
-            at = _blank(text, _blank(text, at) + 1)
-        if key == step:
-            return at
-        _, at = _JSON.raw_decode(text, at)
-        at = _blank(text, at)
-        if text[at] == ",":
-            at = _blank(text, at + 1)
-        index += 1
-    raise IndexError(step)
-
-
-def _blank(text: str, at: int) -> int:
-    return match.end() if (match := _SPACE.match(text, at)) else at
 
 
 class _Reader:
@@ -341,13 +306,13 @@ def _one_by_one(window: bytes) -> tuple[int, int] | None:
     try:
         while True:
             _, at = _JSON.raw_decode(text, at)
-            after = _blank(text, at)
+            after = after_blank(text, at)
             if text[after : after + 1] not in (",", "]") or not text[after : after + 1]:
                 break
             count, end = count + 1, at
             if text[after] == "]":
                 break
-            at = _blank(text, after + 1)
+            at = after_blank(text, after + 1)
     except (ValueError, RecursionError):
         pass
     return (count, len(text[:end].encode())) if count else None

@@ -1,10 +1,14 @@
-"""Parses JSON text; what is wrong with it becomes one sentence and its place."""
+"""Parses JSON text; what is wrong with it becomes one sentence and its place. Finds the place of a value."""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+_SPACE = re.compile(r"[ \t\n\r]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +30,40 @@ def parse_json(text: str) -> tuple[Any, JsonProblem | None]:
         return None, JsonProblem("not valid JSON: a number has thousands of digits")
     except RecursionError:
         return None, JsonProblem("the JSON is nested too deeply")
+
+
+def place_in_json(text: str, steps: Sequence[str | int]) -> tuple[int, int]:
+    """Line and column of the value at ``steps``; as close as the text allows."""
+    decoder = json.JSONDecoder()
+    at = after_blank(text, 0)
+    try:
+        for step in steps:
+            at = _inner(decoder, text, at, step)
+    except (ValueError, IndexError, StopIteration):
+        pass
+    return text.count("\n", 0, at) + 1, at - (text.rfind("\n", 0, at) + 1) + 1
+
+
+def _inner(decoder: json.JSONDecoder, text: str, at: int, step: str | int) -> int:
+    """Offset of the value with key or index ``step`` in the list or object that begins at ``at``."""
+    is_list = text[at] == "["
+    at = after_blank(text, at + 1)
+    index = 0
+    while text[at] not in "]}":
+        key: str | int = index
+        if not is_list:
+            key, at = decoder.raw_decode(text, at)
+            at = after_blank(text, after_blank(text, at) + 1)
+        if key == step:
+            return at
+        _, at = decoder.raw_decode(text, at)
+        at = after_blank(text, at)
+        if text[at] == ",":
+            at = after_blank(text, at + 1)
+        index += 1
+    raise IndexError(step)
+
+
+def after_blank(text: str, at: int) -> int:
+    """The offset of the next character that is no white space."""
+    return match.end() if (match := _SPACE.match(text, at)) else at

@@ -11,11 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taorunner.datasets.files.image_header import IMAGE_SUFFIXES
-from taorunner.datasets.files.yolo_rows import is_yolo_text
 
 LABEL_PAIRS = (("image_2", "label_2"), ("images", "labels"))
 _MASK_FOLDER = "masks"
 _DEPTH = 3
+_SUBSETS = ("train", "training", "val", "valid", "validation", "test", "testing")
+_NO_CLASSES = frozenset({
+    "images", "image", "jpegimages", "masks", "mask", "labels", "annotations", "image_2", "label_2", *_SUBSETS,
+})  # fmt: skip
+"""Folders that are parts of other layouts, or subsets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,30 +64,27 @@ def unpaired(subsets: Sequence[Subset]) -> tuple[list[Path], list[Path]]:
     return sorted(without_labels), sorted(without_images)
 
 
-def is_yolo(subsets: Sequence[Subset]) -> bool:
-    """True for YOLO label files in KITTI's folders; when all are empty, a ``data.yaml`` decides."""
-    for subset in subsets:
-        for name in files_in(subset.labels)[:50]:
-            if name.endswith(".txt"):
-                text = (subset.labels / name).read_bytes().decode("utf-8", "replace")
-                if text.strip():
-                    return is_yolo_text(text)
-    return any((subset.images.parent / "data.yaml").is_file() for subset in subsets)
-
-
 def find_masks(root: Path) -> list[Subset]:
-    """Subsets of a segmentation dataset: ``images/<subset>`` with ``masks/<subset>``, or ``images`` with ``masks``."""
+    """Subsets of a segmentation dataset: ``images/<subset>`` with ``masks/<subset>``, ``images`` with ``masks``, or
+    ``<subset>/images`` with ``<subset>/masks``."""
     images, masks = root / "images", root / _MASK_FOLDER
     if not (images.is_dir() and masks.is_dir()):
-        return []
+        pairs = [(name, root / name / "images", root / name / _MASK_FOLDER) for name in folders_in(root)]
+        return [Subset(*pair) for pair in pairs if pair[1].is_dir() and pair[2].is_dir()]
     names = sorted(name for name in folders_in(images) if (masks / name).is_dir())
     return [Subset(name, images / name, masks / name) for name in names] or [Subset("", images, masks)]
 
 
 def find_class_folders(root: Path) -> dict[str, list[str]]:
-    """Classes by split of the layout ``<split>/<class>/`` (ImageFolder); empty for other layouts."""
-    splits = {name: folders_in(root / name) for name in folders_in(root)}
+    """Classes by split of the layout ``<split>/<class>/`` (ImageFolder), under "" for ``<class>/``; empty for other
+    layouts."""
+    top = folders_in(root)
+    splits = {name: folders_in(root / name) for name in top}
     splits = {name: classes for name, classes in splits.items() if classes}
+    if sum(name.lower() in _NO_CLASSES - set(_SUBSETS) for name in top) > 1:
+        return {}  # images beside masks or labels
+    if not splits and len(top) > 1 and all(images_in(root / name) for name in top) and not images_in(root):
+        return {"": top} if not any(name.lower() in _NO_CLASSES for name in top) else {}
     has_images = any(
         images_in(root / split / name) for split, classes in splits.items() for name in classes[:5]
     )

@@ -59,12 +59,26 @@ class Placer:
 
 
 def refuse_taken(target: Path, *, overwrite: bool) -> None:
-    """Raises UsageError when ``target`` exists and must not be replaced. Also called early, before much is read."""
-    if os.path.lexists(target) and not overwrite:
+    """Raises UsageError when ``target`` exists and must not be replaced. Also called early, before much is read.
+
+    A folder that holds nothing but empty folders may be replaced, as ``init-project`` makes one for the dataset.
+    """
+    if os.path.lexists(target) and not overwrite and not _holds_only_folders(target):
         raise UsageError(
             f'"{printable(str(target))}" already exists',
             hint="choose another folder with --output, or replace it with --overwrite",
         )
+
+
+def _holds_only_folders(target: Path) -> bool:
+    """False for a link, and for a folder that cannot be read whole."""
+    if target.is_symlink() or not target.is_dir():
+        return False
+    unread: list[OSError] = []
+    for folder, names, files in os.walk(target, onerror=unread.append):
+        if files or any(Path(folder, name).is_symlink() for name in names):
+            return False
+    return not unread
 
 
 @contextlib.contextmanager

@@ -25,5 +25,5 @@ def is_yolo_row(words: Sequence[str]) -> bool:
 
 def is_yolo_text(text: str) -> bool:
     """Decides by the first non-empty line."""
-    line = next((line for line in text.splitlines() if line.strip()), "")
+    line = next((line for line in text.removeprefix("\ufeff").splitlines() if line.strip()), "")
     return is_yolo_row(line.split())

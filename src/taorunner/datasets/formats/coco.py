@@ -10,6 +10,7 @@ import json
 import math
 from array import array
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import accumulate, islice
 from operator import gt
 from pathlib import Path
@@ -20,6 +21,7 @@ from msgspec import UNSET
 from taorunner.datasets.files.coco_rows import Annotation, AnnotationTexts, Batch, batches, category_ids
 from taorunner.datasets.files.json_pieces import JsonObject, JsonSource
 from taorunner.datasets.formats.folder import Folder, bounding_box, number, subset_of
+from taorunner.datasets.model import segmentation
 from taorunner.datasets.model.annotations import CocoFile, DatasetMetadata, DetectionDataset, ImageEntry
 from taorunner.datasets.model.boxes import BoxRows, BoxTable, Fields, Kind, Rest
 from taorunner.text import amount, printable
@@ -29,7 +31,7 @@ _LISTS = ("images", "annotations")
 _TOP = frozenset({*_LISTS, "categories"})
 _IMAGE = frozenset({"file_name", "width", "height"})
 _PLAIN = ("id", "area", "segmentation")
-_OTHER_TASKS = ("captions", "person_keypoints", "stuff", "panoptic")
+_OTHER_TASKS = ("captions", "person_keypoints", "stuff", "panoptic", "image_info")
 
 
 def recognise(folder: Folder) -> bool:
@@ -73,7 +75,7 @@ def _report_left_out(folder: Folder, paths: list[str]) -> None:
     left = [path for path in _with_images(folder) if path not in paths]
     if left:
         message = (
-            f"{amount(len(left), 'file')} of other annotations on the same images "
+            f"{amount(len(left), 'file')} of images without boxes or of other annotations "
             f'{"is" if len(left) == 1 else "are"} not read, such as "{printable(left[0])}"'
         )
         hint = "move them to another folder to read them"
@@ -86,8 +88,14 @@ def _of_stem(path: str) -> str:
 
 def documents(folder: Folder) -> list[str]:
     found = _with_images(folder)
-    instances = [path for path in found if not path.rpartition("/")[2].startswith(_OTHER_TASKS)]
-    return instances or found
+    with_boxes = [path for path in found if _has_annotations(folder, path)] or found
+    instances = [path for path in with_boxes if not path.rpartition("/")[2].startswith(_OTHER_TASKS)]
+    return instances or with_boxes
+
+
+def _has_annotations(folder: Folder, path: str) -> bool:
+    document = folder.json_object(path, _LISTS)
+    return document is not None and "annotations" in (*document.lists, *document.values)
 
 
 def _with_images(folder: Folder) -> list[str]:
@@ -136,7 +144,7 @@ class Document:
         seen: set[Any] = set()
         shared: dict[tuple[str, ...], tuple[str, ...]] = {}
         for index, image in enumerate(self._document.elements("images")):
-            reference = image.get("file_name") if isinstance(image, Mapping) else None
+            reference = _reference(image) if isinstance(image, Mapping) else None
             if not isinstance(reference, str) or not _is_id(image.get("id")):
                 self._error("coco-image", 'an image needs "id" and "file_name"', ("images", index))
                 continue
@@ -253,7 +261,14 @@ class Document:
             self._error("coco-annotation", message, (*steps, "category_id"))
             return
         polygons = annotation.get("segmentation")
-        if "bbox" not in annotation and isinstance(polygons, list):
+        if not annotation.get("bbox") and isinstance(polygons, Mapping):
+            with suppress(ValueError):
+                corners = segmentation.extent(polygons)
+                self._folder.note_box("mask-box", "mask", self._file)
+                kind = _rest(annotation).kind
+                self._rows.add(index, annotation["image_id"], self._names[category], corners, kind)
+                return
+        if not annotation.get("bbox") and isinstance(polygons, list):
             flat = [number(value) for polygon in polygons if isinstance(polygon, list) for value in polygon]
             values = [value for value in flat if value is not None]
             if len(values) >= 6 and len(values) == len(flat):
@@ -392,6 +407,11 @@ def _extra(annotation: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in annotation.items()
         if key not in _READ and (key != "segmentation" or not value)
     }
+
+
+def _reference(image: Mapping[str, Any]) -> Any:
+    """``file_name``; LVIS has the address only."""
+    return image.get("file_name", image.get("coco_url"))
 
 
 def _is_id(value: Any) -> bool:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import re
 
+from taorunner.datasets.files.xml_nodes import Node, XmlError, read_xml, root_tag
 from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder, bounding_box, number
-from taorunner.datasets.formats.xml_nodes import Node, XmlError, read_xml
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.text import printable
 
 _CORNERS = ("xtl", "ytl", "xbr", "ybr")
-_ROOT = re.compile(r"<annotations(\s[^>]*)?>")
-_SHAPES = ("polyline", "points", "cuboid", "skeleton")
+_BOXED = ("box", "polygon", "ellipse", "mask", "cuboid")
+_SHAPES = ("polyline", "points", "skeleton")
+_CUBOID = ("tl1", "bl1", "tr1", "br1", "tl2", "bl2", "tr2", "br2")
 
 
 def recognise(folder: Folder) -> bool:
@@ -20,8 +21,7 @@ def recognise(folder: Folder) -> bool:
 
 
 def _documents(folder: Folder) -> list[str]:
-    first = ((path, (folder.text(path) or "")[:2000]) for path in folder.with_suffix(".xml"))
-    return [path for path, text in first if _ROOT.search(text)]
+    return [path for path in folder.with_suffix(".xml") if root_tag(folder.peek(path) or "") == "annotations"]
 
 
 def read(folder: Folder) -> DetectionDataset:
@@ -61,7 +61,7 @@ def _image(folder: Folder, path: str, node: Node) -> ImageEntry | None:
     boxes: list[Box] = []
     left_out: list[Node] = []
     for shape in node.children:
-        if shape.tag in ("box", "polygon", "ellipse", "mask"):
+        if shape.tag in _BOXED:
             box = _box(folder, path, shape)
             if box is not None:
                 boxes.append(box)
@@ -75,9 +75,10 @@ def _image(folder: Folder, path: str, node: Node) -> ImageEntry | None:
         message = "tag of the whole image: left out"
         folder.warning("tag-left-out", message, file, node.line, node.column)
     size = (number(node.attributes.get("width")) or 0.0, number(node.attributes.get("height")) or 0.0)
-    return folder.entry(
-        image_file, boxes, subset=SPLIT_NAMES.get(subset, subset), source=file, stated_size=size
-    )
+    subset = re.sub(
+        r"[^\w.-]+|\A\.+", "_", SPLIT_NAMES.get(subset, subset)
+    )  # it becomes the name of a folder
+    return folder.entry(image_file, boxes, subset=subset, source=file, stated_size=size)
 
 
 def _box(folder: Folder, path: str, node: Node) -> Box | None:
@@ -98,14 +99,19 @@ def _box(folder: Folder, path: str, node: Node) -> Box | None:
         corners = None
         if left is not None and top is not None and wide is not None and high is not None:
             corners = (left, top, left + wide, top + high)
-            folder.warning(
-                "mask-box", "only the bounding box of a mask is used", file, node.line, node.column
-            )
+            folder.note_box("mask-box", "mask", file, node.line, node.column)
     elif node.tag == "ellipse":
         cx, cy, rx, ry = (number(node.attributes.get(key)) for key in ("cx", "cy", "rx", "ry"))
         corners = None
         if cx is not None and cy is not None and rx is not None and ry is not None:
             corners = (cx - rx, cy - ry, cx + rx, cy + ry)
+            folder.note_box("shape-box", "ellipse", file, node.line, node.column)
+    elif node.tag == "cuboid":
+        xs, ys = ([number(node.attributes.get(axis + key)) for key in _CUBOID] for axis in "xy")
+        found = [(x, y) for x, y in zip(xs, ys, strict=True) if x is not None and y is not None]
+        corners = bounding_box(found) if len(found) == len(_CUBOID) else None
+        if corners is not None:
+            folder.note_box("shape-box", "cuboid", file, node.line, node.column)
     else:
         left, top, right, bottom = (number(node.attributes.get(key)) for key in _CORNERS)
         corners = None
@@ -114,8 +120,7 @@ def _box(folder: Folder, path: str, node: Node) -> Box | None:
             angle = number(node.attributes.get("rotation")) or 0.0
             if angle % 360:
                 corners = rotated(corners, angle)
-                message = f"the box is rotated by {angle:g} degrees: its upright bounding box is used"
-                folder.warning("box-rotated", message, file, node.line, node.column)
+                folder.note_box("box-rotated", "rotated box", file, node.line, node.column)
     if corners is None or not label:
         message = f"a {node.tag} needs a label and numbers as coordinates"
         folder.error("cvat-shape", printable(message), file, node.line, node.column)

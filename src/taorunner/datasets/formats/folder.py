@@ -18,13 +18,8 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from taorunner.datasets.files.image_header import IMAGE_SUFFIXES, ImageError, ImageHeader, read_header
-from taorunner.datasets.files.json_pieces import (
-    JsonObject,
-    JsonSource,
-    place_in_json,
-    read_in_pieces,
-)
-from taorunner.datasets.files.json_text import parse_json
+from taorunner.datasets.files.json_pieces import JsonObject, JsonSource, read_in_pieces
+from taorunner.datasets.files.json_text import parse_json, place_in_json
 from taorunner.datasets.files.layout import is_folder, leads_back
 from taorunner.datasets.model.annotations import Box, ImageEntry
 from taorunner.datasets.model.boxes import BoxRows, BoxTable
@@ -35,6 +30,11 @@ _MAX_DEPTH = 12
 _FIRST_BYTES = 256 * 1024
 _LARGE_BYTES = 8 * 1024 * 1024
 _DETOUR = re.compile(r"(^|/)\.{0,2}(/|$)")
+_BESIDE = re.compile(
+    r"(^|/)(masks?|labels?|annotations?|segmentation(class|object)|depth|thumb(nail)?s?|previews?)/",
+    re.IGNORECASE,
+)
+"""Folders of images that belong to an image of the same name elsewhere."""
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _DECLARED = re.compile(rb"""\A\s*<\?xml[^>]*encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
@@ -68,6 +68,7 @@ class Folder:
         self._headers: dict[str, ImageHeader | None] = {}
         self._shared_headers: dict[ImageHeader, ImageHeader] = {}
         self._turned: list[Path] = []
+        self._noted: dict[tuple[str, str], tuple[int, tuple[Path, int | None, int | None]]] = {}
         self.stored_sizes: set[Path] = set()
 
     @cached_property
@@ -162,7 +163,10 @@ class Folder:
             return known
         try:
             with open(f"{self.root}/{path}", "rb") as file:  # noqa: PTH123 (thousands of small files)
-                return file.read(_FIRST_BYTES).decode("utf-8", "replace")
+                data = file.read(_FIRST_BYTES)
+            if data.startswith(_UTF16_MARKS):
+                return data.decode("utf-16", "replace")
+            return data.decode("utf-8-sig", "replace")
         except OSError:
             return None
 
@@ -261,6 +265,7 @@ class Folder:
             return Path(path)
         name = path.rpartition("/")[2]
         found = self._named(name)
+        found = [one for one in found if not _BESIDE.search(one)] or found
         if len(found) > 1:
             parts = path.split("/")
             for count in range(len(parts), 1, -1):
@@ -273,6 +278,10 @@ class Folder:
             near = near or [one for one in found if subset and _subset_in(one.rpartition("/")[0]) == subset]
             return self.root / near[0] if len(near) == 1 else None
         return self.root / found[0] if found else None
+
+    def has_named(self, name: str) -> bool:
+        """Whether an image in any folder has this name."""
+        return name in self._images_by_name
 
     def has_image(self, path: str) -> bool:
         """``path``: relative to the root."""
@@ -328,6 +337,20 @@ class Folder:
             if len(self._headers) % 100 == 0:
                 self.progress("reading", len(self._headers), len(self.image_files))
         return self._headers[key]
+
+    def note_box(
+        self, code: str, shape: str, file: Path, line: int | None = None, column: int | None = None
+    ) -> None:
+        """Notes an object of which only the upright bounding box is kept; ``report_noted`` counts them."""
+        count, place = self._noted.get((code, shape), (0, (file, line, column)))
+        self._noted[code, shape] = count + 1, place
+
+    def report_noted(self) -> None:
+        """Adds one warning for all objects of a shape of which only the upright bounding box is kept."""
+        for (code, shape), (count, place) in self._noted.items():
+            shown = f"{count:,} {shape if count == 1 else shape.replace('box', 'boxe') + 's'}"
+            self.warning(code, f"only the upright bounding box of {shown} is used", *place)
+        self._noted.clear()
 
     def report_turned(self) -> None:
         """Adds one warning for all images that EXIF rotates."""

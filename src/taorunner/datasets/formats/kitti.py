@@ -17,6 +17,8 @@ from taorunner.text import amount, printable
 
 _IMAGES = ("image_2", "images", "image")
 _LABELS = ("label_2", "labels", "label")
+_MOST_COLUMNS = 30
+"""With a class name of several words; a line with more is none of KITTI."""
 _THREE_D = ("velodyne", "calib")
 _PLAIN = KittiFields()
 _FIELDS = ("truncation", "occlusion", "alpha", "x_min", "y_min", "x_max", "y_max", "height", "width", "length",
@@ -25,11 +27,7 @@ _FIELDS = ("truncation", "occlusion", "alpha", "x_min", "y_min", "x_max", "y_max
 
 def recognise(folder: Folder) -> bool:
     """True for a pair of folders with labels of 15 or 16 columns, or such a file beside an image."""
-    return any(
-        len(line.split()) >= 15 and _is_number(line.split()[-1]) and not is_yolo_row(line.split())
-        for _, labels, _ in _pairs(folder)
-        for line in _first_lines(folder, labels)
-    )
+    return any(_is_row(line) for _, labels, _ in _pairs(folder) for line in _first_lines(folder, labels))
 
 
 def is_all_background(folder: Folder) -> bool:
@@ -38,11 +36,16 @@ def is_all_background(folder: Folder) -> bool:
     return bool(labels) and all(not (folder.text(path) or "").strip() for path in labels)
 
 
+def image_folders(folder: Folder) -> set[Path]:
+    """The folders of images that have labels beside them."""
+    return {folder.root / place for place, _, _ in _pairs(folder)}
+
+
 def read(folder: Folder) -> DetectionDataset:
     images: list[ImageEntry] = []
     classes: dict[str, None] = {}
     pairs = _pairs(folder)
-    _report_unpaired(folder, {labels for _, labels, _ in pairs})
+    report_unread(folder, {labels for _, labels, _ in pairs})
     if beside := folder.folders_named(_THREE_D):
         message = f'"{printable(beside[0])}": left out, only images and labels are read'
         hint = "bevfusion and pointpillars read such a dataset without conversion"
@@ -74,18 +77,26 @@ def read(folder: Folder) -> DetectionDataset:
     return DetectionDataset("kitti", folder.root, tuple(images), tuple(classes), tuple(folder.findings))
 
 
-def _report_unpaired(folder: Folder, paired: set[str]) -> None:
-    """Reports label files in folders without an image folder."""
+def report_unread(folder: Folder, paired: set[str]) -> None:
+    """Reports labels in other folders than ``paired``, which have no images beside them."""
     left: dict[str, list[str]] = {}
     for path in folder.with_suffix(".txt"):
         parent = _parent(path)
-        if parent not in paired and any(part.lower() in _LABELS for part in parent.split("/")):
+        if parent in paired:
+            continue
+        is_named = any(part.lower() in _LABELS for part in parent.split("/"))
+        if is_named or _is_row(next(iter((folder.peek(path) or "").splitlines()), "")):
             left.setdefault(parent, []).append(path)
     for parent, paths in sorted(left.items()):
         message = f'there are no images for {amount(len(paths), "label file")} in "{printable(parent)}"'
         folder.error(
             "picture-missing", message, folder.root / paths[0], hint="add them, or delete the labels"
         )
+
+
+def _is_row(line: str) -> bool:
+    words = line.removeprefix("\ufeff").split()
+    return 15 <= len(words) <= _MOST_COLUMNS and _is_number(words[-1]) and not is_yolo_row(words)
 
 
 def line_of(box: Box, name: str) -> str:
@@ -150,6 +161,7 @@ def _name_and_values(columns: list[str]) -> tuple[str, list[str]]:
 def _pairs(folder: Folder) -> list[tuple[str, str, str]]:
     """(image folder, label folder, subset) of each part of the dataset."""
     parents = {_parent(path) for path in folder.image_files}
+    with_text = sorted({_parent(path) for path in folder.with_suffix(".txt")})
     pairs = []
     for image_files in sorted(parents):
         above, _, own = image_files.rpartition("/")
@@ -160,8 +172,9 @@ def _pairs(folder: Folder) -> list[tuple[str, str, str]]:
                 above, own, below = upper, middle, own
         if own.lower() in _IMAGES:
             for labels in _LABELS:
-                candidate = "/".join(part for part in (above, labels, below) if part)
-                if any(path.startswith(candidate + "/") for path in folder.with_suffix(".txt")):
+                wanted = "/".join(part for part in (above, labels, below) if part).lower()
+                candidate = next((place for place in with_text if place.lower() == wanted), None)
+                if candidate is not None:
                     name = below or above.rpartition("/")[2]
                     pairs.append((image_files, candidate, _subset(name)))
                     break
@@ -181,12 +194,16 @@ def _directly_in(folder: Folder, parent: str, suffix: str) -> list[str]:
 
 
 def _first_lines(folder: Folder, labels: str) -> Iterator[str]:
-    """The first non-empty line of each file, of at most 50 files."""
-    for path in _directly_in(folder, labels, ".txt")[:50]:
-        for line in (folder.text(path) or "").splitlines():
+    """The first line of each file that has one, of at most 50 such files."""
+    found = 0
+    for path in _directly_in(folder, labels, ".txt"):
+        for line in (folder.peek(path) or "").removeprefix("\ufeff").splitlines():
             if line.strip():
                 yield line
+                found += 1
                 break
+        if found >= 50:
+            return
 
 
 def _finite(text: str) -> float | None:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlparse
 
+from taorunner.datasets.files.brush_masks import brush_extent
 from taorunner.datasets.formats.folder import Folder, bounding_box, number, subset_of
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.text import amount, printable
 
 _UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")
+_ANSWERS = frozenset(
+    {"choices", "textarea", "rating", "taxonomy", "number", "datetime", "pairwise", "ranker"}
+)
+"""Results that are no shapes; some of them belong to the whole image."""
+_SHAPES = frozenset({"rectangle", "polygon", "ellipse", "brush", "keypoint"})
+"""Shapes without their label, which another result with the same id has."""
 Steps = tuple[str | int, ...]
 
 
@@ -47,6 +56,8 @@ def read(folder: Folder) -> DetectionDataset:
     classes: dict[str, None] = {}
     for path in _documents(folder):
         _report_unannotated(folder, path)
+        _report_several(folder, path)
+        _report_answers(folder, path)
         for index, task in enumerate(folder.json(path)):
             if _has_only_predictions(task):
                 continue  # reported; it must not become a background image
@@ -75,6 +86,73 @@ def _report_unannotated(folder: Folder, path: str) -> None:
     if empty:
         message = f"{amount(empty, 'task')} of {len(tasks):,} {_has(empty)} no annotation: used as background images"
         folder.warning("label-missing", message, folder.root / path)
+
+
+def _report_several(folder: Folder, path: str) -> None:
+    """Reports tasks that several annotators annotated: an error if the annotations differ, as one must be chosen."""
+    tasks = [task for task in folder.json(path) if isinstance(task, Mapping) and len(_valid(task)) > 1]
+    differing = [task for task in tasks if len(_valid(task)) != _agreeing(task) and _truth(task) is None]
+    chosen = len(tasks) - len(differing)
+    if chosen:
+        message = (
+            f"{amount(chosen, 'task')} {_has(chosen)} several annotations: the one that is marked as ground truth is "
+            "used, else the first of equal ones"
+        )
+        folder.warning("annotation-chosen", message, folder.root / path)
+    if differing:
+        message = (
+            f"{amount(len(differing), 'task')} {_has(len(differing))} several annotations that differ, such as that of "
+            f'"{printable(_image_name(_reference(differing[0])))}"'
+        )
+        hint = "keep one of them in Label Studio, or mark one as ground truth; --skip-bad takes the first of each"
+        folder.error("annotations-differ", message, folder.root / path, hint=hint)
+
+
+def _report_answers(folder: Folder, path: str) -> None:
+    """Reports answers that are no shapes: labels of whole images, texts, ratings."""
+    kinds = Counter(
+        _type(result)
+        for task in folder.json(path)
+        if isinstance(task, Mapping)
+        for _, result in _results(0, task)
+        if _type(result) in _ANSWERS
+    )
+    if kinds:
+        listed = ", ".join(f"{count:,} of {kind}" for kind, count in sorted(kinds.items()))
+        verb = "is" if kinds.total() == 1 else "are"
+        message = f"{amount(kinds.total(), 'answer')} that {verb} no box: left out ({listed})"
+        folder.warning("tag-left-out", message, folder.root / path)
+
+
+def _valid(task: Mapping[str, Any]) -> list[tuple[int, Mapping[str, Any]]]:
+    """The annotations that are not cancelled, with their places."""
+    listed = task.get("annotations")
+    return [
+        (at, one)
+        for at, one in enumerate(listed if isinstance(listed, list) else ())
+        if isinstance(one, Mapping) and not one.get("was_cancelled")
+    ]
+
+
+def _agreeing(task: Mapping[str, Any]) -> int:
+    """The number of annotations with the same results as the first."""
+    shown = [_shown(one.get("result")) for _, one in _valid(task)]
+    return sum(one == shown[0] for one in shown)
+
+
+def _shown(results: Any) -> list[str]:
+    """The results as texts, without ids and in one order."""
+    listed = results if isinstance(results, list) else ()
+    return sorted(
+        json.dumps((one.get("type"), one.get("value")) if isinstance(one, Mapping) else one, sort_keys=True)
+        for one in listed
+    )
+
+
+def _truth(task: Mapping[str, Any]) -> tuple[int, Mapping[str, Any]] | None:
+    """The annotation that is marked as ground truth, if there is exactly one."""
+    marked = [pair for pair in _valid(task) if pair[1].get("ground_truth") is True]
+    return marked[0] if len(marked) == 1 else None
 
 
 def _has(count: int) -> str:
@@ -126,6 +204,11 @@ def _image(folder: Folder, path: str, index: int, task: Any) -> ImageEntry | Non
     header = folder.header(image_file)
     if header is None:
         return None
+    if _has_several_images(task):
+        message = f'the task of "{printable(reference)}" has shapes on several images'
+        hint = "import each image as a task of its own; --skip-bad leaves these images out"
+        folder.error("several-images", message, file, *folder.json_place(path, (index,)), hint)
+        return None
     if not _is_readable(task):
         message = f'the annotations of "{printable(reference)}" have no list "result"'
         folder.error(
@@ -133,9 +216,14 @@ def _image(folder: Folder, path: str, index: int, task: Any) -> ImageEntry | Non
         )
         return None
     count_before = len(folder.findings)
+    results = list(_results(index, task))
+    labelled = [
+        one["id"] for _, one in results if isinstance(one, Mapping) and one.get("id") and _labels(_value(one))
+    ]
     boxes = [
         box
-        for steps, result in _results(index, task)
+        for steps, result in results
+        if not (_type(result) in _SHAPES and result.get("id") in labelled)
         for box in _boxes(folder, path, steps, result, header.width, header.height)
     ]
     if not boxes and any(finding.code == "shape-left-out" for finding in folder.findings[count_before:]):
@@ -144,16 +232,21 @@ def _image(folder: Folder, path: str, index: int, task: Any) -> ImageEntry | Non
     return folder.entry(image_file, boxes, subset=subset_of(inside.rpartition("/")[0] + "/x"), source=file)
 
 
+def _has_several_images(task: Mapping[str, Any]) -> bool:
+    """True when the shapes are on more than one image of the task."""
+    drawn = [
+        result for _, result in _results(0, task) if isinstance(result, Mapping) and _labels(_value(result))
+    ]
+    return len({(str(one.get("to_name")), str(one.get("item_index"))) for one in drawn}) > 1
+
+
 def _results(index: int, task: Mapping[str, Any]) -> Iterator[tuple[Steps, Any]]:
-    """Results of the first annotation that is not cancelled; further ones are by other annotators."""
-    annotations = task.get("annotations")
-    if isinstance(annotations, list):
-        for number_, annotation in enumerate(annotations):
-            if isinstance(annotation, Mapping) and not annotation.get("was_cancelled"):
-                results = annotation.get("result")
-                for at, result in enumerate(results if isinstance(results, list) else ()):
-                    yield (index, "annotations", number_, "result", at), result
-                return
+    """Results of the ground truth, else of the first annotation that is not cancelled."""
+    if isinstance(task.get("annotations"), list):
+        for place, annotation in [_truth(task) or next(iter(_valid(task)), (0, {}))]:
+            results = annotation.get("result")
+            for at, result in enumerate(results if isinstance(results, list) else ()):
+                yield (index, "annotations", place, "result", at), result
         return
     for key, value in task.items():
         if isinstance(value, list) and value and isinstance(value[0], Mapping) and _labels(value[0]):
@@ -163,7 +256,7 @@ def _results(index: int, task: Mapping[str, Any]) -> Iterator[tuple[Steps, Any]]
 
 def _is_readable(task: Mapping[str, Any]) -> bool:
     """False when there are annotations whose results are not where Label Studio writes them."""
-    annotations = task.get("annotations", [])
+    annotations = task.get("annotations", None if isinstance(task.get("data"), Mapping) else [])
     if not isinstance(annotations, list):
         return False
     listed = [one for one in annotations if not (isinstance(one, Mapping) and one.get("was_cancelled"))]
@@ -177,27 +270,44 @@ def _labels(value: Mapping[str, Any]) -> list[str]:
     return []
 
 
+def _around_brush(
+    folder: Folder, path: str, steps: Steps, kind: str, value: Mapping[str, Any], width: int, height: int
+) -> list[Box]:
+    """The box around a mask; an error if it cannot be read, so that no object is lost."""
+    labels, place = value.get("brushlabels"), folder.json_place(path, steps)
+    try:
+        corners = brush_extent(value.get("rle") or (), width, height)
+    except ValueError as error:
+        message = f'"{kind}" is a mask that cannot be read: {error}'
+        hint = "export polygons or rectangles; --skip-bad leaves it out"
+        folder.error("brush-left-out", message, folder.root / path, *place, hint)
+        return []
+    if not isinstance(labels, list) or not labels:
+        folder.error("brush-left-out", f'"{kind}" has no label', folder.root / path, *place)
+        return []
+    folder.note_box("mask-box", "mask", folder.root / path, *place)
+    return [Box(str(label), *corners) for label in labels]
+
+
+def _type(result: Any) -> str:
+    return str(result.get("type")) if isinstance(result, Mapping) else ""
+
+
+def _value(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    value = result.get("value", result)
+    return value if isinstance(value, Mapping) else {}
+
+
 def _boxes(folder: Folder, path: str, steps: Steps, result: Any, width: int, height: int) -> list[Box]:
-    value = result.get("value", result) if isinstance(result, Mapping) else {}
-    if not isinstance(value, Mapping):
-        value = {}
+    value = _value(result) if isinstance(result, Mapping) else {}
     labels = _labels(value)
     if not labels:
-        if isinstance(result, Mapping) and result.get("type") in (
-            "rectangle",
-            "choices",
-            "textarea",
-            "rating",
-        ):
-            return []  # the same rectangle occurs again with its label
-        kind = printable(str(result.get("type"))) if isinstance(result, Mapping) else "a result"
+        if _type(result) in _ANSWERS:
+            return []  # reported
+        kind = printable(_type(result) or "a result")
         if kind.startswith("brush"):
-            message = f'"{kind}" is a mask; masks of Label Studio are not read'
-            hint = "export polygons or rectangles; --skip-bad leaves it out"
-            place = folder.json_place(path, steps)
-            folder.error("brush-left-out", message, folder.root / path, *place, hint)
-            return []
-        message = f'"{kind}" has no box: left out'
+            return _around_brush(folder, path, steps, kind, value, width, height)
+        message = f'"{kind}" has no {"label" if kind in _SHAPES else "box"}: left out'
         folder.warning("shape-left-out", message, folder.root / path, *folder.json_place(path, steps))
         return []
     corners = _corners(value, width, height)
@@ -205,7 +315,25 @@ def _boxes(folder: Folder, path: str, steps: Steps, result: Any, width: int, hei
         message = "x, y, width and height must be numbers in percent"
         folder.error("label-studio-box", message, folder.root / path, *folder.json_place(path, steps))
         return []
-    return [Box(label, *corners) for label in labels]
+    shape = (
+        "ellipse"
+        if "radiusX" in value
+        else "rotated box"
+        if (number(value.get("rotation")) or 0) % 90
+        else None
+    )
+    if shape is not None:
+        code = "shape-box" if shape == "ellipse" else "box-rotated"
+        folder.note_box(code, shape, folder.root / path, *folder.json_place(path, steps))
+    return [Box(label, *corners, segmentation=_outline(value, width, height)) for label in labels]
+
+
+def _outline(value: Mapping[str, Any], width: int, height: int) -> list[list[float]] | None:
+    """The polygon, whose points ``_corners`` has checked."""
+    points = value.get("points")
+    if "radiusX" in value or not isinstance(points, list) or len(points) < 3:
+        return None
+    return [[round(float(at) * size / 100, 4) for x, y in points for at, size in ((x, width), (y, height))]]
 
 
 def _corners(value: Mapping[str, Any], width: int, height: int) -> tuple[float, float, float, float] | None:

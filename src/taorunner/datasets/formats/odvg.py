@@ -22,6 +22,7 @@ from taorunner.text import printable
 FILE_NAME = "file_name"
 _FILE_NAMES = (FILE_NAME, "filename")
 _MASK = "mask"
+_PEEKED = 20
 _READ = frozenset({"bbox", "label", "category"})
 _READ_OF_LINE = frozenset({*_FILE_NAMES, "height", "width", "detection"})
 
@@ -32,11 +33,15 @@ def recognise(folder: Folder) -> bool:
 
 def documents(folder: Folder) -> list[str]:
     """The files of JSON lines, relative to the folder."""
-    return [
-        path
-        for path in folder.with_suffix(".jsonl")
-        if any(f'"{key}"' in (folder.text(path) or "").partition("\n")[0] for key in _FILE_NAMES)
-    ]
+    return [path for path in folder.with_suffix(".jsonl") if _is_document(folder.text(path) or "")]
+
+
+def _is_document(text: str) -> bool:
+    """False for lines of other tools, which name their files likewise and have their objects elsewhere."""
+    lines = text.split("\n", _PEEKED)[:_PEEKED]
+    return any(f'"{key}"' in line for line in lines for key in _FILE_NAMES) and (
+        not any('"objects"' in line for line in lines) or any('"detection"' in line for line in lines)
+    )
 
 
 def read(folder: Folder) -> DetectionDataset:

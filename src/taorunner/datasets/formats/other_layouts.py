@@ -1,54 +1,34 @@
 """Recognises datasets of networks that use neither boxes nor class folders nor masks.
 
-Their layouts are listed in ``other_layouts.yml`` beside this module. Such datasets are refused: converting them would
-lose their labels.
+The catalog lists their layouts. Such datasets are refused: converting them would lose their labels.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
+from taorunner.catalog.other_layouts import OtherLayout, other_layouts
 from taorunner.datasets.formats.folder import Folder, is_image
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.text import amount, printable
-from taorunner.yaml_reader import read_yaml
 
 _BESIDE = re.compile(
     r"(^|/)(_?classes|class_?(names|map)?|labels?|readme[^/]*|licen[cs]e[^/]*|thumbs|desktop|split)\.[a-z]+$"
     r"|(^|/)(readme|licen[cs]e|notice)$", re.IGNORECASE
 )  # fmt: skip
+_PAIRED = frozenset({
+    "input", "target", "gt", "groundtruth", "ground_truth", "label", "labels", "mask", "masks", "image", "images",
+    "clean", "noisy", "hr", "lr", "high", "low", "before", "after", "left", "right", "a", "b", "rgb", "depth", "disp",
+    "disparity", "source", "reference", "im1", "im2", "t1", "t2", "sharp", "blur", "img", "imgs", "flow", "normal",
+    "thermal", "visible",
+})  # fmt: skip
+"""Folders whose images belong to images of the same names in another one of them."""
+_CLASS_LISTS = frozenset({"classes.txt", "obj.names", "_darknet.labels"})
+"""They have one word a line, as the texts of number plates have."""
 _IMAGE = "<image>"
 _MOST_READ = 20
 _FIRST_CHARACTERS = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class OtherLayout:
-    """``files`` and ``says`` are explained in the data file."""
-
-    name: str
-    heads: tuple[str, ...]
-    files: tuple[str, ...]
-    says: re.Pattern[str] | None
-
-
-def other_layouts() -> tuple[OtherLayout, ...]:
-    """Read from the file at each call; a command asks once for each dataset."""
-    text = Path(__file__).with_name("other_layouts.yml").read_text(encoding="utf-8")
-    rows: Sequence[Mapping[str, Any]] = read_yaml(text).value
-    return tuple(
-        OtherLayout(
-            row["name"],
-            tuple(row["heads"]),
-            tuple(row["files"]),
-            re.compile(row["says"], re.MULTILINE) if "says" in row else None,
-        )
-        for row in rows
-    )
 
 
 def other_layout(folder: Folder) -> OtherLayout | None:
@@ -72,6 +52,24 @@ def refuse_other_layout(folder: Folder) -> None:
         )
 
 
+def refuse_pairs(folder: Folder) -> None:
+    """Raises UserFilesError for folders of images that belong together by their names, such as input and target."""
+    stems: dict[str, dict[str, set[str]]] = {}
+    for path in folder.image_files:
+        above, _, name = path.rpartition("/")
+        parent, _, own = above.rpartition("/")
+        stems.setdefault(parent, {}).setdefault(own.lower(), set()).add(name.rpartition(".")[0])
+    for parent, inner in stems.items():
+        names = set(inner)
+        if len(names) > 1 and names <= _PAIRED and len({frozenset(one) for one in inner.values()}) == 1:
+            listed = " and ".join(f'"{printable(name)}"' for name in sorted(names))
+            place = printable(str(folder.root / parent))
+            raise UserFilesError(
+                f'"{place}" has images of the same names in {listed}: pairs, not classes',
+                hint="no dataset command takes them; rename the folders if they are classes",
+            )
+
+
 def _fits(layout: OtherLayout, folder: Folder, names: Mapping[str, list[str]], with_images: set[str]) -> bool:
     bases: set[str] | None = None
     last: list[str] = []
@@ -88,7 +86,9 @@ def _fits(layout: OtherLayout, folder: Folder, names: Mapping[str, list[str]], w
             if own == _IMAGE:
                 fitting = files[:1] if parent in with_images else []
             else:
-                fitting = [file for file in files if name.fullmatch(file)]
+                fitting = [
+                    file for file in files if name.fullmatch(file) and file.lower() not in _CLASS_LISTS
+                ]
             if fitting:
                 found.add(match["base"])
                 last += [f"{parent}/{file}" if parent else file for file in fitting[:_MOST_READ]]
@@ -113,7 +113,7 @@ def report_other_files(folder: Folder, severity: Severity = Severity.ERROR) -> N
             f'{amount(len(left), "file")} beside the images would be left out, such as "{printable(left[0])}"'
         )
         hint = (
-            "class folders hold images only: move other files away, unless they are labels of another layout"
+            "such folders hold images only: move other files away, unless they are labels of another layout"
         )
         folder.findings.append(
             Finding(severity, "files-beside-pictures", message, hint, folder.root / left[0])

@@ -13,6 +13,7 @@ from taorunner.datasets.files.yolo_rows import is_yolo_text
 from taorunner.datasets.formats import (
     coco,
     cvat,
+    dota,
     kitti,
     label_studio,
     odvg,
@@ -20,25 +21,27 @@ from taorunner.datasets.formats import (
     voc,
     vott,
     wider_face,
-    yolo,
 )
 from taorunner.datasets.formats.exif_turns import rotate_stored_boxes
 from taorunner.datasets.formats.folder import Folder
-from taorunner.datasets.formats.likely import likely_kind
+from taorunner.datasets.formats.likely import likely_kind, unread_archives
 from taorunner.datasets.formats.other_layouts import refuse_other_layout
+from taorunner.datasets.formats.yolo import labels as yolo
 from taorunner.datasets.model.annotations import DetectionDataset, ImageEntry
 from taorunner.errors import UserFilesError, has_errors
 from taorunner.text import amount, printable
 
 _MODULES: Mapping[str, Any] = {
     "coco": coco, "odvg": odvg, "vott": vott, "cvat": cvat, "label-studio": label_studio, "voc": voc,
-    "kitti": kitti, "wider-face": wider_face, "yolo": yolo,
+    "kitti": kitti, "dota": dota, "wider-face": wider_face, "yolo": yolo,
 }  # fmt: skip
 """In the order in which they are tried: the most specific first, YOLO's plain numbers last."""
 
 _PEEKED = 20
 """The number of text files that are looked into for labels of another format."""
+_CORRECT_HINT = "correct the errors above; if it is another format, name that with --from"
 FORMATS = tuple(sorted(_MODULES))
+_CHOOSE_HINT = f"give its format with --from: {', '.join(FORMATS)}"
 NAMED = (*FORMATS, *others.NAMES)
 """Including the formats that another program reads, which are used only when named."""
 
@@ -58,27 +61,33 @@ def read_folder(folder: Folder, format_name: str | None = None) -> DetectionData
     """The same for a folder that is listed already."""
     if format_name is None:
         format_name = recognised(folder)
-        report_unread_labels(folder, format_name)
+        report_unread(folder, format_name)
     if format_name in others.NAMES:
         dataset = others.read(folder, format_name)
     else:
         read: Callable[[Folder], DetectionDataset] = _MODULES[format_name].read
         dataset = read(folder)
     folder.report_turned()
+    folder.report_noted()
     images = rotate_stored_boxes(folder, dataset.images)
     _report_unused(folder, images)
     dataset = replace(dataset, images=images, findings=tuple(folder.findings))
     if not dataset.images:
         raise UserFilesError(
             f'no image could be read from "{printable(str(folder.root))}" as {format_name}',
-            hint=f"give its format with --from: {', '.join(FORMATS)}",
+            hint=_CORRECT_HINT if has_errors(dataset.findings) else _CHOOSE_HINT,
             findings=dataset.findings,
         )
     return dataset
 
 
-def report_unread_labels(folder: Folder, format_name: str) -> None:
-    """Reports label files of YOLO beside annotations of another format. Without class names they are no dataset."""
+def report_unread(folder: Folder, format_name: str) -> None:
+    """Reports archives, and label files of YOLO beside another format, which are no dataset without class names."""
+    if archives := unread_archives(folder):
+        verb = "is" if len(archives) == 1 else "are"
+        message = f'{amount(len(archives), "archive")}, such as "{printable(archives[0])}", {verb} not read'
+        hint = "unpack it if it belongs to the dataset, else move it away"
+        folder.warning("archive-unread", message, folder.root / archives[0], hint=hint)
     if format_name in ("yolo", "kitti"):
         return
     texts = folder.with_suffix(".txt")
@@ -137,14 +146,8 @@ def _suffix(path: str) -> str:
     return "." + path.rpartition(".")[2].lower()
 
 
-def recognised(folder: Folder) -> str:
-    """The format's name. Raises UserFilesError when none or several fit, and for the layout of another network."""
-    refuse_other_layout(folder)
-    return format_of(folder)
-
-
-def format_of(folder: Folder) -> str:
-    """The same where ``refuse_other_layout`` has found nothing."""
+def known_formats(folder: Folder) -> list[str]:
+    """The names of all formats that fit, from their files and what lies around them; the best one if that is known."""
     known = [name for name, module in _MODULES.items() if module.recognise(folder)]
     if "kitti" in known and "yolo" in known:
         known.remove("yolo")  # a classes.txt beside KITTI labels
@@ -152,6 +155,13 @@ def format_of(folder: Folder) -> str:
         known.remove("coco")  # a copy of the same boxes, for validation
     if not known and kitti.is_all_background(folder):
         known = ["kitti"]
+    return known
+
+
+def recognised(folder: Folder) -> str:
+    """The format's name. Raises UserFilesError when none or several fit, and for the layout of another network."""
+    refuse_other_layout(folder)
+    known = known_formats(folder)
     if len(known) == 1:
         return known[0]
     if known:

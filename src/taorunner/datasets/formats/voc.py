@@ -5,23 +5,22 @@ Coordinates are used as written: most of today's tools count pixels from 0, alth
 
 from __future__ import annotations
 
-import re
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
+from taorunner.datasets.files.xml_nodes import Node, XmlError, read_xml, root_tag
 from taorunner.datasets.formats.folder import Folder, number, subset_of
-from taorunner.datasets.formats.xml_nodes import Node, XmlError, read_xml
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
-from taorunner.text import printable
+from taorunner.text import amount, printable
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
-_ROOT = re.compile(r"<annotation(\s[^>]*)?>")
-_BOX = frozenset({"name", "bndbox", "polygon"})
+_BOX = frozenset({"name", "bndbox", "robndbox", "polygon", "type"})
 _UNSAID = frozenset({"", "0", "unspecified"})
 
 
 def recognise(folder: Folder) -> bool:
-    first = [folder.text(path) or "" for path in folder.with_suffix(".xml")[:20]]
-    return any(_ROOT.search(text) for text in first)
+    return any(root_tag(folder.peek(path) or "") == "annotation" for path in folder.with_suffix(".xml"))
 
 
 def read(folder: Folder) -> DetectionDataset:
@@ -61,6 +60,7 @@ def read(folder: Folder) -> DetectionDataset:
         if entry is not None:
             images.append(entry)
     images += _backgrounds(folder, used, subsets, with_xml, unread)
+    _report_sets(folder, subsets, images)
     return DetectionDataset("voc", folder.root, tuple(images), tuple(classes), tuple(folder.findings))
 
 
@@ -121,6 +121,17 @@ def _reference(folder: Folder, path: str, root: Node) -> str:
 def _box(folder: Folder, path: str, node: Node) -> Box | None:
     name = node.text_of("name")
     bounds = node.child("bndbox")
+    oriented = node.child("robndbox")
+    if name and bounds is None and oriented is not None:
+        corners = _around(oriented)
+        if corners is not None:
+            folder.note_box("box-rotated", "oriented box", folder.root / path, node.line, node.column)
+            return Box(name, *corners, line=node.line, extra=_extra(node))
+    count = sum(child.tag in ("bndbox", "robndbox") for child in node.children)
+    if count > 1:
+        message = f"an object has {count} boxes: it is unclear which one counts"
+        folder.error("voc-object", message, folder.root / path, node.line, node.column)
+        return None
     if not name or bounds is None:
         folder.error(
             "voc-object", 'an object needs "name" and "bndbox"', folder.root / path, node.line, node.column
@@ -139,6 +150,16 @@ def _box(folder: Folder, path: str, node: Node) -> Box | None:
         name, values[0], values[1], values[2], values[3], segmentation=_polygon(node), line=node.line,
         extra=_extra(node),
     )  # fmt: skip
+
+
+def _around(node: Node) -> tuple[float, float, float, float] | None:
+    """The upright box around an oriented one of roLabelImg: centre, size, and an angle in radians."""
+    cx, cy, w, h, angle = (number(node.text_of(key)) for key in ("cx", "cy", "w", "h", "angle"))
+    if cx is None or cy is None or w is None or h is None or angle is None:
+        return None
+    cosine, sine = abs(math.cos(angle)), abs(math.sin(angle))
+    wide, high = (w * cosine + h * sine) / 2, (w * sine + h * cosine) / 2
+    return cx - wide, cy - high, cx + wide, cy + high
 
 
 def _polygon(node: Node) -> list[list[float]] | None:
@@ -180,6 +201,25 @@ def _image_sets(folder: Folder) -> dict[str, str]:
                 stem = line.strip().rpartition("/")[2]
                 subsets.setdefault(stem, subset_of(name + ".txt"))
     return subsets
+
+
+def _report_sets(folder: Folder, subsets: dict[str, str], images: list[ImageEntry]) -> None:
+    """Reports names in lists of subsets that no image has, and images that no list has."""
+    names = {image.path: {image.path.stem, (image.source or image.path).stem} for image in images}
+    known = {name for both in names.values() for name in both}
+    if missing := [stem for stem in subsets if stem not in known]:
+        count = amount(len(missing), "image")
+        message = f'ImageSets lists {count} that {_is(missing)} not here, such as "{printable(missing[0])}"'
+        folder.warning("picture-missing", message, folder.root)
+    unlisted = [path for path, both in names.items() if not both & subsets.keys()]
+    if subsets and unlisted:
+        count = amount(len(unlisted), "image")
+        message = f'no list of ImageSets has {count}, such as "{printable(unlisted[0].name)}": in no subset'
+        folder.warning("picture-unlisted", message, unlisted[0])
+
+
+def _is(found: Sequence[object]) -> str:
+    return "is" if len(found) == 1 else "are"
 
 
 def _label_map(folder: Folder) -> dict[str, None]:

@@ -117,4 +117,19 @@ def _boxes(folder: Folder, path: str, steps: Steps, region: Any) -> list[Box]:
         message = f'a region needs "tags" and "boundingBox" ({printable(str(tags))[:60]})'
         folder.error("vott-region", message, folder.root / path, *folder.json_place(path, steps))
         return []
-    return [Box(str(tag), *corners) for tag in tags]
+    return [Box(str(tag), *corners, segmentation=_outline(points, corners)) for tag in tags]
+
+
+def _outline(points: Any, corners: tuple[float, float, float, float]) -> list[list[float]] | None:
+    """The polygon, unless it is the box."""
+    listed = points if isinstance(points, list) else []
+    pairs = [(number(p.get("x")), number(p.get("y"))) for p in listed if isinstance(p, Mapping)]
+    known = [(x, y) for x, y in pairs if x is not None and y is not None]
+    if len(known) < 3 or len(known) < len(listed):
+        return None
+    left, top, right, bottom = (round(value, 3) for value in corners)
+    if {(round(x, 3), round(y, 3)) for x, y in known} == {
+        (x, y) for x in (left, right) for y in (top, bottom)
+    }:
+        return None
+    return [[value for point in known for value in point]]

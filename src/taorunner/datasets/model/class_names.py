@@ -18,6 +18,9 @@ LABEL_MAP_FROM_0 = "label_map_from_0.txt"
 """The same for networks that read line 1 as id 0, which no class has here: a placeholder, then the classes."""
 
 
+_JPEG = (".jpeg", ".jfif", ".jpe")
+
+
 def kitti_class_names(classes: Iterable[str]) -> dict[str, str]:
     """Each class with its name in KITTI lines: lower case, with "_" between words.
 
@@ -50,10 +53,13 @@ def merged_classes(names: Mapping[str, str]) -> dict[str, list[str]]:
     return {written: sources for written, sources in shared.items() if len(sources) > 1}
 
 
-def image_names(images: Iterable[ImageEntry], root: Path) -> list[str]:
+def image_names(
+    images: Iterable[ImageEntry], root: Path, suffixes: Mapping[Path, str] | None = None
+) -> list[str]:
     """A file name for each image in one folder, with unique stems (ignoring case).
 
-    A name keeps its stem; its extension is normalised (".JPG" and ".jpeg" become ".jpg"), and bytes that are not UTF-8
+    A name keeps its stem; its extension is normalised (".JPG", ".jpeg" and ".jfif" become ".jpg") or taken from
+    ``suffixes``, and bytes that are not UTF-8
     are replaced, as labels cannot name them. When the stem is taken, the source folders, the old extension or finally
     a number make it unique.
     """
@@ -61,7 +67,7 @@ def image_names(images: Iterable[ImageEntry], root: Path) -> list[str]:
     names = []
     for image in images:
         suffix = image.path.suffix.lower()
-        kept = ".jpg" if suffix == ".jpeg" else suffix
+        kept = (suffixes or {}).get(image.path) or (".jpg" if suffix in _JPEG else suffix)
         stem = next(stem for stem in map(encodable, _stems(image.path, root)) if stem.lower() not in taken)
         taken.add(stem.lower())
         names.append(stem + encodable(kept))

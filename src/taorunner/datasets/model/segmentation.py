@@ -79,6 +79,23 @@ def area(outline: Any) -> float:
     return total
 
 
+def extent(mask: Mapping[str, Any]) -> tuple[float, float, float, float]:
+    """The box around the pixels inside. Raises ValueError for no mask, and for one without pixels inside."""
+    runs, height = _runs(mask), mask["size"][0]
+    columns: list[int] = []
+    rows: list[int] = []
+    at = 0
+    for number, run in enumerate(runs):
+        if number % 2 and run:
+            columns += [at // height, (at + run - 1) // height]
+            is_over = columns[-2] != columns[-1]
+            rows += [0, height - 1] if is_over else [at % height, (at + run - 1) % height]
+        at += run
+    if not columns:
+        raise ValueError("the mask is empty")
+    return min(columns), min(rows), max(columns) + 1, max(rows) + 1
+
+
 def polygons(outline: Any) -> list[list[Point]]:
     """The corners of each polygon. Raises ValueError for a mask, and when ``outline`` is not a segmentation."""
     if not isinstance(outline, list) or not outline:

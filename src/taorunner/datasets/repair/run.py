@@ -15,10 +15,10 @@ from pathlib import Path
 
 from taorunner.datasets.checks.report import REPAIRED
 from taorunner.datasets.files.atomic_swap import KEPT, free_name
-from taorunner.datasets.files.layout import find_kitti, is_yolo
+from taorunner.datasets.files.layout import find_kitti
 from taorunner.datasets.files.output_folders import Placer, new_folder, refuse_taken, replaced_folder
-from taorunner.datasets.formats.folder import is_image
-from taorunner.datasets.formats.recognise import read_dataset
+from taorunner.datasets.formats.folder import Folder, is_image
+from taorunner.datasets.formats.recognise import known_formats, read_dataset
 from taorunner.datasets.repair.actions import Repairs
 from taorunner.datasets.repair.kitti import kitti_repairs
 from taorunner.datasets.repair.other_formats import format_repairs
@@ -56,7 +56,8 @@ def fix_dataset(
         refuse_taken(output, overwrite=overwrite)
     report_progress = progress or (lambda done, total: None)
     subsets = find_kitti(root)
-    if subsets and (from_ == "kitti" if from_ is not None else not is_yolo(subsets)):
+    known = known_formats(Folder(root)) if from_ is None else [from_]
+    if subsets and (known == ["kitti"] or not known):
         repairs = kitti_repairs(subsets, report_progress)
         image_count = None
     else:

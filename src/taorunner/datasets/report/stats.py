@@ -12,6 +12,7 @@ from typing import Any
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.model.annotations import DetectionDataset, ImageEntry
 from taorunner.datasets.model.boxes import corners_of, names_of
+from taorunner.datasets.transform.usable_boxes import unusable_count
 
 _LEFT_OUT = frozenset(
     {"shape-left-out", "tag-left-out", "picture-unused", "picture-unlisted", "annotations-left-out"}
@@ -82,7 +83,7 @@ def read_stats(
         tuple(sorted(classes.values(), key=lambda one: (-one.boxes, one.name))),
         Counter(len(image.boxes) for image in dataset.images),
         Counter((image.width, image.height) for image in dataset.images),
-        sum(finding.is_error or finding.code in _LEFT_OUT for finding in dataset.findings),
+        unusable_count(dataset) + sum(one.is_error or one.code in _LEFT_OUT for one in dataset.findings),
     )  # fmt: skip
     return stats, dataset
 

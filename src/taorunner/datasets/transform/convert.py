@@ -6,19 +6,20 @@ All errors in the source are reported together. Nothing is written then, unless 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from taorunner.datasets.checks.image_facts import SUFFIXES_OF_FORMAT
-from taorunner.datasets.files.image_header import SELDOM_READ
 from taorunner.datasets.files.output_folders import Placer, new_folder, refuse_taken
+from taorunner.datasets.files.pixels import has_pillow
 from taorunner.datasets.formats.recognise import read_dataset
-from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
-from taorunner.datasets.model.boxes import corners_of, names_of
+from taorunner.datasets.model.annotations import DetectionDataset, ImageEntry
+from taorunner.datasets.model.boxes import names_of
 from taorunner.datasets.model.class_names import image_names, merged_classes
 from taorunner.datasets.model.extra_fields import holds_extra, lost_fields, lost_message, without_extra
+from taorunner.datasets.transform.readable_images import PNG, conversion_findings, save_as_png, unread_kinds
+from taorunner.datasets.transform.usable_boxes import usable_boxes
 from taorunner.datasets.writers.tao_formats import (
     counted,
     lost_outlines,
@@ -29,7 +30,6 @@ from taorunner.datasets.writers.tao_formats import (
 from taorunner.errors import Finding, MachineError, Severity, UsageError, UserFilesError, has_errors
 from taorunner.text import amount, printable
 
-_SELDOM = frozenset(suffix for one in SELDOM_READ for suffix in SUFFIXES_OF_FORMAT[one])
 Progress = Callable[[str, int, int], None]
 
 
@@ -91,11 +91,12 @@ def convert(
     refuse_overlap(source, output)
     refuse_taken(output, overwrite=overwrite)
     dataset = read_dataset(source, from_, progress)
-    images, left_out, unusable = _usable(dataset)
-    findings = [*dataset.findings, *unusable]
+    usable = usable_boxes(dataset)
+    images, findings = usable.images, [*dataset.findings, *usable.findings]
     names = written_names(to, dataset.boxes_per_class())
     findings += _class_findings(names, source)
-    findings += _format_findings(to, dataset, images)
+    kinds = unread_kinds(to, images)
+    findings += [*conversion_findings(kinds, source), *_format_findings(to, dataset, images, kinds)]
     if has_errors(findings) and not skip_bad:
         raise UserFilesError(
             "nothing was written, because something would be lost",
@@ -108,6 +109,7 @@ def convert(
     for image in images:
         by_subset.setdefault(image.subset, []).append(image)
     placer, renamed = Placer(), []
+    suffixes = dict.fromkeys(kinds, PNG) if has_pillow() else {}
     after: Counter[str] = Counter()
     subsets: dict[str, int] = {}
     with new_folder(output, overwrite=overwrite) as partial:
@@ -115,23 +117,21 @@ def convert(
         for subset, members in by_subset.items():
             folder = partial / subset
             (folder / "images").mkdir(parents=True)
-            named = list(zip(image_names(members, source), members, strict=True))
-            prefix = f"{folder}/images/"
+            named = list(zip(image_names(members, source, suffixes), members, strict=True))
             for name, image in named:
-                placer.place(image.path, prefix + name)
+                _place(placer, image.path, f"{folder}/images/{name}", is_saved=image.path in suffixes)
                 if name != image.path.name:
                     renamed.append((_shown(image.path, source), f"{subset}/images/{name}".lstrip("/")))
                 done += 1
                 if done % 100 == 0:
                     progress("writing", done, len(images))
             write_labels(to, folder, named, names, dataset.metadata)
-            image_count, boxes = counted(to, folder, names)
+            subsets[subset], boxes = counted(to, folder, names)
             after += boxes
-            subsets[subset] = image_count
         write_description(to, partial, list(by_subset), names, dataset.metadata)
         _compare(images, names, subsets, after)
     before = dataset.boxes_per_class()
-    counts = tuple(ClassCount(name, names[name], before[name], left_out[name]) for name in before)
+    counts = tuple(ClassCount(name, names[name], before[name], usable.left_out[name]) for name in before)
     return Conversion(
         source, dataset.format, to, output, len(dataset.images), sum(subsets.values()),
         sum(not image.boxes for image in images), counts, after, subsets, tuple(renamed), placer.counts,
@@ -139,11 +139,22 @@ def convert(
     )  # fmt: skip
 
 
-def _format_findings(to: str, dataset: DetectionDataset, images: list[ImageEntry]) -> Iterator[Finding]:
+def _place(placer: Placer, source: Path, target: str, *, is_saved: bool) -> None:
+    """Links the image, or saves it as PNG."""
+    if is_saved:
+        save_as_png(source, Path(target))
+        placer.counts["converted"] += 1
+    else:
+        placer.place(source, target)
+
+
+def _format_findings(
+    to: str, dataset: DetectionDataset, images: list[ImageEntry], kinds: Mapping[Path, str]
+) -> Iterator[Finding]:
     """Findings on data that ``to`` cannot hold, and on images that its readers ignore."""
     source = dataset.root
     if to == "kitti":
-        yield from _extension_findings(images, source)
+        yield from _extension_findings(images, kinds, source)
     if lost := lost_outlines(to, images):
         message = f"{to} cannot hold outlines: {amount(lost, 'object')} keep only the box"
         hint = "--to coco keeps outlines; --to yolo keeps them if every object has a single polygon"
@@ -164,65 +175,6 @@ def refuse_overlap(source: Path, output: Path) -> None:
         )
 
 
-def _usable(dataset: DetectionDataset) -> tuple[list[ImageEntry], Counter[str], list[Finding]]:
-    """The unique images with their non-empty boxes; the number of boxes left out by class; findings."""
-    images: list[ImageEntry] = []
-    left_out: Counter[str] = Counter()
-    findings: list[Finding] = []
-    first: dict[str, ImageEntry] = {}
-    for image in dataset.images:
-        earlier = first.setdefault(str(image.path), image)
-        if earlier is not image:
-            places = " and ".join(f'"{one.subset or one.source or "?"}"' for one in (earlier, image))
-            message = f'"{printable(image.path.name)}" is annotated twice, in {places}'
-            hint = "remove one of them; --skip-bad takes the first"
-            findings.append(Finding(Severity.ERROR, "picture-twice", message, hint, image.path))
-            left_out.update(names_of(image.boxes))
-            continue
-        flat = _flat_boxes(image.boxes)
-        for box in flat:
-            left_out[box.name] += 1
-            findings.append(_flat_finding(image, box))
-        if flat:
-            image = replace(image, boxes=tuple(box for box in image.boxes if _has_area(box)))
-        images.append(image)
-    return images, left_out, findings
-
-
-def inverted_findings(images: Iterable[ImageEntry]) -> Iterator[Finding]:
-    """Errors for boxes whose corners are swapped, as the intended box is unknown."""
-    for image in images:
-        for box in _flat_boxes(image.boxes):
-            if box.x_max < box.x_min or box.y_max < box.y_min:
-                yield _flat_finding(image, box)
-
-
-def _flat_boxes(boxes: Sequence[Box]) -> list[Box]:
-    return [
-        boxes[index]
-        for index, (_, x_min, y_min, x_max, y_max) in enumerate(corners_of(boxes))
-        if not (x_max > x_min and y_max > y_min)
-    ]
-
-
-def _has_area(box: Box) -> bool:
-    return box.x_max > box.x_min and box.y_max > box.y_min
-
-
-def _flat_finding(image: ImageEntry, box: Box) -> Finding:
-    """A warning for a box without area; an error for swapped corners, which are a mistake."""
-    where = f'the box "{printable(box.name)}" {box.x_min:g} {box.y_min:g} {box.x_max:g} {box.y_max:g}'
-    place = image.source or image.path
-    if box.x_max < box.x_min or box.y_max < box.y_min:
-        message, hint = (
-            f"{where} has its corners swapped",
-            "correct its corners; dataset convert --skip-bad leaves it out",
-        )
-        return Finding(Severity.ERROR, "box-inverted", message, hint, place, box.line)
-    message, hint = f"{where} has no area: left out", "TAO leaves such boxes out, too"
-    return Finding(Severity.WARNING, "box-flat", message, hint, place, box.line)
-
-
 def _class_findings(names: dict[str, str], source: Path) -> Iterator[Finding]:
     for written, classes in merged_classes(names).items():
         listed = ", ".join(f'"{printable(name)}"' for name in classes)
@@ -231,19 +183,16 @@ def _class_findings(names: dict[str, str], source: Path) -> Iterator[Finding]:
         yield Finding(Severity.WARNING, "classes-merged", message, hint, source)
 
 
-def _extension_findings(images: list[ImageEntry], source: Path) -> Iterator[Finding]:
-    counts = Counter(image.path.suffix.lower().replace(".jpeg", ".jpg") for image in images)
+def _extension_findings(
+    images: list[ImageEntry], kinds: Mapping[Path, str], source: Path
+) -> Iterator[Finding]:
+    suffixes = dict.fromkeys(kinds, PNG)
+    counts = Counter(name[name.rfind(".") :] for name in image_names(images, source, suffixes))
     if len(counts) > 1:
         listed = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common())
         message = f"the images have several extensions: {listed}"
         hint = "TAO's converter reads one extension per run and silently ignores the others"
         yield Finding(Severity.WARNING, "extensions-mixed", message, hint, source)
-    seldom = {suffix: count for suffix, count in counts.items() if suffix in _SELDOM}
-    if seldom:
-        listed = ", ".join(f"{count} {suffix}" for suffix, count in seldom.items())
-        message = f"TAO's networks that train on KITTI do not read {listed}"
-        hint = "save these images as PNG or JPEG, and rename them in the annotations"
-        yield Finding(Severity.WARNING, "extension-unread", message, hint, source)
 
 
 def _compare(

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from taorunner.datasets.files.output_folders import Placer, new_folder, refuse_taken
 from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder
-from taorunner.datasets.formats.other_layouts import refuse_other_layout, report_other_files
+from taorunner.datasets.formats.other_layouts import refuse_other_layout, refuse_pairs, report_other_files
 from taorunner.datasets.transform.convert import ClassCount, Conversion, refuse_overlap
-from taorunner.errors import UserFilesError, has_errors
+from taorunner.errors import Severity, UserFilesError, has_errors
 from taorunner.text import amount, printable
 
 _IMAGES, _MASKS = ("images", "image", "jpegimages"), ("masks", "mask", "labels", "annotations")
@@ -79,6 +79,7 @@ def _once_each(folder: Folder, plan: Plan) -> Plan:
 def _classification(folder: Folder) -> tuple[Plan, dict[str, int]]:
     """Class folders, in split folders or directly; images without a split go to ``train``."""
     refuse_other_layout(folder)
+    refuse_pairs(folder)
     plan: Plan = []
     members: dict[str, dict[str, int]] = {}
     deeper: dict[str, list[str]] = {}
@@ -137,6 +138,7 @@ def _segmentation(folder: Folder) -> tuple[Plan, dict[str, int]]:
     """Pairs images and masks by stem: ``images/<split>`` with ``masks/<split>``, or ``<split>/images`` with
     ``<split>/masks``."""
     plan: Plan = []
+    other: list[str] = []
     image_files: dict[tuple[str, str], str] = {}
     masks: dict[tuple[str, str], str] = {}
     for path in folder.image_files:
@@ -158,6 +160,14 @@ def _segmentation(folder: Folder) -> tuple[Plan, dict[str, int]]:
                 )
                 folder.error("name-twice", message, folder.root / path, hint="rename one of them")
             kind.setdefault(key, path)
+        else:
+            other.append(path)
+    if other:
+        message = (
+            f'{amount(len(other), "image")} in no folder of images or masks, such as "{printable(other[0])}"'
+        )
+        folder.warning("picture-unused", f"{message}: left out", folder.root / other[0])
+    report_other_files(folder, Severity.WARNING)
     for key in sorted(image_files.keys() | masks.keys()):
         image_file, mask = image_files.get(key), masks.get(key)
         if image_file is None or mask is None:

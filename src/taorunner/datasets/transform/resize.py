@@ -26,7 +26,8 @@ from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEnt
 from taorunner.datasets.model.boxes import BoxTable
 from taorunner.datasets.model.class_names import image_names
 from taorunner.datasets.model.extra_fields import holds_extra, lost_fields, lost_message, moved_box, unmovable
-from taorunner.datasets.transform.convert import inverted_findings, refuse_overlap
+from taorunner.datasets.transform.convert import refuse_overlap
+from taorunner.datasets.transform.usable_boxes import box_findings
 from taorunner.datasets.writers.tao_formats import (
     lost_outlines,
     target_of,
@@ -123,7 +124,7 @@ def resize_dataset(
     if not all(0 < side <= 16384 for side in size):
         raise UsageError(f"images cannot be {size[0]}x{size[1]}", hint="sides are 1 to 16384 pixels")
     dataset = read_dataset(source, from_, progress)
-    findings = [*dataset.findings, *inverted_findings(dataset.images)]
+    findings = [*dataset.findings, *box_findings(dataset)]
     if has_errors(findings):
         raise UserFilesError(
             "nothing was resized, because the dataset has errors",

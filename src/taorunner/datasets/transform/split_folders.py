@@ -1,19 +1,16 @@
-"""Splits class folders and images with masks into train, val and test, arranged as TAO reads them.
-
-The previous subsets are ignored: all images are split again.
-"""
+"""Splits class folders and images with masks into train, val and test, arranged as TAO reads them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from taorunner.datasets.files.layout import find_class_folders, find_masks, folders_in, images_in
+from taorunner.datasets.files.layout import find_class_folders, find_masks
 from taorunner.datasets.files.output_folders import Placer
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.likely import likely_kind
-from taorunner.datasets.formats.other_layouts import refuse_other_layout
-from taorunner.datasets.formats.recognise import recognised
+from taorunner.datasets.formats.other_layouts import refuse_other_layout, refuse_pairs
+from taorunner.datasets.formats.recognise import known_formats
 from taorunner.datasets.model.annotations import Box, ImageEntry
 from taorunner.datasets.model.class_names import image_names
 from taorunner.datasets.transform.folder_datasets import NO_CLASSES, planned
@@ -25,23 +22,18 @@ def kind_of(source: Path) -> str | None:
 
     Raises UserFilesError for the layout of another network.
     """
+    folder = Folder(source)
+    refuse_other_layout(folder)
+    if known_formats(folder) or likely_kind(folder) is not None:
+        return None  # the reader reads it, or reports what it is
     if find_masks(source):
         return "segmentation"
-    splits = find_class_folders(source) or {
-        "": [name for name in folders_in(source) if images_in(source / name)]
-    }
+    splits = find_class_folders(source)
     names = {name.lower() for classes in splits.values() for name in classes}
     if not names or names & NO_CLASSES:
         return None
-    folder = Folder(source)
-    refuse_other_layout(folder)
-    if likely_kind(folder) is not None:
-        return None  # the reader reports what it is
-    try:
-        recognised(folder)
-    except UserFilesError:
-        return "classification"
-    return None
+    refuse_pairs(folder)
+    return "classification"
 
 
 def read_folders(source: Path, kind: str) -> tuple[list[ImageEntry], dict[Path, Path]]:
@@ -68,7 +60,8 @@ def read_folders(source: Path, kind: str) -> tuple[list[ImageEntry], dict[Path, 
         header = folder.header(image_file)
         width, height = (header.width, header.height) if header is not None else (1, 1)
         box = (Box(parts[-2], 0, 0, width, height),) if kind == "classification" else ()
-        images.append(ImageEntry(image_file, width, height, box))
+        subset = parts[0] if kind == "classification" else parts[1]
+        images.append(ImageEntry(image_file, width, height, box, subset))
     return images, masks
 
 

@@ -7,21 +7,23 @@ supplies the values that they compare.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from taorunner.catalog.layouts import DataLayout
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework
-from taorunner.errors import Finding, UserFilesError
+from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.checks import dataset_rules, held_out_rules, mask_rules, spec_rules
+from taorunner.planning.checks.data_inputs import later_inputs, missing_inputs, reads_dataset, training_inputs
 from taorunner.planning.checks.dataset_facts import DatasetFacts
 from taorunner.planning.checks.dataset_rules import class_map, converted_pictures
 from taorunner.planning.checks.host_paths import HostPaths
 from taorunner.planning.checks.spec_view import HostVariables, SpecReader, overlay_of
-from taorunner.planning.checks.training_facts import ClassMap, Conversion, Fault, Training
+from taorunner.planning.checks.training_facts import ClassMap, Conversion, Fault, Rule, Training
 from taorunner.planning.checks.word_list_rules import word_lists
 from taorunner.planning.spec.spec_files import find_spec
 from taorunner.project.experiments import Experiment
@@ -35,7 +37,8 @@ from taorunner.targets import sees_host_paths
 _NUMBER_RULES = (
     *spec_rules.NUMBER_RULES, *dataset_rules.NUMBER_RULES, *held_out_rules.RULES, *mask_rules.RULES,
 )  # fmt: skip
-_TEXT_RULES = (*spec_rules.TEXT_RULES, *dataset_rules.TEXT_RULES)
+_TEXT_RULES = (*spec_rules.TEXT_RULES, *dataset_rules.TEXT_RULES, training_inputs)
+_VALIDATE_RULES = (*_TEXT_RULES, later_inputs)
 _OF_THE_DATASET = frozenset({"dataset", "dataset_raw"})
 _CONVERSION = "dataset_convert"
 CROSS_CHECKED = ("train", _CONVERSION)
@@ -54,6 +57,7 @@ class FoundSpec:
 class Launch:
     """The choices of a launch; ``typed`` holds the spec values of the command line, by dotted key."""
 
+    action: str
     gpus: int
     backend: str
     typed: Mapping[str, object]
@@ -61,10 +65,12 @@ class Launch:
 
 @dataclass(slots=True)
 class CrossChecks:
-    """One for all experiments that are checked together. ``mounts`` are those of containers."""
+    """One for all experiments that are checked together. ``mounts`` are those of containers, ``layouts`` says what a
+    network reads."""
 
     mounts: Mounts
-    memory: SpecMemory = field(default_factory=SpecMemory)
+    memory: SpecMemory
+    layouts: Callable[[str], DataLayout | None]
     _data: DatasetFacts = field(default_factory=DatasetFacts)
     _host: Mounts = field(default_factory=Mounts.identity)
     _conversions: dict[tuple[object, ...], Conversion] = field(default_factory=dict)
@@ -103,7 +109,7 @@ class CrossChecks:
         ``inference`` is the contract of the same network's inference, where there is one.
         """
         gpus = (launch.gpus if launch is not None else experiment.gpus) or 1
-        typed = launch.typed if launch is not None else {}
+        typed, launched = (launch.typed, launch.action) if launch is not None else ({}, None)
         variables = HostVariables(project.paths, experiment, gpus)
         on_host = sees_host_paths(launch.backend if launch is not None else experiment.backend) or any(
             spec.contract.framework is Framework.EMBEDDED for spec in specs.values()
@@ -114,7 +120,7 @@ class CrossChecks:
         readers: dict[str, SpecReader] = {}
         for action, found in specs.items():
             spec = found.contract.spec
-            is_launched = launch is not None and action in held_out_rules.ACTIONS
+            is_launched = action == launched
             if spec is None or not (
                 action in CROSS_CHECKED
                 or is_launched
@@ -137,6 +143,9 @@ class CrossChecks:
                 yield from placing.place(
                     reader, word_lists(experiment.head, action, reader, is_certain=is_certain)
                 )
+        layout = self.layouts(experiment.head)
+        for reader, missing in self._missing(layout, readers, specs, launched):
+            yield from placing.place(reader, missing)
         for action in ("evaluate", "inference") if launch is not None else ():
             if action in readers:
                 faults = self._held_out_faults(experiment.head, specs[action].contract, readers[action], gpus)
@@ -144,13 +153,32 @@ class CrossChecks:
         if "train" in readers:
             contract = specs["train"].contract
             training = Training(
-                experiment.head, contract, readers["train"], convert, gpus, self._data, _classmap(inference)
-            )
+                experiment.head, contract, readers["train"], convert, gpus, self._data, _classmap(inference), layout
+            )  # fmt: skip
             faults = [
-                *self._sweep.faults(training, experiment.vars),
+                *self._sweep.faults(training, experiment.vars, _TEXT_RULES if launch else _VALIDATE_RULES),
                 *[fault for rule in _NUMBER_RULES for fault in rule(training)],
             ]
             yield from placing.place(training.spec, faults)
+
+    def _missing(
+        self, layout: DataLayout | None, readers: Mapping[str, SpecReader], specs: Mapping[str, FoundSpec],
+        launched: str | None,
+    ) -> Iterator[tuple[SpecReader, Iterator[Fault]]]:  # fmt: skip
+        """What is not there for the launched action, or for any in ``validate``. A training has a rule for it.
+
+        An empty dataset is reported of the training, or of the conversion where the training reads only records.
+        """
+        training = readers.get("train")
+        for action, reader in readers.items():
+            if layout is None or action == "train" or launched not in (None, action):
+                continue
+            severity = Severity.ERROR if launched else Severity.WARNING
+            if launched is None and not self._data.has_files(str(reader.variables["dataset_raw"])):
+                if training is None or reads_dataset(layout, specs["train"].contract, training):
+                    continue
+                severity = Severity.ERROR
+            yield reader, missing_inputs(layout, specs[action].contract, reader, self._data, severity)
 
     def _held_out_faults(self, head: str, contract: Contract, spec: SpecReader, gpus: int) -> list[Fault]:
         """Faults of the data that an evaluation or an inference reads."""
@@ -162,7 +190,11 @@ class CrossChecks:
         if spec is None:
             return None
         shape = spec.outline.shape
-        if not shape.variables <= _OF_THE_DATASET or not shape.variables.isdisjoint(experiment.vars):
+        if (
+            spec.overlay
+            or not shape.variables <= _OF_THE_DATASET
+            or not shape.variables.isdisjoint(experiment.vars)
+        ):
             return Conversion(spec, self._data)
         dataset = spec.variables.made_of("dataset")
         key = (shape, spec.outline.numbers, dataset, spec.file.path.name, spec.mounts.is_identity)
@@ -188,7 +220,9 @@ class _Sweep:
     )
     _read: dict[tuple[object, ...], frozenset[str]] = field(default_factory=dict)
 
-    def faults(self, training: Training, own: Mapping[str, object]) -> tuple[Fault, ...]:
+    def faults(
+        self, training: Training, own: Mapping[str, object], rules: tuple[Rule, ...]
+    ) -> tuple[Fault, ...]:
         """``own`` are the experiment's variables; a result that depends on one of them is not cached."""
         spec, variables = training.spec, training.spec.variables
         release = training.contract.release
@@ -199,7 +233,7 @@ class _Sweep:
             if known is not None:
                 return known
         with variables.recorded() as read:
-            faults = tuple([fault for rule in _TEXT_RULES for fault in rule(training)])
+            faults = tuple([fault for rule in rules for fault in rule(training)])
         names = frozenset(read)
         if not spec.overlay and names.isdisjoint(own):
             if self._read.get(key) != names:

@@ -10,6 +10,7 @@ import json
 import mmap
 import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -46,6 +47,8 @@ class DatasetFacts:
     _lines: dict[str, tuple[str, ...] | None] = field(default_factory=dict)
     _arrays: dict[str, int | None] = field(default_factory=dict)
     _maskless: dict[str, int | None] = field(default_factory=dict)
+    _kinds: dict[str, str | None] = field(default_factory=dict)
+    _filled: dict[str, bool] = field(default_factory=dict)
 
     def pictures(self, folder: str) -> Mapping[str, int]:
         """The number of images of each suffix in ``folder``; upper and lower case are different suffixes."""
@@ -53,6 +56,25 @@ class DatasetFacts:
             suffixes = (os.path.splitext(name)[1] for name in _names(folder))  # noqa: PTH122 (names, not paths)
             self._images[folder] = Counter(one for one in suffixes if one.lower() in IMAGE_SUFFIXES)
         return self._images[folder]
+
+    def kind(self, path: str) -> str | None:
+        """``folder`` or ``file``; None where nothing is."""
+        if path not in self._kinds:
+            self._kinds[path] = _kind(path)
+        return self._kinds[path]
+
+    def is_empty(self, path: str) -> bool:
+        """True for a file of no bytes, and for a folder in which nothing is."""
+        if path not in self._filled:
+            self._filled[path] = _is_filled(path)
+        return not self._filled[path]
+
+    def has_files(self, folder: str) -> bool:
+        """Whether any file is in ``folder``, or deeper."""
+        key = f"{folder}/**"
+        if key not in self._filled:
+            self._filled[key] = any(files for _, _, files in os.walk(folder))
+        return self._filled[key]
 
     def count(self, folder: str) -> int:
         """The number of images in ``folder``."""
@@ -98,6 +120,25 @@ class DatasetFacts:
         if file not in self._maskless:
             self._maskless[file] = _read_maskless(file)
         return self._maskless[file]
+
+
+def _kind(path: str) -> str | None:
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 (a str)
+    except (OSError, ValueError):
+        return None
+    return "folder" if stat.S_ISDIR(mode) else "file"
+
+
+def _is_filled(path: str) -> bool:
+    try:
+        state = os.stat(path)  # noqa: PTH116 (a str)
+        if not stat.S_ISDIR(state.st_mode):
+            return state.st_size > 0 or not stat.S_ISREG(state.st_mode)
+        with os.scandir(path) as entries:
+            return any(True for _ in entries)
+    except OSError:
+        return True  # not known
 
 
 def _names(folder: str) -> list[str]:

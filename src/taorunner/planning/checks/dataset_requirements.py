@@ -16,7 +16,6 @@ from taorunner.datasets.checks.classes import ClassNeeds
 from taorunner.errors import UserFilesError
 from taorunner.planning.checks.mask_requirements import mask_reading
 from taorunner.planning.checks.training_facts import (
-    CLASS_FOLDERS,
     CONVERTED_EXTENSION,
     NUM_CLASSES,
     TRAINED_EXTENSION,
@@ -88,7 +87,9 @@ def _needs(experiment: Experiment, networks: Networks, dataset: Path) -> Iterato
             overrides = experiment.overrides if contract.action == "train" else {}
             need = _need(prepare_spec(path, contract.spec.format, values, overrides), dataset)
             if contract.action == "train":
-                yield replace(need, has_class_folders=experiment.head in CLASS_FOLDERS)
+                layout = networks.layout(experiment.head)
+                is_split = layout is not None and layout.class_folders is not None
+                yield replace(need, has_class_folders=is_split)
             elif need != ClassNeeds(path, {}):
                 yield need
 

@@ -5,15 +5,14 @@ TAO reports these inside the container after minutes, or never.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
+from taorunner.catalog.layouts import Computed, Counts
 from taorunner.contracts import Framework
 from taorunner.datasets.model.class_names import LABEL_MAP, LABEL_MAP_FROM_0
 from taorunner.errors import Severity
 from taorunner.planning.checks.training_facts import (
-    CLASS_FOLDERS,
     CONVERTED_EXTENSION,
-    NUM_CLASSES,
     Conversion,
     Fault,
     Rule,
@@ -22,15 +21,8 @@ from taorunner.planning.checks.training_facts import (
 from taorunner.text import printable
 
 _MAPPING = "target_class_mapping"
-_ID_IS_INDEX = frozenset({"dino", "deformable_detr", "rtdetr"})
-"""They take category_id for the index of the class. Source: tao/datasets.md A2."""
-_COUNT_BACKGROUND = {
-    "mask_rcnn": ("data_config.num_classes", "data_config.val_json_file"),
-    "efficientdet_tf1": ("dataset_config.num_classes", "dataset_config.validation_json_file"),
-    "efficientdet_tf2": (NUM_CLASSES, "dataset.val_json_file"),
-}
-"""Where num_classes is the number of categories and one more. Source: NVIDIA/tao_tensorflow1_backend
-cv/efficientdet/utils/spec_loader.py, cv/mask_rcnn/scripts/evaluate.py."""
+_DROP_LAST = frozenset({"dino", "deformable_detr", "rtdetr"})
+"""They leave out the last batch of a training when it is not full. Source: tao/layouts.md."""
 _COCO_FILES = (
     "dataset.train_data_sources.json_file", "dataset.val_data_sources.json_file", "dataset.val_json_file",
 )  # fmt: skip
@@ -56,7 +48,7 @@ def batch_size(training: Training) -> Iterator[Fault]:
     fits = samples // training.gpus
     hint = f"use {fits} or less" if fits else "use fewer GPUs, or more images"
     per_gpu = -(-samples // training.gpus)
-    stops = training.network in _ID_IS_INDEX and size > per_gpu
+    stops = training.network in _DROP_LAST and size > per_gpu
     severity = Severity.ERROR if stops else Severity.WARNING
     yield Fault(severity, "batch-beyond-samples", message, hint, key)
 
@@ -81,13 +73,10 @@ def logged_steps(training: Training) -> Iterator[Fault]:
 
 
 def class_count(training: Training) -> Iterator[Fault]:
-    """``num_classes`` against the categories of a COCO file, or the folders of a dataset for classification."""
-    if training.network in _ID_IS_INDEX:
-        yield from _highest_id(training)
-    elif training.network in _COUNT_BACKGROUND:
-        yield from _categories(training)
-    elif training.network in CLASS_FOLDERS:
-        yield from _class_folders(training)
+    """Values that the network's layout holds against categories or class folders."""
+    for one in training.layout.computed if training.layout is not None else ():
+        if one.counts is not None and one.keys[0] in training.spec:
+            yield from _COUNTED[one.counts](training, one)
 
 
 def class_map(training: Training) -> Iterator[Fault]:
@@ -201,45 +190,56 @@ def _batch(training: Training) -> tuple[str, int] | None:
     return None
 
 
-def _highest_id(training: Training) -> Iterator[Fault]:
+def _highest_id(training: Training, computed: Computed) -> Iterator[Fault]:
     """Source: tao/datasets.md A2 (a device-side assert reports it late); NVIDIA/tao_pytorch_backend
-    cv/rtdetr/dataloader/pl_od_data_module.py (refuses a higher id; an id of num_classes itself is never learnt).
+    cv/rtdetr/dataloader/pl_od_data_module.py (refuses a higher id; an id of num_classes itself is never learnt);
+    NVIDIA/tao_tensorflow1_backend cv/efficientdet/utils/spec_loader.py, cv/mask_rcnn/scripts/evaluate.py.
     """
-    key, spec = NUM_CLASSES, training.spec
-    count = spec.number(key)
-    if count is None or spec.last("dataset.remap_mscoco_category") is True:
+    spec, is_last = training.spec, False
+    if spec.last("dataset.remap_mscoco_category") is True:
         return
     is_renumbered = spec.last("dataset.contiguous_labels") is True
-    for source in ("train_data_sources", "val_data_sources"):
-        for file in spec.paths(f"dataset.{source}.json_file") or ():
-            ids = training.data.category_ids(file)
-            needed = (len(ids) if is_renumbered else ids[-1] + 1) if ids else 0
-            if count < needed:
-                what = f"{len(ids)} categories" if is_renumbered else f"category id {ids[-1]}"
-                message = f'"{key}" is {count}, and {printable(_name(file))} has {what}'
-                is_last = training.network == "rtdetr" and count == ids[-1]
-                severity = Severity.WARNING if is_last else Severity.ERROR
-                yield Fault(severity, "too-few-classes", message, f"set it to {needed}", key)
-                return
+    for key, count, name, ids in _categories(training, computed):
+        needed = len(ids) if is_renumbered else ids[-1] + 1
+        if count < needed:
+            what = f"{len(ids)} categories" if is_renumbered else f"category id {ids[-1]}"
+            is_last = training.layout is not None and training.layout.network == "rtdetr" and count == ids[-1]
+            severity = Severity.WARNING if is_last else Severity.ERROR
+            message = f'"{key}" is {count}, and {name} has {what}'
+            yield Fault(severity, "too-few-classes", message, f"set it to {needed}", key)
+            return
 
 
-def _categories(training: Training) -> Iterator[Fault]:
-    key, where = _COUNT_BACKGROUND[training.network]
-    count, file = training.spec.number(key), training.spec.path(where)
-    ids = training.data.category_ids(file) if file is not None and count is not None else ()
-    if file is not None and count is not None and ids and count < len(ids) + 1:
-        message = (
-            f'"{key}" is {count}, and {printable(_name(file))} has {len(ids)} categories: '
-            "the background counts as one more"
-        )
-        yield Fault(Severity.ERROR, "too-few-classes", message, f"set it to {len(ids) + 1}", key)
+def _number_of_categories(training: Training, computed: Computed) -> Iterator[Fault]:
+    """Source: tao-pytorch cv/mask2former/dataloader."""
+    is_renumbered = training.spec.last("dataset.contiguous_id") is True
+    for key, count, name, ids in _categories(training, computed):
+        needed = len(ids) if is_renumbered else ids[-1]
+        if count < needed:
+            what = f"{len(ids)} categories" if is_renumbered else f"category id {ids[-1]}"
+            message = f'"{key}" is {count}, and {name} has {what}'
+            yield Fault(Severity.ERROR, "too-few-classes", message, f"set it to {needed}", key)
+            return
 
 
-def _class_folders(training: Training) -> Iterator[Fault]:
-    """Source: NVIDIA/tao_tensorflow2_backend cv/classification/scripts/train.py asserts equal numbers."""
-    key = NUM_CLASSES
+def _categories(
+    training: Training, computed: Computed
+) -> Iterator[tuple[str, int | float, str, tuple[int, ...]]]:
+    """The key, its value, and the name and ids of each file that has categories."""
+    key = computed.keys[0]
     count = training.spec.number(key)
-    folder = training.spec.path(CLASS_FOLDERS[training.network]) if count is not None else None
+    for source in computed.of if count is not None else ():
+        for file in training.spec.paths(source) or ():
+            ids = training.data.category_ids(file)
+            if ids and count is not None:
+                yield key, count, printable(_name(file)), ids
+
+
+def _class_folders(training: Training, computed: Computed) -> Iterator[Fault]:
+    """Source: NVIDIA/tao_tensorflow2_backend cv/classification/scripts/train.py asserts equal numbers."""
+    key = computed.keys[0]
+    count = training.spec.number(key)
+    folder = training.spec.path(computed.of[0]) if count is not None else None
     classes = training.data.folders(folder) if folder is not None else ()
     if not classes or count is None or folder is None or count == len(classes):
         return
@@ -250,6 +250,28 @@ def _class_folders(training: Training) -> Iterator[Fault]:
     else:
         stops = training.contract.framework is Framework.TF2
         yield Fault(Severity.ERROR if stops else Severity.WARNING, "too-many-classes", message, hint, key)
+
+
+def _named_classes(training: Training, computed: Computed) -> Iterator[Fault]:
+    """Source: tao-pytorch cv/deformable_detr/model/post_process.py: a class without a colour gets no box in the images
+    of inference, and without any colours the names are those of COCO.
+    """
+    key, spec = computed.keys[0], training.spec
+    for source in computed.of:
+        for file in spec.paths(source) or ():
+            names = training.data.categories(file).values()
+            left = [name for name in names if f"{key}.{name}" not in spec]
+            if left and key in spec:
+                listed = _listed(frozenset(left))
+                message = f'"{key}" has no colour for {listed}: inference draws no boxes of them'
+                yield Fault(Severity.WARNING, "class-without-colour", message, "name every class there", key)
+                return
+
+
+_COUNTED: Mapping[Counts, Callable[[Training, Computed], Iterator[Fault]]] = {
+    Counts.HIGHEST_ID: _highest_id, Counts.CATEGORIES: _number_of_categories, Counts.CLASS_FOLDERS: _class_folders,
+    Counts.CLASS_NAMES: _named_classes,
+}  # fmt: skip
 
 
 def _listed(classes: frozenset[str]) -> str:

@@ -133,6 +133,12 @@ class SpecReader:
         texts = tuple([value for value in values if isinstance(value, str)])
         return texts if len(texts) == len(values) else None
 
+    def starts(self, key: str) -> tuple[str | None, ...]:
+        """For each value at ``key`` the variable that it starts with, and that is a folder here."""
+        if self.overlay and key in self.overlay:
+            return (None,)
+        return tuple([one if self.variables.is_host_path(one) else None for one in self.outline.starts(key)])
+
     def paths(self, key: str) -> tuple[str, ...] | None:
         """The host paths at ``key``; None unless all of them are known and on this host, or it has none."""
         values = self.values(key)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from taorunner.catalog.layouts import DataLayout
 from taorunner.contracts import Contract
 from taorunner.errors import Severity
 from taorunner.planning.checks.dataset_facts import DatasetFacts, Labels
@@ -18,12 +19,6 @@ SOURCES = "dataset_config.data_sources"
 NUM_CLASSES = "dataset.num_classes"
 TRAINED_EXTENSION = "dataset_config.image_extension"
 CONVERTED_EXTENSION = "kitti_config.image_extension"
-CLASS_FOLDERS = {
-    "classification_pyt": "dataset.train_dataset.images_dir",
-    "classification_tf1": "train_config.train_dataset_path",
-    "classification_tf2": "dataset.train_dataset_path",
-}
-"""The key of the folder that has one subfolder per class."""
 _EXAMPLES = {
     "efficientdet_tf1": "training_config.num_examples_per_epoch",
     "efficientdet_tf2": "train.num_examples_per_epoch",
@@ -94,8 +89,8 @@ class ClassMap:
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """``convert`` is the experiment's own conversion, ``classmap`` the way inference reads the class names; None where
-    there is none.
+    """``convert`` is the experiment's own conversion, ``classmap`` the way inference reads the class names, ``layout``
+    what the network reads; None where there is none.
     """
 
     network: str
@@ -105,6 +100,7 @@ class Training:
     gpus: int
     data: DatasetFacts
     classmap: ClassMap | None = None
+    layout: DataLayout | None = None
 
     def role(self, name: str) -> str:
         """The dotted key of a role; a key that no spec has where the network has none."""
@@ -132,8 +128,8 @@ class Training:
         if self.network in _EXAMPLES:
             number = spec.number(_EXAMPLES[self.network])
             return int(number) if number is not None else None
-        if self.network in CLASS_FOLDERS:
-            root = spec.path(CLASS_FOLDERS[self.network])
+        if self.layout is not None and self.layout.class_folders is not None:
+            root = spec.path(self.layout.class_folders)
             return None if root is None else sum(data.count(f"{root}/{name}") for name in data.folders(root))
         if self.reads_labels:
             return self._count(spec.paths(f"{SOURCES}.image_directory_path"))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from taorunner.catalog.layouts import DataLayout
 from taorunner.catalog.load import Catalog, joined
 from taorunner.catalog.names import network_names, own_network_names
 from taorunner.catalog.network import Network
@@ -75,6 +76,15 @@ class Networks:
                 message = f'the workspace\'s own file for "{name}" has problems'
                 raise UserFilesError(message, findings=findings)
         return self._loaded[name]
+
+    def layout(self, name: str) -> DataLayout | None:
+        """What the network reads of a dataset; that of the catalog's network that an own one is like, else None."""
+        current: str | None = name
+        seen: set[str] = set()
+        while current in self.own and current not in seen:
+            seen.add(current)
+            current = self._file(current).body.get("like")
+        return self.catalog.layout(current) if isinstance(current, str) else None
 
     def check(self) -> list[Finding]:
         """All problems in the workspace's own files, including files of unused networks."""

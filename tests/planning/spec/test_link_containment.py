@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from taorunner.planning.checks.link_containment import outside_link
 from taorunner.planning.model.request import ActionRequest, Caller
 from taorunner.planning.planner import plan_action
+from taorunner.planning.spec.link_containment import outside_link
 from taorunner.planning.validate import validate_projects
 from taorunner.project.mounts import MountEntry, Mounts, default_mounts
 from taorunner.project.workspace import Workspace

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from xml.parsers import expat
@@ -39,6 +40,16 @@ class XmlError(ValueError):
 
 
 _MAX_DEPTH = 100
+_ROOT = re.compile(
+    r"""\A\ufeff?\s*(<\?.*?\?>\s*|<!--.*?-->\s*|<!DOCTYPE(\s*("[^"]*"|'[^']*'|\[[^\]]*\]|[^>"'\[])*)>\s*)*<([^\s/>!?]+)""",
+    re.DOTALL,
+)
+
+
+def root_tag(text: str) -> str:
+    """The name of the root element, after comments and declarations; "" when there is none in ``text``."""
+    match = _ROOT.match(text)
+    return match[4] if match is not None else ""
 
 
 def read_xml(text: str) -> Node:

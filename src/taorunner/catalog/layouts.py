@@ -1,0 +1,171 @@
+"""``DataLayout``: what a network reads of a dataset, one file of ``data/layouts`` for each network.
+
+Which keys of a spec name files, where these files belong, what of a spec is computed from the data, and which weights a
+training starts from. ``data/README.md`` describes the files. Networks of a workspace have the layout of the network
+that they are ``like``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+
+class InputKind(str, Enum):
+    """What lies at a path that a spec names. ``RECORDS`` are files that a conversion makes, given as a pattern;
+    ``MADE`` is a result of an earlier action; ``ANY`` is a file or a folder."""
+
+    FOLDER = "folder"
+    FILE = "file"
+    ANY = "any"
+    RECORDS = "records"
+    MADE = "made"
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A path that actions open. ``key`` is a dotted key of the spec without numbers, or an option (``--image_dir``).
+
+    ``needed_by`` are the actions that stop without it, ``used_by`` those that read it only when it is given. Actions
+    are named as in the catalog (``deploy.evaluate``).
+    """
+
+    key: str
+    kind: InputKind
+    holds: str
+    needed_by: tuple[str, ...] = ()
+    used_by: tuple[str, ...] = ()
+    note: str | None = None
+
+    def is_read_by(self, action: str) -> bool:
+        return action in self.needed_by or action in self.used_by
+
+
+class Counts(str, Enum):
+    """What of the data a value is held against.
+
+    ``HIGHEST_ID``: the largest category id and 1. ``CATEGORIES``: the number of categories. ``CLASS_FOLDERS``: the
+    number of folders. ``CLASS_NAMES``: the keys of a mapping are the names of the categories.
+    """
+
+    HIGHEST_ID = "highest_id"
+    CATEGORIES = "categories"
+    CLASS_FOLDERS = "class_folders"
+    CLASS_NAMES = "class_names"
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """Keys whose values follow from the data, and how.
+
+    ``counts`` says it for ``validate``, and ``of`` are the keys of the files or folders that are counted; None where
+    only the rule is known.
+    """
+
+    keys: tuple[str, ...]
+    source: str
+    rule: str
+    counts: Counts | None = None
+    of: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StartWeights:
+    """``model`` is a name of NGC or Hugging Face, ``key`` the spec key or the option that takes its file."""
+
+    model: str
+    key: str
+    covers: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DataLayout:
+    """What ``network`` reads.
+
+    ``form`` is the form that ``dataset convert`` and ``split`` write for it, None where they write none. ``put`` maps
+    patterns of paths to what belongs there; they count from the experiment's dataset, or from the folder around it
+    where the dataset is one subset (``dataset`` names it, as in ``dataset: cars/train``). ``facts`` has the other keys
+    of the file unchanged.
+    """
+
+    network: str
+    form: str | None
+    dataset: str | None
+    put: Mapping[str, str]
+    inputs: tuple[Input, ...]
+    arguments: tuple[Input, ...]
+    computed: tuple[Computed, ...]
+    weights: tuple[StartWeights, ...]
+    start: Mapping[str, Any]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def counted(self, counts: Counts) -> Computed | None:
+        """The first value that is held against that of the data."""
+        return next((one for one in self.computed if one.counts is counts), None)
+
+    @property
+    def class_folders(self) -> str | None:
+        """The key of the folder that has one folder for each class; None where classes are no folders."""
+        found = self.counted(Counts.CLASS_FOLDERS)
+        return found.of[0] if found is not None else None
+
+    def inputs_of(self, action: str, group: str = "model") -> tuple[Input, ...]:
+        """The spec keys whose paths ``action`` of that group of the network opens."""
+        longer = f"{group}.{action}"
+        of_group = tuple(one for one in self.inputs if one.is_read_by(longer))
+        return of_group or tuple(one for one in self.inputs if one.is_read_by(action))
+
+
+FACTS = (
+    "labels", "fields", "ids", "background", "images", "pairing", "order", "inference", "left_out", "stops",
+    "conversion", "without_weights", "not_verified", "source",
+)  # fmt: skip
+"""Keys of a layout that are text for people."""
+
+KEYS = ("like", "form", "dataset", "put", "inputs", "arguments", "computed", "weights", "start", *FACTS)
+
+
+def layout_from(body: Mapping[str, Any], network: str) -> DataLayout:
+    """A layout from the content of its file, after ``like`` was followed. The content is not checked: see
+    ``tests/catalog``."""
+    return DataLayout(
+        network=network,
+        form=body.get("form"),
+        dataset=body.get("dataset"),
+        put=_given(body, "put"),
+        inputs=tuple(_input(key, row) for key, row in _given(body, "inputs").items()),
+        arguments=tuple(_input(key, row) for key, row in _given(body, "arguments").items()),
+        computed=tuple(_computed(row) for row in body.get("computed") or ()),
+        weights=tuple(
+            StartWeights(model, row["key"], row.get("covers"), row.get("note"))
+            for model, row in _given(body, "weights").items()
+        ),
+        start=_given(body, "start"),
+        facts={key: body[key] for key in FACTS if body.get(key) is not None},
+    )
+
+
+def _given(body: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """A mapping without the entries that a layout removes from that of the network it is like."""
+    return {name: value for name, value in (body.get(key) or {}).items() if value is not None}
+
+
+def _computed(row: Mapping[str, Any]) -> Computed:
+    counts = row.get("counts")
+    return Computed(
+        tuple(row["keys"]),
+        row["from"],
+        row["rule"],
+        Counts(counts) if counts else None,
+        tuple(row.get("of") or ()),
+    )
+
+
+def _input(key: str, row: Mapping[str, Any]) -> Input:
+    return Input(
+        key, InputKind(row["kind"]), row["holds"], tuple(row.get("needed_by") or ()), tuple(row.get("used_by") or ()),
+        row.get("note"),
+    )  # fmt: skip

@@ -1,0 +1,36 @@
+"""Layouts of datasets that no command converts or splits: how each is known, and the networks that read it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from taorunner.yaml_reader import read_yaml
+
+
+@dataclass(frozen=True, slots=True)
+class OtherLayout:
+    """``files`` and ``says`` are explained in the data file."""
+
+    name: str
+    heads: tuple[str, ...]
+    files: tuple[str, ...]
+    says: re.Pattern[str] | None
+
+
+def other_layouts() -> tuple[OtherLayout, ...]:
+    """Read from the file at each call; a command asks once for each dataset."""
+    text = (Path(__file__).parent / "data" / "other_layouts.yml").read_text(encoding="utf-8")
+    rows: Sequence[Mapping[str, Any]] = read_yaml(text).value
+    return tuple(
+        OtherLayout(
+            row["name"],
+            tuple(row["heads"]),
+            tuple(row["files"]),
+            re.compile(row["says"], re.MULTILINE) if "says" in row else None,
+        )
+        for row in rows
+    )

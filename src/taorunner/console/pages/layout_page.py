@@ -1,0 +1,85 @@
+"""Renders what a network reads of a dataset: what to put where, what follows from the data, what it starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from rich.text import Text
+
+from taorunner.catalog.layouts import Computed, DataLayout, Input
+from taorunner.console.base.cells import folded, folded_fact, listed
+from taorunner.console.base.formatting import clean
+from taorunner.console.base.theme import Symbols
+
+_FACTS = ("labels", "ids", "background", "images", "pairing", "order", "inference")
+
+
+def layout_lines(layout: DataLayout, width: int, symbols: Symbols) -> list[Text]:
+    """Empty for a network of which nothing is known."""
+    if not layout.put:
+        return []
+    below = "in data/NAME" if layout.dataset else "in data/DATASET"
+    lines = [Text(), *_places({below: "what belongs there"}, layout.put, width)]
+    if layout.dataset:
+        lines += folded_fact("dataset", f"NAME/{layout.dataset} in experiments.yml", width)
+    if layout.form is not None:
+        lines += folded_fact(
+            "written by", f"taorunner dataset convert --to {layout.form}, then dataset split", width
+        )
+    lines.append(Text())
+    for name in _FACTS:
+        if name in layout.facts:
+            lines += folded_fact(name, layout.facts[name], width)
+    lines += listed("left out without a word", layout.facts.get("left_out", ()), width, symbols)
+    lines += listed("TAO stops at", layout.facts.get("stops", ()), width, symbols)
+    computed = (f"{', '.join(one.keys)}: {one.rule}" for one in layout.computed)
+    lines += listed("follows from the data", computed, width, symbols)
+    weights = [
+        f"{one.model} in {one.key}" + (f": {one.covers}" if one.covers else "") for one in layout.weights
+    ]
+    without = layout.facts.get("without_weights")
+    lines += listed(
+        "starts from", [*weights, *([f"without weights: {without}"] if without else [])], width, symbols
+    )
+    start = [f"{name.replace('_', ' ')} {value}" for name, value in layout.start.items() if name != "source"]
+    return lines + listed("starting values", [*start, f"source: {layout.start['source']}"], width, symbols)
+
+
+def _places(head: Mapping[str, str], put: Mapping[str, str], width: int) -> list[Text]:
+    """Two columns; the second is folded, because nothing of it may be lost."""
+    left = max(map(len, (*head, *put)))
+    lines: list[Text] = []
+    for rows, styles in ((head, ("label", "label")), (put, ("name", ""))):
+        for place, what in rows.items():
+            first, *more = folded(what, width - left - 2)
+            lines.append(Text.assemble((clean(place).ljust(left), styles[0]), "  ", (first, styles[1])))
+            lines += [Text(" " * (left + 2) + line) for line in more]
+    return lines
+
+
+def layout_json(layout: DataLayout | None) -> dict[str, Any] | None:
+    """As in the catalog, after ``like`` was followed."""
+    if layout is None:
+        return None
+    return {
+        "form": layout.form,
+        "dataset": layout.dataset,
+        "put": dict(layout.put),
+        "inputs": [_input(one) for one in layout.inputs],
+        "arguments": [_input(one) for one in layout.arguments],
+        "computed": [_computed(one) for one in layout.computed],
+        "weights": [asdict(one) for one in layout.weights],
+        "start": dict(layout.start),
+        **layout.facts,
+    }
+
+
+def _input(one: Input) -> Mapping[str, Any]:
+    return {**asdict(one), "kind": one.kind.value}
+
+
+def _computed(one: Computed) -> Mapping[str, Any]:
+    counts = one.counts.value if one.counts is not None else None
+    return {"keys": one.keys, "from": one.source, "rule": one.rule, "counts": counts, "of": one.of}

@@ -1,0 +1,81 @@
+"""Saves images that TAO's networks do not read as PNG with 8 bits: WebP, TIFF, and 16 bits per channel.
+
+Source: tao/tensorflow.md section 7 and the suffixes of tao-pytorch 7.0.1, which leave out WebP and TIFF; Pillow's
+conversion of 16 bits to RGB, which those loaders call, cuts off all values above 255.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from taorunner.datasets.files.image_header import SELDOM_READ, ImageError, read_header
+from taorunner.datasets.files.pixels import has_pillow
+from taorunner.datasets.model.annotations import ImageEntry
+from taorunner.errors import Finding, Severity, UserFilesError
+from taorunner.text import amount, printable
+
+PNG = ".png"
+_TAO_FORMATS = ("kitti", "coco", "odvg")
+_ALWAYS_READ = frozenset({".jpg", ".jpeg", ".bmp", ".gif"})
+_WIDE = "with 16 bits per channel"
+
+
+def unread_kinds(to: str, images: Sequence[ImageEntry]) -> dict[Path, str]:
+    """The images that networks which train on the format ``to`` do not read, each with what it is."""
+    if to not in _TAO_FORMATS:
+        return {}
+    kinds = ((image.path, _kind(image.path)) for image in images)
+    return {path: kind for path, kind in kinds if kind is not None}
+
+
+def _kind(path: Path) -> str | None:
+    if path.suffix.lower() in _ALWAYS_READ:
+        return None
+    try:
+        header = read_header(path)
+    except (ImageError, OSError):
+        return None  # the reader has reported it
+    if header.format in SELDOM_READ:
+        return header.format.upper()
+    return _WIDE if header.bits > 8 else None
+
+
+def conversion_findings(kinds: Mapping[Path, str], place: Path) -> Iterator[Finding]:
+    """A warning with the number of each kind; an error when they cannot be decoded here."""
+    if not kinds:
+        return
+    listed = ", ".join(f"{count:,} {kind}" for kind, count in sorted(Counter(kinds.values()).items()))
+    if has_pillow():
+        message = f"{amount(len(kinds), 'image')} saved as PNG, as TAO's networks do not read {listed}"
+        hint = "of 16 bits, the upper 8 are kept" if _WIDE in kinds.values() else None
+        yield Finding(Severity.WARNING, "images-converted", message, hint, place)
+    else:
+        message = f"TAO's networks do not read {listed}, and without Pillow they cannot be converted"
+        hint = "pip install 'taorunner[datasets]'; --skip-bad leaves them as they are"
+        yield Finding(Severity.ERROR, "extension-unread", message, hint, place)
+
+
+def save_as_png(source: Path, target: Path) -> None:
+    """Rotated by EXIF, as the boxes are. Raises UserFilesError when the image cannot be decoded."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(source) as opened:
+            turned = ImageOps.exif_transpose(opened)
+            if turned.mode.startswith("I"):
+                made = turned.convert("I").point(lambda value: value / 256).convert("L")
+            else:
+                made = turned.convert(
+                    "RGBA" if "A" in turned.getbands() else "L" if turned.mode == "L" else "RGB"
+                )
+            made.save(target, "PNG", compress_level=4)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        message = f"the image cannot be decoded: {printable(str(error))[:200]}"
+        hint = "replace it, or delete it and its label"
+        raise UserFilesError(
+            "nothing was written, because an image cannot be decoded",
+            hint="correct that first",
+            findings=[Finding(Severity.ERROR, "image-undecodable", message, hint, source)],
+        ) from None

@@ -1,0 +1,281 @@
+"""What a spec names of its data is looked for before a start, and in ``validate``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from dataset_layouts import put_data
+
+from taorunner.errors import Finding
+from taorunner.planning.model.request import ActionRequest, Caller
+from taorunner.planning.new_project import new_project
+from taorunner.planning.planner import plan_action
+from taorunner.planning.validate import validate_projects
+from taorunner.project.workspace import Workspace
+
+CALLER = Caller(1000, 1000, (), "ada", {"HOME": "/nowhere"})
+OWN_CODES = ("missing-input", "wrong-input", "empty-input", "empty-dataset")
+VAL = "val/annotations.json"
+
+
+class Desk:
+    """A workspace with the project ``p`` of ``head``, its experiment ``e`` and data as the catalog puts it."""
+
+    def __init__(self, root: Path, head: str) -> None:
+        self.root, self.workspace = root, Workspace(root)
+        self.project = root / "projects" / "p"
+        new_project(root, root, "p", head=head, backbone=None, experiment="e", dataset="set/train")
+        self.data = self.project / "data" / "set" / "train"
+        put_data(head, self.data)
+
+    def edit(self, old: str, new: str, file: str = "specs/e/train.yaml") -> None:
+        text = (self.project / file).read_text()
+        assert text.count(old) >= 1
+        (self.project / file).write_text(text.replace(old, new))
+
+    def shown(self, findings: list[Finding]) -> list[tuple[str, int | None, str, str | None]]:
+        """Severity and code, line, message and hint of what this check says; paths from the dataset."""
+        return [
+            (f"{f.severity.value} {f.code}", f.line, f.message.replace(f"{self.data}/", ""), f.hint)
+            for f in findings
+            if f.code in OWN_CODES
+        ]
+
+    def validated(self) -> list[tuple[str, int | None, str, str | None]]:
+        return self.shown(validate_projects(self.workspace, ["p"], {"HOME": "/nowhere"}))
+
+    def launched(self, action: str, **asked: object) -> list[tuple[str, int | None, str, str | None]]:
+        request = ActionRequest(action, ("e",), **asked)  # type: ignore[arg-type]
+        return self.shown(list(plan_action(self.workspace, "p", request, CALLER).findings))
+
+    def line_of(self, text: str, file: str = "specs/e/train.yaml") -> int:
+        lines = (self.project / file).read_text().splitlines()
+        return next(number for number, line in enumerate(lines, 1) if text in line)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Callable[[str], Desk]:
+    return lambda head: Desk(tmp_path / "ws", head)
+
+
+Make = Callable[[str], Desk]
+
+
+def test_what_is_there_is_no_finding(desk: Make) -> None:
+    made = desk("rtdetr")
+    assert made.validated() == made.launched("train") == []
+
+
+def test_a_file_that_does_not_exist_is_an_error_at_its_line_with_the_nearest_name(desk: Make) -> None:
+    made = desk("rtdetr")
+    (made.data / VAL).rename(made.data / "val/annotation.json")
+    line = made.line_of(f"$dataset_raw/{VAL}")
+    wanted = ("error missing-input", line, f'"{VAL}" does not exist', 'did you mean "annotation.json"?')
+    assert made.validated() == made.launched("train") == [wanted]
+
+
+def test_without_a_near_name_the_hint_says_what_belongs_there(desk: Make) -> None:
+    made = desk("rtdetr")
+    shutil.rmtree(made.data / "val")
+    assert made.launched("train") == [
+        ("error missing-input", made.line_of("image_dir: $dataset_raw/val"), '"val/images" does not exist',
+         'what belongs there: images that validate; or correct "dataset.val_data_sources.image_dir"'),
+        ("error missing-input", made.line_of("json_file: $dataset_raw/val"), f'"{VAL}" does not exist',
+         'what belongs there: their COCO JSON; or correct "dataset.val_data_sources.json_file"'),
+    ]  # fmt: skip
+    assert made.validated() == made.launched("train")  # evaluation reads the same: said once
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "said"),
+    [
+        (lambda path: (path.unlink(), path.mkdir(), (path / "x").touch()), "wrong-input", "is a folder, and a file belongs there"),
+        (lambda path: path.write_text(""), "empty-input", "is empty"),
+    ],
+)  # fmt: skip
+def test_a_file_of_another_kind(change: Callable[[Path], object], code: str, said: str, desk: Make) -> None:
+    made = desk("rtdetr")
+    change(made.data / VAL)
+    ((found, _, message, _),) = made.launched("train")
+    assert (found, message) == (f"error {code}", f'"{VAL}" {said}')
+
+
+def test_a_folder_that_is_empty_or_a_file(desk: Make) -> None:
+    made = desk("rtdetr")
+    for part, is_file in (("train", False), ("val", True)):
+        shutil.rmtree(made.data / part / "images")
+        if is_file:
+            (made.data / part / "images").write_text("x")
+        else:
+            (made.data / part / "images").mkdir()
+    assert [(code, message) for code, _, message, _ in made.launched("train")] == [
+        ("error empty-input", '"train/images" is empty'),
+        ("error wrong-input", '"val/images" is a file, and a folder belongs there'),
+    ]
+
+
+@pytest.mark.parametrize("head", ["rtdetr", "segformer", "ocrnet", "lprnet", "detectnet_v2", "ssd"])
+def test_an_empty_dataset_is_one_error(head: str, desk: Make) -> None:
+    made = desk(head)
+    shutil.rmtree(made.data)
+    (made.data / "folder").mkdir(parents=True)
+    for findings in (made.validated(), made.launched("train")):
+        ((code, line, message, hint),) = findings
+        assert (code, message) == ("error empty-dataset", f'the dataset "{made.data}" is empty')
+        assert line is not None and hint == f'"taorunner networks {head}" says what to put where'
+
+
+@pytest.mark.parametrize("head", ["tinydet", "efficientdet_tf2"])
+def test_an_empty_dataset_of_records_is_the_error_of_the_conversion(head: str, desk: Make) -> None:
+    made = desk(head)
+    shutil.rmtree(made.data)
+    made.data.mkdir()
+    for findings in (made.validated(), made.launched("dataset_convert")):
+        assert [(code, message) for code, _, message, _ in findings] == [
+            ("error empty-dataset", f'the dataset "{made.data}" is empty')
+        ]
+
+
+def test_a_dataset_that_does_not_exist_is_reported_elsewhere(desk: Make) -> None:
+    made = desk("rtdetr")
+    shutil.rmtree(made.data)
+    assert made.validated() == made.launched("train") == []
+    found = validate_projects(made.workspace, ["p"], {"HOME": "/nowhere"})
+    assert [finding.code for finding in found] == ["missing-dataset"]
+
+
+def test_what_only_other_actions_read_is_a_warning_and_their_own_error(desk: Make) -> None:
+    made = desk("rtdetr")
+    (made.data / "train/label_map_from_0.txt").unlink()
+    line = made.line_of("classmap:")
+    wanted = ('"train/label_map_from_0.txt"', "does not exist", 'did you mean "label_map.txt"?')
+    (made.data / "train/label_map.txt").write_text("car\n")
+    assert made.validated() == [
+        ("warning missing-input", line, f"{wanted[0]}, which inference reads, {wanted[1]}", wanted[2])
+    ]
+    assert made.launched("train") == []
+    results = made.project / "models/e/train"
+    results.mkdir(parents=True)
+    (results / "model_epoch_003.pth").write_bytes(b"x")
+    assert made.launched("inference") == [
+        ("error missing-input", line, f"{wanted[0]} {wanted[1]}", wanted[2])
+    ]
+    assert made.launched("evaluate") == []
+
+
+def test_values_of_the_command_line_of_overrides_and_of_vars_count(desk: Make) -> None:
+    made = desk("rtdetr")
+    gone = "/workspace/projects/p/data/set/train/gone.json"
+    key = "dataset.val_data_sources.json_file"
+    ((code, _, message, _),) = made.launched("train", overrides={key: gone})
+    assert code == "error missing-input"
+    assert message == f'{key} of the command line: "gone.json" does not exist'
+    made.edit("head: rtdetr", f"head: rtdetr\n    overrides: {{{key}: {gone}}}", "experiments.yml")
+    ((_, line, message, _),) = made.validated()
+    assert (line, message) == (made.line_of("overrides:", "experiments.yml"), '"gone.json" does not exist')
+    made.edit(f"\n    overrides: {{{key}: {gone}}}", "\n    vars: {part: nowhere}", "experiments.yml")
+    made.edit(f"$dataset_raw/{VAL}", "$dataset_raw/$part.json")
+    assert [message for _, _, message, _ in made.launched("train")] == ['"nowhere.json" does not exist']
+
+
+def test_a_path_that_no_mount_has_is_not_judged_here(desk: Make) -> None:
+    made = desk("rtdetr")
+    made.edit(f"$dataset_raw/{VAL}", "/somewhere/in/the/image.json")
+    assert made.launched("train") == []
+
+
+def test_a_pattern_needs_one_file(desk: Make) -> None:
+    made = desk("dino")
+    made.edit("$dataset_raw/train/annotations.json", "$dataset_raw/train/anno*.json")
+    assert made.launched("train") == []
+    made.edit("$dataset_raw/train/anno*.json", "$dataset_raw/train/shard*.json")
+    assert [(code, message) for code, _, message, _ in made.launched("train")] == [
+        ("error missing-input", '"train/shard*.json" fits no file')
+    ]
+
+
+def test_a_conversion_is_a_warning_until_it_is_launched(desk: Make) -> None:
+    made = desk("ssd")
+    made.edit("$dataset_raw", "$dataset_raw/nothing", "specs/e/convert.txt")
+    assert {one[:3:2] for one in made.validated()} == {("warning missing-input", '"nothing" does not exist')}
+    found = {one[:3:2] for one in made.launched("dataset_convert")}
+    assert found == {("error missing-input", '"nothing" does not exist')}
+
+
+def test_a_list_points_at_the_value_that_is_missing(desk: Make) -> None:
+    made = desk("rtdetr")
+    made.edit("[$dataset_raw/val/images]", "[$dataset_raw/val/images, $dataset_raw/more]")
+    ((_, line, message, _),) = made.validated()
+    assert message == '"more", which inference reads, does not exist'
+    assert line == made.line_of("$dataset_raw/more")
+
+
+def test_a_network_of_the_workspace_reads_what_the_one_it_is_like_reads(desk: Make) -> None:
+    made = desk("rtdetr")
+    (made.root / "networks").mkdir()
+    (made.root / "networks/mine.yml").write_text("like: rtdetr\n")
+    made.edit("head: rtdetr", "head: mine", "experiments.yml")
+    (made.data / VAL).unlink()
+    assert [message for _, _, message, _ in made.validated()] == [f'"{VAL}" does not exist']
+
+
+def test_experiments_of_different_datasets_are_each_held_against_their_own(desk: Make) -> None:
+    made = desk("rtdetr")
+    shutil.copytree(made.data, made.project / "data/other")
+    (made.project / "data/other" / VAL).unlink()
+    made.edit(
+        "  # A variation", "  f:\n    extends: e\n    dataset: other\n\n  # A variation", "experiments.yml"
+    )
+    assert [message for _, _, message, _ in made.validated()] == [
+        f'"{made.project}/data/other/{VAL}" does not exist'
+    ]
+
+
+COLOURS = "color_map: {car: green, cyclist: orange, pedestrian: blue}"
+
+
+@pytest.mark.parametrize(
+    ("colours", "names", "left"),
+    [
+        (COLOURS, ("car", "pedestrian"), None),
+        (COLOURS, ("car", "tram", "van"), "tram, van"),
+        ("color_map: {a b: red}", ("a b",), None),
+        ("conf_threshold: 0.5", ("van",), None),  # without any: those of COCO
+    ],
+)
+def test_classes_without_a_colour_get_no_box_at_inference(
+    colours: str, names: tuple[str, ...], left: str | None, desk: Make
+) -> None:
+    made = desk("dino")
+    categories = [{"id": number, "name": name} for number, name in enumerate(names, 1)]
+    document = {"images": [], "annotations": [], "categories": categories}
+    (made.data / "train/annotations.json").write_text(json.dumps(document))
+    made.edit(COLOURS, colours)
+    found = validate_projects(made.workspace, ["p"], {"HOME": "/nowhere"})
+    said = [(one.line, one.message) for one in found if one.code == "class-without-colour"]
+    wanted = f'"inference.color_map" has no colour for {left}: inference draws no boxes of them'
+    assert said == ([(made.line_of("color_map"), wanted)] if left else [])
+
+
+def test_categories_of_codetr_and_mask2former_are_counted_too(tmp_path: Path) -> None:
+    document = {
+        "images": [],
+        "annotations": [],
+        "categories": [{"id": 1, "name": "a"}, {"id": 30, "name": "b"}],
+    }
+    for head, key, needed in (
+        ("codetr", "dataset.num_classes", 31),
+        ("mask2former", "model.sem_seg_head.num_classes", 2),
+    ):
+        made = Desk(tmp_path / head, head)
+        (made.data / "train/annotations.json").write_text(json.dumps(document))
+        made.edit(": 3  #" if head == "mask2former" else ": 4  #", ": 1  #")
+        found = validate_projects(made.workspace, ["p"], {"HOME": "/nowhere"})
+        ((message, hint),) = [(one.message, one.hint) for one in found if one.code == "too-few-classes"]
+        assert (
+            message.startswith(f'"{key}" is 1, and annotations.json has ') and hint == f"set it to {needed}"
+        )

@@ -1,0 +1,137 @@
+"""For every head that a writer exists for: what ``convert`` and ``split`` write is what its new project reads, and the
+values that follow from the data are found when they differ from it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from taorunner.catalog.layouts import Counts
+from taorunner.catalog.load import Catalog
+from taorunner.datasets.transform.convert import convert
+from taorunner.datasets.transform.split import split_dataset
+from taorunner.errors import Finding
+from taorunner.planning.new_project import new_project
+from taorunner.planning.validate import validate_projects
+from taorunner.project.scaffold import scaffold_heads
+from taorunner.project.workspace import Workspace
+
+CLASSES = ("bus", "car", "cyclist", "pedestrian", "van")
+FORMS = {head: layout.form for head in scaffold_heads() if (layout := Catalog().layout(head)) and layout.form}
+COUNTED = [
+    head
+    for head in FORMS
+    if (layout := Catalog().layout(head)) and any(one.counts for one in layout.computed)
+]
+ABOUT_INPUTS = ("missing-input", "empty-input", "wrong-input", "empty-dataset")
+
+
+def test_no_head_is_left_out() -> None:
+    assert len(FORMS) == 27
+    assert sorted(set(FORMS.values())) == ["classification", "coco", "kitti", "odvg", "segmentation"]
+    assert COUNTED == [
+        "classification_pyt", "classification_tf1", "classification_tf2", "codetr", "deformable_detr", "dino",
+        "efficientdet_tf1", "efficientdet_tf2", "mask2former", "mask_rcnn", "rtdetr",
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same 100 images, drawn as COCO with outlines, in class folders, and with masks."""
+    root = tmp_path_factory.mktemp("sources")
+    images, annotations = [], []
+    for number in range(100):
+        name, place = CLASSES[number % 5], f"{number:04}.png"
+        image = Image.new("RGB", (64, 64), (number * 2, 90, 200 - number))
+        for folder in ("coco/images", f"classification/{name}", "segmentation/images"):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            image.save(root / folder / place)
+        (root / "segmentation/masks").mkdir(exist_ok=True)
+        Image.new("L", (64, 64), number % 3).save(root / "segmentation/masks" / place)
+        images.append({"id": number, "file_name": place, "width": 64, "height": 64})
+        outline = [[4, 4, 34, 4, 34, 30, 4, 30]]
+        annotations.append({"id": number, "image_id": number, "category_id": number % 5, "area": 780,
+                            "bbox": [4, 4, 30, 26], "segmentation": outline, "iscrowd": 0})  # fmt: skip
+    categories = [{"id": number, "name": name} for number, name in enumerate(CLASSES)]
+    document = {"images": images, "annotations": annotations, "categories": categories}
+    (root / "coco/drawn.json").write_text(json.dumps(document))
+    return root
+
+
+@pytest.fixture
+def made(tmp_path: Path, sources: Path) -> Callable[[str], Workspace]:
+    """A new project of a head, and the split that the dataset commands write for its form."""
+
+    def make(head: str) -> Workspace:
+        form = FORMS[head]
+        layout = Catalog().layout(head)
+        part = "/train" if layout is not None and layout.dataset else ""
+        new_project(tmp_path, tmp_path, "new", head=head, backbone=None, experiment="e", dataset=f"set{part}")
+        drawn = sources / form if form in ("classification", "segmentation") else sources / "coco"
+        target = Workspace(tmp_path).project("new").data_dir / "set"
+        if form in ("classification", "segmentation"):
+            split_dataset(
+                drawn, target, shares={"train": 0.6, "val": 0.3, "test": 0.1}, seed=1, overwrite=True
+            )
+        else:
+            convert(drawn, tmp_path / "converted", to=str(form))
+            shares = {"train": 0.7, "val": 0.3}
+            split_dataset(tmp_path / "converted", target, shares=shares, seed=1, overwrite=True)
+        return Workspace(tmp_path)
+
+    return make
+
+
+def findings(workspace: Workspace) -> list[Finding]:
+    return validate_projects(workspace, ["new"], {"HOME": "/nowhere"})
+
+
+@pytest.mark.parametrize("head", FORMS)
+def test_everything_that_a_new_project_names_was_written(head: str, made: Callable[[str], Workspace]) -> None:
+    found = findings(made(head))
+    assert [one.message for one in found if one.code in ABOUT_INPUTS and one.is_error] == []
+    # of the rest, only KITTI labels of DINO's own converter, which its training does not need
+    rest = {one.file.name for one in found if one.code in ABOUT_INPUTS and one.file is not None}
+    assert rest <= {"convert.yaml"}
+
+
+@pytest.mark.parametrize("head", COUNTED)
+def test_a_value_that_follows_from_the_data_is_found_and_its_hint_mends_it(
+    head: str, made: Callable[[str], Workspace]
+) -> None:
+    """The scaffold has three classes, the dataset five, with ids from 1 as ``convert`` writes them."""
+    workspace = made(head)
+    layout = Catalog().layout(head)
+    assert layout is not None
+    wanted = {Counts.HIGHEST_ID: 6, Counts.CATEGORIES: 5, Counts.CLASS_FOLDERS: 5}
+    expected = {
+        one.keys[0]: wanted[one.counts]
+        for one in layout.computed
+        if one.counts in wanted and "." in one.keys[0]
+    }
+    for key, number in expected.items():
+        (finding,) = [one for one in findings(workspace) if one.code == "too-few-classes"]
+        assert finding.message.startswith(f'"{key}" is ') and finding.is_error
+        assert (finding.hint or "").partition(",")[0] == f"set it to {number}"
+        assert finding.file is not None and finding.line is not None
+        lines = finding.file.read_text().splitlines(keepends=True)
+        lines[finding.line - 1] = re.sub(r": \d+", f": {number}", lines[finding.line - 1], count=1)
+        finding.file.write_text("".join(lines))
+    left = {one.code for one in findings(workspace)} - {"pretrained-missing", "class-without-colour"}
+    assert not [code for code in left if "classes" in code]
+    assert bool(expected) == (head != "classification_tf1")  # which counts the folders itself
+
+
+@pytest.mark.parametrize("head", [head for head in COUNTED if head in ("codetr", "dino", "rtdetr")])
+def test_classes_without_a_colour_are_named(head: str, made: Callable[[str], Workspace]) -> None:
+    (finding,) = [one for one in findings(made(head)) if one.code == "class-without-colour"]
+    assert (
+        finding.message
+        == '"inference.color_map" has no colour for bus, van: inference draws no boxes of them'
+    )

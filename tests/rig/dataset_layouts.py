@@ -1,0 +1,67 @@
+"""Small datasets in the layout that the catalog gives for a network, for tests that look at specs and paths."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+from PIL import Image
+
+from taorunner.catalog.layouts import DataLayout
+from taorunner.catalog.load import Catalog
+
+CLASSES = ("car", "cyclist", "pedestrian")
+_WORDS = {
+    "subset": ("train", "val"), "class": CLASSES, "scene": ("scene_01",), "id": ("1",),
+    "board": ("b",), "part": ("p",), "light": ("l",),
+}  # fmt: skip
+_MANY = re.compile(r"\*|<stem>|<video>")
+
+
+def put_data(head: str, dataset: Path, images: int = 64) -> None:
+    """A file at each place of the layout, ``images`` of them where it has a pattern of names.
+
+    Folders that have files are left as they are. ``dataset`` is the folder that experiments.yml names.
+    """
+    layout = Catalog().layout(head)
+    assert layout is not None
+    root = dataset.parent if layout.dataset else dataset
+    places = [place for place in layout.put if not _has_classes(root, place)]
+    subsets = (dataset.name, "val") if layout.dataset else _WORDS["subset"]
+    for name, words in {**_WORDS, "subset": subsets}.items():
+        places = [place.replace(f"<{name}>", word) for place in places for word in words]
+    taken = {
+        folder for place in places if (folder := (root / place).parent).is_dir() and any(folder.iterdir())
+    }
+    for place in places:
+        if (root / place).parent in taken and _MANY.search(place):
+            continue
+        for number in range(images if _MANY.search(place) else 1):
+            name = f"{number:03}"
+            named = place.replace("<video>/rgb/*", f"{name}/rgb/1") if "<video>" in place else place
+            file = root / named.replace("*", name).replace("<stem>", name)
+            file = file.with_name(f"{file.name}.png") if not file.suffix else file
+            if not file.exists():
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(_content(layout, file, number))
+
+
+def _has_classes(root: Path, place: str) -> bool:
+    """Whether there are class folders of other names already."""
+    above, is_class, _ = place.partition("<class>")
+    folders = [root / above.replace("<subset>", subset) for subset in _WORDS["subset"]]
+    return bool(is_class) and any(folder.is_dir() and any(folder.iterdir()) for folder in folders)
+
+
+def _content(layout: DataLayout, file: Path, number: int) -> bytes:
+    if file.suffix == ".png":
+        written = io.BytesIO()
+        is_mask = file.parts[-3] == "masks"
+        Image.new("L" if is_mask else "RGB", (64, 64), 0 if is_mask else (number, 90, 200)).save(
+            written, "PNG"
+        )
+        return written.getvalue()
+    if layout.form == "kitti":
+        return b"%s 0.0 0 0.0 1 1 20 20 0 0 0 0 0 0 0\n" % CLASSES[number % 3].encode()
+    return b"".join(b"%03d.png\tone\n" % line for line in range(64))
