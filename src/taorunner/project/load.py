@@ -7,8 +7,9 @@ not checked here: callers that know the catalog report problems of a head with `
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +199,8 @@ def _checked(data: dict[Any, Any], paths: ProjectPaths, to: FindingList) -> dict
             "too-many-experiments", message, ("experiments",), hint="split them into projects", of_key=True
         )
     else:
-        good = {name for name, entry in entries.items() if _is_good(name, entry, to)}
+        words = cache(lambda: _with_backends(_EXPERIMENT_WORDS))
+        good = {name for name, entry in entries.items() if _is_good(name, entry, words, to)}
         named = {
             name: entry
             for name, entry in entries.items()
@@ -229,7 +231,7 @@ def _checked_tao_config(value: Any, to: FindingList) -> dict[str, Any]:
     return value if _backend_loads(value, ("tao_config",), to) else {}
 
 
-def _is_good(name: Any, entry: Any, to: FindingList) -> bool:
+def _is_good(name: Any, entry: Any, words: Callable[[], Vocabulary], to: FindingList) -> bool:
     path = ("experiments", name)
     good = True
     if not isinstance(name, str):
@@ -256,7 +258,7 @@ def _is_good(name: Any, entry: Any, to: FindingList) -> bool:
     try:
         check_experiment(entry)
     except ValidationError as error:
-        report(error, entry, path, _with_backends(_EXPERIMENT_WORDS), to)
+        report(error, entry, path, words(), to)
         return False
     return _backend_loads(entry, path, to) and good
 
