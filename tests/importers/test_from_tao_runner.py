@@ -200,6 +200,22 @@ def test_only_folders_with_a_file_of_experiments_are_projects(tmp_path: Path, ch
     assert caught.value.message == f'"{checkout}" is not a checkout of tao-runner'
 
 
+@pytest.mark.parametrize("count", [12, 13])
+def test_a_project_that_is_not_there_is_answered_with_twelve_that_are(
+    count: int, tmp_path: Path, checkout: Path
+) -> None:
+    projects = checkout / "projects"
+    (projects / "example_01").rename(projects / "p01")
+    for number in range(2, count + 1):
+        (projects / f"p{number:02}").mkdir()
+        (projects / f"p{number:02}" / "experiments.yml").touch()
+    with pytest.raises(UserFilesError) as caught:
+        migrate_from_tao_runner(Workspace(tmp_path / "ws"), "none", checkout, {})
+    names = ", ".join(f"p{number:02}" for number in range(1, 13))
+    assert caught.value.message == f'"{checkout}" has no project "none"'
+    assert caught.value.hint == f"there are {names}; without a name all of them are taken"
+
+
 def test_weights_and_datasets_come_as_links_but_for_those_the_workspace_has(
     tmp_path: Path, checkout: Path
 ) -> None:
