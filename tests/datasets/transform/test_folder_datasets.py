@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from taorunner.datasets.transform.folder_datasets import lay_out
+from taorunner.datasets.transform.split_folders import kind_of
 from taorunner.errors import UserFilesError
 
 
@@ -176,3 +177,25 @@ def test_a_mask_has_the_size_of_its_image(width: int, height: int, tmp_path: Pat
     assert (done.images_before, done.images_after, dict(done.subsets)) == (1, 1, {"test": 1})
     made = sorted(path.relative_to(tmp_path / "made").as_posix() for path in (tmp_path / "made").rglob("*.*"))
     assert made == ["images/test/b.png", "masks/test/b.png"]
+
+
+@pytest.mark.parametrize(
+    ("files", "kind"),
+    [
+        ((), None),
+        (("a.png",), None),
+        (("cat/1.png",), "classification"),
+        (("train/cat/1.png", "val/cat/2.png"), "classification"),
+        (("cat/1.png", "images/2.png"), None),
+        (("Image_2/1.png",), None),
+        (("images/1.png", "masks/1.png"), "segmentation"),
+        (("cat/1.png", "train.csv"), "classification"),
+    ],
+)
+def test_the_kind_of_a_folder_without_boxes(files: tuple[str, ...], kind: str | None, tmp_path: Path) -> None:
+    for file in files:
+        if file.endswith(".png"):
+            drawn(tmp_path / file, "L" if "masks" in file else "RGB")
+        else:
+            (tmp_path / file).touch()
+    assert kind_of(tmp_path) == kind
