@@ -159,3 +159,19 @@ def test_a_corner_of_voc_that_is_no_number_has_its_place(
     (found,) = read_dataset(voc(tmp_path, "", bounds)).findings
     assert (found.code, found.message, found.file) == ("voc-number", message, tmp_path / "a.xml")
     assert (found.line, found.column) == (5, column)
+
+
+@pytest.mark.parametrize("above", ["images/", ""])
+def test_a_listed_image_of_yolo_without_a_label_file_is_a_background(above: str, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_image(tmp_path / f"images/{name}.jpg", 40, 30)
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/a.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    place = tmp_path if above else tmp_path / "images"
+    (place / "train.txt").write_text(f"{above}a.jpg\n\n{above}b.jpg\n{above}c.jpg\n")
+    listing = (place / "train.txt").relative_to(tmp_path)
+    (tmp_path / "data.yaml").write_text(f"train: {listing}\nnames: [car]\n")
+    found = read_dataset(tmp_path)
+    assert {image.path.name: len(image.boxes) for image in found.images} == {"a.jpg": 1, "b.jpg": 0}
+    missing = [(one.code, one.file, one.line) for one in found.findings if one.is_error]
+    assert missing == [("picture-missing", place / "train.txt", 4)]
