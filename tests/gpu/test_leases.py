@@ -246,7 +246,11 @@ def test_any_content_of_the_file_is_shown_harmlessly(leases: Leases, tmp_path: P
     (tmp_path / "leases" / "GPU-1.lock").write_bytes(text)
     assert str(leases.holder("GPU-1")).isprintable()
     lease.release()
-    held(leases.take(["GPU-1"])).release()
+    (tmp_path / "leases" / "GPU-1.lock").write_bytes(text)
+    again = held(leases.take(["GPU-1"]))
+    (left,) = again.left_behind
+    assert str(left).isprintable()
+    again.release()
 
 
 def test_a_holder_that_wrote_nothing_is_an_unknown_one(leases: Leases) -> None:

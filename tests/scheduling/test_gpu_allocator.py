@@ -217,6 +217,9 @@ def test_without_a_driver_numbers_are_leased(tmp_path: Path) -> None:
 def test_a_run_that_is_gone_on_with_has_its_gpus_again(machine: Machine) -> None:
     machine.free.adopt("a", "docker", ("1",))
     assert Leases(machine.directory).holder("GPU-1") == Holder("a", "anna", "docker")
+    machine.free.adopt("a", "docker", ("0",))  # it is held already: no other lease
+    machine.free.adopt("cpu", "docker", ())
+    assert Leases(machine.directory).holder("GPU-0") is None
     machine.free = machine.supervisor()
     machine.free.adopt("b", "docker", ("1",))  # taken over already: no error
     assert machine.decide(run("c"), run("d")).starts == [Start("c", ("0",))]
