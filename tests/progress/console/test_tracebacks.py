@@ -150,3 +150,11 @@ def test_what_ends_the_details(end: str) -> None:
 def test_a_traceback_without_an_end_is_given_up(length: int) -> None:
     found = hints(HEAD + FILE * (length - 1) + "  x\nKeyError: 1\n")
     assert bool(found) is (length < 2000)
+
+
+@pytest.mark.parametrize("indent", [" ", "  ", "\t"])
+def test_a_frame_that_mentions_a_cause_is_none(indent: str) -> None:
+    parser = ConsoleParser(ProgressContract(console="plain"))
+    line = "RuntimeError: CUDA error: out of memory"
+    assert [type(one) for one in parser.feed(f"{line}\n".encode())] == [CauseHint]
+    assert parser.feed(f"{HEAD}{indent}{line}\n".encode()) == []
