@@ -8,6 +8,7 @@ reason; with ``CI=true`` such a skip is a failure. ``TAORUNNER_TEST_DOCKER_HOST`
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import os
 import random
@@ -28,6 +29,10 @@ import private_daemon
 import pytest
 
 import rig
+import taorunner.catalog.load
+import taorunner.project.schema
+from taorunner.project.models import file_schema
+from taorunner.yaml_reader import YamlDocument, read_yaml
 
 HERE = Path(__file__).resolve().parent
 pytest_plugins = [
@@ -69,6 +74,28 @@ def catch_what_is_ignored() -> None:
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def read_and_made_once() -> Iterator[None]:
+    """Keeps for all tests of a worker what thousands of projects and plans are made of, and what is always the same:
+    each text of the catalog once it is parsed, and the types of experiments.yml as a schema.
+
+    At the end both are compared with new ones: a change to what was kept would have been seen by other tests.
+    """
+    parsed, described = functools.cache(read_yaml), functools.cache(file_schema)
+    texts: set[str] = set()
+
+    def parse(text: str) -> YamlDocument:
+        texts.add(text)
+        return parsed(text)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(taorunner.catalog.load, "read_yaml", parse)
+        patch.setattr(taorunner.project.schema, "file_schema", described)
+        yield
+    assert [text for text in texts if parsed(text).value != read_yaml(text).value] == []
+    assert described() == file_schema()
 
 
 @pytest.fixture

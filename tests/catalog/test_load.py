@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,27 @@ def test_the_default_release_is_the_newest_with_public_images() -> None:
         "dino": "7.0.1",
         "tinydet": "embedded",
     }
+
+
+@pytest.mark.parametrize(
+    ("there", "default"),
+    [
+        ((), "embedded"),
+        (("5.0.0", "5.2.0", "6.25.7"), "5.0.0"),  # the tags of 5.2.0 and 6.25.7 are not known
+        (("5.2.0", "6.25.7"), "6.25.7"),
+        (("5.2.0", "7.1.0"), "7.1.0"),  # not public
+        (("6.26.3", "7.1.0"), "6.26.3"),
+        (("6.26.3", "3.22.05"), "6.26.3"),  # without PyTorch
+    ],
+)
+def test_without_public_images_the_default_release_is_the_newest(
+    there: tuple[str, ...], default: str
+) -> None:
+    dino = load_network("dino")
+    known = {release.name: release for release in dino.all_releases}
+    few = replace(dino, all_releases=tuple(known[name] for name in there))
+    assert few.default_release == default
+    assert few.releases == tuple(name for name in there if name != "3.22.05")
 
 
 @pytest.mark.parametrize(

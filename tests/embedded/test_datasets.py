@@ -211,6 +211,24 @@ def test_generated_labels_are_valid_and_inside_the_image() -> None:
     assert names == {"circle", "square", "triangle"}
 
 
+ZEROS = " 0.00" * 7
+
+
+def test_a_generated_image_stays_what_it_is() -> None:
+    """Who has trained on these images can make them again with a later version."""
+    picture, lines = draw_sample(1, 1, 64)
+    assert lines == [
+        f"triangle 0.00 0 0.00 22.23 8.97 41.22 26.78{ZEROS}",
+        f"triangle 0.00 0 0.00 30.16 26.75 51.78 47.07{ZEROS}",
+        f"circle 0.00 0 0.00 7.54 25.51 26.96 45.26{ZEROS}",
+        f"square 0.00 0 0.00 42.89 16.15 61.51 34.72{ZEROS}",
+        f"circle 0.00 0 0.00 11.12 1.54 29.12 21.18{ZEROS}",
+    ]
+    small = np.asarray(picture.resize((2, 2), Image.Resampling.BOX), np.int64)
+    wanted = [[[70, 139, 108], [122, 155, 88]], [[92, 175, 82], [93, 165, 122]]]
+    assert np.abs(small - np.array(wanted)).max() <= 2  # other versions of Pillow round otherwise
+
+
 def test_generated_dataset_never_goes_over_files(tmp_path: Path, start: Start) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     result = start("sample-dataset", tmp_path, "--images", 2)

@@ -159,6 +159,78 @@ def test_a_stream_that_was_closed_unread_is_released_once() -> None:
     assert (list(stream), released) == ([], [1])
 
 
+class Watched:
+    """A stream of ``pieces`` whose calls are written down in order; an exception among the pieces is raised."""
+
+    def __init__(self, *pieces: bytes | Exception, **form: bool) -> None:
+        self.calls: list[str] = []
+        self._pieces = iter(pieces)
+        self.stream = FrameStream(
+            self._read, lambda: self.calls.append("wake"), lambda: self.calls.append("release"),
+            **{"framed": False, **form},
+        )  # fmt: skip
+
+    def _read(self) -> bytes:
+        self.calls.append("read")
+        piece = next(self._pieces)
+        if isinstance(piece, Exception):
+            raise piece
+        return piece
+
+
+@pytest.mark.parametrize("end", [b"", ConnectionResetError(), ValueError("read of closed file")])
+def test_a_stream_that_was_read_to_its_end_is_woken_and_released_once(end: bytes | Exception) -> None:
+    watched = Watched(b"a", end, b"never read")
+    assert list(watched.stream) == [("stdout", b"a")]
+    assert watched.calls == ["read", "read", "wake", "release"]
+    watched.stream.close()
+    assert list(watched.stream) == []
+    assert watched.calls == ["read", "read", "wake", "release"]
+
+
+def test_a_stream_that_is_closed_while_it_is_read_ends_before_the_next_piece() -> None:
+    watched = Watched(b"a", b"b")
+    reading = iter(watched.stream)
+    assert next(reading) == ("stdout", b"a")
+    watched.stream.close()
+    assert watched.calls == ["read", "wake"]  # released by the reader, which may still use the socket
+    assert list(reading) == []
+    watched.stream.close()
+    assert watched.calls == ["read", "wake", "release"]
+
+
+def test_a_reader_that_leaves_closes_the_stream() -> None:
+    watched = Watched(b"a", b"b")
+    reading = iter(watched.stream)
+    next(reading)
+    del reading
+    assert watched.calls == ["read", "wake", "release"]
+
+
+def test_a_stream_that_is_forgotten_unread_is_closed() -> None:
+    watched = Watched(b"a")
+    del watched.stream
+    assert watched.calls == ["wake", "release"]
+
+
+@pytest.mark.parametrize(
+    ("form", "data", "wanted"),
+    [
+        ({}, b"3\r\nabc\r\n", b"3\r\nabc\r\n"),
+        ({"chunked": True}, b"3\r\nabc\r\n0\r\n\r\n", b"abc"),
+        ({"framed": True}, framed([("stdout", b"abc")]), b"abc"),
+        ({"framed": True, "chunked": True}, b"b\r\n" + framed([("stdout", b"abc")]) + b"\r\n", b"abc"),
+    ],
+)
+def test_a_stream_is_decoded_as_it_was_sent(form: dict[str, bool], data: bytes, wanted: bytes) -> None:
+    assert list(Watched(data, b"", **form).stream) == [("stdout", wanted)]
+
+
+def test_frames_of_an_unknown_stream_are_errors() -> None:
+    data = b"".join(struct.pack(">BxxxL", number, 1) + b"%d" % number for number in range(4))
+    assert list(demultiplex(iter([data]))) == [("stdout", b"01"), ("stderr", b"23")]
+
+
 @pytest.mark.parametrize("bad", [b"zz\r\nabc\r\n", b"-5\r\nabc\r\n", b"\r\n\r\n"])
 def test_a_broken_chunk_is_an_end(bad: bytes) -> None:
     assert list(unchunk(iter([b"1\r\na\r\n" + bad, b"more"]))) == [b"a"]

@@ -35,32 +35,32 @@ def parameters(function: Callable[..., Any]) -> list[str]:
 
 
 @pytest.fixture
-def engine() -> Engine:
+def unconnected() -> Engine:
     return Engine(APIClient(version="1.44"), Address("unix:///nowhere", "a test"), "Docker/1")
 
 
-def test_docker_py_makes_the_address_of_a_call(engine: Engine) -> None:
-    path = engine.url("/containers/{0}/start", "a b")
+def test_docker_py_makes_the_address_of_a_call(unconnected: Engine) -> None:
+    path = unconnected.url("/containers/{0}/start", "a b")
     assert path.endswith("/v1.44/containers/a%20b/start"), f"APIClient._url changed: {ENGINE}.url"
 
 
-def test_docker_py_keeps_the_version_where_it_is_set(engine: Engine) -> None:
-    engine.api._version = "1.40"
-    assert (engine.api_version, engine.api.api_version) == ("1.40", "1.40"), (
+def test_docker_py_keeps_the_version_where_it_is_set(unconnected: Engine) -> None:
+    unconnected.api._version = "1.40"
+    assert (unconnected.api_version, unconnected.api.api_version) == ("1.40", "1.40"), (
         f"APIClient._version changed: adapt connect() and {ENGINE}.api_version"
     )
 
 
-def test_docker_py_turns_an_answer_into_its_error(engine: Engine) -> None:
+def test_docker_py_turns_an_answer_into_its_error(unconnected: Engine) -> None:
     answer = requests.Response()
     answer.status_code, answer.raw = 404, io.BytesIO(b'{"message": "No such container: x"}')
     answer.headers["Content-Type"] = "application/json"
     with pytest.raises(NotFound, match="No such container: x"):
-        engine.raise_for_status(answer)
+        unconnected.raise_for_status(answer)
     answer = requests.Response()
     answer.status_code, answer.raw = 500, io.BytesIO(b"")
     with pytest.raises(APIError):
-        engine.raise_for_status(answer)
+        unconnected.raise_for_status(answer)
 
 
 def test_docker_py_takes_the_headers_that_it_adds_logins_to() -> None:

@@ -14,7 +14,14 @@ import pytest
 from taorunner.container_options import ContainerOptions, Mount
 from taorunner.engine import client, containers, images
 from taorunner.engine.containers import ContainerSettings
-from taorunner.engine.refusal_rows import GPU_ROWS, REGISTRY_ROWS, START_ROWS
+from taorunner.engine.refusal_rows import (
+    GPU_ROWS,
+    REGISTRY_ROWS,
+    START_ROWS,
+    image_hint,
+    login_hint,
+    without_server,
+)
 from taorunner.engine.refusals import Asked, is_passing, translate
 from taorunner.errors import EngineRefusedError, MachineError, TaorunnerError
 
@@ -399,3 +406,46 @@ def test_no_permission_on_the_socket(docker_environment: None, engine: Any) -> N
         os.seteuid(0)
     assert caught.value.message == f'no permission for the docker engine at "{engine.url}"'
     assert caught.value.hint == "sudo usermod -aG docker $USER, then log in again"
+
+
+NGC = "docker login nvcr.io --username '$oauthtoken'"
+
+
+@pytest.mark.parametrize(
+    ("image", "command"),
+    [
+        ("ubuntu:24.04", "docker login"),
+        ("org/name:1", "docker login"),
+        ("localhost/name:1", "docker login localhost"),
+        ("host:5000/name:1", "docker login host:5000"),
+        ("ghcr.io/org/name:1", "docker login ghcr.io"),
+        ("localhost:1", "docker login"),  # the name of an image and its tag
+    ],
+)
+def test_the_login_is_that_of_the_registry(image: str, command: str) -> None:
+    assert login_hint(image) == command
+
+
+def test_the_login_of_ngc_takes_the_key_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NGC_API_KEY", raising=False)
+    assert login_hint("nvcr.io/x:1").startswith(f"{NGC}  (type it literally")
+    monkeypatch.setenv("NGC_API_KEY", "secret")
+    assert login_hint("nvcr.io/x:1") == f'echo "$NGC_API_KEY" | {NGC} --password-stdin'
+    assert image_hint("nvcr.io/x:1") == f"check the tag with taorunner networks; {login_hint('nvcr.io/x:1')}"
+
+
+@pytest.mark.parametrize(
+    ("image", "hint"),
+    [
+        ("nvcr.io/x@sha256:1", "taorunner image lock locks what the tag names now"),
+        ("x:1", "check name and tag: docker pull x:1 says more"),
+        ("mirror/nvcr.io/x:1", "check name and tag: docker pull mirror/nvcr.io/x:1 says more"),
+    ],
+)
+def test_what_to_do_about_an_image_that_does_not_exist(image: str, hint: str) -> None:
+    assert image_hint(image).startswith(hint)
+
+
+def test_the_address_of_a_name_server_is_left_out() -> None:
+    text = "dial tcp: lookup nvcr.io on 10.0.0.1:53: no such host"
+    assert without_server(text) == "dial tcp: lookup nvcr.io: no such host"

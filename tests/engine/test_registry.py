@@ -23,7 +23,7 @@ UNKNOWN = (RemoteLayer("sha256:a", 10), RemoteLayer("sha256:b", 20))
 
 
 @pytest.fixture
-def registry() -> Iterator[Served]:
+def served_registry() -> Iterator[Served]:
     with serving(0) as found:
         found.answers |= {
             "GET /v2/x/tao/manifests/5": (200, MANIFEST),
@@ -32,14 +32,14 @@ def registry() -> Iterator[Served]:
         yield found
 
 
-def layers(engine: Engine, registry: Served, architecture: str = "x86_64") -> tuple[RemoteLayer, ...]:
-    return read_manifest(engine, f"{registry.url}/x/tao:5", architecture)
+def layers(engine: Engine, served_registry: Served, architecture: str = "x86_64") -> tuple[RemoteLayer, ...]:
+    return read_manifest(engine, f"{served_registry.url}/x/tao:5", architecture)
 
 
-def problem(engine: Engine, registry: Served, architecture: str = "x86_64") -> tuple[str, bool]:
+def problem(engine: Engine, served_registry: Served, architecture: str = "x86_64") -> tuple[str, bool]:
     with pytest.raises(UnknownSizeError) as caught:
-        layers(engine, registry, architecture)
-    return str(caught.value).replace(registry.url, "HOST"), caught.value.is_absent
+        layers(engine, served_registry, architecture)
+    return str(caught.value).replace(served_registry.url, "HOST"), caught.value.is_absent
 
 
 def test_the_current_digest(connected: Engine, served: Served) -> None:
@@ -53,9 +53,9 @@ def test_the_current_digest(connected: Engine, served: Served) -> None:
         remote_digest(connected, "nvcr.io/tao:5")
 
 
-def test_the_layers_of_an_image(connected: Engine, registry: Served) -> None:
-    assert layers(connected, registry) == KNOWN
-    manifest = registry.of("GET", "/v2/x/tao/manifests/5").headers
+def test_the_layers_of_an_image(connected: Engine, served_registry: Served) -> None:
+    assert layers(connected, served_registry) == KNOWN
+    manifest = served_registry.of("GET", "/v2/x/tao/manifests/5").headers
     assert "application/vnd.oci.image.manifest.v1+json" in manifest["accept"]
     assert "application/vnd.oci.image.index.v1+json" in manifest["accept"]
     assert "authorization" not in manifest
@@ -66,13 +66,13 @@ def test_the_layers_of_an_image(connected: Engine, registry: Served) -> None:
     [(404, {}), (200, {}), (200, {"rootfs": None}), (200, {"rootfs": {"diff_ids": ["sha256:ua"]}})],
 )
 def test_without_the_configuration_the_unpacked_layers_are_unknown(
-    answer: Any, connected: Engine, registry: Served
+    answer: Any, connected: Engine, served_registry: Served
 ) -> None:
-    registry.answers["GET /v2/x/tao/blobs/sha256:c"] = answer
-    assert layers(connected, registry) == UNKNOWN
+    served_registry.answers["GET /v2/x/tao/blobs/sha256:c"] = answer
+    assert layers(connected, served_registry) == UNKNOWN
 
 
-def test_the_image_for_the_engines_processor_is_chosen(connected: Engine, registry: Served) -> None:
+def test_the_image_for_the_engines_processor_is_chosen(connected: Engine, served_registry: Served) -> None:
     index = {
         "manifests": [
             {"digest": "sha256:win", "platform": {"architecture": "amd64", "os": "windows"}},
@@ -81,15 +81,15 @@ def test_the_image_for_the_engines_processor_is_chosen(connected: Engine, regist
             {"digest": "sha256:amd", "platform": {"architecture": "amd64"}},
         ]
     }
-    registry.answers["GET /v2/x/tao/manifests/5"] = (200, index)
-    registry.answers["GET /v2/x/tao/manifests/sha256:amd"] = (200, MANIFEST)
-    registry.answers["GET /v2/x/tao/manifests/sha256:arm"] = (200, {**MANIFEST, "layers": LAYERS[:1]})
-    assert layers(connected, registry) == KNOWN
-    accepted = registry.of("GET", "/v2/x/tao/manifests/sha256:amd").headers["accept"]
+    served_registry.answers["GET /v2/x/tao/manifests/5"] = (200, index)
+    served_registry.answers["GET /v2/x/tao/manifests/sha256:amd"] = (200, MANIFEST)
+    served_registry.answers["GET /v2/x/tao/manifests/sha256:arm"] = (200, {**MANIFEST, "layers": LAYERS[:1]})
+    assert layers(connected, served_registry) == KNOWN
+    accepted = served_registry.of("GET", "/v2/x/tao/manifests/sha256:amd").headers["accept"]
     assert "index" not in accepted and "manifest.list" not in accepted
-    assert layers(connected, registry, "aarch64") == UNKNOWN[:1]
-    assert layers(connected, registry, "arm64") == UNKNOWN[:1]
-    assert problem(connected, registry, "s390x") == ("the image is not built for s390x", False)
+    assert layers(connected, served_registry, "aarch64") == UNKNOWN[:1]
+    assert layers(connected, served_registry, "arm64") == UNKNOWN[:1]
+    assert problem(connected, served_registry, "s390x") == ("the image is not built for s390x", False)
 
 
 @pytest.mark.parametrize(
@@ -109,10 +109,10 @@ def test_the_image_for_the_engines_processor_is_chosen(connected: Engine, regist
     ],
 )  # fmt: skip
 def test_why_a_size_is_unknown(
-    answer: Any, said: str, is_absent: bool, connected: Engine, registry: Served
+    answer: Any, said: str, is_absent: bool, connected: Engine, served_registry: Served
 ) -> None:
-    registry.answers["GET /v2/x/tao/manifests/5"] = answer
-    assert problem(connected, registry) == (said, is_absent)
+    served_registry.answers["GET /v2/x/tao/manifests/5"] = answer
+    assert problem(connected, served_registry) == (said, is_absent)
 
 
 def test_a_registry_that_does_not_answer(connected: Engine) -> None:
@@ -120,7 +120,7 @@ def test_a_registry_that_does_not_answer(connected: Engine) -> None:
         read_manifest(connected, "127.0.0.1:1/x:1", "x86_64")
 
 
-def guarded(registry: Served, challenge: str, authorization: str) -> None:
+def guarded(served_registry: Served, challenge: str, authorization: str) -> None:
     """The registry answers only those who send this header."""
 
     def answer(request: Request) -> tuple[int, Any]:
@@ -128,49 +128,49 @@ def guarded(registry: Served, challenge: str, authorization: str) -> None:
             return 401, ({}, {"WWW-Authenticate": challenge})
         return 200, MANIFEST
 
-    registry.answers["GET /v2/x/tao/manifests/5"] = (0, answer)
+    served_registry.answers["GET /v2/x/tao/manifests/5"] = (0, answer)
 
 
 def basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-def test_a_password(connected: Engine, registry: Served) -> None:
-    guarded(registry, "Basic realm=x", basic("anna", "pass"))
-    assert problem(connected, registry)[0] == "HOST requires a login"
-    connected.api._auth_configs.add_auth(registry.url, {"username": "anna", "password": "pass"})
-    assert layers(connected, registry) == KNOWN
-    connected.api._auth_configs.add_auth(registry.url, {"username": "anna", "password": "wrong"})
-    assert problem(connected, registry)[0] == "HOST answers 401"
+def test_a_password(connected: Engine, served_registry: Served) -> None:
+    guarded(served_registry, "Basic realm=x", basic("anna", "pass"))
+    assert problem(connected, served_registry)[0] == "HOST requires a login"
+    connected.api._auth_configs.add_auth(served_registry.url, {"username": "anna", "password": "pass"})
+    assert layers(connected, served_registry) == KNOWN
+    connected.api._auth_configs.add_auth(served_registry.url, {"username": "anna", "password": "wrong"})
+    assert problem(connected, served_registry)[0] == "HOST answers 401"
     connected.api._auth_configs.add_auth(
-        registry.url, {"IdentityToken": "t", "Username": "a", "Password": "b"}
+        served_registry.url, {"IdentityToken": "t", "Username": "a", "Password": "b"}
     )
-    assert problem(connected, registry)[0] == "HOST requires a login"
+    assert problem(connected, served_registry)[0] == "HOST requires a login"
 
 
 @pytest.mark.parametrize("key", ["token", "access_token"])
-def test_a_token(key: str, connected: Engine, registry: Served) -> None:
-    challenge = f'Bearer realm="http://{registry.url}/token",service="the registry"'
-    guarded(registry, challenge, "Bearer t1")
-    registry.answers["GET /token"] = (200, {key: "t1"})
-    assert layers(connected, registry) == KNOWN
-    asked = registry.of("GET", "/token")
+def test_a_token(key: str, connected: Engine, served_registry: Served) -> None:
+    challenge = f'Bearer realm="http://{served_registry.url}/token",service="the registry"'
+    guarded(served_registry, challenge, "Bearer t1")
+    served_registry.answers["GET /token"] = (200, {key: "t1"})
+    assert layers(connected, served_registry) == KNOWN
+    asked = served_registry.of("GET", "/token")
     assert asked.query == {"service": "the registry", "scope": "repository:x/tao:pull"}
     assert "authorization" not in asked.headers
-    connected.api._auth_configs.add_auth(registry.url, {"username": "anna", "password": "pass"})
-    guarded(registry, f'{challenge},scope="their scope"', "Bearer t1")
-    assert layers(connected, registry) == KNOWN
-    asked = registry.of("GET", "/token")
+    connected.api._auth_configs.add_auth(served_registry.url, {"username": "anna", "password": "pass"})
+    guarded(served_registry, f'{challenge},scope="their scope"', "Bearer t1")
+    assert layers(connected, served_registry) == KNOWN
+    asked = served_registry.of("GET", "/token")
     assert (asked.query["scope"], asked.headers["authorization"]) == ("their scope", basic("anna", "pass"))
-    registry.answers["GET /token"] = (403, {})
-    assert problem(connected, registry)[0] == "HOST requires a login"
+    served_registry.answers["GET /token"] = (403, {})
+    assert problem(connected, served_registry)[0] == "HOST requires a login"
 
 
 def test_no_password_of_netrc_is_sent(
-    connected: Engine, registry: Served, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    connected: Engine, served_registry: Served, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login anna password canary\n")
     (tmp_path / "netrc").chmod(0o600)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    assert layers(connected, registry) == KNOWN
-    assert not any("authorization" in one.headers for one in registry.asked)
+    assert layers(connected, served_registry) == KNOWN
+    assert not any("authorization" in one.headers for one in served_registry.asked)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import signal
 import stat
@@ -14,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from taorunner.errors import MachineError
-from taorunner.gpu.leases import Holder, Lease, Leases, default_directory
+from taorunner.gpu.leases import Holder, Lease, Leases, default_directory, make_shared_directory
 
 ANNA = Holder("20261121-train-e1", "anna", "docker")
 HOLD = """
@@ -224,8 +226,10 @@ def test_what_is_no_file_is_refused(leases: Leases, tmp_path: Path, make: object
     lock = tmp_path / "leases" / "GPU-1.lock"
     lock.unlink()
     make(lock)  # type: ignore[operator]
+    before = sorted(os.listdir("/proc/self/fd"))
     with pytest.raises(MachineError, match="GPUs cannot be leased"):
         leases.take(["GPU-1"])
+    assert sorted(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
@@ -242,7 +246,11 @@ def test_any_content_of_the_file_is_shown_harmlessly(leases: Leases, tmp_path: P
     (tmp_path / "leases" / "GPU-1.lock").write_bytes(text)
     assert str(leases.holder("GPU-1")).isprintable()
     lease.release()
-    held(leases.take(["GPU-1"])).release()
+    (tmp_path / "leases" / "GPU-1.lock").write_bytes(text)
+    again = held(leases.take(["GPU-1"]))
+    (left,) = again.left_behind
+    assert str(left).isprintable()
+    again.release()
 
 
 def test_a_holder_that_wrote_nothing_is_an_unknown_one(leases: Leases) -> None:
@@ -263,3 +271,73 @@ def test_the_folder_is_the_same_for_all_users(tmp_path: Path) -> None:
     assert default_directory({"TAORUNNER_LEASES": str(tmp_path)}) == tmp_path
     assert default_directory({}).name == "taorunner-gpus"
     assert default_directory({"HOME": "/home/a"}) == default_directory({"HOME": "/home/b", "TMPDIR": "/x"})
+
+
+@pytest.mark.parametrize(
+    ("mode", "place"), [(0o1777, "/run/lock"), (0o777, "/tmp"), (0o1755, "/tmp"), (None, "/tmp")]
+)
+def test_the_folder_lies_where_all_may_write_and_none_removes_the_files_of_others(
+    mode: int | None, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stat_of(path: Path) -> os.stat_result:
+        if mode is None:
+            raise FileNotFoundError(path)
+        return os.stat_result((mode, *[0] * 9))
+
+    monkeypatch.setattr(Path, "stat", stat_of)
+    assert default_directory({}) == Path(place, "taorunner-gpus")
+
+
+@pytest.mark.parametrize(("times", "is_had"), [(0, True), (3, True), (4, False)])
+def test_a_lock_that_is_held_for_a_moment_is_tried_again(
+    times: int, is_had: bool, leases: Leases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As another process does to read the holder."""
+    held(leases.take(["GPU-1"])).release()
+    left = [BlockingIOError(errno.EWOULDBLOCK, "busy")] * times
+    real = fcntl.flock
+
+    def flock(descriptor: int, kind: int) -> None:
+        if left:
+            raise left.pop()
+        real(descriptor, kind)
+
+    before = sorted(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(fcntl, "flock", flock)
+    lease = leases.take(["GPU-1"])
+    assert (lease is not None) is is_had
+    if lease is not None:
+        lease.release()
+    assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_file_system_without_locks_is_an_error(leases: Leases, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(descriptor: int, kind: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    held(leases.take(["GPU-1"])).release()
+    before = sorted(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(MachineError, match="GPUs cannot be leased: No locks available"):
+        leases.take(["GPU-1"])
+    assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+def test_a_folder_that_another_process_makes_at_the_same_time_is_used(
+    is_full: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "leases"
+    real = Path.rename
+
+    def rename(path: Path, target: Path) -> Path:
+        target.mkdir()
+        if is_full:
+            (target / "GPU-9.lock").touch()
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    make_shared_directory(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["leases"]
+    if not is_full:
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o1777

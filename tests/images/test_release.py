@@ -62,12 +62,13 @@ def python() -> str:
 
 
 @pytest.fixture
-def tree(tmp_path: Path, noop_image: str) -> Path:
+def tree(tmp_path: Path) -> Path:
+    """Its Dockerfile builds from no image: see ``buildable``."""
     root = tmp_path / "tree"
     files = {
         "setup.py": SETUP,
         "release/python/version.py": VERSION,
-        "release/docker/Dockerfile": f"FROM {noop_image}\nCOPY dist/*.whl /wheels/\nCOPY small /src\n",
+        "release/docker/Dockerfile": "FROM scratch\nCOPY dist/*.whl /wheels/\nCOPY small /src\n",
         "small/__init__.py": "NAME = 'small'\n",
         "dist/old-1.0-py3-none-any.whl": "of an earlier build",
     }
@@ -77,13 +78,21 @@ def tree(tmp_path: Path, noop_image: str) -> Path:
     return root
 
 
+@pytest.fixture
+def buildable(tree: Path, noop_image: str) -> Path:
+    dockerfile = tree / "release/docker/Dockerfile"
+    dockerfile.write_text(dockerfile.read_text().replace("scratch", noop_image))
+    return tree
+
+
 def everything(root: Path) -> list[str]:
     return sorted(str(path.relative_to(root)) for path in root.rglob("*"))
 
 
 def test_a_release_image_has_the_new_wheel_and_nothing_old(
-    connected: client.Engine, tree: Path, engine: Any, python: str
+    connected: client.Engine, buildable: Path, engine: Any, python: str
 ) -> None:
+    tree = buildable
     before = everything(tree)
     release = find_release(tree)
     assert (release.version, release.package) == ("6.25.10", "nvidia-tao-small")
@@ -100,8 +109,9 @@ def test_a_release_image_has_the_new_wheel_and_nothing_old(
 
 
 def test_the_wheel_is_built_in_a_container(
-    connected: client.Engine, tree: Path, engine: Any, tao_image: Callable[..., str]
+    connected: client.Engine, buildable: Path, engine: Any, tao_image: Callable[..., str]
 ) -> None:
+    tree = buildable
     (tree / "setup.py").write_text(HAND_MADE)
     caller = f"{os.getuid()}:{os.getgid()}"
     builder = WheelBuilder(inside=Trial(tao_image("pyt_7"), (), caller, gpus=0))
@@ -148,6 +158,15 @@ def test_all_that_a_tree_lacks_at_once(tmp_path: Path) -> None:
         (VERSION, "77\n", ("6.25.77", "nvidia-tao-small")),
         ('MAJOR = 5\nMINOR = 0\nPATCH = "1"\nPRE_RELEASE = "rc1"\n', None, ("5.0.1rc1", "python")),
         ('__version__ = "1.2"\n', None, ("1.2", "python")),
+        (VERSION, " \n", ("6.25.10", "nvidia-tao-small")),
+        ("MAJOR = 1\nMINOR = 2\nPATCH = 3\n", "4", ("1.2.4", "python")),
+        ('MAJOR = 1\n__version__ = "4"\n', "5", ("4", "python")),
+        ('MAJOR = MINOR = PATCH = 7\n__version__ = "4"\n', None, ("7.7.7", "python")),
+        ('MAJOR, MINOR, PATCH = 1, 2, 3\na.MAJOR = 1\n__version__ = "4"\n', None, ("4", "python")),
+        ("if True:\n    MAJOR = 1\nMINOR = PATCH = 1\n__version__ = 12\n", None, ("12", "python")),
+        ('MAJOR = MINOR = 1\nPATCH = True\n__version__ = "4"\n', None, ("4", "python")),
+        ('MAJOR = MINOR = 1\nPATCH = None\n__version__ = "4"\n', None, ("4", "python")),
+        ('MAJOR = MINOR = 1\nPATCH = 1.5\n__version__ = "4"\n', None, ("4", "python")),
     ],
 )
 def test_versions(tmp_path: Path, text: str, info: str | None, expected: tuple[str, str]) -> None:
@@ -168,6 +187,8 @@ def test_versions(tmp_path: Path, text: str, info: str | None, expected: tuple[s
         ("MAJOR = os.environ['X']\nMINOR = 1\nPATCH = 2\n", "no-version", 1),
         ("x" + "(" * 500, "version-unreadable", 1),
         ("\x00", "version-unreadable", 1),
+        ("__version__ = ''\n", "no-version", 1),
+        ("__version__ = True\n", "no-version", 1),
     ],
 )
 def test_version_files_that_tell_none(tmp_path: Path, text: str, code: str, line: int) -> None:
@@ -176,6 +197,27 @@ def test_version_files_that_tell_none(tmp_path: Path, text: str, code: str, line
     with pytest.raises(UserFilesError) as caught:
         read_version(file, tmp_path / "build.info")
     assert [(one.code, one.file, one.line) for one in caught.value.findings] == [(code, file, line)]
+
+
+def test_what_a_tree_lacks_has_its_place(tree: Path) -> None:
+    (tree / "setup.py").rename(tree / "pyproject.toml")
+    assert find_release(tree).tree == tree
+    (tree / "pyproject.toml").unlink()
+    with pytest.raises(UserFilesError) as caught:
+        find_release(tree, tree / "Dockerfile.other")
+    assert caught.value.message == f'"{tree}" cannot be released'
+    assert [(one.code, one.message, one.hint, one.file) for one in caught.value.findings] == [
+        ("no-project", "neither setup.py nor pyproject.toml exists", None, tree),
+        (
+            "no-dockerfile",
+            f"there is no {tree / 'Dockerfile.other'}",
+            "give the release Dockerfile with -f",
+            tree,
+        ),
+    ]
+    (tree / "setup.py").touch()
+    (tree / "Dockerfile.other").touch()
+    assert find_release(tree, tree / "Dockerfile.other").dockerfile == tree / "Dockerfile.other"
 
 
 def test_a_version_becomes_a_tag(tree: Path) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 from command_line import Cli
 from workspace_contents import codes, snapshot
+
+from taorunner.errors import UserFilesError
+from taorunner.importers.tao_runner import MAX_COPIED_BYTES, migrate_from_tao_runner
+from taorunner.project.workspace import Workspace
 
 EXPERIMENTS = """\
 # This section contains tao-specific configurations.
@@ -138,6 +143,152 @@ def test_what_lies_about_is_reported(cli: Cli, tmp_path: Path, checkout: Path) -
     assert 'warning: "two words" cannot be the name of a dataset: it is left out [wrong-name]' in made.err
     assert "shared: warning: links to folders are not followed [left-out]" in made.err
     assert cli("validate", "--strict", cwd=tmp_path / "ws").code == 0
+
+
+def migrated(checkout: Path, tmp_path: Path) -> tuple[Path, list[tuple[str, str, str]]]:
+    """The folder of the specs in the new project, and code, message and place of what was found in the old ones."""
+    _, done = migrate_from_tao_runner(Workspace(tmp_path / "ws"), None, checkout, {"HOME": str(tmp_path)})
+    root = checkout / "projects" / "example_01" / "specs"
+    found = [
+        (one.code, one.message, one.file.relative_to(root).as_posix())
+        for one in done.findings
+        if one.file is not None and one.file.is_relative_to(root) and one.code != "variables-rewritten"
+    ]
+    return tmp_path / "ws" / "projects" / "example_01" / "specs", found
+
+
+def test_only_small_files_among_the_specs_are_copied(tmp_path: Path, checkout: Path) -> None:
+    specs = checkout / "projects" / "example_01" / "specs" / "dssd_resnet18_01"
+    os.mkfifo(specs / "pipe")
+    (specs / "gone").symlink_to("nowhere")
+    (specs / "large.bin").write_bytes(b"x" * (MAX_COPIED_BYTES + 1))
+    (specs / "small.bin").write_bytes(b"x" * MAX_COPIED_BYTES)
+    (specs / "latin.txt").write_bytes(b'name: "\xe4"')
+    (specs / "UPPER.TXT").write_text("a: $nope\n")
+    (specs / "notes.md").write_text("a: $nope\n")
+    (specs / "linked.md").symlink_to(specs / "notes.md")
+    (specs / ".hidden.txt").write_text("x")
+    (specs / ".git").mkdir()
+    (specs / ".git" / "config.txt").write_text("x")
+    (specs / "more").mkdir()
+    (specs / "more" / "labels.json").write_text("{}")
+    new, found = migrated(checkout, tmp_path)
+    large = "this is not a small file, so it is not copied"
+    assert found == [
+        ("left-out", "this cannot be read: no such file or directory", "dssd_resnet18_01/gone"),
+        ("left-out", large, "dssd_resnet18_01/large.bin"),
+        ("left-out", large, "dssd_resnet18_01/pipe"),
+    ]
+    new /= "dssd_resnet18_01"
+    assert sorted(path.relative_to(new).as_posix() for path in new.rglob("*") if path.is_file()) == [
+        "UPPER.TXT", "convert.txt", "latin.txt", "linked.md", "more/labels.json", "notes.md", "small.bin", "train.txt",
+    ]  # fmt: skip
+    assert (new / "UPPER.TXT").read_text() == "a: $$nope\n"
+    assert (new / "notes.md").read_text() == "a: $nope\n"  # not a spec
+    assert (new / "latin.txt").read_bytes() == b'name: "\xe4"'
+    assert not (new / "linked.md").is_symlink()
+
+
+def test_only_folders_with_a_file_of_experiments_are_projects(tmp_path: Path, checkout: Path) -> None:
+    projects = checkout / "projects"
+    (projects / "no_file").mkdir()
+    (projects / "folder" / "experiments.yml").mkdir(parents=True)
+    assert migrate_from_tao_runner(Workspace(tmp_path / "ws"), None, checkout, {})[0] == ["example_01"]
+    (projects / "example_01" / "experiments.yml").unlink()
+    with pytest.raises(UserFilesError) as caught:
+        migrate_from_tao_runner(Workspace(tmp_path / "other"), None, checkout, {})
+    assert caught.value.message == f'"{checkout}" is not a checkout of tao-runner'
+
+
+@pytest.mark.parametrize("count", [12, 13])
+def test_a_project_that_is_not_there_is_answered_with_twelve_that_are(
+    count: int, tmp_path: Path, checkout: Path
+) -> None:
+    projects = checkout / "projects"
+    (projects / "example_01").rename(projects / "p01")
+    for number in range(2, count + 1):
+        (projects / f"p{number:02}").mkdir()
+        (projects / f"p{number:02}" / "experiments.yml").touch()
+    with pytest.raises(UserFilesError) as caught:
+        migrate_from_tao_runner(Workspace(tmp_path / "ws"), "none", checkout, {})
+    names = ", ".join(f"p{number:02}" for number in range(1, 13))
+    assert caught.value.message == f'"{checkout}" has no project "none"'
+    assert caught.value.hint == f"there are {names}; without a name all of them are taken"
+
+
+def test_weights_and_datasets_come_as_links_but_for_those_the_workspace_has(
+    tmp_path: Path, checkout: Path
+) -> None:
+    for name in ("same", "other", ".hidden"):
+        (checkout / "repositories" / name).mkdir()
+    (checkout / "projects/example_01/data/tfrecords_other").mkdir()
+    workspace = Workspace(tmp_path / "ws")
+    (workspace.repositories_dir / "other").mkdir(parents=True)
+    (workspace.repositories_dir / "same").symlink_to(checkout / "repositories" / "same")
+    done = migrate_from_tao_runner(workspace, None, checkout, {})[1]
+    found = {(one.code, one.message, one.hint) for one in done.findings}
+    assert {one for one in found if one[0] in ("other-weights", "weights-linked", "records-left")} == {
+        (
+            "other-weights",
+            'the workspace has a repository "other" of its own, which is used',
+            f"compare it with {checkout / 'repositories/other'}",
+        ),
+        (
+            "weights-linked",
+            "pretrained weights are used where they are, through links: pretrained_object_detection",
+            None,
+        ),
+        (
+            "records-left",
+            "these records are not used",
+            "convert again: taorunner -p example_01 convert dssd_resnet18_01",
+        ),
+        (
+            "records-left",
+            "these records are not used",
+            "convert again: taorunner -p example_01 convert other",
+        ),
+    }
+    data = workspace.project("example_01").data_dir
+    assert sorted(path.name for path in data.iterdir()) == ["kitti_detection", "vott_json"]
+    assert sorted(path.name for path in workspace.repositories_dir.iterdir()) == [
+        "other", "pretrained_object_detection", "same",
+    ]  # fmt: skip
+
+
+def test_of_many_files_without_a_place_eight_are_named(tmp_path: Path, checkout: Path) -> None:
+    project = checkout / "projects" / "example_01"
+    for count, more in ((8, ""), (9, ", …")):
+        for number in range(count):
+            (project / f"n{number}.txt").touch()
+        (project / ".hidden").touch()
+        workspace = Workspace(tmp_path / f"ws{count}")
+        done = migrate_from_tao_runner(workspace, None, checkout, {})[1]
+        names = ", ".join(f"n{number}.txt" for number in range(8))
+        assert [one.message for one in done.findings if one.code == "left-out"] == [
+            f"not imported, because projects have no place for it: {names}{more}"
+        ]
+
+
+@pytest.mark.parametrize(
+    ("path", "is_found"),
+    [
+        ("/workspace/projects/example_01/data", True),
+        ("/workspace/experiments/example_01", True),
+        ("/workspace/projects/example_012/data", False),
+        ("/workspace/projects/example_01.old", False),
+        ("/elsewhere/projects/example_01/data", False),
+    ],
+)
+def test_a_path_with_the_old_name_is_found_where_the_name_is_new(
+    path: str, is_found: bool, tmp_path: Path, checkout: Path
+) -> None:
+    specs = checkout / "projects" / "example_01" / "specs" / "dssd_resnet18_01"
+    (specs / "convert.txt").write_text(CONVERT.replace("$dataset", path))
+    for name, wanted in (("new", is_found), ("example_01", False)):
+        done = migrate_from_tao_runner(Workspace(tmp_path / f"ws-{name}"), name, checkout, {})[1]
+        places = [one.file for one in done.findings if one.code == "old-name"]
+        assert places == ([specs / "convert.txt"] if wanted else [])
 
 
 def test_one_project_is_taken_by_its_name_or_under_another(cli: Cli, tmp_path: Path, checkout: Path) -> None:

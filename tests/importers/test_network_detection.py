@@ -57,6 +57,23 @@ def test_the_network_of_one_file(tmp_path: Path, name: str, text: str, head: str
     assert recognised(tmp_path, {name: text}) == {name: head}
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "head"),
+    [
+        ("bpnet.yaml", SURE, "rtdetr"),  # bpnet has no schema, and the content is that of another network
+        ("bpnet.yaml", "nothing: {of: this}\n", "bpnet"),
+        ("bpnet/train.yaml", "nothing: {of: this}\n", "bpnet"),
+        ("bpnet.txt", "nothing: 1\n", None),  # of another form
+        ("rtdetr.yaml", "nothing: {of: this}\n", None),  # its schema is known, and knows nothing of this
+        ("model_agnostic.yaml", "nothing: {of: this}\n", None),  # reads no spec
+    ],
+)
+def test_a_name_decides_where_the_network_has_no_schema(
+    tmp_path: Path, name: str, text: str, head: str | None
+) -> None:
+    assert recognised(tmp_path, {name: text}) == {name: head}
+
+
 def test_the_folder_of_the_specs_may_name_the_network(tmp_path: Path) -> None:
     assert recognised(tmp_path, {"a.yaml": SHARED}, folder=Path("/x/dino/specs")) == {"a.yaml": "dino"}
 

@@ -13,7 +13,13 @@ from taorunner.errors import MachineError
 from taorunner.gpu.inventory import Gpu, GpuProcess, Inventory
 from taorunner.gpu.leases import Holder, Lease, Leases
 from taorunner.scheduling.allocator import Decision, Impossible, Queued
-from taorunner.scheduling.gpu_allocator import FreeGpus
+from taorunner.scheduling.gpu_allocator import (
+    LOOK_EVERY_S,
+    LOOK_LEAST_EVERY_S,
+    LOOK_MOST_EVERY_S,
+    FreeGpus,
+    look_every_s,
+)
 from taorunner.scheduling.machine_queue import LEFT_FOR_S
 from taorunner.scheduling.policy import PATIENCE, Start
 
@@ -211,6 +217,9 @@ def test_without_a_driver_numbers_are_leased(tmp_path: Path) -> None:
 def test_a_run_that_is_gone_on_with_has_its_gpus_again(machine: Machine) -> None:
     machine.free.adopt("a", "docker", ("1",))
     assert Leases(machine.directory).holder("GPU-1") == Holder("a", "anna", "docker")
+    machine.free.adopt("a", "docker", ("0",))  # it is held already: no other lease
+    machine.free.adopt("cpu", "docker", ())
+    assert Leases(machine.directory).holder("GPU-0") is None
     machine.free = machine.supervisor()
     machine.free.adopt("b", "docker", ("1",))  # taken over already: no error
     assert machine.decide(run("c"), run("d")).starts == [Start("c", ("0",))]
@@ -311,3 +320,16 @@ def test_a_gpu_that_the_first_will_not_take_because_of_a_foreign_process_is_for_
     machine.uses(0, 99999999)
     lease.release()
     assert machine.decide(run("named", 1, ("0",))).starts == [Start("named", ("0",))]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "gpus", "seconds"),
+    [
+        (0, 4, LOOK_MOST_EVERY_S), (3, 4, LOOK_MOST_EVERY_S), (0, 0, LOOK_MOST_EVERY_S),
+        (4, 4, LOOK_EVERY_S * 1.25), (16, 4, LOOK_EVERY_S * 2), (1, 0, LOOK_EVERY_S * 1.25), (1, 1, LOOK_EVERY_S * 1.25),
+        (100_000, 4, LOOK_LEAST_EVERY_S),
+    ],
+)  # fmt: skip
+def test_who_is_far_behind_looks_seldom(ahead: int, gpus: int, seconds: float) -> None:
+    assert look_every_s(ahead, gpus) == seconds
+    assert LOOK_MOST_EVERY_S <= LOOK_EVERY_S < LOOK_LEAST_EVERY_S

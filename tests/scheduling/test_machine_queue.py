@@ -163,6 +163,66 @@ def test_a_run_of_others_that_does_not_start_in_time_loses_its_place(
     assert here.leave_to(["other"]) is False  # its batch has ended
 
 
+def test_what_a_batch_waits_for_is_what_the_others_see(tmp_path: Path) -> None:
+    """By the names of leases, which are the same for all; each names the GPUs in its own way."""
+
+    def queue(tickets: Tickets, prefix: str) -> MachineQueue:
+        return MachineQueue(
+            tickets, key=lambda gpu: gpu.removeprefix(prefix), name=lambda lease: prefix + lease, clock=lambda: 0.0
+        )  # fmt: skip
+
+    mine, theirs = Tickets(tmp_path / "queue"), Tickets(tmp_path / "queue")
+    here, there = queue(mine, "my-"), queue(theirs, "their-")
+    own = [Waiting("any", 2), Waiting("named", 2, ("my-7", "my-3"))]
+    before_ns = since_boot_ns()
+    here.look(own, {}, Fairness())
+    after_ns = since_boot_ns()
+    here.wait(own, Fairness({"named": PATIENCE, "any": PATIENCE - 1}))
+    seen = theirs.others()
+    assert [(one.run_id, one.gpu_count, one.leases, one.is_due) for one in seen] == [
+        ("any", 2, None, False),
+        ("named", 2, ("7", "3"), True),
+    ]
+    assert all(before_ns <= one.asked_ns <= after_ns for one in seen)
+    there.look([], {}, Fairness())
+    assert there.merged([]) == [Waiting("any", 2), Waiting("named", 2, ("their-7", "their-3"))]
+    assert there.ahead == 0  # of nothing
+    there.look([MINE], {}, Fairness())
+    assert there.ahead == 2
+    here.look([], {}, Fairness())
+    here.wait([], Fairness())
+    there.look([MINE], {}, Fairness())
+    assert (there.ahead, list(there.others), there.merged([MINE])) == (0, [], [MINE])
+
+
+def test_runs_of_others_that_have_started_ended_or_are_ones_own_do_not_wait(
+    here: MachineQueue, tmp_path: Path
+) -> None:
+    theirs = Tickets(tmp_path / "queue")
+    theirs.hold([Wish(name, 1, None, 1, is_due=name == "due") for name in ("mine", "runs", "due", "waits")])
+    here.look([MINE], {"GPU-0": "runs"}, Fairness())
+    assert sorted(here.others) == ["due", "waits"]
+    theirs.drop()
+    here.look([MINE], {}, Fairness())
+    assert list(here.others) == []
+
+
+def test_the_time_since_which_others_are_waited_for_starts_anew(
+    here: MachineQueue, tmp_path: Path, now_s: list[float]
+) -> None:
+    theirs = Tickets(tmp_path / "queue")
+    theirs.hold([Wish("slow", 1, None, 1)])
+    here.look([MINE], {}, Fairness())
+    assert here.leave_to(["slow"]) is True
+    now_s[0] = LEFT_FOR_S
+    assert here.leave_to([]) is True  # nothing is left to it in between
+    now_s[0] = LEFT_FOR_S + 1
+    assert here.leave_to(["slow"]) is True
+    now_s[0] = 2 * LEFT_FOR_S + 1
+    assert here.leave_to(["slow"]) is True
+    theirs.drop()
+
+
 def main(root: Path, name: str, count: int) -> None:
     gpus = tuple(Gpu(index, uuid, "H100") for index, uuid in enumerate(GPUS))
     free = FreeGpus(Leases(root / "leases"), lambda: Inventory(gpus))

@@ -53,6 +53,25 @@ def test_gpus_are_kept_for_the_first_of_two_that_want_the_same_one() -> None:
     assert starts == [Start("any", ("2",))]
 
 
+def test_who_takes_over_gathered_gpus_starts_once() -> None:
+    gathered = Fairness(gathered=frozenset({frozenset({"2", "3"})}))
+    four = ["0", "1", "2", "3"]
+    large = [Waiting("first", 2), Waiting("second", 2)]
+    assert start(large, known_gpus=four, fairness=gathered) == [
+        Start("first", ("2", "3")), Start("second", ("0", "1")),
+    ]  # fmt: skip
+    assert start(large, known_gpus=four, fairness=gathered, parallel=1) == [Start("first", ("2", "3"))]
+    assert start(large[:1], known_gpus=four, fairness=gathered, avoided={"3"}) == [Start("first", ("0", "1"))]
+    assert start(large[:1], known_gpus=four, fairness=gathered, busy_gpus={"3"}) == [
+        Start("first", ("0", "1"))
+    ]
+    named = [Waiting("small", 1), Waiting("named", 2, ("3", "2"))]
+    assert start(named, known_gpus=four, fairness=gathered) == [
+        Start("named", ("3", "2")),
+        Start("small", ("0",)),
+    ]
+
+
 def test_runs_of_other_batches_do_not_count_as_ours() -> None:
     waiting = [Waiting("theirs", 1), Waiting("mine", 1), Waiting("mine too", 1)]
     starts = start(waiting, known_gpus=["0", "1", "2"], parallel=1, others={"theirs"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import stat
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from taorunner.errors import MachineError
-from taorunner.scheduling.queue_tickets import BELIEVED_S, Tickets, Wish, since_boot_ns
+from taorunner.scheduling.queue_tickets import BELIEVED_S, SAID_AGAIN_S, Tickets, Wish, since_boot_ns
 
 LARGE = Wish("r-large", 2, None, 1000, is_due=True)
 NAMED = Wish("r-named", 1, ("GPU-1",), 2000)
@@ -158,3 +159,57 @@ def test_a_ticket_from_the_future_is_believed_no_longer_than_others(folder: Path
     assert mine.others() == [LARGE]
     moment_ns[0] += 1
     assert mine.others() == []
+
+
+@pytest.mark.parametrize(
+    ("row", "wish"),
+    [
+        (["r", 1, None, 5, True], Wish("r", 1, None, 5, True)),
+        (["r", "2", None, 5, 1], Wish("r", 2, None, 5)),  # only true is due
+        (["r", 1024, None, 5, False], Wish("r", 1024, None, 5)),
+        (["r", 1025, None, 5, False], None),
+        (["r", 0, None, 5, False], None),
+        (["r", -1, None, 5, False], None),
+        (["r", 1, None, 5.0, False], None),
+        (["r", 7, ["a", "b"], 5, False], Wish("r", 2, ("a", "b"), 5)),  # as many as are named
+        (["r", 7, [], 5, False], None),
+        (["r", 1, [8] * 70, 5, False], Wish("r", 64, ("8",) * 64, 5)),
+        (["r", 1, ["n" * 101], 5, False], Wish("r", 1, ("n" * 100,), 5)),
+        (["r" * 301, 1, None, 5, False], Wish("r" * 300, 1, None, 5)),
+        ([3, 1, None, 5, False], Wish("3", 1, None, 5)),
+    ],
+)
+def test_a_request_of_another_user_is_taken_within_bounds(
+    row: list[object], wish: Wish | None, folder: Path
+) -> None:
+    folder.mkdir(parents=True)
+    body = {"said_ns": since_boot_ns(), "wishes": [row]}
+    (folder / "theirs.ticket").write_text(json.dumps(body))
+    assert Tickets(folder).others() == ([] if wish is None else [wish])
+
+
+def test_a_thousand_requests_of_one_batch_are_taken(folder: Path) -> None:
+    tickets = Tickets(folder)
+    tickets.hold([Wish(f"r{number}", 1, None, number) for number in range(1001)])
+    assert [wish.run_id for wish in Tickets(folder).others()] == [f"r{number}" for number in range(1000)]
+    tickets.drop()
+
+
+def test_a_ticket_is_written_again_after_a_while_or_when_it_changes(folder: Path) -> None:
+    moment_ns = [10**12]
+    tickets = Tickets(folder, lambda: moment_ns[0])
+    said = []
+    for step_s, wish in (
+        (0, LARGE),
+        (SAID_AGAIN_S - 0.001, LARGE),
+        (0.001, LARGE),
+        (0, NAMED),
+        (0.001, NAMED),
+    ):
+        moment_ns[0] += int(step_s * 1e9)
+        tickets.hold([wish])
+        (file,) = folder.iterdir()
+        said.append(json.loads(file.read_text())["said_ns"] - 10**12)
+    again_ns = int(SAID_AGAIN_S * 1e9)
+    assert said == [0, 0, again_ns, again_ns, again_ns]
+    tickets.drop()

@@ -7,13 +7,14 @@ Source: tao/pytorch.md section 6.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from taorunner.catalog.layers import (
     Block,
+    Layer,
     Version,
     build_contract,
     layers_of,
@@ -86,25 +87,15 @@ class Network:
     @property
     def releases(self) -> tuple[str, ...]:
         """The releases with its main group, oldest first. Empty for a network without an image."""
-        main = self.groups[0]
-        if main.image is None:
-            return ()
-        return tuple(
-            release.name for release in self.all_releases if self._version(main, release) is not None
-        )
+        return tuple(release.name for release in self.all_releases if self._is_in(release))
 
     @property
     def default_release(self) -> str:
         """The newest release with public images."""
-        known = self.releases
-        if not known:
-            return OWN_RELEASE
-        public = [
-            r.name
-            for r in self.all_releases
-            if r.name in known and r.public and self._image(self.groups[0], r)
-        ]
-        return (public or list(known))[-1]
+        for release in reversed(self.all_releases):
+            if release.public and self._is_in(release) and self._image(self.groups[0], release):
+                return release.name
+        return (self.releases or (OWN_RELEASE,))[-1]
 
     def actions(self, release: str | None = None) -> dict[str, str]:
         """Action → group, in the order of the file. An action of two groups belongs to the first; that of the other is
@@ -146,7 +137,8 @@ class Network:
         reasons: dict[str, str] = {}
         for action, owner in self.actions(release).items():
             group = next(group for group in self.groups if group.name == owner)
-            reason = self._reason(self._facts(group, action.rpartition(".")[2], found))
+            layers = self._layers(group, action.rpartition(".")[2], found)
+            reason = self._reason(merge({"unknown": one["unknown"]} for one in layers if "unknown" in one))
             if reason is not None:
                 reasons[action] = reason
         return reasons
@@ -166,12 +158,12 @@ class Network:
         reason = (facts.get("unknown") or {}).get(WHOLE_CONTRACT)
         return None if reason is None else str(reason)
 
-    def _facts(self, group: Group, action: str, release: Release) -> dict[str, Any]:
+    def _layers(self, group: Group, action: str, release: Release) -> Iterator[Layer]:
         version = self._version(group, release) or (0, 0, 0)
-        return merge(layers_of(group.blocks, self._action_tables(group, action), action, version))
+        return layers_of(group.blocks, self._action_tables(group, action), action, version)
 
     def _contract(self, group: Group, action: str, release: Release) -> Contract:
-        facts = self._facts(group, action, release)
+        facts = merge(self._layers(group, action, release))
         reason = self._reason(facts)
         if reason is not None:
             raise UserFilesError(
@@ -224,13 +216,17 @@ class Network:
         version = parse_version(release.name if tag is None else _version_in(tag))
         return version if _is_within({"since": group.since, "until": group.until}, version) else None
 
+    def _is_in(self, release: Release) -> bool:
+        main = self.groups[0]
+        return main.image is not None and self._version(main, release) is not None
+
     def _release(self, name: str | None) -> Release:
         if self.groups[0].image is None:
             return Release(OWN_RELEASE, {})
         wanted = self.default_release if name is None else name.strip().removeprefix("v")
         for release in self.all_releases:
             if release.name in (wanted, f"{wanted}.0"):
-                if release.name in self.releases:
+                if self._is_in(release):
                     return release
                 raise UnknownNameError(
                     f'"{self.name}" is not in TAO release "{name}"',

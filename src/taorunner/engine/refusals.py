@@ -78,7 +78,7 @@ def text_of(error: BaseException | str) -> str:
     explanation = getattr(error, "explanation", None)
     if isinstance(explanation, bytes):
         explanation = explanation.decode("utf-8", "replace")
-    return str(explanation or error or type(error).__name__).strip()
+    return str(explanation or str(error) or type(error).__name__).strip()
 
 
 def is_name_conflict(error: BaseException) -> bool:

@@ -29,7 +29,7 @@ def _is_schema(item: tuple[str, Any]) -> bool:
 
 
 def _is_tree(tree: Any, depth: int) -> bool:
-    return depth < _MAX_DEPTH and isinstance(tree, dict) and all(_is_key(key, depth) for key in tree.values())
+    return isinstance(tree, dict) and all(_is_key(key, depth) for key in tree.values())
 
 
 def _is_key(key: Any, depth: int) -> bool:

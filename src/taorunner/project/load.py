@@ -198,7 +198,8 @@ def _checked(data: dict[Any, Any], paths: ProjectPaths, to: FindingList) -> dict
             "too-many-experiments", message, ("experiments",), hint="split them into projects", of_key=True
         )
     else:
-        good = {name for name, entry in entries.items() if _is_good(name, entry, to)}
+        words = _WordsOnce(_EXPERIMENT_WORDS)
+        good = {name for name, entry in entries.items() if _is_good(name, entry, words, to)}
         named = {
             name: entry
             for name, entry in entries.items()
@@ -229,7 +230,7 @@ def _checked_tao_config(value: Any, to: FindingList) -> dict[str, Any]:
     return value if _backend_loads(value, ("tao_config",), to) else {}
 
 
-def _is_good(name: Any, entry: Any, to: FindingList) -> bool:
+def _is_good(name: Any, entry: Any, words: _WordsOnce, to: FindingList) -> bool:
     path = ("experiments", name)
     good = True
     if not isinstance(name, str):
@@ -256,7 +257,7 @@ def _is_good(name: Any, entry: Any, to: FindingList) -> bool:
     try:
         check_experiment(entry)
     except ValidationError as error:
-        report(error, entry, path, _with_backends(_EXPERIMENT_WORDS), to)
+        report(error, entry, path, words.get(), to)
         return False
     return _backend_loads(entry, path, to) and good
 
@@ -269,6 +270,19 @@ def _backend_loads(entry: Mapping[Any, Any], path: tuple[str, ...], to: FindingL
         to.error("broken-backend", error.message, (*path, "backend"), hint=error.hint)
         return False
     return True
+
+
+class _WordsOnce:
+    """``_with_backends`` for many mistakes of one file: the installed packages are read for the first."""
+
+    def __init__(self, words: Vocabulary) -> None:
+        self._words = words
+        self._with: Vocabulary | None = None
+
+    def get(self) -> Vocabulary:
+        if self._with is None:
+            self._with = _with_backends(self._words)
+        return self._with
 
 
 def _with_backends(words: Vocabulary) -> Vocabulary:

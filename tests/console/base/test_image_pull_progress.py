@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 
+import pytest
 from pretended_terminal import Terminal
 
 from taorunner.console.base.image_pull_progress import ImagePullView
@@ -51,6 +52,9 @@ def test_on_a_terminal_the_layers_that_are_worked_on(clock: list[float]) -> None
         "  bbbbbbbbbbbb  downloading #  5.0 MiB of 20.0 MiB",
         "  cccccccccccc  extracting  #  10.0 MiB of 30.0 MiB",
     ]
+    lengths = [len(re.findall("[━╸]", line.plain)) for line in view.drawing().renderables]
+    assert lengths[1] * 4 == pytest.approx(lengths[2] * 3, abs=4)  # 5 of 20 and 10 of 30
+    assert 0 < lengths[1] < lengths[2] < len(re.findall("[━╸─]", view.drawing().renderables[2].plain))
     view.ends(IMAGE)
     assert view.drawing().renderables == []
 

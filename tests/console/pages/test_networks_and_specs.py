@@ -7,6 +7,7 @@ import math
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,23 @@ def test_the_page_of_an_older_release(shown: Shown, golden: Any) -> None:
     golden.check("network_old", shown(print_network, network, LAYOUTS, release, json=False, width=70))
     with pytest.raises(UserFilesError):
         shown(print_network, network, LAYOUTS, "1.2.3", json=False)
+
+
+@pytest.mark.parametrize("file", [None, Path("/w/networks/dino.yml")])
+def test_a_network_as_json_has_what_is_known_of_it(file: Path | None, shown: Shown) -> None:
+    network = replace(load_network("dino"), file=file)
+    found = json.loads(shown(print_network, network, None, json=True))
+    actions = found.pop("actions")
+    assert {name: list(one["actions"]) for name, one in found.pop("by_release").items()} == {
+        name: list(network.contracts(name)) for name in network.releases
+    }
+    assert list(actions) == list(network.actions()) and actions["train"]["group"] == "model"
+    assert found == {
+        "name": "dino", "title": network.title, "purpose": network.purpose, "framework": "pyt", "trainable": True,
+        "needs": list(network.needs), "optional": list(network.optional), "default_release": "7.0.1",
+        "releases": list(network.releases), "traps": list(network.traps), "sources": list(network.sources),
+        "file": None if file is None else "/w/networks/dino.yml",
+    }  # fmt: skip
 
 
 def test_networks_as_json(shown: Shown) -> None:

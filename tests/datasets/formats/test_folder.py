@@ -83,3 +83,17 @@ def test_helpers() -> None:
     assert [subset_of(path) for path in ("train/x", "validation/x", "images/valid/x", "other/x", "instances_val.json")] == [
         "train", "val", "val", "", "val",
     ]  # fmt: skip
+
+
+def test_hidden_files_and_those_of_archives_of_a_mac_are_none_of_the_dataset(root: Path) -> None:
+    for name in (
+        "__MACOSX/train/._a.jpg",
+        "train/__MACOSX/b.jpg",
+        ".hidden/c.jpg",
+        "train/.d.jpg",
+        "__MACOSX2/e.jpg",
+    ):
+        write_image(root / name, 40, 30)
+    assert sorted(Folder(root).files) == [
+        "__MACOSX2/e.jpg", "images/two words.png", "one.jpg", "train/a.jpg", "val/a.jpg",
+    ]  # fmt: skip

@@ -74,6 +74,7 @@ def test_a_letterbox_keeps_proportions() -> None:
 
 @pytest.mark.parametrize(("name", "mode", "after"), [
     ("a.png", "P", "RGB"), ("a.png", "L", "L"), ("a.png", "RGBA", "RGBA"), ("a.jpg", "CMYK", "RGB"), ("a.bmp", "RGB", "RGB"),
+    ("a.jpg", "L", "L"), ("a.png", "1", "RGB"), ("a.jpg", "RGB", "RGB"),
 ])  # fmt: skip
 def test_kinds_of_images(tmp_path: Path, name: str, mode: str, after: str) -> None:
     source = dataset(tmp_path / "d", name, mode=mode)

@@ -472,3 +472,24 @@ def test_no_text_breaks_the_builder(
 
 if __name__ == "__main__":
     GOLDEN.write_text(golden_text(), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("extra", "tag"),
+    [
+        ((), "train"),
+        (("-a", "/d/val/annotations.json"), "val"),
+        (("-i", "/d", "-a", "/d/val/instances.json"), "instances"),
+        (("-a=/d/test/annotations.json",), "test"),
+        (("-a", "annotations.json"), "annotations"),
+        (("-a",), None),
+        (("-i", "/d/val/annotations.json"), "train"),
+    ],
+)
+def test_records_are_called_after_the_annotations_that_are_converted(
+    extra: tuple[str, ...], tag: str | None
+) -> None:
+    contract = load_network("mask_rcnn").contract("dataset_convert")
+    values = {"annotations_file": "/d/train/annotations.json"}
+    found = build_argv(contract, ArgumentValues(values, extra=extra)).values
+    assert found.get("record_tag") == tag

@@ -159,6 +159,26 @@ def test_eta_is_nothing_before_the_start_and_after_the_end() -> None:
     assert fold([*running, end]).eta_s(at(31)) is None
 
 
+@pytest.mark.parametrize(
+    ("before", "end", "shown"),
+    [
+        ([step(1, 70, 10)], epoch_end(1, 20), (100, 100)),
+        ([step(1, 70, 10, steps=0)], epoch_end(1, 20), (70, None)),
+        ([], epoch_end(1, 20, step=9, steps=9), (9, 9)),
+        ([], epoch_end(1, 20), (None, None)),
+        ([step(1, 70, 10), step(1, 60, 11)], step(1, 80, 12), (80, 100)),
+        ([step(1, 70, 10), epoch_end(1, 20)], step(1, 80, 21), (100, 100)),  # printed late
+        ([step(1, 70, 10), epoch_end(1, 20)], step(2, 5, 21), (5, 100)),
+        ([step(2, 5, 10)], step(1, 80, 11), (5, 100)),  # of an epoch that is over
+    ],
+)
+def test_a_completed_epoch_is_at_its_last_step(
+    before: list[EpochProgress], end: EpochProgress, shown: tuple[int | None, int | None]
+) -> None:
+    snapshot = fold([QUEUED, STARTED, *before, end])
+    assert (snapshot.step, snapshot.steps) == shown
+
+
 def test_the_fraction_follows_steps_and_between_them_the_clock() -> None:
     assert fold([QUEUED, STARTED]).fraction(at(6)) is None
     assert fold([QUEUED, STARTED, step(3, 50, 10)]).fraction(at(10)) == 0.25

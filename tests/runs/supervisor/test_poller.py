@@ -54,84 +54,84 @@ def until(done: Any) -> None:
 
 
 @pytest.fixture
-def engine() -> Engine:
+def asked_engine() -> Engine:
     return Engine()
 
 
 @pytest.fixture
-def poller(engine: Engine) -> Poller:
-    return Poller(engine, first_pause_s=0.02, longest_pause_s=0.2)  # type: ignore[arg-type]
+def poller(asked_engine: Engine) -> Poller:
+    return Poller(asked_engine, first_pause_s=0.02, longest_pause_s=0.2)  # type: ignore[arg-type]
 
 
-def test_eight_runs_that_end_together_cost_one_question(engine: Engine, poller: Poller) -> None:
+def test_eight_runs_that_end_together_cost_one_question(asked_engine: Engine, poller: Poller) -> None:
     ids = [f"r{number}" for number in range(8)]
-    engine.states = {
+    asked_engine.states = {
         run_id: EngineStatus(EngineState.EXITED, exit_code=int(run_id[1])) for run_id in ("r9", *ids)
     }
-    engine.gate.clear()
+    asked_engine.gate.clear()
     with ThreadPoolExecutor(9) as threads:
         first = threads.submit(poller.ask, handle("r9"))
-        until(lambda: engine.questions)  # it is under way: what is asked now comes with the next one
+        until(lambda: asked_engine.questions)  # it is under way: what is asked now comes with the next one
         others = {run_id: threads.submit(poller.ask, handle(run_id)) for run_id in ids}
         until(lambda: len(poller._open) == 9)
-        engine.gate.set()
+        asked_engine.gate.set()
         assert first.result().exit_code == 9
         assert [others[run_id].result().exit_code for run_id in ids] == list(range(8))
-    assert [asked for _, asked in engine.questions] == [["r9"], ids]
+    assert [asked for _, asked in asked_engine.questions] == [["r9"], ids]
 
 
 def test_a_watched_run_answers_when_it_changes_and_pauses_grow_until_then(
-    engine: Engine, poller: Poller
+    asked_engine: Engine, poller: Poller
 ) -> None:
-    engine.states = {"a": WAITING, "b": WAITING}
+    asked_engine.states = {"a": WAITING, "b": WAITING}
     with ThreadPoolExecutor(2) as threads:
         watched = [threads.submit(poller.next_change, handle(run_id), WAITING) for run_id in "ab"]
-        until(lambda: len(engine.questions) >= 9)
+        until(lambda: len(asked_engine.questions) >= 9)
         assert not any(future.done() for future in watched)
-        times = [at for at, _ in engine.questions]
+        times = [at for at, _ in asked_engine.questions]
         pauses = [later - earlier for earlier, later in pairwise(times[1:])]
         assert pauses[-1] > 3 * pauses[0] and all(pause >= 0.02 for pause in pauses)
-        assert all(asked == ["a", "b"] for _, asked in engine.questions[1:])
-        engine.states["a"] = RUNNING
+        assert all(asked == ["a", "b"] for _, asked in asked_engine.questions[1:])
+        asked_engine.states["a"] = RUNNING
         assert watched[0].result(10) == RUNNING
         assert not watched[1].done()
-        engine.states["b"] = RUNNING
+        asked_engine.states["b"] = RUNNING
         assert watched[1].result(10) == RUNNING
     until(lambda: poller._thread is None)  # nothing is asked: nothing runs
-    count = len(engine.questions)
+    count = len(asked_engine.questions)
     time.sleep(0.1)
-    assert len(engine.questions) == count
+    assert len(asked_engine.questions) == count
 
 
-def test_hurry_ends_a_long_pause(engine: Engine) -> None:
-    poller = Poller(engine, first_pause_s=60, longest_pause_s=60)  # type: ignore[arg-type]
-    engine.states = {"a": WAITING}
+def test_hurry_ends_a_long_pause(asked_engine: Engine) -> None:
+    poller = Poller(asked_engine, first_pause_s=60, longest_pause_s=60)  # type: ignore[arg-type]
+    asked_engine.states = {"a": WAITING}
     with ThreadPoolExecutor(1) as threads:
         watched = threads.submit(poller.next_change, handle("a"), WAITING)
         until(lambda: poller._open)
-        engine.states["a"] = EngineStatus(EngineState.MISSING)
+        asked_engine.states["a"] = EngineStatus(EngineState.MISSING)
         poller.hurry()
         assert watched.result(5).state is EngineState.MISSING
 
 
 def test_a_question_asked_meanwhile_is_answered_at_once_and_brings_the_watched_ones_along(
-    engine: Engine,
+    asked_engine: Engine,
 ) -> None:
-    poller = Poller(engine, first_pause_s=60, longest_pause_s=60)  # type: ignore[arg-type]
-    engine.states = {"a": RUNNING, "b": RUNNING}
+    poller = Poller(asked_engine, first_pause_s=60, longest_pause_s=60)  # type: ignore[arg-type]
+    asked_engine.states = {"a": RUNNING, "b": RUNNING}
     with ThreadPoolExecutor(1) as threads:
         watched = threads.submit(poller.next_change, handle("a"), WAITING)
         until(lambda: poller._open)
         assert poller.ask(handle("b")) == RUNNING
         assert watched.result(5) == RUNNING
-    assert [asked for _, asked in engine.questions] == [["a", "b"]]
+    assert [asked for _, asked in asked_engine.questions] == [["a", "b"]]
 
 
-def test_an_engine_that_does_not_answer_is_every_askers_error(engine: Engine, poller: Poller) -> None:
-    engine.error = MachineError("no engine")
+def test_an_engine_that_does_not_answer_is_every_askers_error(asked_engine: Engine, poller: Poller) -> None:
+    asked_engine.error = MachineError("no engine")
     for ask in (lambda: poller.ask(handle("a")), lambda: poller.next_change(handle("a"), WAITING)):
         with pytest.raises(MachineError, match="no engine"):
             ask()
-    engine.error = None
+    asked_engine.error = None
     with pytest.raises(MachineError, match='the backend "engine" gave no state of "a"'):
         poller.ask(handle("a"))

@@ -227,7 +227,7 @@ class ValueFinder:
                 values.arguments[name] = str(known[name])
                 if any(name in _names_in(argument.tokens) for argument in contract.arguments):
                     values.findings += _left_over(name, str(known[name]), values)
-        if "image_dir" in VALUES and "image_dir" not in values.arguments:
+        if "image_dir" not in values.arguments:
             self._default_images(values)
 
     def _default_images(self, values: RunValues) -> None:
@@ -267,7 +267,8 @@ def _left_over(name: str, text: str, values: RunValues) -> list[Finding]:
     if match is None:
         return []
     values.arguments[name] = text.replace("$", "")  # already reported; not again as an unsafe character
-    hint = did_you_mean(match[1], sorted(values.variables)) or f"known: {', '.join(sorted(values.variables))}"
+    known = sorted(values.variables)
+    hint = did_you_mean(match[1], known) or f"known: {', '.join(known)}"
     message = f'"{name}" in vars has "${match[1]}", which is not a variable of this experiment'
     return [Finding(Severity.ERROR, "unknown-variable", message, hint)]
 

@@ -223,7 +223,7 @@ class ConsoleParser:
         if _TRACEBACK in line:
             state.begin_traceback(is_chained=b"Original Traceback" in line)
             return
-        if in_details and len(found) == count:
+        if in_details and (len(found) == count or footer):  # a footer ends the details
             self._read_detail(state, text, found)
         state.read_mark(line)
         is_open = len(found) == count or _GLUED in line

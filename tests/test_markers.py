@@ -1,0 +1,26 @@
+"""Tests are marked ``engine`` by the names of their fixtures, so another fixture may not have such a name."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+ENGINE_FIXTURES = {"engine", "own_engine", "noop_image", "tao_image", "registry", "small_engine"}
+REAL = {TESTS / "conftest.py", TESTS / "images" / "test_pull.py"}
+"""Where the fixtures of those names are, which do need an engine."""
+
+
+def fixtures(text: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef) and any(
+            "fixture" in ast.unparse(one) for one in node.decorator_list
+        ):
+            yield node.name
+
+
+def test_no_other_fixture_marks_its_tests_as_those_of_an_engine() -> None:
+    named = {path: ENGINE_FIXTURES & set(fixtures(path.read_text("utf-8"))) for path in TESTS.rglob("*.py")}
+    assert {str(path) for path, names in named.items() if names and path not in REAL} == set()
+    assert set().union(*(named[path] for path in REAL)) == ENGINE_FIXTURES
