@@ -184,6 +184,27 @@ def test_weights_are_copied_where_no_network_is(person: Cli, server: FakeNgc, tm
     assert server.seen == []
 
 
+def test_the_list_of_a_network_says_which_key_takes_the_weights(person: Cli, server: FakeNgc) -> None:
+    keys = {row["model"]: row["key"] for row in person("pretrained", "list", "dino", "--json").json}
+    assert (
+        keys["nvidia/tao/pretrained_dino_coco:dino_fan_small_trainable_v1.0"] == "train.pretrained_model_path"
+    )
+    assert keys["nvidia/tao/pretrained_dino_nvimagenet:resnet50"] == "model.pretrained_backbone_path"
+    (ssd,) = [
+        row
+        for row in person("pretrained", "list", "ssd", "--json").json
+        if row["model"].endswith(":resnet18")
+    ]
+    assert ssd["key"] == "-m"
+    none = person("pretrained", "list", "mae")
+    assert none.code == 3
+    assert none.err == (
+        'error: no weights that "mae" starts from are known\n'
+        "hint: without weights: pretrain starts at random; finetune from its own pretrain\n"
+    )
+    assert server.seen == []
+
+
 def test_lists_with_and_without_a_network(person: Cli, server: FakeNgc) -> None:
     assert [row["model"] for row in person("pretrained", "list", "detectnet_v2", "--json").json] == [
         "nvidia/tao/facenet:unpruned_v2.0",

@@ -110,6 +110,12 @@ def test_pretrained_models(shown: Shown, golden: Any) -> None:
     text += "\n" + shown(print_files, files, json=False)
     golden.check("pretrained", text)
     assert json.loads(shown(print_known, known, json=True)) == [one.to_json() for one in known]
+    keys = {known[0].name: "train.pretrained_model_path"}
+    assert json.loads(shown(print_known, known, keys, json=True)) == [
+        one.to_json() | {"key": keys.get(one.name)} for one in known
+    ]
+    first = shown(print_known, known[:1], keys, json=False, width=120).splitlines()
+    assert "belongs in" in first[0] and "train.pretrained_model_path" in first[1]
     assert json.loads(shown(print_versions, versions, json=True))[0] == {
         "version": "1.0",
         "size": 3 << 20,

@@ -12,8 +12,11 @@ from taorunner.cli.options import JsonOption, PlainOption, ProjectOption, Worksp
 from taorunner.errors import ExitCode, MachineError, TaorunnerError, UsageError, UserFilesError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from taorunner.console.base.download_progress import PullView
     from taorunner.pretrained.api_key import ApiKey
+    from taorunner.pretrained.bundled_list import KnownModel
     from taorunner.pretrained.names import HubModel, NgcModel
     from taorunner.pretrained.ngc import Ngc
     from taorunner.project.workspace import Workspace
@@ -39,13 +42,19 @@ def _list(
     offline: Annotated[bool, option("--offline", "Show only the list that comes with taorunner")] = False,
     json: JsonOption = False,
 ) -> int:
+    from taorunner.catalog.load import Catalog
     from taorunner.console.pages.pretrained_view import print_files, print_known, print_versions
     from taorunner.pretrained.bundled_list import known_models, known_networks, models_for
 
     context.obj.refuse_extra()
     if name is None or name in known_networks():
-        print_known(models_for(name) if name else known_models(), json=json)
+        listed = models_for(name) if name else known_models()
+        print_known(listed, _keys(name, listed) if name else None, json=json)
         return ExitCode.DONE
+    if (layout := Catalog().layout(name)) is not None:
+        without = layout.facts.get("without_weights", "not known")
+        message = f'no weights that "{name}" starts from are known'
+        raise UserFilesError(message, hint=f"without weights: {without}")
     from taorunner.pretrained.names import HubModel, parse_model
     from taorunner.text import did_you_mean
 
@@ -68,6 +77,24 @@ def _list(
         else:
             print_versions(ngc.versions(model), json=json)
     return ExitCode.DONE
+
+
+def _keys(head: str, models: Sequence[KnownModel]) -> dict[str, str]:
+    """By model, the key that its layout gives, else that of its role in the training spec."""
+    from taorunner.catalog.load import Catalog
+
+    catalog = Catalog()
+    layout = catalog.layout(head)
+    if layout is None:
+        return {}
+    spec = catalog.network(head).contract("train").spec
+    roles = spec.keys if spec is not None else {}
+    keys = {
+        one.name: roles.get("pretrained_backbone" if one.role == "backbone" else "pretrained")
+        for one in models
+    }
+    own = {one.model: one.key for one in layout.weights}
+    return {name: key for name, key in (keys | own).items() if key is not None}
 
 
 def _pull(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -20,21 +20,28 @@ if TYPE_CHECKING:
     from taorunner.pretrained.ngc import RemoteFile, RemoteVersion
 
 
-def print_known(models: Sequence[KnownModel], *, json: bool) -> None:
+def print_known(models: Sequence[KnownModel], keys: Mapping[str, str] | None = None, *, json: bool) -> None:
+    """``keys``: by model, the spec key or the option that takes its file; None when they are of several networks."""
     if json:
-        write_json([model.to_json() for model in models], sys.stdout.buffer)
+        more = [{} if keys is None else {"key": keys.get(model.name)} for model in models]
+        write_json(
+            [model.to_json() | row for model, row in zip(models, more, strict=True)], sys.stdout.buffer
+        )
         return
     columns = [
         Column("model"), Column("networks", drop=3, shrinks_to=20), Column("files", drop=2, shrinks_to=20),
-        Column("note", drop=1, shrinks_to=20),
+        *([Column("belongs in", drop=4)] if keys else []), Column("note", drop=1, shrinks_to=20),
     ]  # fmt: skip
     _print(
         columns,
         [
-            (model.name, " ".join(model.networks), " ".join(model.files), model.note or model.role or "")
+            (
+                model.name, " ".join(model.networks), " ".join(model.files),
+                *([keys.get(model.name, "")] if keys else []), model.note or model.role or "",
+            )
             for model in models
         ],
-    )
+    )  # fmt: skip
 
 
 def print_versions(versions: Sequence[RemoteVersion], *, json: bool) -> None:
