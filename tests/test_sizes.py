@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES_OF_A_FOLDER = 16
+LINES_OF_A_MODULE = 400
 LINES_OF_A_FUNCTION = 60
 PARAMETERS = 12
 NOT_COUNTED = frozenset({"__init__.py", "conftest.py"})
@@ -43,6 +44,15 @@ def test_no_folder_has_more_modules_than_a_reader_takes_in(top: str) -> None:
     paths = [path.relative_to(ROOT) for path in (ROOT / top).rglob("*.py")]
     assert paths
     assert crowded(paths) == {}
+
+
+def test_no_module_is_too_long() -> None:
+    lines = {
+        str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines())
+        for path in (ROOT / "src").rglob("*.py")
+    }
+    assert len(lines) > 300
+    assert {name: count for name, count in lines.items() if count > LINES_OF_A_MODULE} == {}
 
 
 def test_no_function_is_too_long_or_takes_too_much() -> None:

@@ -11,7 +11,7 @@ from shapes import ASSETS, SHAPES
 
 from taorunner.datasets.checks.run import check_dataset
 from taorunner.datasets.files.image_header import ImageError, read_header
-from taorunner.datasets.formats.folder import is_image
+from taorunner.datasets.files.names import is_image
 from taorunner.errors import Severity
 
 

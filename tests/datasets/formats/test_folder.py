@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from shapes import write_image
 
-from taorunner.datasets.formats.folder import Folder, bounding_box, number, subset_of
+from taorunner.datasets.files.names import subset_of
+from taorunner.datasets.files.numbers import bounding_box, number
+from taorunner.datasets.formats.folder import Folder
 
 
 @pytest.fixture

@@ -3,15 +3,15 @@ container."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
 
+from taorunner.cli.dataset_folders import answer_keeper, dataset_folder, needs_of, output_folder
 from taorunner.cli.help_pages import add_command, make_group
 from taorunner.cli.option_sets import with_options
 from taorunner.cli.options import JsonOption, ProjectOption, VerboseOption, WorkspaceOption, option
@@ -95,7 +95,7 @@ def _convert(
     if to in FOLDER_TARGETS and from_ is not None:
         raise UsageError(f"--to {to} takes no --from", hint=f"it arranges folders of images: --to {to} alone")
     source, data = dataset_folder(context.obj, dataset, project, workspace)
-    output = _output(output, source, data, to)
+    output = output_folder(output, source, data, to)
     with _cleaning_up(json=json), Progress(is_quiet=context.obj.is_quiet) as progress:
         if to in FOLDER_TARGETS:
             done = lay_out(source, output, to=to, overwrite=overwrite, skip_bad=skip_bad)
@@ -137,7 +137,7 @@ def _check(
     if not fix and (output is not None or overwrite):
         raise UsageError("--output and --overwrite need --fix", hint="add --fix")
     source, data = dataset_folder(context.obj, dataset, project, workspace)
-    needs = _needs_of(data, source)
+    needs = needs_of(data, source)
     repair = None
     with _cleaning_up(json=json, as_findings=True):
         if fix:
@@ -150,7 +150,7 @@ def _check(
                 )  # fmt: skip
             print_repair(repair)  # before the check, which may fail
             source = repair.output
-        keep = _keeper(data, source) if from_ is None else None
+        keep = answer_keeper(data, source) if from_ is None else None
         with Progress(is_quiet=context.obj.is_quiet) as progress:
             report = check_dataset(
                 source, from_=from_, deep=deep, needs=needs,
@@ -200,7 +200,7 @@ def _split(
     context.obj.refuse_extra()
     _check_format(from_)
     source, data = dataset_folder(context.obj, dataset, project, workspace)
-    target = _output(output, source, data, "split")
+    target = output_folder(output, source, data, "split")
     val, test = options.val, options.test
     shares = {"train": round(1 - val - test, 9), "val": val, **({"test": test} if test else {})}
     with _cleaning_up(json=json), Progress(is_quiet=context.obj.is_quiet) as progress:
@@ -273,7 +273,7 @@ def _resize(
     _check_format(from_)
     wanted = parse_size(size)
     source, data = dataset_folder(context.obj, dataset, project, workspace)
-    target = _output(output, source, data, f"{wanted[0]}x{wanted[1]}")
+    target = output_folder(output, source, data, f"{wanted[0]}x{wanted[1]}")
     with _cleaning_up(json=json), Progress(is_quiet=context.obj.is_quiet) as progress:
         done = resize_dataset(
             source, target, size=wanted, from_=from_, letterbox=letterbox, processes=processes,
@@ -312,96 +312,10 @@ def _cleaning_up(*, json: bool, as_findings: bool = False) -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
-def _output(output: Path | None, source: Path, data: Path | None, word: str) -> Path:
-    """``output``, or a new folder in the project's ``data/``. Raises UsageError when neither is known."""
-    if output is not None:
-        return output.absolute()
-    if data is None:
-        raise UsageError("--output is missing: the dataset is in no project", hint="add --output DIR")
-    name = source.relative_to(data).as_posix() if source.is_relative_to(data) else source.name
-    return data / f"{name}_{word}"
-
-
-def _needs_of(data: Path | None, source: Path) -> Any:
-    """What the specs of the project around ``data`` require of the dataset; nothing without a project."""
-    from taorunner.planning.checks.dataset_requirements import dataset_needs
-    from taorunner.project.workspace import Workspace
-
-    if data is None or not _is_data(data):
-        return ()
-    return dataset_needs(Workspace(data.parent.parent.parent), data.parent.name, source)
-
-
-def _keeper(data: Path | None, source: Path) -> Callable[[Sequence[Finding]], None] | None:
-    """Keeps the answer for the check before a training, if ``source`` is in a project."""
-    from taorunner.planning.checks.dataset_preflight import DatasetPreflight
-    from taorunner.project.workspace import Workspace
-
-    if data is None or not _is_data(data):
-        return None
-    preflight = DatasetPreflight(Workspace(data.parent.parent.parent))
-    preflight.look(source)
-    return lambda findings: preflight.keep(data.parent.name, source, findings)
-
-
 def _not_decoded(dataset: str, project: str | None) -> Finding:
     message = "not checked: whether every image can be decoded, and near duplicates of images"
     command = f"taorunner dataset check {dataset} --deep" + (f" -p {project}" if project else "")
     return Finding(Severity.INFO, "not-checked", message, f"{command} checks it")
-
-
-def dataset_folder(
-    invocation: Any, dataset: str, project: str | None, workspace: Path | None
-) -> tuple[Path, Path | None]:
-    """The dataset's folder, and the ``data`` folder of its project, if there is one.
-
-    Without -p, an existing folder is taken as it is; every other text is a name below ``data/``.
-    """
-    given = Path(os.path.abspath(Path(dataset).expanduser()))  # noqa: PTH100 (resolve() would follow links)
-    if not (project or invocation.project):
-        if _is_there(given):
-            return given, next((above for above in given.parents if _is_data(above)), None)
-        _refuse_file(given)
-    root = invocation.open_workspace(workspace)
-    paths = root.project(invocation.project_name(root, project))
-    named = paths.dataset_dir(dataset)
-    if _is_there(named):
-        return named, paths.data_dir
-    if given.is_dir():
-        return given, paths.data_dir
-    _refuse_file(given, paths.data_dir / dataset)
-    from taorunner.text import did_you_mean, printable
-
-    names = sorted(entry.name for entry in paths.data_dir.iterdir()) if paths.data_dir.is_dir() else []
-    raise UsageError(
-        f'there is no dataset "{printable(dataset)}" in "{printable(str(paths.data_dir))}"',
-        hint=did_you_mean(dataset, names) or "move its folder there, or give a path",
-    )
-
-
-def _refuse_file(*paths: Path) -> None:
-    """Raises UsageError for an archive or an annotation file in place of a folder."""
-    from taorunner.text import printable
-
-    for path in paths:
-        if path.is_file():
-            raise UsageError(
-                f'"{printable(str(path))}" is a file; a dataset is a folder',
-                hint="unpack an archive; for an annotation file, name the folder that also has the images",
-            )
-
-
-def _is_there(folder: Path) -> bool:
-    """Whether the folder exists. First undoes a rename that was interrupted by a kill."""
-    if not folder.is_dir():
-        from taorunner.datasets.files.atomic_swap import recover
-
-        recover(folder)
-    return folder.is_dir()
-
-
-def _is_data(folder: Path) -> bool:
-    return folder.name == "data" and folder.parent.parent.name == "projects"
 
 
 def _check_format(from_: str | None) -> None:

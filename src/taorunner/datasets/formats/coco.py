@@ -8,29 +8,27 @@ from __future__ import annotations
 
 import json
 import math
-from array import array
 from collections.abc import Mapping
 from contextlib import suppress
-from itertools import accumulate, islice
-from operator import gt
 from pathlib import Path
 from typing import Any
 
 from msgspec import UNSET
 
-from taorunner.datasets.files.coco_rows import Annotation, AnnotationTexts, Batch, batches, category_ids
+from taorunner.datasets.files.coco_rows import AnnotationTexts, batches, category_ids
 from taorunner.datasets.files.json_pieces import JsonObject, JsonSource
-from taorunner.datasets.formats.folder import Folder, bounding_box, number, subset_of
+from taorunner.datasets.files.names import subset_of
+from taorunner.datasets.files.numbers import bounding_box, number
+from taorunner.datasets.formats.coco_boxes import AnnotationRows, rest_of
+from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.model import segmentation
 from taorunner.datasets.model.annotations import CocoFile, DatasetMetadata, DetectionDataset, ImageEntry
-from taorunner.datasets.model.boxes import BoxRows, BoxTable, Fields, Kind, Rest
+from taorunner.datasets.model.boxes import Fields
 from taorunner.text import amount, printable
 
-_READ = frozenset({"image_id", "category_id", "bbox", "iscrowd", "score"})
 _LISTS = ("images", "annotations")
 _TOP = frozenset({*_LISTS, "categories"})
 _IMAGE = frozenset({"file_name", "width", "height"})
-_PLAIN = ("id", "area", "segmentation")
 _OTHER_TASKS = ("captions", "person_keypoints", "stuff", "panoptic", "image_info")
 
 
@@ -120,7 +118,7 @@ class Document:
         self.top = {key: value for key, value in self._document.values.items() if key not in _TOP}
         self.metadata: dict[str, dict[str, Any]] = {}
         self._names = self._categories()
-        self._rows = _Rows(AnnotationTexts(self._document))
+        self._rows = AnnotationRows(AnnotationTexts(self._document))
         self._count = self._without_area = 0
         self._read_annotations()
         self._boxes = self._rows.by_image()
@@ -241,7 +239,7 @@ class Document:
         except (KeyError, TypeError, ValueError, AttributeError):
             self._read_without_box(index, annotation)
             return
-        self._rows.add(index, image_id, name, (x, y, right, bottom), _rest(annotation).kind)
+        self._rows.add(index, image_id, name, (x, y, right, bottom), rest_of(annotation).kind)
 
     def _read_without_box(self, index: int, annotation: Any) -> None:
         """An annotation without a complete box: takes the box around its polygon, or reports it."""
@@ -265,7 +263,7 @@ class Document:
             with suppress(ValueError):
                 corners = segmentation.extent(polygons)
                 self._folder.note_box("mask-box", "mask", self._file)
-                kind = _rest(annotation).kind
+                kind = rest_of(annotation).kind
                 self._rows.add(index, annotation["image_id"], self._names[category], corners, kind)
                 return
         if not annotation.get("bbox") and isinstance(polygons, list):
@@ -273,7 +271,7 @@ class Document:
             values = [value for value in flat if value is not None]
             if len(values) >= 6 and len(values) == len(flat):
                 corners = bounding_box(list(zip(values[::2], values[1::2], strict=False)))
-                kind = _rest(annotation).kind
+                kind = rest_of(annotation).kind
                 self._rows.add(index, annotation["image_id"], self._names[category], corners, kind)
                 return
         value = json.dumps(annotation.get("bbox"), ensure_ascii=False)
@@ -285,104 +283,6 @@ class Document:
         self._folder.error(code, message, self._file, *place)
 
 
-class _Rows:
-    """The boxes of a file in the order of its annotations, until they are grouped by image."""
-
-    def __init__(self, texts: AnnotationTexts) -> None:
-        self._table = BoxTable(lambda row: _rest(texts.read(self._annotations[row])))
-        self._annotations, self._images = array("I"), array("I")
-        self._numbers: dict[Any, int] = {}
-        self._kinds: dict[tuple[Any, ...], int] = {}
-
-    def add(self, index: int, image_id: Any, name: str, corners: tuple[float, ...], kind: Kind) -> None:
-        """``index``: of the annotation in the file."""
-        self._table.add_row(name, corners, kind=self._table.kind_number(kind))
-        self._images.append(self._numbers.setdefault(image_id, len(self._numbers)))
-        self._annotations.append(index)
-
-    def add_batch(self, batch: Batch, names: Mapping[Any, str]) -> set[int] | None:
-        """Adds the boxes that are right; returns the indices of the others in the batch, None for all."""
-        if batch.annotations is None:
-            return None
-        if batch.keys is None and self._add_all(batch.first, batch.annotations, names):
-            return set()
-        left: set[int] = set()
-        for index, annotation in enumerate(batch.annotations):
-            x, y, width, height = annotation.bbox
-            name = names.get(annotation.category_id)
-            if name is None or not math.isfinite(x + y + width + height):
-                left.add(index)
-                continue
-            kind = self._kind_of(annotation, batch.keys[index] if batch.keys is not None else None)
-            self._table.add_row(name, (x, y, x + width, y + height), kind=kind)
-            self._images.append(self._numbers.setdefault(annotation.image_id, len(self._numbers)))
-            self._annotations.append(batch.first + index)
-        return left
-
-    def _add_all(self, first: int, annotations: list[Annotation], names: Mapping[Any, str]) -> bool:
-        """Adds all of them in columns; False, and none, when one is wrong."""
-        try:
-            named = [names[one.category_id] for one in annotations]
-        except KeyError:
-            return False
-        boxes = [one.bbox for one in annotations]
-        x_max, y_max = [x + width for x, _, width, _ in boxes], [y + height for _, y, _, height in boxes]
-        if not math.isfinite(sum(x_max) + sum(y_max)):
-            return False
-        shapes = [
-            (one.segmentation is UNSET, one.iscrowd, one.score is None, one.id is UNSET, one.area is UNSET)
-            for one in annotations
-        ]
-        if shapes[0][0] and shapes.count(shapes[0]) == len(shapes):
-            kinds = [self._kind_of(annotations[0], None)] * len(annotations)
-        else:
-            kinds = [self._kind_of(one, None) for one in annotations]
-        self._table.add_rows(named, [box[0] for box in boxes], [box[1] for box in boxes], x_max, y_max, kinds)
-        numbers = self._numbers
-        self._images.extend([numbers.setdefault(one.image_id, len(numbers)) for one in annotations])
-        self._annotations.extend(range(first, first + len(annotations)))
-        return True
-
-    def _kind_of(self, annotation: Annotation, keys: tuple[str, ...] | None) -> int:
-        is_plain = annotation.segmentation is UNSET
-        has_outline = not is_plain and annotation.has_outline
-        shape = (
-            has_outline, is_plain, bool(annotation.iscrowd), annotation.score is None,
-            annotation.id is UNSET, annotation.area is UNSET, keys,
-        )  # fmt: skip
-        number = self._kinds.get(shape)
-        if number is None:
-            given = keys or [key for key in _PLAIN if getattr(annotation, key) is not UNSET]
-            extra = tuple(
-                key for key in given if key not in _READ and (key != "segmentation" or not has_outline)
-            )
-            kind = Kind(False, annotation.score is not None, bool(annotation.iscrowd), has_outline, extra)
-            number = self._kinds[shape] = self._table.kind_number(kind)
-        return number
-
-    def by_image(self) -> dict[Any, BoxRows]:
-        if not self._numbers:
-            return {}
-        counts = [0] * len(self._numbers)
-        for image in self._images:
-            counts[image] += 1
-        ends = list(accumulate(counts))
-        begins = [end - count for end, count in zip(ends, counts, strict=True)]
-        if any(map(gt, self._images, islice(self._images, 1, None))):
-            order = array("I", bytes(4 * len(self._images)))
-            free = begins.copy()
-            for row, image in enumerate(self._images):
-                order[free[image]] = row
-                free[image] += 1
-            self._table.sort(order)
-            self._annotations = array("I", map(self._annotations.__getitem__, order))
-        self._images = array("I")
-        return {
-            image_id: BoxRows(self._table, begins[number], ends[number])
-            for image_id, number in self._numbers.items()
-        }
-
-
 def _is_panoptic(document: JsonObject) -> bool:
     """True for COCO panoptic annotations, which OneFormer reads: an entry for each image, its segments in a PNG."""
     return any(
@@ -390,23 +290,6 @@ def _is_panoptic(document: JsonObject) -> bool:
         and any(isinstance(one, Mapping) and "segments_info" in one for one in json.loads(text))
         for _, text in document.pieces("annotations")
     )
-
-
-def _rest(annotation: Mapping[str, Any]) -> Rest:
-    score = annotation.get("score")
-    return Rest(
-        None, number(score) if score is not None else None, bool(annotation.get("iscrowd")),
-        annotation.get("segmentation") or None, _extra(annotation),
-    )  # fmt: skip
-
-
-def _extra(annotation: Mapping[str, Any]) -> dict[str, Any]:
-    """All fields that are not read, unchanged. An empty outline is kept, as loaders may look for it."""
-    return {
-        key: value
-        for key, value in annotation.items()
-        if key not in _READ and (key != "segmentation" or not value)
-    }
 
 
 def _reference(image: Mapping[str, Any]) -> Any:

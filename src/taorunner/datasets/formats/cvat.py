@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import re
 
+from taorunner.datasets.files.names import SPLIT_NAMES
+from taorunner.datasets.files.numbers import bounding_box, number
 from taorunner.datasets.files.xml_nodes import Node, XmlError, read_xml, root_tag
-from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder, bounding_box, number
+from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.text import printable
 

@@ -10,12 +10,9 @@ import re
 from collections import Counter
 
 from taorunner.datasets.files.image_header import IMAGE_SUFFIXES
-from taorunner.datasets.formats.folder import (
-    Folder,
-    bounding_box,
-    number,
-    subset_of,
-)
+from taorunner.datasets.files.names import subset_of
+from taorunner.datasets.files.numbers import bounding_box, number
+from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.datasets.model.geometry import is_upright
 from taorunner.text import amount, printable

@@ -6,7 +6,6 @@ Every reader gets a ``Folder``. A bad file does not stop reading: errors become 
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import sys
@@ -15,12 +14,13 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
 
 from taorunner.datasets.files.image_header import IMAGE_SUFFIXES, ImageError, ImageHeader, read_header
 from taorunner.datasets.files.json_pieces import JsonObject, JsonSource, read_in_pieces
 from taorunner.datasets.files.json_text import parse_json, place_in_json
 from taorunner.datasets.files.layout import is_folder, leads_back
+from taorunner.datasets.files.names import as_path, is_image, parents_of, subset_in
+from taorunner.datasets.files.text_encodings import UTF16_MARKS, decoded
 from taorunner.datasets.model.annotations import Box, ImageEntry
 from taorunner.datasets.model.boxes import BoxRows, BoxTable
 from taorunner.errors import Finding, Severity
@@ -35,11 +35,6 @@ _BESIDE = re.compile(
     re.IGNORECASE,
 )
 """Folders of images that belong to an image of the same name elsewhere."""
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-_DECLARED = re.compile(rb"""\A\s*<\?xml[^>]*encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
-SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
-               "test": "test", "testing": "test", "trainval": "trainval", "default": ""}  # fmt: skip
-"""Names of subsets in other tools, and the names used here."""
 
 
 class Folder:
@@ -129,7 +124,7 @@ class Folder:
     def folders_named(self, names: Iterable[str]) -> list[str]:
         """Non-empty folders whose name is one of ``names``, ignoring case."""
         wanted = set(names)
-        folders = {part for path in self.files for part in _parents(path)}
+        folders = {part for path in self.files for part in parents_of(path)}
         return sorted(folder for folder in folders if folder.rpartition("/")[2].lower() in wanted)
 
     def text(self, path: str) -> str | None:
@@ -164,7 +159,7 @@ class Folder:
         try:
             with open(f"{self.root}/{path}", "rb") as file:  # noqa: PTH123 (thousands of small files)
                 data = file.read(_FIRST_BYTES)
-            if data.startswith(_UTF16_MARKS):
+            if data.startswith(UTF16_MARKS):
                 return data.decode("utf-16", "replace")
             return data.decode("utf-8-sig", "replace")
         except OSError:
@@ -189,7 +184,7 @@ class Folder:
         if path in self._texts:
             return False
         with suppress(OSError), open(f"{self.root}/{path}", "rb") as file:  # noqa: PTH123 (as above)
-            return os.fstat(file.fileno()).st_size > _LARGE_BYTES and file.read(2) not in _UTF16_MARKS
+            return os.fstat(file.fileno()).st_size > _LARGE_BYTES and file.read(2) not in UTF16_MARKS
         return False
 
     def json_object(self, path: str, lists: Sequence[str]) -> JsonObject | None:
@@ -250,7 +245,7 @@ class Folder:
         exist here is matched by its longest existing tail, then by its name alone; if several images have that name,
         only those in the annotation file's subset count. An image outside the folder needs an absolute path.
         """
-        path = _as_path(reference)
+        path = as_path(reference)
         if not path:
             return None
         base = beside.rpartition("/")[0]
@@ -274,8 +269,8 @@ class Folder:
                 if len(closer) == 1:
                     return self.root / closer[0]
             near = [one for one in found if base and one.startswith(base + "/")]
-            subset = _subset_in(beside)
-            near = near or [one for one in found if subset and _subset_in(one.rpartition("/")[0]) == subset]
+            subset = subset_in(beside)
+            near = near or [one for one in found if subset and subset_in(one.rpartition("/")[0]) == subset]
             return self.root / near[0] if len(near) == 1 else None
         return self.root / found[0] if found else None
 
@@ -294,7 +289,7 @@ class Folder:
     def missing_image(
         self, reference: str, file: Path, line: int | None = None, column: int | None = None
     ) -> None:
-        name = _as_path(reference).rpartition("/")[2]
+        name = as_path(reference).rpartition("/")[2]
         found = self._named(name)
         if len(found) > 1:
             message = f'"{printable(reference)}" matches {len(found)} images, such as "{printable(found[0])}"'
@@ -397,73 +392,6 @@ def _is_in(path: Path, word: bytes) -> bool:
                 return True
             end = block[1 - len(word) :]
     return False
-
-
-def decoded(data: bytes) -> str:
-    """Decodes UTF-8, UTF-16 with a byte order mark, or the encoding an XML file declares. Raises UnicodeDecodeError."""
-    if data.startswith(_UTF16_MARKS):
-        return data.decode("utf-16")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        declared = _DECLARED.match(data)
-        if declared is None:
-            raise
-        try:
-            name = declared[1].decode("ascii").lower()
-            return data.decode("gb18030" if name in ("gbk", "gb2312") else name)  # a superset of both
-        except LookupError:
-            pass
-        raise
-
-
-def is_image(path: str) -> bool:
-    return "." + path.rpartition(".")[2].lower() in IMAGE_SUFFIXES
-
-
-def subset_of(path: str) -> str:
-    """The subset in a file's folders or name, as in ``instances_val.json`` or ``valid/x.json``; else ""."""
-    parts = path.lower().split("/")
-    stem = parts[-1].partition(".")[0]
-    words = [*reversed(re.split(r"[_\-\d]+", stem)), *reversed(parts[:-1])]
-    return next((SPLIT_NAMES[word] for word in words if SPLIT_NAMES.get(word)), "")
-
-
-def _subset_in(path: str) -> str:
-    """The subset of the last word in ``path`` that names one, as in ``images/train2017``; else ""."""
-    words = re.split(r"[/_\-.\d]+", path.lower())
-    return next((SPLIT_NAMES[word] for word in reversed(words) if SPLIT_NAMES.get(word)), "")
-
-
-def number(value: Any) -> float | None:
-    """A finite number, possibly from text; None for anything else."""
-    if isinstance(value, bool) or value is None:
-        return None
-    try:
-        result = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return result if math.isfinite(result) else None
-
-
-def bounding_box(points: Sequence[tuple[float, float]]) -> tuple[float, float, float, float]:
-    """The bounding box of ``points``, which must not be empty."""
-    xs, ys = [x for x, _ in points], [y for _, y in points]
-    return min(xs), min(ys), max(xs), max(ys)
-
-
-def _parents(path: str) -> list[str]:
-    parts = path.split("/")[:-1]
-    return ["/".join(parts[: count + 1]) for count in range(len(parts))]
-
-
-def _as_path(reference: str) -> str:
-    if reference.startswith("file:"):
-        reference = unquote(urlparse(reference).path)
-        reference = reference[1:] if re.match(r"/[A-Za-z]:", reference) else reference
-    elif "://" in reference:
-        reference = unquote(urlparse(reference).path)
-    return reference.replace("\\", "/")
 
 
 def _reason(error: OSError) -> str:

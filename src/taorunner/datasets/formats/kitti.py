@@ -10,8 +10,9 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from taorunner.datasets.files.names import SPLIT_NAMES
 from taorunner.datasets.files.yolo_rows import is_yolo_row
-from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder
+from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry, KittiFields
 from taorunner.text import amount, printable
 

@@ -11,7 +11,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlparse
 
 from taorunner.datasets.files.brush_masks import brush_extent
-from taorunner.datasets.formats.folder import Folder, bounding_box, number, subset_of
+from taorunner.datasets.files.names import subset_of
+from taorunner.datasets.files.numbers import bounding_box, number
+from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.text import amount, printable
 

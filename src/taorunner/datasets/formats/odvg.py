@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.datasets.files.json_text import parse_json
-from taorunner.datasets.formats.folder import Folder, number, subset_of
+from taorunner.datasets.files.names import subset_of
+from taorunner.datasets.files.numbers import number
+from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.text import printable
 

@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping
 
 from taorunner.catalog.other_layouts import OtherLayout, other_layouts
-from taorunner.datasets.formats.folder import Folder, is_image
+from taorunner.datasets.files.names import is_image
+from taorunner.datasets.formats.folder import Folder
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.text import amount, printable
 

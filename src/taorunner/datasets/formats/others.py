@@ -12,8 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from taorunner.datasets.files.names import subset_of
 from taorunner.datasets.formats import coco
-from taorunner.datasets.formats.folder import Folder, subset_of
+from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.model.annotations import DetectionDataset, ImageEntry
 from taorunner.errors import UserFilesError
 from taorunner.text import printable

@@ -9,8 +9,10 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from taorunner.datasets.files.names import subset_of
+from taorunner.datasets.files.numbers import number
 from taorunner.datasets.files.xml_nodes import Node, XmlError, read_xml, root_tag
-from taorunner.datasets.formats.folder import Folder, number, subset_of
+from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.text import amount, printable
 

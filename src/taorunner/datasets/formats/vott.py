@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from taorunner.datasets.formats.folder import Folder, bounding_box, number, subset_of
+from taorunner.datasets.files.names import subset_of
+from taorunner.datasets.files.numbers import bounding_box, number
+from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.text import printable
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from taorunner.datasets.formats.folder import Folder, is_image, number, subset_of
+from taorunner.datasets.files.names import is_image, subset_of
+from taorunner.datasets.files.numbers import number
+from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.text import printable
 

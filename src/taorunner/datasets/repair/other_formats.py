@@ -14,8 +14,9 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from taorunner.datasets.files.image_header import ImageError, ImageHeader, read_header
+from taorunner.datasets.files.numbers import number
 from taorunner.datasets.formats import coco
-from taorunner.datasets.formats.folder import Folder, number
+from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.yolo import labels as yolo
 from taorunner.datasets.model.annotations import DetectionDataset
 from taorunner.datasets.model.class_names import encodable

@@ -16,8 +16,9 @@ from pathlib import Path
 from taorunner.datasets.checks.report import REPAIRED
 from taorunner.datasets.files.atomic_swap import KEPT, free_name
 from taorunner.datasets.files.layout import find_kitti
+from taorunner.datasets.files.names import is_image
 from taorunner.datasets.files.output_folders import Placer, new_folder, refuse_taken, replaced_folder
-from taorunner.datasets.formats.folder import Folder, is_image
+from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.recognise import known_formats, read_dataset
 from taorunner.datasets.repair.actions import Repairs
 from taorunner.datasets.repair.kitti import kitti_repairs

@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from taorunner.datasets.files.names import SPLIT_NAMES
 from taorunner.datasets.files.output_folders import Placer, new_folder, refuse_taken
-from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder
+from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.other_layouts import refuse_other_layout, refuse_pairs, report_other_files
 from taorunner.datasets.transform.convert import ClassCount, Conversion, refuse_overlap
 from taorunner.errors import Severity, UserFilesError, has_errors

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape, unescape
 
-from taorunner.datasets.formats.folder import SPLIT_NAMES
+from taorunner.datasets.files.names import SPLIT_NAMES
 from taorunner.datasets.formats.yolo import labels as yolo
 from taorunner.datasets.model.annotations import NO_METADATA, Box, DatasetMetadata, ImageEntry
 from taorunner.datasets.model.boxes import kinds_of

@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from taorunner.datasets.formats.folder import SPLIT_NAMES, Folder
+from taorunner.datasets.files.names import SPLIT_NAMES
+from taorunner.datasets.formats.folder import Folder
 from taorunner.text import printable
 from taorunner.yaml_reader import read_yaml
 

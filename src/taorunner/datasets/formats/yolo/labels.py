@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from taorunner.datasets.files.numbers import bounding_box, number
 from taorunner.datasets.files.yolo_rows import is_yolo_text
-from taorunner.datasets.formats.folder import Folder, bounding_box, number
+from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.yolo.description import (
     NAMES_HINT,
     class_list,

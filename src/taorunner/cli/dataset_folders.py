@@ -1,0 +1,96 @@
+"""Which folder a dataset command means, where its result goes, and the project around it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from taorunner.errors import Finding, UsageError
+
+
+def output_folder(output: Path | None, source: Path, data: Path | None, word: str) -> Path:
+    """``output``, or a new folder in the project's ``data/``. Raises UsageError when neither is known."""
+    if output is not None:
+        return output.absolute()
+    if data is None:
+        raise UsageError("--output is missing: the dataset is in no project", hint="add --output DIR")
+    name = source.relative_to(data).as_posix() if source.is_relative_to(data) else source.name
+    return data / f"{name}_{word}"
+
+
+def needs_of(data: Path | None, source: Path) -> Any:
+    """What the specs of the project around ``data`` require of the dataset; nothing without a project."""
+    from taorunner.planning.checks.dataset_requirements import dataset_needs
+    from taorunner.project.workspace import Workspace
+
+    if data is None or not _is_data(data):
+        return ()
+    return dataset_needs(Workspace(data.parent.parent.parent), data.parent.name, source)
+
+
+def answer_keeper(data: Path | None, source: Path) -> Callable[[Sequence[Finding]], None] | None:
+    """Keeps the answer for the check before a training, if ``source`` is in a project."""
+    from taorunner.planning.checks.dataset_preflight import DatasetPreflight
+    from taorunner.project.workspace import Workspace
+
+    if data is None or not _is_data(data):
+        return None
+    preflight = DatasetPreflight(Workspace(data.parent.parent.parent))
+    preflight.look(source)
+    return lambda findings: preflight.keep(data.parent.name, source, findings)
+
+
+def dataset_folder(
+    invocation: Any, dataset: str, project: str | None, workspace: Path | None
+) -> tuple[Path, Path | None]:
+    """The dataset's folder, and the ``data`` folder of its project, if there is one.
+
+    Without -p, an existing folder is taken as it is; every other text is a name below ``data/``.
+    """
+    given = Path(os.path.abspath(Path(dataset).expanduser()))  # noqa: PTH100 (resolve() would follow links)
+    if not (project or invocation.project):
+        if _is_there(given):
+            return given, next((above for above in given.parents if _is_data(above)), None)
+        _refuse_file(given)
+    root = invocation.open_workspace(workspace)
+    paths = root.project(invocation.project_name(root, project))
+    named = paths.dataset_dir(dataset)
+    if _is_there(named):
+        return named, paths.data_dir
+    if given.is_dir():
+        return given, paths.data_dir
+    _refuse_file(given, paths.data_dir / dataset)
+    from taorunner.text import did_you_mean, printable
+
+    names = sorted(entry.name for entry in paths.data_dir.iterdir()) if paths.data_dir.is_dir() else []
+    raise UsageError(
+        f'there is no dataset "{printable(dataset)}" in "{printable(str(paths.data_dir))}"',
+        hint=did_you_mean(dataset, names) or "move its folder there, or give a path",
+    )
+
+
+def _refuse_file(*paths: Path) -> None:
+    """Raises UsageError for an archive or an annotation file in place of a folder."""
+    from taorunner.text import printable
+
+    for path in paths:
+        if path.is_file():
+            raise UsageError(
+                f'"{printable(str(path))}" is a file; a dataset is a folder',
+                hint="unpack an archive; for an annotation file, name the folder that also has the images",
+            )
+
+
+def _is_there(folder: Path) -> bool:
+    """Whether the folder exists. First undoes a rename that was interrupted by a kill."""
+    if not folder.is_dir():
+        from taorunner.datasets.files.atomic_swap import recover
+
+        recover(folder)
+    return folder.is_dir()
+
+
+def _is_data(folder: Path) -> bool:
+    return folder.name == "data" and folder.parent.parent.name == "projects"
