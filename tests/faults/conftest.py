@@ -111,7 +111,7 @@ def place(tmp_path: Path, workspace_factory: Callable[..., Path]) -> Iterator[Ma
         root = workspace_factory(
             {"experiments": {name: {**plain, **body} for name, body in experiments.items()}},
             specs=specs or {f"{name}/train.yaml": SPEC for name in experiments},
-            data={"coco/annotations.json": "{}"},
+            data={"coco/annotations.json": "{}", "coco/train/file": "x"},
             **folders,
         )
         made.append(

@@ -60,6 +60,7 @@ def checkout(tmp_path: Path) -> Path:
         "specs/dssd_resnet18_01",
     ):
         (project / folder).mkdir(parents=True)
+    (project / "data/kitti_detection/full/image_2/1.png").write_bytes(b"image")
     (project / "experiments.yml").write_text(EXPERIMENTS)
     (project / "specs" / "dssd_resnet18_01" / "train.txt").write_text(TRAIN)
     (project / "specs" / "dssd_resnet18_01" / "convert.txt").write_text(CONVERT)

@@ -106,7 +106,7 @@ def test_from_a_source_tree_to_a_run_that_stays_with_its_digest(
     root = workspace_factory(
         {"experiments": {"e1": experiment}},
         specs={"e1/train.yaml": SPEC},
-        data={"coco/annotations.json": "{}"},
+        data={"coco/annotations.json": "{}", "coco/train/file": "x"},
     )
     owned(root)
     locked = docker_cli("image", "lock", cwd=root)
@@ -253,7 +253,7 @@ def test_the_password_of_a_registry_is_found_nowhere(
     reference = registry.push(images.build("taorunner-test/canary:1"), "canary/tao:1")
     experiment = {"head": "dino", "dataset": "coco", "image": reference, "release": "7.0.1"}
     root = workspace_factory(
-        {"experiments": {"e1": experiment}}, specs={"e1/train.yaml": SPEC}, data={"coco/": ""}
+        {"experiments": {"e1": experiment}}, specs={"e1/train.yaml": SPEC}, data={"coco/train/file": "x"}
     )
     (root / "Dockerfile").write_text(f"FROM {reference}\nRUN env\n")
     owned(root)

@@ -58,7 +58,7 @@ def workspace(workspace_factory: Callable[..., Path], docker_cli: Cli) -> Callab
         root = workspace_factory(
             {"experiments": filled},
             specs=specs or {f"{name}/train.yaml": SPEC for name in experiments},
-            data={"coco/annotations.json": "{}"},
+            data={"coco/annotations.json": "{}", "coco/train/file": "x"},
             **parts,
         )
         if docker_cli.prefix:

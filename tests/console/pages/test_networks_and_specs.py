@@ -59,8 +59,9 @@ def test_the_page_of_an_older_release(shown: Shown, golden: Any) -> None:
 @pytest.mark.parametrize("file", [None, Path("/w/networks/dino.yml")])
 def test_a_network_as_json_has_what_is_known_of_it(file: Path | None, shown: Shown) -> None:
     network = replace(load_network("dino"), file=file)
-    found = json.loads(shown(print_network, network, None, json=True))
+    found = json.loads(shown(print_network, network, LAYOUTS, None, json=True))
     actions = found.pop("actions")
+    assert found.pop("layout")["form"] == "coco"
     assert {name: list(one["actions"]) for name, one in found.pop("by_release").items()} == {
         name: list(network.contracts(name)) for name in network.releases
     }

@@ -8,7 +8,8 @@ import pytest
 from shapes import write_image
 
 from taorunner.datasets.formats.recognise import read_dataset
-from taorunner.datasets.transform.convert import convert, inverted_findings, refuse_overlap
+from taorunner.datasets.transform.convert import convert, refuse_overlap
+from taorunner.datasets.transform.usable_boxes import box_findings
 from taorunner.errors import Severity, UsageError, UserFilesError
 
 GOOD = "1 1 20 20"
@@ -31,9 +32,9 @@ def kitti(root: Path, **labels: tuple[str, ...]) -> Path:
         ("20 1 10 20", "box-inverted"),
         ("1 20 10 10", "box-inverted"),
         ("20 20 10 10", "box-inverted"),
-        ("10 1 10 20", "box-flat"),
-        ("1 10 20 10", "box-flat"),
-        ("10 10 10 10", "box-flat"),
+        ("10 1 10 20", "box-empty"),
+        ("1 10 20 10", "box-empty"),
+        ("10 10 10 10", "box-empty"),
         ("10 20 10 10", "box-inverted"),  # no width, and its height is swapped
         ("20 10 10 10", "box-inverted"),
         (GOOD, None),
@@ -42,13 +43,13 @@ def kitti(root: Path, **labels: tuple[str, ...]) -> Path:
 def test_a_box_that_is_none_is_left_out_or_refused(corners: str, code: str | None, tmp_path: Path) -> None:
     source = kitti(tmp_path / "d", a=(f"car {corners}", f"car {GOOD}"))
     is_inverted = code == "box-inverted"
-    found = [one.code for one in inverted_findings(read_dataset(source).images)]
+    found = [one.code for one in box_findings(read_dataset(source)) if one.is_error]
     assert found == (["box-inverted"] if is_inverted else [])
     if is_inverted:
         with pytest.raises(UserFilesError) as caught:
             convert(source, tmp_path / "made", to="coco")
         (finding,) = caught.value.findings
-        assert finding.message == f'the box "car" {corners} has its corners swapped'
+        assert finding.message == f'"car" on "a.jpg": the box {corners} has its corners swapped'
         assert (finding.severity, finding.line) == (Severity.ERROR, 1)
         assert (finding.file, finding.hint) == (
             source / "labels/a.txt", "correct its corners; dataset convert --skip-bad leaves it out",
@@ -59,8 +60,9 @@ def test_a_box_that_is_none_is_left_out_or_refused(corners: str, code: str | Non
     assert [one.code for one in done.findings] == ([] if code is None else [code])
     (count,) = done.classes
     assert (count.name, count.before, count.left_out, done.after["car"]) == ("car", 2, left, 2 - left)
-    if code == "box-flat":
-        assert done.findings[0].message == f'the box "car" {corners} has no area: left out'
+    if code == "box-empty":
+        message = f'1 box without area: left out, such as "car" {corners} on "a.jpg"'
+        assert done.findings[0].message == message
         assert done.findings[0].severity is Severity.WARNING
 
 
@@ -78,7 +80,14 @@ def test_the_numbers_of_a_conversion(tmp_path: Path) -> None:
     assert (dict(done.after), done.subsets, done.renamed) == ({"car": 2, "bus": 1}, {"": 4}, ())
     messages = {one.code: (one.message, one.file) for one in done.findings}
     assert messages == {
-        "box-flat": ('the box "bus" 1 1 1 2 has no area: left out', source / "labels/d.txt"),
+        "box-empty": (
+            '1 box without area: left out, such as "bus" 1 1 1 2 on "d.png"',
+            source / "labels/d.txt",
+        ),
+        "picture-emptied": (
+            'no box of 1 image can be used, such as those of "d.png": written as background',
+            source / "images/d.png",
+        ),
         "classes-merged": ('the classes "Car", "car" become one, "car"', source),
         "extensions-mixed": ("the images have several extensions: 3 .jpg, 1 .png", source),
     }
@@ -87,7 +96,7 @@ def test_the_numbers_of_a_conversion(tmp_path: Path) -> None:
     assert [(one["name"], one["written"], one["after"]) for one in body["classes"]] == [
         (one.name, one.written, done.after[one.written]) for one in done.classes
     ]
-    assert body["subsets"] == {"": 4} and body["renamed"] == [] and len(body["findings"]) == 3
+    assert body["subsets"] == {"": 4} and body["renamed"] == [] and len(body["findings"]) == 4
     assert sum(body["placed"].values()) == 4
 
 
@@ -96,14 +105,11 @@ def test_the_numbers_of_a_conversion(tmp_path: Path) -> None:
     [
         (("jpg", "jpeg"), {}),
         (("png", "png"), {}),
-        (("webp", "webp"), {"extension-unread": "TAO's networks that train on KITTI do not read 2 .webp"}),
         (
-            ("webp", "png"),
-            {
-                "extensions-mixed": "the images have several extensions: 1 .webp, 1 .png",
-                "extension-unread": "TAO's networks that train on KITTI do not read 1 .webp",
-            },
+            ("webp", "webp"),
+            {"images-converted": "2 images saved as PNG, as TAO's networks do not read 2 WEBP"},
         ),
+        (("tif", "png"), {"images-converted": "1 image saved as PNG, as TAO's networks do not read 1 TIFF"}),
     ],
 )
 def test_extensions_that_tao_does_not_read(
@@ -115,7 +121,8 @@ def test_extensions_that_tao_does_not_read(
     (source / "labels/a.txt").write_text(f"car 0 0 0 {GOOD} 0 0 0 0 0 0 0\n")
     done = convert(source, tmp_path / "made", to="kitti")
     assert {one.code: one.message for one in done.findings} == wanted
-    assert convert(source, tmp_path / "coco", to="coco").findings == ()
+    names = {path.suffix for path in (tmp_path / "made/images").iterdir()}
+    assert names == ({".jpg"} if suffixes == ("jpg", "jpeg") else {".png"})
 
 
 def test_progress_is_told_for_each_hundred_images(tmp_path: Path) -> None:

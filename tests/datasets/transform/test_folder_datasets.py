@@ -184,12 +184,13 @@ def test_a_mask_has_the_size_of_its_image(width: int, height: int, tmp_path: Pat
     [
         ((), None),
         (("a.png",), None),
-        (("cat/1.png",), "classification"),
+        (("cat/1.png",), None),  # one folder is no class
+        (("cat/1.png", "dog/1.png"), "classification"),
         (("train/cat/1.png", "val/cat/2.png"), "classification"),
         (("cat/1.png", "images/2.png"), None),
         (("Image_2/1.png",), None),
         (("images/1.png", "masks/1.png"), "segmentation"),
-        (("cat/1.png", "train.csv"), "classification"),
+        (("cat/1.png", "dog/1.png", "train.csv"), "classification"),
     ],
 )
 def test_the_kind_of_a_folder_without_boxes(files: tuple[str, ...], kind: str | None, tmp_path: Path) -> None:

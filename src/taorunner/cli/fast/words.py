@@ -72,9 +72,9 @@ _OPTIONS_21: dict[str, str] = {"--from": "any", "--help": "", "--json": "", "-o"
 _OPTIONS_22: dict[str, str] = {"--deep": "", "--fix": "", "--from": "any", "--full": "", "--help": "",
     "--json": "", "-o": "folder", "--output": "folder", "--overwrite": "", "-p": "project", "--project":
     "project", "-v": "", "--verbose": "", "--workspace": "folder"}
-_OPTIONS_23: dict[str, str] = {"--from": "any", "--group": "any", "--help": "", "--json": "", "-o": "folder",
-    "--output": "folder", "--overwrite": "", "-p": "project", "--project": "project", "--seed": "any",
-    "--test": "any", "--val": "any", "--workspace": "folder"}
+_OPTIONS_23: dict[str, str] = {"--from": "any", "--group": "any", "--help": "", "--json": "", "--merge": "",
+    "-o": "folder", "--output": "folder", "--overwrite": "", "-p": "project", "--project": "project",
+    "--seed": "any", "--test": "any", "--val": "any", "--workspace": "folder"}
 _OPTIONS_24: dict[str, str] = {"--from": "any", "--help": "", "--html": "file", "--json": "", "--overwrite":
     "", "-p": "project", "--project": "project", "--samples": "any", "--workspace": "folder"}
 _OPTIONS_25: dict[str, str] = {"--from": "any", "--help": "", "--json": "", "--letterbox": "", "-o": "folder",

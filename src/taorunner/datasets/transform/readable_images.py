@@ -19,6 +19,8 @@ from taorunner.text import amount, printable
 PNG = ".png"
 _TAO_FORMATS = ("kitti", "coco", "odvg")
 _ALWAYS_READ = frozenset({".jpg", ".jpeg", ".bmp", ".gif"})
+_UNREAD = {".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
+"""Suffixes that the networks pass over, whatever the file holds."""
 _WIDE = "with 16 bits per channel"
 
 
@@ -31,8 +33,9 @@ def unread_kinds(to: str, images: Sequence[ImageEntry]) -> dict[Path, str]:
 
 
 def _kind(path: Path) -> str | None:
-    if path.suffix.lower() in _ALWAYS_READ:
-        return None
+    suffix = path.suffix.lower()
+    if suffix in _ALWAYS_READ or suffix in _UNREAD:
+        return _UNREAD.get(suffix)
     try:
         header = read_header(path)
     except (ImageError, OSError):
