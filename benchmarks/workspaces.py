@@ -20,7 +20,7 @@ def small(root: Path, *, image: str) -> Path:
     subprocess.run(
         [*made, "--experiment", "noop", "--dataset", "kitti/train"], cwd=root, check=True, capture_output=True
     )
-    (root / "projects" / PROJECT / "data/kitti/train").mkdir(parents=True, exist_ok=True)
+    _put_data(root / "projects" / PROJECT / "data/kitti")
     (root / _WEIGHTS).parent.mkdir(parents=True)
     (root / _WEIGHTS).write_bytes(b"weights")
     file = root / "projects" / PROJECT / "experiments.yml"
@@ -28,6 +28,19 @@ def small(root: Path, *, image: str) -> Path:
     text = text.replace("gpus: 1  ", f"image: {image}\n  # ulimits are the engine's\n  gpus: 0  ", 1)
     file.write_text(text, encoding="utf-8")
     return root
+
+
+def _put_data(folder: Path) -> None:
+    """64 image files for each subset, and labels of the classes that the spec files of a new project have."""
+    for number in range(128):
+        part = folder / ("train" if number < 64 else "val")
+        name = ("car", "cyclist", "pedestrian")[number % 3]
+        for kind, suffix, text in (
+            ("images", "png", ""),
+            ("labels", "txt", f"{name} 0 0 0 1 1 9 9 0 0 0 0 0 0 0\n"),
+        ):
+            (part / kind).mkdir(parents=True, exist_ok=True)
+            (part / kind / f"{number:03}.{suffix}").write_text(text, encoding="utf-8")
 
 
 def many(root: Path, count: int, kind: str) -> Path:

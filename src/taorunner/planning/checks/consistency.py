@@ -74,6 +74,7 @@ class CrossChecks:
     _data: DatasetFacts = field(default_factory=DatasetFacts)
     _host: Mounts = field(default_factory=Mounts.identity)
     _conversions: dict[tuple[object, ...], Conversion] = field(default_factory=dict)
+    _inputs: dict[tuple[object, ...], tuple[Fault, ...]] = field(default_factory=dict)
     _stray: HostPaths = field(init=False)
     _sweep: _Sweep = field(init=False)
 
@@ -164,7 +165,7 @@ class CrossChecks:
     def _missing(
         self, layout: DataLayout | None, readers: Mapping[str, SpecReader], specs: Mapping[str, FoundSpec],
         launched: str | None,
-    ) -> Iterator[tuple[SpecReader, Iterator[Fault]]]:  # fmt: skip
+    ) -> Iterator[tuple[SpecReader, tuple[Fault, ...]]]:  # fmt: skip
         """What is not there for the launched action, or for any in ``validate``. A training has a rule for it.
 
         An empty dataset is reported of the training, or of the conversion where the training reads only records.
@@ -178,7 +179,21 @@ class CrossChecks:
                 if training is None or reads_dataset(layout, specs["train"].contract, training):
                     continue
                 severity = Severity.ERROR
-            yield reader, missing_inputs(layout, specs[action].contract, reader, self._data, severity)
+            contract = specs[action].contract
+            key = (
+                contract.network,
+                action,
+                reader.outline.shape,
+                reader.variables.made_of("dataset"),
+                severity,
+            )
+            is_shared = reader.outline.shape.variables <= _OF_THE_DATASET and not reader.overlay
+            found = self._inputs.get(key) if is_shared else None
+            if found is None:
+                found = tuple(missing_inputs(layout, contract, reader, self._data, severity))
+                if is_shared:
+                    self._inputs[key] = found
+            yield reader, found
 
     def _held_out_faults(self, head: str, contract: Contract, spec: SpecReader, gpus: int) -> list[Fault]:
         """Faults of the data that an evaluation or an inference reads."""

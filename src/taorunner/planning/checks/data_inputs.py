@@ -47,7 +47,7 @@ def later_inputs(training: Training) -> Iterator[Fault]:
     if layout is None or not training.data.has_files(str(spec.variables["dataset_raw"])):
         return
     own = layout.inputs_of(contract.action, contract.group)
-    known = {path for one in own for path in spec.paths(one.key) or ()}
+    known = {path for one in own for path in _looked_for(one, spec)}
     for action in _LATER:
         later = [one for one in layout.inputs_of(action, contract.group) if one not in own]
         yield from _faults(later, spec, training.data, Severity.WARNING, f", which {action} reads,", known)
@@ -76,16 +76,21 @@ def _faults(
 ) -> Iterator[Fault]:  # fmt: skip
     """Paths in ``known`` are reported of another key already."""
     for one in inputs:
-        if one.kind not in _KINDS or one.key not in spec:
-            continue
-        if any(start not in (None, *_DATASET) for start in spec.starts(one.key)):
-            continue  # a folder that actions fill
-        for index, path in enumerate(spec.paths(one.key) or ()):
+        for index, path in enumerate(_looked_for(one, spec)):
             wrong = _wrong(one, path, data) if path not in known else None
             if wrong is not None:
                 code, what, hint = wrong
                 yield Fault(severity, code, f'"{printable(path)}"{whose} {what}', hint, one.key, index)
                 break
+
+
+def _looked_for(one: Input, spec: SpecReader) -> tuple[str, ...]:
+    """The paths of a key; none of records, and none in a folder that actions fill. Reads no other variables then."""
+    if one.kind not in _KINDS or one.key not in spec:
+        return ()
+    if any(start not in (None, *_DATASET) for start in spec.starts(one.key)):
+        return ()
+    return spec.paths(one.key) or ()
 
 
 def _wrong(one: Input, path: str, data: DatasetFacts) -> tuple[str, str, str] | None:
