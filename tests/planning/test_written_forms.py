@@ -29,11 +29,13 @@ COUNTED = [
     for head in FORMS
     if (layout := Catalog().layout(head)) and any(one.counts for one in layout.computed)
 ]
+OF_BPNET = ('coco_spec.json" does not exist', 'bpnet_18joints.json" does not exist')
+"""Files of the network, which its image has."""
 ABOUT_INPUTS = ("missing-input", "empty-input", "wrong-input", "empty-dataset")
 
 
 def test_no_head_is_left_out() -> None:
-    assert len(FORMS) == 27
+    assert len(FORMS) == 28
     assert sorted(set(FORMS.values())) == ["classification", "coco", "kitti", "odvg", "segmentation"]
     assert COUNTED == [
         "classification_pyt", "classification_tf1", "classification_tf2", "codetr", "deformable_detr", "dino",
@@ -94,7 +96,7 @@ def findings(workspace: Workspace) -> list[Finding]:
 
 @pytest.mark.parametrize("head", FORMS)
 def test_everything_that_a_new_project_names_was_written(head: str, made: Callable[[str], Workspace]) -> None:
-    found = findings(made(head))
+    found = [one for one in findings(made(head)) if not (head == "bpnet" and one.message.endswith(OF_BPNET))]
     assert [one.message for one in found if one.code in ABOUT_INPUTS and one.is_error] == []
     # of the rest, only KITTI labels of DINO's own converter, which its training does not need
     rest = {one.file.name for one in found if one.code in ABOUT_INPUTS and one.file is not None}
@@ -135,3 +137,24 @@ def test_classes_without_a_colour_are_named(head: str, made: Callable[[str], Wor
         finding.message
         == '"inference.color_map" has no colour for bus, van: inference draws no boxes of them'
     )
+
+
+def test_key_points_reach_the_folders_that_bpnet_reads(tmp_path: Path, sources: Path) -> None:
+    document = json.loads((sources / "coco/drawn.json").read_text())
+    joints = {"keypoints": ["nose", "neck"], "skeleton": [[1, 2]]}
+    document["categories"] = [{"id": 1, "name": "person", "supercategory": "person", **joints}]
+    for number, one in enumerate(document["annotations"]):
+        one |= {"category_id": 1, "keypoints": [9, 9, 2, number % 30, 20, 1], "num_keypoints": 2}
+    drawn = tmp_path / "drawn"
+    drawn.mkdir()
+    (drawn / "persons.json").write_text(json.dumps(document))
+    (drawn / "images").symlink_to(sources / "coco/images")
+    new_project(tmp_path, tmp_path, "new", head="bpnet", backbone=None, experiment="e", dataset="set")
+    convert(drawn, tmp_path / "converted", to="coco")
+    target = Workspace(tmp_path).project("new").data_dir / "set"
+    split_dataset(tmp_path / "converted", target, shares={"train": 0.7, "val": 0.3}, seed=1, overwrite=True)
+    made = [json.loads((target / part / "annotations.json").read_text()) for part in ("train", "val")]
+    points = sorted(one["keypoints"][3] for part in made for one in part["annotations"])
+    assert points == sorted(number % 30 for number in range(100))
+    assert all(one["num_keypoints"] == 2 for part in made for one in part["annotations"])
+    assert [part["categories"] for part in made] == [document["categories"]] * 2

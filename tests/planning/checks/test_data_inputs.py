@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dataset_layouts import put_data
@@ -196,6 +198,30 @@ def test_a_pattern_needs_one_file(desk: Make) -> None:
     assert [(code, message) for code, _, message, _ in made.launched("train")] == [
         ("error missing-input", '"train/shard*.json" fits no file')
     ]
+
+
+def test_a_name_without_a_suffix_stands_for_files_that_begin_with_it(desk: Make) -> None:
+    made = desk("dino")
+    (made.data / "train/annotations.json").rename(made.data / "train/shard-00000-of-00001.json")
+    made.edit("$dataset_raw/train/annotations.json", "$dataset_raw/train/shard")
+    assert made.launched("train") == []
+    made.edit("$dataset_raw/train/shard", "$dataset_raw/train/piece")
+    assert [message for _, _, message, _ in made.launched("train")] == ['"train/piece" does not exist']
+
+
+def test_what_the_caller_may_not_read_is_not_judged(desk: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The container may run as another user. Root may read everything, so the refusal is a stand-in."""
+    made = desk("rtdetr")
+    shutil.rmtree(made.data / "val")
+    real = os.stat
+
+    def stat(path: Any, **more: Any) -> os.stat_result:
+        if "/val/" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, **more)
+
+    monkeypatch.setattr(os, "stat", stat)
+    assert made.validated() == []
 
 
 def test_a_conversion_is_a_warning_until_it_is_launched(desk: Make) -> None:

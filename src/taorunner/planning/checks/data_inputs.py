@@ -99,6 +99,8 @@ def _wrong(one: Input, path: str, data: DatasetFacts) -> tuple[str, str, str] | 
     if any(char in path for char in "*?["):
         return None if glob.glob(path) else ("missing-input", "fits no file", belongs)  # noqa: PTH207 (a str)
     kind = data.kind(path)
+    if kind == "" or (kind is None and _is_prefix(path)):
+        return None
     if kind is None:
         near = _nearest(path)
         return "missing-input", "does not exist", f'did you mean "{printable(near)}"?' if near else belongs
@@ -107,6 +109,11 @@ def _wrong(one: Input, path: str, data: DatasetFacts) -> tuple[str, str, str] | 
     if data.is_empty(path):
         return "empty-input", "is empty", belongs
     return None
+
+
+def _is_prefix(path: str) -> bool:
+    """Whether files begin with it: COCO files in pieces are named without a suffix. Source: tao/layouts.md, DINO."""
+    return not os.path.splitext(path)[1] and bool(glob.glob(f"{glob.escape(path)}*.json"))  # noqa: PTH122, PTH207
 
 
 def _nearest(path: str) -> str | None:

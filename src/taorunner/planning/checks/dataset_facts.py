@@ -58,7 +58,7 @@ class DatasetFacts:
         return self._images[folder]
 
     def kind(self, path: str) -> str | None:
-        """``folder`` or ``file``; None where nothing is."""
+        """``folder`` or ``file``; None where nothing is, empty where it cannot be known."""
         if path not in self._kinds:
             self._kinds[path] = _kind(path)
         return self._kinds[path]
@@ -70,10 +70,12 @@ class DatasetFacts:
         return not self._filled[path]
 
     def has_files(self, folder: str) -> bool:
-        """Whether any file is in ``folder``, or deeper."""
+        """Whether any file is in ``folder``, or deeper; True where it cannot be read."""
         key = f"{folder}/**"
         if key not in self._filled:
-            self._filled[key] = any(files for _, _, files in os.walk(folder))
+            unread: list[OSError] = []
+            has_any = any(files for _, _, files in os.walk(folder, onerror=unread.append))
+            self._filled[key] = has_any or any(isinstance(one, PermissionError) for one in unread)
         return self._filled[key]
 
     def count(self, folder: str) -> int:
@@ -125,6 +127,8 @@ class DatasetFacts:
 def _kind(path: str) -> str | None:
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116 (a str)
+    except PermissionError:
+        return ""  # a container may run as another user
     except (OSError, ValueError):
         return None
     return "folder" if stat.S_ISDIR(mode) else "file"
