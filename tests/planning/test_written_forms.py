@@ -35,11 +35,18 @@ ABOUT_INPUTS = ("missing-input", "empty-input", "wrong-input", "empty-dataset")
 
 
 def test_no_head_is_left_out() -> None:
-    assert len(FORMS) == 28
-    assert sorted(set(FORMS.values())) == ["classification", "coco", "kitti", "odvg", "segmentation"]
+    assert len(FORMS) == 29
+    assert sorted(set(FORMS.values())) == [
+        "classification",
+        "coco",
+        "kitti",
+        "odvg",
+        "panoptic",
+        "segmentation",
+    ]
     assert COUNTED == [
         "classification_pyt", "classification_tf1", "classification_tf2", "codetr", "deformable_detr", "dino",
-        "efficientdet_tf1", "efficientdet_tf2", "mask2former", "mask_rcnn", "rtdetr",
+        "efficientdet_tf1", "efficientdet_tf2", "mask2former", "mask_rcnn", "oneformer", "rtdetr",
     ]  # fmt: skip
 
 
@@ -82,9 +89,13 @@ def made(tmp_path: Path, sources: Path) -> Callable[[str], Workspace]:
                 drawn, target, shares={"train": 0.6, "val": 0.3, "test": 0.1}, seed=1, overwrite=True
             )
         else:
-            convert(drawn, tmp_path / "converted", to=str(form))
+            is_panoptic = form == "panoptic"  # which is made of what was split
+            convert(drawn, tmp_path / "converted", to="coco" if is_panoptic else str(form))
+            split = tmp_path / "split" if is_panoptic else target
             shares = {"train": 0.7, "val": 0.3}
-            split_dataset(tmp_path / "converted", target, shares=shares, seed=1, overwrite=True)
+            split_dataset(tmp_path / "converted", split, shares=shares, seed=1, overwrite=True)
+            if is_panoptic:
+                convert(split, target, to="panoptic")
         return Workspace(tmp_path)
 
     return make

@@ -96,6 +96,12 @@ def extent(mask: Mapping[str, Any]) -> tuple[float, float, float, float]:
     return min(columns), min(rows), max(columns) + 1, max(rows) + 1
 
 
+def pixels(mask: Mapping[str, Any]) -> tuple[bytes, int]:
+    """One byte of 0 or 1 for each pixel, column by column, and the height. Raises ValueError for no mask."""
+    runs = _runs(mask)
+    return b"".join(bytes([number % 2]) * run for number, run in enumerate(runs)), mask["size"][0]
+
+
 def polygons(outline: Any) -> list[list[Point]]:
     """The corners of each polygon. Raises ValueError for a mask, and when ``outline`` is not a segmentation."""
     if not isinstance(outline, list) or not outline:
@@ -117,9 +123,8 @@ def _mapped(
         return [
             [round(value, 4) for point in points for value in move(*point)] for points in polygons(outline)
         ]
-    runs, height = _runs(outline), outline["size"][0]
-    pixels = b"".join(bytes([number % 2]) * run for number, run in enumerate(runs))
-    columns, height = draw([pixels[at : at + height] for at in range(0, len(pixels), height)], height)
+    stored, height = pixels(outline)
+    columns, height = draw([stored[at : at + height] for at in range(0, len(stored), height)], height)
     joined = b"".join(columns)
     counts = [len(match[0]) for match in _RUNS.finditer(joined)]
     counts = [0, *counts] if joined[:1] == b"\x01" else counts

@@ -17,7 +17,7 @@ from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.text import amount, printable
 
 PNG = ".png"
-_TAO_FORMATS = ("kitti", "coco", "odvg")
+_TAO_FORMATS = ("kitti", "coco", "odvg", "panoptic")
 _ALWAYS_READ = frozenset({".jpg", ".jpeg", ".bmp", ".gif"})
 _UNREAD = {".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 """Suffixes that the networks pass over, whatever the file holds."""

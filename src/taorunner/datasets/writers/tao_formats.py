@@ -31,6 +31,7 @@ from taorunner.datasets.model.class_names import (
     kitti_class_names,
     plain_class_name,
 )
+from taorunner.datasets.writers.panoptic import count_panoptic, write_panoptic
 from taorunner.datasets.writers.tool_formats import (
     count_voc,
     count_vott,
@@ -70,7 +71,7 @@ def written_names(to: str, classes: Iterable[str]) -> dict[str, str]:
 
 def lost_outlines(to: str, images: Sequence[ImageEntry]) -> int:
     """Number of objects whose outline ``to`` cannot hold, so that only its bounding box is kept."""
-    if to in ("coco", "odvg") or (to == "yolo" and keeps_outlines(images)):
+    if to in ("coco", "odvg", "panoptic") or (to == "yolo" and keeps_outlines(images)):
         return 0
     outlined = sum(kind.has_outline for image in images for kind in kinds_of(image.boxes))
     if outlined and to == "voc":
@@ -172,6 +173,15 @@ def _write_coco(
     (folder / LABEL_MAP).write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
     listed = "".join(f"{name}\n" for name in (_stand_in(classes), *classes))
     (folder / LABEL_MAP_FROM_0).write_text(listed, encoding="utf-8")
+    _write_things(folder, classes)
+
+
+def _write_panoptic(folder: Path, images: Named, names: Mapping[str, str]) -> None:
+    _write_things(folder, write_panoptic(folder, images, names))
+
+
+def _write_things(folder: Path, classes: Sequence[str]) -> None:
+    """The classes with ids from 1, as networks that draw segments read them."""
     things = [
         {"id": number, "name": name, "isthing": 1, "color": _color(number)}
         for number, name in enumerate(classes, start=1)
@@ -314,7 +324,8 @@ class _Format:
 
 _FORMATS: Mapping[str, _Format] = {
     "kitti": _Format(_write_kitti, _count_kitti, _describe_kitti), "coco": _Format(_write_coco, _count_coco),
-    "odvg": _Format(_write_odvg, _count_odvg), "yolo": _Format(write_yolo, count_yolo, describe_yolo),
+    "odvg": _Format(_write_odvg, _count_odvg), "panoptic": _Format(_write_panoptic, count_panoptic),
+    "yolo": _Format(write_yolo, count_yolo, describe_yolo),
     "voc": _Format(write_voc, count_voc, describe_voc), "vott": _Format(write_vott, count_vott),
 }  # fmt: skip
 TARGETS = tuple(_FORMATS)
