@@ -104,3 +104,10 @@ def test_more_than_255_objects_have_ids_of_their_own(tmp_path: Path) -> None:
     spots = [[[x, y, x + 0.5, y, x + 0.5, y + 0.5, x, y + 0.5]] for x in range(20) for y in range(15)]
     convert(coco(tmp_path / "d", *spots), tmp_path / "made", to="panoptic")
     assert read(tmp_path / "made")["a.jpg"] == [(("car", "dog")[number % 2], 1, 1) for number in range(300)]
+
+
+def test_what_was_written_is_known_and_left_alone(tmp_path: Path) -> None:
+    convert(coco(tmp_path / "d", SQUARE), tmp_path / "made", to="panoptic")
+    with pytest.raises(UserFilesError, match="panoptic segmentation") as caught:
+        convert(tmp_path / "made", tmp_path / "back", to="coco")
+    assert (caught.value.hint or "").startswith("oneformer and mask2former read it as it is")

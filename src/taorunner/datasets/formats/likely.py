@@ -14,12 +14,16 @@ _MOST_READ = 20
 _ARCHIVE = re.compile(r"\.(zip|7z|rar|tar|tgz|tar\.(gz|bz2|xz|zst)|(json|xml|txt|csv)\.gz)\Z", re.IGNORECASE)
 
 
+_EXPORT_HINT = "nothing here reads it: export it as COCO, Pascal VOC, YOLO or KITTI"
+_PANOPTIC_HINT = "oneformer and mask2former read it as it is; for boxes, export it as COCO instances"
+
+
 @dataclass(frozen=True, slots=True)
 class Tool:
     """A format that is not read here. ``format_name``: its name for ``--from``, None when nothing reads it.
 
     ``path`` is searched in the path below the root. ``start`` matches the beginning of the text, and the text has all
-    of ``words``.
+    of ``words``. ``hint``: what to do where nothing reads it.
     """
 
     name: str
@@ -27,6 +31,7 @@ class Tool:
     path: str
     words: tuple[str, ...] = ()
     start: str = ""
+    hint: str = _EXPORT_HINT
 
 
 _NUMBER = r"-?\d{1,12}(\.\d{1,20})?"
@@ -50,7 +55,7 @@ _TOOLS = (
     Tool("Hugging Face", "hf", r"\.parquet$"),
     Tool("annotations of Label Studio's storage (a file for each)", None, r"(\.json|/\d+)$", ('"task"', '"result"')),
     Tool("tracks of Label Studio for videos", None, _JSON, ('"videorectangle"',)),
-    Tool("panoptic segmentation (COCO)", None, _JSON, ('"segments_info"',)),
+    Tool("panoptic segmentation (COCO)", None, _JSON, ('"segments_info"',), hint=_PANOPTIC_HINT),
     Tool("annotations of CrowdHuman", None, r"\.odgt$"),
     Tool("TensorFlow records", "tfrecord", r"\.(tf)?records?(-\d+-of-\d+)?$"),
     Tool("Open Images", "openimages", r"\.csv$", start="ImageID,Source,LabelName,Confidence,XMin"),
@@ -68,7 +73,6 @@ _TOOLS = (
     Tool("Open Images by the toolkit OIDv4", "oidv4", r"(^|/)Label/[^/]+\.txt$",
          start=rf"[A-Za-z][^\d\n]{{0,80}}( {_NUMBER}){{4}}\s*$"),
 )  # fmt: skip
-_EXPORT_HINT = "nothing here reads it: export it as COCO, Pascal VOC, YOLO or KITTI"
 
 
 def likely_kind(folder: Folder) -> tuple[str, str] | None:
@@ -134,7 +138,7 @@ def _of_another_tool(folder: Folder) -> tuple[str, str] | None:
             if start.match(text) and all(word in text for word in tool.words):
                 such = f'{tool.name}, such as "{printable(path)}"'
                 if tool.format_name is None:
-                    return f"has no annotations in a known format, but {such}", _EXPORT_HINT
+                    return f"has no annotations in a known format, but {such}", tool.hint
                 says = "has boxes in" if "table" in tool.name else "has annotations of"
                 return (
                     f"{says} {such}",
