@@ -80,6 +80,15 @@ def test_a_file_that_does_not_exist_is_an_error_at_its_line_with_the_nearest_nam
     assert made.validated() == made.launched("train") == [wanted]
 
 
+def test_a_folder_above_may_be_the_one_with_another_name(desk: Make) -> None:
+    made = desk("rtdetr")
+    made.edit("$dataset_raw/val/images", "$dataset_raw/vall/images")
+    assert [hint for *_, hint in made.launched("train")] == ['did you mean "val/images"?']
+    shutil.rmtree(made.data / "val/images")
+    ((_, _, _, hint),) = made.launched("train")
+    assert hint is not None and hint.startswith("what belongs there")
+
+
 def test_without_a_near_name_the_hint_says_what_belongs_there(desk: Make) -> None:
     made = desk("rtdetr")
     shutil.rmtree(made.data / "val")

@@ -117,9 +117,17 @@ def _is_prefix(path: str) -> bool:
 
 
 def _nearest(path: str) -> str | None:
-    """The nearest name in the same folder."""
+    """What exists with another name for the first part of ``path`` that does not, with the parts behind it."""
     folder, name = os.path.split(path)
+    parts = [name]
+    while len(folder) > 1 and not os.path.isdir(folder):  # noqa: PTH112 (a str)
+        folder, name = os.path.split(folder)
+        parts.insert(0, name)
     try:
-        return nearest(name, sorted(os.listdir(folder)))
+        near = nearest(parts[0], sorted(os.listdir(folder)))
     except OSError:
         return None
+    if near is None:
+        return None
+    meant = "/".join((near, *parts[1:]))
+    return meant if os.path.exists(f"{folder}/{meant}") else None  # noqa: PTH110 (a str)
