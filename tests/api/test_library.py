@@ -135,6 +135,7 @@ def test_runs_are_followed_after_their_supervisor_was_killed(workspace: taorunne
 
 
 def test_a_start_that_fails_leaves_no_process_and_no_record(workspace: taorunner.Workspace) -> None:
+    before = supervisors_of_this_process()  # those of other tests in this process
     text = r"nothing was started, because of a problem: .*tinny"
     with pytest.raises(UserFilesError, match=text) as caught:
         taorunner.start(workspace, "shapes", "train", "tinny")
@@ -142,17 +143,19 @@ def test_a_start_that_fails_leaves_no_process_and_no_record(workspace: taorunner
     assert caught.value.hint
     assert workspace.runs() == []
     deadline = time.monotonic() + 30
-    while children := supervisors_of_this_process():
+    while children := supervisors_of_this_process().keys() - before.keys():
         assert time.monotonic() < deadline, children
         time.sleep(0.05)
 
 
-def supervisors_of_this_process() -> list[str]:
-    """Zombies included."""
+def supervisors_of_this_process() -> dict[str, str]:
+    """By process id, zombies included."""
     shown = subprocess.run(
-        ["ps", "--ppid", str(os.getpid()), "-o", "stat=,args="], capture_output=True, text=True, check=False
-    )
-    return [line for line in shown.stdout.splitlines() if "runs.control.process" in line or "defunct" in line]
+        ["ps", "--ppid", str(os.getpid()), "-o", "pid=,stat=,args="],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    rows = [line.split(None, 1) for line in shown.stdout.splitlines()]
+    return {pid: rest for pid, rest in rows if "runs.control.process" in rest or "defunct" in rest}
 
 
 @pytest.mark.parametrize(
