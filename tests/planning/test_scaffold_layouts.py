@@ -40,8 +40,9 @@ def text_of(head: str) -> str:
 
 
 def form_of(head: str) -> str | None:
-    """Which form of dataset the scaffold asks for; None for other kinds than these."""
-    text = text_of(head)
+    """Which form of dataset the scaffold asks for; None for other kinds than these, and for bpnet, which needs two files
+    of its image beside: ``test_written_forms``."""
+    text = text_of(head) if head != "bpnet" else ""
     for mark, form in (
         ("train/annotations.jsonl", "odvg"),
         ("train/annotations.json", "coco"),

@@ -210,7 +210,7 @@ def test_what_coco_has_beyond_boxes_is_reported(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("to", TARGETS)
+@pytest.mark.parametrize("to", [one for one in TARGETS if one != "panoptic"])  # which needs outlines
 def test_names_that_are_no_utf8_get_others(to: str, tmp_path: Path) -> None:
     """An image from an old archive with Latin-1 names, and a class whose last character was cut in half."""
     root = tmp_path / "source"

@@ -170,7 +170,7 @@ def test_outlines_survive_where_the_format_has_them_and_are_reported_where_not(t
     }
     (root / "a.json").write_text(json.dumps(document))
     kept = {}
-    for to in TARGETS:
+    for to in [one for one in TARGETS if one != "panoptic"]:  # which is not read: test_panoptic
         done = convert(root, tmp_path / to, to=to)
         kept[to] = read_dataset(tmp_path / to).images[0].boxes[0].segmentation
         codes = [finding.code for finding in done.findings]
