@@ -125,8 +125,6 @@ FACTS = (
 )  # fmt: skip
 """Keys of a layout that are text for people."""
 
-KEYS = ("like", "form", "dataset", "put", "inputs", "arguments", "computed", "weights", "start", *FACTS)
-
 
 def layout_from(body: Mapping[str, Any], network: str) -> DataLayout:
     """A layout from the content of its file, after ``like`` was followed. The content is not checked: see

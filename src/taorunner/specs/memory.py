@@ -6,11 +6,11 @@ Each module that caches results defines its own table, so this module needs none
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import ClassVar, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 _Question = TypeVar("_Question", bound=Hashable)
 _Answer = TypeVar("_Answer")
-_Table = TypeVar("_Table", bound="Answers")  # type: ignore[type-arg]
+_Table = TypeVar("_Table", bound="Answers[Any, Any]")
 
 
 class Answers(Generic[_Question, _Answer]):

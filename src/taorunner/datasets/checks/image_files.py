@@ -113,7 +113,9 @@ class EqualFiles:
     def findings(self) -> Iterator[Finding]:
         """See ``duplicate_findings``."""
         seen: set[int] = set()
-        twice = {ends for ends in self._ends if ends in seen or seen.add(ends)}  # type: ignore[func-returns-value]
+        twice: set[int] = set()
+        for ends in self._ends:
+            (twice if ends in seen else seen).add(ends)
         groups: dict[int, list[tuple[str, Path]]] = {}
         for ends, file in zip(self._ends, self._files, strict=True):
             if ends in twice:

@@ -69,14 +69,15 @@ def check_dataset(
     if from_ is None:
         refuse_other_layout(folder)
     known = known_formats(folder) if from_ is None else [from_]
-    is_guess = bool(subsets) and not known and likely_kind(folder) is None
+    is_unknown = not known and likely_kind(folder) is None
+    is_guess = bool(subsets) and is_unknown
     if is_guess or (known == ["kitti"] and _covers(subsets, folder)):
         report = _check_kitti(subsets, deep=deep, needs=needs, progress=report_progress)
         seen = [*(subset.labels for subset in subsets), *unpaired(subsets)[1]]
         kitti.report_unread(folder, {path.relative_to(root).as_posix() for path in seen})
         report.findings += [one for one in folder.findings if one not in report.findings]
         return report
-    if known or likely_kind(folder) is not None:
+    if not is_unknown:
         name = known[0] if len(known) == 1 else None
         if name is not None:
             report_unread(folder, name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import weakref
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -62,13 +63,15 @@ class JsonSource:
         self.size = len(self._data)
         if isinstance(source, Path):
             handle = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
-            self._handle, self._state = handle, _state_of(handle)
+            self._state = _state_of(handle)
             self.size = self._state[0]
             if self.size <= _KEPT_BYTES:
-                self._handle = None
                 with os.fdopen(handle, "rb", buffering=0) as file:
                     self._data = file.read()
                 self.size = len(self._data)
+            else:
+                self._handle = handle
+                weakref.finalize(self, os.close, handle)
 
     def read(self, start: int, stop: int) -> bytes:
         """Raises MachineError when the file cannot be read any more, or another program wrote it meanwhile."""
@@ -84,10 +87,6 @@ class JsonSource:
             message = f'"{printable(str(self._path))}" was changed while it was read'
             raise MachineError(message, hint="wait for the program that writes it, then repeat the command")
         return data
-
-    def __del__(self) -> None:
-        if getattr(self, "_handle", None) is not None:
-            os.close(self._handle)  # type: ignore[arg-type]
 
 
 def _state_of(handle: int) -> tuple[int, int]:

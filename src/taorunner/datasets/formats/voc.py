@@ -175,12 +175,14 @@ def _polygon(node: Node) -> list[list[float]] | None:
 def _extra(node: Node) -> dict[str, object]:
     """The fields of an object beyond its box that are set: difficult, truncated, pose; parts unchanged."""
     found: dict[str, object] = {}
+    parts: dict[str, list[object]] = {}
     for child in node.children:
         if child.tag in _BOX:
             continue
         text = child.text.strip()
         if child.children:
-            found[child.tag] = [*found.get(child.tag, ()), _as_value(child)]  # type: ignore[misc]
+            found[child.tag] = parts.setdefault(child.tag, [])
+            parts[child.tag].append(_as_value(child))
         elif text.lower() not in _UNSAID:
             found[child.tag] = text
     return found
