@@ -44,7 +44,9 @@ def read_mounts(
     """The file, its mounts, and the entries that are left out. No problem in the launcher's file is an error."""
     content = read_mounts_file(file, environ, home)
     findings = [_softened(finding) for finding in content.findings]
-    entries = tuple(MountEntry(source, destination) for source, destination in content.mounts)
+    entries = tuple(
+        MountEntry(source, inside, inside in content.read_only) for source, inside in content.mounts
+    )
     return content, Mounts(entries, file=file), findings
 
 
@@ -108,7 +110,11 @@ def _as_json(entries: Iterable[MountEntry], content: MountsFile) -> dict[str, An
     }
     known = {name: value for name, value in options.items() if value is not None}
     body: dict[str, Any] = {
-        "Mounts": [{"source": str(one.source), "destination": one.destination} for one in entries]
+        "Mounts": [
+            {"source": str(one.source), "destination": one.destination}
+            | ({"read_only": True} if one.read_only else {})
+            for one in entries
+        ]
     }
     if content.env:
         body["Envs"] = [{"variable": name, "value": value} for name, value in content.env.items()]

@@ -205,7 +205,7 @@ def _mount_findings(
 ) -> Iterator[Finding]:
     if mounts.is_identity:
         return
-    shown = [Mount(entry.source, entry.destination) for entry in mounts.entries]
+    shown = [Mount(entry.source, entry.destination, entry.read_only) for entry in mounts.entries]
     yield from state_findings(planning.workspace, shown, mounts.file)
     paths = planning.project.paths
     yield from outside_findings(paths, experiment.name, mounts, reads_data_only=contract.reads_data_only)

@@ -30,6 +30,7 @@ class MountEntry:
 
     source: Path
     destination: str
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,10 @@ def mounts_from_file(file: Path, environ: Mapping[str, str], home: Path) -> Moun
     from taorunner.project.mounts_file import read_mounts_file
 
     content = read_mounts_file(file, environ, home)
-    entries = tuple(MountEntry(source, destination) for source, destination in content.mounts)
+    entries = tuple(
+        MountEntry(source, destination, destination in content.read_only)
+        for source, destination in content.mounts
+    )
     options = DockerOptions(
         content.user,
         content.ports,

@@ -39,9 +39,11 @@ _Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)] | Annotated[str, Field(
 
 @dataclass(frozen=True, slots=True)
 class MountsFile:
-    """The content of the file and its problems. ``mounts``: (source, destination), both absolute."""
+    """The content of the file and its problems. ``mounts``: (source, destination), both absolute; ``read_only`` has
+    the destinations of those that a container must not write."""
 
     mounts: tuple[tuple[Path, str], ...] = ()
+    read_only: frozenset[str] = frozenset()
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     user: str | None = None
     ports: Mapping[int, int] = field(default_factory=dict)
@@ -57,6 +59,7 @@ class MountsFile:
 class _Mount(TypedDict):
     source: Annotated[str, Field(pattern=r"^[^\x00-\x1f]+$", max_length=4096)]
     destination: Annotated[str, Field(pattern=r"^[^\x00-\x1f]+$", max_length=4096)]
+    read_only: NotRequired[bool]
 
 
 @with_config(_STRICT)
@@ -81,7 +84,13 @@ _ENV: TypeAdapter[_Env] = TypeAdapter(_Env)
 _OPTIONS: TypeAdapter[_Options] = TypeAdapter(_Options)
 
 _TOP = ("Mounts", "Envs", "DockerOptions")
-_MOUNT_WORDS = Vocabulary({"source": "a path on this host", "destination": "a path in the container"})
+_MOUNT_WORDS = Vocabulary(
+    {
+        "source": "a path on this host",
+        "destination": "a path in the container",
+        "read_only": "true or false",
+    }
+)
 _ENV_WORDS = Vocabulary(
     {"variable": "the name of an environment variable", "value": "a text or a number"},
     secret_keys=frozenset({"value"}),
@@ -120,10 +129,10 @@ def read_mounts_file(file: Path, environ: Mapping[str, str], home: Path) -> Moun
         if key not in _TOP:
             hint = to.suggestion(key, _TOP)
             to.error("unknown-key", f'unknown key "{shown(key)}"', (key,), hint=hint, of_key=True)
-    mounts = _mounts(data, file.parent, environ, home, to)
+    mounts, read_only = _mounts(data, file.parent, environ, home, to)
     env = _env(data.get("Envs", []), to)
     options = _options(data.get("DockerOptions", {}), to)
-    return _content(mounts, env, options, to)
+    return _content(mounts, read_only, env, options, to)
 
 
 def _parsed(file: Path, text: str) -> tuple[Any, Finding | None]:
@@ -167,14 +176,15 @@ def _syntax_hint(text: str, error: json.JSONDecodeError) -> str | None:
 
 def _mounts(
     data: Mapping[str, Any], folder: Path, environ: Mapping[str, str], home: Path, to: FindingList
-) -> tuple[tuple[Path, str], ...]:
+) -> tuple[tuple[tuple[Path, str], ...], frozenset[str]]:
     if "Mounts" not in data:
         to.error(
             "missing-key", '"Mounts" is missing', hint='write "Mounts": [{"source": …, "destination": …}]'
         )
-        return ()
+        return (), frozenset()
     found: list[tuple[Path, str]] = []
     taken: set[str] = set()
+    read_only: set[str] = set()
     for position, entry in enumerate(_listed(data["Mounts"], "Mounts", to)):
         path = ("Mounts", position)
         if not _checks(_MOUNT, entry, path, _MOUNT_WORDS, to):
@@ -191,7 +201,9 @@ def _mounts(
             taken.add(destination)
         if source is not None and destination is not None:
             found.append((source, destination))
-    return tuple(found)
+            if entry.get("read_only", False):
+                read_only.add(destination)
+    return tuple(found), frozenset(read_only)
 
 
 def _source(
@@ -296,12 +308,17 @@ def _options(value: Any, to: FindingList) -> dict[str, Any]:
 
 
 def _content(
-    mounts: tuple[tuple[Path, str], ...], env: dict[str, str], options: dict[str, Any], to: FindingList
+    mounts: tuple[tuple[Path, str], ...],
+    read_only: frozenset[str],
+    env: dict[str, str],
+    options: dict[str, Any],
+    to: FindingList,
 ) -> MountsFile:
     shm = options.get("shm_size")
     user = options.get("user")
     return MountsFile(
         mounts=mounts,
+        read_only=read_only,
         env=env,
         user=None if user is None else str(user),
         ports={int(port.partition("/")[0]): int(host) for port, host in options.get("ports", {}).items()},

@@ -138,7 +138,11 @@ def _mounts_files(planning: ShellPlanning) -> tuple[Mounts, ...]:
 def _mounts(
     planning: ShellPlanning, files: tuple[Mounts, ...], source: SourceTree | None, site: Site
 ) -> tuple[Mount, ...]:
-    entries = [Mount(entry.source, entry.destination) for mounts in files for entry in mounts.entries]
+    entries = [
+        Mount(entry.source, entry.destination, entry.read_only)
+        for mounts in files
+        for entry in mounts.entries
+    ]
     entries += planning.each(
         "--volume", planning.request.volumes, lambda word: read_volume(word, planning.here, planning.home)
     )

@@ -50,24 +50,29 @@ def fingerprint_of(image: Any) -> Fingerprint | None:
 
 def similar_findings(looks: Sequence[tuple[str, Path, Fingerprint]]) -> Iterator[Finding]:
     """One finding for each image that resembles one of an earlier subset. Identical files are reported elsewhere."""
-    order = sorted(range(len(looks)), key=lambda at: looks[at][2].mean)
-    means = [looks[at][2].mean for at in order]
-    for at, (subset, path, look) in enumerate(looks):
+    last = -1
+    for at, earlier in similar_pairs([look for _, _, look in looks]):
+        (subset, path, _), (other_subset, other_path, _) = looks[at], looks[earlier]
+        if at == last or other_subset == subset:
+            continue
+        last = at
+        if not _are_equal(path, other_path):
+            message = f'nearly the same image is in "{other_subset}" ({other_path.name}) and in "{subset}"'
+            hint = "if one is a copy of the other, keep both in one subset: taorunner dataset split --group"
+            yield Finding(Severity.WARNING, "similar-image-in-subsets", message, hint, path)
+
+
+def similar_pairs(looks: Sequence[Fingerprint]) -> Iterator[tuple[int, int]]:
+    """Indices of every image and each earlier one that it resembles."""
+    order = sorted(range(len(looks)), key=lambda at: looks[at].mean)
+    means = [looks[at].mean for at in order]
+    for at, look in enumerate(looks):
         for place in range(bisect_left(means, look.mean - _MEAN_STEPS), len(order)):
             if means[place] > look.mean + _MEAN_STEPS:
                 break
-            other_subset, other_path, other = looks[order[place]]
-            if order[place] >= at or other_subset == subset or not _is_copy(look, other):
-                continue
-            if not _are_equal(path, other_path):
-                message = (
-                    f'nearly the same image is in "{other_subset}" ({other_path.name}) and in "{subset}"'
-                )
-                hint = (
-                    "if one is a copy of the other, keep both in one subset: taorunner dataset split --group"
-                )
-                yield Finding(Severity.WARNING, "similar-image-in-subsets", message, hint, path)
-            break
+            earlier = order[place]
+            if earlier < at and _is_copy(look, looks[earlier]):
+                yield at, earlier
 
 
 def _is_copy(first: Fingerprint, second: Fingerprint) -> bool:

@@ -8,27 +8,43 @@ import fcntl
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from enum import Enum
 from pathlib import Path
 
 from taorunner.datasets.files.atomic_swap import recover, remove, replace_folder, replace_keeping_old
+from taorunner.disk_room import room_at
 from taorunner.errors import MachineError, UsageError
-from taorunner.text import printable
+from taorunner.text import printable, size
 
 _FICLONE = 0x40049409
 _NO_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.EACCES, errno.ENOSYS})
 
 
-class Placer:
-    """Places files by hard link, else by reflink, else by copy; ``counts`` has the number of each."""
+class Way(Enum):
+    """How images come into a result: by hard link where possible; as a file of its own; or by a symbolic link."""
 
-    def __init__(self) -> None:
+    LINK = "link"
+    COPY = "copy"
+    REFER = "refer"
+
+
+class Placer:
+    """Places files by hard link, else by reflink, else by copy, or as ``way`` says; ``counts`` has the number of
+    each."""
+
+    def __init__(self, way: Way = Way.LINK) -> None:
         self.counts: Counter[str] = Counter()
-        self._links = True
+        self.way = way
+        self._links = way is Way.LINK
         self._clones = True
 
     def place(self, source: Path | str, target: Path | str) -> None:
         """Raises OSError of the last method tried; ``target`` must not exist."""
+        if self.way is Way.REFER:
+            Path(target).symlink_to(os.path.realpath(source))
+            self.counts["symbolic links"] += 1
+            return
         if self._links:
             try:
                 # os.link follows no link on Linux, whatever follow_symlinks says
@@ -56,6 +72,30 @@ class Placer:
                 return True
         os.unlink(target)  # noqa: PTH108 (str or Path)
         return False
+
+
+def need_room(paths: Iterable[Path], target: Path, way: Way) -> None:
+    """Raises MachineError when ``target``'s file system has no room for the images that must be copied there.
+
+    Images on the same file system are linked, unless copies are asked for. An image that cannot be read counts nothing:
+    whoever reads it reports it.
+    """
+    if way is Way.REFER:
+        return
+    place = target
+    while not place.exists():
+        place = place.parent
+    device = place.stat().st_dev
+    needed = 0
+    for path in paths:
+        with contextlib.suppress(OSError):
+            found = path.stat()
+            needed += found.st_size if way is Way.COPY or found.st_dev != device else 0
+    room = room_at(target)
+    if room is not None and needed > room.free_bytes:
+        raise MachineError(
+            f"copies of the images need {size(needed)}, and {room.text}; nothing was written", hint=room.hint
+        )
 
 
 def refuse_taken(target: Path, *, overwrite: bool) -> None:

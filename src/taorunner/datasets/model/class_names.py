@@ -18,7 +18,8 @@ LABEL_MAP_FROM_0 = "label_map_from_0.txt"
 """The same for networks that read line 1 as id 0, which no class has here: a placeholder, then the classes."""
 
 
-_JPEG = (".jpeg", ".jfif", ".jpe")
+JPEG_SUFFIXES = (".jpeg", ".jfif", ".jpe", ".jpg")
+"""Suffixes of JPEG files in lower case; all become ``.jpg``."""
 
 
 def kitti_class_names(classes: Iterable[str]) -> dict[str, str]:
@@ -67,7 +68,7 @@ def image_names(
     names = []
     for image in images:
         suffix = image.path.suffix.lower()
-        kept = (suffixes or {}).get(image.path) or (".jpg" if suffix in _JPEG else suffix)
+        kept = (suffixes or {}).get(image.path) or (".jpg" if suffix in JPEG_SUFFIXES else suffix)
         stem = next(stem for stem in map(encodable, _stems(image.path, root)) if stem.lower() not in taken)
         taken.add(stem.lower())
         names.append(stem + encodable(kept))

@@ -11,14 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from taorunner.datasets.files.output_folders import Placer, new_folder, refuse_taken
+from taorunner.datasets.files.output_folders import Placer, Way, need_room, new_folder, refuse_taken
 from taorunner.datasets.files.pixels import has_pillow
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.model.annotations import DetectionDataset, ImageEntry
 from taorunner.datasets.model.boxes import names_of
 from taorunner.datasets.model.class_names import image_names, merged_classes
 from taorunner.datasets.model.extra_fields import holds_extra, lost_fields, lost_message, without_extra
-from taorunner.datasets.transform.readable_images import PNG, conversion_findings, save_as_png, unread_kinds
+from taorunner.datasets.transform.readable_images import (
+    PNG,
+    conversion_findings,
+    of_one_suffix,
+    save_as,
+    unread_kinds,
+)
 from taorunner.datasets.transform.usable_boxes import usable_boxes
 from taorunner.datasets.writers.tao_formats import (
     counted,
@@ -31,6 +37,7 @@ from taorunner.errors import Finding, MachineError, Severity, UsageError, UserFi
 from taorunner.text import amount, printable
 
 Progress = Callable[[str, int, int], None]
+Images = list[ImageEntry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +93,15 @@ def convert(
     overwrite: bool = False,
     skip_bad: bool = False,
     progress: Progress = lambda what, done, total: None,
+    arrange: Callable[[Images], Images] = lambda images: images,
+    way: Way = Way.LINK,
+    one_suffix: bool = False,
 ) -> Conversion:
-    """Raises UserFilesError with every finding when something in ``source`` is wrong and ``skip_bad`` is not set."""
+    """``arrange`` may give the images other subsets, and ``way`` says how they come into the result. With
+    ``one_suffix`` the images of a KITTI dataset get one suffix, as its converter reads only one.
+
+    Raises UserFilesError with every finding when something in ``source`` is wrong and ``skip_bad`` is not set.
+    """
     refuse_overlap(source, output)
     refuse_taken(output, overwrite=overwrite)
     dataset = read_dataset(source, from_, progress)
@@ -96,7 +110,13 @@ def convert(
     names = written_names(to, dataset.boxes_per_class())
     findings += _class_findings(names, source)
     kinds = unread_kinds(to, images)
-    findings += [*conversion_findings(kinds, source), *_format_findings(to, dataset, images, kinds)]
+    suffixes = dict.fromkeys(kinds, PNG) if has_pillow() else {}
+    findings += [*conversion_findings(kinds, source), *_format_findings(to, dataset, images)]
+    if to == "kitti" and one_suffix and has_pillow():
+        suffixes, said = of_one_suffix(images, suffixes, source)
+        findings += said
+    elif to == "kitti":
+        findings += _extension_findings(images, kinds, source)
     if has_errors(findings) and not skip_bad:
         raise UserFilesError(
             "nothing was written, because something would be lost",
@@ -105,11 +125,12 @@ def convert(
         )
     if to in ("odvg", "voc") and not holds_extra(to, dataset):  # the other formats do not write it
         images = without_extra(images)
+    images = arrange(images)
+    need_room((image.path for image in images), output, way)
     by_subset: dict[str, list[ImageEntry]] = {}
     for image in images:
         by_subset.setdefault(image.subset, []).append(image)
-    placer, renamed = Placer(), []
-    suffixes = dict.fromkeys(kinds, PNG) if has_pillow() else {}
+    placer, renamed = Placer(way), []
     after: Counter[str] = Counter()
     subsets: dict[str, int] = {}
     with new_folder(output, overwrite=overwrite) as partial:
@@ -140,21 +161,17 @@ def convert(
 
 
 def _place(placer: Placer, source: Path, target: str, *, is_saved: bool) -> None:
-    """Links the image, or saves it as PNG."""
+    """Links the image, or saves it in the format that ``target`` names."""
     if is_saved:
-        save_as_png(source, Path(target))
+        save_as(source, Path(target))
         placer.counts["converted"] += 1
     else:
         placer.place(source, target)
 
 
-def _format_findings(
-    to: str, dataset: DetectionDataset, images: list[ImageEntry], kinds: Mapping[Path, str]
-) -> Iterator[Finding]:
-    """Findings on data that ``to`` cannot hold, and on images that its readers ignore."""
+def _format_findings(to: str, dataset: DetectionDataset, images: Images) -> Iterator[Finding]:
+    """Findings on data that ``to`` cannot hold."""
     source = dataset.root
-    if to == "kitti":
-        yield from _extension_findings(images, kinds, source)
     if lost := lost_outlines(to, images):
         message = f"{to} cannot hold outlines: {amount(lost, 'object')} keep only the box"
         hint = "--to coco keeps outlines; --to yolo keeps them if every object has a single polygon"

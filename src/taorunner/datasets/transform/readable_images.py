@@ -1,4 +1,5 @@
-"""Saves images that TAO's networks do not read as PNG with 8 bits: WebP, TIFF, and 16 bits per channel.
+"""Saves images that TAO's networks do not read as PNG with 8 bits: WebP, TIFF, and 16 bits per channel. Gives the
+images of a KITTI dataset one suffix.
 
 Source: tao/tensorflow.md section 7 and the suffixes of tao-pytorch 7.0.1, which leave out WebP and TIFF; Pillow's
 conversion of 16 bits to RGB, which those loaders call, cuts off all values above 255.
@@ -13,10 +14,12 @@ from pathlib import Path
 from taorunner.datasets.files.image_header import SELDOM_READ, ImageError, read_header
 from taorunner.datasets.files.pixels import has_pillow
 from taorunner.datasets.model.annotations import ImageEntry
+from taorunner.datasets.model.class_names import JPEG_SUFFIXES
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.text import amount, printable
 
-PNG = ".png"
+PNG, JPG = ".png", ".jpg"
+_WRITTEN = (PNG, JPG)
 _TAO_FORMATS = ("kitti", "coco", "odvg", "panoptic")
 _ALWAYS_READ = frozenset({".jpg", ".jpeg", ".bmp", ".gif"})
 _UNREAD = {".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
@@ -60,8 +63,35 @@ def conversion_findings(kinds: Mapping[Path, str], place: Path) -> Iterator[Find
         yield Finding(Severity.ERROR, "extension-unread", message, hint, place)
 
 
-def save_as_png(source: Path, target: Path) -> None:
-    """Rotated by EXIF, as the boxes are. Raises UserFilesError when the image cannot be decoded."""
+def of_one_suffix(
+    images: Sequence[ImageEntry], suffixes: Mapping[Path, str], place: Path
+) -> tuple[dict[Path, str], list[Finding]]:
+    """``suffixes`` of the images to save, with all that have not the most frequent suffix, and a finding that counts
+    them. Source: tao/tensorflow.md section 7, one ``image_extension`` for a whole dataset."""
+    own = {image.path: suffixes.get(image.path) or _usual(image.path.suffix) for image in images}
+    counts = Counter(own.values())
+    if len(counts) < 2:
+        return dict(suffixes), []
+    most = min(counts, key=lambda suffix: (-counts[suffix], suffix not in _WRITTEN, suffix))
+    most = most if most in _WRITTEN else PNG
+    other = {path: most for path, suffix in own.items() if suffix != most}
+    listed = ", ".join(f"{count:,} {suffix}" for suffix, count in counts.most_common())
+    message = (
+        f"{amount(len(other), 'image')} saved as {most}, as TAO reads one extension of a dataset: {listed}"
+    )
+    hint = "JPEG loses a little: save them all as PNG before if that matters" if most == JPG else None
+    return {**suffixes, **other}, [Finding(Severity.WARNING, "extensions-mixed", message, hint, place)]
+
+
+def _usual(suffix: str) -> str:
+    return JPG if suffix.lower() in JPEG_SUFFIXES else suffix.lower()
+
+
+def save_as(source: Path, target: Path) -> None:
+    """As PNG, or as JPEG where ``target`` is named so; rotated by EXIF, as the boxes are.
+
+    Raises UserFilesError when the image cannot be decoded.
+    """
     from PIL import Image, ImageOps
 
     try:
@@ -69,11 +99,16 @@ def save_as_png(source: Path, target: Path) -> None:
             turned = ImageOps.exif_transpose(opened)
             if turned.mode.startswith("I"):
                 made = turned.convert("I").point(lambda value: value / 256).convert("L")
+            elif target.suffix == JPG:
+                made = turned.convert("L" if turned.mode == "L" else "RGB")
             else:
                 made = turned.convert(
                     "RGBA" if "A" in turned.getbands() else "L" if turned.mode == "L" else "RGB"
                 )
-            made.save(target, "PNG", compress_level=4)
+            if target.suffix == JPG:
+                made.save(target, "JPEG", quality=95, subsampling=0)
+            else:
+                made.save(target, "PNG", compress_level=4)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         message = f"the image cannot be decoded: {printable(str(error))[:200]}"
         hint = "replace it, or delete it and its label"

@@ -14,7 +14,7 @@ from taorunner.datasets.formats.recognise import known_formats
 from taorunner.datasets.model.annotations import Box, ImageEntry
 from taorunner.datasets.model.class_names import image_names
 from taorunner.datasets.transform.folder_datasets import NO_CLASSES, planned
-from taorunner.errors import UserFilesError, has_errors
+from taorunner.errors import Finding, UserFilesError, has_errors
 
 
 def kind_of(source: Path) -> str | None:
@@ -41,15 +41,21 @@ def read_folders(source: Path, kind: str) -> tuple[list[ImageEntry], dict[Path, 
 
     Raises UserFilesError with all findings when something is wrong.
     """
+    images, masks, findings = sound_folders(source, kind)
+    if has_errors(findings):
+        raise UserFilesError(
+            "nothing was split, because the dataset has errors", hint="correct those first", findings=findings
+        )
+    return images, masks
+
+
+def sound_folders(source: Path, kind: str) -> tuple[list[ImageEntry], dict[Path, Path], list[Finding]]:
+    """The same without what cannot be used, and the findings."""
     folder = Folder(source)
     plan = planned(folder, kind)
     findings = [
         one for one in folder.findings if one.code != "class-set-differs"
     ]  # the new split resolves these findings
-    if has_errors(findings):
-        raise UserFilesError(
-            "nothing was split, because the dataset has errors", hint="correct those first", findings=findings
-        )
     images: list[ImageEntry] = []
     masks: dict[Path, Path] = {}
     for path, place in plan:
@@ -62,7 +68,7 @@ def read_folders(source: Path, kind: str) -> tuple[list[ImageEntry], dict[Path, 
         box = (Box(parts[-2], 0, 0, width, height),) if kind == "classification" else ()
         subset = parts[0] if kind == "classification" else parts[1]
         images.append(ImageEntry(image_file, width, height, box, subset))
-    return images, masks
+    return images, masks, findings
 
 
 def write_part(

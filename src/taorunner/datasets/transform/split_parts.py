@@ -1,7 +1,7 @@
 """Decides which image of a dataset goes to which part of a split.
 
 Subsets that exist already are kept, images with the same pattern and copies of one image stay together, and every part
-gets its share of each class, rare classes first.
+gets its share of each class, rare classes first. Copies in another size or encoding stay together where it is asked.
 """
 
 from __future__ import annotations
@@ -38,20 +38,24 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """``shares``: of each part. ``group``: a pattern on paths. ``merges``: existing subsets are not kept."""
+    """``shares``: of each part. ``group``: a pattern on paths. ``merges``: existing subsets are not kept. ``together``:
+    pairs of images that stay together, too."""
 
     shares: Mapping[str, float]
     seed: int
     group: str | None = None
     merges: bool = False
+    together: Sequence[tuple[Path, Path]] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Parted:
-    """``groups``: the number of groups that were kept together; a single image is a group, too."""
+    """``groups``: the number of groups that were kept together; a single image is a group, too. ``copies``: those of
+    more than one image."""
 
     parts: tuple[Part, ...]
     groups: int
+    copies: int
     findings: tuple[Finding, ...]
 
 
@@ -72,13 +76,14 @@ def parted(images: Sequence[ImageEntry], source: Path, request: Request) -> Part
             f"the dataset has {listed} already: nothing is left to split",
             hint="use it as it is, or put all images together and split them again with --merge",
         )
-    groups = _groups(left, source, _pattern(request.group))
+    groups = _groups(left, source, _pattern(request.group), request.together)
     parts = [Part(name, share / sum(shares.values())) for name, share in shares.items()]
     assign(groups, parts, request.seed)
     for name, members in kept.items():
         classes = Counter(name for image in members for name in names_of(image.boxes))
         parts.append(Part(name, len(members) / len(images), list(members), classes))
-    return Parted(tuple(parts), len(groups), tuple(_findings(kept, left, parts, source)))
+    copies = sum(len(group) > 1 for group in groups)
+    return Parted(tuple(parts), len(groups), copies, tuple(_findings(kept, left, parts, source)))
 
 
 def _kept(images: Sequence[ImageEntry]) -> dict[str, list[ImageEntry]]:
@@ -111,9 +116,12 @@ def _findings(
 
 
 def _groups(
-    images: Sequence[ImageEntry], source: Path, pattern: re.Pattern[str] | None
+    images: Sequence[ImageEntry],
+    source: Path,
+    pattern: re.Pattern[str] | None,
+    together: Sequence[tuple[Path, Path]],
 ) -> list[list[ImageEntry]]:
-    """Images with the same match of ``pattern`` or the same content, also over several steps."""
+    """Images with the same match of ``pattern``, the same content or in one pair, also over several steps."""
     contents = _contents(images)
     leader: dict[object, object] = {}
 
@@ -128,6 +136,8 @@ def _groups(
         content = contents.get(image.path)
         if content is not None:
             leader[lead(content)] = own
+    for first, second in together:
+        leader[lead(_group_of(first, source, pattern))] = lead(_group_of(second, source, pattern))
     groups: dict[object, list[ImageEntry]] = {}
     for image in ordered:
         groups.setdefault(lead(_group_of(image.path, source, pattern)), []).append(image)

@@ -82,26 +82,28 @@ def _drawn(image: ImageEntry, findings: list[Finding]) -> tuple[Image.Image, lis
         try:
             outlined.append((segmentation.area(box.segmentation), segment, box))
         except ValueError:
-            findings.append(_fault(image, box, "outline-missing", "has no outline"))
+            findings.append(outline_fault(image, box, "outline-missing", "has no outline"))
     drawn = []
     for _, segment, box in sorted(outlined, key=lambda one: -one[0]):
         try:
-            _draw(canvas, box.segmentation, _colour(segment))
+            draw_outline(canvas, box.segmentation, _colour(segment))
             drawn.append((segment, box))
         except ValueError as error:
-            findings.append(_fault(image, box, "outline-missing", f"has no outline of its image: {error}"))
+            findings.append(
+                outline_fault(image, box, "outline-missing", f"has no outline of its image: {error}")
+            )
     pixels = {colour: count for count, colour in canvas.getcolors(image.width * image.height) or ()}
     left = [(segment, box, pixels.get(_colour(segment), 0)) for segment, box in drawn]
     findings += [
-        _fault(image, box, "object-covered", "has no pixel of its own: smaller ones cover it")
+        outline_fault(image, box, "object-covered", "has no pixel of its own: smaller ones cover it")
         for _, box, count in left
         if not count
     ]
     return canvas, sorted(left, key=lambda one: one[0])
 
 
-def _draw(canvas: Image.Image, outline: Any, colour: Colour) -> None:
-    """Raises ValueError for a mask of another size."""
+def draw_outline(canvas: Image.Image, outline: Any, colour: Colour | int) -> None:
+    """``colour`` is of the kind of ``canvas``. Raises ValueError for no outline, and for a mask of another size."""
     from PIL import Image, ImageDraw
 
     if isinstance(outline, Mapping):
@@ -121,7 +123,8 @@ def _colour(segment: int) -> Colour:
     return segment & 255, segment >> 8 & 255, segment >> 16
 
 
-def _fault(image: ImageEntry, box: Box, code: str, what: str) -> Finding:
+def outline_fault(image: ImageEntry, box: Box, code: str, what: str) -> Finding:
+    """An error at the object ``box``."""
     corners = f"{box.x_min:g} {box.y_min:g} {box.x_max:g} {box.y_max:g}"
     message = f'"{printable(box.name)}" {corners} on "{printable(image.path.name)}" {what}'
     hint = (

@@ -25,7 +25,7 @@ def run_mounts(
 ) -> tuple[Mount, ...]:  # fmt: skip
     """All mounts of a run, outer ones first. The sources below the project are made before the start, by us."""
     if mounts.file is not None:
-        shown = tuple(Mount(entry.source, entry.destination) for entry in mounts.entries)
+        shown = tuple(Mount(entry.source, entry.destination, entry.read_only) for entry in mounts.entries)
         return (*shown, *hidden_state(workspace, shown), *own_mounts(workspace, site))
     shown = tuple(
         Mount(entry.source, entry.destination, read_only=entry.source == workspace.projects_dir)
