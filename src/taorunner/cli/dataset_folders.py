@@ -94,3 +94,20 @@ def _is_there(folder: Path) -> bool:
 
 def _is_data(folder: Path) -> bool:
     return folder.name == "data" and folder.parent.parent.name == "projects"
+
+
+def check_format(from_: str | None) -> None:
+    """Raises UsageError for a format that nothing here reads."""
+    from taorunner.datasets.formats.recognise import NAMED
+
+    if from_ is not None:
+        known_word("--from", from_, NAMED)
+
+
+def known_word(option: str, value: str, known: tuple[str, ...]) -> None:
+    """Raises UsageError with the nearest word."""
+    if value not in known:
+        from taorunner.text import did_you_mean, printable
+
+        hint = did_you_mean(value, known) or f"known: {', '.join(known)}"
+        raise UsageError(f'{option} cannot be "{printable(value)}"', hint=hint)

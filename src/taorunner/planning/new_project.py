@@ -14,9 +14,10 @@ from taorunner.project.workspace import Workspace, find_workspace
 
 @dataclass(frozen=True, slots=True)
 class NewProject:
-    """``files`` is what was made; ``next_step`` says what to do with it."""
+    """``files`` is what was made, for ``experiment``; ``next_step`` says what to do with it."""
 
     files: tuple[Path, ...]
+    experiment: str
     next_step: str
 
 
@@ -29,13 +30,15 @@ def new_project(
     backbone: str | None,
     experiment: str | None,
     dataset: str,
+    networks: Networks | None = None,
 ) -> NewProject:
-    """Makes ``projects/<name>`` in the workspace around ``start``, or in a new one there.
+    """Makes ``projects/<name>`` in the workspace around ``start``, or in a new one there. ``networks`` are those of the
+    workspace, unless given.
 
     Raises UserFilesError, UsageError or MachineError; then nothing was made.
     """
     workspace_root = root or workspace_around(start)
-    networks = Networks(Workspace(workspace_root).networks_dir)
+    networks = networks or Networks(Workspace(workspace_root).networks_dir)
     network = networks.load(head)
     if head not in scaffold_heads():
         hint = f"heads with spec files: {', '.join(scaffold_heads())}"
@@ -54,7 +57,8 @@ def new_project(
     )
     data = workspace_root / "projects" / name / "data" / dataset
     where = f'put images and labels into {data} as "taorunner networks {head}" says'
-    return NewProject(tuple(files), f"{where}, then: taorunner validate {name}")
+    made = files[-1].parent.name
+    return NewProject(tuple(files), made, f"{where}, then: taorunner validate {name}")
 
 
 def workspace_around(start: Path) -> Path:

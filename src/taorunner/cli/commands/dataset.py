@@ -3,19 +3,25 @@ container."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
-from taorunner.cli.dataset_folders import answer_keeper, dataset_folder, needs_of, output_folder
+from taorunner.cli.dataset_folders import (
+    answer_keeper,
+    check_format,
+    dataset_folder,
+    known_word,
+    needs_of,
+    output_folder,
+)
 from taorunner.cli.help_pages import add_command, make_group
+from taorunner.cli.long_work import cleaning_up
 from taorunner.cli.option_sets import with_options
 from taorunner.cli.options import JsonOption, ProjectOption, VerboseOption, WorkspaceOption, option
-from taorunner.errors import Finding, Severity, TaorunnerError, UsageError
+from taorunner.errors import Finding, Severity, UsageError
 
 
 def register(app: typer.Typer) -> None:
@@ -90,13 +96,13 @@ def _convert(
     from taorunner.datasets.writers.tao_formats import TARGETS
 
     context.obj.refuse_extra()
-    _known("--to", to, (*TARGETS, *FOLDER_TARGETS))
-    _check_format(from_)
+    known_word("--to", to, (*TARGETS, *FOLDER_TARGETS))
+    check_format(from_)
     if to in FOLDER_TARGETS and from_ is not None:
         raise UsageError(f"--to {to} takes no --from", hint=f"it arranges folders of images: --to {to} alone")
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     output = output_folder(output, source, data, to)
-    with _cleaning_up(json=json), Progress(is_quiet=context.obj.is_quiet) as progress:
+    with cleaning_up(json=json), Progress(is_quiet=context.obj.is_quiet) as progress:
         if to in FOLDER_TARGETS:
             done = lay_out(source, output, to=to, overwrite=overwrite, skip_bad=skip_bad)
         else:
@@ -133,13 +139,13 @@ def _check(
     from taorunner.errors import ExitCode, has_errors
 
     context.obj.refuse_extra()
-    _check_format(from_)
+    check_format(from_)
     if not fix and (output is not None or overwrite):
         raise UsageError("--output and --overwrite need --fix", hint="add --fix")
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     needs = needs_of(data, source)
     repair = None
-    with _cleaning_up(json=json, as_findings=True):
+    with cleaning_up(json=json, as_findings=True):
         if fix:
             if output is not None:
                 refuse_overlap(source, output.absolute())
@@ -198,12 +204,12 @@ def _split(
     from taorunner.datasets.transform.split import split_dataset
 
     context.obj.refuse_extra()
-    _check_format(from_)
+    check_format(from_)
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     target = output_folder(output, source, data, "split")
     val, test = options.val, options.test
     shares = {"train": round(1 - val - test, 9), "val": val, **({"test": test} if test else {})}
-    with _cleaning_up(json=json), Progress(is_quiet=context.obj.is_quiet) as progress:
+    with cleaning_up(json=json), Progress(is_quiet=context.obj.is_quiet) as progress:
         split = split_dataset(
             source, target, shares=shares, seed=options.seed, from_=from_, group=options.group,
             merge=options.merge, overwrite=overwrite, progress=progress,
@@ -234,9 +240,9 @@ def _stats(
     from taorunner.datasets.report.stats import choose_samples, read_stats
 
     context.obj.refuse_extra()
-    _check_format(from_)
+    check_format(from_)
     source, _ = dataset_folder(context.obj, dataset, project, workspace)
-    with _cleaning_up(json=json), Progress(is_quiet=context.obj.is_quiet) as progress:
+    with cleaning_up(json=json), Progress(is_quiet=context.obj.is_quiet) as progress:
         stats, read = read_stats(source, progress, from_=from_)
         if html is not None:
             chosen = choose_samples(read.images, samples)
@@ -270,11 +276,11 @@ def _resize(
     from taorunner.datasets.transform.resize import parse_size, resize_dataset
 
     context.obj.refuse_extra()
-    _check_format(from_)
+    check_format(from_)
     wanted = parse_size(size)
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     target = output_folder(output, source, data, f"{wanted[0]}x{wanted[1]}")
-    with _cleaning_up(json=json), Progress(is_quiet=context.obj.is_quiet) as progress:
+    with cleaning_up(json=json), Progress(is_quiet=context.obj.is_quiet) as progress:
         done = resize_dataset(
             source, target, size=wanted, from_=from_, letterbox=letterbox, processes=processes,
             overwrite=overwrite, progress=progress,
@@ -283,51 +289,7 @@ def _resize(
     return 0
 
 
-@contextmanager
-def _cleaning_up(*, json: bool, as_findings: bool = False) -> Iterator[None]:
-    """For long work: SIGTERM and SIGHUP clean up as Ctrl-C does, and with --json an error is printed as JSON."""
-    import signal
-    import sys
-
-    def end(number: int, _: object) -> None:
-        raise SystemExit(128 + number)
-
-    polite = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL]
-    for number in polite:
-        signal.signal(number, end)
-    try:
-        yield
-    except TaorunnerError as error:
-        if json:
-            from taorunner.console.pages.dataset_view import print_error_json
-
-            print_error_json(error, sys.stdout.buffer, as_findings=as_findings)
-            error.findings = ()  # printed above; its own line still goes to stderr
-        raise
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)  # Typer would exit without a message
-        raise
-    finally:
-        for number in polite:
-            signal.signal(number, signal.SIG_DFL)
-
-
 def _not_decoded(dataset: str, project: str | None) -> Finding:
     message = "not checked: whether every image can be decoded, and near duplicates of images"
     command = f"taorunner dataset check {dataset} --deep" + (f" -p {project}" if project else "")
     return Finding(Severity.INFO, "not-checked", message, f"{command} checks it")
-
-
-def _check_format(from_: str | None) -> None:
-    from taorunner.datasets.formats.recognise import NAMED
-
-    if from_ is not None:
-        _known("--from", from_, NAMED)
-
-
-def _known(option: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        from taorunner.text import did_you_mean, printable
-
-        hint = did_you_mean(value, known) or f"known: {', '.join(known)}"
-        raise UsageError(f'{option} cannot be "{printable(value)}"', hint=hint)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
 from taorunner.cli.help_pages import add_command
+from taorunner.cli.option_sets import with_options
 from taorunner.cli.options import (
     Invocation,
     JsonOption,
@@ -21,8 +23,8 @@ from taorunner.errors import ExitCode
 
 def register(app: typer.Typer) -> None:
     add_command(
-        app, "init-project", _init_project, "Create a project, new or from another tool's files",
-        "taorunner init-project parts --head rtdetr",
+        app, "init-project", with_options(_init_project), "Create a project, empty or from a dataset",
+        "taorunner init-project parts --head rtdetr --from-dataset ~/exports/parts",
         "taorunner init-project old --from-launcher ~/tao/specs",
     )  # fmt: skip
     add_command(
@@ -34,8 +36,46 @@ def register(app: typer.Typer) -> None:
     )
 
 
+_FROM_DATASET = "From a dataset"
+
+
+@dataclass(frozen=True, slots=True)
+class _DatasetOptions:
+    from_dataset: Annotated[
+        Optional[Path],
+        option("--from-dataset", "Fill the project from this dataset", word="PATH", group=_FROM_DATASET),
+    ] = None
+    val: Annotated[
+        Optional[float],
+        option("--val", "Let this share of the images validate", word="SHARE", group=_FROM_DATASET, default="0.2"),
+    ] = None
+    from_: Annotated[
+        Optional[str],
+        option("--from", "Read this format instead of the recognised one", word="FORMAT", group=_FROM_DATASET),
+    ] = None
+    copy: Annotated[
+        bool, option("--copy", "Copy the images instead of linking them", group=_FROM_DATASET)
+    ] = False
+    in_place: Annotated[
+        bool, option("--in-place", "Leave the images where they are; mount them read-only", group=_FROM_DATASET)
+    ] = False
+    no_weights: Annotated[
+        bool, option("--no-weights", "Start from random values, without pretrained weights", group=_FROM_DATASET)
+    ] = False
+    skip_bad: Annotated[bool, option("--skip-bad", "Leave out what cannot be read", group=_FROM_DATASET)] = False
+
+    def given(self) -> list[str]:
+        """The options that need --from-dataset."""
+        values = {
+            "--val": self.val is not None, "--from": self.from_ is not None, "--copy": self.copy,
+            "--in-place": self.in_place, "--skip-bad": self.skip_bad,
+        }  # fmt: skip
+        return [flag for flag, is_given in values.items() if is_given]
+
+
 def _init_project(
     context: typer.Context,
+    options: _DatasetOptions,
     name: Annotated[
         Optional[str], typer.Argument(help="Name of the project", metavar="NAME", show_default=False)
     ] = None,
@@ -68,6 +108,7 @@ def _init_project(
     ] = None,
     workspace: WorkspaceOption = None,
 ) -> int:
+    from taorunner.errors import UsageError
     from taorunner.planning.new_project import new_project
 
     context.obj.refuse_extra()
@@ -79,6 +120,10 @@ def _init_project(
             new_only["--head"] = head
         _refuse_new_only(new_only, "--from-tao-runner" if from_launcher is None else "--from-launcher")
         return _import(context.obj, root, name, from_launcher, mounts_file, head, from_tao_runner)
+    if options.from_dataset is not None:
+        return _from_dataset(context.obj, root, name or "", options, head, backbone, experiment, dataset)
+    if given := options.given():
+        raise UsageError(f"{given[0]} needs --from-dataset", hint="add --from-dataset PATH")
     made = new_project(
         Path.cwd(), root, name or "", head=head or "tinydet", backbone=backbone, experiment=experiment,
         dataset=dataset or "train",
@@ -87,6 +132,41 @@ def _init_project(
         typer.echo(f"made {path}")
     context.obj.note(f"next: {made.next_step}")
     return 0
+
+
+def _from_dataset(
+    invocation: Invocation, root: Path | None, name: str, options: _DatasetOptions,
+    head: str | None, backbone: str | None, experiment: str | None, dataset: str | None,
+) -> int:  # fmt: skip
+    import os
+
+    from taorunner.cli.dataset_folders import check_format
+    from taorunner.cli.long_work import cleaning_up
+    from taorunner.console.pages.dataset_view import Progress
+    from taorunner.console.pages.new_project_view import print_ready_project
+    from taorunner.datasets.files.output_folders import Way
+    from taorunner.errors import UsageError, has_errors
+    from taorunner.planning.project_from_dataset import FromDataset, project_from_dataset
+
+    assert options.from_dataset is not None
+    check_format(options.from_)
+    if options.copy and options.in_place:
+        raise UsageError("--copy cannot be combined with --in-place", hint="choose one of them")
+    if options.val is not None and not 0 < options.val < 1:
+        raise UsageError(f"--val cannot be {options.val:g}", hint="a share above 0 and below 1, such as 0.2")
+    source = Path(os.path.abspath(options.from_dataset.expanduser()))  # noqa: PTH100 (resolve() follows links)
+    if not source.exists():
+        raise UsageError(f'there is no dataset "{source}"', hint="give a folder or an archive")
+    wanted = FromDataset(
+        name, source, head or "tinydet", backbone, experiment, dataset, options.val or 0.2, options.from_,
+        Way.COPY if options.copy else Way.REFER if options.in_place else Way.LINK,
+        with_weights=not options.no_weights, skip_bad=options.skip_bad,
+    )  # fmt: skip
+    with cleaning_up(json=False), Progress(is_quiet=invocation.is_quiet) as progress:
+        made = project_from_dataset(Path.cwd(), root, wanted, os.environ, progress)
+    print_ready_project(made, wanted, Path.cwd(), is_quiet=invocation.is_quiet)
+    invocation.note(f"next: {made.next_step}")
+    return ExitCode.USER_FILES if has_errors(made.findings) else ExitCode.DONE
 
 
 def _refuse_options(

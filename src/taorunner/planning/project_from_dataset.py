@@ -1,0 +1,173 @@
+"""Creates a project that is ready to train, from a dataset: data, specs, weights, and the check of all of it.
+
+Everything is built beside the project's place and renamed at the end: the project is complete, or there is none.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from taorunner.catalog.layouts import DataLayout
+from taorunner.datasets.files.output_folders import Way
+from taorunner.datasets.transform.for_network import FORMS, LaidOut, Wish, lay_out_for_network
+from taorunner.errors import Finding, UsageError, UserFilesError, has_errors
+from taorunner.planning.inputs.workspace_networks import Networks
+from taorunner.planning.new_project import new_project, workspace_around
+from taorunner.planning.validate import validate_projects
+from taorunner.project.diagnostics import shown
+from taorunner.project.mount_editing import add_read_only
+from taorunner.project.scaffold import make_workspace
+from taorunner.project.schema import experiments_schema
+from taorunner.project.workspace import NAME_RULE, ProjectPaths, Workspace, is_name
+from taorunner.text import printable
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class FromDataset:
+    """What ``init-project --from-dataset`` was asked for."""
+
+    name: str
+    source: Path
+    head: str
+    backbone: str | None = None
+    experiment: str | None = None
+    dataset: str | None = None
+    val: float = 0.2
+    format: str | None = None
+    way: Way = Way.LINK
+    with_weights: bool = True
+    skip_bad: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyProject:
+    """``data`` is the folder that was written, ``mounts`` the changed mounts file, ``findings`` those of ``validate``."""
+
+    paths: ProjectPaths
+    experiment: str
+    laid_out: LaidOut
+    data: Path
+    mounts: Path | None
+    changes: tuple[Change, ...]
+    findings: tuple[Finding, ...]
+
+
+def project_from_dataset(
+    start: Path, root: Path | None, wanted: FromDataset, environ: Mapping[str, str], progress: Progress
+) -> ReadyProject:
+    """Makes ``projects/<name>`` in the workspace around ``start``, or in a new one there.
+
+    Raises UserFilesError with all findings, UsageError or MachineError; then no project was made.
+    """
+    workspace = Workspace(Path(os.path.abspath(root or workspace_around(start))))  # noqa: PTH100 (keeps links)
+    networks = Networks(workspace.networks_dir)
+    is_contained = networks.load(wanted.head).framework is not Framework.EMBEDDED
+    layout = networks.layout(wanted.head)
+    form = _form(layout, wanted.head)
+    paths = _free_place(workspace, wanted.name)
+    dataset = wanted.dataset or wanted.name
+    source = Path(os.path.realpath(wanted.source)) if wanted.way is Way.REFER else wanted.source
+    make_workspace(workspace, experiments_schema(networks.names))
+    with _beside(paths) as beside:
+        made = new_project(
+            beside.root, beside.root, wanted.name, head=wanted.head, backbone=wanted.backbone,
+            experiment=wanted.experiment, dataset=_dataset_name(layout, dataset), networks=networks,
+        )  # fmt: skip
+        built = beside.project(wanted.name)
+        wish = Wish(form, wanted.val, wanted.format, wanted.way, wanted.skip_bad)
+        laid_out = lay_out_for_network(source, built.data_dir / dataset, wish, progress)
+        changes = _fill_in(built, made.experiment, layout, dataset)
+        mounts = None
+        if wanted.way is Way.REFER and is_contained:
+            _refuse_outside(built.data_dir / dataset, source)
+            mounts = add_read_only(workspace, source, environ)
+        built.root.rename(paths.root)
+    findings = tuple(validate_projects(workspace, [wanted.name], environ))
+    return ReadyProject(paths, made.experiment, laid_out, paths.data_dir / dataset, mounts, changes, findings)
+
+
+def _form(layout: DataLayout | None, head: str) -> str:
+    """Raises UserFilesError for a network whose data nothing here writes."""
+    if layout is None or layout.form not in FORMS:
+        raise UserFilesError(
+            f'no command writes the data of "{head}"',
+            hint=f'"taorunner networks {head}" says what to put where; taorunner init-project NAME --head {head} '
+            "makes the project",
+        )
+    return layout.form
+
+
+def _dataset_name(layout: DataLayout, dataset: str) -> str:
+    """What experiments.yml names: the folder, or its subset where the network counts paths from there."""
+    return f"{dataset}/{layout.dataset}" if layout.dataset else dataset
+
+
+def _free_place(workspace: Workspace, name: str) -> ProjectPaths:
+    if not is_name(name):
+        raise UsageError(f'"{shown(name)}" cannot be the name of a project', hint=f"use {NAME_RULE}")
+    paths = workspace.project(name)
+    if os.path.lexists(paths.root):
+        hint = f"choose another name; taorunner add adds an experiment to it: taorunner -p {name} add --help"
+        raise UserFilesError(f'there is already a project "{name}" ({paths.root})', hint=hint)
+    return paths
+
+
+@contextmanager
+def _beside(paths: ProjectPaths) -> Iterator[Workspace]:
+    """A workspace for the time of the work, on the same file system as the project. What a killed process left is
+    removed first."""
+    start = f".new-{paths.name}-"
+    for old in paths.root.parent.glob(f"{glob.escape(start)}*"):
+        pid = old.name.removeprefix(start)
+        if pid.isdigit() and not _is_alive(int(pid)):
+            shutil.rmtree(old, ignore_errors=True)
+    folder = paths.root.with_name(f"{start}{os.getpid()}")
+    try:
+        folder.mkdir()
+        yield Workspace(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _refuse_outside(data: Path, source: Path) -> None:
+    """Raises UserFilesError for an image that a link of the dataset leads out of ``source``, which alone is mounted."""
+    for folder, _, files in os.walk(data):
+        for file in files:
+            path = Path(folder, file)
+            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(source):
+                raise UserFilesError(
+                    f'"{printable(os.path.realpath(path))}" is outside of "{printable(str(source))}"',
+                    hint="leave --in-place out: then the images are linked or copied",
+                )
+
+
+def _fill_in(paths: ProjectPaths, experiment: str, layout: DataLayout, dataset: str) -> tuple[Change, ...]:
+    """Sets in the specs what follows from the data."""
+    folder = paths.spec_dir(experiment)
+    specs = {file.name: file.read_text(encoding="utf-8") for file in sorted(folder.iterdir())}
+    data = paths.dataset_dir(_dataset_name(layout, dataset))
+    text = paths.experiments_file.read_text(encoding="utf-8")
+    variables = variables_of(text, experiment)
+    facts = read_facts(layout, data, specs, variables)
+    result = with_data(layout, facts, specs, variables, is_new=True)
+    for name, spec in result.specs.items():
+        (folder / name).write_text(spec, encoding="utf-8")
+    paths.experiments_file.write_text(with_variables(text, experiment, result.variables), encoding="utf-8")
+    return result.changes
