@@ -5,17 +5,20 @@ Everything is built beside the project's place and renamed at the end: the proje
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from taorunner.catalog.layouts import DataLayout
+from taorunner.contracts import Framework
 from taorunner.datasets.files.output_folders import Way
 from taorunner.datasets.transform.for_network import FORMS, LaidOut, Wish, lay_out_for_network
-from taorunner.errors import Finding, UsageError, UserFilesError, has_errors
+from taorunner.errors import Finding, UsageError, UserFilesError
+from taorunner.planning.derived.derive import Change, read_facts, with_data
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.new_project import new_project, workspace_around
 from taorunner.planning.validate import validate_projects
@@ -23,7 +26,7 @@ from taorunner.project.diagnostics import shown
 from taorunner.project.mount_editing import add_read_only
 from taorunner.project.scaffold import make_workspace
 from taorunner.project.schema import experiments_schema
-from taorunner.project.workspace import NAME_RULE, ProjectPaths, Workspace, is_name
+from taorunner.project.workspace import NAME_RULE, ProjectPaths, Workspace, find_project, is_name
 from taorunner.text import printable
 
 Progress = Callable[[str, int, int], None]
@@ -48,7 +51,8 @@ class FromDataset:
 
 @dataclass(frozen=True, slots=True)
 class ReadyProject:
-    """``data`` is the folder that was written, ``mounts`` the changed mounts file, ``findings`` those of ``validate``."""
+    """``data`` is the folder that was written, ``mounts`` the changed mounts file, ``changes`` what was set in the
+    specs, ``findings`` those of ``validate``."""
 
     paths: ProjectPaths
     experiment: str
@@ -57,6 +61,7 @@ class ReadyProject:
     mounts: Path | None
     changes: tuple[Change, ...]
     findings: tuple[Finding, ...]
+    next_step: str
 
 
 def project_from_dataset(
@@ -70,7 +75,7 @@ def project_from_dataset(
     networks = Networks(workspace.networks_dir)
     is_contained = networks.load(wanted.head).framework is not Framework.EMBEDDED
     layout = networks.layout(wanted.head)
-    form = _form(layout, wanted.head)
+    layout, form = _written(layout, wanted.head)
     paths = _free_place(workspace, wanted.name)
     dataset = wanted.dataset or wanted.name
     source = Path(os.path.realpath(wanted.source)) if wanted.way is Way.REFER else wanted.source
@@ -90,18 +95,35 @@ def project_from_dataset(
             mounts = add_read_only(workspace, source, environ)
         built.root.rename(paths.root)
     findings = tuple(validate_projects(workspace, [wanted.name], environ))
-    return ReadyProject(paths, made.experiment, laid_out, paths.data_dir / dataset, mounts, changes, findings)
+    return ReadyProject(
+        paths, made.experiment, laid_out, paths.data_dir / dataset, mounts, changes, findings,
+        _next_step(start, workspace, wanted.name, made.experiment, layout, environ),
+    )  # fmt: skip
 
 
-def _form(layout: DataLayout | None, head: str) -> str:
-    """Raises UserFilesError for a network whose data nothing here writes."""
+def _next_step(
+    start: Path, workspace: Workspace, name: str, experiment: str, layout: DataLayout, environ: Mapping[str, str]
+) -> str:  # fmt: skip
+    """The first action: a conversion where the network trains on records."""
+    try:
+        is_found = find_project(workspace, start, None, environ) == name
+    except (UserFilesError, UsageError):
+        is_found = False
+    program = "taorunner" if is_found else f"taorunner -p {name}"
+    if "conversion" in layout.facts:
+        return f"{program} convert {experiment} --then train"
+    return f"{program} train {experiment}"
+
+
+def _written(layout: DataLayout | None, head: str) -> tuple[DataLayout, str]:
+    """The layout, and the form that is written for it. Raises UserFilesError for a network whose data nothing here writes."""
     if layout is None or layout.form not in FORMS:
         raise UserFilesError(
             f'no command writes the data of "{head}"',
             hint=f'"taorunner networks {head}" says what to put where; taorunner init-project NAME --head {head} '
             "makes the project",
         )
-    return layout.form
+    return layout, layout.form
 
 
 def _dataset_name(layout: DataLayout, dataset: str) -> str:

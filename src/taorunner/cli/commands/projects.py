@@ -47,22 +47,30 @@ class _DatasetOptions:
     ] = None
     val: Annotated[
         Optional[float],
-        option("--val", "Let this share of the images validate", word="SHARE", group=_FROM_DATASET, default="0.2"),
+        option(
+            "--val", "Let this share of the images validate", word="SHARE", group=_FROM_DATASET, default="0.2"
+        ),
     ] = None
     from_: Annotated[
         Optional[str],
-        option("--from", "Read this format instead of the recognised one", word="FORMAT", group=_FROM_DATASET),
+        option(
+            "--from", "Read this format instead of the recognised one", word="FORMAT", group=_FROM_DATASET
+        ),
     ] = None
     copy: Annotated[
         bool, option("--copy", "Copy the images instead of linking them", group=_FROM_DATASET)
     ] = False
     in_place: Annotated[
-        bool, option("--in-place", "Leave the images where they are; mount them read-only", group=_FROM_DATASET)
+        bool,
+        option("--in-place", "Leave the images where they are; mount them read-only", group=_FROM_DATASET),
     ] = False
     no_weights: Annotated[
-        bool, option("--no-weights", "Start from random values, without pretrained weights", group=_FROM_DATASET)
+        bool,
+        option("--no-weights", "Start from random values, without pretrained weights", group=_FROM_DATASET),
     ] = False
-    skip_bad: Annotated[bool, option("--skip-bad", "Leave out what cannot be read", group=_FROM_DATASET)] = False
+    skip_bad: Annotated[bool, option("--skip-bad", "Leave out what cannot be read", group=_FROM_DATASET)] = (
+        False
+    )
 
     def given(self) -> list[str]:
         """The options that need --from-dataset."""
@@ -155,10 +163,12 @@ def _from_dataset(
     if options.val is not None and not 0 < options.val < 1:
         raise UsageError(f"--val cannot be {options.val:g}", hint="a share above 0 and below 1, such as 0.2")
     source = Path(os.path.abspath(options.from_dataset.expanduser()))  # noqa: PTH100 (resolve() follows links)
+    if head is None:
+        raise UsageError("--from-dataset needs --head", hint='"taorunner networks" lists the networks')
     if not source.exists():
         raise UsageError(f'there is no dataset "{source}"', hint="give a folder or an archive")
     wanted = FromDataset(
-        name, source, head or "tinydet", backbone, experiment, dataset, options.val or 0.2, options.from_,
+        name, source, head, backbone, experiment, dataset, options.val or 0.2, options.from_,
         Way.COPY if options.copy else Way.REFER if options.in_place else Way.LINK,
         with_weights=not options.no_weights, skip_bad=options.skip_bad,
     )  # fmt: skip

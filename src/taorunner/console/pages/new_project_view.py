@@ -58,9 +58,7 @@ def _facts(made: ReadyProject, wanted: FromDataset, here: Path) -> Iterator[tupl
     if laid_out.format == "folders":
         name = "class folders" if laid_out.classes else "images with masks"
     else:
-        holds.append(
-            amount(objects, "outline") if laid_out.outlined else amount(objects, "box", "boxes")
-        )
+        holds.append(amount(objects, "outline") if laid_out.outlined else amount(objects, "box", "boxes"))
     yield "found", f"{name}: {', '.join(holds)}{', no split' if laid_out.is_split else ''}"
     if laid_out.classes:
         yield "classes", _classes(laid_out.classes.items())
