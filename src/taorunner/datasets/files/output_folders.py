@@ -94,7 +94,8 @@ def need_room(paths: Iterable[Path], target: Path, way: Way) -> None:
     room = room_at(target)
     if room is not None and needed > room.free_bytes:
         raise MachineError(
-            f"copies of the images need {size(needed)}, and {room.text}; nothing was written", hint=room.hint
+            f'"{printable(str(target))}" cannot be written: copies of the images need {size(needed)}, and {room.text}',
+            hint=room.hint,
         )
 
 
