@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import ruamel.yaml
 from base_image import Tree, import_tree, programs_on_path
 from private_daemon import RigError
 
@@ -84,7 +85,7 @@ def tao_base(engine: Engine) -> str:
     """Python, a shell, the stand-in's modules and one link for each of TAO's tasks."""
     stand_in = HERE / "stand_in"
     paths = sorted(path for path in stand_in.rglob("*") if path.suffix in (".py", ".json"))
-    sources = {str(path.relative_to(stand_in)): path for path in paths}
+    sources = {str(path.relative_to(stand_in)): path for path in paths} | yaml_reader()
     content = [name + path.read_text() for name, path in sources.items()]
     tag = f"taorunner-test/tao-base:{digest(sys.version, base_source(), EMIT, BANNER, LAUNCHER, *content)}"
     with engine.locked("tao-base"):
@@ -111,6 +112,12 @@ def tao_base(engine: Engine) -> str:
                 tree.add_modules("opt/tao/stand_in", sources, Path(scratch))
                 import_tree(engine, tree, tag, environment, lines)
     return tag
+
+
+def yaml_reader() -> dict[str, Path]:
+    """The modules of ruamel.yaml, with which the stand-in reads specs when it loads data."""
+    package = Path(ruamel.yaml.__file__).parent
+    return {f"ruamel/yaml/{path.name}": path for path in sorted(package.glob("*.py"))}
 
 
 def host_commands(folder: Path) -> Path:

@@ -12,6 +12,7 @@ import traceback
 import actions
 import entry
 import generations
+import loaders
 import seen
 from context import Job, from_hydra, from_options
 from training import keras, lightning, session
@@ -48,6 +49,13 @@ def main(task: str, action: str, words: list[str]) -> int:
 
 
 def work(job: Job) -> None:
+    if loaders.is_wanted() and job.action in ("dataset_convert", "train"):
+        job.status.write("STARTED", f"Starting {job.action}.")
+        loaders.read(job)
+        if job.action == "dataset_convert":  # it has written records of what it read
+            print("Tfrecords generation complete.", flush=True)
+            job.status.write(job.generation.success, "Dataset convert finished successfully.")
+            return
     if job.action not in ("train", "distill"):
         actions.run(job)
     elif job.generation.family == "pyt":

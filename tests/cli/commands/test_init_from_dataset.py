@@ -1,0 +1,202 @@
+"""One command makes a project from a dataset: it validates, and a stand-in that reads the data as TAO does trains."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command_line import Cli, wait_for
+from source_datasets import make_source, save_image
+
+Commands = Callable[..., dict[str, str]]
+BOXES = ("coco", "yolo", "voc", "kitti")
+TRAINED = [
+    *((kind, head) for kind in BOXES for head in ("rtdetr", "dino", "detectnet_v2", "ssd", "efficientdet_tf2")),
+    ("folders", "classification_pyt"), ("folders", "classification_tf2"),
+    ("masks", "segformer"), ("polygons", "segformer"), ("masks", "unet"), ("polygons", "unet"),
+]  # fmt: skip
+CONVERTED = ("detectnet_v2", "ssd", "efficientdet_tf2")
+GENERATIONS = {"detectnet_v2": "tf1", "ssd": "tf1", "unet": "tf1", "efficientdet_tf2": "tf2_6.0",
+               "classification_tf2": "tf2_6.0"}  # fmt: skip
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "ws").mkdir()
+    return tmp_path / "ws"
+
+
+@pytest.mark.parametrize(("kind", "head"), TRAINED)
+def test_a_dataset_becomes_a_project_that_trains(
+    kind: str, head: str, cli: Cli, root: Path, tmp_path: Path, tao_commands: Commands
+) -> None:
+    """No file is edited between the dataset and the end of the training."""
+    make_source(kind, tmp_path / "source", images=40)
+    made = cli(
+        "init-project",
+        "parts",
+        "--head",
+        head,
+        "--from-dataset",
+        tmp_path / "source",
+        "--no-weights",
+        cwd=root,
+    )
+    assert made.code == 0, made.out + made.err
+    assert "validated: no errors" in made.out
+    assert cli("validate", "parts", cwd=root).code == 0
+    (experiment,) = (path.name for path in (root / "projects/parts/specs").iterdir())
+    assert made.err.splitlines()[-1].startswith("next: taorunner ")
+    env = {**tao_commands(GENERATIONS.get(head, "pyt_7"), gpus=1), "FAKE_READ_DATA": "1", "FAKE_EPOCHS": "2"}
+    words = ("--backend", "local")
+    if head in CONVERTED:
+        done = cli("convert", experiment, *words, cwd=root, env=env)
+        assert done.code == 0, done.out + done.err
+    if head == "efficientdet_tf2":  # the other subset, as the next step says
+        more = [word for word in made.err.splitlines()[-1].split("; then ")[1].split() if "=" in word]
+        done = cli(
+            "convert",
+            experiment,
+            *words,
+            *(word for one in more for word in ("--set", one)),
+            cwd=root,
+            env=env,
+        )
+        assert done.code == 0, done.out + done.err
+    done = cli("train", experiment, *words, cwd=root, env=env)
+    assert done.code == 0, done.out + done.err
+    log = next((root / ".taorunner/runs").glob("*/console.log"))
+    logs = [path.read_text() for path in (root / ".taorunner/runs").glob("*/console.log")]
+    assert any("loaded " in text for text in logs), log.read_text()
+
+
+def test_it_says_what_it_found_and_chose(cli: Cli, root: Path, tmp_path: Path) -> None:
+    counts = make_source("coco", tmp_path / "source", images=40)
+    made = cli(
+        "init-project",
+        "parts",
+        "--head",
+        "dino",
+        "--from-dataset",
+        tmp_path / "source",
+        "--no-weights",
+        cwd=root,
+    )
+    lines = made.out.splitlines()
+    facts = {line[:10].strip(): line[10:] for line in lines if line[:1] not in (" ", "")}
+    assert facts["found"] == f"COCO: 40 images, {sum(counts.values())} boxes, no split"
+    assert facts["classes"] == f"3: {', '.join(f'{name} {count}' for name, count in counts.items())}"
+    assert facts["split"].startswith("train 32, val 8, by class")
+    assert facts["data"] == "projects/parts/data/parts (linked; --copy copies)"
+    assert facts["weights"].startswith("none")
+    assert "num_classes 4" in made.out
+    assert lines[-1] == "validated: no errors"
+    assert all(len(line) <= 100 for line in lines)
+
+
+def test_the_images_are_links_and_the_source_is_as_it_was(cli: Cli, root: Path, tmp_path: Path) -> None:
+    make_source("yolo", tmp_path / "source")
+    before = {path: path.read_bytes() for path in (tmp_path / "source").rglob("*") if path.is_file()}
+    made = cli(
+        "init-project", "p", "--head", "ssd", "--from-dataset", tmp_path / "source", "--no-weights", cwd=root
+    )
+    assert made.code == 0, made.err
+    after = {path: path.read_bytes() for path in (tmp_path / "source").rglob("*") if path.is_file()}
+    assert before == after
+    image = next((root / "projects/p/data/p").rglob("a000.jpg"))
+    assert image.stat().st_nlink == 2
+
+
+def test_in_place_leaves_the_images_and_mounts_their_folder(cli: Cli, root: Path, tmp_path: Path) -> None:
+    make_source("coco", tmp_path / "source")
+    made = cli(
+        "init-project", "p", "--head", "dino", "--from-dataset", tmp_path / "source", "--in-place",
+        "--no-weights", cwd=root,
+    )  # fmt: skip
+    assert made.code == 0, made.err
+    image = next((root / "projects/p/data/p").rglob("a000.jpg"))
+    assert image.is_symlink()
+    assert image.resolve() == tmp_path / "source/images/a000.jpg"
+    mounts = json.loads((root / ".tao_mounts.json").read_text())["Mounts"]
+    source = str(tmp_path / "source")
+    assert {"source": source, "destination": source, "read_only": True} in mounts
+    assert {entry["destination"] for entry in mounts} >= {"/workspace/projects", "/workspace/repositories"}
+    shown = cli("train", next((root / "projects/p/specs").iterdir()).name, "--dry-run", "--json", cwd=root)
+    assert {"source": source, "target": source, "read_only": True} in shown.json[0]["mounts"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--from-dataset", "{source}"), 2, "--from-dataset needs --head"),
+        (("--head", "rtdetr", "--from-dataset", "nowhere"), 2, "there is no dataset"),
+        (("--head", "rtdetr", "--from-dataset", "{source}", "--copy", "--in-place"), 2, "cannot be combined"),
+        (("--head", "rtdetr", "--from-dataset", "{source}", "--val", "1.5"), 2, "--val cannot be 1.5"),
+        (("--head", "rtdetr", "--from-dataset", "{source}", "--from", "coc"), 2, 'did you mean "coco"?'),
+        (("--head", "rtdetr", "--val", "0.5"), 2, "--val needs --from-dataset"),
+        (("--head", "action_recognition", "--from-dataset", "{source}"), 3, "taorunner networks action_recognition"),
+        (("--head", "segformer", "--from-dataset", "{source}"), 3, "has no outline"),
+        (("--head", "classification_pyt", "--from-dataset", "{source}"), 3, "has boxes (coco)"),
+        (("--head", "rtdetr", "--from-dataset", "{unknown}"), 3, "no annotations in a known format"),
+        (("--head", "rtdetrr", "--from-dataset", "{source}"), 2, 'did you mean "rtdetr"?'),
+    ],
+)  # fmt: skip
+def test_a_refusal_leaves_no_project(
+    words: tuple[str, ...], code: int, said: str, cli: Cli, root: Path, tmp_path: Path
+) -> None:
+    make_source("coco", tmp_path / "source")
+    save_image(tmp_path / "unknown/a.jpg", "a")
+    (tmp_path / "unknown/a.json").write_text('{"frame": 1, "marks": []}')
+    places = {"source": str(tmp_path / "source"), "unknown": str(tmp_path / "unknown")}
+    done = cli("init-project", "p", *(word.format(**places) for word in words), cwd=root)
+    assert (done.code, said in done.err) == (code, True), done.err
+    assert "Traceback" not in done.err
+    projects = root / "projects"
+    assert not projects.exists() or os.listdir(projects) == []
+
+
+def test_an_interruption_leaves_nothing(cli: Cli, root: Path, tmp_path: Path) -> None:
+    make_source("coco", tmp_path / "source", images=400)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        process = cli.start(
+            "init-project",
+            "p",
+            "--head",
+            "rtdetr",
+            "--from-dataset",
+            tmp_path / "source",
+            "--no-weights",
+            cwd=root,
+        )
+        wait_for(lambda: any((root / "projects").glob(".new-p-*/projects/p")))
+        process.send_signal(number)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode in (130, 143), err
+        assert os.listdir(root / "projects") == []
+
+
+def test_what_a_killed_command_left_is_removed_by_the_next_one(cli: Cli, root: Path, tmp_path: Path) -> None:
+    make_source("coco", tmp_path / "source", images=400)
+    words = ("init-project", "p", "--head", "rtdetr", "--from-dataset", tmp_path / "source", "--no-weights")
+    process = cli.start(*words, cwd=root)
+    wait_for(lambda: any((root / "projects").glob(".new-p-*/projects/p")))
+    process.kill()
+    process.communicate(timeout=30)
+    assert any((root / "projects").glob(".new-p-*"))
+    assert cli(*words, cwd=root).code == 0
+    assert os.listdir(root / "projects") == ["p"]
+
+
+def test_a_second_project_of_the_name_is_refused_before_anything_is_read(
+    cli: Cli, root: Path, tmp_path: Path
+) -> None:
+    make_source("coco", tmp_path / "source")
+    words = ("init-project", "p", "--head", "rtdetr", "--from-dataset", tmp_path / "source", "--no-weights")
+    assert cli(*words, cwd=root).code == 0
+    done = cli(*words, cwd=root)
+    assert done.code == 3
+    assert 'there is already a project "p"' in done.err
