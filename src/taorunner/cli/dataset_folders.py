@@ -9,6 +9,8 @@ from typing import Any
 
 from taorunner.errors import Finding, UsageError
 
+_ANNOTATIONS = (".json", ".jsonl", ".ndjson", ".xml", ".csv", ".txt", ".yaml", ".yml")
+
 
 def output_folder(output: Path | None, source: Path, data: Path | None, word: str) -> Path:
     """``output``, or a new folder in the project's ``data/``. Raises UsageError when neither is known."""
@@ -16,6 +18,10 @@ def output_folder(output: Path | None, source: Path, data: Path | None, word: st
         return output.absolute()
     if data is None:
         raise UsageError("--output is missing: the dataset is in no project", hint="add --output DIR")
+    if source.is_file():
+        from taorunner.datasets.files.archives.members import stem_of
+
+        source = source.with_name(stem_of(source))
     name = source.relative_to(data).as_posix() if source.is_relative_to(data) else source.name
     return data / f"{name}_{word}"
 
@@ -25,7 +31,7 @@ def needs_of(data: Path | None, source: Path) -> Any:
     from taorunner.planning.checks.dataset_requirements import dataset_needs
     from taorunner.project.workspace import Workspace
 
-    if data is None or not _is_data(data):
+    if data is None or not _is_data(data) or source.is_file():
         return ()
     return dataset_needs(Workspace(data.parent.parent.parent), data.parent.name, source)
 
@@ -35,7 +41,7 @@ def answer_keeper(data: Path | None, source: Path) -> Callable[[Sequence[Finding
     from taorunner.planning.checks.dataset_preflight import DatasetPreflight
     from taorunner.project.workspace import Workspace
 
-    if data is None or not _is_data(data):
+    if data is None or not _is_data(data) or source.is_file():
         return None
     preflight = DatasetPreflight(Workspace(data.parent.parent.parent))
     preflight.look(source)
@@ -45,9 +51,9 @@ def answer_keeper(data: Path | None, source: Path) -> Callable[[Sequence[Finding
 def dataset_folder(
     invocation: Any, dataset: str, project: str | None, workspace: Path | None
 ) -> tuple[Path, Path | None]:
-    """The dataset's folder, and the ``data`` folder of its project, if there is one.
+    """The dataset's folder or its archive, and the ``data`` folder of its project, if there is one.
 
-    Without -p, an existing folder is taken as it is; every other text is a name below ``data/``.
+    Without -p, an existing folder or archive is taken as it is; every other text is a name below ``data/``.
     """
     given = Path(os.path.abspath(Path(dataset).expanduser()))  # noqa: PTH100 (resolve() would follow links)
     if not (project or invocation.project):
@@ -59,7 +65,7 @@ def dataset_folder(
     named = paths.dataset_dir(dataset)
     if _is_there(named):
         return named, paths.data_dir
-    if given.is_dir():
+    if given.is_dir() or _is_archive(given):
         return given, paths.data_dir
     _refuse_file(given, paths.data_dir / dataset)
     from taorunner.text import did_you_mean, printable
@@ -72,24 +78,35 @@ def dataset_folder(
 
 
 def _refuse_file(*paths: Path) -> None:
-    """Raises UsageError for an archive or an annotation file in place of a folder."""
+    """Raises UsageError for an annotation file or another file in place of a folder."""
     from taorunner.text import printable
 
     for path in paths:
         if path.is_file():
+            is_text = path.suffix.lower() in _ANNOTATIONS
+            what = "an annotation file" if is_text else "a file"
             raise UsageError(
-                f'"{printable(str(path))}" is a file; a dataset is a folder',
-                hint="unpack an archive; for an annotation file, name the folder that also has the images",
+                f'"{printable(str(path))}" is {what}; a dataset is a folder or an archive',
+                hint="name the folder that has both the annotations and the images"
+                + (f", such as {printable(str(path.parent))}" if is_text else ""),
             )
 
 
 def _is_there(folder: Path) -> bool:
-    """Whether the folder exists. First undoes a rename that was interrupted by a kill."""
+    """Whether it is a folder or an archive. First undoes a rename that was interrupted by a kill."""
+    if _is_archive(folder):
+        return True
     if not folder.is_dir():
         from taorunner.datasets.files.atomic_swap import recover
 
         recover(folder)
     return folder.is_dir()
+
+
+def _is_archive(path: Path) -> bool:
+    from taorunner.datasets.files.archives.unpack import archive_kind
+
+    return path.is_file() and archive_kind(path) is not None
 
 
 def _is_data(folder: Path) -> bool:

@@ -10,12 +10,13 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from taorunner.catalog.layouts import DataLayout
 from taorunner.contracts import Framework
 from taorunner.datasets.files.output_folders import Way
+from taorunner.datasets.transform.archive_source import source_folder
 from taorunner.datasets.transform.for_network import FORMS, LaidOut, Wish, lay_out_for_network
 from taorunner.errors import Finding, UsageError, UserFilesError
 from taorunner.planning.derived.derive import Change, read_facts, with_data
@@ -86,8 +87,7 @@ def project_from_dataset(
             experiment=wanted.experiment, dataset=_dataset_name(layout, dataset), networks=networks,
         )  # fmt: skip
         built = beside.project(wanted.name)
-        wish = Wish(form, wanted.val, wanted.format, wanted.way, wanted.skip_bad)
-        laid_out = lay_out_for_network(source, built.data_dir / dataset, wish, progress)
+        laid_out = _lay_out(source, built.data_dir / dataset, form, wanted, progress)
         changes = _fill_in(built, made.experiment, layout, dataset)
         mounts = None
         if wanted.way is Way.REFER and is_contained:
@@ -113,6 +113,14 @@ def _next_step(
     if "conversion" in layout.facts:
         return f"{program} convert {experiment} --then train"
     return f"{program} train {experiment}"
+
+
+def _lay_out(source: Path, data: Path, form: str, wanted: FromDataset, progress: Progress) -> LaidOut:
+    """Of an archive, findings name the archive."""
+    wish = Wish(form, wanted.val, wanted.format, wanted.way, wanted.skip_bad)
+    with source_folder(source, data, progress=progress) as read:
+        laid_out = lay_out_for_network(read.folder, data, wish, progress)
+    return replace(laid_out, findings=read.named(laid_out.findings))
 
 
 def _written(layout: DataLayout | None, head: str) -> tuple[DataLayout, str]:

@@ -42,11 +42,3 @@ def test_what_a_split_leaves_out_is_reported(cli: Cli) -> None:
     assert 'kitti cannot hold "score" (2 objects): left out [fields-lost]' in done.err
     value = cli("dataset", "split", "d", "-o", "other", "--val", "0.5", "--json").json
     assert [finding["code"] for finding in value["findings"]] == ["fields-lost"]
-
-
-def test_a_file_in_place_of_a_folder_is_named(cli: Cli) -> None:
-    (cli.home / "set.zip").write_bytes(b"PK")
-    done = cli("dataset", "split", "set.zip", "-o", "made")
-    assert done.code == 2
-    assert 'set.zip" is a file; a dataset is a folder' in done.err
-    assert "unpack" in done.err

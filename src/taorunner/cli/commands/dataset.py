@@ -3,9 +3,11 @@ container."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
@@ -22,6 +24,10 @@ from taorunner.cli.long_work import cleaning_up
 from taorunner.cli.option_sets import with_options
 from taorunner.cli.options import JsonOption, ProjectOption, VerboseOption, WorkspaceOption, option
 from taorunner.errors import Finding, Severity, UsageError
+
+if TYPE_CHECKING:
+    from taorunner.console.pages.dataset_view import Progress
+    from taorunner.datasets.transform.archive_source import Source
 
 
 def register(app: typer.Typer) -> None:
@@ -66,7 +72,9 @@ def register(app: typer.Typer) -> None:
 
 DatasetArgument = Annotated[
     str,
-    typer.Argument(help="Folder, or name below the project's data/", metavar="DATASET", show_default=False),
+    typer.Argument(
+        help="Folder, archive, or name below the project's data/", metavar="DATASET", show_default=False
+    ),
 ]
 FromOption = Annotated[
     Optional[str], option("--from", "Read this format instead of the recognised one", word="FORMAT")
@@ -89,7 +97,7 @@ def _convert(
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:
-    from taorunner.console.pages.dataset_view import Progress, print_conversion
+    from taorunner.console.pages.dataset_view import print_conversion
     from taorunner.datasets.transform.convert import convert
     from taorunner.datasets.transform.folder_datasets import TARGETS as FOLDER_TARGETS
     from taorunner.datasets.transform.folder_datasets import lay_out
@@ -102,14 +110,15 @@ def _convert(
         raise UsageError(f"--to {to} takes no --from", hint=f"it arranges folders of images: --to {to} alone")
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     output = output_folder(output, source, data, to)
-    with cleaning_up(json=json), Progress(is_quiet=context.obj.is_quiet) as progress:
+    with _reading(context, source, output, json=json, overwrite=overwrite) as (read, progress):
         if to in FOLDER_TARGETS:
-            done = lay_out(source, output, to=to, overwrite=overwrite, skip_bad=skip_bad)
+            done = lay_out(read.folder, output, to=to, overwrite=overwrite, skip_bad=skip_bad)
         else:
             done = convert(
-                source, output, to=to, from_=from_, overwrite=overwrite, skip_bad=skip_bad,
+                read.folder, output, to=to, from_=from_, overwrite=overwrite, skip_bad=skip_bad,
                 progress=progress,
             )  # fmt: skip
+        done = read.result(done)
     print_conversion(done, json=json)
     return 0
 
@@ -135,6 +144,7 @@ def _check(
     from taorunner.console.pages.dataset_view import Progress
     from taorunner.datasets.checks.run import check_dataset
     from taorunner.datasets.repair.run import fix_dataset
+    from taorunner.datasets.transform.archive_source import source_folder
     from taorunner.datasets.transform.convert import refuse_overlap
     from taorunner.errors import ExitCode, has_errors
 
@@ -143,6 +153,10 @@ def _check(
     if not fix and (output is not None or overwrite):
         raise UsageError("--output and --overwrite need --fix", hint="add --fix")
     source, data = dataset_folder(context.obj, dataset, project, workspace)
+    if fix and source.is_file():
+        from taorunner.datasets.files.archives.members import by_hand
+
+        raise UsageError("--fix repairs a folder, not an archive", hint=by_hand(source))
     needs = needs_of(data, source)
     repair = None
     with cleaning_up(json=json, as_findings=True):
@@ -157,11 +171,15 @@ def _check(
             print_repair(repair)  # before the check, which may fail
             source = repair.output
         keep = answer_keeper(data, source) if from_ is None else None
-        with Progress(is_quiet=context.obj.is_quiet) as progress:
+        with (
+            Progress(is_quiet=context.obj.is_quiet) as progress,
+            source_folder(source, progress=progress) as read,
+        ):
             report = check_dataset(
-                source, from_=from_, deep=deep, needs=needs,
+                read.folder, from_=from_, deep=deep, needs=needs,
                 progress=lambda done, total: progress("checked", done, total),
             )  # fmt: skip
+            report.findings = list(read.named(report.findings))
     if keep is not None:
         keep(report.findings)
     if not deep:
@@ -200,7 +218,6 @@ def _split(
     json: JsonOption = False,
 ) -> int:
     from taorunner.console.pages.dataset_split_view import print_split
-    from taorunner.console.pages.dataset_view import Progress
     from taorunner.datasets.transform.split import split_dataset
 
     context.obj.refuse_extra()
@@ -209,11 +226,12 @@ def _split(
     target = output_folder(output, source, data, "split")
     val, test = options.val, options.test
     shares = {"train": round(1 - val - test, 9), "val": val, **({"test": test} if test else {})}
-    with cleaning_up(json=json), Progress(is_quiet=context.obj.is_quiet) as progress:
+    with _reading(context, source, target, json=json, overwrite=overwrite) as (read, progress):
         split = split_dataset(
-            source, target, shares=shares, seed=options.seed, from_=from_, group=options.group,
+            read.folder, target, shares=shares, seed=options.seed, from_=from_, group=options.group,
             merge=options.merge, overwrite=overwrite, progress=progress,
         )  # fmt: skip
+        split = read.result(split)
     print_split(split, json=json)
     return 0
 
@@ -235,17 +253,17 @@ def _stats(
     json: JsonOption = False,
 ) -> int:
     from taorunner.console.pages.dataset_stats_view import print_stats
-    from taorunner.console.pages.dataset_view import Progress
     from taorunner.datasets.report.html_page import write_page
     from taorunner.datasets.report.stats import choose_samples, read_stats
 
     context.obj.refuse_extra()
     check_format(from_)
     source, _ = dataset_folder(context.obj, dataset, project, workspace)
-    with cleaning_up(json=json), Progress(is_quiet=context.obj.is_quiet) as progress:
-        stats, read = read_stats(source, progress, from_=from_)
+    with _reading(context, source, json=json) as (read, progress):
+        stats, counted = read_stats(read.folder, progress, from_=from_)
+        stats = read.result(stats)
         if html is not None:
-            chosen = choose_samples(read.images, samples)
+            chosen = choose_samples(counted.images, samples)
             write_page(html.absolute(), stats, chosen, overwrite=overwrite, progress=progress)
     print_stats(stats, json=json)
     if html is not None:
@@ -272,7 +290,7 @@ def _resize(
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:
-    from taorunner.console.pages.dataset_view import Progress, print_resize
+    from taorunner.console.pages.dataset_view import print_resize
     from taorunner.datasets.transform.resize import parse_size, resize_dataset
 
     context.obj.refuse_extra()
@@ -280,13 +298,30 @@ def _resize(
     wanted = parse_size(size)
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     target = output_folder(output, source, data, f"{wanted[0]}x{wanted[1]}")
-    with cleaning_up(json=json), Progress(is_quiet=context.obj.is_quiet) as progress:
+    with _reading(context, source, target, json=json, overwrite=overwrite) as (read, progress):
         done = resize_dataset(
-            source, target, size=wanted, from_=from_, letterbox=letterbox, processes=processes,
+            read.folder, target, size=wanted, from_=from_, letterbox=letterbox, processes=processes,
             overwrite=overwrite, progress=progress,
         )  # fmt: skip
+        done = read.result(done)
     print_resize(done, json=json)
     return 0
+
+
+@contextmanager
+def _reading(
+    context: typer.Context, source: Path, result: Path | None = None, *, json: bool, overwrite: bool = False
+) -> Iterator[tuple[Source, Progress]]:
+    """The dataset, unpacked when it is an archive, and the line that shows the progress."""
+    from taorunner.console.pages.dataset_view import Progress
+    from taorunner.datasets.transform.archive_source import source_folder
+
+    with (
+        cleaning_up(json=json),
+        Progress(is_quiet=context.obj.is_quiet) as progress,
+        source_folder(source, result, overwrite=overwrite, progress=progress) as read,
+    ):
+        yield read, progress
 
 
 def _not_decoded(dataset: str, project: str | None) -> Finding:

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+UNPACKED = "unpacked"
+"""In the hidden name of the folder into which the archive of a dataset is unpacked, beside the result."""
 
 
 def exchange(first: Path, second: Path) -> bool:
@@ -67,14 +69,21 @@ def recover(target: Path) -> None:
     """Completes or undoes the unfinished swaps of ended processes beside ``target``."""
     if not target.parent.is_dir():
         return
-    for kind in ("replaced", "swap", "partial"):
+    for kind in ("replaced", "swap", "partial", UNPACKED):
         for entry in _left(target, kind):
+            if entry == unpacked_beside(target):
+                continue  # of this process, which reads it
             if kind == "swap":
                 _end_swap(entry, target)
             elif kind == "replaced" and not os.path.lexists(target):
                 entry.rename(target)  # killed between the two renames: restore the old folder
             else:
                 remove(entry)
+
+
+def unpacked_beside(target: Path) -> Path:
+    """Where this process unpacks the archive that ``target`` is made of."""
+    return target.with_name(f".{target.name}.{UNPACKED}-{os.getpid()}")
 
 
 def free_name(target: Path, word: str) -> Path:

@@ -131,7 +131,7 @@ def new_folder(target: Path, *, overwrite: bool) -> Iterator[Path]:
     """
     recover(target)
     refuse_taken(target, overwrite=overwrite)
-    _make(target, target.parent, parents=True)
+    make_parent(target)
     with _partial(target) as partial:
         yield partial
         replace_folder(partial, target)
@@ -162,6 +162,11 @@ def _partial(target: Path) -> Iterator[Path]:
     finally:
         if os.path.lexists(partial):
             remove(partial)
+
+
+def make_parent(target: Path) -> None:
+    """The folder that ``target`` belongs into. Raises MachineError when it cannot be created."""
+    _make(target, target.parent, parents=True)
 
 
 def _make(target: Path, folder: Path, *, parents: bool = False) -> None:
