@@ -56,12 +56,66 @@ class Counts(str, Enum):
     CLASS_NAMES = "class_names"
 
 
+class Value(str, Enum):
+    """How a value is computed from the data. ``planning/derived`` has a function for each.
+
+    Numbers: ``CLASS_COUNT`` (as ``counts`` says), ``CLASS_NAMES_COUNT``, ``LABEL_COUNT`` (of a palette),
+    ``TRAIN_IMAGES``, ``VAL_IMAGES``, ``SAMPLES`` (images that train, without those set aside), ``STEPS`` of an epoch, ``TOTAL_STEPS``,
+    ``MOST_BOXES`` in an image, ``SMALLEST_BOX`` after resizing, ``SMALL_OBJECTS``, ``LONGEST_TEXT``, ``TEXT_WIDTH``,
+    ``CHANNELS``, ``NUMBER_AT`` (another key).
+
+    Others: ``CLASS_NAMES``, ``CLASS_IDS``, ``CLASS_COLORS``, ``CLASS_MAPPING`` and ``CLASS_BLOCKS`` (repeated blocks),
+    ``MASK_BLOCKS``, ``PALETTE``, ``IMAGE_TYPE``, ``EXTENSION``, ``SIZE`` (pairs of keys, width and
+    height), ``ANCHORS`` (three for each key, the largest first), ``STEPS_IN_EPOCHS``, ``TOP``.
+    """
+
+    CLASS_COUNT = "class_count"
+    CLASS_NAMES_COUNT = "class_names_count"
+    LABEL_COUNT = "label_count"
+    TRAIN_IMAGES = "train_images"
+    VAL_IMAGES = "val_images"
+    SAMPLES = "samples"
+    STEPS = "steps"
+    TOTAL_STEPS = "total_steps"
+    MOST_BOXES = "most_boxes"
+    SMALLEST_BOX = "smallest_box"
+    SMALL_OBJECTS = "small_objects"
+    LONGEST_TEXT = "longest_text"
+    TEXT_WIDTH = "text_width"
+    CHANNELS = "channels"
+    NUMBER_AT = "number_at"
+    CLASS_NAMES = "class_names"
+    CLASS_IDS = "class_ids"
+    CLASS_COLORS = "class_colors"
+    CLASS_MAPPING = "class_mapping"
+    CLASS_BLOCKS = "class_blocks"
+    MASK_BLOCKS = "mask_blocks"
+    PALETTE = "palette"
+    IMAGE_TYPE = "image_type"
+    EXTENSION = "extension"
+    SIZE = "size"
+    ANCHORS = "anchors"
+    STEPS_IN_EPOCHS = "steps_in_epochs"
+    TOP = "top"
+
+
+class Limit(str, Enum):
+    """When a number in a spec is replaced by the computed one: where it differs, is less, is more, or does not divide
+    it."""
+
+    EXACT = "exact"
+    AT_LEAST = "at_least"
+    AT_MOST = "at_most"
+    DIVIDES = "divides"
+
+
 @dataclass(frozen=True, slots=True)
 class Computed:
     """Keys whose values follow from the data, and how.
 
-    ``counts`` says it for ``validate``, and ``of`` are the keys of the files or folders that are counted; None where
-    only the rule is known.
+    ``counts`` says it for ``validate``, and ``of`` are the keys of the files or folders that are counted. ``value``
+    says it for new projects and ``specs refresh``, with ``using`` for its parameters; None where only the rule is known. A
+    key that begins with ``$`` is a variable of the experiment.
     """
 
     keys: tuple[str, ...]
@@ -69,6 +123,9 @@ class Computed:
     rule: str
     counts: Counts | None = None
     of: tuple[str, ...] = ()
+    value: Value | None = None
+    limit: Limit = Limit.EXACT
+    using: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +144,9 @@ class DataLayout:
 
     ``form`` is the form that ``dataset convert`` and ``split`` write for it, None where they write none. ``put`` maps
     patterns of paths to what belongs there; they count from the experiment's dataset, or from the folder around it
-    where the dataset is one subset (``dataset`` names it, as in ``dataset: cars/train``). ``facts`` has the other keys
-    of the file unchanged.
+    where the dataset is one subset (``dataset`` names it, as in ``dataset: cars/train``). ``reads`` are the keys of the
+    labels of ``train`` and ``val``; labels that no spec names lie where ``put`` says. ``facts`` has the other keys of
+    the file unchanged.
     """
 
     network: str
@@ -100,6 +158,7 @@ class DataLayout:
     computed: tuple[Computed, ...]
     weights: tuple[StartWeights, ...]
     start: Mapping[str, Any]
+    reads: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def counted(self, counts: Counts) -> Computed | None:
@@ -142,6 +201,7 @@ def layout_from(body: Mapping[str, Any], network: str) -> DataLayout:
             for model, row in _given(body, "weights").items()
         ),
         start=_given(body, "start"),
+        reads=_given(body, "reads"),
         facts={key: body[key] for key in FACTS if body.get(key) is not None},
     )
 
@@ -159,6 +219,9 @@ def _computed(row: Mapping[str, Any]) -> Computed:
         row["rule"],
         Counts(counts) if counts else None,
         tuple(row.get("of") or ()),
+        Value(row["value"]) if "value" in row else None,
+        Limit(row.get("limit", "exact")),
+        row.get("using") or {},
     )
 
 

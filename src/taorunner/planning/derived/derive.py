@@ -6,40 +6,34 @@ The rules are the rows ``computed`` of a layout that have a ``value``. Two steps
     result = with_data(layout, facts, specs, variables, is_new=True)
 
 ``dataset`` is the folder of the experiment's dataset on this host, what ``$dataset_raw`` stands for (``data/cars``, or
-``data/cars/train`` where the layout has ``dataset: train``). ``specs`` are the texts of the spec files by name, as they
-are written, with their ``$variables``; a name that ends with ``.yaml`` or ``.yml`` is YAML, any other protobuf text.
-``variables`` are the ``vars`` of the experiment. ``read_facts`` reads files and raises ``UserFilesError`` with findings;
+``data/cars/train`` where the layout has ``dataset: train``). ``specs`` are the texts of the spec files by name, as
+written, with their ``$variables``; a name that ends with ``.yaml`` or ``.yml`` is YAML, any other protobuf text.
+``variables`` are the ``vars`` of the experiment. ``read_facts`` reads files and raises UserFilesError with findings;
 ``with_data`` is pure.
 
-``with_data`` replaces ``$FILL_IN`` and examples of a scaffold alike. With ``is_new`` it also sets what is free to choose,
-such as the size of the images; without it, a value that the network takes stays as the user wrote it. A key whose value
-is one ``$variable`` of the experiment is changed in ``variables``, not in the spec. Comments and all other keys stay.
+``with_data`` replaces ``$FILL_IN`` and the examples of a scaffold alike. With ``is_new`` it also sets what is free to
+choose, such as the size of the images; without it, a value that the network takes stays as the user wrote it. A key
+whose value is one ``$variable`` of the experiment is changed in ``variables``, not in the spec. Comments and all other
+keys stay.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from taorunner.catalog.layouts import DataLayout
+from taorunner.planning.derived.class_rules import CLASSES, set_classes
 from taorunner.planning.derived.facts import DataFacts
+from taorunner.planning.derived.numbers import NUMBERS, Source, set_numbers
+from taorunner.planning.derived.size_rules import SIZES, set_sizes
+from taorunner.planning.derived.sources import Specs, collect
+from taorunner.planning.derived.spec_texts import Change, SpecTexts, refuse_unreadable, spec_format
+from taorunner.specs.editing.placed import line_of, masked, placed_values
+from taorunner.specs.syntax.leaves import leaves
 
-FILL_IN = "$FILL_IN"
-VARIABLES = ""
-"""The ``file`` of a change in ``variables``; its key is ``$name``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """``old`` is None where nothing was known. ``line`` counts from 1, in the new text; 0 for a variable."""
-
-    file: str
-    line: int
-    key: str
-    old: object
-    new: object
-    reason: str
+__all__ = ["Change", "DataFacts", "WithData", "read_facts", "with_data"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +57,7 @@ def read_facts(
 
     Raises UserFilesError with the findings where the dataset cannot be read.
     """
-    raise NotImplementedError
+    return collect(layout, dataset, Specs(dataset, specs, variables, on_host))
 
 
 def with_data(
@@ -79,4 +73,46 @@ def with_data(
 
     Raises UserFilesError where a spec does not parse.
     """
-    raise NotImplementedError
+    refuse_unreadable(specs)
+    texts = SpecTexts(dict(specs), dict(variables), is_new)
+    source = Source(facts, texts, max(1, gpus))
+    for row in layout.computed:
+        if row.value in NUMBERS:
+            set_numbers(source, row)
+        elif row.value in CLASSES:
+            set_classes(source, row)
+        elif row.value in SIZES:
+            set_sizes(source, row)
+    changes = tuple(dict.fromkeys(_placed_again(one, texts.specs) for one in texts.changes))
+    changed = {(one.file, one.key) for one in changes}
+    return WithData(texts.specs, texts.variables, changes, _kept(specs, changed))
+
+
+def _placed_again(change: Change, specs: Mapping[str, str]) -> Change:
+    """With its line in the final text, and values that can be compared."""
+    new, old = (tuple(one) if isinstance(one, list) else one for one in (change.new, change.old))
+    if not change.file:
+        return change
+    text = specs[change.file]
+    found = placed_values(text, spec_format(change.file), change.key)
+    same = [one for one in found if one.value == change.new] or found
+    line = line_of(text, same[0].start) if same else change.line
+    return replace(change, line=line, new=_frozen(new), old=_frozen(old))
+
+
+def _frozen(value: object) -> object:
+    if isinstance(value, Mapping):
+        return tuple((key, _frozen(one)) for key, one in value.items())
+    return tuple(_frozen(one) for one in value) if isinstance(value, (list, tuple)) else value
+
+
+def _kept(specs: Mapping[str, str], changed: set[tuple[str, str]]) -> int:
+    """Keys of the specs that are not changed, and are not inside something that is."""
+    count = 0
+    for file, text in specs.items():
+        for leaf in leaves(masked(text), spec_format(file)):
+            plain = ".".join(step for step in leaf.key.split(".") if not step.isdigit())
+            count += not any(
+                file == where and (plain == key or plain.startswith(f"{key}.")) for where, key in changed
+            )
+    return count
