@@ -83,7 +83,7 @@ def _yolo(root: Path, boxes: dict[str, list[Box]], classes: Sequence[str]) -> No
         ]
         (root / "labels" / f"{stem}.txt").write_text("".join(lines))
     names = "".join(f"  {number}: {name}\n" for number, name in enumerate(classes))
-    (root / "data.yaml").write_text(f"path: .\ntrain: images\nval: images\nnames:\n{names}")
+    (root / "data.yaml").write_text(f"path: .\ntrain: images\nnames:\n{names}")
 
 
 def _voc(root: Path, boxes: dict[str, list[Box]], classes: Sequence[str]) -> None:

@@ -13,18 +13,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from taorunner.catalog.layouts import DataLayout
+from taorunner.catalog.layouts import DataLayout, InputKind
 from taorunner.contracts import Framework
 from taorunner.datasets.files.output_folders import Way
 from taorunner.datasets.transform.archive_source import source_folder
 from taorunner.datasets.transform.for_network import FORMS, LaidOut, Wish, lay_out_for_network
 from taorunner.errors import Finding, UsageError, UserFilesError
 from taorunner.planning.derived.derive import Change, read_facts, with_data
+from taorunner.planning.experiment_variables import set_variables, variables_of
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.new_project import new_project, workspace_around
 from taorunner.planning.validate import validate_projects
 from taorunner.project.diagnostics import shown
 from taorunner.project.mount_editing import add_read_only
+from taorunner.project.mounts import load_mounts
 from taorunner.project.scaffold import make_workspace
 from taorunner.project.schema import experiments_schema
 from taorunner.project.workspace import NAME_RULE, ProjectPaths, Workspace, find_project, is_name
@@ -62,7 +64,7 @@ class ReadyProject:
     mounts: Path | None
     changes: tuple[Change, ...]
     findings: tuple[Finding, ...]
-    next_step: str
+    next_steps: tuple[str, ...]
 
 
 def project_from_dataset(
@@ -97,22 +99,31 @@ def project_from_dataset(
     findings = tuple(validate_projects(workspace, [wanted.name], environ))
     return ReadyProject(
         paths, made.experiment, laid_out, paths.data_dir / dataset, mounts, changes, findings,
-        _next_step(start, workspace, wanted.name, made.experiment, layout, environ),
+        _next_steps(start, paths, dataset, made.experiment, layout, environ),
     )  # fmt: skip
 
 
-def _next_step(
-    start: Path, workspace: Workspace, name: str, experiment: str, layout: DataLayout, environ: Mapping[str, str]
-) -> str:  # fmt: skip
-    """The first action: a conversion where the network trains on records."""
+def _next_steps(
+    start: Path, paths: ProjectPaths, dataset: str, experiment: str, layout: DataLayout,
+    environ: Mapping[str, str],
+) -> tuple[str, ...]:  # fmt: skip
+    """The commands to a trained network: a conversion where it trains on records, once more where that takes one
+    subset."""
+    workspace = Workspace(paths.root.parent.parent)
     try:
-        is_found = find_project(workspace, start, None, environ) == name
+        is_found = find_project(workspace, start, None, environ) == paths.name
     except (UserFilesError, UsageError):
         is_found = False
-    program = "taorunner" if is_found else f"taorunner -p {name}"
-    if "conversion" in layout.facts:
-        return f"{program} convert {experiment} --then train"
-    return f"{program} train {experiment}"
+    program = "taorunner" if is_found else f"taorunner -p {paths.name}"
+    train = f"{program} train {experiment}"
+    if all(one.kind is not InputKind.RECORDS for one in layout.inputs_of("train")):
+        return (train,)
+    convert = f"{program} convert {experiment}"
+    again = layout.facts.get("conversion", {}).get("again")
+    if again is None:
+        return convert, train
+    inside = load_mounts(workspace, environ).to_inside(paths.data_dir / dataset)
+    return convert, f"{convert} {again.format(dataset=inside)}", train
 
 
 def _lay_out(source: Path, data: Path, form: str, wanted: FromDataset, progress: Progress) -> LaidOut:
@@ -124,7 +135,10 @@ def _lay_out(source: Path, data: Path, form: str, wanted: FromDataset, progress:
 
 
 def _written(layout: DataLayout | None, head: str) -> tuple[DataLayout, str]:
-    """The layout, and the form that is written for it. Raises UserFilesError for a network whose data nothing here writes."""
+    """The layout, and the form that is written for it.
+
+    Raises UserFilesError for a network whose data nothing here writes.
+    """
     if layout is None or layout.form not in FORMS:
         raise UserFilesError(
             f'no command writes the data of "{head}"',
@@ -193,11 +207,11 @@ def _fill_in(paths: ProjectPaths, experiment: str, layout: DataLayout, dataset: 
     folder = paths.spec_dir(experiment)
     specs = {file.name: file.read_text(encoding="utf-8") for file in sorted(folder.iterdir())}
     data = paths.dataset_dir(_dataset_name(layout, dataset))
-    text = paths.experiments_file.read_text(encoding="utf-8")
-    variables = variables_of(text, experiment)
+    file = paths.experiments_file
+    variables = variables_of(file, experiment)
     facts = read_facts(layout, data, specs, variables)
     result = with_data(layout, facts, specs, variables, is_new=True)
     for name, spec in result.specs.items():
         (folder / name).write_text(spec, encoding="utf-8")
-    paths.experiments_file.write_text(with_variables(text, experiment, result.variables), encoding="utf-8")
+    set_variables(file, experiment, result.variables)
     return result.changes

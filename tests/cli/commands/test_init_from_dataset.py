@@ -19,7 +19,7 @@ TRAINED = [
     ("folders", "classification_pyt"), ("folders", "classification_tf2"),
     ("masks", "segformer"), ("polygons", "segformer"), ("masks", "unet"), ("polygons", "unet"),
 ]  # fmt: skip
-CONVERTED = ("detectnet_v2", "ssd", "efficientdet_tf2")
+CONVERSIONS = {"detectnet_v2": 1, "ssd": 1, "efficientdet_tf2": 2}
 GENERATIONS = {"detectnet_v2": "tf1", "ssd": "tf1", "unet": "tf1", "efficientdet_tf2": "tf2_6.0",
                "classification_tf2": "tf2_6.0"}  # fmt: skip
 
@@ -50,22 +50,15 @@ def test_a_dataset_becomes_a_project_that_trains(
     assert "validated: no errors" in made.out
     assert cli("validate", "parts", cwd=root).code == 0
     (experiment,) = (path.name for path in (root / "projects/parts/specs").iterdir())
-    assert made.err.splitlines()[-1].startswith("next: taorunner ")
     env = {**tao_commands(GENERATIONS.get(head, "pyt_7"), gpus=1), "FAKE_READ_DATA": "1", "FAKE_EPOCHS": "2"}
     words = ("--backend", "local")
-    if head in CONVERTED:
-        done = cli("convert", experiment, *words, cwd=root, env=env)
-        assert done.code == 0, done.out + done.err
-    if head == "efficientdet_tf2":  # the other subset, as the next step says
-        more = [word for word in made.err.splitlines()[-1].split("; then ")[1].split() if "=" in word]
-        done = cli(
-            "convert",
-            experiment,
-            *words,
-            *(word for one in more for word in ("--set", one)),
-            cwd=root,
-            env=env,
-        )
+    steps = [
+        line.partition(": taorunner ")[2].split() for line in made.err.splitlines() if ": taorunner " in line
+    ]
+    assert [step[0] for step in steps] == [*["convert"] * CONVERSIONS.get(head, 0), "train"]
+    for step in steps[:-1]:
+        host = [word.replace("/workspace/projects", str(root / "projects")) for word in step]
+        done = cli(*host[:2], *words, *host[2:], cwd=root, env=env)
         assert done.code == 0, done.out + done.err
     done = cli("train", experiment, *words, cwd=root, env=env)
     assert done.code == 0, done.out + done.err

@@ -175,7 +175,8 @@ def _from_dataset(
     with cleaning_up(json=False), Progress(is_quiet=invocation.is_quiet) as progress:
         made = project_from_dataset(Path.cwd(), root, wanted, os.environ, progress)
     print_ready_project(made, wanted, Path.cwd(), is_quiet=invocation.is_quiet)
-    invocation.note(f"next: {made.next_step}")
+    for number, step in enumerate(made.next_steps):
+        invocation.note(f"{'then' if number else 'next'}: {step}")
     return ExitCode.USER_FILES if has_errors(made.findings) else ExitCode.DONE
 
 
