@@ -170,8 +170,16 @@ def test_it_has_no_findings(head: str, tmp_path: Path, split_of: Callable[[str],
     assert (refreshed.changes, refreshed.specs) == ((), one.result.specs)
 
     import difflib, os
+
     if os.environ.get("SHOW"):
         for name, text in one.texts.items():
-            print("".join(difflib.unified_diff(text.splitlines(True), one.result.specs[name].splitlines(True), head, name, n=0)))
-        for change in one.result.changes: print(change)
+            print(
+                "".join(
+                    difflib.unified_diff(
+                        text.splitlines(True), one.result.specs[name].splitlines(True), head, name, n=0
+                    )
+                )
+            )
+        for change in one.result.changes:
+            print(change)
         print(one.result.kept, dict(one.variables))
