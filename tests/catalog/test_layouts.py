@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
-from taorunner.catalog.layouts import FACTS, DataLayout, InputKind
+from taorunner.catalog.layouts import FACTS, DataLayout, InputKind, Limit, Value
 from taorunner.catalog.load import DATA, Catalog, load_network, network_names
 from taorunner.catalog.other_layouts import other_layouts
 from taorunner.contracts import Contract
 from taorunner.datasets.transform.folder_datasets import TARGETS as FOLDER_TARGETS
 from taorunner.datasets.writers.tao_formats import TARGETS
+from taorunner.planning.derived.class_rules import CLASSES
+from taorunner.planning.derived.numbers import NUMBERS
+from taorunner.planning.derived.size_rules import SIZES
 from taorunner.planning.spec.schema_choice import schema_of
 from taorunner.pretrained.bundled_list import known_models
 from taorunner.yaml_reader import read_yaml
@@ -59,21 +62,79 @@ def test_a_layout_has_only_known_keys(path: Path) -> None:
     for rows in (body.get("inputs") or {}, body.get("arguments") or {}):
         assert all(row is None or set(row) <= INPUT_KEYS for row in rows.values())
     for row in body.get("computed") or ():
-        assert {"keys", "from", "rule"} <= set(row) <= {"keys", "from", "rule", "counts", "of"}
+        known = {"keys", "from", "rule", "counts", "of", "value", "limit", "using"}
+        assert {"keys", "from", "rule"} <= set(row) <= known
         assert ("counts" in row) == ("of" in row)
+        if "value" not in row:
+            assert not {"limit", "using"} & set(row)
+            continue
+        value = Value(row["value"])
+        needed, allowed = PARAMETERS.get(value, (set(), set()))
+        assert needed <= set(row.get("using") or {}) <= needed | allowed
+        assert "limit" not in row or (Limit(row["limit"]) is not Limit.EXACT and value in NUMBERS)
+        assert value is not Value.SIZE or len(row["keys"]) % 2 == 0
+        assert value is not Value.CLASS_COUNT or "counts" in row
+        assert all(re.fullmatch(r"\$?[a-z_0-9]+(\.[a-z_0-9]+)*", key) for key in row["keys"])
     for row in (body.get("weights") or {}).values():
         assert row is None or set(row) <= {"key", "covers", "note"}
 
 
+PARAMETERS: dict[Value, tuple[set[str], set[str]]] = {
+    Value.CLASS_NAMES_COUNT: (set(), {"most"}), Value.LABEL_COUNT: ({"of"}, set()), Value.STEPS: ({"batch"}, set()),
+    Value.TOTAL_STEPS: ({"batch", "epochs"}, {"share"}), Value.MOST_BOXES: (set(), {"plus"}),
+    Value.SMALLEST_BOX: ({"width", "height"}, set()), Value.TEXT_WIDTH: ({"of"}, set()),
+    Value.CHANNELS: ({"of"}, set()), Value.NUMBER_AT: ({"of"}, set()), Value.CLASS_COLORS: (set(), {"lower"}),
+    Value.CLASS_BLOCKS: ({"by", "names_of"}, set()), Value.MASK_BLOCKS: ({"image_type"}, set()),
+    Value.PALETTE: ({"norm"}, set()), Value.EXTENSION: (set(), {"dot"}),
+    Value.SIZE: ({"multiple", "least", "most"}, set()), Value.ANCHORS: ({"width", "height"}, set()),
+    Value.STEPS_IN_EPOCHS: ({"batch", "images", "epochs", "shares"}, set()),
+}  # fmt: skip
+"""What ``using`` must have for a value, and what it may have."""
+OF_KEYS = ("of", "batch", "epochs", "images", "width", "height", "names_of", "image_type", "norm")
+"""Parameters that are keys of a spec."""
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_computed_key_is_one_of_a_spec(path: Path) -> None:
+    layout = layout_of(path.stem)
+    contracts = [
+        one for action in actions_of(path.stem) if (one := contract_of(path.stem, action)) is not None
+    ]
+    schemas = [schema for one in contracts if one.spec is not None and (schema := schema_of(one)) is not None]
+    keys = [key for one in layout.computed if one.value is not None for key in one.keys]
+    keys += [one.using[name] for one in layout.computed for name in OF_KEYS if name in one.using]
+    keys += layout.reads.values()
+    for key in keys if schemas else ():
+        steps = tuple(key.split("."))
+        assert key.startswith("$") or any(schema.find(steps) is not None for schema in schemas), key
+
+
+def test_every_value_has_its_rule() -> None:
+    assert set(Value) == NUMBERS | CLASSES | SIZES
+    used = {one.value for path in FILES for one in layout_of(path.stem).computed}
+    assert used == {*Value, None}
+
+
 KEYS_IN_ORDER = (
     "like", "form", "dataset", "put", "labels", "fields", "ids", "background", "images", "pairing", "order", "inference",
-    "left_out", "stops", "conversion", "inputs", "arguments", "computed", "weights", "without_weights", "start",
+    "left_out", "stops", "conversion", "reads", "inputs", "arguments", "computed", "weights", "without_weights", "start",
     "not_verified", "source",
 )  # fmt: skip
 
 
 def test_the_order_names_all_keys() -> None:
-    others = ("like", "form", "dataset", "put", "inputs", "arguments", "computed", "weights", "start")
+    others = (
+        "like",
+        "form",
+        "dataset",
+        "put",
+        "reads",
+        "inputs",
+        "arguments",
+        "computed",
+        "weights",
+        "start",
+    )
     assert sorted(KEYS_IN_ORDER) == sorted((*others, *FACTS))
 
 

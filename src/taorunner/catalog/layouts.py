@@ -60,7 +60,8 @@ class Value(str, Enum):
     """How a value is computed from the data. ``planning/derived`` has a function for each.
 
     Numbers: ``CLASS_COUNT`` (as ``counts`` says), ``CLASS_NAMES_COUNT``, ``LABEL_COUNT`` (of a palette),
-    ``TRAIN_IMAGES``, ``VAL_IMAGES``, ``SAMPLES`` (images that train, without those set aside), ``STEPS`` of an epoch, ``TOTAL_STEPS``,
+    ``TRAIN_IMAGES``, ``VAL_IMAGES``, ``SAMPLES`` (images that train, without those set aside), ``STEPS`` of an epoch,
+    ``TOTAL_STEPS``,
     ``MOST_BOXES`` in an image, ``SMALLEST_BOX`` after resizing, ``SMALL_OBJECTS``, ``LONGEST_TEXT``, ``TEXT_WIDTH``,
     ``CHANNELS``, ``NUMBER_AT`` (another key).
 
@@ -114,8 +115,8 @@ class Computed:
     """Keys whose values follow from the data, and how.
 
     ``counts`` says it for ``validate``, and ``of`` are the keys of the files or folders that are counted. ``value``
-    says it for new projects and ``specs refresh``, with ``using`` for its parameters; None where only the rule is known. A
-    key that begins with ``$`` is a variable of the experiment.
+    says it for new projects and ``specs refresh``, with ``using`` for its parameters; None where only the rule is
+    known. A key that begins with ``$`` is a variable of the experiment.
     """
 
     keys: tuple[str, ...]

@@ -388,7 +388,8 @@ def test_a_class_of_the_palette_beyond_their_number(bench: Make) -> None:
         (
             "error too-few-classes",
             "train.yaml: num_classes: |2",
-            '"dataset.segment.num_classes" is 2, and the palette has label_id 2: the training stops; set it to 3',
+            '"dataset.segment.num_classes" is 2, and the palette has label_id 2: the training stops; '
+            "taorunner specs refresh e",
         )
     ]
 
@@ -777,7 +778,8 @@ def test_a_category_id_beyond_num_classes(head: str, bench: Make) -> None:
         (
             "error too-few-classes",
             "train.yaml: num_classes: |4",
-            '"dataset.num_classes" is 4, and annotations.json has category id 90; set it to 91',
+            "num_classes is 4, the data needs 91: train/annotations.json has category ids 1 to 90; "
+            "taorunner specs refresh e",
         )
     ]
 
@@ -796,7 +798,8 @@ def test_tf2_counts_the_background_as_a_class(bench: Make) -> None:
         (
             "error too-few-classes",
             "train.yaml: num_classes: |3",
-            '"dataset.num_classes" is 3, and annotations.json has category id 3; set it to 4',
+            "num_classes is 3, the data needs 4: val/annotations.json has category ids 1 to 3; "
+            "taorunner specs refresh e",
         )
     ]
 
@@ -805,11 +808,11 @@ def test_class_folders_are_counted(bench: Make) -> None:
     made = bench("classification_pyt")
     folder = made.project / "data" / DATASET / "train"
     made.edit("train", ("num_classes: 3", "num_classes: 2"))
-    hint = "set it to 3, or correct the dataset"
-    message = f'"dataset.num_classes" is 2, and {folder} has 3 class folders; {hint}'
+    hint = "taorunner specs refresh e"
+    message = f"num_classes is 2, the data needs 3: {folder} has 3 class folders; {hint}"
     assert made.messages() == [("error too-few-classes", "train.yaml: num_classes: |2", message)]
     made.edit("train", ("num_classes: 2", "num_classes: 4"))
-    message = f'"dataset.num_classes" is 4, and {folder} has 3 class folders; {hint}'
+    message = f"num_classes is 4, the data needs 3: {folder} has 3 class folders; {hint}"
     assert made.messages() == [("warning too-many-classes", "train.yaml: num_classes: |4", message)]
 
 
@@ -869,19 +872,19 @@ def test_capitals_in_labels_that_are_read_raw_are_fine(bench: Make) -> None:
 
 # networks without a scaffold: the same rules, other keys
 
-COUNTED = "has category id 3; set it to 4"
+COUNTED = "num_classes is 3, the data needs 4: val/annotations.json has category ids 1 to 3; taorunner specs refresh e"
 OTHERS = [
     (
         "mask_rcnn", coco, "train_batch_size: 1\ndata_config {\n  num_classes: 3\n"
         '  val_json_file: "$dataset_raw/val/annotations.json"\n}\n',
         ("error too-few-classes", "train.txt: num_classes: |3",
-         f'"data_config.num_classes" is 3, and annotations.json {COUNTED}'),
+         COUNTED),
     ),
     (
         "efficientdet_tf1", coco, "dataset_config {\n  num_classes: 3\n"
         '  validation_json_file: "$dataset_raw/val/annotations.json"\n}\n',
         ("error too-few-classes", "train.txt: num_classes: |3",
-         f'"dataset_config.num_classes" is 3, and annotations.json {COUNTED}'),
+         COUNTED),
     ),
     (
         "mask_rcnn", coco, "train_batch_size: 8\nnum_examples_per_epoch: 4\n",
@@ -908,7 +911,7 @@ OTHERS = [
     (
         "classification_tf2", folders, "dataset:\n  num_classes: 4\n  train_dataset_path: $dataset_raw/train\n",
         ("error too-many-classes", "train.yaml: num_classes: |4",
-         '"dataset.num_classes" is 4, and DATASET/train has 3 class folders; set it to 3, or correct the dataset'),
+         "num_classes is 4, the data needs 3: DATASET/train has 3 class folders; taorunner specs refresh e"),
     ),
     (
         "classification_tf2", folders, "train:\n  batch_size_per_gpu: 151\ndataset:\n"

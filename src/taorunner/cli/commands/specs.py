@@ -1,4 +1,5 @@
-"""``specs show``, ``specs diff`` and ``specs explain``: the spec as TAO reads it, and its keys."""
+"""``specs show``, ``diff``, ``explain`` and ``refresh``: the spec as TAO reads it, its keys, and what follows from the
+data."""
 
 from __future__ import annotations
 
@@ -22,6 +23,8 @@ def register(app: typer.Typer) -> None:
     add_command(group, "diff", _diff, summary, "taorunner specs diff rtdetr_01 rtdetr_02")
     summary = "Explain a key: type, default, releases, what sets it"
     add_command(group, "explain", _explain, summary, "taorunner specs explain train.num_epochs --head rtdetr")
+    summary = "Compute again what depends on the data, and show the change"
+    add_command(group, "refresh", _refresh, summary, "taorunner specs refresh rtdetr_01")
     app.add_typer(group, name="specs")
 
 
@@ -119,6 +122,48 @@ def _explain(
         request = ActionRequest(action, (), release=release)
         explained = explain_for_experiment(place, name, str(experiment), key, request, os.environ)
     print_explained(explained, json=json)
+    return ExitCode.DONE
+
+
+def _refresh(
+    context: typer.Context,
+    experiment: _ExperimentArgument,
+    yes: Annotated[bool, option("--yes", "Write without a question")] = False,
+    project: ProjectOption = None,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> int:
+    import os
+
+    from taorunner.console.pages.refresh_view import (
+        asks_to_write,
+        kept_text,
+        print_refresh,
+        print_refresh_json,
+    )
+    from taorunner.planning.spec_refresh import refresh
+
+    context.obj.refuse_extra()
+    place = context.obj.open_workspace(workspace)
+    name = context.obj.project_name(place, project)
+    found = refresh(place, name, experiment, os.environ)
+    if json:
+        if yes and found.files:
+            found.write()
+        print_refresh_json(found, is_written=yes and bool(found.files))
+        return ExitCode.DONE
+    if not found.files:
+        typer.echo(f"{experiment} is up to date")
+        return ExitCode.DONE
+    print_refresh(found)
+    answer = True if yes else asks_to_write(found)
+    if yes or answer is None:
+        context.obj.note(kept_text(found))
+    if answer:
+        found.write()
+        context.obj.note(f"changed {', '.join(one.name for one in found.files)}")
+    else:
+        context.obj.note("not written; add --yes" if answer is None else "not written")
     return ExitCode.DONE
 
 

@@ -100,6 +100,8 @@ _OPTIONS_33: dict[str, str] = {"--action": "action", "--all": "", "--exit-code":
 _OPTIONS_34: dict[str, str] = {"--action": "action", "-e": "experiment", "--experiment": "experiment",
     "--head": "head", "--help": "", "--json": "", "-p": "project", "--project": "project", "--release": "any",
     "--workspace": "folder"}
+_OPTIONS_35: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
+    "--workspace": "folder", "--yes": ""}
 TABLE: dict[str, Command] = {
     "init-project": Command(
         "Create a project, new or from another tool's files", _OPTIONS_1, ("any", "none",)
@@ -226,6 +228,9 @@ TABLE: dict[str, Command] = {
     ),
     "specs explain": Command(
         "Explain a key: type, default, releases, what sets it", _OPTIONS_34, ("any", "none",)
+    ),
+    "specs refresh": Command(
+        "Compute again what depends on the data, and show the change", _OPTIONS_35, ("experiment", "none",)
     ),
 }
 ROOT_OPTIONS: dict[str, str] = {"-V": "", "--help": "", "--install-completion": "", "-p": "project",

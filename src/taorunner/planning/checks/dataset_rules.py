@@ -202,11 +202,9 @@ def _highest_id(training: Training, computed: Computed) -> Iterator[Fault]:
     for key, count, name, ids in _categories(training, computed):
         needed = len(ids) if is_renumbered else ids[-1] + 1
         if count < needed:
-            what = f"{len(ids)} categories" if is_renumbered else f"category id {ids[-1]}"
             is_last = training.layout is not None and training.layout.network == "rtdetr" and count == ids[-1]
             severity = Severity.WARNING if is_last else Severity.ERROR
-            message = f'"{key}" is {count}, and {name} has {what}'
-            yield Fault(severity, "too-few-classes", message, f"set it to {needed}", key)
+            yield _too_few(training, severity, key, count, needed, f"{name} has {_ids(ids, is_renumbered)}")
             return
 
 
@@ -216,10 +214,22 @@ def _number_of_categories(training: Training, computed: Computed) -> Iterator[Fa
     for key, count, name, ids in _categories(training, computed):
         needed = len(ids) if is_renumbered else ids[-1]
         if count < needed:
-            what = f"{len(ids)} categories" if is_renumbered else f"category id {ids[-1]}"
-            message = f'"{key}" is {count}, and {name} has {what}'
-            yield Fault(Severity.ERROR, "too-few-classes", message, f"set it to {needed}", key)
+            what = f"{name} has {_ids(ids, is_renumbered)}"
+            yield _too_few(training, Severity.ERROR, key, count, needed, what)
             return
+
+
+def _too_few(
+    training: Training, severity: Severity, key: str, count: int | float, needed: int, what: str
+) -> Fault:
+    message = f"{key.rpartition('.')[2]} is {count:g}, the data needs {needed}: {what}"
+    return Fault(severity, "too-few-classes", message, training.refreshed(key, f"set it to {needed}"), key)
+
+
+def _ids(ids: tuple[int, ...], is_renumbered: bool) -> str:
+    if is_renumbered:
+        return f"{len(ids)} categories"
+    return f"category ids {ids[0]} to {ids[-1]}" if len(ids) > 1 else f"category id {ids[0]}"
 
 
 def _categories(
@@ -232,7 +242,7 @@ def _categories(
         for file in training.spec.paths(source) or ():
             ids = training.data.category_ids(file)
             if ids and count is not None:
-                yield key, count, printable(_name(file)), ids
+                yield key, count, printable("/".join(file.split("/")[-2:])), ids
 
 
 def _class_folders(training: Training, computed: Computed) -> Iterator[Fault]:
@@ -243,8 +253,11 @@ def _class_folders(training: Training, computed: Computed) -> Iterator[Fault]:
     classes = training.data.folders(folder) if folder is not None else ()
     if not classes or count is None or folder is None or count == len(classes):
         return
-    message = f'"{key}" is {count}, and {printable(folder)} has {len(classes)} class folders'
-    hint = f"set it to {len(classes)}, or correct the dataset"
+    message = (
+        f"{key.rpartition('.')[2]} is {count:g}, the data needs {len(classes)}: {printable(folder)} has "
+    )
+    message += f"{len(classes)} class folders"
+    hint = training.refreshed(key, f"set it to {len(classes)}, or correct the dataset")
     if count < len(classes):
         yield Fault(Severity.ERROR, "too-few-classes", message, hint, key)
     else:
@@ -264,7 +277,8 @@ def _named_classes(training: Training, computed: Computed) -> Iterator[Fault]:
             if left and key in spec:
                 listed = _listed(frozenset(left))
                 message = f'"{key}" has no colour for {listed}: inference draws no boxes of them'
-                yield Fault(Severity.WARNING, "class-without-colour", message, "name every class there", key)
+                hint = training.refreshed(key, "name every class there")
+                yield Fault(Severity.WARNING, "class-without-colour", message, hint, key)
                 return
 
 

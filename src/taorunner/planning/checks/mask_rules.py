@@ -25,7 +25,8 @@ def label_ids(training: Training) -> Iterator[Fault]:
         message = (
             f'"{_NUM_CLASSES}" is {int(count)}, and the palette has label_id {max(ids)}: the training stops'
         )
-        yield Fault(Severity.ERROR, "too-few-classes", message, f"set it to {max(ids) + 1}", _NUM_CLASSES)
+        hint = training.refreshed(_NUM_CLASSES, f"set it to {max(ids) + 1}")
+        yield Fault(Severity.ERROR, "too-few-classes", message, hint, _NUM_CLASSES)
 
 
 def pairs(training: Training) -> Iterator[Fault]:

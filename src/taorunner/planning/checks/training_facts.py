@@ -102,6 +102,14 @@ class Training:
     classmap: ClassMap | None = None
     layout: DataLayout | None = None
 
+    def refreshed(self, key: str, otherwise: str) -> str:
+        """The command that computes the value at ``key`` again, as a hint; ``otherwise`` where there is none."""
+        rows = self.layout.computed if self.layout is not None else ()
+        is_computed = any(one.value is not None and key in one.keys for one in rows)
+        if not is_computed or key in self.spec.overlay:
+            return otherwise
+        return f"taorunner specs refresh {self.spec.variables['experiment']}"
+
     def role(self, name: str) -> str:
         """The dotted key of a role; a key that no spec has where the network has none."""
         spec = self.contract.spec

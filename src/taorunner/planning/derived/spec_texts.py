@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from taorunner.catalog.layouts import Limit
 from taorunner.errors import UserFilesError
+from taorunner.planning.inputs.values import VARIABLES
 from taorunner.specs.editing.placed import (
     Placed,
     comment_at,
@@ -17,11 +19,14 @@ from taorunner.specs.editing.placed import (
     with_comment,
     with_scalar,
 )
-from taorunner.specs.editing.proto_blocks import Row, with_blocks
+from taorunner.specs.editing.proto_blocks import Row, blocks_at, with_blocks
 from taorunner.specs.syntax.text_position import Lines, SpecProblemError
+from taorunner.text import printable
 
 FILL_IN = "FILL_IN"
 """The name that stands for a value which a new project leaves open: ``$FILL_IN``."""
+RESERVED = frozenset(VARIABLES)
+"""Variables that have a value without the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +133,10 @@ class SpecTexts:
             if new != text:
                 self.specs[file] = new
                 by = next(iter(rows[0]))
-                self._note(file, key, None, Wanted([row[by] for row in rows], reason))
+                old = [one.about[by] for one in blocks_at(text, key, [by]) if by in one.about]
+                known = [one for one in old if one != f"${FILL_IN}"]
+                now = [one.about[by] for one in blocks_at(new, key, [by]) if by in one.about]
+                self._note(file, key, known or None, Wanted(now, reason))
 
     def _replace(self, file: str, key: str, placed: Placed, value: Any, wanted: Wanted) -> None:
         form = spec_format(file)
@@ -143,9 +151,9 @@ class SpecTexts:
     def _set_variable(
         self, name: str, accepts: Callable[[Any], bool], made: Callable[[Any], Any], reason: str
     ) -> None:
-        if name not in self.variables:
+        if name in RESERVED:
             return
-        old = self.variables[name]
+        old = self.variables.get(name, f"${FILL_IN}")
         is_open = isinstance(old, str) and old.strip("{}$") == FILL_IN
         if is_open or not accepts(old):
             new = made(None if is_open else old)
@@ -180,9 +188,8 @@ def _placed(file: str, text: str, key: str) -> list[Placed]:
     try:
         return placed_values(text, spec_format(file), key)
     except SpecProblemError as problem:
-        finding = problem.to_finding(Lines(text))
-        where = f"{file}:{finding.line}" if finding.line is not None else file
-        raise UserFilesError(f"{where}: {problem.message}", hint=problem.hint) from None
+        finding = replace(problem.to_finding(Lines(text)), file=Path(file))
+        raise UserFilesError(f'"{printable(file)}" cannot be read', findings=(finding,)) from None
 
 
 def _equal(old: Any, new: Any) -> bool:
