@@ -117,7 +117,7 @@ def test_every_value_has_its_rule() -> None:
 
 KEYS_IN_ORDER = (
     "like", "form", "dataset", "put", "labels", "fields", "ids", "background", "images", "pairing", "order", "inference",
-    "left_out", "stops", "conversion", "reads", "inputs", "arguments", "computed", "weights", "without_weights", "start",
+    "left_out", "stops", "conversion", "lists", "reads", "inputs", "arguments", "computed", "weights", "without_weights", "start",
     "not_verified", "source",
 )  # fmt: skip
 
@@ -128,6 +128,7 @@ def test_the_order_names_all_keys() -> None:
         "form",
         "dataset",
         "put",
+        "lists",
         "reads",
         "inputs",
         "arguments",

@@ -146,7 +146,9 @@ class DataLayout:
     ``form`` is the form that ``dataset convert`` and ``split`` write for it, None where they write none. ``put`` maps
     patterns of paths to what belongs there; they count from the experiment's dataset, or from the folder around it
     where the dataset is one subset (``dataset`` names it, as in ``dataset: cars/train``). ``reads`` are the keys of the
-    labels of ``train`` and ``val``; labels that no spec names lie where ``put`` says. ``facts`` has the other keys of
+    labels of ``train`` and ``val``; labels that no spec names lie where ``put`` says. ``lists`` are blocks
+    of the spec with two lists in place of two folders, for networks that pair these in the order of the disk.
+    ``facts`` has the other keys of
     the file unchanged.
     """
 
@@ -159,6 +161,7 @@ class DataLayout:
     computed: tuple[Computed, ...]
     weights: tuple[StartWeights, ...]
     start: Mapping[str, Any]
+    lists: Mapping[str, Mapping[str, str]]
     reads: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -202,6 +205,7 @@ def layout_from(body: Mapping[str, Any], network: str) -> DataLayout:
             for model, row in _given(body, "weights").items()
         ),
         start=_given(body, "start"),
+        lists=_given(body, "lists"),
         reads=_given(body, "reads"),
         facts={key: body[key] for key in FACTS if body.get(key) is not None},
     )

@@ -23,6 +23,7 @@ from taorunner.planning.derived.derive import Change, read_facts, with_data
 from taorunner.planning.experiment_variables import set_variables, variables_of
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.new_project import new_project, workspace_around
+from taorunner.planning.paired_lists import with_lists
 from taorunner.planning.validate import validate_projects
 from taorunner.project.diagnostics import shown
 from taorunner.project.mount_editing import add_read_only
@@ -90,7 +91,8 @@ def project_from_dataset(
         )  # fmt: skip
         built = beside.project(wanted.name)
         laid_out = _lay_out(source, built.data_dir / dataset, form, wanted, progress)
-        changes = _fill_in(built, made.experiment, layout, dataset)
+        inside = load_mounts(workspace, environ).to_inside(paths.data_dir / dataset)
+        changes = _fill_in(built, made.experiment, layout, dataset, inside)
         mounts = None
         if wanted.way is Way.REFER and is_contained:
             _refuse_outside(built.data_dir / dataset, source)
@@ -202,8 +204,10 @@ def _refuse_outside(data: Path, source: Path) -> None:
                 )
 
 
-def _fill_in(paths: ProjectPaths, experiment: str, layout: DataLayout, dataset: str) -> tuple[Change, ...]:
-    """Sets in the specs what follows from the data."""
+def _fill_in(
+    paths: ProjectPaths, experiment: str, layout: DataLayout, dataset: str, inside: str
+) -> tuple[Change, ...]:
+    """Sets in the specs what follows from the data. ``inside`` is the path of the dataset in a container."""
     folder = paths.spec_dir(experiment)
     specs = {file.name: file.read_text(encoding="utf-8") for file in sorted(folder.iterdir())}
     data = paths.dataset_dir(_dataset_name(layout, dataset))
@@ -211,7 +215,7 @@ def _fill_in(paths: ProjectPaths, experiment: str, layout: DataLayout, dataset: 
     variables = variables_of(file, experiment)
     facts = read_facts(layout, data, specs, variables)
     result = with_data(layout, facts, specs, variables, is_new=True)
-    for name, spec in result.specs.items():
+    for name, spec in with_lists(layout, data, inside, result.specs).items():
         (folder / name).write_text(spec, encoding="utf-8")
     set_variables(file, experiment, result.variables)
     return result.changes

@@ -160,7 +160,8 @@ def _segformer(job: Job) -> int:
     assert segment["label_transform"] == "", "another test"
     total = 0
     for split in (segment["train_split"], segment["validation_split"]):
-        total += _masked(root / "images" / split, root / "masks" / split, lambda value: (value,) in labels)
+        pictures, drawn = (sorted((root / kind / split).iterdir()) for kind in ("images", "masks"))
+        total += _masked(pictures, drawn, lambda value: (value,) in labels)
     return total
 
 
@@ -241,20 +242,24 @@ def _unet(job: Job) -> int:
     _weights(spec["model_config"][0].get("pretrained_model_file", [None])[0])
     total = 0
     for split in ("train", "val"):
-        images, masks = (Path(data[f"{split}_{what}_path"][0]) for what in ("images", "masks"))
-        total += _masked(images, masks, classes.__contains__)
+        source = data[f"{split}_data_sources"][0]["data_source"][
+            0
+        ]  # folders would be paired in the disk's order
+        lists = (Path(source[key][0]).read_text().splitlines() for key in ("image_path", "masks_path"))
+        pictures, drawn = ([Path(line) for line in lines] for lines in lists)
+        total += _masked(pictures, drawn, classes.__contains__)
     return total
 
 
 # --- what several networks read
 
 
-def _masked(images: Path, masks: Path, is_known: Callable[[int], bool]) -> int:
-    """Images and masks are paired by their place in the sorted names; every value of a mask must be known."""
-    pictures, drawn = sorted(images.iterdir()), sorted(masks.iterdir())
+def _masked(pictures: list[Path], drawn: list[Path], is_known: Callable[[int], bool]) -> int:
+    """Images and masks are paired by their place; every value of a mask must be known."""
     assert pictures and len(pictures) == len(drawn), f"{len(pictures)} images and {len(drawn)} masks"
     for picture, mask in zip(pictures, drawn, strict=True):
-        assert picture.stem == mask.stem
+        assert picture.stem == mask.stem, f"{picture.name} with {mask.name}"
+        picture.stat()
         if unknown := {value for value in gray_values(mask.read_bytes()) if not is_known(value)}:
             raise ValueError(f"{mask.name} has values without a class: {sorted(unknown)}")
     return len(pictures)

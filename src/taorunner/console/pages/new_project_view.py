@@ -20,7 +20,7 @@ from taorunner.planning.derived.derive import Change
 from taorunner.planning.project_from_dataset import FromDataset, ReadyProject
 from taorunner.text import amount
 
-_LABEL = 10
+_LABEL, _WIDEST = 10, 100
 _SHOWN_CLASSES = 8
 _SHOWN_VALUES = 8
 _FORMATS = {
@@ -114,7 +114,7 @@ def _verdict(findings: Sequence[Finding]) -> str:
 
 
 def _print_fact(console: Console, label: str, text: str) -> None:
-    width = max(console.width, 40)
+    width = min(max(console.width, 40), _WIDEST)
     lines = textwrap.wrap(text, width - _LABEL, break_long_words=False, break_on_hyphens=False) or [""]
     for number, line in enumerate(lines):
         console.print(Text(f"{label if number == 0 else '':<{_LABEL}}{line}"), soft_wrap=True)

@@ -68,6 +68,7 @@ class Collected:
     suffixes: Counter[str] = field(default_factory=Counter)
     shapes: list[tuple[float, float]] = field(default_factory=list)
     mask_values: set[tuple[int, ...]] = field(default_factory=set)
+    mask_names: dict[tuple[int, ...], str] = field(default_factory=dict)
     channels: int = 0
     longest_text: int = 0
 
@@ -82,5 +83,6 @@ class Collected:
         return DataFacts(
             self.subsets.get("train", SubsetFacts()), self.subsets.get("val", SubsetFacts()),
             tuple(dict.fromkeys(ids.values())) or tuple(sorted(self.names)), ids, self.sizes, self.suffixes,
-            tuple(self.shapes[::step]), tuple(sorted(self.mask_values)), {}, self.channels, self.longest_text,
+            tuple(self.shapes[::step]), tuple(sorted(self.mask_values)), self.mask_names, self.channels,
+            self.longest_text,
         )  # fmt: skip

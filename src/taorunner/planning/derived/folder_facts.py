@@ -9,6 +9,7 @@ from taorunner.datasets.files.image_header import ImageError, read_header
 from taorunner.datasets.files.layout import files_in, folders_in, images_in
 from taorunner.datasets.files.mask_reading import spread, values_in
 from taorunner.datasets.files.pixels import has_pillow
+from taorunner.datasets.writers.class_masks import CLASSES_FILE
 from taorunner.errors import Finding, MachineError, Severity, UserFilesError
 from taorunner.planning.derived.facts import Collected, SubsetFacts
 from taorunner.planning.derived.label_files import size_of
@@ -38,7 +39,9 @@ def add_class_folders(to: Collected, subset: str, folder: Path, *, is_trained: b
 
 
 def add_masks(to: Collected, subset: str, masks: Path, images: Path) -> None:
-    """A folder of masks with the values of their pixels. Raises UserFilesError, and MachineError without Pillow."""
+    """A folder of masks with the values of their pixels, and their names where a list of them lies in the dataset.
+
+    Raises UserFilesError, and MachineError without Pillow."""
     names = images_in(masks)
     if not names and subset == "train":
         raise _unread(masks, "no-masks", "there are no masks in this folder")
@@ -47,6 +50,9 @@ def add_masks(to: Collected, subset: str, masks: Path, images: Path) -> None:
             "the values in masks cannot be read: Pillow is missing",
             hint="pip install 'taorunner[datasets]', then repeat the command",
         )
+    listed = masks.parent.parent / CLASSES_FILE
+    if listed.is_file():
+        to.mask_names |= {(value,): name for value, name in enumerate(_text(listed).splitlines())}
     looked_at = spread(names, _MOST_MASKS)
     is_coloured = any(_is_coloured(masks / name) for name in looked_at)
     for name in looked_at:
