@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from taorunner.catalog.backbones import plain_name
 from taorunner.catalog.layouts import FACTS, DataLayout, InputKind, Limit, Value
 from taorunner.catalog.load import DATA, Catalog, load_network, network_names
 from taorunner.catalog.other_layouts import other_layouts
@@ -30,6 +31,11 @@ def layout_of(name: str) -> DataLayout:
     layout = Catalog().layout(name)
     assert layout is not None
     return layout
+
+
+def backbone_names(name: str) -> tuple[str, ...]:
+    backbones = layout_of(name).backbones
+    return backbones.names if backbones is not None else ()
 
 
 def actions_of(name: str) -> set[str]:
@@ -76,7 +82,14 @@ def test_a_layout_has_only_known_keys(path: Path) -> None:
         assert value is not Value.CLASS_COUNT or "counts" in row
         assert all(re.fullmatch(r"\$?[a-z_0-9]+(\.[a-z_0-9]+)*", key) for key in row["keys"])
     for row in (body.get("weights") or {}).values():
-        assert row is None or set(row) <= {"key", "covers", "note"}
+        assert row is None or set(row) <= WEIGHTS_KEYS
+    if body.get("backbones"):
+        assert {"keys", "names", "source"} <= set(body["backbones"]) <= {
+            "keys", "names", "aliases", "with", "source"
+        }  # fmt: skip
+
+
+WEIGHTS_KEYS = {"key", "covers", "note", "backbone", "versions", "sets", "only"}
 
 
 PARAMETERS: dict[Value, tuple[set[str], set[str]]] = {
@@ -117,8 +130,8 @@ def test_every_value_has_its_rule() -> None:
 
 KEYS_IN_ORDER = (
     "like", "form", "dataset", "put", "labels", "fields", "ids", "background", "images", "pairing", "order", "inference",
-    "left_out", "stops", "conversion", "lists", "reads", "inputs", "arguments", "computed", "weights", "without_weights", "start",
-    "not_verified", "source",
+    "left_out", "stops", "conversion", "lists", "reads", "inputs", "arguments", "computed", "backbones", "weights",
+    "without_weights", "start", "not_verified", "source",
 )  # fmt: skip
 
 
@@ -133,6 +146,7 @@ def test_the_order_names_all_keys() -> None:
         "inputs",
         "arguments",
         "computed",
+        "backbones",
         "weights",
         "start",
     )
@@ -178,6 +192,8 @@ def test_its_weights_are_in_the_list_of_models(path: Path) -> None:
     listed = {model.name: model.networks for model in known_models()}
     for one in layout_of(path.stem).weights:
         assert path.stem in listed[one.model]
+        assert one.backbone is None or one.backbone in backbone_names(path.stem), one
+        assert set(one.versions) <= set(backbone_names(path.stem)), one
         assert re.fullmatch(r"-m|[a-z_]+(\.[a-z_]+)*", one.key)
 
 
@@ -194,3 +210,42 @@ def test_a_layout_like_another_one_keeps_what_it_does_not_change() -> None:
 def test_what_no_command_converts_is_the_layout_of_networks_without_a_form() -> None:
     heads = {head for one in other_layouts() for head in one.heads}
     assert {head: layout_of(head).form for head in heads} == dict.fromkeys(heads)
+
+
+WITH_BACKBONES = [path.stem for path in FILES if Catalog().layout(path.stem).backbones]  # type: ignore[union-attr]
+NOT_IN_THE_CODE = {"dino": {name for name in backbone_names("deformable_detr") if name.startswith("gc_vit")}}
+"""Backbones that the schema lists and the code of the same release refuses."""
+
+
+@pytest.mark.parametrize("name", WITH_BACKBONES)
+def test_backbones_are_those_of_the_schema(name: str) -> None:
+    """Where TAO's own parser or its schema lists them, the list has all of them, and no others."""
+    backbones = layout_of(name).backbones
+    assert backbones is not None
+    contract = contract_of(name, "train")
+    schema = schema_of(contract) if contract is not None else None
+    assert len({plain_name(one.name) for one in backbones.all}) == len(backbones.all)
+    assert all(set(one.named_by) <= set(backbones.keys) for one in backbones.all)
+    assert set(backbones.aliases.values()) <= set(backbones.names)
+    if schema is None:
+        return
+    for key in {*backbones.keys, *(key for one in backbones.all for key in one.sets)}:
+        assert schema.find(tuple(key.split("."))) is not None, key
+    listed = schema.find(tuple(backbones.keys[0].split(".")))
+    assert listed is not None
+    if listed.options:
+        spelled = {str(one.named_by[backbones.keys[0]]) for one in backbones.all}
+        assert spelled == set(listed.options) - NOT_IN_THE_CODE.get(name, set())
+
+
+@pytest.mark.parametrize("name", WITH_BACKBONES)
+def test_a_backbone_is_found_by_every_way_to_write_it(name: str) -> None:
+    backbones = layout_of(name).backbones
+    assert backbones is not None
+    for one in backbones.all:
+        assert backbones.named_in(one.named_by) == one
+        for written in (one.name, one.name.upper(), one.name.replace("_", "-"), plain_name(one.name)):
+            assert backbones.find(written) == one, written
+    for alias, target in backbones.aliases.items():
+        assert getattr(backbones.find(alias), "name", None) == target
+    assert backbones.find("resnet") is None or "ResNet" in backbones.names

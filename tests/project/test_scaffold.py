@@ -22,9 +22,7 @@ def tree(folder: Path) -> list[str]:
 
 
 def test_new_project_makes_the_workspace_around_it(tmp_path: Path) -> None:
-    made = create_project(
-        tmp_path / "ws", "first", "dssd", needs=["backbone", "repository"], heads=["dssd", "ssd"]
-    )
+    made = create_project(tmp_path / "ws", "first", "dssd", "resnet18", heads=["dssd", "ssd"])
     project = tmp_path / "ws" / "projects" / "first"
     specs = tree(project / "specs" / "dssd_resnet18_01")
     assert "train.txt" in specs
@@ -45,7 +43,7 @@ def test_new_project_makes_the_workspace_around_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("head", scaffold_heads())
 def test_new_project_has_no_findings(tmp_path: Path, head: str) -> None:
-    create_project(tmp_path, "new", head, needs=["backbone", "repository", "model_key"], heads=[head])
+    create_project(tmp_path, "new", head, needs=["model_key"], heads=[head])
     workspace = Workspace(tmp_path)
     project = load_project(workspace, "new")
     assert [*project.findings, *check_layout(project), *check_projects_folder(workspace)] == []
@@ -65,8 +63,8 @@ def test_editor_finds_the_schema_and_the_file_fits_it(tmp_path: Path) -> None:
 def test_keys_are_those_that_the_network_needs(tmp_path: Path) -> None:
     create_project(tmp_path, "bare", "dssd", gpus=0)
     create_project(
-        tmp_path, "full", "dssd", "vgg19", experiment="mine", dataset="kitti/train",
-        needs=["backbone", "repository", "model_key", "export_model", "export_type"], values={"repository": "own"},
+        tmp_path, "full", "dssd", experiment="mine", dataset="kitti/train",
+        needs=["model_key", "export_model", "export_type"], values={"repository": "own", "backbone": "vgg19"},
     )  # fmt: skip
     workspace = Workspace(tmp_path)
     bare = load_project(workspace, "bare").experiments["dssd_01"]
@@ -99,33 +97,6 @@ def test_commented_lines_work_when_the_comment_is_removed(tmp_path: Path) -> Non
     )
 
 
-@pytest.mark.parametrize(
-    ("head", "backbone", "line"),
-    [
-        ("classification_tf2", "resnet_10", "  backbone: resnet_10  # goes with the backbone resnet_10 of"),
-        (
-            "classification_tf2",
-            "efficientnet_b3",
-            "  backbone: efficientnet-b3  # goes with the backbone efficientnet_b3",
-        ),
-        (
-            "classification_tf2",
-            None,
-            "  backbone: efficientnet-b0  # goes with the backbone efficientnet_b0 of",
-        ),
-        (
-            "efficientdet_tf2",
-            "efficientnet_b4",
-            "  name: efficientdet-d4  # goes with the backbone efficientnet_b4",
-        ),
-    ],
-)
-def test_spec_names_the_chosen_backbone(tmp_path: Path, head: str, backbone: str | None, line: str) -> None:
-    create_project(tmp_path, "p", head, backbone, needs=("backbone", "repository"))
-    (spec,) = (tmp_path / "projects/p/specs").glob("*/train.yaml")
-    assert any(each.startswith(line) for each in spec.read_text().splitlines())
-
-
 def test_what_command_lines_need_is_below_vars(tmp_path: Path) -> None:
     create_project(tmp_path, "new", "lprnet")
     file = Workspace(tmp_path).project("new").experiments_file
@@ -137,7 +108,7 @@ def test_what_command_lines_need_is_below_vars(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["01", "1e3", "true", "null", "1.5", "0x10"])
 def test_names_that_yaml_would_read_as_something_else_are_quoted(tmp_path: Path, name: str) -> None:
-    create_project(tmp_path, name, "dssd", name, experiment=name, dataset=name)
+    create_project(tmp_path, name, "dssd", experiment=name, dataset=name, values={"backbone": name})
     project = load_project(Workspace(tmp_path), name)
     assert project.findings == ()
     assert (project.experiments[name].backbone, project.experiments[name].dataset) == (name, name)

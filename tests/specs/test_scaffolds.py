@@ -31,9 +31,11 @@ VALUES = {
 
 
 def values_for(head: str) -> dict[str, str | int | list[int]]:
-    """The variables an experiment of that head has: weights only where the head needs a repository."""
+    """The variables an experiment of that head has: weights only where its files start from them."""
     weights = "/workspace/repositories/pretrained/pretrained_vresnet18/resnet_18.hdf5"
-    has_weights = "repository" in load_network(head).needs
+    lines = (SCAFFOLDS / head).glob("train.*")
+    text = "\n".join(re.sub(r"(?m)#.*$", "", path.read_text(encoding="utf-8")) for path in lines)
+    has_weights = "$pretrained_model" in text
     return {**VALUES, **({"pretrained_model": weights} if has_weights else {})}  # type: ignore[dict-item]
 
 

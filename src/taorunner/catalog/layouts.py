@@ -8,9 +8,11 @@ that they are ``like``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
+
+from taorunner.catalog.backbones import Backbones, backbones_from
 
 
 class InputKind(str, Enum):
@@ -131,12 +133,29 @@ class Computed:
 
 @dataclass(frozen=True, slots=True)
 class StartWeights:
-    """``model`` is a name of NGC or Hugging Face, ``key`` the spec key or the option that takes its file."""
+    """``model`` is a name of NGC or Hugging Face, ``key`` the spec key or the option that takes its file.
+
+    ``backbone`` is the one that it fits, a name of ``Backbones``. ``versions`` are other versions of the same model,
+    each for the backbone of its name. ``sets`` are other keys of the spec that go with it. ``only`` says for what
+    alone it fits: such weights are never taken unasked.
+    """
 
     model: str
     key: str
     covers: str | None = None
     note: str | None = None
+    backbone: str | None = None
+    versions: tuple[str, ...] = ()
+    sets: Mapping[str, Any] = field(default_factory=dict)
+    only: str | None = None
+
+    def of_backbone(self, name: str) -> StartWeights | None:
+        """These weights, or the version of the same model, for the backbone of that name."""
+        if name == self.backbone:
+            return self
+        if name not in self.versions:
+            return None
+        return replace(self, model=f"{self.model.rpartition(':')[0]}:{name}", backbone=name, versions=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +182,7 @@ class DataLayout:
     start: Mapping[str, Any]
     lists: Mapping[str, Mapping[str, str]]
     reads: Mapping[str, str] = field(default_factory=dict)
+    backbones: Backbones | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def counted(self, counts: Counts) -> Computed | None:
@@ -201,12 +221,22 @@ def layout_from(body: Mapping[str, Any], network: str) -> DataLayout:
         arguments=tuple(_input(key, row) for key, row in _given(body, "arguments").items()),
         computed=tuple(_computed(row) for row in body.get("computed") or ()),
         weights=tuple(
-            StartWeights(model, row["key"], row.get("covers"), row.get("note"))
+            StartWeights(
+                model,
+                row["key"],
+                row.get("covers"),
+                row.get("note"),
+                row.get("backbone"),
+                tuple(row.get("versions") or ()),
+                row.get("sets") or {},
+                row.get("only"),
+            )
             for model, row in _given(body, "weights").items()
         ),
         start=_given(body, "start"),
         lists=_given(body, "lists"),
         reads=_given(body, "reads"),
+        backbones=backbones_from(body["backbones"]) if body.get("backbones") else None,
         facts={key: body[key] for key in FACTS if body.get(key) is not None},
     )
 

@@ -16,7 +16,6 @@ from taorunner.contracts import Contract
 from taorunner.errors import Finding, Severity
 from taorunner.importers.launcher_paths import WeightsPlace
 from taorunner.importers.network_detection import SpecRead, action_of, unknown_names
-from taorunner.project.workspace import is_name
 
 Report = Callable[[Finding], None]
 
@@ -75,20 +74,6 @@ def experiments_of(
         else:
             home.specs[action] = spec
     return experiments
-
-
-def backbone_of(spec: SpecRead | None) -> str | None:
-    """``resnet18`` of ``arch: "resnet"`` with ``nlayers: 18``. Source: tao/tensorflow.md section 4.1."""
-    if spec is None:
-        return None
-    arch = layers = None
-    for path, value in spec.section.walk():
-        if path[-1] == "arch" and isinstance(value, str):
-            arch = arch or value
-        if path[-1] in ("nlayers", "num_layers", "n_layers") and isinstance(value, int):
-            layers = layers or value
-    name = None if arch is None else f"{arch}{layers or ''}".replace(":", "")
-    return name if name is not None and is_name(name) else None
 
 
 def _release(

@@ -23,7 +23,7 @@ from taorunner.importers.launcher_paths import (
     weights_place,
     with_variables,
 )
-from taorunner.importers.launcher_runs import LauncherExperiment, backbone_of, experiments_of
+from taorunner.importers.launcher_runs import LauncherExperiment, experiments_of
 from taorunner.importers.network_detection import (
     SpecRead,
     named_heads,
@@ -33,9 +33,10 @@ from taorunner.importers.network_detection import (
 from taorunner.importers.project_writer import Arrival, place_projects, refuse_existing
 from taorunner.planning.inputs.checkpoints import find_pretrained
 from taorunner.planning.inputs.workspace_networks import Networks
+from taorunner.planning.weights.use import takes_weights_by_argument
 from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.mounts_file import MountsFile
-from taorunner.project.scaffold import plain_scalar, usual_weights
+from taorunner.project.scaffold import plain_scalar
 from taorunner.project.workspace import Workspace, is_name
 from taorunner.specs.memory import SpecMemory
 from taorunner.specs.spec_file import SpecFile, load_spec
@@ -372,13 +373,14 @@ class _Migration:
                 entry["release"] = experiment.release
         if experiment.weights is not None:
             entry |= {"repository": experiment.weights.repository, "backbone": experiment.weights.backbone}
-        elif experiment.base is None and {"repository", "backbone"}.issubset(experiment.network.needs):
-            repository, usual = usual_weights(experiment.network.name)
-            backbone = backbone_of(experiment.specs.get("train")) or usual
-            entry |= {"repository": repository, "backbone": backbone}
-            message = f'no weights were found for "{experiment.name}": {repository} {backbone} is taken'
-            hint = "correct repository and backbone in experiments.yml, or write the path into the spec"
-            self._tell("weights-assumed", message, hint, self._workspace.project(self._name).experiments_file)
+        elif experiment.base is None and takes_weights_by_argument(experiment.network):
+            message = f'no weights were found for "{experiment.name}", which names them on the command line'
+            hint = (
+                f'set repository and backbone: "taorunner networks {experiment.network.name}" lists weights'
+            )
+            self._tell(
+                "weights-not-found", message, hint, self._workspace.project(self._name).experiments_file
+            )
         return entry
 
     def _tell(self, code: str, message: str, hint: str | None, path: Path | None) -> None:

@@ -44,9 +44,11 @@ from taorunner.planning.spec.effective_spec import EffectiveSpec, effective_spec
 from taorunner.planning.spec.link_containment import outside_link
 from taorunner.planning.spec.overrides import typed_value
 from taorunner.planning.spec.spec_files import find_spec
+from taorunner.planning.weights.use import WeightsChecks, weights_use
 from taorunner.project.experiments import Experiment
 from taorunner.project.mounts import Mounts
 from taorunner.specs.schema.image_schemas import KeptSchemas
+from taorunner.specs.spec_file import SpecFile, load_spec
 from taorunner.targets import Target, target_of
 
 
@@ -61,6 +63,7 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     limited = resource_findings(planning.project, experiment, draft.target, request.limits)
     here += [planning.placed(experiment, finding) for finding in limited]
     here += _mount_findings(planning, experiment, contract, draft.mounts)
+    here += _weights_findings(planning, draft)
     here += draft.spec.findings
     here += _consistency_findings(planning, draft)
     arguments = _arguments(planning, draft)
@@ -147,6 +150,20 @@ def _consistency_findings(planning: Planning, draft: Draft) -> list[Finding]:
         draft.contract, spec.path, draft.network, planning.project, experiment, launch
     )
     return [planning.placed(experiment, finding) for finding in found]
+
+
+def _weights_findings(planning: Planning, draft: Draft) -> Iterator[Finding]:
+    path, contract = draft.spec.path, draft.contract
+    file = load_spec(path) if path is not None else None
+    if contract.spec is not None and not isinstance(file, SpecFile):
+        return  # reported with the file
+    typed = _typed(draft.spec.sets, planning.request.extra)
+    use = weights_use(
+        contract, file if isinstance(file, SpecFile) else None, draft.experiment, typed, planning.memory
+    )
+    checks = WeightsChecks(planning.workspace.repositories_dir)
+    layout = planning.networks.layout(contract.network)
+    yield from checks.findings(planning.project, draft.experiment, contract, use, layout)
 
 
 def _arguments(planning: Planning, draft: Draft) -> ArgumentValues:
@@ -290,6 +307,7 @@ def _follows(finding: Finding, known: Sequence[Finding]) -> bool:
         "missing-spec",
         "checkpoint-missing",
         "pretrained-missing",
+        "pretrained-unnamed",
         "not-mounted",
         "missing-key",
         "missing-dataset",

@@ -8,17 +8,20 @@ from pathlib import Path
 from taorunner.contracts import Framework
 from taorunner.errors import UserFilesError
 from taorunner.planning.inputs.workspace_networks import Networks
-from taorunner.project.scaffold import create_project, scaffold_heads
+from taorunner.planning.weights.spec_lines import Start, start_of
+from taorunner.project.scaffold import create_project, scaffold_heads, spec_files
 from taorunner.project.workspace import Workspace, find_workspace
 
 
 @dataclass(frozen=True, slots=True)
 class NewProject:
-    """``files`` is what was made, for ``experiment``; ``next_step`` says what to do with it."""
+    """``files`` is what was made, for ``experiment``; ``next_step`` says what to do with it. ``start`` says what it
+    starts from."""
 
     files: tuple[Path, ...]
     experiment: str
     next_step: str
+    start: Start
 
 
 def new_project(
@@ -31,9 +34,12 @@ def new_project(
     experiment: str | None,
     dataset: str,
     networks: Networks | None = None,
+    use_weights: bool = True,
 ) -> NewProject:
     """Makes ``projects/<name>`` in the workspace around ``start``, or in a new one there. ``networks`` are those of the
     workspace, unless given.
+
+    Without ``use_weights`` the experiment starts from random values.
 
     Raises UserFilesError, UsageError or MachineError; then nothing was made.
     """
@@ -43,22 +49,25 @@ def new_project(
     if head not in scaffold_heads():
         hint = f"heads with spec files: {', '.join(scaffold_heads())}"
         raise UserFilesError(f'there are no spec files to start "{head}" with', hint=hint)
+    chosen = start_of(head, networks.layout(head), spec_files(head), backbone, use_weights=use_weights)
     needs = [key for key in network.needs if key not in ("head", "dataset")]
     files = create_project(
         workspace_root,
         name,
         head,
-        backbone,
+        chosen.label,
         experiment=experiment,
         dataset=dataset,
         needs=needs,
+        values=chosen.keys,
         gpus=0 if network.framework is Framework.EMBEDDED else 1,
         heads=networks.names,
+        specs=chosen.specs,
     )
     data = workspace_root / "projects" / name / "data" / dataset
     where = f'put images and labels into {data} as "taorunner networks {head}" says'
     made = files[-1].parent.name
-    return NewProject(tuple(files), made, f"{where}, then: taorunner validate {name}")
+    return NewProject(tuple(files), made, f"{where}, then: taorunner validate {name}", chosen)
 
 
 def workspace_around(start: Path) -> Path:

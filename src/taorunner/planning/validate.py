@@ -13,12 +13,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from taorunner.catalog.network import Network
-from taorunner.contracts import Contract, Framework, SpecContract
+from taorunner.contracts import Contract, SpecContract
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.checks.consistency import CROSS_CHECKED, CrossChecks, FoundSpec
 from taorunner.planning.checks.secret_exposure import secret_findings
 from taorunner.planning.inputs.backend_choice import backend_findings
-from taorunner.planning.inputs.checkpoints import find_pretrained, pretrained_dir
 from taorunner.planning.inputs.precedence import choose_gpus, with_image
 from taorunner.planning.inputs.resources import resource_findings
 from taorunner.planning.inputs.values import STAND_INS, VARIABLES, own_values
@@ -28,6 +27,7 @@ from taorunner.planning.spec.effective_spec import effective_spec
 from taorunner.planning.spec.link_containment import outside_link
 from taorunner.planning.spec.schema_choice import schema_for
 from taorunner.planning.spec.spec_files import SUFFIXES
+from taorunner.planning.weights.use import TRAININGS, WeightsChecks, weights_use
 from taorunner.project.experiments import Experiment
 from taorunner.project.image_lock import ImageLock, read_image_lock
 from taorunner.project.layout import check_layout, check_projects_folder
@@ -58,7 +58,7 @@ class _Checks:
     contracts: dict[tuple[str, str | None], dict[str, Contract]] = field(default_factory=dict)
     folders: dict[Path, frozenset[str]] = field(default_factory=dict)
     linked: dict[str, bool] = field(default_factory=dict)
-    weights: dict[tuple[str, str, Framework], str | None] = field(default_factory=dict)
+    weights: WeightsChecks = field(init=False)
     schemas: dict[tuple[str, str, str, str | None, bool], Against | None] = field(default_factory=dict)
     found: dict[tuple[object, ...], tuple[_SpecName, ...]] = field(default_factory=dict)
     kept: KeptSchemas = field(init=False)
@@ -79,6 +79,7 @@ class _Checks:
     def __post_init__(self) -> None:
         self.heads = frozenset(self.networks.names)
         self.kept = KeptSchemas(self.workspace.spec_schemas_dir, self.memory)
+        self.weights = WeightsChecks(self.workspace.repositories_dir)
 
     def contracts_of(self, network: Network, release: str | None) -> dict[str, Contract]:
         """By action. Raises UserFilesError for an unknown release, and for one of which nothing is known."""
@@ -111,14 +112,6 @@ class _Checks:
                 if contract.spec is not None
             )
         return self.found[key]
-
-    def missing_weights(self, repository: str, backbone: str, framework: Framework) -> str | None:
-        key = (repository, backbone, framework)
-        if key not in self.weights:
-            folder = pretrained_dir(self.workspace.repositories_dir, repository, backbone)
-            path, problem = find_pretrained(folder, framework)
-            self.weights[key] = f"{problem} ({folder})" if path is None else None
-        return self.weights[key]
 
 
 def validate_projects(
@@ -193,14 +186,6 @@ def _experiment(
 ) -> Iterator[Finding]:
     yield from _needs(project, experiment, network, contracts)
     yield from secret_findings(project, experiment, checks.workspace.root)
-    if experiment.repository is not None and experiment.backbone is not None:
-        missing = checks.missing_weights(experiment.repository, experiment.backbone, network.framework)
-        if missing is not None:
-            place = ("experiments", experiment.name, "repository")
-            message = f'the pretrained weights of "{experiment.name}" are missing: {missing}'
-            fetch = f"taorunner pretrained pull -p {project.paths.name}"
-            hint = f"they are needed to train: {fetch}, or correct repository and backbone"
-            yield project.finding(Severity.WARNING, "pretrained-missing", message, place, hint=hint)
     target = target_of(experiment.backend) if experiment.backend else default_target(network.framework)
     yield from backend_findings(project, experiment, target, network.name, network.framework)
     yield from resource_findings(project, experiment, target)
@@ -249,6 +234,10 @@ def _specs(
             continue
         if isinstance(file, SpecFile):
             readable[action] = FoundSpec(contract, file)
+            if action in TRAININGS:
+                use = weights_use(contract, file, experiment, {}, checks.memory)
+                layout = checks.networks.layout(network.name)
+                yield from checks.weights.findings(project, experiment, contract, use, layout)
     yield from checks.cross.check(project, experiment, readable, inference=contracts.get("inference"))
 
 

@@ -52,6 +52,10 @@ class RemoteVersion:
     is_complete: bool
 
 
+class KeyNeededError(MachineError):
+    """NGC refuses guests, and there is no key."""
+
+
 class Ngc:
     """``find_key`` is called at most once, after a guest was refused; it may prompt the user."""
 
@@ -168,7 +172,7 @@ class Ngc:
                         hint=f"use a key of an organisation that has this model; create keys at {KEY_PAGE}",
                     ) from None
                 if self._needed_key() is None:
-                    raise MachineError(
+                    raise KeyNeededError(
                         f'NGC denies guests access to "{model}" ({error.status})',
                         hint=f"set NGC_API_KEY; create keys at {KEY_PAGE}",
                     ) from None

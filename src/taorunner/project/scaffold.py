@@ -34,32 +34,9 @@ _PLAIN = re.compile(r"[A-Za-z0-9_./-]+\Z")
 _GIVEN = {"model_key": "tlt_encode", "export_model": "model", "export_type": "fp16"}
 """Defaults for required keys that the caller does not give. Source of the key: tao/tensorflow.md section 9."""
 
-_WEIGHTS = {
-    "classification_tf1": ("pretrained_classification", "resnet18"),
-    "classification_tf2": ("pretrained_classification_tf2", "efficientnet_b0"),
-    "detectnet_v2": ("pretrained_detectnet_v2", "resnet18"),
-    "efficientdet_tf1": ("pretrained_efficientdet", "efficientnet_b0"),
-    "efficientdet_tf2": ("pretrained_efficientdet_tf2", "efficientnet_b0"),
-    "mask_rcnn": ("pretrained_instance_segmentation", "resnet50"),
-    "multitask_classification": ("pretrained_classification", "resnet18"),
-    "unet": ("pretrained_semantic_segmentation", "resnet18"),
-    "yolo_v4_tiny": ("pretrained_object_detection", "cspdarknet_tiny"),
-}
-"""Repository and backbone of the first experiment, for heads that need them. Source: tao/pretrained.md section B6."""
-
-_BACKBONE_IN_SPEC = {
-    "classification_tf2": ("efficientnet-b0", "efficientnet-b"),
-    "efficientdet_tf1": ("efficientdet-d0", "efficientdet-d"),
-    "efficientdet_tf2": ("efficientdet-d0", "efficientdet-d"),
-}
-"""The name that the training spec uses for the backbone efficientnet_b0, and the same name without its number.
-classification_tf2 uses all other backbone names unchanged. Source: tao/real_runs.md, part TensorFlow, S4."""
-
-_MOST_WEIGHTS = ("pretrained_object_detection", "resnet18")
-
 _REMARKS = {
     "head": 'the network; "taorunner networks" lists them',
-    "backbone": "part of the folder of the pretrained weights",
+    "backbone": "with repository: the version of the pretrained weights",
     "repository": "folder of pretrained weights below repositories/",
     "model_key": "key of encrypted models: the key, env:NAME or file:PATH",
     "dataset": "the folder below data/",
@@ -84,11 +61,13 @@ def create_project(
     values: Mapping[str, str] | None = None,
     gpus: int = 1,
     heads: Sequence[str] = (),
+    specs: Mapping[str, str] | None = None,
 ) -> list[Path]:
     """Creates ``projects/<name>``, and its workspace if there is none. Returns the new files.
 
-    ``needs`` are the keys that the network requires in experiments.yml, ``values`` their known values; ``heads`` are
-    all networks, for the editor's schema. The project is created completely or not at all.
+    ``needs`` are the keys that the network requires in experiments.yml, ``values`` known values; ``backbone`` is the
+    part of the experiment's name that says it. ``heads`` are all networks, for the editor's schema. ``specs`` are the
+    texts of the spec files, by default those of ``spec_files``. The project is created completely or not at all.
 
     Raises:
         UsageError: a name is not valid.
@@ -97,15 +76,13 @@ def create_project(
     """
     if not is_name(name):
         raise UsageError(f'"{shown(name)}" cannot be the name of a project', hint=f"use {NAME_RULE}")
-    repository, usual_backbone = usual_weights(head)
-    known = {**_GIVEN, "repository": repository, "backbone": usual_backbone, **(values or {})}
-    known |= {"head": head, "dataset": dataset, **({"backbone": backbone} if backbone else {})}
-    wanted = {"head", "dataset", *needs, *({"backbone"} if backbone else ()), *(values or ())}
+    known = {**_GIVEN, **(values or {}), "head": head, "dataset": dataset}
+    wanted = {"head", "dataset", *needs, *(values or ())}
     entry = {key: known[key] for key in _ORDER if key in wanted and key in known}
-    experiment = experiment or "_".join(part for part in (head, entry.get("backbone"), "01") if part)
+    experiment = experiment or "_".join(part for part in (head, backbone, "01") if part)
     _check_words(experiment, entry)
-    specs = {file: _with_backbone(text, head, backbone) for file, text in _spec_files(head).items()}
-    own_vars = specs.pop(_VARS_FILE, "")
+    texts = dict(spec_files(head) if specs is None else specs)
+    own_vars = texts.pop(_VARS_FILE, "")
     workspace = Workspace(Path(os.path.abspath(workspace_root)))  # noqa: PTH100 (Path.absolute keeps "..")
     paths = workspace.project(name)
     if os.path.lexists(paths.root):
@@ -114,7 +91,7 @@ def create_project(
     text = _experiments_text(name, experiment, entry, gpus, own_vars)
     try:
         made = make_workspace(workspace, experiments_schema(heads))
-        return [*made, *_make_project(paths, experiment, dataset, text, specs)]
+        return [*made, *_make_project(paths, experiment, dataset, text, texts)]
     except OSError as error:
         if is_no_room(error):
             raise no_room(error, workspace.root) from error
@@ -149,11 +126,6 @@ def create_example(workspace_root: Path, name: str, *, heads: Sequence[str] = ()
     return target
 
 
-def usual_weights(head: str) -> tuple[str, str]:
-    """Repository and backbone of a first experiment with this head."""
-    return _WEIGHTS.get(head, _MOST_WEIGHTS)
-
-
 def scaffold_heads() -> tuple[str, ...]:
     """The heads that have spec files here."""
     folder = _scaffolds()
@@ -164,7 +136,8 @@ def _scaffolds() -> Traversable:
     return resources.files("taorunner.project").joinpath("scaffolds")
 
 
-def _spec_files(head: str) -> dict[str, str]:
+def spec_files(head: str) -> dict[str, str]:
+    """The texts of the spec files by name, with ``vars.yml``. Raises UserFilesError for a head without any."""
     folder = _scaffolds().joinpath(head)
     files = sorted(folder.iterdir(), key=lambda each: each.name) if is_name(head) and folder.is_dir() else []
     texts = {each.name: each.read_text(encoding="utf-8") for each in files if each.is_file()}
@@ -172,22 +145,6 @@ def _spec_files(head: str) -> dict[str, str]:
         hint = did_you_mean(head, scaffold_heads())
         raise UserFilesError(f'there are no spec files to start "{shown(head)}" with', hint=hint)
     return texts
-
-
-def _with_backbone(text: str, head: str, backbone: str | None) -> str:
-    """The text of a spec file with the chosen backbone, for networks whose spec names it too."""
-    if backbone is None or head not in _BACKBONE_IN_SPEC:
-        return text
-    usual, family = _BACKBONE_IN_SPEC[head]
-    if backbone.startswith("efficientnet_b"):
-        chosen = family + backbone.removeprefix("efficientnet_b")
-    elif head == "classification_tf2":
-        chosen = backbone
-    else:
-        return text
-    return text.replace(usual, chosen).replace(
-        "goes with the backbone efficientnet_b0", f"goes with the backbone {backbone}"
-    )
 
 
 def _check_words(experiment: str, entry: Mapping[str, str]) -> None:

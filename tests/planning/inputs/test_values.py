@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from taorunner.catalog.load import load_network
-from taorunner.errors import Severity
 from taorunner.planning.inputs.environment import model_key_mark
 from taorunner.planning.inputs.values import RunValues, ValueFinder, own_values
 from taorunner.planning.model.plan import GpuRequest
@@ -100,6 +99,7 @@ def test_every_value_of_a_training(find: Callable[..., RunValues], project: Path
     assert found.variables == {
         "experiment": "e1", "project": "example_01", "dataset_raw": dataset, "dataset": dataset,
         "dataset_tfrecord": records, "tfrecords": records, "results_dir": results, "num_gpus": 2, "gpu_ids": [0, 1],
+        "pretrained_model": "/pretrained_model",
     }  # fmt: skip
     assert found.arguments == {
         "results_dir": results, "dataset_raw": dataset, "tfrecords_prefix": f"{records}/tfrecord", "num_gpus": "2",
@@ -114,22 +114,15 @@ def test_without_gpus_none_are_counted_on_the_command_line(find: Callable[..., R
     assert found.arguments.keys() == {"results_dir", "dataset_raw", "tfrecords_prefix"}
 
 
-@pytest.mark.parametrize(
-    ("action", "severity"), [("train", Severity.ERROR), ("dataset_convert", Severity.INFO)]
-)
-def test_pretrained_weights_are_missed_by_the_training_alone(
-    action: str, severity: Severity, find: Callable[..., RunValues], project: Path
+def test_pretrained_weights_have_their_folder_until_they_are_there(
+    find: Callable[..., RunValues], project: Path
 ) -> None:
-    found = find(action, head="dssd", repository="r", backbone="b")
+    found = find("train", head="dssd", repository="r", backbone="b")
     folder = project.parents[1] / "repositories" / "r" / "r_vb"
-    (missing,) = [one for one in found.findings if one.code == "pretrained-missing"]
-    assert missing.severity is severity
-    assert missing.message.startswith('the pretrained weights of "e1" are missing: ')
-    assert missing.message.endswith(f"({folder})")
-    assert missing.hint == "taorunner pretrained pull -p example_01, or correct repository and backbone"
     assert found.variables["pretrained_model"] == found.arguments["pretrained"] == str(folder)
+    assert found.findings == []
     for key in ("repository", "backbone"):
-        assert "pretrained" not in find(action, head="dssd", **{key: "x"}).arguments
+        assert "pretrained" not in find("train", head="dssd", **{key: "x"}).arguments
 
 
 MODELS = {

@@ -164,7 +164,7 @@ def _named(root: Workspace, text: str) -> tuple[NgcModel | HubModel, Path]:
 
 def _needed(root: Workspace, project: str, *, quiet: bool) -> list[tuple[NgcModel | HubModel, Path]]:
     """All needed weights, also those present: a pull checks that they are complete."""
-    from taorunner.planning.inputs.required_weights import needed_weights
+    from taorunner.planning.weights.needed import needed_weights
     from taorunner.pretrained.bundled_list import model_of
 
     needed = needed_weights(root, project)

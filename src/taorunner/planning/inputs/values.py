@@ -103,7 +103,7 @@ class ValueFinder:
             values.arguments["export_type"] = experiment.export_type
         if experiment.model_key is not None:
             values.arguments["key"] = model_key_mark()
-        self._pretrained(contract, values)
+        self._pretrained(values)
         self._weights(contract, results, checkpoint, values)
         self._from_vars(contract, values)
         return values
@@ -115,26 +115,15 @@ class ValueFinder:
             values.findings.append(Finding(Severity.ERROR, "not-mounted", error.message, error.hint))
             return str(path)
 
-    def _pretrained(self, contract: Contract, values: RunValues) -> None:
-        """A missing file is reported where it is used. The variable always exists, so a template stays valid."""
+    def _pretrained(self, values: RunValues) -> None:
+        """``planning.weights.use`` reports missing ones. The variable always exists, so a template stays valid."""
         experiment = self._experiment
         if experiment.repository is None or experiment.backbone is None:
+            values.variables["pretrained_model"] = STAND_INS["pretrained_model"]
             return
         folder = pretrained_dir(self._workspace.repositories_dir, experiment.repository, experiment.backbone)
-        framework = self._network.framework
-        path, problem = find_pretrained(folder, framework)
-        if path is None:
-            path = folder
-            trains = contract.action == "train"
-            values.findings.append(
-                Finding(
-                    Severity.ERROR if trains else Severity.INFO,
-                    "pretrained-missing",
-                    f'the pretrained weights of "{experiment.name}" are missing: {problem} ({folder})',
-                    f"taorunner pretrained pull -p {self._paths.name}, or correct repository and backbone",
-                )
-            )
-        inside = self._inside(path, values)
+        path, _problem = find_pretrained(folder, self._network.framework)
+        inside = self._inside(path or folder, values)
         values.variables["pretrained_model"] = inside
         values.arguments["pretrained"] = inside
 
