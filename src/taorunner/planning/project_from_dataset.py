@@ -18,13 +18,15 @@ from taorunner.contracts import Framework
 from taorunner.datasets.files.output_folders import Way
 from taorunner.datasets.transform.archive_source import source_folder
 from taorunner.datasets.transform.for_network import FORMS, LaidOut, Wish, lay_out_for_network
-from taorunner.errors import Finding, UsageError, UserFilesError
+from taorunner.errors import Finding, UsageError, UserFilesError, has_errors
 from taorunner.planning.derived.derive import Change, read_facts, with_data
 from taorunner.planning.experiment_variables import set_variables, variables_of
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.new_project import new_project, workspace_around
 from taorunner.planning.paired_lists import with_lists
 from taorunner.planning.validate import validate_projects
+from taorunner.planning.weights.pull import pull_start_weights
+from taorunner.pretrained.pull import Watcher
 from taorunner.project.diagnostics import shown
 from taorunner.project.mount_editing import add_read_only
 from taorunner.project.mounts import load_mounts
@@ -33,6 +35,7 @@ from taorunner.project.schema import experiments_schema
 from taorunner.project.workspace import NAME_RULE, ProjectPaths, Workspace, find_project, is_name
 from taorunner.text import printable
 
+_WEIGHTS_MISSING = "pretrained-missing"
 Progress = Callable[[str, int, int], None]
 
 
@@ -56,7 +59,7 @@ class FromDataset:
 @dataclass(frozen=True, slots=True)
 class ReadyProject:
     """``data`` is the folder that was written, ``mounts`` the changed mounts file, ``changes`` what was set in the
-    specs, ``findings`` those of ``validate``."""
+    specs, ``weights`` a sentence about what the training starts from, ``findings`` those of ``validate``."""
 
     paths: ProjectPaths
     experiment: str
@@ -64,12 +67,20 @@ class ReadyProject:
     data: Path
     mounts: Path | None
     changes: tuple[Change, ...]
+    weights: str
+    weights_hint: str | None
     findings: tuple[Finding, ...]
     next_steps: tuple[str, ...]
+    is_without_weights: bool = False
 
 
 def project_from_dataset(
-    start: Path, root: Path | None, wanted: FromDataset, environ: Mapping[str, str], progress: Progress
+    start: Path,
+    root: Path | None,
+    wanted: FromDataset,
+    environ: Mapping[str, str],
+    progress: Progress,
+    watcher: Watcher,
 ) -> ReadyProject:
     """Makes ``projects/<name>`` in the workspace around ``start``, or in a new one there.
 
@@ -88,6 +99,7 @@ def project_from_dataset(
         made = new_project(
             beside.root, beside.root, wanted.name, head=wanted.head, backbone=wanted.backbone,
             experiment=wanted.experiment, dataset=_dataset_name(layout, dataset), networks=networks,
+            use_weights=wanted.with_weights,
         )  # fmt: skip
         built = beside.project(wanted.name)
         laid_out = _lay_out(source, built.data_dir / dataset, form, wanted, progress)
@@ -97,20 +109,43 @@ def project_from_dataset(
         if wanted.way is Way.REFER and is_contained:
             _refuse_outside(built.data_dir / dataset, source)
             mounts = add_read_only(workspace, source, environ)
+        pulled = None
+        if made.start.weights is not None:
+            home = Path(environ.get("HOME") or Path.home())
+            pulled = pull_start_weights(made.start.weights, workspace, watcher, environ, home)
         built.root.rename(paths.root)
-    findings = tuple(validate_projects(workspace, [wanted.name], environ))
+    findings = _judged(workspace, paths, environ)
+    is_missing = pulled is not None and pulled.folder is None
     return ReadyProject(
-        paths, made.experiment, laid_out, paths.data_dir / dataset, mounts, changes, findings,
-        _next_steps(start, paths, dataset, made.experiment, layout, environ),
+        paths, made.experiment, laid_out, paths.data_dir / dataset, mounts, changes,
+        pulled.says if pulled else made.start.says, made.start.hint, findings,
+        _next_steps(start, paths, dataset, made.experiment, layout, environ, is_missing=is_missing),
+        is_missing,
     )  # fmt: skip
+
+
+def _judged(workspace: Workspace, paths: ProjectPaths, environ: Mapping[str, str]) -> tuple[Finding, ...]:
+    """The findings of ``validate`` without those that the report of the weights has. With another error the project is
+    removed again, as it could not be trained, and UserFilesError raised."""
+    findings = [
+        one for one in validate_projects(workspace, [paths.name], environ) if one.code != _WEIGHTS_MISSING
+    ]
+    if has_errors(findings):
+        shutil.rmtree(paths.root, ignore_errors=True)
+        raise UserFilesError(
+            "no project was made, because its first training would stop",
+            hint="correct the dataset, or make the project without --from-dataset",
+            findings=findings,
+        )
+    return tuple(findings)
 
 
 def _next_steps(
     start: Path, paths: ProjectPaths, dataset: str, experiment: str, layout: DataLayout,
-    environ: Mapping[str, str],
+    environ: Mapping[str, str], *, is_missing: bool,
 ) -> tuple[str, ...]:  # fmt: skip
-    """The commands to a trained network: a conversion where it trains on records, once more where that takes one
-    subset."""
+    """The commands to a trained network: missing weights, a conversion where it trains on records, a second one where a
+    conversion takes one subset."""
     workspace = Workspace(paths.root.parent.parent)
     try:
         is_found = find_project(workspace, start, None, environ) == paths.name
@@ -118,14 +153,15 @@ def _next_steps(
         is_found = False
     program = "taorunner" if is_found else f"taorunner -p {paths.name}"
     train = f"{program} train {experiment}"
+    first = (f"taorunner pretrained pull -p {paths.name}",) if is_missing else ()
     if all(one.kind is not InputKind.RECORDS for one in layout.inputs_of("train")):
-        return (train,)
+        return *first, train
     convert = f"{program} convert {experiment}"
     again = layout.facts.get("conversion", {}).get("again")
     if again is None:
-        return convert, train
+        return *first, convert, train
     inside = load_mounts(workspace, environ).to_inside(paths.data_dir / dataset)
-    return convert, f"{convert} {again.format(dataset=inside)}", train
+    return *first, convert, f"{convert} {again.format(dataset=inside)}", train
 
 
 def _lay_out(source: Path, data: Path, form: str, wanted: FromDataset, progress: Progress) -> LaidOut:

@@ -49,7 +49,7 @@ def main(task: str, action: str, words: list[str]) -> int:
 
 
 def work(job: Job) -> None:
-    if loaders.is_wanted() and job.action in ("dataset_convert", "train"):
+    if loaders.is_wanted(job) and job.action in ("dataset_convert", "train"):
         job.status.write("STARTED", f"Starting {job.action}.")
         loaders.read(job)
         if job.action == "dataset_convert":  # it has written records of what it read

@@ -23,9 +23,9 @@ _LOADED_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
 Block = dict[str, list[Any]]
 
 
-def is_wanted() -> bool:
-    """Whether the test asks for it."""
-    return bool(os.environ.get("FAKE_READ_DATA"))
+def is_wanted(job: Job) -> bool:
+    """Whether the test asks for it, in the environment or in a comment of the spec."""
+    return bool(os.environ.get("FAKE_READ_DATA")) or "FAKE_READ_DATA=1" in job.spec_text
 
 
 def read(job: Job) -> None:
@@ -86,14 +86,16 @@ def _first(sources: Any) -> Any:
 
 def _convert_coco(job: Job) -> int:
     """EfficientDet: records of one subset."""
-    spec = _spec(job)["dataset_convert"]
-    document = json.loads(Path(spec["annotations_file"]).read_text())
+    images, annotations, tag = (
+        job.value(f"dataset_convert.{key}") for key in ("image_dir", "annotations_file", "tag")
+    )
+    document = json.loads(Path(annotations).read_text())
     for image in document["images"]:
-        Path(spec["image_dir"], image["file_name"]).stat()
+        Path(images, image["file_name"]).stat()
     folder = Path(job.results_dir, "dataset_convert")
     folder.mkdir(parents=True, exist_ok=True)
     payload = json.dumps({"images": len(document["images"])}).encode()
-    (folder / f"{spec['tag']}-00000-of-00001.tfrecord").write_bytes(frame(payload))
+    (folder / f"{tag}-00000-of-00001.tfrecord").write_bytes(frame(payload))
     return len(document["images"])
 
 

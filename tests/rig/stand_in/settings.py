@@ -3,7 +3,7 @@
 ``FAKE_EPOCHS``, ``FAKE_STEPS`` (4), ``FAKE_EPOCH_S`` (0; ``3,0.1`` is the first epoch, then every other one),
 ``FAKE_LINES`` (log lines more per epoch), ``FAKE_GPUS`` (how many NVIDIA_VISIBLE_DEVICES=all means, 2; without that
 variable: how many there are, none), ``FAKE_STOP_S`` (3, for slow_stop), ``FAKE_MEMORY_MIB`` (for oom_killed),
-``FAKE_READ_DATA`` (in the environment: conversions and trainings read the data, see ``loaders``) and
+``FAKE_READ_DATA=1`` (conversions and trainings read the data, see ``loaders``) and
 ``FAKE_FAIL``, one of ``FAILURES``.
 """
 

@@ -147,13 +147,15 @@ def _from_dataset(
     head: str | None, backbone: str | None, experiment: str | None, dataset: str | None,
 ) -> int:  # fmt: skip
     import os
+    import sys
 
     from taorunner.cli.dataset_folders import check_format
     from taorunner.cli.long_work import cleaning_up
+    from taorunner.console.base.download_progress import PullView
     from taorunner.console.pages.dataset_view import Progress
     from taorunner.console.pages.new_project_view import print_ready_project
     from taorunner.datasets.files.output_folders import Way
-    from taorunner.errors import UsageError, has_errors
+    from taorunner.errors import UsageError
     from taorunner.planning.project_from_dataset import FromDataset, project_from_dataset
 
     assert options.from_dataset is not None
@@ -173,11 +175,12 @@ def _from_dataset(
         with_weights=not options.no_weights, skip_bad=options.skip_bad,
     )  # fmt: skip
     with cleaning_up(json=False), Progress(is_quiet=invocation.is_quiet) as progress:
-        made = project_from_dataset(Path.cwd(), root, wanted, os.environ, progress)
+        watcher = PullView(sys.stderr, os.environ, plain=False, quiet=invocation.is_quiet)
+        made = project_from_dataset(Path.cwd(), root, wanted, os.environ, progress, watcher)
     print_ready_project(made, wanted, Path.cwd(), is_quiet=invocation.is_quiet)
     for number, step in enumerate(made.next_steps):
         invocation.note(f"{'then' if number else 'next'}: {step}")
-    return ExitCode.USER_FILES if has_errors(made.findings) else ExitCode.DONE
+    return ExitCode.DONE
 
 
 def _refuse_options(

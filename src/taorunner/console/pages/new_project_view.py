@@ -46,7 +46,8 @@ def print_ready_project(made: ReadyProject, wanted: FromDataset, here: Path, *, 
     if shown:
         print_findings(make_console(sys.stderr, os.environ), shown)
     if not is_quiet:
-        console.print(Text(f"validated: {_verdict(made.findings)}"), soft_wrap=True)
+        without = ", but the weights are missing" if made.is_without_weights else ""
+        console.print(Text(f"validated: {_verdict(made.findings)}{without}"), soft_wrap=True)
 
 
 def _facts(made: ReadyProject, wanted: FromDataset, here: Path) -> Iterator[tuple[str, str]]:
@@ -67,6 +68,9 @@ def _facts(made: ReadyProject, wanted: FromDataset, here: Path) -> Iterator[tupl
     yield "data", f"{_relative(made.data, here)} ({_PLACED[wanted.way]})"
     if made.mounts is not None:
         yield "mounts", f"{_relative(made.mounts, here)}: {wanted.source} added, read-only"
+    yield "weights", made.weights
+    if made.weights_hint is not None:
+        yield "", f"({made.weights_hint})"
     specs = made.paths.spec_dir(made.experiment)
     yield "specs", f"{_relative(specs, here)}/{_listed(sorted(one.name for one in specs.iterdir()))}"
     if made.changes:

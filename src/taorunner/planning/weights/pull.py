@@ -56,7 +56,7 @@ def pull_start_weights(
         return StartPull(None, _not_pulled(weights, "needs an NGC key"))
     except (TaorunnerError, OSError) as error:
         reason = error.message if isinstance(error, TaorunnerError) else str(error)
-        return StartPull(None, f"{_not_pulled(weights, 'could not be fetched')} ({reason})")
+        return StartPull(None, _not_pulled(weights, f"could not be fetched ({reason})"))
     return StartPull(folder, f"{weights.model}, pulled, {size(sum(file.size for file in pulled.files))}")
 
 
