@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from dataset_layouts import put_data
+from filled_in import fill_in
 
 from taorunner.errors import Finding
 from taorunner.planning.model.request import ActionRequest, Caller
@@ -82,6 +83,7 @@ class Bench:
         self.root = root
         root.mkdir()
         new_project(root, root, "p", head=head, backbone=None, experiment="e", dataset=DATASET)
+        fill_in(root / "projects/p")
         self.project = root / "projects" / "p"
         (dataset or DATASETS.get(head, kitti))(self.project / "data" / DATASET)
         put_data(head, self.project / "data" / DATASET)

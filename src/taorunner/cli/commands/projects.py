@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -68,6 +69,7 @@ def _init_project(
     ] = None,
     workspace: WorkspaceOption = None,
 ) -> int:
+    from taorunner.console.base.formatting import made_lines
     from taorunner.planning.new_project import new_project
 
     context.obj.refuse_extra()
@@ -83,10 +85,21 @@ def _init_project(
         Path.cwd(), root, name or "", head=head or "tinydet", backbone=backbone, experiment=experiment,
         dataset=dataset or "train",
     )  # fmt: skip
-    for path in made.files:
-        typer.echo(f"made {path}")
+    for line in made_lines(made.files, Path.cwd()):
+        typer.echo(line)
+    if made.fill_ins:
+        typer.echo(_fill_in_text(made.fill_ins))
     context.obj.note(f"next: {made.next_step}")
     return 0
+
+
+def _fill_in_text(lines: Mapping[Path, Sequence[int]]) -> str:
+    """``fill in: experiments.yml line 21, train.yaml lines 49, 67 (taorunner validate shows them)``."""
+    each = (
+        f"{path.name} {'line' if len(numbers) == 1 else 'lines'} {', '.join(map(str, numbers))}"
+        for path, numbers in lines.items()
+    )
+    return f"fill in: {', '.join(each)} (taorunner validate shows them)"
 
 
 def _refuse_options(
