@@ -326,6 +326,7 @@ def test_a_tensorflow_2_network_trains_without_weights(
 @pytest.mark.parametrize("backbone", ["resnet_10", "efficientnet_b3"])
 def test_a_chosen_backbone_is_no_fault_of_the_spec(tmp_path: Path, backbone: str) -> None:
     create_project(tmp_path, "new", "classification_tf2", backbone, needs=("backbone", "repository"))
+    fill_in(tmp_path / "projects/new")
     put_data("classification_tf2", tmp_path / "projects/new/data/train")
     (spec,) = (tmp_path / "projects/new/specs").glob("*/train.yaml")
     assert f"backbone: {backbone.replace('net_b', 'net-b')} " in spec.read_text()

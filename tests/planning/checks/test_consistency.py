@@ -389,7 +389,7 @@ def test_a_class_of_the_palette_beyond_their_number(bench: Make) -> None:
     assert made.messages() == [
         (
             "error too-few-classes",
-            "train.yaml: num_classes: |2",
+            "experiments.yml: num_classes: |2",
             '"dataset.segment.num_classes" is 2, and the palette has label_id 2: the training stops; set it to 3',
         )
     ]
@@ -778,7 +778,7 @@ def test_a_category_id_beyond_num_classes(head: str, bench: Make) -> None:
     assert made.messages() == [
         (
             "error too-few-classes",
-            "train.yaml: num_classes: |4",
+            "experiments.yml: num_classes: |4",
             '"dataset.num_classes" is 4, and annotations.json has category id 90; set it to 91',
         )
     ]
@@ -806,13 +806,13 @@ def test_tf2_counts_the_background_as_a_class(bench: Make) -> None:
 def test_class_folders_are_counted(bench: Make) -> None:
     made = bench("classification_pyt")
     folder = made.project / "data" / DATASET / "train"
-    made.edit("train", ("num_classes: 3", "num_classes: 2"))
+    made.edit("experiments", ("num_classes: 3", "num_classes: 2"))
     hint = "set it to 3, or correct the dataset"
     message = f'"dataset.num_classes" is 2, and {folder} has 3 class folders; {hint}'
-    assert made.messages() == [("error too-few-classes", "train.yaml: num_classes: |2", message)]
-    made.edit("train", ("num_classes: 2", "num_classes: 4"))
+    assert made.messages() == [("error too-few-classes", "experiments.yml: num_classes: |2", message)]
+    made.edit("experiments", ("num_classes: 2", "num_classes: 4"))
     message = f'"dataset.num_classes" is 4, and {folder} has 3 class folders; {hint}'
-    assert made.messages() == [("warning too-many-classes", "train.yaml: num_classes: |4", message)]
+    assert made.messages() == [("warning too-many-classes", "experiments.yml: num_classes: |4", message)]
 
 
 @pytest.mark.parametrize("head", ["ssd", "yolo_v4", "faster_rcnn", "detectnet_v2"])
