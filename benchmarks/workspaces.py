@@ -9,6 +9,7 @@ from pathlib import Path
 
 TAORUNNER = [sys.executable, "-m", "taorunner"]
 PROJECT = "bench"
+CLASSES = ("car", "cyclist", "pedestrian")
 _WEIGHTS = "repositories/pretrained_object_detection/pretrained_object_detection_vresnet18/resnet_18.hdf5"
 
 
@@ -20,6 +21,7 @@ def small(root: Path, *, image: str) -> Path:
     subprocess.run(
         [*made, "--experiment", "noop", "--dataset", "kitti/train"], cwd=root, check=True, capture_output=True
     )
+    _name_classes(root / "projects" / PROJECT / "specs/noop")
     _put_data(root / "projects" / PROJECT / "data/kitti")
     (root / _WEIGHTS).parent.mkdir(parents=True)
     (root / _WEIGHTS).write_bytes(b"weights")
@@ -30,11 +32,23 @@ def small(root: Path, *, image: str) -> Path:
     return root
 
 
+def _name_classes(folder: Path) -> None:
+    """Writes a line for each class in place of the marked one."""
+    for file in folder.iterdir():
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        marked = ('"$FILL_IN"' in line for line in lines)
+        each = [
+            [line.replace("$FILL_IN", name) for name in CLASSES] if is_marked else [line]
+            for line, is_marked in zip(lines, marked, strict=True)
+        ]
+        file.write_text("".join(line for group in each for line in group), encoding="utf-8")
+
+
 def _put_data(folder: Path) -> None:
     """64 image files for each subset, and labels of the classes that the spec files of a new project have."""
     for number in range(128):
         part = folder / ("train" if number < 64 else "val")
-        name = ("car", "cyclist", "pedestrian")[number % 3]
+        name = CLASSES[number % 3]
         for kind, suffix, text in (
             ("images", "png", ""),
             ("labels", "txt", f"{name} 0 0 0 1 1 9 9 0 0 0 0 0 0 0\n"),

@@ -99,7 +99,8 @@ def is_secret_name(name: str) -> bool:
 def masked_line(line: str, more_names: Sequence[str] = ()) -> str:
     """A line of a YAML or JSON file with the values of secrets masked, for display.
 
-    Columns do not change. ``env:NAME`` and ``file:PATH`` name the place of a secret and stay readable.
+    Columns do not change. ``env:NAME`` and ``file:PATH`` name the place of a secret and stay readable, and so does a
+    mark of what is still to be written.
 
     >>> masked_line('{model_key: tlt_encode, gpus: 1}')
     '{model_key: ***       , gpus: 1}'
@@ -108,7 +109,7 @@ def masked_line(line: str, more_names: Sequence[str] = ()) -> str:
     def hidden(match: re.Match[str]) -> str:
         name, value = match["name"], match["value"]
         is_secret = is_secret_name(name) or name in more_names
-        if not is_secret or value.strip("\"'").startswith(("env:", "file:")):
+        if not is_secret or value.strip(" \"'").startswith(("env:", "file:", "$FILL_IN")):
             return match[0]
         return match[0][: -len(value)] + MASK.ljust(len(value))[: max(len(value), 1)]
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from command_line import Cli, Done
 from dataset_layouts import put_data
+from filled_in import filled
 from workspace_contents import codes, snapshot
 
 from taorunner.project.scaffold import scaffold_heads
@@ -145,7 +146,7 @@ def test_specs_of_every_head_are_known_again_and_validate(
     of_scaffold = [path for path in sorted((SCAFFOLDS / head).iterdir()) if path.name != "vars.yml"]
     data = f"{INSIDE['$dataset_raw']}/training"
     for path in of_scaffold:
-        text = path.read_text()
+        text = filled(path, head).replace("$num_classes", "3")
         for variable, value in sorted(
             {**INSIDE, "$dataset_raw": data}.items(), key=lambda item: -len(item[0])
         ):

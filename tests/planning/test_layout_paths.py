@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from dataset_layouts import put_data
+from filled_in import fill_in
 
 from taorunner.catalog.load import Catalog, load_network
 from taorunner.planning.model.plan import RunPlan
@@ -46,6 +47,7 @@ def test_what_a_new_project_names_is_where_the_layout_puts_it(head: str, tmp_pat
     layout = Catalog().layout(head)
     dataset = "cars/train" if layout is not None and layout.dataset else "cars"
     new_project(tmp_path, tmp_path, "new", head=head, backbone=None, experiment=None, dataset=dataset)
+    fill_in(tmp_path / "projects/new")
     workspace = Workspace(tmp_path)
     data = workspace.project("new").data_dir
     put_data(head, data / dataset)

@@ -4,12 +4,14 @@ the check says of them. The loaders' rules are written here once more, as their 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from filled_in import fill_in
 from PIL import Image
 from ruamel.yaml import YAML
 
@@ -50,6 +52,7 @@ def dataset(root: Path, mode: str, values: Sequence[int]) -> Path:
 def project(root: Path, head: str) -> tuple[Workspace, Path, Path]:
     """A new project of that head: its workspace, its training spec and the folder for its dataset."""
     new_project(root, root, "new", head=head, backbone=None, experiment="e", dataset="set")
+    fill_in(root / "projects/new")
     folder = root / "projects/new"
     (spec,) = folder.glob("specs/e/train.*")
     return Workspace(root), spec, folder / "data/set"
@@ -110,14 +113,12 @@ PALETTES = {
 
 def with_palette(spec: Path, name: str, norm: bool = False) -> Any:
     text = spec.read_text()
-    head, _, rest = text.partition("    palette:\n")
     entries = "".join(
         f"      - {{seg_class: c{number}, mapping_class: c{number}, label_id: {number}, rgb: {rgb}}}\n"
         for number, rgb in enumerate(PALETTES[name].split())
     )
-    rest = "".join(line for line in rest.splitlines(keepends=True) if "seg_class" not in line)
-    head = head.replace('label_transform: ""', f'label_transform: "{"norm" if norm else ""}"')
-    spec.write_text(f"{head}    palette:\n{entries}{rest}")
+    text = text.replace('label_transform: ""', f'label_transform: "{"norm" if norm else ""}"')
+    spec.write_text(re.sub(r"    palette: .*\n", f"    palette:\n{entries}", text))
     return segment(spec)
 
 

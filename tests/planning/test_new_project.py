@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from dataset_layouts import put_data
+from filled_in import fill_in
 
 from taorunner.catalog.load import load_network, network_names
 from taorunner.catalog.network import Network
@@ -46,8 +47,9 @@ CANNOT_BE_TRAINED = {
 
 
 def made_project(root: Path, head: str) -> tuple[Workspace, str]:
-    """A project as ``init-project`` makes it, and the pretrained weights that it names. Gives its experiment."""
+    """A project as ``init-project`` makes it with its marks filled in, and the pretrained weights that it names. Gives its experiment."""
     new_project(root, root, "new", head=head, backbone=None, experiment=None, dataset="train")
+    fill_in(root / "projects/new")
     put_data(head, root / "projects/new/data/train")
     workspace = Workspace(root)
     (experiment,) = load_project(workspace, "new").experiments.values()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from dataset_layouts import put_data
+from filled_in import fill_in
 from PIL import Image
 
 import taorunner.project
@@ -105,6 +106,7 @@ def made_project(root: Path, head: str, split_of: Callable[[str, Path], None]) -
     assert form is not None
     dataset = "cars/train" if form == "kitti" else "cars"
     new_project(root, root, "new", head=head, backbone=None, experiment=None, dataset=dataset)
+    fill_in(root / "projects/new")
     workspace = Workspace(root)
     split_of(form, workspace.project("new").data_dir / "cars")
     (experiment,) = load_project(workspace, "new").experiments.values()
@@ -211,6 +213,7 @@ def test_convert_of_labels_finds_every_folder_and_class(
 ) -> None:
     """Their own converter starts from KITTI; train.yaml reads COCO, so it is looked at by itself."""
     new_project(tmp_path, tmp_path, "new", head=head, backbone=None, experiment="e", dataset="cars")
+    fill_in(tmp_path / "projects/new")
     workspace = Workspace(tmp_path)
     data = workspace.project("new").data_dir
     split_of("kitti", data / "cars")
@@ -323,6 +326,7 @@ def test_a_tensorflow_2_network_trains_without_weights(
 @pytest.mark.parametrize("backbone", ["resnet_10", "efficientnet_b3"])
 def test_a_chosen_backbone_is_no_fault_of_the_spec(tmp_path: Path, backbone: str) -> None:
     create_project(tmp_path, "new", "classification_tf2", backbone, needs=("backbone", "repository"))
+    fill_in(tmp_path / "projects/new")
     put_data("classification_tf2", tmp_path / "projects/new/data/train")
     (spec,) = (tmp_path / "projects/new/specs").glob("*/train.yaml")
     assert f"backbone: {backbone.replace('net_b', 'net-b')} " in spec.read_text()

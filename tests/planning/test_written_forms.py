@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filled_in import fill_in
 from PIL import Image
 
 from taorunner.catalog.layouts import Counts
@@ -82,6 +83,7 @@ def made(tmp_path: Path, sources: Path) -> Callable[[str], Workspace]:
         layout = Catalog().layout(head)
         part = "/train" if layout is not None and layout.dataset else ""
         new_project(tmp_path, tmp_path, "new", head=head, backbone=None, experiment="e", dataset=f"set{part}")
+        fill_in(tmp_path / "projects/new")
         drawn = sources / form if form in ("classification", "segmentation") else sources / "coco"
         target = Workspace(tmp_path).project("new").data_dir / "set"
         if form in ("classification", "segmentation"):
@@ -164,6 +166,7 @@ def test_key_points_reach_the_folders_that_bpnet_reads(tmp_path: Path, sources: 
     (drawn / "persons.json").write_text(json.dumps(document))
     (drawn / "images").symlink_to(sources / "coco/images")
     new_project(tmp_path, tmp_path, "new", head="bpnet", backbone=None, experiment="e", dataset="set")
+    fill_in(tmp_path / "projects/new")
     convert(drawn, tmp_path / "converted", to="coco")
     target = Workspace(tmp_path).project("new").data_dir / "set"
     split_dataset(tmp_path / "converted", target, shares={"train": 0.7, "val": 0.3}, seed=1, overwrite=True)

@@ -76,7 +76,7 @@ def test_keys_are_those_that_the_network_needs(tmp_path: Path) -> None:
 
 
 def test_commented_lines_work_when_the_comment_is_removed(tmp_path: Path) -> None:
-    create_project(tmp_path, "new", "rtdetr")
+    create_project(tmp_path, "new", "codetr")
     workspace = Workspace(tmp_path)
     file = workspace.project("new").experiments_file
     lines = file.read_text().splitlines()
@@ -88,8 +88,8 @@ def test_commented_lines_work_when_the_comment_is_removed(tmp_path: Path) -> Non
     file.write_text(text)
     project = load_project(workspace, "new")
     assert project.findings == ()
-    assert list(project.experiments) == ["rtdetr_01", "rtdetr_02"]
-    first = project.experiments["rtdetr_01"]
+    assert list(project.experiments) == ["codetr_01", "codetr_02"]
+    first = project.experiments["codetr_01"]
     assert (first.vars, first.overrides, first.shm_bytes) == (
         {"batch_size": 8},
         {"some.dotted.key": 12},

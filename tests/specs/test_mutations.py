@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from filled_in import filled
 from spec_checks import check_template
 
 from taorunner.importers.network_detection import action_of, read_spec
@@ -41,8 +42,10 @@ def test_a_mistake_is_found_on_its_line(head: str, tmp_path: Path) -> None:
     contracts = Networks().load(head).contracts(None)
     made = []
     for path in sorted((SCAFFOLDS / head).iterdir()):
+        if path.name == "vars.yml":
+            continue
         spec_format = "yaml" if path.suffix == ".yaml" else "prototxt"
-        text = render(parse_template(path.read_text(), spec_format), VALUES).text
+        text = render(parse_template(filled(path, head), spec_format), {**VALUES, "num_classes": 3}).text
         spec = read_spec(Path(path.name), text)
         assert spec is not None
         held = schema_for(contracts[action_of(spec, contracts.values()) or "train"])

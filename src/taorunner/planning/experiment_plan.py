@@ -41,6 +41,7 @@ from taorunner.planning.model.plan import (
 from taorunner.planning.model.request import ActionRequest, Site
 from taorunner.planning.run_plan import Draft, assemble
 from taorunner.planning.spec.effective_spec import EffectiveSpec, effective_spec
+from taorunner.planning.spec.fill_in import explained
 from taorunner.planning.spec.link_containment import outside_link
 from taorunner.planning.spec.overrides import typed_value
 from taorunner.planning.spec.spec_files import find_spec
@@ -79,6 +80,9 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     if contract.action == "train" and not has_errors(here):
         dataset = planning.project.paths.dataset_dir(experiment.dataset)
         here += planning.datasets.warnings(planning.project.name, dataset, experiment)
+    here = explained(
+        here, planning.project, experiment, planning.networks.layout(experiment.head), planning.memory
+    )
     planning.add(here)
     if has_errors(here):
         return None
@@ -138,7 +142,7 @@ def _network_and_contract(planning: Planning, experiment: Experiment) -> tuple[N
 
 def _consistency_findings(planning: Planning, draft: Draft) -> list[Finding]:
     spec, experiment = draft.spec, draft.experiment
-    if spec.prepared is None or spec.prepared.text is None or spec.path is None:
+    if spec.prepared is None or spec.prepared.draft is None or spec.path is None:
         return []
     launch = Launch(
         draft.contract.action,

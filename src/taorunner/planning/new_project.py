@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from taorunner.contracts import Framework
@@ -11,17 +12,20 @@ from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.weights.spec_lines import Start, start_of
 from taorunner.project.scaffold import create_project, scaffold_heads, spec_files
 from taorunner.project.workspace import Workspace, find_workspace
+from taorunner.specs.templates.variables import is_mark
 
 
 @dataclass(frozen=True, slots=True)
 class NewProject:
     """``files`` is what was made, for ``experiment``; ``next_step`` says what to do with it. ``start`` says what it
-    starts from."""
+    starts from. ``fill_ins`` are the lines with ``$FILL_IN`` of each file that has some.
+    """
 
     files: tuple[Path, ...]
     experiment: str
     next_step: str
     start: Start
+    fill_ins: Mapping[Path, tuple[int, ...]] = field(default_factory=dict)
 
 
 def new_project(
@@ -67,7 +71,19 @@ def new_project(
     data = workspace_root / "projects" / name / "data" / dataset
     where = f'put images and labels into {data} as "taorunner networks {head}" says'
     made = files[-1].parent.name
-    return NewProject(tuple(files), made, f"{where}, then: taorunner validate {name}", chosen)
+    step = f"{where}, then: taorunner validate {name}"
+    return NewProject(tuple(files), made, step, chosen, fill_ins(files))
+
+
+def fill_ins(files: Sequence[Path]) -> dict[Path, tuple[int, ...]]:
+    """The lines of ``files`` with a value that is still to be written; files without one are left out."""
+    found: dict[Path, tuple[int, ...]] = {}
+    for file in files:
+        if file.is_file():
+            lines = file.read_text(encoding="utf-8").splitlines()
+            marked = (number for number, line in enumerate(lines, 1) if is_mark(line.partition("#")[0]))
+            found[file] = tuple(marked)
+    return {file: lines for file, lines in found.items() if lines}
 
 
 def workspace_around(start: Path) -> Path:

@@ -24,6 +24,7 @@ from taorunner.planning.inputs.values import STAND_INS, VARIABLES, own_values
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.model.request import ActionRequest
 from taorunner.planning.spec.effective_spec import effective_spec
+from taorunner.planning.spec.fill_in import explained, of_arguments
 from taorunner.planning.spec.link_containment import outside_link
 from taorunner.planning.spec.schema_choice import schema_for
 from taorunner.planning.spec.spec_files import SUFFIXES
@@ -38,6 +39,7 @@ from taorunner.specs.memory import SpecMemory
 from taorunner.specs.schema.image_schemas import KeptSchemas
 from taorunner.specs.schema.walk import Against
 from taorunner.specs.spec_file import SpecFile, check_loaded, load_spec
+from taorunner.specs.templates.variables import FILL_IN_CODE
 from taorunner.targets import default_target, sees_host_paths, target_of
 from taorunner.text import did_you_mean, printable
 
@@ -209,6 +211,7 @@ def _specs(
     known = frozenset((*VARIABLES, *experiment.vars))
     loaded: dict[tuple[int, str], SpecFile | tuple[Finding, ...]] = {}
     readable: dict[str, FoundSpec] = {}
+    findings: list[Finding] = []
     for action, contract, spec, found in checks.files_for(experiment, network, contracts):
         if found is None:
             if action == "train" and spec.required and _has_folder(experiment):
@@ -223,7 +226,7 @@ def _specs(
             outside = outside_link(path, checks.workspace, checks.cross.mounts, checks.linked)
             file = loaded[found] = (outside,) if outside is not None else load_spec(path)
             first = len(loaded) == 1
-            yield from (
+            findings += (
                 _spec(checks, project, experiment, contract, spec, file, known, first=first)
                 if isinstance(file, SpecFile)
                 else file
@@ -238,6 +241,11 @@ def _specs(
                 use = weights_use(contract, file, experiment, {}, checks.memory)
                 layout = checks.networks.layout(network.name)
                 yield from checks.weights.findings(project, experiment, contract, use, layout)
+    if any(finding.code == FILL_IN_CODE for finding in findings):
+        layout = checks.networks.layout(experiment.head)
+        findings = explained(findings, project, experiment, layout, checks.memory)
+    yield from findings
+    yield from of_arguments(project, experiment)
     yield from checks.cross.check(project, experiment, readable, inference=contracts.get("inference"))
 
 

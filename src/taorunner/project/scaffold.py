@@ -246,7 +246,7 @@ def _vars_lines(own_vars: str) -> list[str]:
             "    #   batch_size: 8",
         ]
     lines = [
-        "    vars:                           # for command lines; also your own $variables in the spec files"
+        "    vars:                           # your own $variables, in the spec files and on command lines"
     ]
     for line in own_vars.splitlines():
         key, _, rest = line.partition(": ")

@@ -92,6 +92,13 @@ class Outline:
         matches = (_MARK.match(value) if isinstance(value, str) else None for value in values)
         return tuple([match[1] if match else None for match in matches])
 
+    def variable(self, key: str, index: int) -> str | None:
+        """The variable that is the whole ``index``-th value at ``key``; None when it is something else."""
+        values = self.shape.open.get(key, ())
+        value = values[index] if index < len(values) else None
+        match = _MARK.fullmatch(value) if isinstance(value, str) else None
+        return match[1] if match else None
+
     def slot(self, key: str, index: int) -> int | None:
         """Which number of the text the ``index``-th value at ``key`` is; None when it is none."""
         values = self.shape.open.get(key, ())

@@ -23,7 +23,17 @@ from taorunner.specs.schema.template_check import check_rendered, check_schema, 
 from taorunner.specs.schema.walk import Against
 from taorunner.specs.syntax.prototxt_parser import parse_prototxt
 from taorunner.specs.syntax.text_position import Lines, SpecProblemError
-from taorunner.specs.templates.template import Rendered, SpecTemplate, Value, parse_template, render
+from taorunner.specs.templates.template import (
+    Context,
+    Rendered,
+    SpecTemplate,
+    Value,
+    hides,
+    parse_template,
+    render,
+    unfilled,
+)
+from taorunner.specs.templates.variables import FILL_IN_CODE, is_mark
 from taorunner.text import printable
 from taorunner.yaml_reader import read_yaml
 
@@ -52,13 +62,15 @@ class SpecFile:
 class PreparedSpec:
     """``text`` is what the process will read; None when a finding is an error.
 
-    ``rendered`` is the text before anything was set in it, which knows the places in the template.
+    ``draft`` is that text with words in place of values that are still to be written (``$FILL_IN``); None after any
+    other error. ``rendered`` is the text before anything was set in it, which knows the places in the template.
     """
 
     path: Path
     format: str
     text: str | None
     findings: tuple[Finding, ...]
+    draft: str | None = field(default=None, compare=False, repr=False)
     rendered: Rendered | None = field(default=None, compare=False, repr=False)
 
 
@@ -99,7 +111,14 @@ def check_loaded(
     names = known_names if isinstance(known_names, frozenset) else frozenset(known_names)
     memory = memory or SpecMemory()
     findings = _checked(loaded.text, spec_format, names, memory)
-    if against is not None and not has_errors(findings):
+    marked = {name for name, value in (values or {}).items() if is_mark(value)}
+    if marked:
+        template = parse_template(loaded.text, spec_format, memory)
+        uses = [
+            use for use in template.variables if use.name in marked and use.context is not Context.COMMENT
+        ]
+        findings = (*findings, *(template.fill_in(use) for use in uses))
+    if against is not None and not hides(findings):
         findings = (*findings, *check_schema(loaded.text, against, values or {}, memory))
     return tuple(replace(finding, file=loaded.path) for finding in findings)
 
@@ -126,25 +145,29 @@ def prepare_spec(
     rendered = render(template, values)
     findings = [*rendered.findings, *_placeholders(template)]
     text = rendered.text
-    if not has_errors(findings):
+    if not hides(findings):
         problem = _syntax_problem(text, spec_format)
         if problem is not None:
             line, column = rendered.locate(problem.offset or 0)
             findings.append(replace(problem.to_finding(), line=line, column=column))
         elif against is not None:
             findings += check_rendered(rendered, against, memory)
-    if not has_errors(findings):
+    if not hides(findings):
         given = [*flattened(overrides or {}), *flattened(keys or {})]
         edits = [Edit(tuple(dotted.split(".")), value) for dotted, value in given]
         text, problems = set_in(text, spec_format, edits)
         findings += [refused.to_finding() for refused in problems if refused is not None]
-    if against is not None and text != rendered.text and not has_errors(findings):
+    if against is not None and text != rendered.text and not hides(findings):
         problem = library_refusal(text, against, memory)
         if problem is not None:
             hint = "one of the values that are set in it does not fit"
             findings.append(replace(problem.to_finding(), hint=hint))
+    findings = [*(one for one in findings if one.code != FILL_IN_CODE), *unfilled(rendered, text)]
     placed = tuple(replace(finding, file=path) for finding in findings)
-    return PreparedSpec(path, spec_format, None if has_errors(placed) else text, placed, rendered)
+    draft = None if hides(placed) else text
+    return PreparedSpec(
+        path, spec_format, None if has_errors(placed) else text, placed, draft=draft, rendered=rendered
+    )
 
 
 def read_value(prepared: PreparedSpec, dotted: str) -> Any:
@@ -166,6 +189,17 @@ def read_number(prepared: PreparedSpec, dotted: str) -> int | float | None:
         except ValueError:
             return None
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def is_unfilled(prepared: PreparedSpec, dotted: str) -> bool:
+    """True where the value at ``dotted`` in the draft is still to be written."""
+    if prepared.draft is None or prepared.rendered is None or not prepared.rendered.stands:
+        return False
+    try:
+        value = _module(prepared.format).read_value(prepared.draft, dotted)
+    except SpecProblemError:
+        return False
+    return isinstance(value, str) and any(stand in value for stand, _ in prepared.rendered.stands)
 
 
 def flattened(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:

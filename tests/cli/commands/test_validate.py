@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from command_line import PROGRAM, Cli
 from dataset_layouts import put_data
+from filled_in import fill_in
 
 from taorunner.catalog.load import network_names
 
@@ -83,6 +84,8 @@ def test_what_tao_would_refuse_in_the_container_is_reported_at_its_place(cli: Cl
     made = cli("init-project", "p", "--head", "dino", "--experiment", "e", "--workspace", root, cwd=tmp_path)
     assert made.code == 0, made.err
     assert "is empty [empty-dataset]" in cli("validate", cwd=root).out
+    assert "[fill-in]" in cli("validate", cwd=root).out
+    fill_in(root / "projects/p")
     put_data("dino", root / "projects/p/data/train")
     assert cli("validate", cwd=root).out == "no problems in p\n"
     spec = root / "projects/p/specs/e/train.yaml"
@@ -261,6 +264,7 @@ def test_a_new_project_validates_and_can_be_planned(head: str, cli: Cli, tmp_pat
     assert made.code == 0, made.err
     root = tmp_path / "ws"
     assert made.err.startswith("next: put ")
+    fill_in(root / "projects/new")
     put_data(head, root / "projects/new/data/train")
     checked = cli("validate", "new", "--json", cwd=root)
     assert checked.code == 0, checked.out

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from dataset_layouts import put_data
+from filled_in import fill_in
 
 from taorunner.errors import Finding
 from taorunner.planning.model.request import ActionRequest, Caller
@@ -82,6 +83,7 @@ class Bench:
         self.root = root
         root.mkdir()
         new_project(root, root, "p", head=head, backbone=None, experiment="e", dataset=DATASET)
+        fill_in(root / "projects/p")
         self.project = root / "projects" / "p"
         (dataset or DATASETS.get(head, kitti))(self.project / "data" / DATASET)
         put_data(head, self.project / "data" / DATASET)
@@ -387,7 +389,7 @@ def test_a_class_of_the_palette_beyond_their_number(bench: Make) -> None:
     assert made.messages() == [
         (
             "error too-few-classes",
-            "train.yaml: num_classes: |2",
+            "experiments.yml: num_classes: |2",
             '"dataset.segment.num_classes" is 2, and the palette has label_id 2: the training stops; '
             "taorunner specs refresh e",
         )
@@ -777,7 +779,7 @@ def test_a_category_id_beyond_num_classes(head: str, bench: Make) -> None:
     assert made.messages() == [
         (
             "error too-few-classes",
-            "train.yaml: num_classes: |4",
+            "experiments.yml: num_classes: |4",
             "num_classes is 4, the data needs 91: train/annotations.json has category ids 1 to 90; "
             "taorunner specs refresh e",
         )
@@ -807,13 +809,13 @@ def test_tf2_counts_the_background_as_a_class(bench: Make) -> None:
 def test_class_folders_are_counted(bench: Make) -> None:
     made = bench("classification_pyt")
     folder = made.project / "data" / DATASET / "train"
-    made.edit("train", ("num_classes: 3", "num_classes: 2"))
+    made.edit("experiments", ("num_classes: 3", "num_classes: 2"))
     hint = "taorunner specs refresh e"
     message = f"num_classes is 2, the data needs 3: {folder} has 3 class folders; {hint}"
-    assert made.messages() == [("error too-few-classes", "train.yaml: num_classes: |2", message)]
-    made.edit("train", ("num_classes: 2", "num_classes: 4"))
+    assert made.messages() == [("error too-few-classes", "experiments.yml: num_classes: |2", message)]
+    made.edit("experiments", ("num_classes: 2", "num_classes: 4"))
     message = f"num_classes is 4, the data needs 3: {folder} has 3 class folders; {hint}"
-    assert made.messages() == [("warning too-many-classes", "train.yaml: num_classes: |4", message)]
+    assert made.messages() == [("warning too-many-classes", "experiments.yml: num_classes: |4", message)]
 
 
 @pytest.mark.parametrize("head", ["ssd", "yolo_v4", "faster_rcnn", "detectnet_v2"])

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from dataset_layouts import put_data
+from filled_in import fill_in
 
 from taorunner.errors import Finding
 from taorunner.planning.model.request import ActionRequest, Caller
@@ -31,6 +32,7 @@ class Desk:
         self.root, self.workspace = root, Workspace(root)
         self.project = root / "projects" / "p"
         new_project(root, root, "p", head=head, backbone=None, experiment="e", dataset="set/train")
+        fill_in(root / "projects/p")
         self.data = self.project / "data" / "set" / "train"
         put_data(head, self.data)
 
@@ -188,7 +190,8 @@ def test_values_of_the_command_line_of_overrides_and_of_vars_count(desk: Make) -
     made.edit("head: rtdetr", f"head: rtdetr\n    overrides: {{{key}: {gone}}}", "experiments.yml")
     ((_, line, message, _),) = made.validated()
     assert (line, message) == (made.line_of("overrides:", "experiments.yml"), '"gone.json" does not exist')
-    made.edit(f"\n    overrides: {{{key}: {gone}}}", "\n    vars: {part: nowhere}", "experiments.yml")
+    made.edit(f"\n    overrides: {{{key}: {gone}}}", "", "experiments.yml")
+    made.edit("      num_classes: 4", "      part: nowhere\n      num_classes: 4", "experiments.yml")
     made.edit(f"$dataset_raw/{VAL}", "$dataset_raw/$part.json")
     assert [message for _, _, message, _ in made.launched("train")] == ['"nowhere.json" does not exist']
 
@@ -305,7 +308,9 @@ def test_categories_of_codetr_and_mask2former_are_counted_too(tmp_path: Path) ->
     for head, needed in (("codetr", 31), ("mask2former", 2)):
         made = Desk(tmp_path / head, head)
         (made.data / "train/annotations.json").write_text(json.dumps(document))
-        made.edit(": 3  #" if head == "mask2former" else ": 4  #", ": 1  #")
+        made.edit(
+            "num_classes: $num_classes" if head == "mask2former" else "num_classes: 4", "num_classes: 1"
+        )
         found = validate_projects(made.workspace, ["p"], {"HOME": "/nowhere"})
         ((message, hint),) = [(one.message, one.hint) for one in found if one.code == "too-few-classes"]
         assert message.startswith(f"num_classes is 1, the data needs {needed}: train/annotations.json has ")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from dataset_layouts import put_data
+from filled_in import fill_in
 
 from taorunner.catalog.load import load_network, network_names
 from taorunner.contracts import Contract
@@ -26,6 +27,7 @@ NO_START_WEIGHTS = {"nvpanoptix3d", "tinydet"}
 
 def made_project(root: Path, head: str) -> tuple[Workspace, str]:
     new_project(root, root, "new", head=head, backbone=None, experiment=None, dataset="train")
+    fill_in(root / "projects/new")
     put_data(head, root / "projects/new/data/train")
     workspace = Workspace(root)
     (experiment,) = load_project(workspace, "new").experiments.values()

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filled_in import filled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spec_checks import check_template
@@ -118,8 +119,10 @@ def test_every_schema_makes_a_message_and_knows_its_own_fields(network: str) -> 
 
 
 @pytest.mark.parametrize("head", scaffold_heads())
-def test_scaffolds_are_taken_by_both(head: str) -> None:
-    for path in sorted((SCAFFOLDS / head).glob("*.txt")):
+def test_scaffolds_are_taken_by_both(head: str, tmp_path: Path) -> None:
+    for source in sorted((SCAFFOLDS / head).glob("*.txt")):
+        path = tmp_path / source.name
+        path.write_text(filled(source, head))
         action = {"convert": "dataset_convert"}.get(path.stem, path.stem)
         values = dict.fromkeys(("dataset_raw", "dataset_tfrecord", "pretrained_model", "results_dir"), "/x")
         prepared = prepare_spec(path, "prototxt", values, against=Against(schema_of(head, action)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Optional
@@ -116,6 +117,7 @@ def _init_project(
     ] = None,
     workspace: WorkspaceOption = None,
 ) -> int:
+    from taorunner.console.base.formatting import made_lines
     from taorunner.errors import UsageError
     from taorunner.planning.new_project import new_project
 
@@ -134,10 +136,13 @@ def _init_project(
         raise UsageError(f"{given[0]} needs --from-dataset", hint="add --from-dataset PATH")
     made = new_project(
         Path.cwd(), root, name or "", head=head or "tinydet", backbone=backbone, experiment=experiment,
-        dataset=dataset or "train",
+        dataset=dataset or "train", use_weights=not options.no_weights,
     )  # fmt: skip
-    for path in made.files:
-        typer.echo(f"made {path}")
+    for line in made_lines(made.files, Path.cwd()):
+        typer.echo(line)
+    typer.echo(f"weights: {made.start.says}")
+    if made.fill_ins:
+        typer.echo(_fill_in_text(made.fill_ins))
     context.obj.note(f"next: {made.next_step}")
     return 0
 
@@ -181,6 +186,15 @@ def _from_dataset(
     for number, step in enumerate(made.next_steps):
         invocation.note(f"{'then' if number else 'next'}: {step}")
     return ExitCode.DONE
+
+
+def _fill_in_text(lines: Mapping[Path, Sequence[int]]) -> str:
+    """``fill in: experiments.yml line 21, train.yaml lines 49, 67 (taorunner validate shows them)``."""
+    each = (
+        f"{path.name} {'line' if len(numbers) == 1 else 'lines'} {', '.join(map(str, numbers))}"
+        for path, numbers in lines.items()
+    )
+    return f"fill in: {', '.join(each)} (taorunner validate shows them)"
 
 
 def _refuse_options(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from taorunner.text import printable
 
@@ -47,6 +48,26 @@ def of(done: int | None, total: int | None) -> str:
     if done is None:
         return ""
     return f"{done}/{total}" if total is not None else str(done)
+
+
+def shown_path(path: Path, here: Path) -> str:
+    """The path from ``here``; one that lies elsewhere begins with ``~/``, or at the root."""
+    for folder, start in ((here, ""), (Path.home(), "~/")):
+        if path.is_absolute() and path.is_relative_to(folder):
+            return clean(f"{start}{path.relative_to(folder)}")
+    return clean(str(path))
+
+
+def made_lines(files: Sequence[Path], here: Path) -> list[str]:
+    """``made projects/p/specs/e/{convert,train}.txt``: the files of one folder in one line, equal suffixes together."""
+    groups: dict[tuple[Path, str], list[str]] = {}
+    for file in files:
+        groups.setdefault((file.parent, file.suffix), []).append(file.stem)
+    lines = []
+    for (folder, suffix), stems in groups.items():
+        name = stems[0] if len(stems) == 1 else f"{{{','.join(stems)}}}"
+        lines.append(f"made {shown_path(folder / f'{name}{suffix}', here)}")
+    return lines
 
 
 def no_problems_text(projects: Sequence[str]) -> str:

@@ -271,20 +271,23 @@ class _Placing:
     def place(self, spec: SpecReader, faults: Iterable[Fault]) -> Iterator[Finding]:
         for fault in faults:
             finding = Finding(fault.severity, fault.code, fault.message, fault.hint)
-            if fault.key not in spec.overlay:
+            variable = spec.outline.variable(fault.key, fault.index)
+            if fault.key not in spec.overlay and variable in self.experiment.vars:
+                yield self._in_experiments(finding, "vars", str(variable))
+            elif fault.key not in spec.overlay:
                 place = place_of(spec.file.text, spec.format, fault.key, fault.index, self.memory)
                 line, column = place or (None, None)
                 yield replace(finding, file=spec.file.path, line=line, column=column)
             elif fault.key in self.typed:
                 yield replace(finding, message=f"{fault.key} of the command line: {fault.message}")
             else:
-                line, column = self._override(fault.key)
-                file = self.project.paths.experiments_file
-                yield replace(finding, file=file, line=line, column=column)
+                yield self._in_experiments(
+                    finding, "overrides", *_steps(self.experiment.overrides, fault.key)
+                )
 
-    def _override(self, key: str) -> tuple[int, int]:
-        steps = _steps(self.experiment.overrides, key)
-        return self.project.place(("experiments", self.experiment.name, "overrides", *steps))
+    def _in_experiments(self, finding: Finding, *steps: str) -> Finding:
+        line, column = self.project.place(("experiments", self.experiment.name, *steps))
+        return replace(finding, file=self.project.paths.experiments_file, line=line, column=column)
 
 
 def _steps(overrides: Mapping[str, Any], key: str) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from taorunner.planning.checks.training_facts import (
     Rule,
     Training,
 )
+from taorunner.specs.outline import UNKNOWN
 from taorunner.text import printable
 
 _MAPPING = "target_class_mapping"
@@ -270,6 +271,8 @@ def _named_classes(training: Training, computed: Computed) -> Iterator[Fault]:
     of inference, and without any colours the names are those of COCO.
     """
     key, spec = computed.keys[0], training.spec
+    if spec.last(key) is UNKNOWN:
+        return  # still to be written
     for source in computed.of:
         for file in spec.paths(source) or ():
             names = training.data.categories(file).values()

@@ -36,6 +36,7 @@ from taorunner.project.experiments import Experiment
 from taorunner.project.mounts import Mounts
 from taorunner.project.workspace import ProjectPaths, Workspace
 from taorunner.specs.syntax.literals import inside_text
+from taorunner.specs.templates.variables import FILL_IN, FILL_IN_CODE
 from taorunner.text import did_you_mean
 
 VARIABLES = (
@@ -256,6 +257,9 @@ def _left_over(name: str, text: str, values: RunValues) -> list[Finding]:
     if match is None:
         return []
     values.arguments[name] = text.replace("$", "")  # already reported; not again as an unsafe character
+    if match[1] == FILL_IN:
+        hint = f"write it in place of ${FILL_IN}"
+        return [Finding(Severity.ERROR, FILL_IN_CODE, f'fill in "{name}" in vars', hint)]
     known = sorted(values.variables)
     hint = did_you_mean(match[1], known) or f"known: {', '.join(known)}"
     message = f'"{name}" in vars has "${match[1]}", which is not a variable of this experiment'

@@ -22,9 +22,10 @@ from taorunner.specs.schema.image_schemas import KeptSchemas
 from taorunner.specs.schema.schema import Schema
 from taorunner.specs.schema.template_check import library_refusal
 from taorunner.specs.schema.walk import Against
-from taorunner.specs.spec_file import PreparedSpec, prepare_spec
+from taorunner.specs.spec_file import PreparedSpec, is_unfilled, prepare_spec
 from taorunner.specs.syntax.text_position import SpecProblemError
-from taorunner.specs.templates.template import Value
+from taorunner.specs.templates.template import Value, hides, unfilled
+from taorunner.specs.templates.variables import FILL_IN_CODE
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +81,14 @@ def effective_spec(
     items = tuple(one for one in found.items if not (goes_to_argv and one.place is None))
     keys = _keys(spec, gpus)
     if against is not None:
-        replaced = frozenset(one.edit.key for one in items)
         ours_too = [spec.keys[weights.role]] if weights is not None and weights.role in spec.keys else []
         given = against.given | frozenset([*found.keys, *ours_too])
-        against = replace(against, given=given, replaced=replaced)
+        against = replace(against, given=given, replaced=frozenset(one.edit.key for one in items))
     prepared = prepare_spec(path, spec.format, variables, against=against, memory=memory)
-    findings = (*prepared.findings, *found.findings)
+    findings = (*(one for one in prepared.findings if one.code != FILL_IN_CODE), *found.findings)
     findings += tuple(_ignored(project, items, keys))
-    text = prepared.text
+    text = prepared.draft
+    items += tuple(one for one in found.items if one not in items and _fills(prepared, one.edit))
     if weights is not None and text is not None:
         key = spec_key(spec, weights.role, prepared, texts)
         if key is None:
@@ -95,14 +96,41 @@ def effective_spec(
         else:
             keys[key] = weights.path
     if text is not None and not has_errors(findings):
-        ours = [Edit(tuple(key.split(".")), value) for key, value in keys.items()]
-        text, problems = set_in(text, spec.format, [*(one.edit for one in items), *ours], schema)
-        findings += tuple(_refusals(project, path, items, problems))
-        if against is not None and text != prepared.text and not has_errors(findings):
+        text, refused = _edited(project, prepared, text, items, keys, schema)
+        findings += refused
+        if against is not None and text != prepared.draft and not has_errors(findings):
             findings += _library_findings(path, text, against, memory)
-    text = None if has_errors(findings) else text
-    prepared = replace(prepared, text=text, findings=findings)
+    if prepared.rendered is not None:
+        left = unfilled(prepared.rendered, prepared.rendered.text if text is None else text)
+        findings += tuple(replace(one, file=path) for one in left)
+    draft = None if hides(findings) else text
+    prepared = replace(prepared, text=None if has_errors(findings) else text, draft=draft, findings=findings)
     return EffectiveSpec(prepared, path, findings, items, keys, texts, schema)
+
+
+def _edited(
+    project: Project, prepared: PreparedSpec, text: str, items: Sequence[Override], keys: Mapping[str, object],
+    schema: Schema | None,
+) -> tuple[str, tuple[Finding, ...]]:  # fmt: skip
+    """The text with ``items``, then ``keys`` set. An empty section first takes the place of a mark above a key."""
+    ours = [Edit(tuple(key.split(".")), value) for key, value in keys.items()]
+    above = {_mark_at(prepared, one.edit) or one.edit.steps: one for one in items}
+    sections = [Edit(steps, {}) for steps, one in above.items() if len(steps) < len(one.edit.steps)]
+    if sections:
+        text, _ = set_in(text, prepared.format, sections, schema)
+    text, problems = set_in(text, prepared.format, [*(one.edit for one in items), *ours], schema)
+    return text, tuple(_refusals(project, prepared.path, items, problems))
+
+
+def _fills(prepared: PreparedSpec, edit: Edit) -> bool:
+    """Hydra reads the text before its command line, so a mark that ``--set`` fills is filled in the text, too."""
+    return _mark_at(prepared, edit) is not None
+
+
+def _mark_at(prepared: PreparedSpec, edit: Edit) -> tuple[str, ...] | None:
+    """The steps to the mark that ``edit`` fills, or that stands for the section it sets a key of; None without one."""
+    steps = (edit.steps[:count] for count in range(1, len(edit.steps) + 1))
+    return next((one for one in steps if is_unfilled(prepared, ".".join(one))), None)
 
 
 def _refusals(

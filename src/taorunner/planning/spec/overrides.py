@@ -24,6 +24,7 @@ from taorunner.specs.syntax.key_paths import dotted
 from taorunner.specs.syntax.literals import inside_text
 from taorunner.specs.syntax.text_position import SpecProblemError
 from taorunner.specs.templates.template import Value
+from taorunner.specs.templates.variables import FILL_IN, FILL_IN_CODE, is_mark
 from taorunner.text import did_you_mean, printable
 
 
@@ -62,6 +63,7 @@ def find_overrides(
     Without ``all_keys`` a key that no action of this network has is not reported; another check reports it.
     """
     found = Overrides()
+    written = {name: value for name, value in variables.items() if not is_mark(value)}
     schema = against.schema if against is not None else None
     others = schema.source.of_network(contract.network, schema.release) if schema is not None else ()
     given = [
@@ -72,7 +74,7 @@ def find_overrides(
         if any(_covers(later.edit, one.edit) for later in given[index + 1 :] if later.place is None):
             continue
         value, unknown = with_variables(
-            one.edit.value, variables, omegaconf=schema is None or schema.format == "yaml"
+            one.edit.value, written, omegaconf=schema is None or schema.format == "yaml"
         )
         found.findings += [_finding(project, one, _unknown_variable(name, variables)) for name in unknown]
         one = replace(one, edit=replace(one.edit, value=value))
@@ -183,6 +185,9 @@ def _given_twice(project: Project, one: Override, other: Override) -> Misfit:
 
 
 def _unknown_variable(name: str, variables: Mapping[str, Value]) -> Misfit:
+    if name == FILL_IN or name in variables:
+        what = "fill this in" if name == FILL_IN else f'"${name}" is not filled in'
+        return Misfit(Severity.ERROR, FILL_IN_CODE, what, f"write the value in place of ${FILL_IN}")
     hint = did_you_mean(name, sorted(variables)) or "write $$ for a dollar"
     return Misfit(Severity.ERROR, "unknown-variable", f'unknown variable "${printable(name)}"', hint)
 

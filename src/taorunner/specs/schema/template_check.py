@@ -11,14 +11,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from taorunner.errors import Finding, Severity, has_errors
+from taorunner.errors import Finding, Severity
 from taorunner.specs.memory import Answers, SpecMemory
 from taorunner.specs.schema.value_check import Limit
 from taorunner.specs.schema.walk import Against, Walk, walk_prototxt, walk_yaml
 from taorunner.specs.syntax.prototxt_parser import parse_prototxt
 from taorunner.specs.syntax.text_position import SpecProblemError
-from taorunner.specs.templates.template import Rendered, Value, parse_template, render
-from taorunner.specs.templates.variables import MAX_PROBLEMS, find_uses
+from taorunner.specs.templates.template import Rendered, Value, hides, parse_template, render
+from taorunner.specs.templates.variables import FILL_IN, MAX_PROBLEMS, find_uses
 from taorunner.yaml_reader import read_yaml
 
 NUMBER = re.compile(
@@ -27,6 +27,9 @@ NUMBER = re.compile(
 )
 """A plain number that is the whole value, at the end of a line."""
 _COMMENT_LINE = re.compile(r"\n[ \t]*#[^\n]*")
+
+_VALUES = {"str": '""', "section": "{}", "bool": "true"}
+"""A value that the protobuf library takes for a key of that kind; it takes 0 for all others."""
 
 _LARGE = 256 * 1024  # texts above this many characters are not kept
 
@@ -138,7 +141,17 @@ def library_refusal(text: str, against: Against, memory: SpecMemory | None = Non
         return None
     from taorunner.specs.schema.protobuf_check import refused_by_library
 
-    return refused_by_library(text, against.schema, memory)
+    return refused_by_library(_with_values(text, against), against.schema, memory)
+
+
+def _with_values(text: str, against: Against) -> str:
+    """Protobuf text with a value of the right type for each one that is still to be written, padded with blanks."""
+    walk = _walk(text, against) if FILL_IN in text else None
+    for start, key in sorted(walk.stands.items()) if walk is not None else ():
+        end = text.index("__", start + len(FILL_IN) + 2) + 2
+        value = _VALUES.get(key.kind, "0")
+        text = f"{text[:start]}{value:<{end - start}}{text[end:]}"
+    return text
 
 
 def _quick_findings(text: str, against: Against, used: _Used, memory: SpecMemory) -> tuple[Finding, ...]:
@@ -198,7 +211,7 @@ def _limits(shape: str, against: Against, used: _Used, memory: SpecMemory) -> tu
 def _render(text: str, against: Against, used: _Used, memory: SpecMemory) -> Rendered | None:
     template = parse_template(text, against.schema.format, memory)
     rendered = render(template, dict(used))
-    return None if has_errors(rendered.findings) else rendered
+    return None if hides(rendered.findings) else rendered
 
 
 def _walk(text: str, against: Against) -> Walk | None:

@@ -14,6 +14,7 @@ from taorunner.specs.schema.schema import MISSING, Key, Schema
 from taorunner.specs.schema.value_check import Limit, Misfit, limit_of, proto_misfit, yaml_misfit
 from taorunner.specs.syntax.prototxt_parser import ProtoField, ProtoList, ProtoMessage, ProtoScalar
 from taorunner.specs.syntax.text_position import Lines
+from taorunner.specs.templates.variables import is_stand
 from taorunner.text import did_you_mean, printable
 from taorunner.yaml_reader import Place, PlacedDict, YamlDocument
 
@@ -55,10 +56,12 @@ class SchemaProblem:
 
 @dataclass(slots=True)
 class Walk:
-    """``limits``: offset of each checked value → the limit of a plain number there."""
+    """``limits``: offset of each checked value → the limit of a plain number there. ``stands``: offset of each value of
+    protobuf text that is still to be written → the key that it is for."""
 
     problems: list[SchemaProblem] = field(default_factory=list)
     limits: dict[int, Limit] = field(default_factory=dict)
+    stands: dict[int, Key] = field(default_factory=dict)
 
 
 def walk_yaml(text: str, document: YamlDocument, against: Against) -> Walk:
@@ -104,6 +107,8 @@ class _YamlWalker:
         keys = schema.keys(number)
         places = value.places
         for name, inner in value.items():
+            if is_open(name):
+                continue
             key_place, place = places[name]
             key = keys.get(name)
             inner_path = (*path, str(name))
@@ -210,7 +215,9 @@ class _ProtoWalker:
             return
         dotted = ".".join(path)
         for value in values:
-            if isinstance(value, ProtoScalar):
+            if isinstance(value, ProtoScalar) and value.kind != "string" and is_stand(value.value):
+                self.walk.stands[value.start] = key
+            elif isinstance(value, ProtoScalar):
                 misfit = proto_misfit(key, value, dotted)
                 if misfit is not None:
                     self._tell(value.start, misfit)

@@ -16,6 +16,7 @@ from taorunner.specs.templates.variables import (
     Piece,
     RawUse,
     SpecTemplate,
+    Stand,
     VariableUse,
     find_uses,
 )
@@ -106,6 +107,8 @@ def written_in_prototxt(template: SpecTemplate, piece: Piece, values: Mapping[st
 
 
 def _alone(value: Value, piece: Piece) -> str:
+    if isinstance(value, Stand):
+        return value
     written = proto_value(value)
     is_list = isinstance(value, (list, tuple))
     return written[1:-1] if is_list and piece.is_item else written

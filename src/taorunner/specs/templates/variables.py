@@ -13,12 +13,45 @@ from taorunner.specs.syntax.text_position import Lines
 from taorunner.text import did_you_mean, printable
 
 DOLLAR = "$"
+FILL_IN = "FILL_IN"
+"""``$FILL_IN`` marks a value that the user has to write. It is never replaced by a value of taorunner."""
+FILL_IN_CODE = "fill-in"
 MAX_PROBLEMS = 100
 """The maximum number of findings of one kind per file."""
 
 _USE = re.compile(
     r"\$(?:(?P<dollar>\$)|(?P<bare>[A-Za-z_][A-Za-z0-9_]*)|\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)\}|(?P<other>\{))"
 )
+
+
+_MARK = re.compile(r"(?<!\$)\$(?:FILL_IN(?![A-Za-z0-9_])|\{FILL_IN\})")
+
+
+def is_mark(value: object) -> bool:
+    """True for the value of a variable that holds ``$FILL_IN``."""
+    if isinstance(value, str):
+        return "FILL_IN" in value and _MARK.search(value) is not None
+    return isinstance(value, (list, tuple)) and any(is_mark(one) for one in value)
+
+
+class Stand(str):
+    """What stands in a rendered text for a value that is not known: one word, different for every place.
+
+    YAML has ``${FILL_IN.3}``, which the checks pass over like a reference of OmegaConf; protobuf text has the bare
+    word ``FILL_IN__3__``, which ``is_stand`` recognises.
+    """
+
+    @classmethod
+    def for_place(cls, number: int, spec_format: str) -> Stand:
+        return cls(f"${{{FILL_IN}.{number}}}" if spec_format == "yaml" else f"{FILL_IN}__{number}__")
+
+
+_STAND = re.compile(rf"{FILL_IN}__[0-9]+__\Z")
+
+
+def is_stand(word: object) -> bool:
+    """True for the word that stands in protobuf text for a value that is not known."""
+    return isinstance(word, str) and _STAND.match(word) is not None
 
 
 class Context(str, Enum):
@@ -89,7 +122,26 @@ class SpecTemplate:
             and use.name not in names
             and not self.is_foreign(use, names)
         )
-        return tuple(_unknown(use, names) for use in islice(unknown, MAX_PROBLEMS))
+        return tuple(
+            self.fill_in(use) if use.name == FILL_IN else _unknown(use, names)
+            for use in islice(unknown, MAX_PROBLEMS)
+        )
+
+    def fill_in(self, use: VariableUse) -> Finding:
+        """The finding about a value that is still to be written, with the comment behind it."""
+        remark = self.remark(use)
+        message = f"fill this in: {printable(remark)}" if remark else "fill this in"
+        hint = f"write it in place of ${FILL_IN}"
+        return Finding(Severity.ERROR, FILL_IN_CODE, message, hint, None, use.line, use.column)
+
+    def remark(self, use: VariableUse) -> str:
+        """The comment behind ``use`` on its line; empty where there is none."""
+        end = self.text.find("\n", use.end)
+        end = len(self.text) if end < 0 else end
+        for start, stop in self.comments:
+            if use.end <= start < end:
+                return self.text[start:stop].lstrip("#").strip()
+        return ""
 
 
 def find_uses(text: str) -> list[RawUse]:
