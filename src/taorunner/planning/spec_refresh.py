@@ -170,20 +170,17 @@ def _changed_variables(task: _Task, variables: Mapping[str, object]) -> Iterator
     owners: set[str] = set()
     for name, value in changed.items():
         layers = task.project.layers(task.experiment.name, "vars")
-        owner = next((one for one, values in layers if name in values), None)
-        if owner is None and name not in given:
-            owner = task.experiment.name
-        steps = ("experiments", owner) if owner is not None else ("tao_config",)
-        owners.add(owner or "")
+        owner = next((one for one, values in layers if name in values), task.experiment.name)
+        owners.add(owner)
         try:
-            new = yaml_edit.set_value(new, (*steps, "vars", name), value)
+            new = yaml_edit.set_value(new, ("experiments", owner, "vars", name), value)
         except SpecProblemError as problem:
             message = f'"{name}" in the vars of experiments.yml cannot be set: {problem.message}'
             raise UserFilesError(message, hint=f"set it to {value} by hand") from None
     others = [
         one
         for one in task.project.experiments
-        if one != task.experiment.name and ("" in owners or owners & {one, *task.project.ancestors(one)})
+        if one != task.experiment.name and owners & {one, *task.project.ancestors(one)}
     ]
     yield ChangedFile(path, _name(task, path), old, new, tuple(others))
 

@@ -169,6 +169,7 @@ def every_command(root: Path) -> dict[str, list[list[str]]]:
         "init-project": [["new", "--head", "dino"], ["moved", "--from-launcher", "projects/example_01/specs/old"]],
         "specs show": [["literal", "train"], ["literal", "train", "--json"]],
         "specs diff": [["literal", "file"], ["literal", "old"]],
+        "specs refresh": [["literal"], ["literal", "--json"]],
         "specs explain": [["train.num_epochs", "-e", "literal"], ["encryption_key", "-e", "literal"]],
         "doctor": [["--offline"], ["--json"]],
         "image ls": [[], ["--json"]],
