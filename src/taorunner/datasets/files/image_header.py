@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
@@ -33,8 +33,7 @@ class ImageError(ValueError):
     """The file is not an image of a known format; the text gives the reason, in lower case."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageHeader:
+class ImageHeader(NamedTuple):
     """``stored_width`` and ``stored_height`` are in pixels as stored; ``orientation`` is EXIF's, 1 to 8.
 
     ``channels`` is 1 for grayscale and palettes, 0 when the header does not state it.

@@ -114,11 +114,11 @@ class Folder:
         return found if isinstance(found, list) else [found]
 
     def with_suffix(self, *suffixes: str) -> list[str]:
-        listed = self.files if IMAGE_SUFFIXES.intersection(suffixes) else self._other_files
+        listed = self.files if IMAGE_SUFFIXES.intersection(suffixes) else self.other_files
         return [path for path in listed if path.lower().endswith(suffixes)]
 
     @cached_property
-    def _other_files(self) -> tuple[str, ...]:
+    def other_files(self) -> tuple[str, ...]:
         return tuple(path for path in self.files if not is_image(path))
 
     def folders_named(self, names: Iterable[str]) -> list[str]:
