@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from taorunner.datasets.files.image_header import FIRST_BYTES, ImageError, ImageHeader, header_of
+from taorunner.datasets.files.image_header import FIRST_BYTES, ImageError, ImageHeader, header_of, read_rest
 
 SUFFIXES_OF_FORMAT = {"jpeg": (".jpg", ".jpeg"), "png": (".png",), "bmp": (".bmp",), "gif": (".gif",),
                      "webp": (".webp",), "tiff": (".tif", ".tiff")}  # fmt: skip
@@ -56,7 +56,7 @@ def look_at(path: Path) -> tuple[ImageHeader, ImageFacts]:
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         head = os.read(file, FIRST_BYTES)
-        header = header_of(head, partial(_rest, file))
+        header = header_of(head, partial(read_rest, file))
         length, tail = len(head), head
         if length == FIRST_BYTES:  # else this was the whole file
             length = os.lseek(file, 0, os.SEEK_END)
@@ -69,10 +69,3 @@ def look_at(path: Path) -> tuple[ImageHeader, ImageFacts]:
     if is_short or (mark is not None and tail.rfind(mark) < 0):  # cameras write a few bytes after the marker
         return header, ImageFacts(header, ends, "the end of the file is missing", "image-truncated")
     return header, ImageFacts(header, ends)
-
-
-def _rest(file: int) -> bytes:
-    blocks = []
-    while block := os.read(file, 1024 * 1024):
-        blocks.append(block)
-    return b"".join(blocks)
