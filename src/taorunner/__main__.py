@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 
 _ACTIONS = frozenset({"convert", "train", "evaluate", "prune", "export", "inference", "run", "resume"})
-_NO_RUN = frozenset(
-    {"--help", "-h", "--dry-run", "--version", "validate", "init-project", "networks", "runs", "logs"}
-)
+_NO_RUN = frozenset({
+    "--help", "-h", "--dry-run", "--version", "validate", "init-project", "networks", "runs", "logs", "dataset",
+    "specs",
+})  # fmt: skip
 
 
 def main() -> None:

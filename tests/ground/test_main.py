@@ -91,7 +91,16 @@ def test_the_last_flush_decides_the_exit_code() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["parts"], ["parts", "train", "--dry-run"], ["networks", "train"], ["logs", "run"]]
+    "words",
+    [
+        [],
+        ["parts"],
+        ["parts", "train", "--dry-run"],
+        ["networks", "train"],
+        ["logs", "run"],
+        ["dataset", "convert", "parts"],
+        ["specs", "show", "parts", "train"],
+    ],
 )
 def test_no_supervisor_starts_for_words_without_a_run(words: list[str]) -> None:
     assert entry._early_supervisor(words) is None

@@ -28,21 +28,21 @@ def output_folder(output: Path | None, source: Path, data: Path | None, word: st
 
 def needs_of(data: Path | None, source: Path) -> Any:
     """What the specs of the project around ``data`` require of the dataset; nothing without a project."""
+    if data is None or not _is_data(data) or source.is_file():
+        return ()
     from taorunner.planning.checks.dataset_requirements import dataset_needs
     from taorunner.project.workspace import Workspace
 
-    if data is None or not _is_data(data) or source.is_file():
-        return ()
     return dataset_needs(Workspace(data.parent.parent.parent), data.parent.name, source)
 
 
 def answer_keeper(data: Path | None, source: Path) -> Callable[[Sequence[Finding]], None] | None:
     """Keeps the answer for the check before a training, if ``source`` is in a project."""
+    if data is None or not _is_data(data) or source.is_file():
+        return None
     from taorunner.planning.checks.dataset_preflight import DatasetPreflight
     from taorunner.project.workspace import Workspace
 
-    if data is None or not _is_data(data) or source.is_file():
-        return None
     preflight = DatasetPreflight(Workspace(data.parent.parent.parent))
     preflight.look(source)
     return lambda findings: preflight.keep(data.parent.name, source, findings)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,8 +31,9 @@ def demo() -> typer.Typer:
         name: str,
         count: Annotated[int, typer.Option()] = 1,
         tag: Annotated[list[str] | None, typer.Option()] = None,
+        place: Annotated[Path | None, typer.Option()] = None,
     ) -> str:
-        return f"{name} {count} {tag}"
+        return f"{name} {count} {tag} {place!r}"
 
     return app
 
@@ -56,10 +59,29 @@ def test_a_parameter_has_the_type_of_its_function() -> None:
     )
 
 
-@pytest.mark.parametrize("words", [["a"], ["a", "--count", "3"], ["a", "--tag", "x", "--tag", "y"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["a"],
+        ["a", "--count", "3"],
+        ["a", "--tag", "x", "--tag", "y"],
+        ["a", "--place", "no/such/file"],
+        ["a", "--place", "-"],
+        ["a", "--place", "/dev/../dev/null"],
+    ],
+)
 def test_values_are_those_that_typer_itself_gives(words: list[str]) -> None:
     light, plain = light_command(demo()), typer.main.get_command(demo())
     assert light.main(words, standalone_mode=False) == plain.main(words, standalone_mode=False), PARSING
+
+
+def test_a_path_is_made_without_pydantic() -> None:
+    program = (
+        "import sys; sys.argv = ['taorunner', 'dataset', 'stats', '/', '--workspace', '/', '--from', 'no'];"
+        "from taorunner.cli.app import run; run(sys.argv[1:]); sys.exit('pydantic' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_wrong_number_is_refused_as_typer_does_it() -> None:

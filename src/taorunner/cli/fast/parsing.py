@@ -1,7 +1,8 @@
 """Converts the words of the command line to values without pydantic where no conversion is needed.
 
 Typer 0.29 converts every word and every default through pydantic, whose import takes 0.1 s: more than the rest of most
-commands. Texts, switches and defaults need no conversion. Numbers, paths and other types are left to Typer.
+commands. Texts, switches and defaults need no conversion, a path is made here. Numbers and other types are left to
+Typer.
 
 This is the one place that reads names of Typer's parameters that are not public (``process_value``,
 ``type_descriptor``). ``tests/cli/fast/test_private_names.py`` fails when one of them changes.
@@ -9,8 +10,10 @@ This is the one place that reads names of Typer's parameters that are not public
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -47,8 +50,16 @@ def _process(parameter: Any, process: Callable[[Any, Any], Any], context: Any, v
         value = () if takes_many else None
     elif wanted == list[str] and value and all(isinstance(item, str) for item in value):
         value = list(value)
+    elif wanted is Path and isinstance(value, str) and _is_free(value):
+        value = Path(value)
     elif not (
         (wanted is str and isinstance(value, str)) or (value is parameter.default and not parameter.required)
     ):
         return process(context, value)
     return value if parameter.callback is None else parameter.callback(context, parameter, value)
+
+
+def _is_free(path: str) -> bool:
+    """Whether Typer has nothing against the path: it refuses one that exists and cannot be read. No option of ours
+    asks for more."""
+    return not os.path.exists(path) or os.access(path, os.R_OK)  # noqa: PTH110 (a Path is not needed yet)

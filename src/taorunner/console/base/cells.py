@@ -5,13 +5,16 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, chop_cells, set_cell_size
 from rich.text import Text
 
 from taorunner.console.base.formatting import clean
 from taorunner.console.base.theme import Symbols
-from taorunner.runs.state.snapshot import RunSnapshot
+
+if TYPE_CHECKING:
+    from taorunner.runs.state.snapshot import RunSnapshot
 
 
 def fit(text: str, width: int, symbols: Symbols) -> str:

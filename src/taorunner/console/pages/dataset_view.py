@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from rich.console import Console
 from rich.text import Text
@@ -16,10 +16,12 @@ from taorunner.console.base.findings_text import findings_json, print_findings
 from taorunner.console.base.formatting import clean
 from taorunner.console.base.json_output import write_json
 from taorunner.console.base.theme import make_console, symbols_of
-from taorunner.datasets.transform.convert import Conversion
-from taorunner.datasets.transform.resize import Resize
 from taorunner.errors import Finding, Severity, TaorunnerError
 from taorunner.text import amount
+
+if TYPE_CHECKING:
+    from taorunner.datasets.transform.convert import Conversion
+    from taorunner.datasets.transform.resize import Resize
 
 
 class Progress:

@@ -82,9 +82,9 @@ def coco_findings(dataset: DetectionDataset, needs: Sequence[ClassNeeds]) -> Ite
 
 def with_earlier(dataset: DetectionDataset) -> Iterator[tuple[ImageEntry, ImageEntry | None]]:
     """Each image, with the earlier entry of the same file."""
-    first: dict[Path, ImageEntry] = {}
+    first: dict[str, ImageEntry] = {}
     for image in dataset.images:
-        earlier = first.setdefault(image.path, image)
+        earlier = first.setdefault(str(image.path), image)  # a text keeps its hash
         yield image, earlier if earlier is not image else None
 
 

@@ -32,11 +32,11 @@ class Fault:
 def are_sound(boxes: Iterable[NamedCorners], size: tuple[int, int], min_pixels: float) -> bool:
     """Whether ``faults_of`` finds nothing, without saying what. ``min_pixels`` is 2 or more."""
     least, right, bottom = -_SLACK_PIXELS, size[0] + _SLACK_PIXELS, size[1] + _SLACK_PIXELS
-    return all(
-        x_max - x_min >= min_pixels and y_max - y_min >= min_pixels
-        and x_min >= least and y_min >= least and x_max <= right and y_max <= bottom
-        for _, x_min, y_min, x_max, y_max in boxes
-    )  # fmt: skip
+    for _, x_min, y_min, x_max, y_max in boxes:
+        is_large = x_max - x_min >= min_pixels and y_max - y_min >= min_pixels
+        if not (is_large and x_min >= least and y_min >= least and x_max <= right and y_max <= bottom):
+            return False
+    return True
 
 
 def faults_of(box: Corners, size: tuple[int, int] | None, min_pixels: float) -> list[Fault]:

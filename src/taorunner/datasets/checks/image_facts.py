@@ -6,11 +6,11 @@ Reads the header, the first and last bytes and the end marker. Each file is open
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
-from taorunner.datasets.files.image_header import FIRST_BYTES, ImageError, ImageHeader, header_of
+from taorunner.datasets.files.image_header import FIRST_BYTES, ImageError, ImageHeader, header_of, read_rest
 
 SUFFIXES_OF_FORMAT = {"jpeg": (".jpg", ".jpeg"), "png": (".png",), "bmp": (".bmp",), "gif": (".gif",),
                      "webp": (".webp",), "tiff": (".tif", ".tiff")}  # fmt: skip
@@ -19,8 +19,7 @@ _ENDS = {"jpeg": b"\xff\xd9", "png": b"IEND"}
 _ALPHA = frozenset({2, 4})
 
 
-@dataclass(frozen=True, slots=True)
-class ImageFacts:
+class ImageFacts(NamedTuple):
     """``header`` is None when ``problem`` is set. ``ends``: a hash of the first and last bytes and the size, the same
     for equal files while this process lives; 0 for a file that could not be read."""
 
@@ -57,9 +56,11 @@ def look_at(path: Path) -> tuple[ImageHeader, ImageFacts]:
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         head = os.read(file, FIRST_BYTES)
-        header = header_of(head, partial(_rest, file))
-        length = os.lseek(file, 0, os.SEEK_END)
-        tail = os.pread(file, FIRST_BYTES, max(0, length - FIRST_BYTES))
+        header = header_of(head, partial(read_rest, file))
+        length, tail = len(head), head
+        if length == FIRST_BYTES:  # else this was the whole file
+            length = os.lseek(file, 0, os.SEEK_END)
+            tail = os.pread(file, FIRST_BYTES, max(0, length - FIRST_BYTES))
     finally:
         os.close(file)
     ends = hash((head, tail, length)) or 1
@@ -68,10 +69,3 @@ def look_at(path: Path) -> tuple[ImageHeader, ImageFacts]:
     if is_short or (mark is not None and tail.rfind(mark) < 0):  # cameras write a few bytes after the marker
         return header, ImageFacts(header, ends, "the end of the file is missing", "image-truncated")
     return header, ImageFacts(header, ends)
-
-
-def _rest(file: int) -> bytes:
-    blocks = []
-    while block := os.read(file, 1024 * 1024):
-        blocks.append(block)
-    return b"".join(blocks)

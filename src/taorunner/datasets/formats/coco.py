@@ -156,8 +156,8 @@ class Document:
                 place = self._folder.json_place(self._path, steps) if self._is_own else ()
                 self._folder.missing_image(reference, self._file, *place)
                 continue
-            keys = tuple(key for key in image if key not in _IMAGE)
-            extra = Fields(shared.setdefault(keys, keys), tuple(image[key] for key in keys))
+            keys = tuple([key for key in image if key not in _IMAGE])
+            extra = Fields(shared.setdefault(keys, keys), tuple([image[key] for key in keys]))
             stated_size = (number(image.get("width")) or 0.0, number(image.get("height")) or 0.0)
             entry = self._folder.entry(
                 image_file,

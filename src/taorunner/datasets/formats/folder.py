@@ -51,7 +51,10 @@ class Folder:
         spec; all relative to ``root``. ``look``: reads the header of an image.
         """
         self.root = root
-        self._image_folders = image_folders or {}
+        self._image_folders = {
+            file: [os.path.normpath(one) if one else "" for one in folders]
+            for file, folders in (image_folders or {}).items()
+        }
         self._look = look
         self.findings: list[Finding] = []
         self.progress = progress or (lambda what, done, total: None)
@@ -114,11 +117,11 @@ class Folder:
         return found if isinstance(found, list) else [found]
 
     def with_suffix(self, *suffixes: str) -> list[str]:
-        listed = self.files if IMAGE_SUFFIXES.intersection(suffixes) else self._other_files
+        listed = self.files if IMAGE_SUFFIXES.intersection(suffixes) else self.other_files
         return [path for path in listed if path.lower().endswith(suffixes)]
 
     @cached_property
-    def _other_files(self) -> tuple[str, ...]:
+    def other_files(self) -> tuple[str, ...]:
         return tuple(path for path in self.files if not is_image(path))
 
     def folders_named(self, names: Iterable[str]) -> list[str]:
@@ -250,9 +253,10 @@ class Folder:
             return None
         base = beside.rpartition("/")[0]
         listed = self._image_set
+        has_detour = _DETOUR.search(path) is not None
         for below in (*self._image_folders.get(beside, ()), base, ""):
             candidate = f"{below}/{path}" if below else path
-            if _DETOUR.search(candidate):
+            if has_detour:
                 candidate = os.path.normpath(candidate)
             if candidate in listed:
                 return self.root / candidate
@@ -260,7 +264,8 @@ class Folder:
             return Path(path)
         name = path.rpartition("/")[2]
         found = self._named(name)
-        found = [one for one in found if not _BESIDE.search(one)] or found
+        if len(found) > 1:
+            found = [one for one in found if not _BESIDE.search(one)] or found
         if len(found) > 1:
             parts = path.split("/")
             for count in range(len(parts), 1, -1):

@@ -103,11 +103,17 @@ def _is_row(line: str) -> bool:
 def line_of(box: Box, name: str) -> str:
     """One line of 15 columns; coordinates have at most four decimals, so that 0.01 px is kept."""
     k = box.kitti
-    where = f"{_short(box.x_min)} {_short(box.y_min)} {_short(box.x_max)} {_short(box.y_max)}"
     if k is None:
-        return f"{name} 0 0 0 {where} 0 0 0 0 0 0 0\n"
+        return plain_line(name, box.x_min, box.y_min, box.x_max, box.y_max)
+    where = f"{_short(box.x_min)} {_short(box.y_min)} {_short(box.x_max)} {_short(box.y_max)}"
     rest = " ".join(_short(value) for value in (*k.dimensions, *k.location, k.rotation_y))
     return f"{name} {_short(k.truncation)} {k.occlusion} {_short(k.alpha)} {where} {rest}\n"
+
+
+def plain_line(name: str, x_min: float, y_min: float, x_max: float, y_max: float) -> str:
+    """The same for a box without fields of KITTI's own."""
+    where = f"{_short(x_min)} {_short(y_min)} {_short(x_max)} {_short(y_max)}"
+    return f"{name} 0 0 0 {where} 0 0 0 0 0 0 0\n"
 
 
 def _short(value: float) -> str:

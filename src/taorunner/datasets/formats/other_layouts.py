@@ -6,7 +6,7 @@ The catalog lists their layouts. Such datasets are refused: converting them woul
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from taorunner.catalog.other_layouts import OtherLayout, other_layouts
 from taorunner.datasets.files.names import is_image
@@ -34,12 +34,26 @@ _FIRST_CHARACTERS = 20_000
 
 def other_layout(folder: Folder) -> OtherLayout | None:
     """The first layout that fits, else None."""
+    images = _by_folder(folder.image_files)
+    others = _by_folder(folder.other_files)
+    return next((one for one in other_layouts() if _fits(one, folder, images, others)), None)
+
+
+def _named_like(
+    pattern: str, folder: Folder, images: Mapping[str, list[str]], others: Mapping[str, list[str]]
+) -> Mapping[str, list[str]]:
+    """The files that a name such as ``gt_*.txt`` may match, by folder: there may be a hundred thousand images."""
+    if pattern == _IMAGE or is_image(pattern):
+        return images
+    return _by_folder(folder.files) if pattern.endswith("*") else others
+
+
+def _by_folder(paths: Iterable[str]) -> dict[str, list[str]]:
     names: dict[str, list[str]] = {}
-    for path in folder.files:
+    for path in paths:
         parent, _, name = path.rpartition("/")
         names.setdefault(parent, []).append(name)
-    with_images = {parent for parent, files in names.items() if any(map(is_image, files))}
-    return next((one for one in other_layouts() if _fits(one, folder, names, with_images)), None)
+    return names
 
 
 def refuse_other_layout(folder: Folder) -> None:
@@ -71,7 +85,9 @@ def refuse_pairs(folder: Folder) -> None:
             )
 
 
-def _fits(layout: OtherLayout, folder: Folder, names: Mapping[str, list[str]], with_images: set[str]) -> bool:
+def _fits(
+    layout: OtherLayout, folder: Folder, images: Mapping[str, list[str]], others: Mapping[str, list[str]]
+) -> bool:
     bases: set[str] | None = None
     last: list[str] = []
     for pattern in layout.files:
@@ -80,12 +96,12 @@ def _fits(layout: OtherLayout, folder: Folder, names: Mapping[str, list[str]], w
         name = re.compile(_expression(own), re.IGNORECASE)
         found: set[str] = set()
         last = []
-        for parent, files in names.items():
+        for parent, files in _named_like(own, folder, images, others).items():
             match = steps.fullmatch(parent + "/" if parent else "")
             if match is None or (bases is not None and match["base"] not in bases):
                 continue
             if own == _IMAGE:
-                fitting = files[:1] if parent in with_images else []
+                fitting = files[:1]
             else:
                 fitting = [
                     file for file in files if name.fullmatch(file) and file.lower() not in _CLASS_LISTS

@@ -43,7 +43,7 @@ def plain_class_name(name: str) -> str:
 
 def encodable(name: str) -> str:
     """``name`` with "_" for what UTF-8 cannot encode: lone surrogates, bytes of another encoding."""
-    return re.sub("[\ud800-\udfff]", "_", name)
+    return name if name.isascii() else re.sub("[\ud800-\udfff]", "_", name)
 
 
 def merged_classes(names: Mapping[str, str]) -> dict[str, list[str]]:
@@ -59,25 +59,29 @@ def image_names(
 ) -> list[str]:
     """A file name for each image in one folder, with unique stems (ignoring case).
 
-    A name keeps its stem; its extension is normalised (".JPG", ".jpeg" and ".jfif" become ".jpg") or taken from
-    ``suffixes``, and bytes that are not UTF-8
-    are replaced, as labels cannot name them. When the stem is taken, the source folders, the old extension or finally
-    a number make it unique.
+    A name keeps its stem and has the extension of ``written_suffix``; bytes that are not UTF-8 are replaced, as labels
+    cannot name them. When the stem is taken, the source folders, the old extension or finally a number make it unique.
     """
     taken: set[str] = set()
     names = []
     for image in images:
-        suffix = image.path.suffix.lower()
-        kept = (suffixes or {}).get(image.path) or (".jpg" if suffix in JPEG_SUFFIXES else suffix)
         stem = next(stem for stem in map(encodable, _stems(image.path, root)) if stem.lower() not in taken)
         taken.add(stem.lower())
-        names.append(stem + encodable(kept))
+        names.append(stem + written_suffix(image.path, suffixes))
     return names
 
 
+def written_suffix(path: Path, suffixes: Mapping[Path, str] | None) -> str:
+    """The extension in the result: normalised (".JPG", ".jpeg" and ".jfif" become ".jpg") or taken from
+    ``suffixes``."""
+    suffix = path.suffix.lower()
+    return (suffixes and suffixes.get(path)) or (".jpg" if suffix in JPEG_SUFFIXES else encodable(suffix))
+
+
 def _stems(path: Path, root: Path) -> Iterable[str]:
-    stem, suffix = path.stem, path.suffix.lower().lstrip(".")
+    stem = path.stem
     yield stem
+    suffix = path.suffix.lower().lstrip(".")
     above = path.relative_to(root).parent.parts if path.is_relative_to(root) else path.parent.parts[-2:]
     for count in range(1, len(above) + 1):
         yield "_".join((*above[-count:], stem))

@@ -9,9 +9,9 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 from taorunner.datasets.files.image_header import ImageError, ImageHeader, read_header
 from taorunner.datasets.files.numbers import number
@@ -177,7 +177,7 @@ def _is_of_another_size(text: str, header: ImageHeader) -> bool:
 
 
 def _renamed(name: str, match: re.Match[str]) -> str:
-    return match[1] + escape(name) + match[3]
+    return match[1] + escape(name, quote=False) + match[3]
 
 
 def _repaired_object(boxes: BoxRepair, match: re.Match[str]) -> str:

@@ -16,7 +16,7 @@ from taorunner.datasets.files.pixels import has_pillow
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.model.annotations import DetectionDataset, ImageEntry
 from taorunner.datasets.model.boxes import names_of
-from taorunner.datasets.model.class_names import image_names, merged_classes
+from taorunner.datasets.model.class_names import image_names, merged_classes, written_suffix
 from taorunner.datasets.model.extra_fields import holds_extra, lost_fields, lost_message, without_extra
 from taorunner.datasets.transform.readable_images import (
     PNG,
@@ -107,7 +107,8 @@ def convert(
     dataset = read_dataset(source, from_, progress)
     usable = usable_boxes(dataset)
     images, findings = usable.images, [*dataset.findings, *usable.findings]
-    names = written_names(to, dataset.boxes_per_class())
+    before = dataset.boxes_per_class()
+    names = written_names(to, before)
     findings += _class_findings(names, source)
     kinds = unread_kinds(to, images)
     suffixes = dict.fromkeys(kinds, PNG) if has_pillow() else {}
@@ -140,7 +141,8 @@ def convert(
             (folder / "images").mkdir(parents=True)
             named = list(zip(image_names(members, source, suffixes), members, strict=True))
             for name, image in named:
-                _place(placer, image.path, f"{folder}/images/{name}", is_saved=image.path in suffixes)
+                is_saved = bool(suffixes) and image.path in suffixes
+                _place(placer, image.path, f"{folder}/images/{name}", is_saved=is_saved)
                 if name != image.path.name:
                     renamed.append((_shown(image.path, source), f"{subset}/images/{name}".lstrip("/")))
                 done += 1
@@ -151,7 +153,6 @@ def convert(
             after += boxes
         write_description(to, partial, list(by_subset), names, dataset.metadata)
         _compare(images, names, subsets, after)
-    before = dataset.boxes_per_class()
     counts = tuple(ClassCount(name, names[name], before[name], usable.left_out[name]) for name in before)
     return Conversion(
         source, dataset.format, to, output, len(dataset.images), sum(subsets.values()),
@@ -204,7 +205,7 @@ def _extension_findings(
     images: list[ImageEntry], kinds: Mapping[Path, str], source: Path
 ) -> Iterator[Finding]:
     suffixes = dict.fromkeys(kinds, PNG)
-    counts = Counter(name[name.rfind(".") :] for name in image_names(images, source, suffixes))
+    counts = Counter(written_suffix(image.path, suffixes) for image in images)
     if len(counts) > 1:
         listed = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common())
         message = f"the images have several extensions: {listed}"

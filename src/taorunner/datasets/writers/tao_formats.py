@@ -11,8 +11,9 @@ import json
 import os
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from operator import lt
 from pathlib import Path
@@ -49,6 +50,7 @@ Named = Sequence[tuple[str, ImageEntry]]
 """Pairs of a file name in the result and its image."""
 
 COCO_FILE = "annotations.json"
+_BLOCK_BYTES = 64 * 1024
 _JSON = json.JSONEncoder(ensure_ascii=False)
 LABEL_MAP_JSON = "label_map.json"
 """File with the classes as a list of objects, in the form that Mask2Former reads. Source: tao/layouts.md."""
@@ -129,7 +131,8 @@ def _write_kitti(folder: Path, images: Named, names: Mapping[str, str]) -> None:
         if any(kind.has_kitti for kind in kinds_of(image.boxes)):
             text = "".join([kitti.line_of(box, names[box.name]) for box in image.boxes])
         else:
-            text = "".join([kitti.line_of(Box(*box), names[box[0]]) for box in corners_of(image.boxes)])
+            boxes = corners_of(image.boxes)
+            text = "".join([kitti.plain_line(names[of], *corners) for of, *corners in boxes])
         descriptor = os.open(
             f"{place}/{name.rpartition('.')[0]}.txt", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666
         )
@@ -155,13 +158,18 @@ def _describe_kitti(root: Path, subsets: Sequence[str], names: Mapping[str, str]
 
 
 def _count_kitti(folder: Path) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    with os.scandir(folder / "labels") as entries:
+    counts = Counter(_first_words(folder / "labels"))
+    return Counter({name.decode("utf-8", "surrogateescape"): count for name, count in counts.items()})
+
+
+def _first_words(labels: Path) -> Iterator[bytes]:
+    """The class of each box in the written files."""
+    with os.scandir(labels) as entries:
         for entry in entries:
             with open(entry.path, "rb", buffering=0) as file:  # noqa: PTH123 (thousands of small files)
-                lines = file.read().splitlines()
-            counts.update(line.split(b" ", 1)[0].decode("utf-8", "surrogateescape") for line in lines)
-    return counts
+                text = b"".join(iter(partial(file.read, _BLOCK_BYTES), b""))
+            for line in text.splitlines():
+                yield line.split(b" ", 1)[0]
 
 
 def _write_coco(

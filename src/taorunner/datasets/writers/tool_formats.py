@@ -12,9 +12,9 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape, unescape
 
 from taorunner.datasets.files.names import SPLIT_NAMES
 from taorunner.datasets.formats.yolo import labels as yolo
@@ -200,4 +200,4 @@ def count_vott(folder: Path) -> Counter[str]:
 
 
 def _xml(text: str) -> str:
-    return escape(_NOT_XML.sub("_", text))
+    return escape(_NOT_XML.sub("_", text), quote=False)
