@@ -132,3 +132,12 @@ def test_a_layout_like_another_one_keeps_what_it_does_not_change() -> None:
 def test_what_no_command_converts_is_the_layout_of_networks_without_a_form() -> None:
     heads = {head for one in other_layouts() for head in one.heads}
     assert {head: layout_of(head).form for head in heads} == dict.fromkeys(heads)
+
+
+def test_inputs_are_those_of_the_group_where_it_has_its_own() -> None:
+    layout = layout_of("classification_pyt")
+    model = {one.key for one in layout.inputs_of("inference")}
+    assert "dataset.test_dataset.images_dir" in model
+    assert {one.key for one in layout.inputs_of("inference", "deploy")} <= model
+    assert layout.class_folders is not None and layout.class_folders.startswith("dataset.")
+    assert layout_of("dino").class_folders is None
