@@ -1,4 +1,5 @@
-"""Tests are marked ``engine`` by the names of their fixtures, so another fixture may not have such a name."""
+"""Tests are marked ``engine`` by the names of their fixtures, so no other fixture and no parameter of a test may have
+such a name."""
 
 from __future__ import annotations
 
@@ -18,6 +19,18 @@ def fixtures(text: str) -> Iterator[str]:
             "fixture" in ast.unparse(one) for one in node.decorator_list
         ):
             yield node.name
+
+
+def parameters(text: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("parametrize"):
+            names = ast.literal_eval(node.args[0])
+            yield from names.replace(",", " ").split() if isinstance(names, str) else names
+
+
+def test_no_parameter_marks_its_test_as_one_of_an_engine() -> None:
+    named = {path: ENGINE_FIXTURES & set(parameters(path.read_text("utf-8"))) for path in TESTS.rglob("*.py")}
+    assert {str(path): names for path, names in named.items() if names} == {}
 
 
 def test_no_other_fixture_marks_its_tests_as_those_of_an_engine() -> None:

@@ -249,3 +249,12 @@ def test_a_backbone_is_found_by_every_way_to_write_it(name: str) -> None:
     for alias, target in backbones.aliases.items():
         assert getattr(backbones.find(alias), "name", None) == target
     assert backbones.find("resnet") is None or "ResNet" in backbones.names
+
+
+def test_inputs_are_those_of_the_group_where_it_has_its_own() -> None:
+    layout = layout_of("classification_pyt")
+    model = {one.key for one in layout.inputs_of("inference")}
+    assert "dataset.test_dataset.images_dir" in model
+    assert {one.key for one in layout.inputs_of("inference", "deploy")} <= model
+    assert layout.class_folders is not None and layout.class_folders.startswith("dataset.")
+    assert layout_of("dino").class_folders is None

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from taorunner.catalog import load
+from taorunner.catalog.layers import build_contract, merge, parse_argument
 from taorunner.catalog.load import Catalog, load_network, network_names
-from taorunner.contracts import Framework, GpuUse, OverrideSyntax
+from taorunner.contracts import Argument, Framework, GpuUse, OverrideSyntax
 from taorunner.errors import UserFilesError
 from taorunner.yaml_reader import read_yaml
 
@@ -284,3 +285,42 @@ def test_the_image_of_a_kind_is_that_of_the_newest_public_release() -> None:
     assert catalog.image_of_kind("data_services") == f"{PREFIX}:7.0.1-data-services"
     assert catalog.image_of_kind("tf1") == f"{PREFIX}:5.0.0-tf1.15.5"
     assert catalog.image_of_kind("pyt", "v5.5") == f"{PREFIX}:5.5.0-pyt"
+
+
+def test_an_argument_with_its_other_names_and_whether_it_may_be_missing() -> None:
+    assert parse_argument("-e {spec}") == Argument(("-e", "{spec}"), required=True)
+    assert parse_argument("-m/--model_path {checkpoint}") == Argument(
+        ("-m", "{checkpoint}"), required=True, aliases=("--model_path",)
+    )
+    assert parse_argument("-m {model?}") == Argument(("-m", "{model}"), required=False)
+    assert parse_argument("key={key?} {spec}") == Argument(("key={key}", "{spec}"), required=False)
+
+
+def test_what_is_known_of_traps_is_joined_and_all_else_is_replaced() -> None:
+    lower = {"traps": ["a"], "command": "train", "spec": {"ext": "yaml", "key": "x"}}
+    assert merge([lower, {"traps": ["b"]}, {"traps": None, "spec": {"key": "y"}}, {"command": "run"}]) == {
+        "traps": ["a", "b"], "command": "run", "spec": {"ext": "yaml", "key": "y"},
+    }  # fmt: skip
+    assert lower["traps"] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("kpi", "guesses"), [({}, True), ({"a": "up"}, True), ({"a": "up", "b": "down own ranks"}, False)]
+)
+def test_metrics_are_guessed_where_a_network_of_ones_own_names_none_that_ranks(
+    kpi: dict[str, str], guesses: bool
+) -> None:
+    facts = {"command": "{task} {action}", "kpi": kpi, "progress": {"console": "plain"}, "gpu_use": "one"}
+    known = {"network": "mine", "action": "train", "group": "model", "release": "6.0.0", "image": None}
+    words = {"task": "mine", "action": "train"}
+    for is_own in (False, True):
+        contract = build_contract(facts, framework=Framework.PYT, words=words, is_own=is_own, **known)
+        assert contract.guesses_metrics is (guesses and is_own)
+    assert contract.command == ("mine", "train")
+
+
+def test_an_action_that_another_release_has_names_that_release() -> None:
+    with pytest.raises(UserFilesError) as caught:
+        load_network("dino").contract("distill", release="5.0.0")
+    assert caught.value.message == '"dino" has no action "distill" in TAO release 5.0.0'
+    assert caught.value.hint is not None and caught.value.hint.startswith("releases that have it: ")

@@ -319,3 +319,9 @@ def test_a_dry_run_loads_no_docker_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("text", ["[]", '{"currentContext": ""}', '{"currentContext": 5}', "{}"])
+def test_a_configuration_without_a_context_means_the_default(config: Path, text: str) -> None:
+    (config / "config.json").write_text(text)
+    assert client.find_address().url == "unix:///var/run/docker.sock"

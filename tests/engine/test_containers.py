@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -211,7 +212,7 @@ def test_a_list_by_label(connected: Engine, served: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "time"),
+    ("text", "moment"),
     [
         ("2024-01-31T10:00:00Z", T0),
         ("2024-01-31T10:00:00.123456789Z", T0 + timedelta(microseconds=123456)),
@@ -224,8 +225,19 @@ def test_a_list_by_label(connected: Engine, served: Served) -> None:
         ("yesterday", None),
     ],
 )
-def test_times_of_the_engine(text: str | None, time: datetime | None) -> None:
-    assert parse_time(text) == time
+def test_times_of_the_engine(text: str | None, moment: datetime | None) -> None:
+    assert parse_time(text) == moment
+
+
+def test_times_of_the_engine_are_utc_wherever_we_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "XXX-9")
+    time.tzset()
+    try:
+        assert parse_time("2024-01-31T10:00:00.5Z") == T0 + timedelta(microseconds=500000)
+        assert parse_time("2024-01-31T12:00:00.5+02:00") == T0 + timedelta(microseconds=500000)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def frame(stream: int, text: bytes) -> bytes:

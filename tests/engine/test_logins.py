@@ -129,16 +129,16 @@ LOGIN = Login(Stored.LOGIN, "file", "anna", _secret=SECRET)
 
 
 @pytest.mark.parametrize(
-    ("registry", "address"),
+    ("name", "address"),
     [
         ("nvcr.io", "https://nvcr.io"),
         ("localhost:5000", "http://localhost:5000"),
         ("127.0.0.1:5000", "http://127.0.0.1:5000"),
     ],
 )
-def test_a_login_that_is_accepted(registry: str, address: str, connected: Engine, served: Served) -> None:
+def test_a_login_that_is_accepted(name: str, address: str, connected: Engine, served: Served) -> None:
     served.answers["POST /auth"] = (200, {"Status": "Login Succeeded"})
-    assert try_login(connected, registry, LOGIN) is None
+    assert try_login(connected, name, LOGIN) is None
     assert served.of("POST", "/auth").json == {
         "username": "anna",
         "password": SECRET,

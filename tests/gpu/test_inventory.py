@@ -188,3 +188,12 @@ def test_an_old_name_of_a_part_says_whose_part_it_is() -> None:
 
 def test_without_a_driver_the_mig_parent_is_unknown() -> None:
     assert parent_of("MIG-3f2a0000-0000-4000-8000-000000000000") is None
+
+
+@pytest.mark.parametrize(("now", "after_a_restart", "is_split"), [(1, 0, True), (0, 1, False)])
+def test_a_gpu_is_split_by_its_present_mode(
+    fake_nvml: Callable[..., dict[str, str]], now: int, after_a_restart: int, is_split: bool
+) -> None:
+    changed = f"import pynvml; pynvml.nvmlDeviceGetMigMode = lambda device: [{now}, {after_a_restart}]"
+    (gpu,) = ask(fake_nvml(1), before=changed).gpus
+    assert gpu.is_split is is_split

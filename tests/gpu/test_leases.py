@@ -239,7 +239,7 @@ def test_a_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [b"\0\xff", b"[]", b'"x"', b"{" * 5000, b"[" * 5000, b'{"run": "\\u001b[2J"}']
+    "text", [b"\0\xff", b"[]", b'"x"', b"{" * 5000, b"[" * 5000, b'{"run": "\\u001b[2J"}', b'{"later": 1}']
 )
 def test_any_content_of_the_file_is_shown_harmlessly(leases: Leases, tmp_path: Path, text: bytes) -> None:
     lease = held(leases.take(["GPU-1"]))
@@ -341,3 +341,26 @@ def test_a_folder_that_another_process_makes_at_the_same_time_is_used(
     assert [path.name for path in tmp_path.iterdir()] == ["leases"]
     if not is_full:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o1777
+
+
+def test_what_a_later_version_wrote_beside_is_passed_over(leases: Leases, tmp_path: Path) -> None:
+    lease = held(leases.take(["GPU-1"]))
+    (tmp_path / "leases" / "GPU-1.lock").write_text('{"run": "r-1", "user": "anna", "host": "lab"}')
+    assert leases.holder("GPU-1") == Holder("r-1", "anna")
+    lease.release()
+
+
+def test_the_folder_is_made_with_those_above_it(tmp_path: Path) -> None:
+    lease = held(Leases(tmp_path / "run" / "lock" / "leases").take(["GPU-1"]))
+    assert (tmp_path / "run" / "lock" / "leases" / "GPU-1.lock").is_file()
+    lease.release()
+
+
+def test_why_a_lease_cannot_be_had_is_named(leases: Leases, tmp_path: Path) -> None:
+    held(leases.take(["GPU-1"])).release()
+    lock = tmp_path / "leases" / "GPU-1.lock"
+    lock.unlink()
+    lock.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(MachineError) as caught:
+        leases.take(["GPU-1"])
+    assert caught.value.message == f'GPUs cannot be leased: "{lock}": too many levels of symbolic links'

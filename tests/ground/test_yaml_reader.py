@@ -72,6 +72,7 @@ def test_problems_have_their_place(text: str, code: str, line: int, column: int)
 def test_a_problem_says_how_to_go_on() -> None:
     hints = {
         "b: 2\na: 1\na: 3": "the first one is at line 2; remove one of them",
+        "b: 2\nc:\n    a: 1\n    a: 3": "the first one is at line 3; remove one of them",
         "a:\n\t- 1": "indent with blanks, not tabs",
         "a: [1": None,
         "a\x00b": "is this a text file?",

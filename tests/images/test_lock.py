@@ -196,6 +196,7 @@ def test_a_silent_registry_is_an_error_unless_the_engine_knows_the_digest(
         lock(client.connect(), root)
     assert caught.value.message == "nothing was locked: 2 of 2 images"
     assert [one.code for one in caught.value.findings] == ["registry-silent", "registry-silent"]
+    assert caught.value.exit_code == EngineRefusedError("").exit_code
     scripted.images["r.io/a:1"] = Image("sha256:1", A)
     with pytest.raises(EngineRefusedError) as caught:
         lock(client.connect(), root)

@@ -186,9 +186,12 @@ def test_nothing_is_pushed_where_the_manifest_file_cannot_be_used(
     [
         ("mine:1", "r.io/mine", "r.io/mine:1"), ("mine:1", "r.io/mine:2", "r.io/mine:2"),
         ("mine:1", "localhost:5000/mine", "localhost:5000/mine:1"), (f"mine@{A}", "r.io/mine", "r.io/mine:latest"),
+        ("r.io/own", "r.io/own", "r.io/own:latest"), ("r.io/own", None, "r.io/own:latest"),
     ],
 )  # fmt: skip
-def test_the_name_in_the_registry(scripted: ScriptedEngine, image: str, repository: str, target: str) -> None:
+def test_the_name_in_the_registry(
+    scripted: ScriptedEngine, image: str, repository: str | None, target: str
+) -> None:
     scripted.images[image] = Image("sha256:mine")
     scripted.pushes[target] = [[{"aux": {"Digest": A}}]]
     assert push_image(client.connect(), image, Seen(), repository=repository).reference == target

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from taorunner.images.spec_answer import read_answer
+from taorunner.images.spec_answer import _MAX_DEPTH, read_answer
 
 KEYS = {
     "train": {"type": "section", "keys": {"epochs": {"type": "int", "default": 3, "min": 1, "max": 9.5}}},
@@ -50,6 +50,20 @@ def test_the_right_form_is_read_as_it_is() -> None:
 )
 def test_any_other_form_is_refused(wrong: dict[str, Any]) -> None:
     assert read_answer(json.dumps({**WHOLE, **wrong}).encode()) is None
+
+
+@pytest.mark.parametrize("kind", ["keys", "of", "any_of"])
+def test_keys_are_nested_so_deep_and_no_deeper(kind: str) -> None:
+    def nested(depth: int) -> dict[str, Any]:
+        inner: dict[str, Any] = {"type": "any"}
+        for _ in range(depth):
+            key: Any = {"keys": {"x": inner}, "of": inner, "any_of": [inner]}[kind]
+            inner = {kind: key} if kind == "any_of" else {"type": "section", kind: key}
+        return {"yaml": {"dino": {"train": inner}}}
+
+    for depth, is_read in ((_MAX_DEPTH - 1, True), (_MAX_DEPTH, False)):
+        answer = {**WHOLE, **nested(depth)}
+        assert read_answer(json.dumps(answer).encode()) == (answer if is_read else None)
 
 
 @pytest.mark.parametrize("line", [b"", b"[]", b"5", b"{", b"[" * 100_000, b"\xff", b"{}"])

@@ -90,3 +90,17 @@ def test_progress_is_reported_to_its_end_with_the_digest() -> None:
     stopped.set()
     assert follow(events(), "a:1", watcher, stopped) is None
     assert closed == [True, True]
+
+
+def test_a_wait_that_is_stopped_is_the_last() -> None:
+    patience = Patience(tries=5, first_wait_s=60.0)
+    patience.stop.set()
+    tries: list[int] = []
+
+    def transfer() -> None:
+        tries.append(1)
+        raise DroppedError(LOST)
+
+    with pytest.raises(EngineRefusedError):
+        with_patience("a:1", transfer, Seen(), patience)
+    assert len(tries) == 1

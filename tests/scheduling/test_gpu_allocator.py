@@ -17,6 +17,7 @@ from taorunner.scheduling.gpu_allocator import (
     LOOK_EVERY_S,
     LOOK_LEAST_EVERY_S,
     LOOK_MOST_EVERY_S,
+    TELL_EVERY_S,
     FreeGpus,
     look_every_s,
 )
@@ -333,3 +334,58 @@ def test_a_gpu_that_the_first_will_not_take_because_of_a_foreign_process_is_for_
 def test_who_is_far_behind_looks_seldom(ahead: int, gpus: int, seconds: float) -> None:
     assert look_every_s(ahead, gpus) == seconds
     assert LOOK_MOST_EVERY_S <= LOOK_EVERY_S < LOOK_LEAST_EVERY_S
+
+
+def test_a_change_within_a_minute_is_not_reported(machine: Machine) -> None:
+    lease = machine.hold("GPU-0", "GPU-1")
+    assert len(machine.decide(run("a")).notices) == 1
+    lease.release()
+    lease = machine.hold("GPU-0")
+    assert machine.decide(run("a", 2)).notices == []
+    machine.now_s += TELL_EVERY_S
+    assert [text for *_, text in machine.decide(run("a", 2)).notices] == [
+        "waits for 2 GPUs: GPU 0 (run r-other of bert)"
+    ]
+    lease.release()
+
+
+@pytest.mark.parametrize(("held", "more"), [(4, ""), (5, "; and 1 more"), (6, "; and 2 more")])
+def test_four_gpus_are_named_and_the_others_counted(tmp_path: Path, held: int, more: str) -> None:
+    machine = Machine(tmp_path / "leases", held)
+    lease = machine.hold(*(f"GPU-{index}" for index in range(held)))
+    ((_, _, text),) = machine.decide(run("a")).notices
+    named = "; ".join(f"GPU {index} (run r-other of bert)" for index in range(4))
+    assert text == f"waits for 1 GPU: {named}{more}"
+    lease.release()
+
+
+@pytest.mark.parametrize("left", [(), (run("cpu", 0),)])
+def test_a_batch_without_runs_for_gpus_leaves_the_queue(machine: Machine, left: tuple[Queued, ...]) -> None:
+    lease = machine.hold("GPU-0", "GPU-1")
+    first = machine.supervisor()
+    machine.decide(run("stopped", 2), by=first)
+    machine.decide(*left, by=first)
+    lease.release()
+    assert machine.decide(run("b")).starts == [Start("b", ("0",))]
+
+
+def test_what_starts_now_leaves_the_queue_only_the_rest_of_parallel(machine: Machine) -> None:
+    lease = machine.hold("GPU-1")
+    bounded = machine.supervisor()
+    assert machine.decide(run("a"), run("b"), run("c"), by=bounded, parallel=2).starts == [Start("a", ("0",))]
+    lease.release()
+    bounded.release("a")
+    # "b" alone waits for a place in the queue of this machine, so one of the two free GPUs is left to it
+    assert machine.decide(run("d"), run("e")).starts == [Start("d", ("1",))]
+
+
+def test_the_driver_is_not_asked_for_runs_without_a_gpu(machine: Machine) -> None:
+    asked: list[Inventory] = []
+
+    def inventory() -> Inventory:
+        asked.append(Inventory(tuple(machine.gpus)))
+        return asked[-1]
+
+    free = FreeGpus(Leases(machine.directory), inventory, clock=lambda: machine.now_s)
+    assert machine.decide(run("cpu", 0), by=free).starts == [Start("cpu", ())]
+    assert len(asked) == 1  # when it was made

@@ -207,6 +207,25 @@ def test_runs_of_others_that_have_started_ended_or_are_ones_own_do_not_wait(
     assert list(here.others) == []
 
 
+def test_a_run_that_asks_now_is_not_overtaken_by_one_that_started_meanwhile(here: MachineQueue) -> None:
+    fairness = Fairness()
+    here.look([], {}, fairness)
+    here.look([MINE], {"GPU-0": "unknown"}, fairness)
+    assert fairness.overtaken == {}
+
+
+def test_only_runs_before_all_of_this_batch_are_ahead_of_it(here: MachineQueue, tmp_path: Path) -> None:
+    theirs = Tickets(tmp_path / "queue")
+    before_ns = since_boot_ns()
+    here.look([MINE], {}, Fairness())
+    theirs.hold([Wish("before", 1, None, before_ns - 1), Wish("between", 1, None, since_boot_ns())])
+    own = [MINE, Waiting("mine too", 1)]
+    here.look(own, {}, Fairness())
+    assert [run.run_id for run in here.merged(own)] == ["before", "mine", "between", "mine too"]
+    assert here.ahead == 1
+    theirs.drop()
+
+
 def test_the_time_since_which_others_are_waited_for_starts_anew(
     here: MachineQueue, tmp_path: Path, now_s: list[float]
 ) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taorunner.scheduling.policy import PATIENCE, Fairness, Start, Waiting, choose
+from taorunner.scheduling.policy import PATIENCE, Fairness, Start, Waiting, choose, competes
 
 
 def start(waiting: list[Waiting], **changes: object) -> list[Start]:
@@ -174,3 +175,21 @@ def test_no_gpu_is_ever_given_twice(runs: list[Waiting], busy: set[str]) -> None
     assert not busy & set(given_out)
     asked = {run.run_id: run for run in named}
     assert all(len(one.gpu_ids) == asked[one.run_id].gpu_count for one in starts)
+
+
+def test_a_single_gpu_is_not_gathered() -> None:
+    fairness = Fairness({"one": PATIENCE})
+    fairness.note([Waiting("one", 1)], [Start("one", ("0",))])
+    assert fairness == Fairness()
+
+
+@pytest.mark.parametrize(
+    ("waiting", "could"),
+    [
+        (Waiting("any", 1), True), (Waiting("named", 1, ("0",)), True), (Waiting("other", 1, ("1",)), False),
+        (Waiting("cpu", 0), False),
+    ],
+)  # fmt: skip
+def test_which_runs_could_have_used_a_gpu(waiting: Waiting, could: bool) -> None:
+    assert competes(waiting, {"0"}) is could
+    assert competes(waiting, ()) is False

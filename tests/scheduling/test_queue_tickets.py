@@ -213,3 +213,12 @@ def test_a_ticket_is_written_again_after_a_while_or_when_it_changes(folder: Path
     again_ns = int(SAID_AGAIN_S * 1e9)
     assert said == [0, 0, again_ns, again_ns, again_ns]
     tickets.drop()
+
+
+def test_a_batch_that_left_the_queue_and_comes_back_at_once_is_seen(folder: Path) -> None:
+    mine, theirs = Tickets(folder), Tickets(folder)
+    mine.hold([LARGE])
+    mine.drop()
+    mine.hold([LARGE])
+    assert theirs.others() == [LARGE]
+    mine.drop()

@@ -44,6 +44,8 @@ def test_volumes(word: str, source: str, target: str, read_only: bool, tmp_path:
         ("data:inside", 'the destination "inside" is not an absolute path'),
         ("data:/", 'the destination "/" would hide the whole container'),
         ("data:/x:z", '"z" is not a mount option'),
+        ("data:/a\nb", "a path has characters that are not allowed"),
+        ("a\0b:/data", "a path has characters that are not allowed"),
         ("gone:/data", 'the source "{here}/gone" does not exist'),
     ],
 )

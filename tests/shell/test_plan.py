@@ -285,3 +285,29 @@ def test_the_shell_begins_in_the_current_folder(plan: Callable[..., PlannedShell
 def test_a_project_without_an_experiment_is_no_problem(plan: Callable[..., PlannedShell]) -> None:
     found = plan(project="example_01", head="dino", release="5.5.0")
     assert (found.findings, found.plan.image) == ((), "nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt")
+
+
+@pytest.mark.parametrize(
+    ("words", "network", "group"),
+    [
+        ({"head": "dino", "release": "5.5.0"}, "dino", ""), ({"group": "pyt"}, "pyt", "pyt"),
+        ({"experiment": "own"}, "dino", ""), ({"image": "x"}, "shell", ""),
+    ],
+)  # fmt: skip
+def test_what_a_shell_is_of(
+    words: dict[str, str], network: str, group: str, plan: Callable[..., PlannedShell]
+) -> None:
+    contract = plan(**words).plan.contract
+    assert (contract.network, contract.group) == (network, group)
+
+
+def test_an_experiment_with_mistakes_shows_them_and_is_no_bar_for_others(
+    plan: Callable[..., PlannedShell], root: Path
+) -> None:
+    file = root / "projects" / "example_01" / "experiments.yml"
+    file.write_text(EXPERIMENTS + "  wrong: {head: dino, dataset: d, gpus: many}\n")
+    assert plan(experiment="pinned").plan.image == "mine:1"
+    with pytest.raises(UserFilesError) as caught:
+        plan(experiment="wrong")
+    (finding,) = caught.value.findings  # and not that an image is missing, too
+    assert (finding.file, finding.line) == (file, 5)

@@ -110,3 +110,25 @@ def test_the_end_is_known_by_its_last_lines(tail: bytes, last: bytes, is_end: bo
     assert is_at_the_end({"stdout": tail}, {"stdout": last}) is is_end
     assert is_at_the_end({"stdout": tail, "stderr": b"x\n"}, {"stdout": last}) is is_end
     assert is_at_the_end({"stderr": b"x\n", "stdout": tail}, {"stdout": last, "stderr": b"y\n"}) is False
+
+
+def test_what_the_engine_did_not_keep_is_taken_from_the_tail() -> None:
+    tail = Tail(begins=True)
+    tail.add(b"epoch 1\nstep 1\rstep")
+    tail.add(b"step 1\rstep 2", unkept=11)
+    assert tail.data == b"epoch 1\nstep 1\rstep 2"
+
+
+def test_the_rest_of_the_last_block_is_read_again() -> None:
+    """After the last LF an engine stores whole blocks; what follows them was shown and is lost."""
+    line, block = b"epoch 1\n", b"x" * STORED_BLOCK_BYTES
+    shown = line + block + b"and more"
+    log = KeptLog(len(shown), shown)
+    assert log.feed(line + block + b"later") == (len(b"and more"), b"later")
+    assert log.feed(b" on") == (0, b" on")
+
+
+@pytest.mark.parametrize(("tail", "line"), [(b"a\nb\n", b"b\n"), (b"a\nb", b"b"), (b"ab\n", b"b\n")])
+def test_one_whole_line_is_the_end_only_where_it_is_the_last(tail: bytes, line: bytes) -> None:
+    assert is_at_the_end({"stdout": tail}, {"stdout": line})
+    assert not is_at_the_end({"stdout": line + tail}, {"stdout": line})

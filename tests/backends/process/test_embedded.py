@@ -60,3 +60,13 @@ def test_its_packages_are_not_loaded_here() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_one_missing_package_is_named_in_the_singular() -> None:
+    code = (
+        "import sys; sys.modules['onnx'] = None  # a module that cannot be found\n"
+        "from taorunner.backends.process.embedded import EmbeddedBackend\n"
+        "print(EmbeddedBackend().check()[0].message)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "the embedded network needs onnx, which is not installed\n"
