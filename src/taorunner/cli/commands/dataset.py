@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from taorunner.cli.dataset_folders import answer_keeper, dataset_folder, needs_of, output_folder
+from taorunner.cli.dataset_folders import (
+    answer_keeper,
+    dataset_folder,
+    needs_of,
+    output_folder,
+    refuse_archive,
+)
 from taorunner.cli.help_pages import add_command, make_group
 from taorunner.cli.option_sets import with_options
 from taorunner.cli.options import JsonOption, ProjectOption, VerboseOption, WorkspaceOption, option
@@ -19,6 +25,7 @@ from taorunner.errors import Finding, Severity, TaorunnerError, UsageError
 
 if TYPE_CHECKING:
     from taorunner.console.pages.dataset_view import Progress
+    from taorunner.datasets.repair.run import Repair
     from taorunner.datasets.transform.archive_source import Source
 
 
@@ -132,12 +139,10 @@ def _check(
     verbose: VerboseOption = False,
     json: JsonOption = False,
 ) -> int:
-    from taorunner.console.pages.dataset_check_view import print_check, print_repair, repair_finding
+    from taorunner.console.pages.dataset_check_view import print_check, repair_finding
     from taorunner.console.pages.dataset_view import Progress
     from taorunner.datasets.checks.run import check_dataset
-    from taorunner.datasets.repair.run import fix_dataset
     from taorunner.datasets.transform.archive_source import source_folder
-    from taorunner.datasets.transform.convert import refuse_overlap
     from taorunner.errors import ExitCode, has_errors
 
     context.obj.refuse_extra()
@@ -145,22 +150,13 @@ def _check(
     if not fix and (output is not None or overwrite):
         raise UsageError("--output and --overwrite need --fix", hint="add --fix")
     source, data = dataset_folder(context.obj, dataset, project, workspace)
-    if fix and source.is_file():
-        from taorunner.datasets.files.archives.members import by_hand
-
-        raise UsageError("--fix repairs a folder, not an archive", hint=by_hand(source))
+    if fix:
+        refuse_archive(source, "--fix repairs a folder, not an archive")
     needs = needs_of(data, source)
     repair = None
     with _cleaning_up(json=json, as_findings=True):
         if fix:
-            if output is not None:
-                refuse_overlap(source, output.absolute())
-            with Progress(is_quiet=context.obj.is_quiet) as progress:
-                repair = fix_dataset(
-                    source, output.absolute() if output else None, from_=from_, overwrite=overwrite,
-                    progress=lambda done, total: progress("repairing", done, total),
-                )  # fmt: skip
-            print_repair(repair)  # before the check, which may fail
+            repair = _repaired(context, source, output, from_=from_, overwrite=overwrite)
             source = repair.output
         keep = answer_keeper(data, source) if from_ is None else None
         with (
@@ -181,6 +177,26 @@ def _check(
     is_verbose = verbose or context.obj.is_verbose
     print_check(report, json=json, full=full or is_verbose, with_infos=is_verbose)
     return ExitCode.USER_FILES if has_errors(report.findings) else ExitCode.DONE
+
+
+def _repaired(
+    context: typer.Context, source: Path, output: Path | None, *, from_: str | None, overwrite: bool
+) -> Repair:
+    """Repairs and prints what was repaired: the check, which follows, may fail."""
+    from taorunner.console.pages.dataset_check_view import print_repair
+    from taorunner.console.pages.dataset_view import Progress
+    from taorunner.datasets.repair.run import fix_dataset
+    from taorunner.datasets.transform.convert import refuse_overlap
+
+    if output is not None:
+        refuse_overlap(source, output.absolute())
+    with Progress(is_quiet=context.obj.is_quiet) as progress:
+        repair = fix_dataset(
+            source, output.absolute() if output else None, from_=from_, overwrite=overwrite,
+            progress=lambda done, total: progress("repairing", done, total),
+        )  # fmt: skip
+    print_repair(repair)
+    return repair
 
 
 @dataclass(frozen=True, slots=True)
