@@ -100,10 +100,12 @@ def _convert(
     from taorunner.datasets.transform.convert import convert
     from taorunner.datasets.transform.folder_datasets import TARGETS as FOLDER_TARGETS
     from taorunner.datasets.transform.folder_datasets import lay_out
+    from taorunner.datasets.transform.texts import lay_out_texts
     from taorunner.datasets.writers.tao_formats import TARGETS
+    from taorunner.datasets.writers.texts import TEXT_TARGETS
 
     context.obj.refuse_extra()
-    _known("--to", to, (*TARGETS, *FOLDER_TARGETS))
+    _known("--to", to, (*TARGETS, *FOLDER_TARGETS, *TEXT_TARGETS))
     _check_format(from_)
     if to in FOLDER_TARGETS and from_ is not None:
         raise UsageError(f"--to {to} takes no --from", hint=f"it arranges folders of images: --to {to} alone")
@@ -113,7 +115,8 @@ def _convert(
         if to in FOLDER_TARGETS:
             done = lay_out(read.folder, output, to=to, overwrite=overwrite, skip_bad=skip_bad)
         else:
-            done = convert(
+            write = lay_out_texts if to in TEXT_TARGETS else convert
+            done = write(
                 read.folder, output, to=to, from_=from_, overwrite=overwrite, skip_bad=skip_bad,
                 progress=progress,
             )  # fmt: skip
