@@ -18,6 +18,7 @@ from taorunner.datasets.writers.tao_formats import TARGETS
 from taorunner.planning.derived.class_rules import CLASSES
 from taorunner.planning.derived.numbers import NUMBERS
 from taorunner.planning.derived.size_rules import SIZES
+from taorunner.datasets.writers.texts import TEXT_TARGETS
 from taorunner.planning.spec.schema_choice import schema_of
 from taorunner.pretrained.bundled_list import known_models
 from taorunner.yaml_reader import read_yaml
@@ -162,7 +163,7 @@ def test_a_layout_is_whole(path: Path) -> None:
         assert layout.put == {} and layout.facts["not_verified"]
         return
     assert layout.put and layout.inputs
-    assert layout.form is None or layout.form in {*TARGETS, *FOLDER_TARGETS}
+    assert layout.form is None or layout.form in {*TARGETS, *FOLDER_TARGETS, *TEXT_TARGETS}
     assert (layout.dataset == "train") == (layout.form == "kitti")
     for pattern in layout.put:
         assert re.fullmatch(rf"(?:[\w.*/-]|{PLACES})+", pattern) and not pattern.startswith("/"), pattern
@@ -208,8 +209,11 @@ def test_a_layout_like_another_one_keeps_what_it_does_not_change() -> None:
 
 
 def test_what_no_command_converts_is_the_layout_of_networks_without_a_form() -> None:
-    heads = {head for one in other_layouts() for head in one.heads}
+    """Two are known by their layout and written nevertheless: their form has their name."""
+    heads = {head for one in other_layouts() if not one.is_written for head in one.heads}
     assert {head: layout_of(head).form for head in heads} == dict.fromkeys(heads)
+    written = {head for one in other_layouts() if one.is_written for head in one.heads}
+    assert {head: layout_of(head).form for head in written} == {head: head for head in TEXT_TARGETS}
 
 
 WITH_BACKBONES = [path.stem for path in FILES if Catalog().layout(path.stem).backbones]  # type: ignore[union-attr]

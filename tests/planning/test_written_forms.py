@@ -17,6 +17,8 @@ from taorunner.catalog.layouts import Counts
 from taorunner.catalog.load import Catalog
 from taorunner.datasets.transform.convert import convert
 from taorunner.datasets.transform.split import split_dataset
+from taorunner.datasets.transform.texts import lay_out_texts
+from taorunner.datasets.writers.texts import TEXT_TARGETS
 from taorunner.errors import Finding
 from taorunner.planning.new_project import new_project
 from taorunner.planning.validate import validate_projects
@@ -36,11 +38,13 @@ ABOUT_INPUTS = ("missing-input", "empty-input", "wrong-input", "empty-dataset")
 
 
 def test_no_head_is_left_out() -> None:
-    assert len(FORMS) == 29
+    assert len(FORMS) == 31
     assert sorted(set(FORMS.values())) == [
         "classification",
         "coco",
         "kitti",
+        "ocdnet",
+        "ocrnet",
         "odvg",
         "panoptic",
         "segmentation",
@@ -53,21 +57,31 @@ def test_no_head_is_left_out() -> None:
 
 @pytest.fixture(scope="session")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same 100 images, drawn as COCO with outlines, in class folders, and with masks."""
+    """The same 100 images, drawn as COCO with outlines, in class folders, with masks, with texts, and as words."""
     root = tmp_path_factory.mktemp("sources")
     images, annotations = [], []
     for number in range(100):
         name, place = CLASSES[number % 5], f"{number:04}.png"
         image = Image.new("RGB", (64, 64), (number * 2, 90, 200 - number))
-        for folder in ("coco/images", f"classification/{name}", "segmentation/images"):
+        for folder in (
+            "coco/images",
+            f"classification/{name}",
+            "segmentation/images",
+            "ocdnet",
+            "ocrnet/crops",
+        ):
             (root / folder).mkdir(parents=True, exist_ok=True)
             image.save(root / folder / place)
         (root / "segmentation/masks").mkdir(exist_ok=True)
         Image.new("L", (64, 64), number % 3).save(root / "segmentation/masks" / place)
+        outline = f"4,4,34,4,34,30,4,30,{name}, {number}\n5,40,9,40,9,50,5,50,###\n"
+        (root / "ocdnet" / f"gt_{number:04}.txt").write_text("\ufeff" + outline, encoding="utf-8")
+        with (root / "ocrnet/gt.txt").open("a", encoding="utf-8") as listed:
+            listed.write(f'{place}, "{name}\u00e9{number}"\n')
         images.append({"id": number, "file_name": place, "width": 64, "height": 64})
-        outline = [[4, 4, 34, 4, 34, 30, 4, 30]]
+        drawn = [[4, 4, 34, 4, 34, 30, 4, 30]]
         annotations.append({"id": number, "image_id": number, "category_id": number % 5, "area": 780,
-                            "bbox": [4, 4, 30, 26], "segmentation": outline, "iscrowd": 0})  # fmt: skip
+                            "bbox": [4, 4, 30, 26], "segmentation": drawn, "iscrowd": 0})  # fmt: skip
     categories = [{"id": number, "name": name} for number, name in enumerate(CLASSES)]
     document = {"images": images, "annotations": annotations, "categories": categories}
     (root / "coco/drawn.json").write_text(json.dumps(document))
@@ -84,9 +98,14 @@ def made(tmp_path: Path, sources: Path) -> Callable[[str], Workspace]:
         part = "/train" if layout is not None and layout.dataset else ""
         new_project(tmp_path, tmp_path, "new", head=head, backbone=None, experiment="e", dataset=f"set{part}")
         fill_in(tmp_path / "projects/new")
-        drawn = sources / form if form in ("classification", "segmentation") else sources / "coco"
+        drawn = sources / form if (sources / form).is_dir() else sources / "coco"
         target = Workspace(tmp_path).project("new").data_dir / "set"
-        if form in ("classification", "segmentation"):
+        if form in TEXT_TARGETS:
+            lay_out_texts(drawn, tmp_path / "converted", to=form)
+            split_dataset(
+                tmp_path / "converted", target, shares={"train": 0.7, "val": 0.3}, seed=1, overwrite=True
+            )
+        elif form in ("classification", "segmentation"):
             split_dataset(
                 drawn, target, shares={"train": 0.6, "val": 0.3, "test": 0.1}, seed=1, overwrite=True
             )

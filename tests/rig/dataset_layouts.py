@@ -64,4 +64,6 @@ def _content(layout: DataLayout, file: Path, number: int) -> bytes:
         return written.getvalue()
     if layout.form == "kitti":
         return b"%s 0.0 0 0.0 1 1 20 20 0 0 0 0 0 0 0\n" % CLASSES[number % 3].encode()
+    if file.name == "characters.txt":
+        return b"o\nn\ne\n"
     return b"".join(b"%03d.png\tone\n" % line for line in range(64))

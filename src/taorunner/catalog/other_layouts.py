@@ -1,4 +1,4 @@
-"""Layouts of datasets that no command converts or splits: how each is known, and the networks that read it."""
+"""Layouts of datasets without boxes, class folders and masks: how each is known, and the networks that read it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from taorunner.yaml_reader import read_yaml
 
 @dataclass(frozen=True, slots=True)
 class OtherLayout:
-    """``files`` and ``says`` are explained in the data file."""
+    """``files``, ``says`` and ``written`` (``is_written``) are explained in the data file."""
 
     name: str
     heads: tuple[str, ...]
     files: tuple[str, ...]
     says: re.Pattern[str] | None
+    is_written: bool = False
 
 
 def other_layouts() -> tuple[OtherLayout, ...]:
@@ -31,6 +32,7 @@ def other_layouts() -> tuple[OtherLayout, ...]:
             tuple(row["heads"]),
             tuple(row["files"]),
             re.compile(row["says"], re.MULTILINE) if "says" in row else None,
+            bool(row.get("written")),
         )
         for row in rows
     )

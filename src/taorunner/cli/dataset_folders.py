@@ -92,6 +92,14 @@ def _refuse_file(*paths: Path) -> None:
             )
 
 
+def refuse_archive(source: Path, message: str) -> None:
+    """Raises UsageError with the command that unpacks it."""
+    if source.is_file():
+        from taorunner.datasets.files.archives.members import by_hand
+
+        raise UsageError(message, hint=by_hand(source))
+
+
 def _is_there(folder: Path) -> bool:
     """Whether it is a folder or an archive. First undoes a rename that was interrupted by a kill."""
     if _is_archive(folder):

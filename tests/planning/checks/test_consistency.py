@@ -432,6 +432,8 @@ def test_unet_gives_images_the_masks_of_others(bench: Make, suffix: str, reverse
 
 
 def words(root: Path, line: str) -> None:
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "characters.txt").write_text("a\nb\n")
     for part in ("train", "val"):
         (root / part).mkdir(parents=True)
         for number in range(40):
@@ -458,6 +460,26 @@ def test_lists_of_words_are_read_as_ocrnet_reads_them(bench: Make) -> None:
         ("error word-list-line", "train.yaml: train_gt_file: |$dataset_raw/train/labels.txt"),
         ("error word-list-line", "train.yaml: val_gt_file: |$dataset_raw/val/labels.txt"),
     ]
+
+
+def test_characters_and_lengths_are_those_of_the_texts(bench: Make) -> None:
+    made = bench("ocrnet", lambda root: words(root, "39.png\tab\n"))
+    data = made.project / "data" / DATASET
+    assert made.messages() == []
+    (data / "val/labels.txt").write_text("0.png\tabé\n1.png\tB\n", encoding="utf-8")
+    (data / "train/labels.txt").write_text(f"0.png\t{'ab' * 13}\n" + "1.png\ta\n" * 39)
+    found = made.messages()
+    assert [(code, place) for code, place, _ in found] == [
+        ("error text-too-long", "train.yaml: max_label_length: |25"),
+        ("error character-unlisted", "train.yaml: character_list_file: |$dataset_raw/characters.txt"),
+    ]
+    assert (
+        "has a text of 26 characters" in found[0][2] and 'set "dataset.max_label_length" to 26' in found[0][2]
+    )
+    assert "has 2 characters that the list lacks: B é; add them" in found[1][2]
+    made.edit("train", ("max_label_length: 25", "max_label_length: 26"))
+    (data / "characters.txt").write_text("a\nb\né\nB\n", encoding="utf-8")
+    assert made.messages() == []
 
 
 # batch and samples

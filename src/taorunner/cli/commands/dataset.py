@@ -18,6 +18,7 @@ from taorunner.cli.dataset_folders import (
     known_word,
     needs_of,
     output_folder,
+    refuse_archive,
 )
 from taorunner.cli.help_pages import add_command, make_group
 from taorunner.cli.long_work import cleaning_up
@@ -27,6 +28,7 @@ from taorunner.errors import Finding, Severity, UsageError
 
 if TYPE_CHECKING:
     from taorunner.console.pages.dataset_view import Progress
+    from taorunner.datasets.repair.run import Repair
     from taorunner.datasets.transform.archive_source import Source
 
 
@@ -101,10 +103,12 @@ def _convert(
     from taorunner.datasets.transform.convert import convert
     from taorunner.datasets.transform.folder_datasets import TARGETS as FOLDER_TARGETS
     from taorunner.datasets.transform.folder_datasets import lay_out
+    from taorunner.datasets.transform.texts import lay_out_texts
     from taorunner.datasets.writers.tao_formats import TARGETS
+    from taorunner.datasets.writers.texts import TEXT_TARGETS
 
     context.obj.refuse_extra()
-    known_word("--to", to, (*TARGETS, *FOLDER_TARGETS))
+    known_word("--to", to, (*TARGETS, *FOLDER_TARGETS, *TEXT_TARGETS))
     check_format(from_)
     if to in FOLDER_TARGETS and from_ is not None:
         raise UsageError(f"--to {to} takes no --from", hint=f"it arranges folders of images: --to {to} alone")
@@ -114,7 +118,8 @@ def _convert(
         if to in FOLDER_TARGETS:
             done = lay_out(read.folder, output, to=to, overwrite=overwrite, skip_bad=skip_bad)
         else:
-            done = convert(
+            write = lay_out_texts if to in TEXT_TARGETS else convert
+            done = write(
                 read.folder, output, to=to, from_=from_, overwrite=overwrite, skip_bad=skip_bad,
                 progress=progress,
             )  # fmt: skip
@@ -140,12 +145,10 @@ def _check(
     verbose: VerboseOption = False,
     json: JsonOption = False,
 ) -> int:
-    from taorunner.console.pages.dataset_check_view import print_check, print_repair, repair_finding
+    from taorunner.console.pages.dataset_check_view import print_check, repair_finding
     from taorunner.console.pages.dataset_view import Progress
     from taorunner.datasets.checks.run import check_dataset
-    from taorunner.datasets.repair.run import fix_dataset
     from taorunner.datasets.transform.archive_source import source_folder
-    from taorunner.datasets.transform.convert import refuse_overlap
     from taorunner.errors import ExitCode, has_errors
 
     context.obj.refuse_extra()
@@ -153,22 +156,13 @@ def _check(
     if not fix and (output is not None or overwrite):
         raise UsageError("--output and --overwrite need --fix", hint="add --fix")
     source, data = dataset_folder(context.obj, dataset, project, workspace)
-    if fix and source.is_file():
-        from taorunner.datasets.files.archives.members import by_hand
-
-        raise UsageError("--fix repairs a folder, not an archive", hint=by_hand(source))
+    if fix:
+        refuse_archive(source, "--fix repairs a folder, not an archive")
     needs = needs_of(data, source)
     repair = None
     with cleaning_up(json=json, as_findings=True):
         if fix:
-            if output is not None:
-                refuse_overlap(source, output.absolute())
-            with Progress(is_quiet=context.obj.is_quiet) as progress:
-                repair = fix_dataset(
-                    source, output.absolute() if output else None, from_=from_, overwrite=overwrite,
-                    progress=lambda done, total: progress("repairing", done, total),
-                )  # fmt: skip
-            print_repair(repair)  # before the check, which may fail
+            repair = _repaired(context, source, output, from_=from_, overwrite=overwrite)
             source = repair.output
         keep = answer_keeper(data, source) if from_ is None else None
         with (
@@ -189,6 +183,26 @@ def _check(
     is_verbose = verbose or context.obj.is_verbose
     print_check(report, json=json, full=full or is_verbose, with_infos=is_verbose)
     return ExitCode.USER_FILES if has_errors(report.findings) else ExitCode.DONE
+
+
+def _repaired(
+    context: typer.Context, source: Path, output: Path | None, *, from_: str | None, overwrite: bool
+) -> Repair:
+    """Repairs and prints what was repaired: the check, which follows, may fail."""
+    from taorunner.console.pages.dataset_check_view import print_repair
+    from taorunner.console.pages.dataset_view import Progress
+    from taorunner.datasets.repair.run import fix_dataset
+    from taorunner.datasets.transform.convert import refuse_overlap
+
+    if output is not None:
+        refuse_overlap(source, output.absolute())
+    with Progress(is_quiet=context.obj.is_quiet) as progress:
+        repair = fix_dataset(
+            source, output.absolute() if output else None, from_=from_, overwrite=overwrite,
+            progress=lambda done, total: progress("repairing", done, total),
+        )  # fmt: skip
+    print_repair(repair)
+    return repair
 
 
 @dataclass(frozen=True, slots=True)

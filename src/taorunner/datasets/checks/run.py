@@ -30,6 +30,7 @@ from taorunner.datasets.checks.image_files import (
 from taorunner.datasets.checks.kitti_labels import check_label_file
 from taorunner.datasets.checks.masks import check_masks
 from taorunner.datasets.checks.report import REPAIRED, CheckReport, Progress, SubsetReport
+from taorunner.datasets.checks.texts import check_texts
 from taorunner.datasets.files.image_header import ImageHeader
 from taorunner.datasets.files.layout import (
     Subset,
@@ -44,7 +45,7 @@ from taorunner.datasets.formats import kitti
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.likely import likely_kind
 from taorunner.datasets.formats.other_layouts import refuse_other_layout, refuse_pairs, report_other_files
-from taorunner.datasets.formats.recognise import known_formats, read_folder, report_unread
+from taorunner.datasets.formats.recognise import found_texts, known_formats, read_folder, report_unread
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.text import amount, printable
 
@@ -64,6 +65,8 @@ def check_dataset(
     subsets = find_kitti(root)
     facts: dict[str, int | ImageFacts] = {}
     folder = _folder(root, needs, report_progress, facts)
+    if (texts := found_texts(folder, from_)) is not None:
+        return check_texts(folder, texts, deep=deep, progress=report_progress)
     if from_ is not None and not (from_ == "kitti" and subsets):
         return _check_read(folder, from_, facts, deep=deep, needs=needs, progress=report_progress)
     if from_ is None:

@@ -61,9 +61,12 @@ def refuse_other_layout(folder: Folder) -> None:
     found = other_layout(folder)
     if found is not None:
         heads = " or ".join(found.heads)
+        hint = f"{found.heads[0]} reads it without conversion; dataset commands take boxes, class folders and masks"
+        if found.is_written:
+            command = f"taorunner dataset convert {printable(str(folder.root))} --to {found.heads[0]}"
+            hint = f"{command} arranges it; dataset check and split take it as it is"
         raise UserFilesError(
-            f'"{printable(str(folder.root))}" has the layout of {heads}: {found.name}',
-            hint=f"{found.heads[0]} reads it without conversion; dataset commands take boxes, class folders and masks",
+            f'"{printable(str(folder.root))}" has the layout of {heads}: {found.name}', hint=hint
         )
 
 

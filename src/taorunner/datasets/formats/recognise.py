@@ -25,7 +25,8 @@ from taorunner.datasets.formats import (
 from taorunner.datasets.formats.exif_turns import rotate_stored_boxes
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.likely import likely_kind, unread_archives
-from taorunner.datasets.formats.other_layouts import refuse_other_layout
+from taorunner.datasets.formats.other_layouts import other_layout, refuse_other_layout
+from taorunner.datasets.formats.texts import recognise as texts
 from taorunner.datasets.formats.yolo import labels as yolo
 from taorunner.datasets.model.annotations import DetectionDataset, ImageEntry
 from taorunner.errors import UserFilesError, has_errors
@@ -42,8 +43,8 @@ _PEEKED = 20
 _CORRECT_HINT = "correct the errors above; if it is another format, name that with --from"
 FORMATS = tuple(sorted(_MODULES))
 _CHOOSE_HINT = f"give its format with --from: {', '.join(FORMATS)}"
-NAMED = (*FORMATS, *others.NAMES)
-"""Including the formats that another program reads, which are used only when named."""
+NAMED = (*FORMATS, *others.NAMES, *texts.FORMATS)
+"""Including the formats that another program reads, which are used only when named, and those of texts."""
 
 
 def read_dataset(
@@ -62,6 +63,8 @@ def read_folder(folder: Folder, format_name: str | None = None) -> DetectionData
     if format_name is None:
         format_name = recognised(folder)
         report_unread(folder, format_name)
+    if format_name in texts.FORMATS:
+        raise _only_texts(folder, format_name)
     if format_name in others.NAMES:
         dataset = others.read(folder, format_name)
     else:
@@ -158,12 +161,35 @@ def known_formats(folder: Folder) -> list[str]:
     return known
 
 
+def found_texts(folder: Folder, from_: str | None) -> str | None:
+    """The format of a dataset of texts; None when it is of another kind. ``from_`` names the format instead.
+
+    Raises UserFilesError when several formats of texts fit.
+    """
+    if from_ is not None:
+        return from_ if from_ in texts.FORMATS else None
+    if not texts.known_text_formats(folder) or known_formats(folder):
+        return None
+    other = other_layout(folder)
+    return texts.text_format(folder) if other is None or other.is_written else None
+
+
+def _only_texts(folder: Folder, format_name: str) -> UserFilesError:
+    network = texts.TARGET_OF[texts.KINDS[format_name]]
+    return UserFilesError(
+        f'"{printable(str(folder.root))}" has the layout of {network}: texts, and no boxes with classes',
+        hint=f"{texts.next_step(folder, format_name)} arranges it; dataset check and split take it as it is",
+    )
+
+
 def recognised(folder: Folder) -> str:
     """The format's name. Raises UserFilesError when none or several fit, and for the layout of another network."""
     refuse_other_layout(folder)
     known = known_formats(folder)
     if len(known) == 1:
         return known[0]
+    if not known and (of_texts := texts.known_text_formats(folder)):
+        raise _only_texts(folder, of_texts[0])
     if known:
         raise UserFilesError(
             f'"{printable(str(folder.root))}" has annotations of several formats: {", ".join(known)}',

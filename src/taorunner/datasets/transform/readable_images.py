@@ -20,8 +20,10 @@ from taorunner.text import amount, printable
 
 PNG, JPG = ".png", ".jpg"
 _WRITTEN = (PNG, JPG)
-_TAO_FORMATS = ("kitti", "coco", "odvg", "panoptic")
+_TAO_FORMATS = ("kitti", "coco", "odvg", "panoptic", "ocdnet", "ocrnet")
 _ALWAYS_READ = frozenset({".jpg", ".jpeg", ".bmp", ".gif"})
+_NO_GIF = ("ocdnet", "ocrnet")
+"""OpenCV's versions in TAO's images read no GIF, and the lists of suffixes for inference leave it out."""
 _UNREAD = {".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 """Suffixes that the networks pass over, whatever the file holds."""
 _WIDE = "with 16 bits per channel"
@@ -31,7 +33,10 @@ def unread_kinds(to: str, images: Sequence[ImageEntry]) -> dict[Path, str]:
     """The images that networks which train on the format ``to`` do not read, each with what it is."""
     if to not in _TAO_FORMATS:
         return {}
-    kinds = ((image.path, _kind(image.path)) for image in images)
+    kinds = (
+        (image.path, "GIF" if to in _NO_GIF and image.path.suffix.lower() == ".gif" else _kind(image.path))
+        for image in images
+    )
     return {path: kind for path, kind in kinds if kind is not None}
 
 

@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.datasets.files.output_folders import Placer, new_folder, refuse_taken
-from taorunner.datasets.formats.recognise import read_dataset
+from taorunner.datasets.formats.folder import Folder
+from taorunner.datasets.formats.recognise import found_texts, read_dataset
 from taorunner.datasets.model.annotations import DetectionDataset
 from taorunner.datasets.model.class_names import image_names
 from taorunner.datasets.model.extra_fields import lost_fields, lost_message
 from taorunner.datasets.transform.convert import refuse_overlap
 from taorunner.datasets.transform.split_folders import kind_of, read_folders, write_classes, write_part
 from taorunner.datasets.transform.split_parts import Part, Request, check_request, parted, shown_path
+from taorunner.datasets.transform.texts import TextSplit
 from taorunner.datasets.transform.usable_boxes import box_findings
 from taorunner.datasets.writers.tao_formats import (
     lost_outlines,
@@ -80,8 +82,8 @@ def split_dataset(
 ) -> Split:
     """Writes the source's format (KITTI for formats that are not written here), with a folder for each of ``shares``.
 
-    Class folders and images with masks are split, too, and arranged as TAO reads them. ``from_`` names the format
-    instead of its recognition.
+    Class folders, images with masks and datasets of texts are split, too, and arranged as TAO reads them. ``from_``
+    names the format instead of its recognition.
 
     ``group`` is a regular expression on the path below ``source``: images with the same match (of its first
     group, if it has one) stay together, as do copies of one image. "val" and "test" of the source are kept, and the
@@ -94,6 +96,9 @@ def split_dataset(
     refuse_taken(output, overwrite=overwrite)
     request = Request(shares, seed, group, merge)
     check_request(request)
+    listed_once = Folder(source, progress)
+    if (texts := found_texts(listed_once, from_)) is not None:
+        return _split_texts(listed_once, output, texts, request, overwrite=overwrite)
     kind = kind_of(source) if from_ is None else None
     if kind is not None:
         return _split_folders(source, output, kind, request, overwrite=overwrite)
@@ -154,6 +159,30 @@ def _split_folders(source: Path, output: Path, kind: str, request: Request, *, o
         listed = {part.name: [shown_path(image.path, source) for image in part.images] for part in parts}
         _write_list(partial / LIST_FILE, source, request, listed)
     return Split(output, kind, kind, request.seed, made.groups, parts, placer.counts, 0, made.findings)
+
+
+def _split_texts(
+    folder: Folder, output: Path, format_name: str, request: Request, *, overwrite: bool
+) -> Split:
+    """Splits images with the outlines of texts, and images of words."""
+    source = folder.root
+    texts = TextSplit(folder, format_name)
+    findings = tuple(texts.findings)
+    _refuse_errors(findings, source)
+    made = parted(texts.entries(), source, request)
+    for part in made.parts:
+        part.classes = texts.counts(part.images)
+    filled = {part.name: part.images for part in made.parts if part.images}
+    with new_folder(output, overwrite=overwrite) as partial:
+        placed, more = texts.write(partial, filled, folder.progress)
+        listed = {
+            name: [shown_path(image.path, source) for image in images] for name, images in filled.items()
+        }
+        _write_list(partial / LIST_FILE, source, request, listed)
+    findings = (*made.findings, *findings, *more)
+    return Split(
+        output, format_name, texts.target, request.seed, made.groups, made.parts, placed, 0, findings
+    )
 
 
 def _write_list(path: Path, source: Path, request: Request, listed: Mapping[str, Sequence[str]]) -> None:

@@ -1,7 +1,8 @@
 """Checks that OCRNet can read the word list that its spec names. A line that it cannot read ends the action.
 
 Source: tao-pytorch 7.0.1 cv/ocrnet/scripts/dataset_convert.py (splits a line at tabs, into two) and
-dataloader/ocr_dataset.py (at any blanks, into two).
+dataloader/ocr_dataset.py (at any blanks, into two), utils/utils.py (a character that the list lacks is a KeyError, a
+text longer than max_label_length does not fit its row).
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ _LISTS = {
     "dataset_convert": (("dataset_convert.gt_file", "\t"),),
     "train": (("dataset.train_gt_file", None), ("dataset.val_gt_file", None)),
 }
+_CHARACTERS, _LENGTH = "dataset.character_list_file", "dataset.max_label_length"
+_LONGEST = 25
+"""The network's own value."""
 _MOST_BYTES = 1 << 20
 
 
@@ -29,6 +33,8 @@ def word_lists(network: str, action: str, spec: SpecReader, *, is_certain: bool)
     severity = Severity.ERROR if is_certain else Severity.WARNING
     for key, separator in _LISTS.get(action, ()) if network == "ocrnet" else ():
         file = spec.path(key)
+        if separator is None:
+            yield from _texts_that_do_not_fit(file, key, spec)
         for number, line in enumerate(_lines(file), 1):
             if len(line.split(separator)) != 2:
                 between = "a tab" if separator else "a tab or a blank"
@@ -43,6 +49,28 @@ def word_lists(network: str, action: str, spec: SpecReader, *, is_certain: bool)
                 )
                 yield Fault(severity, "word-list-line", message, hint, key)
                 break
+
+
+def _texts_that_do_not_fit(file: str | None, key: str, spec: SpecReader) -> Iterator[Fault]:
+    """Texts with a character that the list of characters lacks, and the longest text of those that are too long."""
+    rows = [line.split() for line in _lines(file)]
+    texts = [row[1] for row in rows if len(row) == 2]
+    listed = _lines(spec.path(_CHARACTERS))
+    known = {line.strip() for line in listed}
+    lacking = sorted({character for text in texts for character in text} - known) if listed else []
+    if lacking:
+        shown = " ".join(printable(one) for one in lacking[:20]) + (" ..." if len(lacking) > 20 else "")
+        message = f"{printable(file or '')} has {len(lacking)} characters that the list lacks: {shown}"
+        hint = f'add them to the file of "{_CHARACTERS}"; dataset convert --to ocrnet writes it whole'
+        yield Fault(Severity.ERROR, "character-unlisted", message, hint, _CHARACTERS)
+    most = spec.number(_LENGTH)
+    longest = max(texts, key=len, default="")
+    if len(longest) > (_LONGEST if most is None else most):
+        message = (
+            f'{printable(file or "")} has a text of {len(longest)} characters: "{printable(longest)[:60]}"'
+        )
+        hint = f'set "{_LENGTH}" to {len(longest)} or more'
+        yield Fault(Severity.ERROR, "text-too-long", message, hint, key if most is None else _LENGTH)
 
 
 def _lines(file: str | None) -> list[str]:
