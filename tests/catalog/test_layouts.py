@@ -15,10 +15,10 @@ from taorunner.catalog.other_layouts import other_layouts
 from taorunner.contracts import Contract
 from taorunner.datasets.transform.folder_datasets import TARGETS as FOLDER_TARGETS
 from taorunner.datasets.writers.tao_formats import TARGETS
+from taorunner.datasets.writers.texts import TEXT_TARGETS
 from taorunner.planning.derived.class_rules import CLASSES
 from taorunner.planning.derived.numbers import NUMBERS
 from taorunner.planning.derived.size_rules import SIZES
-from taorunner.datasets.writers.texts import TEXT_TARGETS
 from taorunner.planning.spec.schema_choice import schema_of
 from taorunner.pretrained.bundled_list import known_models
 from taorunner.yaml_reader import read_yaml

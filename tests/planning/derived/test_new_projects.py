@@ -19,6 +19,7 @@ from taorunner.catalog.load import Catalog
 from taorunner.datasets.transform.convert import convert
 from taorunner.datasets.transform.split import split_dataset
 from taorunner.planning.derived.derive import DataFacts, WithData, read_facts, with_data
+from taorunner.planning.experiment_variables import set_variables
 from taorunner.planning.new_project import new_project
 from taorunner.planning.validate import validate_projects
 from taorunner.project.load import load_project
@@ -128,13 +129,17 @@ class Made:
         for name, text in self.result.specs.items():
             (self.folder / name).write_text(text)
         self.variables = dict(self.result.variables)
+        set_variables(paths.experiments_file, experiment.name, self.variables)
 
     def findings(self) -> list[tuple[str, str]]:
         found = validate_projects(self.workspace, ["new"], {"HOME": "/nowhere"}, strict=True)
         return [(one.code, one.message) for one in found]
 
     def yaml(self, name: str = "train.yaml") -> Any:
-        text = self.result.specs[name].replace("[$gpu_ids]", "[0]").replace("$", "X")
+        text = self.result.specs[name].replace("[$gpu_ids]", "[0]")
+        for variable, value in self.variables.items():
+            text = text.replace(f": ${variable}", f": {value}")
+        text = text.replace("$", "X")
         document = read_yaml(text)
         assert document.problems == []
         return document.value

@@ -17,6 +17,8 @@ VARIABLE = "$pretrained_model"
 _PROTOBUF = ".txt"
 _USE = re.compile(r"^(?P<indent>[ \t]*)(?P<line>[^#\n]*\$pretrained_model\b[^\n]*)$", re.MULTILINE)
 _REMARK = re.compile(r"[ \t]*#[^\n]*\$pretrained_model[^\n]*$", re.MULTILINE)
+_BARE = re.compile(r"(?<=[:\s\[,])\$([A-Za-z_][A-Za-z0-9_]*)")
+_WORD = re.compile(r"\bVARIABLE_(\w+)_(?!\w)")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
 _GOES_WITH = re.compile(r"(goes with the backbone )[A-Za-z0-9_.-]+")
 
@@ -104,17 +106,22 @@ def _is_protobuf(file: str) -> bool:
 
 def _read(file: str, text: str, key: str) -> Any:
     try:
-        return prototxt_edit.read_value(text, key) if _is_protobuf(file) else yaml_edit.read_value(text, key)
+        if _is_protobuf(file):
+            return prototxt_edit.read_value(_readable(text), key)
+        return yaml_edit.read_value(text, key)
     except SpecProblemError:
         return None
 
 
 def _set(file: str, text: str, key: str, value: Any) -> str:
-    return (
-        prototxt_edit.set_value(text, key, value)
-        if _is_protobuf(file)
-        else yaml_edit.set_value(text, key, value)
-    )
+    if _is_protobuf(file):
+        return _WORD.sub(r"$\1", prototxt_edit.set_value(_readable(text), key, value))
+    return yaml_edit.set_value(text, key, value)
+
+
+def _readable(text: str) -> str:
+    """Protobuf text with each variable that stands for a number as a word, which its parser takes."""
+    return _BARE.sub(r"VARIABLE_\1_", text)
 
 
 def _with_backbone(file: str, text: str, backbones: Backbones, backbone: Backbone) -> str:
