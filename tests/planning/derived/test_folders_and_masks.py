@@ -14,6 +14,7 @@ from PIL import Image
 from taorunner.catalog.load import Catalog
 from taorunner.errors import UserFilesError
 from taorunner.planning.derived.derive import DataFacts, WithData, read_facts, with_data
+from taorunner.planning.experiment_variables import set_variables, variables_of
 from taorunner.planning.new_project import new_project
 from taorunner.planning.validate import validate_projects
 from taorunner.project.workspace import Workspace
@@ -29,6 +30,7 @@ class Bench:
         self.head, self.root = head, root
         paths = self.workspace.project("new")
         self.folder, self.data = paths.spec_dir("e"), paths.data_dir / "set"
+        self.experiments = paths.experiments_file
 
     @property
     def texts(self) -> dict[str, str]:
@@ -37,12 +39,17 @@ class Bench:
     def facts(self) -> DataFacts:
         layout = Catalog().layout(self.head)
         assert layout is not None
-        return read_facts(layout, self.data, self.texts, {})
+        return read_facts(layout, self.data, self.texts, self.variables)
+
+    @property
+    def variables(self) -> dict[str, object]:
+        return variables_of(self.experiments, "e")
 
     def apply(self, *, is_new: bool = True) -> WithData:
         layout = Catalog().layout(self.head)
         assert layout is not None
-        result = with_data(layout, self.facts(), self.texts, {}, is_new=is_new)
+        result = with_data(layout, self.facts(), self.texts, self.variables, is_new=is_new)
+        set_variables(self.experiments, "e", result.variables)
         for name, text in result.specs.items():
             (self.folder / name).write_text(text)
         return result
@@ -53,7 +60,10 @@ class Bench:
         (self.folder / file).write_text(text.replace(old, new))
 
     def spec(self, file: str = "train.yaml") -> Any:
-        text = (self.folder / file).read_text().replace("[$gpu_ids]", "[0]").replace("$", "X")
+        text = (self.folder / file).read_text().replace("[$gpu_ids]", "[0]")
+        for name, value in self.variables.items():
+            text = text.replace(f": ${name}", f": {value}")
+        text = text.replace("$", "X")
         return read_yaml(text).value
 
     def codes(self) -> list[tuple[str, str]]:
@@ -138,12 +148,14 @@ def test_a_palette_of_the_user_stays_where_it_reads_the_masks(tmp_path: Path) ->
     bench = Bench(tmp_path, "segformer")
     masks(bench.data, (0, 1, 2))
     bench.edit(
-        "      - {seg_class: foreground, mapping_class: foreground, label_id: 1, rgb: [1]}\n",
+        "    palette: $FILL_IN",
+        "    palette:\n"
+        "      - {seg_class: background, mapping_class: background, label_id: 0, rgb: [0]}\n"
         "      - {seg_class: car, mapping_class: car, label_id: 1, rgb: [1]}  # any vehicle\n"
         "      - {seg_class: rider, mapping_class: rider, label_id: 2, rgb: [9]}\n"
-        "      - {seg_class: truck, mapping_class: truck, label_id: 1, rgb: [2]}\n",
+        "      - {seg_class: truck, mapping_class: truck, label_id: 1, rgb: [2]}\n     ",
     )
-    bench.edit("num_classes: 2", "num_classes: 3")
+    set_variables(bench.experiments, "e", {"num_classes": 3})
     before = bench.texts["train.yaml"]
     bench.apply(is_new=False)
     assert bench.texts["train.yaml"] == before
@@ -151,6 +163,8 @@ def test_a_palette_of_the_user_stays_where_it_reads_the_masks(tmp_path: Path) ->
 
 def test_a_new_value_in_the_masks_is_one_more_entry(tmp_path: Path) -> None:
     bench = Bench(tmp_path, "segformer")
+    masks(bench.data, (0, 1))
+    bench.apply()
     masks(bench.data, (0, 1, 7))
     result = bench.apply(is_new=False)
     segment = bench.spec()["dataset"]["segment"]
@@ -167,7 +181,7 @@ def test_a_new_value_in_the_masks_is_one_more_entry(tmp_path: Path) -> None:
     assert segment["num_classes"] == 3 and bench.codes() == []
     assert {change.key for change in result.changes} == {
         "dataset.segment.palette",
-        "dataset.segment.num_classes",
+        "$num_classes",
     }
 
 

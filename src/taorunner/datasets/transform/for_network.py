@@ -6,26 +6,31 @@ lost.
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from taorunner.datasets.files.output_folders import Placer, Way, need_room, new_folder, refuse_taken
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.model.boxes import names_of
 from taorunner.datasets.model.class_names import encodable, image_names
-from taorunner.datasets.transform.arrange import Arranged, Progress, arranged
+from taorunner.datasets.transform.arrange import SEED, TRAIN, VAL, Arranged, Progress, arranged
 from taorunner.datasets.transform.convert import Images, convert, refuse_overlap
+from taorunner.datasets.transform.split import split_dataset
 from taorunner.datasets.transform.split_folders import kind_of, sound_folders, write_classes, write_part
+from taorunner.datasets.transform.texts import lay_out_texts
 from taorunner.datasets.transform.usable_boxes import usable_boxes
 from taorunner.datasets.writers.class_masks import mask_values, need_pillow, write_mask, write_names
 from taorunner.datasets.writers.tao_formats import TARGETS
+from taorunner.datasets.writers.texts import TEXT_TARGETS
 from taorunner.errors import Finding, Severity, UserFilesError, has_errors
 from taorunner.text import printable
 
 CLASSIFICATION, SEGMENTATION = "classification", "segmentation"
-FORMS = ("coco", "kitti", "odvg", "panoptic", CLASSIFICATION, SEGMENTATION)
+FORMS = ("coco", "kitti", "odvg", "panoptic", CLASSIFICATION, SEGMENTATION, *TEXT_TARGETS)
 """What can be written here. Source: ``form`` in the catalog's layouts."""
 _TRAINS_ON = {
     CLASSIFICATION: "a folder of images for each class",
@@ -88,6 +93,8 @@ def lay_out_for_network(
     """
     refuse_overlap(source, output)
     refuse_taken(output, overwrite=False)
+    if wish.form in TEXT_TARGETS:
+        return _texts(source, output, wish, progress)
     kind = kind_of(source) if wish.format is None else None
     if kind is not None and kind != wish.form:
         raise UserFilesError(
@@ -131,6 +138,32 @@ def _laid_out(
 
 def _order(subset: tuple[str, int]) -> int:
     return ("train", "val", "test").index(subset[0])
+
+
+def _texts(source: Path, output: Path, wish: Wish, progress: Progress) -> LaidOut:
+    """Images with texts: written, and split where there is no subset that validates."""
+    with TemporaryDirectory(prefix=f".{output.name}.", dir=_existing(output)) as folder:
+        written = Path(folder) / "texts"
+        done = lay_out_texts(
+            source, written, to=wish.form, from_=wish.format, skip_bad=wish.skip_bad, progress=progress
+        )
+        findings, subsets, copies = done.findings, dict(done.subsets), 0
+        is_split = VAL not in subsets
+        if is_split:
+            shares = {TRAIN: 1 - wish.val, VAL: wish.val}
+            split = split_dataset(written, output, shares=shares, seed=SEED, progress=progress)
+            subsets = {part.name: len(part.images) for part in split.parts}
+            findings = (*findings, *split.findings)
+        else:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(output, ignore_errors=True)  # holds only empty folders: see refuse_taken
+            written.rename(output)
+    return LaidOut(done.format, {}, subsets, is_split, copies, done.placed, tuple(findings))
+
+
+def _existing(output: Path) -> Path:
+    """The nearest folder above ``output`` that is there."""
+    return next(folder for folder in output.parents if folder.is_dir())
 
 
 def _refuse_errors(findings: list[Finding], wish: Wish) -> None:

@@ -161,4 +161,5 @@ def _add_texts(to: Collected, layout: DataLayout, dataset: Path, specs: Specs) -
 _KINDS: Mapping[str, Callable[[Collected, DataLayout, Path, Specs], None]] = {
     "coco": _add_annotations, "panoptic": _add_annotations, "odvg": _add_annotations, "kitti": _add_kitti,
     "classification": _add_folders, "segmentation": _add_mask_folders, "texts": _add_texts,
+    "ocrnet": _add_texts, "ocdnet": _add_texts,
 }  # fmt: skip
