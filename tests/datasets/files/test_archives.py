@@ -122,7 +122,10 @@ def test_a_path_that_leads_out_is_refused(
 
 
 def test_folders_of_windows_are_folders(tmp_path: Path) -> None:
-    unpack(zipped(tmp_path / "set.zip", {"train\\a.txt": b"one", "val\\a.txt": b"two"}), tmp_path / "into")
+    unpack(
+        zipped(tmp_path / "set.zip", {"train\\": b"", "train\\a.txt": b"one", "val\\a.txt": b"two"}),
+        tmp_path / "into",
+    )
     assert files_in(tmp_path / "into") == {"train/a.txt": b"one", "val/a.txt": b"two"}
 
 
