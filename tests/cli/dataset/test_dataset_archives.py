@@ -170,3 +170,12 @@ def test_what_a_kill_left_is_removed_by_the_next_command(cli: Cli) -> None:
     done = cli("dataset", "convert", "set.zip", "-o", "made")
     assert done.code == 0, done.err
     assert not list(cli.home.glob(".made*"))
+
+
+def test_a_folder_that_holds_only_an_archive_names_it(cli: Cli) -> None:
+    (cli.home / "d").mkdir()
+    packed(exported(cli.home), cli.home / "d/set.zip")
+    done = cli("dataset", "check", "d")
+    assert done.code == 3
+    assert f"give the archive itself: {cli.home}/d/set.zip\n" in done.err
+    assert cli("dataset", "check", str(cli.home / "d/set.zip")).code == 0

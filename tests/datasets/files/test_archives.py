@@ -122,7 +122,10 @@ def test_a_path_that_leads_out_is_refused(
 
 
 def test_folders_of_windows_are_folders(tmp_path: Path) -> None:
-    unpack(zipped(tmp_path / "set.zip", {"train\\a.txt": b"one", "val\\a.txt": b"two"}), tmp_path / "into")
+    unpack(
+        zipped(tmp_path / "set.zip", {"train\\": b"", "train\\a.txt": b"one", "val\\a.txt": b"two"}),
+        tmp_path / "into",
+    )
     assert files_in(tmp_path / "into") == {"train/a.txt": b"one", "val/a.txt": b"two"}
 
 
@@ -414,3 +417,22 @@ def test_an_interruption_leaves_nothing(tmp_path: Path) -> None:
 def test_a_name_that_is_too_long_is_named(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     refused(zipped(tmp_path / "in/set.zip", {"a" * 300: b"x"}), "a name that is too long")
+
+
+def test_a_signal_while_it_is_removed_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from taorunner.datasets.transform.archive_source import source_folder
+
+    archive = zipped(tmp_path / "set.zip", FILES)
+    calls: list[str] = []
+    unlink = os.unlink
+
+    def stopped(path: str, **options: int) -> None:
+        calls.append(path)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        unlink(path, **options)  # type: ignore[arg-type]
+
+    with pytest.raises(KeyboardInterrupt), source_folder(archive, tmp_path / "made") as source:
+        assert files_in(source.folder) == FILES
+        monkeypatch.setattr(os, "unlink", stopped)
+    assert [path.name for path in tmp_path.iterdir()] == ["set.zip"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from urllib.parse import unquote, urlparse
 
 from taorunner.datasets.files.image_header import IMAGE_SUFFIXES
@@ -34,6 +36,16 @@ def parents_of(path: str) -> list[str]:
     """The folders around ``path``, the outermost first."""
     parts = path.split("/")[:-1]
     return ["/".join(parts[: count + 1]) for count in range(len(parts))]
+
+
+def few_of_each(paths: Iterable[str], most: int = 20, depth: int = 4) -> Iterator[str]:
+    """The first ``most`` paths of each folder that is less than ``depth`` folders deep."""
+    counts: Counter[str] = Counter()
+    for path in paths:
+        parent = path.rpartition("/")[0]
+        if counts[parent] < most and parent.count("/") < depth - 1:
+            counts[parent] += 1
+            yield path
 
 
 def as_path(reference: str) -> str:

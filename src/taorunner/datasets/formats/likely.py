@@ -12,8 +12,8 @@ from taorunner.text import amount, printable
 
 _MOST_READ = 20
 _ARCHIVE = re.compile(r"\.(zip|7z|rar|tar|tgz|tar\.(gz|bz2|xz|zst)|(json|xml|txt|csv)\.gz)\Z", re.IGNORECASE)
-
-
+_TAKEN = re.compile(r"\.(zip|tar|tgz|tar\.(gz|bz2|xz))\Z", re.IGNORECASE)
+"""Those that a dataset command takes in place of a folder."""
 _EXPORT_HINT = "nothing here reads it: export it as COCO, Pascal VOC, YOLO or KITTI"
 _PANOPTIC_HINT = "oneformer and mask2former read it as it is; for boxes, export it as COCO instances"
 
@@ -79,7 +79,9 @@ def likely_kind(folder: Folder) -> tuple[str, str] | None:
     """What the folder seems to hold, as the end of a sentence about it, and a hint."""
     archives = unread_archives(folder)
     if archives and not folder.image_files:
-        return f"has no images, but {_archive(archives)}", _unpack(archives[0])
+        is_taken = len(archives) == 1 and _TAKEN.search(archives[0]) is not None
+        itself = f"give the archive itself: {printable(str(folder.root / archives[0]))}"
+        return f"has no images, but {_archive(archives)}", itself if is_taken else _unpack(archives[0])
     found = (
         _yolo_without_names(folder) or _of_another_tool(folder) or _kitti_elsewhere(folder) or _broken(folder)
     )

@@ -101,4 +101,8 @@ def source_folder(
         error.args = (error.message,)
         raise
     finally:
-        remove(place)
+        try:
+            remove(place)
+        except BaseException:  # a signal while it was being removed
+            remove(place)
+            raise

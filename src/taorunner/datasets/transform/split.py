@@ -96,11 +96,9 @@ def split_dataset(
     refuse_taken(output, overwrite=overwrite)
     request = Request(shares, seed, group, merge)
     check_request(request)
-    listed_once = Folder(source, progress)
-    if (texts := found_texts(listed_once, from_)) is not None:
-        return _split_texts(listed_once, output, texts, request, overwrite=overwrite)
-    kind = kind_of(source) if from_ is None else None
-    if kind is not None:
+    if (texts := found_texts(of_texts := Folder(source, progress), from_)) is not None:
+        return _split_texts(of_texts, output, texts, request, overwrite=overwrite)
+    if (kind := kind_of(source) if from_ is None else None) is not None:
         return _split_folders(source, output, kind, request, overwrite=overwrite)
     dataset = read_dataset(source, from_, progress)
     findings = (*dataset.findings, *box_findings(dataset))

@@ -31,7 +31,7 @@ MAX_SECONDS = 5.0
 NOT_CHECKED = "dataset-unchecked"
 _PART = "not-checked"
 """A warning of the check: a part of the dataset was not checked, for example for want of Pillow."""
-_VERSION = 3
+_VERSION = 4
 
 
 @dataclass(frozen=True, slots=True)

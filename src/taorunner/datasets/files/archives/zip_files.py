@@ -20,9 +20,10 @@ def list_zip(file: IO[bytes], listing: Listing) -> None:
     archive = zipfile.ZipFile(file)
     packed = 0
     for info in archive.infolist():
-        path = listing.path_of(_name_of(info, listing))
+        name = _name_of(info, listing)
+        path, mode = listing.path_of(name), info.external_attr >> 16
         packed += info.compress_size
-        if path is None or info.is_dir():
+        if path is None or name.endswith(("/", "\\")) or stat.S_ISDIR(mode):
             continue
         shown = printable(path)
         if info.flag_bits & _ENCRYPTED:
@@ -31,7 +32,6 @@ def list_zip(file: IO[bytes], listing: Listing) -> None:
             raise listing.fault(
                 f'holds "{shown}", packed by a method that is not read here ({info.compress_type})'
             )
-        mode = info.external_attr >> 16
         if stat.S_ISLNK(mode):
             with archive.open(info) as content:
                 target = content.read(_LONGEST_LINK).decode("utf-8", "surrogateescape")

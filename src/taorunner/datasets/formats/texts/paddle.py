@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from taorunner.datasets.files.names import subset_in
+from taorunner.datasets.files.names import few_of_each, subset_in
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.model.texts import MARK, OUTLINES, Text, TextDataset, TextImage
 from taorunner.text import amount, printable
@@ -57,8 +57,8 @@ def read(folder: Folder) -> TextDataset:
 
 def _lists(folder: Folder) -> list[str]:
     found = []
-    for path in folder.with_suffix(".txt"):
-        text = (folder.peek(path) or "") if path.count("/") < 4 else ""
+    for path in few_of_each(folder.with_suffix(".txt")):
+        text = folder.peek(path) or ""
         if "\t" in text and _OF_A_TEXT in text and _ROW.match(text):
             found.append(path)
     return found

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from taorunner.datasets.files.names import is_image, subset_in
+from taorunner.datasets.files.names import few_of_each, subset_in
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.model.texts import WORDS, Text, TextDataset, TextImage
 from taorunner.text import amount, printable
@@ -34,8 +34,7 @@ _HEADER = re.compile(
 _NO_LISTS = frozenset({"filestate.txt"})
 """What PaddleOCR's annotation tool writes beside its lists."""
 _NUMBERS = re.compile(r"[-\d.,\s]*\Z")
-_LOOKED_AT, _MOST_FILES = 5, 20
-"""Lines of a file, and files of a folder."""
+_LOOKED_AT = 5
 _SEVERAL = re.compile(r"\ufeff?(?P<name>\[\s*\".*\"\s*\])\t(?P<text>.*)\Z")
 """Several images with one text, as PaddleOCR allows."""
 
@@ -157,28 +156,18 @@ def _characters(folder: Folder) -> Iterator[str]:
         folder.warning("characters-unread", "a second list of characters is not read", folder.root / found[1])
 
 
-def _candidates(folder: Folder) -> list[str]:
-    return [
-        path for path in folder.files
-        if not is_image(path) and path.lower().endswith(_SUFFIXES) and path.count("/") < 4
-        and path.rpartition("/")[2].lower() not in (*_NO_LISTS, *CHARACTER_FILES)
-    ]  # fmt: skip
+def _candidates(folder: Folder) -> Iterator[str]:
+    for path in few_of_each(folder.with_suffix(*_SUFFIXES)):
+        if path.rpartition("/")[2].lower() not in (*_NO_LISTS, *CHARACTER_FILES):
+            yield path
 
 
 def _lists(folder: Folder, *, is_named: bool) -> dict[str, str]:
     """The lists of words, each with what is between a name and its text."""
-    is_named = is_named or any(path.rpartition("/")[2].lower() in CHARACTER_FILES for path in folder.files)
-    looked_at: dict[str, int] = {}
-    found: dict[str, str] = {}
-    for path in _candidates(folder):
-        parent = path.rpartition("/")[0]
-        looked_at[parent] = looked_at.get(parent, 0) + 1
-        if looked_at[parent] > _MOST_FILES:
-            continue
-        way = _way(folder, path, is_named=is_named)
-        if way is not None:
-            found[path] = way
-    return found
+    others = folder.with_suffix(*CHARACTER_FILES)
+    is_named = is_named or any(path.rpartition("/")[2].lower() in CHARACTER_FILES for path in others)
+    ways = ((path, _way(folder, path, is_named=is_named)) for path in _candidates(folder))
+    return {path: way for path, way in ways if way is not None}
 
 
 def _way(folder: Folder, path: str, *, is_named: bool) -> str | None:
