@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from taorunner.specs.memory import Answers, SpecMemory
 from taorunner.specs.syntax.literals import proto_value, yaml_string, yaml_value
 from taorunner.specs.syntax.prototxt_parser import ProtoList, ProtoMessage, ProtoScalar, parse_prototxt
 from taorunner.specs.syntax.text_position import SpecProblemError
@@ -46,16 +47,29 @@ def masked(text: str) -> str:
     return _USE.sub(lambda match: "_" * len(match[0]), text)
 
 
-def placed_values(text: str, spec_format: str, key: str) -> list[Placed]:
-    """All values at ``key``, in the order of the text.
+class _Roots(Answers[tuple[str, str], Any]):
+    """By text and format. Never changed."""
+
+    MOST = 8
+
+
+def proto_root(text: str, memory: SpecMemory) -> ProtoMessage:
+    """The parsed text, each one once. Raises SpecProblemError."""
+    root: ProtoMessage = memory.table(_Roots).get((text, "prototxt"), lambda: parse_prototxt(masked(text)))
+    return root
+
+
+def placed_values(text: str, spec_format: str, key: str, memory: SpecMemory | None = None) -> list[Placed]:
+    """All values at ``key``, in the order of the text. With ``memory``, the same text is parsed once.
 
     Raises:
         SpecProblemError: the text cannot be parsed.
     """
     steps = key.split(".")
+    memory = memory or SpecMemory()
     if spec_format == "prototxt":
-        return [_proto(text, node) for node in _proto_nodes([parse_prototxt(masked(text))], steps)]
-    root = _yaml_root(text)
+        return [_proto(text, node) for node in _proto_nodes([proto_root(text, memory)], steps)]
+    root: YamlNode | None = memory.table(_Roots).get((text, "yaml"), lambda: _yaml_root(text))
     return [] if root is None else [_yaml(text, node) for _, node in _yaml_nodes(root, steps)]
 
 

@@ -10,14 +10,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from taorunner.specs.editing.placed import masked
+from taorunner.specs.editing.placed import proto_root
+from taorunner.specs.memory import SpecMemory
 from taorunner.specs.syntax.literals import proto_value
 from taorunner.specs.syntax.prototxt_parser import (
     ProtoField,
     ProtoList,
     ProtoMessage,
     ProtoScalar,
-    parse_prototxt,
 )
 
 Row = Mapping[str, str | int]
@@ -37,14 +37,14 @@ class Block:
     about: Mapping[str, str | int | float | bool]
 
 
-def blocks_at(text: str, key: str, fields: Sequence[str]) -> list[Block]:
+def blocks_at(text: str, key: str, fields: Sequence[str], memory: SpecMemory | None = None) -> list[Block]:
     """The repeated fields at ``key`` of the first message that has any.
 
     Raises:
         SpecProblemError: the text cannot be parsed.
     """
     *above, last = key.split(".")
-    messages = [parse_prototxt(masked(text))]
+    messages = [proto_root(text, memory or SpecMemory())]
     for step in above:
         messages = [
             field.value
@@ -59,18 +59,29 @@ def blocks_at(text: str, key: str, fields: Sequence[str]) -> list[Block]:
     return []
 
 
-def with_blocks(text: str, key: str, rows: Sequence[Row], colors: Sequence[tuple[int, int, int]] = ()) -> str:
-    """``text`` with one block for each row; unchanged where ``key`` has none to take as the pattern.
+def with_blocks(
+    text: str,
+    key: str,
+    rows: Sequence[Row],
+    colors: Sequence[tuple[int, int, int]] = (),
+    memory: SpecMemory | None = None,
+) -> str:
+    """``text`` with one block for each row; unchanged where ``key`` has none to take as the pattern, or where its
+    blocks are written in brackets.
 
     Raises:
         SpecProblemError: the text cannot be parsed.
     """
     fields = list(rows[0]) if rows else []
-    blocks = blocks_at(text, key, fields)
+    memory = memory or SpecMemory()
+    blocks = blocks_at(text, key, fields, memory)
     if not blocks or not rows:
         return text
     by = fields[0]
-    if len(blocks) == 1 and isinstance(blocks[0].field.value, ProtoList):
+    lists = [one.field.value for one in blocks if isinstance(one.field.value, ProtoList)]
+    if any(isinstance(one, ProtoMessage) for items in lists for one in items.items):
+        return text
+    if len(blocks) == 1 and lists:
         return _with_list(text, blocks[0].field, [row[by] for row in rows])
     wanted = {_same(row[by]): row for row in rows}
     kept = {_same(block.about[by]) for block in blocks if by in block.about} & wanted.keys()
@@ -90,7 +101,7 @@ def with_blocks(text: str, key: str, rows: Sequence[Row], colors: Sequence[tuple
             text = without_field(text, block.field)
         elif row:
             text = text[: block.field.start] + made.block(row) + text[block.field.end :]
-    parse_prototxt(masked(text))
+    proto_root(text, memory)
     return text
 
 
