@@ -58,7 +58,11 @@ class Bench:
 
     def codes(self) -> list[tuple[str, str]]:
         found = validate_projects(self.workspace, ["new"], {"HOME": "/nowhere"})
-        return [(one.code, one.message) for one in found if "class" in one.code or "mask" in one.code]
+        return [
+            (one.code, one.message)
+            for one in found
+            if one.file is not None and one.file.parent == self.folder
+        ]
 
 
 def picture(path: Path, mode: str = "RGB", size: tuple[int, int] = (64, 48), value: Any = 90) -> None:
@@ -95,7 +99,7 @@ def test_class_folders_are_counted(head: str, tmp_path: Path) -> None:
         spec = bench.spec(file)
         section = "model" if head == "mae" else "dataset"
         assert spec[section]["num_classes"] == 5, file
-    assert bench.codes() == []
+    assert [code for code, _ in bench.codes() if code != "missing-input"] == []  # the images of inference
     assert bench.apply(is_new=False).changes == ()
 
 
@@ -190,15 +194,18 @@ def test_the_classes_of_unet(kind: str, tmp_path: Path) -> None:
     assert f'input_image_type: "{image_type}"' in text and f"model_input_channels: {channels}" in text
     assert len(set(re.findall(r'mapping_class: "(\w+)"', text))) == len(labels)
     assert bench.apply(is_new=False).changes == ()
+    assert [code for code, _ in bench.codes() if code != "pictures-with-other-masks"] == []
 
 
 def test_the_longest_text_of_ocrnet(tmp_path: Path) -> None:
     bench = Bench(tmp_path, "ocrnet")
     for subset, word in (("train", "x" * 30), ("val", "y" * 33)):
-        picture(bench.data / subset / "a.png")
+        for name in ("a.png", "b.png"):
+            picture(bench.data / subset / name)
         (bench.data / subset / "labels.txt").write_text(f"a.png\t{word}\nb.png\tshort\n")
     bench.apply()
     assert bench.spec()["dataset"]["max_label_length"] == 33
+    assert [code for code, _ in bench.codes() if code != "missing-input"] == []
     (bench.data / "val/labels.txt").write_text("a.png\tshort\n")
     bench.apply(is_new=False)
     assert bench.spec()["dataset"]["max_label_length"] == 33  # room for more is no fault
@@ -247,3 +254,17 @@ def test_an_annotation_file_that_cannot_be_read_is_named(content: str, code: str
     with pytest.raises(UserFilesError) as raised:
         bench.facts()
     assert [(one.code, one.file) for one in raised.value.findings] == [(code, file)]
+
+
+def test_warm_up_of_nvdinov2_ends_before_its_training(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, "nvdinov2")
+    for number in range(80):
+        picture(bench.data / "train" / f"{number}.jpg")
+    picture(bench.data / "test" / "a.jpg")
+    bench.apply()
+    train = bench.spec()["train"]
+    steps = train["num_epochs"] * (80 // bench.spec()["dataset"]["batch_size"])
+    schedulers = train["schedulers"]
+    assert schedulers["learning_rate"]["warm_up_steps"] == steps // 10
+    assert all(one.get("warm_up_steps", 0) <= steps // 10 for one in schedulers.values())
+    assert bench.codes() == []

@@ -251,8 +251,7 @@ def _in_block(text: str, name: YamlNode, node: YamlNode, body: str, newline: str
     stop = text.find("\n", end)
     stop = len(text) if stop < 0 else stop
     behind = text[end:stop].rstrip("\r")
-    rest = text[stop:] if text[stop:].startswith("\n") else newline
-    return f"{text[: colon + 1]}{behind}{newline}{body}{rest}"
+    return f"{text[: colon + 1]}{behind}{newline}{body}{newline}{text[stop + 1 :]}"
 
 
 def _comment_of_key(text: str, colon: int, start: int) -> str:
