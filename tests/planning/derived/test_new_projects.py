@@ -400,6 +400,18 @@ FILLED = {
 }  # fmt: skip
 
 
+def test_open_steps_are_shares_of_all_epochs(tmp_path: Path, split_of: Callable[[str], Path]) -> None:
+    """As the scaffold has them: 5, 2, and 24, 32 and 36 of 40 epochs."""
+    one = made(tmp_path, "mask_rcnn", split_of)
+    keys = "num_examples_per_epoch|num_steps_per_eval|warmup_steps|learning_rate_steps"
+    opened = re.sub(
+        rf'(?m)^({keys}): ("?)[^#"\n]*?("?)(  #.*)?$', r"\1: \2$FILL_IN\3\4", one.texts["train.txt"]
+    )
+    assert opened.count("$FILL_IN") == 4 and 'learning_rate_steps: "$FILL_IN"' in opened
+    result = with_data(one.layout, one.facts, {**one.texts, "train.txt": opened}, {}, is_new=True)
+    assert result.specs == one.result.specs
+
+
 @pytest.mark.parametrize("head", FILLED)
 def test_open_values_are_filled_in(head: str, tmp_path: Path, split_of: Callable[[str], Path]) -> None:
     one = made(tmp_path, head, split_of)
