@@ -150,7 +150,9 @@ def _proto(text: str, node: ProtoScalar | ProtoList | ProtoMessage) -> Placed:
         return Placed(node.start, node.end, "list", items)
     raw = text[node.start : node.end]
     if node.kind == "string":
-        return Placed(node.start, node.end, "scalar", raw[1:-1] if "$" in raw else node.value, raw[:1])
+        return Placed(
+            node.start, node.end, "scalar", written_string(raw) if "$" in raw else node.value, raw[:1]
+        )
     return Placed(node.start, node.end, "scalar", raw if "$" in raw else node.value)
 
 
@@ -185,11 +187,8 @@ def _yaml_nodes(root: YamlNode, steps: Sequence[str]) -> Iterator[tuple[YamlNode
 
 def _yaml(text: str, node: YamlNode) -> Placed:
     if node.kind == "scalar":
-        raw = text[node.start : node.end]
-        if "$" in raw:
-            value: Any = raw.strip("'\"") if node.style in ("'", '"') else raw.rstrip("\n")
-        else:
-            value = node.value if node.style else resolve_scalar(node.value)
+        written = _as_written(text, node)
+        value = written if node.style or "$" in written else resolve_scalar(written)
         return Placed(node.start, node.end, "scalar", value, node.style if node.style in ("'", '"') else "")
     if node.kind == "sequence":
         values = [_plain(text, one) for one in node.values]
@@ -204,8 +203,25 @@ def _plain(text: str, node: YamlNode) -> Any:
         return [_plain(text, one) for one in node.values]
     if node.kind == "mapping":
         pairs = zip(node.keys, node.values, strict=True)
-        return {text[key.start : key.end].strip("'\""): _plain(text, value) for key, value in pairs}
+        return {_as_written(text, key): _plain(text, value) for key, value in pairs}
     return _yaml(text, node).value
+
+
+def _as_written(text: str, node: YamlNode) -> str:
+    """The text of a scalar, with its variables."""
+    raw = text[node.start : node.end]
+    if "$" not in raw:
+        return node.value
+    if node.style not in ("'", '"'):
+        return raw.rstrip("\n")
+    alone = read_tree(raw)
+    return alone.value if alone is not None else raw
+
+
+def written_string(raw: str) -> str:
+    """The value of a quoted string of protobuf text, with its variables."""
+    value = parse_prototxt(f"a: {raw}").fields[0].value
+    return str(value.value) if isinstance(value, ProtoScalar) else raw
 
 
 def _with_node(text: str, name: YamlNode | None, node: YamlNode, value: Any) -> str:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from taorunner.specs.editing.placed import proto_root
+from taorunner.specs.editing.placed import proto_root, written_string
 from taorunner.specs.memory import SpecMemory
 from taorunner.specs.syntax.literals import proto_value
 from taorunner.specs.syntax.prototxt_parser import (
@@ -184,7 +184,9 @@ def _about(text: str, field: ProtoField, names: Sequence[str]) -> dict[str, str 
 
 def _written(text: str, scalar: ProtoScalar) -> str | int | float | bool:
     raw = text[scalar.start : scalar.end]
-    return raw.strip("'\"") if "$" in raw else scalar.value
+    return (
+        written_string(raw) if "$" in raw and scalar.kind == "string" else raw if "$" in raw else scalar.value
+    )
 
 
 def _subject(block: Block, row: Row) -> str | int | None:
