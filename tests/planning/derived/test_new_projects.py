@@ -23,6 +23,7 @@ from taorunner.planning.new_project import new_project
 from taorunner.planning.validate import validate_projects
 from taorunner.project.load import load_project
 from taorunner.project.workspace import Workspace
+from taorunner.specs.editing.yaml_edit import set_value
 from taorunner.specs.syntax.prototxt_parser import ProtoMessage, ProtoScalar, parse_prototxt
 from taorunner.yaml_reader import read_yaml
 
@@ -128,19 +129,30 @@ class Made:
         for name, text in self.result.specs.items():
             (self.folder / name).write_text(text)
         self.variables = dict(self.result.variables)
+        changed = {name: one for name, one in self.variables.items() if experiment.vars.get(name) != one}
+        experiments = paths.experiments_file.read_text()
+        for variable, value in changed.items():
+            experiments = set_value(experiments, ("experiments", experiment.name, "vars", variable), value)
+        paths.experiments_file.write_text(experiments)
 
     def findings(self) -> list[tuple[str, str]]:
         found = validate_projects(self.workspace, ["new"], {"HOME": "/nowhere"}, strict=True)
         return [(one.code, one.message) for one in found]
 
     def yaml(self, name: str = "train.yaml") -> Any:
-        text = self.result.specs[name].replace("[$gpu_ids]", "[0]").replace("$", "X")
+        text = self.filled(self.result.specs[name]).replace("[$gpu_ids]", "[0]").replace("$", "X")
         document = read_yaml(text)
         assert document.problems == []
         return document.value
 
     def proto(self) -> Mapping[str, list[Any]]:
-        return plain(parse_prototxt(self.result.specs["train.txt"]))
+        return plain(parse_prototxt(self.filled(self.result.specs["train.txt"])))
+
+    def filled(self, text: str) -> str:
+        """With the experiment's own variables in place."""
+        for name, value in self.variables.items():
+            text = re.sub(rf"\$(?:{name}\b|\{{{name}\}})", str(value), text)
+        return text
 
 
 def plain(message: ProtoMessage) -> dict[str, list[Any]]:
@@ -427,9 +439,9 @@ def test_open_values_are_filled_in(head: str, tmp_path: Path, split_of: Callable
         if "$num_classes" in "".join(opened.values()):
             assert "$num_classes" in "".join(result.specs.values())
             assert result.variables["num_classes"] == (5 if head == "mask2former" else 6)
-        whole = {file: text.replace("$num_classes", str(result.variables.get("num_classes")))
-                 for file, text in result.specs.items()}  # fmt: skip
-        assert whole == dict(one.result.specs)
+        count = str(result.variables.get("num_classes"))
+        whole = {file: one.filled(text.replace("$num_classes", count)) for file, text in result.specs.items()}
+        assert whole == {file: one.filled(text) for file, text in one.result.specs.items()}
 
 
 def test_one_open_block_becomes_a_block_for_each_class(
