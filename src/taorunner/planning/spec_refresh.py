@@ -17,16 +17,18 @@ from taorunner.catalog.layouts import Value
 from taorunner.catalog.network import Network
 from taorunner.errors import MachineError, UserFilesError
 from taorunner.planning.derived.derive import Change, DataFacts, read_facts, with_data
+from taorunner.planning.inputs.precedence import default_backend
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.inspect.resolved_spec import find_experiment
 from taorunner.planning.spec.spec_files import find_spec
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project, load_project
-from taorunner.project.mounts import load_mounts
+from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.workspace import Workspace
 from taorunner.specs.editing import yaml_edit
 from taorunner.specs.spec_file import flattened
 from taorunner.specs.syntax.text_position import SpecProblemError
+from taorunner.targets import DOCKER, sees_host_paths
 from taorunner.text import amount, printable
 
 _SHOWN = 8
@@ -113,10 +115,12 @@ def refresh(workspace: Workspace, project_name: str, name: str, environ: Mapping
         raise UserFilesError(
             f'"{printable(name)}" has no spec files in {folder}', hint="copy those of another one"
         )
-    mounts = load_mounts(workspace, environ)
+    train = network.contracts(experiment.release).get("train")
+    backend = experiment.backend or (default_backend(train) if train is not None else DOCKER.name)
+    mounts = Mounts.identity() if sees_host_paths(backend) else load_mounts(workspace, environ)
     dataset = project.paths.dataset_dir(experiment.dataset)
     facts = read_facts(layout, dataset, task.specs, experiment.vars, mounts.to_host)
-    gpus = experiment.gpus or 1
+    gpus = (experiment.gpus or 1) * (experiment.limits.nodes or 1)
     result = with_data(layout, facts, task.specs, experiment.vars, is_new=False, gpus=gpus)
     files = [
         _changed(task, Path(path), task.specs[path], text)

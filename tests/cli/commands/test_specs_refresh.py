@@ -331,6 +331,15 @@ def test_an_unknown_experiment(cli: Cli, parts: Path) -> None:
     assert done.code == 2 and "rtdetr_01" in done.err
 
 
+def test_a_network_of_the_workspace_has_the_rules_of_the_one_it_is_like(cli: Cli, parts: Path) -> None:
+    (parts / "networks").mkdir(exist_ok=True)
+    (parts / "networks/mine.yml").write_text("like: rtdetr\n")
+    with_experiments(parts, "experiments:\n  rtdetr_01: {head: mine, dataset: parts}\n")
+    coco(parts / "projects/parts/data/parts", (*CLASSES, "hook"))
+    done = cli("-q", "specs", "refresh", "rtdetr_01", "--yes", cwd=parts)
+    assert (done.code, done.err) == (0, "") and "+  num_classes: 6" in done.out
+
+
 def test_a_network_of_which_nothing_is_known(cli: Cli, parts: Path) -> None:
     with_experiments(parts, "experiments:\n  e: {head: clip, dataset: parts}\n")
     done = cli("specs", "refresh", "e", cwd=parts)

@@ -19,11 +19,11 @@ from taorunner.catalog.load import Catalog
 from taorunner.datasets.transform.convert import convert
 from taorunner.datasets.transform.split import split_dataset
 from taorunner.planning.derived.derive import DataFacts, WithData, read_facts, with_data
-from taorunner.planning.experiment_variables import set_variables
 from taorunner.planning.new_project import new_project
 from taorunner.planning.validate import validate_projects
 from taorunner.project.load import load_project
 from taorunner.project.workspace import Workspace
+from taorunner.specs.editing.yaml_edit import set_value
 from taorunner.specs.syntax.prototxt_parser import ProtoMessage, ProtoScalar, parse_prototxt
 from taorunner.yaml_reader import read_yaml
 
@@ -129,23 +129,30 @@ class Made:
         for name, text in self.result.specs.items():
             (self.folder / name).write_text(text)
         self.variables = dict(self.result.variables)
-        set_variables(paths.experiments_file, experiment.name, self.variables)
+        changed = {name: one for name, one in self.variables.items() if experiment.vars.get(name) != one}
+        experiments = paths.experiments_file.read_text()
+        for variable, value in changed.items():
+            experiments = set_value(experiments, ("experiments", experiment.name, "vars", variable), value)
+        paths.experiments_file.write_text(experiments)
 
     def findings(self) -> list[tuple[str, str]]:
         found = validate_projects(self.workspace, ["new"], {"HOME": "/nowhere"}, strict=True)
         return [(one.code, one.message) for one in found]
 
     def yaml(self, name: str = "train.yaml") -> Any:
-        text = self.result.specs[name].replace("[$gpu_ids]", "[0]")
-        for variable, value in self.variables.items():
-            text = text.replace(f": ${variable}", f": {value}")
-        text = text.replace("$", "X")
+        text = self.filled(self.result.specs[name]).replace("[$gpu_ids]", "[0]").replace("$", "X")
         document = read_yaml(text)
         assert document.problems == []
         return document.value
 
     def proto(self) -> Mapping[str, list[Any]]:
-        return plain(parse_prototxt(self.result.specs["train.txt"]))
+        return plain(parse_prototxt(self.filled(self.result.specs["train.txt"])))
+
+    def filled(self, text: str) -> str:
+        """With the experiment's own variables in place."""
+        for name, value in self.variables.items():
+            text = re.sub(rf"\$(?:{name}\b|\{{{name}\}})", str(value), text)
+        return text
 
 
 def plain(message: ProtoMessage) -> dict[str, list[Any]]:
@@ -200,7 +207,7 @@ def test_classes_of_the_detr_family(head: str, tmp_path: Path, split_of: Callabl
     colors = one.yaml()["inference"]["color_map"]
     assert list(colors) == names and len(set(colors.values())) == 5
     reasons = {change.key: change.reason for change in one.result.changes}
-    assert reasons.get("$num_classes", reasons.get("dataset.num_classes")) == "largest id 5, plus 1"
+    assert reasons["dataset.num_classes"] == "largest id 5, plus 1"
 
 
 @pytest.mark.parametrize("head", ["efficientdet_tf1", "efficientdet_tf2", "mask_rcnn"])
@@ -388,9 +395,7 @@ def test_comments_and_other_lines_stay(head: str, tmp_path: Path, split_of: Call
     for file, text in one.texts.items():
         comments = [line.partition("#")[2] for line in text.splitlines() if "#" in line]
         left = [line.partition("#")[2] for line in one.result.specs[file].splitlines() if "#" in line]
-        assert list(dict.fromkeys(left)) == list(
-            dict.fromkeys(comments)
-        )  # a block has its comment for each class
+        assert left == comments
         keys = {key for where, key in changed if where == file}
         if not keys:
             assert one.result.specs[file] == text
@@ -405,6 +410,18 @@ FILLED = {
     "mask2former": {"num_classes": "$num_classes"},
     "efficientdet_tf1": {"num_classes": "$num_classes", "num_examples_per_epoch": "$FILL_IN", "eval_samples": "$FILL_IN"},
 }  # fmt: skip
+
+
+def test_open_steps_are_shares_of_all_epochs(tmp_path: Path, split_of: Callable[[str], Path]) -> None:
+    """As the scaffold has them: 5, 2, and 24, 32 and 36 of 40 epochs."""
+    one = made(tmp_path, "mask_rcnn", split_of)
+    keys = "num_examples_per_epoch|num_steps_per_eval|warmup_steps|learning_rate_steps"
+    opened = re.sub(
+        rf'(?m)^({keys}): ("?)[^#"\n]*?("?)(  #.*)?$', r"\1: \2$FILL_IN\3\4", one.texts["train.txt"]
+    )
+    assert opened.count("$FILL_IN") == 4 and 'learning_rate_steps: "$FILL_IN"' in opened
+    result = with_data(one.layout, one.facts, {**one.texts, "train.txt": opened}, {}, is_new=True)
+    assert result.specs == one.result.specs
 
 
 @pytest.mark.parametrize("head", FILLED)
@@ -422,12 +439,9 @@ def test_open_values_are_filled_in(head: str, tmp_path: Path, split_of: Callable
         if "$num_classes" in "".join(opened.values()):
             assert "$num_classes" in "".join(result.specs.values())
             assert result.variables["num_classes"] == (5 if head == "mask2former" else 6)
-        number = str(result.variables.get("num_classes"))
-        whole, expected = (
-            {file: text.replace("$num_classes", number) for file, text in specs.items()}
-            for specs in (result.specs, one.result.specs)
-        )
-        assert whole == expected
+        count = str(result.variables.get("num_classes"))
+        whole = {file: one.filled(text.replace("$num_classes", count)) for file, text in result.specs.items()}
+        assert whole == {file: one.filled(text) for file, text in one.result.specs.items()}
 
 
 def test_one_open_block_becomes_a_block_for_each_class(

@@ -155,7 +155,7 @@ def _refresh(
     if not found.files:
         typer.echo(f"{experiment} is up to date")
         return ExitCode.DONE
-    print_refresh(found)
+    print_refresh(found, is_quiet=context.obj.is_quiet)
     answer = True if yes else asks_to_write(found)
     if yes or answer is None:
         context.obj.note(kept_text(found))

@@ -15,10 +15,10 @@ from taorunner.text import amount, printable
 _STYLES = {"-": "red", "+": "green", "@": "quiet"}
 
 
-def print_refresh(refreshed: Refreshed) -> None:
+def print_refresh(refreshed: Refreshed, *, is_quiet: bool) -> None:
     """The difference alone on stdout, so that ``patch`` can read it; everything else on stderr."""
     notes = make_console(sys.stderr, os.environ)
-    for line in (refreshed.data, *refreshed.notes):
+    for line in () if is_quiet else (refreshed.data, *refreshed.notes):
         notes.print(Text(printable(line)), soft_wrap=True)
     text = "".join(file.difference() for file in refreshed.files)
     sys.stdout.flush()

@@ -29,8 +29,13 @@ def set_classes(source: Source, row: Computed) -> None:
         _SETTERS[row.value](source, row)
 
 
+def _classes(source: Source) -> list[str]:
+    """As they are written in a spec, where a dollar is written twice."""
+    return [name.replace("$", "$$") for name in source.facts.classes]
+
+
 def _class_names(source: Source, row: Computed) -> None:
-    names = list(source.facts.classes)
+    names = _classes(source)
     for key in row.keys if names else ():
         for file in list(source.texts.specs):
             source.texts.set_collection(
@@ -47,7 +52,7 @@ def _class_ids(source: Source, row: Computed) -> None:
 
 def _class_colors(source: Source, row: Computed) -> None:
     """A class that has a colour keeps it."""
-    names = [name.lower() if row.using.get("lower") else name for name in source.facts.classes]
+    names = [name.lower() if row.using.get("lower") else name for name in _classes(source)]
     for key in row.keys if names else ():
         for file in list(source.texts.specs):
             found = [one.value for where, one in source.texts.placed(key) if where == file]
@@ -65,7 +70,7 @@ def _class_colors(source: Source, row: Computed) -> None:
 
 
 def _class_mapping(source: Source, row: Computed) -> None:
-    names = source.facts.classes
+    names = _classes(source)
     rows = [{"key": name, "value": name} for name in names]
     for key in row.keys if rows else ():
         source.texts.set_blocks(key, rows, f"{amount(len(names), 'class', 'classes')} in the labels")
@@ -193,7 +198,7 @@ def _names_of(source: Source, values: list[tuple[int, ...]]) -> list[str]:
     found: list[str] = []
     for number, value in enumerate(values):
         usual = "background" if not any(value) else "foreground" if two else f"class_{number}"
-        found.append(known.get(value, usual))
+        found.append(known.get(value, usual).replace("$", "$$"))
     return found
 
 

@@ -30,7 +30,7 @@ from taorunner.planning.derived.numbers import NUMBERS, Source, set_numbers
 from taorunner.planning.derived.size_rules import SIZES, set_sizes
 from taorunner.planning.derived.sources import Specs, collect
 from taorunner.planning.derived.spec_texts import Change, SpecTexts, refuse_unreadable, spec_format
-from taorunner.specs.editing.placed import line_of, masked, placed_values
+from taorunner.specs.editing.placed import line_of, masked
 from taorunner.specs.syntax.leaves import leaves
 
 __all__ = ["Change", "DataFacts", "WithData", "read_facts", "with_data"]
@@ -73,8 +73,8 @@ def with_data(
 
     Raises UserFilesError where a spec does not parse.
     """
-    refuse_unreadable(specs)
     texts = SpecTexts(dict(specs), dict(variables), is_new)
+    refuse_unreadable(specs, texts.memory)
     source = Source(facts, texts, max(1, gpus))
     for row in layout.computed:
         if row.value in NUMBERS:
@@ -83,18 +83,18 @@ def with_data(
             set_classes(source, row)
         elif row.value in SIZES:
             set_sizes(source, row)
-    changes = tuple(dict.fromkeys(_placed_again(one, texts.specs) for one in texts.changes))
+    changes = tuple(dict.fromkeys(_placed_again(one, texts) for one in texts.changes))
     changed = {(one.file, one.key) for one in changes}
     return WithData(texts.specs, texts.variables, changes, _kept(specs, changed))
 
 
-def _placed_again(change: Change, specs: Mapping[str, str]) -> Change:
+def _placed_again(change: Change, texts: SpecTexts) -> Change:
     """With its line in the final text, and values that can be compared."""
     new, old = (tuple(one) if isinstance(one, list) else one for one in (change.new, change.old))
     if not change.file:
         return change
-    text = specs[change.file]
-    found = placed_values(text, spec_format(change.file), change.key)
+    text = texts.specs[change.file]
+    found = [one for file, one in texts.placed(change.key) if file == change.file]
     same = [one for one in found if one.value == change.new] or found
     line = line_of(text, same[0].start) if same else change.line
     return replace(change, line=line, new=_frozen(new), old=_frozen(old))

@@ -35,7 +35,9 @@ def add_class_folders(to: Collected, subset: str, folder: Path, *, is_trained: b
         to.suffixes.update(Path(picture).suffix for picture in pictures)
     if is_trained:
         to.names |= dict.fromkeys(names)
-    to.subsets[subset] = SubsetFacts(counts.total(), counts)
+    without_class = images_in(folder)
+    to.suffixes.update(Path(picture).suffix for picture in without_class)
+    to.subsets[subset] = SubsetFacts(counts.total() + len(without_class), counts)
 
 
 def add_masks(to: Collected, subset: str, masks: Path, images: Path) -> None:

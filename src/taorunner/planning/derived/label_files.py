@@ -32,7 +32,7 @@ def add_coco(to: Collected, subset: str, file: Path) -> None:
     sizes: dict[Any, Size] = {}
     images = 0
     for image in document.elements("images"):
-        if not isinstance(image, Mapping):
+        if not isinstance(image, Mapping) or not isinstance(image.get("id"), (int, str)):
             raise _unread(file, "coco-image", 'an image is no object with "id" and "file_name"')
         images += 1
         width, height = image.get("width"), image.get("height")
@@ -43,8 +43,10 @@ def add_coco(to: Collected, subset: str, file: Path) -> None:
     boxes: Counter[str] = Counter()
     of_image: Counter[Any] = Counter()
     for image_id, category, box in _annotations(document):
+        if not isinstance(image_id, (int, str)) or not isinstance(category, (int, str)):
+            continue  # which dataset check reports
         of_image[image_id] += 1
-        boxes[names.get(category, str(category))] += 1
+        boxes[names.get(category, str(category)) if isinstance(category, int) else category] += 1
         if box is not None and image_id in sizes:
             to.add_shape(box[2], box[3], sizes[image_id])
     to.subsets[subset] = SubsetFacts(images, boxes, max(of_image.values(), default=0))
@@ -68,9 +70,10 @@ def add_odvg(to: Collected, subset: str, file: Path) -> None:
                 most = max(most, len(found))
                 for one in found:
                     label = one.get("label")
-                    boxes[names.get(label, str(one.get("category", label)))] += 1  # type: ignore[arg-type]
-                    box = one.get("bbox")
-                    if isinstance(box, list) and len(box) == 4:
+                    name = names.get(label) if isinstance(label, int) else None
+                    boxes[name if name is not None else str(one.get("category", label))] += 1
+                    box = _numbers(one.get("bbox"))
+                    if box is not None:
                         to.add_shape(box[2] - box[0], box[3] - box[1], size)
     except (OSError, UnicodeDecodeError) as error:
         raise _unread(file, "odvg-unread", f"the file cannot be read: {error}") from None
@@ -161,10 +164,8 @@ def _annotations(document: JsonObject) -> Iterator[tuple[Any, Any, tuple[float, 
                 continue
             segments = one.get("segments_info")
             for part in segments if isinstance(segments, list) else [one]:
-                box = part.get("bbox")
-                corners = tuple(box) if isinstance(box, list) and len(box) == 4 else None
-                is_box = corners is not None and all(isinstance(one, int | float) for one in corners)
-                yield one.get("image_id"), part.get("category_id"), corners if is_box else None
+                if isinstance(part, dict):
+                    yield one.get("image_id"), part.get("category_id"), _numbers(part.get("bbox"))
 
 
 def _label_map(file: Path) -> dict[int, str]:
@@ -192,6 +193,12 @@ def _instances(row: Mapping[str, Any]) -> list[Any]:
         if isinstance(found, list):
             return found
     return []
+
+
+def _numbers(box: Any) -> tuple[float, ...] | None:
+    """The four numbers of a box."""
+    is_box = isinstance(box, list) and len(box) == 4 and all(isinstance(one, int | float) for one in box)
+    return tuple(box) if is_box else None
 
 
 def _whole(value: object) -> int:

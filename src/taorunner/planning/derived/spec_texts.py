@@ -20,6 +20,7 @@ from taorunner.specs.editing.placed import (
     with_scalar,
 )
 from taorunner.specs.editing.proto_blocks import Row, blocks_at, with_blocks
+from taorunner.specs.memory import SpecMemory
 from taorunner.specs.syntax.text_position import Lines, SpecProblemError
 from taorunner.text import printable
 
@@ -59,10 +60,11 @@ class SpecTexts:
     variables: dict[str, Any]
     is_new: bool
     changes: list[Change] = field(default_factory=list)
+    memory: SpecMemory = field(default_factory=SpecMemory)
 
     def placed(self, key: str) -> list[tuple[str, Placed]]:
         """All values at ``key`` of all files, behind the name of the file."""
-        return [(file, one) for file, text in self.specs.items() for one in _placed(file, text, key)]
+        return [(file, one) for file in self.specs for one in self._placed(file, key)]
 
     def values(self, key: str) -> list[Any]:
         """The values at ``key``, with the experiment's variables in place; None for one that is open."""
@@ -101,8 +103,10 @@ class SpecTexts:
             self._set_variable(key[1:], accepts, made, wanted.reason)
             return
         for file in list(self.specs):
-            for placed in reversed(_placed(file, self.specs[file], key)):
+            for placed in reversed(self._placed(file, key)):
                 name = placed.variable
+                if self._is_of_another_key(placed):
+                    continue
                 if name is not None and name != FILL_IN:
                     self._set_variable(name, accepts, made, wanted.reason)
                 elif placed.kind in ("scalar", "list") and (name == FILL_IN or not accepts(placed.value)):
@@ -111,12 +115,14 @@ class SpecTexts:
 
     def set_collection(self, file: str, key: str, wanted: Wanted) -> None:
         """YAML: replaces all of what ``key`` has in ``file``. A variable in its place is set instead."""
-        for placed in _placed(file, self.specs[file], key):
+        for placed in self._placed(file, key):
+            if self._is_of_another_key(placed):
+                return
             if placed.variable not in (None, FILL_IN):
                 self._set_variable(str(placed.variable), lambda old: bool(old == wanted.value), lambda _: wanted.value,
                                    wanted.reason)  # fmt: skip
                 return
-        found = _placed(file, self.specs[file], key)
+        found = self._placed(file, key)
         if found and (found[0].variable == FILL_IN or found[0].value != wanted.value):
             old = None if found[0].variable == FILL_IN else found[0].value
             self.specs[file] = with_collection(self.specs[file], key, wanted.value)
@@ -126,17 +132,20 @@ class SpecTexts:
         self, key: str, rows: Sequence[Row], reason: str, colors: Sequence[tuple[int, int, int]] = ()
     ) -> None:
         """Protobuf text: one block at ``key`` for each row, in each file that has any."""
-        for file, text in self.specs.items():
-            if spec_format(file) != "prototxt" or not _placed(file, text, key):
+        for file, text in list(self.specs.items()):
+            if spec_format(file) != "prototxt" or not self._placed(file, key):
                 continue
-            new = with_blocks(text, key, rows, colors)
+            new = with_blocks(text, key, rows, colors, self.memory)
             if new != text:
                 self.specs[file] = new
                 by = next(iter(rows[0]))
-                old = [one.about[by] for one in blocks_at(text, key, [by]) if by in one.about]
+                old = [one.about[by] for one in blocks_at(text, key, [by], self.memory) if by in one.about]
                 known = [one for one in old if one != f"${FILL_IN}"]
-                now = [one.about[by] for one in blocks_at(new, key, [by]) if by in one.about]
+                now = [one.about[by] for one in blocks_at(new, key, [by], self.memory) if by in one.about]
                 self._note(file, key, known or None, Wanted(now, reason))
+
+    def _placed(self, file: str, key: str) -> list[Placed]:
+        return _placed(file, self.specs[file], key, self.memory)
 
     def _replace(self, file: str, key: str, placed: Placed, value: Any, wanted: Wanted) -> None:
         form = spec_format(file)
@@ -146,7 +155,7 @@ class SpecTexts:
             text = with_comment(text, end, wanted.note)
         self.specs[file] = text
         old = None if placed.variable == FILL_IN else placed.value
-        self.changes.append(Change(file, line_of(text, placed.start), key, old, value, wanted.reason))
+        self._add(Change(file, line_of(text, placed.start), key, old, value, wanted.reason))
 
     def _set_variable(
         self, name: str, accepts: Callable[[Any], bool], made: Callable[[Any], Any], reason: str
@@ -158,12 +167,22 @@ class SpecTexts:
         if is_open or not accepts(old):
             new = made(None if is_open else old)
             self.variables[name] = new
-            self.changes.append(Change("", 0, f"${name}", None if is_open else old, new, reason))
+            self._add(Change("", 0, f"${name}", None if is_open else old, new, reason))
 
     def _note(self, file: str, key: str, old: Any, wanted: Wanted) -> None:
-        found = _placed(file, self.specs[file], key)
+        found = self._placed(file, key)
         line = line_of(self.specs[file], found[0].start) if found else 1
-        self.changes.append(Change(file, line, key, old, wanted.value, wanted.reason))
+        self._add(Change(file, line, key, old, wanted.value, wanted.reason))
+
+    def _add(self, change: Change) -> None:
+        """Once for a key, though its value may be in the file several times."""
+        if not self.changes or replace(self.changes[-1], line=change.line) != change:
+            self.changes.append(change)
+
+    def _is_of_another_key(self, placed: Placed) -> bool:
+        """``${train.epochs}`` and, unless it is a variable, ``${epochs}``: OmegaConf's own."""
+        is_braced = isinstance(placed.value, str) and "${" in placed.value
+        return is_braced and placed.variable not in (*self.variables, FILL_IN)
 
     def _known(self, placed: Placed) -> Any:
         name = placed.variable
@@ -176,17 +195,17 @@ def spec_format(file: str) -> str:
     return "yaml" if file.endswith((".yaml", ".yml")) else "prototxt"
 
 
-def refuse_unreadable(specs: Mapping[str, str]) -> None:
+def refuse_unreadable(specs: Mapping[str, str], memory: SpecMemory) -> None:
     """Raises UserFilesError with the place where a spec does not parse."""
     for file, text in specs.items():
-        _placed(file, text, "-")
+        _placed(file, text, "-", memory)
 
 
-def _placed(file: str, text: str, key: str) -> list[Placed]:
+def _placed(file: str, text: str, key: str, memory: SpecMemory) -> list[Placed]:
     if key.startswith("$"):
         return []
     try:
-        return placed_values(text, spec_format(file), key)
+        return placed_values(text, spec_format(file), key, memory)
     except SpecProblemError as problem:
         finding = replace(problem.to_finding(Lines(text)), file=Path(file))
         raise UserFilesError(f'"{printable(file)}" cannot be read', findings=(finding,)) from None

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from taorunner.specs.memory import Answers, SpecMemory
 from taorunner.specs.syntax.literals import proto_value, yaml_string, yaml_value
 from taorunner.specs.syntax.prototxt_parser import ProtoList, ProtoMessage, ProtoScalar, parse_prototxt
 from taorunner.specs.syntax.text_position import SpecProblemError
@@ -46,16 +47,29 @@ def masked(text: str) -> str:
     return _USE.sub(lambda match: "_" * len(match[0]), text)
 
 
-def placed_values(text: str, spec_format: str, key: str) -> list[Placed]:
-    """All values at ``key``, in the order of the text.
+class _Roots(Answers[tuple[str, str], Any]):
+    """By text and format. Never changed."""
+
+    MOST = 8
+
+
+def proto_root(text: str, memory: SpecMemory) -> ProtoMessage:
+    """The parsed text, each one once. Raises SpecProblemError."""
+    root: ProtoMessage = memory.table(_Roots).get((text, "prototxt"), lambda: parse_prototxt(masked(text)))
+    return root
+
+
+def placed_values(text: str, spec_format: str, key: str, memory: SpecMemory | None = None) -> list[Placed]:
+    """All values at ``key``, in the order of the text. With ``memory``, the same text is parsed once.
 
     Raises:
         SpecProblemError: the text cannot be parsed.
     """
     steps = key.split(".")
+    memory = memory or SpecMemory()
     if spec_format == "prototxt":
-        return [_proto(text, node) for node in _proto_nodes([parse_prototxt(masked(text))], steps)]
-    root = _yaml_root(text)
+        return [_proto(text, node) for node in _proto_nodes([proto_root(text, memory)], steps)]
+    root: YamlNode | None = memory.table(_Roots).get((text, "yaml"), lambda: _yaml_root(text))
     return [] if root is None else [_yaml(text, node) for _, node in _yaml_nodes(root, steps)]
 
 
@@ -136,7 +150,9 @@ def _proto(text: str, node: ProtoScalar | ProtoList | ProtoMessage) -> Placed:
         return Placed(node.start, node.end, "list", items)
     raw = text[node.start : node.end]
     if node.kind == "string":
-        return Placed(node.start, node.end, "scalar", raw[1:-1] if "$" in raw else node.value, raw[:1])
+        return Placed(
+            node.start, node.end, "scalar", written_string(raw) if "$" in raw else node.value, raw[:1]
+        )
     return Placed(node.start, node.end, "scalar", raw if "$" in raw else node.value)
 
 
@@ -171,11 +187,8 @@ def _yaml_nodes(root: YamlNode, steps: Sequence[str]) -> Iterator[tuple[YamlNode
 
 def _yaml(text: str, node: YamlNode) -> Placed:
     if node.kind == "scalar":
-        raw = text[node.start : node.end]
-        if "$" in raw:
-            value: Any = raw.strip("'\"") if node.style in ("'", '"') else raw.rstrip("\n")
-        else:
-            value = node.value if node.style else resolve_scalar(node.value)
+        written = _as_written(text, node)
+        value = written if node.style or "$" in written else resolve_scalar(written)
         return Placed(node.start, node.end, "scalar", value, node.style if node.style in ("'", '"') else "")
     if node.kind == "sequence":
         values = [_plain(text, one) for one in node.values]
@@ -190,8 +203,25 @@ def _plain(text: str, node: YamlNode) -> Any:
         return [_plain(text, one) for one in node.values]
     if node.kind == "mapping":
         pairs = zip(node.keys, node.values, strict=True)
-        return {text[key.start : key.end].strip("'\""): _plain(text, value) for key, value in pairs}
+        return {_as_written(text, key): _plain(text, value) for key, value in pairs}
     return _yaml(text, node).value
+
+
+def _as_written(text: str, node: YamlNode) -> str:
+    """The text of a scalar, with its variables."""
+    raw = text[node.start : node.end]
+    if "$" not in raw:
+        return node.value
+    if node.style not in ("'", '"'):
+        return raw.rstrip("\n")
+    alone = read_tree(raw)
+    return alone.value if alone is not None else raw
+
+
+def written_string(raw: str) -> str:
+    """The value of a quoted string of protobuf text, with its variables."""
+    value = parse_prototxt(f"a: {raw}").fields[0].value
+    return str(value.value) if isinstance(value, ProtoScalar) else raw
 
 
 def _with_node(text: str, name: YamlNode | None, node: YamlNode, value: Any) -> str:
@@ -237,8 +267,7 @@ def _in_block(text: str, name: YamlNode, node: YamlNode, body: str, newline: str
     stop = text.find("\n", end)
     stop = len(text) if stop < 0 else stop
     behind = text[end:stop].rstrip("\r")
-    rest = text[stop:] if text[stop:].startswith("\n") else newline
-    return f"{text[: colon + 1]}{behind}{newline}{body}{rest}"
+    return f"{text[: colon + 1]}{behind}{newline}{body}{newline}{text[stop + 1 :]}"
 
 
 def _comment_of_key(text: str, colon: int, start: int) -> str:

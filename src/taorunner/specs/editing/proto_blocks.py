@@ -10,20 +10,22 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from taorunner.specs.editing.placed import masked
+from taorunner.specs.editing.placed import proto_root, written_string
+from taorunner.specs.memory import SpecMemory
 from taorunner.specs.syntax.literals import proto_value
 from taorunner.specs.syntax.prototxt_parser import (
     ProtoField,
     ProtoList,
     ProtoMessage,
     ProtoScalar,
-    parse_prototxt,
 )
 
 Row = Mapping[str, str | int]
 """Fields of a block with their values; the first one says what it is about."""
 
 FILL_IN = "$FILL_IN"
+_Spot = tuple[int, int, str]
+"""Start and end of a value in the text, and what takes its place."""
 _REPEATS_THE_NAME = frozenset({"output_map"})
 """Fields further inside that repeat the name of the class. Source: the message of detectnet_v2's inference."""
 _COLOR = re.compile(r"(bbox_color\s*\{\s*R:\s*)\d+(\s*,?\s*G:\s*)\d+(\s*,?\s*B:\s*)\d+")
@@ -37,14 +39,14 @@ class Block:
     about: Mapping[str, str | int | float | bool]
 
 
-def blocks_at(text: str, key: str, fields: Sequence[str]) -> list[Block]:
+def blocks_at(text: str, key: str, fields: Sequence[str], memory: SpecMemory | None = None) -> list[Block]:
     """The repeated fields at ``key`` of the first message that has any.
 
     Raises:
         SpecProblemError: the text cannot be parsed.
     """
     *above, last = key.split(".")
-    messages = [parse_prototxt(masked(text))]
+    messages = [proto_root(text, memory or SpecMemory())]
     for step in above:
         messages = [
             field.value
@@ -59,26 +61,37 @@ def blocks_at(text: str, key: str, fields: Sequence[str]) -> list[Block]:
     return []
 
 
-def with_blocks(text: str, key: str, rows: Sequence[Row], colors: Sequence[tuple[int, int, int]] = ()) -> str:
-    """``text`` with one block for each row; unchanged where ``key`` has none to take as the pattern.
+def with_blocks(
+    text: str,
+    key: str,
+    rows: Sequence[Row],
+    colors: Sequence[tuple[int, int, int]] = (),
+    memory: SpecMemory | None = None,
+) -> str:
+    """``text`` with one block for each row; unchanged where ``key`` has none to take as the pattern, or where its
+    blocks are written in brackets.
 
     Raises:
         SpecProblemError: the text cannot be parsed.
     """
     fields = list(rows[0]) if rows else []
-    blocks = blocks_at(text, key, fields)
+    memory = memory or SpecMemory()
+    blocks = blocks_at(text, key, fields, memory)
     if not blocks or not rows:
         return text
     by = fields[0]
-    if len(blocks) == 1 and isinstance(blocks[0].field.value, ProtoList):
+    lists = [one.field.value for one in blocks if isinstance(one.field.value, ProtoList)]
+    if any(isinstance(one, ProtoMessage) for items in lists for one in items.items):
+        return text
+    if len(blocks) == 1 and lists:
         return _with_list(text, blocks[0].field, [row[by] for row in rows])
     wanted = {_same(row[by]): row for row in rows}
-    kept = {_same(block.about[by]) for block in blocks if by in block.about} & wanted.keys()
+    subjects = [_subject(block, rows[0]) for block in blocks]
+    kept = {one for one in subjects if one is not None} & wanted.keys()
     fresh = [row for name, row in wanted.items() if name not in kept]
     places: list[Row | None] = []
-    for block in blocks:
-        name = _same(block.about[by]) if by in block.about else None
-        if name in kept and name is not None:
+    for name in subjects:
+        if name is not None and name in kept:
             kept.discard(name)  # a second block about the same is one too many
             places.append({})
         else:
@@ -90,7 +103,7 @@ def with_blocks(text: str, key: str, rows: Sequence[Row], colors: Sequence[tuple
             text = without_field(text, block.field)
         elif row:
             text = text[: block.field.start] + made.block(row) + text[block.field.end :]
-    parse_prototxt(masked(text))
+    proto_root(text, memory)
     return text
 
 
@@ -118,39 +131,41 @@ class _Pattern:
 
     def block(self, row: Row) -> str:
         start, end = self.first.field.start, self.first.field.end
-        spots = [spot for spot in self._spots(row) if spot is not None]
         written = self.text[start:end]
-        for at, stop, value in sorted(spots, reverse=True):
-            written = written[: at - start] + proto_value(value) + written[stop - start :]
+        for at, stop, new in sorted(self._spots(row), reverse=True):
+            written = written[: at - start] + new + written[stop - start :]
         if self.colors:
             index = self.order.index(_same(row[self.by])) % len(self.colors)
             red, green, blue = self.colors[index]
             written = _COLOR.sub(rf"\g<1>{red}\g<2>{green}\g<3>{blue}", written)
         return written
 
-    def _spots(self, row: Row) -> list[tuple[int, int, str | int] | None]:
+    def _spots(self, row: Row) -> list[_Spot]:
         value = self.first.field.value
         if isinstance(value, ProtoScalar):
-            return [(value.start, value.end, row[self.by])]
+            return [(value.start, value.end, proto_value(row[self.by]))]
         if not isinstance(value, ProtoMessage):
             return []
-        found: list[tuple[int, int, str | int] | None] = []
+        found: list[_Spot] = []
         for field in value.fields:
             if field.name in row and isinstance(field.value, ProtoScalar):
-                found.append((field.value.start, field.value.end, row[field.name]))
+                found.append((field.value.start, field.value.end, proto_value(row[field.name])))
             elif isinstance(field.value, ProtoMessage):
                 found += self._inside(field.value, row[self.by])
-        return found
+        left = row.keys() - {field.name for field in value.fields}
+        missing = "".join(f"{name}: {proto_value(row[name])} " for name in row if name in left)
+        space = "" if self.text[value.end - 2] in " \t\n" else " "
+        return [*found, (value.end - 1, value.end - 1, space + missing)] if missing else found
 
-    def _inside(self, message: ProtoMessage, name: str | int) -> list[tuple[int, int, str | int] | None]:
-        found: list[tuple[int, int, str | int] | None] = []
+    def _inside(self, message: ProtoMessage, name: str | int) -> list[_Spot]:
+        found: list[_Spot] = []
         for field in message.fields:
             if isinstance(field.value, ProtoMessage):
                 found += self._inside(field.value, name)
             elif isinstance(field.value, ProtoScalar):
                 written = self.text[field.value.start : field.value.end].strip("'\"")
                 if field.name in _REPEATS_THE_NAME or written == FILL_IN:
-                    found.append((field.value.start, field.value.end, name))
+                    found.append((field.value.start, field.value.end, proto_value(name)))
         return found
 
 
@@ -169,7 +184,17 @@ def _about(text: str, field: ProtoField, names: Sequence[str]) -> dict[str, str 
 
 def _written(text: str, scalar: ProtoScalar) -> str | int | float | bool:
     raw = text[scalar.start : scalar.end]
-    return raw.strip("'\"") if "$" in raw else scalar.value
+    return (
+        written_string(raw) if "$" in raw and scalar.kind == "string" else raw if "$" in raw else scalar.value
+    )
+
+
+def _subject(block: Block, row: Row) -> str | int | None:
+    """What a block is about. A number that is left out is 0."""
+    by = next(iter(row))
+    if by in block.about:
+        return _same(block.about[by])
+    return 0 if isinstance(row[by], int) and isinstance(block.field.value, ProtoMessage) else None
 
 
 def _same(value: str | int | float | bool) -> str | int:
