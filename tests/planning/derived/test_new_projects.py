@@ -207,7 +207,7 @@ def test_classes_of_the_detr_family(head: str, tmp_path: Path, split_of: Callabl
     colors = one.yaml()["inference"]["color_map"]
     assert list(colors) == names and len(set(colors.values())) == 5
     reasons = {change.key: change.reason for change in one.result.changes}
-    assert reasons["dataset.num_classes"] == "largest id 5, plus 1"
+    assert reasons.get("$num_classes", reasons.get("dataset.num_classes")) == "largest id 5, plus 1"
 
 
 @pytest.mark.parametrize("head", ["efficientdet_tf1", "efficientdet_tf2", "mask_rcnn"])
@@ -395,7 +395,9 @@ def test_comments_and_other_lines_stay(head: str, tmp_path: Path, split_of: Call
     for file, text in one.texts.items():
         comments = [line.partition("#")[2] for line in text.splitlines() if "#" in line]
         left = [line.partition("#")[2] for line in one.result.specs[file].splitlines() if "#" in line]
-        assert left == comments
+        assert list(dict.fromkeys(left)) == list(
+            dict.fromkeys(comments)
+        )  # a block has its comment for each class
         keys = {key for where, key in changed if where == file}
         if not keys:
             assert one.result.specs[file] == text
@@ -419,7 +421,7 @@ def test_open_steps_are_shares_of_all_epochs(tmp_path: Path, split_of: Callable[
     opened = re.sub(
         rf'(?m)^({keys}): ("?)[^#"\n]*?("?)(  #.*)?$', r"\1: \2$FILL_IN\3\4", one.texts["train.txt"]
     )
-    assert opened.count("$FILL_IN") == 4 and 'learning_rate_steps: "$FILL_IN"' in opened
+    assert opened.count("$FILL_IN") == 5 and 'learning_rate_steps: "$FILL_IN"' in opened
     result = with_data(one.layout, one.facts, {**one.texts, "train.txt": opened}, {}, is_new=True)
     assert result.specs == one.result.specs
 
