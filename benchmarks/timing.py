@@ -47,12 +47,16 @@ def process(
     cwd: str | None = None,
     codes: Sequence[int] = (0,),
 ) -> Callable[[], object]:
-    """Runs ``argv`` to its end with nothing to see. Raises RuntimeError when it ends with another exit code."""
+    """Runs ``argv`` to its end with nothing to see. Raises RuntimeError when it ends with another exit code.
+
+    Python may keep compiled modules, as an installed program does.
+    """
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
     def run() -> None:
         done = subprocess.run(
             argv,
-            env={**os.environ, **(env or {})},
+            env={**inherited, **(env or {})},
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             capture_output=True,

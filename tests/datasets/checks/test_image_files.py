@@ -14,6 +14,7 @@ from taorunner.datasets.checks.image_files import (
     grayscale_findings,
     name_findings,
 )
+from taorunner.datasets.files.image_header import FIRST_BYTES
 from taorunner.errors import Severity
 
 
@@ -69,6 +70,24 @@ def test_a_file_that_is_no_image(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_text("text")
     (found,) = file_findings(tmp_path / "a.jpg", read_image_facts(tmp_path / "a.jpg"))
     assert (found.severity, found.hint) == (Severity.ERROR, "replace the image, or delete it and its label")
+
+
+@pytest.mark.parametrize("size", [FIRST_BYTES - 1, FIRST_BYTES, FIRST_BYTES + 1, 3 * FIRST_BYTES])
+def test_the_end_of_small_and_large_files_is_seen(tmp_path: Path, size: int) -> None:
+    """A file that ends within the first bytes is read once."""
+    sound = bmp_of(size)
+    for name, data in (("a", sound), ("b", sound), ("c", sound[:-1] + b"x"), ("d", sound[:-1])):
+        (tmp_path / name).write_bytes(data)
+    a, b, c, d = (read_image_facts(tmp_path / name) for name in "abcd")
+    assert (a.problem, a.ends == b.ends, a.ends == c.ends) == (None, True, False)
+    assert (d.problem_code, d.ends == a.ends) == ("image-truncated", False)
+
+
+def bmp_of(size: int) -> bytes:
+    """A BMP that states its size."""
+    header = b"BM" + size.to_bytes(4, "little") + bytes(8) + (40).to_bytes(4, "little")
+    header += (8).to_bytes(4, "little") * 2 + b"\1\0\x18\0"
+    return header.ljust(size, b"\0")
 
 
 def test_the_smallest_box_that_is_left_at_the_size_of_the_network() -> None:

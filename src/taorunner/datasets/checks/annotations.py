@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from taorunner.datasets.checks.boxes import are_sound, faults_of
@@ -106,6 +107,6 @@ def counted(
     images = [image for image in dataset.images if image.subset == subset]
     return (
         len(images), sum(not image.boxes for image in images),
-        Counter(name for image in images for name in names_of(image.boxes)),
+        Counter(chain.from_iterable(names_of(image.boxes) for image in images)),
         Counter((image.width, image.height) for image in images),
     )  # fmt: skip

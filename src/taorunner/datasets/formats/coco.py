@@ -214,9 +214,9 @@ class Document:
             hint = "if this file lists test images, give a folder with annotations"
             self._folder.error("coco-annotations", message, self._file, hint=hint)
         for batch in batches(self._document):
-            for one in batch.annotations or ():
-                self._count += 1
-                self._without_area += one.area is UNSET
+            annotations = batch.annotations or ()
+            self._count += len(annotations)
+            self._without_area += sum([one.area is UNSET for one in annotations])
             left = self._rows.add_batch(batch, self._names)
             if left is None or left:
                 for index, annotation in enumerate(json.loads(batch.text)):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ class DetectionDataset:
 
     def boxes_per_class(self) -> Counter[str]:
         counts = Counter(dict.fromkeys(self.classes, 0))
-        counts.update(name for image in self.images for name in names_of(image.boxes))
+        counts.update(chain.from_iterable(names_of(image.boxes) for image in self.images))
         return counts
 
     @property

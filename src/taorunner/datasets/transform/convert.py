@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -216,7 +217,7 @@ def _extension_findings(
 def _compare(
     images: list[ImageEntry], names: dict[str, str], subsets: dict[str, int], after: Counter[str]
 ) -> None:
-    meant = Counter(names[name] for image in images for name in names_of(image.boxes))
+    meant = Counter(map(names.__getitem__, chain.from_iterable(names_of(image.boxes) for image in images)))
     if +after != meant or sum(subsets.values()) != len(images):
         raise MachineError(
             f"the written files hold {after.total()} boxes on {sum(subsets.values())} images, "
