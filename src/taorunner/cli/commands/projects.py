@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
@@ -17,6 +17,9 @@ from taorunner.cli.options import (
     option,
 )
 from taorunner.errors import ExitCode
+
+if TYPE_CHECKING:
+    from taorunner.planning.new_project import NewProject
 
 
 def register(app: typer.Typer) -> None:
@@ -47,6 +50,9 @@ def _init_project(
         Optional[str],
         option("--backbone", "Backbone of the first experiment", word="BACKBONE"),
     ] = None,
+    no_weights: Annotated[
+        bool, option("--no-weights", "Start from random values, without pretrained weights")
+    ] = False,
     experiment: Annotated[
         Optional[str], option("--experiment", "Name of the first experiment", word="NAME")
     ] = None,
@@ -75,18 +81,26 @@ def _init_project(
     _refuse_options(name, from_launcher, mounts_file, from_tao_runner)
     if from_launcher is not None or from_tao_runner is not None:
         new_only = {"--backbone": backbone, "--experiment": experiment, "--dataset": dataset}
+        new_only["--no-weights"] = "" if no_weights else None
         if from_tao_runner is not None:
             new_only["--head"] = head
         _refuse_new_only(new_only, "--from-tao-runner" if from_launcher is None else "--from-launcher")
         return _import(context.obj, root, name, from_launcher, mounts_file, head, from_tao_runner)
     made = new_project(
         Path.cwd(), root, name or "", head=head or "tinydet", backbone=backbone, experiment=experiment,
-        dataset=dataset or "train",
+        dataset=dataset or "train", use_weights=not no_weights,
     )  # fmt: skip
+    _show_made(context.obj, made)
+    return 0
+
+
+def _show_made(invocation: Invocation, made: NewProject) -> None:
     for path in made.files:
         typer.echo(f"made {path}")
-    context.obj.note(f"next: {made.next_step}")
-    return 0
+    invocation.note(f"weights   {made.start.says}")
+    if made.start.hint is not None:
+        invocation.note(f"          ({made.start.hint})")
+    invocation.note(f"next: {made.next_step}")
 
 
 def _refuse_options(
