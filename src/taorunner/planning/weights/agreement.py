@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from taorunner.catalog.backbones import Backbone
+from taorunner.catalog.backbones import Backbone, plain_name
 from taorunner.catalog.layouts import DataLayout
 from taorunner.contracts import Contract
 from taorunner.errors import Finding, Severity
@@ -31,10 +31,7 @@ def backbone_findings(
 
     ``typed`` are the spec keys of the command line. Nothing is said of names that the catalog does not know.
     """
-    if experiment.backbone is None or layout is None or contract.spec is None:
-        return
-    stated, is_certain = stated_backbone(layout, experiment.repository, experiment.backbone)
-    if stated is None or layout.backbones is None:
+    if experiment.backbone is None or layout is None or layout.backbones is None or contract.spec is None:
         return
     outline = outline_of(spec.text, contract.spec.format, memory)
     if outline is None:
@@ -46,7 +43,10 @@ def backbone_findings(
         if not isinstance(value, Unknown):
             values[key] = value
     named = layout.backbones.named_in(values)
-    if named is None or named == stated:
+    if named is None or plain_name(named.name) == plain_name(experiment.backbone):
+        return
+    stated, is_certain = stated_backbone(layout, experiment.repository, experiment.backbone)
+    if stated is None or named == stated:
         return
     key = layout.backbones.keys[0]
     spelled = ":".join(str(value) for value in named.named_by.values())
