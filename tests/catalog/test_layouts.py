@@ -223,11 +223,10 @@ NOT_IN_THE_CODE = {"dino": {name for name in backbone_names("deformable_detr") i
 
 @pytest.mark.parametrize("name", WITH_BACKBONES)
 def test_backbones_are_those_of_the_schema(name: str) -> None:
-    """Where TAO's own parser or its schema lists them, the list has all of them, and no others."""
+    """Where the schema of the default release lists them, the list has all of them, and no others."""
     backbones = layout_of(name).backbones
     assert backbones is not None
-    contract = contract_of(name, "train")
-    schema = schema_of(contract) if contract is not None else None
+    schema = schema_of(load_network(name).contract("train"))
     assert len({plain_name(one.name) for one in backbones.all}) == len(backbones.all)
     assert all(set(one.named_by) <= set(backbones.keys) for one in backbones.all)
     assert set(backbones.aliases.values()) <= set(backbones.names)

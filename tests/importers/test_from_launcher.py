@@ -272,7 +272,7 @@ def test_what_the_mounts_do_not_say_is_reported_and_left_as_it_is(cli: Cli, tmp_
     made = cli(*words, "--mounts-file", file, cwd=tmp_path)
     assert made.code == 0
     assert sorted(codes(made.err)) == [
-        "missing-source", "not-mounted", "not-mounted", "pretrained-missing", "unknown-key", "weights-assumed",
+        "missing-source", "not-mounted", "not-mounted", "unknown-key",
     ]  # fmt: skip
     assert f'mounts.json:1:{file.read_text().index("Colour")}: warning: unknown key "Colour"' in made.err
     project = tmp_path / "ws" / "projects" / "moved"

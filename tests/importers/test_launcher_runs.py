@@ -8,7 +8,7 @@ import pytest
 
 from taorunner.catalog.load import load_network
 from taorunner.errors import Finding
-from taorunner.importers.launcher_runs import LauncherExperiment, backbone_of, experiments_of
+from taorunner.importers.launcher_runs import LauncherExperiment, experiments_of
 from taorunner.importers.network_detection import SpecRead, read_spec
 
 TRAIN = "train:\n  num_epochs: 3\n"
@@ -96,20 +96,3 @@ def test_the_release_before_all_known_keys_is_taken_for_many_unknown_ones(
     (found,), findings = grouped(("train.yaml", text), network="classification_tf2")
     assert found.release == release
     assert [one.code for one in findings] == ([] if code is None else [code])
-
-
-@pytest.mark.parametrize(
-    ("text", "backbone"),
-    [
-        ('model_config { arch: "resnet" num_layers: 18 }\n', "resnet18"),
-        ('a { arch: "resnet" nlayers: 50 }\nb { arch: "vgg" }\n', "resnet50"),
-        ('a { arch: "efficientnet_b0" }\n', "efficientnet_b0"), ('a { arch: "resnet:18" }\n', "resnet18"),
-        ('a { num_layers: 18 }\n', None), ('a { arch: "no name!" }\n', None),
-    ],
-)  # fmt: skip
-def test_the_backbone_is_arch_and_layers(text: str, backbone: str | None) -> None:
-    assert backbone_of(spec("a.txt", text)) == backbone
-
-
-def test_without_a_training_there_is_no_backbone() -> None:
-    assert backbone_of(None) is None

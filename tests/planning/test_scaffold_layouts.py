@@ -25,7 +25,7 @@ from taorunner.planning.new_project import new_project
 from taorunner.planning.planner import plan_action
 from taorunner.planning.validate import validate_projects
 from taorunner.project.load import load_project
-from taorunner.project.scaffold import create_project, scaffold_heads
+from taorunner.project.scaffold import scaffold_heads
 from taorunner.project.workspace import Workspace
 
 SCAFFOLDS = Path(taorunner.project.__file__).parent / "scaffolds"
@@ -325,7 +325,15 @@ def test_a_tensorflow_2_network_trains_without_weights(
 
 @pytest.mark.parametrize("backbone", ["resnet_10", "efficientnet_b3"])
 def test_a_chosen_backbone_is_no_fault_of_the_spec(tmp_path: Path, backbone: str) -> None:
-    create_project(tmp_path, "new", "classification_tf2", backbone, needs=("backbone", "repository"))
+    new_project(
+        tmp_path,
+        tmp_path,
+        "new",
+        head="classification_tf2",
+        backbone=backbone,
+        experiment=None,
+        dataset="train",
+    )
     fill_in(tmp_path / "projects/new")
     put_data("classification_tf2", tmp_path / "projects/new/data/train")
     (spec,) = (tmp_path / "projects/new/specs").glob("*/train.yaml")

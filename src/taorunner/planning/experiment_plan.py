@@ -45,6 +45,7 @@ from taorunner.planning.spec.fill_in import explained
 from taorunner.planning.spec.link_containment import outside_link
 from taorunner.planning.spec.overrides import typed_value
 from taorunner.planning.spec.spec_files import find_spec
+from taorunner.planning.weights.agreement import backbone_findings
 from taorunner.planning.weights.use import WeightsChecks, weights_use
 from taorunner.project.experiments import Experiment
 from taorunner.project.mounts import Mounts
@@ -168,6 +169,10 @@ def _weights_findings(planning: Planning, draft: Draft) -> Iterator[Finding]:
     checks = WeightsChecks(planning.workspace.repositories_dir)
     layout = planning.networks.layout(contract.network)
     yield from checks.findings(planning.project, draft.experiment, contract, use, layout)
+    if contract.action == "train" and isinstance(file, SpecFile):
+        yield from backbone_findings(
+            planning.project, draft.experiment, contract, file, typed, layout, use, planning.memory
+        )
 
 
 def _arguments(planning: Planning, draft: Draft) -> ArgumentValues:

@@ -28,6 +28,7 @@ from taorunner.planning.spec.fill_in import explained, of_arguments
 from taorunner.planning.spec.link_containment import outside_link
 from taorunner.planning.spec.schema_choice import schema_for
 from taorunner.planning.spec.spec_files import SUFFIXES
+from taorunner.planning.weights.agreement import backbone_findings
 from taorunner.planning.weights.use import TRAININGS, WeightsChecks, weights_use
 from taorunner.project.experiments import Experiment
 from taorunner.project.image_lock import ImageLock, read_image_lock
@@ -241,6 +242,10 @@ def _specs(
                 use = weights_use(contract, file, experiment, {}, checks.memory)
                 layout = checks.networks.layout(network.name)
                 yield from checks.weights.findings(project, experiment, contract, use, layout)
+                if action == "train":
+                    yield from backbone_findings(
+                        project, experiment, contract, file, {}, layout, use, checks.memory
+                    )
     if any(finding.code == FILL_IN_CODE for finding in findings):
         layout = checks.networks.layout(experiment.head)
         findings = explained(findings, project, experiment, layout, checks.memory)

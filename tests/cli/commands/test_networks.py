@@ -101,6 +101,20 @@ def test_a_page_says_actions_images_keys_and_traps(cli: Cli, tmp_path: Path) -> 
         assert line in page.splitlines()
 
 
+def test_a_page_lists_the_backbones_with_their_weights(cli: Cli, tmp_path: Path) -> None:
+    page = cli("networks", "rtdetr", cwd=tmp_path, env={"COLUMNS": "200"}).out
+    assert (
+        "backbones (--backbone)\n"
+        "  · efficientvit_l2: nvidia/tao/rtdetr_2d_warehouse:trainable_efficientvit_l2_v1.0\n"
+        "  · without known weights: resnet_18, resnet_34, resnet_50, "
+    ) in page
+    rows = cli("networks", "detectnet_v2", "--json", cwd=tmp_path).json["layout"]["backbones"]["names"]
+    found = {row["name"]: row["weights"] for row in rows}
+    assert found["resnet34"] == "nvidia/tao/pretrained_detectnet_v2:resnet34"
+    assert found["helnet10"] is None
+    assert rows[0]["named_by"] == {"model_config.arch": "resnet", "model_config.num_layers": 10}
+
+
 def test_a_network_of_the_workspace_is_shown_checked_and_planned(cli: Cli, workspace: Path) -> None:
     shown = cli("networks", "our_head", "--json", cwd=workspace).json
     assert (shown["title"], shown["file"]) == ("Our head", str(workspace / "networks" / "our_head.yml"))

@@ -232,6 +232,11 @@ CASES: list[tuple[str, set[str]]] = [
     ("taorunner train -p example_01 --over", {"--overwrite"}),
     ("taorunner -p example_01 train dogs --backend ", {"docker", "local", "embedded"}),
     ("taorunner init-project new --head yolo_v4", {"yolo_v4", "yolo_v4_tiny"}),
+    (
+        "taorunner init-project new --head rtdetr --backbone fan_",
+        {"fan_tiny", "fan_small", "fan_base", "fan_large"},
+    ),
+    ("taorunner init-project new --head gone --backbone fan_", set()),
     ("taorunner networks dssd", {"dssd"}),
     ("taorunner networks our_", {"our_head"}),
     ("taorunner networks sy", {"sync"}),

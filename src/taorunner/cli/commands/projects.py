@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
@@ -20,6 +20,9 @@ from taorunner.cli.options import (
     option,
 )
 from taorunner.errors import ExitCode
+
+if TYPE_CHECKING:
+    from taorunner.planning.new_project import NewProject
 
 
 def register(app: typer.Typer) -> None:
@@ -65,10 +68,6 @@ class _DatasetOptions:
         bool,
         option("--in-place", "Leave the images where they are; mount them read-only", group=_FROM_DATASET),
     ] = False
-    no_weights: Annotated[
-        bool,
-        option("--no-weights", "Start from random values, without pretrained weights", group=_FROM_DATASET),
-    ] = False
     skip_bad: Annotated[bool, option("--skip-bad", "Leave out what cannot be read", group=_FROM_DATASET)] = (
         False
     )
@@ -96,6 +95,9 @@ def _init_project(
         Optional[str],
         option("--backbone", "Backbone of the first experiment", word="BACKBONE"),
     ] = None,
+    no_weights: Annotated[
+        bool, option("--no-weights", "Start from random values, without pretrained weights")
+    ] = False,
     experiment: Annotated[
         Optional[str], option("--experiment", "Name of the first experiment", word="NAME")
     ] = None,
@@ -117,7 +119,6 @@ def _init_project(
     ] = None,
     workspace: WorkspaceOption = None,
 ) -> int:
-    from taorunner.console.base.formatting import made_lines
     from taorunner.errors import UsageError
     from taorunner.planning.new_project import new_project
 
@@ -126,30 +127,49 @@ def _init_project(
     _refuse_options(name, from_launcher, mounts_file, from_tao_runner)
     if from_launcher is not None or from_tao_runner is not None:
         new_only = {"--backbone": backbone, "--experiment": experiment, "--dataset": dataset}
+        new_only["--no-weights"] = "" if no_weights else None
         if from_tao_runner is not None:
             new_only["--head"] = head
         _refuse_new_only(new_only, "--from-tao-runner" if from_launcher is None else "--from-launcher")
         return _import(context.obj, root, name, from_launcher, mounts_file, head, from_tao_runner)
     if options.from_dataset is not None:
-        return _from_dataset(context.obj, root, name or "", options, head, backbone, experiment, dataset)
+        return _from_dataset(
+            context.obj,
+            root,
+            name or "",
+            options,
+            head,
+            backbone,
+            experiment,
+            dataset,
+            use_weights=not no_weights,
+        )
     if given := options.given():
         raise UsageError(f"{given[0]} needs --from-dataset", hint="add --from-dataset PATH")
     made = new_project(
         Path.cwd(), root, name or "", head=head or "tinydet", backbone=backbone, experiment=experiment,
-        dataset=dataset or "train", use_weights=not options.no_weights,
+        dataset=dataset or "train", use_weights=not no_weights,
     )  # fmt: skip
+    _show_made(context.obj, made)
+    return 0
+
+
+def _show_made(invocation: Invocation, made: NewProject) -> None:
+    from taorunner.console.base.formatting import made_lines
+
     for line in made_lines(made.files, Path.cwd()):
         typer.echo(line)
-    typer.echo(f"weights: {made.start.says}")
+    invocation.note(f"weights   {made.start.says}")
+    if made.start.hint is not None:
+        invocation.note(f"          ({made.start.hint})")
     if made.fill_ins:
         typer.echo(_fill_in_text(made.fill_ins))
-    context.obj.note(f"next: {made.next_step}")
-    return 0
+    invocation.note(f"next: {made.next_step}")
 
 
 def _from_dataset(
     invocation: Invocation, root: Path | None, name: str, options: _DatasetOptions,
-    head: str | None, backbone: str | None, experiment: str | None, dataset: str | None,
+    head: str | None, backbone: str | None, experiment: str | None, dataset: str | None, *, use_weights: bool,
 ) -> int:  # fmt: skip
     import os
     import sys
@@ -177,7 +197,7 @@ def _from_dataset(
     wanted = FromDataset(
         name, source, head, backbone, experiment, dataset, options.val or 0.2, options.from_,
         Way.COPY if options.copy else Way.REFER if options.in_place else Way.LINK,
-        with_weights=not options.no_weights, skip_bad=options.skip_bad,
+        with_weights=use_weights, skip_bad=options.skip_bad,
     )  # fmt: skip
     with cleaning_up(json=False), Progress(is_quiet=invocation.is_quiet) as progress:
         watcher = PullView(sys.stderr, os.environ, plain=False, quiet=invocation.is_quiet)

@@ -190,6 +190,14 @@ def _heads(context: _Context) -> list[str]:
     return sorted({*network_names(), *own})
 
 
+def _backbones(context: _Context) -> list[str]:
+    """Of the network of ``--head``."""
+    from taorunner.catalog.load import Catalog
+
+    layout = Catalog().layout(context.option("--head") or "")
+    return sorted(layout.backbones.names) if layout is not None and layout.backbones is not None else []
+
+
 def _actions(_context: _Context) -> list[str]:
     return action_names()
 
@@ -229,7 +237,8 @@ def _folders(path: Path) -> list[str]:
 
 
 _NAMES: dict[str, Callable[[_Context], list[str]]] = {
-    "project": _projects, "experiment": _experiments, "head": _heads, "action": _actions, "run": _runs,
+    "project": _projects, "experiment": _experiments, "head": _heads, "backbone": _backbones,
+    "action": _actions, "run": _runs,
 }  # fmt: skip
 
 

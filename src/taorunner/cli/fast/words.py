@@ -20,9 +20,9 @@ class Command:
 
 
 # fmt: off
-_OPTIONS_1: dict[str, str] = {"--backbone": "any", "--dataset": "any", "--experiment": "any",
+_OPTIONS_1: dict[str, str] = {"--backbone": "backbone", "--dataset": "any", "--experiment": "any",
     "--from-launcher": "folder", "--from-tao-runner": "folder", "--head": "head", "--help": "",
-    "--mounts-file": "file", "--workspace": "folder"}
+    "--mounts-file": "file", "--no-weights": "", "--workspace": "folder"}
 _OPTIONS_2: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--strict":
     "", "-v": "", "--verbose": "", "--workspace": "folder"}
 _OPTIONS_3: dict[str, str] = {"--help": ""}

@@ -12,6 +12,7 @@ from taorunner.catalog.layouts import Computed, DataLayout, Input
 from taorunner.console.base.cells import folded, folded_fact, listed
 from taorunner.console.base.formatting import clean
 from taorunner.console.base.theme import Symbols
+from taorunner.planning.weights.choice import start_weights
 
 _FACTS = ("labels", "ids", "background", "images", "pairing", "order", "inference")
 
@@ -36,8 +37,12 @@ def layout_lines(layout: DataLayout, width: int, symbols: Symbols) -> list[Text]
     lines += listed("TAO stops at", layout.facts.get("stops", ()), width, symbols)
     computed = (f"{', '.join(one.keys)}: {one.rule}" for one in layout.computed)
     lines += listed("follows from the data", computed, width, symbols)
+    lines += listed("backbones (--backbone)", _backbones(layout), width, symbols)
     weights = [
-        f"{one.model} in {one.key}" + (f": {one.covers}" if one.covers else "") for one in layout.weights
+        f"{one.model} in {one.key}"
+        + (f": {one.covers}" if one.covers else "")
+        + (f"; only for {one.only}" if one.only else "")
+        for one in layout.weights
     ]
     without = layout.facts.get("without_weights")
     lines += listed(
@@ -45,6 +50,35 @@ def layout_lines(layout: DataLayout, width: int, symbols: Symbols) -> list[Text]
     )
     start = [f"{name.replace('_', ' ')} {value}" for name, value in layout.start.items() if name != "source"]
     return lines + listed("starting values", [*start, f"source: {layout.start['source']}"], width, symbols)
+
+
+def _backbones(layout: DataLayout) -> list[str]:
+    """Those that have weights first, one a line; then the others."""
+    if layout.backbones is None:
+        return []
+    found = {name: start_weights(layout, name) for name in layout.backbones.names}
+    having = [f"{name}: {weights.model}" for name, weights in found.items() if weights is not None]
+    others = ", ".join(name for name, weights in found.items() if weights is None)
+    return [*having, *([f"without known weights: {others}"] if others else [])]
+
+
+def _backbones_json(layout: DataLayout) -> dict[str, Any] | None:
+    if layout.backbones is None:
+        return None
+    rows = []
+    for one in layout.backbones.all:
+        weights = start_weights(layout, one.name)
+        rows.append({
+            "name": one.name, "named_by": dict(one.named_by), "sets": dict(one.sets),
+            "weights": None if weights is None else weights.model, "key": None if weights is None else weights.key,
+        })  # fmt: skip
+    aliases = dict(layout.backbones.aliases)
+    return {
+        "keys": layout.backbones.keys,
+        "names": rows,
+        "aliases": aliases,
+        "source": layout.backbones.source,
+    }
 
 
 def _places(head: Mapping[str, str], put: Mapping[str, str], width: int) -> list[Text]:
@@ -70,6 +104,7 @@ def layout_json(layout: DataLayout | None) -> dict[str, Any] | None:
         "inputs": [_input(one) for one in layout.inputs],
         "arguments": [_input(one) for one in layout.arguments],
         "computed": [_computed(one) for one in layout.computed],
+        "backbones": _backbones_json(layout),
         "weights": [asdict(one) for one in layout.weights],
         "start": dict(layout.start),
         **layout.facts,

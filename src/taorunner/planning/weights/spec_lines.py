@@ -139,13 +139,8 @@ def _with_backbone(file: str, text: str, backbones: Backbones, backbone: Backbon
 
 def _without(text: str, name: str, value: object) -> str:
     """``text`` without the line that sets this field, such as the layers of a backbone that has one size."""
-    return re.sub(
-        rf"^[ \t]*{re.escape(name)}:[ \t]*{re.escape(str(value))}[ \t]*(#[^\n]*)?\n",
-        "",
-        text,
-        count=1,
-        flags=re.MULTILINE,
-    )
+    line = rf"^[ \t]*{re.escape(name)}:[ \t]*{re.escape(str(value))}[ \t]*(#[^\n]*)?\n"
+    return re.sub(rf"# with {name}: ", "# ", re.sub(line, "", text, count=1, flags=re.MULTILINE))
 
 
 def _with_weights(file: str, text: str, weights: StartWeights | None) -> str:
