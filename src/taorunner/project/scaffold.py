@@ -63,13 +63,14 @@ _REMARKS = {
     "repository": "folder of pretrained weights below repositories/",
     "model_key": "key of encrypted models: the key, env:NAME or file:PATH",
     "dataset": "the folder below data/",
+    "release": "the TAO release",
     "export_model": "the checkpoint to evaluate and export",
     "export_type": "fp32, fp16 or int8",
 }
 _LATER = {"model_key": "env:TAO_MODEL_KEY", "export_model": "name", "export_type": "fp16"}
-_ORDER = ("head", "backbone", "repository", "model_key", "dataset", "export_model", "export_type")
+_ORDER = ("head", "backbone", "repository", "model_key", "dataset", "release", "export_model", "export_type")
 _COLUMN = 36
-_VARS_FILE = "vars.yml"
+VARS_FILE = "vars.yml"
 
 
 def create_project(
@@ -84,11 +85,13 @@ def create_project(
     values: Mapping[str, str] | None = None,
     gpus: int = 1,
     heads: Sequence[str] = (),
+    specs: Mapping[str, str] | None = None,
 ) -> list[Path]:
     """Creates ``projects/<name>``, and its workspace if there is none. Returns the new files.
 
     ``needs`` are the keys that the network requires in experiments.yml, ``values`` their known values; ``heads`` are
-    all networks, for the editor's schema. The project is created completely or not at all.
+    all networks, for the editor's schema. ``specs`` are the texts of the spec files, by default those of
+    ``spec_files``. The project is created completely or not at all.
 
     Raises:
         UsageError: a name is not valid.
@@ -97,15 +100,11 @@ def create_project(
     """
     if not is_name(name):
         raise UsageError(f'"{shown(name)}" cannot be the name of a project', hint=f"use {NAME_RULE}")
-    repository, usual_backbone = usual_weights(head)
-    known = {**_GIVEN, "repository": repository, "backbone": usual_backbone, **(values or {})}
-    known |= {"head": head, "dataset": dataset, **({"backbone": backbone} if backbone else {})}
-    wanted = {"head", "dataset", *needs, *({"backbone"} if backbone else ()), *(values or ())}
-    entry = {key: known[key] for key in _ORDER if key in wanted and key in known}
+    entry = entry_of(head, backbone, dataset, needs, values or {})
     experiment = experiment or "_".join(part for part in (head, entry.get("backbone"), "01") if part)
-    _check_words(experiment, entry)
-    specs = {file: _with_backbone(text, head, backbone) for file, text in _spec_files(head).items()}
-    own_vars = specs.pop(_VARS_FILE, "")
+    check_words(experiment, entry)
+    texts = dict(spec_files(head, backbone) if specs is None else specs)
+    own_vars = texts.pop(VARS_FILE, "")
     workspace = Workspace(Path(os.path.abspath(workspace_root)))  # noqa: PTH100 (Path.absolute keeps "..")
     paths = workspace.project(name)
     if os.path.lexists(paths.root):
@@ -114,7 +113,7 @@ def create_project(
     text = _experiments_text(name, experiment, entry, gpus, own_vars)
     try:
         made = make_workspace(workspace, experiments_schema(heads))
-        return [*made, *_make_project(paths, experiment, dataset, text, specs)]
+        return [*made, *_make_project(paths, experiment, dataset, text, texts)]
     except OSError as error:
         if is_no_room(error):
             raise no_room(error, workspace.root) from error
@@ -124,6 +123,17 @@ def create_project(
             f'cannot write "{where}": {problem}',
             hint="check the owner of the folder (ls -ld) and the free space (df -h)",
         ) from error
+
+
+def entry_of(
+    head: str, backbone: str | None, dataset: str, needs: Sequence[str], values: Mapping[str, str]
+) -> dict[str, str]:
+    """The keys of a new experiment in experiments.yml: ``needs`` with usual values, and ``values``."""
+    repository, usual_backbone = usual_weights(head)
+    known = {**_GIVEN, "repository": repository, "backbone": usual_backbone, **values}
+    known |= {"head": head, "dataset": dataset, **({"backbone": backbone} if backbone else {})}
+    wanted = {"head", "dataset", *needs, *({"backbone"} if backbone else ()), *values}
+    return {key: known[key] for key in _ORDER if key in wanted and key in known}
 
 
 def create_example(workspace_root: Path, name: str, *, heads: Sequence[str] = ()) -> Path:
@@ -164,14 +174,15 @@ def _scaffolds() -> Traversable:
     return resources.files("taorunner.project").joinpath("scaffolds")
 
 
-def _spec_files(head: str) -> dict[str, str]:
+def spec_files(head: str, backbone: str | None = None) -> dict[str, str]:
+    """The texts of the spec files by name, with ``vars.yml``. Raises UserFilesError for a head without any."""
     folder = _scaffolds().joinpath(head)
     files = sorted(folder.iterdir(), key=lambda each: each.name) if is_name(head) and folder.is_dir() else []
     texts = {each.name: each.read_text(encoding="utf-8") for each in files if each.is_file()}
     if not texts:
         hint = did_you_mean(head, scaffold_heads())
         raise UserFilesError(f'there are no spec files to start "{shown(head)}" with', hint=hint)
-    return texts
+    return {name: _with_backbone(text, head, backbone) for name, text in texts.items()}
 
 
 def _with_backbone(text: str, head: str, backbone: str | None) -> str:
@@ -190,7 +201,8 @@ def _with_backbone(text: str, head: str, backbone: str | None) -> str:
     )
 
 
-def _check_words(experiment: str, entry: Mapping[str, str]) -> None:
+def check_words(experiment: str, entry: Mapping[str, str]) -> None:
+    """Raises UsageError for a name or a value that experiments.yml does not take."""
     if not is_name(experiment):
         raise UsageError(
             f'"{shown(experiment)}" cannot be the name of an experiment', hint=f"use {NAME_RULE}"
@@ -260,9 +272,8 @@ def _experiments_text(
         _line("  # memory", "64G", "maximum main memory; default: all"),
         "",
         "experiments:",
-        f"  {plain_scalar(experiment)}:",
+        *entry_lines(experiment, entry),
     ]
-    lines += [_line(f"    {key}", plain_scalar(value), _REMARKS[key]) for key, value in entry.items()]
     lines += [
         _line(f"    # {key}", value, _REMARKS[key]) for key, value in _LATER.items() if key not in entry
     ]
@@ -280,6 +291,13 @@ def _experiments_text(
         "",
     ]
     return "\n".join(lines)
+
+
+def entry_lines(experiment: str, entry: Mapping[str, str], own_vars: str = "") -> list[str]:
+    """The lines of an experiment below ``experiments:``, with two blanks for each step."""
+    lines = [f"  {plain_scalar(experiment)}:"]
+    lines += [_line(f"    {key}", plain_scalar(value), _REMARKS[key]) for key, value in entry.items()]
+    return [*lines, *_vars_lines(own_vars)] if own_vars else lines
 
 
 def _vars_lines(own_vars: str) -> list[str]:

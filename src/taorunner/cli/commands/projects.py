@@ -27,6 +27,10 @@ def register(app: typer.Typer) -> None:
         "taorunner init-project old --from-launcher ~/tao/specs",
     )  # fmt: skip
     add_command(
+        app, "add", _add, "Add an experiment to a project",
+        "taorunner add rtdetr_02 --like rtdetr_01", "taorunner add yolo_01 --head yolo_v4",
+    )  # fmt: skip
+    add_command(
         app, "validate", _validate, "Find every error that can be known before a start",
         "taorunner validate", "taorunner validate parts --strict",
     )  # fmt: skip
@@ -90,6 +94,48 @@ def _init_project(
     if made.fill_ins:
         typer.echo(_fill_in_text(made.fill_ins))
     context.obj.note(f"next: {made.next_step}")
+    return 0
+
+
+def _add(
+    context: typer.Context,
+    experiment: Annotated[
+        str, typer.Argument(help="Name of the experiment", metavar="EXPERIMENT", show_default=False)
+    ],
+    head: Annotated[Optional[str], option("--head", "Network of the experiment", word="HEAD")] = None,
+    backbone: Annotated[
+        Optional[str], option("--backbone", "Backbone of the experiment", word="BACKBONE")
+    ] = None,
+    like: Annotated[
+        Optional[str], option("--like", "Copy the entry and the specs of this one", word="EXPERIMENT")
+    ] = None,
+    dataset: Annotated[
+        Optional[str],
+        option("--dataset", "Folder below data/ [default: that of the others]", word="NAME"),
+    ] = None,
+    release: Annotated[
+        Optional[str], option("--release", "TAO release that it is for", word="RELEASE")
+    ] = None,
+    project: ProjectOption = None,
+    workspace: WorkspaceOption = None,
+) -> int:
+    from taorunner.console.base.formatting import made_lines, shown_path
+    from taorunner.planning.add_experiment import NewExperiment, add_experiment
+
+    context.obj.refuse_extra()
+    root = context.obj.open_workspace(workspace)
+    name = context.obj.project_name(root, project)
+    added = add_experiment(root, name, NewExperiment(experiment, head, backbone, like, dataset, release))
+    if added.line is not None:
+        file = shown_path(added.experiments_file, Path.cwd())
+        typer.echo(f"changed {file} ({experiment}, line {added.line})")
+    for line in made_lines(added.made, Path.cwd()):
+        typer.echo(line.replace("made ", "made    ", 1) + (f" (copy of {like})" if like else ""))
+    if added.fill_ins:
+        typer.echo(_fill_in_text(added.fill_ins))
+    step = "validate" if added.fill_ins else f"train {experiment}"
+    where = f"-p {name} " if len(root.project_names()) > 1 else ""
+    context.obj.note(f"next: taorunner {where}{step}")
     return 0
 
 
