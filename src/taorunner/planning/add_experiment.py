@@ -22,6 +22,7 @@ from taorunner.errors import MachineError, Severity, UnknownNameError, UsageErro
 from taorunner.planning.experiments_edit import CannotEditError, Edited, NewEntry, with_copy, with_entry
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.new_project import fill_ins
+from taorunner.planning.spec.release_fit import fitting
 from taorunner.planning.spec.spec_files import find_spec
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project, load_project
@@ -174,7 +175,7 @@ def _new(
     values = {} if asked.release is None else {"release": asked.release}
     entry = entry_of(asked.head, asked.backbone, asked.dataset or _usual_dataset(project), needs, values)
     check_words(asked.name, entry)
-    specs = _start_specs(network, asked.backbone, asked.release)
+    specs = _start_specs(networks, network, asked.backbone, asked.release)
     lines = entry_lines(asked.name, entry, specs.pop(VARS_FILE, ""))
     if network.framework is Framework.EMBEDDED:
         lines.insert(1, "    gpus: 0  # it runs on the CPU")
@@ -225,7 +226,7 @@ def _complete(project: Project, networks: Networks, asked: NewExperiment) -> Add
         found = project.finding(Severity.ERROR, "unknown-head", message, place, hint=hint)
         raise UserFilesError(f'the entry of "{name}" has to be correct first', findings=[found])
     network = networks.load(experiment.head)
-    texts = _start_specs(network, experiment.backbone, experiment.release)
+    texts = _start_specs(networks, network, experiment.backbone, experiment.release)
     texts.pop(VARS_FILE, None)
     missing = {
         one: _without_variables(text, experiment) for one, text in texts.items()
@@ -238,12 +239,14 @@ def _complete(project: Project, networks: Networks, asked: NewExperiment) -> Add
     return Added(file, None, made, fill_ins(made))
 
 
-def _start_specs(network: Network, backbone: str | None, release: str | None) -> dict[str, str]:
+def _start_specs(
+    networks: Networks, network: Network, backbone: str | None, release: str | None
+) -> dict[str, str]:
     """The spec files that a new experiment of the network starts with, and ``vars.yml``."""
     if network.name not in scaffold_heads():
         hint = f"heads with spec files: {', '.join(scaffold_heads())}"
         raise UserFilesError(f'there are no spec files to start "{network.name}" with', hint=hint)
-    return spec_files(network.name, backbone)
+    return fitting(spec_files(network.name, backbone), network, networks.layout(network.name), release)
 
 
 def _is_there(network: Network, experiment: Experiment, file_name: str) -> bool:

@@ -9,7 +9,8 @@ from pathlib import Path
 from taorunner.contracts import Framework
 from taorunner.errors import UserFilesError
 from taorunner.planning.inputs.workspace_networks import Networks
-from taorunner.project.scaffold import create_project, scaffold_heads
+from taorunner.planning.spec.release_fit import fitting
+from taorunner.project.scaffold import create_project, scaffold_heads, spec_files
 from taorunner.project.workspace import Workspace, find_workspace
 from taorunner.specs.templates.variables import is_mark
 
@@ -35,8 +36,11 @@ def new_project(
     backbone: str | None,
     experiment: str | None,
     dataset: str,
+    release: str | None = None,
 ) -> NewProject:
     """Makes ``projects/<name>`` in the workspace around ``start``, or in a new one there.
+
+    ``release`` is written into the entry; the spec files hold only keys that it knows.
 
     Raises UserFilesError, UsageError or MachineError; then nothing was made.
     """
@@ -47,6 +51,7 @@ def new_project(
         hint = f"heads with spec files: {', '.join(scaffold_heads())}"
         raise UserFilesError(f'there are no spec files to start "{head}" with', hint=hint)
     needs = [key for key in network.needs if key not in ("head", "dataset")]
+    specs = fitting(spec_files(head, backbone), network, networks.layout(head), release)
     files = create_project(
         workspace_root,
         name,
@@ -55,6 +60,8 @@ def new_project(
         experiment=experiment,
         dataset=dataset,
         needs=needs,
+        values={} if release is None else {"release": release},
+        specs=specs,
         gpus=0 if network.framework is Framework.EMBEDDED else 1,
         heads=networks.names,
     )

@@ -237,3 +237,14 @@ def test_the_dataset_is_that_of_the_others(cli: Cli, parts: Path) -> None:
     assert cli("add", "three", "--head", "tinydet", "--dataset", "bikes", cwd=parts).code == 0
     assert "    dataset: bikes" in file.read_text()
     assert "  three:\n    gpus: 0" in file.read_text()
+
+
+def test_an_older_release_has_its_own_keys(cli: Cli, parts: Path) -> None:
+    assert cli("add", "older", "--head", "dino", "--release", "5.3.0", cwd=parts).code == 0
+    assert "    release: 5.3.0" in experiments(parts).read_text()
+    assert "gpu_ids" not in (parts / "projects/parts/specs/older/train.yaml").read_text()
+    codes = {one["code"] for one in cli("validate", "--json", cwd=parts).json}
+    assert not codes & {"unknown-key", "other-release"}
+    refused = cli("add", "never", "--head", "segformer", "--release", "5.5.0", cwd=parts)
+    assert (refused.code, refused.out) == (2, "")
+    assert "hint: releases that they are for: 6.0.0, " in refused.err

@@ -59,6 +59,9 @@ def _init_project(
         Optional[str],
         option("--dataset", "Folder below data/ to train on", word="NAME", default="train"),
     ] = None,
+    release: Annotated[
+        Optional[str], option("--release", "TAO release of the first experiment", word="RELEASE")
+    ] = None,
     from_launcher: Annotated[
         Optional[Path],
         option("--from-launcher", "Import spec files of the TAO launcher", word="DIR"),
@@ -80,14 +83,19 @@ def _init_project(
     root = workspace or context.obj.workspace
     _refuse_options(name, from_launcher, mounts_file, from_tao_runner)
     if from_launcher is not None or from_tao_runner is not None:
-        new_only = {"--backbone": backbone, "--experiment": experiment, "--dataset": dataset}
+        new_only = {
+            "--backbone": backbone,
+            "--experiment": experiment,
+            "--dataset": dataset,
+            "--release": release,
+        }
         if from_tao_runner is not None:
             new_only["--head"] = head
         _refuse_new_only(new_only, "--from-tao-runner" if from_launcher is None else "--from-launcher")
         return _import(context.obj, root, name, from_launcher, mounts_file, head, from_tao_runner)
     made = new_project(
         Path.cwd(), root, name or "", head=head or "tinydet", backbone=backbone, experiment=experiment,
-        dataset=dataset or "train",
+        dataset=dataset or "train", release=release,
     )  # fmt: skip
     for line in made_lines(made.files, Path.cwd()):
         typer.echo(line)

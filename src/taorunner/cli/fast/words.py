@@ -22,7 +22,7 @@ class Command:
 # fmt: off
 _OPTIONS_1: dict[str, str] = {"--backbone": "any", "--dataset": "any", "--experiment": "any",
     "--from-launcher": "folder", "--from-tao-runner": "folder", "--head": "head", "--help": "",
-    "--mounts-file": "file", "--workspace": "folder"}
+    "--mounts-file": "file", "--release": "any", "--workspace": "folder"}
 _OPTIONS_2: dict[str, str] = {"--backbone": "any", "--dataset": "any", "--head": "head", "--help": "",
     "--like": "experiment", "-p": "project", "--project": "project", "--release": "any", "--workspace":
     "folder"}
