@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
@@ -18,6 +18,9 @@ from taorunner.cli.options import (
     option,
 )
 from taorunner.errors import ExitCode
+
+if TYPE_CHECKING:
+    from taorunner.planning.new_project import NewProject
 
 
 def register(app: typer.Typer) -> None:
@@ -76,7 +79,6 @@ def _init_project(
     ] = None,
     workspace: WorkspaceOption = None,
 ) -> int:
-    from taorunner.console.base.formatting import made_lines
     from taorunner.planning.new_project import new_project
 
     context.obj.refuse_extra()
@@ -97,11 +99,17 @@ def _init_project(
         Path.cwd(), root, name or "", head=head or "tinydet", backbone=backbone, experiment=experiment,
         dataset=dataset or "train", release=release,
     )  # fmt: skip
+    return _print_made(context.obj, made)
+
+
+def _print_made(invocation: Invocation, made: NewProject) -> int:
+    from taorunner.console.base.formatting import made_lines
+
     for line in made_lines(made.files, Path.cwd()):
         typer.echo(line)
     if made.fill_ins:
         typer.echo(_fill_in_text(made.fill_ins))
-    context.obj.note(f"next: {made.next_step}")
+    invocation.note(f"next: {made.next_step}")
     return 0
 
 
