@@ -205,11 +205,11 @@ def test_folder_with_a_wrong_name_is_recognised(findings_of: Callable[[], list[R
         ("error", "missing-folder", "specs", 'the folder "specs" is missing', f'make it with: mkdir "{root}/specs"'),
         (
             "error", "missing-specs", "experiments.yml",
-            'the folder "specs/dssd_01" is missing: experiment "dssd_01" has no specs', f'mkdir "{root}/specs/dssd_01"',
+            'the folder "specs/dssd_01" is missing: experiment "dssd_01" has no specs', f"taorunner -p {root.name} add dssd_01",
         ),
         (
             "error", "missing-specs", "experiments.yml",
-            'the folder "specs/dssd_02" is missing: experiment "dssd_02" has no specs', f'mkdir "{root}/specs/dssd_02"',
+            'the folder "specs/dssd_02" is missing: experiment "dssd_02" has no specs', f"taorunner -p {root.name} add dssd_02",
         ),
     ]  # fmt: skip
 

@@ -21,7 +21,7 @@ OPTION_GROUPS = ("Training", "Where it runs", "How it runs", "Options", "General
 """Groups in the order of the page. An option without a group belongs to "Options"."""
 
 COMMAND_GROUPS: tuple[tuple[str, tuple[tuple[tuple[str, ...], str | None], ...]], ...] = (
-    ("Start", ((("quickstart",), None), (("init-project",), None), (("doctor",), None))),
+    ("Start", ((("quickstart",), None), (("init-project",), None), (("add",), None), (("doctor",), None))),
     ("Prepare", (
         (("validate",), None), (("dataset",), None), (("specs",), None), (("pretrained",), None),
         (("networks",), None), (("schema",), None),

@@ -9,6 +9,7 @@ from pathlib import Path
 from taorunner.contracts import Framework
 from taorunner.errors import UserFilesError
 from taorunner.planning.inputs.workspace_networks import Networks
+from taorunner.planning.spec.release_fit import fitting
 from taorunner.planning.weights.spec_lines import Start, start_of
 from taorunner.project.scaffold import create_project, scaffold_heads, spec_files
 from taorunner.project.workspace import Workspace, find_workspace
@@ -39,11 +40,14 @@ def new_project(
     dataset: str,
     networks: Networks | None = None,
     use_weights: bool = True,
+    release: str | None = None,
 ) -> NewProject:
     """Makes ``projects/<name>`` in the workspace around ``start``, or in a new one there. ``networks`` are those of the
     workspace, unless given.
 
     Without ``use_weights`` the experiment starts from random values.
+
+    ``release`` is written into the entry; the spec files hold only keys that it knows.
 
     Raises UserFilesError, UsageError or MachineError; then nothing was made.
     """
@@ -53,7 +57,9 @@ def new_project(
     if head not in scaffold_heads():
         hint = f"heads with spec files: {', '.join(scaffold_heads())}"
         raise UserFilesError(f'there are no spec files to start "{head}" with', hint=hint)
-    chosen = start_of(head, networks.layout(head), spec_files(head), backbone, use_weights=use_weights)
+    layout = networks.layout(head)
+    specs = fitting(spec_files(head), network, layout, release)
+    chosen = start_of(head, layout, specs, backbone, use_weights=use_weights)
     needs = [key for key in network.needs if key not in ("head", "dataset")]
     files = create_project(
         workspace_root,
@@ -63,7 +69,7 @@ def new_project(
         experiment=experiment,
         dataset=dataset,
         needs=needs,
-        values=chosen.keys,
+        values=chosen.keys if release is None else {**chosen.keys, "release": release},
         gpus=0 if network.framework is Framework.EMBEDDED else 1,
         heads=networks.names,
         specs=chosen.specs,

@@ -54,6 +54,7 @@ class FromDataset:
     way: Way = Way.LINK
     with_weights: bool = True
     skip_bad: bool = False
+    release: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def project_from_dataset(
         made = new_project(
             beside.root, beside.root, wanted.name, head=wanted.head, backbone=wanted.backbone,
             experiment=wanted.experiment, dataset=_dataset_name(layout, dataset), networks=networks,
-            use_weights=wanted.with_weights,
+            use_weights=wanted.with_weights, release=wanted.release,
         )  # fmt: skip
         built = beside.project(wanted.name)
         laid_out = _lay_out(source, built.data_dir / dataset, form, wanted, progress)

@@ -309,7 +309,9 @@ class _Check:
             if folders.isdisjoint(folder.name for folder in experiment.spec_dirs):
                 message = f'the folder "specs/{name}" is missing: experiment "{name}" has no specs'
                 near = self.suggestions.nearest(name, unused)
-                hint = f'rename "specs/{shown(near)}"?' if near else f'mkdir "{self.paths.spec_dir(name)}"'
+                hint = (
+                    f'rename "specs/{shown(near)}"?' if near else f"taorunner -p {self.paths.name} add {name}"
+                )
                 path = ("experiments", name)
                 self.found.append(
                     self.project.finding(

@@ -40,13 +40,14 @@ _REMARKS = {
     "repository": "folder of pretrained weights below repositories/",
     "model_key": "key of encrypted models: the key, env:NAME or file:PATH",
     "dataset": "the folder below data/",
+    "release": "the TAO release",
     "export_model": "the checkpoint to evaluate and export",
     "export_type": "fp32, fp16 or int8",
 }
 _LATER = {"model_key": "env:TAO_MODEL_KEY", "export_model": "name", "export_type": "fp16"}
-_ORDER = ("head", "backbone", "repository", "model_key", "dataset", "export_model", "export_type")
+_ORDER = ("head", "backbone", "repository", "model_key", "dataset", "release", "export_model", "export_type")
 _COLUMN = 36
-_VARS_FILE = "vars.yml"
+VARS_FILE = "vars.yml"
 
 
 def create_project(
@@ -76,13 +77,11 @@ def create_project(
     """
     if not is_name(name):
         raise UsageError(f'"{shown(name)}" cannot be the name of a project', hint=f"use {NAME_RULE}")
-    known = {**_GIVEN, **(values or {}), "head": head, "dataset": dataset}
-    wanted = {"head", "dataset", *needs, *(values or ())}
-    entry = {key: known[key] for key in _ORDER if key in wanted and key in known}
+    entry = entry_of(head, dataset, needs, values or {})
     experiment = experiment or "_".join(part for part in (head, backbone, "01") if part)
-    _check_words(experiment, entry)
+    check_words(experiment, entry)
     texts = dict(spec_files(head) if specs is None else specs)
-    own_vars = texts.pop(_VARS_FILE, "")
+    own_vars = texts.pop(VARS_FILE, "")
     workspace = Workspace(Path(os.path.abspath(workspace_root)))  # noqa: PTH100 (Path.absolute keeps "..")
     paths = workspace.project(name)
     if os.path.lexists(paths.root):
@@ -101,6 +100,13 @@ def create_project(
             f'cannot write "{where}": {problem}',
             hint="check the owner of the folder (ls -ld) and the free space (df -h)",
         ) from error
+
+
+def entry_of(head: str, dataset: str, needs: Sequence[str], values: Mapping[str, str]) -> dict[str, str]:
+    """The keys of a new experiment in experiments.yml: ``needs`` with usual values, and ``values``."""
+    known = {**_GIVEN, **values, "head": head, "dataset": dataset}
+    wanted = {"head", "dataset", *needs, *values}
+    return {key: known[key] for key in _ORDER if key in wanted and key in known}
 
 
 def create_example(workspace_root: Path, name: str, *, heads: Sequence[str] = ()) -> Path:
@@ -147,7 +153,8 @@ def spec_files(head: str) -> dict[str, str]:
     return texts
 
 
-def _check_words(experiment: str, entry: Mapping[str, str]) -> None:
+def check_words(experiment: str, entry: Mapping[str, str]) -> None:
+    """Raises UsageError for a name or a value that experiments.yml does not take."""
     if not is_name(experiment):
         raise UsageError(
             f'"{shown(experiment)}" cannot be the name of an experiment', hint=f"use {NAME_RULE}"
@@ -217,9 +224,8 @@ def _experiments_text(
         _line("  # memory", "64G", "maximum main memory; default: all"),
         "",
         "experiments:",
-        f"  {plain_scalar(experiment)}:",
+        *entry_lines(experiment, entry),
     ]
-    lines += [_line(f"    {key}", plain_scalar(value), _REMARKS[key]) for key, value in entry.items()]
     lines += [
         _line(f"    # {key}", value, _REMARKS[key]) for key, value in _LATER.items() if key not in entry
     ]
@@ -237,6 +243,13 @@ def _experiments_text(
         "",
     ]
     return "\n".join(lines)
+
+
+def entry_lines(experiment: str, entry: Mapping[str, str], own_vars: str = "") -> list[str]:
+    """The lines of an experiment below ``experiments:``, with two blanks for each step."""
+    lines = [f"  {plain_scalar(experiment)}:"]
+    lines += [_line(f"    {key}", plain_scalar(value), _REMARKS[key]) for key, value in entry.items()]
+    return [*lines, *_vars_lines(own_vars)] if own_vars else lines
 
 
 def _vars_lines(own_vars: str) -> list[str]:

@@ -150,6 +150,36 @@ def place_of(
     return rendered.locate(offsets[index]) if index < len(offsets) else None
 
 
+@dataclass(frozen=True, slots=True)
+class VariablePlace:
+    """A variable in the value at ``key``. Line and column are those of the value in the template, 1-based."""
+
+    name: str
+    key: str
+    line: int
+    column: int
+
+
+class _Places(Answers[tuple[str, str], tuple[VariablePlace, ...]]):
+    """By text and format."""
+
+
+def variable_places(text: str, spec_format: str, memory: SpecMemory) -> tuple[VariablePlace, ...]:
+    """Every variable in a value of the template; none for one that cannot be read."""
+
+    def find() -> tuple[VariablePlace, ...]:
+        rendered = _marked(text, spec_format, memory)
+        rows = _rows(rendered) if rendered is not None else None
+        return tuple(
+            VariablePlace(name, key, *rendered.locate(offset))
+            for key, value, offset in rows or ()
+            if rendered is not None and isinstance(value, str)
+            for name in _MARK.findall(value)
+        )
+
+    return memory.table(_Places).get((text, spec_format), find)
+
+
 def _shape(text: str, spec_format: str, memory: SpecMemory, *, has_slots: bool) -> Shape | None:
     rendered = _marked(text, spec_format, memory)
     rows = None if rendered is None else _rows(rendered)

@@ -167,6 +167,7 @@ def every_command(root: Path) -> dict[str, list[list[str]]]:
         "networks show": [["dino"]],
         "networks sync": [["no/such:image"]],
         "init-project": [["new", "--head", "dino"], ["moved", "--from-launcher", "projects/example_01/specs/old"]],
+        "add": [["copied", "--like", "literal"], ["boxes", "--head", "dino"]],
         "specs show": [["literal", "train"], ["literal", "train", "--json"]],
         "specs diff": [["literal", "file"], ["literal", "old"]],
         "specs refresh": [["literal"], ["literal", "--json"]],

@@ -202,6 +202,14 @@ def test_a_mark_in_an_override_is_reported_there(value: str, tmp_path: Path) -> 
     ]
 
 
+@pytest.mark.parametrize("name", ["train", "dataset", "results_dir"])
+def test_a_mark_in_place_of_a_section_is_one_finding(name: str, tmp_path: Path) -> None:
+    workspace = workspace_of(tmp_path, "dino", {"e/train.yaml": f"{name}: $FILL_IN\n"})
+    codes = [code for *_, code in found(workspace)]
+    assert codes.count("fill-in") == 1 and not set(codes) & {"wrong-type", "unknown-key"}
+    assert name != "train" or codes == ["fill-in"]
+
+
 def test_rules_about_the_dataset_say_nothing_of_a_mark(tmp_path: Path) -> None:
     text = (
         "dataset:\n  num_classes: $FILL_IN\n  train_data_sources:\n    - image_dir: $dataset_raw\n"

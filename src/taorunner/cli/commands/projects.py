@@ -32,6 +32,10 @@ def register(app: typer.Typer) -> None:
         "taorunner init-project old --from-launcher ~/tao/specs",
     )  # fmt: skip
     add_command(
+        app, "add", _add, "Add an experiment to a project",
+        "taorunner add rtdetr_02 --like rtdetr_01", "taorunner add yolo_01 --head yolo_v4",
+    )  # fmt: skip
+    add_command(
         app, "validate", _validate, "Find every error that can be known before a start",
         "taorunner validate", "taorunner validate parts --strict",
     )  # fmt: skip
@@ -105,6 +109,9 @@ def _init_project(
         Optional[str],
         option("--dataset", "Folder below data/ to train on", word="NAME", default="train"),
     ] = None,
+    release: Annotated[
+        Optional[str], option("--release", "TAO release of the first experiment", word="RELEASE")
+    ] = None,
     from_launcher: Annotated[
         Optional[Path],
         option("--from-launcher", "Import spec files of the TAO launcher", word="DIR"),
@@ -126,8 +133,13 @@ def _init_project(
     root = workspace or context.obj.workspace
     _refuse_options(name, from_launcher, mounts_file, from_tao_runner)
     if from_launcher is not None or from_tao_runner is not None:
-        new_only = {"--backbone": backbone, "--experiment": experiment, "--dataset": dataset}
-        new_only["--no-weights"] = "" if no_weights else None
+        new_only = {
+            "--backbone": backbone,
+            "--experiment": experiment,
+            "--dataset": dataset,
+            "--release": release,
+            "--no-weights": "" if no_weights else None,
+        }
         if from_tao_runner is not None:
             new_only["--head"] = head
         _refuse_new_only(new_only, "--from-tao-runner" if from_launcher is None else "--from-launcher")
@@ -143,12 +155,13 @@ def _init_project(
             experiment,
             dataset,
             use_weights=not no_weights,
+            release=release,
         )
     if given := options.given():
         raise UsageError(f"{given[0]} needs --from-dataset", hint="add --from-dataset PATH")
     made = new_project(
         Path.cwd(), root, name or "", head=head or "tinydet", backbone=backbone, experiment=experiment,
-        dataset=dataset or "train", use_weights=not no_weights,
+        dataset=dataset or "train", use_weights=not no_weights, release=release,
     )  # fmt: skip
     _show_made(context.obj, made)
     return 0
@@ -170,6 +183,7 @@ def _show_made(invocation: Invocation, made: NewProject) -> None:
 def _from_dataset(
     invocation: Invocation, root: Path | None, name: str, options: _DatasetOptions,
     head: str | None, backbone: str | None, experiment: str | None, dataset: str | None, *, use_weights: bool,
+    release: str | None,
 ) -> int:  # fmt: skip
     import os
     import sys
@@ -197,7 +211,7 @@ def _from_dataset(
     wanted = FromDataset(
         name, source, head, backbone, experiment, dataset, options.val or 0.2, options.from_,
         Way.COPY if options.copy else Way.REFER if options.in_place else Way.LINK,
-        with_weights=use_weights, skip_bad=options.skip_bad,
+        with_weights=use_weights, skip_bad=options.skip_bad, release=release,
     )  # fmt: skip
     with cleaning_up(json=False), Progress(is_quiet=invocation.is_quiet) as progress:
         watcher = PullView(sys.stderr, os.environ, plain=False, quiet=invocation.is_quiet)
@@ -206,6 +220,48 @@ def _from_dataset(
     for number, step in enumerate(made.next_steps):
         invocation.note(f"{'then' if number else 'next'}: {step}")
     return ExitCode.DONE
+
+
+def _add(
+    context: typer.Context,
+    experiment: Annotated[
+        str, typer.Argument(help="Name of the experiment", metavar="EXPERIMENT", show_default=False)
+    ],
+    head: Annotated[Optional[str], option("--head", "Network of the experiment", word="HEAD")] = None,
+    backbone: Annotated[
+        Optional[str], option("--backbone", "Backbone of the experiment", word="BACKBONE")
+    ] = None,
+    like: Annotated[
+        Optional[str], option("--like", "Copy the entry and the specs of this one", word="EXPERIMENT")
+    ] = None,
+    dataset: Annotated[
+        Optional[str],
+        option("--dataset", "Folder below data/ [default: that of the others]", word="NAME"),
+    ] = None,
+    release: Annotated[
+        Optional[str], option("--release", "TAO release that it is for", word="RELEASE")
+    ] = None,
+    project: ProjectOption = None,
+    workspace: WorkspaceOption = None,
+) -> int:
+    from taorunner.console.base.formatting import made_lines, shown_path
+    from taorunner.planning.add_experiment import NewExperiment, add_experiment
+
+    context.obj.refuse_extra()
+    root = context.obj.open_workspace(workspace)
+    name = context.obj.project_name(root, project)
+    added = add_experiment(root, name, NewExperiment(experiment, head, backbone, like, dataset, release))
+    if added.line is not None:
+        file = shown_path(added.experiments_file, Path.cwd())
+        typer.echo(f"changed {file} ({experiment}, line {added.line})")
+    for line in made_lines(added.made, Path.cwd()):
+        typer.echo(line.replace("made ", "made    ", 1) + (f" (copy of {like})" if like else ""))
+    if added.fill_ins:
+        typer.echo(_fill_in_text(added.fill_ins))
+    step = "validate" if added.fill_ins else f"train {experiment}"
+    where = f"-p {name} " if len(root.project_names()) > 1 else ""
+    context.obj.note(f"next: taorunner {where}{step}")
+    return 0
 
 
 def _fill_in_text(lines: Mapping[Path, Sequence[int]]) -> str:

@@ -12,6 +12,7 @@ Examples:
 
 Start    quickstart    Train and export a small network, no GPU or Docker
          init-project  Create a project, new or from another tool's files
+         add           Add an experiment to a project
          doctor        Check this machine and suggest repairs
 Prepare  validate      Find every error that can be known before a start
          dataset       Check, convert, split, resize and count datasets

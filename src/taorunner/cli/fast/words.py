@@ -20,217 +20,224 @@ class Command:
 
 
 # fmt: off
-_OPTIONS_1: dict[str, str] = {"--backbone": "backbone", "--dataset": "any", "--experiment": "any",
-    "--from-launcher": "folder", "--from-tao-runner": "folder", "--head": "head", "--help": "",
-    "--mounts-file": "file", "--no-weights": "", "--workspace": "folder"}
-_OPTIONS_2: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--strict":
+_OPTIONS_1: dict[str, str] = {"--backbone": "backbone", "--copy": "", "--dataset": "any", "--experiment":
+    "any", "--from": "any", "--from-dataset": "any", "--from-launcher": "folder", "--from-tao-runner":
+    "folder", "--head": "head", "--help": "", "--in-place": "", "--mounts-file": "file", "--no-weights": "",
+    "--release": "any", "--skip-bad": "", "--val": "any", "--workspace": "folder"}
+_OPTIONS_2: dict[str, str] = {"--backbone": "backbone", "--dataset": "any", "--head": "head", "--help": "",
+    "--like": "experiment", "-p": "project", "--project": "project", "--release": "any", "--workspace":
+    "folder"}
+_OPTIONS_3: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--strict":
     "", "-v": "", "--verbose": "", "--workspace": "folder"}
-_OPTIONS_3: dict[str, str] = {"--help": ""}
-_OPTIONS_4: dict[str, str] = {"--backend": "backend", "--checkpoint": "file", "--cpus": "any", "-d": "",
+_OPTIONS_4: dict[str, str] = {"--help": ""}
+_OPTIONS_5: dict[str, str] = {"--backend": "backend", "--checkpoint": "file", "--cpus": "any", "-d": "",
     "--detach": "", "--dry-run": "", "--gpu-indices": "any", "--gpus": "any", "--grace": "any", "--help": "",
     "--image": "any", "--join": "run", "--json": "", "--memory": "any", "--nodes": "any", "--on-finish":
     "any", "--overwrite": "", "-p": "project", "--parallel": "any", "--plain": "", "--project": "project",
     "--release": "any", "--retries": "any", "--set": "any", "--stop-on-nan": "", "--time": "any",
     "--workspace": "folder"}
-_OPTIONS_5: dict[str, str] = {"--backend": "backend", "--checkpoint": "file", "--cpus": "any", "-d": "",
+_OPTIONS_6: dict[str, str] = {"--backend": "backend", "--checkpoint": "file", "--cpus": "any", "-d": "",
     "--detach": "", "--dry-run": "", "--gpu-indices": "any", "--gpus": "any", "--grace": "any", "--help": "",
     "--image": "any", "--join": "run", "--json": "", "--memory": "any", "--nodes": "any", "--on-finish":
     "any", "--overwrite": "", "-p": "project", "--parallel": "any", "--plain": "", "--project": "project",
     "--release": "any", "--resume": "", "--retries": "any", "--set": "any", "--stop-on-nan": "", "--time":
     "any", "--workspace": "folder"}
-_OPTIONS_6: dict[str, str] = {"--backend": "backend", "--cpus": "any", "-d": "", "--detach": "", "--dry-run":
+_OPTIONS_7: dict[str, str] = {"--backend": "backend", "--cpus": "any", "-d": "", "--detach": "", "--dry-run":
     "", "--gpu-indices": "any", "--gpus": "any", "--grace": "any", "--help": "", "--image": "any", "--join":
     "run", "--json": "", "--memory": "any", "--nodes": "any", "--on-finish": "any", "-p": "project",
     "--parallel": "any", "--plain": "", "--project": "project", "--release": "any", "--retries": "any",
     "--set": "any", "--stop-on-nan": "", "--time": "any", "--workspace": "folder"}
-_OPTIONS_7: dict[str, str] = {"--help": "", "--json": "", "-q": "", "--quiet": "", "--workspace": "folder"}
-_OPTIONS_8: dict[str, str] = {"-f": "", "--follow": "", "--help": "", "-n": "any", "--tail": "any",
+_OPTIONS_8: dict[str, str] = {"--help": "", "--json": "", "-q": "", "--quiet": "", "--workspace": "folder"}
+_OPTIONS_9: dict[str, str] = {"-f": "", "--follow": "", "--help": "", "-n": "any", "--tail": "any",
     "--workspace": "folder"}
-_OPTIONS_9: dict[str, str] = {"--help": "", "--json": "", "--plain": "", "--workspace": "folder"}
-_OPTIONS_10: dict[str, str] = {"--all": "", "--help": "", "--queued": "", "--workspace": "folder"}
-_OPTIONS_11: dict[str, str] = {"--epochs": "any", "--help": "", "--images": "any", "--plain": ""}
-_OPTIONS_12: dict[str, str] = {"--help": "", "--json": "", "--offline": "", "--only": "any", "-p": "project",
+_OPTIONS_10: dict[str, str] = {"--help": "", "--json": "", "--plain": "", "--workspace": "folder"}
+_OPTIONS_11: dict[str, str] = {"--all": "", "--help": "", "--queued": "", "--workspace": "folder"}
+_OPTIONS_12: dict[str, str] = {"--epochs": "any", "--help": "", "--images": "any", "--plain": ""}
+_OPTIONS_13: dict[str, str] = {"--help": "", "--json": "", "--offline": "", "--only": "any", "-p": "project",
     "--project": "project", "-v": "", "--verbose": "", "--workspace": "folder"}
-_OPTIONS_13: dict[str, str] = {"--dry-run": "", "-e": "experiment", "--env": "any", "--experiment":
+_OPTIONS_14: dict[str, str] = {"--dry-run": "", "-e": "experiment", "--env": "any", "--experiment":
     "experiment", "--gpus": "any", "--group": "any", "--head": "head", "--help": "", "--image": "any",
     "--json": "", "--jupyter": "", "--mounts-file": "file", "--no-tty": "", "-p": "project", "--port": "any",
     "--project": "project", "--release": "any", "--run-as-user": "", "--shm-size": "any", "--source":
     "folder", "--tag": "any", "--ulimit": "any", "--volume": "any", "--workspace": "folder"}
-_OPTIONS_14: dict[str, str] = {"--help": "", "--json": "", "--limit": "any", "-n": "any", "-p": "project",
+_OPTIONS_15: dict[str, str] = {"--help": "", "--json": "", "--limit": "any", "-n": "any", "-p": "project",
     "--project": "project", "-q": "", "--quiet": "", "--workspace": "folder"}
-_OPTIONS_15: dict[str, str] = {"--help": "", "--json": "", "--workspace": "folder"}
-_OPTIONS_16: dict[str, str] = {"--help": "", "--workspace": "folder"}
-_OPTIONS_17: dict[str, str] = {"--help": "", "--json": "", "--keep": "any", "--older": "any", "-p": "project",
+_OPTIONS_16: dict[str, str] = {"--help": "", "--json": "", "--workspace": "folder"}
+_OPTIONS_17: dict[str, str] = {"--help": "", "--workspace": "folder"}
+_OPTIONS_18: dict[str, str] = {"--help": "", "--json": "", "--keep": "any", "--older": "any", "-p": "project",
     "--project": "project", "--workspace": "folder", "-y": "", "--yes": ""}
-_OPTIONS_18: dict[str, str] = {"--help": "", "--json": "", "--release": "any"}
-_OPTIONS_19: dict[str, str] = {"--help": "", "--json": "", "--offline": ""}
-_OPTIONS_20: dict[str, str] = {"--from": "folder", "--help": "", "-j": "any", "--jobs": "any", "--json": "",
+_OPTIONS_19: dict[str, str] = {"--help": "", "--json": "", "--release": "any"}
+_OPTIONS_20: dict[str, str] = {"--help": "", "--json": "", "--offline": ""}
+_OPTIONS_21: dict[str, str] = {"--from": "folder", "--help": "", "-j": "any", "--jobs": "any", "--json": "",
     "--offline": "", "-p": "project", "--plain": "", "--project": "project", "--workspace": "folder"}
-_OPTIONS_21: dict[str, str] = {"--from": "any", "--help": "", "--json": "", "-o": "folder", "--output":
+_OPTIONS_22: dict[str, str] = {"--from": "any", "--help": "", "--json": "", "-o": "folder", "--output":
     "folder", "--overwrite": "", "-p": "project", "--project": "project", "--skip-bad": "", "--to": "any",
     "--workspace": "folder"}
-_OPTIONS_22: dict[str, str] = {"--deep": "", "--fix": "", "--from": "any", "--full": "", "--help": "",
+_OPTIONS_23: dict[str, str] = {"--deep": "", "--fix": "", "--from": "any", "--full": "", "--help": "",
     "--json": "", "-o": "folder", "--output": "folder", "--overwrite": "", "-p": "project", "--project":
     "project", "-v": "", "--verbose": "", "--workspace": "folder"}
-_OPTIONS_23: dict[str, str] = {"--from": "any", "--group": "any", "--help": "", "--json": "", "--merge": "",
+_OPTIONS_24: dict[str, str] = {"--from": "any", "--group": "any", "--help": "", "--json": "", "--merge": "",
     "-o": "folder", "--output": "folder", "--overwrite": "", "-p": "project", "--project": "project",
     "--seed": "any", "--test": "any", "--val": "any", "--workspace": "folder"}
-_OPTIONS_24: dict[str, str] = {"--from": "any", "--help": "", "--html": "file", "--json": "", "--overwrite":
+_OPTIONS_25: dict[str, str] = {"--from": "any", "--help": "", "--html": "file", "--json": "", "--overwrite":
     "", "-p": "project", "--project": "project", "--samples": "any", "--workspace": "folder"}
-_OPTIONS_25: dict[str, str] = {"--from": "any", "--help": "", "--json": "", "--letterbox": "", "-o": "folder",
+_OPTIONS_26: dict[str, str] = {"--from": "any", "--help": "", "--json": "", "--letterbox": "", "-o": "folder",
     "--output": "folder", "--overwrite": "", "-p": "project", "--processes": "any", "--project": "project",
     "--size": "any", "--workspace": "folder"}
-_OPTIONS_26: dict[str, str] = {"--force": "", "--help": "", "--json": "", "-p": "project", "--parallel":
+_OPTIONS_27: dict[str, str] = {"--force": "", "--help": "", "--json": "", "-p": "project", "--parallel":
     "any", "--plain": "", "--project": "project", "--workspace": "folder"}
-_OPTIONS_27: dict[str, str] = {"--check": "", "--help": "", "--json": "", "-p": "project", "--project":
+_OPTIONS_28: dict[str, str] = {"--check": "", "--help": "", "--json": "", "-p": "project", "--project":
     "project", "--workspace": "folder"}
-_OPTIONS_28: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help":
+_OPTIONS_29: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help":
     "", "--iidfile": "file", "--json": "", "--network": "any", "--pull": "", "-t": "any", "--tag": "any",
     "--target": "any"}
-_OPTIONS_29: dict[str, str] = {"--gpus": "any", "--help": "", "--network": "any", "--user": "any"}
-_OPTIONS_30: dict[str, str] = {"--help": "", "--json": "", "--manifest": "file", "--plain": "",
+_OPTIONS_30: dict[str, str] = {"--gpus": "any", "--help": "", "--network": "any", "--user": "any"}
+_OPTIONS_31: dict[str, str] = {"--help": "", "--json": "", "--manifest": "file", "--plain": "",
     "--repository": "any"}
-_OPTIONS_31: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help":
+_OPTIONS_32: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help":
     "", "--iidfile": "file", "--in": "any", "--json": "", "--network": "any", "--python": "any",
     "--repository": "any", "--suffix": "any", "--version-file": "file"}
-_OPTIONS_32: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
+_OPTIONS_33: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
     "--release": "any", "--set": "any", "--workspace": "folder"}
-_OPTIONS_33: dict[str, str] = {"--action": "action", "--all": "", "--exit-code": "", "--help": "", "--json":
+_OPTIONS_34: dict[str, str] = {"--action": "action", "--all": "", "--exit-code": "", "--help": "", "--json":
     "", "-p": "project", "--project": "project", "--workspace": "folder"}
-_OPTIONS_34: dict[str, str] = {"--action": "action", "-e": "experiment", "--experiment": "experiment",
+_OPTIONS_35: dict[str, str] = {"--action": "action", "-e": "experiment", "--experiment": "experiment",
     "--head": "head", "--help": "", "--json": "", "-p": "project", "--project": "project", "--release": "any",
     "--workspace": "folder"}
-_OPTIONS_35: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
+_OPTIONS_36: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
     "--workspace": "folder", "--yes": ""}
 TABLE: dict[str, Command] = {
     "init-project": Command(
-        "Create a project, new or from another tool's files", _OPTIONS_1, ("any", "none",)
+        "Create a project, empty or from a dataset", _OPTIONS_1, ("any", "none",)
+    ),
+    "add": Command(
+        "Add an experiment to a project", _OPTIONS_2, ("experiment", "none",)
     ),
     "validate": Command(
-        "Find every error that can be known before a start", _OPTIONS_2, ("project",)
+        "Find every error that can be known before a start", _OPTIONS_3, ("project",)
     ),
     "schema": Command(
-        "Print the JSON Schema of experiments.yml", _OPTIONS_3, ("none",)
+        "Print the JSON Schema of experiments.yml", _OPTIONS_4, ("none",)
     ),
     "convert": Command(
-        "Convert the dataset into what the network reads", _OPTIONS_4, ("experiment",)
+        "Convert the dataset into what the network reads", _OPTIONS_5, ("experiment",)
     ),
     "train": Command(
-        "Train one or more experiments and watch them", _OPTIONS_5, ("experiment",)
+        "Train one or more experiments and watch them", _OPTIONS_6, ("experiment",)
     ),
     "evaluate": Command(
-        "Evaluate a checkpoint", _OPTIONS_4, ("experiment",)
+        "Evaluate a checkpoint", _OPTIONS_5, ("experiment",)
     ),
     "prune": Command(
-        "Prune a trained model", _OPTIONS_4, ("experiment",)
+        "Prune a trained model", _OPTIONS_5, ("experiment",)
     ),
     "export": Command(
-        "Export a checkpoint to ONNX or what the network exports", _OPTIONS_4, ("experiment",)
+        "Export a checkpoint to ONNX or what the network exports", _OPTIONS_5, ("experiment",)
     ),
     "inference": Command(
-        "Run a checkpoint on images", _OPTIONS_4, ("experiment",)
+        "Run a checkpoint on images", _OPTIONS_5, ("experiment",)
     ),
     "run": Command(
-        "Run any other action of a network", _OPTIONS_4, ("action", "experiment",)
+        "Run any other action of a network", _OPTIONS_5, ("action", "experiment",)
     ),
     "resume": Command(
-        "Continue a training from its newest checkpoint", _OPTIONS_6, ("experiment",)
+        "Continue a training from its newest checkpoint", _OPTIONS_7, ("experiment",)
     ),
     "ps": Command(
-        "List the runs that have not ended", _OPTIONS_7, ("none",)
+        "List the runs that have not ended", _OPTIONS_8, ("none",)
     ),
     "logs": Command(
-        "Print the console log of a run", _OPTIONS_8, ("run", "none",)
+        "Print the console log of a run", _OPTIONS_9, ("run", "none",)
     ),
     "attach": Command(
-        "Watch runs that have not ended", _OPTIONS_9, ("run",)
+        "Watch runs that have not ended", _OPTIONS_10, ("run",)
     ),
     "stop": Command(
-        "Stop runs", _OPTIONS_10, ("run",)
+        "Stop runs", _OPTIONS_11, ("run",)
     ),
     "quickstart": Command(
-        "Train and export a small network, no GPU or Docker", _OPTIONS_11, ("folder", "none",)
+        "Train and export a small network, no GPU or Docker", _OPTIONS_12, ("folder", "none",)
     ),
     "doctor": Command(
-        "Check this machine and suggest repairs", _OPTIONS_12, ("none",)
+        "Check this machine and suggest repairs", _OPTIONS_13, ("none",)
     ),
     "shell": Command(
-        "Open a shell in a TAO container", _OPTIONS_13, ("none",)
+        "Open a shell in a TAO container", _OPTIONS_14, ("none",)
     ),
     "runs list": Command(
-        "List all runs, newest first", _OPTIONS_14, ("none",)
+        "List all runs, newest first", _OPTIONS_15, ("none",)
     ),
     "runs show": Command(
-        "Show one run in full", _OPTIONS_15, ("run", "none",)
+        "Show one run in full", _OPTIONS_16, ("run", "none",)
     ),
     "runs mark-lost": Command(
-        "Mark a run as lost when its end is unknown", _OPTIONS_16, ("run", "none",)
+        "Mark a run as lost when its end is unknown", _OPTIONS_17, ("run", "none",)
     ),
     "runs rm": Command(
-        "Remove records of ended runs, never results", _OPTIONS_16, ("run",)
+        "Remove records of ended runs, never results", _OPTIONS_17, ("run",)
     ),
     "runs prune": Command(
-        "Show old records, and remove them with --yes", _OPTIONS_17, ("none",)
+        "Show old records, and remove them with --yes", _OPTIONS_18, ("none",)
     ),
     "networks show": Command(
-        "List networks, or show one", _OPTIONS_18, ("head", "none",)
+        "List networks, or show one", _OPTIONS_19, ("head", "none",)
     ),
     "networks sync": Command(
-        "Read the spec schemas of images", _OPTIONS_15, ("any",)
+        "Read the spec schemas of images", _OPTIONS_16, ("any",)
     ),
     "pretrained list": Command(
-        "List models, the versions of one, or its files", _OPTIONS_19, ("head", "none",)
+        "List models, the versions of one, or its files", _OPTIONS_20, ("head", "none",)
     ),
     "pretrained pull": Command(
-        "Download weights [default: what a project needs]", _OPTIONS_20, ("any",)
+        "Download weights [default: what a project needs]", _OPTIONS_21, ("any",)
     ),
     "dataset convert": Command(
-        "Write a dataset in another format", _OPTIONS_21, ("folder", "none",)
+        "Write a dataset in another format", _OPTIONS_22, ("folder", "none",)
     ),
     "dataset check": Command(
-        "Find what TAO cannot read or learn from", _OPTIONS_22, ("folder", "none",)
+        "Find what TAO cannot read or learn from", _OPTIONS_23, ("folder", "none",)
     ),
     "dataset split": Command(
-        "Split a dataset into train, val and test", _OPTIONS_23, ("folder", "none",)
+        "Split a dataset into train, val and test", _OPTIONS_24, ("folder", "none",)
     ),
     "dataset stats": Command(
-        "Count classes, boxes and sizes; draw samples", _OPTIONS_24, ("folder", "none",)
+        "Count classes, boxes and sizes; draw samples", _OPTIONS_25, ("folder", "none",)
     ),
     "dataset resize": Command(
-        "Resize all images and their labels", _OPTIONS_25, ("folder", "none",)
+        "Resize all images and their labels", _OPTIONS_26, ("folder", "none",)
     ),
     "image ls": Command(
-        "List the images that experiments need", _OPTIONS_15, ("project",)
+        "List the images that experiments need", _OPTIONS_16, ("project",)
     ),
     "image pull": Command(
-        "Pull images [default: those that experiments need]", _OPTIONS_26, ("any",)
+        "Pull images [default: those that experiments need]", _OPTIONS_27, ("any",)
     ),
     "image lock": Command(
-        "Pin the digest of each tag in taorunner.lock", _OPTIONS_27, ("none",)
+        "Pin the digest of each tag in taorunner.lock", _OPTIONS_28, ("none",)
     ),
     "image build": Command(
-        "Build an image from a Dockerfile", _OPTIONS_28, ("folder", "none",)
+        "Build an image from a Dockerfile", _OPTIONS_29, ("folder", "none",)
     ),
     "image test": Command(
-        "Run a command (after --) in an image", _OPTIONS_29, ("any", "none",)
+        "Run a command (after --) in an image", _OPTIONS_30, ("any", "none",)
     ),
     "image push": Command(
-        "Push an image and print its digest", _OPTIONS_30, ("any", "none",)
+        "Push an image and print its digest", _OPTIONS_31, ("any", "none",)
     ),
     "image release": Command(
-        "Build a source tree's wheel and its release image", _OPTIONS_31, ("folder", "none",)
+        "Build a source tree's wheel and its release image", _OPTIONS_32, ("folder", "none",)
     ),
     "specs show": Command(
-        "Print a spec as TAO reads it", _OPTIONS_32, ("experiment", "action", "none",)
+        "Print a spec as TAO reads it", _OPTIONS_33, ("experiment", "action", "none",)
     ),
     "specs diff": Command(
-        "Compare the specs of two experiments, key by key", _OPTIONS_33, ("experiment", "experiment", "none",)
+        "Compare the specs of two experiments, key by key", _OPTIONS_34, ("experiment", "experiment", "none",)
     ),
     "specs explain": Command(
-        "Explain a key: type, default, releases, what sets it", _OPTIONS_34, ("any", "none",)
+        "Explain a key: type, default, releases, what sets it", _OPTIONS_35, ("any", "none",)
     ),
     "specs refresh": Command(
-        "Compute again what depends on the data, and show the change", _OPTIONS_35, ("experiment", "none",)
+        "Compute again what depends on the data, and show the change", _OPTIONS_36, ("experiment", "none",)
     ),
 }
 ROOT_OPTIONS: dict[str, str] = {"-V": "", "--help": "", "--install-completion": "", "-p": "project",

@@ -28,6 +28,7 @@ from taorunner.planning.model.arguments import ArgumentValues
 from taorunner.planning.model.request import ActionRequest
 from taorunner.planning.planner import concerns, unknown_experiment
 from taorunner.planning.spec.effective_spec import EffectiveSpec, effective_spec
+from taorunner.planning.spec.fill_in import explained
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import Mounts, load_mounts
@@ -96,7 +97,9 @@ def shown_spec(
     unmounted = [finding for finding in values.findings if finding.code == "not-mounted"]
     argv = build_argv(contract, ArgumentValues(values.arguments, override_tokens(contract, spec.sets)))
     unsafe = [finding for finding in argv.findings if finding.code == "argument-unsafe" and spec.sets]
-    findings = (*mounts.findings, *unmounted, *spec.findings, *unsafe)
+    layout = Networks(workspace.networks_dir).layout(experiment.head)
+    of_spec = explained(spec.findings, project, experiment, layout, kept.memory)
+    findings = (*mounts.findings, *unmounted, *of_spec, *unsafe)
     prepared = spec.prepared
     if prepared is None or prepared.text is None or has_errors(findings) or spec.path is None:
         raise UserFilesError(

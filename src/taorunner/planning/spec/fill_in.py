@@ -17,7 +17,7 @@ from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project
 from taorunner.project.text_files import read_text_file
 from taorunner.specs.memory import SpecMemory
-from taorunner.specs.outline import outline_of, place_of
+from taorunner.specs.outline import variable_places
 from taorunner.specs.spec_file import SpecFile, load_spec
 from taorunner.specs.templates.template import parse_template
 from taorunner.specs.templates.variables import FILL_IN, FILL_IN_CODE, VariableUse, is_mark
@@ -106,16 +106,12 @@ def _remark(project: Project, line: int) -> str:
 
 def _key_of(text: str, spec_format: str, use: VariableUse, memory: SpecMemory) -> str | None:
     """The dotted key of the value that ``use`` belongs to."""
-    outline = outline_of(text, spec_format, memory)
-    best: tuple[int, str] | None = None
-    for key, values in outline.shape.open.items() if outline is not None else ():
-        for index, value in enumerate(values):
-            if not isinstance(value, str) or f"@{{{use.name}}}@" not in value:
-                continue
-            line, column = place_of(text, spec_format, key, index, memory) or (0, 0)
-            if line == use.line and column <= use.column and (best is None or column > best[0]):
-                best = column, key
-    return best[1] if best is not None else None
+    places = [
+        one
+        for one in variable_places(text, spec_format, memory)
+        if (one.name, one.line) == (use.name, use.line) and one.column <= use.column
+    ]
+    return max(places, key=lambda one: one.column).key if places else None
 
 
 def _computed(layout: DataLayout | None, key: str) -> tuple[Computed | None, str]:

@@ -152,6 +152,8 @@ class _YamlWalker:
         if path and (above is None or above.kind != "section"):
             return
         section = root.get(action) if path else root
+        if is_open(section):
+            return
         written = section if isinstance(section, dict) else {}
         for name, key in schema.keys(above.section if above is not None else None).items():
             dotted = ".".join((*path, name))
