@@ -27,6 +27,7 @@ from typing import Any, NoReturn
 import images
 import private_daemon
 import pytest
+from hypothesis import HealthCheck, settings
 
 import rig
 import taorunner.catalog.load
@@ -54,6 +55,11 @@ to other users (``TempPathFactory.getbasetemp``), while tests of another run are
 @pytest.hookimpl(tryfirst=True)  # before pytest reads the option for its temporary folders
 def pytest_configure(config: pytest.Config) -> None:
     catch_what_is_ignored()
+    # how fast an example is depends on the load; hypothesis itself asks for no speed where CI is set
+    settings.register_profile(
+        "any load", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("any load")
     if not hasattr(config, "workerinput"):
         os.environ[RIG_VARIABLE] = f"{os.getpid()}:/tmp/taor-{secrets.token_hex(4)}"
         os.environ["TAORUNNER_LEASES"] = (

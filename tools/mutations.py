@@ -1,15 +1,19 @@
 """Changes one line of the package at a time, and runs the tests of that room: they must fail.
 
-    python tools/mutations.py                       # all of them, two at a time
+    python tools/mutations.py                       # all of the list below, two at a time
     python tools/mutations.py scheduling specs      # those whose room begins so
+    python tools/mutations.py --round 7             # one change of each room, drawn by this seed
+    python tools/mutations.py --round 7 --whole     # what no test noticed is tried with the engine and slow tests, too
 
 A change is made in a copy of ``src``; the checkout stays as it is. Each test run has an environment of its own, whose
 programs import the copy: a command that a test starts has the change, too. The exit code is the number of changes
-that no test noticed. Tests marked ``engine`` or ``slow`` are left out.
+that no test noticed. Tests marked ``engine`` or ``slow`` are left out. ``random_mutations`` says what can be drawn.
 """
 
 from __future__ import annotations
 
+import argparse
+import random
 import re
 import shutil
 import subprocess
@@ -21,8 +25,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from random_mutations import changes
+
 ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "src" / "taorunner"
 AT_ONCE = 2
+QUICK, OTHERS = "not engine and not slow", "engine or slow"
+NO_TESTS = 5
+"""The exit code of pytest where no test was chosen."""
 
 
 class Mutation(NamedTuple):
@@ -106,12 +116,76 @@ MUTATIONS = (
 )  # fmt: skip
 
 
-def main(rooms: list[str]) -> int:
-    chosen = [one for one in MUTATIONS if not rooms or one.tests.startswith(tuple(rooms))]
+class Drawn(NamedTuple):
+    """A change of a file that was drawn: ``text`` is the whole file after it."""
+
+    room: str
+    file: str
+    text: str
+    label: str
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        description="Changes single lines and says which changes no test notices."
+    )
+    parser.add_argument("rooms", nargs="*", help="only these rooms")
+    parser.add_argument("--round", type=int, metavar="SEED", help="draw one change of each room")
+    parser.add_argument(
+        "--whole", action="store_true", help="try survivors of a round with all tests of the room"
+    )
+    given = parser.parse_args(argv)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        survived = sum(not noticed for noticed in pool.map(is_noticed, chosen))
-    print(f"{len(chosen) - survived} of {len(chosen)} were noticed")
-    return min(survived, 125)
+        if given.round is None:
+            chosen = [one for one in MUTATIONS if not given.rooms or one.tests.startswith(tuple(given.rooms))]
+            noticed = list(pool.map(is_noticed, chosen))
+        else:
+            drawn = draw(given.round, given.rooms)
+            noticed = list(pool.map(lambda one: is_drawn_noticed(one, is_whole=given.whole), drawn))
+    print(f"{sum(noticed)} of {len(noticed)} were noticed")
+    return min(len(noticed) - sum(noticed), 125)
+
+
+def draw(seed: int, rooms: list[str]) -> list[Drawn]:
+    """One change of each room; all changes of a room are equally likely."""
+    chance = random.Random(seed)
+    drawn: list[Drawn] = []
+    for room, files in files_of_rooms().items():
+        known = [(file, text, one) for file, text in files for one in changes(text)]
+        file, text, one = chance.choice(known)
+        if rooms and not room.startswith(tuple(rooms)):
+            continue
+        data = text.encode()
+        new = (data[: one.start] + one.new.encode() + data[one.end :]).decode()
+        old = " ".join(data[one.start : one.end].decode().split())
+        drawn.append(Drawn(room, file, new, f"{file}:{one.line} [{one.kind}] {old!r} -> {one.new!r}"))
+    return drawn
+
+
+def files_of_rooms() -> dict[str, list[tuple[str, str]]]:
+    """The modules of each room with their texts; those of no package are the room "ground"."""
+    rooms: dict[str, list[tuple[str, str]]] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        file = path.relative_to(PACKAGE)
+        room = file.parts[0] if len(file.parts) > 1 else "ground"
+        rooms.setdefault(room, []).append((file.as_posix(), path.read_text(encoding="utf-8")))
+    return rooms
+
+
+def is_drawn_noticed(drawn: Drawn, *, is_whole: bool) -> bool:
+    """Whether a test of the room fails with the change; prints which. The tests named like the module come first."""
+    stem = Path(drawn.file).stem
+    own = [
+        path.relative_to(ROOT).as_posix()
+        for path in sorted((ROOT / "tests" / drawn.room).rglob(f"test_{stem}.py"))
+    ]
+    steps = [(own, QUICK)] if own else []
+    steps.append(([f"tests/{drawn.room}"], QUICK))
+    if is_whole:
+        steps.append(([f"tests/{drawn.room}"], OTHERS))
+    test = next(filter(None, (failing_test(drawn.file, drawn.text, *step) for step in steps)), None)
+    print(f"{test or 'SURVIVED'}: {drawn.label}", flush=True)
+    return test is not None
 
 
 def is_noticed(mutation: Mutation) -> bool:
@@ -123,27 +197,36 @@ def is_noticed(mutation: Mutation) -> bool:
 
 def noticed_by(mutation: Mutation) -> str | None:
     """The first test that fails with the change; None when all pass. Raises SystemExit when it cannot be tried."""
+    text = (PACKAGE / mutation.file).read_text(encoding="utf-8")
+    if text.count(mutation.old) != 1:
+        raise SystemExit(f"{mutation.file} has {mutation.old!r} {text.count(mutation.old)} times, not once")
+    places = [f"tests/{place}" for place in mutation.tests.split()]
+    return failing_test(mutation.file, text.replace(mutation.old, mutation.new), places, QUICK)
+
+
+def failing_test(file: str, text: str, places: list[str], marked: str) -> str | None:
+    """The first test in ``places`` that fails when ``file`` has this text.
+
+    Raises SystemExit when it cannot be tried.
+    """
     with tempfile.TemporaryDirectory(prefix="taorunner-mutation-") as folder:
         source = Path(folder, "src")
         shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
-        file = source / "taorunner" / mutation.file
-        text = file.read_text(encoding="utf-8")
-        if text.count(mutation.old) != 1:
-            raise SystemExit(
-                f"{mutation.file} has {mutation.old!r} {text.count(mutation.old)} times, not once"
-            )
-        file.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
-        options = ["-q", "-x", "-n", "0", "-m", "not engine and not slow", "-p", "no:cacheprovider"]
-        places = [f"tests/{place}" for place in mutation.tests.split()]
+        (source / "taorunner" / file).write_text(text, encoding="utf-8")
+        options = ["-q", "-x", "-n", "0", "-m", marked, "-p", "no:cacheprovider"]
         python = environment(Path(folder, "environment"), source)
         command = [str(python), "-m", "pytest", *options, "--basetemp", f"{folder}/tests", *places]
         run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        if run.returncode == 0:
+        if run.returncode in (0, NO_TESTS):
             return None
-        failed = re.search(r"^(?:FAILED|ERROR) (\S+::\S+)", run.stdout, re.MULTILINE)
-        if run.returncode != 1 or failed is None:
-            raise SystemExit(f"pytest ended with {run.returncode}:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
-        return failed[1]
+        failed = re.search(r"^(?:FAILED|ERROR) (\S+)", run.stdout, re.MULTILINE)
+        if failed is not None:
+            return failed[1]
+        if "Timeout" in run.stdout + run.stderr:
+            return "a test that did not end"
+        if "taorunner" in run.stderr and "Error" in run.stderr:
+            return "the start of pytest"
+        raise SystemExit(f"pytest ended with {run.returncode}:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
 
 
 def environment(folder: Path, source: Path) -> Path:

@@ -344,3 +344,11 @@ def test_a_proxy_on_both_sides_and_on_none(place: Place, stand_in_engine: StandI
     place.environ["HTTPS_PROXY"] = PROXY
     stand_in_engine.info["HttpsProxy"] = "http://proxy.example:3128"
     assert codes(look("proxy", place.machine())) == [(Severity.OK, "proxy")]
+
+
+def test_at_another_registry_any_user_may_be_logged_in(place: Place) -> None:
+    config(place, {"auths": {"r.example.org": auth("anna")}})
+    needs = Needs(is_known=True, images={"r.example.org/mine:1": ("p/e",)})
+    found = look("login", place.machine(needs=needs, offline=True))
+    assert (Severity.OK, "login") in codes(found)
+    assert "login-wrong-user" not in [code for _, code in codes(found)]

@@ -10,6 +10,7 @@ from taorunner.doctor.remedies import install_docker, install_driver, install_to
 ROCKY = 'NAME="Rocky Linux"\nVERSION_ID="9.4"\nID="rocky"\nID_LIKE="rhel centos fedora"\n'
 MINT = 'NAME="Linux Mint"\nVERSION_ID="22"\nID=linuxmint\nID_LIKE="ubuntu debian"\n'
 SUSE = 'NAME="openSUSE Leap"\nVERSION_ID="15.6"\nID="opensuse-leap"\nID_LIKE="suse opensuse"\n'
+AMAZON = 'NAME="Amazon Linux"\nVERSION="2023"\nID="amzn"\nID_LIKE="fedora"\nVERSION_ID="2023"\n'
 ARCH = "NAME=Arch Linux\nID=arch\n"
 UNKNOWN = "ID=something\n"
 
@@ -43,6 +44,7 @@ UNKNOWN = "ID=something\n"
             "sudo zypper --non-interactive install docker && ",
             "sudo zypper --non-interactive install nvidia-open",
         ),
+        (AMAZON, "sudo dnf install -y docker && ", "/amzn2023/x86_64/cuda-amzn2023.repo"),
         (ARCH, "sudo pacman -Syu --noconfirm docker && ", "sudo pacman -Syu --noconfirm nvidia-open\n"),
         (UNKNOWN, "curl -fsSL https://get.docker.com | sudo sh && ", "https://www.nvidia.com/drivers"),
     ],
@@ -72,3 +74,8 @@ def test_root_needs_no_sudo(place: Place) -> None:
     ]
     assert not any("sudo" in text for text in reported)
     assert service(machine, "start") == "systemctl start docker"
+
+
+def test_docker_of_amazons_own_packages_is_renewed(place: Place) -> None:
+    place.file("etc/os-release", AMAZON)
+    assert newer_docker(place.machine(uid=1000)).startswith("sudo dnf install -y docker && ")

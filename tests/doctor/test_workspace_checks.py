@@ -224,3 +224,9 @@ def test_a_workspace_of_root_may_hold_files_of_root(place: Place, workspace: Wor
         assert codes(look("owners", place.machine(uid=os.getuid(), workspace=workspace))) == [
             (Severity.OK, "owners")
         ]
+
+
+def test_one_mount_is_one(place: Place, workspace: Workspace) -> None:
+    mounts_file(workspace, (workspace.root, "/workspace"))
+    found = look("mounts", place.machine(workspace=workspace))
+    assert [(one.code, one.message) for one in found] == [("mounts", f'1 mount "{workspace.mounts_file}"')]

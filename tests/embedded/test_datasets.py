@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from taorunner.embedded.augmentation import augment
+from taorunner.embedded.augmentation import _moved, augment
 from taorunner.embedded.console import Console
 from taorunner.embedded.dataset import load_kitti
 from taorunner.embedded.example_proto import decode_example
@@ -291,3 +291,19 @@ def test_images_held_out_may_have_either_pair_of_folder_names(
     run = Run("evaluate", tmp_path, Console(io.StringIO()), StatusLog(tmp_path / "log"), StopRequest())
     dataset = load_kitti(tmp_path, ".png", architecture, run)
     assert [len(objects.classes) for objects in dataset.objects] == [1]
+
+
+@pytest.mark.parametrize(
+    ("box", "moved"),
+    [
+        ([10, 20, 30, 24], [[30, 20, 50, 24]]),  # 20 to the right
+        ([30, 8, 50, 12], [[50, 8, 64, 12]]),  # 70 % stay inside
+        ([38, 8, 58, 12], []),  # 30 % do
+    ],
+)
+def test_an_object_that_mostly_left_the_image_is_dropped(box: list[float], moved: list[list[float]]) -> None:
+    objects = Objects(np.array([box], np.float32), np.array([3]))
+    found = _moved(objects, 1.0, np.array([20.0, 0.0]), False, 64, 48)
+    assert (found.boxes.tolist(), found.classes.tolist()) == (moved, [3] * len(moved))
+    mirrored = _moved(objects, 1.0, np.array([20.0, 0.0]), True, 64, 48)
+    assert mirrored.boxes.tolist() == [[64 - right, top, 64 - left, end] for left, top, right, end in moved]

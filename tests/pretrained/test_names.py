@@ -28,7 +28,21 @@ def test_names_as_people_write_them(text: str, expected: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a/b/c/d", "../x", "a:b:c", "hf://one", "nvidia//x", "a b", "x:"[:0] + ":v"]
+    "text",
+    [
+        "",
+        "a/b/c/d",
+        "../x",
+        "a:b:c",
+        "hf://one",
+        "hf://a b/c",
+        "hf://a/b c",
+        "hf://a/b@../x",
+        "hf://a/b/c",
+        "nvidia//x",
+        "a b",
+        "x:"[:0] + ":v",
+    ],
 )
 def test_what_is_no_name(text: str) -> None:
     with pytest.raises(UsageError, match="is not the name of a model"):

@@ -320,3 +320,10 @@ def test_only_files_that_no_pull_made_and_that_differ_keep_a_model_from_being_pu
     assert [text.startswith(f"{tmp_path} differs from NGC's list") for text in notes.texts] == [True]
     (tmp_path / MANIFEST).write_text("{}")
     assert may_be_pulled(tmp_path, files, notes) is True
+
+
+def test_files_that_are_there_count_as_downloaded(pull: Pull, server: FakeNgc) -> None:
+    pull()
+    notes = Notes()
+    pull(notes)
+    assert notes.have == {FILE: len(CONTENT)}

@@ -492,3 +492,35 @@ def test_a_backend_whose_package_is_broken_is_a_finding(
         finding = only(load(text))
         assert (finding.code, finding.line) == ("broken-backend", line)
         assert 'the backend "lsf" of "not_there:TARGET" cannot be loaded' in finding.message
+
+
+def test_no_gpu_and_the_number_of_one_in_one_experiment_contradict_each_other(load: Load) -> None:
+    finding = only(load(GOOD + "    gpus: 0\n    gpu_indices: [1]\n"))
+    assert finding.message == '"gpus" is 0, but "gpu_indices" names 1'
+
+
+def test_the_head_of_an_experiment_is_known_where_the_rest_is_wrong(load: Load) -> None:
+    project = load(
+        """\
+experiments:
+  base: {head: dssd, dataset: kitti}
+  wrong: {head: dino, dataset: kitti, gpus: many}
+  child: {extends: base, gpus: many}
+  number: {head: 5, dataset: kitti}
+  none: {dataset: kitti}
+"""
+    )
+    names = ("base", "wrong", "child", "number", "none", "unknown")
+    assert [project.head_of(name) for name in names] == ["dssd", "dino", "dssd", None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "hint"),
+    [
+        ("./data/kitti", 'did you mean "kitti"?'), ("./kitti/", 'did you mean "kitti"?'),
+        ("./data/data/x", 'did you mean "data/x"?'), ("data\\\\kitti", 'did you mean "kitti"?'),
+    ],
+)  # fmt: skip
+def test_a_path_to_a_dataset_is_answered_with_its_name(load: Load, dataset: str, hint: str) -> None:
+    finding = only(load(GOOD.replace("kitti", f'"{dataset}"')))
+    assert finding.hint == hint

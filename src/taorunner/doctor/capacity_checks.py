@@ -98,9 +98,9 @@ def look_at_engine_disk(machine: Machine) -> Iterator[Finding]:
     for_what = _for_images(len(missing))
     # not "system prune": that removes containers of runs whose exit code is not read yet
     repair = "docker image prune -f && docker builder prune -f"
-    if missing and free < SMALL_IMAGE_BYTES * len(missing):
+    if free < SMALL_IMAGE_BYTES * len(missing):
         yield error("disk-engine-full", f"{where}: not enough for {for_what}", repair)
-    elif missing and free < IMAGE_BYTES * len(missing):
+    elif free < IMAGE_BYTES * len(missing):
         text = f"{where}: {for_what} may need {_gb(IMAGE_BYTES * len(missing))}"
         yield warning("disk-engine-small", text, repair)
     elif free < _FULL_BYTES:

@@ -117,3 +117,12 @@ def test_quiet_drops_the_commands_at_the_end(scene):
     assert any("taorunner" in line for line in whole)
     assert not any("taorunner" in line for line in quiet)
     assert whole[: len(quiet)] == quiet
+
+
+def test_what_only_one_run_measured_is_not_compared(scene):
+    one, two = scene.finished("one", mean_ap=0.5), scene.finished("two", mean_ap=0.6)
+    two = replace(two, best={**two.best, "only_here": next(iter(two.best.values()))})
+    lines = [line.plain for line in outcome_lines([one, two], {}, {}, 80, UNICODE, now=scene.at)]
+    at = lines.index("best values     one       two")
+    assert [line.split()[0] for line in lines[at + 1 : at + 3]] == ["val_mAP", "loss"]
+    assert not any("only_here" in line for line in lines[at:])

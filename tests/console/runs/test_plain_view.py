@@ -1,4 +1,5 @@
 import io
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
@@ -259,3 +260,14 @@ def test_a_run_that_its_engine_requeues_says_why_and_shows_its_epochs_again():
         "12:01:30 exp_01 train: started",
         "12:01:39 exp_01 train: epoch 1/3",
     ]
+
+
+def test_the_order_of_metrics_on_a_line():
+    """What ranks, losses of the validation before those of the training, and what has no direction last."""
+    names = ["lr", "loss", "acc", "val_loss", "val_acc", "test_loss", "mAP"]
+    events = [metric(2, name, 0.5, 1) for name in names]
+    (line,) = shown([queued("a", "e"), *events, epoch(2, 1)])[1:]
+    told = re.findall(r"([A-Za-z_]+) 0\.5", line)
+    assert told.index("val_loss") < told.index("loss") and told.index("test_loss") < told.index("loss")
+    assert told.index("acc") < told.index("val_acc")  # as they came: the order says nothing of them
+    assert told[-1] == "lr" and sorted(told) == sorted(names)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 
 from taorunner.errors import TaorunnerError, UsageError
 from taorunner.planning.model.request import ActionRequest
-from taorunner.runs.control.launch import MAX_GPUS, check_request
+from taorunner.runs.control.launch import MAX_GPUS, MAX_RETRIES, LaunchOptions, check_request
+from taorunner.runs.state.record import RunPolicy
 
 
 @pytest.mark.parametrize(
@@ -44,3 +46,34 @@ def test_any_other_request_is_fine(fields: dict[str, Any]) -> None:
 def test_a_backend_that_does_not_exist_is_refused() -> None:
     with pytest.raises(TaorunnerError, match="nowhere"):
         check_request(ActionRequest("train", ("e1",), backend="nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"parallel": 0}, "parallel must be at least 1, not 0"),
+        ({"parallel": 1, "join": "r1"}, "--join cannot be combined with --parallel"),
+        ({"grace_s": -0.5}, "the grace period must be at least 0 seconds, not -0.5"),
+        ({"grace_s": math.nan}, "the grace period must be at least 0 seconds, not nan"),
+        ({"policy": RunPolicy(retries=-1)}, f"retries must be from 0 to {MAX_RETRIES}, not -1"),
+        (
+            {"policy": RunPolicy(retries=MAX_RETRIES + 1)},
+            f"retries must be from 0 to {MAX_RETRIES}, not {MAX_RETRIES + 1}",
+        ),
+    ],
+)
+def test_options_that_cannot_be_used_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        LaunchOptions(**options).check()
+    assert caught.value.message == message
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {}, {"parallel": 1}, {"join": "r1"}, {"grace_s": 0.0}, {"policy": RunPolicy(retries=0)},
+        {"policy": RunPolicy(retries=MAX_RETRIES)},
+    ],
+)  # fmt: skip
+def test_all_other_options_can_be_used(options: dict[str, Any]) -> None:
+    LaunchOptions(**options).check()

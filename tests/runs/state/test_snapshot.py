@@ -458,3 +458,25 @@ def test_metrics_of_a_record_of_0_1_0_are_judged_by_their_names() -> None:
     snapshot = fold([event for event in events if event is not None])
     assert dict(snapshot.best) == {"val_mAP": Best(0.5, 1), "val_loss": Best(2.0, 1)}
     assert kpi_name(snapshot.best, snapshot.judged) == "val_mAP"
+
+
+def test_a_run_that_waits_for_its_next_attempt_is_queued_again_and_an_ended_one_is_not() -> None:
+    again = replace(QUEUED, at=at(80))
+    retried = fold([QUEUED, STARTED, WAITING, again])
+    assert (retried.state, retried.waiting, retried.queued_at) == (RunState.QUEUED, None, at(0))
+    assert fold([QUEUED, STARTED, QUEUED]).state is RunState.RUNNING  # the same event, read twice
+    end = RunFinished(run="r1", at=at(70), state=RunState.FAILED, reason="killed")
+    assert fold([QUEUED, STARTED, end, again]).state is RunState.FAILED
+
+
+def test_a_waiting_run_that_was_not_running_was_not_requeued() -> None:
+    waiting = fold([QUEUED, WAITING])
+    assert (waiting.state, waiting.requeued_at) == (RunState.WAITING, None)
+    pulled = ImagePulling(run="r1", at=at(2), image="tao:5", layers_done=1, layers=3, bytes_done=5)
+    assert fold([QUEUED, pulled, WAITING]).pull is None
+
+
+def test_without_any_measurement_and_claim_there_is_no_eta() -> None:
+    assert fold([QUEUED, STARTED]).eta_s(at(10)) is None
+    assert fold([QUEUED, STARTED, step(1, 10, 10)]).eta_s(at(20)) is None
+    assert fold([QUEUED, STARTED, *(epoch_end(n, 10.0 * n) for n in range(1, 11))]).eta_s(at(200)) == 0.0

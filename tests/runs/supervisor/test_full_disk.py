@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from plain_runs import plain_plan
 
 from taorunner.catalog.load import load_network
 from taorunner.container_options import Mount
@@ -13,7 +15,7 @@ from taorunner.planning.model.plan import RunPlan
 from taorunner.progress.causes.cause import Place, SeenCause
 from taorunner.progress.causes.table import find_cause
 from taorunner.progress.verdict import Facts, Verdict, judge
-from taorunner.runs.supervisor.full_disk import with_full_disk_named
+from taorunner.runs.supervisor.full_disk import _emptiest, with_full_disk_named
 
 TENSORFLOW = (
     "ResourceExhaustedError: {{node SaveV2}} /tmp/tmp5/part-0.tempstate1; No space left on device [Op:SaveV2]"
@@ -68,3 +70,15 @@ def test_other_causes_stay_as_they_are(line: str, tmp_path: Path) -> None:
     found = judged(tmp_path, line)
     facts = Facts(action="train", exit_code=1, traceback=line, epoch=2, causes=causes_of(line))
     assert found == judge(load_network("dino").contract("train").verdict, facts)
+
+
+def test_where_no_file_is_named_it_is_the_disk_with_less_room(
+    tmp_path: Path, mount: Callable[[str], Path]
+) -> None:
+    small, large = mount("size=1m"), mount("size=64m")
+    plan = plain_plan(tmp_path, "e1", results_dir=large / "results")
+    assert _emptiest(plan, small) == (small, True)
+    assert _emptiest(plan, None) == (large / "results", False)
+    assert _emptiest(plan, large / "tmp") == (large / "results", False)
+    plan = plain_plan(tmp_path, "e1", results_dir=small / "results")
+    assert _emptiest(plan, large) == (small / "results", False)

@@ -19,7 +19,7 @@ def value_of(text: str) -> YamlNode:
         ("a: 5\n", "scalar", "5"), ("a: !!str 5\n", "scalar", "5"), ("a: &x 5\n", "scalar", "5"),
         ("a: &x !!str '5'\n", "scalar", "'5'"), ("a: !mine {b: 1}\n", "mapping", "{b: 1}"),
         ("a: &x [1, 2]\n", "sequence", "[1, 2]"), ("a: [1, 2]  # c\n", "sequence", "[1, 2]"),
-        ('a: "x: y"\n', "scalar", '"x: y"'),
+        ('a: "x: y"\n', "scalar", '"x: y"'), ("a: !mine  # why\n  {b: 1}\n", "mapping", "{b: 1}"),
     ],
 )  # fmt: skip
 def test_a_node_begins_behind_its_anchor_and_its_tag(text: str, kind: str, written: str) -> None:
