@@ -10,7 +10,7 @@ import pytest
 from shapes import IMAGES, write_image
 
 from taorunner.datasets.formats import others
-from taorunner.datasets.formats.recognise import FORMATS
+from taorunner.datasets.formats.recognise import NAMED
 from taorunner.datasets.transform.convert import convert
 from taorunner.errors import UserFilesError
 
@@ -103,4 +103,4 @@ def test_the_names_are_those_of_the_program() -> None:
     lines = [line.split() for line in done.stdout.splitlines()]
     theirs = {words[0] for words in lines if words[1:3] == ["yes", "yes"]}
     assert set(others.NAMES) <= theirs
-    assert theirs - set(others.NAMES) - set(FORMATS) <= {"ir-json", "vott-json"}
+    assert theirs - set(NAMED) <= {"ir-json", "vott-json"}

@@ -54,9 +54,16 @@ def read(folder: Folder) -> DetectionDataset:
 def _image(folder: Folder, path: str, node: Node) -> ImageEntry | None:
     file = folder.root / path
     reference = node.attributes.get("name", "")
-    subset = node.attributes.get("subset", "").lower()
-    image_file = folder.image_file(f"{subset}/{reference}", path) if subset else None
-    image_file = image_file or folder.image_file(reference, path)
+    own = node.attributes.get("subset", "")
+    subset = own.lower()
+    image_file = next(
+        (
+            found
+            for one in dict.fromkeys((own, subset))
+            if one and (found := folder.image_file(f"{one}/{reference}", path))
+        ),
+        None,
+    ) or folder.image_file(reference, path)
     if image_file is None:
         folder.missing_image(reference, file, node.line, node.column)
         return None

@@ -15,6 +15,7 @@ _ARCHIVE = re.compile(r"\.(zip|7z|rar|tar|tgz|tar\.(gz|bz2|xz|zst)|(json|xml|txt
 
 
 _EXPORT_HINT = "nothing here reads it: export it as COCO, Pascal VOC, YOLO or KITTI"
+_MASKS_HINT = "taorunner dataset convert --to segmentation arranges them as TAO reads them"
 _PANOPTIC_HINT = "oneformer and mask2former read it as it is; for boxes, export it as COCO instances"
 
 
@@ -65,7 +66,7 @@ _TOOLS = (
     Tool("a table of boxes", "retinanet", r"\.csv$", start=r"[^,\n]{1,500}\.(jpe?g|png|bmp),\d*,\d*,\d*,\d*,"),
     Tool("boxes in a table of its own", None, r"\.csv$", start=r"[^\n]{0,500}\b(x_?min|bbox|xtl)\b"),
     Tool("labels of whole images in a table", None, r"(^|/)_classes\.csv$", start=r"filename\s*,"),
-    Tool("masks with a table of classes", None, r"(^|/)_classes\.csv$", start="Pixel Value"),
+    Tool("masks with a table of classes", None, r"(^|/)_classes\.csv$", start="Pixel Value", hint=_MASKS_HINT),
     Tool("YOLO for Keras", "yolo-keras", r"\.txt$", start=r"\S{1,500}\.(jpe?g|png|bmp)( \d+(,\d+){4})+\s*$"),
     Tool("tracks of MOT", None, r"(^|/)(gt|det)/[^/]+\.txt$", start=rf"\d+,-?\d+(,{_NUMBER}){{4,}}"),
     Tool("annotations of VisDrone", None, r"\.txt$", start=rf"({_NUMBER},){{7}}{_NUMBER},?\s*$"),

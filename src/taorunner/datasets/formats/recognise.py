@@ -9,6 +9,7 @@ from typing import Any
 
 from taorunner.datasets.files.image_header import UNREAD_SUFFIXES
 from taorunner.datasets.files.layout import find_class_folders, find_masks
+from taorunner.datasets.files.mask_pairs import find_pairs
 from taorunner.datasets.files.yolo_rows import is_yolo_text
 from taorunner.datasets.formats import (
     coco,
@@ -23,6 +24,7 @@ from taorunner.datasets.formats import (
     wider_face,
 )
 from taorunner.datasets.formats.exif_turns import rotate_stored_boxes
+from taorunner.datasets.formats.exports import datumaro, via
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.likely import likely_kind, unread_archives
 from taorunner.datasets.formats.other_layouts import refuse_other_layout
@@ -42,8 +44,9 @@ _PEEKED = 20
 _CORRECT_HINT = "correct the errors above; if it is another format, name that with --from"
 FORMATS = tuple(sorted(_MODULES))
 _CHOOSE_HINT = f"give its format with --from: {', '.join(FORMATS)}"
-NAMED = (*FORMATS, *others.NAMES)
-"""Including the formats that another program reads, which are used only when named."""
+_ONLY_NAMED: Mapping[str, Any] = {"datumaro": datumaro, "via": via}
+NAMED = (*FORMATS, *sorted((*others.NAMES, *_ONLY_NAMED)))
+"""Including the formats that are used only when named, most of which another program reads."""
 
 
 def read_dataset(
@@ -65,7 +68,9 @@ def read_folder(folder: Folder, format_name: str | None = None) -> DetectionData
     if format_name in others.NAMES:
         dataset = others.read(folder, format_name)
     else:
-        read: Callable[[Folder], DetectionDataset] = _MODULES[format_name].read
+        read: Callable[[Folder], DetectionDataset] = (
+            _MODULES.get(format_name) or _ONLY_NAMED[format_name]
+        ).read
         dataset = read(folder)
     folder.report_turned()
     folder.report_noted()
@@ -158,6 +163,24 @@ def known_formats(folder: Folder) -> list[str]:
     return known
 
 
+def _refuse_without_boxes(folder: Folder) -> None:
+    """Raises UserFilesError for images with masks, and for class folders."""
+    is_arranged = bool(find_masks(folder.root))
+    if is_arranged or find_pairs(folder.image_files).are_most:
+        kind = "segmentation"
+    elif find_class_folders(folder.root):
+        kind, is_arranged = "classification", True
+    else:
+        return
+    hint = f"taorunner dataset convert --to {kind}"
+    raise UserFilesError(
+        f'"{printable(str(folder.root))}" has images for {kind}, and no boxes',
+        hint=f"use taorunner dataset check, or {hint}"
+        if is_arranged
+        else f"{hint} arranges them as TAO reads them",
+    )
+
+
 def recognised(folder: Folder) -> str:
     """The format's name. Raises UserFilesError when none or several fit, and for the layout of another network."""
     refuse_other_layout(folder)
@@ -173,15 +196,7 @@ def recognised(folder: Folder) -> str:
         raise UserFilesError(
             f'"{printable(str(folder.root))}" {likely[0]}', hint=likely[1], findings=folder.findings
         )
-    for kind, found in (
-        ("segmentation", find_masks(folder.root)),
-        ("classification", find_class_folders(folder.root)),
-    ):
-        if found:
-            raise UserFilesError(
-                f'"{printable(str(folder.root))}" has images for {kind}, and no boxes',
-                hint=f"use taorunner dataset check, or taorunner dataset convert --to {kind}",
-            )
+    _refuse_without_boxes(folder)
     raise UserFilesError(
         f'"{printable(str(folder.root))}" has no annotations in a known format '
         f"({len(folder.files)} files, {len(folder.image_files)} images)",
