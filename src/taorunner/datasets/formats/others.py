@@ -6,6 +6,7 @@ for TAO are written by taorunner.
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -22,9 +23,9 @@ from taorunner.text import amount, printable
 
 NAMES = (
     "automl-vision", "bdd100k", "cityscapes", "create-ml", "edge-impulse", "hf", "ibm-cloud-annotations",
-    "kaggle-wheat", "labelbox", "labelme", "marmot", "oidv4", "openimages", "openlabel", "retinanet", "sagemaker",
-    "scale-ai", "superannotate", "supervisely", "tfod", "tfrecord", "udacity", "unity-perception", "v7-darwin",
-    "via-csv", "vott-csv", "yolo-keras", "yolov4-pytorch",
+    "kaggle-wheat", "labelbox", "labelme", "marmot", "oidv4", "openlabel", "retinanet", "sagemaker",
+    "scale-ai", "superannotate", "supervisely", "tfrecord", "udacity", "unity-perception", "v7-darwin",
+    "via-csv", "yolo-keras", "yolov4-pytorch",
 )  # fmt: skip
 """panlabel's names of formats, without those that taorunner reads itself."""
 
@@ -33,6 +34,8 @@ _WARNS = f"{_PROGRAM}: warning:"
 _SUFFIXES = (
     ".json", ".jsonl", ".ndjson", ".csv", ".txt", ".xml", ".manifest", ".labels", ".tfrecord", ".parquet",
 )  # fmt: skip
+_NO_IMAGES = re.compile(r'"images"\s*:\s*\[\s*\]')
+_FIRST_CHARACTERS = 4_000
 _MOST_FILES = 50
 """More files mean one file per image, which the program reads by folder."""
 
@@ -58,11 +61,12 @@ def read(folder: Folder, format_name: str) -> DetectionDataset:
         classes.update(dict.fromkeys(part.classes))
     kinds = {place.suffix for place, _ in documents}
     for place, text in results[1:]:
-        if place.suffix in kinds and not _is_document(text):
+        if place.suffix in kinds and not _is_document(text) and not text.lstrip().startswith("{"):
             folder.error("annotations-unreadable", f"{_PROGRAM} cannot read it: {text}", place)
     if not documents:
+        said = results[-1][1] if not results[-1][1].lstrip().startswith("{") else "it finds no image"
         raise UserFilesError(
-            f'{_PROGRAM} reads no {format_name} in "{printable(str(folder.root))}": {results[-1][1]}',
+            f'{_PROGRAM} reads no {format_name} in "{printable(str(folder.root))}": {said}',
             hint="if it is another format, give that with --from",
         )
     images += _unnamed(folder, {image.path for image in images})
@@ -131,4 +135,5 @@ def _report_left_out(folder: Folder, place: Path, lines: Sequence[str]) -> None:
 
 
 def _is_document(text: str) -> bool:
-    return text.lstrip().startswith("{")
+    """False for a message, and for an answer without images: the program found nothing that it reads."""
+    return text.lstrip().startswith("{") and not _NO_IMAGES.search(text[:_FIRST_CHARACTERS])

@@ -24,7 +24,7 @@ from taorunner.datasets.formats import (
     wider_face,
 )
 from taorunner.datasets.formats.exif_turns import rotate_stored_boxes
-from taorunner.datasets.formats.exports import datumaro, via
+from taorunner.datasets.formats.exports import datumaro, tables, via
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.likely import likely_kind, unread_archives
 from taorunner.datasets.formats.other_layouts import refuse_other_layout
@@ -44,7 +44,9 @@ _PEEKED = 20
 _CORRECT_HINT = "correct the errors above; if it is another format, name that with --from"
 FORMATS = tuple(sorted(_MODULES))
 _CHOOSE_HINT = f"give its format with --from: {', '.join(FORMATS)}"
-_ONLY_NAMED: Mapping[str, Any] = {"datumaro": datumaro, "via": via}
+_ONLY_NAMED: Mapping[str, Callable[[Folder], DetectionDataset]] = {
+    "datumaro": datumaro.read, "via": via.read, **tables.READERS,
+}  # fmt: skip
 NAMED = (*FORMATS, *sorted((*others.NAMES, *_ONLY_NAMED)))
 """Including the formats that are used only when named, most of which another program reads."""
 
@@ -68,9 +70,7 @@ def read_folder(folder: Folder, format_name: str | None = None) -> DetectionData
     if format_name in others.NAMES:
         dataset = others.read(folder, format_name)
     else:
-        read: Callable[[Folder], DetectionDataset] = (
-            _MODULES.get(format_name) or _ONLY_NAMED[format_name]
-        ).read
+        read = _ONLY_NAMED.get(format_name) or _MODULES[format_name].read
         dataset = read(folder)
     folder.report_turned()
     folder.report_noted()
@@ -93,9 +93,13 @@ def report_unread(folder: Folder, format_name: str) -> None:
         message = f'{amount(len(archives), "archive")}, such as "{printable(archives[0])}", {verb} not read'
         hint = "unpack it if it belongs to the dataset, else move it away"
         folder.warning("archive-unread", message, folder.root / archives[0], hint=hint)
+    texts = folder.with_suffix(".txt")
+    if keras := [path for path in texts if path.rpartition("/")[2] == "_annotations.txt"]:
+        message = f'boxes in {amount(len(keras), "list")}, such as "{printable(keras[0])}", are not read'
+        hint = "they are of YOLO for Keras: give their folder with --from yolo-keras, or move them away"
+        folder.error("labels-unread", message, folder.root / keras[0], hint=hint)
     if format_name in ("yolo", "kitti"):
         return
-    texts = folder.with_suffix(".txt")
     first = next((path for path in texts[:_PEEKED] if is_yolo_text(folder.peek(path) or "")), None)
     if first is None:
         return
@@ -107,6 +111,10 @@ def report_unread(folder: Folder, format_name: str) -> None:
         folder.root / first,
         hint="move them away, or read them instead: write classes.txt and add --from yolo",
     )
+
+
+def _has_rows_of_yolo(folder: Folder) -> bool:
+    return any(is_yolo_text(folder.peek(path) or "") for path in folder.with_suffix(".txt")[:_PEEKED])
 
 
 def _has_lines_beside_coco(folder: Folder) -> bool:
@@ -156,6 +164,8 @@ def known_formats(folder: Folder) -> list[str]:
     known = [name for name, module in _MODULES.items() if module.recognise(folder)]
     if "kitti" in known and "yolo" in known:
         known.remove("yolo")  # a classes.txt beside KITTI labels
+    if "dota" in known and "yolo" in known and not _has_rows_of_yolo(folder):
+        known.remove("yolo")  # a data.yaml beside labelTxt, as Roboflow writes it
     if "odvg" in known and "coco" in known and _has_lines_beside_coco(folder):
         known.remove("coco")  # a copy of the same boxes, for validation
     if not known and kitti.is_all_background(folder):

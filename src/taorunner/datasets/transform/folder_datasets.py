@@ -37,10 +37,10 @@ def lay_out(
     plan, classes = _PLANS[to](folder)
     plan = _once_each(folder, plan)
     if not plan or (has_errors(folder.findings) and not skip_bad):
-        what = "nothing was written, because something is wrong" if plan else f"no images for {to} here"
-        hint = (
-            "correct the errors above, or leave the bad parts out with --skip-bad" if plan else _LAYOUTS[to]
-        )
+        is_known = bool(plan) or has_errors(folder.findings)
+        what = "nothing was written, because something is wrong" if is_known else f"no images for {to} here"
+        hint = "correct the errors above" if is_known else _LAYOUTS[to]
+        hint += ", or leave the bad parts out with --skip-bad" if plan else ""
         raise UserFilesError(f'{what} in "{printable(str(source))}"', hint=hint, findings=folder.findings)
     placer = Placer()
     with new_folder(output, overwrite=overwrite) as partial:
