@@ -18,7 +18,7 @@ Key = tuple[str, str]
 """Subset and stem of an image."""
 Role = Literal["image", "mask"]
 
-_IMAGE_WORDS = frozenset({"images", "image", "img", "imgs", "jpegimages", "leftimg"})
+_IMAGE_WORDS = frozenset({"images", "image", "img", "imgs", "jpegimages", "leftimg", "rgb"})
 _MASK_WORDS = frozenset({
     "masks", "mask", "labels", "label", "annotations", "gt", "gtfine", "groundtruth", "segmentationclass",
     "segmentationclasspng",

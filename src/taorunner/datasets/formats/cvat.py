@@ -40,9 +40,9 @@ def read(folder: Folder) -> DetectionDataset:
         for label in (one for labels in root.all("labels") for one in labels.children):
             classes[label.text_of("name")] = None
         if any(root.all("track")):
-            for entry in _frames(folder, path, root):
-                images.append(entry)
-                classes.update(dict.fromkeys(box.name for box in entry.boxes))
+            frames = _frames(folder, path, root)
+            images += frames
+            classes.update(dict.fromkeys(box.name for frame in frames for box in frame.boxes))
         for node in (child for child in root.children if child.tag == "image"):
             entry = _image(folder, path, node)
             if entry is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.datasets.files.image_header import UNREAD_SUFFIXES
-from taorunner.datasets.files.layout import find_class_folders, find_masks
+from taorunner.datasets.files.layout import find_class_folders, find_masks, has_format_folders
 from taorunner.datasets.files.mask_pairs import find_pairs
 from taorunner.datasets.files.yolo_rows import is_yolo_text
 from taorunner.datasets.formats import (
@@ -178,7 +178,7 @@ def _refuse_without_boxes(folder: Folder) -> None:
     is_arranged = bool(find_masks(folder.root))
     if is_arranged or find_pairs(folder.image_files).are_most:
         kind = "segmentation"
-    elif find_class_folders(folder.root):
+    elif (splits := find_class_folders(folder.root)) and not has_format_folders(splits):
         kind, is_arranged = "classification", True
     else:
         return

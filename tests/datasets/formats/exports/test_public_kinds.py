@@ -272,3 +272,10 @@ def test_masks_in_a_public_layout_become_that_of_tao(tmp_path: Path) -> None:
             assert made == (tmp_path / f"source/{subset}annot/{name}.png").read_bytes()
             assert (tmp_path / f"made/images/{subset}/{name}.png").is_file()
     assert kind_of(tmp_path / "source") == "segmentation"
+
+
+def test_folders_of_another_layout_are_not_offered_as_classes(tmp_path: Path) -> None:
+    for folder in ("image_2", "instance"):
+        write_image(tmp_path / f"training/{folder}/a.png", 8, 6)
+    with pytest.raises(UserFilesError, match="no annotations in a known format"):
+        read_dataset(tmp_path)
