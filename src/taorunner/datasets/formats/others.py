@@ -1,4 +1,4 @@
-"""Reads formats through the program panlabel (extra ``formats``): LabelMe, CreateML, Open Images, …
+"""Reads formats through the program panlabel (extra ``formats``): CreateML, Labelbox, Supervisely, …
 
 panlabel converts the boxes to COCO, which is then read as any other COCO file. It does not touch images, and files
 for TAO are written by taorunner.
@@ -23,7 +23,7 @@ from taorunner.text import amount, printable
 
 NAMES = (
     "automl-vision", "bdd100k", "cityscapes", "create-ml", "edge-impulse", "hf", "ibm-cloud-annotations",
-    "kaggle-wheat", "labelbox", "labelme", "marmot", "oidv4", "openlabel", "retinanet", "sagemaker",
+    "kaggle-wheat", "labelbox", "marmot", "oidv4", "openlabel", "retinanet", "sagemaker",
     "scale-ai", "superannotate", "supervisely", "tfrecord", "udacity", "unity-perception", "v7-darwin",
     "via-csv", "yolo-keras", "yolov4-pytorch",
 )  # fmt: skip

@@ -124,9 +124,63 @@ def test_an_annotation_that_cannot_be_read_is_an_error(one: dict[str, Any], tmp_
     assert "datumaro-annotation" in [one.code for one in dataset.findings if one.is_error]
 
 
-@pytest.mark.parametrize("name", ["via", "datumaro"])
+@pytest.mark.parametrize("name", ["via", "datumaro", "labelme"])
 def test_another_json_is_refused(name: str, tmp_path: Path) -> None:
     write_image(tmp_path / "a.jpg", 40, 30)
     (tmp_path / "a.json").write_text("{}")
     with pytest.raises(UserFilesError, match="no JSON file in"):
         read_dataset(tmp_path, name)
+
+
+def labelme(root: Path, *shapes: dict[str, Any], **more: Any) -> Path:
+    write_image(root / "train/a.jpg", 40, 30)
+    value = {
+        "shapes": list(shapes),
+        "flags": {},
+        "imagePath": "..\\\\old\\\\a.jpg",
+        "imageWidth": 40,
+        "imageHeight": 30,
+    }
+    (root / "train/a.json").write_text(json.dumps({**value, **more}))
+    return root
+
+
+def drawn(kind: str | None, *points: tuple[float, float], label: str = "leaf") -> dict[str, Any]:
+    return {"label": label, "points": [list(point) for point in points], "shape_type": kind, "flags": {}}
+
+
+def test_shapes_of_labelme(tmp_path: Path) -> None:
+    shapes = [
+        drawn("rectangle", (12, 8), (2, 3)), drawn(None, (1, 2), (9, 3), (5, 8)),
+        drawn("circle", (20, 15), (24, 18), label="pot"), drawn("mask", (2, 3), (12, 9)),
+        drawn("line", (1, 1), (9, 9)), drawn("point", (3, 4)),
+    ]  # fmt: skip
+    dataset = read_dataset(labelme(tmp_path, *shapes), "labelme")
+    (image,) = dataset.images
+    assert image.subset == "train"
+    assert [(box.name, box.x_min, box.y_min, box.x_max, box.y_max) for box in image.boxes] == [
+        ("leaf", 2, 3, 12, 8), ("leaf", 1, 2, 9, 8), ("pot", 15, 10, 25, 20), ("leaf", 2, 3, 12, 9),
+    ]  # fmt: skip
+    assert image.boxes[1].segmentation == [[1, 2, 9, 3, 5, 8]]
+    codes = ["mask-box", "shape-box", "shape-left-out", "shape-left-out"]
+    assert sorted(one.code for one in dataset.findings) == codes
+
+
+def test_a_flag_of_labelme_is_no_background(tmp_path: Path) -> None:
+    dataset = read_dataset(labelme(tmp_path, flags={"cat": True, "dog": False}), "labelme")
+    assert [one.code for one in dataset.findings if one.is_error] == ["picture-without-boxes"]
+
+
+def test_an_image_of_labelme_without_shapes_is_a_background(tmp_path: Path) -> None:
+    dataset = read_dataset(labelme(tmp_path), "labelme")
+    assert not [one for one in dataset.findings if one.is_error]
+    assert [len(image.boxes) for image in dataset.images] == [0]
+
+
+@pytest.mark.parametrize("one", [
+    drawn("rectangle", (1, 2)), drawn("rectangle", (1, 2), (9, 8), label=""), drawn("star", (1, 2), (9, 8)),
+    {"label": "leaf", "shape_type": "polygon", "points": [[1, 2], [3, "x"], [5, 6]]}, {"label": "leaf"},
+])  # fmt: skip
+def test_a_shape_that_is_no_box_is_an_error(one: dict[str, Any], tmp_path: Path) -> None:
+    dataset = read_dataset(labelme(tmp_path, one), "labelme")
+    assert [one.code for one in dataset.findings if one.is_error] == ["labelme-shape"]
