@@ -279,3 +279,26 @@ def test_folders_of_another_layout_are_not_offered_as_classes(tmp_path: Path) ->
         write_image(tmp_path / f"training/{folder}/a.png", 8, 6)
     with pytest.raises(UserFilesError, match="no annotations in a known format"):
         read_dataset(tmp_path)
+
+
+def test_labels_of_yolo_away_from_their_images_have_names(tmp_path: Path) -> None:
+    write_image(tmp_path / "Images/a.jpg", 40, 30)
+    write(tmp_path / "Annotations/a.txt", "0 0.5 0.5 0.5 0.2\n")
+    write(tmp_path / "obj.names", "cat\n")
+    with pytest.raises(UserFilesError, match="but not beside their images") as caught:
+        read_dataset(tmp_path)
+    assert caught.value.hint == "put labels beside their image, or in labels/ next to images/"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("labels.csv", "ImageID,Source,LabelName,Confidence\na,x,/m/1,1\n", "labels of whole images of Open Images"),
+        ("a.json", '{"annotations": [{"bbox": [1, 2, 3, 4], "predicted_iou": 0.9}]}', "masks of Segment Anything"),
+    ],
+)  # fmt: skip
+def test_what_is_not_read_has_a_name(name: str, text: str, says: str, tmp_path: Path) -> None:
+    write_image(tmp_path / "a.jpg", 40, 30)
+    write(tmp_path / name, text)
+    with pytest.raises(UserFilesError, match=says):
+        read_dataset(tmp_path)
