@@ -25,7 +25,7 @@ NAMES = (
     "automl-vision", "bdd100k", "cityscapes", "create-ml", "edge-impulse", "hf", "ibm-cloud-annotations",
     "kaggle-wheat", "labelbox", "marmot", "oidv4", "openlabel", "retinanet", "sagemaker",
     "scale-ai", "superannotate", "supervisely", "tfrecord", "udacity", "unity-perception", "v7-darwin",
-    "via-csv", "yolo-keras", "yolov4-pytorch",
+    "via-csv",
 )  # fmt: skip
 """panlabel's names of formats, without those that taorunner reads itself."""
 

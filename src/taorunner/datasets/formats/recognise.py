@@ -24,7 +24,7 @@ from taorunner.datasets.formats import (
     wider_face,
 )
 from taorunner.datasets.formats.exif_turns import rotate_stored_boxes
-from taorunner.datasets.formats.exports import datumaro, labelme, tables, via
+from taorunner.datasets.formats.exports import datumaro, labelme, tables, via, yolo_keras
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.likely import likely_kind, unread_archives
 from taorunner.datasets.formats.other_layouts import refuse_other_layout
@@ -45,7 +45,8 @@ _CORRECT_HINT = "correct the errors above; if it is another format, name that wi
 FORMATS = tuple(sorted(_MODULES))
 _CHOOSE_HINT = f"give its format with --from: {', '.join(FORMATS)}"
 _ONLY_NAMED: Mapping[str, Callable[[Folder], DetectionDataset]] = {
-    "datumaro": datumaro.read, "labelme": labelme.read, "via": via.read, **tables.READERS,
+    "datumaro": datumaro.read, "labelme": labelme.read, "via": via.read,
+    "yolo-keras": yolo_keras.read, "yolov4-pytorch": yolo_keras.read, **tables.READERS,
 }  # fmt: skip
 NAMED = (*FORMATS, *sorted((*others.NAMES, *_ONLY_NAMED)))
 """Including the formats that are used only when named, most of which another program reads."""

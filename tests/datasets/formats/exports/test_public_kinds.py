@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from shapes import write_image
 
+from taorunner.datasets.formats import others
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.model.annotations import DetectionDataset
 from taorunner.datasets.transform.folder_datasets import lay_out
@@ -214,13 +215,44 @@ def test_another_table_is_refused(tmp_path: Path) -> None:
         read_dataset(tmp_path, "tfod")
 
 
-def test_a_folder_in_which_the_program_finds_nothing_is_read_by_file(tmp_path: Path) -> None:
-    """The answer for the folder has no images, which is no answer."""
-    for subset in ("train", "valid"):
-        write_image(tmp_path / subset / "a.jpg", 40, 30)
-        write(tmp_path / subset / "_annotations.txt", "a.jpg 1,2,9,8,0\n")
-        write(tmp_path / subset / "classes.txt", "car\n")
-    assert boxes(read_dataset(tmp_path, "yolo-keras"))["train/a.jpg"][0][1:] == (1, 2, 9, 8)
+def keras(root: Path, *lines: str, classes: str = "train/_classes.txt") -> Path:
+    write_image(root / "train/a b.jpg", 40, 30)
+    write(root / "train/_annotations.txt", "".join(f"{line}\n" for line in lines))
+    if classes:
+        write(root / classes, "cat\ndog\n")
+    return root
+
+
+@pytest.mark.parametrize("classes", ["train/_classes.txt", "classes.txt", "model/../coco.names"])
+def test_lists_of_yolo_for_keras(classes: str, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    dataset = read_dataset(keras(tmp_path, "a b.jpg 1,2,9,8,1 3,4,10,12,0", classes=classes), "yolo-keras")
+    assert boxes(dataset) == {"train/a b.jpg": [("dog", 1, 2, 9, 8), ("cat", 3, 4, 10, 12)]}
+    assert (dataset.classes, dataset.findings) == (("cat", "dog"), ())
+
+
+@pytest.mark.parametrize(
+    ("line", "classes", "codes"),
+    [
+        ("a b.jpg 1,2,9,8,5", "classes.txt", ["yolo-class", "picture-without-boxes"]),
+        ("a b.jpg 1,2,9,8", "classes.txt", ["list-line", "picture-without-boxes"]),
+        ("a b.jpg 1,2,9,8,0", "", ["yolo-names", "picture-without-boxes"]),
+        ("c.jpg 1,2,9,8,0", "classes.txt", ["picture-missing"]),
+    ],
+)  # fmt: skip
+def test_a_line_of_yolo_for_keras_that_is_wrong(
+    line: str, classes: str, codes: list[str], tmp_path: Path
+) -> None:
+    root = keras(tmp_path, "d.jpg 1,2,9,8,0", line, classes=classes)
+    write_image(root / "train/d.jpg", 40, 30)
+    found = {one.code for one in read_dataset(root, "yolo-keras").findings if one.is_error}
+    assert found == set(codes)
+
+
+def test_an_answer_without_images_is_no_answer(tmp_path: Path) -> None:
+    """As the program gives it for a folder in which it finds nothing; the files are then read one by one."""
+    assert not others._is_document('{"info": {}, "images": [ ], "annotations": []}')
+    assert others._is_document('{"images": [{"id": 1}]}')
 
 
 def test_a_box_beyond_the_image_is_judged_here_and_not_by_the_program(tmp_path: Path) -> None:
