@@ -177,7 +177,7 @@ def test_images_as_labels_are_no_kitti(tmp_path: Path) -> None:
     """An empty text for each, as ``--fix`` writes them, would hide the masks."""
     for folder in ("images", "labels"):
         write_image(tmp_path / f"d/{folder}/a.jpg", 100, 50)
-    with pytest.raises(UserFilesError, match="no annotations in a known format"):
+    with pytest.raises(UserFilesError, match="images for segmentation, and no boxes"):
         check_dataset(tmp_path / "d")
 
 

@@ -10,7 +10,7 @@ import pytest
 from shapes import IMAGES, write_image
 
 from taorunner.datasets.formats import others
-from taorunner.datasets.formats.recognise import FORMATS
+from taorunner.datasets.formats.recognise import NAMED
 from taorunner.datasets.transform.convert import convert
 from taorunner.errors import UserFilesError
 
@@ -57,8 +57,8 @@ def test_what_another_tool_wrote_becomes_kitti(
 def test_what_cannot_be_read_is_reported_with_the_programs_word(tmp_path: Path) -> None:
     write_image(tmp_path / "source/a.jpg", 40, 30)
     (tmp_path / "source/a.json").write_text("{")
-    with pytest.raises(UserFilesError, match="panlabel reads no labelme in") as caught:
-        convert(tmp_path / "source", tmp_path / "made", to="kitti", from_="labelme")
+    with pytest.raises(UserFilesError, match="panlabel reads no superannotate in") as caught:
+        convert(tmp_path / "source", tmp_path / "made", to="kitti", from_="superannotate")
     assert "a.json" in caught.value.message
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
@@ -80,7 +80,7 @@ def test_one_bad_file_is_not_left_out_silently(tmp_path: Path) -> None:
     with pytest.raises(UserFilesError, match="something would be lost") as caught:
         convert(tmp_path / "source", tmp_path / "made", to="kitti", from_="labelme")
     errors = [(f.code, f.file.name if f.file else "") for f in caught.value.findings if f.is_error]
-    assert errors == [("annotations-unreadable", "one.json")]
+    assert errors == [("json-syntax", "one.json")]
 
 
 def test_an_image_that_nothing_names_is_a_background(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_an_image_that_nothing_names_is_a_background(tmp_path: Path) -> None:
 def test_without_the_program_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(others, "_PROGRAM", "panlabel-that-is-not-there")
     with pytest.raises(UserFilesError) as caught:
-        convert(tmp_path, tmp_path.with_name("made"), to="kitti", from_="labelme")
+        convert(tmp_path, tmp_path.with_name("made"), to="kitti", from_="create-ml")
     assert caught.value.hint == "pip install 'taorunner[formats]'"
 
 
@@ -103,4 +103,4 @@ def test_the_names_are_those_of_the_program() -> None:
     lines = [line.split() for line in done.stdout.splitlines()]
     theirs = {words[0] for words in lines if words[1:3] == ["yes", "yes"]}
     assert set(others.NAMES) <= theirs
-    assert theirs - set(others.NAMES) - set(FORMATS) <= {"ir-json", "vott-json"}
+    assert theirs - set(NAMED) <= {"ir-json", "vott-json"}

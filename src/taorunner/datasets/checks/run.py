@@ -41,6 +41,7 @@ from taorunner.datasets.files.layout import (
     images_in,
     unpaired,
 )  # fmt: skip
+from taorunner.datasets.files.mask_pairs import find_pairs
 from taorunner.datasets.formats import kitti
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.likely import likely_kind
@@ -103,7 +104,7 @@ def _check_folders(
         image_counts = check_masks(report.findings, masks, needs, deep=deep)
         report.subsets = [SubsetReport(name, count) for name, count in image_counts.items()]
         return report
-    splits = find_class_folders(root)
+    splits = {} if find_pairs(folder.image_files).are_most else find_class_folders(root)
     if splits:
         refuse_pairs(folder)
         if not are_classes(root, splits):

@@ -6,7 +6,7 @@ Only names are read. Other formats (COCO, VOC, YOLO, VoTT) have no subsets of th
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +89,11 @@ def find_class_folders(root: Path) -> dict[str, list[str]]:
         images_in(root / split / name) for split, classes in splits.items() for name in classes[:5]
     )
     return splits if has_images else {}
+
+
+def has_format_folders(splits: Mapping[str, Sequence[str]]) -> bool:
+    """True when a "class" has the name of a part of another layout, such as ``image_2`` or ``masks``."""
+    return any(name.lower() in _NO_CLASSES for names in splits.values() for name in names)
 
 
 def images_in(folder: Path) -> list[str]:

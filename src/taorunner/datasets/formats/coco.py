@@ -86,7 +86,8 @@ def _of_stem(path: str) -> str:
 
 def documents(folder: Folder) -> list[str]:
     found = _with_images(folder)
-    with_boxes = [path for path in found if _has_annotations(folder, path)] or found
+    annotated = [path for path in found if _has_annotations(folder, path)] or found
+    with_boxes = [path for path in annotated if not _is_of_whole_images(folder, path)] or annotated
     instances = [path for path in with_boxes if not path.rpartition("/")[2].startswith(_OTHER_TASKS)]
     return instances or with_boxes
 
@@ -94,6 +95,13 @@ def documents(folder: Folder) -> list[str]:
 def _has_annotations(folder: Folder, path: str) -> bool:
     document = folder.json_object(path, _LISTS)
     return document is not None and "annotations" in (*document.lists, *document.values)
+
+
+def _is_of_whole_images(folder: Folder, path: str) -> bool:
+    """True for captions and for labels of whole images: no annotation has a box or an outline."""
+    document = folder.json_object(path, _LISTS)
+    has_any = document is not None and next(iter(document.elements("annotations")), None) is not None
+    return has_any and not (folder.mentions(path, '"bbox"') or folder.mentions(path, '"segmentation"'))
 
 
 def _with_images(folder: Folder) -> list[str]:

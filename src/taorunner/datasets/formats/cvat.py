@@ -1,4 +1,4 @@
-"""Reads CVAT for images 1.1: one ``annotations.xml`` of a task or a project."""
+"""Reads CVAT 1.1: one ``annotations.xml`` of a task or a project; tracks of a video where its frames are images."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from taorunner.text import printable
 _CORNERS = ("xtl", "ytl", "xbr", "ybr")
 _BOXED = ("box", "polygon", "ellipse", "mask", "cuboid")
 _SHAPES = ("polyline", "points", "skeleton")
+_FRAME = re.compile(r"(?:\A|/)frame_(\d{6,9})\.\w+\Z")
 _CUBOID = ("tl1", "bl1", "tr1", "br1", "tl2", "bl2", "tr2", "br2")
 
 
@@ -39,9 +40,9 @@ def read(folder: Folder) -> DetectionDataset:
         for label in (one for labels in root.all("labels") for one in labels.children):
             classes[label.text_of("name")] = None
         if any(root.all("track")):
-            track = next(root.all("track"))
-            folder.error("cvat-video", "these are tracks of a video, not of images", file, track.line, track.column,
-                         'export the task as "CVAT for images 1.1"')  # fmt: skip
+            frames = _frames(folder, path, root)
+            images += frames
+            classes.update(dict.fromkeys(box.name for frame in frames for box in frame.boxes))
         for node in (child for child in root.children if child.tag == "image"):
             entry = _image(folder, path, node)
             if entry is not None:
@@ -54,9 +55,16 @@ def read(folder: Folder) -> DetectionDataset:
 def _image(folder: Folder, path: str, node: Node) -> ImageEntry | None:
     file = folder.root / path
     reference = node.attributes.get("name", "")
-    subset = node.attributes.get("subset", "").lower()
-    image_file = folder.image_file(f"{subset}/{reference}", path) if subset else None
-    image_file = image_file or folder.image_file(reference, path)
+    own = node.attributes.get("subset", "")
+    subset = own.lower()
+    image_file = next(
+        (
+            found
+            for one in dict.fromkeys((own, subset))
+            if one and (found := folder.image_file(f"{one}/{reference}", path))
+        ),
+        None,
+    ) or folder.image_file(reference, path)
     if image_file is None:
         folder.missing_image(reference, file, node.line, node.column)
         return None
@@ -83,10 +91,51 @@ def _image(folder: Folder, path: str, node: Node) -> ImageEntry | None:
     return folder.entry(image_file, boxes, subset=subset, source=file, stated_size=size)
 
 
-def _box(folder: Folder, path: str, node: Node) -> Box | None:
-    """A rotated box or a polygon becomes its bounding box."""
+def _frames(folder: Folder, path: str, root: Node) -> list[ImageEntry]:
+    """The frames of a video that lie beside its tracks, as CVAT names them; a frame in no track is a background.
+
+    CVAT writes a shape for every frame, so that none has to be interpolated.
+    """
     file = folder.root / path
-    label = node.attributes.get("label", "")
+    first = next(root.all("track"))
+    pictures = {int(match[1]): one for one in folder.image_files if (match := _FRAME.search(one))}
+    if not pictures:
+        folder.error("cvat-video", "these are tracks of a video, and its frames are not here", file, first.line,
+                     first.column, 'export the task as "CVAT for images 1.1", or "Save images" with it')  # fmt: skip
+        return []
+    boxes: dict[int, list[Box]] = {number: [] for number in pictures}
+    seen: set[int] = set()
+    for track in root.all("track"):
+        for shape in track.children:
+            frame = number(shape.attributes.get("frame"))
+            if (
+                shape.tag not in (*_BOXED, *_SHAPES)
+                or frame is None
+                or shape.attributes.get("outside") == "1"
+            ):
+                continue
+            seen.add(int(frame))
+            if shape.tag in _SHAPES:
+                message = f"a {shape.tag} has no box: left out"
+                folder.warning("shape-left-out", message, file, shape.line, shape.column)
+            elif int(frame) not in pictures:
+                folder.missing_image(f"frame_{int(frame):06d}", file, shape.line, shape.column)
+            elif (box := _box(folder, path, shape, track.attributes.get("label", ""))) is not None:
+                boxes[int(frame)].append(box)
+    found = []
+    for at, image in pictures.items():
+        if at in seen and not boxes[at]:
+            folder.report_no_boxes_left(image, file)
+        entry = folder.entry(folder.root / image, boxes[at], source=file)
+        if entry is not None:
+            found.append(entry)
+    return found
+
+
+def _box(folder: Folder, path: str, node: Node, label: str = "") -> Box | None:
+    """A rotated box or a polygon becomes its bounding box. ``label``: of the track, whose shapes have none."""
+    file = folder.root / path
+    label = label or node.attributes.get("label", "")
     segmentation = None
     if node.tag == "polygon":
         pairs = [point.split(",") for point in node.attributes.get("points", "").split(";")]
@@ -125,7 +174,8 @@ def _box(folder: Folder, path: str, node: Node) -> Box | None:
                 folder.note_box("box-rotated", "rotated box", file, node.line, node.column)
     if corners is None or not label:
         message = f"a {node.tag} needs a label and numbers as coordinates"
-        folder.error("cvat-shape", printable(message), file, node.line, node.column)
+        hint = "correct it in CVAT and export again, or leave it out with --skip-bad"
+        folder.error("cvat-shape", printable(message), file, node.line, node.column, hint)
         return None
     return Box(label, *corners, segmentation=segmentation, line=node.line, extra=_extra(node))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from taorunner.datasets.files.yolo_rows import is_yolo_text
 from taorunner.datasets.formats.folder import Folder
-from taorunner.datasets.formats.yolo.description import NAMES_HINT
+from taorunner.datasets.formats.yolo.description import NAMES_HINT, class_list
 from taorunner.text import amount, printable
 
 _MOST_READ = 20
@@ -15,6 +15,7 @@ _ARCHIVE = re.compile(r"\.(zip|7z|rar|tar|tgz|tar\.(gz|bz2|xz|zst)|(json|xml|txt
 _TAKEN = re.compile(r"\.(zip|tar|tgz|tar\.(gz|bz2|xz))\Z", re.IGNORECASE)
 """Those that a dataset command takes in place of a folder."""
 _EXPORT_HINT = "nothing here reads it: export it as COCO, Pascal VOC, YOLO or KITTI"
+_MASKS_HINT = "taorunner dataset convert --to segmentation arranges them as TAO reads them"
 _PANOPTIC_HINT = "oneformer and mask2former read it as it is; for boxes, export it as COCO instances"
 
 
@@ -61,11 +62,13 @@ _TOOLS = (
     Tool("Open Images", "openimages", r"\.csv$", start="ImageID,Source,LabelName,Confidence,XMin"),
     Tool("VoTT", "vott-csv", r"\.csv$", start='"?image"?,"?xmin"?,"?ymin"?,'),
     Tool("a Kaggle table", "kaggle-wheat", r"\.csv$", start="image_id,width,height,bbox"),
-    Tool("a table of boxes", "tfod", r"\.csv$", start="filename,width,height,class,xmin,ymin,xmax,ymax"),
+    Tool("a table of boxes", "tfod", r"\.csv$", start=r"filename,(width,height,)?class,xmin,ymin,xmax,ymax"),
     Tool("a table of boxes", "retinanet", r"\.csv$", start=r"[^,\n]{1,500}\.(jpe?g|png|bmp),\d*,\d*,\d*,\d*,"),
     Tool("boxes in a table of its own", None, r"\.csv$", start=r"[^\n]{0,500}\b(x_?min|bbox|xtl)\b"),
+    Tool("labels of whole images of Open Images", None, r"\.csv$", start="ImageID,Source,LabelName,Confidence"),
+    Tool("masks of Segment Anything, which have no classes", None, _JSON, ('"predicted_iou"',)),
     Tool("labels of whole images in a table", None, r"(^|/)_classes\.csv$", start=r"filename\s*,"),
-    Tool("masks with a table of classes", None, r"(^|/)_classes\.csv$", start="Pixel Value"),
+    Tool("masks with a table of classes", None, r"(^|/)_classes\.csv$", start="Pixel Value", hint=_MASKS_HINT),
     Tool("YOLO for Keras", "yolo-keras", r"\.txt$", start=r"\S{1,500}\.(jpe?g|png|bmp)( \d+(,\d+){4})+\s*$"),
     Tool("tracks of MOT", None, r"(^|/)(gt|det)/[^/]+\.txt$", start=rf"\d+,-?\d+(,{_NUMBER}){{4,}}"),
     Tool("annotations of VisDrone", None, r"\.txt$", start=rf"({_NUMBER},){{7}}{_NUMBER},?\s*$"),
@@ -123,10 +126,13 @@ def _yolo_without_names(folder: Folder) -> tuple[str, str] | None:
     rows = [path for path in folder.with_suffix(".txt") if is_yolo_text(folder.peek(path) or "")]
     if not rows:
         return None
-    return (
-        f'has {amount(len(rows), "label file")} of YOLO, such as "{printable(rows[0])}", but no class names',
-        NAMES_HINT,
-    )
+    what = f'has {amount(len(rows), "label file")} of YOLO, such as "{printable(rows[0])}", but'
+    if class_list(folder) is not None and folder.image_files:
+        return (
+            f"{what} not beside their images",
+            "put labels beside their image, or in labels/ next to images/",
+        )
+    return f"{what} no class names", NAMES_HINT
 
 
 def _of_another_tool(folder: Folder) -> tuple[str, str] | None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.datasets.files.image_header import UNREAD_SUFFIXES
-from taorunner.datasets.files.layout import find_class_folders, find_masks
+from taorunner.datasets.files.layout import find_class_folders, find_masks, has_format_folders
+from taorunner.datasets.files.mask_pairs import find_pairs
 from taorunner.datasets.files.yolo_rows import is_yolo_text
 from taorunner.datasets.formats import (
     coco,
@@ -23,6 +24,7 @@ from taorunner.datasets.formats import (
     wider_face,
 )
 from taorunner.datasets.formats.exif_turns import rotate_stored_boxes
+from taorunner.datasets.formats.exports import datumaro, labelme, tables, via, yolo_keras
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.likely import likely_kind, unread_archives
 from taorunner.datasets.formats.other_layouts import other_layout, refuse_other_layout
@@ -43,8 +45,12 @@ _PEEKED = 20
 _CORRECT_HINT = "correct the errors above; if it is another format, name that with --from"
 FORMATS = tuple(sorted(_MODULES))
 _CHOOSE_HINT = f"give its format with --from: {', '.join(FORMATS)}"
-NAMED = (*FORMATS, *others.NAMES, *texts.FORMATS)
-"""Including the formats that another program reads, which are used only when named, and those of texts."""
+_ONLY_NAMED: Mapping[str, Callable[[Folder], DetectionDataset]] = {
+    "datumaro": datumaro.read, "labelme": labelme.read, "via": via.read,
+    "yolo-keras": yolo_keras.read, "yolov4-pytorch": yolo_keras.read, **tables.READERS,
+}  # fmt: skip
+NAMED = (*FORMATS, *sorted((*others.NAMES, *_ONLY_NAMED)), *texts.FORMATS)
+"""Including the formats that are used only when named, most of which another program reads, and those of texts."""
 
 
 def read_dataset(
@@ -68,7 +74,7 @@ def read_folder(folder: Folder, format_name: str | None = None) -> DetectionData
     if format_name in others.NAMES:
         dataset = others.read(folder, format_name)
     else:
-        read: Callable[[Folder], DetectionDataset] = _MODULES[format_name].read
+        read = _ONLY_NAMED.get(format_name) or _MODULES[format_name].read
         dataset = read(folder)
     folder.report_turned()
     folder.report_noted()
@@ -91,9 +97,13 @@ def report_unread(folder: Folder, format_name: str) -> None:
         message = f'{amount(len(archives), "archive")}, such as "{printable(archives[0])}", {verb} not read'
         hint = "unpack it if it belongs to the dataset, else move it away"
         folder.warning("archive-unread", message, folder.root / archives[0], hint=hint)
+    texts = folder.with_suffix(".txt")
+    if keras := [path for path in texts if path.rpartition("/")[2] == "_annotations.txt"]:
+        message = f'boxes in {amount(len(keras), "list")}, such as "{printable(keras[0])}", are not read'
+        hint = "they are of YOLO for Keras: give their folder with --from yolo-keras, or move them away"
+        folder.error("labels-unread", message, folder.root / keras[0], hint=hint)
     if format_name in ("yolo", "kitti"):
         return
-    texts = folder.with_suffix(".txt")
     first = next((path for path in texts[:_PEEKED] if is_yolo_text(folder.peek(path) or "")), None)
     if first is None:
         return
@@ -105,6 +115,10 @@ def report_unread(folder: Folder, format_name: str) -> None:
         folder.root / first,
         hint="move them away, or read them instead: write classes.txt and add --from yolo",
     )
+
+
+def _has_rows_of_yolo(folder: Folder) -> bool:
+    return any(is_yolo_text(folder.peek(path) or "") for path in folder.with_suffix(".txt")[:_PEEKED])
 
 
 def _has_lines_beside_coco(folder: Folder) -> bool:
@@ -154,6 +168,8 @@ def known_formats(folder: Folder) -> list[str]:
     known = [name for name, module in _MODULES.items() if module.recognise(folder)]
     if "kitti" in known and "yolo" in known:
         known.remove("yolo")  # a classes.txt beside KITTI labels
+    if "dota" in known and "yolo" in known and not _has_rows_of_yolo(folder):
+        known.remove("yolo")  # a data.yaml beside labelTxt, as Roboflow writes it
     if "odvg" in known and "coco" in known and _has_lines_beside_coco(folder):
         known.remove("coco")  # a copy of the same boxes, for validation
     if not known and kitti.is_all_background(folder):
@@ -182,6 +198,24 @@ def _only_texts(folder: Folder, format_name: str) -> UserFilesError:
     )
 
 
+def _refuse_without_boxes(folder: Folder) -> None:
+    """Raises UserFilesError for images with masks, and for class folders."""
+    is_arranged = bool(find_masks(folder.root))
+    if is_arranged or find_pairs(folder.image_files).are_most:
+        kind = "segmentation"
+    elif (splits := find_class_folders(folder.root)) and not has_format_folders(splits):
+        kind, is_arranged = "classification", True
+    else:
+        return
+    hint = f"taorunner dataset convert --to {kind}"
+    raise UserFilesError(
+        f'"{printable(str(folder.root))}" has images for {kind}, and no boxes',
+        hint=f"use taorunner dataset check, or {hint}"
+        if is_arranged
+        else f"{hint} arranges them as TAO reads them",
+    )
+
+
 def recognised(folder: Folder) -> str:
     """The format's name. Raises UserFilesError when none or several fit, and for the layout of another network."""
     refuse_other_layout(folder)
@@ -199,15 +233,7 @@ def recognised(folder: Folder) -> str:
         raise UserFilesError(
             f'"{printable(str(folder.root))}" {likely[0]}', hint=likely[1], findings=folder.findings
         )
-    for kind, found in (
-        ("segmentation", find_masks(folder.root)),
-        ("classification", find_class_folders(folder.root)),
-    ):
-        if found:
-            raise UserFilesError(
-                f'"{printable(str(folder.root))}" has images for {kind}, and no boxes',
-                hint=f"use taorunner dataset check, or taorunner dataset convert --to {kind}",
-            )
+    _refuse_without_boxes(folder)
     raise UserFilesError(
         f'"{printable(str(folder.root))}" has no annotations in a known format '
         f"({len(folder.files)} files, {len(folder.image_files)} images)",

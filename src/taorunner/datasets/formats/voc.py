@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from taorunner.datasets.files.names import subset_of
-from taorunner.datasets.files.numbers import number
+from taorunner.datasets.files.numbers import bounding_box, number
 from taorunner.datasets.files.xml_nodes import Node, XmlError, read_xml, root_tag
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.text import amount, printable
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".bmp", ".JPEG", ".PNG", ".webp", ".tif", ".tiff")
 _BOX = frozenset({"name", "bndbox", "robndbox", "polygon", "type"})
 _UNSAID = frozenset({"", "0", "unspecified"})
 
@@ -48,7 +49,7 @@ def read(folder: Folder) -> DetectionDataset:
         boxes = [
             box
             for node in root.children
-            if node.tag == "object"
+            if node.tag == "object" and node.text_of("deleted") != "1"
             if (box := _box(folder, path, node)) is not None
         ]
         classes.update(dict.fromkeys(box.name for box in boxes))
@@ -110,11 +111,13 @@ def _reference(folder: Folder, path: str, root: Node) -> str:
     stem = own.rpartition(".")[0]
     named = root.text_of("filename")
     for folder_name in ("JPEGImages", "images", "Images"):
-        sibling = "/".join(part for part in (above.rpartition("/")[0], folder_name, named) if part)
-        if named.rpartition(".")[0] == stem and folder.has_image(sibling):
-            return f"{'../' if above else ''}{folder_name}/{named}"
+        beside = "/".join(part for part in (above.rpartition("/")[0], folder_name, "") if part) + "/"
+        own_names = [named] if named.rpartition(".")[0] == stem else [stem + suffix for suffix in _SUFFIXES]
+        found = next((name for name in own_names if folder.has_image(beside + name)), None)
+        if found is not None:
+            return f"{'../' if above else ''}{folder_name}/{found}"
     if named.rpartition(".")[0] != stem:
-        for suffix in (".jpg", ".jpeg", ".png", ".JPG", ".bmp", ".JPEG", ".PNG", ".webp", ".tif", ".tiff"):
+        for suffix in _SUFFIXES:
             if folder.image_file(stem + suffix, path) is not None:
                 return stem + suffix
     return named or stem
@@ -129,6 +132,9 @@ def _box(folder: Folder, path: str, node: Node) -> Box | None:
         if corners is not None:
             folder.note_box("box-rotated", "oriented box", folder.root / path, node.line, node.column)
             return Box(name, *corners, line=node.line, extra=_extra(node))
+    polygon = node.child("polygon")
+    if name and bounds is None and polygon is not None and any(polygon.all("pt")):
+        return _labelme_box(folder, path, node, polygon)
     count = sum(child.tag in ("bndbox", "robndbox") for child in node.children)
     if count > 1:
         message = f"an object has {count} boxes: it is unclear which one counts"
@@ -152,6 +158,19 @@ def _box(folder: Folder, path: str, node: Node) -> Box | None:
         name, values[0], values[1], values[2], values[3], segmentation=_polygon(node), line=node.line,
         extra=_extra(node),
     )  # fmt: skip
+
+
+def _labelme_box(folder: Folder, path: str, node: Node, polygon: Node) -> Box | None:
+    """The bounding box of a polygon that LabelMe's web tool wrote: ``pt`` with ``x`` and ``y``."""
+    points = [(number(one.text_of("x")), number(one.text_of("y"))) for one in polygon.all("pt")]
+    known = [(x, y) for x, y in points if x is not None and y is not None]
+    if len(known) != len(points) or len(known) < 2:
+        folder.error(
+            "voc-object", "a polygon needs points with numbers", folder.root / path, node.line, node.column
+        )
+        return None
+    outline = [[value for point in known for value in point]] if len(known) > 2 else None
+    return Box(node.text_of("name"), *bounding_box(known), segmentation=outline, line=node.line)
 
 
 def _around(node: Node) -> tuple[float, float, float, float] | None:

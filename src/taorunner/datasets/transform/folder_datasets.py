@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from taorunner.datasets.files.mask_pairs import find_pairs
 from taorunner.datasets.files.names import SPLIT_NAMES
 from taorunner.datasets.files.output_folders import Placer, new_folder, refuse_taken
 from taorunner.datasets.formats.folder import Folder
@@ -18,8 +19,10 @@ from taorunner.datasets.transform.convert import ClassCount, Conversion, refuse_
 from taorunner.errors import Severity, UserFilesError, has_errors
 from taorunner.text import amount, printable
 
-_IMAGES, _MASKS = ("images", "image", "jpegimages"), ("masks", "mask", "labels", "annotations")
-NO_CLASSES = frozenset({*_IMAGES, *_MASKS, "image_2", "label_2", "imagesets"})
+_IMAGES = ("images", "image", "jpegimages")
+NO_CLASSES = frozenset(
+    {*_IMAGES, "masks", "mask", "labels", "annotations", "image_2", "label_2", "imagesets"}
+)
 Plan = list[tuple[str, str]]
 """Pairs of a source file and its path in the result."""
 
@@ -34,10 +37,10 @@ def lay_out(
     plan, classes = _PLANS[to](folder)
     plan = _once_each(folder, plan)
     if not plan or (has_errors(folder.findings) and not skip_bad):
-        what = "nothing was written, because something is wrong" if plan else f"no images for {to} here"
-        hint = (
-            "correct the errors above, or leave the bad parts out with --skip-bad" if plan else _LAYOUTS[to]
-        )
+        is_known = bool(plan) or has_errors(folder.findings)
+        what = "nothing was written, because something is wrong" if is_known else f"no images for {to} here"
+        hint = "correct the errors above" if is_known else _LAYOUTS[to]
+        hint += ", or leave the bad parts out with --skip-bad" if plan else ""
         raise UserFilesError(f'{what} in "{printable(str(source))}"', hint=hint, findings=folder.findings)
     placer = Placer()
     with new_folder(output, overwrite=overwrite) as partial:
@@ -136,51 +139,33 @@ def _report_deeper(folder: Folder, deeper: Mapping[str, list[str]]) -> None:
 
 
 def _segmentation(folder: Folder) -> tuple[Plan, dict[str, int]]:
-    """Pairs images and masks by stem: ``images/<split>`` with ``masks/<split>``, or ``<split>/images`` with
-    ``<split>/masks``."""
+    """Pairs images and masks by their names, in the layouts that ``files/mask_pairs`` knows."""
     plan: Plan = []
-    other: list[str] = []
-    image_files: dict[tuple[str, str], str] = {}
-    masks: dict[tuple[str, str], str] = {}
-    for path in folder.image_files:
-        *above, name = path.split("/")
-        lower = [part.lower() for part in above]
-        kind = (
-            image_files
-            if any(p in _IMAGES for p in lower)
-            else masks
-            if any(p in _MASKS for p in lower)
-            else None
-        )
-        if kind is not None:
-            split = next((SPLIT_NAMES[part] for part in lower if SPLIT_NAMES.get(part)), "train")
-            key = (split, name.rpartition(".")[0])
-            if key in kind:
-                message = (
-                    f'same name as "{printable(kind[key])}": it is unclear which mask belongs to which image'
-                )
-                folder.error("name-twice", message, folder.root / path, hint="rename one of them")
-            kind.setdefault(key, path)
-        else:
-            other.append(path)
-    if other:
+    found = find_pairs(folder.image_files)
+    for paths in (*found.images.values(), *found.masks.values()):
+        for path in paths[1:]:
+            message = f'same name as "{printable(paths[0])}": it is unclear which mask belongs to which image'
+            folder.error("name-twice", message, folder.root / path, hint="rename one of them")
+    if found.other:
         message = (
-            f'{amount(len(other), "image")} in no folder of images or masks, such as "{printable(other[0])}"'
+            f"{amount(len(found.other), 'image')} in no folder of images or masks, such as "
+            f'"{printable(found.other[0])}"'
         )
-        folder.warning("picture-unused", f"{message}: left out", folder.root / other[0])
+        folder.warning("picture-unused", f"{message}: left out", folder.root / found.other[0])
     report_other_files(folder, Severity.WARNING)
-    for key in sorted(image_files.keys() | masks.keys()):
-        image_file, mask = image_files.get(key), masks.get(key)
-        if image_file is None or mask is None:
-            there, lacks = (image_file or mask or ""), "mask" if image_file else "picture"
+    for key in sorted(found.images.keys() | found.masks.keys()):
+        image_file, mask = (kind.get(key, [""])[0] for kind in (found.images, found.masks))
+        if not image_file or not mask:
+            lacks = "mask" if image_file else "picture"
             folder.error(
                 f"{lacks}-missing",
                 f"no {'mask' if image_file else 'image'} has the same name",
-                folder.root / there,
+                folder.root / (image_file or mask),
             )
         elif _is_pair(folder, folder.root / image_file, folder.root / mask):
-            for kind_name, path in (("images", image_file), ("masks", mask)):
-                plan.append((path, f"{kind_name}/{key[0]}/{path.rpartition('/')[2]}"))
+            name = image_file.rpartition("/")[2]
+            plan.append((image_file, f"images/{key[0]}/{name}"))
+            plan.append((mask, f"masks/{key[0]}/{name.rpartition('.')[0]}.{mask.rpartition('.')[2]}"))
     return plan, {}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from taorunner.datasets.files.layout import find_class_folders, find_masks
+from taorunner.datasets.files.mask_pairs import find_pairs
 from taorunner.datasets.files.output_folders import Placer
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.likely import likely_kind
@@ -26,7 +27,7 @@ def kind_of(source: Path) -> str | None:
     refuse_other_layout(folder)
     if known_formats(folder) or likely_kind(folder) is not None:
         return None  # the reader reads it, or reports what it is
-    if find_masks(source):
+    if find_masks(source) or find_pairs(folder.image_files).are_most:
         return "segmentation"
     splits = find_class_folders(source)
     names = {name.lower() for classes in splits.values() for name in classes}

@@ -15,6 +15,9 @@ NAMES_HINT = "write data.yaml with train:, val: and names:, or classes.txt with 
 Description = tuple[list[str], list[tuple[str, list[str]]]]
 """The class names, and the images of each subset."""
 _SUBSETS = ("train", "val", "valid", "test")
+_IMAGE_FOLDERS = ("images", "JPEGImages")
+_VALIDATION = ("val", "valid", "validation")
+"""Names of one subset; a description may have another one than the folder."""
 
 
 def points_of(folder: Folder) -> tuple[int, int] | None:
@@ -30,12 +33,13 @@ def points_of(folder: Folder) -> tuple[int, int] | None:
 
 
 def label_of(folder: Folder, image_file: str) -> str | None:
-    """The label file: the last ``images/`` of the path becomes ``labels/`` (Ultralytics); else beside the image."""
+    """The label file: the last ``images/`` of the path becomes ``labels/`` (Ultralytics), as does ``JPEGImages/``
+    (Darknet); else beside the image."""
     stem = image_file.rpartition(".")[0]
     parts = stem.split("/")
     candidates = [stem + ".txt"]
     for at in range(len(parts) - 2, -1, -1):
-        if parts[at] == "images":
+        if parts[at] in _IMAGE_FOLDERS:
             candidates.insert(0, "/".join([*parts[:at], "labels", *parts[at + 1 :]]) + ".txt")
             break
     candidates += _listed_labels(folder).get(image_file, [])
@@ -71,11 +75,16 @@ def read_description(folder: Folder) -> Description | None:
         names = _names(mapping(folder, path).get("names"))
     else:
         return None
+    return names, _by_folders(folder)
+
+
+def _by_folders(folder: Folder) -> list[tuple[str, list[str]]]:
+    """All images, in the subsets that their folders name."""
     by_subset: dict[str, list[str]] = {}
     for image_file in folder.image_files:
         words = [SPLIT_NAMES[part] for part in image_file.lower().split("/")[:-1] if SPLIT_NAMES.get(part)]
         by_subset.setdefault(words[0] if words else "", []).append(image_file)
-    return names, list(by_subset.items())
+    return list(by_subset.items())
 
 
 def _of_one(folder: Folder, paths: list[str], read: Callable[[Folder, str], Description]) -> Description:
@@ -120,6 +129,8 @@ def _from_yaml(folder: Folder, path: str) -> Description:
         image_files: list[str] = []
         for reference in places if isinstance(places, list) else [places] if places else []:
             found = _images_at(folder, path, str(value.get("path") or ""), str(reference))
+            if not found:
+                found = _images_renamed(folder, path, value, str(reference), document.place((subset,)))
             if not found and subset != "test":
                 message = f'"{subset}" names "{printable(str(reference))}", which has no images'
                 folder.error("yolo-subset", message, file, *document.place((subset,)))
@@ -155,6 +166,21 @@ def _images_at(folder: Folder, description: str, base: str, reference: str) -> l
         found = _below(folder, "/".join(([here] if here else []) + parts[count:]))
         if found:
             return found
+    return []
+
+
+def _images_renamed(
+    folder: Folder, description: str, value: dict[Any, Any], reference: str, place: tuple[int, int]
+) -> list[str]:
+    """The images of a folder such as ``val``, where the description says ``valid``; reported."""
+    parts = reference.replace("\\", "/").split("/")
+    for at, part in enumerate(parts):
+        for other in _VALIDATION if part in _VALIDATION else ():
+            renamed = "/".join([*parts[:at], other, *parts[at + 1 :]])
+            if found := _images_at(folder, description, str(value.get("path") or ""), renamed):
+                message = f'"{printable(reference)}" has no images: those of "{printable(renamed)}" are read'
+                folder.warning("yolo-subset", message, folder.root / description, *place)
+                return found
     return []
 
 
@@ -199,6 +225,11 @@ def _from_darknet(folder: Folder, path: str) -> Description:
         listing = _find(folder, path, keys.get(key, ""))
         if listing is not None:
             parts.append((SPLIT_NAMES[key], list(_listed(folder, listing))))
+    if not parts and folder.image_files:
+        listed = " and ".join(f'"{printable(keys[key])}"' for key in _SUBSETS if key in keys) or "no list"
+        message = f"it names {listed} of images, which is not here: all images are read, by their folders"
+        folder.warning("yolo-lists", message, folder.root / path, hint="add the lists, or move it away")
+        parts = _by_folders(folder)
     return _lines(folder, names) if names else [], parts
 
 
@@ -265,6 +296,7 @@ def class_list(folder: Folder) -> str | None:
 
 
 def class_lists(folder: Folder) -> list[str]:
-    """``classes.txt`` of labelImg and Label Studio, ``obj.names`` and Roboflow's ``_darknet.labels``."""
+    """``classes.txt`` of labelImg and Label Studio, ``obj.names`` of Darknet and Roboflow's ``_darknet.labels``."""
     names = ("classes.txt", "obj.names", "_darknet.labels")
-    return sorted((path for path in folder.files if path.rpartition("/")[2] in names), key=_depth)
+    found = [path for path in folder.files if path.rpartition("/")[2] in names]
+    return sorted(found or folder.with_suffix(".names"), key=_depth)
