@@ -8,8 +8,9 @@ from dataclasses import replace
 from taorunner.catalog.network import Network
 from taorunner.container_options import Mount
 from taorunner.contracts import Contract
-from taorunner.errors import Finding, Severity, UnknownNameError, UserFilesError, has_errors
+from taorunner.errors import Finding, Severity, UnknownNameError, UserFilesError
 from taorunner.planning.checks.consistency import Launch
+from taorunner.planning.checks.dataset_requirements import READ_BY
 from taorunner.planning.checks.secret_exposure import secret_findings
 from taorunner.planning.context import Planning
 from taorunner.planning.inputs.argv import Argv, build_argv, unsafe_character
@@ -33,6 +34,7 @@ from taorunner.planning.inputs.resume import NoResume, resumed
 from taorunner.planning.inputs.run_mounts import outside_findings, state_findings
 from taorunner.planning.inputs.values import RunValues, ValueFinder
 from taorunner.planning.model.arguments import ArgumentValues
+from taorunner.planning.model.forcing import passed, stops
 from taorunner.planning.model.plan import (
     SECRET_SPEC_DIR,
     GpuRequest,
@@ -62,7 +64,10 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     here += [planning.placed(experiment, finding) for finding in limited]
     here += _mount_findings(planning, experiment, contract, draft.mounts)
     here += draft.spec.findings
+    known = len(planning.cross.readings)
     here += _consistency_findings(planning, draft)
+    if contract.action in READ_BY:
+        here += planning.datasets.findings(planning.project.paths.name, planning.cross.readings[known:])
     arguments = _arguments(planning, draft)
     argv = build_argv(contract, arguments)
     here += [planning.placed(experiment, f) for f in argv.findings if not _follows(f, here)]
@@ -73,13 +78,10 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     here += secret_findings(planning.project, experiment, planning.workspace.root)
     earlier = _earlier_results(planning, draft, argv)
     here += [planning.placed(experiment, finding) for finding in earlier.findings]
-    if contract.action == "train" and not has_errors(here):
-        dataset = planning.project.paths.dataset_dir(experiment.dataset)
-        here += planning.datasets.warnings(planning.project.name, dataset, experiment)
     planning.add(here)
-    if has_errors(here):
+    if stops(here, is_forced=request.force):
         return None
-    plan = assemble(planning, draft, arguments, argv, earlier)
+    plan = replace(assemble(planning, draft, arguments, argv, earlier), forced=passed(here))
     continued = _continued(planning, experiment, plan) if request.resume else plan
     return None if continued is None else (draft.site, continued)
 
@@ -142,6 +144,7 @@ def _consistency_findings(planning: Planning, draft: Draft) -> list[Finding]:
         draft.resources.gpus.count,
         draft.target.name,
         _typed(spec.sets, planning.request.extra),
+        not planning.request.dry_run,
     )
     found = planning.cross.before(
         draft.contract, spec.path, draft.network, planning.project, experiment, launch

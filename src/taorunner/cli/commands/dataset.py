@@ -11,7 +11,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from taorunner.cli.dataset_folders import answer_keeper, dataset_folder, needs_of, output_folder
+from taorunner.cli.dataset_folders import answer_keeper, dataset_folder, output_folder, project_view
 from taorunner.cli.help_pages import add_command, make_group
 from taorunner.cli.option_sets import with_options
 from taorunner.cli.options import JsonOption, ProjectOption, VerboseOption, WorkspaceOption, option
@@ -127,17 +127,18 @@ def _check(
 ) -> int:
     from taorunner.console.pages.dataset_check_view import print_check, print_repair, repair_finding
     from taorunner.console.pages.dataset_view import Progress
+    from taorunner.datasets.checks.report import CheckReport
     from taorunner.datasets.checks.run import check_dataset
     from taorunner.datasets.repair.run import fix_dataset
     from taorunner.datasets.transform.convert import refuse_overlap
-    from taorunner.errors import ExitCode, has_errors
+    from taorunner.errors import ExitCode, UserFilesError, has_errors
 
     context.obj.refuse_extra()
     _check_format(from_)
     if not fix and (output is not None or overwrite):
         raise UsageError("--output and --overwrite need --fix", hint="add --fix")
     source, data = dataset_folder(context.obj, dataset, project, workspace)
-    needs = needs_of(data, source)
+    of_specs, readings = project_view(data, source)
     repair = None
     with _cleaning_up(json=json, as_findings=True):
         if fix:
@@ -150,14 +151,20 @@ def _check(
                 )  # fmt: skip
             print_repair(repair)  # before the check, which may fail
             source = repair.output
-        keep = answer_keeper(data, source) if from_ is None else None
+        keep = answer_keeper(data, source, readings) if from_ is None else None
         with Progress(is_quiet=context.obj.is_quiet) as progress:
-            report = check_dataset(
-                source, from_=from_, deep=deep, needs=needs,
-                progress=lambda done, total: progress("checked", done, total),
-            )  # fmt: skip
+            try:
+                report = check_dataset(
+                    source, from_=from_, deep=deep, needs=[reading.needs for reading in readings],
+                    progress=lambda done, total: progress("checked", done, total),
+                )  # fmt: skip
+            except UserFilesError:
+                if from_ is not None or not any(reading.is_own_layout for reading in readings):
+                    raise
+                report = CheckReport(readings[0].network)  # only the network itself reads it
     if keep is not None:
         keep(report.findings)
+    report.findings += of_specs
     if not deep:
         report.findings.append(_not_decoded(dataset, project))
     if repair is not None:

@@ -144,6 +144,7 @@ def _check_read(
     dataset = read_folder(folder, from_)
     report = CheckReport(dataset.format, list(dataset.findings))
     found = report.findings
+    found += _cut_off(folder, needs, found)
     equal = EqualFiles()
     grays: list[Path] = []
     is_repaired = dataset.format in REPAIRED
@@ -166,6 +167,14 @@ def _check_read(
     if deep:
         found += deep_findings([(image.subset, image.path) for image in dataset.images], progress)
     return report
+
+
+def _cut_off(folder: Folder, needs: Sequence[ClassNeeds], known: Sequence[Finding]) -> list[Finding]:
+    """Annotation files that specs name and that are no JSON, beside others that were read."""
+    for path in _image_folders(folder.root, needs):
+        if path in folder.files and (folder.root / path).stat().st_size:
+            folder.json_object(path, ("images", "annotations"))
+    return [one for one in folder.findings if one.code == "json-syntax" and one not in known]
 
 
 def _image_folders(root: Path, needs: Sequence[ClassNeeds]) -> dict[str, list[str]]:

@@ -18,8 +18,15 @@ from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.checks import dataset_rules, held_out_rules, mask_rules, spec_rules
-from taorunner.planning.checks.data_inputs import later_inputs, missing_inputs, reads_dataset, training_inputs
+from taorunner.planning.checks.data_inputs import (
+    later_inputs,
+    made_inputs,
+    missing_inputs,
+    reads_dataset,
+    training_inputs,
+)
 from taorunner.planning.checks.dataset_facts import DatasetFacts
+from taorunner.planning.checks.dataset_requirements import Reading, ReadingFinder
 from taorunner.planning.checks.dataset_rules import class_map, converted_pictures
 from taorunner.planning.checks.host_paths import HostPaths
 from taorunner.planning.checks.spec_view import HostVariables, SpecReader, overlay_of
@@ -55,22 +62,26 @@ class FoundSpec:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """The choices of a launch; ``typed`` holds the spec values of the command line, by dotted key."""
+    """The choices of a launch; ``typed`` holds the spec values of the command line, by dotted key. ``starts`` is False
+    for a dry run."""
 
     action: str
     gpus: int
     backend: str
     typed: Mapping[str, object]
+    starts: bool = True
 
 
 @dataclass(slots=True)
 class CrossChecks:
     """One for all experiments that are checked together. ``mounts`` are those of containers, ``layouts`` says what a
-    network reads."""
+    network reads. ``readings`` collects how the checked experiments read their datasets."""
 
     mounts: Mounts
     memory: SpecMemory
     layouts: Callable[[str], DataLayout | None]
+    readings: list[Reading] = field(default_factory=list)
+    _finder: ReadingFinder = field(default_factory=ReadingFinder)
     _data: DatasetFacts = field(default_factory=DatasetFacts)
     _host: Mounts = field(default_factory=Mounts.identity)
     _conversions: dict[tuple[object, ...], Conversion] = field(default_factory=dict)
@@ -145,8 +156,9 @@ class CrossChecks:
                     reader, word_lists(experiment.head, action, reader, is_certain=is_certain)
                 )
         layout = self.layouts(experiment.head)
-        for reader, missing in self._missing(layout, readers, specs, launched):
-            yield from placing.place(reader, missing)
+        reading = self._finder.reading(experiment, readers, layout)
+        if reading is not None:
+            self.readings.append(reading)
         for action in ("evaluate", "inference") if launch is not None else ():
             if action in readers:
                 faults = self._held_out_faults(experiment.head, specs[action].contract, readers[action], gpus)
@@ -161,6 +173,16 @@ class CrossChecks:
                 *[fault for rule in _NUMBER_RULES for fault in rule(training)],
             ]
             yield from placing.place(training.spec, faults)
+        else:
+            faults = []
+        known = {fault.path for fault in faults if fault.path}
+        for reader, missing in self._missing(layout, readers, specs, launched):
+            yield from placing.place(reader, [fault for fault in missing if fault.path not in known])
+        starts = launch is not None and launch.starts
+        for action in [launched] if launched is not None else ["train"]:
+            if action in readers:
+                made = made_inputs(layout, specs[action].contract, readers[action], self._data, starts=starts)
+                yield from placing.place(readers[action], made)
 
     def _missing(
         self, layout: DataLayout | None, readers: Mapping[str, SpecReader], specs: Mapping[str, FoundSpec],
@@ -174,7 +196,8 @@ class CrossChecks:
         for action, reader in readers.items():
             if layout is None or action == "train" or launched not in (None, action):
                 continue
-            severity = Severity.ERROR if launched else Severity.WARNING
+            is_needed = launched is not None or self._lacks_records(layout, readers, specs)
+            severity = Severity.ERROR if is_needed else Severity.WARNING
             if launched is None and not self._data.has_files(str(reader.variables["dataset_raw"])):
                 if training is None or reads_dataset(layout, specs["train"].contract, training):
                     continue
@@ -194,6 +217,15 @@ class CrossChecks:
                 if is_shared:
                     self._inputs[key] = found
             yield reader, found
+
+    def _lacks_records(
+        self, layout: DataLayout, readers: Mapping[str, SpecReader], specs: Mapping[str, FoundSpec]
+    ) -> bool:
+        """Whether the training waits for records that the conversion has to make first."""
+        if "train" not in readers:
+            return False
+        made = made_inputs(layout, specs["train"].contract, readers["train"], self._data, starts=False)
+        return any(fault.code == "not-made-yet" for fault in made)
 
     def _held_out_faults(self, head: str, contract: Contract, spec: SpecReader, gpus: int) -> list[Fault]:
         """Faults of the data that an evaluation or an inference reads."""

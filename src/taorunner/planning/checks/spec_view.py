@@ -71,6 +71,11 @@ class HostVariables(Mapping[str, object]):
         """True for a variable that is a folder here, whatever it is called inside."""
         return name in _FOLDERS and name not in self._experiment.vars
 
+    def shown(self, path: str) -> str:
+        """``path`` as a message names it: relative to the project where it is in it."""
+        root = f"{self._paths.root}/"
+        return path[len(root) :] if path.startswith(root) else path
+
     def made_of(self, name: str) -> object:
         """The inputs of the value of ``name``; cheaper to compute than the value."""
         if name in ("dataset_raw", "dataset") and name not in self._experiment.vars:
