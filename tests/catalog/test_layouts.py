@@ -59,7 +59,9 @@ def test_a_layout_has_only_known_keys(path: Path) -> None:
     for rows in (body.get("inputs") or {}, body.get("arguments") or {}):
         assert all(row is None or set(row) <= INPUT_KEYS for row in rows.values())
     for row in body.get("computed") or ():
-        assert {"keys", "from", "rule"} <= set(row) <= {"keys", "from", "rule", "counts", "of"}
+        assert {"keys", "from", "rule"} <= set(row) <= {
+                "keys", "from", "rule", "counts", "of", "multiple_of", "refused",
+            }  # fmt: skip
         assert ("counts" in row) == ("of" in row)
     for row in (body.get("weights") or {}).values():
         assert row is None or set(row) <= {"key", "covers", "note"}

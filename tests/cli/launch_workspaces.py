@@ -32,7 +32,9 @@ dataset:
   num_classes: 3
   batch_size: 4
 """
-_MAPPING = 'target_class_mapping { key: "bolt" value: "bolt" }\n  target_class_mapping { key: "nut" value: "nut" }'
+_MAPPING = (
+    'target_class_mapping { key: "bolt" value: "bolt" }\n  target_class_mapping { key: "nut" value: "nut" }'
+)
 _CONVERT = """kitti_config {
   root_directory_path: "$dataset_raw"
   image_dir_name: "images"

@@ -61,7 +61,8 @@ class Computed:
     """Keys whose values follow from the data, and how.
 
     ``counts`` says it for ``validate``, and ``of`` are the keys of the files or folders that are counted; None where
-    only the rule is known.
+    only the rule is known. Each value is to be a multiple of ``multiple_of``; ``is_refused``: the network stops where
+    it is none.
     """
 
     keys: tuple[str, ...]
@@ -69,6 +70,8 @@ class Computed:
     rule: str
     counts: Counts | None = None
     of: tuple[str, ...] = ()
+    multiple_of: int | None = None
+    is_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,8 @@ def _computed(row: Mapping[str, Any]) -> Computed:
         row["rule"],
         Counts(counts) if counts else None,
         tuple(row.get("of") or ()),
+        row.get("multiple_of"),
+        bool(row.get("refused")),
     )
 
 

@@ -12,6 +12,7 @@ from taorunner.errors import Finding, Severity, UnknownNameError, UserFilesError
 from taorunner.planning.checks.consistency import Launch
 from taorunner.planning.checks.dataset_requirements import READ_BY
 from taorunner.planning.checks.secret_exposure import secret_findings
+from taorunner.planning.checks.visible_gpus import visible_gpus
 from taorunner.planning.context import Planning
 from taorunner.planning.inputs.argv import Argv, build_argv, unsafe_character
 from taorunner.planning.inputs.backend_choice import backend_findings
@@ -62,6 +63,10 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     here += _need_findings(planning, experiment, contract)
     limited = resource_findings(planning.project, experiment, draft.target, request.limits)
     here += [planning.placed(experiment, finding) for finding in limited]
+    if not draft.on_host:
+        count = draft.resources.gpus.count
+        hidden = visible_gpus(planning.project, experiment, draft.mounts, contract.env, count)
+        here += [hidden] if hidden is not None else []
     here += _mount_findings(planning, experiment, contract, draft.mounts)
     here += draft.spec.findings
     known = len(planning.cross.readings)
@@ -137,7 +142,7 @@ def _network_and_contract(planning: Planning, experiment: Experiment) -> tuple[N
 
 def _consistency_findings(planning: Planning, draft: Draft) -> list[Finding]:
     spec, experiment = draft.spec, draft.experiment
-    if spec.prepared is None or spec.prepared.text is None or spec.path is None:
+    if spec.path is None:
         return []
     launch = Launch(
         draft.contract.action,

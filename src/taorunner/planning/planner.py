@@ -38,7 +38,8 @@ class Planned:
     findings: tuple[Finding, ...] = ()
 
     def raise_for_errors(self, *, is_forced: bool = False) -> None:
-        """Raises UserFilesError with all findings when one of them is an error; ``is_forced``: one that is not passed."""
+        """Raises UserFilesError with all findings when one of them is an error; with ``is_forced``, when one of them is
+        not passed."""
         if stops(self.findings, is_forced=is_forced):
             errors = [finding for finding in self.findings if finding.is_error]
             kind = UnknownNameError if all(map(_is_unknown_name, errors)) else UserFilesError

@@ -19,6 +19,7 @@ from taorunner.planning.checks.consistency import CROSS_CHECKED, CrossChecks, Fo
 from taorunner.planning.checks.dataset_preflight import DatasetPreflight, different
 from taorunner.planning.checks.dataset_requirements import Reading, placed_below
 from taorunner.planning.checks.secret_exposure import secret_findings
+from taorunner.planning.checks.visible_gpus import visible_gpus
 from taorunner.planning.inputs.backend_choice import backend_findings
 from taorunner.planning.inputs.checkpoints import find_pretrained, pretrained_dir
 from taorunner.planning.inputs.precedence import choose_gpus, with_image
@@ -162,7 +163,9 @@ def dataset_findings(
     memory = SpecMemory()
     networks = Networks(workspace.networks_dir)
     cross = CrossChecks(mounts, memory, networks.layout)
-    checks = _Checks(workspace, networks, cross, read_image_lock(workspace), memory, DatasetPreflight(workspace))
+    checks = _Checks(
+        workspace, networks, cross, read_image_lock(workspace), memory, DatasetPreflight(workspace)
+    )
     wanted = folder.resolve()
     experiments = {
         key: one
@@ -236,6 +239,11 @@ def _experiment(
     target = target_of(experiment.backend) if experiment.backend else default_target(network.framework)
     yield from backend_findings(project, experiment, target, network.name, network.framework)
     yield from resource_findings(project, experiment, target)
+    if "train" in contracts and not target.sees_host_paths:
+        gpus = choose_gpus(experiment, ActionRequest("train", (experiment.name,)), contracts["train"]).count
+        hidden = visible_gpus(project, experiment, checks.cross.mounts, contracts["train"].env, gpus)
+        if hidden is not None:
+            yield hidden
     yield from _specs(checks, project, experiment, network, contracts)
     if experiment.name in checks.names_in(project.paths.models_dir):
         from taorunner.planning.checks.existing_results import existing_results  # only with results

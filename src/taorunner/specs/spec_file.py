@@ -11,7 +11,7 @@ import re
 import stat
 import sys
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from taorunner.specs.schema.walk import Against
 from taorunner.specs.syntax.prototxt_parser import parse_prototxt
 from taorunner.specs.syntax.text_position import Lines, SpecProblemError
 from taorunner.specs.templates.template import Rendered, SpecTemplate, Value, parse_template, render
+from taorunner.specs.templates.variables import UNKNOWN_VARIABLE
 from taorunner.text import printable
 from taorunner.yaml_reader import read_yaml
 
@@ -99,8 +100,11 @@ def check_loaded(
     names = known_names if isinstance(known_names, frozenset) else frozenset(known_names)
     memory = memory or SpecMemory()
     findings = _checked(loaded.text, spec_format, names, memory)
-    if against is not None and not has_errors(findings):
-        findings = (*findings, *check_schema(loaded.text, against, values or {}, memory))
+    if against is not None and not has_errors(_but_variables(findings)):
+        held = dict(values or {})
+        if has_errors(findings):
+            held |= parse_template(loaded.text, spec_format, memory).placeholders(names)
+        findings = (*findings, *check_schema(loaded.text, against, held, memory))
     return tuple(replace(finding, file=loaded.path) for finding in findings)
 
 
@@ -126,7 +130,10 @@ def prepare_spec(
     rendered = render(template, values)
     findings = [*rendered.findings, *_placeholders(template)]
     text = rendered.text
-    if not has_errors(findings):
+    if not has_errors(_but_variables(findings)):
+        if has_errors(findings):
+            rendered = render(template, {**values, **template.placeholders(values)})
+            text = rendered.text
         problem = _syntax_problem(text, spec_format)
         if problem is not None:
             line, column = rendered.locate(problem.offset or 0)
@@ -145,6 +152,11 @@ def prepare_spec(
             findings.append(replace(problem.to_finding(), hint=hint))
     placed = tuple(replace(finding, file=path) for finding in findings)
     return PreparedSpec(path, spec_format, None if has_errors(placed) else text, placed, rendered)
+
+
+def _but_variables(findings: Iterable[Finding]) -> list[Finding]:
+    """Without those about unknown variables, which do not hide what else is wrong."""
+    return [one for one in findings if one.code != UNKNOWN_VARIABLE]
 
 
 def read_value(prepared: PreparedSpec, dotted: str) -> Any:

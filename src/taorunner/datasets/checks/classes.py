@@ -158,15 +158,6 @@ def _size(need: ClassNeeds, sizes: Counter[tuple[int, int]]) -> Iterator[Finding
     if need.input_size is None:
         return
     width, height = need.input_size
-    if width % 16 or height % 16:
-        message = f"the input size {width}x{height} is not a multiple of 16"
-        yield Finding(
-            Severity.WARNING,
-            "input-size",
-            message,
-            "use multiples of 16 or 32, the strides of the networks",
-            need.spec,
-        )
     others = sum(count for size, count in sizes.items() if size != need.input_size)
     if others:
         message = f"the input size is {width}x{height}, that of {amount(others, 'image')} another"

@@ -86,7 +86,9 @@ def made_inputs(
     for one in inputs:
         if one.key not in spec or (one.kind is InputKind.MADE and contract.action == "train"):
             continue
-        for index, (path, start) in enumerate(zip(spec.paths(one.key) or (), spec.starts(one.key), strict=False)):
+        for index, (path, start) in enumerate(
+            zip(spec.paths(one.key) or (), spec.starts(one.key), strict=False)
+        ):
             is_made = start in _MADE or _is_own(path, spec)
             if one.kind is InputKind.RECORDS or (is_made and start not in _DATASET):
                 fault = _made_fault(one, index, path, spec, data, starts=starts, is_made=is_made)
@@ -120,7 +122,9 @@ def _is_read(key: str, action: str) -> bool:
     if steps[0] != action and not OF_OTHERS.isdisjoint(steps):
         return False
     last = steps[-1]
-    return bool(_NAMED_AS_READ.search(last)) and not _NAMED_AS_WRITTEN.search(last) and not _RESUMED.search(last)
+    return (
+        bool(_NAMED_AS_READ.search(last)) and not _NAMED_AS_WRITTEN.search(last) and not _RESUMED.search(last)
+    )
 
 
 def _reads_dataset(spec: SpecReader, key: str) -> bool:
@@ -229,7 +233,8 @@ def _made_fault(
         message = f"{name} is a folder among the records"
         return Fault(Severity.ERROR, "wrong-input", message, hint, one.key, index, path)
     if all(data.is_empty(name) for name in found):
-        hint = f"taorunner {_COMMANDS.get(_maker(one, path, spec), 'convert')} {spec.variables['experiment']} --overwrite"
+        command = _COMMANDS.get(_maker(one, path, spec), "convert")
+        hint = f"taorunner {command} {spec.variables['experiment']} --overwrite"
         message = f"{shown} is empty" if is_folder_meant else f"every file that fits {shown} is empty"
         return Fault(Severity.ERROR, "empty-input", message, hint, one.key, index, path)
     return None

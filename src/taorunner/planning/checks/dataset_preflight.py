@@ -97,7 +97,9 @@ class DatasetPreflight:
         name = next(iter(ways.values())).dataset
         if tree.digest:
             for way in ways:
-                if (folder, way) not in self._answers and (kept := self._kept(project, folder, way)) is not None:
+                if (folder, way) not in self._answers and (
+                    kept := self._kept(project, folder, way)
+                ) is not None:
                     self._answers[folder, way] = kept
         missing = {way: one for way, one in ways.items() if (folder, way) not in self._answers}
         if missing and (not tree.digest or tree.files > self._max_files):
@@ -279,5 +281,11 @@ def _finding(body: dict[str, Any], folder: Path) -> Finding:
     if body.get("is_below"):
         file = Path(os.path.normpath(f"{folder}/{body['file']}"))
     return Finding(
-        Severity(body["severity"]), body["code"], body["message"], body["hint"], file, body["line"], body["column"]
+        Severity(body["severity"]),
+        body["code"],
+        body["message"],
+        body["hint"],
+        file,
+        body["line"],
+        body["column"],
     )

@@ -38,8 +38,8 @@ READ_BY = ("train", "dataset_convert", "convert")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """``dataset`` is its name in experiments.yml, ``folder`` its place on this host. ``is_own_layout``: the network reads
-    files of a layout of its own, which is none of the formats of datasets."""
+    """``dataset`` is its name in experiments.yml, ``folder`` its place on this host. ``is_own_layout``: the network
+    reads files of a layout of its own, which is none of the formats of datasets."""
 
     dataset: str
     folder: Path
@@ -107,7 +107,9 @@ def _pairs(shape: Shape) -> Iterator[tuple[str, str]]:
     for key in (*shape.fixed, *shape.open):
         above, dot, last = key.rpartition(".")
         beside = _PICTURES_OF.get(last)
-        if beside is not None and (f"{above}{dot}{beside}" in shape.fixed or f"{above}{dot}{beside}" in shape.open):
+        if beside is not None and (
+            f"{above}{dot}{beside}" in shape.fixed or f"{above}{dot}{beside}" in shape.open
+        ):
             yield key, f"{above}{dot}{beside}"
 
 

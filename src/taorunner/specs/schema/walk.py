@@ -14,6 +14,7 @@ from taorunner.specs.schema.schema import MISSING, Key, Schema
 from taorunner.specs.schema.value_check import Limit, Misfit, limit_of, proto_misfit, yaml_misfit
 from taorunner.specs.syntax.prototxt_parser import ProtoField, ProtoList, ProtoMessage, ProtoScalar
 from taorunner.specs.syntax.text_position import Lines
+from taorunner.specs.templates.variables import PLACEHOLDER
 from taorunner.text import did_you_mean, printable
 from taorunner.yaml_reader import Place, PlacedDict, YamlDocument
 
@@ -77,8 +78,8 @@ def walk_prototxt(message: ProtoMessage, against: Against) -> Walk:
 
 
 def is_open(value: Any) -> bool:
-    """True for what OmegaConf will replace or demand later."""
-    return isinstance(value, str) and (value == MISSING or "${" in value)
+    """True for what OmegaConf will replace or demand later, and for a variable without a value."""
+    return isinstance(value, str) and (value == MISSING or "${" in value or PLACEHOLDER in value)
 
 
 def unknown_key(schema: Schema, path: tuple[str, ...], keys: Collection[str]) -> Misfit:
@@ -210,6 +211,8 @@ class _ProtoWalker:
             return
         dotted = ".".join(path)
         for value in values:
+            if isinstance(value, ProtoScalar) and PLACEHOLDER in str(value.value):
+                continue
             if isinstance(value, ProtoScalar):
                 misfit = proto_misfit(key, value, dotted)
                 if misfit is not None:
