@@ -175,18 +175,27 @@ class CrossChecks:
             yield from placing.place(training.spec, faults)
         else:
             faults = []
-        known = {fault.path for fault in faults if fault.path}
-        for reader, missing in self._missing(layout, readers, specs, launched):
-            yield from placing.place(reader, [fault for fault in missing if fault.path not in known])
+        made_by_action: dict[str, list[Fault]] = {}
         starts = launch is not None and launch.starts
         for action in [launched] if launched is not None else ["train"]:
             if action in readers:
-                made = made_inputs(layout, specs[action].contract, readers[action], self._data, starts=starts)
-                yield from placing.place(readers[action], made)
+                contract = specs[action].contract
+                made_by_action[action] = list(
+                    made_inputs(layout, contract, readers[action], self._data, starts=starts)
+                )
+        lacks_records = any(one.code == "not-made-yet" for one in made_by_action.get("train", ()))
+        known = {fault.path for fault in faults if fault.path}
+        for reader, missing in self._missing(layout, readers, specs, launched, lacks_records=lacks_records):
+            yield from placing.place(reader, [fault for fault in missing if fault.path not in known])
+        for action, made in made_by_action.items():
+            notes = [] if launch is not None else [one for one in made if one.severity is Severity.INFO]
+            for note in notes:  # of thousands of experiments: without a line, which would be looked for
+                yield Finding(note.severity, note.code, note.message, note.hint, readers[action].file.path)
+            yield from placing.place(readers[action], [one for one in made if one not in notes])
 
     def _missing(
         self, layout: DataLayout | None, readers: Mapping[str, SpecReader], specs: Mapping[str, FoundSpec],
-        launched: str | None,
+        launched: str | None, *, lacks_records: bool,
     ) -> Iterator[tuple[SpecReader, tuple[Fault, ...]]]:  # fmt: skip
         """What is not there for the launched action, or for any in ``validate``. A training has a rule for it.
 
@@ -196,7 +205,7 @@ class CrossChecks:
         for action, reader in readers.items():
             if layout is None or action == "train" or launched not in (None, action):
                 continue
-            is_needed = launched is not None or self._lacks_records(layout, readers, specs)
+            is_needed = launched is not None or lacks_records
             severity = Severity.ERROR if is_needed else Severity.WARNING
             if launched is None and not self._data.has_files(str(reader.variables["dataset_raw"])):
                 if training is None or reads_dataset(layout, specs["train"].contract, training):
@@ -217,15 +226,6 @@ class CrossChecks:
                 if is_shared:
                     self._inputs[key] = found
             yield reader, found
-
-    def _lacks_records(
-        self, layout: DataLayout, readers: Mapping[str, SpecReader], specs: Mapping[str, FoundSpec]
-    ) -> bool:
-        """Whether the training waits for records that the conversion has to make first."""
-        if "train" not in readers:
-            return False
-        made = made_inputs(layout, specs["train"].contract, readers["train"], self._data, starts=False)
-        return any(fault.code == "not-made-yet" for fault in made)
 
     def _held_out_faults(self, head: str, contract: Contract, spec: SpecReader, gpus: int) -> list[Fault]:
         """Faults of the data that an evaluation or an inference reads."""

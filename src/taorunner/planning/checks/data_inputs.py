@@ -242,6 +242,9 @@ def _made_fault(
 
 def _matches(one: Input, path: str) -> list[str]:
     """What a value means: files that fit a pattern, a file or folder, or files that begin with it."""
+    folder = path.rpartition("/")[0]
+    if not any(char in folder for char in "*?[") and not os.path.isdir(folder):  # noqa: PTH112 (a str)
+        return []  # as before every first conversion
     if any(char in path for char in "*?["):
         return sorted(glob.glob(path))  # noqa: PTH207 (a str)
     if os.path.lexists(path):
