@@ -82,7 +82,7 @@ def test_what_tao_would_refuse_in_the_container_is_reported_at_its_place(cli: Cl
     root = tmp_path / "ws"
     made = cli("init-project", "p", "--head", "dino", "--experiment", "e", "--workspace", root, cwd=tmp_path)
     assert made.code == 0, made.err
-    assert "is empty [empty-dataset]" in cli("validate", cwd=root).out
+    assert "is empty: data/train [empty-dataset]" in cli("validate", cwd=root).out
     put_data("dino", root / "projects/p/data/train")
     assert cli("validate", cwd=root).out == "no problems in p\n"
     spec = root / "projects/p/specs/e/train.yaml"

@@ -6,7 +6,6 @@ The fast level reads label files and image headers; ``deep`` decodes every image
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -160,10 +159,10 @@ def _check_read(
     for subset in dataset.subsets:
         report.subsets.append(SubsetReport(subset, *counted(dataset, subset)))
     if dataset.format == "coco":
-        found += coco_findings(dataset, needs)
+        found += coco_findings(dataset)
     found += equal.findings()
     found += grayscale_findings(grays, len(dataset.images))
-    found += class_findings(report.subsets, [], Counter(), root)
+    found += class_findings(report.subsets, [], root)
     if deep:
         found += deep_findings([(image.subset, image.path) for image in dataset.images], progress)
     return report
@@ -214,7 +213,6 @@ def _check_kitti(
     total = sum(len(names) for _, names in listed)
     done = 0
     equal = EqualFiles()
-    extensions: Counter[str] = Counter()
     grays: list[Path] = []
     spellings = Spellings()
     for subset, names in listed:
@@ -224,7 +222,6 @@ def _check_kitti(
         found += _pairs(subset, names)
         for name in names:
             path = subset.images / name
-            extensions[path.suffix] += 1
             facts = read_image_facts(path)
             _image(path, subset.name, facts, found, equal, grays)
             _label(part, subset, path, facts, needs, found, spellings)
@@ -239,7 +236,7 @@ def _check_kitti(
     found += equal.findings()
     found += grayscale_findings(grays, total)
     found += spellings.findings()
-    found += class_findings(report.subsets, needs, extensions, subsets[0].images)
+    found += class_findings(report.subsets, needs, subsets[0].images)
     if deep:
         found += deep_findings([(s.name, s.images / n) for s, names in listed for n in names], progress)
     progress(total, total)

@@ -16,6 +16,7 @@ from taorunner.datasets.checks.classes import ClassNeeds
 from taorunner.datasets.files.mask_reading import MaskReading
 from taorunner.planning.checks.mask_requirements import mask_keys, mask_reading
 from taorunner.planning.checks.spec_view import SpecReader
+from taorunner.planning.checks.training_facts import NUM_CLASSES
 from taorunner.planning.inputs.values import STAND_INS, own_values
 from taorunner.project.experiments import Experiment
 from taorunner.specs.outline import Shape
@@ -62,13 +63,14 @@ class ReadingFinder:
         if not specs:
             return None
         folder = Path(str(specs[0].variables["dataset_raw"]))
-        needs = ClassNeeds(specs[0].file.path, {})
+        needs = ClassNeeds(specs[0].file.path)
         for spec in specs:
             needs = replace(
                 needs,
                 input_size=needs.input_size or _size(spec),
                 image_folders={**needs.image_folders, **dict(self._image_folders(spec, folder))},
                 masks=needs.masks or _masks(spec, experiment),
+                num_classes=needs.num_classes or int(spec.number(NUM_CLASSES) or 0) or None,
             )
         if "train" in readers:
             is_split = layout is not None and layout.class_folders is not None

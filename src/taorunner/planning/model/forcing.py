@@ -35,7 +35,7 @@ _DATASETS = """
     only-predictions picture-ambiguous picture-in-two-subsets picture-kind picture-missing picture-turned
     picture-twice picture-unlisted picture-unreadable picture-unused picture-without-boxes pictures-without-labels
     same-image-in-subsets several-images shape-box shape-left-out similar-image-in-subsets size-differs
-    stem-collision subset-unlabelled tag-left-out too-deep voc-number voc-object vott-region wider-face-line
+    stem-collision subset-unlabelled tag-left-out too-deep unreadable voc-number voc-object vott-region wider-face-line
     xml-syntax yolo-class yolo-columns yolo-fraction yolo-names yolo-number yolo-subset
 """
 
