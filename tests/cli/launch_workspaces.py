@@ -203,7 +203,7 @@ dataset_convert:
         "train.yaml": """results_dir: $results_dir
 dataset:
   train_tfrecords: [$results_dir/dataset_convert/train-*]
-  val_tfrecords: [$results_dir/dataset_convert/train-*]
+  val_tfrecords: [$results_dir/dataset_convert/val-*]
   val_json_file: $dataset_raw/val/annotations.json
   num_classes: 3
 model:
@@ -334,7 +334,8 @@ def kitti(home: Path, images: int) -> None:
 
 def coco_records(home: Path, images: int) -> None:
     coco(home, images)
-    write(home / "models" / "e1" / "dataset_convert" / "train-00000-of-00001.tfrecord", record())
+    for subset in ("train", "val"):
+        write(home / f"models/e1/dataset_convert/{subset}-00000-of-00001.tfrecord", record())
 
 
 def words(home: Path, images: int) -> None:

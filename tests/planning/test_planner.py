@@ -53,7 +53,7 @@ def plan(
     workspace: Workspace, action: str, *names: str, environ: dict[str, str] | None = None, **wishes: Any
 ) -> Planned:
     caller = Caller(1000, 1000, (4, 27), "ada", {"HOME": "/nowhere", **(environ or {})})
-    request = ActionRequest(action, names, **wishes)
+    request = ActionRequest(action, names, **{"dry_run": True, **wishes})  # records are made before a start
     return plan_action(
         workspace,
         "example_01",

@@ -146,6 +146,9 @@ FAULTS = (
     Fault("palette-beyond-classes", "segformer", "too-few-classes", lambda h: h.spec("label_id: 1", "label_id: 2"), True),
     Fault("mask-value-without-palette", "segformer", "mask-value", lambda h: h.mask("train", 9), True),
     Fault("mask-value-without-class", "unet", "mask-value", lambda h: h.mask("val", 9), True),
+    Fault("validated-on-the-same-boxes", "dino", "same-data", lambda h: h.spec("$dataset_raw/val", "$dataset_raw/train"), True, "warning"),
+    Fault("validated-on-the-same-folders", "classification_tf2", "same-data", lambda h: h.spec("val_dataset_path: $dataset_raw/val", "val_dataset_path: $dataset_raw/train"), True, "warning"),
+    Fault("validated-on-the-same-split", "segformer", "same-data", lambda h: h.spec("validation_split: val", "validation_split: train"), True, "warning"),
     # what is in the data
     Fault("box-outside", "rtdetr", "box-outside", lambda h: h.coco("train", _first_box(bbox=[700, 10, 100, 100])), True),
     Fault("box-inverted", "detectnet_v2", "box-inverted", lambda h: write(h.data / "train/labels/002.txt", label("bolt", "200.00 10.00 100.00 110.00")), True),

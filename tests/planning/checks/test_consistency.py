@@ -423,7 +423,9 @@ def test_unet_gives_images_the_masks_of_others(bench: Make, suffix: str, reverse
         for part in wrong
     ]
     assert (wrong != []) == reverse
-    lists = 'train_data_sources { data_source { image_path: "/a.txt" masks_path: "/b.txt" } }'
+    lists = 'train_data_sources { data_source { image_path: "$dataset_raw/a.txt" masks_path: "$dataset_raw/b.txt" } }'
+    for name in ("a.txt", "b.txt"):
+        (data / name).write_text("one.png\n")
     made.edit("train", ("  augment: true", f"  {lists}\n  {lists.replace('train', 'val')}\n  augment: true"))
     assert made.messages() == []
 
@@ -740,6 +742,9 @@ def test_records_of_another_experiment_are_not_counted(bench: Make) -> None:
         ("batch_size_per_gpu: 8", "batch_size_per_gpu: 9"),
         ("$dataset_tfrecord/tfrecord-fold*", "$dataset_raw/../tfrecords_other/tfrecord-fold*"),
     )
+    other = made.project / "data" / DATASET / "../tfrecords_other/tfrecord-fold-000"
+    other.parent.mkdir()
+    other.write_bytes(b"x")
     assert made.messages() == []
 
 
@@ -840,6 +845,12 @@ def test_blanks_capitals_and_missing_classes(bench: Make) -> None:
          'target_class_mapping { key: "dog" value: "dog" }'),
     )  # fmt: skip
     assert made.messages() == [
+        (
+            "warning class-not-mapped",
+            'train.txt: target_class_mapping { key: |"traffic light" value: "car" }',
+            '"target_class_mapping" lacks car of the labels: these boxes are ignored; '
+            "map every class that is to be learnt",
+        ),
         (
             "warning class-with-blank",
             'train.txt: target_class_mapping { key: |"traffic light" value: "car" }',
@@ -1218,6 +1229,8 @@ def test_a_path_of_this_machine_in_an_override(bench: Make) -> None:
     assert [item[:2] for item in made.messages()] == [
         ("error host-path", f"experiments.yml: train.pretrained_model_path: |{folder}")
     ]
+    (made.root / "repositories").mkdir(exist_ok=True)
+    (made.root / "repositories/w.pth").write_bytes(b"x")
     made.edit("experiments", (folder, "/workspace/repositories/w.pth"))
     assert made.messages() == []
 

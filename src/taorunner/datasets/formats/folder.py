@@ -81,6 +81,8 @@ class Folder:
                 if entry.name.startswith(".") or entry.name == "__MACOSX":
                     continue
                 path = f"{below}/{entry.name}" if below else entry.name
+                if _is_special(entry):
+                    continue
                 if not is_folder(entry):
                     found.append(path)
                 elif leads_back(entry):
@@ -392,6 +394,13 @@ def _is_in(path: Path, word: bytes) -> bool:
                 return True
             end = block[1 - len(word) :]
     return False
+
+
+def _is_special(entry: os.DirEntry[str]) -> bool:
+    """A pipe, a socket or a device: to read one may never end."""
+    if entry.is_file() or entry.is_dir():
+        return False
+    return not entry.is_symlink() or os.path.exists(entry.path)  # noqa: PTH110 (a str)
 
 
 def _reason(error: OSError) -> str:

@@ -17,7 +17,8 @@ from taorunner.catalog.layouts import DataLayout, Input, InputKind
 from taorunner.contracts import Contract
 from taorunner.errors import Severity
 from taorunner.planning.checks.dataset_facts import DatasetFacts
-from taorunner.planning.checks.host_paths import CONTAINERS_OWN, OF_OTHERS
+from taorunner.planning.checks.host_paths import CONTAINERS_OWN, HOMES, OF_OTHERS
+from taorunner.planning.checks.spec_rules import WEIGHTS_BY_ARGUMENT
 from taorunner.planning.checks.spec_view import SpecReader
 from taorunner.planning.checks.training_facts import Fault, Training
 from taorunner.specs.outline import Shape
@@ -30,6 +31,7 @@ _MADE = {"dataset_tfrecord": "dataset_convert", "tfrecords": "dataset_convert", 
 """Folders that actions fill, by variable, and the action; in the results each has a folder of its own."""
 _KINDS = (InputKind.FILE, InputKind.FOLDER, InputKind.ANY)
 _COMMANDS = {"dataset_convert": "convert"}
+_ANYTHING = "a file or a folder"
 _NAMED_AS_READ = re.compile(
     r"(?:^|_)(?:path|paths|file|files|dir|dirs|folder|root|json|checkpoint|ann|annotations|classmap|label_map)$"
 )
@@ -46,6 +48,10 @@ def missing_inputs(
     file. A dataset that does not exist is reported elsewhere."""
     inputs = layout.inputs_of(contract.action, contract.group) if layout is not None else ()
     listed = {one.key for one in layout.inputs} if layout is not None else set()
+    named = named_inputs(spec, contract.action)
+    if contract.network in WEIGHTS_BY_ARGUMENT:  # which is reported as a key that is not read
+        named = tuple(one for one in named if not one.key.endswith("pretrain_model_path"))
+    inputs += tuple(one for one in named if one.key not in listed)
     folder = str(spec.variables["dataset_raw"])
     if data.kind(folder) is None or not data.has_files(folder):
         key = next((one.key for one in inputs if _reads_dataset(spec, one.key)), None)
@@ -54,7 +60,6 @@ def missing_inputs(
             hint = f'"taorunner networks {contract.network}" says what to put where'
             yield Fault(severity, "empty-dataset", message, hint, key)
         inputs = tuple(one for one in inputs if not _reads_dataset(spec, one.key))
-    inputs += tuple(one for one in named_inputs(spec, contract.action) if one.key not in listed)
     yield from _faults(inputs, spec, data, severity, "")
 
 
@@ -105,7 +110,7 @@ def reads_dataset(layout: DataLayout, contract: Contract, spec: SpecReader) -> b
 def named_inputs(spec: SpecReader, action: str) -> tuple[Input, ...]:
     """Keys whose names say that the action reads a file or a folder there."""
     keys = [*_named(spec.outline.shape, action), *(key for key in spec.overlay if _is_read(key, action))]
-    return tuple(Input(key, InputKind.ANY, "a file or a folder") for key in dict.fromkeys(keys))
+    return tuple(Input(key, InputKind.ANY, _ANYTHING) for key in dict.fromkeys(keys))
 
 
 def _named(shape: Shape, action: str) -> Iterator[str]:
@@ -160,7 +165,7 @@ def _unseen(one: Input, spec: SpecReader) -> tuple[int, str] | None:
         if start is not None or not isinstance(value, str) or not value.startswith("/"):
             continue
         if not value.startswith(CONTAINERS_OWN) and spec.mounts.to_host(value) is None:
-            is_reported = os.path.exists(value)  # noqa: PTH110 (a str); host_paths says it
+            is_reported = HOMES.match(value) or os.path.exists(value)  # noqa: PTH110 (a str); see host_paths
             return None if is_reported else (index, value)
     return None
 
@@ -195,7 +200,7 @@ def _wrong(
         return "missing-input", f"no such {what}: {shown}", hint
     if one.kind is not InputKind.ANY and kind != one.kind.value:
         return "wrong-input", f"{shown} is a {kind}, and a {one.kind.value} belongs there", belongs
-    if data.is_empty(path):
+    if data.is_empty(path) and (kind == "file" or one.holds != _ANYTHING):
         return "empty-input", f"{shown} is empty", belongs
     return None
 

@@ -16,7 +16,7 @@ from taorunner.planning.checks.training_facts import Fault
 from taorunner.project.mounts import Mounts
 from taorunner.text import printable
 
-_HOMES = re.compile(r"(?:/home/[^/\s]+/|/Users/[^/\s]+/|[A-Za-z]:\\)")
+HOMES = re.compile(r"(?:/home/[^/\s]+/|/Users/[^/\s]+/|[A-Za-z]:\\)")
 CONTAINERS_OWN = (
     "/usr/", "/opt/", "/tmp/", "/etc/", "/dev/", "/proc/", "/sys/", "/bin/", "/lib/", "/var/", "/run/", "/root/",
 )  # fmt: skip
@@ -72,7 +72,7 @@ class HostPaths:
             if path == source or path.startswith(f"{source}/"):
                 inside = f"{entry.destination}{path[len(source) :]}"
                 return Severity.ERROR, what, f'write "{printable(inside)}", or use {_VARIABLES}'
-        if _HOMES.match(path):
+        if HOMES.match(path):
             looks = "looks like a path of this machine"
             return (
                 Severity.WARNING,

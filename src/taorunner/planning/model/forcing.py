@@ -31,7 +31,7 @@ _DATASETS = """
     image-wrong-extension json-syntax kitti-columns kitti-number label-blank-line label-bom label-columns label-crlf
     label-missing label-not-a-number label-not-finite label-occluded label-studio-box label-unreadable
     label-without-image labels-unread link-loop mask-background mask-box mask-mode mask-size mask-value
-    mask-without-image mixed-extensions no-boxes no-images not-checked odvg-grounding odvg-instance odvg-line
+    mask-without-image mixed-extensions no-boxes no-images not-utf8 not-checked odvg-grounding odvg-instance odvg-line
     only-predictions picture-ambiguous picture-in-two-subsets picture-kind picture-missing picture-turned
     picture-twice picture-unlisted picture-unreadable picture-unused picture-without-boxes pictures-without-labels
     same-image-in-subsets several-images shape-box shape-left-out similar-image-in-subsets size-differs
