@@ -51,7 +51,7 @@ def missing_inputs(
     named = named_inputs(spec, contract.action)
     if contract.network in WEIGHTS_BY_ARGUMENT:  # which is reported as a key that is not read
         named = tuple(one for one in named if not one.key.endswith("pretrain_model_path"))
-    inputs += tuple(one for one in named if one.key not in listed)
+    named = tuple(one for one in named if one.key not in listed)
     folder = str(spec.variables["dataset_raw"])
     if data.kind(folder) is None or not data.has_files(folder):
         key = next((one.key for one in inputs if _reads_dataset(spec, one.key)), None)
@@ -60,7 +60,8 @@ def missing_inputs(
             hint = f'"taorunner networks {contract.network}" says what to put where'
             yield Fault(severity, "empty-dataset", message, hint, key)
         inputs = tuple(one for one in inputs if not _reads_dataset(spec, one.key))
-    yield from _faults(inputs, spec, data, severity, "")
+        named = tuple(one for one in named if not _reads_dataset(spec, one.key))
+    yield from _faults((*inputs, *named), spec, data, severity, "")
 
 
 def later_inputs(training: Training) -> Iterator[Fault]:
