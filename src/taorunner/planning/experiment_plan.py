@@ -12,7 +12,6 @@ from taorunner.errors import Finding, Severity, UnknownNameError, UserFilesError
 from taorunner.planning.checks.consistency import Launch
 from taorunner.planning.checks.dataset_requirements import READ_BY
 from taorunner.planning.checks.secret_exposure import secret_findings
-from taorunner.planning.checks.visible_gpus import visible_gpus
 from taorunner.planning.context import Planning
 from taorunner.planning.inputs.argv import Argv, build_argv, unsafe_character
 from taorunner.planning.inputs.backend_choice import backend_findings
@@ -21,6 +20,7 @@ from taorunner.planning.inputs.earlier_results import EarlierResults, earlier_re
 from taorunner.planning.inputs.environment import (
     RUN_INSIDE,
 )  # fmt: skip
+from taorunner.planning.inputs.gpu_access import visible_gpus
 from taorunner.planning.inputs.named_checkpoint import destination, given_twice, not_read
 from taorunner.planning.inputs.precedence import (
     choose_contract,
@@ -66,7 +66,9 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     if not draft.on_host:
         count = draft.resources.gpus.count
         hidden = visible_gpus(planning.project, experiment, draft.mounts, contract.env, count)
-        here += [hidden] if hidden is not None else []
+        image = choose_image(contract, request, planning.lock)
+        old = planning.driver.finding(image, count)
+        here += [planning.placed(experiment, one) for one in (hidden, old) if one is not None]
     here += _mount_findings(planning, experiment, contract, draft.mounts)
     here += draft.spec.findings
     known = len(planning.cross.readings)

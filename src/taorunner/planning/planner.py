@@ -11,6 +11,7 @@ from taorunner.planning.checks.consistency import CrossChecks
 from taorunner.planning.checks.dataset_preflight import DatasetPreflight
 from taorunner.planning.context import Planning
 from taorunner.planning.experiment_plan import plan_experiment
+from taorunner.planning.inputs.gpu_access import DriverAge
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.model.forcing import stops
 from taorunner.planning.model.plan import RunPlan
@@ -73,7 +74,7 @@ def plan_action(
     planning = Planning(
         workspace, project, mounts, request, caller, site_maker, networks,
         DatasetPreflight(workspace), read_image_lock(workspace), CrossChecks(mounts, memory, networks.layout),
-        memory,
+        memory, DriverAge(caller.environ),
     )  # fmt: skip
     planning.findings += [f for f in project.findings if concerns(f, project, request.experiments)]
     items: list[PlannedRun] = []

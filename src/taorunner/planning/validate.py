@@ -19,9 +19,9 @@ from taorunner.planning.checks.consistency import CROSS_CHECKED, CrossChecks, Fo
 from taorunner.planning.checks.dataset_preflight import DatasetPreflight, different
 from taorunner.planning.checks.dataset_requirements import Reading, placed_below
 from taorunner.planning.checks.secret_exposure import secret_findings
-from taorunner.planning.checks.visible_gpus import visible_gpus
 from taorunner.planning.inputs.backend_choice import backend_findings
 from taorunner.planning.inputs.checkpoints import find_pretrained, pretrained_dir
+from taorunner.planning.inputs.gpu_access import DriverAge, visible_gpus
 from taorunner.planning.inputs.precedence import choose_gpus, with_image
 from taorunner.planning.inputs.resources import resource_findings
 from taorunner.planning.inputs.values import STAND_INS, VARIABLES, own_values
@@ -59,6 +59,7 @@ class _Checks:
     lock: ImageLock
     memory: SpecMemory
     datasets: DatasetPreflight
+    driver: DriverAge
     heads: frozenset[str] = field(init=False)
     contracts: dict[tuple[str, str | None], dict[str, Contract]] = field(default_factory=dict)
     folders: dict[Path, frozenset[str]] = field(default_factory=dict)
@@ -138,7 +139,9 @@ def validate_projects(
     memory = SpecMemory()
     networks = Networks(workspace.networks_dir)
     cross = CrossChecks(mounts, memory, networks.layout)
-    checks = _Checks(workspace, networks, cross, lock, memory, DatasetPreflight(workspace))
+    checks = _Checks(
+        workspace, networks, cross, lock, memory, DatasetPreflight(workspace), DriverAge(environ)
+    )
     findings = [*mounts.findings, *checks.networks.check(), *lock.findings]
     if not names and workspace.projects_dir.exists():
         findings += check_projects_folder(workspace)
@@ -164,7 +167,13 @@ def dataset_findings(
     networks = Networks(workspace.networks_dir)
     cross = CrossChecks(mounts, memory, networks.layout)
     checks = _Checks(
-        workspace, networks, cross, read_image_lock(workspace), memory, DatasetPreflight(workspace)
+        workspace,
+        networks,
+        cross,
+        read_image_lock(workspace),
+        memory,
+        DatasetPreflight(workspace),
+        DriverAge(environ),
     )
     wanted = folder.resolve()
     experiments = {
@@ -244,6 +253,10 @@ def _experiment(
         hidden = visible_gpus(project, experiment, checks.cross.mounts, contracts["train"].env, gpus)
         if hidden is not None:
             yield hidden
+        old = checks.driver.finding(checks.pinned(contracts["train"], experiment.image).image, gpus)
+        if old is not None:
+            line, column = project.place(("experiments", experiment.name), of_key=True)
+            yield replace(old, file=project.paths.experiments_file, line=line, column=column)
     yield from _specs(checks, project, experiment, network, contracts)
     if experiment.name in checks.names_in(project.paths.models_dir):
         from taorunner.planning.checks.existing_results import existing_results  # only with results
