@@ -3,11 +3,11 @@ container."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
@@ -16,6 +16,9 @@ from taorunner.cli.help_pages import add_command, make_group
 from taorunner.cli.option_sets import with_options
 from taorunner.cli.options import JsonOption, ProjectOption, VerboseOption, WorkspaceOption, option
 from taorunner.errors import Finding, Severity, TaorunnerError, UsageError
+
+if TYPE_CHECKING:
+    from taorunner.datasets.checks.report import CheckReport
 
 
 def register(app: typer.Typer) -> None:
@@ -108,6 +111,25 @@ def _convert(
     return 0
 
 
+def _checked(
+    source: Path, from_: str | None, readings: Sequence[Any], progress: Any, *, deep: bool
+) -> CheckReport:
+    """The report of the files. Where only a network of the project reads the layout, it has no findings of its own."""
+    from taorunner.datasets.checks.report import CheckReport
+    from taorunner.datasets.checks.run import check_dataset
+    from taorunner.errors import UserFilesError
+
+    try:
+        return check_dataset(
+            source, from_=from_, deep=deep, needs=[reading.needs for reading in readings],
+            progress=lambda done, total: progress("checked", done, total),
+        )  # fmt: skip
+    except UserFilesError:
+        if from_ is not None or not any(reading.is_own_layout for reading in readings):
+            raise
+        return CheckReport(readings[0].network)
+
+
 def _check(
     context: typer.Context,
     dataset: DatasetArgument,
@@ -127,11 +149,9 @@ def _check(
 ) -> int:
     from taorunner.console.pages.dataset_check_view import print_check, print_repair, repair_finding
     from taorunner.console.pages.dataset_view import Progress
-    from taorunner.datasets.checks.report import CheckReport
-    from taorunner.datasets.checks.run import check_dataset
     from taorunner.datasets.repair.run import fix_dataset
     from taorunner.datasets.transform.convert import refuse_overlap
-    from taorunner.errors import ExitCode, UserFilesError, has_errors
+    from taorunner.errors import ExitCode, has_errors
 
     context.obj.refuse_extra()
     _check_format(from_)
@@ -153,15 +173,7 @@ def _check(
             source = repair.output
         keep = answer_keeper(data, source, readings) if from_ is None else None
         with Progress(is_quiet=context.obj.is_quiet) as progress:
-            try:
-                report = check_dataset(
-                    source, from_=from_, deep=deep, needs=[reading.needs for reading in readings],
-                    progress=lambda done, total: progress("checked", done, total),
-                )  # fmt: skip
-            except UserFilesError:
-                if from_ is not None or not any(reading.is_own_layout for reading in readings):
-                    raise
-                report = CheckReport(readings[0].network)  # only the network itself reads it
+            report = _checked(source, from_, readings, progress, deep=deep)
     if keep is not None:
         keep(report.findings)
     report.findings += of_specs

@@ -6,6 +6,7 @@ gone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from taorunner.text import amount, masked_line
 
 SOURCE_WIDTH = 100
 """Cells of a source line. Of a longer line the part around the column is shown."""
+_VALUE = re.compile(r"""(?<=")[^"]+|(?<=')[^']+|"[^"]*"|'[^']*'|[^\s,#\[\]{}:"']+(?::[^\s,#\[\]{}]+)*""")
 _FILE_LIMIT_BYTES = 4_000_000
 _SECRET_IN_JSON = ("value",)
 """The key that holds the values of variables in the launcher's mounts file; they may be secrets."""
@@ -147,12 +149,20 @@ def _source(finding: Finding, sources: dict[Path, list[str]], symbols: Symbols) 
     gutter = f"  {finding.line:>4} {symbols.side} "
     text = [Text.assemble((gutter, "quiet"), shown)]
     if 1 <= column <= len(line) + 1:
+        width = min(_width_of_value(line, column - 1), max(1, SOURCE_WIDTH - (column - 1 - start)))
+        carets = "^" * width
         before = symbols.shown(clean(mark + line[start : column - 1] + "."))
         blank = " " * (len(gutter) - 2) + symbols.side + " " + " " * (cell_len(before) - 1)
         text.append(
-            Text.assemble((blank[: len(gutter)], "quiet"), blank[len(gutter) :], ("^", "severity.error"))
+            Text.assemble((blank[: len(gutter)], "quiet"), blank[len(gutter) :], (carets, "severity.error"))
         )
     return text
+
+
+def _width_of_value(line: str, start: int) -> int:
+    """Cells of the value, or the word, that begins at ``start``: of a text in quotes, without them."""
+    value = _VALUE.match(line, start)
+    return max(1, cell_len(clean(value[0]))) if value is not None else 1
 
 
 def _read_lines(path: Path) -> list[str]:

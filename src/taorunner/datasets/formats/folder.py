@@ -18,7 +18,7 @@ from typing import Any
 from taorunner.datasets.files.image_header import IMAGE_SUFFIXES, ImageError, ImageHeader, read_header
 from taorunner.datasets.files.json_pieces import JsonObject, JsonSource, read_in_pieces
 from taorunner.datasets.files.json_text import parse_json, place_in_json
-from taorunner.datasets.files.layout import is_folder, leads_back
+from taorunner.datasets.files.layout import is_folder, is_special, leads_back
 from taorunner.datasets.files.names import as_path, is_image, parents_of, subset_in
 from taorunner.datasets.files.text_encodings import UTF16_MARKS, decoded
 from taorunner.datasets.model.annotations import Box, ImageEntry
@@ -78,11 +78,9 @@ class Folder:
                 self.error("unreadable", f"cannot be listed: {_reason(error)}", self.root / below)
                 continue
             for entry in entries:
-                if entry.name.startswith(".") or entry.name == "__MACOSX":
+                if entry.name.startswith(".") or entry.name == "__MACOSX" or is_special(entry):
                     continue
                 path = f"{below}/{entry.name}" if below else entry.name
-                if _is_special(entry):
-                    continue
                 if not is_folder(entry):
                     found.append(path)
                 elif leads_back(entry):
@@ -394,13 +392,6 @@ def _is_in(path: Path, word: bytes) -> bool:
                 return True
             end = block[1 - len(word) :]
     return False
-
-
-def _is_special(entry: os.DirEntry[str]) -> bool:
-    """A pipe, a socket or a device: to read one may never end."""
-    if entry.is_file() or entry.is_dir():
-        return False
-    return not entry.is_symlink() or os.path.exists(entry.path)  # noqa: PTH110 (a str)
 
 
 def _reason(error: OSError) -> str:

@@ -7,7 +7,7 @@ A finding points at the place in the user's template, or at the override that se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -126,23 +126,8 @@ class CrossChecks:
         on_host = sees_host_paths(launch.backend if launch is not None else experiment.backend) or any(
             spec.contract.framework is Framework.EMBEDDED for spec in specs.values()
         )
-        mounts = self._host if on_host else self.mounts
         given = {**dict(flattened(experiment.overrides)), **typed} if experiment.overrides or typed else {}
-        overlay = overlay_of(given)
-        readers: dict[str, SpecReader] = {}
-        for action, found in specs.items():
-            spec = found.contract.spec
-            is_launched = action == launched
-            if spec is None or not (
-                action in CROSS_CHECKED
-                or is_launched
-                or (not on_host and self._stray.may_be_in(found.file.text))
-            ):
-                continue
-            outline = outline_of(found.file.text, spec.format, self.memory)
-            if outline is not None:
-                over = overlay if action == "train" or is_launched else {}
-                readers[action] = SpecReader(found.file, spec.format, outline, variables, over, mounts)
+        readers = self._readers(specs, variables, overlay_of(given), launched, on_host=on_host)
         placing = _Placing(project, experiment, overlay_of(typed), self.memory)
         for action, reader in readers.items() if not on_host else ():
             yield from placing.place(reader, self._stray.faults(action, reader))
@@ -175,16 +160,45 @@ class CrossChecks:
             yield from placing.place(training.spec, faults)
         else:
             faults = []
-        made_by_action: dict[str, list[Fault]] = {}
-        starts = launch is not None and launch.starts
-        for action in [launched] if launched is not None else ["train"]:
-            if action in readers:
-                contract = specs[action].contract
-                made_by_action[action] = list(
-                    made_inputs(layout, contract, readers[action], self._data, starts=starts)
-                )
-        lacks_records = any(one.code == "not-made-yet" for one in made_by_action.get("train", ()))
         known = {fault.path for fault in faults if fault.path}
+        yield from self._of_paths(layout, readers, specs, launch, known, placing)
+
+    def _readers(
+        self, specs: Mapping[str, FoundSpec], variables: HostVariables, overlay: Mapping[str, object],
+        launched: str | None, *, on_host: bool,
+    ) -> dict[str, SpecReader]:  # fmt: skip
+        """By action, of those specs that are checked. ``overlay`` is of the training and of the launched action."""
+        mounts = self._host if on_host else self.mounts
+        readers: dict[str, SpecReader] = {}
+        for action, found in specs.items():
+            spec = found.contract.spec
+            is_launched = action == launched
+            if spec is None or not (
+                action in CROSS_CHECKED
+                or is_launched
+                or (not on_host and self._stray.may_be_in(found.file.text))
+            ):
+                continue
+            outline = outline_of(found.file.text, spec.format, self.memory)
+            if outline is not None:
+                over = overlay if action == "train" or is_launched else {}
+                readers[action] = SpecReader(found.file, spec.format, outline, variables, over, mounts)
+        return readers
+
+    def _of_paths(
+        self, layout: DataLayout | None, readers: Mapping[str, SpecReader], specs: Mapping[str, FoundSpec],
+        launch: Launch | None, known: Collection[str], placing: _Placing,
+    ) -> Iterator[Finding]:  # fmt: skip
+        """What is not there or not made yet. Paths in ``known`` are reported of the training already."""
+        launched, starts = (launch.action, launch.starts) if launch is not None else (None, False)
+        made_by_action = {
+            action: list(
+                made_inputs(layout, specs[action].contract, readers[action], self._data, starts=starts)
+            )
+            for action in [launched or "train"]
+            if action in readers
+        }
+        lacks_records = any(one.code == "not-made-yet" for one in made_by_action.get("train", ()))
         for reader, missing in self._missing(layout, readers, specs, launched, lacks_records=lacks_records):
             yield from placing.place(reader, [fault for fault in missing if fault.path not in known])
         for action, made in made_by_action.items():
