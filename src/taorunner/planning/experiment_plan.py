@@ -115,7 +115,7 @@ def _draft(planning: Planning, experiment: Experiment) -> Draft | None:
         planning.add(list(planning.lock.findings))
     site = planning.make_site(experiment.name, contract.action)
     finder = ValueFinder(planning.workspace, planning.project.paths, experiment, network, mounts)
-    values = finder.find(contract, resources.gpus, request.checkpoint)
+    values = finder.find(contract, resources.gpus, request.checkpoint, dry_run=request.dry_run)
     spec = _spec(planning, experiment, contract, values, resources.gpus)
     run_inside = str(site.run_dir / "input") if on_host else RUN_INSIDE
     return Draft(

@@ -134,3 +134,14 @@ def test_what_force_passed_is_in_the_record(tmp_path: Path) -> None:
     record = json.loads((item.site.run_dir / "record.json").read_text())
     assert record["forced"] == ["too-few-classes"]
     assert store.load(item.site.run_id).forced == ("too-few-classes",)
+
+
+def test_a_checkpoint_of_no_training_yet_is_a_note_until_the_start(tmp_path: Path) -> None:
+    root = good_workspace(tmp_path / "ws", "detectnet_v2")
+    shown = [one for one in started(root, "evaluate", dry_run=True) if one.code == "checkpoint-missing"]
+    refused = [one for one in started(root, "evaluate") if one.code == "checkpoint-missing"]
+    assert [one.severity for one in (*shown, *refused)] == [Severity.INFO, Severity.ERROR]
+    assert shown[0].hint == refused[0].hint == "taorunner train e1"
+    request = ActionRequest("evaluate", ("e1",), dry_run=True)
+    (item,) = plan_action(Workspace(root), "p", request, CALLER).items
+    assert "/workspace/projects/p/models/e1/CHECKPOINT-OF-THE-TRAINING" in item.plan.argv

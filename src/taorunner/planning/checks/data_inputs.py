@@ -90,7 +90,8 @@ def made_inputs(
     action ``starts``; what is there and cannot be read is an error."""
     inputs = layout.inputs_of(contract.action, contract.group) if layout is not None else ()
     for one in inputs:
-        if one.key not in spec or (one.kind is InputKind.MADE and contract.action == "train"):
+        is_optional = one.kind is InputKind.MADE and contract.action not in one.needed_by
+        if one.key not in spec or is_optional:
             continue
         for index, (path, start) in enumerate(
             zip(spec.paths(one.key) or (), spec.starts(one.key), strict=False)
