@@ -11,7 +11,7 @@ from timing import print_ratio, process, taking_turns
 from workspaces import PROJECT, TAORUNNER, many
 
 EXPERIMENTS = 1000
-BOUND = 4
+BOUND = 6
 READ = "import sys, yaml; yaml.load(open(sys.argv[1], encoding='utf-8'), Loader=yaml.CSafeLoader)"
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 TAORUNNER = [sys.executable, "-m", "taorunner"]
@@ -45,16 +47,30 @@ def _name_classes(folder: Path) -> None:
 
 
 def _put_data(folder: Path) -> None:
-    """64 image files for each subset, and labels of the classes that the spec files of a new project have."""
+    """64 images for each subset, and labels of the classes that the spec files of a new project have."""
     for number in range(128):
         part = folder / ("train" if number < 64 else "val")
         name = CLASSES[number % 3]
-        for kind, suffix, text in (
-            ("images", "png", ""),
-            ("labels", "txt", f"{name} 0 0 0 1 1 9 9 0 0 0 0 0 0 0\n"),
+        for kind, suffix, content in (
+            ("images", "png", _picture(number)),
+            ("labels", "txt", f"{name} 0 0 0 1 1 29 29 0 0 0 0 0 0 0\n".encode()),
         ):
             (part / kind).mkdir(parents=True, exist_ok=True)
-            (part / kind / f"{number:03}.{suffix}").write_text(text, encoding="utf-8")
+            (part / kind / f"{number:03}.{suffix}").write_bytes(content)
+
+
+def _picture(number: int) -> bytes:
+    """A PNG of 32x32 pixels of one colour."""
+    rows = b"".join(b"\0" + bytes((number, 255 - number, 90)) * 32 for _ in range(32))
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", 32, 32, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
 
 
 def many(root: Path, count: int, kind: str) -> Path:

@@ -69,7 +69,7 @@ def test_a_layout_has_only_known_keys(path: Path) -> None:
     for rows in (body.get("inputs") or {}, body.get("arguments") or {}):
         assert all(row is None or set(row) <= INPUT_KEYS for row in rows.values())
     for row in body.get("computed") or ():
-        known = {"keys", "from", "rule", "counts", "of", "value", "limit", "using"}
+        known = {"keys", "from", "rule", "counts", "of", "value", "limit", "using", "multiple_of", "refused"}
         assert {"keys", "from", "rule"} <= set(row) <= known
         assert ("counts" in row) == ("of" in row)
         if "value" not in row:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from taorunner.doctor.requirements import (
+from taorunner.doctor.requirements import capability_floor
+from taorunner.gpu.driver_floors import (
     DriverFloor,
-    capability_floor,
     driver_floor,
     image_version,
     is_older,

@@ -53,7 +53,7 @@ def plan(
     workspace: Workspace, action: str, *names: str, environ: dict[str, str] | None = None, **wishes: Any
 ) -> Planned:
     caller = Caller(1000, 1000, (4, 27), "ada", {"HOME": "/nowhere", **(environ or {})})
-    request = ActionRequest(action, names, **wishes)
+    request = ActionRequest(action, names, **{"dry_run": True, **wishes})  # records are made before a start
     return plan_action(
         workspace,
         "example_01",
@@ -188,7 +188,9 @@ def test_all_findings_come_at_once_with_their_places(workspace: Callable[..., Wo
     )
     planned = plan(ws, "train", "e1", "e2", "e3")
     codes = {finding.code for finding in planned.findings if finding.is_error}
-    assert codes == {"missing-dataset", "unknown-variable", "unknown-head", "unknown-experiment"}
+    assert codes == {
+        "missing-dataset", "unknown-variable", "unknown-key", "unknown-head", "unknown-experiment",
+    }  # fmt: skip
     assert planned.items == ()
     assert all(finding.file is not None for finding in planned.findings if finding.is_error)
 

@@ -32,7 +32,7 @@ COUNTED = [
     for head in FORMS
     if (layout := Catalog().layout(head)) and any(one.counts for one in layout.computed)
 ]
-OF_BPNET = ('coco_spec.json" does not exist', 'bpnet_18joints.json" does not exist')
+OF_BPNET = ("coco_spec.json", "bpnet_18joints.json")
 """Files of the network, which its image has."""
 ABOUT_INPUTS = ("missing-input", "empty-input", "wrong-input", "empty-dataset")
 

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -47,6 +47,7 @@ class RequestOptions(TypedDict, total=False):
     checkpoint: str | os.PathLike[str]
     overwrite: bool
     resume: bool
+    force: bool
 
 
 class StartOptions(RequestOptions, total=False):
@@ -125,7 +126,7 @@ def plan(
         ('embedded', True)
     """
     inner, name = workspace._inner, _project_name(workspace, project)
-    request = _request(action, experiments, options)
+    request = replace(_request(action, experiments, options), dry_run=True)
     with _naming_the_first_problem():
         planned = plan_request(inner, name, request, os.environ, dry_run_sites(inner.dry_run_dir, name))
     found = [simulate(item.plan, item.site) for item in planned.items]
@@ -205,6 +206,7 @@ def _request(action: str, experiments: str | Sequence[str], options: RequestOpti
         extra=tuple(options.get("extra", ())),
         checkpoint=os.fspath(checkpoint) if checkpoint is not None else None,
         overwrite=options.get("overwrite", False), resume=options.get("resume", False),
+        force=options.get("force", False),
     )  # fmt: skip
 
 

@@ -118,7 +118,8 @@ class Computed:
 
     ``counts`` says it for ``validate``, and ``of`` are the keys of the files or folders that are counted. ``value``
     says it for new projects and ``specs refresh``, with ``using`` for its parameters; None where only the rule is
-    known. A key that begins with ``$`` is a variable of the experiment.
+    known. A key that begins with ``$`` is a variable of the experiment. Each value is to be a multiple of
+    ``multiple_of``; ``is_refused``: the network stops where it is none.
     """
 
     keys: tuple[str, ...]
@@ -129,6 +130,8 @@ class Computed:
     value: Value | None = None
     limit: Limit = Limit.EXACT
     using: Mapping[str, Any] = field(default_factory=dict)
+    multiple_of: int | None = None
+    is_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +260,8 @@ def _computed(row: Mapping[str, Any]) -> Computed:
         Value(row["value"]) if "value" in row else None,
         Limit(row.get("limit", "exact")),
         row.get("using") or {},
+        row.get("multiple_of"),
+        bool(row.get("refused")),
     )
 
 

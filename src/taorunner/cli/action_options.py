@@ -13,6 +13,10 @@ DryRun = Annotated[bool, option("--dry-run", "Show what would run; start nothing
 Overwrite = Annotated[
     bool, option("--overwrite", "Set earlier results aside first (nothing is deleted)", group="How it runs")
 ]
+Force = Annotated[
+    bool,
+    option("--force", "Start despite errors in data, paths and weights", group="How it runs"),
+]
 Resume = Annotated[
     bool, option("--resume", "Continue from the newest checkpoint (train only)", group="Training")
 ]
@@ -132,6 +136,7 @@ class ActionOptions:
     dry_run: DryRun = False
     detach: Detach = False
     overwrite: Overwrite = False
+    force: Force = False
     parallel: Parallel = None
     retries: Retries = 0
     grace: Grace = 30.0

@@ -26,26 +26,30 @@ def output_folder(output: Path | None, source: Path, data: Path | None, word: st
     return data / f"{name}_{word}"
 
 
-def needs_of(data: Path | None, source: Path) -> Any:
-    """What the specs of the project around ``data`` require of the dataset; nothing without a project."""
+def project_view(data: Path | None, source: Path) -> tuple[list[Finding], list[Any]]:
+    """What the specs of the project around ``data`` say against the dataset, and the different ways in which they read
+    it; nothing without a project."""
     if data is None or not _is_data(data) or source.is_file():
-        return ()
-    from taorunner.planning.checks.dataset_requirements import dataset_needs
+        return [], []
+    from taorunner.planning.validate import dataset_findings
     from taorunner.project.workspace import Workspace
 
-    return dataset_needs(Workspace(data.parent.parent.parent), data.parent.name, source)
+    return dataset_findings(Workspace(data.parent.parent.parent), data.parent.name, source, os.environ)
 
 
-def answer_keeper(data: Path | None, source: Path) -> Callable[[Sequence[Finding]], None] | None:
-    """Keeps the answer for the check before a training, if ``source`` is in a project."""
-    if data is None or not _is_data(data) or source.is_file():
+def answer_keeper(
+    data: Path | None, source: Path, readings: Sequence[Any]
+) -> Callable[[Sequence[Finding]], None] | None:
+    """Keeps the answer for the check before a start, if ``source`` is the dataset of an experiment."""
+    own = [reading for reading in readings if reading.folder == source]
+    if data is None or not own:
         return None
     from taorunner.planning.checks.dataset_preflight import DatasetPreflight
     from taorunner.project.workspace import Workspace
 
     preflight = DatasetPreflight(Workspace(data.parent.parent.parent))
     preflight.look(source)
-    return lambda findings: preflight.keep(data.parent.name, source, findings)
+    return lambda findings: preflight.keep(data.parent.name, own, findings)
 
 
 def dataset_folder(

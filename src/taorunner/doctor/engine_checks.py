@@ -20,8 +20,9 @@ from taorunner.doctor.remedies import (
     user_name,
     without_json_key,
 )
-from taorunner.doctor.requirements import DOCKER, DOCKER_7, DOCKER_API, TOOLKIT, TOOLKIT_7, is_older
+from taorunner.doctor.requirements import DOCKER, DOCKER_7, DOCKER_API, TOOLKIT, TOOLKIT_7
 from taorunner.errors import Finding, TaorunnerError
+from taorunner.gpu.driver_floors import is_older
 
 _DEFAULT_SOCKET = "/var/run/docker.sock"
 _UNSEEN = "rootless, users, runtime, GPUs in a container, disk and clock of the engine"

@@ -22,13 +22,10 @@ from taorunner.doctor.requirements import (
     MIN_GPU_BYTES,
     RECOMMENDED_GPU_BYTES,
     capability_floor,
-    driver_floor,
-    image_version,
-    is_older,
-    parse_version,
 )
 from taorunner.errors import Finding, MachineError, TaorunnerError
 from taorunner.gpu import inventory
+from taorunner.gpu.driver_floors import driver_floor, image_version, is_older, parse_version
 from taorunner.gpu.inventory import Gpu, GpuProcess, Inventory
 from taorunner.gpu.leases import Leases, default_directory
 

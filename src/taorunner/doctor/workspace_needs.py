@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from taorunner.doctor.requirements import Version, image_version
 from taorunner.errors import TaorunnerError
+from taorunner.gpu.driver_floors import Version, image_version
 from taorunner.image_names import DOCKER_HUB, registry_of
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.project.experiments import Experiment

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from taorunner.errors import Finding, Severity
 from taorunner.planning.checks.consistency import CrossChecks
 from taorunner.planning.checks.dataset_preflight import DatasetPreflight
+from taorunner.planning.inputs.gpu_access import DriverAge
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.model.request import ActionRequest, Caller, Site
 from taorunner.project.experiments import Experiment
@@ -33,6 +34,7 @@ class Planning:
     lock: ImageLock
     cross: CrossChecks
     memory: SpecMemory
+    driver: DriverAge
     findings: list[Finding] = field(default_factory=list)
 
     def add(self, found: list[Finding]) -> None:

@@ -8,8 +8,9 @@ from dataclasses import replace
 from taorunner.catalog.network import Network
 from taorunner.container_options import Mount
 from taorunner.contracts import Contract
-from taorunner.errors import Finding, Severity, UnknownNameError, UserFilesError, has_errors
+from taorunner.errors import Finding, Severity, UnknownNameError, UserFilesError
 from taorunner.planning.checks.consistency import Launch
+from taorunner.planning.checks.dataset_requirements import READ_BY
 from taorunner.planning.checks.secret_exposure import secret_findings
 from taorunner.planning.context import Planning
 from taorunner.planning.inputs.argv import Argv, build_argv, unsafe_character
@@ -19,6 +20,7 @@ from taorunner.planning.inputs.earlier_results import EarlierResults, earlier_re
 from taorunner.planning.inputs.environment import (
     RUN_INSIDE,
 )  # fmt: skip
+from taorunner.planning.inputs.gpu_access import visible_gpus
 from taorunner.planning.inputs.named_checkpoint import destination, given_twice, not_read
 from taorunner.planning.inputs.precedence import (
     choose_contract,
@@ -33,6 +35,7 @@ from taorunner.planning.inputs.resume import NoResume, resumed
 from taorunner.planning.inputs.run_mounts import outside_findings, state_findings
 from taorunner.planning.inputs.values import RunValues, ValueFinder
 from taorunner.planning.model.arguments import ArgumentValues
+from taorunner.planning.model.forcing import passed, stops
 from taorunner.planning.model.plan import (
     SECRET_SPEC_DIR,
     GpuRequest,
@@ -64,10 +67,19 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     here += _need_findings(planning, experiment, contract)
     limited = resource_findings(planning.project, experiment, draft.target, request.limits)
     here += [planning.placed(experiment, finding) for finding in limited]
+    if not draft.on_host:
+        count = draft.resources.gpus.count
+        hidden = visible_gpus(planning.project, experiment, draft.mounts, contract.env, count)
+        image = choose_image(contract, request, planning.lock)
+        old = planning.driver.finding(image, count)
+        here += [planning.placed(experiment, one) for one in (hidden, old) if one is not None]
     here += _mount_findings(planning, experiment, contract, draft.mounts)
     here += _weights_findings(planning, draft)
     here += draft.spec.findings
+    known = len(planning.cross.readings)
     here += _consistency_findings(planning, draft)
+    if contract.action in READ_BY:
+        here += planning.datasets.findings(planning.project.paths.name, planning.cross.readings[known:])
     arguments = _arguments(planning, draft)
     argv = build_argv(contract, arguments)
     here += [planning.placed(experiment, f) for f in argv.findings if not _follows(f, here)]
@@ -78,16 +90,13 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     here += secret_findings(planning.project, experiment, planning.workspace.root)
     earlier = _earlier_results(planning, draft, argv)
     here += [planning.placed(experiment, finding) for finding in earlier.findings]
-    if contract.action == "train" and not has_errors(here):
-        dataset = planning.project.paths.dataset_dir(experiment.dataset)
-        here += planning.datasets.warnings(planning.project.name, dataset, experiment)
     here = explained(
         here, planning.project, experiment, planning.networks.layout(experiment.head), planning.memory
     )
     planning.add(here)
-    if has_errors(here):
+    if stops(here, is_forced=request.force):
         return None
-    plan = assemble(planning, draft, arguments, argv, earlier)
+    plan = replace(assemble(planning, draft, arguments, argv, earlier), forced=passed(here))
     continued = _continued(planning, experiment, plan) if request.resume else plan
     return None if continued is None else (draft.site, continued)
 
@@ -114,7 +123,7 @@ def _draft(planning: Planning, experiment: Experiment) -> Draft | None:
         planning.add(list(planning.lock.findings))
     site = planning.make_site(experiment.name, contract.action)
     finder = ValueFinder(planning.workspace, planning.project.paths, experiment, network, mounts)
-    values = finder.find(contract, resources.gpus, request.checkpoint)
+    values = finder.find(contract, resources.gpus, request.checkpoint, dry_run=request.dry_run)
     spec = _spec(planning, experiment, contract, values, resources.gpus)
     run_inside = str(site.run_dir / "input") if on_host else RUN_INSIDE
     return Draft(
@@ -143,13 +152,14 @@ def _network_and_contract(planning: Planning, experiment: Experiment) -> tuple[N
 
 def _consistency_findings(planning: Planning, draft: Draft) -> list[Finding]:
     spec, experiment = draft.spec, draft.experiment
-    if spec.prepared is None or spec.prepared.draft is None or spec.path is None:
+    if spec.path is None:
         return []
     launch = Launch(
         draft.contract.action,
         draft.resources.gpus.count,
         draft.target.name,
         _typed(spec.sets, planning.request.extra),
+        not planning.request.dry_run,
     )
     found = planning.cross.before(
         draft.contract, spec.path, draft.network, planning.project, experiment, launch

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from taorunner.errors import Finding, Severity, UnknownNameError, UserFilesError, has_errors
+from taorunner.errors import Finding, Severity, UnknownNameError, UserFilesError
 from taorunner.events import now
 from taorunner.planning.checks.consistency import CrossChecks
 from taorunner.planning.checks.dataset_preflight import DatasetPreflight
 from taorunner.planning.context import Planning
 from taorunner.planning.experiment_plan import plan_experiment
+from taorunner.planning.inputs.gpu_access import DriverAge
 from taorunner.planning.inputs.workspace_networks import Networks
+from taorunner.planning.model.forcing import stops
 from taorunner.planning.model.plan import RunPlan
 from taorunner.planning.model.request import ActionRequest, Caller, Site
 from taorunner.planning.model.run_ids import new_run_id
@@ -36,9 +38,10 @@ class Planned:
     items: tuple[PlannedRun, ...] = ()
     findings: tuple[Finding, ...] = ()
 
-    def raise_for_errors(self) -> None:
-        """Raises UserFilesError with all findings when one of them is an error."""
-        if has_errors(self.findings):
+    def raise_for_errors(self, *, is_forced: bool = False) -> None:
+        """Raises UserFilesError with all findings when one of them is an error; with ``is_forced``, when one of them is
+        not passed."""
+        if stops(self.findings, is_forced=is_forced):
             errors = [finding for finding in self.findings if finding.is_error]
             kind = UnknownNameError if all(map(_is_unknown_name, errors)) else UserFilesError
             count = "a problem" if len(errors) == 1 else f"{len(errors)} problems"
@@ -71,7 +74,7 @@ def plan_action(
     planning = Planning(
         workspace, project, mounts, request, caller, site_maker, networks,
         DatasetPreflight(workspace), read_image_lock(workspace), CrossChecks(mounts, memory, networks.layout),
-        memory,
+        memory, DriverAge(caller.environ),
     )  # fmt: skip
     planning.findings += [f for f in project.findings if concerns(f, project, request.experiments)]
     items: list[PlannedRun] = []

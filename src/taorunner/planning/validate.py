@@ -16,12 +16,16 @@ from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, SpecContract
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.checks.consistency import CROSS_CHECKED, CrossChecks, FoundSpec
+from taorunner.planning.checks.dataset_preflight import DatasetPreflight, different
+from taorunner.planning.checks.dataset_requirements import Reading, placed_below
 from taorunner.planning.checks.secret_exposure import secret_findings
 from taorunner.planning.inputs.backend_choice import backend_findings
+from taorunner.planning.inputs.gpu_access import DriverAge, visible_gpus
 from taorunner.planning.inputs.precedence import choose_gpus, with_image
 from taorunner.planning.inputs.resources import resource_findings
 from taorunner.planning.inputs.values import STAND_INS, VARIABLES, own_values
 from taorunner.planning.inputs.workspace_networks import Networks
+from taorunner.planning.model.forcing import OF_PATHS, OF_RULES
 from taorunner.planning.model.request import ActionRequest
 from taorunner.planning.spec.effective_spec import effective_spec
 from taorunner.planning.spec.fill_in import explained, of_arguments
@@ -57,6 +61,8 @@ class _Checks:
     cross: CrossChecks
     lock: ImageLock
     memory: SpecMemory
+    datasets: DatasetPreflight
+    driver: DriverAge
     heads: frozenset[str] = field(init=False)
     contracts: dict[tuple[str, str | None], dict[str, Contract]] = field(default_factory=dict)
     folders: dict[Path, frozenset[str]] = field(default_factory=dict)
@@ -129,15 +135,53 @@ def validate_projects(
     memory = SpecMemory()
     networks = Networks(workspace.networks_dir)
     cross = CrossChecks(mounts, memory, networks.layout)
-    checks = _Checks(workspace, networks, cross, lock, memory)
+    checks = _Checks(
+        workspace, networks, cross, lock, memory, DatasetPreflight(workspace), DriverAge(environ)
+    )
     findings = [*mounts.findings, *checks.networks.check(), *lock.findings]
     if not names and workspace.projects_dir.exists():
         findings += check_projects_folder(workspace)
     for name in names or workspace.project_names():
+        cross.readings.clear()
         findings += _validate(checks, load_project(workspace, name), mounts)
+        findings += checks.datasets.findings(name, cross.readings)
     if strict:
         findings = [_strict(finding) for finding in findings]
     return list(dict.fromkeys(findings))
+
+
+def dataset_findings(
+    workspace: Workspace, name: str, folder: Path, environ: Mapping[str, str]
+) -> tuple[list[Finding], list[Reading]]:
+    """What the specs of a project say against the dataset in ``folder``, and the ways in which they read it.
+
+    The files of the dataset itself are not checked.
+    """
+    project = load_project(workspace, name)
+    mounts = load_mounts(workspace, environ)
+    memory = SpecMemory()
+    networks = Networks(workspace.networks_dir)
+    cross = CrossChecks(mounts, memory, networks.layout)
+    checks = _Checks(
+        workspace,
+        networks,
+        cross,
+        read_image_lock(workspace),
+        memory,
+        DatasetPreflight(workspace),
+        DriverAge(environ),
+    )
+    wanted = folder.resolve()
+    experiments = {
+        key: one
+        for key, one in project.experiments.items()
+        if (own := project.paths.dataset_dir(one.dataset).resolve()).is_relative_to(wanted)
+        or wanted.is_relative_to(own)
+    }
+    found = _validate(checks, replace(project, experiments=experiments), mounts)
+    kept = [one for one in found if one.code in OF_PATHS | OF_RULES]
+    placed = (placed_below(reading, folder) for reading in cross.readings)
+    return list(dict.fromkeys(kept)), different(reading for reading in placed if reading is not None)
 
 
 def _strict(finding: Finding) -> Finding:
@@ -192,6 +236,15 @@ def _experiment(
     target = target_of(experiment.backend) if experiment.backend else default_target(network.framework)
     yield from backend_findings(project, experiment, target, network.name, network.framework)
     yield from resource_findings(project, experiment, target)
+    if "train" in contracts and not target.sees_host_paths:
+        gpus = choose_gpus(experiment, ActionRequest("train", (experiment.name,)), contracts["train"]).count
+        hidden = visible_gpus(project, experiment, checks.cross.mounts, contracts["train"].env, gpus)
+        if hidden is not None:
+            yield hidden
+        old = checks.driver.finding(checks.pinned(contracts["train"], experiment.image).image, gpus)
+        if old is not None:
+            line, column = project.place(("experiments", experiment.name), of_key=True)
+            yield replace(old, file=project.paths.experiments_file, line=line, column=column)
     yield from _specs(checks, project, experiment, network, contracts)
     if experiment.name in checks.names_in(project.paths.models_dir):
         from taorunner.planning.checks.existing_results import existing_results  # only with results

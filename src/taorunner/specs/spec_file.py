@@ -11,7 +11,7 @@ import re
 import stat
 import sys
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from taorunner.specs.templates.template import (
     render,
     unfilled,
 )
-from taorunner.specs.templates.variables import FILL_IN_CODE, is_mark
+from taorunner.specs.templates.variables import FILL_IN_CODE, UNKNOWN_VARIABLE, is_mark
 from taorunner.text import printable
 from taorunner.yaml_reader import read_yaml
 
@@ -118,8 +118,11 @@ def check_loaded(
             use for use in template.variables if use.name in marked and use.context is not Context.COMMENT
         ]
         findings = (*findings, *(template.fill_in(use) for use in uses))
-    if against is not None and not hides(findings):
-        findings = (*findings, *check_schema(loaded.text, against, values or {}, memory))
+    if against is not None and not hides(_but_variables(findings)):
+        held = dict(values or {})
+        if hides(findings):
+            held |= parse_template(loaded.text, spec_format, memory).placeholders(names)
+        findings = (*findings, *check_schema(loaded.text, against, held, memory))
     return tuple(replace(finding, file=loaded.path) for finding in findings)
 
 
@@ -145,7 +148,10 @@ def prepare_spec(
     rendered = render(template, values)
     findings = [*rendered.findings, *_placeholders(template)]
     text = rendered.text
-    if not hides(findings):
+    if not hides(_but_variables(findings)):
+        if hides(findings):
+            rendered = render(template, {**values, **template.placeholders(values)})
+            text = rendered.text
         problem = _syntax_problem(text, spec_format)
         if problem is not None:
             line, column = rendered.locate(problem.offset or 0)
@@ -168,6 +174,11 @@ def prepare_spec(
     return PreparedSpec(
         path, spec_format, None if has_errors(placed) else text, placed, draft=draft, rendered=rendered
     )
+
+
+def _but_variables(findings: Iterable[Finding]) -> list[Finding]:
+    """Without those about unknown variables, which do not hide what else is wrong."""
+    return [one for one in findings if one.code != UNKNOWN_VARIABLE]
 
 
 def read_value(prepared: PreparedSpec, dotted: str) -> Any:

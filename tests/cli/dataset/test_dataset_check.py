@@ -47,12 +47,16 @@ def test_one_kind_of_finding_does_not_fill_the_screen(cli: Cli) -> None:
 
 
 def test_the_specs_of_the_project_count(cli: Cli, workspace_factory: Callable[..., Path]) -> None:
-    mapping = 'dataset_config { target_class_mapping { key: "cat" value: "cat" } }\n'
+    mapping = (
+        'dataset_config { data_sources { tfrecords_path: "$tfrecords/tfrecord*" } '
+        'target_class_mapping { key: "cat" value: "cat" } }\n'
+    )
     root = workspace_factory(
         "experiments:\n  e: {head: ssd, backbone: resnet18, repository: r, model_key: k, dataset: d}\n",
         specs={
             "e/train.txt": mapping + "augmentation_config { output_width: 64 output_height: 48 }\n",
-            "e/convert.txt": 'kitti_config { image_extension: ".png" }\n',
+            "e/convert.txt": 'kitti_config { root_directory_path: "$dataset_raw" image_dir_name: "images" '
+            'label_dir_name: "labels" image_extension: ".png" }\n',
         },
     )
     (project,) = (root / "projects").iterdir()
@@ -60,7 +64,7 @@ def test_the_specs_of_the_project_count(cli: Cli, workspace_factory: Callable[..
     done = cli("dataset", "check", "d", "-p", project.name, "--json", cwd=root)
     assert (done.code, done.err) == (3, "")
     assert [(f["code"], Path(f["file"]).name) for f in done.json if f["severity"] == "error"] == [
-        ("image-extension", "convert.txt"), ("class-not-mapped", "train.txt"), ("class-without-boxes", "train.txt"),
+        ("image-extension", "convert.txt"), ("no-class-in-dataset", "train.txt"),
     ]  # fmt: skip
 
 

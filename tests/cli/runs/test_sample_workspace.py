@@ -70,7 +70,10 @@ def test_the_sample_has_a_run_in_every_state() -> None:
         "shapes": "SUCCEEDED", "fails": "FAILED", "stopped": "STOPPED", "lost": "LOST",
         "running": "RUNNING", "queued": "QUEUED", "starting": "STARTING",
     }  # fmt: skip
-    for part in ("taorunner.lock", ".taorunner/cache/dataset-checks/parts/shapes.json"):
+    for part in (
+        "taorunner.lock",
+        ".taorunner/cache/dataset-checks/parts/shapes.json",
+    ):  # of an earlier version
         assert (SAMPLE / part).is_file()
     assert sum(path.stat().st_size for path in SAMPLE.rglob("*") if path.is_file()) < 300_000
 

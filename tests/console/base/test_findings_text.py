@@ -11,9 +11,9 @@ from taorunner.console.base.findings_text import (
     findings_json,
     print_error,
     print_findings,
-    print_validation,
 )
 from taorunner.console.base.theme import ASCII, UNICODE, make_console
+from taorunner.console.base.validation_text import print_validation
 from taorunner.errors import Finding, Severity, UserFilesError
 
 
@@ -45,7 +45,7 @@ def test_findings_are_sorted_by_place_with_line_and_caret(tmp_path):
         "        then go on",
         'experiments.yml:3:5: error: unknown key "backbome" [unknown-key]',
         "     3 │     backbome: resnet18",
-        "       │     ^",
+        "       │     ^^^^^^^^",
         '  hint: did you mean "backbone"?',
         "experiments.yml:4:2: warning: [red]tab[/red] [tab]",
         "     4 │     x: 1",
@@ -105,9 +105,17 @@ def test_an_error_is_reported_after_its_findings():
 @pytest.mark.parametrize(
     ("with_infos", "is_quiet", "text"),
     [
-        (False, False, "error: wrong [unknown-key]\n1 error\n1 note: taorunner validate p -v\n"),
-        (False, True, "error: wrong [unknown-key]\n1 error\n"),
-        (True, False, "error: wrong [unknown-key]\ninfo: known [unknown-key]\n1 error\n"),
+        (
+            False,
+            False,
+            "error: wrong [unknown-key]\n1 error in p; a start would be refused\n1 note: taorunner validate p -v\n",
+        ),
+        (False, True, "error: wrong [unknown-key]\n1 error in p; a start would be refused\n"),
+        (
+            True,
+            False,
+            "error: wrong [unknown-key]\ninfo: known [unknown-key]\n1 error in p; a start would be refused\n",
+        ),
     ],
 )
 def test_infos_are_counted_unless_they_are_wanted(with_infos, is_quiet, text):
@@ -118,6 +126,48 @@ def test_infos_are_counted_unless_they_are_wanted(with_infos, is_quiet, text):
         with_infos=with_infos, is_quiet=is_quiet,
     )  # fmt: skip
     assert stream.getvalue() == text
+
+
+def validation(findings, *, with_infos=False):
+    stream = io.StringIO()
+    print_validation(make_console(stream, {}), findings, ["p"], with_infos=with_infos)
+    return stream.getvalue().splitlines()
+
+
+def test_the_same_findings_of_another_file_are_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files = [tmp_path / name for name in ("a.yaml", "b.yaml", "c.yaml")]
+    found = [
+        finding(file, line, 3, message=f"wrong {line}", code="missing-input")
+        for file in files
+        for line in (4, 9)
+    ]
+    found.append(finding(files[2], 12, 1, message="more", code="missing-input"))
+    lines = validation(found)
+    assert "b.yaml:4, 9: the same 2 errors" in lines
+    assert [line for line in lines if line.startswith("c.yaml")] == [
+        "c.yaml:4:3: error: wrong 4 [missing-input]", "c.yaml:9:3: error: wrong 9 [missing-input]",
+        "c.yaml:12:1: error: more [missing-input]",
+    ]  # fmt: skip
+    assert lines[-1] == "7 errors in p; a start would be refused (--force starts anyway)"
+
+
+def test_twelve_blocks_are_shown_and_all_with_v(tmp_path):
+    found = [finding(tmp_path / "a.yaml", line, 1, message=f"wrong {line}") for line in range(1, 22)]
+    lines = validation(found)
+    assert (sum("error: wrong" in line for line in lines), lines[-2:]) == (
+        12, ["and 9 more errors: taorunner validate p -v", "21 errors in p; a start would be refused"],
+    )  # fmt: skip
+    assert sum("error: wrong" in line for line in validation(found, with_infos=True)) == 21
+
+
+@pytest.mark.parametrize(("before", "text"), [
+    ("    image_dir: ", "$dataset_raw/valid"), ('  path: "', "/data/a b.txt"), ("  n: ", "4"), ("  [", "$a/b"),
+])  # fmt: skip
+def test_the_caret_marks_the_whole_value(before, text, tmp_path):
+    (tmp_path / "a.yaml").write_text(f"{before}{text}{chr(34) if before.endswith(chr(34)) else ''}  # why\n")
+    *_, caret = printed([finding(tmp_path / "a.yaml", 1, len(before) + 1)], tmp_path)
+    assert caret.count("^") == len(text) and caret.endswith("^")
 
 
 def test_the_counts_come_last_and_nothing_is_wrapped_in_a_pipe():

@@ -91,8 +91,8 @@ def bmp_of(size: int) -> bytes:
 
 
 def test_the_smallest_box_that_is_left_at_the_size_of_the_network() -> None:
-    needs = ClassNeeds(Path("s"), {}, input_size=(960, 540))
+    needs = ClassNeeds(Path("s"), input_size=(960, 540))
     assert needs.smallest_box((1920, 1080)) == 8
     assert needs.smallest_box((960, 1080)) == 4
     assert needs.smallest_box((480, 540)) == 2
-    assert ClassNeeds(Path("s"), {}).smallest_box((480, 540)) == 0
+    assert ClassNeeds(Path("s")).smallest_box((480, 540)) == 0

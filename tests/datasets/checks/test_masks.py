@@ -40,7 +40,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def needs(reading: MaskReading | None = None, num_classes: int | None = None) -> ClassNeeds:
-    return ClassNeeds(Path("train.yaml"), {}, num_classes=num_classes, masks=reading)
+    return ClassNeeds(Path("train.yaml"), num_classes=num_classes, masks=reading)
 
 
 def found(data: Path, *wants: ClassNeeds, deep: bool = False) -> list[Finding]:

@@ -66,10 +66,10 @@ def test_a_spec_that_names_the_folder_of_the_images_settles_it(tmp_path: Path) -
         write_image(root / part / "0001.jpg", width, 30)
         coco(root / f"boxes/of_{part}.json", width)
     assert "picture-ambiguous" in [
-        f.code for f in check_dataset_or_nothing(root, ClassNeeds(tmp_path / "train.yaml", {}))
+        f.code for f in check_dataset_or_nothing(root, ClassNeeds(tmp_path / "train.yaml"))
     ]
     folders = {root / f"boxes/of_{part}.json": root / part for part in ("north", "south")}
-    need = ClassNeeds(tmp_path / "train.yaml", {}, image_folders=folders)
+    need = ClassNeeds(tmp_path / "train.yaml", image_folders=folders)
     assert [f.message for f in check_dataset_or_nothing(root, need) if f.is_error] == []
 
 

@@ -21,7 +21,7 @@ from taorunner.planning.validate import validate_projects
 from taorunner.project.workspace import Workspace
 
 CALLER = Caller(1000, 1000, (), "ada", {"HOME": "/nowhere"})
-OWN_CODES = ("missing-input", "wrong-input", "empty-input", "empty-dataset")
+OWN_CODES = ("missing-input", "wrong-input", "empty-input", "empty-dataset", "not-mounted")
 VAL = "val/annotations.json"
 
 
@@ -44,7 +44,7 @@ class Desk:
     def shown(self, findings: list[Finding]) -> list[tuple[str, int | None, str, str | None]]:
         """Severity and code, line, message and hint of what this check says; paths from the dataset."""
         return [
-            (f"{f.severity.value} {f.code}", f.line, f.message.replace(f"{self.data}/", ""), f.hint)
+            (f"{f.severity.value} {f.code}", f.line, f.message.replace("data/set/train/", ""), f.hint)
             for f in findings
             if f.code in OWN_CODES
         ]
@@ -78,14 +78,19 @@ def test_a_file_that_does_not_exist_is_an_error_at_its_line_with_the_nearest_nam
     made = desk("rtdetr")
     (made.data / VAL).rename(made.data / "val/annotation.json")
     line = made.line_of(f"$dataset_raw/{VAL}")
-    wanted = ("error missing-input", line, f'"{VAL}" does not exist', 'did you mean "annotation.json"?')
+    wanted = (
+        "error missing-input",
+        line,
+        f"no such file: {VAL}",
+        "did you mean $dataset_raw/val/annotation.json?",
+    )
     assert made.validated() == made.launched("train") == [wanted]
 
 
 def test_a_folder_above_may_be_the_one_with_another_name(desk: Make) -> None:
     made = desk("rtdetr")
     made.edit("$dataset_raw/val/images", "$dataset_raw/vall/images")
-    assert [hint for *_, hint in made.launched("train")] == ['did you mean "val/images"?']
+    assert [hint for *_, hint in made.launched("train")] == ["did you mean $dataset_raw/val/images?"]
     shutil.rmtree(made.data / "val/images")
     ((_, _, _, hint),) = made.launched("train")
     assert hint is not None and hint.startswith("what belongs there")
@@ -95,9 +100,9 @@ def test_without_a_near_name_the_hint_says_what_belongs_there(desk: Make) -> Non
     made = desk("rtdetr")
     shutil.rmtree(made.data / "val")
     assert made.launched("train") == [
-        ("error missing-input", made.line_of("image_dir: $dataset_raw/val"), '"val/images" does not exist',
+        ("error missing-input", made.line_of("image_dir: $dataset_raw/val"), "no such folder: val/images",
          'what belongs there: images that validate; or correct "dataset.val_data_sources.image_dir"'),
-        ("error missing-input", made.line_of("json_file: $dataset_raw/val"), f'"{VAL}" does not exist',
+        ("error missing-input", made.line_of("json_file: $dataset_raw/val"), f"no such file: {VAL}",
          'what belongs there: their COCO JSON; or correct "dataset.val_data_sources.json_file"'),
     ]  # fmt: skip
     assert made.validated() == made.launched("train")  # evaluation reads the same: said once
@@ -114,7 +119,7 @@ def test_a_file_of_another_kind(change: Callable[[Path], object], code: str, sai
     made = desk("rtdetr")
     change(made.data / VAL)
     ((found, _, message, _),) = made.launched("train")
-    assert (found, message) == (f"error {code}", f'"{VAL}" {said}')
+    assert (found, message) == (f"error {code}", f"{VAL} {said}")
 
 
 def test_a_folder_that_is_empty_or_a_file(desk: Make) -> None:
@@ -126,8 +131,8 @@ def test_a_folder_that_is_empty_or_a_file(desk: Make) -> None:
         else:
             (made.data / part / "images").mkdir()
     assert [(code, message) for code, _, message, _ in made.launched("train")] == [
-        ("error empty-input", '"train/images" is empty'),
-        ("error wrong-input", '"val/images" is a file, and a folder belongs there'),
+        ("error empty-input", "train/images is empty"),
+        ("error wrong-input", "val/images is a file, and a folder belongs there"),
     ]
 
 
@@ -138,7 +143,7 @@ def test_an_empty_dataset_is_one_error(head: str, desk: Make) -> None:
     (made.data / "folder").mkdir(parents=True)
     for findings in (made.validated(), made.launched("train")):
         ((code, line, message, hint),) = findings
-        assert (code, message) == ("error empty-dataset", f'the dataset "{made.data}" is empty')
+        assert (code, message) == ("error empty-dataset", "the dataset is empty: data/set/train")
         assert line is not None and hint == f'"taorunner networks {head}" says what to put where'
 
 
@@ -149,7 +154,7 @@ def test_an_empty_dataset_of_records_is_the_error_of_the_conversion(head: str, d
     made.data.mkdir()
     for findings in (made.validated(), made.launched("dataset_convert")):
         assert [(code, message) for code, _, message, _ in findings] == [
-            ("error empty-dataset", f'the dataset "{made.data}" is empty')
+            ("error empty-dataset", "the dataset is empty: data/set/train")
         ]
 
 
@@ -165,18 +170,16 @@ def test_what_only_other_actions_read_is_a_warning_and_their_own_error(desk: Mak
     made = desk("rtdetr")
     (made.data / "train/label_map_from_0.txt").unlink()
     line = made.line_of("classmap:")
-    wanted = ('"train/label_map_from_0.txt"', "does not exist", 'did you mean "label_map.txt"?')
+    wanted = ("no such file: train/label_map_from_0.txt", "did you mean $dataset_raw/train/label_map.txt?")
     (made.data / "train/label_map.txt").write_text("car\n")
     assert made.validated() == [
-        ("warning missing-input", line, f"{wanted[0]}, which inference reads, {wanted[1]}", wanted[2])
+        ("warning missing-input", line, f"{wanted[0]} (inference reads it)", wanted[1])
     ]
     assert made.launched("train") == []
     results = made.project / "models/e/train"
     results.mkdir(parents=True)
     (results / "model_epoch_003.pth").write_bytes(b"x")
-    assert made.launched("inference") == [
-        ("error missing-input", line, f"{wanted[0]} {wanted[1]}", wanted[2])
-    ]
+    assert made.launched("inference") == [("error missing-input", line, *wanted)]
     assert made.launched("evaluate") == []
 
 
@@ -186,19 +189,24 @@ def test_values_of_the_command_line_of_overrides_and_of_vars_count(desk: Make) -
     key = "dataset.val_data_sources.json_file"
     ((code, _, message, _),) = made.launched("train", overrides={key: gone})
     assert code == "error missing-input"
-    assert message == f'{key} of the command line: "gone.json" does not exist'
+    assert message == f"{key} of the command line: no such file: gone.json"
     made.edit("head: rtdetr", f"head: rtdetr\n    overrides: {{{key}: {gone}}}", "experiments.yml")
     ((_, line, message, _),) = made.validated()
-    assert (line, message) == (made.line_of("overrides:", "experiments.yml"), '"gone.json" does not exist')
+    assert (line, message) == (made.line_of("overrides:", "experiments.yml"), "no such file: gone.json")
     made.edit(f"\n    overrides: {{{key}: {gone}}}", "", "experiments.yml")
     made.edit("      num_classes: 4", "      part: nowhere\n      num_classes: 4", "experiments.yml")
     made.edit(f"$dataset_raw/{VAL}", "$dataset_raw/$part.json")
-    assert [message for _, _, message, _ in made.launched("train")] == ['"nowhere.json" does not exist']
+    assert [message for _, _, message, _ in made.launched("train")] == ["no such file: nowhere.json"]
 
 
-def test_a_path_that_no_mount_has_is_not_judged_here(desk: Make) -> None:
+def test_a_path_that_no_mount_has_is_an_error(desk: Make) -> None:
     made = desk("rtdetr")
-    made.edit(f"$dataset_raw/{VAL}", "/somewhere/in/the/image.json")
+    made.edit(f"$dataset_raw/{VAL}", "/somewhere/on/this/host.json")
+    for findings in (made.validated(), made.launched("train")):
+        ((code, _, message, _),) = [one for one in findings if one[0].startswith("error")]
+        said = 'no mount covers "/somewhere/on/this/host.json": the container does not have it'
+        assert (code, message) == ("error not-mounted", said)
+    made.edit("/somewhere/on/this/host.json", "/opt/of/the/image.json")
     assert made.launched("train") == []
 
 
@@ -208,7 +216,7 @@ def test_a_pattern_needs_one_file(desk: Make) -> None:
     assert made.launched("train") == []
     made.edit("$dataset_raw/train/anno*.json", "$dataset_raw/train/shard*.json")
     assert [(code, message) for code, _, message, _ in made.launched("train")] == [
-        ("error missing-input", '"train/shard*.json" fits no file')
+        ("error missing-input", "no file fits train/shard*.json")
     ]
 
 
@@ -218,7 +226,7 @@ def test_a_name_without_a_suffix_stands_for_files_that_begin_with_it(desk: Make)
     made.edit("$dataset_raw/train/annotations.json", "$dataset_raw/train/shard")
     assert made.launched("train") == []
     made.edit("$dataset_raw/train/shard", "$dataset_raw/train/piece")
-    assert [message for _, _, message, _ in made.launched("train")] == ['"train/piece" does not exist']
+    assert [message for _, _, message, _ in made.launched("train")] == ["no such file: train/piece"]
 
 
 def test_what_the_caller_may_not_read_is_not_judged(desk: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,19 +244,23 @@ def test_what_the_caller_may_not_read_is_not_judged(desk: Make, monkeypatch: pyt
     assert made.validated() == []
 
 
-def test_a_conversion_is_a_warning_until_it_is_launched(desk: Make) -> None:
+def test_a_conversion_whose_records_are_there_is_a_warning(desk: Make) -> None:
     made = desk("ssd")
     made.edit("$dataset_raw", "$dataset_raw/nothing", "specs/e/convert.txt")
-    assert {one[:3:2] for one in made.validated()} == {("warning missing-input", '"nothing" does not exist')}
+    assert {one[:3:2] for one in made.validated()} == {("error missing-input", "no such folder: nothing")}
+    records = made.project / "data/tfrecords_e"
+    records.mkdir()
+    (records / "tfrecord-fold-000-of-001").write_bytes(b"x")
+    assert {one[:3:2] for one in made.validated()} == {("warning missing-input", "no such folder: nothing")}
     found = {one[:3:2] for one in made.launched("dataset_convert")}
-    assert found == {("error missing-input", '"nothing" does not exist')}
+    assert found == {("error missing-input", "no such folder: nothing")}
 
 
 def test_a_list_points_at_the_value_that_is_missing(desk: Make) -> None:
     made = desk("rtdetr")
     made.edit("[$dataset_raw/val/images]", "[$dataset_raw/val/images, $dataset_raw/more]")
     ((_, line, message, _),) = made.validated()
-    assert message == '"more", which inference reads, does not exist'
+    assert message == "no such folder: more (inference reads it)"
     assert line == made.line_of("$dataset_raw/more")
 
 
@@ -258,7 +270,7 @@ def test_a_network_of_the_workspace_reads_what_the_one_it_is_like_reads(desk: Ma
     (made.root / "networks/mine.yml").write_text("like: rtdetr\n")
     made.edit("head: rtdetr", "head: mine", "experiments.yml")
     (made.data / VAL).unlink()
-    assert [message for _, _, message, _ in made.validated()] == [f'"{VAL}" does not exist']
+    assert [message for _, _, message, _ in made.validated()] == [f"no such file: {VAL}"]
 
 
 def test_experiments_of_different_datasets_are_each_held_against_their_own(desk: Make) -> None:
@@ -268,9 +280,7 @@ def test_experiments_of_different_datasets_are_each_held_against_their_own(desk:
     made.edit(
         "  # A variation", "  f:\n    extends: e\n    dataset: other\n\n  # A variation", "experiments.yml"
     )
-    assert [message for _, _, message, _ in made.validated()] == [
-        f'"{made.project}/data/other/{VAL}" does not exist'
-    ]
+    assert [message for _, _, message, _ in made.validated()] == [f"no such file: data/other/{VAL}"]
 
 
 COLOURS = "color_map: {car: green, cyclist: orange, pedestrian: blue}"

@@ -1,31 +1,52 @@
-"""Before a training the dataset is checked, once for each state of its files, and what is wrong is a warning."""
+"""Before a training the dataset is checked, once for each state of its files, and what is wrong stops the start."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from taorunner.datasets.checks import run
+from taorunner.datasets.checks.classes import ClassNeeds
 from taorunner.datasets.checks.run import check_dataset
-from taorunner.errors import Finding, Severity
+from taorunner.errors import Finding, UserFilesError, has_errors
 from taorunner.planning.checks.dataset_preflight import DatasetPreflight
+from taorunner.planning.checks.dataset_requirements import Reading
+from taorunner.planning.model.forcing import FORCEABLE, OF_DATASETS
 from taorunner.planning.model.request import ActionRequest, Caller, Site
 from taorunner.planning.planner import plan_action
-from taorunner.project.load import load_project
+from taorunner.planning.validate import validate_projects
 from taorunner.project.workspace import Workspace
 
 GOOD = "car 0 0 0 1 1 20 20 0 0 0 0 0 0 0\n"
 
 
-def planned(root: Path, action: str = "train") -> list[Finding]:
+def planned(root: Path, action: str = "train", **asked: bool) -> list[Finding]:
+    """What a start says of the files of the dataset."""
     caller = Caller(1000, 1000, (4,), "ada", {"HOME": "/nowhere"})
     site = Site("r", root / ".taorunner/runs/r")
-    request = ActionRequest(action, ("e",))
+    request = ActionRequest(action, ("e",), **asked)  # type: ignore[arg-type]
     found = plan_action(Workspace(root), "example_01", request, caller, lambda experiment, what: site)
-    return [finding for finding in found.findings if finding.code == "dataset-faults"]
+    return [finding for finding in found.findings if finding.code in OF_DATASETS]
+
+
+def said(findings: Iterable[Finding]) -> list[str]:
+    return [f"{finding.severity.value} {finding.code}" for finding in findings]
+
+
+def reading(root: Path, experiment: str = "e") -> Reading:
+    folder = root / "projects/example_01/data/d"
+    spec = root / f"projects/example_01/specs/{experiment}/train.yaml"
+    return Reading("d", folder, ClassNeeds(spec), "tinydet", is_own_layout=False)
+
+
+def answers(root: Path, preflight: DatasetPreflight | None = None) -> list[Finding]:
+    return list((preflight or DatasetPreflight(Workspace(root))).findings("example_01", [reading(root)]))
 
 
 def workspace(factory: Callable[..., Path], labels: str) -> Path:
@@ -40,14 +61,20 @@ def workspace(factory: Callable[..., Path], labels: str) -> Path:
     return root
 
 
-def test_faults_are_counted_in_one_warning(workspace_factory: Callable[..., Path]) -> None:
-    root = workspace(workspace_factory, GOOD + "car 0\n" * 2 + "car 0 0 0 9 1 2 20 0 0 0 0 0 0 0\n")
-    (finding,) = planned(root)
-    assert (finding.severity.value, finding.message, finding.hint) == (
-        "warning", 'the dataset "d" has 3 errors: label-columns 2, box-inverted 1',
-        "taorunner dataset check d -p example_01 shows where",
+def test_what_is_wrong_is_named_and_stops_the_start(workspace_factory: Callable[..., Path]) -> None:
+    root = workspace(workspace_factory, GOOD + "car 0\n" * 5 + "car 0 0 0 9 1 2 20 0 0 0 0 0 0 0\n")
+    found = planned(root)
+    kinds = ["error label-columns"] * 4 + ["error box-inverted"]
+    assert sorted(said(found)) == sorted(kinds)
+    label = root / "projects/example_01/data/d/labels/a.txt"
+    assert [(one.file, one.line) for one in found[:3]] == [(label, 2), (label, 3), (label, 4)]
+    (more,) = [one for one in found if one.message == "2 more like this in d"]
+    assert (more.code, more.hint) == (
+        "label-columns", "taorunner dataset check d -p example_01 shows them",
     )  # fmt: skip
     assert planned(root, "evaluate") == []
+    validated = validate_projects(Workspace(root), ["example_01"], {"HOME": "/nowhere"})
+    assert [one for one in validated if one.code in OF_DATASETS] == found
 
 
 def test_a_sound_dataset_and_none_at_all_say_nothing(workspace_factory: Callable[..., Path]) -> None:
@@ -63,10 +90,10 @@ def test_what_was_found_is_kept_until_a_file_changes(workspace_factory: Callable
     (first,) = planned(root)
     (kept,) = (root / ".taorunner/cache/dataset-checks/example_01").iterdir()
     value = json.loads(kept.read_text())
-    assert value["errors"] == {"label-columns": 1}
-    kept.write_text(json.dumps({**value, "errors": {"label-columns": 7}}))
-    (from_cache,) = planned(root)
-    assert "has 7 errors" in from_cache.message
+    assert value["counts"] == {"error label-columns": 1}
+    kept.write_text(json.dumps({**value, "counts": {"error label-columns": 7}}))
+    (same, more) = planned(root)
+    assert same == first and more.message == "4 more like this in d"
     kept.write_text("{")
     assert planned(root) == [first]
     label = root / "projects/example_01/data/d/labels/a.txt"
@@ -78,46 +105,24 @@ def test_what_was_found_is_kept_until_a_file_changes(workspace_factory: Callable
 
 def test_a_dataset_of_many_experiments_is_looked_at_once(workspace_factory: Callable[..., Path]) -> None:
     root = workspace(workspace_factory, GOOD + "car 0\n")
-    (root / "projects/example_01/experiments.yml").write_text(
-        "experiments:\n  e: {head: tinydet, dataset: d}\n  f: {extends: e}\n  g: {extends: e}\n"
-    )
-    experiments = load_project(Workspace(root), "example_01").experiments
     folder = root / "projects/example_01/data/d"
     preflight = DatasetPreflight(Workspace(root))
-    warnings = [preflight.warnings("example_01", folder, experiments["e"])]
+    found = [answers(root, preflight)]
     (folder / "labels/a.txt").write_text(GOOD)  # within one command the first look counts
-    warnings += [preflight.warnings("example_01", folder, experiments[name]) for name in ("f", "g")]
-    assert [[finding.message for finding in each] for each in warnings] == [
-        ['the dataset "d" has an error: label-columns 1']
-    ] * 3
-    assert DatasetPreflight(Workspace(root)).warnings("example_01", folder, experiments["f"]) == ()
+    found.append(list(preflight.findings("example_01", [reading(root, name) for name in ("f", "g")])))
+    assert [said(each) for each in found] == [["error label-columns"]] * 2
+    assert answers(root) == []
 
 
-def test_other_specs_ask_again(workspace_factory: Callable[..., Path]) -> None:
-    root = workspace(workspace_factory, GOOD + "car 0\n")
-    (first,) = planned(root)
-    (kept,) = (root / ".taorunner/cache/dataset-checks/example_01").iterdir()
-    value = json.loads(kept.read_text())
-    kept.write_text(json.dumps({**value, "errors": {"label-columns": 7}}))
-    (root / "projects/example_01/specs/e/train.yaml").write_text("results_dir: $results_dir\n# another\n")
-    assert planned(root) == [first]
-
-
-def test_the_specs_of_the_workspaces_own_network_ask_too(workspace_factory: Callable[..., Path]) -> None:
+def test_experiments_that_read_the_data_in_other_ways_are_each_answered(
+    workspace_factory: Callable[..., Path],
+) -> None:
     root = workspace(workspace_factory, GOOD)
-    mapping = 'dataset_config { target_class_mapping { key: "dog" value: "dog" } }\n'
-    spec = root / "projects/example_01/specs/e/train.txt"
-    spec.write_text(mapping)
-    entry = "experiments:\n  e: {head: mine, dataset: d, backbone: resnet18, repository: r}\n"
-    (root / "projects/example_01/experiments.yml").write_text(entry)
-    networks = Workspace(root).networks_dir
-    experiment = load_project(Workspace(root), "example_01").experiments["e"]
-    folder = root / "projects/example_01/data/d"
-    assert DatasetPreflight(Workspace(root)).warnings("example_01", folder, experiment) == ()
-    networks.mkdir(parents=True)
-    (networks / "mine.yml").write_text("title: Mine\npurpose: detection\nlike: ssd\n")
-    (finding,) = DatasetPreflight(Workspace(root)).warnings("example_01", folder, experiment)
-    assert finding.message == 'the dataset "d" has 2 errors: class-not-mapped 1, class-without-boxes 1'
+    other = reading(root, "f")
+    readings = [reading(root), replace(other, needs=replace(other.needs, input_size=(512, 512)))]
+    for _ in range(2):  # the second answer is a kept one
+        found = list(DatasetPreflight(Workspace(root)).findings("example_01", readings))
+        assert [(one.code, one.file) for one in found] == [("image-size", other.needs.spec)]
 
 
 def test_a_source_that_names_its_images_is_no_fault(workspace_factory: Callable[..., Path]) -> None:
@@ -142,23 +147,22 @@ def test_a_source_that_names_its_images_is_no_fault(workspace_factory: Callable[
     )
     for part, width in (("north", 64), ("south", 65)):
         Image.new("RGB", (width, 48)).save(root / f"projects/example_01/data/d/{part}/a.png")
-    assert planned(root) == []
+    assert not has_errors(planned(root))
     train = root / "projects/example_01/specs/e/train.yaml"
     train.write_text(spec.replace("image_dir: $dataset_raw/north, ", ""))
-    assert [f.message for f in planned(root)] == ['the dataset "d" has an error: picture-ambiguous 1']
+    assert said(one for one in planned(root) if one.is_error) == ["error picture-ambiguous"]
 
 
 def test_a_large_dataset_is_named_until_dataset_check_has_answered(
     workspace_factory: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     root = workspace(workspace_factory, GOOD + "car 0\n")
-    experiment = load_project(Workspace(root), "example_01").experiments["e"]
     folder = root / "projects/example_01/data/d"
 
-    def warnings() -> list[Finding]:
-        return list(DatasetPreflight(Workspace(root), max_files=1).warnings("example_01", folder, experiment))
+    def asked() -> list[Finding]:
+        return answers(root, DatasetPreflight(Workspace(root), max_files=1))
 
-    (unchecked,) = warnings()
+    (unchecked,) = asked()
     assert (unchecked.severity.value, unchecked.code, unchecked.message, unchecked.hint) == (
         "warning", "dataset-unchecked", 'the dataset "d" was not checked: it has 2 files',
         "taorunner dataset check d -p example_01 checks it once; its answer is kept until a file changes",
@@ -169,32 +173,60 @@ def test_a_large_dataset_is_named_until_dataset_check_has_answered(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     preflight = DatasetPreflight(Workspace(root))
     preflight.look(folder)
-    preflight.keep("example_01", folder, check_dataset(folder).findings)
-    assert [one.message for one in warnings()] == ['the dataset "d" has an error: label-columns 1']
+    preflight.keep("example_01", [reading(root)], check_dataset(folder).findings)
+    assert said(asked()) == ["error label-columns"]
     (folder / "labels/a.txt").write_text(GOOD + "car 0 0\n")
-    assert warnings() == [unchecked]
+    assert asked() == [unchecked]
 
 
 def test_a_folder_that_takes_too_long_to_list_is_named(workspace_factory: Callable[..., Path]) -> None:
     root = workspace(workspace_factory, GOOD)
-    experiment = load_project(Workspace(root), "example_01").experiments["e"]
     folder = root / "projects/example_01/data/d"
     for number in range(1000):
         (folder / f"labels/{number}.txt").write_text("")
     times = iter((0.0, 60.0))
-    preflight = DatasetPreflight(Workspace(root), clock=lambda: next(times))
-    (unchecked,) = preflight.warnings("example_01", folder, experiment)
+    (unchecked,) = answers(root, DatasetPreflight(Workspace(root), clock=lambda: next(times)))
     assert (
         unchecked.message == 'the dataset "d" was not checked: it has more than 1,000 files, or a slow drive'
     )
 
 
-def test_what_was_checked_in_part_is_named(workspace_factory: Callable[..., Path]) -> None:
-    root = workspace(workspace_factory, GOOD)
-    experiment = load_project(Workspace(root), "example_01").experiments["e"]
-    folder = root / "projects/example_01/data/d"
-    preflight = DatasetPreflight(Workspace(root))
-    preflight.look(folder)
-    preflight.keep("example_01", folder, [Finding(Severity.WARNING, "not-checked", "masks")])
-    (part,) = preflight.warnings("example_01", folder, experiment)
-    assert (part.code, part.message) == ("dataset-unchecked", 'the dataset "d" was only checked in part')
+def test_force_starts_despite_the_data_and_says_so_in_the_plan(
+    workspace_factory: Callable[..., Path],
+) -> None:
+    root = workspace(workspace_factory, GOOD + "car 0\n")
+    records = root / "projects/example_01/models/e/dataset_convert"
+    caller = Caller(1000, 1000, (4,), "ada", {"HOME": "/nowhere"})
+    request = ActionRequest("train", ("e",))
+    refused = plan_action(Workspace(root), "example_01", request, caller)
+    assert refused.items == ()
+    with pytest.raises(UserFilesError):
+        refused.raise_for_errors()
+    forced = plan_action(Workspace(root), "example_01", replace(request, force=True), caller)
+    forced.raise_for_errors(is_forced=True)
+    (item,) = forced.items
+    assert item.plan.forced == ("label-columns",) and set(refused.findings) == set(forced.findings)
+    assert not records.exists()
+
+
+def test_force_passes_no_error_of_the_spec(workspace_factory: Callable[..., Path]) -> None:
+    root = workspace(workspace_factory, GOOD + "car 0\n")
+    (root / "projects/example_01/specs/e/train.yaml").write_text("results_dir: $nothing\n")
+    caller = Caller(1000, 1000, (4,), "ada", {"HOME": "/nowhere"})
+    request = ActionRequest("train", ("e",), force=True)
+    found = plan_action(Workspace(root), "example_01", request, caller)
+    assert found.items == ()
+    with pytest.raises(UserFilesError):
+        found.raise_for_errors(is_forced=True)
+
+
+def test_every_code_of_the_check_of_datasets_can_be_forced() -> None:
+    """What is written as a code in the readers and checks is listed; infos are not."""
+    source = Path(run.__file__).parents[1]
+    listed = FORCEABLE | {"class-histogram"}
+    codes: set[str] = set()
+    for part in ("checks", "formats"):
+        for path in (source / part).rglob("*.py"):
+            codes.update(re.findall(r'Severity\.(?:ERROR|WARNING), "([a-z0-9-]+)"', path.read_text()))
+            codes.update(re.findall(r'\.(?:error|warning)\(\s*"([a-z0-9-]+)"', path.read_text()))
+    assert len(codes) > 60 and codes - listed == set()

@@ -87,7 +87,7 @@ def act(invocation: Invocation, action: str, experiments: list[str], options: Ac
         limits=read_limits(options.nodes, options.cpus, options.memory, options.time),
         release=options.release, image=options.image,
         overrides=split_pairs(options.sets or ()), extra=invocation.extra, checkpoint=options.checkpoint,
-        overwrite=options.overwrite, resume=options.resume,
+        overwrite=options.overwrite, resume=options.resume, force=options.force, dry_run=options.dry_run,
     )  # fmt: skip
     check_request(request)
     workspace = invocation.open_workspace(options.workspace)

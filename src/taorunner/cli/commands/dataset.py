@@ -3,11 +3,11 @@ container."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
@@ -16,8 +16,8 @@ from taorunner.cli.dataset_folders import (
     check_format,
     dataset_folder,
     known_word,
-    needs_of,
     output_folder,
+    project_view,
     refuse_archive,
 )
 from taorunner.cli.help_pages import add_command, make_group
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from taorunner.console.pages.dataset_view import Progress
     from taorunner.datasets.repair.run import Repair
     from taorunner.datasets.transform.archive_source import Source
+
+if TYPE_CHECKING:
+    from taorunner.datasets.checks.report import CheckReport
 
 
 def register(app: typer.Typer) -> None:
@@ -128,6 +131,25 @@ def _convert(
     return 0
 
 
+def _checked(
+    source: Path, from_: str | None, readings: Sequence[Any], progress: Any, *, deep: bool
+) -> CheckReport:
+    """The report of the files. Where only a network of the project reads the layout, it has no findings of its own."""
+    from taorunner.datasets.checks.report import CheckReport
+    from taorunner.datasets.checks.run import check_dataset
+    from taorunner.errors import UserFilesError
+
+    try:
+        return check_dataset(
+            source, from_=from_, deep=deep, needs=[reading.needs for reading in readings],
+            progress=lambda done, total: progress("checked", done, total),
+        )  # fmt: skip
+    except UserFilesError:
+        if from_ is not None or not any(reading.is_own_layout for reading in readings):
+            raise
+        return CheckReport(readings[0].network)
+
+
 def _check(
     context: typer.Context,
     dataset: DatasetArgument,
@@ -147,7 +169,6 @@ def _check(
 ) -> int:
     from taorunner.console.pages.dataset_check_view import print_check, repair_finding
     from taorunner.console.pages.dataset_view import Progress
-    from taorunner.datasets.checks.run import check_dataset
     from taorunner.datasets.transform.archive_source import source_folder
     from taorunner.errors import ExitCode, has_errors
 
@@ -158,24 +179,22 @@ def _check(
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     if fix:
         refuse_archive(source, "--fix repairs a folder, not an archive")
-    needs = needs_of(data, source)
+    of_specs, readings = project_view(data, source)
     repair = None
     with cleaning_up(json=json, as_findings=True):
         if fix:
             repair = _repaired(context, source, output, from_=from_, overwrite=overwrite)
             source = repair.output
-        keep = answer_keeper(data, source) if from_ is None else None
+        keep = answer_keeper(data, source, readings) if from_ is None else None
         with (
             Progress(is_quiet=context.obj.is_quiet) as progress,
             source_folder(source, progress=progress) as read,
         ):
-            report = check_dataset(
-                read.folder, from_=from_, deep=deep, needs=needs,
-                progress=lambda done, total: progress("checked", done, total),
-            )  # fmt: skip
+            report = _checked(read.folder, from_, readings, progress, deep=deep)
             report.findings = list(read.named(report.findings))
     if keep is not None:
         keep(report.findings)
+    report.findings += of_specs
     if not deep:
         report.findings.append(_not_decoded(dataset, project))
     if repair is not None:

@@ -372,8 +372,8 @@ def _validate(
 
         print(no_problems_text(names or root.project_names()))
     else:
-        from taorunner.console.base.findings_text import print_validation
         from taorunner.console.base.theme import make_console
+        from taorunner.console.base.validation_text import print_validation
 
         print_validation(
             make_console(sys.stdout, os.environ), findings, names or root.project_names(),

@@ -6,6 +6,7 @@ gone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,13 +15,14 @@ from rich.console import Console
 from rich.text import Text
 
 from taorunner.console.base.cells import fit
-from taorunner.console.base.formatting import clean, no_problems_text
+from taorunner.console.base.formatting import clean
 from taorunner.console.base.theme import Symbols, symbols_of
 from taorunner.errors import Finding, Severity, TaorunnerError
 from taorunner.text import amount, masked_line
 
 SOURCE_WIDTH = 100
 """Cells of a source line. Of a longer line the part around the column is shown."""
+_VALUE = re.compile(r"""(?<=")[^"]+|(?<=')[^']+|"[^"]*"|'[^']*'|[^\s,#\[\]{}:"']+(?::[^\s,#\[\]{}]+)*""")
 _FILE_LIMIT_BYTES = 4_000_000
 _SECRET_IN_JSON = ("value",)
 """The key that holds the values of variables in the launcher's mounts file; they may be secrets."""
@@ -32,7 +34,7 @@ def print_error(console: Console, error: TaorunnerError, *, here: Path | None = 
     if error.findings:
         print_findings(console, error.findings, here=here, counts=False)
     line = Text.assemble(("error", "severity.error"), ": ", clean(error.message))
-    _print(console, [line, *_hint(error.hint, "")])
+    print_lines(console, [line, *_hint(error.hint, "")])
 
 
 def print_findings(
@@ -40,28 +42,9 @@ def print_findings(
 ) -> None:
     """Prints findings sorted by file and place, with the counts at the end."""
     listed = list(findings)
-    _print(console, finding_lines(listed, symbols_of(console), here=here or Path.cwd()))
+    print_lines(console, finding_lines(listed, symbols_of(console), here=here or Path.cwd()))
     if counts:
-        _print(console, [Text(count_text(listed))])
-
-
-def print_validation(
-    console: Console,
-    findings: Sequence[Finding],
-    projects: Sequence[str],
-    *,
-    with_infos: bool,
-    is_quiet: bool = False,
-) -> None:
-    """Prints the findings of ``projects``. Without ``with_infos``, infos are only counted; ``is_quiet`` drops the
-    count too."""
-    shown, hidden = without_infos(findings, with_infos=with_infos)
-    if shown:
-        print_findings(console, shown)
-    else:
-        _print(console, [Text(no_problems_text(projects))])
-    if hidden and not is_quiet:
-        _print(console, [Text(notes_text(hidden, f"validate {' '.join(projects)}"), style="quiet")])
+        print_lines(console, [Text(count_text(listed))])
 
 
 def without_infos(findings: Sequence[Finding], *, with_infos: bool) -> tuple[list[Finding], int]:
@@ -81,8 +64,8 @@ def finding_lines(findings: Iterable[Finding], symbols: Symbols, *, here: Path) 
     """The lines of all findings, each different finding once."""
     sources: dict[Path, list[str]] = {}
     lines: list[Text] = []
-    for finding in sorted(dict.fromkeys(findings), key=_place_order):
-        place = _place(finding, here)
+    for finding in sorted(dict.fromkeys(findings), key=place_order):
+        place = place_text(finding, here)
         severity = finding.severity
         head = Text(f"{place}: " if place else "", style="place")
         head.append(severity.value, style=f"severity.{severity.value}")
@@ -105,10 +88,10 @@ def count_text(findings: Sequence[Finding]) -> str:
 
 def findings_json(findings: Iterable[Finding]) -> list[dict[str, str | int | None]]:
     """The stable list that ``--json`` prints, in the order of the text output."""
-    return [finding.to_json() for finding in sorted(dict.fromkeys(findings), key=_place_order)]
+    return [finding.to_json() for finding in sorted(dict.fromkeys(findings), key=place_order)]
 
 
-def _place_order(finding: Finding) -> tuple[bool, str, int, int, int]:
+def place_order(finding: Finding) -> tuple[bool, str, int, int, int]:
     return (
         finding.file is not None,
         str(finding.file or ""),
@@ -118,7 +101,7 @@ def _place_order(finding: Finding) -> tuple[bool, str, int, int, int]:
     )
 
 
-def _place(finding: Finding, here: Path) -> str:
+def place_text(finding: Finding, here: Path) -> str:
     if finding.file is None:
         return ""
     path = finding.file
@@ -147,12 +130,20 @@ def _source(finding: Finding, sources: dict[Path, list[str]], symbols: Symbols) 
     gutter = f"  {finding.line:>4} {symbols.side} "
     text = [Text.assemble((gutter, "quiet"), shown)]
     if 1 <= column <= len(line) + 1:
+        width = min(_width_of_value(line, column - 1), max(1, SOURCE_WIDTH - (column - 1 - start)))
+        carets = "^" * width
         before = symbols.shown(clean(mark + line[start : column - 1] + "."))
         blank = " " * (len(gutter) - 2) + symbols.side + " " + " " * (cell_len(before) - 1)
         text.append(
-            Text.assemble((blank[: len(gutter)], "quiet"), blank[len(gutter) :], ("^", "severity.error"))
+            Text.assemble((blank[: len(gutter)], "quiet"), blank[len(gutter) :], (carets, "severity.error"))
         )
     return text
+
+
+def _width_of_value(line: str, start: int) -> int:
+    """Cells of the value, or the word, that begins at ``start``: of a text in quotes, without them."""
+    value = _VALUE.match(line, start)
+    return max(1, cell_len(clean(value[0]))) if value is not None else 1
 
 
 def _read_lines(path: Path) -> list[str]:
@@ -173,7 +164,7 @@ def _hint(hint: str | None, indent: str) -> list[Text]:
     return lines + [Text(f"{indent}      {line}") for line in more]
 
 
-def _print(console: Console, lines: Iterable[Text]) -> None:
+def print_lines(console: Console, lines: Iterable[Text]) -> None:
     for line in lines:
         # Soft wrap: the terminal wraps, so a copied line has no added breaks and a pipe gets one line.
         console.print(line, soft_wrap=True)

@@ -1,7 +1,6 @@
 """Checks of datasets in other formats than KITTI: boxes, and what TAO requires of COCO files.
 
-Source: tao/datasets.md A2: category ids are label indices, so num_classes must be at least the highest id + 1;
-otherwise training stops with a CUDA assertion. Every annotation needs ``area``.
+Source: tao/datasets.md A2: category ids are label indices, and every annotation needs ``area``.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ def _repair_hint(code: str, is_repaired: bool) -> str:
     return "--fix clips it to the image" if code == _CLIPPED else "--fix removes it"
 
 
-def coco_findings(dataset: DetectionDataset, needs: Sequence[ClassNeeds]) -> Iterator[Finding]:
+def coco_findings(dataset: DetectionDataset) -> Iterator[Finding]:
     """``dataset`` was read as COCO. The findings are on its files as they are, without any conversion."""
     files = sorted({image.source for image in dataset.images if image.source is not None})
     by_file: dict[Path, tuple[tuple[int, str], ...]] = {}
@@ -66,14 +65,6 @@ def coco_findings(dataset: DetectionDataset, needs: Sequence[ClassNeeds]) -> Ite
             message = f'{share} annotations have no "area", which TAO\'s loader needs'
             yield Finding(Severity.ERROR, "coco-area", message, "--fix adds it", file)
         by_file[file] = tuple(sorted((i, n) for i, n in facts.categories if isinstance(i, int)))
-        highest = max((i for i, _ in by_file[file]), default=0)
-        for need in needs:
-            if need.num_classes is not None and need.num_classes <= highest:
-                message = (
-                    f"num_classes is {need.num_classes}, and {file.name} has category ids up to {highest}"
-                )
-                hint = f"set it to {highest + 1}, the highest id plus one"
-                yield Finding(Severity.ERROR, "num-classes", message, hint, need.spec)
     if len(set(by_file.values())) > 1:
         first, other = files[0], next(f for f in by_file if by_file[f] != by_file[files[0]])
         message = f"the categories differ from those of {first.name}: the same id means different classes"

@@ -1,7 +1,6 @@
-"""Compares the classes of the labels with the project's specs, and train with val.
+"""Counts the classes of the labels, and compares those of train with those of val.
 
-Source: tao/tensorflow.md section 7 and tao/datasets.md A2: names missing in target_class_mapping are ignored in
-training; num_classes below the highest id + 1 ends in a CUDA assertion; input sizes are multiples of 16 or 32.
+What a spec says against them is compared in ``planning/checks/dataset_rules``.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 from taorunner.datasets.files.mask_reading import MaskReading
 from taorunner.datasets.model.class_names import kitti_class_names, merged_classes
 from taorunner.errors import Finding, Severity
-from taorunner.text import amount, did_you_mean, printable
+from taorunner.text import amount, printable
 
 if TYPE_CHECKING:
     from taorunner.datasets.checks.kitti_labels import LabelFacts
@@ -26,17 +25,16 @@ _RARE = 20  # times fewer boxes than the most frequent class
 
 @dataclass(frozen=True, slots=True)
 class ClassNeeds:
-    """What one experiment's specs require of its dataset. ``mapping``: by class name in the labels; empty: not set.
+    """How one experiment's specs read its dataset. What they say against it is compared in ``planning``.
 
-    ``input_size`` is the network's ``(width, height)``. ``image_folders``: for each annotation file, the folders that
-    its file names are relative to, where the spec sets them; host paths. ``masks``: how the network reads masks.
-    ``has_class_folders`` is False for a network that reads no classes from folders, None when unknown.
+    ``num_classes`` limits the values in masks. ``input_size`` is the network's ``(width, height)``.
+    ``image_folders``: for each annotation file, the folders that its file names are relative to, where the spec sets
+    them; host paths. ``masks``: how the network reads masks. ``has_class_folders`` is False for a network that reads
+    no classes from folders, None when unknown.
     """
 
     spec: Path
-    mapping: Mapping[str, str]
     num_classes: int | None = None
-    image_extension: str | None = None
     input_size: tuple[int, int] | None = None
     min_pixels: float = 4.0
     image_folders: Mapping[Path, Path] = field(default_factory=dict)
@@ -85,7 +83,7 @@ class Spellings:
 
 
 def class_findings(
-    subsets: Sequence[SubsetReport], needs: Sequence[ClassNeeds], extensions: Counter[str], place: Path
+    subsets: Sequence[SubsetReport], needs: Sequence[ClassNeeds], place: Path
 ) -> Iterator[Finding]:
     """``place`` is the folder named in findings on the whole dataset."""
     total: Counter[str] = Counter()
@@ -101,8 +99,6 @@ def class_findings(
                 yield Finding(Severity.WARNING, "class-imbalance", message, "add more boxes of it", place)
     sizes = Counter(size for subset in subsets for size in subset.sizes.elements())
     for need in needs:
-        yield from _mapped(need, total)
-        yield from _extension(need, extensions)
         yield from _size(need, sizes)
 
 
@@ -126,47 +122,10 @@ def _between(subsets: Sequence[SubsetReport], total: Counter[str], place: Path) 
             yield Finding(Severity.WARNING, "class-missing-in-subset", message, hint, place)
 
 
-def _mapped(need: ClassNeeds, total: Counter[str]) -> Iterator[Finding]:
-    if need.mapping:
-        known = {name.lower() for name in need.mapping}
-        for name in sorted(set(total) - known):
-            boxes = amount(total[name], "box", "boxes")
-            message = f'class "{name}" of the labels ({boxes}) is not in target_class_mapping'
-            hint = did_you_mean(name, need.mapping) or "map it; otherwise these boxes are ignored"
-            severity = Severity.WARNING if known & set(total) else Severity.ERROR
-            yield Finding(severity, "class-not-mapped", message, hint, need.spec)
-        for name in sorted(known - set(total)):
-            message = f'class "{name}" of target_class_mapping has no boxes in the dataset'
-            hint = did_you_mean(name, total) or "remove it, or add images of it"
-            yield Finding(Severity.ERROR, "class-without-boxes", message, hint, need.spec)
-
-
-def _extension(need: ClassNeeds, extensions: Counter[str]) -> Iterator[Finding]:
-    wanted = need.image_extension
-    if wanted is None or not extensions:
-        return
-    dotted = wanted if wanted.startswith(".") else f".{wanted}"
-    others = {suffix: count for suffix, count in extensions.items() if suffix != dotted}
-    if others:
-        there = ", ".join(f"{suffix} {count}" for suffix, count in sorted(others.items()))
-        message = f'image_extension is "{wanted}", but some images have another: {there}'
-        hint = "TAO leaves those out: set image_extension, or convert the images"
-        yield Finding(Severity.ERROR, "image-extension", message, hint, need.spec)
-
-
 def _size(need: ClassNeeds, sizes: Counter[tuple[int, int]]) -> Iterator[Finding]:
     if need.input_size is None:
         return
     width, height = need.input_size
-    if width % 16 or height % 16:
-        message = f"the input size {width}x{height} is not a multiple of 16"
-        yield Finding(
-            Severity.WARNING,
-            "input-size",
-            message,
-            "use multiples of 16 or 32, the strides of the networks",
-            need.spec,
-        )
     others = sum(count for size, count in sizes.items() if size != need.input_size)
     if others:
         message = f"the input size is {width}x{height}, that of {amount(others, 'image')} another"

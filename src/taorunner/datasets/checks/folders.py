@@ -6,7 +6,7 @@ Source: tao/datasets.md A2: ImageFolder for classification.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from taorunner.datasets.checks.classes import ClassNeeds
@@ -85,7 +85,6 @@ def check_class_folders(
                 equal.add(facts, split, folder / file)
                 paths.append((split, folder / file))
     found += equal.findings()
-    found += _other_class_counts(needs, every)
     if deep:
         found += deep_findings(paths, lambda done, total: None)
     return counts
@@ -95,12 +94,3 @@ def _missing_folder(name: str, split: str, classes: Sequence[str], root: Path) -
     message = f'class "{name}" has no folder in "{split}"'
     hint = did_you_mean(name, classes) or "create it"
     return Finding(Severity.ERROR, "class-sets-differ", message, hint, root / split)
-
-
-def _other_class_counts(needs: Sequence[ClassNeeds], classes: Sequence[str]) -> Iterator[Finding]:
-    """Specs of networks with class folders whose ``num_classes`` is not the number of ``classes``."""
-    for need in needs:
-        if need.num_classes in (None, len(classes)) or need.has_class_folders is False:
-            continue
-        message = f"num_classes is {need.num_classes}, but there are {len(classes)} class folders"
-        yield Finding(Severity.ERROR, "num-classes", message, f"set it to {len(classes)}", need.spec)

@@ -6,7 +6,6 @@ The fast level reads label files and image headers; ``deep`` decodes every image
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -148,6 +147,7 @@ def _check_read(
     dataset = read_folder(folder, from_)
     report = CheckReport(dataset.format, list(dataset.findings))
     found = report.findings
+    found += _cut_off(folder, needs, found)
     equal = EqualFiles()
     grays: list[Path] = []
     is_repaired = dataset.format in REPAIRED
@@ -163,13 +163,21 @@ def _check_read(
     for subset in dataset.subsets:
         report.subsets.append(SubsetReport(subset, *counted(dataset, subset)))
     if dataset.format == "coco":
-        found += coco_findings(dataset, needs)
+        found += coco_findings(dataset)
     found += equal.findings()
     found += grayscale_findings(grays, len(dataset.images))
-    found += class_findings(report.subsets, [], Counter(), root)
+    found += class_findings(report.subsets, [], root)
     if deep:
         found += deep_findings([(image.subset, image.path) for image in dataset.images], progress)
     return report
+
+
+def _cut_off(folder: Folder, needs: Sequence[ClassNeeds], known: Sequence[Finding]) -> list[Finding]:
+    """Annotation files that specs name and that are no JSON, beside others that were read."""
+    for path in _image_folders(folder.root, needs):
+        if path in folder.files and (folder.root / path).stat().st_size:
+            folder.json_object(path, ("images", "annotations"))
+    return [one for one in folder.findings if one.code == "json-syntax" and one not in known]
 
 
 def _image_folders(root: Path, needs: Sequence[ClassNeeds]) -> dict[str, list[str]]:
@@ -209,7 +217,6 @@ def _check_kitti(
     total = sum(len(names) for _, names in listed)
     done = 0
     equal = EqualFiles()
-    extensions: Counter[str] = Counter()
     grays: list[Path] = []
     spellings = Spellings()
     for subset, names in listed:
@@ -219,7 +226,6 @@ def _check_kitti(
         found += _pairs(subset, names)
         for name in names:
             path = subset.images / name
-            extensions[path.suffix] += 1
             facts = read_image_facts(path)
             _image(path, subset.name, facts, found, equal, grays)
             _label(part, subset, path, facts, needs, found, spellings)
@@ -234,7 +240,7 @@ def _check_kitti(
     found += equal.findings()
     found += grayscale_findings(grays, total)
     found += spellings.findings()
-    found += class_findings(report.subsets, needs, extensions, subsets[0].images)
+    found += class_findings(report.subsets, needs, subsets[0].images)
     if deep:
         found += deep_findings([(s.name, s.images / n) for s, names in listed for n in names], progress)
     progress(total, total)

@@ -127,6 +127,16 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
+def is_special(entry: os.DirEntry[str]) -> bool:
+    """A pipe, a socket or a device: to read one may never end."""
+    try:
+        if entry.is_file() or entry.is_dir():
+            return False
+    except OSError:  # a link to itself
+        return False
+    return not entry.is_symlink() or os.path.exists(entry.path)  # noqa: PTH110 (a str)
+
+
 def leads_back(entry: os.DirEntry[str]) -> bool:
     """True for a link to a parent folder, which would be followed endlessly."""
     if not entry.is_symlink():

@@ -18,7 +18,7 @@ from typing import Any
 from taorunner.datasets.files.image_header import IMAGE_SUFFIXES, ImageError, ImageHeader, read_header
 from taorunner.datasets.files.json_pieces import JsonObject, JsonSource, read_in_pieces
 from taorunner.datasets.files.json_text import parse_json, place_in_json
-from taorunner.datasets.files.layout import is_folder, leads_back
+from taorunner.datasets.files.layout import is_folder, is_special, leads_back
 from taorunner.datasets.files.names import as_path, is_image, parents_of, subset_in
 from taorunner.datasets.files.text_encodings import UTF16_MARKS, decoded
 from taorunner.datasets.model.annotations import Box, ImageEntry
@@ -81,7 +81,7 @@ class Folder:
                 self.error("unreadable", f"cannot be listed: {_reason(error)}", self.root / below)
                 continue
             for entry in entries:
-                if entry.name.startswith(".") or entry.name == "__MACOSX":
+                if entry.name.startswith(".") or entry.name == "__MACOSX" or is_special(entry):
                     continue
                 path = f"{below}/{entry.name}" if below else entry.name
                 if not is_folder(entry):

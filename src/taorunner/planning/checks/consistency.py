@@ -1,13 +1,13 @@
 """Checks an experiment's specs against each other, its dataset and the mounts, for ``validate`` and before a run.
 
 A finding points at the place in the user's template, or at the override that set the value. The rules are in
-``spec_rules``, ``dataset_rules``, ``held_out_rules`` and ``mask_rules``, the path checks in ``host_paths``. This module
-supplies the values that they compare.
+``spec_rules``, ``dataset_rules``, ``held_out_rules`` and ``mask_rules``, the path checks in
+``host_paths`` and ``data_inputs``. This module supplies the values that they compare.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,8 +18,15 @@ from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.checks import dataset_rules, held_out_rules, mask_rules, spec_rules
-from taorunner.planning.checks.data_inputs import later_inputs, missing_inputs, reads_dataset, training_inputs
+from taorunner.planning.checks.data_inputs import (
+    later_inputs,
+    made_inputs,
+    missing_inputs,
+    reads_dataset,
+    training_inputs,
+)
 from taorunner.planning.checks.dataset_facts import DatasetFacts
+from taorunner.planning.checks.dataset_requirements import Reading, ReadingFinder
 from taorunner.planning.checks.dataset_rules import class_map, converted_pictures
 from taorunner.planning.checks.host_paths import HostPaths
 from taorunner.planning.checks.spec_view import HostVariables, SpecReader, overlay_of
@@ -37,7 +44,7 @@ from taorunner.targets import sees_host_paths
 _NUMBER_RULES = (
     *spec_rules.NUMBER_RULES, *dataset_rules.NUMBER_RULES, *held_out_rules.RULES, *mask_rules.RULES,
 )  # fmt: skip
-_TEXT_RULES = (*spec_rules.TEXT_RULES, *dataset_rules.TEXT_RULES, training_inputs)
+_TEXT_RULES = (*spec_rules.TEXT_RULES, *dataset_rules.TEXT_RULES, *held_out_rules.TEXT_RULES, training_inputs)
 _VALIDATE_RULES = (*_TEXT_RULES, later_inputs)
 _OF_THE_DATASET = frozenset({"dataset", "dataset_raw"})
 _CONVERSION = "dataset_convert"
@@ -55,22 +62,26 @@ class FoundSpec:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """The choices of a launch; ``typed`` holds the spec values of the command line, by dotted key."""
+    """The choices of a launch; ``typed`` holds the spec values of the command line, by dotted key. ``starts`` is False
+    for a dry run."""
 
     action: str
     gpus: int
     backend: str
     typed: Mapping[str, object]
+    starts: bool = True
 
 
 @dataclass(slots=True)
 class CrossChecks:
     """One for all experiments that are checked together. ``mounts`` are those of containers, ``layouts`` says what a
-    network reads."""
+    network reads. ``readings`` collects how the checked experiments read their datasets."""
 
     mounts: Mounts
     memory: SpecMemory
     layouts: Callable[[str], DataLayout | None]
+    readings: list[Reading] = field(default_factory=list)
+    _finder: ReadingFinder = field(default_factory=ReadingFinder)
     _data: DatasetFacts = field(default_factory=DatasetFacts)
     _host: Mounts = field(default_factory=Mounts.identity)
     _conversions: dict[tuple[object, ...], Conversion] = field(default_factory=dict)
@@ -115,23 +126,8 @@ class CrossChecks:
         on_host = sees_host_paths(launch.backend if launch is not None else experiment.backend) or any(
             spec.contract.framework is Framework.EMBEDDED for spec in specs.values()
         )
-        mounts = self._host if on_host else self.mounts
         given = {**dict(flattened(experiment.overrides)), **typed} if experiment.overrides or typed else {}
-        overlay = overlay_of(given)
-        readers: dict[str, SpecReader] = {}
-        for action, found in specs.items():
-            spec = found.contract.spec
-            is_launched = action == launched
-            if spec is None or not (
-                action in CROSS_CHECKED
-                or is_launched
-                or (not on_host and self._stray.may_be_in(found.file.text))
-            ):
-                continue
-            outline = outline_of(found.file.text, spec.format, self.memory)
-            if outline is not None:
-                over = overlay if action == "train" or is_launched else {}
-                readers[action] = SpecReader(found.file, spec.format, outline, variables, over, mounts)
+        readers = self._readers(specs, variables, overlay_of(given), launched, on_host=on_host)
         placing = _Placing(project, experiment, overlay_of(typed), self.memory)
         for action, reader in readers.items() if not on_host else ():
             yield from placing.place(reader, self._stray.faults(action, reader))
@@ -145,8 +141,9 @@ class CrossChecks:
                     reader, word_lists(experiment.head, action, reader, is_certain=is_certain)
                 )
         layout = self.layouts(experiment.head)
-        for reader, missing in self._missing(layout, readers, specs, launched):
-            yield from placing.place(reader, missing)
+        reading = self._finder.reading(experiment, readers, layout)
+        if reading is not None:
+            self.readings.append(reading)
         for action in ("evaluate", "inference") if launch is not None else ():
             if action in readers:
                 faults = self._held_out_faults(experiment.head, specs[action].contract, readers[action], gpus)
@@ -161,10 +158,58 @@ class CrossChecks:
                 *[fault for rule in _NUMBER_RULES for fault in rule(training)],
             ]
             yield from placing.place(training.spec, faults)
+        else:
+            faults = []
+        known = {fault.path for fault in faults if fault.path}
+        yield from self._of_paths(layout, readers, specs, launch, known, placing)
+
+    def _readers(
+        self, specs: Mapping[str, FoundSpec], variables: HostVariables, overlay: Mapping[str, object],
+        launched: str | None, *, on_host: bool,
+    ) -> dict[str, SpecReader]:  # fmt: skip
+        """By action, of those specs that are checked. ``overlay`` is of the training and of the launched action."""
+        mounts = self._host if on_host else self.mounts
+        readers: dict[str, SpecReader] = {}
+        for action, found in specs.items():
+            spec = found.contract.spec
+            is_launched = action == launched
+            if spec is None or not (
+                action in CROSS_CHECKED
+                or is_launched
+                or (not on_host and self._stray.may_be_in(found.file.text))
+            ):
+                continue
+            outline = outline_of(found.file.text, spec.format, self.memory)
+            if outline is not None:
+                over = overlay if action == "train" or is_launched else {}
+                readers[action] = SpecReader(found.file, spec.format, outline, variables, over, mounts)
+        return readers
+
+    def _of_paths(
+        self, layout: DataLayout | None, readers: Mapping[str, SpecReader], specs: Mapping[str, FoundSpec],
+        launch: Launch | None, known: Collection[str], placing: _Placing,
+    ) -> Iterator[Finding]:  # fmt: skip
+        """What is not there or not made yet. Paths in ``known`` are reported of the training already."""
+        launched, starts = (launch.action, launch.starts) if launch is not None else (None, False)
+        made_by_action = {
+            action: list(
+                made_inputs(layout, specs[action].contract, readers[action], self._data, starts=starts)
+            )
+            for action in [launched or "train"]
+            if action in readers
+        }
+        lacks_records = any(one.code == "not-made-yet" for one in made_by_action.get("train", ()))
+        for reader, missing in self._missing(layout, readers, specs, launched, lacks_records=lacks_records):
+            yield from placing.place(reader, [fault for fault in missing if fault.path not in known])
+        for action, made in made_by_action.items():
+            notes = [] if launch is not None else [one for one in made if one.severity is Severity.INFO]
+            for note in notes:  # of thousands of experiments: without a line, which would be looked for
+                yield Finding(note.severity, note.code, note.message, note.hint, readers[action].file.path)
+            yield from placing.place(readers[action], [one for one in made if one not in notes])
 
     def _missing(
         self, layout: DataLayout | None, readers: Mapping[str, SpecReader], specs: Mapping[str, FoundSpec],
-        launched: str | None,
+        launched: str | None, *, lacks_records: bool,
     ) -> Iterator[tuple[SpecReader, tuple[Fault, ...]]]:  # fmt: skip
         """What is not there for the launched action, or for any in ``validate``. A training has a rule for it.
 
@@ -174,7 +219,8 @@ class CrossChecks:
         for action, reader in readers.items():
             if layout is None or action == "train" or launched not in (None, action):
                 continue
-            severity = Severity.ERROR if launched else Severity.WARNING
+            is_needed = launched is not None or lacks_records
+            severity = Severity.ERROR if is_needed else Severity.WARNING
             if launched is None and not self._data.has_files(str(reader.variables["dataset_raw"])):
                 if training is None or reads_dataset(layout, specs["train"].contract, training):
                     continue

@@ -1,44 +1,67 @@
-"""Checks that what a spec names of a dataset is there: files and folders, as the network's layout lists them.
+"""Checks that what a spec names is there: files and folders, as the network's layout lists them, and any other path
+of a key whose name says that the action reads it.
 
 An action that is launched stops without them, so they are errors. ``validate`` reports what a training reads as errors,
-and as warnings what evaluation and inference read from the same spec, and what a conversion reads: its records may be
-there already. Records and results of earlier actions are not looked for here.
+and as warnings what only other actions read from the same spec. What an earlier action of the experiment makes is a
+note until the start, see ``made_inputs``.
 """
 
 from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Collection, Iterable, Iterator
 
 from taorunner.catalog.layouts import DataLayout, Input, InputKind
 from taorunner.contracts import Contract
 from taorunner.errors import Severity
 from taorunner.planning.checks.dataset_facts import DatasetFacts
+from taorunner.planning.checks.host_paths import CONTAINERS_OWN, HOMES, OF_OTHERS
+from taorunner.planning.checks.spec_rules import WEIGHTS_BY_ARGUMENT
 from taorunner.planning.checks.spec_view import SpecReader
 from taorunner.planning.checks.training_facts import Fault, Training
+from taorunner.specs.outline import Shape
+from taorunner.specs.schema.walk import ACTION_SECTIONS
 from taorunner.text import nearest, printable
 
 _LATER = ("evaluate", "inference")
 _DATASET = ("dataset", "dataset_raw")
+_MADE = {"dataset_tfrecord": "dataset_convert", "tfrecords": "dataset_convert", "results_dir": ""}
+"""Folders that actions fill, by variable, and the action; in the results each has a folder of its own."""
 _KINDS = (InputKind.FILE, InputKind.FOLDER, InputKind.ANY)
+_COMMANDS = {"dataset_convert": "convert"}
+_ANYTHING = "a file or a folder"
+_NAMED_AS_READ = re.compile(
+    r"(?:^|_)(?:path|paths|file|files|dir|dirs|folder|root|json|checkpoint|ann|annotations|classmap|label_map)$"
+)
+_NAMED_AS_WRITTEN = re.compile(
+    r"(?:^|_)(?:results?|output|outputs|out|save|saved|log|logs|cache|tmp|onnx|engine|export|pruned|dump|prefix)(?:_|$)"
+)
+_RESUMED = re.compile(r"resume")
 
 
 def missing_inputs(
-    layout: DataLayout, contract: Contract, spec: SpecReader, data: DatasetFacts, severity: Severity
+    layout: DataLayout | None, contract: Contract, spec: SpecReader, data: DatasetFacts, severity: Severity
 ) -> Iterator[Fault]:
     """What the action of this spec reads and does not find: one fault for each key, or one for a dataset without any
     file. A dataset that does not exist is reported elsewhere."""
-    inputs = layout.inputs_of(contract.action, contract.group)
+    inputs = layout.inputs_of(contract.action, contract.group) if layout is not None else ()
+    listed = {one.key for one in layout.inputs} if layout is not None else set()
+    named = named_inputs(spec, contract.action)
+    if contract.network in WEIGHTS_BY_ARGUMENT:  # which is reported as a key that is not read
+        named = tuple(one for one in named if not one.key.endswith("pretrain_model_path"))
+    named = tuple(one for one in named if one.key not in listed)
     folder = str(spec.variables["dataset_raw"])
     if data.kind(folder) is None or not data.has_files(folder):
         key = next((one.key for one in inputs if _reads_dataset(spec, one.key)), None)
         if key is not None and data.kind(folder) is not None:
-            message = f'the dataset "{printable(folder)}" is empty'
+            message = f"the dataset is empty: {spec.variables.shown(folder)}"
             hint = f'"taorunner networks {contract.network}" says what to put where'
             yield Fault(severity, "empty-dataset", message, hint, key)
         inputs = tuple(one for one in inputs if not _reads_dataset(spec, one.key))
-    yield from _faults(inputs, spec, data, severity, "")
+        named = tuple(one for one in named if not _reads_dataset(spec, one.key))
+    yield from _faults((*inputs, *named), spec, data, severity, "")
 
 
 def later_inputs(training: Training) -> Iterator[Fault]:
@@ -50,20 +73,65 @@ def later_inputs(training: Training) -> Iterator[Fault]:
     known = {path for one in own for path in _looked_for(one, spec)}
     for action in _LATER:
         later = [one for one in layout.inputs_of(action, contract.group) if one not in own]
-        yield from _faults(later, spec, training.data, Severity.WARNING, f", which {action} reads,", known)
+        yield from _faults(later, spec, training.data, Severity.WARNING, f" ({action} reads it)", known)
 
 
 def training_inputs(training: Training) -> Iterator[Fault]:
     """``missing_inputs`` of a training, as a rule."""
-    if training.layout is not None:
-        yield from missing_inputs(
-            training.layout, training.contract, training.spec, training.data, Severity.ERROR
-        )
+    yield from missing_inputs(
+        training.layout, training.contract, training.spec, training.data, Severity.ERROR
+    )
+
+
+def made_inputs(
+    layout: DataLayout | None, contract: Contract, spec: SpecReader, data: DatasetFacts, *, starts: bool
+) -> Iterator[Fault]:
+    """Records, and what else an earlier action of the experiment makes. Not yet made is a note, and an error when the
+    action ``starts``; what is there and cannot be read is an error."""
+    inputs = layout.inputs_of(contract.action, contract.group) if layout is not None else ()
+    for one in inputs:
+        is_optional = one.kind is InputKind.MADE and contract.action not in one.needed_by
+        if one.key not in spec or is_optional:
+            continue
+        for index, (path, start) in enumerate(
+            zip(spec.paths(one.key) or (), spec.starts(one.key), strict=False)
+        ):
+            is_made = start in _MADE or _is_own(path, spec)
+            if one.kind is InputKind.RECORDS or (is_made and start not in _DATASET):
+                fault = _made_fault(one, index, path, spec, data, starts=starts, is_made=is_made)
+                if fault is not None:
+                    yield fault
+                    break
 
 
 def reads_dataset(layout: DataLayout, contract: Contract, spec: SpecReader) -> bool:
     """Whether the action opens files of the dataset itself, and not only records of it."""
     return any(_reads_dataset(spec, one.key) for one in layout.inputs_of(contract.action, contract.group))
+
+
+def named_inputs(spec: SpecReader, action: str) -> tuple[Input, ...]:
+    """Keys whose names say that the action reads a file or a folder there."""
+    keys = [*_named(spec.outline.shape, action), *(key for key in spec.overlay if _is_read(key, action))]
+    return tuple(Input(key, InputKind.ANY, _ANYTHING) for key in dict.fromkeys(keys))
+
+
+def _named(shape: Shape, action: str) -> Iterator[str]:
+    for keys in (shape.fixed, shape.open):
+        for key, values in keys.items():
+            if _is_read(key, action) and any(isinstance(value, str) and value for value in values):
+                yield key
+
+
+def _is_read(key: str, action: str) -> bool:
+    steps = key.split(".")
+    if steps[0] in ACTION_SECTIONS and steps[0] != action:
+        return False
+    if steps[0] != action and not OF_OTHERS.isdisjoint(steps):
+        return False
+    last = steps[-1]
+    return (
+        bool(_NAMED_AS_READ.search(last)) and not _NAMED_AS_WRITTEN.search(last) and not _RESUMED.search(last)
+    )
 
 
 def _reads_dataset(spec: SpecReader, key: str) -> bool:
@@ -76,39 +144,132 @@ def _faults(
 ) -> Iterator[Fault]:  # fmt: skip
     """Paths in ``known`` are reported of another key already."""
     for one in inputs:
+        unseen = _unseen(one, spec)
+        if unseen is not None:
+            index, path = unseen
+            message = f'no mount covers "{printable(path)}"{whose}: the container does not have it'
+            hint = "put it below the project's data/, or mount its folder in .tao_mounts.json"
+            yield Fault(severity, "not-mounted", message, hint, one.key, index, path)
+            continue
         for index, path in enumerate(_looked_for(one, spec)):
-            wrong = _wrong(one, path, data) if path not in known else None
+            wrong = _wrong(one, path, spec, index, data) if path not in known else None
             if wrong is not None:
                 code, what, hint = wrong
-                yield Fault(severity, code, f'"{printable(path)}"{whose} {what}', hint, one.key, index)
+                yield Fault(severity, code, f"{what}{whose}", hint, one.key, index, path)
                 break
+
+
+def _unseen(one: Input, spec: SpecReader) -> tuple[int, str] | None:
+    """The first value of a key that no mount covers, and that is no folder of every container."""
+    if spec.mounts.is_identity or one.kind not in _KINDS or one.key not in spec:
+        return None
+    for index, (value, start) in enumerate(zip(spec.values(one.key), spec.starts(one.key), strict=False)):
+        if start is not None or not isinstance(value, str) or not value.startswith("/"):
+            continue
+        if not value.startswith(CONTAINERS_OWN) and spec.mounts.to_host(value) is None:
+            is_reported = HOMES.match(value) or os.path.exists(value)  # noqa: PTH110 (a str); see host_paths
+            return None if is_reported else (index, value)
+    return None
 
 
 def _looked_for(one: Input, spec: SpecReader) -> tuple[str, ...]:
     """The paths of a key; none of records, and none in a folder that actions fill. Reads no other variables then."""
     if one.kind not in _KINDS or one.key not in spec:
         return ()
-    if any(start not in (None, *_DATASET) for start in spec.starts(one.key)):
+    starts = spec.starts(one.key)
+    if any(start not in (None, *_DATASET) for start in starts):
+        return ()
+    if None in starts and not any(isinstance(value, str) and "/" in value for value in spec.values(one.key)):
         return ()
     return spec.paths(one.key) or ()
 
 
-def _wrong(one: Input, path: str, data: DatasetFacts) -> tuple[str, str, str] | None:
+def _wrong(
+    one: Input, path: str, spec: SpecReader, index: int, data: DatasetFacts
+) -> tuple[str, str, str] | None:
     """Code, what is wrong, and a hint; None where it is as it should be."""
+    shown = printable(spec.variables.shown(path))
     belongs = f'what belongs there: {one.holds}; or correct "{one.key}"'
     if any(char in path for char in "*?["):
-        return None if glob.glob(path) else ("missing-input", "fits no file", belongs)  # noqa: PTH207 (a str)
+        return None if glob.glob(path) else ("missing-input", f"no file fits {shown}", belongs)  # noqa: PTH207 (a str)
     kind = data.kind(path)
     if kind == "" or (kind is None and _is_prefix(path)):
         return None
     if kind is None:
         near = _nearest(path)
-        return "missing-input", "does not exist", f'did you mean "{printable(near)}"?' if near else belongs
+        what = "file or folder" if one.kind is InputKind.ANY else one.kind.value
+        hint = f"did you mean {printable(_as_written(near, spec, one.key, index))}?" if near else belongs
+        return "missing-input", f"no such {what}: {shown}", hint
     if one.kind is not InputKind.ANY and kind != one.kind.value:
-        return "wrong-input", f"is a {kind}, and a {one.kind.value} belongs there", belongs
-    if data.is_empty(path):
-        return "empty-input", "is empty", belongs
+        return "wrong-input", f"{shown} is a {kind}, and a {one.kind.value} belongs there", belongs
+    if data.is_empty(path) and (kind == "file" or one.holds != _ANYTHING):
+        return "empty-input", f"{shown} is empty", belongs
     return None
+
+
+def _as_written(path: str, spec: SpecReader, key: str, index: int) -> str:
+    """A host path in the words of the spec: behind the variable that the value at ``key`` starts with."""
+    starts = spec.starts(key)
+    start = starts[index] if index < len(starts) else None
+    folder = str(spec.variables[start]) if start is not None else ""
+    if start is not None and path.startswith(f"{folder}/"):
+        return f"${start}{path[len(folder) :]}"
+    return spec.variables.shown(path)
+
+
+def _made_fault(
+    one: Input, index: int, path: str, spec: SpecReader, data: DatasetFacts, *, starts: bool, is_made: bool
+) -> Fault | None:
+    found = _matches(one, path)
+    shown = printable(spec.variables.shown(path))
+    if not found:
+        if not is_made:
+            hint = f'what belongs there: {one.holds}; or correct "{one.key}"'
+            return Fault(Severity.ERROR, "missing-input", f"no file fits {shown}", hint, one.key, index, path)
+        action = _maker(one, path, spec)
+        command = _COMMANDS.get(action, action)
+        severity = Severity.ERROR if starts else Severity.INFO
+        message = f"{shown} is not there yet: {action} makes it"
+        hint = f"taorunner {command} {spec.variables['experiment']}"
+        return Fault(severity, "not-made-yet", message, hint, one.key, index, path)
+    folders = [name for name in found if data.kind(name) == "folder"] if one.kind is InputKind.RECORDS else []
+    is_folder_meant = found == [path]
+    if folders and not is_folder_meant:
+        name = printable(spec.variables.shown(folders[0]))
+        hint = f'move it away, or correct "{one.key}"'
+        message = f"{name} is a folder among the records"
+        return Fault(Severity.ERROR, "wrong-input", message, hint, one.key, index, path)
+    if all(data.is_empty(name) for name in found):
+        command = _COMMANDS.get(_maker(one, path, spec), "convert")
+        hint = f"taorunner {command} {spec.variables['experiment']} --overwrite"
+        message = f"{shown} is empty" if is_folder_meant else f"every file that fits {shown} is empty"
+        return Fault(Severity.ERROR, "empty-input", message, hint, one.key, index, path)
+    return None
+
+
+def _matches(one: Input, path: str) -> list[str]:
+    """What a value means: files that fit a pattern, a file or folder, or files that begin with it."""
+    folder = path.rpartition("/")[0]
+    if not any(char in folder for char in "*?[") and not os.path.isdir(folder):  # noqa: PTH112 (a str)
+        return []  # as before every first conversion
+    if any(char in path for char in "*?["):
+        return sorted(glob.glob(path))  # noqa: PTH207 (a str)
+    if os.path.lexists(path):
+        return [path]
+    return sorted(glob.glob(f"{glob.escape(path)}*")) if one.kind is InputKind.RECORDS else []  # noqa: PTH207
+
+
+def _is_own(path: str, spec: SpecReader) -> bool:
+    return any(path.startswith(f"{spec.variables[name]}/") for name in ("tfrecords", "results_dir"))
+
+
+def _maker(one: Input, path: str, spec: SpecReader) -> str:
+    """The action of this experiment that makes what is at ``path``."""
+    results = f"{spec.variables['results_dir']}/"
+    first = path[len(results) :].partition("/")[0] if path.startswith(results) else ""
+    if one.kind is InputKind.RECORDS or not path.startswith(results):
+        return first if first in ACTION_SECTIONS else "dataset_convert"
+    return first if first in ACTION_SECTIONS else "train"
 
 
 def _is_prefix(path: str) -> bool:
@@ -129,5 +290,5 @@ def _nearest(path: str) -> str | None:
         return None
     if near is None:
         return None
-    meant = "/".join((near, *parts[1:]))
-    return meant if os.path.exists(f"{folder}/{meant}") else None  # noqa: PTH110 (a str)
+    meant = "/".join((folder, near, *parts[1:]))
+    return meant if os.path.exists(meant) else None  # noqa: PTH110 (a str)

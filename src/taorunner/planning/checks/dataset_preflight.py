@@ -1,8 +1,9 @@
-"""The fast dataset check before each training. Its result is cached until a file changes.
+"""The check of the datasets that experiments read: before a start, and in ``validate``. Its findings are those of
+``dataset check``, with the same severity.
 
-It warns and never stops a training, because the training may read records that were made earlier. Results are kept in
-``.taorunner/cache``, or in the caller's own cache where that cannot be written, with a checksum of the names, sizes and
-times of all files. A dataset that would delay the start takes the answer that ``dataset check`` has kept.
+A dataset is read once for all experiments of a command. What was found is kept in ``.taorunner/cache``, or in the
+caller's own cache where that cannot be written, with a checksum of the names, sizes and times of all files, until a
+file changes. A dataset that would delay the start takes the answer that ``dataset check`` has kept.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ import os
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from taorunner.atomic_files import write_json
 from taorunner.errors import Finding, Severity, UserFilesError
-from taorunner.project.experiments import Experiment
-from taorunner.project.load import load_project
+from taorunner.planning.checks.dataset_requirements import Reading
 from taorunner.project.workspace import Workspace
 from taorunner.state_files import Trust, read_state
 
@@ -29,9 +30,11 @@ MAX_FILES = 50_000
 MAX_SECONDS = 5.0
 """To list a dataset. A slow network drive takes longer, and so does a folder of millions of files."""
 NOT_CHECKED = "dataset-unchecked"
-_PART = "not-checked"
-"""A warning of the check: a part of the dataset was not checked, for example for want of Pillow."""
-_VERSION = 4
+PLACES = 3
+"""So many findings of a kind are shown, then their number."""
+_VERSION = 5
+_OWN = Path("spec")
+"""In the place of the spec: what is found of one holds for all that read the data in the same way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +45,18 @@ class _Tree:
     digest: str
 
 
-class DatasetPreflight:
-    """For one command: each folder is walked once, and checked once for each requirement.
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The first findings of each kind, and how many there are of each."""
 
-    Nothing of specs or datasets is imported while the answers are kept ones.
+    findings: tuple[Finding, ...]
+    counts: dict[str, int]
+
+
+class DatasetPreflight:
+    """For one command: each folder is listed once, and read once for all ways of reading it.
+
+    No reader of datasets is imported while the answers are kept ones.
     """
 
     def __init__(
@@ -54,64 +65,79 @@ class DatasetPreflight:
         self._workspace = workspace
         self._max_files, self._clock = max_files, clock
         self._trees: dict[Path, _Tree] = {}
-        self._counted: dict[tuple[Path, str], Counter[str]] = {}
+        self._answers: dict[tuple[Path, str], _Answer] = {}
 
-    def warnings(self, project: str, folder: Path, experiment: Experiment) -> tuple[Finding, ...]:
-        """One warning with the counts, or none. ``folder`` is the experiment's dataset on this host."""
-        tree = self._tree(folder, self._clock() + MAX_SECONDS)
-        if not tree.files:
-            return ()
-        digest = self._digest(tree, experiment)
-        counts = self._kept(project, experiment, digest) if tree.digest else None
-        if counts is None and (not tree.digest or tree.files > self._max_files):
-            return (_unchecked(project, experiment.dataset, tree),)
-        if counts is None:
-            counts = self._check(folder, experiment)
-            self._keep(project, experiment, digest, counts)
-        return tuple(_findings(counts, project, experiment.dataset))
+    def findings(self, project: str, readings: Iterable[Reading]) -> Iterator[Finding]:
+        """Errors and warnings of the datasets, each once; of ``PLACES`` and more of a kind the number."""
+        ways: dict[Path, dict[str, Reading]] = {}
+        for reading in readings:
+            ways.setdefault(reading.folder, {}).setdefault(_way(reading), reading)
+        found: dict[Finding, None] = {}
+        for folder, of_folder in ways.items():
+            found.update(dict.fromkeys(self._of_folder(project, folder, of_folder)))
+        yield from found
 
     def look(self, folder: Path) -> None:
         """Notes the state of the files before ``dataset check`` reads them. See ``keep``."""
         self._tree(folder, None)
 
-    def keep(self, project: str, folder: Path, findings: Sequence[Finding]) -> None:
-        """Keeps what ``dataset check`` found for every experiment with this dataset. ``look`` was called before."""
-        from taorunner.planning.checks.dataset_requirements import experiment_needs
-        from taorunner.planning.inputs.workspace_networks import Networks
+    def keep(self, project: str, readings: Sequence[Reading], findings: Sequence[Finding]) -> None:
+        """Keeps what ``dataset check`` found, for all ``readings`` of a folder. ``look`` was called before."""
+        specs = {reading.needs.spec for reading in readings}
+        for reading in readings:
+            own = reading.needs.spec
+            mine = [one for one in findings if one.file not in specs or one.file == own]
+            placed = [replace(one, file=_OWN) if one.file == own else one for one in mine]
+            self._keep(project, reading.folder, _way(reading), _answer(placed))
 
-        loaded = load_project(self._workspace, project)
-        networks = Networks(self._workspace.networks_dir)
-        wanted = folder.resolve()
-        of_specs = {
-            name: {need.spec for need in experiment_needs(experiment, networks, folder)}
-            for name, experiment in loaded.experiments.items()
-            if loaded.paths.dataset_dir(experiment.dataset).resolve() == wanted
-        }
-        every = {spec for specs in of_specs.values() for spec in specs}
-        for name, specs in of_specs.items():
-            experiment = loaded.experiments[name]
-            digest = self._digest(self._trees[folder], experiment)
-            self._keep(project, experiment, digest, _counts(findings, every - specs))
+    def _of_folder(self, project: str, folder: Path, ways: dict[str, Reading]) -> Iterator[Finding]:
+        tree = self._tree(folder, self._clock() + MAX_SECONDS)
+        if not tree.files:
+            return
+        name = next(iter(ways.values())).dataset
+        if tree.digest:
+            for way in ways:
+                if (folder, way) not in self._answers and (
+                    kept := self._kept(project, folder, way)
+                ) is not None:
+                    self._answers[folder, way] = kept
+        missing = {way: one for way, one in ways.items() if (folder, way) not in self._answers}
+        if missing and (not tree.digest or tree.files > self._max_files):
+            yield _unchecked(project, name, tree)
+        elif missing:
+            for way, answer in _checked(folder, missing).items():
+                self._answers[folder, way] = answer
+                self._keep(project, folder, way, answer)
+        for way, reading in ways.items():
+            known = self._answers.get((folder, way))
+            if known is not None:
+                yield from _shown(known, project, reading)
 
     def _tree(self, folder: Path, deadline: float | None) -> _Tree:
         if folder not in self._trees:
             self._trees[folder] = _tree_of(folder, self._clock, deadline)
         return self._trees[folder]
 
-    def _digest(self, tree: _Tree, experiment: Experiment) -> str:
-        return f"{_VERSION} {tree.digest} {_crc(self._asked(experiment)):08x}"
+    def _digest(self, folder: Path, way: str) -> str:
+        return f"{_VERSION} {self._trees[folder].digest} {way}"
 
-    def _kept(self, project: str, experiment: Experiment, digest: str) -> Counter[str] | None:
-        places = (place / project / f"{experiment.name}.json" for place in self._places())
-        return next((counts for path in places if (counts := _read(path, digest)) is not None), None)
+    def _kept(self, project: str, folder: Path, way: str) -> _Answer | None:
+        digest = self._digest(folder, way)
+        places = (place / project / _file_name(folder, way) for place in self._places())
+        return next((found for path in places if (found := _read(path, digest, folder)) is not None), None)
 
-    def _keep(self, project: str, experiment: Experiment, digest: str, counts: Counter[str]) -> None:
+    def _keep(self, project: str, folder: Path, way: str, answer: _Answer) -> None:
         """In the first place that can be written. In none, the next training checks again."""
+        body = {
+            "digest": self._digest(folder, way),
+            "counts": answer.counts,
+            "findings": [_written(one, folder) for one in answer.findings],
+        }
         for place in self._places():
             with suppress(OSError):
-                path = place / project / f"{experiment.name}.json"
+                path = place / project / _file_name(folder, way)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_json(path, {"digest": digest, "errors": counts}, indent=None)
+                write_json(path, body, indent=None)
                 return
 
     def _places(self) -> Iterator[Path]:
@@ -121,29 +147,68 @@ class DatasetPreflight:
         root = _crc(str(self._workspace.state_dir.absolute()))
         yield Path(home) / "taorunner" / "dataset-checks" / f"{root:08x}"
 
-    def _asked(self, experiment: Experiment) -> str:
-        """The inputs of the needs, without reading them: settings, spec files and the workspace's own networks."""
-        folders = (*experiment.spec_dirs, self._workspace.networks_dir)
-        files = [list(_files(str(folder), "")) for folder in folders]
-        return repr((experiment.head, experiment.release, experiment.vars, experiment.overrides, files))
 
-    def _check(self, folder: Path, experiment: Experiment) -> Counter[str]:
-        from taorunner.datasets.checks.run import check_dataset  # all readers: only where something changed
-        from taorunner.planning.checks.dataset_requirements import experiment_needs
-        from taorunner.planning.inputs.workspace_networks import Networks
+def different(readings: Iterable[Reading]) -> list[Reading]:
+    """The first of those that read a folder in the same way."""
+    found: dict[tuple[Path, str], Reading] = {}
+    for reading in readings:
+        found.setdefault((reading.folder, _way(reading)), reading)
+    return list(found.values())
 
-        needs = experiment_needs(experiment, Networks(self._workspace.networks_dir), folder)
-        key = (
-            folder,
-            repr([replace(need, spec=Path()) for need in needs]),
-        )  # the experiment of a spec changes no count
-        if key not in self._counted:
-            try:
-                findings = check_dataset(folder, needs=needs).findings
-            except (UserFilesError, OSError):
-                findings = []  # no dataset of a kind that is known here
-            self._counted[key] = _counts(findings)
-        return self._counted[key]
+
+def _way(reading: Reading) -> str:
+    """The same for all experiments that read the data in the same way, wherever the workspace is."""
+    needs, folder = reading.needs, reading.folder
+    pairs = sorted(
+        (os.path.relpath(file, folder), os.path.relpath(pictures, folder))
+        for file, pictures in needs.image_folders.items()
+    )
+    return f"{_crc(repr((pairs, needs.masks, needs.input_size, needs.has_class_folders))):08x}"
+
+
+def _checked(folder: Path, ways: dict[str, Reading]) -> dict[str, _Answer]:
+    """The answer for each way. Ways that differ only in what is compared afterwards share one look at the files."""
+    from taorunner.datasets.checks.run import check_dataset  # all readers: only where something changed
+
+    shared: dict[str, list[str]] = {}
+    for way, reading in ways.items():
+        needs = reading.needs
+        shared.setdefault(repr((needs.image_folders, needs.masks, needs.has_class_folders)), []).append(way)
+    answers: dict[str, _Answer] = {}
+    for group in shared.values():
+        specs = {Path(f"spec-{number}"): way for number, way in enumerate(group)}
+        needs_of_group = [replace(ways[way].needs, spec=spec) for spec, way in specs.items()]
+        try:
+            found = check_dataset(folder, needs=needs_of_group).findings
+        except (UserFilesError, OSError):
+            found = []  # no dataset of a kind that is known here
+        for spec, way in specs.items():
+            mine = [one for one in found if one.file is None or specs.get(one.file, way) == way]
+            answers[way] = _answer([replace(one, file=_OWN) if one.file == spec else one for one in mine])
+    return answers
+
+
+def _answer(findings: Iterable[Finding]) -> _Answer:
+    counts: Counter[str] = Counter()
+    first: list[Finding] = []
+    for one in findings:
+        if one.severity in (Severity.ERROR, Severity.WARNING):
+            kind = f"{one.severity.value} {one.code}"
+            counts[kind] += 1
+            if counts[kind] <= PLACES:
+                first.append(one)
+    return _Answer(tuple(first), dict(counts))
+
+
+def _shown(answer: _Answer, project: str, reading: Reading) -> Iterator[Finding]:
+    for one in answer.findings:
+        yield replace(one, file=reading.needs.spec) if one.file == _OWN else one
+    for kind, count in answer.counts.items():
+        if count > PLACES:
+            severity, _, code = kind.partition(" ")
+            message = f"{count - PLACES} more like this in {reading.dataset}"
+            hint = f"taorunner dataset check {reading.dataset} -p {project} shows them"
+            yield Finding(Severity(severity), code, message, hint, reading.folder)
 
 
 def _crc(text: str, before: int = 0) -> int:
@@ -151,29 +216,8 @@ def _crc(text: str, before: int = 0) -> int:
     return zlib.crc32(text.encode("utf-8", "surrogateescape"), before)
 
 
-def _findings(counts: Counter[str], project: str, dataset: str) -> Iterator[Finding]:
-    command = f"taorunner dataset check {dataset} -p {project}"
-    errors = Counter({code: count for code, count in counts.items() if code != _PART})
-    if errors:
-        listed = ", ".join(f"{code} {count}" for code, count in errors.most_common(4))
-        more = f" and {len(errors) - 4} other kinds" if len(errors) > 4 else ""
-        total = sum(errors.values())
-        shown = "an error" if total == 1 else f"{total} errors"
-        message = f'the dataset "{dataset}" has {shown}: {listed}{more}'
-        yield Finding(Severity.WARNING, "dataset-faults", message, f"{command} shows where")
-    if counts[_PART]:
-        message = f'the dataset "{dataset}" was only checked in part'
-        yield Finding(Severity.WARNING, NOT_CHECKED, message, f"{command} names the rest, and what it needs")
-
-
-def _counts(findings: Sequence[Finding], others: Collection[Path] = ()) -> Counter[str]:
-    """Errors by code, and what was not checked; without those of ``others``, specs of other experiments."""
-    return Counter(
-        one.code
-        for one in findings
-        if one.file not in others
-        and (one.is_error or (one.code == _PART and one.severity is Severity.WARNING))
-    )
+def _file_name(folder: Path, way: str) -> str:
+    return f"{_crc(str(folder)):08x}-{way}.json"
 
 
 def _unchecked(project: str, dataset: str, tree: _Tree) -> Finding:
@@ -212,11 +256,36 @@ def _files(folder: str, prefix: str) -> Iterator[tuple[str, int, int]]:
             yield prefix + entry.name, -1, 0
 
 
-def _read(path: Path, digest: str) -> Counter[str] | None:
+def _written(finding: Finding, folder: Path) -> dict[str, Any]:
+    """A finding as JSON, with its file as it is named in the dataset's folder."""
+    body: dict[str, Any] = finding.to_json()
+    if finding.file is not None and finding.file != _OWN:
+        body["file"] = os.path.relpath(finding.file, folder)
+        body["is_below"] = True
+    return body
+
+
+def _read(path: Path, digest: str, folder: Path) -> _Answer | None:
     try:
         value = json.loads(read_state(path, Trust.in_folder(path.parent)))
         if value["digest"] == digest:
-            return Counter({str(code): int(count) for code, count in value["errors"].items()})
+            counts = {str(kind): int(count) for kind, count in value["counts"].items()}
+            return _Answer(tuple(_finding(one, folder) for one in value["findings"]), counts)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass  # none yet, or another user's
     return None
+
+
+def _finding(body: dict[str, Any], folder: Path) -> Finding:
+    file = None if body["file"] is None else _OWN
+    if body.get("is_below"):
+        file = Path(os.path.normpath(f"{folder}/{body['file']}"))
+    return Finding(
+        Severity(body["severity"]),
+        body["code"],
+        body["message"],
+        body["hint"],
+        file,
+        body["line"],
+        body["column"],
+    )

@@ -1,155 +1,130 @@
-"""What the specs of a project require of a dataset: class mapping, number of classes, extension, input size.
+"""How an experiment reads its dataset, as far as the check of the dataset has to know: which folder the names in a
+COCO file count from, what the values in masks mean, the input size.
 
-Specs are read with placeholder values for their variables. A spec that cannot be read requires nothing; ``validate``
-reports why.
+Specs are read with the paths of this host. What a spec says against the data, such as its number of classes, is
+compared in ``dataset_rules``, not here.
 """
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from taorunner.catalog.layouts import DataLayout
 from taorunner.datasets.checks.classes import ClassNeeds
-from taorunner.errors import UserFilesError
-from taorunner.planning.checks.mask_requirements import mask_reading
-from taorunner.planning.checks.training_facts import (
-    CONVERTED_EXTENSION,
-    NUM_CLASSES,
-    TRAINED_EXTENSION,
-)
+from taorunner.datasets.files.mask_reading import MaskReading
+from taorunner.planning.checks.mask_requirements import mask_keys, mask_reading
+from taorunner.planning.checks.spec_view import SpecReader
+from taorunner.planning.checks.training_facts import NUM_CLASSES
 from taorunner.planning.inputs.values import STAND_INS, own_values
-from taorunner.planning.inputs.workspace_networks import Networks
-from taorunner.planning.spec.spec_files import find_spec
 from taorunner.project.experiments import Experiment
-from taorunner.project.load import load_project
-from taorunner.project.workspace import Workspace
-from taorunner.specs.spec_file import PreparedSpec, prepare_spec, read_number, read_value
-from taorunner.specs.syntax.prototxt_parser import ProtoMessage, ProtoScalar, parse_prototxt
-from taorunner.specs.syntax.text_position import SpecProblemError
-from taorunner.yaml_reader import read_yaml
+from taorunner.specs.outline import Shape
+from taorunner.specs.spec_file import prepare_spec
 
 _SIZES = (
     ("augmentation_config.output_width", "augmentation_config.output_height"),
     ("augmentation_config.preprocessing.output_image_width", "augmentation_config.preprocessing.output_image_height"),
     ("model.input_width", "model.input_height"),
 )  # fmt: skip
-_EXTENSIONS = (CONVERTED_EXTENSION, "image_extension", TRAINED_EXTENSION)
-_DATASET = ("dataset_raw", "dataset")
 _PICTURES_OF = {
     "json_file": "image_dir", "instance_json": "img_dir", "panoptic_json": "img_dir", "annotations": "images",
     "train_ann_path": "train_img_dir", "val_ann_path": "val_img_dir", "ann_path": "img_dir",
     "annotations_file": "image_dir",
 }  # fmt: skip
 """Key of a COCO file, and beside it the key of the folder that its file names count from. Source: tao/layouts.md."""
+READ_BY = ("train", "dataset_convert", "convert")
+"""Actions before which the dataset is checked."""
 
 
-def dataset_needs(workspace: Workspace, project: str, folder: Path) -> list[ClassNeeds]:
-    """The needs of every experiment whose dataset is ``folder``, inside it or around it. Equal needs come once."""
-    loaded = load_project(workspace, project)
-    networks = Networks(workspace.networks_dir)
-    wanted = folder.resolve()
-    found: list[ClassNeeds] = []
-    for experiment in loaded.experiments.values():
-        dataset = loaded.paths.dataset_dir(experiment.dataset).resolve()
-        if not (dataset.is_relative_to(wanted) or wanted.is_relative_to(dataset)):
-            continue
-        place = folder / dataset.relative_to(wanted) if dataset.is_relative_to(wanted) else dataset
-        found += [need for need in experiment_needs(experiment, networks, place) if need not in found]
-    return found
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """``dataset`` is its name in experiments.yml, ``folder`` its place on this host. ``is_own_layout``: the network
+    reads files of a layout of its own, which is none of the formats of datasets."""
+
+    dataset: str
+    folder: Path
+    needs: ClassNeeds
+    network: str
+    is_own_layout: bool
 
 
-def experiment_needs(experiment: Experiment, networks: Networks, dataset: Path) -> list[ClassNeeds]:
-    """The requirements of its training and conversion specs; none where its network is unknown.
+class ReadingFinder:
+    """Finds how experiments read their datasets. What follows from one text is found once for all who share it."""
 
-    ``dataset`` is the experiment's own folder on this host.
-    """
-    return list(_needs(experiment, networks, dataset))
+    def __init__(self) -> None:
+        self._pairs: dict[Shape, tuple[tuple[str, str], ...]] = {}
 
+    def reading(
+        self, experiment: Experiment, readers: Mapping[str, SpecReader], layout: DataLayout | None
+    ) -> Reading | None:
+        """That of the specs in ``readers``, by action; None where none of them is for an action of ``READ_BY``."""
+        specs = [readers[action] for action in READ_BY if action in readers]
+        if not specs:
+            return None
+        folder = Path(str(specs[0].variables["dataset_raw"]))
+        needs = ClassNeeds(specs[0].file.path)
+        for spec in specs:
+            needs = replace(
+                needs,
+                input_size=needs.input_size or _size(spec),
+                image_folders={**needs.image_folders, **dict(self._image_folders(spec, folder))},
+                masks=needs.masks or _masks(spec, experiment),
+                num_classes=needs.num_classes or int(spec.number(NUM_CLASSES) or 0) or None,
+            )
+        if "train" in readers:
+            is_split = layout is not None and layout.class_folders is not None
+            needs = replace(needs, has_class_folders=is_split)
+        is_own_layout = layout is not None and layout.form is None
+        return Reading(experiment.dataset, folder, needs, experiment.head, is_own_layout)
 
-def _needs(experiment: Experiment, networks: Networks, dataset: Path) -> Iterator[ClassNeeds]:
-    try:
-        network = networks.load(experiment.head)
-        actions = [
-            a for a in ("train", "dataset_convert", "convert") if a in network.actions(experiment.release)
-        ]
-        contracts = [network.contract(action, experiment.release) for action in actions]
-    except UserFilesError:
-        return
-    for contract in contracts:
-        if contract.spec is None:
-            continue
-        path = find_spec(experiment.spec_dirs, contract.spec)
-        if path is not None:
-            values = {**STAND_INS, **own_values(experiment.vars, STAND_INS)}
-            overrides = experiment.overrides if contract.action == "train" else {}
-            need = _need(prepare_spec(path, contract.spec.format, values, overrides), dataset)
-            if contract.action == "train":
-                layout = networks.layout(experiment.head)
-                is_split = layout is not None and layout.class_folders is not None
-                yield replace(need, has_class_folders=is_split)
-            elif need != ClassNeeds(path, {}):
-                yield need
-
-
-def _need(spec: PreparedSpec, dataset: Path) -> ClassNeeds:
-    num_classes = read_number(spec, NUM_CLASSES)
-    extensions = [value for key in _EXTENSIONS if isinstance(value := read_value(spec, key), str) and value]
-    sizes = [(read_number(spec, width), read_number(spec, height)) for width, height in _SIZES]
-    size = next(
-        ((int(w), int(h)) for w, h in sizes if w is not None and h is not None and w > 0 and h > 0), None
-    )
-    return ClassNeeds(
-        spec.path, _mapping(spec), int(num_classes) if num_classes is not None else None,
-        extensions[0] if extensions else None, size, image_folders=dict(_image_folders(spec, dataset)),
-        masks=mask_reading(spec),
-    )  # fmt: skip
+    def _image_folders(self, spec: SpecReader, dataset: Path) -> Iterator[tuple[Path, Path]]:
+        """Each COCO file that the spec names below ``dataset``, and the folder of its images."""
+        shape = spec.outline.shape
+        if shape not in self._pairs:
+            self._pairs[shape] = tuple(_pairs(shape)) if spec.format == "yaml" else ()
+        for key, beside in self._pairs[shape]:
+            files, folders = spec.paths(key) or (), spec.paths(beside) or ()
+            if len(files) == len(folders):
+                for file, folder in zip(files, folders, strict=True):
+                    found = Path(file), Path(folder)
+                    if all(path.is_relative_to(dataset) for path in found):
+                        yield found
 
 
-def _image_folders(spec: PreparedSpec, dataset: Path) -> Iterator[tuple[Path, Path]]:
-    """Each COCO file that the spec names below ``dataset``, and the folder of its images."""
-    if spec.text is None or spec.format != "yaml":
-        return
-    pending: list[object] = [read_yaml(spec.text).value]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, list):
-            pending += value
-        elif isinstance(value, dict):
-            pending += value.values()
-            for key, beside in _PICTURES_OF.items():
-                file, folder = _on_host(value.get(key), dataset), _on_host(value.get(beside), dataset)
-                if file is not None and folder is not None:
-                    yield file, folder
+def placed_below(reading: Reading, wanted: Path) -> Reading | None:
+    """``reading`` with the paths of the folder that a user named; None where that is another dataset."""
+    named, own = wanted.resolve(), reading.folder.resolve()
+    if not (own.is_relative_to(named) or named.is_relative_to(own)):
+        return None
+    place = wanted / own.relative_to(named) if own.is_relative_to(named) else own
+    moved = {
+        place / file.relative_to(reading.folder): place / folder.relative_to(reading.folder)
+        for file, folder in reading.needs.image_folders.items()
+    }
+    return replace(reading, folder=place, needs=replace(reading.needs, image_folders=moved))
 
 
-def _on_host(value: object, dataset: Path) -> Path | None:
-    """Where a path of the rendered spec is, when it begins with the stand-in for the dataset."""
-    for name in _DATASET if isinstance(value, str) else ():
-        if value == STAND_INS[name] or str(value).startswith(f"{STAND_INS[name]}/"):
-            return Path(os.path.normpath(f"{dataset}{str(value)[len(STAND_INS[name]) :]}"))
+def _pairs(shape: Shape) -> Iterator[tuple[str, str]]:
+    for key in (*shape.fixed, *shape.open):
+        above, dot, last = key.rpartition(".")
+        beside = _PICTURES_OF.get(last)
+        if beside is not None and (
+            f"{above}{dot}{beside}" in shape.fixed or f"{above}{dot}{beside}" in shape.open
+        ):
+            yield key, f"{above}{dot}{beside}"
+
+
+def _size(spec: SpecReader) -> tuple[int, int] | None:
+    for keys in _SIZES:
+        width, height = (spec.number(key) for key in keys)
+        if width is not None and height is not None and width > 0 and height > 0:
+            return int(width), int(height)
     return None
 
 
-def _mapping(spec: PreparedSpec) -> dict[str, str]:
-    """``target_class_mapping { key: … value: … }`` anywhere in the spec."""
-    if spec.text is None or spec.format == "yaml" or not re.search(r"target_class_mapping", spec.text):
-        return {}
-    try:
-        return dict(_entries(parse_prototxt(spec.text)))
-    except SpecProblemError:
-        return {}
-
-
-def _entries(message: ProtoMessage) -> Iterator[tuple[str, str]]:
-    for one in message.fields:
-        if not isinstance(one.value, ProtoMessage):
-            continue
-        if one.name == "target_class_mapping":
-            pair = {f.name: str(f.value.value) for f in one.value.fields if isinstance(f.value, ProtoScalar)}
-            if "key" in pair:
-                yield pair["key"].lower(), pair.get("value", "")
-        else:
-            yield from _entries(one.value)
+def _masks(spec: SpecReader, experiment: Experiment) -> MaskReading | None:
+    if not any(key in spec for key in mask_keys(spec.format)):
+        return None
+    values = {**STAND_INS, **own_values(experiment.vars, STAND_INS)}
+    return mask_reading(prepare_spec(spec.file.path, spec.format, values, experiment.overrides))

@@ -30,6 +30,8 @@ _COCO_FILES = (
 _BATCH_KEYS = ("dataset.batch_size", "dataset.segment.batch_size")
 _LOGGED_STEPS = "training_config.visualizer.scalar_logging_frequency"
 _SHOWN = 5
+_DONT_CARE = "dontcare"
+"""The class of KITTI for regions that are not labelled."""
 
 
 def batch_size(training: Training) -> Iterator[Fault]:
@@ -122,6 +124,20 @@ def _shift(categories: Mapping[int, str], lines: tuple[str, ...], first: int) ->
     return shifts.pop() if has_all and len(shifts) == 1 else 0
 
 
+def input_size(training: Training) -> Iterator[Fault]:
+    """Source: tao/layouts.md (sizes of each network); tao/real_runs.md (EfficientDet refuses others than its own)."""
+    for one in training.layout.computed if training.layout is not None else ():
+        for key in one.keys if one.multiple_of is not None else ():
+            value, step = training.spec.number(key), one.multiple_of or 1
+            if value is None or value <= 0 or not value % step:
+                continue
+            low = int(value // step) * step
+            near = f"{low} or {low + step}" if low else str(step)
+            severity = Severity.ERROR if one.is_refused else Severity.WARNING
+            message = f'"{key}" is {value:g}, which is no multiple of {step}'
+            yield Fault(severity, "input-size", message, f"set it to {near}", key)
+
+
 def class_names(training: Training) -> Iterator[Fault]:
     """Source: tao/tensorflow.md section 7 (columns split at blanks, records in lower case), tao/datasets.md A4."""
     key = f"dataset_config.{_MAPPING}.key"
@@ -135,6 +151,13 @@ def class_names(training: Training) -> Iterator[Fault]:
         message = f'no class of "{_MAPPING}" is in the labels: {labels.files} files have {seen}'
         yield Fault(Severity.ERROR, "no-class-in-dataset", message, "correct the names, or the dataset", key)
         return
+    known = {name.lower() for name in names}
+    left = [] if labels is None else sorted(labels.classes - known - {_DONT_CARE})
+    if left:
+        message = f'"{_MAPPING}" lacks {_listed(frozenset(left))} of the labels: these boxes are ignored'
+        yield Fault(
+            Severity.WARNING, "class-not-mapped", message, "map every class that is to be learnt", key
+        )
     for index, name in enumerate(names):
         shown, code = printable(name), ""
         if any(char.isspace() for char in name):
@@ -177,7 +200,7 @@ def converted_pictures(conversion: Conversion) -> Iterator[Fault]:
         yield Fault(Severity.WARNING, "image-extension", message, hint, place)
 
 
-NUMBER_RULES: tuple[Rule, ...] = (batch_size, logged_steps, class_count, class_map)
+NUMBER_RULES: tuple[Rule, ...] = (batch_size, logged_steps, class_count, class_map, input_size)
 TEXT_RULES: tuple[Rule, ...] = (class_names,)
 """Rules that read no numbers: their result for one spec of a sweep holds for all."""
 

@@ -1,4 +1,5 @@
-"""Checks that the validation, evaluation and inference sets fill at least one batch.
+"""Checks that the validation, evaluation and inference sets fill at least one batch, and that no training is validated
+on its own data.
 
 Which set an action reads, and how its samples are counted, is in the catalog (``held_out`` of ``SpecContract``).
 Source: tao-pytorch 6.0 and later, core/lightning/tao_lightning_module.py refuses a set that is smaller than one batch
@@ -9,18 +10,47 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from taorunner.catalog.layouts import Input, InputKind
 from taorunner.contracts import Framework, SampleCount, SpecContract
 from taorunner.errors import Severity
 from taorunner.planning.checks.training_facts import Fault, Rule, Training
 from taorunner.planning.spec.schema_choice import code_version
-from taorunner.text import amount
+from taorunner.text import amount, printable
 
 ACTIONS = ("train", "evaluate", "inference")
+_COUNTERPARTS = (
+    ("train", "val"), ("train", "validation"), ("data_sources", "validation_data_sources"), ("training", "validation"),
+)  # fmt: skip
+_SPLITS = ("dataset.segment.train_split", "dataset.segment.validation_split")
+_BY_WORTH = (InputKind.FILE, InputKind.RECORDS, InputKind.FOLDER)
+"""Files of annotations say more than folders of images, which may hold those of both."""
 _STOPS = {
     "train": "the training stops at its first validation",
     "evaluate": "evaluate stops at its start",
     "inference": "inference stops at its start",
 }
+
+
+def same_data(training: Training) -> Iterator[Fault]:
+    """One warning, at the key of the validation data."""
+    spec = training.spec
+    splits = [spec.text(key) for key in _SPLITS]
+    if splits[0] is not None and splits[0] == splits[1]:
+        yield _same_fault(_SPLITS[1], f'the split "{printable(splits[0])}"')
+        return
+    pairs = list(_same_inputs(training))
+    for kind in _BY_WORTH:
+        of_kind = [(one.key, other) for one, other in pairs if one.kind is kind]
+        equal = [
+            (other, paths)
+            for key, other in of_kind
+            if (paths := spec.paths(key)) and paths == spec.paths(other)
+        ]
+        if of_kind:
+            if len(equal) == len(of_kind):
+                other, paths = equal[0]
+                yield _same_fault(other, printable(spec.variables.shown(paths[0])))
+            return
 
 
 def held_out(training: Training) -> Iterator[Fault]:
@@ -57,6 +87,8 @@ def held_out(training: Training) -> Iterator[Fault]:
 
 
 RULES: tuple[Rule, ...] = (held_out,)
+TEXT_RULES: tuple[Rule, ...] = (same_data,)
+"""Rules that read no numbers: their result for one spec of a sweep holds for all."""
 
 
 def _samples(training: Training, spec: SpecContract) -> int | None:
@@ -155,3 +187,22 @@ _COUNTS: Mapping[SampleCount, Callable[[Training, tuple[str, ...]], int | None]]
     SampleCount.ROWS: _rows,
     SampleCount.ARRAY: _array,
 }
+
+
+def _same_inputs(training: Training) -> Iterator[tuple[Input, str]]:
+    """Each input of the training that the spec has, and the key of the same input for validation."""
+    layout, contract = training.layout, training.contract
+    inputs = layout.inputs_of(contract.action, contract.group) if layout is not None else ()
+    keys = {one.key for one in inputs if one.key in training.spec}
+    for one in inputs:
+        for name, other in _COUNTERPARTS if one.key in keys else ():
+            key = one.key.replace(name, other, 1)
+            if key != one.key and key in keys:
+                yield one, key
+                break
+
+
+def _same_fault(key: str, what: str) -> Fault:
+    message = f"training and validation read the same data: {what}"
+    hint = "taorunner dataset split sets images aside for validation"
+    return Fault(Severity.WARNING, "same-data", message, hint, key)

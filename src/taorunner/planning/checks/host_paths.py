@@ -16,13 +16,13 @@ from taorunner.planning.checks.training_facts import Fault
 from taorunner.project.mounts import Mounts
 from taorunner.text import printable
 
-_HOMES = re.compile(r"(?:/home/[^/\s]+/|/Users/[^/\s]+/|[A-Za-z]:\\)")
-_CONTAINERS_OWN = (
+HOMES = re.compile(r"(?:/home/[^/\s]+/|/Users/[^/\s]+/|[A-Za-z]:\\)")
+CONTAINERS_OWN = (
     "/usr/", "/opt/", "/tmp/", "/etc/", "/dev/", "/proc/", "/sys/", "/bin/", "/lib/", "/var/", "/run/", "/root/",
 )  # fmt: skip
 """Folders of every Linux system; their existence on this host proves nothing."""
 _TRAINS = ("train", "dataset_convert")
-_OF_OTHERS = frozenset({
+OF_OTHERS = frozenset({
     "evaluate", "inference", "export", "gen_trt_engine", "prune", "quantize", "distill", "infer_data_sources",
     "test_data_sources", "quant_calibration_data_sources", "test_dataset", "eval_config", "inferer_config",
 })  # fmt: skip
@@ -43,7 +43,7 @@ class HostPaths:
         if self._needles is None:
             top = (f"/{name}/" for name in os.listdir("/"))
             sources = (str(entry.source) for entry in self.mounts.entries)
-            own = (one for one in top if one not in _CONTAINERS_OWN)
+            own = (one for one in top if one not in CONTAINERS_OWN)
             self._needles = ("/home/", "/Users/", "\\", *own, *sources)
         return any(needle in text for needle in self._needles)
 
@@ -58,7 +58,7 @@ class HostPaths:
             judged = self._known[path]
             if judged is not None:
                 severity, what, hint = judged
-                if action not in _TRAINS or not _OF_OTHERS.isdisjoint(key.split(".")):
+                if action not in _TRAINS or not OF_OTHERS.isdisjoint(key.split(".")):
                     severity = Severity.WARNING
                 yield Fault(severity, "host-path", f'"{printable(path)}" {what}', hint, key, index)
 
@@ -72,7 +72,7 @@ class HostPaths:
             if path == source or path.startswith(f"{source}/"):
                 inside = f"{entry.destination}{path[len(source) :]}"
                 return Severity.ERROR, what, f'write "{printable(inside)}", or use {_VARIABLES}'
-        if _HOMES.match(path):
+        if HOMES.match(path):
             looks = "looks like a path of this machine"
             return (
                 Severity.WARNING,
@@ -80,7 +80,7 @@ class HostPaths:
                 f"paths in a spec are those inside the container: use {_VARIABLES}",
             )
         is_rooted = path.startswith("/") and path.count("/") >= 2 and "\0" not in path
-        if is_rooted and not path.startswith(_CONTAINERS_OWN) and os.path.exists(path):  # noqa: PTH110 (a str)
+        if is_rooted and not path.startswith(CONTAINERS_OWN) and os.path.exists(path):  # noqa: PTH110 (a str)
             hint = "put it below projects/ or repositories/, or mount it in .tao_mounts.json"
             return Severity.WARNING, what, hint
         return None

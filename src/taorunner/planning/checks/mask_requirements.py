@@ -16,6 +16,11 @@ _TARGETS = "dataset_config.data_class_config.target_classes"
 _IMAGE_TYPE = "dataset_config.input_image_type"
 
 
+def mask_keys(spec_format: str) -> tuple[str, ...]:
+    """Keys of which a spec has one where it says something about masks."""
+    return (PALETTE,) if spec_format == "yaml" else (_TARGETS,)
+
+
 def mask_reading(spec: PreparedSpec) -> MaskReading | None:
     """None for a spec without readable values about masks."""
     if spec.text is None:

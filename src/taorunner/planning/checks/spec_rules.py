@@ -17,7 +17,7 @@ _END_NOT_SAVED = frozenset({"ssd", "dssd", "faster_rcnn", "multitask_classificat
 """Source: tao/tensorflow.md section 5.1; NVIDIA/tao_pytorch_backend pointcloud/pointpillars/tools/train_utils."""
 _NOT_LIGHTNING = frozenset({"bevfusion", "pointpillars"})
 _NO_INTERVAL_ZERO = frozenset({"yolo_v3", "yolo_v4", "yolo_v4_tiny", "multitask_classification"})
-_WEIGHTS_BY_ARGUMENT = frozenset({"ssd", "dssd", "lprnet"})
+WEIGHTS_BY_ARGUMENT = frozenset({"ssd", "dssd", "lprnet"})
 _YOLO = frozenset({"yolo_v3", "yolo_v4", "yolo_v4_tiny"})
 _RECORDS_WITHOUT_PICTURES = _YOLO | {"detectnet_v2", "faster_rcnn"}
 """Their records name the images; those of the others hold them. Source: tao/tensorflow.md section 7."""
@@ -146,7 +146,7 @@ def image_extension(training: Training) -> Iterator[Fault]:
 def ignored_keys(training: Training) -> Iterator[Fault]:
     """Source: tao/tensorflow.md section 0 rule 7 and section 4.1 (unet)."""
     key, spec = "training_config.pretrain_model_path", training.spec
-    if training.network in _WEIGHTS_BY_ARGUMENT and key in spec and spec.last(key) != "":
+    if training.network in WEIGHTS_BY_ARGUMENT and key in spec and spec.last(key) != "":
         message = f'{training.network} does not read "{key}": its weights come from the command line'
         hint = "leave it out: taorunner passes the weights of repository and backbone"
         yield _warning("ignored-key", message, hint, key)

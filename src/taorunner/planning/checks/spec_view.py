@@ -6,6 +6,7 @@ Nothing is rendered. Paths are host paths as plain text, because a thousand expe
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,11 +14,12 @@ from dataclasses import dataclass
 from taorunner.project.experiments import Experiment
 from taorunner.project.mounts import Mounts
 from taorunner.project.workspace import ProjectPaths
-from taorunner.specs.outline import UNKNOWN, Outline, Read
+from taorunner.specs.outline import UNKNOWN, Outline, Read, Unknown
 from taorunner.specs.spec_file import SpecFile
 
 _FOLDERS = frozenset({"dataset_raw", "dataset", "dataset_tfrecord", "tfrecords", "results_dir"})
 _NAMES = frozenset({*_FOLDERS, "experiment", "project", "num_gpus"})
+_REFERENCE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 _LARGEST = 10**15
 """No valid count in a spec is larger. A larger one is a typing error and would only break calculations."""
 
@@ -26,27 +28,39 @@ class HostVariables(Mapping[str, object]):
     """The variables of a template with the paths of this host, made when they are read.
 
     What is not known before a launch (``$pretrained_model``, ``$gpu_ids``) is left out, and so are ``vars`` made of
-    other variables.
+    what is not known. One that begins with a folder (``images: $dataset_raw/train``) is a path of this host.
     """
 
     def __init__(self, paths: ProjectPaths, experiment: Experiment, gpus: int) -> None:
         self._paths, self._experiment, self._gpus = paths, experiment, gpus
-        self._given = {name: value for name, value in experiment.vars.items() if "$" not in str(value)}
+        self._given: dict[str, object] = {}
+        self._roots: dict[str, str] = {}
+        for name, value in experiment.vars.items():
+            if "$" not in str(value):
+                self._given[name] = value
+            elif (match := _REFERENCE.match(str(value))) and (match[1] or match[2]) in _FOLDERS:
+                self._roots[name] = match[1] or match[2]
         self._known: dict[str, object] = {}
         self._recorded: set[str] | None = None
 
     def __getitem__(self, name: str) -> object:
         self._record(name)
         if name not in self._known:
-            self._known[name] = self._given[name] if name in self._given else self._made(name)
+            if name in self._given:
+                self._known[name] = self._given[name]
+            elif name in self._roots:
+                self._known[name] = self.filled(str(self._experiment.vars[name]))
+            else:
+                self._known[name] = self._made(name)
         return self._known[name]
 
     def __contains__(self, name: object) -> bool:
         self._record(str(name))
-        return name in self._given or (name in _NAMES and name not in self._experiment.vars)
+        own = name in self._given or name in self._roots
+        return own or (name in _NAMES and name not in self._experiment.vars)
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name in {*_NAMES, *self._given} if name in self)
+        return (name for name in {*_NAMES, *self._given, *self._roots} if name in self)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -68,8 +82,24 @@ class HostVariables(Mapping[str, object]):
             self._recorded.add(name)
 
     def is_host_path(self, name: str | None) -> bool:
-        """True for a variable that is a folder here, whatever it is called inside."""
-        return name in _FOLDERS and name not in self._experiment.vars
+        """True for a variable that is a path here, whatever it is called inside."""
+        return name in self._roots or (name in _FOLDERS and name not in self._experiment.vars)
+
+    def folder_of(self, name: str | None) -> str | None:
+        """The folder that the value of a variable begins with, as a variable; None where it is no path here."""
+        return self._roots.get(str(name), name) if self.is_host_path(name) else None
+
+    def filled(self, text: str) -> str | Unknown:
+        """``text`` with the variables of taorunner replaced; UNKNOWN when one is not known."""
+        names = [match[1] or match[2] for match in _REFERENCE.finditer(text)]
+        if "$$" in text or any(name not in self for name in names):
+            return UNKNOWN
+        return _REFERENCE.sub(lambda match: str(self[match[1] or match[2]]), text)
+
+    def shown(self, path: str) -> str:
+        """``path`` as a message names it: relative to the project where it is in it."""
+        root = f"{self._paths.root}/"
+        return path[len(root) :] if path.startswith(root) else path
 
     def made_of(self, name: str) -> object:
         """The inputs of the value of ``name``; cheaper to compute than the value."""
@@ -104,9 +134,12 @@ class SpecReader:
 
     def values(self, key: str) -> tuple[Read, ...]:
         if self.overlay and key in self.overlay:
-            given = self.overlay[key]
-            each = given if isinstance(given, (list, tuple)) else (given,)
-            return tuple(one if isinstance(one, (str, int, float, bool)) else UNKNOWN for one in each)
+            return tuple(
+                self.variables.filled(one)
+                if isinstance(one, str) and "$" in one
+                else (one if isinstance(one, (str, int, float, bool)) else UNKNOWN)
+                for one in self._given(key)
+            )
         return self.outline.values(key, self.variables)
 
     def last(self, key: str) -> Read:
@@ -136,25 +169,27 @@ class SpecReader:
     def starts(self, key: str) -> tuple[str | None, ...]:
         """For each value at ``key`` the variable that it starts with, and that is a folder here."""
         if self.overlay and key in self.overlay:
-            return (None,)
-        return tuple([one if self.variables.is_host_path(one) else None for one in self.outline.starts(key)])
+            first = (_REFERENCE.match(one) if isinstance(one, str) else None for one in self._given(key))
+            return tuple([self.variables.folder_of(one[1] or one[2]) if one else None for one in first])
+        return tuple([self.variables.folder_of(one) for one in self.outline.starts(key)])
 
     def paths(self, key: str) -> tuple[str, ...] | None:
         """The host paths at ``key``; None unless all of them are known and on this host, or it has none."""
-        values = self.values(key)
-        is_given = bool(self.overlay) and key in self.overlay
-        starts = (None,) * len(values) if is_given else self.outline.starts(key)
         found: list[str] = []
-        for value, start in zip(values, starts, strict=True):
+        for value, start in zip(self.values(key), self.starts(key), strict=True):
             if not isinstance(value, str):
                 return None
-            if self.variables.is_host_path(start):
+            if start is not None:
                 found.append(os.path.normpath(value) if "/." in value or "//" in value else value)
             elif (path := self.mounts.to_host(value)) is not None:
                 found.append(str(path))
             else:
                 return None
         return tuple(found) or None
+
+    def _given(self, key: str) -> tuple[object, ...]:
+        given = self.overlay[key]
+        return tuple(given) if isinstance(given, (list, tuple)) else (given,)
 
     def is_below(self, key: str, names: Collection[str]) -> bool:
         """True when every value at ``key`` begins with a variable of ``names`` that has its usual meaning."""

@@ -31,7 +31,7 @@ _COCO_PICTURES = "dataset.train_data_sources.image_dir"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A contradiction. It is reported at ``key``; ``index`` selects one of its values."""
+    """A contradiction. It is reported at ``key``; ``index`` selects one of its values, ``path`` is the path there."""
 
     severity: Severity
     code: str
@@ -39,6 +39,7 @@ class Fault:
     hint: str
     key: str
     index: int = 0
+    path: str = ""
 
 
 @dataclass(frozen=True, eq=False)

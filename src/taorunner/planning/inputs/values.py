@@ -51,6 +51,8 @@ STAND_INS: Mapping[str, Any] = {
 """Placeholder values of template variables for checks without a run."""
 
 _RECORD_PREFIX = "tfrecord"
+_NOT_TRAINED = "CHECKPOINT-OF-THE-TRAINING"
+"""In a dry run, the name of a checkpoint that the training makes first."""
 _ONNX_SUFFIXES = (".onnx", ".etlt", ".uff")
 _ENGINE_SUFFIXES = (".engine", ".trt", ".plan")
 _BUILT = {"onnx_file": ("export", _ONNX_SUFFIXES), "engine_file": ("gen_trt_engine", _ENGINE_SUFFIXES)}
@@ -81,7 +83,10 @@ class ValueFinder:
         self._workspace, self._paths, self._experiment = workspace, paths, experiment
         self._network, self._mounts = network, mounts
 
-    def find(self, contract: Contract, gpus: GpuRequest, checkpoint: str | None) -> RunValues:
+    def find(
+        self, contract: Contract, gpus: GpuRequest, checkpoint: str | None, *, dry_run: bool = False
+    ) -> RunValues:
+        """With ``dry_run``, the checkpoint of a training that has not been run yet is a note, and gets a name."""
         values = RunValues()
         experiment = self._experiment
         results = self._paths.results_dir(experiment.name)
@@ -105,7 +110,7 @@ class ValueFinder:
         if experiment.model_key is not None:
             values.arguments["key"] = model_key_mark()
         self._pretrained(values)
-        self._weights(contract, results, checkpoint, values)
+        self._weights(contract, results, checkpoint, values, dry_run=dry_run)
         self._from_vars(contract, values)
         return values
 
@@ -128,7 +133,9 @@ class ValueFinder:
         values.variables["pretrained_model"] = inside
         values.arguments["pretrained"] = inside
 
-    def _weights(self, contract: Contract, results: Path, named: str | None, values: RunValues) -> None:
+    def _weights(
+        self, contract: Contract, results: Path, named: str | None, values: RunValues, *, dry_run: bool
+    ) -> None:
         wanted = {name for argument in contract.arguments for name in _names_in(argument.tokens)}
         wanted |= {name for form in contract.value_forms.values() for name in _names_in((form,))}
         training = self._train_contract(contract)
@@ -156,9 +163,13 @@ class ValueFinder:
                     if names
                     else f"taorunner train {self._experiment.name}"
                 )
+                is_note = dry_run and not names and self._experiment.export_model is None
+                severity = Severity.INFO if is_note else Severity.ERROR
                 values.findings.append(
-                    Finding(Severity.ERROR, "checkpoint-missing", problem or "no checkpoint", hint)
+                    Finding(severity, "checkpoint-missing", problem or "no checkpoint", hint)
                 )
+                if is_note:
+                    values.arguments["checkpoint"] = f"{self._inside(results, values)}/{_NOT_TRAINED}"
 
     def _named(
         self, contract: Contract, training: Contract, results: Path, named: str, values: RunValues

@@ -135,6 +135,7 @@ class RunPlan:
     make_dirs: tuple[Path, ...] = ()  # folders the action expects to exist
     arguments: ArgumentValues = field(default_factory=ArgumentValues)
     resume: ResumePoint | None = None
+    forced: tuple[str, ...] = ()  # codes of the errors that --force passed
 
     @property
     def gpus(self) -> GpuRequest:

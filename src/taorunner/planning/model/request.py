@@ -18,7 +18,8 @@ class ActionRequest:
 
     ``gpu_ids`` are host ids; an empty tuple means "auto". ``overrides`` are dotted spec keys with their text.
     ``extra`` goes to TAO as it is. ``checkpoint`` is a path on this host or a name in the results. ``resume``: training
-    goes on from its newest checkpoint.
+    goes on from its newest checkpoint. ``force`` passes findings about data, paths and weights (``model.forcing``);
+    ``dry_run``: nothing is started, so what an earlier action makes may be missing.
     """
 
     action: str
@@ -34,6 +35,8 @@ class ActionRequest:
     checkpoint: str | None = None
     overwrite: bool = False
     resume: bool = False
+    force: bool = False
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)

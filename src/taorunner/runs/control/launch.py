@@ -122,7 +122,7 @@ def plan_request(
 
     check_request(request)
     planned = plan_action(workspace, project, request, Caller.current(environ), make_site)
-    planned.raise_for_errors()
+    planned.raise_for_errors(is_forced=request.force)
     return planned
 
 

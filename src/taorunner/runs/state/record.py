@@ -41,7 +41,8 @@ class RunRecord(Value):
     ``requeues`` counts how often the engine put the running run of this attempt back into its queue; ``started_at`` is
     its first start.
     ``attempt`` counts from 1 over retries and resumed runs; ``resumed_from`` is the run that this one resumes.
-    ``stop_reason`` is set when taorunner stopped the run, not a user.
+    ``stop_reason`` is set when taorunner stopped the run, not a user. ``forced`` are the codes of the errors that
+    ``--force`` passed.
     Times are aware UTC.
     """
 
@@ -76,6 +77,7 @@ class RunRecord(Value):
     stop_on_nan: bool = False
     stop_reason: str | None = None
     on_finish: tuple[str, ...] = ()
+    forced: tuple[str, ...] = ()
     version: int = 1
 
     @property
@@ -130,6 +132,7 @@ class RunRecord(Value):
         values["state"] = RunState(values["state"])
         values["gpus"] = tuple(values.get("gpus") or ())
         values["on_finish"] = tuple(values.get("on_finish") or ())
+        values["forced"] = tuple(values.get("forced") or ())
         return RunRecord(**values)
 
 

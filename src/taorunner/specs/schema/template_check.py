@@ -18,7 +18,7 @@ from taorunner.specs.schema.walk import Against, Walk, walk_prototxt, walk_yaml
 from taorunner.specs.syntax.prototxt_parser import parse_prototxt
 from taorunner.specs.syntax.text_position import SpecProblemError
 from taorunner.specs.templates.template import Rendered, Value, hides, parse_template, render
-from taorunner.specs.templates.variables import FILL_IN, MAX_PROBLEMS, find_uses
+from taorunner.specs.templates.variables import FILL_IN, MAX_PROBLEMS, PLACEHOLDER, find_uses
 from taorunner.yaml_reader import read_yaml
 
 NUMBER = re.compile(
@@ -137,7 +137,7 @@ def check_rendered(
 
 def library_refusal(text: str, against: Against, memory: SpecMemory | None = None) -> SpecProblemError | None:
     """Why TAO's own reader, the protobuf library, refuses a rendered text. The library is imported when needed."""
-    if against.schema.format != "prototxt":
+    if against.schema.format != "prototxt" or PLACEHOLDER in text:
         return None
     from taorunner.specs.schema.protobuf_check import refused_by_library
 
@@ -167,7 +167,13 @@ def _quick_findings(text: str, against: Against, used: _Used, memory: SpecMemory
     if rendered is None:
         return ()
     is_prototxt = against.schema.format == "prototxt"
-    if is_prototxt and not seen.is_accepted and library_refusal(rendered.text, against, memory) is None:
+    is_whole = PLACEHOLDER not in rendered.text
+    if (
+        is_prototxt
+        and is_whole
+        and not seen.is_accepted
+        and library_refusal(rendered.text, against, memory) is None
+    ):
         seen.is_accepted = (
             True  # in protobuf text only errors are reported, and the library finds each of them
         )

@@ -14,7 +14,7 @@ from taorunner.specs.schema.schema import MISSING, Key, Schema
 from taorunner.specs.schema.value_check import Limit, Misfit, limit_of, proto_misfit, yaml_misfit
 from taorunner.specs.syntax.prototxt_parser import ProtoField, ProtoList, ProtoMessage, ProtoScalar
 from taorunner.specs.syntax.text_position import Lines
-from taorunner.specs.templates.variables import is_stand
+from taorunner.specs.templates.variables import PLACEHOLDER, is_stand
 from taorunner.text import did_you_mean, printable
 from taorunner.yaml_reader import Place, PlacedDict, YamlDocument
 
@@ -80,8 +80,8 @@ def walk_prototxt(message: ProtoMessage, against: Against) -> Walk:
 
 
 def is_open(value: Any) -> bool:
-    """True for what OmegaConf will replace or demand later."""
-    return isinstance(value, str) and (value == MISSING or "${" in value)
+    """True for what OmegaConf will replace or demand later, and for a variable without a value."""
+    return isinstance(value, str) and (value == MISSING or "${" in value or PLACEHOLDER in value)
 
 
 def unknown_key(schema: Schema, path: tuple[str, ...], keys: Collection[str]) -> Misfit:
@@ -217,6 +217,8 @@ class _ProtoWalker:
             return
         dotted = ".".join(path)
         for value in values:
+            if isinstance(value, ProtoScalar) and PLACEHOLDER in str(value.value):
+                continue
             if isinstance(value, ProtoScalar) and value.kind != "string" and is_stand(value.value):
                 self.walk.stands[value.start] = key
             elif isinstance(value, ProtoScalar):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
@@ -25,6 +25,9 @@ _USE = re.compile(
 
 
 _MARK = re.compile(r"(?<!\$)\$(?:FILL_IN(?![A-Za-z0-9_])|\{FILL_IN\})")
+PLACEHOLDER = "taorunner_unknown_variable"
+"""In the place of a variable without a value. Nothing is said of a value that holds it."""
+UNKNOWN_VARIABLE = "unknown-variable"
 
 
 def is_mark(value: object) -> bool:
@@ -114,18 +117,22 @@ class SpecTemplate:
     def unknown_names(self, known: Iterable[str]) -> tuple[Finding, ...]:
         """A finding for each variable that is neither known nor OmegaConf's."""
         names = frozenset(known)
-        unknown = (
-            use
-            for use in self.variables
-            if use.name != "$"
-            and use.context is not Context.COMMENT
-            and use.name not in names
-            and not self.is_foreign(use, names)
-        )
         return tuple(
             self.fill_in(use) if use.name == FILL_IN else _unknown(use, names)
-            for use in islice(unknown, MAX_PROBLEMS)
+            for use in islice(self._unknown_uses(names), MAX_PROBLEMS)
         )
+
+    def placeholders(self, known: Iterable[str]) -> dict[str, str]:
+        """A value for each unknown variable, with which the rest of the text can be checked."""
+        unknown = self._unknown_uses(frozenset(known))
+        return {use.name: PLACEHOLDER for use in unknown if use.name != FILL_IN}
+
+    def _unknown_uses(self, names: frozenset[str]) -> Iterator[VariableUse]:
+        for use in self.variables:
+            if use.name == "$" or use.context is Context.COMMENT or use.name in names:
+                continue
+            if not self.is_foreign(use, names):
+                yield use
 
     def fill_in(self, use: VariableUse) -> Finding:
         """The finding about a value that is still to be written, with the comment behind it."""
@@ -172,7 +179,7 @@ def _unknown(use: VariableUse, known: frozenset[str]) -> Finding:
     hint = did_you_mean(use.name, sorted(known)) or "write $$ for a dollar"
     return Finding(
         Severity.ERROR,
-        "unknown-variable",
+        UNKNOWN_VARIABLE,
         f'unknown variable "${printable(use.name)}"',
         hint,
         None,

@@ -1,0 +1,102 @@
+"""What ``validate`` prints: each finding once, files with the same findings joined, and what they mean for a start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from taorunner.console.base.findings_text import (
+    count_text,
+    finding_lines,
+    notes_text,
+    place_order,
+    place_text,
+    print_lines,
+    without_infos,
+)
+from taorunner.console.base.formatting import no_problems_text
+from taorunner.console.base.theme import symbols_of
+from taorunner.errors import Finding, Severity
+from taorunner.planning.model.forcing import stops
+from taorunner.text import amount
+
+MOST_BLOCKS = 12
+"""More of them fill several screens; ``-v`` prints all."""
+_MOST_NAMES = 3
+
+
+def print_validation(
+    console: Console,
+    findings: Sequence[Finding],
+    projects: Sequence[str],
+    *,
+    with_infos: bool,
+    is_quiet: bool = False,
+) -> None:
+    """Prints the findings of ``projects``. Without ``with_infos``, infos are only counted and the first blocks are
+    printed; ``is_quiet`` drops the count of infos too."""
+    shown, hidden = without_infos(findings, with_infos=with_infos)
+    command = f"validate {' '.join(projects)}".strip()
+    if not shown:
+        print_lines(console, [Text(no_problems_text(projects))])
+    else:
+        blocks = list(_blocks(shown))
+        kept = blocks if with_infos else blocks[:MOST_BLOCKS]
+        for block in kept:
+            print_lines(console, _lines(block, console))
+        left = [finding for block in blocks[len(kept) :] for finding in block.findings]
+        if left:
+            kinds = {one.severity.value for one in left}
+            word = kinds.pop() if len(kinds) == 1 else "finding"
+            print_lines(console, [Text(f"and {amount(len(left), f'more {word}')}: taorunner {command} -v")])
+        print_lines(console, [Text(_last_line(shown, projects))])
+    if hidden and not is_quiet:
+        print_lines(console, [Text(notes_text(hidden, command), style="quiet")])
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """One finding, or all of a file that has just those of a file before it."""
+
+    findings: tuple[Finding, ...]
+    is_repeated: bool = False
+
+
+def _blocks(findings: Sequence[Finding]) -> Iterator[_Block]:
+    by_file: dict[Path | None, list[Finding]] = {}
+    for finding in sorted(dict.fromkeys(findings), key=place_order):
+        by_file.setdefault(finding.file, []).append(finding)
+    seen: set[tuple[tuple[str, str, str | None], ...]] = set()
+    for of_file in by_file.values():
+        said = tuple((one.code, one.message, one.hint) for one in of_file)
+        if said in seen and all(one.line is not None for one in of_file):
+            yield _Block(tuple(of_file), is_repeated=True)
+        else:
+            yield from (_Block((one,)) for one in of_file)
+        seen.add(said)
+
+
+def _lines(block: _Block, console: Console) -> list[Text]:
+    found = block.findings
+    if not block.is_repeated:
+        return finding_lines(found, symbols_of(console), here=Path.cwd())
+    first = found[0]
+    place = place_text(first, Path.cwd()).rsplit(":", 2 if first.column is not None else 1)[0]
+    numbers = ", ".join(str(line) for line in dict.fromkeys(one.line for one in found))
+    severities = {one.severity for one in found}
+    word = severities.pop().value if len(severities) == 1 else "finding"
+    return [Text(f"{place}:{numbers}: the same {amount(len(found), word)}", style="place")]
+
+
+def _last_line(findings: Sequence[Finding], projects: Sequence[str]) -> str:
+    """``5 errors in parts; a start would be refused (--force starts anyway)``."""
+    where = ", ".join(projects) if len(projects) <= _MOST_NAMES else f"{len(projects)} projects"
+    text = f"{count_text(findings)} in {where}" if where else count_text(findings)
+    if not any(one.severity is Severity.ERROR for one in findings):
+        return text
+    text += "; a start would be refused"
+    return text if stops(findings, is_forced=True) else f"{text} (--force starts anyway)"

@@ -1,0 +1,107 @@
+"""Whether the process can use its GPUs: none hidden by CUDA_VISIBLE_DEVICES, a driver that is new enough.
+
+Source: CUDA C++ programming guide, environment variables: only the listed GPUs are visible, and the list ends at the
+first one that does not exist. The engine gives a container its GPUs as 0 to n - 1.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from taorunner.errors import Finding, Severity
+from taorunner.gpu.driver_floors import driver_floor, image_version, is_older
+from taorunner.project.experiments import Experiment
+from taorunner.project.load import Project
+from taorunner.project.mounts import Mounts
+from taorunner.text import amount, printable
+
+_PATIENCE_S = 2.0
+_SIGNS = ("/proc/driver/nvidia/version", "/dev/dxg")
+"""Of a driver, on Linux and in WSL."""
+_LIBRARY = "libnvidia-ml.so.1"
+VARIABLE = "CUDA_VISIBLE_DEVICES"
+
+
+def visible_gpus(
+    project: Project, experiment: Experiment, mounts: Mounts, contract_env: Mapping[str, str], gpus: int
+) -> Finding | None:
+    """An error when fewer than ``gpus`` GPUs of the container stay visible; None where the variable hides none."""
+    in_file = VARIABLE in experiment.env
+    value = {**contract_env, **mounts.env, **experiment.env}.get(VARIABLE)
+    if value is None or not gpus or value.startswith(("env:", "file:")):
+        return None
+    seen = _seen(value, gpus)
+    if seen >= gpus:
+        return None
+    given = f"{amount(gpus, 'GPU')}, numbered from 0"
+    left = "none of them" if not seen else f"only {seen} of them"
+    message = f'{VARIABLE} is "{printable(value)}", and the container gets {given}: it sees {left}'
+    hint = f"remove {VARIABLE}; gpus, gpu_indices and --gpu-indices choose GPUs"
+    if in_file:
+        path = ("experiments", experiment.name, "env", VARIABLE)
+        return project.finding(Severity.ERROR, "gpus-hidden", message, path, hint=hint)
+    return Finding(Severity.ERROR, "gpus-hidden", message, hint, mounts.file)
+
+
+def _seen(value: str, gpus: int) -> int:
+    """How many of the container's GPUs a value shows. UUIDs may be those of the host: they are believed."""
+    shown: list[str] = []
+    for part in (one.strip() for one in value.split(",")):
+        if part.startswith(("GPU-", "MIG-")) or (part.isdigit() and int(part) < gpus and part not in shown):
+            shown.append(part)
+        else:
+            break
+    return len(shown)
+
+
+@dataclass(slots=True)
+class DriverAge:
+    """``environ`` is the caller's environment, which names the engine. The driver is asked once for each command, and
+    only where there is one; for an engine on another machine nothing is said."""
+
+    environ: Mapping[str, str]
+    _asked: list[str | None] = field(default_factory=list)
+
+    def finding(self, image: str | None, gpus: int) -> Finding | None:
+        """An error where nothing works with this driver, a warning where NVIDIA gives no support; without a place."""
+        version = image_version(image) if image is not None and gpus else None
+        driver = self._driver() if version is not None else None
+        if driver is None:
+            return None
+        floor = driver_floor(version)
+        hint = "taorunner doctor shows how to update it"
+        if is_older(driver, floor.minimum):
+            message = f'NVIDIA driver {driver} is older than {floor.minimum}, which is needed by "{image}"'
+            return Finding(Severity.ERROR, "driver-old", message, hint)
+        if is_older(driver, floor.stated):
+            message = f'NVIDIA driver {driver}: NVIDIA requires {floor.stated} for "{image}"'
+            return Finding(Severity.WARNING, "driver-old", message, hint)
+        return None
+
+    def _driver(self) -> str | None:
+        if not self._asked:
+            is_here = self.environ.get("DOCKER_HOST", "unix://").startswith("unix://")
+            self._asked.append(_version() if is_here and self._may_have_one() else None)
+        return self._asked[0]
+
+    def _may_have_one(self) -> bool:
+        folders = self.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
+        return any(map(os.path.exists, [*_SIGNS, *(f"{folder}/{_LIBRARY}" for folder in folders if folder)]))
+
+
+def _version() -> str | None:
+    """None where the driver does not answer: a driver that lost its GPU may never do."""
+    answers: list[str | None] = []
+
+    def ask() -> None:
+        from taorunner.gpu.inventory import inventory
+
+        answers.append(inventory().driver)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(_PATIENCE_S)
+    return answers[0] if answers else None

@@ -1,0 +1,126 @@
+"""GPUs that the process is given and cannot use: hidden by a variable, or a driver that is too old for the image."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from taorunner.errors import Finding
+from taorunner.planning.inputs.gpu_access import DriverAge
+from taorunner.planning.model.request import ActionRequest, Caller
+from taorunner.planning.planner import plan_action
+from taorunner.planning.validate import validate_projects
+from taorunner.project.workspace import Workspace
+
+Make = Callable[..., Path]
+TAO_7 = "nvcr.io/nvidia/tao/tao-toolkit:7.0.1-pyt"
+
+
+def found(root: Path, code: str, **asked: object) -> list[list[Finding]]:
+    """The findings of ``validate`` and of a start."""
+    environ = {"HOME": "/nowhere"}
+    request = ActionRequest("train", ("e",), **asked)  # type: ignore[arg-type]
+    planned = plan_action(Workspace(root), "example_01", request, Caller(1000, 1000, (), "ada", environ))
+    validated = validate_projects(Workspace(root), ["example_01"], environ)
+    return [[one for one in each if one.code == code] for each in (validated, planned.findings)]
+
+
+def workspace(factory: Make, gpus: int = 1, env: str | None = None, in_file: str | None = None) -> Path:
+    experiment = {"head": "dino", "dataset": "d", "gpus": gpus}
+    root = factory(
+        {
+            "experiments": {
+                "e": experiment if env is None else {**experiment, "env": {"CUDA_VISIBLE_DEVICES": env}}
+            }
+        },
+        data={"d/": ""},
+        specs={"e/train.yaml": "results_dir: $results_dir\n"},
+    )
+    if in_file is not None:
+        mounts = [
+            {"source": str(root / name), "destination": f"/workspace/{name}"}
+            for name in ("projects", "repositories")
+        ]
+        envs = [{"variable": "CUDA_VISIBLE_DEVICES", "value": in_file}]
+        (root / ".tao_mounts.json").write_text(json.dumps({"Mounts": mounts, "Envs": envs}))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("gpus", "value", "seen"),
+    [
+        (1, "1", "none of them"), (1, "", "none of them"), (1, "-1", "none of them"), (2, "0", "only 1 of them"),
+        (2, "0,7", "only 1 of them"), (2, "7,0", "none of them"), (2, "1,1", "only 1 of them"),
+    ],
+)  # fmt: skip
+def test_a_variable_that_hides_a_gpu_is_an_error(
+    gpus: int, value: str, seen: str, workspace_factory: Make
+) -> None:
+    root = workspace(workspace_factory, gpus, env=value)
+    for findings in found(root, "gpus-hidden"):
+        (finding,) = findings
+        assert finding.is_error and finding.message.endswith(f"it sees {seen}")
+        assert finding.file == root / "projects/example_01/experiments.yml" and finding.line is not None
+
+
+@pytest.mark.parametrize(
+    ("gpus", "value"), [(1, "0"), (2, "0,1"), (2, "1,0"), (1, "0,1"), (0, ""), (1, "GPU-3f2a")]
+)
+def test_a_variable_that_hides_none_is_fine(gpus: int, value: str, workspace_factory: Make) -> None:
+    assert found(workspace(workspace_factory, gpus, env=value), "gpus-hidden") == [[], []]
+
+
+def test_the_mounts_file_sets_it_too_and_the_gpus_of_the_command_line_count(workspace_factory: Make) -> None:
+    root = workspace(workspace_factory, 1, in_file="0")
+    assert found(root, "gpus-hidden") == [[], []]
+    (validated, started) = found(root, "gpus-hidden", gpus=2)
+    assert validated == [] and [one.file for one in started] == [root / ".tao_mounts.json"]
+
+
+def test_force_does_not_pass_it(workspace_factory: Make) -> None:
+    root = workspace(workspace_factory, 1, env="1")
+    request = ActionRequest("train", ("e",), force=True)
+    assert plan_action(Workspace(root), "example_01", request, Caller(1000, 1000, (), "ada", {})).items == ()
+
+
+DRIVERS = (
+    ("570.86", TAO_7, "error", "580"), ("580.65", TAO_7, None, ""), ("525.60", "nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt",
+     "error", "525.85"), ("530.30", "nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt", "warning", "550"),
+    ("470.82", "our/image:1", None, ""),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("driver", "image", "severity", "needed"), DRIVERS)
+def test_a_driver_older_than_the_image_needs(
+    driver: str, image: str, severity: str | None, needed: str, fake_nvml: Callable[..., dict[str, str]]
+) -> None:
+    """In a process of its own, which loads the library of NVML anew."""
+    program = (
+        "import os, sys; from taorunner.planning.inputs.gpu_access import DriverAge\n"
+        "one = DriverAge(os.environ).finding(sys.argv[1], 1)\n"
+        "print(one and f'{one.severity.value} {one.code} {one.message}')"
+    )
+    environ = {**fake_nvml(1, driver=driver), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, image], env=environ, capture_output=True, text=True, check=True
+    )
+    said = done.stdout.strip()
+    assert (
+        said == "None"
+        if severity is None
+        else said.startswith(f"{severity} driver-old NVIDIA driver {driver}")
+    )
+    assert needed in said
+
+
+def test_nothing_is_said_without_a_gpu_and_of_another_machine(
+    fake_nvml: Callable[..., dict[str, str]],
+) -> None:
+    environ = fake_nvml(1, driver="470.82")
+    assert DriverAge(environ).finding(TAO_7, 0) is None
+    assert DriverAge({**environ, "DOCKER_HOST": "ssh://me@box"}).finding(TAO_7, 1) is None
