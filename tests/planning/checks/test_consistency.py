@@ -1349,7 +1349,7 @@ def test_the_experiments_own_variables_count(bench: Make) -> None:
     made.edit("train", ("num_epochs: 80", "num_epochs: $epochs"))
     made.edit("experiments", ("      image_dir:", "      epochs: 84\n      image_dir:"))
     assert [item[:2] for item in made.messages()] == [
-        ("warning last-epochs-lost", "train.txt: num_epochs: |$epochs")
+        ("warning last-epochs-lost", "experiments.yml: epochs: |84")
     ]
     made.edit("experiments", ("epochs: 84", "epochs: 90"))
     assert made.messages() == []
