@@ -25,7 +25,7 @@ def test_the_example_workspace_lacks_nothing_but_weights_and_data(examples: Path
     workspace = Workspace(examples)
     findings = validate_projects(workspace, workspace.project_names(), {})
     assert {(finding.severity.value, finding.code) for finding in findings} == {
-        ("warning", "pretrained-missing"),
+        ("error", "pretrained-missing"),
         ("error", "missing-input"),
         ("warning", "missing-input"),
     }

@@ -31,7 +31,9 @@ class Desk:
     def __init__(self, root: Path, head: str) -> None:
         self.root, self.workspace = root, Workspace(root)
         self.project = root / "projects" / "p"
-        new_project(root, root, "p", head=head, backbone=None, experiment="e", dataset="set/train")
+        new_project(
+            root, root, "p", head=head, backbone=None, experiment="e", dataset="set/train", use_weights=False
+        )
         fill_in(root / "projects/p")
         self.data = self.project / "data" / "set" / "train"
         put_data(head, self.data)

@@ -59,6 +59,8 @@ def _backbones(layout: DataLayout) -> list[str]:
     found = {name: start_weights(layout, name) for name in layout.backbones.names}
     having = [f"{name}: {weights.model}" for name, weights in found.items() if weights is not None]
     others = ", ".join(name for name, weights in found.items() if weights is None)
+    if not having:
+        return [others]
     return [*having, *([f"without known weights: {others}"] if others else [])]
 
 
