@@ -68,8 +68,8 @@ def changes(text: str) -> list[Change]:
 
 
 def _that_run(module: ast.Module) -> list[ast.AST]:
-    """The nodes that can change what happens. Left out: types; what only type checkers read; texts of exceptions that
-    say the code is wrong; bodies of ``__repr__``; the numbers in format specifications."""
+    """The nodes that can change what happens. Left out: types; what only type checkers read; assertions,
+    which no input can make false; bodies of ``__repr__``; the numbers in format specifications."""
     kept: list[ast.AST] = []
 
     def visit(node: ast.AST) -> None:
@@ -77,7 +77,9 @@ def _that_run(module: ast.Module) -> list[ast.AST]:
             return
         if isinstance(node, ast.FunctionDef) and node.name == "__repr__":
             return
-        if isinstance(node, ast.Raise) and "AssertionError" in ast.unparse(node):
+        if isinstance(node, ast.Assert) or (
+            isinstance(node, ast.Raise) and "AssertionError" in ast.unparse(node)
+        ):
             return
         kept.append(node)
         for name, value in ast.iter_fields(node):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +31,16 @@ def cli_inside(
 ) -> Callable[..., Done]:
     """``cli`` without a process of its own, a third of the time: for one question to each of many networks."""
 
-    def run(*args: str | Path, cwd: Path) -> Done:
+    def run(*args: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Done:
         from taorunner.cli.app import run
 
-        environment = cli.environment()
+        environment = cli.environment(env)
         with monkeypatch.context() as patched:
             for name in list(os.environ):
                 patched.delenv(name)
             for name, value in environment.items():
                 patched.setenv(name, value)
-            patched.chdir(cwd)
+            patched.chdir(cwd or cli.home)
             capsys.readouterr()
             code = run([str(word) for word in args])
         return Done(code, *capsys.readouterr())

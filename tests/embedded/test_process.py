@@ -584,3 +584,17 @@ def test_missing_extra_is_one_line_that_names_it(tmp_path: Path) -> None:
     assert result.stderr == (
         "the embedded network needs numpy and pillow and onnx and ruamel.yaml: pip install 'taorunner[embedded]'\n"
     )
+
+
+def test_validation_and_checkpoints_come_at_their_intervals(spec: Path, start: Start) -> None:
+    intervals = ["train.num_epochs=3", "train.validation_interval=2", "train.checkpoint_interval=2"]
+    assert start("tinydet", "train", "-e", spec, *intervals).returncode == 0
+    folder = spec.parent / "results" / "train"
+    told = [message for _, message in messages(folder)]
+    assert told.count("Training loop in progress") == 3
+    assert told.count("Eval metrics generated.") == 1
+    assert told.index("Eval metrics generated.") > told.index("Training loop in progress")
+    assert [path.name[:15] for path in sorted(folder.glob("model_*"))] == [
+        "model_epoch_001",
+        "model_epoch_002",
+    ]

@@ -157,10 +157,10 @@ def test_a_bomb_of_aliases_is_refused_at_once() -> None:
     text += "".join(
         f"{c}: &{c} [{','.join(['*' + p] * 9)}]\n" for p, c in zip("abcdefgh", "bcdefghi", strict=True)
     )
-    began = time.perf_counter()
+    began = time.process_time()
     (problem,) = read_yaml(text).problems
     assert problem.code == "too-many-aliases"
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 scalars = (

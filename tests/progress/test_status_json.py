@@ -315,6 +315,6 @@ def test_any_growth_of_the_file_gives_the_same_records(
 def test_twenty_thousand_records_take_a_moment(tmp_path: Path) -> None:
     path = tmp_path / "status.json"
     path.write_bytes(line(1, kpi={"val_mAP": "0.4"}) * 20_000)
-    began = time.perf_counter()
+    began = time.process_time()
     assert len(StatusReader(path).read_new(last=True)) == 20_000
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5

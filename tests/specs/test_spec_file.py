@@ -174,11 +174,11 @@ def test_numbers_are_read_as_omegaconf_reads_them(tmp_path: Path, written: str, 
 def test_a_thousand_experiments_with_the_same_spec_cost_one_parse(tmp_path: Path) -> None:
     body = "".join(f"section_{number}:\n  key: $results_dir/{number}\n" for number in range(400))
     paths = [write(tmp_path / f"{number}.yaml", body) for number in range(1000)]
-    start = time.perf_counter()
+    start = time.process_time()
     assert check_template(paths[0], "yaml", NAMES) == ()
-    once = time.perf_counter() - start
-    start = time.perf_counter()
+    once = time.process_time() - start
+    start = time.process_time()
     memory = SpecMemory()
     for path in paths:
         assert check_template(path, "yaml", NAMES, memory=memory) == ()
-    assert time.perf_counter() - start < 200 * once  # without the cache: 1000
+    assert time.process_time() - start < 200 * once  # without the cache: 1000

@@ -26,8 +26,8 @@ COMMANDS = [[], *([*name.split()] for name in TABLE), ["runs"]]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda words: "-".join(words) or "root")
-def test_help_fits_a_narrow_terminal(command: list[str], cli: Cli) -> None:
-    done = cli(*command, "--help", env={"COLUMNS": "80"})
+def test_help_fits_a_narrow_terminal(command: list[str], cli_inside: Callable[..., Done]) -> None:
+    done = cli_inside(*command, "--help", env={"COLUMNS": "80"})
     assert (done.code, done.err) == (0, "")
     assert f"\nUsage: taorunner {' '.join(command)}".rstrip() in done.out
     assert max(map(len, done.out.splitlines())) <= 80
@@ -49,8 +49,10 @@ def test_every_command_is_in_a_group_of_the_first_page(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("command", [name.split() for name in TABLE], ids=lambda words: "-".join(words))
-def test_a_page_has_an_example_and_a_line_per_option(command: list[str], cli: Cli) -> None:
-    shown = cli(*command, "--help", env={"COLUMNS": "80"}).out
+def test_a_page_has_an_example_and_a_line_per_option(
+    command: list[str], cli_inside: Callable[..., Done]
+) -> None:
+    shown = cli_inside(*command, "--help", env={"COLUMNS": "80"}).out
     examples = re.findall(r"^(?:Example:|  )\s*(taorunner .*)$", shown, re.MULTILINE)
     assert 1 <= len(examples) <= 2
     assert all(re.match(rf"taorunner (-p \w+ )?{command[0]}\b", example) for example in examples)
