@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
@@ -20,6 +20,9 @@ from taorunner.cli.options import (
     option,
 )
 from taorunner.errors import ExitCode
+
+if TYPE_CHECKING:
+    from taorunner.planning.new_project import NewProject
 
 
 def register(app: typer.Typer) -> None:
@@ -117,7 +120,6 @@ def _init_project(
     ] = None,
     workspace: WorkspaceOption = None,
 ) -> int:
-    from taorunner.console.base.formatting import made_lines
     from taorunner.errors import UsageError
     from taorunner.planning.new_project import new_project
 
@@ -138,12 +140,18 @@ def _init_project(
         Path.cwd(), root, name or "", head=head or "tinydet", backbone=backbone, experiment=experiment,
         dataset=dataset or "train", use_weights=not options.no_weights,
     )  # fmt: skip
+    return _print_made(context.obj, made)
+
+
+def _print_made(invocation: Invocation, made: NewProject) -> int:
+    from taorunner.console.base.formatting import made_lines
+
     for line in made_lines(made.files, Path.cwd()):
         typer.echo(line)
     typer.echo(f"weights: {made.start.says}")
     if made.fill_ins:
         typer.echo(_fill_in_text(made.fill_ins))
-    context.obj.note(f"next: {made.next_step}")
+    invocation.note(f"next: {made.next_step}")
     return 0
 
 

@@ -1,6 +1,6 @@
 """What a new experiment starts from, and whether an experiment's weights are used and present.
 
-For whoever makes an experiment, in this order (``layout`` is ``catalog.layout(head)``, ``specs`` the texts of the spec
+To make an experiment, in this order (``layout`` is ``catalog.layout(head)``, ``specs`` the texts of the spec
 files by name, ``wanted`` the text of ``--backbone`` or None):
 
     start = start_of(head, layout, specs, wanted, use_weights=True)   # spec_lines; UsageError names the backbones
