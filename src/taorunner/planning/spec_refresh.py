@@ -17,6 +17,7 @@ from taorunner.catalog.layouts import Value
 from taorunner.catalog.network import Network
 from taorunner.errors import MachineError, UserFilesError
 from taorunner.planning.derived.derive import Change, DataFacts, read_facts, with_data
+from taorunner.planning.experiment_variables import changed_variables, with_variables
 from taorunner.planning.inputs.precedence import default_backend
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.inspect.resolved_spec import find_experiment
@@ -25,9 +26,7 @@ from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.workspace import Workspace
-from taorunner.specs.editing import yaml_edit
 from taorunner.specs.spec_file import flattened
-from taorunner.specs.syntax.text_position import SpecProblemError
 from taorunner.targets import DOCKER, sees_host_paths
 from taorunner.text import amount, printable
 
@@ -165,22 +164,18 @@ def _changed(task: _Task, path: Path, old: str, new: str) -> ChangedFile:
 
 
 def _changed_variables(task: _Task, variables: Mapping[str, object]) -> Iterator[ChangedFile]:
-    given = task.experiment.vars
-    changed = {name: value for name, value in variables.items() if name not in given or given[name] != value}
+    changed = changed_variables(task.experiment.vars, variables)
     if not changed:
         return
     path = task.project.paths.experiments_file
-    old = new = _read(path)
-    owners: set[str] = set()
-    for name, value in changed.items():
-        layers = task.project.layers(task.experiment.name, "vars")
-        owner = next((one for one, values in layers if name in values), task.experiment.name)
-        owners.add(owner)
-        try:
-            new = yaml_edit.set_value(new, ("experiments", owner, "vars", name), value)
-        except SpecProblemError as problem:
-            message = f'"{name}" in the vars of experiments.yml cannot be set: {problem.message}'
-            raise UserFilesError(message, hint=f"set it to {value} by hand") from None
+    layers = task.project.layers(task.experiment.name, "vars")
+    owner_of = {
+        name: next((one for one, values in layers if name in values), task.experiment.name)
+        for name in changed
+    }
+    owners = set(owner_of.values())
+    old = _read(path)
+    new = with_variables(old, {(owner_of[name], name): value for name, value in changed.items()})
     others = [
         one
         for one in task.project.experiments

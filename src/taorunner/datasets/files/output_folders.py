@@ -78,7 +78,7 @@ def need_room(paths: Iterable[Path], target: Path, way: Way) -> None:
     """Raises MachineError when ``target``'s file system has no room for the images that must be copied there.
 
     Images on the same file system are linked, unless copies are asked for. An image that cannot be read counts nothing:
-    whoever reads it reports it.
+    it is reported where it is read.
     """
     if way is Way.REFER:
         return

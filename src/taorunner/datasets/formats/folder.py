@@ -302,14 +302,9 @@ class Folder:
                 "picture-ambiguous", message, file, line, column, "write their folders in the annotations"
             )
         else:
-            hint = (
-                did_you_mean(name, list(self._images_by_name)[:2000])
-                if len(self.image_files) < 2000
-                else None
-            )
-            self.error(
-                "picture-missing", f'there is no image "{printable(reference)}"', file, line, column, hint
-            )
+            hint = did_you_mean(name, list(self._images_by_name)) if len(self.image_files) < 2000 else None
+            message = f'there is no image "{printable(reference)}"'
+            self.error("picture-missing", message, file, line, column, hint)
 
     def report_no_boxes_left(
         self, reference: str, file: Path, line: int | None = None, column: int | None = None

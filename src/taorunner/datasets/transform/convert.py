@@ -129,37 +129,49 @@ def convert(
         images = without_extra(images)
     images = arrange(images)
     need_room((image.path for image in images), output, way)
-    by_subset: dict[str, list[ImageEntry]] = {}
-    for image in images:
-        by_subset.setdefault(image.subset, []).append(image)
-    placer, renamed = Placer(way), []
-    after: Counter[str] = Counter()
-    subsets: dict[str, int] = {}
+    placer = Placer(way)
     with new_folder(output, overwrite=overwrite) as partial:
-        done = 0
-        for subset, members in by_subset.items():
-            folder = partial / subset
-            (folder / "images").mkdir(parents=True)
-            named = list(zip(image_names(members, source, suffixes), members, strict=True))
-            for name, image in named:
-                is_saved = bool(suffixes) and image.path in suffixes
-                _place(placer, image.path, f"{folder}/images/{name}", is_saved=is_saved)
-                if name != image.path.name:
-                    renamed.append((_shown(image.path, source), f"{subset}/images/{name}".lstrip("/")))
-                done += 1
-                if done % 100 == 0:
-                    progress("writing", done, len(images))
-            write_labels(to, folder, named, names, dataset.metadata)
-            subsets[subset], boxes = counted(to, folder, names)
-            after += boxes
-        write_description(to, partial, list(by_subset), names, dataset.metadata)
-        _compare(images, names, subsets, after)
+        subsets, after, renamed = _write(to, partial, dataset, images, names, suffixes, placer, progress)
     counts = tuple(ClassCount(name, names[name], before[name], usable.left_out[name]) for name in before)
     return Conversion(
         source, dataset.format, to, output, len(dataset.images), sum(subsets.values()),
         sum(not image.boxes for image in images), counts, after, subsets, tuple(renamed), placer.counts,
         tuple(findings),
     )  # fmt: skip
+
+
+def _write(
+    to: str, partial: Path, dataset: DetectionDataset, images: Images, names: dict[str, str],
+    suffixes: Mapping[Path, str], placer: Placer, progress: Progress,
+) -> tuple[dict[str, int], Counter[str], list[tuple[str, str]]]:  # fmt: skip
+    """Writes all subsets below ``partial``: the number of images of each, the boxes by written name as counted in the
+    files, and old and new path of each image that has another name now."""
+    source = dataset.root
+    by_subset: dict[str, list[ImageEntry]] = {}
+    for image in images:
+        by_subset.setdefault(image.subset, []).append(image)
+    renamed: list[tuple[str, str]] = []
+    after: Counter[str] = Counter()
+    subsets: dict[str, int] = {}
+    done = 0
+    for subset, members in by_subset.items():
+        folder = partial / subset
+        (folder / "images").mkdir(parents=True)
+        named = list(zip(image_names(members, source, suffixes), members, strict=True))
+        for name, image in named:
+            is_saved = bool(suffixes) and image.path in suffixes
+            _place(placer, image.path, f"{folder}/images/{name}", is_saved=is_saved)
+            if name != image.path.name:
+                renamed.append((_shown(image.path, source), f"{subset}/images/{name}".lstrip("/")))
+            done += 1
+            if done % 100 == 0:
+                progress("writing", done, len(images))
+        write_labels(to, folder, named, names, dataset.metadata)
+        subsets[subset], boxes = counted(to, folder, names)
+        after += boxes
+    write_description(to, partial, list(by_subset), names, dataset.metadata)
+    _compare(images, names, subsets, after)
+    return subsets, after, renamed
 
 
 def _place(placer: Placer, source: Path, target: str, *, is_saved: bool) -> None:

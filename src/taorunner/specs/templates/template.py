@@ -5,8 +5,8 @@
 name; any other is written ``$${key}``. An unknown name is a finding even inside quotes, where protobuf would read it
 literally.
 
-``$FILL_IN`` marks a value that is still to be written: a finding, which hides no other finding of the file. A word that
-every check passes over stands in its place.
+``$FILL_IN`` marks a value that is still to be written: a finding, which hides no other finding of the file. In its
+place comes a word that every check passes over.
 
 A value is written according to its position. Inside quotes it is escaped. Bare text is quoted as a whole when necessary
 (``$results_dir/weights``). A variable that is the whole value keeps its type, and a list becomes ``[0, 1]``.

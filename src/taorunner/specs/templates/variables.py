@@ -38,7 +38,7 @@ def is_mark(value: object) -> bool:
 
 
 class Stand(str):
-    """What stands in a rendered text for a value that is not known: one word, different for every place.
+    """A word of a rendered text in place of a value that is not known, different for every place.
 
     YAML has ``${FILL_IN.3}``, which the checks pass over like a reference of OmegaConf; protobuf text has the bare
     word ``FILL_IN__3__``, which ``is_stand`` recognises.
@@ -53,7 +53,7 @@ _STAND = re.compile(rf"{FILL_IN}__[0-9]+__\Z")
 
 
 def is_stand(word: object) -> bool:
-    """True for the word that stands in protobuf text for a value that is not known."""
+    """True for the word that protobuf text has in place of a value that is not known."""
     return isinstance(word, str) and _STAND.match(word) is not None
 
 
