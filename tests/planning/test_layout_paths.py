@@ -31,7 +31,11 @@ def plans_of(workspace: Workspace, experiment: str, head: str) -> Iterator[RunPl
             continue
         site = Site("run", workspace.runs_dir / "run")
         planned = plan_action(
-            workspace, "new", ActionRequest(action, (experiment,)), CALLER, lambda *_, site=site: site
+            workspace,
+            "new",
+            ActionRequest(action, (experiment,), force=True, dry_run=True),
+            CALLER,
+            lambda *_, site=site: site,
         )
         if planned.items:
             yield planned.items[0].plan

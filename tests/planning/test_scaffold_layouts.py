@@ -19,6 +19,7 @@ import taorunner.project
 from taorunner.catalog.load import load_network
 from taorunner.datasets.transform.convert import convert
 from taorunner.datasets.transform.split import split_dataset
+from taorunner.errors import has_errors
 from taorunner.planning.model.plan import RunPlan
 from taorunner.planning.model.request import ActionRequest, Caller, Site
 from taorunner.planning.new_project import new_project
@@ -29,6 +30,8 @@ from taorunner.project.scaffold import scaffold_heads
 from taorunner.project.workspace import Workspace
 
 SCAFFOLDS = Path(taorunner.project.__file__).parent / "scaffolds"
+EXPECTED = ("not-made-yet", "image-size")
+"""Records are made later, and small images are scaled to the input of the network."""
 CALLER = Caller(1000, 1000, (4,), "ada", {"HOME": "/nowhere"})
 CLASSES = ("car", "cyclist", "pedestrian")
 DATA = "/workspace/projects/new/data/"
@@ -125,10 +128,10 @@ def plans_of(workspace: Workspace, experiment: str, head: str) -> Iterator[RunPl
     results = workspace.project("new").results_dir(experiment)
     named = None
     for action in [one for one in wanted if one in network.contracts()]:
-        request = ActionRequest(action, (experiment,), checkpoint=named)
+        request = ActionRequest(action, (experiment,), checkpoint=named, dry_run=True)
         site = Site("run", workspace.runs_dir / "run")
         planned = plan_action(workspace, "new", request, CALLER, lambda *_, site=site: site)
-        assert planned.findings == (), (action, planned.findings)
+        assert not has_errors(planned.findings), (action, planned.findings)
         yield planned.items[0].plan
         if action == "train":
             glob = network.contract("train").checkpoints.globs[0]
@@ -171,7 +174,7 @@ def test_a_new_project_on_a_split_has_no_findings(
 ) -> None:
     workspace, _ = made_project(tmp_path, head, split_of)
     found = validate_projects(workspace, ["new"], {"HOME": "/nowhere"}, strict=True)
-    assert [(f.code, f.message) for f in found] == []
+    assert [(f.code, f.message) for f in found if f.code not in EXPECTED] == []
 
 
 @pytest.mark.parametrize("head", [head for head in HEADS if form_of(head) == "coco"])
@@ -250,7 +253,7 @@ def test_two_subsets_are_converted_to_records_of_two_names(
         tag, folder = plan.argv[plan.argv.index("-t") + 1], plan.argv[plan.argv.index("-o") + 1]
         place = workspace.project("new").data_dir / folder.removeprefix(DATA)
         place.mkdir(parents=True, exist_ok=True)
-        (place / f"{tag}-00000-of-00001.tfrecord").touch()
+        (place / f"{tag}-00000-of-00001.tfrecord").write_bytes(b"x")
         records.add(place / f"{tag}-00000-of-00001.tfrecord")
     train = next(plans_of(workspace, experiment, head))
     patterns = re.findall(rf"{re.escape(DATA)}(tfrecords_\S+\.tfrecord)", train.spec.text)
@@ -267,7 +270,7 @@ def test_records_of_the_same_subset_are_in_the_way(
     folder = workspace.project("new").tfrecords_dir(experiment) / "tfrecord"
     folder.mkdir(parents=True)
     for name in ("train", "val"):
-        (folder / f"{name}-00000-of-00001.tfrecord").touch()
+        (folder / f"{name}-00000-of-00001.tfrecord").write_bytes(b"x")
     request = ActionRequest("dataset_convert", (experiment,), overwrite=overwrite)
     site = Site("run", workspace.runs_dir / "run")
     planned = plan_action(workspace, "new", request, CALLER, lambda *_: site)
@@ -287,7 +290,8 @@ def test_efficientdet_tf2_has_no_key_that_its_release_does_not_know(
     workspace, experiment = made_project(tmp_path, "efficientdet_tf2", split_of)
     file = workspace.project("new").experiments_file
     file.write_text(file.read_text().replace("    head:", f'    release: "{release}"\n    head:'))
-    assert validate_projects(workspace, ["new"], {"HOME": "/nowhere"}, strict=True) == []
+    found = validate_projects(workspace, ["new"], {"HOME": "/nowhere"}, strict=True)
+    assert [finding for finding in found if finding.code not in EXPECTED] == []
     for plan in plans_of(workspace, experiment, "efficientdet_tf2"):
         keys = re.findall(r"(?m)^ *(num_gpus|gpu_ids|validation_interval):", plan.spec.text)
         assert keys == [] or release.startswith("6"), plan.contract.action
@@ -319,7 +323,8 @@ def test_a_tensorflow_2_network_trains_without_weights(
     spec.write_text(re.sub(r"(?m)^  checkpoint: .*\n", "", spec.read_text()))
     experiments = re.sub(r"(?m)^    (?:backbone|repository):.*\n", "", paths.experiments_file.read_text())
     paths.experiments_file.write_text(experiments)
-    assert validate_projects(workspace, ["new"], {"HOME": "/nowhere"}, strict=True) == []
+    found = validate_projects(workspace, ["new"], {"HOME": "/nowhere"}, strict=True)
+    assert [finding for finding in found if finding.code not in EXPECTED] == []
     assert next(plans_of(workspace, experiment, "efficientdet_tf2")).contract.action == "train"
 
 

@@ -40,7 +40,7 @@ def made_project(root: Path, head: str) -> tuple[Workspace, str]:
 
 
 def planned(workspace: Workspace, experiment: str, action: str, named: str, **asked: object) -> Planned:
-    request = ActionRequest(action, (experiment,), checkpoint=named, **asked)  # type: ignore[arg-type]
+    request = ActionRequest(action, (experiment,), checkpoint=named, dry_run=True, **asked)  # type: ignore[arg-type]
     site = Site("run", workspace.runs_dir / "run")
     return plan_action(workspace, "new", request, CALLER, lambda *_: site)
 

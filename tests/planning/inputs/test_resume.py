@@ -20,7 +20,7 @@ from taorunner.specs.editing.prototxt_edit import read_value
 INSIDE = "/workspace/projects/example_01/models/e1"
 WEIGHTS = {"r/r_vresnet18/resnet_18.hdf5": "w"}
 TF1 = {"backbone": "resnet18", "repository": "r", "model_key": "env:K"}
-TF1_SPEC = 'training_config { num_epochs: 80 pretrain_model_path: "/p" }\n'
+TF1_SPEC = 'training_config { num_epochs: 80 pretrain_model_path: "/opt/p" }\n'
 PLAIN_SPEC = "training_config { num_epochs: 80 }\n"
 YAML = "results_dir: $results_dir\ntrain:\n  num_epochs: 12\n"
 
@@ -83,7 +83,7 @@ def test_lprnet_too(plan: Callable[..., Planned]) -> None:
 def test_classification_gets_the_epoch_on_the_command_line_and_the_weights_in_the_spec(
     plan: Callable[..., Planned],
 ) -> None:
-    spec = 'train_config { n_epochs: 80 pretrained_model_path: "/p" }\n'
+    spec = 'train_config { n_epochs: 80 pretrained_model_path: "/opt/p" }\n'
     made = only(plan("classification_tf1", spec, {"weights/resnet_008.hdf5": "w"}))
     assert after(made.argv, "--init_epoch") == ["9"]
     assert made.spec is not None

@@ -175,7 +175,7 @@ def _check_read(
 def _cut_off(folder: Folder, needs: Sequence[ClassNeeds], known: Sequence[Finding]) -> list[Finding]:
     """Annotation files that specs name and that are no JSON, beside others that were read."""
     for path in _image_folders(folder.root, needs):
-        if path in folder.files and (folder.root / path).stat().st_size:
+        if path.endswith(".json") and path in folder.files and (folder.root / path).stat().st_size:
             folder.json_object(path, ("images", "annotations"))
     return [one for one in folder.findings if one.code == "json-syntax" and one not in known]
 
