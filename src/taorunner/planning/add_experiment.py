@@ -21,10 +21,9 @@ from taorunner.disk_room import is_no_room, no_room
 from taorunner.errors import MachineError, Severity, UnknownNameError, UsageError, UserFilesError
 from taorunner.planning.experiments_edit import CannotEditError, Edited, NewEntry, with_copy, with_entry
 from taorunner.planning.inputs.workspace_networks import Networks
-from taorunner.planning.new_project import fill_ins
-from taorunner.planning.spec.release_fit import fitting
+from taorunner.planning.new_project import fill_ins, started
 from taorunner.planning.spec.spec_files import find_spec
-from taorunner.planning.weights.spec_lines import Start, start_of
+from taorunner.planning.weights.spec_lines import Start
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project, load_project
 from taorunner.project.scaffold import (
@@ -33,7 +32,6 @@ from taorunner.project.scaffold import (
     entry_lines,
     entry_of,
     scaffold_heads,
-    spec_files,
 )
 from taorunner.project.workspace import NAME_RULE, Workspace, is_name
 from taorunner.specs.templates.variables import FILL_IN
@@ -261,9 +259,7 @@ def _start(
     if network.name not in scaffold_heads():
         hint = f"heads with spec files: {', '.join(scaffold_heads())}"
         raise UserFilesError(f'there are no spec files to start "{network.name}" with', hint=hint)
-    layout = networks.layout(network.name)
-    specs = fitting(spec_files(network.name), network, layout, release)
-    return start_of(network.name, layout, specs, backbone, use_weights=use_weights)
+    return started(network, networks.layout(network.name), backbone, release, use_weights=use_weights)
 
 
 def _is_there(network: Network, experiment: Experiment, file_name: str) -> bool:

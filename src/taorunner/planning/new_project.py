@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from taorunner.catalog.layouts import DataLayout
+from taorunner.catalog.network import Network
 from taorunner.contracts import Framework
 from taorunner.errors import UserFilesError
 from taorunner.planning.inputs.workspace_networks import Networks
@@ -57,9 +59,7 @@ def new_project(
     if head not in scaffold_heads():
         hint = f"heads with spec files: {', '.join(scaffold_heads())}"
         raise UserFilesError(f'there are no spec files to start "{head}" with', hint=hint)
-    layout = networks.layout(head)
-    specs = fitting(spec_files(head), network, layout, release)
-    chosen = start_of(head, layout, specs, backbone, use_weights=use_weights)
+    chosen = started(network, networks.layout(head), backbone, release, use_weights=use_weights)
     needs = [key for key in network.needs if key not in ("head", "dataset")]
     files = create_project(
         workspace_root,
@@ -79,6 +79,29 @@ def new_project(
     made = files[-1].parent.name
     step = f"{where}, then: taorunner validate {name}"
     return NewProject(tuple(files), made, step, chosen, fill_ins(files))
+
+
+def started(
+    network: Network,
+    layout: DataLayout | None,
+    backbone: str | None,
+    release: str | None,
+    *,
+    use_weights: bool,
+) -> Start:
+    """The spec files of a new experiment with its backbone and start weights, as ``release`` reads them. Where it does
+    not know the key of the weights, there are none.
+
+    Raises UsageError for an unknown backbone or release.
+    """
+    head = network.name
+    specs = fitting(spec_files(head), network, layout, release)
+    chosen = start_of(head, layout, specs, backbone, use_weights=use_weights)
+    known = fitting(chosen.specs, network, layout, release)
+    if known != chosen.specs and use_weights:
+        chosen = start_of(head, layout, specs, backbone, use_weights=False)
+        known = fitting(chosen.specs, network, layout, release)
+    return replace(chosen, specs=known)
 
 
 def fill_ins(files: Sequence[Path]) -> dict[Path, tuple[int, ...]]:

@@ -40,9 +40,7 @@ def workspace_of(root: Path, head: str, specs: Mapping[str, str], more: str = ""
         (project / folder).mkdir(parents=True)
     (project / "data/d/x").touch()
     if head in ("ssd", "detectnet_v2", "unet"):
-        more = f"    repository: r\n    backbone: b\n    model_key: env:K\n{more}"
-        (root / "repositories/r/r_vb").mkdir(parents=True)
-        (root / "repositories/r/r_vb/w.hdf5").touch()
+        more = f"    model_key: env:K\n{more}"
     (project / "experiments.yml").write_text(EXPERIMENT.format(head=head, more=more))
     (project / "experiments.yml").chmod(0o600)
     return Workspace(root)
@@ -151,7 +149,10 @@ def test_the_message_says_what_belongs_there(tmp_path: Path) -> None:
     ]
     assert said == [
         (f"fill in dataset.num_classes: {RULE}", REFRESH.format("e")),
-        ("fill in dataset.batch_size: what fits", "write it in place of $FILL_IN"),
+        (
+            "fill in dataset.batch_size: at most the images to train on: a larger batch stops the training",
+            REFRESH.format("e"),
+        ),
         ("fill in train.num_epochs", "write it in place of $FILL_IN"),
     ]
 
@@ -177,7 +178,7 @@ def test_a_variable_of_a_command_line_is_reported(tmp_path: Path) -> None:
     more = "    vars:\n      image_dir: $FILL_IN  # the images\n"
     workspace = workspace_of(tmp_path, "ssd", {"e/train.txt": "random_seed: 1\n"}, more)
     assert [one for one in found(workspace) if one[3] == "fill-in"] == [
-        ("experiments.yml", 10, 18, "fill-in")
+        ("experiments.yml", 8, 18, "fill-in")
     ]
     assert "fill-in" in {code for _, _, code in planned(workspace, action="inference")}
 

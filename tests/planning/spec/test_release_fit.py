@@ -12,7 +12,7 @@ from taorunner.errors import UsageError, UserFilesError
 from taorunner.planning.new_project import new_project
 from taorunner.planning.validate import validate_projects
 from taorunner.project.load import load_project
-from taorunner.project.scaffold import scaffold_heads, spec_files
+from taorunner.project.scaffold import scaffold_heads
 from taorunner.project.workspace import Workspace
 from taorunner.specs.editing.yaml_remove import without_keys
 from taorunner.yaml_reader import read_yaml
@@ -62,7 +62,8 @@ def test_only_what_is_unknown_is_left_out(tmp_path: Path) -> None:
     )
     specs = tmp_path / "projects/p/specs/e"
     assert sorted(path.name for path in specs.iterdir()) == ["convert.yaml", "train.yaml"]
-    whole = spec_files("dino")["train.yaml"].splitlines()
+    new_project(tmp_path, tmp_path, "new", head="dino", backbone=None, experiment="e", dataset="d")
+    whole = (tmp_path / "projects/new/specs/e/train.yaml").read_text().splitlines()
     left = (specs / "train.yaml").read_text().splitlines()
     assert [line for line in whole if line not in left] == ["  gpu_ids: $gpu_ids"] * 3
     assert [line for line in left if line not in whole] == []
