@@ -146,8 +146,8 @@ class Project:
         >>> project = workspace.project("shapes")
         >>> project.experiments
         ['small', 'tiny']
-        >>> [finding.code for finding in project.findings]
-        ['results-exist']
+        >>> sorted({finding.code for finding in project.findings})
+        ['not-made-yet', 'results-exist']
     """
 
     workspace: Workspace

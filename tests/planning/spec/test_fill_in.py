@@ -177,9 +177,7 @@ def test_a_variable_is_reported_once_where_it_is_written(tmp_path: Path) -> None
 def test_a_variable_of_a_command_line_is_reported(tmp_path: Path) -> None:
     more = "    vars:\n      image_dir: $FILL_IN  # the images\n"
     workspace = workspace_of(tmp_path, "ssd", {"e/train.txt": "random_seed: 1\n"}, more)
-    assert [one for one in found(workspace) if one[3] == "fill-in"] == [
-        ("experiments.yml", 8, 18, "fill-in")
-    ]
+    assert [one for one in found(workspace) if one[3] == "fill-in"] == [("experiments.yml", 8, 18, "fill-in")]
     assert "fill-in" in {code for _, _, code in planned(workspace, action="inference")}
 
 

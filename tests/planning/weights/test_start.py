@@ -21,7 +21,14 @@ from taorunner.project.workspace import Workspace
 from taorunner.specs.editing import prototxt_edit, yaml_edit
 
 CHOOSING = [head for head in scaffold_heads() if Catalog().layout(head).backbones]  # type: ignore[union-attr]
-OF_DATA = {"empty-dataset", "missing-dataset", "fill-in", "pretrained-missing", "missing-file"}
+OF_DATA = {
+    "not-made-yet",
+    "empty-dataset",
+    "missing-dataset",
+    "fill-in",
+    "pretrained-missing",
+    "missing-file",
+}
 """What a project without data and weights is told in any case."""
 
 
@@ -42,7 +49,9 @@ def started(head: str, wanted: str | None = None, *, use_weights: bool = True) -
 
 
 def read(file: str, text: str, key: str) -> object:
-    return (prototxt_edit if file.endswith(".txt") else yaml_edit).read_value(text, key)
+    if file.endswith(".txt"):
+        return prototxt_edit.read_value(re.sub(r"(?<= )\$FILL_IN\b", "1", text), key)
+    return yaml_edit.read_value(text, key)
 
 
 @pytest.mark.parametrize("head", CHOOSING)
