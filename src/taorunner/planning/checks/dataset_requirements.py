@@ -63,18 +63,18 @@ class ReadingFinder:
         if not specs:
             return None
         folder = Path(str(specs[0].variables["dataset_raw"]))
-        needs = ClassNeeds(specs[0].file.path)
+        image_folders: dict[Path, Path] = {}
         for spec in specs:
-            needs = replace(
-                needs,
-                input_size=needs.input_size or _size(spec),
-                image_folders={**needs.image_folders, **dict(self._image_folders(spec, folder))},
-                masks=needs.masks or _masks(spec, experiment),
-                num_classes=needs.num_classes or int(spec.number(NUM_CLASSES) or 0) or None,
-            )
-        if "train" in readers:
-            is_split = layout is not None and layout.class_folders is not None
-            needs = replace(needs, has_class_folders=is_split)
+            image_folders.update(self._image_folders(spec, folder))
+        is_split = layout is not None and layout.class_folders is not None
+        needs = ClassNeeds(
+            specs[0].file.path,
+            num_classes=next((int(count) for spec in specs if (count := spec.number(NUM_CLASSES))), None),
+            input_size=next((size for spec in specs if (size := _size(spec)) is not None), None),
+            image_folders=image_folders,
+            masks=next((found for spec in specs if (found := _masks(spec, experiment)) is not None), None),
+            has_class_folders=is_split if "train" in readers else None,
+        )
         is_own_layout = layout is not None and layout.form is None
         return Reading(experiment.dataset, folder, needs, experiment.head, is_own_layout)
 
@@ -117,6 +117,8 @@ def _pairs(shape: Shape) -> Iterator[tuple[str, str]]:
 
 def _size(spec: SpecReader) -> tuple[int, int] | None:
     for keys in _SIZES:
+        if keys[0] not in spec:
+            continue
         width, height = (spec.number(key) for key in keys)
         if width is not None and height is not None and width > 0 and height > 0:
             return int(width), int(height)
