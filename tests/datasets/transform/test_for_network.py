@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections import Counter
@@ -179,6 +180,16 @@ def test_a_bad_box_stops_unless_it_may_be_left_out(tmp_path: Path) -> None:
     assert "box-inverted" in {finding.code for finding in refused.value.findings}
     made = lay_out_for_network(tmp_path / "source", tmp_path / "out", Wish("coco", skip_bad=True))
     assert "box-inverted" in {finding.code for finding in made.findings}
+
+
+@pytest.mark.parametrize("form", ["coco", "segmentation"])
+def test_images_without_a_box_are_nothing_to_train_on(form: str, tmp_path: Path) -> None:
+    make_source("polygons", tmp_path / "source")
+    file = tmp_path / "source/annotations.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "annotations": []}))
+    with pytest.raises(UserFilesError, match="has a box: nothing can be learnt"):
+        lay_out_for_network(tmp_path / "source", tmp_path / "out", Wish(form))
+    assert os.listdir(tmp_path) == ["source"]
 
 
 def test_too_few_images_for_two_subsets(tmp_path: Path) -> None:

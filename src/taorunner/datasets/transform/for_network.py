@@ -71,14 +71,20 @@ class LaidOut:
 
 @dataclass(slots=True)
 class _Arranger:
-    """Keeps what ``arranged`` decided."""
+    """Keeps what ``arranged`` decided. ``needs_boxes``: images without any cannot be trained on."""
 
     source: Path
     val: float
     progress: Progress
+    needs_boxes: bool = True
     made: Arranged | None = field(default=None, init=False)
 
     def __call__(self, images: Images) -> Images:
+        if self.needs_boxes and not any(image.boxes for image in images):
+            raise UserFilesError(
+                f'no image of "{printable(str(self.source))}" has a box: nothing can be learnt',
+                hint="annotate the images, or give the folder that has the labels as well",
+            )
         self.made = arranged(images, self.source, self.val, self.progress)
         return list(self.made.images)
 
@@ -104,6 +110,7 @@ def lay_out_for_network(
         )
     arranger = _Arranger(source, wish.val, progress)
     if kind is not None:
+        arranger.needs_boxes = kind == CLASSIFICATION
         return _folders(source, output, kind, wish, arranger)
     if wish.form == SEGMENTATION:
         return _masks(source, output, wish, arranger)
