@@ -29,7 +29,7 @@ from taorunner.planning.weights.pull import pull_start_weights
 from taorunner.pretrained.pull import Watcher
 from taorunner.project.diagnostics import shown
 from taorunner.project.mount_editing import add_read_only
-from taorunner.project.mounts import load_mounts
+from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.scaffold import make_workspace
 from taorunner.project.schema import experiments_schema
 from taorunner.project.workspace import NAME_RULE, ProjectPaths, Workspace, find_project, is_name
@@ -96,6 +96,8 @@ def project_from_dataset(
     dataset = wanted.dataset or wanted.name
     source = Path(os.path.realpath(wanted.source)) if wanted.way is Way.REFER else wanted.source
     make_workspace(workspace, experiments_schema(networks.names))
+    mapped = load_mounts(workspace, environ) if is_contained else Mounts.identity()
+    inside = mapped.to_inside(paths.data_dir / dataset)
     with _beside(paths) as beside:
         made = new_project(
             beside.root, beside.root, wanted.name, head=wanted.head, backbone=wanted.backbone,
@@ -104,7 +106,6 @@ def project_from_dataset(
         )  # fmt: skip
         built = beside.project(wanted.name)
         laid_out = _lay_out(source, built.data_dir / dataset, form, wanted, progress)
-        inside = load_mounts(workspace, environ).to_inside(paths.data_dir / dataset)
         changes = _fill_in(built, made.experiment, layout, dataset, inside)
         mounts = None
         if wanted.way is Way.REFER and is_contained:
@@ -120,7 +121,7 @@ def project_from_dataset(
     return ReadyProject(
         paths, made.experiment, laid_out, paths.data_dir / dataset, mounts, changes,
         pulled.says if pulled else made.start.says, made.start.hint, findings,
-        _next_steps(start, paths, dataset, made.experiment, layout, environ, is_missing=is_missing),
+        _next_steps(start, paths, inside, made.experiment, layout, environ, is_missing=is_missing),
         is_missing,
     )  # fmt: skip
 
@@ -142,11 +143,11 @@ def _judged(workspace: Workspace, paths: ProjectPaths, environ: Mapping[str, str
 
 
 def _next_steps(
-    start: Path, paths: ProjectPaths, dataset: str, experiment: str, layout: DataLayout,
+    start: Path, paths: ProjectPaths, inside: str, experiment: str, layout: DataLayout,
     environ: Mapping[str, str], *, is_missing: bool,
 ) -> tuple[str, ...]:  # fmt: skip
     """The commands to a trained network: missing weights, a conversion where it trains on records, a second one where a
-    conversion takes one subset."""
+    conversion takes one subset. ``inside`` is the path of the dataset in a container."""
     workspace = Workspace(paths.root.parent.parent)
     try:
         is_found = find_project(workspace, start, None, environ) == paths.name
@@ -161,7 +162,6 @@ def _next_steps(
     again = layout.facts.get("conversion", {}).get("again")
     if again is None:
         return *first, convert, train
-    inside = load_mounts(workspace, environ).to_inside(paths.data_dir / dataset)
     return *first, convert, f"{convert} {again.format(dataset=inside)}", train
 
 

@@ -208,6 +208,10 @@ def _from_dataset(
         raise UsageError("--from-dataset needs --head", hint='"taorunner networks" lists the networks')
     if not source.exists():
         raise UsageError(f'there is no dataset "{source}"', hint="give a folder or an archive")
+    if options.in_place and source.is_file():
+        raise UsageError(
+            "--in-place needs a folder, not an archive", hint="leave --in-place out, or unpack it"
+        )
     wanted = FromDataset(
         name, source, head, backbone, experiment, dataset, options.val or 0.2, options.from_,
         Way.COPY if options.copy else Way.REFER if options.in_place else Way.LINK,
