@@ -228,17 +228,13 @@ def _complete(project: Project, networks: Networks, asked: NewExperiment) -> Add
         found = project.finding(Severity.ERROR, "unknown-head", message, place, hint=hint)
         raise UserFilesError(f'the entry of "{name}" has to be correct first', findings=[found])
     network = networks.load(experiment.head)
-    try:
-        start = _start(
-            networks, network, experiment.backbone, experiment.release,
-            use_weights=experiment.repository is not None,
-        )  # fmt: skip
-    except UsageError as error:  # what is wrong stands in the file
-        found = project.finding(
-            Severity.ERROR, "wrong-value", error.message, ("experiments", name, "backbone"), hint=error.hint
-        )
-        message = f'the entry of "{name}" has to be correct first'
-        raise UserFilesError(message, findings=[found]) from None
+    layout = networks.layout(experiment.head)
+    backbones = layout.backbones if layout is not None else None
+    known = backbones.find(experiment.backbone) if backbones is not None and experiment.backbone else None
+    start = _start(
+        networks, network, known.name if known is not None else None, experiment.release,
+        use_weights=experiment.repository is not None,
+    )  # fmt: skip
     texts = dict(start.specs)
     texts.pop(VARS_FILE, None)
     missing = {
