@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import zlib
 from pathlib import Path
 
 from PIL import Image
@@ -44,7 +45,7 @@ def put_data(head: str, dataset: Path, images: int = 64) -> None:
             file = file.with_name(f"{file.name}.png") if not file.suffix else file
             if not file.exists():
                 file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_bytes(_content(layout, file, number))
+                file.write_bytes(_content(layout, file.relative_to(root), number))
 
 
 def _has_classes(root: Path, place: str) -> bool:
@@ -55,15 +56,23 @@ def _has_classes(root: Path, place: str) -> bool:
 
 
 def _content(layout: DataLayout, file: Path, number: int) -> bytes:
-    if file.suffix == ".png":
+    if file.suffix in (".png", ".jpg"):
         written = io.BytesIO()
-        is_mask = file.parts[-3] == "masks"
-        Image.new("L" if is_mask else "RGB", (64, 64), 0 if is_mask else (number, 90, 200)).save(
-            written, "PNG"
-        )
+        _image(file).save(written, "PNG" if file.suffix == ".png" else "JPEG")
         return written.getvalue()
     if layout.form == "kitti":
         return b"%s 0.0 0 0.0 1 1 20 20 0 0 0 0 0 0 0\n" % CLASSES[number % 3].encode()
     if file.name == "characters.txt":
         return b"o\nn\ne\n"
-    return b"".join(b"%03d.png\tone\n" % line for line in range(64))
+    line = b"%03d.png\tone\n" if layout.form == "ocrnet" else b"%03d\n"
+    return b"".join(line % number for number in range(64))
+
+
+def _image(file: Path) -> Image.Image:
+    """A mask with two values, or an image of a colour that no other file has."""
+    if file.parts[-3:-2] == ("masks",):
+        mask = Image.new("L", (64, 64), 0)
+        mask.paste(1, (0, 0, 32, 32))
+        return mask
+    colour = zlib.crc32(str(file).encode())
+    return Image.new("RGB", (64, 64), (colour & 255, colour >> 8 & 255, colour >> 16 & 255))
