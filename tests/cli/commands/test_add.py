@@ -33,7 +33,8 @@ experiments:
 def parts(cli: Cli, tmp_path: Path) -> Path:
     """A workspace with the project ``parts`` and its experiment ``rtdetr_01``, filled in."""
     root = tmp_path / "ws"
-    assert cli("init-project", "parts", "--head", "rtdetr", "--workspace", root, cwd=tmp_path).code == 0
+    done = cli("init-project", "parts", "--head", "rtdetr", "--no-weights", "--workspace", root, cwd=tmp_path)
+    assert done.code == 0, done.err
     fill_in(root / "projects/parts")
     put_data("rtdetr", root / "projects/parts/data/train")
     return root
