@@ -20,6 +20,7 @@ from taorunner.cli.commands import (
     dataset,
     doctor,
     image,
+    init_project,
     networks,
     pretrained,
     projects,
@@ -44,7 +45,7 @@ app = typer.Typer(
     epilog="\n".join(
         (
             "taorunner quickstart                      try the whole way on this CPU",
-            "taorunner init-project parts --head rtdetr",
+            "taorunner init-project parts --head rtdetr --from-dataset ~/exports/parts",
             "taorunner train rtdetr_01                 train one experiment and watch it",
         )
     ),
@@ -77,6 +78,7 @@ def root(
     invocation.is_quiet, invocation.is_verbose = quiet, verbose
 
 
+init_project.register(app)
 projects.register(app)
 actions.register(app)
 resume.register(app)
