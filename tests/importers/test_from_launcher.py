@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -14,8 +15,10 @@ import pytest
 from command_line import Cli, Done
 from dataset_layouts import put_data
 from filled_in import filled
+from PIL import Image
 from workspace_contents import codes, snapshot
 
+from taorunner.embedded.tfrecord import write_records
 from taorunner.project.scaffold import scaffold_heads
 
 INSIDE = {
@@ -64,13 +67,24 @@ def write_specs(folder: Path, texts: Mapping[str, str]) -> Path:
     return folder
 
 
+def put_records(file: Path) -> None:
+    """Two whole records, as a conversion that ran before writes them."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_records(file, (os.urandom(50), os.urandom(60)))
+
+
 def write_mounts(cli: Cli, file: Path, **more: Any) -> Path:
-    """The launcher's file with ``~/tao`` at the place that NVIDIA's notebooks use; the folder has data and weights."""
+    """The launcher's file with ``~/tao`` at the place that NVIDIA's notebooks use; the folder has data, records of it
+    and weights."""
     for folder in ("data/training", "pretrained/pretrained_detectnet_v2_vresnet18"):
         (cli.home / "tao" / folder).mkdir(parents=True, exist_ok=True)
-    for file_name in ("image_2/000.png", "label_2/000.txt"):
+    picture = io.BytesIO()
+    Image.effect_noise((64, 64), 50).convert("RGB").save(picture, "PNG")
+    label = b"car 0.0 0 0.0 1 1 20 20 0 0 0 0 0 0 0\n"
+    for file_name, content in (("image_2/000.png", picture.getvalue()), ("label_2/000.txt", label)):
         (cli.home / "tao/data/training" / file_name).parent.mkdir(exist_ok=True)
-        (cli.home / "tao/data/training" / file_name).write_text("car 0.0 0 0.0 1 1 20 20 0 0 0 0 0 0 0\n")
+        (cli.home / "tao/data/training" / file_name).write_bytes(content)
+    put_records(cli.home / "tao/data/tfrecords/kitti_trainval/-fold-000-of-002-shard-00000-of-00010")
     (cli.home / "tao" / "pretrained/pretrained_detectnet_v2_vresnet18" / "resnet18.hdf5").write_bytes(
         b"weights"
     )
@@ -156,6 +170,14 @@ def test_specs_of_every_head_are_known_again_and_validate(
     write_mounts(cli, cli.home / ".tao_mounts.json")
     shutil.rmtree(cli.home / "tao/data/training")
     put_data(head, cli.home / "tao/data/training")
+    written = re.findall(
+        r"""/workspace/tao-experiments/(data/tfrecords[^\s"',\]]*|results/dataset_convert/[^\s"',\]]*\*)""",
+        next(text for name, text in texts.items() if "train" in name),
+    )
+    for records in written:
+        put_records(
+            cli.home / "tao" / (records.replace("*", "000") if "*" in records else f"{records}/000.tfrecord")
+        )
     for text in texts.values():  # weights, and what conversions wrote
         for made_before in re.findall(
             r"/workspace/tao-experiments/((?:results|pretrained)/[\w/.]+\.\w+)", text
@@ -271,13 +293,27 @@ def test_what_the_mounts_do_not_say_is_reported_and_left_as_it_is(cli: Cli, tmp_
     words = ("init-project", "moved", "--from-launcher", specs, "--workspace", tmp_path / "ws")
     made = cli(*words, "--mounts-file", file, cwd=tmp_path)
     assert made.code == 0
-    assert sorted(codes(made.err)) == [
-        "missing-source", "not-mounted", "not-mounted", "unknown-key",
-    ]  # fmt: skip
+    assert sorted(codes(made.err)) == ["missing-source", *["not-mounted"] * 4, "unknown-key"]
+    assert "error:" not in made.err  # of each path, and where it is in the spec
     assert f'mounts.json:1:{file.read_text().index("Colour")}: warning: unknown key "Colour"' in made.err
     project = tmp_path / "ws" / "projects" / "moved"
     assert (project / "specs" / "detectnet_v2_01" / "train.txt").read_text() == TRAIN.replace("car$", "car$$")
-    assert cli("validate", "moved", cwd=tmp_path / "ws").code == 0
+    done = cli("validate", "moved", cwd=tmp_path / "ws")
+    assert (done.code, re.findall(r"train.txt:(\d+):.* error: .*not-mounted", done.out)) == (3, ["5", "11"])
+
+
+def test_records_that_are_not_there_are_reported_at_their_line(cli: Cli, tmp_path: Path) -> None:
+    write_mounts(cli, cli.home / ".tao_mounts.json")
+    shutil.rmtree(cli.home / "tao/data/tfrecords")
+    specs = write_specs(tmp_path / "specs", {"train.txt": TRAIN, "convert.txt": CONVERT})
+    made = cli(
+        "init-project", "moved", "--from-launcher", specs, "--workspace", tmp_path / "ws", cwd=tmp_path
+    )
+    assert (made.code, codes(made.err)) == (0, ["missing-input"])
+    said = "no file fits data/data/tfrecords/kitti_trainval/* [missing-input]"
+    assert f"train.txt:4:21: warning: {said}" in made.err
+    done = cli("validate", "moved", cwd=tmp_path / "ws")
+    assert done.code == 3 and f"train.txt:4:21: error: {said}" in done.out
 
 
 def test_without_any_mounts_the_workspace_gets_none(cli: Cli, tmp_path: Path) -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from taorunner.errors import Finding, UsageError, has_errors
+from taorunner.errors import Finding, Severity, UsageError, has_errors
 from taorunner.importers.tao_launcher import Migrated, migrate_from_launcher
 from taorunner.importers.tao_runner import migrate_from_tao_runner
 from taorunner.planning.new_project import workspace_around
 from taorunner.planning.validate import validate_projects
 from taorunner.project.workspace import NAME_RULE, Workspace, is_name
 from taorunner.text import printable
+
+_LATER = ("missing-input", "not-mounted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +74,18 @@ def _workspace(start: Path, root: Path | None) -> Workspace:
 def _validated(
     workspace: Workspace, names: list[str], moved: Migrated, environ: Mapping[str, str]
 ) -> Migration:
-    found = validate_projects(workspace, names, environ)
+    found = [_softened(one) for one in validate_projects(workspace, names, environ)]
     what = " ".join(names)
     if has_errors(found):
         step = f"correct the errors, then: taorunner validate {what}"
     else:
         step = f"read experiments.yml and the specs, then: taorunner validate {what}"
     return Migration(moved.made, tuple(dict.fromkeys((*moved.findings, *found))), step)
+
+
+def _softened(finding: Finding) -> Finding:
+    """A path in a spec that leads to nothing is imported as it is, and its data may come later: a warning here, an
+    error of ``validate``."""
+    if finding.is_error and finding.code in _LATER and finding.line is not None:
+        return replace(finding, severity=Severity.WARNING)
+    return finding

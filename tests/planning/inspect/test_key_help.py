@@ -60,7 +60,7 @@ def test_a_key_is_explained_although_the_spec_cannot_be_rendered(
     found = explain("train.num_epochs", SPEC + "more: $nothing\n")
     assert found.values == ()
     assert found.problem is not None and found.problem.endswith(
-        "(1 errors; taorunner specs show e1 lists them)"
+        "(2 errors; taorunner specs show e1 lists them)"  # the variable and the key
     )
 
 

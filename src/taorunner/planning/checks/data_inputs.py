@@ -37,6 +37,7 @@ _NAMED_AS_READ = re.compile(
 )
 _NAMED_AS_WRITTEN = re.compile(
     r"(?:^|_)(?:results?|output|outputs|out|save|saved|log|logs|cache|tmp|onnx|engine|export|pruned|dump|prefix)(?:_|$)"
+    r"|^checkpoint_dir$"  # bpnet and fpenet write there
 )
 _RESUMED = re.compile(r"resume")
 
