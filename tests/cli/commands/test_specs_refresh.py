@@ -17,6 +17,11 @@ from pseudo_terminal import PseudoTerminal
 
 CLASSES = ("bolt", "nut", "washer", "clip")
 TRAIN = "projects/parts/specs/rtdetr_01/train.yaml"
+EXPERIMENTS = "projects/parts/experiments.yml"
+COUNT, COUNT_COMMENT = "num_classes: $num_classes", "  # the largest category_id + 1: vars in experiments.yml"
+COLORS_COMMENT = "  # a colour for every class, as {name: green}"
+SHADES = {"train": 90, "val": 180}
+"""A colour channel in which the subsets differ: no image is in both."""
 
 
 def coco(data: Path, classes: tuple[str, ...] = CLASSES, images: int = 24) -> None:
@@ -27,7 +32,7 @@ def coco(data: Path, classes: tuple[str, ...] = CLASSES, images: int = 24) -> No
         for number in range(images):
             file = folder / f"{subset}{number:03}.jpg"
             if not file.exists():
-                Image.new("RGB", (192, 108), (number, 90, 90)).save(file)
+                Image.new("RGB", (192, 108), (number * 4, SHADES[subset], 90)).save(file)
             rows.append({"id": number, "file_name": file.name, "width": 192, "height": 108})
             boxes.append({"id": number, "image_id": number, "category_id": number % len(classes) + 1, "area": 600,
                           "bbox": [9, 9, 30, 20], "iscrowd": 0})  # fmt: skip
@@ -43,7 +48,8 @@ def kitti(data: Path, classes: tuple[str, ...], images: int = 40) -> None:
         for part in ("images", "labels"):
             (data / subset / part).mkdir(parents=True, exist_ok=True)
         for number in range(images):
-            Image.new("RGB", (192, 112), (number, 90, 90)).save(data / subset / f"images/{number:03}.png")
+            image = Image.new("RGB", (192, 112), (number, SHADES[subset], 90))
+            image.save(data / subset / f"images/{number:03}.png")
             label = f"{classes[number % len(classes)]} 0.0 0 0.0 9 9 60 70 0 0 0 0 0 0 0\n"
             (data / subset / f"labels/{number:03}.txt").write_text(label)
 
@@ -53,7 +59,7 @@ def parts(cli: Cli, tmp_path: Path) -> Path:
     """A workspace whose project fits its data."""
     root = tmp_path / "ws"
     root.mkdir()
-    cli("init-project", "parts", "--head", "rtdetr", "--dataset", "parts", cwd=root)
+    cli("init-project", "parts", "--head", "rtdetr", "--dataset", "parts", "--no-weights", cwd=root)
     coco(root / "projects/parts/data/parts")
     done = cli("specs", "refresh", "rtdetr_01", "--yes", cwd=root)
     assert (done.code, done.err.splitlines()[-1].partition(" ")[0]) == (0, "changed")
@@ -91,16 +97,25 @@ def test_a_new_class_is_shown_and_not_written(cli: Cli, parts: Path) -> None:
     first, kept, last = done.err.splitlines()
     assert first == "data/parts changed: 60 images, 4 → 5 classes (new: hook)"
     assert re.fullmatch(r"\d+ keys of your own stay as they are\.", kept) and last == "not written; add --yes"
-    assert done.out.startswith(
-        f"--- {TRAIN}\n+++ {TRAIN}\n@@ -50 +50 @@\n"
-        "-  num_classes: 5  # the largest category_id + 1\n+  num_classes: 6  # the largest category_id + 1\n"
+    numbers = {
+        name: next(n for n, line in enumerate(before[name].decode().splitlines(), 1) if key in line)
+        for name, key in ((TRAIN, "color_map:"), (EXPERIMENTS, "      num_classes:"))
+    }
+    colors = "  color_map: {bolt: green, nut: orange, washer: blue, clip: red"
+    assert done.out == (
+        f"--- {TRAIN}\n+++ {TRAIN}\n@@ -{numbers[TRAIN]} +{numbers[TRAIN]} @@\n"
+        f"-{colors}}}{COLORS_COMMENT}\n+{colors}, hook: purple}}{COLORS_COMMENT}\n"
+        f"--- {EXPERIMENTS}\n+++ {EXPERIMENTS}\n@@ -{numbers[EXPERIMENTS]} +{numbers[EXPERIMENTS]} @@\n"
+        "-      num_classes: 5         # the largest category_id + 1\n"
+        "+      num_classes: 6         # the largest category_id + 1\n"
     )
 
 
 def test_the_difference_is_what_patch_takes(cli: Cli, parts: Path, tmp_path: Path) -> None:
     coco(parts / "projects/parts/data/parts", (*CLASSES, "hook"))
-    spec = parts / TRAIN
-    spec.write_bytes(spec.read_bytes().replace(b"\n", b"\r\n").removesuffix(b"\r\n"))
+    for name in (TRAIN, EXPERIMENTS):
+        file = parts / name
+        file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n").removesuffix(b"\r\n"))
     done = cli("specs", "refresh", "rtdetr_01", cwd=parts)
     copy = tmp_path / "copy"
     shutil.copytree(parts, copy, symlinks=True)
@@ -109,7 +124,8 @@ def test_the_difference_is_what_patch_takes(cli: Cli, parts: Path, tmp_path: Pat
     )
     assert cli("specs", "refresh", "rtdetr_01", "--yes", cwd=parts).code == 0
     assert files_of(copy) == files_of(parts)
-    assert b"num_classes: 6  # the largest category_id + 1\r\n" in spec.read_bytes()
+    assert f"hook: purple}}{COLORS_COMMENT}\r\n".encode() in (parts / TRAIN).read_bytes()
+    assert b"num_classes: 6         # the largest category_id + 1\r\n" in (parts / EXPERIMENTS).read_bytes()
 
 
 def test_writing_changes_nothing_else(cli: Cli, parts: Path) -> None:
@@ -126,21 +142,22 @@ def test_writing_changes_nothing_else(cli: Cli, parts: Path) -> None:
     assert done.code == 0 and "not written" not in done.err
     after = files_of(parts)
     assert changed_lines(before[TRAIN], after[TRAIN]) == [
-        ("  num_classes: 5  # the largest category_id + 1", "  num_classes: 6  # the largest category_id + 1"),
-        ("  color_map: {bolt: pink, nut: orange, washer: blue, clip: red}",
-         "  color_map: {bolt: pink, nut: orange, washer: blue, clip: red, hook: green}"),
+        (f"  color_map: {{bolt: pink, nut: orange, washer: blue, clip: red}}{COLORS_COMMENT}",
+         f"  color_map: {{bolt: pink, nut: orange, washer: blue, clip: red, hook: green}}{COLORS_COMMENT}"),
     ]  # fmt: skip
+    assert changed_lines(before[EXPERIMENTS], after[EXPERIMENTS]) == [
+        ("      num_classes: 5         # the largest category_id + 1",
+         "      num_classes: 6         # the largest category_id + 1"),
+    ]  # fmt: skip
+    assert {name for name in after if after[name] != before[name]} == {TRAIN, EXPERIMENTS}
     assert spec.stat().st_mode & 0o777 == 0o640
-    assert before["projects/parts/experiments.yml"] == after["projects/parts/experiments.yml"]
     assert cli("specs", "refresh", "rtdetr_01", cwd=parts).out == "rtdetr_01 is up to date\n"
     assert cli("validate", "parts", cwd=parts).code == 0
 
 
 def test_a_line_without_a_comment_gets_the_reason(cli: Cli, parts: Path) -> None:
     spec = parts / TRAIN
-    spec.write_text(
-        spec.read_text().replace("num_classes: 5  # the largest category_id + 1", "num_classes: 9")
-    )
+    spec.write_text(spec.read_text().replace(COUNT + COUNT_COMMENT, "num_classes: 9"))
     cli("specs", "refresh", "rtdetr_01", "--yes", cwd=parts)
     assert "\n  num_classes: 5  # largest category_id, plus 1\n" in spec.read_text()
 
@@ -152,7 +169,7 @@ def test_it_asks_on_a_terminal(cli: Cli, parts: Path, answer: str, is_written: b
     terminal = PseudoTerminal(
         [*PROGRAM, "specs", "refresh", "rtdetr_01"], cwd=parts, env=cli.environment({"TERM": "xterm"})
     )
-    terminal.wait_for(r"\x1b\[32m\+  num_classes: 6")
+    terminal.wait_for(r"\x1b\[32m\+      num_classes: 6")
     terminal.wait_for(r"keys of your own stay as they are\. Write this change\? \[y/N\] ")
     terminal.type(answer)
     assert terminal.end() == 0
@@ -163,8 +180,11 @@ def test_json_says_what_changes(cli: Cli, parts: Path) -> None:
     coco(parts / "projects/parts/data/parts", (*CLASSES, "hook"))
     found = cli("specs", "refresh", "rtdetr_01", "--json", cwd=parts).json
     assert found["written"] is False and found["experiment"] == "rtdetr_01"
-    counts = [one for one in found["changes"] if one["key"] == "dataset.num_classes"]
-    assert {(one["old"], one["new"], one["reason"]) for one in counts} == {(5, 6, "largest id 5, plus 1")}
+    (count,) = [one for one in found["changes"] if one["key"] == "$num_classes"]
+    assert (count["old"], count["new"], count["reason"]) == (5, 6, "largest id 5, plus 1")
+    (colors,) = [one for one in found["changes"] if one["key"] == "inference.color_map"]
+    assert colors["file"] == str(parts / TRAIN) and colors["new"][-1] == ["hook", "purple"]
+    assert [one["file"] for one in found["files"]] == [str(parts / TRAIN), str(parts / EXPERIMENTS)]
     assert cli("specs", "refresh", "rtdetr_01", "--json", "--yes", cwd=parts).json["written"] is True
     assert cli("specs", "refresh", "rtdetr_01", "--json", cwd=parts).json["changes"] == []
 
@@ -173,7 +193,7 @@ def test_json_says_what_changes(cli: Cli, parts: Path) -> None:
 
 
 def with_experiments(root: Path, text: str) -> None:
-    (root / "projects/parts/experiments.yml").write_text(text)
+    (root / EXPERIMENTS).write_text(text)
 
 
 def test_what_is_inherited_is_changed_where_it_is_written(cli: Cli, parts: Path) -> None:
@@ -182,22 +202,22 @@ def test_what_is_inherited_is_changed_where_it_is_written(cli: Cli, parts: Path)
         "# ours\nexperiments:\n  rtdetr_01: {head: rtdetr, dataset: parts, vars: {num_classes: 5}}  # the first\n"
         "  rtdetr_02:\n    extends: rtdetr_01\n    gpus: 1\n  other: {head: rtdetr, dataset: parts}\n",
     )
-    spec = parts / TRAIN
-    spec.write_text(spec.read_text().replace("num_classes: 5 ", "num_classes: $num_classes "))
     for name in ("quantize", "distill"):
-        other = spec.with_name(f"{name}.yaml")
-        other.write_text(re.sub("num_classes: 5 ", "num_classes: ${num_classes} ", other.read_text()))
+        other = (parts / TRAIN).with_name(f"{name}.yaml")
+        text = other.read_text()
+        assert text.count(COUNT) == 1
+        other.write_text(text.replace(COUNT, "num_classes: ${num_classes}"))
     before = files_of(parts)
     coco(parts / "projects/parts/data/parts", (*CLASSES, "hook"))
     done = cli("specs", "refresh", "rtdetr_02", "--yes", cwd=parts)
     assert done.code == 0, done.err
     after = files_of(parts)
-    assert changed_lines(before["projects/parts/experiments.yml"], after["projects/parts/experiments.yml"]) == [
+    assert changed_lines(before[EXPERIMENTS], after[EXPERIMENTS]) == [
         ("  rtdetr_01: {head: rtdetr, dataset: parts, vars: {num_classes: 5}}  # the first",
          "  rtdetr_01: {head: rtdetr, dataset: parts, vars: {num_classes: 6}}  # the first"),
     ]  # fmt: skip
     assert [new for _, new in changed_lines(before[TRAIN], after[TRAIN])] == [
-        "  color_map: {bolt: green, nut: orange, washer: blue, clip: red, hook: purple}"
+        f"  color_map: {{bolt: green, nut: orange, washer: blue, clip: red, hook: purple}}{COLORS_COMMENT}"
     ]
     assert "projects/parts/experiments.yml is also used by rtdetr_01" in done.err
     assert f"{TRAIN} is also used by rtdetr_01" in done.err
@@ -207,9 +227,9 @@ def test_what_is_inherited_is_changed_where_it_is_written(cli: Cli, parts: Path)
 def test_a_variable_without_a_value_gets_one(cli: Cli, parts: Path) -> None:
     with_experiments(parts, "experiments:\n  rtdetr_01:\n    head: rtdetr\n    dataset: parts  # ours\n")
     spec = parts / TRAIN
-    spec.write_text(spec.read_text().replace("num_classes: 5 ", 'num_classes: "$num_classes" '))
+    spec.write_text(spec.read_text().replace(f"{COUNT} ", 'num_classes: "$num_classes" '))
     assert cli("specs", "refresh", "rtdetr_01", "--yes", cwd=parts).code == 0
-    text = (parts / "projects/parts/experiments.yml").read_text()
+    text = (parts / EXPERIMENTS).read_text()
     assert text.endswith("    dataset: parts  # ours\n    vars:\n      num_classes: 5\n")
     assert 'num_classes: "$num_classes"' in spec.read_text()
     assert cli("validate", "parts", cwd=parts).code == 0
@@ -337,7 +357,7 @@ def test_a_network_of_the_workspace_has_the_rules_of_the_one_it_is_like(cli: Cli
     with_experiments(parts, "experiments:\n  rtdetr_01: {head: mine, dataset: parts}\n")
     coco(parts / "projects/parts/data/parts", (*CLASSES, "hook"))
     done = cli("-q", "specs", "refresh", "rtdetr_01", "--yes", cwd=parts)
-    assert (done.code, done.err) == (0, "") and "+  num_classes: 6" in done.out
+    assert (done.code, done.err) == (0, "") and "vars: {num_classes: 6}}" in done.out
 
 
 def test_a_network_of_which_nothing_is_known(cli: Cli, parts: Path) -> None:
