@@ -20,6 +20,7 @@ from taorunner.cli.commands import (
     dataset,
     doctor,
     image,
+    init_project,
     networks,
     pretrained,
     projects,
@@ -77,6 +78,7 @@ def root(
     invocation.is_quiet, invocation.is_verbose = quiet, verbose
 
 
+init_project.register(app)
 projects.register(app)
 actions.register(app)
 resume.register(app)

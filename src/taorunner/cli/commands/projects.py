@@ -1,18 +1,14 @@
-"""``init-project``, ``validate``, ``schema``: the files of a project."""
+"""``add``, ``validate``, ``schema``: the files of a project."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import Annotated, Optional
 
 import typer
 
 from taorunner.cli.help_pages import add_command
-from taorunner.cli.option_sets import with_options
 from taorunner.cli.options import (
-    Invocation,
     JsonOption,
     ProjectOption,
     VerboseOption,
@@ -21,16 +17,8 @@ from taorunner.cli.options import (
 )
 from taorunner.errors import ExitCode
 
-if TYPE_CHECKING:
-    from taorunner.planning.new_project import NewProject
-
 
 def register(app: typer.Typer) -> None:
-    add_command(
-        app, "init-project", with_options(_init_project), "Create a project, empty or from a dataset",
-        "taorunner init-project parts --head rtdetr --from-dataset ~/exports/parts",
-        "taorunner init-project old --from-launcher ~/tao/specs",
-    )  # fmt: skip
     add_command(
         app, "add", _add, "Add an experiment to a project",
         "taorunner add rtdetr_02 --like rtdetr_01", "taorunner add yolo_01 --head yolo_v4",
@@ -42,188 +30,6 @@ def register(app: typer.Typer) -> None:
     add_command(
         app, "schema", _schema, "Print the JSON Schema of experiments.yml", "taorunner schema > schema.json"
     )
-
-
-_FROM_DATASET = "From a dataset"
-
-
-@dataclass(frozen=True, slots=True)
-class _DatasetOptions:
-    from_dataset: Annotated[
-        Optional[Path],
-        option("--from-dataset", "Fill the project from this dataset", word="PATH", group=_FROM_DATASET),
-    ] = None
-    val: Annotated[
-        Optional[float],
-        option(
-            "--val", "Let this share of the images validate", word="SHARE", group=_FROM_DATASET, default="0.2"
-        ),
-    ] = None
-    from_: Annotated[
-        Optional[str],
-        option(
-            "--from", "Read this format instead of the recognised one", word="FORMAT", group=_FROM_DATASET
-        ),
-    ] = None
-    copy: Annotated[
-        bool, option("--copy", "Copy the images instead of linking them", group=_FROM_DATASET)
-    ] = False
-    in_place: Annotated[
-        bool,
-        option("--in-place", "Leave the images where they are; mount them read-only", group=_FROM_DATASET),
-    ] = False
-    skip_bad: Annotated[bool, option("--skip-bad", "Leave out what cannot be read", group=_FROM_DATASET)] = (
-        False
-    )
-
-    def given(self) -> list[str]:
-        """The options that need --from-dataset."""
-        values = {
-            "--val": self.val is not None, "--from": self.from_ is not None, "--copy": self.copy,
-            "--in-place": self.in_place, "--skip-bad": self.skip_bad,
-        }  # fmt: skip
-        return [flag for flag, is_given in values.items() if is_given]
-
-
-def _init_project(
-    context: typer.Context,
-    options: _DatasetOptions,
-    name: Annotated[
-        Optional[str], typer.Argument(help="Name of the project", metavar="NAME", show_default=False)
-    ] = None,
-    head: Annotated[
-        Optional[str],
-        option("--head", "Network of the first experiment", word="HEAD", default="tinydet"),
-    ] = None,
-    backbone: Annotated[
-        Optional[str],
-        option("--backbone", "Backbone of the first experiment", word="BACKBONE"),
-    ] = None,
-    no_weights: Annotated[
-        bool, option("--no-weights", "Start from random values, without pretrained weights")
-    ] = False,
-    experiment: Annotated[
-        Optional[str], option("--experiment", "Name of the first experiment", word="NAME")
-    ] = None,
-    dataset: Annotated[
-        Optional[str],
-        option("--dataset", "Folder below data/ to train on", word="NAME", default="train"),
-    ] = None,
-    release: Annotated[
-        Optional[str], option("--release", "TAO release of the first experiment", word="RELEASE")
-    ] = None,
-    from_launcher: Annotated[
-        Optional[Path],
-        option("--from-launcher", "Import spec files of the TAO launcher", word="DIR"),
-    ] = None,
-    mounts_file: Annotated[
-        Optional[Path],
-        option("--mounts-file", "The launcher's mounts [default: ~/.tao_mounts.json]", word="FILE"),
-    ] = None,
-    from_tao_runner: Annotated[
-        Optional[Path],
-        option("--from-tao-runner", "Import a tao-runner checkout; all of it without NAME", word="DIR"),
-    ] = None,
-    workspace: WorkspaceOption = None,
-) -> int:
-    from taorunner.errors import UsageError
-    from taorunner.planning.new_project import new_project
-
-    context.obj.refuse_extra()
-    root = workspace or context.obj.workspace
-    _refuse_options(name, from_launcher, mounts_file, from_tao_runner)
-    if from_launcher is not None or from_tao_runner is not None:
-        new_only = {
-            "--backbone": backbone,
-            "--experiment": experiment,
-            "--dataset": dataset,
-            "--release": release,
-            "--no-weights": "" if no_weights else None,
-        }
-        if from_tao_runner is not None:
-            new_only["--head"] = head
-        _refuse_new_only(new_only, "--from-tao-runner" if from_launcher is None else "--from-launcher")
-        return _import(context.obj, root, name, from_launcher, mounts_file, head, from_tao_runner)
-    if options.from_dataset is not None:
-        return _from_dataset(
-            context.obj,
-            root,
-            name or "",
-            options,
-            head,
-            backbone,
-            experiment,
-            dataset,
-            use_weights=not no_weights,
-            release=release,
-        )
-    if given := options.given():
-        raise UsageError(f"{given[0]} needs --from-dataset", hint="add --from-dataset PATH")
-    made = new_project(
-        Path.cwd(), root, name or "", head=head or "tinydet", backbone=backbone, experiment=experiment,
-        dataset=dataset or "train", use_weights=not no_weights, release=release,
-    )  # fmt: skip
-    _show_made(context.obj, made)
-    return 0
-
-
-def _show_made(invocation: Invocation, made: NewProject) -> None:
-    from taorunner.console.base.formatting import made_lines
-
-    for line in made_lines(made.files, Path.cwd()):
-        typer.echo(line)
-    invocation.note(f"weights   {made.start.says}")
-    if made.start.hint is not None:
-        invocation.note(f"          ({made.start.hint})")
-    if made.fill_ins:
-        typer.echo(_fill_in_text(made.fill_ins))
-    invocation.note(f"next: {made.next_step}")
-
-
-def _from_dataset(
-    invocation: Invocation, root: Path | None, name: str, options: _DatasetOptions,
-    head: str | None, backbone: str | None, experiment: str | None, dataset: str | None, *, use_weights: bool,
-    release: str | None,
-) -> int:  # fmt: skip
-    import os
-    import sys
-
-    from taorunner.cli.dataset_folders import check_format
-    from taorunner.cli.long_work import cleaning_up
-    from taorunner.console.base.download_progress import PullView
-    from taorunner.console.pages.dataset_view import Progress
-    from taorunner.console.pages.new_project_view import print_ready_project
-    from taorunner.datasets.files.output_folders import Way
-    from taorunner.errors import UsageError
-    from taorunner.planning.project_from_dataset import FromDataset, project_from_dataset
-
-    assert options.from_dataset is not None
-    check_format(options.from_)
-    if options.copy and options.in_place:
-        raise UsageError("--copy cannot be combined with --in-place", hint="choose one of them")
-    if options.val is not None and not 0 < options.val < 1:
-        raise UsageError(f"--val cannot be {options.val:g}", hint="a share above 0 and below 1, such as 0.2")
-    source = Path(os.path.abspath(options.from_dataset.expanduser()))  # noqa: PTH100 (resolve() follows links)
-    if head is None:
-        raise UsageError("--from-dataset needs --head", hint='"taorunner networks" lists the networks')
-    if not source.exists():
-        raise UsageError(f'there is no dataset "{source}"', hint="give a folder or an archive")
-    if options.in_place and source.is_file():
-        raise UsageError(
-            "--in-place needs a folder, not an archive", hint="leave --in-place out, or unpack it"
-        )
-    wanted = FromDataset(
-        name, source, head, backbone, experiment, dataset, options.val or 0.2, options.from_,
-        Way.COPY if options.copy else Way.REFER if options.in_place else Way.LINK,
-        with_weights=use_weights, skip_bad=options.skip_bad, release=release,
-    )  # fmt: skip
-    with cleaning_up(json=False), Progress(is_quiet=invocation.is_quiet) as progress:
-        watcher = PullView(sys.stderr, os.environ, plain=False, quiet=invocation.is_quiet)
-        made = project_from_dataset(Path.cwd(), root, wanted, os.environ, progress, watcher)
-    print_ready_project(made, wanted, Path.cwd(), is_quiet=invocation.is_quiet)
-    for number, step in enumerate(made.next_steps):
-        invocation.note(f"{'then' if number else 'next'}: {step}")
-    return ExitCode.DONE
 
 
 def _add(
@@ -248,7 +54,7 @@ def _add(
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
 ) -> int:
-    from taorunner.console.base.formatting import made_lines, shown_path
+    from taorunner.console.base.formatting import fill_in_text, made_lines, shown_path
     from taorunner.planning.add_experiment import NewExperiment, add_experiment
 
     context.obj.refuse_extra()
@@ -261,79 +67,11 @@ def _add(
     for line in made_lines(added.made, Path.cwd()):
         typer.echo(line.replace("made ", "made    ", 1) + (f" (copy of {like})" if like else ""))
     if added.fill_ins:
-        typer.echo(_fill_in_text(added.fill_ins))
+        typer.echo(fill_in_text(added.fill_ins))
     step = "validate" if added.fill_ins else f"train {experiment}"
     where = f"-p {name} " if len(root.project_names()) > 1 else ""
     context.obj.note(f"next: taorunner {where}{step}")
     return 0
-
-
-def _fill_in_text(lines: Mapping[Path, Sequence[int]]) -> str:
-    """``fill in: experiments.yml line 21, train.yaml lines 49, 67 (taorunner validate shows them)``."""
-    each = (
-        f"{path.name} {'line' if len(numbers) == 1 else 'lines'} {', '.join(map(str, numbers))}"
-        for path, numbers in lines.items()
-    )
-    return f"fill in: {', '.join(each)} (taorunner validate shows them)"
-
-
-def _refuse_options(
-    name: str | None, launcher: Path | None, mounts_file: Path | None, checkout: Path | None
-) -> None:
-    """Raises UsageError for options that exclude each other and for a missing name."""
-    from taorunner.errors import UsageError
-
-    if launcher is not None and checkout is not None:
-        raise UsageError(
-            "--from-launcher cannot be combined with --from-tao-runner", hint="make two projects"
-        )
-    if mounts_file is not None and launcher is None:
-        raise UsageError("--mounts-file needs --from-launcher", hint="add --from-launcher DIR")
-    if name is None and checkout is None:
-        raise UsageError("the name of the project is missing", hint="taorunner init-project NAME")
-
-
-def _refuse_new_only(given: dict[str, str | None], option: str) -> None:
-    """Raises UsageError for an option of new projects that stands beside ``option``, an import."""
-    from taorunner.errors import UsageError
-
-    for flag, value in given.items():
-        if value is not None:
-            raise UsageError(
-                f"{flag} cannot be combined with {option}", hint="change experiments.yml afterwards"
-            )
-
-
-def _import(
-    invocation: Invocation,
-    root: Path | None,
-    name: str | None,
-    launcher: Path | None,
-    mounts_file: Path | None,
-    head: str | None,
-    checkout: Path | None,
-) -> int:
-    import os
-    import sys
-
-    from taorunner.console.base.findings_text import print_findings
-    from taorunner.console.base.theme import make_console
-    from taorunner.errors import has_errors
-    from taorunner.importers.import_project import from_launcher, from_tao_runner
-
-    if checkout is not None:
-        imported = from_tao_runner(Path.cwd(), root, name, checkout, environ=os.environ)
-    else:
-        assert launcher is not None and name is not None
-        imported = from_launcher(
-            Path.cwd(), root, name, launcher, mounts_file=mounts_file, head=head, environ=os.environ
-        )
-    for path in imported.made:
-        typer.echo(f"made {path}")
-    if imported.findings:
-        print_findings(make_console(sys.stderr, os.environ), imported.findings)
-    invocation.note(f"next: {imported.next_step}")
-    return ExitCode.USER_FILES if has_errors(imported.findings) else ExitCode.DONE
 
 
 def _validate(
