@@ -11,7 +11,7 @@ Examples:
   taorunner train rtdetr_01                 train one experiment and watch it
 
 Start    quickstart    Train and export a small network, no GPU or Docker
-         init-project  Create a project, new or from another tool's files
+         init-project  Create a project, empty or from a dataset
          add           Add an experiment to a project
          doctor        Check this machine and suggest repairs
 Prepare  validate      Find every error that can be known before a start
