@@ -17,7 +17,7 @@ WIDTH = 80
 _COLUMN = 25
 """Column where the text of an option starts."""
 _COMMAND_COLUMN = 23
-OPTION_GROUPS = ("Training", "Where it runs", "How it runs", "Options", "General")
+OPTION_GROUPS = ("Training", "Where it runs", "How it runs", "Options", "From a dataset", "General")
 """Groups in the order of the page. An option without a group belongs to "Options"."""
 
 COMMAND_GROUPS: tuple[tuple[str, tuple[tuple[tuple[str, ...], str | None], ...]], ...] = (
