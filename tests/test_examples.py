@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,12 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
-def examples() -> Path:
+def examples(tmp_path: Path) -> Path:
+    """A copy: what ``validate`` keeps does not belong in the checkout."""
     folder = ROOT / "examples" / "workspace"
     if not folder.is_dir():
         pytest.skip("the examples are not here: not a checkout")
-    return folder
+    return shutil.copytree(folder, tmp_path / "workspace")
 
 
 def test_the_example_workspace_lacks_nothing_but_weights_and_data(examples: Path) -> None:
@@ -28,6 +30,7 @@ def test_the_example_workspace_lacks_nothing_but_weights_and_data(examples: Path
         ("error", "pretrained-missing"),
         ("error", "missing-input"),
         ("warning", "missing-input"),
+        ("info", "not-made-yet"),
     }
 
 

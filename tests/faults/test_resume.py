@@ -36,7 +36,7 @@ def test_a_stopped_training_goes_on_behind_its_last_epoch(
     place: Callable[..., Any], engine: Any, tao_image: Callable[..., str], generation: str
 ) -> None:
     entry, files = HEADS[generation]
-    here = place(engine, tao_image(generation), {"e1": entry}, epoch_s=0.7, **files)
+    here = place(engine, tao_image(generation), {"e1": entry}, epoch_s=2.0, **files)
     env = {"TAO_KEY": "a-key-of-mine"}
     stop_after_an_epoch(here, env)
     first = here.records()["e1"]

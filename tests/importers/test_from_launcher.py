@@ -352,6 +352,12 @@ def test_mounts_of_a_workspace_that_has_some_stay(cli: Cli, tmp_path: Path) -> N
             2,
             "--dataset cannot be combined with --from-launcher",
         ),
+        (
+            ["--from-launcher", "specs", "--from-dataset", "empty"],
+            2,
+            "--from-dataset cannot be combined with --from-launcher",
+        ),
+        (["--from-launcher", "specs", "--copy"], 2, "--copy cannot be combined with --from-launcher"),
         (["--mounts-file", "x.json"], 2, "--mounts-file needs --from-launcher"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -104,12 +103,12 @@ class _Options:
             raise UsageError("--mounts-file needs --from-launcher", hint="add --from-launcher DIR")
         if name is None and self.from_tao_runner is None:
             raise UsageError("the name of the project is missing", hint="taorunner init-project NAME")
+        if self.from_launcher is not None or self.from_tao_runner is not None:
+            self._refuse_new_only(given[0])
         if self.from_dataset is None:
             for flag, value in self._of_datasets().items():
                 if value not in (None, False):
                     raise UsageError(f"{flag} needs --from-dataset", hint="add --from-dataset PATH")
-        if self.from_launcher is not None or self.from_tao_runner is not None:
-            self._refuse_new_only(given[0])
 
     def _of_datasets(self) -> dict[str, Any]:
         return {
@@ -120,7 +119,7 @@ class _Options:
     def _refuse_new_only(self, source: str) -> None:
         new_only: dict[str, Any] = {
             "--backbone": self.backbone, "--experiment": self.experiment, "--dataset": self.dataset,
-            "--release": self.release, "--no-weights": self.no_weights,
+            "--release": self.release, "--no-weights": self.no_weights, **self._of_datasets(),
         }  # fmt: skip
         if self.from_tao_runner is not None:
             new_only["--head"] = self.head
@@ -158,7 +157,7 @@ def _init_project(
 
 
 def _show_made(invocation: Invocation, made: NewProject) -> None:
-    from taorunner.console.base.formatting import made_lines
+    from taorunner.console.base.formatting import fill_in_text, made_lines
 
     for line in made_lines(made.files, Path.cwd()):
         typer.echo(line)
@@ -166,7 +165,7 @@ def _show_made(invocation: Invocation, made: NewProject) -> None:
     if made.start.hint is not None:
         invocation.note(f"          ({made.start.hint})")
     if made.fill_ins:
-        typer.echo(_fill_in_text(made.fill_ins))
+        typer.echo(fill_in_text(made.fill_ins))
     invocation.note(f"next: {made.next_step}")
 
 
@@ -240,7 +239,7 @@ def _add(
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
 ) -> int:
-    from taorunner.console.base.formatting import made_lines, shown_path
+    from taorunner.console.base.formatting import fill_in_text, made_lines, shown_path
     from taorunner.planning.add_experiment import NewExperiment, add_experiment
 
     context.obj.refuse_extra()
@@ -253,20 +252,11 @@ def _add(
     for line in made_lines(added.made, Path.cwd()):
         typer.echo(line.replace("made ", "made    ", 1) + (f" (copy of {like})" if like else ""))
     if added.fill_ins:
-        typer.echo(_fill_in_text(added.fill_ins))
+        typer.echo(fill_in_text(added.fill_ins))
     step = "validate" if added.fill_ins else f"train {experiment}"
     where = f"-p {name} " if len(root.project_names()) > 1 else ""
     context.obj.note(f"next: taorunner {where}{step}")
     return 0
-
-
-def _fill_in_text(lines: Mapping[Path, Sequence[int]]) -> str:
-    """``fill in: experiments.yml line 21, train.yaml lines 49, 67 (taorunner validate shows them)``."""
-    each = (
-        f"{path.name} {'line' if len(numbers) == 1 else 'lines'} {', '.join(map(str, numbers))}"
-        for path, numbers in lines.items()
-    )
-    return f"fill in: {', '.join(each)} (taorunner validate shows them)"
 
 
 def _import(invocation: Invocation, root: Path | None, name: str | None, options: _Options) -> int:

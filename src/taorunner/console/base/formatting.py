@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from taorunner.text import printable
@@ -68,6 +68,15 @@ def made_lines(files: Sequence[Path], here: Path) -> list[str]:
         name = stems[0] if len(stems) == 1 else f"{{{','.join(stems)}}}"
         lines.append(f"made {shown_path(folder / f'{name}{suffix}', here)}")
     return lines
+
+
+def fill_in_text(lines: Mapping[Path, Sequence[int]]) -> str:
+    """``fill in: experiments.yml line 21, train.yaml lines 49, 67 (taorunner validate shows them)``."""
+    each = (
+        f"{path.name} {'line' if len(numbers) == 1 else 'lines'} {', '.join(map(str, numbers))}"
+        for path, numbers in lines.items()
+    )
+    return f"fill in: {', '.join(each)} (taorunner validate shows them)"
 
 
 def no_problems_text(projects: Sequence[str]) -> str:
