@@ -48,7 +48,40 @@ _FROM_DATASET = "From a dataset"
 
 
 @dataclass(frozen=True, slots=True)
-class _DatasetOptions:
+class _NewOptions:
+    head: Annotated[
+        Optional[str],
+        option("--head", "Network of the first experiment", word="HEAD", default="tinydet"),
+    ] = None
+    backbone: Annotated[
+        Optional[str],
+        option("--backbone", "Backbone of the first experiment", word="BACKBONE"),
+    ] = None
+    no_weights: Annotated[
+        bool, option("--no-weights", "Start from random values, without pretrained weights")
+    ] = False
+    experiment: Annotated[
+        Optional[str], option("--experiment", "Name of the first experiment", word="NAME")
+    ] = None
+    dataset: Annotated[
+        Optional[str],
+        option("--dataset", "Folder below data/ to train on", word="NAME", default="train"),
+    ] = None
+    release: Annotated[
+        Optional[str], option("--release", "TAO release of the first experiment", word="RELEASE")
+    ] = None
+    from_launcher: Annotated[
+        Optional[Path],
+        option("--from-launcher", "Import spec files of the TAO launcher", word="DIR"),
+    ] = None
+    mounts_file: Annotated[
+        Optional[Path],
+        option("--mounts-file", "The launcher's mounts [default: ~/.tao_mounts.json]", word="FILE"),
+    ] = None
+    from_tao_runner: Annotated[
+        Optional[Path],
+        option("--from-tao-runner", "Import a tao-runner checkout; all of it without NAME", word="DIR"),
+    ] = None
     from_dataset: Annotated[
         Optional[Path],
         option("--from-dataset", "Fill the project from this dataset", word="PATH", group=_FROM_DATASET),
@@ -87,42 +120,9 @@ class _DatasetOptions:
 
 def _init_project(
     context: typer.Context,
-    options: _DatasetOptions,
+    options: _NewOptions,
     name: Annotated[
         Optional[str], typer.Argument(help="Name of the project", metavar="NAME", show_default=False)
-    ] = None,
-    head: Annotated[
-        Optional[str],
-        option("--head", "Network of the first experiment", word="HEAD", default="tinydet"),
-    ] = None,
-    backbone: Annotated[
-        Optional[str],
-        option("--backbone", "Backbone of the first experiment", word="BACKBONE"),
-    ] = None,
-    no_weights: Annotated[
-        bool, option("--no-weights", "Start from random values, without pretrained weights")
-    ] = False,
-    experiment: Annotated[
-        Optional[str], option("--experiment", "Name of the first experiment", word="NAME")
-    ] = None,
-    dataset: Annotated[
-        Optional[str],
-        option("--dataset", "Folder below data/ to train on", word="NAME", default="train"),
-    ] = None,
-    release: Annotated[
-        Optional[str], option("--release", "TAO release of the first experiment", word="RELEASE")
-    ] = None,
-    from_launcher: Annotated[
-        Optional[Path],
-        option("--from-launcher", "Import spec files of the TAO launcher", word="DIR"),
-    ] = None,
-    mounts_file: Annotated[
-        Optional[Path],
-        option("--mounts-file", "The launcher's mounts [default: ~/.tao_mounts.json]", word="FILE"),
-    ] = None,
-    from_tao_runner: Annotated[
-        Optional[Path],
-        option("--from-tao-runner", "Import a tao-runner checkout; all of it without NAME", word="DIR"),
     ] = None,
     workspace: WorkspaceOption = None,
 ) -> int:
@@ -131,37 +131,28 @@ def _init_project(
 
     context.obj.refuse_extra()
     root = workspace or context.obj.workspace
-    _refuse_options(name, from_launcher, mounts_file, from_tao_runner)
-    if from_launcher is not None or from_tao_runner is not None:
+    _refuse_options(name, options)
+    if options.from_launcher is not None or options.from_tao_runner is not None:
         new_only = {
-            "--backbone": backbone,
-            "--experiment": experiment,
-            "--dataset": dataset,
-            "--release": release,
-            "--no-weights": "" if no_weights else None,
+            "--backbone": options.backbone,
+            "--experiment": options.experiment,
+            "--dataset": options.dataset,
+            "--release": options.release,
+            "--no-weights": "" if options.no_weights else None,
         }
-        if from_tao_runner is not None:
-            new_only["--head"] = head
-        _refuse_new_only(new_only, "--from-tao-runner" if from_launcher is None else "--from-launcher")
-        return _import(context.obj, root, name, from_launcher, mounts_file, head, from_tao_runner)
+        if options.from_tao_runner is not None:
+            new_only["--head"] = options.head
+        is_launcher = options.from_launcher is not None
+        _refuse_new_only(new_only, "--from-launcher" if is_launcher else "--from-tao-runner")
+        return _import(context.obj, root, name, options)
     if options.from_dataset is not None:
-        return _from_dataset(
-            context.obj,
-            root,
-            name or "",
-            options,
-            head,
-            backbone,
-            experiment,
-            dataset,
-            use_weights=not no_weights,
-            release=release,
-        )
+        return _from_dataset(context.obj, root, name or "", options)
     if given := options.given():
         raise UsageError(f"{given[0]} needs --from-dataset", hint="add --from-dataset PATH")
     made = new_project(
-        Path.cwd(), root, name or "", head=head or "tinydet", backbone=backbone, experiment=experiment,
-        dataset=dataset or "train", use_weights=not no_weights, release=release,
+        Path.cwd(), root, name or "", head=options.head or "tinydet", backbone=options.backbone,
+        experiment=options.experiment, dataset=options.dataset or "train", use_weights=not options.no_weights,
+        release=options.release,
     )  # fmt: skip
     _show_made(context.obj, made)
     return 0
@@ -180,11 +171,7 @@ def _show_made(invocation: Invocation, made: NewProject) -> None:
     invocation.note(f"next: {made.next_step}")
 
 
-def _from_dataset(
-    invocation: Invocation, root: Path | None, name: str, options: _DatasetOptions,
-    head: str | None, backbone: str | None, experiment: str | None, dataset: str | None, *, use_weights: bool,
-    release: str | None,
-) -> int:  # fmt: skip
+def _from_dataset(invocation: Invocation, root: Path | None, name: str, options: _NewOptions) -> int:
     import os
     import sys
 
@@ -204,7 +191,7 @@ def _from_dataset(
     if options.val is not None and not 0 < options.val < 1:
         raise UsageError(f"--val cannot be {options.val:g}", hint="a share above 0 and below 1, such as 0.2")
     source = Path(os.path.abspath(options.from_dataset.expanduser()))  # noqa: PTH100 (resolve() follows links)
-    if head is None:
+    if options.head is None:
         raise UsageError("--from-dataset needs --head", hint='"taorunner networks" lists the networks')
     if not source.exists():
         raise UsageError(f'there is no dataset "{source}"', hint="give a folder or an archive")
@@ -213,9 +200,10 @@ def _from_dataset(
             "--in-place needs a folder, not an archive", hint="leave --in-place out, or unpack it"
         )
     wanted = FromDataset(
-        name, source, head, backbone, experiment, dataset, options.val or 0.2, options.from_,
+        name, source, options.head, options.backbone, options.experiment, options.dataset,
+        options.val or 0.2, options.from_,
         Way.COPY if options.copy else Way.REFER if options.in_place else Way.LINK,
-        with_weights=use_weights, skip_bad=options.skip_bad, release=release,
+        with_weights=not options.no_weights, skip_bad=options.skip_bad, release=options.release,
     )  # fmt: skip
     with cleaning_up(json=False), Progress(is_quiet=invocation.is_quiet) as progress:
         watcher = PullView(sys.stderr, os.environ, plain=False, quiet=invocation.is_quiet)
@@ -277,17 +265,16 @@ def _fill_in_text(lines: Mapping[Path, Sequence[int]]) -> str:
     return f"fill in: {', '.join(each)} (taorunner validate shows them)"
 
 
-def _refuse_options(
-    name: str | None, launcher: Path | None, mounts_file: Path | None, checkout: Path | None
-) -> None:
+def _refuse_options(name: str | None, options: _NewOptions) -> None:
     """Raises UsageError for options that exclude each other and for a missing name."""
     from taorunner.errors import UsageError
 
+    launcher, checkout = options.from_launcher, options.from_tao_runner
     if launcher is not None and checkout is not None:
         raise UsageError(
             "--from-launcher cannot be combined with --from-tao-runner", hint="make two projects"
         )
-    if mounts_file is not None and launcher is None:
+    if options.mounts_file is not None and launcher is None:
         raise UsageError("--mounts-file needs --from-launcher", hint="add --from-launcher DIR")
     if name is None and checkout is None:
         raise UsageError("the name of the project is missing", hint="taorunner init-project NAME")
@@ -304,15 +291,7 @@ def _refuse_new_only(given: dict[str, str | None], option: str) -> None:
             )
 
 
-def _import(
-    invocation: Invocation,
-    root: Path | None,
-    name: str | None,
-    launcher: Path | None,
-    mounts_file: Path | None,
-    head: str | None,
-    checkout: Path | None,
-) -> int:
+def _import(invocation: Invocation, root: Path | None, name: str | None, options: _NewOptions) -> int:
     import os
     import sys
 
@@ -321,13 +300,14 @@ def _import(
     from taorunner.errors import has_errors
     from taorunner.importers.import_project import from_launcher, from_tao_runner
 
-    if checkout is not None:
-        imported = from_tao_runner(Path.cwd(), root, name, checkout, environ=os.environ)
+    if options.from_tao_runner is not None:
+        imported = from_tao_runner(Path.cwd(), root, name, options.from_tao_runner, environ=os.environ)
     else:
-        assert launcher is not None and name is not None
+        assert options.from_launcher is not None and name is not None
         imported = from_launcher(
-            Path.cwd(), root, name, launcher, mounts_file=mounts_file, head=head, environ=os.environ
-        )
+            Path.cwd(), root, name, options.from_launcher,
+            mounts_file=options.mounts_file, head=options.head, environ=os.environ,
+        )  # fmt: skip
     for path in imported.made:
         typer.echo(f"made {path}")
     if imported.findings:
