@@ -13,6 +13,8 @@ TAORUNNER = [sys.executable, "-m", "taorunner"]
 PROJECT = "bench"
 CLASSES = ("car", "cyclist", "pedestrian")
 _WEIGHTS = "repositories/pretrained_object_detection/pretrained_object_detection_vresnet18/resnet_18.hdf5"
+_RECORD = bytes.fromhex("020000000000000078270b347b7dcf3dd743")
+"""A frame of a TFRecord with two bytes."""
 
 
 def small(root: Path, *, image: str) -> Path:
@@ -27,6 +29,11 @@ def small(root: Path, *, image: str) -> Path:
     _put_data(root / "projects" / PROJECT / "data/kitti")
     (root / _WEIGHTS).parent.mkdir(parents=True)
     (root / _WEIGHTS).write_bytes(b"weights")
+    records = (
+        root / "projects" / PROJECT / "data/tfrecords_noop/tfrecord-fold-000-of-002-shard-00000-of-00010"
+    )
+    records.parent.mkdir()
+    records.write_bytes(_RECORD)
     file = root / "projects" / PROJECT / "experiments.yml"
     text = file.read_text(encoding="utf-8")
     text = text.replace("gpus: 1  ", f"image: {image}\n  # ulimits are the engine's\n  gpus: 0  ", 1)
