@@ -6,25 +6,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
+from filled_in import EXAMPLE
 
 from taorunner.errors import Finding
 from taorunner.project.load import Project, load_project
 from taorunner.project.workspace import Workspace
-
-INTERFACE_EXAMPLE = """\
-tao_config:
-  gpus: 1
-  gpu_indices: [1]            # host ids as in nvidia-smi, or "auto"
-experiments:
-  dssd_resnet18_01:
-    head: dssd                # a network of the catalog
-    backbone: resnet18
-    repository: pretrained_object_detection
-    model_key: secret_key     # or env:NAME, or file:path
-    dataset: kitti_detection/train
-    export_model: dssd_resnet18_epoch_080
-    export_type: fp16         # fp32, fp16, int8
-"""
 
 Load = Callable[[str | bytes], Project]
 Row = tuple[int | None, int | None, str]
@@ -32,7 +18,7 @@ Row = tuple[int | None, int | None, str]
 
 @pytest.fixture
 def interface_example() -> str:
-    return INTERFACE_EXAMPLE
+    return EXAMPLE
 
 
 @pytest.fixture

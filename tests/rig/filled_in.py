@@ -9,6 +9,22 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+EXAMPLE = """\
+tao_config:
+  gpus: 1
+  gpu_indices: [1]            # host ids as in nvidia-smi, or "auto"
+experiments:
+  dssd_resnet18_01:
+    head: dssd                # a network of the catalog
+    backbone: resnet18
+    repository: pretrained_object_detection
+    model_key: secret_key     # or env:NAME, or file:path
+    dataset: kitti_detection/train
+    export_model: dssd_resnet18_epoch_080
+    export_type: fp16         # fp32, fp16, int8
+"""
+"""The experiments.yml of the original tool's README, as the interface page shows it: it is read unchanged."""
+
 CLASSES = ("car", "cyclist", "pedestrian")
 PIXELS = ("background", "foreground")
 _COLOURS = ("green", "orange", "blue")

@@ -10,23 +10,9 @@ from pathlib import Path
 import pytest
 from command_line import Cli
 from dataset_layouts import put_data
-from filled_in import fill_in
+from filled_in import EXAMPLE, fill_in
 
-SEED = """\
-# Experiments of the seed
-tao_config:
-  gpus: 1
-  gpu_indices: [1]
-experiments:
-  dssd_resnet18_01:
-    head: dssd                # a network of the catalog
-    backbone: resnet18
-    repository: pretrained_object_detection
-    model_key: secret_key     # or env:NAME, or file:path
-    dataset: kitti_detection/train
-    export_model: dssd_resnet18_epoch_080
-    export_type: fp16         # fp32, fp16, int8
-"""
+SEED = f"# Experiments of the seed\n{EXAMPLE}"
 
 
 @pytest.fixture

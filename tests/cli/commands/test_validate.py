@@ -13,24 +13,10 @@ from pathlib import Path
 import pytest
 from command_line import PROGRAM, Cli
 from dataset_layouts import put_data
-from filled_in import fill_in
+from filled_in import EXAMPLE, fill_in
 
 from taorunner.catalog.load import network_names
 
-INTERFACE_PAGE = """\
-tao_config:
-  gpus: 1
-  gpu_indices: [1]            # host ids as in nvidia-smi, or "auto"
-experiments:
-  dssd_resnet18_01:
-    head: dssd                # a network of the catalog
-    backbone: resnet18
-    repository: pretrained_object_detection
-    model_key: secret_key     # or env:NAME, or file:path
-    dataset: kitti_detection/train
-    export_model: dssd_resnet18_epoch_080
-    export_type: fp16         # fp32, fp16, int8
-"""
 SSD = 'dssd_config { arch: "resnet" nlayers: 18 }\ntraining_config { num_epochs: 2 }\n'
 
 
@@ -38,7 +24,7 @@ SSD = 'dssd_config { arch: "resnet" nlayers: 18 }\ntraining_config { num_epochs:
 def project(workspace_factory: Callable[..., Path]) -> Path:
     """The interface page's project, with the folders it names."""
     return workspace_factory(
-        INTERFACE_PAGE,
+        EXAMPLE,
         specs={"dssd_resnet18_01/train.txt": SSD},
         data={"kitti_detection/train/": ""},
         repositories={"pretrained_object_detection/pretrained_object_detection_vresnet18/resnet_18.hdf5": ""},
@@ -56,11 +42,7 @@ def test_the_interface_page_validates_unchanged(cli: Cli, project: Path) -> None
 
 
 def test_all_findings_at_once_with_their_places(cli: Cli, project: Path) -> None:
-    text = (
-        INTERFACE_PAGE.replace("head: dssd", "head: dsssd")
-        .replace("fp16 ", "fp61 ")
-        .replace("gpus: 1", "gpu: 1")
-    )
+    text = EXAMPLE.replace("head: dssd", "head: dsssd").replace("fp16 ", "fp61 ").replace("gpus: 1", "gpu: 1")
     experiments_file(project).write_text(text)
     done = cli("validate", "--json", cwd=project)
     assert done.code == 3

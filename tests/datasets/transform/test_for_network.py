@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import subprocess
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from PIL import Image
 from source_datasets import CLASSES, make_source, save_image
 
 from taorunner.datasets.checks.run import check_dataset
-from taorunner.datasets.files.output_folders import Way
+from taorunner.datasets.files.output_folders import Way, need_room
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.transform.for_network import Wish, lay_out_for_network
 from taorunner.errors import MachineError, UserFilesError, has_errors
@@ -198,16 +199,31 @@ def test_too_few_images_for_two_subsets(tmp_path: Path) -> None:
         lay_out_for_network(tmp_path / "source", tmp_path / "out", Wish("coco"))
 
 
-def test_a_full_disk_is_seen_before_anything_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from taorunner.datasets.files import output_folders
-    from taorunner.disk_room import Room
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "small"
+    place.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(words, capture_output=True, check=False).returncode:
+        pytest.skip("a file system can only be mounted as root")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
 
-    make_source("coco", tmp_path / "source")
-    monkeypatch.setattr(output_folders, "room_at", lambda path: Room(Path("/"), 10_000, 10**9, None))
-    with pytest.raises(MachineError, match="copies of the images need"):
-        lay_out_for_network(tmp_path / "source", tmp_path / "out", Wish("coco", way=Way.COPY))
-    assert os.listdir(tmp_path) == ["source"]
-    lay_out_for_network(tmp_path / "source", tmp_path / "out", Wish("coco"))  # links need no room
-    shutil.rmtree(tmp_path / "out")
+
+@pytest.mark.parametrize("kind", ["coco", "folders", "polygons"])
+def test_a_full_disk_is_seen_before_anything_is_written(kind: str, tmp_path: Path, small_disk: Path) -> None:
+    make_source(kind, tmp_path / "source")
+    form = {"coco": "coco", "folders": "classification", "polygons": "segmentation"}[kind]
+    with pytest.raises(MachineError, match=r"copies of the images need .* of 64\.0 KiB free"):
+        lay_out_for_network(tmp_path / "source", small_disk / "out", Wish(form))
+    assert os.listdir(small_disk) == []
+
+
+def test_links_need_no_room_and_copies_do(tmp_path: Path) -> None:
+    """A file with holes is larger than any disk and takes no room itself."""
+    with (tmp_path / "vast.jpg").open("wb") as file:
+        file.truncate(1 << 43)
+    for way in (Way.LINK, Way.REFER):
+        need_room([tmp_path / "vast.jpg"], tmp_path / "out", way)
+    with pytest.raises(MachineError, match=r"copies of the images need 8\.0 TiB"):
+        need_room([tmp_path / "vast.jpg"], tmp_path / "out", Way.COPY)

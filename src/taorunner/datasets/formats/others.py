@@ -16,6 +16,7 @@ from pathlib import Path
 
 from taorunner.datasets.files.names import subset_of
 from taorunner.datasets.formats import coco
+from taorunner.datasets.formats.exports.backgrounds import background
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.model.annotations import DetectionDataset, ImageEntry
 from taorunner.errors import UserFilesError
@@ -87,9 +88,7 @@ def _unnamed(folder: Folder, named: set[Path]) -> list[ImageEntry]:
                 "annotations-unreadable", f"{_PROGRAM} leaves it out without a reason", folder.root / beside
             )
             continue
-        message = f'no annotations for "{printable(path)}": used as a background image'
-        folder.warning("label-missing", message, image_file)
-        entry = folder.entry(image_file, (), subset=subset_of(path.rpartition("/")[0] + "/x"))
+        entry = background(folder, path)
         if entry is not None:
             found.append(entry)
     return found

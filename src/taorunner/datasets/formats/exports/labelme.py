@@ -13,6 +13,7 @@ from typing import Any
 
 from taorunner.datasets.files.names import as_path, subset_of
 from taorunner.datasets.files.numbers import bounding_box, number
+from taorunner.datasets.formats.exports.backgrounds import background
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.errors import UserFilesError
@@ -60,9 +61,7 @@ def _backgrounds(folder: Folder, used: set[Path], broken: set[str]) -> list[Imag
         image_file = folder.root / path
         if image_file in used or image_file.parent not in places or path.rpartition(".")[0] in broken:
             continue
-        message = f'no annotations for "{printable(path)}": used as a background image'
-        folder.warning("label-missing", message, image_file)
-        entry = folder.entry(image_file, (), subset=subset_of(path.rpartition("/")[0] + "/x"))
+        entry = background(folder, path)
         if entry is not None:
             found.append(entry)
     return found
