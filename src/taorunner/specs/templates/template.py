@@ -41,7 +41,7 @@ __all__ = [
 ]  # fmt: skip
 
 _STOOD_FOR = frozenset({FILL_IN_CODE})
-"""Codes of errors about a value for which another word stands in the rendered text."""
+"""Codes of errors after which the rest of the text is still checked: a placeholder is in the place of the value."""
 _LARGE = 256 * 1024  # templates above this many characters are not kept
 
 

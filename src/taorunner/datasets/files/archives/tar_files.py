@@ -10,6 +10,8 @@ import tarfile
 from functools import partial
 from typing import IO, cast
 
+from typing_extensions import Self
+
 from taorunner.datasets.files.archives.members import Listing, Member
 from taorunner.text import printable
 
@@ -25,7 +27,7 @@ def list_tar(file: IO[bytes], listing: Listing) -> None:
         """Notes the block of zeros at the end: ``tarfile`` also ends at a damaged header, without a word."""
 
         @classmethod
-        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> tarfile.TarInfo:  # type: ignore[override]
+        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
             ends.append(len(buf) == tarfile.BLOCKSIZE and not any(buf))
             return super().frombuf(buf, encoding, errors)
 

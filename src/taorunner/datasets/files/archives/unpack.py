@@ -38,7 +38,8 @@ _DAMAGE = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, ValueError,
     NotImplementedError, RuntimeError, OverflowError,
 )  # fmt: skip
-"""What the standard library raises for archives that are damaged."""
+"""What the standard library raises for archives that are damaged. ``zipfile``: NotImplementedError for a method of
+packing that it does not know, RuntimeError for an encrypted member, OverflowError for a size beyond the file."""
 _PARTS = frozenset({
     *SPLIT_NAMES, "images", "image", "labels", "label", "annotations", "masks", "img", "gt", "jpegimages", "imagesets",
     "image_2", "label_2",
