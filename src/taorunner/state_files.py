@@ -133,10 +133,12 @@ def write_new(
     folder_mode: int = 0o755,
     owner: tuple[int, int] | None = None,
 ) -> None:
-    """Writes ``root/name`` as a new file. An existing file or link of that name is unlinked first.
+    """Writes ``root/name`` as a new file, which replaces an existing file or link of that name in one step.
 
-    ``name`` may contain folders. Missing ones are created with ``folder_mode``; a link or file in the place of a folder
-    is unlinked. The file and the new folders are given to ``owner`` (user id, group id).
+    A process that reads the file meanwhile sees the old content or the new: a supervisor that picks up a run writes its
+    inputs again while the container of the one before may be starting. ``name`` may contain folders. Missing ones are
+    created with ``folder_mode``; a link or file in the place of a folder is unlinked. The file and the new folders are
+    given to ``owner`` (user id, group id).
     """
     *folders, last = name.split("/")
     at = os.open(root, _FOLDER)
@@ -145,14 +147,20 @@ def write_new(
             below = _open_folder(at, folder, folder_mode, owner)
             os.close(at)
             at = below
+        unfinished = f".{last}.new"
         with suppress(FileNotFoundError):
-            os.unlink(last, dir_fd=at)
-        descriptor = os.open(last, _NEW, mode, dir_fd=at)
+            os.unlink(unfinished, dir_fd=at)
+        descriptor = os.open(unfinished, _NEW, mode, dir_fd=at)
         try:
             with naming(root / name):
                 write_all(descriptor, data)
             os.fchmod(descriptor, mode)
             _give(descriptor, owner)
+            os.rename(unfinished, last, src_dir_fd=at, dst_dir_fd=at)
+        except OSError:
+            with suppress(OSError):
+                os.unlink(unfinished, dir_fd=at)
+            raise
         finally:
             os.close(descriptor)
     finally:

@@ -205,6 +205,24 @@ def test_what_cannot_be_appended_names_the_file(small_disk: Path) -> None:
     with pytest.raises(OSError, match="No space left") as other:
         write_new(small_disk, "input/spec.yaml", b"x" * (4 << 20))
     assert other.value.filename == str(small_disk / "input/spec.yaml")
+    assert list((small_disk / "input").iterdir()) == []
+
+
+def test_a_file_that_is_written_again_is_whole_at_every_moment(tmp_path: Path) -> None:
+    """A container that starts reads its spec while the next supervisor writes the same spec again."""
+    spec = b"x" * 100_000
+    write_new(tmp_path, "input/train.yaml", spec)
+    writer = threading.Thread(
+        target=lambda: [write_new(tmp_path, "input/train.yaml", spec) for _ in range(300)]
+    )
+    writer.start()
+    reads = 0
+    while writer.is_alive():
+        assert (tmp_path / "input/train.yaml").read_bytes() == spec
+        reads += 1
+    writer.join()
+    assert reads > 1
+    assert os.listdir(tmp_path / "input") == ["train.yaml"]
 
 
 def test_a_descriptor_is_not_left_open(tmp_path: Path, precious: Path) -> None:

@@ -105,6 +105,7 @@ def say(handler: Any, status: int, body: bytes = b"", **headers: str) -> None:
     handler.send_response(status)
     for name, value in {"Content_Length": str(len(body)), **headers}.items():
         handler.send_header(name.replace("_", "-"), value)
+    handler.send_header("Connection", "close")  # else a next request may be sent on what is being closed
     handler.end_headers()
     handler.wfile.write(body)
 
