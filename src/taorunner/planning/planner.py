@@ -20,7 +20,7 @@ from taorunner.planning.model.run_ids import new_run_id
 from taorunner.project.image_lock import read_image_lock
 from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import load_mounts
-from taorunner.project.workspace import Workspace
+from taorunner.project.workspace import Workspace, is_name
 from taorunner.specs.memory import SpecMemory
 from taorunner.text import did_you_mean
 
@@ -108,6 +108,8 @@ def concerns(finding: Finding, project: Project, names: Sequence[str]) -> bool:
 
 def unknown_experiment(name: str, project: Project) -> Finding:
     hint = did_you_mean(name, project.names) or f"write it into {project.paths.experiments_file}"
+    if is_name(name) and (project.paths.root.parent / name).is_dir():  # the order of tao-runner: project, experiments
+        hint = f'"{name}" is a project, which goes before the command: taorunner -p {name} …'
     return Finding(
         Severity.ERROR, "unknown-experiment", f'there is no experiment "{name}" in project "{project.paths.name}"',
         hint, project.paths.experiments_file,

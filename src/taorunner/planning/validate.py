@@ -31,7 +31,7 @@ from taorunner.planning.spec.effective_spec import effective_spec
 from taorunner.planning.spec.fill_in import explained, of_arguments
 from taorunner.planning.spec.link_containment import outside_link
 from taorunner.planning.spec.schema_choice import schema_for
-from taorunner.planning.spec.spec_files import SUFFIXES
+from taorunner.planning.spec.spec_files import SUFFIXES, missing_spec
 from taorunner.planning.weights.agreement import backbone_findings
 from taorunner.planning.weights.use import TRAININGS, WeightsChecks, weights_use
 from taorunner.project.experiments import Experiment
@@ -269,11 +269,7 @@ def _specs(
     for action, contract, spec, found in checks.files_for(experiment, network, contracts):
         if found is None:
             if action == "train" and spec.required and _has_folder(experiment):
-                suffix = "yaml" if spec.format == "yaml" else "txt"
-                message = f'"{experiment.name}" has no spec for train'
-                hint = f"write {experiment.spec_dirs[0]}/train.{suffix}"
-                owner = ("experiments", experiment.name)
-                yield project.finding(Severity.ERROR, "missing-spec", message, owner, hint=hint, of_key=True)
+                yield missing_spec(project, experiment, action, spec)
             continue
         if found not in loaded:
             path = experiment.spec_dirs[found[0]] / found[1]

@@ -153,6 +153,11 @@ def spec_files(head: str) -> dict[str, str]:
     return texts
 
 
+def has_spec_file(head: str, name: str) -> bool:
+    """Whether a new project of ``head`` has a spec file of that name."""
+    return is_name(head) and _scaffolds().joinpath(head).joinpath(name).is_file()
+
+
 def check_words(experiment: str, entry: Mapping[str, str]) -> None:
     """Raises UsageError for a name or a value that experiments.yml does not take."""
     if not is_name(experiment):

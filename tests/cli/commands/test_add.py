@@ -92,6 +92,35 @@ def test_the_experiments_of_the_seed_become_runnable(cli: Cli, seed: Path) -> No
     assert cli("train", "dssd_resnet18_01", "--dry-run", "--gpu-indices", "0", cwd=seed).code == 0
 
 
+def test_a_start_in_the_order_of_tao_runner_says_how_it_is_typed_here(cli: Cli, seed: Path) -> None:
+    """Its README types the project first: ``python -m tao-runner train example_01 experiment_01``."""
+    refused = cli("train", "old", "dssd_resnet18_01", "--overwrite", cwd=seed)
+    assert refused.code == 3
+    assert 'hint: "old" is a project, which goes before the command: taorunner -p old …' in refused.err
+    for action, file in (("convert", "convert.txt"), ("train", "train.txt")):
+        refused = cli("-p", "old", action, "dssd_resnet18_01", cwd=seed)
+        assert f": {file} [missing-spec]\n" in refused.err
+        hints = re.findall(r"\[missing-spec\]\n.*\n.*\n  hint: taorunner (.*)\n", refused.err)
+        assert hints == ["-p old add dssd_resnet18_01"]
+    assert cli(*hints[0].split(), cwd=seed).code == 0
+    for action in ("convert", "train"):
+        assert "missing-spec" not in cli("-p", "old", action, "dssd_resnet18_01", cwd=seed).err
+    refused = cli("-p", "old", "export", "dssd_resnet18_01", cwd=seed)
+    assert refused.code == 3 and "missing-spec" not in refused.err
+
+
+def test_a_head_without_a_file_to_start_with_says_where_the_spec_goes(cli: Cli, parts: Path) -> None:
+    (parts / "networks").mkdir()
+    (parts / "networks/mine.yml").write_text("like: rtdetr\n")
+    file = parts / "projects/parts/experiments.yml"
+    file.write_text(file.read_text() + "  mine_01:\n    head: mine\n    dataset: parts/train\n")
+    refused = cli("train", "mine_01", "--dry-run", cwd=parts)
+    assert refused.code == 3
+    found = re.search(r"\[missing-spec\]\n.*\n.*\n  hint: (.*)\n", refused.err)
+    assert found is not None and found[1].startswith("write ")
+    assert found[1].endswith("projects/parts/specs/mine_01/train.yaml")
+
+
 def test_only_what_is_missing_is_written(cli: Cli, seed: Path) -> None:
     folder = seed / "projects/old/specs/dssd_resnet18_01"
     folder.mkdir()

@@ -13,7 +13,7 @@ from taorunner.planning.inputs.named_checkpoint import NamedWeights, not_read, s
 from taorunner.planning.model.plan import GpuRequest
 from taorunner.planning.spec.overrides import Override, find_overrides, refusal, texts_with_variables
 from taorunner.planning.spec.schema_choice import schema_for
-from taorunner.planning.spec.spec_files import find_spec
+from taorunner.planning.spec.spec_files import find_spec, missing_spec
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project
 from taorunner.specs.editing.spec_edits import Edit, set_in
@@ -72,7 +72,7 @@ def effective_spec(
         return EffectiveSpec(sets=texts)
     path = find_spec(experiment.spec_dirs, spec)
     if path is None:
-        missing_file = (_missing(project, experiment, contract, spec),) if spec.required else ()
+        missing_file = (missing_spec(project, experiment, contract.action, spec),) if spec.required else ()
         return EffectiveSpec(findings=missing_file, sets=texts)
     against = schema_for(contract, missing=missing, kept=kept)
     schema = against.schema if against is not None else None
@@ -151,14 +151,6 @@ def _library_findings(path: Path, text: str, against: Against, memory: SpecMemor
         return ()
     hint = "one of the values that are set in it does not fit"
     return (replace(refused.to_finding(), hint=hint, file=path),)
-
-
-def _missing(project: Project, experiment: Experiment, contract: Contract, spec: SpecContract) -> Finding:
-    suffix = "yaml" if spec.format == "yaml" else "txt"
-    message = f'"{experiment.name}" has no spec for {contract.action}: {spec.stems[0]}.{suffix}'
-    hint = f"write {experiment.spec_dirs[0] / spec.stems[0]}.{suffix}"
-    at = ("experiments", experiment.name)
-    return project.finding(Severity.ERROR, "missing-spec", message, at, hint=hint, of_key=True)
 
 
 def _keys(spec: SpecContract, gpus: GpuRequest) -> dict[str, Any]:

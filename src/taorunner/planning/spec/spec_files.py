@@ -6,6 +6,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from taorunner.contracts import SpecContract
+from taorunner.errors import Finding, Severity
+from taorunner.project.experiments import Experiment
+from taorunner.project.load import Project
+from taorunner.project.scaffold import has_spec_file
 
 SUFFIXES = {"prototxt": (".txt", ".cfg", ".prototxt", ".pbtxt"), "yaml": (".yaml", ".yml")}
 """Protobuf text has no fixed suffix. Source: tao/tensorflow.md section 4.1."""
@@ -21,3 +25,16 @@ def candidates(folders: Sequence[Path], spec: SpecContract) -> Iterator[Path]:
 
 def find_spec(folders: Sequence[Path], spec: SpecContract) -> Path | None:
     return next((path for path in candidates(folders, spec) if path.exists()), None)
+
+
+def missing_spec(project: Project, experiment: Experiment, action: str, spec: SpecContract) -> Finding:
+    """The finding of an action without its spec file. ``add`` writes the file where the head has one to start with."""
+    suffix = "yaml" if spec.format == "yaml" else "txt"
+    name = f"{spec.stems[0]}.{suffix}"
+    message = f'"{experiment.name}" has no spec for {action}: {name}'
+    if any(has_spec_file(experiment.head, f"{stem}.{suffix}") for stem in spec.stems):
+        hint = f"taorunner -p {project.name} add {experiment.name}"
+    else:
+        hint = f"write {experiment.spec_dirs[0] / name}"
+    place = ("experiments", experiment.name)
+    return project.finding(Severity.ERROR, "missing-spec", message, place, hint=hint, of_key=True)
