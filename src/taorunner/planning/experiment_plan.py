@@ -9,6 +9,7 @@ from taorunner.catalog.network import Network
 from taorunner.container_options import Mount
 from taorunner.contracts import Contract
 from taorunner.errors import Finding, Severity, UnknownNameError, UserFilesError
+from taorunner.planning.checks.argument_inputs import missing_at_launch, unbuilt_models
 from taorunner.planning.checks.consistency import Launch
 from taorunner.planning.checks.dataset_requirements import READ_BY
 from taorunner.planning.checks.secret_exposure import secret_findings
@@ -86,6 +87,9 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     here += [
         planning.placed(experiment, f) for f in _checkpoint_findings(request, contract, draft.spec, values)
     ]
+    here += missing_at_launch(planning.project, experiment, contract, argv, draft.mounts)
+    unbuilt = unbuilt_models(experiment, contract, values.arguments, argv, starts=not request.dry_run)
+    here += [planning.placed(experiment, finding) for finding in unbuilt]
     here += _key_findings(planning, experiment, contract)
     here += secret_findings(planning.project, experiment, planning.workspace.root)
     earlier = _earlier_results(planning, draft, argv)

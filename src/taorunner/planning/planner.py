@@ -108,7 +108,9 @@ def concerns(finding: Finding, project: Project, names: Sequence[str]) -> bool:
 
 def unknown_experiment(name: str, project: Project) -> Finding:
     hint = did_you_mean(name, project.names) or f"write it into {project.paths.experiments_file}"
-    if is_name(name) and (project.paths.root.parent / name).is_dir():  # the order of tao-runner: project, experiments
+    if (
+        is_name(name) and (project.paths.root.parent / name).is_dir()
+    ):  # the order of tao-runner: project, experiments
         hint = f'"{name}" is a project, which goes before the command: taorunner -p {name} …'
     return Finding(
         Severity.ERROR, "unknown-experiment", f'there is no experiment "{name}" in project "{project.paths.name}"',

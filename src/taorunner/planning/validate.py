@@ -15,6 +15,7 @@ from pathlib import Path
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, SpecContract
 from taorunner.errors import Finding, Severity, UserFilesError
+from taorunner.planning.checks.argument_inputs import missing_arguments
 from taorunner.planning.checks.consistency import CROSS_CHECKED, CrossChecks, FoundSpec
 from taorunner.planning.checks.dataset_preflight import DatasetPreflight, different
 from taorunner.planning.checks.dataset_requirements import Reading, placed_below
@@ -246,6 +247,8 @@ def _experiment(
             line, column = project.place(("experiments", experiment.name), of_key=True)
             yield replace(old, file=project.paths.experiments_file, line=line, column=column)
     yield from _specs(checks, project, experiment, network, contracts)
+    mounts = Mounts.identity() if target.sees_host_paths else checks.cross.mounts
+    yield from missing_arguments(project, experiment, contracts, mounts)
     if experiment.name in checks.names_in(project.paths.models_dir):
         from taorunner.planning.checks.existing_results import existing_results  # only with results
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -327,3 +328,82 @@ def test_categories_of_codetr_and_mask2former_are_counted_too(tmp_path: Path) ->
         ((message, hint),) = [(one.message, one.hint) for one in found if one.code == "too-few-classes"]
         assert message.startswith(f"num_classes is 1, the data needs {needed}: train/annotations.json has ")
         assert hint == "taorunner specs refresh e"
+
+
+# ---- what only a command line names --------------------------------------------------------------------------------
+
+VARS = "    vars:\n      image_dir: {images}\n      label_dir: $dataset_raw/labels\n"
+
+
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [
+        ("$dataset_raw/images", None),
+        ("/usr/share", None),  # a folder of every container
+        ("$results_dir/inference/images", None),  # an action makes it
+        ("$dataset_raw/imagez", ("missing-input", "no such file or folder: imagez")),
+        ("$dataset_raw/nothing", ("empty-input", "nothing is empty")),
+        ("/elsewhere/images", ("not-mounted", 'no mount covers "/elsewhere/images": the container does not have it')),
+    ],
+)  # fmt: skip
+def test_folders_that_vars_names_for_a_command_line_are_looked_for(
+    desk: Make, images: str, said: tuple[str, str] | None
+) -> None:
+    made = desk("detectnet_v2")
+    (made.data / "nothing").mkdir()
+    made.edit(
+        "    head: detectnet_v2", f"{VARS.format(images=images)}    head: detectnet_v2", "experiments.yml"
+    )
+    line = made.line_of("image_dir:", "experiments.yml")
+    validated, launched = made.validated(), made.launched("inference")
+    if said is None:
+        assert (validated, launched) == ([], [])
+        return
+    code, message = said
+    assert [one[:3] for one in validated] == [(f"warning {code}", line, f"{message} (inference reads it)")]
+    assert [one[:3] for one in launched] == [(f"error {code}", line, message)]
+    assert made.launched("export") == []
+
+
+def test_a_folder_in_place_of_a_file_of_a_training_is_an_error_in_validate(desk: Make) -> None:
+    made = desk("classification_tf1")
+    (made.data / "map.json").mkdir()
+    own = "    vars: {classmap: $dataset_raw/map.json}\n"
+    made.edit("    head: classification_tf1", f"{own}    head: classification_tf1", "experiments.yml")
+    message = "map.json is a folder, and a file belongs there"
+    assert [one[:3:2] for one in made.validated()] == [("error wrong-input", message)]
+    assert [one[:3:2] for one in made.launched("train")] == [("error wrong-input", message)]
+
+
+@pytest.mark.parametrize(
+    ("action", "built", "what", "hint"),
+    [
+        ("gen_trt_engine", "export", "exported model", "taorunner export e"),
+        ("deploy.inference", "gen_trt_engine", "engine", "taorunner run gen_trt_engine e"),
+    ],
+)
+def test_a_model_that_an_earlier_action_makes_is_a_note_until_the_start(
+    desk: Make, action: str, built: str, what: str, hint: str
+) -> None:
+    made = desk("rtdetr")
+    results = made.project / "models/e"
+
+    def said(**asked: object) -> list[tuple[str, str, str | None]]:
+        request = ActionRequest(action, ("e",), **asked)  # type: ignore[arg-type]
+        found = plan_action(made.workspace, "p", request, CALLER).findings
+        codes = ("checkpoint-missing", "not-made-yet")
+        return [(f"{f.severity.value} {f.code}", f.message, f.hint) for f in found if f.code in codes]
+
+    assert [one[0] for one in said()] == ["error checkpoint-missing"]
+    assert [one[0] for one in said(dry_run=True)] == ["info checkpoint-missing", "info not-made-yet"]
+    (results / "train").mkdir(parents=True)
+    with zipfile.ZipFile(results / "train/model_epoch_000_step_00010.pth", "w") as file:
+        file.writestr("archive/data.pkl", b"x")
+    suffix = "onnx" if built == "export" else "engine"
+    inside = f"/workspace/projects/p/models/e/{built}/model_epoch_000_step_00010.{suffix}"
+    message = f"the {what} {inside} is not there yet: {built} makes it"
+    assert said() == [("error not-made-yet", message, hint)]
+    assert said(dry_run=True) == [("info not-made-yet", message, hint)]
+    (results / built).mkdir()
+    (results / built / f"any.{suffix}").write_bytes(b"x")
+    assert said() == []

@@ -24,19 +24,20 @@ class ValueMeaning:
     """The meaning of a name in a contract's arguments. ``hint`` is the next step when it is unknown.
 
     ``reserved``: set by taorunner only. Passed by hand, it is an error that names the right setting.
-    ``from_vars``: an entry of that name in the experiment's ``vars`` gives the value.
+    ``from_vars``: an entry of that name in the experiment's ``vars`` gives the value. ``reads``: the action reads it;
+    ``file``, or ``any`` for a folder or one file.
     """
 
     text: str
     hint: str
     reserved: bool = False
     from_vars: bool = False
+    reads: str = ""
 
 
-def _var(name: str, text: str) -> ValueMeaning:
-    return ValueMeaning(
-        text, f"set {name} in vars of the experiment (a path inside the container)", from_vars=True
-    )
+def _var(name: str, text: str, reads: str = "") -> ValueMeaning:
+    hint = f"set {name} in vars of the experiment (a path inside the container)"
+    return ValueMeaning(text, hint, from_vars=True, reads=reads)
 
 
 VALUES: Mapping[str, ValueMeaning] = {
@@ -72,18 +73,18 @@ VALUES: Mapping[str, ValueMeaning] = {
     "pruned_file": ValueMeaning("the pruned model", "set export_model to the checkpoint's name"),
     "pruned_dir": ValueMeaning("the folder of the pruned model", "set export_model to the checkpoint's name"),
     "dataset_raw": ValueMeaning("the raw dataset's folder", "set dataset of the experiment"),
-    "image_dir": _var("image_dir", "the folder of images"),
-    "label_dir": _var("label_dir", "the folder of labels"),
-    "image_file": _var("image_file", "one image"),
-    "annotations_file": _var("annotations_file", "the COCO annotations file"),
-    "class_names_file": _var("class_names_file", "a file with one class name per line"),
-    "classmap": _var("classmap", "the file that maps classes to numbers"),
-    "calibration_images": _var("calibration_images", "the folder of images for int8 calibration"),
+    "image_dir": _var("image_dir", "the folder of images", "any"),
+    "label_dir": _var("label_dir", "the folder of labels", "any"),
+    "image_file": _var("image_file", "one image", "file"),
+    "annotations_file": _var("annotations_file", "the COCO annotations file", "file"),
+    "class_names_file": _var("class_names_file", "a file with one class name per line", "file"),
+    "classmap": _var("classmap", "the file that maps classes to numbers", "file"),
+    "calibration_images": _var("calibration_images", "the folder of images for int8 calibration", "any"),
     "calibration_cache": _var("calibration_cache", "the file that keeps the int8 calibration"),
     "calibration_file": _var("calibration_file", "the calibration tensors to write"),
     "image_width": _var("image_width", "the network's input width in pixels"),
     "image_height": _var("image_height", "the network's input height in pixels"),
-    "csv_file": _var("csv_file", "the CSV file with the true labels"),
+    "csv_file": _var("csv_file", "the CSV file with the true labels", "file"),
 }
 """Every name that the arguments, value forms and artifacts of a contract may contain."""
 
