@@ -405,8 +405,9 @@ def test_a_training_is_not_given_what_it_writes_itself(
 ) -> None:
     spec = 'train_config { n_epochs: 8 }\neval_config { model_path: "x" }\n'
     made = workspace(
-        {"e": {**CLASSES, "vars": {"classmap": classmap, "image_dir": "/i"}}}, specs={"e/train.txt": spec}
-    )
+        {"e": {**CLASSES, "vars": {"classmap": classmap, "image_dir": "$dataset_raw"}}},
+        specs={"e/train.txt": spec}, data={"kitti/train/classmap.json": "{}"},
+    )  # fmt: skip
     argv = only(plan(made, "train", "e")).argv
     assert (argv[-2:] == ("-c", f"/workspace/projects/example_01/{expected}")) == (expected is not None)
     assert ("-c" in argv) == (expected is not None)

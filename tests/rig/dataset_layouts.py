@@ -11,6 +11,7 @@ from PIL import Image
 
 from taorunner.catalog.layouts import DataLayout
 from taorunner.catalog.load import Catalog
+from taorunner.project.scaffold import VARS_FILE, spec_files
 
 CLASSES = ("car", "cyclist", "pedestrian")
 _WORDS = {
@@ -23,7 +24,8 @@ _MANY = re.compile(r"\*|<stem>|<video>")
 def put_data(head: str, dataset: Path, images: int = 64) -> None:
     """A file at each place of the layout, ``images`` of them where it has a pattern of names.
 
-    Folders that have files are left as they are. ``dataset`` is the folder that experiments.yml names.
+    Also the files that ``vars`` of a new experiment names. Folders that have files are left as they are. ``dataset`` is
+    the folder that experiments.yml names.
     """
     layout = Catalog().layout(head)
     assert layout is not None
@@ -46,6 +48,11 @@ def put_data(head: str, dataset: Path, images: int = 64) -> None:
             if not file.exists():
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(_content(layout, file.relative_to(root), number))
+    for name in re.findall(r"(?m)^\w+: \$dataset_raw/(\S+\.\w+)", spec_files(head).get(VARS_FILE, "")):
+        if (dataset / name).parent.is_dir() and not (
+            dataset / name
+        ).exists():  # the command line of an action names it
+            (dataset / name).write_bytes(_content(layout, Path(name), 0))
 
 
 def _has_classes(root: Path, place: str) -> bool:

@@ -360,7 +360,7 @@ def test_folders_that_vars_names_for_a_command_line_are_looked_for(
         assert (validated, launched) == ([], [])
         return
     code, message = said
-    assert [one[:3] for one in validated] == [(f"warning {code}", line, f"{message} (inference reads it)")]
+    assert [one[:3] for one in validated] == [(f"info {code}", line, f"{message} (inference reads it)")]
     assert [one[:3] for one in launched] == [(f"error {code}", line, message)]
     assert made.launched("export") == []
 

@@ -30,11 +30,11 @@ _BUILT = {
 def missing_arguments(
     project: Project, experiment: Experiment, contracts: Mapping[str, Contract], mounts: Mounts
 ) -> Iterator[Finding]:
-    """For ``validate``: what a training reads and does not find is an error, what only another action reads is a
-    warning."""
+    """For ``validate``: what a training reads and does not find is an error. What only another action reads is a note:
+    many projects never take that action, and its own start says it."""
     reported: set[str] = set()
     for action in sorted(contracts, key=lambda name: name != "train"):
-        severity = Severity.ERROR if action == "train" else Severity.WARNING
+        severity = Severity.ERROR if action == "train" else Severity.INFO
         whose = "" if action == "train" else f" ({action} reads it)"
         names = _named(contracts[action], experiment) - reported
         reported |= names
