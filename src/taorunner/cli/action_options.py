@@ -13,6 +13,10 @@ DryRun = Annotated[bool, option("--dry-run", "Show what would run; start nothing
 Overwrite = Annotated[
     bool, option("--overwrite", "Set earlier results aside first (nothing is deleted)", group="How it runs")
 ]
+All = Annotated[
+    bool,
+    option("--all", "Take every experiment of the project that has this spec", group="How it runs"),
+]
 Force = Annotated[
     bool,
     option("--force", "Start despite errors in data, paths and weights", group="How it runs"),
@@ -133,6 +137,7 @@ class ActionOptions:
     time: TimeLimit = None
     release: Release = None
     image: Image = None
+    everything: All = False
     dry_run: DryRun = False
     detach: Detach = False
     overwrite: Overwrite = False

@@ -40,6 +40,14 @@ class ActionRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Order:
+    """A request for experiments of one project. A batch may be made of several."""
+
+    project: str
+    request: ActionRequest
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """Who runs the command. ``groups`` are supplementary group ids."""
 
