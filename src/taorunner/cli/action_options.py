@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Optional
 
 from taorunner.cli.options import JsonOption, PlainOption, ProjectOption, WorkspaceOption, option
@@ -80,6 +80,14 @@ Sets = Annotated[
     Optional[list[str]],
     option("--set", "Set any key of the spec; may be repeated", word="KEY=VALUE", group="Training"),
 ]
+Env = Annotated[
+    Optional[list[str]],
+    option("--env", "Set a variable; may be repeated", word="NAME[=VALUE]", group="Where it runs"),
+]
+Volume = Annotated[
+    Optional[list[str]],
+    option("--volume", "Mount one more folder; may be repeated", word="SRC:DST[:ro]", group="Where it runs"),
+]
 Checkpoint = Annotated[
     Optional[str],
     option(
@@ -137,6 +145,8 @@ class ActionOptions:
     time: TimeLimit = None
     release: Release = None
     image: Image = None
+    env: Env = field(default=None, repr=False)
+    volume: Volume = None
     everything: All = False
     dry_run: DryRun = False
     detach: Detach = False

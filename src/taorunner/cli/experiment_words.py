@@ -57,3 +57,29 @@ def _say_left_out(invocation: Invocation, selection: Selection) -> None:
     for reason, names in by_reason.items():
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         invocation.note(f"left out: {', '.join(names[:_SHOWN])}{more} ({reason})")
+
+
+def with_container_words(request: ActionRequest, env: Sequence[str], volumes: Sequence[str]) -> ActionRequest:
+    """``request`` with ``--env`` and ``--volume``, which are read as for ``shell``.
+
+    A variable without a value counts as a secret: the run takes it from the caller's environment, and no record has it.
+    Raises UsageError with every problem.
+    """
+    import os
+    from pathlib import Path
+
+    from taorunner.project.container_words import read_each, read_env, read_volume
+
+    def variable(word: str) -> tuple[str, str]:
+        name, value = read_env(word, os.environ)
+        return name, value if "=" in word else f"env:{name}"
+
+    home = Path(os.environ.get("HOME") or Path.home())
+    mounts, problems = read_each("--volume", volumes, lambda word: read_volume(word, Path.cwd(), home))
+    variables, others = read_each("--env", env, variable)
+    problems += others
+    if len(problems) == 1:
+        raise UsageError(problems[0].message, hint=problems[0].hint)
+    if problems:
+        raise UsageError(f"nothing was started: {len(problems)} problems", findings=problems)
+    return replace(request, env=dict(variables), volumes=tuple(mounts))

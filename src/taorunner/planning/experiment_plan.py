@@ -32,7 +32,12 @@ from taorunner.planning.inputs.precedence import (
 )
 from taorunner.planning.inputs.resources import resource_findings
 from taorunner.planning.inputs.resume import NoResume, resumed
-from taorunner.planning.inputs.run_mounts import outside_findings, state_findings
+from taorunner.planning.inputs.run_mounts import (
+    VOLUME_CODE,
+    outside_findings,
+    state_findings,
+    volume_findings,
+)
 from taorunner.planning.inputs.values import RunValues, ValueFinder
 from taorunner.planning.model.arguments import ArgumentValues
 from taorunner.planning.model.forcing import passed, stops
@@ -42,7 +47,7 @@ from taorunner.planning.model.plan import (
     RunPlan,
 )
 from taorunner.planning.model.request import ActionRequest, Site
-from taorunner.planning.run_plan import Draft, assemble
+from taorunner.planning.run_plan import Draft, assemble, mounts_of
 from taorunner.planning.spec.effective_spec import EffectiveSpec, effective_spec
 from taorunner.planning.spec.fill_in import explained
 from taorunner.planning.spec.link_containment import outside_link
@@ -69,11 +74,12 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     here += [planning.placed(experiment, finding) for finding in limited]
     if not draft.on_host:
         count = draft.resources.gpus.count
-        hidden = visible_gpus(planning.project, experiment, draft.mounts, contract.env, count)
+        hidden = visible_gpus(planning.project, experiment, draft.mounts, contract.env, count, request.env)
         image = choose_image(contract, request, planning.lock)
         old = planning.driver.finding(image, count)
         here += [planning.placed(experiment, one) for one in (hidden, old) if one is not None]
     here += _mount_findings(planning, experiment, contract, draft.mounts)
+    here += _volume_findings(planning, draft)
     here += _weights_findings(planning, draft)
     here += draft.spec.findings
     known = len(planning.cross.readings)
@@ -241,10 +247,22 @@ def _mount_findings(
 ) -> Iterator[Finding]:
     if mounts.is_identity:
         return
-    shown = [Mount(entry.source, entry.destination, entry.read_only) for entry in mounts.entries]
+    own = [entry for entry in mounts.entries if entry not in mounts.volumes]
+    shown = [Mount(entry.source, entry.destination, entry.read_only) for entry in own]
     yield from state_findings(planning.workspace, shown, mounts.file)
     paths = planning.project.paths
     yield from outside_findings(paths, experiment.name, mounts, reads_data_only=contract.reads_data_only)
+
+
+def _volume_findings(planning: Planning, draft: Draft) -> Iterator[Finding]:
+    """Findings about ``--volume``, which have no place in a file."""
+    volumes = planning.request.volumes
+    if not draft.on_host:
+        yield from volume_findings(planning.workspace, volumes, mounts_of(planning, draft) if volumes else ())
+    elif volumes:
+        name, backend = draft.experiment.name, draft.target.name
+        message = f'--volume has no effect on "{name}": "{backend}" runs it on this host, without mounts'
+        yield Finding(Severity.ERROR, VOLUME_CODE, message, "leave --volume out")
 
 
 def _need_findings(planning: Planning, experiment: Experiment, contract: Contract) -> Iterator[Finding]:

@@ -82,7 +82,7 @@ def act(
     invocation: Invocation, action: str, experiments: list[str], options: ActionOptions, *, typed: str
 ) -> int:
     """Runs an action as the command line asked for it: ``typed`` is the command. Returns the exit code."""
-    from taorunner.cli.experiment_words import check_words, orders_of
+    from taorunner.cli.experiment_words import check_words, orders_of, with_container_words
     from taorunner.planning.model.request import ActionRequest
     from taorunner.project.limits import read_limits
     from taorunner.runs.control.launch import check_options
@@ -96,6 +96,7 @@ def act(
         overwrite=options.overwrite, resume=options.resume, force=options.force, dry_run=options.dry_run,
     )  # fmt: skip
     check_words(experiments, typed, everything=options.everything)
+    request = with_container_words(request, options.env or (), options.volume or ())
     check_options(request)
     workspace = invocation.open_workspace(options.workspace)
     orders = orders_of(
