@@ -17,6 +17,10 @@ All = Annotated[
     bool,
     option("--all", "Take every experiment of the project that has this spec", group="How it runs"),
 ]
+Then = Annotated[
+    Optional[str],
+    option("--then", "Run these after it, each on its result", word="ACTION,...", group="How it runs"),
+]
 Force = Annotated[
     bool,
     option("--force", "Start despite errors in data, paths and weights", group="How it runs"),
@@ -148,6 +152,7 @@ class ActionOptions:
     env: Env = field(default=None, repr=False)
     volume: Volume = None
     everything: All = False
+    then: Then = None
     dry_run: DryRun = False
     detach: Detach = False
     overwrite: Overwrite = False
@@ -162,6 +167,18 @@ class ActionOptions:
     plain: PlainOption = False
     project: ProjectOption = None
     workspace: WorkspaceOption = None
+
+
+def chain_actions(text: str | None) -> tuple[str, ...]:
+    """``evaluate,export`` to names of actions. Raises UsageError for an empty one."""
+    if text is None:
+        return ()
+    names = tuple(part.strip() for part in text.split(","))
+    if not all(names):
+        raise UsageError(
+            f'--then takes names of actions, not "{text}"', hint="for example --then evaluate,export"
+        )
+    return names
 
 
 def gpu_ids(text: str | None) -> tuple[str, ...] | None:

@@ -51,7 +51,7 @@ from taorunner.planning.run_plan import Draft, assemble, mounts_of
 from taorunner.planning.spec.effective_spec import EffectiveSpec, effective_spec
 from taorunner.planning.spec.fill_in import explained
 from taorunner.planning.spec.link_containment import outside_link
-from taorunner.planning.spec.overrides import typed_value
+from taorunner.planning.spec.overrides import sets_of_later, typed_value
 from taorunner.planning.spec.spec_files import find_spec
 from taorunner.planning.weights.agreement import backbone_findings
 from taorunner.planning.weights.use import WeightsChecks, weights_use
@@ -129,7 +129,9 @@ def _draft(planning: Planning, experiment: Experiment) -> Draft | None:
         planning.add(list(planning.lock.findings))
     site = planning.make_site(experiment.name, contract.action)
     finder = ValueFinder(planning.workspace, planning.project.paths, experiment, network, mounts)
-    values = finder.find(contract, resources.gpus, request.checkpoint, dry_run=request.dry_run)
+    values = finder.find(
+        contract, resources.gpus, request.checkpoint, dry_run=request.dry_run, earlier=request.earlier
+    )
     spec = _spec(planning, experiment, contract, values, resources.gpus)
     run_inside = str(site.run_dir / "input") if on_host else RUN_INSIDE
     return Draft(
@@ -166,6 +168,7 @@ def _consistency_findings(planning: Planning, draft: Draft) -> list[Finding]:
         draft.target.name,
         _typed(spec.sets, planning.request.extra),
         not planning.request.dry_run,
+        frozenset(planning.request.earlier),
     )
     found = planning.cross.before(
         draft.contract, spec.path, draft.network, planning.project, experiment, launch
@@ -287,10 +290,12 @@ def _spec(
     outside = outside_link(path, planning.workspace, planning.mounts) if path is not None else None
     if outside is not None:
         return EffectiveSpec(findings=(outside,))
-    sets = planning.request.overrides
     kept = KeptSchemas(planning.workspace.spec_schemas_dir, planning.memory)
     image = choose_image(contract, planning.request, planning.lock)
     pinned = replace(contract, image=image)
+    sets = planning.request.overrides
+    if planning.request.earlier:
+        sets = sets_of_later(sets, pinned, kept)
     return effective_spec(
         planning.project, experiment, pinned, values.variables, gpus, sets, kept, weights=values.weights
     )

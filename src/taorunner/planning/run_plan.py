@@ -95,6 +95,7 @@ def assemble(
         arguments=arguments,
         set_aside=earlier.set_aside,
         make_dirs=(*earlier.make_dirs, *home),
+        awaits=draft.values.awaits,
     )
 
 

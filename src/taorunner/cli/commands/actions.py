@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taorunner.cli.action_options import ActionOptions, gpu_ids
+from taorunner.cli.action_options import ActionOptions, chain_actions, gpu_ids
 from taorunner.cli.help_pages import add_command
 from taorunner.cli.option_sets import with_options
 from taorunner.cli.options import ExperimentsArgument, Invocation, split_pairs
@@ -94,6 +94,7 @@ def act(
         release=options.release, image=options.image,
         overrides=split_pairs(options.sets or ()), extra=invocation.extra, checkpoint=options.checkpoint,
         overwrite=options.overwrite, resume=options.resume, force=options.force, dry_run=options.dry_run,
+        then=chain_actions(options.then),
     )  # fmt: skip
     check_words(experiments, typed, everything=options.everything)
     request = with_container_words(request, options.env or (), options.volume or ())
@@ -186,6 +187,8 @@ def _show_dry_run(workspace: Workspace, orders: Sequence[Order], *, json: bool) 
         workspace, orders, os.environ, lambda project: dry_run_sites(workspace.dry_run_dir, project)
     )
     _print_notes(planned)
+    if any(item.plan.awaits for item in planned.items):
+        typer.echo('a name with "OF-THE-CHAIN" stands for a file that an earlier action makes', err=True)
     simulations = [simulate(item.plan, item.site) for item in planned.items]
     print_simulations(make_console(sys.stdout, os.environ), simulations, json=json)
     return 0

@@ -21,7 +21,8 @@ class ActionRequest:
     ``extra`` goes to TAO as it is. ``env`` are further variables (a secret as ``env:NAME`` or ``file:PATH``),
     ``volumes`` further mounts. ``checkpoint`` is a path on this host or a name in the results. ``resume``: training
     goes on from its newest checkpoint. ``force`` passes findings about data, paths and weights (``model.forcing``);
-    ``dry_run``: nothing is started, so what an earlier action makes may be missing.
+    ``dry_run``: nothing is started, so what an earlier action makes may be missing. ``then`` are further actions, each
+    to run after the one before; ``earlier`` are the actions of the chain that run before this one.
     """
 
     action: str
@@ -41,6 +42,8 @@ class ActionRequest:
     resume: bool = False
     force: bool = False
     dry_run: bool = False
+    then: tuple[str, ...] = ()
+    earlier: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

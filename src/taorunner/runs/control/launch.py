@@ -93,6 +93,12 @@ def check_request(request: ActionRequest) -> None:
 
 def check_options(request: ActionRequest) -> None:
     """As ``check_request``, without the names of experiments."""
+    named = (request.action, *request.then)
+    again = sorted({action for action in named if named.count(action) > 1})
+    if again:
+        raise UsageError(
+            f'the chain has "{again[0]}" twice', hint="name each action once: --then evaluate,export"
+        )
     if request.resume and request.action != "train":
         raise UsageError(f'only "train" can be resumed, not "{request.action}"')
     if request.resume and request.overwrite:
@@ -133,14 +139,15 @@ def plan_orders(
 ) -> Planned:  # fmt: skip
     """The plans of all orders, in their order; see ``plan_request``. ``site_makers`` gives the ``make_site`` of a
     project."""
+    from taorunner.planning.chain import plan_chain
     from taorunner.planning.model.request import Caller
-    from taorunner.planning.planner import Planned, plan_action
+    from taorunner.planning.planner import Planned
 
     for order in orders:
         check_request(order.request)
     caller = Caller.current(environ)
     each = [
-        plan_action(
+        plan_chain(
             workspace, order.project, order.request, caller,
             None if site_makers is None else site_makers(order.project),
         )
@@ -225,15 +232,19 @@ def _launch(
 
 
 def refuse_second_training(store: RunStore, project: str, request: ActionRequest) -> None:
-    """Refuses a training into results that another run is writing, and moving such results.
+    """Refuses a training into results that another run is writing, or that a chain still reads, and moving such
+    results.
 
     Raises RunStateError naming the run.
     """
-    for record in store.unfinished() if request.action == "train" else ():
+    for record in store.unfinished() if "train" in (request.action, *request.then) else ():
         same = record.project == project and record.experiment in request.experiments
-        if same and record.action == "train":
+        if same and (record.action == "train" or record.after is not None):
+            does = f'is training "{record.experiment}"'
+            if record.action != "train":
+                does = f'is part of a chain, {record.action} of "{record.experiment}",'
             raise RunStateError(
-                f'run "{record.id}" is training "{record.experiment}" and has not ended ({record.state.value})',
+                f'run "{record.id}" {does} and has not ended ({record.state.value})',
                 hint=f"taorunner attach {record.id} shows it, taorunner stop {record.id} ends it",
             )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from taorunner.errors import RunStateError, UsageError
-from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.record import RunRecord, chain_of
 from taorunner.runs.state.store import RunStore
 from taorunner.text import is_pattern, printable
 
@@ -14,24 +14,27 @@ _SHOWN = 5
 
 
 def live_runs(store: RunStore, words: Sequence[str]) -> list[RunRecord]:
-    """The run of each word, each once, in the order of the words. A pattern means every run that has not ended, of
-    each experiment that fits, newest first; a plain word may mean one that has.
+    """The run of each word, each once, in the order of the words, and the rest of its chain. A pattern means every run
+    that has not ended, of each experiment that fits, newest first; a plain word may mean one that has.
 
     Raises:
         UsageError: a word cannot be the name of a run.
         RunStateError: a word means no run.
     """
     found: dict[str, RunRecord] = {}
+    unfinished = store.unfinished()
     for word in words:
         if is_pattern(word):
-            records = _fitting(store.unfinished(), word)
+            records = _fitting(unfinished, word)
             if not records:
                 raise RunStateError(
                     f'no run that has not ended matches "{printable(word)}"', hint="taorunner ps lists them"
                 )
         else:
             records = [store.find(word)]
-        found.update((record.id, record) for record in records)
+        for record in records:
+            chain = chain_of(record, (record, *unfinished))
+            found.update((one.id, one) for one in chain[chain.index(record) :])
     return list(found.values())
 
 

@@ -20,7 +20,7 @@ from taorunner.errors import MachineError, RunStateError, UsageError
 from taorunner.events import Event, RunState, Value, from_json_line, to_json_line
 from taorunner.runs.state.batch_index import OpenBatches, kept_environ
 from taorunner.runs.state.folders import checked_name, is_name
-from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.record import RunRecord, current_of
 from taorunner.state_files import (
     SHARING,
     LinkedFileError,
@@ -278,7 +278,7 @@ class RunStore:
         records = list(self.records())
         for record in records:
             if name in (record.experiment, f"{record.project}/{record.experiment}"):
-                return record
+                return current_of(record, records)
         matching = [record for record in records if name in record.id]
         if len(matching) == 1:
             return matching[0]
